@@ -53,6 +53,21 @@ def like(values: np.ndarray, reference: Array) -> Array:
     return xp.asarray(np.ascontiguousarray(values), dtype=dtype, device=device)
 
 
+def float64(array: Array) -> Array:
+    """`array` in float64, in its own library."""
+    if isinstance(array, np.ndarray):
+        return np.asarray(array, dtype=np.float64)
+    xp = namespace(array)
+    return xp.astype(array, xp.float64, copy=False)
+
+
+def row_dot(x: Array, y: Array) -> Array:
+    """The inner product of each row of x with the same row of y, (n,)."""
+    if isinstance(x, np.ndarray):
+        return np.einsum("ij,ij->i", x, y)
+    return namespace(x, y).linalg.vecdot(x, y)
+
+
 def unit_rows(array: Array, /) -> Array:
     """Rows of `array` (n, d) divided by their Euclidean norm; a zero row stays zero.
 
@@ -63,3 +78,59 @@ def unit_rows(array: Array, /) -> Array:
     xp = namespace(array)
     norms = xp.linalg.vector_norm(array, axis=1, keepdims=True)
     return array / xp.where(norms == 0, xp.ones_like(norms), norms)
+
+
+class BadRows(Exception):  # noqa: N818 (a signal between two files of the package, never shown)
+    """Rows without a direction: NaN, infinite or all zero. The caller knows the file and says which."""
+
+
+class Blocks:
+    """Turns blocks of rows as they lie on disk or device into clean, unit, computable ones.
+
+    NumPy blocks go to `dtype` (float32 or float64), native byte order and C order, in one buffer that is used again
+    for each block; other libraries keep their own type in the same precision.
+    """
+
+    def __init__(self, dtype: str, *, normalize: bool = True):
+        self.dtype = dtype
+        self.normalize = normalize
+        self._buffer: np.ndarray | None = None
+
+    def __call__(self, block: Array) -> Array:
+        """Raises `BadRows` when a row has NaN, infinite values or no length."""
+        if not isinstance(block, np.ndarray):
+            return self._foreign(block)
+        if self._buffer is None or self._buffer.shape[0] < block.shape[0]:
+            self._buffer = np.empty(block.shape, dtype=self.dtype)
+        out = self._buffer[: block.shape[0]]
+        native = block.dtype == out.dtype and block.flags.c_contiguous
+        if not native:
+            np.copyto(out, block, casting="same_kind")
+        rows = block if native else out
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares = np.einsum("ij,ij->i", rows, rows)
+        # The comparison is false for NaN. Squares leave the range of float32 long before lengths do.
+        if not np.all((squares > 1e-30) & (squares < 1e30)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+            if not np.all((squares > 0) & (squares < np.inf)) and (self.normalize or not np.isfinite(squares).all()):
+                raise BadRows
+        if self.normalize:
+            np.multiply(rows, (1 / np.sqrt(squares))[:, None], out=out, casting="same_kind")
+            return out
+        return rows
+
+    def _foreign(self, block: Array) -> Array:
+        xp = namespace(block)
+        block = xp.astype(block, getattr(xp, self.dtype), copy=False)
+        norms = xp.linalg.vector_norm(block, axis=1, keepdims=True)
+        if not bool(xp.all(xp.isfinite(norms))) or (self.normalize and not bool(xp.all(norms > 0))):
+            raise BadRows
+        return block / norms if self.normalize else block
+
+
+def compute_dtype(dtype: str, products: str | None) -> str:
+    """float32 or float64: what blocks of `dtype` are multiplied in ('torch.float32' and '>f8' are understood)."""
+    if products is not None:
+        return products
+    return "float64" if dtype.endswith(("float64", "f8")) else "float32"

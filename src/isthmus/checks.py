@@ -2,6 +2,101 @@
 
 from __future__ import annotations
 
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
 
 class InputError(ValueError):
     """What the user gave cannot be used. The message is one sentence that says what to do."""
+
+
+class IsthmusWarning(UserWarning):
+    """The answer is computed, but something about the data makes it weaker than it looks."""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name that is not in a registry, with the nearest known name."""
+    known = sorted(known)
+    lower = {k.lower(): k for k in known}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
+    hint = f"did you mean {lower[near[0]]!r}? " if near else ""
+    return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known)}")
+
+
+def existing(path: str | os.PathLike[str]) -> Path:
+    """`path` as a `Path` that exists and can be read."""
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file or folder; give the path of an embedding file (.npy, .npz, "
+                         ".safetensors) or of a folder of .npy shards")
+    if not os.access(path, os.R_OK):
+        raise InputError(f"{path}: cannot be read; check its permissions")
+    return path
+
+
+def writable(path: str | os.PathLike[str]) -> Path:
+    """`path` as a `Path` whose folder exists and takes new files; nothing is created."""
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder, a file name was expected")
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"{path}: cannot be written because the folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise InputError(f"{path}: cannot be written; check the permissions of {folder}")
+    return path
+
+
+def floats(dtype: np.dtype, where: str) -> None:
+    """Refuse a dtype that is not float16, float32 or float64."""
+    if dtype.kind == "O":
+        raise InputError(f"{where}: holds Python objects (pickled), which are never loaded; save a plain float array")
+    if dtype.kind != "f" or dtype.itemsize > 8:
+        raise InputError(f"{where}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
+
+
+def matrix(shape: Sequence[int], where: str) -> None:
+    """Refuse a shape that is not (n, d) with n >= 2 and d >= 2."""
+    shape = tuple(int(s) for s in shape)
+    if len(shape) != 2:
+        raise InputError(f"{where}: has shape {shape}, expected two dimensions (rows, width)")
+    if shape[0] == 0:
+        raise InputError(f"{where}: is empty (shape {shape}), expected at least two rows")
+    if shape[0] == 1:
+        raise InputError(f"{where}: has one row (shape {shape}), expected at least two")
+    if shape[1] < 2:
+        raise InputError(f"{where}: has width {shape[1]}, expected at least two columns")
+
+
+def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
+    """Refuse two sides of different lengths."""
+    if n_x != n_y:
+        raise InputError(f"{where_x} has {n_x:,} rows and {where_y} has {n_y:,}: row i of one must be the partner of "
+                         "row i of the other; give files of one length, or index= when an item has several partners")
+
+
+def same_width(d_x: int, d_y: int, where_x: str, where_y: str) -> None:
+    """Refuse two sides of different widths."""
+    if d_x != d_y:
+        raise InputError(f"{where_x} has width {d_x} and {where_y} has width {d_y}: both must come from the shared "
+                         "space of one model")
+
+
+def rows_listed(rows: np.ndarray, most: int = 5) -> str:
+    """'row 3', 'rows 3, 8', 'rows 3, 8, 9, 10, 11 and 20 more'."""
+    shown = ", ".join(str(int(r)) for r in rows[:most])
+    more = f" and {len(rows) - most:,} more" if len(rows) > most else ""
+    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
+
+
+def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray) -> InputError:
+    """The error for rows that have no direction."""
+    if len(non_finite):
+        return InputError(f"{where}: {rows_listed(non_finite)} (counted from 0) of the file hold NaN or infinite "
+                          "values; remove these pairs from both files or embed them again")
+    return InputError(f"{where}: {rows_listed(zero)} (counted from 0) of the file are all zeros and have no "
+                      "direction; remove these pairs from both files or embed them again")

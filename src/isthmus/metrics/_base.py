@@ -1,0 +1,130 @@
+"""How a measure declares itself, and the view of the data that it is computed from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from isthmus.arrays import to_numpy
+from isthmus.moments import Moments
+from isthmus.pairs import Pairs
+from isthmus.result import Estimate
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure and what it promises.
+
+    `name` may hold {x}, {y} or {side}: the names of the modalities; {side} makes one estimate for each of the two.
+    """
+
+    name: str
+    compute: Callable[[View], Estimate]
+    unit: str
+    range: tuple[float, float]
+    better: str  # 'lower', 'higher' or 'neither'
+    needs: str  # 'moments' (one pass) or 'rows' (blocks of scores)
+    invariant: tuple[str, ...]  # of 'rotation' (one for both sides), 'row scale', 'swap' (of the sides)
+    source: str
+    known: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value
+    definition: str
+
+    def names(self, x: str, y: str) -> list[str]:
+        """What the estimates are called for modalities `x` and `y`."""
+        if "{side}" in self.name:
+            return [self.name.format(side=side) for side in (x, y)]
+        return [self.name.format(x=x, y=y)]
+
+
+_REGISTRY: dict[str, Metric] = {}
+
+
+def metric(
+    name: str,
+    *,
+    unit: str,
+    range: tuple[float, float],
+    source: str,
+    known: Callable[[], tuple[Any, Any, float]],
+    better: str = "neither",
+    needs: str = "moments",
+    invariant: tuple[str, ...] = ("rotation", "row scale"),
+) -> Callable[[Callable[[View], Estimate]], Callable[[View], Estimate]]:
+    """Register a function of a `View` as the measure `name`; its docstring's first paragraph is the definition."""
+
+    def register(function: Callable[[View], Estimate]) -> Callable[[View], Estimate]:
+        definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
+        _REGISTRY[name] = Metric(
+            name, function, unit, range, better, needs, invariant, source, known, definition
+        )
+        return function
+
+    return register
+
+
+def registry() -> Mapping[str, Metric]:
+    """All measures by name, in the order in which they are shown."""
+    return dict(_REGISTRY)
+
+
+#: Above this many items, ranks are measured on a random sample of them: they cost n^2.
+SAMPLE = 10_000
+
+
+@dataclass(frozen=True)
+class View:
+    """What a measure may look at: the moments, and for measures of rows the pairs. Shared work is done once."""
+
+    moments: Moments
+    pairs: Pairs | None = None
+    normalize: bool = True
+
+    def swapped(self) -> View:
+        """The same data seen from the other side: measures of {side} are computed on x alone."""
+        return View(self.moments.swapped(), None, self.normalize)
+
+    @cached_property
+    def spectrum_x(self) -> np.ndarray:
+        """Singular values of X (uncentred), descending, (d,)."""
+        return singular_values(self.moments.xx)
+
+    @cached_property
+    def spectrum_y(self) -> np.ndarray:
+        return singular_values(self.moments.yy)
+
+    @cached_property
+    def subspaces(self) -> Any:
+        """The two 99 % energy subspaces and their principal angles (`metrics.subspaces.Subspaces`)."""
+        from isthmus.metrics.subspaces import Subspaces
+
+        return Subspaces.of(self.moments)
+
+    @cached_property
+    def retrieval(self) -> Any:
+        """Ranks of the partners in both directions (`tasks.retrieval.Retrieval`), on a sample of large data."""
+        from isthmus.tasks.retrieval import Retrieval
+
+        assert self.pairs is not None
+        sample = self.pairs.sample(SAMPLE)
+        x, y = (to_numpy(side) for side in sample.unit(normalize=self.normalize))
+        return Retrieval.of(x, y, index=sample.index)
+
+
+def singular_values(gram: np.ndarray) -> np.ndarray:
+    """Singular values of a data matrix from its Gram matrix (d, d), descending."""
+    return np.sqrt(np.clip(np.linalg.eigvalsh(gram)[::-1], 0.0, None))
+
+
+def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:
+    """The estimates of one measure, with the unit and definition that it declares."""
+    x, y = view.pairs.names if view.pairs is not None else ("x", "y")
+    views = [view, view.swapped()] if "{side}" in entry.name else [view]
+    return {
+        name: dataclasses.replace(entry.compute(v), unit=entry.unit, definition=entry.definition)
+        for name, v in zip(entry.names(x, y), views, strict=True)
+    }

@@ -1,0 +1,149 @@
+"""First-order gap: where the two means stand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from isthmus.metrics._base import View, metric
+from isthmus.metrics.errors import (
+    debiased,
+    length_estimate,
+    mean_covariance,
+    mean_p_value,
+    normal_interval,
+    variance,
+)
+from isthmus.result import NAN, Estimate
+
+#: The angle is undefined unless both means pass the test at this level ...
+LEVEL = 0.01
+#: ... and the standard error of its cosine is at most this.
+MOST_ERROR = 0.1
+
+
+def _orthogonal() -> tuple[Any, Any, float]:
+    x = np.tile([1.0, 0.0, 0.0], (50, 1))
+    y = np.tile([0.0, 1.0, 0.0], (50, 1))
+    return x, y, 90.0
+
+
+@metric(
+    "centroid_angle",
+    unit="degrees",
+    range=(0, 180),
+    better="lower",
+    invariant=("rotation", "row scale", "swap"),
+    source="Yi, Douady and Chen 2025, arXiv 2510.03268",
+    known=_orthogonal,
+)
+def centroid_angle(view: View, *, inflation: float = 1.0) -> Estimate:
+    """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|: the modality gap of the theory.
+
+    The value is the plug-in; the interval is that of the cosine without the terms of an item with itself, with the
+    infinitesimal jackknife's standard error. Undefined unless both means differ from zero at p < .01 and that
+    standard error is at most .1. The null is the angle that swapping the sides of random pairs leaves.
+    `inflation` is 1 + n / n_fit when the rows were centred on n_fit other rows.
+    """
+    m = view.moments
+    sizes = [float(np.linalg.norm(v)) for v in (m.mean_x, m.mean_y)]
+    p_values = (mean_p_value(m, inflation=inflation), mean_p_value(m.swapped(), inflation=inflation))
+    if max(p_values) >= LEVEL:
+        short = int(np.argmax(p_values))
+        return Estimate(NAN, undefined=f"the mean of {_side(view, short)} is not distinguishable from zero "
+                        f"(length {sizes[short]:.3g}, p = {p_values[short]:.2g})")
+    cosine, var = cosine_of_means(view)
+    if not math.sqrt(var) <= MOST_ERROR:
+        return Estimate(NAN, undefined=f"the cosine between the means has a standard error of {math.sqrt(var):.2g}, "
+                        f"more than {MOST_ERROR}")
+    value = _angle_between(m.mean_x, m.mean_y)
+    low, high = normal_interval(cosine, var)
+    return Estimate(value, _degrees(high), _degrees(low), _swap_null_angle(view))
+
+
+def cosine_of_means(view: View) -> tuple[float, float]:
+    """Debiased cosine between the means and its variance (infinitesimal jackknife)."""
+    m = view.moments
+    xy, xx, yy = debiased(m)
+    if xx <= 0 or yy <= 0:
+        return NAN, NAN
+    scale = math.sqrt(xx * yy)
+    cosine = xy / scale
+    along_x = m.mean_y / scale - cosine * m.mean_x / xx
+    along_y = m.mean_x / scale - cosine * m.mean_y / yy
+    return cosine, variance(m, along_x, along_y)
+
+
+def _side(view: View, number: int) -> str:
+    return view.pairs.names[number] if view.pairs is not None else "xy"[number]
+
+
+def _angle_between(u: np.ndarray, v: np.ndarray) -> float:
+    u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
+    # Kahan's form: accurate for every angle, unlike arccos near 0 and 180 degrees.
+    return math.degrees(2 * math.atan2(float(np.linalg.norm(u - v)), float(np.linalg.norm(u + v))))
+
+
+def _degrees(cosine: float) -> float:
+    return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
+
+
+def _swap_null_angle(view: View) -> float:
+    """The angle between the means when each pair swaps its sides with probability 1/2 (root mean square).
+
+    Both means then lie at (mean x + mean y) / 2, apart by the part of a random vector that is orthogonal to it.
+    """
+    m = view.moments
+    middle = (m.mean_x + m.mean_y) / 2
+    length = float(np.linalg.norm(middle))
+    if length < 1e-12:
+        return NAN
+    u = middle / length
+    c = m.by_item
+    differences = c.xx + c.yy - c.xy - c.xy.T
+    orthogonal = float(np.trace(differences) - u @ differences @ u) / m.n**2
+    return math.degrees(2 * math.atan2(math.sqrt(max(orthogonal, 0.0)) / 2, length))
+
+
+@metric(
+    "centroid_distance",
+    unit="distance",
+    range=(0, 2),
+    better="lower",
+    invariant=("rotation", "row scale", "swap"),
+    source="Liang et al. 2022, arXiv 2203.02053",
+    known=lambda: (*_orthogonal()[:2], math.sqrt(2)),
+)
+def centroid_distance(view: View) -> Estimate:
+    """Euclidean distance between the two means, |mean x - mean y|.
+
+    The value is the plug-in; the interval is that of the square without its bias tr Cov(x - y) / n. The null is the
+    root mean square distance when each pair swaps its sides with probability 1/2.
+    """
+    m = view.moments
+    gap = m.mean_x - m.mean_y
+    xy, xx, yy = debiased(m)
+    c = m.by_item
+    null = math.sqrt(max(float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)), 0.0)) / m.n
+    return length_estimate(xx + yy - 2 * xy, variance(m, 2 * gap, -2 * gap), float(np.linalg.norm(gap)), null)
+
+
+@metric(
+    "mean_resultant_length_{side}",
+    unit="length",
+    range=(0, 1),
+    source="Mardia and Jupp 2000, Directional Statistics",
+    known=lambda: (np.array([[1.0, 0], [0, 1.0]]), np.array([[1.0, 0], [0, 1.0]]), math.sqrt(0.5)),
+)
+def mean_resultant_length(view: View) -> Estimate:
+    """Length of the mean of the unit rows of one side: 0 for a cloud spread evenly, 1 for a single direction (the cone).
+
+    The value is the plug-in; the interval is that of the square without its bias. The null is what as many
+    independent directions of the same scatter give around a mean of zero.
+    """
+    m = view.moments
+    _, squared, _ = debiased(m)
+    null = math.sqrt(max(float(np.trace(mean_covariance(m))), 0.0))
+    return length_estimate(squared, variance(m, 2 * m.mean_x), float(np.linalg.norm(m.mean_x)), null)

@@ -1,0 +1,43 @@
+"""Cosines within and between pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.metrics._base import View, metric
+from isthmus.metrics.errors import debiased, normal_interval, variance
+from isthmus.result import Estimate
+
+_X = np.array([[1.0, 0.0], [0.0, 1.0]])
+_Y = np.array([[0.6, 0.8], [0.8, -0.6]])
+
+
+@metric(
+    "mean_paired_cosine",
+    unit="cosine",
+    range=(-1, 1),
+    better="higher",
+    invariant=("rotation", "row scale", "swap"),
+    source="Eslami and de Melo 2025 (AlignCLIP), arXiv 2406.17639",
+    known=lambda: (_X, _Y, 0.0),
+)
+def mean_paired_cosine(view: View) -> Estimate:
+    """Mean of x_i . y_i over the pairs. The null is the mean over pairs of different items (shuffled pairing)."""
+    m = view.moments
+    value = m.mean_paired
+    return Estimate(value, *normal_interval(value, variance(m, along_p=1.0)), null=debiased(m)[0])
+
+
+@metric(
+    "mean_unpaired_cosine",
+    unit="cosine",
+    range=(-1, 1),
+    invariant=("rotation", "row scale", "swap"),
+    source="Wang and Isola 2020, arXiv 2005.10242",
+    known=lambda: (_X, _Y, 0.7),
+)
+def mean_unpaired_cosine(view: View) -> Estimate:
+    """Mean of x_i . y_j over all i, j of different items. Directions without any preference give the null, 0."""
+    m = view.moments
+    value, _, _ = debiased(m)
+    return Estimate(value, *normal_interval(value, variance(m, m.mean_y, m.mean_x)), null=0.0)

@@ -1,0 +1,94 @@
+"""The two subspaces that the sides live in, and how much of them is shared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus.metrics._base import View, metric, singular_values
+from isthmus.metrics.spectrum import ENERGY, energy_rank
+from isthmus.moments import Moments
+from isthmus.result import Estimate
+from isthmus.theory.rotations import PrincipalAngles, principal_angles
+
+#: Principal directions count as shared when the cosine of their angle exceeds 1 - TOLERANCE (the paper's choice).
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class Subspaces:
+    """The principal directions of each side that hold 99 % of its energy (uncentred), and the angles between them."""
+
+    basis_x: np.ndarray  # (d, r_x)
+    basis_y: np.ndarray  # (d, r_y)
+    angles: PrincipalAngles
+
+    @classmethod
+    def of(cls, moments: Moments, *, energy: float = ENERGY) -> Subspaces:
+        basis_x, basis_y = (leading(gram, energy) for gram in (moments.xx, moments.yy))
+        return cls(basis_x, basis_y, principal_angles(basis_x, basis_y))
+
+    @property
+    def ranks(self) -> tuple[int, int]:
+        return self.basis_x.shape[1], self.basis_y.shape[1]
+
+    @property
+    def forced(self) -> int:
+        """Dimensions that any two subspaces of these ranks share: max(0, r_x + r_y - d)."""
+        return max(0, sum(self.ranks) - self.basis_x.shape[0])
+
+    def overlap(self, tolerance: float = TOLERANCE) -> int:
+        """Number of principal angles whose cosine exceeds 1 - tolerance."""
+        return int(np.sum(self.angles.cosines > 1 - tolerance))
+
+
+def leading(gram: np.ndarray, energy: float) -> np.ndarray:
+    """The eigenvectors (d, r) of a Gram matrix that hold the share `energy` of its trace."""
+    _, vectors = np.linalg.eigh(gram)
+    return np.ascontiguousarray(vectors[:, ::-1][:, : energy_rank(singular_values(gram), energy)])
+
+
+def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
+    e = np.eye(4)
+    return np.repeat(e[[0, 1]], 10, axis=0), np.repeat(e[[0, 2]], 10, axis=0), 1.0
+
+
+@metric(
+    "overlap_dimensions",
+    unit="dimensions",
+    range=(0, np.inf),
+    invariant=("rotation", "row scale", "swap"),
+    source="Yi, Douady and Chen 2025, arXiv 2510.03268",
+    known=_one_shared,
+)
+def overlap_dimensions(view: View) -> Estimate:
+    """Principal angles between the 99 % energy subspaces (uncentred) with cosine above 1 - 1e-3.
+
+    The null is the count that the ranks alone force, max(0, r_x + r_y - d): only what exceeds it says anything.
+    """
+    return Estimate(float(view.subspaces.overlap()), null=float(view.subspaces.forced))
+
+
+@metric(
+    "smallest_principal_angle",
+    unit="degrees",
+    range=(0, 90),
+    invariant=("rotation", "row scale", "swap"),
+    source="Bjorck and Golub 1973; Yi, Douady and Chen 2025, arXiv 2510.03268",
+    known=lambda: (*_one_shared()[:2], 0.0),
+)
+def smallest_principal_angle(view: View) -> Estimate:
+    """Smallest angle between a direction of one 99 % energy subspace and a direction of the other.
+
+    The null is 0 when the ranks force a shared dimension, else the median for random subspaces of these ranks.
+    """
+    from isthmus.theory.null_angles import random_principal_angles
+
+    s = view.subspaces
+    null = 0.0
+    if not s.forced:
+        dim = s.basis_x.shape[0]
+        draws = random_principal_angles(dim, *s.ranks, draws=9, rng=0)
+        null = float(np.median(np.min(draws, axis=1)))
+    return Estimate(float(np.min(s.angles.degrees)), null=null)

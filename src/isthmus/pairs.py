@@ -1,0 +1,239 @@
+"""Pairs: two named modalities whose rows belong together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus import arrays, checks
+from isthmus.arrays import Array
+from isthmus.checks import InputError
+from isthmus.moments import Moments
+from isthmus.sources import Source, modality_name, open_source
+
+#: Up to this many pairs the moments use float64 products: they cost less than a second there and resolve
+#: singular values down to 3e-8 of the largest instead of 3e-4.
+FLOAT64_PAIRS = 50_000
+
+Rng = int | np.random.Generator
+
+
+class Pairs:
+    """Two named modalities, `x` and `y`, in one space of width d.
+
+    Parameters
+    ----------
+    **modalities : exactly two, in order: arrays (n, d) of any array library, or `Source`s
+        `Pairs(image=X, text=Y)` names them; the first is x, the second y. Rows need not be unit.
+    index : (n_y,) ints, optional
+        Row j of y belongs to row `index[j]` of x: several captions per image. Without it row i belongs to row i.
+    labels : (n_x,), optional
+        A class for each row of x.
+
+    Errors: `InputError` when widths or lengths differ, dtypes are not floats, or an index points nowhere.
+
+    >>> import numpy as np
+    >>> X = np.eye(3)
+    >>> pairs = Pairs(image=X, text=X[[0, 0, 1, 2]], index=[0, 0, 1, 2])
+    >>> pairs.names, pairs.n, pairs.items, pairs.dim
+    (('image', 'text'), 4, 3, 3)
+    """
+
+    def __init__(self, *, index: Any = None, labels: Any = None, **modalities: Any):
+        if len(modalities) != 2:
+            raise InputError(f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
+                             "as Pairs(image=X, text=Y)")
+        self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
+        self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
+        checks.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
+        self.index: np.ndarray | None = None
+        if index is None:
+            checks.same_rows(self.x.shape[0], self.y.shape[0], self.x.where, self.y.where)
+        else:
+            self.index = _index(index, self.x.shape[0], self.y.shape[0])
+        self.labels = None if labels is None else np.asarray(labels)
+        if self.labels is not None and len(self.labels) != self.x.shape[0]:
+            raise InputError(f"labels has {len(self.labels):,} entries, expected one for each of the "
+                             f"{self.x.shape[0]:,} rows of {self.names[0]}")
+
+    @property
+    def n(self) -> int:
+        """Number of pairs: rows of y."""
+        return self.y.shape[0]
+
+    @property
+    def items(self) -> int:
+        """Number of items: rows of x. Less than `n` when items have several partners."""
+        return self.x.shape[0]
+
+    @property
+    def dim(self) -> int:
+        """Width d of both sides."""
+        return self.x.shape[1]
+
+    def blocks(self, size: int | None = None) -> Iterator[tuple[Array, Array, np.ndarray | None]]:
+        """Blocks (x rows, y rows, owner): `owner[j]` is the row of the block's x that row j of its y belongs to,
+        None when row i belongs to row i. All partners of an item are in its block."""
+        size = size or block_rows(self.dim)
+        if self.index is None:
+            for start in range(0, self.items, size):
+                yield self.x.read(start, start + size), self.y.read(start, start + size), None
+            return
+        order, begins = self._captions
+        for start in range(0, self.items, size):
+            stop = min(start + size, self.items)
+            rows = order[begins[start] : begins[stop]]
+            if len(rows):
+                yield self.x.read(start, stop), self.y.take(rows), self.index[rows] - start
+
+    @cached_property
+    def _captions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of y sorted by item, and where each item's rows begin."""
+        assert self.index is not None
+        order = np.argsort(self.index, kind="stable")
+        return order, np.concatenate([[0], np.cumsum(np.bincount(self.index, minlength=self.items))])
+
+    def moments(self, *, normalize: bool = True, products: str | None = None) -> Moments:
+        """The second moments of these pairs, in one pass (computed once for each choice of options).
+
+        `products` is the precision of the block products: 'float32' or 'float64'; None takes float64 up to
+        50,000 pairs and the precision of the data above. Sums are always float64.
+        """
+        if products is None and self.n <= FLOAT64_PAIRS:
+            products = "float64"
+        key = (normalize, products)
+        if key not in self._moments:
+            self._moments[key] = Moments.of(self, normalize=normalize, products=products)
+        return self._moments[key]
+
+    @cached_property
+    def _moments(self) -> dict[Any, Moments]:
+        return {}
+
+    def take(self, items: np.ndarray) -> Pairs:
+        """The items with these numbers and all their partners, in memory."""
+        items = np.asarray(items)
+        labels = None if self.labels is None else self.labels[items]
+        x = self.x.take(items)
+        if self.index is None:
+            sides = {self.names[0]: x, self.names[1]: self.y.take(items)}
+            return Pairs(labels=labels, **_placed(sides, self))
+        order, begins = self._captions
+        counts = begins[items + 1] - begins[items]
+        rows = np.concatenate([order[begins[i] : begins[i + 1]] for i in items])
+        sides = {self.names[0]: x, self.names[1]: self.y.take(rows)}
+        return Pairs(index=np.repeat(np.arange(len(items)), counts), labels=labels, **_placed(sides, self))
+
+    def sample(self, most: int, /, *, rng: Rng = 0) -> Pairs:
+        """At most `most` items drawn without replacement, in their own order; these pairs when there are no more."""
+        if self.items <= most:
+            return self
+        chosen = np.random.default_rng(rng).choice(self.items, size=most, replace=False)
+        return self.take(np.sort(chosen))
+
+    def halves(self, *, rng: Rng) -> tuple[Pairs, Pairs]:
+        """A random half of the items to fit on and the other half to test on; an item's partners stay together."""
+        order = np.random.default_rng(rng).permutation(self.items)
+        return self.take(order[: self.items // 2]), self.take(order[self.items // 2 :])
+
+    def unit(self, *, normalize: bool = True) -> tuple[Array, Array]:
+        """Both sides whole and in memory, rows unit: float32, or float64 when the data are."""
+        sides = []
+        for source in (self.x, self.y):
+            clean = arrays.Blocks(arrays.compute_dtype(source.dtype, None), normalize=normalize)
+            try:
+                sides.append(clean(source.read(0, source.shape[0])))
+            except arrays.BadRows:
+                raise bad_rows(self) from None
+        return sides[0], sides[1]
+
+    def __repr__(self) -> str:
+        return f"Pairs({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
+
+
+def open_pairs(
+    x: str | os.PathLike[str], y: str | os.PathLike[str], /, *, names: Sequence[str] | None = None, index: Any = None
+) -> Pairs:
+    """The pairs in two files or folders, memory-mapped and never read whole.
+
+    `names` are the modalities; without them the stems of the paths are (`image.npy`, `img_emb/` -> image).
+    Errors: `InputError` for any path that cannot be used, and when both paths would give one name.
+    """
+    sources = [open_source(path) for path in (x, y)]
+    if names is None:
+        names = [_path_name(path) for path in (x, y)]
+        if names[0] == names[1]:
+            raise InputError(f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "
+                             "(names=('image', 'text') in Python)")
+    if len(names) != 2 or names[0] == names[1] or not all(names):
+        raise InputError(f"got the names {', '.join(map(repr, names))}, expected two different ones such as image,text")
+    reserved = {"index", "labels"} & set(names)
+    if reserved:
+        raise InputError(f"{reserved.pop()!r} cannot be the name of a modality; choose another with --names")
+    return Pairs(index=index, **dict(zip(names, sources, strict=True)))
+
+
+def _path_name(path: str | os.PathLike[str]) -> str:
+    file, _, member = str(path).partition("::")
+    return member or modality_name(Path(file))
+
+
+def block_rows(dim: int) -> int:
+    """Rows in a block: about 4 MB of float32 for each side, which stays in the cache while BLAS works on it."""
+    return int(np.clip(2**20 // dim, 256, 16_384))
+
+
+def bad_rows(pairs: Pairs) -> InputError:
+    """The error that names the rows without a direction; called once such a row was met."""
+    found = {source.where: find_bad_rows(source) for source in (pairs.x, pairs.y)}
+    where = next(w for w, (non_finite, zero) in found.items() if len(non_finite) or len(zero))
+    return checks.bad_rows(where, *found[where])
+
+
+def find_bad_rows(source: Source) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the rows with NaN or infinite values, and of the rows that are all zero."""
+    non_finite, zero = [], []
+    size = block_rows(source.shape[1])
+    for start in range(0, source.shape[0], size):
+        block = arrays.to_numpy(source.read(start, start + size))
+        non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
+        zero.append(start + np.flatnonzero(~block.any(axis=1)))
+    return np.concatenate(non_finite), np.concatenate(zero)
+
+
+def _source(name: str, rows: Any) -> Source:
+    if isinstance(rows, Source):
+        return rows
+    if isinstance(rows, (list, tuple)):
+        rows = np.asarray(rows, dtype=np.float64)
+    if not hasattr(rows, "shape"):
+        raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d)")
+    if isinstance(rows, np.ndarray):
+        checks.floats(rows.dtype, name)
+    elif "float" not in str(rows.dtype):
+        raise InputError(f"{name}: has dtype {rows.dtype}, expected floats")
+    return Source(rows, where=name)
+
+
+def _placed(sides: dict[str, Any], old: Pairs) -> dict[str, Source]:
+    """The rows taken from `old` as sources that still say where they came from."""
+    return {
+        name: Source(rows, where=source.where, format=source.format)
+        for (name, rows), source in zip(sides.items(), (old.x, old.y), strict=True)
+    }
+
+
+def _index(index: Any, n_x: int, n_y: int) -> np.ndarray:
+    index = np.asarray(index)
+    if index.shape != (n_y,) or index.dtype.kind not in "iu":
+        raise InputError(f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for "
+                         "each row of the second side the row of the first that it belongs to")
+    if n_y and (index.min() < 0 or index.max() >= n_x):
+        bad = np.flatnonzero((index < 0) | (index >= n_x))
+        raise InputError(f"index points outside the {n_x:,} rows of the first side at {checks.rows_listed(bad)}")
+    return index.astype(np.int64)

@@ -1,0 +1,115 @@
+"""What a measurement returns: numbers with their interval, their null and their unit."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+import isthmus
+from isthmus.files import FORMAT, replacing
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """One number about the data.
+
+    Attributes
+    ----------
+    value : the number; NaN when `undefined`
+    low, high : ends of the 95 % interval; NaN where the measure has none
+    null : what chance alone gives; NaN where the measure declares none
+    unit : 'degrees', 'cosine', 'dimensions', 'share' ...
+    undefined : None, or the reason why the quantity has no meaning on these data
+    definition : one line that says what was computed
+    """
+
+    value: float
+    low: float = NAN
+    high: float = NAN
+    null: float = NAN
+    unit: str = ""
+    undefined: str | None = None
+    definition: str = ""
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __str__(self) -> str:
+        if self.undefined:
+            return f"undefined ({self.undefined})"
+        interval = "" if math.isnan(self.low) else f" [{number(self.low)}, {number(self.high)}]"
+        return f"{number(self.value)}{interval} {self.unit}".rstrip()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values; absent numbers are None."""
+        numbers = {k: _plain(getattr(self, k)) for k in ("value", "low", "high", "null")}
+        return {**numbers, "unit": self.unit, "undefined": self.undefined}
+
+
+@dataclass(frozen=True)
+class Result(Mapping[str, Estimate]):
+    """Estimates by name, curves (spectra, principal angles) by name, and where they come from."""
+
+    metrics: Mapping[str, Estimate]
+    curves: Mapping[str, np.ndarray] = field(default_factory=dict)
+    pairs: Mapping[str, Any] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Estimate:
+        if name not in self.metrics:
+            from isthmus.checks import unknown
+
+            raise KeyError(str(unknown("measure", name, self.metrics)))
+        return self.metrics[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.metrics)
+
+    def __len__(self) -> int:
+        return len(self.metrics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of `to_json` as plain Python values."""
+        return {
+            "format": FORMAT,
+            "version": isthmus.__version__,
+            "pairs": dict(self.pairs),
+            "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
+            "curves": {name: [_plain(v) for v in curve] for name, curve in self.curves.items()},
+        }
+
+    def to_json(self) -> str:
+        """Valid JSON: numbers that are absent or undefined are null."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write `to_json()` to `path`; the file appears whole or not at all."""
+        with replacing(path) as part:
+            part.write_text(self.to_json() + "\n", encoding="utf-8")
+
+
+def number(value: float) -> str:
+    """A number for people: four significant digits, no exponent where it can be avoided.
+
+    >>> [number(v) for v in (0.123456, 72.0134, 1234567.0, 0.0, float("nan"), 2e-9)]
+    ['0.1235', '72.01', '1234567', '0', '-', '2e-09']
+    """
+    if math.isnan(value):
+        return "-"
+    if value == 0 or float(value).is_integer():
+        return f"{value:.0f}"
+    if abs(value) >= 1e4:
+        return f"{value:.0f}"
+    return f"{value:.4g}"
+
+
+def _plain(value: float) -> float | None:
+    value = float(value)
+    return None if not math.isfinite(value) else value

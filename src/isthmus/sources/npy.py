@@ -1,0 +1,52 @@
+"""NumPy's .npy: memory-mapped, C or Fortran order, float16/32/64, either byte order; never unpickled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from isthmus import checks
+from isthmus.checks import InputError
+from isthmus.sources._base import Source
+
+SUFFIXES = (".npy",)
+
+
+def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None) -> np.ndarray:
+    """The array whose .npy bytes begin at `offset` of `path` and end after `size` bytes, mapped and not read."""
+    end = path.stat().st_size if size is None else offset + size
+    with path.open("rb") as file:
+        file.seek(offset)
+        shape, fortran, dtype = _header(file, where)
+        begin = file.tell()
+    checks.floats(dtype, where)
+    checks.matrix(shape, where)
+    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if end - begin < needed:
+        raise InputError(f"{where}: is truncated: its header announces {needed:,} bytes of data for shape {shape}, "
+                         f"{max(end - begin, 0):,} are there; copy or save the file again")
+    return np.memmap(path, dtype=dtype, mode="r", offset=begin, shape=shape, order="F" if fortran else "C")
+
+
+def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    readers: dict[tuple[int, int], Any] = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in readers:
+            raise ValueError(f"npy version {version} is only written for arrays with named fields")
+        return readers[version](file)
+    except (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise InputError(f"{where}: is not a complete .npy file ({reason}); save it with numpy.save") from None
+
+
+def open_source(path: Path, member: str | None) -> Source:
+    """The source in the .npy file `path`, which holds one array and therefore has no members."""
+    if member is not None:
+        raise InputError(f"{path}::{member}: an .npy file holds one array; leave out '::{member}'")
+    return Source(mapped(path, where=str(path)), where=str(path), format="npy")
