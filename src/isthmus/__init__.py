@@ -18,8 +18,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 #: public name -> module that defines it
-_NAMES: dict[str, str] = {}
-_MODULES = ("theory",)
+_NAMES: dict[str, str] = {
+    "Estimate": "isthmus.result",
+    "InputError": "isthmus.checks",
+    "IsthmusWarning": "isthmus.checks",
+    "Moments": "isthmus.moments",
+    "Pairs": "isthmus.pairs",
+    "Result": "isthmus.result",
+    "compare": "isthmus.comparison",
+    "explain": "isthmus.diagnosis",
+    "load": "isthmus.align",
+    "measure": "isthmus.metrics",
+    "open_pairs": "isthmus.pairs",
+    "report": "isthmus.reporting",
+}
+_MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory")
 
 __all__ = sorted([*_NAMES, *_MODULES, "__version__"])
 
@@ -40,4 +53,13 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from isthmus import theory as theory
+    from isthmus import align, demo, metrics, sources, tasks, theory
+    from isthmus.align import load
+    from isthmus.checks import InputError, IsthmusWarning
+    from isthmus.comparison import compare
+    from isthmus.diagnosis import explain
+    from isthmus.metrics import measure
+    from isthmus.moments import Moments
+    from isthmus.pairs import Pairs, open_pairs
+    from isthmus.reporting import report
+    from isthmus.result import Estimate, Result

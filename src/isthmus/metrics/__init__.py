@@ -19,7 +19,8 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
     """Every measure of the gap, or those named in `metrics`, with intervals and nulls.
 
     One pass over the data gives the moments; measures that need rows work in blocks, on a random sample of 10,000
-    items when there are more. `metrics` takes registered names (`isthmus list metrics`), such as 'centroid_angle' or 'rank_99_{side}'.
+    items when there are more. `metrics` takes registered names (`isthmus list metrics`), such as 'centroid_angle' or
+    'rank_99_{side}'.
     Errors: `InputError` for an unknown measure and for rows without a direction.
 
     >>> import numpy as np, isthmus

@@ -125,6 +125,10 @@ def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:
     x, y = view.pairs.names if view.pairs is not None else ("x", "y")
     views = [view, view.swapped()] if "{side}" in entry.name else [view]
     return {
-        name: dataclasses.replace(entry.compute(v), unit=entry.unit, definition=entry.definition)
+        name: dataclasses.replace(
+            entry.compute(v),
+            unit=entry.unit,
+            definition=entry.definition.replace("{x}", x).replace("{y}", y),
+        )
         for name, v in zip(entry.names(x, y), views, strict=True)
     }

@@ -1,0 +1,144 @@
+"""SharedSpaceProjection: keep only the directions that both sides use."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from isthmus.align._base import Affine, Aligner
+from isthmus.checks import InputError, IsthmusWarning
+from isthmus.metrics.subspaces import Subspaces
+from isthmus.moments import Moments
+from isthmus.theory.null_angles import tracy_widom_edge
+from isthmus.theory.rotations import PrincipalAngles, principal_angles
+
+#: Singular values below this share of the largest are rounding of float32 rows, not signal.
+FLOOR = 1e-4
+#: A published shared space that holds less than this share of the energy of either side is called tiny.
+LEAST_ENERGY = 0.5
+
+
+@dataclass(kw_only=True, eq=False)
+class SharedSpaceProjection(Aligner):
+    """x -> unit(B'(x - offset)), y likewise, with B (d, k) an orthonormal basis of the shared space.
+
+    estimator='sound' (default): centred covariances; ranks by Gavish and Donoho's threshold, floored at 1e-4 of the
+    largest singular value; shared are the principal angles whose cosine exceeds what random subspaces of these ranks
+    reach (95 % Tracy-Widom edge), minus what the ranks force; B holds the midpoints of the principal vectors. Needs
+    no pairs.
+    estimator='published': uncentred, `energy` 99 %, cosines above 1 - `tolerance`, B the principal vectors of x (Yi,
+    Douady and Chen 2025, arXiv 2510.03268). It mostly counts dimensions that the ranks force: max(0, r_x + r_y - d).
+
+    `center=True` subtracts each side's mean before the projection. `k` keeps at most that many directions, those
+    with the most energy of both sides. `facts_` holds ranks, shared, forced and the share of energy kept.
+    Not the few-shot method of the same initials (Zhu et al. 2024, arXiv 2407.16977).
+
+    Errors: `InputError` when nothing is shared, and (published) when all that is found is forced. Warns when the
+    space found is tiny.
+
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> U = rng.normal(size=(500, 2))
+    >>> X = np.hstack([U, np.full((500, 1), 2.0), np.zeros((500, 5))])
+    >>> Y = np.hstack([U, np.zeros((500, 1)), np.full((500, 1), 2.0), np.zeros((500, 4))])
+    >>> X2, Y2 = SharedSpaceProjection().fit(X, Y).transform(X, Y)
+    >>> X2.shape, bool(np.allclose(X2, Y2))
+    ((500, 2), True)
+    """
+
+    estimator: str = "sound"
+    energy: float = 0.99
+    tolerance: float = 1e-3
+    k: int | None = None
+    center: bool = False
+
+    source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 4"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.estimator not in ("sound", "published"):
+            raise InputError(f"estimator={self.estimator!r}, expected 'sound' or 'published'")
+        if not 0 < self.energy <= 1 or not 0 < self.tolerance < 1 or (self.k is not None and self.k < 1):
+            raise InputError(f"energy={self.energy}, tolerance={self.tolerance}, k={self.k}: expected a share above 0 "
+                             "and up to 1, a tolerance between 0 and 1, and k at least 1")
+
+    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        basis = self._sound(moments) if self.estimator == "sound" else self._published(moments)
+        energies = [np.einsum("dk,de,ek->k", basis, gram, basis) for gram in (moments.xx, moments.yy)]
+        if self.k is not None and self.k < basis.shape[1]:
+            kept = np.argsort(-(energies[0] + energies[1]), kind="stable")[: self.k]
+            basis, energies = basis[:, kept], [e[kept] for e in energies]
+        shares = [float(e.sum() / np.trace(g)) for e, g in zip(energies, (moments.xx, moments.yy), strict=True)]
+        self.facts_ = {**self.facts_, "k": basis.shape[1], "energy_kept": shares}
+        if self.estimator == "published":
+            self._warn_when_tiny(moments)
+        bias_x = bias_y = None
+        if self.center:
+            bias_x, bias_y = -moments.mean_x @ basis, -moments.mean_y @ basis
+        return Affine(basis, bias_x), Affine(basis, bias_y)
+
+    def _published(self, moments: Moments) -> np.ndarray:
+        spaces = Subspaces.of(moments, energy=self.energy)
+        shared = spaces.overlap(self.tolerance)
+        self.facts_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.forced}
+        if shared == 0:
+            raise InputError(f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
+                             f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}; "
+                             "use estimator='sound', a larger tolerance, or more pairs")
+        if spaces.forced and shared <= spaces.forced:
+            raise InputError(f"all {shared} shared dimensions are forced: any two subspaces of dimensions "
+                             f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.forced} in width {moments.dim_x}; "
+                             "use estimator='sound' or a smaller energy")
+        return spaces.angles.vectors_a[:, spaces.angles.cosines > 1 - self.tolerance]
+
+    def _sound(self, moments: Moments) -> np.ndarray:
+        basis_x, basis_y = (_significant(cov, moments.n) for cov in (moments.cov_x, moments.cov_y))
+        ranks, dim = (basis_x.shape[1], basis_y.shape[1]), moments.dim_x
+        forced = max(0, sum(ranks) - dim)
+        if max(ranks) >= dim:
+            raise InputError(f"no test for a shared space: the centred rows fill {ranks[0]} and {ranks[1]} of {dim} "
+                             "dimensions, and then every direction is shared; use Centering or another aligner")
+        angles = principal_angles(basis_x, basis_y)
+        edge = tracy_widom_edge(dim, *ranks)
+        shared = angles.cosines**2 > edge
+        found = int(np.sum(shared))
+        self.facts_ = {"ranks": ranks, "shared": found, "forced": forced, "edge": float(edge)}
+        if found <= forced:
+            raise InputError(f"no shared space: of {len(angles.cosines)} principal angles between the significant "
+                             f"subspaces (dimensions {ranks[0]} and {ranks[1]}), {found} lie beyond what random "
+                             f"subspaces reach and {forced} are forced by their ranks; use Centering or more pairs")
+        return _midpoints(angles, shared)
+
+    def _warn_when_tiny(self, moments: Moments) -> None:
+        facts = self.facts_
+        if min(facts["energy_kept"]) >= LEAST_ENERGY:
+            return
+        few = f" {moments.n} pairs are fewer than the {moments.dim_x} dimensions: the ranks still grow with n." if (
+            moments.n < moments.dim_x) else ""
+        warnings.warn(
+            f"the published estimator finds {facts['shared']} shared dimensions ({facts['forced']} of them forced) of "
+            f"{facts['ranks'][0]} and {facts['ranks'][1]}; they hold {facts['energy_kept'][0]:.0%} and "
+            f"{facts['energy_kept'][1]:.0%} of the energy, too little to search in.{few} Use estimator='sound' or a "
+            "larger tolerance.", IsthmusWarning, stacklevel=2)  # fmt: skip
+
+
+def _significant(cov: np.ndarray, n: int) -> np.ndarray:
+    """Eigenvectors (d, r) of a covariance above Gavish and Donoho's threshold (2014, arXiv 1305.5870) and above FLOOR."""
+    values, vectors = np.linalg.eigh(cov)
+    values, vectors = np.sqrt(np.clip(values[::-1], 0, None)), vectors[:, ::-1]
+    real = min(n - 1, len(values))  # a centred matrix of n rows has no more singular values
+    beta = real / max(n - 1, len(values))
+    threshold = (0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43) * float(np.median(values[:real]))
+    rank = int(np.sum(values[:real] > max(threshold, FLOOR * values[0])))
+    if rank == 0:
+        raise InputError("no direction stands out of the noise on one side; there is no subspace to share")
+    return np.ascontiguousarray(vectors[:, :rank])
+
+
+def _midpoints(angles: PrincipalAngles, kept: np.ndarray) -> np.ndarray:
+    """Unit bisectors (d, k) of the principal vectors of each side; the same from either side."""
+    middle = angles.vectors_a[:, kept] + angles.vectors_b[:, kept]
+    return middle / np.linalg.norm(middle, axis=0)
