@@ -166,7 +166,7 @@ def open_pairs(
     """
     sources = [open_source(path) for path in (x, y)]
     if names is None:
-        names = [_path_name(path) for path in (x, y)]
+        names = [path_name(path) for path in (x, y)]
         if names[0] == names[1]:
             raise InputError(f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "
                              "(names=('image', 'text') in Python)")
@@ -178,7 +178,8 @@ def open_pairs(
     return Pairs(index=index, **dict(zip(names, sources, strict=True)))
 
 
-def _path_name(path: str | os.PathLike[str]) -> str:
+def path_name(path: str | os.PathLike[str]) -> str:
+    """The modality that a path speaks of, or the array that `FILE::NAME` picks."""
     file, _, member = str(path).partition("::")
     return member or modality_name(Path(file))
 
