@@ -18,6 +18,10 @@ from typing import Any
 _NAMES: dict[str, str] = {
     "PrincipalAngles": "rotations",
     "Rotation": "rotations",
+    "bessel_ratio": "bessel",
+    "inverse_bessel_ratio": "bessel",
+    "log_iv": "bessel",
+    "log_sphere_mgf": "bessel",
     "minimal_rotation": "rotations",
     "orthonormal": "rotations",
     "plane_rotation": "rotations",
