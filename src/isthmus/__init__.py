@@ -34,7 +34,27 @@ _NAMES: dict[str, str] = {
 }
 _MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory")
 
-__all__ = sorted([*_NAMES, *_MODULES, "__version__"])
+__all__ = [
+    "Estimate",
+    "InputError",
+    "IsthmusWarning",
+    "Moments",
+    "Pairs",
+    "Result",
+    "__version__",
+    "align",
+    "compare",
+    "demo",
+    "explain",
+    "load",
+    "measure",
+    "metrics",
+    "open_pairs",
+    "report",
+    "sources",
+    "tasks",
+    "theory",
+]
 
 
 def __getattr__(name: str) -> Any:

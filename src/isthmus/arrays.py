@@ -80,7 +80,7 @@ def unit_rows(array: Array, /) -> Array:
     return array / xp.where(norms == 0, xp.ones_like(norms), norms)
 
 
-class BadRows(Exception):  # noqa: N818 (a signal between two files of the package, never shown)
+class BadRows(Exception):
     """Rows without a direction: NaN, infinite or all zero. The caller knows the file and says which."""
 
 

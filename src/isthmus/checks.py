@@ -31,8 +31,10 @@ def existing(path: str | os.PathLike[str]) -> Path:
     """`path` as a `Path` that exists and can be read."""
     path = Path(path)
     if not path.exists():
-        raise InputError(f"{path}: no such file or folder; give the path of an embedding file (.npy, .npz, "
-                         ".safetensors) or of a folder of .npy shards")
+        raise InputError(
+            f"{path}: no such file or folder; give the path of an embedding file (.npy, .npz, "
+            ".safetensors) or of a folder of .npy shards"
+        )
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read; check its permissions")
     return path
@@ -75,15 +77,19 @@ def matrix(shape: Sequence[int], where: str) -> None:
 def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
     """Refuse two sides of different lengths."""
     if n_x != n_y:
-        raise InputError(f"{where_x} has {n_x:,} rows and {where_y} has {n_y:,}: row i of one must be the partner of "
-                         "row i of the other; give files of one length, or index= when an item has several partners")
+        raise InputError(
+            f"{where_x} has {n_x:,} rows and {where_y} has {n_y:,}: row i of one must be the partner of "
+            "row i of the other; give files of one length, or index= when an item has several partners"
+        )
 
 
 def same_width(d_x: int, d_y: int, where_x: str, where_y: str) -> None:
     """Refuse two sides of different widths."""
     if d_x != d_y:
-        raise InputError(f"{where_x} has width {d_x} and {where_y} has width {d_y}: both must come from the shared "
-                         "space of one model")
+        raise InputError(
+            f"{where_x} has width {d_x} and {where_y} has width {d_y}: both must come from the shared "
+            "space of one model"
+        )
 
 
 def rows_listed(rows: np.ndarray, most: int = 5) -> str:
@@ -96,7 +102,11 @@ def rows_listed(rows: np.ndarray, most: int = 5) -> str:
 def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray) -> InputError:
     """The error for rows that have no direction."""
     if len(non_finite):
-        return InputError(f"{where}: {rows_listed(non_finite)} (counted from 0) of the file hold NaN or infinite "
-                          "values; remove these pairs from both files or embed them again")
-    return InputError(f"{where}: {rows_listed(zero)} (counted from 0) of the file are all zeros and have no "
-                      "direction; remove these pairs from both files or embed them again")
+        return InputError(
+            f"{where}: {rows_listed(non_finite)} (counted from 0) of the file hold NaN or infinite "
+            "values; remove these pairs from both files or embed them again"
+        )
+    return InputError(
+        f"{where}: {rows_listed(zero)} (counted from 0) of the file are all zeros and have no "
+        "direction; remove these pairs from both files or embed them again"
+    )

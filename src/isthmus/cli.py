@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import sys
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 import isthmus
 from isthmus.checks import InputError, IsthmusWarning, unknown, writable
+
+if TYPE_CHECKING:
+    from isthmus.pairs import Pairs
 
 app = typer.Typer(
     help="Measure, explain and close the modality gap of multimodal embeddings.",
@@ -21,7 +25,10 @@ app = typer.Typer(
     add_completion=False,
 )
 
-Embeddings = Annotated[str, typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards")]
+Embeddings = Annotated[
+    str,
+    typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards"),
+]
 Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
@@ -31,7 +38,9 @@ Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they 
 def demo(
     run: Annotated[str, typer.Option(help="plain, warm or collapsed; see `isthmus list runs`")] = "plain",
     output: Annotated[Path, typer.Option("-o", "--output", help="where the page goes")] = Path("isthmus-demo.html"),
-    export: Annotated[Path | None, typer.Option(help="also write the embeddings as .npy files into this folder")] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="also write the embeddings as .npy files into this folder")
+    ] = None,
 ) -> None:
     """The whole job on the embedded data: digits and their captions, held-out rows."""
     writable(output)
@@ -59,7 +68,11 @@ def inspect(
         looks = [look(source) for source in sources]
         pairing = looks_paired(*sources) if len(sources) == 2 else None
     if json_:
-        found: dict[str, Any] = {"format": 1, "version": isthmus.__version__, "sources": [i.to_dict() for i in looks]}
+        found: dict[str, Any] = {
+            "format": 1,
+            "version": isthmus.__version__,
+            "sources": [i.to_dict() for i in looks],
+        }
         typer.echo(json.dumps(found | {"pairing": pairing.to_dict() if pairing else None}, indent=1))
         return
     from isthmus.result import number
@@ -125,7 +138,9 @@ def report(
     with _busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
     if json_:
-        typer.echo(json.dumps({"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict(), indent=1))
+        typer.echo(
+            json.dumps({"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict(), indent=1)
+        )
         return
     _say(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
@@ -137,7 +152,9 @@ def fit(
     x: Embeddings,
     y: Embeddings,
     output: Annotated[Path, typer.Option("-o", "--output", help="where the aligner goes (.safetensors)")],
-    options: Annotated[list[str] | None, typer.Option("--set", help="option of the aligner, such as --set energy=0.95")] = None,
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="option of the aligner, such as --set energy=0.95")
+    ] = None,
     names: Names = None,
     json_: Json = False,
 ) -> None:
@@ -150,7 +167,12 @@ def fit(
         made.fit_moments(pairs.moments(normalize=made.normalize), names=pairs.names)
         made.save(output)
     if json_:
-        facts = {"aligner": type(made).__name__, "options": made.get_params(), "facts": made.facts_, "path": str(output)}
+        facts = {
+            "aligner": type(made).__name__,
+            "options": made.get_params(),
+            "facts": made.facts_,
+            "path": str(output),
+        }
         typer.echo(json.dumps(facts, indent=1))
         return
     typer.echo(f"Fitted {type(made).__name__} to {pairs.n:,} pairs of {' and '.join(pairs.names)}: {output}")
@@ -247,7 +269,7 @@ def _runs() -> dict[str, dict[str, str]]:
 _ROOMS = {"metrics": _metrics, "aligners": _aligners, "tasks": _tasks, "sources": _sources, "runs": _runs}
 
 
-def _open(x: str, y: str, names: str | None) -> isthmus.Pairs:
+def _open(x: str, y: str, names: str | None) -> Pairs:
     return isthmus.open_pairs(x, y, names=None if names is None else names.split(","))
 
 
@@ -288,10 +310,13 @@ def _say(sentences: list[str]) -> None:
         Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(f"- {sentence}", markup=False)
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
-        cells = [cell.ljust(w) if i in (0, len(row) - 1) else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))]
+        cells = [
+            cell.ljust(w) if i in (0, len(row) - 1) else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
         typer.echo("  ".join(cells).rstrip())
 
 
@@ -302,7 +327,7 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
 
 def main() -> None:
     """Entry point: bad input ends in one line on standard error and exit code 2."""
-    warnings.showwarning = _warn
+    warnings.showwarning = _warn  # type: ignore[assignment]
     try:
         app()
     except (InputError, OSError) as error:

@@ -10,12 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.align import Aligner, Centering, HyperplaneRotation, Identity, MeanRotation, SharedSpaceProjection
+from isthmus.align import (
+    Aligner,
+    Centering,
+    HyperplaneRotation,
+    Identity,
+    MeanRotation,
+    SharedSpaceProjection,
+)
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError
+from isthmus.intervals import Z95
 from isthmus.metrics import View
-from isthmus.metrics.centroid import centroid_angle
-from isthmus.metrics.errors import Z95
+from isthmus.metrics.centroid import gap_angle
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import NAN, Estimate
@@ -105,7 +112,9 @@ def compare(
     if fit is pairs:
         raise InputError("fit and test are the same pairs: what is fitted must be judged on pairs it has not seen")
     if pairs.items < 8:
-        raise InputError(f"{pairs.items} items are too few to fit on one half and judge on the other, expected 8 or more")
+        raise InputError(
+            f"{pairs.items} items are too few to fit on one half and judge on the other, expected 8 or more"
+        )
     chosen = [Identity(normalize=normalize), *(aligners if aligners is not None else default_aligners())]
     pairs = pairs.sample(SAMPLE, rng=rng)
     rounds = [(fit, pairs)] if fit is not None else [pairs.halves(rng=rng + s) for s in range(splits)]
@@ -137,7 +146,7 @@ def _judge(
     mixed = MixedSearch.of(x[first >= 0], y[first[first >= 0]], rng=seed)
     forward, backward = ranks.recall(1)
     return {
-        "gap": centroid_angle(View(after), inflation=inflation),
+        "gap": gap_angle(View(after), inflation=inflation),
         "paired_cosine": after.mean_paired,
         "R@1": (forward.value + backward.value) / 2,
         "mixed_R@1": mixed.recall(1),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.arrays import to_numpy, unit_rows
-from isthmus.metrics.errors import debiased, variance
+from isthmus.intervals import debiased, variance
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs, block_rows
 from isthmus.result import NAN
@@ -118,7 +118,7 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
 
 
 def _row_hashes(block: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of the bits of each row; integer arithmetic, so equal rows have equal hashes wherever they stand."""
+    """A 64-bit hash of the bits of each row: integer sums, so equal rows have equal hashes wherever they stand."""
     words = np.ascontiguousarray(block).view(f"u{block.dtype.itemsize}").astype(np.uint64)
     words ^= words >> np.uint64(29)
     return (words * multipliers).sum(axis=1, dtype=np.uint64)

@@ -1,10 +1,10 @@
-"""Moments: what one pass over the pairs leaves behind. Almost every measure and every linear aligner is computed from it."""
+"""Moments: what one pass over the pairs leaves behind, and almost every measure and aligner is computed from."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,10 @@ from isthmus import arrays
 from isthmus.arrays import Array
 from isthmus.checks import InputError
 from isthmus.files import load_arrays, save_arrays
+from isthmus.pairs import Pairs, bad_rows
 
-if TYPE_CHECKING:
-    from isthmus.pairs import Pairs
+#: Up to this many pairs block products are float64 unless asked otherwise.
+FLOAT64_PAIRS = 50_000
 
 
 class _Sums:
@@ -50,7 +51,7 @@ class Clusters(_Sums):
 
 @dataclass(frozen=True)
 class Moments(_Sums):
-    """Paired first and second moments of unit rows: n, the sums of x and y, X'X, Y'Y, X'Y and those with the paired cosine.
+    """Paired first and second moments of unit rows: n, sums of x and y, X'X, Y'Y, X'Y, and those with the cosine.
 
     Moments of disjoint sets of pairs add up with `+`, so streams, shards, processes and devices are one mechanism.
     Arrays are float64 and of the array library that the rows came in.
@@ -88,22 +89,31 @@ class Moments(_Sums):
 
     @classmethod
     def of(
-        cls, x: Any, y: Any = None, /, *, index: Any = None, normalize: bool = True, products: str | None = None
+        cls,
+        x: Any,
+        y: Any = None,
+        /,
+        *,
+        index: Any = None,
+        normalize: bool = True,
+        products: str | None = None,
     ) -> Moments:
         """Moments of the pairs (x, y): two arrays or sources of shape (n, d), or one `Pairs`, in blocks of rows.
 
         `index[j]` is the row of x that row j of y belongs to (default: row j). `products` is 'float32' or 'float64',
-        the precision of the block products; None takes that of the data. Sums are float64 in any case.
+        the precision of the block products; None takes float64 for up to 50,000 pairs, where it costs less than a
+        second, and the precision of the data above. Sums are float64 in any case.
         Errors: `InputError` when rows are NaN, infinite or zero (it names them), or shapes do not fit.
         """
-        from isthmus.pairs import Pairs, bad_rows
-
         if products not in (None, "float32", "float64"):
             raise InputError(f"products={products!r}, expected 'float32', 'float64' or None")
         pairs = x if isinstance(x, Pairs) else Pairs(x=x, y=y, index=index)
         wide = any(arrays.compute_dtype(s.dtype, None) == "float64" for s in (pairs.x, pairs.y))
-        dtype = products or ("float64" if wide else "float32")
-        clean_x, clean_y = arrays.Blocks(dtype, normalize=normalize), arrays.Blocks(dtype, normalize=normalize)
+        dtype = products or ("float64" if wide or pairs.n <= FLOAT64_PAIRS else "float32")
+        clean_x, clean_y = (
+            arrays.Blocks(dtype, normalize=normalize),
+            arrays.Blocks(dtype, normalize=normalize),
+        )
         sums: dict[str, Any] = {}
         by_item: dict[str, Any] = {}
         for block_x, block_y, owner in pairs.blocks():
@@ -124,8 +134,10 @@ class Moments(_Sums):
         if not isinstance(other, Moments):
             return NotImplemented
         if (self.dim_x, self.dim_y) != (other.dim_x, other.dim_y):
-            raise InputError(f"moments of width {self.dim_x} x {self.dim_y} and of width {other.dim_x} x {other.dim_y} "
-                             "cannot be added; they come from different spaces")
+            raise InputError(
+                f"moments of width {self.dim_x} x {self.dim_y} and of width {other.dim_x} x {other.dim_y} "
+                "cannot be added; they come from different spaces"
+            )
         if self.normalize != other.normalize:
             raise InputError("moments of normalised rows and of raw rows cannot be added; use one normalize= for both")
         clusters = None
@@ -177,23 +189,38 @@ class Moments(_Sums):
         """The sums by item; with one partner for each item they are those by pair."""
         if self.clusters is not None:
             return self.clusters
-        return Clusters(self.n, float(self.n), self.sum_x, self.sum_y, self.mean_paired * self.n, self.xx, self.yy,
-                        self.xy, self.pp, self.xp, self.yp)
+        return Clusters(
+            self.n,
+            float(self.n),
+            self.sum_x,
+            self.sum_y,
+            self.mean_paired * self.n,
+            self.xx,
+            self.yy,
+            self.xy,
+            self.pp,
+            self.xp,
+            self.yp,
+        )
 
     def swapped(self) -> Moments:
         """The moments of (y, x)."""
+
         def swap(m: Any) -> Any:
             names = {"sum_x": "sum_y", "xx": "yy", "xp": "yp", "mx": "my"}
             both = {**names, **{v: k for k, v in names.items()}}
             changed = {k: getattr(m, v) for k, v in both.items() if hasattr(m, k)}
             return replace(m, **changed, xy=m.xy.T)
+
         return replace(swap(self), clusters=None if self.clusters is None else swap(self.clusters))
 
     def numpy(self) -> Moments:
         """The same with NumPy arrays."""
+
         def host(m: Any) -> Any:
             arrs = {f.name: getattr(m, f.name) for f in fields(m)}
             return replace(m, **{k: arrays.to_numpy(v) for k, v in arrs.items() if hasattr(v, "shape")})
+
         return replace(host(self), clusters=None if self.clusters is None else host(self.clusters))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -201,17 +228,19 @@ class Moments(_Sums):
         host = self.numpy()
         tables: dict[str, np.ndarray] = {}
         for prefix, part in (("", host), ("clusters.", host.clusters)):
-            for f in fields(part) if part is not None else ():  # type: ignore[arg-type]
+            for f in fields(part) if part is not None else ():
                 value = getattr(part, f.name)
                 if f.name not in ("clusters", "products", "normalize"):
-                    tables[prefix + f.name] = np.asarray(value, dtype=np.int64 if isinstance(value, int) else np.float64)
+                    tables[prefix + f.name] = np.asarray(
+                        value, dtype=np.int64 if isinstance(value, int) else np.float64
+                    )
         save_arrays(path, "moments", tables, {"products": self.products, "normalize": self.normalize})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Moments:
         """Moments written by `save`."""
         _, tables, header = load_arrays(path, "moments")
-        values = {k: v if v.ndim else v.item() for k, v in tables.items()}
+        values: dict[str, Any] = {k: v if v.ndim else v.item() for k, v in tables.items()}
         inner = {k.removeprefix("clusters."): v for k, v in values.items() if k.startswith("clusters.")}
         outer = {k: v for k, v in values.items() if not k.startswith("clusters.")}
         return cls(**outer, clusters=Clusters(**inner) if inner else None, **header)

@@ -6,19 +6,17 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isthmus import arrays, checks
 from isthmus.arrays import Array
 from isthmus.checks import InputError
-from isthmus.moments import Moments
 from isthmus.sources import Source, modality_name, open_source
 
-#: Up to this many pairs the moments use float64 products: they cost less than a second there and resolve
-#: singular values down to 3e-8 of the largest instead of 3e-4.
-FLOAT64_PAIRS = 50_000
+if TYPE_CHECKING:
+    from isthmus.moments import Moments
 
 Rng = int | np.random.Generator
 
@@ -46,8 +44,10 @@ class Pairs:
 
     def __init__(self, *, index: Any = None, labels: Any = None, **modalities: Any):
         if len(modalities) != 2:
-            raise InputError(f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
-                             "as Pairs(image=X, text=Y)")
+            raise InputError(
+                f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
+                "as Pairs(image=X, text=Y)"
+            )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
         checks.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
@@ -58,8 +58,10 @@ class Pairs:
             self.index = _index(index, self.x.shape[0], self.y.shape[0])
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None and len(self.labels) != self.x.shape[0]:
-            raise InputError(f"labels has {len(self.labels):,} entries, expected one for each of the "
-                             f"{self.x.shape[0]:,} rows of {self.names[0]}")
+            raise InputError(
+                f"labels has {len(self.labels):,} entries, expected one for each of the "
+                f"{self.x.shape[0]:,} rows of {self.names[0]}"
+            )
 
     @property
     def n(self) -> int:
@@ -99,13 +101,9 @@ class Pairs:
         return order, np.concatenate([[0], np.cumsum(np.bincount(self.index, minlength=self.items))])
 
     def moments(self, *, normalize: bool = True, products: str | None = None) -> Moments:
-        """The second moments of these pairs, in one pass (computed once for each choice of options).
+        """`Moments.of` these pairs, computed once for each choice of options."""
+        from isthmus.moments import Moments  # the one step back in the flow: the pass is kept with its data
 
-        `products` is the precision of the block products: 'float32' or 'float64'; None takes float64 up to
-        50,000 pairs and the precision of the data above. Sums are always float64.
-        """
-        if products is None and self.n <= FLOAT64_PAIRS:
-            products = "float64"
         key = (normalize, products)
         if key not in self._moments:
             self._moments[key] = Moments.of(self, normalize=normalize, products=products)
@@ -157,7 +155,12 @@ class Pairs:
 
 
 def open_pairs(
-    x: str | os.PathLike[str], y: str | os.PathLike[str], /, *, names: Sequence[str] | None = None, index: Any = None
+    x: str | os.PathLike[str],
+    y: str | os.PathLike[str],
+    /,
+    *,
+    names: Sequence[str] | None = None,
+    index: Any = None,
 ) -> Pairs:
     """The pairs in two files or folders, memory-mapped and never read whole.
 
@@ -168,8 +171,10 @@ def open_pairs(
     if names is None:
         names = [path_name(path) for path in (x, y)]
         if names[0] == names[1]:
-            raise InputError(f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "
-                             "(names=('image', 'text') in Python)")
+            raise InputError(
+                f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "
+                "(names=('image', 'text') in Python)"
+            )
     if len(names) != 2 or names[0] == names[1] or not all(names):
         raise InputError(f"got the names {', '.join(map(repr, names))}, expected two different ones such as image,text")
     reserved = {"index", "labels"} & set(names)
@@ -232,8 +237,10 @@ def _placed(sides: dict[str, Any], old: Pairs) -> dict[str, Source]:
 def _index(index: Any, n_x: int, n_y: int) -> np.ndarray:
     index = np.asarray(index)
     if index.shape != (n_y,) or index.dtype.kind not in "iu":
-        raise InputError(f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for "
-                         "each row of the second side the row of the first that it belongs to")
+        raise InputError(
+            f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for "
+            "each row of the second side the row of the first that it belongs to"
+        )
     if n_y and (index.min() < 0 or index.max() >= n_x):
         bad = np.flatnonzero((index < 0) | (index >= n_x))
         raise InputError(f"index points outside the {n_x:,} rows of the first side at {checks.rows_listed(bad)}")

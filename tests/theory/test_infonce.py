@@ -48,9 +48,7 @@ def test_gradient_against_torch(t, stretch, block, reduction):
     a, b = (torch.tensor(Z, requires_grad=True) for Z in (X, Y))
     logits = a @ b.T / t
     target = torch.arange(30)
-    value = torch.nn.functional.cross_entropy(logits, target) + torch.nn.functional.cross_entropy(
-        logits.T, target
-    )
+    value = torch.nn.functional.cross_entropy(logits, target) + torch.nn.functional.cross_entropy(logits.T, target)
     value = value * (0.5 if reduction == "mean" else 1.0)
     value.backward()
     loss, g_x, g_y = info_nce(X, Y, temperature=t, gradient=True, block=block, reduction=reduction)
@@ -71,9 +69,7 @@ def test_saturated_loss_keeps_its_digits():
     assert loss == pytest.approx(float(exact), rel=1e-13)
     share = 4 * math.exp(-50) / (1 + 4 * math.exp(-50))
     assert g_x[0, 0] == pytest.approx(-2 * share / (5 * 0.02), rel=1e-13)
-    assert info_nce(X, X, temperature=0.001) == pytest.approx(
-        float(2 * mpmath.log1p(4 * mpmath.exp(-1000))), abs=0
-    )
+    assert info_nce(X, X, temperature=0.001) == pytest.approx(float(2 * mpmath.log1p(4 * mpmath.exp(-1000))), abs=0)
 
 
 def test_one_pair_costs_nothing():

@@ -35,7 +35,7 @@ class Affine:
 
 @dataclass(kw_only=True, eq=False)
 class Aligner:
-    """Base of all aligners: `fit`, `partial_fit`, `transform`, `save`; a new one declares its options as fields and solves.
+    """Base of all aligners: a new one declares its options as fields and solves.
 
     Rows are divided by their norm, mapped, and divided by their norm again; `normalize=False` leaves both out. What
     comes out has the array library and device that went in.
@@ -77,8 +77,9 @@ class Aligner:
     def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
         """Fit to moments that are at hand; `names` are those of the modalities."""
         if moments.normalize != self.normalize:
-            raise InputError(f"moments with normalize={moments.normalize} cannot fit an aligner with "
-                             f"normalize={self.normalize}")
+            raise InputError(
+                f"moments with normalize={moments.normalize} cannot fit an aligner with normalize={self.normalize}"
+            )
         self.moments_ = moments
         self.names_ = names or self.names_
         self._dims = (moments.dim_x, moments.dim_y)
@@ -118,16 +119,19 @@ class Aligner:
         if rows.ndim == 1:
             return self._transform(rows[None, :], side)[0]
         if rows.ndim != 2 or rows.shape[1] != self._dims[side]:
-            raise InputError(f"rows of shape {tuple(rows.shape)} came to the {('first', 'second')[side]} side of a "
-                             f"{type(self).__name__} fitted on width {self._dims[side]}")
+            raise InputError(
+                f"rows of shape {tuple(rows.shape)} came to the {('first', 'second')[side]} side of a "
+                f"{type(self).__name__} fitted on width {self._dims[side]}"
+            )
         clean = arrays.Blocks(arrays.compute_dtype(str(rows.dtype), None), normalize=self.normalize)
         try:
             mapped = affine(clean(rows))
         except arrays.BadRows:
             host = arrays.to_numpy(rows)
             bad = np.flatnonzero(~np.isfinite(host).all(axis=1) | ~host.any(axis=1))
-            raise InputError(f"{rows_listed(bad)} (counted from 0) hold NaN, infinite values or only zeros; remove "
-                             "them first") from None
+            raise InputError(
+                f"{rows_listed(bad)} (counted from 0) hold NaN, infinite values or only zeros; remove them first"
+            ) from None
         return arrays.unit_rows(mapped) if self.normalize else mapped
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.align._base import Affine, Aligner
 from isthmus.checks import InputError
+from isthmus.metrics import Side
 from isthmus.metrics.subspaces import Subspaces
 from isthmus.moments import Moments
 from isthmus.theory.rotations import PrincipalAngles, minimal_rotation
@@ -46,7 +47,7 @@ class HyperplaneRotation(Aligner):
             raise InputError(f"energy={self.energy}, expected a share above 0 and up to 1")
 
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        spaces = Subspaces.of(moments, energy=self.energy)
+        spaces = Subspaces.of(Side(moments.xx), Side(moments.yy), energy=self.energy)
         signs = _signs(spaces.angles, moments)
         rotation = minimal_rotation(spaces.basis_x, spaces.basis_y, signs=signs)
         self.facts_ = {

@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.align._base import Affine, Aligner
 from isthmus.checks import InputError, IsthmusWarning
+from isthmus.metrics import Side
 from isthmus.metrics.subspaces import Subspaces
 from isthmus.moments import Moments
 from isthmus.theory.null_angles import tracy_widom_edge
@@ -62,8 +63,10 @@ class SharedSpaceProjection(Aligner):
         if self.estimator not in ("sound", "published"):
             raise InputError(f"estimator={self.estimator!r}, expected 'sound' or 'published'")
         if not 0 < self.energy <= 1 or not 0 < self.tolerance < 1 or (self.k is not None and self.k < 1):
-            raise InputError(f"energy={self.energy}, tolerance={self.tolerance}, k={self.k}: expected a share above 0 "
-                             "and up to 1, a tolerance between 0 and 1, and k at least 1")
+            raise InputError(
+                f"energy={self.energy}, tolerance={self.tolerance}, k={self.k}: expected a share above 0 "
+                "and up to 1, a tolerance between 0 and 1, and k at least 1"
+            )
 
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
         basis = self._sound(moments) if self.estimator == "sound" else self._published(moments)
@@ -81,17 +84,21 @@ class SharedSpaceProjection(Aligner):
         return Affine(basis, bias_x), Affine(basis, bias_y)
 
     def _published(self, moments: Moments) -> np.ndarray:
-        spaces = Subspaces.of(moments, energy=self.energy)
+        spaces = Subspaces.of(Side(moments.xx), Side(moments.yy), energy=self.energy)
         shared = spaces.overlap(self.tolerance)
         self.facts_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.forced}
         if shared == 0:
-            raise InputError(f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
-                             f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}; "
-                             "use estimator='sound', a larger tolerance, or more pairs")
+            raise InputError(
+                f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
+                f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}; "
+                "use estimator='sound', a larger tolerance, or more pairs"
+            )
         if spaces.forced and shared <= spaces.forced:
-            raise InputError(f"all {shared} shared dimensions are forced: any two subspaces of dimensions "
-                             f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.forced} in width {moments.dim_x}; "
-                             "use estimator='sound' or a smaller energy")
+            raise InputError(
+                f"all {shared} shared dimensions are forced: any two subspaces of dimensions "
+                f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.forced} in width {moments.dim_x}; "
+                "use estimator='sound' or a smaller energy"
+            )
         return spaces.angles.vectors_a[:, spaces.angles.cosines > 1 - self.tolerance]
 
     def _sound(self, moments: Moments) -> np.ndarray:
@@ -99,25 +106,32 @@ class SharedSpaceProjection(Aligner):
         ranks, dim = (basis_x.shape[1], basis_y.shape[1]), moments.dim_x
         forced = max(0, sum(ranks) - dim)
         if max(ranks) >= dim:
-            raise InputError(f"no test for a shared space: the centred rows fill {ranks[0]} and {ranks[1]} of {dim} "
-                             "dimensions, and then every direction is shared; use Centering or another aligner")
+            raise InputError(
+                f"no test for a shared space: the centred rows fill {ranks[0]} and {ranks[1]} of {dim} "
+                "dimensions, and then every direction is shared; use Centering or another aligner"
+            )
         angles = principal_angles(basis_x, basis_y)
         edge = tracy_widom_edge(dim, *ranks)
         shared = angles.cosines**2 > edge
         found = int(np.sum(shared))
         self.facts_ = {"ranks": ranks, "shared": found, "forced": forced, "edge": float(edge)}
         if found <= forced:
-            raise InputError(f"no shared space: of {len(angles.cosines)} principal angles between the significant "
-                             f"subspaces (dimensions {ranks[0]} and {ranks[1]}), {found} lie beyond what random "
-                             f"subspaces reach and {forced} are forced by their ranks; use Centering or more pairs")
+            raise InputError(
+                f"no shared space: of {len(angles.cosines)} principal angles between the significant "
+                f"subspaces (dimensions {ranks[0]} and {ranks[1]}), {found} lie beyond what random "
+                f"subspaces reach and {forced} are forced by their ranks; use Centering or more pairs"
+            )
         return _midpoints(angles, shared)
 
     def _warn_when_tiny(self, moments: Moments) -> None:
         facts = self.facts_
         if min(facts["energy_kept"]) >= LEAST_ENERGY:
             return
-        few = f" {moments.n} pairs are fewer than the {moments.dim_x} dimensions: the ranks still grow with n." if (
-            moments.n < moments.dim_x) else ""
+        few = (
+            f" {moments.n} pairs are fewer than the {moments.dim_x} dimensions: the ranks still grow with n."
+            if (moments.n < moments.dim_x)
+            else ""
+        )
         warnings.warn(
             f"the published estimator finds {facts['shared']} shared dimensions ({facts['forced']} of them forced) of "
             f"{facts['ranks'][0]} and {facts['ranks'][1]}; they hold {facts['energy_kept'][0]:.0%} and "
@@ -126,7 +140,7 @@ class SharedSpaceProjection(Aligner):
 
 
 def _significant(cov: np.ndarray, n: int) -> np.ndarray:
-    """Eigenvectors (d, r) of a covariance above Gavish and Donoho's threshold (2014, arXiv 1305.5870) and above FLOOR."""
+    """Eigenvectors (d, r) of a covariance above the threshold of Gavish and Donoho (arXiv 1305.5870) and above FLOOR."""
     values, vectors = np.linalg.eigh(cov)
     values, vectors = np.sqrt(np.clip(values[::-1], 0, None)), vectors[:, ::-1]
     real = min(n - 1, len(values))  # a centred matrix of n rows has no more singular values

@@ -51,7 +51,9 @@ def side_number(aligner: Aligner, side: str) -> int:
     if aligner.names_ is not None:
         known.update({name: number for number, name in enumerate(aligner.names_)})
     if side not in known:
-        names = f"this aligner was fitted on {' and '.join(aligner.names_)}" if aligner.names_ else "its sides are x and y"
+        names = (
+            f"this aligner was fitted on {' and '.join(aligner.names_)}" if aligner.names_ else "its sides are x and y"
+        )
         raise InputError(f"unknown side {side!r}: {names}")
     return known[side]
 

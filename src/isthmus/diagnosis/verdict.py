@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.comparison import Comparison
+from isthmus.comparison import Comparison, Row
 from isthmus.diagnosis.budget import Budget
 from isthmus.result import Estimate, Result
 
@@ -44,30 +44,41 @@ def _caveats(result: Result, x: str, y: str) -> list[str]:
     found = []
     if at_chance(result):
         recall = result[f"{x}_to_{y}_R@1"]
-        found.append(f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)}): either row i "
-                     f"of {x} is not the partner of row i of {y}, or the encoders were never trained together; nothing "
-                     "below says anything about a trained model.")
+        found.append(
+            f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)}): either row i "
+            f"of {x} is not the partner of row i of {y}, or the encoders were never trained together; nothing "
+            "below says anything about a trained model."
+        )
     if n < dim:
-        found.append(f"There are fewer pairs ({n:,}) than dimensions ({dim:,}): ranks, shared dimensions and the last two "
-                     "parts of the budget still change with n.")
+        found.append(
+            f"There are fewer pairs ({n:,}) than dimensions ({dim:,}): ranks, shared dimensions and the last two "
+            "parts of the budget still change with n."
+        )
     return found
 
 
 def _gap(result: Result, x: str, y: str) -> str:
     angle, distance = result["centroid_angle"], result["centroid_distance"]
     if angle.undefined:
-        return (f"The gap has no angle here: {angle.undefined}. The means are {distance.value:.3f} apart "
-                f"(chance {distance.null:.3f}).")
-    return (f"The mean {x} and the mean {y} point {angle.value:.1f} degrees apart (95 %: {angle.low:.1f} to "
-            f"{angle.high:.1f}; random swaps of the sides leave {angle.null:.1f}) at a distance of "
-            f"{distance.value:.3f}.")
+        return (
+            f"The gap has no angle here: {angle.undefined}. The means are {distance.value:.3f} apart "
+            f"(chance {distance.null:.3f})."
+        )
+    return (
+        f"The mean {x} and the mean {y} point {angle.value:.1f} degrees apart (95 %: {angle.low:.1f} to "
+        f"{angle.high:.1f}; random swaps of the sides leave {angle.null:.1f}) at a distance of "
+        f"{distance.value:.3f}."
+    )
 
 
 def _budget(budget: Budget) -> str:
     order = sorted(budget, key=lambda name: -budget[name].value)
     parts = [f"{budget[name].value:.3f} {SPOKEN[name]}" for name in order]
-    return (f"Partners miss {budget.total.value:.3f} of the full cosine of 1: " + ", ".join(parts[:-1])
-            + f" and {parts[-1]}.")
+    return (
+        f"Partners miss {budget.total.value:.3f} of the full cosine of 1: "
+        + ", ".join(parts[:-1])
+        + f" and {parts[-1]}."
+    )
 
 
 def _subspaces(result: Result, x: str, y: str) -> str:
@@ -83,8 +94,10 @@ def _subspaces(result: Result, x: str, y: str) -> str:
         return text + f"; the two subspaces share none (their smallest angle is {_small_angle(result)})."
     if forced == 0:
         return text + f"; the two subspaces share {count}, none of them forced by the ranks."
-    return text + (f"; the two subspaces share {count}, of which any two subspaces of these ranks share {forced}"
-                   + (f": {excess} say something." if excess > 0 else ": nothing beyond that."))
+    return text + (
+        f"; the two subspaces share {count}, of which any two subspaces of these ranks share {forced}"
+        + (f": {excess} say something." if excess > 0 else ": nothing beyond that.")
+    )
 
 
 def _small_angle(result: Result) -> str:
@@ -96,8 +109,10 @@ def _retrieval(result: Result, x: str, y: str) -> str:
     if at_chance(result):
         return ""
     there, back = result[f"{x}_to_{y}_R@1"], result[f"{y}_to_{x}_R@1"]
-    return (f"The partner is found first for {percent(there.value)} of {x} and {percent(back.value)} of {y} queries "
-            f"(chance {percent(there.null)} and {percent(back.null)}).")
+    return (
+        f"The partner is found first for {percent(there.value)} of {x} and {percent(back.value)} of {y} queries "
+        f"(chance {percent(there.null)} and {percent(back.null)})."
+    )
 
 
 def _closing(comparison: Comparison) -> list[str]:
@@ -105,15 +120,23 @@ def _closing(comparison: Comparison) -> list[str]:
     rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
     if not rows:
         return ["No aligner could be fitted: see the table for the reasons."]
-    kept = [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
-    best = max(kept or rows, key=lambda row: row.scores["mixed_R@1"].value)
-    change = best.changes["mixed_R@1"]
-    where = f"In a corpus that mixes both modalities the raw space finds the partner first in {percent(raw['mixed_R@1'].value)} of searches"
-    if change.low <= 0:
+    best, keeps = best_row(rows)
+    found, own = (percent(raw[name].value) for name in ("mixed_R@1", "own_modality"))
+    where = f"In a corpus that mixes both modalities the raw space finds the partner first in {found} of searches"
+    if best.changes["mixed_R@1"].low <= 0:
         return [where + "; none of the corrections tried changes that on unseen pairs."]
-    return [where + f" (of its top ten, {percent(raw['own_modality'].value)} have the query's own modality); the best "
-            f"correction tried{' that keeps recall' if kept else ''}, {best.name}, reaches {percent(best.scores['mixed_R@1'].value)} on unseen pairs, and "
-            f"{_kept(best.changes['R@1'])}."]
+    which = "correction tried that keeps recall" if keeps else "correction tried"
+    return [
+        f"{where} (of its top ten, {own} have the query's own modality); the best {which}, {best.name}, reaches "
+        f"{percent(best.scores['mixed_R@1'].value)} on unseen pairs, and {_kept(best.changes['R@1'])}."
+    ]
+
+
+def best_row(rows: list[Row]) -> tuple[Row, bool]:
+    """The aligner with the best mixed search among those that do not measurably lose recall, else among all; and
+    whether it is of the first kind."""
+    kept = [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
+    return max(kept or rows, key=lambda row: row.scores["mixed_R@1"].value), bool(kept)
 
 
 def _kept(change: Estimate) -> str:

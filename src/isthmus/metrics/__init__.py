@@ -8,11 +8,11 @@ import numpy as np
 
 from isthmus.checks import unknown
 from isthmus.metrics import centroid, recall, similarity, spectrum, subspaces  # noqa: F401 (they register)
-from isthmus.metrics._base import SAMPLE, Metric, View, evaluate, metric, registry
+from isthmus.metrics._base import SAMPLE, Metric, Side, View, evaluate, metric, registry
 from isthmus.pairs import Pairs
 from isthmus.result import Result
 
-__all__ = ["Metric", "View", "evaluate", "measure", "metric", "registry"]
+__all__ = ["Metric", "Side", "View", "evaluate", "measure", "metric", "registry"]
 
 
 def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize: bool = True) -> Result:
@@ -34,14 +34,14 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
     for name in chosen:
         if name not in entries:
             raise unknown("measure", name, entries)
-    view = View(pairs.moments(normalize=normalize).numpy(), pairs, normalize)
+    view = View(pairs.moments(normalize=normalize).numpy(), pairs, normalize=normalize)
     estimates = {}
     for name in chosen:
         estimates.update(evaluate(entries[name], view))
     x, y = pairs.names
     curves: dict[str, np.ndarray] = {
-        f"spectrum_{x}": view.spectrum_x**2 / np.sum(view.spectrum_x**2),
-        f"spectrum_{y}": view.spectrum_y**2 / np.sum(view.spectrum_y**2),
+        f"spectrum_{x}": view.x.spectrum**2 / np.sum(view.x.spectrum**2),
+        f"spectrum_{y}": view.y.spectrum**2 / np.sum(view.y.spectrum**2),
         "principal_angles": view.subspaces.angles.degrees,
     }
     return Result(estimates, curves, provenance(pairs, view))

@@ -59,9 +59,7 @@ def metric(
 
     def register(function: Callable[[View], Estimate]) -> Callable[[View], Estimate]:
         definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
-        _REGISTRY[name] = Metric(
-            name, function, unit, range, better, needs, invariant, source, known, definition
-        )
+        _REGISTRY[name] = Metric(name, function, unit, range, better, needs, invariant, source, known, definition)
         return function
 
     return register
@@ -76,33 +74,49 @@ def registry() -> Mapping[str, Metric]:
 SAMPLE = 10_000
 
 
-@dataclass(frozen=True)
+class Side:
+    """The principal directions of one side, found once however many measures ask for them."""
+
+    def __init__(self, gram: np.ndarray):
+        self.gram = gram
+
+    @cached_property
+    def eigen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Singular values of the (uncentred) rows, descending, (d,), and right singular vectors, (d, d)."""
+        values, vectors = np.linalg.eigh(self.gram)
+        return np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
+
+    @property
+    def spectrum(self) -> np.ndarray:
+        return self.eigen[0]
+
+
 class View:
     """What a measure may look at: the moments, and for measures of rows the pairs. Shared work is done once."""
 
-    moments: Moments
-    pairs: Pairs | None = None
-    normalize: bool = True
+    def __init__(
+        self,
+        moments: Moments,
+        pairs: Pairs | None = None,
+        *,
+        normalize: bool = True,
+        sides: tuple[Side, Side] | None = None,
+    ):
+        self.moments = moments
+        self.pairs = pairs
+        self.normalize = normalize
+        self.x, self.y = sides or (Side(moments.xx), Side(moments.yy))
 
     def swapped(self) -> View:
         """The same data seen from the other side: measures of {side} are computed on x alone."""
-        return View(self.moments.swapped(), None, self.normalize)
-
-    @cached_property
-    def spectrum_x(self) -> np.ndarray:
-        """Singular values of X (uncentred), descending, (d,)."""
-        return singular_values(self.moments.xx)
-
-    @cached_property
-    def spectrum_y(self) -> np.ndarray:
-        return singular_values(self.moments.yy)
+        return View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x))
 
     @cached_property
     def subspaces(self) -> Any:
         """The two 99 % energy subspaces and their principal angles (`metrics.subspaces.Subspaces`)."""
         from isthmus.metrics.subspaces import Subspaces
 
-        return Subspaces.of(self.moments)
+        return Subspaces.of(self.x, self.y)
 
     @cached_property
     def retrieval(self) -> Any:
@@ -113,11 +127,6 @@ class View:
         sample = self.pairs.sample(SAMPLE)
         x, y = (to_numpy(side) for side in sample.unit(normalize=self.normalize))
         return Retrieval.of(x, y, index=sample.index)
-
-
-def singular_values(gram: np.ndarray) -> np.ndarray:
-    """Singular values of a data matrix from its Gram matrix (d, d), descending."""
-    return np.sqrt(np.clip(np.linalg.eigvalsh(gram)[::-1], 0.0, None))
 
 
 def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:

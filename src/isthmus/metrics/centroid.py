@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
-from isthmus.metrics.errors import (
+from isthmus.intervals import (
     debiased,
     length_estimate,
     mean_covariance,
@@ -16,6 +15,7 @@ from isthmus.metrics.errors import (
     normal_interval,
     variance,
 )
+from isthmus.metrics._base import View, metric
 from isthmus.result import NAN, Estimate
 
 #: The angle is undefined unless both means pass the test at this level ...
@@ -39,25 +39,35 @@ def _orthogonal() -> tuple[Any, Any, float]:
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
     known=_orthogonal,
 )
-def centroid_angle(view: View, *, inflation: float = 1.0) -> Estimate:
+def centroid_angle(view: View) -> Estimate:
     """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|: the modality gap of the theory.
 
     The value is the plug-in; the interval is that of the cosine without the terms of an item with itself, with the
     infinitesimal jackknife's standard error. Undefined unless both means differ from zero at p < .01 and that
     standard error is at most .1. The null is the angle that swapping the sides of random pairs leaves.
-    `inflation` is 1 + n / n_fit when the rows were centred on n_fit other rows.
     """
+    return gap_angle(view)
+
+
+def gap_angle(view: View, *, inflation: float = 1.0) -> Estimate:
+    """`centroid_angle`; `inflation` is 1 + n / n_fit when the rows were centred on n_fit other rows."""
     m = view.moments
     sizes = [float(np.linalg.norm(v)) for v in (m.mean_x, m.mean_y)]
     p_values = (mean_p_value(m, inflation=inflation), mean_p_value(m.swapped(), inflation=inflation))
     if max(p_values) >= LEVEL:
         short = int(np.argmax(p_values))
-        return Estimate(NAN, undefined=f"the mean of {_side(view, short)} is not distinguishable from zero "
-                        f"(length {sizes[short]:.3g}, p = {p_values[short]:.2g})")
+        return Estimate(
+            NAN,
+            undefined=f"the mean of {_side(view, short)} is not distinguishable from zero "
+            f"(length {sizes[short]:.3g}, p = {p_values[short]:.2g})",
+        )
     cosine, var = cosine_of_means(view)
     if not math.sqrt(var) <= MOST_ERROR:
-        return Estimate(NAN, undefined=f"the cosine between the means has a standard error of {math.sqrt(var):.2g}, "
-                        f"more than {MOST_ERROR}")
+        return Estimate(
+            NAN,
+            undefined=f"the cosine between the means has a standard error of {math.sqrt(var):.2g}, "
+            f"more than {MOST_ERROR}",
+        )
     value = _angle_between(m.mean_x, m.mean_y)
     low, high = normal_interval(cosine, var)
     return Estimate(value, _degrees(high), _degrees(low), _swap_null_angle(view))
@@ -138,7 +148,7 @@ def centroid_distance(view: View) -> Estimate:
     known=lambda: (np.array([[1.0, 0], [0, 1.0]]), np.array([[1.0, 0], [0, 1.0]]), math.sqrt(0.5)),
 )
 def mean_resultant_length(view: View) -> Estimate:
-    """Length of the mean of the unit rows of one side: 0 for a cloud spread evenly, 1 for a single direction (the cone).
+    """Length of the mean of one side's unit rows: 0 for a cloud spread evenly, 1 for a single direction (the cone).
 
     The value is the plug-in; the interval is that of the square without its bias. The null is what as many
     independent directions of the same scatter give around a mean of zero.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.intervals import debiased, normal_interval, variance
 from isthmus.metrics._base import View, metric
-from isthmus.metrics.errors import debiased, normal_interval, variance
 from isthmus.result import Estimate
 
 _X = np.array([[1.0, 0.0], [0.0, 1.0]])

@@ -35,7 +35,7 @@ def _two_to_one() -> tuple[np.ndarray, np.ndarray, float]:
 )
 def rank_99(view: View) -> Estimate:
     """Fewest principal directions (uncentred) of one side that hold 99 % of its energy; grows with n while n < d."""
-    return Estimate(float(energy_rank(view.spectrum_x)))
+    return Estimate(float(energy_rank(view.x.spectrum)))
 
 
 @metric(
@@ -51,7 +51,7 @@ def effective_rank(view: View) -> Estimate:
 
     p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. Only comparable between data of the same n and d.
     """
-    s = view.spectrum_x
+    s = view.x.spectrum
     s = s[: min(view.moments.n, len(s))]  # the matrix has min(n, d) singular values
     p = s / s.sum() + 1e-7
     return Estimate(float(np.exp(-np.sum(p * np.log(p)))))

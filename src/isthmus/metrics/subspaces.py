@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric, singular_values
+from isthmus.metrics._base import Side, View, metric
 from isthmus.metrics.spectrum import ENERGY, energy_rank
-from isthmus.moments import Moments
 from isthmus.result import Estimate
 from isthmus.theory.rotations import PrincipalAngles, principal_angles
 
@@ -25,8 +24,8 @@ class Subspaces:
     angles: PrincipalAngles
 
     @classmethod
-    def of(cls, moments: Moments, *, energy: float = ENERGY) -> Subspaces:
-        basis_x, basis_y = (leading(gram, energy) for gram in (moments.xx, moments.yy))
+    def of(cls, x: Side, y: Side, *, energy: float = ENERGY) -> Subspaces:
+        basis_x, basis_y = (_leading(side, energy) for side in (x, y))
         return cls(basis_x, basis_y, principal_angles(basis_x, basis_y))
 
     @property
@@ -43,10 +42,10 @@ class Subspaces:
         return int(np.sum(self.angles.cosines > 1 - tolerance))
 
 
-def leading(gram: np.ndarray, energy: float) -> np.ndarray:
-    """The eigenvectors (d, r) of a Gram matrix that hold the share `energy` of its trace."""
-    _, vectors = np.linalg.eigh(gram)
-    return np.ascontiguousarray(vectors[:, ::-1][:, : energy_rank(singular_values(gram), energy)])
+def _leading(side: Side, energy: float) -> np.ndarray:
+    """The principal directions (d, r) of one side that hold the share `energy`."""
+    spectrum, directions = side.eigen
+    return np.ascontiguousarray(directions[:, : energy_rank(spectrum, energy)])
 
 
 def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:

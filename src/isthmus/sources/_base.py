@@ -14,8 +14,8 @@ from isthmus import checks
 class Source:
     """Embeddings of one modality, `shape` (n, d), read in blocks of rows.
 
-    `rows` is anything that gives rows for a slice or for sorted row numbers: a memory-mapped array, an array of any array library,
-    a chain of shards. `convert` turns what was read into floats (bfloat16 files need it).
+    `rows` is anything that gives rows for a slice or for row numbers: a memory-mapped array, an array of any array
+    library, a chain of shards. `convert` turns what was read into floats (bfloat16 files need it).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A folder of .npy shards in the layout of clip-retrieval: `img_emb/img_emb_0.npy`, `img_emb_1.npy`, ... in natural order."""
+"""A folder of .npy shards as clip-retrieval lays them out: `img_emb/img_emb_0.npy`, ... in natural order."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ def open_source(path: Path, member: str | None) -> Source:
     parts = [npy.mapped(shard, where=str(shard)) for shard in shards]
     for shard, part in zip(shards, parts, strict=True):
         if part.shape[1] != parts[0].shape[1]:
-            raise InputError(f"{shard}: has width {part.shape[1]}, but {shards[0].name} has {parts[0].shape[1]}; all "
-                             "shards of a folder must come from one model")
+            raise InputError(
+                f"{shard}: has width {part.shape[1]}, but {shards[0].name} has {parts[0].shape[1]}; all "
+                "shards of a folder must come from one model"
+            )
     return Source(Chain(parts), where=str(path), format=f"folder of {len(shards)} npy shards")

@@ -25,8 +25,10 @@ def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None) 
     checks.matrix(shape, where)
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if end - begin < needed:
-        raise InputError(f"{where}: is truncated: its header announces {needed:,} bytes of data for shape {shape}, "
-                         f"{max(end - begin, 0):,} are there; copy or save the file again")
+        raise InputError(
+            f"{where}: is truncated: its header announces {needed:,} bytes of data for shape {shape}, "
+            f"{max(end - begin, 0):,} are there; copy or save the file again"
+        )
     return np.memmap(path, dtype=dtype, mode="r", offset=begin, shape=shape, order="F" if fortran else "C")
 
 
@@ -40,7 +42,15 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
         if version not in readers:
             raise ValueError(f"npy version {version} is only written for arrays with named fields")
         return readers[version](file)
-    except (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
+    except (
+        ValueError,
+        EOFError,
+        OverflowError,
+        SyntaxError,
+        MemoryError,
+        RecursionError,
+        TypeError,
+    ) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InputError(f"{where}: is not a complete .npy file ({reason}); save it with numpy.save") from None
 

@@ -30,7 +30,15 @@ def open_source(path: Path, member: str | None) -> Source:
                 array = npy.mapped(path, where=where, offset=_begin(path, info), size=info.file_size)
             else:
                 array = _inflated(archive.read(info), where)
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, RuntimeError, struct.error, OSError) as error:
+    except (
+        zipfile.BadZipFile,
+        EOFError,
+        zlib.error,
+        NotImplementedError,
+        RuntimeError,
+        struct.error,
+        OSError,
+    ) as error:
         raise InputError(f"{path}: is not a complete .npz archive ({error}); save it with numpy.savez") from None
     return Source(array, where=where, format="npz")
 
@@ -48,6 +56,7 @@ def _inflated(data: bytes, where: str) -> np.ndarray:
         return np.load(io.BytesIO(data), allow_pickle=False)
     except (ValueError, EOFError) as error:
         if "pickle" in str(error) or "Object" in str(error):
-            raise InputError(f"{where}: holds Python objects (pickled), which are never loaded; save a plain float "
-                             "array") from None
+            raise InputError(
+                f"{where}: holds Python objects (pickled), which are never loaded; save a plain float array"
+            ) from None
         raise InputError(f"{where}: is not a complete array ({error}); save it with numpy.savez") from None

@@ -35,8 +35,13 @@ def open_source(path: Path, member: str | None) -> Source:
     if info["dtype"] not in _DTYPES:
         raise InputError(f"{where}: has dtype {info['dtype']}, expected F16, BF16, F32 or F64; convert it first")
     checks.matrix(info["shape"], where)
-    rows = np.memmap(path, dtype=_DTYPES[info["dtype"]], mode="r", offset=8 + length + info["data_offsets"][0],
-                     shape=tuple(info["shape"]))
+    rows = np.memmap(
+        path,
+        dtype=_DTYPES[info["dtype"]],
+        mode="r",
+        offset=8 + length + info["data_offsets"][0],
+        shape=tuple(info["shape"]),
+    )
     if info["dtype"] == "BF16":
         return Source(rows, where=where, format="safetensors", dtype="bfloat16", convert=_bfloat16)
     return Source(rows, where=where, format="safetensors")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.intervals import wilson_interval
 from isthmus.result import Estimate
 
 #: Elements of one block of scores: 64 MB of float32.
@@ -83,16 +84,11 @@ def _chance(k: int, corpus: int, own: float) -> float:
 
     if corpus - own < k:
         return 1.0
-    missed = (
-        gammaln(corpus - own + 1) - gammaln(corpus - own - k + 1) - gammaln(corpus + 1) + gammaln(corpus - k + 1)
-    )
+    missed = gammaln(corpus - own + 1) - gammaln(corpus - own - k + 1) - gammaln(corpus + 1) + gammaln(corpus - k + 1)
     return float(-np.expm1(missed))
 
 
 def _share(hits: np.ndarray, chance: float) -> Estimate:
     """The share of hits with Wilson's 95 % interval, against a fixed corpus."""
-    from scipy.stats import binomtest
-
     found = int(np.count_nonzero(hits))
-    interval = binomtest(found, len(hits)).proportion_ci(0.95, method="wilson")
-    return Estimate(found / len(hits), interval.low, interval.high, chance, unit="share")
+    return Estimate(found / len(hits), *wilson_interval(found, len(hits)), chance, unit="share")

@@ -283,9 +283,7 @@ def _arguments(
         raise InputError(
             f"shapes {order.shape} of {first} and {argument.shape} of {name} came: give shapes that fit."
         ) from None
-    reference = next(
-        (v for v in (x, nu) if hasattr(v, "shape") and not is_numpy(v) and not np.isscalar(v)), None
-    )
+    reference = next((v for v in (x, nu) if hasattr(v, "shape") and not is_numpy(v) and not np.isscalar(v)), None)
 
     def back(values: np.ndarray) -> Any:
         if reference is not None:

@@ -53,9 +53,7 @@ class Rotation:
         xp = namespace(X)
         dim = self.first.shape[0]
         if X.ndim not in (1, 2) or X.shape[-1] != dim:
-            raise InputError(
-                f"an array of shape {tuple(X.shape)} came to a rotation of R^{dim}: give rows (n, {dim})."
-            )
+            raise InputError(f"an array of shape {tuple(X.shape)} came to a rotation of R^{dim}: give rows (n, {dim}).")
         k = self.first.shape[1]
         basis = np.concatenate([self.first, self.second], axis=1)
         # R = I + G K G' with G = [F S].

@@ -19,9 +19,12 @@ Z95 = 1.959963984540054
 
 
 def variance(
-    moments: Moments, along_x: np.ndarray | None = None, along_y: np.ndarray | None = None, along_p: float = 0.0
+    moments: Moments,
+    along_x: np.ndarray | None = None,
+    along_y: np.ndarray | None = None,
+    along_p: float = 0.0,
 ) -> float:
-    """Variance of `along_x . mean x + along_y . mean y + along_p * mean p`, items independent, partners of one item not."""
+    """Variance of `along_x . mean x + along_y . mean y + along_p * mean p`, the items independent."""
     m, n = moments.by_item, moments.n
     dim = moments.dim_x
     a = np.zeros(dim) if along_x is None else along_x
@@ -42,7 +45,7 @@ def mean_covariance(moments: Moments) -> np.ndarray:
 
 
 def debiased(moments: Moments) -> tuple[float, float, float]:
-    """(mean x . mean y, |mean x|^2, |mean y|^2) without the terms of an item with itself: unbiased for the population."""
+    """(mean x . mean y, |mean x|^2, |mean y|^2) without the terms of an item with itself: unbiased."""
     m, n = moments.by_item, moments.n
     others = n * n - m.mm
     traces = (np.trace(m.xy), np.trace(m.xx), np.trace(m.yy))
@@ -61,6 +64,14 @@ def normal_interval(value: float, var: float) -> tuple[float, float]:
     return value - half, value + half
 
 
+def wilson_interval(found: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval for a share found / n: right also for shares near 0 and 1."""
+    share, z = found / n, Z95
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 def length_estimate(squared: float, var_squared: float, plug_in: float, null: float) -> Estimate:
     """A length whose interval is that of its debiased square: right also where the length is near zero."""
     low, high = normal_interval(squared, var_squared)
@@ -73,11 +84,11 @@ def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:
     g = tr(S^2) / tr(S), f = tr(S) / g, S the covariance of the mean. Rayleigh's test assumes isotropic clouds and
     rejects far too often on real ones. `inflation` multiplies S: 1 + n / n_fit after centring on other n_fit rows.
     """
-    from scipy.stats import chi2
+    from scipy.special import gammaincc  # chi2.sf without the second that scipy.stats takes to load
 
     s = mean_covariance(moments) * inflation
     trace = float(np.trace(s))
     if trace <= 0:  # all rows equal: the mean is certain
         return 0.0
     g = float(np.sum(s * s)) / trace
-    return float(chi2.sf(float(moments.mean_x @ moments.mean_x) / g, trace / g))
+    return float(gammaincc(trace / g / 2, float(moments.mean_x @ moments.mean_x) / g / 2))
