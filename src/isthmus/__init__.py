@@ -19,7 +19,7 @@ __version__ = "0.1.0"
 
 #: public name -> module that defines it
 _NAMES: dict[str, str] = {}
-_MODULES = ("theory",)
+_MODULES = ("demo", "theory")
 
 __all__ = sorted([*_NAMES, *_MODULES, "__version__"])
 
@@ -40,4 +40,5 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
+    from isthmus import demo as demo
     from isthmus import theory as theory
