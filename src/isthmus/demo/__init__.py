@@ -1,12 +1,13 @@
-"""Real embeddings to try things on: 1,797 handwritten digits and their captions, embedded by small dual encoders.
+"""Real embeddings to try things on: 1,797 handwritten digits and their captions, from small dual encoders.
 
-The pictures are scikit-learn's digits, the captions say which digit it is and how it was written. `RUNS` names the
-three encoders. Loading needs neither scikit-learn nor torch; `isthmus.demo.train` made the files.
+The pictures are scikit-learn's digits, the captions say which digit it is and how it was written. `RUNS`
+names the three encoders. Loading needs neither scikit-learn nor torch; `isthmus.demo.train` made the files.
 """
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,9 @@ from isthmus.checks import InputError
 
 #: name of a run -> what it shows
 RUNS: dict[str, str] = {
-    "plain": "a fixed low temperature (0.01): both modalities keep their cones, and every part of the budget shows",
-    "warm": "a fixed high temperature (0.2): the cones dissolve and almost no gap is left",
-    "collapsed": "one fixed axis per modality, 60 degrees apart, beside a shared space: nothing but a gap",
+    "plain": "a fixed low temperature (0.01): both cones stay, and every part of the budget shows",
+    "warm": "a fixed high temperature (0.2): the means vanish, so that the gap angle is undefined",
+    "collapsed": "one fixed axis per modality, 60 degrees apart, beside a shared space: mostly a gap",
 }
 
 __all__ = ["RUNS", "DemoRun", "arrays", "export", "load"]
@@ -33,10 +34,10 @@ _DATA = Path(__file__).parent / "data"
 class DemoRun:
     """The n pairs of one run.
 
-    `image` and `text` are (n, 64) float32 with unit rows; row i of both is pair i, digit `labels[i]`, with the
-    caption `captions[i]`. `train` (n,) marks the pairs that the encoder was trained on. `temperature` is the
-    temperature at the end of training. For the collapsed run `axes` (2, 64) holds the axes of image and text and
-    `basis` (16, 64) an orthonormal basis of the shared space, float64; they are None for the other runs.
+    `image` and `text` are (n, 64) float32 with unit rows; row i of both is pair i, digit `labels[i]`, with
+    the caption `captions[i]`. `train` (n,) marks the pairs that the encoder was trained on. `temperature` is
+    the temperature at the end of training. For the collapsed run `axes` (2, 64) holds the axes of image and
+    text and `basis` (16, 64) an orthonormal basis of the shared space, float64; the other runs have None.
     """
 
     name: str
@@ -57,14 +58,16 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     Raises InputError for an unknown run or split.
 
     >>> plain = arrays("plain", split="test")
-    >>> plain.image.shape, plain.text.shape, plain.captions[0]
-    ((597, 64), (597, 64), 'A one placed in the centre, narrow and standing nearly upright, its strokes medium.')
+    >>> plain.image.shape, plain.text.shape
+    ((597, 64), (597, 64))
+    >>> plain.captions[4]
+    'A wide zero in medium strokes, leaning far to the right, placed above the centre.'
     """
     _check("run", run, list(RUNS))
     from isthmus.demo import store
 
     labels, captions, train = store.read_items(_DATA)
-    tensors, _ = store.read(_DATA / f"{run}.safetensors")
+    tensors = store.read(_DATA / f"{run}.safetensors")
     image, text = store.rows(tensors)
     whole = DemoRun(
         name=run,
@@ -97,10 +100,9 @@ def load(run: str = "plain", *, split: Split | None = None) -> Any:
 
     `split` is "train" (1,200 pairs), "test" (597 pairs) or None (all). Raises InputError for an unknown run.
     """
-    from isthmus.pairs import Pairs
-
     data = arrays(run, split=split)
-    return Pairs(image=data.image, text=data.text, labels=data.labels)
+    pairs = importlib.import_module("isthmus.pairs")
+    return pairs.Pairs(image=data.image, text=data.text, labels=data.labels)
 
 
 def export(directory: str | Path, run: str = "plain", *, split: Split | None = None) -> tuple[Path, Path]:

@@ -1,8 +1,8 @@
 """Captions of handwritten digits: what the digit is, and how it was written.
 
-Four things are measured on each picture: how much ink it has, how it leans, how wide it is and where it sits. Each
-is cut into levels at the quantiles of the whole collection, each level has its words, and a template drawn by a
-seeded generator puts the words into a sentence. "Heavy" therefore means heavier than most of these digits.
+Four things are measured on each picture: how much ink it has, how it leans, how wide it is and where it
+sits. Each is cut into levels at the quantiles of the whole collection, each level has its words, and a template
+drawn by a seeded generator puts the words into a sentence. So "heavy" means heavier than most of these digits.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ TEMPLATES = (
 class Strokes:
     """What was measured on n pictures of s x s pixels; every field is an array (n,).
 
-    `ink` is the mean brightness in [0, 1]. `slant` is the shear of the ink, columns moved to the right per row
-    upwards: positive leans to the right. `width` is the standard deviation of the ink's column, in pixels.
-    `right` and `down` are the distances of the ink's centre from the middle of the picture, in pixels.
+    `ink` is the mean brightness in [0, 1]. `slant` is the shear of the ink, columns moved to the right per
+    row upwards: positive leans to the right. `width` is the standard deviation of the ink's column, in pixels.
+    `right` and `down` are the distances of the ink's centre from the picture's middle, in pixels.
     """
 
     ink: np.ndarray
@@ -75,9 +75,7 @@ def measure_strokes(pixels: np.ndarray, /) -> Strokes:
     variance_across = (pixels * across**2).sum((1, 2)) / total
     variance_along = (pixels * along**2).sum((1, 2)) / total
     slant = -(pixels * across * along).sum((1, 2)) / total / variance_along
-    return Strokes(
-        ink=total / size**2, slant=slant, width=np.sqrt(variance_across), right=right, down=down
-    )
+    return Strokes(ink=total / size**2, slant=slant, width=np.sqrt(variance_across), right=right, down=down)
 
 
 def levels(values: np.ndarray, count: int, /) -> np.ndarray:
@@ -94,7 +92,8 @@ def levels(values: np.ndarray, count: int, /) -> np.ndarray:
 
 
 def _with_article(words: str) -> str:
-    return ("an " if words[0] in "aeiu" or words.startswith("o") and not words.startswith("one") else "a ") + words
+    # "one" begins with a consonant to the ear, and no other word here begins with an o.
+    return ("an " if words[0] in "aeiu" else "a ") + words
 
 
 def sentence(template: int, name: str, ink: str, slant: str, width: str, position: str) -> str:
@@ -126,7 +125,11 @@ def compose_captions(pixels: np.ndarray, labels: np.ndarray, /, *, seed: int = 0
     template = (np.random.default_rng([seed, 1]).random(len(labels)) * len(TEMPLATES)).astype(int)
     return [
         sentence(
-            template[i], NAMES[int(labels[i])], INK[ink[i]], SLANT[slant[i]], WIDTH[width[i]],
+            template[i],
+            NAMES[int(labels[i])],
+            INK[ink[i]],
+            SLANT[slant[i]],
+            WIDTH[width[i]],
             POSITION[down[i]][right[i]],
         )
         for i in range(len(labels))

@@ -1,17 +1,16 @@
 """How the demonstration runs lie on disk: safetensors files, small because rows are rounded or factored.
 
-`items.safetensors` holds what the runs share: labels, captions (UTF-8 bytes and offsets), which rows were trained on.
+`items.safetensors` holds what the runs share: labels, captions (UTF-8 bytes and offsets), the training rows.
 A run holds either float16 rows `image` and `text`, or, where the rows are a fixed axis plus a part in a small
 subspace, that part (`image_part`, `text_part`), the two `axes`, the `basis` of the subspace and the `radius`.
 """
 
 from __future__ import annotations
 
-import json
+import itertools
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,8 +20,8 @@ ITEMS = "items"
 def compose(part: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
     """Rows sqrt(1 - radius^2) axis + radius part @ basis, float64 (n, d).
 
-    `part` (n, k) has unit rows, `axis` (d,) is a unit vector orthogonal to the orthonormal rows of `basis` (k, d);
-    so the result has unit rows.
+    `part` (n, k) has unit rows, `axis` (d,) is a unit vector orthogonal to the orthonormal rows of `basis`
+    (k, d); so the result has unit rows.
     """
     return np.sqrt(1 - radius**2) * axis + radius * (part @ basis)
 
@@ -31,18 +30,15 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def write(path: Path, tensors: dict[str, np.ndarray], facts: dict[str, Any] | None = None) -> None:
-    """Write `tensors` and `facts` (plain JSON values) to `path`, under a temporary name first."""
+def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """Write `tensors` to `path`, under a temporary name first."""
     from safetensors.numpy import save
 
-    # One metadata key only: the order of several keys is not fixed, and the file should be.
-    metadata = {"facts": json.dumps(facts, sort_keys=True)} if facts else None
-    content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()}, metadata)
-    replace(path, content)
+    replace(path, save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file beside `path`, then rename it, so that no half file is ever seen."""
+    """Write `content` to a temporary file beside `path`, then rename it: no half file is ever seen."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -56,20 +52,17 @@ def replace(path: Path, content: bytes) -> None:
         raise
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The tensors and the facts of a file that `write` wrote."""
-    from safetensors import safe_open
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a file that `write` wrote."""
+    from safetensors.numpy import load_file
 
-    with safe_open(path, framework="numpy") as file:
-        metadata = file.metadata() or {}
-        tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a mapping)
-    return tensors, json.loads(metadata.get("facts", "{}"))
+    return dict(load_file(path))
 
 
 def write_items(directory: Path, labels: np.ndarray, captions: list[str], train: np.ndarray) -> None:
     """Write what all runs share."""
     encoded = [caption.encode() for caption in captions]
-    tensors = {
+    tensors: dict[str, np.ndarray] = {
         "labels": labels.astype(np.uint8),
         "captions": np.frombuffer(b"".join(encoded), dtype=np.uint8),
         "offsets": np.cumsum([0, *map(len, encoded)]).astype(np.int32),
@@ -80,10 +73,10 @@ def write_items(directory: Path, labels: np.ndarray, captions: list[str], train:
 
 def read_items(directory: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Labels (n,) int64, captions, and the mask (n,) of the rows that were trained on."""
-    tensors, _ = read(directory / f"{ITEMS}.safetensors")
+    tensors = read(directory / f"{ITEMS}.safetensors")
     text = tensors["captions"].tobytes()
     ends = tensors["offsets"].tolist()
-    captions = [text[start:end].decode() for start, end in zip(ends[:-1], ends[1:], strict=True)]
+    captions = [text[start:end].decode() for start, end in itertools.pairwise(ends)]
     return tensors["labels"].astype(np.int64), captions, tensors["train"].astype(bool)
 
 

@@ -1,13 +1,14 @@
 """Train the small dual encoders whose embeddings are shipped: `python -m isthmus.demo.train -o DIR`.
 
-Needs torch and scikit-learn (for the pictures). Everything is float64 and every random number comes from a seeded
-NumPy generator, so that another number of threads, another processor or another torch changes the vectors by less
-than the precision they are stored in.
+Needs torch and scikit-learn (for the pictures). Everything is float64 and every random number comes from a
+seeded NumPy generator, so that another order of the sums (more threads, another processor) changes the
+vectors by far less than the precision they are stored in.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ def load_digits(*, seed: int = 0) -> Digits:
 
 
 def hash_captions(captions: Sequence[str], /) -> np.ndarray:
-    """Counts of the 3-grams and 4-grams of each caption in `BUCKETS` hashed buckets, as unit rows (n, BUCKETS)."""
+    """Counts of the 3-grams and 4-grams of each caption in hashed buckets, as unit rows (n, BUCKETS)."""
     counts = np.zeros((len(captions), BUCKETS))
     for row, caption in zip(counts, captions, strict=True):
         text = f" {caption.lower()} "
@@ -89,9 +90,9 @@ def hash_captions(captions: Sequence[str], /) -> np.ndarray:
 def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     """Train one dual encoder and encode all pairs with it.
 
-    Returns float64 tensors: `image` and `text` (n, 64) with unit rows; or, for a recipe with a shared subspace,
-    the unit rows `image_part` and `text_part` (n, shared), `axes` (2, 64), `basis` (shared, 64) and `radius` (1,);
-    always `temperature` (1,), the last one.
+    Returns float64 tensors: `image` and `text` (n, 64) with unit rows; or, for a recipe with a shared
+    subspace, the unit rows `image_part` and `text_part` (n, shared), `axes` (2, 64), `basis` (shared, 64) and
+    `radius` (1,); always `temperature` (1,), the last one.
     """
     pictures = torch.from_numpy(digits.pixels.reshape(len(digits.pixels), -1))
     captions = torch.from_numpy(hash_captions(digits.captions))
@@ -137,7 +138,7 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
 
 
 def stored(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`tensors` in the precision that is written: rows as float16, parts in the shared subspace as float32."""
+    """`tensors` in the precision that is written: rows as float16, parts in the shared space as float32."""
     kinds = {"image": np.float16, "text": np.float16, "image_part": np.float32, "text_part": np.float32}
     return {key: value.astype(kinds.get(key, value.dtype)) for key, value in tensors.items()}
 
@@ -152,8 +153,9 @@ def _perceptron(rng: np.random.Generator, inputs: int, outputs: int) -> nn.Seque
     """inputs - HIDDEN - HIDDEN - outputs with GELU; weights and biases uniform within 1/sqrt(fan in)."""
     sizes = (inputs, HIDDEN, HIDDEN, outputs)
     layers: list[nn.Module] = []
-    for before, after in zip(sizes[:-1], sizes[1:], strict=True):
-        layer = nn.Linear(before, after, dtype=torch.float64)
+    for before, after in itertools.pairwise(sizes):
+        # Made without values: torch would draw them from its global generator.
+        layer = nn.Linear(before, after, dtype=torch.float64, device="meta").to_empty(device="cpu")
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy((2 * rng.random((after, before)) - 1) / np.sqrt(before)))
             layer.bias.copy_(torch.from_numpy((2 * rng.random(after) - 1) / np.sqrt(before)))
@@ -162,8 +164,7 @@ def _perceptron(rng: np.random.Generator, inputs: int, outputs: int) -> nn.Seque
 
 
 def _frame(rng: np.random.Generator, shared: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Two unit axes (2, FEATURES) `angle` degrees apart, and an orthonormal basis (shared, FEATURES) orthogonal
-    to both."""
+    """Unit axes (2, FEATURES) `angle` degrees apart; an orthonormal basis (shared, FEATURES) beside them."""
     q, r = np.linalg.qr(rng.random((FEATURES, shared + 2)) - 0.5)
     q = (q * np.sign(np.diag(r))).T  # the decomposition's signs are the library's choice
     turn = np.deg2rad(angle)
