@@ -140,7 +140,7 @@ class SharedSpaceProjection(Aligner):
 
 
 def _significant(cov: np.ndarray, n: int) -> np.ndarray:
-    """Eigenvectors (d, r) of a covariance above the threshold of Gavish and Donoho (arXiv 1305.5870) and above FLOOR."""
+    """Eigenvectors (d, r) of a covariance above Gavish and Donoho's threshold (arXiv 1305.5870) and FLOOR."""
     values, vectors = np.linalg.eigh(cov)
     values, vectors = np.sqrt(np.clip(values[::-1], 0, None)), vectors[:, ::-1]
     real = min(n - 1, len(values))  # a centred matrix of n rows has no more singular values
