@@ -61,6 +61,16 @@ def float64(array: Array) -> Array:
     return xp.astype(array, xp.float64, copy=False)
 
 
+def take(rows: Array, index: np.ndarray) -> Array:
+    """The rows with these numbers, in this order; `rows` may also be anything that is indexed like NumPy."""
+    import array_api_compat
+
+    if array_api_compat.is_array_api_obj(rows) and not isinstance(rows, np.ndarray):
+        xp = namespace(rows)
+        return xp.take(rows, xp.asarray(index, device=array_api_compat.device(rows)), axis=0)
+    return rows[index]
+
+
 def row_dot(x: Array, y: Array) -> Array:
     """The inner product of each row of x with the same row of y, (n,)."""
     if isinstance(x, np.ndarray):

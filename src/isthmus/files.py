@@ -39,7 +39,7 @@ def save_arrays(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np
     from safetensors.numpy import save_file
 
     metadata = {"isthmus": json.dumps({"kind": kind, "format": FORMAT, "header": header})}
-    contiguous = {name: np.ascontiguousarray(a) for name, a in arrays.items()}
+    contiguous = {name: np.asarray(a, order="C") for name, a in arrays.items()}
     with replacing(path) as part:
         save_file(contiguous, part, metadata=metadata)
 

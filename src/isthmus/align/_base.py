@@ -25,6 +25,11 @@ class Affine:
     matrix: np.ndarray | None = None  # (d, k)
     bias: np.ndarray | None = None  # (k,)
 
+    def __post_init__(self) -> None:
+        # One memory layout before and after a file: products then agree to the last bit.
+        if self.matrix is not None:
+            object.__setattr__(self, "matrix", np.ascontiguousarray(self.matrix))
+
     def __call__(self, rows: Array) -> Array:
         if self.matrix is not None:
             rows = rows @ arrays.like(self.matrix, rows)

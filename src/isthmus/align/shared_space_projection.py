@@ -70,6 +70,8 @@ class SharedSpaceProjection(Aligner):
 
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
         basis = self._sound(moments) if self.estimator == "sound" else self._published(moments)
+        # Principal vectors have no sign: fix it, so that the same data give the same coordinates.
+        basis = basis * np.sign(basis[np.argmax(np.abs(basis), axis=0), np.arange(basis.shape[1])])
         energies = [np.einsum("dk,de,ek->k", basis, gram, basis) for gram in (moments.xx, moments.yy)]
         if self.k is not None and self.k < basis.shape[1]:
             kept = np.argsort(-(energies[0] + energies[1]), kind="stable")[: self.k]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus import checks
+from isthmus import arrays, checks
 
 
 class Source:
@@ -38,12 +38,12 @@ class Source:
 
     def read(self, start: int, stop: int) -> Any:
         """Rows start .. stop - 1, as they lie (dtype and byte order of the file)."""
-        block = self.rows[start:stop]
+        block = self.rows[start : min(stop, self.shape[0]), ...]
         return self.convert(block) if self.convert else block
 
     def take(self, rows: np.ndarray) -> Any:
         """The rows with these numbers, in this order."""
-        block = self.rows[rows]
+        block = arrays.take(self.rows, rows)
         return self.convert(block) if self.convert else block
 
     def __repr__(self) -> str:
@@ -59,9 +59,9 @@ class Chain:
         self.shape = (int(self.ends[-1]), parts[0].shape[1])
         self.dtype = np.result_type(*(part.dtype.newbyteorder("=") for part in parts))
 
-    def __getitem__(self, key: slice | np.ndarray) -> np.ndarray:
-        if isinstance(key, slice):
-            start, stop, _ = key.indices(self.shape[0])
+    def __getitem__(self, key: Any) -> np.ndarray:
+        if isinstance(key, tuple):  # rows[start:stop, ...]
+            start, stop, _ = key[0].indices(self.shape[0])
             first, last = np.searchsorted(self.ends, [start, max(stop - 1, start)], side="right")
             begin = 0 if first == 0 else int(self.ends[first - 1])
             if first == last:  # inside one shard: no copy

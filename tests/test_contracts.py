@@ -1,0 +1,228 @@
+"""What every measure and every aligner promises, checked for all of them from the registries."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError, Moments, Pairs
+from isthmus.align import Aligner
+from isthmus.arrays import to_numpy
+from isthmus.metrics import Metric
+
+METRICS = isthmus.metrics.registry()
+ALIGNERS = isthmus.align.registry()
+
+
+def values(pairs: Pairs, name: str) -> dict[str, isthmus.Estimate]:
+    return dict(isthmus.measure(pairs, metrics=[name]))
+
+
+def rotation(d: int) -> np.ndarray:
+    return np.linalg.qr(np.random.default_rng(5).normal(size=(d, d)))[0]
+
+
+def assert_same(a: dict[str, isthmus.Estimate], b: dict[str, isthmus.Estimate], tolerance: float) -> None:
+    assert len(a) == len(b)
+    for (name, one), other in zip(a.items(), b.values(), strict=True):
+        for part in ("value", "low", "high", "null"):
+            u, v = getattr(one, part), getattr(other, part)
+            assert u == pytest.approx(v, abs=tolerance, rel=tolerance, nan_ok=True), (name, part)
+
+
+@pytest.fixture
+def pairs(cones: Any) -> Pairs:
+    return Pairs(image=cones[0], text=cones[1])
+
+
+metric_names = pytest.mark.parametrize("name", METRICS)
+
+
+@metric_names
+def test_metric_declares_itself(name: str) -> None:
+    m: Metric = METRICS[name]
+    assert m.better in ("lower", "higher", "neither")
+    assert m.needs in ("moments", "rows")
+    assert set(m.invariant) <= {"rotation", "row scale", "swap"}
+    assert m.unit
+    assert m.source
+    assert len(m.definition) > 30
+    assert m.definition.endswith((".", ")"))
+    assert m.range[0] < m.range[1]
+
+
+@metric_names
+def test_metric_known_answer(name: str) -> None:
+    x, y, expected = METRICS[name].known()
+    for estimate in values(Pairs(image=x, text=y), name).values():
+        assert estimate.value == pytest.approx(expected, abs=2e-6), estimate.undefined
+
+
+@metric_names
+def test_metric_stays_in_its_range(name: str, pairs: Pairs) -> None:
+    low, high = METRICS[name].range
+    for estimate in values(pairs, name).values():
+        assert low <= estimate.value <= high
+        assert estimate.unit == METRICS[name].unit
+        if not math.isnan(estimate.low):
+            assert low <= estimate.low <= estimate.high <= high
+
+
+@metric_names
+def test_metric_invariances(name: str, pairs: Pairs, cones: Any) -> None:
+    x, y = cones
+    q = rotation(x.shape[1])
+    scale = np.random.default_rng(6).uniform(0.1, 10, size=(len(x), 1))
+    base, declared = values(pairs, name), METRICS[name].invariant
+    changed = {
+        "rotation": Pairs(image=x @ q, text=y @ q),
+        "row scale": Pairs(image=x * scale, text=y / scale),
+        "swap": Pairs(image=y, text=x),
+    }
+    for kind in declared:
+        assert_same(base, values(changed[kind], name), 1e-8)
+
+
+@metric_names
+def test_metric_does_not_depend_on_the_order_of_pairs(name: str, pairs: Pairs, cones: Any) -> None:
+    order = np.random.default_rng(7).permutation(len(cones[0]))
+    assert_same(values(pairs, name), values(Pairs(image=cones[0][order], text=cones[1][order]), name), 1e-9)
+
+
+@metric_names
+def test_metric_on_every_array_library(name: str, pairs: Pairs, cones: Any, to_xp: Callable[..., Any]) -> None:
+    other = Pairs(image=to_xp(cones[0]), text=to_xp(cones[1]))
+    assert_same(values(pairs, name), values(other, name), 1e-9)
+
+
+@metric_names
+def test_metric_on_float32(name: str, pairs: Pairs, cones: Any) -> None:
+    narrow = Pairs(image=cones[0].astype(np.float32), text=cones[1].astype(np.float32))
+    assert_same(values(pairs, name), values(narrow, name), 1e-4)
+
+
+aligner_names = pytest.mark.parametrize("name", ALIGNERS)
+
+
+def fitted(name: str, x: Any, y: Any) -> Aligner:
+    return ALIGNERS[name]().fit(x, y)
+
+
+@pytest.fixture
+def shared(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs on which every aligner has a solution: ten shared directions of forty, cones apart, some noise."""
+    n, d, k = 400, 40, 10
+    u = rng.normal(size=(n, k))
+    x, y = 0.01 * rng.normal(size=(2, n, d))
+    x[:, :k] += u
+    y[:, :k] += u + 0.3 * rng.normal(size=(n, k))
+    x[:, k] += 2.0
+    y[:, k + 1] += 2.0
+    return x, y
+
+
+@aligner_names
+def test_aligner_stream_is_whole(name: str, shared: Any) -> None:
+    x, y = shared
+    whole, stream = fitted(name, x, y), ALIGNERS[name]()
+    for start in range(0, len(x), 150):
+        stream.partial_fit(x[start : start + 150], y[start : start + 150])
+    for a, b in zip(whole.transform(x, y), stream.transform(x, y), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+
+
+@aligner_names
+def test_aligner_round_trip_is_exact(name: str, shared: Any, tmp_path: Path) -> None:
+    x, y = shared
+    aligner = fitted(name, x, y)
+    aligner.save(tmp_path / "a.safetensors")
+    back = isthmus.load(tmp_path / "a.safetensors")
+    assert type(back) is type(aligner)
+    assert back.get_params() == aligner.get_params()
+    for a, b in zip(aligner.transform(x, y), back.transform(x, y), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@aligner_names
+def test_aligner_row_is_row_of_the_batch(name: str, shared: Any) -> None:
+    x, y = shared
+    aligner = fitted(name, x, y)
+    x2, y2 = aligner.transform(x, y)
+    np.testing.assert_allclose(aligner.transform_x(x[7]), x2[7], atol=1e-12)
+    np.testing.assert_allclose(aligner.transform_y(y[7:8]), y2[7:8], atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(x2, axis=1), 1, atol=1e-12)
+
+
+@aligner_names
+def test_aligner_keeps_the_array_library(name: str, shared: Any, to_xp: Callable[..., Any]) -> None:
+    x, y = shared
+    plain = fitted(name, x, y)
+    other = fitted(name, to_xp(x), to_xp(y))
+    for a, b in zip(plain.transform(x, y), other.transform(to_xp(x), to_xp(y)), strict=True):
+        assert type(b) is type(to_xp(x))
+        np.testing.assert_allclose(a, to_numpy(b), atol=1e-8)
+
+
+@aligner_names
+def test_aligner_dtypes(name: str, shared: Any) -> None:
+    x, y = shared
+    aligner = fitted(name, x, y)
+    reference = aligner.transform_x(x)
+    for dtype, result, tolerance in (("f2", "f4", 0.02), ("f4", "f4", 1e-4), (">f8", "f8", 1e-12)):
+        got = aligner.transform_x(x.astype(dtype))
+        assert got.dtype == np.dtype(result)
+        np.testing.assert_allclose(got, reference, atol=tolerance)
+
+
+@aligner_names
+def test_aligner_refuses_what_does_not_fit(name: str, shared: Any) -> None:
+    x, y = shared
+    with pytest.raises(InputError, match="is not fitted; call fit"):
+        ALIGNERS[name]().transform_x(x)
+    aligner = fitted(name, x, y)
+    with pytest.raises(InputError, match=r"rows of shape \(400, 39\) came to the first side .* fitted on width 40"):
+        aligner.transform_x(x[:, 1:])
+    bad = y.copy()
+    bad[5, 0] = np.nan
+    with pytest.raises(InputError, match="row 5 .* NaN"):
+        aligner.transform_y(bad)
+    with pytest.raises(InputError, match="unknown option of .* 'enrgy'"):
+        aligner.set_params(enrgy=1)
+
+
+@aligner_names
+def test_aligner_is_a_scikit_learn_estimator(name: str) -> None:
+    from sklearn.base import clone
+
+    assert clone(ALIGNERS[name](normalize=False)).get_params()["normalize"] is False
+
+
+@aligner_names
+def test_aligner_needs_no_pairs_if_it_says_so(name: str, shared: Any) -> None:
+    x, y = shared
+    if ALIGNERS[name].needs_pairs:
+        return
+    shuffled = y[np.random.default_rng(0).permutation(len(y))]
+    a, b = fitted(name, x, y), fitted(name, x, shuffled)
+    np.testing.assert_allclose(a.transform_x(x), b.transform_x(x), atol=1e-8)
+
+
+@aligner_names
+def test_aligner_documents_itself(name: str) -> None:
+    cls = ALIGNERS[name]
+    assert cls.__doc__ is not None
+    assert ">>>" in cls.__doc__
+    assert cls.source or name == "Identity"
+    assert dataclasses.is_dataclass(cls)
+
+
+def test_moments_with_another_normalisation_are_refused(shared: Any) -> None:
+    with pytest.raises(InputError, match="normalize=False cannot fit an aligner with normalize=True"):
+        ALIGNERS["Centering"]().fit_moments(Moments.of(*shared, normalize=False))
