@@ -29,7 +29,7 @@ def test_retraining_gives_the_shipped_vectors(run, digits):
     shipped = store.read(DATA / f"{run}.safetensors")
     assert set(again) == set(shipped)
     for key, values in shipped.items():
-        # What rounding to the stored type costs, and 1e-9 for the arithmetic. Measured: 3e-14 between 1 thread
+        # What rounding to the stored type costs, and 1e-9 for arithmetic. Measured: 3e-14 between 1 thread
         # and 2 (with other instructions), 5e-14 after pixels changed in their last bit.
         allowed = np.spacing(np.abs(values)).astype(float) / 2 + 1e-9
         assert (np.abs(again[key] - values.astype(float)) <= allowed).all()
