@@ -25,17 +25,14 @@ def digits():
 @pytest.mark.slow
 @pytest.mark.parametrize("run", demo.RUNS)
 def test_retraining_gives_the_shipped_vectors(run, digits):
-    again = train.stored(train.train_run(train.RECIPES[run], digits))
+    again = train.train_run(train.RECIPES[run], digits)
     shipped = store.read(DATA / f"{run}.safetensors")
     assert set(again) == set(shipped)
     for key, values in shipped.items():
-        assert again[key].dtype == values.dtype
-        # COMMENT
-        if values.dtype == np.float64:
-            np.testing.assert_allclose(again[key], values, rtol=0, atol=1e-9)
-        else:
-            np.testing.assert_array_max_ulp(again[key], values, maxulp=1)
-            assert (again[key] != values).mean() < 1e-3
+        # What rounding to the stored type costs, and 1e-9 for arithmetic. Measured: 3e-14 between 1 thread
+        # and 2 (with other instructions), 5e-14 after pixels changed in their last bit.
+        allowed = np.spacing(np.abs(values)).astype(float) / 2 + 1e-9
+        assert (np.abs(again[key] - values.astype(float)) <= allowed).all()
 
 
 def test_the_split_is_the_shipped_one(digits):

@@ -1,8 +1,9 @@
 """Captions of handwritten digits: what the digit is, and how it was written.
 
 Four things are measured on each picture: how much ink it has, how it leans, how wide it is and where it
-sits. Each is cut into levels at the quantiles of the whole collection, each level has its words, and a template
-drawn by a seeded generator puts the words into a sentence. So "heavy" means heavier than most of these digits.
+sits. Each is cut into levels at the quantiles of the whole collection, each level has its words, and a
+template drawn by a seeded generator puts the words into a sentence. So "heavy" means heavier than most of
+these digits, not heavy by some outside measure.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Strokes:
     """What was measured on n pictures of s x s pixels; every field is an array (n,).
 
     `ink` is the mean brightness in [0, 1]. `slant` is the shear of the ink, columns moved to the right per
-    row upwards: positive leans to the right. `width` is the standard deviation of the ink's column, in pixels.
+    row upwards: positive leans to the right. `width` is the standard deviation of the ink's column in pixels.
     `right` and `down` are the distances of the ink's centre from the picture's middle, in pixels.
     """
 
