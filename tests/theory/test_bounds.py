@@ -127,9 +127,9 @@ def test_orthogonal_centres_value_is_reached_by_dense_clouds():
 def certificate_by_hand(dim, t, R0, angle):
     rho2, c = 1 - R0**2, math.cos(math.radians(angle))
     small = 1e-5
-    A = (
-        math.log(sphere_mgf(dim - 2, rho2 / t + small)) - math.log(sphere_mgf(dim - 2, rho2 / t - small))
-    ) / (2 * small)
+    A = (math.log(sphere_mgf(dim - 2, rho2 / t + small)) - math.log(sphere_mgf(dim - 2, rho2 / t - small))) / (
+        2 * small
+    )
 
     def h(s):
         return c * (s - R0) ** 2 / (2 * t) + (R0 / t) * (1 - A) * (s - R0)
@@ -141,9 +141,7 @@ def certificate_by_hand(dim, t, R0, angle):
     return max(map(g, grid)) - g(R0), max(map(h, grid)) - g(R0)
 
 
-@pytest.mark.parametrize(
-    ("dim", "t", "R0", "angle"), [(8, 0.5, 0.5, 60.0), (8, 0.2, 0.5, 60.0), (5, 0.3, 0.7, 100.0)]
-)
+@pytest.mark.parametrize(("dim", "t", "R0", "angle"), [(8, 0.5, 0.5, 60.0), (8, 0.2, 0.5, 60.0), (5, 0.3, 0.7, 100.0)])
 def test_certificate(dim, t, R0, angle):
     found = theory.orthogonal_centres_certificate(dim, temperature=t, mean_length=R0, angle=angle)
     g, h = certificate_by_hand(dim, t, R0, angle)

@@ -17,9 +17,7 @@ def moments(X, Y):
     mean_x, mean_y = X.mean(axis=0), Y.mean(axis=0)
     A, B = X - mean_x, Y - mean_y
     n = len(X)
-    return SimpleNamespace(
-        mean_x=mean_x, mean_y=mean_y, cov_x=A.T @ A / n, cov_y=B.T @ B / n, cov_xy=A.T @ B / n
-    )
+    return SimpleNamespace(mean_x=mean_x, mean_y=mean_y, cov_x=A.T @ A / n, cov_y=B.T @ B / n, cov_xy=A.T @ B / n)
 
 
 def cloud(rng, n, d, shift=0.0):
@@ -91,9 +89,7 @@ def test_hyperplane_ceiling_is_the_fidelity(angle):
     shared = np.diag([0.0, 0.0] + [1 / (d - 2)] * (d - 2))
     S_x, S_y = p * np.outer(a, a) + (1 - p) * shared, q * np.outer(b, b) + (1 - q) * shared
     assert hyperplane_ceiling(p, q, angle=angle) == pytest.approx(fidelity(S_x, S_y), abs=1e-7)
-    assert hyperplane_ceiling(p, q, angle=180.0 - angle) == pytest.approx(
-        hyperplane_ceiling(p, q, angle=angle)
-    )
+    assert hyperplane_ceiling(p, q, angle=180.0 - angle) == pytest.approx(hyperplane_ceiling(p, q, angle=angle))
 
 
 def test_other_libraries():
@@ -115,9 +111,7 @@ def test_other_libraries():
         (lambda: hyperplane_ceiling(1.5, 0.1, angle=0.0), "p = 1.5"),
         (lambda: hyperplane_ceiling(0.5, 0.1, angle=-1.0), "angle = -1"),
         (
-            lambda: ceiling(
-                SimpleNamespace(**(vars(moments(np.eye(3), np.eye(3))) | {"mean_y": np.ones(2)}))
-            ),
+            lambda: ceiling(SimpleNamespace(**(vars(moments(np.eye(3), np.eye(3))) | {"mean_y": np.ones(2)}))),
             "three \\(d, d\\)",
         ),
     ],

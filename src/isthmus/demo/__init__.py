@@ -6,16 +6,15 @@ names the three encoders. Loading needs neither scikit-learn nor torch; `isthmus
 
 from __future__ import annotations
 
-import difflib
-import importlib
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from isthmus.checks import InputError
+from isthmus.checks import InputError, unknown
+from isthmus.files import replacing
+from isthmus.pairs import Pairs
 
 #: name of a run -> what it shows
 RUNS: dict[str, str] = {
@@ -63,7 +62,8 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     >>> plain.captions[4]
     'A wide zero in medium strokes, leaning far to the right, placed above the centre.'
     """
-    _check("run", run, list(RUNS))
+    if run not in RUNS:
+        raise unknown("demo run", run, RUNS)
     from isthmus.demo import store
 
     labels, captions, train = store.read_items(_DATA)
@@ -83,7 +83,8 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     )
     if split is None:
         return whole
-    _check("split", split, ["train", "test"])
+    if split not in ("train", "test"):
+        raise unknown("demo split", str(split), ["train", "test"])
     keep = np.flatnonzero(train if split == "train" else ~train)
     return replace(
         whole,
@@ -95,14 +96,13 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     )
 
 
-def load(run: str = "plain", *, split: Split | None = None) -> Any:
+def load(run: str = "plain", *, split: Split | None = None) -> Pairs:
     """One of the `RUNS` as `isthmus.Pairs` of modalities `image` and `text`, with the digits as labels.
 
     `split` is "train" (1,200 pairs), "test" (597 pairs) or None (all). Raises InputError for an unknown run.
     """
     data = arrays(run, split=split)
-    pairs = importlib.import_module("isthmus.pairs")
-    return pairs.Pairs(image=data.image, text=data.text, labels=data.labels)
+    return Pairs(image=data.image, text=data.text, labels=data.labels)
 
 
 def export(directory: str | Path, run: str = "plain", *, split: Split | None = None) -> tuple[Path, Path]:
@@ -124,15 +124,6 @@ def export(directory: str | Path, run: str = "plain", *, split: Split | None = N
     folder.mkdir(parents=True, exist_ok=True)
     paths = (folder / "image.npy", folder / "text.npy")
     for path, rows in zip(paths, (data.image, data.text), strict=True):
-        content = io.BytesIO()
-        np.save(content, rows, allow_pickle=False)
-        store.replace(path, content.getvalue())
+        with replacing(path) as part, part.open("wb") as file:
+            np.save(file, rows, allow_pickle=False)
     return paths
-
-
-def _check(what: str, given: Any, known: list[str]) -> None:
-    if given in known:
-        return
-    near = difflib.get_close_matches(str(given).lower(), known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    raise InputError(f"unknown demo {what} {given!r}: expected one of {', '.join(known)}{hint}")

@@ -8,11 +8,11 @@ subspace, that part (`image_part`, `text_part`), the two `axes`, the `basis` of 
 from __future__ import annotations
 
 import itertools
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
+
+from isthmus.files import replacing
 
 ITEMS = "items"
 
@@ -31,25 +31,11 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
-    """Write `tensors` to `path`, under a temporary name first."""
-    from safetensors.numpy import save
+    """Write `tensors` to `path`; the file appears whole or not at all."""
+    from safetensors.numpy import save_file
 
-    replace(path, save({key: np.ascontiguousarray(value) for key, value in tensors.items()}))
-
-
-def replace(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file beside `path`, then rename it: no half file is ever seen."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(name, 0o666 & ~umask)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    with replacing(path) as part:
+        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, part)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:

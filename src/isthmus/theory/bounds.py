@@ -83,9 +83,7 @@ def simplex_optimum(n: int, dim: int, /, *, temperature: float) -> float:
     1.2229997
     """
     if not 1 <= n <= dim + 1:
-        raise InputError(
-            f"n = {n} pairs for dim = {dim} came: a simplex needs 1 <= n <= dim + 1, use loss_bound."
-        )
+        raise InputError(f"n = {n} pairs for dim = {dim} came: a simplex needs 1 <= n <= dim + 1, use loss_bound.")
     return finite_bound(n, temperature=temperature)
 
 
@@ -127,9 +125,7 @@ def cone_is_monotone(*, kappa: float, dim: int, temperature: float) -> bool:
     return bool(kappa * slope <= 1.0)
 
 
-def subspace_function(
-    w1: float, w2: float, t: float, /, *, kappa: float, dim: int, temperature: float
-) -> float:
+def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: int, temperature: float) -> float:
     """The centre-pair function of two von Mises-Fisher clouds confined to hyperplanes of R^dim, in nats.
 
     -w1/tau + log[I_nu(M) kappa^nu / (I_nu(kappa) M^nu)], M^2 = kappa^2 + 2 kappa w2 / tau + t^2 / tau^2,
@@ -230,9 +226,7 @@ def orthogonal_centres_certificate(
     G = H + 0.5 * k * (1.0 - s**2) - log_sphere_mgf(dim - 2, k * rho * np.sqrt((1.0 - s) * (1.0 + s)))
     excess_g, excess_h = float(np.max(G) - G[-1]), float(np.max(H) - G[-1])
     rounding = 1e-13 * (k + abs(float(G[-1])))
-    return Certificate(
-        holds=excess_g <= rounding and excess_h <= rounding, excess_g=excess_g, excess_h=excess_h
-    )
+    return Certificate(holds=excess_g <= rounding and excess_h <= rounding, excess_g=excess_g, excess_h=excess_h)
 
 
 def collapse_margin(dim: int, /, *, temperature: float, angle: float) -> float:

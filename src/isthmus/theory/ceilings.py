@@ -54,8 +54,7 @@ def ceiling(moments: Any, /) -> Ceiling:
     (0.0, 0.5)
     """
     mean_x, mean_y, cov_x, cov_y, cov_xy = (
-        to_numpy(getattr(moments, name)).astype(np.float64)
-        for name in ("mean_x", "mean_y", "cov_x", "cov_y", "cov_xy")
+        to_numpy(getattr(moments, name)).astype(np.float64) for name in ("mean_x", "mean_y", "cov_x", "cov_y", "cov_xy")
     )
     d = mean_x.shape[0] if mean_x.ndim == 1 else -1
     if mean_y.shape != (d,) or not cov_x.shape == cov_y.shape == cov_xy.shape == (d, d):
