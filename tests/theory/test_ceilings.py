@@ -76,7 +76,7 @@ def test_fidelity_is_the_largest_cross_covariance():
     turns = [np.linalg.qr(rng.standard_normal((3, 3)))[0] * rng.choice([-1, 1], 3) for _ in range(3000)]
     traces = [np.trace(L @ turn @ M.T) for turn in turns]
     assert max(traces) <= best
-    assert max(traces) > 0.97 * best
+    assert max(traces) > 0.95 * best
 
 
 @pytest.mark.parametrize("angle", [0.0, 60.0, 90.0])

@@ -15,6 +15,7 @@ from typing import Any
 
 #: public name -> module of this package that defines it
 _NAMES: dict[str, str] = {
+    "BulkEdges": "null_angles",
     "Ceiling": "ceilings",
     "Certificate": "bounds",
     "InfoNCEParts": "infonce",
@@ -22,6 +23,7 @@ _NAMES: dict[str, str] = {
     "Rotation": "rotations",
     "affine_infimum": "bounds",
     "bessel_ratio": "bessel",
+    "bulk_edges": "null_angles",
     "ceiling": "ceilings",
     "collapse_margin": "bounds",
     "cone_function": "bounds",
@@ -42,8 +44,10 @@ _NAMES: dict[str, str] = {
     "orthonormal": "rotations",
     "plane_rotation": "rotations",
     "principal_angles": "rotations",
+    "random_principal_angles": "null_angles",
     "simplex_optimum": "bounds",
     "subspace_function": "bounds",
+    "tracy_widom_edge": "null_angles",
     "uniform_bound": "bounds",
 }
 
