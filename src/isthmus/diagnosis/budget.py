@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.checks import InputError
 from isthmus.moments import Moments
 from isthmus.result import NAN, Estimate
-from isthmus.theory.bounds import fidelity
+from isthmus.theory.ceilings import fidelity
 
 #: The parts in the order in which they are shown, and what each one is.
 PARTS = {

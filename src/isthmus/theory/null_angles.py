@@ -83,9 +83,7 @@ def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> flo
     return 1.0 / (1.0 + math.exp(-2.0 * math.log(math.tan(0.5 * (f + g))) - quantile * sigma))
 
 
-def random_principal_angles(
-    dim: int, p: int, q: int, /, *, draws: int, rng: int | np.random.Generator
-) -> np.ndarray:
+def random_principal_angles(dim: int, p: int, q: int, /, *, draws: int, rng: int | np.random.Generator) -> np.ndarray:
     """Principal angles in degrees, ascending, of `draws` pairs of random subspaces: shape (draws, min(p, q)).
 
     One subspace may stay fixed, and a rotation inside it or its complement changes nothing: only the
@@ -111,9 +109,7 @@ def random_principal_angles(
         if len(outside):
             found = np.linalg.svd(basis[len(inside) :], compute_uv=False)[::-1]
             sines[few - found.size :] = found
-        row[:] = np.where(
-            cosines**2 < 0.5, np.arccos(np.minimum(cosines, 1.0)), np.arcsin(np.minimum(sines, 1.0))
-        )
+        row[:] = np.where(cosines**2 < 0.5, np.arccos(np.minimum(cosines, 1.0)), np.arcsin(np.minimum(sines, 1.0)))
     return np.degrees(out)
 
 
