@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.comparison import Comparison
+from isthmus.comparison import Comparison, Row
 from isthmus.diagnosis.budget import Budget
 from isthmus.result import Estimate, Result
 
@@ -100,13 +100,23 @@ def _retrieval(result: Result, x: str, y: str) -> str:
             f"(chance {percent(there.null)} and {percent(back.null)}).")
 
 
+def best_row(comparison: Comparison) -> Row | None:
+    """The row that the verdict names: the best mixed R@1 among the aligners that keep recall, or among all when none
+    does; None when no aligner could be fitted."""
+    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
+    return max(_keepers(rows) or rows, key=lambda row: row.scores["mixed_R@1"].value, default=None)
+
+
+def _keepers(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
+
+
 def _closing(comparison: Comparison) -> list[str]:
     raw = comparison["Identity"].scores
-    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
-    if not rows:
+    best = best_row(comparison)
+    if best is None:
         return ["No aligner could be fitted: see the table for the reasons."]
-    kept = [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
-    best = max(kept or rows, key=lambda row: row.scores["mixed_R@1"].value)
+    kept = _keepers([best])
     change = best.changes["mixed_R@1"]
     where = f"In a corpus that mixes both modalities the raw space finds the partner first in {percent(raw['mixed_R@1'].value)} of searches"
     if change.low <= 0:
