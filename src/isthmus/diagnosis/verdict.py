@@ -115,28 +115,31 @@ def _retrieval(result: Result, x: str, y: str) -> str:
     )
 
 
+def best_row(comparison: Comparison) -> Row | None:
+    """The row that the verdict names: the best mixed R@1 among the aligners that keep recall, or among all when none
+    does; None when no aligner could be fitted."""
+    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
+    return max(_keepers(rows) or rows, key=lambda row: row.scores["mixed_R@1"].value, default=None)
+
+
+def _keepers(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
+
+
 def _closing(comparison: Comparison) -> list[str]:
     raw = comparison["Identity"].scores
-    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
-    if not rows:
+    best = best_row(comparison)
+    if best is None:
         return ["No aligner could be fitted: see the table for the reasons."]
-    best, keeps = best_row(rows)
     found, own = (percent(raw[name].value) for name in ("mixed_R@1", "own_modality"))
     where = f"In a corpus that mixes both modalities the raw space finds the partner first in {found} of searches"
     if best.changes["mixed_R@1"].low <= 0:
         return [where + "; none of the corrections tried changes that on unseen pairs."]
-    which = "correction tried that keeps recall" if keeps else "correction tried"
+    which = "correction tried that keeps recall" if _keepers([best]) else "correction tried"
     return [
         f"{where} (of its top ten, {own} have the query's own modality); the best {which}, {best.name}, reaches "
         f"{percent(best.scores['mixed_R@1'].value)} on unseen pairs, and {_kept(best.changes['R@1'])}."
     ]
-
-
-def best_row(rows: list[Row]) -> tuple[Row, bool]:
-    """The aligner with the best mixed search among those that do not measurably lose recall, else among all; and
-    whether it is of the first kind."""
-    kept = [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
-    return max(kept or rows, key=lambda row: row.scores["mixed_R@1"].value), bool(kept)
 
 
 def _kept(change: Estimate) -> str:
