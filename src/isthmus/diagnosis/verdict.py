@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from isthmus.comparison import Comparison, Row
 from isthmus.diagnosis.budget import Budget
 from isthmus.result import Estimate, Result
@@ -29,14 +31,15 @@ def verdict(result: Result, budget: Budget, comparison: Comparison | None = None
 
 
 def at_chance(result: Result) -> bool:
-    """Whether recall of the partner cannot be told from chance in either direction.
+    """Whether recall of the partner is within three standard errors of chance in both directions.
 
     R@10 sees a weak pairing better than R@1; in fewer than 20 items it sees nothing.
     """
     x, y = result.pairs["names"]
-    k = 10 if result.pairs["items"] >= 20 else 1
+    n = result.pairs["items_ranked"]
+    k = 10 if n >= 20 else 1
     found = [result[f"{a}_to_{b}_R@{k}"] for a, b in ((x, y), (y, x))]
-    return all(estimate.low <= estimate.null for estimate in found)
+    return all(e.value - e.null <= 3 * math.sqrt(e.null * (1 - e.null) / n) for e in found)
 
 
 def _caveats(result: Result, x: str, y: str) -> list[str]:
