@@ -363,6 +363,8 @@ def test_in_a_browser_offline(browser, plain, width, scheme):
         )
         light = [sum(map(int, re.findall(r"\d+", colour)[:3])) for colour in (ink, paper)]
         assert (light[0] < light[1]) == (scheme == "light")
+        view.emulate_media(media="print")  # dark on white whatever the scheme
+        assert view.evaluate("getComputedStyle(document.body).color") == "rgb(29, 34, 40)"
         assert not troubles
     finally:
         context.close()

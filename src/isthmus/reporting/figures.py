@@ -143,7 +143,7 @@ def _clouds(
     ax.plot(*means.T, color=INK, lw=2)
     for mean, colour, marker in zip(means, (X, Y), ("o", "^"), strict=True):
         ax.plot(*mean, marker, ms=9, mfc=colour, mec=PAPER, mew=1.5)
-    for label, colour, place, glyph, side in (
+    for label, colour, place, glyph, aligned in (
         (names[0], X, 0.01, "●", "left"),
         (names[1], Y, 0.99, "▲", "right"),
     ):
@@ -151,10 +151,10 @@ def _clouds(
         ax.text(
             place,
             0.985,
-            f"{glyph} {text}" if side == "left" else f"{text} {glyph}",
+            f"{glyph} {text}" if aligned == "left" else f"{text} {glyph}",
             color=colour,
             weight="bold",
-            ha=side,
+            ha=aligned,
             va="top",
             transform=ax.transAxes,
         )

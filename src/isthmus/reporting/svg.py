@@ -23,9 +23,7 @@ DARK = {INK: "#e8eaed", PAPER: "#15181c", X: "#6db3f2", Y: "#f6935a", ACCENT: "#
 #: Points in a figure are pixels of its natural size; a page that is 358 px wide shows 400 of them.
 WIDTH = 400
 FONT = 11.5
-FAMILY = (
-    "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
-)
+FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 
 _RC: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
