@@ -25,8 +25,8 @@ def report(
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` to `path` and return the explanation that it shows.
 
-    The page needs no network and no JavaScript; it reads well in light and dark, on a phone and in print. The same
-    input gives the same page. Large data are sampled wherever rows are needed.
+    The page needs no network and no JavaScript; it reads well in light and dark, on a phone and in print. The
+    same input gives the same page. Large data are sampled wherever rows are needed.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def report(
     comparison : the result of `isthmus.compare`, if it is at hand; otherwise it is computed
     title : heading of the page; default: 'The gap between X and Y'
 
-    Errors: `InputError` when `path` cannot be written (found before any work), and all those of `isthmus.compare`.
+    Errors: `InputError` when `path` cannot be written (found before any work), and all those of
+    `isthmus.compare`.
 
     >>> import isthmus, numpy as np, pathlib, tempfile
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 60, 6)) + [[[2.0]], [[3.0]]]

@@ -19,32 +19,38 @@ from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline
 from isthmus.result import Estimate, Result
 
 
-def render(explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = None, title: str | None = None) -> str:
+def render(
+    explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = None, title: str | None = None
+) -> str:
     """The whole page as text. `explanation` must hold a comparison."""
     result, comparison = explanation.result, explanation.comparison
     assert comparison is not None
     x, y = names = pairs.names
     best = best_row(comparison)
-    return _environment().get_template("page.html.j2").render(
-        title=title or f"The gap between {x} and {y}",
-        x=x,
-        y=y,
-        chance=at_chance(result),
-        verdict=explanation.verdict,
-        result=result,
-        parts=explanation.budget,
-        share=_shares(explanation),
-        raw=comparison["Identity"],
-        best=best,
-        rows=[_cells(row, best) for row in comparison.rows],
-        held_out=samples.held_out(comparison, separate=fit is not None),
-        definitions=_definitions(result, names),
-        provenance=_provenance(result, pairs),
-        version=isthmus.__version__,
-        words=words,
-        family=FAMILY,
-        palette=_palette(),
-        **_figures(explanation, comparison, pairs, fit, best),
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title or f"The gap between {x} and {y}",
+            x=x,
+            y=y,
+            chance=at_chance(result),
+            verdict=explanation.verdict,
+            result=result,
+            parts=explanation.budget,
+            share=_shares(explanation),
+            raw=comparison["Identity"],
+            best=best,
+            rows=[_cells(row, best) for row in comparison.rows],
+            held_out=samples.held_out(comparison, separate=fit is not None),
+            definitions=_definitions(result, names),
+            provenance=_provenance(result, pairs),
+            version=isthmus.__version__,
+            words=words,
+            family=FAMILY,
+            palette=_palette(),
+            **_figures(explanation, comparison, pairs, fit, best),
+        )
     )
 
 
@@ -92,7 +98,12 @@ def _shares(explanation: Explanation) -> dict[str, float]:
 
 def _cells(row: Row, best: Row | None) -> dict[str, Any]:
     """One row of the table as text."""
-    made: dict[str, Any] = {"name": row.name, "best": row is best, "notes": list(row.notes), "cells": []}
+    made: dict[str, Any] = {
+        "name": row.name.replace("(", "\u200b("),
+        "best": row is best,
+        "notes": list(row.notes),
+        "cells": [],
+    }
     if not row.scores:
         return made
     gap = row.scores["gap"]
@@ -103,8 +114,16 @@ def _cells(row: Row, best: Row | None) -> dict[str, Any]:
     made["cells"] = [
         ("Gap", words.value(gap), ""),
         ("R@1", percent(row.scores["R@1"].value), ""),
-        ("Change in R@1", "" if raw else f"{words.points(change)}", "" if raw else words.points_interval(change)),
-        ("Mixed R@1", percent(row.scores["mixed_R@1"].value), "" if raw else f"{words.points_interval(mixed)}"),
+        (
+            "Change in R@1",
+            "" if raw else f"{words.points(change)}",
+            "" if raw else words.points_interval(change),
+        ),
+        (
+            "Mixed R@1",
+            percent(row.scores["mixed_R@1"].value),
+            "" if raw else f"{words.points_interval(mixed)}",
+        ),
         ("Mixed NDCG@10", f"{row.scores['mixed_NDCG@10'].value:.3f}", ""),
         ("Own modality", percent(row.scores["own_modality"].value), ""),
     ]
@@ -113,32 +132,39 @@ def _cells(row: Row, best: Row | None) -> dict[str, Any]:
 
 
 def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]:
-    """Every registered measure with its numbers, in the order of the registry."""
-    found = []
+    """Every registered measure with its numbers, in the registry's order; recall at 1, 5, 10 is one entry."""
+    found: dict[str, dict[str, Any]] = {}
     for name, entry in registry().items():
         numbers: list[tuple[str, Estimate]] = [(n, result[n]) for n in entry.names(*names) if n in result]
-        if numbers:
-            found.append({
+        family = name.split("@")[0]
+        if family in found:
+            found[family]["numbers"] += numbers
+        elif numbers:
+            found[family] = {
                 "numbers": numbers,
                 "definition": numbers[0][1].definition,
                 "reading": words.READING.get(name, ""),
                 "unit": entry.unit,
                 "better": entry.better,
                 "source": entry.source,
-            })
-    return found
+            }
+    return list(found.values())
 
 
 def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
     """Where the numbers come from, as labels and text."""
     facts = result.pairs
     listed = []
-    for name, path, dtype, source in zip(facts["names"], facts["paths"], facts["dtypes"], (pairs.x, pairs.y), strict=True):
+    for name, path, dtype, source in zip(
+        facts["names"], facts["paths"], facts["dtypes"], (pairs.x, pairs.y), strict=True
+    ):
         where = "an array in memory" if path == name else path
         listed.append((name, f"{where} ({source.shape[0]:,} rows, {dtype})"))
     items = "" if facts["items"] == facts["n"] else f" of {facts['items']:,} items"
     listed.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
-    listed.append(("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)"))
+    listed.append(
+        ("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)")
+    )
     listed.append(("sums", f"products in {facts['products']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:
         listed.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))

@@ -19,7 +19,8 @@ ITEMS, DRAWN, LINES = 2_000, 400, 48
 
 @dataclass(frozen=True)
 class Clouds:
-    """Rows of both sides on the plane of the mean difference (first axis) and of the widest spread (second axis).
+    """Rows of both sides on the plane of the mean difference (first axis) and of the widest spread (second
+    axis).
 
     `x`, `y` are (n, 2), row i of one the partner of row i of the other; the origin lies between the means.
     """
@@ -30,8 +31,8 @@ class Clouds:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /) -> Clouds:
-        """The plane of paired rows (n, d): axis 1 from mean x to mean y; axis 2 the first principal component of both
-        sides, each centred on its own mean, orthogonalised to axis 1."""
+        """The plane of paired rows (n, d): axis 1 from mean x to mean y; axis 2 the first principal component
+        of both sides, each centred on its own mean, orthogonalised to axis 1."""
         x, y = x.astype(np.float64), y.astype(np.float64)
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
         gap = mean_y - mean_x
@@ -88,7 +89,10 @@ def one_partner(pairs: Pairs, /, *, normalize: bool = True) -> tuple[np.ndarray,
 
 @dataclass(frozen=True)
 class Cosines:
-    """Densities of cosines over `edges` (bins + 1) and their means, by kind: paired, unpaired, x, y (within a side)."""
+    """Densities of cosines over `edges` (bins + 1) and their means, by kind.
+
+    Kinds: 'paired', 'unpaired' (across the sides, different items), 'x' and 'y' (within that side).
+    """
 
     edges: np.ndarray
     densities: dict[str, np.ndarray]
@@ -96,7 +100,7 @@ class Cosines:
     items: int
 
     @classmethod
-    def of(cls, pairs: Pairs, /, *, normalize: bool = True, bins: int = 80) -> Cosines:
+    def of(cls, pairs: Pairs, /, *, normalize: bool = True, bins: int = 120) -> Cosines:
         """All cosines among at most 2,000 items."""
         x, y = one_partner(pairs.sample(ITEMS), normalize=normalize)
         across, others = x @ y.T, ~np.eye(len(x), dtype=bool)
@@ -113,7 +117,7 @@ class Cosines:
         densities = {}
         for kind, v in values.items():
             # Few pairs make a ragged histogram: the bins of small samples are joined.
-            width = 1 if len(v) > 5_000 else 2 if len(v) > 1_000 else 4
+            width = 1 if len(v) > 5_000 else 2 if len(v) > 300 else 6
             counts = np.histogram(v, edges[::width])[0]
             density = counts / len(v) / (edges[width] - edges[0])
             densities[kind] = np.repeat(density, width)
@@ -121,7 +125,7 @@ class Cosines:
 
 
 def null_angles(dim: int, ranks: tuple[int, int], /) -> np.ndarray:
-    """Principal angles of random subspaces of these ranks in degrees, (draws, min(ranks)), each draw ascending."""
+    """Principal angles of random subspaces of these ranks in degrees, (draws, min(ranks)), ascending."""
     from isthmus.theory.null_angles import random_principal_angles
 
     draws = int(np.clip(1e9 // (dim * ranks[0] * ranks[1]), 10, 40))
@@ -133,5 +137,8 @@ def held_out(comparison: Comparison, /, *, separate: bool) -> str:
     if separate:
         return f"fitted on {comparison.n_fit:,} other pairs and judged on {comparison.n_test:,} pairs"
     halves = "one random half" if comparison.splits == 1 else f"{comparison.splits} random halves"
-    return (f"fitted on one half ({comparison.n_fit:,} pairs) and judged on the other ({comparison.n_test:,} pairs), "
-            f"{halves}{'' if comparison.splits == 1 else ', scores averaged'}")
+    return (
+        f"fitted on one half ({comparison.n_fit:,} pairs) and judged on the other ({comparison.n_test:,} "
+        f"pairs), "
+        f"{halves}{'' if comparison.splits == 1 else ', scores averaged'}"
+    )

@@ -9,8 +9,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
-# Figures are drawn in the colours of the light scheme; in the page each becomes a CSS variable, so that the reader's
-# scheme decides. Chosen for contrast above 4.5 on both backgrounds and for telling apart with any colour vision.
+# Figures are drawn in the colours of the light scheme; in the page each becomes a CSS variable, so that the
+# reader's scheme decides. Chosen for contrast above 4.5 on both backgrounds and for telling apart with any
+# colour vision.
 INK, PAPER = "#1d2228", "#fcfbf9"
 X, Y, ACCENT, MUTED = "#0b5fa5", "#b5420a", "#0b766c", "#7d858e"
 VARIABLES = {
@@ -21,8 +22,8 @@ DARK = {INK: "#e8eaed", PAPER: "#15181c", X: "#6db3f2", Y: "#f6935a", ACCENT: "#
 
 #: Points in a figure are pixels of its natural size; a page that is 358 px wide shows 400 of them.
 WIDTH = 400
-FONT = 11.0
-FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', 'Liberation Sans', sans-serif"
+FONT = 11.5
+FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 
 _RC: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it can be searched, selected and read aloud
@@ -52,7 +53,7 @@ P = ParamSpec("P")
 
 
 def drawn(function: Callable[P, Any]) -> Callable[P, Any]:
-    """Run a drawing function in the style of the report, whatever the user's settings, and leave those untouched."""
+    """Run a drawing function in the style of the report; the user's settings neither matter nor change."""
     import functools
 
     @functools.wraps(function)
@@ -74,9 +75,11 @@ def figure(width: float = WIDTH, height: float = 280) -> Any:
 
 
 def axes(fig: Any, left: float, bottom: float, right: float, top: float) -> Any:
-    """Axes with these margins in points: fixed, because the reader's font is not known when the figure is drawn."""
+    """Axes with these margins in points: fixed, because the reader's font is not known here."""
     width, height = fig.get_size_inches() * 72
-    return fig.add_axes((left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height))
+    return fig.add_axes(
+        (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    )
 
 
 @drawn
@@ -104,12 +107,15 @@ def inline(fig: Any, name: str, /, *, label: str) -> str:
 
 def standalone(svg: str, /) -> str:
     """An inline SVG as a file of its own, with the colours of both schemes and a background to stand on."""
+
     def scheme(colours: dict[str, str]) -> str:
         names = "".join(f"{v[4:-1]}:{colours[k]};" for k, v in VARIABLES.items() if v.startswith("var("))
         return f"svg{{color:{colours[INK]};{names}}}"
 
-    style = (f"<style>{scheme({k: k for k in VARIABLES})}"
-             f"@media (prefers-color-scheme: dark){{{scheme(DARK)}}}</style>")
+    style = (
+        f"<style>{scheme({k: k for k in VARIABLES})}"
+        f"@media (prefers-color-scheme: dark){{{scheme(DARK)}}}</style>"
+    )
     view = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     assert view is not None
     size = f'xmlns="http://www.w3.org/2000/svg" width="{view[1]}" height="{view[2]}"'
@@ -119,12 +125,11 @@ def standalone(svg: str, /) -> str:
 
 
 def _own_ids(body: str, name: str) -> str:
-    """Ids that nothing refers to are dropped, the others begin with `name`: a page has one space for all ids."""
+    """Ids that nothing refers to are dropped, the others begin with `name`: a page has one space for them."""
     used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
 
     def renamed(match: re.Match[str]) -> str:
         return f' id="{name}-{match[1]}"' if match[1] in used else ""
 
-    body = re.sub(r'(?<![\w-])\s+id="([^"]+)"', renamed, body)
+    body = re.sub(r'\sid="([^"]+)"', renamed, body)
     return re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", body)
-
