@@ -283,14 +283,17 @@ def _arguments(
         raise InputError(
             f"shapes {order.shape} of {first} and {argument.shape} of {name} came: give shapes that fit."
         ) from None
-    reference = next((v for v in (x, nu) if hasattr(v, "shape") and not is_numpy(v) and not
-    np.isscalar(v)), None)
+    reference = next(
+        (v for v in (x, nu) if hasattr(v, "shape") and not is_numpy(v) and not np.isscalar(v)), None
+    )
 
     def back(values: np.ndarray) -> Any:
         if reference is not None:
             return like(values, reference)
         return float(values) if values.ndim == 0 else values
 
-    return np.atleast_1d(order), np.atleast_1d(argument), (
-        back if order.ndim else lambda values: back(values.reshape(()))
+    return (
+        np.atleast_1d(order),
+        np.atleast_1d(argument),
+        (back if order.ndim else lambda values: back(values.reshape(()))),
     )
