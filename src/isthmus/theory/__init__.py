@@ -3,10 +3,9 @@
 Every public name is loaded on first use: `import isthmus.theory` imports no array framework and no
 plotting library.
 
->>> import numpy as np
 >>> from isthmus import theory
->>> round(theory.plane_rotation(np.eye(2)[0], np.eye(2)[1]).norm(), 9)
-2.0
+>>> round(theory.uniform_bound(3, temperature=0.2), 6)
+-4.605261
 """
 
 from __future__ import annotations
@@ -16,20 +15,40 @@ from typing import Any
 
 #: public name -> module of this package that defines it
 _NAMES: dict[str, str] = {
+    "BulkEdges": "null_angles",
+    "Ceiling": "ceilings",
+    "Certificate": "bounds",
+    "InfoNCEParts": "infonce",
     "PrincipalAngles": "rotations",
     "Rotation": "rotations",
+    "affine_infimum": "bounds",
     "bessel_ratio": "bessel",
-    "InfoNCEParts": "infonce",
+    "bulk_edges": "null_angles",
+    "ceiling": "ceilings",
+    "collapse_margin": "bounds",
+    "cone_function": "bounds",
+    "cone_is_monotone": "bounds",
+    "fidelity": "ceilings",
+    "finite_bound": "bounds",
+    "hyperplane_ceiling": "ceilings",
     "info_nce": "infonce",
     "info_nce_limit": "infonce",
     "info_nce_parts": "infonce",
     "inverse_bessel_ratio": "bessel",
     "log_iv": "bessel",
     "log_sphere_mgf": "bessel",
+    "loss_bound": "bounds",
     "minimal_rotation": "rotations",
+    "orthogonal_centres_certificate": "bounds",
+    "orthogonal_centres_value": "bounds",
     "orthonormal": "rotations",
     "plane_rotation": "rotations",
     "principal_angles": "rotations",
+    "random_principal_angles": "null_angles",
+    "simplex_optimum": "bounds",
+    "subspace_function": "bounds",
+    "tracy_widom_edge": "null_angles",
+    "uniform_bound": "bounds",
 }
 
 __all__ = sorted(_NAMES)

@@ -1,0 +1,142 @@
+"""How large the mean cosine of paired vectors can be, given only the second moments of each side.
+
+A pairing, a rotation and a shift each leave something of those moments alone; the ceilings say how much
+alignment is out of reach for each of them (a general form of Theorem 4 of Yi, Douady and Chen, arXiv
+2510.03268).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.arrays import Array, to_numpy
+from isthmus.checks import InputError
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """The chain `mean_cosine` <= `centred` <= `uncentred` <= `rotated` (<= 1 for unit rows), all cosines.
+
+    `mean_cosine`: E x.y of the pairs; `centred`: mean_x.mean_y plus the fidelity of the covariances, which
+    no pairing of the same two clouds exceeds; `uncentred`: the fidelity of the raw second moments;
+    `rotated`: what remains after the best rotation of one cloud. The best assignment of the rows lies
+    between the first two.
+    """
+
+    mean_cosine: float
+    centred: float
+    uncentred: float
+    rotated: float
+
+
+def ceiling(moments: Any, /) -> Ceiling:
+    """Ceilings of the mean cosine from `moments`: mean_x, mean_y (d,), cov_x, cov_y, cov_xy (d, d), divided
+    by n.
+
+    mean cosine = mean_x.mean_y + tr cov_xy <= mean_x.mean_y + F(cov_x, cov_y) <= F(S_x, S_y)
+    <= sum_i sqrt(lambda_i(S_x) lambda_i(S_y)), with S = cov + mean mean', F the `fidelity` and sorted
+    eigenvalues. No assumption beyond the moments; proved. With few rows the ceilings are loose: 256 uniform
+    rows in R^32 have a ceiling of 0.96 and a best assignment of 0.46. For non-unit rows these are inner
+    products.
+
+    Raises `InputError` if the shapes do not fit each other or a covariance is not positive semidefinite.
+
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> zero, first, second = np.zeros((2, 2)), np.diag([0.5, 0.0]), np.diag([0.0, 0.5])
+    >>> means = {"mean_x": np.zeros(2), "mean_y": np.zeros(2)}
+    >>> result = ceiling(SimpleNamespace(**means, cov_x=first, cov_y=second, cov_xy=zero))
+    >>> result.centred, round(result.rotated, 9)
+    (0.0, 0.5)
+    """
+    mean_x, mean_y, cov_x, cov_y, cov_xy = (
+        to_numpy(getattr(moments, name)).astype(np.float64)
+        for name in ("mean_x", "mean_y", "cov_x", "cov_y", "cov_xy")
+    )
+    d = mean_x.shape[0] if mean_x.ndim == 1 else -1
+    if mean_y.shape != (d,) or not cov_x.shape == cov_y.shape == cov_xy.shape == (d, d):
+        raise InputError(
+            f"means of shapes {mean_x.shape}, {mean_y.shape} and covariances of shapes {cov_x.shape}, "
+            f"{cov_y.shape}, {cov_xy.shape} came: give (d,), (d,) and three (d, d)."
+        )
+    centre = float(mean_x @ mean_y)
+    second_x, second_y = cov_x + np.outer(mean_x, mean_x), cov_y + np.outer(mean_y, mean_y)
+    spectra = [_eigen(S)[0] for S in (second_x, second_y)]
+    return Ceiling(
+        mean_cosine=centre + float(np.trace(cov_xy)),
+        centred=centre + fidelity(cov_x, cov_y),
+        uncentred=fidelity(second_x, second_y),
+        rotated=float(np.sum(np.sqrt(spectra[0] * spectra[1]))),
+    )
+
+
+def fidelity(P: Array, Q: Array, /) -> float:
+    """Nuclear norm of P^{1/2} Q^{1/2} for positive semidefinite `P`, `Q` (d, d): the largest trace of a
+    cross-covariance.
+
+    In [0, sqrt(tr P tr Q)], symmetric, tr P if P = Q. Taken from eigenvectors and one SVD, so that singular
+    matrices need no regularisation; eigenvalues at rounding level count as zero. Source: Uhlmann (1976); as
+    the largest trace, Olkin and Pukelsheim (1982), The distance between two random vectors with given
+    dispersion matrices.
+
+    Raises `InputError` for matrices that are not square, finite, symmetric, positive semidefinite and of
+    one size.
+
+    >>> import numpy as np
+    >>> round(fidelity(np.diag([4.0, 0.0]), np.diag([9.0, 5.0])), 9)
+    6.0
+    """
+    roots = []
+    for matrix in (P, Q):
+        values, vectors = _eigen(to_numpy(matrix).astype(np.float64))
+        roots.append(vectors[:, values > 0.0] * np.sqrt(values[values > 0.0]))
+    if roots[0].shape[0] != roots[1].shape[0]:
+        raise InputError(
+            f"matrices of {roots[0].shape[0]} and {roots[1].shape[0]} rows came: give two of the same size."
+        )
+    if 0 in (roots[0].shape[1], roots[1].shape[1]):
+        return 0.0
+    return float(np.sum(np.linalg.svd(roots[0].T @ roots[1], compute_uv=False)))
+
+
+def hyperplane_ceiling(p: float, q: float, /, *, angle: float) -> float:
+    """Ceiling of the mean cosine of two clouds in hyperplanes at dihedral `angle` (degrees): <= 1.
+
+    sqrt((1 - p)(1 - q)) + |cos angle| sqrt(p q), where `p` = E (x.a)^2 and `q` = E (y.b)^2 are the shares
+    of each cloud along its own direction a, b orthogonal to the intersection. Rotating one hyperplane onto
+    the other sets the angle to 0. Assumption: unit rows in the hyperplanes. Proved: a corollary of
+    `ceiling`.
+
+    Raises `InputError` for shares outside [0, 1] and angles outside [0, 180].
+
+    >>> round(hyperplane_ceiling(0.3, 0.2, angle=60.0), 6)
+    0.870806
+    """
+    for name, value, high in (("p", p, 1.0), ("q", q, 1.0), ("angle", angle, 180.0)):
+        if not 0.0 <= value <= high:
+            raise InputError(f"{name} = {value:g} came: give a number in [0, {high:g}].")
+    return math.sqrt((1.0 - p) * (1.0 - q)) + abs(math.cos(math.radians(angle))) * math.sqrt(p * q)
+
+
+def _eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Descending eigenvalues of a positive semidefinite matrix, rounding noise set to zero, and the
+    vectors.
+    """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
+        raise InputError(f"a matrix of shape {matrix.shape} came: give a finite square matrix (d, d).")
+    scale = float(np.max(np.abs(matrix), initial=0.0))
+    if np.max(np.abs(matrix - matrix.T), initial=0.0) > 1e-6 * scale:
+        raise InputError("a matrix that is not symmetric came: give covariances or second moments.")
+    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    top = max(float(values[-1]), 0.0)
+    if values[0] < -1e-5 * max(top, scale):
+        raise InputError(
+            f"a matrix with eigenvalue {values[0]:.3g} (largest {values[-1]:.3g}) came: give positive "
+            "semidefinite covariances or second moments."
+        )
+    values = np.where(values > 4.0 * np.finfo(float).eps * top, values, 0.0)
+    return values[::-1], vectors[:, ::-1]
