@@ -6,10 +6,11 @@ direction is projected to the tangent space, the step is retracted, old pairs ar
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from isthmus.arrays import namespace
+from isthmus.arrays import Array, namespace
 from isthmus.theory.constraints import Manifold, Point
 
 #: value and gradient in coordinates
@@ -37,27 +38,37 @@ def descend(objective: Objective, manifold: Manifold, start: Point, /, *, reach:
     `reach` bounds the length of one step (Euclidean norm over all coordinates). The last iterate has
     `stuck=True` when no step along the negative gradient lowers the value in floating point.
     """
+    # Points are tuples of matrices; directions, gradients and memory are single vectors, which is faster.
+    flat = _Flat(start)
     point = manifold.retract(start)
-    value, gradient = _riemannian(objective, manifold, point)
-    memory: list[tuple[Point, Point, float]] = []
+
+    def evaluate(point: Point) -> tuple[float, Array]:
+        value, gradient = objective(point)
+        return value, flat.vector(manifold.tangent(point, gradient))
+
+    def project(point: Point, vector: Array) -> Array:
+        return flat.vector(manifold.tangent(point, flat.point(vector)))
+
+    value, gradient = evaluate(point)
+    memory: list[tuple[Array, Array, float]] = []
     step = 0
     yield Iterate(step=step, point=point, value=value, slope=_norm(gradient))
     while True:
-        direction = manifold.tangent(point, _two_loop(gradient, memory))
-        slope = _dot(gradient, direction)
-        norm = _norm(direction)
+        direction = project(point, _two_loop(gradient, memory))
+        slope, norm = float(gradient @ direction), _norm(direction)
         if slope >= -1e-12 * norm * _norm(gradient):
             memory.clear()
-            direction, slope, norm = _scale(gradient, -1.0), -_dot(gradient, gradient), _norm(gradient)
+            direction, norm = -gradient, _norm(gradient)
+            slope = -(norm**2)
         if norm == 0.0:
             yield Iterate(step=step, point=point, value=value, slope=0.0, stuck=True)
             return
-        longest = reach / norm
-        length = min(1.0, longest) if memory else min(longest, 0.1 * reach / norm)
+        length = min(1.0, reach / norm) if memory else 0.1 * reach / norm
+        here = flat.vector(point)
         found = None
         for _ in range(_HALVINGS):
-            moved = manifold.retract(_axpy(length, direction, point))
-            trial, trial_gradient = _riemannian(objective, manifold, moved)
+            moved = manifold.retract(flat.point(here + length * direction))
+            trial, trial_gradient = evaluate(moved)
             if trial <= value + _ARMIJO * length * slope:
                 found = (moved, trial, trial_gradient)
                 break
@@ -71,9 +82,9 @@ def descend(objective: Objective, manifold: Manifold, start: Point, /, *, reach:
             yield Iterate(step=step, point=point, value=value, slope=_norm(gradient), stuck=True)
             return
         moved, trial, trial_gradient = found
-        s = manifold.tangent(moved, _axpy(-1.0, point, moved))
-        y = _axpy(-1.0, manifold.tangent(moved, gradient), trial_gradient)
-        curvature = _dot(s, y)
+        s = project(moved, flat.vector(moved) - here)
+        y = trial_gradient - project(moved, gradient)
+        curvature = float(s @ y)
         if curvature > 1e-10 * _norm(s) * _norm(y):
             memory.append((s, y, curvature))
             del memory[:-_MEMORY]
@@ -82,38 +93,40 @@ def descend(objective: Objective, manifold: Manifold, start: Point, /, *, reach:
         yield Iterate(step=step, point=point, value=value, slope=_norm(gradient))
 
 
-def _riemannian(objective: Objective, manifold: Manifold, point: Point) -> tuple[float, Point]:
-    value, gradient = objective(point)
-    return value, manifold.tangent(point, gradient)
+class _Flat:
+    """Between tuples of matrices and one vector."""
+
+    def __init__(self, point: Point) -> None:
+        self.xp = namespace(*point)
+        self.shapes = [tuple(part.shape) for part in point]
+        self.sizes = [math.prod(shape) for shape in self.shapes]
+
+    def vector(self, point: Point) -> Array:
+        parts = [self.xp.reshape(part, (-1,)) for part in point]
+        return parts[0] if len(parts) == 1 else self.xp.concat(parts)
+
+    def point(self, vector: Array) -> Point:
+        out, first = [], 0
+        for shape, size in zip(self.shapes, self.sizes, strict=True):
+            out.append(self.xp.reshape(vector[first : first + size], shape))
+            first += size
+        return tuple(out)
 
 
-def _two_loop(gradient: Point, memory: list[tuple[Point, Point, float]]) -> Point:
+def _two_loop(gradient: Array, memory: list[tuple[Array, Array, float]]) -> Array:
     q = gradient
     weights = []
     for s, y, curvature in reversed(memory):
-        weight = _dot(s, q) / curvature
+        weight = float(s @ q) / curvature
         weights.append(weight)
-        q = _axpy(-weight, y, q)
+        q = q - weight * y
     if memory:
         _, y, curvature = memory[-1]
-        q = _scale(q, curvature / _dot(y, y))
+        q = q * (curvature / float(y @ y))
     for (s, y, curvature), weight in zip(memory, reversed(weights), strict=True):
-        q = _axpy(weight - _dot(y, q) / curvature, s, q)
-    return _scale(q, -1.0)
+        q = q + (weight - float(y @ q) / curvature) * s
+    return -q
 
 
-def _dot(a: Point, b: Point) -> float:
-    return sum(float(namespace(u).sum(u * v)) for u, v in zip(a, b, strict=True))
-
-
-def _norm(a: Point) -> float:
-    return _dot(a, a) ** 0.5
-
-
-def _scale(a: Point, factor: float) -> Point:
-    return tuple(factor * u for u in a)
-
-
-def _axpy(factor: float, a: Point, b: Point) -> Point:
-    """b + factor * a."""
-    return tuple(v + factor * u for u, v in zip(a, b, strict=True))
+def _norm(vector: Array) -> float:
+    return math.sqrt(float(vector @ vector))

@@ -11,7 +11,7 @@ import numpy as np
 
 from isthmus.arrays import Array, namespace, to_numpy, unit_rows
 from isthmus.checks import InputError
-from isthmus.theory.bounds import affine_infimum, finite_bound, uniform_bound
+from isthmus.theory.bounds import affine_infimum, finite_bound, loss_bound
 from isthmus.theory.constraints import Point, RotatingCloud
 from isthmus.theory.descent import Iterate, descend
 from isthmus.theory.infonce import info_nce
@@ -331,10 +331,7 @@ def _scene(
             init=init,
             rng=rng,
         )
-    bound = max(
-        2.0 * math.log(n) + uniform_bound(dim, temperature=temperature),
-        finite_bound(n, temperature=temperature),
-    )
+    bound = loss_bound(n, dim, temperature=temperature)
     if constraint == "cone" and resultant is None:
         if clouds is None:
             from isthmus.theory.vmf import VonMisesFisher
