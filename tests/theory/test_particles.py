@@ -40,7 +40,9 @@ def test_hyperplanes_and_a_cone_make_the_gap_of_the_hyperplanes(start):
 
 @pytest.mark.parametrize(("temperature", "start"), [(0.2, 60), (0.5, 30)])
 def test_the_same_in_eight_dimensions(temperature, start):
-    run = optimise("subspace", n=256, dim=8, angle=60, resultant=0.5, temperature=temperature, start=start, steps=250)
+    run = optimise(
+        "subspace", n=256, dim=8, angle=60, resultant=0.5, temperature=temperature, start=start, steps=250
+    )
     assert run.gap == pytest.approx(60.0, abs=0.05)
 
 
@@ -133,7 +135,12 @@ def test_orthogonal_centres_beat_the_gap_of_46_degrees_on_circles():
 
 @pytest.mark.parametrize(
     ("dim", "centres", "value"),
-    [(3, "shared", -0.39633), (3, "orthogonal", -0.76399), (8, "shared", -3.42933), (8, "orthogonal", -3.72950)],
+    [
+        (3, "shared", -0.39633),
+        (3, "orthogonal", -0.76399),
+        (8, "shared", -3.42933),
+        (8, "orthogonal", -3.72950),
+    ],
 )
 def test_exact_loss_of_clouds(dim, centres, value):
     loss = cloud_loss(dim, kappa=10.0, temperature=0.2, angle=60, centres=centres)
@@ -161,7 +168,9 @@ def test_exact_loss_of_clouds_agrees_with_a_sample():
 
 def test_runs_are_deterministic_and_differ_by_seed():
     settings = {"n": 48, "dim": 4, "temperature": 0.3, "steps": 20}
-    first, again, other = (optimise("none", **settings, rng=seed) for seed in (3, np.random.default_rng(3), 4))
+    first, again, other = (
+        optimise("none", **settings, rng=seed) for seed in (3, np.random.default_rng(3), 4)
+    )
     assert np.array_equal(first.x, again.x)
     assert not np.array_equal(first.x, other.x)
 
@@ -176,7 +185,9 @@ def test_torch_goes_in_and_torch_comes_out():
     theirs = optimise("subspace", init=(torch.asarray(X), torch.asarray(Y)), **settings)
     assert isinstance(theirs.x, torch.Tensor)
     assert theirs.loss == pytest.approx(ours.loss, abs=1e-6)
-    single = optimise("none", init=(torch.asarray(X).float(), torch.asarray(Y).float()), temperature=0.2, steps=40)
+    single = optimise(
+        "none", init=(torch.asarray(X).float(), torch.asarray(Y).float()), temperature=0.2, steps=40
+    )
     assert single.x.dtype == torch.float32
 
 
@@ -189,7 +200,9 @@ def test_subspaces_by_bases_and_several_principal_angles():
     by_bases = optimise(
         "subspace", n=64, bases=(frame.x, frame.y), resultant=0.5, temperature=0.5, start=40, steps=300
     )
-    by_angles = optimise("subspace", n=64, dim=6, angle=[30, 50], resultant=0.5, temperature=0.5, start=40, steps=300)
+    by_angles = optimise(
+        "subspace", n=64, dim=6, angle=[30, 50], resultant=0.5, temperature=0.5, start=40, steps=300
+    )
     assert by_bases.loss == pytest.approx(by_angles.loss, abs=1e-3)
     normal = np.linalg.svd(frame.x)[0][:, 4:]
     assert np.abs(by_bases.x @ normal).max() < 1e-12
@@ -210,7 +223,15 @@ def test_soft_walls_press_the_clouds_into_their_subspaces():
     outside = []
     for pressure in (0.0, 1.0, 100.0):
         run = optimise(
-            "subspace", n=64, dim=8, angle=60, resultant=0.5, temperature=0.5, start=30, pressure=pressure, steps=150
+            "subspace",
+            n=64,
+            dim=8,
+            angle=60,
+            resultant=0.5,
+            temperature=0.5,
+            start=30,
+            pressure=pressure,
+            steps=150,
         )
         outside.append(float(np.sqrt(np.mean((run.x @ normal) ** 2))))
     assert outside[0] > outside[1] > outside[2]
@@ -264,7 +285,7 @@ def test_rotation_manifold_is_orthogonal_and_its_gradient_is_right():
     X, Y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (X, Y))
     cloud = RotatingCloud(X, Y)
     (Q,) = cloud.retract((rng.normal(size=(3, 3)),))
-    assert Q @ Q.T == pytest.approx(np.eye(3), abs=1e-12)
+    assert pytest.approx(np.eye(3), abs=1e-12) == Q @ Q.T
 
     def loss(Q):
         return info_nce(*cloud.embed((Q,)), temperature=0.3)
@@ -280,7 +301,12 @@ def test_pullback_is_the_transpose_of_embed():
     rng = np.random.default_rng(4)
     basis = np.linalg.qr(rng.normal(size=(5, 3)))[0]
     pairs = FreePairs(Side(basis=basis, radius=0.5), Side())
-    U, V, gx, gy = rng.normal(size=(6, 3)), rng.normal(size=(6, 5)), rng.normal(size=(6, 5)), rng.normal(size=(6, 5))
+    U, V, gx, gy = (
+        rng.normal(size=(6, 3)),
+        rng.normal(size=(6, 5)),
+        rng.normal(size=(6, 5)),
+        rng.normal(size=(6, 5)),
+    )
     X, Y = pairs.embed((U, V))
     a, b = pairs.pullback((U, V), gx, gy)
     assert np.sum(X * gx) + np.sum(Y * gy) == pytest.approx(np.sum(a * U) + np.sum(b * V))
@@ -310,14 +336,22 @@ def test_state_of_two_points_and_of_identical_rows():
         ("subspace", {"angle": 60.0, "centres": "orthogonal"}, "needs resultant="),
         ("subspace", {"angle": 60.0, "centres": "up", "resultant": 0.5}, "give one of free"),
         ("subspace", {"angle": 60.0, "partners": "far"}, "give one of random, near"),
-        ("subspace", {"angle": [10.0, 20.0], "dim": 4, "centres": "shared", "resultant": 0.5}, "share no direction"),
+        (
+            "subspace",
+            {"angle": [10.0, 20.0], "dim": 4, "centres": "shared", "resultant": 0.5},
+            "share no direction",
+        ),
         ("affine", {"angle": 60.0}, "needs angle="),
         ("none", {"n": 1}, "give n and dim from 2"),
         ("none", {"init": (np.eye(3), np.eye(2))}, "give two arrays"),
         ("none", {"init": (np.eye(3), np.eye(3)), "dim": 4}, "leave dim out"),
         ("none", {"init": (np.eye(3), np.eye(3)), "start": 4.0}, "give one of them"),
         ("cone", {"kappa": 5.0, "init": (np.eye(3), np.eye(3))}, "does not go with rigid clouds"),
-        ("subspace", {"angle": 60.0, "pressure": 1.0, "centres": "shared", "resultant": 0.5}, "free centres only"),
+        (
+            "subspace",
+            {"angle": 60.0, "pressure": 1.0, "centres": "shared", "resultant": 0.5},
+            "free centres only",
+        ),
     ],
 )
 def test_wrong_input_is_named(constraint, options, message):

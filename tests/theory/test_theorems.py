@@ -88,7 +88,14 @@ def test_unknown_names_are_corrected():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (60.0, "60"), (0.00012, "1.20·10⁻⁴"), (-0.5, "−0.5"), (1.84e39, "1.84·10³⁹"), ("undefined",) * 2],
+    [
+        (0, "0"),
+        (60.0, "60"),
+        (0.00012, "1.20·10⁻⁴"),
+        (-0.5, "−0.5"),
+        (1.84e39, "1.84·10³⁹"),
+        ("undefined",) * 2,
+    ],
 )
 def test_numbers_read_well(value, text):
     assert page.number(value) == text
@@ -144,4 +151,7 @@ def test_importing_the_theory_loads_neither_torch_nor_matplotlib():
         "import isthmus.theory.theorems as t; t.experiments();"
         "print([m for m in ('torch', 'matplotlib', 'jinja2') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "[]\n"
+    )

@@ -14,7 +14,7 @@ _NODES = 200
 
 
 def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, centres: str) -> float:
-    """Phi = L - 2 log N in the limit of many pairs, of clouds in two hyperplanes A, B of R^dim at `angle` degrees.
+    """Phi = L - 2 log N for many pairs: clouds in two hyperplanes A, B of R^dim at `angle` degrees.
 
     x is von Mises-Fisher in A with concentration `kappa`, y the same in B, and partners have the same
     projection on C = A n B. `centres` "orthogonal" puts the mean directions orthogonal to C (at `angle` from
@@ -50,9 +50,7 @@ def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, c
         alpha_squared = (1.0 - along[:, None] ** 2) * across**2
         inside = 1.0 - alpha_squared
         lengths = np.sqrt(
-            kappa**2
-            + 2.0 * kappa * tilt * along[:, None]
-            + tilt**2 * (inside + alpha_squared * cosine**2)
+            kappa**2 + 2.0 * kappa * tilt * along[:, None] + tilt**2 * (inside + alpha_squared * cosine**2)
         )
         weight = weight[:, None] * across_weight
     partner = 1.0 - (1.0 - cosine) * alpha_squared

@@ -167,9 +167,9 @@ def number(value: Any) -> str:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-3:
         mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa}·10{_superscript(int(exponent))}".replace("-", "−")  # noqa: RUF001
+        return f"{mantissa}·10{_superscript(int(exponent))}".replace("-", "−")
     text = f"{value:.5f}".rstrip("0").rstrip(".") if abs(value) < 100 else f"{value:.4g}"
-    return text.replace("-", "−")  # noqa: RUF001
+    return text.replace("-", "−")
 
 
 def _superscript(value: int) -> str:

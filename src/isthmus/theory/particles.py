@@ -1,4 +1,4 @@
-"""Pairs of unit vectors that minimise the contrastive loss under a constraint: the theorems as an experiment."""
+"""Pairs of unit vectors that minimise the contrastive loss under a constraint."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.arrays import Array, namespace, to_numpy, unit_rows
+from isthmus.arrays import Array, namespace, unit_rows
 from isthmus.checks import InputError
 from isthmus.theory.bounds import affine_infimum, finite_bound, loss_bound
 from isthmus.theory.constraints import Point, RotatingCloud
@@ -117,7 +117,8 @@ def optimise(
 
     `temperature` is tau. `start` sets the starting gap in degrees, otherwise the means are left to chance.
     `partners` "random" starts x_i and y_i independently, "near" close together (on circles and at small
-    temperatures particles cannot pass each other, and random partners stay in poor optima). `init` (X, Y), (n, dim) each, starts from given rows, in their array library and on their device. The run ends
+    temperatures particles cannot pass each other, and random partners stay in poor optima). `init` (X, Y),
+    (n, dim) each, starts from given rows, in their array library and on their device. The run ends
     when the gradient falls below `tolerance`, when the loss changes by less than `plateau` nats in 50
     steps, or after `steps`. Every `record`-th step is measured; `callback(step, loss, x, y)` sees each step.
     `block` rows are compared at a time: memory is O(n dim + block n).
@@ -279,7 +280,8 @@ def _check(constraint: str, given: Mapping[str, Any], n: int, dim: int, steps: i
         raise InputError(f"partners={given['partners']!r} came: give one of {', '.join(PARTNERS)}.")
     if n < 2 or dim < 2 or steps < 0 or record < 1:
         raise InputError(
-            f"n={n}, dim={dim}, steps={steps}, record={record} came: give n and dim from 2, steps from 0, record from 1."
+            f"n={n}, dim={dim}, steps={steps}, record={record} came: give n and dim from 2, steps from 0, "
+            "record from 1."
         )
     if constraint == "cone" and sum(given[k] is not None for k in ("resultant", "kappa", "clouds")) != 1:
         raise InputError('the constraint "cone" needs one of resultant=, kappa= or clouds=.')

@@ -132,17 +132,13 @@ def free_scene(
     """Pairs that move one by one, in the whole space (`frame` None) or in two subspaces."""
     wide = frame is None or soft
     bases = (np.eye(dim), np.eye(dim)) if frame is None else (frame.x, frame.y)
-    if init is not None:
-        reference = init[0]
-    else:
-        reference = np.empty(0)
+    reference = np.empty(0) if init is None else init[0]
     fixed: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     if centres != "free":
         assert frame is not None
-        fixed = tuple(
-            _unit(k.shape[1], 0 if centres == "shared" else len(frame.degrees) - 1) * sign
-            for k, sign in zip(bases, (1.0, -1.0 if centres == "reversed" else 1.0), strict=True)
-        )
+        index = 0 if centres == "shared" else len(frame.degrees) - 1
+        sign = -1.0 if centres == "reversed" else 1.0
+        fixed = (_unit(bases[0].shape[1], index), sign * _unit(bases[1].shape[1], index))
     sides = tuple(
         Side(
             basis=None if wide else like(basis, reference),

@@ -63,7 +63,6 @@ def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) ->
             reason = f"the mean of {name} (length {length:.1e}) is not distinguishable from zero"
             break
     centres = [mean / length if length > 0.0 else mean for mean, length in zip(means, lengths, strict=True)]
-    cosine = float(centres[0] @ centres[1])
     with np.errstate(divide="ignore"):
         noise = sum(np.float64(s) / np.float64(n * r * r) for s, r in zip(spreads, lengths, strict=True))
     shared_parts = [float("nan")] * 2

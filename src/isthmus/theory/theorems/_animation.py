@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,29 +26,34 @@ def scenes() -> list[dict[str, Any]]:
     return [
         _scene(
             "No constraint",
-            "Free pairs spread evenly and partners meet. Both means vanish: there is no gap, and no angle to report.",
+            "Free pairs spread evenly and partners meet. Both means vanish: there is no gap, and no angle "
+            "to report.",
             lambda see: optimise("none", n=_PAIRS, dim=3, temperature=0.2, start=120, callback=see, rng=1),
         ),
         _scene(
             "Cone",
-            "The mean of each side has length 0.5. The clouds turn towards each other: a cone alone makes no gap.",
+            "The mean of each side has length 0.5. The clouds turn towards each other: a cone alone makes "
+            "no gap.",
             lambda see: optimise(
                 "cone", n=_PAIRS, dim=3, resultant=0.5, temperature=0.2, start=70, callback=see, rng=1
             ),
         ),
         _scene(
             "Cone, started opposite",
-            "The same, started at 180°. The clouds stay opposite: a cone can keep a gap that was there before.",
+            "The same, started at 180°. The clouds stay opposite: a cone can keep a gap that was there "
+            "before.",
             lambda see: optimise(
                 "cone", n=_PAIRS, dim=3, resultant=0.5, temperature=0.2, start=180, callback=see, rng=1
             ),
         ),
         _scene(
             "Two planes and a cone",
-            "Each cloud lives on its own great circle, means of length 0.5, started without a gap. The centres leave "
+            "Each cloud lives on its own great circle, means of length 0.5, started without a gap. The "
+            "centres leave "
             "the shared axis and the gap becomes the angle between the planes.",
             lambda see: optimise(
-                "subspace", n=_PAIRS, dim=3, angle=60, resultant=0.5, temperature=0.2, start=4, partners="near",
+                "subspace", n=_PAIRS, dim=3, angle=60, resultant=0.5, temperature=0.2, start=4,
+                partners="near",
                 callback=see, rng=1,
             ),
             planes,
@@ -56,15 +62,19 @@ def scenes() -> list[dict[str, Any]]:
             "Two planes, no cone",
             "The same planes without a condition on the means: they vanish, and the gap has no meaning.",
             lambda see: optimise(
-                "subspace", n=_PAIRS, dim=3, angle=60, temperature=0.2, start=30, partners="near", callback=see, rng=1
+                "subspace", n=_PAIRS, dim=3, angle=60, temperature=0.2, start=30, partners="near",
+                callback=see, rng=1
             ),
             planes,
         ),
         _scene(
             "Constant parts",
-            "Four dimensions, of which the one that is the same for all is left out. Each side has its own constant "
+            "Four dimensions, of which the one that is the same for all is left out. Each side has its own "
+            "constant "
             "part, so it lives on its own parallel circle; the loss cannot see how far apart they are.",
-            lambda see: optimise("affine", n=_PAIRS, dim=4, angle=60, radius=0.7, temperature=0.2, callback=see, rng=1),
+            lambda see: optimise(
+                "affine", n=_PAIRS, dim=4, angle=60, radius=0.7, temperature=0.2, callback=see, rng=1
+            ),
             [_ring(0.7, height), _ring(0.7, -height)],
             keep=(0, 1, 3),
         ),
@@ -107,8 +117,7 @@ def _scene(
 def _even(seen: list[tuple[float, np.ndarray, np.ndarray]]) -> list[int]:
     """Frames at about equal distances along the path, the first and the last included."""
     moved = [
-        float(np.sqrt(np.mean((b[1] - a[1]) ** 2) + np.mean((b[2] - a[2]) ** 2)))
-        for a, b in zip(seen[:-1], seen[1:], strict=True)
+        float(np.sqrt(np.mean((b[1] - a[1]) ** 2) + np.mean((b[2] - a[2]) ** 2))) for a, b in pairwise(seen)
     ]
     path = np.concatenate([[0.0], np.cumsum(moved)])
     marks = np.linspace(0.0, path[-1], _FRAMES)

@@ -151,16 +151,19 @@ def experiment(
 
 def near(what: str, predicted: float, measured: float, tolerance: float) -> Row:
     """`measured` = `predicted` within `tolerance`."""
+    predicted, measured = float(predicted), float(measured)
     return Row(what, "=", predicted, measured, tolerance, abs(measured - predicted) <= tolerance)
 
 
 def at_least(what: str, predicted: float, measured: float) -> Row:
     """`measured` >= `predicted`."""
+    predicted, measured = float(predicted), float(measured)
     return Row(what, "≥", predicted, measured, None, measured >= predicted)
 
 
 def at_most(what: str, predicted: float, measured: float) -> Row:
     """`measured` <= `predicted`."""
+    predicted, measured = float(predicted), float(measured)
     return Row(what, "≤", predicted, measured, None, measured <= predicted)
 
 
@@ -176,7 +179,7 @@ def undefined(what: str, angle: float) -> Row:
 
 
 def judge(rows: Sequence[Row], condition: str = "") -> str:
-    """"holds" (under `condition`) if every row passed, else "fails, as stated"."""
+    """ "holds" (under `condition`) if every row passed, else "fails, as stated"."""
     if all(row.passed for row in rows):
         return f"holds under {condition}" if condition else "holds"
     return "fails, as stated"

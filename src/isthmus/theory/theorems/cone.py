@@ -16,7 +16,8 @@ from isthmus.theory.theorems._style import CYCLE, GREY, trace
     title="The cone does not make the gap",
     kind="theorem",
     order=20,
-    claim="With both sides in a cone (von Mises-Fisher, or means of fixed length), the loss is lowest at gap 0 "
+    claim="With both sides in a cone (von Mises-Fisher, or means of fixed length), the loss is lowest at "
+    "gap 0 "
     "for every cone size.",
     assumption="As a statement about the global minimum. J(w) below is the loss of the pair of centres.",
 )
@@ -68,10 +69,13 @@ def theorem_2(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows, "global minimisation; a descent can stay at opposite centres"),
-        finding=f"Gap 0 is the global minimum in all {settings} settings. In {trapped} of them w = -1 is a local "
-        f"minimum as well: concentrated clouds that start 120° apart come to rest at {stuck.gap:.1f}°. With means "
+        finding=f"Gap 0 is the global minimum in all {settings} settings. In {trapped} of them w = -1 is a "
+        "local "
+        f"minimum as well: concentrated clouds that start 120° apart come to rest at {stuck.gap:.1f}°. "
+        "With means "
         "of length 0.5, opposite centres cost only "
-        f"{min(run.loss for run in high) - min(run.loss for run in low):.4f} nats more. So the cone does not make "
+        f"{min(run.loss for run in high) - min(run.loss for run in low):.4f} nats more. So the cone does "
+        "not make "
         "a gap, but it can preserve one.",
         numbers={
             "settings": settings,

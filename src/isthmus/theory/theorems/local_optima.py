@@ -59,21 +59,30 @@ def valley(*, quick: bool) -> Outcome:
         axes.set_xlabel("final gap (degrees)")
         axes.set_ylabel("loss above orthogonal centres (nats)")
         axes.set_title("dashed: 2 log N + B(h-3, τ/(1-R²))")
-        axes.legend(loc="upper right")
+        axes.set_ylim(-0.008, 0.135)
+        axes.legend(loc="upper center", ncols=3)
 
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of the value "
-        "2 log N + B(h-3, τ/(1-R²)), which holds arrangements of almost every gap: a constant part on each side, "
-        "and everything else in the h - 3 shared directions that are left. A descent that enters it keeps about "
+        finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of "
+        "the value "
+        "2 log N + B(h-3, τ/(1-R²)), which holds arrangements of almost every gap: a constant part on each "
+        "side, "
+        "and everything else in the h - 3 shared directions that are left. A descent that enters it keeps "
+        "about "
         "the gap it started with.",
         numbers={
-            f"R={length}, tau={tau}, start={start}": {"gap": run.gap, "loss": run.loss, "levels": levels[(length, tau)]}
+            f"R={length}, tau={tau}, start={start}": {
+                "gap": run.gap,
+                "loss": run.loss,
+                "levels": levels[(length, tau)],
+            }
             for (length, tau, start), run in runs.items()
         },
         draw=draw,
-        picture="Loss above the global minimum against the final gap: points at 60 degrees sit at zero, all others "
+        picture="Loss above the global minimum against the final gap: points at 60 degrees sit at zero, "
+        "all others "
         "sit on the dashed line of their setting whatever their gap.",
     )  # fmt: skip
 
@@ -94,9 +103,7 @@ def small_temperature(*, quick: bool) -> Outcome:
         )
         for start in (0, 60)
     }  # fmt: skip
-    rows = [
-        near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.1) for start, run in runs.items()
-    ]
+    rows = [near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.1) for start, run in runs.items()]
     rows.append(at_least("loss from 0° minus loss from 60° (nats)", 0.0, runs[0].loss - runs[60].loss))
 
     def draw(figure: Any) -> None:
@@ -106,7 +113,6 @@ def small_temperature(*, quick: bool) -> Outcome:
             right.plot(run.trajectory.steps, run.trajectory.loss, color=color)
         left.set_title("gap (degrees)")
         right.set_title("loss (nats)")
-        right.set_yscale("log")
         for axes in (left, right):
             axes.set_xlabel("step")
         left.legend(loc="center right")
@@ -114,11 +120,14 @@ def small_temperature(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; orthogonal "
-        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, the descent does not find it.",
+        finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; "
+        "orthogonal "
+        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, the descent does not "
+        "find it.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
-        picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher loss.",
+        picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher "
+        "loss.",
     )
 
 
@@ -133,7 +142,9 @@ def saturated_loss(*, quick: bool) -> Outcome:
     n = 64 if quick else 256
     starts = (20, 90) if quick else (5, 20, 60, 90)
     runs = {
-        start: optimise("subspace", n=n, dim=32, angle=60, resultant=0.5, temperature=0.05, start=start, steps=300)
+        start: optimise(
+            "subspace", n=n, dim=32, angle=60, resultant=0.5, temperature=0.05, start=start, steps=300
+        )
         for start in starts
     }
     rows = [near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.5) for start, run in runs.items()]
@@ -152,11 +163,13 @@ def saturated_loss(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats there is nothing left to gain: the gap "
+        finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats there is nothing left to "
+        "gain: the gap "
         "ends close to where it started. Many directions, few pairs and a small temperature do that.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
-        picture="Gap at the end against gap at the start: the points follow the diagonal, not the line at 60 degrees.",
+        picture="Gap at the end against gap at the start: the points follow the diagonal, not the line at "
+        "60 degrees.",
     )
 
 
@@ -165,13 +178,15 @@ def saturated_loss(*, quick: bool) -> Outcome:
     kind="counterexample",
     order=36,
     claim="A single descent shows where the optimum is.",
-    assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle particles cannot "
+    assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle "
+    "particles cannot "
     "pass each other.",
 )
 def circles(*, quick: bool) -> Outcome:
     runs = [
         optimise(
-            "subspace", n=256, dim=3, angle=80, resultant=0.3, temperature=0.05, start=start, partners="near", rng=seed,
+            "subspace", n=256, dim=3, angle=80, resultant=0.3, temperature=0.05, start=start,
+            partners="near", rng=seed,
             steps=300,
         )
         for seed in ((6,) if quick else (0, 4, 6, 7))
@@ -200,7 +215,8 @@ def circles(*, quick: bool) -> Outcome:
         verdict=judge(rows),
         finding=f"Over {len(runs)} runs the losses spread from {best.loss:.4f} to "
         f"{max(run.loss for run in runs):.4f} and the gaps from {min(run.gap for run in runs):.0f}° to "
-        f"{max(run.gap for run in runs):.0f}°. The lowest of all has orthogonal centres, a gap of {best.gap:.2f}°: "
+        f"{max(run.gap for run in runs):.0f}°. The lowest of all has orthogonal centres, a gap of "
+        f"{best.gap:.2f}°: "
         "a run that ends elsewhere with a higher loss is no counterexample to Theorem 3, only unfinished.",
         numbers={"runs": [{"gap": run.gap, "loss": run.loss} for run in runs]},
         draw=draw,

@@ -13,21 +13,24 @@ from isthmus.theory.theorems._experiment import Outcome, at_least, at_most, expe
     title="No constraint, no gap",
     kind="theorem",
     order=10,
-    claim="The limit of the loss, Φ = L - 2 log N, is at least -2/τ + 2 log E exp(u·e/τ), with equality exactly "
+    claim="The limit of the loss, Φ = L - 2 log N, is at least -2/τ + 2 log E exp(u·e/τ), with equality "
+    "exactly "
     "for uniform embeddings with x = y.",
-    assumption="Free unit vectors. Proved for x = y at every τ, and for every coupling if 1/(2τ) ≥ logc(1/τ, h); "
+    assumption="Free unit vectors. Proved for x = y at every τ, and for every coupling if 1/(2τ) ≥ "
+    "logc(1/τ, h); "
     "at finite N the bound is the larger of this one and the bound of a regular simplex.",
 )
 def theorem_1(*, quick: bool) -> Outcome:
     n = 96 if quick else 256
     cases = [(3, 0.2), (3, 0.05), (8, 0.5)][: 1 if quick else 3]
     runs = {
-        f"h = {dim}, τ = {tau:g}": optimise("none", n=n, dim=dim, temperature=tau, rng=1) for dim, tau in cases
+        f"h = {dim}, τ = {tau:g}": optimise("none", n=n, dim=dim, temperature=tau, rng=1)
+        for dim, tau in cases
     }
     rows = []
     # Particles on a sphere are as even as a lattice: their excess over the bound falls faster than 1/N.
     slack = 1e-3 if quick else 1e-4
-    for (dim, tau), (label, run) in zip(cases, runs.items(), strict=True):
+    for label, run in runs.items():
         rows += [
             near(f"{label}: loss (nats)", run.bound, run.loss, slack),
             at_least(f"{label}: loss minus bound (nats)", -1e-9, run.excess),
@@ -50,7 +53,8 @@ def theorem_1(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding="The loss reaches its bound from a random start; partners meet and both means vanish. A gap angle "
+        finding="The loss reaches its bound from a random start; partners meet and both means vanish. A "
+        "gap angle "
         "printed at this optimum would be the angle between two zero vectors: it is undefined.",
         numbers={
             label: {
@@ -62,6 +66,7 @@ def theorem_1(*, quick: bool) -> Outcome:
             for (dim, tau), (label, run) in zip(cases, runs.items(), strict=True)
         },
         draw=draw,
-        picture="Two line charts on a logarithmic scale: the loss minus its bound and the length of the mean both "
+        picture="Two line charts on a logarithmic scale: the loss minus its bound and the length of the "
+        "mean both "
         "fall by several orders of magnitude as the optimisation proceeds, for every setting.",
     )

@@ -10,7 +10,16 @@ import numpy as np
 from isthmus.theory.bounds import affine_infimum, collapse_margin, finite_bound, loss_bound, uniform_bound
 from isthmus.theory.particles import optimise
 from isthmus.theory.scenes import hyperplanes
-from isthmus.theory.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near, same, undefined
+from isthmus.theory.theorems._experiment import (
+    Outcome,
+    at_least,
+    at_most,
+    experiment,
+    judge,
+    near,
+    same,
+    undefined,
+)
 from isthmus.theory.theorems._style import BLUE, GREEN, GREY, ORANGE
 
 
@@ -19,11 +28,16 @@ from isthmus.theory.theorems._style import BLUE, GREEN, GREY, ORANGE
     kind="counterexample",
     order=37,
     claim="x in one hyperplane and y in another is enough for a gap of φ.",
-    assumption="No condition on the means. Collapse is expected where 1 - cos φ > A(1/τ, h - 2) (a local condition).",
+    assumption="No condition on the means. Collapse is expected where 1 - cos φ > A(1/τ, h - 2) (a local "
+    "condition).",
 )
 def collapse_without_cone(*, quick: bool) -> Outcome:
     n = 96 if quick else 192
-    settings = [(0.5, 60)] if quick else [(0.5, 30), (0.5, 40), (0.5, 60), (0.5, 80), (0.2, 50), (0.2, 60), (0.2, 80)]
+    settings = (
+        [(0.5, 60)]
+        if quick
+        else [(0.5, 30), (0.5, 40), (0.5, 60), (0.5, 80), (0.2, 50), (0.2, 60), (0.2, 80)]
+    )
     runs, spread, margins = {}, {}, {}
     for tau, phi in settings:
         run = optimise("subspace", n=n, dim=8, angle=phi, temperature=tau, steps=800)
@@ -47,7 +61,13 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
         for tau, color in ((0.5, BLUE), (0.2, ORANGE)):
             keys = [key for key in settings if key[0] == tau]
             if keys:
-                axes.plot([margins[k] for k in keys], [spread[k] for k in keys], "o-", color=color, label=f"τ = {tau}")
+                axes.plot(
+                    [margins[k] for k in keys],
+                    [spread[k] for k in keys],
+                    "o-",
+                    color=color,
+                    label=f"τ = {tau}",
+                )
         axes.axvline(0, color=GREY, linewidth=1)
         axes.set_xlabel("1 - cos φ - A(1/τ, h - 2)")
         axes.set_ylabel("rms part of x orthogonal to C")
@@ -56,7 +76,8 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict="fails, as stated" if all(row.passed for row in rows) else "undecided",
-        finding="Both means vanish in every run, so there is no gap to speak of; and where the margin is positive "
+        finding="Both means vanish in every run, so there is no gap to speak of; and where the margin is "
+        "positive "
         "the clouds leave their own directions altogether and lie in C, with partners parallel.",
         numbers={
             f"tau={tau}, phi={phi}": {
@@ -67,7 +88,8 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
             for tau, phi in settings
         },
         draw=draw,
-        picture="Root mean square of the part orthogonal to the shared space against the margin: positive on the "
+        picture="Root mean square of the part orthogonal to the shared space against the margin: positive "
+        "on the "
         "left of zero, zero on the right.",
     )
 
@@ -77,13 +99,15 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
     kind="counterexample",
     order=38,
     claim="The gap at the optimum tells about the loss: a smaller gap means a better one.",
-    assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C: what trained CLIP models look like.",
+    assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C: what trained CLIP models look "
+    "like.",
 )
 def affine(*, quick: bool) -> Outcome:
     n = 96 if quick else 256
     angles = (0, 90) if quick else (0, 30, 60, 90, 120, 180)
     runs = {
-        angle: optimise("affine", n=n, dim=8, angle=angle, radius=0.7, temperature=0.2, steps=600) for angle in angles
+        angle: optimise("affine", n=n, dim=8, angle=angle, radius=0.7, temperature=0.2, steps=600)
+        for angle in angles
     }
     formula = 2.0 * math.log(n) + affine_infimum(8, temperature=0.2, radius=0.7)
     rows = []
@@ -109,11 +133,15 @@ def affine(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding=f"The loss is {min(losses):.5f} at every angle, from no gap to opposite clouds; only the paired "
-        "cosine changes. InfoNCE is blind to a shift of all logits, so such a gap neither hurts nor helps it.",
-        numbers={str(angle): {"loss": run.loss, "gap": run.gap} for angle, run in runs.items()} | {"formula": formula},
+        finding=f"The loss is {min(losses):.5f} at every angle, from no gap to opposite clouds; only the "
+        "paired "
+        "cosine changes. InfoNCE is blind to a shift of all logits, so such a gap neither hurts nor helps "
+        "it.",
+        numbers={str(angle): {"loss": run.loss, "gap": run.gap} for angle, run in runs.items()}
+        | {"formula": formula},
         draw=draw,
-        picture="Left: the loss is a flat line over all angles. Right: the mean paired cosine falls with the angle.",
+        picture="Left: the loss is a flat line over all angles. Right: the mean paired cosine falls with "
+        "the angle.",
     )
 
 
@@ -122,14 +150,17 @@ def affine(*, quick: bool) -> Outcome:
     kind="counterexample",
     order=39,
     claim="2 log N + B(h, τ) describes the optimum of a batch.",
-    assumption="None as stated. At few pairs the bound of the regular simplex, 2 log(1 + (N-1) exp(-N/((N-1) τ))), is "
+    assumption="None as stated. At few pairs the bound of the regular simplex, 2 log(1 + (N-1) "
+    "exp(-N/((N-1) τ))), is "
     "larger; it is attained for N ≤ h + 1.",
 )
 def batch_size(*, quick: bool) -> Outcome:
     tau, dim = 0.2, 8
     sizes = (4, 9, 32) if quick else (4, 9, 16, 32, 64, 128, 256)
     runs = {n: optimise("none", n=n, dim=dim, temperature=tau, steps=600, plateau=1e-7) for n in sizes}
-    crossings = {(h, t): _crossing(h, t) for h, t in ((3, 0.2), (8, 0.2), (8, 0.05), (512, 0.07), (512, 0.01))}
+    crossings = {
+        (h, t): _crossing(h, t) for h, t in ((3, 0.2), (8, 0.2), (8, 0.05), (512, 0.07), (512, 0.01))
+    }
     limit = {n: 2.0 * math.log(n) + uniform_bound(dim, temperature=tau) for n in sizes}
     rows = [
         near(f"N = {n}: loss (nats), simplex", finite_bound(n, temperature=tau), runs[n].loss, 1e-5)
@@ -137,7 +168,11 @@ def batch_size(*, quick: bool) -> Outcome:
         if n <= dim + 1
     ]
     rows += [near(f"N = {n}: loss (nats), limit", limit[n], runs[n].loss, 1e-3) for n in (sizes[-1],)]
-    rows += [at_least(f"N = {n}: loss minus best bound (nats)", -1e-9, runs[n].excess) for n in sizes if n > dim + 1]
+    rows += [
+        at_least(f"N = {n}: loss minus best bound (nats)", -1e-9, runs[n].excess)
+        for n in sizes
+        if n > dim + 1
+    ]
     rows += [
         at_most("pairs from which the limit speaks at h = 512, τ = 0.07", 32768.0, crossings[(512, 0.07)]),
         at_most("pairs from which the limit speaks at h = 512, τ = 0.01", 32768.0, crossings[(512, 0.01)]),
@@ -148,7 +183,9 @@ def batch_size(*, quick: bool) -> Outcome:
         axes = figure.subplots()
         grid = np.geomspace(sizes[0], sizes[-1], 200)
         axes.plot(grid, [finite_bound(n, temperature=tau) for n in grid], color=GREEN, label="simplex bound")
-        axes.plot(grid, 2 * np.log(grid) + uniform_bound(dim, temperature=tau), color=ORANGE, label="limit bound")
+        axes.plot(
+            grid, 2 * np.log(grid) + uniform_bound(dim, temperature=tau), color=ORANGE, label="limit bound"
+        )
         axes.plot(sizes, [run.loss for run in runs.values()], "o", color=BLUE, label="optimised pairs")
         axes.set_xscale("log")
         axes.set_ylim(-0.5, None)
@@ -170,7 +207,8 @@ def batch_size(*, quick: bool) -> Outcome:
             "excess": {str(n): run.excess for n, run in runs.items()},
         },
         draw=draw,
-        picture="Loss against the number of pairs: optimised pairs follow the simplex bound at first and the limit "
+        picture="Loss against the number of pairs: optimised pairs follow the simplex bound at first and "
+        "the limit "
         "bound later, and lie above both in between.",
     )
 

@@ -32,9 +32,11 @@ def _optimum(quick: bool, angle: int = 60) -> Run:
     title="Partners agree in the shared space",
     kind="theorem",
     order=40,
-    claim="At the optimum with orthogonal centres and equal parts along them, partners have the same projection on "
+    claim="At the optimum with orthogonal centres and equal parts along them, partners have the same "
+    "projection on "
     "the shared space: P_C x = P_C y.",
-    assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. Measured.",
+    assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. "
+    "Measured.",
 )
 def theorem_4(*, quick: bool) -> Outcome:
     runs = {angle: _optimum(quick, angle) for angle in (_ANGLES[1:2] if quick else _ANGLES)}
@@ -61,13 +63,15 @@ def theorem_4(*, quick: bool) -> Outcome:
         rows=rows,
         verdict=judge(rows, "centres orthogonal to the shared space"),
         finding="The difference of partners inside the shared space falls with convergence, and so does the "
-        "difference of their parts along the centres: the isometry that the theorem assumes comes out by itself.",
+        "difference of their parts along the centres: the isometry that the theorem assumes comes out by "
+        "itself.",
         numbers={
             str(angle): {"mismatch": run.state.mismatch, "isometry": run.state.isometry, "gap": run.gap}
             for angle, run in runs.items()
         },
         draw=draw,
-        picture="Two line charts on logarithmic scales: both differences fall by orders of magnitude along the run.",
+        picture="Two line charts on logarithmic scales: both differences fall by orders of magnitude along "
+        "the run.",
     )
 
 
@@ -76,7 +80,8 @@ def theorem_4(*, quick: bool) -> Outcome:
     kind="corollary",
     order=41,
     claim="For φ > 0 partners are not parallel at the optimum; their cosine is 1 - (1 - cos φ) α².",
-    assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where partners are "
+    assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where "
+    "partners are "
     "parallel (see the experiment on collapse).",
 )
 def corollary_2(*, quick: bool) -> Outcome:
@@ -89,7 +94,11 @@ def corollary_2(*, quick: bool) -> Outcome:
         points[angle] = (formula, cosine)
         rows += [
             at_most(f"φ = {angle}°: largest paired cosine", 1.0 - 1e-3, float(cosine.max())),
-            at_most(f"φ = {angle}°: largest deviation from the formula", 1e-3, float(np.abs(cosine - formula).max())),
+            at_most(
+                f"φ = {angle}°: largest deviation from the formula",
+                1e-3,
+                float(np.abs(cosine - formula).max()),
+            ),
         ]
 
     def draw(figure: Any) -> None:
@@ -105,14 +114,16 @@ def corollary_2(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows, "means of a fixed length"),
-        finding="Every pair sits on the formula. With α equal to the mean length 0.5 for all pairs, the cosine is "
+        finding="Every pair sits on the formula. With α equal to the mean length 0.5 for all pairs, the "
+        "cosine is "
         "the same for all of them.",
         numbers={
             str(angle): {"cosine": float(cosine.mean()), "formula": float(formula.mean())}
             for angle, (formula, cosine) in points.items()
         },
         draw=draw,
-        picture="Scatter of the measured cosine of each pair against the formula: all points lie on the diagonal, "
+        picture="Scatter of the measured cosine of each pair against the formula: all points lie on the "
+        "diagonal, "
         "in one cluster per angle.",
     )
 
@@ -122,13 +133,16 @@ def corollary_2(*, quick: bool) -> Outcome:
     kind="corollary",
     order=42,
     claim="The rotation that carries A onto B makes all pairs parallel and closes the gap.",
-    assumption="The optimum of Theorem 3. On real encoders rotating mean onto mean costs recall: the constant part "
+    assumption="The optimum of Theorem 3. On real encoders rotating mean onto mean costs recall: the "
+    "constant part "
     "then dominates the ranking.",
 )
 def corollary_3(*, quick: bool) -> Outcome:
     run, frame = _optimum(quick), hyperplanes(8, 60)
     # Principal vectors have no sign: turn the axes so that the two means point to the same side.
-    sides = [np.sign(side.mean(axis=0) @ basis[:, -1]) for side, basis in ((run.x, frame.x), (run.y, frame.y))]
+    sides = [
+        np.sign(side.mean(axis=0) @ basis[:, -1]) for side, basis in ((run.x, frame.x), (run.y, frame.y))
+    ]
     turned_axis = frame.y.copy()
     turned_axis[:, -1] *= sides[0] * sides[1]
     rotation = minimal_rotation(frame.x, frame.y, signs=_signs(frame.x, turned_axis))
@@ -160,9 +174,12 @@ def corollary_3(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows, "the optimum of Theorem 3"),
-        finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one ceiling to "
-        f"the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part along the "
-        "centres InfoNCE does not see the angle between the hyperplanes, so closing the gap gains nothing there.",
+        finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one "
+        "ceiling to "
+        f"the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part "
+        "along the "
+        "centres InfoNCE does not see the angle between the hyperplanes, so closing the gap gains nothing "
+        "there.",
         numbers={
             "gap_before": before.gap,
             "gap_after": after.gap,
@@ -181,7 +198,8 @@ def corollary_3(*, quick: bool) -> Outcome:
     kind="corollary",
     order=43,
     claim="Projected on the shared space and normalised, partners coincide and the gap is gone.",
-    assumption="The optimum of Theorem 3 and the true shared space. On real data the shared space must be estimated, "
+    assumption="The optimum of Theorem 3 and the true shared space. On real data the shared space must be "
+    "estimated, "
     "and every projection measured so far loses some recall.",
 )
 def corollary_4(*, quick: bool) -> Outcome:
@@ -223,7 +241,8 @@ def corollary_4(*, quick: bool) -> Outcome:
         f"{max(after.resultant_x, after.resultant_y):.1e}: the gap angle is undefined, not zero.",
         numbers={"cosine": after.cosine, "distance": distance, "retrieved": retrieved},
         draw=draw,
-        picture="Histograms of cosines before and after: partners move from below one to exactly one, other pairs "
+        picture="Histograms of cosines before and after: partners move from below one to exactly one, "
+        "other pairs "
         "spread evenly.",
     )
 

@@ -44,7 +44,9 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
 
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, values, title in zip(panels, (best, single), ("best of two starts", "start at 30° only"), strict=True):
+        for axes, values, title in zip(
+            panels, (best, single), ("best of two starts", "start at 30° only"), strict=True
+        ):
             axes.pcolormesh(values, vmin=0, vmax=90, cmap="viridis", edgecolors="face", linewidth=0.1)
             axes.set_xticks(np.arange(len(temperatures)) + 0.5, [f"{tau:g}" for tau in temperatures])
             axes.set_yticks(np.arange(len(lengths)) + 0.5, [f"{length:g}" for length in lengths])
@@ -52,7 +54,14 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
             axes.set_title(f"gap (degrees), {title}")
             axes.grid(False)
             for (i, j), value in np.ndenumerate(values):
-                axes.text(j + 0.5, i + 0.5, f"{value:.0f}", ha="center", va="center", color="black" if value > 45 else "white")
+                axes.text(
+                    j + 0.5,
+                    i + 0.5,
+                    f"{value:.0f}",
+                    ha="center",
+                    va="center",
+                    color="black" if value > 45 else "white",
+                )
         panels[0].set_ylabel("length of the means R")
 
     return Outcome(
@@ -60,11 +69,13 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
         verdict=judge(rows),
         finding=f"The best of two runs ends at 60° in {best.size - missed} of {best.size} cells"
         + (", the others have a saturated loss (small τ, small R)" if missed else "")
-        + f". A single run that starts at 30° misses it in {kept} cells, above all for large means, where the valley "
+        + f". A single run that starts at 30° misses it in {kept} cells, above all for large means, where "
+        "the valley "
         "keeps the gap of the start.",
         numbers={"lengths": lengths, "temperatures": temperatures, "best": best, "start_30": single},
         draw=draw,
-        picture="Two tables of the final gap over mean length and temperature: nearly all cells of the first read 60, "
+        picture="Two tables of the final gap over mean length and temperature: nearly all cells of the "
+        "first read 60, "
         "several of the second read other values.",
     )
 
@@ -73,9 +84,11 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
     title="From full rank to collapse",
     kind="sweep",
     order=51,
-    claim="The gap appears with dimension collapse: none at full rank, φ between two hyperplanes, and the largest "
+    claim="The gap appears with dimension collapse: none at full rank, φ between two hyperplanes, and the "
+    "largest "
     "principal angle when several dimensions are lost.",
-    assumption="Means of length 0.5, τ = 0.5. The walls are soft on the way: λ (|x - P_A x|² + |y - P_B y|²) is added "
+    assumption="Means of length 0.5, τ = 0.5. The walls are soft on the way: λ (|x - P_A x|² + |y - P_B "
+    "y|²) is added "
     "to the loss of each pair. h = 8 on the left, h = 12 with several principal angles on the right.",
 )
 def collapse_dose_response(*, quick: bool) -> Outcome:
@@ -122,8 +135,12 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
         left.set_xlabel("pressure λ (nats)")
         left.set_title("gap of the best run (degrees)")
         places = np.arange(len(several))
-        right.barh(places + 0.18, [max(angles) for angles in several], height=0.32, color=GREY, label="largest angle")
-        right.barh(places - 0.18, [run.gap for run in several.values()], height=0.32, color=ORANGE, label="gap")
+        right.barh(
+            places + 0.18, [max(angles) for angles in several], height=0.32, color=GREY, label="largest angle"
+        )
+        right.barh(
+            places - 0.18, [run.gap for run in several.values()], height=0.32, color=ORANGE, label="gap"
+        )
         right.set_yticks(places, [_name(angles) for angles in several], color=INK)
         right.invert_yaxis()
         right.set_xlabel("degrees")
@@ -134,8 +151,10 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding="Under growing pressure the gap does not grow from 0 to 60°: it stays at 0, jumps, overshoots, and "
-        "settles at φ when the walls are hard. With several non-zero principal angles the gap is one of them, but "
+        finding="Under growing pressure the gap does not grow from 0 to 60°: it stays at 0, jumps, "
+        "overshoots, and "
+        "settles at φ when the walls are hard. With several non-zero principal angles the gap is one of "
+        "them, but "
         "not always the largest"
         + "".join(f": {_name(angles)} gives {several[angles].gap:.1f}°" for angles in off)
         + ", because the clouds give up the most mismatched directions altogether.",
@@ -146,7 +165,8 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
             },
         },
         draw=draw,
-        picture="Left: the gap against the pressure jumps from 0 to above 60 degrees and settles at 60. Right: bars of "
+        picture="Left: the gap against the pressure jumps from 0 to above 60 degrees and settles at 60. "
+        "Right: bars of "
         "the gap and of the largest principal angle for several sets of angles; they agree but for one set.",
     )
 
