@@ -241,7 +241,8 @@ def test_soft_walls_press_the_clouds_into_their_subspaces():
 def test_trajectory_and_callback():
     seen = []
     run = optimise(
-        "cone", n=48, dim=3, resultant=0.4, temperature=0.3, start=70, record=5, steps=23, plateau=0.0, tolerance=0.0,
+        "cone", n=48, dim=3, resultant=0.4, temperature=0.3, start=70, record=5, steps=23,
+        plateau=0.0, tolerance=0.0,
         callback=lambda step, loss, x, y: seen.append((step, loss, x.shape)),
     )  # fmt: skip
     assert not run.converged

@@ -27,7 +27,8 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
         for j, tau in enumerate(temperatures):
             pair = [
                 optimise(
-                    "subspace", n=n, dim=8, angle=60, resultant=length, temperature=tau, start=start, partners="near",
+                    "subspace", n=n, dim=8, angle=60, resultant=length, temperature=tau, start=start,
+                    partners="near",
                     steps=400,
                 )
                 for start in (30, 60)
@@ -98,7 +99,8 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
     for dose in doses:
         pair = [
             optimise(
-                "subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.5, start=start, partners="near",
+                "subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.5, start=start,
+                partners="near",
                 pressure=dose, steps=500,
             )
             for start in (10, 60)
@@ -144,8 +146,7 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
         right.set_yticks(places, [_name(angles) for angles in several], color=INK)
         right.invert_yaxis()
         right.set_xlabel("degrees")
-        right.set_title("several principal angles")
-        right.legend(loc="lower right", fontsize=8)
+        right.set_title("orange: gap, grey: largest principal angle")
 
     off = [angles for angles, run in several.items() if abs(run.gap - max(angles)) > 0.5]
     return Outcome(
