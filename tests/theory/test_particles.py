@@ -7,7 +7,7 @@ import pytest
 
 from isthmus.checks import InputError
 from isthmus.theory.bounds import affine_infimum, collapse_margin, orthogonal_centres_value, uniform_bound
-from isthmus.theory.cloud_loss import cloud_loss
+from isthmus.theory.clouds import cloud_loss
 from isthmus.theory.constraints import FreePairs, RotatingCloud, Side
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.particles import optimise

@@ -30,7 +30,7 @@ _NAMES: dict[str, str] = {
     "bulk_edges": "null_angles",
     "ceiling": "ceilings",
     "collapse_margin": "bounds",
-    "cloud_loss": "cloud_loss",
+    "cloud_loss": "clouds",
     "cone_function": "bounds",
     "cone_is_monotone": "bounds",
     "experiments": "theorems",

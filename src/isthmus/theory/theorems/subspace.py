@@ -11,7 +11,7 @@ from isthmus.theory.bounds import (
     orthogonal_centres_value,
     subspace_function,
 )
-from isthmus.theory.cloud_loss import cloud_loss
+from isthmus.theory.clouds import cloud_loss
 from isthmus.theory.particles import optimise
 from isthmus.theory.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near
 from isthmus.theory.theorems._style import BLUE, GREY, ORANGE, trace
