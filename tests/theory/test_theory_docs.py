@@ -7,7 +7,8 @@ import matplotlib
 import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "theory.md"
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```python\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+BLOCKS = FENCE.findall(PAGE.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

@@ -65,6 +65,7 @@ class Side:
             return U
         n, k = U.shape
         target = self.resultant
+        exact = 100.0 * float(xp.finfo(U.dtype).eps)
         for _ in range(_CORRECTIONS):
             mean = xp.mean(U, axis=0, keepdims=True)
             if self.centre is None:
@@ -78,7 +79,7 @@ class Side:
                 error = float(xp.linalg.vector_norm(missing))
                 gram = xp.eye(k, dtype=U.dtype, device=U.device) - xp.matrix_transpose(U) @ U / n
                 shift = xp.matrix_transpose(xp.linalg.solve(gram, xp.matrix_transpose(missing)))
-            if abs(error) < 1e-13:
+            if abs(error) < exact:
                 break
             size = float(xp.linalg.vector_norm(shift))
             U = unit_rows(U + shift * min(1.0, 0.5 / size))

@@ -24,7 +24,7 @@ _ANGLES = (30, 60, 90)
 def _optimum(quick: bool, angle: int = 60) -> Run:
     return optimise(
         "subspace", n=96 if quick else 256, dim=8, angle=angle, resultant=0.5, temperature=0.5,
-        start=angle / 2, plateau=1e-8,
+        start=angle / 2, plateau=1e-7 if quick else 1e-8,
     )  # fmt: skip
 
 

@@ -101,7 +101,7 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
             optimise(
                 "subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.5, start=start,
                 partners="near",
-                pressure=dose, steps=500,
+                pressure=dose, steps=200 if quick else 500,
             )
             for start in (10, 60)
         ]  # fmt: skip
@@ -115,7 +115,8 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
         pair = [
             optimise(
                 "subspace", n=n, dim=12, angle=list(angles), resultant=0.5, temperature=0.5, partners="near",
-                start=start, steps=1500, plateau=1e-7,
+                start=start,
+                steps=300 if quick else 1500, plateau=1e-7,
             )
             for start in (0.6 * max(angles), max(angles))
         ]  # fmt: skip
