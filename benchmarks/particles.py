@@ -75,9 +75,7 @@ def one(contender: str, n: int, dim: int, dtype: str, threads: int, repeats: int
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=2048)
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--threads", type=int, default=2)
@@ -87,15 +85,10 @@ def main() -> None:
     if given.one:
         one(given.one[0], given.n, given.dim, given.one[1], given.threads, given.repeats)
         return
-    threads = {
-        name: str(given.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    }
+    threads = {name: str(given.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
     sizes = ["--n", given.n, "--dim", given.dim, "--threads", given.threads, "--repeats", given.repeats]
     command = [sys.executable, __file__, *map(str, sizes)]
-    print(
-        f"n = {given.n}, d = {given.dim}, {given.threads} threads, one gradient step, least of 2 x "
-        f"{given.repeats}"
-    )
+    print(f"n = {given.n}, d = {given.dim}, {given.threads} threads, one gradient step, least of 2 x {given.repeats}")
     print(f"{'dtype':8} {'contender':10} {'ms':>8} {'MB':>8} {'time ratio':>11} {'memory ratio':>13}  loss")
     for dtype in ("float32", "float64"):
         found = {"torch": [], "isthmus": []}

@@ -40,9 +40,7 @@ def test_hyperplanes_and_a_cone_make_the_gap_of_the_hyperplanes(start):
 
 @pytest.mark.parametrize(("temperature", "start"), [(0.2, 60), (0.5, 30)])
 def test_the_same_in_eight_dimensions(temperature, start):
-    run = optimise(
-        "subspace", n=256, dim=8, angle=60, resultant=0.5, temperature=temperature, start=start, steps=250
-    )
+    run = optimise("subspace", n=256, dim=8, angle=60, resultant=0.5, temperature=temperature, start=start, steps=250)
     assert run.gap == pytest.approx(60.0, abs=0.05)
 
 
@@ -91,9 +89,7 @@ def test_rigid_clouds_started_far_apart_stay_apart():
 def test_constant_parts_make_any_gap_at_the_same_loss(angle):
     run = optimise("affine", n=256, dim=8, angle=angle, radius=0.7, temperature=0.2, plateau=1e-5)
     assert run.loss == pytest.approx(7.13542, abs=1e-4)
-    assert run.bound == pytest.approx(
-        2 * math.log(256) + affine_infimum(8, temperature=0.2, radius=0.7), abs=1e-12
-    )
+    assert run.bound == pytest.approx(2 * math.log(256) + affine_infimum(8, temperature=0.2, radius=0.7), abs=1e-12)
     assert run.gap == pytest.approx(angle, abs=0.05)
 
 
@@ -149,8 +145,7 @@ def test_exact_loss_of_clouds(dim, centres, value):
 
 def test_exact_loss_of_clouds_where_centres_in_the_shared_space_win():
     values = [
-        cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres=centres)
-        for centres in ("shared", "orthogonal")
+        cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres=centres) for centres in ("shared", "orthogonal")
     ]
     assert values == pytest.approx([-11.6630, -11.6097], abs=1e-4)
 
@@ -168,9 +163,7 @@ def test_exact_loss_of_clouds_agrees_with_a_sample():
 
 def test_runs_are_deterministic_and_differ_by_seed():
     settings = {"n": 48, "dim": 4, "temperature": 0.3, "steps": 20}
-    first, again, other = (
-        optimise("none", **settings, rng=seed) for seed in (3, np.random.default_rng(3), 4)
-    )
+    first, again, other = (optimise("none", **settings, rng=seed) for seed in (3, np.random.default_rng(3), 4))
     assert np.array_equal(first.x, again.x)
     assert not np.array_equal(first.x, other.x)
 
@@ -185,9 +178,7 @@ def test_torch_goes_in_and_torch_comes_out():
     theirs = optimise("subspace", init=(torch.asarray(X), torch.asarray(Y)), **settings)
     assert isinstance(theirs.x, torch.Tensor)
     assert theirs.loss == pytest.approx(ours.loss, abs=1e-6)
-    single = optimise(
-        "none", init=(torch.asarray(X).float(), torch.asarray(Y).float()), temperature=0.2, steps=40
-    )
+    single = optimise("none", init=(torch.asarray(X).float(), torch.asarray(Y).float()), temperature=0.2, steps=40)
     assert single.x.dtype == torch.float32
 
 
@@ -197,12 +188,8 @@ def test_subspaces_by_bases_and_several_principal_angles():
     turns = [np.linalg.qr(rng.normal(size=(4, 4)))[0] for _ in range(2)]
     again = frame_of(frame.x @ turns[0], frame.y @ turns[1])
     assert again.degrees == pytest.approx([0, 0, 30, 50], abs=1e-6)
-    by_bases = optimise(
-        "subspace", n=64, bases=(frame.x, frame.y), resultant=0.5, temperature=0.5, start=40, steps=300
-    )
-    by_angles = optimise(
-        "subspace", n=64, dim=6, angle=[30, 50], resultant=0.5, temperature=0.5, start=40, steps=300
-    )
+    by_bases = optimise("subspace", n=64, bases=(frame.x, frame.y), resultant=0.5, temperature=0.5, start=40, steps=300)
+    by_angles = optimise("subspace", n=64, dim=6, angle=[30, 50], resultant=0.5, temperature=0.5, start=40, steps=300)
     assert by_bases.loss == pytest.approx(by_angles.loss, abs=1e-3)
     normal = np.linalg.svd(frame.x)[0][:, 4:]
     assert np.abs(by_bases.x @ normal).max() < 1e-12

@@ -151,7 +151,4 @@ def test_importing_the_theory_loads_neither_torch_nor_matplotlib():
         "import isthmus.theory.theorems as t; t.experiments();"
         "print([m for m in ('torch', 'matplotlib', 'jinja2') if m in sys.modules])"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-        == "[]\n"
-    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

@@ -50,9 +50,7 @@ def test_the_page_in_a_browser(path, width, scheme):
     arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
-        )
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         tab = context.new_page()
         complaints, requests = [], []
         tab.on("console", lambda message: complaints.append(message.text))

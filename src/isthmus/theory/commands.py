@@ -124,9 +124,7 @@ def _print(result: Any, *, brief: bool) -> None:
     from isthmus.theory.page import number
 
     console = Console()
-    colour = (
-        "red" if result.verdict.startswith("fails") else "green" if result.verdict == "holds" else "yellow"
-    )
+    colour = "red" if result.verdict.startswith("fails") else "green" if result.verdict == "holds" else "yellow"
     console.print(Text.assemble((result.title, "bold"), "  ", (result.verdict, colour)))
     if brief:
         return
@@ -148,7 +146,5 @@ def _print(result: Any, *, brief: bool) -> None:
 def _print_json(values: dict[str, Any]) -> None:
     from isthmus import __version__
 
-    json.dump(
-        {"format": 1, "version": __version__, **values}, sys.stdout, ensure_ascii=False, allow_nan=False
-    )
+    json.dump({"format": 1, "version": __version__, **values}, sys.stdout, ensure_ascii=False, allow_nan=False)
     sys.stdout.write("\n")

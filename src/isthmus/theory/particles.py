@@ -233,9 +233,7 @@ def _sizes(
             continue
         X, Y = pair
         if X.ndim != 2 or X.shape != Y.shape:
-            raise InputError(
-                f"{name} of shapes {tuple(X.shape)} and {tuple(Y.shape)} came: give two arrays (n, dim)."
-            )
+            raise InputError(f"{name} of shapes {tuple(X.shape)} and {tuple(Y.shape)} came: give two arrays (n, dim).")
         shapes.append(tuple(X.shape))
     if bases is not None:
         shapes.append((None, bases[0].shape[0]))

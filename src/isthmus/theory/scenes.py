@@ -110,9 +110,7 @@ def cloud_scene(
     if start is not None:
         mx, my = to_numpy(x0).astype(np.float64).mean(axis=0), to_numpy(y0).astype(np.float64).mean(axis=0)
         turn = _turn(my / np.linalg.norm(my), mx / np.linalg.norm(mx), start, rng)
-    return Scene(
-        manifold=RotatingCloud(x0, y0), start=(like(turn, x0),), frame=None, shared=None, bound=bound
-    )
+    return Scene(manifold=RotatingCloud(x0, y0), start=(like(turn, x0),), frame=None, shared=None, bound=bound)
 
 
 def free_scene(
@@ -222,8 +220,7 @@ def _starting_centres(
     share = 0.0 if abs(spread) < 1e-12 else (cosine - far) / spread
     if not -1e-9 <= share <= 1.0 + 1e-9:
         raise InputError(
-            f"start={start:g} came: these subspaces allow {frame.degrees[0]:g} "
-            f"to {180 - frame.degrees[0]:g} degrees."
+            f"start={start:g} came: these subspaces allow {frame.degrees[0]:g} to {180 - frame.degrees[0]:g} degrees."
         )
     share = min(1.0, max(0.0, share))
     last = len(frame.degrees) - 1

@@ -116,9 +116,7 @@ def _scene(
 
 def _even(seen: list[tuple[float, np.ndarray, np.ndarray]]) -> list[int]:
     """Frames at about equal distances along the path, the first and the last included."""
-    moved = [
-        float(np.sqrt(np.mean((b[1] - a[1]) ** 2) + np.mean((b[2] - a[2]) ** 2))) for a, b in pairwise(seen)
-    ]
+    moved = [float(np.sqrt(np.mean((b[1] - a[1]) ** 2) + np.mean((b[2] - a[2]) ** 2))) for a, b in pairwise(seen)]
     path = np.concatenate([[0.0], np.cumsum(moved)])
     marks = np.linspace(0.0, path[-1], _FRAMES)
     return sorted({int(index) for index in np.searchsorted(path, marks - 1e-12)} | {0, len(seen) - 1})

@@ -36,9 +36,7 @@ def style() -> AbstractContextManager[Any]:
             "grid.color": GREY,
             "grid.alpha": 0.25,
             "lines.linewidth": 1.8,
-            **dict.fromkeys(
-                ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
-            ),
+            **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK),
         }
     )
 

@@ -34,8 +34,7 @@ def theorem_2(*, quick: bool) -> Outcome:
     n = 96 if quick else 256
     starts = (30, 150) if quick else (0, 30, 120, 150)
     runs = {
-        f"start {start}°": optimise("cone", n=n, dim=8, resultant=0.5, temperature=0.5, start=start)
-        for start in starts
+        f"start {start}°": optimise("cone", n=n, dim=8, resultant=0.5, temperature=0.5, start=start) for start in starts
     }
     low = [run for run in runs.values() if run.gap < 90.0]
     high = [run for run in runs.values() if run.gap >= 90.0]

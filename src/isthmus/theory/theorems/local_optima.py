@@ -126,8 +126,7 @@ def small_temperature(*, quick: bool) -> Outcome:
         "find it.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
-        picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher "
-        "loss.",
+        picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher loss.",
     )
 
 
@@ -142,9 +141,7 @@ def saturated_loss(*, quick: bool) -> Outcome:
     n = 64 if quick else 256
     starts = (20, 90) if quick else (5, 20, 60, 90)
     runs = {
-        start: optimise(
-            "subspace", n=n, dim=32, angle=60, resultant=0.5, temperature=0.05, start=start, steps=300
-        )
+        start: optimise("subspace", n=n, dim=32, angle=60, resultant=0.5, temperature=0.05, start=start, steps=300)
         for start in starts
     }
     rows = [near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.5) for start, run in runs.items()]
@@ -168,8 +165,7 @@ def saturated_loss(*, quick: bool) -> Outcome:
         "ends close to where it started. Many directions, few pairs and a small temperature do that.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
-        picture="Gap at the end against gap at the start: the points follow the diagonal, not the line at "
-        "60 degrees.",
+        picture="Gap at the end against gap at the start: the points follow the diagonal, not the line at 60 degrees.",
     )
 
 

@@ -23,10 +23,7 @@ from isthmus.theory.theorems._experiment import Outcome, at_least, at_most, expe
 def theorem_1(*, quick: bool) -> Outcome:
     n = 96 if quick else 256
     cases = [(3, 0.2), (3, 0.05), (8, 0.5)][: 1 if quick else 3]
-    runs = {
-        f"h = {dim}, τ = {tau:g}": optimise("none", n=n, dim=dim, temperature=tau, rng=1)
-        for dim, tau in cases
-    }
+    runs = {f"h = {dim}, τ = {tau:g}": optimise("none", n=n, dim=dim, temperature=tau, rng=1) for dim, tau in cases}
     rows = []
     # Particles on a sphere are as even as a lattice: their excess over the bound falls faster than 1/N.
     slack = 1e-3 if quick else 1e-4

@@ -28,16 +28,11 @@ from isthmus.theory.theorems._style import BLUE, GREEN, GREY, ORANGE
     kind="counterexample",
     order=37,
     claim="x in one hyperplane and y in another is enough for a gap of φ.",
-    assumption="No condition on the means. Collapse is expected where 1 - cos φ > A(1/τ, h - 2) (a local "
-    "condition).",
+    assumption="No condition on the means. Collapse is expected where 1 - cos φ > A(1/τ, h - 2) (a local condition).",
 )
 def collapse_without_cone(*, quick: bool) -> Outcome:
     n = 96 if quick else 192
-    settings = (
-        [(0.5, 60)]
-        if quick
-        else [(0.5, 30), (0.5, 40), (0.5, 60), (0.5, 80), (0.2, 50), (0.2, 60), (0.2, 80)]
-    )
+    settings = [(0.5, 60)] if quick else [(0.5, 30), (0.5, 40), (0.5, 60), (0.5, 80), (0.2, 50), (0.2, 60), (0.2, 80)]
     runs, spread, margins = {}, {}, {}
     for tau, phi in settings:
         run = optimise("subspace", n=n, dim=8, angle=phi, temperature=tau, steps=800)
@@ -99,15 +94,13 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
     kind="counterexample",
     order=38,
     claim="The gap at the optimum tells about the loss: a smaller gap means a better one.",
-    assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C: what trained CLIP models look "
-    "like.",
+    assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C: what trained CLIP models look like.",
 )
 def affine(*, quick: bool) -> Outcome:
     n = 96 if quick else 256
     angles = (0, 90) if quick else (0, 30, 60, 90, 120, 180)
     runs = {
-        angle: optimise("affine", n=n, dim=8, angle=angle, radius=0.7, temperature=0.2, steps=600)
-        for angle in angles
+        angle: optimise("affine", n=n, dim=8, angle=angle, radius=0.7, temperature=0.2, steps=600) for angle in angles
     }
     formula = 2.0 * math.log(n) + affine_infimum(8, temperature=0.2, radius=0.7)
     rows = []
@@ -137,11 +130,9 @@ def affine(*, quick: bool) -> Outcome:
         "paired "
         "cosine changes. InfoNCE is blind to a shift of all logits, so such a gap neither hurts nor helps "
         "it.",
-        numbers={str(angle): {"loss": run.loss, "gap": run.gap} for angle, run in runs.items()}
-        | {"formula": formula},
+        numbers={str(angle): {"loss": run.loss, "gap": run.gap} for angle, run in runs.items()} | {"formula": formula},
         draw=draw,
-        picture="Left: the loss is a flat line over all angles. Right: the mean paired cosine falls with "
-        "the angle.",
+        picture="Left: the loss is a flat line over all angles. Right: the mean paired cosine falls with the angle.",
     )
 
 
@@ -158,9 +149,7 @@ def batch_size(*, quick: bool) -> Outcome:
     tau, dim = 0.2, 8
     sizes = (4, 9, 32) if quick else (4, 9, 16, 32, 64, 128, 256)
     runs = {n: optimise("none", n=n, dim=dim, temperature=tau, steps=600, plateau=1e-7) for n in sizes}
-    crossings = {
-        (h, t): _crossing(h, t) for h, t in ((3, 0.2), (8, 0.2), (8, 0.05), (512, 0.07), (512, 0.01))
-    }
+    crossings = {(h, t): _crossing(h, t) for h, t in ((3, 0.2), (8, 0.2), (8, 0.05), (512, 0.07), (512, 0.01))}
     limit = {n: 2.0 * math.log(n) + uniform_bound(dim, temperature=tau) for n in sizes}
     rows = [
         near(f"N = {n}: loss (nats), simplex", finite_bound(n, temperature=tau), runs[n].loss, 1e-5)
@@ -168,11 +157,7 @@ def batch_size(*, quick: bool) -> Outcome:
         if n <= dim + 1
     ]
     rows += [near(f"N = {n}: loss (nats), limit", limit[n], runs[n].loss, 1e-3) for n in (sizes[-1],)]
-    rows += [
-        at_least(f"N = {n}: loss minus best bound (nats)", -1e-9, runs[n].excess)
-        for n in sizes
-        if n > dim + 1
-    ]
+    rows += [at_least(f"N = {n}: loss minus best bound (nats)", -1e-9, runs[n].excess) for n in sizes if n > dim + 1]
     rows += [
         at_most("pairs from which the limit speaks at h = 512, τ = 0.07", 32768.0, crossings[(512, 0.07)]),
         at_most("pairs from which the limit speaks at h = 512, τ = 0.01", 32768.0, crossings[(512, 0.01)]),
@@ -183,9 +168,7 @@ def batch_size(*, quick: bool) -> Outcome:
         axes = figure.subplots()
         grid = np.geomspace(sizes[0], sizes[-1], 200)
         axes.plot(grid, [finite_bound(n, temperature=tau) for n in grid], color=GREEN, label="simplex bound")
-        axes.plot(
-            grid, 2 * np.log(grid) + uniform_bound(dim, temperature=tau), color=ORANGE, label="limit bound"
-        )
+        axes.plot(grid, 2 * np.log(grid) + uniform_bound(dim, temperature=tau), color=ORANGE, label="limit bound")
         axes.plot(sizes, [run.loss for run in runs.values()], "o", color=BLUE, label="optimised pairs")
         axes.set_xscale("log")
         axes.set_ylim(-0.5, None)

@@ -35,8 +35,7 @@ def _optimum(quick: bool, angle: int = 60) -> Run:
     claim="At the optimum with orthogonal centres and equal parts along them, partners have the same "
     "projection on "
     "the shared space: P_C x = P_C y.",
-    assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. "
-    "Measured.",
+    assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. Measured.",
 )
 def theorem_4(*, quick: bool) -> Outcome:
     runs = {angle: _optimum(quick, angle) for angle in (_ANGLES[1:2] if quick else _ANGLES)}
@@ -70,8 +69,7 @@ def theorem_4(*, quick: bool) -> Outcome:
             for angle, run in runs.items()
         },
         draw=draw,
-        picture="Two line charts on logarithmic scales: both differences fall by orders of magnitude along "
-        "the run.",
+        picture="Two line charts on logarithmic scales: both differences fall by orders of magnitude along the run.",
     )
 
 
@@ -140,9 +138,7 @@ def corollary_2(*, quick: bool) -> Outcome:
 def corollary_3(*, quick: bool) -> Outcome:
     run, frame = _optimum(quick), hyperplanes(8, 60)
     # Principal vectors have no sign: turn the axes so that the two means point to the same side.
-    sides = [
-        np.sign(side.mean(axis=0) @ basis[:, -1]) for side, basis in ((run.x, frame.x), (run.y, frame.y))
-    ]
+    sides = [np.sign(side.mean(axis=0) @ basis[:, -1]) for side, basis in ((run.x, frame.x), (run.y, frame.y))]
     turned_axis = frame.y.copy()
     turned_axis[:, -1] *= sides[0] * sides[1]
     rotation = minimal_rotation(frame.x, frame.y, signs=_signs(frame.x, turned_axis))

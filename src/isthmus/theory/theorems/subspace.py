@@ -47,8 +47,7 @@ def theorem_3(*, quick: bool) -> Outcome:
             )
     angles = (40, 70) if quick else (20, 40, 60, 80, 90)
     swept = [
-        optimise("subspace", n=n, dim=8, angle=phi, resultant=0.5, temperature=0.5, start=phi / 2)
-        for phi in angles
+        optimise("subspace", n=n, dim=8, angle=phi, resultant=0.5, temperature=0.5, start=phi / 2) for phi in angles
     ]
     held = [
         optimise("subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.5, centres=centres)
@@ -117,8 +116,7 @@ def theorem_3(*, quick: bool) -> Outcome:
     claim="For von Mises-Fisher clouds in two hyperplanes, centres orthogonal to C give a lower loss than "
     "centres "
     "inside C, for every concentration, temperature and angle.",
-    assumption="None as stated. The loss is computed by quadrature, without particles and without a limit "
-    "on N.",
+    assumption="None as stated. The loss is computed by quadrature, without particles and without a limit on N.",
 )
 def clouds_in_hyperplanes(*, quick: bool) -> Outcome:
     angles, kappas = (30, 60, 80), (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -135,9 +133,7 @@ def clouds_in_hyperplanes(*, quick: bool) -> Outcome:
     outside = cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres="orthogonal")
     rows = [
         near(f"settings of {len(settings)} where orthogonal centres lose", 0, len(lost), 0),
-        at_least(
-            "h = 8, φ = 80°, τ = 0.05, κ = 2: Φ inside C minus Φ orthogonal (nats)", 0.0, inside - outside
-        ),
+        at_least("h = 8, φ = 80°, τ = 0.05, κ = 2: Φ inside C minus Φ orthogonal (nats)", 0.0, inside - outside),
         at_least("h = 8, φ = 60°, τ = 0.2, κ = 10: the same (nats)", 0.0, advantage[(8, 60, 10.0, 0.2)]),
     ]
 
@@ -221,9 +217,7 @@ def certificate(*, quick: bool) -> Outcome:
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (dim, values) in zip(panels, held.items(), strict=True):
-            axes.contourf(
-                temperatures, lengths, values, levels=[-0.5, 0.5, 1.5], colors=[ORANGE, BLUE], alpha=0.75
-            )
+            axes.contourf(temperatures, lengths, values, levels=[-0.5, 0.5, 1.5], colors=[ORANGE, BLUE], alpha=0.75)
             axes.set_xscale("log")
             axes.set_xlabel("temperature τ")
             axes.set_title(f"h = {dim}, φ = 60°")

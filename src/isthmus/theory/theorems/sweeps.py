@@ -138,12 +138,8 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
         left.set_xlabel("pressure λ (nats)")
         left.set_title("gap of the best run (degrees)")
         places = np.arange(len(several))
-        right.barh(
-            places + 0.18, [max(angles) for angles in several], height=0.32, color=GREY, label="largest angle"
-        )
-        right.barh(
-            places - 0.18, [run.gap for run in several.values()], height=0.32, color=ORANGE, label="gap"
-        )
+        right.barh(places + 0.18, [max(angles) for angles in several], height=0.32, color=GREY, label="largest angle")
+        right.barh(places - 0.18, [run.gap for run in several.values()], height=0.32, color=ORANGE, label="gap")
         right.set_yticks(places, [_name(angles) for angles in several], color=INK)
         right.invert_yaxis()
         right.set_xlabel("degrees")
@@ -162,9 +158,7 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
         + ", because the clouds give up the most mismatched directions altogether.",
         numbers={
             "pressure": {f"{dose:g}": value for dose, value in soft.items()},
-            "principal_angles": {
-                _name(angles): {"gap": run.gap, "loss": run.loss} for angles, run in several.items()
-            },
+            "principal_angles": {_name(angles): {"gap": run.gap, "loss": run.loss} for angles, run in several.items()},
         },
         draw=draw,
         picture="Left: the gap against the pressure jumps from 0 to above 60 degrees and settles at 60. "
