@@ -143,19 +143,22 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
         right.set_yticks(places, [_name(angles) for angles in several], color=INK)
         right.invert_yaxis()
         right.set_xlabel("degrees")
-        right.set_title("orange: gap, grey: largest principal angle")
+        right.set_title("orange: gap, grey: largest angle")
 
     off = [angles for angles, run in several.items() if abs(run.gap - max(angles)) > 0.5]
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding="Under growing pressure the gap does not grow from 0 to 60°: it stays at 0, jumps, "
-        "overshoots, and "
-        "settles at φ when the walls are hard. With several non-zero principal angles the gap is one of "
-        "them, but "
-        "not always the largest"
-        + "".join(f": {_name(angles)} gives {several[angles].gap:.1f}°" for angles in off)
-        + ", because the clouds give up the most mismatched directions altogether.",
+        finding="Under growing pressure the gap goes "
+        + ", ".join(f"{soft[dose][0]:.1f}° (λ = {dose:g})" for dose in doses)
+        + ". Largest principal angle and gap "
+        + (
+            "differ for "
+            + "; ".join(f"{_name(angles)}, where the gap is {several[angles].gap:.1f}°" for angles in off)
+            + ": the clouds give up the most mismatched directions and put their means into the next ones."
+            if off
+            else "agree for every set of angles tried."
+        ),
         numbers={
             "pressure": {f"{dose:g}": value for dose, value in soft.items()},
             "principal_angles": {_name(angles): {"gap": run.gap, "loss": run.loss} for angles, run in several.items()},
