@@ -116,6 +116,7 @@ def compare(
             f"{pairs.items} items are too few to fit on one half and judge on the other, expected 8 or more"
         )
     chosen = [Identity(normalize=normalize), *(aligners if aligners is not None else default_aligners())]
+    pairs.moments(normalize=normalize)  # looks at every row, so that a bad one is named as it stands in its file
     pairs = pairs.sample(SAMPLE, rng=rng)
     rounds = [(fit, pairs)] if fit is not None else [pairs.halves(rng=rng + s) for s in range(splits)]
     runs: list[list[dict[str, Any] | str]] = [[] for _ in chosen]
