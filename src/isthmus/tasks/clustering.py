@@ -32,7 +32,15 @@ class Clustering:
 
     @classmethod
     def of(
-        cls, x: np.ndarray, y: np.ndarray, labels: Any, /, *, index: Any = None, clusters: int | None = None, rng: int = 0
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        labels: Any,
+        /,
+        *,
+        index: Any = None,
+        clusters: int | None = None,
+        rng: int = 0,
     ) -> Clustering:
         """Cluster the rows of x (n_x, d) and y (n_y, d) together by scikit-learn's k-means (k-means++, best of 4 starts).
 

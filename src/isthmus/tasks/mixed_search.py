@@ -124,7 +124,10 @@ class MixedSearch:
         "mixed_R@10": ("higher", "share of queries that find their item among the first 10, mean of both"),
         "mixed_MRR": ("higher", "mean of 1 / rank of the item, mean of both query modalities"),
         "mixed_NDCG@10": ("higher", "NDCG of the first 10, mean of both query modalities"),
-        "own_modality": ("neither", "share of the top 10, the target left out, in the query's own modality; .5 is fair"),
+        "own_modality": (
+            "neither",
+            "share of the top 10, the target left out, in the query's own modality; .5 is fair",
+        ),
     },
     source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",
 )

@@ -43,7 +43,9 @@ class ZeroShot:
         missing = np.setdiff1d(labels, classes)
         if len(missing):
             shown = ", ".join(map(str, missing[:5]))
-            raise InputError(f"no class text for {len(missing)} of the labels ({shown}); give one vector for each class")
+            raise InputError(
+                f"no class text for {len(missing)} of the labels ({shown}); give one vector for each class"
+            )
         predicted = np.empty(len(x), dtype=np.int64)
         for start in range(0, len(x), TILE[0]):
             block = slice(start, start + TILE[0])
