@@ -15,7 +15,7 @@ from isthmus.files import FORMAT
 class Journal:
     """Finished cells at `path`, which is made when it does not exist.
 
-    The first line says which pairs and settings the cells belong to. A last line that was cut off in writing is dropped.
+    The first line says which pairs and settings the cells belong to. A last line that was cut off is dropped.
     Errors: `InputError` when the file is no journal, or that of other pairs or settings.
     """
 

@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,8 @@ def compare(
     progress : called as progress(done, total, name) after every cell
 
     Intervals of changes: for scores that are means over items the per-item differences to Identity, items with the same
-    row of x as one, with the variance of a single split (splits share items, so their mean is at least as sure); for the
-    other scores (ARI, Gini ...) the spread over three or more splits by Nadeau and Bengio's correction (2003).
+    row of x as one, with the variance of a single split (splits share items, so their mean is at least as sure); for
+    the other scores (ARI, Gini ...) the spread over three or more splits by Nadeau and Bengio's correction (2003).
     Errors: `InputError` when there are fewer than 8 items, a task lacks labels, a name is unknown, or `fit` holds the
     test pairs (same object, same files, same rows).
 
@@ -112,7 +113,7 @@ def compare(
         "class_texts": None if class_texts is None else sorted(map(str, class_texts)),
     }
     data = {
-        "name": " / ".join(dict.fromkeys((*where, *pairs.names))) if where != pairs.names else " / ".join(where),
+        "name": _called(where, pairs.names),
         "names": list(pairs.names), "paths": list(where), "items": pairs.items, "pairs": pairs.n, "dim": pairs.dim,
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
@@ -290,3 +291,9 @@ class _Split:
 def _wide(rows: np.ndarray) -> np.ndarray:
     """Rows of width 2 at least: moments want two columns, a map may leave one."""
     return rows if rows.shape[1] > 1 else np.pad(rows, ((0, 0), (0, 1)))
+
+
+def _called(paths: tuple[str, str], names: tuple[str, str]) -> str:
+    """A short name for the data: the modalities, and the folder that their files lie in."""
+    folders = dict.fromkeys(Path(path).parent.name for path in paths if path not in names)
+    return " / ".join(names) + (f" in {', '.join(folders)}" if any(folders) else "")

@@ -20,15 +20,21 @@ def swept(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]], /) ->
     >>> [a.get_params() for a in swept([Centering(), HyperplaneRotation()], {"energy": [0.9, 0.95]})]
     [{'normalize': True}, {'normalize': True, 'energy': 0.9}, {'normalize': True, 'energy': 0.95}]
     """
-    options = [{f.name for f in fields(aligner)} for aligner in aligners]
+    known = [{f.name for f in fields(aligner)} for aligner in aligners]
     for name, values in sweep.items():
-        if not any(name in has for has in options):
-            raise unknown("option to sweep", name, set().union(*options) - {"normalize"})
+        if not any(name in has for has in known):
+            raise unknown("option to sweep", name, set().union(*known) - {"normalize"})
         if not values:
             raise InputError(f"the sweep of {name} has no values; give some, such as {name}=0.9,0.95")
     made: list[Aligner] = []
-    for aligner, has in zip(aligners, options, strict=True):
+    for aligner, has in zip(aligners, known, strict=True):
         names = [name for name in sweep if name in has]
         for values in itertools.product(*(sweep[name] for name in names)):
-            made.append(type(aligner)(**{**aligner.get_params(), **dict(zip(names, values, strict=True))}))
+            options = dict(zip(names, values, strict=True))
+            try:
+                made.append(type(aligner)(**{**aligner.get_params(), **options}))
+            except TypeError:
+                raise InputError(
+                    f"{type(aligner).__name__} cannot take {options}: a value is of the wrong kind"
+                ) from None
     return made

@@ -26,10 +26,10 @@ class Rows:
 
     x: np.ndarray
     y: np.ndarray
-    owner: np.ndarray = field(default=None)  # type: ignore[assignment]
+    owner: np.ndarray = None  # type: ignore[assignment]  # filled in below
     labels: np.ndarray | None = None
-    raw_x: np.ndarray = field(default=None)  # type: ignore[assignment]
-    raw_y: np.ndarray = field(default=None)  # type: ignore[assignment]
+    raw_x: np.ndarray = None  # type: ignore[assignment]  # filled in below
+    raw_y: np.ndarray = None  # type: ignore[assignment]  # filled in below
     class_names: np.ndarray | None = None
     class_texts: np.ndarray | None = None
     seed: int = 0

@@ -42,7 +42,7 @@ class Clustering:
         clusters: int | None = None,
         rng: int = 0,
     ) -> Clustering:
-        """Cluster the rows of x (n_x, d) and y (n_y, d) together by scikit-learn's k-means (k-means++, best of 4 starts).
+        """Cluster the rows of x (n_x, d) and y (n_y, d) together by scikit-learn's k-means (best of 4 starts).
 
         `labels` (n_x,) are the classes of the items, `index[j]` the item of row j of y, `clusters` the number of
         clusters (default: of classes).

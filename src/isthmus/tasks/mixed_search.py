@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,12 @@ class MixedSearch:
     x_query: np.ndarray
     y_query: np.ndarray
     bias: float
-    fair: float = 0.5
-    owner: np.ndarray = field(default=None)  # type: ignore[assignment]
-    x_gain: np.ndarray = field(default=None)  # type: ignore[assignment]
-    y_gain: np.ndarray = field(default=None)  # type: ignore[assignment]
-    x_own: np.ndarray = field(default=None)  # type: ignore[assignment]
-    y_own: np.ndarray = field(default=None)  # type: ignore[assignment]
+    fair: float
+    owner: np.ndarray
+    x_gain: np.ndarray
+    y_gain: np.ndarray
+    x_own: np.ndarray
+    y_own: np.ndarray
 
     @classmethod
     def of(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class Retrieval:
     y_to_x: np.ndarray
     items: int
     rows: int
-    owner: np.ndarray = field(default=None)  # type: ignore[assignment]
+    owner: np.ndarray
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None) -> Retrieval:
