@@ -72,9 +72,10 @@ class DoseResponse:
     """All doses, and for each score how well the gap and the alignment rank it.
 
     `explained[score]` has Estimates 'gap' and 'alignment' (Spearman's rank correlation over the doses), and
-    'difference' (|alignment| - |gap|). Their intervals are percentiles of a bootstrap that draws doses anew within each path: they
-    say how much the answer depends on the doses that were chosen, not how sure the scores are. `measure` is what stands
-    for the gap: 'gap' (degrees), or 'gap_distance' where the angle is undefined at some dose.
+    'difference' (|alignment| - |gap|). Their intervals are percentiles of a bootstrap that draws
+    doses anew within each path: they say how much the answer depends on the doses that were chosen, not how sure the
+    scores are. `measure` is what stands for the gap: 'gap' (degrees), or 'gap_distance' where the angle is undefined at
+    some dose.
     """
 
     doses: list[Dose]
@@ -189,8 +190,8 @@ def dose_response(
 
     Means, planes and the shared space are fitted on one random half of the items, everything is measured on the other;
     rows are unit before and after a dose. `shared` is the number of shared directions; by default those whose
-    covariance between partners shows again, beyond two standard errors, in a half of the fitting items that they were not taken
-    from. Zero-shot class texts are the mean fitting texts of each class. More than 10,000 items are sampled.
+    covariance between partners shows again, beyond two standard errors, in a half of the fitting items that they were
+    not taken from. Zero-shot class texts are the mean fitting texts of each class. More than 10,000 items are sampled.
     Errors: `InputError` for an unknown path, for fewer than 40 items, and when no direction is shared.
 
     >>> import isthmus

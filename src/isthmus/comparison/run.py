@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -118,32 +119,24 @@ def compare(
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
     log = None if journal is None else Journal(journal, {"fingerprint": data["fingerprint"], **settings})
-    sizes: list[int | None] = [None] if fit_sizes is None else [int(size) for size in fit_sizes]
+    # The raw embeddings are not fitted: they appear once, whatever the sizes.
+    blocks: list[tuple[int | None, list[Aligner]]] = [(None, made)]
+    if fit_sizes is not None:
+        blocks = [(None, made[:1]), *((int(size), made[1:]) for size in fit_sizes)]
     cells: list[Cell] = []
-    total = rounds * len(sizes) * len(made)
+    total = rounds * sum(len(some) for _, some in blocks)
     for number in range(rounds):
         if fit is None:
             fit_items, test_items = halves(pairs, group, rng=rng + number)
         else:
             fit_items, test_items = np.arange(fit.items), np.arange(pairs.items)
-        for size in sizes:
+        shared = _Test(pairs, test_items, group, todo, normalize, rng + number)
+        for size, some in blocks:
             if size is not None and not 4 <= size <= len(fit_items):
                 raise InputError(f"fit_sizes: {size} items to fit on, expected 4 to the {len(fit_items):,} there are")
-            wanted = [(type(a).__name__, own_options(a), a) for a in made]
-            split = _Split(
-                pairs,
-                fit,
-                fit_items[:size],
-                test_items,
-                group,
-                todo,
-                class_texts,
-                normalize,
-                rng + number,
-                number,
-                size,
-            )
-            for name, options, aligner in wanted:
+            split = _Split(shared, fit, fit_items[:size], class_texts, number, size)
+            for aligner in some:
+                name, options = type(aligner).__name__, own_options(aligner)
                 key = Cell(name, options, number, 0, 0, size).key
                 cell = log.cells.get(key) if log is not None else None
                 if cell is None:
@@ -177,52 +170,87 @@ def _check(pairs: Pairs, fit: Pairs | None, todo: Sequence[Task], splits: int, c
             raise InputError("zero_shot needs class_texts=, or labels on the fitting pairs to take mean texts from")
 
 
+class _Test:
+    """The test pairs of one split and how the raw embeddings do on them; nothing is read before it is needed."""
+
+    def __init__(
+        self, pairs: Pairs, items: np.ndarray, group: np.ndarray, todo: Sequence[Task], normalize: bool, seed: int
+    ):
+        self.pairs, self.items, self.todo, self.normalize, self.seed = pairs, items, todo, normalize, seed
+        self.group = np.unique(group[items], return_inverse=True)[1]
+        self.raw: dict[str, Outcome] | None = None
+
+    @cached_property
+    def testing(self) -> Pairs:
+        return self.pairs.take(self.items)
+
+    @cached_property
+    def sides(self) -> tuple[Any, Any]:
+        return self.testing.unit(normalize=self.normalize)
+
+    def mapped(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
+        """Both sides after the map."""
+        x, y = (to_numpy(side) for side in aligner.transform(*self.sides))
+        return x, y
+
+    def outcomes(self, x: np.ndarray, y: np.ndarray, classes: tuple[Any, Any]) -> dict[str, Outcome]:
+        """Every task on the mapped rows."""
+        raw = [to_numpy(side) for side in self.sides]
+        owner = np.arange(len(y)) if self.testing.index is None else self.testing.index
+        rows = Rows(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed)
+        return {t.name: t.run(rows) for t in self.todo}
+
+    def changes(self, found: Outcome, raw: Outcome) -> dict[str, tuple[float, float]]:
+        """Mean difference to the raw embeddings and its variance; items of one group move together."""
+        count = int(self.group.max()) + 1
+        made = {}
+        for name, values in found.items.items():
+            differences = values - raw.items[name]
+            mean = float(differences.mean())
+            totals = np.bincount(self.group, weights=differences - mean, minlength=count)
+            variance = float(totals @ totals) / len(differences) ** 2 * count / max(count - 1, 1)
+            made[name] = (mean, variance)
+        return made | {name: (value - raw.values[name], NAN) for name, value in found.values.items()}
+
+
 @dataclass
 class _Split:
-    """One fitting set and one test set, and what every aligner on them shares. Nothing is read before it is needed."""
+    """One fitting set for one test set."""
 
-    pairs: Pairs
+    test: _Test
     fit: Pairs | None
     fit_items: np.ndarray
-    test_items: np.ndarray
-    group: np.ndarray
-    todo: Sequence[Task]
     class_texts: Mapping[Any, Any] | None
-    normalize: bool
-    seed: int
     number: int
     size: int | None
-    raw: dict[str, Outcome] | None = None
-    fitting: Pairs | None = None
-    testing: Pairs | None = None
-    sides: tuple[Any, Any] | None = None
+
+    @cached_property
+    def fitting(self) -> Pairs:
+        if self.fit is not None and len(self.fit_items) == self.fit.items:
+            return self.fit
+        return (self.test.pairs if self.fit is None else self.fit).take(self.fit_items)
 
     def judge(self, name: str, options: dict[str, Any], aligner: Aligner) -> Cell:
         """The cell of this aligner."""
-        if self.testing is None:
-            source = self.pairs if self.fit is None else self.fit
-            whole = self.fit is not None and self.size is None
-            self.fitting = source if whole else source.take(self.fit_items)
-            self.testing = self.pairs.take(self.test_items)
-            self.sides = self.testing.unit(normalize=self.normalize)
-        assert self.fitting is not None
+        test, normalize = self.test, self.test.normalize
         facts: dict[str, Any] = {
             "aligner": name, "options": options, "split": self.number, "fit_size": self.size,
-            "fit_pairs": self.fitting.n, "test_pairs": self.testing.n,
+            "fit_pairs": self.fitting.n, "test_pairs": test.testing.n,
         }  # fmt: skip
-        if self.raw is None:
-            identity = Identity(normalize=self.normalize).fit_moments(self.fitting.moments(normalize=self.normalize))
-            self.raw = self._outcomes(identity, *self._mapped(identity))
+        if test.raw is None:
+            identity = Identity(normalize=normalize).fit_moments(self.fitting.moments(normalize=normalize))
+            test.raw = test.outcomes(*test.mapped(identity), self._classes(identity))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 fitted = self._fit(aligner)
-                x, y = self._mapped(fitted)
-                found = self.raw if isinstance(aligner, Identity) else self._outcomes(fitted, x, y)
+                x, y = test.mapped(fitted)
+                classes = self._classes(fitted)
             except InputError as error:
                 return Cell(**facts, refused=str(error))
-        after = Moments.of(*map(_wide, (x, y)), index=self.testing.index, normalize=False, products="float64")
-        inflation = 1 + self.testing.items / self.fitting.items if aligner.centres else 1.0
+        found = test.raw if isinstance(aligner, Identity) else test.outcomes(x, y, classes)
+        after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
+        inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
         gap = gap_angle(View(after), inflation=inflation)
         scores = {
             "gap_distance": float(np.linalg.norm(after.mean_x - after.mean_y)),
@@ -231,61 +259,32 @@ class _Split:
         changes: dict[str, tuple[float, float]] = {}
         for task_name, outcome in found.items():
             scores |= outcome.scores()
-            changes |= self._changes(outcome, self.raw[task_name])
+            changes |= test.changes(outcome, test.raw[task_name])
         notes = [str(w.message) for w in caught if issubclass(w.category, IsthmusWarning)]
         gap_value = NAN if gap.undefined else gap.value
         return Cell(**facts, scores=scores, changes=changes, gap=gap_value, gap_undefined=gap.undefined, notes=notes)
 
     def _fit(self, aligner: Aligner) -> Aligner:
-        assert self.fitting is not None
         if type(aligner).fit is Aligner.fit:
             return aligner.fit_moments(self.fitting.moments(normalize=aligner.normalize))
-        # An aligner that is not a function of moments says so by its own fit.
-        seeded = {"rng": self.seed} if "rng" in inspect.signature(aligner.fit).parameters else {}
-        rows = self.fitting.unit(normalize=self.normalize)
+        # An aligner that is not a function of moments has its own fit.
+        seeded = {"rng": self.test.seed} if "rng" in inspect.signature(aligner.fit).parameters else {}
+        rows = self.fitting.unit(normalize=self.test.normalize)
         return aligner.fit(*rows, index=self.fitting.index, **seeded)
-
-    def _mapped(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
-        assert self.sides is not None
-        x, y = (to_numpy(side) for side in aligner.transform(*self.sides))
-        return x, y
-
-    def _outcomes(self, aligner: Aligner, x: np.ndarray, y: np.ndarray) -> dict[str, Outcome]:
-        assert self.testing is not None
-        assert self.sides is not None
-        names, texts = self._classes(aligner)
-        raw = [to_numpy(side) for side in self.sides]
-        owner = np.arange(len(y)) if self.testing.index is None else self.testing.index
-        rows = Rows(x, y, owner, self.testing.labels, raw[0], raw[1], names, texts, self.seed)
-        return {t.name: t.run(rows) for t in self.todo}
 
     def _classes(self, aligner: Aligner) -> tuple[Any, Any]:
         """Names of the classes and the vectors that stand for them, after the map."""
-        if not any(t.name == "zero_shot" for t in self.todo):
+        if not any(t.name == "zero_shot" for t in self.test.todo):
             return None, None
         if self.class_texts is not None:
             names = np.asarray(list(self.class_texts))
             given = np.stack([np.asarray(to_numpy(v), dtype=np.float64) for v in self.class_texts.values()])
             return names, to_numpy(aligner.transform_y(given))
-        assert self.fitting is not None
         if self.fitting.labels is None:
             return None, None
         owner = np.arange(self.fitting.n) if self.fitting.index is None else self.fitting.index
-        texts = to_numpy(aligner.transform_y(self.fitting.unit(normalize=self.normalize)[1]))
+        texts = to_numpy(aligner.transform_y(self.fitting.unit(normalize=self.test.normalize)[1]))
         return mean_texts(texts, owner, self.fitting.labels)
-
-    def _changes(self, outcome: Outcome, raw: Outcome) -> dict[str, tuple[float, float]]:
-        """Mean difference to the raw embeddings and its variance; items of one group move together."""
-        group = np.unique(self.group[self.test_items], return_inverse=True)[1]
-        count = int(group.max()) + 1
-        found = {}
-        for name, values in outcome.items.items():
-            differences = values - raw.items[name]
-            mean = float(differences.mean())
-            totals = np.bincount(group, weights=differences - mean, minlength=count)
-            variance = float(totals @ totals) / len(differences) ** 2 * count / max(count - 1, 1)
-            found[name] = (mean, variance)
-        return found | {name: (value - raw.values[name], NAN) for name, value in outcome.values.items()}
 
 
 def _wide(rows: np.ndarray) -> np.ndarray:

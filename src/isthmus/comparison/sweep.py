@@ -34,7 +34,5 @@ def swept(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]], /) ->
             try:
                 made.append(type(aligner)(**{**aligner.get_params(), **options}))
             except TypeError:
-                raise InputError(
-                    f"{type(aligner).__name__} cannot take {options}: a value is of the wrong kind"
-                ) from None
+                raise InputError(f"{type(aligner).__name__} cannot take {options}: wrong kind of value") from None
     return made

@@ -84,7 +84,8 @@ def _page(response: DoseResponse, svg: str) -> str:
         ]
         for d in response.doses
     ]
-    facts = f"{response.n_fit:,} pairs to fit on, {response.n_test:,} others to judge on, {response.shared} shared directions"
+    sizes = f"{response.n_fit:,} pairs to fit on, {response.n_test:,} others to judge on"
+    facts = f"{sizes}, {response.shared} shared directions"
     caption = (
         "The star is the raw space; every line leaves it along one path. Intervals of the rank correlations draw the "
         "doses anew: they say how much the answer depends on the doses chosen."

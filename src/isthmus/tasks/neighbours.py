@@ -17,7 +17,8 @@ K = 10
 def kept_neighbours(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[int] = (K,)) -> np.ndarray:
     """NAS@k (Omega_k) of every row: the share of its k nearest rows that are the same after the map, (n, len(ks)).
 
-    before (n, d) and after (n, d') hold the same rows, nearest by inner product, the row itself left out; widths may differ. Chance gives k / (n - 1). Errors: `InputError` when the numbers of rows differ or k is not below n.
+    before (n, d) and after (n, d') hold the same rows, nearest by inner product, the row itself left out; the widths
+    may differ. Chance gives k / (n - 1). Errors: `InputError` when the numbers of rows differ or k is not below n.
 
     >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(20, 3))
