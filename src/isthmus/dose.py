@@ -71,11 +71,12 @@ class Dose:
 class DoseResponse:
     """All doses, and for each score how well the gap and the alignment rank it.
 
-    `explained[score]` has Estimates 'gap' and 'alignment' (Spearman's rank correlation over the doses), and
-    'difference' (|alignment| - |gap|). Their intervals are percentiles of a bootstrap that draws
-    doses anew within each path: they say how much the answer depends on the doses that were chosen, not how sure the
-    scores are. `measure` is what stands for the gap: 'gap' (degrees), or 'gap_distance' where the angle is undefined at
-    some dose.
+    `explained[score]` has Estimates 'gap' and 'alignment' (Spearman's rank correlation over the doses) and 'difference'
+    (|alignment| - |gap|), which do not see how far a score moves; and 'gap_curve' and 'alignment_curve' (the share of
+    the score's variance over the doses that a monotone curve explains) and 'curve_difference' (alignment minus gap), which
+    the verdict goes by. The intervals are percentiles of a bootstrap that draws doses anew within each path: they say
+    how much the answer depends on the doses that were chosen, not how sure the scores are. `measure` is what stands for
+    the gap: 'gap' (degrees), or 'gap_distance' where the angle is undefined at some dose.
     """
 
     doses: list[Dose]
@@ -100,23 +101,24 @@ class DoseResponse:
 
     def verdict(self) -> list[str]:
         """One sentence for each score: what explains it better over these doses."""
-        spoken = {"gap": "the gap", "alignment": "the alignment of the shared space"}
         sentences = []
         for score, found in self.explained.items():
-            difference = found["difference"]
+            difference = found["curve_difference"]
             if not math.isfinite(difference.value) or not math.isfinite(difference.low):
                 sentences.append(f"{score} hardly changes over these doses: nothing to explain.")
                 continue
-            numbers = ", ".join(
-                f"{spoken[k]} {found[k].value:+.2f} ({found[k].low:+.2f} to {found[k].high:+.2f})" for k in spoken
-            )
             if difference.low > 0:
-                head = f"{score} follows the alignment of the shared space more closely than the gap"
+                head = f"{score} follows the alignment of the shared space, not the gap"
             elif difference.high < 0:
-                head = f"{score} follows the gap more closely than the alignment of the shared space"
+                head = f"{score} follows the gap, not the alignment of the shared space"
             else:
-                head = f"{score}: these doses do not tell which of the two explains it better"
-            sentences.append(f"{head} (rank correlations: {numbers}). {self._moves(score)}")
+                head = f"These doses do not tell which of the two {score} follows"
+            gap, alignment = (
+                f"{100 * found[f'{k}_curve'].value:.0f} % of its variance (rank correlation {_interval(found[k])})"
+                for k in ("gap", "alignment")
+            )
+            curves = f"a monotone curve of the gap explains {gap}, one of the alignment {alignment}"
+            sentences.append(f"{head}: {curves}. {self._moves(score)}")
         return sentences
 
     def _moves(self, score: str) -> str:
@@ -345,14 +347,16 @@ def _explained(doses: list[Dose], score: str, measure: str, rng: int) -> dict[st
     table = np.array([[getattr(d, measure), d.alignment, d.scores[score]] for d in doses])
     paths = np.array([d.path for d in doses])
     generator = np.random.default_rng(rng)
-    draws = np.array([_correlations(table[_redrawn(paths, generator)]) for _ in range(BOOTSTRAPS)])
-    value = _correlations(table)
+    draws = np.array([_statistics(table[_redrawn(paths, generator)]) for _ in range(BOOTSTRAPS)])
+    value = _statistics(table)
     found = {}
-    for column, name in enumerate(("gap", "alignment", "difference")):
+    names = ("gap", "alignment", "difference", "gap_curve", "alignment_curve", "curve_difference")
+    for column, name in enumerate(names):
         kept = draws[:, column][np.isfinite(draws[:, column])]
         enough = len(kept) > BOOTSTRAPS // 2 and math.isfinite(value[column])
         low, high = np.quantile(kept, [0.025, 0.975]) if enough else (NAN, NAN)
-        found[name] = Estimate(float(value[column]), float(low), float(high), unit="rank correlation")
+        unit = "share of variance" if "curve" in name else "rank correlation"
+        found[name] = Estimate(float(value[column]), float(low), float(high), unit=unit)
     return found
 
 
@@ -361,9 +365,34 @@ def _redrawn(paths: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return np.concatenate([generator.choice(np.flatnonzero(paths == p), np.sum(paths == p)) for p in np.unique(paths)])
 
 
-def _correlations(table: np.ndarray) -> tuple[float, float, float]:
+def _statistics(table: np.ndarray) -> tuple[float, ...]:
     gap, alignment = (_spearman(table[:, column], table[:, 2]) for column in (0, 1))
-    return gap, alignment, abs(alignment) - abs(gap)
+    curves = [_monotone_share(table[:, column], table[:, 2]) for column in (0, 1)]
+    return gap, alignment, abs(alignment) - abs(gap), curves[0], curves[1], curves[1] - curves[0]
+
+
+def _monotone_share(a: np.ndarray, b: np.ndarray) -> float:
+    """The share of the variance of b that the best rising or falling function of a explains; NaN when b is constant.
+
+    Values of a within 2 % of its range count as one: a monotone function may not live on differences that small.
+    """
+    from scipy.optimize import isotonic_regression
+
+    spread = float(np.sum((b - b.mean()) ** 2))
+    width = float(np.ptp(a))
+    if spread <= 1e-12 or width == 0:
+        return NAN if spread <= 1e-12 else 0.0
+    _, cell, counts = np.unique(np.round(a / (0.02 * width)), return_inverse=True, return_counts=True)
+    means = np.bincount(cell, weights=b) / counts
+    left = []
+    for increasing in (True, False):
+        fitted = isotonic_regression(means, weights=counts, increasing=increasing).x
+        left.append(float(np.sum((b - fitted[cell]) ** 2)))
+    return 1 - min(left) / spread
+
+
+def _interval(e: Estimate) -> str:
+    return f"{e.value:+.2f}, {e.low:+.2f} to {e.high:+.2f}"
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> float:
