@@ -2,10 +2,9 @@
 
 The ranks of 5,000 x 25,000 x 512 pairs (five captions for each image) are counted tile by tile from one product, in
 both directions. The reference computes only the product, into memory that is there. The others answer one direction
-with the ten best rows (text for each image): faiss-cpu's flat index, scikit-learn's brute-force neighbours, torchmetrics'
-RetrievalRecall (it is given the scores of 500 images, and its time is scaled up). Those that are not installed are left
-out. Every line is the fastest of its repeats, taken in turns in one
-process on the same data.
+with the ten best rows (text for each image): faiss-cpu's flat index, scikit-learn's brute-force neighbours, and
+torchmetrics' RetrievalRecall (it is given the scores of 500 images, and its time is scaled up). Those that are not
+installed are left out. Every line is the fastest of its repeats, taken in turns in one process on the same data.
 
     OMP_NUM_THREADS=2 python benchmarks/retrieval.py [--images 5000] [--captions 25000] [--width 512] [--repeats 5]
 """

@@ -189,7 +189,7 @@ class TestHeldOut:
         mixed = Pairs(image=np.vstack([other.x.read(0, 120), x[:1]]), text=np.vstack([other.y.read(0, 120), y[:1]]))
         with pytest.warns(IsthmusWarning, match="1 of the 120 test pairs are fitting pairs too"):
             compare(pairs, fit=mixed, aligners=["Centering"], tasks=["retrieval"])
-        crossed = Pairs(image=x, text=y[order])  # the same rows, other pairs
+        crossed = Pairs(image=x, text=np.roll(y, 1, axis=0))  # the same rows, other pairs
         assert compare(pairs, fit=crossed, aligners=["Centering"], tasks=["retrieval"]).splits == 1
 
     def test_what_cannot_be_compared(self, pairs: Pairs, rng: np.random.Generator) -> None:
@@ -340,8 +340,9 @@ class TestCommandLine:
     def test_tasks_with_labels_sweeps_and_sizes(self, files: list[str], tmp_path: Path) -> None:
         done = CliRunner().invoke(
             app,
-            ["compare", *files, "--aligners", "hyperplane-rotation", "--tasks", "all", "--labels", str(tmp_path / "labels.npy"),
-             "--sweep", "energy=.9,0.95", "--fit-sizes", "30", "--splits", "1", "--json", "--resume", str(tmp_path / "j.jsonl")],
+            ["compare", *files, "--aligners", "hyperplane-rotation", "--tasks", "all", "--labels",
+             str(tmp_path / "labels.npy"), "--sweep", "energy=.9,0.95", "--fit-sizes", "30", "--splits", "1", "--json",
+             "--resume", str(tmp_path / "j.jsonl")],
         )  # fmt: skip
         assert done.exit_code == 0, done.output
         found = json.loads(done.stdout)
@@ -369,7 +370,7 @@ class TestCommandLine:
             (["--sweep", "energy"], "expected NAME=VALUE,VALUE"),
             (["--fit-sizes", "ten"], "'ten' is no whole number"),
             (["--tasks", "retrieve"], "unknown task 'retrieve'"),
-            (["--labels", "image.npy"], "expected one label for each of the 120 rows"),
+            (["--labels", "image.npy"], "expected one label for 120 rows"),
         ],
     )
     def test_bad_input(

@@ -73,10 +73,10 @@ class DoseResponse:
 
     `explained[score]` has Estimates 'gap' and 'alignment' (Spearman's rank correlation over the doses) and 'difference'
     (|alignment| - |gap|), which do not see how far a score moves; and 'gap_curve' and 'alignment_curve' (the share of
-    the score's variance over the doses that a monotone curve explains) and 'curve_difference' (alignment minus gap), which
-    the verdict goes by. The intervals are percentiles of a bootstrap that draws doses anew within each path: they say
-    how much the answer depends on the doses that were chosen, not how sure the scores are. `measure` is what stands for
-    the gap: 'gap' (degrees), or 'gap_distance' where the angle is undefined at some dose.
+    the score's variance over the doses that a monotone curve explains) and 'curve_difference' (alignment minus gap),
+    which the verdict goes by. The intervals are percentiles of a bootstrap that draws doses anew within each path: they
+    say how much the answer depends on the doses that were chosen, not how sure the scores are. `measure` is what stands
+    for the gap: 'gap' (degrees), or 'gap_distance' where the angle is undefined at some dose.
     """
 
     doses: list[Dose]

@@ -79,7 +79,7 @@ class TestClustering:
     def test_clusters_follow_a_gap_and_the_seed_decides(self, rng: np.random.Generator) -> None:
         labels = rng.integers(0, 2, 60)
         content = 0.2 * np.eye(3)[labels]
-        x, y = unit(content + [0, 0, 3.0]), unit(content - [0, 0, 3.0])
+        x, y = unit(content + 3 * np.eye(3)[2]), unit(content - 3 * np.eye(3)[2])
         found = Clustering.of(x, y, labels)
         assert found.modality_nmi == pytest.approx(1)
         assert found.ari < 0.05

@@ -98,7 +98,7 @@ def compare(
     _check(pairs, fit, todo, splits, class_texts)
     made = [get(a)(normalize=normalize) if isinstance(a, str) else a for a in aligners or []]
     made = made if aligners is not None else default_aligners()
-    made = [Identity(normalize=normalize)] + [a for a in swept(made, sweep or {}) if not isinstance(a, Identity)]
+    made = [Identity(normalize=normalize)] + [a for a in swept(made, sweep or {}) if type(a) is not Identity]
     pairs.moments(normalize=normalize)  # looks at every row, so that a bad one is named as it stands in its file
     where = (str(pairs.x.where), str(pairs.y.where))
     pairs = pairs.sample(SAMPLE, rng=rng)
@@ -248,7 +248,7 @@ class _Split:
                 classes = self._classes(fitted)
             except InputError as error:
                 return Cell(**facts, refused=str(error))
-        found = test.raw if isinstance(aligner, Identity) else test.outcomes(x, y, classes)
+        found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
         inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
         gap = gap_angle(View(after), inflation=inflation)
