@@ -26,9 +26,10 @@ LEVELS = [
     {"metrics"},
     {"align", "inspection"},
     {"comparison"},
-    {"diagnosis"},
+    {"diagnosis", "dose"},
     {"reporting"},
     {"demo"},
+    {"comparison_cli"},
     {"cli"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}

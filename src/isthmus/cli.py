@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isthmus
+from isthmus import comparison_cli
 from isthmus.checks import InputError, IsthmusWarning, unknown, writable
 from isthmus.theory.commands import app as theory
 
@@ -251,8 +252,12 @@ def _aligners() -> dict[str, dict[str, str]]:
 
 def _tasks() -> dict[str, dict[str, str]]:
     return {
-        name: {"definition": " ".join((getattr(isthmus.tasks, name).__doc__ or "").split("\n\n")[0].split())}
-        for name in isthmus.tasks.__all__
+        t.name: {
+            "definition": t.definition,
+            "about": f"needs {t.needs}; {t.source}",
+            "scores": "; ".join(f"{name} ({score.better}): {score.definition}" for name, score in t.scores.items()),
+        }
+        for t in isthmus.tasks.registry().values()
     }
 
 
@@ -326,6 +331,9 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
     if issubclass(category, IsthmusWarning):
         print(f"isthmus: warning: {message}", file=sys.stderr)
+
+
+comparison_cli.mount(app)
 
 
 def main() -> None:

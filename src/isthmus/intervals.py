@@ -64,7 +64,7 @@ def normal_interval(value: float, var: float) -> tuple[float, float]:
     return value - half, value + half
 
 
-def wilson_interval(found: int, n: int) -> tuple[float, float]:
+def wilson_interval(found: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % interval for a share found / n: right also for shares near 0 and 1."""
     share, z = found / n, Z95
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
