@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from isthmus.comparison import Comparison
 from isthmus.diagnosis.budget import PARTS, Budget, budget
+from isthmus.diagnosis.evidence import budget_with_evidence
 from isthmus.diagnosis.verdict import at_chance, best_row, verdict
 from isthmus.metrics import measure
 from isthmus.pairs import Pairs
@@ -36,5 +37,5 @@ def explain(pairs: Pairs, /, *, comparison: Comparison | None = None, normalize:
     'pairing'
     """
     result = measure(pairs, normalize=normalize)
-    parts = budget(pairs.moments(normalize=normalize))
+    parts = budget_with_evidence(pairs, normalize=normalize)
     return Explanation(parts, verdict(result, parts, comparison), result, comparison)
