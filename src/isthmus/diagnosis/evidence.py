@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from isthmus.diagnosis.budget import PARTS, Budget, Clouds, Split, budget, split
 from isthmus.intervals import Z95, normal_interval, variance
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
-from isthmus.result import NAN
+from isthmus.result import NAN, Estimate
 
 #: Items for each dimension below which the last two parts get no interval: the half samples no longer show the bias.
 ITEMS_PER_DIMENSION = 5
@@ -59,30 +58,30 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
     nulls = {name: scale * value for name, value in swapped(sample, sampled, rng=rng).items()}
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
-    if items < ITEMS_PER_DIMENSION * pairs.dim:
+    needed = max(ITEMS_PER_DIMENSION * pairs.dim, 5 * GROUPS)
+    if items < needed:
         notes.append(
-            f"no intervals for the parts: {items:,} items in {pairs.dim:,} dimensions are too few to know their bias "
-            f"(it takes about {ITEMS_PER_DIMENSION * pairs.dim:,}); orientation comes out too large and pairing too small"
+            f"The parts of the budget have no intervals: {items:,} items in {pairs.dim:,} dimensions are too few to know "
+            f"their bias (it takes about {needed:,}). Orientation comes out too large and pairing too small."
         )
     else:
         values = np.array([*(whole[name].value for name in PARTS), whole.reached.value])
         intervals = _intervals(values, sample, sampled, scale, rng)
     parts = {
-        name: dataclasses.replace(part, null=nulls.get(name, part.null), **_ends(intervals, name))
+        name: dataclasses.replace(_between(part, intervals.get(name)), null=nulls.get(name, part.null))
         for name, part in whole.parts.items()
     }
     return dataclasses.replace(
         whole,
         parts=parts,
         total=dataclasses.replace(whole.total, low=low, high=high),
-        reached=dataclasses.replace(whole.reached, **_ends(intervals, "reached")),
+        reached=_between(whole.reached, intervals.get("reached")),
         notes=tuple(notes),
     )
 
 
-def _ends(intervals: Mapping[str, tuple[float, float]], name: str) -> dict[str, float]:
-    low, high = intervals.get(name, (NAN, NAN))
-    return {"low": low, "high": high}
+def _between(estimate: Estimate, interval: tuple[float, float] | None) -> Estimate:
+    return estimate if interval is None else dataclasses.replace(estimate, low=interval[0], high=interval[1])
 
 
 def _intervals(
