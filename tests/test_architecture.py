@@ -27,7 +27,7 @@ LEVELS = [
     {"align", "inspection"},
     {"comparison"},
     {"diagnosis"},
-    {"reporting"},
+    {"reporting", "modalities"},
     {"demo"},
     {"cli"},
 ]

@@ -27,6 +27,7 @@ from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import NAN, Estimate
 from isthmus.tasks import MixedSearch, Retrieval
+from isthmus.theory.ceilings import ceiling
 
 #: More items than this are sampled: the tasks cost n^2 for every aligner and split.
 SAMPLE = 10_000
@@ -36,7 +37,8 @@ SAMPLE = 10_000
 class Row:
     """One aligner on the test pairs, mean over splits.
 
-    `scores` by name: 'gap' (degrees, undefined when the means vanish), 'paired_cosine', 'R@1' (mean of both
+    `scores` by name: 'gap' (degrees, undefined when the means vanish), 'paired_cosine', 'ceiling' (the largest mean
+    cosine that any pairing of these clouds could have), 'ceiling_reached' (the share of it), 'R@1' (mean of both
     directions), 'mixed_R@1', 'mixed_NDCG@10', 'own_modality' (share of the top 10; .5 is fair). `changes` are the
     paired differences of R@1 and mixed_R@1 to Identity with 95 % intervals over items. `notes` say what went wrong.
     """
@@ -142,6 +144,7 @@ def _judge(
             return str(error)
     after = Moments.of(x, y, index=testing.index, normalize=False, products="float64")
     inflation = 1 + testing.items / moments.by_item.count if aligner.centres else 1.0
+    top = ceiling(after).centred
     ranks = Retrieval.of(x, y, index=testing.index)
     first = np.arange(testing.items) if testing.index is None else _first_rows(testing.index, testing.items)
     mixed = MixedSearch.of(x[first >= 0], y[first[first >= 0]], rng=seed)
@@ -149,6 +152,8 @@ def _judge(
     return {
         "gap": gap_angle(View(after), inflation=inflation),
         "paired_cosine": after.mean_paired,
+        "ceiling": top,
+        "ceiling_reached": after.mean_paired / top if top > 0 else NAN,
         "R@1": (forward.value + backward.value) / 2,
         "mixed_R@1": mixed.recall(1),
         "mixed_NDCG@10": mixed.ndcg(),
@@ -179,7 +184,7 @@ def _row(aligner: Aligner, results: list[Any], raw: list[Any]) -> Row:
     if refused:
         reason = refused[0] + (f" ({len(refused)} of {len(results)} splits)" if len(results) > 1 else "")
         return Row(aligner, {}, {}, [reason])
-    names = ("paired_cosine", "R@1", "mixed_R@1", "mixed_NDCG@10", "own_modality")
+    names = ("paired_cosine", "ceiling", "ceiling_reached", "R@1", "mixed_R@1", "mixed_NDCG@10", "own_modality")
     scores = {name: Estimate(float(np.mean([r[name] for r in results]))) for name in names}
     gaps = [r["gap"] for r in results]
     open_gaps = [g.value for g in gaps if not g.undefined]

@@ -32,18 +32,23 @@ class Split(NamedTuple):
     reached: float
 
 
+UNKNOWN = Estimate(NAN, unit="share", undefined="not asked for")
+
+
 @dataclass(frozen=True)
 class Budget(Mapping[str, Estimate]):
     """The parts by name, their `total` 1 - E[x.y], and `reached`, the share of the possible covariance.
 
-    `chance`: the share that 95 % of shuffled pairings stay below. `notes` say what the numbers cannot tell, such as
-    why a part has no interval.
+    `chance`: the share that 95 % of shuffled pairings stay below. `rotated`: the share that the best rotation of one
+    side would reach, fitted to these very pairs, |S_xy|_* / sum sqrt(lambda mu), its null that of a shuffled pairing.
+    `notes` say what the numbers cannot tell, such as why a part has no interval.
     """
 
     parts: Mapping[str, Estimate]
     total: Estimate
     reached: Estimate
     chance: float = NAN
+    rotated: Estimate = UNKNOWN
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Estimate:
@@ -66,6 +71,7 @@ class Budget(Mapping[str, Estimate]):
             "parts": {name: part.to_dict() for name, part in self.parts.items()},
             "total": self.total.to_dict(),
             "reached": self.reached.to_dict(),
+            "rotated": self.rotated.to_dict(),
             "chance": None if np.isnan(self.chance) else self.chance,
             "notes": list(self.notes),
         }

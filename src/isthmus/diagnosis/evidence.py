@@ -61,8 +61,8 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
     needed = max(ITEMS_PER_DIMENSION * pairs.dim, 5 * GROUPS)
     if items < needed:
         notes.append(
-            f"The parts of the budget have no intervals: {items:,} items in {pairs.dim:,} dimensions are too few to know "
-            f"their bias (it takes about {needed:,}). Orientation comes out too large and pairing too small."
+            f"The parts of the budget have no intervals: {items:,} items in {pairs.dim:,} dimensions are too few to "
+            f"know their bias (it takes about {needed:,}). Orientation comes out too large and pairing too small."
         )
     else:
         values = np.array([*(whole[name].value for name in PARTS), whole.reached.value])
@@ -76,6 +76,7 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
         parts=parts,
         total=dataclasses.replace(whole.total, low=low, high=high),
         reached=_between(whole.reached, intervals.get("reached")),
+        rotated=rotated(sample, sampled, rng=rng),
         notes=tuple(notes),
     )
 
@@ -193,6 +194,19 @@ def swapped(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]
         "centre": max(float(centre), 0.0),
         "orientation": clouds.possible - clouds.fidelity,
     }
+
+
+def rotated(pairs: Pairs, moments: Moments, *, rng: int = 0) -> Estimate:
+    """Share of the possible covariance that the best rotation reaches; the null is that of shuffled partners."""
+    x, y = _sides(pairs, moments)
+    x = x if pairs.index is None else x[pairs.index]
+    possible = Clouds(moments).possible
+    if possible <= 1e-12:
+        return Estimate(NAN, unit="share", undefined="neither cloud has a spread that the other could follow")
+    shuffled = np.random.default_rng(rng).permutation(len(x))
+    cross = (x[shuffled].astype(np.float64) - moments.mean_x).T @ (y - moments.mean_y) / len(x)
+    value, null = (float(np.linalg.svd(m, compute_uv=False).sum()) for m in (moments.cov_xy, cross))
+    return Estimate(value / possible, null=null / possible, unit="share")
 
 
 def _sides(pairs: Pairs, moments: Moments) -> tuple[np.ndarray, np.ndarray]:

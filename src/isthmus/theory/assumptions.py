@@ -160,7 +160,7 @@ def _leading(gram: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(vectors[:, ::-1][:, :rank])
 
 
-def _significant(gram: np.ndarray, n: int) -> np.ndarray:
+def significant_directions(gram: np.ndarray, n: int) -> np.ndarray:
     """Principal directions (d, r) that stand out of noise of unknown level, uncentred: at least one.
 
     Singular values above Gavish and Donoho's (2014) threshold, their polynomial in the ratio of the sides times the
@@ -276,7 +276,7 @@ def _gap_is_the_angle(data: _Data) -> Assumption:
     if why := data.no_direction():
         return _untested(name, statement, "degrees", 5.0, why)
     gap = math.degrees(math.acos(max(-1.0, min(1.0, float(data.centres[0] @ data.centres[1])))))
-    bases = [_significant(gram, data.items) for gram in data.grams]
+    bases = [significant_directions(gram, data.items) for gram in data.grams]
     angles = principal_angles(*bases)
     apart = np.asarray(angles.degrees)[np.asarray(angles.cosines) <= 1 - SHARED]
     ranks = f"the significant directions of the two sides ({bases[0].shape[1]:,} and {bases[1].shape[1]:,})"
