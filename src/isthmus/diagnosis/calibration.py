@@ -188,8 +188,8 @@ def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calib
 
     >>> import isthmus
     >>> c = calibrate(isthmus.demo.load("plain", split="test"))
-    >>> c.items, c.partners.sum() == 597, c.strangers.sum() == 597 * 596
-    (597, True, True)
+    >>> c.items, int(c.partners.sum()), int(c.strangers.sum()) == 597 * 596
+    (597, 597, True)
     """
     sample = pairs.sample(SAMPLE, rng=rng)
     x, y = (to_numpy(side) for side in sample.unit(normalize=normalize))

@@ -78,8 +78,8 @@ class Collapse:
     `ranks` hold 99 % of the energy of each side, uncentred, `centred_ranks` of its scatter around the mean. `shared`
     principal angles have a cosine above 1 - 1e-3: `shared.null` is their mean number for random subspaces of these
     ranks, `forced` what the ranks alone force. `smallest_angle.null` is the median for random subspaces,
-    `largest_angle` the dihedral angle where both are hyperplanes. `orthogonal_share` of the squared mean difference lies outside the
-    99 % centred spans of both sides; its null is the share of a random direction.
+    `largest_angle` the dihedral angle where both are hyperplanes. `orthogonal_share` of the squared mean
+    difference lies outside the 99 % centred spans of both sides; its null is the share of a random direction.
     """
 
     names: tuple[str, str]
