@@ -52,7 +52,7 @@ def imported_rooms(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
             modules = [node.module]
-        found |= {m.split(".")[1] for m in modules if m.startswith("isthmus.")}
+        found |= {m.split(".")[1] for m in modules if m.startswith("isthmus.") and m != "isthmus.__version__"}
     return found
 
 
@@ -73,8 +73,13 @@ def test_every_room_is_placed() -> None:
 
 def test_theory_stands_alone() -> None:
     for path in (ROOT / "theory").rglob("*.py"):
+<<<<<<< HEAD
         if path.name not in ("assumptions.py", "commands.py"):
             assert imported_rooms(path) <= {"theory", "arrays", "checks"}, path
+=======
+        # Writing its page takes the one way in which files are written.
+        assert imported_rooms(path) <= {"theory", "arrays", "checks"} | ({"files"} if path.name == "page.py" else set())
+>>>>>>> main
 
 
 def test_public_names_are_what_is_defined() -> None:

@@ -14,6 +14,7 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, IsthmusWarning, unknown, writable
+from isthmus.theory.commands import app as theory
 
 if TYPE_CHECKING:
     from isthmus.pairs import Pairs
@@ -24,6 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(theory, name="theory")
 
 Embeddings = Annotated[
     str,

@@ -33,9 +33,7 @@ def test_against_scipy(d, kappa):
     assert found.kappa == pytest.approx(fitted, rel=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("d", "kappa"), [(80, 40.0), (512, 50.0), (512, 5000.0), (4096, 1.0), (4096, 3000.0)]
-)
+@pytest.mark.parametrize(("d", "kappa"), [(80, 40.0), (512, 50.0), (512, 5000.0), (4096, 1.0), (4096, 3000.0)])
 def test_density_in_high_dimension(d, kappa):
     with mpmath.workdps(30):
         nu, k = mpmath.mpf(d) / 2 - 1, mpmath.mpf(kappa)

@@ -106,11 +106,7 @@ class _Radial:
         # The log density of the angle, kappa cos + (d - 2) log sin, has its mode where kappa sin^2 = (d -
         # 2) cos.
         sides = dim - 2.0
-        mode = (
-            math.acos(min(1.0, 2.0 * kappa / (sides + math.hypot(sides, 2.0 * kappa))))
-            if kappa > 0
-            else np.pi / 2
-        )
+        mode = math.acos(min(1.0, 2.0 * kappa / (sides + math.hypot(sides, 2.0 * kappa)))) if kappa > 0 else np.pi / 2
         curvature = kappa * math.cos(mode) + (sides / math.sin(mode) ** 2 if sides else 0.0)
         reach = 14.0 / math.sqrt(curvature) if curvature > 0.0 else np.pi
         angle = np.linspace(max(0.0, mode - reach), min(np.pi, mode + reach), points)

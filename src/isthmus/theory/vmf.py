@@ -47,8 +47,7 @@ class VonMisesFisher:
         norm = float(np.linalg.norm(mean))
         if mean.ndim != 1 or not 2 <= mean.size <= 4096 or not abs(norm - 1.0) <= _UNIT:
             raise InputError(
-                f"a mean of shape {mean.shape} and length {norm:g} came: give a unit vector of 2 to 4096 "
-                f"entries."
+                f"a mean of shape {mean.shape} and length {norm:g} came: give a unit vector of 2 to 4096 entries."
             )
         if not 0.0 <= self.kappa <= 1e6:
             raise InputError(f"kappa = {self.kappa:g} came: give a concentration in [0, 1e6].")
@@ -84,9 +83,7 @@ class VonMisesFisher:
         """
         rows = unit_rows_or_error(X)
         if len(rows) < 2:
-            raise InputError(
-                f"{len(rows)} row came: give at least two, one row says nothing about concentration."
-            )
+            raise InputError(f"{len(rows)} row came: give at least two, one row says nothing about concentration.")
         return cls.fit_mean(rows.mean(axis=0), n=len(rows), debiased=debiased)
 
     @classmethod
@@ -110,9 +107,7 @@ class VonMisesFisher:
         if debiased:
             square = max(0.0, (n * square - 1.0) / (n - 1.0))
         direction = values / length if length > 0.0 else np.eye(1, values.size)[0]
-        return cls(
-            direction, inverse_bessel_ratio(values.size / 2 - 1, min(math.sqrt(square), np.nextafter(1, 0)))
-        )
+        return cls(direction, inverse_bessel_ratio(values.size / 2 - 1, min(math.sqrt(square), np.nextafter(1, 0))))
 
     def log_prob(self, X: Array, /) -> Array:
         """Log density (n,) in nats of unit rows `X` (n, d) with respect to the area of the sphere.
@@ -170,9 +165,7 @@ class VonMisesFisher:
         """c.x (n,) in float64 for unit rows `X` (n, d); `InputError` for any others."""
         rows = unit_rows_or_error(X)
         if rows.shape[1] != self.dim:
-            raise InputError(
-                f"rows of {rows.shape[1]} entries came to a law in R^{self.dim}: give (n, {self.dim})."
-            )
+            raise InputError(f"rows of {rows.shape[1]} entries came to a law in R^{self.dim}: give (n, {self.dim}).")
         return np.clip(rows @ self.mean, -1.0, 1.0)
 
     def _log_normaliser(self) -> float:
@@ -206,7 +199,5 @@ def unit_rows_or_error(X: Array, /) -> np.ndarray:
     off = ~(np.abs(norms - 1.0) <= _UNIT)
     if off.any():
         row = int(np.argmax(off))
-        raise InputError(
-            f"row {row} has length {norms[row]:g}: give unit rows (isthmus.arrays.unit_rows makes them)."
-        )
+        raise InputError(f"row {row} has length {norms[row]:g}: give unit rows (isthmus.arrays.unit_rows makes them).")
     return rows / norms[:, None]
