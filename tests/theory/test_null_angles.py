@@ -15,17 +15,13 @@ def slow(dim, p, q, draws, seed):
     rng = np.random.default_rng(seed)
     return np.array(
         [
-            np.degrees(
-                scipy.linalg.subspace_angles(rng.standard_normal((dim, p)), rng.standard_normal((dim, q)))
-            )[::-1]
+            np.degrees(scipy.linalg.subspace_angles(rng.standard_normal((dim, p)), rng.standard_normal((dim, q))))[::-1]
             for _ in range(draws)
         ]
     )
 
 
-@pytest.mark.parametrize(
-    ("dim", "p", "q"), [(12, 3, 5), (12, 5, 3), (8, 6, 5), (6, 4, 2), (5, 1, 2), (4, 4, 2)]
-)
+@pytest.mark.parametrize(("dim", "p", "q"), [(12, 3, 5), (12, 5, 3), (8, 6, 5), (6, 4, 2), (5, 1, 2), (4, 4, 2)])
 def test_draws_have_the_law_of_random_subspaces(dim, p, q):
     fast = random_principal_angles(dim, p, q, draws=1500, rng=1)
     other = slow(dim, p, q, 1500, 2)
@@ -57,9 +53,7 @@ def test_bulk_holds_the_squared_cosines():
     assert squares.min() == pytest.approx(edges.low, abs=0.015)
 
 
-@pytest.mark.parametrize(
-    ("dim", "p", "q"), [(60, 10, 15), (60, 2, 8), (60, 1, 12), (60, 45, 40), (60, 28, 28)]
-)
+@pytest.mark.parametrize(("dim", "p", "q"), [(60, 10, 15), (60, 2, 8), (60, 1, 12), (60, 45, 40), (60, 28, 28)])
 @pytest.mark.parametrize("level", [0.9, 0.99])
 def test_the_edge_has_its_level(dim, p, q, level):
     forced = max(0, p + q - dim)
@@ -70,17 +64,13 @@ def test_the_edge_has_its_level(dim, p, q, level):
 
 def test_quantile_of_the_tracy_widom_law():
     """The logit of the edge is linear in the quantile: three published quantiles must fit one line."""
-    logits = [
-        np.log(e / (1 - e)) for e in (tracy_widom_edge(400, 50, 80, level=v) for v in (0.5, 0.95, 0.99))
-    ]
+    logits = [np.log(e / (1 - e)) for e in (tracy_widom_edge(400, 50, 80, level=v) for v in (0.5, 0.95, 0.99))]
     ratio = (logits[2] - logits[0]) / (logits[1] - logits[0])
     assert ratio == pytest.approx((2.0234 + 1.2686) / (0.9793 + 1.2686), abs=6e-3)
 
 
 def test_same_seed_same_draws():
-    first, second = (
-        random_principal_angles(30, 4, 6, draws=3, rng=np.random.default_rng(5)) for _ in range(2)
-    )
+    first, second = (random_principal_angles(30, 4, 6, draws=3, rng=np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     np.testing.assert_array_equal(first, random_principal_angles(30, 4, 6, draws=3, rng=5))
 

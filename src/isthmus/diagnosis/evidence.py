@@ -39,8 +39,8 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
     what is left of them when the two sides of random items are swapped (for 'spectrum' and 'orientation' after
     centring): what sampling alone gives to two clouds of one shape. The null of 'pairing' is what a shuffled pairing
     leaves. With fewer than 5 items for each dimension there are no intervals but that of the total.
-    Coverage for nominal 95 %, simulated (300 data sets, d = 6 to 16, n = 5 d to 60 d): .90 to 1.00; it is above .95 for
-    parts that are truly zero. Errors: as `budget`.
+    Coverage for nominal 95 %, simulated (300 data sets each; d = 8, n = 200 and d = 12, n = 60): .93 to .98, up to 1.00
+    for parts that are truly zero. Errors: as `budget`.
 
     >>> import isthmus
     >>> parts = budget_with_evidence(isthmus.demo.load("plain"))
