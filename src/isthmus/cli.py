@@ -151,6 +151,36 @@ def report(
 
 
 @app.command()
+def explain(
+    x: Embeddings,
+    y: Embeddings,
+    names: Names = None,
+    cosine: Annotated[float | None, typer.Option(help="also say what this cosine means here, such as 0.25")] = None,
+    temperature: Annotated[float, typer.Option(help="that of the training, for the assumptions of the theory")] = 0.01,
+    json_: Json = False,
+    raw: Raw = False,
+) -> None:
+    """What the gap is made of: verdict, budget, collapse, and which theorems speak about these embeddings."""
+    from isthmus.diagnosis.printing import explanation_lines
+
+    if cosine is not None and not -1 <= cosine <= 1:
+        raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
+    pairs = _open(x, y, names)
+    with _busy(f"explaining {pairs.n:,} pairs", quiet=json_):
+        explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
+        found = explanation.to_dict()
+        calibration = None if cosine is None else isthmus.calibrate(pairs, normalize=not raw)
+    if json_:
+        if calibration is not None:
+            found["calibration"] = calibration.to_dict(cosine)
+        typer.echo(json.dumps(found, indent=1, allow_nan=False))
+        return
+    _say(explanation.verdict)
+    for line in explanation_lines(explanation, calibration, cosine):
+        typer.echo(line)
+
+
+@app.command()
 def fit(
     aligner: Annotated[str, typer.Argument(help="name of the aligner; see `isthmus list aligners`")],
     x: Embeddings,
