@@ -21,7 +21,7 @@ LEVELS = [
     {"pairs"},
     {"moments"},
     {"result"},
-    {"intervals"},
+    {"intervals", "following"},
     {"tasks"},
     {"metrics"},
     {"align", "inspection"},
@@ -29,7 +29,6 @@ LEVELS = [
     {"diagnosis", "dose"},
     {"reporting", "modalities"},
     {"demo"},
-    {"comparison_cli"},
     {"cli"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
