@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.arrays import to_numpy
+from isthmus.metrics._rows import Rows
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import Estimate
@@ -106,10 +107,26 @@ class View:
         self.pairs = pairs
         self.normalize = normalize
         self.x, self.y = sides or (Side(moments.xx), Side(moments.yy))
+        self._origin: View | None = None
 
     def swapped(self) -> View:
         """The same data seen from the other side: measures of {side} are computed on x alone."""
-        return View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x))
+        other = View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x))
+        other._origin = self
+        return other
+
+    @cached_property
+    def sampled(self) -> Pairs:
+        """At most `SAMPLE` random items of the pairs."""
+        assert self.pairs is not None
+        return self.pairs.sample(SAMPLE)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The sampled items as rows, one partner for each (`metrics._rows.Rows`)."""
+        if self._origin is not None:
+            return self._origin.rows.swapped()
+        return Rows.of(self.sampled, normalize=self.normalize)
 
     @cached_property
     def subspaces(self) -> Any:
@@ -123,10 +140,8 @@ class View:
         """Ranks of the partners in both directions (`tasks.retrieval.Retrieval`), on a sample of large data."""
         from isthmus.tasks.retrieval import Retrieval
 
-        assert self.pairs is not None
-        sample = self.pairs.sample(SAMPLE)
-        x, y = (to_numpy(side) for side in sample.unit(normalize=self.normalize))
-        return Retrieval.of(x, y, index=sample.index)
+        x, y = (to_numpy(side) for side in self.sampled.unit(normalize=self.normalize))
+        return Retrieval.of(x, y, index=self.sampled.index)
 
 
 def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:
