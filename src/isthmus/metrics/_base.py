@@ -29,7 +29,7 @@ class Metric:
     unit: str
     range: tuple[float, float]
     better: str  # 'lower', 'higher' or 'neither'
-    needs: str  # 'moments' (one pass) or 'rows' (blocks of scores)
+    needs: str  # 'moments' (one pass), 'rows' (blocks of scores) or 'labels' (rows and labels)
     invariant: tuple[str, ...]  # of 'rotation' (one for both sides), 'row scale', 'swap' (of the sides)
     source: str
     known: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value

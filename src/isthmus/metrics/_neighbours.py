@@ -8,8 +8,8 @@ import numpy as np
 
 #: Elements of one block of scores: 16 MB of float32, which the cache mostly holds while it is searched.
 BLOCK_SCORES = 2**22
-#: Neighbours that are kept on each side of each row.
-MOST = 20
+#: Neighbours that are kept on each side of each row: 20 and the two that follow when an item is left out.
+MOST = 22
 #: Columns that are folded into one before the search, and how many folded ones there must be for each neighbour.
 FOLD = 16
 
@@ -28,7 +28,8 @@ class Neighbours:
 
     `xx` and `yy` leave the row itself out; `xy` are the rows of y that are nearest to each row of x.
     `rank_x[i]` is the rank of y[i] for the query x[i] among the 2n - 1 other rows of both sides; 1 is best, ties
-    count against it.
+    count against it. `before_x[j]` is how often a row of item j comes before (or ties with) the partner of another
+    item's x.
     """
 
     xx: Nearest
@@ -37,6 +38,8 @@ class Neighbours:
     yy: Nearest
     rank_x: np.ndarray
     rank_y: np.ndarray
+    before_x: np.ndarray
+    before_y: np.ndarray
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /, *, k: int = MOST) -> Neighbours:
@@ -47,13 +50,13 @@ class Neighbours:
         >>> Neighbours.of(x, x[::-1]).xx.index[:, 0].tolist()
         [1, 0, 1]
         """
-        xx, xy, rank_x = _search(x, x, y, k)
-        yy, yx, rank_y = _search(y, y, x, k)
-        return cls(xx, xy, yx, yy, rank_x, rank_y)
+        xx, xy, rank_x, before_x = _search(x, x, y, k)
+        yy, yx, rank_y, before_y = _search(y, y, x, k)
+        return cls(xx, xy, yx, yy, rank_x, rank_y, before_x, before_y)
 
     def swapped(self) -> Neighbours:
         """The neighbours of (y, x)."""
-        return Neighbours(self.yy, self.yx, self.xy, self.xx, self.rank_y, self.rank_x)
+        return Neighbours(self.yy, self.yx, self.xy, self.xx, self.rank_y, self.rank_x, self.before_y, self.before_x)
 
 
 def nearest(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, leave_self: bool) -> Nearest:
@@ -109,22 +112,26 @@ def blocks(queries: int, corpus: int) -> list[tuple[int, int]]:
 
 def _search(
     queries: np.ndarray, same: np.ndarray, other: np.ndarray, k: int
-) -> tuple[Nearest, Nearest, np.ndarray]:
-    """Nearest rows of the query's own side (itself left out) and of the other, and the partner's rank in both."""
+) -> tuple[Nearest, Nearest, np.ndarray, np.ndarray]:
+    """Nearest rows of the query's own side (itself left out) and of the other, the partner's rank in both, and how
+    often each item comes before a partner."""
     n = len(queries)
-    rank = np.empty(n, dtype=np.int64)
+    rank, before = np.empty(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     parts_same, parts_other = [], []
     for start, stop in blocks(n, n):
         block, rows = np.arange(stop - start), np.arange(start, stop)
         across = queries[start:stop] @ other.T
         own = across[block, rows][:, None]
-        found = np.count_nonzero(across >= own, axis=1)
         parts_other.append(top(across, k))
+        as_high = (across >= own).view(np.int8)
+        as_high[block, rows] = 0
         within = queries[start:stop] @ same.T
         within[block, rows] = -np.inf
-        rank[rows] = found + np.count_nonzero(within >= own, axis=1)
         parts_same.append(top(within, min(k, n - 1)))
-    return _joined(parts_same), _joined(parts_other), rank
+        as_high += (within >= own).view(np.int8)
+        rank[rows] = 1 + as_high.sum(axis=1, dtype=np.int64)
+        before += as_high.sum(axis=0, dtype=np.int64)
+    return _joined(parts_same), _joined(parts_other), rank, before
 
 
 def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> Nearest:

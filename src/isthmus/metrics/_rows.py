@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,17 @@ class Rows:
             return self._origin.random_order
         cosines = np.einsum("ij,ij->i", self.x, self.y, dtype=np.float64)
         return np.argsort(cosines, kind="stable")[np.random.default_rng(0).permutation(self.n)]
+
+    def strangers(self, shuffles: int = 20) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Row numbers (i, j), i != j, that pair every x with the y of another item, for some shuffles.
+
+        A random order is turned by 1, -1, 2, -2 ... places: with each shuffle comes its inverse, so that swapping the
+        sides changes nothing.
+        """
+        order = self.random_order
+        for number in range(min(shuffles, 2 * (self.n - 1))):
+            turn = (1 + number // 2) * (-1) ** number
+            yield order, np.roll(order, turn)
 
     @cached_property
     def neighbours(self) -> Neighbours:

@@ -11,9 +11,6 @@ from isthmus.metrics._base import View, metric
 from isthmus.metrics._jackknife import mean_interval
 from isthmus.result import NAN, Estimate
 
-#: Rotations of a random order that give the distance between strangers.
-SHUFFLES = 20
-
 
 def _known() -> tuple[np.ndarray, np.ndarray]:
     x = np.tile([1.0, 0.0, 0.0], (40, 1))
@@ -81,7 +78,4 @@ def _strangers(view: View) -> float:
     rows = view.rows
     if rows.n < 2:
         return NAN
-    order = rows.random_order
-    x, y = rows.x[order], rows.y[order]
-    shifts = range(1, min(SHUFFLES, rows.n - 1) + 1)
-    return float(np.mean([np.mean(np.linalg.norm(x - np.roll(y, s, axis=0), axis=1)) for s in shifts]))
+    return float(np.mean([np.mean(np.linalg.norm(rows.x[i] - rows.y[j], axis=1)) for i, j in rows.strangers()]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.intervals import normal_interval
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._neighbours import Nearest, nearest
 from isthmus.metrics._rows import few
@@ -15,17 +16,12 @@ DUPLICATE = 1e-6
 _K = 10
 
 
-def _helix() -> tuple[np.ndarray, np.ndarray, float]:
-    """Rows whose second neighbour is 1.2 times as far as the first, all of them."""
-    # Points t_k on a line in pairs at distance 1, far apart; see the test for the value.
-    rows = []
-    for block in range(6):
-        base = np.zeros(8)
-        base[block] = 1.0
-        for offset in ((0.0, 0.0), (1e-3, 0.0), (0.0, 1e-3 * 1.2)):
-            rows.append(base + np.array([0, 0, 0, 0, 0, 0, *offset]))
-    x = np.array(rows)
-    return x, x, intrinsic_dimension(x / np.linalg.norm(x, axis=1, keepdims=True))
+def _corners() -> tuple[np.ndarray, np.ndarray, float]:
+    """Eight right angles far apart, legs 1 and 2: r2 / r1 is 2 at the corner, sqrt 5 and sqrt 5 / 2 at the ends."""
+    e = np.eye(10)
+    step = 1e-4 * np.stack([np.zeros(10), e[8], 2 * e[9]])
+    x = (e[:8, None] + step).reshape(24, 10)
+    return x, x, 23 / (8 * np.log(5))
 
 
 @metric(
@@ -34,27 +30,28 @@ def _helix() -> tuple[np.ndarray, np.ndarray, float]:
     range=(0, np.inf),
     needs="rows",
     source="Facco et al. 2017 (TwoNN), Sci. Rep. 7:12140",
-    known=lambda: _helix(),
+    known=_corners,
 )
 def twonn(view: View) -> Estimate:
     """TwoNN dimension of one side, (N - 1) / sum log(r2 / r1) with the Euclidean distances to the two nearest other
     rows, untrimmed, on at most 10,000 random items; of an item with several partners the first counts, and of rows
-    that are equal (closer than 1e-6) one is kept. No null: it is a size. No interval: it depends on n, and rows
-    share their neighbours.
+    that are equal (closer than 1e-6) one is kept. No null: it is a size.
+
+    The interval is normal, for this number of rows: the estimate itself depends on n. Rows that are linked by nearest
+    neighbours count as dependent.
     """
     rows = view.rows
     if rows.n < 3:
         return few(rows.n, 3)
-    value = intrinsic_dimension(rows.x, rows.neighbours.xx if rows.unit else None)
+    value, error = two_nearest(rows.x, rows.neighbours.xx if rows.unit else None)
     if np.isnan(value):
         return Estimate(NAN, undefined="fewer than three distinct rows, or all neighbours equally far")
-    return Estimate(value)
+    low, high = normal_interval(value, error**2)
+    return Estimate(value, max(low, 0.0), high)
 
 
-def intrinsic_dimension(rows: np.ndarray, neighbours: Nearest | None = None) -> float:
-    """TwoNN of the rows (n, d) after duplicates are dropped; NaN when fewer than three are left or all r1 = r2.
-
-    `neighbours` are those of the rows by Euclidean distance, where they are at hand (of unit rows: by cosine).
+def intrinsic_dimension(rows: np.ndarray, /) -> float:
+    """TwoNN dimension of rows (n, d), see `two_nearest`.
 
     >>> rng = np.random.default_rng(0)
     >>> plane = np.zeros((2000, 5))
@@ -62,20 +59,42 @@ def intrinsic_dimension(rows: np.ndarray, neighbours: Nearest | None = None) -> 
     >>> bool(1.8 < intrinsic_dimension(plane) < 2.2)
     True
     """
+    return two_nearest(rows)[0]
+
+
+def two_nearest(rows: np.ndarray, neighbours: Nearest | None = None) -> tuple[float, float]:
+    """TwoNN of the rows (n, d) after duplicates are dropped, and its standard error.
+
+    NaN when fewer than three rows are left or all r1 = r2.
+
+    `neighbours` are those of the rows by Euclidean distance, where they are at hand (of unit rows: by cosine).
+    """
     rows = np.asarray(rows, dtype=rows.dtype if rows.dtype.kind == "f" else np.float64)
     while len(rows) >= 3:
         if neighbours is None:
             neighbours = _euclidean(rows)
         index = neighbours.index[:, :_K]
         distances = _distances(rows, index)
-        near = np.sort(distances, axis=1)[:, :2]
         scale = np.linalg.norm(rows, axis=1)
         equal = distances <= DUPLICATE * scale[:, None]
         if not equal.any():
-            logs = float(np.sum(np.log(near[:, 1] / near[:, 0])))
-            return (len(rows) - 1) / logs if logs > 0 else NAN
+            return _estimate(index, distances)
         rows, neighbours = rows[_one_of_each(index, equal)], None
-    return NAN
+    return NAN, NAN
+
+
+def _estimate(index: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
+    """(N - 1) / sum log(r2 / r1) and its standard error, the sets of rows linked by nearest neighbours independent."""
+    n = len(index)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :2]
+    near = np.take_along_axis(distances, order, axis=1)
+    logs = np.log(near[:, 1] / near[:, 0])
+    total = float(logs.sum())
+    if total <= 0:
+        return NAN, NAN
+    first = np.take_along_axis(index, order, axis=1)[:, 0]
+    sums = np.bincount(_linked(n, np.arange(n), first), weights=logs - logs.mean())
+    return (n - 1) / total, (n - 1) / total**2 * float(np.sqrt(sums @ sums))
 
 
 def _euclidean(rows: np.ndarray) -> Nearest:
@@ -96,11 +115,14 @@ def _distances(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 def _one_of_each(index: np.ndarray, equal: np.ndarray) -> np.ndarray:
     """The first row of each set of rows that are linked by `equal`."""
+    row, column = np.nonzero(equal)
+    return np.sort(np.unique(_linked(len(index), row, index[row, column]), return_index=True)[1])
+
+
+def _linked(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The number of the set that each of n rows belongs to when rows a[i] and b[i] are linked, (n,)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    n = len(index)
-    row, column = np.nonzero(equal)
-    links = coo_array((np.ones(len(row), dtype=np.int8), (row, index[row, column])), shape=(n, n))
-    _, component = connected_components(links, directed=False)
-    return np.sort(np.unique(component, return_index=True)[1])
+    links = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(n, n))
+    return connected_components(links, directed=False)[1]

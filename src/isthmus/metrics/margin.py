@@ -11,9 +11,6 @@ from isthmus.metrics._pairwise import TRIM, trimmed
 from isthmus.metrics._rows import Rows, few
 from isthmus.result import Estimate
 
-#: Shuffled pairings behind the null of the margin.
-SHUFFLES = 20
-
 
 @dataclass(frozen=True)
 class Ends:
@@ -29,11 +26,8 @@ def ends(rows: Rows, *, trim: bool) -> Ends:
     positives = np.einsum("ij,ij->i", rows.x, rows.y)
     high = rows.pairwise.high_negatives
     skip_low, skip_high = (trimmed(rows.n), trimmed(rows.n * (rows.n - 1))) if trim else (0, 0)
-    order = rows.random_order
-    x, y = rows.x[order], rows.y[order]
     shuffled = [
-        np.partition(np.einsum("ij,ij->i", x, np.roll(y, s, axis=0)), skip_low)[skip_low]
-        for s in range(1, min(SHUFFLES, rows.n - 1) + 1)
+        np.partition(np.einsum("ij,ij->i", rows.x[i], rows.y[j]), skip_low)[skip_low] for i, j in rows.strangers()
     ]
     return Ends(
         float(np.partition(positives, skip_low)[skip_low]),

@@ -134,7 +134,7 @@ def _wilson(share: float, variance: float, n: int) -> tuple[float, float]:
     """Wilson's interval with as many independent trials as give the variance seen between items."""
     if not 0 < share < 1:
         return wilson_interval(round(share * n), n)
-    trials = n * min(max(share * (1 - share) / variance, 1.0), 2.0) if variance > 0 else float(n)
+    trials = n * max(share * (1 - share) / variance, 1.0) if variance > 0 else 2.0 * n
     z = Z95
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
