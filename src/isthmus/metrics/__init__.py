@@ -7,9 +7,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from isthmus.checks import unknown
-from isthmus.metrics import centroid, recall, similarity, spectrum, subspaces  # noqa: F401 (they register)
-from isthmus.metrics import instance, neighbours, hubness, separability, margin  # noqa: F401, I001 (in this order)
-from isthmus.metrics import distribution, sliced, intrinsic, uniformity, kernel_alignment  # noqa: F401, I001
+from isthmus.metrics import (  # noqa: F401 (they register)
+    centroid,
+    distribution,
+    hubness,
+    instance,
+    intrinsic,
+    kernel_alignment,
+    margin,
+    neighbours,
+    recall,
+    separability,
+    similarity,
+    sliced,
+    spectrum,
+    subspaces,
+    uniformity,
+)
 from isthmus.metrics._base import SAMPLE, Metric, Side, View, evaluate, metric, registry
 from isthmus.pairs import Pairs
 from isthmus.result import Result

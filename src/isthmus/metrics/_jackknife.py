@@ -28,10 +28,9 @@ def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float
 def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[float, float, float]:
     """Mean of `values` with its 95 % interval; values of one `owner` are not independent and are summed first."""
     mean = float(np.mean(values))
-    residuals = values - mean
+    residuals: np.ndarray = values - mean
     if owner is not None:
-        totals = np.bincount(owner, weights=residuals)
-        residuals = totals[np.bincount(owner) > 0]
+        residuals = np.bincount(owner, weights=residuals)[np.bincount(owner) > 0]
     count = len(residuals)
     variance = float(residuals @ residuals) / len(values) ** 2 * count / max(count - 1, 1)
     return mean, *normal_interval(mean, variance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ class _Functions:
         self.median = median
         self.gap = gap
 
-    def __call__(self, squares: np.ndarray, shift: np.ndarray | None = None):  # type: ignore[no-untyped-def]
+    def __call__(self, squares: np.ndarray, shift: np.ndarray | None = None) -> Iterator[tuple[str, np.ndarray]]:
         """Yields (name, values); the values are overwritten by the next one. `shift` turns d^2 into the centred d^2."""
         work = np.empty_like(squares)
         yield "distance", np.sqrt(squares, out=work)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,8 @@ class Hsic:
         return cls(float(_hsic(trace, total_x, total_y, chain, n)), left_out)
 
 
-def _hsic(trace, total_x, total_y, chain, n):  # type: ignore[no-untyped-def]
+def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
+    """The formula of `Hsic.of` from its sums: numbers, or one of each for every item left out."""
     return (trace + total_x * total_y / ((n - 1) * (n - 2)) - 2 * chain / (n - 2)) / (n * (n - 3))
 
 
