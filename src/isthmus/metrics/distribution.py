@@ -16,7 +16,7 @@ from isthmus.result import Estimate
 
 #: Items and random swaps behind the bias of the centred distances.
 BIAS_ITEMS = 500
-BIAS_SWAPS = 8
+BIAS_SWAPS = 16
 
 
 def _pair_sums(p: Pairwise, name: str, centred: bool = False) -> np.ndarray:

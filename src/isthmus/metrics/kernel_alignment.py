@@ -16,6 +16,8 @@ from isthmus.result import NAN, Estimate
 
 #: Neighbours of CKNNA.
 K = 10
+#: Kernels that vary less than this, as a share of the squared length of the rows, are rounding noise of float32.
+EQUAL = 1e-6
 
 
 def _known() -> tuple[np.ndarray, np.ndarray]:
@@ -120,13 +122,18 @@ def cknna(view: View) -> Estimate:
     near_x, near_y = rows.neighbours.xx, rows.neighbours.yy
     kernel_x, kernel_y = _local(rows.x, near_x, k), _local(rows.y, near_y, k)
     scale = math.sqrt(float(np.sum(kernel_x**2) * np.sum(kernel_y**2)))
-    if scale == 0:
+    if min(_spread(kernel_x, rows.x), _spread(kernel_y, rows.y)) < EQUAL:
         return Estimate(NAN, undefined="all rows of a side are equal")
     same = near_x.index[:, :k, None] == near_y.index[:, None, :k]
     value = float(np.einsum("ij,ijk,ik->", kernel_x, same, kernel_y)) / scale
     # A shuffle moves every pair (i, j) of y to every pair of different items equally often.
     null = float(kernel_x.sum() * kernel_y.sum()) / (n * (n - 1)) / scale
     return Estimate(value, null=null)
+
+
+def _spread(kernel: np.ndarray, rows: np.ndarray) -> float:
+    """Root mean square of the local kernel as a share of the mean squared length of the rows."""
+    return math.sqrt(float(np.mean(kernel**2))) / float(np.mean(np.einsum("ij,ij->i", rows, rows)))
 
 
 def _local(rows: np.ndarray, near: Nearest, k: int) -> np.ndarray:
