@@ -158,8 +158,6 @@ def test_clip(clip_coco: Pairs) -> None:
     found = isthmus.measure(clip_coco, metrics=[*NAMES, *CENTRED])
     x, y = (np.asarray(side, dtype=np.float64) for side in clip_coco.unit())
     assert found["energy_distance"].value == pytest.approx(slow_energy(x, y), abs=1e-6)
-    assert found["mmd2_1"].value == pytest.approx(
-        slow_mmd(x, y, float(np.median(pdist(np.vstack([x, y]))))), abs=1e-6
-    )
+    assert found["mmd2_1"].value == pytest.approx(slow_mmd(x, y, float(np.median(pdist(np.vstack([x, y]))))), abs=1e-6)
     # Most of the difference is the gap between the means, but not all.
     assert 0 < found["centred_energy_distance"].low < found["centred_energy_distance"].high < 0.02

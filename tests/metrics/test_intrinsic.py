@@ -46,7 +46,9 @@ def test_known_dimensions(rng: np.random.Generator, dimension: int) -> None:
 def test_duplicates_count_once(cones: Any, rng: np.random.Generator) -> None:
     x, y = cones
     plain = measured(x, y)
-    copies = rng.permutation(np.concatenate([np.arange(120), [3, 3, 40], np.full(30, 77)]))  # more copies than neighbours
+    copies = rng.permutation(
+        np.concatenate([np.arange(120), [3, 3, 40], np.full(30, 77)])
+    )  # more copies than neighbours
     twice = measured(x[copies], y[copies])
     assert twice.value == pytest.approx(plain.value, abs=1e-10)
     assert measured(3 * x[copies].astype(np.float32), y[copies].astype(np.float32)).value == pytest.approx(

@@ -108,13 +108,19 @@ def test_mixing_rate(cones: Any) -> None:
 
 
 def test_interval_of_the_mixing_rate_is_the_jackknife(rng: np.random.Generator) -> None:
-    x = unit(rng.normal(size=(40, 4)) + [0.6, 0, 0, 0])
+    x = unit(rng.normal(size=(40, 4)) + 0.6 * np.eye(4)[0])
     y = unit(x + 0.4 * rng.normal(size=(40, 4)))
     y[7] = unit(x[7:8] + 0.01)  # both rows of an item in the lists
     e = measured(Pairs(image=x, text=y), "mixing_rate")
     left_out = np.array([shares_of_the_other_side(np.delete(x, i, 0), np.delete(y, i, 0), 20) for i in range(40)])
     half = 1.959963984540054 * np.sqrt(39 / 40 * np.sum((left_out - left_out.mean()) ** 2))
     assert e.high - e.value == pytest.approx(half, abs=1e-10)
+
+
+def test_no_mixing_at_all_is_not_certain(cones: Any) -> None:
+    e = measured(Pairs(image=cones[0] + 50 * np.eye(12)[7], text=cones[1]), "mixing_rate")
+    assert e.value == e.low == 0
+    assert e.high == pytest.approx(1.959963984540054**2 / (120 + 1.959963984540054**2))
 
 
 def test_partner_rank_and_its_jackknife(cones: Any) -> None:

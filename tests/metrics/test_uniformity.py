@@ -51,7 +51,9 @@ def test_across_against_a_loop(cones: Any) -> None:
 def test_null_is_the_integral_over_the_sphere(dim: int) -> None:
     # The cosine of random directions has the density (1 - c^2)^((d - 3) / 2).
     weight, kernel = (
-        quad(lambda a, k=k: math.sin(a) ** (dim - 2) * math.exp(-4 * k * (1 - math.cos(a))), 0, math.pi, points=[1.57])[0]
+        quad(lambda a, k=k: math.sin(a) ** (dim - 2) * math.exp(-4 * k * (1 - math.cos(a))), 0, math.pi, points=[1.57])[
+            0
+        ]
         for k in (0, 1)
     )
     assert uniform_on_sphere(dim) == pytest.approx(math.log(kernel / weight), abs=1e-9)
@@ -67,7 +69,9 @@ def test_uniform_rows_have_the_null(rng: np.random.Generator) -> None:
 def test_raw_rows_have_no_null(cones: Any) -> None:
     e = isthmus.measure(Pairs(image=cones[0], text=cones[1]), metrics=["cross_uniformity"], normalize=False)
     assert np.isnan(e["cross_uniformity"].null)
-    far = isthmus.measure(Pairs(image=99 * np.eye(5), text=-99 * np.eye(5)), metrics=["cross_uniformity"], normalize=False)
+    far = isthmus.measure(
+        Pairs(image=99 * np.eye(5), text=-99 * np.eye(5)), metrics=["cross_uniformity"], normalize=False
+    )
     assert "so far apart" in str(far["cross_uniformity"].undefined)
 
 
