@@ -72,7 +72,7 @@ def mutual_knn(view: View) -> Estimate:
 
 
 def _share_interval(value: float, n: int, found: tuple[float, float]) -> tuple[float, float]:
-    """The interval `found` within [0, 1]; where nothing varies Wilson's over n items for a share of 0 or 1, else none."""
+    """The interval `found` within [0, 1]; where nothing varies, Wilson's for a share of 0 or 1, else none."""
     if value in (0.0, 1.0):
         return wilson_interval(round(value * n), n)
     low, high = found
