@@ -7,7 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from isthmus.checks import unknown
-from isthmus.metrics import centroid, recall, similarity, spectrum, subspaces  # noqa: F401 (they register)
+from isthmus.metrics import (  # noqa: F401 (they register)
+    centroid,
+    cone,
+    frechet,
+    gap_shares,
+    geometry,
+    recall,
+    relative_gap,
+    shared_space,
+    similarity,
+    spectrum,
+    subspaces,
+)
 from isthmus.metrics._base import SAMPLE, Metric, Side, View, evaluate, metric, registry
 from isthmus.pairs import Pairs
 from isthmus.result import Result
@@ -43,6 +55,9 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
         f"spectrum_{x}": view.x.spectrum**2 / np.sum(view.x.spectrum**2),
         f"spectrum_{y}": view.y.spectrum**2 / np.sum(view.y.spectrum**2),
         "principal_angles": view.subspaces.angles.degrees,
+        "gap_share_per_coordinate": gap_shares.by_coordinate(view),
+        f"gap_share_per_direction_{x}": gap_shares.by_direction(view),
+        f"gap_share_per_direction_{y}": gap_shares.by_direction(view.swapped()),
     }
     return Result(estimates, curves, provenance(pairs, view))
 
