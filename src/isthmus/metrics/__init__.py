@@ -9,7 +9,11 @@ import numpy as np
 from isthmus.checks import unknown
 from isthmus.metrics import (  # noqa: F401 (they register)
     centroid,
+    cone,
     distribution,
+    frechet,
+    gap_shares,
+    geometry,
     hubness,
     instance,
     intrinsic,
@@ -17,7 +21,9 @@ from isthmus.metrics import (  # noqa: F401 (they register)
     margin,
     neighbours,
     recall,
+    relative_gap,
     separability,
+    shared_space,
     similarity,
     sliced,
     spectrum,
@@ -61,6 +67,9 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
         f"spectrum_{x}": view.x.spectrum**2 / np.sum(view.x.spectrum**2),
         f"spectrum_{y}": view.y.spectrum**2 / np.sum(view.y.spectrum**2),
         "principal_angles": view.subspaces.angles.degrees,
+        "gap_share_per_coordinate": gap_shares.by_coordinate(view),
+        f"gap_share_per_direction_{x}": gap_shares.by_direction(view),
+        f"gap_share_per_direction_{y}": gap_shares.by_direction(view.swapped()),
     }
     return Result(estimates, curves, provenance(pairs, view))
 

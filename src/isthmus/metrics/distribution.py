@@ -36,6 +36,8 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143",
     known=lambda: (*_apart(), 2 * math.sqrt(2)),
 )
@@ -59,6 +61,8 @@ def energy_distance(view: View) -> Estimate:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="normal",
+    control="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143; centring derived for this package",
     known=lambda: (*_apart(), 0.0),
 )
@@ -145,6 +149,8 @@ def _register(width: float) -> None:
         better="lower",
         needs="rows",
         invariant=("rotation", "row scale", "swap"),
+        interval="jackknife",
+        control="modality swap",
         source="Gretton et al. 2012, JMLR 13; bandwidths of Cai et al. 2026, arXiv 2601.19597",
         known=lambda: (*_apart(), 2 - 2 * math.exp(-1 / (2 * width**2))),
     )(mmd)
@@ -161,6 +167,8 @@ for _width in WIDTHS:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="normal",
+    control="modality swap",
     source="Gretton et al. 2012, JMLR 13; centring derived for this package",
     known=lambda: (*_apart(), 0.0),
 )

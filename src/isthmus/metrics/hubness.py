@@ -51,7 +51,7 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
     hubness.__doc__ = (
         f"Skewness of how often a {{{corpus}}} row is among the 10 nearest (by cosine) of all {{{query}}} queries, on "
         "at most 10,000 random items with one partner each: 0 without hubs. The null is the skewness of a binomial "
-        "count with n queries and the share k / n. No interval: a third moment rests on a few hubs."
+        "count with n queries and the share k / n."
     )
     metric(
         name,
@@ -59,6 +59,8 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
         range=(-np.inf, np.inf),
         better="lower",
         needs="rows",
+        interval="none: a third moment rests on a few hubs",
+        control="random retrieval",
         source="Radovanovic, Nanopoulos and Ivanovic 2010, JMLR 11",
         known=_one_hub if forward else lambda: (_one_hub()[1], _one_hub()[0], _one_hub()[2]),
     )(hubness)
@@ -93,6 +95,8 @@ def _two_classes() -> tuple[np.ndarray, np.ndarray, float]:
     range=(0, 1),
     better="lower",
     needs="labels",
+    interval="none: it counts the classes of one split",
+    control="true labels",
     source="Sato 2026, predicted-class Gini",
     known=_two_classes,
 )

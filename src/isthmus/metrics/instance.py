@@ -25,6 +25,8 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="normal",
+    control="pair shuffle",
     source="Schrodi et al. 2025, arXiv 2404.07983",
     known=lambda: (*_known(), (math.sqrt(2) + 2) / 2),
 )
@@ -45,6 +47,8 @@ def instance_gap(view: View) -> Estimate:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="normal",
+    control="pair shuffle",
     source="Wang and Isola 2020, arXiv 2005.10242",
     known=lambda: (*_known(), 3.0),
 )

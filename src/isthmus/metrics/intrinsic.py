@@ -29,13 +29,15 @@ def _corners() -> tuple[np.ndarray, np.ndarray, float]:
     unit="dimensions",
     range=(0, np.inf),
     needs="rows",
+    interval="normal",
+    control="none: it is a size",
     source="Facco et al. 2017 (TwoNN), Sci. Rep. 7:12140",
     known=_corners,
 )
 def twonn(view: View) -> Estimate:
     """TwoNN dimension of one side, (N - 1) / sum log(r2 / r1) with the Euclidean distances to the two nearest other
     rows, untrimmed, on at most 10,000 random items; of an item with several partners the first counts, and of rows
-    that are equal (closer than 1e-6) one is kept. No null: it is a size.
+    that are equal (closer than 1e-6) one is kept.
 
     The interval is normal, for this number of rows: the estimate itself depends on n. Rows that are linked by nearest
     neighbours count as dependent.

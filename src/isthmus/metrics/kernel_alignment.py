@@ -34,6 +34,8 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
     better="higher",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="pair shuffle",
     source="Song et al. 2012, JMLR 13 (HSIC); Kornblith et al. 2019, arXiv 1905.00414 (CKA)",
     known=lambda: (*_known(), 1.0),
 )
@@ -106,6 +108,8 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
     better="higher",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="none: leaving one item out changes the neighbours of others",
+    control="pair shuffle",
     source="Huh et al. 2024, arXiv 2405.07987",
     known=lambda: (*_known(), 1.0),
 )
@@ -113,7 +117,7 @@ def cknna(view: View) -> Estimate:
     """CKNNA with k = 10: A(x, y) / sqrt(A(x, x) A(y, y)), A(x, y) = sum of (x_i . x_j - x_i . mean x)(y_i . y_j -
     y_i . mean y) over the pairs for which j is among the 10 nearest of i (by cosine) on both sides, as in the paper's
     formula (its code takes an unbiased HSIC instead); on at most 10,000 random items with one partner each. The null
-    is the mean over shuffled pairings. No interval: removing one item changes the neighbours of others.
+    is the mean over shuffled pairings.
     """
     rows = view.rows
     if rows.n < 3:

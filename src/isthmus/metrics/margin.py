@@ -63,8 +63,7 @@ def _register(name: str, trim: bool, bias: bool) -> None:
     compute.__doc__ = (
         f"{which[0].upper()}{which[1:]} {formula} with the lowest positive x_i . y_i and the highest negative "
         f"x_i . y_j, i != j, {left}, on at most 10,000 random items with one partner each. The null shuffles the "
-        "pairing 20 times. No interval: "
-        + ("the ends of the trimmed sets depend on n and on all pairs of items." if trim else "extremes have none.")
+        "pairing 20 times."
     )
     metric(
         name,
@@ -73,6 +72,8 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         better="neither" if bias else "higher",
         needs="rows",
         invariant=("rotation", "row scale", "swap"),
+        interval="none: " + ("the ends of trimmed sets depend on n" if trim else "extremes have none"),
+        control="pair shuffle",
         source="Bangachev et al. 2025, arXiv 2509.18552",
         known=lambda: (*_known(trim), 0.4),
     )(compute)

@@ -46,6 +46,8 @@ def _two_cones() -> tuple[np.ndarray, np.ndarray]:
     better="higher",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="normal",
+    control="pair shuffle",
     source="Huh et al. 2024, arXiv 2405.07987",
     known=lambda: (*_circles(), 1.0),
 )
@@ -95,6 +97,8 @@ def _links(index: np.ndarray) -> Any:
     better="higher",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="modality swap",
     source="Yu et al. 2026 (ReAlign), arXiv 2602.07026",
     known=lambda: (*_partner_first(), 1 / 20),
 )
@@ -158,6 +162,8 @@ class Union:
     range=(1, np.inf),
     better="lower",
     needs="rows",
+    interval="jackknife",
+    control="isotropic cloud",
     source="Role et al. 2025, arXiv 2505.03703",
     known=lambda: (*_two_cones(), 12.0),
 )

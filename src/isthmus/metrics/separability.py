@@ -77,6 +77,8 @@ def _far_apart() -> tuple[np.ndarray, np.ndarray, float]:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="wilson",
+    control="modality swap",
     source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570",
     known=_far_apart,
 )
@@ -102,6 +104,8 @@ def linear_separability(view: View) -> Estimate:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="normal",
+    control="modality swap",
     source="Hanley and McNeil 1982, Radiology 143; DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44",
     known=_far_apart,
 )
@@ -119,7 +123,7 @@ def separability_auc(view: View) -> Estimate:
     value = float(above_y.mean())
     var = float((above_y + above_x).var(ddof=1)) / len(above_y)
     if var == 0:
-        return Estimate(value, null=0.5)
+        return Estimate(value, null=0.5, note="no interval: no value of one side lies among those of the other")
     low, high = normal_interval(value, var)
     return Estimate(value, max(low, 0.0), min(high, 1.0), 0.5)
 

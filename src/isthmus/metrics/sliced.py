@@ -81,14 +81,15 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
     better="lower",
     needs="rows",
     invariant=("row scale", "swap"),
+    interval="none: the plug-in is biased upwards by sampling",
+    control="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51",
     known=lambda: (*_apart(), math.sqrt(2 / 3)),
 )
 def sliced_wasserstein(view: View) -> Estimate:
     """Sliced Wasserstein-2 distance: root of the mean over directions of the squared W2 distance of the projections,
     128 seeded directions for the centred part and |gap|^2 / d exactly for the means; on at most 10,000 random items
-    with one partner each. The null is the root mean square when random pairs swap their sides. No interval: the
-    plug-in is biased upwards by sampling, by about the null.
+    with one partner each. The null is the root mean square when random pairs swap their sides.
     """
     if view.rows.n < 3:
         return few(view.rows.n, 3)
@@ -103,13 +104,15 @@ def sliced_wasserstein(view: View) -> Estimate:
     better="lower",
     needs="rows",
     invariant=("row scale", "swap"),
+    interval="none: the plug-in is biased upwards by sampling",
+    control="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51; centring derived for this package",
     known=lambda: (*_apart(), 0.0),
 )
 def centred_sliced_wasserstein(view: View) -> Estimate:
     """Sliced Wasserstein-2 distance (128 seeded directions) that is left after the means of both sides are aligned; on
     at most 10,000 random items with one partner each. The null is the root mean square when random pairs swap their
-    sides. No interval: the plug-in is biased upwards by sampling, by about the null.
+    sides.
     """
     if view.rows.n < 3:
         return few(view.rows.n, 3)

@@ -29,6 +29,8 @@ def _two_points(apart: int, together: int) -> float:
     range=(-4 * EXPONENT, 0),
     better="lower",
     needs="rows",
+    interval="jackknife",
+    control="isotropic cloud",
     source="Wang and Isola 2020, arXiv 2005.10242",
     known=lambda: (*_known(), _two_points(100, 90)),
 )
@@ -49,6 +51,8 @@ def uniformity(view: View) -> Estimate:
     better="lower",
     needs="rows",
     invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="isotropic cloud",
     source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570",
     known=lambda: (*_known(), _two_points(100, 90)),
 )
