@@ -161,3 +161,19 @@ def test_clip(clip_coco: Pairs) -> None:
     assert found["mmd2_1"].value == pytest.approx(slow_mmd(x, y, float(np.median(pdist(np.vstack([x, y]))))), abs=1e-6)
     # Most of the difference is the gap between the means, but not all.
     assert 0 < found["centred_energy_distance"].low < found["centred_energy_distance"].high < 0.02
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_interval_of_centred_counts_the_error_of_the_means(rng: np.random.Generator, name: str) -> None:
+    x = np.column_stack([rng.exponential(size=150), 0.3 * rng.normal(size=150)])  # skewed: moving it changes the fit
+    y = rng.normal(size=(150, 2)) * [1.0, 0.3]
+    e = measured(x, y, name, normalize=False)
+    median = float(np.median(pdist(np.vstack([x, y]))))
+
+    def statistic(a: np.ndarray, b: np.ndarray) -> float:
+        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+        return slow_energy(a, b) if "energy" in name else slow_mmd(a, b, median)
+
+    left_out = np.array([statistic(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(150)])
+    half = Z95 * math.sqrt(149 / 150 * np.sum((left_out - left_out.mean()) ** 2))
+    assert e.high - e.value == pytest.approx(half, rel=0.05)

@@ -189,3 +189,24 @@ def test_clip(clip_coco: Pairs) -> None:
     assert measured(clip_coco, "mixing_rate").value == 0
     ranks = isthmus.measure(clip_coco, metrics=["mixed_partner_rank_{side}"])
     assert [round(e.value) for e in ranks.values()] == [500, 483]
+
+
+def test_large_data_are_sampled(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from isthmus.metrics import _base
+
+    monkeypatch.setattr(_base, "SAMPLE", 50)
+    pairs = Pairs(image=cones[0], text=cones[1])
+    view = isthmus.metrics.View(pairs.moments(), pairs)
+    assert view.rows.n == view.retrieval.items == 50
+    assert measured(pairs, "mutual_knn").null == pytest.approx(10 / 49)
+
+
+def test_raw_rows_are_ranked_by_inner_product(cones: Any) -> None:
+    found = isthmus.measure(Pairs(image=cones[0], text=cones[1]), normalize=False)  # all measures, no warning
+    near = []
+    for side in cones:
+        scores = side @ side.T
+        np.fill_diagonal(scores, -np.inf)
+        near.append(np.argsort(-scores, axis=1)[:, :10])
+    shares = [len(set(a) & set(b)) / 10 for a, b in zip(*near, strict=True)]
+    assert found["mutual_knn"].value == pytest.approx(np.mean(shares), abs=1e-12)
