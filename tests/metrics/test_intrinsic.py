@@ -76,3 +76,19 @@ def test_clip(clip_coco: Pairs) -> None:
     found = isthmus.measure(clip_coco, metrics=["intrinsic_dimension_{side}"])
     assert found["intrinsic_dimension_image"].value == pytest.approx(14.8, abs=0.06)
     assert found["intrinsic_dimension_text"].value == pytest.approx(12.2, abs=0.06)
+
+
+def test_interval_against_a_loop(cones: Any) -> None:
+    x, y = cones
+    rows = unit(x)
+    distances, index = NearestNeighbors(n_neighbors=2).fit(rows).kneighbors()
+    logs = np.log(distances[:, 1] / distances[:, 0])
+    group = list(range(120))
+    for i in range(120):  # rows linked by nearest neighbours are one group
+        a, b = group[i], group[index[i, 0]]
+        group = [a if g == b else g for g in group]
+    sums = [sum(logs[i] - logs.mean() for i in range(120) if group[i] == g) for g in set(group)]
+    error = np.sqrt(np.sum(np.square(sums)) * len(sums) / (len(sums) - 1)) / 119
+    e, mean = measured(x, y), logs.sum() / 119
+    assert e.low == pytest.approx(1 / (mean + 1.959963984540054 * error), abs=1e-8)
+    assert e.high == pytest.approx(1 / (mean - 1.959963984540054 * error), abs=1e-8)

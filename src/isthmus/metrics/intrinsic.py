@@ -39,8 +39,8 @@ def twonn(view: View) -> Estimate:
     rows, untrimmed, on at most 10,000 random items; of an item with several partners the first counts, and of rows
     that are equal (closer than 1e-6) one is kept.
 
-    The interval is normal, for this number of rows: the estimate itself depends on n. Rows that are linked by nearest
-    neighbours count as dependent.
+    The interval is that of a normal mean logarithm, for this number of rows: the estimate itself depends on n. Rows
+    that are linked by nearest neighbours count as dependent.
     """
     rows = view.rows
     if rows.n < 3:
@@ -48,8 +48,9 @@ def twonn(view: View) -> Estimate:
     value, error = two_nearest(rows.x, rows.neighbours.xx if rows.unit else None)
     if np.isnan(value):
         return Estimate(NAN, undefined="fewer than three distinct rows, or all neighbours equally far")
-    low, high = normal_interval(value, error**2)
-    return Estimate(value, max(low, 0.0), high)
+    # The mean logarithm 1 / value is nearer to normal than the value.
+    low, high = normal_interval(1 / value, (error / value**2) ** 2)
+    return Estimate(value, 1 / high, 1 / low if low > 0 else np.inf)
 
 
 def intrinsic_dimension(rows: np.ndarray, /) -> float:
@@ -96,7 +97,8 @@ def _estimate(index: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
         return NAN, NAN
     first = np.take_along_axis(index, order, axis=1)[:, 0]
     sums = np.bincount(_linked(n, np.arange(n), first), weights=logs - logs.mean())
-    return (n - 1) / total, (n - 1) / total**2 * float(np.sqrt(sums @ sums))
+    spread = float(np.sqrt(sums @ sums * len(sums) / max(len(sums) - 1, 1)))
+    return (n - 1) / total, (n - 1) / total**2 * spread
 
 
 def _euclidean(rows: np.ndarray) -> Nearest:

@@ -76,7 +76,8 @@ def mutual_knn(view: View) -> Estimate:
 def _share_interval(value: float, n: int, found: tuple[float, float]) -> tuple[float, float]:
     """The interval `found` within [0, 1]; where nothing varies, Wilson's for a share of 0 or 1, else none."""
     if value in (0.0, 1.0):
-        return wilson_interval(round(value * n), n)
+        low, high = wilson_interval(round(value * n), n)
+        return (0.0, high) if value == 0 else (low, 1.0)  # exactly: Wilson's own ends round
     low, high = found
     return (max(low, 0.0), min(high, 1.0)) if high > low else (NAN, NAN)
 
