@@ -43,6 +43,7 @@ def _metrics() -> dict[str, dict[str, str]]:
         m.name: {
             "definition": m.definition,
             "about": f"{m.unit}, {m.range[0]:g} to {m.range[1]:g}, better: {m.better}, needs {m.needs}; {m.source}",
+            "evidence": f"interval: {m.interval}; null: {m.control}",
         }
         for m in isthmus.metrics.registry().values()
     }

@@ -102,6 +102,8 @@ def measure(
     for name, e in result.items():
         if e.undefined:
             typer.echo(f"{name} is undefined: {e.undefined}")
+        if e.note:
+            typer.echo(f"{name}: {e.note}")
 
 
 def report(
