@@ -43,6 +43,8 @@ class Aligner:
     centres: ClassVar[bool] = False
     #: Whether the mapped rows are divided by their norm; without it rows are to be compared by distance.
     unit_output: ClassVar[bool] = True
+    #: Whether moments are enough, so that `partial_fit` gives what `fit` gives.
+    streams: ClassVar[bool] = True
     #: Whether the sides may differ in width.
     any_widths: ClassVar[bool] = False
     source: ClassVar[str] = ""

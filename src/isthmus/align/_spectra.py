@@ -56,7 +56,8 @@ def canonical(moments: Moments, lam: float) -> tuple[np.ndarray, np.ndarray, np.
     def solve() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         white_x, white_y = whitening(moments, "x", 0.5, lam), whitening(moments, "y", 0.5, lam)
         left, rho, right = np.linalg.svd(white_x @ moments.cov_xy @ white_y, full_matrices=False)
-        return white_x @ left, white_y @ right.T, np.minimum(rho, 1.0)
+        signs = np.sign(left[np.argmax(np.abs(left), axis=0), np.arange(left.shape[1])])
+        return white_x @ (left * signs), white_y @ (right.T * signs), np.minimum(rho, 1.0)
 
     return cached(moments, ("canonical", lam), solve)
 

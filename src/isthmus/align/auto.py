@@ -74,6 +74,7 @@ class Auto(Aligner):
 
     needs_pairs: ClassVar[bool] = True
     centres: ClassVar[bool] = True
+    streams: ClassVar[bool] = False
     source: ClassVar[str] = "this package; the one-standard-error rule: Breiman et al. 1984"
 
     def __post_init__(self) -> None:
@@ -179,7 +180,7 @@ def _candidates(aim: str, normalize: bool) -> list[Aligner]:
         DifferenceWhitening(),
         DifferenceWhitening(alpha=0.5),
         Blend(t=0.25),
-        KernelBlend(t=0.1),
+        KernelBlend(t=0.5, alpha=0.0),
         KernelBlend(t=0.25),
         KernelBlend(t=0.5),
         KernelBlend(t=0.75),

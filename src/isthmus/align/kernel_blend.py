@@ -21,7 +21,7 @@ class KernelBlend(Aligner):
     In whitened coordinates W_x x and W_y y (`alpha`, `lam` as in `PartialWhitening`) the two scores are bilinear forms:
     I / s and K / c, K = W_x^-1 C_x C_y' W_y^-1 with C the maps of `RidgeCCA` (`cca_lam`, `g`), s and c the geometric
     means of the two sides' traces of variance, so that both forms weigh the same. With the singular value decomposition
-    (1-t) I / s + t K / c = P S Q' the maps are x -> sqrt(S) P' W_x (x - mean x), y -> sqrt(S) Q' W_y (y - mean y). Before
+    (1-t) I / s + t K / c = P S Q' the maps are x -> P sqrt(S) P' W_x (x - mean x), y -> P sqrt(S) Q' W_y (y - mean y). Before
     the last division by norms x'y is exactly the blend; t = 0 is `PartialWhitening`, up to scale. The map is linear and
     keeps the width, unlike `Blend`. Errors: `InputError` for t outside [0, 1] or negative options. Source: this
     package.
@@ -62,11 +62,10 @@ class KernelBlend(Aligner):
         form = (1 - self.t) / _scale(white, covs) * np.eye(moments.dim_x)
         form += self.t / _scale(paired, covs) * inside[0] @ inside[1].T
         from_x, strength, from_y = np.linalg.svd(form)
-        root = np.sqrt(strength)
-        return (
-            centred(moments.mean_x, white[0] @ (from_x * root)),
-            centred(moments.mean_y, white[1] @ (from_y.T * root)),
-        )
+        # Both sides are turned back by P: scores stay, and equal singular values leave nothing arbitrary.
+        half = (from_x * np.sqrt(strength)) @ from_x.T
+        other = (from_y.T * np.sqrt(strength)) @ from_x.T
+        return centred(moments.mean_x, white[0] @ half), centred(moments.mean_y, white[1] @ other)
 
 
 def _scale(maps: list[np.ndarray], covs: tuple[np.ndarray, np.ndarray]) -> float:

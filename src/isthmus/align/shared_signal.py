@@ -65,6 +65,6 @@ class SharedSignal(Aligner):
         if not signal.max() > 0:
             raise InputError("partners share no direction: the cross-covariance has no positive part; check the pairing")
         weights = np.sqrt((signal + self.floor * float(signal.mean())) / (1 + 2 * signal))
-        common = (quiet @ basis) * weights
+        common = quiet @ (basis * weights) @ basis.T  # turned back, so that equal weights leave nothing arbitrary
         self.facts_ = {"shared": int(np.sum(signal > 0.5))}
         return centred(moments.mean_x, white[0] @ common), centred(moments.mean_y, white[1] @ common)
