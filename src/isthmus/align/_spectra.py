@@ -62,6 +62,15 @@ def canonical(moments: Moments, lam: float) -> tuple[np.ndarray, np.ndarray, np.
     return cached(moments, ("canonical", lam), solve)
 
 
+def canonical_turned(moments: Moments, lam: float, g: float) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides' canonical directions weighted by rho^g and turned back by the left singular vectors: scores stay, and
+    neither the signs nor the order of the directions leave a trace, so that fits on like data are alike."""
+    left, right, rho = canonical(moments, lam)
+    values, vectors = spectrum(moments, "x")
+    back = (vectors * np.sqrt(shrunk(values, lam))) @ (vectors.T @ left)  # w_x^-1 left, orthonormal
+    return (left * rho**g) @ back.T, (right * rho**g) @ back.T
+
+
 def difference(moments: Moments, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
     """Covariance (k, k) of x @ map_x - y @ map_y over the pairs."""
     cross = map_x.T @ moments.cov_xy @ map_y

@@ -32,10 +32,10 @@ FOLDS = 5
 #: Fewer items than this are not cross-validated.
 LEAST_ITEMS = 40
 #: More items than this are sampled for the cross-validation; the chosen map is fitted on all.
-SAMPLE = 5_000
+SAMPLE = 2_000
 #: Cross-modal recall that the aim 'search' may cost.
 TOLERANCE = 0.02
-#: Halvings of the corpus that mixed search is averaged over.
+#: Halvings of the corpus that mixed search is averaged over, up to 1,000 items; one above.
 DRAWS = 3
 
 
@@ -43,7 +43,10 @@ DRAWS = 3
 class Auto(Aligner):
     """Chooses among the aligners, and how strong they are, by 5-fold cross-validation on the fitting pairs alone.
 
-    Folds hold whole items. Each candidate is fitted on four folds and judged on the fifth; the winner is fitted on all.
+    Folds hold whole items. Each item is mapped by the fit that has not seen it; searches run over the items of all
+    folds so mapped (at most 2,000 are sampled), because a fold alone is so small a corpus that it hides what a strong
+    map costs. The maps of the folds share their coordinates up to what they differ in. The winner is fitted on all.
+
     aim='search': the best mixed-modality R@1 (`isthmus.tasks.MixedSearch`) among the candidates whose cross-modal R@1
     is at most min(2 points, one standard error of the difference) below raw; of those within one standard error of
     that best, the one with the highest cross-modal R@1.
@@ -53,7 +56,6 @@ class Auto(Aligner):
     whose prototype is nearest: the mapped row of `prompts` (C, d; a row of y for each class in sorted order), which is
     zero-shot accuracy, or without prompts the mean of the mapped fitting rows of y with that label.
 
-    Recall in a fold is over its own corpus, a fifth of the pairs: levels are higher than in a larger corpus.
     Auto needs rows, so `fit` is its own; `fit_moments` and `partial_fit`, which have only moments, and fewer than 40
     items fall back to `Centering` (`Identity` for 'retrieval' and 'classification') and warn.
 
@@ -143,28 +145,31 @@ class Auto(Aligner):
         self.table_, self.reasons_ = self.facts_["table"], self.facts_["reasons"]
 
     def _judged(self, pairs: Pairs, prompts: Any) -> list[dict[str, Any]]:
-        """The table: every candidate on every fold, scores by item."""
+        """The table: every candidate on every fold, scores by held-out item."""
         fold = np.random.default_rng(self.rng).permutation(pairs.items) % self.folds
-        parts = [pairs.take(np.flatnonzero(fold == f)) for f in range(self.folds)]
-        moments = [Moments.of(part, normalize=self.normalize).numpy() for part in parts]
-        hits: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in _candidates(self.aim, self.normalize)]
-        for held, part in enumerate(parts):
+        moments = [
+            Moments.of(pairs.take(np.flatnonzero(fold == f)), normalize=self.normalize).numpy() for f in range(self.folds)
+        ]
+        sides = tuple(to_numpy(side) for side in pairs.unit(normalize=self.normalize))
+        owner = np.arange(pairs.items) if pairs.index is None else pairs.index
+        unseen: list[list[Any]] = [[None, None] for _ in _candidates(self.aim, self.normalize)]
+        right: list[np.ndarray] = [np.zeros(pairs.items) for _ in unseen]
+        for held in range(self.folds):
             others = [m for f, m in enumerate(moments) if f != held]
             fitting = sum(others[1:], start=others[0])
-            sides = tuple(to_numpy(side) for side in part.unit(normalize=self.normalize))
-            rest = pairs.take(np.flatnonzero(fold != held)) if self.aim == "classification" else None
-            for candidate, found in zip(_candidates(self.aim, self.normalize), hits, strict=True):
-                candidate.fit_moments(fitting)
-                x, y = candidate.transform(*sides)
-                recall = _recall(x, y, part)
-                if self.aim == "search":
-                    value = _mixed(x, y, part, self.rng + held)
-                elif rest is not None:
-                    value = _accuracy(candidate, x, part.labels, rest, prompts)
-                else:
-                    value = recall
-                found.append((value, recall))
-        columns = [tuple(np.concatenate([f[k] for f in found]) for k in (0, 1)) for found in hits]
+            for number, candidate in enumerate(_candidates(self.aim, self.normalize)):
+                mapped = candidate.fit_moments(fitting).transform(*sides)
+                for side, (rows, mine) in enumerate(zip(mapped, (fold == held, fold[owner] == held), strict=True)):
+                    if unseen[number][side] is None:
+                        unseen[number][side] = np.empty_like(rows)
+                    unseen[number][side][mine] = rows[mine]
+                if self.aim == "classification":
+                    right[number][fold == held] = _accuracy(candidate, *mapped, pairs, fold == held, prompts)
+        columns = []
+        for number, (x, y) in enumerate(unseen):
+            recall = _recall(x, y, pairs)
+            value = {"search": _mixed(x, y, pairs, self.rng), "retrieval": recall, "classification": right[number]}
+            columns.append((value[self.aim], recall))
         return [
             _row(_name(candidate), column, columns[0], self.aim)
             for candidate, column in zip(_candidates(self.aim, self.normalize), columns, strict=True)
@@ -206,26 +211,25 @@ def _mixed(x: np.ndarray, y: np.ndarray, part: Pairs, seed: int) -> np.ndarray:
     if part.index is not None:
         items, rows = np.unique(part.index, return_index=True)
         x, y = x[items], y[rows]
-    return np.mean([MixedSearch.of(x, y, rng=1000 * seed + draw).hits for draw in range(DRAWS)], axis=0)
+    draws = DRAWS if len(x) <= 1000 else 1
+    return np.mean([MixedSearch.of(x, y, rng=1000 * seed + draw).hits for draw in range(draws)], axis=0)
 
 
-def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, rest: Pairs, prompts: Any) -> np.ndarray:
+def _accuracy(aligner: Aligner, x: np.ndarray, y: np.ndarray, pairs: Pairs, held: np.ndarray, prompts: Any) -> np.ndarray:
     """Whether the nearest class prototype of each held-out row of x is its own."""
-    assert rest.labels is not None
+    assert pairs.labels is not None
+    classes, number = np.unique(pairs.labels, return_inverse=True)
     if prompts is not None:
-        classes = np.unique(np.concatenate([rest.labels, labels]))
         if len(prompts) != len(classes):
             raise InputError(f"prompts has {len(prompts)} rows, expected one for each of the {len(classes)} classes")
         centres = to_numpy(aligner.transform_y(prompts))
     else:
-        rows = to_numpy(aligner.transform_y(to_numpy(rest.y.read(0, rest.n))))
-        classes, number = np.unique(rest.labels, return_inverse=True)
-        if rest.index is not None:
-            number = number[rest.index]
-        sums = np.zeros((len(classes), rows.shape[1]))
-        np.add.at(sums, number, rows)
-        centres = sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-300)
-    return (classes[np.argmax(x @ centres.T, axis=1)] == labels).astype(float)
+        owner = np.arange(pairs.items) if pairs.index is None else pairs.index
+        seen = ~held[owner]
+        centres = np.zeros((len(classes), y.shape[1]))
+        np.add.at(centres, number[owner[seen]], y[seen])
+        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-300)
+    return (np.argmax(x[held] @ centres.T, axis=1) == number[held]).astype(float)
 
 
 def _row(name: str, column: tuple[np.ndarray, ...], raw: tuple[np.ndarray, ...], aim: str) -> dict[str, Any]:
@@ -265,7 +269,7 @@ def _reasons(table: list[dict[str, Any]], best: int, aim: str, items: int) -> li
     row, raw = table[best], table[0]
     what = {"search": "mixed-modality R@1", "retrieval": "cross-modal R@1", "classification": "accuracy"}[aim]
     found = [
-        f"{row['name']} has {what} {100 * row['value']:.1f} % on held-out folds of {items:,} items (raw "
+        f"{row['name']} has {what} {100 * row['value']:.1f} % on held-out rows of {items:,} items (raw "
         f"{100 * raw['value']:.1f} %); cross-modal R@1 changes by {100 * row['change']:+.1f} points "
         f"(standard error {100 * row['change_error']:.1f})."
     ]

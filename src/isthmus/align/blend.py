@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, Chain, centred
-from isthmus.align._spectra import canonical, whitening
+from isthmus.align._spectra import canonical_turned, whitening
 from isthmus.checks import InputError
 from isthmus.moments import Moments
 
@@ -42,10 +42,10 @@ class Blend(Aligner):
             raise InputError(f"t={self.t}, expected 0 to 1")
 
     def _solve(self, moments: Moments) -> tuple[Chain, Chain]:
-        left, right, rho = canonical(moments, 1.0)
+        left, right = canonical_turned(moments, 1.0, 2.0)
         maps = []
         for side, mean, directions in (("x", moments.mean_x, left), ("y", moments.mean_y, right)):
-            blocks = whitening(moments, side, 0.25, 3.0), directions * rho**2
+            blocks = whitening(moments, side, 0.25, 3.0), directions
             widths = tuple(block.shape[1] for block in blocks)
             weights = np.repeat([np.sqrt(1 - self.t), np.sqrt(self.t)], widths)
             maps.append(Chain(centred(mean, np.hstack(blocks)), widths, Affine(np.diag(weights))))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centred
-from isthmus.align._spectra import canonical
+from isthmus.align._spectra import canonical, canonical_turned
 from isthmus.checks import InputError
 from isthmus.moments import Moments
 
@@ -18,7 +18,8 @@ class RidgeCCA(Aligner):
 
     w_x = (S_x + lam m_x I)^(-1/2) with m_x = tr S_x / d, w_y likewise; U diag(rho) Z' is the singular value
     decomposition of w_x S_xy w_y. `lam` shrinks towards equal variances (0 is classical CCA, which fits noise below
-    some ten pairs for each dimension), `g` weighs directions by their correlation, `k` keeps the first k of them. The
+    some ten pairs for each dimension), `g` weighs directions by their correlation, `k` keeps the first k of them, in
+    order; without k sides of one width are turned back by U', which changes no score and keeps the rows' own basis. The
     sides may differ in width. `facts_["correlations"]` are the first ten. Errors: `InputError` for negative lam or g, or
     k outside 1 to min(d_x, d_y). Source: Vinod 1976; weights by powers of the correlations: Gong et al. 2014,
     arXiv 1212.4522.
@@ -50,6 +51,9 @@ class RidgeCCA(Aligner):
         if self.k is not None and self.k > len(rho):
             raise InputError(f"k={self.k} directions, but sides of these widths have {len(rho)}")
         self.facts_ = {"correlations": [float(r) for r in rho[:10]]}
+        if self.k is None and moments.dim_x == moments.dim_y:
+            turned = canonical_turned(moments, self.lam, self.g)
+            return centred(moments.mean_x, turned[0]), centred(moments.mean_y, turned[1])
         weights = rho[: self.k] ** self.g
         return (
             centred(moments.mean_x, left[:, : self.k] * weights),
