@@ -93,7 +93,9 @@ def test_an_aligner_without_pairs_is_solved_anew(train: Any, test: Any) -> None:
     for made in (align.PartialWhitening(), align.Translation(), align.Standardization(), align.MeanRotation()):
         fresh = type(made)().fit(test.image, test.text)
         adapted = made.fit(train.image, train.text).adapt(test.image, test.text)
-        np.testing.assert_allclose(adapted.transform_x(unit(test.image)), fresh.transform_x(unit(test.image)), atol=1e-6)
+        np.testing.assert_allclose(
+            adapted.transform_x(unit(test.image)), fresh.transform_x(unit(test.image)), atol=1e-6
+        )
     half = align.PartialWhitening().fit(train.image, train.text)
     one = half.adapt(None, test.text)
     np.testing.assert_allclose(one.matrix_x, half.matrix_x, atol=1e-9)

@@ -99,7 +99,9 @@ def test_dimension_removal(sides: Any) -> None:
     q = np.linalg.qr(np.random.default_rng(0).normal(size=(x.shape[1],) * 2))[0]
     scores = []
     for rotated in (True, False):
-        pair = [DimensionRemoval(k=3, rotated=rotated).fit(x @ r, y @ r).transform(x @ r, y @ r) for r in (np.eye(12), q)]
+        pair = [
+            DimensionRemoval(k=3, rotated=rotated).fit(x @ r, y @ r).transform(x @ r, y @ r) for r in (np.eye(12), q)
+        ]
         scores.append([a @ b.T for a, b in pair])
     np.testing.assert_allclose(*scores[0], atol=1e-9)
     assert np.abs(scores[1][0] - scores[1][1]).max() > 0.01
@@ -278,9 +280,7 @@ def test_shared_signal_scores_pairs_by_the_likelihood_ratio(sides: Any) -> None:
     one = multivariate_normal(np.zeros(24), np.block([[total, shared], [shared, total]]))
     two = multivariate_normal(np.zeros(12), total)
     a, b = centred(x), centred(y)
-    ratio = np.array(
-        [[one.logpdf(np.hstack([p, q])) - two.logpdf(p) - two.logpdf(q) for q in b[:15]] for p in a[:15]]
-    )
+    ratio = np.array([[one.logpdf(np.hstack([p, q])) - two.logpdf(p) - two.logpdf(q) for q in b[:15]] for p in a[:15]])
     # The ratio is bilinear up to one term for each row: compare double differences.
     double = ratio - ratio.mean(axis=0) - ratio.mean(axis=1)[:, None] + ratio.mean()
     scores = found[0][:15] @ found[1][:15].T

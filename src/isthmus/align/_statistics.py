@@ -57,7 +57,7 @@ class Statistics:
     @classmethod
     def from_tables(cls, tables: dict[str, np.ndarray]) -> Statistics | None:
         """What `tables` gave; None for a file that was written without."""
-        found = {f.name: tables.get(f"fit.{f.name}") for f in fields(cls)}
+        found: dict[str, Any] = {f.name: tables.get(f"fit.{f.name}") for f in fields(cls)}
         if any(value is None for value in found.values()):
             return None
-        return cls(**{k: v if v.ndim else v.item() for k, v in found.items() if v is not None})
+        return cls(**{k: v if v.ndim else v.item() for k, v in found.items()})

@@ -34,7 +34,7 @@ class SideMismatch:
     residual : |new mean - fitted mean| / root of the total variance of the new rows: what centring with the fitted mean
         leaves in common to all rows, in units of their spread
     fidelity : tr (S^1/2 T S^1/2)^1/2 / sqrt(tr S tr T) of the two covariances, 0 (disjoint) to 1 (proportional)
-    fidelity_null : the least of `DRAWS` fidelities of samples of these sizes from one Gaussian with the pooled covariance
+    fidelity_null : the least of `DRAWS` fidelities of samples of these sizes from one Gaussian, covariance pooled
     """
 
     name: str
@@ -114,7 +114,9 @@ def adapt(aligner: Any, X_new: Any = None, Y_new: Any = None, /) -> Any:
 
 def _statistics(aligner: Aligner) -> Statistics:
     if aligner._statistics is None and aligner.moments_ is None and aligner._maps is not None:
-        raise InputError(f"this {type(aligner).__name__} was saved without statistics of its rows; fit and save it again")
+        raise InputError(
+            f"this {type(aligner).__name__} was saved without statistics of its rows; fit and save it again"
+        )
     return aligner.statistics_
 
 
@@ -134,10 +136,12 @@ def _replaced(aligner: Aligner, X_new: Any, Y_new: Any) -> Statistics:
 
 
 def _side(statistics: Statistics, side: str) -> tuple[int, np.ndarray, np.ndarray]:
-    return tuple(getattr(statistics, f"{part}_{side}") for part in ("n", "mean", "cov"))  # type: ignore[return-value]
+    return tuple(getattr(statistics, f"{part}_{side}") for part in ("n", "mean", "cov"))
 
 
-def _compared(name: str, old: tuple[int, np.ndarray, np.ndarray], new: tuple[int, np.ndarray, np.ndarray]) -> SideMismatch:
+def _compared(
+    name: str, old: tuple[int, np.ndarray, np.ndarray], new: tuple[int, np.ndarray, np.ndarray]
+) -> SideMismatch:
     from scipy.special import gammaincc
 
     (n_old, mean_old, cov_old), (n_new, mean_new, cov_new) = old, new
@@ -213,8 +217,12 @@ def _sentences(side: SideMismatch, aligner: Aligner) -> list[str]:
     if side.reshaped:
         found.append(
             f"The covariance of {side.name} has fidelity {side.fidelity:.3f} with the fitted one, where samples of one "
-            f"population of these sizes have at least {side.fidelity_null:.3f}: directions are weighed for another corpus."
-            + (" adapt() renews what unpaired rows can; the paired part needs new pairs." if aligner._uses_pairs() else "")
+            f"population of these sizes have at least {side.fidelity_null:.3f}: directions are weighed for another one."
+            + (
+                " adapt() renews what unpaired rows can; the paired part needs new pairs."
+                if aligner._uses_pairs()
+                else ""
+            )
         )
     if not found:
         found.append(f"The {side.n:,} new rows of {side.name} do not differ measurably from those of the fit.")

@@ -34,7 +34,7 @@ def module(aligner: Aligner) -> Any:
         norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
         return rows / torch.where(norms == 0, torch.ones_like(norms), norms)
 
-    class Head(torch.nn.Module):
+    class Head(torch.nn.Module):  # type: ignore[misc]
         """The map of one side: rows (n, d) -> (n, k)."""
 
         def __init__(self, mapping: Map) -> None:
@@ -64,7 +64,7 @@ def module(aligner: Aligner) -> Any:
                 rows = self._stage(rows, 1)
             return unit(rows) if aligner.normalize and aligner.unit_output else rows
 
-    class Heads(torch.nn.Module):
+    class Heads(torch.nn.Module):  # type: ignore[misc]
         """Both sides: forward(X, Y) -> (aligned X, aligned Y)."""
 
         def __init__(self) -> None:

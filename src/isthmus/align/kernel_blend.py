@@ -21,9 +21,9 @@ class KernelBlend(Aligner):
     In whitened coordinates W_x x and W_y y (`alpha`, `lam` as in `PartialWhitening`) the two scores are bilinear forms:
     I / s and K / c, K = W_x^-1 C_x C_y' W_y^-1 with C the maps of `RidgeCCA` (`cca_lam`, `g`), s and c the geometric
     means of the two sides' traces of variance, so that both forms weigh the same. With the singular value decomposition
-    (1-t) I / s + t K / c = P S Q' the maps are x -> P sqrt(S) P' W_x (x - mean x), y -> P sqrt(S) Q' W_y (y - mean y). Before
-    the last division by norms x'y is exactly the blend; t = 0 is `PartialWhitening`, up to scale. The map is linear and
-    keeps the width, unlike `Blend`. Errors: `InputError` for t outside [0, 1] or negative options. Source: this
+    (1-t) I / s + t K / c = P S Q' the maps are P sqrt(S) P' W_x (x - mean x) and P sqrt(S) Q' W_y (y - mean y). Before
+    the last division by norms x'y is exactly the blend; t = 0 is `PartialWhitening`, up to scale. The map is linear
+    and keeps the width, unlike `Blend`. Errors: `InputError` for t outside [0, 1] or negative options. Source: this
     package.
 
     >>> import numpy as np
@@ -46,8 +46,8 @@ class KernelBlend(Aligner):
         super().__post_init__()
         if not 0 <= self.t <= 1 or min(self.alpha, self.lam, self.cca_lam, self.g) < 0:
             raise InputError(
-                f"t={self.t}, alpha={self.alpha}, lam={self.lam}, cca_lam={self.cca_lam}, g={self.g}: expected t from 0 "
-                "to 1 and the others at least 0"
+                f"t={self.t}, alpha={self.alpha}, lam={self.lam}, cca_lam={self.cca_lam}, g={self.g}: expected t from "
+                "0 to 1 and the others at least 0"
             )
 
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:

@@ -28,7 +28,7 @@ class ReAlign(Aligner):
     >>> rng = np.random.default_rng(0)
     >>> X, Y = 0.1 * rng.normal(size=(2, 500, 4)) + [[[1.0, 0, 0, 0]], [[0, 1.0, 0, 0]]]
     >>> X2, Y2 = ReAlign().fit(X, Y).transform(X, Y)
-    >>> bool(np.linalg.norm(X2.mean(axis=0) - Y2.mean(axis=0)) < 1e-3)
+    >>> bool(np.linalg.norm(X2.mean(axis=0) - Y2.mean(axis=0)) < 0.01)  # 1.42 before
     True
     """
 

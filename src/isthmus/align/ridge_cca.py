@@ -20,8 +20,8 @@ class RidgeCCA(Aligner):
     decomposition of w_x S_xy w_y. `lam` shrinks towards equal variances (0 is classical CCA, which fits noise below
     some ten pairs for each dimension), `g` weighs directions by their correlation, `k` keeps the first k of them, in
     order; without k sides of one width are turned back by U', which changes no score and keeps the rows' own basis. The
-    sides may differ in width. `facts_["correlations"]` are the first ten. Errors: `InputError` for negative lam or g, or
-    k outside 1 to min(d_x, d_y). Source: Vinod 1976; weights by powers of the correlations: Gong et al. 2014,
+    sides may differ in width. `facts_["correlations"]` are the first ten. Errors: `InputError` for negative lam or g,
+    or k outside 1 to min(d_x, d_y). Source: Vinod 1976; weights by powers of the correlations: Gong et al. 2014,
     arXiv 1212.4522.
 
     >>> import numpy as np

@@ -19,13 +19,13 @@ class ScoreStandardization:
 
     This is a correction of scores and no map of rows, so it is no `Aligner`: a row has another role as a query than as
     a stored row. Mean and variance are those over all pairs of rows of the two modalities, exactly from the moments:
-    mu = mean_q.mean_c, sigma^2 = tr(S_q S_c) + mean_q'S_c mean_q + mean_c'S_q mean_c (S covariances, sides independent).
-    The source takes them over pseudo-positives (the best hit of each modality), which needs a first search; that
-    variant is not offered. Rows are divided by their norm.
+    mu = mean_q.mean_c, sigma^2 = tr(S_q S_c) + mean_q'S_c mean_q + mean_c'S_q mean_c (S covariances, q and c drawn
+    independently). The source takes them over pseudo-positives (the best hit of each modality), which needs a first
+    search; that variant is not offered. Rows are divided by their norm.
 
     `scores` gives z directly. For an index of inner products there is an exact affine form with one coordinate more:
-    store `stored(rows)` = [c / sigma, -mu / sigma], ask with `query(rows)` = [q, 1]; it depends on the query's modality,
-    so a corpus that both modalities search is stored twice. Ranks within one modality never change.
+    store `stored(rows)` = [c / sigma, -mu / sigma], ask with `query(rows)` = [q, 1]. It depends on the modality of the
+    query, so a corpus that both modalities search is stored twice. Ranks within one modality never change.
     Source: Yamashita et al. 2025, arXiv 2511.22141.
 
     >>> import numpy as np

@@ -58,12 +58,16 @@ class SharedSignal(Aligner):
             ("difference", self.before_alpha, self.before_lam),
             lambda: eigen(difference(moments, white[0], white[1])),
         )
-        noise = np.maximum(values / 2 + self.shrink * float(values.mean()) / 2, 1e-12 * max(float(values.max()), 1e-300))
+        noise = np.maximum(
+            values / 2 + self.shrink * float(values.mean()) / 2, 1e-12 * max(float(values.max()), 1e-300)
+        )
         quiet = (vectors * noise**-0.5) @ vectors.T
         cross = white[0] @ moments.cov_xy @ white[1]
         signal, basis = eigen(quiet @ ((cross + cross.T) / 2) @ quiet)
         if not signal.max() > 0:
-            raise InputError("partners share no direction: the cross-covariance has no positive part; check the pairing")
+            raise InputError(
+                "partners share no direction: the cross-covariance has no positive part; check the pairing"
+            )
         weights = np.sqrt((signal + self.floor * float(signal.mean())) / (1 + 2 * signal))
         common = quiet @ (basis * weights) @ basis.T  # turned back, so that equal weights leave nothing arbitrary
         self.facts_ = {"shared": int(np.sum(signal > 0.5))}

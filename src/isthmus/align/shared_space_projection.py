@@ -84,7 +84,9 @@ class SharedSpaceProjection(Aligner):
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
         items = moments.by_item.count
         if items < LEAST_ITEMS:
-            raise InputError(f"{items} items are too few to tell a shared space from chance, expected {LEAST_ITEMS} or more")
+            raise InputError(
+                f"{items} items are too few to tell a shared space from chance, expected {LEAST_ITEMS} or more"
+            )
         if self.estimator == "paired":
             bases = self._paired(moments)
         else:
@@ -122,8 +124,8 @@ class SharedSpaceProjection(Aligner):
         self.facts_ = {"shared": found, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
         if found == 0:
             raise InputError(
-                f"partners share no direction: the largest singular value of the cross-covariance is {strengths[0]:.3g} "
-                f"and unrelated sides reach {edge:.3g}; check the pairing, or use Centering"
+                f"partners share no direction: the largest singular value of the cross-covariance is "
+                f"{strengths[0]:.3g} and unrelated sides reach {edge:.3g}; check the pairing, or use Centering"
             )
         return left[:, :found], right[:found].T
 
