@@ -1,4 +1,4 @@
-"""The affine case, where theory says what each map does to every pair: x = sqrt(.51) a + .7 u, y = sqrt(.51) b + .7 v."""
+"""The affine case: what each map does to every pair, where x = sqrt(.51) a + .7 u and y = sqrt(.51) b + .7 v."""
 
 from __future__ import annotations
 
