@@ -153,6 +153,10 @@ def shared(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 @aligner_names
 def test_aligner_stream_is_whole(name: str, shared: Any) -> None:
     x, y = shared
+    if not ALIGNERS[name].streams:
+        with pytest.warns(isthmus.IsthmusWarning, match="moments hold no rows"):
+            ALIGNERS[name]().partial_fit(x, y)
+        return
     whole, stream = fitted(name, x, y), ALIGNERS[name]()
     for start in range(0, len(x), 150):
         stream.partial_fit(x[start : start + 150], y[start : start + 150])
@@ -179,7 +183,8 @@ def test_aligner_row_is_row_of_the_batch(name: str, shared: Any) -> None:
     x2, y2 = aligner.transform(x, y)
     np.testing.assert_allclose(aligner.transform_x(x[7]), x2[7], atol=1e-12)
     np.testing.assert_allclose(aligner.transform_y(y[7:8]), y2[7:8], atol=1e-12)
-    np.testing.assert_allclose(np.linalg.norm(x2, axis=1), 1, atol=1e-12)
+    if aligner.unit_output:
+        np.testing.assert_allclose(np.linalg.norm(x2, axis=1), 1, atol=1e-12)
 
 
 @aligner_names

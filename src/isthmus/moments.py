@@ -14,7 +14,7 @@ from isthmus import arrays
 from isthmus.arrays import Array
 from isthmus.checks import InputError
 from isthmus.files import load_arrays, save_arrays
-from isthmus.pairs import Pairs, bad_rows
+from isthmus.pairs import Pairs, PairsOfTwoSpaces, bad_rows
 
 T = TypeVar("T")
 
@@ -65,7 +65,7 @@ class Moments(_Sums):
     n : number of pairs
     sum_x, sum_y : (d,)
     xx, yy, xy : (d, d), the raw sums X'X, Y'Y, X'Y
-    pp, xp, yp : sums of p^2, x p and y p, with p the paired cosine x.y
+    pp, xp, yp : sums of p^2, x p and y p, with p the paired cosine x.y (0 when the sides differ in width)
     clusters : the same by item when items have several partners, else None
     products : precision in which blocks were multiplied ('float32': singular values below 3e-4 of the largest are
         rounding noise; 'float64': below 3e-8)
@@ -111,7 +111,7 @@ class Moments(_Sums):
         """
         if products not in (None, "float32", "float64"):
             raise InputError(f"products={products!r}, expected 'float32', 'float64' or None")
-        pairs = x if isinstance(x, Pairs) else Pairs(x=x, y=y, index=index)
+        pairs = x if isinstance(x, Pairs) else PairsOfTwoSpaces(x=x, y=y, index=index)
         wide = any(arrays.compute_dtype(s.dtype, None) == "float64" for s in (pairs.x, pairs.y))
         dtype = products or ("float64" if wide or pairs.n <= FLOAT64_PAIRS else "float32")
         clean_x, clean_y = (
@@ -201,7 +201,7 @@ class Moments(_Sums):
             float(self.n),
             self.sum_x,
             self.sum_y,
-            self.mean_paired * self.n,
+            self.mean_paired * self.n if self.dim_x == self.dim_y else 0.0,
             self.xx,
             self.yy,
             self.xy,
@@ -222,7 +222,9 @@ class Moments(_Sums):
         return replace(swap(self), clusters=None if self.clusters is None else swap(self.clusters))
 
     def numpy(self) -> Moments:
-        """The same with NumPy arrays."""
+        """The same with NumPy arrays; these moments themselves when they are NumPy's."""
+        if arrays.is_numpy(self.xx):
+            return self
 
         def host(m: Any) -> Any:
             arrs = {f.name: getattr(m, f.name) for f in fields(m)}
@@ -304,7 +306,7 @@ def _grouped_block(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[dic
     y = y.astype(np.float64)
     begins = np.concatenate([[0], np.cumsum(counts)[:-1]])
     y_item = np.add.reduceat(y, begins, axis=0)
-    p = arrays.row_dot(np.repeat(x, counts, axis=0), y)
+    p = arrays.row_dot(np.repeat(x, counts, axis=0), y) if x.shape[1] == y.shape[1] else np.zeros(len(y))
     p_item = np.add.reduceat(p, begins)
     x_item = x * counts[:, None]
     by_pair = {
