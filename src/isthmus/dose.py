@@ -314,7 +314,7 @@ def _measured(
     # The shared space is found anew at each dose, on the fitting rows, so that it turns with the data.
     basis = shared_basis(Moments.of(fit_x, fit_y, index=fitting.index, normalize=False), rank)
     moments = Moments.of(x, y, index=testing.index, normalize=False)
-    gap = gap_angle(View(moments))
+    gap = gap_angle(View(moments, names=testing.names))
     owner = np.arange(len(y)) if testing.index is None else testing.index
     classes: tuple[Any, Any] = (None, None)
     if "zero_shot_accuracy" in names:

@@ -253,7 +253,7 @@ class _Split:
         found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
         inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
-        gap = gap_angle(View(after), inflation=inflation)
+        gap = gap_angle(View(after, names=test.testing.names), inflation=inflation)
         top = ceiling(after).centred
         scores = {
             "gap_distance": float(np.linalg.norm(after.mean_x - after.mean_y)),

@@ -119,9 +119,11 @@ class View:
         *,
         normalize: bool = True,
         sides: tuple[Side, Side] | None = None,
+        names: tuple[str, str] | None = None,
     ):
         self.moments = moments
         self.pairs = pairs
+        self.names = names or (pairs.names if pairs is not None else ("x", "y"))
         self.normalize = normalize
         self.x, self.y = sides or (
             Side(moments.xx, moments.mean_x, moments.n),
@@ -137,7 +139,7 @@ class View:
 
     @cached_property
     def _twin(self) -> View:
-        other = View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x))
+        other = View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x), names=self.names[::-1])
         other._origin = self
         other.__dict__["_twin"] = self
         return other
@@ -214,7 +216,7 @@ class View:
 
 def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:
     """The estimates of one measure, with the unit and definition that it declares."""
-    x, y = view.pairs.names if view.pairs is not None else ("x", "y")
+    x, y = view.names
     views = [view, view.swapped()] if "{side}" in entry.name else [view]
     return {
         name: dataclasses.replace(

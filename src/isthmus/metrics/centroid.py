@@ -63,7 +63,7 @@ def gap_angle(view: View, *, inflation: float = 1.0) -> Estimate:
         short = int(np.argmax(p_values))
         return Estimate(
             NAN,
-            undefined=f"the mean of {_side(view, short)} is not distinguishable from zero "
+            undefined=f"the mean of {view.names[short]} is not distinguishable from zero "
             f"(length {sizes[short]:.3g}, p = {p_values[short]:.2g})",
         )
     cosine, var = cosine_of_means(view)
@@ -89,10 +89,6 @@ def cosine_of_means(view: View) -> tuple[float, float]:
     along_x = m.mean_y / scale - cosine * m.mean_x / xx
     along_y = m.mean_x / scale - cosine * m.mean_y / yy
     return cosine, variance(m, along_x, along_y)
-
-
-def _side(view: View, number: int) -> str:
-    return view.pairs.names[number] if view.pairs is not None else "xy"[number]
 
 
 def _angle_between(u: np.ndarray, v: np.ndarray) -> float:

@@ -133,7 +133,7 @@ class _Data:
         self.basis: np.ndarray | None = None  # of the shared space, (d, k)
         self.no_basis = ""
         try:
-            self.basis = SharedSpaceProjection().fit_moments(m).map_x_.matrix
+            self.basis = SharedSpaceProjection().fit_moments(m).matrix_x
         except InputError as error:
             self.no_basis = str(error)
         drawn = pairs.sample(sample, rng=rng)
