@@ -19,13 +19,14 @@ class Retrieval:
     """Ranks of the best partner in both directions; 1 is best, ties count against the query.
 
     `x_to_y[i]` is the rank of the best of item i's own partners among the partners of other items, `y_to_x[j]`
-    the rank of row j's item among all items.
+    the rank of row j's item among all items. `owner[j]` is the item of row j.
     """
 
     x_to_y: np.ndarray
     y_to_x: np.ndarray
     items: int
     rows: int
+    owner: np.ndarray
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None) -> Retrieval:
@@ -33,14 +34,18 @@ class Retrieval:
         owner = np.arange(len(y)) if index is None else np.asarray(index)
         has_partner = np.bincount(owner, minlength=len(x)) > 0
         forward = _item_ranks(x[has_partner], y, (np.cumsum(has_partner) - 1)[owner])
-        return cls(forward, _row_ranks(y, x, owner), items=len(x), rows=len(y))
+        return cls(forward, _row_ranks(y, x, owner), items=len(x), rows=len(y), owner=owner)
 
     def recall(self, k: int) -> tuple[Estimate, Estimate]:
-        """R@k from x to y and from y to x: the share of queries whose partner ranks among the first k."""
+        """R@k from x to y and from y to x: the share of queries whose partner ranks among the first k.
+
+        Intervals are Wilson's, of as many independent queries as there are: an item's captions count as far as they
+        differ (design effect of the clusters).
+        """
         per_item = self.rows / max(len(self.x_to_y), 1)
         return (
             _share(self.x_to_y <= k, _chance(k, self.rows, per_item)),
-            _share(self.y_to_x <= k, _chance(k, self.items, 1.0)),
+            _share(self.y_to_x <= k, _chance(k, self.items, 1.0), self.owner),
         )
 
 
@@ -88,7 +93,19 @@ def _chance(k: int, corpus: int, own: float) -> float:
     return float(-np.expm1(missed))
 
 
-def _share(hits: np.ndarray, chance: float) -> Estimate:
+def _share(hits: np.ndarray, chance: float, owner: np.ndarray | None = None) -> Estimate:
     """The share of hits with Wilson's 95 % interval, against a fixed corpus."""
-    found = int(np.count_nonzero(hits))
-    return Estimate(found / len(hits), *wilson_interval(found, len(hits)), chance, unit="share")
+    found, n = int(np.count_nonzero(hits)), len(hits)
+    effect = 1.0 if owner is None else max(1.0, _design_effect(hits, owner))
+    return Estimate(found / n, *wilson_interval(found / effect, n / effect), chance, unit="share")
+
+
+def _design_effect(hits: np.ndarray, owner: np.ndarray) -> float:
+    """Variance of the share with the queries of an item together, relative to independent queries (Kish 1965)."""
+    share, n = float(np.mean(hits)), len(hits)
+    counts = np.bincount(owner)
+    groups = int(np.count_nonzero(counts))
+    if share in (0.0, 1.0) or groups < 2:  # no spread to see: as if an item's queries always agreed
+        return float(np.sum(counts**2)) / n
+    totals = np.bincount(owner, weights=hits - share)
+    return float(totals @ totals) / (n * share * (1 - share)) * groups / (groups - 1)
