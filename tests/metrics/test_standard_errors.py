@@ -162,6 +162,26 @@ def test_spectral_sums_against_weights(rng: np.random.Generator, centred: bool, 
     assert bias == pytest.approx(expected[0], rel=1e-3)
 
 
+@pytest.mark.parametrize("partners", [1, 4])
+def test_conformity_against_weights(rng: np.random.Generator, partners: int) -> None:
+    from isthmus.metrics.cone import _squared_conformity
+
+    x, y, index = clouds(rng, partners)
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
+
+    def squared(weights: np.ndarray) -> float:
+        w = weights / weights.sum()
+        mean = w @ y
+        return float(w @ ((y - mean) @ mean) ** 2)
+
+    pairs = Pairs(image=x, text=y, index=index)
+    value, bias, var = _squared_conformity(View(pairs.moments(), pairs).swapped())
+    covariance, expected = weighted_up(squared, index)
+    assert value == pytest.approx(squared(np.ones(len(y))), rel=1e-10)
+    assert bias == pytest.approx(expected[0], rel=1e-3)
+    assert var == pytest.approx(covariance[0, 0], rel=1e-5)
+
+
 def test_tied_eigenvalues_have_a_finite_bias() -> None:
     rows = np.repeat(np.concatenate([np.eye(4), -np.eye(4)]), 10, axis=0)
     values = np.full(4, 0.25)
