@@ -66,7 +66,7 @@ def matrix(shape: Sequence[int], where: str) -> None:
     shape = tuple(int(s) for s in shape)
     if len(shape) != 2:
         raise InputError(f"{where}: has shape {shape}, expected two dimensions (rows, width)")
-    if shape[0] == 0:
+    if shape[0] <= 0:
         raise InputError(f"{where}: is empty (shape {shape}), expected at least two rows")
     if shape[0] == 1:
         raise InputError(f"{where}: has one row (shape {shape}), expected at least two")

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isthmus
+from isthmus import comparison_cli
 from isthmus.checks import InputError, IsthmusWarning, unknown, writable
+from isthmus.theory.commands import app as theory
 
 if TYPE_CHECKING:
     from isthmus.pairs import Pairs
@@ -24,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+app.add_typer(theory, name="theory")
 
 Embeddings = Annotated[
     str,
@@ -251,8 +255,12 @@ def _aligners() -> dict[str, dict[str, str]]:
 
 def _tasks() -> dict[str, dict[str, str]]:
     return {
-        name: {"definition": " ".join((getattr(isthmus.tasks, name).__doc__ or "").split("\n\n")[0].split())}
-        for name in isthmus.tasks.__all__
+        t.name: {
+            "definition": t.definition,
+            "about": f"needs {t.needs}; {t.source}",
+            "scores": "; ".join(f"{name} ({score.better}): {score.definition}" for name, score in t.scores.items()),
+        }
+        for t in isthmus.tasks.registry().values()
     }
 
 
@@ -326,6 +334,9 @@ def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
     if issubclass(category, IsthmusWarning):
         print(f"isthmus: warning: {message}", file=sys.stderr)
+
+
+comparison_cli.mount(app)
 
 
 def main() -> None:

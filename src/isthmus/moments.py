@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from isthmus.arrays import Array
 from isthmus.checks import InputError
 from isthmus.files import load_arrays, save_arrays
 from isthmus.pairs import Pairs, bad_rows
+
+T = TypeVar("T")
 
 #: Up to this many pairs block products are float64 unless asked otherwise.
 FLOAT64_PAIRS = 50_000
@@ -116,17 +120,20 @@ class Moments(_Sums):
         )
         sums: dict[str, Any] = {}
         by_item: dict[str, Any] = {}
-        for block_x, block_y, owner in pairs.blocks():
-            try:
-                unit_x, unit_y = clean_x(block_x), clean_y(block_y)
-            except arrays.BadRows:
-                raise bad_rows(pairs) from None
-            if owner is None:
-                _accumulate(sums, _block(unit_x, unit_y))
-            else:
-                part, part_by_item = _grouped_block(arrays.to_numpy(unit_x), arrays.to_numpy(unit_y), owner)
-                _accumulate(sums, part)
-                _accumulate(by_item, part_by_item)
+
+        def clean(block: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+            return clean_x(block[0]), clean_y(block[1]), block[2]
+
+        try:
+            for unit_x, unit_y, owner in _one_ahead(clean, pairs.blocks()):
+                if owner is None:
+                    _accumulate(sums, _block(unit_x, unit_y))
+                else:
+                    part, part_by_item = _grouped_block(arrays.to_numpy(unit_x), arrays.to_numpy(unit_y), owner)
+                    _accumulate(sums, part)
+                    _accumulate(by_item, part_by_item)
+        except arrays.BadRows:
+            raise bad_rows(pairs) from None
         clusters = Clusters(**by_item) if by_item else None
         return cls(**sums, clusters=clusters, products=dtype, normalize=normalize)
 
@@ -244,6 +251,20 @@ class Moments(_Sums):
         inner = {k.removeprefix("clusters."): v for k, v in values.items() if k.startswith("clusters.")}
         outer = {k: v for k, v in values.items() if not k.startswith("clusters.")}
         return cls(**outer, clusters=Clusters(**inner) if inner else None, **header)
+
+
+def _one_ahead(work: Callable[[T], T], items: Iterable[T]) -> Iterator[T]:
+    """`work(item)` for each item in order, the next one made by a thread while the caller uses this one: reading and
+    normalising then overlap with the products."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ready: Future[T] | None = None
+        for item in items:
+            coming = pool.submit(work, item)
+            if ready is not None:
+                yield ready.result()
+            ready = coming
+        if ready is not None:
+            yield ready.result()
 
 
 def _accumulate(sums: dict[str, Any], part: dict[str, Any]) -> None:

@@ -115,8 +115,6 @@ def export(directory: str | Path, run: str = "plain", *, split: Split | None = N
     ...     [path.name for path in export(folder, "warm")]
     ['image.npy', 'text.npy']
     """
-    from isthmus.demo import store
-
     data = arrays(run, split=split)
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from isthmus.comparison import Comparison
 from isthmus.diagnosis.budget import PARTS, Budget, budget
-from isthmus.diagnosis.verdict import at_chance, verdict
+from isthmus.diagnosis.verdict import at_chance, best_row, verdict
 from isthmus.metrics import measure
 from isthmus.pairs import Pairs
 from isthmus.result import Result
 
-__all__ = ["PARTS", "Budget", "Explanation", "at_chance", "budget", "explain", "verdict"]
+__all__ = ["PARTS", "Budget", "Explanation", "at_chance", "best_row", "budget", "explain", "verdict"]
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from isthmus.comparison import Comparison, Row
 from isthmus.diagnosis.budget import Budget
 from isthmus.result import Estimate, Result
@@ -29,14 +31,15 @@ def verdict(result: Result, budget: Budget, comparison: Comparison | None = None
 
 
 def at_chance(result: Result) -> bool:
-    """Whether recall of the partner cannot be told from chance in either direction.
+    """Whether recall of the partner is within three standard errors of chance in both directions.
 
     R@10 sees a weak pairing better than R@1; in fewer than 20 items it sees nothing.
     """
     x, y = result.pairs["names"]
-    k = 10 if result.pairs["items"] >= 20 else 1
+    n = result.pairs["items_ranked"]
+    k = 10 if n >= 20 else 1
     found = [result[f"{a}_to_{b}_R@{k}"] for a, b in ((x, y), (y, x))]
-    return all(estimate.low <= estimate.null for estimate in found)
+    return all(e.value - e.null <= 3 * math.sqrt(e.null * (1 - e.null) / n) for e in found)
 
 
 def _caveats(result: Result, x: str, y: str) -> list[str]:
@@ -115,28 +118,31 @@ def _retrieval(result: Result, x: str, y: str) -> str:
     )
 
 
+def best_row(comparison: Comparison) -> Row | None:
+    """The row that the verdict names: the best mixed R@1 among the aligners that keep recall, or among all when none
+    does; None when no aligner could be fitted."""
+    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
+    return max(_keepers(rows) or rows, key=lambda row: row.scores["mixed_R@1"].value, default=None)
+
+
+def _keepers(rows: list[Row]) -> list[Row]:
+    return [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
+
+
 def _closing(comparison: Comparison) -> list[str]:
     raw = comparison["Identity"].scores
-    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
-    if not rows:
+    best = best_row(comparison)
+    if best is None:
         return ["No aligner could be fitted: see the table for the reasons."]
-    best, keeps = best_row(rows)
     found, own = (percent(raw[name].value) for name in ("mixed_R@1", "own_modality"))
     where = f"In a corpus that mixes both modalities the raw space finds the partner first in {found} of searches"
     if best.changes["mixed_R@1"].low <= 0:
         return [where + "; none of the corrections tried changes that on unseen pairs."]
-    which = "correction tried that keeps recall" if keeps else "correction tried"
+    which = "correction tried that keeps recall" if _keepers([best]) else "correction tried"
     return [
         f"{where} (of its top ten, {own} have the query's own modality); the best {which}, {best.name}, reaches "
         f"{percent(best.scores['mixed_R@1'].value)} on unseen pairs, and {_kept(best.changes['R@1'])}."
     ]
-
-
-def best_row(rows: list[Row]) -> tuple[Row, bool]:
-    """The aligner with the best mixed search among those that do not measurably lose recall, else among all; and
-    whether it is of the first kind."""
-    kept = [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
-    return max(kept or rows, key=lambda row: row.scores["mixed_R@1"].value), bool(kept)
 
 
 def _kept(change: Estimate) -> str:

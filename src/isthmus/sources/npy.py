@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tokenize
+import warnings
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,6 +14,8 @@ from isthmus.checks import InputError
 from isthmus.sources._base import Source
 
 SUFFIXES = (".npy",)
+#: What NumPy's header parser raises on bytes that are no header.
+_BROKEN = (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError, KeyError)
 
 
 def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None) -> np.ndarray:
@@ -41,16 +45,10 @@ def _header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtyp
         version = np.lib.format.read_magic(file)
         if version not in readers:
             raise ValueError(f"npy version {version} is only written for arrays with named fields")
-        return readers[version](file)
-    except (
-        ValueError,
-        EOFError,
-        OverflowError,
-        SyntaxError,
-        MemoryError,
-        RecursionError,
-        TypeError,
-    ) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # headers of Python 2 are read, and warned of
+            return readers[version](file)
+    except (*_BROKEN, tokenize.TokenError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InputError(f"{where}: is not a complete .npy file ({reason}); save it with numpy.save") from None
 

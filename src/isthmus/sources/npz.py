@@ -16,6 +16,11 @@ from isthmus.sources._base import Source
 from isthmus.sources._members import choose
 
 SUFFIXES = (".npz",)
+#: What Python's zip reader raises on bytes that are no archive.
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+    *(ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, OSError),
+)
 
 
 def open_source(path: Path, member: str | None) -> Source:
@@ -30,15 +35,9 @@ def open_source(path: Path, member: str | None) -> Source:
                 array = npy.mapped(path, where=where, offset=_begin(path, info), size=info.file_size)
             else:
                 array = _inflated(archive.read(info), where)
-    except (
-        zipfile.BadZipFile,
-        EOFError,
-        zlib.error,
-        NotImplementedError,
-        RuntimeError,
-        struct.error,
-        OSError,
-    ) as error:
+    except InputError:
+        raise
+    except _BROKEN as error:
         raise InputError(f"{path}: is not a complete .npz archive ({error}); save it with numpy.savez") from None
     return Source(array, where=where, format="npz")
 

@@ -1,0 +1,187 @@
+"""The page: what the explanation says, laid out by the template."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+import isthmus
+from isthmus.comparison import Comparison, Row
+from isthmus.diagnosis import Explanation, at_chance, best_row
+from isthmus.diagnosis.verdict import percent
+from isthmus.metrics import registry
+from isthmus.pairs import Pairs
+from isthmus.reporting import figures, samples, words
+from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline
+from isthmus.result import Estimate, Result
+
+
+def render(explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = None, title: str | None = None) -> str:
+    """The whole page as text. `explanation` must hold a comparison."""
+    result, comparison = explanation.result, explanation.comparison
+    assert comparison is not None
+    x, y = names = pairs.names
+    best = best_row(comparison)
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title or f"The gap between {x} and {y}",
+            x=x,
+            y=y,
+            chance=at_chance(result),
+            verdict=explanation.verdict,
+            result=result,
+            parts=explanation.budget,
+            share=_shares(explanation),
+            raw=comparison["Identity"],
+            best=best,
+            rows=[_cells(row, best) for row in comparison.rows],
+            held_out=samples.held_out(comparison, separate=fit is not None),
+            definitions=_definitions(result, names),
+            provenance=_provenance(result, pairs),
+            version=isthmus.__version__,
+            words=words,
+            family=FAMILY,
+            palette=_palette(),
+            **_figures(explanation, comparison, pairs, fit, best),
+        )
+    )
+
+
+def _figures(
+    explanation: Explanation, comparison: Comparison, pairs: Pairs, fit: Pairs | None, best: Row | None
+) -> dict[str, Any]:
+    """Every figure as SVG with its text alternative, and the samples that the captions speak of."""
+    result, names = explanation.result, pairs.names
+    normalize = bool(result.pairs["normalize"])
+    before, after = samples.before_and_after(pairs, row=best, fit=fit, normalize=normalize)
+    limits = figures.shared_limits(before, after)
+    cosines = samples.Cosines.of(pairs, normalize=normalize)
+    null = samples.null_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))
+
+    def svg(drawing: Any, name: str, label: str) -> Markup:
+        return Markup(inline(drawing, name, label=label))
+
+    drawn: dict[str, Markup | None] = {
+        "angle": None,
+        "after": None,
+        "budget": svg(figures.budget(explanation.budget), "budget", words.budget(explanation.budget)),
+        "before": svg(figures.clouds(before, names, limits), "before", words.clouds(before, names, "raw")),
+        "spectra": svg(figures.spectra(result), "spectra", words.spectra(result)),
+        "angles": svg(figures.principal_angles(result, null), "angles", words.principal_angles(result, null)),
+        "cosines": svg(figures.cosines(cosines), "cosines", words.cosines(cosines, names)),
+        "aligners": svg(figures.aligners(comparison), "aligners", words.aligners(comparison)),
+    }
+    if not result["centroid_angle"].undefined:
+        drawn["angle"] = svg(figures.angle(result), "angle", words.angle(result))
+    if after is not None and best is not None:
+        label = words.clouds(after, names, f"after {words.aligner(best)}")
+        drawn["after"] = svg(figures.clouds(after, names, limits), "after", label)
+    return {"figure": drawn, "before": before, "after": after, "cosines": cosines}
+
+
+def _rank(result: Result, name: str) -> int:
+    return int(result[f"rank_99_{name}"].value)
+
+
+def _shares(explanation: Explanation) -> dict[str, float]:
+    """Each part of the budget as a percentage of the total."""
+    total = explanation.budget.total.value
+    return {name: 100 * part.value / total if total > 0 else 0.0 for name, part in explanation.budget.items()}
+
+
+def _cells(row: Row, best: Row | None) -> dict[str, Any]:
+    """One row of the table as text."""
+    made: dict[str, Any] = {
+        "name": row.name.replace("(", "\u200b("),
+        "best": row is best,
+        "notes": list(row.notes),
+        "cells": [],
+    }
+    if not row.scores:
+        return made
+    gap = row.scores["gap"]
+    if gap.undefined:
+        made["notes"].insert(0, f"No angle: {gap.undefined}.")
+    raw = row.name == "Identity"
+    change, mixed = row.changes["R@1"], row.changes["mixed_R@1"]
+    made["cells"] = [
+        ("Gap", words.value(gap), ""),
+        ("R@1", percent(row.scores["R@1"].value), ""),
+        (
+            "Change in R@1",
+            "" if raw else f"{words.points(change)}",
+            "" if raw else words.points_interval(change),
+        ),
+        (
+            "Mixed R@1",
+            percent(row.scores["mixed_R@1"].value),
+            "" if raw else f"{words.points_interval(mixed)}",
+        ),
+        ("Mixed NDCG@10", f"{row.scores['mixed_NDCG@10'].value:.3f}", ""),
+        ("Own modality", percent(row.scores["own_modality"].value), ""),
+    ]
+    made["falls"] = not raw and change.high < 0
+    return made
+
+
+def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]:
+    """Every registered measure with its numbers, in the registry's order; recall at 1, 5, 10 is one entry."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, entry in registry().items():
+        numbers: list[tuple[str, Estimate]] = [(n, result[n]) for n in entry.names(*names) if n in result]
+        family = name.split("@")[0]
+        if family in found:
+            found[family]["numbers"] += numbers
+        elif numbers:
+            found[family] = {
+                "numbers": numbers,
+                "definition": numbers[0][1].definition,
+                "reading": words.READING.get(name, ""),
+                "unit": entry.unit,
+                "better": entry.better,
+                "source": entry.source,
+            }
+    return list(found.values())
+
+
+def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
+    """Where the numbers come from, as labels and text."""
+    facts = result.pairs
+    listed = []
+    for name, path, dtype, source in zip(
+        facts["names"], facts["paths"], facts["dtypes"], (pairs.x, pairs.y), strict=True
+    ):
+        where = "an array in memory" if path == name else path
+        listed.append((name, f"{where} ({source.shape[0]:,} rows, {dtype})"))
+    items = "" if facts["items"] == facts["n"] else f" of {facts['items']:,} items"
+    listed.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
+    listed.append(("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)"))
+    listed.append(("sums", f"products in {facts['products']}, sums in float64"))
+    if facts["items_ranked"] < facts["items"]:
+        listed.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))
+    return listed
+
+
+def _palette() -> dict[str, dict[str, str]]:
+    """The CSS variables of both schemes."""
+    names = {light: variable[6:-1] for light, variable in VARIABLES.items() if variable.startswith("var(--")}
+    return {
+        "light": {"ink": INK, **{name: light for light, name in names.items()}},
+        "dark": {"ink": DARK[INK], **{name: DARK[light] for light, name in names.items()}},
+    }
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("isthmus.reporting", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
