@@ -266,9 +266,12 @@ def test_cone(data: Any) -> None:
 def test_kappa_of_a_known_law(rng: np.random.Generator) -> None:
     from scipy.stats import vonmises_fisher
 
+    from isthmus.theory import VonMisesFisher
+
     x = vonmises_fisher(np.eye(5)[0], 7.0).rvs(4000, random_state=rng)
     e = isthmus.measure(Pairs(x=x, y=x))["vmf_concentration_x"]
     assert e.low <= 7.0 <= e.high
+    assert e.value == pytest.approx(VonMisesFisher.fit(x, debiased=True).kappa, rel=1e-7)
     assert e.high - e.low < 0.6
 
 
