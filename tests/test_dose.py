@@ -19,14 +19,13 @@ from isthmus.cli import app
 from isthmus.dose import (
     PATHS,
     DoseResponse,
-    _monotone_share,
     _part_rotation,
-    _spearman,
     dose_response,
     shared_alignment,
     shared_basis,
     shared_dimensions,
 )
+from isthmus.following import monotone_share, spearman
 from isthmus.reporting.dose_page import dose_page
 
 
@@ -84,12 +83,12 @@ def test_alignment_and_shared_dimensions_of_a_known_space(rng: np.random.Generat
 
 def test_statistics_are_those_of_the_oracles(rng: np.random.Generator) -> None:
     a, b = rng.integers(0, 6, 25).astype(float), rng.normal(size=25)
-    assert _spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
-    assert math.isnan(_spearman(a, np.ones(25)))
+    assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
+    assert math.isnan(spearman(a, np.ones(25)))
     fitted = [IsotonicRegression(increasing=up).fit(a, b).predict(a) for up in (True, False)]
     left = min(np.sum((b - f) ** 2) for f in fitted)
-    assert _monotone_share(a, b) == pytest.approx(1 - left / np.sum((b - b.mean()) ** 2))
-    assert _monotone_share(a, -(a**3)) == pytest.approx(1)
+    assert monotone_share(a, b) == pytest.approx(1 - left / np.sum((b - b.mean()) ** 2))
+    assert monotone_share(a, -(a**3)) == pytest.approx(1)
     turn = _part_rotation(np.eye(4)[0], np.array([0.0, 2.0, 0.0, 0.0]), 1 / 3)
     np.testing.assert_allclose(turn @ np.eye(4)[0], [math.cos(math.pi / 6), 0.5, 0, 0], atol=1e-12)
     np.testing.assert_allclose(turn @ turn.T, np.eye(4), atol=1e-12)

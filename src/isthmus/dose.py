@@ -19,6 +19,7 @@ from isthmus.checks import InputError, unknown
 from isthmus.comparison.held_out import groups, halves
 from isthmus.comparison.run import SAMPLE
 from isthmus.files import FORMAT, replacing
+from isthmus.following import monotone_share, spearman
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.moments import Moments
@@ -366,43 +367,10 @@ def _redrawn(paths: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 def _statistics(table: np.ndarray) -> tuple[float, ...]:
-    gap, alignment = (_spearman(table[:, column], table[:, 2]) for column in (0, 1))
-    curves = [_monotone_share(table[:, column], table[:, 2]) for column in (0, 1)]
+    gap, alignment = (spearman(table[:, column], table[:, 2]) for column in (0, 1))
+    curves = [monotone_share(table[:, column], table[:, 2]) for column in (0, 1)]
     return gap, alignment, abs(alignment) - abs(gap), curves[0], curves[1], curves[1] - curves[0]
-
-
-def _monotone_share(a: np.ndarray, b: np.ndarray) -> float:
-    """The share of the variance of b that the best rising or falling function of a explains; NaN when b is constant.
-
-    Values of a within 2 % of its range count as one: a monotone function may not live on differences that small.
-    """
-    from scipy.optimize import isotonic_regression
-
-    spread = float(np.sum((b - b.mean()) ** 2))
-    width = float(np.ptp(a))
-    if spread <= 1e-12 or width == 0:
-        return NAN if spread <= 1e-12 else 0.0
-    _, cell, counts = np.unique(np.round(a / (0.02 * width)), return_inverse=True, return_counts=True)
-    means = np.bincount(cell, weights=b) / counts
-    left = []
-    for increasing in (True, False):
-        fitted = isotonic_regression(means, weights=counts, increasing=increasing).x
-        left.append(float(np.sum((b - fitted[cell]) ** 2)))
-    return 1 - min(left) / spread
 
 
 def _interval(e: Estimate) -> str:
     return f"{e.value:+.2f}, {e.low:+.2f} to {e.high:+.2f}"
-
-
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation, ties at their mean rank; NaN when one side is constant."""
-    ranks = [_mean_ranks(v) for v in (a, b)]
-    u, v = (r - r.mean() for r in ranks)
-    size = math.sqrt(float(u @ u) * float(v @ v))
-    return float(u @ v) / size if size > 0 else NAN
-
-
-def _mean_ranks(values: np.ndarray) -> np.ndarray:
-    _, number, counts = np.unique(np.round(values, 12), return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[number]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.arrays import to_numpy
+from isthmus.metrics._rows import Rows
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import Estimate
@@ -28,7 +29,7 @@ class Metric:
     unit: str
     range: tuple[float, float]
     better: str  # 'lower', 'higher' or 'neither'
-    needs: str  # 'moments' (one pass) or 'rows' (blocks of scores)
+    needs: str  # 'moments' (one pass), 'rows' (blocks of scores) or 'labels' (rows and labels)
     invariant: tuple[str, ...]  # of 'rotation' (one for both sides), 'row scale', 'swap' (of the sides)
     source: str
     known: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value
@@ -183,6 +184,19 @@ class View:
         return self.x.centred[1].T @ self.y.centred[1]
 
     @cached_property
+    def sampled(self) -> Pairs:
+        """At most `SAMPLE` random items of the pairs."""
+        assert self.pairs is not None
+        return self.pairs.sample(SAMPLE)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The sampled items as rows, one partner for each (`metrics._rows.Rows`)."""
+        if self._origin is not None:
+            return self._origin.rows.swapped()
+        return Rows.of(self.sampled, normalize=self.normalize)
+
+    @cached_property
     def subspaces(self) -> Any:
         """The two 99 % energy subspaces and their principal angles (`metrics.subspaces.Subspaces`)."""
         from isthmus.metrics.subspaces import Subspaces
@@ -194,10 +208,8 @@ class View:
         """Ranks of the partners in both directions (`tasks.retrieval.Retrieval`), on a sample of large data."""
         from isthmus.tasks.retrieval import Retrieval
 
-        assert self.pairs is not None
-        sample = self.pairs.sample(SAMPLE)
-        x, y = (to_numpy(side) for side in sample.unit(normalize=self.normalize))
-        return Retrieval.of(x, y, index=sample.index)
+        x, y = (to_numpy(side) for side in self.sampled.unit(normalize=self.normalize))
+        return Retrieval.of(x, y, index=self.sampled.index)
 
 
 def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:

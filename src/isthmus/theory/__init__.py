@@ -30,6 +30,7 @@ _NAMES: dict[str, str] = {
     "affine_infimum": "bounds",
     "bessel_ratio": "bessel",
     "bulk_edges": "null_angles",
+    "check": "assumptions",
     "ceiling": "ceilings",
     "cloud_loss": "clouds",
     "collapse_margin": "bounds",
