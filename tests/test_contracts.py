@@ -78,6 +78,8 @@ def test_metric_carries_the_evidence_it_declares(name: str, pairs: Pairs) -> Non
         without = METRICS[name].interval.startswith("none: ") or "no interval" in estimate.note
         assert math.isnan(estimate.low) == math.isnan(estimate.high) == without
         assert math.isnan(estimate.null) == METRICS[name].control.startswith("none: ")
+        # An interval beside the value is that of the value without its bias, and a note says so.
+        assert without or estimate.low <= estimate.value <= estimate.high or "without its bias" in estimate.note
 
 
 @metric_names

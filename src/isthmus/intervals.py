@@ -65,6 +65,14 @@ def normal_interval(value: float, var: float) -> tuple[float, float]:
     return value - half, value + half
 
 
+def wilson_interval(found: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % interval for a share found / n: right also for shares near 0 and 1."""
+    share, z = found / n, Z95
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 def clipped(interval: tuple[float, float], low: float, high: float) -> tuple[float, float]:
     """An interval cut to the range that the quantity can take.
 
@@ -74,21 +82,13 @@ def clipped(interval: tuple[float, float], low: float, high: float) -> tuple[flo
     return min(max(interval[0], low), high), max(min(interval[1], high), low)
 
 
-def wilson_interval(found: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % interval for a share found / n: right also for shares near 0 and 1."""
-    share, z = found / n, Z95
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def length_interval(squared: float, var_squared: float) -> tuple[float, float]:
     """Interval of a length from its debiased square: on the scale of the length where it is clear of zero, because
     squares are skewed (the second term takes out the bias of the root), else on that of the square.
 
     >>> low, high = length_interval(4.0, 0.04)
     >>> round(low, 3), round(high, 3)
-    (1.902, 2.099)
+    (1.903, 2.099)
     """
     error = math.sqrt(var_squared)
     if error < squared:
@@ -141,6 +141,18 @@ def mean_length_interval(moments: Moments) -> tuple[float, float]:
     mean = moments.mean_x
     noise = noise_interval(float(mean @ mean), mean_covariance(moments))
     return _roots(noise) if noise else length_interval(debiased(moments)[1], variance(moments, 2 * mean))
+
+
+def product_noise(moments: Moments) -> float:
+    """Variance of mean x . mean y when both are noise, tr C_x C_y + tr C_xy C_xy, C the covariances of the means.
+
+    Where the means are short by accident the first-order variance vanishes with them; this much remains.
+    """
+    m, x, y = moments.by_item, moments.mean_x, moments.mean_y
+    cross = m.xy - np.outer(m.mx, y) - np.outer(x, m.my) + m.mm * np.outer(x, y)
+    cross = cross / moments.n**2
+    both = np.sum(mean_covariance(moments) * mean_covariance(moments.swapped())) + np.sum(cross * cross.T)
+    return max(float(both), 0.0)
 
 
 def _roots(squares: tuple[float, float]) -> tuple[float, float]:

@@ -102,8 +102,9 @@ def measure(
     for name, e in result.items():
         if e.undefined:
             typer.echo(f"{name} is undefined: {e.undefined}")
-        if e.note:
-            typer.echo(f"{name}: {e.note}")
+    for note in dict.fromkeys(e.note for e in result.values() if e.note):
+        named = ", ".join(name for name, e in result.items() if e.note == note)
+        typer.echo(f"{note} ({named})")
 
 
 def report(

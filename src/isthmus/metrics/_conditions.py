@@ -11,7 +11,8 @@ from isthmus.result import NAN, Estimate
 if TYPE_CHECKING:
     from isthmus.metrics._base import View
 
-#: Items for each dimension above which a spectrum has nearly stopped to move with n.
+#: Items for each dimension above which a spectrum has nearly stopped to move with n: on power-law spectra of 256
+#: dimensions ranks and effective ranks are then 1 to 4 % below those of a hundred items for each dimension.
 ENOUGH = 10
 
 

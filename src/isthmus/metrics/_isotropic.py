@@ -16,7 +16,7 @@ def isotropic_spectrum(n: int, dim: int) -> np.ndarray:
 
     Quantiles of the law of Marchenko and Pastur (1967) with ratio dim / n, and zeros beyond n.
 
-    >>> np.round(isotropic_spectrum(100_000, 3), 2).tolist()
+    >>> np.round(isotropic_spectrum(1_000_000, 3), 2).tolist()
     [0.33, 0.33, 0.33]
     """
     few, many = min(n, dim), max(n, dim)

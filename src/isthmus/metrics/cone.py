@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.intervals import clipped, debiased, length_interval, mean_covariance, mean_length_interval
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
-from isthmus.result import Estimate
+from isthmus.result import NAN, Estimate
 
 #: Lengths of the mean above which vMF's concentration leaves the range of the Bessel ratio's inverse.
 MOST_LENGTH = 1 - 1e-6
@@ -101,23 +101,27 @@ def conformity_sd(view: View) -> Estimate:
     m = view.moments
     if m.n < 2:
         return undefined("there is one row only")
+    plug_in, bias, var = _squared_conformity(view)
+    value = m.n / (m.n - 1) * math.sqrt(plug_in)
+    null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
+    if plug_in - bias > 0:
+        return Estimate(value, *clipped(length_interval(plug_in - bias, var), 0, 1), null)
+    reason = "not distinguishable from the null" if plug_in <= bias else "there are no rows"
+    return Estimate(value, null=null, note=f"no interval: {reason}")
+
+
+def _squared_conformity(view: View) -> tuple[float, float, float]:
+    """mean' S mean, its bias and its variance (NaN without rows)."""
+    m, s = view.moments, view.scored
     mean = m.mean_x
     turned = m.cov_x @ mean
     plug_in = max(float(mean @ turned), 0.0)
-    value = m.n / (m.n - 1) * math.sqrt(plug_in)
-    null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
-    s = view.scored
     if s is None:
-        return Estimate(value, null=null)
+        return plug_in, NAN, NAN
     u = s.x - mean
     along, turned_along = u @ mean, u @ turned
-    sums, rows = s.by_item(u), s.by_item(along)
-    # Half the second derivative along each item: of mean' S mean, with the mean and S moving together.
-    own = np.einsum("ij,ij->i", sums, s.by_item(u * along[:, None]))
-    second = np.einsum("ij,jk,ik->i", sums, m.cov_x, sums, optimize=True)
-    second += 2 * (own - s.counts * s.by_item(turned_along)) - rows**2
-    squared = plug_in - s.bias(second)
-    if squared <= 0:
-        return Estimate(value, null=null, note="no interval: not distinguishable from the null")
-    interval = length_interval(squared, s.variance(along**2 + 2 * turned_along))
-    return Estimate(value, *clipped(interval, 0, 1), null)
+    # Half the second derivative along each item, with the mean and S moving together.
+    own = np.einsum("ij,ij->i", s.by_item(u), s.by_item(u * along[:, None]))
+    second = s.by_item(view.principal.rows) ** 2 @ view.x.centred[0]
+    second = second + 2 * (own - s.counts * s.by_item(turned_along)) - s.by_item(along) ** 2
+    return plug_in, s.bias(second), s.variance(along**2 + 2 * turned_along)

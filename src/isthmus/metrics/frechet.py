@@ -158,7 +158,10 @@ def coral_distance(view: View) -> Estimate:
         return Estimate(value)
     weights = {"xx": 1.0, "yy": 1.0, "x.y": -2.0}
     unbiased = sum(w * q.debiased(name) for name, w in weights.items())
-    return Estimate(value, *length_interval(unbiased, q.variance(weights)), math.sqrt(_swapped_coral(view)))
+    low, high = length_interval(unbiased, q.variance(weights))
+    n = view.moments.by_item.count
+    note = "" if low <= value <= high else f"without its bias at n = {n:,}: {math.sqrt(max(unbiased, 0.0)):.4g}"
+    return Estimate(value, low, high, math.sqrt(_swapped_coral(view)), note=note)
 
 
 def _swapped_coral(view: View) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.intervals import debiased, normal_interval, variance
+from isthmus.intervals import debiased, normal_interval, product_noise, variance
 from isthmus.metrics._base import View, metric
 from isthmus.result import Estimate
 
@@ -45,4 +45,6 @@ def mean_unpaired_cosine(view: View) -> Estimate:
     whose means are zero, 0."""
     m = view.moments
     value, _, _ = debiased(m)
-    return Estimate(value, *normal_interval(value, variance(m, m.mean_y, m.mean_x)), null=0.0)
+    noise = product_noise(m)  # the first-order variance holds it twice where the means are short
+    var = max(variance(m, m.mean_y, m.mean_x) - noise, noise)
+    return Estimate(value, *normal_interval(value, var), null=0.0)

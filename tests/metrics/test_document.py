@@ -1,0 +1,32 @@
+"""The page of the measures is what the registry says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import isthmus
+from isthmus.metrics.document import main, page
+
+FILE = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def test_file_is_what_the_registry_gives() -> None:
+    assert FILE.read_text(encoding="utf-8") == page(), "run `python -m isthmus.metrics.document docs/metrics.md`"
+
+
+def test_every_measure_has_its_facts() -> None:
+    sections = page().split("\n## ")[1:]
+    assert [s.splitlines()[0].strip("`") for s in sections] == list(isthmus.metrics.registry())
+    for section in sections:
+        for fact in ("Unit", "Range", "Better", "Needs", "Interval", "Null", "Invariant", "Source"):
+            assert section.count(f"\n- {fact}: ") == 1, section
+        assert ">>>" not in section
+
+
+def test_writes_a_file(tmp_path: Path) -> None:
+    main([str(tmp_path / "m.md")])
+    assert (tmp_path / "m.md").read_text(encoding="utf-8") == page()
+    with pytest.raises(SystemExit, match="usage"):
+        main([])

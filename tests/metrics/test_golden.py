@@ -1,0 +1,85 @@
+"""Known values of real embeddings: 500 pairs of COCO as CLIP ViT-B/16 sees them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import isthmus
+
+#: name: (value, tolerance)
+VALUES = {
+    "centroid_angle": (72.01, 0.05),
+    "centroid_distance": (0.8514, 0.0005),
+    "centroid_distance_debiased": (0.8506, 0.0005),
+    "mean_paired_cosine": (0.310, 0.001),
+    "mean_resultant_length_image": (0.730, 0.0005),
+    "mean_resultant_length_text": (0.718, 0.0005),
+    "image_to_text_R@1": (276 / 500, 0),
+    "text_to_image_R@1": (253 / 500, 0),
+    "rank_99_image": (251, 0),
+    "rank_99_text": (232, 0),
+    "effective_rank_image": (258, 0.5),
+    "effective_rank_text": (244, 0.5),
+    "relative_modality_gap": (0.591, 0.0006),
+    "participation_ratio_image": (42.7, 0.05),
+    "participation_ratio_text": (41.7, 0.05),
+    "anisotropy_image": (49.5, 0.06),
+    "anisotropy_text": (50.8, 0.06),
+    "cka": (0.636, 0.0005),
+    "overlap_8": (0.180, 0.0005),
+    "overlap_32": (0.192, 0.0005),
+    "overlap_128": (0.3671, 0.0001),
+    "overlap_dimensions": (2, 0),
+    "gap_share_top_2": (0.686, 0.0005),
+    "gap_share_top_8": (0.789, 0.0005),
+}
+
+
+@pytest.fixture
+def result(clip_coco: isthmus.Pairs) -> isthmus.Result:
+    return isthmus.measure(clip_coco)
+
+
+def test_values(result: isthmus.Result) -> None:
+    for name, (value, tolerance) in VALUES.items():
+        assert result[name].value == pytest.approx(value, abs=tolerance), name
+
+
+def test_nulls(result: isthmus.Result) -> None:
+    assert result["cka"].null == pytest.approx(0.083, abs=0.003)
+    assert result["overlap_128"].null == 0.25
+    assert result["overlap_8"].null == 8 / 512
+    assert result["overlap_dimensions"].null == 0
+    assert result["centroid_distance"].null == pytest.approx(0.051, abs=0.003)
+
+
+def test_what_500_pairs_cannot_say(result: isthmus.Result) -> None:
+    for name in ("rank_99_image", "effective_rank_text", "power_law_slope_image", "overlap_128", "bures_distance"):
+        assert result[name].note == "n = 500 < d = 512: needs n >= 5,120", name
+        assert np.isnan(result[name].low), name
+    assert result.to_dict()["metrics"]["rank_99_image"]["note"] == "n = 500 < d = 512: needs n >= 5,120"
+    assert result.to_dict()["metrics"]["centroid_angle"]["note"] is None
+    # The biased values of the field lie outside of the intervals, and the note says where the others are.
+    for name in ("participation_ratio_image", "cka"):
+        assert not result[name].low <= result[name].value <= result[name].high
+        assert result[name].note.startswith("without its bias at n = 500: "), name
+
+
+def test_curves(result: isthmus.Result) -> None:
+    shares = result.curves["gap_share_per_coordinate"]
+    assert shares.sum() == pytest.approx(1)
+    assert shares[:2].sum() == pytest.approx(result["gap_share_top_2"].value)
+    for side in ("image", "text"):
+        assert result.curves[f"gap_share_per_direction_{side}"].sum() == pytest.approx(1)
+
+
+def test_the_biased_value_is_what_half_of_the_pairs_would_need_to_correct(clip_coco: isthmus.Pairs) -> None:
+    """The bias formula foresees how CKA and the participation ratio change when half of the items are left out."""
+    halves = [isthmus.measure(half, metrics=["cka", "participation_ratio_{side}"]) for half in clip_coco.halves(rng=0)]
+    whole = isthmus.measure(clip_coco, metrics=["cka", "participation_ratio_{side}"])
+    for name in whole:
+        middle = (whole[name].low + whole[name].high) / 2
+        bias = whole[name].value - middle
+        moved = np.mean([half[name].value for half in halves]) - whole[name].value
+        assert moved == pytest.approx(bias, rel=0.35), name

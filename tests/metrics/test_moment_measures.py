@@ -1,0 +1,329 @@
+"""Measures from moments against slow loops, SciPy and scikit-learn."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Pairs
+
+TIGHT = {"rel": 1e-8, "abs": 1e-8}
+
+
+@pytest.fixture
+def data(cones: Any) -> tuple[np.ndarray, np.ndarray, isthmus.Result]:
+    """Unit rows and what is measured on them."""
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in cones)
+    return x, y, isthmus.measure(Pairs(image=x, text=y))
+
+
+@pytest.fixture
+def captions(rng: np.random.Generator, cones: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, isthmus.Result]:
+    """Items with one to four partners each, by item."""
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in cones)
+    index = np.concatenate([np.arange(50), np.sort(rng.integers(0, 50, size=70))])
+    return x[:50], y, index, isthmus.measure(Pairs(image=x[:50], text=y, index=index))
+
+
+def different(index: np.ndarray) -> np.ndarray:
+    """Mask of the pairs of pairs that belong to different items."""
+    return index[:, None] != index[None, :]
+
+
+def test_relative_modality_gap(data: Any, captions: Any) -> None:
+    x, y, result = data
+    n = len(x)
+    within = [np.mean([(1 - a[i] @ a[j]) / 2 for i in range(n) for j in range(n) if i != j]) for a in (x, y)]
+    partners = np.mean([(1 - a @ b) / 2 for a, b in zip(x, y, strict=True)])
+    strangers = np.mean([(1 - x[i] @ y[j]) / 2 for i in range(n) for j in range(n) if i != j])
+    e = result["relative_modality_gap"]
+    assert e.value == pytest.approx(partners / (partners + sum(within) / 2), **TIGHT)
+    assert e.null == pytest.approx(strangers / (strangers + sum(within) / 2), **TIGHT)
+
+    x, y, index, result = captions
+    x, apart = x[index], different(index)
+    within = [np.mean((1 - (a @ a.T)[apart]) / 2) for a in (x, y)]
+    partners = np.mean((1 - np.sum(x * y, axis=1)) / 2)
+    assert result["relative_modality_gap"].value == pytest.approx(partners / (partners + sum(within) / 2), **TIGHT)
+
+
+def test_relative_modality_gap_of_equal_partners_has_the_floor(cones: Any) -> None:
+    x = cones[1] / np.linalg.norm(cones[1], axis=1, keepdims=True)
+    e = isthmus.measure(Pairs(image=x, text=x))["relative_modality_gap"]
+    within = np.mean((1 - (x @ x.T)[~np.eye(len(x), dtype=bool)]) / 2)
+    assert e.value == pytest.approx(1e-3 / (1e-3 + within), **TIGHT)
+    assert np.isnan(e.low)
+    assert "floor" in e.note
+
+
+def test_debiased_distance(data: Any, captions: Any) -> None:
+    x, y, result = data
+    n = len(x)
+    squared = np.mean([(x[i] - y[i]) @ (x[j] - y[j]) for i in range(n) for j in range(n) if i != j])
+    assert result["centroid_distance_debiased"].value == pytest.approx(math.sqrt(squared), **TIGHT)
+    x, y, index, result = captions
+    difference = x[index] - y
+    squared = np.mean((difference @ difference.T)[different(index)])
+    assert result["centroid_distance_debiased"].value == pytest.approx(math.sqrt(squared), **TIGHT)
+
+
+def test_residual_energy(data: Any, rng: np.random.Generator) -> None:
+    x, y, result = data
+    residual = (x - y) - (x.mean(axis=0) - y.mean(axis=0))
+    energy = np.mean(np.sum(residual**2, axis=1))
+    e = result["residual_energy_share"]
+    gap = np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2)
+    assert e.value == pytest.approx(energy / (gap + energy), **TIGHT)
+    shuffles = []
+    for _ in range(300):
+        z = y[rng.permutation(len(y))]
+        rest = (x - z) - (x - z).mean(axis=0)
+        shuffles.append(np.mean(np.sum(rest**2, axis=1)) / np.mean(np.sum((x - z) ** 2, axis=1)))
+    assert e.null == pytest.approx(np.mean(shuffles), abs=0.01)
+
+
+def test_fisher_ratio_is_that_of_discriminant_analysis(data: Any, rng: np.random.Generator) -> None:
+    x, y, result = data
+    rows, side = np.concatenate([x, y]), np.repeat([0, 1], len(x))
+
+    def ratio(side: np.ndarray) -> float:
+        means = np.stack([rows[side == s].mean(axis=0) for s in (0, 1)])[side]
+        return float(np.sum((means - rows.mean(axis=0)) ** 2) / np.sum((rows - means) ** 2))
+
+    assert result["fisher_ratio"].value == pytest.approx(ratio(side), **TIGHT)
+    swaps = []
+    for _ in range(1000):
+        flip = rng.integers(0, 2, size=len(x))
+        swaps.append(ratio(np.concatenate([flip, 1 - flip])))
+    assert result["fisher_ratio"].null == pytest.approx(np.mean(swaps), rel=0.1)
+
+
+def test_shares_of_the_gap(data: Any, rng: np.random.Generator) -> None:
+    x, y, result = data
+    gap = x.mean(axis=0) - y.mean(axis=0)
+    shares = sorted((g**2 / (gap @ gap) for g in gap), reverse=True)
+    np.testing.assert_allclose(result.curves["gap_share_per_coordinate"], shares, atol=1e-8)
+    for count in (2, 8):
+        assert result[f"gap_share_top_{count}"].value == pytest.approx(sum(shares[:count]), **TIGHT)
+        random = rng.normal(size=(5000, len(gap))) ** 2
+        chance = np.mean(np.sort(random)[:, -count:].sum(axis=1) / random.sum(axis=1))
+        assert result[f"gap_share_top_{count}"].null == pytest.approx(chance, abs=0.02)
+
+
+def test_gap_along_principal_directions(data: Any) -> None:
+    from sklearn.decomposition import PCA
+
+    x, y, result = data
+    gap = x.mean(axis=0) - y.mean(axis=0)
+    for name, rows in (("image", x), ("text", y)):
+        pca = PCA().fit(rows)
+        shares = (pca.components_ @ gap) ** 2 / (gap @ gap)
+        np.testing.assert_allclose(result.curves[f"gap_share_per_direction_{name}"], shares, atol=1e-8)
+        rank = int(np.searchsorted(np.cumsum(pca.explained_variance_ratio_), 0.99) + 1)
+        e = result[f"gap_outside_span_{name}"]
+        assert e.value == pytest.approx(1 - shares[:rank].sum(), **TIGHT)
+        assert e.null == pytest.approx(1 - rank / len(gap))
+    # The gap of these clouds points along coordinates of which the rows vary: shares must not be all alike.
+    assert np.ptp(result.curves["gap_share_per_direction_image"]) > 0.1
+
+
+def test_frechet_and_bures(data: Any) -> None:
+    from scipy.linalg import sqrtm
+
+    x, y, result = data
+    cx, cy = (np.cov(a.T, bias=True) for a in (x, y))
+    gap = np.sum((x.mean(axis=0) - y.mean(axis=0)) ** 2)
+    bures = np.trace(cx + cy - 2 * np.real(sqrtm(cx @ cy)))
+    assert result["frechet_distance"].value == pytest.approx(math.sqrt(gap + bures), rel=1e-7)
+    assert result["bures_distance"].value == pytest.approx(math.sqrt(bures), rel=1e-7)
+    assert result["frechet_centroid_share"].value == pytest.approx(gap / (gap + bures), rel=1e-7)
+    assert result["coral_distance"].value == pytest.approx(np.linalg.norm(cx - cy), **TIGHT)
+
+
+def test_swap_nulls_of_distances(data: Any, rng: np.random.Generator) -> None:
+    from isthmus.theory import fidelity
+
+    x, y, result = data
+    squares, coral = [], []
+    for _ in range(200):
+        flip = rng.integers(0, 2, size=(len(x), 1)) == 1
+        a, b = np.where(flip, x, y), np.where(flip, y, x)
+        ca, cb = (np.cov(c.T, bias=True) for c in (a, b))
+        bures = np.trace(ca + cb) - 2 * fidelity(ca, cb)
+        squares.append([np.sum((a.mean(axis=0) - b.mean(axis=0)) ** 2), bures])
+        coral.append(np.sum((ca - cb) ** 2))
+    gap, bures = np.mean(squares, axis=0)
+    spread = np.std(np.sum(squares, axis=1) ** 0.5)
+    assert result["frechet_distance"].null == pytest.approx(math.sqrt(gap + bures), abs=3 * spread)  # one draw
+    assert result["bures_distance"].null == pytest.approx(math.sqrt(bures), rel=0.2)
+    assert result["coral_distance"].null == pytest.approx(math.sqrt(np.mean(coral)), rel=0.05)
+
+
+def test_null_of_large_data_is_scaled_from_a_sample(rng: np.random.Generator, monkeypatch: Any) -> None:
+    latent = rng.normal(size=(4000, 6))
+    x, y = latent + 0.5 * rng.normal(size=(2, 4000, 6)) + np.eye(6)[:2, None]
+    names = ["bures_distance", "frechet_distance"]
+    whole = isthmus.measure(Pairs(image=x, text=y), metrics=names)
+    monkeypatch.setattr("isthmus.metrics._scored.SCORED", 1_000)
+    scaled = isthmus.measure(Pairs(image=x, text=y), metrics=names)
+    for name in names:
+        assert scaled[name].value == whole[name].value
+        assert scaled[name].null == pytest.approx(whole[name].null, rel=0.3), name
+
+
+def test_spectra(data: Any) -> None:
+    from sklearn.decomposition import PCA
+
+    x, y, result = data
+    for name, rows in (("image", x), ("text", y)):
+        values = PCA().fit(rows).explained_variance_
+        d = len(values)
+        assert result[f"participation_ratio_{name}"].value == pytest.approx(
+            values.sum() ** 2 / np.sum(values**2), **TIGHT
+        )
+        assert result[f"anisotropy_{name}"].value == pytest.approx(values[0] / values.mean(), **TIGHT)
+        slope = np.polyfit(np.log(np.arange(2, d // 2 + 1)), np.log(values[1 : d // 2]), 1)[0]
+        assert result[f"power_law_slope_{name}"].value == pytest.approx(-slope, **TIGHT)
+        sigma = np.linalg.svd(rows, compute_uv=False)
+        p = sigma / sigma.sum() + 1e-7
+        assert result[f"effective_rank_{name}"].value == pytest.approx(math.exp(-np.sum(p * np.log(p))), **TIGHT)
+
+
+@pytest.mark.parametrize(("n", "d"), [(200, 64), (40, 64)])
+def test_isotropic_nulls(rng: np.random.Generator, n: int, d: int) -> None:
+    from isthmus.metrics._isotropic import isotropic_spectrum
+
+    x = rng.normal(size=(n, d))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    values = np.linalg.eigvalsh(x.T @ x)[::-1] / n
+    np.testing.assert_allclose(isotropic_spectrum(n, d), values, atol=0.12 * values[0])
+    result = isthmus.measure(Pairs(a=x, b=x[::-1]))
+    for name in ("rank_99_a", "effective_rank_a", "participation_ratio_a", "anisotropy_a", "power_law_slope_a"):
+        assert result[name].null == pytest.approx(result[name].value, rel=0.15), name
+
+
+def test_overlaps(data: Any) -> None:
+    from scipy.linalg import subspace_angles
+    from sklearn.decomposition import PCA
+
+    x, y, result = data
+    bases = [PCA().fit(a).components_ for a in (x, y)]
+    cosines = np.cos(subspace_angles(bases[0][:8].T, bases[1][:8].T))
+    assert result["overlap_8"].value == pytest.approx(np.mean(cosines**2), **TIGHT)
+    assert result["overlap_8"].null == 8 / 12
+    assert result["overlap_32"].undefined == "12 dimensions hold no subspaces of 32 to compare"
+
+
+def test_excess_overlap_of_random_subspaces_is_none(rng: np.random.Generator) -> None:
+    d, r = 40, 25
+    bases = [np.linalg.qr(rng.normal(size=(d, r)))[0] for _ in range(2)]
+    x, y = (rng.normal(size=(300, r)) @ b.T for b in bases)
+    result = isthmus.measure(Pairs(x=x, y=y))
+    assert result["overlap_dimensions"].value >= 9
+    assert result["excess_overlap_dimensions"].value == pytest.approx(0, abs=1.5)
+
+
+def test_reproducibility_tells_shared_spaces_from_chance(rng: np.random.Generator) -> None:
+    d, n = 40, 600
+    latent = rng.normal(size=(n, 8))
+    x, y = 0.5 * rng.normal(size=(2, n, d))
+    x[:, :8] += latent
+    y[:, 10:18] += latent
+    name = "shared_space_reproducibility"
+    found = isthmus.measure(Pairs(x=x, y=y), metrics=[name])[name]
+    shuffled = isthmus.measure(Pairs(x=x, y=y[::-1]), metrics=[name])[name]
+    assert found.value > 0.9
+    assert shuffled.value < 0.5  # above the chance of 0.2 only because both halves prefer the strong directions
+    assert found.null == 0.2
+    few = isthmus.measure(Pairs(x=x[:20], y=y[:20]), metrics=[name])[name]
+    assert few.undefined is not None
+
+
+def test_cone(data: Any) -> None:
+    from isthmus.theory import bessel_ratio
+
+    x, y, result = data
+    n, d = x.shape
+    for name, rows in (("image", x), ("text", y)):
+        cosine = np.mean([rows[i] @ rows[j] for i in range(n) for j in range(n) if i != j])
+        assert result[f"mean_cosine_{name}"].value == pytest.approx(cosine, **TIGHT)
+        mean = rows.mean(axis=0)
+        assert cosine == pytest.approx((n * mean @ mean - 1) / (n - 1))
+        e = result[f"vmf_concentration_{name}"]
+        for kappa, square in (
+            (e.value, cosine),
+            *zip((e.low, e.high), (result[f"mean_cosine_{name}"].low, result[f"mean_cosine_{name}"].high), strict=True),
+        ):
+            assert bessel_ratio(d / 2 - 1, kappa) ** 2 == pytest.approx(square, rel=1e-7)
+        conformity = [np.mean([rows[i] @ rows[j] for j in range(n) if j != i]) for i in range(n)]
+        assert result[f"conformity_sd_{name}"].value == pytest.approx(np.std(conformity), **TIGHT)
+
+
+def test_kappa_of_a_known_law(rng: np.random.Generator) -> None:
+    from scipy.stats import vonmises_fisher
+
+    from isthmus.theory import VonMisesFisher
+
+    x = vonmises_fisher(np.eye(5)[0], 7.0).rvs(4000, random_state=rng)
+    e = isthmus.measure(Pairs(x=x, y=x))["vmf_concentration_x"]
+    assert e.low <= 7.0 <= e.high
+    assert e.value == pytest.approx(VonMisesFisher.fit(x, debiased=True).kappa, rel=1e-7)
+    assert e.high - e.low < 0.6
+
+
+def test_cka(data: Any, rng: np.random.Generator) -> None:
+    x, y, result = data
+    n = len(x)
+    h = np.eye(n) - 1 / n
+
+    def hsic(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.trace(a @ a.T @ h @ b @ b.T @ h))
+
+    scale = math.sqrt(hsic(x, x) * hsic(y, y))
+    assert result["cka"].value == pytest.approx(hsic(x, y) / scale, **TIGHT)
+    shuffled = np.mean([hsic(x, y[rng.permutation(n)]) for _ in range(400)]) / scale
+    assert result["cka"].null == pytest.approx(shuffled, rel=0.05)
+
+
+def test_svcca(data: Any, rng: np.random.Generator) -> None:
+    from sklearn.decomposition import PCA
+
+    x, y, result = data
+
+    def correlation(x: np.ndarray, y: np.ndarray) -> float:
+        a, b = (np.linalg.qr(PCA(10).fit_transform(rows))[0] for rows in (x, y))
+        return float(np.mean(np.linalg.svd(a.T @ b, compute_uv=False)))
+
+    assert result["svcca"].value == pytest.approx(correlation(x, y), **TIGHT)
+    shuffled = np.mean([correlation(x, y[rng.permutation(len(y))]) for _ in range(50)])
+    assert result["svcca"].null == pytest.approx(shuffled, rel=0.05)
+
+
+def test_what_has_no_meaning_is_undefined() -> None:
+    same = np.tile([0.6, 0.8, 0.0], (30, 1))
+    result = isthmus.measure(Pairs(x=same, y=same))
+    for name in ("participation_ratio_x", "anisotropy_y", "cka", "svcca", "fisher_ratio", "residual_energy_share",
+                 "vmf_concentration_x", "gap_share_top_2", "coral_distance", "power_law_slope_x"):  # fmt: skip
+        assert result[name].undefined, name
+        assert np.isnan(result[name].value)
+    raw = isthmus.measure(Pairs(x=same * 2, y=same[:, ::-1]), normalize=False)
+    assert raw["relative_modality_gap"].undefined == "the formula holds for unit rows; use normalize=True"
+    assert raw["vmf_concentration_x"].undefined == "the formula holds for unit rows; use normalize=True"
+
+
+def test_rows_of_any_length_keep_their_value(cones: Any) -> None:
+    x, y = cones
+    result = isthmus.measure(Pairs(x=x, y=y), normalize=False)
+    difference = x - y
+    gap = difference.mean(axis=0)
+    whole = np.mean(np.sum(difference**2, axis=1))
+    assert result["residual_energy_share"].value == pytest.approx(1 - gap @ gap / whole)
+    assert result["residual_energy_share"].note.startswith("no interval: ")
+    assert result["coral_distance"].value == pytest.approx(
+        np.linalg.norm(np.cov(x.T, bias=True) - np.cov(y.T, bias=True))
+    )
+    assert result["coral_distance"].low < result["coral_distance"].value < result["coral_distance"].high
