@@ -29,6 +29,7 @@ LEVELS = [
     {"diagnosis", "dose"},
     {"reporting"},
     {"demo"},
+    {"terminal"},
     {"comparison_cli"},
     {"cli"},
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +14,7 @@ import typer
 import isthmus
 from isthmus import comparison_cli
 from isthmus.checks import InputError, IsthmusWarning, unknown, writable
+from isthmus.terminal import table as _table
 
 if TYPE_CHECKING:
     from isthmus.pairs import Pairs
@@ -313,16 +313,6 @@ def _say(sentences: list[str]) -> None:
 
     for sentence in sentences:
         Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(f"- {sentence}", markup=False)
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [
-            cell.ljust(w) if i in (0, len(row) - 1) else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        typer.echo("  ".join(cells).rstrip())
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:

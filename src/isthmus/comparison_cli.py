@@ -14,6 +14,7 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, existing, writable
+from isthmus.terminal import table as columns
 
 Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
@@ -155,7 +156,6 @@ def _write(tables: list[Any], path: Path) -> None:
 
 def _show(table: Any) -> None:
     """The main score of each task with its change, as a table."""
-    from isthmus.cli import _table
     from isthmus.result import number
     from isthmus.tasks import registry
 
@@ -183,7 +183,7 @@ def _show(table: Any) -> None:
         f"{table.data['name']}: {table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
     )
     heads = [head for name in shown for head in (name, "change, 95 %")]
-    _table(("aligner", "gap", "distance", *heads), lines)
+    columns(("aligner", "gap", "distance", *heads), lines)
     for row in table.rows:
         for note in row.notes:
             typer.echo(f"{row.name}: {note}")
