@@ -1,4 +1,4 @@
-"""Claim: one pass over memory-mapped float32 pairs runs at 75 % or more of the rate of the bare BLAS products, with flat memory.
+"""Claim: one pass over mapped float32 pairs runs at 75 % or more of the rate of bare BLAS products, in flat memory.
 
 The pass reads, checks and normalises the rows and sums X'X, Y'Y, X'Y and the moments of the paired cosine. The
 reference computes only the three products, on blocks that are resident in memory, in the same process. Peak

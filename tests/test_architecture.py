@@ -21,21 +21,19 @@ LEVELS = [
     {"pairs"},
     {"moments"},
     {"result"},
-    {"intervals"},
+    {"intervals", "following"},
     {"tasks"},
     {"metrics"},
     {"align", "inspection"},
     {"comparison"},
     {"diagnosis", "dose"},
-    {"reporting"},
+    {"reporting", "modalities"},
     {"demo"},
-    {"terminal"},
-    {"comparison_cli"},
     {"cli"},
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 #: Steps back that are meant, each with its reason beside the import.
-EXCEPTIONS = {("pairs", "moments")}
+EXCEPTIONS = {("pairs", "moments"), ("theory", "align"), ("theory", "intervals")}
 
 
 def room(path: Path) -> str:
@@ -54,7 +52,7 @@ def imported_rooms(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{path}: relative import"
             modules = [node.module]
-        found |= {m.split(".")[1] for m in modules if m.startswith("isthmus.")}
+        found |= {m.split(".")[1] for m in modules if m.startswith("isthmus.") and m != "isthmus.__version__"}
     return found
 
 
@@ -75,7 +73,10 @@ def test_every_room_is_placed() -> None:
 
 def test_theory_stands_alone() -> None:
     for path in (ROOT / "theory").rglob("*.py"):
-        assert imported_rooms(path) <= {"theory", "arrays", "checks"} or path.name in ("check.py", "commands.py"), path
+        # Writing its page takes the one way in which files are written.
+        allowed = {"theory", "arrays", "checks"} | ({"files"} if path.name == "page.py" else set())
+        # The assumptions are measured on Pairs, with the tests and estimators of other rooms.
+        assert imported_rooms(path) <= allowed or path.name == "assumptions.py", path
 
 
 def test_public_names_are_what_is_defined() -> None:

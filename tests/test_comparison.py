@@ -390,12 +390,12 @@ class TestCommandLine:
     def test_the_progress_bar_is_for_terminals(self, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         done = CliRunner().invoke(app, ["compare", *files, "--aligners", "centering", "--splits", "1", "--json"])
         assert done.stderr == ""
-        from isthmus import comparison_cli
+        from isthmus.cli import comparing
 
-        monkeypatch.setattr(comparison_cli.sys.stderr, "isatty", lambda: True, raising=False)
-        with comparison_cli._bar("x", quiet=True) as progress:
+        monkeypatch.setattr(comparing.sys.stderr, "isatty", lambda: True, raising=False)
+        with comparing._bar("x", quiet=True) as progress:
             assert progress is None
-        with comparison_cli._bar("x", quiet=False) as progress:
+        with comparing._bar("x", quiet=False) as progress:
             assert progress is not None
             progress(1, 2, "Centering")
 

@@ -25,7 +25,7 @@ from isthmus.dose import (
     shared_basis,
     shared_dimensions,
 )
-from isthmus.dose.statistics import monotone_share, spearman
+from isthmus.following import monotone_share, spearman
 from isthmus.reporting.dose_page import dose_page
 
 

@@ -22,9 +22,11 @@ _NAMES: dict[str, str] = {
     "Estimate": "isthmus.result",
     "InputError": "isthmus.checks",
     "IsthmusWarning": "isthmus.checks",
+    "Modalities": "isthmus.modalities",
     "Moments": "isthmus.moments",
     "Pairs": "isthmus.pairs",
     "Result": "isthmus.result",
+    "calibrate": "isthmus.diagnosis",
     "compare": "isthmus.comparison",
     "explain": "isthmus.diagnosis",
     "load": "isthmus.align",
@@ -38,11 +40,13 @@ __all__ = [
     "Estimate",
     "InputError",
     "IsthmusWarning",
+    "Modalities",
     "Moments",
     "Pairs",
     "Result",
     "__version__",
     "align",
+    "calibrate",
     "compare",
     "demo",
     "explain",
@@ -77,8 +81,9 @@ if TYPE_CHECKING:
     from isthmus.align import load
     from isthmus.checks import InputError, IsthmusWarning
     from isthmus.comparison import compare
-    from isthmus.diagnosis import explain
+    from isthmus.diagnosis import calibrate, explain
     from isthmus.metrics import measure
+    from isthmus.modalities import Modalities
     from isthmus.moments import Moments
     from isthmus.pairs import Pairs, open_pairs
     from isthmus.reporting import report

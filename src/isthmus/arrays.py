@@ -97,22 +97,24 @@ class BadRows(Exception):
 class Blocks:
     """Turns blocks of rows as they lie on disk or device into clean, unit, computable ones.
 
-    NumPy blocks go to `dtype` (float32 or float64), native byte order and C order, in one buffer that is used again
-    for each block; other libraries keep their own type in the same precision.
+    NumPy blocks go to `dtype` (float32 or float64), native byte order and C order, in two buffers in turn, so that a
+    block stays whole while the next one is made; other libraries keep their own type in the same precision.
     """
 
     def __init__(self, dtype: str, *, normalize: bool = True):
         self.dtype = dtype
         self.normalize = normalize
-        self._buffer: np.ndarray | None = None
+        self._buffers: list[np.ndarray] = []
 
     def __call__(self, block: Array) -> Array:
         """Raises `BadRows` when a row has NaN, infinite values or no length."""
         if not isinstance(block, np.ndarray):
             return self._foreign(block)
-        if self._buffer is None or self._buffer.shape[0] < block.shape[0]:
-            self._buffer = np.empty(block.shape, dtype=self.dtype)
-        out = self._buffer[: block.shape[0]]
+        buffer = self._buffers.pop(0) if len(self._buffers) == 2 else np.empty(block.shape, dtype=self.dtype)
+        if buffer.shape[0] < block.shape[0]:
+            buffer = np.empty(block.shape, dtype=self.dtype)
+        self._buffers.append(buffer)
+        out = buffer[: block.shape[0]]
         native = block.dtype == out.dtype and block.flags.c_contiguous
         if not native:
             np.copyto(out, block, casting="same_kind")

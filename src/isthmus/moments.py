@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,7 +14,9 @@ from isthmus import arrays
 from isthmus.arrays import Array
 from isthmus.checks import InputError
 from isthmus.files import load_arrays, save_arrays
-from isthmus.pairs import Pairs, bad_rows
+from isthmus.pairs import Pairs, PairsOfTwoSpaces, bad_rows
+
+T = TypeVar("T")
 
 #: Up to this many pairs block products are float64 unless asked otherwise.
 FLOAT64_PAIRS = 50_000
@@ -61,7 +65,7 @@ class Moments(_Sums):
     n : number of pairs
     sum_x, sum_y : (d,)
     xx, yy, xy : (d, d), the raw sums X'X, Y'Y, X'Y
-    pp, xp, yp : sums of p^2, x p and y p, with p the paired cosine x.y
+    pp, xp, yp : sums of p^2, x p and y p, with p the paired cosine x.y (0 when the sides differ in width)
     clusters : the same by item when items have several partners, else None
     products : precision in which blocks were multiplied ('float32': singular values below 3e-4 of the largest are
         rounding noise; 'float64': below 3e-8)
@@ -107,7 +111,7 @@ class Moments(_Sums):
         """
         if products not in (None, "float32", "float64"):
             raise InputError(f"products={products!r}, expected 'float32', 'float64' or None")
-        pairs = x if isinstance(x, Pairs) else Pairs(x=x, y=y, index=index)
+        pairs = x if isinstance(x, Pairs) else PairsOfTwoSpaces(x=x, y=y, index=index)
         wide = any(arrays.compute_dtype(s.dtype, None) == "float64" for s in (pairs.x, pairs.y))
         dtype = products or ("float64" if wide or pairs.n <= FLOAT64_PAIRS else "float32")
         clean_x, clean_y = (
@@ -116,17 +120,20 @@ class Moments(_Sums):
         )
         sums: dict[str, Any] = {}
         by_item: dict[str, Any] = {}
-        for block_x, block_y, owner in pairs.blocks():
-            try:
-                unit_x, unit_y = clean_x(block_x), clean_y(block_y)
-            except arrays.BadRows:
-                raise bad_rows(pairs) from None
-            if owner is None:
-                _accumulate(sums, _block(unit_x, unit_y))
-            else:
-                part, part_by_item = _grouped_block(arrays.to_numpy(unit_x), arrays.to_numpy(unit_y), owner)
-                _accumulate(sums, part)
-                _accumulate(by_item, part_by_item)
+
+        def clean(block: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
+            return clean_x(block[0]), clean_y(block[1]), block[2]
+
+        try:
+            for unit_x, unit_y, owner in _one_ahead(clean, pairs.blocks()):
+                if owner is None:
+                    _accumulate(sums, _block(unit_x, unit_y))
+                else:
+                    part, part_by_item = _grouped_block(arrays.to_numpy(unit_x), arrays.to_numpy(unit_y), owner)
+                    _accumulate(sums, part)
+                    _accumulate(by_item, part_by_item)
+        except arrays.BadRows:
+            raise bad_rows(pairs) from None
         clusters = Clusters(**by_item) if by_item else None
         return cls(**sums, clusters=clusters, products=dtype, normalize=normalize)
 
@@ -194,7 +201,7 @@ class Moments(_Sums):
             float(self.n),
             self.sum_x,
             self.sum_y,
-            self.mean_paired * self.n,
+            self.mean_paired * self.n if self.dim_x == self.dim_y else 0.0,
             self.xx,
             self.yy,
             self.xy,
@@ -215,7 +222,9 @@ class Moments(_Sums):
         return replace(swap(self), clusters=None if self.clusters is None else swap(self.clusters))
 
     def numpy(self) -> Moments:
-        """The same with NumPy arrays."""
+        """The same with NumPy arrays; these moments themselves when they are NumPy's."""
+        if arrays.is_numpy(self.xx):
+            return self
 
         def host(m: Any) -> Any:
             arrs = {f.name: getattr(m, f.name) for f in fields(m)}
@@ -244,6 +253,20 @@ class Moments(_Sums):
         inner = {k.removeprefix("clusters."): v for k, v in values.items() if k.startswith("clusters.")}
         outer = {k: v for k, v in values.items() if not k.startswith("clusters.")}
         return cls(**outer, clusters=Clusters(**inner) if inner else None, **header)
+
+
+def _one_ahead(work: Callable[[T], T], items: Iterable[T]) -> Iterator[T]:
+    """`work(item)` for each item in order, the next one made by a thread while the caller uses this one: reading and
+    normalising then overlap with the products."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        ready: Future[T] | None = None
+        for item in items:
+            coming = pool.submit(work, item)
+            if ready is not None:
+                yield ready.result()
+            ready = coming
+        if ready is not None:
+            yield ready.result()
 
 
 def _accumulate(sums: dict[str, Any], part: dict[str, Any]) -> None:
@@ -283,7 +306,7 @@ def _grouped_block(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[dic
     y = y.astype(np.float64)
     begins = np.concatenate([[0], np.cumsum(counts)[:-1]])
     y_item = np.add.reduceat(y, begins, axis=0)
-    p = arrays.row_dot(np.repeat(x, counts, axis=0), y)
+    p = arrays.row_dot(np.repeat(x, counts, axis=0), y) if x.shape[1] == y.shape[1] else np.zeros(len(y))
     p_item = np.add.reduceat(p, begins)
     x_item = x * counts[:, None]
     by_pair = {

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,9 @@ class Pairs:
     (('image', 'text'), 4, 3, 3)
     """
 
+    #: Whether both sides must have one width.
+    one_space: ClassVar[bool] = True
+
     def __init__(self, *, index: Any = None, labels: Any = None, **modalities: Any):
         if len(modalities) != 2:
             raise InputError(
@@ -50,7 +53,8 @@ class Pairs:
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
-        checks.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
+        if self.one_space:
+            checks.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
         self.index: np.ndarray | None = None
         if index is None:
             checks.same_rows(self.x.shape[0], self.y.shape[0], self.x.where, self.y.where)
@@ -120,12 +124,12 @@ class Pairs:
         x = self.x.take(items)
         if self.index is None:
             sides = {self.names[0]: x, self.names[1]: self.y.take(items)}
-            return Pairs(labels=labels, **_placed(sides, self))
+            return type(self)(labels=labels, **_placed(sides, self))
         order, begins = self._captions
         counts = begins[items + 1] - begins[items]
         rows = np.concatenate([order[begins[i] : begins[i + 1]] for i in items])
         sides = {self.names[0]: x, self.names[1]: self.y.take(rows)}
-        return Pairs(index=np.repeat(np.arange(len(items)), counts), labels=labels, **_placed(sides, self))
+        return type(self)(index=np.repeat(np.arange(len(items)), counts), labels=labels, **_placed(sides, self))
 
     def sample(self, most: int, /, *, rng: Rng = 0) -> Pairs:
         """At most `most` items drawn without replacement, in their own order; these pairs when there are no more."""
@@ -152,6 +156,17 @@ class Pairs:
 
     def __repr__(self) -> str:
         return f"Pairs({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
+
+
+class PairsOfTwoSpaces(Pairs):
+    """Pairs whose sides may differ in width: they have moments, and maps between them, but no cosine.
+
+    >>> import numpy as np
+    >>> PairsOfTwoSpaces(image=np.eye(3), text=np.eye(4)[:3]).moments().xy.shape
+    (3, 4)
+    """
+
+    one_space: ClassVar[bool] = False
 
 
 def open_pairs(

@@ -66,8 +66,8 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
 
-def page(pairs: isthmus.Pairs, folder: Path, **options: object) -> tuple[str, isthmus.diagnosis.Explanation]: 
-# type: ignore[name-defined]
+def page(pairs: isthmus.Pairs, folder: Path, **options: object) -> tuple[str, isthmus.diagnosis.Explanation]:
+    # type: ignore[name-defined]
     path = folder / "report.html"
     options.setdefault("comparison", isthmus.compare(pairs, splits=1))
     explanation = isthmus.report(pairs, path, **options)
@@ -197,9 +197,7 @@ def test_an_undefined_angle_is_words_and_never_nan(tmp_path):
 
 def test_a_table_in_which_everything_refuses(tmp_path):
     pairs = twins()
-    table = isthmus.compare(
-        pairs, aligners=[isthmus.align.SharedSpaceProjection(estimator="published")], splits=1
-    )
+    table = isthmus.compare(pairs, aligners=[isthmus.align.SharedSpaceProjection(estimator="published")], splits=1)
     text, _ = page(pairs, tmp_path, comparison=table)
     assert "Refused:" in text
     assert "No aligner could be fitted" in text

@@ -31,7 +31,7 @@ def sample():
     x = 10 ** rng.uniform(-9, 4, 120)
     crossing = np.concatenate([rng.uniform(0.3, 60, 60), 10 ** rng.uniform(1, 3.6, 60)])
     near = 0.6627434 * crossing * np.exp(0.01 * rng.standard_normal(120))
-    far_nu, far_x = [0, 0.5, 3, 24, 600, 4096, 4096], [1e6, 1e6, 1e6, 1e6, 1e6, 1e6, 1e5]
+    far_nu, far_x = [0.5, 24, 600, 4096, 4096], [1e5, 1e5, 1e5, 1e5, 1e6]
     return (
         np.concatenate([grid[0].ravel(), nu, crossing, far_nu]),
         np.concatenate([grid[1].ravel(), x, near, far_x]),

@@ -114,6 +114,11 @@ def test_other_array_libraries(library):
     got = info_nce(*single, temperature=0.2, gradient=True, block=6)
     assert got[0] == pytest.approx(expected[0], rel=1e-5)
     assert got[1].dtype == xp.float32
+    if library == "torch":
+        half = [Z.half() for Z in single]
+        got = info_nce(*half, temperature=0.2, gradient=True)
+        assert got[1].dtype == xp.float16
+        np.testing.assert_allclose(np.asarray(got[1]), expected[1], atol=5e-3)
     cold = info_nce(xp.asarray(X), xp.asarray(Y), temperature=0.0005, block=6)
     assert cold == pytest.approx(info_nce(X, Y, temperature=0.0005), rel=1e-12)
 

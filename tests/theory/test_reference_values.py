@@ -114,3 +114,33 @@ def test_worked_batch_ceilings():
     ]
     np.testing.assert_allclose(budget, [0.0160504, 0.0274504, 0.0652334, 0.2512657], atol=1e-6)
     assert sum(budget) == pytest.approx(0.36, abs=1e-12)
+
+
+@pytest.mark.parametrize(("dim", "shared", "apart"), [(3, -0.39633, -0.76399), (8, -3.42933, -3.72950)])
+def test_full_loss_of_von_mises_fisher_clouds(dim, shared, apart):
+    """Phi of clouds in hyperplanes at 60 degrees, partners equal in the shared space: where the centres lie
+    decides.
+
+    The inner mean over the other cloud is exact, the outer one a mean over draws with its own standard error.
+    """
+    kappa, t, n = 10.0, 0.2, 200_000
+    for axis, value in ((1, shared), (0, apart)):
+        # Coordinates in a hyperplane: its own direction first, then the shared space.
+        model = theory.VonMisesFisher(np.eye(dim - 1)[axis], kappa)
+        points = model.sample(n, rng=7)
+        seen = points * np.concatenate([[0.5], np.ones(dim - 2)])
+        matched = np.sum(points * seen, axis=1) / t
+        lengths = np.linalg.norm(kappa * model.mean + seen / t, axis=1)
+        inner = theory.log_sphere_mgf(dim - 1, lengths) - theory.log_sphere_mgf(dim - 1, kappa)
+        # The cosine with the centre and its square have known means: they cut the noise.
+        first = model.mean_length
+        second = 1.0 - (dim - 2) / kappa * first
+        cosines = points @ model.mean
+        basis = np.stack([cosines - first, cosines**2 - second], axis=1)
+        values = -2.0 * matched + 2.0 * inner
+        design = np.concatenate([np.ones((n, 1)), basis], axis=1)
+        coefficients = np.linalg.lstsq(design, values, rcond=None)[0]
+        estimate = coefficients[0]
+        error = np.std(values - design @ coefficients) / math.sqrt(n)
+        assert estimate == pytest.approx(value, abs=1e-4 + 4 * error)
+        assert error < 5e-3

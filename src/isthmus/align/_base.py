@@ -1,41 +1,27 @@
-"""What an aligner is: one affine map for each side, solved from moments."""
+"""What an aligner is: one map for each side, solved from moments."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from isthmus import arrays
+from isthmus.align._maps import Affine, Chain, Map, map_from_tables, map_tables
+from isthmus.align._statistics import Statistics
 from isthmus.arrays import Array
-from isthmus.checks import InputError, rows_listed, unknown
+from isthmus.checks import InputError, rows_listed, same_width, unknown
 from isthmus.files import load_arrays, save_arrays
 from isthmus.moments import Moments
+from isthmus.pairs import Pairs
+
+if TYPE_CHECKING:
+    from isthmus.align.adaptation import Mismatch
 
 _REGISTRY: dict[str, type[Aligner]] = {}
-
-
-@dataclass(frozen=True, eq=False)
-class Affine:
-    """Rows r -> r @ matrix + bias; None stands for the identity and for zero."""
-
-    matrix: np.ndarray | None = None  # (d, k)
-    bias: np.ndarray | None = None  # (k,)
-
-    def __post_init__(self) -> None:
-        # One memory layout before and after a file: products then agree to the last bit.
-        if self.matrix is not None:
-            object.__setattr__(self, "matrix", np.ascontiguousarray(self.matrix))
-
-    def __call__(self, rows: Array) -> Array:
-        if self.matrix is not None:
-            rows = rows @ arrays.like(self.matrix, rows)
-        if self.bias is not None:
-            rows = rows + arrays.like(self.bias, rows)
-        return rows
 
 
 @dataclass(kw_only=True, eq=False)
@@ -45,7 +31,8 @@ class Aligner:
     Rows are divided by their norm, mapped, and divided by their norm again; `normalize=False` leaves both out. What
     comes out has the array library and device that went in.
 
-    After fitting: `map_x_` and `map_y_` (`Affine`), `moments_`, `facts_` (numbers that explain the solution).
+    After fitting: `map_x_` and `map_y_`, `moments_`, `statistics_` (means and covariances of the fitting rows, saved
+    with the maps), `names_`, `facts_` (numbers that explain the solution).
     """
 
     normalize: bool = True
@@ -54,6 +41,12 @@ class Aligner:
     needs_pairs: ClassVar[bool] = False
     #: Whether means of the fitting rows are subtracted: what is left of them on other rows is noise.
     centres: ClassVar[bool] = False
+    #: Whether the mapped rows are divided by their norm; without it rows are to be compared by distance.
+    unit_output: ClassVar[bool] = True
+    #: Whether moments are enough, so that `partial_fit` gives what `fit` gives.
+    streams: ClassVar[bool] = True
+    #: Whether the sides may differ in width.
+    any_widths: ClassVar[bool] = False
     source: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
@@ -63,21 +56,29 @@ class Aligner:
         self.facts_: dict[str, Any] = {}
         self.names_: tuple[str, str] | None = None
         self.moments_: Moments | None = None
-        self._maps: tuple[Affine, Affine] | None = None
+        self._maps: tuple[Map, Map] | None = None
         self._dims: tuple[int, int] | None = None
+        self._statistics: Statistics | None = None
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def _solve(self, moments: Moments) -> tuple[Map, Map]:
         """The two maps for NumPy `moments`."""
         raise NotImplementedError
 
-    def fit(self, X: Any, Y: Any, /, *, index: Any = None) -> Self:
-        """Fit to paired rows X and Y of shape (n, d); `index[j]` is the row of X that row j of Y belongs to."""
-        return self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize))
+    def fit(self, X: Any, Y: Any = None, /, *, index: Any = None) -> Self:
+        """Fit to paired rows X and Y of shape (n, d), or to one `Pairs`, whose names are then kept.
 
-    def partial_fit(self, X: Any, Y: Any, /, *, index: Any = None) -> Self:
+        `index[j]` is the row of X that row j of Y belongs to. Only `Auto` needs the rows themselves.
+        """
+        names = X.names if isinstance(X, Pairs) else None
+        return self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize), names=names)
+
+    def partial_fit(self, X: Any, Y: Any = None, /, *, index: Any = None) -> Self:
         """Add more pairs to those seen so far; the same as one `fit` on all of them."""
+        names = X.names if isinstance(X, Pairs) else None
+        if names and self.names_ and tuple(names) != self.names_:
+            raise InputError(f"pairs of {' and '.join(names)} came to an aligner of {' and '.join(self.names_)}")
         more = Moments.of(X, Y, index=index, normalize=self.normalize)
-        return self.fit_moments(more if self.moments_ is None else self.moments_ + more)
+        return self.fit_moments(more if self.moments_ is None else self.moments_ + more, names=names)
 
     def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
         """Fit to moments that are at hand; `names` are those of the modalities."""
@@ -85,29 +86,78 @@ class Aligner:
             raise InputError(
                 f"moments with normalize={moments.normalize} cannot fit an aligner with normalize={self.normalize}"
             )
+        if not self.any_widths:
+            same_width(moments.dim_x, moments.dim_y, *(names or ("the first side", "the second")))
         self.moments_ = moments
         self.names_ = names or self.names_
         self._dims = (moments.dim_x, moments.dim_y)
+        self._statistics = None
         self._maps = None  # solved when first needed, so that a stream of partial_fit solves once
         return self
 
     @property
-    def map_x_(self) -> Affine:
+    def map_x_(self) -> Map:
         return self._solved()[0]
 
     @property
-    def map_y_(self) -> Affine:
+    def map_y_(self) -> Map:
         return self._solved()[1]
 
-    def _solved(self) -> tuple[Affine, Affine]:
+    @property
+    def matrix_x(self) -> np.ndarray:
+        """The matrix (d, k) that rows of x are multiplied by, float64; `InputError` when the map is not affine."""
+        return self._affine(0).dense(self._width(0))[0]
+
+    @property
+    def bias_x(self) -> np.ndarray:
+        """What is added to the rows of x after the multiplication, (k,)."""
+        return self._affine(0).dense(self._width(0))[1]
+
+    @property
+    def matrix_y(self) -> np.ndarray:
+        """The matrix (d, k) that rows of y are multiplied by, float64; `InputError` when the map is not affine."""
+        return self._affine(1).dense(self._width(1))[0]
+
+    @property
+    def bias_y(self) -> np.ndarray:
+        """What is added to the rows of y after the multiplication, (k,)."""
+        return self._affine(1).dense(self._width(1))[1]
+
+    @property
+    def statistics_(self) -> Statistics:
+        """Means and covariances of the fitting rows; they are saved and come back with `isthmus.load`."""
+        if self._statistics is None:
+            if self.moments_ is None:
+                raise InputError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
+            self._statistics = Statistics.of(self.moments_.numpy())
+        return self._statistics
+
+    def _affine(self, side: int) -> Affine:
+        affine = self._solved()[side]
+        if not isinstance(affine, Affine):
+            raise InputError(f"{type(self).__name__} is not an affine map of the rows; use transform or as_torch")
+        return affine
+
+    def _width(self, side: int) -> int:
+        assert self._dims is not None
+        return self._dims[side]
+
+    def _solved(self) -> tuple[Map, Map]:
         if self._maps is None:
             if self.moments_ is None:
                 raise InputError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
             self._maps = self._solve(self.moments_.numpy())
         return self._maps
 
-    def transform(self, X: Array, Y: Array, /) -> tuple[Array, Array]:
-        """Both sides aligned: (n, d) -> (n, k) for each."""
+    def transform(self, X: Any, Y: Array = None, /) -> tuple[Array, Array]:
+        """Both sides aligned: (n, d) -> (n, k) for each. One `Pairs` must have the names that were fitted."""
+        if isinstance(X, Pairs):
+            if self.names_ is not None and tuple(X.names) != self.names_:
+                raise InputError(
+                    f"pairs of {' and '.join(X.names)} came to a {type(self).__name__} fitted on "
+                    f"{' and '.join(self.names_)}; fit one on these modalities, or give the arrays themselves"
+                )
+            X, Y = (side.read(0, side.shape[0]) for side in (X.x, X.y))
         return self.transform_x(X), self.transform_y(Y)
 
     def transform_x(self, X: Array, /) -> Array:
@@ -119,25 +169,69 @@ class Aligner:
         return self._transform(Y, 1)
 
     def _transform(self, rows: Array, side: int) -> Array:
-        affine = self._solved()[side]
-        assert self._dims is not None
+        mapping = self._solved()[side]
         if rows.ndim == 1:
             return self._transform(rows[None, :], side)[0]
-        if rows.ndim != 2 or rows.shape[1] != self._dims[side]:
+        if rows.ndim != 2 or rows.shape[1] != self._width(side):
             raise InputError(
                 f"rows of shape {tuple(rows.shape)} came to the {('first', 'second')[side]} side of a "
-                f"{type(self).__name__} fitted on width {self._dims[side]}"
+                f"{type(self).__name__} fitted on width {self._width(side)}"
             )
         clean = arrays.Blocks(arrays.compute_dtype(str(rows.dtype), None), normalize=self.normalize)
         try:
-            mapped = affine(clean(rows))
+            mapped = mapping(clean(rows))
         except arrays.BadRows:
             host = arrays.to_numpy(rows)
             bad = np.flatnonzero(~np.isfinite(host).all(axis=1) | ~host.any(axis=1))
             raise InputError(
                 f"{rows_listed(bad)} (counted from 0) hold NaN, infinite values or only zeros; remove them first"
             ) from None
-        return arrays.unit_rows(mapped) if self.normalize else mapped
+        return arrays.unit_rows(mapped) if self.normalize and self.unit_output else mapped
+
+    def as_torch(self) -> Any:
+        """A `torch.nn.Module` with the heads `x` and `y`; `module(X, Y)` gives what `transform(X, Y)` gives.
+
+        Maps are float64 buffers, not parameters, and are cast to the rows' dtype; gradients reach the rows.
+        """
+        from isthmus.align.as_torch import module
+
+        return module(self)
+
+    def mismatch(self, X_new: Any = None, Y_new: Any = None, /) -> Mismatch:
+        """How far rows of a new corpus lie from those of the fit, and what it costs; pairs are not needed."""
+        from isthmus.align.adaptation import mismatch
+
+        return mismatch(self, X_new, Y_new)
+
+    def adapt(self, X_new: Any = None, Y_new: Any = None, /) -> Self:
+        """A copy refitted to unpaired rows of a new corpus as far as these suffice; paired parts stay.
+
+        An aligner that needs no pairs is solved anew (a side that is not given keeps its statistics); one that does
+        gets new means. Errors: `InputError` when neither side is given, or nothing in the aligner is a mean.
+        """
+        from isthmus.align.adaptation import adapt
+
+        return adapt(self, X_new, Y_new)
+
+    def _uses_pairs(self) -> bool:
+        """Whether this solution, with these options, came from the pairing."""
+        return self.needs_pairs
+
+    def _adapted(self, new: Statistics) -> tuple[Map, Map]:
+        """The maps for a corpus with the statistics `new`; those of the fit are `statistics_`."""
+        if not self._uses_pairs():
+            return self._solve(new.moments(normalize=self.normalize))
+        old, moved = self.statistics_, []
+        for mapping, before, after in zip(
+            self._solved(), (old.mean_x, old.mean_y), (new.mean_x, new.mean_y), strict=True
+        ):
+            if not self.centres:
+                raise InputError(
+                    f"{type(self).__name__} holds no means: unpaired rows cannot adapt it; fit it on pairs of the new "
+                    "corpus"
+                )
+            moved.append(mapping.shifted(before - after))
+        return moved[0], moved[1]
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The options, as scikit-learn asks for them."""
@@ -153,24 +247,30 @@ class Aligner:
         return self
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the maps and options as safetensors; `isthmus.load` reads them back exactly."""
+        """Write maps, options and fit statistics as safetensors; `isthmus.load` reads them back exactly."""
         tables = {}
-        for side, affine in zip("xy", self._solved(), strict=True):
-            for part in ("matrix", "bias"):
-                value = getattr(affine, part)
-                if value is not None:
-                    tables[f"{part}_{side}"] = value
+        for side, mapping in zip("xy", self._solved(), strict=True):
+            tables.update(map_tables(mapping, side))
+        tables.update(self.statistics_.tables())
         header = {
             "class": type(self).__name__,
             "options": self.get_params(),
             "dims": self._dims,
             "names": self.names_,
-            "n": None if self.moments_ is None else self.moments_.n,
+            "n": self.statistics_.n_x,
             "facts": self.facts_,
+            **self._header(),
         }
         # safetensors has no empty files worth the name: keep the widths as a table too.
         tables["dims"] = np.asarray(self._dims, dtype=np.int64)
         save_arrays(path, "aligner", tables, header)
+
+    def _header(self) -> dict[str, Any]:
+        """More that is to be saved, as JSON values."""
+        return {}
+
+    def _restore(self, header: dict[str, Any]) -> None:
+        """Take back what `_header` gave."""
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -188,9 +288,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     aligner._dims = tuple(header["dims"])
     aligner.names_ = tuple(header["names"]) if header["names"] else None
     aligner.facts_ = header["facts"]
-    aligner._maps = tuple(  # type: ignore[assignment]
-        Affine(tables.get(f"matrix_{side}"), tables.get(f"bias_{side}")) for side in "xy"
-    )
+    aligner._maps = (map_from_tables(tables, "x"), map_from_tables(tables, "y"))
+    aligner._statistics = Statistics.from_tables(tables)
+    aligner._restore(header)
     return aligner
 
 
@@ -209,3 +309,6 @@ def get(name: str) -> type[Aligner]:
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
+
+
+__all__ = ["Affine", "Aligner", "Chain", "Map", "get", "load", "registry"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from isthmus.align._base import Affine, Aligner
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Affine
 from isthmus.moments import Moments
 
 

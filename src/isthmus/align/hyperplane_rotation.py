@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from isthmus.align._base import Affine, Aligner
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Affine
 from isthmus.checks import InputError
 from isthmus.metrics import Side
 from isthmus.metrics.subspaces import Subspaces

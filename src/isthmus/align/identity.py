@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isthmus.align._base import Affine, Aligner
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Affine
 from isthmus.moments import Moments
 
 

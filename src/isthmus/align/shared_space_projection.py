@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from isthmus.align._base import Affine, Aligner
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Affine
 from isthmus.checks import InputError, IsthmusWarning
 from isthmus.metrics import Side
 from isthmus.metrics.subspaces import Subspaces
@@ -18,6 +20,8 @@ from isthmus.theory.rotations import PrincipalAngles, principal_angles
 
 #: Singular values below this share of the largest are rounding of float32 rows, not signal.
 FLOOR = 1e-4
+#: Fewer items than this show nothing about subspaces.
+LEAST_ITEMS = 10
 #: A published shared space that holds less than this share of the energy of either side is called tiny.
 LEAST_ENERGY = 0.5
 
@@ -33,12 +37,18 @@ class SharedSpaceProjection(Aligner):
     estimator='published': uncentred, `energy` 99 %, cosines above 1 - `tolerance`, B the principal vectors of x (Yi,
     Douady and Chen 2025, arXiv 2510.03268). It mostly counts dimensions that the ranks force: max(0, r_x + r_y - d).
 
+    estimator='paired': U and V of the singular value decomposition of the cross-covariance (partial least squares),
+    one basis for each side, x -> unit(U'x), y -> unit(V'y); as many components as have singular values above what
+    unrelated sides of these covariances reach (the largest of 19 Gaussian draws, 95 %). Needs pairs, and finds shared
+    directions also where the subspaces are rotated against each other; the sound estimator finds equal subspaces also
+    where the rows are not partners. They answer different questions.
+
     `center=True` subtracts each side's mean before the projection. `k` keeps at most that many directions, those
     with the most energy of both sides. `facts_` holds ranks, shared, forced and the share of energy kept.
     Not the few-shot method of the same initials (Zhu et al. 2024, arXiv 2407.16977).
 
-    Errors: `InputError` when nothing is shared, and (published) when all that is found is forced. Warns when the
-    space found is tiny.
+    Errors: `InputError` with fewer than 10 items, when nothing is shared, and when all that is found is forced. Warns
+    when the published space is tiny, and when `k` asks for more directions than were found.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
@@ -60,30 +70,64 @@ class SharedSpaceProjection(Aligner):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.estimator not in ("sound", "published"):
-            raise InputError(f"estimator={self.estimator!r}, expected 'sound' or 'published'")
+        if self.estimator not in ("sound", "published", "paired"):
+            raise InputError(f"estimator={self.estimator!r}, expected 'sound', 'published' or 'paired'")
         if not 0 < self.energy <= 1 or not 0 < self.tolerance < 1 or (self.k is not None and self.k < 1):
             raise InputError(
                 f"energy={self.energy}, tolerance={self.tolerance}, k={self.k}: expected a share above 0 "
                 "and up to 1, a tolerance between 0 and 1, and k at least 1"
             )
 
+    def _uses_pairs(self) -> bool:
+        return self.estimator == "paired"
+
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        basis = self._sound(moments) if self.estimator == "sound" else self._published(moments)
-        # Principal vectors have no sign: fix it, so that the same data give the same coordinates.
-        basis = basis * np.sign(basis[np.argmax(np.abs(basis), axis=0), np.arange(basis.shape[1])])
-        energies = [np.einsum("dk,de,ek->k", basis, gram, basis) for gram in (moments.xx, moments.yy)]
-        if self.k is not None and self.k < basis.shape[1]:
-            kept = np.argsort(-(energies[0] + energies[1]), kind="stable")[: self.k]
-            basis, energies = basis[:, kept], [e[kept] for e in energies]
-        shares = [float(e.sum() / np.trace(g)) for e, g in zip(energies, (moments.xx, moments.yy), strict=True)]
-        self.facts_ = {**self.facts_, "k": basis.shape[1], "energy_kept": shares}
+        items = moments.by_item.count
+        if items < LEAST_ITEMS:
+            raise InputError(
+                f"{items} items are too few to tell a shared space from chance, expected {LEAST_ITEMS} or more"
+            )
+        if self.estimator == "paired":
+            bases = self._paired(moments)
+        else:
+            basis = self._published(moments) if self.estimator == "published" else self._sound(moments)
+            bases = basis, basis
+        # Singular vectors have no sign: fix it, so that the same data give the same coordinates.
+        signs = np.sign(bases[0][np.argmax(np.abs(bases[0]), axis=0), np.arange(bases[0].shape[1])])
+        bases = bases[0] * signs, bases[1] * signs
+        seconds = moments.xx / moments.n, moments.yy / moments.n
+        energies = [np.einsum("dk,de,ek->k", b, s, b) for b, s in zip(bases, seconds, strict=True)]
+        found = bases[0].shape[1]
+        if self.k is not None and self.k > found:
+            warnings.warn(
+                f"k={self.k} directions were asked for, but the data support {found}: these are kept",
+                IsthmusWarning, stacklevel=2)  # fmt: skip
+        if self.k is not None and self.k < found:
+            # PLS components come in the order of their covariance; principal vectors have no such order.
+            order = np.arange(found) if self.estimator == "paired" else np.argsort(-(energies[0] + energies[1]))
+            kept = order[: self.k]
+            bases = bases[0][:, kept], bases[1][:, kept]
+            energies = [e[kept] for e in energies]
+        shares = [float(e.sum() / np.trace(s)) for e, s in zip(energies, seconds, strict=True)]
+        self.facts_ = {**self.facts_, "k": bases[0].shape[1], "energy_kept": shares}
         if self.estimator == "published":
             self._warn_when_tiny(moments)
         bias_x = bias_y = None
         if self.center:
-            bias_x, bias_y = -moments.mean_x @ basis, -moments.mean_y @ basis
-        return Affine(basis, bias_x), Affine(basis, bias_y)
+            bias_x, bias_y = -moments.mean_x @ bases[0], -moments.mean_y @ bases[1]
+        return Affine(bases[0], bias_x), Affine(bases[1], bias_y)
+
+    def _paired(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+        left, strengths, right = np.linalg.svd(moments.cov_xy, full_matrices=False)
+        edge = _unrelated(moments)
+        found = int(np.sum(strengths > edge))
+        self.facts_ = {"shared": found, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
+        if found == 0:
+            raise InputError(
+                f"partners share no direction: the largest singular value of the cross-covariance is "
+                f"{strengths[0]:.3g} and unrelated sides reach {edge:.3g}; check the pairing, or use Centering"
+            )
+        return left[:, :found], right[:found].T
 
     def _published(self, moments: Moments) -> np.ndarray:
         spaces = Subspaces.of(Side(moments.xx), Side(moments.yy), energy=self.energy)
@@ -139,6 +183,28 @@ class SharedSpaceProjection(Aligner):
             f"{facts['ranks'][0]} and {facts['ranks'][1]}; they hold {facts['energy_kept'][0]:.0%} and "
             f"{facts['energy_kept'][1]:.0%} of the energy, too little to search in.{few} Use estimator='sound' or a "
             "larger tolerance.", IsthmusWarning, stacklevel=2)  # fmt: skip
+
+
+def _unrelated(moments: Moments) -> float:
+    """What the largest singular value of the cross-covariance reaches between sides that have nothing to do with each
+    other: the largest of 19 draws of S_x^1/2 Z S_y^1/2 / sqrt(items), Z standard normal."""
+    rng = np.random.default_rng(0)
+    # Singular values do not see the eigenvectors, only the spectra.
+    scales = [np.sqrt(np.clip(np.linalg.eigvalsh(cov), 0, None)) for cov in (moments.cov_x, moments.cov_y)]
+    draws = []
+    for _ in range(19):
+        noise = scales[0][:, None] * rng.normal(size=(len(scales[0]), len(scales[1]))) * scales[1]
+        draws.append(_largest(noise))
+    return max(draws) / math.sqrt(moments.by_item.count)
+
+
+def _largest(matrix: np.ndarray, steps: int = 60) -> float:
+    """The largest singular value by power iteration; it needs two digits and no decomposition."""
+    vector = np.linalg.norm(matrix, axis=0) + 1e-300
+    for _ in range(steps):
+        vector = matrix.T @ (matrix @ vector)
+        vector /= np.linalg.norm(vector) + 1e-300
+    return float(np.linalg.norm(matrix @ vector))
 
 
 def _significant(cov: np.ndarray, n: int) -> np.ndarray:

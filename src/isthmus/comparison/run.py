@@ -33,9 +33,13 @@ from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import NAN
 from isthmus.tasks import Outcome, Rows, Task, chosen, mean_texts
+from isthmus.theory.ceilings import ceiling
 
 #: More items than this are sampled: the tasks cost n^2 for every aligner and split.
 SAMPLE = 10_000
+
+#: Scores that every map gets beside those of the tasks, and which way is better.
+GEOMETRY = {"gap_distance": "lower", "paired_cosine": "higher", "ceiling": "higher", "ceiling_reached": "higher"}
 
 Progress = Callable[[int, int, str], None]
 
@@ -147,9 +151,7 @@ def compare(
                 if progress is not None:
                     progress(len(cells), total, name)
     better = {name: score.better for t in todo for name, score in t.scores.items()}
-    return Comparison.of_cells(
-        cells, data=data, settings=settings, better={"gap_distance": "lower", "paired_cosine": "higher", **better}
-    )
+    return Comparison.of_cells(cells, data=data, settings=settings, better=GEOMETRY | better)
 
 
 def _check(pairs: Pairs, fit: Pairs | None, todo: Sequence[Task], splits: int, class_texts: Any) -> None:
@@ -252,9 +254,12 @@ class _Split:
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
         inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
         gap = gap_angle(View(after), inflation=inflation)
+        top = ceiling(after).centred
         scores = {
             "gap_distance": float(np.linalg.norm(after.mean_x - after.mean_y)),
             "paired_cosine": after.mean_paired,
+            "ceiling": top,
+            "ceiling_reached": after.mean_paired / top if top > 0 else NAN,
         }
         changes: dict[str, tuple[float, float]] = {}
         for task_name, outcome in found.items():

@@ -74,9 +74,10 @@ class Row:
     """One aligner on the test pairs, mean over splits.
 
     `scores` by name: 'gap' (degrees, undefined when the means vanish), 'gap_distance' (between the means),
-    'paired_cosine', and those of the tasks ('R@1', 'mixed_R@1', 'mixed_NDCG@10', 'own_modality' ...). `changes` are the
-    differences to Identity with 95 % intervals. `notes` say what went wrong. `fit_size` is the number of fitting items
-    where that was varied. `data` names the pairs in a merged table.
+    'paired_cosine', 'ceiling' (the largest mean cosine that any pairing of these clouds could have) and
+    'ceiling_reached' (the share of it), and those of the tasks ('R@1', 'mixed_R@1', 'mixed_NDCG@10', 'own_modality'
+    ...). `changes` are the differences to Identity with 95 % intervals. `notes` say what went wrong. `fit_size` is the
+    number of fitting items where that was varied. `data` names the pairs in a merged table.
     """
 
     aligner: Aligner

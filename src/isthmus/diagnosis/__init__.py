@@ -2,32 +2,87 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+import isthmus
 from isthmus.comparison import Comparison
 from isthmus.diagnosis.budget import PARTS, Budget, budget
+from isthmus.diagnosis.calibration import Calibration, calibrate
+from isthmus.diagnosis.collapse import Account, Collapse, Prediction, collapse_report
+from isthmus.diagnosis.evidence import budget_with_evidence
 from isthmus.diagnosis.verdict import at_chance, best_row, verdict
+from isthmus.files import FORMAT
 from isthmus.metrics import measure
 from isthmus.pairs import Pairs
 from isthmus.result import Result
+from isthmus.theory.assumptions import Check, check
+from isthmus.theory.ceilings import Ceiling, ceiling
 
-__all__ = ["PARTS", "Budget", "Explanation", "at_chance", "best_row", "budget", "explain", "verdict"]
+__all__ = [
+    "PARTS", "Account", "Budget", "Calibration", "Check", "Collapse", "Explanation", "Prediction", "at_chance",
+    "best_row", "budget", "budget_with_evidence", "calibrate", "collapse_report", "explain", "verdict",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """`budget` of the missing cosine, `verdict` in sentences, and the `result` of all measures behind them."""
+    """`budget` of the missing cosine, `collapse` report, `ceiling` of the mean cosine, `verdict` in sentences, and the
+    `result` of all measures behind them. `assumptions` of the theory are checked when first asked for."""
 
     budget: Budget
     verdict: list[str]
     result: Result
-    comparison: Comparison | None = None
+    comparison: Comparison | None
+    collapse: Collapse
+    ceiling: Ceiling
+    pairs: Pairs
+    temperature: float = 0.01
+
+    @cached_property
+    def assumptions(self) -> Check:
+        """Which theorems speak about these pairs (`isthmus.theory.check` at `temperature`)."""
+        return check(self.pairs, temperature=self.temperature)
+
+    @property
+    def reached(self) -> float:
+        """Share of the ceiling (`ceiling.centred`) that the mean cosine reaches; NaN when that is not positive."""
+        top = self.ceiling.centred
+        return self.ceiling.mean_cosine / top if top > 0 else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: those of the result, and beside them verdict, budget, collapse, ceiling, assumptions."""
+        ceilings = {name: getattr(self.ceiling, name) for name in ("mean_cosine", "centred", "uncentred", "rotated")}
+        return {
+            **self.result.to_dict(),
+            "format": FORMAT,
+            "version": isthmus.__version__,
+            "verdict": list(self.verdict),
+            "budget": self.budget.to_dict(),
+            "ceiling": ceilings,
+            "collapse": self.collapse.to_dict(),
+            "assumptions": self.assumptions.to_dict(),
+        }
+
+    def to_json(self) -> str:
+        """Valid JSON: numbers that are absent or undefined are null."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
 
-def explain(pairs: Pairs, /, *, comparison: Comparison | None = None, normalize: bool = True) -> Explanation:
+def explain(
+    pairs: Pairs,
+    /,
+    *,
+    comparison: Comparison | None = None,
+    normalize: bool = True,
+    temperature: float = 0.01,
+) -> Explanation:
     """Measure `pairs` and say what the misalignment is made of.
 
     With a `comparison` (see `isthmus.compare`) the verdict also says what closing the gap does to the tasks.
+    `temperature` is that of the training; only the check of the assumptions uses it.
 
     >>> import numpy as np, isthmus
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 200, 8)) + [[[2.0]], [[3.0]]]
@@ -36,5 +91,8 @@ def explain(pairs: Pairs, /, *, comparison: Comparison | None = None, normalize:
     'pairing'
     """
     result = measure(pairs, normalize=normalize)
-    parts = budget(pairs.moments(normalize=normalize))
-    return Explanation(parts, verdict(result, parts, comparison), result, comparison)
+    parts = budget_with_evidence(pairs, normalize=normalize)
+    collapse = collapse_report(pairs, parts, normalize=normalize)
+    sentences = verdict(result, parts, comparison, collapse)
+    top = ceiling(pairs.moments(normalize=normalize).numpy())
+    return Explanation(parts, sentences, result, comparison, collapse, top, pairs, temperature)

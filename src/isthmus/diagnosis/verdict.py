@@ -6,27 +6,35 @@ import math
 
 from isthmus.comparison import Comparison, Row
 from isthmus.diagnosis.budget import Budget
+from isthmus.diagnosis.collapse import AGAINST, CANNOT_TELL, FOR, Collapse
 from isthmus.result import Estimate, Result
 
 #: How each part is named in a sentence.
 SPOKEN = {
-    "spectrum": "unequal spectra",
-    "centre": "the angle between the means (the modality gap)",
-    "orientation": "the different orientation of the two clouds (dimension collapse)",
-    "pairing": "the pairing itself",
+    "spectrum": "the unequal spread of the two sides over their directions",
+    "centre": "the angle between the means (the modality gap proper)",
+    "orientation": "the different orientation of the two clouds",
+    "pairing": "partners that differ although the clouds agree",
 }
+#: Parts below this share of the missing cosine go unnamed.
+SMALL = 0.02
+#: Fewer missing than this is none: float32 rows miss 1e-7.
+NOTHING = 1e-4
 
 
-def verdict(result: Result, budget: Budget, comparison: Comparison | None = None) -> list[str]:
-    """Three to seven sentences about one pair of modalities."""
+def verdict(
+    result: Result, budget: Budget, comparison: Comparison | None = None, collapse: Collapse | None = None
+) -> list[str]:
+    """Three to six sentences about one pair of modalities, made from these numbers alone; what weakens them first."""
     x, y = result.pairs["names"]
-    sentences = _caveats(result, x, y)
+    sentences = _caveats(result, budget, x, y)
     sentences.append(_gap(result, x, y))
-    sentences.append(_budget(budget))
-    sentences.append(_subspaces(result, x, y))
+    ranks = [result[f"rank_99_{side}"].value for side in (x, y)]
+    sentences.append(_budget(budget, min(ranks) < result.pairs["dim"]))
+    sentences.append(_subspaces(result, collapse, x, y))
     sentences.append(_retrieval(result, x, y))
     if comparison is not None:
-        sentences.extend(_closing(comparison))
+        sentences.append(_closing(comparison))
     return [s for s in sentences if s]
 
 
@@ -42,70 +50,139 @@ def at_chance(result: Result) -> bool:
     return all(e.value - e.null <= 3 * math.sqrt(e.null * (1 - e.null) / n) for e in found)
 
 
-def _caveats(result: Result, x: str, y: str) -> list[str]:
-    n, dim = result.pairs["n"], result.pairs["dim"]
+def _caveats(result: Result, budget: Budget, x: str, y: str) -> list[str]:
     found = []
     if at_chance(result):
         recall = result[f"{x}_to_{y}_R@1"]
-        found.append(
-            f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)}): either row i "
-            f"of {x} is not the partner of row i of {y}, or the encoders were never trained together; nothing "
-            "below says anything about a trained model."
+        start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
+        if _turned(budget):
+            found.append(
+                f"{start}, yet partners follow each other: the best rotation of one side would bring their covariance "
+                f"from {percent(budget.reached.value)} to {percent(budget.rotated.value)} of what is possible "
+                f"({percent(budget.rotated.null)} for shuffled partners). The rows are paired, but the two sides are "
+                "turned against each other; they do not come from one shared space as they are."
+            )
+        else:
+            found.append(
+                f"{start}: either row i of {x} is not the partner of row i of {y}, or the encoders were never trained "
+                "together; nothing below says anything about a trained model."
+            )
+    items, dim = result.pairs["items"], result.pairs["dim"]
+    if items <= dim:
+        # In a handful of items recall says little, so that this is then the stronger caveat.
+        found.insert(
+            0 if items < 20 else len(found),
+            f"There are no more items ({items:,}) than dimensions ({dim:,}): ranks, shared dimensions and the split "
+            "between orientation and pairing would change with more.",
         )
-    if n < dim:
+    elif budget.notes:
         found.append(
-            f"There are fewer pairs ({n:,}) than dimensions ({dim:,}): ranks, shared dimensions and the last two "
-            "parts of the budget still change with n."
+            f"The parts of the missing cosine have no intervals, because {items:,} items are few for {dim:,} "
+            "dimensions: orientation comes out too large and pairing too small."
         )
     return found
 
 
+def _turned(budget: Budget) -> bool:
+    """Whether a rotation would find the partners that cosines do not."""
+    rotated = budget.rotated
+    return bool(rotated.value > 2 * rotated.null and rotated.value > 0.3 and rotated.value > 2 * budget.reached.value)
+
+
 def _gap(result: Result, x: str, y: str) -> str:
     angle, distance = result["centroid_angle"], result["centroid_distance"]
+    if _no_gap(result):
+        return (
+            f"There is no gap to speak of: the means are {distance.value:.3f} apart, and sampling alone gives "
+            f"{distance.null:.3f}."
+        )
     if angle.undefined:
         return (
-            f"The gap has no angle here: {angle.undefined}. The means are {distance.value:.3f} apart "
-            f"(chance {distance.null:.3f})."
+            f"The gap has no angle here, because {angle.undefined}; the means are {distance.value:.3f} apart, and "
+            f"sampling alone gives {distance.null:.3f}."
         )
+    swaps = "" if math.isnan(angle.null) else f"; random swaps of the sides leave {angle.null:.1f}"
     return (
         f"The mean {x} and the mean {y} point {angle.value:.1f} degrees apart (95 %: {angle.low:.1f} to "
-        f"{angle.high:.1f}; random swaps of the sides leave {angle.null:.1f}) at a distance of "
-        f"{distance.value:.3f}."
+        f"{angle.high:.1f}{swaps}), at a distance of {distance.value:.3f}."
     )
 
 
-def _budget(budget: Budget) -> str:
-    order = sorted(budget, key=lambda name: -budget[name].value)
-    parts = [f"{budget[name].value:.3f} {SPOKEN[name]}" for name in order]
-    return (
-        f"Partners miss {budget.total.value:.3f} of the full cosine of 1: "
-        + ", ".join(parts[:-1])
-        + f" and {parts[-1]}."
-    )
+def _no_gap(result: Result) -> bool:
+    """Whether the distance of the means is what sampling alone gives."""
+    distance = result["centroid_distance"]
+    return distance.low == 0 or distance.value <= distance.null
 
 
-def _subspaces(result: Result, x: str, y: str) -> str:
-    shared, dim = result["overlap_dimensions"], result.pairs["dim"]
+def _budget(budget: Budget, collapsed: bool) -> str:
+    total = budget.total.value
+    if total < NOTHING:
+        return "Partners have the full cosine of 1: nothing is missing."
+    named = [name for name in budget if budget[name].value >= SMALL * total]
+    named.sort(key=lambda name: -budget[name].value)
+    text = f"Partners miss {total:.3f} of the full cosine of 1"
+    rest = total - sum(budget[name].value for name in named)
+    if len(named) == 1:
+        only = named[0]
+        return f"{text}, nearly all of it ({_amount(budget[only])}) due to {_named(budget, only, collapsed)}."
+    parts = [f"{_amount(budget[name])} due to {_named(budget, name, collapsed)}" for name in named]
+    ending = f"; the rest ({rest:.3f}) is small change" if rest >= 0.0005 else ""
+    return f"{text}: {', '.join(parts[:-1])} and {parts[-1]}{ending}."
+
+
+def _amount(part: Estimate) -> str:
+    # An interval that lies below the value would need more words than a verdict has.
+    if math.isnan(part.low) or part.low > part.value or part.high < part.value:
+        return f"{part.value:.3f}"
+    return f"{part.value:.3f} [{part.low:.3f}, {part.high:.3f}]"
+
+
+def _named(budget: Budget, name: str, collapsed: bool) -> str:
+    text = SPOKEN[name]
+    if name != "orientation":
+        return text
+    part = budget[name]
+    if part.low > part.null or (math.isnan(part.low) and part.value > 2 * part.null):
+        return text + (" (dimension collapse)" if collapsed else " (a rotation of one side would mend it)")
+    return f"{text} (sampling alone gives {part.null:.3f})"
+
+
+def _subspaces(result: Result, collapse: Collapse | None, x: str, y: str) -> str:
+    items, dim = result.pairs["items"], result.pairs["dim"]
     rank_x, rank_y = (result[f"rank_99_{side}"].value for side in (x, y))
+    if min(rank_x, rank_y) >= dim:
+        text = f"Neither side has collapsed: both need all {dim:,} dimensions for 99 % of their energy"
+    else:
+        text = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"
+        if items > dim:
+            text += f", and these {_shared(result)}"
+    if collapse is None or result["centroid_angle"].undefined or _no_gap(result):
+        return text + "."
+    return f"{text}; {_accounts(collapse)}."
+
+
+def _shared(result: Result) -> str:
+    shared = result["overlap_dimensions"]
     forced = int(shared.null)
     excess = int(shared.value) - forced
-    text = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim} dimensions"
-    if min(rank_x, rank_y) >= dim:
-        return text + ": neither side has collapsed."
-    count = f"{shared.value:.0f} dimension{'' if shared.value == 1 else 's'}"
     if shared.value == 0:
-        return text + f"; the two subspaces share none (their smallest angle is {_small_angle(result)})."
+        angle = result["smallest_principal_angle"]
+        return f"share none (their smallest angle is {angle.value:.1f} degrees, {angle.null:.1f} for random ones)"
     if forced == 0:
-        return text + f"; the two subspaces share {count}, none of them forced by the ranks."
-    return text + (
-        f"; the two subspaces share {count}, of which any two subspaces of these ranks share {forced}"
-        + (f": {excess} say something." if excess > 0 else ": nothing beyond that.")
+        return f"share {shared.value:.0f}, where random subspaces share none"
+    return f"share {shared.value:.0f}" + (
+        f", {excess} more than the ranks force" if excess > 0 else ", no more than the ranks force"
     )
 
 
-def _small_angle(result: Result) -> str:
-    angle = result["smallest_principal_angle"]
-    return f"{angle.value:.1f} degrees, {angle.null:.1f} for random ones"
+def _accounts(collapse: Collapse) -> str:
+    """What the data say about the two accounts of the gap, as half a sentence."""
+    names = {FOR: "speak for", AGAINST: "speak against", CANNOT_TELL: "cannot decide on"}
+    first, second = collapse.accounts
+    if first.speaks == second.speaks:
+        both = "either account" if first.speaks == CANNOT_TELL else "both accounts"
+        return f"the data {names[first.speaks]} {both} of the gap: {first.name}, and {second.name}"
+    return f"as for the gap, the data {names[first.speaks]} {first.name} and {names[second.speaks]} {second.name}"
 
 
 def _retrieval(result: Result, x: str, y: str) -> str:
@@ -129,20 +206,20 @@ def _keepers(rows: list[Row]) -> list[Row]:
     return [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
 
 
-def _closing(comparison: Comparison) -> list[str]:
+def _closing(comparison: Comparison) -> str:
     raw = comparison["Identity"].scores
     best = best_row(comparison)
     if best is None:
-        return ["No aligner could be fitted: see the table for the reasons."]
+        return "No aligner could be fitted: see the table for the reasons."
     found, own = (percent(raw[name].value) for name in ("mixed_R@1", "own_modality"))
     where = f"In a corpus that mixes both modalities the raw space finds the partner first in {found} of searches"
     if best.changes["mixed_R@1"].low <= 0:
-        return [where + "; none of the corrections tried changes that on unseen pairs."]
+        return where + "; none of the corrections tried changes that on unseen pairs."
     which = "correction tried that keeps recall" if _keepers([best]) else "correction tried"
-    return [
+    return (
         f"{where} (of its top ten, {own} have the query's own modality); the best {which}, {best.name}, reaches "
         f"{percent(best.scores['mixed_R@1'].value)} on unseen pairs, and {_kept(best.changes['R@1'])}."
-    ]
+    )
 
 
 def _kept(change: Estimate) -> str:

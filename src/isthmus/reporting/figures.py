@@ -126,16 +126,12 @@ def shared_limits(*shown: Clouds | None) -> tuple[float, float, float, float]:
     return float(low[0]), float(high[0]), float(low[1]), float(high[1] + 0.14 * (high[1] - low[1]))
 
 
-def _clouds(
-    ax: Any, points: Clouds, names: tuple[str, str], limits: tuple[float, float, float, float]
-) -> None:
+def _clouds(ax: Any, points: Clouds, names: tuple[str, str], limits: tuple[float, float, float, float]) -> None:
     from matplotlib.collections import LineCollection
 
     x, y = points.drawn()
     joined = np.linspace(0, len(x) - 1, min(LINES, len(x))).astype(int)
-    ax.add_collection(
-        LineCollection(np.stack([x[joined], y[joined]], axis=1), colors=INK, alpha=0.22, linewidths=0.6)
-    )
+    ax.add_collection(LineCollection(np.stack([x[joined], y[joined]], axis=1), colors=INK, alpha=0.22, linewidths=0.6))
     for side, colour, marker in ((x, X, "o"), (y, Y, "^")):
         ax.scatter(*side.T, s=9, c=colour, marker=marker, alpha=0.55, linewidths=0)
     means = np.stack([points.x.mean(axis=0), points.y.mean(axis=0)])
@@ -183,9 +179,7 @@ def spectra(result: Result) -> Any:
     kept = [c[: min(n, len(c))] for c in curves]
     kept = [c[c > max(1e-9, 1e-9 * c[0])] for c in kept]
     floor = min(c[-1] for c in kept)
-    for name, curve, colour, dashes, above in zip(
-        names, kept, (X, Y), ((), (5, 2)), (0.10, 0.02), strict=True
-    ):
+    for name, curve, colour, dashes, above in zip(names, kept, (X, Y), ((), (5, 2)), (0.10, 0.02), strict=True):
         rank = int(result[f"rank_99_{name}"].value)
         ax.plot(np.arange(1, len(curve) + 1), curve, color=colour, lw=1.8, dashes=dashes or (1, 0))
         ax.plot(
@@ -239,9 +233,7 @@ def principal_angles(result: Result, null: np.ndarray) -> Any:
     ax.set(xlabel="number of the principal angle", ylabel="degrees", ylim=(-1, 91), xlim=(0, len(places) + 1))
     ax.set_yticks([0, 30, 60, 90])
     ax.text(0.98, 0.12, "measured", color=ACCENT, weight="bold", ha="right", transform=ax.transAxes)
-    ax.text(
-        0.98, 0.04, "random subspaces, 5–95 %", color=MUTED, weight="bold", ha="right", transform=ax.transAxes
-    )
+    ax.text(0.98, 0.04, "random subspaces, 5–95 %", color=MUTED, weight="bold", ha="right", transform=ax.transAxes)
     return fig
 
 
@@ -294,9 +286,7 @@ def _aligners(ax: Any, comparison: Comparison) -> None:
         ax.plot(*spot, "o", color=colour, ms=8 if row is best else 7, mec=PAPER)
     ax.axhline(0, color=INK, lw=0.8, dashes=(3, 3), zorder=0)
     reach = np.array([[100 * r.changes["R@1"].low, 100 * r.changes["R@1"].high] for r in rows])
-    right = max(
-        max(100 * r.changes["mixed_R@1"].high + 100 * rows[0].scores["mixed_R@1"].value for r in rows), 2.0
-    )
+    right = max(max(100 * r.changes["mixed_R@1"].high + 100 * rows[0].scores["mixed_R@1"].value for r in rows), 2.0)
     low, high = min(reach.min(), -2.0), max(reach.max(), 2.0)
     ax.set(
         xlim=(-0.05 * right + min(0, spots[:, 0].min()), 1.08 * right),
@@ -364,9 +354,7 @@ def overview(
     from isthmus.files import replacing
 
     if explanation.comparison is None:
-        raise InputError(
-            "the explanation holds no comparison; make it with explain(pairs, comparison=compare(pairs))"
-        )
+        raise InputError("the explanation holds no comparison; make it with explain(pairs, comparison=compare(pairs))")
     names: tuple[str, str] = pairs.names
     before, _ = before_and_after(pairs, row=None, fit=fit, normalize=explanation.result.pairs["normalize"])
     fig = _overview(explanation, before, names)
@@ -385,9 +373,7 @@ def _overview(explanation: Explanation, before: Clouds, names: tuple[str, str]) 
     _budget(panels[1], explanation.budget)
     _aligners(panels[2], comparison)
     heads = ("How big is the gap?", "Where does it come from?", "What does closing it do?")
-    for left, head, line in zip(
-        (24 / 900, 338 / 900, 640 / 900), heads, words.three_answers(explanation), strict=True
-    ):
+    for left, head, line in zip((24 / 900, 338 / 900, 640 / 900), heads, words.three_answers(explanation), strict=True):
         fig.text(left, 1 - 22 / 330, head, weight="bold", fontsize=14, va="center")
         fig.text(left, 1 - 42 / 330, line, fontsize=SMALL, va="center", alpha=0.85)
     return fig

@@ -19,9 +19,7 @@ from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline
 from isthmus.result import Estimate, Result
 
 
-def render(
-    explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = None, title: str | None = None
-) -> str:
+def render(explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = None, title: str | None = None) -> str:
     """The whole page as text. `explanation` must hold a comparison."""
     result, comparison = explanation.result, explanation.comparison
     assert comparison is not None
@@ -162,9 +160,7 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
         listed.append((name, f"{where} ({source.shape[0]:,} rows, {dtype})"))
     items = "" if facts["items"] == facts["n"] else f" of {facts['items']:,} items"
     listed.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
-    listed.append(
-        ("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)")
-    )
+    listed.append(("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)"))
     listed.append(("sums", f"products in {facts['products']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:
         listed.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))

@@ -112,10 +112,7 @@ def standalone(svg: str, /) -> str:
         names = "".join(f"{v[4:-1]}:{colours[k]};" for k, v in VARIABLES.items() if v.startswith("var("))
         return f"svg{{color:{colours[INK]};{names}}}"
 
-    style = (
-        f"<style>{scheme({k: k for k in VARIABLES})}"
-        f"@media (prefers-color-scheme: dark){{{scheme(DARK)}}}</style>"
-    )
+    style = f"<style>{scheme({k: k for k in VARIABLES})}@media (prefers-color-scheme: dark){{{scheme(DARK)}}}</style>"
     view = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
     assert view is not None
     size = f'xmlns="http://www.w3.org/2000/svg" width="{view[1]}" height="{view[2]}"'

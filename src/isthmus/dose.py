@@ -18,8 +18,8 @@ from isthmus.arrays import to_numpy, unit_rows
 from isthmus.checks import InputError, unknown
 from isthmus.comparison.held_out import groups, halves
 from isthmus.comparison.run import SAMPLE
-from isthmus.dose.statistics import explained, interval
 from isthmus.files import FORMAT, replacing
+from isthmus.following import monotone_share, spearman
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.moments import Moments
@@ -49,6 +49,7 @@ PATHS: dict[str, tuple[str, tuple[float, ...]]] = {
 }
 #: The scores that are followed, and the tasks that they come from.
 SCORES = {"R@1": "retrieval", "mixed_NDCG@10": "mixed_search", "zero_shot_accuracy": "zero_shot"}
+BOOTSTRAPS = 2000
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class DoseResponse:
             else:
                 head = f"These doses do not tell which of the two {score} follows"
             gap, alignment = (
-                f"{100 * found[f'{k}_curve'].value:.0f} % of its variance (rank correlation {interval(found[k])})"
+                f"{100 * found[f'{k}_curve'].value:.0f} % of its variance (rank correlation {_interval(found[k])})"
                 for k in ("gap", "alignment")
             )
             curves = f"a monotone curve of the gap explains {gap}, one of the alignment {alignment}"
@@ -226,13 +227,9 @@ def dose_response(
         if progress is not None:
             progress(done + 1, len(steps), name)
     measure = "gap" if all(math.isfinite(d.gap) for d in doses) else "gap_distance"
-    paths_of = np.array([d.path for d in doses])
-    answers = {}
-    for score in names:
-        table = np.array([[getattr(d, measure), d.alignment, d.scores[score]] for d in doses])
-        answers[score] = explained(table, paths_of, rng)
+    explained = {score: _explained(doses, score, measure, rng) for score in names}
     settings = {"paths": list(paths), "rng": rng}
-    return DoseResponse(doses, answers, measure, rank, fitting.n, testing.n, pairs.names, settings)
+    return DoseResponse(doses, explained, measure, rank, fitting.n, testing.n, pairs.names, settings)
 
 
 def shared_basis(moments: Moments, rank: int, /) -> np.ndarray:
@@ -344,3 +341,36 @@ def _measured(
         shared_alignment(moments, basis),
         {name: scores[name] for name in names},
     )
+
+
+def _explained(doses: list[Dose], score: str, measure: str, rng: int) -> dict[str, Estimate]:
+    """Spearman's correlation of the score with the gap and with the alignment, and the difference of their sizes."""
+    table = np.array([[getattr(d, measure), d.alignment, d.scores[score]] for d in doses])
+    paths = np.array([d.path for d in doses])
+    generator = np.random.default_rng(rng)
+    draws = np.array([_statistics(table[_redrawn(paths, generator)]) for _ in range(BOOTSTRAPS)])
+    value = _statistics(table)
+    found = {}
+    names = ("gap", "alignment", "difference", "gap_curve", "alignment_curve", "curve_difference")
+    for column, name in enumerate(names):
+        kept = draws[:, column][np.isfinite(draws[:, column])]
+        enough = len(kept) > BOOTSTRAPS // 2 and math.isfinite(value[column])
+        low, high = np.quantile(kept, [0.025, 0.975]) if enough else (NAN, NAN)
+        unit = "share of variance" if "curve" in name else "rank correlation"
+        found[name] = Estimate(float(value[column]), float(low), float(high), unit=unit)
+    return found
+
+
+def _redrawn(paths: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Numbers of the doses, drawn with replacement within each path."""
+    return np.concatenate([generator.choice(np.flatnonzero(paths == p), np.sum(paths == p)) for p in np.unique(paths)])
+
+
+def _statistics(table: np.ndarray) -> tuple[float, ...]:
+    gap, alignment = (spearman(table[:, column], table[:, 2]) for column in (0, 1))
+    curves = [monotone_share(table[:, column], table[:, 2]) for column in (0, 1)]
+    return gap, alignment, abs(alignment) - abs(gap), curves[0], curves[1], curves[1] - curves[0]
+
+
+def _interval(e: Estimate) -> str:
+    return f"{e.value:+.2f}, {e.low:+.2f} to {e.high:+.2f}"

@@ -14,10 +14,9 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, existing, writable
-from isthmus.terminal import table as columns
+from isthmus.cli import _common
+from isthmus.cli._common import Json, Names, Raw
 
-Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everything random")]
 Labels = Annotated[Path | None, typer.Option(help=".npy with a class for each row of the first side")]
 Index = Annotated[Path | None, typer.Option(help=".npy: for each row of the second side its row of the first")]
@@ -54,7 +53,7 @@ def compare(
     index: Index = None,
     names: Names = None,
     json_: Json = False,
-    raw: Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are")] = False,
+    raw: Raw = False,
 ) -> None:
     """Aligners x tasks on held-out pairs, with the change against the raw embeddings and its 95 % interval."""
     from isthmus.comparison import Comparison, load_comparison, merge
@@ -183,7 +182,7 @@ def _show(table: Any) -> None:
         f"{table.data['name']}: {table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
     )
     heads = [head for name in shown for head in (name, "change, 95 %")]
-    columns(("aligner", "gap", "distance", *heads), lines)
+    _common.table(("aligner", "gap", "distance", *heads), lines)
     for row in table.rows:
         for note in row.notes:
             typer.echo(f"{row.name}: {note}")

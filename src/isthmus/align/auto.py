@@ -1,0 +1,297 @@
+"""Auto: choose the map and its strength by cross-validation on the pairs that it is fitted on."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Map
+from isthmus.align._statistics import Statistics
+from isthmus.align.blend import Blend
+from isthmus.align.centering import Centering
+from isthmus.align.difference_whitening import DifferenceWhitening
+from isthmus.align.identity import Identity
+from isthmus.align.kernel_blend import KernelBlend
+from isthmus.align.partial_whitening import PartialWhitening
+from isthmus.align.ridge_cca import RidgeCCA
+from isthmus.align.shared_signal import SharedSignal
+from isthmus.arrays import to_numpy
+from isthmus.checks import InputError, IsthmusWarning
+from isthmus.moments import Moments
+from isthmus.pairs import Pairs
+from isthmus.tasks import MixedSearch, Retrieval
+
+AIMS = ("search", "retrieval", "classification")
+FOLDS = 5
+#: Fewer items than this are not cross-validated.
+LEAST_ITEMS = 40
+#: More items than this are sampled for the cross-validation; the chosen map is fitted on all.
+SAMPLE = 2_000
+#: Cross-modal recall that the aim 'search' may cost.
+TOLERANCE = 0.02
+#: Halvings of the corpus that mixed search is averaged over, up to 1,000 items; one above.
+DRAWS = 3
+
+
+@dataclass(kw_only=True, eq=False)
+class Auto(Aligner):
+    """Chooses among the aligners, and how strong they are, by 5-fold cross-validation on the fitting pairs alone.
+
+    Folds hold whole items. Each item is mapped by the fit that has not seen it; searches run over the items of all
+    folds so mapped (at most 2,000 are sampled), because a fold alone is so small a corpus that it hides what a strong
+    map costs. The maps of the folds share their coordinates up to what they differ in. The winner is fitted on all.
+
+    aim='search': the best mixed-modality R@1 (`isthmus.tasks.MixedSearch`) among the candidates whose cross-modal R@1
+    is at most min(2 points, one standard error of the difference) below raw; the gentler of equals.
+    aim='retrieval': the largest gain of cross-modal R@1 (mean of both directions) over raw whose lower bound is at
+    least 0, else `Identity`; the bound is one-sided 97.5 %, Bonferroni over the candidates, with the standard error
+    corrected for fits that share rows (Nadeau and Bengio 2003). Few pairs therefore mean `Identity`.
+    aim='classification': the same rule for accuracy; `labels` are needed. A held-out row of x goes to the class
+    whose prototype is nearest: the mapped row of `prompts` (C, d; a row of y for each class in sorted order), which is
+    zero-shot accuracy, or without prompts the mean of the mapped fitting rows of y with that label.
+
+    Auto needs rows, so `fit` is its own; `fit_moments` and `partial_fit`, which have only moments, and fewer than 40
+    items fall back to `Centering` (`Identity` for 'retrieval' and 'classification') and warn.
+
+    After fitting: `chosen_` (an aligner), `table_` (one dict for each candidate: name, value, recall, change of
+    recall, its standard error, admissible), `reasons_` (sentences).
+    Errors: `InputError` for an unknown aim, and for 'classification' without labels.
+
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> auto = isthmus.align.Auto(aim="search").fit(pairs)
+    >>> len(auto.table_) > 5, "R@1" in auto.reasons_[0]
+    (True, True)
+    """
+
+    aim: str = "search"
+    folds: int = FOLDS
+    rng: int = 0
+
+    needs_pairs: ClassVar[bool] = True
+    centres: ClassVar[bool] = True
+    streams: ClassVar[bool] = False
+    source: ClassVar[str] = "this package; Nadeau and Bengio 2003"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.aim not in AIMS:
+            raise InputError(f"aim={self.aim!r}, expected 'search', 'retrieval' or 'classification'")
+        if self.folds < 2:
+            raise InputError(f"folds={self.folds}, expected 2 or more")
+        self.chosen_: Aligner = Identity(normalize=self.normalize)
+        self.table_: list[dict[str, Any]] = []
+        self.reasons_: list[str] = []
+
+    def fit(self, X: Any, Y: Any = None, /, *, index: Any = None, labels: Any = None, prompts: Any = None) -> Self:
+        """Choose and fit on the pairs X and Y (n, d), or one `Pairs`; `labels` (n,) and `prompts` (C, d) are for
+        aim='classification'."""
+        pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
+        moments = Moments.of(pairs, normalize=self.normalize)
+        names = pairs.names if isinstance(X, Pairs) else None
+        if self.aim == "classification" and pairs.labels is None:
+            raise InputError("aim='classification' needs labels= (one class for each row of x), or Pairs with labels")
+        if moments.by_item.count < max(LEAST_ITEMS, 2 * self.folds):
+            return self._fall_back(moments, names, f"{moments.by_item.count} items are too few to cross-validate")
+        self.table_ = self._judged(pairs.sample(SAMPLE, rng=self.rng), prompts)
+        best = _best(self.table_, self.aim, self.folds)
+        self.chosen_ = _candidates(self.aim, self.normalize)[best]
+        self.reasons_ = _reasons(self.table_, best, self.aim, moments.by_item.count)
+        return self._take(moments, names)
+
+    def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
+        """Moments hold no rows to judge on: falls back, with a warning."""
+        return self._fall_back(moments, names, "moments hold no rows to cross-validate on (use fit)")
+
+    def _fall_back(self, moments: Moments, names: Any, why: str) -> Self:
+        self.chosen_ = (Centering if self.aim == "search" else Identity)(normalize=self.normalize)
+        self.table_ = []
+        self.reasons_ = [f"{type(self.chosen_).__name__}, unjudged: {why}."]
+        warnings.warn(f"Auto falls back to {type(self.chosen_).__name__}: {why}", IsthmusWarning, stacklevel=3)
+        return self._take(moments, names)
+
+    def _take(self, moments: Moments, names: tuple[str, str] | None) -> Self:
+        super().fit_moments(moments, names=names)
+        self.facts_ = {
+            "chosen": type(self.chosen_).__name__,
+            "chosen_options": self.chosen_.get_params(),
+            "reasons": self.reasons_,
+            "table": self.table_,
+        }
+        return self
+
+    def _solve(self, moments: Moments) -> tuple[Map, Map]:
+        return self.chosen_.fit_moments(moments)._solved()
+
+    def _uses_pairs(self) -> bool:
+        return self.chosen_._uses_pairs()
+
+    def _adapted(self, new: Statistics) -> tuple[Map, Map]:
+        chosen = self.chosen_
+        chosen._maps, chosen._statistics, chosen._dims = self._solved(), self.statistics_, self._dims
+        return chosen._adapted(new)
+
+    def _restore(self, header: dict[str, Any]) -> None:
+        from isthmus.align._base import get
+
+        self.chosen_ = get(self.facts_["chosen"])(**self.facts_["chosen_options"])
+        self.chosen_._maps, self.chosen_._dims, self.chosen_._statistics = self._maps, self._dims, self._statistics
+        self.table_, self.reasons_ = self.facts_["table"], self.facts_["reasons"]
+
+    def _judged(self, pairs: Pairs, prompts: Any) -> list[dict[str, Any]]:
+        """The table: every candidate on every fold, scores by held-out item."""
+        fold = np.random.default_rng(self.rng).permutation(pairs.items) % self.folds
+        moments = [
+            Moments.of(pairs.take(np.flatnonzero(fold == f)), normalize=self.normalize).numpy()
+            for f in range(self.folds)
+        ]
+        sides = tuple(to_numpy(side) for side in pairs.unit(normalize=self.normalize))
+        owner = np.arange(pairs.items) if pairs.index is None else pairs.index
+        unseen: list[list[Any]] = [[None, None] for _ in _candidates(self.aim, self.normalize)]
+        right: list[np.ndarray] = [np.zeros(pairs.items) for _ in unseen]
+        for held in range(self.folds):
+            others = [m for f, m in enumerate(moments) if f != held]
+            fitting = sum(others[1:], start=others[0])
+            for number, candidate in enumerate(_candidates(self.aim, self.normalize)):
+                mapped = candidate.fit_moments(fitting).transform(*sides)
+                for side, (rows, mine) in enumerate(zip(mapped, (fold == held, fold[owner] == held), strict=True)):
+                    if unseen[number][side] is None:
+                        unseen[number][side] = np.empty_like(rows)
+                    unseen[number][side][mine] = rows[mine]
+                if self.aim == "classification":
+                    right[number][fold == held] = _accuracy(candidate, *mapped, pairs, fold == held, prompts)
+        columns = []
+        for number, (x, y) in enumerate(unseen):
+            recall = _recall(x, y, pairs)
+            value = {"search": _mixed(x, y, pairs, self.rng), "retrieval": recall, "classification": right[number]}
+            columns.append((value[self.aim], recall))
+        return [
+            _row(_name(candidate), column, columns[0], self.aim)
+            for candidate, column in zip(_candidates(self.aim, self.normalize), columns, strict=True)
+        ]
+
+
+def _candidates(aim: str, normalize: bool) -> list[Aligner]:
+    """What is judged, Identity first, from gentle to strong."""
+    found: list[Aligner] = [
+        Identity(),
+        Centering(),
+        PartialWhitening(),
+        DifferenceWhitening(),
+        DifferenceWhitening(alpha=0.5),
+        Blend(t=0.25),
+        PartialWhitening(alpha=0.5),
+        KernelBlend(t=0.1),
+        KernelBlend(t=0.25),
+        KernelBlend(t=0.5),
+        KernelBlend(t=0.75),
+        SharedSignal(),
+        SharedSignal(shrink=1.0, floor=0.0, before_alpha=0.25),
+        RidgeCCA(),
+    ]
+    return [candidate.set_params(normalize=normalize) for candidate in found]
+
+
+def _recall(x: np.ndarray, y: np.ndarray, part: Pairs) -> np.ndarray:
+    """R@1 of each item with a partner: the mean of its own query and of its partners' queries."""
+    ranks = Retrieval.of(x, y, index=part.index)
+    owner = np.arange(part.items) if part.index is None else part.index
+    counts = np.bincount(owner, minlength=part.items)
+    kept = counts > 0
+    back = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=part.items)[kept] / counts[kept]
+    return ((ranks.x_to_y <= 1) + back) / 2
+
+
+def _mixed(x: np.ndarray, y: np.ndarray, part: Pairs, seed: int) -> np.ndarray:
+    """Mixed-modality R@1 of each item with a partner, with its first partner."""
+    if part.index is not None:
+        items, rows = np.unique(part.index, return_index=True)
+        x, y = x[items], y[rows]
+    draws = DRAWS if len(x) <= 1000 else 1
+    return np.mean([MixedSearch.of(x, y, rng=1000 * seed + draw).hits for draw in range(draws)], axis=0)
+
+
+def _accuracy(
+    aligner: Aligner, x: np.ndarray, y: np.ndarray, pairs: Pairs, held: np.ndarray, prompts: Any
+) -> np.ndarray:
+    """Whether the nearest class prototype of each held-out row of x is its own."""
+    assert pairs.labels is not None
+    classes, number = np.unique(pairs.labels, return_inverse=True)
+    if prompts is not None:
+        if len(prompts) != len(classes):
+            raise InputError(f"prompts has {len(prompts)} rows, expected one for each of the {len(classes)} classes")
+        centres = to_numpy(aligner.transform_y(prompts))
+    else:
+        owner = np.arange(pairs.items) if pairs.index is None else pairs.index
+        seen = ~held[owner]
+        centres = np.zeros((len(classes), y.shape[1]))
+        np.add.at(centres, number[owner[seen]], y[seen])
+        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-300)
+    return (np.argmax(x[held] @ centres.T, axis=1) == number[held]).astype(float)
+
+
+def _row(name: str, column: tuple[np.ndarray, ...], raw: tuple[np.ndarray, ...], aim: str) -> dict[str, Any]:
+    value, recall = column
+    change, gain = recall - raw[1], value - raw[0]
+    error = float(change.std(ddof=1) / math.sqrt(len(change)))
+    row: dict[str, Any] = {
+        "name": name,
+        "value": float(value.mean()),
+        "gain": float(gain.mean()),
+        "gain_error": float(gain.std(ddof=1) / math.sqrt(len(gain))),
+        "recall": float(recall.mean()),
+        "change": float(change.mean()),
+        "change_error": error,
+    }
+    row["admissible"] = aim != "search" or row["change"] >= -min(TOLERANCE, error) - 1e-12
+    return row
+
+
+def _best(table: list[dict[str, Any]], aim: str, folds: int = FOLDS) -> int:
+    """The number of the winner in the table; row 0 is Identity."""
+    if aim == "search":
+        allowed = [k for k, row in enumerate(table) if row["admissible"]]
+        return max(allowed, key=lambda k: table[k]["value"])
+    from scipy.special import ndtri
+
+    # The folds' fits share rows, so that the plain error is too small (Nadeau and Bengio 2003).
+    z = float(ndtri(1 - 0.025 / (len(table) - 1))) * math.sqrt(1 + folds / (folds - 1))
+    for row in table:
+        row["admissible"] = row["gain"] - z * row["gain_error"] >= 0 and row["gain"] > 0
+    sure = [k for k, row in enumerate(table) if row["admissible"]]
+    return max(sure, key=lambda k: table[k]["gain"], default=0)
+
+
+def _reasons(table: list[dict[str, Any]], best: int, aim: str, items: int) -> list[str]:
+    row, raw = table[best], table[0]
+    what = {"search": "mixed-modality R@1", "retrieval": "cross-modal R@1", "classification": "accuracy"}[aim]
+    found = [
+        f"{row['name']} has {what} {100 * row['value']:.1f} % on held-out rows of {items:,} items (raw "
+        f"{100 * raw['value']:.1f} %); cross-modal R@1 changes by {100 * row['change']:+.1f} points "
+        f"(standard error {100 * row['change_error']:.1f})."
+    ]
+    if best == 0:
+        found.append(f"No candidate is surely better than the raw rows in {what}, so they stay as they are.")
+    higher = [r for r in table if r["value"] > row["value"] and not r["admissible"]]
+    if higher:
+        other = max(higher, key=lambda r: r["value"])
+        found.append(
+            f"{other['name']} reaches {100 * other['value']:.1f} % and was passed over: cross-modal R@1 "
+            f"{100 * other['change']:+.1f} points, standard error of its gain {100 * other['gain_error']:.1f}."
+        )
+    return found
+
+
+def _name(aligner: Aligner) -> str:
+    own = [
+        f"{f.name}={getattr(aligner, f.name)!r}"
+        for f in dataclasses.fields(aligner)
+        if getattr(aligner, f.name) != f.default
+    ]
+    return type(aligner).__name__ + (f"({', '.join(own)})" if own else "")

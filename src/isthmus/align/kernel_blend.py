@@ -1,0 +1,74 @@
+"""KernelBlend: a convex combination of two kernels in one map of the rows' own width."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Affine, centred
+from isthmus.align._spectra import canonical, shrunk, spectrum, whitening
+from isthmus.checks import InputError
+from isthmus.moments import Moments
+
+
+@dataclass(kw_only=True, eq=False)
+class KernelBlend(Aligner):
+    """One affine map for each side whose scores x'y are (1-t) partial whitening + t regularised CCA. Needs pairs.
+
+    In whitened coordinates W_x x and W_y y (`alpha`, `lam` as in `PartialWhitening`) the two scores are bilinear forms:
+    I / s and K / c, K = W_x^-1 C_x C_y' W_y^-1 with C the maps of `RidgeCCA` (`cca_lam`, `g`), s and c the geometric
+    means of the two sides' traces of variance, so that both forms weigh the same. With the singular value decomposition
+    (1-t) I / s + t K / c = P S Q' the maps are P sqrt(S) P' W_x (x - mean x) and P sqrt(S) Q' W_y (y - mean y). Before
+    the last division by norms x'y is exactly the blend; t = 0 is `PartialWhitening`, up to scale. The map is linear
+    and keeps the width, unlike `Blend`. Errors: `InputError` for t outside [0, 1] or negative options. Source: this
+    package.
+
+    >>> import numpy as np
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 50, 4))
+    >>> KernelBlend(t=0.25).fit(X, Y).matrix_x.shape
+    (4, 4)
+    """
+
+    t: float = 0.25
+    alpha: float = 0.5
+    lam: float = 3.0
+    cca_lam: float = 1.0
+    g: float = 1.0
+
+    needs_pairs: ClassVar[bool] = True
+    centres: ClassVar[bool] = True
+    source: ClassVar[str] = "this package"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.t <= 1 or min(self.alpha, self.lam, self.cca_lam, self.g) < 0:
+            raise InputError(
+                f"t={self.t}, alpha={self.alpha}, lam={self.lam}, cca_lam={self.cca_lam}, g={self.g}: expected t from "
+                "0 to 1 and the others at least 0"
+            )
+
+    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        left, right, rho = canonical(moments, self.cca_lam)
+        covs = moments.cov_x, moments.cov_y
+        white = [whitening(moments, side, self.alpha, self.lam) for side in "xy"]
+        paired = [left * rho**self.g, right * rho**self.g]
+        inside = [
+            (vectors * shrunk(values, self.lam) ** self.alpha) @ (vectors.T @ directions)  # W^-1 C
+            for (values, vectors), directions in zip((spectrum(moments, side) for side in "xy"), paired, strict=True)
+        ]
+        form = (1 - self.t) / _scale(white, covs) * np.eye(moments.dim_x)
+        form += self.t / _scale(paired, covs) * inside[0] @ inside[1].T
+        from_x, strength, from_y = np.linalg.svd(form)
+        # Both sides are turned back by P: scores stay, and equal singular values leave nothing arbitrary.
+        half = (from_x * np.sqrt(strength)) @ from_x.T
+        other = (from_y.T * np.sqrt(strength)) @ from_x.T
+        return centred(moments.mean_x, white[0] @ half), centred(moments.mean_y, white[1] @ other)
+
+
+def _scale(maps: list[np.ndarray], covs: tuple[np.ndarray, np.ndarray]) -> float:
+    """Geometric mean over the sides of the total variance of the mapped rows."""
+    traces = [float(np.einsum("ij,ij->", m, cov @ m)) for m, cov in zip(maps, covs, strict=True)]
+    return max(float(np.sqrt(traces[0] * traces[1])), 1e-300)

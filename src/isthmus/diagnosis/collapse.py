@@ -1,0 +1,257 @@
+"""The collapse report: how many dimensions each side uses, what they share, and which account of the gap the data bear.
+
+Two accounts are in print. Yi, Douady and Chen (2025): the sides collapse into different subspaces, and the gap is the
+angle between these. Chowers et al. (2026): the gap is one constant offset orthogonal to where the data vary, and
+collapse is neither needed nor enough. Both are put as predictions that this data set can keep or break. They do not
+exclude each other: a constant offset in each of two subspaces keeps all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.diagnosis.budget import Budget
+from isthmus.metrics import Side, View
+from isthmus.metrics.centroid import gap_angle
+from isthmus.metrics.spectrum import energy_rank
+from isthmus.metrics.subspaces import TOLERANCE, Subspaces
+from isthmus.moments import Moments
+from isthmus.pairs import Pairs
+from isthmus.result import NAN, Estimate
+from isthmus.theory.assumptions import significant_directions
+from isthmus.theory.null_angles import random_principal_angles
+from isthmus.theory.rotations import principal_angles
+
+FOR, AGAINST, CANNOT_TELL = "for", "against", "cannot tell"
+#: The gap counts as the angle between the subspaces when they differ by at most this, in degrees.
+ANGLE = 5.0
+#: The offset counts as orthogonal when at least this share of its square is outside the spans ...
+ORTHOGONAL = 0.9
+#: ... and at most this share of what a random direction has inside is inside.
+INSIDE = 0.25
+#: The offset counts as constant when rows scatter along it by at most the first share of its length, and as not
+#: constant above the second.
+CONSTANT, VARYING = 0.1, 0.2
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an account predicts, what was measured, and whether that speaks 'for' it, 'against' it or 'cannot tell'."""
+
+    statement: str
+    measured: str
+    speaks: str
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the gap: the data speak for it when they keep all its predictions, against it when they break one.
+
+    `name` as in a sentence.
+    """
+
+    name: str
+    source: str
+    predictions: tuple[Prediction, ...]
+
+    @property
+    def speaks(self) -> str:
+        """'for', 'against' or 'cannot tell'."""
+        found = {p.speaks for p in self.predictions}
+        return AGAINST if AGAINST in found else CANNOT_TELL if CANNOT_TELL in found else FOR
+
+    def sentence(self) -> str:
+        """One sentence with the measured numbers."""
+        deciding = dict.fromkeys(p.measured for p in self.predictions if p.speaks == self.speaks)
+        verb = {FOR: "speak for", AGAINST: "speak against", CANNOT_TELL: "cannot decide on"}[self.speaks]
+        return f"The data {verb} {self.name} ({self.source}): {'; '.join(deciding)}."
+
+
+@dataclass(frozen=True)
+class Collapse:
+    """How far both sides collapsed. Dimensions are counts, angles degrees.
+
+    `ranks` hold 99 % of the energy of each side, uncentred, `centred_ranks` of its scatter around the mean. `shared`
+    principal angles have a cosine above 1 - 1e-3: `shared.null` is their mean number for random subspaces of these
+    ranks, `forced` what the ranks alone force. `smallest_angle.null` is the median for random subspaces,
+    `largest_angle` the dihedral angle where both are hyperplanes. `orthogonal_share` of the squared mean
+    difference lies outside the 99 % centred spans of both sides; its null is the share of a random direction.
+    """
+
+    names: tuple[str, str]
+    dim: int
+    ranks: tuple[int, int]
+    centred_ranks: tuple[int, int]
+    shared: Estimate
+    forced: int
+    smallest_angle: Estimate
+    largest_angle: Estimate
+    orthogonal_share: Estimate
+    accounts: tuple[Account, Account]
+
+    @property
+    def excess(self) -> int:
+        """Shared dimensions beyond those that the ranks force."""
+        return int(self.shared.value) - self.forced
+
+    def sentences(self) -> list[str]:
+        """What the data say about each account, and about both where they hold together."""
+        found = [account.sentence() for account in self.accounts]
+        if all(account.speaks == FOR for account in self.accounts):
+            found.append(
+                "Both accounts hold together: the constant offset is the direction in which the subspaces differ, and "
+                "a contrastive loss does not see it (the affine case)."
+            )
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        estimates = ("shared", "smallest_angle", "largest_angle", "orthogonal_share")
+        return {
+            "dim": self.dim,
+            "ranks": dict(zip(self.names, self.ranks, strict=True)),
+            "centred_ranks": dict(zip(self.names, self.centred_ranks, strict=True)),
+            "forced": self.forced,
+            "excess": self.excess,
+            **{name: getattr(self, name).to_dict() for name in estimates},
+            "accounts": [asdict(a) | {"speaks": a.speaks} for a in self.accounts],
+        }
+
+
+def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True, rng: int = 0) -> Collapse:
+    """Ranks, overlap with its null, angles, the orthogonal share of the gap, and the two accounts of the gap.
+
+    `budget` is that of the same pairs with its intervals and nulls. Nulls are taken from 9 draws of random subspaces.
+
+    >>> import isthmus
+    >>> from isthmus.diagnosis.evidence import budget_with_evidence
+    >>> pairs = isthmus.demo.load("collapsed")
+    >>> report = collapse_report(pairs, budget_with_evidence(pairs))
+    >>> [account.speaks for account in report.accounts], round(report.orthogonal_share.value, 2)
+    (['for', 'for'], 1.0)
+    """
+    moments = pairs.moments(normalize=normalize).numpy()
+    view = View(moments, pairs, normalize=normalize)
+    spaces: Subspaces = view.subspaces
+    dim = moments.dim_x
+    draws = random_principal_angles(dim, *spaces.ranks, draws=9, rng=rng)
+    closed = math.degrees(math.acos(1 - TOLERANCE))
+    shared = Estimate(float(spaces.overlap()), null=float(np.mean(np.sum(draws < closed, axis=1))), unit="dimensions")
+    share, centred = orthogonal_share(moments)
+    angles = np.asarray(spaces.angles.degrees)
+    return Collapse(
+        names=pairs.names,
+        dim=dim,
+        ranks=spaces.ranks,
+        centred_ranks=centred,
+        shared=shared,
+        forced=spaces.forced,
+        smallest_angle=Estimate(float(angles.min()), null=float(np.median(draws.min(axis=1))), unit="degrees"),
+        largest_angle=Estimate(float(angles.max()), null=float(np.median(draws.max(axis=1))), unit="degrees"),
+        orthogonal_share=share,
+        accounts=(_collapse(view, spaces, budget), _offset(view, share)),
+    )
+
+
+def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
+    """Share of |mean x - mean y|^2 outside the 99 % centred spans of both sides, and the dimensions of these spans.
+
+    The null is the share of a random direction: 1 - dimension of both spans together / d.
+    """
+    bases = []
+    for cov in (moments.cov_x, moments.cov_y):
+        spectrum, directions = Side(cov).eigen
+        rank = energy_rank(spectrum) if spectrum[0] > 0 else 0
+        bases.append(directions[:, :rank])
+    both = np.column_stack(bases)
+    values, vectors = np.linalg.eigh(both @ both.T)
+    span = vectors[:, values > 1e-10]
+    gap = moments.mean_x - moments.mean_y
+    length = float(gap @ gap)
+    ranks = (bases[0].shape[1], bases[1].shape[1])
+    null = 1 - span.shape[1] / len(gap)
+    if length < 1e-20:
+        return Estimate(NAN, null=null, unit="share", undefined="the two means are equal"), ranks
+    inside = span.T @ gap
+    return Estimate(max(1 - float(inside @ inside) / length, 0.0), null=null, unit="share"), ranks
+
+
+def _collapse(view: View, spaces: Subspaces, budget: Budget) -> Account:
+    """Yi, Douady and Chen: both sides in subspaces, these different, the gap their angle."""
+    m = view.moments
+    x, y = _names(view)
+    items, dim = m.by_item.count, m.dim_x
+    ranks = spaces.ranks
+    count = f"99 % of the energy lies in {ranks[0]:,} ({x}) and {ranks[1]:,} ({y}) of {dim:,} dimensions"
+    if items <= dim:
+        first = Prediction("both sides lie in a subspace", f"{items:,} items fill no {dim:,} dimensions", CANNOT_TELL)
+    else:
+        first = Prediction("both sides lie in a subspace", count, FOR if max(ranks) < dim else AGAINST)
+    bases = [significant_directions(gram / m.n, items) for gram in (m.xx, m.yy)]
+    angles = principal_angles(*bases)
+    apart = np.asarray(angles.degrees)[np.asarray(angles.cosines) <= 1 - TOLERANCE]
+    orientation = budget["orientation"]
+    clouds = f"different orientation costs {orientation.value:.4f} of the cosine"
+    if not math.isnan(orientation.null):
+        clouds += f" (sampling alone {orientation.null:.4f})"
+    if len(apart):
+        are = "angle is" if len(apart) == 1 else "angles are"
+        second = Prediction("the two subspaces differ", f"{len(apart):,} principal {are} open; {clouds}", FOR)
+    else:
+        second = Prediction("the two subspaces differ", "no principal angle is open", AGAINST)
+    statement = "the gap is the smallest angle between the subspaces that is not zero"
+    gap = gap_angle(view)
+    if gap.undefined:
+        third = Prediction(statement, f"the gap has no angle, because {gap.undefined}", CANNOT_TELL)
+    elif not len(apart):
+        third = Prediction(statement, f"the gap is {gap.value:.1f} degrees, the subspaces are one", AGAINST)
+    else:
+        smallest = float(apart.min())
+        measured = f"the gap is {gap.value:.1f} degrees, the smallest open angle {smallest:.1f}"
+        if abs(gap.value - smallest) <= ANGLE:
+            third = Prediction(statement, measured, FOR)
+        else:
+            # Angles between sampled subspaces come out too large when rows are few; a gap above them is no accident.
+            unsure = items <= dim and gap.value < smallest
+            third = Prediction(statement, measured, CANNOT_TELL if unsure else AGAINST)
+    return Account(
+        "dimension collapse as what sets the angle of the gap", "Yi, Douady and Chen 2025", (first, second, third)
+    )
+
+
+def _offset(view: View, share: Estimate) -> Account:
+    """Chowers et al.: one constant offset, orthogonal to the data."""
+    m = view.moments
+    name, source = "a constant offset orthogonal to the data", "Chowers et al. 2026"
+    statements = ("the gap is orthogonal to where the data vary", "every row has the same offset")
+    gap = m.mean_x - m.mean_y
+    length = float(np.linalg.norm(gap))
+    angle = gap_angle(view)
+    if share.undefined or angle.undefined:
+        why = share.undefined or angle.undefined
+        return Account(name, source, tuple(Prediction(s, f"there is no gap to place, because {why}", CANNOT_TELL)
+                                           for s in statements))  # fmt: skip
+    measured = f"{share.value:.2f} of the squared gap lies outside both clouds (a random direction: {share.null:.2f})"
+    if share.value >= ORTHOGONAL and 1 - share.value <= INSIDE * (1 - share.null):
+        first = FOR
+    elif m.by_item.count <= m.dim_x or share.null >= ORTHOGONAL or share.null == 0:
+        # Spans that fill the space leave nothing outside, and tiny ones leave everything outside.
+        first = CANNOT_TELL
+    else:
+        first = AGAINST
+    direction = gap / length
+    spread = math.sqrt(max(float(direction @ (m.cov_x + m.cov_y) @ direction) / 2, 0.0)) / length
+    second = Prediction(
+        statements[1],
+        f"rows scatter along the gap by {spread:.3f} of its length",
+        FOR if spread <= CONSTANT else AGAINST if spread > VARYING else CANNOT_TELL,
+    )
+    return Account(name, source, (Prediction(statements[0], measured, first), second))
+
+
+def _names(view: View) -> tuple[str, str]:
+    return view.pairs.names if view.pairs is not None else ("x", "y")

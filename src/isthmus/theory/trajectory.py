@@ -1,0 +1,176 @@
+"""What is measured at every recorded step of a particle run, and when a gap angle has no meaning."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+
+from isthmus.arrays import Array, to_numpy
+
+#: both means must differ from zero at this level before an angle between them is reported
+SIGNIFICANCE = 0.01
+
+
+@dataclass(frozen=True)
+class State:
+    """One arrangement of pairs (float64 numbers; angles in degrees, lengths in [0, 1]).
+
+    `gap`: angle between the two means, NaN where undefined (`reason` says why); `floor`: the angle that
+    sampling noise alone shows between two clouds of these spreads whose true means agree in direction;
+    `resultant_x`, `resultant_y`: lengths of the means; `cosine`: mean paired cosine; `mismatch`: root mean
+    square of |P_C x - P_C y| (NaN without a shared space C); `isometry`: root mean square of
+    x.c_x - y.c_y; `shared_x`, `shared_y`: length of the part of the normalised means inside C.
+    """
+
+    gap: float
+    floor: float
+    resultant_x: float
+    resultant_y: float
+    cosine: float
+    mismatch: float
+    isometry: float
+    shared_x: float
+    shared_y: float
+    reason: str
+
+
+def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) -> State:
+    """The `State` of unit rows `X`, `Y` (n, dim); `shared` (dim, k) spans the shared space C.
+
+    A mean counts as real if n |mean|^2 / g exceeds the 99 % point of chi2 with f degrees of freedom,
+    g = tr(S^2)/tr(S), f = tr(S)/g, S the covariance (Satterthwaite's approximation).
+
+    >>> import numpy as np
+    >>> square = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+    >>> state = measure_state(square, square)
+    >>> state.gap, state.cosine
+    (nan, 1.0)
+    >>> state.reason
+    'the mean of x (length 0.0e+00) is not distinguishable from zero'
+    """
+    x, y = to_numpy(X).astype(np.float64, copy=False), to_numpy(Y).astype(np.float64, copy=False)
+    n = len(x)
+    means = x.mean(axis=0), y.mean(axis=0)
+    lengths = [float(np.linalg.norm(mean)) for mean in means]
+    covariances = [side.T @ side / n - np.outer(mean, mean) for side, mean in zip((x, y), means, strict=True)]
+    spreads = [max(0.0, 1.0 - length**2) for length in lengths]
+    reason = ""
+    for name, length, covariance in zip("xy", lengths, covariances, strict=True):
+        if not _is_real(n, length, covariance):
+            reason = f"the mean of {name} (length {length:.1e}) is not distinguishable from zero"
+            break
+    centres = [mean / length if length > 0.0 else mean for mean, length in zip(means, lengths, strict=True)]
+    with np.errstate(divide="ignore"):
+        noise = sum(np.float64(s) / np.float64(n * r * r) for s, r in zip(spreads, lengths, strict=True))
+    shared_parts = [float("nan")] * 2
+    mismatch = float("nan")
+    if shared is not None and shared.shape[1]:
+        mismatch = float(np.sqrt(np.mean(np.sum(((x - y) @ shared) ** 2, axis=1))))
+        shared_parts = [float(np.linalg.norm(c @ shared)) for c in centres]
+    return State(
+        gap=float("nan") if reason else _angle(centres[0], centres[1]),
+        floor=min(180.0, float(np.degrees(math.sqrt(noise)))),
+        resultant_x=lengths[0],
+        resultant_y=lengths[1],
+        cosine=float(np.mean(np.sum(x * y, axis=1))),
+        mismatch=mismatch,
+        isometry=float(np.sqrt(np.mean((x @ centres[0] - y @ centres[1]) ** 2))),
+        shared_x=shared_parts[0],
+        shared_y=shared_parts[1],
+        reason=reason,
+    )
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A run's course: `steps` (k,), `loss` (k,) (sum of both directions, nats), `excess` (k,) loss minus
+    bound, and `states`, one `State` per recorded step; every field of `State` is an array (k,) here too.
+
+    >>> import numpy as np
+    >>> state = measure_state(np.eye(2), np.eye(2))
+    >>> Trajectory(np.array([0]), np.array([1.0]), np.array([0.1]), (state,)).cosine.tolist()
+    [1.0]
+    """
+
+    steps: np.ndarray
+    loss: np.ndarray
+    excess: np.ndarray
+    states: tuple[State, ...]
+
+    @cached_property
+    def gap(self) -> np.ndarray:
+        """Gap angle (k,), degrees, NaN where undefined."""
+        return self._column("gap")
+
+    @cached_property
+    def floor(self) -> np.ndarray:
+        """Noise floor of the gap angle (k,), degrees."""
+        return self._column("floor")
+
+    @cached_property
+    def resultant_x(self) -> np.ndarray:
+        """Length of the mean of x (k,)."""
+        return self._column("resultant_x")
+
+    @cached_property
+    def resultant_y(self) -> np.ndarray:
+        """Length of the mean of y (k,)."""
+        return self._column("resultant_y")
+
+    @cached_property
+    def cosine(self) -> np.ndarray:
+        """Mean paired cosine (k,)."""
+        return self._column("cosine")
+
+    @cached_property
+    def mismatch(self) -> np.ndarray:
+        """Root mean square of |P_C x - P_C y| (k,)."""
+        return self._column("mismatch")
+
+    @cached_property
+    def isometry(self) -> np.ndarray:
+        """Root mean square of x.c_x - y.c_y (k,)."""
+        return self._column("isometry")
+
+    @cached_property
+    def shared_x(self) -> np.ndarray:
+        """Length of the part of c_x inside the shared space (k,)."""
+        return self._column("shared_x")
+
+    @cached_property
+    def shared_y(self) -> np.ndarray:
+        """Length of the part of c_y inside the shared space (k,)."""
+        return self._column("shared_y")
+
+    def to_dict(self) -> dict[str, list[float | str | None]]:
+        """Lists of plain numbers, NaN as None: ready for JSON."""
+        out: dict[str, list[float | str | None]] = {
+            "steps": [int(step) for step in self.steps],
+            "loss": [float(value) for value in self.loss],
+            "excess": [float(value) for value in self.excess],
+        }
+        for field in fields(State):
+            values = [getattr(state, field.name) for state in self.states]
+            out[field.name] = [None if isinstance(v, float) and math.isnan(v) else v for v in values]
+        return out
+
+    def _column(self, name: str) -> np.ndarray:
+        return np.array([getattr(state, name) for state in self.states])
+
+
+def _is_real(n: int, length: float, covariance: np.ndarray) -> bool:
+    from scipy.special import gammaincc
+
+    trace = float(np.trace(covariance))
+    if trace <= 1e-12:
+        return length > 0.0
+    scale = float(np.sum(covariance**2)) / trace
+    return bool(gammaincc(0.5 * trace / scale, 0.5 * n * length**2 / scale) < SIGNIFICANCE)
+
+
+def _angle(u: np.ndarray, v: np.ndarray) -> float:
+    """Angle between unit vectors, degrees, exact near 0 and 180."""
+    return float(np.degrees(2.0 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))))

@@ -1,0 +1,151 @@
+"""A new corpus made from the demo's digits: the shift is seen, said, and mended as far as unpaired rows suffice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+import isthmus
+from isthmus import InputError, align, demo
+
+
+@pytest.fixture(scope="module")
+def train() -> Any:
+    return demo.arrays("plain", split="train")
+
+
+@pytest.fixture(scope="module")
+def test() -> Any:
+    return demo.arrays("plain", split="test")
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    rows = rows.astype(np.float64)
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def digits(run: Any, chosen: tuple[int, ...]) -> np.ndarray:
+    return np.flatnonzero(np.isin(run.labels, chosen))
+
+
+def test_rows_of_the_same_corpus_do_not_differ(train: Any) -> None:
+    """Random halves of one split: the test of the means holds its level, the fidelity its null."""
+    seen = []
+    for seed in range(20):
+        order = np.random.default_rng(seed).permutation(len(train.image))
+        fit, new = order[:600], order[600:]
+        found = align.Centering().fit(train.image[fit], train.text[fit]).mismatch(train.image[new], train.text[new])
+        seen.extend(side.shifted or side.reshaped for side in found.sides)
+    assert np.mean(seen) < 0.2
+    assert "do not differ measurably" in str(align.Centering().fit(train.image, train.text).mismatch(train.image))
+
+
+def test_a_subset_of_classes_is_seen(train: Any, test: Any) -> None:
+    few = digits(test, (0, 6))
+    aligner = align.Centering().fit(isthmus.Pairs(image=train.image, text=train.text))
+    found = aligner.mismatch(test.image[few], test.text[few])
+    assert found
+    for side, rows, fitted in zip(found.sides, (test.image, test.text), (train.image, train.text), strict=True):
+        assert side.shifted
+        assert side.reshaped
+        old, new = unit(fitted).mean(axis=0), unit(rows[few]).mean(axis=0)
+        assert side.shift == pytest.approx(np.linalg.norm(new - old), rel=1e-5)
+        assert side.cosine == pytest.approx(old @ new / np.linalg.norm(old) / np.linalg.norm(new), rel=1e-5)
+        covs = [np.cov(unit(r).T, bias=True) for r in (fitted, rows[few])]
+        root = scipy.linalg.sqrtm(covs[0] + 1e-15 * np.eye(64)).real
+        middle = np.linalg.eigvalsh(root @ covs[1] @ root)
+        fidelity = np.sqrt(np.clip(middle, 0, None)).sum() / np.sqrt(np.trace(covs[0]) * np.trace(covs[1]))
+        assert side.fidelity == pytest.approx(fidelity, abs=1e-4)
+    assert "of image lies" in found.sentences[0]
+    assert "adapt() subtracts the new mean" in str(found)
+
+
+def test_adapting_to_a_subset_of_classes_moves_the_means(train: Any, test: Any) -> None:
+    few = digits(test, (0, 6))
+    old = align.Centering().fit(train.image, train.text)
+    new = old.adapt(test.image[few], test.text[few])
+    for adapted, before, rows in (
+        (new.transform_x, old.transform_x, test.image),
+        (new.transform_y, old.transform_y, test.text),
+    ):
+        assert np.linalg.norm(adapted(rows[few]).mean(axis=0)) < 0.35 * np.linalg.norm(before(rows[few]).mean(axis=0))
+    assert not new.mismatch(test.image[few])
+    assert old.mismatch(test.image[few])  # the old one stays as it was
+
+
+def test_adapting_wins_recall_back_under_a_shift(train: Any, test: Any) -> None:
+    """Rows of the new corpus with a common offset: mixed search with the fitted means against the new ones."""
+    from isthmus.tasks import MixedSearch
+
+    offset = np.random.default_rng(0).normal(size=(2, 64))
+    x, y = (unit(unit(r) + 0.6 * o / np.linalg.norm(o)) for r, o in zip((test.image, test.text), offset, strict=True))
+    old = align.DifferenceWhitening().fit(train.image, train.text)
+    new = old.adapt(x, y)
+    before, after = (MixedSearch.of(*a.transform(x, y)).recall(1) for a in (old, new))
+    assert after > before + 0.02
+
+
+def test_an_aligner_without_pairs_is_solved_anew(train: Any, test: Any) -> None:
+    for made in (align.PartialWhitening(), align.Translation(), align.Standardization(), align.MeanRotation()):
+        fresh = type(made)().fit(test.image, test.text)
+        adapted = made.fit(train.image, train.text).adapt(test.image, test.text)
+        np.testing.assert_allclose(
+            adapted.transform_x(unit(test.image)), fresh.transform_x(unit(test.image)), atol=1e-6
+        )
+    half = align.PartialWhitening().fit(train.image, train.text)
+    one = half.adapt(None, test.text)
+    np.testing.assert_allclose(one.matrix_x, half.matrix_x, atol=1e-9)
+    assert np.abs(one.matrix_y - half.matrix_y).max() > 1e-3
+
+
+def test_paired_parts_stay(train: Any, test: Any) -> None:
+    cca = align.RidgeCCA().fit(train.image, train.text)
+    new = cca.adapt(test.image)
+    np.testing.assert_array_equal(new.matrix_x, cca.matrix_x)
+    np.testing.assert_array_equal(new.bias_y, cca.bias_y)
+    np.testing.assert_allclose(new.bias_x, -unit(test.image).mean(axis=0) @ cca.matrix_x, atol=1e-6)
+    diff = align.DifferenceWhitening().fit(train.image, train.text)
+    same = diff.adapt(train.image, train.text)
+    np.testing.assert_allclose(same.matrix_x, diff.matrix_x, atol=1e-9)
+    blend = align.Blend().fit(train.image, train.text).adapt(train.image + np.float32(0))
+    np.testing.assert_allclose(
+        blend.transform_x(test.image), align.Blend().fit(train.image, train.text).transform_x(test.image), atol=1e-6
+    )
+
+
+def test_what_cannot_adapt_says_so(train: Any) -> None:
+    with pytest.raises(InputError, match="HyperplaneRotation holds no means: unpaired rows cannot adapt it"):
+        align.HyperplaneRotation().fit(train.image, train.text).adapt(train.image)
+    aligner = align.Centering().fit(train.image, train.text)
+    with pytest.raises(InputError, match="no rows came"):
+        aligner.adapt()
+    with pytest.raises(InputError, match=r"rows of shape \(1200, 63\) came for y, expected \(n, 64\)"):
+        aligner.mismatch(None, train.text[:, 1:])
+
+
+def test_statistics_survive_the_file(train: Any, test: Any, tmp_path: Path) -> None:
+    for made in (align.Auto(aim="search"), align.DifferenceWhitening(), align.Blend()):
+        aligner = made.fit(isthmus.Pairs(image=train.image[:300], text=train.text[:300]))
+        aligner.save(tmp_path / "a.safetensors")
+        back = isthmus.load(tmp_path / "a.safetensors")
+        assert back.mismatch(test.image) == aligner.mismatch(test.image)
+        a, b = (one.adapt(test.image, test.text) for one in (aligner, back))
+        np.testing.assert_allclose(a.transform_x(test.image), b.transform_x(test.image), atol=1e-6)
+
+
+def test_names_are_kept_and_others_refused(train: Any, tmp_path: Path) -> None:
+    pairs = isthmus.Pairs(image=train.image, text=train.text)
+    align.Centering().fit(pairs).save(tmp_path / "a.safetensors")
+    back = isthmus.load(tmp_path / "a.safetensors")
+    x, _ = back.transform(pairs)
+    assert x.shape == (1200, 64)
+    with pytest.raises(InputError, match="pairs of audio and text came to a Centering fitted on image and text"):
+        back.transform(isthmus.Pairs(audio=train.image, text=train.text))
+    with pytest.raises(InputError, match="pairs of audio and text came to an aligner of image and text"):
+        align.Centering().fit(pairs).partial_fit(isthmus.Pairs(audio=train.image, text=train.text))
+    with pytest.raises(InputError, match=r"rows of shape \(1200, 63\) came to the first side"):
+        back.transform_x(train.image[:, 1:])

@@ -1,0 +1,60 @@
+"""The torch module gives what the aligner gives."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError, IsthmusWarning, align
+
+torch = pytest.importorskip("torch")
+
+
+@pytest.mark.parametrize("name", align.registry())
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
+def test_module_is_the_aligner(name: str, dtype: str) -> None:
+    run = isthmus.demo.arrays("collapsed")
+    x, y = run.image[:900].astype(np.float64), run.text[:900].astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IsthmusWarning)
+        aligner = align.get(name)().fit(x, y)
+        heads = aligner.as_torch()
+    assert not list(heads.parameters())
+    rows = [torch.from_numpy(side).to(getattr(torch, dtype)) for side in (x, y)]
+    for a, b in zip(heads(*rows), aligner.transform(*rows), strict=True):
+        assert a.dtype == b.dtype
+        assert torch.equal(a, b)
+
+
+def test_gradients_and_state(tmp_path: Any) -> None:
+    pairs = isthmus.demo.load("plain")
+    heads = align.KernelBlend().fit(pairs).as_torch()
+    rows = torch.randn(5, 64, requires_grad=True)
+    heads.x(rows).sum().backward()
+    assert rows.grad is not None
+    assert torch.isfinite(rows.grad).all()
+    state = heads.state_dict()
+    assert {key.split("_")[0] for key in state} == {"x.matrix", "x.bias", "y.matrix", "y.bias"}
+    other = align.KernelBlend(t=0.9).fit(pairs).as_torch()
+    other.load_state_dict(state)
+    assert torch.equal(other.y(rows), heads.y(rows))
+    with pytest.raises(InputError, match="not fitted"):
+        align.Centering().as_torch()
+
+
+def test_matrices_are_the_map() -> None:
+    run = isthmus.demo.arrays("plain")
+    x = run.image.astype(np.float64)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    for aligner in (align.Identity(), align.Centering(), align.DimensionRemoval(), align.Procrustes(center=False)):
+        aligner.set_params(normalize=True)
+        fitted = aligner.fit(run.image, run.text)
+        mapped = x @ fitted.matrix_x + fitted.bias_x
+        np.testing.assert_allclose(
+            mapped / np.linalg.norm(mapped, axis=1, keepdims=True), fitted.transform_x(x), atol=1e-12
+        )
+    np.testing.assert_array_equal(align.Identity().fit(x, x).matrix_y, np.eye(64))

@@ -1,0 +1,155 @@
+"""Auto: its rule on tables, its leak-freeness, its fallbacks, and what it reaches on real pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError, IsthmusWarning, Moments, align
+from isthmus.align import Auto
+from isthmus.align.auto import _best
+from isthmus.tasks import MixedSearch, Retrieval
+
+
+def row(name: str, value: float, recall: float, change: float, gain: float, error: float, ok: bool) -> dict[str, Any]:
+    return {
+        "name": name, "value": value, "recall": recall, "change": change, "gain": gain, "gain_error": error,
+        "change_error": 0.01, "admissible": ok,
+    }  # fmt: skip
+
+
+def test_the_rule_for_search() -> None:
+    table = [
+        row("raw", 0.0, 0.6, 0.0, 0.0, 0.0, True),
+        row("gentle", 0.29, 0.62, 0.02, 0.29, 0.02, True),
+        row("best", 0.30, 0.59, -0.01, 0.30, 0.02, True),
+        row("greedy", 0.50, 0.40, -0.20, 0.50, 0.02, False),
+    ]
+    assert _best(table, "search") == 2
+    table[1]["value"] = 0.3
+    assert _best(table, "search") == 1  # the gentler of equals
+
+
+def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
+    table = [
+        row("raw", 0.6, 0.6, 0.0, 0.0, 0.0, True),
+        row("lucky", 0.65, 0.65, 0.05, 0.05, 0.02, True),
+        row("sure", 0.63, 0.63, 0.03, 0.03, 0.005, True),
+    ]
+    assert _best(table, "retrieval") == 2
+    assert _best(table[:2], "retrieval") == 0
+
+
+def test_search_on_the_collapsed_run() -> None:
+    pairs = isthmus.demo.load("collapsed", split="test")
+    fit, test = pairs.halves(rng=0)
+    auto = Auto(aim="search").fit(fit)
+    raw, found = test.unit(), auto.transform(test)
+    assert MixedSearch.of(*raw).recall(1) < 0.02
+    assert MixedSearch.of(*found).recall(1) > 0.35
+    assert "R@1" in auto.reasons_[0]
+    assert auto.table_[0]["name"] == "Identity"
+    assert auto.facts_["chosen"] == type(auto.chosen_).__name__
+
+
+def test_only_the_fitting_pairs_count_and_items_stay_together(rng: np.random.Generator) -> None:
+    """Twice the same captions: rows of one item in two folds would give the paired maps away."""
+    n, d = 60, 12
+    x, y = rng.normal(size=(2, n, d))  # no relation at all between the sides
+    doubled = np.concatenate([y, y])
+    auto = Auto(aim="retrieval").fit(x, doubled, index=np.concatenate([np.arange(n)] * 2))
+    assert auto.facts_["chosen"] == "Identity"
+    assert all(r["recall"] < 0.12 for r in auto.table_)
+    alone = Auto(aim="search").fit(x, y)
+    again = Auto(aim="search").fit(x, y)
+    assert alone.table_ == again.table_
+
+
+def test_moments_and_few_pairs_fall_back(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 100, 6))
+    with pytest.warns(IsthmusWarning, match=r"falls back to Centering: moments hold no rows to cross-validate on"):
+        auto = Auto().fit_moments(Moments.of(x, y))
+    assert type(auto.chosen_).__name__ == "Centering"
+    assert "unjudged" in auto.reasons_[0]
+    with pytest.warns(IsthmusWarning, match="falls back to Identity: 20 items are too few"):
+        Auto(aim="retrieval").fit(x[:20], y[:20])
+
+
+def test_classification(rng: np.random.Generator) -> None:
+    """A common offset of each side hides the classes from dot products; centring shows them."""
+    labels = rng.integers(0, 4, size=400)
+    centres = rng.normal(size=(4, 10))
+    x, y = centres[labels] + 0.5 * rng.normal(size=(2, 400, 10))
+    x, y = x + 8 * np.eye(10)[0], y - 8 * np.eye(10)[1]
+    auto = Auto(aim="classification").fit(isthmus.Pairs(x=x, y=y, labels=labels))
+    assert auto.facts_["chosen"] != "Identity"
+    assert max(r["value"] for r in auto.table_) > auto.table_[0]["value"] + 0.1
+    prompts = centres - 8 * np.eye(10)[1]
+    zero_shot = Auto(aim="classification").fit(x, y, labels=labels, prompts=prompts)
+    assert zero_shot.table_[1]["value"] > zero_shot.table_[0]["value"]
+    with pytest.raises(InputError, match="needs labels="):
+        Auto(aim="classification").fit(x, y)
+    with pytest.raises(InputError, match="prompts has 3 rows, expected one for each of the 4 classes"):
+        Auto(aim="classification").fit(x, y, labels=labels, prompts=prompts[:3])
+
+
+def test_options_are_checked() -> None:
+    with pytest.raises(InputError, match="aim='fast', expected 'search', 'retrieval' or 'classification'"):
+        Auto(aim="fast")
+    with pytest.raises(InputError, match="folds=1, expected 2 or more"):
+        Auto(folds=1)
+
+
+def test_the_file_keeps_choice_and_reasons(tmp_path: Path) -> None:
+    pairs = isthmus.demo.load("collapsed", split="test")
+    auto = Auto().fit(pairs)
+    auto.save(tmp_path / "a.safetensors")
+    back = isthmus.load(tmp_path / "a.safetensors")
+    assert (back.reasons_, back.table_, back.aim) == (auto.reasons_, auto.table_, "search")
+    assert back.chosen_.get_params() == auto.chosen_.get_params()
+    np.testing.assert_array_equal(back.transform(pairs)[0], auto.transform(pairs)[0])
+
+
+def recall(x: np.ndarray, y: np.ndarray) -> float:
+    ranks = Retrieval.of(x, y)
+    return float(np.mean([np.mean(ranks.x_to_y <= 1), np.mean(ranks.y_to_x <= 1)]))
+
+
+@pytest.mark.slow
+def test_search_on_clip_coco(real: Any) -> None:
+    """Ten halves: mixed search at least .28 where raw has 0, cross-modal recall within 2 points of raw."""
+    x, y = (np.load(real(f"clip_coco/{side}.npy")) for side in ("image", "text"))
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
+    found = []
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(len(x))
+        fit, test = order[: len(x) // 2], order[len(x) // 2 :]
+        auto = Auto(aim="search").fit(x[fit], y[fit])
+        a, b = auto.transform(x[test], y[test])
+        found.append((MixedSearch.of(a, b, rng=seed).recall(1), recall(a, b) - recall(x[test], y[test])))
+    mixed, change = np.mean(found, axis=0)
+    assert mixed >= 0.28
+    assert change >= -0.02
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run", isthmus.demo.RUNS)
+def test_retrieval_never_falls_on_the_demo(run: str) -> None:
+    train, test = (isthmus.demo.load(run, split=split) for split in ("train", "test"))
+    a, b = Auto(aim="retrieval").fit(train).transform(test)
+    assert recall(a, b) >= recall(*test.unit()) - 0.005
+    changes = []
+    for seed in range(10):
+        fit, rest = test.halves(rng=seed)
+        changes.append(recall(*Auto(aim="retrieval").fit(fit).transform(rest)) - recall(*rest.unit()))
+    assert np.mean(changes) >= -0.005
+
+
+@pytest.mark.parametrize("name", align.registry())
+def test_every_aligner_is_judged_or_named(name: str) -> None:
+    """A new aligner is public under its own name."""
+    assert name in align.__all__

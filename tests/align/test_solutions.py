@@ -1,0 +1,380 @@
+"""Every aligner against an independent solution: SciPy, scikit-learn or the closed form written out here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.linalg
+
+from isthmus import InputError, IsthmusWarning, Moments
+from isthmus.align import (
+    Blend,
+    DifferenceWhitening,
+    DimensionRemoval,
+    GapProjection,
+    KernelBlend,
+    OrthogonalShift,
+    PartialWhitening,
+    Procrustes,
+    ReAlign,
+    RidgeCCA,
+    RidgeMap,
+    ScoreStandardization,
+    SharedSignal,
+    SharedSpaceProjection,
+    Standardization,
+    Translation,
+)
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def sides(cones: Any) -> tuple[np.ndarray, np.ndarray]:
+    return unit(cones[0]), unit(cones[1])
+
+
+def centred(rows: np.ndarray) -> np.ndarray:
+    return rows - rows.mean(axis=0)
+
+
+def power(cov: np.ndarray, alpha: float, lam: float) -> np.ndarray:
+    """(S + lam tr S / d I)^-alpha by SciPy's matrix power."""
+    shifted = cov + lam * np.trace(cov) / len(cov) * np.eye(len(cov))
+    return scipy.linalg.fractional_matrix_power(shifted, -alpha)
+
+
+def cov(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return centred(a).T @ centred(b) / len(a)
+
+
+def test_translation_makes_means_equal_and_exchanges_them(sides: Any) -> None:
+    x, y = sides
+    for side in ("both", "x", "y"):
+        a, b = Translation(side=side, normalize=False).fit(x, y).transform(x, y)
+        np.testing.assert_allclose(a.mean(axis=0), b.mean(axis=0), atol=1e-14)
+    a, b = Translation(delta=2.0, normalize=False).fit(x, y).transform(x, y)
+    np.testing.assert_allclose(a.mean(axis=0), y.mean(axis=0), atol=1e-14)
+    np.testing.assert_allclose(b.mean(axis=0), x.mean(axis=0), atol=1e-14)
+    only = Translation(side="y").fit(x, y)
+    np.testing.assert_allclose(only.transform_x(x), x, atol=1e-14)
+    np.testing.assert_allclose(only.transform_y(y), unit(y - (y.mean(axis=0) - x.mean(axis=0))), atol=1e-14)
+    with pytest.raises(InputError, match="side='left', expected 'both', 'x' or 'y'"):
+        Translation(side="left")
+
+
+def test_standardization_is_scikit_learns(sides: Any) -> None:
+    from sklearn.preprocessing import StandardScaler
+
+    x, y = sides
+    found = Standardization(normalize=False).fit(x, y).transform(x, y)
+    for rows, got in zip(sides, found, strict=True):
+        np.testing.assert_allclose(got, StandardScaler().fit_transform(rows), atol=1e-9)
+    flat = x.copy()
+    flat[:, 2] = 0.3
+    assert not Standardization(normalize=False).fit(flat, y).transform_x(x)[:, 2].any()
+
+
+def test_gap_projection_leaves_nothing_along_the_gap(sides: Any) -> None:
+    x, y = sides
+    gap = y.mean(axis=0) - x.mean(axis=0)
+    a, b = GapProjection().fit(x, y).transform(x, y)
+    np.testing.assert_allclose(np.abs(np.vstack([a, b]) @ gap).max(), 0, atol=1e-14)
+    with pytest.raises(InputError, match="the two means are equal"):
+        _ = GapProjection().fit(x, x).map_x_
+
+
+def test_dimension_removal(sides: Any) -> None:
+    x, y = sides
+    gap = np.abs(y.mean(axis=0) - x.mean(axis=0))
+    kept = np.sort(np.argsort(-gap)[3:])
+    removal = DimensionRemoval(k=3).fit(x, y)
+    np.testing.assert_allclose(removal.transform_x(x), unit(x[:, kept]), atol=1e-14)
+    assert removal.facts_["gap_share"] == pytest.approx(1 - (gap[kept] ** 2).sum() / (gap**2).sum())
+    # The rotated variant does not see the basis; the plain one does.
+    q = np.linalg.qr(np.random.default_rng(0).normal(size=(x.shape[1],) * 2))[0]
+    scores = []
+    for rotated in (True, False):
+        pair = [
+            DimensionRemoval(k=3, rotated=rotated).fit(x @ r, y @ r).transform(x @ r, y @ r) for r in (np.eye(12), q)
+        ]
+        scores.append([a @ b.T for a, b in pair])
+    np.testing.assert_allclose(*scores[0], atol=1e-9)
+    assert np.abs(scores[1][0] - scores[1][1]).max() > 0.01
+    with pytest.raises(InputError, match="k=11 of 12 dimensions cannot be dropped, expected 1 to 10"):
+        _ = DimensionRemoval(k=11).fit(x, y).map_x_
+
+
+def test_orthogonal_shift_keeps_the_rankings_that_it_promises(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(60, 10)) * ([1.0] * 5 + [0.0] * 5)  # the retrieved side lies in five dimensions
+    y = x + 0.5 * rng.normal(size=(60, 10)) * ([1.0] * 5 + [0.0] * 5) + 2 * np.eye(10)[7]
+    x, y = unit(x), unit(y)
+    shift = OrthogonalShift(energy=1.0).fit(x, y)
+    a, b = shift.transform(x, y)
+    assert shift.facts_["rank"] == 5
+    assert shift.facts_["orthogonal_gap"] > 0.5
+    np.testing.assert_allclose(a, x, atol=1e-15)
+    distance = ((b[:, None] - a[None]) ** 2).sum(axis=2)
+    np.testing.assert_array_equal(np.argsort(distance, axis=1), np.argsort(-(y @ x.T), axis=1))
+    # Searching the moved side: the dot product keeps its ranking, distance does not.
+    np.testing.assert_array_equal(np.argsort(-(a @ b.T), axis=1), np.argsort(-(x @ y.T), axis=1))
+    assert (np.argsort(distance.T, axis=1) != np.argsort(-(x @ y.T), axis=1)).any()
+    assert abs(np.linalg.norm(b, axis=1) - 1).max() > 0.1
+    other = OrthogonalShift(energy=1.0, retrieved="y").fit(y, x).transform_x(y)
+    np.testing.assert_allclose(other, b, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
+def test_procrustes_is_scipys(sides: Any) -> None:
+    x, y = sides
+    centred_turn = scipy.linalg.orthogonal_procrustes(centred(x), centred(y))[0]
+    turn = scipy.linalg.orthogonal_procrustes(x, y)[0]
+    np.testing.assert_allclose(Procrustes().fit(x, y).matrix_x, centred_turn, atol=1e-10)
+    plain = Procrustes(center=False).fit(x, y)
+    np.testing.assert_allclose(plain.matrix_x, turn, atol=1e-10)
+    np.testing.assert_allclose(plain.matrix_x @ plain.matrix_x.T, np.eye(12), atol=1e-12)
+    assert (Procrustes().centres, plain.centres) == (True, False)
+
+
+@pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
+def test_procrustes_pads_the_narrow_side(sides: Any) -> None:
+    x, y = sides
+    narrow = y[:, :9]
+    for first, second in ((x, narrow), (narrow, x)):
+        a, b = Procrustes(normalize=False).fit(first, second).transform(first, second)
+        pads = [np.pad(centred(s), ((0, 0), (0, 12 - s.shape[1]))) for s in (first, second)]
+        turn = scipy.linalg.orthogonal_procrustes(*pads)[0]
+        np.testing.assert_allclose(((a - b) ** 2).sum(), ((pads[0] @ turn - pads[1]) ** 2).sum(), rtol=1e-9)
+        assert a.shape == b.shape == (120, 12)
+
+
+def test_procrustes_says_that_it_overfits(sides: Any) -> None:
+    with pytest.warns(IsthmusWarning, match="12 x 12 numbers to 119 items, fewer than 10 for each dimension"):
+        _ = Procrustes().fit(sides[0][1:], sides[1][1:]).map_x_
+
+
+@pytest.mark.parametrize("width", [12, 9])
+def test_ridge_map_is_scikit_learns(sides: Any, width: int) -> None:
+    from sklearn.linear_model import Ridge
+
+    x, y = sides[0], sides[1][:, :width]
+    for direction, (a, b) in {"x_to_y": (x, y), "y_to_x": (y, x)}.items():
+        penalty = 0.5 * np.trace(cov(a, a)) / a.shape[1] * len(a)
+        expected = Ridge(alpha=penalty).fit(a, b).coef_.T
+        found = RidgeMap(ridge=0.5, direction=direction, normalize=False).fit(x, y)
+        np.testing.assert_allclose(getattr(found, f"matrix_{direction[0]}"), expected, atol=1e-9)
+        assert found.transform_x(x).shape == found.transform_y(y).shape
+
+
+@pytest.mark.parametrize("width", [12, 9])
+def test_ridge_cca_against_the_generalised_eigenproblem(sides: Any, width: int) -> None:
+    x, y = sides[0], sides[1][:, :width]
+    lam = 0.3
+    sx, sy, sxy = cov(x, x), cov(y, y), cov(x, y)
+    rx, ry = (s + lam * np.trace(s) / len(s) * np.eye(len(s)) for s in (sx, sy))
+    squares, vectors = scipy.linalg.eigh(sxy @ np.linalg.solve(ry, sxy.T), rx)
+    cca = RidgeCCA(lam=lam, g=0.0, k=4, normalize=False).fit(x, y)
+    got = cca.matrix_x
+    np.testing.assert_allclose(np.array(cca.facts_["correlations"][:4]) ** 2, squares[::-1][:4], rtol=1e-9)
+    expected = vectors[:, ::-1][:, :4]
+    np.testing.assert_allclose(np.abs(np.sum(got * (rx @ expected), axis=0)), 1, atol=1e-9)
+    weighted = RidgeCCA(lam=lam, g=2.0, k=4, normalize=False).fit(x, y).matrix_x
+    np.testing.assert_allclose(weighted, got * np.array(cca.facts_["correlations"][:4]) ** 2, atol=1e-10)
+    with pytest.raises(InputError, match=f"k=13 directions, but sides of these widths have {width}"):
+        _ = RidgeCCA(k=13).fit(x, y).map_x_
+
+
+def test_cca_without_ridge_is_scikit_learns(sides: Any) -> None:
+    from sklearn.cross_decomposition import CCA
+
+    x, y = sides
+    a, b = CCA(n_components=2, scale=False, max_iter=5000, tol=1e-12).fit_transform(x, y)
+    expected = [np.corrcoef(a[:, j], b[:, j])[0, 1] for j in range(2)]
+    # The rows of the fixture fill all dimensions after the division by norms, so lam = 0 is well posed.
+    cca = RidgeCCA(lam=0.0, normalize=False).fit(x, y)
+    _ = cca.map_x_
+    np.testing.assert_allclose(cca.facts_["correlations"][:2], expected, atol=1e-6)
+
+
+def test_partial_whitening_against_matrix_powers(sides: Any) -> None:
+    x, y = sides
+    found = PartialWhitening(alpha=0.3, lam=2.0, normalize=False).fit(x, y).transform(x, y)
+    for rows, got in zip(sides, found, strict=True):
+        np.testing.assert_allclose(got, centred(rows) @ power(cov(rows, rows), 0.3, 2.0), atol=1e-9)
+
+
+def test_whitening_is_pca_whitening(sides: Any) -> None:
+    from sklearn.decomposition import PCA
+
+    x, y = sides
+    white = PartialWhitening(alpha=0.5, lam=0.0, normalize=False).fit(x, y).transform_x(x)
+    expected = PCA(whiten=True).fit_transform(x)
+    np.testing.assert_allclose(white @ white.T, expected @ expected.T * len(x) / (len(x) - 1), atol=1e-7)
+
+
+def difference_oracle(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    wx, wy = power(cov(x, x), 0.25, 3.0), power(cov(y, y), 0.25, 3.0)
+    left = x @ wx - y @ wy
+    common = power(cov(left, left), alpha, 3.0)
+    return centred(x) @ wx @ common, centred(y) @ wy @ common
+
+
+def test_difference_whitening_against_rows(sides: Any) -> None:
+    x, y = sides
+    found = DifferenceWhitening(alpha=0.5, normalize=False).fit(x, y).transform(x, y)
+    for got, expected in zip(found, difference_oracle(x, y, 0.5), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-9)
+
+
+def cca_oracle(x: np.ndarray, y: np.ndarray, g: float) -> tuple[np.ndarray, np.ndarray]:
+    wx, wy = power(cov(x, x), 0.5, 1.0), power(cov(y, y), 0.5, 1.0)
+    u, rho, zt = np.linalg.svd(wx @ cov(x, y) @ wy)
+    return centred(x) @ wx @ (u * rho**g), centred(y) @ wy @ (zt.T * rho**g)
+
+
+def test_blend_is_the_mean_of_two_cosines(sides: Any) -> None:
+    x, y = sides
+    white = [unit(centred(s) @ power(cov(s, s), 0.25, 3.0)) for s in sides]
+    paired = [unit(s) for s in cca_oracle(x, y, 2.0)]
+    blend = Blend(t=0.3).fit(x, y)
+    a, b = blend.transform(x, y)
+    np.testing.assert_allclose(a @ b.T, 0.7 * white[0] @ white[1].T + 0.3 * paired[0] @ paired[1].T, atol=1e-9)
+    np.testing.assert_allclose(a @ a.T, 0.7 * white[0] @ white[0].T + 0.3 * paired[0] @ paired[0].T, atol=1e-9)
+    with pytest.raises(InputError, match="Blend is not an affine map of the rows; use transform or as_torch"):
+        _ = blend.matrix_x
+
+
+def test_kernel_blend_scores_are_the_convex_combination(sides: Any) -> None:
+    x, y = sides
+    white = [centred(s) @ power(cov(s, s), 0.5, 3.0) for s in sides]
+    paired = list(cca_oracle(x, y, 1.0))
+    scales = [np.sqrt(np.prod([np.mean(np.sum(s**2, axis=1)) for s in both])) for both in (white, paired)]
+    for t in (0.0, 0.4, 1.0):
+        a, b = KernelBlend(t=t, normalize=False).fit(x, y).transform(x, y)
+        expected = (1 - t) * white[0] @ white[1].T / scales[0] + t * paired[0] @ paired[1].T / scales[1]
+        np.testing.assert_allclose(a @ b.T, expected, atol=1e-8)
+    # Nothing is blended in at t = 0: partial whitening itself.
+    plain = PartialWhitening(alpha=0.5).fit(x, y).transform(x, y)
+    for got, expected in zip(KernelBlend(t=0.0).fit(x, y).transform(x, y), plain, strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-9)
+
+
+def test_shared_signal_scores_pairs_by_the_likelihood_ratio(sides: Any) -> None:
+    """The log ratio of 'one item' to 'two items' under the two-covariance model, written out with SciPy's densities."""
+    from scipy.stats import multivariate_normal
+
+    x, y = sides
+    found = SharedSignal(shrink=0.5, floor=0.0, before_alpha=0.0, normalize=False).fit(x, y).transform(x, y)
+    differences = cov(x - y, x - y)
+    noise = differences / 2 + 0.5 * np.trace(differences) / 2 / 12 * np.eye(12)
+    shared = (cov(x, y) + cov(x, y).T) / 2
+    # The positive part of the shared covariance, in the metric of the noise.
+    values, vectors = scipy.linalg.eigh(shared, noise)
+    back = noise @ vectors
+    shared = (back * np.clip(values, 0, None)) @ back.T
+    total = noise + shared
+    one = multivariate_normal(np.zeros(24), np.block([[total, shared], [shared, total]]))
+    two = multivariate_normal(np.zeros(12), total)
+    a, b = centred(x), centred(y)
+    ratio = np.array([[one.logpdf(np.hstack([p, q])) - two.logpdf(p) - two.logpdf(q) for q in b[:15]] for p in a[:15]])
+    # The ratio is bilinear up to one term for each row: compare double differences.
+    double = ratio - ratio.mean(axis=0) - ratio.mean(axis=1)[:, None] + ratio.mean()
+    scores = found[0][:15] @ found[1][:15].T
+    double_scores = scores - scores.mean(axis=0) - scores.mean(axis=1)[:, None] + scores.mean()
+    np.testing.assert_allclose(double, double_scores, atol=1e-8)
+
+
+def test_realign_closes_the_gap_of_narrow_cones(rng: np.random.Generator) -> None:
+    residuals = []
+    for spread in (0.1, 0.05):
+        noise = rng.normal(size=(2, 20_000, 4)) * [0.5, 1.0, 2.0, 1.0]
+        x, y = spread * noise * [[[1.0]], [[2.0]]] + np.eye(4)[:2, None]
+        aligner = ReAlign().fit(x, y)
+        ux = unit(x)
+        a, b = aligner.transform(x, y)
+        np.testing.assert_allclose(a, ux, atol=1e-14)
+        mean, means = ux.mean(axis=0), unit(y).mean(axis=0)
+        scale = aligner.facts_["scale"]
+        e = unit(mean + scale * (unit(y) - means))
+        exact = unit(e - e.mean(axis=0) + mean)
+        residuals.append(np.abs(exact - b).max())
+        assert scale == pytest.approx(
+            np.sqrt(np.trace(np.cov(ux.T, bias=True)) / np.trace(np.cov(unit(y).T, bias=True))), rel=1e-9
+        )
+    assert residuals[0] < 0.02
+    assert residuals[1] < residuals[0] / 4  # what the expansion leaves out falls faster than the spread squared
+
+
+def test_score_standardization_against_all_scores(sides: Any) -> None:
+    x, y = sides
+    z = ScoreStandardization().fit(x, y)
+    for query, q in (("x", x), ("y", y)):
+        for stored, c in (("x", x), ("y", y)):
+            mean, deviation = z.level(query=query, stored=stored)
+            assert mean == pytest.approx((q @ c.T).mean(), abs=1e-12)
+            assert deviation == pytest.approx((q @ c.T).std(), rel=1e-9)
+            scores = z.scores(q, c, query=query, stored=stored)
+            np.testing.assert_allclose(scores, z.query(q) @ z.stored(c, query=query, stored=stored).T, atol=1e-10)
+    with pytest.raises(InputError, match="unknown side 'z'"):
+        z.level(query="z", stored="x")
+    with pytest.raises(InputError, match="not fitted"):
+        ScoreStandardization().scores(x, y, query="x", stored="y")
+
+
+def latent(rng: np.random.Generator, *, paired: bool, rotated: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Sixty dimensions, twelve of them shared, five specific to each side, and a little noise."""
+    n, d, k = 1500, 60, 12
+    u = rng.normal(size=(n, k))
+    x, y = 0.02 * rng.normal(size=(2, n, d))
+    x[:, :k] += u
+    y[:, :k] += u if paired else rng.normal(size=(n, k))
+    x[:, 20:25] += rng.normal(size=(n, 5))
+    y[:, 30:35] += rng.normal(size=(n, 5))
+    if rotated:
+        y = y @ np.linalg.qr(rng.normal(size=(d, d)))[0]
+    return x, y
+
+
+@pytest.mark.parametrize("rotated", [False, True])
+def test_paired_shared_space_finds_the_pairs(rng: np.random.Generator, rotated: bool) -> None:
+    x, y = latent(rng, paired=True, rotated=rotated)
+    ssp = SharedSpaceProjection(estimator="paired", center=True).fit(x, y)
+    a, b = ssp.transform(x, y)
+    assert ssp.facts_["shared"] == 12
+    assert np.mean(np.sum(a * b, axis=1)) > 0.95
+    assert np.linalg.norm(ssp.matrix_x[:12], axis=0).min() > 0.99  # the true directions
+    if rotated:
+        with pytest.raises(InputError, match="no shared space"):
+            _ = SharedSpaceProjection().fit(x, y).map_x_
+
+
+def test_paired_shared_space_of_unrelated_rows_is_empty(rng: np.random.Generator) -> None:
+    x, y = latent(rng, paired=False, rotated=False)
+    with pytest.raises(InputError, match="partners share no direction: the largest singular value"):
+        _ = SharedSpaceProjection(estimator="paired").fit(x, y).map_x_
+    found = SharedSpaceProjection().fit(x, y)
+    _ = found.map_x_
+    assert found.facts_["shared"] == 12  # one subspace, but no partners: the other question
+
+
+def test_shared_space_guards(rng: np.random.Generator) -> None:
+    x, y = latent(rng, paired=True, rotated=False)
+    with pytest.warns(IsthmusWarning, match="k=40 directions were asked for, but the data support 12"):
+        _ = SharedSpaceProjection(estimator="paired", k=40).fit(x, y).map_x_
+    assert SharedSpaceProjection(estimator="paired", k=3).fit(x, y).transform_x(x).shape == (1500, 3)
+    with pytest.raises(InputError, match="9 items are too few to tell a shared space from chance, expected 10"):
+        _ = SharedSpaceProjection(estimator="paired").fit(x[:9], y[:9]).map_x_
+
+
+def test_sides_of_two_widths_are_refused_where_cosines_count(sides: Any) -> None:
+    x, y = sides
+    with pytest.raises(InputError, match="the first side has width 12 and the second has width 9"):
+        PartialWhitening().fit(x, y[:, :9])
+    moments = Moments.of(x, y[:, :9], index=np.arange(len(x)))
+    np.testing.assert_allclose(moments.xy, x.T @ unit(y[:, :9]), atol=1e-12)
+    with pytest.raises(InputError, match="have no paired cosine"):
+        _ = moments.mean_paired

@@ -1,0 +1,140 @@
+"""What a cosine means, against slow counts over all pairs of rows."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError, Pairs
+from isthmus.arrays import unit_rows
+from isthmus.diagnosis.calibration import BINS, Calibration, calibrate
+
+
+def draw(n: int, rng: np.random.Generator, d: int = 8) -> Pairs:
+    u = rng.normal(size=(n, d))
+    return Pairs(image=u + 0.5 * rng.normal(size=(n, d)), text=u + 0.5 * rng.normal(size=(n, d)))
+
+
+@pytest.fixture
+def pairs(rng: np.random.Generator) -> Pairs:
+    return draw(150, rng)
+
+
+def cosines(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
+    x, y = pairs.unit()
+    scores = x @ y.T
+    return np.diag(scores), scores[~np.eye(len(x), dtype=bool)]
+
+
+@pytest.mark.parametrize("cosine", [-0.5, 0.0, 0.25, 0.8])
+def test_percentiles(pairs: Pairs, cosine: float) -> None:
+    partners, strangers = cosines(pairs)
+    x, y = pairs.unit()
+    off = ~np.eye(150, dtype=bool)
+    slow = {
+        "partners": partners, "strangers": strangers, "within image": (x @ x.T)[off], "within text": (y @ y.T)[off]
+    }  # fmt: skip
+    for name, value in calibrate(pairs).percentiles(cosine).items():
+        assert value == pytest.approx(np.mean(slow[name] < cosine), abs=0.004)
+
+
+@pytest.mark.parametrize("precision", [0.3, 0.6, 0.9])
+def test_threshold_is_the_first_that_is_precise_enough(pairs: Pairs, precision: float) -> None:
+    partners, strangers = cosines(pairs)
+    share = 0.05
+    slow = np.inf
+    for t in np.sort(np.r_[partners, strangers])[::-1]:
+        true, false = share * np.mean(partners >= t), (1 - share) * np.mean(strangers >= t)
+        if true > 0 and true / (true + false) >= precision:
+            slow = t
+    found = calibrate(pairs).threshold(precision, prevalence=share)
+    assert found.value == pytest.approx(slow, abs=3 * 2 / BINS)
+
+
+def test_the_default_prevalence_is_one_among_the_items(pairs: Pairs) -> None:
+    c = calibrate(pairs)
+    assert c.threshold(0.5).value == c.threshold(0.5, prevalence=1 / 150).value
+    assert c.probability(0.9) == pytest.approx(c.probability(0.9, prevalence=1 / 150))
+
+
+def test_probability_is_bayes(rng: np.random.Generator) -> None:
+    c = calibrate(draw(3000, rng))
+    partners, strangers = cosines(draw(3000, rng))
+    near = [np.mean(np.abs(values - 0.75) < 0.02) for values in (partners, strangers)]
+    assert c.likelihood_ratio(0.75) == pytest.approx(near[0] / near[1], rel=0.15)
+    ratio = c.likelihood_ratio(0.6)
+    assert c.probability(0.6, prevalence=0.1) == pytest.approx(0.1 * ratio / (0.1 * ratio + 0.9))
+
+
+def test_threshold_intervals_cover() -> None:
+    rng = np.random.default_rng(3)
+    big = [calibrate(draw(4000, rng)) for _ in range(3)]
+    whole = Calibration(
+        ("image", "text"), 4000, 4000, sum(b.partners for b in big), sum(b.strangers for b in big), big[0].within
+    )
+    truth = {p: whole.threshold(p, prevalence=0.05).value for p in (0.1, 0.5, 0.9)}
+    covered = {p: 0 for p in truth}
+    for _ in range(100):
+        c = calibrate(draw(400, rng))
+        for p, value in truth.items():
+            found = c.threshold(p, prevalence=0.05)
+            covered[p] += found.low <= value <= found.high
+    assert min(covered.values()) >= 90
+    # Ten groups: Student's interval is wide, and all hundred cover only by luck.
+    assert sum(covered.values()) < 300
+
+
+def test_a_threshold_that_rests_on_few_has_no_interval(pairs: Pairs) -> None:
+    found = calibrate(pairs).threshold(0.99)
+    assert np.isnan(found.low)
+    assert "0 strangers here have it" in found.definition
+
+
+def test_precision_that_is_not_reached(rng: np.random.Generator) -> None:
+    x, y = unit_rows(rng.normal(size=(2 * 100, 6))).reshape(2, 100, 6)
+    x[0], y[1] = y[0], y[0]  # the highest cosine is shared by a stranger
+    found = calibrate(Pairs(image=x, text=y)).threshold(0.99)
+    assert found.undefined == "no cosine of these data has a precision of 0.99 at a prevalence of 0.01"
+
+
+def test_several_partners_and_samples(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = draw(60, rng)
+    x, y = pairs.unit()
+    double = calibrate(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(60), 2)))
+    np.testing.assert_array_equal(double.strangers, calibrate(pairs).strangers)
+    monkeypatch.setattr("isthmus.diagnosis.calibration.SAMPLE", 40)
+    part = calibrate(pairs)
+    assert (part.items, part.sampled, part.partners.sum()) == (60, 40, 40)
+    np.testing.assert_array_equal(part.strangers, calibrate(pairs).strangers)  # seeded
+
+
+def test_sentences(pairs: Pairs) -> None:
+    c = calibrate(pairs)
+    assert "times as frequent as strangers" in c.sentences(0.6)[2]
+    assert c.sentences(-0.9)[2] in (
+        "Only strangers have a cosine near it here.", "No pair here, partners or strangers, has a cosine near it."
+    )  # fmt: skip
+    assert "Only partners" in calibrate(Pairs(image=np.eye(25), text=np.eye(25))).sentences(1.0)[2]
+    json.dumps(c.to_dict(0.6), allow_nan=False)
+    json.dumps(c.to_dict(-0.9), allow_nan=False)
+
+
+def test_what_is_refused(pairs: Pairs, rng: np.random.Generator) -> None:
+    c = calibrate(pairs)
+    with pytest.raises(InputError, match=r"cosine=1\.2, expected a number between -1 and 1"):
+        c.percentiles(1.2)
+    with pytest.raises(InputError, match=r"precision=1, expected a share"):
+        c.threshold(1)
+    with pytest.raises(InputError, match=r"prevalence=0, expected a share"):
+        c.probability(0.5, prevalence=0)
+    with pytest.raises(InputError, match="19 items are too few"):
+        calibrate(draw(19, rng))
+    with pytest.raises(InputError, match="image: a row of length .* has no cosine"):
+        calibrate(draw(30, rng), normalize=False)
+
+
+def test_public_name() -> None:
+    assert isthmus.calibrate is calibrate

@@ -1,0 +1,97 @@
+"""The collapse report on clouds whose subspaces are known, and the two accounts on data made for each."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Moments, Pairs
+from isthmus.diagnosis.collapse import AGAINST, CANNOT_TELL, FOR, Collapse, collapse_report, orthogonal_share
+from isthmus.diagnosis.evidence import budget_with_evidence
+
+
+def report(pairs: Pairs) -> Collapse:
+    return collapse_report(pairs, budget_with_evidence(pairs))
+
+
+def subspaces(rng: np.random.Generator, *, shared: int, own: int, d: int = 40, n: int = 500) -> Pairs:
+    """Clouds around zero in `shared` common directions and `own` more of each side."""
+    u, v, w = rng.normal(size=(n, shared)), rng.normal(size=(n, own)), rng.normal(size=(n, own))
+    x, y = np.zeros((2, n, d))
+    x[:, :shared] = y[:, :shared] = u
+    x[:, shared : shared + own], y[:, shared + own : shared + 2 * own] = v, w
+    return Pairs(image=x, text=y)
+
+
+def test_ranks_and_shared_dimensions(rng: np.random.Generator) -> None:
+    c = report(subspaces(rng, shared=5, own=3))
+    assert c.ranks == c.centred_ranks == (8, 8)
+    assert (c.shared.value, c.shared.null, c.forced, c.excess) == (5, 0, 0, 5)
+    assert c.smallest_angle.value == pytest.approx(0, abs=1e-5)
+    assert c.largest_angle.value == pytest.approx(90, abs=1e-5)
+    assert 20 < c.smallest_angle.null < 60
+
+
+def test_forced_dimensions_are_no_excess(rng: np.random.Generator) -> None:
+    x, y = (rng.normal(size=(800, 15)) @ np.linalg.qr(rng.normal(size=(20, 15)))[0].T for _ in range(2))
+    c = report(Pairs(image=x, text=y))
+    assert (c.ranks, c.forced, c.excess) == ((15, 15), 10, 0)
+    assert c.shared.null == pytest.approx(10, abs=1)
+
+
+def test_orthogonal_share_is_the_projection(rng: np.random.Generator) -> None:
+    x, y = np.zeros((2, 300, 12))
+    x[:, :4], y[:, :4] = rng.normal(size=(2, 300, 4))
+    x[:, 5] += 3.0  # outside both clouds
+    y[:, 0] += 1.0  # inside
+    m = Moments.of(x, y, normalize=False)
+    share, ranks = orthogonal_share(m)
+    gap = m.mean_x - m.mean_y
+    assert ranks == (4, 4)
+    assert share.value == pytest.approx(gap[5] ** 2 / (gap @ gap), abs=1e-9)
+    assert share.null == pytest.approx(1 - 4 / 12)
+    same, _ = orthogonal_share(Moments.of(x, x))
+    assert same.undefined == "the two means are equal"
+
+
+def test_a_constant_offset_in_each_of_two_subspaces_keeps_both_accounts() -> None:
+    c = report(isthmus.demo.load("collapsed", split="test"))
+    assert [a.speaks for a in c.accounts] == [FOR, FOR]
+    assert c.orthogonal_share.value > 0.99
+    assert "Both accounts hold together" in c.sentences()[2]
+    json.dumps(c.to_dict(), allow_nan=False)
+
+
+def test_an_offset_without_collapse_speaks_for_the_offset_alone(rng: np.random.Generator) -> None:
+    # Rows fill all but one dimension, and the offset along that one is the same for all.
+    u = rng.normal(size=(2000, 11))
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    offset = np.full((2000, 1), 0.6)
+    c = report(Pairs(image=np.hstack([u, offset]), text=np.hstack([u[:, ::-1], -offset])))
+    assert [a.speaks for a in c.accounts] == [AGAINST, FOR]
+
+
+def test_a_gap_along_the_data_speaks_against_the_offset(rng: np.random.Generator) -> None:
+    scales = np.r_[2.0, np.ones(5), np.zeros(14)]
+    x, y = rng.normal(size=(2, 1000, 20)) * scales + 1e-3 * rng.normal(size=(2, 1000, 20))
+    x[:, 0] += 2
+    y[:, 1] += 2
+    c = report(Pairs(image=x, text=y))
+    assert c.accounts[1].speaks == AGAINST
+
+
+def test_without_a_gap_neither_account_is_judged() -> None:
+    c = report(isthmus.demo.load("warm", split="test"))
+    assert [a.speaks for a in c.accounts] == [CANNOT_TELL, CANNOT_TELL]
+    assert all("not distinguishable from zero" in a.sentence() for a in c.accounts)
+
+
+def test_clip_on_coco(clip_coco: Pairs) -> None:
+    c = report(clip_coco)
+    assert (c.ranks, c.centred_ranks, c.shared.value, c.forced) == ((251, 232), (296, 277), 2, 0)
+    assert c.accounts[0].predictions[0].speaks == CANNOT_TELL  # fewer items than dimensions
+    assert c.accounts[0].speaks == AGAINST  # 72 degrees against 25
+    assert c.accounts[1].speaks == CANNOT_TELL  # the two centred spans fill the space

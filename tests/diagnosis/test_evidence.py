@@ -1,0 +1,161 @@
+"""Intervals and nulls of the budget: derivatives against finite differences, coverage against simulated truth."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Moments, Pairs
+from isthmus.arrays import unit_rows
+from isthmus.diagnosis.budget import split
+from isthmus.diagnosis.evidence import NAMES, budget_with_evidence, influence, item_scores, swapped
+from isthmus.theory import fidelity
+
+
+def clouds(kind: str, n: int, d: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs with simple spectra: cones apart, or one cloud of means zero, or one side turned."""
+    scales = np.arange(1, d + 1) ** -0.7
+    u = rng.normal(size=(n, d)) * scales
+    x, y = u + 0.5 * rng.normal(size=(2, n, d)) * scales
+    if kind == "turned":
+        y = y @ np.linalg.qr(np.eye(d) + 0.3 * np.random.default_rng(1).normal(size=(d, d)))[0]
+    if kind != "zero":
+        x, y = x + np.eye(d)[0], y + np.eye(d)[1]
+    return unit_rows(x), unit_rows(y)
+
+
+def mixed(m: Moments, x: np.ndarray, y: np.ndarray, weight: float) -> Moments:
+    """The moments in which the pair (x, y) has this weight and all others share the rest."""
+    n, keep = m.n, 1 - weight
+    return dataclasses.replace(
+        m,
+        sum_x=keep * m.sum_x + n * weight * x, sum_y=keep * m.sum_y + n * weight * y,
+        xx=keep * m.xx + n * weight * np.outer(x, x), yy=keep * m.yy + n * weight * np.outer(y, y),
+        xy=keep * m.xy + n * weight * np.outer(x, y),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["apart", "turned"])
+def test_influence_is_the_derivative(kind: str, rng: np.random.Generator) -> None:
+    x, y = clouds(kind, 60, 5, rng)
+    m = Moments.of(x, y)
+    scores, step = influence(m, x, y), 1e-6
+    np.testing.assert_allclose(scores.sum(axis=0), 0, atol=1e-10)
+    for i in range(6):
+        ahead, back = (split(mixed(m, x[i], y[i], w)) for w in (step, -step))
+        slopes = [(getattr(ahead, name) - getattr(back, name)) / (2 * step) for name in NAMES]
+        np.testing.assert_allclose(scores[i], slopes, atol=2e-5)
+
+
+def test_parts_are_those_of_the_theory(cones: tuple[np.ndarray, np.ndarray]) -> None:
+    m = Moments.of(*cones)
+    parts = split(m)
+    assert parts.pairing == pytest.approx(fidelity(m.cov_x, m.cov_y) - np.trace(m.cov_xy), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("kind", "n", "d"), [("apart", 200, 8), ("zero", 200, 8), ("turned", 200, 8), ("turned", 60, 12)]
+)
+def test_intervals_cover(kind: str, n: int, d: int) -> None:
+    rng = np.random.default_rng(4)
+    truth = split(Moments.of(*clouds(kind, 300_000, d, rng)))
+    sets = 300
+    covered = np.zeros(len(NAMES))
+    for _ in range(sets):
+        x, y = clouds(kind, n, d, rng)
+        found = budget_with_evidence(Pairs(image=x, text=y))
+        for k, e in enumerate([*found.parts.values(), found.reached]):
+            # Parts that are truly zero come out of the long run as 1e-5.
+            covered[k] += e.low <= getattr(truth, NAMES[k]) + 5e-5 and getattr(truth, NAMES[k]) <= e.high
+    shares = dict(zip(NAMES, covered / sets, strict=True))
+    print(kind, n, d, shares)
+    assert min(shares.values()) >= 0.90
+    zero = [name for name in NAMES if getattr(truth, name) < 1e-3]
+    assert max([v for name, v in shares.items() if name not in zero]) <= 0.98
+
+
+def test_partners_of_one_item_are_no_new_evidence(rng: np.random.Generator) -> None:
+    x, y = clouds("turned", 150, 6, rng)
+    once = budget_with_evidence(Pairs(image=x, text=y))
+    twice = budget_with_evidence(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(150), 2)))
+    for name in once:
+        for end in ("value", "low", "high"):
+            assert getattr(twice[name], end) == pytest.approx(getattr(once[name], end), abs=1e-9)
+
+
+def test_item_scores_add_those_of_the_items_own_pairs(rng: np.random.Generator) -> None:
+    x, y = clouds("turned", 40, 4, rng)
+    index = np.repeat(np.arange(10), [1, 2, 3, 4, 5, 5, 5, 5, 5, 5])
+    pairs = Pairs(image=x[:10], text=y, index=index)
+    m = pairs.moments()
+    by_pair = influence(m, x[index], y)
+    slow = np.array([by_pair[index == g].sum(axis=0) for g in range(10)]) * 10 / 40
+    np.testing.assert_allclose(item_scores(pairs, m), slow, atol=1e-12)
+
+
+def test_more_items_than_the_sample_scale(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = clouds("turned", 4000, 4, rng)
+    whole = budget_with_evidence(Pairs(image=x, text=y))
+    monkeypatch.setattr("isthmus.diagnosis.evidence.SAMPLE", 1000)
+    part = budget_with_evidence(Pairs(image=x, text=y))
+    for name in whole:
+        assert part[name].value == whole[name].value
+        assert part[name].high - part[name].low == pytest.approx(whole[name].high - whole[name].low, rel=0.15)
+
+
+def test_few_items_have_a_note_and_no_intervals(rng: np.random.Generator) -> None:
+    x, y = clouds("turned", 39, 8, rng)
+    found = budget_with_evidence(Pairs(image=x, text=y))
+    assert all(np.isnan(part.low) for part in [*found.parts.values(), found.reached])
+    assert found.total.low < found.total.value < found.total.high
+    assert "39 items in 8 dimensions" in found.notes[0]
+    assert "about 40" in found.notes[0]
+
+
+def test_null_of_the_pairing_is_a_shuffled_one(rng: np.random.Generator) -> None:
+    x, y = clouds("turned", 300, 6, rng)
+    found = budget_with_evidence(Pairs(image=x, text=y))
+    shuffles = [split(Moments.of(x, y[rng.permutation(300)])) for _ in range(400)]
+    assert np.mean([s.pairing for s in shuffles]) == pytest.approx(found["pairing"].null, abs=0.01)
+    assert np.mean([s.reached for s in shuffles]) == pytest.approx(0, abs=0.01)
+    assert np.mean([s.reached < found.chance for s in shuffles]) == pytest.approx(0.95, abs=0.03)
+
+
+def test_null_of_the_orientation_is_two_clouds_of_one_shape(rng: np.random.Generator) -> None:
+    scales = np.arange(1, 9) ** -0.7
+    values, nulls = [], []
+    for _ in range(100):
+        x, y = (unit_rows(rng.normal(size=(80, 8)) * scales + np.eye(8)[0]) for _ in range(2))
+        m = Moments.of(x, y)
+        values.append([getattr(split(m), name) for name in ("spectrum", "centre", "orientation")])
+        found = swapped(Pairs(image=x, text=y), m)
+        nulls.append([found[name] for name in ("spectrum", "centre", "orientation")])
+    np.testing.assert_allclose(np.mean(nulls, axis=0), np.mean(values, axis=0), rtol=0.15)
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "parts"),
+    [
+        ("clip_coco", "image text", [0.0008, 0.3623, 0.1891, 0.1379, 0.6901, 0.518]),
+        ("videoclip_msrvtt", "video text", [0.0204, 0.5613, 0.2397, 0.0870, 0.9085, 0.427]),
+        ("clasp_uniprot", "protein text", [0.0123, 0.5439, 0.2480, 0.0762, 0.8804, 0.070]),
+        ("clip_coco_random_init", "image text", [0.1328, 0.6453, 0.1456, 0.0478, 0.9715, 0.015]),
+    ],
+)
+def test_golden_budgets(real, folder: str, files: str, parts: list[float]) -> None:  # type: ignore[no-untyped-def]
+    x, y = files.split()
+    found = isthmus.explain(isthmus.open_pairs(real(f"{folder}/{x}.npy"), real(f"{folder}/{y}.npy"))).budget
+    values = [*(part.value for part in found.parts.values()), found.total.value, found.reached.value]
+    np.testing.assert_allclose(values, parts, atol=1e-3)
+    assert found.notes  # fewer items than dimensions
+
+
+def test_a_cloud_without_spread_has_no_share_to_reach() -> None:
+    x, y = np.tile([1.0, 0.0, 0.0], (30, 1)), np.tile([0.0, 1.0, 0.0], (30, 1))
+    found = budget_with_evidence(Pairs(image=x, text=y))
+    assert [part.value for part in found.parts.values()] == pytest.approx([0, 1, 0, 0], abs=1e-12)
+    assert found.reached.undefined
+    assert np.isnan(found.chance)

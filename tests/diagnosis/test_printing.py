@@ -1,0 +1,66 @@
+"""The explanation in the terminal and as JSON: the verb `isthmus explain`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import isthmus
+from isthmus.cli import app
+from isthmus.diagnosis.printing import explanation_lines, waterfall
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    return [str(path) for path in isthmus.demo.export(tmp_path, "collapsed", split="test")]
+
+
+def test_waterfall_falls_from_one_to_the_mean_cosine() -> None:
+    budget = isthmus.explain(isthmus.demo.load("collapsed", split="test")).budget
+    lines = list(waterfall(budget))
+    falls = [float(line[14:22]) for line in lines[:6]]
+    assert falls[0] + sum(falls[1:5]) == pytest.approx(falls[5], abs=3e-4)
+    bars = [line[24:64] for line in lines[:6]]
+    assert len(bars[0]) == 40
+    assert bars[2].count("#") == pytest.approx(40 * budget["centre"].value, abs=1)
+    # Each bar ends where the one above begins.
+    assert len(bars[2].rstrip()) == 40
+    assert len(bars[4].rstrip()) == pytest.approx(bars[2].index("#"), abs=1)
+
+
+def test_the_verb(files: list[str]) -> None:
+    result = CliRunner().invoke(app, ["explain", *files, "--cosine", "0.7", "--temperature", "0.0586"])
+    assert result.exit_code == 0, result.output
+    for words in (
+        "- The mean image", "Where the missing cosine goes", "Collapse", "excess 8", "Both accounts hold together",
+        "fails    von mises fisher image", "Affine case", "Its assumptions hold here", "What a cosine means",
+        "A cosine of 0.7 between image and text", "threshold for a precision of 0.9",
+    ):  # fmt: skip
+        assert words in result.output, words
+    assert "nan" not in result.output
+
+
+def test_the_verb_as_json(files: list[str]) -> None:
+    result = CliRunner().invoke(app, ["explain", *files, "--json", "--cosine", "0.7", "--names", "digit,words"])
+    found = json.loads(result.output)
+    assert found["format"] == 1
+    assert found["version"] == isthmus.__version__
+    assert found["pairs"]["names"] == ["digit", "words"]
+    assert found["calibration"]["cosine"] == 0.7
+    assert found["assumptions"]["theorems"]["affine case"]["speaks"] is True
+
+
+def test_a_cosine_that_is_none(files: list[str]) -> None:
+    result = CliRunner().invoke(app, ["explain", *files, "--cosine", "2"])
+    assert "--cosine 2: expected a number between -1 and 1" in str(result.exception)
+
+
+def test_degenerate_clouds_have_lines(rng: np.random.Generator) -> None:
+    x, y = np.tile([1.0, 0, 0], (30, 1)), np.tile([0, 1.0, 0], (30, 1))
+    lines = "\n".join(explanation_lines(isthmus.explain(isthmus.Pairs(image=x, text=y))))
+    assert "What the pairing could reach is undefined" in lines
+    assert "nan" not in lines

@@ -1,0 +1,134 @@
+"""The verdict on made-up cases whose right verdict is known, and what an explanation carries."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Pairs
+from isthmus.arrays import unit_rows
+from isthmus.diagnosis import Explanation
+
+
+def cloud(rng: np.random.Generator, n: int = 600, d: int = 16) -> np.ndarray:
+    return rng.normal(size=(n, d)) * np.arange(1, d + 1) ** -0.5
+
+
+def explained(x: np.ndarray, y: np.ndarray) -> Explanation:
+    return isthmus.explain(Pairs(image=x, text=y))
+
+
+def text(explanation: Explanation) -> str:
+    assert 3 <= len(explanation.verdict) <= 6
+    assert all(sentence.endswith(".") and "nan" not in sentence for sentence in explanation.verdict)
+    return " ".join(explanation.verdict)
+
+
+def test_no_gap(rng: np.random.Generator) -> None:
+    u = cloud(rng)
+    said = text(explained(u, u + 0.2 * cloud(rng)))
+    assert said.startswith("There is no gap to speak of")
+    assert "nearly all of it" in said
+    assert "partners that differ although the clouds agree" in said
+    assert "Neither side has collapsed" in said
+    assert "dimension collapse" not in said
+    assert "accounts" not in said
+
+
+def test_equal_sides_miss_nothing(rng: np.random.Generator) -> None:
+    u = cloud(rng)
+    assert "Partners have the full cosine of 1: nothing is missing." in text(explained(u, u))
+
+
+def test_pure_offset(rng: np.random.Generator) -> None:
+    u = 0.6 * unit_rows(rng.normal(size=(800, 10)))
+    offsets = np.zeros((2, 800, 30))
+    offsets[0, :, 0] = offsets[1, :, 1] = 0.8
+    explanation = explained(*(np.hstack([u, offset]) for offset in offsets))
+    said = text(explanation)
+    assert explanation.result["centroid_angle"].value == pytest.approx(90, abs=0.5)
+    assert "nearly all of it" in said
+    assert "due to the angle between the means (the modality gap proper)" in said
+    assert "(dimension collapse)" not in said
+    assert "speak for both accounts of the gap" in said
+    assert explanation.budget["orientation"].value < 1e-6
+
+
+def test_pure_rotation(rng: np.random.Generator) -> None:
+    u = cloud(rng)
+    said = text(explained(u, u @ np.linalg.qr(rng.normal(size=(16, 16)))[0]))
+    assert said.startswith("Retrieval is at chance")
+    assert "yet partners follow each other" in said
+    assert "to 100.0 % of what is possible" in said
+    assert "(a rotation of one side would mend it)" in said
+    assert "(dimension collapse)" not in said
+    assert "is not the partner" not in said
+
+
+def test_unpaired_rows(rng: np.random.Generator) -> None:
+    u = cloud(rng)
+    explanation = explained(u, rng.permutation(u))
+    said = text(explanation)
+    assert said.startswith("Retrieval is at chance")
+    assert "row i of image is not the partner of row i of text" in explanation.verdict[0]
+    assert "The partner is found first" not in said
+
+
+def test_collapse_into_different_subspaces(rng: np.random.Generator) -> None:
+    u, v, w = (rng.normal(size=(900, k)) for k in (6, 3, 3))
+    zeros = np.zeros((900, 3))
+    said = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
+    assert "the different orientation of the two clouds (dimension collapse)" in said
+    assert "99 % of the energy lies in 9 (image) and 9 (text) of 15 dimensions" in said
+    assert "these share 6, 3 more than the ranks force" in said
+
+
+def test_too_few_rows(rng: np.random.Generator) -> None:
+    u = cloud(rng, n=40, d=50)
+    shifted = u + 2 * np.eye(50)[0]
+    said = text(explained(shifted, u + 2 * np.eye(50)[1]))
+    assert said.startswith("There are no more items (40) than dimensions (50)")
+    few = text(explained(cloud(rng, n=50) + 2 * np.eye(16)[0], cloud(rng, n=50) + 2 * np.eye(16)[1]))
+    assert "because 50 items are few for 16 dimensions" in few
+
+
+def test_the_demonstration_runs() -> None:
+    said = {run: text(isthmus.explain(isthmus.demo.load(run, split="test"))) for run in isthmus.demo.RUNS}
+    assert "speak for both accounts of the gap" in said["collapsed"]
+    assert "(dimension collapse)" not in said["collapsed"]
+    assert "(dimension collapse)" in said["plain"]
+    assert said["warm"].startswith("There is no gap to speak of")
+    assert "accounts" not in said["warm"]
+
+
+def test_with_a_comparison_six_sentences_at_most() -> None:
+    pairs = isthmus.demo.load("plain", split="test")
+    table = isthmus.compare(pairs, splits=1)
+    said = text(isthmus.explain(pairs, comparison=table))
+    assert "In a corpus that mixes both modalities" in said
+
+
+def test_the_ceiling_before_and_after_each_aligner() -> None:
+    table = isthmus.compare(isthmus.demo.load("collapsed"), splits=2)
+    for row in table.rows:
+        if row.scores:
+            top, cosine = row.scores["ceiling"].value, row.scores["paired_cosine"].value
+            assert cosine <= top <= 1 + 1e-9
+            assert row.scores["ceiling_reached"].value == pytest.approx(cosine / top, abs=0.01)
+    # A constant offset caps the raw cosine; centring takes the cap away.
+    assert table["Identity"].scores["ceiling"].value == pytest.approx(0.745, abs=0.01)
+    assert table["Centering"].scores["ceiling"].value > 0.97
+
+
+def test_explanation_as_json() -> None:
+    explanation = isthmus.explain(isthmus.demo.load("warm", split="test"), temperature=0.2)
+    found = json.loads(explanation.to_json())
+    assert {"format", "version", "pairs", "metrics", "verdict", "budget", "ceiling", "collapse", "assumptions"} <= set(
+        found
+    )
+    assert found["assumptions"]["temperature"] == 0.2
+    assert found["budget"]["parts"]["centre"]["unit"] == "cosine"
+    assert explanation.reached == pytest.approx(found["ceiling"]["mean_cosine"] / found["ceiling"]["centred"])

@@ -1,0 +1,135 @@
+"""The assumptions of the theorems on clouds that were made to keep or to break them."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Pairs
+from isthmus.arrays import unit_rows
+from isthmus.theory import VonMisesFisher, check, info_nce
+
+
+def affine(rng: np.random.Generator, *, angle: float = 60.0, noise: float = 0.0, n: int = 400) -> Pairs:
+    """Offsets of .8 in two directions orthogonal to a space of eight dimensions that both sides share, in 24."""
+    u = unit_rows(rng.normal(size=(n, 8)))
+    v = unit_rows(u + noise * rng.normal(size=(n, 8)))
+    a, b = np.zeros((2, 16))
+    a[0], b[:2] = 1, (np.cos(np.radians(angle)), np.sin(np.radians(angle)))
+    sides = (np.hstack([np.tile(0.8 * offset, (n, 1)), 0.6 * part]) for offset, part in ((a, u), (b, v)))
+    return Pairs(**dict(zip(("image", "text"), sides, strict=True)))
+
+
+def test_the_affine_case_keeps_all_but_the_distribution(rng: np.random.Generator) -> None:
+    found = check(affine(rng), temperature=0.1)
+    kept = {name for name, entry in found.items() if entry.holds}
+    assert kept >= {
+        "cone_image", "cone_text", "subspace_image", "subspace_text", "different_subspaces", "shared_space",
+        "orthogonal_centres", "gap_is_the_angle", "isometry", "constant_part_image", "offset_and_shared_only_text",
+        "equal_projections",
+    }  # fmt: skip
+    assert found["von_mises_fisher_image"].holds is False
+    assert found["gap_is_the_angle"].residual < 0.5
+    speaks = {name: theorem.speaks for name, theorem in found.theorems.items()}
+    assert speaks == {
+        "theorem 1": True, "theorem 2": False, "theorem 3": False, "theorem 4": True, "corollary rotation": True,
+        "corollary projection": True, "affine case": True,
+    }  # fmt: skip
+    assert found.theorems["theorem 3"].fails == ("von_mises_fisher_image", "von_mises_fisher_text")
+
+
+def test_partners_that_differ_break_only_the_equal_projections(rng: np.random.Generator) -> None:
+    found = check(affine(rng, noise=0.3), temperature=0.1)
+    assert found["equal_projections"].holds is False
+    assert found["orthogonal_centres"].holds
+    assert found.theorems["affine case"].speaks
+    assert found.theorems["corollary projection"].fails == ("equal_projections",)
+    assert "not seen (equal projections)" in found.theorems["theorem 4"].words
+
+
+def test_equal_projections_is_the_slow_ratio(rng: np.random.Generator) -> None:
+    pairs = affine(rng, noise=0.3, n=60)
+    found = check(pairs, temperature=0.1)["equal_projections"]
+    x, y = (side[:, 16:] for side in pairs.unit())
+    squares = np.sum((x[:, None] - y[None, :]) ** 2, axis=2)
+    strangers = squares[~np.eye(60, dtype=bool)].mean()
+    assert found.residual == pytest.approx(np.sqrt(np.trace(squares) / 60 / strangers), abs=1e-6)
+
+
+def test_a_centre_inside_the_shared_space_is_seen(rng: np.random.Generator) -> None:
+    u = rng.normal(size=(500, 6)) + np.array([3.0, 0, 0, 0, 0, 0])
+    x = np.hstack([u, np.zeros((500, 14))])
+    y = np.hstack([u + 0.1 * rng.normal(size=u.shape), np.zeros((500, 14))])
+    found = check(Pairs(image=x, text=y))["orthogonal_centres"]
+    assert found.holds is False
+    assert found.residual > 80
+
+
+def test_clouds_of_the_model_pass_and_the_second_theorem_speaks() -> None:
+    x, y = (VonMisesFisher(np.eye(10)[i], 20.0).sample(1500, rng=i) for i in (0, 1))
+    found = check(Pairs(image=x, text=y), temperature=0.1)
+    assert found["von_mises_fisher_image"].holds
+    assert found["von_mises_fisher_text"].holds
+    assert found.theorems["theorem 2"].speaks
+    assert found["subspace_image"].holds is False
+    assert "subspace_image" in found.theorems["theorem 3"].fails
+
+
+def test_the_loss_and_its_bound(rng: np.random.Generator) -> None:
+    e = np.eye(8)
+    simplex = unit_rows(e - e.mean(axis=0))
+    found = check(Pairs(image=simplex, text=simplex), temperature=0.5)
+    assert found.loss == pytest.approx(info_nce(simplex, simplex, temperature=0.5), abs=1e-9)
+    assert found["optimum"].holds
+    assert found["optimum"].residual == pytest.approx(0, abs=1e-9)
+    far = check(Pairs(image=simplex, text=simplex[::-1]), temperature=0.5)
+    assert far["optimum"].holds is False
+    assert far["optimum"].residual > 1
+    assert check(Pairs(image=simplex, text=simplex), temperature=0.01)["not_saturated"].holds is False
+
+
+def test_means_that_vanish_leave_the_angles_untested() -> None:
+    found = check(isthmus.demo.load("warm", split="test"), temperature=0.2)
+    for name in ("orthogonal_centres", "gap_is_the_angle", "isometry", "constant_part_image"):
+        assert found[name].holds is None
+        assert "is not distinguishable from zero" in found[name].words
+        assert np.isnan(found[name].residual)
+    assert found["cone_image"].holds is False
+    assert found.theorems["theorem 4"].speaks is None
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_the_demonstration_runs() -> None:
+    run = isthmus.demo.arrays("collapsed")
+    found = check(isthmus.demo.load("collapsed", split="test"), temperature=run.temperature)
+    assert found.theorems["affine case"].speaks
+    assert found["gap_is_the_angle"].residual < 1
+    plain = check(isthmus.demo.load("plain", split="test"), temperature=0.01)
+    assert plain.theorems["affine case"].speaks is False
+    assert {"orthogonal_centres", "constant_part_image"} <= set(plain.theorems["affine case"].fails)
+
+
+def test_several_partners_and_other_libraries(rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    pairs = affine(rng, noise=0.2)
+    x, y = pairs.unit()
+    index = np.repeat(np.arange(400), 2)
+    double = Pairs(image=x, text=np.repeat(y, 2, axis=0), index=index)
+    once, twice = check(pairs, temperature=0.1), check(double, temperature=0.1)
+    tensors = check(Pairs(image=torch.tensor(x), text=torch.tensor(y)), temperature=0.1)
+    for name in once:
+        assert twice[name].residual == pytest.approx(once[name].residual, abs=1e-6, nan_ok=True)
+        assert tensors[name].residual == pytest.approx(once[name].residual, abs=1e-9, nan_ok=True)
+
+
+def test_clip_on_coco(clip_coco: Pairs) -> None:
+    found = check(clip_coco)
+    assert "means 0.730 (image) and 0.718 (text), correlation over pairs 0.17" in found["isometry"].words
+    assert found["isometry"].residual == pytest.approx(0.073, abs=5e-4)
+    assert 6.7 <= float(found["von_mises_fisher_image"].words.split("vary ")[1].split()[0]) <= 22
+    assert 0.24 <= found["von_mises_fisher_text"].residual <= 0.38
+    assert found["subspace_image"].holds is None
+    assert found.theorems["affine case"].speaks is False
