@@ -112,6 +112,7 @@ class TestScores:
                 seen.append(len(X))
                 return super().fit(X, Y, index=index)
 
+        isthmus.align._base._REGISTRY.pop("Rowwise", None)
         monkeypatch.setattr("isthmus.align._base._REGISTRY", {**isthmus.align.registry(), "Rowwise": Rowwise})
         table = compare(pairs, aligners=[Rowwise(), Centering()], splits=1)
         assert seen == [60]

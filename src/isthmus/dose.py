@@ -109,9 +109,9 @@ class DoseResponse:
                 sentences.append(f"{score} hardly changes over these doses: nothing to explain.")
                 continue
             if difference.low > 0:
-                head = f"{score} follows the alignment of the shared space, not the gap"
+                head = f"{score} follows the alignment of the shared space more closely than the gap"
             elif difference.high < 0:
-                head = f"{score} follows the gap, not the alignment of the shared space"
+                head = f"{score} follows the gap more closely than the alignment of the shared space"
             else:
                 head = f"These doses do not tell which of the two {score} follows"
             gap, alignment = (

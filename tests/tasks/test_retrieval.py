@@ -36,6 +36,7 @@ def test_ranks_are_those_of_a_slow_loop(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int], dtype: str, kind: str
 ) -> None:
     monkeypatch.setattr(ranks, "TILE", tile)
+    monkeypatch.setattr(ranks, "STRIP", 5 if tile[0] < 50 else 256)
     n = 50
     owner = {"one": np.arange(n), "sorted": np.repeat(np.arange(n), 3), "mixed": rng.integers(0, n, 120)}[kind]
     x = rng.normal(size=(n, 5))

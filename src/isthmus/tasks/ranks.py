@@ -1,6 +1,6 @@
 """Ranks of partners in both directions from one product of scores, tile by tile.
 
-A tile of scores is written, compared and counted while it is in the cache; the n x n matrix never exists. The same tile
+Scores are made in tiles and counted in strips that stay in the cache; the n x n matrix never exists. The same product
 serves the ranks of its rows and of its columns.
 """
 
@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-#: Rows of x and of y in a tile: 8 MB of float32, large enough for BLAS and small enough for the cache.
-TILE = (1024, 2048)
+#: Rows of x and of y in a tile of scores, at most 64 MB of float32: BLAS packs its rows anew for each tile, so few.
+TILE = (8192, 2048)
+#: Rows of a tile that are compared and counted at a time, 2 MB of float32: both comparisons find them in the cache.
+STRIP = 256
 #: Scores that differ by less than this many units of rounding are ties: without it the order of two equal rows would
 #: depend on how BLAS cuts the product into pieces.
 TIE = 8
@@ -34,17 +36,21 @@ def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[n
     own -= slack
     above_x = np.zeros(len(x), dtype=np.int64)
     above_y = np.zeros(len(y), dtype=np.int64)
-    mask_room = np.empty(TILE[0] * TILE[1], dtype=bool)
+    mask_room = np.empty(STRIP * TILE[1], dtype=bool)
     for rows, columns, scores in tiles(x, y, order):
-        mask = mask_room[: scores.size].reshape(scores.shape)
-        first, last = np.searchsorted(owner[columns], (rows.start, rows.stop))
-        mine = owner[columns][first:last] - rows.start, np.arange(first, last)
-        np.greater_equal(scores, best[rows, None], out=mask)
-        mask[mine] = False
-        above_x[rows] += count_rows(mask)
-        np.greater_equal(scores, own[columns], out=mask)
-        mask[mine] = False
-        above_y[columns] += count_columns(mask)
+        owners = owner[columns]
+        for start in range(rows.start, rows.stop, STRIP):
+            stop = min(start + STRIP, rows.stop)
+            strip = scores[start - rows.start : stop - rows.start]
+            mask = mask_room[: strip.size].reshape(strip.shape)
+            first, last = np.searchsorted(owners, (start, stop))
+            mine = owners[first:last] - start, np.arange(first, last)
+            np.greater_equal(strip, best[start:stop, None], out=mask)
+            mask[mine] = False
+            above_x[start:stop] += count_rows(mask)
+            np.greater_equal(strip, own[columns], out=mask)
+            mask[mine] = False
+            above_y[columns] += count_columns(mask)
     ranks_x = np.where(np.isin(np.arange(len(x)), has_own), above_x + 1, 0)
     ranks_y = np.empty(len(y), dtype=np.int64)
     ranks_y[order] = above_y + 1
@@ -53,7 +59,7 @@ def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[n
 
 def tiles(x: np.ndarray, y: np.ndarray, order: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """(rows of x, places in `order`, scores) for every tile of x @ y[order].T; the scores are overwritten."""
-    room = np.empty(TILE[0] * TILE[1], dtype=x.dtype)
+    room = np.empty(min(TILE[0], len(x)) * min(TILE[1], len(y)), dtype=x.dtype)
     in_order = bool(np.array_equal(order, np.arange(len(y))))
     for j in range(0, len(y), TILE[1]):
         columns = slice(j, min(j + TILE[1], len(y)))
