@@ -17,7 +17,17 @@ from isthmus.align import Aligner
 from isthmus.arrays import to_numpy
 from isthmus.metrics import Metric
 
-METRICS = isthmus.metrics.registry()
+#: Measures that need labels have the same tests beside their own (tests/metrics/test_hubness.py).
+METRICS = {name: m for name, m in isthmus.metrics.registry().items() if m.needs != "labels"}
+CONTROLS = {
+    "pair shuffle",
+    "modality swap",
+    "random subspace",
+    "random direction",
+    "isotropic cloud",
+    "zero mean",
+    "random retrieval",
+}
 ALIGNERS = isthmus.align.registry()
 
 
@@ -56,6 +66,18 @@ def test_metric_declares_itself(name: str) -> None:
     assert len(m.definition) > 30
     assert m.definition.endswith((".", ")"))
     assert m.range[0] < m.range[1]
+    assert m.interval in ("jackknife", "normal", "wilson") or m.interval.startswith("none: "), name
+    assert m.control.startswith("none: ") or m.control in CONTROLS, name
+
+
+@metric_names
+def test_metric_carries_the_evidence_it_declares(name: str, pairs: Pairs) -> None:
+    for estimate in values(pairs, name).values():
+        if estimate.undefined:
+            continue
+        without = METRICS[name].interval.startswith("none: ") or "no interval" in estimate.note
+        assert math.isnan(estimate.low) == math.isnan(estimate.high) == without
+        assert math.isnan(estimate.null) == METRICS[name].control.startswith("none: ")
 
 
 @metric_names
@@ -69,7 +91,7 @@ def test_metric_known_answer(name: str) -> None:
 def test_metric_stays_in_its_range(name: str, pairs: Pairs) -> None:
     low, high = METRICS[name].range
     for estimate in values(pairs, name).values():
-        assert low <= estimate.value <= high
+        assert estimate.undefined or low <= estimate.value <= high
         assert estimate.unit == METRICS[name].unit
         if not math.isnan(estimate.low):
             assert low <= estimate.low <= estimate.high <= high

@@ -13,9 +13,10 @@ import math
 import numpy as np
 
 from isthmus.moments import Moments
-from isthmus.result import Estimate
 
 Z95 = 1.959963984540054
+#: A mean whose length is this likely under no mean at all is treated as noise.
+NOISE_LEVEL = 0.001
 
 
 def variance(
@@ -64,7 +65,16 @@ def normal_interval(value: float, var: float) -> tuple[float, float]:
     return value - half, value + half
 
 
-def wilson_interval(found: int, n: int) -> tuple[float, float]:
+def clipped(interval: tuple[float, float], low: float, high: float) -> tuple[float, float]:
+    """An interval cut to the range that the quantity can take.
+
+    >>> clipped((-0.1, 0.3), 0.0, 1.0)
+    (0.0, 0.3)
+    """
+    return min(max(interval[0], low), high), max(min(interval[1], high), low)
+
+
+def wilson_interval(found: float, n: float) -> tuple[float, float]:
     """Wilson's 95 % interval for a share found / n: right also for shares near 0 and 1."""
     share, z = found / n, Z95
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
@@ -72,10 +82,69 @@ def wilson_interval(found: int, n: int) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def length_estimate(squared: float, var_squared: float, plug_in: float, null: float) -> Estimate:
-    """A length whose interval is that of its debiased square: right also where the length is near zero."""
+def length_interval(squared: float, var_squared: float) -> tuple[float, float]:
+    """Interval of a length from its debiased square: on the scale of the length where it is clear of zero, because
+    squares are skewed (the second term takes out the bias of the root), else on that of the square.
+
+    >>> low, high = length_interval(4.0, 0.04)
+    >>> round(low, 3), round(high, 3)
+    (1.902, 2.099)
+    """
+    error = math.sqrt(var_squared)
+    if error < squared:
+        length = math.sqrt(squared)
+        middle = length * (1 + (error / squared) ** 2 / 8)
+        half = Z95 * error / (2 * length)
+        return max(middle - half, 0.0), middle + half
     low, high = normal_interval(squared, var_squared)
-    return Estimate(plug_in, math.sqrt(max(low, 0.0)), math.sqrt(max(high, 0.0)), null)
+    return math.sqrt(max(low, 0.0)), math.sqrt(max(high, 0.0))
+
+
+def noise_interval(squared_length: float, covariance: np.ndarray) -> tuple[float, float] | None:
+    """Interval of |mean|^2 for a mean that is hardly distinguishable from zero, else None.
+
+    |mean|^2 / g is then nearly noncentral chi-square with f degrees of freedom, g = tr C^2 / tr C, f = tr C / g, C the
+    `covariance` of the mean (Satterthwaite 1946): the noncentralities that leave 2.5 % on either side, times g.
+    A normal interval is wrong there: the error of a square vanishes when a mean is short by accident.
+    """
+    from scipy.special import chndtrinc, gammainc
+
+    trace = float(np.trace(covariance))
+    if trace <= 0:
+        return None
+    g = float(np.sum(covariance * covariance)) / trace
+    x, f = squared_length / g, trace / g
+    if 1 - gammainc(f / 2, x / 2) < NOISE_LEVEL:
+        return None
+    low, high = (float(chndtrinc(x, f, p)) if gammainc(f / 2, x / 2) > p else 0.0 for p in (0.975, 0.025))
+    return g * low, g * high
+
+
+def gap_squared(moments: Moments) -> tuple[float, tuple[float, float] | None]:
+    """|mean x - mean y|^2 without its bias, and its `noise_interval` when the gap may be noise."""
+    xy, xx, yy = debiased(moments)
+    m, gap = moments.by_item, moments.mean_x - moments.mean_y
+    cross = np.outer(m.mx - m.my, gap)
+    difference = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.mm * np.outer(gap, gap)
+    return xx + yy - 2 * xy, noise_interval(float(gap @ gap), difference / moments.n**2)
+
+
+def gap_interval(moments: Moments) -> tuple[float, float]:
+    """95 % interval of the distance |mean x - mean y|."""
+    squared, noise = gap_squared(moments)
+    gap = moments.mean_x - moments.mean_y
+    return _roots(noise) if noise else length_interval(squared, variance(moments, 2 * gap, -2 * gap))
+
+
+def mean_length_interval(moments: Moments) -> tuple[float, float]:
+    """95 % interval of the length |mean x|."""
+    mean = moments.mean_x
+    noise = noise_interval(float(mean @ mean), mean_covariance(moments))
+    return _roots(noise) if noise else length_interval(debiased(moments)[1], variance(moments, 2 * mean))
+
+
+def _roots(squares: tuple[float, float]) -> tuple[float, float]:
+    return math.sqrt(squares[0]), math.sqrt(squares[1])
 
 
 def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:

@@ -29,6 +29,7 @@ class Estimate:
     unit : 'degrees', 'cosine', 'dimensions', 'share' ...
     undefined : None, or the reason why the quantity has no meaning on these data
     definition : one line that says what was computed
+    note : a caveat of this number on these data, such as 'n = 500 < d = 512: needs n >= 5,120'; empty if none
     """
 
     value: float
@@ -38,6 +39,7 @@ class Estimate:
     unit: str = ""
     undefined: str | None = None
     definition: str = ""
+    note: str = ""
 
     def __float__(self) -> float:
         return float(self.value)
@@ -51,7 +53,7 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; absent numbers are None."""
         numbers = {k: _plain(getattr(self, k)) for k in ("value", "low", "high", "null")}
-        return {**numbers, "unit": self.unit, "undefined": self.undefined}
+        return {**numbers, "unit": self.unit, "undefined": self.undefined, "note": self.note or None}
 
 
 @dataclass(frozen=True)

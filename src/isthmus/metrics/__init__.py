@@ -7,7 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from isthmus.checks import unknown
-from isthmus.metrics import centroid, recall, similarity, spectrum, subspaces  # noqa: F401 (they register)
+from isthmus.metrics import (  # noqa: F401 (they register)
+    centroid,
+    cone,
+    distribution,
+    frechet,
+    gap_shares,
+    geometry,
+    hubness,
+    instance,
+    intrinsic,
+    kernel_alignment,
+    margin,
+    neighbours,
+    recall,
+    relative_gap,
+    separability,
+    shared_space,
+    similarity,
+    sliced,
+    spectrum,
+    subspaces,
+    uniformity,
+)
 from isthmus.metrics._base import SAMPLE, Metric, Side, View, evaluate, metric, registry
 from isthmus.pairs import Pairs
 from isthmus.result import Result
@@ -20,7 +42,7 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
 
     One pass over the data gives the moments; measures that need rows work in blocks, on a random sample of 10,000
     items when there are more. `metrics` takes registered names (`isthmus list metrics`), such as 'centroid_angle' or
-    'rank_99_{side}'.
+    'rank_99_{side}'; without it, measures of labels are left out when there are none.
     Errors: `InputError` for an unknown measure and for rows without a direction.
 
     >>> import numpy as np, isthmus
@@ -30,7 +52,9 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
     True
     """
     entries = registry()
-    chosen = list(entries) if metrics is None else list(metrics)
+    if metrics is None:
+        metrics = [name for name, m in entries.items() if m.needs != "labels" or pairs.labels is not None]
+    chosen = list(metrics)
     for name in chosen:
         if name not in entries:
             raise unknown("measure", name, entries)
@@ -43,6 +67,9 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
         f"spectrum_{x}": view.x.spectrum**2 / np.sum(view.x.spectrum**2),
         f"spectrum_{y}": view.y.spectrum**2 / np.sum(view.y.spectrum**2),
         "principal_angles": view.subspaces.angles.degrees,
+        "gap_share_per_coordinate": gap_shares.by_coordinate(view),
+        f"gap_share_per_direction_{x}": gap_shares.by_direction(view),
+        f"gap_share_per_direction_{y}": gap_shares.by_direction(view.swapped()),
     }
     return Result(estimates, curves, provenance(pairs, view))
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.arrays import to_numpy
+from isthmus.metrics._rows import Rows
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import Estimate
@@ -28,11 +29,13 @@ class Metric:
     unit: str
     range: tuple[float, float]
     better: str  # 'lower', 'higher' or 'neither'
-    needs: str  # 'moments' (one pass) or 'rows' (blocks of scores)
+    needs: str  # 'moments' (one pass), 'rows' (blocks of scores) or 'labels' (rows and labels)
     invariant: tuple[str, ...]  # of 'rotation' (one for both sides), 'row scale', 'swap' (of the sides)
     source: str
     known: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value
     definition: str
+    interval: str = ""  # 'jackknife', 'normal', 'wilson', or 'none: ' and the reason
+    control: str = ""  # what `null` is the value of: 'pair shuffle', 'modality swap' ..., or 'none: ' and the reason
 
     def names(self, x: str, y: str) -> list[str]:
         """What the estimates are called for modalities `x` and `y`."""
@@ -54,12 +57,16 @@ def metric(
     better: str = "neither",
     needs: str = "moments",
     invariant: tuple[str, ...] = ("rotation", "row scale"),
+    interval: str = "",
+    control: str = "",
 ) -> Callable[[Callable[[View], Estimate]], Callable[[View], Estimate]]:
     """Register a function of a `View` as the measure `name`; its docstring's first paragraph is the definition."""
 
     def register(function: Callable[[View], Estimate]) -> Callable[[View], Estimate]:
         definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
-        _REGISTRY[name] = Metric(name, function, unit, range, better, needs, invariant, source, known, definition)
+        _REGISTRY[name] = Metric(
+            name, function, unit, range, better, needs, invariant, source, known, definition, interval, control
+        )
         return function
 
     return register
@@ -77,8 +84,10 @@ SAMPLE = 10_000
 class Side:
     """The principal directions of one side, found once however many measures ask for them."""
 
-    def __init__(self, gram: np.ndarray):
+    def __init__(self, gram: np.ndarray, mean: np.ndarray | None = None, n: int = 1):
         self.gram = gram
+        self.mean = mean
+        self.n = n
 
     @cached_property
     def eigen(self) -> tuple[np.ndarray, np.ndarray]:
@@ -89,6 +98,15 @@ class Side:
     @property
     def spectrum(self) -> np.ndarray:
         return self.eigen[0]
+
+    @cached_property
+    def centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of the covariance (1/n), descending, (d,), rounding noise set to 0, and eigenvectors, (d, d)."""
+        assert self.mean is not None
+        values, vectors = np.linalg.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
+        # What the subtraction of the mean leaves of a zero.
+        floor = 1e-14 * float(np.trace(self.gram)) / self.n
+        return np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]
 
 
 class View:
@@ -105,11 +123,78 @@ class View:
         self.moments = moments
         self.pairs = pairs
         self.normalize = normalize
-        self.x, self.y = sides or (Side(moments.xx), Side(moments.yy))
+        self.x, self.y = sides or (
+            Side(moments.xx, moments.mean_x, moments.n),
+            Side(moments.yy, moments.mean_y, moments.n),
+        )
+        self._origin: View | None = None
+        #: What measures of one file share with each other, by name.
+        self.kept: dict[str, Any] = {}
 
     def swapped(self) -> View:
         """The same data seen from the other side: measures of {side} are computed on x alone."""
-        return View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x))
+        return self._twin
+
+    @cached_property
+    def _twin(self) -> View:
+        other = View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x))
+        other._origin = self
+        other.__dict__["_twin"] = self
+        return other
+
+    @cached_property
+    def scored(self) -> Any:
+        """A sample of the items whose scores give standard errors (`metrics._scored.Scored`); None without pairs."""
+        from isthmus.metrics._scored import Scored
+
+        if self._origin is not None:
+            return None if self._origin.scored is None else self._origin.scored.swapped()
+        return None if self.pairs is None else Scored.of(self.pairs, self.moments, normalize=self.normalize)
+
+    @cached_property
+    def principal(self) -> Any:
+        """The spectrum of the covariance of x with what its sampling error needs (`metrics._spectral.Spectral`)."""
+        from isthmus.metrics._spectral import Spectral
+
+        values, directions = self.x.centred
+        return Spectral(values, directions, self.scored, centre=self.moments.mean_x)
+
+    @cached_property
+    def quadratics(self) -> Any:
+        """Traces of products of covariances with bias and covariance (`metrics._quadratics.Quadratics`)."""
+        from isthmus.metrics._quadratics import Quadratics
+
+        return Quadratics.of(self) if self._origin is None else self._origin.quadratics.swapped()
+
+    @cached_property
+    def random_angles(self) -> np.ndarray:
+        """Principal angles in degrees of nine pairs of random subspaces with the ranks of `subspaces`."""
+        from isthmus.theory.null_angles import random_principal_angles
+
+        if self._origin is not None:
+            return self._origin.random_angles
+        spaces = self.subspaces
+        return random_principal_angles(spaces.basis_x.shape[0], *spaces.ranks, draws=9, rng=0)
+
+    @cached_property
+    def crossed(self) -> np.ndarray:
+        """Cosines between the principal directions (centred) of x (rows) and y (columns), (d, d)."""
+        if self._origin is not None:
+            return self._origin.crossed.T
+        return self.x.centred[1].T @ self.y.centred[1]
+
+    @cached_property
+    def sampled(self) -> Pairs:
+        """At most `SAMPLE` random items of the pairs."""
+        assert self.pairs is not None
+        return self.pairs.sample(SAMPLE)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The sampled items as rows, one partner for each (`metrics._rows.Rows`)."""
+        if self._origin is not None:
+            return self._origin.rows.swapped()
+        return Rows.of(self.sampled, normalize=self.normalize)
 
     @cached_property
     def subspaces(self) -> Any:
@@ -123,10 +208,8 @@ class View:
         """Ranks of the partners in both directions (`tasks.retrieval.Retrieval`), on a sample of large data."""
         from isthmus.tasks.retrieval import Retrieval
 
-        assert self.pairs is not None
-        sample = self.pairs.sample(SAMPLE)
-        x, y = (to_numpy(side) for side in sample.unit(normalize=self.normalize))
-        return Retrieval.of(x, y, index=sample.index)
+        x, y = (to_numpy(side) for side in self.sampled.unit(normalize=self.normalize))
+        return Retrieval.of(x, y, index=self.sampled.index)
 
 
 def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:

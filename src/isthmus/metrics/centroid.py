@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from isthmus.intervals import (
+    clipped,
     debiased,
-    length_estimate,
+    gap_interval,
+    gap_squared,
     mean_covariance,
+    mean_length_interval,
     mean_p_value,
     normal_interval,
     variance,
@@ -36,6 +39,8 @@ def _orthogonal() -> tuple[Any, Any, float]:
     range=(0, 180),
     better="lower",
     invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="modality swap",
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
     known=_orthogonal,
 )
@@ -123,6 +128,8 @@ def _swap_null_angle(view: View) -> float:
     range=(0, 2),
     better="lower",
     invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="modality swap",
     source="Liang et al. 2022, arXiv 2203.02053",
     known=lambda: (*_orthogonal()[:2], math.sqrt(2)),
 )
@@ -133,17 +140,41 @@ def centroid_distance(view: View) -> Estimate:
     root mean square distance when each pair swaps its sides with probability 1/2.
     """
     m = view.moments
-    gap = m.mean_x - m.mean_y
-    xy, xx, yy = debiased(m)
     c = m.by_item
     null = math.sqrt(max(float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)), 0.0)) / m.n
-    return length_estimate(xx + yy - 2 * xy, variance(m, 2 * gap, -2 * gap), float(np.linalg.norm(gap)), null)
+    return Estimate(float(np.linalg.norm(m.mean_x - m.mean_y)), *clipped(gap_interval(m), 0, _longest(view, 2)), null)
+
+
+@metric(
+    "centroid_distance_debiased",
+    unit="distance",
+    range=(0, 2),
+    better="lower",
+    invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="modality swap",
+    source="derived for this package from Liang et al. 2022, arXiv 2203.02053",
+    known=lambda: (*_orthogonal()[:2], math.sqrt(2)),
+)
+def centroid_distance_debiased(view: View) -> Estimate:
+    """Distance between the two means without sampling noise: the root of the unbiased |mean x - mean y|^2, or 0 where
+    that is negative. All terms of an item with itself are left out of the square.
+
+    The null is the distance when each pair swaps its sides with probability 1/2, which is 0 without that noise.
+    """
+    m = view.moments
+    if m.by_item.count < 2:
+        return Estimate(NAN, undefined="there is one item only")
+    squared = gap_squared(m)[0]
+    return Estimate(math.sqrt(max(squared, 0.0)), *clipped(gap_interval(m), 0, _longest(view, 2)), 0.0)
 
 
 @metric(
     "mean_resultant_length_{side}",
     unit="length",
     range=(0, 1),
+    interval="jackknife",
+    control="zero mean",
     source="Mardia and Jupp 2000, Directional Statistics",
     known=lambda: (np.array([[1.0, 0], [0, 1.0]]), np.array([[1.0, 0], [0, 1.0]]), math.sqrt(0.5)),
 )
@@ -154,6 +185,10 @@ def mean_resultant_length(view: View) -> Estimate:
     independent directions of the same scatter give around a mean of zero.
     """
     m = view.moments
-    _, squared, _ = debiased(m)
     null = math.sqrt(max(float(np.trace(mean_covariance(m))), 0.0))
-    return length_estimate(squared, variance(m, 2 * m.mean_x), float(np.linalg.norm(m.mean_x)), null)
+    return Estimate(float(np.linalg.norm(m.mean_x)), *clipped(mean_length_interval(m), 0, _longest(view, 1)), null)
+
+
+def _longest(view: View, most: float) -> float:
+    """The end of the range of a length that is at most `most` for unit rows."""
+    return most if view.normalize else math.inf

@@ -32,6 +32,8 @@ def _register(direction: int, k: int) -> None:
         range=(0, 1),
         better="higher",
         needs="rows",
+        interval="wilson",
+        control="pair shuffle",
         source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",
         known=_known,
     )(recall)

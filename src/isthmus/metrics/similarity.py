@@ -18,6 +18,8 @@ _Y = np.array([[0.6, 0.8], [0.8, -0.6]])
     range=(-1, 1),
     better="higher",
     invariant=("rotation", "row scale", "swap"),
+    interval="normal",
+    control="pair shuffle",
     source="Eslami and de Melo 2025 (AlignCLIP), arXiv 2406.17639",
     known=lambda: (_X, _Y, 0.0),
 )
@@ -33,11 +35,14 @@ def mean_paired_cosine(view: View) -> Estimate:
     unit="cosine",
     range=(-1, 1),
     invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="zero mean",
     source="Wang and Isola 2020, arXiv 2005.10242",
     known=lambda: (_X, _Y, 0.8),
 )
 def mean_unpaired_cosine(view: View) -> Estimate:
-    """Mean of x_i . y_j over all i, j of different items. Directions without any preference give the null, 0."""
+    """Mean of x_i . y_j over all i, j of different items. The null is that of directions
+    whose means are zero, 0."""
     m = view.moments
     value, _, _ = debiased(m)
     return Estimate(value, *normal_interval(value, variance(m, m.mean_y, m.mean_x)), null=0.0)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from isthmus.intervals import Z95
 from isthmus.metrics._base import View, metric
-from isthmus.result import Estimate
+from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
+from isthmus.metrics._isotropic import isotropic_spectrum
+from isthmus.metrics._spectral import Spectral
+from isthmus.result import NAN, Estimate
 
 ENERGY = 0.99
 
@@ -30,12 +36,18 @@ def _two_to_one() -> tuple[np.ndarray, np.ndarray, float]:
     "rank_99_{side}",
     unit="dimensions",
     range=(1, np.inf),
+    interval="none: a whole number that grows with n until n is many times d",
+    control="isotropic cloud",
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
     known=_two_to_one,
 )
 def rank_99(view: View) -> Estimate:
-    """Fewest principal directions (uncentred) of one side that hold 99 % of its energy; grows with n while n < d."""
-    return Estimate(float(energy_rank(view.x.spectrum)))
+    """Fewest principal directions (uncentred) of one side that hold 99 % of its energy; grows with n while n < d.
+
+    The null is the rank of as many rows without any preferred direction.
+    """
+    null = float(energy_rank(np.sqrt(_isotropic(view))))
+    return Estimate(float(energy_rank(view.x.spectrum)), null=null, note=few_items(view))
 
 
 @metric(
@@ -43,15 +55,198 @@ def rank_99(view: View) -> Estimate:
     unit="dimensions",
     range=(1, np.inf),
     better="higher",
+    interval="jackknife",
+    control="isotropic cloud",
     source="Garrido et al. 2023 (RankMe), arXiv 2210.02885",
     known=_two_to_one,
 )
 def effective_rank(view: View) -> Estimate:
     """RankMe of one side: exp of the entropy of its singular values (uncentred) divided by their sum.
 
-    p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. Only comparable between data of the same n and d.
+    p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. Only comparable between data of the same n and d: it grows with
+    n, and has an interval from n = 10 d on only. The null is that of as many rows without any preferred direction.
     """
     s = view.x.spectrum
     s = s[: min(view.moments.n, len(s))]  # the matrix has min(n, d) singular values
-    p = s / s.sum() + 1e-7
-    return Estimate(float(np.exp(-np.sum(p * np.log(p)))))
+    value = _rankme(s)
+    null = _rankme(np.sqrt(_isotropic(view)))
+    note = few_items(view)
+    if not enough_items(view):
+        return Estimate(value, null=null, note=note or f"no interval: needs n >= {ENOUGH * view.moments.dim_x:,}")
+    low, high = _rankme_interval(view, s)
+    if math.isnan(low):
+        note = "no interval: some singular values are zero, or their bias is large"
+    return Estimate(value, low, high, null, note=note)
+
+
+def _rankme(sigma: np.ndarray) -> float:
+    p = sigma / sigma.sum() + 1e-7
+    return float(np.exp(-np.sum(p * np.log(p))))
+
+
+def _rankme_interval(view: View, sigma: np.ndarray) -> tuple[float, float]:
+    """The entropy of p is log A - B / A with A the sum of sigma and B that of sigma log sigma."""
+    energies, directions = sigma**2 / view.moments.n, view.x.eigen[1]
+    if view.scored is None or energies[-1] <= 1e-12 * energies[0]:
+        return NAN, NAN
+    s = Spectral(energies, directions, view.scored)
+    root, log = np.sqrt(energies), np.log(energies)
+    a, b = float(root.sum()), float(root @ log) / 2
+    scores_a, bias_a = s.sum_of(0.5 / root, -0.25 / root**3)
+    scores_b, bias_b = s.sum_of((0.25 * log + 0.5) / root, -0.125 * log / root**3)
+    to_a, to_b = 1 / a + b / a**2, -1 / a
+    bias = to_a * bias_a + to_b * bias_b
+    error = math.sqrt(view.scored.variance(to_a * scores_a + to_b * scores_b))
+    return _exponentials(math.log(a) - b / a, bias, error, largest=float(len(sigma)), most_bias=SMALL)
+
+
+#: A bias of a logarithm that its second-order formula still corrects well.
+SMALL = 0.1
+
+
+def _exponentials(
+    logarithm: float, bias: float, error: float, *, largest: float, most_bias: float = 1e-12
+) -> tuple[float, float]:
+    """The interval of exp(logarithm) without its bias; none where the bias is more than a correction."""
+    if not abs(bias) <= max(error, most_bias):
+        return NAN, NAN
+    middle = logarithm - bias
+    return min(math.exp(middle - Z95 * error), largest), min(math.exp(middle + Z95 * error), largest)
+
+
+def _isotropic(view: View) -> np.ndarray:
+    return isotropic_spectrum(view.moments.n, view.moments.dim_x)
+
+
+def _weighted() -> tuple[np.ndarray, np.ndarray, float]:
+    """Directions +-e_k whose variances fall as 1 / k."""
+    counts = [60, 30, 20, 15, 12, 10]
+    x = np.repeat(np.concatenate([np.eye(6), -np.eye(6)]), counts + counts, axis=0)
+    return x, x, 1.0
+
+
+def _weighted_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    x, y, _ = _weighted()
+    shares = 1 / np.arange(1, 7)
+    return x, y, shares / shares.sum()
+
+
+@metric(
+    "participation_ratio_{side}",
+    unit="dimensions",
+    range=(1, np.inf),
+    better="higher",
+    interval="jackknife",
+    control="isotropic cloud",
+    source="Gao et al. 2017, A theory of multineuronal dimensionality, doi 10.1101/214262",
+    known=lambda: (*_weighted()[:2], 1 / float(np.sum(_weighted_shares()[2] ** 2))),
+)
+def participation_ratio(view: View) -> Estimate:
+    """(tr S)^2 / tr S^2 of one side's covariance S: the number of equally strong directions with as much spread.
+
+    The value is the plug-in, too small by about its square / n; the interval is that of the value without this bias.
+    The null is that of as many rows without any preferred direction, n d / (n + d).
+    """
+    q = view.quadratics
+    if q.plug_in["x"] <= 0:
+        return undefined(NO_SPREAD)
+    value = q.plug_in["x"] ** 2 / q.plug_in["xx"]
+    n, d = view.moments.by_item.count, view.moments.dim_x
+    null = n * d / (n + d)
+    trace, square = q.debiased("x"), q.debiased("xx")
+    if q.covariance is None or not square > 0:
+        return Estimate(value, null=null, note="no interval: too few items")
+    weights = {"x": 2 / trace, "xx": -1 / square}
+    # The logarithm's own curvature.
+    middle = (
+        2 * math.log(trace)
+        - math.log(square)
+        + q.variance({"x": 1}) / trace**2
+        - q.variance({"xx": 1}) / (2 * square**2)
+    )
+    half = Z95 * math.sqrt(q.variance(weights))
+    low, high = (min(max(math.exp(end), 1.0), float(d)) for end in (middle - half, middle + half))
+    unbiased = trace**2 / square
+    note = f"without its bias at n = {n:,}: {unbiased:.4g}" if not low <= value <= high else ""
+    return Estimate(value, low, high, null, note=note)
+
+
+@metric(
+    "anisotropy_{side}",
+    unit="ratio",
+    range=(1, np.inf),
+    better="lower",
+    interval="jackknife",
+    control="isotropic cloud",
+    source="AnisoAlign 2026, arXiv 2605.07825",
+    known=lambda: (*_weighted()[:2], 6 * float(_weighted_shares()[2][0])),
+)
+def anisotropy(view: View) -> Estimate:
+    """Largest eigenvalue of one side's covariance over their mean, lambda_1 / (tr S / d).
+
+    The interval is that of the value without its bias, where lambda_1 stands clear of lambda_2. The null is that of as
+    many rows without any preferred direction, (1 + sqrt(d / n))^2.
+    """
+    values = view.x.centred[0]
+    if values[0] <= 0:
+        return undefined(NO_SPREAD)
+    d = len(values)
+    value = float(values[0]) * d / float(values.sum())
+    null = (1 + math.sqrt(d / view.moments.by_item.count)) ** 2
+    if view.scored is None:
+        return Estimate(value, null=null)
+    s, first = view.principal, np.eye(1, d)[0]
+    top, top_bias = s.sum_of(first / values[0], -first / values[0] ** 2)
+    whole, whole_bias = s.sum_of(np.full(d, 1 / values.sum()), np.zeros(d))
+    error = math.sqrt(view.scored.variance(top - whole))
+    low, high = _exponentials(math.log(value), top_bias - whole_bias, error, largest=float(d))
+    note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(low) else ""
+    return Estimate(value, low, high, null, note=note)
+
+
+def slope_range(n: int, dim: int) -> tuple[int, int]:
+    """First and last rank (counted from 1) of the eigenvalues that the power law is fitted to.
+
+    >>> slope_range(500, 512), slope_range(100_000, 512)
+    ((2, 249), (2, 256))
+    """
+    return 2, min(dim, n - 1) // 2
+
+
+@metric(
+    "power_law_slope_{side}",
+    unit="exponent",
+    range=(0, np.inf),
+    interval="jackknife",
+    control="isotropic cloud",
+    source="Yu et al. 2026 (ReAlign), arXiv 2602.07026",
+    known=_weighted,
+)
+def power_law_slope(view: View) -> Estimate:
+    """Exponent alpha of lambda_k ~ k^-alpha: minus the least-squares slope of log lambda_k on log k (centred), for k
+    from 2 to min(d, n - 1) / 2.
+
+    Each rank counts the same, so that the far end weighs most; it grows with n until n is many times d, and has an
+    interval from n = 10 d on only. The null is that of as many rows without any preferred direction.
+    """
+    values = view.x.centred[0]
+    begin, end = slope_range(view.moments.by_item.count, len(values))
+    if end <= begin or values[end - 1] <= 0:
+        return undefined(f"fewer than {max(end, begin + 1)} directions have any variance")
+    weights = np.zeros(len(values))
+    ranks = np.log(np.arange(begin, end + 1))
+    weights[begin - 1 : end] = -(ranks - ranks.mean()) / np.sum((ranks - ranks.mean()) ** 2)
+    inside = weights != 0
+    value, null = (
+        float(weights[inside] @ np.log(v[inside])) for v in (values, isotropic_spectrum(view.moments.n, len(values)))
+    )
+    note = few_items(view)
+    if not enough_items(view) or view.scored is None:
+        note = note or f"no interval: needs n >= {ENOUGH * len(values):,}"
+        return Estimate(max(value, 0.0), null=null, note=note)
+    inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
+    scores, bias = view.principal.sum_of(weights * inverse, -weights * inverse**2)
+    error = math.sqrt(view.scored.variance(scores))
+    if not abs(bias) <= max(error, 1e-12):
+        return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
+    return Estimate(value, max(value - bias - Z95 * error, 0.0), value - bias + Z95 * error, null)

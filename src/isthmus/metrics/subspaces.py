@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.metrics._base import Side, View, metric
+from isthmus.metrics._conditions import few_items
 from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.result import Estimate
 from isthmus.theory.rotations import PrincipalAngles, principal_angles
@@ -58,6 +59,8 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
     unit="dimensions",
     range=(0, np.inf),
     invariant=("rotation", "row scale", "swap"),
+    interval="none: a count that jumps with the data",
+    control="random subspace",
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
     known=_one_shared,
 )
@@ -66,7 +69,7 @@ def overlap_dimensions(view: View) -> Estimate:
 
     The null is the count that the ranks alone force, max(0, r_x + r_y - d): only what exceeds it says anything.
     """
-    return Estimate(float(view.subspaces.overlap()), null=float(view.subspaces.forced))
+    return Estimate(float(view.subspaces.overlap()), null=float(view.subspaces.forced), note=few_items(view))
 
 
 @metric(
@@ -74,6 +77,8 @@ def overlap_dimensions(view: View) -> Estimate:
     unit="degrees",
     range=(0, 90),
     invariant=("rotation", "row scale", "swap"),
+    interval="none: the smallest of many angles is no smooth function of the data",
+    control="random subspace",
     source="Bjorck and Golub 1973; Yi, Douady and Chen 2025, arXiv 2510.03268",
     known=lambda: (*_one_shared()[:2], 0.0),
 )
@@ -82,12 +87,6 @@ def smallest_principal_angle(view: View) -> Estimate:
 
     The null is 0 when the ranks force a shared dimension, else the median for random subspaces of these ranks.
     """
-    from isthmus.theory.null_angles import random_principal_angles
-
     s = view.subspaces
-    null = 0.0
-    if not s.forced:
-        dim = s.basis_x.shape[0]
-        draws = random_principal_angles(dim, *s.ranks, draws=9, rng=0)
-        null = float(np.median(np.min(draws, axis=1)))
-    return Estimate(float(np.min(s.angles.degrees)), null=null)
+    null = 0.0 if s.forced else float(np.median(np.min(view.random_angles, axis=1)))
+    return Estimate(float(np.min(s.angles.degrees)), null=null, note=few_items(view))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from isthmus.checks import InputError
+from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks.ranks import TIE
 from isthmus.tasks.retrieval import BLOCK_SCORES
 
 TOP = 10
@@ -13,63 +18,220 @@ TOP = 10
 
 @dataclass(frozen=True)
 class MixedSearch:
-    """Every item is stored as its x or as its y row; the query is its other row. Both halves of the choice are run.
+    """Every item is stored as its x row or as its y rows; the queries are its other rows.
 
-    `x_query[i]` is the rank of item i (stored as y) for its x row as the query, `y_query[i]` the other way round;
-    ties count against the query. `bias` is the share of the top 10, the target left out, that has the query's own
-    modality: .5 is fair, 1 means that the other modality is never seen.
+    With `share` .5 the choice of who is stored as x and its opposite are both run, so that every row asks once.
+
+    `x_query[i]` is the rank of item i (stored as y) for its x row as the query, that of its best row when it has
+    several; `y_query[j]` the rank of its item (stored as x) for row j of y. 0 stands for a row that did not ask. Ties
+    count against the query. `x_gain`, `y_gain` are the NDCG@10 of each query. `bias` is the share of the top 10, the
+    target left out, that has the query's own modality; `fair` is what a search blind to the modality would give (.5
+    when half of the corpus is of either).
+
+    >>> import numpy as np
+    >>> X = np.eye(4)
+    >>> search = MixedSearch.of(X, X)
+    >>> search.recall(1), search.ndcg()
+    (1.0, 1.0)
     """
 
     x_query: np.ndarray
     y_query: np.ndarray
     bias: float
+    fair: float
+    owner: np.ndarray
+    x_gain: np.ndarray
+    y_gain: np.ndarray
+    x_own: np.ndarray
+    y_own: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, /, *, rng: int | np.random.Generator = 0) -> MixedSearch:
-        """Search among n pairs of unit rows (n, d); a random half is stored as x, then the other half."""
-        stored_as_x = np.random.default_rng(rng).permutation(len(x)) < len(x) // 2
-        ranks = {True: np.empty(len(x), dtype=np.int64), False: np.empty(len(x), dtype=np.int64)}
-        own = []
-        for as_x in (stored_as_x, ~stored_as_x):
-            corpus = np.where(as_x[:, None], x, y)
-            queries = np.where(as_x[:, None], y, x)
-            rank, same = _search(queries, corpus, as_x)
-            ranks[True][~as_x], ranks[False][as_x] = rank[~as_x], rank[as_x]
-            own.append(same.mean())
-        return cls(ranks[True], ranks[False], float(np.mean(own)))
+    def of(
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        /,
+        *,
+        index: Any = None,
+        share: float = 0.5,
+        rng: int | np.random.Generator = 0,
+    ) -> MixedSearch:
+        """Search among unit rows x (n_x, d) and y (n_y, d); row j of y belongs to item `index[j]` (default: j).
+
+        The `share` of items, drawn at random, is stored as x; an item without a row of y always is.
+        Errors: `InputError` when the share leaves one modality without an item, or there are fewer than 2 items.
+        """
+        owner = np.arange(len(y)) if index is None else np.asarray(index)
+        n = len(x)
+        count = n // 2 if share == 0.5 else round(share * n)
+        if n < 2 or not 0 < count < n:
+            raise InputError(f"a share of {share:g} of {n:,} items leaves one modality of the corpus empty")
+        as_x = np.random.default_rng(rng).permutation(n) < count
+        partnerless = np.bincount(owner, minlength=n) == 0
+        found = {name: (np.zeros(size), np.full(size, np.nan), np.full(size, np.nan)) for name, size in
+                 (("x", n), ("y", len(y)))}  # fmt: skip
+        fair = []
+        for stored_as_x in (as_x, ~as_x) if share == 0.5 else (as_x,):
+            fair.append(_run(x, y, owner, stored_as_x | partnerless, found))
+        (x_rank, x_gain, x_own), (y_rank, y_gain, y_own) = found["x"], found["y"]
+        own = np.concatenate([x_own, y_own])
+        return cls(
+            x_rank.astype(np.int64), y_rank.astype(np.int64), float(np.nanmean(own)), float(np.mean(fair)), owner,
+            x_gain, y_gain, x_own, y_own,
+        )  # fmt: skip
 
     def recall(self, k: int = 1) -> float:
         """R@k, the mean over both query modalities."""
-        return float(np.mean([np.mean(self.x_query <= k), np.mean(self.y_query <= k)]))
+        return _mean_of_both([(asked <= k).mean() for asked in self._asked()])
+
+    def mrr(self) -> float:
+        """Mean reciprocal rank, the mean over both query modalities."""
+        return _mean_of_both([(1 / asked).mean() for asked in self._asked()])
 
     def ndcg(self, k: int = TOP) -> float:
-        """NDCG@k with one relevant item: 1 / log2(1 + rank) if rank <= k, else 0; mean over both query modalities."""
-        return float(np.mean([_gain(self.x_query, k).mean(), _gain(self.y_query, k).mean()]))
+        """NDCG@k, the mean over both query modalities; with one relevant row 1 / log2(1 + rank) if rank <= k, else 0.
+
+        With several relevant rows only k = 10 is kept.
+        """
+        if k == TOP:
+            return _mean_of_both([gain[~np.isnan(gain)].mean() for gain in (self.x_gain, self.y_gain)])
+        if len(self.x_query) != len(self.y_query):
+            raise InputError(f"NDCG@{k} of items with several relevant rows is not kept, NDCG@{TOP} is")
+        return _mean_of_both([_gain(asked, k).mean() for asked in self._asked()])
+
+    def _asked(self) -> list[np.ndarray]:
+        return [ranks[ranks > 0] for ranks in (self.x_query, self.y_query)]
 
     @property
     def hits(self) -> np.ndarray:
-        """R@1 of each item, the mean over its two queries, (n,)."""
-        return ((self.x_query <= 1).astype(float) + (self.y_query <= 1)) / 2
+        """R@1 of each item, (n_x,): what it adds to the mean over both query modalities."""
+        return self.by_item(self.x_query == 1, self.y_query == 1)
+
+    def by_item(self, x_values: np.ndarray, y_values: np.ndarray) -> np.ndarray:
+        """What each item adds to the mean over both query modalities of these values of the queries, (n_x,)."""
+        n, parts = len(self.x_query), []
+        for values, ranks, owner in ((x_values, self.x_query, np.arange(n)), (y_values, self.y_query, self.owner)):
+            asked = ranks > 0
+            if asked.any():
+                parts.append(per_item(values[asked].astype(float), owner[asked], n))
+        return np.mean(parts, axis=0)
+
+
+@task(
+    "mixed_search",
+    scores={
+        "mixed_R@1": ("higher", "share of queries that find their item first, mean of both query modalities"),
+        "mixed_R@10": ("higher", "share of queries that find their item among the first 10, mean of both"),
+        "mixed_MRR": ("higher", "mean of 1 / rank of the item, mean of both query modalities"),
+        "mixed_NDCG@10": ("higher", "NDCG of the first 10, mean of both query modalities"),
+        "own_modality": (
+            "neither",
+            "share of the top 10, the target left out, in the query's own modality; .5 is fair",
+        ),
+    },
+    source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",
+)
+def mixed_search(rows: Rows) -> Outcome:
+    """Mixed-modality search: each item is stored as x or as y (half and half, and then the other way round) and is
+    searched with its rows of the other modality."""
+    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed)
+    with np.errstate(divide="ignore"):
+        reciprocal = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (found.x_query, found.y_query)]
+    items = {
+        "mixed_R@1": found.hits,
+        "mixed_R@10": found.by_item(found.x_query <= 10, found.y_query <= 10),
+        "mixed_MRR": found.by_item(*reciprocal),
+        "mixed_NDCG@10": found.by_item(found.x_gain, found.y_gain),
+        "own_modality": found.by_item(found.x_own, found.y_own),
+    }
+    return Outcome(items)
+
+
+def share_sweep(
+    x: np.ndarray,
+    y: np.ndarray,
+    /,
+    *,
+    shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 0.9),
+    index: Any = None,
+    rng: int = 0,
+) -> list[dict[str, float]]:
+    """Mixed search as the share of items stored as x goes through `shares`; one dictionary for each.
+
+    Keys: 'share', 'x_R@1', 'x_NDCG@10', 'y_R@1', 'y_NDCG@10' (by modality of the query), 'own_modality', 'fair'. The
+    draws are nested: an item stored as x stays so at every larger share.
+    """
+    table = []
+    for share in shares:
+        found = MixedSearch.of(x, y, index=index, share=share, rng=rng)
+        row = {"share": float(share)}
+        for side, ranks, gains in (("x", found.x_query, found.x_gain), ("y", found.y_query, found.y_gain)):
+            asked = ranks > 0
+            row[f"{side}_R@1"] = float(np.mean(ranks[asked] == 1)) if asked.any() else float("nan")
+            row[f"{side}_NDCG@10"] = float(np.mean(gains[asked])) if asked.any() else float("nan")
+        table.append(row | {"own_modality": found.bias, "fair": found.fair})
+    return table
+
+
+def _run(x: np.ndarray, y: np.ndarray, owner: np.ndarray, stored_as_x: np.ndarray, found: dict[str, Any]) -> float:
+    """Search one corpus and write ranks, gains and own-modality shares of its queries; the fair share of own rows."""
+    in_y = np.flatnonzero(~stored_as_x[owner])
+    corpus = np.concatenate([x[stored_as_x], y[in_y]])
+    items = np.concatenate([np.flatnonzero(stored_as_x), owner[in_y]])
+    is_x = np.arange(len(corpus)) < np.count_nonzero(stored_as_x)
+    order = np.argsort(items, kind="stable")
+    corpus, items, is_x = corpus[order], items[order], is_x[order]
+    asking = {"x": np.flatnonzero(~stored_as_x), "y": np.flatnonzero(stored_as_x[owner])}
+    fair = []
+    for side, rows in asking.items():
+        if not len(rows):
+            continue
+        targets = rows if side == "x" else owner[rows]
+        own_side = is_x if side == "x" else ~is_x
+        fair.append((own_side.mean(), len(rows)))
+        for name, values in zip((0, 1, 2), _search((x, y)[side == "y"][rows], targets, corpus, items, own_side),
+                                strict=True):  # fmt: skip
+            found[side][name][rows] = values
+    shares, counts = np.array(fair).T
+    return float(np.average(shares, weights=counts))
 
 
 def _gain(ranks: np.ndarray, k: int) -> np.ndarray:
-    return np.where(ranks <= k, 1 / np.log2(1 + ranks), 0.0)
+    return np.where((ranks > 0) & (ranks <= k), 1 / np.log2(1 + np.maximum(ranks, 1)), 0.0)
 
 
-def _search(queries: np.ndarray, corpus: np.ndarray, stored_as_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rank of corpus row i for query i, and the share of its top 10 (target left out) in the query's own modality."""
-    n = len(queries)
-    top = min(TOP, n - 1)
-    ranks, same = np.empty(n, dtype=np.int64), np.empty(n)
+def _mean_of_both(values: list[Any]) -> float:
+    return float(np.mean(values))
+
+
+def _search(
+    queries: np.ndarray, targets: np.ndarray, corpus: np.ndarray, items: np.ndarray, own_side: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each query the rank of the best row of its target item, its NDCG@10, and the share of its top 10 (target
+    left out) that is of its own side. `items` (sorted) are the items of the corpus rows."""
+    n = len(corpus)
+    begins, ends = np.searchsorted(items, targets), np.searchsorted(items, targets, side="right")
+    most = int(np.max(ends - begins))
+    top = min(TOP, n - most)
+    ranks, gains, own = (np.empty(len(queries)) for _ in range(3))
+    slack = TIE * float(np.finfo(np.result_type(queries, corpus)).eps)
     step = max(1, BLOCK_SCORES // n)
-    for start in range(0, n, step):
-        stop = min(start + step, n)
-        rows = np.arange(start, stop)
-        scores = queries[start:stop] @ corpus.T
-        own = scores[rows - start, rows]
-        ranks[rows] = np.count_nonzero(scores >= own[:, None], axis=1)
-        scores[rows - start, rows] = -np.inf
+    for start in range(0, len(queries), step):
+        block = slice(start, min(start + step, len(queries)))
+        scores = queries[block] @ corpus.T
+        here = np.arange(len(scores))[:, None]
+        columns = begins[block, None] + np.arange(most)
+        real = columns < ends[block, None]
+        columns = np.minimum(columns, n - 1)
+        relevant = -np.sort(-np.where(real, scores[here, columns], -np.inf), axis=1)
+        scores[np.broadcast_to(here, columns.shape)[real], columns[real]] = -np.inf
+        all_ranks = np.zeros(relevant.shape, dtype=np.int64)
+        for place in range(most):
+            above = np.count_nonzero(scores >= (relevant[:, place] - slack)[:, None], axis=1)
+            all_ranks[:, place] = np.where(np.isfinite(relevant[:, place]), 1 + above + place, 0)
+        ranks[block] = all_ranks[:, 0]
+        ideal = np.cumsum(1 / np.log2(2 + np.arange(TOP)))[np.minimum(real.sum(axis=1), TOP) - 1]
+        gains[block] = _gain(all_ranks, TOP).sum(axis=1) / ideal
         nearest = np.argpartition(-scores, top - 1, axis=1)[:, :top]
-        # The query is of the modality that its item is not stored in.
-        same[rows] = (stored_as_x[nearest] != stored_as_x[rows, None]).mean(axis=1)
-    return ranks, same
+        own[block] = own_side[nearest].mean(axis=1)
+    return ranks, gains, own

@@ -9,8 +9,10 @@ import numpy as np
 
 from isthmus.intervals import wilson_interval
 from isthmus.result import Estimate
+from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks.ranks import partner_ranks
 
-#: Elements of one block of scores: 64 MB of float32.
+#: Elements of one block of scores where a whole row of them is needed: 64 MB of float32.
 BLOCK_SCORES = 2**24
 
 
@@ -18,64 +20,75 @@ BLOCK_SCORES = 2**24
 class Retrieval:
     """Ranks of the best partner in both directions; 1 is best, ties count against the query.
 
-    `x_to_y[i]` is the rank of the best of item i's own partners among the partners of other items, `y_to_x[j]`
-    the rank of row j's item among all items.
+    `x_to_y[i]` is the rank of the best of item i's own partners among the partners of other items, for the items
+    that have one; `y_to_x[j]` the rank of row j's item among all items. `owner[j]` is the item of row j.
+
+    >>> import numpy as np
+    >>> ranks = Retrieval.of(np.eye(2), np.array([[0.8, 0.6], [1.0, 0.0], [0.6, 0.8]]), index=[0, 1, 1])
+    >>> ranks.x_to_y.tolist(), ranks.y_to_x.tolist()
+    ([2, 1], [1, 2, 1])
     """
 
     x_to_y: np.ndarray
     y_to_x: np.ndarray
     items: int
     rows: int
+    owner: np.ndarray
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None) -> Retrieval:
         """Ranks of the pairs (x, y) of unit rows, (n_x, d) and (n_y, d); `index[j]` is the item of row j of y."""
         owner = np.arange(len(y)) if index is None else np.asarray(index)
-        has_partner = np.bincount(owner, minlength=len(x)) > 0
-        forward = _item_ranks(x[has_partner], y, (np.cumsum(has_partner) - 1)[owner])
-        return cls(forward, _row_ranks(y, x, owner), items=len(x), rows=len(y))
+        forward, backward = partner_ranks(x, y, owner)
+        return cls(forward[forward > 0], backward, items=len(x), rows=len(y), owner=owner)
 
     def recall(self, k: int) -> tuple[Estimate, Estimate]:
-        """R@k from x to y and from y to x: the share of queries whose partner ranks among the first k."""
+        """R@k from x to y and from y to x: the share of queries whose partner ranks among the first k.
+
+        Intervals are Wilson's, of as many independent queries as there are: an item's captions count as far as they
+        differ (design effect of the clusters).
+        """
         per_item = self.rows / max(len(self.x_to_y), 1)
         return (
             _share(self.x_to_y <= k, _chance(k, self.rows, per_item)),
-            _share(self.y_to_x <= k, _chance(k, self.items, 1.0)),
+            _share(self.y_to_x <= k, _chance(k, self.items, 1.0), self.owner),
         )
 
+    def mrr(self) -> tuple[float, float]:
+        """Mean reciprocal rank from x to y and from y to x, in (0, 1] (Voorhees 1999)."""
+        return float(np.mean(1 / self.x_to_y)), float(np.mean(1 / self.y_to_x))
 
-def _row_ranks(queries: np.ndarray, corpus: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Rank of corpus row target[i] for each query i, in blocks of queries."""
-    ranks = np.empty(len(queries), dtype=np.int64)
-    step = max(1, BLOCK_SCORES // len(corpus))
-    for start in range(0, len(queries), step):
-        block = slice(start, start + step)
-        scores = queries[block] @ corpus.T
-        own = np.take_along_axis(scores, target[block, None], axis=1)
-        ranks[block] = np.count_nonzero(scores >= own, axis=1)  # the target itself counts: ranks begin at 1
-    return ranks
+    def median_rank(self) -> tuple[float, float]:
+        """Median rank from x to y and from y to x; 1 is best."""
+        return float(np.median(self.x_to_y)), float(np.median(self.y_to_x))
 
 
-def _item_ranks(items: np.ndarray, rows: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """For each item the rank of its best own row: 1 + the rows of other items that score at least as high."""
-    if len(items) == len(rows) and np.array_equal(owner, np.arange(len(rows))):
-        return _row_ranks(items, rows, owner)
-    order = np.argsort(owner, kind="stable")
-    begins = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(items)))])
-    ranks = np.empty(len(items), dtype=np.int64)
-    step = max(1, BLOCK_SCORES // len(rows))
-    for start in range(0, len(items), step):
-        stop = min(start + step, len(items))
-        scores = items[start:stop] @ rows.T
-        mine = order[begins[start] : begins[stop]]
-        owners = owner[mine] - start
-        own = scores[owners, mine]
-        begin = begins[start:stop] - begins[start]
-        best = np.maximum.reduceat(own, begin)
-        as_high = np.count_nonzero(scores >= best[:, None], axis=1)
-        own_as_high = np.add.reduceat((own >= best[owners]).astype(np.int64), begin)
-        ranks[start:stop] = 1 + as_high - own_as_high
-    return ranks
+@task(
+    "retrieval",
+    scores={
+        "R@1": ("higher", "share of queries whose partner ranks first, mean of both directions"),
+        "R@5": ("higher", "share of queries whose partner ranks among the first 5, mean of both directions"),
+        "R@10": ("higher", "share of queries whose partner ranks among the first 10, mean of both directions"),
+        "MRR": ("higher", "mean of 1 / rank of the partner, mean of both directions"),
+        "median_rank": ("lower", "median rank of the partner, mean of both directions"),
+    },
+    source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",
+)
+def retrieval(rows: Rows) -> Outcome:
+    """Cross-modal retrieval: each row searches the rows of the other modality for its partner; with several partners
+    the best one counts, ties count against the query."""
+    forward, backward = partner_ranks(rows.x, rows.y, rows.owner)
+    asked = np.flatnonzero(forward)
+
+    def both(gain: Any) -> np.ndarray:
+        return (
+            per_item(gain(forward[asked]), asked, rows.items) + per_item(gain(backward), rows.owner, rows.items)
+        ) / 2
+
+    items = {f"R@{k}": both(lambda ranks, k=k: (ranks <= k).astype(float)) for k in (1, 5, 10)}
+    items["MRR"] = both(lambda ranks: 1 / ranks)
+    medians = (np.median(forward[asked]), np.median(backward))
+    return Outcome(items, {"median_rank": float(np.mean(medians))})
 
 
 def _chance(k: int, corpus: int, own: float) -> float:
@@ -88,7 +101,19 @@ def _chance(k: int, corpus: int, own: float) -> float:
     return float(-np.expm1(missed))
 
 
-def _share(hits: np.ndarray, chance: float) -> Estimate:
+def _share(hits: np.ndarray, chance: float, owner: np.ndarray | None = None) -> Estimate:
     """The share of hits with Wilson's 95 % interval, against a fixed corpus."""
-    found = int(np.count_nonzero(hits))
-    return Estimate(found / len(hits), *wilson_interval(found, len(hits)), chance, unit="share")
+    found, n = int(np.count_nonzero(hits)), len(hits)
+    effect = 1.0 if owner is None else max(1.0, _design_effect(hits, owner))
+    return Estimate(found / n, *wilson_interval(found / effect, n / effect), chance, unit="share")
+
+
+def _design_effect(hits: np.ndarray, owner: np.ndarray) -> float:
+    """Variance of the share with the queries of an item together, relative to independent queries (Kish 1965)."""
+    share, n = float(np.mean(hits)), len(hits)
+    counts = np.bincount(owner)
+    groups = int(np.count_nonzero(counts))
+    if share in (0.0, 1.0) or groups < 2:  # no spread to see: as if an item's queries always agreed
+        return float(np.sum(counts**2)) / n
+    totals = np.bincount(owner, weights=hits - share)
+    return float(totals @ totals) / (n * share * (1 - share)) * groups / (groups - 1)

@@ -1,43 +1,24 @@
-"""The command line: verbs that call the functions of the package, and nothing else."""
+"""The verbs of the main job: demo, inspect, measure, report, explain, fit, apply."""
 
 from __future__ import annotations
 
 import json
-import sys
-import warnings
-from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 import isthmus
-from isthmus.checks import InputError, IsthmusWarning, unknown, writable
-from isthmus.theory.commands import app as theory
-
-if TYPE_CHECKING:
-    from isthmus.pairs import Pairs
-
-app = typer.Typer(
-    help="Measure, explain and close the modality gap of multimodal embeddings.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-
-app.add_typer(theory, name="theory")
-
-Embeddings = Annotated[
-    str,
-    typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards"),
-]
-Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
+from isthmus.checks import InputError, writable
+from isthmus.cli._common import Embeddings, Json, Names, Raw, busy, open_pairs, say, table
 
 
-@app.command()
+def mount(app: typer.Typer) -> None:
+    """Add the verbs to `app`."""
+    for verb in (demo, inspect, measure, report, explain, fit, apply):
+        app.command()(verb)
+
+
 def demo(
     run: Annotated[str, typer.Option(help="plain, warm or collapsed; see `isthmus list runs`")] = "plain",
     output: Annotated[Path, typer.Option("-o", "--output", help="where the page goes")] = Path("isthmus-demo.html"),
@@ -51,13 +32,12 @@ def demo(
         for path in isthmus.demo.export(export, run):
             typer.echo(f"Wrote {path}")
     testing, fitting = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
-    with _busy(f"measuring {testing.n} held-out pairs of the run {run!r}"):
+    with busy(f"measuring {testing.n} held-out pairs of the run {run!r}"):
         explanation = isthmus.report(testing, output, fit=fitting, title=f"Digits and captions: the run '{run}'")
-    _say(explanation.verdict)
+    say(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
 
 
-@app.command()
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="one or more embedding files or folders")],
     json_: Json = False,
@@ -67,7 +47,7 @@ def inspect(
     from isthmus.inspection import looks_paired
 
     sources = [isthmus.sources.open_source(path) for path in paths]
-    with _busy("reading", quiet=json_):
+    with busy("reading", quiet=json_):
         looks = [look(source) for source in sources]
         pairing = looks_paired(*sources) if len(sources) == 2 else None
     if json_:
@@ -92,7 +72,6 @@ def inspect(
         typer.echo(f"Paired? {pairing.reason}")
 
 
-@app.command()
 def measure(
     x: Embeddings,
     y: Embeddings,
@@ -104,8 +83,8 @@ def measure(
     """Every measure of the gap, with 95 % intervals and what chance gives."""
     if output is not None:
         writable(output)
-    pairs = _open(x, y, names)
-    with _busy(f"measuring {pairs.n:,} pairs", quiet=json_):
+    pairs = open_pairs(x, y, names)
+    with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, normalize=not raw)
     if output is not None:
         result.save(output)
@@ -119,13 +98,14 @@ def measure(
         interval = "" if e.low != e.low else f"{number(e.low)} .. {number(e.high)}"
         value = "undefined" if e.undefined else number(e.value)
         rows.append((name, value, interval, number(e.null) if e.null == e.null else "", e.unit))
-    _table(("measure", "value", "95 % interval", "null", "unit"), rows)
+    table(("measure", "value", "95 % interval", "null", "unit"), rows)
     for name, e in result.items():
         if e.undefined:
             typer.echo(f"{name} is undefined: {e.undefined}")
+        if e.note:
+            typer.echo(f"{name}: {e.note}")
 
 
-@app.command()
 def report(
     x: Embeddings,
     y: Embeddings,
@@ -137,19 +117,18 @@ def report(
 ) -> None:
     """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
     writable(output)
-    pairs = _open(x, y, names)
-    with _busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
+    pairs = open_pairs(x, y, names)
+    with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
     if json_:
         typer.echo(
             json.dumps({"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict(), indent=1)
         )
         return
-    _say(explanation.verdict)
+    say(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
 
 
-@app.command()
 def explain(
     x: Embeddings,
     y: Embeddings,
@@ -164,8 +143,8 @@ def explain(
 
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
-    pairs = _open(x, y, names)
-    with _busy(f"explaining {pairs.n:,} pairs", quiet=json_):
+    pairs = open_pairs(x, y, names)
+    with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         found = explanation.to_dict()
         calibration = None if cosine is None else isthmus.calibrate(pairs, normalize=not raw)
@@ -174,12 +153,11 @@ def explain(
             found["calibration"] = calibration.to_dict(cosine)
         typer.echo(json.dumps(found, indent=1, allow_nan=False))
         return
-    _say(explanation.verdict)
+    say(explanation.verdict)
     for line in explanation_lines(explanation, calibration, cosine):
         typer.echo(line)
 
 
-@app.command()
 def fit(
     aligner: Annotated[str, typer.Argument(help="name of the aligner; see `isthmus list aligners`")],
     x: Embeddings,
@@ -195,8 +173,8 @@ def fit(
     writable(output)
     made = isthmus.align.get(aligner)().set_params(**_options(options or []))
     made.__post_init__()  # the checks of the options
-    pairs = _open(x, y, names)
-    with _busy(f"fitting to {pairs.n:,} pairs", quiet=json_):
+    pairs = open_pairs(x, y, names)
+    with busy(f"fitting to {pairs.n:,} pairs", quiet=json_):
         made.fit_moments(pairs.moments(normalize=made.normalize), names=pairs.names)
         made.save(output)
     if json_:
@@ -213,7 +191,6 @@ def fit(
         typer.echo(f"  {fact}: {value}")
 
 
-@app.command()
 def apply(
     aligner: Annotated[Path, typer.Argument(help="a saved aligner")],
     rows: Embeddings,
@@ -229,81 +206,12 @@ def apply(
     if not isinstance(loaded, isthmus.align.Aligner):
         raise InputError(f"{aligner}: holds {type(loaded).__name__}, expected an aligner written by `isthmus fit`")
     source = isthmus.sources.open_source(rows)
-    with _busy(f"aligning {source.shape[0]:,} rows", quiet=json_):
+    with busy(f"aligning {source.shape[0]:,} rows", quiet=json_):
         shape = run(loaded, source, output, side=side or path_name(rows))
     if json_:
         typer.echo(json.dumps({"path": str(output), "rows": shape[0], "width": shape[1]}))
     else:
         typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {output}")
-
-
-@app.command(name="list")
-def list_(
-    what: Annotated[str, typer.Argument(help="metrics, aligners, tasks, sources, runs or all")] = "all",
-    json_: Json = False,
-) -> None:
-    """What there is: measures with their definitions, aligners, tasks, formats, runs of the demo."""
-    rooms = {name: room() for name, room in _ROOMS.items()}
-    if what != "all" and what not in rooms:
-        raise unknown("list", what, [*rooms, "all"])
-    shown = rooms if what == "all" else {what: rooms[what]}
-    if json_:
-        typer.echo(json.dumps(shown, indent=1))
-        return
-    for room, entries in shown.items():
-        typer.echo(room)
-        for name, about in entries.items():
-            typer.echo(f"  {name}")
-            for line in about.values():
-                if line:
-                    typer.echo(f"      {line}")
-
-
-def _metrics() -> dict[str, dict[str, str]]:
-    return {
-        m.name: {
-            "definition": m.definition,
-            "about": f"{m.unit}, {m.range[0]:g} to {m.range[1]:g}, better: {m.better}, needs {m.needs}; {m.source}",
-        }
-        for m in isthmus.metrics.registry().values()
-    }
-
-
-def _aligners() -> dict[str, dict[str, str]]:
-    return {
-        name: {
-            "definition": " ".join((cls.__doc__ or "").split("\n\n")[0].split()),
-            "about": "; ".join(filter(None, ["needs pairs" if cls.needs_pairs else "needs no pairs", cls.source])),
-        }
-        for name, cls in isthmus.align.registry().items()
-    }
-
-
-def _tasks() -> dict[str, dict[str, str]]:
-    return {
-        name: {"definition": " ".join((getattr(isthmus.tasks, name).__doc__ or "").split("\n\n")[0].split())}
-        for name in isthmus.tasks.__all__
-    }
-
-
-def _sources() -> dict[str, dict[str, str]]:
-    from isthmus.sources import folder
-
-    return {
-        module.__name__.rpartition(".")[2]: {"definition": (module.__doc__ or "").strip()}
-        for module in (*isthmus.sources.FORMATS, folder)
-    }
-
-
-def _runs() -> dict[str, dict[str, str]]:
-    return {name: {"definition": about} for name, about in isthmus.demo.RUNS.items()}
-
-
-_ROOMS = {"metrics": _metrics, "aligners": _aligners, "tasks": _tasks, "sources": _sources, "runs": _runs}
-
-
-def _open(x: str, y: str, names: str | None) -> Pairs:
-    return isthmus.open_pairs(x, y, names=None if names is None else names.split(","))
 
 
 def _options(settings: list[str]) -> dict[str, Any]:
@@ -325,48 +233,3 @@ def _rows(count: int, first: list[int]) -> str:
         return "no rows"
     listed = ", ".join(map(str, first)) + (", ..." if count > len(first) else "")
     return f"{count:,} row{'s' if count != 1 else ''}: {listed}"
-
-
-def _busy(what: str, *, quiet: bool = False) -> Any:
-    """A spinner on a terminal's standard error, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        return nullcontext()
-    from rich.console import Console
-
-    return Console(stderr=True).status(what)
-
-
-def _say(sentences: list[str]) -> None:
-    from rich.console import Console
-
-    for sentence in sentences:
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(f"- {sentence}", markup=False)
-
-
-def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [
-            cell.ljust(w) if i in (0, len(row) - 1) else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        typer.echo("  ".join(cells).rstrip())
-
-
-def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    if issubclass(category, IsthmusWarning):
-        print(f"isthmus: warning: {message}", file=sys.stderr)
-
-
-def main() -> None:
-    """Entry point: bad input ends in one line on standard error and exit code 2."""
-    warnings.showwarning = _warn  # type: ignore[assignment]
-    try:
-        app()
-    except (InputError, OSError) as error:
-        print(f"isthmus: error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
-if __name__ == "__main__":
-    main()

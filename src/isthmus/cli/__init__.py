@@ -1,0 +1,39 @@
+"""The command line: verbs that call the functions of the package, and nothing else."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import typer
+
+from isthmus.checks import InputError, IsthmusWarning
+from isthmus.cli import comparing, listing, verbs
+from isthmus.theory.commands import app as theory
+
+app = typer.Typer(
+    help="Measure, explain and close the modality gap of multimodal embeddings.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+verbs.mount(app)
+comparing.mount(app)
+app.add_typer(theory, name="theory")
+listing.mount(app)
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    if issubclass(category, IsthmusWarning):
+        print(f"isthmus: warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point: bad input ends in one line on standard error and exit code 2."""
+    warnings.showwarning = _warn  # type: ignore[assignment]
+    try:
+        app()
+    except (InputError, OSError) as error:
+        print(f"isthmus: error: {error}", file=sys.stderr)
+        sys.exit(2)

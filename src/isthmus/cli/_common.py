@@ -1,0 +1,53 @@
+"""What the verbs share: options, the spinner, tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import isthmus
+
+if TYPE_CHECKING:
+    from isthmus.pairs import Pairs
+
+Embeddings = Annotated[
+    str,
+    typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards"),
+]
+Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
+
+
+def open_pairs(x: str, y: str, names: str | None) -> Pairs:
+    return isthmus.open_pairs(x, y, names=None if names is None else names.split(","))
+
+
+def busy(what: str, *, quiet: bool = False) -> Any:
+    """A spinner on a terminal's standard error, nothing elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+
+    return Console(stderr=True).status(what)
+
+
+def say(sentences: list[str]) -> None:
+    from rich.console import Console
+
+    for sentence in sentences:
+        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(f"- {sentence}", markup=False)
+
+
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        cells = [
+            cell.ljust(w) if i in (0, len(row) - 1) else cell.rjust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ]
+        typer.echo("  ".join(cells).rstrip())

@@ -1,0 +1,86 @@
+"""The verb `list`: everything that is registered."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+import isthmus
+from isthmus.checks import unknown
+from isthmus.cli._common import Json
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the verb to `app`."""
+    app.command(name="list")(list_)
+
+
+def list_(
+    what: Annotated[str, typer.Argument(help="metrics, aligners, tasks, sources, runs or all")] = "all",
+    json_: Json = False,
+) -> None:
+    """What there is: measures with their definitions, aligners, tasks, formats, runs of the demo."""
+    rooms = {name: room() for name, room in _ROOMS.items()}
+    if what != "all" and what not in rooms:
+        raise unknown("list", what, [*rooms, "all"])
+    shown = rooms if what == "all" else {what: rooms[what]}
+    if json_:
+        typer.echo(json.dumps(shown, indent=1))
+        return
+    for room, entries in shown.items():
+        typer.echo(room)
+        for name, about in entries.items():
+            typer.echo(f"  {name}")
+            for line in about.values():
+                if line:
+                    typer.echo(f"      {line}")
+
+
+def _metrics() -> dict[str, dict[str, str]]:
+    return {
+        m.name: {
+            "definition": m.definition,
+            "about": f"{m.unit}, {m.range[0]:g} to {m.range[1]:g}, better: {m.better}, needs {m.needs}; {m.source}",
+            "evidence": f"interval: {m.interval}; null: {m.control}",
+        }
+        for m in isthmus.metrics.registry().values()
+    }
+
+
+def _aligners() -> dict[str, dict[str, str]]:
+    return {
+        name: {
+            "definition": " ".join((cls.__doc__ or "").split("\n\n")[0].split()),
+            "about": "; ".join(filter(None, ["needs pairs" if cls.needs_pairs else "needs no pairs", cls.source])),
+        }
+        for name, cls in isthmus.align.registry().items()
+    }
+
+
+def _tasks() -> dict[str, dict[str, str]]:
+    return {
+        t.name: {
+            "definition": t.definition,
+            "about": f"needs {t.needs}; {t.source}",
+            "scores": "; ".join(f"{name} ({score.better}): {score.definition}" for name, score in t.scores.items()),
+        }
+        for t in isthmus.tasks.registry().values()
+    }
+
+
+def _sources() -> dict[str, dict[str, str]]:
+    from isthmus.sources import folder
+
+    return {
+        module.__name__.rpartition(".")[2]: {"definition": (module.__doc__ or "").strip()}
+        for module in (*isthmus.sources.FORMATS, folder)
+    }
+
+
+def _runs() -> dict[str, dict[str, str]]:
+    return {name: {"definition": about} for name, about in isthmus.demo.RUNS.items()}
+
+
+_ROOMS = {"metrics": _metrics, "aligners": _aligners, "tasks": _tasks, "sources": _sources, "runs": _runs}

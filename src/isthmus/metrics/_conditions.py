@@ -1,0 +1,43 @@
+"""What the data must be like for a measure to mean something, said in the same words everywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isthmus.result import NAN, Estimate
+
+if TYPE_CHECKING:
+    from isthmus.metrics._base import View
+
+#: Items for each dimension above which a spectrum has nearly stopped to move with n.
+ENOUGH = 10
+
+
+def enough_items(view: View) -> bool:
+    """Whether there are at least ten items for each dimension."""
+    return view.moments.by_item.count >= ENOUGH * view.moments.dim_x
+
+
+def few_items(view: View) -> str:
+    """The note of measures of the spectrum when there are fewer items than dimensions, else ''."""
+    n, d = view.moments.by_item.count, view.moments.dim_x
+    return f"n = {n:,} < d = {d:,}: needs n >= {ENOUGH * d:,}" if n < d else ""
+
+
+def is_unit(view: View) -> bool:
+    """Whether the rows have length 1 on both sides."""
+    m = view.moments
+    return view.normalize or all(abs(float(np.trace(g)) / m.n - 1) < 1e-6 for g in (m.xx, m.yy))
+
+
+def undefined(reason: str) -> Estimate:
+    """An estimate that has no meaning here."""
+    return Estimate(NAN, undefined=reason)
+
+
+NOT_UNIT = "the formula holds for unit rows; use normalize=True"
+NO_SPREAD = "the rows of one side are all equal"
+EQUAL = "the rows of both sides are all equal"
+NO_GAP = "the two means are equal"

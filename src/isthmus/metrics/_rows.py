@@ -1,0 +1,116 @@
+"""One-to-one rows: what measures of neighbours and of all pairs of rows look at, and the work that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isthmus.arrays import to_numpy
+from isthmus.result import NAN, Estimate
+
+if TYPE_CHECKING:
+    from isthmus.metrics._neighbours import Neighbours
+    from isthmus.metrics._pairwise import Pairwise
+    from isthmus.metrics.separability import Probe
+    from isthmus.metrics.sliced import Slices
+    from isthmus.pairs import Pairs
+
+
+class Rows:
+    """Items as rows x[i] and y[i], (n, d) each, NumPy: of an item with several partners the first one.
+
+    Everything that is expensive is computed once, also when the sides are swapped.
+
+    >>> import numpy as np
+    >>> rows = Rows(np.eye(3), np.eye(3)[[1, 2, 0]])
+    >>> rows.n, rows.swapped().x[0].tolist()
+    (3, [0.0, 1.0, 0.0])
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, *, labels: Any = None, unit: bool = True):
+        self.x = x
+        self.y = y
+        self.labels = labels
+        self.unit = unit
+        self._origin: Rows | None = None
+
+    @classmethod
+    def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> Rows:
+        """The items of `pairs` that have a partner; all of them are held in memory: sample before."""
+        x, y = (to_numpy(side) for side in pairs.unit(normalize=normalize))
+        labels = pairs.labels
+        if pairs.index is not None:
+            items, first = np.unique(pairs.index, return_index=True)
+            x, y = x[items], y[first]
+            labels = None if labels is None else labels[items]
+        return cls(x, y, labels=labels, unit=normalize)
+
+    @property
+    def n(self) -> int:
+        """Number of items."""
+        return len(self.x)
+
+    def swapped(self) -> Rows:
+        """The same rows with x and y exchanged."""
+        other = Rows(self.y, self.x, labels=self.labels, unit=self.unit)
+        other._origin = self
+        return other
+
+    @cached_property
+    def random_order(self) -> np.ndarray:
+        """The numbers of the items in a random order that does not depend on the order in which they came.
+
+        Items are sorted by their paired cosine before they are shuffled with a fixed seed: random splits and
+        permutations are then the same for the same items.
+        """
+        if self._origin is not None:
+            return self._origin.random_order
+        cosines = np.einsum("ij,ij->i", self.x, self.y, dtype=np.float64)
+        return np.argsort(cosines, kind="stable")[np.random.default_rng(0).permutation(self.n)]
+
+    def strangers(self, shuffles: int = 20) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Row numbers (i, j), i != j, that pair every x with the y of another item, for some shuffles.
+
+        A random order is turned by 1, -1, 2, -2 ... places: with each shuffle comes its inverse, so that swapping the
+        sides changes nothing.
+        """
+        order = self.random_order
+        for number in range(min(shuffles, 2 * (self.n - 1))):
+            turn = (1 + number // 2) * (-1) ** number
+            yield order, np.roll(order, turn)
+
+    @cached_property
+    def neighbours(self) -> Neighbours:
+        """The nearest rows of every row on both sides (`_neighbours.Neighbours`)."""
+        from isthmus.metrics._neighbours import Neighbours
+
+        return Neighbours.of(self.x, self.y) if self._origin is None else self._origin.neighbours.swapped()
+
+    @cached_property
+    def probe(self) -> Probe:
+        """Held-out decision values of a linear probe for the modality (`separability.Probe`)."""
+        from isthmus.metrics.separability import Probe
+
+        return Probe.of(self)
+
+    @cached_property
+    def slices(self) -> Slices:
+        """Both sides along random directions (`sliced.Slices`)."""
+        from isthmus.metrics.sliced import Slices
+
+        return Slices.of(self)
+
+    @cached_property
+    def pairwise(self) -> Pairwise:
+        """Sums of functions of all distances (`_pairwise.Pairwise`)."""
+        from isthmus.metrics._pairwise import Pairwise
+
+        return Pairwise.of(self) if self._origin is None else self._origin.pairwise.swapped()
+
+
+def few(n: int, least: int) -> Estimate:
+    """The estimate when there are too few items."""
+    return Estimate(NAN, undefined=f"{n} item{'s' if n != 1 else ''} with a partner, at least {least} are needed")

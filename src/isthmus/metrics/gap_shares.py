@@ -1,0 +1,121 @@
+"""Where the gap points: shares of |mean x - mean y|^2 by coordinate and by principal direction."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.intervals import clipped, normal_interval, variance
+from isthmus.metrics._base import View, metric
+from isthmus.metrics._conditions import NO_GAP, few_items, undefined
+from isthmus.metrics.spectrum import ENERGY, energy_rank
+from isthmus.result import Estimate
+
+#: Random directions that give the share of their largest coordinates.
+DRAWS = 500
+
+
+def by_coordinate(view: View) -> np.ndarray:
+    """Share of the squared gap in each coordinate, descending, (d,); NaN when the means are equal."""
+    return np.sort(_shares(view.moments.mean_x - view.moments.mean_y))[::-1]
+
+
+def by_direction(view: View) -> np.ndarray:
+    """Share of the squared gap along each principal direction of x (centred, descending variance), (d,)."""
+    return _shares((view.moments.mean_x - view.moments.mean_y) @ view.x.centred[1])
+
+
+def _shares(gap: np.ndarray) -> np.ndarray:
+    total = float(gap @ gap)
+    return gap**2 / total if total > 0 else np.full(gap.shape, np.nan)
+
+
+def _known(count: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """A gap of 8 coordinates, the first two of twice the length of the others."""
+    x = np.zeros((2, 20))
+    x[:, :8] = [2.0] * 2 + [1.0] * 6
+    return x, -x, 8 / 14 if count == 2 else 1.0
+
+
+def _register(count: int) -> None:
+    def concentration(view: View) -> Estimate:
+        m = view.moments
+        gap = m.mean_x - m.mean_y
+        total = float(gap @ gap)
+        if total == 0:
+            return undefined(NO_GAP)
+        if count >= len(gap):
+            return undefined(f"there are only {len(gap)} coordinates")
+        chosen = np.argsort(gap**2)[::-1][:count]
+        value = float(np.sum(gap[chosen] ** 2)) / total
+        c, g = m.by_item, gap
+        around = g * (c.mx - c.my)
+        # Variance of each coordinate of the gap.
+        noise = (np.diag(c.xx) + np.diag(c.yy) - 2 * np.diag(c.xy) - 2 * around + c.mm * g**2) / m.n**2
+        squares = g**2 - noise
+        unbiased = float(squares.sum())
+        null = _random_share(len(gap), count)
+        if unbiased <= 0:
+            return Estimate(value, null=null, note="no interval: the gap is not distinguishable from zero")
+        share = float(squares[chosen].sum()) / unbiased
+        along = -2 * share * g / unbiased
+        along[chosen] += 2 * g[chosen] / unbiased
+        # Where the gap is zero in all others its first-order error is zero, but not that of their squares.
+        others = np.delete(noise, chosen)
+        var = variance(m, along, -along) + 2 * float(others @ others) / unbiased**2
+        return Estimate(value, *clipped(normal_interval(share, var), 0, 1), null)
+
+    concentration.__doc__ = (
+        f"Share of the squared gap |mean x - mean y|^2 in its {count} largest coordinates (the axes of the model, no "
+        "rotation of them). The interval is that of the share without its bias, for these coordinates. The null is the "
+        "share of a random direction."
+    )
+    metric(
+        f"gap_share_top_{count}",
+        unit="share",
+        range=(0, 1),
+        invariant=("row scale", "swap"),
+        interval="jackknife",
+        control="random direction",
+        source="Schrodi et al. 2025, arXiv 2404.07983",
+        known=lambda: _known(count),
+    )(concentration)
+
+
+def _random_share(dim: int, count: int) -> float:
+    """Mean share of the `count` largest squared coordinates of a random direction of R^dim."""
+    squares = np.random.default_rng(0).standard_normal((DRAWS, dim)) ** 2
+    top = np.partition(squares, dim - count, axis=1)[:, dim - count :]
+    return float(np.mean(top.sum(axis=1) / squares.sum(axis=1)))
+
+
+for _count in (2, 8):
+    _register(_count)
+
+
+@metric(
+    "gap_outside_span_{side}",
+    unit="share",
+    range=(0, 1),
+    interval="none: the span is cut where a whole number of directions reaches 99 %, which jumps with the data",
+    control="random direction",
+    source="Chowers et al. 2026, arXiv 2603.29080",
+    known=lambda: (
+        np.array([[0.6, 0.8, 0.0], [-0.6, 0.8, 0.0]]),
+        np.array([[0.6, 0.0, 0.8], [-0.6, 0.0, 0.8]]),
+        1.0,
+    ),
+)
+def gap_outside_span(view: View) -> Estimate:
+    """Share of the squared gap |mean x - mean y|^2 orthogonal to the principal directions of one side that hold 99 %
+    of its variance (centred): 1 when the gap is an offset that no row of this side varies along.
+
+    The null is the share of a random direction, 1 - rank / d.
+    """
+    shares = by_direction(view)
+    if np.isnan(shares[0]):
+        return undefined(NO_GAP)
+    values = view.x.centred[0]
+    rank = energy_rank(np.sqrt(values), ENERGY) if values[0] > 0 else 0
+    return Estimate(
+        min(max(1 - float(np.sum(shares[:rank])), 0.0), 1.0), null=1 - rank / len(values), note=few_items(view)
+    )

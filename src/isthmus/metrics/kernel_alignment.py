@@ -1,0 +1,146 @@
+"""Likeness of the two geometries: unbiased CKA and its local variant CKNNA."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.metrics._base import View, metric
+from isthmus.metrics._jackknife import jackknife_interval
+from isthmus.metrics._neighbours import Nearest
+from isthmus.metrics._rows import few
+from isthmus.result import NAN, Estimate
+
+#: Neighbours of CKNNA.
+K = 10
+#: Kernels that vary less than this, as a share of the squared length of the rows, are rounding noise of float32.
+EQUAL = 1e-6
+
+
+def _known() -> tuple[np.ndarray, np.ndarray]:
+    """y is x turned: the same geometry elsewhere."""
+    angle = 2 * np.pi * np.arange(30) / 30 + 0.001 * np.arange(30) ** 2
+    x = np.column_stack([np.cos(angle), np.sin(angle), np.ones(30)])
+    return x, x[:, [2, 0, 1]]
+
+
+@metric(
+    "unbiased_cka",
+    unit="share",
+    range=(-1, 1),
+    better="higher",
+    needs="rows",
+    invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="pair shuffle",
+    source="Song et al. 2012, JMLR 13 (HSIC); Kornblith et al. 2019, arXiv 1905.00414 (CKA)",
+    known=lambda: (*_known(), 1.0),
+)
+def unbiased_cka(view: View) -> Estimate:
+    """Linear CKA with the unbiased HSIC of Song et al., HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)), on at most 10,000
+    random items with one partner each. A shuffled pairing gives the null, exactly 0 in the mean (the biased CKA
+    needs a null that grows with d / n).
+
+    The interval is the jackknife's over items.
+    """
+    rows = view.rows
+    if rows.n < 5:
+        return few(rows.n, 5)
+    x, y = (side.astype(np.float64) for side in (rows.x, rows.y))
+    xy, xx, yy = Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y)
+    if xx.value <= 0 or yy.value <= 0:
+        return Estimate(NAN, null=0.0, undefined="a side has no variance beyond what chance gives")
+    value = xy.value / math.sqrt(xx.value * yy.value)
+    squares = xx.left_out * yy.left_out
+    low, high = NAN, NAN
+    if np.all(xx.left_out > 0) and np.all(yy.left_out > 0):
+        low, high = jackknife_interval(value, xy.left_out / np.sqrt(squares))
+    return Estimate(min(value, 1.0), max(low, -1.0), min(high, 1.0), 0.0)
+
+
+@dataclass(frozen=True)
+class Hsic:
+    """Unbiased HSIC of two sets of rows with linear kernels, and its values without each item, (n,)."""
+
+    value: float
+    left_out: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, y: np.ndarray, /) -> Hsic:
+        """HSIC_1 of float64 rows (n, d_x), (n, d_y) from products of d x d: no n x n kernel is formed.
+
+        With K, L the kernels without their diagonals:
+        (tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 1'KL1 / (n - 2)) / (n (n - 3)).
+
+        >>> rows = np.random.default_rng(0).normal(size=(50, 4))
+        >>> bool(Hsic.of(rows, rows).value > 0)
+        True
+        """
+        n = len(x)
+        diagonal_x, diagonal_y = (np.einsum("ij,ij->i", side, side) for side in (x, y))
+        sums_x, sums_y = x @ x.sum(axis=0) - diagonal_x, y @ y.sum(axis=0) - diagonal_y  # K1 and L1
+        both = np.einsum("ij,ij->i", x @ (x.T @ y), y) - diagonal_x * diagonal_y  # row sums of K * L
+        k_of_l = x @ (x.T @ sums_y) - diagonal_x * sums_y  # K L 1
+        l_of_k = y @ (y.T @ sums_x) - diagonal_y * sums_x
+        trace, total_x, total_y, chain = both.sum(), sums_x.sum(), sums_y.sum(), float(sums_x @ sums_y)
+        left_out = _hsic(
+            trace - 2 * both,
+            total_x - 2 * sums_x,
+            total_y - 2 * sums_y,
+            chain - sums_x * sums_y - l_of_k - k_of_l + both,
+            n - 1,
+        )
+        return cls(float(_hsic(trace, total_x, total_y, chain, n)), left_out)
+
+
+def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
+    """The formula of `Hsic.of` from its sums: numbers, or one of each for every item left out."""
+    return (trace + total_x * total_y / ((n - 1) * (n - 2)) - 2 * chain / (n - 2)) / (n * (n - 3))
+
+
+@metric(
+    "cknna",
+    unit="share",
+    range=(-1, 1),
+    better="higher",
+    needs="rows",
+    invariant=("rotation", "row scale", "swap"),
+    interval="none: leaving one item out changes the neighbours of others",
+    control="pair shuffle",
+    source="Huh et al. 2024, arXiv 2405.07987",
+    known=lambda: (*_known(), 1.0),
+)
+def cknna(view: View) -> Estimate:
+    """CKNNA with k = 10: A(x, y) / sqrt(A(x, x) A(y, y)), A(x, y) = sum of (x_i . x_j - x_i . mean x)(y_i . y_j -
+    y_i . mean y) over the pairs for which j is among the 10 nearest of i (by cosine) on both sides, as in the paper's
+    formula (its code takes an unbiased HSIC instead); on at most 10,000 random items with one partner each. The null
+    is the mean over shuffled pairings.
+    """
+    rows = view.rows
+    if rows.n < 3:
+        return few(rows.n, 3)
+    n, k = rows.n, min(K, rows.n - 1)
+    near_x, near_y = rows.neighbours.xx, rows.neighbours.yy
+    kernel_x, kernel_y = _local(rows.x, near_x, k), _local(rows.y, near_y, k)
+    scale = math.sqrt(float(np.sum(kernel_x**2) * np.sum(kernel_y**2)))
+    if min(_spread(kernel_x, rows.x), _spread(kernel_y, rows.y)) < EQUAL:
+        return Estimate(NAN, undefined="all rows of a side are equal")
+    same = near_x.index[:, :k, None] == near_y.index[:, None, :k]
+    value = float(np.einsum("ij,ijk,ik->", kernel_x, same, kernel_y)) / scale
+    # A shuffle moves every pair (i, j) of y to every pair of different items equally often.
+    null = float(kernel_x.sum() * kernel_y.sum()) / (n * (n - 1)) / scale
+    return Estimate(value, null=null)
+
+
+def _spread(kernel: np.ndarray, rows: np.ndarray) -> float:
+    """Root mean square of the local kernel as a share of the mean squared length of the rows."""
+    return math.sqrt(float(np.mean(kernel**2))) / float(np.mean(np.einsum("ij,ij->i", rows, rows)))
+
+
+def _local(rows: np.ndarray, near: Nearest, k: int) -> np.ndarray:
+    """x_i . x_j - x_i . mean x for the k nearest j of each i, (n, k)."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    return near.scores[:, :k].astype(np.float64) - (rows @ mean)[:, None]

@@ -1,0 +1,96 @@
+"""Uniformity: how evenly rows spread over the sphere."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from isthmus.metrics._base import View, metric
+from isthmus.metrics._jackknife import jackknife_interval, pair_mean
+from isthmus.metrics._pairwise import EXPONENT
+from isthmus.metrics._rows import few
+from isthmus.result import NAN, Estimate
+
+
+def _known() -> tuple[np.ndarray, np.ndarray]:
+    """Antipodal halves on both sides: with an even number of items the mean has a closed form."""
+    x = np.repeat([[1.0, 0.0], [-1.0, 0.0]], 10, axis=0)
+    return x, x
+
+
+def _two_points(apart: int, together: int) -> float:
+    return math.log((together + apart * math.exp(-4 * EXPONENT)) / (together + apart))
+
+
+@metric(
+    "uniformity_{side}",
+    unit="log",
+    range=(-4 * EXPONENT, 0),
+    better="lower",
+    needs="rows",
+    interval="jackknife",
+    control="isotropic cloud",
+    source="Wang and Isola 2020, arXiv 2005.10242",
+    known=lambda: (*_known(), _two_points(100, 90)),
+)
+def uniformity(view: View) -> Estimate:
+    """Uniformity of one side, log mean_{i<j} exp(-2 |x_i - x_j|^2), on at most 10,000 random items; of an item with
+    several partners the first counts.
+
+    The interval is the jackknife's over items. The null is the value of the uniform distribution on the sphere, the
+    least there is for many rows.
+    """
+    return _log_mean(view, view.rows.pairwise.xx["uniform"]) if view.rows.n > 1 else few(view.rows.n, 2)
+
+
+@metric(
+    "cross_uniformity",
+    unit="log",
+    range=(-4 * EXPONENT, 0),
+    better="lower",
+    needs="rows",
+    invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="isotropic cloud",
+    source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570",
+    known=lambda: (*_known(), _two_points(100, 90)),
+)
+def cross_uniformity(view: View) -> Estimate:
+    """Uniformity across the sides, log mean_{i != j} exp(-2 |x_i - y_j|^2) over different items, on at most 10,000
+    random items with one partner each: low when strangers of the other modality are far away, so a gap lowers it too.
+
+    The interval is the jackknife's over items. The null is the value of the uniform distribution on the sphere.
+    """
+    if view.rows.n < 2:
+        return few(view.rows.n, 2)
+    p = view.rows.pairwise
+    return _log_mean(view, (p.xy["uniform"] + p.yx["uniform"]) / 2)
+
+
+def _log_mean(view: View, sums: np.ndarray) -> Estimate:
+    mean, left_out = pair_mean(sums)
+    if mean <= 0:
+        return Estimate(NAN, undefined="all rows are so far apart that exp(-2 d^2) is 0 in this precision")
+    value = math.log(mean)
+    low, high = jackknife_interval(value, np.log(left_out)) if np.all(left_out > 0) else (NAN, NAN)
+    bounds = (-4 * EXPONENT, 0.0) if view.rows.unit else (-math.inf, 0.0)
+    null = uniform_on_sphere(view.rows.x.shape[1]) if view.rows.unit else NAN
+    return Estimate(value, max(low, bounds[0]), min(high, bounds[1]), null)
+
+
+def uniform_on_sphere(dim: int) -> float:
+    """log E exp(-2 |u - v|^2) for independent uniform unit vectors u, v in `dim` dimensions.
+
+    With kappa = 4 and nu = dim / 2 - 1: -kappa + log(Gamma(nu + 1) (2 / kappa)^nu I_nu(kappa)), the normaliser of
+    von Mises and Fisher.
+
+    >>> round(uniform_on_sphere(3), 6) == round(math.log((1 - math.exp(-8)) / 8), 6)  # in three dimensions: elementary
+    True
+    """
+    from scipy.special import gammaln
+
+    from isthmus.theory.bessel import log_iv
+
+    kappa, nu = 2 * EXPONENT, dim / 2 - 1
+    return float(-kappa + gammaln(nu + 1) + nu * math.log(2 / kappa) + log_iv(nu, kappa))

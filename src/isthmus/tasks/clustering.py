@@ -1,0 +1,126 @@
+"""Clustering of the mixed set: do clusters follow the content or the modality?"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.checks import InputError
+from isthmus.tasks._base import Outcome, Rows, checked_labels, task
+
+#: More rows than this are sampled before they are clustered.
+SAMPLE = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Clustering:
+    """k-means clusters of the rows of both sides together, their classes and their modalities, (n_x + n_y,) each.
+
+    >>> import numpy as np
+    >>> X = np.repeat(np.eye(2), 10, axis=0)
+    >>> found = Clustering.of(X, X, np.repeat([0, 1], 10))
+    >>> found.ari, round(found.modality_nmi, 3)
+    (1.0, 0.0)
+    """
+
+    clusters: np.ndarray
+    labels: np.ndarray
+    is_x: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        labels: Any,
+        /,
+        *,
+        index: Any = None,
+        clusters: int | None = None,
+        rng: int = 0,
+    ) -> Clustering:
+        """Cluster the rows of x (n_x, d) and y (n_y, d) together by scikit-learn's k-means (best of 4 starts).
+
+        `labels` (n_x,) are the classes of the items, `index[j]` the item of row j of y, `clusters` the number of
+        clusters (default: of classes).
+        Errors: `InputError` when there are fewer rows than clusters.
+        """
+        owner = np.arange(len(y)) if index is None else np.asarray(index)
+        labels = np.asarray(labels)
+        rows = np.concatenate([x, y]).astype(np.float32)
+        classes = np.concatenate([labels, labels[owner]])
+        is_x = np.arange(len(rows)) < len(x)
+        if len(rows) > SAMPLE:
+            kept = np.sort(np.random.default_rng(rng).choice(len(rows), SAMPLE, replace=False))
+            rows, classes, is_x = rows[kept], classes[kept], is_x[kept]
+        k = len(np.unique(labels)) if clusters is None else clusters
+        if not 1 <= k <= len(rows):
+            raise InputError(f"{k} clusters of {len(rows):,} rows: expected 1 to the number of rows")
+        from sklearn.cluster import KMeans
+        from sklearn.exceptions import ConvergenceWarning
+
+        with warnings.catch_warnings():
+            # Fewer distinct rows than clusters is a fact about the data, not a reason to stop.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            found = KMeans(k, n_init=4, random_state=int(rng)).fit_predict(rows)
+        return cls(found, classes, is_x)
+
+    @property
+    def ari(self) -> float:
+        """Adjusted Rand index of clusters and classes: 0 by chance, 1 when they agree (Hubert and Arabie 1985)."""
+        from sklearn.metrics import adjusted_rand_score
+
+        return float(adjusted_rand_score(self.labels, self.clusters))
+
+    @property
+    def nmi(self) -> float:
+        """Mutual information of clusters and classes over the geometric mean of their entropies (Strehl and Ghosh
+        2002), in [0, 1]. With the arithmetic mean it would be the V-measure."""
+        return _nmi(self.labels, self.clusters)
+
+    @property
+    def v_measure(self) -> float:
+        """Harmonic mean of homogeneity and completeness, in [0, 1] (Rosenberg and Hirschberg 2007)."""
+        from sklearn.metrics import v_measure_score
+
+        return float(v_measure_score(self.labels, self.clusters))
+
+    @property
+    def modality_nmi(self) -> float:
+        """NMI of clusters and modalities: 0 when clusters do not see the modality."""
+        return _nmi(self.is_x, self.clusters)
+
+
+@task(
+    "clustering",
+    needs="labels",
+    scores={
+        "ARI": ("higher", "adjusted Rand index of clusters and classes"),
+        "NMI": ("higher", "mutual information of clusters and classes over the geometric mean of their entropies"),
+        "V_measure": ("higher", "harmonic mean of homogeneity and completeness"),
+        "modality_NMI": ("lower", "NMI of clusters and modalities"),
+    },
+    source="Grassucci et al. 2026 (ModGap); Rosenberg and Hirschberg 2007",
+)
+def clustering(rows: Rows) -> Outcome:
+    """Clustering of the mixed set: k-means over the rows of both sides together, as many clusters as classes, judged
+    against the classes and against the modalities."""
+    labels = checked_labels(rows, "clustering")
+    found = Clustering.of(rows.x, rows.y, labels, index=rows.owner, rng=rows.seed)
+    return Outcome(
+        values={
+            "ARI": found.ari,
+            "NMI": found.nmi,
+            "V_measure": found.v_measure,
+            "modality_NMI": found.modality_nmi,
+        }
+    )
+
+
+def _nmi(labels: np.ndarray, clusters: np.ndarray) -> float:
+    from sklearn.metrics import normalized_mutual_info_score
+
+    return float(normalized_mutual_info_score(labels, clusters, average_method="geometric"))

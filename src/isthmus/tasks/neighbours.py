@@ -1,0 +1,67 @@
+"""Neighbour preservation: does a map keep who is near whom within one modality?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from isthmus.checks import InputError
+from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks.retrieval import BLOCK_SCORES
+
+#: Neighbours that are compared.
+K = 10
+
+
+def kept_neighbours(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[int] = (K,)) -> np.ndarray:
+    """NAS@k (Omega_k) of every row: the share of its k nearest rows that are the same after the map, (n, len(ks)).
+
+    before (n, d) and after (n, d') hold the same rows, nearest by inner product, the row itself left out; the widths
+    may differ. Chance gives k / (n - 1). Errors: `InputError` when the numbers of rows differ or k is not below n.
+
+    >>> import numpy as np
+    >>> rows = np.random.default_rng(0).normal(size=(20, 3))
+    >>> rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    >>> float(kept_neighbours(rows, rows[:, [2, 0, 1]], ks=[5]).mean())
+    1.0
+    """
+    n = len(before)
+    if len(after) != n:
+        raise InputError(f"{n:,} rows before the map and {len(after):,} after it: they must be the same rows")
+    if not ks or min(ks) < 1 or max(ks) >= n:
+        raise InputError(f"k = {', '.join(map(str, ks)) or 'none'}: expected 1 to {n - 1} neighbours of {n} rows")
+    kept = np.empty((n, len(ks)))
+    step = max(1, BLOCK_SCORES // n)
+    for start in range(0, n, step):
+        block = slice(start, min(start + step, n))
+        for column, k in enumerate(ks):
+            nearest = [np.sort(_nearest(rows, block, k), axis=1) for rows in (before, after)]
+            # Equal numbers of two sorted lists stand beside each other once the lists are merged.
+            both = np.sort(np.concatenate(nearest, axis=1), axis=1)
+            kept[block, column] = np.count_nonzero(both[:, 1:] == both[:, :-1], axis=1) / k
+    return kept
+
+
+@task(
+    "neighbours",
+    scores={
+        f"NAS@{K}_x": ("higher", f"share of the {K} nearest rows of x that are the same before and after the map"),
+        f"NAS@{K}_y": ("higher", f"share of the {K} nearest rows of y that are the same before and after the map"),
+    },
+    source="Omega_k of AnisoAlign 2026, arXiv 2605.07825",
+)
+def neighbours(rows: Rows) -> Outcome:
+    """Neighbour preservation: the share of each row's ten nearest rows of its own modality that a map keeps; the raw
+    embeddings have 1 by definition."""
+    k = min(K, rows.items - 1, len(rows.y) - 1)
+    x = kept_neighbours(rows.raw_x, rows.x, ks=[k])[:, 0]
+    y = kept_neighbours(rows.raw_y, rows.y, ks=[k])[:, 0]
+    return Outcome({f"NAS@{K}_x": x, f"NAS@{K}_y": per_item(y, rows.owner, rows.items)})
+
+
+def _nearest(rows: np.ndarray, block: slice, k: int) -> np.ndarray:
+    """Numbers of the k nearest other rows of each row in the block, in no order."""
+    scores = rows[block] @ rows.T
+    scores[np.arange(len(scores)), np.arange(block.start, block.stop)] = -np.inf
+    return np.argpartition(-scores, k - 1, axis=1)[:, :k]

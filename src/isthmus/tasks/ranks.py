@@ -1,0 +1,111 @@
+"""Ranks of partners in both directions from one product of scores, tile by tile.
+
+A tile of scores is written, compared and counted while it is in the cache; the n x n matrix never exists. The same tile
+serves the ranks of its rows and of its columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+#: Rows of x and of y in a tile: 8 MB of float32, large enough for BLAS and small enough for the cache.
+TILE = (1024, 2048)
+#: Scores that differ by less than this many units of rounding are ties: without it the order of two equal rows would
+#: depend on how BLAS cuts the product into pieces.
+TIE = 8
+
+
+def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+    """(n_x,) and (n_y,): rank of the best own row of y for each row of x, and of its owner for each row of y.
+
+    A rank is 1 + the number of rows of other items that score at least as high (ties count against the query). A row
+    of x without a row of y has rank 0.
+    """
+    x, y = _same_dtype(x, y)
+    order = np.arange(len(y)) if bool(np.all(owner[1:] >= owner[:-1])) else np.argsort(owner, kind="stable")
+    owner = owner[order]
+    own = own_scores(x, y, owner, order)
+    slack = tie_slack(x, y)
+    best = np.full(len(x), np.inf, dtype=x.dtype)
+    has_own, begins = np.unique(owner, return_index=True)
+    best[has_own] = np.maximum.reduceat(own, begins) - slack
+    own -= slack
+    above_x = np.zeros(len(x), dtype=np.int64)
+    above_y = np.zeros(len(y), dtype=np.int64)
+    mask_room = np.empty(TILE[0] * TILE[1], dtype=bool)
+    for rows, columns, scores in tiles(x, y, order):
+        mask = mask_room[: scores.size].reshape(scores.shape)
+        first, last = np.searchsorted(owner[columns], (rows.start, rows.stop))
+        mine = owner[columns][first:last] - rows.start, np.arange(first, last)
+        np.greater_equal(scores, best[rows, None], out=mask)
+        mask[mine] = False
+        above_x[rows] += count_rows(mask)
+        np.greater_equal(scores, own[columns], out=mask)
+        mask[mine] = False
+        above_y[columns] += count_columns(mask)
+    ranks_x = np.where(np.isin(np.arange(len(x)), has_own), above_x + 1, 0)
+    ranks_y = np.empty(len(y), dtype=np.int64)
+    ranks_y[order] = above_y + 1
+    return ranks_x, ranks_y
+
+
+def tiles(x: np.ndarray, y: np.ndarray, order: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """(rows of x, places in `order`, scores) for every tile of x @ y[order].T; the scores are overwritten."""
+    room = np.empty(TILE[0] * TILE[1], dtype=x.dtype)
+    in_order = bool(np.array_equal(order, np.arange(len(y))))
+    for j in range(0, len(y), TILE[1]):
+        columns = slice(j, min(j + TILE[1], len(y)))
+        block = y[columns] if in_order else y[order[columns]]
+        for i in range(0, len(x), TILE[0]):
+            rows = slice(i, min(i + TILE[0], len(x)))
+            shape = (rows.stop - i, columns.stop - j)
+            scores = room[: shape[0] * shape[1]].reshape(shape)
+            np.matmul(x[rows], block.T, out=scores)
+            yield rows, columns, scores
+
+
+def own_scores(x: np.ndarray, y: np.ndarray, owner: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """x[owner[j]] . y[order[j]] for every j, (n_y,)."""
+    own = np.empty(len(order), dtype=x.dtype)
+    for j in range(0, len(order), TILE[1]):
+        block = slice(j, j + TILE[1])
+        np.einsum("ij,ij->i", x[owner[block]], y[order[block]], out=own[block])
+    return own
+
+
+def tie_slack(x: np.ndarray, y: np.ndarray) -> float:
+    """How far below the partner's score another still counts as a tie."""
+    longest = [float(np.max(np.einsum("ij,ij->i", side, side), initial=0.0)) ** 0.5 for side in (x, y)]
+    return TIE * float(np.finfo(x.dtype).eps) * longest[0] * longest[1]
+
+
+def count_rows(mask: np.ndarray) -> np.ndarray:
+    """Number of true entries in each row of a C-ordered mask.
+
+    Eight neighbours are added at a time: 255 words of eight bytes fit before a byte overflows.
+    """
+    if mask.shape[1] % 8:
+        return np.count_nonzero(mask, axis=1)
+    words = mask.view(np.uint64)
+    found = np.zeros(len(mask), dtype=np.int64)
+    for start in range(0, words.shape[1], 255):
+        total = np.add.reduce(words[:, start : start + 255], axis=1)
+        found += total.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
+    return found
+
+
+def count_columns(mask: np.ndarray) -> np.ndarray:
+    """Number of true entries in each column of a C-ordered mask: 255 rows of bytes fit before one overflows."""
+    found = np.zeros(mask.shape[1], dtype=np.int64)
+    for start in range(0, len(mask), 255):
+        found += np.add.reduce(mask[start : start + 255].view(np.uint8), axis=0, dtype=np.uint8)
+    return found
+
+
+def _same_dtype(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides in float32 or float64, native and C-ordered."""
+    wide = np.result_type(x.dtype, y.dtype).itemsize > 4
+    dtype = np.float64 if wide else np.float32
+    return np.ascontiguousarray(x, dtype=dtype), np.ascontiguousarray(y, dtype=dtype)

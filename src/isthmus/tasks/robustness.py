@@ -1,0 +1,90 @@
+"""Robustness: does the nearest row stay the nearest when the stored vectors are perturbed?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.checks import InputError
+from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks.ranks import TILE
+
+NOISE = (0.005, 0.022, 0.040)
+BINS = (32, 64, 128, 256)
+
+
+def nearest(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
+    """Number of the Euclidean nearest row of `corpus` (n, d) for each query, (m,); the first of equal ones."""
+    half = np.einsum("ij,ij->i", corpus, corpus) / 2
+    found = np.empty(len(queries), dtype=np.int64)
+    for start in range(0, len(queries), TILE[0]):
+        block = slice(start, start + TILE[0])
+        best = np.full(len(queries[block]), -np.inf)
+        for begin in range(0, len(corpus), TILE[1]):
+            # |q - c|^2 = |q|^2 - 2 (q.c - |c|^2 / 2): the largest bracket is the nearest.
+            scores = queries[block] @ corpus[begin : begin + TILE[1]].T - half[begin : begin + TILE[1]]
+            first = np.argmax(scores, axis=1)
+            value = scores[np.arange(len(scores)), first]
+            nearer = value > best
+            found[block] = np.where(nearer, begin + first, found[block])
+            best = np.where(nearer, value, best)
+    return found
+
+
+def quantised(rows: np.ndarray, bins: int, /) -> np.ndarray:
+    """Rows (n, d) with every number moved to the middle of its bin: `bins` equal bins from the smallest to the largest
+    number of all rows (one scale for all coordinates).
+
+    >>> import numpy as np
+    >>> quantised(np.array([[0.0, 0.3], [0.6, 1.0]]), 2).tolist()
+    [[0.25, 0.25], [0.75, 0.75]]
+    """
+    if bins < 2:
+        raise InputError(f"bins={bins}, expected 2 or more")
+    low, high = float(rows.min()), float(rows.max())
+    if high == low:
+        return rows.copy()
+    width = (high - low) / bins
+    number = np.minimum(np.floor((rows - low) / width), bins - 1)
+    return (low + (number + 0.5) * width).astype(rows.dtype)
+
+
+def unchanged(queries: np.ndarray, corpus: np.ndarray, perturbed: np.ndarray, /) -> np.ndarray:
+    """Whether each query's nearest row of `corpus` is still the nearest in `perturbed`, (m,) of bool."""
+    return nearest(queries, corpus) == nearest(queries, perturbed)
+
+
+def noisy(rows: np.ndarray, variance: float, rng: np.random.Generator, /) -> np.ndarray:
+    """rows + eps with eps ~ N(0, variance I): the variance is that of each coordinate."""
+    return rows + rng.normal(size=rows.shape).astype(rows.dtype) * rows.dtype.type(np.sqrt(variance))
+
+
+@task(
+    "robustness",
+    scores={
+        **{
+            f"kept_noise_{v:g}": ("higher", f"share of queries whose nearest row stays when N(0, {v:g} I) is added")
+            for v in NOISE
+        },
+        **{
+            f"kept_{b}_bins": ("higher", f"share of queries whose nearest row stays with numbers in {b} bins")
+            for b in BINS
+        },
+    },
+    source="Chowers et al. 2026, arXiv 2603.29080",
+)
+def robustness(rows: Rows) -> Outcome:
+    """Robustness: the share of queries whose nearest row of the other modality stays the nearest when the stored rows
+    get noise or are quantised; mean of both directions."""
+    rng = np.random.default_rng(rows.seed)
+    asked = np.unique(rows.owner)
+    items: dict[str, np.ndarray] = {name: np.zeros(rows.items) for name in _names()}
+    for queries, corpus, owner in ((rows.x[asked], rows.y, asked), (rows.y, rows.x, rows.owner)):
+        clean = nearest(queries, corpus)
+        changed = [noisy(corpus, v, rng) for v in NOISE] + [quantised(corpus, b) for b in BINS]
+        for name, perturbed in zip(_names(), changed, strict=True):
+            items[name] += per_item((nearest(queries, perturbed) == clean).astype(float), owner, rows.items) / 2
+    return Outcome(items)
+
+
+def _names() -> list[str]:
+    return [f"kept_noise_{v:g}" for v in NOISE] + [f"kept_{b}_bins" for b in BINS]

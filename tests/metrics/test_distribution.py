@@ -1,0 +1,179 @@
+"""Energy distance and MMD against SciPy, scikit-learn and loops."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist, pdist
+from scipy.stats import energy_distance
+from sklearn.metrics.pairwise import rbf_kernel
+
+import isthmus
+from isthmus import Pairs
+from isthmus.metrics import _pairwise
+from isthmus.metrics._pairwise import Pairwise
+from isthmus.metrics._rows import Rows
+
+NAMES = ["energy_distance", "mmd2_0.5", "mmd2_1", "mmd2_2"]
+CENTRED = ["centred_energy_distance", "centred_mmd2_1"]
+Z95 = 1.959963984540054
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def measured(x: np.ndarray, y: np.ndarray, name: str, **options: Any) -> isthmus.Estimate:
+    return isthmus.measure(Pairs(image=x, text=y), metrics=[name], **options)[name]
+
+
+def off_diagonal(table: np.ndarray) -> float:
+    n = len(table)
+    return float((table.sum() - np.trace(table)) / (n * (n - 1)))
+
+
+def slow_energy(x: np.ndarray, y: np.ndarray) -> float:
+    return 2 * off_diagonal(cdist(x, y)) - off_diagonal(cdist(x, x)) - off_diagonal(cdist(y, y))
+
+
+def slow_mmd(x: np.ndarray, y: np.ndarray, sigma: float) -> float:
+    gamma = 1 / (2 * sigma**2)
+    across = off_diagonal(rbf_kernel(x, y, gamma=gamma))
+    return off_diagonal(rbf_kernel(x, gamma=gamma)) + off_diagonal(rbf_kernel(y, gamma=gamma)) - 2 * across
+
+
+def test_energy_against_loops(cones: Any) -> None:
+    x, y = map(unit, cones)
+    assert measured(x, y, "energy_distance").value == pytest.approx(slow_energy(x, y), abs=1e-8)
+
+
+def test_energy_is_that_of_scipy_on_a_line(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=50), 0.7 * rng.normal(size=50) + 1
+    line = [np.column_stack([a, np.zeros(50)]) for a in (x, y)]
+    # SciPy's is the root of the V-statistic: with the terms of an item with itself and 1/n^2 for all.
+    e = measured(*line, "energy_distance", normalize=False)
+    within = (np.abs(x[:, None] - x).sum() + np.abs(y[:, None] - y).sum()) * (1 / (50 * 49) - 1 / 50**2)
+    across = np.abs(x[:, None] - y)
+    correction = 2 * (across.mean() - off_diagonal(across))
+    assert e.value + correction + within == pytest.approx(energy_distance(x, y) ** 2, abs=1e-8)
+
+
+def test_mmd_against_scikit_learn(cones: Any) -> None:
+    x, y = map(unit, cones)
+    median = float(np.median(pdist(np.vstack([x, y]))))
+    for width in (0.5, 1, 2):
+        assert measured(x, y, f"mmd2_{width:g}").value == pytest.approx(slow_mmd(x, y, width * median), abs=1e-8)
+
+
+def test_blocks_do_not_matter(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = map(unit, cones)
+    whole = Pairwise.of(Rows(x, y))
+    monkeypatch.setattr(_pairwise, "BLOCK_SCORES", 7 * len(x))
+    parts = Pairwise.of(Rows(x, y))
+    for side in ("xx", "xy", "yx", "yy"):
+        for name, sums in getattr(whole, side).items():
+            np.testing.assert_allclose(getattr(parts, side)[name], sums, rtol=1e-12, err_msg=f"{side} {name}")
+    assert set(whole.xy) - set(whole.xx) == {"centred_distance", "centred_inverse", "centred_rbf_1"}
+
+
+def test_swapped_sums_are_those_of_swapped_rows(cones: Any) -> None:
+    x, y = map(unit, cones)
+    a, b = Pairwise.of(Rows(x, y)).swapped(), Pairwise.of(Rows(y, x))
+    np.testing.assert_allclose(a.gap, b.gap, atol=1e-15)
+    for side in ("xx", "xy", "yx", "yy"):
+        for name in getattr(b, side):
+            np.testing.assert_allclose(getattr(a, side)[name], getattr(b, side)[name], rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_interval_is_the_jackknife(rng: np.random.Generator, name: str) -> None:
+    x, y = unit(rng.normal(size=(30, 4)) + 0.5), unit(rng.normal(size=(30, 4)))
+    e = measured(x, y, name)
+    median = float(np.median(pdist(np.vstack([x, y]))))
+
+    def statistic(a: np.ndarray, b: np.ndarray) -> float:
+        return slow_energy(a, b) if name == "energy_distance" else slow_mmd(a, b, float(name[5:]) * median)
+
+    left_out = np.array([statistic(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(30)])
+    half = Z95 * math.sqrt(29 / 30 * np.sum((left_out - left_out.mean()) ** 2))
+    assert (e.low, e.high) == pytest.approx((e.value - half, e.value + half), abs=1e-8)
+
+
+def test_swapping_random_sides_gives_the_null_in_the_mean(cones: Any, rng: np.random.Generator) -> None:
+    x, y = map(unit, cones)
+    for name in ("energy_distance", "mmd2_1"):
+        found = []
+        for _ in range(60):
+            swap = rng.random(len(x))[:, None] < 0.5
+            found.append(measured(np.where(swap, y, x), np.where(swap, x, y), name).value)
+        error = np.std(found) / math.sqrt(60)
+        assert abs(np.mean(found)) < 4 * error
+        assert measured(x, y, name).value > 20 * np.std(found)
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_centred_against_loops(cones: Any, name: str) -> None:
+    x, y = map(unit, cones)
+    median = float(np.median(pdist(np.vstack([x, y]))))
+
+    def statistic(a: np.ndarray, b: np.ndarray) -> float:
+        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+        return slow_energy(a, b) if "energy" in name else slow_mmd(a, b, median)
+
+    swaps = np.random.default_rng(0)
+    order = Rows(x, y).random_order
+    a, b = ((side - side.mean(axis=0))[order] for side in (x, y))
+    biases = []
+    for _ in range(16):
+        swap = swaps.random(len(x))[:, None] < 0.5
+        biases.append(statistic(np.where(swap, b, a), np.where(swap, a, b)))
+    e = measured(x, y, name)
+    assert e.value == pytest.approx(statistic(x, y) - np.mean(biases), abs=1e-8)
+    assert np.mean(biases) < 0
+    assert e.null == 0
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_centred_do_not_see_a_shift_but_see_a_shape(rng: np.random.Generator, name: str) -> None:
+    x, y = rng.normal(size=(2, 300, 6))
+    same = measured(x + 3, y, name, normalize=False)
+    assert same.low < 0 < same.high
+    assert measured(x + 3, 0.5 * y, name, normalize=False).low > 0
+    shifted, plain = (measured(a, y, name, normalize=False) for a in (1e3 + x, x))
+    if "energy" in name:  # the width of the MMD's kernel grows with the gap
+        assert abs(shifted.value - plain.value) < (plain.high - plain.low) / 4  # other random swaps
+
+
+def test_equal_rows(cones: Any) -> None:
+    x = np.tile(unit(cones[0])[:1], (20, 1))
+    for name in (*NAMES, *CENTRED):
+        e = measured(x, x, name)
+        assert e.value == pytest.approx(0, abs=1e-7)
+
+
+def test_clip(clip_coco: Pairs) -> None:
+    found = isthmus.measure(clip_coco, metrics=[*NAMES, *CENTRED])
+    x, y = (np.asarray(side, dtype=np.float64) for side in clip_coco.unit())
+    assert found["energy_distance"].value == pytest.approx(slow_energy(x, y), abs=1e-6)
+    assert found["mmd2_1"].value == pytest.approx(slow_mmd(x, y, float(np.median(pdist(np.vstack([x, y]))))), abs=1e-6)
+    # Most of the difference is the gap between the means, but not all.
+    assert 0 < found["centred_energy_distance"].low < found["centred_energy_distance"].high < 0.02
+
+
+@pytest.mark.parametrize("name", CENTRED)
+def test_interval_of_centred_counts_the_error_of_the_means(rng: np.random.Generator, name: str) -> None:
+    x = np.column_stack([rng.exponential(size=150), 0.3 * rng.normal(size=150)])  # skewed: moving it changes the fit
+    y = rng.normal(size=(150, 2)) * [1.0, 0.3]
+    e = measured(x, y, name, normalize=False)
+    median = float(np.median(pdist(np.vstack([x, y]))))
+
+    def statistic(a: np.ndarray, b: np.ndarray) -> float:
+        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
+        return slow_energy(a, b) if "energy" in name else slow_mmd(a, b, median)
+
+    left_out = np.array([statistic(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(150)])
+    half = Z95 * math.sqrt(149 / 150 * np.sum((left_out - left_out.mean()) ** 2))
+    assert e.high - e.value == pytest.approx(half, rel=0.05)

@@ -1,0 +1,119 @@
+"""Hubness and the Gini coefficient of predicted classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binom, skew
+
+import isthmus
+from isthmus import InputError, Pairs
+from isthmus.metrics.hubness import gini, skewness
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def test_against_a_loop(cones: Any) -> None:
+    x, y = map(unit, cones)
+    found = isthmus.measure(Pairs(image=x, text=y), metrics=["{x}_to_{y}_hubness", "{y}_to_{x}_hubness"])
+    for name, queries, corpus in (("image_to_text_hubness", x, y), ("text_to_image_hubness", y, x)):
+        counts = np.zeros(len(corpus))
+        for q in queries:
+            counts[np.argsort(-(corpus @ q))[:10]] += 1
+        assert found[name].value == pytest.approx(skew(counts), abs=1e-12)
+        assert found[name].null == pytest.approx(float(binom.stats(120, 10 / 120, moments="s")), abs=1e-12)
+
+
+def test_skewness_is_that_of_scipy(rng: np.random.Generator) -> None:
+    values = rng.gamma(2, size=99)
+    assert skewness(values) == pytest.approx(skew(values), abs=1e-12)
+    assert np.isnan(skewness(np.ones(5)))
+
+
+def test_independent_queries_have_the_null(rng: np.random.Generator) -> None:
+    # In high dimensions hubs arise by themselves; on a circle they do not.
+    angles = rng.uniform(0, 2 * np.pi, size=(2, 400))
+    x, y = (np.column_stack([np.cos(a), np.sin(a)]) for a in angles)
+    e = isthmus.measure(Pairs(image=x, text=y), metrics=["{x}_to_{y}_hubness"])["image_to_text_hubness"]
+    assert abs(e.value) < 1
+
+
+def test_equal_counts_are_undefined() -> None:
+    x = np.eye(12)
+    e = isthmus.measure(Pairs(image=x[:3], text=x[:3]), metrics=["{x}_to_{y}_hubness"])["image_to_text_hubness"]
+    assert not np.isnan(e.value) or "equally often" in str(e.undefined)
+    angle = 2 * np.pi * np.arange(40) / 40
+    circle = np.column_stack([np.cos(angle), np.sin(angle)])
+    turned = np.column_stack([np.cos(angle + 0.07), np.sin(angle + 0.07)])  # between two rows: no ties
+    e = isthmus.measure(Pairs(image=circle, text=turned), metrics=["{x}_to_{y}_hubness"])["image_to_text_hubness"]
+    assert e.undefined == "every corpus row is found equally often"
+
+
+def test_gini_is_the_mean_difference(rng: np.random.Generator) -> None:
+    counts = rng.integers(0, 50, size=17)
+    differences = np.abs(counts[:, None] - counts).mean()
+    assert gini(counts) == pytest.approx(differences / (2 * counts.mean()), abs=1e-12)
+
+
+def labelled(rng: np.random.Generator, n: int = 300) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    labels = rng.choice(4, size=n, p=[0.4, 0.3, 0.2, 0.1])
+    centres = unit(rng.normal(size=(4, 10)))
+    x, y = centres[labels] + 0.1 * rng.normal(size=(2, n, 10))
+    return x, y, labels
+
+
+def test_predicted_classes(rng: np.random.Generator) -> None:
+    x, y, labels = labelled(rng)
+    names = np.array(["owl", "cat", "dog", "ant"])[labels]
+    pairs = Pairs(image=x, text=y, labels=names)
+    found = isthmus.measure(pairs)
+    for name in ("predicted_class_gini_image", "predicted_class_gini_text"):
+        # Well-separated classes: the predictions are the labels.
+        assert found[name].value == pytest.approx(found[name].null, abs=1e-12)
+        assert found[name].null == pytest.approx(gini(np.bincount(labels)), abs=0.05)
+    order = rng.permutation(len(x))
+    moved = isthmus.measure(Pairs(image=x[order], text=y[order], labels=names[order]))
+    assert moved[name].value == found[name].value
+
+
+def test_predicted_classes_against_a_loop(rng: np.random.Generator) -> None:
+    x, y, labels = labelled(rng, 80)
+    x = unit(x + 0.8 * rng.normal(size=x.shape))
+    y = unit(y)
+    pairs = Pairs(image=x, text=y, labels=labels)
+    rows = isthmus.metrics.View(pairs.moments(), pairs).rows
+    fit, judged = rows.random_order[:40], rows.random_order[40:]
+    means = [unit(y[[i for i in fit if labels[i] == c]].mean(axis=0)[None])[0] for c in range(4)]
+    counts = np.zeros(4)
+    for i in judged:
+        counts[np.argmax([x[i] @ m for m in means])] += 1
+    e = isthmus.measure(pairs, metrics=["predicted_class_gini_{side}"])["predicted_class_gini_image"]
+    assert e.value == pytest.approx(gini(counts), abs=1e-12)
+    assert 0 <= e.value <= 0.75
+    assert e.unit == "gini"
+
+
+def test_without_labels(rng: np.random.Generator) -> None:
+    x, y, _ = labelled(rng)
+    pairs = Pairs(image=x, text=y)
+    assert not any("gini" in name for name in isthmus.measure(pairs))
+    with pytest.raises(InputError, match="predicted_class_gini needs labels; give Pairs"):
+        isthmus.measure(pairs, metrics=["predicted_class_gini_{side}"])
+    one = Pairs(image=x, text=y, labels=np.zeros(len(x)))
+    e = isthmus.measure(one, metrics=["predicted_class_gini_{side}"])["predicted_class_gini_image"]
+    assert e.undefined == "fewer than two classes have a mean with a direction"
+
+
+def test_known_answer_of_the_measure_of_labels() -> None:
+    m = isthmus.metrics.registry()["predicted_class_gini_{side}"]
+    x, y, expected = m.known()
+    labels = np.repeat([0, 1], 20)
+    found = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=[m.name])
+    assert found["predicted_class_gini_image"].value == expected  # every x lies on the mean of class 0
+    assert found["predicted_class_gini_text"].value <= found["predicted_class_gini_image"].value
+    assert m.definition.endswith(".")
+    assert m.source

@@ -1,0 +1,94 @@
+"""TwoNN against scikit-learn's neighbours, known dimensions, and duplicates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+import isthmus
+from isthmus import Pairs
+from isthmus.metrics.intrinsic import intrinsic_dimension, two_nearest
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def slow(rows: np.ndarray) -> float:
+    distances, _ = NearestNeighbors(n_neighbors=2).fit(rows).kneighbors()
+    return float((len(rows) - 1) / np.sum(np.log(distances[:, 1] / distances[:, 0])))
+
+
+def measured(x: Any, y: Any, **options: Any) -> isthmus.Estimate:
+    found = isthmus.measure(Pairs(image=x, text=y), metrics=["intrinsic_dimension_{side}"], **options)
+    return found["intrinsic_dimension_image"]
+
+
+def test_against_scikit_learn(cones: Any) -> None:
+    x, y = cones
+    assert measured(x, y).value == pytest.approx(slow(unit(x)), abs=1e-8)
+    assert measured(x, y, normalize=False).value == pytest.approx(slow(x), abs=1e-8)
+    assert measured(y, x).value == pytest.approx(slow(unit(y)), abs=1e-8)
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 6])
+def test_known_dimensions(rng: np.random.Generator, dimension: int) -> None:
+    rows = np.zeros((3000, 10))
+    rows[:, :dimension] = rng.uniform(size=(3000, dimension))
+    value, error = two_nearest(rows @ np.linalg.qr(rng.normal(size=(10, 10)))[0])
+    assert value == pytest.approx(dimension, rel=0.12)
+    assert 0.8 * value / np.sqrt(3000) < error < 2 * value / np.sqrt(3000)
+
+
+def test_duplicates_count_once(cones: Any, rng: np.random.Generator) -> None:
+    x, y = cones
+    plain = measured(x, y)
+    copies = rng.permutation(
+        np.concatenate([np.arange(120), [3, 3, 40], np.full(30, 77)])
+    )  # more copies than neighbours
+    twice = measured(x[copies], y[copies])
+    assert twice.value == pytest.approx(plain.value, abs=1e-10)
+    assert measured(3 * x[copies].astype(np.float32), y[copies].astype(np.float32)).value == pytest.approx(
+        plain.value, rel=1e-4
+    )
+    scaled = np.concatenate([x, 3.7 * x[:50]])  # equal directions
+    assert measured(scaled, scaled).value == pytest.approx(plain.value, abs=1e-8)
+
+
+def test_too_few_distinct_rows() -> None:
+    x = np.eye(6)[[0, 0, 0, 1, 1, 1]]
+    assert "fewer than three distinct rows" in str(measured(x, x).undefined)
+    assert "equally far" in str(measured(np.eye(8), np.eye(8)).undefined)
+    assert np.isnan(intrinsic_dimension(np.eye(2)))
+
+
+def test_close_rows_are_told_apart_in_float32(rng: np.random.Generator) -> None:
+    base = unit(rng.normal(size=(1, 20)))
+    rows = (base + 1e-3 * rng.normal(size=(300, 20))).astype(np.float32)  # cosines of 1 - 1e-5
+    found = measured(rows, rows).value
+    assert found == pytest.approx(slow(unit(rows.astype(np.float64))), rel=0.05)
+
+
+def test_clip(clip_coco: Pairs) -> None:
+    found = isthmus.measure(clip_coco, metrics=["intrinsic_dimension_{side}"])
+    assert found["intrinsic_dimension_image"].value == pytest.approx(14.8, abs=0.06)
+    assert found["intrinsic_dimension_text"].value == pytest.approx(12.2, abs=0.06)
+
+
+def test_interval_against_a_loop(cones: Any) -> None:
+    x, y = cones
+    rows = unit(x)
+    distances, index = NearestNeighbors(n_neighbors=2).fit(rows).kneighbors()
+    logs = np.log(distances[:, 1] / distances[:, 0])
+    group = list(range(120))
+    for i in range(120):  # rows linked by nearest neighbours are one group
+        a, b = group[i], group[index[i, 0]]
+        group = [a if g == b else g for g in group]
+    sums = [sum(logs[i] - logs.mean() for i in range(120) if group[i] == g) for g in set(group)]
+    error = np.sqrt(np.sum(np.square(sums)) * len(sums) / (len(sums) - 1)) / 119
+    e, mean = measured(x, y), logs.sum() / 119
+    assert e.low == pytest.approx(1 / (mean + 1.959963984540054 * error), abs=1e-8)
+    assert e.high == pytest.approx(1 / (mean - 1.959963984540054 * error), abs=1e-8)

@@ -1,0 +1,65 @@
+"""Margins against sorts of all scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Pairs
+from isthmus.metrics import _pairwise
+from isthmus.metrics._rows import Rows
+from isthmus.metrics.margin import ends
+
+NAMES = ["siglip_margin", "siglip_relative_bias", "siglip_margin_trimmed", "siglip_relative_bias_trimmed"]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def slow(x: np.ndarray, y: np.ndarray, share: float) -> tuple[float, float]:
+    scores = x @ y.T
+    positives = np.sort(np.diag(scores))[int(share * len(x)) :]
+    negatives = np.sort(scores[~np.eye(len(x), dtype=bool)])
+    negatives = negatives[: len(negatives) - int(share * len(negatives))]
+    return float(positives[0]), float(negatives[-1])
+
+
+def test_against_a_sort(cones: Any) -> None:
+    x, y = map(unit, cones)
+    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    for share, (margin, bias) in ((0.0, NAMES[:2]), (0.05, NAMES[2:])):
+        low, high = slow(x, y, share)
+        assert found[margin].value == pytest.approx((low - high) / 2, abs=1e-12)
+        assert found[bias].value == pytest.approx((low + high) / 2, abs=1e-12)
+    assert found[NAMES[2]].value > found[NAMES[0]].value
+
+
+def test_when_the_pilot_misses_the_high_scores(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = map(unit, cones)
+    monkeypatch.setattr(_pairwise, "_kept_from", lambda a, b: 2.0)  # nothing is that high
+    assert ends(Rows(x, y), trim=True).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
+    monkeypatch.undo()
+    monkeypatch.setattr(_pairwise, "PILOT", 60)
+    rows = Rows(x, y)
+    assert ends(rows, trim=True).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
+    assert len(rows.pairwise.high_negatives) < 120 * 119 / 4
+
+
+def test_null_is_that_of_a_shuffle(rng: np.random.Generator) -> None:
+    x, y = unit(rng.normal(size=(200, 5))), unit(rng.normal(size=(200, 5)))  # nothing is paired
+    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    for name in NAMES:
+        assert found[name].value == pytest.approx(found[name].null, abs=0.05)
+        assert np.isnan(found[name].low)
+
+
+def test_clip(clip_coco: Pairs) -> None:
+    x, y = (np.asarray(side, dtype=np.float64) for side in clip_coco.unit())
+    found = isthmus.measure(clip_coco, metrics=NAMES)
+    low, high = slow(x, y, 0.05)
+    assert found["siglip_margin_trimmed"].value == pytest.approx((low - high) / 2, abs=1e-6)
+    assert found["siglip_margin"].value < 0 < found["siglip_margin_trimmed"].value

@@ -1,0 +1,212 @@
+"""Neighbourhoods against scikit-learn and loops."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.neighbors import NearestNeighbors
+
+import isthmus
+from isthmus import Pairs
+from isthmus.metrics import _neighbours
+from isthmus.metrics._neighbours import Neighbours, nearest, top
+from isthmus.metrics._rows import Rows
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def measured(pairs: Pairs, name: str, **options: Any) -> isthmus.Estimate:
+    return next(iter(isthmus.measure(pairs, metrics=[name], **options).values()))
+
+
+def neighbours_of(rows: np.ndarray, k: int) -> np.ndarray:
+    model = NearestNeighbors(n_neighbors=k, metric="cosine", algorithm="brute").fit(rows)
+    return model.kneighbors(return_distance=False)  # without the row itself
+
+
+@pytest.mark.parametrize("columns", [5, 40, 400, 407, 5000])
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_top_is_a_sort(rng: np.random.Generator, columns: int, dtype: str) -> None:
+    scores = rng.normal(size=(30, columns)).astype(dtype)
+    scores[3] = np.sort(scores[3])  # the largest side by side
+    scores[4, :] = -np.inf
+    scores[4, :5] = 1, 2, 3, 4, 5
+    values, index = top(scores.copy(), 5)
+    np.testing.assert_array_equal(values, -np.sort(-scores, axis=1)[:, :5])
+    np.testing.assert_array_equal(np.take_along_axis(scores, index, axis=1), values)
+
+
+def test_engine_against_loops(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = map(unit, cones)
+    n, k = len(x), 6
+    monkeypatch.setattr(_neighbours, "BLOCK_SCORES", 7 * n)  # eighteen blocks
+    found = Neighbours.of(x, y, k=k)
+    for mine, within, across, rank, before, other in (
+        (x, found.xx, found.xy, found.rank_x, found.before_x, y),
+        (y, found.yy, found.yx, found.rank_y, found.before_y, x),
+    ):
+        np.testing.assert_array_equal(within.index, neighbours_of(mine, k))
+        expected_before = np.zeros(n, dtype=int)
+        for i in range(n):
+            np.testing.assert_array_equal(across.index[i], np.argsort(-(other @ mine[i]))[:k])
+            ahead = 0
+            for j in set(range(n)) - {i}:
+                hits = int(mine[j] @ mine[i] >= other[i] @ mine[i]) + int(other[j] @ mine[i] >= other[i] @ mine[i])
+                ahead += hits
+                expected_before[j] += hits
+            assert rank[i] == 1 + ahead
+        np.testing.assert_array_equal(before, expected_before)
+
+
+def test_queries_may_differ_from_the_corpus(rng: np.random.Generator) -> None:
+    queries, corpus = rng.normal(size=(9, 4)), rng.normal(size=(200, 4))
+    found = nearest(queries, corpus, k=3, leave_self=False)
+    np.testing.assert_array_equal(found.index, np.argsort(-(queries @ corpus.T), axis=1)[:, :3])
+
+
+def test_mutual_knn(cones: Any) -> None:
+    x, y = cones
+    a, b = neighbours_of(x, 10), neighbours_of(y, 10)
+    shares = np.array([len(set(p) & set(q)) / 10 for p, q in zip(a, b, strict=True)])
+    e = measured(Pairs(image=x, text=y), "mutual_knn")
+    assert e.value == pytest.approx(shares.mean(), abs=1e-12)
+    assert e.null == pytest.approx(10 / 119)
+    residuals, variance = shares - shares.mean(), 0.0
+    for i in range(len(x)):
+        for j in range(len(x)):
+            near_x = j in a[i] or i in a[j]
+            near_y = j in b[i] or i in b[j]
+            if i == j or (near_x and near_y):
+                variance += residuals[i] * residuals[j]
+    assert e.high - e.value == pytest.approx(1.959963984540054 * np.sqrt(variance) / len(x), abs=1e-12)
+
+
+def test_mutual_knn_of_a_shuffle_is_its_null(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(60, 5))
+    values = [measured(Pairs(image=x, text=x[rng.permutation(60)]), "mutual_knn").value for _ in range(40)]
+    assert np.mean(values) == pytest.approx(10 / 59, abs=0.01)
+
+
+def shares_of_the_other_side(x: np.ndarray, y: np.ndarray, k: int) -> float:
+    union = np.vstack([x, y])
+    n = len(x)
+    return float(np.mean([(i < n) != (j < n) for i, row in enumerate(neighbours_of(union, k)) for j in row]))
+
+
+def test_mixing_rate(cones: Any) -> None:
+    x, y = map(unit, cones)
+    shift = 0.85 * (y.mean(axis=0) - x.mean(axis=0))  # so that the two clouds touch
+    for a in (x, x + shift):
+        e = measured(Pairs(image=a, text=y), "mixing_rate")
+        assert e.value == pytest.approx(shares_of_the_other_side(a, y, 20), abs=1e-12)
+    assert 0.05 < e.value < 0.6
+    assert e.null == pytest.approx(120 / 239)
+
+
+def test_interval_of_the_mixing_rate_is_the_jackknife(rng: np.random.Generator) -> None:
+    x = unit(rng.normal(size=(40, 4)) + 0.6 * np.eye(4)[0])
+    y = unit(x + 0.4 * rng.normal(size=(40, 4)))
+    y[7] = unit(x[7:8] + 0.01)  # both rows of an item in the lists
+    e = measured(Pairs(image=x, text=y), "mixing_rate")
+    left_out = np.array([shares_of_the_other_side(np.delete(x, i, 0), np.delete(y, i, 0), 20) for i in range(40)])
+    half = 1.959963984540054 * np.sqrt(39 / 40 * np.sum((left_out - left_out.mean()) ** 2))
+    assert e.high - e.value == pytest.approx(half, abs=1e-10)
+
+
+def test_no_mixing_at_all_is_not_certain(cones: Any) -> None:
+    e = measured(Pairs(image=cones[0] + 50 * np.eye(12)[7], text=cones[1]), "mixing_rate")
+    assert e.value == e.low == 0
+    assert e.high == pytest.approx(1.959963984540054**2 / (120 + 1.959963984540054**2))
+
+
+def test_partner_rank_and_its_jackknife(cones: Any) -> None:
+    def slow(x: np.ndarray, y: np.ndarray) -> float:
+        scores = np.hstack([x @ x.T, x @ y.T])
+        np.fill_diagonal(scores, -np.inf)
+        return float(np.mean(np.sum(scores >= np.sum(x * y, axis=1)[:, None] - 1e-15, axis=1)))
+
+    x, y = map(unit, cones)
+    n = len(x)
+    found = isthmus.measure(Pairs(image=x, text=y), metrics=["mixed_partner_rank_{side}"])
+    image, text = found["mixed_partner_rank_image"], found["mixed_partner_rank_text"]
+    assert image.value == pytest.approx(slow(x, y), abs=1e-9)
+    assert text.value == pytest.approx(slow(y, x), abs=1e-9)
+    assert image.null == n
+    # (rank - 1) / (n - 1) without each item, as if n items were left
+    left_out = [(slow(np.delete(x, i, 0), np.delete(y, i, 0)) - 1) / (n - 2) * (n - 1) for i in range(n)]
+    half = 1.959963984540054 * np.sqrt((n - 1) / n * np.sum((left_out - np.mean(left_out)) ** 2))
+    assert image.high - image.value == pytest.approx(half, abs=1e-8)
+
+
+def test_first_partners_count(cones: Any) -> None:
+    x, y = cones
+    index = np.array([2, 0, 0, 3, 2, 5, 9, 7, 8, 3, 11, 10, 6])
+    several = Rows.of(Pairs(image=x[:12], text=y[:13], index=index))
+    items, first = [0, 2, 3, 5, 6, 7, 8, 9, 10, 11], [1, 0, 3, 5, 12, 7, 8, 6, 11, 10]
+    np.testing.assert_allclose(several.x, unit(x[items]))
+    np.testing.assert_allclose(several.y, unit(y[first]))
+    one = measured(Pairs(image=x[items], text=y[first]), "mutual_knn")
+    assert measured(Pairs(image=x[:12], text=y[:13], index=index), "mutual_knn").value == one.value
+
+
+def test_few_items_are_undefined() -> None:
+    x = np.eye(4)
+    pairs = Pairs(image=x, text=x[[1, 1, 1]], index=[1, 1, 1])
+    for name, m in isthmus.metrics.registry().items():
+        if m.needs == "rows" and "R@" not in name and name not in ("instance_gap", "alignment"):
+            e = measured(pairs, name)
+            assert np.isnan(e.value)
+            assert "1 item with a partner" in str(e.undefined) or "needs at least" in str(e.undefined)
+
+
+def test_swapping_shares_the_work(cones: Any) -> None:
+    rows = Rows(*map(unit, cones))
+    assert rows.swapped().neighbours.xx is rows.neighbours.yy
+    assert rows.swapped().pairwise.xx is rows.pairwise.yy
+    np.testing.assert_array_equal(rows.swapped().neighbours.rank_x, rows.neighbours.rank_y)
+
+
+def test_random_order_belongs_to_the_items(cones: Any, rng: np.random.Generator) -> None:
+    x, y = cones
+    order = rng.permutation(len(x))
+    a, b = Rows(x, y), Rows(x[order], y[order])
+    np.testing.assert_array_equal(x[a.random_order], x[order][b.random_order])
+    assert sorted(a.random_order) == list(range(len(x)))
+    for i, j in a.strangers():
+        assert np.all(i != j)
+        assert sorted(j) == list(range(len(x)))
+    assert len(list(a.strangers())) == 20
+    assert len(list(Rows(x[:4], y[:4]).strangers())) == 6
+
+
+def test_clip(clip_coco: Pairs) -> None:
+    assert measured(clip_coco, "mutual_knn").value == pytest.approx(0.249, abs=5e-4)
+    assert measured(clip_coco, "mutual_knn").null == pytest.approx(0.020, abs=5e-4)
+    assert measured(clip_coco, "mixing_rate").value == 0
+    ranks = isthmus.measure(clip_coco, metrics=["mixed_partner_rank_{side}"])
+    assert [round(e.value) for e in ranks.values()] == [500, 483]
+
+
+def test_large_data_are_sampled(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from isthmus.metrics import _base
+
+    monkeypatch.setattr(_base, "SAMPLE", 50)
+    pairs = Pairs(image=cones[0], text=cones[1])
+    view = isthmus.metrics.View(pairs.moments(), pairs)
+    assert view.rows.n == view.retrieval.items == 50
+    assert measured(pairs, "mutual_knn").null == pytest.approx(10 / 49)
+
+
+def test_raw_rows_are_ranked_by_inner_product(cones: Any) -> None:
+    found = isthmus.measure(Pairs(image=cones[0], text=cones[1]), normalize=False)  # all measures, no warning
+    near = []
+    for side in cones:
+        scores = side @ side.T
+        np.fill_diagonal(scores, -np.inf)
+        near.append(np.argsort(-scores, axis=1)[:, :10])
+    shares = [len(set(a) & set(b)) / 10 for a, b in zip(*near, strict=True)]
+    assert found["mutual_knn"].value == pytest.approx(np.mean(shares), abs=1e-12)

@@ -1,0 +1,45 @@
+"""Nothing of size n x n: peak memory of the block passes on 20,000 items."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from isthmus.metrics import _neighbours, _pairwise
+from isthmus.metrics._rows import Rows
+
+CODE = """
+import resource, numpy as np
+from isthmus.metrics._rows import Rows
+x, y = np.random.default_rng(0).normal(size=(2, {n}, 8)).astype(np.float32)
+rows = Rows(x, y)
+rows.{what}
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["neighbours", "pairwise"])
+def test_peak_memory_of_20_000_items(what: str) -> None:
+    code = CODE.format(n=20_000, what=what)
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(out) < 1_000_000  # kilobytes; one table of scores alone would be 1.6 GB
+
+
+@pytest.mark.parametrize("what", ["neighbours", "pairwise"])
+def test_peak_memory_is_far_below_a_table(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tracemalloc
+
+    for module in (_neighbours, _pairwise):
+        monkeypatch.setattr(module, "BLOCK_SCORES", 2**18)
+    n = 3_000
+    rows = Rows(*np.random.default_rng(0).normal(size=(2, n, 8)).astype(np.float32))
+    monkeypatch.setattr(_pairwise, "PILOT", 200)
+    tracemalloc.start()
+    getattr(rows, what)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < n * n * 4 / 2

@@ -1,0 +1,91 @@
+"""The probe against scikit-learn, and what centring does to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+import isthmus
+from isthmus import Pairs
+from isthmus.metrics._rows import Rows
+from isthmus.metrics.separability import Probe, logistic_regression
+
+NAMES = ["linear_separability", "separability_auc"]
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def overlapping(rng: np.random.Generator, n: int = 300, gap: float = 0.5) -> tuple[np.ndarray, np.ndarray]:
+    latent = rng.normal(size=(n, 6))
+    x, y = latent + 0.7 * rng.normal(size=(2, n, 6))
+    x[:, 0] += gap
+    return unit(x), unit(y)
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+def test_the_minimiser_is_that_of_scikit_learn(rng: np.random.Generator, offset: float) -> None:
+    x, y = overlapping(rng)
+    x, y = x + offset, y + offset  # the bias is not penalised
+    model = LogisticRegression(tol=1e-12, max_iter=10_000, solver="newton-cholesky")
+    model.fit(np.vstack([x, y]), np.repeat([1, 0], len(x)))
+    weights, bias = logistic_regression(x, y)
+    np.testing.assert_allclose(weights, model.coef_[0], atol=1e-6)
+    assert bias == pytest.approx(model.intercept_[0], abs=1e-6 * max(1, 10 * offset))
+
+
+def test_held_out_accuracy_and_auc(rng: np.random.Generator) -> None:
+    x, y = overlapping(rng)
+    rows = Rows(x, y)
+    fit, judged = rows.random_order[:150], rows.random_order[150:]
+    assert not set(fit) & set(judged)
+    model = LogisticRegression(tol=1e-12, max_iter=10_000, solver="newton-cholesky")
+    model.fit(np.vstack([x[fit], y[fit]]), np.repeat([1, 0], 150))
+    test, truth = np.vstack([x[judged], y[judged]]), np.repeat([1, 0], 150)
+    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    assert found[NAMES[0]].value == pytest.approx(model.score(test, truth), abs=1e-12)
+    assert found[NAMES[1]].value == pytest.approx(roc_auc_score(truth, model.decision_function(test)), abs=1e-12)
+    assert 0.5 < found[NAMES[0]].value < 0.8
+    for name in NAMES:
+        assert found[name].low < found[name].value < found[name].high
+        assert found[name].null == 0.5
+
+
+def test_transductive_centring_falls_below_chance(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 200, 64))
+    x, y = unit(x + 2 * np.eye(64)[0]), unit(y + 2 * np.eye(64)[1])
+    raw = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    centred = Pairs(image=x - x.mean(axis=0), text=y - y.mean(axis=0))
+    found = isthmus.measure(centred, metrics=NAMES, normalize=False)
+    for name in NAMES:
+        assert raw[name].value > 0.9
+        assert found[name].value < 0.4
+
+
+def test_separable_sides(cones: Any) -> None:
+    x, y = cones
+    found = isthmus.measure(Pairs(image=x + 9 * np.eye(12)[5], text=y - 9 * np.eye(12)[5]), metrics=NAMES)
+    accuracy, auc = (found[name] for name in NAMES)
+    assert accuracy.value == auc.value == 1
+    assert accuracy.high == pytest.approx(1)
+    assert 0.9 < accuracy.low < 1
+    assert np.isnan(auc.low)
+
+
+def test_ties_count_half() -> None:
+    x = np.ones((20, 3))
+    rows = Rows(x, x)
+    probe = Probe.of(rows)
+    assert np.all(probe.x == probe.y)
+    found = isthmus.measure(Pairs(image=x, text=x), metrics=["separability_auc"])
+    assert found["separability_auc"].value == 0.5
+
+
+def test_clip(clip_coco: Pairs) -> None:
+    found = isthmus.measure(clip_coco, metrics=NAMES)
+    assert [found[name].value for name in NAMES] == [1, 1]
