@@ -33,7 +33,7 @@ from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import NAN
 from isthmus.tasks import Outcome, Rows, Task, chosen, mean_texts
-from isthmus.theory.ceilings import ceiling
+from isthmus.theory.ceilings import fidelity
 
 #: More items than this are sampled: the tasks cost n^2 for every aligner and split.
 SAMPLE = 10_000
@@ -250,11 +250,13 @@ class _Split:
                 classes = self._classes(fitted)
             except InputError as error:
                 return Cell(**facts, refused=str(error))
+        if x.shape[1] < 2:
+            return Cell(**facts, refused="it keeps a single dimension, in which every cosine is 1 or -1")
         found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
         inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
         gap = gap_angle(View(after, names=test.testing.names), inflation=inflation)
-        top = ceiling(after).centred
+        top = float(after.mean_x @ after.mean_y) + fidelity(after.cov_x, after.cov_y)  # no pairing has more
         scores = {
             "gap_distance": float(np.linalg.norm(after.mean_x - after.mean_y)),
             "paired_cosine": after.mean_paired,

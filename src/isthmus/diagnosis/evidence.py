@@ -25,7 +25,7 @@ from isthmus.result import NAN, Estimate
 #: Items for each dimension below which the last two parts get no interval: the half samples no longer show the bias.
 ITEMS_PER_DIMENSION = 5
 #: More items than this are sampled; standard errors and biases are then scaled to all of them.
-SAMPLE = 20_000
+SAMPLE = 10_000
 GROUPS = 8
 #: What gets an interval here, in the order of the columns of `influence`.
 NAMES = (*PARTS, "reached")
