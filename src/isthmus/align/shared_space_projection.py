@@ -17,9 +17,8 @@ from isthmus.metrics.subspaces import Subspaces
 from isthmus.moments import Moments
 from isthmus.theory.null_angles import tracy_widom_edge
 from isthmus.theory.rotations import PrincipalAngles, principal_angles
+from isthmus.theory.significance import significant_directions
 
-#: Singular values below this share of the largest are rounding of float32 rows, not signal.
-FLOOR = 1e-4
 #: Fewer items than this show nothing about subspaces.
 LEAST_ITEMS = 10
 #: A published shared space that holds less than this share of the energy of either side is called tiny.
@@ -148,8 +147,11 @@ class SharedSpaceProjection(Aligner):
         return spaces.angles.vectors_a[:, spaces.angles.cosines > 1 - self.tolerance]
 
     def _sound(self, moments: Moments) -> np.ndarray:
-        basis_x, basis_y = (_significant(cov, moments.n) for cov in (moments.cov_x, moments.cov_y))
+        basis_x = significant_directions(moments.cov_x, moments.by_item.count - 1)
+        basis_y = significant_directions(moments.cov_y, moments.n - 1)
         ranks, dim = (basis_x.shape[1], basis_y.shape[1]), moments.dim_x
+        if min(ranks) == 0:
+            raise InputError("no direction stands out of the noise on one side; there is no subspace to share")
         forced = max(0, sum(ranks) - dim)
         if max(ranks) >= dim:
             raise InputError(
@@ -205,19 +207,6 @@ def _largest(matrix: np.ndarray, steps: int = 60) -> float:
         vector = matrix.T @ (matrix @ vector)
         vector /= np.linalg.norm(vector) + 1e-300
     return float(np.linalg.norm(matrix @ vector))
-
-
-def _significant(cov: np.ndarray, n: int) -> np.ndarray:
-    """Eigenvectors (d, r) of a covariance above Gavish and Donoho's threshold (arXiv 1305.5870) and FLOOR."""
-    values, vectors = np.linalg.eigh(cov)
-    values, vectors = np.sqrt(np.clip(values[::-1], 0, None)), vectors[:, ::-1]
-    real = min(n - 1, len(values))  # a centred matrix of n rows has no more singular values
-    beta = real / max(n - 1, len(values))
-    threshold = (0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43) * float(np.median(values[:real]))
-    rank = int(np.sum(values[:real] > max(threshold, FLOOR * values[0])))
-    if rank == 0:
-        raise InputError("no direction stands out of the noise on one side; there is no subspace to share")
-    return np.ascontiguousarray(vectors[:, :rank])
 
 
 def _midpoints(angles: PrincipalAngles, kept: np.ndarray) -> np.ndarray:

@@ -22,9 +22,9 @@ from isthmus.metrics.subspaces import TOLERANCE, Subspaces
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import NAN, Estimate
-from isthmus.theory.assumptions import significant_directions
 from isthmus.theory.null_angles import random_principal_angles
 from isthmus.theory.rotations import principal_angles
+from isthmus.theory.significance import significant_directions
 
 FOR, AGAINST, CANNOT_TELL = "for", "against", "cannot tell"
 #: The gap counts as the angle between the subspaces when they differ by at most this, in degrees.
@@ -191,7 +191,7 @@ def _collapse(view: View, spaces: Subspaces, budget: Budget) -> Account:
         first = Prediction("both sides lie in a subspace", f"{items:,} items fill no {dim:,} dimensions", CANNOT_TELL)
     else:
         first = Prediction("both sides lie in a subspace", count, FOR if max(ranks) < dim else AGAINST)
-    bases = [significant_directions(gram / m.n, items) for gram in (m.xx, m.yy)]
+    bases = [significant_directions(gram / m.n, items, least=1) for gram in (m.xx, m.yy)]
     angles = principal_angles(*bases)
     apart = np.asarray(angles.degrees)[np.asarray(angles.cosines) <= 1 - TOLERANCE]
     orientation = budget["orientation"]

@@ -58,6 +58,7 @@ _NAMES: dict[str, str] = {
     "principal_angles": "rotations",
     "random_principal_angles": "null_angles",
     "run_all": "page",
+    "significant_directions": "significance",
     "simplex_optimum": "bounds",
     "subspace_function": "bounds",
     "tracy_widom_edge": "null_angles",

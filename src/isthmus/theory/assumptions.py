@@ -20,6 +20,7 @@ from isthmus.theory.bounds import finite_bound, loss_bound
 from isthmus.theory.ceilings import fidelity
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.rotations import principal_angles
+from isthmus.theory.significance import significant_directions
 from isthmus.theory.statements import Theorem, theorems
 
 #: Principal directions count as shared when the cosine of their angle exceeds 1 - 1e-3 (the paper's choice).
@@ -160,21 +161,6 @@ def _leading(gram: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(vectors[:, ::-1][:, :rank])
 
 
-def significant_directions(gram: np.ndarray, n: int) -> np.ndarray:
-    """Principal directions (d, r) that stand out of noise of unknown level, uncentred: at least one.
-
-    Singular values above Gavish and Donoho's (2014) threshold, their polynomial in the ratio of the sides times the
-    median, and above 1e-4 of the largest (below it float32 rows show rounding).
-    """
-    values, vectors = np.linalg.eigh(gram)
-    values, vectors = np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
-    real = min(n, len(values))
-    ratio = real / max(n, len(values))
-    noise = (0.56 * ratio**3 - 0.95 * ratio**2 + 1.82 * ratio + 1.43) * float(np.median(values[:real]))
-    rank = int(np.sum(values[:real] > max(noise, 1e-4 * values[0])))
-    return np.ascontiguousarray(vectors[:, : max(rank, 1)])
-
-
 def _first_partners(index: np.ndarray | None, items: int) -> np.ndarray:
     if index is None:
         return np.arange(items)
@@ -276,7 +262,7 @@ def _gap_is_the_angle(data: _Data) -> Assumption:
     if why := data.no_direction():
         return _untested(name, statement, "degrees", 5.0, why)
     gap = math.degrees(math.acos(max(-1.0, min(1.0, float(data.centres[0] @ data.centres[1])))))
-    bases = [significant_directions(gram, data.items) for gram in data.grams]
+    bases = [significant_directions(gram, data.items, least=1) for gram in data.grams]
     angles = principal_angles(*bases)
     apart = np.asarray(angles.degrees)[np.asarray(angles.cosines) <= 1 - SHARED]
     ranks = f"the significant directions of the two sides ({bases[0].shape[1]:,} and {bases[1].shape[1]:,})"
