@@ -125,7 +125,7 @@ def test_apply_refuses(folder: Path) -> None:
     refused(isthmus_("apply", saved, folder / "short.npy", "-o", out), "unknown side 'short'", "image and text")
     refused(isthmus_("apply", saved, folder / "narrow.npy", "--side", "text", "-o", out), "fitted on width 6")
     refused(isthmus_("apply", saved, folder / "nan.npy", "--side", "text", "-o", out), "nan.npy: rows 3, 17")
-    refused(isthmus_("apply", saved, folder / "image.npy", "-o", folder / "out.txt"), "ends in .npy")
+    refused(isthmus_("apply", saved, folder / "image.npy", "-o", folder / "out.txt"), "ends in one of them")
     before = (folder / "image.npy").read_bytes()
     refused(
         isthmus_("apply", saved, folder / "image.npy", "-o", folder / "image.npy"), "is the file that is being read"
