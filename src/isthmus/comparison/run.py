@@ -24,7 +24,7 @@ from isthmus.align import (
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
 from isthmus.comparison.held_out import fingerprint, groups, halves, refuse_same
-from isthmus.comparison.journal import Journal
+from isthmus.comparison.journal import Cells
 from isthmus.comparison.sweep import swept
 from isthmus.comparison.table import Cell, Comparison, own_options
 from isthmus.metrics import View
@@ -122,7 +122,7 @@ def compare(
         "names": list(pairs.names), "paths": list(where), "items": pairs.items, "pairs": pairs.n, "dim": pairs.dim,
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
-    log = None if journal is None else Journal(journal, {"fingerprint": data["fingerprint"], **settings})
+    log = None if journal is None else Cells(journal, {"fingerprint": data["fingerprint"], **settings})
     # The raw embeddings are not fitted: they appear once, whatever the sizes.
     blocks: list[tuple[int | None, list[Aligner]]] = [(None, made)]
     if fit_sizes is not None:
@@ -146,7 +146,7 @@ def compare(
                 if cell is None:
                     cell = split.judge(name, options, aligner)
                     if log is not None:
-                        log.add(cell)
+                        log.keep(cell)
                 cells.append(cell)
                 if progress is not None:
                     progress(len(cells), total, name)

@@ -29,9 +29,9 @@ class Setting:
 
     Attributes
     ----------
-    part : the part of the experiment that asks for the run
-    loss, temperature : names in `choices`
-    weight, k : weight and number of directions of the loss's second term, where it has one
+    loss : a name of `isthmus.train.registry()`; a term is added to InfoNCE at the weight that its source gives
+    temperature : one of `TEMPERATURES`
+    weight, k : weight and number of shared directions of a term of the shared space; 0: its own default
     regime : one of `REGIMES`
     rank : dimensions that each side may use (the fixed axis of the affine regime not counted); None: all
     angle : degrees between the two axes, or between the two directions that the subspaces do not share
@@ -42,7 +42,6 @@ class Setting:
     seed : of the weights, the order, the split and the frames
     """
 
-    part: str
     loss: str = "InfoNCE"
     temperature: str = "0.07"
     weight: float = 0.0

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from isthmus.demo import train as demo
 from isthmus.demo.captions import NEUTRAL, compose_captions
 from isthmus.train.experiment.encoders import DualEncoder
 from isthmus.train.experiment.measures import measured
+from isthmus.train.experiment.objectives import Objective
 from isthmus.train.experiment.settings import Setting
 
-#: Shares of the training after which the encoders are measured; 0 and 1 are always among them.
-MOMENTS_OF_MEASURING = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4, 1.0)
+#: Shares of the training after which the encoders are measured.
+STOPS = (0.0, 0.05, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -77,40 +77,40 @@ def digits(seed: int, dropped: int = 0) -> Data:
     )
 
 
-def train(setting: Setting, *, curve: bool = True) -> Run:
+def train(setting: Setting, /) -> Run:
     """Train the setting on its 1,200 pairs and measure it on the 597 others.
 
     The recipe is that of the demonstration runs (AdamW, batches of 256, rate falling along a half cosine) in float32.
     """
     data = digits(setting.seed, setting.dropped)
     encoder = DualEncoder(setting)
-    loss, scale = LOSSES[setting.loss](setting), TEMPERATURES[setting.temperature]()
+    objective = Objective(setting, steps=setting.epochs * -(-len(data.train) // demo.BATCH))
     groups = [
         {"params": list(encoder.parameters()), "rate": demo.LEARNING_RATE},
-        {"params": list(scale.parameters()), "rate": demo.LEARNING_RATE, "weight_decay": 0.0},
+        {"params": list(objective.parameters()), "rate": objective.rate * demo.LEARNING_RATE, "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=demo.LEARNING_RATE, fused=True)
     order = np.random.default_rng([setting.seed, 4])
     partners = _partners(setting, data.train)
-    stops = {round(share * setting.epochs) for share in (MOMENTS_OF_MEASURING if curve else (1.0,))}
-    found, losses, seconds = [], [], 0.0
+    stops = {round(share * setting.epochs) for share in STOPS}
+    found: list[dict[str, float | None]] = []
+    losses, seconds = [], 0.0
     for epoch in range(setting.epochs + 1):
         if epoch in stops:
-            found.append({"epoch": float(epoch), "temperature": 1 / float(scale().detach()), **_measure(encoder, data)})
+            found.append({"epoch": float(epoch), "temperature": objective.now, **_measure(encoder, data)})
         if epoch == setting.epochs:
             break
         start = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * (1 + np.cos(np.pi * epoch / setting.epochs)) / 2
-        losses = _epoch(encoder, loss, scale, optimizer, data, demo.random_order(order, len(data.train)), partners)
+        losses = _epoch(encoder, objective, optimizer, data, demo.random_order(order, len(data.train)), partners)
         seconds += time.perf_counter() - start
     return Run(setting, found, float(np.mean(losses)), seconds)
 
 
 def _epoch(
     encoder: DualEncoder,
-    loss: Callable[..., Tensor],
-    scale: nn.Module,
+    objective: Objective,
     optimizer: torch.optim.Optimizer,
     data: Data,
     order: np.ndarray,
@@ -121,10 +121,11 @@ def _epoch(
     for start in range(0, len(order), demo.BATCH):
         batch = order[start : start + demo.BATCH]
         x, y = encoder(data.pictures[data.train[batch]], data.captions[partners[batch]])
-        value = loss(x, y, scale())
+        value = objective(x, y)
         optimizer.zero_grad()
         (value + encoder.penalty(x, y)).backward()
         optimizer.step()
+        objective.step()
         losses.append(value.detach())
     return [float(value) for value in losses]
 
@@ -144,20 +145,3 @@ def _measure(encoder: DualEncoder, data: Data) -> dict[str, float | None]:
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
     fitting, testing = ((x[rows], y[rows], data.labels[rows]) for rows in (data.train, data.test))
     return measured(fitting, testing, shared=encoder.shared, axes=encoder.axes)
-
-
-class _InfoNCE:
-    def __init__(self, setting): pass
-    def __call__(self, x, y, s):
-        l = s * x @ y.T
-        t = torch.arange(len(l))
-        return (nn.functional.cross_entropy(l, t) + nn.functional.cross_entropy(l.T, t)) / 2
-class _T(nn.Module):
-    def __init__(self, tau, learned=False):
-        super().__init__()
-        self.log = nn.Parameter(torch.tensor(-np.log(tau), dtype=torch.float32), requires_grad=learned)
-    def forward(self):
-        with torch.no_grad(): self.log.clamp_(max=np.log(100.0))
-        return self.log.exp()
-LOSSES = {"InfoNCE": _InfoNCE}
-TEMPERATURES = {"0.01": lambda: _T(.01), "0.07": lambda: _T(.07), "0.2": lambda: _T(.2), "learned": lambda: _T(.07, True)}

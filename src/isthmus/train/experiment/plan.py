@@ -1,0 +1,69 @@
+"""Which runs the causal experiment consists of."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+from isthmus.train.experiment.settings import Setting
+
+ANGLES = (15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
+#: Dimensions that each side may use: a small subspace, and a hyperplane of the 64.
+RANKS = (8, 63)
+LONG = 240
+
+Part = Callable[[bool], Iterator[Setting]]
+
+
+def losses(quick: bool) -> Iterator[Setting]:
+    """Every loss and every temperature, nothing imposed."""
+    from isthmus.train.experiment.objectives import objectives
+
+    temperatures = ("learned",) if quick else ("0.01", "0.07", "0.2", "learned")
+    names = ["InfoNCE", "Sigmoid"] if quick else objectives()
+    for loss, temperature in itertools.product(names, temperatures):
+        yield Setting(loss=loss, temperature=temperature)
+    if quick:
+        yield Setting(temperature="0.01")
+        return
+    for temperature in ("softplus", "rising", "slow"):
+        yield Setting(temperature=temperature)
+
+
+def dose(quick: bool) -> Iterator[Setting]:
+    """Imposed collapse: rank limit x angle, in the three regimes."""
+    angles = (30.0, 60.0, 90.0) if quick else ANGLES
+    for angle in angles:
+        yield Setting(temperature="learned", regime="affine", rank=16, angle=angle)
+    for rank, temperature, angle in itertools.product(RANKS, ("0.01", "learned"), angles):
+        yield Setting(temperature=temperature, regime="subspace", rank=rank, angle=angle)
+    for rank, epochs, angle in itertools.product(RANKS, (60,) if quick else (60, LONG), angles):
+        yield Setting(temperature="learned", regime="mean length", rank=rank, angle=angle, epochs=epochs)
+    if quick:
+        return
+    for rank, temperature in itertools.product(RANKS, ("0.01", "0.2")):
+        yield Setting(temperature=temperature, regime="mean length", rank=rank, angle=60.0, epochs=LONG)
+
+
+def rivals(quick: bool) -> Iterator[Setting]:
+    """What other explanations name: mismatched pairs, captions that say less, cones of the start."""
+    for temperature in ("0.01",) if quick else ("0.01", "learned"):
+        yield Setting(temperature=temperature)
+        for share in (0.25,) if quick else (0.1, 0.25, 0.5):
+            yield Setting(temperature=temperature, mismatched=share)
+        for dropped in (2,) if quick else (1, 2, 3, 4):
+            yield Setting(temperature=temperature, dropped=dropped)
+        for cone in (120.0,) if quick else (0.0, 60.0, 120.0, 180.0):
+            yield Setting(temperature=temperature, cone=cone)
+
+
+def shared(quick: bool) -> Iterator[Setting]:
+    """InfoNCE with and without the alignment of the shared space: weight and number of directions."""
+    yield Setting(temperature="learned")
+    sweep = [(1.0, 8)] if quick else [(0.1, 8), (0.3, 8), (1.0, 8), (3.0, 8), (1.0, 2), (1.0, 16), (1.0, 32)]
+    for weight, k in sweep:
+        yield Setting(loss="SharedSpaceAlignment", temperature="learned", weight=weight, k=k)
+
+
+#: name -> (its settings, how many times the seeds that were asked for)
+PARTS: dict[str, tuple[Part, int]] = {"losses": (losses, 1), "dose": (dose, 1), "rivals": (rivals, 1), "shared": (shared, 2)}
