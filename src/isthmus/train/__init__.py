@@ -29,12 +29,16 @@ _LOSSES: dict[str, str] = {
 }
 #: everything else that is public
 _OTHERS: dict[str, str] = {
+    "CollapseWatch": "collapse_watch",
     "FixedTemperature": "temperature",
+    "GapMonitor": "monitor",
     "LearnedTemperature": "temperature",
     "Loss": "_base",
+    "Reading": "reading",
     "ScheduledTemperature": "temperature",
     "SoftplusTemperature": "temperature",
     "Sum": "_base",
+    "batch_sums": "sums",
     "loss": "_base",
     "parameter_groups": "temperature",
 }

@@ -16,33 +16,33 @@ Part = Callable[[bool], Iterator[Setting]]
 
 
 def losses(quick: bool) -> Iterator[Setting]:
-    """Every loss and every temperature, nothing imposed."""
-    from isthmus.train.experiment.objectives import objectives
+    """Every loss at the lowest and at a learned temperature, and InfoNCE at every temperature; nothing imposed."""
+    from isthmus.train.experiment.objectives import TEMPERATURES, objectives
 
-    temperatures = ("learned",) if quick else ("0.01", "0.07", "0.2", "learned")
     names = ["InfoNCE", "Sigmoid"] if quick else objectives()
-    for loss, temperature in itertools.product(names, temperatures):
+    for loss, temperature in itertools.product(names, ("0.01", "learned")):
         yield Setting(loss=loss, temperature=temperature)
-    if quick:
-        yield Setting(temperature="0.01")
-        return
-    for temperature in ("softplus", "rising", "slow"):
-        yield Setting(temperature=temperature)
+    for temperature in ("0.2",) if quick else TEMPERATURES:
+        if temperature not in ("0.01", "learned"):
+            yield Setting(temperature=temperature)
 
 
 def dose(quick: bool) -> Iterator[Setting]:
     """Imposed collapse: rank limit x angle, in the three regimes."""
-    angles = (30.0, 60.0, 90.0) if quick else ANGLES
+    few = (30.0, 60.0, 90.0)
+    angles = few if quick else ANGLES
     for angle in angles:
         yield Setting(temperature="learned", regime="affine", rank=16, angle=angle)
-    for rank, temperature, angle in itertools.product(RANKS, ("0.01", "learned"), angles):
-        yield Setting(temperature=temperature, regime="subspace", rank=rank, angle=angle)
-    for rank, epochs, angle in itertools.product(RANKS, (60,) if quick else (60, LONG), angles):
-        yield Setting(temperature="learned", regime="mean length", rank=rank, angle=angle, epochs=epochs)
-    if quick:
-        return
-    for rank, temperature in itertools.product(RANKS, ("0.01", "0.2")):
-        yield Setting(temperature=temperature, regime="mean length", rank=rank, angle=60.0, epochs=LONG)
+    for rank in RANKS:
+        for angle in angles:
+            yield Setting(temperature="0.01", regime="subspace", rank=rank, angle=angle)
+            yield Setting(temperature="learned", regime="mean length", rank=rank, angle=angle)
+        for angle in (60.0,) if quick else few:
+            yield Setting(temperature="learned", regime="subspace", rank=rank, angle=angle)
+        for angle in () if quick else few:
+            yield Setting(temperature="learned", regime="mean length", rank=rank, angle=angle, epochs=LONG)
+        if not quick:
+            yield Setting(temperature="0.2", regime="mean length", rank=rank, angle=60.0, epochs=LONG)
 
 
 def rivals(quick: bool) -> Iterator[Setting]:

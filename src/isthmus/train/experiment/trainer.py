@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,10 +78,10 @@ def digits(seed: int, dropped: int = 0) -> Data:
     )
 
 
-def train(setting: Setting, /) -> Run:
+def train(setting: Setting, /, *, watch: Callable[[Tensor, Tensor], Any] | None = None) -> Run:
     """Train the setting on its 1,200 pairs and measure it on the 597 others.
 
-    The recipe is that of the demonstration runs (AdamW, batches of 256, rate falling along a half cosine) in float32.
+    `watch`, such as a `GapMonitor`, is called with the features of every step. The recipe is that of the demonstration runs (AdamW, batches of 256, rate falling along a half cosine) in float32.
     """
     data = digits(setting.seed, setting.dropped)
     encoder = DualEncoder(setting)
@@ -103,7 +104,7 @@ def train(setting: Setting, /) -> Run:
         start = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * (1 + np.cos(np.pi * epoch / setting.epochs)) / 2
-        losses = _epoch(encoder, objective, optimizer, data, demo.random_order(order, len(data.train)), partners)
+        losses = _epoch(encoder, objective, optimizer, data, demo.random_order(order, len(data.train)), partners, watch)
         seconds += time.perf_counter() - start
     return Run(setting, found, float(np.mean(losses)), seconds)
 
@@ -115,6 +116,7 @@ def _epoch(
     data: Data,
     order: np.ndarray,
     partners: np.ndarray,
+    watch: Callable[[Tensor, Tensor], Any] | None,
 ) -> list[float]:
     """One pass over the training pairs; the loss of each batch."""
     losses = []
@@ -126,6 +128,8 @@ def _epoch(
         (value + encoder.penalty(x, y)).backward()
         optimizer.step()
         objective.step()
+        if watch is not None:
+            watch(x, y)
         losses.append(value.detach())
     return [float(value) for value in losses]
 
