@@ -20,17 +20,19 @@ def evaluator(
     """A `SentenceEvaluator` that encodes the pairs (x[i], y[i]), texts or images, and reads the gap between the sides.
 
     Give it to the trainer as `evaluator=`, or call it with a model. It returns the numbers of `Reading.to_dict` under
-    the names of sentence-transformers (`NAME_gap_angle` ...); `primary_metric` is the total of the budget, negated
-    because it is the smaller the better. Readings go through `monitor` (default: one of its own), which logs and
+    the names of sentence-transformers (`NAME_gap_angle` ...); `primary_metric` is the total of the
+    budget, the smaller the better. Readings go through `monitor` (default: one of its own), which logs and
     warns. With `output_path` they are added as lines to `gap_evaluation_NAME_results.csv` there.
     Errors: `InputError` without sentence-transformers, and for sides of different or too small lengths.
     """
-    evaluation = needed("sentence-transformers", "evaluator").evaluation
+    needed("sentence-transformers", "evaluator")
+    from sentence_transformers.evaluation import SentenceEvaluator
+
     if len(x) != len(y) or len(x) < 2:
         raise InputError(f"{len(x)} and {len(y)} items came, expected two or more pairs: x[i] belongs to y[i]")
     watching = GapMonitor(every=1, window=1) if monitor is None else monitor
 
-    class GapEvaluator(evaluation.SentenceEvaluator):  # type: ignore[misc,name-defined]
+    class GapEvaluator(SentenceEvaluator):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.name = name

@@ -8,41 +8,41 @@ from collections.abc import Callable, Iterator
 from isthmus.train.experiment.settings import Setting
 
 ANGLES = (15.0, 30.0, 45.0, 60.0, 75.0, 90.0)
-#: Dimensions that each side may use: a small subspace, and a hyperplane of the 64.
-RANKS = (8, 63)
+FEW = (30.0, 60.0, 90.0)
+#: Dimensions that each side may use: those of a small subspace, and those of a hyperplane of the 64.
+SMALL, HYPERPLANE = 8, 63
 LONG = 240
 
 Part = Callable[[bool], Iterator[Setting]]
 
 
 def losses(quick: bool) -> Iterator[Setting]:
-    """Every loss at the lowest and at a learned temperature, and InfoNCE at every temperature; nothing imposed."""
+    """Every loss at a learned temperature, and InfoNCE at every temperature; nothing imposed."""
     from isthmus.train.experiment.objectives import TEMPERATURES, objectives
 
-    names = ["InfoNCE", "Sigmoid"] if quick else objectives()
-    for loss, temperature in itertools.product(names, ("0.01", "learned")):
-        yield Setting(loss=loss, temperature=temperature)
-    for temperature in ("0.2",) if quick else TEMPERATURES:
-        if temperature not in ("0.01", "learned"):
+    for loss in ["InfoNCE", "Sigmoid"] if quick else objectives():
+        yield Setting(loss=loss, temperature="learned")
+    for temperature in ("0.01", "0.2") if quick else TEMPERATURES:
+        if temperature != "learned":
             yield Setting(temperature=temperature)
 
 
 def dose(quick: bool) -> Iterator[Setting]:
     """Imposed collapse: rank limit x angle, in the three regimes."""
-    few = (30.0, 60.0, 90.0)
-    angles = few if quick else ANGLES
-    for angle in angles:
+    for angle in FEW if quick else ANGLES:
         yield Setting(temperature="learned", regime="affine", rank=16, angle=angle)
-    for rank in RANKS:
-        for angle in angles:
-            yield Setting(temperature="0.01", regime="subspace", rank=rank, angle=angle)
+        yield Setting(temperature="0.01", regime="subspace", rank=HYPERPLANE, angle=angle)
+    for rank in (SMALL, HYPERPLANE):
+        yield Setting(temperature="learned", regime="subspace", rank=rank, angle=60.0)
+        for angle in FEW:
             yield Setting(temperature="learned", regime="mean length", rank=rank, angle=angle)
-        for angle in (60.0,) if quick else few:
-            yield Setting(temperature="learned", regime="subspace", rank=rank, angle=angle)
-        for angle in () if quick else few:
+    if quick:
+        return
+    for angle in FEW:
+        yield Setting(temperature="0.01", regime="subspace", rank=SMALL, angle=angle)
+        for rank in (SMALL, HYPERPLANE):
             yield Setting(temperature="learned", regime="mean length", rank=rank, angle=angle, epochs=LONG)
-        if not quick:
-            yield Setting(temperature="0.2", regime="mean length", rank=rank, angle=60.0, epochs=LONG)
+    yield Setting(temperature="0.2", regime="mean length", rank=SMALL, angle=60.0, epochs=LONG)
 
 
 def rivals(quick: bool) -> Iterator[Setting]:
@@ -58,12 +58,22 @@ def rivals(quick: bool) -> Iterator[Setting]:
 
 
 def shared(quick: bool) -> Iterator[Setting]:
-    """InfoNCE with and without the alignment of the shared space: weight and number of directions."""
+    """InfoNCE with and without the alignment of the shared space."""
     yield Setting(temperature="learned")
-    sweep = [(1.0, 8)] if quick else [(0.1, 8), (0.3, 8), (1.0, 8), (3.0, 8), (1.0, 2), (1.0, 16), (1.0, 32)]
-    for weight, k in sweep:
+    yield Setting(loss="SharedSpaceAlignment", temperature="learned", weight=1.0, k=8)
+
+
+def sweep(quick: bool) -> Iterator[Setting]:
+    """The same over its weight and its number of directions."""
+    for weight, k in ((1.0, 2),) if quick else ((0.1, 8), (0.3, 8), (3.0, 8), (1.0, 2), (1.0, 16), (1.0, 32)):
         yield Setting(loss="SharedSpaceAlignment", temperature="learned", weight=weight, k=k)
 
 
 #: name -> (its settings, how many times the seeds that were asked for)
-PARTS: dict[str, tuple[Part, int]] = {"losses": (losses, 1), "dose": (dose, 1), "rivals": (rivals, 1), "shared": (shared, 2)}
+PARTS: dict[str, tuple[Part, int]] = {
+    "dose": (dose, 1),
+    "losses": (losses, 1),
+    "rivals": (rivals, 1),
+    "shared": (shared, 2),
+    "sweep": (sweep, 1),
+}
