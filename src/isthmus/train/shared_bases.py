@@ -24,6 +24,8 @@ def overlap(cov_x: np.ndarray, cov_y: np.ndarray, cov_xy: np.ndarray, rows: floa
         return np.zeros((len(cov_x), 0))
     angles = principal_angles(bases[0], bases[1])
     shared = angles.cosines**2 > tracy_widom_edge(len(cov_x), *ranks)
+    if shared.sum() <= sum(ranks) - len(cov_x):  # that many are forced by the ranks
+        return np.zeros((len(cov_x), 0))
     middle = angles.vectors_a[:, shared] + angles.vectors_b[:, shared]
     middle /= np.linalg.norm(middle, axis=0)
     energy = np.einsum("dk,de,ek->k", middle, cov_x + cov_y, middle)
