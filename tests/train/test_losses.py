@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from isthmus import InputError, train  # noqa: E402
+from isthmus.train.geodesic_mixing import _arc  # noqa: E402
 
 Rows = np.ndarray
 SCALE, BIAS = 5.0, -2.0
@@ -233,8 +234,6 @@ def test_mixing_is_smooth_where_partners_coincide() -> None:
     for near in (0.99e-4, 1.01e-4):
         c = torch.tensor([[1 - near]], dtype=torch.float64)
         angle = math.acos(1 - near)
-        from isthmus.train.geodesic_mixing import _arc
-
         assert _arc(c, 0.3).item() == pytest.approx(math.sin(0.3 * angle) / math.sin(angle), rel=1e-13)
 
 
