@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from isthmus.checks import unknown
 from isthmus.train import (
     FixedTemperature,
-    InfoNCE,
     LearnedTemperature,
     Loss,
     ScheduledTemperature,
@@ -49,10 +48,8 @@ def make_loss(setting: Setting, /) -> Loss:
     if setting.loss == RELATIVE:
         return get("Sigmoid")(bias="relative")
     name = get(setting.loss).__name__
-    options = {"k": setting.k} if setting.k else {}
-    if setting.weight:
-        return InfoNCE() + setting.weight * get(name)(**options)
-    return registry()[name].make(**options)
+    chosen = {"weight": setting.weight, "k": setting.k}
+    return registry()[name].make(**{option: value for option, value in chosen.items() if value})
 
 
 class Objective(nn.Module):

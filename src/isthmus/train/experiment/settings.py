@@ -31,7 +31,7 @@ class Setting:
     ----------
     loss : a name of `isthmus.train.registry()`; a term is added to InfoNCE at the weight that its source gives
     temperature : one of `TEMPERATURES`
-    weight, k : weight and number of shared directions of a term of the shared space; 0: its own default
+    weight, k : options of `SharedSpaceAlignment`; 0: its own default
     regime : one of `REGIMES`
     rank : dimensions that each side may use (the fixed axis of the affine regime not counted); None: all
     angle : degrees between the two axes, or between the two directions that the subspaces do not share
