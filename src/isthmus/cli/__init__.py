@@ -11,6 +11,7 @@ import typer
 from isthmus.checks import InputError, IsthmusWarning
 from isthmus.cli import comparing, listing, verbs
 from isthmus.theory.commands import app as theory
+from isthmus.train.commands import app as train
 
 app = typer.Typer(
     help="Measure, explain and close the modality gap of multimodal embeddings.",
@@ -21,6 +22,7 @@ app = typer.Typer(
 verbs.mount(app)
 comparing.mount(app)
 app.add_typer(theory, name="theory")
+app.add_typer(train, name="train")
 listing.mount(app)
 
 

@@ -32,7 +32,7 @@ def log_to(target: Any = None, /) -> Log:
     if callable(getattr(target, "log", None)):
         return lambda numbers, step: _run(target, numbers, step)
     if callable(target):
-        return target  # type: ignore[no-any-return]
+        return target
     raise InputError(
         f"log={target!r} cannot be logged to: give a SummaryWriter, a Weights & Biases run, a Lightning logger or a "
         "function of (numbers, step)"

@@ -77,7 +77,7 @@ class Reading:
         )
 
     def to_dict(self) -> dict[str, float]:
-        """Every defined number under a name for a log: 'gap/angle', 'gap/budget_centre', 'gap/residual_...' and so on."""
+        """Every defined number under a name for a log: 'gap/angle', 'gap/budget_centre', 'gap/residual_...'."""
         found = {
             "angle": self.gap.value,
             "distance": self.distance,

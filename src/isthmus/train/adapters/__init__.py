@@ -1,4 +1,4 @@
-"""The monitor inside the training loops of others, one file each; a framework is imported only when its own is asked for.
+"""The monitor inside the training loops of others: one file each, and a framework is imported only when asked for.
 
 A plain loop needs none: call the `GapMonitor` with the features of each step.
 """

@@ -11,9 +11,7 @@ from isthmus.train.adapters.features import features_in
 from isthmus.train.monitor import GapMonitor
 
 
-def lightning_callback(
-    monitor: GapMonitor, /, *, features: Callable[[Any, Any, Any], Any] | None = None
-) -> Any:
+def lightning_callback(monitor: GapMonitor, /, *, features: Callable[[Any, Any, Any], Any] | None = None) -> Any:
     """A `lightning.Callback` that shows every training batch to `monitor` and logs its readings with `log_dict`.
 
     `training_step` returns a dictionary with the loss and both features under names such as 'image_features' and

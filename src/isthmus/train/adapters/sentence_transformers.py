@@ -54,7 +54,9 @@ def evaluator(
                 return {}
             numbers = {key.replace("/", "_"): value for key, value in reading.to_dict().items()}
             if output_path is not None:
-                _add_line(Path(output_path) / f"gap_evaluation{'_' + name if name else ''}_results.csv", epoch, steps, numbers)
+                _add_line(
+                    Path(output_path) / f"gap_evaluation{'_' + name if name else ''}_results.csv", epoch, steps, numbers
+                )
             numbers = self.prefix_name_to_metrics(numbers, self.name)
             self.store_metrics_in_model_card_data(model, numbers, epoch, steps)
             return numbers

@@ -28,7 +28,7 @@ class Shape:
         return rows if self.offset is None else rows + self.offset
 
 
-class DualEncoder(nn.Module):
+class DualEncoder(nn.Module):  # type: ignore[misc]
     """Pictures and captions to unit rows (n, 64), inside the subspaces of the setting.
 
     `shared` (k, 64) is an orthonormal basis of the directions that both subspaces have, `axes` (2, 64) the one

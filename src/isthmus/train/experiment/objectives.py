@@ -8,16 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from isthmus.checks import unknown
-from isthmus.train import (
-    FixedTemperature,
-    LearnedTemperature,
-    Loss,
-    ScheduledTemperature,
-    SoftplusTemperature,
-    get,
-    registry,
-)
+from isthmus.train import get, registry
+from isthmus.train._base import Loss
 from isthmus.train.experiment.settings import Setting
+from isthmus.train.sigmoid import Sigmoid
+from isthmus.train.temperature import FixedTemperature, LearnedTemperature, ScheduledTemperature, SoftplusTemperature
 
 #: name -> the temperature of a run of so many steps
 TEMPERATURES: dict[str, Callable[[int], nn.Module]] = {
@@ -46,13 +41,13 @@ def objectives() -> list[str]:
 def make_loss(setting: Setting, /) -> Loss:
     """The loss of a setting: itself, or InfoNCE and a term. Errors: `InputError` for an unknown name."""
     if setting.loss == RELATIVE:
-        return get("Sigmoid")(bias="relative")
+        return Sigmoid(bias="relative")
     name = get(setting.loss).__name__
     chosen = {"weight": setting.weight, "k": setting.k}
     return registry()[name].make(**{option: value for option, value in chosen.items() if value})
 
 
-class Objective(nn.Module):
+class Objective(nn.Module):  # type: ignore[misc]
     """Loss, temperature and, for the sigmoid losses, the bias of the logits. `rate` is the temperature's share of the
     learning rate."""
 

@@ -59,7 +59,9 @@ class Setting:
         if self.regime not in REGIMES:
             raise unknown("regime", self.regime, REGIMES)
         if (self.rank is None) != (self.regime == "free"):
-            raise InputError(f"regime {self.regime!r} with rank {self.rank}: a rank is given if and only if one is imposed")
+            raise InputError(
+                f"regime {self.regime!r} with rank {self.rank}: a rank is given if and only if one is imposed"
+            )
         most = FEATURES - 2 if self.regime == "affine" else FEATURES - 1
         if self.rank is not None and not 2 <= self.rank <= most:
             raise InputError(f"rank {self.rank}, expected 2 to {most} of {FEATURES} dimensions")

@@ -81,7 +81,8 @@ def digits(seed: int, dropped: int = 0) -> Data:
 def train(setting: Setting, /, *, watch: Callable[[Tensor, Tensor], Any] | None = None) -> Run:
     """Train the setting on its 1,200 pairs and measure it on the 597 others.
 
-    `watch`, such as a `GapMonitor`, is called with the features of every step. The recipe is that of the demonstration runs (AdamW, batches of 256, rate falling along a half cosine) in float32.
+    `watch`, such as a `GapMonitor`, is called with the features of every step. The recipe is that of the demonstration
+    runs (AdamW, batches of 256, rate falling along a half cosine) in float32.
     """
     data = digits(setting.seed, setting.dropped)
     encoder = DualEncoder(setting)
