@@ -90,7 +90,7 @@ def _print(outcome: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from isthmus.train.experiment.outcome import NAMES, shown
+    from isthmus.train.experiment.outcome import shown
 
     console = Console()
     if outcome.statements:
@@ -101,8 +101,9 @@ def _print(outcome: Any) -> None:
     if outcome.links:
         table = Table("among", "link", "rank correlation", "runs", "verdict", box=None, pad_edge=False)
         for link in outcome.links:
-            name = f"{NAMES[link.cause]} -> {NAMES[link.effect]}"
-            table.add_row(link.among, name, shown(link.correlation, digits=2), str(link.runs), _coloured(link.verdict))
+            table.add_row(
+                link.among, link.words, shown(link.correlation, digits=2), str(link.runs), _coloured(link.verdict)
+            )
         console.print(table)
     for sentence in outcome.sentences():
         if sentence.startswith("SharedSpaceAlignment"):

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline
-from isthmus.train.experiment.outcome import NAMES, Outcome
+from isthmus.train.experiment.links import NAMES
+from isthmus.train.experiment.outcome import Outcome
 from isthmus.train.experiment.over_seeds import groups, mean_over_seeds, summary, value
 from isthmus.train.experiment.statements import by_angle, cases, describe
 from isthmus.train.experiment.trainer import Run
@@ -73,6 +74,7 @@ def _follows(runs: dict[str, list[Run]]) -> Any:
                 )
             if column == 0:
                 ax.set_ylabel(NAMES[score])
+            ax.tick_params(labelbottom=row == len(scores) - 1)
             if row == len(scores) - 1:
                 ax.set_xlabel(NAMES[cause])
             handles = ax.get_legend_handles_labels()

@@ -14,6 +14,23 @@ from isthmus.train.experiment.over_seeds import bootstrap, value
 from isthmus.train.experiment.trainer import Run
 
 SCORES = ("R@1", "mixed_NDCG@10", "zero_shot_accuracy")
+#: Measured names in words.
+NAMES = {
+    "angle": "imposed angle",
+    "gap": "gap",
+    "gap_distance": "distance of the means",
+    "rank": "effective rank",
+    "cosine": "pair alignment",
+    "ceiling": "its ceiling",
+    "alignment": "shared-space alignment",
+    "R@1": "R@1",
+    "mixed_R@1": "mixed R@1",
+    "mixed_NDCG@10": "mixed NDCG@10",
+    "zero_shot_accuracy": "zero-shot accuracy",
+    "effective_rank_image": "effective rank, image",
+    "effective_rank_text": "effective rank, text",
+    "loss": "training loss",
+}
 #: From this rank correlation on, one quantity counts as following the other.
 FOLLOWS = 0.5
 
@@ -34,6 +51,11 @@ class Link:
     runs: int
     verdict: str
 
+    @property
+    def words(self) -> str:
+        """'gap → R@1'."""
+        return f"{NAMES[self.cause]} → {NAMES[self.effect]}"
+
 
 def links(dose: Sequence[Run], others: Sequence[Run], /) -> list[Link]:
     """The chain on imposed collapse, with and without a prescribed mean length, and on everything else."""
@@ -47,17 +69,15 @@ def links(dose: Sequence[Run], others: Sequence[Run], /) -> list[Link]:
     for name, runs in among.items():
         if not runs:
             continue
-        gap = "gap" if all(value(run, "gap") is not None for run in runs) else "gap_distance"
-        if name != list(among)[-1]:
-            # Runs without a gap angle are left out: how many, the number of runs says.
+        # Runs without an angle have a distance; the angle itself is asked for where one is imposed.
+        if any(run.setting.angle for run in runs):
             found.append(link(name, runs, "angle", "gap"))
-        else:
-            found.append(link(name, runs, "rank", gap))
-        found.append(link(name, runs, gap, "cosine", sign=-1))
+        found.append(link(name, runs, "rank", "gap_distance", sign=-1))
+        found.append(link(name, runs, "gap_distance", "cosine", sign=-1))
         found.append(link(name, runs, "ceiling", "cosine"))
         for score in SCORES:
-            found += [link(name, runs, gap, score, sign=-1), link(name, runs, "alignment", score)]
-            found.append(link(name, runs, "cosine", score))
+            found.append(link(name, runs, "gap_distance", score, sign=-1))
+            found += [link(name, runs, cause, score) for cause in ("cosine", "alignment")]
     return found
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import isthmus
 from isthmus.files import FORMAT, replacing
 from isthmus.result import Estimate, number
-from isthmus.train.experiment.links import Link, links
+from isthmus.train.experiment.links import NAMES, Link, links
 from isthmus.train.experiment.over_seeds import groups, paired
+from isthmus.train.experiment.plan import COMPARISON
 from isthmus.train.experiment.settings import Setting
-from isthmus.train.experiment.statements import Statement, statements
+from isthmus.train.experiment.statements import HOLDS, Statement, statements
 from isthmus.train.experiment.trainer import Run
 
 #: What SharedSpaceAlignment is compared with InfoNCE on.
@@ -54,23 +55,24 @@ class Outcome:
 
     def sentences(self) -> list[str]:
         """What was found, in a few sentences."""
-        said = [
-            f"{s.case[0].upper()}{s.case[1:]}: '{s.statement}' {s.verdict} ({s.measured})." for s in self.statements
-        ]
+        said = []
+        for statement in dict.fromkeys(s.statement for s in self.statements):
+            mine = [s for s in self.statements if s.statement == statement]
+            kept = [s.case for s in mine if s.verdict == HOLDS]
+            where = "in every case" if len(kept) == len(mine) else f"in {len(kept)} of {len(mine)} cases"
+            listed = f": {'; '.join(kept)}" if 0 < len(kept) < len(mine) else ""
+            said.append(f"'{statement[0].upper()}{statement[1:]}' holds {where}{listed}.")
         for among in dict.fromkeys(link.among for link in self.links):
-            mine = [link for link in self.links if link.among == among]
-            by_verdict = {
-                verdict: [f"{NAMES[x.cause]} -> {NAMES[x.effect]}" for x in mine if x.verdict == verdict]
-                for verdict in ("holds", "does not hold")
-            }
-            parts = [f"{verdict}: {', '.join(names)}" for verdict, names in by_verdict.items() if names]
-            said.append(f"Among runs with {among}, {'; '.join(parts) or 'nothing can be told'}.")
+            kept = [link.words for link in self.links if link.among == among and link.verdict == HOLDS]
+            said.append(f"{among[0].upper()}{among[1:]}: these links hold: {'; '.join(kept) or 'none'}.")
         for setting, found in self.shared.items():
-            if setting.weight == 1.0 and setting.k == 8:
+            if (setting.weight, setting.k) == COMPARISON:
                 changes = ", ".join(
                     f"{NAMES[name]} {change(found[name])}" for name in ("R@1", "mixed_R@1", "effective_rank_image")
                 )
-                said.append(f"SharedSpaceAlignment (weight 1, 8 directions) against InfoNCE alone: {changes}.")
+                said.append(
+                    f"SharedSpaceAlignment (weight {setting.weight:g}, {setting.k} directions) less InfoNCE: {changes}."
+                )
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -96,26 +98,6 @@ class Outcome:
         """Write JSON to `path`; the file appears whole or not at all."""
         with replacing(path) as part:
             part.write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
-
-
-#: Measured names in words.
-NAMES = {
-    "angle": "imposed angle",
-    "gap": "gap",
-    "gap_distance": "distance of the means",
-    "rank": "effective rank",
-    "cosine": "pair alignment",
-    "ceiling": "ceiling of the pair alignment",
-    "alignment": "shared-space alignment",
-    "R@1": "R@1",
-    "mixed_R@1": "mixed R@1",
-    "mixed_NDCG@10": "mixed NDCG@10",
-    "zero_shot_accuracy": "zero-shot accuracy",
-    "own_modality": "own modality in the top 10",
-    "effective_rank_image": "effective rank, image",
-    "effective_rank_text": "effective rank, text",
-    "loss": "training loss",
-}
 
 
 def change(estimate: Estimate) -> str:

@@ -9,7 +9,8 @@ from isthmus.checks import writable
 from isthmus.files import replacing
 from isthmus.reporting.plain_page import Section, plain_page
 from isthmus.train.experiment import figures
-from isthmus.train.experiment.outcome import COMPARED, NAMES, Outcome, change, shown
+from isthmus.train.experiment.links import NAMES
+from isthmus.train.experiment.outcome import COMPARED, Outcome, change, shown
 from isthmus.train.experiment.over_seeds import groups, summary
 from isthmus.train.experiment.settings import REGIMES, Setting
 from isthmus.train.experiment.statements import describe
@@ -57,7 +58,7 @@ def write_page(outcome: Outcome, path: str | os.PathLike[str], /) -> None:
     number = len({run.setting for some in parts.values() for run in some})
     seeds = len({run.setting.seed for some in parts.values() for run in some})
     sections = [
-        *_chain(outcome),
+        *(_chain(outcome) if outcome.links else []),
         *(_dose(outcome) if parts.get("dose") else []),
         *(_losses(parts["losses"]) if parts.get("losses") else []),
         *(_rivals(parts["rivals"]) if parts.get("rivals") else []),
@@ -75,33 +76,30 @@ def write_page(outcome: Outcome, path: str | os.PathLike[str], /) -> None:
 
 
 def _chain(outcome: Outcome) -> list[Section]:
-    if not outcome.links:
-        return []
-    rows = [
-        (
-            f"{NAMES[link.cause]} → {NAMES[link.effect]}",
-            link.among,
-            shown(link.correlation, digits=2),
-            shown(link.share, digits=2),
-            str(link.runs),
-            link.verdict,
-        )
-        for link in outcome.links
-    ]
+    among = list(dict.fromkeys(link.among for link in outcome.links))
+    found = {(link.words, link.among): link for link in outcome.links}
+    rows = []
+    for words in dict.fromkeys(link.words for link in outcome.links):
+        cells = [found.get((words, name)) for name in among]
+        rows.append((words, *("" if c is None else f"{c.verdict}: {shown(c.correlation, digits=2)}" for c in cells)))
+    sizes = [max(link.runs for link in outcome.links if link.among == name) for name in among]
     return [
+        Section("What was found", outcome.sentences()),
         Section(
             "The chain: collapse, gap, pair alignment, task",
             [
-                "A link holds where the rank correlation has the expected sign and is, with its whole interval, at "
-                "least one half; intervals draw the seeds anew. The share is what a monotone curve explains. Where "
-                "some runs have no gap angle, the distance of the means stands for it.",
+                "Numbers are rank correlations, their intervals draw the seeds anew. A link holds where the "
+                "correlation has the sign that the chain expects and is, with its whole interval, at least one half. Many runs "
+                "have no gap angle, so the distance of the means stands for the gap.",
             ],
             figures.follows(outcome),
             "Every mark is one training. Left: the distance of the means; right: the alignment of partners inside the "
             "shared space, which the means do not enter.",
-            ("Link", "among", "rank correlation", "share explained", "runs", "verdict"),
+            ("Link", *(f"{name} ({size} runs)" for name, size in zip(among, sizes, strict=True))),
             rows,
-        )
+            wide=True,
+            words=True,
+        ),
     ]
 
 
@@ -122,6 +120,7 @@ def _dose(outcome: Outcome) -> list[Section]:
             "vanish have no angle to draw.",
             ("Case", "the theory says", "predicted", "measured", "verdict"),
             judged,
+            words=True,
         ),
         Section(
             "Every dose",
@@ -170,6 +169,7 @@ def _losses(runs: Sequence[Run]) -> list[Section]:
             "end where it is undefined.",
             ("Loss and temperature", *(_head(name) for name in COLUMNS)),
             _table(runs, lambda s: f"{s.loss}, {_heat(s)}"),
+            wide=True,
         )
     ]
 
@@ -196,6 +196,7 @@ def _rivals(runs: Sequence[Run]) -> list[Section]:
             "InfoNCE at temperature 0.01. Means over seeds with 95 % intervals.",
             ("Switch", *(_head(name) for name in COLUMNS)),
             _table(runs, lambda s: f"{_switch(s)}, {_heat(s)}"),
+            wide=True,
         )
     ]
 

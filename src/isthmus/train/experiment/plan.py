@@ -12,6 +12,9 @@ FEW = (30.0, 60.0, 90.0)
 SMALL, HYPERPLANE = 8, 63
 LONG = 240
 
+#: Weight and number of directions of SharedSpaceAlignment in the comparison with InfoNCE.
+COMPARISON = (1.0, 8)
+
 Part = Callable[[bool], Iterator[Setting]]
 
 
@@ -59,7 +62,8 @@ def rivals(quick: bool) -> Iterator[Setting]:
 def shared(quick: bool) -> Iterator[Setting]:
     """InfoNCE with and without the alignment of the shared space."""
     yield Setting(temperature="learned")
-    yield Setting(loss="SharedSpaceAlignment", temperature="learned", weight=1.0, k=8)
+    weight, k = COMPARISON
+    yield Setting(loss="SharedSpaceAlignment", temperature="learned", weight=weight, k=k)
 
 
 def sweep(quick: bool) -> Iterator[Setting]:
