@@ -84,6 +84,18 @@ def test_features_keep_their_gradient_and_autocast_does_not_matter(rng: np.rando
     assert 0 < monitor.overhead <= 1
 
 
+def test_a_reading_in_the_background_is_the_same_and_comes_later(rng: np.random.Generator) -> None:
+    batches = [clouds(rng) for _ in range(6)]
+    here, there = GapMonitor(every=2, window=2), GapMonitor(every=2, window=2, background=True)
+    returned = [there(*batch) for batch in batches] + [there.wait()]
+    for batch in batches:
+        here(*batch)
+    assert [r.to_dict() for r in there.readings] == [r.to_dict() for r in here.readings]
+    assert [r for r in returned if r is not None] == there.readings
+    assert returned[1] is None
+    assert there.wait() is None
+
+
 def test_means_that_vanish_leave_the_angle_undefined(rng: np.random.Generator) -> None:
     x = torch.tensor(rng.normal(size=(200, 6)))
     reading = GapMonitor(every=1, window=1)(x, x + 0.1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from isthmus.train.sums import batch_sums, moments
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, IsthmusWarning, stacklevel=4)
+    warnings.warn(sentence, IsthmusWarning, stacklevel=5)
 
 
 class GapMonitor:
@@ -38,6 +39,8 @@ class GapMonitor:
     log : TensorBoard writer, Weights & Biases run, Lightning logger or function, see `logs.log_to`
     watch : a `CollapseWatch`; None: the default one
     warn : called with a sentence when a collapse sets in; default: an `IsthmusWarning`
+    background : compute readings in a thread while training goes on, so that a GPU does not wait; a reading is then
+        returned by a later call, and `wait()` gives the last one
 
     `readings` keeps all readings, `overhead` is the share of the time since the first call that was spent here.
     Cost: 6 n d^2 operations for each of the `window` batches, and some d x d eigenvalue problems for a reading (0.2 s
@@ -62,6 +65,7 @@ class GapMonitor:
         log: Any = None,
         watch: CollapseWatch | None = None,
         warn: Callable[[str], None] | None = None,
+        background: bool = False,
     ) -> None:
         if every < 1 or not 1 <= window <= every:
             raise InputError(f"every={every} and window={window}, expected every >= window >= 1")
@@ -71,6 +75,8 @@ class GapMonitor:
         self.log = log_to(log)
         self.watch = CollapseWatch() if watch is None else watch
         self.warn = _warn if warn is None else warn
+        self._pool = ThreadPoolExecutor(max_workers=1) if background else None
+        self._pending: Future[Reading] | None = None
         self.step = 0
         self.readings: list[Reading] = []
         self._sums: Tensor | None = None
@@ -79,15 +85,16 @@ class GapMonitor:
         self._spent = 0.0
 
     def __call__(self, x: Tensor, y: Tensor, /) -> Reading | None:
-        """Take the features (n, d) of one step, row i of both a pair; a `Reading` on every `every`-th call."""
+        """Take the features (n, d) of one step, row i of both a pair; a `Reading` on every `every`-th call (or, in the
+        background, when it is ready)."""
         start = time.perf_counter()
         self._began = start if self._began is None else self._began
         self.step += 1
-        reading = None
+        reading = self.wait() if self._pending is not None and self._pending.done() else None
         if (self.step - 1) % self.every >= self.every - self.window:
             self._add(x, y)
             if self.step % self.every == 0:
-                reading = self.read()
+                reading = self.read() or reading
         self._spent += time.perf_counter() - start
         return reading
 
@@ -99,7 +106,8 @@ class GapMonitor:
         return self.read()
 
     def read(self) -> Reading | None:
-        """The reading of the batches since the last one, logged; None, with a warning, when they cannot be read."""
+        """The reading of the batches since the last one, logged; None, with a warning, when they cannot be read, and
+        None in the background, where it is not ready yet."""
         if self._sums is None:
             raise InputError("no batch has been seen since the last reading; call the monitor with features first")
         sums, self._sums = self._sums, None
@@ -113,9 +121,20 @@ class GapMonitor:
         if shortest < 1 - 1e-3:
             self.warn(f"{1 - shortest:.1%} of the features are all zeros at step {self.step:,}: nothing is read")
             return None
-        reading = Reading.of(found, step=self.step, names=self.names)
+        if self._pool is None:
+            return self._keep(Reading.of(found, step=self.step, names=self.names))
+        earlier = self.wait()
+        self._pending = self._pool.submit(Reading.of, found, step=self.step, names=self.names)
+        return earlier
+
+    def wait(self) -> Reading | None:
+        """The reading that is being computed in the background, when it is ready; None when there is none."""
+        pending, self._pending = self._pending, None
+        return None if pending is None else self._keep(pending.result())
+
+    def _keep(self, reading: Reading) -> Reading:
         self.readings.append(reading)
-        self.log(reading.to_dict(), self.step)
+        self.log(reading.to_dict(), reading.step)
         for sentence in self.watch(reading):
             self.warn(sentence)
         return reading
