@@ -24,9 +24,6 @@ from isthmus import train
 from isthmus.arrays import to_numpy
 from isthmus.train.shared_bases import ESTIMATORS
 
-#: Steps of one timing.
-STEPS = 3
-
 
 def open_clip_losses() -> Any:
     """open_clip's file of losses, which needs torch alone; None when the package is not installed."""
@@ -56,21 +53,13 @@ def step(loss: nn.Module, pairs: int, width: int) -> Callable[[], None]:
     return work
 
 
-def repeated(work: Callable[[], None]) -> Callable[[], None]:
-    def many() -> None:
-        for _ in range(STEPS):
-            work()
-
-    return many
-
-
 def peak(name: str, block: int, pairs: int, width: int) -> float:
     """MB that one step of the loss `name` adds to the memory of this process."""
     torch.set_num_threads(threads())
     peer = open_clip_losses()
     loss = getattr(peer, name)() if name.endswith("Loss") else train.get(name)(block=block or None)
     work = step(loss, pairs, width)
-    step(loss, 8, width)()
+    step(loss, 2 * (block or 4), 8)()  # what torch imports on the way does not count
     gc.collect()
     before = anonymous()
     return peak_anonymous(work) - before
@@ -87,8 +76,7 @@ def rows(pairs: int = 1024, width: int = 512) -> list[Row]:
     shared = train.SharedSpaceAlignment(every=10**9)
     works["SharedSpaceAlignment"] = step(shared, pairs, width)
     works |= {name: step(getattr(peer, name)(), pairs, width) for name in ("ClipLoss", "SigLipLoss")}
-    best = fastest({name: repeated(work) for name, work in works.items()})
-    milliseconds = {name: 1000 * seconds / STEPS for name, seconds in best.items()}
+    milliseconds = {name: 1000 * seconds for name, seconds in fastest(works).items()}
     size = f"{pairs:,} pairs of width {width}"
     found = []
     for ours, theirs in (("InfoNCE", "ClipLoss"), ("Sigmoid", "SigLipLoss")):
@@ -113,7 +101,7 @@ def estimate(loss: train.SharedSpaceAlignment, clip: float, size: str) -> Row:
     return Row(claim, f"{added:.1f} ms", f"open_clip's ClipLoss, {clip:.1f} ms", clip / added)
 
 
-def memory(pairs: int = 4096, width: int = 256, block: int = 256) -> list[Row]:
+def memory(pairs: int = 8192, width: int = 256, block: int = 1024) -> list[Row]:
     """The memory of tiles against that of open_clip's losses."""
     found = []
     for ours, theirs in (("InfoNCE", "ClipLoss"), ("Sigmoid", "SigLipLoss")):
