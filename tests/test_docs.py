@@ -31,7 +31,7 @@ PROGRAMS = [
     for page in PAGES
     for number, found in enumerate(
         re.findall(
-            r"^```python needs ([\w ]+)\n(.*?)^```",
+            r"^```python needs ([\w. ]+)\n(.*?)^```",
             page.read_text(encoding="utf-8"),
             flags=re.DOTALL | re.MULTILINE,
         )
