@@ -1,8 +1,8 @@
 """Claim: watching a training costs less than 2 % of its steps.
 
 The step is a forward and a backward pass of a small image and text transformer (6 layers of width 256 each, 64 patches,
-32 tokens) with InfoNCE and AdamW; the embedding is 512 wide. What the monitor adds is timed beside it in turns: the sums
-of a batch, which 16 of 200 steps take, and the reading, which one of 200 takes.
+32 tokens) with InfoNCE and AdamW; the embedding is 512 wide. What the monitor adds is timed beside it in turns: the
+sums of a batch, which 16 of 200 steps take, and the reading, which one of 200 takes.
 
     python benchmarks/monitor.py [--pairs 64] [--width 512]
 """

@@ -34,7 +34,7 @@ LEVELS = [
 ]
 LEVEL = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 #: Steps back that are meant, each with its reason beside the import.
-EXCEPTIONS = {("pairs", "moments"), ("theory", "align"), ("theory", "intervals")}
+EXCEPTIONS = {("demo", "train"), ("pairs", "moments"), ("theory", "align"), ("theory", "intervals")}
 
 
 def room(path: Path) -> str:

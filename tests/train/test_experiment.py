@@ -20,8 +20,7 @@ from isthmus import InputError  # noqa: E402
 from isthmus.cli import app  # noqa: E402
 from isthmus.demo import train as demo  # noqa: E402
 from isthmus.theory.rotations import principal_angles  # noqa: E402
-from isthmus.train.experiment import Outcome, Run, Setting, collect, train, write_page  # noqa: E402
-from isthmus.train.experiment import plan, trainer  # noqa: E402
+from isthmus.train.experiment import Outcome, Run, Setting, collect, plan, train, trainer, write_page  # noqa: E402  # noqa: E402
 from isthmus.train.experiment.encoders import DualEncoder  # noqa: E402
 from isthmus.train.experiment.links import link, links  # noqa: E402
 from isthmus.train.experiment.objectives import Objective, objectives  # noqa: E402
@@ -320,7 +319,7 @@ def test_the_verb_writes_a_page_and_json(tiny: list[Setting], tmp_path: Path) ->
     assert "src=" not in html
     saved = json.loads((out / "train.json").read_text())
     assert {part for part, runs in saved["runs"].items() if runs} == set(plan.PARTS)
-    assert len(saved["shared"]) == 5
+    assert len(saved["shared"]) == 6
     before = len(tiny)
     again = CliRunner().invoke(app, [*run, "--json"], catch_exceptions=False)
     assert json.loads(again.output) == saved

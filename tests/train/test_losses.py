@@ -323,6 +323,7 @@ def test_logit_scale_of_one_entry(pairs: tuple[Rows, Rows]) -> None:
 
 WRONG = {
     "image_features: shape \\(4,\\) and torch.float32 came": lambda: make("InfoNCE()")(torch.ones(4), torch.ones(4), 1),
+    "image_features: ndarray came": lambda: make("InfoNCE()")(np.eye(2), np.eye(2), 1),
     "text_features: ndarray came": lambda: make("InfoNCE()")(torch.eye(2), np.eye(2), 1),
     "image_features: shape \\(2, 2\\) and torch.int64 came": lambda: make("InfoNCE()")(
         torch.ones(2, 2, dtype=torch.int64), torch.eye(2), 1

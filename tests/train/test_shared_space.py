@@ -112,7 +112,7 @@ def test_overlap_finds_nothing_where_nothing_is_shared(rng: np.random.Generator)
 
 def test_equals_info_nce_of_the_projections(rng: np.random.Generator) -> None:
     x, y, _ = two_sides(rng, n=12)
-    loss = train.SharedSpaceAlignment(weight=0.7, k=2, every=1)
+    loss = train.SharedSpaceAlignment(weight=0.7, k=2, every=1, estimator="cross_covariance")
     x_, y_ = torch.tensor(x), torch.tensor(y)
     terms = loss(x_, y_, 3.0, output_dict=True)
     basis = cross_covariance(*covariances(x, y), 12.0, 2)
@@ -129,7 +129,7 @@ def test_equals_info_nce_of_the_projections(rng: np.random.Generator) -> None:
 def test_gradient_passes_the_rows_and_not_the_basis(rng: np.random.Generator) -> None:
     x, y, _ = two_sides(rng, n=8)
     rows = [torch.tensor(side, requires_grad=True) for side in (x, y)]
-    loss = train.SharedSpaceAlignment(k=2, every=1)
+    loss = train.SharedSpaceAlignment(k=2, every=1, estimator="cca")
     loss(*rows, 3.0)
     assert not loss.basis.requires_grad
     assert not loss.moments.table.requires_grad
@@ -154,7 +154,7 @@ def test_no_term_sees_the_gap(rng: np.random.Generator) -> None:
 
 def test_weight_warms_up(rng: np.random.Generator) -> None:
     x, y, _ = (torch.tensor(part) for part in two_sides(rng, n=50))
-    loss = train.SharedSpaceAlignment(weight=2.0, warmup=4, decay=0.0, every=1)
+    loss = train.SharedSpaceAlignment(weight=2.0, warmup=4, decay=0.0, every=1, estimator="cca")
     values = [loss(x, y, 3.0, output_dict=True)["shared_space_loss"].item() for _ in range(6)]
     assert values == pytest.approx([values[-1] * share for share in (0.25, 0.5, 0.75, 1, 1, 1)])
 
@@ -162,7 +162,7 @@ def test_weight_warms_up(rng: np.random.Generator) -> None:
 def test_eval_mode_and_checkpoints(rng: np.random.Generator) -> None:
     x, y, _ = two_sides(rng, n=50)
     x_, y_ = torch.tensor(x), torch.tensor(y)
-    loss = train.SharedSpaceAlignment(every=3, warmup=10, decay=0.5)
+    loss = train.SharedSpaceAlignment(every=3, warmup=10, decay=0.5, estimator="cca")
     assert loss.eval()(x_, y_, 3.0, output_dict=True)["shared_space_loss"].item() == 0
     for _ in range(4):
         loss.train()(x_, y_, 3.0)
@@ -170,7 +170,7 @@ def test_eval_mode_and_checkpoints(rng: np.random.Generator) -> None:
     loss.eval()(y_, x_, 3.0)
     assert loss.steps == steps == 4
     assert torch.equal(loss.moments.table, table)
-    again = train.SharedSpaceAlignment(every=3, warmup=10, decay=0.5)
+    again = train.SharedSpaceAlignment(every=3, warmup=10, decay=0.5, estimator="cca")
     again.load_state_dict(loss.state_dict())
     for _ in range(3):
         assert again.train()(y_, x_, 3.0).item() == loss.train()(y_, x_, 3.0).item()

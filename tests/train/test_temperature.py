@@ -71,6 +71,18 @@ def test_softplus_moves_slowly_where_the_exponential_runs() -> None:
     assert push(train.SoftplusTemperature(0.05, smallest=0.02), -1.0, lr=1.0)[-1] == pytest.approx(50, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["LearnedTemperature", "SoftplusTemperature"])
+def test_two_calls_before_one_backward(name: str) -> None:
+    """As when gradients are accumulated over two batches."""
+    temperature = getattr(train, name)(0.1)
+    first, second = temperature(), temperature()
+    (first + second).backward()
+    once = getattr(train, name)(0.1)
+    once().backward()
+    (twice,), (single,) = temperature.parameters(), once.parameters()
+    assert twice.grad.item() == pytest.approx(2 * single.grad.item())
+
+
 def test_groups() -> None:
     class Model(torch.nn.Module):
         def __init__(self) -> None:

@@ -23,20 +23,21 @@ class SharedSpaceAlignment(Loss, AnyShape, CountsSteps):
 
     This is our reading of the method that the sequel of the paper names: its abstract says that alignment is improved
     inside the shared space and that the gap is not optimised; the details are not public. B (d, at most `k`) is
-    orthonormal and comes from moments of the recent batches (`RunningMoments`, `decay`; rows of all processes), is
-    estimated anew every `every` steps, and no gradient passes through it. `estimator`: 'cross_covariance' (where
-    partners covary), 'overlap' (where the significant subspaces meet; no pairing), 'cca', 'joint_pca' (a control that
-    does not ask what is shared). `k=None` leaves the number of directions to the estimator. The weight w grows from 0
-    to `weight` over `warmup` steps, since the first moments say little. While an estimator finds nothing shared, w
-    is 0. InfoNCE is the mean of both directions at the same `logit_scale`. `alone` leaves only the second term.
+    orthonormal and comes from moments of the recent batches (`RunningMoments`, `decay`; rows of all processes). It is
+    estimated anew every `every` steps, and no gradient passes through it. `estimator`: 'overlap' (where the significant
+    subspaces meet, the shared space of the paper; it does not look at the pairing), 'cross_covariance' (where partners
+    covary), 'cca', 'joint_pca' (a control that does not ask what is shared). `k=None` leaves the number of directions
+    to the estimator. The weight w grows from 0 to `weight` over `warmup` steps, since the first moments say little, and
+    is 0 while nothing shared is found. InfoNCE is the mean of both directions at the same `logit_scale`. `base` is
+    `InfoNCE()` if not given; `alone` leaves it out.
 
     In eval mode nothing is updated. `basis` (d, k) and the moments are buffers that checkpoints hold. Keys: those of
-    `base` (`InfoNCE()` if not given) and `shared_space_loss`. Errors: `InputError` for an unknown estimator, a
-    negative weight or warmup, k or every below 1.
+    `base` and `shared_space_loss`. Errors: `InputError` for an unknown estimator, a negative weight or warmup, k or
+    every below 1.
 
     >>> _ = torch.manual_seed(0)
     >>> x = functional.normalize(torch.randn(64, 8) * torch.tensor([3.0, 3.0, 1, 1, 1, 1, 1, 1]))
-    >>> loss = SharedSpaceAlignment(k=2)
+    >>> loss = SharedSpaceAlignment(k=2, estimator='cca')
     >>> terms = loss(x, x, 10.0, output_dict=True)
     >>> sorted(terms), tuple(loss.basis.shape), round(loss.basis[:2].norm().item() ** 2)
     (['contrastive_loss', 'shared_space_loss'], (8, 2), 2)
@@ -50,7 +51,7 @@ class SharedSpaceAlignment(Loss, AnyShape, CountsSteps):
         *,
         weight: float = 1.0,
         k: int | None = None,
-        estimator: str = "cross_covariance",
+        estimator: str = "overlap",
         warmup: int = 0,
         every: int = 20,
         decay: float = 0.99,

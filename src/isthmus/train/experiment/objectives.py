@@ -43,7 +43,7 @@ def make_loss(setting: Setting, /) -> Loss:
     if setting.loss == RELATIVE:
         return Sigmoid(bias="relative")
     name = get(setting.loss).__name__
-    chosen = {"weight": setting.weight, "k": setting.k}
+    chosen = {"weight": setting.weight, "k": setting.k, "estimator": setting.estimator}
     return registry()[name].make(**{option: value for option, value in chosen.items() if value})
 
 

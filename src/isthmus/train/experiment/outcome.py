@@ -13,9 +13,9 @@ from typing import Any
 import isthmus
 from isthmus.files import FORMAT, replacing
 from isthmus.result import Estimate, number
+from isthmus.train.experiment import plan
 from isthmus.train.experiment.links import NAMES, Link, links
 from isthmus.train.experiment.over_seeds import groups, paired
-from isthmus.train.experiment.plan import COMPARISON
 from isthmus.train.experiment.settings import Setting
 from isthmus.train.experiment.statements import HOLDS, Statement, statements
 from isthmus.train.experiment.trainer import Run
@@ -66,13 +66,11 @@ class Outcome:
             kept = [link.words for link in self.links if link.among == among and link.verdict == HOLDS]
             said.append(f"{among[0].upper()}{among[1:]}: these links hold: {'; '.join(kept) or 'none'}.")
         for setting, found in self.shared.items():
-            if (setting.weight, setting.k) == COMPARISON:
+            if setting in plan.COMPARED:
                 changes = ", ".join(
                     f"{NAMES[name]} {change(found[name])}" for name in ("R@1", "mixed_R@1", "effective_rank_image")
                 )
-                said.append(
-                    f"SharedSpaceAlignment (weight {setting.weight:g}, {setting.k} directions) less InfoNCE: {changes}."
-                )
+                said.append(f"{describe(setting)} less InfoNCE: {changes}.")
         return said
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,7 +86,12 @@ class Outcome:
             "statements": [asdict(s) for s in self.statements],
             "links": [plain(link) for link in self.links],
             "shared": [
-                {"weight": setting.weight, "k": setting.k, **{name: e.to_dict() for name, e in found.items()}}
+                {
+                    "weight": setting.weight,
+                    "k": setting.k,
+                    "estimator": setting.estimator,
+                    **{name: e.to_dict() for name, e in found.items()},
+                }
                 for setting, found in self.shared.items()
             ],
             "runs": {part: [run.to_dict() for run in some] for part, some in self.runs.items()},
@@ -98,6 +101,14 @@ class Outcome:
         """Write JSON to `path`; the file appears whole or not at all."""
         with replacing(path) as part:
             part.write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
+
+
+def describe(setting: Setting) -> str:
+    """'SharedSpaceAlignment, weight 1, 8 directions, cross covariance', what stands at its default left out."""
+    parts = [setting.loss]
+    parts += [f"weight {setting.weight:g}"] if setting.weight else []
+    parts += [f"{setting.k} directions"] if setting.k else []
+    return ", ".join([*parts, *([setting.estimator.replace("_", " ")] if setting.estimator else [])])
 
 
 def change(estimate: Estimate) -> str:

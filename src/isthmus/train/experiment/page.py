@@ -11,6 +11,7 @@ from isthmus.reporting.plain_page import Section, plain_page
 from isthmus.train.experiment import figures
 from isthmus.train.experiment.links import NAMES
 from isthmus.train.experiment.outcome import COMPARED, Outcome, change, shown
+from isthmus.train.experiment.outcome import describe as setting_words
 from isthmus.train.experiment.over_seeds import groups, summary
 from isthmus.train.experiment.settings import REGIMES, Setting
 from isthmus.train.experiment.statements import describe
@@ -89,8 +90,8 @@ def _chain(outcome: Outcome) -> list[Section]:
             "The chain: collapse, gap, pair alignment, task",
             [
                 "Numbers are rank correlations, their intervals draw the seeds anew. A link holds where the "
-                "correlation has the sign that the chain expects and is, with its whole interval, at least one half. Many runs "
-                "have no gap angle, so the distance of the means stands for the gap.",
+                "correlation has the sign that the chain expects and is, with its whole interval, at least one half. "
+                "Many runs have no gap angle: the distance of the means stands for the gap.",
             ],
             figures.follows(outcome),
             "Every mark is one training. Left: the distance of the means; right: the alignment of partners inside the "
@@ -207,7 +208,7 @@ def _shared(outcome: Outcome) -> list[Section]:
         runs = len(_runs_of(outcome, setting))
         rows.append(
             (
-                f"weight {setting.weight:g}, {setting.k} directions",
+                setting_words(setting),
                 str(runs),
                 *(change(found[name]) for name in COMPARED),
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from isthmus.train.experiment.settings import Setting
 
@@ -12,8 +13,11 @@ FEW = (30.0, 60.0, 90.0)
 SMALL, HYPERPLANE = 8, 63
 LONG = 240
 
-#: Weight and number of directions of SharedSpaceAlignment in the comparison with InfoNCE.
-COMPARISON = (1.0, 8)
+#: SharedSpaceAlignment in the comparison with InfoNCE: as it comes, and in the directions in which partners covary.
+COMPARED = (
+    Setting(loss="SharedSpaceAlignment", temperature="learned"),
+    Setting(loss="SharedSpaceAlignment", temperature="learned", weight=1.0, k=8, estimator="cross_covariance"),
+)
 
 Part = Callable[[bool], Iterator[Setting]]
 
@@ -62,14 +66,13 @@ def rivals(quick: bool) -> Iterator[Setting]:
 def shared(quick: bool) -> Iterator[Setting]:
     """InfoNCE with and without the alignment of the shared space."""
     yield Setting(temperature="learned")
-    weight, k = COMPARISON
-    yield Setting(loss="SharedSpaceAlignment", temperature="learned", weight=weight, k=k)
+    yield from COMPARED
 
 
 def sweep(quick: bool) -> Iterator[Setting]:
     """The same over its weight and its number of directions."""
     for weight, k in ((1.0, 2),) if quick else ((0.3, 8), (3.0, 8), (1.0, 2), (1.0, 32)):
-        yield Setting(loss="SharedSpaceAlignment", temperature="learned", weight=weight, k=k)
+        yield replace(COMPARED[1], weight=weight, k=k)
 
 
 #: name -> (its settings, how many times the seeds that were asked for)

@@ -31,7 +31,7 @@ class Setting:
     ----------
     loss : a name of `isthmus.train.registry()`; a term is added to InfoNCE at the weight that its source gives
     temperature : one of `TEMPERATURES`
-    weight, k : options of `SharedSpaceAlignment`; 0: its own default
+    weight, k, estimator : options of `SharedSpaceAlignment`; 0 and '': its own defaults
     regime : one of `REGIMES`
     rank : dimensions that each side may use (the fixed axis of the affine regime not counted); None: all
     angle : degrees between the two axes, or between the two directions that the subspaces do not share
@@ -46,6 +46,7 @@ class Setting:
     temperature: str = "0.07"
     weight: float = 0.0
     k: int = 0
+    estimator: str = ""
     regime: str = "free"
     rank: int | None = None
     angle: float = 0.0
