@@ -118,8 +118,8 @@ def change(estimate: Estimate) -> str:
     return f"{estimate.value:+.3f} ({estimate.low:+.3f} to {estimate.high:+.3f})"
 
 
-def shown(estimate: Estimate, *, digits: int | None = None) -> str:
-    """'0.34 (0.32 to 0.36)', or why it is undefined."""
+def shown(estimate: Estimate, *, digits: int | None = None, even: bool = False) -> str:
+    """'0.34 (0.32 to 0.36)', with `even` intervals '0.34 ± 0.02', or why it is undefined."""
     if estimate.undefined:
         return estimate.undefined
 
@@ -127,5 +127,7 @@ def shown(estimate: Estimate, *, digits: int | None = None) -> str:
         return number(value) if digits is None else f"{value:.{digits}f}"
 
     interval = "" if estimate.low != estimate.low else f" ({text(estimate.low)} to {text(estimate.high)})"
+    if even and interval:
+        interval = f" ± {text(estimate.high - estimate.value)}"
     note = f", {estimate.note}" if estimate.note else ""
     return text(estimate.value) + interval + note

@@ -108,9 +108,16 @@ def _dose(outcome: Outcome) -> list[Section]:
     runs = outcome.runs["dose"]
     judged = [(s.case, s.statement, s.predicted, s.measured, s.verdict) for s in outcome.statements]
     table = []
-    for setting, some in groups(runs).items():
+    order = list(REGIMES)
+    for setting, some in sorted(
+        groups(runs).items(),
+        key=lambda item: (
+            order.index(item[0].regime),
+            *(getattr(item[0], k) for k in ("rank", "epochs", "temperature", "angle")),
+        ),
+    ):
         name = f"{setting.regime}, {setting.angle:g}°, {describe(setting.rank, setting.temperature, setting.epochs)}"
-        cells = [shown(summary(some, column), digits=digits) for column, digits in DOSE.items()]
+        cells = [shown(summary(some, column), digits=digits, even=True) for column, digits in DOSE.items()]
         table.append((name, *cells))
     return [
         Section(
@@ -229,7 +236,7 @@ def _shared(outcome: Outcome) -> list[Section]:
 
 def _table(runs: Sequence[Run], name: Callable[[Setting], str]) -> list[tuple[str, ...]]:
     return [
-        (name(setting), *(shown(summary(some, column), digits=digits) for column, digits in COLUMNS.items()))
+        (name(setting), *(shown(summary(some, column), digits=digits, even=True) for column, digits in COLUMNS.items()))
         for setting, some in groups(runs).items()
     ]
 
