@@ -48,7 +48,8 @@ def encode(
     json_: Json = False,
 ) -> None:
     """Run a model over images and captions, and write shards that every other verb reads."""
-    os.environ["HF_HUB_OFFLINE"] = "1"  # before the libraries are imported: no part of a model is ever fetched
+    # Before the libraries are imported: no part of a model is ever fetched, and their own bars stay away.
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     from isthmus.encode import open_encoder, open_items, run
 
     items = open_items(data, captions=captions, image_column=image_column, caption_column=caption_column)
