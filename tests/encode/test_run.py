@@ -17,6 +17,9 @@ import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("transformers")
+pytest.importorskip("pyarrow")
+
+from pyarrow import parquet
 
 import isthmus
 from isthmus import InputError
@@ -100,7 +103,7 @@ def test_what_is_written(batch: int, shard: int, encoder: Encoder, data: tuple[P
     for entry in done.skipped:
         assert entry["reason"].startswith(SKIPPED[entry["image_id"]])
     metadata = sorted((tmp_path / "out" / "metadata").iterdir(), key=lambda p: int(p.stem.rpartition("_")[2]))
-    lines = [json.loads(line) for part in metadata for line in part.read_text().split("\n") if line]
+    lines = [line for part in metadata for line in parquet.read_table(part).to_pylist()]
     assert [line["caption"] for line in lines] == texts
     assert [line["image"] for line in lines] == index.tolist()
     assert lines[0]["image_id"] == "digit_00.png"
@@ -259,8 +262,8 @@ def test_pictures_of_every_kind(encoder: Encoder, tmp_path: Path) -> None:
     assert done.skipped == []
     x = isthmus.sources.open_source(done.x).read(0, 9)
     for row, name in zip(x, names, strict=True):
-        image = Image.open(tmp_path / name)
-        rgb = image.convert("RGBA").convert("RGB") if name == "through.png" else image.convert("RGB")
+        with Image.open(tmp_path / name) as image:
+            rgb = (image.convert("RGBA") if name == "through.png" else image).convert("RGB")
         np.testing.assert_allclose(row, encoder.encode_media(encoder.prepare([rgb]))[0], atol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import math
 from typing import Any
@@ -25,12 +26,15 @@ def decode(data: bytes, modality: str, sampling_rate: int) -> Any:
         raise Unreadable(f"{type(error).__name__}: {error}") from None
 
 
-def check_installed() -> None:
-    """Refuse to begin without Pillow."""
-    try:
-        import PIL.Image  # noqa: F401
-    except ImportError:
-        raise InputError("reading images needs the package pillow; pip install 'isthmus[encoders]'") from None
+def check_installed(modality: str) -> None:
+    """Refuse to begin without the packages that will be needed."""
+    for package, what in (("PIL", "reading images"), ("pyarrow", "writing captions")):
+        if package == "PIL" and modality != "image":
+            continue
+        try:
+            importlib.import_module(package)
+        except ImportError as error:
+            raise InputError(f"{what} needs a package ({error}); pip install 'isthmus[encoders]'") from None
 
 
 def _image(data: bytes) -> Any:

@@ -82,8 +82,7 @@ def run(
     for name, value in (("batch", batch), ("shard", shard), ("workers", workers)):
         if value < 1:
             raise InputError(f"{name} is {value}, expected at least 1")
-    if encoder.modality == "image":
-        media.check_installed()
+    media.check_installed(encoder.modality)
     settings = {
         "model": encoder.source | {"backend": encoder.backend},
         "preprocessing": encoder.preprocessing(),

@@ -1,10 +1,10 @@
 """The folder that is written: shards in clip-retrieval's layout, and the record by which a broken run goes on.
 
-    OUT/img_emb/img_emb_0.npy      one row for each image (audio_emb/ for sounds)
-    OUT/text_emb/text_emb_0.npy    one row for each caption
-    OUT/metadata/metadata_0.jsonl  one line for each row of text_emb: image_id, image (its row in img_emb), caption
-    OUT/index.npy                  for each row of text_emb its row in img_emb; there once the run is complete
-    OUT/encode.json                model, versions, preprocessing, input, options, shards, and what was skipped
+    OUT/img_emb/img_emb_0.npy          one row for each image (audio_emb/ for sounds)
+    OUT/text_emb/text_emb_0.npy        one row for each caption
+    OUT/metadata/metadata_0.parquet    for each row of text_emb: image_id, image (its row in img_emb), caption
+    OUT/index.npy                      for each row of text_emb its row in img_emb; there once the run is complete
+    OUT/encode.json                    model, versions, preprocessing, input, options, shards, and what was skipped
 
 Every file appears whole or not at all, and a shard counts once encode.json names it.
 """
@@ -75,7 +75,7 @@ class Output:
             lines = [line | {"image": before + line["image"]} for line in shard.lines]
             self._write(f"{self.stem}/{self.stem}_{number}.npy", shard.media)
             self._write(f"text_emb/text_emb_{number}.npy", shard.texts)
-            self._write(f"metadata/metadata_{number}.jsonl", lines)
+            self._write(f"metadata/metadata_{number}.parquet", lines)
         self.record["images"] += len(shard.media)
         self.record["captions"] += len(shard.texts)
         self.record["shards"].append(
@@ -87,12 +87,14 @@ class Output:
 
     def finish(self) -> None:
         """Write the index and mark the run as complete."""
+        from pyarrow import parquet
+
         index = np.empty(self.record["captions"], dtype=np.int64)
         row = 0
         for number, shard in enumerate(self.record["shards"]):
             if shard["images"]:
-                with (self.path / f"metadata/metadata_{number}.jsonl").open("rb") as lines:
-                    index[row : row + shard["captions"]] = [json.loads(line)["image"] for line in lines]
+                lines = parquet.read_table(self.path / f"metadata/metadata_{number}.parquet", columns=["image"])
+                index[row : row + shard["captions"]] = lines["image"].to_numpy()
                 row += shard["captions"]
         self._write("index.npy", index)
         self.record["complete"] = True
@@ -112,7 +114,16 @@ class Output:
             if isinstance(content, np.ndarray):
                 np.save(file, content, allow_pickle=False)
             else:
-                file.writelines(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in content)
+                import pyarrow
+                from pyarrow import parquet
+
+                parquet.write_table(pyarrow.Table.from_pylist(list(content), schema=_columns()), file)
+
+
+def _columns() -> Any:
+    import pyarrow
+
+    return pyarrow.schema({"image_id": pyarrow.string(), "image": pyarrow.int64(), "caption": pyarrow.string()})
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
