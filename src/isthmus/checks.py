@@ -79,7 +79,7 @@ def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
     if n_x != n_y:
         raise InputError(
             f"{where_x} has {n_x:,} rows and {where_y} has {n_y:,}: row i of one must be the partner of "
-            "row i of the other; give files of one length, or index= when an item has several partners"
+            "row i of the other; give files of one length, or the index of several partners (--index FILE.npy)"
         )
 
 

@@ -341,6 +341,5 @@ def test_the_bar(
         monkeypatch.setattr(sys, "stderr", terminal)
         monkeypatch.setenv("TERM", "xterm")
         verb("encode", clip, data[0], "--captions", data[1], "-o", tmp_path / f"{number}", *extra, capsys=capsys)
-        assert ("images/s" in terminal.getvalue() and "encoding on cpu" in terminal.getvalue()) == shown
-        if not shown:
-            assert terminal.getvalue() == ""
+        assert ("images/s" in terminal.getvalue()) == shown
+        assert ("encoding" in terminal.getvalue()) == shown

@@ -18,9 +18,11 @@ from typing import Any
 class BeforeTorchvision(MetaPathFinder):
     """Steps in once, when torchvision is about to be imported."""
 
+    done = False
+
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
-        if name == "torchvision":
-            sys.meta_path.remove(self)
+        if name == "torchvision" and not self.done:
+            self.done = True
             declare()
 
 
@@ -37,4 +39,5 @@ def declare() -> None:
             torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float threshold) -> Tensor")
 
 
-sys.meta_path.insert(0, BeforeTorchvision())
+if not any(type(finder).__name__ == BeforeTorchvision.__name__ for finder in sys.meta_path):
+    sys.meta_path.insert(0, BeforeTorchvision())

@@ -90,7 +90,7 @@ def locate(model: str, /) -> Path:
             continue
     raise InputError(
         f"{model}: is neither a folder nor a model in the cache {constants.HF_HUB_CACHE}; nothing is downloaded here: "
-        f"fetch it first with `hf download {model}`, or give the path of its folder"
+        f"fetch it first with `hf download {names[-1]}`, or give the path of its folder"
     )
 
 
