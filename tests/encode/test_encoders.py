@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -187,23 +189,17 @@ def test_what_cannot_be_opened(clip: Path, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match="is a BertModel, which has no get_text_features"):
         open_encoder(str(tmp_path / "bert"))
 
-    def copy(name: str) -> Path:
-        (tmp_path / name).mkdir()
-        for file in clip.iterdir():
-            (tmp_path / name / file.name).write_bytes(file.read_bytes())
-        return tmp_path / name
-
-    cut = copy("cut")
+    cut = shutil.copytree(clip, tmp_path / "cut")
     (cut / "model.safetensors").write_bytes((clip / "model.safetensors").read_bytes()[:-100])
     with pytest.raises(InputError, match="cut: transformers cannot load the model .*save the whole"):
         open_encoder(str(cut))
-    bare = copy("bare")
+    bare = shutil.copytree(clip, tmp_path / "bare")
     (bare / "processor_config.json").unlink()
     with pytest.raises(InputError, match="bare: "):
         open_encoder(str(bare))
     from safetensors.torch import load_file, save_file
 
-    part = copy("part")
+    part = shutil.copytree(clip, tmp_path / "part")
     tensors = load_file(clip / "model.safetensors")
     del tensors["text_projection.weight"]
     save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
@@ -231,3 +227,47 @@ def test_a_library_that_is_missing(clip: Path, monkeypatch: pytest.MonkeyPatch) 
         InputError, match=r"the backend transformers needs the package transformers .*isthmus\[encoders\]"
     ):
         open_encoder(str(clip))
+
+
+class Trap:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_nothing_in_a_model_is_run(clip: Path, sentence: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sprung = tmp_path / "sprung"
+    code = f"import pathlib\npathlib.Path({str(sprung)!r}).touch()\nclass Module: pass\n"
+
+    pickled = shutil.copytree(clip, tmp_path / "pickled")
+    (pickled / "model.safetensors").unlink()
+    torch.save({"logit_scale": Trap(sprung)}, pickled / "pytorch_model.bin")
+    own = shutil.copytree(clip, tmp_path / "own")
+    (own / "mine.py").write_text(code)
+    config = json.loads((own / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "mine.Module", "AutoModel": "mine.Module"}}
+    (own / "config.json").write_text(json.dumps(config))
+    modules = shutil.copytree(sentence, tmp_path / "modules")
+    (modules / "mine.py").write_text(code)
+    (modules / "modules.json").write_text(json.dumps([{"idx": 0, "name": "0", "path": "", "type": "mine.Module"}]))
+    for folder in (pickled, own, modules):
+        with pytest.raises(InputError, match=f"{folder.name}: .* cannot load"):
+            open_encoder(str(folder))
+        assert not sprung.exists()
+
+    import sentence_transformers
+
+    monkeypatch.setattr(sentence_transformers, "__version__", "5.4.1")
+    with pytest.raises(InputError, match=r"sentence-transformers 5.4.1 runs code that lies beside a model; update it"):
+        open_encoder(str(sentence))
+
+
+def test_a_pickled_checkpoint_of_open_clip(open_clip_model: Any, tmp_path: Path) -> None:
+    torch.save({"state_dict": {"logit_scale": Trap(tmp_path / "sprung")}}, tmp_path / "e.pt")
+    with pytest.raises(InputError, match=r"e.pt: open_clip cannot load the model"):
+        open_encoder("tiny-open-clip", weights=tmp_path / "e.pt")
+    assert not (tmp_path / "sprung").exists()

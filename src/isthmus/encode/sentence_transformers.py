@@ -41,10 +41,14 @@ class SentenceTransformers(Encoder):
 
 def open_model(place: str, *, device: str, dtype: str) -> Encoder:
     """The model in the folder `place`; code that lies beside the model is never run."""
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer, __version__
 
+    if int(__version__.partition(".")[0]) < 6:  # it trusts every folder on this machine
+        raise InputError(
+            f"sentence-transformers {__version__} runs code that lies beside a model; update it to 6 or later"
+        )
     try:
-        model = SentenceTransformer(place, device=device, local_files_only=True)
+        model = SentenceTransformer(place, device=device, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the library raises on files that do not fit together
         raise refused(place, "sentence-transformers", "the model", error) from error
     if not (model.supports("image") and model.supports("text")):

@@ -92,7 +92,7 @@ def open_model(place: str, *, device: str, dtype: str) -> Encoder:
 
     try:
         model, loading = transformers.AutoModel.from_pretrained(
-            place, local_files_only=True, dtype="float32", output_loading_info=True
+            place, local_files_only=True, trust_remote_code=False, dtype="float32", output_loading_info=True
         )
     except Exception as error:  # whatever the library raises on files that do not fit together
         raise refused(place, "transformers", "the model", error) from error
@@ -109,7 +109,7 @@ def open_model(place: str, *, device: str, dtype: str) -> Encoder:
             "get_audio_features; expected a dual encoder such as CLIP, SigLIP or CLAP"
         )
     try:
-        processor = transformers.AutoProcessor.from_pretrained(place, local_files_only=True)
+        processor = transformers.AutoProcessor.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     except Exception as error:
         raise refused(place, "transformers", "its processor", error) from error
     other = "image_processor" if hasattr(model, "get_image_features") else "feature_extractor"
