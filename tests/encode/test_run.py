@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,27 +32,30 @@ def encoder(clip: Path) -> Encoder:
     return open_encoder(str(clip), device="cpu")
 
 
-@pytest.fixture
-def data(digits: Any, tmp_path: Path) -> tuple[Path, Path]:
+def make_data(digits: Any, folder: Path) -> tuple[Path, Path]:
     """The digits with one to three captions each, among them files that are no images."""
-    folder, names, captions = digits
-    images = tmp_path / "images"
+    pictures, names, captions = digits
+    images = folder / "images"
     images.mkdir()
     lines = []
     for i, (name, caption) in enumerate(zip(names, captions, strict=True)):
-        content = (folder / name).read_bytes()
+        content = (pictures / name).read_bytes()
         if i == 3:
             content = b"no image at all"
-        if i in (9, 10):  # a batch of which nothing is left, for batches of two from an odd place on
+        if i in (9, 10):  # in batches of one, nothing is left of them
             content = content[: len(content) // 2]
         if i != 13:
             (images / name).write_bytes(content)
         lines += [{"image": name, "caption": c} for c in [caption, "the " + caption, "a picture"][: 1 + i % 3]]
     lines.append({"image": "digit_05.png", "caption": "far from the other captions"})
     lines.append({"image": "empty.png", "caption": "  "})
-    file = tmp_path / "captions.jsonl"
-    file.write_text("\n".join(map(json.dumps, lines)))
-    return images, file
+    (folder / "captions.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return images, folder / "captions.jsonl"
+
+
+@pytest.fixture
+def data(digits: Any, tmp_path: Path) -> tuple[Path, Path]:
+    return make_data(digits, tmp_path)
 
 
 SKIPPED = {
@@ -67,8 +71,12 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
-def by_hand(encoder: Encoder, images: Path, file: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+@pytest.fixture(scope="module")
+def by_hand(
+    encoder: Encoder, digits: Any, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     """Images, texts, index and captions, one at a time and straight from the files."""
+    images, file = make_data(digits, tmp_path_factory.mktemp("by_hand"))
     from PIL import Image
 
     captions: dict[str, list[str]] = {}
@@ -82,14 +90,16 @@ def by_hand(encoder: Encoder, images: Path, file: Path) -> tuple[np.ndarray, np.
     return np.concatenate(x), np.concatenate(y), np.array(index), texts
 
 
-@pytest.mark.parametrize(("batch", "shard"), [(64, 1000), (2, 1000), (4, 7), (1, 1), (5, 2)])
-def test_what_is_written(batch: int, shard: int, encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("batch", "shard"), [(64, 1000), (4, 7), (1, 1), (5, 2)])
+def test_what_is_written(
+    batch: int, shard: int, encoder: Encoder, data: tuple[Path, Path], by_hand: Any, tmp_path: Path
+) -> None:
     told: list[tuple[int, int | None]] = []
     done = run(
         encoder, open_items(data[0], captions=data[1]), tmp_path / "out", batch=batch, shard=shard, workers=3,
         progress=lambda *n: told.append(n),
     )  # fmt: skip
-    x, y, index, texts = by_hand(encoder, *data)
+    x, y, index, texts = by_hand
     pairs = isthmus.open_pairs(done.x, done.y, index=np.load(done.index))
     assert pairs.names == ("image", "text")
     np.testing.assert_allclose(pairs.x.read(0, 99), x, atol=1e-5)
@@ -132,6 +142,7 @@ def test_provenance(encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_p
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
 
 
+#: Ends the program in the middle of the nth writing of an array; the work itself comes after it.
 KILLED = """
 import os, signal, sys
 import numpy as np
@@ -139,45 +150,77 @@ whole, left = np.save, int(sys.argv.pop(1))
 def save(file, *args, **kwargs):
     global left
     left -= 1
-    if left == 0:  # in the middle of writing
+    if left == 0:
         file.write(b"half a file")
         file.flush()
         os.kill(os.getpid(), signal.SIGKILL)
     whole(file, *args, **kwargs)
 np.save = save
-from isthmus.cli import main
-main()
 """
+#: An encoder without a framework: the first pixels, and the first letters.
+TOY = """
+from isthmus.encode import Encoder, open_items, run
+import numpy as np
+class Toy(Encoder):
+    backend, libraries = "toy", ("numpy", "pillow")
+    def prepare(self, media):
+        return [np.asarray(image).ravel()[100:108] for image in media]
+    def encode_media(self, inputs):
+        return np.array(inputs, dtype=np.float32) + 1
+    def encode_texts(self, texts):
+        return np.array([[ord(c) for c in text.ljust(8)[:8]] for text in texts], dtype=np.float32)
+    def preprocessing(self):
+        return {}
+    _media = _texts = None
+def work(images, captions, out):
+    return run(Toy(device="cpu", dtype="float32"), open_items(images, captions=captions), out, shard=5, batch=3)
+"""
+no_kill = pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-@pytest.mark.parametrize("write", [1, 6])  # images of the first shard; captions of the third
-def test_a_killed_run_goes_on(
-    write: int, encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_path: Path
-) -> None:
-    words = ["encode", clip, data[0], "--captions", data[1], "-o", tmp_path / "out", "--shard", 5, "--batch", 3]
-    words += ["--device", "cpu"]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(write), *map(str, words)], capture_output=True, text=True, check=False
+def killed(code: str, write: int, *words: object) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED + code, str(write), *map(str, words)], capture_output=True, text=True, check=False
     )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def goes_on(out: Path, again: Callable[[Path], Any]) -> None:
+    """`again` in the folder `out`, which a killed run has left, gives what it gives in a new one."""
+    before = files(out)
+    assert any(name.endswith(".part") for name in before)
+    found, whole = again(out), again(out.parent / "whole")
+    assert files(out) == files(out.parent / "whole")
+    assert found.skipped == whole.skipped
+    for name, content in before.items():  # what was whole is what it was
+        if not name.endswith((".part", "encode.json")):
+            assert files(out)[name] == content
+
+
+@no_kill
+@pytest.mark.parametrize("write", [1, 4, 11])  # the first images; captions of the second shard; the index
+def test_a_killed_run_goes_on(write: int, data: tuple[Path, Path], tmp_path: Path) -> None:
+    names: dict[str, Any] = {}
+    exec(TOY, names)
+    killed(TOY + "work(*sys.argv[1:])", write, *data, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "encode.json").read_text())
     assert not record["complete"]
     assert len(record["shards"]) == (write - 1) // 2
-    before = files(tmp_path / "out")
-    assert any(name.endswith(".part") for name in before)
-    items = open_items(data[0], captions=data[1])
+    goes_on(tmp_path / "out", lambda out: names["work"](*data, out))
+
+
+@no_kill
+def test_the_verb_goes_on(encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
+    words = ["encode", clip, data[0], "--captions", data[1], "-o", tmp_path / "out", "--shard", 5, "--batch", 3]
+    killed("from isthmus.cli import main\nmain()", 6, *words, "--device", "cpu")
     told: list[int] = []
-    again = run(encoder, items, tmp_path / "out", shard=5, batch=3, progress=lambda done, _: told.append(done))
-    assert told[0] == 5 * ((write - 1) // 2)
-    assert all(not name.endswith(".part") for name in files(tmp_path / "out"))
-    whole = run(encoder, items, tmp_path / "whole", shard=5, batch=3)
-    assert files(tmp_path / "out") == files(tmp_path / "whole")
-    assert again.skipped == whole.skipped
-    # What was whole before is not made again.
-    for name, content in before.items():
-        if not name.endswith((".part", "encode.json")):
-            assert files(tmp_path / "out")[name] == content
+
+    def again(out: Path) -> Any:
+        items = open_items(data[0], captions=data[1])
+        return run(encoder, items, out, shard=5, batch=3, progress=lambda done, _: told.append(done))
+
+    goes_on(tmp_path / "out", again)
+    assert told[0] == 10
 
 
 def test_a_complete_run_is_left_alone(encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
