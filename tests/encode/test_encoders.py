@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,24 @@ def test_sentence_transformers(sentence: Path, images: list[Any], captions: list
     model = SentenceTransformer(str(sentence), device="cpu")
     close(encoder.encode_media(encoder.prepare(images)), [model.encode([i], convert_to_tensor=True) for i in images])
     close(encoder.encode_texts(captions), [model.encode([c], convert_to_tensor=True) for c in captions])
+
+
+def test_two_towers(clip: Path, tokenizer: Any, images: list[Any], captions: list[str], tmp_path: Path) -> None:
+    """Pictures through CLIP, texts through a table of word vectors of its width."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import Router, StaticEmbedding, Transformer
+
+    words = StaticEmbedding(tokenizer.backend_tokenizer, embedding_dim=16)
+    routes = {(None, "text"): "text", (None, "image"): "image"}
+    router = Router({"text": [words], "image": [Transformer(str(clip))]}, route_mappings=routes)
+    SentenceTransformer(modules=[router], device="cpu").save(str(tmp_path))
+    encoder = open_encoder(str(tmp_path), device="cpu")
+    pictures = open_encoder(str(clip), device="cpu")
+    expected = pictures.encode_media(pictures.prepare(images))
+    np.testing.assert_allclose(encoder.encode_media(encoder.prepare(images)), expected, atol=1e-5)
+    table = words.embedding.weight.detach().numpy()
+    ids = [tokenizer.backend_tokenizer.encode(c, add_special_tokens=False).ids for c in captions]
+    np.testing.assert_allclose(encoder.encode_texts(captions), [table[i].mean(axis=0) for i in ids], atol=1e-5)
 
 
 def test_open_clip(open_clip: Path, open_clip_model: Any, images: list[Any], captions: list[str]) -> None:
@@ -219,9 +238,16 @@ def test_a_text_model_of_sentence_transformers(tmp_path: Path, tokenizer: Any) -
         open_encoder(str(tmp_path / "texts"))
 
 
-def test_a_library_that_is_missing(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+def test_a_library_that_is_missing_or_broken(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from isthmus.encode import models
 
+    (tmp_path / "broken_library.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(models.BACKENDS, "broken", ("nowhere", "broken_library"))
+    with pytest.raises(
+        InputError, match=r"broken_library cannot be imported \(operator .*torch, torchvision and broken"
+    ):
+        open_encoder(str(clip), backend="broken")
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(
         InputError, match=r"the backend transformers needs the package transformers .*isthmus\[encoders\]"

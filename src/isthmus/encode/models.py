@@ -135,6 +135,11 @@ def _imported(backend: str) -> Any:
             raise InputError(
                 f"the backend {backend} needs the package {needed} ({error}); pip install 'isthmus[encoders]'"
             ) from None
+        except Exception as error:  # torchvision and torch of different builds end in a RuntimeError
+            raise InputError(
+                f"the package {needed} cannot be imported ({error}); install versions of torch, torchvision and "
+                f"{needed} that belong together"
+            ) from error
     return importlib.import_module(module)
 
 
