@@ -98,6 +98,28 @@ def test_clap(seconds: float, clap: Path, captions: list[str], rng: np.random.Ge
     close(encoder.encode_texts(captions), y)
 
 
+def test_clap_that_fuses_long_sounds(clap: Path, tokenizer: Any, rng: np.random.Generator, tmp_path: Path) -> None:
+    """A sound has one vector, whatever else is in the batch; short ones are not taken for long."""
+    from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor
+
+    config = ClapConfig.from_pretrained(clap)
+    config.audio_config.update({"enable_fusion": True, "num_mel_bins": 64, "spec_size": 256})
+    torch.manual_seed(4)
+    ClapModel(config).save_pretrained(tmp_path)
+    extractor = ClapFeatureExtractor(
+        feature_size=64, sampling_rate=8000, hop_length=80, max_length_s=1, fft_window_size=512, frequency_max=4000,
+        truncation="fusion",
+    )  # fmt: skip
+    ClapProcessor(extractor, tokenizer).save_pretrained(tmp_path)
+    encoder = open_encoder(str(tmp_path), device="cpu")
+    sounds = [rng.normal(size=n).astype(np.float32) for n in (3000, 20_000, 8000, 13_000, 8001)]
+    inputs = encoder.prepare(sounds)
+    assert inputs["is_longer"].ravel().tolist() == [False, True, False, True, False]
+    close(encoder.encode_media(inputs), [torch.from_numpy(encoder.encode_media(encoder.prepare([s]))) for s in sounds])
+    again = encoder.prepare(sounds[::-1])["input_features"].flip(0)
+    assert torch.equal(again, inputs["input_features"])
+
+
 def test_sentence_transformers(sentence: Path, images: list[Any], captions: list[str]) -> None:
     from sentence_transformers import SentenceTransformer
 
@@ -154,6 +176,18 @@ def test_a_checkpoint_of_open_clip(open_clip_model: Any, captions: list[str], tm
         open_encoder("nothing", weights=tmp_path / "e.pt")
     with pytest.raises(InputError, match=r"no.pt: no such file; give the checkpoint"):
         open_encoder("tiny-open-clip", weights=tmp_path / "no.pt")
+
+
+def test_a_batch_that_does_not_fit(clip: Path, captions: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("tried to allocate")
+
+    encoder = open_encoder(str(clip), device="cpu")
+    monkeypatch.setattr(encoder.model, "get_text_features", full)  # type: ignore[attr-defined]
+    with pytest.raises(
+        InputError, match=r"the batch does not fit into the memory of cpu; use a smaller one \(--batch\)"
+    ):
+        encoder.encode_texts(captions)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

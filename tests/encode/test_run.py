@@ -281,7 +281,9 @@ def test_values_that_are_not_finite(clip: Path, data: tuple[Path, Path], tmp_pat
     broken = open_encoder(str(clip), device="cpu")
     with torch.no_grad():
         broken.model.visual_projection.weight[0, 0] = torch.inf  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match=r"digit_00.png: the model gives NaN or infinite values in float32"):
+    with pytest.raises(
+        InputError, match=r"digit_00.png: the model gives NaN or infinite values in float32; its weights"
+    ):
         run(broken, open_items(data[0], captions=data[1]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

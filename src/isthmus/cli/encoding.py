@@ -54,14 +54,14 @@ def encode(
 
     items = open_items(data, captions=captions, image_column=image_column, caption_column=caption_column)
     encoder = open_encoder(model, backend=backend, weights=weights, device=device, dtype=dtype)
-    with _bar(f"encoding on {encoder.device}", quiet=json_) as progress:
+    what = "images" if encoder.modality == "image" else "sounds"
+    with _bar(f"encoding on {encoder.device}", what, quiet=json_) as progress:
         done = run(
             encoder, items, output, normalize=normalize, batch=batch, shard=shard, workers=workers, progress=progress
         )
     if json_:
         typer.echo(json.dumps(done.to_dict(), indent=1))
         return
-    what = "images" if encoder.modality == "image" else "sounds"
     typer.echo(f"Encoded {done.images:,} {what} and {done.captions:,} captions: {output}")
     for entry in done.skipped[:5]:
         typer.echo(f"  left out with its captions: {entry['image_id']} {entry['reason']}")
@@ -72,7 +72,7 @@ def encode(
 
 
 @contextmanager
-def _bar(what: str, *, quiet: bool) -> Iterator[Progress | None]:
+def _bar(doing: str, what: str, *, quiet: bool) -> Iterator[Progress | None]:
     """A bar with the rate on a terminal's standard error, nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
         yield None
@@ -85,14 +85,14 @@ def _bar(what: str, *, quiet: bool) -> Iterator[Progress | None]:
         *(TextColumn("{task.fields[rate]}"), TimeRemainingColumn()),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        line = bar.add_task(what, total=None, rate="")
+        line = bar.add_task(doing, total=None, rate="")
         begun: list[tuple[float, int]] = []
 
         def progress(done: int, total: int | None) -> None:
             begun.append((time.monotonic(), done))
             del begun[1:]  # the rate is that of this run, not of what an earlier one did
             seconds = time.monotonic() - begun[0][0]
-            rate = f"{(done - begun[0][1]) / seconds:,.0f} images/s" if seconds > 0.1 else ""
+            rate = f"{(done - begun[0][1]) / seconds:,.0f} {what}/s" if seconds > 0.1 else ""
             bar.update(line, completed=done, total=total, rate=rate)
 
         yield progress

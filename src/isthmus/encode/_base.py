@@ -67,7 +67,12 @@ class Encoder(ABC):
         kind = torch.device(self.device).type
         lower = None if self.dtype == "float32" else getattr(torch, self.dtype)
         with torch.inference_mode(), torch.autocast(kind, dtype=lower, enabled=lower is not None):
-            rows = encode(inputs)
+            try:
+                rows = encode(inputs)
+            except torch.cuda.OutOfMemoryError:
+                raise InputError(
+                    f"the batch does not fit into the memory of {self.device}; use a smaller one (--batch)"
+                ) from None
         # transformers 5 returns an object with the pooled vector, earlier ones return it bare.
         rows = rows if isinstance(rows, torch.Tensor) else rows.pooler_output
         if rows.ndim != 2:

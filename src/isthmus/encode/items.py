@@ -52,6 +52,13 @@ def open_items(
     image_column, caption_column : names in the captions file, when they are not among the usual ones
 
     Errors: `InputError` when something is missing, is in no known format, or the file names no image of the folder.
+
+    >>> import pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> size = (folder / "a.png").write_bytes(b"the bytes of an image")
+    >>> size = (folder / "captions.csv").write_text("image,caption\\na.png,a cat\\na.png,my cat\\n")
+    >>> [(item.key, item.captions) for item in open_items(folder, captions=folder / "captions.csv")]
+    [('a.png', ('a cat', 'my cat'))]
     """
     paths = [Path(p) for p in ([data] if isinstance(data, (str, os.PathLike)) else data)]
     for path in paths:
@@ -105,4 +112,4 @@ def _tars(paths: list[Path]) -> Items:
         for file in files:
             yield from tars.items(file)
 
-    return Items(walk, {"format": "tars", "files": {file.name: file.stat().st_size for file in files}})
+    return Items(walk, {"format": "tars", "files": [[file.name, file.stat().st_size] for file in files]})

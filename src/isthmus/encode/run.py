@@ -160,9 +160,9 @@ def _encode(encoder: Encoder, loaded: _Batch, batch: int, normalize: bool) -> Sh
     for rows, owners in ((x, list(range(len(x)))), (y, [line["image"] for line in lines])):
         bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(bad):
+            hint = "use bfloat16 or float32" if encoder.dtype == "float16" else "its weights may be broken"
             raise InputError(
-                f"{loaded.kept[owners[bad[0]]].key}: the model gives NaN or infinite values in {encoder.dtype}; use "
-                "bfloat16 or float32"
+                f"{loaded.kept[owners[bad[0]]].key}: the model gives NaN or infinite values in {encoder.dtype}; {hint}"
             )
     if normalize:
         x, y = unit_rows(x), unit_rows(y)

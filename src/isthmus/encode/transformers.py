@@ -48,7 +48,8 @@ class Transformers(Encoder):
                 finally:
                     np.random.set_state(state)  # noqa: NPY002
             if "is_longer" in alone[-1]:
-                alone[-1]["is_longer"] = torch.tensor([[len(sound) > extractor.nb_max_samples]])
+                frames, most = (samples // extractor.hop_length for samples in (len(sound), extractor.nb_max_samples))
+                alone[-1]["is_longer"] = torch.tensor([[frames > most]])
         whole = alone[0]
         for name in list(whole):
             whole[name] = torch.cat([one[name] for one in alone])
