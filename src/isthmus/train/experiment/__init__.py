@@ -6,6 +6,7 @@ angle between two subspaces), and for what rival explanations name, and is watch
 
 from __future__ import annotations
 
+from isthmus.train.experiment import figures
 from isthmus.train.experiment.collect import collect
 from isthmus.train.experiment.outcome import Outcome
 from isthmus.train.experiment.page import write_page
@@ -13,4 +14,4 @@ from isthmus.train.experiment.plan import PARTS
 from isthmus.train.experiment.settings import REGIMES, Setting
 from isthmus.train.experiment.trainer import Run, train
 
-__all__ = ["PARTS", "REGIMES", "Outcome", "Run", "Setting", "collect", "train", "write_page"]
+__all__ = ["PARTS", "REGIMES", "Outcome", "Run", "Setting", "collect", "figures", "train", "write_page"]

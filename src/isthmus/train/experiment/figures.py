@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline
+from isthmus.files import replacing
+from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
 from isthmus.train.experiment.links import NAMES
 from isthmus.train.experiment.outcome import Outcome
 from isthmus.train.experiment.over_seeds import groups, mean_over_seeds, summary, value
@@ -15,6 +18,19 @@ from isthmus.train.experiment.statements import by_angle, cases, describe
 from isthmus.train.experiment.trainer import Run
 
 _STYLES = [(X, "o"), (Y, "^"), (ACCENT, "s"), (MUTED, "D"), (INK, "v"), (X, "D"), (Y, "s"), (ACCENT, "o"), (MUTED, "^")]
+
+
+def write(outcome: Outcome, folder: str | os.PathLike[str], /) -> list[Path]:
+    """Write `angles.svg` (measured gap against imposed angle) and `follows.svg` (scores against the gap and against
+    shared-space alignment) into `folder`, as far as the outcome has what they show; their paths."""
+    written = []
+    for name, draw in (("angles", angles), ("follows", follows)):
+        if name == "follows" or outcome.runs.get("dose"):
+            path = Path(folder) / f"{name}.svg"
+            with replacing(path) as part:
+                part.write_text(standalone(draw(outcome)), encoding="utf-8")
+            written.append(path)
+    return written
 
 
 def angles(outcome: Outcome) -> str:

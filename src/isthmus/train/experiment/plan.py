@@ -48,7 +48,8 @@ def dose(quick: bool) -> Iterator[Setting]:
         yield Setting(temperature="0.01", regime="subspace", rank=SMALL, angle=angle)
         yield Setting(temperature="learned", regime="mean length", rank=SMALL, angle=angle, epochs=LONG)
     yield Setting(temperature="learned", regime="mean length", rank=HYPERPLANE, angle=60.0, epochs=LONG)
-    yield Setting(temperature="0.2", regime="mean length", rank=SMALL, angle=60.0, epochs=LONG)
+    for rank in (SMALL, HYPERPLANE):
+        yield Setting(temperature="0.2", regime="mean length", rank=rank, angle=60.0, epochs=LONG)
 
 
 def rivals(quick: bool) -> Iterator[Setting]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.result import number
-from isthmus.train.experiment.over_seeds import summary, value
+from isthmus.result import Estimate, number
+from isthmus.train.experiment.over_seeds import mean_over_seeds, summary, value
 from isthmus.train.experiment.plan import HYPERPLANE
 from isthmus.train.experiment.settings import LENGTH
 from isthmus.train.experiment.trainer import Run
@@ -17,6 +17,8 @@ from isthmus.train.experiment.trainer import Run
 HOLDS, FAILS = "holds", "does not hold"
 #: The gap is the imposed angle when it misses it by at most this: in the affine regime, and where it is learned.
 EXACT, NEAR = 0.5, 5.0
+#: The gap follows the angle when it rises by at least this many degrees for each of the angle.
+FOLLOWS = 0.5
 #: Centres are orthogonal to the shared space when at most this share of their square lies in it.
 INSIDE = 0.05
 
@@ -139,12 +141,25 @@ def _alone(runs: Sequence[Run]) -> Iterator[Statement]:
                 HOLDS if undefined == len(some) else FAILS if undefined == 0 else "holds in part",
             )
             continue
-        means = [summary(same, "gap").value for same in by_angle(some).values()]
-        spread = float(np.ptp(means))
+        rise = slope(some)
+        known = not rise.undefined and not math.isnan(rise.low)
         yield Statement(
             case,
             "without a mean length the gap does not follow the angle",
-            "one gap at every angle",
-            measured_gaps(some),
-            HOLDS if spread <= NEAR else FAILS,
+            "slope 0",
+            f"slope {rise.value:.2f} ± {rise.high - rise.value:.2f}; gaps {measured_gaps(some)}"
+            if known
+            else "too few",
+            "cannot tell" if not known or rise.low < FOLLOWS < rise.high else HOLDS if rise.high < FOLLOWS else FAILS,
         )
+
+
+def slope(runs: Sequence[Run]) -> Estimate:
+    """Degrees of gap for each degree of imposed angle, by least squares within each seed; 1 where the gap follows."""
+    by_seed: dict[int, list[tuple[float, float]]] = {}
+    for run in runs:
+        gap = value(run, "gap")
+        if gap is not None:
+            by_seed.setdefault(run.setting.seed, []).append((run.setting.angle, gap))
+    slopes = [float(np.polyfit(*np.array(points).T, 1)[0]) for points in by_seed.values() if len(points) > 1]
+    return mean_over_seeds([*slopes, *[None] * (len(by_seed) - len(slopes))])
