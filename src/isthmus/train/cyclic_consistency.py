@@ -32,7 +32,8 @@ class CyclicConsistency(Loss):
         self.reduction, self.cross, self.within = reduction, cross, within
 
     def value(self, batch: Batch) -> Tensor:
-        across = batch.x @ batch.all_y.T - batch.y @ batch.all_x.T
+        across = batch.x @ batch.all_y.T
+        across = across - (across.T if batch.processes == 1 else batch.y @ batch.all_x.T)
         inside = batch.x @ batch.all_x.T - batch.y @ batch.all_y.T
         squares = self.cross * across.square().sum(1) + self.within * inside.square().sum(1)
         total = batch.mean(squares.mean())
