@@ -90,24 +90,14 @@ def _print(outcome: Any) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from isthmus.train.experiment.outcome import shown
-
     console = Console()
     if outcome.statements:
         table = Table("case", "the theory says", "measured", "verdict", box=None, pad_edge=False)
         for s in outcome.statements:
             table.add_row(s.case, s.statement, s.measured, _coloured(s.verdict))
         console.print(table)
-    if outcome.links:
-        table = Table("among", "link", "rank correlation", "runs", "verdict", box=None, pad_edge=False)
-        for link in outcome.links:
-            table.add_row(
-                link.among, link.words, shown(link.correlation, digits=2), str(link.runs), _coloured(link.verdict)
-            )
-        console.print(table)
-    for sentence in outcome.sentences():
-        if sentence.startswith("SharedSpaceAlignment"):
-            console.print(Text(sentence))
+    for sentence in outcome.sentences()[len({s.statement for s in outcome.statements}) :]:
+        console.print(Text(f"- {sentence}"))
 
 
 def _coloured(verdict: str) -> Any:

@@ -21,7 +21,7 @@ def settings(part: str, /, *, seeds: int = 5, quick: bool = False) -> Iterator[S
 
     >>> found = list(settings("shared", seeds=2, quick=True))
     >>> len(found), found[0].loss, found[0].seed
-    (8, 'InfoNCE', 0)
+    (12, 'InfoNCE', 0)
     """
     if part not in PARTS:
         raise unknown("part", part, PARTS)

@@ -86,8 +86,10 @@ def link(among: str, runs: Sequence[Run], cause: str, effect: str, *, sign: int 
     kept = [run for run in runs if _of(run, cause) is not None and _of(run, effect) is not None]
     if len(kept) < 4:
         return Link(among, cause, effect, Estimate(math.nan), Estimate(math.nan), len(kept), "cannot tell")
-    correlation = bootstrap(kept, lambda some: spearman(*_columns(some, cause, effect)))
-    share = bootstrap(kept, lambda some: monotone_share(*_columns(some, cause, effect)))
+    table = np.array([[_of(run, cause), _of(run, effect)] for run in kept], dtype=float)
+    seeds = [run.setting.seed for run in kept]
+    correlation = bootstrap(table, seeds, lambda rows: spearman(*rows.T))
+    share = bootstrap(table, seeds, lambda rows: monotone_share(*rows.T))
     low, high = sorted((sign * correlation.low, sign * correlation.high))
     if not math.isfinite(low):
         verdict = "cannot tell"
@@ -98,11 +100,6 @@ def link(among: str, runs: Sequence[Run], cause: str, effect: str, *, sign: int 
     else:
         verdict = "cannot tell"
     return Link(among, cause, effect, correlation, share, len(kept), verdict)
-
-
-def _columns(runs: Sequence[Run], cause: str, effect: str) -> tuple[np.ndarray, np.ndarray]:
-    pairs = np.array([[_of(run, cause), _of(run, effect)] for run in runs], dtype=float)
-    return pairs[:, 0], pairs[:, 1]
 
 
 def _of(run: Run, name: str) -> float | None:

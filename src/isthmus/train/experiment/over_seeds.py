@@ -60,18 +60,21 @@ def paired(runs: Sequence[Run], base: Sequence[Run], name: str, /) -> Estimate:
 
 
 def bootstrap(
-    runs: Sequence[Run], statistic: Callable[[Sequence[Run]], float], /, *, draws: int = 200, rng: int = 0
+    table: np.ndarray,
+    seeds: Sequence[int],
+    statistic: Callable[[np.ndarray], float],
+    /,
+    *,
+    draws: int = 200,
+    rng: int = 0,
 ) -> Estimate:
-    """`statistic` of all runs; its interval are percentiles over seeds drawn anew, each with all its runs."""
-    seeds = sorted({run.setting.seed for run in runs})
-    by_seed = {seed: [run for run in runs if run.setting.seed == seed] for seed in seeds}
+    """`statistic` of the rows of `table` (n, k), one for each run, of these `seeds` (n,); its interval are percentiles
+    over seeds drawn anew, each with all its rows."""
+    rows = [np.flatnonzero(np.asarray(seeds) == seed) for seed in sorted(set(seeds))]
     generator = np.random.default_rng(rng)
-    found = [
-        statistic([run for seed in generator.choice(seeds, len(seeds)) for run in by_seed[int(seed)]])
-        for _ in range(draws)
-    ]
-    kept = [v for v in found if math.isfinite(v)]
-    whole = statistic(runs)
+    drawn = [np.concatenate([rows[i] for i in generator.integers(len(rows), size=len(rows))]) for _ in range(draws)]
+    kept = [found for chosen in drawn if math.isfinite(found := statistic(table[chosen]))]
+    whole = statistic(table)
     if not math.isfinite(whole) or len(kept) < draws / 2:
         return Estimate(whole)
     low, high = np.quantile(kept, [0.025, 0.975])

@@ -161,5 +161,9 @@ def slope(runs: Sequence[Run]) -> Estimate:
         gap = value(run, "gap")
         if gap is not None:
             by_seed.setdefault(run.setting.seed, []).append((run.setting.angle, gap))
-    slopes = [float(np.polyfit(*np.array(points).T, 1)[0]) for points in by_seed.values() if len(points) > 1]
+    slopes = []
+    for points in by_seed.values():
+        if len(points) > 1:
+            angles, gaps = np.array(points).T
+            slopes.append(float(np.polyfit(angles, gaps, 1)[0]))
     return mean_over_seeds([*slopes, *[None] * (len(by_seed) - len(slopes))])
