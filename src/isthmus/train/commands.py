@@ -30,7 +30,7 @@ def demo(
     part: Annotated[
         list[str] | None, typer.Option("--part", help="dose, losses, rivals, shared or sweep; may be repeated")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="fewer settings, two seeds: a minute")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="fewer settings, two seeds: some minutes")] = False,
     json_: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Train the digits for every loss and temperature and for doses of imposed collapse; write a page and JSON.
