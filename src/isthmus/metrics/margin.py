@@ -67,6 +67,7 @@ def _register(name: str, trim: bool, bias: bool) -> None:
     )
     metric(
         name,
+        family="separability",
         unit="cosine",
         range=(-1, 1),
         better="neither" if bias else "higher",
