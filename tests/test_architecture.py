@@ -28,7 +28,8 @@ LEVELS = [
     {"align", "inspection"},
     {"comparison"},
     {"diagnosis", "dose"},
-    {"reporting", "modalities"},
+    {"modalities"},
+    {"reporting"},
     {"demo"},
     {"cli"},
 ]

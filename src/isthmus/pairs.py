@@ -49,7 +49,7 @@ class Pairs:
         if len(modalities) != 2:
             raise InputError(
                 f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
-                "as Pairs(image=X, text=Y)"
+                "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())

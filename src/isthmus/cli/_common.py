@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 import isthmus
+from isthmus.checks import InputError, existing
 
 if TYPE_CHECKING:
     from isthmus.pairs import Pairs
@@ -21,10 +24,33 @@ Embeddings = Annotated[
 Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
+Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
+Index = Annotated[
+    Path | None, typer.Option("--index", help=".npy: for each row of the second side its row of the first")
+]
 
 
-def open_pairs(x: str, y: str, names: str | None) -> Pairs:
-    return isthmus.open_pairs(x, y, names=None if names is None else names.split(","))
+def open_pairs(x: str, y: str, names: str | None, *, labels: Path | None = None, index: Path | None = None) -> Pairs:
+    pairs = isthmus.open_pairs(x, y, names=split_names(names), index=None if index is None else array_in(index))
+    if labels is not None:
+        pairs.labels = array_in(labels)
+        if pairs.labels.shape != (pairs.items,):
+            raise InputError(
+                f"{labels}: has shape {pairs.labels.shape}, expected one label for {pairs.items:,} rows of {x}"
+            )
+    return pairs
+
+
+def split_names(names: str | None) -> list[str] | None:
+    return None if names is None else names.split(",")
+
+
+def array_in(path: Path) -> np.ndarray:
+    """The plain array in an .npy file."""
+    try:
+        return np.asarray(np.load(existing(path), allow_pickle=False))
+    except (ValueError, EOFError, OSError):
+        raise InputError(f"{path}: is no .npy file of numbers or text; save it with numpy.save") from None
 
 
 def busy(what: str, *, quiet: bool = False) -> Any:

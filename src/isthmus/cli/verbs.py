@@ -1,4 +1,4 @@
-"""The verbs of the main job: demo, inspect, measure, report, explain, fit, apply."""
+"""The verbs demo, inspect, fit and apply."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, writable
-from isthmus.cli._common import Embeddings, Json, Names, Raw, busy, open_pairs, say, table
+from isthmus.cli._common import Embeddings, Json, Names, busy, open_pairs, say
 
 
 def mount(app: typer.Typer) -> None:
     """Add the verbs to `app`."""
-    for verb in (demo, inspect, measure, report, explain, fit, apply):
+    for verb in (demo, inspect, fit, apply):
         app.command()(verb)
 
 
@@ -70,93 +70,6 @@ def inspect(
         typer.echo(f"  duplicates  {i.duplicates:,} row{'s' if i.duplicates != 1 else ''}{part}")
     if pairing:
         typer.echo(f"Paired? {pairing.reason}")
-
-
-def measure(
-    x: Embeddings,
-    y: Embeddings,
-    names: Names = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
-    json_: Json = False,
-    raw: Raw = False,
-) -> None:
-    """Every measure of the gap, with 95 % intervals and what chance gives."""
-    if output is not None:
-        writable(output)
-    pairs = open_pairs(x, y, names)
-    with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
-        result = isthmus.measure(pairs, normalize=not raw)
-    if output is not None:
-        result.save(output)
-    if json_:
-        typer.echo(result.to_json())
-        return
-    from isthmus.result import number
-
-    rows = []
-    for name, e in result.items():
-        interval = "" if e.low != e.low else f"{number(e.low)} .. {number(e.high)}"
-        value = "undefined" if e.undefined else number(e.value)
-        rows.append((name, value, interval, number(e.null) if e.null == e.null else "", e.unit))
-    table(("measure", "value", "95 % interval", "null", "unit"), rows)
-    for name, e in result.items():
-        if e.undefined:
-            typer.echo(f"{name} is undefined: {e.undefined}")
-    for note in dict.fromkeys(e.note for e in result.values() if e.note):
-        named = ", ".join(name for name, e in result.items() if e.note == note)
-        typer.echo(f"{note} ({named})")
-
-
-def report(
-    x: Embeddings,
-    y: Embeddings,
-    output: Annotated[Path, typer.Option("-o", "--output", help="where the page goes")] = Path("report.html"),
-    names: Names = None,
-    title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
-    json_: Json = False,
-    raw: Raw = False,
-) -> None:
-    """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
-    writable(output)
-    pairs = open_pairs(x, y, names)
-    with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
-        explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
-    if json_:
-        typer.echo(
-            json.dumps({"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict(), indent=1)
-        )
-        return
-    say(explanation.verdict)
-    typer.echo(f"\nThe page: {output.resolve()}")
-
-
-def explain(
-    x: Embeddings,
-    y: Embeddings,
-    names: Names = None,
-    cosine: Annotated[float | None, typer.Option(help="also say what this cosine means here, such as 0.25")] = None,
-    temperature: Annotated[float, typer.Option(help="that of the training, for the assumptions of the theory")] = 0.01,
-    json_: Json = False,
-    raw: Raw = False,
-) -> None:
-    """What the gap is made of: verdict, budget, collapse, and which theorems speak about these embeddings."""
-    from isthmus.diagnosis.printing import explanation_lines
-
-    if cosine is not None and not -1 <= cosine <= 1:
-        raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
-    pairs = open_pairs(x, y, names)
-    with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
-        explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
-        found = explanation.to_dict()
-        calibration = None if cosine is None else isthmus.calibrate(pairs, normalize=not raw)
-    if json_:
-        if calibration is not None:
-            found["calibration"] = calibration.to_dict(cosine)
-        typer.echo(json.dumps(found, indent=1, allow_nan=False))
-        return
-    say(explanation.verdict)
-    for line in explanation_lines(explanation, calibration, cosine):
-        typer.echo(line)
 
 
 def fit(

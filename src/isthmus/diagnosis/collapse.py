@@ -236,6 +236,8 @@ def _offset(view: View, share: Estimate) -> Account:
         return Account(name, source, tuple(Prediction(s, f"there is no gap to place, because {why}", CANNOT_TELL)
                                            for s in statements))  # fmt: skip
     measured = f"{share.value:.2f} of the squared gap lies outside both clouds (a random direction: {share.null:.2f})"
+    if share.null == 0:
+        measured = f"the two clouds fill all {m.dim_x:,} dimensions, so that nothing of the gap can lie outside both"
     if share.value >= ORTHOGONAL and 1 - share.value <= INSIDE * (1 - share.null):
         first = FOR
     elif m.by_item.count <= m.dim_x or share.null >= ORTHOGONAL or share.null == 0:

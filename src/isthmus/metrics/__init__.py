@@ -37,7 +37,7 @@ from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import Result
 
-__all__ = ["FAMILIES", "Metric", "Side", "View", "evaluate", "measure", "metric", "registry"]
+__all__ = ["FAMILIES", "Metric", "Side", "View", "evaluate", "families", "measure", "metric", "registry"]
 
 
 def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = None, normalize: bool = True) -> Result:
@@ -113,6 +113,15 @@ def _chosen(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tup
         for one in groups.get(name, [name]):
             chosen[one] = entries[one].names(*names)
     return chosen
+
+
+def families(names: tuple[str, str]) -> dict[str, str]:
+    """The family of every estimate of the modalities `names`, by the name under which it is printed.
+
+    >>> families(("image", "text"))["rank_99_image"]
+    'spectrum'
+    """
+    return {name: entry.family for entry in registry().values() for name in entry.names(*names)}
 
 
 def provenance(pairs: Pairs | None, view: View) -> dict[str, object]:

@@ -33,6 +33,7 @@ def render(explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = Non
             x=x,
             y=y,
             chance=at_chance(result),
+            explanation=explanation,
             verdict=explanation.verdict,
             result=result,
             parts=explanation.budget,
