@@ -62,6 +62,7 @@ def test_metric_declares_itself(name: str) -> None:
     assert m.needs in ("moments", "rows")
     assert set(m.invariant) <= {"rotation", "row scale", "swap"}
     assert m.unit
+    assert m.family in isthmus.metrics.FAMILIES[:-1]
     assert m.source
     assert len(m.definition) > 30
     assert m.definition.endswith((".", ")"))
@@ -124,6 +125,21 @@ def test_metric_does_not_depend_on_the_order_of_pairs(name: str, pairs: Pairs, c
 def test_metric_on_every_array_library(name: str, pairs: Pairs, cones: Any, to_xp: Callable[..., Any]) -> None:
     other = Pairs(image=to_xp(cones[0]), text=to_xp(cones[1]))
     assert_same(values(pairs, name), values(other, name), 1e-9)
+
+
+@metric_names
+def test_metric_streamed_or_whole(name: str, pairs: Pairs, cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 7 rows, and for what moments suffice for a sum of moments of parts."""
+    whole = values(pairs, name)
+    monkeypatch.setattr("isthmus.pairs.block_rows", lambda dim: 7)
+    monkeypatch.setattr("isthmus.metrics._neighbours.BLOCK_SCORES", 7 * 240)
+    monkeypatch.setattr("isthmus.metrics._pairwise.BLOCK_SCORES", 7 * 120)
+    assert_same(whole, values(Pairs(image=cones[0], text=cones[1]), name), 1e-9)
+    if METRICS[name].needs == "moments":
+        parts = [Moments.of(cones[0][i : i + 50], cones[1][i : i + 50]) for i in range(0, 120, 50)]
+        merged = isthmus.measure(parts[0] + parts[1] + parts[2], metrics=[name])
+        for one, two in zip(whole.values(), merged.values(), strict=True):
+            assert one.value == pytest.approx(two.value, abs=1e-9, nan_ok=True)
 
 
 @metric_names

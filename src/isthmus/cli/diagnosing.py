@@ -203,14 +203,10 @@ def _write(found: ByPair[Any], output: Path) -> None:
 def _shown(found: ByPair[Any]) -> tuple[list[str], list[str]]:
     """Which numbers of these results go into matrices, and which stand for one modality each."""
     (x, y), one = next(iter(found.items()))
-    each = dict.fromkeys(name.removesuffix(f"_{side}") for side in (x, y) for name in one if name.endswith(f"_{side}"))
-    both = dict.fromkeys(
-        name.removeprefix(f"{a}_to_{b}_")
-        for name in one
-        for a, b in ((x, y), (y, x))
-        if name.removeprefix(f"{a}_to_{b}_").removesuffix(f"_{b}") not in each and not name.startswith(f"{b}_to_{a}_")
-    )
-    return list(both), list(each)
+    ends = (f"_{x}", f"_{y}")
+    each = dict.fromkeys(name.removesuffix(end) for end in ends for name in one if name.endswith(end))
+    others = [name for name in one if not name.endswith(ends) and not name.startswith(f"{y}_to_{x}_")]
+    return [name.removeprefix(f"{x}_to_{y}_") for name in others], list(each)
 
 
 def _show_matrices(found: ByPair[Any], both: Any, each: Any) -> None:

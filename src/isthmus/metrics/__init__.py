@@ -100,7 +100,7 @@ def _chosen(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tup
     groups: dict[str, list[str]] = {
         "all": [name for name in entries if name in allowed],
         "cheap": [name for name, m in entries.items() if m.needs == "moments"],
-        **{f: [n for n, m in entries.items() if m.family == f and n in allowed] for f in FAMILIES},
+        **{f: [n for n, m in entries.items() if m.family == f and n in allowed] for f in FAMILIES[:-1]},
     }
     asked = ["all"] if metrics is None else metrics.split(",") if isinstance(metrics, str) else list(metrics)
     chosen: dict[str, list[str]] = {}

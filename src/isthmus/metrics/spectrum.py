@@ -84,7 +84,7 @@ def effective_rank(view: View) -> Estimate:
     if not enough_items(view):
         return Estimate(value, null=null, note=note or f"no interval: needs n >= {ENOUGH * view.moments.dim_x:,}")
     low, high = _rankme_interval(view, s)
-    if math.isnan(low):
+    if math.isnan(low) and view.scored is not None:
         note = "no interval: some singular values are zero, or their bias is large"
     return Estimate(value, low, high, null, note=note)
 
@@ -259,7 +259,9 @@ def power_law_slope(view: View) -> Estimate:
         float(weights[inside] @ np.log(v[inside])) for v in (values, isotropic_spectrum(view.moments.n, len(values)))
     )
     note = few_items(view)
-    if not enough_items(view) or view.scored is None:
+    if enough_items(view) and view.scored is None:
+        return Estimate(max(value, 0.0), null=null, note=note)
+    if not enough_items(view):
         note = note or f"no interval: needs n >= {ENOUGH * len(values):,}"
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
