@@ -12,7 +12,7 @@ from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.result import Estimate
 from isthmus.theory.null_angles import tracy_widom_edge
 from isthmus.theory.rotations import PrincipalAngles, principal_angles
-from isthmus.theory.significance import significant_directions
+from isthmus.theory.significance import significant_rank
 
 #: Principal directions count as shared when the cosine of their angle exceeds 1 - TOLERANCE (the paper's choice).
 TOLERANCE = 1e-3
@@ -124,7 +124,10 @@ def shared_directions(view: View) -> Estimate:
     `SharedSpaceProjection` projects on these directions. The null is the count that the ranks alone force.
     """
     m = view.moments
-    bases = [significant_directions(cov, n - 1) for cov, n in ((m.cov_x, m.by_item.count), (m.cov_y, m.by_item.count))]
+    bases = [
+        directions[:, : significant_rank(np.sqrt(values), m.by_item.count - 1)]
+        for values, directions in (view.x.centred, view.y.centred)
+    ]
     dim, ranks = m.dim_x, [basis.shape[1] for basis in bases]
     if 0 in ranks:
         return undefined("no direction of one side stands out of its noise")
