@@ -67,7 +67,7 @@ def test_metric_declares_itself(name: str) -> None:
     assert len(m.definition) > 30
     assert m.definition.endswith((".", ")"))
     assert m.range[0] < m.range[1]
-    assert m.interval in ("jackknife", "normal", "wilson") or m.interval.startswith("none: "), name
+    assert m.interval in ("jackknife", "normal", "wilson", "subsampling") or m.interval.startswith("none: "), name
     assert m.control.startswith("none: ") or m.control in CONTROLS, name
 
 

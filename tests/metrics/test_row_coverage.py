@@ -85,6 +85,19 @@ def test_centred_mmd_where_shapes_differ() -> None:
     assert 0.90 <= np.mean([e.low <= truth <= e.high for e in found]) <= 0.985
 
 
+TRIMMED = ("siglip_margin_trimmed", "siglip_relative_bias_trimmed")
+
+
+def test_trimmed_margins() -> None:
+    """From 200 items on the scatter of half samples covers."""
+    names = list(TRIMMED)
+    truth = [measured(10_000 + seed, 2500, 0.7, names) for seed in range(3)]
+    found = [measured(seed, 200, 0.7, names) for seed in range(SETS)]
+    for name in names:
+        true = float(np.mean([e[name].value for e in truth]))
+        assert 0.90 <= np.mean([e[name].low <= true <= e[name].high for e in found]) <= 0.98, name
+
+
 def test_partners_of_one_item_count_once() -> None:
     """Means over all pairs when items have one to five partners whose distances to the item go together."""
     rng, found = np.random.default_rng(3), []
@@ -107,7 +120,7 @@ def test_partners_of_one_item_count_once() -> None:
 
 def test_every_interval_is_simulated() -> None:
     """No measure has an interval whose coverage is not tested: here, or in test_coverage.py for moments."""
-    here = {*POPULATION, *SAMPLE, "mixing_rate", "centred_mmd2_1"}
+    here = {*POPULATION, *SAMPLE, "mixing_rate", "centred_mmd2_1", *TRIMMED}
     for name, m in isthmus.metrics.registry().items():
         if m.needs == "rows" and not m.interval.startswith("none: ") and "_R@" not in name:
             assert name in here, name

@@ -36,7 +36,7 @@ class Metric:
     source: str
     known: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value
     definition: str
-    interval: str = ""  # 'jackknife', 'normal', 'wilson', or 'none: ' and the reason
+    interval: str = ""  # 'jackknife', 'normal', 'wilson', 'subsampling', or 'none: ' and why
     control: str = ""  # what `null` is the value of: 'pair shuffle', 'modality swap' ..., or 'none: ' and the reason
     family: str = "others"  # the heading under which it is shown, one of `FAMILIES`
 
