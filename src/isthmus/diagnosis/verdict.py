@@ -137,7 +137,8 @@ def _amount(part: Estimate) -> str:
     # An interval that lies below the value would need more words than a verdict has.
     if math.isnan(part.low) or part.low > part.value or part.high < part.value:
         return f"{part.value:.3f}"
-    return f"{part.value:.3f} [{part.low:.3f}, {part.high:.3f}]"
+    digits = 3 if part.high - part.low >= 0.001 else 4
+    return f"{part.value:.{digits}f} [{part.low:.{digits}f}, {part.high:.{digits}f}]"
 
 
 def _named(budget: Budget, name: str, collapsed: bool) -> str:
