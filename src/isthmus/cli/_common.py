@@ -22,12 +22,12 @@ Embeddings = Annotated[
     typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards"),
 ]
 Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
-Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
 Index = Annotated[
     Path | None, typer.Option("--index", help=".npy: for each row of the second side its row of the first")
 ]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
+Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
 
 
 def open_pairs(x: str, y: str, names: str | None, *, labels: Path | None = None, index: Path | None = None) -> Pairs:

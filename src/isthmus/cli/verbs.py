@@ -10,7 +10,7 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, writable
-from isthmus.cli._common import Embeddings, Json, Names, busy, open_pairs, say
+from isthmus.cli._common import Embeddings, Index, Json, Names, busy, open_pairs, say
 
 
 def mount(app: typer.Typer) -> None:
@@ -81,13 +81,14 @@ def fit(
         list[str] | None, typer.Option("--set", help="option of the aligner, such as --set energy=0.95")
     ] = None,
     names: Names = None,
+    index: Index = None,
     json_: Json = False,
 ) -> None:
     """Fit an aligner to paired embeddings and save it."""
     writable(output)
     made = isthmus.align.get(aligner)().set_params(**_options(options or []))
     made.__post_init__()  # the checks of the options
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"fitting to {pairs.n:,} pairs", quiet=json_):
         made.fit_moments(pairs.moments(normalize=made.normalize), names=pairs.names)
         made.save(output)
