@@ -19,7 +19,7 @@ LEVELS = [
     {"files"},
     {"sources", "theory"},
     {"pairs"},
-    {"moments"},
+    {"moments", "grouping"},
     {"result"},
     {"intervals", "following"},
     {"tasks"},

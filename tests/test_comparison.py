@@ -17,7 +17,8 @@ from isthmus import InputError, IsthmusWarning, Pairs
 from isthmus.align import Aligner, Centering, HyperplaneRotation, Identity, MeanRotation, SharedSpaceProjection
 from isthmus.cli import app
 from isthmus.comparison import Comparison, compare, load_comparison, merge
-from isthmus.comparison.held_out import groups, halves
+from isthmus.comparison.held_out import halves
+from isthmus.grouping import groups
 from isthmus.reporting.comparison_page import closed, comparison_page
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -23,9 +24,10 @@ from isthmus.align.ridge_cca import RidgeCCA
 from isthmus.align.shared_signal import SharedSignal
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
+from isthmus.grouping import groups
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
-from isthmus.tasks import MixedSearch, Retrieval
+from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
 
 AIMS = ("search", "retrieval", "classification")
 FOLDS = 5
@@ -37,6 +39,8 @@ SAMPLE = 2_000
 TOLERANCE = 0.02
 #: Halvings of the corpus that mixed search is averaged over, up to 1,000 items; one above.
 DRAWS = 3
+#: Options of the candidates that are relative to a mean over coordinates.
+PENALTIES = ("lam", "before_lam", "cca_lam", "shrink", "floor")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -53,8 +57,10 @@ class Auto(Aligner):
     least 0, else `Identity`; the bound is one-sided 97.5 %, Bonferroni over the candidates, with the standard error
     corrected for fits that share rows (Nadeau and Bengio 2003). Few pairs therefore mean `Identity`.
     aim='classification': the same rule for accuracy; `labels` are needed. A held-out row of x goes to the class
-    whose prototype is nearest: the mapped row of `prompts` (C, d; a row of y for each class in sorted order), which is
-    zero-shot accuracy, or without prompts the mean of the mapped fitting rows of y with that label.
+    whose text is nearest, the mapped row of `class_texts`; without them the unit mean of the mapped fitting rows of y
+    with that label stands for a class.
+
+    Items with the same row of x are one and stay in one fold.
 
     Auto needs rows, so `fit` is its own; `fit_moments` and `partial_fit`, which have only moments, and fewer than 40
     items fall back to `Centering` (`Identity` for 'retrieval' and 'classification') and warn.
@@ -89,20 +95,37 @@ class Auto(Aligner):
         self.table_: list[dict[str, Any]] = []
         self.reasons_: list[str] = []
 
-    def fit(self, X: Any, Y: Any = None, /, *, index: Any = None, labels: Any = None, prompts: Any = None) -> Self:
-        """Choose and fit on the pairs X and Y (n, d), or one `Pairs`; `labels` (n,) and `prompts` (C, d) are for
-        aim='classification'."""
+    def fit(
+        self,
+        X: Any,
+        Y: Any = None,
+        /,
+        *,
+        index: Any = None,
+        paired: bool = True,
+        labels: Any = None,
+        class_texts: Mapping[Any, Any] | None = None,
+    ) -> Self:
+        """Choose and fit on the pairs X and Y (n, d), or one `Pairs`; `labels` (n,) and `class_texts` (label -> row of
+        y, (d,)) are for aim='classification'."""
+        if not paired:
+            return super().fit(X, Y, paired=False)  # refuses
         pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
         moments = Moments.of(pairs, normalize=self.normalize)
         names = pairs.names if isinstance(X, Pairs) else None
         if self.aim == "classification" and pairs.labels is None:
             raise InputError("aim='classification' needs labels= (one class for each row of x), or Pairs with labels")
-        if moments.by_item.count < max(LEAST_ITEMS, 2 * self.folds):
-            return self._fall_back(moments, names, f"{moments.by_item.count} items are too few to cross-validate")
-        self.table_ = self._judged(pairs.sample(SAMPLE, rng=self.rng), prompts)
+        if class_texts is not None and pairs.labels is not None:
+            ZeroShot.check_texts(pairs.labels, np.asarray(list(class_texts)))
+        sample = pairs.sample(SAMPLE, rng=self.rng)
+        group = groups(sample)
+        items = int(group.max()) + 1
+        if items < max(LEAST_ITEMS, 2 * self.folds):
+            return self._fall_back(moments, names, f"{items} items are too few to cross-validate")
+        self.table_ = self._judged(sample, group, class_texts)
         best = _best(self.table_, self.aim, self.folds)
-        self.chosen_ = _candidates(self.aim, self.normalize)[best]
-        self.reasons_ = _reasons(self.table_, best, self.aim, moments.by_item.count)
+        self.chosen_ = _candidates(self.normalize)[best]
+        self.reasons_ = _reasons(self.table_, best, self.aim, sample.items)
         return self._take(moments, names)
 
     def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
@@ -144,41 +167,43 @@ class Auto(Aligner):
         self.chosen_._maps, self.chosen_._dims, self.chosen_._statistics = self._maps, self._dims, self._statistics
         self.table_, self.reasons_ = self.facts_["table"], self.facts_["reasons"]
 
-    def _judged(self, pairs: Pairs, prompts: Any) -> list[dict[str, Any]]:
+    def _judged(self, pairs: Pairs, group: np.ndarray, class_texts: Any) -> list[dict[str, Any]]:
         """The table: every candidate on every fold, scores by held-out item."""
-        fold = np.random.default_rng(self.rng).permutation(pairs.items) % self.folds
+        names = [_name(candidate) for candidate in _candidates(self.normalize)]
+        pairs, class_texts, share = _in_their_span(pairs, class_texts, self.normalize)
+        fold = np.random.default_rng(self.rng).permutation(int(group.max()) + 1)[group] % self.folds
         moments = [
             Moments.of(pairs.take(np.flatnonzero(fold == f)), normalize=self.normalize).numpy()
             for f in range(self.folds)
         ]
-        sides = tuple(to_numpy(side) for side in pairs.unit(normalize=self.normalize))
+        sides = pairs.unit(normalize=self.normalize)
         owner = np.arange(pairs.items) if pairs.index is None else pairs.index
-        unseen: list[list[Any]] = [[None, None] for _ in _candidates(self.aim, self.normalize)]
-        right: list[np.ndarray] = [np.zeros(pairs.items) for _ in unseen]
+        unseen: list[list[Any]] = [[None, None] for _ in names]
+        right: list[np.ndarray] = [np.zeros(pairs.items) for _ in names]
         for held in range(self.folds):
             others = [m for f, m in enumerate(moments) if f != held]
             fitting = sum(others[1:], start=others[0])
-            for number, candidate in enumerate(_candidates(self.aim, self.normalize)):
+            for number, candidate in enumerate(_candidates(self.normalize, share)):
                 mapped = candidate.fit_moments(fitting).transform(*sides)
                 for side, (rows, mine) in enumerate(zip(mapped, (fold == held, fold[owner] == held), strict=True)):
                     if unseen[number][side] is None:
                         unseen[number][side] = np.empty_like(rows)
                     unseen[number][side][mine] = rows[mine]
                 if self.aim == "classification":
-                    right[number][fold == held] = _accuracy(candidate, *mapped, pairs, fold == held, prompts)
+                    right[number][fold == held] = _accuracy(candidate, *mapped, pairs, fold == held, class_texts)
         columns = []
         for number, (x, y) in enumerate(unseen):
             recall = _recall(x, y, pairs)
             value = {"search": _mixed(x, y, pairs, self.rng), "retrieval": recall, "classification": right[number]}
             columns.append((value[self.aim], recall))
-        return [
-            _row(_name(candidate), column, columns[0], self.aim)
-            for candidate, column in zip(_candidates(self.aim, self.normalize), columns, strict=True)
-        ]
+        return [_row(name, column, columns[0], self.aim) for name, column in zip(names, columns, strict=True)]
 
 
-def _candidates(aim: str, normalize: bool) -> list[Aligner]:
-    """What is judged, Identity first, from gentle to strong."""
+def _candidates(normalize: bool, share: float = 1.0) -> list[Aligner]:
+    """What is judged, Identity first, from gentle to strong.
+
+    `share` is that of the coordinates that rows were reduced to: penalties count in means over coordinates.
+    """
     found: list[Aligner] = [
         Identity(),
         Centering(),
@@ -195,7 +220,26 @@ def _candidates(aim: str, normalize: bool) -> list[Aligner]:
         SharedSignal(shrink=1.0, floor=0.0, before_alpha=0.25),
         RidgeCCA(),
     ]
-    return [candidate.set_params(normalize=normalize) for candidate in found]
+    for candidate in found:
+        penalties = {name: share * v for name, v in candidate.get_params().items() if name in PENALTIES}
+        candidate.set_params(normalize=normalize, **penalties)
+    return found
+
+
+def _in_their_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pairs, Any, float]:
+    """The rows (and class texts) in coordinates of the space that they span, and its share of the width.
+
+    No candidate looks outside of it, and few rows of a wide space are so solved in few dimensions.
+    """
+    sides = [to_numpy(side).astype(np.float64) for side in pairs.unit(normalize=normalize)]
+    texts = {} if class_texts is None else {k: np.asarray(to_numpy(v), np.float64) for k, v in class_texts.items()}
+    whole = np.vstack([*sides, *texts.values()])
+    if len(whole) < pairs.dim:
+        basis = np.linalg.qr(whole.T)[0]
+        sides = [side @ basis for side in sides]
+        texts = {label: text @ basis for label, text in texts.items()}
+    turned = Pairs(x=sides[0], y=sides[1], index=pairs.index, labels=pairs.labels)
+    return turned, texts if class_texts is not None else None, turned.dim / pairs.dim
 
 
 def _recall(x: np.ndarray, y: np.ndarray, part: Pairs) -> np.ndarray:
@@ -218,22 +262,20 @@ def _mixed(x: np.ndarray, y: np.ndarray, part: Pairs, seed: int) -> np.ndarray:
 
 
 def _accuracy(
-    aligner: Aligner, x: np.ndarray, y: np.ndarray, pairs: Pairs, held: np.ndarray, prompts: Any
+    aligner: Aligner, x: np.ndarray, y: np.ndarray, pairs: Pairs, held: np.ndarray, class_texts: Any
 ) -> np.ndarray:
-    """Whether the nearest class prototype of each held-out row of x is its own."""
+    """Whether the nearest class text of each held-out row of x is that of its own class."""
     assert pairs.labels is not None
-    classes, number = np.unique(pairs.labels, return_inverse=True)
-    if prompts is not None:
-        if len(prompts) != len(classes):
-            raise InputError(f"prompts has {len(prompts)} rows, expected one for each of the {len(classes)} classes")
-        centres = to_numpy(aligner.transform_y(prompts))
+    if class_texts is not None:
+        names, texts = np.asarray(list(class_texts)), aligner.transform_y(np.stack(list(class_texts.values())))
     else:
         owner = np.arange(pairs.items) if pairs.index is None else pairs.index
-        seen = ~held[owner]
-        centres = np.zeros((len(classes), y.shape[1]))
-        np.add.at(centres, number[owner[seen]], y[seen])
-        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-300)
-    return (np.argmax(x[held] @ centres.T, axis=1) == number[held]).astype(float)
+        names, texts = mean_texts(y[~held[owner]], owner[~held[owner]], pairs.labels)
+    labels = pairs.labels[held]
+    known = np.isin(labels, names)  # a class whose items are all held out has no text: none is found
+    right = np.zeros(len(labels))
+    right[known] = ZeroShot.of(x[held][known], labels[known], texts, class_names=names).hits
+    return right
 
 
 def _row(name: str, column: tuple[np.ndarray, ...], raw: tuple[np.ndarray, ...], aim: str) -> dict[str, Any]:

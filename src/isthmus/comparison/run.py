@@ -23,10 +23,11 @@ from isthmus.align import (
 )
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
-from isthmus.comparison.held_out import fingerprint, groups, halves, refuse_same
+from isthmus.comparison.held_out import fingerprint, halves, refuse_same
 from isthmus.comparison.journal import Journal
 from isthmus.comparison.sweep import swept
 from isthmus.comparison.table import Cell, Comparison, own_options
+from isthmus.grouping import groups
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.moments import Moments
