@@ -30,7 +30,9 @@ SETS = {"clip_coco": ("image", "text"), "videoclip_msrvtt": ("video", "text")}
 
 def main() -> None:
     warnings.simplefilter("ignore", IsthmusWarning)
-    print("| data (fitted / judged) | aim | R@1 raw | change | mixed R@1 raw | Auto | accuracy raw | change | seconds |")
+    print(
+        "| data (fitted / judged) | aim | R@1 raw | change | mixed R@1 raw | Auto | accuracy raw | change | seconds |"
+    )
     print("|---|---|---|---|---|---|---|---|---|")
     for name in sys.argv[1:] or [*SETS, *isthmus.demo.RUNS]:
         for how, splits in cases(name):
