@@ -2,10 +2,10 @@
 
     ISTHMUS_FIXTURES=... python benchmarks/auto.py [clip_coco] [videoclip_msrvtt] [plain] [warm] [collapsed]
 
-Ten random halves of each set (`numpy.random.default_rng(s).permutation(n)`, s = 0 to 9): fitted on the first half, judged
-on the second. The demo's runs also: fitted on their training split, judged on their test split, once. In percent and
-points: R@1 is the mean of both directions, mixed R@1 that of both query modalities, accuracy that of the nearest class,
-whose prototype is the mean text of the fitting rows. Seconds are those of the processor for one fit.
+Ten random halves of each set (`numpy.random.default_rng(s).permutation(n)`, s = 0 to 9): fitted on the first half,
+judged on the second. The demo's runs also: fitted on their training split, judged on their test split, once. In percent
+and points: R@1 is the mean of both directions, mixed R@1 that of both query modalities, accuracy that of the nearest
+class, whose prototype is the mean text of the fitting rows. Seconds are those of the processor for one fit.
 """
 
 from __future__ import annotations

@@ -109,9 +109,9 @@ class TestScores:
         seen = []
 
         class Rowwise(Centering):
-            def fit(self, X: Any, Y: Any, /, *, index: Any = None) -> Any:
-                seen.append(len(X))
-                return super().fit(X, Y, index=index)
+            def fit(self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True) -> Any:
+                seen.append(X.n)
+                return super().fit(X)
 
         isthmus.align._base._REGISTRY.pop("Rowwise", None)
         monkeypatch.setattr("isthmus.align._base._REGISTRY", {**isthmus.align.registry(), "Rowwise": Rowwise})
@@ -299,7 +299,7 @@ class TestFiles:
         comparison_page(table, tmp_path / "b.html")
         text = (tmp_path / "a.html").read_text(encoding="utf-8")
         assert text == (tmp_path / "b.html").read_text(encoding="utf-8")
-        assert text.count("<svg") == 1
+        assert text.count("<svg") == 2  # one for each task
         assert "currentColor" in text
         assert "prefers-color-scheme: dark" in text
         assert "http" not in text.replace("http://www.w3.org", "")
@@ -391,12 +391,12 @@ class TestCommandLine:
     def test_the_progress_bar_is_for_terminals(self, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         done = CliRunner().invoke(app, ["compare", *files, "--aligners", "centering", "--splits", "1", "--json"])
         assert done.stderr == ""
-        from isthmus.cli import comparing
+        from isthmus.cli import _common
 
-        monkeypatch.setattr(comparing.sys.stderr, "isatty", lambda: True, raising=False)
-        with comparing._bar("x", quiet=True) as progress:
+        monkeypatch.setattr(_common.sys.stderr, "isatty", lambda: True, raising=False)
+        with _common.bar("x", quiet=True) as progress:
             assert progress is None
-        with comparing._bar("x", quiet=False) as progress:
+        with _common.bar("x", quiet=False) as progress:
             assert progress is not None
             progress(1, 2, "Centering")
 

@@ -25,7 +25,6 @@ from isthmus.align.shared_signal import SharedSignal
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
 from isthmus.grouping import groups
-from isthmus.intervals import Z95
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
@@ -55,8 +54,9 @@ class Auto(Aligner):
 
     aim='search': the best mixed-modality R@1 (`isthmus.tasks.MixedSearch`) among the candidates whose cross-modal R@1
     is at most min(2 points, one standard error of the difference) below raw; the gentler of equals.
-    aim='retrieval': the largest gain of cross-modal R@1 (mean of both directions) over raw among the gains that exceed
-    1.96 standard errors, else `Identity`. Few pairs therefore often mean `Identity`.
+    aim='retrieval': the largest gain of cross-modal R@1 (mean of both directions) over raw whose lower bound
+    is above 0, else `Identity`; the bound is one-sided 97.5 %, Bonferroni over the candidates (2.9 standard errors).
+    Few pairs therefore often mean `Identity`.
     aim='classification': the same rule for accuracy; `labels` are needed. A held-out row of x goes to the class
     whose text is nearest, the mapped row of `class_texts`; without them the unit mean of the mapped fitting rows of y
     with that label stands for a class.
@@ -297,8 +297,11 @@ def _best(table: list[dict[str, Any]], aim: str) -> int:
     if aim == "search":
         allowed = [k for k, row in enumerate(table) if row["admissible"]]
         return max(allowed, key=lambda k: table[k]["value"])
+    from scipy.special import ndtri
+
+    z = float(ndtri(1 - 0.025 / max(len(table) - 1, 1)))
     for row in table:
-        row["admissible"] = row["gain"] > 0 and row["gain"] >= Z95 * row["gain_error"]
+        row["admissible"] = row["gain"] > 0 and row["gain"] >= z * row["gain_error"]
     sure = [k for k, row in enumerate(table) if row["admissible"]]
     return max(sure, key=lambda k: table[k]["gain"], default=0)
 

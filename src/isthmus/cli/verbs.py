@@ -47,9 +47,12 @@ def demo(
     if export is not None:
         for path in isthmus.demo.export(export, run):
             typer.echo(f"Wrote {path}")
+    from isthmus.demo.predictions import predictions
+
+    title = f"Digits and captions: the run '{run}'"
     testing, fitting = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
     with busy(f"measuring {testing.n} held-out pairs of the run {run!r}"):
-        explanation = isthmus.report(testing, output, fit=fitting, title=f"Digits and captions: the run '{run}'")
+        explanation = isthmus.report(testing, output, fit=fitting, title=title, extra=predictions(run))
     say(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
 

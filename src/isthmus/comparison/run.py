@@ -17,7 +17,9 @@ from isthmus.align import (
     Centering,
     HyperplaneRotation,
     Identity,
+    KernelBlend,
     MeanRotation,
+    PartialWhitening,
     SharedSpaceProjection,
     get,
 )
@@ -49,6 +51,8 @@ def default_aligners() -> list[Aligner]:
     """Those of the report."""
     return [
         Centering(),
+        PartialWhitening(),
+        KernelBlend(),
         MeanRotation(),
         HyperplaneRotation(),
         SharedSpaceProjection(),
@@ -276,9 +280,11 @@ class _Split:
         if type(aligner).fit is Aligner.fit:
             return aligner.fit_moments(self.fitting.moments(normalize=aligner.normalize))
         # An aligner that is not a function of moments has its own fit.
-        seeded = {"rng": self.test.seed} if "rng" in inspect.signature(aligner.fit).parameters else {}
-        rows = self.fitting.unit(normalize=self.test.normalize)
-        return aligner.fit(*rows, index=self.fitting.index, **seeded)
+        known = inspect.signature(aligner.fit).parameters
+        texts: dict[str, Any] = (
+            {"class_texts": self.class_texts} if self.class_texts is not None and "class_texts" in known else {}
+        )
+        return aligner.fit(self.fitting, **texts)
 
     def _classes(self, aligner: Aligner) -> tuple[Any, Any]:
         """Names of the classes and the vectors that stand for them, after the map."""
