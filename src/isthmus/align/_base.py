@@ -113,7 +113,7 @@ class Aligner:
 
     def _add_sides(self, X: Any, Y: Any) -> Self:
         """Take unpaired rows of either side, or both, to those that are there."""
-        if self._uses_pairs():
+        if self.needs_pairs or self._uses_pairs():
             raise InputError(
                 f"{type(self).__name__} needs pairs and cannot be fitted to unpaired rows; use one that needs none, "
                 "such as Centering or PartialWhitening"
