@@ -116,7 +116,10 @@ class Auto(Aligner):
         moments = Moments.of(pairs, normalize=self.normalize)
         names = pairs.names if isinstance(X, Pairs) else None
         if self.aim == "classification" and pairs.labels is None:
-            raise InputError("aim='classification' needs labels= (one class for each row of x), or Pairs with labels")
+            raise InputError(
+                "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "
+                "in the shell --labels FILE.npy"
+            )
         if class_texts is not None and pairs.labels is not None:
             ZeroShot.check_texts(pairs.labels, np.asarray(list(class_texts)))
         sample = pairs.sample(SAMPLE, rng=self.rng)
