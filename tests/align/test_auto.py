@@ -173,6 +173,16 @@ def test_search_on_clip_coco(real: Any) -> None:
     assert change >= -0.02
 
 
+def test_few_pairs_of_videos(real: Any) -> None:
+    """Fifty pairs in 768 dimensions, ten halves: retrieval is not below raw by more than half a point."""
+    pairs = isthmus.open_pairs(real("videoclip_msrvtt/video.npy"), real("videoclip_msrvtt/text.npy"))
+    changes = []
+    for seed in range(10):
+        fit, test = pairs.halves(rng=seed)
+        changes.append(recall(*Auto(aim="retrieval").fit(fit).transform(test)) - recall(*test.unit()))
+    assert np.mean(changes) >= -0.005
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("run", isthmus.demo.RUNS)
 def test_retrieval_never_falls_on_the_demo(run: str) -> None:

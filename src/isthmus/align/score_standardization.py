@@ -25,7 +25,8 @@ class ScoreStandardization:
 
     `scores` gives z directly. For an index of inner products there is an exact affine form with one coordinate more:
     store `stored(rows)` = [c / sigma, -mu / sigma], ask with `query(rows)` = [q, 1]. It depends on the modality of the
-    query, so a corpus that both modalities search is stored twice. Ranks within one modality never change.
+    query, so a corpus that both modalities search is stored twice. Ranks within one modality never change:
+    cross-modal retrieval stays, and `isthmus.tasks.MixedSearch.of(x, y, scores=...)` judges the mixed corpus.
     Source: Yamashita et al. 2025, arXiv 2511.22141.
 
     >>> import numpy as np
