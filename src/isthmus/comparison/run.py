@@ -273,6 +273,7 @@ class _Split:
             scores |= outcome.scores()
             changes |= test.changes(outcome, test.raw[task_name])
         notes = [str(w.message) for w in caught if issubclass(w.category, IsthmusWarning)]
+        notes += getattr(fitted, "reasons_", [])[:1]  # what Auto chose
         gap_value = NAN if gap.undefined else gap.value
         return Cell(**facts, scores=scores, changes=changes, gap=gap_value, gap_undefined=gap.undefined, notes=notes)
 
