@@ -83,6 +83,14 @@ class TestScores:
         assert abs(table["MeanRotation"].changes["R@1"].value) < 0.02
         assert table["MeanRotation"].changes["mixed_R@1"].low > 0.1
 
+    def test_standardised_scores_change_the_mixed_corpus_alone(self) -> None:
+        table = compare(isthmus.demo.load("collapsed", split="test"), aligners=["ScoreStandardization"], splits=1)
+        raw, found = table["Identity"], table["ScoreStandardization"]
+        assert found.scores["R@1"] == raw.scores["R@1"]
+        assert raw.scores["mixed_R@1"].value < 0.01
+        assert found.scores["mixed_R@1"].value > 0.35
+        assert found.scores["gap"].value == pytest.approx(60, abs=1)  # the rows stay where they are
+
     def test_labels_bring_zero_shot_and_clusters(self) -> None:
         pairs = isthmus.demo.load("plain", split="test")
         table = compare(pairs, aligners=["Centering"], tasks=["zero_shot", "clustering"], splits=3)

@@ -174,7 +174,7 @@ class SharedSpaceProjection(Aligner):
     def _warn(self, moments: Moments) -> None:
         """Say with the numbers why this shared space is weaker than it looks."""
         facts, items, dim = self.facts_, moments.by_item.count, moments.dim_x
-        ranks, shared, said = facts.get("ranks"), facts["shared"], []
+        ranks, shared, said = facts.get("ranks", ()), facts["shared"], []
         if self.estimator == "published" and min(facts["energy_kept"]) < LEAST_ENERGY:
             x, y = (f"{share:.0%}" for share in facts["energy_kept"])
             said.append(

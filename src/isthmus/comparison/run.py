@@ -20,6 +20,7 @@ from isthmus.align import (
     KernelBlend,
     MeanRotation,
     PartialWhitening,
+    ScoreStandardization,
     SharedSpaceProjection,
     get,
 )
@@ -200,11 +201,13 @@ class _Test:
         x, y = (to_numpy(side) for side in aligner.transform(*self.sides))
         return x, y
 
-    def outcomes(self, x: np.ndarray, y: np.ndarray, classes: tuple[Any, Any]) -> dict[str, Outcome]:
+    def outcomes(
+        self, x: np.ndarray, y: np.ndarray, classes: tuple[Any, Any], scores: Any = None
+    ) -> dict[str, Outcome]:
         """Every task on the mapped rows."""
         raw = [to_numpy(side) for side in self.sides]
         owner = np.arange(len(y)) if self.testing.index is None else self.testing.index
-        rows = Rows(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed)
+        rows = Rows(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed, scores)
         return {t.name: t.run(rows) for t in self.todo}
 
     def changes(self, found: Outcome, raw: Outcome) -> dict[str, tuple[float, float]]:
@@ -257,7 +260,8 @@ class _Split:
                 return Cell(**facts, refused=str(error))
         if x.shape[1] < 2:
             return Cell(**facts, refused="it keeps a single dimension, in which every cosine is 1 or -1")
-        found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes)
+        corrected = fitted if isinstance(fitted, ScoreStandardization) else None
+        found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes, corrected)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
         inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
         gap = gap_angle(View(after, names=test.testing.names), inflation=inflation)

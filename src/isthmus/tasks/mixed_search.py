@@ -136,7 +136,7 @@ class MixedSearch:
 def mixed_search(rows: Rows) -> Outcome:
     """Mixed-modality search: each item is stored as x or as y (half and half, and then the other way round) and is
     searched with its rows of the other modality."""
-    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed)
+    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed, scores=rows.scores)
     with np.errstate(divide="ignore"):
         reciprocal = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (found.x_query, found.y_query)]
     items = {
