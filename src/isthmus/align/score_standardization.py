@@ -21,8 +21,8 @@ class ScoreStandardization(Aligner):
     Needs no pairs.
 
     This corrects scores and leaves the rows as they are (`transform` only divides them by their norm): a row has
-    another role as a query than as a stored row. Mean and variance are those over all pairs of rows of the two modalities,
-    exactly from the moments:
+    another role as a query than as a stored row. Mean and variance are those over all pairs of rows of the two
+    modalities, exactly from the moments:
     mu = mean_q.mean_c, sigma^2 = tr(S_q S_c) + mean_q'S_c mean_q + mean_c'S_q mean_c (S covariances, q and c drawn
     independently). The source takes them over pseudo-positives (the best hit of each modality), which needs a first
     search; that variant is not offered.

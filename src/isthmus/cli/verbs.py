@@ -95,6 +95,7 @@ def measure(
     x: Embeddings,
     y: Embeddings,
     names: Names = None,
+    index: Index = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
     json_: Json = False,
     raw: Raw = False,
@@ -102,7 +103,7 @@ def measure(
     """Every measure of the gap, with 95 % intervals and what chance gives."""
     if output is not None:
         writable(output)
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, normalize=not raw)
     if output is not None:
@@ -131,13 +132,14 @@ def report(
     y: Embeddings,
     output: Annotated[Path, typer.Option("-o", "--output", help="where the page goes")] = Path("report.html"),
     names: Names = None,
+    index: Index = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
     """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
     writable(output)
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
     if json_:
@@ -153,6 +155,7 @@ def explain(
     x: Embeddings,
     y: Embeddings,
     names: Names = None,
+    index: Index = None,
     cosine: Annotated[float | None, typer.Option(help="also say what this cosine means here, such as 0.25")] = None,
     temperature: Annotated[float, typer.Option(help="that of the training, for the assumptions of the theory")] = 0.01,
     json_: Json = False,
@@ -163,7 +166,7 @@ def explain(
 
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         found = explanation.to_dict()
