@@ -20,7 +20,7 @@ LEVELS = [
     {"sources", "theory", "encode"},
     {"train"},
     {"pairs"},
-    {"moments"},
+    {"moments", "grouping"},
     {"result"},
     {"intervals", "following"},
     {"tasks"},

@@ -11,7 +11,8 @@ from isthmus.diagnosis import PARTS, Explanation
 from isthmus.files import replacing
 from isthmus.modalities import ByPair
 from isthmus.reporting import figures, words
-from isthmus.reporting.plain_page import Section, plain_page
+from isthmus.reporting.plain_page import plain_page
+from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline
 
 #: Heading of each matrix, what it shows, and its digits.
