@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
 import isthmus
 from isthmus.reporting.page import _environment, _palette
+from isthmus.reporting.section import Section
 from isthmus.reporting.svg import FAMILY
-
-
-@dataclass(frozen=True)
-class Section:
-    """`figure` is inline SVG, `wide` when it has several columns; `header` and `rows` a table whose first column names
-    the row, its other cells numbers or, with `words`, text."""
-
-    heading: str
-    paragraphs: Sequence[str] = ()
-    figure: str = ""
-    caption: str = ""
-    header: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = field(default_factory=list)
-    wide: bool = False
-    words: bool = False
 
 
 def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:

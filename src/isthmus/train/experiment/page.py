@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from isthmus.checks import writable
 from isthmus.files import replacing
-from isthmus.reporting.plain_page import Section, plain_page
+from isthmus.reporting.plain_page import plain_page
+from isthmus.reporting.section import Section
 from isthmus.train.experiment import figures
 from isthmus.train.experiment.links import NAMES
 from isthmus.train.experiment.outcome import COMPARED, Outcome, change, shown
