@@ -17,7 +17,7 @@ from isthmus.train.experiment import plan
 from isthmus.train.experiment.links import NAMES, Link, links
 from isthmus.train.experiment.over_seeds import groups, paired
 from isthmus.train.experiment.settings import Setting
-from isthmus.train.experiment.statements import HOLDS, Statement, statements
+from isthmus.train.experiment.statements import HOLDS, PARTLY, Statement, statements
 from isthmus.train.experiment.trainer import Run
 
 #: What SharedSpaceAlignment is compared with InfoNCE on.
@@ -60,6 +60,8 @@ class Outcome:
             mine = [s for s in self.statements if s.statement == statement]
             kept = [s.case for s in mine if s.verdict == HOLDS]
             where = "in every case" if len(kept) == len(mine) else f"in {len(kept)} of {len(mine)} cases"
+            partly = sum(s.verdict == PARTLY for s in mine)
+            where += f" and in part of the runs in {partly}" if partly else ""
             listed = f": {'; '.join(kept)}" if 0 < len(kept) < len(mine) else ""
             said.append(f"'{statement[0].upper()}{statement[1:]}' holds {where}{listed}.")
         for among in dict.fromkeys(link.among for link in self.links):

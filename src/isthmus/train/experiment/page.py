@@ -9,6 +9,7 @@ from isthmus.checks import writable
 from isthmus.files import replacing
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
+from isthmus.result import Estimate
 from isthmus.train.experiment import figures
 from isthmus.train.experiment.links import NAMES
 from isthmus.train.experiment.outcome import COMPARED, Outcome, change, shown
@@ -118,7 +119,7 @@ def _dose(outcome: Outcome) -> list[Section]:
         ),
     ):
         name = f"{setting.regime}, {setting.angle:g}°, {describe(setting.rank, setting.temperature, setting.epochs)}"
-        cells = [shown(summary(some, column), digits=digits, even=True) for column, digits in DOSE.items()]
+        cells = [_cell(summary(some, column), digits) for column, digits in DOSE.items()]
         table.append((name, *cells))
     return [
         Section(
@@ -237,9 +238,14 @@ def _shared(outcome: Outcome) -> list[Section]:
 
 def _table(runs: Sequence[Run], name: Callable[[Setting], str]) -> list[tuple[str, ...]]:
     return [
-        (name(setting), *(shown(summary(some, column), digits=digits, even=True) for column, digits in COLUMNS.items()))
+        (name(setting), *(_cell(summary(some, column), digits) for column, digits in COLUMNS.items()))
         for setting, some in groups(runs).items()
     ]
+
+
+def _cell(estimate: Estimate, digits: int) -> str:
+    """The value, and its interval on a line of its own."""
+    return shown(estimate, digits=digits, even=True).replace(" ± ", "\n± ").replace("undefined in", "undefined\nin")
 
 
 def _runs_of(outcome: Outcome, setting: Setting) -> list[Run]:

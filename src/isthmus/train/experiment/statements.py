@@ -14,7 +14,7 @@ from isthmus.train.experiment.plan import HYPERPLANE
 from isthmus.train.experiment.settings import LENGTH
 from isthmus.train.experiment.trainer import Run
 
-HOLDS, FAILS = "holds", "does not hold"
+HOLDS, PARTLY, FAILS = "holds", "holds in part", "does not hold"
 #: The gap is the imposed angle when it misses it by at most this: in the affine regime, and where it is learned.
 EXACT, NEAR = 0.5, 5.0
 #: The gap follows the angle when it rises by at least this many degrees for each of the angle.
@@ -115,7 +115,7 @@ def _mean_length(runs: Sequence[Run]) -> Iterator[Statement]:
             "the optimum has centres orthogonal to the shared space, and the gap is the angle or 180° less it",
             "gap = angle, share 0",
             f"reached in {reached} of {len(some)} runs; gaps {measured_gaps(some)}; {where}",
-            HOLDS if reached == len(some) else FAILS if reached == 0 else "holds in part",
+            HOLDS if reached == len(some) else FAILS if reached == 0 else PARTLY,
         )
 
 
@@ -138,7 +138,7 @@ def _alone(runs: Sequence[Run]) -> Iterator[Statement]:
                 "without a mean length the means go to 0 and the gap has no angle",
                 "undefined",
                 f"undefined in {undefined} of {len(some)} runs, means {lengths[0]:.2f} and {lengths[1]:.2f} long",
-                HOLDS if undefined == len(some) else FAILS if undefined == 0 else "holds in part",
+                HOLDS if undefined == len(some) else FAILS if undefined == 0 else PARTLY,
             )
             continue
         rise = slope(some)
