@@ -71,13 +71,11 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
         finding=f"The best of two runs ends at 60° in {best.size - missed} of {best.size} cells"
         + (", the others have a saturated loss (small τ, small R)" if missed else "")
         + f". A single run that starts at 30° misses it in {kept} cells, above all for large means, where "
-        "the valley "
-        "keeps the gap of the start.",
+        "the valley keeps the gap of the start.",
         numbers={"lengths": lengths, "temperatures": temperatures, "best": best, "start_30": single},
         draw=draw,
-        picture="Two tables of the final gap over mean length and temperature: nearly all cells of the "
-        "first read 60, "
-        "several of the second read other values.",
+        picture="Two tables of the final gap over mean length and temperature: nearly all cells of the first read "
+        "60, several of the second read other values.",
     )
 
 
@@ -85,12 +83,10 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
     title="From full rank to collapse",
     kind="sweep",
     order=51,
-    claim="The gap appears with dimension collapse: none at full rank, φ between two hyperplanes, and the "
-    "largest "
+    claim="The gap appears with dimension collapse: none at full rank, φ between two hyperplanes, and the largest "
     "principal angle when several dimensions are lost.",
-    assumption="Means of length 0.5, τ = 0.5. The walls are soft on the way: λ (|x - P_A x|² + |y - P_B "
-    "y|²) is added "
-    "to the loss of each pair. h = 8 on the left, h = 12 with several principal angles on the right.",
+    assumption="Means of length 0.5, τ = 0.5. The walls are soft on the way: λ (|x - P_A x|² + |y - P_B y|²) is "
+    "added to the loss of each pair. h = 8 on the left, h = 12 with several principal angles on the right.",
 )
 def collapse_dose_response(*, quick: bool) -> Outcome:
     doses = (0.03, 3.0) if quick else (0.01, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0, 10.0)
@@ -164,9 +160,8 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
             "principal_angles": {_name(angles): {"gap": run.gap, "loss": run.loss} for angles, run in several.items()},
         },
         draw=draw,
-        picture="Left: the gap against the pressure jumps from 0 to above 60 degrees and settles at 60. "
-        "Right: bars of "
-        "the gap and of the largest principal angle for several sets of angles; they agree but for one set.",
+        picture="Left: the gap against the pressure jumps from 0 to above 60 degrees and settles at 60. Right: bars "
+        "of the gap and of the largest principal angle for several sets of angles; they agree but for one set.",
     )
 
 
