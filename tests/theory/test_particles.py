@@ -182,6 +182,21 @@ def test_torch_goes_in_and_torch_comes_out():
     assert single.x.dtype == torch.float32
 
 
+def test_bases_and_clouds_of_torch_give_torch():
+    torch = pytest.importorskip("torch")
+    frame = hyperplanes(5, [30, 50])
+    settings = {"n": 32, "resultant": 0.5, "temperature": 0.5, "start": 40, "steps": 15}
+    ours = optimise("subspace", bases=(frame.x, frame.y), **settings)
+    theirs = optimise("subspace", bases=(torch.asarray(frame.x), torch.asarray(frame.y)), **settings)
+    assert isinstance(theirs.x, torch.Tensor)
+    assert theirs.x.dtype == torch.float64
+    assert theirs.loss == pytest.approx(ours.loss, abs=1e-9)
+    cloud = np.random.default_rng(0).normal(size=(40, 4)) + 1.0
+    turned = optimise("cone", clouds=(torch.asarray(cloud),) * 2, temperature=0.2, start=60)
+    assert isinstance(turned.y, torch.Tensor)
+    assert turned.gap < 0.1
+
+
 def test_subspaces_by_bases_and_several_principal_angles():
     frame = hyperplanes(6, [30, 50])
     rng = np.random.default_rng(1)
@@ -332,6 +347,7 @@ def test_state_of_two_points_and_of_identical_rows():
         ("affine", {"angle": 60.0}, "needs angle="),
         ("none", {"n": 1}, "give n and dim from 2"),
         ("none", {"init": (np.eye(3), np.eye(2))}, "give two arrays"),
+        ("none", {"init": (np.eye(3).tolist(), np.eye(3))}, "init of list and ndarray came"),
         ("none", {"init": (np.eye(3), np.eye(3)), "dim": 4}, "leave dim out"),
         ("none", {"init": (np.eye(3), np.eye(3)), "start": 4.0}, "give one of them"),
         ("cone", {"kappa": 5.0, "init": (np.eye(3), np.eye(3))}, "does not go with rigid clouds"),
