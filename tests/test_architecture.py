@@ -20,7 +20,7 @@ LEVELS = [
     {"sources", "theory", "encode"},
     {"train"},
     {"pairs"},
-    {"moments"},
+    {"moments", "grouping"},
     {"result"},
     {"intervals", "following"},
     {"tasks"},
@@ -28,7 +28,8 @@ LEVELS = [
     {"align", "inspection"},
     {"comparison"},
     {"diagnosis", "dose"},
-    {"reporting", "modalities"},
+    {"modalities"},
+    {"reporting"},
     {"demo"},
     {"cli"},
 ]

@@ -49,7 +49,7 @@ class Pairs:
         if len(modalities) != 2:
             raise InputError(
                 f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
-                "as Pairs(image=X, text=Y)"
+                "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
@@ -176,13 +176,23 @@ def open_pairs(
     *,
     names: Sequence[str] | None = None,
     index: Any = None,
+    one_space: bool = True,
 ) -> Pairs:
     """The pairs in two files or folders, memory-mapped and never read whole.
 
-    `names` are the modalities; without them the stems of the paths are (`image.npy`, `img_emb/` -> image).
+    `names` are the modalities; without them the stems of the paths are (`image.npy`, `img_emb/` -> image). `index` as
+    in `Pairs`; `one_space=False` lets the sides differ in width (`PairsOfTwoSpaces`).
     Errors: `InputError` for any path that cannot be used, and when both paths would give one name.
     """
     sources = [open_source(path) for path in (x, y)]
+    kind = Pairs if one_space else PairsOfTwoSpaces
+    return kind(index=index, **dict(zip(names_of(x, y, names), sources, strict=True)))
+
+
+def names_of(
+    x: str | os.PathLike[str], y: str | os.PathLike[str], names: Sequence[str] | None = None
+) -> tuple[str, str]:
+    """The names of the modalities at two paths: those given, or those that the paths speak of."""
     if names is None:
         names = [path_name(path) for path in (x, y)]
         if names[0] == names[1]:
@@ -195,7 +205,7 @@ def open_pairs(
     reserved = {"index", "labels"} & set(names)
     if reserved:
         raise InputError(f"{reserved.pop()!r} cannot be the name of a modality; choose another with --names")
-    return Pairs(index=index, **dict(zip(names, sources, strict=True)))
+    return names[0], names[1]
 
 
 def path_name(path: str | os.PathLike[str]) -> str:

@@ -8,9 +8,9 @@ from types import ModuleType
 
 from isthmus.checks import InputError, existing
 from isthmus.sources import folder, npy, npz, safetensors
-from isthmus.sources._base import Chain, Source, modality_name
+from isthmus.sources._base import Chain, Source, Writer, modality_name
 
-__all__ = ["Chain", "Source", "modality_name", "open_source", "sniff"]
+__all__ = ["Chain", "Source", "Writer", "modality_name", "open_source", "sniff", "writable_format"]
 
 FORMATS: tuple[ModuleType, ...] = (npy, npz, safetensors)
 _MAGIC = {b"\x93NUMPY": npy, b"PK\x03\x04": npz}
@@ -43,3 +43,22 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     module = sniff(text)
     source: Source = module.open_source(Path(text), member or None)
     return source
+
+
+def writable_format(path: str | os.PathLike[str]) -> ModuleType:
+    """The module that writes rows to the name `path`: by its suffix, a folder of shards when it has none.
+
+    Errors: `InputError` when no format that can be written has this suffix.
+    """
+    suffix = Path(path).suffix.lower()
+    if not suffix:
+        return folder
+    formats = [module for module in FORMATS if hasattr(module, "writer")]
+    for module in formats:
+        if suffix in module.SUFFIXES:
+            return module
+    suffixes = ", ".join(s for module in formats for s in module.SUFFIXES)
+    raise InputError(
+        f"{path}: aligned rows are written as {suffixes} or a folder of .npy shards; give a name that ends in one of "
+        "them, or in nothing for a folder"
+    )

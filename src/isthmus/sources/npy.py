@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tokenize
 import warnings
 from pathlib import Path
@@ -11,9 +12,10 @@ import numpy as np
 
 from isthmus import checks
 from isthmus.checks import InputError
-from isthmus.sources._base import Source
+from isthmus.sources._base import RowFile, Source, Writer
 
 SUFFIXES = (".npy",)
+CARRIES_ON = True
 #: What NumPy's header parser raises on bytes that are no header.
 _BROKEN = (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError, KeyError)
 
@@ -59,3 +61,16 @@ def open_source(path: Path, member: str | None) -> Source:
     if member is not None:
         raise InputError(f"{path}::{member}: an .npy file holds one array; leave out '::{member}'")
     return Source(mapped(path, where=str(path)), where=str(path), format="npy")
+
+
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
+    """Writes an .npy file of this shape and dtype in C order."""
+    return RowFile(path, header(shape, dtype), shape, dtype, start)
+
+
+def header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
+    """The first bytes of an .npy file."""
+    text = io.BytesIO()
+    about = {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(text, about)
+    return text.getvalue()

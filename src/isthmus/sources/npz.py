@@ -12,10 +12,11 @@ import numpy as np
 
 from isthmus.checks import InputError
 from isthmus.sources import npy
-from isthmus.sources._base import Source
-from isthmus.sources._members import choose
+from isthmus.sources._base import Source, Writer
+from isthmus.sources._members import choose, member_name
 
 SUFFIXES = (".npz",)
+CARRIES_ON = False
 #: What Python's zip reader raises on bytes that are no archive.
 _BROKEN = (
     *(zipfile.BadZipFile, zlib.error, struct.error),
@@ -59,3 +60,28 @@ def _inflated(data: bytes, where: str) -> np.ndarray:
                 f"{where}: holds Python objects (pickled), which are never loaded; save a plain float array"
             ) from None
         raise InputError(f"{where}: is not a complete array ({error}); save it with numpy.savez") from None
+
+
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
+    """Writes an archive of one stored array, which has the name that it has in the source (else 'rows')."""
+    return _Member(path, f"{member_name(source)}.npy", npy.header(shape, dtype), dtype)
+
+
+class _Member:
+    """A stored member of an archive, written in blocks: its checksum is known, and written, when it is closed."""
+
+    def __init__(self, path: Path, name: str, header: bytes, dtype: np.dtype):
+        self.dtype = dtype.newbyteorder("<")
+        self.archive = zipfile.ZipFile(path, "w", zipfile.ZIP_STORED)
+        self.member = self.archive.open(name, "w", force_zip64=True)
+        self.member.write(header)
+
+    def write(self, rows: np.ndarray) -> None:
+        self.member.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+
+    def flush(self) -> None:
+        """Nothing on disk is of use before the archive is closed."""
+
+    def close(self) -> None:
+        self.member.close()
+        self.archive.close()

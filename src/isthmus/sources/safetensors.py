@@ -10,10 +10,11 @@ import numpy as np
 
 from isthmus import checks
 from isthmus.checks import InputError
-from isthmus.sources._base import Source
-from isthmus.sources._members import choose
+from isthmus.sources._base import RowFile, Source, Writer
+from isthmus.sources._members import choose, member_name
 
 SUFFIXES = (".safetensors",)
+CARRIES_ON = True
 _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 
 
@@ -45,6 +46,16 @@ def open_source(path: Path, member: str | None) -> Source:
     if info["dtype"] == "BF16":
         return Source(rows, where=where, format="safetensors", dtype="bfloat16", convert=_bfloat16)
     return Source(rows, where=where, format="safetensors")
+
+
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
+    """Writes one tensor, which has the name that it has in the source (else 'rows')."""
+    names = {np.dtype(code).name: name for name, code in _DTYPES.items() if name != "BF16"}
+    size = shape[0] * shape[1] * dtype.itemsize
+    entry = {"dtype": names[dtype.name], "shape": list(shape), "data_offsets": [0, size]}
+    header = json.dumps({member_name(source): entry}).encode()
+    header += b" " * (-len(header) % 8)
+    return RowFile(path, struct.pack("<Q", len(header)) + header, shape, dtype, start)
 
 
 def _bfloat16(bits: np.ndarray) -> np.ndarray:
