@@ -18,6 +18,7 @@ LEVELS = [
     {"checks", "arrays"},
     {"files"},
     {"sources", "theory"},
+    {"joining"},
     {"pairs"},
     {"moments"},
     {"result"},

@@ -5,26 +5,55 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 import isthmus
+from isthmus.checks import InputError, existing
 
 if TYPE_CHECKING:
     from isthmus.pairs import Pairs
 
 Embeddings = Annotated[
     str,
-    typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards"),
+    typer.Argument(
+        help="embeddings: .npy, .npz, .safetensors, .parquet, .arrow, .h5, .pt, .tar, a folder of shards, or the URL "
+        "of a parquet file; FILE::NAME picks an array or column"
+    ),
 ]
 Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        help="pair by this column of both sides; or COLUMN,COLUMN or files of keys, such as ids_x.npy,ids_y.npy",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
 
 
-def open_pairs(x: str, y: str, names: str | None) -> Pairs:
-    return isthmus.open_pairs(x, y, names=None if names is None else names.split(","))
+def open_pairs(
+    x: str, y: str, names: str | None, key: str | None = None, *, labels: Path | None = None, index: Path | None = None
+) -> Pairs:
+    return isthmus.open_pairs(
+        x,
+        y,
+        names=None if names is None else names.split(","),
+        index=None if index is None else _array(index),
+        labels=None if labels is None else _array(labels),
+        key=key if key is None or "," not in key else tuple(key.split(",")),
+    )
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(existing(path), allow_pickle=False))
+    except (ValueError, EOFError, OSError):
+        raise InputError(f"{path}: is no .npy file of numbers or text; save it with numpy.save") from None
 
 
 def busy(what: str, *, quiet: bool = False) -> Any:

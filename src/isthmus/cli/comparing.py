@@ -9,13 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import isthmus
-from isthmus.checks import InputError, existing, writable
+from isthmus.checks import InputError, writable
 from isthmus.cli import _common
-from isthmus.cli._common import Json, Names, Raw
+from isthmus.cli._common import Json, Key, Names, Raw
 
 Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everything random")]
 Labels = Annotated[Path | None, typer.Option(help=".npy with a class for each row of the first side")]
@@ -52,6 +51,7 @@ def compare(
     labels: Labels = None,
     index: Index = None,
     names: Names = None,
+    key: Key = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -73,10 +73,10 @@ def compare(
             writable(resume)
         with _bar("comparing", quiet=json_) as progress:
             table = isthmus.compare(
-                _pairs(paths[0], paths[1], names, labels, index),
+                _common.open_pairs(paths[0], paths[1], names, key, labels=labels, index=index),
                 aligners=None if aligners is None else _split(aligners),
                 tasks=_split(tasks),
-                fit=None if fit is None else _pairs(*fit, names, None, None),
+                fit=None if fit is None else _common.open_pairs(*fit, names, key),
                 splits=splits,
                 rng=seed,
                 normalize=not raw,
@@ -112,6 +112,7 @@ def dose(
     labels: Labels = None,
     index: Index = None,
     names: Names = None,
+    key: Key = None,
     json_: Json = False,
 ) -> None:
     """Move the gap and the shared space by doses: which of the two do the tasks follow?"""
@@ -119,7 +120,7 @@ def dose(
 
     for path in output or []:
         _suffix(path, (".html", ".svg", ".json", ".csv"))
-    pairs = _pairs(x, y, names, labels, index)
+    pairs = _common.open_pairs(x, y, names, key, labels=labels, index=index)
     with _bar("dosing", quiet=json_) as progress:
         found = dose_response(pairs, paths=_split(paths), shared=shared, rng=seed, progress=progress)
     for path in output or []:
@@ -186,26 +187,6 @@ def _show(table: Any) -> None:
     for row in table.rows:
         for note in row.notes:
             typer.echo(f"{row.name}: {note}")
-
-
-def _pairs(x: str, y: str, names: str | None, labels: Path | None, index: Path | None) -> Any:
-    pairs = isthmus.open_pairs(
-        x, y, names=None if names is None else names.split(","), index=None if index is None else _array(index)
-    )
-    if labels is not None:
-        pairs.labels = _array(labels)
-        if pairs.labels.shape != (pairs.items,):
-            raise InputError(
-                f"{labels}: has shape {pairs.labels.shape}, expected one label for {pairs.items:,} rows of {x}"
-            )
-    return pairs
-
-
-def _array(path: Path) -> np.ndarray:
-    try:
-        return np.asarray(np.load(existing(path), allow_pickle=False))
-    except (ValueError, EOFError, OSError):
-        raise InputError(f"{path}: is no .npy file of numbers or text; save it with numpy.save") from None
 
 
 def _split(text: str) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, writable
-from isthmus.cli._common import Embeddings, Json, Names, Raw, busy, open_pairs, say, table
+from isthmus.cli._common import Embeddings, Json, Key, Names, Raw, busy, open_pairs, say, table
 
 
 def mount(app: typer.Typer) -> None:
@@ -40,16 +40,24 @@ def demo(
 
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="one or more embedding files or folders")],
+    key: Key = None,
     json_: Json = False,
 ) -> None:
     """Shape, dtype, norms, rows that cannot be used, duplicates, and whether two sources look paired."""
     from isthmus.inspection import inspect as look
-    from isthmus.inspection import looks_paired
+    from isthmus.inspection import looks_paired, partners
 
     sources = [isthmus.sources.open_source(path) for path in paths]
+    if key is not None and len(sources) != 2:
+        raise InputError(f"--key {key}: got {len(sources)} paths, expected the two that it pairs")
+    pairs = None if key is None else open_pairs(paths[0], paths[1], "x,y", key)
     with busy("reading", quiet=json_):
         looks = [look(source) for source in sources]
-        pairing = looks_paired(*sources) if len(sources) == 2 else None
+        pairing = None
+        if pairs is not None:
+            pairing = looks_paired(*partners(pairs))
+        elif len(sources) == 2:
+            pairing = looks_paired(*sources)
     if json_:
         found: dict[str, Any] = {
             "format": 1,
@@ -76,6 +84,7 @@ def measure(
     x: Embeddings,
     y: Embeddings,
     names: Names = None,
+    key: Key = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
     json_: Json = False,
     raw: Raw = False,
@@ -83,7 +92,7 @@ def measure(
     """Every measure of the gap, with 95 % intervals and what chance gives."""
     if output is not None:
         writable(output)
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, key)
     with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, normalize=not raw)
     if output is not None:
@@ -112,13 +121,14 @@ def report(
     y: Embeddings,
     output: Annotated[Path, typer.Option("-o", "--output", help="where the page goes")] = Path("report.html"),
     names: Names = None,
+    key: Key = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
     """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
     writable(output)
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, key)
     with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
     if json_:
@@ -134,6 +144,7 @@ def explain(
     x: Embeddings,
     y: Embeddings,
     names: Names = None,
+    key: Key = None,
     cosine: Annotated[float | None, typer.Option(help="also say what this cosine means here, such as 0.25")] = None,
     temperature: Annotated[float, typer.Option(help="that of the training, for the assumptions of the theory")] = 0.01,
     json_: Json = False,
@@ -144,7 +155,7 @@ def explain(
 
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, key)
     with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         found = explanation.to_dict()
@@ -168,13 +179,14 @@ def fit(
         list[str] | None, typer.Option("--set", help="option of the aligner, such as --set energy=0.95")
     ] = None,
     names: Names = None,
+    key: Key = None,
     json_: Json = False,
 ) -> None:
     """Fit an aligner to paired embeddings and save it."""
     writable(output)
     made = isthmus.align.get(aligner)().set_params(**_options(options or []))
     made.__post_init__()  # the checks of the options
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, key)
     with busy(f"fitting to {pairs.n:,} pairs", quiet=json_):
         made.fit_moments(pairs.moments(normalize=made.normalize), names=pairs.names)
         made.save(output)
@@ -195,13 +207,15 @@ def fit(
 def apply(
     aligner: Annotated[Path, typer.Argument(help="a saved aligner")],
     rows: Embeddings,
-    output: Annotated[Path, typer.Option("-o", "--output", help="where the aligned rows go (.npy)")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="where the aligned rows go; the suffix says the format")
+    ],
     side: Annotated[str | None, typer.Option(help="which modality the rows are; default: the name of the file")] = None,
     json_: Json = False,
 ) -> None:
     """Align the rows of a file, in order and in constant memory."""
     from isthmus.align.streaming import apply as run
-    from isthmus.pairs import path_name
+    from isthmus.sources import path_name
 
     loaded = isthmus.load(aligner)
     if not isinstance(loaded, isthmus.align.Aligner):

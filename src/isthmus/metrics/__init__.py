@@ -83,6 +83,7 @@ def provenance(pairs: Pairs, view: View) -> dict[str, object]:
         "dim": pairs.dim,
         "paths": [pairs.x.where, pairs.y.where],
         "dtypes": [pairs.x.dtype, pairs.y.dtype],
+        "pairing": pairs.pairing,
         "normalize": view.normalize,
         "products": view.moments.products,
         "items_ranked": min(pairs.items, SAMPLE),

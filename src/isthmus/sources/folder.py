@@ -1,16 +1,31 @@
-"""A folder of .npy shards as clip-retrieval lays them out: `img_emb/img_emb_0.npy`, ... in natural order."""
+"""A folder of shards in natural order: .npy as clip-retrieval lays them out (`img_emb/img_emb_0.npy`), .parquet,
+.tar ... or a data set saved by Hugging Face `datasets`."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
 
 from isthmus.checks import InputError
-from isthmus.sources import npy
-from isthmus.sources._base import Chain, Source
+from isthmus.sources import _tables
+from isthmus.sources._base import Chain, Source, Write, joined_keys
+from isthmus.sources._places import Place
+from isthmus.sources.npy import into
+
+#: What `datasets` writes beside the shards of a saved data set, and into the folder of several splits.
+STATE, SPLITS = "state.json", "dataset_dict.json"
+#: Whether a writer can go on with unfinished work, and whether it writes a folder.
+RESUMES, FOLDER = False, True
 
 
-def natural(path: Path) -> list[object]:
+def natural(path: Place) -> list[object]:
     """A sort key under which shard 2 comes before shard 10.
 
     >>> [p.name for p in sorted(map(Path, ["e_10.npy", "e_2.npy", "e_0.npy"]), key=natural)]
@@ -19,20 +34,129 @@ def natural(path: Path) -> list[object]:
     return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
 
 
-def open_source(path: Path, member: str | None) -> Source:
-    """The rows of all .npy files of the folder `path`, one shard after the other."""
-    if member is not None:
-        raise InputError(f"{path}::{member}: a folder of shards holds one array; leave out '::{member}'")
-    shards = sorted(path.glob("*.npy"), key=natural)
-    if not shards:
-        inner = [p.name for p in sorted(path.iterdir()) if p.is_dir() and any(p.glob("*.npy"))]
-        hint = f"; it holds the folders {', '.join(inner)}: give one of them for each side" if inner else ""
-        raise InputError(f"{path}: holds no .npy shard{hint}")
-    parts = [npy.mapped(shard, where=str(shard)) for shard in shards]
-    for shard, part in zip(shards, parts, strict=True):
+def shards(place: Place, formats: tuple[ModuleType, ...]) -> tuple[ModuleType, list[Place]]:
+    """The shards of the folder in order, and the module that reads them."""
+    files = sorted((p for p in place.iterdir() if not p.name.startswith(".")), key=natural)
+    named = {p.name: p for p in files}
+    if STATE in named:
+        return _arrow(formats), [named[name] for name in _saved(named[STATE], named)]
+    found = {m: [p for p in files if p.suffix.lower() in m.SUFFIXES and not p.is_dir()] for m in formats}
+    kinds = [module for module, some in found.items() if some]
+    if len(kinds) == 1:
+        return kinds[0], found[kinds[0]]
+    if kinds:
+        names = ", ".join(kind.SUFFIXES[0] for kind in kinds)
+        raise InputError(f"{place}: holds shards of several formats ({names}); give a folder of one of them")
+    inner = [p.name for p in files if isinstance(p, Path) and p.is_dir() and any(p.glob("*.*"))]
+    if SPLITS in named and inner:
+        raise InputError(
+            f"{place}: holds the splits {', '.join(inner)} of a data set; give one, such as {place}/{inner[0]}"
+        )
+    hint = f"; it holds the folders {', '.join(inner)}: give one of them for each side" if inner else ""
+    raise InputError(f"{place}: holds no shard of embeddings (.npy, .parquet, .tar ...){hint}")
+
+
+def open_source(place: Place, member: str | None, formats: tuple[ModuleType, ...]) -> Source:
+    """The rows of all shards of the folder `place`, one after the other."""
+    module, files = shards(place, formats)
+    parts: list[Source] = [module.open_source(file, member, least=0) for file in files]
+    for file, part in zip(files, parts, strict=True):
         if part.shape[1] != parts[0].shape[1]:
             raise InputError(
-                f"{shard}: has width {part.shape[1]}, but {shards[0].name} has {parts[0].shape[1]}; all "
+                f"{file}: has width {part.shape[1]}, but {files[0].name} has {parts[0].shape[1]}; all "
                 "shards of a folder must come from one model"
             )
-    return Source(Chain(parts), where=str(path), format=f"folder of {len(shards)} npy shards")
+        if part.convert is not parts[0].convert:
+            raise InputError(f"{file}: holds {part.dtype}, but {files[0].name} holds {parts[0].dtype}; convert one")
+
+    def keys(name: str) -> Any:
+        if parts[0].has_keys:
+            return joined_keys([part.keys(name) for part in parts])
+        return _metadata(place, name, [part.shape[0] for part in parts], formats)
+
+    kind = parts[0].format
+    return Source(
+        Chain([part.rows for part in parts]),
+        where=str(place) if member is None else f"{place}::{member}",
+        format=f"folder of {len(files)} {kind} shard{'s' if len(files) > 1 else ''}",
+        dtype=parts[0].dtype if parts[0].convert else None,
+        convert=parts[0].convert,
+        place=place,
+        member=parts[0].member,
+        keys=keys,
+    )
+
+
+@contextmanager
+def writer(part: Path, *, like: Source, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+    """Writes blocks of rows into shards of the names, formats and sizes of those of `like`."""
+    from isthmus.sources import FORMATS
+
+    module, files = shards(like.place, FORMATS)
+    parts = [module.open_source(file, like.member, least=0) for file in files]
+    ends = np.cumsum([part.shape[0] for part in parts])
+    for beside in like.place.iterdir():  # what `datasets` notes of a saved data set
+        if beside.suffix == ".json":
+            text = beside.read_text(encoding="utf-8")
+            new = _tables.described(text, str(like.member), dtype, shape[1])
+            (part / beside.name).write_text(new, encoding="utf-8")
+    with ExitStack() as stack:
+        number, write = -1, into(np.empty((0, 0)))
+
+        def next_shard() -> None:
+            nonlocal number, write
+            stack.close()
+            number += 1
+            rows = (parts[number].shape[0], shape[1])
+            target = part / files[number].name
+            write = stack.enter_context(module.writer(target, like=parts[number], dtype=dtype, shape=rows))
+
+        def put(start: int, block: np.ndarray) -> None:
+            while len(block):
+                while number < 0 or start >= ends[number]:
+                    next_shard()
+                size = min(len(block), int(ends[number]) - start)
+                write(start - int(ends[number]) + parts[number].shape[0], block[:size])
+                start, block = start + size, block[size:]
+
+        yield put
+        while number + 1 < len(parts):  # shards without rows
+            next_shard()
+
+
+def _saved(state: Place, named: dict[str, Place]) -> list[str]:
+    """The names of the shards that `datasets` noted."""
+    try:
+        with state.open("rb") as file:
+            names = [str(entry["filename"]) for entry in json.load(file)["_data_files"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{state}: does not list the shards of a saved data set ({error}); save it again") from None
+    missing = [name for name in names if name not in named]
+    if missing or not names:
+        raise InputError(f"{state}: lists {', '.join(missing) or 'no shard'}, which the folder does not hold")
+    return names
+
+
+def _arrow(formats: tuple[ModuleType, ...]) -> ModuleType:
+    return next(module for module in formats if ".arrow" in module.SUFFIXES)
+
+
+def _metadata(place: Place, name: str, sizes: list[int], formats: tuple[ModuleType, ...]) -> Any:
+    """Keys beside clip-retrieval's folders of embeddings: `metadata/metadata_0.parquet`, one for each shard."""
+    beside = place.parent / "metadata" if isinstance(place, Path) else None
+    if beside is None or not beside.is_dir():
+        raise InputError(
+            f"{place}: .npy shards hold no keys and there is no folder {beside or 'metadata'} beside them; give a "
+            f"file of keys instead of {name!r}, such as --key image_ids.npy,text_ids.npy"
+        )
+    from isthmus.sources import parquet
+
+    files = sorted(beside.glob("*.parquet"), key=natural)
+    found = [parquet.key_column(file, name) for file in files]
+    counts = [len(keys) for keys in found]
+    if counts != sizes:
+        raise InputError(
+            f"{beside}: its {len(counts)} shards hold {sum(counts):,} rows, but those of {place} hold {sum(sizes):,}; "
+            "both must be written by one run"
+        )
+    return joined_keys(found)

@@ -1,0 +1,191 @@
+"""Parquet: a column of fixed-size or variable lists of floats; a file, or one behind an fsspec URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isthmus import checks
+from isthmus.sources import _lists, _tables
+from isthmus.sources._base import Source, Write
+from isthmus.sources._places import Place, Remote, opened
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".parquet", ".pq")
+MAGIC = b"PAR1"
+#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
+RESUMES, FOLDER = False, False
+#: Rows that are unpacked at once when single rows are looked up.
+BATCH = 1024
+#: Bytes of embeddings in a row group that is written.
+GROUP_BYTES = 2**26
+
+
+def open_file(place: Place) -> Any:
+    """`place` as pyarrow's ParquetFile: mapped when it lies on this machine."""
+    pq = checks.needed("pyarrow.parquet", "parquet", f"reading {place}")
+    remote = isinstance(place, Remote)
+    file = pq.ParquetFile(opened(place), pre_buffer=remote, page_checksum_verification=True)
+    sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+    if min(sizes, default=0) < 0 or sum(sizes) != file.metadata.num_rows:
+        raise ValueError("the row groups do not add up to the number of rows")
+    return file
+
+
+class Rows:
+    """A column of lists as rows of a matrix, unpacked from its row group batch by batch, forwards.
+
+    Reading on from where the last read ended costs nothing twice; reading elsewhere begins with its row group.
+    """
+
+    scattered = False
+
+    def __init__(self, place: Place, member: str | None):
+        self.place, self.where = place, str(place)
+        with _lists.reading(self.where, "parquet"):
+            file = open_file(place)
+            schema = file.schema_arrow
+            self.column = _lists.embedding_column(schema, member, self.where)
+            self.where = f"{place}::{self.column}"
+            self.ends = np.cumsum(
+                [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)], dtype=np.int64
+            )
+            kind = schema.field(self.column).type
+            self.dtype = _lists.dtype_of(kind)
+            rows = int(self.ends[-1]) if len(self.ends) else 0
+            self._batches: Iterator[tuple[int, pa.Array]] = iter(())
+            self._at = self._stop = rows  # rows [_at, _stop) are unpacked and lie in _ready
+            self._ready: Any = None
+            self.shape = (rows, _lists.width_of(kind, lambda: next(self._opened(0, 1))[1][:1], self.where))
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        with _lists.reading(self.where, "parquet"):
+            if isinstance(key, tuple):
+                start, stop, _ = key[0].indices(self.shape[0])
+                return self._range(start, stop)
+            key = np.asarray(key)
+            if len(key) and key[-1] - key[0] == len(key) - 1 and np.all(np.diff(key) == 1):
+                return self._range(int(key[0]), int(key[-1]) + 1)
+            return self._picked(key)
+
+    def _range(self, start: int, stop: int) -> np.ndarray:
+        blocks = []
+        while start < stop:
+            self._reach(start, stop - start)
+            end = min(stop, self._stop)
+            blocks.append(self._matrix(start, end))
+            start = end
+        if not blocks:
+            return np.empty((0, self.shape[1]), dtype=self.dtype)
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def _picked(self, key: np.ndarray) -> np.ndarray:
+        wanted, back = np.unique(key, return_inverse=True)
+        out = np.empty((len(wanted), self.shape[1]), dtype=self.dtype)
+        done = 0
+        while done < len(wanted):
+            self._reach(int(wanted[done]), BATCH)
+            until = int(np.searchsorted(wanted, self._stop))
+            first = int(wanted[done])
+            out[done:until] = self._matrix(first, int(wanted[until - 1]) + 1)[wanted[done:until] - first]
+            done = until
+        return out[back]
+
+    def _matrix(self, start: int, stop: int) -> np.ndarray:
+        lists = self._ready[start - self._at : stop - self._at]
+        return _lists.matrix(lists, self.shape[1], start, self.where)
+
+    def _reach(self, row: int, size: int) -> None:
+        """Unpack until `row` is ready, in batches of `size` where a row group is begun."""
+        group = int(np.searchsorted(self.ends, row, side="right"))
+        begin = 0 if group == 0 else int(self.ends[group - 1])
+        if not (self._at <= row and begin <= self._stop):
+            self._batches = self._opened(group, size)
+        while not self._at <= row < self._stop:
+            found = next(self._batches, None)
+            if found is None:
+                raise ValueError(f"its row groups hold fewer than the {self.shape[0]:,} rows they announce")
+            self._at, self._ready = found
+            self._stop = self._at + len(self._ready)
+
+    def _opened(self, group: int, size: int) -> Iterator[tuple[int, Any]]:
+        """Batches of the column from the beginning of row group `group`, each with its first row."""
+        file = open_file(self.place)
+        for number in range(group, len(self.ends)):
+            row = 0 if number == 0 else int(self.ends[number - 1])
+            batches = file.iter_batches(size, row_groups=[number], columns=[self.column], use_threads=False)
+            for batch in batches:
+                yield row, batch.column(self.column)
+                row += batch.num_rows
+            if row != self.ends[number]:
+                raise ValueError(f"row group {number} holds another number of rows than it announces")
+
+
+def open_source(place: Place, member: str | None, least: int = 2) -> Source:
+    """The source in the list column `member` of `place`; the only such column when there is one."""
+    checks.needed("pyarrow.parquet", "parquet", f"reading {place}")
+    rows = Rows(place, member)
+    return Source(
+        rows,
+        where=rows.where,
+        format="parquet",
+        place=place,
+        member=rows.column,
+        keys=lambda name: key_column(place, name),
+        least=least,
+    )
+
+
+def key_column(place: Place, name: str) -> Any:
+    """The column `name` of `place` as keys."""
+    with _lists.reading(str(place), "parquet"):
+        file = open_file(place)
+        name = _lists.key_column(file.schema_arrow, name, str(place))
+        return _lists.plain_keys(file.read(columns=[name]).column(name), f"{place}::{name}")
+
+
+@contextmanager
+def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+    """Writes blocks of rows into the list column of a new file; its other columns are those of `like`."""
+    pq = checks.needed("pyarrow.parquet", "parquet", f"writing {part}")
+    schema, codec, column, others = None, "snappy", _tables.NAME, iter(())
+    if like is not None:
+        with _lists.reading(like.where, "parquet"):
+            file, column = open_file(like.place), str(like.member)
+            schema, codec = file.schema_arrow, _codec(file)
+            others = _other_columns(file, column, like.where)
+    table = _tables.Rewritten(schema, column, dtype, shape[1], others)
+    most = max(GROUP_BYTES // (shape[1] * dtype.itemsize), 1)
+    # Floats hardly repeat: a dictionary of them is built in vain.
+    repeating = [name for name in table.schema.names if name != column]
+    with pq.ParquetWriter(part, table.schema, compression=codec, use_dictionary=repeating) as out:
+        waiting: list[Any] = []
+
+        def write(start: int, block: np.ndarray) -> None:
+            waiting.append(table.next(block))
+            if sum(map(len, waiting)) >= most or start + len(block) == shape[0]:
+                out.write_table(_tables.joined(waiting), row_group_size=most)
+                waiting.clear()
+
+        yield write
+
+
+def _codec(file: Any) -> str:
+    """The compression of the file, as the writer names it."""
+    meta = file.metadata
+    name = meta.row_group(0).column(0).compression if meta.num_row_groups and meta.num_columns else "snappy"
+    return {"UNCOMPRESSED": "none"}.get(name, name)
+
+
+def _other_columns(file: Any, column: str, where: str) -> Iterator[Any]:
+    """Batches of all columns but `column`."""
+    names = [name for name in file.schema_arrow.names if name != column]
+    with _lists.reading(where, "parquet"):
+        if names:
+            yield from file.iter_batches(BATCH, columns=names, use_threads=False)
