@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,7 @@ def parquet_folder(folder: Path, rows: np.ndarray) -> Path:
     cuts = np.linspace(0, len(rows), 12).astype(int)  # 11 shards: 10 comes after 2
     import pyarrow.parquet as pq
 
-    for number, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for number, (start, stop) in enumerate(pairwise(cuts)):
         pq.write_table(table(rows)[start:stop], folder / "shards" / f"part-{number}.parquet")
     return folder / "shards"
 
@@ -154,7 +155,7 @@ def clip_retrieval(folder: Path, rows: np.ndarray) -> Path:
     for name in ("img_emb", "metadata"):
         (folder / name).mkdir()
     cuts = np.linspace(0, len(rows), 12).astype(int)
-    for number, (start, stop) in enumerate(zip(cuts[:-1], cuts[1:], strict=True)):
+    for number, (start, stop) in enumerate(pairwise(cuts)):
         np.save(folder / "img_emb" / f"img_emb_{number}.npy", rows[start:stop])
         pq.write_table(
             table(rows).drop_columns("embedding")[start:stop], folder / "metadata" / f"metadata_{number}.parquet"

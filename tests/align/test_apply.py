@@ -55,6 +55,7 @@ class Counting:
     def __init__(self, path: Path, stop: int):
         self.inner, self.left, self.starts = open_source(path), stop, []
         self.where, self.shape, self.dtype = self.inner.where, self.inner.shape, self.inner.dtype
+        self.place = self.inner.place
 
     def read(self, start: int, stop: int) -> Any:
         if self.left == 0:
@@ -109,7 +110,7 @@ def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
 
 
 def test_refusals(source: Path, aligner: Any) -> None:
-    with pytest.raises(InputError, match=r"written as .npy or .safetensors"):
+    with pytest.raises(InputError, match=r"written as .npy, .npz, .safetensors, .parquet"):
         apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
     with pytest.raises(InputError, match="unknown side 'audio': this aligner was fitted on image and text"):
         apply(aligner, open_source(source), source.with_name("out.npy"), side="audio")

@@ -7,12 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import formats
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import formats
 import isthmus
 from isthmus import InputError
 from isthmus.sources import open_source

@@ -108,7 +108,7 @@ def test_folders(rows: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no shard of embeddings"):
         open_source(tmp_path)
     write(tmp_path / "img_emb", np.repeat(rows, 2, axis=0))
-    with pytest.raises(InputError, match="holds no shard of embeddings; it holds the folders img_emb"):
+    with pytest.raises(InputError, match="holds no shard of embeddings .*; it holds the folders img_emb"):
         open_source(tmp_path)
     np.save(tmp_path / "img_emb" / "img_emb_12.npy", np.ones((4, 6), dtype=np.float32))
     with pytest.raises(InputError, match=r"img_emb_12.npy: has width 6, but img_emb_0.npy has 5"):

@@ -50,7 +50,9 @@ def apply(
                     block = first if begin == 0 else to_numpy(transform(to_numpy(source.read(begin, begin + size))))
                     write(begin, block)
                     if done is not None:
-                        _mark(done, key, min(begin + size, rows))  # the rows first, the mark afterwards
+                        with part.open("rb") as file:
+                            os.fsync(file.fileno())  # the rows first, the mark afterwards
+                        _mark(done, key, min(begin + size, rows))
 
         if resume:
             key = _key(aligner, source, number)

@@ -13,7 +13,7 @@ from isthmus import checks
 from isthmus.checks import InputError
 from isthmus.sources import _lists, _tables
 from isthmus.sources._base import Source, Write
-from isthmus.sources._places import Place, opened
+from isthmus.sources._places import Place, Remote, opened
 
 SUFFIXES = (".arrow", ".feather", ".ipc", ".arrows")
 MAGIC = b"ARROW1"
@@ -28,6 +28,8 @@ class Table:
         import pyarrow as pa
 
         self._file = opened(place)
+        self._whole = None if isinstance(place, Remote) else self._file.read_buffer()  # mapped: nothing is read
+        self._file.seek(0)
         self.streamed = self._file.read(len(MAGIC)) != MAGIC
         self._open = pa.ipc.open_stream if self.streamed else pa.ipc.open_file
         self.schema = self._reader().schema
@@ -50,10 +52,11 @@ class Table:
 
     def mapped(self, batch: Any) -> bool:
         """Whether the numbers of `batch` lie in the file as they are, neither compressed nor copied."""
-        self._file.seek(0)
-        whole = self._file.read_buffer(self._file.size())
+        if self._whole is None:
+            return False
+        begin, end = self._whole.address, self._whole.address + self._whole.size
         found = [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
-        return all(whole.address <= buffer.address <= whole.address + whole.size for buffer in found if buffer.size)
+        return all(begin <= buffer.address <= end for buffer in found if buffer.size)
 
     def _reader(self, **options: Any) -> Any:
         self._file.seek(0)

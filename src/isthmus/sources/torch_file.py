@@ -25,7 +25,7 @@ RESUMES, FOLDER = False, False
 def open_source(place: Path, member: str | None, least: int = 2) -> Source:
     """The source in the tensor `member` of the file `place`; the only matrix when there is one."""
     torch = checks.needed("torch", "torch", f"reading {place}")
-    tensors = load(torch, place)
+    tensors = tensors_of(torch, place)
     if set(tensors) == {""}:
         if member is not None:
             raise InputError(f"{place}::{member}: holds one tensor without a name; leave out '::{member}'")
@@ -59,15 +59,15 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
     return Source(tensor.detach().numpy(), least=least, **about)
 
 
-def load(torch: Any, place: Path) -> dict[str, Any]:
-    """The tensors of the file by name, mapped; the only one without a name has the name ''."""
+def load(torch: Any, place: Path) -> Any:
+    """What is in the file, with its tensors mapped; nothing but tensors and plain values is unpickled."""
     import pickle
 
     with place.open("rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
     try:
         # Files older than PyTorch 1.6 are no archives and cannot be mapped.
-        found = torch.load(place, map_location="cpu", weights_only=True, mmap=zipped)
+        return torch.load(place, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
             raise InputError(
@@ -76,6 +76,11 @@ def load(torch: Any, place: Path) -> dict[str, Any]:
         raise _broken(place, error) from None
     except Exception as error:  # bytes that are no archive bring up errors of every kind
         raise _broken(place, error) from None
+
+
+def tensors_of(torch: Any, place: Path) -> dict[str, Any]:
+    """The tensors of the file by name, mapped; the only one without a name has the name ''."""
+    found = load(torch, place)
     if isinstance(found, torch.Tensor):
         return {"": found}
     if isinstance(found, dict):
