@@ -81,11 +81,11 @@ def matrix(shape: Sequence[int], where: str, least: int = 2) -> None:
     shape = tuple(int(s) for s in shape)
     if len(shape) != 2:
         raise InputError(f"{where}: has shape {shape}, expected two dimensions (rows, width)")
-    if shape[0] <= 0 < least:
+    if shape[0] < 0 or shape[0] == 0 < least:
         raise InputError(f"{where}: is empty (shape {shape}), expected at least two rows")
     if shape[0] == 1 < least:
         raise InputError(f"{where}: has one row (shape {shape}), expected at least two")
-    if shape[1] < 2:
+    if shape[0] and shape[1] < 2:
         raise InputError(f"{where}: has width {shape[1]}, expected at least two columns")
 
 

@@ -206,11 +206,19 @@ def test_a_url(rows: np.ndarray, tmp_path: Path) -> None:
 def test_shards_of_one_row_and_of_none(rows: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
     (tmp_path / "n").mkdir()
-    for number, (start, stop) in enumerate(((0, 20), (20, 20), (20, 21), (21, 43))):
+    (tmp_path / "v").mkdir()
+    for number, (start, stop) in enumerate(((0, 0), (0, 20), (20, 20), (20, 21), (21, 43), (43, 43))):
         pq.write_table(formats.table(rows)[start:stop], tmp_path / "p" / f"{number}.parquet")
+        pq.write_table(formats.table(rows, "variable")[start:stop], tmp_path / "v" / f"{number}.parquet")
         np.save(tmp_path / "n" / f"{number}.npy", rows[start:stop])
-    for folder in ("p", "n"):
-        np.testing.assert_array_equal(open_source(tmp_path / folder).read(10, 30), rows[10:30])
+    for folder in ("p", "n", "v"):
+        source = open_source(tmp_path / folder)
+        np.testing.assert_array_equal(source.read(10, 30), rows[10:30])
+        np.testing.assert_array_equal(source.read(0, 99), rows)
+        np.testing.assert_array_equal(source.take(np.array([42, 20, 0])), rows[[42, 20, 0]])
+    pq.write_table(formats.table(rows)[:0], tmp_path / "empty.parquet")
+    with pytest.raises(InputError, match=r"is empty \(shape \(0, 6\)\), expected at least two rows"):
+        open_source(tmp_path / "empty.parquet")
 
 
 def test_folders_that_cannot_be_read(rows: np.ndarray, tmp_path: Path) -> None:

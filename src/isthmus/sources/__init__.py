@@ -24,6 +24,8 @@ __all__ = [
 ]
 
 FORMATS: tuple[ModuleType, ...] = (npy, npz, safetensors, parquet, arrow, hdf5, torch_file, webdataset)
+#: Names of arrays and columns that say nothing of a modality.
+ANY = {"embedding", "embeddings", "emb", "vector", "vectors", "features", "rows", "npy", "arr_0"}
 #: Formats that are read through URLs; the others must lie on this machine.
 REMOTE = (parquet, arrow)
 
@@ -95,10 +97,13 @@ def open_source(path: str | os.PathLike[str]) -> Source:
 
 
 def path_name(path: str | os.PathLike[str]) -> str:
-    """The modality that a path speaks of, or the array or column that `FILE::NAME` picks.
+    """The modality that a path speaks of, or the array or column that `FILE::NAME` picks unless any could be so called.
 
     >>> path_name("a/img_emb.npy"), path_name("clip.npz::text"), path_name("laion.parquet::text_embedding")
     ('image', 'text', 'text')
+    >>> path_name("image.parquet::embedding")
+    'image'
     """
     file, member = split(path)
-    return modality_name(Path(member if member is not None else file))
+    named = None if member is None else modality_name(Path(member))
+    return modality_name(Path(file)) if named is None or named in ANY else named

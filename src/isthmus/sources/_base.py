@@ -97,7 +97,7 @@ class Chain:
     def __init__(self, parts: Sequence[Any]):
         self.parts = parts
         self.ends = np.cumsum([part.shape[0] for part in parts])
-        self.shape = (int(self.ends[-1]), parts[0].shape[1])
+        self.shape = (int(self.ends[-1]), max(part.shape[1] for part in parts if part.shape[0] or part is parts[0]))
         self.dtype = np.result_type(*{part.dtype.newbyteorder("=") for part in parts})
         self.scattered = all(getattr(part, "scattered", True) for part in parts)
 
@@ -109,7 +109,8 @@ class Chain:
             for number in range(first, last + 1):
                 begin = 0 if number == 0 else int(self.ends[number - 1])
                 part = self.parts[number]
-                blocks.append(part[max(start - begin, 0) : min(stop - begin, part.shape[0]), ...])
+                if part.shape[0]:
+                    blocks.append(part[max(start - begin, 0) : min(stop - begin, part.shape[0]), ...])
             return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, dtype=self.dtype)
         key = np.asarray(key)
         out = np.empty((len(key), self.shape[1]), dtype=self.dtype)

@@ -62,13 +62,10 @@ def dtype_of(kind: pa.DataType) -> np.dtype:
 
 
 def width_of(kind: pa.DataType, first: Callable[[], pa.Array], where: str) -> int:
-    """The length of the lists: from the type, or from the first row that `first` reads."""
-    kind = _storage(kind)
-    if _is_fixed(kind):
-        return int(kind.list_size)
-    array = first()
+    """The length of the lists: that of the first row, which `first` reads; a type that announces another one lies."""
+    kind, array = _storage(kind), first()
     if len(array) == 0:
-        raise InputError(f"{where}: is empty, expected at least two rows")
+        return int(kind.list_size) if _is_fixed(kind) else 0
     return len(matrix(array, None, 0, where)[0])
 
 

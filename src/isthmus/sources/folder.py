@@ -60,10 +60,11 @@ def open_source(place: Place, member: str | None, formats: tuple[ModuleType, ...
     """The rows of all shards of the folder `place`, one after the other."""
     module, files = shards(place, formats)
     parts: list[Source] = [module.open_source(file, member, least=0) for file in files]
-    for file, part in zip(files, parts, strict=True):
-        if part.shape[1] != parts[0].shape[1]:
+    filled = [(file, part) for file, part in zip(files, parts, strict=True) if part.shape[0]]
+    for file, part in filled:
+        if part.shape[1] != filled[0][1].shape[1]:
             raise InputError(
-                f"{file}: has width {part.shape[1]}, but {files[0].name} has {parts[0].shape[1]}; all "
+                f"{file}: has width {part.shape[1]}, but {filled[0][0].name} has {filled[0][1].shape[1]}; all "
                 "shards of a folder must come from one model"
             )
         if part.convert is not parts[0].convert:

@@ -62,7 +62,7 @@ class Rows:
             self._batches: Iterator[tuple[int, pa.Array]] = iter(())
             self._at = self._stop = rows  # rows [_at, _stop) are unpacked and lie in _ready
             self._ready: Any = None
-            self.shape = (rows, _lists.width_of(kind, lambda: next(self._opened(0, 1))[1][:1], self.where))
+            self.shape = (rows, _lists.width_of(kind, lambda: next(self._opened(0, 1), (0, []))[1][:1], self.where))
 
     def __getitem__(self, key: Any) -> np.ndarray:
         with _lists.reading(self.where, "parquet"):
