@@ -14,8 +14,8 @@ test: $(VENV)/installed-test
 	$(BIN)/python -m mypy
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-modules src tests
 
-bench: $(VENV)/installed-test
-	for claim in benchmarks/*.py; do $(BIN)/python $$claim || exit 1; done
+bench: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/run.py
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +26,10 @@ $(VENV)/installed-test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[test,torch]"
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-bench: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) isthmus-demo.html .pytest_cache .mypy_cache .ruff_cache

@@ -1,20 +1,19 @@
-"""One step of gradient descent on pairs: isthmus against automatic differentiation in PyTorch.
+"""Claim: one exact gradient step of InfoNCE on 2,048 pairs is as fast as automatic differentiation in PyTorch and
+needs less memory.
 
-Claim: the exact gradient of InfoNCE at n = 2048, d = 512 is at least as fast as PyTorch's on the same
-threads and needs less memory. Each contender runs in a process of its own; "memory" is the growth of the
+n = 2048, d = 512, the same threads. Each contender runs in a process of its own; "memory" is the growth of the
 peak resident size over the imports and the data. The two alternate, and the least time of all repeats
 counts.
 
-    python benchmarks/particles.py [--n 2048] [--dim 512] [--threads 2] [--repeats 7]
+    python benchmarks/particles.py [--n 2048] [--dim 512] [--repeats 7]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
+from importlib.util import find_spec
+
+from _table import Row, child, missing, show, threads
 
 TEMPERATURE = 0.07
 
@@ -55,7 +54,8 @@ def torch_step(X, Y):
         return float(loss), normalize(X - 0.1 * X.grad), normalize(Y - 0.1 * Y.grad)
 
 
-def one(contender: str, n: int, dim: int, dtype: str, threads: int, repeats: int) -> None:
+def one(contender: str, n: int, dim: int, dtype: str, count: int, repeats: int) -> dict[str, float]:
+    """Least seconds, memory in MB and loss of one contender."""
     import time
 
     X, Y = data(n, dim, dtype)
@@ -63,7 +63,7 @@ def one(contender: str, n: int, dim: int, dtype: str, threads: int, repeats: int
     if contender == "torch":
         import torch
 
-        torch.set_num_threads(threads)
+        torch.set_num_threads(count)
     step(X[:8], Y[:8])
     before = peak()
     times = []
@@ -71,48 +71,46 @@ def one(contender: str, n: int, dim: int, dtype: str, threads: int, repeats: int
         began = time.perf_counter()
         loss = step(X, Y)[0]
         times.append(time.perf_counter() - began)
-    print(json.dumps({"seconds": min(times), "memory": peak() - before, "loss": loss}))
+    return {"seconds": min(times), "memory": peak() - before, "loss": float(loss)}
+
+
+def rows(n: int = 2048, dim: int = 512, repeats: int = 7) -> list[Row]:
+    """Time and memory against PyTorch in both precisions."""
+    if find_spec("torch") is None:
+        return [missing("one gradient step", "PyTorch")]
+    table = []
+    for dtype in ("float32", "float64"):
+        found = {"torch": [], "isthmus": []}
+        for _ in range(2):
+            for contender, results in found.items():
+                results.append(child("particles", "one", contender, n, dim, dtype, threads(), repeats))
+        ours, theirs = (
+            {key: min(r[key] for r in found[name]) for key in ("seconds", "memory", "loss")}
+            for name in ("isthmus", "torch")
+        )
+        if abs(ours["loss"] - theirs["loss"]) > 1e-4 * abs(theirs["loss"]):
+            raise RuntimeError(f"the losses differ: {ours['loss']} and {theirs['loss']}")
+        for what, unit, scale in (("seconds", "ms", 1e3), ("memory", "MB", 1.0)):
+            mine, other = scale * ours[what], scale * theirs[what]
+            table.append(
+                Row(
+                    f"gradient step, {dtype}: {'time' if what == 'seconds' else what}",
+                    f"{mine:.0f} {unit}",
+                    f"PyTorch: {other:.0f} {unit}",
+                    max(mine, 1.0) / max(other, 1.0),
+                    most=1,
+                )
+            )
+    return table
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=2048)
     parser.add_argument("--dim", type=int, default=512)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--one", nargs=2, metavar=("CONTENDER", "DTYPE"), help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.one:
-        one(given.one[0], given.n, given.dim, given.one[1], given.threads, given.repeats)
-        return
-    threads = {name: str(given.threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    sizes = ["--n", given.n, "--dim", given.dim, "--threads", given.threads, "--repeats", given.repeats]
-    command = [sys.executable, __file__, *map(str, sizes)]
-    print(f"n = {given.n}, d = {given.dim}, {given.threads} threads, one gradient step, least of 2 x {given.repeats}")
-    print(f"{'dtype':8} {'contender':10} {'ms':>8} {'MB':>8} {'time ratio':>11} {'memory ratio':>13}  loss")
-    for dtype in ("float32", "float64"):
-        found = {"torch": [], "isthmus": []}
-        for _ in range(2):
-            for contender, results in found.items():
-                out = subprocess.run(
-                    [*command, "--one", contender, dtype],
-                    env=os.environ | threads,
-                    check=True,
-                    capture_output=True,
-                    text=True,
-                )
-                results.append(json.loads(out.stdout))
-        best = {
-            name: {key: min(r[key] for r in results) for key in ("seconds", "memory", "loss")}
-            for name, results in found.items()
-        }
-        base = best["torch"]
-        for name, row in best.items():
-            print(
-                f"{dtype:8} {name:10} {1e3 * row['seconds']:8.1f} {row['memory']:8.0f} "
-                f"{row['seconds'] / base['seconds']:11.2f} "
-                f"{row['memory'] / max(base['memory'], 1.0):13.2f}  {row['loss']:.6f}"
-            )
+    options = parser.parse_args()
+    show(rows(options.n, options.dim, options.repeats))
 
 
 if __name__ == "__main__":

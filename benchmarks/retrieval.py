@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
 
 import numpy as np
+from _table import Row, missing, show
 
 
 def timed(work: Callable[[], Any]) -> float:
@@ -78,41 +79,59 @@ def with_torchmetrics(x: np.ndarray, y: np.ndarray, owner: np.ndarray, some: int
     return work
 
 
+def with_usearch(x: np.ndarray, y: np.ndarray) -> Callable[[], Any] | None:
+    try:
+        from usearch.index import MetricKind, search
+    except ImportError:
+        return None
+    count = int(os.environ["OMP_NUM_THREADS"])
+    return lambda: search(y, x, 10, MetricKind.IP, exact=True, threads=count)
+
+
+def rows(images: int = 5_000, captions: int = 25_000, width: int = 512, repeats: int = 5) -> list[Row]:
+    """The rate against each tool and against the bare product."""
+    from isthmus.tasks import Retrieval
+
+    x, y, owner = data(images, captions, width)
+    scores = np.empty((len(x), len(y)), dtype=np.float32)
+    some = min(500, len(x))
+    ours = "both directions, all ranks"
+    contenders: list[tuple[str, str, Callable[[], Any] | None, int, float]] = [
+        ("bare product", "no ranks", lambda: np.matmul(x, y.T, out=scores), repeats, 1.0),
+        (ours, "", lambda: Retrieval.of(x, y, index=owner), repeats, 1.0),
+        ("faiss-cpu IndexFlatIP", "one direction, top 10", with_faiss(x, y), repeats, 1.0),
+        ("usearch exact search", "one direction, top 10", with_usearch(x, y), 2, 1.0),
+        ("scikit-learn brute", "one direction, top 10", with_sklearn(x, y), 2, 1.0),
+        ("torchmetrics", f"{some} queries scaled", with_torchmetrics(x, y, owner, some), 1, len(x) / some),
+    ]
+    best: dict[str, float] = {}
+    for turn in range(repeats):
+        for name, _, work, most, scale in contenders:
+            if work is not None and turn < most:
+                best[name] = min(best.get(name, float("inf")), scale * timed(work))
+    size = f"{len(x):,} x {len(y):,} x {width}"
+    measured = f"{best[ours]:.2f} s"
+    machine = f"{100 * best['bare product'] / best[ours]:.0f} % of the bare product"
+    table = []
+    for name, what, work, *_ in contenders:
+        if name == ours:
+            continue
+        claim = f"ranks in both directions, {size}"
+        if work is None:
+            table.append(missing(claim, name))
+            continue
+        peer = f"{name} ({what}): {best[name]:.2f} s"
+        least = 0.65 if name == "bare product" else 1.0
+        table.append(Row(claim, measured, peer, best[name] / best[ours], least=least, machine=machine))
+    return table
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("images", 5_000), ("captions", 25_000), ("width", 512), ("repeats", 5)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
-    from isthmus.tasks import Retrieval
-
-    x, y, owner = data(options.images, options.captions, options.width)
-    scores = np.empty((len(x), len(y)), dtype=np.float32)
-    some = min(500, len(x))
-    rows: list[tuple[str, str, Callable[[], Any] | None, int, float]] = [
-        ("bare product", "no ranks", lambda: np.matmul(x, y.T, out=scores), options.repeats, 1.0),
-        ("isthmus", "both directions", lambda: Retrieval.of(x, y, index=owner), options.repeats, 1.0),
-        ("faiss-cpu IndexFlatIP", "one direction, top 10", with_faiss(x, y), options.repeats, 1.0),
-        ("scikit-learn brute", "one direction, top 10", with_sklearn(x, y), 2, 1.0),
-        (
-            "torchmetrics",
-            f"one direction, {some} queries scaled",
-            with_torchmetrics(x, y, owner, some),
-            1,
-            len(x) / some,
-        ),
-    ]
-    best: dict[str, float] = {}
-    for turn in range(options.repeats):
-        for name, _, work, repeats, scale in rows:
-            if work is not None and turn < repeats:
-                best[name] = min(best.get(name, float("inf")), scale * timed(work))
-    print(f"{len(x):,} x {len(y):,} x {x.shape[1]} float32, {os.environ['OMP_NUM_THREADS']} threads")
-    for name, what, *_ in rows:
-        if name not in best:
-            print(f"{name:24}{what:36}not installed")
-            continue
-        rate, share = 2e-9 * len(x) * len(y) * x.shape[1] / best[name], best["bare product"] / best[name]
-        print(f"{name:24}{what:36}{best[name]:8.3f} s{rate:8.1f} GFLOP/s{100 * share:6.0f} % of the product's rate")
+    show(rows(options.images, options.captions, options.width, options.repeats))
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ _NAMES: dict[str, str] = {
     "open_pairs": "isthmus.pairs",
     "report": "isthmus.reporting",
 }
-_MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory")
+_MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory", "train")
 
 __all__ = [
     "Estimate",
@@ -58,6 +58,7 @@ __all__ = [
     "sources",
     "tasks",
     "theory",
+    "train",
 ]
 
 
@@ -77,7 +78,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from isthmus import align, demo, metrics, sources, tasks, theory
+    from isthmus import align, demo, metrics, sources, tasks, theory, train
     from isthmus.align import load
     from isthmus.checks import InputError, IsthmusWarning
     from isthmus.comparison import compare

@@ -327,3 +327,18 @@ def test_a_missing_library_is_named_with_its_extra(
         InputError, match=rf"needs {library}.*, which is not installed: pip install 'isthmus\[{extra}\]'"
     ):
         open_source(path)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_threads_do_not_disturb_each_other(name: str, rows: np.ndarray, tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    rows = np.tile(rows, (30, 1)) + np.arange(1290, dtype=np.float32)[:, None]
+    source = open_source(ALL[name](tmp_path, rows))
+
+    def lane(first: int) -> list[np.ndarray]:
+        return [source.read(start, start + 10) for start in range(first, first + 300, 10)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for first, blocks in zip((0, 300, 600, 900), pool.map(lane, (0, 300, 600, 900)), strict=True):
+            np.testing.assert_array_equal(np.concatenate(blocks), rows[first : first + 300])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,7 +89,8 @@ class Rows:
             self.ends = np.cumsum(sizes, dtype=np.int64)
             kind = table.schema.field(self.column).type
             self.dtype = _lists.dtype_of(kind)
-            self._number, self._ready = -1, None
+            self._ready: tuple[int, Any] = (-1, None)
+            self._lock = threading.Lock()
             self.scattered = count == 0 or table.mapped(self._get(0))
             first = next((number for number in range(count) if sizes[number]), 0)
             width = _lists.width_of(kind, lambda: self._batch(first)[:1] if count else [], self.where)
@@ -124,10 +126,10 @@ class Rows:
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 
     def _batch(self, number: int) -> Any:
-        if number != self._number:  # a compressed batch is unpacked once
-            self._ready = self._get(number).column(0)
-            self._number = number
-        return self._ready
+        with self._lock:
+            if number != self._ready[0]:  # a compressed batch is unpacked once
+                self._ready = (number, self._get(number).column(0))
+            return self._ready[1]
 
 
 def open_source(place: Place, member: str | None, least: int = 2) -> Source:

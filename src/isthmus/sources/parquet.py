@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,82 +40,46 @@ def open_file(place: Place) -> Any:
 
 
 class Rows:
-    """A column of lists as rows of a matrix, unpacked from its row group batch by batch, forwards.
+    """A column of lists as rows of a matrix, unpacked from its row groups batch by batch, forwards.
 
-    Reading on from where the last read ended costs nothing twice; reading elsewhere begins with its row group.
+    Reading on from where the last read of this thread ended unpacks nothing twice; reading elsewhere begins with the
+    row group there.
     """
 
     scattered = False
 
     def __init__(self, place: Place, member: str | None):
         self.place, self.where = place, str(place)
+        self._threads = threading.local()
         with _lists.reading(self.where, "parquet"):
             file = open_file(place)
-            schema = file.schema_arrow
-            self.column = _lists.embedding_column(schema, member, self.where)
+            self.column = _lists.embedding_column(file.schema_arrow, member, self.where)
             self.where = f"{place}::{self.column}"
-            self.ends = np.cumsum(
-                [file.metadata.row_group(g).num_rows for g in range(file.metadata.num_row_groups)], dtype=np.int64
-            )
-            kind = schema.field(self.column).type
+            sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+            self.ends = np.cumsum(sizes, dtype=np.int64)
+            kind = file.schema_arrow.field(self.column).type
             self.dtype = _lists.dtype_of(kind)
-            rows = int(self.ends[-1]) if len(self.ends) else 0
-            self._batches: Iterator[tuple[int, pa.Array]] = iter(())
-            self._at = self._stop = rows  # rows [_at, _stop) are unpacked and lie in _ready
-            self._ready: Any = None
-            self.shape = (rows, _lists.width_of(kind, lambda: next(self._opened(0, 1), (0, []))[1][:1], self.where))
+
+            def first() -> Any:
+                return next(self.opened(0, 1), (0, []))[1][:1]
+
+            self.shape = (sum(sizes), _lists.width_of(kind, first, self.where))
 
     def __getitem__(self, key: Any) -> np.ndarray:
+        cursor: _Cursor = getattr(self._threads, "cursor", None) or _Cursor(self)
+        self._threads.cursor = None  # a cursor that fails is not used again
         with _lists.reading(self.where, "parquet"):
             if isinstance(key, tuple):
                 start, stop, _ = key[0].indices(self.shape[0])
-                return self._range(start, stop)
-            key = np.asarray(key)
-            if len(key) and key[-1] - key[0] == len(key) - 1 and np.all(np.diff(key) == 1):
-                return self._range(int(key[0]), int(key[-1]) + 1)
-            return self._picked(key)
+                found = cursor.range(start, stop)
+            else:
+                key = np.asarray(key)
+                consecutive = len(key) and key[-1] - key[0] == len(key) - 1 and np.all(np.diff(key) == 1)
+                found = cursor.range(int(key[0]), int(key[-1]) + 1) if consecutive else cursor.picked(key)
+        self._threads.cursor = cursor
+        return found
 
-    def _range(self, start: int, stop: int) -> np.ndarray:
-        blocks = []
-        while start < stop:
-            self._reach(start, stop - start)
-            end = min(stop, self._stop)
-            blocks.append(self._matrix(start, end))
-            start = end
-        if not blocks:
-            return np.empty((0, self.shape[1]), dtype=self.dtype)
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-
-    def _picked(self, key: np.ndarray) -> np.ndarray:
-        wanted, back = np.unique(key, return_inverse=True)
-        out = np.empty((len(wanted), self.shape[1]), dtype=self.dtype)
-        done = 0
-        while done < len(wanted):
-            self._reach(int(wanted[done]), BATCH)
-            until = int(np.searchsorted(wanted, self._stop))
-            first = int(wanted[done])
-            out[done:until] = self._matrix(first, int(wanted[until - 1]) + 1)[wanted[done:until] - first]
-            done = until
-        return out[back]
-
-    def _matrix(self, start: int, stop: int) -> np.ndarray:
-        lists = self._ready[start - self._at : stop - self._at]
-        return _lists.matrix(lists, self.shape[1], start, self.where)
-
-    def _reach(self, row: int, size: int) -> None:
-        """Unpack until `row` is ready, in batches of `size` where a row group is begun."""
-        group = int(np.searchsorted(self.ends, row, side="right"))
-        begin = 0 if group == 0 else int(self.ends[group - 1])
-        if not (self._at <= row and begin <= self._stop):
-            self._batches = self._opened(group, size)
-        while not self._at <= row < self._stop:
-            found = next(self._batches, None)
-            if found is None:
-                raise ValueError(f"its row groups hold fewer than the {self.shape[0]:,} rows they announce")
-            self._at, self._ready = found
-            self._stop = self._at + len(self._ready)
-
-    def _opened(self, group: int, size: int) -> Iterator[tuple[int, Any]]:
+    def opened(self, group: int, size: int) -> Iterator[tuple[int, pa.Array]]:
         """Batches of the column from the beginning of row group `group`, each with its first row."""
         file = open_file(self.place)
         for number in range(group, len(self.ends)):
@@ -125,6 +90,59 @@ class Rows:
                 row += batch.num_rows
             if row != self.ends[number]:
                 raise ValueError(f"row group {number} holds another number of rows than it announces")
+
+
+class _Cursor:
+    """Where one thread is in a column: rows `at` .. `stop` - 1 are unpacked and lie in `ready`."""
+
+    def __init__(self, rows: Rows):
+        self.rows = rows
+        self.at = self.stop = rows.shape[0]
+        self.ready: Any = None
+        self.batches: Iterator[tuple[int, Any]] = iter(())
+
+    def range(self, start: int, stop: int) -> np.ndarray:
+        """Rows start .. stop - 1; a view where they lie in one batch."""
+        blocks = []
+        while start < stop:
+            self._reach(start, stop - start)
+            end = min(stop, self.stop)
+            blocks.append(self._matrix(start, end))
+            start = end
+        if not blocks:
+            return np.empty((0, self.rows.shape[1]), dtype=self.rows.dtype)
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+    def picked(self, key: np.ndarray) -> np.ndarray:
+        """The rows with these numbers, in this order, unpacked in the order of the file."""
+        wanted, back = np.unique(key, return_inverse=True)
+        out = np.empty((len(wanted), self.rows.shape[1]), dtype=self.rows.dtype)
+        done = 0
+        while done < len(wanted):
+            first = int(wanted[done])
+            self._reach(first, BATCH)
+            until = int(np.searchsorted(wanted, self.stop))
+            out[done:until] = self._matrix(first, int(wanted[until - 1]) + 1)[wanted[done:until] - first]
+            done = until
+        return out[back]
+
+    def _matrix(self, start: int, stop: int) -> np.ndarray:
+        lists = self.ready[start - self.at : stop - self.at]
+        return _lists.matrix(lists, self.rows.shape[1], start, self.rows.where)
+
+    def _reach(self, row: int, size: int) -> None:
+        """Unpack until `row` is ready, in batches of `size` where a row group is begun."""
+        group = int(np.searchsorted(self.rows.ends, row, side="right"))
+        begin = 0 if group == 0 else int(self.rows.ends[group - 1])
+        if not (self.at <= row and begin <= self.stop):
+            self.at = self.stop = -1
+            self.batches = self.rows.opened(group, size)
+        while not self.at <= row < self.stop:
+            found = next(self.batches, None)
+            if found is None:
+                raise ValueError(f"its row groups hold fewer than the {self.rows.shape[0]:,} rows they announce")
+            self.at, self.ready = found
+            self.stop = self.at + len(self.ready)
 
 
 def open_source(place: Place, member: str | None, least: int = 2) -> Source:
