@@ -13,7 +13,11 @@ import numpy as np
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used. The message is one sentence that says what to do."""
+    """What the user gave cannot be used. The message is one sentence that says what to do, in one printable line."""
+
+    def __init__(self, message: str):
+        # Names come from files of strangers: what could break the line or command a terminal is shown escaped.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
 class IsthmusWarning(UserWarning):

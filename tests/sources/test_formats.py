@@ -342,3 +342,61 @@ def test_threads_do_not_disturb_each_other(name: str, rows: np.ndarray, tmp_path
     with ThreadPoolExecutor(4) as pool:
         for first, blocks in zip((0, 300, 600, 900), pool.map(lane, (0, 300, 600, 900)), strict=True):
             np.testing.assert_array_equal(np.concatenate(blocks), rows[first : first + 300])
+
+
+@pytest.mark.parametrize("kind", ["fixed", "variable", "large", "required"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd", "gzip", "lz4", "brotli"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_plain_pages_agree_with_pyarrow(
+    kind: str, compression: str, dictionary: bool, rows: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages begin in the middle of rows, dictionaries overflow into plain pages: still the rows, and not unpacked."""
+    from isthmus.sources import _pages
+
+    rows = np.random.default_rng(0).normal(size=(3000, 7)).astype(np.float32)
+    made = formats.table(rows, "fixed" if kind == "required" else kind)
+    if kind == "required":
+        inner = pa.list_(pa.field("item", pa.float32(), nullable=False), 7)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), type=inner)
+        made = pa.table([lists], schema=pa.schema([pa.field("embedding", inner, nullable=False)]))
+    options: dict[str, Any] = {"row_group_size": 1300, "data_page_size": 4000, "write_batch_size": 64}
+    options |= {"compression": compression, "use_dictionary": dictionary, "dictionary_pagesize_limit": 2000}
+    pq.write_table(made, tmp_path / "a.parquet", write_page_checksum=dictionary, **options)
+    plain, blocks = [], _pages.Chunk.blocks
+    monkeypatch.setattr(
+        _pages.Chunk, "blocks", lambda self, size: (plain.append(len(b)) or b for b in blocks(self, size))
+    )
+    source = open_source(tmp_path / "a.parquet")
+    for start, stop in ((0, 3000), (0, 700), (700, 1400), (1400, 2100), (2999, 3000), (5, 6)):
+        np.testing.assert_array_equal(source.read(start, stop), rows[start:stop])
+    np.testing.assert_array_equal(source.take(np.array([2999, 4, 1299, 1300])), rows[[2999, 4, 1299, 1300]])
+    assert sum(plain) > 2000
+
+
+@pytest.mark.parametrize(
+    "options", [{"data_page_version": "2.0"}, {"use_byte_stream_split": ["embedding"], "use_dictionary": ["caption"]}]
+)
+def test_pages_of_other_kinds_are_left_to_pyarrow(options: dict[str, Any], rows: np.ndarray, tmp_path: Path) -> None:
+    pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=20, **options)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(open_source(tmp_path / "a.parquet").read(0, 99), rows)
+
+
+@pytest.mark.parametrize("lengths", [(6, 5, 7, 6), (6, 12, 0, 6), (6, 7, 5, 6)])
+def test_unequal_lists_that_make_up_for_each_other(lengths: tuple[int, ...], tmp_path: Path) -> None:
+    values = [[float(i)] * n for i, n in enumerate(lengths)]
+    made = pa.table({"e": pa.array(values * 300, type=pa.list_(pa.float32()))})
+    for name, options in {"plain": {"use_dictionary": False}, "dictionary": {}}.items():
+        pq.write_table(made, tmp_path / f"{name}.parquet", **options)
+        with pytest.raises(InputError, match=rf"row 1 \(counted from 0\) holds {lengths[1]} numbers, expected 6"):
+            open_source(tmp_path / f"{name}.parquet").read(0, 999)
+
+
+def test_a_page_that_disagrees_with_its_checksum_is_refused(rows: np.ndarray, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(formats.table(rows), tmp_path / "a.parquet", **options)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    place = data.index(rows[20].tobytes())
+    data[place + 3] ^= 1
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(InputError, match="is not a complete parquet file"):
+        open_source(tmp_path / "a.parquet").read(0, 99)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isthmus import checks
-from isthmus.sources import _lists, _tables
+from isthmus.sources import _lists, _pages, _tables
 from isthmus.sources._base import Source, Write
 from isthmus.sources._places import Place, Remote, opened
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    pass
 
 SUFFIXES = (".parquet", ".pq")
 MAGIC = b"PAR1"
@@ -51,7 +51,9 @@ class Rows:
     def __init__(self, place: Place, member: str | None):
         self.place, self.where = place, str(place)
         self._threads = threading.local()
+        self._patterns: set[Any] = set()
         with _lists.reading(self.where, "parquet"):
+            self._whole = None if isinstance(place, Remote) else opened(place).read_buffer()  # mapped: nothing is read
             file = open_file(place)
             self.column = _lists.embedding_column(file.schema_arrow, member, self.where)
             self.where = f"{place}::{self.column}"
@@ -79,17 +81,62 @@ class Rows:
         self._threads.cursor = cursor
         return found
 
-    def opened(self, group: int, size: int) -> Iterator[tuple[int, pa.Array]]:
-        """Batches of the column from the beginning of row group `group`, each with its first row."""
+    def opened(self, group: int, size: int) -> Iterator[tuple[int, Any]]:
+        """Batches of the column from the beginning of row group `group`, each with its first row: matrices where the
+        numbers lie plainly, else Arrow arrays of lists."""
         file = open_file(self.place)
         for number in range(group, len(self.ends)):
-            row = 0 if number == 0 else int(self.ends[number - 1])
-            batches = file.iter_batches(size, row_groups=[number], columns=[self.column], use_threads=False)
-            for batch in batches:
-                yield row, batch.column(self.column)
-                row += batch.num_rows
-            if row != self.ends[number]:
+            begin = 0 if number == 0 else int(self.ends[number - 1])
+            rows = int(self.ends[number]) - begin
+            chunk, done = self._chunk(file, number, rows), 0
+            if chunk is not None:
+                for batch in self._unpacked(file, number, size, 0, chunk.first):
+                    yield begin + done, batch
+                    done += len(batch)
+                with suppress(_pages.NotPlain):
+                    for block in chunk.blocks(size):
+                        yield begin + done, block
+                        done += len(block)
+            for batch in self._unpacked(file, number, size, done, rows):
+                yield begin + done, batch
+                done += len(batch)
+            if done != rows:
                 raise ValueError(f"row group {number} holds another number of rows than it announces")
+
+    def _unpacked(self, file: Any, number: int, size: int, start: int, stop: int) -> Iterator[Any]:
+        """Rows start .. stop - 1 of a row group as pyarrow unpacks them."""
+        if start >= stop:
+            return
+        row = 0
+        for batch in file.iter_batches(size, row_groups=[number], columns=[self.column], use_threads=False):
+            lists = batch.column(self.column)
+            if row + len(lists) > start:
+                yield lists[max(start - row, 0) : stop - row]
+            row += len(lists)
+            if row >= stop:
+                return
+
+    def _chunk(self, file: Any, number: int, rows: int) -> _pages.Chunk | None:
+        """The numbers of this column in a row group, where they can be read as they lie."""
+        leaves = [file.schema.column(leaf) for leaf in range(len(file.schema))]
+        mine = [leaf for leaf, about in enumerate(leaves) if about.path.split(".")[0] == self.column]
+        if self._whole is None or len(mine) != 1 or not hasattr(self, "shape"):
+            return None
+        leaf, about = leaves[mine[0]], file.metadata.row_group(number).column(mine[0])
+        if leaf.max_repetition_level != 1 or np.dtype(_pages.DTYPES.get(leaf.physical_type, "O")) != self.dtype:
+            return None
+        try:
+            return _pages.Chunk(
+                self._whole,
+                about,
+                rows=rows,
+                width=self.shape[1],
+                dtype=self.dtype,
+                level=leaf.max_definition_level,
+                known=self._patterns,
+            )
+        except _pages.NotPlain:
+            return None
 
 
 class _Cursor:
@@ -128,6 +175,8 @@ class _Cursor:
 
     def _matrix(self, start: int, stop: int) -> np.ndarray:
         lists = self.ready[start - self.at : stop - self.at]
+        if isinstance(lists, np.ndarray):
+            return lists
         return _lists.matrix(lists, self.rows.shape[1], start, self.rows.where)
 
     def _reach(self, row: int, size: int) -> None:
