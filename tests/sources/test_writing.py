@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +156,26 @@ def test_refusals(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     with pytest.raises(InputError, match="there: is a folder, a file name was expected"):
         apply(aligner, open_source(folder), tmp_path / "there", side="x")
+
+
+def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
+    """A row group of 77 MB is read, sampled and written back with a few MB of Arrow's memory."""
+    rows = np.random.default_rng(0).normal(size=(150_000, 128)).astype(np.float32)
+    pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=len(rows))
+    code = (
+        "import sys, numpy as np, pyarrow as pa, isthmus\n"
+        "from isthmus.align.streaming import apply\n"
+        "source = isthmus.sources.open_source(sys.argv[1] + '/a.parquet')\n"
+        "aligner = isthmus.align.Centering().fit(source.read(0, 500), source.read(0, 500))\n"
+        "isthmus.Moments.of(isthmus.Pairs(x=source, y=source), products='float32')\n"
+        "source.take(np.arange(0, 150_000, 50))\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+        "isthmus.sources.parquet.GROUP_BYTES = 2**22\n"
+        "apply(aligner, source, sys.argv[1] + '/out.parquet', side='x')\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
+    reading, writing = map(int, done.stdout.split())
+    assert reading < 30e6
+    assert writing < 45e6
+    np.testing.assert_allclose(np.linalg.norm(open_source(tmp_path / "out.parquet").read(0, 10), axis=1), 1, atol=0.5)
