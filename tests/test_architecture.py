@@ -17,7 +17,7 @@ ROOT = Path(isthmus.__file__).parent
 LEVELS = [
     {"checks", "arrays"},
     {"files"},
-    {"sources", "theory"},
+    {"sources", "theory", "encode"},
     {"joining"},
     {"train"},
     {"pairs"},

@@ -34,7 +34,7 @@ _NAMES: dict[str, str] = {
     "open_pairs": "isthmus.pairs",
     "report": "isthmus.reporting",
 }
-_MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory", "train")
+_MODULES = ("align", "demo", "encode", "metrics", "sources", "tasks", "theory", "train")
 
 __all__ = [
     "Estimate",
@@ -49,6 +49,7 @@ __all__ = [
     "calibrate",
     "compare",
     "demo",
+    "encode",
     "explain",
     "load",
     "measure",
@@ -78,7 +79,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from isthmus import align, demo, metrics, sources, tasks, theory, train
+    from isthmus import align, demo, encode, metrics, sources, tasks, theory, train
     from isthmus.align import load
     from isthmus.checks import InputError, IsthmusWarning
     from isthmus.comparison import compare

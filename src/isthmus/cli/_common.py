@@ -32,6 +32,9 @@ Key = Annotated[
         help="pair by this column of both sides; or COLUMN,COLUMN or files of keys, such as ids_x.npy,ids_y.npy",
     ),
 ]
+Index = Annotated[
+    Path | None, typer.Option("--index", help=".npy: for each row of the second side its row of the first")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
 
@@ -43,13 +46,14 @@ def open_pairs(
         x,
         y,
         names=None if names is None else names.split(","),
-        index=None if index is None else _array(index),
-        labels=None if labels is None else _array(labels),
+        index=None if index is None else array(index),
+        labels=None if labels is None else array(labels),
         key=key if key is None or "," not in key else tuple(key.split(",")),
     )
 
 
-def _array(path: Path) -> np.ndarray:
+def array(path: Path) -> np.ndarray:
+    """The numbers or texts in the .npy file `path`, whole."""
     try:
         return np.asarray(np.load(existing(path), allow_pickle=False))
     except (ValueError, EOFError, OSError):

@@ -14,11 +14,10 @@ import typer
 import isthmus
 from isthmus.checks import InputError, writable
 from isthmus.cli import _common
-from isthmus.cli._common import Json, Key, Names, Raw
+from isthmus.cli._common import Index, Json, Key, Names, Raw
 
 Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everything random")]
 Labels = Annotated[Path | None, typer.Option(help=".npy with a class for each row of the first side")]
-Index = Annotated[Path | None, typer.Option(help=".npy: for each row of the second side its row of the first")]
 Progress = Callable[[int, int, str], None]
 
 

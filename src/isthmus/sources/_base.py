@@ -47,7 +47,7 @@ class Source:
         self.member = member
         self._keys = keys
         self._numbers = numbers
-        checks.matrix(rows.shape, where, least)
+        checks.matrix(rows.shape, where, least=least)
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))
         self.dtype = dtype or str(rows.dtype)
 

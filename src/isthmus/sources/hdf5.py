@@ -71,7 +71,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
         name = choose(place, fit if member is None else list(sets), member and member.strip("/"))
         where, data = f"{place}::{name}", sets[name]
         checks.floats(data.dtype, where)
-        checks.matrix(data.shape, where, least)
+        checks.matrix(data.shape, where, least=least)
         mapped = _mapped(place, data)
         rows = Rows(data, where) if mapped is None else mapped
 

@@ -35,7 +35,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
     where, info = f"{place}::{name}", header[name]
     if info["dtype"] not in _DTYPES:
         raise InputError(f"{where}: has dtype {info['dtype']}, expected F16, BF16, F32 or F64; convert it first")
-    checks.matrix(info["shape"], where, least)
+    checks.matrix(info["shape"], where, least=least)
     rows = _mapped(place, info, begin)
 
     def keys(key: str) -> Any:

@@ -44,7 +44,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
             f"{where}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 or "
             "float64; convert it with .float()"
         )
-    checks.matrix(tensor.shape, where, least)
+    checks.matrix(tensor.shape, where, least=least)
 
     def keys(key: str) -> Any:
         fit = [n for n, t in tensors.items() if t.ndim == 1 and not t.is_floating_point()]
