@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import string
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -235,3 +237,26 @@ def test_the_result_says_how_rows_were_paired(rows: np.ndarray, tmp_path: Path) 
     assert json.loads(found.to_json())["pairs"]["pairing"] == {
         "by": "key", "key": "an array", "unmatched": {"x": 0, "y": 0},
     }  # fmt: skip
+
+
+def test_the_command_line_pairs_by_key(rows: np.ndarray, tmp_path: Path) -> None:
+    made = formats.table(rows + 1)
+    pq.write_table(made, tmp_path / "image.parquet")
+    pq.write_table(made[::-1][:50], tmp_path / "text.parquet")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "isthmus.cli", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    done = run("measure", "image.parquet", "text.parquet", "--key", "image_id", "--json")
+    expected = {"by": "key", "key": "image_id", "unmatched": {"image": 10, "text": 0}}
+    assert json.loads(done.stdout)["pairs"]["pairing"] == expected
+    assert done.stderr.strip() == (
+        "isthmus: warning: paired by image_id: 50 pairs of 50 items; without a partner: 10 of 60 rows of image and 0 of "
+        "50 rows of text"
+    )
+    done = run("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "isthmus: error: image.parquet has keys such as 'item-00000' and text.parquet such as 59" in done.stderr
+    assert "Paired? yes" in run("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
+    assert "expected the two that it pairs" in run("inspect", "image.parquet", "--key", "image_id").stderr

@@ -1,5 +1,4 @@
-"""A folder of shards in natural order: .npy as clip-retrieval lays them out (`img_emb/img_emb_0.npy`), .parquet,
-.tar ... or a data set saved by Hugging Face `datasets`."""
+"""A folder of shards in natural order (clip-retrieval's `img_emb/img_emb_0.npy` ...), or one saved by `datasets`."""
 
 from __future__ import annotations
 
