@@ -252,11 +252,13 @@ def test_the_command_line_pairs_by_key(rows: np.ndarray, tmp_path: Path) -> None
     expected = {"by": "key", "key": "image_id", "unmatched": {"image": 10, "text": 0}}
     assert json.loads(done.stdout)["pairs"]["pairing"] == expected
     assert done.stderr.strip() == (
-        "isthmus: warning: paired by image_id: 50 pairs of 50 items; without a partner: 10 of 60 rows of image and 0 of "
-        "50 rows of text"
+        "isthmus: warning: paired by image_id: 50 pairs of 50 items; without a partner: 10 of 60 rows of image and "
+        "0 of 50 rows of text"
     )
     done = run("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "isthmus: error: image.parquet has keys such as 'item-00000' and text.parquet such as 59" in done.stderr
+    assert (
+        "isthmus: error: image.parquet::image_id has keys such as 'item-00000' and text.parquet::number" in done.stderr
+    )
     assert "Paired? yes" in run("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
     assert "expected the two that it pairs" in run("inspect", "image.parquet", "--key", "image_id").stderr

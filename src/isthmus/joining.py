@@ -101,7 +101,7 @@ def keys_of(source: Source, key: Any) -> tuple[Any, str]:
         if Path(file).is_file():
             found = _file(Path(file), column)
         else:
-            found, where = source.keys(str(key)), source.where
+            found, where = source.keys(str(key)), f"{source.place}::{key}"
     if len(found) != source.shape[0]:
         raise InputError(f"{where}: holds {len(found):,} keys, expected one for each of {source.shape[0]:,} rows")
     return found, where
