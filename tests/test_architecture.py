@@ -21,7 +21,7 @@ LEVELS = [
     {"joining"},
     {"train"},
     {"pairs"},
-    {"moments"},
+    {"moments", "grouping"},
     {"result"},
     {"intervals", "following"},
     {"tasks"},
@@ -29,7 +29,8 @@ LEVELS = [
     {"align", "inspection"},
     {"comparison"},
     {"diagnosis", "dose"},
-    {"reporting", "modalities"},
+    {"modalities"},
+    {"reporting"},
     {"demo"},
     {"cli"},
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,35 +18,20 @@ FORMAT = 1  # of saved moments, aligners and results
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], *, folder: bool = False) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends well and vanishes when it does not: a
-    file, or an empty folder."""
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its name when the block ends well and vanishes when it does not."""
     path = writable(path)
-    if folder:
-        whole = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
-        try:
-            yield whole
-            _open_to_others(whole, 0o777)
-            os.replace(whole, path)
-        finally:
-            shutil.rmtree(whole, ignore_errors=True)
-        return
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     part = Path(name)
     try:
         yield part
-        _open_to_others(part, 0o666)
+        umask = os.umask(0)
+        os.umask(umask)
+        part.chmod(0o666 & ~umask)
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
-
-
-def _open_to_others(path: Path, mode: int) -> None:
-    """Give what was made in private the permissions that new files have."""
-    umask = os.umask(0)
-    os.umask(umask)
-    path.chmod(mode & ~umask)
 
 
 def spool(folder: str | os.PathLike[str] | None, dtype: np.dtype, shape: tuple[int, int]) -> np.memmap[Any, Any]:

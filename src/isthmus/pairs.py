@@ -50,7 +50,7 @@ class Pairs:
         if len(modalities) != 2:
             raise InputError(
                 f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
-                "as Pairs(image=X, text=Y)"
+                "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
@@ -197,6 +197,7 @@ def open_pairs(
     index: Any = None,
     labels: Any = None,
     key: Any = None,
+    one_space: bool = True,
 ) -> Pairs:
     """The pairs in two files or folders, memory-mapped and never read whole.
 
@@ -205,10 +206,33 @@ def open_pairs(
     such names, files of keys (`.npy`, `FILE.parquet::COLUMN`) or arrays, one for each side. The keys of x are
     different; a key may stand in several rows of y (captions of one image). Rows whose key the other side has not are
     left out, counted in `.matching` and warned about. `labels` are one for each row of x's file.
+    `one_space=False` lets the sides differ in width (`PairsOfTwoSpaces`).
     Errors: `InputError` for any path that cannot be used, when both paths would give one name, and for keys that
     repeat, are null, or have no match.
     """
     sources = [open_source(path) for path in (x, y)]
+    kind = Pairs if one_space else PairsOfTwoSpaces
+    called = names_of(x, y, names)
+    if key is None:
+        return kind(index=index, labels=labels, **dict(zip(called, sources, strict=True)))
+    if index is not None:
+        raise InputError("got index and key, expected one of them: both say which rows belong together")
+    matching = _matched(sources, key)
+    if any(matching.unmatched):
+        warnings.warn(matching.sentence(called), IsthmusWarning, stacklevel=2)
+    sides = [picked(source, rows) for source, rows in zip(sources, (matching.x, matching.y), strict=True)]
+    if labels is not None:
+        checks.one_each(len(labels), sources[0].shape[0], called[0])
+        labels = np.asarray(labels)[matching.x]
+    pairs = kind(index=matching.index, labels=labels, **dict(zip(called, sides, strict=True)))
+    pairs.matching = matching
+    return pairs
+
+
+def names_of(
+    x: str | os.PathLike[str], y: str | os.PathLike[str], names: Sequence[str] | None = None
+) -> tuple[str, str]:
+    """The names of the modalities at two paths: those given, or those that the paths speak of."""
     if names is None:
         names = [path_name(path) for path in (x, y)]
         if names[0] == names[1]:
@@ -221,20 +245,7 @@ def open_pairs(
     reserved = {"index", "labels"} & set(names)
     if reserved:
         raise InputError(f"{reserved.pop()!r} cannot be the name of a modality; choose another with --names")
-    if key is None:
-        return Pairs(index=index, labels=labels, **dict(zip(names, sources, strict=True)))
-    if index is not None:
-        raise InputError("got index and key, expected one of them: both say which rows belong together")
-    matching = _matched(sources, key)
-    if any(matching.unmatched):
-        warnings.warn(matching.sentence((names[0], names[1])), IsthmusWarning, stacklevel=2)
-    sides = [picked(source, rows) for source, rows in zip(sources, (matching.x, matching.y), strict=True)]
-    if labels is not None:
-        checks.one_each(len(labels), sources[0].shape[0], names[0])
-        labels = np.asarray(labels)[matching.x]
-    pairs = Pairs(index=matching.index, labels=labels, **dict(zip(names, sides, strict=True)))
-    pairs.matching = matching
-    return pairs
+    return names[0], names[1]
 
 
 def _matched(sources: Sequence[Source], key: Any) -> Matching:

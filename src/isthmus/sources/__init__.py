@@ -8,19 +8,20 @@ from types import ModuleType
 
 from isthmus.checks import InputError
 from isthmus.sources import arrow, folder, hdf5, npy, npz, parquet, safetensors, torch_file, webdataset
-from isthmus.sources._base import Chain, Source, modality_name
+from isthmus.sources._base import Chain, Source, Writer, modality_name
 from isthmus.sources._places import Place, Remote, locate, split
 
 __all__ = [
     "Chain",
     "Source",
+    "Writer",
     "format_of",
     "modality_name",
     "open_source",
-    "output_format",
     "path_name",
     "sniff",
     "split",
+    "writable_format",
 ]
 
 FORMATS: tuple[ModuleType, ...] = (npy, npz, safetensors, parquet, arrow, hdf5, torch_file, webdataset)
@@ -62,22 +63,19 @@ def suffixes() -> str:
     return ", ".join(module.SUFFIXES[0] for module in FORMATS)
 
 
-def output_format(path: Path, source: Source) -> tuple[ModuleType, Source | None]:
-    """The module that writes `path`, and `source` if its file is of the same format, so that the rest of it is kept.
+def writable_format(path: str | os.PathLike[str]) -> ModuleType:
+    """The module that writes rows to the name `path`: by its suffix, a folder of shards when it has none.
 
-    A path without a suffix takes a source of shards, for a folder of as many. Errors: `InputError` for other suffixes.
+    Errors: `InputError` when no format has this suffix.
     """
-    module = format_of(path)
-    sharded = source.place is not None and source.place.is_dir()
-    if module is None and sharded and not path.suffix:
-        return folder, source
+    path = Path(path)
+    module = format_of(path) if path.suffix else folder
     if module is None:
         raise InputError(
-            f"{path}: aligned rows are written as {suffixes()}; give a name that ends in one of them"
-            + (" or, for a folder of shards, the name of a new folder" if sharded else "")
+            f"{path}: aligned rows are written as {suffixes()} or a folder of shards; give a name that ends in one of "
+            "them, or in nothing for a folder"
         )
-    alike = source.place is not None and not sharded and _sniff(source.place) is module
-    return module, source if alike else None
+    return module
 
 
 def open_source(path: str | os.PathLike[str]) -> Source:

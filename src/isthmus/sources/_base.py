@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from isthmus import arrays, checks
 from isthmus.checks import InputError
 
 #: Puts a block of rows into a file, the first of them at the row of this number.
-Write = Callable[[int, np.ndarray], None]
+Put = Callable[[int, np.ndarray], None]
 
 
 class Source:
@@ -120,6 +122,70 @@ class Chain:
             begin = 0 if number == 0 else self.ends[number - 1]
             out[mine] = self.parts[number][key[mine] - begin]
         return out
+
+
+class Writer(Protocol):
+    """Takes rows (m, d) block after block, in order, and leaves a whole file behind.
+
+    A format that can be written has in its module `writer(path, shape, dtype, *, start, source) -> Writer`: `path` is
+    a name to write to, `source` what the rows are made from, `start` the number of rows that an earlier writer left
+    there on disk, not 0 only where the module says `CARRIES_ON = True`.
+    """
+
+    def write(self, rows: np.ndarray) -> None: ...
+
+    def flush(self) -> None:
+        """Return when the rows so far are on disk."""
+
+    def close(self) -> None:
+        """Finish the file."""
+
+
+class RowFile:
+    """The `Writer` of a format that is a header with the rows after it, as they lie in memory."""
+
+    def __init__(self, path: Path, header: bytes, shape: tuple[int, int], dtype: np.dtype, start: int):
+        self.dtype = dtype.newbyteorder("<")
+        self.file = path.open("r+b" if start else "wb")
+        if not start:
+            self.file.write(header)
+        self.file.seek(len(header) + start * shape[1] * dtype.itemsize)
+        self.file.truncate()
+
+    def write(self, rows: np.ndarray) -> None:
+        self.file.write(np.ascontiguousarray(rows, dtype=self.dtype).data)
+
+    def flush(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Streamed:
+    """The `Writer` of a format whose files are written from the front to the end: what `begun` gives takes the blocks,
+    and its end finishes the file."""
+
+    def __init__(self, begun: AbstractContextManager[Put]):
+        self._stack = ExitStack()
+        self._put = self._stack.enter_context(begun)
+        self._at = 0
+
+    def write(self, rows: np.ndarray) -> None:
+        self._put(self._at, rows)
+        self._at += len(rows)
+
+    def flush(self) -> None:
+        """Nothing on disk is of use before the file is whole."""
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+def alike(source: Source, format: str) -> Source | None:
+    """`source` when its file is of this format, so that a writer can keep what else is in it."""
+    return source if source.format == format else None
 
 
 def joined_keys(parts: Sequence[Any]) -> Any:

@@ -13,13 +13,12 @@ import numpy as np
 from isthmus import checks
 from isthmus.checks import InputError
 from isthmus.sources import _lists, _tables
-from isthmus.sources._base import Source, Write
+from isthmus.sources._base import Put, Source, Streamed, Writer, alike
 from isthmus.sources._places import Place, Remote, opened
 
 SUFFIXES = (".arrow", ".feather", ".ipc", ".arrows")
 MAGIC = b"ARROW1"
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = False, False
+CARRIES_ON = False
 
 
 class Table:
@@ -151,9 +150,13 @@ def open_source(place: Place, member: str | None, least: int = 2) -> Source:
     return Source(rows, where=rows.where, format="arrow", place=place, member=rows.column, keys=keys, least=least)
 
 
-@contextmanager
-def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
     """Writes blocks of rows into the list column of a new file; its other columns are those of `like`."""
+    return Streamed(_begun(path, shape, dtype, alike(source, "arrow")))
+
+
+@contextmanager
+def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
     pa = checks.needed("pyarrow", "parquet", f"writing {part}")
     schema, column, others, streamed = None, _tables.NAME, iter(()), part.suffix == ".arrows"
     if like is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from isthmus.checks import InputError
-from isthmus.sources import _tables
-from isthmus.sources._base import Chain, Source, Write, joined_keys
+from isthmus.sources import _tables, npy
+from isthmus.sources._base import Chain, Put, Source, Streamed, Writer, joined_keys
 from isthmus.sources._places import Place
-from isthmus.sources.npy import into
 
 #: What `datasets` writes beside the shards of a saved data set, and into the folder of several splits.
 STATE, SPLITS = "state.json", "dataset_dict.json"
-#: Whether a writer can go on with unfinished work, and whether it writes a folder.
-RESUMES, FOLDER = False, True
+CARRIES_ON = True
+#: Rows of a shard when the source has none.
+SHARD_ROWS = 1_000_000
 
 
 def natural(path: Place) -> list[object]:
@@ -87,11 +87,74 @@ def open_source(place: Place, member: str | None, formats: tuple[ModuleType, ...
     )
 
 
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
+    """Writes shards into the folder `path`: those of the source by name and number of rows, and by format; without
+    shards in the source, .npy files of a million rows."""
+    if source.format.startswith("folder of") and " npy shard" not in source.format:
+        if start:
+            raise InputError(f"{path}: unfinished {source.format} cannot be carried on, and was removed; begin again")
+        return Streamed(_begun(path, shape, dtype, source))
+    return _Shards(path, _layout(source, shape[0]), shape[1], dtype, start)
+
+
+def _layout(source: Source, rows: int) -> list[tuple[str, int]]:
+    """Name and number of rows of every shard of .npy."""
+    if source.format.startswith("folder of"):
+        parts = zip(shards(source.place, (npy,))[1], source.rows.parts, strict=True)
+        return [(file.name, part.shape[0]) for file, part in parts]
+    begins = range(0, rows, SHARD_ROWS)
+    return [(f"rows_{number}.npy", min(SHARD_ROWS, rows - begin)) for number, begin in enumerate(begins)]
+
+
+class _Shards:
+    """Rows spread over shards; one is open at a time."""
+
+    def __init__(self, path: Path, layout: list[tuple[str, int]], width: int, dtype: np.dtype, start: int):
+        self.path, self.layout, self.width, self.dtype = path, layout, width, dtype
+        path.mkdir(exist_ok=True)
+        self.ends = np.cumsum([count for _, count in layout])
+        self.at = start
+        self.shard: Writer | None = None
+        if start < self.ends[-1]:
+            self._open()
+
+    def _open(self) -> None:
+        """The shard that the next row belongs to."""
+        number = int(np.searchsorted(self.ends, self.at, side="right"))
+        name, count = self.layout[number]
+        begin = int(self.ends[number]) - count
+        shape = (count, self.width)
+        self.shard = npy.writer(self.path / name, shape, self.dtype, start=self.at - begin, source=None)  # type: ignore[arg-type]
+        self.room = begin + count - self.at
+
+    def write(self, rows: np.ndarray) -> None:
+        while len(rows):
+            assert self.shard is not None
+            part, rows = rows[: self.room], rows[self.room :]
+            self.shard.write(part)
+            self.at, self.room = self.at + len(part), self.room - len(part)
+            if not self.room:
+                self.shard.flush()
+                self.shard.close()
+                self.shard = None
+                if self.at < self.ends[-1]:
+                    self._open()
+
+    def flush(self) -> None:
+        if self.shard is not None:
+            self.shard.flush()
+
+    def close(self) -> None:
+        if self.shard is not None:
+            self.shard.close()
+
+
 @contextmanager
-def writer(part: Path, *, like: Source, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
-    """Writes blocks of rows into shards of the names, formats and sizes of those of `like`."""
+def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source) -> Iterator[Put]:
+    """Shards of other formats, with what else is in them."""
     from isthmus.sources import FORMATS
 
+    part.mkdir(exist_ok=True)
     module, files = shards(like.place, FORMATS)
     parts = [module.open_source(file, like.member, least=0) for file in files]
     ends = np.cumsum([part.shape[0] for part in parts])
@@ -101,22 +164,23 @@ def writer(part: Path, *, like: Source, dtype: np.dtype, shape: tuple[int, int])
             new = _tables.described(text, str(like.member), dtype, shape[1])
             (part / beside.name).write_text(new, encoding="utf-8")
     with ExitStack() as stack:
-        number, write = -1, into(np.empty((0, 0)))
+        number = -1
+        shard: Any = None
 
         def next_shard() -> None:
-            nonlocal number, write
+            nonlocal number, shard
             stack.close()
             number += 1
             rows = (parts[number].shape[0], shape[1])
             target = part / files[number].name
-            write = stack.enter_context(module.writer(target, like=parts[number], dtype=dtype, shape=rows))
+            shard = stack.enter_context(closing(module.writer(target, rows, dtype, source=parts[number])))
 
         def put(start: int, block: np.ndarray) -> None:
             while len(block):
                 while number < 0 or start >= ends[number]:
                     next_shard()
                 size = min(len(block), int(ends[number]) - start)
-                write(start - int(ends[number]) + parts[number].shape[0], block[:size])
+                shard.write(block[:size])
                 start, block = start + size, block[size:]
 
         yield put

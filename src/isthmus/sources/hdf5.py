@@ -11,13 +11,12 @@ import numpy as np
 
 from isthmus import checks
 from isthmus.checks import InputError, unknown
-from isthmus.sources._base import Source, Write
+from isthmus.sources._base import Put, Source, Streamed, Writer, alike
 from isthmus.sources._members import choose
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 MAGIC = b"\x89HDF\r\n\x1a\n"
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = False, False
+CARRIES_ON = False
 #: The dataset of embeddings in a new file.
 NAME = "embedding"
 
@@ -112,9 +111,13 @@ def _mapped(place: Path, data: Any) -> np.ndarray | None:
     return rows if rows[:1].tobytes() == data[:1].tobytes() and rows[-1:].tobytes() == data[-1:].tobytes() else None
 
 
-@contextmanager
-def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
     """Writes blocks of rows into a dataset of a new file; everything else in it is that of `like`."""
+    return Streamed(_begun(path, shape, dtype, alike(source, "hdf5")))
+
+
+@contextmanager
+def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
     h5py = checks.needed("h5py", "hdf5", f"writing {part}")
     with h5py.File(part, "w") as out:
         name, options = NAME, {}

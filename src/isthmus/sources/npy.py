@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import tokenize
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,12 +12,11 @@ import numpy as np
 
 from isthmus import checks
 from isthmus.checks import InputError
-from isthmus.sources._base import Source, Write
+from isthmus.sources._base import Put, RowFile, Source, Writer
 
 SUFFIXES = (".npy",)
 MAGIC = b"\x93NUMPY"
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = True, False
+CARRIES_ON = True
 #: Bytes that a header may take: NumPy refuses longer ones.
 LONGEST_HEADER = 10_016
 #: What NumPy's header parser raises on bytes that are no header.
@@ -31,7 +29,7 @@ def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None, 
     end = path.stat().st_size if size is None else offset + size
     with path.open("rb") as file:
         file.seek(offset)
-        shape, fortran, dtype = header(file, where)
+        shape, fortran, dtype = read_header(file, where)
         begin = file.tell()
     checks.floats(dtype, where)
     checks.matrix(shape, where, least=least)
@@ -46,7 +44,7 @@ def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None, 
     return np.memmap(path, dtype=dtype, mode="r", offset=begin, shape=shape, order="F" if fortran else "C")
 
 
-def header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -71,23 +69,23 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
     return Source(rows, where=str(place), format="npy", place=place, least=least)
 
 
-@contextmanager
-def writer(
-    part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int], new: bool = True
-) -> Iterator[Write]:
-    """Writes blocks of rows anywhere into a mapped file, which is there already unless it is `new`."""
-    if new:
-        rows = np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
-    else:
-        rows = np.lib.format.open_memmap(part, mode="r+")
-    yield into(rows)
-    rows.flush()
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
+    """Writes an .npy file of this shape and dtype in C order."""
+    return RowFile(path, header(shape, dtype), shape, dtype, start)
 
 
-def into(rows: np.ndarray) -> Write:
-    """The function that puts a block of rows at a place of the mapped `rows` and sees it on the disk."""
+def header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
+    """The first bytes of an .npy file."""
+    text = io.BytesIO()
+    about = {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(text, about)
+    return text.getvalue()
 
-    def write(start: int, block: np.ndarray) -> None:
+
+def into(rows: np.ndarray) -> Put:
+    """The function that puts a block of rows at its place in the mapped `rows`."""
+
+    def put(start: int, block: np.ndarray) -> None:
         rows[start : start + len(block)] = block
 
-    return write
+    return put

@@ -17,13 +17,12 @@ import numpy as np
 from isthmus import checks
 from isthmus.checks import InputError, unknown
 from isthmus.sources import npy
-from isthmus.sources._base import Source, Write
+from isthmus.sources._base import Put, Source, Streamed, Writer, alike
 from isthmus.sources._members import choose
 
 SUFFIXES = (".npz",)
 MAGIC = b"PK\x03\x04"
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = False, False
+CARRIES_ON = False
 #: The array of embeddings in a new file.
 NAME = "rows"
 #: What Python's zip reader raises on bytes that are no archive.
@@ -72,7 +71,7 @@ def _is_matrix(archive: zipfile.ZipFile, name: str) -> bool:
     """Whether the member may be embeddings; what cannot be read is said when it is opened."""
     with archive.open(f"{name}.npy") as file:
         try:
-            shape, _, dtype = npy.header(io.BytesIO(file.read(npy.LONGEST_HEADER)), name)
+            shape, _, dtype = npy.read_header(io.BytesIO(file.read(npy.LONGEST_HEADER)), name)
         except InputError:
             return True
     return len(shape) == 2 and dtype.kind in "fO"
@@ -89,7 +88,7 @@ def _begin(path: Path, info: zipfile.ZipInfo) -> int:
 def _inflated(data: bytes, where: str) -> np.ndarray:
     """The array in the .npy bytes `data`, without a copy; whatever its header announces, no more than is there."""
     file = io.BytesIO(data)
-    shape, fortran, dtype = npy.header(file, where)
+    shape, fortran, dtype = npy.read_header(file, where)
     if dtype.hasobject:
         checks.floats(dtype, where)
     count = int(np.prod(shape, dtype=object))
@@ -99,9 +98,13 @@ def _inflated(data: bytes, where: str) -> np.ndarray:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-@contextmanager
-def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
     """Writes blocks of rows as a stored member of a new archive; its other members are those of `like`."""
+    return Streamed(_begun(path, shape, dtype, alike(source, "npz")))
+
+
+@contextmanager
+def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
     name = NAME if like is None else like.member
     with zipfile.ZipFile(part, "w") as out:
         if like is not None:
@@ -111,8 +114,7 @@ def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int
                         with old.open(info) as source, out.open(info, "w") as target:
                             shutil.copyfileobj(source, target, 2**20)
         with out.open(f"{name}.npy", "w", force_zip64=True) as target:
-            about = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(target, about)
+            target.write(npy.header(shape, dtype))
 
             def write(start: int, block: np.ndarray) -> None:
                 target.write(np.ascontiguousarray(block, dtype=dtype).data)

@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus import checks
 from isthmus.sources import _lists, _pages, _tables
-from isthmus.sources._base import Source, Write
+from isthmus.sources._base import Put, Source, Streamed, Writer, alike
 from isthmus.sources._places import Place, Remote, opened
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".parquet", ".pq")
 MAGIC = b"PAR1"
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = False, False
+CARRIES_ON = False
 #: Rows that are unpacked at once when single rows are looked up.
 BATCH = 1024
 #: Bytes of embeddings in a row group that is written.
@@ -217,9 +216,13 @@ def key_column(place: Place, name: str) -> Any:
         return _lists.plain_keys(file.read(columns=[name]).column(name), f"{place}::{name}")
 
 
-@contextmanager
-def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
     """Writes blocks of rows into the list column of a new file; its other columns are those of `like`."""
+    return Streamed(_begun(path, shape, dtype, alike(source, "parquet")))
+
+
+@contextmanager
+def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
     pq = checks.needed("pyarrow.parquet", "parquet", f"writing {part}")
     schema, codec, column, others = None, "snappy", _tables.NAME, iter(())
     if like is not None:

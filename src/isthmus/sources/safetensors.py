@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,16 +11,12 @@ import numpy as np
 
 from isthmus import checks
 from isthmus.checks import InputError, unknown
-from isthmus.sources._base import Source, Write, bfloat16
-from isthmus.sources._members import choose
-from isthmus.sources.npy import into
+from isthmus.sources._base import RowFile, Source, Writer, alike, bfloat16
+from isthmus.sources._members import choose, member_name
 
 SUFFIXES = (".safetensors",)
 MAGIC = None  # the file begins with a number
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = True, False
-#: The tensor of embeddings in a new file.
-NAME = "rows"
+CARRIES_ON = True
 _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 _INTEGERS = {"I64": "<i8", "U64": "<u8", "I32": "<i4", "U32": "<u4", "I16": "<i2", "U16": "<u2", "I8": "i1", "U8": "u1"}
 
@@ -73,40 +67,37 @@ def _mapped(place: Path, info: dict[str, Any], begin: int) -> np.ndarray:
     return np.memmap(place, dtype=dtype, mode="r", offset=begin + info["data_offsets"][0], shape=shape)
 
 
-@contextmanager
-def writer(
-    part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int], new: bool = True
-) -> Iterator[Write]:
-    """Writes blocks of rows anywhere into a tensor of a mapped file, which is there already unless it is `new`.
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
+    """Writes the rows as the first tensor of a new file; the others are those of a source of this format."""
+    return _Tensors(path, shape, dtype, start, alike(source, "safetensors"), member_name(source))
 
-    The other tensors are those of `like`.
-    """
-    name, place = NAME, None
-    header: dict[str, Any] = {}
-    begin = 0
-    if like is not None:
-        name, place = str(like.member), like.place
-        header, begin = _header(place)
-    size = int(np.prod(shape)) * dtype.itemsize
-    entry = {"dtype": {"float32": "F32", "float64": "F64"}[dtype.name], "shape": list(shape), "data_offsets": [0, size]}
-    table: dict[str, Any] = {name: entry}
-    end = size
-    others = [(n, i["data_offsets"]) for n, i in header.items() if n != name]
-    for other, (first, last) in others:
-        table[other] = {**header[other], "data_offsets": [end, end + last - first]}
-        end += last - first
-    text = json.dumps(table).encode()
-    text += b" " * (-len(text) % 8)
-    if new:
-        with part.open("wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            file.truncate(8 + len(text) + end)
-            for other, (first, last) in others:
-                file.seek(8 + len(text) + table[other]["data_offsets"][0])
-                _copy(place, begin + first, last - first, file)
-    rows = np.memmap(part, dtype=dtype.newbyteorder("<"), mode="r+", offset=8 + len(text), shape=shape)
-    yield into(rows)
-    rows.flush()
+
+class _Tensors(RowFile):
+    """A tensor that is written in blocks, and behind it the other tensors of the file `like`."""
+
+    def __init__(self, path: Path, shape: tuple[int, int], dtype: np.dtype, start: int, like: Source | None, name: str):
+        header, begin = ({}, 0) if like is None else _header(like.place)
+        size = shape[0] * shape[1] * dtype.itemsize
+        names = {np.dtype(code).name: known for known, code in _DTYPES.items() if known != "BF16"}
+        table: dict[str, Any] = {name: {"dtype": names[dtype.name], "shape": list(shape), "data_offsets": [0, size]}}
+        self._others: list[tuple[Path, int, int]] = []
+        end = size
+        for other, about in header.items():
+            if other != name and like is not None:
+                first, last = about["data_offsets"]
+                table[other] = {**about, "data_offsets": [end, end + last - first]}
+                self._others.append((like.place, begin + first, last - first))
+                end += last - first
+        text = json.dumps(table).encode()
+        text = struct.pack("<Q", len(text) + -len(text) % 8) + text + b" " * (-len(text) % 8)
+        super().__init__(path, text, shape, dtype, start)
+        self._end = len(text) + size
+
+    def close(self) -> None:
+        if self.file.tell() == self._end:
+            for place, begin, size in self._others:
+                _copy(place, begin, size, self.file)
+        super().close()
 
 
 def _copy(place: Any, begin: int, size: int, target: IO[bytes]) -> None:

@@ -12,14 +12,13 @@ import numpy as np
 from isthmus import checks
 from isthmus.checks import InputError, unknown
 from isthmus.files import spool
-from isthmus.sources._base import Source, Write, bfloat16
+from isthmus.sources._base import Put, Source, Streamed, Writer, alike, bfloat16
 from isthmus.sources._members import choose
 from isthmus.sources.npy import into
 
 SUFFIXES = (".pt", ".pth")
 MAGIC = None  # a .pt is a zip archive, as an .npz is
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = False, False
+CARRIES_ON = False
 
 
 def open_source(place: Path, member: str | None, least: int = 2) -> Source:
@@ -96,9 +95,13 @@ def _broken(place: Path, error: Exception) -> InputError:
     )
 
 
-@contextmanager
-def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
     """Collects blocks of rows in a mapped file beside `part` and saves them with what else is in `like`."""
+    return Streamed(_begun(path, shape, dtype, alike(source, "torch")))
+
+
+@contextmanager
+def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
     torch = checks.needed("torch", "torch", f"writing {part}")
     rows = spool(part.parent, dtype, shape)
     yield into(rows)

@@ -14,13 +14,12 @@ import numpy as np
 from isthmus import checks
 from isthmus.checks import InputError
 from isthmus.sources import npy
-from isthmus.sources._base import Source, Write
+from isthmus.sources._base import Put, Source, Streamed, Writer, alike
 from isthmus.sources._members import choose
 
 SUFFIXES = (".tar",)
 MAGIC = None  # "ustar" stands at byte 257
-#: Whether a writer can go on with an unfinished file, and whether it writes a folder.
-RESUMES, FOLDER = False, False
+CARRIES_ON = False
 #: The field of embeddings in a new file: `000000000.npy`, ...
 FIELD = "npy"
 
@@ -99,7 +98,7 @@ def _first(place: Path, begin: int, size: int, where: str) -> tuple[tuple[int, .
     with place.open("rb") as file:
         file.seek(begin)
         head = io.BytesIO(file.read(min(size, 4096)))
-    shape, _, dtype = npy.header(head, where)
+    shape, _, dtype = npy.read_header(head, where)
     checks.floats(dtype, where)
     if not shape or int(np.prod(shape[:-1], dtype=object)) != 1:
         raise InputError(f"{where}: holds arrays of shape {shape}, expected one vector for each sample")
@@ -122,9 +121,13 @@ def _alike(place: Path, begins: np.ndarray, sizes: np.ndarray, skip: int, where:
         raise InputError(f"{where}: {checks.rows_listed(odd)} (counted from 0) differ from the first in shape or dtype")
 
 
-@contextmanager
-def writer(part: Path, *, like: Source | None, dtype: np.dtype, shape: tuple[int, int]) -> Iterator[Write]:
+def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
     """Writes one .npy for each row; every other file of the archive `like` is copied in its place."""
+    return Streamed(_begun(path, shape, dtype, alike(source, "webdataset")))
+
+
+@contextmanager
+def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
     buffer = io.BytesIO()
     np.lib.format.write_array(buffer, np.empty(shape[1], dtype=dtype))
     head = buffer.getvalue()[: -shape[1] * dtype.itemsize]
