@@ -180,7 +180,7 @@ def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
 
 
 def test_refusals(source: Path, aligner: Any) -> None:
-    with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .npy, .npz, .safetensors, .* or a folder"):
+    with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .npy, .npz, .* or a folder"):
         apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
     with pytest.raises(InputError, match="unknown side 'audio': this aligner was fitted on image and text"):
         apply(aligner, open_source(source), source.with_name("out.npy"), side="audio")
