@@ -16,7 +16,7 @@ import numpy as np
 
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError
-from isthmus.theory.bounds import finite_bound, loss_bound
+from isthmus.theory.bounds import finite_bound, loss_bound, uniform_bound_is_proved
 from isthmus.theory.ceilings import fidelity
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.rotations import principal_angles
@@ -346,6 +346,10 @@ def _loss(data: _Data, temperature: float) -> tuple[float, Assumption]:
         f"embeddings of {n:,} pairs in {data.dim:,} dimensions get below {bound:.4g}, and no pairing of these two "
         f"clouds below {clouds:.4g}"
     )
+    if bound > finite_bound(n, temperature=temperature) and not uniform_bound_is_proved(
+        data.dim, temperature=temperature
+    ):
+        words += " (the first is proved for equal partners, and open for others at this temperature)"
     return loss, _tested("optimum", "the loss is at its lower bound", loss - bound, "nats", 0.1, words)
 
 
