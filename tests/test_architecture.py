@@ -18,6 +18,7 @@ LEVELS = [
     {"checks", "arrays"},
     {"files"},
     {"sources", "theory", "encode"},
+    {"joining"},
     {"train"},
     {"pairs"},
     {"moments", "grouping"},
