@@ -18,6 +18,7 @@ LEVELS = [
     {"checks", "arrays"},
     {"files"},
     {"sources", "theory", "encode", "journal"},
+    {"joining"},
     {"pairs"},
     {"moments", "grouping"},
     {"result"},

@@ -16,9 +16,9 @@ from isthmus.checks import InputError, unknown
 from isthmus.diagnosis import Explanation, explain
 from isthmus.files import FORMAT
 from isthmus.metrics import measure
-from isthmus.pairs import Pairs, path_name
+from isthmus.pairs import Pairs
 from isthmus.result import NAN, Estimate, Result
-from isthmus.sources import open_source
+from isthmus.sources import open_source, path_name
 
 T = TypeVar("T", Result, Explanation)
 

@@ -19,9 +19,19 @@ if TYPE_CHECKING:
 
 Embeddings = Annotated[
     str,
-    typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards"),
+    typer.Argument(
+        help="embeddings: .npy, .npz, .safetensors, .parquet, .arrow, .h5, .pt, .tar, a folder of shards, or the URL "
+        "of a parquet file; FILE::NAME picks an array or column"
+    ),
 ]
 Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
+Key = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        help="pair by this column of both sides; or COLUMN,COLUMN or files of keys, such as ids_x.npy,ids_y.npy",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
 Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
@@ -39,21 +49,21 @@ def open_pairs(
     x: str,
     y: str,
     names: str | None,
+    key: str | None = None,
     *,
     labels: Path | None = None,
     index: Path | None = None,
     one_space: bool = True,
 ) -> Pairs:
-    pairs = isthmus.open_pairs(
-        x, y, names=split_names(names), index=None if index is None else array_in(index), one_space=one_space
+    return isthmus.open_pairs(
+        x,
+        y,
+        names=split_names(names),
+        index=None if index is None else array_in(index),
+        labels=None if labels is None else array_in(labels),
+        key=key if key is None or "," not in key else tuple(key.split(",")),
+        one_space=one_space,
     )
-    if labels is not None:
-        pairs.labels = array_in(labels)
-        if pairs.labels.shape != (pairs.items,):
-            raise InputError(
-                f"{labels}: has shape {pairs.labels.shape}, expected one label for {pairs.items:,} rows of {x}"
-            )
-    return pairs
 
 
 def split_names(names: str | None) -> list[str] | None:

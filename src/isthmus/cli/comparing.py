@@ -11,7 +11,7 @@ import typer
 import isthmus
 from isthmus.checks import InputError, writable
 from isthmus.cli import _common
-from isthmus.cli._common import ClassTexts, Index, Json, Labels, Names, Raw, bar, class_texts_in, open_pairs
+from isthmus.cli._common import ClassTexts, Index, Json, Key, Labels, Names, Raw, bar, class_texts_in, open_pairs
 
 Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everything random")]
 
@@ -45,6 +45,7 @@ def compare(
     labels: Labels = None,
     class_texts: ClassTexts = None,
     index: Index = None,
+    key: Key = None,
     names: Names = None,
     json_: Json = False,
     raw: Raw = False,
@@ -65,13 +66,13 @@ def compare(
             raise InputError(f"got {len(paths)} paths, expected two embedding files (or 'merge' and saved comparisons)")
         if resume is not None:
             writable(resume)
-        pairs = open_pairs(paths[0], paths[1], names, labels=labels, index=index)
+        pairs = open_pairs(paths[0], paths[1], names, key, labels=labels, index=index)
         with bar("comparing", quiet=json_) as progress:
             table = isthmus.compare(
                 pairs,
                 aligners=None if aligners is None else _split(aligners),
                 tasks=_split(tasks),
-                fit=None if fit is None else open_pairs(*fit, names),
+                fit=None if fit is None else open_pairs(*fit, names, key),
                 splits=splits,
                 rng=seed,
                 normalize=not raw,
@@ -107,6 +108,7 @@ def dose(
     seed: Seed = 0,
     labels: Labels = None,
     index: Index = None,
+    key: Key = None,
     names: Names = None,
     json_: Json = False,
 ) -> None:
@@ -115,7 +117,7 @@ def dose(
 
     for path in output or []:
         _suffix(path, (".html", ".svg", ".json", ".csv"))
-    pairs = open_pairs(x, y, names, labels=labels, index=index)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index)
     with bar("dosing", quiet=json_) as progress:
         found = dose_response(pairs, paths=_split(paths), shared=shared, rng=seed, progress=progress)
     for path in output or []:

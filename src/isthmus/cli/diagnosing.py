@@ -11,7 +11,7 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, writable
-from isthmus.cli._common import Index, Json, Labels, Names, Raw, busy, open_pairs, say, split_names, table
+from isthmus.cli._common import Index, Json, Key, Labels, Names, Raw, busy, open_pairs, say, split_names, table
 
 if TYPE_CHECKING:
     from isthmus.modalities import ByPair, Modalities
@@ -46,6 +46,7 @@ def measure(
     ] = "all",
     labels: Labels = None,
     index: Index = None,
+    key: Key = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
     json_: Json = False,
     raw: Raw = False,
@@ -53,7 +54,7 @@ def measure(
     """Every measure of the gap, with 95 % intervals and what chance gives."""
     if output is not None:
         writable(output)
-    if more := _more(paths, names, labels, index):
+    if more := _more(paths, names, labels, index, key):
         with busy(f"measuring {len(more.pairs)} pairs of modalities", quiet=json_):
             found = more.measure(metrics=metrics, normalize=not raw)
         if output is not None:
@@ -63,7 +64,7 @@ def measure(
         else:
             _show_matrices(found, *((SUMMARY, SUMMARY_EACH) if metrics == "all" else _shown(found)))
         return
-    pairs = open_pairs(*_two(paths), names, labels=labels, index=index)
+    pairs = open_pairs(*_two(paths), names, key, labels=labels, index=index)
     with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, metrics=metrics, normalize=not raw)
     if output is not None:
@@ -86,6 +87,7 @@ def explain(
     cosine: Annotated[float | None, typer.Option(help="also say what this cosine means here, such as 0.25")] = None,
     temperature: Annotated[float, typer.Option(help="that of the training, for the assumptions of the theory")] = 0.01,
     index: Index = None,
+    key: Key = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -94,7 +96,7 @@ def explain(
 
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
-    if more := _more(paths, names, None, index):
+    if more := _more(paths, names, None, index, key):
         if cosine is not None:
             raise InputError("--cosine speaks about two modalities; give their two files")
         with busy(f"explaining {len(more.pairs)} pairs of modalities", quiet=json_):
@@ -108,7 +110,7 @@ def explain(
             typer.echo("")
         _show_matrices(each, ("centroid_angle", *BUDGET), ())
         return
-    pairs = open_pairs(*_two(paths), names, index=index)
+    pairs = open_pairs(*_two(paths), names, key, index=index)
     with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         found = explanation.to_dict(cosine)  # the assumptions and the calibration too, under the spinner
@@ -126,13 +128,14 @@ def report(
     names: Names = None,
     labels: Labels = None,
     index: Index = None,
+    key: Key = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
     """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
     writable(output)
-    if more := _more(paths, names, labels, index):
+    if more := _more(paths, names, labels, index, key):
         from isthmus.reporting.modalities_page import modalities_page
 
         with busy(f"explaining {len(more.pairs)} pairs of modalities", quiet=json_):
@@ -145,7 +148,7 @@ def report(
             typer.echo(" and ".join(pair))
             say(one.verdict)
     else:
-        pairs = open_pairs(*_two(paths), names, labels=labels, index=index)
+        pairs = open_pairs(*_two(paths), names, key, labels=labels, index=index)
         with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
         if json_:
@@ -162,11 +165,13 @@ def _two(paths: list[str]) -> tuple[str, str]:
     return paths[0], paths[1]
 
 
-def _more(paths: list[str], names: str | None, labels: Path | None, index: Path | None) -> Modalities | None:
+def _more(
+    paths: list[str], names: str | None, labels: Path | None, index: Path | None, key: str | None
+) -> Modalities | None:
     """The modalities when there are more than two, else None."""
     if len(paths) <= 2:
         return None
-    for option, value in (("--labels", labels), ("--index", index)):
+    for option, value in (("--labels", labels), ("--index", index), ("--key", key)):
         if value is not None:
             raise InputError(f"{option} {value}: is for two modalities, and {len(paths)} were given")
     return isthmus.Modalities.open(*paths, names=split_names(names))

@@ -16,6 +16,7 @@ from isthmus.cli._common import (
     Embeddings,
     Index,
     Json,
+    Key,
     Labels,
     Names,
     bar,
@@ -58,16 +59,24 @@ def demo(
 
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="one or more embedding files or folders")],
+    key: Key = None,
     json_: Json = False,
 ) -> None:
     """Shape, dtype, norms, rows that cannot be used, duplicates, and whether two sources look paired."""
     from isthmus.inspection import inspect as look
-    from isthmus.inspection import looks_paired
+    from isthmus.inspection import looks_paired, partners
 
     sources = [isthmus.sources.open_source(path) for path in paths]
+    if key is not None and len(sources) != 2:
+        raise InputError(f"--key {key}: got {len(sources)} paths, expected the two that it pairs")
+    pairs = None if key is None else open_pairs(paths[0], paths[1], "x,y", key)
     with busy("reading", quiet=json_):
         looks = [look(source) for source in sources]
-        pairing = looks_paired(*sources) if len(sources) == 2 else None
+        pairing = None
+        if pairs is not None:
+            pairing = looks_paired(*partners(pairs))
+        elif len(sources) == 2:
+            pairing = looks_paired(*sources)
     if json_:
         found: dict[str, Any] = {
             "format": 1,
@@ -106,6 +115,7 @@ def fit(
     labels: Labels = None,
     class_texts: ClassTexts = None,
     index: Index = None,
+    key: Key = None,
     names: Names = None,
     json_: Json = False,
 ) -> None:
@@ -113,7 +123,7 @@ def fit(
     writable(output)
     made = isthmus.align.get(aligner)().set_params(**_options(options or []))
     made.__post_init__()  # the checks of the options
-    how = _fit(made, x, y, names, unpaired, labels, class_texts, index, quiet=json_)
+    how = _fit(made, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
     made.save(output)
     if json_:
         facts = {
@@ -141,6 +151,7 @@ def _fit(
     labels: Path | None,
     class_texts: Path | None,
     index: Path | None,
+    key: str | None,
     *,
     quiet: bool,
 ) -> str:
@@ -160,7 +171,7 @@ def _fit(
             made.map_x_  # noqa: B018  # solved here, under the spinner
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, made.names_, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
-    pairs = open_pairs(x, y, names, labels=labels, index=index, one_space=not made.any_widths)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, one_space=not made.any_widths)
     texts = class_texts_in(class_texts, pairs)
     if texts is not None and not isinstance(made, isthmus.align.Auto):
         raise InputError(
@@ -203,7 +214,7 @@ def apply(
     from isthmus.align.adaptation import unlike
     from isthmus.align.streaming import apply as run
     from isthmus.align.streaming import side_number
-    from isthmus.pairs import path_name
+    from isthmus.sources import path_name
 
     if (out is None) == (output is None):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")

@@ -126,6 +126,7 @@ def compare(
     data = {
         "name": _called(where, pairs.names),
         "names": list(pairs.names), "paths": list(where), "items": pairs.items, "pairs": pairs.n, "dim": pairs.dim,
+        "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
     log = None if journal is None else Cells(journal, {"fingerprint": data["fingerprint"], **settings})

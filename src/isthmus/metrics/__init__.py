@@ -133,6 +133,7 @@ def provenance(pairs: Pairs | None, view: View) -> dict[str, object]:
             "items": pairs.items,
             "paths": [pairs.x.where, pairs.y.where],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
+            "pairing": pairs.pairing,
         }
     return facts | {
         "normalize": view.normalize,

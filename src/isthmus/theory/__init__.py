@@ -64,6 +64,7 @@ _NAMES: dict[str, str] = {
     "subspace_function": "bounds",
     "tracy_widom_edge": "null_angles",
     "uniform_bound": "bounds",
+    "uniform_bound_is_proved": "bounds",
 }
 
 __all__ = sorted(_NAMES)
