@@ -341,6 +341,9 @@ def test_the_verb_refuses_a_file(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="is a file, a folder was expected"):
         CliRunner().invoke(app, ["train", "demo", "-o", str(tmp_path / "taken")], catch_exceptions=False)
+    with pytest.raises(InputError, match="unknown part 'loses'"):
+        CliRunner().invoke(app, ["train", "demo", "-o", str(tmp_path / "n"), "--part", "loses"], catch_exceptions=False)
+    assert not (tmp_path / "n").exists()
 
 
 def test_the_plan_asks_for_what_the_documentation_promises() -> None:

@@ -52,19 +52,22 @@ def demo(
     )
 
     from isthmus.train.experiment import PARTS, Outcome, collect, write_page
+    from isthmus.train.experiment.collect import settings
 
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: is a file, a folder was expected")
+    parts, seeds = tuple(part or PARTS), 2 if quick else seeds
+    for name in parts:
+        next(settings(name, seeds=seeds, quick=quick))  # refuses what it does not know before a folder is made
     console = Console(stderr=True)
     with Progress(
         TextColumn("training"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
         TextColumn("{task.description}"), console=console, transient=True, disable=json_ or not console.is_terminal,
     ) as bar:  # fmt: skip
         task = bar.add_task("", total=None)
-        parts = tuple(part or PARTS)
         runs = collect(
             parts,
-            seeds=2 if quick else seeds,
+            seeds=seeds,
             quick=quick,
             journal=_folder(out) / "train.jsonl",
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what[:60]),
