@@ -65,7 +65,7 @@ class Pairs:
         self.matching: Matching | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
-            checks.one_each(len(self.labels), self.x.shape[0], self.names[0])
+            checks.one_each(self.labels.shape, self.x.shape[0], self.names[0])
 
     @property
     def n(self) -> int:
@@ -222,8 +222,9 @@ def open_pairs(
         warnings.warn(matching.sentence(called), IsthmusWarning, stacklevel=2)
     sides = [picked(source, rows) for source, rows in zip(sources, (matching.x, matching.y), strict=True)]
     if labels is not None:
-        checks.one_each(len(labels), sources[0].shape[0], called[0])
-        labels = np.asarray(labels)[matching.x]
+        labels = np.asarray(labels)
+        checks.one_each(labels.shape, sources[0].shape[0], called[0])
+        labels = labels[matching.x]
     pairs = kind(index=matching.index, labels=labels, **dict(zip(called, sides, strict=True)))
     pairs.matching = matching
     return pairs
