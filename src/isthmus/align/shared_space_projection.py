@@ -15,8 +15,7 @@ from isthmus.checks import InputError, IsthmusWarning
 from isthmus.metrics import Side
 from isthmus.metrics.subspaces import Subspaces
 from isthmus.moments import Moments
-from isthmus.theory.null_angles import tracy_widom_edge
-from isthmus.theory.rotations import PrincipalAngles, principal_angles
+from isthmus.theory.shared_space import SharedSpace
 from isthmus.theory.significance import significant_directions
 
 #: Fewer items than this show nothing about subspaces.
@@ -96,7 +95,7 @@ class SharedSpaceProjection(Aligner):
         signs = np.sign(bases[0][np.argmax(np.abs(bases[0]), axis=0), np.arange(bases[0].shape[1])])
         bases = bases[0] * signs, bases[1] * signs
         seconds = moments.xx / moments.n, moments.yy / moments.n
-        energies = [np.einsum("dk,de,ek->k", b, s, b) for b, s in zip(bases, seconds, strict=True)]
+        energies = [(b * (s @ b)).sum(0) for b, s in zip(bases, seconds, strict=True)]
         found = bases[0].shape[1]
         if self.k is not None and self.k > found:
             warnings.warn(
@@ -149,27 +148,29 @@ class SharedSpaceProjection(Aligner):
     def _sound(self, moments: Moments) -> np.ndarray:
         basis_x = significant_directions(moments.cov_x, moments.by_item.count - 1)
         basis_y = significant_directions(moments.cov_y, moments.n - 1)
-        ranks, dim = (basis_x.shape[1], basis_y.shape[1]), moments.dim_x
+        space = SharedSpace(basis_x, basis_y)
+        ranks, dim = space.ranks, space.dim
         if min(ranks) == 0:
             raise InputError("no direction stands out of the noise on one side; there is no subspace to share")
-        forced = max(0, sum(ranks) - dim)
         if max(ranks) >= dim:
             raise InputError(
                 f"no test for a shared space: the centred rows fill {ranks[0]} and {ranks[1]} of {dim} "
                 "dimensions, and then every direction is shared; use Centering or another aligner"
             )
-        angles = principal_angles(basis_x, basis_y)
-        edge = tracy_widom_edge(dim, *ranks)
-        shared = angles.cosines**2 > edge
-        found = int(np.sum(shared))
-        self.facts_ = {"ranks": ranks, "shared": found, "forced": forced, "edge": float(edge)}
+        if not space.testable:
+            raise InputError(
+                f"no test for a shared space: the significant subspaces have {ranks[0]} and {ranks[1]} dimensions, "
+                f"which add up to all {dim}, and random ones then come as near as can be; use Centering or more pairs"
+            )
+        found, forced = space.count, space.forced
+        self.facts_ = {"ranks": ranks, "shared": found, "forced": forced, "edge": space.edge}
         if found <= forced:
             raise InputError(
-                f"no shared space: of {len(angles.cosines)} principal angles between the significant "
+                f"no shared space: of {len(space.shared)} principal angles between the significant "
                 f"subspaces (dimensions {ranks[0]} and {ranks[1]}), {found} lie beyond what random "
                 f"subspaces reach and {forced} are forced by their ranks; use Centering or more pairs"
             )
-        return _midpoints(angles, shared)
+        return space.midpoints()
 
     def _warn(self, moments: Moments) -> None:
         """Say with the numbers why this shared space is weaker than it looks."""
@@ -216,9 +217,3 @@ def _largest(matrix: np.ndarray, steps: int = 60) -> float:
         vector = matrix.T @ (matrix @ vector)
         vector /= np.linalg.norm(vector) + 1e-300
     return float(np.linalg.norm(matrix @ vector))
-
-
-def _midpoints(angles: PrincipalAngles, kept: np.ndarray) -> np.ndarray:
-    """Unit bisectors (d, k) of the principal vectors of each side; the same from either side."""
-    middle = angles.vectors_a[:, kept] + angles.vectors_b[:, kept]
-    return middle / np.linalg.norm(middle, axis=0)

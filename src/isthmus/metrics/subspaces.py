@@ -10,8 +10,8 @@ from isthmus.metrics._base import Side, View, metric
 from isthmus.metrics._conditions import few_items, undefined
 from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.result import Estimate
-from isthmus.theory.null_angles import tracy_widom_edge
 from isthmus.theory.rotations import PrincipalAngles, principal_angles
+from isthmus.theory.shared_space import SharedSpace
 from isthmus.theory.significance import significant_rank
 
 #: Principal directions count as shared when the cosine of their angle exceeds 1 - TOLERANCE (the paper's choice).
@@ -128,11 +128,10 @@ def shared_directions(view: View) -> Estimate:
         directions[:, : significant_rank(np.sqrt(values), m.by_item.count - 1)]
         for values, directions in (view.x.centred, view.y.centred)
     ]
-    dim, ranks = m.dim_x, [basis.shape[1] for basis in bases]
-    if 0 in ranks:
+    space = SharedSpace(*bases)
+    if 0 in space.ranks:
         return undefined("no direction of one side stands out of its noise")
-    if max(ranks) >= dim or sum(ranks) == dim:
-        return undefined(f"subspaces of {ranks[0]:,} and {ranks[1]:,} of {dim:,} dimensions leave no chance to compare")
-    cosines = principal_angles(*bases).cosines
-    found = int(np.sum(cosines**2 > tracy_widom_edge(dim, *ranks)))
-    return Estimate(float(found), null=float(max(0, sum(ranks) - dim)), note=few_items(view))
+    if not space.testable:
+        sizes = f"{space.ranks[0]:,} and {space.ranks[1]:,} of {space.dim:,}"
+        return undefined(f"subspaces of {sizes} dimensions leave no chance to compare")
+    return Estimate(float(space.count), null=float(space.forced), note=few_items(view))

@@ -24,6 +24,7 @@ _NAMES: dict[str, str] = {
     "PrincipalAngles": "rotations",
     "Rotation": "rotations",
     "Run": "particles",
+    "SharedSpace": "shared_space",
     "State": "trajectory",
     "Trajectory": "trajectory",
     "VonMisesFisher": "vmf",

@@ -345,7 +345,7 @@ def _equal_projections(data: _Data) -> Assumption:
     if data.basis is None:
         return _untested(name, statement, unit, 0.1, data.no_basis)
     m, basis = data.moments, data.basis
-    both, cross = (float(np.einsum("dk,de,ek->", basis, gram, basis)) / data.n for gram in (m.xx + m.yy, m.xy))
+    both, cross = (float((basis * (gram @ basis)).sum()) / data.n for gram in (m.xx + m.yy, m.xy))
     partners = max(both - 2 * cross, 0.0)
     everyone = both - 2 * float((m.mean_x @ basis) @ (m.mean_y @ basis))
     strangers = (data.items * everyone - partners) / (data.items - 1)

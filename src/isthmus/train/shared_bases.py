@@ -6,8 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.theory.null_angles import tracy_widom_edge
-from isthmus.theory.rotations import principal_angles
+from isthmus.theory.shared_space import SharedSpace
 from isthmus.theory.significance import significant_directions
 
 #: (covariance of x, of y, of x with y, effective number of rows, k) -> basis (d, at most k), (d, 0) for nothing
@@ -17,18 +16,12 @@ Estimator = Callable[[np.ndarray, np.ndarray, np.ndarray, float, int | None], np
 def overlap(cov_x: np.ndarray, cov_y: np.ndarray, cov_xy: np.ndarray, rows: float, k: int | None) -> np.ndarray:
     """Midpoints of the principal vectors of the significant subspaces (Gavish and Donoho) that lie closer than chance
     allows (95 % Tracy-Widom edge), those with the most variance of both sides first. Does not look at the pairing."""
-    bases = [significant_directions(cov, max(2, int(rows) - 1)) for cov in (cov_x, cov_y)]
-    ranks = [basis.shape[1] for basis in bases]
-    # A side that fills the whole space shares everything with anything: there is no test.
-    if min(ranks) == 0 or max(ranks) >= len(cov_x):
+    space = SharedSpace(*(significant_directions(cov, max(2, int(rows) - 1)) for cov in (cov_x, cov_y)))
+    # Without a test, and where the ranks force as many, nothing is known to be shared.
+    if not space.testable or space.count <= space.forced:
         return np.zeros((len(cov_x), 0))
-    angles = principal_angles(bases[0], bases[1])
-    shared = angles.cosines**2 > tracy_widom_edge(len(cov_x), *ranks)
-    if shared.sum() <= sum(ranks) - len(cov_x):  # that many are forced by the ranks
-        return np.zeros((len(cov_x), 0))
-    middle = angles.vectors_a[:, shared] + angles.vectors_b[:, shared]
-    middle /= np.linalg.norm(middle, axis=0)
-    energy = np.einsum("dk,de,ek->k", middle, cov_x + cov_y, middle)
+    middle = space.midpoints()
+    energy = (middle * ((cov_x + cov_y) @ middle)).sum(0)
     return middle[:, np.argsort(-energy)[:k]]
 
 

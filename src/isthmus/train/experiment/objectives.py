@@ -26,8 +26,6 @@ TEMPERATURES: dict[str, Callable[[int], nn.Module]] = {
 }
 #: The share of the learning rate that the temperature called 'slow' learns with (Yaras et al. 2024).
 SLOW = 0.1
-#: Losses of the registry that need what this data has not.
-LEFT_OUT = {"IntraModalitySeparation": "needs embeddings of a third model"}
 #: What the logits of the sigmoid loss begin with (Zhai et al. 2023).
 BIAS = -10.0
 RELATIVE = "Sigmoid (relative bias)"
@@ -35,7 +33,7 @@ RELATIVE = "Sigmoid (relative bias)"
 
 def objectives() -> list[str]:
     """Names of all losses that the digits can be trained with."""
-    return [*(name for name in registry() if name not in LEFT_OUT), RELATIVE]
+    return [*registry(), RELATIVE]
 
 
 def make_loss(setting: Setting, /) -> Loss:
@@ -64,8 +62,9 @@ class Objective(nn.Module):  # type: ignore[misc]
             start = -BIAS * self.now if setting.loss == RELATIVE else BIAS
             self.bias = nn.Parameter(torch.tensor(start))
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.loss(x, y, self.scale(), self.bias)
+    def forward(self, x: Tensor, y: Tensor, meanings: Tensor | None = None) -> Tensor:
+        """The loss of the rows of both sides; `meanings` are unit rows that say how alike the items are."""
+        return self.loss(x, y, self.scale(), self.bias, semantic_features=meanings)
 
     def step(self) -> None:
         """After each step of the optimizer."""

@@ -12,6 +12,8 @@ FEW = (30.0, 60.0, 90.0)
 #: Dimensions that each side may use: those of a small subspace, and those of a hyperplane of the 64.
 SMALL, HYPERPLANE = 8, 63
 LONG = 240
+#: Temperatures that every loss is trained with: a low, a learned, and a high one.
+GRID = ("learned", "0.01", "0.2")
 
 #: SharedSpaceAlignment in the comparison with InfoNCE: as it comes, and in the directions in which partners covary.
 COMPARED = (
@@ -23,14 +25,17 @@ Part = Callable[[bool], Iterator[Setting]]
 
 
 def losses(quick: bool) -> Iterator[Setting]:
-    """Every loss at a learned temperature, and InfoNCE at every temperature; nothing imposed."""
+    """Every loss at three temperatures, and InfoNCE at every one; nothing imposed."""
     from isthmus.train.experiment.objectives import TEMPERATURES, objectives
 
-    for loss in ["InfoNCE", "Sigmoid"] if quick else objectives():
-        yield Setting(loss=loss, temperature="learned")
-    for temperature in ("0.01", "0.2") if quick else TEMPERATURES:
-        if temperature != "learned":
+    if quick:
+        for temperature in GRID:
             yield Setting(temperature=temperature)
+        yield Setting(loss="Sigmoid", temperature="learned")
+        return
+    for loss in objectives():
+        for temperature in dict.fromkeys((*GRID, *TEMPERATURES)) if loss == "InfoNCE" else GRID:
+            yield Setting(loss=loss, temperature=temperature)
 
 
 def dose(quick: bool) -> Iterator[Setting]:

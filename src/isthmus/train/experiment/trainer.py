@@ -123,8 +123,9 @@ def _epoch(
     losses = []
     for start in range(0, len(order), demo.BATCH):
         batch = order[start : start + demo.BATCH]
-        x, y = encoder(data.pictures[data.train[batch]], data.captions[partners[batch]])
-        value = objective(x, y)
+        captions = data.captions[partners[batch]]
+        x, y = encoder(data.pictures[data.train[batch]], captions)
+        value = objective(x, y, captions)  # their n-grams are unit rows, and stand for what the items mean
         optimizer.zero_grad()
         (value + encoder.penalty(x, y)).backward()
         optimizer.step()
