@@ -272,6 +272,27 @@ def test_a_text_model_of_sentence_transformers(tmp_path: Path, tokenizer: Any) -
         open_encoder(str(tmp_path / "texts"))
 
 
+def test_a_model_of_sentence_transformers_with_weights_missing(
+    sentence: Path, captions: list[str], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+    from transformers.utils import logging
+
+    part = shutil.copytree(sentence, tmp_path / "part")
+    tensors = load_file(sentence / "model.safetensors")
+    del tensors["text_projection.weight"]
+    save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
+    verbosity = logging.get_verbosity()
+    for asked in (verbosity, logging.ERROR):
+        logging.set_verbosity(asked)
+        try:
+            with pytest.raises(InputError, match=r"would be random \(text_projection.weight\); save the whole model"):
+                open_encoder(str(part), device="cpu")
+        finally:
+            logging.set_verbosity(verbosity)
+    open_encoder(str(sentence), device="cpu")  # nothing of it stays
+
+
 def test_a_library_that_is_missing_or_broken(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from isthmus.encode import models
 

@@ -20,10 +20,11 @@ from isthmus import InputError  # noqa: E402
 from isthmus.cli import app  # noqa: E402
 from isthmus.demo import train as demo  # noqa: E402
 from isthmus.theory.rotations import principal_angles  # noqa: E402
-from isthmus.train.experiment import Outcome, Run, Setting, collect, plan, train, trainer, write_page  # noqa: E402  # noqa: E402
+from isthmus.train import registry  # noqa: E402
+from isthmus.train.experiment import Outcome, Run, Setting, collect, plan, train, trainer, write_page  # noqa: E402
 from isthmus.train.experiment.encoders import DualEncoder  # noqa: E402
 from isthmus.train.experiment.links import link, links  # noqa: E402
-from isthmus.train.experiment.objectives import Objective, objectives  # noqa: E402
+from isthmus.train.experiment.objectives import TEMPERATURES, Objective, objectives  # noqa: E402
 from isthmus.train.experiment.over_seeds import bootstrap, mean_over_seeds, paired  # noqa: E402
 from isthmus.train.experiment.statements import statements  # noqa: E402
 
@@ -121,6 +122,12 @@ def test_every_loss_and_temperature_can_be_trained() -> None:
     x, y = torch.nn.functional.normalize(torch.randn(2, 16, 64), dim=-1).requires_grad_()
     for name in objectives():
         Objective(Setting(loss=name), steps=10)(x, y).backward(retain_graph=True)
+    alike = Objective(Setting(loss="IntraModalitySeparation"), steps=10)
+    same = torch.ones(16, 1)  # all items mean the same: no row is pushed, so that each term is that of equal logits
+    separation = alike.loss(x, y, alike.scale(), semantic_features=same, output_dict=True)["intra_modality_loss"]
+    own = (alike.scale() * (x * y).sum(1)).detach()
+    assert separation.item() == pytest.approx(0.5 * float(torch.log1p(15 * torch.exp(-own)).mean()), rel=1e-4)
+    assert alike(x, y, same).item() != pytest.approx(alike(x, y).item(), rel=1e-3)
     for temperature in ("0.01", "learned", "softplus", "rising", "slow"):
         objective = Objective(Setting(temperature=temperature), steps=4)
         start = objective.now
@@ -152,6 +159,24 @@ def test_training_is_that_of_the_demonstration_runs(monkeypatch: pytest.MonkeyPa
     assert run.end["R@1"] == pytest.approx(np.mean(first), abs=0.004)
     assert run.curve[0]["epoch"] == 0
     assert run.end["cosine"] <= run.end["ceiling"] + 1e-9
+
+
+def test_captions_say_which_items_mean_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    forward = Objective.forward
+
+    def noted(self: Objective, x: Any, y: Any, meanings: Any = None) -> Any:
+        asked.append(meanings)
+        return forward(self, x, y, meanings)
+
+    monkeypatch.setattr(Objective, "forward", noted)
+    train(Setting(loss="IntraModalitySeparation", mismatched=0.5, epochs=1))
+    captions = torch.cat(asked)
+    assert captions.shape == (1200, 128)
+    data = trainer.digits(0)
+    found, every = (rows.numpy()[np.lexsort(rows.numpy().T)] for rows in (captions, data.captions[data.train]))
+    np.testing.assert_array_equal(found, every)
+    torch.testing.assert_close(captions.norm(dim=1), torch.ones(1200))
 
 
 def test_in_the_affine_regime_the_gap_is_the_angle_and_the_loss_does_not_see_it() -> None:
@@ -324,7 +349,7 @@ def test_the_verb_writes_a_page_and_json(tiny: list[Setting], tmp_path: Path) ->
     assert "largest miss 60.00°" in found.output
     assert f"Page: {out / 'train.html'}" in found.output.replace("\n", "")
     html = (out / "train.html").read_text(encoding="utf-8")
-    assert html.count("<svg") == 4
+    assert html.count("<svg") == 5
     assert "http://" not in html.replace("http://www.w3.org", "")
     assert "https://" not in html
     assert "src=" not in html
@@ -350,7 +375,11 @@ def test_the_plan_asks_for_what_the_documentation_promises() -> None:
     settings = {part: list(make(False)) for part, (make, _) in plan.PARTS.items()}
     affine = {s.angle for s in settings["dose"] if s.regime == "affine"}
     assert affine >= {15.0, 30.0, 45.0, 60.0, 75.0}
-    assert {s.loss for s in settings["losses"]} == set(objectives())
+    trained = {(s.loss, s.temperature) for s in settings["losses"]}
+    assert trained >= {(loss, temperature) for loss in objectives() for temperature in ("0.01", "learned", "0.2")}
+    assert {name.partition(" ")[0] for name in objectives()} == set(registry())
+    assert {temperature for loss, temperature in trained if loss == "InfoNCE"} == set(TEMPERATURES)
+    assert len(trained) == len(settings["losses"])
     assert {s.epochs for s in settings["dose"] if s.regime == "mean length"} == {60, 240}
     assert plan.PARTS["shared"][1] == 2  # ten seeds where five were asked for
     assert len(set(settings["rivals"])) == len(settings["rivals"])

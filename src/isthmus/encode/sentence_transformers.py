@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from isthmus.checks import InputError
@@ -48,11 +51,41 @@ def open_model(place: str, *, device: str, dtype: str) -> Encoder:
             f"sentence-transformers {__version__} runs code that lies beside a model; update it to 6 or later"
         )
     try:
-        model = SentenceTransformer(place, device=device, local_files_only=True, trust_remote_code=False)
+        with _random_weights() as random:
+            model = SentenceTransformer(place, device=device, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # whatever the library raises on files that do not fit together
         raise refused(place, "sentence-transformers", "the model", error) from error
+    if random:
+        raise InputError(
+            f"{place}: some weights are not in the files and would be random ({random[0]}); save the whole model "
+            "there again"
+        )
     if not (model.supports("image") and model.supports("text")):
         raise InputError(
             f"{place}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as of CLIP"
         )
     return SentenceTransformers(model.eval(), device=device, dtype=dtype)
+
+
+@contextmanager
+def _random_weights() -> Iterator[list[str]]:
+    """Collects what transformers says of weights that it draws at random; sentence-transformers passes nothing on
+    but these words."""
+    found: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            words = record.getMessage()
+            if "newly initialized" in words:
+                missing = [line.partition("|")[0].strip() for line in words.splitlines() if "| MISSING" in line]
+                found.append(", ".join(missing[:3]) or words.splitlines()[0])
+
+    logger, listener = logging.getLogger("transformers.modeling_utils"), Listener(logging.WARNING)
+    level = logger.level
+    logger.addHandler(listener)
+    logger.setLevel(logging.WARNING)  # also where the user has asked transformers for silence
+    try:
+        yield found
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(listener)

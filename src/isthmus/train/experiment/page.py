@@ -10,7 +10,7 @@ from isthmus.files import replacing
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.result import Estimate
-from isthmus.train.experiment import figures
+from isthmus.train.experiment import figures, plan
 from isthmus.train.experiment.links import NAMES
 from isthmus.train.experiment.outcome import COMPARED, Outcome, change, shown
 from isthmus.train.experiment.outcome import describe as setting_words
@@ -121,6 +121,16 @@ def _dose(outcome: Outcome) -> list[Section]:
         name = f"{setting.regime}, {setting.angle:g}°, {describe(setting.rank, setting.temperature, setting.epochs)}"
         cells = [_cell(summary(some, column), digits) for column, digits in DOSE.items()]
         table.append((name, *cells))
+    named = figures.named_groups(
+        runs,
+        {
+            f"{words}, {angle:g}°": lambda s, kind=kind, angle=angle: (
+                (s.regime, s.rank, s.temperature, s.angle, s.epochs) == (*kind, angle, 60)
+            )
+            for words, kind in CHOSEN.items()
+            for angle in (30.0, 90.0)
+        },
+    )
     return [
         Section(
             "Imposed collapse against the theory",
@@ -138,12 +148,21 @@ def _dose(outcome: Outcome) -> list[Section]:
                 "Pair alignment is the mean cosine of partners. No pairing of the two clouds exceeds the ceiling "
                 "mean_x·mean_y + F(cov_x, cov_y); the imposed ceiling is what subspaces at this angle allow at all."
             ],
+            figures.over_steps(named, "doses"),
+            "Some of them over the epochs, at 30° and 90°. Means over seeds with 95 % intervals.",
             header=("Dose", *(_head(name) for name in DOSE)),
             rows=table,
+            wide=True,
         ),
     ]
 
 
+#: Doses whose course is drawn: words -> regime, rank, temperature.
+CHOSEN = {
+    "fixed axes": ("affine", 16, "learned"),
+    "length held, rank 8": ("mean length", plan.SMALL, "learned"),
+    "hyperplanes, 0.01": ("subspace", plan.HYPERPLANE, "0.01"),
+}
 DOSE = {
     "gap": 1,
     "length_image": 2,
