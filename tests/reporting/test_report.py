@@ -292,6 +292,37 @@ def test_numbers_for_people():
     ]  # fmt: skip
 
 
+def test_marks_of_one_look_are_one_path():
+    from isthmus.reporting import svg
+
+    at = np.random.default_rng(0).random((2, 2, 200))
+
+    @svg.drawn
+    def draw(marks):
+        fig = svg.figure(400, 280)
+        ax = svg.axes(fig, 0, 0, 0, 0)
+        ax.set(xlim=(0, 1), ylim=(0, 1))
+        for (across, up), marker in zip(at[:, :, :marks], "o^", strict=True):
+            ax.plot(across, up, linestyle="none", marker=marker, color=svg.X)
+        return fig
+
+    few, many = (svg.standalone(svg.inline(draw(marks), "f", label="Marks.")) for marks in (3, 200))
+    assert "<marker" not in few
+    space = "{http://www.w3.org/2000/svg}"
+    root = ElementTree.fromstring(many)
+    found = {m.get("id"): next(iter(m)).get("href") for m in root.iter(space + "marker")}
+    ids = [e.get("id") for e in root.iter() if e.get("id")]
+    assert len(found) == 2
+    assert len(set(ids)) == len(ids)
+    assert {href[1:] for href in found.values()} <= set(ids)
+    drawn = [p for p in root.iter(space + "path") if "marker" in p.get("style", "")]
+    assert [re.search(r"url\(#(.*)\)", p.get("style"))[1] for p in drawn] == list(found)
+    for path, (across, up) in zip(drawn, at, strict=True):
+        vertices = np.array(path.get("d")[1:].split(), dtype=float).reshape(-1, 2)
+        np.testing.assert_allclose(vertices, np.column_stack([400 * across, 280 * (1 - up)]), atol=0.051)
+    assert len(many) < 200 * 2 * 40
+
+
 def test_the_overview_is_one_svg_for_both_schemes(tmp_path):
     pairs = twins()
     explanation = isthmus.explain(pairs, comparison=isthmus.compare(pairs, splits=1))

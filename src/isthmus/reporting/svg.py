@@ -128,24 +128,21 @@ _MARK = re.compile(r'<use href="#([^"]+)" x="([-\d.]+)" y="([-\d.]+)" style="([^
 
 def _series(body: str) -> str:
     """Marks of one look that follow each other become the vertices of one path that wears them as SVG markers."""
+    runs: list[list[re.Match[str]]] = []
+    for mark in _MARK.finditer(body):
+        if runs and runs[-1][-1].end() == mark.start() and runs[-1][0].group(1, 4) == mark.group(1, 4):
+            runs[-1].append(mark)
+        else:
+            runs.append([mark])
     out, end = [], 0
-    marks = list(_MARK.finditer(body))
-    while marks:
-        first = marks[0]
-        run = [first]
-        for mark in marks[1:]:
-            if mark.start() != run[-1].end() or mark.group(1, 4) != first.group(1, 4):
-                break
-            run.append(mark)
-        marks = marks[len(run) :]
-        if len(run) < SERIES:
-            continue
-        name = f"{first[1]}-{first.start()}"
-        points = " ".join(f"{float(mark[2]):.1f} {float(mark[3]):.1f}" for mark in run)
+    for number, run in enumerate(run for run in runs if len(run) >= SERIES):
+        mark, style = run[0].group(1, 4)
+        name = f"{mark}-{number}"
+        points = " ".join(f"{float(vertex[2]):.1f} {float(vertex[3]):.1f}" for vertex in run)
         out += [
-            body[end : first.start()],
+            body[end : run[0].start()],
             f'<marker id="{name}" overflow="visible" markerUnits="userSpaceOnUse">',
-            f'<use href="#{first[1]}" style="{first[4]}"/></marker>\n',
+            f'<use href="#{mark}" style="{style}"/></marker>\n',
             f'<path d="M{points}" style="fill: none; stroke: none; marker: url(#{name})"/>\n',
         ]
         end = run[-1].end()
