@@ -62,7 +62,7 @@ def bare_products(rows: int, width: int, block: int) -> None:
 
 def rows(n: int = 1_000_000, width: int = 768, repeats: int = 3) -> list[Row]:
     """Rate against bare BLAS, and memory."""
-    from isthmus.pairs import block_rows
+    from isthmus.resources import block_rows
 
     with tempfile.TemporaryDirectory() as folder:
         paths = tuple(map(str, write(Path(folder), n, width)))

@@ -16,9 +16,11 @@ ROOT = Path(isthmus.__file__).parent
 #: Rooms from left to right; a file may import from its own room and from rooms to the left of it.
 LEVELS = [
     {"checks", "arrays"},
-    {"files"},
+    {"files", "devices"},
+    {"resources"},
     {"sources", "theory"},
     {"pairs"},
+    {"sums"},
     {"moments"},
     {"result"},
     {"intervals", "following"},

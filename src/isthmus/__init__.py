@@ -33,6 +33,7 @@ _NAMES: dict[str, str] = {
     "measure": "isthmus.metrics",
     "open_pairs": "isthmus.pairs",
     "report": "isthmus.reporting",
+    "using": "isthmus.resources",
 }
 _MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory")
 
@@ -58,6 +59,7 @@ __all__ = [
     "sources",
     "tasks",
     "theory",
+    "using",
 ]
 
 
@@ -87,4 +89,5 @@ if TYPE_CHECKING:
     from isthmus.moments import Moments
     from isthmus.pairs import Pairs, open_pairs
     from isthmus.reporting import report
+    from isthmus.resources import using
     from isthmus.result import Estimate, Result

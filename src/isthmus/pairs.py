@@ -13,6 +13,7 @@ import numpy as np
 from isthmus import arrays, checks
 from isthmus.arrays import Array
 from isthmus.checks import InputError
+from isthmus.resources import block_rows
 from isthmus.sources import Source, modality_name, open_source
 
 if TYPE_CHECKING:
@@ -82,17 +83,22 @@ class Pairs:
         """Width d of both sides."""
         return self.x.shape[1]
 
-    def blocks(self, size: int | None = None) -> Iterator[tuple[Array, Array, np.ndarray | None]]:
-        """Blocks (x rows, y rows, owner): `owner[j]` is the row of the block's x that row j of its y belongs to,
-        None when row i belongs to row i. All partners of an item are in its block."""
+    def blocks(
+        self, size: int | None = None, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[Array, Array, np.ndarray | None]]:
+        """Blocks (x rows, y rows, owner) of the items first .. last - 1, default all of them: `owner[j]` is the row of
+        the block's x that row j of its y belongs to, None when row i belongs to row i. All partners of an item are in
+        its block."""
         size = size or block_rows(self.dim)
+        last = self.items if last is None else min(last, self.items)
         if self.index is None:
-            for start in range(0, self.items, size):
-                yield self.x.read(start, start + size), self.y.read(start, start + size), None
+            for start in range(first, last, size):
+                stop = min(start + size, last)
+                yield self.x.read(start, stop), self.y.read(start, stop), None
             return
         order, begins = self._captions
-        for start in range(0, self.items, size):
-            stop = min(start + size, self.items)
+        for start in range(first, last, size):
+            stop = min(start + size, last)
             rows = order[begins[start] : begins[stop]]
             if len(rows):
                 yield self.x.read(start, stop), self.y.take(rows), self.index[rows] - start
@@ -204,24 +210,22 @@ def path_name(path: str | os.PathLike[str]) -> str:
     return member or modality_name(Path(file))
 
 
-def block_rows(dim: int) -> int:
-    """Rows in a block: about 4 MB of float32 for each side, which stays in the cache while BLAS works on it."""
-    return int(np.clip(2**20 // dim, 256, 16_384))
-
-
-def bad_rows(pairs: Pairs) -> InputError:
-    """The error that names the rows without a direction; called once such a row was met."""
-    found = {source.where: find_bad_rows(source) for source in (pairs.x, pairs.y)}
+def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputError:
+    """The error that names the rows without a direction among the items first .. last - 1; called once such a row was
+    met."""
+    found = {pairs.x.where: find_bad_rows(pairs.x, first, last)}
+    found[pairs.y.where] = find_bad_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
     where = next(w for w, (non_finite, zero) in found.items() if len(non_finite) or len(zero))
     return checks.bad_rows(where, *found[where])
 
 
-def find_bad_rows(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the rows with NaN or infinite values, and of the rows that are all zero."""
+def find_bad_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the rows first .. last - 1 with NaN or infinite values, and of those that are all zero."""
     non_finite, zero = [], []
     size = block_rows(source.shape[1])
-    for start in range(0, source.shape[0], size):
-        block = arrays.to_numpy(source.read(start, start + size))
+    last = source.shape[0] if last is None else last
+    for start in range(first, last, size):
+        block = arrays.to_numpy(source.read(start, min(start + size, last)))
         non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
         zero.append(start + np.flatnonzero(~block.any(axis=1)))
     return np.concatenate(non_finite), np.concatenate(zero)

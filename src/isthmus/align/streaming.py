@@ -17,7 +17,8 @@ from isthmus.align._maps import map_tables
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError
 from isthmus.files import replacing
-from isthmus.pairs import block_rows, find_bad_rows
+from isthmus.pairs import find_bad_rows
+from isthmus.resources import block_rows
 from isthmus.sources import Source
 
 #: Name of the tensor in a .safetensors file.

@@ -36,6 +36,11 @@ class Source:
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))
         self.dtype = dtype or str(rows.dtype)
 
+    @property
+    def is_numpy(self) -> bool:
+        """Whether what is read are NumPy arrays."""
+        return not arrays.is_foreign(self.rows)
+
     def read(self, start: int, stop: int) -> Any:
         """Rows start .. stop - 1, as they lie (dtype and byte order of the file)."""
         block = self.rows[start : min(stop, self.shape[0]), ...]
