@@ -17,7 +17,7 @@ ROOT = Path(isthmus.__file__).parent
 LEVELS = [
     {"checks", "arrays"},
     {"files", "devices"},
-    {"resources"},
+    {"resources", "device_blocks"},
     {"sources", "theory"},
     {"pairs"},
     {"sums"},

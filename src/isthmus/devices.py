@@ -5,6 +5,7 @@ PyTorch is imported when a device is asked for and not before. 'cpu' goes throug
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,6 +33,9 @@ def checked(name: str) -> str:
         if (device.index or 0) >= torch.cuda.device_count():
             raise InputError(f"device {name!r} was asked for, but there are {torch.cuda.device_count()} CUDA devices")
     return name
+
+
+_KEPT = threading.local()
 
 
 class Loader:
@@ -73,6 +77,12 @@ class Loader:
         moved.record_stream(computing)  # its memory is not given away before the computation is over
         self._staged.append((host, event))
         return moved
+
+
+def there(rows: np.ndarray, device: str, dtype: str) -> Any:
+    """`rows` on the device through page-locked memory that this thread keeps; on 'cpu' valid until the next call."""
+    loaders: dict[tuple[str, str], Loader] = _KEPT.__dict__.setdefault("loaders", {})
+    return loaders.setdefault((device, dtype), Loader(device, dtype))(rows)
 
 
 def put(rows: np.ndarray, device: str) -> Any:

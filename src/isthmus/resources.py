@@ -124,8 +124,8 @@ def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: 
     Errors: `InputError` when `max_memory` does not hold the smallest pass.
     """
     dim = max(dim_x, dim_y)
-    most = MOST_ROWS if any(d.startswith("cuda") for d in resources.devices) else block_rows(dim)
-    rows = max(int(most / partners), 1)
+    most = MOST_ROWS if any(d.startswith("cuda") for d in resources.devices) else 2 * block_rows(dim)
+    rows = max(int(min(most, MOST_ROWS) / partners), 1)
     few = items <= rows  # one block: BLAS has all threads
     threads = resources.threads or (1 if few or resources.devices else blas_threads())
     lanes = len(resources.devices) or (1 if few else threads)
@@ -161,8 +161,10 @@ def pass_bytes(rows: int, lanes: int, dim_x: int, dim_y: int, itemsize: int, par
 
 
 def block_rows(dim: int) -> int:
-    """Rows in a block of one side: an eighth of the last cache in float32, so that two lanes of two sides, read and
-    cleaned, stay in the cache while BLAS works on them."""
+    """Rows in a block of one side: an eighth of the last cache in float32, so that it stays there while it is used.
+
+    The moments take two such blocks at a time: their products are then added up half as often.
+    """
     return int(np.clip(cache_bytes() // 8 // (4 * dim), LEAST_ROWS, MOST_ROWS))
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus import device_blocks
+from isthmus.resources import current
+
 #: Elements of one block of scores: 16 MB of float32, which the cache mostly holds while it is searched.
 BLOCK_SCORES = 2**22
 #: Neighbours that are kept on each side of each row: 20 and the two that follow when an item is left out.
@@ -66,6 +69,9 @@ def nearest(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, leave_self: b
     >>> nearest(np.eye(2), np.array([[1.0, 0.0], [3.0, 2.0]]), k=1, leave_self=False).scores.tolist()
     [[3.0], [2.0]]
     """
+    devices = current().devices
+    if devices:
+        return _joined(device_blocks.nearest(queries, corpus, devices[0], k=k, leave_self=leave_self))
     parts = []
     for start, stop in blocks(len(queries), len(corpus)):
         scores = queries[start:stop] @ corpus.T
@@ -115,6 +121,10 @@ def _search(
 ) -> tuple[Nearest, Nearest, np.ndarray, np.ndarray]:
     """Nearest rows of the query's own side (itself left out) and of the other, the partner's rank in both, and how
     often each item comes before a partner."""
+    devices = current().devices
+    if devices:
+        found_same, found_other, rank, before = device_blocks.search(queries, same, other, k, devices[0])
+        return _joined(found_same), _joined(found_other), rank, before
     n = len(queries)
     rank, before = np.empty(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     parts_same, parts_other = [], []
