@@ -27,6 +27,7 @@ LEVELS = [
     {"tasks"},
     {"metrics"},
     {"align", "inspection"},
+    {"distributed"},
     {"comparison"},
     {"diagnosis", "dose"},
     {"reporting", "modalities"},

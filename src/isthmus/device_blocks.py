@@ -49,16 +49,16 @@ def nearest(
 
 
 def search(
-    queries: np.ndarray, same: np.ndarray, other: np.ndarray, k: int, device: str, /
+    queries: np.ndarray, same: np.ndarray, other: np.ndarray, k: int, device: str, first: int, last: int, /
 ) -> tuple[list[Any], list[Any], np.ndarray, np.ndarray]:
-    """Nearest rows on the query's own side (itself left out) and on the other, as blocks (scores, numbers), the rank
-    of the partner among both, and how often each item comes before a partner."""
+    """For the queries first .. last - 1: nearest rows on their own side (themselves left out) and on the other, as
+    blocks (scores, numbers), the rank of the partner among both, and how often each item comes before a partner."""
     at_queries, at_same, at_other = (put(side, device) for side in (queries, same, other))
     n = len(queries)
     before = put(np.zeros(n, dtype=np.int64), device)
     parts_same, parts_other, ranks = [], [], []
     with full_precision():
-        for start, stop in _blocks(n, n):
+        for start, stop in _blocks(last, n, first):
             across, within = (at_queries[start:stop] @ side.T for side in (at_other, at_same))
             own = across.diagonal(start).clone()[:, None]
             parts_other.append(_top(across, k))
@@ -77,6 +77,6 @@ def _top(scores: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
     return to_numpy(values), to_numpy(found)
 
 
-def _blocks(queries: int, corpus: int) -> list[tuple[int, int]]:
+def _blocks(last: int, corpus: int, first: int = 0) -> list[tuple[int, int]]:
     step = max(1, BLOCK_SCORES // corpus)
-    return [(start, min(start + step, queries)) for start in range(0, queries, step)]
+    return [(start, min(start + step, last)) for start in range(first, last, step)]

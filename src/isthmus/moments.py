@@ -119,7 +119,7 @@ class Moments(_Sums):
         pairs = x if isinstance(x, Pairs) else PairsOfTwoSpaces(x=x, y=y, index=index)
         with using(threads=threads, max_memory=max_memory, device=device) as resources:
             dtype = products_of(pairs, products)
-            if resources.cluster is not None:
+            if resources.cluster is not None and pairs.recipe is not None:
                 found: Moments = resources.cluster.moments(pairs, normalize=normalize, products=dtype)
                 return found
             return cls._of_blocks(pairs, dtype, normalize, None, (0, pairs.items))

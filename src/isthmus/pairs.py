@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -53,6 +55,7 @@ class Pairs:
                 "as Pairs(image=X, text=Y)"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
+        self.recipe: Recipe | None = None
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
         if self.one_space:
             checks.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
@@ -142,7 +145,10 @@ class Pairs:
         if self.items <= most:
             return self
         chosen = np.random.default_rng(rng).choice(self.items, size=most, replace=False)
-        return self.take(np.sort(chosen))
+        sample = self.take(np.sort(chosen))
+        if self.recipe is not None and self.recipe.sample is None and isinstance(rng, int):
+            sample.recipe = replace(self.recipe, sample=(most, rng), key=f"{self.recipe.key} {most} {rng}")
+        return sample
 
     def halves(self, *, rng: Rng) -> tuple[Pairs, Pairs]:
         """A random half of the items to fit on and the other half to test on; an item's partners stay together."""
@@ -175,6 +181,36 @@ class PairsOfTwoSpaces(Pairs):
     one_space: ClassVar[bool] = False
 
 
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How pairs were opened, so that a process elsewhere can open the same ones (without their labels)."""
+
+    open_: Callable[..., Pairs]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    sample: tuple[int, int] | None = None  # (most, rng) of `Pairs.sample`
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def open(self) -> Pairs:
+        """The pairs."""
+        pairs = self.open_(*self.arguments, **self.options)
+        return pairs if self.sample is None else pairs.sample(self.sample[0], rng=self.sample[1])
+
+
+def _with_recipe(opens: Callable[..., Pairs]) -> Callable[..., Pairs]:
+    """Keeps what the pairs were opened with; paths are made absolute, for workers live in other folders."""
+
+    @wraps(opens)
+    def open_and_keep(*paths: Any, **options: Any) -> Pairs:
+        pairs = opens(*paths, **options)
+        there = tuple(str(p) if "://" in str(p) else os.path.abspath(p) for p in paths)
+        pairs.recipe = Recipe(open_and_keep, there, {**options, "names": pairs.names})
+        return pairs
+
+    return open_and_keep
+
+
+@_with_recipe
 def open_pairs(
     x: str | os.PathLike[str],
     y: str | os.PathLike[str],

@@ -18,7 +18,7 @@ from isthmus.arrays import to_numpy
 from isthmus.checks import InputError
 from isthmus.files import replacing
 from isthmus.pairs import find_bad_rows
-from isthmus.resources import block_rows
+from isthmus.resources import block_rows, current
 from isthmus.sources import Source
 
 #: Name of the tensor in a .safetensors file.
@@ -44,6 +44,10 @@ def apply(
     if _same_file(source.where, path):
         raise InputError(f"{path}: is the file that is being read; choose another output")
     number = side_number(aligner, side)
+    cluster = current().cluster
+    if cluster is not None:
+        written: tuple[int, int] = cluster.apply(aligner, source.where, path, side=number)
+        return written
     transform = (aligner.transform_x, aligner.transform_y)[number]
     rows, size = source.shape[0], block_rows(source.shape[1])
     try:

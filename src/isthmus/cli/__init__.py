@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from isthmus.checks import InputError, IsthmusWarning
-from isthmus.cli import comparing, listing, verbs
+from isthmus.cli import comparing, listing, resources, verbs
 from isthmus.theory.commands import app as theory
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ verbs.mount(app)
 comparing.mount(app)
 app.add_typer(theory, name="theory")
 listing.mount(app)
+resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "dose"))
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:

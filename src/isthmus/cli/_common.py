@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,13 +27,30 @@ def open_pairs(x: str, y: str, names: str | None) -> Pairs:
     return isthmus.open_pairs(x, y, names=None if names is None else names.split(","))
 
 
-def busy(what: str, *, quiet: bool = False) -> Any:
+#: The spinner that is turning, if one is.
+_SPINNING: list[Any] = []
+
+
+@contextmanager
+def busy(what: str, *, quiet: bool = False) -> Iterator[None]:
     """A spinner on a terminal's standard error, nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
-        return nullcontext()
+        yield
+        return
     from rich.console import Console
 
-    return Console(stderr=True).status(what)
+    with Console(stderr=True).status(what) as status:
+        _SPINNING.append(status)
+        try:
+            yield
+        finally:
+            _SPINNING.remove(status)
+
+
+def parts_done(done: int, total: int, name: str) -> None:
+    """Say beside the spinner how far a cluster is."""
+    if _SPINNING:
+        _SPINNING[-1].update(f"{name}: {done:,} of {total:,} parts")
 
 
 def say(sentences: list[str]) -> None:
