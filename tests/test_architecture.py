@@ -19,6 +19,7 @@ LEVELS = [
     {"files", "devices"},
     {"resources", "device_blocks"},
     {"sources", "theory"},
+    {"train"},
     {"pairs"},
     {"sums"},
     {"moments"},
@@ -80,6 +81,11 @@ def test_theory_stands_alone() -> None:
         allowed = {"theory", "arrays", "checks"} | ({"files"} if path.name == "page.py" else set())
         # The assumptions are measured on Pairs, with the tests and estimators of other rooms.
         assert imported_rooms(path) <= allowed or path.name == "assumptions.py", path
+
+
+def test_losses_stand_alone() -> None:
+    for path in (ROOT / "train").rglob("*.py"):
+        assert imported_rooms(path) <= {"train", "theory", "arrays", "checks"}, path
 
 
 def test_public_names_are_what_is_defined() -> None:

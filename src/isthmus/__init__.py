@@ -35,7 +35,7 @@ _NAMES: dict[str, str] = {
     "report": "isthmus.reporting",
     "using": "isthmus.resources",
 }
-_MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory")
+_MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory", "train")
 
 __all__ = [
     "Estimate",
@@ -59,6 +59,7 @@ __all__ = [
     "sources",
     "tasks",
     "theory",
+    "train",
     "using",
 ]
 
@@ -79,7 +80,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from isthmus import align, demo, metrics, sources, tasks, theory
+    from isthmus import align, demo, metrics, sources, tasks, theory, train
     from isthmus.align import load
     from isthmus.checks import InputError, IsthmusWarning
     from isthmus.comparison import compare
