@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import sys
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -65,11 +66,12 @@ def test_ray_data(pairs: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_spark(pairs: Any) -> None:
+def test_spark(pairs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     sql = pytest.importorskip("pyspark.sql")
     if shutil.which("java") is None:
         pytest.skip("Spark needs a Java runtime")
     x, y, folder = pairs
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # its workers need the same packages
 
     def part(rows: Any) -> Any:
         rows = list(rows)
