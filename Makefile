@@ -24,7 +24,7 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --editable ".[test,torch]"
+	$(BIN)/python -m pip install --quiet --editable ".[test,torch,encoders]"
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-bench: $(VENV)/installed-test

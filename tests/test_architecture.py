@@ -18,7 +18,7 @@ LEVELS = [
     {"checks", "arrays"},
     {"files", "devices"},
     {"resources", "device_blocks"},
-    {"sources", "theory"},
+    {"sources", "theory", "encode"},
     {"train"},
     {"pairs"},
     {"sums"},

@@ -35,7 +35,7 @@ _NAMES: dict[str, str] = {
     "report": "isthmus.reporting",
     "using": "isthmus.resources",
 }
-_MODULES = ("align", "demo", "metrics", "sources", "tasks", "theory", "train")
+_MODULES = ("align", "demo", "encode", "metrics", "sources", "tasks", "theory", "train")
 
 __all__ = [
     "Estimate",
@@ -50,6 +50,7 @@ __all__ = [
     "calibrate",
     "compare",
     "demo",
+    "encode",
     "explain",
     "load",
     "measure",
@@ -80,7 +81,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from isthmus import align, demo, metrics, sources, tasks, theory, train
+    from isthmus import align, demo, encode, metrics, sources, tasks, theory, train
     from isthmus.align import load
     from isthmus.checks import InputError, IsthmusWarning
     from isthmus.comparison import compare

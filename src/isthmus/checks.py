@@ -61,14 +61,14 @@ def floats(dtype: np.dtype, where: str) -> None:
         raise InputError(f"{where}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
 
 
-def matrix(shape: Sequence[int], where: str) -> None:
-    """Refuse a shape that is not (n, d) with n >= 2 and d >= 2."""
+def matrix(shape: Sequence[int], where: str, *, least: int = 2) -> None:
+    """Refuse a shape that is not (n, d) with n >= `least` and d >= 2."""
     shape = tuple(int(s) for s in shape)
     if len(shape) != 2:
         raise InputError(f"{where}: has shape {shape}, expected two dimensions (rows, width)")
     if shape[0] <= 0:
         raise InputError(f"{where}: is empty (shape {shape}), expected at least two rows")
-    if shape[0] == 1:
+    if shape[0] < least:
         raise InputError(f"{where}: has one row (shape {shape}), expected at least two")
     if shape[1] < 2:
         raise InputError(f"{where}: has width {shape[1]}, expected at least two columns")
@@ -79,7 +79,7 @@ def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
     if n_x != n_y:
         raise InputError(
             f"{where_x} has {n_x:,} rows and {where_y} has {n_y:,}: row i of one must be the partner of "
-            "row i of the other; give files of one length, or index= when an item has several partners"
+            "row i of the other; give files of one length, or the index of several partners (--index FILE.npy)"
         )
 
 

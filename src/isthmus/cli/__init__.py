@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from isthmus.checks import InputError, IsthmusWarning
-from isthmus.cli import comparing, listing, resources, verbs
+from isthmus.cli import comparing, encoding, listing, resources, verbs
 from isthmus.theory.commands import app as theory
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 verbs.mount(app)
 comparing.mount(app)
+encoding.mount(app)
 app.add_typer(theory, name="theory")
 listing.mount(app)
 resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "dose"))

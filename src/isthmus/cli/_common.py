@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 import isthmus
+from isthmus.checks import InputError, existing
 
 if TYPE_CHECKING:
     from isthmus.pairs import Pairs
@@ -19,12 +22,25 @@ Embeddings = Annotated[
     typer.Argument(help=".npy, .npz, .safetensors (FILE::NAME picks an array) or a folder of .npy shards"),
 ]
 Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
+Index = Annotated[
+    Path | None, typer.Option("--index", help=".npy: for each row of the second side its row of the first")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
 
 
-def open_pairs(x: str, y: str, names: str | None) -> Pairs:
-    return isthmus.open_pairs(x, y, names=None if names is None else names.split(","))
+def open_pairs(x: str, y: str, names: str | None, *, index: Path | None = None) -> Pairs:
+    return isthmus.open_pairs(
+        x, y, names=None if names is None else names.split(","), index=None if index is None else array(index)
+    )
+
+
+def array(path: Path) -> np.ndarray:
+    """The numbers or texts in the .npy file `path`, whole."""
+    try:
+        return np.asarray(np.load(existing(path), allow_pickle=False))
+    except (ValueError, EOFError, OSError):
+        raise InputError(f"{path}: is no .npy file of numbers or text; save it with numpy.save") from None
 
 
 #: The spinner that is turning, if one is.

@@ -9,17 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
 
 import isthmus
-from isthmus.checks import InputError, existing, writable
+from isthmus.checks import InputError, writable
 from isthmus.cli import _common
-from isthmus.cli._common import Json, Names, Raw
+from isthmus.cli._common import Index, Json, Names, Raw
 
 Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everything random")]
 Labels = Annotated[Path | None, typer.Option(help=".npy with a class for each row of the first side")]
-Index = Annotated[Path | None, typer.Option(help=".npy: for each row of the second side its row of the first")]
 Progress = Callable[[int, int, str], None]
 
 
@@ -189,23 +187,14 @@ def _show(table: Any) -> None:
 
 
 def _pairs(x: str, y: str, names: str | None, labels: Path | None, index: Path | None) -> Any:
-    pairs = isthmus.open_pairs(
-        x, y, names=None if names is None else names.split(","), index=None if index is None else _array(index)
-    )
+    pairs = _common.open_pairs(x, y, names, index=index)
     if labels is not None:
-        pairs.labels = _array(labels)
+        pairs.labels = _common.array(labels)
         if pairs.labels.shape != (pairs.items,):
             raise InputError(
                 f"{labels}: has shape {pairs.labels.shape}, expected one label for {pairs.items:,} rows of {x}"
             )
     return pairs
-
-
-def _array(path: Path) -> np.ndarray:
-    try:
-        return np.asarray(np.load(existing(path), allow_pickle=False))
-    except (ValueError, EOFError, OSError):
-        raise InputError(f"{path}: is no .npy file of numbers or text; save it with numpy.save") from None
 
 
 def _split(text: str) -> list[str]:

@@ -10,7 +10,7 @@ import typer
 
 import isthmus
 from isthmus.checks import InputError, writable
-from isthmus.cli._common import Embeddings, Json, Names, Raw, busy, open_pairs, say, table
+from isthmus.cli._common import Embeddings, Index, Json, Names, Raw, busy, open_pairs, say, table
 
 
 def mount(app: typer.Typer) -> None:
@@ -76,6 +76,7 @@ def measure(
     x: Embeddings,
     y: Embeddings,
     names: Names = None,
+    index: Index = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
     json_: Json = False,
     raw: Raw = False,
@@ -83,7 +84,7 @@ def measure(
     """Every measure of the gap, with 95 % intervals and what chance gives."""
     if output is not None:
         writable(output)
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, normalize=not raw)
     if output is not None:
@@ -112,13 +113,14 @@ def report(
     y: Embeddings,
     output: Annotated[Path, typer.Option("-o", "--output", help="where the page goes")] = Path("report.html"),
     names: Names = None,
+    index: Index = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
     """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
     writable(output)
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
     if json_:
@@ -134,6 +136,7 @@ def explain(
     x: Embeddings,
     y: Embeddings,
     names: Names = None,
+    index: Index = None,
     cosine: Annotated[float | None, typer.Option(help="also say what this cosine means here, such as 0.25")] = None,
     temperature: Annotated[float, typer.Option(help="that of the training, for the assumptions of the theory")] = 0.01,
     json_: Json = False,
@@ -144,7 +147,7 @@ def explain(
 
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         found = explanation.to_dict()
@@ -168,13 +171,14 @@ def fit(
         list[str] | None, typer.Option("--set", help="option of the aligner, such as --set energy=0.95")
     ] = None,
     names: Names = None,
+    index: Index = None,
     json_: Json = False,
 ) -> None:
     """Fit an aligner to paired embeddings and save it."""
     writable(output)
     made = isthmus.align.get(aligner)().set_params(**_options(options or []))
     made.__post_init__()  # the checks of the options
-    pairs = open_pairs(x, y, names)
+    pairs = open_pairs(x, y, names, index=index)
     with busy(f"fitting to {pairs.n:,} pairs", quiet=json_):
         made.fit_moments(pairs.moments(normalize=made.normalize), names=pairs.names)
         made.save(output)

@@ -28,7 +28,7 @@ def open_source(path: Path, member: str | None) -> Source:
         inner = [p.name for p in sorted(path.iterdir()) if p.is_dir() and any(p.glob("*.npy"))]
         hint = f"; it holds the folders {', '.join(inner)}: give one of them for each side" if inner else ""
         raise InputError(f"{path}: holds no .npy shard{hint}")
-    parts = [npy.mapped(shard, where=str(shard)) for shard in shards]
+    parts = [npy.mapped(shard, where=str(shard), least=1) for shard in shards]  # the last may be left with one
     for shard, part in zip(shards, parts, strict=True):
         if part.shape[1] != parts[0].shape[1]:
             raise InputError(

@@ -18,15 +18,16 @@ SUFFIXES = (".npy",)
 _BROKEN = (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError, KeyError)
 
 
-def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None) -> np.ndarray:
-    """The array whose .npy bytes begin at `offset` of `path` and end after `size` bytes, mapped and not read."""
+def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None, least: int = 2) -> np.ndarray:
+    """The array (at least `least` rows) whose .npy bytes begin at `offset` of `path` and end after `size` bytes, mapped
+    and not read."""
     end = path.stat().st_size if size is None else offset + size
     with path.open("rb") as file:
         file.seek(offset)
         shape, fortran, dtype = _header(file, where)
         begin = file.tell()
     checks.floats(dtype, where)
-    checks.matrix(shape, where)
+    checks.matrix(shape, where, least=least)
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if end - begin < needed:
         raise InputError(

@@ -1,0 +1,40 @@
+"""Captions in COCO's .json: `images` with id and file_name, `annotations` with image_id and caption."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from isthmus.checks import InputError
+from isthmus.encode._captions import Captions, add, decoded
+
+SUFFIXES = (".json",)
+_EXPECTED = 'expected COCO\'s {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}'
+
+
+def read(path: Path, image_column: str | None, caption_column: str | None) -> Captions:
+    """Image names with their captions, in the order of `images`; several annotations of an image in their own order."""
+    if image_column or caption_column:
+        raise InputError(f"{path}: COCO's format has fixed names; leave out --image-column and --caption-column")
+    try:
+        whole = json.loads(decoded(path, path.read_bytes()))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path}: is not valid JSON ({error})") from None
+    names: dict[Any, str] = {}
+    found: Captions = {}
+    try:
+        for image in whole["images"]:
+            names[image["id"]] = image["file_name"]
+            add(found, image["file_name"], [], f"{path}: image {image['id']}")
+        for number, annotation in enumerate(whole["annotations"]):
+            if annotation["image_id"] not in names:
+                raise InputError(
+                    f"{path}: annotation {number} is of image {annotation['image_id']!r}, which is not there"
+                )
+            add(found, names[annotation["image_id"]], annotation["caption"], f"{path}: annotation {number}")
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: is no COCO captions file ({error!r}); {_EXPECTED}") from None
+    return found

@@ -1,0 +1,58 @@
+"""Models of open_clip: a folder with open_clip_config.json, or an architecture with a checkpoint of its training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+from isthmus.checks import InputError
+from isthmus.encode._base import Encoder, refused
+
+
+class OpenClip(Encoder):
+    """`encode_image` and `encode_text` of an open_clip model, without normalising."""
+
+    backend: ClassVar[str] = "open_clip"
+    libraries: ClassVar[tuple[str, ...]] = ("open_clip_torch", "torch", "torchvision", "pillow")
+
+    def __init__(self, model: Any, transform: Any, tokenizer: Any, **options: str):
+        super().__init__(**options)
+        self.model, self.transform, self.tokenizer = model, transform, tokenizer
+
+    def prepare(self, media: list[Any]) -> Any:
+        import torch
+
+        return torch.stack([self.transform(image) for image in media])
+
+    def preprocessing(self) -> dict[str, Any]:
+        return {
+            "image": str(self.transform),
+            "text": type(self.tokenizer).__name__,
+            "context_length": self.tokenizer.context_length,
+        }
+
+    def _media(self, inputs: Any) -> Any:
+        return self.model.encode_image(inputs.to(self.device, non_blocking=True))
+
+    def _texts(self, texts: list[str]) -> Any:
+        return self.model.encode_text(self.tokenizer(texts).to(self.device))
+
+
+def open_model(place: str, *, device: str, dtype: str, weights: str | None = None) -> Encoder:
+    """The model in the folder `place`; or of the architecture or .json configuration `place` with a checkpoint."""
+    import open_clip
+
+    name = place if weights is not None else f"local-dir:{place}"
+    if weights is not None and place.endswith(".json"):
+        if not Path(place).is_file():
+            raise InputError(f"{place}: no such file; give the .json configuration of an open_clip architecture")
+        open_clip.add_model_config(place)
+        name = Path(place).stem
+    if weights is not None and name not in open_clip.list_models():
+        raise InputError(f"{name}: is no architecture of open_clip; open_clip.list_models() lists them")
+    try:
+        model, transform = open_clip.create_model_from_pretrained(name, pretrained=weights, device=device)
+        tokenizer = open_clip.get_tokenizer(name)
+    except Exception as error:  # whatever the library raises on files that do not fit together
+        raise refused(weights or place, "open_clip", "the model", error) from error
+    return OpenClip(model.eval(), transform, tokenizer, device=device, dtype=dtype)

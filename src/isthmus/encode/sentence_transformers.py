@@ -1,0 +1,58 @@
+"""Multimodal models of sentence-transformers: what `encode` makes of PIL images and of texts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from isthmus.checks import InputError
+from isthmus.encode._base import Encoder, refused
+
+
+class SentenceTransformers(Encoder):
+    """`SentenceTransformer.encode`; the library prepares images and texts itself."""
+
+    backend: ClassVar[str] = "sentence_transformers"
+    libraries: ClassVar[tuple[str, ...]] = (
+        *("sentence_transformers", "transformers", "torch", "torchvision"),
+        *("tokenizers", "pillow"),
+    )
+
+    def __init__(self, model: Any, **options: str):
+        super().__init__(**options)
+        self.model = model
+
+    def prepare(self, media: list[Any]) -> Any:
+        return media
+
+    def preprocessing(self) -> dict[str, Any]:
+        return {"modules": str(self.model), "max_seq_length": self.model.max_seq_length}
+
+    def _media(self, inputs: Any) -> Any:
+        return self._encode(inputs)
+
+    def _texts(self, texts: list[str]) -> Any:
+        return self._encode(texts)
+
+    def _encode(self, inputs: list[Any]) -> Any:
+        return self.model.encode(
+            inputs, batch_size=len(inputs), convert_to_tensor=True, show_progress_bar=False, normalize_embeddings=False
+        )
+
+
+def open_model(place: str, *, device: str, dtype: str) -> Encoder:
+    """The model in the folder `place`; code that lies beside the model is never run."""
+    from sentence_transformers import SentenceTransformer, __version__
+
+    if int(__version__.partition(".")[0]) < 6:  # it trusts every folder on this machine
+        raise InputError(
+            f"sentence-transformers {__version__} runs code that lies beside a model; update it to 6 or later"
+        )
+    try:
+        model = SentenceTransformer(place, device=device, local_files_only=True, trust_remote_code=False)
+    except Exception as error:  # whatever the library raises on files that do not fit together
+        raise refused(place, "sentence-transformers", "the model", error) from error
+    if not (model.supports("image") and model.supports("text")):
+        raise InputError(
+            f"{place}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as of CLIP"
+        )
+    return SentenceTransformers(model.eval(), device=device, dtype=dtype)
