@@ -215,3 +215,52 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"device 'cuda' needs PyTorch: pip install 'isthmus\[torch\]'"):
         Resources.of(device="cuda")
+
+
+def test_rows_on_their_way_are_not_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The order of events on CUDA, with a device that is played: a block in page-locked memory is filled again only
+    after its journey, and the computation waits for the copy."""
+    from contextlib import nullcontext
+    from types import SimpleNamespace
+
+    from isthmus import devices
+
+    log: list[str] = []
+
+    class Rows:
+        """Page-locked rows."""
+
+        def __init__(self, array: np.ndarray):
+            self.array, self.shape = array, array.shape
+
+        def __getitem__(self, key: slice) -> Rows:
+            return Rows(self.array[key])
+
+        def numpy(self) -> np.ndarray:
+            log.append("fill")
+            return self.array
+
+        def to(self, device: Any, non_blocking: bool) -> Any:
+            assert non_blocking
+            log.append("copy")
+            return SimpleNamespace(array=self.array.copy(), record_stream=lambda stream: log.append("hold"))
+
+    def empty(shape: Any, dtype: Any, pin_memory: bool = False) -> Rows:
+        if shape:
+            assert pin_memory
+        return Rows(np.empty(shape or (0,), dtype=np.float32))
+
+    event = SimpleNamespace(synchronize=lambda: log.append("arrived"))
+    copying = SimpleNamespace(record_event=lambda: event)
+    computing = SimpleNamespace(wait_event=lambda e: log.append("wait"))
+    cuda = SimpleNamespace(
+        Stream=lambda device: copying, stream=lambda stream: nullcontext(), current_stream=lambda device: computing
+    )
+    fake = SimpleNamespace(device=lambda name: SimpleNamespace(type="cuda"), float32=np.float32, empty=empty, cuda=cuda)
+    monkeypatch.setattr(devices, "_torch", lambda device: fake)
+    load = devices.Loader("cuda", "float32")
+    blocks = [np.full((4, 2), number, dtype=">f8") for number in range(3)]
+    there = [load(block) for block in blocks]
+    assert [float(t.array[0, 0]) for t in there] == [0.0, 1.0, 2.0]
+    journey = ["fill", "copy", "wait", "hold"]
+    assert log == [*journey, *journey, "arrived", *journey]
