@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test bench clean
+.PHONY: demo test bench fuzz clean
 
 demo: $(VENV)/installed
 	$(BIN)/isthmus demo -o isthmus-demo.html
@@ -16,6 +16,9 @@ test: $(VENV)/installed-test
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py; met=$$?; $(BIN)/python benchmarks/scaling.py --page; exit $$met
+
+fuzz: $(VENV)/installed-test
+	$(BIN)/python tests/fuzz.py
 
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

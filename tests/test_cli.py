@@ -179,3 +179,24 @@ def test_no_verb_shows_help() -> None:
     done = isthmus_()
     for verb in ("demo", "inspect", "measure", "report", "fit", "apply", "list"):
         assert verb in done.stdout + done.stderr
+
+
+def test_measures_are_chosen_and_labels_and_captions_reach_them(folder: Path) -> None:
+    rng = np.random.default_rng(1)
+    np.save(folder / "labels.npy", rng.integers(0, 3, size=40))
+    np.save(folder / "index.npy", np.repeat(np.arange(40), 2))
+    np.save(
+        folder / "captions.npy", np.repeat(np.load(folder / "text.npy"), 2, axis=0) + 0.1 * rng.normal(size=(80, 6))
+    )
+    labels, index = ["--labels", folder / "labels.npy"], ["--index", folder / "index.npy"]
+    words = ["measure", folder / "image.npy", folder / "captions.npy", *labels, *index, "--json", "--metrics"]
+    found = json.loads(isthmus_(*words, "predicted_class_gini_image,first order").stdout)
+    assert found["pairs"]["items"] == 40
+    assert found["pairs"]["n"] == 80
+    assert next(iter(found["metrics"])) == "predicted_class_gini_image"
+    assert "centroid_angle" in found["metrics"]
+    shown = isthmus_("measure", folder / "image.npy", folder / "text.npy", "--metrics", "cheap").stdout
+    assert "FIRST ORDER" in shown
+    assert "NEIGHBOURS" not in shown
+    refused(isthmus_("measure", folder / "image.npy"), "got 1 path, expected the embeddings of two modalities or more")
+    refused(isthmus_("measure", folder / "image.npy", folder / "text.npy", "--metrics", "rnk"), "unknown measure 'rnk'")

@@ -17,7 +17,8 @@ from isthmus import InputError, IsthmusWarning, Pairs
 from isthmus.align import Aligner, Centering, HyperplaneRotation, Identity, MeanRotation, SharedSpaceProjection
 from isthmus.cli import app
 from isthmus.comparison import Comparison, compare, load_comparison, merge
-from isthmus.comparison.held_out import groups, halves
+from isthmus.comparison.held_out import halves
+from isthmus.grouping import groups
 from isthmus.reporting.comparison_page import closed, comparison_page
 
 
@@ -82,6 +83,14 @@ class TestScores:
         assert abs(table["MeanRotation"].changes["R@1"].value) < 0.02
         assert table["MeanRotation"].changes["mixed_R@1"].low > 0.1
 
+    def test_standardised_scores_change_the_mixed_corpus_alone(self) -> None:
+        table = compare(isthmus.demo.load("collapsed", split="test"), aligners=["ScoreStandardization"], splits=1)
+        raw, found = table["Identity"], table["ScoreStandardization"]
+        assert found.scores["R@1"] == raw.scores["R@1"]
+        assert raw.scores["mixed_R@1"].value < 0.01
+        assert found.scores["mixed_R@1"].value > 0.35
+        assert found.scores["gap"].value == pytest.approx(60, abs=1)  # the rows stay where they are
+
     def test_labels_bring_zero_shot_and_clusters(self) -> None:
         pairs = isthmus.demo.load("plain", split="test")
         table = compare(pairs, aligners=["Centering"], tasks=["zero_shot", "clustering"], splits=3)
@@ -108,9 +117,9 @@ class TestScores:
         seen = []
 
         class Rowwise(Centering):
-            def fit(self, X: Any, Y: Any, /, *, index: Any = None) -> Any:
-                seen.append(len(X))
-                return super().fit(X, Y, index=index)
+            def fit(self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True) -> Any:
+                seen.append(X.n)
+                return super().fit(X)
 
         isthmus.align._base._REGISTRY.pop("Rowwise", None)
         monkeypatch.setattr("isthmus.align._base._REGISTRY", {**isthmus.align.registry(), "Rowwise": Rowwise})
@@ -298,7 +307,7 @@ class TestFiles:
         comparison_page(table, tmp_path / "b.html")
         text = (tmp_path / "a.html").read_text(encoding="utf-8")
         assert text == (tmp_path / "b.html").read_text(encoding="utf-8")
-        assert text.count("<svg") == 1
+        assert text.count("<svg") == 2  # one for each task
         assert "currentColor" in text
         assert "prefers-color-scheme: dark" in text
         assert "http" not in text.replace("http://www.w3.org", "")
@@ -390,12 +399,12 @@ class TestCommandLine:
     def test_the_progress_bar_is_for_terminals(self, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         done = CliRunner().invoke(app, ["compare", *files, "--aligners", "centering", "--splits", "1", "--json"])
         assert done.stderr == ""
-        from isthmus.cli import comparing
+        from isthmus.cli import _common
 
-        monkeypatch.setattr(comparing.sys.stderr, "isatty", lambda: True, raising=False)
-        with comparing._bar("x", quiet=True) as progress:
+        monkeypatch.setattr(_common.sys.stderr, "isatty", lambda: True, raising=False)
+        with _common.bar("x", quiet=True) as progress:
             assert progress is None
-        with comparing._bar("x", quiet=False) as progress:
+        with _common.bar("x", quiet=False) as progress:
             assert progress is not None
             progress(1, 2, "Centering")
 

@@ -62,11 +62,12 @@ def test_metric_declares_itself(name: str) -> None:
     assert m.needs in ("moments", "rows")
     assert set(m.invariant) <= {"rotation", "row scale", "swap"}
     assert m.unit
+    assert m.family in isthmus.metrics.FAMILIES[:-1]
     assert m.source
     assert len(m.definition) > 30
     assert m.definition.endswith((".", ")"))
     assert m.range[0] < m.range[1]
-    assert m.interval in ("jackknife", "normal", "wilson") or m.interval.startswith("none: "), name
+    assert m.interval in ("jackknife", "normal", "wilson", "subsampling") or m.interval.startswith("none: "), name
     assert m.control.startswith("none: ") or m.control in CONTROLS, name
 
 
@@ -124,6 +125,21 @@ def test_metric_does_not_depend_on_the_order_of_pairs(name: str, pairs: Pairs, c
 def test_metric_on_every_array_library(name: str, pairs: Pairs, cones: Any, to_xp: Callable[..., Any]) -> None:
     other = Pairs(image=to_xp(cones[0]), text=to_xp(cones[1]))
     assert_same(values(pairs, name), values(other, name), 1e-9)
+
+
+@metric_names
+def test_metric_streamed_or_whole(name: str, pairs: Pairs, cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of 7 rows, and for what moments suffice for a sum of moments of parts."""
+    whole = values(pairs, name)
+    monkeypatch.setattr("isthmus.pairs.block_rows", lambda dim: 7)
+    monkeypatch.setattr("isthmus.metrics._neighbours.BLOCK_SCORES", 7 * 240)
+    monkeypatch.setattr("isthmus.metrics._pairwise.BLOCK_SCORES", 7 * 120)
+    assert_same(whole, values(Pairs(image=cones[0], text=cones[1]), name), 1e-9)
+    if METRICS[name].needs == "moments":
+        parts = [Moments.of(cones[0][i : i + 50], cones[1][i : i + 50]) for i in range(0, 120, 50)]
+        merged = isthmus.measure(parts[0] + parts[1] + parts[2], metrics=[name])
+        for one, two in zip(whole.values(), merged.values(), strict=True):
+            assert one.value == pytest.approx(two.value, abs=1e-9, nan_ok=True)
 
 
 @metric_names
@@ -241,6 +257,64 @@ def test_aligner_needs_no_pairs_if_it_says_so(name: str, shared: Any) -> None:
     shuffled = y[np.random.default_rng(0).permutation(len(y))]
     a, b = fitted(name, x, y), fitted(name, x, shuffled)
     np.testing.assert_allclose(a.transform_x(x), b.transform_x(x), atol=1e-8)
+
+
+@aligner_names
+def test_aligner_of_unpaired_rows(name: str, shared: Any) -> None:
+    """Other rows on each side, whole or in a stream: what needs no pairs comes out, what needs them is refused."""
+    x, y = shared[0], shared[1][:333]
+    if ALIGNERS[name].needs_pairs:
+        with pytest.raises(InputError, match=f"{name} needs pairs and cannot be fitted to unpaired rows"):
+            ALIGNERS[name]().fit(x, y, paired=False)
+        return
+    whole, stream = ALIGNERS[name]().fit(x, y, paired=False), ALIGNERS[name]()
+    stream.partial_fit(x[:150], None, paired=False)
+    stream.partial_fit(x[150:], y[:50], paired=False)
+    stream.partial_fit(None, y[50:], paired=False)
+    for a, b in zip(whole.transform(x, y), stream.transform(x, y), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-8)
+    assert (whole.statistics_.n_x, whole.statistics_.n_y) == (400, 333)
+    # As many rows on both sides, in any order: the fit to pairs.
+    unpaired = ALIGNERS[name]().fit(x, shared[1][::-1], paired=False)
+    np.testing.assert_allclose(unpaired.transform_x(x), fitted(name, x, shared[1]).transform_x(x), atol=1e-8)
+    with pytest.raises(InputError, match="pairs came to an aligner of unpaired rows"):
+        stream.partial_fit(x, shared[1])
+    with pytest.raises(InputError, match="unpaired rows came to an aligner of pairs"):
+        fitted(name, x, shared[1]).partial_fit(x, None, paired=False)
+    with pytest.raises(InputError, match="fit needs rows of both sides"):
+        ALIGNERS[name]().fit(x, paired=False)
+    with pytest.raises(InputError, match="is not fitted"):
+        ALIGNERS[name]().partial_fit(x, None, paired=False).transform_x(x)
+
+
+@aligner_names
+def test_aligner_of_one_width_refuses_another(name: str, shared: Any, tmp_path: Path) -> None:
+    """Widths in the file: rows of another width and pairs of other modalities are refused after loading."""
+    x, y = shared
+    ALIGNERS[name]().fit(Pairs(image=x, text=y)).save(tmp_path / "a.safetensors")
+    back = isthmus.load(tmp_path / "a.safetensors")
+    for rows, transform in ((x, back.transform_x), (y, back.transform_y)):
+        with pytest.raises(InputError, match=r"rows of shape \(400, 41\) came to the .* fitted on width 40"):
+            transform(np.hstack([rows, rows[:, :1]]))
+    with pytest.raises(InputError, match=f"pairs of audio and text came to a {name} fitted on image and text"):
+        back.transform(Pairs(audio=x, text=y))
+    if ALIGNERS[name].any_widths:
+        both = ALIGNERS[name]().fit(x, y[:, :35]).transform(x, y[:, :35])
+        assert both[0].shape == both[1].shape
+    else:
+        with pytest.raises(InputError, match="has width 40 and .* has width 35"):
+            ALIGNERS[name]().fit(x, y[:, :35])
+
+
+@pytest.mark.parametrize("name", ["MeanRotation", "HyperplaneRotation", "Procrustes"])
+@pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
+def test_rotations_are_orthogonal(name: str, shared: Any, rng: np.random.Generator) -> None:
+    """To 1e-12, also for means and subspaces that are nearly equal or nearly opposite."""
+    x, y = shared
+    sides = [(x, y), (x, x + 1e-9 * y), (x, -x + 1e-7 * y), tuple(rng.normal(size=(2, 300, 200)) + 0.1)]
+    for a, b in sides:
+        turn = ALIGNERS[name]().fit(a, b).matrix_x
+        np.testing.assert_allclose(turn @ turn.T, np.eye(len(turn)), atol=1e-12)
 
 
 @aligner_names

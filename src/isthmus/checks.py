@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used. The message is one sentence that says what to do."""
+    """What the user gave cannot be used. The message is one sentence that says what to do, in one printable line."""
+
+    def __init__(self, message: str):
+        # Names come from files of strangers: what could break the line or command a terminal is shown escaped.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
 class IsthmusWarning(UserWarning):
@@ -27,13 +33,26 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known)}")
 
 
+def needed(library: str, extra: str, what: str) -> Any:
+    """The module `library`, or the error that says what installs it: `what` needs it."""
+    try:
+        return importlib.import_module(library)
+    except ImportError:
+        raise InputError(f"{what} needs {library}, which is not installed: pip install 'isthmus[{extra}]'") from None
+
+
+def one_line(error: BaseException, most: int = 160) -> str:
+    """The first line of what an error says, for a sentence of ours."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most].rstrip(". ")
+
+
 def existing(path: str | os.PathLike[str]) -> Path:
     """`path` as a `Path` that exists and can be read."""
     path = Path(path)
     if not path.exists():
         raise InputError(
-            f"{path}: no such file or folder; give the path of an embedding file (.npy, .npz, "
-            ".safetensors) or of a folder of .npy shards"
+            f"{path}: no such file or folder; give the path of an embedding file (.npy, .parquet, .h5 ...; see "
+            "`isthmus list sources`) or of a folder of shards"
         )
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read; check its permissions")
@@ -62,15 +81,15 @@ def floats(dtype: np.dtype, where: str) -> None:
 
 
 def matrix(shape: Sequence[int], where: str, *, least: int = 2) -> None:
-    """Refuse a shape that is not (n, d) with n >= `least` and d >= 2."""
+    """Refuse a shape that is not (n, d) with n >= `least` (0 for a shard, else 2) and d >= 2."""
     shape = tuple(int(s) for s in shape)
     if len(shape) != 2:
         raise InputError(f"{where}: has shape {shape}, expected two dimensions (rows, width)")
-    if shape[0] <= 0:
+    if shape[0] < 0 or shape[0] == 0 < least:
         raise InputError(f"{where}: is empty (shape {shape}), expected at least two rows")
-    if shape[0] < least:
+    if shape[0] == 1 < least:
         raise InputError(f"{where}: has one row (shape {shape}), expected at least two")
-    if shape[1] < 2:
+    if shape[0] and shape[1] < 2:
         raise InputError(f"{where}: has width {shape[1]}, expected at least two columns")
 
 
@@ -81,6 +100,12 @@ def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
             f"{where_x} has {n_x:,} rows and {where_y} has {n_y:,}: row i of one must be the partner of "
             "row i of the other; give files of one length, or the index of several partners (--index FILE.npy)"
         )
+
+
+def one_each(count: int, rows: int, name: str) -> None:
+    """Refuse labels that are not one for each row."""
+    if count != rows:
+        raise InputError(f"labels has {count:,} entries, expected one for each of the {rows:,} rows of {name}")
 
 
 def same_width(d_x: int, d_y: int, where_x: str, where_y: str) -> None:

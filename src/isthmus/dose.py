@@ -16,10 +16,11 @@ import numpy as np
 import isthmus
 from isthmus.arrays import to_numpy, unit_rows
 from isthmus.checks import InputError, unknown
-from isthmus.comparison.held_out import groups, halves
+from isthmus.comparison.held_out import halves
 from isthmus.comparison.run import SAMPLE
 from isthmus.files import FORMAT, replacing
 from isthmus.following import monotone_share, spearman
+from isthmus.grouping import groups
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.moments import Moments

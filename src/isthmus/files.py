@@ -34,6 +34,16 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def spool(folder: str | os.PathLike[str] | None, dtype: np.dtype, shape: tuple[int, int]) -> np.memmap[Any, Any]:
+    """Writable rows mapped from a nameless file in `folder` (None: the system's folder for temporary files), which is
+    gone when the rows are. Errors: `OSError` when the disk has no room for it."""
+    size = max(int(np.prod(shape, dtype=object)) * dtype.itemsize, 1)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        # Room is taken now: a mapped file that finds the disk full later would end the process.
+        os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
+        return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+
+
 def save_arrays(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], header: Any) -> None:
     """Write `arrays` and a JSON `header` as one safetensors file of this `kind`."""
     from safetensors.numpy import save_file

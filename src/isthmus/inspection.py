@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.arrays import to_numpy, unit_rows
 from isthmus.intervals import debiased, variance
+from isthmus.joining import picked
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.resources import block_rows
@@ -116,6 +117,14 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     if z > CLEAR:
         return Pairing(True, f"yes: {says}", m.mean_paired, strangers, z)
     return Pairing(False, f"no sign of it: {says}; check the order of the rows", m.mean_paired, strangers, z)
+
+
+def partners(pairs: Pairs, /) -> tuple[Source, Source]:
+    """Both sides of `pairs` with row i of one the partner of row i of the other: the first of each item."""
+    if pairs.index is None:
+        return pairs.x, pairs.y
+    items, first = np.unique(pairs.index, return_index=True)
+    return picked(pairs.x, items), picked(pairs.y, first)
 
 
 def _row_hashes(block: np.ndarray, multipliers: np.ndarray) -> np.ndarray:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -17,6 +18,7 @@ from isthmus.files import FORMAT
 from isthmus.metrics import measure
 from isthmus.pairs import Pairs
 from isthmus.result import NAN, Estimate, Result
+from isthmus.sources import open_source, path_name
 
 T = TypeVar("T", Result, Explanation)
 
@@ -45,14 +47,28 @@ class ByPair(Mapping[tuple[str, str], T], Generic[T]):
     def matrix(self, name: str) -> np.ndarray:
         """The number `name` for all pairs of modalities: (m, m) in the order of `names`, NaN where it is undefined.
 
-        `name` is a measure of two sides (`centroid_angle`), or for explanations a part of the budget (`centre`),
-        `total` or `reached`. The diagonal is NaN. Errors: `InputError` for an unknown name.
+        `name` is a measure of two sides (`centroid_angle`), one of a query and a corpus without its beginning ('R@1',
+        'hubness': row i is the query), or for explanations a part of the budget (`centre`), `total` or `reached`. The
+        diagonal is NaN. Errors: `InputError` for an unknown name.
         """
         matrix = np.full((len(self.names), len(self.names)), NAN)
         for (x, y), one in self.found.items():
             i, j = self.names.index(x), self.names.index(y)
-            matrix[i, j] = matrix[j, i] = _number(one, name).value
+            matrix[i, j], matrix[j, i] = (_number(one, name, *ends).value for ends in ((x, y), (y, x)))
         return matrix
+
+    def each(self, name: str) -> dict[str, Estimate]:
+        """The number `name` of every modality by itself, such as 'effective_rank'; {} when there is none of this name.
+
+        A modality is seen beside several others; the numbers come from the first pair that it is in.
+        """
+        found: dict[str, Estimate] = {}
+        for pair, one in self.found.items():
+            numbers = _numbers(one)
+            for side in pair:
+                if f"{name}_{side}" in numbers:
+                    found.setdefault(side, numbers[f"{name}_{side}"])
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: what was found by 'x,y'."""
@@ -92,6 +108,17 @@ class Modalities:
             (x, y): Pairs(**{x: modalities[x], y: modalities[y]}) for x, y in itertools.combinations(modalities, 2)
         }
 
+    @classmethod
+    def open(cls, *paths: str | os.PathLike[str], names: Sequence[str] | None = None) -> Modalities:
+        """The modalities in these files or folders, memory-mapped; `names` as in `isthmus.open_pairs`."""
+        called = [path_name(path) for path in paths] if names is None else list(names)
+        if len(called) != len(paths) or len(set(called)) < len(called) or not all(called):
+            raise InputError(
+                f"got the names {', '.join(map(repr, called))} for {len(paths)} paths, expected as many different "
+                "ones; name them with --names image,text,audio (names=('image', 'text', 'audio') in Python)"
+            )
+        return cls(**dict(zip(called, map(open_source, paths), strict=True)))
+
     def measure(self, **options: Any) -> ByPair[Result]:
         """`isthmus.measure` for every pair of modalities; the same options."""
         return self._each(measure, options)
@@ -107,12 +134,15 @@ class Modalities:
         return f"Modalities({', '.join(self.names)})"
 
 
-def _number(one: Result | Explanation, name: str) -> Estimate:
-    known: dict[str, Estimate] = {}
+def _numbers(one: Result | Explanation) -> dict[str, Estimate]:
     if isinstance(one, Explanation):
-        known = {**one.result.metrics, **one.budget.parts, "total": one.budget.total, "reached": one.budget.reached}
-    else:
-        known = dict(one.metrics)
-    if name not in known:
-        raise unknown("number", name, known)
-    return known[name]
+        return {**one.result.metrics, **one.budget.parts, "total": one.budget.total, "reached": one.budget.reached}
+    return dict(one.metrics)
+
+
+def _number(one: Result | Explanation, name: str, query: str, corpus: str) -> Estimate:
+    known = _numbers(one)
+    for full in (name, f"{query}_to_{corpus}_{name}"):
+        if full in known:
+            return known[full]
+    raise unknown("number", name, known)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from isthmus import arrays, checks
 from isthmus.arrays import Array
-from isthmus.checks import InputError
+from isthmus.checks import InputError, IsthmusWarning
+from isthmus.joining import Matching, keys_of, match, picked
 from isthmus.resources import block_rows
-from isthmus.sources import Source, modality_name, open_source
+from isthmus.sources import Source, open_source, path_name
 
 if TYPE_CHECKING:
     from isthmus.moments import Moments
@@ -52,7 +53,7 @@ class Pairs:
         if len(modalities) != 2:
             raise InputError(
                 f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
-                "as Pairs(image=X, text=Y)"
+                "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.recipe: Recipe | None = None
@@ -64,12 +65,11 @@ class Pairs:
             checks.same_rows(self.x.shape[0], self.y.shape[0], self.x.where, self.y.where)
         else:
             self.index = _index(index, self.x.shape[0], self.y.shape[0])
+        #: How the rows of two files were matched by a key; None when they were paired by position or `index`.
+        self.matching: Matching | None = None
         self.labels = None if labels is None else np.asarray(labels)
-        if self.labels is not None and len(self.labels) != self.x.shape[0]:
-            raise InputError(
-                f"labels has {len(self.labels):,} entries, expected one for each of the "
-                f"{self.x.shape[0]:,} rows of {self.names[0]}"
-            )
+        if self.labels is not None:
+            checks.one_each(len(self.labels), self.x.shape[0], self.names[0])
 
     @property
     def n(self) -> int:
@@ -132,13 +132,21 @@ class Pairs:
         labels = None if self.labels is None else self.labels[items]
         x = self.x.take(items)
         if self.index is None:
-            sides = {self.names[0]: x, self.names[1]: self.y.take(items)}
-            return type(self)(labels=labels, **_placed(sides, self))
+            return self._part(x, self.y.take(items), None, labels)
         order, begins = self._captions
         counts = begins[items + 1] - begins[items]
         rows = np.concatenate([order[begins[i] : begins[i + 1]] for i in items])
-        sides = {self.names[0]: x, self.names[1]: self.y.take(rows)}
-        return type(self)(index=np.repeat(np.arange(len(items)), counts), labels=labels, **_placed(sides, self))
+        return self._part(x, self.y.take(rows), np.repeat(np.arange(len(items)), counts), labels)
+
+    def _part(self, x: Array, y: Array, index: np.ndarray | None, labels: np.ndarray | None) -> Pairs:
+        """Pairs of rows taken from these, which still say where they came from."""
+        sides = {
+            name: Source(rows, where=source.where, format=source.format)
+            for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
+        }
+        made = type(self)(index=index, labels=labels, **sides)
+        made.matching = self.matching
+        return made
 
     def sample(self, most: int, /, *, rng: Rng = 0) -> Pairs:
         """At most `most` items drawn without replacement, in their own order; these pairs when there are no more."""
@@ -165,6 +173,17 @@ class Pairs:
             except arrays.BadRows:
                 raise bad_rows(self) from None
         return sides[0], sides[1]
+
+    @property
+    def pairing(self) -> dict[str, Any]:
+        """How rows were paired, as plain values: by position, index or key, with the rows that have no partner."""
+        if self.matching is None:
+            return {"by": "position" if self.index is None else "index"}
+        return {
+            "by": "key",
+            "key": self.matching.key,
+            "unmatched": dict(zip(self.names, self.matching.unmatched, strict=True)),
+        }
 
     def __repr__(self) -> str:
         return f"Pairs({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
@@ -218,13 +237,44 @@ def open_pairs(
     *,
     names: Sequence[str] | None = None,
     index: Any = None,
+    labels: Any = None,
+    key: Any = None,
+    one_space: bool = True,
 ) -> Pairs:
     """The pairs in two files or folders, memory-mapped and never read whole.
 
     `names` are the modalities; without them the stems of the paths are (`image.npy`, `img_emb/` -> image).
-    Errors: `InputError` for any path that cannot be used, and when both paths would give one name.
+    Rows are paired by position, by `index` (see `Pairs`), or by `key`: the name of a column that both have, or two
+    such names, files of keys (`.npy`, `FILE.parquet::COLUMN`) or arrays, one for each side. The keys of x are
+    different; a key may stand in several rows of y (captions of one image). Rows whose key the other side has not are
+    left out, counted in `.matching` and warned about. `labels` are one for each row of x's file.
+    `one_space=False` lets the sides differ in width (`PairsOfTwoSpaces`).
+    Errors: `InputError` for any path that cannot be used, when both paths would give one name, and for keys that
+    repeat, are null, or have no match.
     """
     sources = [open_source(path) for path in (x, y)]
+    kind = Pairs if one_space else PairsOfTwoSpaces
+    called = names_of(x, y, names)
+    if key is None:
+        return kind(index=index, labels=labels, **dict(zip(called, sources, strict=True)))
+    if index is not None:
+        raise InputError("got index and key, expected one of them: both say which rows belong together")
+    matching = _matched(sources, key)
+    if any(matching.unmatched):
+        warnings.warn(matching.sentence(called), IsthmusWarning, stacklevel=3)
+    sides = [picked(source, rows) for source, rows in zip(sources, (matching.x, matching.y), strict=True)]
+    if labels is not None:
+        checks.one_each(len(labels), sources[0].shape[0], called[0])
+        labels = np.asarray(labels)[matching.x]
+    pairs = kind(index=matching.index, labels=labels, **dict(zip(called, sides, strict=True)))
+    pairs.matching = matching
+    return pairs
+
+
+def names_of(
+    x: str | os.PathLike[str], y: str | os.PathLike[str], names: Sequence[str] | None = None
+) -> tuple[str, str]:
+    """The names of the modalities at two paths: those given, or those that the paths speak of."""
     if names is None:
         names = [path_name(path) for path in (x, y)]
         if names[0] == names[1]:
@@ -237,13 +287,16 @@ def open_pairs(
     reserved = {"index", "labels"} & set(names)
     if reserved:
         raise InputError(f"{reserved.pop()!r} cannot be the name of a modality; choose another with --names")
-    return Pairs(index=index, **dict(zip(names, sources, strict=True)))
+    return names[0], names[1]
 
 
-def path_name(path: str | os.PathLike[str]) -> str:
-    """The modality that a path speaks of, or the array that `FILE::NAME` picks."""
-    file, _, member = str(path).partition("::")
-    return member or modality_name(Path(file))
+def _matched(sources: Sequence[Source], key: Any) -> Matching:
+    keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
+    if len(keys) != 2:
+        raise InputError(f"got {len(keys)} keys, expected one column for both sides, or one for each of the two")
+    (keys_x, where_x), (keys_y, where_y) = (keys_of(source, k) for source, k in zip(sources, keys, strict=True))
+    said = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
+    return match(keys_x, keys_y, key=", ".join(dict.fromkeys(said)), where=(where_x, where_y))
 
 
 def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputError:
@@ -264,7 +317,7 @@ def find_bad_rows(source: Source, first: int = 0, last: int | None = None) -> tu
         block = arrays.to_numpy(source.read(start, min(start + size, last)))
         non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
         zero.append(start + np.flatnonzero(~block.any(axis=1)))
-    return np.concatenate(non_finite), np.concatenate(zero)
+    return source.numbers(np.concatenate(non_finite)), source.numbers(np.concatenate(zero))
 
 
 def _source(name: str, rows: Any) -> Source:
@@ -279,14 +332,6 @@ def _source(name: str, rows: Any) -> Source:
     elif "float" not in str(rows.dtype):
         raise InputError(f"{name}: has dtype {rows.dtype}, expected floats")
     return Source(rows, where=name)
-
-
-def _placed(sides: dict[str, Any], old: Pairs) -> dict[str, Source]:
-    """The rows taken from `old` as sources that still say where they came from."""
-    return {
-        name: Source(rows, where=source.where, format=source.format)
-        for (name, rows), source in zip(sides.items(), (old.x, old.y), strict=True)
-    }
 
 
 def _index(index: Any, n_x: int, n_y: int) -> np.ndarray:

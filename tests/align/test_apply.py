@@ -1,4 +1,4 @@
-"""Aligned rows on disk: both formats, in order, whole or not at all, and carried on after a kill."""
+"""Aligned rows on disk: every format, in order, whole or not at all, and carried on after a kill."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from isthmus.sources import open_source
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    rows = np.random.default_rng(0).normal(size=(2000, 5000)).astype(np.float32)  # eight blocks
-    np.save(tmp_path / "image.npy", rows[:, :5000])
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("isthmus.align.streaming.block_rows", lambda dim: 256)  # eight blocks
+    np.save(tmp_path / "image.npy", np.random.default_rng(0).normal(size=(2000, 50)).astype(np.float32))
     return tmp_path / "image.npy"
 
 
@@ -31,18 +31,85 @@ def aligner(source: Path) -> Any:
     return align.Centering().fit(isthmus.Pairs(image=rows, text=rows[::-1].copy()))
 
 
-@pytest.mark.parametrize("ending", ["npy", "safetensors"])
+ENDINGS = pytest.mark.parametrize("ending", [".npy", ".npz", ".safetensors", ""])
+
+
+@ENDINGS
 @pytest.mark.parametrize("resume", [False, True])
-def test_both_formats_hold_the_rows_in_order(source: Path, aligner: Any, ending: str, resume: bool) -> None:
-    out = source.with_name(f"out.{ending}")
-    assert apply(aligner, open_source(source), out, side="image", resume=resume) == (2000, 5000)
+def test_every_format_holds_the_rows_in_order(source: Path, aligner: Any, ending: str, resume: bool) -> None:
+    out = source.with_name(f"out{ending}")
+    assert apply(aligner, open_source(source), out, side="image", resume=resume) == (2000, 50)
     found = open_source(out)
     np.testing.assert_allclose(found.read(0, 2000), aligner.transform_x(np.load(source)), atol=1e-6)
     assert {p.name for p in source.parent.iterdir()} == {"image.npy", out.name}
-    if ending == "safetensors":
+    assert found.dtype == "float32"
+    if ending == ".safetensors":
         from safetensors.numpy import load_file
 
-        assert load_file(out)["rows"].dtype == np.float32
+        np.testing.assert_array_equal(load_file(out)["rows"], found.read(0, 2000))
+    if ending == ".npz":
+        np.testing.assert_array_equal(np.load(out)["rows"], found.read(0, 2000))  # NumPy checks the checksum
+
+
+@pytest.mark.parametrize("stop", [None, 3])
+def test_a_folder_keeps_its_shards(source: Path, aligner: Any, stop: int | None) -> None:
+    folder, rows = source.with_name("img_emb"), np.load(source)
+    folder.mkdir()
+    for number, (begin, end) in enumerate([(0, 700), (700, 701), (701, 2000)]):
+        np.save(folder / f"img_emb_{9 + number}.npy", rows[begin:end].astype(np.float64))
+    out = source.with_name("aligned")
+    if stop:
+        with pytest.raises(Stop):
+            apply(aligner, Counting(folder, stop), out, side="image", resume=True)
+        assert not out.exists()
+    apply(aligner, open_source(folder), out, side="image", resume=stop is not None)
+    assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in folder.iterdir())
+    assert [len(np.load(out / f"img_emb_{n}.npy")) for n in (9, 10, 11)] == [700, 1, 1299]
+    np.testing.assert_allclose(open_source(out).read(0, 2000), aligner.transform_x(rows.astype(float)), atol=1e-9)
+    assert {p.name for p in source.parent.iterdir()} == {"image.npy", "img_emb", "aligned"}
+    with pytest.raises(InputError, match="aligned: exists; give the name of a new folder"):
+        apply(aligner, open_source(folder), out, side="image")
+    with pytest.raises(InputError, match="lies in the folder that is being read"):
+        apply(aligner, open_source(folder), folder / "more.npy", side="image")
+
+
+@pytest.mark.parametrize("ending", [".npz", ".safetensors"])
+def test_an_array_keeps_its_name(source: Path, aligner: Any, ending: str) -> None:
+    rows = np.load(source)
+    file = source.with_name(f"both{ending}")
+    if ending == ".npz":
+        np.savez(file, image=rows, text=rows)
+    else:
+        from safetensors.numpy import save_file
+
+        save_file({"image": rows, "text": rows}, file)
+    with pytest.raises(InputError, match="is the file that is being read"):
+        apply(aligner, open_source(f"{file}::text"), file, side="text")
+    out = source.with_name(f"out{ending}")
+    apply(aligner, open_source(f"{file}::text"), out, side="text")
+    found = open_source(f"{out}::text")
+    np.testing.assert_allclose(found.read(0, 2000), aligner.transform_y(rows), atol=1e-6)
+    np.testing.assert_array_equal(open_source(f"{out}::image").read(0, 2000), rows)  # what else was there is kept
+
+
+def test_large_files_need_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is allocated does not grow with the number of rows, in every format."""
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(2, 300, 64)).astype(np.float32)
+    aligner = align.Centering().fit(*few)
+    monkeypatch.setattr("isthmus.align.streaming.block_rows", lambda dim: 1000)
+    peaks: dict[str, list[int]] = {}
+    for n in (4_000, 40_000):
+        np.save(tmp_path / "x.npy", rng.normal(size=(n, 64)).astype(np.float32))
+        for ending in (".npy", ".npz", ".safetensors", ""):
+            tracemalloc.start()
+            apply(aligner, open_source(tmp_path / "x.npy"), tmp_path / f"out{n}{ending}", side="x")
+            peaks.setdefault(ending, []).append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+    for small, large in peaks.values():
+        assert large < 1.2 * small
 
 
 class Stop(Exception):
@@ -55,6 +122,8 @@ class Counting:
     def __init__(self, path: Path, stop: int):
         self.inner, self.left, self.starts = open_source(path), stop, []
         self.where, self.shape, self.dtype = self.inner.where, self.inner.shape, self.inner.dtype
+        self.rows, self.format = self.inner.rows, self.inner.format
+        self.place, self.member = self.inner.place, self.inner.member
 
     def read(self, start: int, stop: int) -> Any:
         if self.left == 0:
@@ -64,9 +133,9 @@ class Counting:
         return self.inner.read(start, stop)
 
 
-@pytest.mark.parametrize("ending", ["npy", "safetensors"])
+@ENDINGS
 def test_stopped_work_is_carried_on(source: Path, aligner: Any, ending: str) -> None:
-    out = source.with_name(f"out.{ending}")
+    out = source.with_name(f"out{ending}")
     with pytest.raises(Stop):
         apply(aligner, Counting(source, 4), out, side="x", resume=True)
     assert not out.exists()
@@ -74,6 +143,8 @@ def test_stopped_work_is_carried_on(source: Path, aligner: Any, ending: str) -> 
     apply(aligner, again, out, side="x", resume=True)
     assert again.starts[:2] == [0, 1024]  # the first block for its width, then what is missing
     np.testing.assert_allclose(open_source(out).read(0, 2000), aligner.transform_x(np.load(source)), atol=1e-6)
+    if not ending:
+        out = source.with_name("again")
     # Work of another aligner is not taken up.
     other = align.Identity().fit(np.load(source)[:50], np.load(source)[:50])
     with pytest.raises(Stop):
@@ -93,7 +164,7 @@ def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
         "def mark(done, key, rows):\n"
         "    seen(done, key, rows)\n"
         f"    if rows > 1000: os.kill(os.getpid(), {int(signal.SIGKILL)})\n"
-        "streaming._mark = mark\n"
+        "streaming._mark, streaming.MARK_SECONDS, streaming.block_rows = mark, 0, lambda dim: 256\n"
         "folder = sys.argv[1]\n"
         "source = isthmus.sources.open_source(folder + '/image.npy')\n"
         "streaming.apply(isthmus.load(folder + '/a.safetensors'), source, folder + '/out.npy', side='x', resume=True)\n"
@@ -109,7 +180,7 @@ def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
 
 
 def test_refusals(source: Path, aligner: Any) -> None:
-    with pytest.raises(InputError, match=r"written as .npy or .safetensors"):
+    with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .npy, .npz, .* or a folder"):
         apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
     with pytest.raises(InputError, match="unknown side 'audio': this aligner was fitted on image and text"):
         apply(aligner, open_source(source), source.with_name("out.npy"), side="audio")

@@ -200,6 +200,20 @@ def test_cca_without_ridge_is_scikit_learns(sides: Any) -> None:
     np.testing.assert_allclose(cca.facts_["correlations"][:2], expected, atol=1e-6)
 
 
+@pytest.mark.parametrize(("width", "lam"), [(12, 0.3), (9, 1.0)])
+def test_ridge_cca_is_cca_zoos(sides: Any, width: int, lam: float) -> None:
+    """cca-zoo blends (1 - c) S + c I; scaled by 1 / (1 - c) that is S + c / (1 - c) I, for each side its own c."""
+    linear = pytest.importorskip("cca_zoo.linear")
+    x, y = centred(sides[0]), centred(sides[1][:, :width])
+    means = [lam * np.trace(cov(s, s)) / s.shape[1] * len(s) / (len(s) - 1) for s in (x, y)]  # it divides by n - 1
+    model = linear.RidgeCCA(n_components=3, shrinkage=[m / (1 + m) for m in means]).fit([x, y])
+    expected = model.transform([x, y])
+    cca = RidgeCCA(lam=lam, g=0.0, k=3, normalize=False).fit(sides[0], sides[1][:, :width])
+    for got, wanted in zip(cca.transform(sides[0], sides[1][:, :width]), expected, strict=True):
+        for j in range(3):
+            assert abs(np.corrcoef(got[:, j], np.asarray(wanted)[:, j])[0, 1]) == pytest.approx(1, abs=1e-8)
+
+
 def test_partial_whitening_against_matrix_powers(sides: Any) -> None:
     x, y = sides
     found = PartialWhitening(alpha=0.3, lam=2.0, normalize=False).fit(x, y).transform(x, y)
@@ -368,6 +382,24 @@ def test_shared_space_guards(rng: np.random.Generator) -> None:
     assert SharedSpaceProjection(estimator="paired", k=3).fit(x, y).transform_x(x).shape == (1500, 3)
     with pytest.raises(InputError, match="9 items are too few to tell a shared space from chance, expected 10"):
         _ = SharedSpaceProjection(estimator="paired").fit(x[:9], y[:9]).map_x_
+
+
+def test_shared_space_of_few_rows_and_forced_overlaps_warns(rng: np.random.Generator) -> None:
+    x, y = latent(rng, paired=True, rotated=False)
+    with pytest.warns(IsthmusWarning, match="59 items are fewer than the 60 dimensions: weak directions are missed"):
+        _ = SharedSpaceProjection().fit(x[:59], y[:59]).map_x_
+    with pytest.warns(IsthmusWarning, match="59 items are fewer than the 60 dimensions: the ranks still grow"):
+        _ = SharedSpaceProjection(estimator="published", tolerance=0.1).fit(x[:59], y[:59]).map_x_
+    # Any two subspaces of 8 dimensions in a width of 12 share four; these share five.
+    a, b = (np.linalg.qr(rng.normal(size=(12, 8)))[0] for _ in range(2))
+    b[:, :5] = a[:, :5]
+    u, v = rng.normal(size=(2, 4000, 8))
+    found = SharedSpaceProjection(estimator="published", energy=1.0).fit(u @ a.T, v @ b.T)
+    with pytest.warns(IsthmusWarning, match=r"4 of the 5 shared dimensions are forced: any two .* 8 and 8 .* width 12"):
+        _ = found.map_x_
+    b = rng.normal(size=(12, 8))
+    with pytest.raises(InputError, match="all 4 shared dimensions are forced"):
+        _ = SharedSpaceProjection(estimator="published", energy=1.0).fit(u @ a.T, v @ np.linalg.qr(b)[0].T).map_x_
 
 
 def test_sides_of_two_widths_are_refused_where_cosines_count(sides: Any) -> None:

@@ -111,10 +111,22 @@ def test_several_partners_and_samples(rng: np.random.Generator, monkeypatch: pyt
     np.testing.assert_array_equal(part.strangers, calibrate(pairs).strangers)  # seeded
 
 
+def test_equivalents_leave_as_few_strangers_above(pairs: Pairs) -> None:
+    calibration = isthmus.calibrate(pairs)
+    asked = 0.6
+    share = calibration.percentiles(asked)["strangers"]
+    x, y = (np.asarray(side) for side in pairs.unit())
+    for name, side in zip(pairs.names, (x, y), strict=True):
+        inside = np.sort((side @ side.T)[~np.eye(len(side), dtype=bool)])
+        expected = np.quantile(inside, share)
+        assert calibration.equivalents(asked)[name] == pytest.approx(expected, abs=1e-3), name
+    assert all(np.isnan(v) for v in calibration.equivalents(-1.0).values())
+
+
 def test_sentences(pairs: Pairs) -> None:
     c = calibrate(pairs)
-    assert "times as frequent as strangers" in c.sentences(0.6)[2]
-    assert c.sentences(-0.9)[2] in (
+    assert "times as frequent as strangers" in c.sentences(0.6)[3]
+    assert c.sentences(-0.9)[3] in (
         "Only strangers have a cosine near it here.", "No pair here, partners or strangers, has a cosine near it."
     )  # fmt: skip
     assert "Only partners" in calibrate(Pairs(image=np.eye(25), text=np.eye(25))).sentences(1.0)[2]

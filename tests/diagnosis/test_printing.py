@@ -38,10 +38,17 @@ def test_the_verb(files: list[str]) -> None:
     for words in (
         "- The mean image", "Where the missing cosine goes", "Collapse", "excess 8", "Both accounts hold together",
         "fails    von mises fisher image", "Affine case", "Its assumptions hold here", "What a cosine means",
-        "A cosine of 0.7 between image and text", "threshold for a precision of 0.9",
+        "A cosine of 0.7 between image and text", "With one partner among 597 candidates:",
+        "90.0 % of the candidates are partners",
     ):  # fmt: skip
         assert words in result.output, words
     assert "nan" not in result.output
+
+
+def test_without_a_question_the_mean_cosine_is_one(files: list[str]) -> None:
+    output = CliRunner().invoke(app, ["explain", *files]).output
+    mean = isthmus.explain(isthmus.demo.load("collapsed", split="test")).ceiling.mean_cosine
+    assert f"A cosine of {round(mean, 2):g} between image and text" in output
 
 
 def test_the_verb_as_json(files: list[str]) -> None:

@@ -74,7 +74,17 @@ def test_unpaired_rows(rng: np.random.Generator) -> None:
     said = text(explanation)
     assert said.startswith("Retrieval is at chance")
     assert "row i of image is not the partner of row i of text" in explanation.verdict[0]
+    assert "600 items are too few to see a weak pairing" in explanation.verdict[0]
     assert "The partner is found first" not in said
+
+
+def test_a_weak_pairing_is_no_proof_of_wrong_rows(real) -> None:  # type: ignore[no-untyped-def]
+    """A trained encoder whose 99 pairs are found hardly more often than by chance: the verdict must not deny it."""
+    pairs = isthmus.open_pairs(real("clasp_uniprot/protein.npy"), real("clasp_uniprot/text.npy"))
+    first = isthmus.explain(pairs).verdict[0]
+    assert (
+        "99 items are too few to see a weak pairing (partners covary more than 95 % of shuffled pairings do)" in first
+    )
 
 
 def test_collapse_into_different_subspaces(rng: np.random.Generator) -> None:

@@ -17,12 +17,14 @@ def test_file_is_what_the_registry_gives() -> None:
 
 
 def test_every_measure_has_its_facts() -> None:
-    sections = page().split("\n## ")[1:]
+    sections = page().split("\n### ")[1:]
     assert [s.splitlines()[0].strip("`") for s in sections] == list(isthmus.metrics.registry())
     for section in sections:
         for fact in ("Unit", "Range", "Better", "Needs", "Interval", "Null", "Invariant", "Source"):
             assert section.count(f"\n- {fact}: ") == 1, section
         assert ">>>" not in section
+    families = [line.removeprefix("## ").lower() for line in page().splitlines() if line.startswith("## ")]
+    assert families == [f for f in isthmus.metrics.FAMILIES if f != "others"]
 
 
 def test_writes_a_file(tmp_path: Path) -> None:

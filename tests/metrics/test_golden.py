@@ -33,6 +33,12 @@ VALUES = {
     "overlap_dimensions": (2, 0),
     "gap_share_top_2": (0.686, 0.0005),
     "gap_share_top_8": (0.789, 0.0005),
+    "instance_gap": (1.174, 0.0005),
+    "intrinsic_dimension_image": (14.8, 0.06),
+    "intrinsic_dimension_text": (12.2, 0.06),
+    "mutual_knn": (0.249, 0.0005),
+    "residual_anisotropy": (28.3, 0.06),
+    "shared_directions": (17, 0),
 }
 
 
@@ -51,6 +57,7 @@ def test_nulls(result: isthmus.Result) -> None:
     assert result["overlap_128"].null == 0.25
     assert result["overlap_8"].null == 8 / 512
     assert result["overlap_dimensions"].null == 0
+    assert result["mutual_knn"].null == pytest.approx(0.020, abs=0.002)
     assert result["centroid_distance"].null == pytest.approx(0.051, abs=0.003)
 
 
@@ -64,6 +71,10 @@ def test_what_500_pairs_cannot_say(result: isthmus.Result) -> None:
     for name in ("participation_ratio_image", "cka"):
         assert not result[name].low <= result[name].value <= result[name].high
         assert result[name].note.startswith("without its bias at n = 500: "), name
+
+
+def test_the_two_coordinates_are_named(result: isthmus.Result) -> None:
+    assert result["gap_share_top_2"].note == "coordinates (counted from 0) 442, 362"
 
 
 def test_curves(result: isthmus.Result) -> None:

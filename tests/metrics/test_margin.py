@@ -38,6 +38,22 @@ def test_against_a_sort(cones: Any) -> None:
     assert found[NAMES[2]].value > found[NAMES[0]].value
 
 
+def test_interval_is_the_scatter_of_halves(rng: np.random.Generator) -> None:
+    x, y = map(unit, rng.normal(size=(2, 200, 5)) + 1)
+    rows = Rows(x, y)
+    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    assert np.isnan(found[NAMES[0]].low)
+    draws, order = np.random.default_rng(0), rows.random_order
+    halves = [order[draws.permutation(200)[:100]] for _ in range(40)]
+    for name, sign in ((NAMES[2], -1), (NAMES[3], 1)):
+        low, high = zip(*(slow(x[half], y[half], 0.05) for half in halves), strict=True)
+        error = np.std((np.array(low) + sign * np.array(high)) / 2, ddof=1)
+        e = found[name]
+        assert (e.high - e.low) / 2 == pytest.approx(1.959963984540054 * error, rel=1e-9)
+    few = isthmus.measure(Pairs(image=x[:199], text=y[:199]), metrics=NAMES[2:])
+    assert few[NAMES[2]].note == "no interval: needs n >= 200"
+
+
 def test_when_the_pilot_misses_the_high_scores(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
     monkeypatch.setattr(_pairwise, "_kept_from", lambda a, b: 2.0)  # nothing is that high
@@ -54,7 +70,6 @@ def test_null_is_that_of_a_shuffle(rng: np.random.Generator) -> None:
     found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
     for name in NAMES:
         assert found[name].value == pytest.approx(found[name].null, abs=0.05)
-        assert np.isnan(found[name].low)
 
 
 def test_clip(clip_coco: Pairs) -> None:

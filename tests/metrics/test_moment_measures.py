@@ -10,6 +10,8 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
+from isthmus.metrics import View
+from isthmus.metrics.subspaces import shared_directions
 
 TIGHT = {"rel": 1e-8, "abs": 1e-8}
 
@@ -127,6 +129,9 @@ def test_gap_along_principal_directions(data: Any) -> None:
         e = result[f"gap_outside_span_{name}"]
         assert e.value == pytest.approx(1 - shares[:rank].sum(), **TIGHT)
         assert e.null == pytest.approx(1 - rank / len(gap))
+        e = result[f"gap_share_leading_8_{name}"]
+        assert e.value == pytest.approx(shares[:8].sum(), **TIGHT)
+        assert e.null == 8 / 12
     # The gap of these clouds points along coordinates of which the rows vary: shares must not be all alike.
     assert np.ptp(result.curves["gap_share_per_direction_image"]) > 0.1
 
@@ -189,6 +194,9 @@ def test_spectra(data: Any) -> None:
         slope = np.polyfit(np.log(np.arange(2, d // 2 + 1)), np.log(values[1 : d // 2]), 1)[0]
         assert result[f"power_law_slope_{name}"].value == pytest.approx(-slope, **TIGHT)
         sigma = np.linalg.svd(rows, compute_uv=False)
+        for percent in (90, 99):
+            enough = np.cumsum(sigma**2) >= percent / 100 * np.sum(sigma**2)
+            assert result[f"rank_{percent}_{name}"].value == np.argmax(enough) + 1
         p = sigma / sigma.sum() + 1e-7
         assert result[f"effective_rank_{name}"].value == pytest.approx(math.exp(-np.sum(p * np.log(p))), **TIGHT)
 
@@ -216,6 +224,45 @@ def test_overlaps(data: Any) -> None:
     assert result["overlap_8"].value == pytest.approx(np.mean(cosines**2), **TIGHT)
     assert result["overlap_8"].null == 8 / 12
     assert result["overlap_32"].undefined == "12 dimensions hold no subspaces of 32 to compare"
+
+
+def test_shared_directions_are_those_of_the_projection(rng: np.random.Generator) -> None:
+    from isthmus.align import SharedSpaceProjection
+
+    n, d = 800, 40
+    both, own_x, own_y = rng.normal(size=(n, 5)), rng.normal(size=(n, 4)), rng.normal(size=(n, 4))
+    x, y = 0.1 * rng.normal(size=(2, n, d))
+    x[:, :5] += both
+    y[:, :5] += both
+    x[:, 5:9] += own_x
+    y[:, 9:13] += own_y
+    pairs, shuffled = Pairs(x=x, y=y), Pairs(x=x, y=rng.permutation(y))
+    found = [isthmus.measure(p, metrics="shared_directions")["shared_directions"] for p in (pairs, shuffled)]
+    assert [e.value for e in found] == [5, 5]  # it needs no pairs
+    assert found[0].null == 0
+    assert SharedSpaceProjection().fit_moments(pairs.moments()).matrix_x.shape[1] == 5
+
+
+def test_subspaces_that_fill_the_space_are_not_compared(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(500, 4)) * [9.0, 8.0, 1.0, 0.9]
+    e = isthmus.measure(Pairs(x=x, y=x[:, ::-1]), metrics="shared_directions", normalize=False)["shared_directions"]
+    assert e.undefined == "subspaces of 2 and 2 of 4 dimensions leave no chance to compare"
+    noise = rng.normal(size=(2, 500, 20))
+    assert isthmus.measure(Pairs(x=noise[0], y=noise[1]))["shared_directions"].undefined == (
+        "no direction of one side stands out of its noise"
+    )
+
+
+def test_random_subspaces_share_no_direction_beyond_the_edge() -> None:
+    """The 5 % edge: of 60 data sets of two random subspaces few have a shared direction."""
+    found = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        bases = [np.linalg.qr(rng.normal(size=(60, 12)))[0] for _ in range(2)]
+        x, y = (rng.normal(size=(400, 12)) @ b.T + 0.02 * rng.normal(size=(400, 60)) for b in bases)
+        view = View(Pairs(x=x, y=y).moments())
+        found.append(shared_directions(view).value)
+    assert np.mean(np.array(found) > 0) <= 0.15
 
 
 def test_excess_overlap_of_random_subspaces_is_none(rng: np.random.Generator) -> None:

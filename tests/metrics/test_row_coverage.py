@@ -25,19 +25,20 @@ SAMPLE = [
 ]  # fmt: skip
 
 
-def pairs(seed: int, n: int, gap: float) -> Pairs:
-    """Anisotropic correlated clouds of unequal spread, their means apart by `gap`."""
+def pairs(seed: int, n: int, gap: float, stretch: float = 1.0) -> Pairs:
+    """Anisotropic correlated clouds of unequal spread, their means apart by `gap`, half of y's directions stretched."""
     rng, d = np.random.default_rng(seed), 8
     scales = 1 / np.sqrt(np.arange(1, d + 1))
     latent = rng.normal(size=(n, d)) * scales
     x, y = latent + 0.5 * rng.normal(size=(2, n, d)) * scales * np.array([1.0, 1.3])[:, None, None]
+    y[:, d // 2 :] *= stretch
     x[:, 0] += gap
     y[:, 1] += gap
     return Pairs(image=x, text=y)
 
 
-def measured(seed: int, n: int, gap: float, names: list[str]) -> dict[str, isthmus.Estimate]:
-    data = pairs(seed, n, gap)
+def measured(seed: int, n: int, gap: float, names: list[str], stretch: float = 1.0) -> dict[str, isthmus.Estimate]:
+    data = pairs(seed, n, gap, stretch)
     view = View(data.moments(), data)
     entries = isthmus.metrics.registry()
     return {name: entries[name].compute(view) for name in names}
@@ -74,6 +75,57 @@ def test_expectation_at_this_number_of_items(name: str) -> None:
 def test_too_wide_rather_than_too_narrow_without_a_gap(name: str) -> None:
     found = [measured(seed, ITEMS, 0.0, [name])[name] for seed in range(SETS)]
     assert np.mean([e.low <= population(0.0)[name] <= e.high for e in found]) >= 0.95
+
+
+def test_centred_mmd_where_shapes_differ() -> None:
+    """Where they hardly do, its interval is too wide (.99), as its definition says."""
+    name, sets = "centred_mmd2_1", range(SETS)
+    truth = np.mean([measured(10_000 + seed, 1200, 0.7, [name], 3.0)[name].value for seed in range(6)])
+    found = [measured(seed, ITEMS, 0.7, [name], 3.0)[name] for seed in sets]
+    assert 0.90 <= np.mean([e.low <= truth <= e.high for e in found]) <= 0.985
+
+
+TRIMMED = ("siglip_margin_trimmed", "siglip_relative_bias_trimmed")
+
+
+def test_trimmed_margins() -> None:
+    """From 200 items on the scatter of half samples covers."""
+    names = list(TRIMMED)
+    truth = [measured(10_000 + seed, 2500, 0.7, names) for seed in range(3)]
+    found = [measured(seed, 200, 0.7, names) for seed in range(SETS)]
+    for name in names:
+        true = float(np.mean([e[name].value for e in truth]))
+        assert 0.90 <= np.mean([e[name].low <= true <= e[name].high for e in found]) <= 0.98, name
+
+
+def test_partners_of_one_item_count_once() -> None:
+    """Means over all pairs when items have one to five partners whose distances to the item go together."""
+    rng, found = np.random.default_rng(3), []
+    names = ["instance_gap", "alignment"]
+    entries = isthmus.metrics.registry()
+    for sets in range(SETS + 1):
+        items = ITEMS if sets < SETS else 100_000
+        index = np.repeat(np.arange(items), rng.integers(1, 6, size=items))
+        x, shared = rng.normal(size=(2, items, 4)) * [[[1.0]], [[0.6]]]
+        data = Pairs(image=x + 2, text=(x + shared)[index] + 0.2 * rng.normal(size=(len(index), 4)) + 2, index=index)
+        if sets == SETS:
+            distances = np.linalg.norm(np.subtract(*(side for side in (data.unit()[0][index], data.unit()[1]))), axis=1)
+            truth = {"instance_gap": distances.mean(), "alignment": np.mean(distances**2)}
+        else:
+            view = View(data.moments(), data)
+            found.append({name: entries[name].compute(view) for name in names})
+    for name in names:
+        assert 0.90 <= np.mean([e[name].low <= truth[name] <= e[name].high for e in found]) <= 0.98, name
+
+
+def test_every_interval_is_simulated() -> None:
+    """No measure has an interval whose coverage is not tested: here, or in test_coverage.py for moments."""
+    here = {*POPULATION, *SAMPLE, "mixing_rate", "centred_mmd2_1", *TRIMMED}
+    for name, m in isthmus.metrics.registry().items():
+        if m.needs == "rows" and not m.interval.startswith("none: ") and "_R@" not in name:
+            assert name in here, name
+        if m.interval.startswith("none: "):
+            assert len(m.interval) > len("none: ") + 15, name  # the reason
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.7])

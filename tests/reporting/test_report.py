@@ -366,3 +366,28 @@ def test_in_a_browser_offline(browser, plain, width, scheme):
         assert not troubles
     finally:
         context.close()
+
+
+def test_the_page_carries_the_evidence_of_the_explanation(plain):
+    """Intervals of the budget, ceilings before and after each aligner, the collapse report, and what a cosine means."""
+    explanation = isthmus.explain(twins())
+    text = Page(plain[1]).text
+    for name, part in explanation.budget.items():
+        assert f"95 %: {words.interval(part)}; chance leaves {words.null(part)}" in text, name
+    assert f"above {explanation.ceiling.centred:.3f}; these partners have {explanation.ceiling.mean_cosine:.3f}" in text
+    for sentence in explanation.collapse.sentences():
+        assert sentence in text
+    for theorem in explanation.assumptions.theorems.values():
+        assert theorem.words in text
+    assert explanation.calibration is not None
+    for sentence in explanation.calibration.threshold_sentences():
+        assert sentence in text
+    ceilings = plain[1].split("The ceiling, before and after each aligner")[1].split("</table>")[0]
+    assert "Identity (raw)" in ceilings
+    assert "Centering" in ceilings
+
+
+def test_too_few_items_to_calibrate(tmp_path):
+    text, explanation = page(twins(n=19, dim=4), tmp_path)
+    assert explanation.calibration is None
+    assert "What a cosine means" not in text

@@ -100,16 +100,16 @@ def test_sniffs_by_content(rows: np.ndarray, tmp_path: Path) -> None:
     assert sniff(tmp_path / "nameless").__name__.endswith("npy")
     np.testing.assert_array_equal(open_source(tmp_path / "nameless").read(0, 99), rows)
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(InputError, match="is in no known format; expected .npy, .npz, .safetensors or a folder"):
+    with pytest.raises(InputError, match="is in no known format; expected .npy, .npz, .safetensors, .parquet, .arrow"):
         open_source(tmp_path / "notes.txt")
 
 
 def test_folders(rows: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="holds no .npy shard"):
+    with pytest.raises(InputError, match="holds no shard of embeddings"):
         open_source(tmp_path)
     write(tmp_path / "img_emb", rows)  # one of the 12 shards has a single row
     np.testing.assert_array_equal(open_source(tmp_path / "img_emb").read(0, 99), rows)
-    with pytest.raises(InputError, match="holds no .npy shard; it holds the folders img_emb"):
+    with pytest.raises(InputError, match="holds no shard of embeddings .*; it holds the folders img_emb"):
         open_source(tmp_path)
     np.save(tmp_path / "img_emb" / "img_emb_12.npy", np.ones((4, 6), dtype=np.float32))
     with pytest.raises(InputError, match=r"img_emb_12.npy: has width 6, but img_emb_0.npy has 5"):

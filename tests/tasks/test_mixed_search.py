@@ -10,6 +10,7 @@ import pytest
 from sklearn.metrics import ndcg_score
 
 from isthmus import InputError
+from isthmus.align import ScoreStandardization
 from isthmus.tasks import MixedSearch, share_sweep
 
 
@@ -24,7 +25,9 @@ def sides(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     return unit(latent + 0.5 * rng.normal(size=(30, 6))), unit(latent[owner] + 0.5 * rng.normal(size=(70, 6))), owner
 
 
-def slow(x: Any, y: Any, owner: Any, as_x: Any) -> tuple[dict[int, Any], dict[int, Any]]:
+def slow(
+    x: Any, y: Any, owner: Any, as_x: Any, score: Any = lambda q, kind, row, vector: row @ vector
+) -> tuple[dict[int, Any], dict[int, Any]]:
     """For every x query and y query: rank of its best row, NDCG@10, own share of the top 10."""
     corpus = [("x", i, x[i]) for i in range(len(x)) if as_x[i]]
     corpus += [("y", owner[j], y[j]) for j in range(len(y)) if not as_x[owner[j]]]
@@ -32,7 +35,10 @@ def slow(x: Any, y: Any, owner: Any, as_x: Any) -> tuple[dict[int, Any], dict[in
     queries = [(0, i, i, x[i]) for i in range(len(x)) if not as_x[i]]
     queries += [(1, j, owner[j], y[j]) for j in range(len(y)) if as_x[owner[j]]]
     for side, number, item, row in queries:
-        scored = sorted(((float(row @ vector), kind, of == item) for kind, of, vector in corpus), reverse=True)
+        scored = sorted(
+            ((float(score("xy"[side], kind, row, vector)), kind, of == item) for kind, of, vector in corpus),
+            reverse=True,
+        )
         places = [place for place, (_, _, relevant) in enumerate(scored, start=1) if relevant]
         ideal = sum(1 / math.log2(1 + p) for p in range(1, min(10, len(places)) + 1))
         gain = sum(1 / math.log2(1 + p) for p in places if p <= 10) / ideal
@@ -41,16 +47,27 @@ def slow(x: Any, y: Any, owner: Any, as_x: Any) -> tuple[dict[int, Any], dict[in
     return found
 
 
+@pytest.mark.parametrize("standardised", [False, True])
 @pytest.mark.parametrize("share", [0.5, 0.25, 0.8])
-def test_search_is_that_of_a_slow_loop(sides: Any, share: float) -> None:
+def test_search_is_that_of_a_slow_loop(sides: Any, share: float, standardised: bool) -> None:
     x, y, owner = sides
-    found = MixedSearch.of(x, y, index=owner, share=share, rng=3)
+    options: dict[str, Any] = {}
+    if standardised:
+        x = unit(x + np.eye(6)[0])  # an offset, which the correction takes out
+        levels = ScoreStandardization().fit(x, y, index=owner)
+
+        def score(q: str, kind: str, row: Any, vector: Any) -> float:
+            mean, deviation = levels.level(query=q, stored=kind)
+            return float((row @ vector - mean) / deviation)
+
+        options = {"score": score}
+    found = MixedSearch.of(x, y, index=owner, share=share, rng=3, scores=levels if standardised else None)
     count = 15 if share == 0.5 else round(30 * share)
     as_x = np.random.default_rng(3).permutation(30) < count
     lonely = np.bincount(owner, minlength=30) == 0
     expected: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
     for choice in (as_x, ~as_x) if share == 0.5 else (as_x,):
-        for whole, part in zip(expected, slow(x, y, owner, choice | lonely), strict=True):
+        for whole, part in zip(expected, slow(x, y, owner, choice | lonely, **options), strict=True):
             whole.update(part)
     for ranks, gains, own, side in (
         (found.x_query, found.x_gain, found.x_own, expected[0]),

@@ -40,6 +40,20 @@ def test_uniform_bound_by_quadrature(dim, t):
     assert theory.uniform_bound(dim, temperature=t) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize(("dim", "threshold"), [(3, 0.2322), (8, 0.0800), (512, 0.00118)])
+def test_where_the_uniform_bound_is_proved(dim, threshold):
+    assert theory.uniform_bound_is_proved(dim, temperature=1.005 * threshold)
+    assert not theory.uniform_bound_is_proved(dim, temperature=0.995 * threshold)
+
+
+def test_the_centre_pair_is_no_bound_of_the_clouds():
+    """Phi of a cloud and its copy lies below twice the least loss of the pair of centres."""
+    X = theory.VonMisesFisher(np.eye(3)[0], 20.0).sample(4000, rng=0)
+    clouds = theory.info_nce_limit(X, X, temperature=0.05)
+    assert clouds == pytest.approx(-2.3736, abs=0.03)
+    assert clouds < 2 * theory.cone_function(1.0, kappa=20.0, dim=3, temperature=0.05)
+
+
 def test_no_configuration_beats_the_bounds():
     rng = np.random.default_rng(0)
     for n, d, t, noise in itertools.product((2, 5, 40), (2, 3, 6), (0.1, 0.5), (0.0, 0.3)):

@@ -44,6 +44,15 @@ def test_the_chain(n, d):
     assert turned.uncentred == pytest.approx(found.rotated, abs=1e-9)
 
 
+def test_the_ceiling_is_loose_for_few_rows():
+    X, Y = (
+        Z / np.linalg.norm(Z, axis=1, keepdims=True) for Z in np.random.default_rng(0).standard_normal((2, 256, 32))
+    )
+    rows, columns = optimize.linear_sum_assignment(-(X @ Y.T))
+    assert ceiling(moments(X, Y)).centred == pytest.approx(0.963, abs=0.01)
+    assert np.mean(np.sum(X[rows] * Y[columns], axis=1)) == pytest.approx(0.456, abs=0.02)
+
+
 def test_fidelity_against_matrix_square_roots():
     rng = np.random.default_rng(0)
     P, Q = psd(rng, 6, 6), psd(rng, 6, 6)

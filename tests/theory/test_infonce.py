@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import mpmath
 import numpy as np
@@ -140,3 +141,36 @@ def test_messages(change, words):
     Y = options.pop("Y", np.ones((3, 2)))
     with pytest.raises(InputError, match=words):
         info_nce(np.ones((3, 2)), Y, **options)
+
+
+@pytest.mark.parametrize("room", [0, 100, 500])
+@pytest.mark.parametrize("t", [0.1, 0.002])
+def test_tiles_that_are_remembered_or_not_give_the_same_gradient(monkeypatch, room, t):
+    X, Y = pairs(25, 4, seed=3)
+    expected = info_nce(X, Y, temperature=t, gradient=True)
+    monkeypatch.setattr("isthmus.theory.infonce._REMEMBERED", room)
+    got = info_nce(X, Y, temperature=t, gradient=True, block=6)
+    assert got[0] == pytest.approx(expected[0], rel=1e-13)
+    for one, other in zip(got[1:], expected[1:], strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12 * abs(other).max())
+
+
+@pytest.mark.parametrize("t", [1.0, 0.07, 0.017, 0.01, 0.001])
+def test_single_precision_on_both_sides_of_its_range(t):
+    X, Y = (Z.astype(np.float32) for Z in pairs(60, 12, seed=5))
+    exact = info_nce(X.astype(np.float64), Y.astype(np.float64), temperature=t, gradient=True)
+    got = info_nce(X, Y, temperature=t, gradient=True, block=16)
+    assert got[0] == pytest.approx(exact[0], abs=1e-6 / t)
+    for one, other in zip(got[1:], exact[1:], strict=True):
+        assert one.dtype == np.float32
+        np.testing.assert_allclose(one, other, atol=2e-6 / t * abs(other).max())
+
+
+def test_memory_does_not_grow_with_the_square_of_n():
+    X, Y = (Z.astype(np.float32) for Z in pairs(6000, 8))
+    tracemalloc.start()
+    info_nce(X, Y, temperature=0.2, gradient=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # One matrix of all pairs would take 144 MB.
+    assert peak < 20e6

@@ -86,6 +86,21 @@ def test_random_subspaces_of_any_dimensions(d_a, d_b):
     assert (outside(R @ A, B) if d_a <= d_b else outside(B, R @ A)) < 1e-13
 
 
+def test_hyperplanes_turn_in_one_plane():
+    """Shared directions cost nothing: 300 dimensions, one angle, one pair of vectors kept."""
+    rng = np.random.default_rng(21)
+    u, w = frame(rng, 300, 2).T
+    v = np.cos(1.0) * u + np.sin(1.0) * w
+    A, B = (scipy.linalg.null_space(normal[None, :]) for normal in (u, v))
+    rotation = minimal_rotation(A, B)
+    assert rotation.first.shape == (300, 1)
+    assert outside(rotation.apply(A.T).T, B) < 1e-13
+    np.testing.assert_allclose(rotation.matrix(), plane_rotation(u, v).matrix(), atol=1e-13)
+    still = minimal_rotation(A, A)
+    assert still.norm() == 0.0
+    np.testing.assert_array_equal(still.apply(A.T), A.T)
+
+
 def test_no_competitor_is_nearer_to_the_identity():
     rng = np.random.default_rng(5)
     A, B = frame(rng, 7, 3), frame(rng, 7, 3)

@@ -7,6 +7,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
+from isthmus import cli
 from isthmus.checks import InputError
 from isthmus.theory import page
 from isthmus.theory.commands import app
@@ -69,6 +70,7 @@ def test_the_valley_sits_on_its_formula():
 def test_rows_know_whether_they_came_true():
     assert near("a", 1.0, 1.05, 0.1).passed
     assert not near("a", 1.0, float("nan"), 0.1).passed
+    assert near("a", 1.0, float("nan"), 0.1).measured == "undefined"
     assert at_least("a", 1.0, 1.0).passed
     assert not at_most("a", 1.0, 1.1).passed
     assert not same("a", "yes", "no").passed
@@ -109,6 +111,7 @@ def test_list_in_words_and_in_json():
     values = json.loads(runner.invoke(app, ["list", "--json"]).stdout)
     assert values["format"] == 1
     assert {item["name"] for item in values["experiments"]} == set(VERDICTS)
+    assert all(item["claim"] and item["assumption"] for item in values["experiments"])
 
 
 def test_one_experiment_in_the_terminal(tmp_path):
@@ -123,18 +126,34 @@ def test_one_experiment_in_the_terminal(tmp_path):
     assert values["page"] is None
 
 
-def test_unknown_name_ends_with_two_and_one_line():
-    result = CliRunner().invoke(app, ["theorm_3"])
-    assert result.exit_code == 2
-    assert result.stderr.strip() == "Error: no experiment is named 'theorm_3': did you mean theorem_3?"
-    assert CliRunner().invoke(app, ["zzzzzzzz"]).exit_code == 2
+@pytest.mark.parametrize(
+    ("name", "words"), [("theorm_3", "did you mean 'theorem_3'?"), ("zzzzzzzz", "give one of theorem_1, theorem_2")]
+)
+def test_unknown_name_ends_with_two_and_one_line(monkeypatch, capsys, tmp_path, name, words):
+    monkeypatch.setattr(sys, "argv", ["isthmus", "theory", name, "-o", str(tmp_path / "new")])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr()
+    assert end.value.code == 2
+    assert said.out == ""
+    assert said.err.startswith(f"isthmus: error: no experiment is named {name!r}: {words}")
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_wrong_name_is_refused_before_anything_runs(monkeypatch):
+    told = []
+    with pytest.raises(InputError, match="no experiment is named 'zzzzzzzz'"):
+        page.collect(["certificate", "zzzzzzzz"], quick=True, progress=lambda *state: told.append(state))
+    assert told == []
+
+
+def test_a_file_is_no_folder_and_that_is_said_before_the_work(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
+    monkeypatch.setattr(page, "collect", lambda *_, **__: pytest.fail("the experiments ran"))
     result = CliRunner().invoke(app, ["certificate", "--quick", "-o", str(tmp_path / "file")])
-    assert result.exit_code == 2
-    assert "is a file" in result.stderr
+    assert isinstance(result.exception, InputError)
+    assert "is a file" in str(result.exception)
     with pytest.raises(InputError, match="is a file"):
         page.run_all(tmp_path / "file")
 

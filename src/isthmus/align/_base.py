@@ -61,24 +61,39 @@ class Aligner:
         self._maps: tuple[Map, Map] | None = None
         self._dims: tuple[int, int] | None = None
         self._statistics: Statistics | None = None
+        self._sides: tuple[Moments | None, Moments | None] = (None, None)  # of unpaired rows
 
     def _solve(self, moments: Moments) -> tuple[Map, Map]:
         """The two maps for NumPy `moments`."""
         raise NotImplementedError
 
-    def fit(self, X: Any, Y: Any = None, /, *, index: Any = None) -> Self:
+    def fit(self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True) -> Self:
         """Fit to paired rows X and Y of shape (n, d), or to one `Pairs`, whose names are then kept.
 
-        `index[j]` is the row of X that row j of Y belongs to. Only `Auto` needs the rows themselves.
+        `index[j]` is the row of X that row j of Y belongs to. With `paired=False` rows do not belong together and the
+        sides may differ in number. Only `Auto` needs the rows themselves.
+        Errors: `InputError` for unpaired rows where the solution needs pairs (`needs_pairs`).
         """
+        if not paired:
+            self._sides, self.moments_ = (None, None), None
+            if Y is None and not isinstance(X, Pairs):
+                raise InputError("fit needs rows of both sides; partial_fit takes one side at a time")
+            return self._add_sides(X, Y)
         names = X.names if isinstance(X, Pairs) else None
         return self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize), names=names)
 
-    def partial_fit(self, X: Any, Y: Any = None, /, *, index: Any = None) -> Self:
-        """Add more pairs to those seen so far; the same as one `fit` on all of them."""
+    def partial_fit(self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True) -> Self:
+        """Add more pairs to those seen so far; the same as one `fit` on all of them.
+
+        With `paired=False` either side may be None: rows of one modality come as they come.
+        """
+        if not paired:
+            return self._add_sides(X, Y)
         names = X.names if isinstance(X, Pairs) else None
         if names and self.names_ and tuple(names) != self.names_:
             raise InputError(f"pairs of {' and '.join(names)} came to an aligner of {' and '.join(self.names_)}")
+        if self._sides != (None, None):
+            raise InputError("pairs came to an aligner of unpaired rows; go on with paired=False, or fit anew")
         more = Moments.of(X, Y, index=index, normalize=self.normalize)
         return self.fit_moments(more if self.moments_ is None else self.moments_ + more, names=names)
 
@@ -95,6 +110,32 @@ class Aligner:
         self._dims = (moments.dim_x, moments.dim_y)
         self._statistics = None
         self._maps = None  # solved when first needed, so that a stream of partial_fit solves once
+        self._sides = (None, None)
+        return self
+
+    def _add_sides(self, X: Any, Y: Any) -> Self:
+        """Take unpaired rows of either side, or both, to those that are there."""
+        if self.needs_pairs or self._uses_pairs():
+            raise InputError(
+                f"{type(self).__name__} needs pairs and cannot be fitted to unpaired rows; use one that needs none, "
+                "such as Centering or PartialWhitening"
+            )
+        if self.moments_ is not None and self._sides == (None, None):
+            raise InputError("unpaired rows came to an aligner of pairs; fit anew with paired=False")
+        names = X.names if isinstance(X, Pairs) else None
+        both = [
+            rows if rows is None else Moments.of(rows, rows, normalize=self.normalize).numpy()
+            for rows in ((X.x, X.y) if isinstance(X, Pairs) else (X, Y))
+        ]
+        sides = tuple(
+            new if old is None else old if new is None else old + new
+            for old, new in zip(self._sides, both, strict=True)
+        )
+        if sides[0] is not None and sides[1] is not None:
+            statistics = Statistics.of_sides(sides[0], sides[1])
+            self.fit_moments(statistics.moments(normalize=self.normalize), names=names)
+            self._statistics = statistics
+        self._sides = sides  # type: ignore[assignment]  # two of them
         return self
 
     @property

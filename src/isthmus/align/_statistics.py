@@ -27,6 +27,11 @@ class Statistics:
         count = moments.by_item.count
         return cls(count, count, moments.mean_x, moments.mean_y, moments.cov_x, moments.cov_y)
 
+    @classmethod
+    def of_sides(cls, x: Moments, y: Moments) -> Statistics:
+        """Those of unpaired rows: the NumPy moments of each side with itself."""
+        return cls(x.n, y.n, x.mean_x, y.mean_x, x.cov_x, y.cov_x)
+
     def with_side(self, side: str, rows: Any, *, normalize: bool) -> Statistics:
         """The same with the statistics of unpaired `rows` on the side 'x' or 'y'."""
         alone = Moments.of(rows, rows, normalize=normalize).numpy()

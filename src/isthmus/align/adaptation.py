@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.align._statistics import Statistics
+from isthmus.arrays import to_numpy
 from isthmus.checks import InputError
+from isthmus.sources import Source
 
 if TYPE_CHECKING:
     from isthmus.align._base import Aligner
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 LEVEL = 0.01
 #: Draws of the null of the covariance fidelity.
 DRAWS = 5
+#: Before rows are mapped: how many are looked at, how few say nothing, and the offset (in their spread) that is told.
+SAMPLE, LEAST_ROWS, OFFSET = 5_000, 100, 0.1
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,21 @@ def mismatch(aligner: Aligner, X_new: Any = None, Y_new: Any = None, /) -> Misma
             sides.append(_compared(name, *(_side(s, side) for s in (old, new))))
     sentences = tuple(s for side in sides for s in _sentences(side, aligner))
     return Mismatch(tuple(sides), sentences)
+
+
+def unlike(aligner: Aligner, source: Source, number: int, /) -> list[str]:
+    """What to say before the rows of `source`, of side `number`, are used: the sentences of the mismatch, when their
+    common offset from the fit is more than a tenth of their spread; else nothing.
+
+    At most 5,000 rows are looked at, spread over the whole. Fewer than 100 say nothing.
+    """
+    if source.shape[0] < LEAST_ROWS or aligner._statistics is None:
+        return []
+    chosen = np.unique(np.linspace(0, source.shape[0] - 1, SAMPLE).astype(np.int64))
+    rows = to_numpy(source.take(chosen))
+    found = mismatch(aligner, *((rows, None) if number == 0 else (None, rows)))
+    side = found.sides[0]
+    return list(found.sentences) if side.shifted and side.residual > OFFSET else []
 
 
 def adapt(aligner: Any, X_new: Any = None, Y_new: Any = None, /) -> Any:

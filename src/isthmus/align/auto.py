@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -23,12 +24,12 @@ from isthmus.align.ridge_cca import RidgeCCA
 from isthmus.align.shared_signal import SharedSignal
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
+from isthmus.grouping import groups
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
-from isthmus.tasks import MixedSearch, Retrieval
+from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
 
 AIMS = ("search", "retrieval", "classification")
-FOLDS = 5
 #: Fewer items than this are not cross-validated.
 LEAST_ITEMS = 40
 #: More items than this are sampled for the cross-validation; the chosen map is fitted on all.
@@ -37,24 +38,30 @@ SAMPLE = 2_000
 TOLERANCE = 0.02
 #: Halvings of the corpus that mixed search is averaged over, up to 1,000 items; one above.
 DRAWS = 3
+#: Options of the candidates that are relative to a mean over coordinates.
+PENALTIES = ("lam", "before_lam", "cca_lam", "shrink", "floor")
 
 
 @dataclass(kw_only=True, eq=False)
 class Auto(Aligner):
-    """Chooses among the aligners, and how strong they are, by 5-fold cross-validation on the fitting pairs alone.
+    """Chooses among the aligners, and how strong they are, by repeated two-fold cross-validation on the fitting pairs.
 
-    Folds hold whole items. Each item is mapped by the fit that has not seen it; searches run over the items of all
-    folds so mapped (at most 2,000 are sampled), because a fold alone is so small a corpus that it hides what a strong
-    map costs. The maps of the folds share their coordinates up to what they differ in. The winner is fitted on all.
+    Each candidate is fitted on one half of the items and judged on the other, as a corpus of its own, both ways round,
+    for three random halvings (`folds`, `repeats`; at most 2,000 items are sampled). Large test halves are the point: a
+    small corpus hides what a strong map costs, and rows that different fits mapped are no corpus at all. Fits on half
+    of the rows are a little worse than the one that comes out, so the choice is rather too careful. The winner is
+    fitted on all pairs.
 
     aim='search': the best mixed-modality R@1 (`isthmus.tasks.MixedSearch`) among the candidates whose cross-modal R@1
     is at most min(2 points, one standard error of the difference) below raw; the gentler of equals.
-    aim='retrieval': the largest gain of cross-modal R@1 (mean of both directions) over raw whose lower bound is at
-    least 0, else `Identity`; the bound is one-sided 97.5 %, Bonferroni over the candidates, with the standard error
-    corrected for fits that share rows (Nadeau and Bengio 2003). Few pairs therefore mean `Identity`.
+    aim='retrieval': the largest gain of cross-modal R@1 (mean of both directions) over raw whose lower bound
+    is above 0, else `Identity`; the bound is one-sided 97.5 %, Bonferroni over the candidates (2.9 standard errors).
+    Few pairs therefore often mean `Identity`.
     aim='classification': the same rule for accuracy; `labels` are needed. A held-out row of x goes to the class
-    whose prototype is nearest: the mapped row of `prompts` (C, d; a row of y for each class in sorted order), which is
-    zero-shot accuracy, or without prompts the mean of the mapped fitting rows of y with that label.
+    whose text is nearest, the mapped row of `class_texts`; without them the unit mean of the mapped fitting rows of y
+    with that label stands for a class.
+
+    Items with the same row of x are one and stay in one fold.
 
     Auto needs rows, so `fit` is its own; `fit_moments` and `partial_fit`, which have only moments, and fewer than 40
     items fall back to `Centering` (`Identity` for 'retrieval' and 'classification') and warn.
@@ -71,38 +78,59 @@ class Auto(Aligner):
     """
 
     aim: str = "search"
-    folds: int = FOLDS
+    folds: int = 2
+    repeats: int = 3
     rng: int = 0
 
     needs_pairs: ClassVar[bool] = True
     centres: ClassVar[bool] = True
     streams: ClassVar[bool] = False
-    source: ClassVar[str] = "this package; Nadeau and Bengio 2003"
+    source: ClassVar[str] = "this package"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.aim not in AIMS:
             raise InputError(f"aim={self.aim!r}, expected 'search', 'retrieval' or 'classification'")
-        if self.folds < 2:
-            raise InputError(f"folds={self.folds}, expected 2 or more")
+        if self.folds < 2 or self.repeats < 1:
+            raise InputError(f"folds={self.folds}, repeats={self.repeats}: expected 2 or more, and 1 or more")
         self.chosen_: Aligner = Identity(normalize=self.normalize)
         self.table_: list[dict[str, Any]] = []
         self.reasons_: list[str] = []
 
-    def fit(self, X: Any, Y: Any = None, /, *, index: Any = None, labels: Any = None, prompts: Any = None) -> Self:
-        """Choose and fit on the pairs X and Y (n, d), or one `Pairs`; `labels` (n,) and `prompts` (C, d) are for
-        aim='classification'."""
+    def fit(
+        self,
+        X: Any,
+        Y: Any = None,
+        /,
+        *,
+        index: Any = None,
+        paired: bool = True,
+        labels: Any = None,
+        class_texts: Mapping[Any, Any] | None = None,
+    ) -> Self:
+        """Choose and fit on the pairs X and Y (n, d), or one `Pairs`; `labels` (n,) and `class_texts` (label -> row of
+        y, (d,)) are for aim='classification'."""
+        if not paired:
+            return super().fit(X, Y, paired=False)  # refuses
         pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
         moments = Moments.of(pairs, normalize=self.normalize)
         names = pairs.names if isinstance(X, Pairs) else None
         if self.aim == "classification" and pairs.labels is None:
-            raise InputError("aim='classification' needs labels= (one class for each row of x), or Pairs with labels")
-        if moments.by_item.count < max(LEAST_ITEMS, 2 * self.folds):
-            return self._fall_back(moments, names, f"{moments.by_item.count} items are too few to cross-validate")
-        self.table_ = self._judged(pairs.sample(SAMPLE, rng=self.rng), prompts)
-        best = _best(self.table_, self.aim, self.folds)
-        self.chosen_ = _candidates(self.aim, self.normalize)[best]
-        self.reasons_ = _reasons(self.table_, best, self.aim, moments.by_item.count)
+            raise InputError(
+                "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "
+                "in the shell --labels FILE.npy"
+            )
+        if class_texts is not None and pairs.labels is not None:
+            ZeroShot.check_texts(pairs.labels, np.asarray(list(class_texts)))
+        sample = pairs.sample(SAMPLE, rng=self.rng)
+        group = groups(sample)
+        items = int(group.max()) + 1
+        if items < max(LEAST_ITEMS, 2 * self.folds):
+            return self._fall_back(moments, names, f"{items} items are too few to cross-validate")
+        self.table_ = self._judged(sample, group, class_texts)
+        best = _best(self.table_, self.aim)
+        self.chosen_ = _candidates(self.normalize)[best]
+        self.reasons_ = _reasons(self.table_, best, self.aim, sample.items)
         return self._take(moments, names)
 
     def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
@@ -144,41 +172,39 @@ class Auto(Aligner):
         self.chosen_._maps, self.chosen_._dims, self.chosen_._statistics = self._maps, self._dims, self._statistics
         self.table_, self.reasons_ = self.facts_["table"], self.facts_["reasons"]
 
-    def _judged(self, pairs: Pairs, prompts: Any) -> list[dict[str, Any]]:
-        """The table: every candidate on every fold, scores by held-out item."""
-        fold = np.random.default_rng(self.rng).permutation(pairs.items) % self.folds
-        moments = [
-            Moments.of(pairs.take(np.flatnonzero(fold == f)), normalize=self.normalize).numpy()
-            for f in range(self.folds)
-        ]
-        sides = tuple(to_numpy(side) for side in pairs.unit(normalize=self.normalize))
-        owner = np.arange(pairs.items) if pairs.index is None else pairs.index
-        unseen: list[list[Any]] = [[None, None] for _ in _candidates(self.aim, self.normalize)]
-        right: list[np.ndarray] = [np.zeros(pairs.items) for _ in unseen]
-        for held in range(self.folds):
-            others = [m for f, m in enumerate(moments) if f != held]
-            fitting = sum(others[1:], start=others[0])
-            for number, candidate in enumerate(_candidates(self.aim, self.normalize)):
-                mapped = candidate.fit_moments(fitting).transform(*sides)
-                for side, (rows, mine) in enumerate(zip(mapped, (fold == held, fold[owner] == held), strict=True)):
-                    if unseen[number][side] is None:
-                        unseen[number][side] = np.empty_like(rows)
-                    unseen[number][side][mine] = rows[mine]
-                if self.aim == "classification":
-                    right[number][fold == held] = _accuracy(candidate, *mapped, pairs, fold == held, prompts)
-        columns = []
-        for number, (x, y) in enumerate(unseen):
-            recall = _recall(x, y, pairs)
-            value = {"search": _mixed(x, y, pairs, self.rng), "retrieval": recall, "classification": right[number]}
-            columns.append((value[self.aim], recall))
-        return [
-            _row(_name(candidate), column, columns[0], self.aim)
-            for candidate, column in zip(_candidates(self.aim, self.normalize), columns, strict=True)
-        ]
+    def _judged(self, pairs: Pairs, group: np.ndarray, class_texts: Any) -> list[dict[str, Any]]:
+        """The table: every candidate on every fold of every repeat, scores by item."""
+        names = [_name(candidate) for candidate in _candidates(self.normalize)]
+        pairs, class_texts, share = _in_their_span(pairs, class_texts, self.normalize)
+        # Score, candidate, item: sums over the repeats.
+        found = np.zeros((2, len(names), pairs.items))
+        for repeat in range(self.repeats):
+            order = np.random.default_rng([self.rng, repeat]).permutation(int(group.max()) + 1)
+            fold = order[group] % self.folds
+            parts = [pairs.take(np.flatnonzero(fold == f)) for f in range(self.folds)]
+            moments = [Moments.of(part, normalize=self.normalize).numpy() for part in parts]
+            for held, part in enumerate(parts):
+                others = [m for f, m in enumerate(moments) if f != held]
+                fitting, sides = sum(others[1:], start=others[0]), part.unit(normalize=self.normalize)
+                seen = pairs.take(np.flatnonzero(fold != held)) if self.aim == "classification" else None
+                for number, candidate in enumerate(_candidates(self.normalize, share)):
+                    x, y = candidate.fit_moments(fitting).transform(*sides)
+                    recall = value = _recall(x, y, part)
+                    if self.aim == "search":
+                        value = _mixed(x, y, part, self.rng + repeat)
+                    elif seen is not None:
+                        value = _accuracy(candidate, x, part.labels, seen, class_texts)
+                    found[:, number, fold == held] += value, recall
+        asking = np.ones(pairs.items, dtype=bool) if pairs.index is None else np.bincount(pairs.index) > 0
+        columns = found[:, :, asking] / self.repeats
+        return [_row(name, columns[:, number], columns[:, 0], self.aim) for number, name in enumerate(names)]
 
 
-def _candidates(aim: str, normalize: bool) -> list[Aligner]:
-    """What is judged, Identity first, from gentle to strong."""
+def _candidates(normalize: bool, share: float = 1.0) -> list[Aligner]:
+    """What is judged, Identity first, from gentle to strong.
+
+    `share` is that of the coordinates that rows were reduced to: penalties count in means over coordinates.
+    """
     found: list[Aligner] = [
         Identity(),
         Centering(),
@@ -195,48 +221,64 @@ def _candidates(aim: str, normalize: bool) -> list[Aligner]:
         SharedSignal(shrink=1.0, floor=0.0, before_alpha=0.25),
         RidgeCCA(),
     ]
-    return [candidate.set_params(normalize=normalize) for candidate in found]
+    for candidate in found:
+        penalties = {name: share * v for name, v in candidate.get_params().items() if name in PENALTIES}
+        candidate.set_params(normalize=normalize, **penalties)
+    return found
+
+
+def _in_their_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pairs, Any, float]:
+    """The rows (and class texts) in coordinates of the space that they span, and its share of the width.
+
+    No candidate looks outside of it, and few rows of a wide space are so solved in few dimensions.
+    """
+    sides = [to_numpy(side).astype(np.float64) for side in pairs.unit(normalize=normalize)]
+    texts = {} if class_texts is None else {k: np.asarray(to_numpy(v), np.float64) for k, v in class_texts.items()}
+    whole = np.vstack([*sides, *texts.values()])
+    if len(whole) < pairs.dim:
+        basis = np.linalg.qr(whole.T)[0]
+        sides = [side @ basis for side in sides]
+        texts = {label: text @ basis for label, text in texts.items()}
+    turned = Pairs(x=sides[0], y=sides[1], index=pairs.index, labels=pairs.labels)
+    return turned, texts if class_texts is not None else None, turned.dim / pairs.dim
 
 
 def _recall(x: np.ndarray, y: np.ndarray, part: Pairs) -> np.ndarray:
-    """R@1 of each item with a partner: the mean of its own query and of its partners' queries."""
+    """R@1 of each item, the mean of its own query and of its partners' queries, (items,); 0 without a partner."""
     ranks = Retrieval.of(x, y, index=part.index)
     owner = np.arange(part.items) if part.index is None else part.index
     counts = np.bincount(owner, minlength=part.items)
-    kept = counts > 0
-    back = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=part.items)[kept] / counts[kept]
-    return ((ranks.x_to_y <= 1) + back) / 2
+    found = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=part.items) / np.maximum(counts, 1)
+    found[counts > 0] += ranks.x_to_y <= 1
+    return found / 2
 
 
 def _mixed(x: np.ndarray, y: np.ndarray, part: Pairs, seed: int) -> np.ndarray:
-    """Mixed-modality R@1 of each item with a partner, with its first partner."""
+    """Mixed-modality R@1 of each item, (items,), with its first partner; 0 without one."""
+    items = np.arange(part.items)
     if part.index is not None:
         items, rows = np.unique(part.index, return_index=True)
         x, y = x[items], y[rows]
     draws = DRAWS if len(x) <= 1000 else 1
-    return np.mean([MixedSearch.of(x, y, rng=1000 * seed + draw).hits for draw in range(draws)], axis=0)
+    found = np.zeros(part.items)
+    found[items] = np.mean([MixedSearch.of(x, y, rng=1000 * seed + draw).hits for draw in range(draws)], axis=0)
+    return found
 
 
-def _accuracy(
-    aligner: Aligner, x: np.ndarray, y: np.ndarray, pairs: Pairs, held: np.ndarray, prompts: Any
-) -> np.ndarray:
-    """Whether the nearest class prototype of each held-out row of x is its own."""
-    assert pairs.labels is not None
-    classes, number = np.unique(pairs.labels, return_inverse=True)
-    if prompts is not None:
-        if len(prompts) != len(classes):
-            raise InputError(f"prompts has {len(prompts)} rows, expected one for each of the {len(classes)} classes")
-        centres = to_numpy(aligner.transform_y(prompts))
+def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, seen: Pairs, class_texts: Any) -> np.ndarray:
+    """Whether the nearest class text of each mapped row of x is that of its own class."""
+    if class_texts is not None:
+        names, texts = np.asarray(list(class_texts)), aligner.transform_y(np.stack(list(class_texts.values())))
     else:
-        owner = np.arange(pairs.items) if pairs.index is None else pairs.index
-        seen = ~held[owner]
-        centres = np.zeros((len(classes), y.shape[1]))
-        np.add.at(centres, number[owner[seen]], y[seen])
-        centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-300)
-    return (np.argmax(x[held] @ centres.T, axis=1) == number[held]).astype(float)
+        owner = np.arange(seen.n) if seen.index is None else seen.index
+        names, texts = mean_texts(aligner.transform_y(seen.y.read(0, seen.n)), owner, seen.labels)
+    known = np.isin(labels, names)  # a class whose items are all held out has no text: none is found
+    right = np.zeros(len(labels))
+    right[known] = ZeroShot.of(x[known], labels[known], texts, class_names=names).hits
+    return right
 
 
-def _row(name: str, column: tuple[np.ndarray, ...], raw: tuple[np.ndarray, ...], aim: str) -> dict[str, Any]:
+def _row(name: str, column: np.ndarray, raw: np.ndarray, aim: str) -> dict[str, Any]:
     value, recall = column
     change, gain = recall - raw[1], value - raw[0]
     error = float(change.std(ddof=1) / math.sqrt(len(change)))
@@ -253,17 +295,16 @@ def _row(name: str, column: tuple[np.ndarray, ...], raw: tuple[np.ndarray, ...],
     return row
 
 
-def _best(table: list[dict[str, Any]], aim: str, folds: int = FOLDS) -> int:
+def _best(table: list[dict[str, Any]], aim: str) -> int:
     """The number of the winner in the table; row 0 is Identity."""
     if aim == "search":
         allowed = [k for k, row in enumerate(table) if row["admissible"]]
         return max(allowed, key=lambda k: table[k]["value"])
     from scipy.special import ndtri
 
-    # The folds' fits share rows, so that the plain error is too small (Nadeau and Bengio 2003).
-    z = float(ndtri(1 - 0.025 / (len(table) - 1))) * math.sqrt(1 + folds / (folds - 1))
+    z = float(ndtri(1 - 0.025 / max(len(table) - 1, 1)))
     for row in table:
-        row["admissible"] = row["gain"] - z * row["gain_error"] >= 0 and row["gain"] > 0
+        row["admissible"] = row["gain"] > 0 and row["gain"] >= z * row["gain_error"]
     sure = [k for k, row in enumerate(table) if row["admissible"]]
     return max(sure, key=lambda k: table[k]["gain"], default=0)
 
@@ -272,12 +313,13 @@ def _reasons(table: list[dict[str, Any]], best: int, aim: str, items: int) -> li
     row, raw = table[best], table[0]
     what = {"search": "mixed-modality R@1", "retrieval": "cross-modal R@1", "classification": "accuracy"}[aim]
     found = [
-        f"{row['name']} has {what} {100 * row['value']:.1f} % on held-out rows of {items:,} items (raw "
+        f"{row['name']} has {what} {100 * row['value']:.1f} % on held-out halves of {items:,} items (raw "
         f"{100 * raw['value']:.1f} %); cross-modal R@1 changes by {100 * row['change']:+.1f} points "
         f"(standard error {100 * row['change_error']:.1f})."
     ]
     if best == 0:
-        found.append(f"No candidate is surely better than the raw rows in {what}, so they stay as they are.")
+        why = "is better at the recall allowed" if aim == "search" else "is surely better"
+        found.append(f"No candidate {why} in {what}, so the rows stay as they are.")
     higher = [r for r in table if r["value"] > row["value"] and not r["admissible"]]
     if higher:
         other = max(higher, key=lambda r: r["value"])

@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centred
-from isthmus.align._spectra import canonical, shrunk, spectrum, whitening
+from isthmus.align._spectra import cached, canonical, shrunk, spectrum, whitening
 from isthmus.checks import InputError
 from isthmus.moments import Moments
 
@@ -51,21 +51,27 @@ class KernelBlend(Aligner):
             )
 
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        left, right, rho = canonical(moments, self.cca_lam)
-        covs = moments.cov_x, moments.cov_y
         white = [whitening(moments, side, self.alpha, self.lam) for side in "xy"]
-        paired = [left * rho**self.g, right * rho**self.g]
-        inside = [
-            (vectors * shrunk(values, self.lam) ** self.alpha) @ (vectors.T @ directions)  # W^-1 C
-            for (values, vectors), directions in zip((spectrum(moments, side) for side in "xy"), paired, strict=True)
-        ]
-        form = (1 - self.t) / _scale(white, covs) * np.eye(moments.dim_x)
-        form += self.t / _scale(paired, covs) * inside[0] @ inside[1].T
+        key = ("kernels", self.alpha, self.lam, self.cca_lam, self.g)
+        plain, paired = cached(moments, key, lambda: self._kernels(moments, white))
+        form = self.t * paired
+        form[np.diag_indices(len(form))] += (1 - self.t) * plain
         from_x, strength, from_y = np.linalg.svd(form)
         # Both sides are turned back by P: scores stay, and equal singular values leave nothing arbitrary.
         half = (from_x * np.sqrt(strength)) @ from_x.T
         other = (from_y.T * np.sqrt(strength)) @ from_x.T
         return centred(moments.mean_x, white[0] @ half), centred(moments.mean_y, white[1] @ other)
+
+    def _kernels(self, moments: Moments, white: list[np.ndarray]) -> tuple[float, np.ndarray]:
+        """1 / s and K / c, which no `t` changes."""
+        left, right, rho = canonical(moments, self.cca_lam)
+        covs = moments.cov_x, moments.cov_y
+        paired = [left * rho**self.g, right * rho**self.g]
+        inside = [
+            (vectors * shrunk(values, self.lam) ** self.alpha) @ (vectors.T @ directions)  # W^-1 C
+            for (values, vectors), directions in zip((spectrum(moments, side) for side in "xy"), paired, strict=True)
+        ]
+        return 1 / _scale(white, covs), inside[0] @ inside[1].T / _scale(paired, covs)
 
 
 def _scale(maps: list[np.ndarray], covs: tuple[np.ndarray, np.ndarray]) -> float:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from isthmus import arrays
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Affine
 from isthmus.checks import InputError, unknown
 from isthmus.moments import Moments
 
 
-@dataclass
-class ScoreStandardization:
+@dataclass(kw_only=True, eq=False)
+class ScoreStandardization(Aligner):
     """z = (q.c - mu) / sigma, with mu and sigma of the scores of the query's modality against that of the stored row.
+    Needs no pairs.
 
-    This is a correction of scores and no map of rows, so it is no `Aligner`: a row has another role as a query than as
-    a stored row. Mean and variance are those over all pairs of rows of the two modalities, exactly from the moments:
+    This corrects scores and leaves the rows as they are (`transform` only divides them by their norm): a row has
+    another role as a query than as a stored row. Mean and variance are those over all pairs of rows of the two
+    modalities, exactly from the moments:
     mu = mean_q.mean_c, sigma^2 = tr(S_q S_c) + mean_q'S_c mean_q + mean_c'S_q mean_c (S covariances, q and c drawn
     independently). The source takes them over pseudo-positives (the best hit of each modality), which needs a first
-    search; that variant is not offered. Rows are divided by their norm.
+    search; that variant is not offered.
 
-    `scores` gives z directly. For an index of inner products there is an exact affine form with one coordinate more:
-    store `stored(rows)` = [c / sigma, -mu / sigma], ask with `query(rows)` = [q, 1]. It depends on the modality of the
-    query, so a corpus that both modalities search is stored twice. Ranks within one modality never change.
+    `scores` gives z directly. Two indexes, one for each modality, are searched as they are and their hits merged by z.
+    For one index of inner products there is an exact affine form with one coordinate more: store `stored(rows)` =
+    [c / sigma, -mu / sigma], ask with `query(rows)` = [q, 1]; it depends on the modality of the query, so a corpus that
+    both modalities search is stored twice. Ranks within one modality never change: cross-modal retrieval stays, and
+    `isthmus.tasks.MixedSearch.of(x, y, scores=...)` and `isthmus.compare` judge the mixed corpus by z.
+    Errors: `InputError` when all scores of two modalities are equal, and with `normalize=False`.
     Source: Yamashita et al. 2025, arXiv 2511.22141.
 
     >>> import numpy as np
@@ -36,36 +43,31 @@ class ScoreStandardization:
     (True, True, 1.0)
     """
 
-    def __post_init__(self) -> None:
-        self._levels: dict[tuple[str, str], tuple[float, float]] | None = None
+    source: ClassVar[str] = "Yamashita et al. 2025, arXiv 2511.22141"
 
-    def fit(self, X: Any, Y: Any = None, /, *, index: Any = None) -> Self:
-        """Fit to rows X and Y (n, d), or to one `Pairs`; the pairing is not used."""
-        return self.fit_moments(Moments.of(X, Y, index=index))
+    def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
+        """Fit to moments of unit rows."""
+        if not self.normalize:
+            raise InputError("scores of unit rows are standardised: leave normalize=True")
+        return super().fit_moments(moments, names=names)
 
-    def fit_moments(self, moments: Moments, /) -> Self:
-        """Fit to moments of unit rows. Errors: `InputError` when all scores of two modalities are equal."""
-        if not moments.normalize:
-            raise InputError("moments with normalize=False came: scores of unit rows are standardised")
-        m = moments.numpy()
-        sides = {"x": (m.mean_x, m.cov_x), "y": (m.mean_y, m.cov_y)}
-        self._levels = {}
-        for a, (mean_a, cov_a) in sides.items():
-            for b, (mean_b, cov_b) in sides.items():
-                variance = np.sum(cov_a * cov_b) + mean_a @ cov_b @ mean_a + mean_b @ cov_a @ mean_b
-                if not variance > 1e-20:
-                    raise InputError(f"all scores of {a} against {b} are equal and have no spread to divide by")
-                self._levels[a, b] = float(mean_a @ mean_b), math.sqrt(float(variance))
-        return self
+    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        levels = {a + b: self.level(query=a, stored=b) for a in "xy" for b in "xy"}
+        self.facts_ = {"levels": {both: list(level) for both, level in levels.items()}}
+        return Affine(), Affine()
 
     def level(self, *, query: str, stored: str) -> tuple[float, float]:
         """(mu, sigma) of the scores of queries of one modality, 'x' or 'y', against stored rows of another."""
-        if self._levels is None:
-            raise InputError("this ScoreStandardization is not fitted; call fit(X, Y) first")
         for side in (query, stored):
             if side not in ("x", "y"):
                 raise unknown("side", side, ["x", "y"])
-        return self._levels[query, stored]
+        s = self.statistics_
+        mean_a, cov_a = (s.mean_x, s.cov_x) if query == "x" else (s.mean_y, s.cov_y)
+        mean_b, cov_b = (s.mean_x, s.cov_x) if stored == "x" else (s.mean_y, s.cov_y)
+        variance = np.sum(cov_a * cov_b) + mean_a @ cov_b @ mean_a + mean_b @ cov_a @ mean_b
+        if not variance > 1e-20:
+            raise InputError(f"all scores of {query} against {stored} are equal and have no spread to divide by")
+        return float(mean_a @ mean_b), math.sqrt(float(variance))
 
     def scores(self, queries: Any, rows: Any, /, *, query: str, stored: str) -> Any:
         """Standardised scores (n_q, n) of queries (n_q, d) and stored rows (n, d)."""

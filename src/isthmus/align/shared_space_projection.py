@@ -47,7 +47,8 @@ class SharedSpaceProjection(Aligner):
     Not the few-shot method of the same initials (Zhu et al. 2024, arXiv 2407.16977).
 
     Errors: `InputError` with fewer than 10 items, when nothing is shared, and when all that is found is forced. Warns
-    when the published space is tiny, and when `k` asks for more directions than were found.
+    when there are fewer items than dimensions, when a part of the overlap is forced, when the published space is tiny,
+    and when `k` asks for more directions than were found.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
@@ -109,8 +110,7 @@ class SharedSpaceProjection(Aligner):
             energies = [e[kept] for e in energies]
         shares = [float(e.sum() / np.trace(s)) for e, s in zip(energies, seconds, strict=True)]
         self.facts_ = {**self.facts_, "k": bases[0].shape[1], "energy_kept": shares}
-        if self.estimator == "published":
-            self._warn_when_tiny(moments)
+        self._warn(moments)
         bias_x = bias_y = None
         if self.center:
             bias_x, bias_y = -moments.mean_x @ bases[0], -moments.mean_y @ bases[1]
@@ -171,20 +171,29 @@ class SharedSpaceProjection(Aligner):
             )
         return _midpoints(angles, shared)
 
-    def _warn_when_tiny(self, moments: Moments) -> None:
-        facts = self.facts_
-        if min(facts["energy_kept"]) >= LEAST_ENERGY:
-            return
-        few = (
-            f" {moments.n} pairs are fewer than the {moments.dim_x} dimensions: the ranks still grow with n."
-            if (moments.n < moments.dim_x)
-            else ""
-        )
-        warnings.warn(
-            f"the published estimator finds {facts['shared']} shared dimensions ({facts['forced']} of them forced) of "
-            f"{facts['ranks'][0]} and {facts['ranks'][1]}; they hold {facts['energy_kept'][0]:.0%} and "
-            f"{facts['energy_kept'][1]:.0%} of the energy, too little to search in.{few} Use estimator='sound' or a "
-            "larger tolerance.", IsthmusWarning, stacklevel=2)  # fmt: skip
+    def _warn(self, moments: Moments) -> None:
+        """Say with the numbers why this shared space is weaker than it looks."""
+        facts, items, dim = self.facts_, moments.by_item.count, moments.dim_x
+        ranks, shared, said = facts.get("ranks", ()), facts["shared"], []
+        if self.estimator == "published" and min(facts["energy_kept"]) < LEAST_ENERGY:
+            x, y = (f"{share:.0%}" for share in facts["energy_kept"])
+            said.append(
+                f"the published estimator finds {shared} shared dimensions ({facts['forced']} of them forced) of "
+                f"{ranks[0]} and {ranks[1]}; they hold {x} and {y} of the energy, too little to search in: use "
+                "estimator='sound' or a larger tolerance"
+            )
+        elif facts.get("forced"):
+            said.append(
+                f"{facts['forced']} of the {shared} shared dimensions are forced: any two subspaces of dimensions "
+                f"{ranks[0]} and {ranks[1]} share as many in width {dim}"
+            )
+        if items < dim:
+            so = (
+                "the ranks still grow with every row" if self.estimator == "published" else "weak directions are missed"
+            )
+            said.append(f"{items:,} items are fewer than the {dim:,} dimensions: {so}")
+        if said:
+            warnings.warn("; ".join(said), IsthmusWarning, stacklevel=2)
 
 
 def _unrelated(moments: Moments) -> float:

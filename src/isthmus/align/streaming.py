@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import struct
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import numpy as np
 
@@ -19,30 +21,34 @@ from isthmus.checks import InputError
 from isthmus.files import replacing
 from isthmus.pairs import find_bad_rows
 from isthmus.resources import block_rows, current
-from isthmus.sources import Source
+from isthmus.sources import Source, Writer, npy, writable_format
 
-#: Name of the tensor in a .safetensors file.
-TENSOR = "rows"
-_SAFETENSORS_DTYPES = {"float32": "F32", "float64": "F64"}
+#: How often unfinished work is marked as done so far, in seconds.
+MARK_SECONDS = 1.0
 
 
 def apply(
-    aligner: Aligner, source: Source, path: str | os.PathLike[str], /, *, side: str, resume: bool = False
+    aligner: Aligner,
+    source: Source,
+    path: str | os.PathLike[str],
+    /,
+    *,
+    side: str,
+    resume: bool = False,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[int, int]:
-    """Write the aligned rows of `source` to the .npy or .safetensors file `path`, in order; returns its shape.
+    """Write the aligned rows of `source` to `path`, in order; returns their shape.
 
-    `side` is 'x', 'y' or the name of the modality that the aligner was fitted on. The file appears whole or not at
-    all. With `resume=True` unfinished work stays beside it as `.NAME.part` and `.NAME.done` when the process dies, and
-    the same call carries on after the last block that was finished; work of another aligner, source or side is not
-    taken up. Errors: `InputError` for a side, width or output that does not fit, and for rows without a direction.
+    The suffix of `path` names the format (.npy, .npz, .safetensors ...); without one it becomes a folder of .npy
+    shards, those of the source if it is such a folder. `side` is 'x', 'y' or the name of the modality that the aligner
+    was fitted on. What is written appears whole or not at all. With `resume=True` unfinished work stays beside it as
+    `.NAME.part` and `.NAME.done` when the process dies, and the same call carries on from there; work of another
+    aligner, source or side is not taken up. `progress` is called as progress(rows done, all rows, 'rows').
+    Errors: `InputError` for a side, width or output that does not fit, and for rows without a direction.
     """
-    path = checks.writable(path)
-    if path.suffix not in (".npy", ".safetensors"):
-        raise InputError(
-            f"{path}: aligned rows are written as .npy or .safetensors; give a name that ends in one of them"
-        )
-    if _same_file(source.where, path):
-        raise InputError(f"{path}: is the file that is being read; choose another output")
+    path = Path(path)
+    form = writable_format(path)
+    _free(path, source)
     number = side_number(aligner, side)
     cluster = current().cluster
     if cluster is not None:
@@ -50,29 +56,39 @@ def apply(
         return written
     transform = (aligner.transform_x, aligner.transform_y)[number]
     rows, size = source.shape[0], block_rows(source.shape[1])
+
+    def block(begin: int) -> np.ndarray:
+        return to_numpy(transform(to_numpy(source.read(begin, min(begin + size, rows)))))
+
     try:
-        first = to_numpy(transform(to_numpy(source.read(0, min(size, rows)))))
-        shape = (rows, first.shape[1])
-
-        def fill(part: Path, start: int, done: Path | None) -> None:
-            out = _mapped(part, first.dtype, shape, path.suffix, new=start == 0)
-            for begin in range(start, rows, size):
-                block = first if begin == 0 else transform(to_numpy(source.read(begin, begin + size)))
-                out[begin : begin + size] = block
-                if done is not None:
-                    out.flush()  # the rows first, the mark afterwards
-                    _mark(done, key, min(begin + size, rows))
-            out.flush()
-
-        if resume:
-            key = _key(aligner, source, number)
-            part, done = (path.with_name(f".{path.name}.{ending}") for ending in ("part", "done"))
-            fill(part, _finished(part, done, key), done)
-            os.replace(part, path)
-            done.unlink(missing_ok=True)
-        else:
-            with replacing(path) as part:
-                fill(part, 0, None)
+        first = block(0)
+        shape, dtype = (rows, first.shape[1]), first.dtype
+        # A format whose files cannot be carried on gets its rows from a plain file once that is whole.
+        inner = form if form.CARRIES_ON or not resume else npy
+        key = _key(aligner, source, number, inner.__name__) if resume else ""
+        with _unfinished(path, keep=resume) as (part, done):
+            start = _finished(part, done, key) if resume else 0
+            writer: Writer = inner.writer(part, shape, dtype, start=start, source=source)
+            marked = time.monotonic()
+            try:
+                for begin in range(start, rows, size):
+                    writer.write(first if begin == 0 else block(begin))
+                    start = min(begin + size, rows)
+                    if resume and time.monotonic() - marked >= MARK_SECONDS:
+                        writer.flush()  # the rows first, the mark afterwards
+                        _mark(done, key, start)
+                        marked = time.monotonic()
+                    if progress is not None:
+                        progress(start, rows, "rows")
+            finally:
+                if resume:
+                    writer.flush()
+                    _mark(done, key, start)
+                writer.close()
+            if inner is not form:
+                _rewritten(part, form, shape, dtype, source, path)
+            else:
+                os.replace(part, path)
     except InputError:
         non_finite, zero = find_bad_rows(source)
         if len(non_finite) or len(zero):
@@ -94,29 +110,63 @@ def side_number(aligner: Aligner, side: str) -> int:
     return known[side]
 
 
-def _mapped(part: Path, dtype: np.dtype, shape: tuple[int, int], suffix: str, *, new: bool) -> Any:
-    """The rows of the file as a writable memory map."""
-    if suffix == ".npy":
-        if new:
-            return np.lib.format.open_memmap(part, mode="w+", dtype=dtype, shape=shape)
-        return np.lib.format.open_memmap(part, mode="r+")
-    end = int(np.prod(shape)) * dtype.itemsize
-    entry = {"dtype": _SAFETENSORS_DTYPES[dtype.name], "shape": list(shape), "data_offsets": [0, end]}
-    header = json.dumps({TENSOR: entry}).encode()
-    header += b" " * (-len(header) % 8)
-    if new:
-        with part.open("wb") as file:
-            file.write(struct.pack("<Q", len(header)) + header)
-            file.truncate(8 + len(header) + end)
-    return np.memmap(part, dtype=dtype.newbyteorder("<"), mode="r+", offset=8 + len(header), shape=shape)
+def _free(path: Path, source: Source) -> None:
+    """`InputError` unless rows can be written to `path` without touching what is read."""
+    being_read = Path(source.where.partition("::")[0])
+    if path.exists() and being_read.exists() and path.samefile(being_read):
+        raise InputError(f"{path}: is the file that is being read; choose another output")
+    if being_read.is_dir() and path.resolve().parent == being_read.resolve():
+        raise InputError(f"{path}: lies in the folder that is being read; choose another output")
+    if path.suffix:
+        checks.writable(path)
+    elif path.exists():
+        raise InputError(f"{path}: exists; give the name of a new folder, or of a file with a suffix such as .npy")
+    else:
+        checks.writable(path)
 
 
-def _key(aligner: Aligner, source: Source, side: int) -> str:
+@contextmanager
+def _unfinished(path: Path, *, keep: bool) -> Iterator[tuple[Path, Path]]:
+    """Names for the unfinished rows and the mark of how many there are; with `keep` they outlive a failure."""
+    own = "" if keep else f".{os.getpid()}-{time.monotonic_ns()}"
+    part, done = (path.with_name(f".{path.name}{own}.{ending}") for ending in ("part", "done"))
+    try:
+        yield part, done
+    except BaseException as error:
+        if keep and not isinstance(error, InputError):  # what cannot be used will not be carried on
+            raise
+        _removed(part)
+        done.unlink(missing_ok=True)
+        raise
+    _removed(part)
+    done.unlink(missing_ok=True)
+
+
+def _removed(part: Path) -> None:
+    if part.is_dir():
+        shutil.rmtree(part)
+    else:
+        part.unlink(missing_ok=True)
+
+
+def _rewritten(
+    part: Path, form: ModuleType, shape: tuple[int, int], dtype: np.dtype, source: Source, path: Path
+) -> None:
+    """The rows of the .npy file `part` in another format."""
+    plain = npy.mapped(part, where=str(part))
+    with replacing(path) as whole:
+        writer: Writer = form.writer(whole, shape, dtype, source=source)
+        for begin in range(0, shape[0], block_rows(shape[1])):
+            writer.write(plain[begin : begin + block_rows(shape[1])])
+        writer.close()
+
+
+def _key(aligner: Aligner, source: Source, side: int, form: str) -> str:
     """What the unfinished file is the work of."""
-    digest = hashlib.sha256(repr((source.where, source.shape, source.dtype, side, aligner.normalize)).encode())
-    place = Path(source.where)
-    if place.is_file():
-        digest.update(repr((place.stat().st_size, place.stat().st_mtime_ns)).encode())
+    digest = hashlib.sha256(repr((source.where, source.shape, source.dtype, side, aligner.normalize, form)).encode())
+    place = Path(source.where.partition("::")[0])
+    for file in [place, *sorted(place.iterdir())] if place.is_dir() else [place] if place.is_file() else []:
+        digest.update(repr((file.name, file.stat().st_size, file.stat().st_mtime_ns)).encode())
     for name, table in sorted(map_tables(aligner._solved()[side], "x").items()):
         digest.update(name.encode() + np.ascontiguousarray(table).tobytes())
     return digest.hexdigest()
@@ -128,12 +178,10 @@ def _mark(done: Path, key: str, rows: int) -> None:
 
 
 def _finished(part: Path, done: Path, key: str) -> int:
-    """The rows of `part` that are finished; 0 when there is none, or it is the work of another call."""
-    if not part.exists() or not done.exists():
-        return 0
-    found, _, rows = done.read_text(encoding="utf-8").partition(" ")
-    return int(rows) if found == key else 0
-
-
-def _same_file(where: str, path: Path) -> bool:
-    return path.exists() and Path(where).is_file() and path.samefile(where)
+    """The rows of `part` that are finished; 0, and nothing left of it, when it is the work of another call."""
+    if part.exists() and done.exists():
+        found, _, rows = done.read_text(encoding="utf-8").partition(" ")
+        if found == key and rows.isdigit():
+            return int(rows)
+    _removed(part)
+    return 0

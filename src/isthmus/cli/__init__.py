@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from isthmus.checks import InputError, IsthmusWarning
-from isthmus.cli import comparing, encoding, listing, resources, verbs
+from isthmus.cli import comparing, diagnosing, encoding, listing, resources, verbs
 from isthmus.theory.commands import app as theory
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     add_completion=False,
 )
 verbs.mount(app)
+diagnosing.mount(app)
 comparing.mount(app)
 encoding.mount(app)
 app.add_typer(theory, name="theory")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +11,9 @@ import typer
 import isthmus
 from isthmus.checks import InputError, writable
 from isthmus.cli import _common
-from isthmus.cli._common import Index, Json, Names, Raw
+from isthmus.cli._common import ClassTexts, Index, Json, Key, Labels, Names, Raw, bar, class_texts_in, open_pairs
 
 Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everything random")]
-Labels = Annotated[Path | None, typer.Option(help=".npy with a class for each row of the first side")]
-Progress = Callable[[int, int, str], None]
 
 
 def mount(app: typer.Typer) -> None:
@@ -48,7 +43,9 @@ def compare(
     fit_sizes: Annotated[str | None, typer.Option(help="numbers of fitting items, such as 50,100,250")] = None,
     resume: Annotated[Path | None, typer.Option(help="journal (.jsonl): go on where it stopped")] = None,
     labels: Labels = None,
+    class_texts: ClassTexts = None,
     index: Index = None,
+    key: Key = None,
     names: Names = None,
     json_: Json = False,
     raw: Raw = False,
@@ -69,17 +66,19 @@ def compare(
             raise InputError(f"got {len(paths)} paths, expected two embedding files (or 'merge' and saved comparisons)")
         if resume is not None:
             writable(resume)
-        with _bar("comparing", quiet=json_) as progress:
+        pairs = open_pairs(paths[0], paths[1], names, key, labels=labels, index=index)
+        with bar("comparing", quiet=json_) as progress:
             table = isthmus.compare(
-                _pairs(paths[0], paths[1], names, labels, index),
+                pairs,
                 aligners=None if aligners is None else _split(aligners),
                 tasks=_split(tasks),
-                fit=None if fit is None else _pairs(*fit, names, None, None),
+                fit=None if fit is None else open_pairs(*fit, names, key),
                 splits=splits,
                 rng=seed,
                 normalize=not raw,
                 sweep=_sweep(sweep or []),
                 fit_sizes=None if fit_sizes is None else [_whole(size) for size in _split(fit_sizes)],
+                class_texts=class_texts_in(class_texts, pairs),
                 journal=resume,
                 progress=progress,
             )
@@ -109,6 +108,7 @@ def dose(
     seed: Seed = 0,
     labels: Labels = None,
     index: Index = None,
+    key: Key = None,
     names: Names = None,
     json_: Json = False,
 ) -> None:
@@ -117,8 +117,8 @@ def dose(
 
     for path in output or []:
         _suffix(path, (".html", ".svg", ".json", ".csv"))
-    pairs = _pairs(x, y, names, labels, index)
-    with _bar("dosing", quiet=json_) as progress:
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index)
+    with bar("dosing", quiet=json_) as progress:
         found = dose_response(pairs, paths=_split(paths), shared=shared, rng=seed, progress=progress)
     for path in output or []:
         if path.suffix.lower() in (".json", ".csv"):
@@ -186,17 +186,6 @@ def _show(table: Any) -> None:
             typer.echo(f"{row.name}: {note}")
 
 
-def _pairs(x: str, y: str, names: str | None, labels: Path | None, index: Path | None) -> Any:
-    pairs = _common.open_pairs(x, y, names, index=index)
-    if labels is not None:
-        pairs.labels = _common.array(labels)
-        if pairs.labels.shape != (pairs.items,):
-            raise InputError(
-                f"{labels}: has shape {pairs.labels.shape}, expected one label for {pairs.items:,} rows of {x}"
-            )
-    return pairs
-
-
 def _split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -230,21 +219,3 @@ def _suffix(path: Path, known: tuple[str, ...]) -> None:
     writable(path)
     if path.suffix.lower() not in known:
         raise InputError(f"{path}: the name must end in {', '.join(known[:-1])} or {known[-1]}")
-
-
-@contextmanager
-def _bar(what: str, *, quiet: bool) -> Iterator[Progress | None]:
-    """A progress bar on a terminal's standard error, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as bar:
-        line = bar.add_task(what, total=None)
-
-        def progress(done: int, total: int, name: str) -> None:
-            bar.update(line, completed=done, total=total, description=f"{what}: {name}")
-
-        yield progress

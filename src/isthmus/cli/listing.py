@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import math
+from typing import Annotated, Any
 
 import typer
 
@@ -31,22 +32,45 @@ def list_(
         return
     for room, entries in shown.items():
         typer.echo(room)
+        family = ""
         for name, about in entries.items():
+            if about.get("family", "") != family:
+                family = str(about["family"])
+                typer.echo(f"  {family.upper()}")
             typer.echo(f"  {name}")
-            for line in about.values():
+            for line in _lines(about) if room == "metrics" else about.values():
                 if line:
                     typer.echo(f"      {line}")
 
 
-def _metrics() -> dict[str, dict[str, str]]:
+def _metrics() -> dict[str, dict[str, Any]]:
     return {
         m.name: {
+            "family": m.family,
             "definition": m.definition,
-            "about": f"{m.unit}, {m.range[0]:g} to {m.range[1]:g}, better: {m.better}, needs {m.needs}; {m.source}",
-            "evidence": f"interval: {m.interval}; null: {m.control}",
+            "unit": m.unit,
+            # JSON knows no infinity.
+            "range": [end if math.isfinite(end) else None for end in m.range],
+            "better": m.better,
+            "needs": m.needs,
+            "invariant": list(m.invariant),
+            "interval": m.interval,
+            "null": m.control,
+            "source": m.source,
         }
         for m in isthmus.metrics.registry().values()
     }
+
+
+def _lines(about: dict[str, Any]) -> list[str]:
+    """A measure as lines of text."""
+    low, high = (sign if end is None else f"{end:g}" for end, sign in zip(about["range"], ("-inf", "inf"), strict=True))
+    better = {"neither": "neither way is better"}.get(about["better"], f"{about['better']} is better")
+    return [
+        about["definition"],
+        f"{about['unit']}, {low} to {high}, {better}, needs {about['needs']}; {about['source']}",
+        f"interval: {about['interval']}; null: {about['null']}",
+    ]
 
 
 def _aligners() -> dict[str, dict[str, str]]:

@@ -1,21 +1,37 @@
-"""The verbs of the main job: demo, inspect, measure, report, explain, fit, apply."""
+"""The verbs demo, inspect, fit and apply."""
 
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import isthmus
-from isthmus.checks import InputError, writable
-from isthmus.cli._common import Embeddings, Index, Json, Names, Raw, busy, open_pairs, say, table
+from isthmus.checks import InputError, IsthmusWarning, writable
+from isthmus.cli._common import (
+    ClassTexts,
+    Embeddings,
+    Index,
+    Json,
+    Key,
+    Labels,
+    Names,
+    bar,
+    busy,
+    class_texts_in,
+    open_pairs,
+    say,
+    split_names,
+    table,
+)
 
 
 def mount(app: typer.Typer) -> None:
     """Add the verbs to `app`."""
-    for verb in (demo, inspect, measure, report, explain, fit, apply):
+    for verb in (demo, inspect, fit, apply):
         app.command()(verb)
 
 
@@ -31,25 +47,36 @@ def demo(
     if export is not None:
         for path in isthmus.demo.export(export, run):
             typer.echo(f"Wrote {path}")
+    from isthmus.demo.predictions import predictions
+
+    title = f"Digits and captions: the run '{run}'"
     testing, fitting = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
     with busy(f"measuring {testing.n} held-out pairs of the run {run!r}"):
-        explanation = isthmus.report(testing, output, fit=fitting, title=f"Digits and captions: the run '{run}'")
+        explanation = isthmus.report(testing, output, fit=fitting, title=title, extra=predictions(run))
     say(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
 
 
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="one or more embedding files or folders")],
+    key: Key = None,
     json_: Json = False,
 ) -> None:
     """Shape, dtype, norms, rows that cannot be used, duplicates, and whether two sources look paired."""
     from isthmus.inspection import inspect as look
-    from isthmus.inspection import looks_paired
+    from isthmus.inspection import looks_paired, partners
 
     sources = [isthmus.sources.open_source(path) for path in paths]
+    if key is not None and len(sources) != 2:
+        raise InputError(f"--key {key}: got {len(sources)} paths, expected the two that it pairs")
+    pairs = None if key is None else open_pairs(paths[0], paths[1], "x,y", key)
     with busy("reading", quiet=json_):
         looks = [look(source) for source in sources]
-        pairing = looks_paired(*sources) if len(sources) == 2 else None
+        pairing = None
+        if pairs is not None:
+            pairing = looks_paired(*partners(pairs))
+        elif len(sources) == 2:
+            pairing = looks_paired(*sources)
     if json_:
         found: dict[str, Any] = {
             "format": 1,
@@ -72,116 +99,32 @@ def inspect(
         typer.echo(f"Paired? {pairing.reason}")
 
 
-def measure(
-    x: Embeddings,
-    y: Embeddings,
-    names: Names = None,
-    index: Index = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
-    json_: Json = False,
-    raw: Raw = False,
-) -> None:
-    """Every measure of the gap, with 95 % intervals and what chance gives."""
-    if output is not None:
-        writable(output)
-    pairs = open_pairs(x, y, names, index=index)
-    with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
-        result = isthmus.measure(pairs, normalize=not raw)
-    if output is not None:
-        result.save(output)
-    if json_:
-        typer.echo(result.to_json())
-        return
-    from isthmus.result import number
-
-    rows = []
-    for name, e in result.items():
-        interval = "" if e.low != e.low else f"{number(e.low)} .. {number(e.high)}"
-        value = "undefined" if e.undefined else number(e.value)
-        rows.append((name, value, interval, number(e.null) if e.null == e.null else "", e.unit))
-    table(("measure", "value", "95 % interval", "null", "unit"), rows)
-    for name, e in result.items():
-        if e.undefined:
-            typer.echo(f"{name} is undefined: {e.undefined}")
-    for note in dict.fromkeys(e.note for e in result.values() if e.note):
-        named = ", ".join(name for name, e in result.items() if e.note == note)
-        typer.echo(f"{note} ({named})")
-
-
-def report(
-    x: Embeddings,
-    y: Embeddings,
-    output: Annotated[Path, typer.Option("-o", "--output", help="where the page goes")] = Path("report.html"),
-    names: Names = None,
-    index: Index = None,
-    title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
-    json_: Json = False,
-    raw: Raw = False,
-) -> None:
-    """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
-    writable(output)
-    pairs = open_pairs(x, y, names, index=index)
-    with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
-        explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
-    if json_:
-        typer.echo(
-            json.dumps({"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict(), indent=1)
-        )
-        return
-    say(explanation.verdict)
-    typer.echo(f"\nThe page: {output.resolve()}")
-
-
-def explain(
-    x: Embeddings,
-    y: Embeddings,
-    names: Names = None,
-    index: Index = None,
-    cosine: Annotated[float | None, typer.Option(help="also say what this cosine means here, such as 0.25")] = None,
-    temperature: Annotated[float, typer.Option(help="that of the training, for the assumptions of the theory")] = 0.01,
-    json_: Json = False,
-    raw: Raw = False,
-) -> None:
-    """What the gap is made of: verdict, budget, collapse, and which theorems speak about these embeddings."""
-    from isthmus.diagnosis.printing import explanation_lines
-
-    if cosine is not None and not -1 <= cosine <= 1:
-        raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
-    pairs = open_pairs(x, y, names, index=index)
-    with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
-        explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
-        found = explanation.to_dict()
-        calibration = None if cosine is None else isthmus.calibrate(pairs, normalize=not raw)
-    if json_:
-        if calibration is not None:
-            found["calibration"] = calibration.to_dict(cosine)
-        typer.echo(json.dumps(found, indent=1, allow_nan=False))
-        return
-    say(explanation.verdict)
-    for line in explanation_lines(explanation, calibration, cosine):
-        typer.echo(line)
-
-
 def fit(
     aligner: Annotated[str, typer.Argument(help="name of the aligner; see `isthmus list aligners`")],
-    x: Embeddings,
-    y: Embeddings,
-    output: Annotated[Path, typer.Option("-o", "--output", help="where the aligner goes (.safetensors)")],
+    x: Annotated[str, typer.Argument(help="embeddings of the first side, or a file of saved moments alone")],
+    y: Annotated[str | None, typer.Argument(help="embeddings of the second side")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="where the aligner goes (.safetensors)")] = Path(
+        "aligner.safetensors"
+    ),
     options: Annotated[
         list[str] | None, typer.Option("--set", help="option of the aligner, such as --set energy=0.95")
     ] = None,
-    names: Names = None,
+    unpaired: Annotated[
+        bool, typer.Option("--unpaired", help="rows do not belong together; for aligners that need no pairs")
+    ] = False,
+    labels: Labels = None,
+    class_texts: ClassTexts = None,
     index: Index = None,
+    key: Key = None,
+    names: Names = None,
     json_: Json = False,
 ) -> None:
-    """Fit an aligner to paired embeddings and save it."""
+    """Fit an aligner to embeddings and save it."""
     writable(output)
     made = isthmus.align.get(aligner)().set_params(**_options(options or []))
     made.__post_init__()  # the checks of the options
-    pairs = open_pairs(x, y, names, index=index)
-    with busy(f"fitting to {pairs.n:,} pairs", quiet=json_):
-        made.fit_moments(pairs.moments(normalize=made.normalize), names=pairs.names)
-        made.save(output)
+    how = _fit(made, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
+    made.save(output)
     if json_:
         facts = {
             "aligner": type(made).__name__,
@@ -191,32 +134,107 @@ def fit(
         }
         typer.echo(json.dumps(facts, indent=1))
         return
-    typer.echo(f"Fitted {type(made).__name__} to {pairs.n:,} pairs of {' and '.join(pairs.names)}: {output}")
+    typer.echo(f"Fitted {type(made).__name__} to {how}: {output}")
+    if isinstance(made, isthmus.align.Auto):
+        _show_choice(made)
+        return
     for fact, value in made.facts_.items():
         typer.echo(f"  {fact}: {value}")
+
+
+def _fit(
+    made: Any,
+    x: str,
+    y: str | None,
+    names: str | None,
+    unpaired: bool,
+    labels: Path | None,
+    class_texts: Path | None,
+    index: Path | None,
+    key: str | None,
+    *,
+    quiet: bool,
+) -> str:
+    """Fit `made` to what was given; says to what."""
+    if y is None:
+        moments = isthmus.load(x)
+        if not isinstance(moments, isthmus.Moments):
+            raise InputError(f"{x}: is an aligner; expected saved moments, or two embedding files")
+        called = split_names(names)
+        made.fit_moments(moments, names=None if called is None else tuple(called))
+        return f"saved moments of {moments.n:,} pairs"
+    if unpaired:
+        made.names_ = isthmus.pairs.names_of(x, y, split_names(names))
+        sources = [isthmus.sources.open_source(path) for path in (x, y)]
+        with busy("fitting to unpaired rows", quiet=quiet):
+            made.fit(*sources, paired=False)
+            made.map_x_  # noqa: B018  # solved here, under the spinner
+        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, made.names_, strict=True)]
+        return f"unpaired rows, {' and '.join(counts)}"
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, one_space=not made.any_widths)
+    texts = class_texts_in(class_texts, pairs)
+    if texts is not None and not isinstance(made, isthmus.align.Auto):
+        raise InputError(
+            f"--class-texts is for Auto with --set aim=classification; {type(made).__name__} has no use for it"
+        )
+    with busy(f"fitting to {pairs.n:,} pairs", quiet=quiet):
+        made.fit(pairs, **({} if texts is None else {"class_texts": texts}))
+        made.map_x_  # noqa: B018  # solved here, under the spinner
+    return f"{pairs.n:,} pairs of {' and '.join(pairs.names)}"
+
+
+def _show_choice(auto: Any) -> None:
+    say(auto.reasons_)
+    if not auto.table_:
+        return
+    value = {"search": "mixed R@1", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
+    lines = [
+        (
+            row["name"], f"{row['value']:.3f}", f"{row['recall']:.3f}", f"{row['change']:+.3f}",
+            f"{row['change_error']:.3f}", "yes" if row["admissible"] else "no",
+        )
+        for row in auto.table_
+    ]  # fmt: skip
+    table(("candidate", value, "R@1", "change of R@1", "standard error", "allowed"), lines)
 
 
 def apply(
     aligner: Annotated[Path, typer.Argument(help="a saved aligner")],
     rows: Embeddings,
-    output: Annotated[Path, typer.Option("-o", "--output", help="where the aligned rows go (.npy)")],
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="where the aligned rows go: .npy, .npz, .safetensors, or a new folder of shards"),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the same as OUT")] = None,
     side: Annotated[str | None, typer.Option(help="which modality the rows are; default: the name of the file")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on where the same call was cut short")] = False,
     json_: Json = False,
 ) -> None:
     """Align the rows of a file, in order and in constant memory."""
+    from isthmus.align.adaptation import unlike
     from isthmus.align.streaming import apply as run
-    from isthmus.pairs import path_name
+    from isthmus.align.streaming import side_number
+    from isthmus.sources import path_name
 
+    if (out is None) == (output is None):
+        raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
+    path = out or output
+    assert path is not None
     loaded = isthmus.load(aligner)
     if not isinstance(loaded, isthmus.align.Aligner):
         raise InputError(f"{aligner}: holds {type(loaded).__name__}, expected an aligner written by `isthmus fit`")
+    if path.exists() and path.samefile(aligner):
+        raise InputError(f"{path}: is the aligner itself; choose another output")
     source = isthmus.sources.open_source(rows)
-    with busy(f"aligning {source.shape[0]:,} rows", quiet=json_):
-        shape = run(loaded, source, output, side=side or path_name(rows))
+    side = side or path_name(rows)
+    with bar("aligning", quiet=json_) as progress:
+        shape = run(loaded, source, path, side=side, resume=resume, progress=progress)
+    for sentence in unlike(loaded, source, side_number(loaded, side)):
+        warnings.warn(sentence, IsthmusWarning, stacklevel=1)
     if json_:
-        typer.echo(json.dumps({"path": str(output), "rows": shape[0], "width": shape[1]}))
+        typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
     else:
-        typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {output}")
+        typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {path}")
 
 
 def _options(settings: list[str]) -> dict[str, Any]:

@@ -10,18 +10,12 @@ import numpy as np
 
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
+from isthmus.grouping import row_keys
 from isthmus.pairs import Pairs
 from isthmus.resources import block_rows
 
 #: More test pairs than this share that are fitting pairs too are refused; fewer are told.
 MOST_SHARED = 0.01
-
-
-def row_keys(rows: np.ndarray, /) -> np.ndarray:
-    """A 64-bit key for each row, (n,): equal rows have equal keys, different ones practically never."""
-    rows = np.ascontiguousarray(rows) + rows.dtype.type(0)  # -0 and 0 are one number
-    digests = (hashlib.blake2b(row.data, digest_size=8).digest() for row in rows)
-    return np.frombuffer(b"".join(digests), dtype=np.uint64)
 
 
 def fingerprint(pairs: Pairs, /) -> str:
@@ -46,24 +40,14 @@ def refuse_same(pairs: Pairs, fit: Pairs, /) -> None:
     files = [(str(p.x.where), str(p.y.where)) for p in (pairs, fit)]
     if files[0] == files[1] and files[0] != pairs.names and (pairs.n, pairs.items) == (fit.n, fit.items):
         raise InputError(f"fit and test are the same files ({files[0][0]}, {files[0][1]}): {same}")
-    known = set(np.concatenate(list(_pair_keys(fit))).tolist())
     keys = np.concatenate(list(_pair_keys(pairs)))
-    shared = sum(key in known for key in keys.tolist())
+    shared = int(np.count_nonzero(np.isin(keys, np.concatenate(list(_pair_keys(fit))))))
     if shared > MOST_SHARED * len(keys):
         raise InputError(
             f"{shared:,} of the {len(keys):,} test pairs are fitting pairs too: {same}; remove them from one"
         )
     if shared:
         warnings.warn(f"{shared:,} of the {len(keys):,} test pairs are fitting pairs too", IsthmusWarning, stacklevel=3)
-
-
-def groups(pairs: Pairs, /) -> np.ndarray:
-    """A number for each item, (items,): items whose row of x is the same belong to one group.
-
-    A list of captions that repeats its image in every row is one item to the statistics, whatever the files say.
-    """
-    keys = [row_keys(block) for block in _blocks(pairs)]
-    return np.unique(np.concatenate(keys), return_inverse=True)[1]
 
 
 def halves(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
@@ -76,12 +60,6 @@ def halves(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray,
     fitting = np.zeros(count, dtype=bool)
     fitting[np.random.default_rng(rng).permutation(count)[: count // 2]] = True
     return np.flatnonzero(fitting[group]), np.flatnonzero(~fitting[group])
-
-
-def _blocks(pairs: Pairs) -> Iterator[np.ndarray]:
-    size = block_rows(pairs.dim)
-    for start in range(0, pairs.items, size):
-        yield to_numpy(pairs.x.read(start, start + size))
 
 
 def _pair_keys(pairs: Pairs) -> Iterator[np.ndarray]:

@@ -17,16 +17,20 @@ from isthmus.align import (
     Centering,
     HyperplaneRotation,
     Identity,
+    KernelBlend,
     MeanRotation,
+    PartialWhitening,
+    ScoreStandardization,
     SharedSpaceProjection,
     get,
 )
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
-from isthmus.comparison.held_out import fingerprint, groups, halves, refuse_same
+from isthmus.comparison.held_out import fingerprint, halves, refuse_same
 from isthmus.comparison.journal import Journal
 from isthmus.comparison.sweep import swept
 from isthmus.comparison.table import Cell, Comparison, own_options
+from isthmus.grouping import groups
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.moments import Moments
@@ -49,6 +53,8 @@ def default_aligners() -> list[Aligner]:
     """Those of the report."""
     return [
         Centering(),
+        PartialWhitening(),
+        KernelBlend(),
         MeanRotation(),
         HyperplaneRotation(),
         SharedSpaceProjection(),
@@ -121,6 +127,7 @@ def compare(
     data = {
         "name": _called(where, pairs.names),
         "names": list(pairs.names), "paths": list(where), "items": pairs.items, "pairs": pairs.n, "dim": pairs.dim,
+        "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
     log = None if journal is None else Journal(journal, {"fingerprint": data["fingerprint"], **settings})
@@ -233,11 +240,13 @@ class _Test:
         x, y = (to_numpy(side) for side in aligner.transform(*self.sides))
         return x, y
 
-    def outcomes(self, x: np.ndarray, y: np.ndarray, classes: tuple[Any, Any]) -> dict[str, Outcome]:
+    def outcomes(
+        self, x: np.ndarray, y: np.ndarray, classes: tuple[Any, Any], scores: Any = None
+    ) -> dict[str, Outcome]:
         """Every task on the mapped rows."""
         raw = [to_numpy(side) for side in self.sides]
         owner = np.arange(len(y)) if self.testing.index is None else self.testing.index
-        rows = Rows(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed)
+        rows = Rows(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed, scores)
         return {t.name: t.run(rows) for t in self.todo}
 
     def changes(self, found: Outcome, raw: Outcome) -> dict[str, tuple[float, float]]:
@@ -290,7 +299,8 @@ class _Split:
                 return Cell(**facts, refused=str(error))
         if x.shape[1] < 2:
             return Cell(**facts, refused="it keeps a single dimension, in which every cosine is 1 or -1")
-        found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes)
+        corrected = fitted if isinstance(fitted, ScoreStandardization) else None
+        found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes, corrected)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
         inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
         gap = gap_angle(View(after, names=test.testing.names), inflation=inflation)
@@ -306,6 +316,7 @@ class _Split:
             scores |= outcome.scores()
             changes |= test.changes(outcome, test.raw[task_name])
         notes = [str(w.message) for w in caught if issubclass(w.category, IsthmusWarning)]
+        notes += getattr(fitted, "reasons_", [])[:1]  # what Auto chose
         gap_value = NAN if gap.undefined else gap.value
         return Cell(**facts, scores=scores, changes=changes, gap=gap_value, gap_undefined=gap.undefined, notes=notes)
 
@@ -313,9 +324,11 @@ class _Split:
         if type(aligner).fit is Aligner.fit:
             return aligner.fit_moments(self.fitting.moments(normalize=aligner.normalize))
         # An aligner that is not a function of moments has its own fit.
-        seeded = {"rng": self.test.seed} if "rng" in inspect.signature(aligner.fit).parameters else {}
-        rows = self.fitting.unit(normalize=self.test.normalize)
-        return aligner.fit(*rows, index=self.fitting.index, **seeded)
+        known = inspect.signature(aligner.fit).parameters
+        texts: dict[str, Any] = (
+            {"class_texts": self.class_texts} if self.class_texts is not None and "class_texts" in known else {}
+        )
+        return aligner.fit(self.fitting, **texts)
 
     def _classes(self, aligner: Aligner) -> tuple[Any, Any]:
         """Names of the classes and the vectors that stand for them, after the map."""

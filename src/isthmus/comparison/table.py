@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -252,8 +253,11 @@ def _pooled(cells: list[Cell], data: str) -> Row:
     scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
     scores |= {name: Estimate(float(np.mean([c.scores[name] for c in cells]))) for name in first.scores}
     changes = {name: _change([c.changes[name] for c in cells], cells) for name in first.changes}
-    notes = list(dict.fromkeys(note for cell in cells for note in cell.notes))
-    return Row(aligner, scores, changes, notes, first.fit_size, data)
+    # Notes of different splits differ in their numbers alone: the first of each stands for them.
+    notes: dict[str, str] = {}
+    for note in (note for cell in cells for note in cell.notes):
+        notes.setdefault(re.sub(r"[\d.,%]+", "", note), note)
+    return Row(aligner, scores, changes, list(notes.values()), first.fit_size, data)
 
 
 def _change(found: list[tuple[float, float]], cells: list[Cell]) -> Estimate:

@@ -16,10 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from isthmus.demo import store
 from isthmus.demo.captions import compose_captions
+from isthmus.train import InfoNCE
 
 TRAINED_ON = 1200
 FEATURES = 64  # pixels of a picture, and the width of the joint space
@@ -104,6 +105,7 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     log_scale = nn.Parameter(torch.tensor(-np.log(recipe.temperature), dtype=torch.float64))
     log_scale.requires_grad_(recipe.learn_temperature)
 
+    info_nce = InfoNCE()
     parameters = [*encode_image.parameters(), *encode_text.parameters()]
     groups = [{"params": parameters}, {"params": [log_scale], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)
@@ -117,7 +119,7 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
             x = nn.functional.normalize(encode_image(pictures[batch]))
             y = nn.functional.normalize(encode_text(captions[batch]))
             # A fixed axis on each side adds one constant to all logits, which the loss does not see.
-            loss = _info_nce(recipe.radius**2 * (x @ y.T) * log_scale.exp())
+            loss = info_nce(x, y, recipe.radius**2 * log_scale.exp())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -141,12 +143,6 @@ def stored(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """`tensors` in the precision that is written: rows as float16, parts in the shared space as float32."""
     kinds = {"image": np.float16, "text": np.float16, "image_part": np.float32, "text_part": np.float32}
     return {key: value.astype(kinds.get(key, value.dtype)) for key, value in tensors.items()}
-
-
-def _info_nce(logits: Tensor) -> Tensor:
-    """The mean of both directions of InfoNCE of a batch whose partners lie on the diagonal of `logits`."""
-    partner = torch.arange(len(logits))
-    return (nn.functional.cross_entropy(logits, partner) + nn.functional.cross_entropy(logits.T, partner)) / 2
 
 
 def _perceptron(rng: np.random.Generator, inputs: int, outputs: int) -> nn.Sequential:

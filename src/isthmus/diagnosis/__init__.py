@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import isthmus
+from isthmus.checks import InputError
 from isthmus.comparison import Comparison
 from isthmus.diagnosis.budget import PARTS, Budget, budget
 from isthmus.diagnosis.calibration import Calibration, calibrate
@@ -30,7 +31,8 @@ __all__ = [
 @dataclass(frozen=True)
 class Explanation:
     """`budget` of the missing cosine, `collapse` report, `ceiling` of the mean cosine, `verdict` in sentences, and the
-    `result` of all measures behind them. `assumptions` of the theory are checked when first asked for."""
+    `result` of all measures behind them. `assumptions` of the theory and `calibration` of the cosines are made when
+    first asked for."""
 
     budget: Budget
     verdict: list[str]
@@ -46,14 +48,23 @@ class Explanation:
         """Which theorems speak about these pairs (`isthmus.theory.check` at `temperature`)."""
         return check(self.pairs, temperature=self.temperature)
 
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What a cosine means here (`isthmus.calibrate`); None for fewer than 20 items and rows that are not unit."""
+        try:
+            return calibrate(self.pairs, normalize=bool(self.result.pairs["normalize"]))
+        except InputError:
+            return None
+
     @property
     def reached(self) -> float:
         """Share of the ceiling (`ceiling.centred`) that the mean cosine reaches; NaN when that is not positive."""
         top = self.ceiling.centred
         return self.ceiling.mean_cosine / top if top > 0 else float("nan")
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values: those of the result, and beside them verdict, budget, collapse, ceiling, assumptions."""
+    def to_dict(self, cosine: float | None = None) -> dict[str, Any]:
+        """Plain JSON values: those of the result, and beside them verdict, budget, collapse, ceiling, assumptions and
+        calibration (with what `cosine` means, if there is one)."""
         ceilings = {name: getattr(self.ceiling, name) for name in ("mean_cosine", "centred", "uncentred", "rotated")}
         return {
             **self.result.to_dict(),
@@ -64,6 +75,7 @@ class Explanation:
             "ceiling": ceilings,
             "collapse": self.collapse.to_dict(),
             "assumptions": self.assumptions.to_dict(),
+            "calibration": None if self.calibration is None else self.calibration.to_dict(cosine),
         }
 
     def to_json(self) -> str:

@@ -65,6 +65,21 @@ class Calibration:
             for name, counts in parts.items()
         }
 
+    def equivalents(self, cosine: float, /) -> dict[str, float]:
+        """For each modality the cosine inside it that as large a share of strangers stays below as stays below `cosine`
+        across the modalities: one and the same threshold means different things within and across.
+
+        NaN when `cosine` lies beyond all or below all strangers. Errors: `InputError` for a cosine outside [-1, 1].
+        """
+        across = self.percentiles(cosine)["strangers"]
+        if not 0 < across < 1:
+            return dict.fromkeys(self.names, NAN)
+        below = [np.cumsum(counts) / max(counts.sum(), 1) for counts in self.within]
+        return {
+            name: float((np.searchsorted(share, across) + 0.5) * 2 / BINS - 1)
+            for name, share in zip(self.names, below, strict=True)
+        }
+
     def likelihood_ratio(self, cosine: float, /) -> float:
         """How many times more frequent a cosine near this one is among partners than among strangers.
 
@@ -143,6 +158,12 @@ class Calibration:
             f"Within one modality it would be higher than {_percent(below[f'within {x}'])} ({x}) and "
             f"{_percent(below[f'within {y}'])} ({y}) of the cosines of strangers.",
         ]
+        same = self.equivalents(cosine)
+        if not math.isnan(same[x]):
+            found.append(
+                f"As few strangers exceed {cosine:g} across the modalities as exceed {same[x]:.2f} within {x} and "
+                f"{same[y]:.2f} within {y}."
+            )
         if math.isnan(ratio):
             found.append("No pair here, partners or strangers, has a cosine near it.")
         elif math.isinf(ratio) or ratio == 0:
@@ -154,6 +175,21 @@ class Calibration:
                 f"{self.probability(cosine):.2g}."
             )
         return found
+
+    def threshold_sentences(self) -> list[str]:
+        """The thresholds for a precision of .5, .9 and .99 in words, with the recall that each of them leaves."""
+        found = []
+        for precision in PRECISIONS:
+            threshold = self.threshold(precision)
+            if threshold.undefined:
+                found.append(f"No cosine makes {_percent(precision)} of the candidates at or above it partners.")
+                continue
+            sure = "" if math.isnan(threshold.low) else f" (95 %: {threshold.low:.4f} to {threshold.high:.4f})"
+            found.append(
+                f"At or above {threshold.value:.4f}{sure}, {_percent(precision)} of the candidates are partners, and "
+                f"{_percent(self.recall(threshold.value))} of the partners are found."
+            )
+        return [f"With one partner among {self.items:,} candidates:", *found]
 
     def to_dict(self, cosine: float | None = None) -> dict[str, Any]:
         """Plain JSON values: thresholds for a precision of .5, .9 and .99, and what `cosine` means if there is one."""
@@ -168,6 +204,7 @@ class Calibration:
             found |= {
                 "cosine": cosine,
                 "percentiles": self.percentiles(cosine),
+                "equivalents": {k: None if math.isnan(v) else v for k, v in self.equivalents(cosine).items()},
                 "likelihood_ratio": ratio if math.isfinite(ratio) else None,
                 "probability": None if math.isnan(probability) else probability,
             }

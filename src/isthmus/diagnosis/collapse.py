@@ -22,7 +22,6 @@ from isthmus.metrics.subspaces import TOLERANCE, Subspaces
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import NAN, Estimate
-from isthmus.theory.null_angles import random_principal_angles
 from isthmus.theory.rotations import principal_angles
 from isthmus.theory.significance import significant_directions
 
@@ -122,7 +121,7 @@ class Collapse:
         }
 
 
-def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True, rng: int = 0) -> Collapse:
+def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True) -> Collapse:
     """Ranks, overlap with its null, angles, the orthogonal share of the gap, and the two accounts of the gap.
 
     `budget` is that of the same pairs with its intervals and nulls. Nulls are taken from 9 draws of random subspaces.
@@ -138,7 +137,7 @@ def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True, 
     view = View(moments, pairs, normalize=normalize)
     spaces: Subspaces = view.subspaces
     dim = moments.dim_x
-    draws = random_principal_angles(dim, *spaces.ranks, draws=9, rng=rng)
+    draws = view.random_angles
     closed = math.degrees(math.acos(1 - TOLERANCE))
     shared = Estimate(float(spaces.overlap()), null=float(np.mean(np.sum(draws < closed, axis=1))), unit="dimensions")
     share, centred = orthogonal_share(moments)
@@ -236,6 +235,8 @@ def _offset(view: View, share: Estimate) -> Account:
         return Account(name, source, tuple(Prediction(s, f"there is no gap to place, because {why}", CANNOT_TELL)
                                            for s in statements))  # fmt: skip
     measured = f"{share.value:.2f} of the squared gap lies outside both clouds (a random direction: {share.null:.2f})"
+    if share.null == 0:
+        measured = f"the two clouds fill all {m.dim_x:,} dimensions, so that nothing of the gap can lie outside both"
     if share.value >= ORTHOGONAL and 1 - share.value <= INSIDE * (1 - share.null):
         first = FOR
     elif m.by_item.count <= m.dim_x or share.null >= ORTHOGONAL or share.null == 0:

@@ -7,21 +7,19 @@ from collections.abc import Iterator
 
 from isthmus.diagnosis import Explanation
 from isthmus.diagnosis.budget import Budget
-from isthmus.diagnosis.calibration import PRECISIONS, Calibration
 from isthmus.result import Estimate, number
 
 WIDTH = 40
 
 
-def explanation_lines(
-    explanation: Explanation, calibration: Calibration | None = None, cosine: float | None = None
-) -> Iterator[str]:
+def explanation_lines(explanation: Explanation, cosine: float | None = None) -> Iterator[str]:
     """The budget as a waterfall, the collapse report, the assumptions of the theory, and what a cosine means."""
     yield from ["", "Where the missing cosine goes"]
     yield from waterfall(explanation.budget)
     top = explanation.ceiling
     yield (
-        f"  No pairing of these two clouds has a mean cosine above {top.centred:.4f}; they reach {top.mean_cosine:.4f}"
+        f"  No pairing of these two clouds has a mean cosine above {top.centred:.4f}; these have "
+        f"{top.mean_cosine:.4f}"
         + ("." if math.isnan(explanation.reached) else f" ({100 * explanation.reached:.0f} %).")
     )
     yield from ["", "Collapse"]
@@ -32,11 +30,15 @@ def explanation_lines(
         yield f"  {marks[entry.holds]:9}{name.replace('_', ' ')}: {entry.words}"
     for name, theorem in explanation.assumptions.theorems.items():
         yield f"  {name[0].upper()}{name[1:]}: {theorem.words}"
-    if calibration is not None and cosine is not None:
-        yield from ["", "What a cosine means"]
-        yield from (f"  {sentence}" for sentence in calibration.sentences(cosine))
-        for precision in PRECISIONS:
-            yield f"  threshold for a precision of {precision:g}: {calibration.threshold(precision)}"
+    calibration = explanation.calibration
+    if calibration is None:
+        return
+    yield from ["", "What a cosine means"]
+    # Without a question the mean cosine of partners stands for one.
+    asked = round(explanation.ceiling.mean_cosine, 2) if cosine is None else cosine
+    yield from (f"  {sentence}" for sentence in calibration.sentences(max(min(asked, 1.0), -1.0)))
+    first, *others = calibration.threshold_sentences()
+    yield from [f"  {first}", *(f"    {sentence}" for sentence in others)]
 
 
 def waterfall(budget: Budget) -> Iterator[str]:
@@ -60,8 +62,8 @@ def waterfall(budget: Budget) -> Iterator[str]:
         yield f"  What the pairing could reach is undefined: {budget.reached.undefined}."
     else:
         yield (
-            f"  Of the covariance that the two clouds could have the pairing reaches the {budget.reached.unit} "
-            f"{_number(budget.reached)}; 95 % of shuffled pairings stay below {number(budget.chance)}."
+            f"  Partners have {_number(budget.reached)} of the covariance that the two clouds could have; 95 % of "
+            f"shuffled pairings stay below {number(budget.chance)}."
         )
     yield from (f"  {note}" for note in budget.notes)
 
@@ -88,5 +90,8 @@ def _collapse(explanation: Explanation) -> Iterator[str]:
         f"subspaces {c.smallest_angle.null:.1f} to {c.largest_angle.null:.1f}"
     )
     share = c.orthogonal_share
-    yield f"  share of the squared gap outside both clouds: {_number(share)} (a random direction: {share.null:.2f})"
+    if share.null == 0:
+        yield "  share of the squared gap outside both clouds: none, because together they fill the space"
+    else:
+        yield f"  share of the squared gap outside both clouds: {_number(share)} (a random direction: {share.null:.2f})"
     yield from (f"  {sentence}" for sentence in c.sentences())

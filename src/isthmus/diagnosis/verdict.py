@@ -63,9 +63,12 @@ def _caveats(result: Result, budget: Budget, x: str, y: str) -> list[str]:
                 "turned against each other; they do not come from one shared space as they are."
             )
         else:
+            slight = budget.reached.value > budget.chance
             found.append(
                 f"{start}: either row i of {x} is not the partner of row i of {y}, or the encoders were never trained "
-                "together; nothing below says anything about a trained model."
+                f"together, or {result.pairs['items']:,} items are too few to see a weak pairing"
+                + (" (partners covary more than 95 % of shuffled pairings do)" if slight else "")
+                + "; what follows speaks of two clouds rather than of pairs."
             )
     items, dim = result.pairs["items"], result.pairs["dim"]
     if items <= dim:
@@ -134,7 +137,8 @@ def _amount(part: Estimate) -> str:
     # An interval that lies below the value would need more words than a verdict has.
     if math.isnan(part.low) or part.low > part.value or part.high < part.value:
         return f"{part.value:.3f}"
-    return f"{part.value:.3f} [{part.low:.3f}, {part.high:.3f}]"
+    digits = 3 if part.high - part.low >= 0.001 else 4
+    return f"{part.value:.{digits}f} [{part.low:.{digits}f}, {part.high:.{digits}f}]"
 
 
 def _named(budget: Budget, name: str, collapsed: bool) -> str:
@@ -191,8 +195,12 @@ def _retrieval(result: Result, x: str, y: str) -> str:
     there, back = result[f"{x}_to_{y}_R@1"], result[f"{y}_to_{x}_R@1"]
     return (
         f"The partner is found first for {percent(there.value)} of {x} and {percent(back.value)} of {y} queries "
-        f"(chance {percent(there.null)} and {percent(back.null)})."
+        f"(chance {_both(percent(there.null), percent(back.null))})."
     )
+
+
+def _both(one: str, two: str) -> str:
+    return one if one == two else f"{one} and {two}"
 
 
 def best_row(comparison: Comparison) -> Row | None:

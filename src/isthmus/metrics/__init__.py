@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.checks import unknown
+from isthmus.checks import InputError, unknown
 from isthmus.metrics import (  # noqa: F401 (they register)
     centroid,
     cone,
     distribution,
+    fisher,
     frechet,
     gap_shares,
     geometry,
@@ -22,6 +23,7 @@ from isthmus.metrics import (  # noqa: F401 (they register)
     neighbours,
     recall,
     relative_gap,
+    residual,
     separability,
     shared_space,
     similarity,
@@ -30,39 +32,53 @@ from isthmus.metrics import (  # noqa: F401 (they register)
     subspaces,
     uniformity,
 )
-from isthmus.metrics._base import SAMPLE, Metric, Side, View, evaluate, metric, registry
+from isthmus.metrics._base import FAMILIES, SAMPLE, Metric, Side, View, evaluate, metric, registry
+from isthmus.moments import Moments
 from isthmus.pairs import Pairs
 from isthmus.result import Result
 
-__all__ = ["Metric", "Side", "View", "evaluate", "measure", "metric", "registry"]
+__all__ = ["FAMILIES", "Metric", "Side", "View", "evaluate", "families", "measure", "metric", "registry"]
 
 
-def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize: bool = True) -> Result:
-    """Every measure of the gap, or those named in `metrics`, with intervals and nulls.
+def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = None, normalize: bool = True) -> Result:
+    """Every measure of the gap, or those that `metrics` chooses, with intervals and nulls.
 
     One pass over the data gives the moments; measures that need rows work in blocks, on a random sample of 10,000
-    items when there are more. `metrics` takes registered names (`isthmus list metrics`), such as 'centroid_angle' or
-    'rank_99_{side}'; without it, measures of labels are left out when there are none.
+    items when there are more.
+
+    Parameters
+    ----------
+    data : pairs, or `Moments` that were summed elsewhere: the cheap measures then, called x and y, without those
+        intervals that take rows
+    metrics : names with commas or a list of them, registered ('rank_99_{side}') or as they are printed
+        ('rank_99_image'); also 'all', 'cheap' (what moments suffice for) and the names of `isthmus.metrics.FAMILIES`,
+        such as 'neighbours'. Without it, all that the data allow: measures of labels need labels.
+    normalize : divide rows by their norms
+
     Errors: `InputError` for an unknown measure and for rows without a direction.
 
     >>> import numpy as np, isthmus
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 100, 8)) + 1
-    >>> result = isthmus.measure(isthmus.Pairs(image=X, text=Y), metrics=["centroid_angle"])
+    >>> result = isthmus.measure(isthmus.Pairs(image=X, text=Y), metrics="centroid_angle, spectrum")
     >>> bool(result["centroid_angle"].low <= result["centroid_angle"].value <= result["centroid_angle"].high)
     True
+    >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
+    ['effective_rank_x']
     """
-    entries = registry()
-    if metrics is None:
-        metrics = [name for name, m in entries.items() if m.needs != "labels" or pairs.labels is not None]
-    chosen = list(metrics)
-    for name in chosen:
-        if name not in entries:
-            raise unknown("measure", name, entries)
-    view = View(pairs.moments(normalize=normalize).numpy(), pairs, normalize=normalize)
+    pairs = data if isinstance(data, Pairs) else None
+    names = ("x", "y") if pairs is None else pairs.names
+    chosen = _chosen(metrics, pairs, names)
+    moments = data if isinstance(data, Moments) else data.moments(normalize=normalize)
+    if pairs is None:
+        normalize = moments.normalize
+        if moments.dim_x != moments.dim_y:
+            raise InputError(f"sides of width {moments.dim_x} and {moments.dim_y} have no gap to measure")
+    view = View(moments.numpy(), pairs, normalize=normalize, names=names)
     estimates = {}
-    for name in chosen:
-        estimates.update(evaluate(entries[name], view))
-    x, y = pairs.names
+    for entry, wanted in chosen.items():
+        found = evaluate(registry()[entry], view)
+        estimates.update({name: estimate for name, estimate in found.items() if name in wanted})
+    x, y = names
     curves: dict[str, np.ndarray] = {
         f"spectrum_{x}": view.x.spectrum**2 / np.sum(view.x.spectrum**2),
         f"spectrum_{y}": view.y.spectrum**2 / np.sum(view.y.spectrum**2),
@@ -74,16 +90,53 @@ def measure(pairs: Pairs, /, *, metrics: Sequence[str] | None = None, normalize:
     return Result(estimates, curves, provenance(pairs, view))
 
 
-def provenance(pairs: Pairs, view: View) -> dict[str, object]:
+def _chosen(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tuple[str, str]) -> dict[str, list[str]]:
+    """Registered measures and which of their estimates are asked for, in the order in which they are asked for."""
+    entries = registry()
+    printed = {name: entry for entry in entries.values() for name in entry.names(*names)}
+    allowed = {name for name, m in entries.items() if m.needs == "moments"}
+    if pairs is not None:
+        allowed |= {name for name, m in entries.items() if m.needs == "rows" or pairs.labels is not None}
+    groups: dict[str, list[str]] = {
+        "all": [name for name in entries if name in allowed],
+        "cheap": [name for name, m in entries.items() if m.needs == "moments"],
+        **{f: [n for n, m in entries.items() if m.family == f and n in allowed] for f in FAMILIES[:-1]},
+    }
+    asked = ["all"] if metrics is None else metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    chosen: dict[str, list[str]] = {}
+    for name in map(str.strip, asked):
+        if name in printed and name not in entries:
+            chosen.setdefault(printed[name].name, []).append(name)
+            continue
+        if name not in entries and name not in groups:
+            raise unknown("measure", name, [*groups, *entries])
+        for one in groups.get(name, [name]):
+            chosen[one] = entries[one].names(*names)
+    return chosen
+
+
+def families(names: tuple[str, str]) -> dict[str, str]:
+    """The family of every estimate of the modalities `names`, by the name under which it is printed.
+
+    >>> families(("image", "text"))["rank_99_image"]
+    'spectrum'
+    """
+    return {name: entry.family for entry in registry().values() for name in entry.names(*names)}
+
+
+def provenance(pairs: Pairs | None, view: View) -> dict[str, object]:
     """Where the numbers come from: modalities, sizes, files, options."""
-    return {
-        "names": list(pairs.names),
-        "n": pairs.n,
-        "items": pairs.items,
-        "dim": pairs.dim,
-        "paths": [pairs.x.where, pairs.y.where],
-        "dtypes": [pairs.x.dtype, pairs.y.dtype],
+    m = view.moments
+    facts: dict[str, object] = {"names": list(view.names), "n": m.n, "items": m.by_item.count, "dim": m.dim_x}
+    if pairs is not None:
+        facts |= {
+            "items": pairs.items,
+            "paths": [pairs.x.where, pairs.y.where],
+            "dtypes": [pairs.x.dtype, pairs.y.dtype],
+            "pairing": pairs.pairing,
+        }
+    return facts | {
         "normalize": view.normalize,
-        "products": view.moments.products,
-        "items_ranked": min(pairs.items, SAMPLE),
+        "products": m.products,
+        "items_ranked": 0 if pairs is None else min(pairs.items, SAMPLE),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.arrays import to_numpy
+from isthmus.checks import InputError, unknown
 from isthmus.metrics._rows import Rows
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
@@ -34,8 +36,9 @@ class Metric:
     source: str
     known: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value
     definition: str
-    interval: str = ""  # 'jackknife', 'normal', 'wilson', or 'none: ' and the reason
+    interval: str = ""  # 'jackknife', 'normal', 'wilson', 'subsampling', or 'none: ' and why
     control: str = ""  # what `null` is the value of: 'pair shuffle', 'modality swap' ..., or 'none: ' and the reason
+    family: str = "others"  # the heading under which it is shown, one of `FAMILIES`
 
     def names(self, x: str, y: str) -> list[str]:
         """What the estimates are called for modalities `x` and `y`."""
@@ -45,6 +48,20 @@ class Metric:
 
 
 _REGISTRY: dict[str, Metric] = {}
+
+#: Headings in the order in which measures are shown.
+FAMILIES = (
+    "first order",
+    "separability",
+    "distribution",
+    "spectrum",
+    "subspaces",
+    "cone and uniformity",
+    "neighbours",
+    "representation similarity",
+    "retrieval",
+    "others",
+)
 
 
 def metric(
@@ -59,13 +76,16 @@ def metric(
     invariant: tuple[str, ...] = ("rotation", "row scale"),
     interval: str = "",
     control: str = "",
+    family: str = "others",
 ) -> Callable[[Callable[[View], Estimate]], Callable[[View], Estimate]]:
     """Register a function of a `View` as the measure `name`; its docstring's first paragraph is the definition."""
+    if family not in FAMILIES:
+        raise unknown("family", family, FAMILIES)
 
     def register(function: Callable[[View], Estimate]) -> Callable[[View], Estimate]:
         definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
         _REGISTRY[name] = Metric(
-            name, function, unit, range, better, needs, invariant, source, known, definition, interval, control
+            name, function, unit, range, better, needs, invariant, source, known, definition, interval, control, family
         )
         return function
 
@@ -73,8 +93,8 @@ def metric(
 
 
 def registry() -> Mapping[str, Metric]:
-    """All measures by name, in the order in which they are shown."""
-    return dict(_REGISTRY)
+    """All measures by name, in the order in which they are shown: by family, then as their files declare them."""
+    return dict(sorted(_REGISTRY.items(), key=lambda entry: FAMILIES.index(entry[1].family)))
 
 
 #: Above this many items, ranks are measured on a random sample of them: they cost n^2.
@@ -214,15 +234,20 @@ class View:
         return Retrieval.of(x, y, index=self.sampled.index)
 
 
+NO_ROWS = "no interval: it takes rows, and moments hold none; measure the pairs"
+
+
 def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:
     """The estimates of one measure, with the unit and definition that it declares."""
     x, y = view.names
+    if entry.needs != "moments" and view.pairs is None:
+        raise InputError(f"{entry.name} looks at rows, and moments hold none; measure the pairs")
     views = [view, view.swapped()] if "{side}" in entry.name else [view]
-    return {
-        name: dataclasses.replace(
-            entry.compute(v),
-            unit=entry.unit,
-            definition=entry.definition.replace("{x}", x).replace("{y}", y),
-        )
-        for name, v in zip(entry.names(x, y), views, strict=True)
-    }
+    found = {}
+    for name, v in zip(entry.names(x, y), views, strict=True):
+        estimate = entry.compute(v)
+        lacks = math.isnan(estimate.low) and not entry.interval.startswith("none") and not estimate.undefined
+        note = estimate.note or (NO_ROWS if lacks and view.pairs is None else "")
+        definition = entry.definition.replace("{x}", x).replace("{y}", y)
+        found[name] = dataclasses.replace(estimate, unit=entry.unit, definition=definition, note=note)
+    return found

@@ -35,6 +35,7 @@ def _orthogonal() -> tuple[Any, Any, float]:
 
 @metric(
     "centroid_angle",
+    family="first order",
     unit="degrees",
     range=(0, 180),
     better="lower",
@@ -120,6 +121,7 @@ def _swap_null_angle(view: View) -> float:
 
 @metric(
     "centroid_distance",
+    family="first order",
     unit="distance",
     range=(0, 2),
     better="lower",
@@ -143,6 +145,7 @@ def centroid_distance(view: View) -> Estimate:
 
 @metric(
     "centroid_distance_debiased",
+    family="first order",
     unit="distance",
     range=(0, 2),
     better="lower",
@@ -167,6 +170,7 @@ def centroid_distance_debiased(view: View) -> Estimate:
 
 @metric(
     "mean_resultant_length_{side}",
+    family="cone and uniformity",
     unit="length",
     range=(0, 1),
     interval="jackknife",

@@ -23,6 +23,7 @@ def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
 
 @metric(
     "mean_cosine_{side}",
+    family="cone and uniformity",
     unit="cosine",
     range=(-1, 1),
     interval="jackknife",
@@ -45,6 +46,7 @@ def mean_cosine(view: View) -> Estimate:
 
 @metric(
     "vmf_concentration_{side}",
+    family="cone and uniformity",
     unit="kappa",
     range=(0, np.inf),
     interval="jackknife",
@@ -82,6 +84,7 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "conformity_sd_{side}",
+    family="cone and uniformity",
     unit="cosine",
     range=(0, 1),
     interval="jackknife",
@@ -106,8 +109,7 @@ def conformity_sd(view: View) -> Estimate:
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
     if plug_in - bias > 0:
         return Estimate(value, *clipped(length_interval(plug_in - bias, var), 0, 1), null)
-    reason = "not distinguishable from the null" if plug_in <= bias else "there are no rows"
-    return Estimate(value, null=null, note=f"no interval: {reason}")
+    return Estimate(value, null=null, note="no interval: not distinguishable from the null" if plug_in <= bias else "")
 
 
 def _squared_conformity(view: View) -> tuple[float, float, float]:

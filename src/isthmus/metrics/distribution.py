@@ -31,6 +31,7 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "energy_distance",
+    family="distribution",
     unit="distance",
     range=(-4, 4),
     better="lower",
@@ -56,6 +57,7 @@ def energy_distance(view: View) -> Estimate:
 
 @metric(
     "centred_energy_distance",
+    family="distribution",
     unit="distance",
     range=(-4, 4),
     better="lower",
@@ -144,6 +146,7 @@ def _register(width: float) -> None:
     # Of the 1,770 distances in two clusters of 30, 900 are sqrt(2), and so is the median.
     metric(
         f"mmd2_{width:g}",
+        family="distribution",
         unit="squared distance",
         range=(-2, 2),
         better="lower",
@@ -162,6 +165,7 @@ for _width in WIDTHS:
 
 @metric(
     "centred_mmd2_1",
+    family="distribution",
     unit="squared distance",
     range=(-2, 2),
     better="lower",

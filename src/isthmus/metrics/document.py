@@ -15,18 +15,23 @@ _OPENING = """# The measures
 
 Made from the registry by `python -m isthmus.metrics.document docs/metrics.md`; a test compares the two.
 
+`isthmus measure X Y` prints them all, `--metrics cheap` those that need no rows, `--metrics neighbours,centroid_angle`
+a family of this page and a single measure; in Python `isthmus.measure(pairs, metrics=...)`.
+
 x and y are the two sides, a pair is a row of x with a row of y, an item is a row of x with all its partners.
 `{side}` stands for the name of one side, `{x}` and `{y}` for those of the two.
 
 - **Needs** `moments`: one pass over the data; `rows`: rows as well, of a sample of the items when there are many.
 - **Interval**: 95 %. `jackknife`: over items, around the value without its bias; where the field reports the biased
-  value, that may lie outside, and a note says so. `normal`: of a mean over items. `wilson`: of a share. `none`: the
-  reason. Near zero, where a normal interval is wrong, squared lengths have that of a noncentral chi-square; intervals
-  are too wide there rather than too narrow. Standard errors come from the scores of at most 2,000 random items where
-  the moments alone do not give them.
-- **Null**: what chance gives. `pair shuffle`: partners drawn anew; `modality swap`: pairs swap their sides with
-  probability 1/2; `random subspace`, `random direction`: drawn evenly; `isotropic cloud`: as many rows without any
-  preferred direction; `zero mean`: directions that point nowhere in the mean.
+  value, that may lie outside, and a note says so. `normal`: of a mean over items. `wilson`: of a share.
+  `subsampling`: from halves of the items, drawn without replacement. `none`: the reason; `benchmarks/coverage.py` shows
+  what subsampling covers there. Near zero, where a normal interval is wrong, squared lengths have that of a noncentral
+  chi-square; intervals are too wide there rather than too narrow. Standard errors come from the scores of at most
+  2,000 random items where the moments alone do not give them.
+- **Null**: what chance gives. `pair shuffle`: partners drawn anew; `random retrieval`: ranks drawn evenly;
+  `modality swap`: pairs swap their sides with probability 1/2; `random subspace`, `random direction`: drawn evenly;
+  `isotropic cloud`: as many rows without any preferred direction; `zero mean`: directions that point nowhere in the
+  mean; `true labels`: what the labels themselves have.
 - **Invariant** under a rotation (one for both sides), positive factors of rows, a swap of the sides.
 
 With fewer items than dimensions, measures of spectra and subspaces carry a note with the number of items they need.
@@ -40,7 +45,12 @@ def page() -> str:
     '# The measures'
     """
     entries = isthmus.metrics.registry().values()
-    return "\n".join([_OPENING, *(_section(entry) for entry in entries)])
+    lines = [_OPENING]
+    for family in isthmus.metrics.FAMILIES:
+        members = [entry for entry in entries if entry.family == family]
+        if members:
+            lines += [f"## {family[0].upper()}{family[1:]}\n", *(_section(entry) for entry in members)]
+    return "\n".join(lines)
 
 
 def _section(m: Metric) -> str:
@@ -56,7 +66,7 @@ def _section(m: Metric) -> str:
         ("Source", m.source),
     ]
     lines = [f"- {name}: {value}" for name, value in facts]
-    return "\n".join([f"## `{m.name}`", "", *(f"{p}\n" for p in paragraphs if ">>>" not in p), *lines, ""])
+    return "\n".join([f"### `{m.name}`", "", *(f"{p}\n" for p in paragraphs if ">>>" not in p), *lines, ""])
 
 
 def _end(end: float) -> str:

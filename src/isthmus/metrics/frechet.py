@@ -69,6 +69,7 @@ def _swapped_squares(view: View) -> tuple[float, float]:
 
 @metric(
     "frechet_distance",
+    family="distribution",
     unit="distance",
     range=(0, np.inf),
     better="lower",
@@ -92,6 +93,7 @@ def frechet_distance(view: View) -> Estimate:
 
 @metric(
     "bures_distance",
+    family="distribution",
     unit="distance",
     range=(0, np.inf),
     better="lower",
@@ -111,6 +113,7 @@ def bures_distance(view: View) -> Estimate:
 
 @metric(
     "frechet_centroid_share",
+    family="distribution",
     unit="share",
     range=(0, 1),
     invariant=("rotation", "row scale", "swap"),
@@ -134,6 +137,7 @@ def frechet_centroid_share(view: View) -> Estimate:
 
 @metric(
     "coral_distance",
+    family="distribution",
     unit="distance",
     range=(0, np.inf),
     better="lower",

@@ -10,6 +10,8 @@ from isthmus.metrics._conditions import NO_GAP, few_items, undefined
 from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.result import Estimate
 
+#: Leading principal directions of `gap_share_leading_8_{side}`.
+LEADING = 8
 #: Random directions that give the share of their largest coordinates.
 DRAWS = 500
 
@@ -36,6 +38,14 @@ def _known(count: int) -> tuple[np.ndarray, np.ndarray, float]:
     return x, -x, 8 / 14 if count == 2 else 1.0
 
 
+def _half_along() -> tuple[np.ndarray, np.ndarray]:
+    """Rows along eight coordinates, and a gap half along the first of these and half along a ninth without variance."""
+    counts = [40, 9, 9, 8, 8, 7, 7, 6, 20, 9, 9, 8, 8, 7, 7, 6]  # of +e_1 ... +e_8, -e_1 ... -e_8
+    steps = np.repeat(np.concatenate([np.eye(8, 10), -np.eye(8, 10)]), counts, axis=0)
+    apart = float(steps[:, 0].mean()) * np.eye(10)[8]
+    return steps + apart, -steps - apart
+
+
 def _register(count: int) -> None:
     def concentration(view: View) -> Estimate:
         m = view.moments
@@ -54,15 +64,16 @@ def _register(count: int) -> None:
         squares = g**2 - noise
         unbiased = float(squares.sum())
         null = _random_share(len(gap), count)
+        which = "coordinates (counted from 0) " + ", ".join(map(str, chosen))
         if unbiased <= 0:
-            return Estimate(value, null=null, note="no interval: the gap is not distinguishable from zero")
+            return Estimate(value, null=null, note=f"no interval: the gap is not distinguishable from zero; {which}")
         share = float(squares[chosen].sum()) / unbiased
         along = -2 * share * g / unbiased
         along[chosen] += 2 * g[chosen] / unbiased
         # Where the gap is zero in all others its first-order error is zero, but not that of their squares.
         others = np.delete(noise, chosen)
         var = variance(m, along, -along) + 2 * float(others @ others) / unbiased**2
-        return Estimate(value, *clipped(normal_interval(share, var), 0, 1), null)
+        return Estimate(value, *clipped(normal_interval(share, var), 0, 1), null, note=which)
 
     concentration.__doc__ = (
         f"Share of the squared gap |mean x - mean y|^2 in its {count} largest coordinates (the axes of the model, no "
@@ -71,6 +82,7 @@ def _register(count: int) -> None:
     )
     metric(
         f"gap_share_top_{count}",
+        family="first order",
         unit="share",
         range=(0, 1),
         invariant=("row scale", "swap"),
@@ -93,7 +105,34 @@ for _count in (2, 8):
 
 
 @metric(
+    "gap_share_leading_8_{side}",
+    family="first order",
+    unit="share",
+    range=(0, 1),
+    interval="none: the eight directions turn freely where the eigenvalues at the cut are nearly equal",
+    control="random direction",
+    source="Schrodi et al. 2025, arXiv 2404.07983, for coordinates; directions derived for this package",
+    known=lambda: (*_half_along(), 1 / 2),
+)
+def gap_share_leading(view: View) -> Estimate:
+    """Share of the squared gap |mean x - mean y|^2 along the 8 leading principal directions (centred) of one side.
+
+    All shares, direction by direction, are the curves `gap_share_per_direction_...` of a result. The null is the share
+    of a random direction, 8 / d.
+    """
+    shares = by_direction(view)
+    if np.isnan(shares[0]):
+        return undefined(NO_GAP)
+    if len(shares) <= LEADING:
+        return undefined(f"there are only {len(shares)} dimensions")
+    if view.x.centred[0][LEADING - 1] <= 0:
+        return undefined(f"fewer than {LEADING} directions have any variance")
+    return Estimate(float(np.sum(shares[:LEADING])), null=LEADING / len(shares), note=few_items(view))
+
+
+@metric(
     "gap_outside_span_{side}",
+    family="first order",
     unit="share",
     range=(0, 1),
     interval="none: the span is cut where a whole number of directions reaches 99 %, which jumps with the data",

@@ -23,6 +23,7 @@ def _same(dim: int) -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "cka",
+    family="representation similarity",
     unit="share",
     range=(0, 1),
     better="higher",
@@ -47,7 +48,7 @@ def cka(view: View) -> Estimate:
     null = min(q.plug_in["x"] * q.plug_in["y"] / ((n - 1) * scale), 1.0)
     xy, xx, yy = (q.debiased(name) for name in ("xy", "xx", "yy"))
     if q.covariance is None or not (xx > 0 and yy > 0):
-        return Estimate(value, null=null, note="no interval: too few items")
+        return Estimate(value, null=null, note="no interval: too few items" if view.scored else "")
     scale = math.sqrt(xx * yy)
     unbiased = xy / scale
     var = q.variance({"xy": 1 / scale, "xx": -unbiased / (2 * xx), "yy": -unbiased / (2 * yy)})
@@ -58,6 +59,7 @@ def cka(view: View) -> Estimate:
 
 @metric(
     "svcca",
+    family="representation similarity",
     unit="correlation",
     range=(0, 1),
     better="higher",

@@ -55,6 +55,7 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
     )
     metric(
         name,
+        family="neighbours",
         unit="skewness",
         range=(-np.inf, np.inf),
         better="lower",
@@ -91,6 +92,7 @@ def _two_classes() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "predicted_class_gini_{side}",
+    family="neighbours",
     unit="gini",
     range=(0, 1),
     better="lower",

@@ -20,6 +20,7 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "instance_gap",
+    family="first order",
     unit="distance",
     range=(0, 2),
     better="lower",
@@ -42,6 +43,7 @@ def instance_gap(view: View) -> Estimate:
 
 @metric(
     "alignment",
+    family="cone and uniformity",
     unit="squared distance",
     range=(0, 4),
     better="lower",

@@ -26,6 +26,7 @@ def _corners() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "intrinsic_dimension_{side}",
+    family="spectrum",
     unit="dimensions",
     range=(0, np.inf),
     needs="rows",

@@ -29,6 +29,7 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "unbiased_cka",
+    family="representation similarity",
     unit="share",
     range=(-1, 1),
     better="higher",
@@ -103,6 +104,7 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
 
 @metric(
     "cknna",
+    family="representation similarity",
     unit="share",
     range=(-1, 1),
     better="higher",

@@ -41,6 +41,7 @@ def _two_cones() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "mutual_knn",
+    family="neighbours",
     unit="share",
     range=(0, 1),
     better="higher",
@@ -93,6 +94,7 @@ def _links(index: np.ndarray) -> Any:
 
 @metric(
     "mixing_rate",
+    family="neighbours",
     unit="share",
     range=(0, 1),
     better="higher",
@@ -159,12 +161,13 @@ class Union:
 
 @metric(
     "mixed_partner_rank_{side}",
+    family="neighbours",
     unit="rank",
     range=(1, np.inf),
     better="lower",
     needs="rows",
     interval="jackknife",
-    control="isotropic cloud",
+    control="random retrieval",
     source="Role et al. 2025, arXiv 2505.03703",
     known=lambda: (*_two_cones(), 12.0),
 )

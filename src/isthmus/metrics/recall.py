@@ -28,6 +28,7 @@ def _register(direction: int, k: int) -> None:
     )
     metric(
         f"{_DIRECTIONS[direction]}_R@{k}",
+        family="retrieval",
         unit="share",
         range=(0, 1),
         better="higher",

@@ -72,6 +72,7 @@ def _far_apart() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "linear_separability",
+    family="separability",
     unit="share",
     range=(0, 1),
     better="lower",
@@ -99,6 +100,7 @@ def linear_separability(view: View) -> Estimate:
 
 @metric(
     "separability_auc",
+    family="separability",
     unit="share",
     range=(0, 1),
     better="lower",

@@ -37,6 +37,7 @@ def _register(q: int) -> None:
     )
     metric(
         f"overlap_{q}",
+        family="subspaces",
         unit="share",
         range=(0, 1),
         better="higher",
@@ -59,6 +60,7 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "excess_overlap_dimensions",
+    family="subspaces",
     unit="dimensions",
     range=(-np.inf, np.inf),
     invariant=("rotation", "row scale", "swap"),
@@ -84,6 +86,7 @@ def _stable() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "shared_space_reproducibility",
+    family="subspaces",
     unit="share",
     range=(0, 1),
     better="higher",

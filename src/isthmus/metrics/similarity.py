@@ -14,6 +14,7 @@ _Y = np.array([[0.6, 0.8], [0.8, -0.6]])
 
 @metric(
     "mean_paired_cosine",
+    family="first order",
     unit="cosine",
     range=(-1, 1),
     better="higher",
@@ -32,6 +33,7 @@ def mean_paired_cosine(view: View) -> Estimate:
 
 @metric(
     "mean_unpaired_cosine",
+    family="first order",
     unit="cosine",
     range=(-1, 1),
     invariant=("rotation", "row scale", "swap"),

@@ -76,6 +76,7 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "sliced_wasserstein",
+    family="distribution",
     unit="distance",
     range=(0, 2),
     better="lower",
@@ -99,6 +100,7 @@ def sliced_wasserstein(view: View) -> Estimate:
 
 @metric(
     "centred_sliced_wasserstein",
+    family="distribution",
     unit="distance",
     range=(0, 2),
     better="lower",

@@ -32,26 +32,36 @@ def _two_to_one() -> tuple[np.ndarray, np.ndarray, float]:
     return x, x, 3.0
 
 
-@metric(
-    "rank_99_{side}",
-    unit="dimensions",
-    range=(1, np.inf),
-    interval="none: a whole number that grows with n until n is many times d",
-    control="isotropic cloud",
-    source="Yi, Douady and Chen 2025, arXiv 2510.03268",
-    known=_two_to_one,
-)
-def rank_99(view: View) -> Estimate:
-    """Fewest principal directions (uncentred) of one side that hold 99 % of its energy; grows with n while n < d.
+def _register(energy: float) -> None:
+    percent = f"{100 * energy:.0f}"
 
-    The null is the rank of as many rows without any preferred direction.
-    """
-    null = float(energy_rank(np.sqrt(_isotropic(view))))
-    return Estimate(float(energy_rank(view.x.spectrum)), null=null, note=few_items(view))
+    def rank(view: View) -> Estimate:
+        null = float(energy_rank(np.sqrt(_isotropic(view)), energy))
+        return Estimate(float(energy_rank(view.x.spectrum, energy)), null=null, note=few_items(view))
+
+    rank.__doc__ = (
+        f"Fewest principal directions (uncentred) of one side that hold {percent} % of its energy; grows with n while "
+        "n < d.\n\nThe null is the rank of as many rows without any preferred direction."
+    )
+    metric(
+        f"rank_{percent}_{{side}}",
+        family="spectrum",
+        unit="dimensions",
+        range=(1, np.inf),
+        interval="none: a whole number that grows with n until n is many times d",
+        control="isotropic cloud",
+        source="Yi, Douady and Chen 2025, arXiv 2510.03268",
+        known=_two_to_one,
+    )(rank)
+
+
+for _energy in (0.9, ENERGY):
+    _register(_energy)
 
 
 @metric(
     "effective_rank_{side}",
+    family="spectrum",
     unit="dimensions",
     range=(1, np.inf),
     better="higher",
@@ -74,7 +84,7 @@ def effective_rank(view: View) -> Estimate:
     if not enough_items(view):
         return Estimate(value, null=null, note=note or f"no interval: needs n >= {ENOUGH * view.moments.dim_x:,}")
     low, high = _rankme_interval(view, s)
-    if math.isnan(low):
+    if math.isnan(low) and view.scored is not None:
         note = "no interval: some singular values are zero, or their bias is large"
     return Estimate(value, low, high, null, note=note)
 
@@ -133,6 +143,7 @@ def _weighted_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @metric(
     "participation_ratio_{side}",
+    family="spectrum",
     unit="dimensions",
     range=(1, np.inf),
     better="higher",
@@ -155,7 +166,7 @@ def participation_ratio(view: View) -> Estimate:
     null = n * d / (n + d)
     trace, square = q.debiased("x"), q.debiased("xx")
     if q.covariance is None or not square > 0:
-        return Estimate(value, null=null, note="no interval: too few items")
+        return Estimate(value, null=null, note="no interval: too few items" if view.scored else "")
     weights = {"x": 2 / trace, "xx": -1 / square}
     # The logarithm's own curvature.
     middle = (
@@ -173,6 +184,7 @@ def participation_ratio(view: View) -> Estimate:
 
 @metric(
     "anisotropy_{side}",
+    family="spectrum",
     unit="ratio",
     range=(1, np.inf),
     better="lower",
@@ -187,18 +199,23 @@ def anisotropy(view: View) -> Estimate:
     The interval is that of the value without its bias, where lambda_1 stands clear of lambda_2. The null is that of as
     many rows without any preferred direction, (1 + sqrt(d / n))^2.
     """
-    values = view.x.centred[0]
-    if values[0] <= 0:
+    if view.x.centred[0][0] <= 0:
         return undefined(NO_SPREAD)
+    return anisotropy_of(view.principal, view.moments.by_item.count)
+
+
+def anisotropy_of(spectral: Spectral, items: int) -> Estimate:
+    """lambda_1 / (tr S / d) of a covariance with its interval and null; no interval without rows."""
+    values = spectral.values
     d = len(values)
     value = float(values[0]) * d / float(values.sum())
-    null = (1 + math.sqrt(d / view.moments.by_item.count)) ** 2
-    if view.scored is None:
+    null = (1 + math.sqrt(d / items)) ** 2
+    if spectral.scored is None:
         return Estimate(value, null=null)
-    s, first = view.principal, np.eye(1, d)[0]
-    top, top_bias = s.sum_of(first / values[0], -first / values[0] ** 2)
-    whole, whole_bias = s.sum_of(np.full(d, 1 / values.sum()), np.zeros(d))
-    error = math.sqrt(view.scored.variance(top - whole))
+    first = np.eye(1, d)[0]
+    top, top_bias = spectral.sum_of(first / values[0], -first / values[0] ** 2)
+    whole, whole_bias = spectral.sum_of(np.full(d, 1 / values.sum()), np.zeros(d))
+    error = math.sqrt(spectral.scored.variance(top - whole))
     low, high = _exponentials(math.log(value), top_bias - whole_bias, error, largest=float(d))
     note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(low) else ""
     return Estimate(value, low, high, null, note=note)
@@ -215,6 +232,7 @@ def slope_range(n: int, dim: int) -> tuple[int, int]:
 
 @metric(
     "power_law_slope_{side}",
+    family="spectrum",
     unit="exponent",
     range=(0, np.inf),
     interval="jackknife",
@@ -241,7 +259,9 @@ def power_law_slope(view: View) -> Estimate:
         float(weights[inside] @ np.log(v[inside])) for v in (values, isotropic_spectrum(view.moments.n, len(values)))
     )
     note = few_items(view)
-    if not enough_items(view) or view.scored is None:
+    if enough_items(view) and view.scored is None:
+        return Estimate(max(value, 0.0), null=null, note=note)
+    if not enough_items(view):
         note = note or f"no interval: needs n >= {ENOUGH * len(values):,}"
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.metrics._base import Side, View, metric
-from isthmus.metrics._conditions import few_items
+from isthmus.metrics._conditions import few_items, undefined
 from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.result import Estimate
+from isthmus.theory.null_angles import tracy_widom_edge
 from isthmus.theory.rotations import PrincipalAngles, principal_angles
+from isthmus.theory.significance import significant_rank
 
 #: Principal directions count as shared when the cosine of their angle exceeds 1 - TOLERANCE (the paper's choice).
 TOLERANCE = 1e-3
@@ -56,6 +58,7 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "overlap_dimensions",
+    family="subspaces",
     unit="dimensions",
     range=(0, np.inf),
     invariant=("rotation", "row scale", "swap"),
@@ -74,6 +77,7 @@ def overlap_dimensions(view: View) -> Estimate:
 
 @metric(
     "smallest_principal_angle",
+    family="subspaces",
     unit="degrees",
     range=(0, 90),
     invariant=("rotation", "row scale", "swap"),
@@ -90,3 +94,45 @@ def smallest_principal_angle(view: View) -> Estimate:
     s = view.subspaces
     null = 0.0 if s.forced else float(np.median(np.min(view.random_angles, axis=1)))
     return Estimate(float(np.min(s.angles.degrees)), null=null, note=few_items(view))
+
+
+def _three_shared() -> tuple[np.ndarray, np.ndarray, float]:
+    """Three directions of 30 that both sides vary along and two of its own for each, all of them above some noise."""
+    rng = np.random.default_rng(0)
+    x, y = 0.03 * rng.normal(size=(2, 400, 30))
+    x[:, :5] += rng.normal(size=(400, 5))
+    y[:, [0, 1, 2, 5, 6]] += rng.normal(size=(400, 5))
+    return x, y, 3.0
+
+
+@metric(
+    "shared_directions",
+    family="subspaces",
+    unit="dimensions",
+    range=(0, np.inf),
+    better="higher",
+    invariant=("rotation", "row scale", "swap"),
+    interval="none: a count that jumps with the data",
+    control="random subspace",
+    source="Gavish and Donoho 2014, arXiv 1305.5870; Johnstone 2008, arXiv 0803.3408; derived for this package",
+    known=_three_shared,
+)
+def shared_directions(view: View) -> Estimate:
+    """Principal angles between the significant directions of both sides (centred; singular values that stand out of
+    the noise) that are smaller than random subspaces of these dimensions have them, at the 5 % edge. Needs no pairs.
+
+    `SharedSpaceProjection` projects on these directions. The null is the count that the ranks alone force.
+    """
+    m = view.moments
+    bases = [
+        directions[:, : significant_rank(np.sqrt(values), m.by_item.count - 1)]
+        for values, directions in (view.x.centred, view.y.centred)
+    ]
+    dim, ranks = m.dim_x, [basis.shape[1] for basis in bases]
+    if 0 in ranks:
+        return undefined("no direction of one side stands out of its noise")
+    if max(ranks) >= dim or sum(ranks) == dim:
+        return undefined(f"subspaces of {ranks[0]:,} and {ranks[1]:,} of {dim:,} dimensions leave no chance to compare")
+    cosines = principal_angles(*bases).cosines
+    found = int(np.sum(cosines**2 > tracy_widom_edge(dim, *ranks)))
+    return Estimate(float(found), null=float(max(0, sum(ranks) - dim)), note=few_items(view))

@@ -25,6 +25,7 @@ def _two_points(apart: int, together: int) -> float:
 
 @metric(
     "uniformity_{side}",
+    family="cone and uniformity",
     unit="log",
     range=(-4 * EXPONENT, 0),
     better="lower",
@@ -46,6 +47,7 @@ def uniformity(view: View) -> Estimate:
 
 @metric(
     "cross_uniformity",
+    family="cone and uniformity",
     unit="log",
     range=(-4 * EXPONENT, 0),
     better="lower",

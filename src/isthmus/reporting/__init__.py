@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from isthmus import checks
 from isthmus.comparison import Comparison, compare
 from isthmus.diagnosis import Explanation, explain
 from isthmus.files import replacing
 from isthmus.pairs import Pairs
+from isthmus.reporting.section import Section
 
 __all__ = ["report"]
 
@@ -22,6 +24,7 @@ def report(
     comparison: Comparison | None = None,
     title: str | None = None,
     normalize: bool = True,
+    extra: Sequence[Section] = (),
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` to `path` and return the explanation that it shows.
 
@@ -33,6 +36,7 @@ def report(
     fit : pairs that the aligners are fitted on, as in `isthmus.compare`; without them, one half of `pairs`
     comparison : the result of `isthmus.compare`, if it is at hand; otherwise it is computed
     title : heading of the page; default: 'The gap between X and Y'
+    extra : more sections for the page
 
     Errors: `InputError` when `path` cannot be written (found before any work), and all those of
     `isthmus.compare`.
@@ -51,7 +55,7 @@ def report(
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
     explanation = explain(pairs, comparison=comparison, normalize=normalize)
-    text = render(explanation, pairs, fit=fit, title=title)
+    text = render(explanation, pairs, fit=fit, title=title, extra=extra)
     with replacing(path) as part:
         # A path that is no valid text must not cost the page: what cannot be written becomes a question mark.
         part.write_bytes(text.encode("utf-8", errors="replace"))

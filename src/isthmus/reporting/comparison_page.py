@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from typing import Any
 
 import numpy as np
@@ -12,16 +13,20 @@ from isthmus.checks import InputError, writable
 from isthmus.comparison import Comparison, Row
 from isthmus.files import replacing
 from isthmus.reporting import words
-from isthmus.reporting.figures import _name
-from isthmus.reporting.plain_page import Section, plain_page
+from isthmus.reporting.plain_page import plain_page
+from isthmus.reporting.section import Section
 from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, axes, drawn, figure, inline
 from isthmus.result import Estimate, number
+from isthmus.tasks import registry
+
+#: Points to the right of the axes for the names.
+NAMES = 132
 
 
 def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, score: str | None = None) -> None:
     """Write the page of `comparison` to `path`.
 
-    `score` is the one that the figure sets against the gap; default: R@1, or the first with an interval.
+    One figure sets the gap against the main score of each task, or against `score` alone.
     Errors: `InputError` when `path` cannot be written or there is no such score.
 
     >>> import isthmus, pathlib, tempfile
@@ -35,36 +40,58 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     path = writable(path)
     fitted = [row for row in comparison.rows if row.scores]
     known = [name for name in fitted[0].changes if name in comparison.better]
-    shown = score or ("R@1" if "R@1" in known else known[0])
-    if shown not in known:
-        raise InputError(f"no score {shown!r} in this comparison; it has {', '.join(known)}")
-    label = f"Gap closed against the change of {shown}: " + "; ".join(
-        f"{words.aligner(row)} {100 * closed(row, fitted[0]):.0f} %, {words.points(row.changes[shown])} points"
-        for row in fitted
-    )
-    svg = inline(trade_off(comparison, shown), "tradeoff", label=label)
-    caption = (
-        "Right: more of the distance between the means is gone. Up: the task gains. Bars are 95 % intervals of the "
-        "difference to the raw embeddings."
-    )
+    if score is not None and score not in known:
+        raise InputError(f"no score {score!r} in this comparison; it has {', '.join(known)}")
+    tasks = _by_task(comparison, known)
+    main = [score] if score else [names[0] for names in tasks.values()]
     x, y = comparison.data["names"]
     how = "one split" if comparison.splits == 1 else f"{comparison.splits} splits"
     facts = f"{comparison.n_fit:,} pairs to fit on, {comparison.n_test:,} others to judge on, {how}"
-    sections = [
+    sections = [_trade_off_section(comparison, fitted, name) for name in main]
+    sections.append(
         Section(
-            "Gap closed, task kept",
-            ["Every aligner was fitted on some pairs and judged on others that it had not seen."],
-            svg,
-            caption,
-        ),
-        Section("The table", header=_header(comparison), rows=_rows(comparison)),
-    ]
+            "The table",
+            ["Second lines: the difference to the raw embeddings on the same items and its 95 % interval."],
+            header=["Aligner", "gap angle", "gap closed", *(_headed(name, comparison) for name in main)],
+            rows=[
+                [words.aligner(row), _angle(row), f"{100 * closed(row, fitted[0]):.0f} %", *_cells(row, main)]
+                for row in fitted
+            ],
+        )
+    )
+    geometry = [name for name in fitted[0].scores if name not in known and name != "gap"]
+    for task, names in {"the clouds": geometry, **tasks}.items():
+        sections.append(
+            Section(
+                f"Every score of {task}",
+                header=["Aligner", *(_headed(name, comparison) for name in names)],
+                rows=[[words.aligner(row), *_cells(row, names)] for row in fitted],
+            )
+        )
     refused = [(words.aligner(row), "; ".join(row.notes)) for row in comparison.rows if not row.scores]
     if refused:
         sections.append(Section("Refused", header=("Aligner", "Reason"), rows=refused))
     text = plain_page(f"Closing the gap between {x} and {y}", facts, sections)
     with replacing(path) as part:
         part.write_bytes(text.encode("utf-8", errors="replace"))
+
+
+def _trade_off_section(comparison: Comparison, fitted: list[Row], score: str) -> Section:
+    label = f"Gap closed against the change of {score}: " + "; ".join(
+        f"{words.aligner(row)} {100 * closed(row, fitted[0]):.0f} %, {words.points(row.changes[score])} points"
+        for row in fitted
+    )
+    task = next((t for t in registry().values() if score in t.scores), None)
+    return Section(
+        f"Gap closed, {score} kept",
+        [
+            (f"{score}: {task.scores[score].definition}. " if task else "")
+            + "Every aligner was fitted on some pairs and judged on others that it had not seen."
+        ],
+        inline(trade_off(comparison, score), f"tradeoff-{_plain(score)}", label=label),
+        "Right: more of the distance between the means is gone. Up: the score rises. Bars are 95 % intervals of the "
+        "difference to the raw embeddings.",
+    )
 
 
 def closed(row: Row, raw: Row) -> float:
@@ -78,8 +105,9 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     """Share of the gap that each aligner closes, against the change of `score` with its 95 % interval."""
     rows = [row for row in comparison.rows if row.scores]
     spots = np.array([[100 * closed(row, rows[0]), 100 * row.changes[score].value] for row in rows])
-    fig = figure(WIDTH, 300)
-    ax = axes(fig, 52, 42, 14, 8)
+    height = max(300.0, 50 + 27 * len(rows))
+    fig = figure(WIDTH, height)
+    ax = axes(fig, 46, 42, NAMES, 8)
     ends = []
     for row, spot in zip(rows, spots, strict=True):
         raw = row.name == "Identity"
@@ -94,34 +122,57 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     left, right = min(spots[:, 0].min(), 0), max(spots[:, 0].max(), 100)
     ax.set(xlim=(left - 0.06 * (right - left), right + 0.06 * (right - left)))
     ax.set(ylim=(low - 0.08 * (high - low), high + 0.12 * (high - low)))
-    ax.set(xlabel="gap closed (% of the distance between the means)", ylabel=f"change in {score} (points)")
-    texts = ["raw" if row.name == "Identity" else words.aligner(row) for row in rows]
-    _name(ax, spots, texts, [row.name == "Identity" for row in rows])
+    ax.set(xlabel="gap closed (%)", ylabel=f"change in {score} (points)")
+    ax.annotate("raw", spots[0], (0, 7), textcoords="offset points", ha="center", va="bottom", weight="bold")
+    _name_beside(ax, spots[1:], [words.aligner(row) for row in rows[1:]], height - 50)
     return fig
 
 
-def _header(comparison: Comparison) -> list[str]:
+def _name_beside(ax: Any, spots: np.ndarray, names: list[str], height: float) -> None:
+    """Names in a column to the right of the axes (of this height in points), in the order of their spots, with a line
+    to each: spots often lie on one another."""
+    low, high = ax.get_ylim()
+    order = np.argsort(-spots[:, 1], kind="stable") if len(spots) else np.array([], dtype=int)
+    room = np.array([(26 if "(" in names[i] else 14) / height for i in order])
+    wanted = (spots[order, 1] - low) / (high - low)
+    places, top = [], 1.0
+    for want, need in zip(wanted, room, strict=True):
+        places.append(min(want, top - need / 2))
+        top = places[-1] - need / 2
+    bottom = 0.0
+    for k in reversed(range(len(places))):  # what was pushed below the axes comes up again
+        places[k] = max(places[k], bottom + room[k] / 2)
+        bottom = places[k] + room[k] / 2
+    for i, place in zip(order, places, strict=True):
+        name = words.short(names[i].replace("(", "\n("), 44)
+        line = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkB": 3}
+        options = {"va": "center", "fontsize": 9.5, "linespacing": 1.1, "arrowprops": line}
+        ax.annotate(name, spots[i], (1.06, place), textcoords="axes fraction", **options)
+
+
+def _by_task(comparison: Comparison, known: list[str]) -> dict[str, list[str]]:
+    """The scores of each task, in its order; scores of no known task come last."""
+    found = {
+        name: [score for score in task.scores if score in known]
+        for name, task in registry().items()
+        if name in comparison.settings["tasks"]
+    }
+    rest = [score for score in known if not any(score in scores for scores in found.values())]
+    return {name: scores for name, scores in {**found, "other tasks": rest}.items() if scores}
+
+
+def _headed(score: str, comparison: Comparison) -> str:
     arrows = {"higher": " ↑", "lower": " ↓", "neither": ""}
-    names = [name for name in _scores(comparison) if name != "gap"]
-    return ["Aligner", "gap angle", *(name + arrows[comparison.better.get(name, "neither")] for name in names)]
+    return score.replace("_", " ") + arrows[comparison.better.get(score, "neither")]
 
 
-def _rows(comparison: Comparison) -> list[list[str]]:
-    table = []
-    for row in comparison.rows:
-        if not row.scores:
-            continue
-        gap = row.scores["gap"]
-        cells = [words.aligner(row), "undefined" if gap.undefined else f"{gap.value:.1f}°"]
-        for name in _scores(comparison):
-            if name != "gap":
-                cells.append(_cell(row.scores[name], row.changes.get(name), raw=row.name == "Identity"))
-        table.append(cells)
-    return table
+def _angle(row: Row) -> str:
+    gap = row.scores["gap"]
+    return "undefined" if gap.undefined else f"{gap.value:.1f}°"
 
 
-def _scores(comparison: Comparison) -> list[str]:
-    return list(next(row for row in comparison.rows if row.scores).scores)
+def _cells(row: Row, names: list[str]) -> list[str]:
+    return [_cell(row.scores[name], row.changes.get(name), raw=row.name == "Identity") for name in names]
 
 
 def _cell(score: Estimate, change: Estimate | None, *, raw: bool) -> str:
@@ -129,5 +180,9 @@ def _cell(score: Estimate, change: Estimate | None, *, raw: bool) -> str:
     if raw or change is None:
         return text
     if math.isnan(change.low):
-        return f"{text} ({change.value:+.3f})"
-    return f"{text} ({change.value:+.3f}, {change.low:+.3f} to {change.high:+.3f})"
+        return f"{text}\n{change.value:+.3f}"
+    return f"{text}\n{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+
+
+def _plain(score: str) -> str:
+    return re.sub(r"\W", "", score)

@@ -9,7 +9,8 @@ from typing import Any
 from isthmus.checks import writable
 from isthmus.dose import PATHS, DoseResponse
 from isthmus.files import replacing
-from isthmus.reporting.plain_page import Section, plain_page
+from isthmus.reporting.plain_page import plain_page
+from isthmus.reporting.section import Section
 from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
 
 _STYLE = {"translate": (X, "o"), "rotate": (Y, "^"), "collapse": (ACCENT, "s"), "purify": (MUTED, "D")}

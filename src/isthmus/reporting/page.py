@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -15,12 +16,21 @@ from isthmus.diagnosis.verdict import percent
 from isthmus.metrics import registry
 from isthmus.pairs import Pairs
 from isthmus.reporting import figures, samples, words
+from isthmus.reporting.section import Section
 from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline
 from isthmus.result import Estimate, Result
 
 
-def render(explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = None, title: str | None = None) -> str:
-    """The whole page as text. `explanation` must hold a comparison."""
+def render(
+    explanation: Explanation,
+    pairs: Pairs,
+    /,
+    *,
+    fit: Pairs | None = None,
+    title: str | None = None,
+    extra: Sequence[Section] = (),
+) -> str:
+    """The whole page as text, with the sections `extra` after the table. `explanation` must hold a comparison."""
     result, comparison = explanation.result, explanation.comparison
     assert comparison is not None
     x, y = names = pairs.names
@@ -33,6 +43,7 @@ def render(explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = Non
             x=x,
             y=y,
             chance=at_chance(result),
+            explanation=explanation,
             verdict=explanation.verdict,
             result=result,
             parts=explanation.budget,
@@ -44,6 +55,7 @@ def render(explanation: Explanation, pairs: Pairs, /, *, fit: Pairs | None = Non
             definitions=_definitions(result, names),
             provenance=_provenance(result, pairs),
             version=isthmus.__version__,
+            extra=[(part, Markup(part.figure)) for part in extra],
             words=words,
             family=FAMILY,
             palette=_palette(),
@@ -160,6 +172,8 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
         listed.append((name, f"{where} ({source.shape[0]:,} rows, {dtype})"))
     items = "" if facts["items"] == facts["n"] else f" of {facts['items']:,} items"
     listed.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
+    if pairs.matching is not None:
+        listed.append(("pairing", pairs.matching.sentence(pairs.names)))
     listed.append(("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)"))
     listed.append(("sums", f"products in {facts['products']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:

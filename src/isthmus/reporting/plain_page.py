@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
 import isthmus
 from isthmus.reporting.page import _environment, _palette
+from isthmus.reporting.section import Section
 from isthmus.reporting.svg import FAMILY
-
-
-@dataclass(frozen=True)
-class Section:
-    """`figure` is inline SVG; `header` and `rows` a table whose first column names the row."""
-
-    heading: str
-    paragraphs: Sequence[str] = ()
-    figure: str = ""
-    caption: str = ""
-    header: Sequence[str] = ()
-    rows: Sequence[Sequence[str]] = field(default_factory=list)
 
 
 def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:

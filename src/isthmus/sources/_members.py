@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.checks import InputError, unknown
+from isthmus.sources._base import Source
 
 
 def choose(path: Path, names: Sequence[str], member: str | None) -> str:
@@ -19,3 +20,8 @@ def choose(path: Path, names: Sequence[str], member: str | None) -> str:
     if member not in names:
         raise unknown(f"array in {path}", member, names)
     return member
+
+
+def member_name(source: Source) -> str:
+    """The name of the array that `source` reads in its file, 'rows' when it has none."""
+    return source.where.partition("::")[2] or "rows"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ class Rows:
     labels : (n_x,) or None, a class for each row of x
     class_names, class_texts : (C,) and (C, d) or None, the vector that stands for each class, after the map
     seed : of everything random
+    scores : a correction of the scores of a mixed corpus, or None
     """
 
     x: np.ndarray
@@ -33,6 +35,7 @@ class Rows:
     class_names: np.ndarray | None = None
     class_texts: np.ndarray | None = None
     seed: int = 0
+    scores: Any = None
 
     def __post_init__(self) -> None:
         for name, default in (("owner", np.arange(len(self.y))), ("raw_x", self.x), ("raw_y", self.y)):

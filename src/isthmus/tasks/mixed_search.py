@@ -55,10 +55,12 @@ class MixedSearch:
         index: Any = None,
         share: float = 0.5,
         rng: int | np.random.Generator = 0,
+        scores: Any = None,
     ) -> MixedSearch:
         """Search among unit rows x (n_x, d) and y (n_y, d); row j of y belongs to item `index[j]` (default: j).
 
-        The `share` of items, drawn at random, is stored as x; an item without a row of y always is.
+        The `share` of items, drawn at random, is stored as x; an item without a row of y always is. `scores` is a
+        correction of scores such as `isthmus.align.ScoreStandardization`; without it scores are inner products.
         Errors: `InputError` when the share leaves one modality without an item, or there are fewer than 2 items.
         """
         owner = np.arange(len(y)) if index is None else np.asarray(index)
@@ -72,7 +74,7 @@ class MixedSearch:
                  (("x", n), ("y", len(y)))}  # fmt: skip
         fair = []
         for stored_as_x in (as_x, ~as_x) if share == 0.5 else (as_x,):
-            fair.append(_run(x, y, owner, stored_as_x | partnerless, found))
+            fair.append(_run(x, y, owner, stored_as_x | partnerless, found, scores))
         (x_rank, x_gain, x_own), (y_rank, y_gain, y_own) = found["x"], found["y"]
         own = np.concatenate([x_own, y_own])
         return cls(
@@ -134,7 +136,7 @@ class MixedSearch:
 def mixed_search(rows: Rows) -> Outcome:
     """Mixed-modality search: each item is stored as x or as y (half and half, and then the other way round) and is
     searched with its rows of the other modality."""
-    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed)
+    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed, scores=rows.scores)
     with np.errstate(divide="ignore"):
         reciprocal = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (found.x_query, found.y_query)]
     items = {
@@ -173,14 +175,16 @@ def share_sweep(
     return table
 
 
-def _run(x: np.ndarray, y: np.ndarray, owner: np.ndarray, stored_as_x: np.ndarray, found: dict[str, Any]) -> float:
+def _run(
+    x: np.ndarray, y: np.ndarray, owner: np.ndarray, stored_as_x: np.ndarray, found: dict[str, Any], scores: Any
+) -> float:
     """Search one corpus and write ranks, gains and own-modality shares of its queries; the fair share of own rows."""
     in_y = np.flatnonzero(~stored_as_x[owner])
-    corpus = np.concatenate([x[stored_as_x], y[in_y]])
+    stored = {"x": x[stored_as_x], "y": y[in_y]}
     items = np.concatenate([np.flatnonzero(stored_as_x), owner[in_y]])
-    is_x = np.arange(len(corpus)) < np.count_nonzero(stored_as_x)
+    is_x = np.arange(len(items)) < len(stored["x"])
     order = np.argsort(items, kind="stable")
-    corpus, items, is_x = corpus[order], items[order], is_x[order]
+    items, is_x = items[order], is_x[order]
     asking = {"x": np.flatnonzero(~stored_as_x), "y": np.flatnonzero(stored_as_x[owner])}
     fair = []
     for side, rows in asking.items():
@@ -189,8 +193,12 @@ def _run(x: np.ndarray, y: np.ndarray, owner: np.ndarray, stored_as_x: np.ndarra
         targets = rows if side == "x" else owner[rows]
         own_side = is_x if side == "x" else ~is_x
         fair.append((own_side.mean(), len(rows)))
-        for name, values in zip((0, 1, 2), _search((x, y)[side == "y"][rows], targets, corpus, items, own_side),
-                                strict=True):  # fmt: skip
+        queries, corpus = (x, y)[side == "y"][rows], stored
+        if scores is not None:  # the correction depends on the modality that asks
+            queries = scores.query(queries)
+            corpus = {name: scores.stored(part, query=side, stored=name) for name, part in stored.items()}
+        whole = np.concatenate([corpus["x"], corpus["y"]])[order]
+        for name, values in zip((0, 1, 2), _search(queries, targets, whole, items, own_side), strict=True):
             found[side][name][rows] = values
     shares, counts = np.array(fair).T
     return float(np.average(shares, weights=counts))

@@ -40,17 +40,22 @@ class ZeroShot:
                 f"got {len(class_texts)} class texts with {len(classes)} names and {len(labels):,} labels for "
                 f"{len(x):,} rows; expected one name for each text and one label for each row"
             )
+        cls.check_texts(labels, classes)
+        predicted = np.empty(len(x), dtype=np.int64)
+        for start in range(0, len(x), TILE[0]):
+            block = slice(start, start + TILE[0])
+            predicted[block] = np.argmax(x[block] @ class_texts.T, axis=1)
+        return cls(classes[predicted], labels, classes)
+
+    @staticmethod
+    def check_texts(labels: np.ndarray, classes: np.ndarray) -> None:
+        """`InputError` when a label has no class text."""
         missing = np.setdiff1d(labels, classes)
         if len(missing):
             shown = ", ".join(map(str, missing[:5]))
             raise InputError(
                 f"no class text for {len(missing)} of the labels ({shown}); give one vector for each class"
             )
-        predicted = np.empty(len(x), dtype=np.int64)
-        for start in range(0, len(x), TILE[0]):
-            block = slice(start, start + TILE[0])
-            predicted[block] = np.argmax(x[block] @ class_texts.T, axis=1)
-        return cls(classes[predicted], labels, classes)
 
     @property
     def hits(self) -> np.ndarray:

@@ -59,10 +59,12 @@ _NAMES: dict[str, str] = {
     "random_principal_angles": "null_angles",
     "run_all": "page",
     "significant_directions": "significance",
+    "significant_rank": "significance",
     "simplex_optimum": "bounds",
     "subspace_function": "bounds",
     "tracy_widom_edge": "null_angles",
     "uniform_bound": "bounds",
+    "uniform_bound_is_proved": "bounds",
 }
 
 __all__ = sorted(_NAMES)

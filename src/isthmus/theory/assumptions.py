@@ -8,6 +8,7 @@ each of these, and says which theorem may be quoted about them.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.arrays import to_numpy
-from isthmus.checks import InputError
-from isthmus.theory.bounds import finite_bound, loss_bound
+from isthmus.checks import InputError, IsthmusWarning
+from isthmus.theory.bounds import finite_bound, loss_bound, uniform_bound_is_proved
 from isthmus.theory.ceilings import fidelity
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.rotations import principal_angles
@@ -133,10 +134,13 @@ class _Data:
         self.forced = max(0, sum(basis.shape[1] for basis in self.bases) - self.dim)
         self.basis: np.ndarray | None = None  # of the shared space, (d, k)
         self.no_basis = ""
-        try:
-            self.basis = SharedSpaceProjection().fit_moments(m).matrix_x
-        except InputError as error:
-            self.no_basis = str(error)
+        with warnings.catch_warnings(record=True) as caught:  # its caveats belong into the words of the assumption
+            warnings.simplefilter("always", IsthmusWarning)
+            try:
+                self.basis = SharedSpaceProjection().fit_moments(m).matrix_x
+            except InputError as error:
+                self.no_basis = str(error)
+        self.basis_caveat = "".join(f"; {said.message}" for said in caught)
         drawn = pairs.sample(sample, rng=rng)
         x, y = (to_numpy(side).astype(np.float64) for side in drawn.unit())
         first = _first_partners(drawn.index, len(x))
@@ -239,6 +243,7 @@ def _shared_space(data: _Data) -> Assumption:
             return _untested(name, statement, "yes or no", 0.0, data.no_basis)
         return Assumption(name, statement, 1.0, "yes or no", 0.0, False, data.no_basis)
     words = f"{data.basis.shape[1]:,} shared directions are found beyond chance in the centred rows"
+    words += data.basis_caveat
     return Assumption(name, statement, 0.0, "yes or no", 0.0, True, words)
 
 
@@ -346,6 +351,10 @@ def _loss(data: _Data, temperature: float) -> tuple[float, Assumption]:
         f"embeddings of {n:,} pairs in {data.dim:,} dimensions get below {bound:.4g}, and no pairing of these two "
         f"clouds below {clouds:.4g}"
     )
+    if bound > finite_bound(n, temperature=temperature) and not uniform_bound_is_proved(
+        data.dim, temperature=temperature
+    ):
+        words += " (the first is proved for equal partners, and open for others at this temperature)"
     return loss, _tested("optimum", "the loss is at its lower bound", loss - bound, "nats", 0.1, words)
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from isthmus.checks import InputError
+#: what `list --json` says of an experiment
+_LISTED = ("name", "kind", "title", "claim", "assumption")
 
 
 class _Names(TyperGroup):
@@ -29,6 +30,7 @@ app = typer.Typer(
     subcommand_metavar="list | NAME | all",
 )
 
+Name = Annotated[str, typer.Argument(metavar="NAME", help="One of `isthmus theory list`.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder for theory.html.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Fewer particles and settings.")]
@@ -41,7 +43,7 @@ def list_(json_: Json = False) -> None:
 
     entries = experiments().values()
     if json_:
-        _print_json({"experiments": [{"name": e.name, "kind": e.kind, "title": e.title} for e in entries]})
+        _print_json({"experiments": [{key: getattr(e, key) for key in _LISTED} for e in entries]})
         return
     from rich.console import Console
     from rich.table import Table
@@ -59,18 +61,8 @@ def all_(out: Out = None, json_: Json = False, quick: Quick = False) -> None:
 
 
 @app.command("run", hidden=True)
-def run_(name: str, out: Out = None, json_: Json = False, quick: Quick = False) -> None:
+def run_(name: Name, out: Out = None, json_: Json = False, quick: Quick = False) -> None:
     """Run the experiment NAME."""
-    from isthmus.theory.theorems import experiments
-
-    known = experiments()
-    if name not in known:
-        import difflib
-
-        near = difflib.get_close_matches(name, [*known, "list", "all"], n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else "`isthmus theory list` names them all."
-        typer.echo(f"Error: no experiment is named {name!r}: {hint}", err=True)
-        raise typer.Exit(2)
     _run([name], out, json_=json_, quick=quick)
 
 
@@ -78,7 +70,7 @@ def _run(names: list[str] | None, out: Path | None, *, json_: bool, quick: bool)
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from isthmus.theory.page import collect, write
+    from isthmus.theory.page import check_folder, collect, write
 
     wants_page = out is not None or (names is None and not json_)
     console = Console(stderr=True)
@@ -96,12 +88,11 @@ def _run(names: list[str] | None, out: Path | None, *, json_: bool, quick: bool)
         def show(done: int, total: int, name: str) -> None:
             bar.update(task, completed=done, total=total, description=name or "done")
 
-        try:
-            results = collect(names, quick=quick, progress=show)
-            page = write(results, Path(".") if out is None else out) if wants_page else None
-        except InputError as error:
-            typer.echo(f"Error: {error}", err=True)
-            raise typer.Exit(2) from None
+        folder = Path(".") if out is None else out
+        if wants_page:
+            check_folder(folder)  # before minutes of work, not after
+        results = collect(names, quick=quick, progress=show)
+        page = write(results, folder) if wants_page else None
     if json_:
         _print_json(
             {

@@ -1,7 +1,8 @@
 """The symmetric InfoNCE loss and its exact gradient, tile by tile: no n x n matrix is ever kept.
 
-With S_ij = x_i.y_j / temperature the loss of pair i in one direction is log(1 + sum_{j != i} exp(S_ij -
-S_ii)). Only the sums without the diagonal are gathered, so a loss of 1e-12 keeps its digits.
+With S_ij = x_i.y_j / temperature the loss of pair i in one direction is log(1 + sum_{j != i} exp(S_ij - S_ii)). Only
+the sums without the diagonal are gathered, so a loss of 1e-12 keeps its digits. The gradient needs every tile a second
+time: the first few are remembered, as many as fit into a fixed amount of memory, the others are computed again.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from typing import Any
 from isthmus.arrays import Array, namespace
 from isthmus.checks import InputError
 
-#: exponents up to this bound can be summed over a million rows in float64 without any shift
-_SAFE_EXPONENT = 300.0
-_TILE = 1024
+#: bits of the precision -> exponents up to this bound need no shift, neither summed over a million rows nor inverted
+_SAFE_EXPONENT = {32: 55.0, 64: 300.0}
+_TILE = 512
+#: bytes of tiles that are remembered for the gradient, whatever n is
+_REMEMBERED = 12 * 2**20
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ def info_nce(
 
     L = (1/n) sum_i [-log softmax_j(x_i.y_j / t)_i - log softmax_j(y_i.x_j / t)_i], t = `temperature`.
     `reduction="sum"` adds the two directions (the convention of the theorems); `"mean"` is half of that (the
-    convention of CLIP's code). Rows are used as they come: nothing is normalised. Products are taken in
-    the precision of the arrays (at least float32), exponentials and sums in float64.
+    convention of CLIP's code). Rows are used as they come: nothing is normalised. Products and exponentials are
+    taken in the precision of the arrays (at least float32), sums in float64.
 
     Returns a float, or with `gradient=True` the triple (loss, dL/dX, dL/dY) with arrays of the type that
-    came. Memory is O(n d + `block`^2). Source: van den Oord, Li and Vinyals (2018), arXiv 1807.03748;
-    Radford et al. (2021), arXiv 2103.00020.
+    came. Memory is O(n d + `block`^2), and up to 12 MB of tiles for the gradient. Source: van den Oord, Li
+    and Vinyals (2018), arXiv 1807.03748; Radford et al. (2021), arXiv 2103.00020.
 
     Raises `InputError` for arrays that are not two (n, d) of the same shape, values that are not finite, a
     temperature that is not positive, an unknown reduction, and a block below 1.
@@ -64,7 +67,7 @@ def info_nce(
     """
     if reduction not in ("sum", "mean"):
         raise InputError(f"reduction {reduction!r} came: give 'sum' or 'mean' (of the two directions).")
-    tiles = _Tiles(X, Y, temperature, block)
+    tiles = _Tiles(X, Y, temperature, block, remember=gradient)
     loss = tiles.loss()
     weight = 1.0 if reduction == "sum" else 0.5
     if not gradient:
@@ -120,12 +123,12 @@ class _Tiles:
     blocks.
     """
 
-    def __init__(self, X: Array, Y: Array, temperature: float, block: int) -> None:
+    def __init__(self, X: Array, Y: Array, temperature: float, block: int, *, remember: bool = False) -> None:
         self.xp = xp = namespace(X, Y)
         if X.ndim != 2 or tuple(X.shape) != tuple(Y.shape) or min(X.shape) < 1:
             raise InputError(
-                f"arrays of shapes {tuple(X.shape)} and {tuple(Y.shape)} came: give two of the same "
-                "shape (n, d), row i of one paired with row i of the other."
+                f"arrays of shapes {tuple(X.shape)} and {tuple(Y.shape)} came: give two of the same shape (n, d), row "
+                "i of one paired with row i of the other."
             )
         if not (isinstance(temperature, int | float) and 0.0 < temperature < math.inf):
             raise InputError(f"temperature {temperature!r} came: give a positive number.")
@@ -136,7 +139,10 @@ class _Tiles:
         bound = self._longest(self.X) * self._longest(self.Y) / self.temperature
         if not math.isfinite(bound):
             raise InputError("values that are not finite came: give arrays without NaN and infinity.")
-        self.unshifted = bound <= _SAFE_EXPONENT
+        bits = self.xp.finfo(self.X.dtype).bits
+        self.unshifted = bound <= _SAFE_EXPONENT[bits]
+        self.room = _REMEMBERED // (bits // 8) if remember else 0
+        self.remembered: dict[tuple[int, int], Array] = {}
         self.edges = [(start, min(start + block, self.n)) for start in range(0, self.n, block)]
         # Scaled once here: the logits of every tile then are one product.
         self.scaled = self.X / self.temperature
@@ -157,15 +163,22 @@ class _Tiles:
     def _longest(self, array: Array) -> float:
         return math.sqrt(float(self.xp.max(self.xp.sum(array * array, axis=1))))
 
-    def _logits(self, row: int, column: int) -> Array:
-        """S of one tile in float64, the diagonal -inf."""
+    def _tile(self, row: int, column: int) -> Array:
+        """exp(S) of one tile, or S itself where that could overflow, without the diagonal (0 or -inf)."""
+        if (row, column) in self.remembered:
+            return self.remembered[row, column]
         xp = self.xp
         (a, b), (c, d) = self.edges[row], self.edges[column]
-        S = xp.astype(self.scaled[a:b, :] @ xp.matrix_transpose(self.Y[c:d, :]), xp.float64, copy=False)
+        tile = self.scaled[a:b, :] @ xp.matrix_transpose(self.Y[c:d, :])
+        if self.unshifted:
+            tile = xp.exp(tile)
         if row == column:
-            same = xp.eye(b - a, dtype=xp.float64, device=S.device) > 0.0
-            S = xp.where(same, xp.full_like(S, -math.inf), S)
-        return S
+            same = xp.eye(b - a, dtype=tile.dtype, device=tile.device) > 0.0
+            tile = xp.where(same, xp.full_like(tile, 0.0 if self.unshifted else -math.inf), tile)
+        if (size := (b - a) * (d - c)) <= self.room:
+            self.room -= size
+            self.remembered[row, column] = tile
+        return tile
 
     def _sum(self) -> None:
         xp = self.xp
@@ -175,14 +188,13 @@ class _Tiles:
         shift_columns = list(shift_rows)
         for i in range(len(self.edges)):
             for j in range(len(self.edges)):
-                S = self._logits(i, j)
+                tile = self._tile(i, j)
                 if self.unshifted:
-                    E = xp.exp(S)
-                    self.rows[i] = self.rows[i] + xp.sum(E, axis=1)
-                    self.columns[j] = self.columns[j] + xp.sum(E, axis=0)
+                    self.rows[i] = self.rows[i] + xp.sum(tile, axis=1, dtype=xp.float64)
+                    self.columns[j] = self.columns[j] + xp.sum(tile, axis=0, dtype=xp.float64)
                 else:
-                    self.rows[i], shift_rows[i] = self._online(S, self.rows[i], shift_rows[i], 1)
-                    self.columns[j], shift_columns[j] = self._online(S, self.columns[j], shift_columns[j], 0)
+                    self.rows[i], shift_rows[i] = self._online(tile, self.rows[i], shift_rows[i], 1)
+                    self.columns[j], shift_columns[j] = self._online(tile, self.columns[j], shift_columns[j], 0)
         for sums, shifts in ((self.rows, shift_rows), (self.columns, shift_columns)):
             for i, total in enumerate(sums):
                 some = total > 0.0
@@ -193,11 +205,12 @@ class _Tiles:
     def _online(self, S: Array, total: Array, shift: Array, axis: int) -> tuple[Array, Array]:
         """The running sum and maximum with the values of one more tile."""
         xp = self.xp
-        new = xp.maximum(shift, xp.max(S, axis=axis))
+        new = xp.maximum(shift, xp.astype(xp.max(S, axis=axis), xp.float64, copy=False))
         # A row of nothing but -inf (the diagonal of a tile of one) has no maximum yet.
         base = xp.where(new > -math.inf, new, xp.zeros_like(new))
         total = total * xp.exp(xp.minimum(shift - base, xp.zeros_like(new)))
-        return total + xp.sum(xp.exp(S - xp.expand_dims(base, axis=axis)), axis=axis), new
+        moved = xp.exp(S - xp.astype(xp.expand_dims(base, axis=axis), S.dtype, copy=False))
+        return total + xp.sum(moved, axis=axis, dtype=xp.float64), new
 
     def loss(self) -> float:
         """Both directions summed."""
@@ -224,15 +237,16 @@ class _Tiles:
             [xp.astype(m, other.dtype) * other[a:b, :] for m, (a, b) in zip(matched, self.edges, strict=True)]
             for other in (self.Y, self.X)
         )
+        if self.unshifted:
+            by_row, by_column = (
+                [xp.astype(xp.exp(-v), self.X.dtype) for v in full] for full in (full_rows, full_columns)
+            )
+        else:
+            by_row, by_column = ([xp.astype(v, self.X.dtype) for v in full] for full in (full_rows, full_columns))
         for i, (a, b) in enumerate(self.edges):
             for j, (c, d) in enumerate(self.edges):
-                S = self._logits(i, j)
-                r, k = full_rows[i][:, None], full_columns[j][None, :]
-                if self.unshifted:
-                    W = xp.exp(S) * (xp.exp(-r) + xp.exp(-k))
-                else:
-                    W = xp.exp(S - r) + xp.exp(S - k)
-                W = xp.astype(W, self.X.dtype, copy=False)
+                tile, r, k = self._tile(i, j), by_row[i][:, None], by_column[j][None, :]
+                W = tile * (r + k) if self.unshifted else xp.exp(tile - r) + xp.exp(tile - k)
                 g_x[i] = g_x[i] + W @ self.Y[c:d, :]
                 g_y[j] = g_y[j] + xp.matrix_transpose(W) @ self.X[a:b, :]
         return self._back(xp.concat(g_x) * factor, X), self._back(xp.concat(g_y) * factor, Y)

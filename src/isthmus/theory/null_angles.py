@@ -62,7 +62,10 @@ def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> flo
     >>> round(tracy_widom_edge(512, 100, 100), 4)
     0.6379
     """
-    from scipy import stats
+    from scipy.special import (
+        betaincinv,
+        gammaincinv,
+    )  # the quantiles of scipy.stats without the second it takes to load
 
     _dimensions(dim, p, q)
     if dim in (p, q, p + q):
@@ -76,10 +79,10 @@ def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> flo
         p, q = dim - p, dim - q
     few, many = min(p, q), max(p, q)
     if few == 1:
-        return float(stats.beta.ppf(level, many / 2, (dim - many) / 2))
+        return float(betaincinv(many / 2, (dim - many) / 2, level))
     g, f = (2.0 * math.asin(math.sqrt((k - 0.5) / (dim - 1))) for k in (few, many))
     sigma = (16.0 / ((dim - 1) ** 2 * math.sin(f + g) ** 2 * math.sin(f) * math.sin(g))) ** (1 / 3)
-    quantile = float(stats.gamma.ppf(level, 46.446, scale=0.186054)) - 9.84801
+    quantile = 0.186054 * float(gammaincinv(46.446, level)) - 9.84801
     return 1.0 / (1.0 + math.exp(-2.0 * math.log(math.tan(0.5 * (f + g))) - quantile * sigma))
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from isthmus import __version__
 from isthmus.checks import InputError
-from isthmus.theory.theorems import Experiment, experiments, run
+from isthmus.files import replacing
+from isthmus.theory.theorems import Experiment, experiments, find
 from isthmus.theory.theorems._experiment import Row
 
 #: called with (number done, number in all, name of what comes next or "")
@@ -42,9 +43,8 @@ def run_all(
     ...     page.name, "<svg" in page.read_text(encoding="utf-8")
     ('theory.html', True)
     """
-    folder = _folder(out_dir)
-    page = write(collect(names, quick=quick, progress=progress), folder)
-    return page
+    folder = check_folder(out_dir)
+    return write(collect(names, quick=quick, progress=progress), folder)
 
 
 def collect(
@@ -55,12 +55,13 @@ def collect(
     >>> [result.verdict for result in collect(["certificate"], quick=True)]
     ['holds']
     """
-    chosen = list(experiments()) if names is None else list(names)
+    # A name that is wrong is refused before anything runs.
+    chosen = list(experiments().values()) if names is None else [find(name) for name in names]
     results = []
-    for done, name in enumerate(chosen):
+    for done, entry in enumerate(chosen):
         if progress is not None:
-            progress(done, len(chosen), name)
-        results.append(run(name, quick=quick))
+            progress(done, len(chosen), entry.name)
+        results.append(entry(quick=quick))
     if progress is not None:
         progress(len(chosen), len(chosen), "")
     return results
@@ -71,23 +72,17 @@ def write(results: Sequence[Experiment], out_dir: str | os.PathLike[str], /) -> 
 
     Raises `InputError` if `out_dir` is a file.
     """
-    folder = _folder(out_dir)
+    folder = check_folder(out_dir)
     text = render(results)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "theory.html"
-    handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
     return path
 
 
-def _folder(out_dir: str | os.PathLike[str]) -> Path:
+def check_folder(out_dir: str | os.PathLike[str], /) -> Path:
+    """`out_dir` as a path; `InputError` if it is a file."""
     folder = Path(out_dir)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give a folder for the page.")
@@ -163,6 +158,8 @@ def number(value: Any) -> str:
     """A number with as many digits as help a reader; words pass through."""
     if isinstance(value, str):
         return value
+    if math.isnan(value):
+        return "undefined"
     if value == 0:
         return "0"
     if abs(value) >= 1e6 or abs(value) < 1e-3:

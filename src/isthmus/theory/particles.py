@@ -118,10 +118,11 @@ def optimise(
     `temperature` is tau. `start` sets the starting gap in degrees, otherwise the means are left to chance.
     `partners` "random" starts x_i and y_i independently, "near" close together (on circles and at small
     temperatures particles cannot pass each other, and random partners stay in poor optima). `init` (X, Y),
-    (n, dim) each, starts from given rows, in their array library and on their device. The run ends
-    when the gradient falls below `tolerance`, when the loss changes by less than `plateau` nats in 50
-    steps, or after `steps`. Every `record`-th step is measured; `callback(step, loss, x, y)` sees each step.
-    `block` rows are compared at a time: memory is O(n dim + block n).
+    (n, dim) each, starts from given rows. The rows that come back are of the library, precision and device
+    of `init`, `clouds` or `bases` (float64 NumPy without any of them). The run ends when the gradient falls
+    below `tolerance`, when the loss changes by less than `plateau` nats in 50 steps, or after `steps`. Every
+    `record`-th step is measured; `callback(step, loss, x, y)` sees each step. `block` rows are compared at a
+    time: memory is O(n dim + block^2).
 
     Source of the constraints: Yi, Douady and Chen (2025), arXiv 2510.03268.
     Raises `InputError` for unknown names, numbers out of range and options that do not belong together.
@@ -232,6 +233,10 @@ def _sizes(
         if pair is None:
             continue
         X, Y = pair
+        if not (hasattr(X, "ndim") and type(X) is type(Y)):
+            raise InputError(
+                f"{name} of {type(X).__name__} and {type(Y).__name__} came: give two arrays of one library."
+            )
         if X.ndim != 2 or X.shape != Y.shape:
             raise InputError(f"{name} of shapes {tuple(X.shape)} and {tuple(Y.shape)} came: give two arrays (n, dim).")
         shapes.append(tuple(X.shape))
@@ -357,6 +362,7 @@ def _scene(
         start=start,
         partners=partners,
         init=init,
+        reference=np.empty(0) if bases is None else bases[0],
         soft=pressure is not None,
         rng=rng,
     )

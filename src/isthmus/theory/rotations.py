@@ -15,6 +15,9 @@ import numpy as np
 from isthmus.arrays import Array, like, namespace, to_numpy
 from isthmus.checks import InputError
 
+#: pairs of unit vectors as near as this count as equal: it is what rounding leaves between them
+_STILL = 1e-14
+
 
 @dataclass(frozen=True, eq=False)
 class PrincipalAngles:
@@ -192,9 +195,11 @@ def _rotation_onto(a: np.ndarray, c: np.ndarray) -> Rotation:
     midpoints = a + c
     lengths = np.linalg.norm(midpoints, axis=0)
     near = lengths >= 1.0
-    mid = np.linalg.qr(midpoints[:, near])[0]
     if near.all():
-        return Rotation(first=a, second=mid)
+        # Directions that stay where they are can be left out: hyperplanes then cost as little as a plane rotation.
+        moved = np.linalg.norm(a - c, axis=0) > _STILL
+        return Rotation(first=a[:, moved], second=np.linalg.qr(midpoints[:, moved])[0])
+    mid = np.linalg.qr(midpoints[:, near])[0]
     # Beyond 120 degrees the midpoint cancels: build it from the direction of the plane that is orthogonal
     # to a_j. Wide planes come first, because what is left of a narrow one is only as good as its sine.
     frame = a

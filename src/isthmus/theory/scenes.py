@@ -124,13 +124,15 @@ def free_scene(
     start: float | None,
     partners: str,
     init: tuple[Array, Array] | None,
+    reference: Array,
     soft: bool,
     rng: np.random.Generator,
 ) -> Scene:
-    """Pairs that move one by one, in the whole space (`frame` None) or in two subspaces."""
+    """Pairs that move one by one, in the whole space (`frame` None) or in two subspaces, as arrays like `reference`
+    (like `init` where given)."""
     wide = frame is None or soft
     bases = (np.eye(dim), np.eye(dim)) if frame is None else (frame.x, frame.y)
-    reference = np.empty(0) if init is None else init[0]
+    reference = reference if init is None else init[0]
     fixed: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     if centres != "free":
         assert frame is not None
@@ -156,7 +158,7 @@ def free_scene(
         ]
         if soft:
             coordinates = [u @ basis.T for u, basis in zip(coordinates, bases, strict=True)]
-        point = tuple(coordinates)
+        point = tuple(like(rows, reference) for rows in coordinates)
     normals = None
     if soft:
         assert frame is not None

@@ -22,9 +22,17 @@ def significant_directions(gram: np.ndarray, rows: int, /, *, least: int = 0) ->
     (20, 1)
     """
     values, vectors = np.linalg.eigh(gram)
-    values, vectors = np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
+    rank = significant_rank(np.sqrt(np.clip(values[::-1], 0.0, None)), rows)
+    return np.ascontiguousarray(vectors[:, ::-1][:, : max(rank, least)])
+
+
+def significant_rank(values: np.ndarray, rows: int, /) -> int:
+    """How many singular values (d,), descending, of `rows` independent rows stand out of the noise, as above.
+
+    >>> significant_rank(np.array([9.0, 1.1, 1.0, 0.9]), 10_000)
+    1
+    """
     real = min(rows, len(values))  # a matrix of that many rows has no more singular values
     beta = real / max(rows, len(values))
     noise = (0.56 * beta**3 - 0.95 * beta**2 + 1.82 * beta + 1.43) * float(np.median(values[:real]))
-    rank = int(np.sum(values[:real] > max(noise, FLOOR * values[0])))
-    return np.ascontiguousarray(vectors[:, : max(rank, least)])
+    return int(np.sum(values[:real] > max(noise, FLOOR * values[0])))

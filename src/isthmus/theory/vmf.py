@@ -99,8 +99,7 @@ class VonMisesFisher:
         length = float(np.linalg.norm(values))
         if values.ndim != 1 or not length <= 1.0 + _UNIT or n < 2:
             raise InputError(
-                f"a mean of shape {values.shape} and length {length:g} of n = {n} rows came: give the mean "
-                f"(d,) of at "
+                f"a mean of shape {values.shape} and length {length:g} of n = {n} rows came: give the mean (d,) of at "
                 "least two unit rows."
             )
         square = min(length, 1.0) ** 2

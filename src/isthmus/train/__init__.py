@@ -23,16 +23,30 @@ if TYPE_CHECKING:
 
 #: losses and terms of losses: public name -> module of this package that defines it
 _LOSSES: dict[str, str] = {
+    "CUA": "cua",
+    "CUAXU": "cuaxu",
+    "CauchySchwarz": "cauchy_schwarz",
+    "CentroidUniformity": "centroid_uniformity",
+    "CrossUniformity": "cross_uniformity",
+    "CyclicConsistency": "cyclic_consistency",
+    "GeodesicMixing": "geodesic_mixing",
     "InfoNCE": "info_nce",
+    "IntraModalitySeparation": "intra_modality_separation",
+    "SharedSpaceAlignment": "shared_space_alignment",
     "Sigmoid": "sigmoid",
     "TruePairAlignment": "true_pair_alignment",
+    "Uniformity": "uniformity",
+    "VarianceCovariance": "variance_covariance",
 }
 #: everything else that is public
 _OTHERS: dict[str, str] = {
+    "AtTemperature": "at_temperature",
     "FixedTemperature": "temperature",
     "LearnedTemperature": "temperature",
     "Loss": "_base",
+    "RunningMoments": "running_moments",
     "ScheduledTemperature": "temperature",
+    "SentencePairs": "sentence_pairs",
     "SoftplusTemperature": "temperature",
     "Sum": "_base",
     "loss": "_base",

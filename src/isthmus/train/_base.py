@@ -44,7 +44,7 @@ class Loss(nn.Module):  # type: ignore[misc]
     Rows are used as they come (nothing is normalised; encoders give unit rows). Under autocast everything is computed
     in float32 at least. Where `torch.distributed` is initialised the loss is that of the pairs of all processes, with
     exact gradients for `DistributedDataParallel`, which averages them; every process must bring equally many pairs.
-    `loss.gather = False` keeps to the pairs of this process.
+    `loss.gather = False`, set on the loss that is called, keeps to the pairs of this process.
     """
 
     #: The key of the value in the dictionary; ends in _loss.
@@ -71,7 +71,8 @@ class Loss(nn.Module):  # type: ignore[misc]
         a bias. `semantic_features` (n, k) are unit rows that say how alike the items are, for
         `IntraModalitySeparation`. Errors: `InputError` for shapes that do not fit and for fewer than two pairs.
         """
-        with torch.autocast(image_features.device.type, enabled=False):
+        device = image_features.device.type if isinstance(image_features, Tensor) else "cpu"
+        with torch.autocast(device, enabled=False):
             batch = Batch(
                 image_features,
                 text_features,

@@ -46,7 +46,7 @@ class Batch:
         self.offset = self.rank * self.n
         self.scale = _scalar(logit_scale, self.x, "logit_scale")
         self.bias = None if logit_bias is None else _scalar(logit_bias, self.x, "logit_bias")
-        self.semantic = None if semantic_features is None else _precise(semantic_features)
+        self.semantic = None if semantic_features is None else _precise(semantic_features).detach()
 
     @cached_property
     def all_x(self) -> Tensor:
@@ -66,7 +66,8 @@ class Batch:
         return rows if self.processes == 1 else _Gather.apply(rows, self.processes, self.rank)
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean over all processes of a mean over the rows of each; exact when what follows is the same on all."""
+        """The mean over all processes of a mean over the rows of each. Gradients are exact when all that follows is
+        computed alike on every process (never from the rows of one)."""
         if self.processes == 1:
             return value
         total = value.detach().clone()
@@ -74,13 +75,25 @@ class Batch:
         # The share of this process is 1/processes; what the others' losses send back multiplies it by their number.
         return value + (total / self.processes - value.detach())
 
+    def log_mean_exp(self, exponents: Tensor, *, others: bool = False) -> Tensor:
+        """log of the mean of exp over (n, N) `exponents` of all processes; with `others` without those of partners,
+        which are overwritten."""
+        if others:
+            self.own(exponents).fill_(-torch.inf)
+        shift = exponents.detach().max()
+        if self.processes > 1:
+            dist.all_reduce(shift, dist.ReduceOp.MAX)
+        shares = (exponents - shift).exp().sum() / (self.n * (self.total - others))
+        return self.mean(shares).log() + shift
+
     def own(self, similarities: Tensor, start: int = 0) -> Tensor:
         """A view of the entries of partners in (rows of this process from `start`) x (rows of all)."""
         return similarities.diagonal(self.offset + start)
 
-    def others(self, values: Tensor) -> Tensor:
-        """The mean of (n, N) `values` over the pairs of different items, over all processes."""
-        return self.mean((values.sum() - self.own(values).sum()) / (self.n * (self.total - 1)))
+
+def squared_distances(rows: Tensor, others: Tensor) -> Tensor:
+    """|a_i - b_j|^2 for all pairs, (n, N)."""
+    return rows.square().sum(1)[:, None] + others.square().sum(1) - 2 * rows @ others.T
 
 
 def tiled(function: Callable[..., Tensor], rows: Tensor, *others: Tensor, block: int | None) -> Tensor:

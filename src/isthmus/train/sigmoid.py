@@ -10,7 +10,7 @@ from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch, tiled
 
 
-@loss(source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025", whole=True)
+@loss(source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552", whole=True)
 class Sigmoid(Loss):
     """L = -(1/n) sum_ij log sigmoid(z_ij l_ij) in nats, z_ij = 1 for partners and -1 otherwise.
 

@@ -83,7 +83,8 @@ class SoftplusTemperature(nn.Module):  # type: ignore[misc]
         """`logit_scale`, a scalar."""
         with torch.no_grad():
             self.raw_scale.clamp_(max=_inverse_softplus(1 / self.smallest))
-        return nn.functional.softplus(self.raw_scale)
+        # A copy: what backward keeps must not be what the next call clamps in place.
+        return nn.functional.softplus(self.raw_scale.clone())
 
 
 class ScheduledTemperature(nn.Module):  # type: ignore[misc]

@@ -8,7 +8,7 @@ from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch
 
 
-@loss(source="Wang and Isola 2020, arXiv 2005.10242; ModGap: Grassucci et al. 2026")
+@loss(source="Wang and Isola 2020, arXiv 2005.10242; ModGap: Grassucci et al. 2026, arXiv 2601.18525")
 class TruePairAlignment(Loss):
     """The mean squared distance of partners, A = (1/n) sum_i |x_i - y_i|^2; for unit rows 2 - 2 mean x_i.y_i.
 

@@ -15,7 +15,7 @@ from functools import cache
 from isthmus.checks import InputError
 from isthmus.theory.theorems._experiment import Entry, Experiment, Row
 
-__all__ = ["Entry", "Experiment", "Row", "experiments", "run"]
+__all__ = ["Entry", "Experiment", "Row", "experiments", "find", "run"]
 
 
 def experiments() -> dict[str, Entry]:
@@ -31,6 +31,14 @@ def run(name: str, /, *, quick: bool = False) -> Experiment:
     >>> run("certificate", quick=True).verdict
     'holds'
     """
+    return find(name)(quick=quick)
+
+
+def find(name: str, /) -> Entry:
+    """The experiment `name`, not run yet.
+
+    Raises `InputError` for an unknown name.
+    """
     known = _found()
     if name not in known:
         import difflib
@@ -38,7 +46,7 @@ def run(name: str, /, *, quick: bool = False) -> Experiment:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]!r}?" if near else f"give one of {', '.join(known)}."
         raise InputError(f"no experiment is named {name!r}: {hint}")
-    return known[name](quick=quick)
+    return known[name]
 
 
 @cache

@@ -26,30 +26,26 @@ def scenes() -> list[dict[str, Any]]:
     return [
         _scene(
             "No constraint",
-            "Free pairs spread evenly and partners meet. Both means vanish: there is no gap, and no angle "
-            "to report.",
+            "Free pairs spread evenly and partners meet. Both means vanish: there is no gap, and no angle to report.",
             lambda see: optimise("none", n=_PAIRS, dim=3, temperature=0.2, start=120, callback=see, rng=1),
         ),
         _scene(
             "Cone",
-            "The mean of each side has length 0.5. The clouds turn towards each other: a cone alone makes "
-            "no gap.",
+            "The mean of each side has length 0.5. The clouds turn towards each other: a cone alone makes no gap.",
             lambda see: optimise(
                 "cone", n=_PAIRS, dim=3, resultant=0.5, temperature=0.2, start=70, callback=see, rng=1
             ),
         ),
         _scene(
             "Cone, started opposite",
-            "The same, started at 180°. The clouds stay opposite: a cone can keep a gap that was there "
-            "before.",
+            "The same, started at 180°. The clouds stay opposite: a cone can keep a gap that was there before.",
             lambda see: optimise(
                 "cone", n=_PAIRS, dim=3, resultant=0.5, temperature=0.2, start=180, callback=see, rng=1
             ),
         ),
         _scene(
             "Two planes and a cone",
-            "Each cloud lives on its own great circle, means of length 0.5, started without a gap. The "
-            "centres leave "
+            "Each cloud lives on its own great circle, means of length 0.5, started without a gap. The centres leave "
             "the shared axis and the gap becomes the angle between the planes.",
             lambda see: optimise(
                 "subspace", n=_PAIRS, dim=3, angle=60, resultant=0.5, temperature=0.2, start=4,
@@ -69,8 +65,7 @@ def scenes() -> list[dict[str, Any]]:
         ),
         _scene(
             "Constant parts",
-            "Four dimensions, of which the one that is the same for all is left out. Each side has its own "
-            "constant "
+            "Four dimensions, of which the one that is the same for all is left out. Each side has its own constant "
             "part, so it lives on its own parallel circle; the loss cannot see how far apart they are.",
             lambda see: optimise(
                 "affine", n=_PAIRS, dim=4, angle=60, radius=0.7, temperature=0.2, callback=see, rng=1

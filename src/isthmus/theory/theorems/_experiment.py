@@ -150,9 +150,10 @@ def experiment(
 
 
 def near(what: str, predicted: float, measured: float, tolerance: float) -> Row:
-    """`measured` = `predicted` within `tolerance`."""
+    """`measured` = `predicted` within `tolerance`; what is undefined (NaN) equals nothing."""
     predicted, measured = float(predicted), float(measured)
-    return Row(what, "=", predicted, measured, tolerance, abs(measured - predicted) <= tolerance)
+    passed = abs(measured - predicted) <= tolerance
+    return Row(what, "=", predicted, "undefined" if math.isnan(measured) else measured, tolerance, passed)
 
 
 def at_least(what: str, predicted: float, measured: float) -> Row:

@@ -65,13 +65,10 @@ def valley(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of "
-        "the value "
-        "2 log N + B(h-3, τ/(1-R²)), which holds arrangements of almost every gap: a constant part on each "
-        "side, "
-        "and everything else in the h - 3 shared directions that are left. A descent that enters it keeps "
-        "about "
-        "the gap it started with.",
+        finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of the value "
+        "2 log N + B(h-3, τ/(1-R²)), which holds arrangements of almost every gap: a constant part on each side, and "
+        "everything else in the h - 3 shared directions that are left. A descent that enters it keeps about the gap "
+        "it started with.",
         numbers={
             f"R={length}, tau={tau}, start={start}": {
                 "gap": run.gap,
@@ -81,8 +78,7 @@ def valley(*, quick: bool) -> Outcome:
             for (length, tau, start), run in runs.items()
         },
         draw=draw,
-        picture="Loss above the global minimum against the final gap: points at 60 degrees sit at zero, "
-        "all others "
+        picture="Loss above the global minimum against the final gap: points at 60 degrees sit at zero, all others "
         "sit on the dashed line of their setting whatever their gap.",
     )  # fmt: skip
 
@@ -120,10 +116,8 @@ def small_temperature(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; "
-        "orthogonal "
-        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, the descent does not "
-        "find it.",
+        finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; orthogonal "
+        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, the descent does not find it.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
         picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher loss.",
@@ -160,8 +154,7 @@ def saturated_loss(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats there is nothing left to "
-        "gain: the gap "
+        finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats there is nothing left to gain: the gap "
         "ends close to where it started. Many directions, few pairs and a small temperature do that.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
@@ -174,8 +167,7 @@ def saturated_loss(*, quick: bool) -> Outcome:
     kind="counterexample",
     order=36,
     claim="A single descent shows where the optimum is.",
-    assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle "
-    "particles cannot "
+    assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle particles cannot "
     "pass each other.",
 )
 def circles(*, quick: bool) -> Outcome:
@@ -209,11 +201,10 @@ def circles(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding=f"Over {len(runs)} runs the losses spread from {best.loss:.4f} to "
-        f"{max(run.loss for run in runs):.4f} and the gaps from {min(run.gap for run in runs):.0f}° to "
-        f"{max(run.gap for run in runs):.0f}°. The lowest of all has orthogonal centres, a gap of "
-        f"{best.gap:.2f}°: "
-        "a run that ends elsewhere with a higher loss is no counterexample to Theorem 3, only unfinished.",
+        finding=f"Over {len(runs)} runs the losses spread from {best.loss:.4f} to {max(run.loss for run in runs):.4f} "
+        f"and the gaps from {min(run.gap for run in runs):.0f}° to {max(run.gap for run in runs):.0f}°. The lowest of "
+        f"all has orthogonal centres, a gap of {best.gap:.2f}°: a run that ends elsewhere with a higher loss is no "
+        "counterexample to Theorem 3, only unfinished.",
         numbers={"runs": [{"gap": run.gap, "loss": run.loss} for run in runs]},
         draw=draw,
         picture="Loss against final gap for many runs: a wide scatter whose lowest point lies at 80 degrees.",

@@ -13,12 +13,10 @@ from isthmus.theory.theorems._experiment import Outcome, at_least, at_most, expe
     title="No constraint, no gap",
     kind="theorem",
     order=10,
-    claim="The limit of the loss, Φ = L - 2 log N, is at least -2/τ + 2 log E exp(u·e/τ), with equality "
-    "exactly "
-    "for uniform embeddings with x = y.",
-    assumption="Free unit vectors. Proved for x = y at every τ, and for every coupling if 1/(2τ) ≥ "
-    "logc(1/τ, h); "
-    "at finite N the bound is the larger of this one and the bound of a regular simplex.",
+    claim="The limit of the loss, Φ = L - 2 log N, is at least -2/τ + 2 log E exp(u·e/τ), with equality exactly for "
+    "uniform embeddings with x = y.",
+    assumption="Free unit vectors. Proved for x = y at every τ, and for every coupling if 1/(2τ) ≥ logc(1/τ, h); at "
+    "finite N the bound is the larger of this one and the bound of a regular simplex.",
 )
 def theorem_1(*, quick: bool) -> Outcome:
     n = 96 if quick else 256
@@ -50,8 +48,7 @@ def theorem_1(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows),
-        finding="The loss reaches its bound from a random start; partners meet and both means vanish. A "
-        "gap angle "
+        finding="The loss reaches its bound from a random start; partners meet and both means vanish. A gap angle "
         "printed at this optimum would be the angle between two zero vectors: it is undefined.",
         numbers={
             label: {
@@ -63,7 +60,6 @@ def theorem_1(*, quick: bool) -> Outcome:
             for (dim, tau), (label, run) in zip(cases, runs.items(), strict=True)
         },
         draw=draw,
-        picture="Two line charts on a logarithmic scale: the loss minus its bound and the length of the "
-        "mean both "
+        picture="Two line charts on a logarithmic scale: the loss minus its bound and the length of the mean both "
         "fall by several orders of magnitude as the optimisation proceeds, for every setting.",
     )

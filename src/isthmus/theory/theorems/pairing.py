@@ -32,8 +32,7 @@ def _optimum(quick: bool, angle: int = 60) -> Run:
     title="Partners agree in the shared space",
     kind="theorem",
     order=40,
-    claim="At the optimum with orthogonal centres and equal parts along them, partners have the same "
-    "projection on "
+    claim="At the optimum with orthogonal centres and equal parts along them, partners have the same projection on "
     "the shared space: P_C x = P_C y.",
     assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. Measured.",
 )
@@ -62,8 +61,7 @@ def theorem_4(*, quick: bool) -> Outcome:
         rows=rows,
         verdict=judge(rows, "centres orthogonal to the shared space"),
         finding="The difference of partners inside the shared space falls with convergence, and so does the "
-        "difference of their parts along the centres: the isometry that the theorem assumes comes out by "
-        "itself.",
+        "difference of their parts along the centres: the isometry that the theorem assumes comes out by itself.",
         numbers={
             str(angle): {"mismatch": run.state.mismatch, "isometry": run.state.isometry, "gap": run.gap}
             for angle, run in runs.items()
@@ -78,8 +76,7 @@ def theorem_4(*, quick: bool) -> Outcome:
     kind="corollary",
     order=41,
     claim="For φ > 0 partners are not parallel at the optimum; their cosine is 1 - (1 - cos φ) α².",
-    assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where "
-    "partners are "
+    assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where partners are "
     "parallel (see the experiment on collapse).",
 )
 def corollary_2(*, quick: bool) -> Outcome:
@@ -112,17 +109,15 @@ def corollary_2(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows, "means of a fixed length"),
-        finding="Every pair sits on the formula. With α equal to the mean length 0.5 for all pairs, the "
-        "cosine is "
+        finding="Every pair sits on the formula. With α equal to the mean length 0.5 for all pairs, the cosine is "
         "the same for all of them.",
         numbers={
             str(angle): {"cosine": float(cosine.mean()), "formula": float(formula.mean())}
             for angle, (formula, cosine) in points.items()
         },
         draw=draw,
-        picture="Scatter of the measured cosine of each pair against the formula: all points lie on the "
-        "diagonal, "
-        "in one cluster per angle.",
+        picture="Scatter of the measured cosine of each pair against the formula: all points lie on the diagonal, in "
+        "one cluster per angle.",
     )
 
 
@@ -131,8 +126,7 @@ def corollary_2(*, quick: bool) -> Outcome:
     kind="corollary",
     order=42,
     claim="The rotation that carries A onto B makes all pairs parallel and closes the gap.",
-    assumption="The optimum of Theorem 3. On real encoders rotating mean onto mean costs recall: the "
-    "constant part "
+    assumption="The optimum of Theorem 3. On real encoders rotating mean onto mean costs recall: the constant part "
     "then dominates the ranking.",
 )
 def corollary_3(*, quick: bool) -> Outcome:
@@ -170,12 +164,9 @@ def corollary_3(*, quick: bool) -> Outcome:
     return Outcome(
         rows=rows,
         verdict=judge(rows, "the optimum of Theorem 3"),
-        finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one "
-        "ceiling to "
-        f"the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part "
-        "along the "
-        "centres InfoNCE does not see the angle between the hyperplanes, so closing the gap gains nothing "
-        "there.",
+        finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one ceiling to "
+        f"the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part along the "
+        "centres InfoNCE does not see the angle between the hyperplanes, so closing the gap gains nothing there.",
         numbers={
             "gap_before": before.gap,
             "gap_after": after.gap,
@@ -194,8 +185,7 @@ def corollary_3(*, quick: bool) -> Outcome:
     kind="corollary",
     order=43,
     claim="Projected on the shared space and normalised, partners coincide and the gap is gone.",
-    assumption="The optimum of Theorem 3 and the true shared space. On real data the shared space must be "
-    "estimated, "
+    assumption="The optimum of Theorem 3 and the true shared space. On real data the shared space must be estimated, "
     "and every projection measured so far loses some recall.",
 )
 def corollary_4(*, quick: bool) -> Outcome:
@@ -237,8 +227,7 @@ def corollary_4(*, quick: bool) -> Outcome:
         f"{max(after.resultant_x, after.resultant_y):.1e}: the gap angle is undefined, not zero.",
         numbers={"cosine": after.cosine, "distance": distance, "retrieved": retrieved},
         draw=draw,
-        picture="Histograms of cosines before and after: partners move from below one to exactly one, "
-        "other pairs "
+        picture="Histograms of cosines before and after: partners move from below one to exactly one, other pairs "
         "spread evenly.",
     )
 

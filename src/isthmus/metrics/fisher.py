@@ -1,0 +1,53 @@
+"""How far the means are apart in units of the scatter of each side."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.intervals import clipped, debiased, gap_squared, normal_interval, variance
+from isthmus.metrics._base import View, metric
+from isthmus.metrics._conditions import EQUAL, NO_SPREAD, NOT_UNIT, is_unit, undefined
+from isthmus.result import Estimate
+
+
+@metric(
+    "fisher_ratio",
+    family="separability",
+    unit="ratio",
+    range=(0, np.inf),
+    better="lower",
+    invariant=("rotation", "row scale", "swap"),
+    interval="jackknife",
+    control="modality swap",
+    source="Fisher 1936, The use of multiple measurements in taxonomic problems",
+    known=lambda: (np.eye(2), -np.eye(2), 1.0),
+)
+def fisher_ratio(view: View) -> Estimate:
+    """tr S_B / tr S_W: scatter of the two means over the scatter of the rows around their own mean.
+
+    For two sides of one size it is |mean x - mean y|^2 / (2 (tr S_x + tr S_y)), covariances with 1/n. The interval is
+    that of the value without its bias. The null is the ratio when each pair swaps its sides with probability 1/2.
+    """
+    m = view.moments
+    squares = float(np.trace(m.xx) + np.trace(m.yy)) / m.n
+    gap = m.mean_x - m.mean_y
+    scatter = squares - float(m.mean_x @ m.mean_x + m.mean_y @ m.mean_y)
+    if scatter <= 1e-12 * squares:
+        return undefined(EQUAL if float(gap @ gap) == 0 else NO_SPREAD.replace("one side", "each side"))
+    value = float(gap @ gap) / (2 * scatter)
+    c = m.by_item
+    swapped_gap = float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)) / m.n**2
+    null = swapped_gap / (2 * scatter + float(gap @ gap) - swapped_gap)
+    if not is_unit(view):
+        return Estimate(value, null=null, note="no interval: " + NOT_UNIT)
+    unbiased, noise = gap_squared(m)
+    spread = squares - sum(debiased(m)[1:])
+    if spread <= 0:
+        return Estimate(value, null=null, note="no interval: too few items")
+    if noise:
+        return Estimate(value, noise[0] / (2 * spread), noise[1] / (2 * spread), null)
+    ratio = unbiased / (2 * spread)
+    along_x = (gap + 2 * ratio * m.mean_x) / spread
+    along_y = (-gap + 2 * ratio * m.mean_y) / spread
+    low, high = normal_interval(ratio, variance(m, along_x, along_y))
+    return Estimate(value, *clipped((low, high), 0, np.inf), null)

@@ -1,0 +1,18 @@
+"""One part of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Section:
+    """`figure` is inline SVG; `header` and `rows` a table whose first column names the row."""
+
+    heading: str
+    paragraphs: Sequence[str] = ()
+    figure: str = ""
+    caption: str = ""
+    header: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = field(default_factory=list)

@@ -1,0 +1,26 @@
+"""How far rows lie from the rows of the other side that are not their partners."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from isthmus.train._base import Loss, loss
+from isthmus.train._batch import Batch
+from isthmus.train.uniformity import uniformity
+
+
+@loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570")
+class CrossUniformity(Loss):
+    """Uniformity across the sides, log mean_{i != j} exp(-2 |x_i - y_j|^2), the same from either side.
+
+    Range [-8, 0] for unit rows. Key `cross_uniformity_loss`.
+
+    >>> import torch
+    >>> round(CrossUniformity()(torch.eye(3), torch.eye(3), 1.0).item(), 4)
+    -4.0
+    """
+
+    key = "cross_uniformity_loss"
+
+    def value(self, batch: Batch) -> Tensor:
+        return uniformity(batch, batch.x, batch.all_y)

@@ -1,0 +1,23 @@
+"""CUA: contrast, uniformity, alignment."""
+
+from __future__ import annotations
+
+from isthmus.train._base import Sum, loss
+from isthmus.train.info_nce import InfoNCE
+from isthmus.train.true_pair_alignment import TruePairAlignment
+from isthmus.train.uniformity import Uniformity
+
+
+@loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570", whole=True)
+class CUA(Sum):
+    """InfoNCE (mean of both directions) + `uniformity` (U_x + U_y)/2 + `alignment` A, weights 1 in the source.
+
+    Its terms are those of `InfoNCE`, `Uniformity` and `TruePairAlignment`, under their keys.
+
+    >>> import torch
+    >>> sorted(CUA()(torch.eye(3), torch.eye(3), 1.0, output_dict=True))
+    ['contrastive_loss', 'true_pair_alignment_loss', 'uniformity_loss']
+    """
+
+    def __init__(self, *, uniformity: float = 1.0, alignment: float = 1.0) -> None:
+        super().__init__(InfoNCE(), Uniformity() * uniformity, TruePairAlignment() * alignment)

@@ -1,0 +1,179 @@
+"""Embeddings written by the library of each format, for the tests of the sources and the fuzzer."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+#: Columns beside the embeddings: an id and a caption for each row.
+Writer = Callable[[Path, np.ndarray], Path]
+
+
+def ids(count: int) -> list[str]:
+    return [f"item-{7 * i % 1009:05d}" for i in range(count)]
+
+
+def table(rows: np.ndarray, kind: str = "fixed"):  # type: ignore[no-untyped-def]
+    """An Arrow table of ids, numbers, captions and lists."""
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(rows).ravel())
+    if kind == "fixed":
+        lists = pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
+    else:
+        offsets = np.arange(len(rows) + 1) * rows.shape[1]
+        one = pa.LargeListArray if kind == "large" else pa.ListArray
+        lists = one.from_arrays(pa.array(offsets, type=pa.int64() if kind == "large" else pa.int32()), flat)
+    names = ids(len(rows))
+    return pa.table(
+        {"image_id": names, "number": np.arange(len(rows)), "embedding": lists, "caption": [f"a {n}" for n in names]}
+    )
+
+
+def npy(folder: Path, rows: np.ndarray) -> Path:
+    np.save(folder / "a.npy", rows)
+    return folder / "a.npy"
+
+
+def npz(folder: Path, rows: np.ndarray) -> Path:
+    np.savez(folder / "a.npz", rows=rows, number=np.arange(len(rows)), image_id=np.array(ids(len(rows))))
+    return folder / "a.npz"
+
+
+def packed_npz(folder: Path, rows: np.ndarray) -> Path:
+    np.savez_compressed(folder / "packed.npz", rows=rows, number=np.arange(len(rows)))
+    return folder / "packed.npz"
+
+
+def safetensors(folder: Path, rows: np.ndarray) -> Path:
+    from safetensors.numpy import save_file
+
+    save_file({"number": np.arange(len(rows)), "rows": np.ascontiguousarray(rows)}, folder / "a.safetensors")
+    return folder / "a.safetensors"
+
+
+def parquet(folder: Path, rows: np.ndarray, name: str = "a.parquet", kind: str = "fixed", **options: object) -> Path:
+    import pyarrow.parquet as pq
+
+    pq.write_table(table(rows, kind), folder / name, row_group_size=max(len(rows) // 3, 1), **options)
+    return folder / name
+
+
+def ragged_parquet(folder: Path, rows: np.ndarray) -> Path:
+    return parquet(folder, rows, "lists.parquet", "variable", compression="zstd", data_page_size=256)
+
+
+def large_parquet(folder: Path, rows: np.ndarray) -> Path:
+    return parquet(folder, rows, "large.parquet", "large", compression="none", use_dictionary=False)
+
+
+def parquet_folder(folder: Path, rows: np.ndarray) -> Path:
+    (folder / "shards").mkdir()
+    cuts = np.linspace(0, len(rows), 12).astype(int)  # 11 shards: 10 comes after 2
+    import pyarrow.parquet as pq
+
+    for number, (start, stop) in enumerate(pairwise(cuts)):
+        pq.write_table(table(rows)[start:stop], folder / "shards" / f"part-{number}.parquet")
+    return folder / "shards"
+
+
+def feather(folder: Path, rows: np.ndarray) -> Path:
+    import pyarrow.feather
+
+    pyarrow.feather.write_feather(table(rows), str(folder / "a.feather"), chunksize=9)  # lz4
+    return folder / "a.feather"
+
+
+def arrow(folder: Path, rows: np.ndarray) -> Path:
+    import pyarrow as pa
+
+    made = table(rows, "variable")
+    with pa.ipc.new_file(str(folder / "a.arrow"), made.schema) as out:
+        out.write_table(made, max_chunksize=10)
+    return folder / "a.arrow"
+
+
+def stream(folder: Path, rows: np.ndarray) -> Path:
+    import pyarrow as pa
+
+    made = table(rows)
+    with pa.ipc.new_stream(str(folder / "a.arrows"), made.schema) as out:
+        out.write_table(made, max_chunksize=10)
+    return folder / "a.arrows"
+
+
+def dataset(folder: Path, rows: np.ndarray) -> Path:
+    import datasets
+
+    datasets.disable_progress_bars()
+    datasets.Dataset(table(rows)).save_to_disk(folder / "saved", num_shards=2)
+    return folder / "saved"
+
+
+def hdf5(folder: Path, rows: np.ndarray, name: str = "a.h5", **options: object) -> Path:
+    import h5py
+
+    with h5py.File(folder / name, "w") as file:
+        file.attrs["model"] = "some"
+        group = file.create_group("model")
+        group.create_dataset("embedding", data=rows, **options)
+        group["scores"] = np.arange(3.0)
+        file["number"] = np.arange(len(rows))
+        file["image_id"] = ids(len(rows))
+    return folder / name
+
+
+def chunked_hdf5(folder: Path, rows: np.ndarray) -> Path:
+    return hdf5(folder, rows, "chunks.hdf5", chunks=(7, 3), compression="gzip")
+
+
+def torch(folder: Path, rows: np.ndarray) -> Path:
+    import torch as library
+
+    tensor = library.from_numpy(np.ascontiguousarray(rows))
+    library.save({"number": library.arange(len(rows)), "rows": tensor, "epoch": 3}, folder / "a.pt")
+    return folder / "a.pt"
+
+
+def webdataset(folder: Path, rows: np.ndarray) -> Path:
+    import webdataset as library
+
+    with library.TarWriter(str(folder / "a.tar")) as out:
+        for name, row in zip(ids(len(rows)), rows, strict=True):
+            out.write({"__key__": name, "emb.npy": row, "json": json.dumps({"caption": f"a {name}"}).encode()})
+    return folder / "a.tar"
+
+
+def clip_retrieval(folder: Path, rows: np.ndarray) -> Path:
+    import pyarrow.parquet as pq
+
+    for name in ("img_emb", "metadata"):
+        (folder / name).mkdir()
+    cuts = np.linspace(0, len(rows), 12).astype(int)
+    for number, (start, stop) in enumerate(pairwise(cuts)):
+        np.save(folder / "img_emb" / f"img_emb_{number}.npy", rows[start:stop])
+        pq.write_table(
+            table(rows).drop_columns("embedding")[start:stop], folder / "metadata" / f"metadata_{number}.parquet"
+        )
+    return folder / "img_emb"
+
+
+def members(path: Path) -> dict[str, bytes]:
+    """What else an archive holds."""
+    with tarfile.open(path) as archive:
+        return {e.name: archive.extractfile(e).read() for e in archive}  # type: ignore[union-attr]
+
+
+FILES: dict[str, Writer] = {
+    f.__name__: f
+    for f in (
+        npy, npz, packed_npz, safetensors, parquet, ragged_parquet, large_parquet, feather, arrow, stream, hdf5,
+        chunked_hdf5, torch, webdataset,
+    )
+}  # fmt: skip
+FOLDERS: dict[str, Writer] = {f.__name__: f for f in (parquet_folder, dataset, clip_retrieval)}

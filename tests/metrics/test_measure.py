@@ -1,0 +1,52 @@
+"""The front door: what is chosen, what moments alone can say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError, Moments, Pairs
+
+
+@pytest.fixture
+def pairs(cones: Any) -> Pairs:
+    return Pairs(image=cones[0], text=cones[1])
+
+
+def test_choices(pairs: Pairs) -> None:
+    registry = isthmus.metrics.registry()
+    cheap = isthmus.measure(pairs, metrics="cheap")
+    assert set(cheap) == {name for m in registry.values() if m.needs == "moments" for name in m.names("image", "text")}
+    some = isthmus.measure(pairs, metrics="retrieval, rank_99_text,centroid_angle,rank_99_image")
+    assert list(some)[6:] == ["rank_99_image", "rank_99_text", "centroid_angle"]
+    assert next(iter(some)) == "image_to_text_R@1"
+    assert list(isthmus.measure(pairs, metrics=["rank_99_{side}"])) == ["rank_99_image", "rank_99_text"]
+    with pytest.raises(InputError, match="unknown measure 'rank_99_audio': did you mean"):
+        isthmus.measure(pairs, metrics="rank_99_audio")
+
+
+def test_families_are_shown_in_order(pairs: Pairs) -> None:
+    families = isthmus.metrics.families(pairs.names)
+    seen = list(dict.fromkeys(families[name] for name in isthmus.measure(pairs, metrics="cheap")))
+    assert seen == [f for f in isthmus.metrics.FAMILIES if f in seen]
+    with pytest.raises(InputError, match="unknown family 'spectra': did you mean 'spectrum'"):
+        isthmus.metrics.metric("x", unit="", range=(0, 1), source="", known=lambda: None, family="spectra")
+
+
+def test_moments_alone(pairs: Pairs) -> None:
+    found, whole = isthmus.measure(pairs.moments()), isthmus.measure(pairs, metrics="cheap")
+    for (name, e), other in zip(found.items(), whole.values(), strict=True):
+        assert e.value == pytest.approx(other.value, nan_ok=True), name
+        if np.isnan(e.low) and not np.isnan(other.low):
+            assert "it takes rows" in e.note, name
+        elif not np.isnan(e.low):
+            assert e.low == pytest.approx(other.low), name
+    assert found["centroid_angle"].low < found["centroid_angle"].high
+    assert found.pairs["names"] == ["x", "y"]
+    with pytest.raises(InputError, match="instance_gap looks at rows, and moments hold none"):
+        isthmus.measure(pairs.moments(), metrics="instance_gap")
+    with pytest.raises(InputError, match="sides of width 12 and 11 have no gap"):
+        isthmus.measure(Moments.of(pairs.unit()[0], pairs.unit()[1][:, 1:]))

@@ -1,0 +1,74 @@
+"""The public names of the room, what importing it costs, and that the page about it knows every loss."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isthmus import train
+
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
+
+
+def test_importing_loads_no_torch() -> None:
+    code = "import sys, isthmus.train, isthmus; isthmus.train.__all__; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "False"
+
+
+def test_without_torch_the_error_says_what_to_do() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from isthmus import InputError, train\n"
+        "for use in (lambda: train.InfoNCE, lambda: train.registry(), lambda: train.get('CUA')):\n"
+        "    try: use()\n"
+        "    except InputError as error: print(error)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    lines = out.strip().splitlines()
+    assert lines[0] == "isthmus.train.InfoNCE needs torch, which is not installed: pip install 'isthmus[torch]'"
+    assert len(lines) == 3
+    assert all("needs torch, which is not installed" in line for line in lines)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = train.nonsense
+
+
+def test_every_name_is_defined_and_documented() -> None:
+    pytest.importorskip("torch")
+    for name in train.__all__:
+        value = getattr(train, name)
+        assert value.__name__ == name
+        assert value.__doc__
+
+
+def test_every_file_with_a_loss_is_listed() -> None:
+    folder = Path(train.__file__).parent
+    declared = {p.stem for p in folder.glob("*.py") if re.search(r"^@loss\(", p.read_text("utf-8"), re.MULTILINE)}
+    assert declared == set(train._LOSSES.values())
+
+
+def test_the_page_knows_every_loss_and_its_source() -> None:
+    pytest.importorskip("torch")
+    page = PAGE.read_text(encoding="utf-8")
+    for name, declared in train.registry().items():
+        assert f"| `{name}` |" in page, name
+        for number in re.findall(r"arXiv (\d{4}\.\d{5})", declared.source):
+            assert number in page, (name, number)
+        if not declared.whole:
+            row = re.search(rf"^\| `{name}` \|.*$", page, re.MULTILINE)
+            assert row is not None
+            assert f"| {declared.weight:g} |" in row.group(), name
+
+
+def test_the_page_knows_every_temperature() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for name in train.__all__:
+        if name.endswith("Temperature"):
+            assert f"{name}(" in page

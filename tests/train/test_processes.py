@@ -1,0 +1,104 @@
+"""Two processes with half of the pairs each see the loss and the gradients of one with all of them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from isthmus import train  # noqa: E402
+
+CASES = [
+    "InfoNCE()",
+    "InfoNCE(reduction='sum', block=5)",
+    "Sigmoid()",
+    "Sigmoid(bias='relative', block=5)",
+    "TruePairAlignment()",
+    "Uniformity()",
+    "CrossUniformity()",
+    "CentroidUniformity()",
+    "CUA()",
+    "CUAXU()",
+    "IntraModalitySeparation()",
+    "CyclicConsistency()",
+    "CyclicConsistency(reduction='mean')",
+    "CauchySchwarz(width=0.3)",
+    "GeodesicMixing()",
+    "VarianceCovariance()",
+    "SharedSpaceAlignment(every=1, decay=0.8, k=2, warmup=2, estimator='cross_covariance')",
+    "SharedSpaceAlignment(every=2, estimator='cca', k=3)",
+    "SharedSpaceAlignment(every=1, base=Sigmoid())",
+    "SharedSpaceAlignment(every=1, estimator='joint_pca', alone=True)",
+    "InfoNCE() + 0.5 * CauchySchwarz() + 0.1 * VarianceCovariance()",
+    "AtTemperature(InfoNCE(), FixedTemperature(0.25))",
+]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("processes")
+    names = {"first": (0, 2), "second": (1, 2), "alone": (0, 1)}
+    workers = []
+    for rank, processes in names.values():
+        command = [sys.executable, str(Path(__file__).with_name("worker.py")), str(rank), str(processes), str(folder)]
+        workers.append(
+            subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env={**os.environ, "OMP_NUM_THREADS": "1"},
+            )
+        )
+    try:
+        for worker in workers:
+            assert worker.stdin is not None
+            worker.stdin.write("\n".join(CASES))
+            worker.stdin.close()
+            worker.stdin = None
+        for worker in workers:
+            output, _ = worker.communicate(timeout=120)
+            assert worker.returncode == 0, output
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    return {name: dict(np.load(folder / f"{rank}-of-{processes}.npz")) for name, (rank, processes) in names.items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_two_are_one(case: str, runs: dict[str, dict[str, np.ndarray]]) -> None:
+    alone = {name: value for name, value in runs["alone"].items() if name.startswith(f"{case}|")}
+    assert len(alone) >= 3 * 5
+    for name, value in alone.items():
+        for part in ("first", "second"):
+            other, expected = runs[part][name], value
+            if name.endswith("basis"):  # where directions are equally good their basis is arbitrary, the space is not
+                other, expected = other @ other.T, value @ value.T
+            np.testing.assert_allclose(other, expected, rtol=1e-9, atol=1e-11, err_msg=f"{part} {name}")
+    if "Shared" in case:
+        assert runs["alone"][f"{case}|buffer basis"].shape[1] >= 2
+
+
+def test_the_gradients_are_not_zero(runs: dict[str, dict[str, np.ndarray]]) -> None:
+    for case in CASES:
+        assert np.abs(runs["alone"][f"{case}|2 gradient of image.weight"]).max() > 1e-6, case
+
+
+def test_without_gathering_each_process_has_its_own_loss(runs: dict[str, dict[str, np.ndarray]]) -> None:
+    one, two = (float(runs[part]["own|loss"]) for part in ("first", "second"))
+    together = float(runs["alone"]["InfoNCE()|0 loss"])
+    assert abs(one - two) > 1e-3
+    # Half as many negatives make a smaller loss.
+    assert max(one, two) < together
+
+
+def test_every_loss_is_tried() -> None:
+    assert {case.split("(")[0] for case in CASES} >= set(train.registry())
