@@ -4,7 +4,7 @@ All work on the same float32 rows in memory. torch.cov gives one covariance of b
 scikit-learn's and dask-ml's IncrementalPCA the principal directions of one side; dask.array the three products of one
 `compute`. The moments hold all of that and the sums for the standard errors.
 
-    python benchmarks/peers.py [--rows 50000] [--width 512] [--repeats 3]
+    python benchmarks/peers.py [--rows 20000] [--width 512] [--repeats 3]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from _table import Row, fastest, installed, missing, show, threads
 
 
-def rows(n: int = 50_000, width: int = 512, repeats: int = 3) -> list[Row]:
+def rows(n: int = 20_000, width: int = 512, repeats: int = 3) -> list[Row]:
     """Time against each of them."""
     from isthmus import Moments
 
@@ -84,7 +84,7 @@ def rows(n: int = 50_000, width: int = 512, repeats: int = 3) -> list[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=50_000)
+    parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()

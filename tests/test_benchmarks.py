@@ -32,7 +32,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_every_benchmark_has_rows_and_a_claim(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
-    assert {"rows", "main"} <= names
+    assert "rows" in names
     assert ast.get_docstring(tree)
 
 
