@@ -102,6 +102,8 @@ def test_what_is_written(
     x, y, index, texts = by_hand
     pairs = isthmus.open_pairs(done.x, done.y, index=np.load(done.index))
     assert pairs.names == ("image", "text")
+    with pytest.raises(InputError, match=r"pair with --index .*index\.npy instead of a key"):
+        isthmus.open_pairs(done.x, done.y, key="image_id")
     np.testing.assert_allclose(pairs.x.read(0, 99), x, atol=1e-5)
     np.testing.assert_allclose(pairs.y.read(0, 99), y, atol=1e-5)
     np.testing.assert_array_equal(np.load(done.index), index)
