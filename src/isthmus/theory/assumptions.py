@@ -146,9 +146,9 @@ class _Data:
         first = _first_partners(drawn.index, len(x))
         self.rows = (x[first >= 0], y[first[first >= 0]])
 
-    def no_direction(self) -> str:
-        """Why a centre has no direction, or nothing."""
-        worst = int(np.argmax(self.p_values))
+    def no_direction(self, *sides: int) -> str:
+        """Why the centre of one of `sides` (none: either) has no direction, or nothing."""
+        worst = max(sides or (0, 1), key=lambda side: self.p_values[side])
         if self.p_values[worst] < 0.01:
             return ""
         return (
@@ -276,7 +276,8 @@ def _gap_is_the_angle(data: _Data) -> Assumption:
     smallest, largest = float(apart.min()), float(apart.max())
     words = (
         f"the gap is {gap:.1f} degrees; of the {len(angles.degrees):,} principal angles between {ranks}, "
-        f"{len(apart):,} are open, the smallest {smallest:.1f} and the largest {largest:.1f} degrees"
+        f"{len(apart):,} {'is' if len(apart) == 1 else 'are'} open, the smallest {smallest:.1f} and the largest "
+        f"{largest:.1f} degrees"
     )
     return _tested(name, statement, abs(gap - smallest), "degrees", 5.0, words)
 
@@ -299,17 +300,17 @@ def _isometry(data: _Data) -> Assumption:
 def _constant_part(data: _Data, side: int) -> Assumption:
     name = f"constant_part_{data.names[side]}"
     statement = "all rows of the side have the same part along its centre (affine case)"
-    if why := data.no_direction():
+    if why := data.no_direction(side):
         return _untested(name, statement, "cosine", 0.02, why)
     spread = float((data.rows[side] @ data.centres[side]).std())
-    words = f"x.c_x has the mean {data.lengths[side]:.3f} and the standard deviation {spread:.4f}"
+    words = f"cosines to the centre have the mean {data.lengths[side]:.3f} and the standard deviation {spread:.4f}"
     return _tested(name, statement, spread, "cosine", 0.02, words)
 
 
 def _filled(data: _Data, side: int) -> Assumption:
     name = f"offset_and_shared_only_{data.names[side]}"
     statement = "the side is its centre plus a part in the shared space, and nothing else (affine case)"
-    if why := data.no_direction() or (data.no_basis if data.basis is None else ""):
+    if why := data.no_direction(side) or (data.no_basis if data.basis is None else ""):
         return _untested(name, statement, "share of energy", 0.02, why)
     assert data.basis is not None
     frame = np.linalg.qr(np.column_stack([data.basis, data.centres[side]]))[0]
