@@ -10,6 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from isthmus.device_blocks import count_above
+from isthmus.resources import current
+
 #: Rows of x and of y in a tile of scores, at most 64 MB of float32: BLAS packs its rows anew for each tile, so few.
 TILE = (8192, 2048)
 #: Rows of a tile that are compared and counted at a time, 2 MB of float32: both comparisons find them in the cache.
@@ -34,6 +37,22 @@ def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[n
     has_own, begins = np.unique(owner, return_index=True)
     best[has_own] = np.maximum.reduceat(own, begins) - slack
     own -= slack
+    devices = current().devices
+    if devices:
+        above_x, above_y = count_above(x, y[order], best, own, owner, devices[0])
+    else:
+        above_x, above_y = _count_above(x, y, best, own, owner, order)
+    ranks_x = np.where(np.isin(np.arange(len(x)), has_own), above_x + 1, 0)
+    ranks_y = np.empty(len(y), dtype=np.int64)
+    ranks_y[order] = above_y + 1
+    return ranks_x, ranks_y
+
+
+def _count_above(
+    x: np.ndarray, y: np.ndarray, best: np.ndarray, own: np.ndarray, owner: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of x how many rows of y of other items score `best` or more, and for each place in `order` how many
+    rows of x other than the owner score `own` or more."""
     above_x = np.zeros(len(x), dtype=np.int64)
     above_y = np.zeros(len(y), dtype=np.int64)
     mask_room = np.empty(STRIP * TILE[1], dtype=bool)
@@ -51,10 +70,7 @@ def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[n
             np.greater_equal(strip, own[columns], out=mask)
             mask[mine] = False
             above_y[columns] += count_columns(mask)
-    ranks_x = np.where(np.isin(np.arange(len(x)), has_own), above_x + 1, 0)
-    ranks_y = np.empty(len(y), dtype=np.int64)
-    ranks_y[order] = above_y + 1
-    return ranks_x, ranks_y
+    return above_x, above_y
 
 
 def tiles(x: np.ndarray, y: np.ndarray, order: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
