@@ -22,6 +22,9 @@ from isthmus.train.experiment.trainer import Run
 #: Columns of the tables of runs, with the digits that are shown.
 COLUMNS = {
     "gap": 1,
+    "R@1": 3,
+    "mixed_R@1": 3,
+    "zero_shot_accuracy": 3,
     "length_image": 2,
     "effective_rank_image": 1,
     "effective_rank_text": 1,
@@ -29,9 +32,6 @@ COLUMNS = {
     "budget_orientation": 3,
     "cosine": 3,
     "alignment": 3,
-    "R@1": 3,
-    "mixed_R@1": 3,
-    "zero_shot_accuracy": 3,
 }
 HEADS = {
     "gap": "gap (degrees)",
@@ -40,6 +40,8 @@ HEADS = {
     "budget_orientation": "budget: orientation",
     "alignment": "shared-space alignment",
     "cosine": "pair cosine",
+    "loss": "loss",
+    "zero_shot_accuracy": "zero-shot",
 }
 
 
@@ -185,8 +187,8 @@ def _losses(runs: Sequence[Run]) -> list[Section]:
             "learned": lambda s: s.temperature == "learned" and s.loss == "InfoNCE",
             "temperature 0.2": lambda s: s.temperature == "0.2" and s.loss == "InfoNCE",
             "rising": lambda s: s.temperature == "rising",
-            "CUAXU": lambda s: s.loss == "CUAXU",
-            "SharedSpaceAlignment": lambda s: s.loss == "SharedSpaceAlignment",
+            "CUAXU": lambda s: s.temperature == "learned" and s.loss == "CUAXU",
+            "SharedSpaceAlignment": lambda s: s.temperature == "learned" and s.loss == "SharedSpaceAlignment",
         },
     )
     return [
@@ -194,8 +196,8 @@ def _losses(runs: Sequence[Run]) -> list[Section]:
             "Losses and temperatures",
             ["Nothing is imposed. Terms are added to InfoNCE at the weight that their source gives."],
             figures.over_steps(named, "losses"),
-            "Means over seeds with 95 % intervals, over the epochs; InfoNCE where no loss is named. Lines of the gap "
-            "end where it is undefined.",
+            "Means over seeds with 95 % intervals, over the epochs; InfoNCE where no loss is named, a learned "
+            "temperature where none is. Lines of the gap end where it is undefined.",
             ("Loss and temperature", *(_head(name) for name in COLUMNS)),
             _table(runs, lambda s: f"{s.loss}, {_heat(s)}"),
             wide=True,
