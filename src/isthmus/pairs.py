@@ -309,8 +309,8 @@ def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputErro
     where = next((w for w, (non_finite, zero) in found.items() if len(non_finite) or len(zero)), None)
     if where is None:  # only float32 on a device, or in another library, stumbles over them
         return InputError(
-            f"{pairs.x.where} or {pairs.y.where}: rows shorter than 1e-15 or longer than 1e15 leave the range of float32; "
-            "use products='float64', or scale the rows"
+            f"{pairs.x.where} or {pairs.y.where}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
+            "float32; use products='float64', or scale the rows"
         )
     return checks.bad_rows(where, *found[where])
 
