@@ -166,9 +166,9 @@ class _Data:
                 self.no_basis = str(error)
         self.basis_caveat = "".join(f"; {said.message}" for said in caught)
 
-    def no_direction(self) -> str:
-        """Why a centre has no direction, or nothing."""
-        worst = int(np.argmax(self.p_values))
+    def no_direction(self, *sides: int) -> str:
+        """Why the centre of one of `sides` (none: either) has no direction, or nothing."""
+        worst = max(sides or (0, 1), key=lambda side: self.p_values[side])
         if self.p_values[worst] < 0.01:
             return ""
         return (
@@ -296,7 +296,8 @@ def _gap_is_the_angle(data: _Data) -> Assumption:
     smallest, largest = float(apart.min()), float(apart.max())
     words = (
         f"the gap is {gap:.1f} degrees; of the {len(angles.degrees):,} principal angles between {ranks}, "
-        f"{len(apart):,} are open, the smallest {smallest:.1f} and the largest {largest:.1f} degrees"
+        f"{len(apart):,} {'is' if len(apart) == 1 else 'are'} open, the smallest {smallest:.1f} and the largest "
+        f"{largest:.1f} degrees"
     )
     return _tested(name, statement, abs(gap - smallest), "degrees", 5.0, words)
 
@@ -319,18 +320,18 @@ def _isometry(data: _Data) -> Assumption:
 def _constant_part(data: _Data, side: int) -> Assumption:
     name = f"constant_part_{data.names[side]}"
     statement = "all rows of the side have the same part along its centre (affine case)"
-    if why := data.no_direction():
+    if why := data.no_direction(side):
         return _untested(name, statement, "cosine", 0.02, why)
     centre = data.centres[side]
     spread = math.sqrt(max(float(centre @ data.grams[side] @ centre) - data.lengths[side] ** 2, 0.0))
-    words = f"x.c_x has the mean {data.lengths[side]:.3f} and the standard deviation {spread:.4f}"
+    words = f"cosines to the centre have the mean {data.lengths[side]:.3f} and the standard deviation {spread:.4f}"
     return _tested(name, statement, spread, "cosine", 0.02, words)
 
 
 def _filled(data: _Data, side: int) -> Assumption:
     name = f"offset_and_shared_only_{data.names[side]}"
     statement = "the side is its centre plus a part in the shared space, and nothing else (affine case)"
-    if why := data.no_direction() or (data.no_basis if data.basis is None else ""):
+    if why := data.no_direction(side) or (data.no_basis if data.basis is None else ""):
         return _untested(name, statement, "share of energy", 0.02, why)
     assert data.basis is not None
     frame = np.linalg.qr(np.column_stack([data.basis, data.centres[side]]))[0]
