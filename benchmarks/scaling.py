@@ -1,10 +1,12 @@
-"""Claim: a model of four coefficients predicts the processor's seconds of a pass over n, d, threads and workers to 30 %.
+"""Claim: a model of four coefficients predicts the processor's seconds of a pass to 30 % over n, d, threads,
+workers.
 
 seconds = n (4 d^2 / g + o d) / lanes + c, with g the rate of BLAS on one core, o what reading, checking and adding up
 costs for each coordinate of a row, and c what a pass costs before its first row. g, o and c are fitted to the
 processor's seconds of passes on one thread; the predictions are checked on other sizes, on two threads and on two
 workers, all threads and processes added up. Seconds of the clock stand beside them: they are those of the model only
-when nothing else runs on the cores. docs/scaling.md has what the model says about larger machines: its tables are written by this file.
+when nothing else runs on the cores. docs/scaling.md has what the model says about larger machines: its tables are
+written by this file.
 
     python benchmarks/scaling.py [--page]
 """
