@@ -2,8 +2,9 @@
 width the rate only comes nearer to that of bare BLAS.
 
 Rows come from shards: one .npy of 100,000 rows that is linked as many times as needed, so that 10^7 pairs need no more
-disk than 10^5. Time for n is compared with what the largest n predicts in proportion; sizes are timed in turns, the
-smaller ones more often. Memory is the growth of the anonymous memory of a process that runs one pass.
+disk than 10^5. Ten passes over n pairs and one over 10 n follow each other, in seconds of the processor (all threads),
+which other programs change least; the middle one of three such ratios counts. Memory is the growth of the anonymous
+memory of a process that runs one pass.
 
     python benchmarks/growth.py [--largest 10000000] [--width 128]
 """
@@ -11,12 +12,14 @@ smaller ones more often. Memory is the growth of the anonymous memory of a proce
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from _bare import bare, limit
 from _table import Row, child, fastest, peak_anonymous, show
 
 SHARD = 100_000
@@ -52,36 +55,31 @@ def memory(image: str, text: str) -> float:
     return peak_anonymous(lambda: the_pass(image, text))
 
 
-def bare(n: int, width: int) -> None:
-    """The three products of n resident rows."""
-    from isthmus.resources import block_rows
+def step(small: tuple[str, str], large: tuple[str, str]) -> tuple[float, float]:
+    """Seconds of the processor of ten passes over `small` and of one over `large`, ten times as many pairs."""
+    seconds = []
+    for place, times in ((small, 10), (large, 1)):
+        begin = time.process_time()
+        for _ in range(times):
+            the_pass(*place)
+        seconds.append(time.process_time() - begin)
+    return seconds[0], seconds[1]
 
-    rng = np.random.default_rng(1)
-    size = min(2 * block_rows(width), n)
-    x, y = (rng.standard_normal((size, width), dtype=np.float32) for _ in "xy")
-    for start in range(0, n, size):
-        a, b = x[: n - start], y[: n - start]
-        _ = a.T @ a, b.T @ b, a.T @ b
 
-
-def rows(largest: int = 10_000_000, width: int = 128) -> list[Row]:
+def rows(largest: int = 10_000_000, width: int = 128, repeats: int = 3) -> list[Row]:
     """Growth with n, memory, growth with d."""
     table = []
     with tempfile.TemporaryDirectory() as folder:
         sizes = [n for n in (10_000, 100_000, 1_000_000, 10_000_000) if n <= largest]
         paths = {n: shards(Path(folder), n, width) for n in sizes}
         the_pass(*paths[sizes[0]])
-        best = dict.fromkeys(sizes, float("inf"))
-        for _ in range(3):
-            for n in sizes:
-                for _ in range(max(1, min(20, sizes[-1] // (20 * n)))):
-                    best[n] = min(best[n], the_pass(*paths[n]))
-        rate = best[sizes[-1]] / sizes[-1]
-        for n in sizes[:-1]:
-            ratio = best[n] / (rate * n)
-            most = 1.05 if n >= 1_000_000 else None
-            measured, peer = f"{1e3 * best[n]:.0f} ms", f"in proportion to {sizes[-1]:,}: {1e3 * rate * n:.0f} ms"
-            table.append(Row(f"time of {n:,} x {width} pairs", measured, peer, ratio, least=most and 0.95, most=most))
+        for small, large in itertools.pairwise(sizes):
+            turns = [step(paths[small], paths[large]) for _ in range(repeats)]
+            ten, one = sorted(turns, key=lambda turn: turn[1] / turn[0])[repeats // 2]
+            most = 1.05 if small >= 1_000_000 else None  # what a pass costs before its first row counts in the others
+            measured, peer = f"{one:.2f} s", f"ten passes over {small:,}: {ten:.2f} s"
+            claim = f"time of {large:,} x {width} pairs"
+            table.append(Row(claim, measured, peer, one / ten, least=most and 0.95, most=most))
         held = {n: child("growth", "memory", *paths[n]) for n in (sizes[1], sizes[-1])}
         more = held[sizes[-1]] - held[sizes[1]]
         table.append(
@@ -98,15 +96,13 @@ def rows(largest: int = 10_000_000, width: int = 128) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             place = shards(Path(folder), min(n, SHARD), dim)
             n = min(n, SHARD)
-            contenders = {"pass": lambda p=place: the_pass(*p), "bare": lambda n=n, d=dim: bare(n, d)}
-            found = fastest(contenders, repeats=3)
-        share = found["bare"] / found["pass"]
-        rates = {name: 4e-9 * n * dim * dim / seconds for name, seconds in found.items()}
+            found = fastest(bare(n, dim) | {"pass": lambda p=place: the_pass(*p)}, repeats=repeats)
+        share = limit(found) / found["pass"]
         table.append(
             Row(
                 f"rate at width {dim}, {n:,} pairs",
-                f"{rates['pass']:.0f} GFLOP/s",
-                f"bare BLAS: {rates['bare']:.0f} GFLOP/s",
+                f"{4e-9 * n * dim * dim / found['pass']:.0f} GFLOP/s",
+                f"bare BLAS: {4e-9 * n * dim * dim / limit(found):.0f} GFLOP/s",
                 share,
                 least=0.85 if dim >= 768 else None,
                 machine=f"{100 * share:.0f} % of bare BLAS",

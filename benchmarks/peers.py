@@ -1,8 +1,8 @@
 """Claim: the moments of both sides and of their pairing come sooner than what other libraries make of one side alone.
 
-All work on the same float32 rows in memory. torch.cov gives one covariance of both sides side by side, (2d, 2d);
-scikit-learn's and dask-ml's IncrementalPCA the principal directions of one side; dask.array the three products of one
-`compute`. The moments hold all of that and the sums for the standard errors.
+All work on the same float32 rows in memory with the same number of threads. torch.cov gives one covariance of both
+sides side by side, (2d, 2d); scikit-learn's and dask-ml's IncrementalPCA the principal directions of one side;
+dask.array the three products of one `compute`. The moments hold all of that and the sums for the standard errors.
 
     python benchmarks/peers.py [--rows 20000] [--width 512] [--repeats 3]
 """
@@ -14,23 +14,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from _bare import bare, limit
 from _table import Row, fastest, installed, missing, show, threads
 
 
 def rows(n: int = 20_000, width: int = 512, repeats: int = 3) -> list[Row]:
     """Time against each of them."""
     from isthmus import Moments
+    from isthmus.resources import blas_limited
 
     rng = np.random.default_rng(0)
     x, y = (rng.standard_normal((n, width), dtype=np.float32) for _ in "xy")
     claim = f"moments of {n:,} x {width} pairs in memory"
     block = 4096
     contenders: dict[str, Callable[[], Any]] = {
-        "isthmus": lambda: Moments.of(x, y, products="float32"),
-        "bare": lambda: [
-            (a.T @ a, b.T @ b, a.T @ b) for a, b in ((x[i : i + block], y[i : i + block]) for i in range(0, n, block))
-        ],
-    }
+        "isthmus": lambda: Moments.of(x, y, products="float32", threads=threads()),
+    } | bare(n, width)
     absent = []
     torch = installed("torch")
     if torch is None:
@@ -55,7 +54,8 @@ def rows(n: int = 20_000, width: int = 512, repeats: int = 3) -> list[Row]:
 
         def products() -> Any:
             a, b = da.from_array(x, chunks=chunks), da.from_array(y, chunks=chunks)
-            return dask.compute(a.T @ a, b.T @ b, a.T @ b, scheduler="threads", num_workers=threads())
+            with blas_limited(1):  # as many threads as the others have: one of BLAS in each of Dask's
+                return dask.compute(a.T @ a, b.T @ b, a.T @ b, scheduler="threads", num_workers=threads())
 
         contenders["dask.array, three products"] = products
     if installed("dask_ml.decomposition") is None:
@@ -73,11 +73,11 @@ def rows(n: int = 20_000, width: int = 512, repeats: int = 3) -> list[Row]:
     best = fastest(quick, repeats=repeats) | fastest(slow, repeats=1)
     ours = best["isthmus"]
     measured = f"{ours:.2f} s"
-    machine = f"{100 * best['bare'] / ours:.0f} % of bare BLAS"
+    machine = f"{100 * limit(best) / ours:.0f} % of bare BLAS"
     table = [
         Row(claim, measured, f"{name}: {seconds:.2f} s", seconds / ours, least=1, machine=machine)
         for name, seconds in best.items()
-        if name not in ("isthmus", "bare")
+        if name != "isthmus" and not name.startswith("bare")
     ]
     return table + [missing(claim, name) for name in absent]
 

@@ -102,7 +102,7 @@ def main() -> None:
         begin = time.perf_counter()
         print(f"## {name}", flush=True)
         try:
-            rows = child("run", "rows_of", name, **count)
+            rows = child("run", "rows_of", name, limit=3600.0, **count)
         except Exception as error:  # one that fails must not hide the others
             print(f"failed: {error}", flush=True)
             failed = True

@@ -98,3 +98,10 @@ def test_what_breaks_first(bench: Any) -> None:
     spans = [scaling.makespan(64, parts) for parts in (1, 8, 32)]
     assert spans[0] > spans[1] > spans[2] >= 1
     assert scaling.makespan(4, 400, slow=0.0, factor=1.0) == pytest.approx(1, rel=0.02)
+
+
+def test_no_benchmark_hides_a_library() -> None:
+    from importlib.metadata import packages_distributions
+
+    libraries = {name.lower() for name in packages_distributions()} | sys.stdlib_module_names
+    assert not {path.stem for path in BENCHMARKS.glob("*.py")} & libraries

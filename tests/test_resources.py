@@ -264,3 +264,41 @@ def test_rows_on_their_way_are_not_overwritten(monkeypatch: pytest.MonkeyPatch) 
     assert [float(t.array[0, 0]) for t in there] == [0.0, 1.0, 2.0]
     journey = ["fill", "copy", "wait", "hold"]
     assert log == [*journey, *journey, "arrived", *journey]
+
+
+PRECISION = """
+import torch
+from isthmus.devices import full_precision
+newer = lambda: torch.backends.cuda.matmul.fp32_precision
+torch.set_float32_matmul_precision("high")
+with full_precision():
+    assert (torch.get_float32_matmul_precision(), newer()) == ("highest", "ieee")
+assert (torch.get_float32_matmul_precision(), newer()) == ("high", "tf32")
+torch.set_float32_matmul_precision("highest")
+torch.backends.cuda.matmul.fp32_precision = "tf32"  # from here PyTorch refuses to answer the older question
+with full_precision():
+    assert newer() == "ieee"
+assert newer() == "tf32"
+"""
+
+
+def test_a_device_computes_in_full_precision_and_leaves_the_switches_as_they_were() -> None:
+    torch = pytest.importorskip("torch")
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
+        pytest.skip("this PyTorch has only the older switch")
+    done = subprocess.run([sys.executable, "-c", PRECISION], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_rows_beyond_float32_are_refused_on_a_device_and_by_other_libraries(rng: np.random.Generator) -> None:
+    torch = pytest.importorskip("torch")
+    x, y = rng.normal(size=(2, 100, 8)).astype(np.float32)
+    x[3] *= 1e-25
+    expected = Moments.of(x, y, products="float64")
+    agree(Moments.of(x, y, products="float32"), expected, 1e-5)
+    agree(Moments.of(x, y, products="float64", device="cpu"), expected, 1e-13)
+    said = "x or y: rows shorter than 1e-15 or longer than 1e15 .* use products='float64'"
+    with pytest.raises(InputError, match=said):
+        Moments.of(x, y, products="float32", device="cpu")
+    with pytest.raises(InputError, match=said):
+        Moments.of(torch.from_numpy(x), torch.from_numpy(y), products="float32")

@@ -112,12 +112,16 @@ def column_sums(rows: Array, /) -> Array:
 
 
 def unit_or_bad(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:
-    """(rows divided by their norm, whether one of them is NaN, infinite or zero): both stay on the device."""
+    """(rows divided by their norm, whether one of them is NaN, infinite or zero): both stay on the device.
+
+    Float32 rows shorter than 1e-15 or longer than 1e15 count as such too: their squares leave the range of float32.
+    """
     xp = namespace(rows)
     norms = xp.linalg.vector_norm(rows, axis=1, keepdims=True)
     good = xp.isfinite(norms)
     if normalize:
-        good = good & (norms > 0)
+        least, most = (1e-15, 1e15) if rows.dtype == xp.float32 else (0.0, float("inf"))
+        good = good & (norms > least) & (norms < most)
         rows = rows / norms
     return rows, ~xp.all(good)
 

@@ -94,12 +94,29 @@ def put(rows: np.ndarray, device: str) -> Any:
 def full_precision() -> Iterator[None]:
     """Float32 products in float32, whatever the program allows elsewhere (TF32 keeps three digits)."""
     torch = _torch("cpu")
-    before = torch.get_float32_matmul_precision()
+    try:
+        before = torch.get_float32_matmul_precision()
+    except RuntimeError:  # the program has set the newer switches, and PyTorch refuses to mix them with the older one
+        with _ieee([torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]):
+            yield
+        return
     torch.set_float32_matmul_precision("highest")
     try:
         yield
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@contextmanager
+def _ieee(switches: list[Any]) -> Iterator[None]:
+    before = [switch.fp32_precision for switch in switches]
+    try:
+        for switch in switches:
+            switch.fp32_precision = "ieee"
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.fp32_precision = value
 
 
 def _torch(device: str) -> Any:

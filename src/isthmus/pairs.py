@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec
 
 import numpy as np
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from isthmus.moments import Moments
 
 Rng = int | np.random.Generator
+P = ParamSpec("P")
 
 
 class Pairs:
@@ -216,13 +217,13 @@ class Recipe:
         return pairs if self.sample is None else pairs.sample(self.sample[0], rng=self.sample[1])
 
 
-def _with_recipe(opens: Callable[..., Pairs]) -> Callable[..., Pairs]:
+def _with_recipe(opens: Callable[P, Pairs]) -> Callable[P, Pairs]:
     """Keeps what the pairs were opened with; paths are made absolute, for workers live in other folders."""
 
     @wraps(opens)
-    def open_and_keep(*paths: Any, **options: Any) -> Pairs:
+    def open_and_keep(*paths: P.args, **options: P.kwargs) -> Pairs:
         pairs = opens(*paths, **options)
-        there = tuple(str(p) if "://" in str(p) else os.path.abspath(p) for p in paths)
+        there = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
         pairs.recipe = Recipe(open_and_keep, there, {**options, "names": pairs.names})
         return pairs
 
@@ -305,7 +306,12 @@ def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputErro
     met."""
     found = {pairs.x.where: find_bad_rows(pairs.x, first, last)}
     found[pairs.y.where] = find_bad_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
-    where = next(w for w, (non_finite, zero) in found.items() if len(non_finite) or len(zero))
+    where = next((w for w, (non_finite, zero) in found.items() if len(non_finite) or len(zero)), None)
+    if where is None:  # only float32 on a device, or in another library, stumbles over them
+        return InputError(
+            f"{pairs.x.where} or {pairs.y.where}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
+            "float32; use products='float64', or scale the rows"
+        )
     return checks.bad_rows(where, *found[where])
 
 

@@ -24,7 +24,7 @@ x and y are the two sides, a pair is a row of x with a row of y, an item is a ro
 - **Needs** `moments`: one pass over the data; `rows`: rows as well, of a sample of the items when there are many.
 - **Interval**: 95 %. `jackknife`: over items, around the value without its bias; where the field reports the biased
   value, that may lie outside, and a note says so. `normal`: of a mean over items. `wilson`: of a share.
-  `subsampling`: from halves of the items, drawn without replacement. `none`: the reason; `benchmarks/coverage.py` shows
+  `subsampling`: from halves of the items, drawn without replacement. `none`: the reason; `benchmarks/covering.py` shows
   what subsampling covers there. Near zero, where a normal interval is wrong, squared lengths have that of a noncentral
   chi-square; intervals are too wide there rather than too narrow. Standard errors come from the scores of at most
   2,000 random items where the moments alone do not give them.

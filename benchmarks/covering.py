@@ -4,7 +4,7 @@ Half of the items, drawn without replacement, scatter around the value of all by
 measure is smooth. For data sets of one kind the interval value -+ 1.96 times that scatter should hold the value of many
 items in 90 to 98 of 100 data sets, or at least the mean value of data sets of this size.
 
-    python benchmarks/coverage.py [--sets 100] [--halves 16]
+    python benchmarks/covering.py [--sets 100] [--halves 16]
 """
 
 from __future__ import annotations
