@@ -219,7 +219,7 @@ def _metadata(place: Place, name: str, sizes: list[int], formats: tuple[ModuleTy
     found = [parquet.key_column(file, name) for file in files]
     counts = [len(keys) for keys in found]
     if counts != sizes:
-        index = place.parent / "index.npy"
+        index = beside.parent / "index.npy"
         advice = f"pair with --index {index} instead of a key" if index.is_file() else "both must be written by one run"
         raise InputError(
             f"{beside}: its {len(counts)} shards hold {sum(counts):,} rows, but those of {place} hold {sum(sizes):,}; "
