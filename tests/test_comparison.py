@@ -380,7 +380,7 @@ class TestCommandLine:
             (["--sweep", "energy"], "expected NAME=VALUE,VALUE"),
             (["--fit-sizes", "ten"], "'ten' is no whole number"),
             (["--tasks", "retrieve"], "unknown task 'retrieve'"),
-            (["--labels", "image.npy"], "expected one label for 120 rows"),
+            (["--labels", "image.npy"], "labels has shape (120, 8), expected one for each of the 120 rows of image"),
         ],
     )
     def test_bad_input(

@@ -33,6 +33,7 @@ _NAMES: dict[str, str] = {
     "measure": "isthmus.metrics",
     "open_pairs": "isthmus.pairs",
     "report": "isthmus.reporting",
+    "using": "isthmus.resources",
 }
 _MODULES = ("align", "demo", "encode", "metrics", "sources", "tasks", "theory", "train")
 
@@ -60,6 +61,7 @@ __all__ = [
     "tasks",
     "theory",
     "train",
+    "using",
 ]
 
 
@@ -89,4 +91,5 @@ if TYPE_CHECKING:
     from isthmus.moments import Moments
     from isthmus.pairs import Pairs, open_pairs
     from isthmus.reporting import report
+    from isthmus.resources import using
     from isthmus.result import Estimate, Result

@@ -102,10 +102,11 @@ def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
         )
 
 
-def one_each(count: int, rows: int, name: str) -> None:
-    """Refuse labels that are not one for each row."""
-    if count != rows:
-        raise InputError(f"labels has {count:,} entries, expected one for each of the {rows:,} rows of {name}")
+def one_each(shape: tuple[int, ...], rows: int, name: str) -> None:
+    """Refuse labels, an array of this shape, that are not one for each row."""
+    if shape != (rows,):
+        came = f"{shape[0]:,} entries" if len(shape) == 1 else f"shape {shape}"
+        raise InputError(f"labels has {came}, expected one for each of the {rows:,} rows of {name}")
 
 
 def same_width(d_x: int, d_y: int, where_x: str, where_y: str) -> None:

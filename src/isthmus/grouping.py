@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from isthmus.arrays import to_numpy
-from isthmus.pairs import Pairs, block_rows
+from isthmus.pairs import Pairs
+from isthmus.resources import block_rows
 
 
 def row_keys(rows: np.ndarray, /) -> np.ndarray:

@@ -12,7 +12,8 @@ from isthmus.arrays import to_numpy, unit_rows
 from isthmus.intervals import debiased, variance
 from isthmus.joining import picked
 from isthmus.moments import Moments
-from isthmus.pairs import Pairs, block_rows
+from isthmus.pairs import Pairs
+from isthmus.resources import block_rows
 from isthmus.result import NAN
 from isthmus.sources import Source
 

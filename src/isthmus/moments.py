@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from isthmus import arrays
 from isthmus.arrays import Array
 from isthmus.checks import InputError
+from isthmus.devices import full_precision
 from isthmus.files import load_arrays, save_arrays
 from isthmus.pairs import Pairs, PairsOfTwoSpaces, bad_rows
-
-T = TypeVar("T")
+from isthmus.resources import Plan, blas_limited, current, plan, using
+from isthmus.sums import Lane, add_up
 
 #: Up to this many pairs block products are float64 unless asked otherwise.
 FLOAT64_PAIRS = 50_000
@@ -101,40 +102,50 @@ class Moments(_Sums):
         index: Any = None,
         normalize: bool = True,
         products: str | None = None,
+        threads: int | None = None,
+        max_memory: int | str | None = None,
+        device: str | Sequence[str] | None = None,
     ) -> Moments:
         """Moments of the pairs (x, y): two arrays or sources of shape (n, d), or one `Pairs`, in blocks of rows.
 
         `index[j]` is the row of x that row j of y belongs to (default: row j). `products` is 'float32' or 'float64',
         the precision of the block products; None takes float64 for up to 50,000 pairs, where it costs less than a
-        second, and the precision of the data above. Sums are float64 in any case.
+        second, and the precision of the data above. Sums are float64 in any case. `threads`, `max_memory` and
+        `device` are those of `isthmus.using`; without them what is in use there.
         Errors: `InputError` when rows are NaN, infinite or zero (it names them), or shapes do not fit.
         """
         if products not in (None, "float32", "float64"):
             raise InputError(f"products={products!r}, expected 'float32', 'float64' or None")
         pairs = x if isinstance(x, Pairs) else PairsOfTwoSpaces(x=x, y=y, index=index)
-        wide = any(arrays.compute_dtype(s.dtype, None) == "float64" for s in (pairs.x, pairs.y))
-        dtype = products or ("float64" if wide or pairs.n <= FLOAT64_PAIRS else "float32")
-        clean_x, clean_y = (
-            arrays.Blocks(dtype, normalize=normalize),
-            arrays.Blocks(dtype, normalize=normalize),
-        )
-        sums: dict[str, Any] = {}
-        by_item: dict[str, Any] = {}
+        with using(threads=threads, max_memory=max_memory, device=device) as resources:
+            dtype = products_of(pairs, products)
+            if resources.cluster is not None and pairs.recipe is not None:
+                found: Moments = resources.cluster.moments(pairs, normalize=normalize, products=dtype)
+                return found
+            return cls._of_blocks(pairs, dtype, normalize, None, (0, pairs.items))
 
-        def clean(block: tuple[Any, Any, Any]) -> tuple[Any, Any, Any]:
-            return clean_x(block[0]), clean_y(block[1]), block[2]
+    @classmethod
+    def of_items(
+        cls, pairs: Pairs, start: int, stop: int, /, *, rows: int, products: str, normalize: bool = True
+    ) -> Moments:
+        """Moments of the items start .. stop - 1 of `pairs` in blocks of `rows` items: one part of a pass.
 
+        Parts whose bounds are multiples of `rows` add up to the whole pass, to the last digits of float64.
+        """
+        return cls._of_blocks(pairs, products, normalize, rows, (start, stop))
+
+    @classmethod
+    def _of_blocks(cls, pairs: Pairs, dtype: str, normalize: bool, rows: int | None, items: tuple[int, int]) -> Moments:
+        how = pass_plan(pairs, dtype)
+        rows = rows or how.rows
+        lanes = [Lane(dtype, normalize=normalize, device=d) for d in how.devices or [None] * how.lanes]
         try:
-            for unit_x, unit_y, owner in _one_ahead(clean, pairs.blocks()):
-                if owner is None:
-                    _accumulate(sums, _block(unit_x, unit_y))
-                else:
-                    part, part_by_item = _grouped_block(arrays.to_numpy(unit_x), arrays.to_numpy(unit_y), owner)
-                    _accumulate(sums, part)
-                    _accumulate(by_item, part_by_item)
+            with blas_limited(how.blas), full_precision() if how.devices else nullcontext():
+                sums, by_item = add_up(pairs.blocks(rows, *items), lanes)
         except arrays.BadRows:
-            raise bad_rows(pairs) from None
+            raise bad_rows(pairs, *items) from None
         clusters = Clusters(**by_item) if by_item else None
+        sums["pp"] = float(sums["pp"])
         return cls(**sums, clusters=clusters, products=dtype, normalize=normalize)
 
     def __add__(self, other: Moments) -> Moments:
@@ -255,68 +266,17 @@ class Moments(_Sums):
         return cls(**outer, clusters=Clusters(**inner) if inner else None, **header)
 
 
-def _one_ahead(work: Callable[[T], T], items: Iterable[T]) -> Iterator[T]:
-    """`work(item)` for each item in order, the next one made by a thread while the caller uses this one: reading and
-    normalising then overlap with the products."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        ready: Future[T] | None = None
-        for item in items:
-            coming = pool.submit(work, item)
-            if ready is not None:
-                yield ready.result()
-            ready = coming
-        if ready is not None:
-            yield ready.result()
+def products_of(pairs: Pairs, products: str | None) -> str:
+    """The precision of block products: the one asked for, else float64 for few pairs and that of the data for many."""
+    wide = any(arrays.compute_dtype(s.dtype, None) == "float64" for s in (pairs.x, pairs.y))
+    return products or ("float64" if wide or pairs.n <= FLOAT64_PAIRS else "float32")
 
 
-def _accumulate(sums: dict[str, Any], part: dict[str, Any]) -> None:
-    """Add `part` to the float64 `sums`, in place where the library allows it."""
-    for name, value in part.items():
-        if name in sums:
-            sums[name] += value
-        else:
-            sums[name] = arrays.float64(value) if hasattr(value, "shape") and value.shape else value
-
-
-def _block(x: Array, y: Array) -> dict[str, Any]:
-    """The sums of one block of pairs: products in the precision of the rows."""
-    xp = arrays.namespace(x, y)
-    p = arrays.row_dot(x, y) if x.shape[1] == y.shape[1] else xp.zeros(x.shape[0], dtype=x.dtype)
-    return {
-        "n": int(x.shape[0]),
-        "sum_x": xp.sum(x, axis=0, dtype=xp.float64),
-        "sum_y": xp.sum(y, axis=0, dtype=xp.float64),
-        "xx": x.T @ x,
-        "yy": y.T @ y,
-        "xy": x.T @ y,
-        "pp": float(xp.sum(p * p, dtype=xp.float64)),
-        "xp": x.T @ p,
-        "yp": y.T @ p,
-    }
-
-
-def _grouped_block(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The sums of a block in which item g (row of x) has the rows of y with owner g, by pair and by item.
-
-    Rows of y are sorted by owner.
-    """
-    counts = np.bincount(owner, minlength=len(x))
-    kept = np.flatnonzero(counts)  # items without a partner form no pair
-    x, counts = x[kept].astype(np.float64), counts[kept]
-    y = y.astype(np.float64)
-    begins = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    y_item = np.add.reduceat(y, begins, axis=0)
-    p = arrays.row_dot(np.repeat(x, counts, axis=0), y) if x.shape[1] == y.shape[1] else np.zeros(len(y))
-    p_item = np.add.reduceat(p, begins)
-    x_item = x * counts[:, None]
-    by_pair = {
-        "n": len(y), "sum_x": x_item.sum(axis=0), "sum_y": y.sum(axis=0),
-        "xx": x_item.T @ x, "yy": y.T @ y, "xy": x.T @ y_item,
-        "pp": float(p @ p), "xp": x.T @ p_item, "yp": y.T @ p,
-    }  # fmt: skip
-    by_item = {
-        "count": len(kept), "mm": float(counts @ counts), "mx": counts @ x_item, "my": counts @ y_item,
-        "mp": float(counts @ p_item), "xx": x_item.T @ x_item, "yy": y_item.T @ y_item, "xy": x_item.T @ y_item,
-        "pp": float(p_item @ p_item), "xp": x_item.T @ p_item, "yp": y_item.T @ p_item,
-    }  # fmt: skip
-    return by_pair, by_item
+def pass_plan(pairs: Pairs, dtype: str) -> Plan:
+    """How a pass over `pairs` is cut."""
+    resources = current()
+    if not (pairs.x.is_numpy and pairs.y.is_numpy):  # rows of other libraries stay where they are, with their threads
+        resources = replace(resources, threads=1, devices=())
+    partners = 1.0 if pairs.index is None else max(pairs.n / pairs.items, 1.0)
+    dims = pairs.x.shape[1], pairs.y.shape[1]
+    return plan(resources, *dims, items=pairs.items, itemsize=8 if dtype == "float64" else 4, partners=partners)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import uuid
 import warnings
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, wraps
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +16,7 @@ from isthmus import arrays, checks
 from isthmus.arrays import Array
 from isthmus.checks import InputError, IsthmusWarning
 from isthmus.joining import Matching, keys_of, match, picked
+from isthmus.resources import block_rows
 from isthmus.sources import Source, open_source, path_name
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ class Pairs:
                 "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
+        self.recipe: Recipe | None = None
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
         if self.one_space:
             checks.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
@@ -65,7 +69,7 @@ class Pairs:
         self.matching: Matching | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
-            checks.one_each(len(self.labels), self.x.shape[0], self.names[0])
+            checks.one_each(self.labels.shape, self.x.shape[0], self.names[0])
 
     @property
     def n(self) -> int:
@@ -82,17 +86,22 @@ class Pairs:
         """Width d of both sides."""
         return self.x.shape[1]
 
-    def blocks(self, size: int | None = None) -> Iterator[tuple[Array, Array, np.ndarray | None]]:
-        """Blocks (x rows, y rows, owner): `owner[j]` is the row of the block's x that row j of its y belongs to,
-        None when row i belongs to row i. All partners of an item are in its block."""
+    def blocks(
+        self, size: int | None = None, first: int = 0, last: int | None = None
+    ) -> Iterator[tuple[Array, Array, np.ndarray | None]]:
+        """Blocks (x rows, y rows, owner) of the items first .. last - 1, default all of them: `owner[j]` is the row of
+        the block's x that row j of its y belongs to, None when row i belongs to row i. All partners of an item are in
+        its block."""
         size = size or block_rows(self.dim)
+        last = self.items if last is None else min(last, self.items)
         if self.index is None:
-            for start in range(0, self.items, size):
-                yield self.x.read(start, start + size), self.y.read(start, start + size), None
+            for start in range(first, last, size):
+                stop = min(start + size, last)
+                yield self.x.read(start, stop), self.y.read(start, stop), None
             return
         order, begins = self._captions
-        for start in range(0, self.items, size):
-            stop = min(start + size, self.items)
+        for start in range(first, last, size):
+            stop = min(start + size, last)
             rows = order[begins[start] : begins[stop]]
             if len(rows):
                 yield self.x.read(start, stop), self.y.take(rows), self.index[rows] - start
@@ -144,7 +153,10 @@ class Pairs:
         if self.items <= most:
             return self
         chosen = np.random.default_rng(rng).choice(self.items, size=most, replace=False)
-        return self.take(np.sort(chosen))
+        sample = self.take(np.sort(chosen))
+        if self.recipe is not None and self.recipe.sample is None and isinstance(rng, int):
+            sample.recipe = replace(self.recipe, sample=(most, rng), key=f"{self.recipe.key} {most} {rng}")
+        return sample
 
     def halves(self, *, rng: Rng) -> tuple[Pairs, Pairs]:
         """A random half of the items to fit on and the other half to test on; an item's partners stay together."""
@@ -188,6 +200,36 @@ class PairsOfTwoSpaces(Pairs):
     one_space: ClassVar[bool] = False
 
 
+@dataclass(frozen=True, eq=False)
+class Recipe:
+    """How pairs were opened, so that a process elsewhere can open the same ones (without their labels)."""
+
+    open_: Callable[..., Pairs]
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
+    sample: tuple[int, int] | None = None  # (most, rng) of `Pairs.sample`
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def open(self) -> Pairs:
+        """The pairs."""
+        pairs = self.open_(*self.arguments, **self.options)
+        return pairs if self.sample is None else pairs.sample(self.sample[0], rng=self.sample[1])
+
+
+def _with_recipe(opens: Callable[..., Pairs]) -> Callable[..., Pairs]:
+    """Keeps what the pairs were opened with; paths are made absolute, for workers live in other folders."""
+
+    @wraps(opens)
+    def open_and_keep(*paths: Any, **options: Any) -> Pairs:
+        pairs = opens(*paths, **options)
+        there = tuple(str(p) if "://" in str(p) else os.path.abspath(p) for p in paths)
+        pairs.recipe = Recipe(open_and_keep, there, {**options, "names": pairs.names})
+        return pairs
+
+    return open_and_keep
+
+
+@_with_recipe
 def open_pairs(
     x: str | os.PathLike[str],
     y: str | os.PathLike[str],
@@ -219,11 +261,12 @@ def open_pairs(
         raise InputError("got index and key, expected one of them: both say which rows belong together")
     matching = _matched(sources, key)
     if any(matching.unmatched):
-        warnings.warn(matching.sentence(called), IsthmusWarning, stacklevel=2)
+        warnings.warn(matching.sentence(called), IsthmusWarning, stacklevel=3)
     sides = [picked(source, rows) for source, rows in zip(sources, (matching.x, matching.y), strict=True)]
     if labels is not None:
-        checks.one_each(len(labels), sources[0].shape[0], called[0])
-        labels = np.asarray(labels)[matching.x]
+        labels = np.asarray(labels)
+        checks.one_each(labels.shape, sources[0].shape[0], called[0])
+        labels = labels[matching.x]
     pairs = kind(index=matching.index, labels=labels, **dict(zip(called, sides, strict=True)))
     pairs.matching = matching
     return pairs
@@ -257,24 +300,22 @@ def _matched(sources: Sequence[Source], key: Any) -> Matching:
     return match(keys_x, keys_y, key=", ".join(dict.fromkeys(said)), where=(where_x, where_y))
 
 
-def block_rows(dim: int) -> int:
-    """Rows in a block: about 4 MB of float32 for each side, which stays in the cache while BLAS works on it."""
-    return int(np.clip(2**20 // dim, 256, 16_384))
-
-
-def bad_rows(pairs: Pairs) -> InputError:
-    """The error that names the rows without a direction; called once such a row was met."""
-    found = {source.where: find_bad_rows(source) for source in (pairs.x, pairs.y)}
+def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputError:
+    """The error that names the rows without a direction among the items first .. last - 1; called once such a row was
+    met."""
+    found = {pairs.x.where: find_bad_rows(pairs.x, first, last)}
+    found[pairs.y.where] = find_bad_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
     where = next(w for w, (non_finite, zero) in found.items() if len(non_finite) or len(zero))
     return checks.bad_rows(where, *found[where])
 
 
-def find_bad_rows(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the rows with NaN or infinite values, and of the rows that are all zero."""
+def find_bad_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the rows first .. last - 1 with NaN or infinite values, and of those that are all zero."""
     non_finite, zero = [], []
     size = block_rows(source.shape[1])
-    for start in range(0, source.shape[0], size):
-        block = arrays.to_numpy(source.read(start, start + size))
+    last = source.shape[0] if last is None else last
+    for start in range(first, last, size):
+        block = arrays.to_numpy(source.read(start, min(start + size, last)))
         non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
         zero.append(start + np.flatnonzero(~block.any(axis=1)))
     return source.numbers(np.concatenate(non_finite)), source.numbers(np.concatenate(zero))

@@ -30,6 +30,7 @@ class Estimate:
     undefined : None, or the reason why the quantity has no meaning on these data
     definition : one line that says what was computed
     note : a caveat of this number on these data, such as 'n = 500 < d = 512: needs n >= 5,120'; empty if none
+    no_interval : why this measure never has an interval; empty if it can have one
     """
 
     value: float
@@ -40,6 +41,7 @@ class Estimate:
     undefined: str | None = None
     definition: str = ""
     note: str = ""
+    no_interval: str = ""
 
     def __float__(self) -> float:
         return float(self.value)
@@ -53,7 +55,8 @@ class Estimate:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; absent numbers are None."""
         numbers = {k: _plain(getattr(self, k)) for k in ("value", "low", "high", "null")}
-        return {**numbers, "unit": self.unit, "undefined": self.undefined, "note": self.note or None}
+        words = {k: getattr(self, k) or None for k in ("undefined", "note", "no_interval")}
+        return {**numbers, "unit": self.unit, **words}
 
 
 @dataclass(frozen=True)

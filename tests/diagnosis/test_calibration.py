@@ -91,6 +91,12 @@ def test_a_threshold_that_rests_on_few_has_no_interval(pairs: Pairs) -> None:
     found = calibrate(pairs).threshold(0.99)
     assert np.isnan(found.low)
     assert "0 strangers here have it" in found.definition
+    assert found.note.startswith("no interval: it takes 20 partners and 10 strangers there, and here are ")
+    one = calibrate(Pairs(image=np.eye(25), text=np.diag([1.0] + [-1.0] * 24)))
+    assert (
+        "(no interval: it takes 20 partners and 10 strangers there, and here are 1 and 0)"
+        in (one.threshold_sentences()[3])
+    )
 
 
 def test_precision_that_is_not_reached(rng: np.random.Generator) -> None:

@@ -37,7 +37,7 @@ def test_the_verb(files: list[str]) -> None:
     assert result.exit_code == 0, result.output
     for words in (
         "- The mean image", "Where the missing cosine goes", "Collapse", "excess 8", "Both accounts hold together",
-        "fails    von mises fisher image", "Affine case", "Its assumptions hold here", "What a cosine means",
+        "fails    von Mises-Fisher (image)", "Affine case", "Its assumptions hold here", "What a cosine means",
         "A cosine of 0.7 between image and text", "With one partner among 597 candidates:",
         "90.0 % of the candidates are partners",
     ):  # fmt: skip

@@ -15,9 +15,10 @@ def test_measure_prints_each_caveat_once(tmp_path: Path, rng: np.random.Generato
         np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 40)) + 1)
     out = CliRunner().invoke(app, ["measure", str(tmp_path / "image.npy"), str(tmp_path / "text.npy")])
     assert out.exit_code == 0
-    lines = [line for line in out.stdout.splitlines() if line.startswith("n = 30 < d = 40: needs n >= 400 (")]
+    lines = [line for line in out.stdout.splitlines() if ": n = 30 < d = 40: needs n >= 400" in line]
     assert len(lines) == 1
     assert "rank_99_image, rank_99_text" in lines[0]
+    assert "siglip_margin, siglip_relative_bias: no interval: " in out.stdout
 
 
 def test_list_shows_interval_and_null() -> None:

@@ -97,6 +97,7 @@ def test_means_that_vanish_leave_the_angles_untested() -> None:
         assert found[name].holds is None
         assert "is not distinguishable from zero" in found[name].words
         assert np.isnan(found[name].residual)
+    assert "the mean of image" in found["constant_part_image"].words
     assert found["cone_image"].holds is False
     assert found.theorems["theorem 4"].speaks is None
     json.dumps(found.to_dict(), allow_nan=False)

@@ -232,3 +232,13 @@ def test_orthonormal_keeps_order_and_span():
     R = Q.T @ X
     np.testing.assert_allclose(np.tril(R, -1), 0, atol=1e-13)
     assert (np.diagonal(R) > 0).all()
+
+
+def test_angles_do_not_wait_for_vectors(rng):
+    """The angles come from other decompositions than the vectors, and must be theirs."""
+    A, B = (orthonormal(rng.normal(size=(40, k))) for k in (30, 22))
+    found = principal_angles(A, B)
+    assert "_vectors" not in vars(found)
+    np.testing.assert_allclose(np.sum(found.vectors_a * found.vectors_b, axis=0), found.cosines, atol=1e-13)
+    apart = np.linalg.norm(found.vectors_b - found.vectors_a, axis=0)
+    np.testing.assert_allclose(apart, 2 * np.sin(np.radians(found.degrees) / 2), atol=1e-13)

@@ -116,11 +116,11 @@ def test_sampling_is_fast_in_many_dimensions():
     model = VonMisesFisher(np.eye(4096)[0], 500.0)
     times = []
     for seed in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         model.sample(2000, rng=seed)
-        times.append(time.perf_counter() - start)
-    # no d x d matrix: a tenth of a second on a free machine, a generous limit on a busy one
-    assert min(times) < 3.0
+        times.append(time.process_time() - start)
+    # No d x d matrix: a tenth of a second. Other work on the machine does not count.
+    assert min(times) < 1.0
 
 
 def test_other_libraries():

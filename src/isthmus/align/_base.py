@@ -14,9 +14,11 @@ from isthmus.align._maps import Affine, Chain, Map, map_from_tables, map_tables
 from isthmus.align._statistics import Statistics
 from isthmus.arrays import Array
 from isthmus.checks import InputError, rows_listed, same_width, unknown
+from isthmus.devices import full_precision, there
 from isthmus.files import load_arrays, save_arrays
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
+from isthmus.resources import current
 
 if TYPE_CHECKING:
     from isthmus.align.adaptation import Mismatch
@@ -218,7 +220,11 @@ class Aligner:
                 f"rows of shape {tuple(rows.shape)} came to the {('first', 'second')[side]} side of a "
                 f"{type(self).__name__} fitted on width {self._width(side)}"
             )
-        clean = arrays.Blocks(arrays.compute_dtype(str(rows.dtype), None), normalize=self.normalize)
+        dtype, devices = arrays.compute_dtype(str(rows.dtype), None), current().devices
+        if devices and isinstance(rows, np.ndarray):
+            with full_precision():
+                return np.array(arrays.to_numpy(self._transform(there(rows, devices[0], dtype), side)))
+        clean = arrays.Blocks(dtype, normalize=self.normalize)
         try:
             mapped = mapping(clean(rows))
         except arrays.BadRows:

@@ -19,7 +19,8 @@ from isthmus.align._maps import map_tables
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError
 from isthmus.files import replacing
-from isthmus.pairs import block_rows, find_bad_rows
+from isthmus.pairs import find_bad_rows
+from isthmus.resources import block_rows, current
 from isthmus.sources import Source, Writer, npy, writable_format
 
 #: How often unfinished work is marked as done so far, in seconds.
@@ -49,6 +50,10 @@ def apply(
     form = writable_format(path)
     _free(path, source)
     number = side_number(aligner, side)
+    cluster = current().cluster
+    if cluster is not None:
+        written: tuple[int, int] = cluster.apply(aligner, source.where, path, side=number)
+        return written
     transform = (aligner.transform_x, aligner.transform_y)[number]
     rows, size = source.shape[0], block_rows(source.shape[1])
 

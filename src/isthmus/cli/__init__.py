@@ -9,8 +9,9 @@ from typing import Any
 import typer
 
 from isthmus.checks import InputError, IsthmusWarning
-from isthmus.cli import comparing, diagnosing, encoding, listing, verbs
+from isthmus.cli import comparing, diagnosing, encoding, listing, resources, verbs
 from isthmus.theory.commands import app as theory
+from isthmus.train.commands import app as train
 
 app = typer.Typer(
     help="Measure, explain and close the modality gap of multimodal embeddings.",
@@ -23,7 +24,9 @@ diagnosing.mount(app)
 comparing.mount(app)
 encoding.mount(app)
 app.add_typer(theory, name="theory")
+app.add_typer(train, name="train")
 listing.mount(app)
+resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "dose"))
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,13 +92,30 @@ def class_texts_in(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] | N
     return dict(zip(classes.tolist(), texts, strict=True))
 
 
-def busy(what: str, *, quiet: bool = False) -> Any:
+#: The spinner that is turning, if one is.
+_SPINNING: list[Any] = []
+
+
+@contextmanager
+def busy(what: str, *, quiet: bool = False) -> Iterator[None]:
     """A spinner on a terminal's standard error, nothing elsewhere."""
     if quiet or not sys.stderr.isatty():
-        return nullcontext()
+        yield
+        return
     from rich.console import Console
 
-    return Console(stderr=True).status(what)
+    with Console(stderr=True).status(what) as status:
+        _SPINNING.append(status)
+        try:
+            yield
+        finally:
+            _SPINNING.remove(status)
+
+
+def parts_done(done: int, total: int, name: str) -> None:
+    """Say beside the spinner how far a cluster is."""
+    if _SPINNING:
+        _SPINNING[-1].update(f"{name}: {done:,} of {total:,} parts")
 
 
 @contextmanager

@@ -189,7 +189,8 @@ def _show_remarks(estimates: Any) -> None:
     """Reasons and notes under a table, each once with the measures that it is about."""
     remarks: dict[str, list[str]] = {}
     for name, e in estimates.items():
-        for remark in (e.undefined and f"undefined: {e.undefined}", e.note):
+        never = e.no_interval and not e.undefined and f"no interval: {e.no_interval}"
+        for remark in (e.undefined and f"undefined: {e.undefined}", e.note, never):
             if remark:
                 remarks.setdefault(remark, []).append(name)
     if remarks:

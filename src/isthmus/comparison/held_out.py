@@ -11,7 +11,8 @@ import numpy as np
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
 from isthmus.grouping import row_keys
-from isthmus.pairs import Pairs, block_rows
+from isthmus.pairs import Pairs
+from isthmus.resources import block_rows
 
 #: More test pairs than this share that are fitting pairs too are refused; fewer are told.
 MOST_SHARED = 0.01

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from isthmus.align import (
 from isthmus.arrays import to_numpy
 from isthmus.checks import InputError, IsthmusWarning
 from isthmus.comparison.held_out import fingerprint, halves, refuse_same
-from isthmus.comparison.journal import Journal
+from isthmus.comparison.journal import Cells
 from isthmus.comparison.sweep import swept
 from isthmus.comparison.table import Cell, Comparison, own_options
 from isthmus.grouping import groups
@@ -35,6 +35,7 @@ from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.moments import Moments
 from isthmus.pairs import Pairs
+from isthmus.resources import current
 from isthmus.result import NAN
 from isthmus.tasks import Outcome, Rows, Task, chosen, mean_texts
 from isthmus.theory.ceilings import fidelity
@@ -129,34 +130,21 @@ def compare(
         "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
-    log = None if journal is None else Journal(journal, {"fingerprint": data["fingerprint"], **settings})
+    log = None if journal is None else Cells(journal, {"fingerprint": data["fingerprint"], **settings})
     # The raw embeddings are not fitted: they appear once, whatever the sizes.
     blocks: list[tuple[int | None, list[Aligner]]] = [(None, made)]
     if fit_sizes is not None:
         blocks = [(None, made[:1]), *((int(size), made[1:]) for size in fit_sizes)]
-    cells: list[Cell] = []
+    work = _Rounds(pairs, fit, group, todo, blocks, class_texts, normalize, rng)
+    known = {} if log is None else log.cells
     total = rounds * sum(len(some) for _, some in blocks)
-    for number in range(rounds):
-        if fit is None:
-            fit_items, test_items = halves(pairs, group, rng=rng + number)
-        else:
-            fit_items, test_items = np.arange(fit.items), np.arange(pairs.items)
-        shared = _Test(pairs, test_items, group, todo, normalize, rng + number)
-        for size, some in blocks:
-            if size is not None and not 4 <= size <= len(fit_items):
-                raise InputError(f"fit_sizes: {size} items to fit on, expected 4 to the {len(fit_items):,} there are")
-            split = _Split(shared, fit, fit_items[:size], class_texts, number, size)
-            for aligner in some:
-                name, options = type(aligner).__name__, own_options(aligner)
-                key = Cell(name, options, number, 0, 0, size).key
-                cell = log.cells.get(key) if log is not None else None
-                if cell is None:
-                    cell = split.judge(name, options, aligner)
-                    if log is not None:
-                        log.add(cell)
-                cells.append(cell)
-                if progress is not None:
-                    progress(len(cells), total, name)
+    cells: list[Cell] = []
+    for cell in _cells(work, rounds, known):
+        if log is not None and cell.key not in known:
+            log.keep(cell)
+        cells.append(cell)
+        if progress is not None:
+            progress(len(cells), total, cell.aligner)
     better = {name: score.better for t in todo for name, score in t.scores.items()}
     return Comparison.of_cells(cells, data=data, settings=settings, better=GEOMETRY | better)
 
@@ -177,6 +165,56 @@ def _check(pairs: Pairs, fit: Pairs | None, todo: Sequence[Task], splits: int, c
             )
         if t.name == "zero_shot" and class_texts is None and fit is not None and fit.labels is None:
             raise InputError("zero_shot needs class_texts=, or labels on the fitting pairs to take mean texts from")
+
+
+@dataclass
+class _Rounds:
+    """What all splits of one comparison share."""
+
+    pairs: Pairs
+    fit: Pairs | None
+    group: np.ndarray
+    todo: Sequence[Task]
+    blocks: Sequence[tuple[int | None, Sequence[Aligner]]]
+    class_texts: Mapping[Any, Any] | None
+    normalize: bool
+    rng: int
+
+    def cells(self, number: int, known: Mapping[Any, Cell]) -> Iterator[Cell]:
+        """The cells of one split; those that are `known` are not computed again."""
+        if self.fit is None:
+            fit_items, test_items = halves(self.pairs, self.group, rng=self.rng + number)
+        else:
+            fit_items, test_items = np.arange(self.fit.items), np.arange(self.pairs.items)
+        shared = _Test(self.pairs, test_items, self.group, self.todo, self.normalize, self.rng + number)
+        for size, some in self.blocks:
+            if size is not None and not 4 <= size <= len(fit_items):
+                raise InputError(f"fit_sizes: {size} items to fit on, expected 4 to the {len(fit_items):,} there are")
+            split = _Split(shared, self.fit, fit_items[:size], self.class_texts, number, size)
+            for aligner in some:
+                name, options = type(aligner).__name__, own_options(aligner)
+                cell = known.get(Cell(name, options, number, 0, 0, size).key)
+                yield cell if cell is not None else split.judge(name, options, aligner)
+
+
+def _cells(work: _Rounds, rounds: int, known: Mapping[Any, Cell]) -> Iterator[Cell]:
+    """The cells of all splits in order, a split for each worker of the cluster in use when it can open the pairs."""
+    cluster = current().cluster
+    if cluster is None or work.fit is not None or work.pairs.recipe is None:
+        for number in range(rounds):
+            yield from work.cells(number, known)
+        return
+    recipe, labels = work.pairs.recipe, work.pairs.labels
+    sent = replace(work, pairs=None)  # type: ignore[arg-type]  # each worker opens them
+    for some in cluster.map(_split_elsewhere, range(rounds), "splits", sent=(recipe, labels, sent, dict(known))):
+        yield from some
+
+
+def _split_elsewhere(number: int, sent: tuple[Any, Any, _Rounds, Mapping[Any, Cell]]) -> list[Cell]:
+    recipe, labels, work, known = sent
+    pairs = recipe.open()
+    pairs.labels = labels
+    return list(replace(work, pairs=pairs).cells(number, known))
 
 
 class _Test:

@@ -8,9 +8,12 @@ these digits, not heavy by some outside measure.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
+
+from isthmus.checks import unknown
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 INK = ("very light", "light", "medium", "heavy", "very heavy")
@@ -28,6 +31,8 @@ POSITION = (
     ("to the left of the centre", "in the centre", "to the right of the centre"),
     ("below and to the left of the centre", "below the centre", "below and to the right of the centre"),
 )
+#: What is said of an attribute that is left out.
+NEUTRAL = {"ink": "plain", "slant": "standing somehow", "width": "sized", "position": "somewhere"}
 
 TEMPLATES = (
     "{a_width} {name} in {ink} strokes, {slant}, placed {position}.",
@@ -112,11 +117,17 @@ def sentence(template: int, name: str, ink: str, slant: str, width: str, positio
     return TEMPLATES[template].format(**parts)
 
 
-def compose_captions(pixels: np.ndarray, labels: np.ndarray, /, *, seed: int = 0) -> list[str]:
+def compose_captions(
+    pixels: np.ndarray, labels: np.ndarray, /, *, seed: int = 0, dropped: Collection[str] = ()
+) -> list[str]:
     """One caption for each of the pictures `pixels` (n, s, s) in [0, 1] with digits `labels` (n,).
 
-    The same pictures and the same `seed` give the same captions on every machine.
+    Attributes in `dropped` (of `NEUTRAL`) are said in words that are the same for every picture. The same pictures and
+    the same `seed` give the same captions on every machine. Errors: `InputError` for an unknown attribute.
     """
+    for attribute in dropped:
+        if attribute not in NEUTRAL:
+            raise unknown("attribute", attribute, NEUTRAL)
     strokes = measure_strokes(pixels)
     ink = levels(strokes.ink, len(INK))
     slant = levels(strokes.slant, len(SLANT))
@@ -124,14 +135,13 @@ def compose_captions(pixels: np.ndarray, labels: np.ndarray, /, *, seed: int = 0
     right = levels(strokes.right, 3)
     down = levels(strokes.down, 3)
     template = (np.random.default_rng([seed, 1]).random(len(labels)) * len(TEMPLATES)).astype(int)
-    return [
-        sentence(
-            template[i],
-            NAMES[int(labels[i])],
-            INK[ink[i]],
-            SLANT[slant[i]],
-            WIDTH[width[i]],
-            POSITION[down[i]][right[i]],
-        )
-        for i in range(len(labels))
-    ]
+    sentences = []
+    for i in range(len(labels)):
+        said = {
+            "ink": INK[ink[i]],
+            "slant": SLANT[slant[i]],
+            "width": WIDTH[width[i]],
+            "position": POSITION[down[i]][right[i]],
+        } | {attribute: NEUTRAL[attribute] for attribute in dropped}
+        sentences.append(sentence(template[i], NAMES[int(labels[i])], **said))
+    return sentences

@@ -20,7 +20,7 @@ from torch import nn
 
 from isthmus.demo import store
 from isthmus.demo.captions import compose_captions
-from isthmus.train import InfoNCE
+from isthmus.train import InfoNCE  # losses stand alone; the experiment of that room is built on this one
 
 TRAINED_ON = 1200
 FEATURES = 64  # pixels of a picture, and the width of the joint space
@@ -73,7 +73,7 @@ def load_digits(*, seed: int = 0) -> Digits:
     digits = datasets.load_digits()
     pixels = digits.images / 16.0
     train = np.zeros(len(pixels), dtype=bool)
-    train[_shuffled(np.random.default_rng([seed, 0]), len(pixels))[:TRAINED_ON]] = True
+    train[random_order(np.random.default_rng([seed, 0]), len(pixels))[:TRAINED_ON]] = True
     return Digits(pixels, digits.target, compose_captions(pixels, digits.target, seed=seed), train)
 
 
@@ -99,8 +99,8 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     captions = torch.from_numpy(hash_captions(digits.captions))
     # Separate streams, so that a change in one place does not shift the others.
     width = recipe.shared or FEATURES
-    encode_image = _perceptron(np.random.default_rng([recipe.seed, 2]), pictures.shape[1], width)
-    encode_text = _perceptron(np.random.default_rng([recipe.seed, 3]), BUCKETS, width)
+    encode_image = perceptron(np.random.default_rng([recipe.seed, 2]), pictures.shape[1], width)
+    encode_text = perceptron(np.random.default_rng([recipe.seed, 3]), BUCKETS, width)
     order = np.random.default_rng([recipe.seed, 4])
     log_scale = nn.Parameter(torch.tensor(-np.log(recipe.temperature), dtype=torch.float64))
     log_scale.requires_grad_(recipe.learn_temperature)
@@ -113,7 +113,7 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     for epoch in range(EPOCHS):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * (1 + np.cos(np.pi * epoch / EPOCHS)) / 2
-        shuffled = rows[_shuffled(order, len(rows))]
+        shuffled = rows[random_order(order, len(rows))]
         for start in range(0, len(shuffled), BATCH):
             batch = torch.from_numpy(shuffled[start : start + BATCH])
             x = nn.functional.normalize(encode_image(pictures[batch]))
@@ -132,7 +132,7 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
         temperature = np.array([(-log_scale).exp().item()])
     if recipe.shared is None:
         return {"image": x, "text": y, "temperature": temperature}
-    axes, basis = _frame(np.random.default_rng([recipe.seed, 5]), recipe.shared, recipe.angle)
+    axes, basis = frame(np.random.default_rng([recipe.seed, 5]), recipe.shared, recipe.angle)
     return {
         "image_part": x, "text_part": y, "axes": axes, "basis": basis,
         "radius": np.array([recipe.radius]), "temperature": temperature,
@@ -145,13 +145,15 @@ def stored(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {key: value.astype(kinds.get(key, value.dtype)) for key, value in tensors.items()}
 
 
-def _perceptron(rng: np.random.Generator, inputs: int, outputs: int) -> nn.Sequential:
+def perceptron(
+    rng: np.random.Generator, inputs: int, outputs: int, *, dtype: torch.dtype = torch.float64
+) -> nn.Sequential:
     """inputs - HIDDEN - HIDDEN - outputs with GELU; weights and biases uniform within 1/sqrt(fan in)."""
     sizes = (inputs, HIDDEN, HIDDEN, outputs)
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(sizes):
         # Made without values: torch would draw them from its global generator.
-        layer = nn.Linear(before, after, dtype=torch.float64, device="meta").to_empty(device="cpu")
+        layer = nn.Linear(before, after, dtype=dtype, device="meta").to_empty(device="cpu")
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy((2 * rng.random((after, before)) - 1) / np.sqrt(before)))
             layer.bias.copy_(torch.from_numpy((2 * rng.random(after) - 1) / np.sqrt(before)))
@@ -159,7 +161,7 @@ def _perceptron(rng: np.random.Generator, inputs: int, outputs: int) -> nn.Seque
     return nn.Sequential(*layers[:-1])
 
 
-def _frame(rng: np.random.Generator, shared: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
+def frame(rng: np.random.Generator, shared: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
     """Unit axes (2, FEATURES) `angle` degrees apart; an orthonormal basis (shared, FEATURES) beside them."""
     q, r = np.linalg.qr(rng.random((FEATURES, shared + 2)) - 0.5)
     q = (q * np.sign(np.diag(r))).T  # the decomposition's signs are the library's choice
@@ -168,7 +170,7 @@ def _frame(rng: np.random.Generator, shared: int, angle: float) -> tuple[np.ndar
     return axes, q[2:]
 
 
-def _shuffled(rng: np.random.Generator, n: int) -> np.ndarray:
+def random_order(rng: np.random.Generator, n: int) -> np.ndarray:
     """A random order of n. From uniforms, whose stream is fixed more firmly than that of `permutation`."""
     return np.argsort(rng.random(n), kind="stable")
 

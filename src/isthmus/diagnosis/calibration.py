@@ -132,7 +132,11 @@ class Calibration:
         counts = int(partners[above:].sum()), int(strangers[above:].sum())
         definition += f"; {counts[0]:,} partners and {counts[1]:,} strangers here have it"
         if counts[0] < FEWEST_PARTNERS or counts[1] < FEWEST_STRANGERS:
-            return Estimate(value, unit="cosine", definition=definition)
+            note = (
+                f"no interval: it takes {FEWEST_PARTNERS} partners and {FEWEST_STRANGERS} strangers there, "
+                f"and here are {counts[0]:,} and {counts[1]:,}"
+            )
+            return Estimate(value, unit="cosine", definition=definition, note=note)
         left_out = []
         for g in range(GROUPS):
             cross = strangers - self.strangers[g].sum(axis=0) - self.strangers[:, g].sum(axis=0) + self.strangers[g, g]
@@ -184,10 +188,10 @@ class Calibration:
             if threshold.undefined:
                 found.append(f"No cosine makes {_percent(precision)} of the candidates at or above it partners.")
                 continue
-            sure = "" if math.isnan(threshold.low) else f" (95 %: {threshold.low:.4f} to {threshold.high:.4f})"
+            sure = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
             found.append(
-                f"At or above {threshold.value:.4f}{sure}, {_percent(precision)} of the candidates are partners, and "
-                f"{_percent(self.recall(threshold.value))} of the partners are found."
+                f"At or above {threshold.value:.4f} ({sure}), {_percent(precision)} of the candidates are partners, "
+                f"and {_percent(self.recall(threshold.value))} of the partners are found."
             )
         return [f"With one partner among {self.items:,} candidates:", *found]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from isthmus.diagnosis import Explanation
 from isthmus.diagnosis.budget import Budget
 from isthmus.result import Estimate, number
+from isthmus.theory.statements import spoken
 
 WIDTH = 40
 
@@ -27,7 +28,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     yield from ["", f"Assumptions of the theory (temperature {explanation.temperature:g})"]
     marks = {True: "holds", False: "fails", None: "untested"}
     for name, entry in explanation.assumptions.items():
-        yield f"  {marks[entry.holds]:9}{name.replace('_', ' ')}: {entry.words}"
+        yield f"  {marks[entry.holds]:9}{spoken(name)}: {entry.words}"
     for name, theorem in explanation.assumptions.theorems.items():
         yield f"  {name[0].upper()}{name[1:]}: {theorem.words}"
     calibration = explanation.calibration

@@ -249,5 +249,8 @@ def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:
         lacks = math.isnan(estimate.low) and not entry.interval.startswith("none") and not estimate.undefined
         note = estimate.note or (NO_ROWS if lacks and view.pairs is None else "")
         definition = entry.definition.replace("{x}", x).replace("{y}", y)
-        found[name] = dataclasses.replace(estimate, unit=entry.unit, definition=definition, note=note)
+        never = entry.interval.removeprefix("none: ") if entry.interval.startswith("none: ") else ""
+        found[name] = dataclasses.replace(
+            estimate, unit=entry.unit, definition=definition, note=note, no_interval=never
+        )
     return found

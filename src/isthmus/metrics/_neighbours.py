@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus import device_blocks
+from isthmus.resources import current
+
 #: Elements of one block of scores: 16 MB of float32, which the cache mostly holds while it is searched.
 BLOCK_SCORES = 2**22
 #: Neighbours that are kept on each side of each row: 20 and the two that follow when an item is left out.
@@ -20,6 +23,26 @@ class Nearest:
 
     scores: np.ndarray
     index: np.ndarray
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was found for some queries, in order: their nearest rows on the `same` side (themselves left out) and on
+    the `other`, the rank of their partner, and how often each item came `before` a partner. Parts of following queries
+    add up with `+`."""
+
+    same: Nearest
+    other: Nearest
+    rank: np.ndarray
+    before: np.ndarray
+
+    def __add__(self, more: Part) -> Part:
+        return Part(
+            _joined([(n.scores, n.index) for n in (self.same, more.same)]),
+            _joined([(n.scores, n.index) for n in (self.other, more.other)]),
+            np.concatenate([self.rank, more.rank]),
+            self.before + more.before,
+        )
 
 
 @dataclass(frozen=True)
@@ -50,9 +73,12 @@ class Neighbours:
         >>> Neighbours.of(x, x[::-1]).xx.index[:, 0].tolist()
         [1, 0, 1]
         """
-        xx, xy, rank_x, before_x = _search(x, x, y, k)
-        yy, yx, rank_y, before_y = _search(y, y, x, k)
-        return cls(xx, xy, yx, yy, rank_x, rank_y, before_x, before_y)
+        return cls.joined(search(x, x, y, k), search(y, y, x, k))
+
+    @classmethod
+    def joined(cls, x: Part, y: Part, /) -> Neighbours:
+        """The neighbours from what was found for all rows of x and for all rows of y as queries."""
+        return cls(x.same, x.other, y.other, y.same, x.rank, y.rank, x.before, y.before)
 
     def swapped(self) -> Neighbours:
         """The neighbours of (y, x)."""
@@ -66,6 +92,9 @@ def nearest(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, leave_self: b
     >>> nearest(np.eye(2), np.array([[1.0, 0.0], [3.0, 2.0]]), k=1, leave_self=False).scores.tolist()
     [[3.0], [2.0]]
     """
+    devices = current().devices
+    if devices:
+        return _joined(device_blocks.nearest(queries, corpus, devices[0], k=k, leave_self=leave_self))
     parts = []
     for start, stop in blocks(len(queries), len(corpus)):
         scores = queries[start:stop] @ corpus.T
@@ -104,21 +133,26 @@ def top(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.take_along_axis(values, order, axis=1), columns_found
 
 
-def blocks(queries: int, corpus: int) -> list[tuple[int, int]]:
-    """(start, stop) of blocks of queries whose scores against the corpus fit the block size."""
+def blocks(queries: int, corpus: int, first: int = 0, last: int | None = None) -> list[tuple[int, int]]:
+    """(start, stop) of blocks of the queries first .. last - 1 whose scores against the corpus fit the block size."""
     step = max(1, BLOCK_SCORES // corpus)
-    return [(start, min(start + step, queries)) for start in range(0, queries, step)]
+    last = queries if last is None else last
+    return [(start, min(start + step, last)) for start in range(first, last, step)]
 
 
-def _search(
-    queries: np.ndarray, same: np.ndarray, other: np.ndarray, k: int
-) -> tuple[Nearest, Nearest, np.ndarray, np.ndarray]:
-    """Nearest rows of the query's own side (itself left out) and of the other, the partner's rank in both, and how
-    often each item comes before a partner."""
+def search(
+    queries: np.ndarray, same: np.ndarray, other: np.ndarray, k: int, first: int = 0, last: int | None = None
+) -> Part:
+    """What is found for the queries first .. last - 1, by default all: row i of `same` and of `other` is item i."""
     n = len(queries)
-    rank, before = np.empty(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    last = n if last is None else last
+    devices = current().devices
+    if devices:
+        found = device_blocks.search(queries, same, other, k, devices[0], first, last)
+        return Part(_joined(found[0]), _joined(found[1]), *found[2:])
+    rank, before = np.empty(last - first, dtype=np.int64), np.zeros(n, dtype=np.int64)
     parts_same, parts_other = [], []
-    for start, stop in blocks(n, n):
+    for start, stop in blocks(n, n, first, last):
         block, rows = np.arange(stop - start), np.arange(start, stop)
         across = queries[start:stop] @ other.T
         own = across[block, rows][:, None]
@@ -129,9 +163,9 @@ def _search(
         within[block, rows] = -np.inf
         parts_same.append(top(within, min(k, n - 1)))
         as_high += (within >= own).view(np.int8)
-        rank[rows] = 1 + as_high.sum(axis=1, dtype=np.int64)
+        rank[rows - first] = 1 + as_high.sum(axis=1, dtype=np.int64)
         before += as_high.sum(axis=0, dtype=np.int64)
-    return _joined(parts_same), _joined(parts_other), rank, before
+    return Part(_joined(parts_same), _joined(parts_other), rank, before)
 
 
 def _joined(parts: list[tuple[np.ndarray, np.ndarray]]) -> Nearest:

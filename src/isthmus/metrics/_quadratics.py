@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,23 +62,9 @@ class Quadratics:
         zx, zy = view.principal.rows, view.swapped().principal.rows  # u and v in their own principal directions
         u_in_y, v_in_x = zx @ view.crossed, zy @ view.crossed.T
         u_cross = zx @ (vx.T @ cross @ vy)  # so that u' S_xy v is a row product with zy
-        linear = {
-            "x": np.sum(zx**2, axis=1),
-            "y": np.sum(zy**2, axis=1),
-            "xx": 2 * (zx**2 @ lx),
-            "yy": 2 * (zy**2 @ ly),
-            "x.y": u_in_y**2 @ ly + v_in_x**2 @ lx,
-            "xy": 2 * np.einsum("ij,ij->i", u_cross, zy),
-        }
-        sums = {k: s.by_item(a) for k, a in (("x", zx), ("y", zy), ("uy", u_in_y), ("vx", v_in_x), ("uc", u_cross))}
-        means = {
-            "x": np.sum(sums["x"] ** 2, axis=1),
-            "y": np.sum(sums["y"] ** 2, axis=1),
-            "xx": 2 * (sums["x"] ** 2 @ lx),
-            "yy": 2 * (sums["y"] ** 2 @ ly),
-            "x.y": sums["uy"] ** 2 @ ly + sums["vx"] ** 2 @ lx,
-            "xy": 2 * np.einsum("ij,ij->i", sums["uc"], sums["y"]),
-        }
+        rows = (zx, zy, u_in_y, v_in_x, u_cross)
+        linear = _forms(rows, lx, ly)
+        means = linear if s.begins is None else _forms([s.by_item(a) for a in rows], lx, ly)
         own = _own_products(zx, zy, u_in_y, s.siblings)
         bias = {}
         for name in NAMES:
@@ -89,6 +76,20 @@ class Quadratics:
                 )
             bias[name] = s.bias(second)
         return cls(plug_in, bias, s.covariance(*(linear[name] for name in NAMES)))
+
+
+def _forms(rows: Sequence[np.ndarray], lx: np.ndarray, ly: np.ndarray) -> dict[str, np.ndarray]:
+    """The quadratic form of each trace at every row: its first derivative when the row is weighted up."""
+    u, v, u_in_y, v_in_x, u_cross = rows
+    uu, vv = u**2, v**2
+    return {
+        "x": np.sum(uu, axis=1),
+        "y": np.sum(vv, axis=1),
+        "xx": 2 * (uu @ lx),
+        "yy": 2 * (vv @ ly),
+        "x.y": u_in_y**2 @ ly + v_in_x**2 @ lx,
+        "xy": 2 * np.einsum("ij,ij->i", u_cross, v),
+    }
 
 
 def _own_products(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.arrays import to_numpy
+from isthmus.resources import current
 from isthmus.result import NAN, Estimate
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from isthmus.metrics._pairwise import Pairwise
     from isthmus.metrics.separability import Probe
     from isthmus.metrics.sliced import Slices
-    from isthmus.pairs import Pairs
+    from isthmus.pairs import Pairs, Recipe
 
 
 class Rows:
@@ -36,6 +37,7 @@ class Rows:
         self.labels = labels
         self.unit = unit
         self._origin: Rows | None = None
+        self._recipe: Recipe | None = None
 
     @classmethod
     def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> Rows:
@@ -46,7 +48,9 @@ class Rows:
             items, first = np.unique(pairs.index, return_index=True)
             x, y = x[items], y[first]
             labels = None if labels is None else labels[items]
-        return cls(x, y, labels=labels, unit=normalize)
+        rows = cls(x, y, labels=labels, unit=normalize)
+        rows._recipe = pairs.recipe
+        return rows
 
     @property
     def n(self) -> int:
@@ -84,10 +88,16 @@ class Rows:
 
     @cached_property
     def neighbours(self) -> Neighbours:
-        """The nearest rows of every row on both sides (`_neighbours.Neighbours`)."""
-        from isthmus.metrics._neighbours import Neighbours
+        """The nearest rows of every row on both sides (`_neighbours.Neighbours`); found by the cluster in use when
+        its workers can open the same rows."""
+        from isthmus.metrics._neighbours import MOST, Neighbours
 
-        return Neighbours.of(self.x, self.y) if self._origin is None else self._origin.neighbours.swapped()
+        if self._origin is not None:
+            return self._origin.neighbours.swapped()
+        cluster = current().cluster
+        if cluster is not None and self._recipe is not None:
+            return Neighbours.joined(*cluster.neighbours(self._recipe, self.n, normalize=self.unit, k=MOST))
+        return Neighbours.of(self.x, self.y)
 
     @cached_property
     def probe(self) -> Probe:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Section:
-    """`figure` is inline SVG; `header` and `rows` a table whose first column names the row."""
+    """`figure` is inline SVG, `wide` when it has several columns; `header` and `rows` a table whose first column names
+    the row, its other cells numbers or, with `words`, text."""
 
     heading: str
     paragraphs: Sequence[str] = ()
@@ -16,3 +17,5 @@ class Section:
     caption: str = ""
     header: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = field(default_factory=list)
+    wide: bool = False
+    words: bool = False

@@ -54,6 +54,11 @@ class Source:
         self.dtype = dtype or str(rows.dtype)
 
     @property
+    def is_numpy(self) -> bool:
+        """Whether what is read are NumPy arrays."""
+        return not arrays.is_foreign(self.rows)
+
+    @property
     def scattered(self) -> bool:
         """Whether rows far apart are cheap to read one by one; where not, they must be unpacked from the start."""
         return bool(getattr(self.rows, "scattered", True))

@@ -12,6 +12,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from isthmus.device_blocks import count_above
+from isthmus.resources import current
+
 #: Rows of x and of y in a tile of scores, at most 64 MB of float32: BLAS packs its rows anew for each tile, so few.
 #: The width is no power of two: rows of scores that begin a power of two apart share cache sets, and BLAS loses a
 #: tenth of its speed writing them. It is a multiple of 8 and at most 255 * 8, so `count_rows` takes one step.
@@ -41,6 +44,22 @@ def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[n
     has_own, begins = np.unique(owner, return_index=True)
     best[has_own] = np.maximum.reduceat(own, begins) - slack
     own -= slack
+    devices = current().devices
+    if devices:
+        above_x, above_y = count_above(x, y[order], best, own, owner, devices[0])
+    else:
+        above_x, above_y = _count_above(x, y, best, own, owner, order)
+    ranks_x = np.where(np.isin(np.arange(len(x)), has_own), above_x + 1, 0)
+    ranks_y = np.empty(len(y), dtype=np.int64)
+    ranks_y[order] = above_y + 1
+    return ranks_x, ranks_y
+
+
+def _count_above(
+    x: np.ndarray, y: np.ndarray, best: np.ndarray, own: np.ndarray, owner: np.ndarray, order: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """For each row of x how many rows of y of other items score `best` or more, and for each place in `order` how many
+    rows of x other than the owner score `own` or more."""
     above_x = np.zeros(len(x), dtype=np.int64)
     above_y = np.zeros(len(y), dtype=np.int64)
     with _workers(len(x) * len(y)) as run:
@@ -58,10 +77,7 @@ def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[n
 
             for found in run(count, range(rows.start, rows.stop, STRIP)):
                 above_y[columns] += found
-    ranks_x = np.where(np.isin(np.arange(len(x)), has_own), above_x + 1, 0)
-    ranks_y = np.empty(len(y), dtype=np.int64)
-    ranks_y[order] = above_y + 1
-    return ranks_x, ranks_y
+    return above_x, above_y
 
 
 def tiles(x: np.ndarray, y: np.ndarray, order: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:

@@ -92,19 +92,15 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: 
     >>> [name for name, theorem in found.theorems.items() if theorem.speaks]
     ['theorem 1', 'theorem 4', 'corollary rotation', 'affine case']
     """
-    data = _Data(pairs, sample=sample, rng=rng)
+    data = _Data(pairs.moments().numpy(), pairs.names)
+    drawn = pairs.sample(sample, rng=rng)
+    x, y = (to_numpy(side).astype(np.float64) for side in drawn.unit())
+    first = _first_partners(drawn.index, len(x))
+    data.rows = (x[first >= 0], y[first[first >= 0]])
     entries = [
-        *(_cone(data, side) for side in (0, 1)),
+        *_of_moments(data),
         *(_von_mises_fisher(data, side, rng) for side in (0, 1)),
-        *(_collapse(data, side) for side in (0, 1)),
-        _different_subspaces(data),
-        _shared_space(data),
-        _orthogonal_centres(data),
-        _gap_is_the_angle(data),
         _isometry(data),
-        *(_constant_part(data, side) for side in (0, 1)),
-        *(_filled(data, side) for side in (0, 1)),
-        _equal_projections(data),
     ]
     loss, bound = _loss(data, temperature)
     entries += [_not_saturated(loss), bound]
@@ -112,16 +108,44 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: 
     return Check(assumptions, theorems(assumptions, data.names), temperature, loss)
 
 
-class _Data:
-    """What the assumptions are computed from, found once."""
+def check_moments(moments: Any, /, *, names: tuple[str, str] = ("x", "y")) -> dict[str, Assumption]:
+    """The assumptions that `moments` (an `isthmus.Moments` of unit rows) alone can test, by name: all but the law of
+    the clouds, the isometry and the loss. Sides are called by `names`.
 
-    def __init__(self, pairs: Any, *, sample: int, rng: int):
+    >>> import isthmus
+    >>> found = check_moments(isthmus.demo.load("collapsed").moments(), names=("image", "text"))
+    >>> found["orthogonal_centres"].holds, round(found["gap_is_the_angle"].residual, 1)
+    (True, 0.0)
+    """
+    return {entry.name: entry for entry in _of_moments(_Data(moments.numpy(), names))}
+
+
+def _of_moments(data: _Data) -> list[Assumption]:
+    return [
+        *(_cone(data, side) for side in (0, 1)),
+        *(_collapse(data, side) for side in (0, 1)),
+        _different_subspaces(data),
+        _shared_space(data),
+        _orthogonal_centres(data),
+        _gap_is_the_angle(data),
+        *(_constant_part(data, side) for side in (0, 1)),
+        *(_filled(data, side) for side in (0, 1)),
+        _equal_projections(data),
+    ]
+
+
+class _Data:
+    """What the assumptions are computed from, found once; `rows` are a sample of unit rows where there are any."""
+
+    rows: tuple[np.ndarray, np.ndarray]
+
+    def __init__(self, m: Any, names: tuple[str, str]):
         # The tests and estimators of other rooms are asked for here only, so that the rest of theory stands alone.
         from isthmus.align import SharedSpaceProjection
         from isthmus.intervals import mean_p_value
 
-        self.names: tuple[str, str] = pairs.names
-        m = self.moments = pairs.moments().numpy()
+        self.names = names
+        self.moments = m
         self.dim, self.n, self.items = m.dim_x, m.n, m.by_item.count
         self.means = (m.mean_x, m.mean_y)
         self.lengths = tuple(float(np.linalg.norm(mean)) for mean in self.means)
@@ -141,14 +165,10 @@ class _Data:
             except InputError as error:
                 self.no_basis = str(error)
         self.basis_caveat = "".join(f"; {said.message}" for said in caught)
-        drawn = pairs.sample(sample, rng=rng)
-        x, y = (to_numpy(side).astype(np.float64) for side in drawn.unit())
-        first = _first_partners(drawn.index, len(x))
-        self.rows = (x[first >= 0], y[first[first >= 0]])
 
-    def no_direction(self) -> str:
-        """Why a centre has no direction, or nothing."""
-        worst = int(np.argmax(self.p_values))
+    def no_direction(self, *sides: int) -> str:
+        """Why the centre of one of `sides` (none: either) has no direction, or nothing."""
+        worst = max(sides or (0, 1), key=lambda side: self.p_values[side])
         if self.p_values[worst] < 0.01:
             return ""
         return (
@@ -276,7 +296,8 @@ def _gap_is_the_angle(data: _Data) -> Assumption:
     smallest, largest = float(apart.min()), float(apart.max())
     words = (
         f"the gap is {gap:.1f} degrees; of the {len(angles.degrees):,} principal angles between {ranks}, "
-        f"{len(apart):,} are open, the smallest {smallest:.1f} and the largest {largest:.1f} degrees"
+        f"{len(apart):,} {'is' if len(apart) == 1 else 'are'} open, the smallest {smallest:.1f} and the largest "
+        f"{largest:.1f} degrees"
     )
     return _tested(name, statement, abs(gap - smallest), "degrees", 5.0, words)
 
@@ -299,17 +320,18 @@ def _isometry(data: _Data) -> Assumption:
 def _constant_part(data: _Data, side: int) -> Assumption:
     name = f"constant_part_{data.names[side]}"
     statement = "all rows of the side have the same part along its centre (affine case)"
-    if why := data.no_direction():
+    if why := data.no_direction(side):
         return _untested(name, statement, "cosine", 0.02, why)
-    spread = float((data.rows[side] @ data.centres[side]).std())
-    words = f"x.c_x has the mean {data.lengths[side]:.3f} and the standard deviation {spread:.4f}"
+    centre = data.centres[side]
+    spread = math.sqrt(max(float(centre @ data.grams[side] @ centre) - data.lengths[side] ** 2, 0.0))
+    words = f"cosines to the centre have the mean {data.lengths[side]:.3f} and the standard deviation {spread:.4f}"
     return _tested(name, statement, spread, "cosine", 0.02, words)
 
 
 def _filled(data: _Data, side: int) -> Assumption:
     name = f"offset_and_shared_only_{data.names[side]}"
     statement = "the side is its centre plus a part in the shared space, and nothing else (affine case)"
-    if why := data.no_direction() or (data.no_basis if data.basis is None else ""):
+    if why := data.no_direction(side) or (data.no_basis if data.basis is None else ""):
         return _untested(name, statement, "share of energy", 0.02, why)
     assert data.basis is not None
     frame = np.linalg.qr(np.column_stack([data.basis, data.centres[side]]))[0]
@@ -323,12 +345,11 @@ def _equal_projections(data: _Data) -> Assumption:
     unit = "share of the distance of strangers"
     if data.basis is None:
         return _untested(name, statement, unit, 0.1, data.no_basis)
-    x, y = (rows @ data.basis for rows in data.rows)
-    partners = float(np.mean(np.sum((x - y) ** 2, axis=1)))
-    n = len(x)
-    means = x.mean(axis=0), y.mean(axis=0)
-    everyone = float(np.mean(np.sum(x**2, axis=1)) + np.mean(np.sum(y**2, axis=1)) - 2 * means[0] @ means[1])
-    strangers = (n * everyone - partners) / (n - 1)
+    m, basis = data.moments, data.basis
+    both, cross = (float(np.einsum("dk,de,ek->", basis, gram, basis)) / data.n for gram in (m.xx + m.yy, m.xy))
+    partners = max(both - 2 * cross, 0.0)
+    everyone = both - 2 * float((m.mean_x @ basis) @ (m.mean_y @ basis))
+    strangers = (data.items * everyone - partners) / (data.items - 1)
     if strangers <= 0:
         return _untested(name, statement, unit, 0.1, "all projections are equal")
     words = (

@@ -91,6 +91,8 @@ def random_principal_angles(dim: int, p: int, q: int, /, *, draws: int, rng: int
 
     One subspace may stay fixed, and a rotation inside it or its complement changes nothing: only the
     triangular factors of two Gaussian blocks are drawn, O(m^3) per draw for m = min(p, q), whatever dim is.
+    Subspaces that overfill the space (p + q > dim) share p + q - dim dimensions, and their other angles are
+    those of their complements, which are drawn in their place.
 
     Raises `InputError` unless 1 <= p, q <= dim and draws >= 1.
 
@@ -101,26 +103,28 @@ def random_principal_angles(dim: int, p: int, q: int, /, *, draws: int, rng: int
     if draws < 1:
         raise InputError(f"draws = {draws} came: give at least 1.")
     rng = np.random.default_rng(rng)
+    forced = max(0, p + q - dim)
+    if forced:
+        p, q = dim - p, dim - q
     few, many = min(p, q), max(p, q)
-    out = np.empty((draws, few))
-    for row in out:
-        inside, outside = _triangular(rng, many, few), _triangular(rng, dim - many, few)
-        basis = np.linalg.qr(np.concatenate([inside, outside]))[0]
-        cosines = np.zeros(few)
-        cosines[:] = np.linalg.svd(basis[: len(inside)], compute_uv=False)
-        sines = np.zeros(few)
-        if len(outside):
-            found = np.linalg.svd(basis[len(inside) :], compute_uv=False)[::-1]
-            sines[few - found.size :] = found
-        row[:] = np.where(cosines**2 < 0.5, np.arccos(np.minimum(cosines, 1.0)), np.arcsin(np.minimum(sines, 1.0)))
+    out = np.zeros((draws, forced + few))
+    for row in out[:, forced:]:
+        row[:] = _random_angles(rng, dim, few, many)
     return np.degrees(out)
 
 
+def _random_angles(rng: np.random.Generator, dim: int, few: int, many: int) -> np.ndarray:
+    """Principal angles in radians, ascending, (few,), of one draw; few + many <= dim."""
+    basis = np.linalg.qr(np.concatenate([_triangular(rng, many, few), _triangular(rng, dim - many, few)]))[0]
+    cosines = np.linalg.svd(basis[:few], compute_uv=False)
+    sines = np.linalg.svd(basis[few:], compute_uv=False)[::-1]
+    return np.where(cosines**2 < 0.5, np.arccos(np.minimum(cosines, 1.0)), np.arcsin(np.minimum(sines, 1.0)))
+
+
 def _triangular(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    """The R factor of a Gaussian matrix of `rows` and `columns` (Bartlett)."""
-    height = min(rows, columns)
-    R = np.triu(rng.standard_normal((height, columns)), 1)
-    R[np.arange(height), np.arange(height)] = np.sqrt(rng.chisquare(rows - np.arange(height)))
+    """The R factor of a Gaussian matrix of `rows` and `columns`, rows >= columns (Bartlett)."""
+    R = np.triu(rng.standard_normal((columns, columns)), 1)
+    R[np.diag_indices(columns)] = np.sqrt(rng.chisquare(rows - np.arange(columns)))
     return R
 
 

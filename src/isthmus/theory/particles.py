@@ -94,7 +94,7 @@ def optimise(
     tolerance: float = 1e-5,
     plateau: float = 1e-6,
     record: int = 10,
-    block: int = 2048,
+    block: int = 1024,
     rng: int | np.random.Generator = 0,
     callback: Callable[[int, float, Array, Array], None] | None = None,
 ) -> Run:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,13 +25,25 @@ class PrincipalAngles:
     """Principal angles and vectors of two subspaces; m = min(p, q) pairs, the smallest angle first.
 
     `degrees` (m,) ascending in [0, 90]; `cosines` (m,); `vectors_a` and `vectors_b` (d, m): column j of
-    one makes angle j with column j of the other and is orthogonal to all the rest.
+    one makes angle j with column j of the other and is orthogonal to all the rest. The vectors are found
+    when they are asked for: most questions are about angles.
     """
 
     degrees: Array
     cosines: Array
-    vectors_a: Array
-    vectors_b: Array
+    bases: tuple[np.ndarray, np.ndarray]
+
+    @cached_property
+    def vectors_a(self) -> Array:
+        return like(self._vectors[0], self.degrees)
+
+    @cached_property
+    def vectors_b(self) -> Array:
+        return like(self._vectors[1], self.degrees)
+
+    @cached_property
+    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
+        return _principal_vectors(self.bases)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,14 +132,16 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
     >>> angles.degrees.round(9).tolist()
     [0.0, 30.0]
     """
-    a, cosines, sines, b = _principal_pairs(_orthonormal_pair(A, B))
-    degrees = np.degrees(np.where(cosines**2 < 0.5, np.arccos(cosines), np.arcsin(sines)))
-    return PrincipalAngles(
-        degrees=like(degrees, A),
-        cosines=like(cosines, A),
-        vectors_a=like(a, A),
-        vectors_b=like(b, A),
-    )
+    bases = a, b = _orthonormal_pair(A, B)
+    cross = a.T @ b
+    cosines = np.minimum(np.linalg.svd(cross, compute_uv=False), 1.0)
+    small = int(np.sum(cosines**2 >= 0.5))
+    radians = np.arccos(cosines)
+    if small:
+        sines = np.linalg.svd(b - a @ cross, compute_uv=False)[::-1][:small]
+        radians[:small] = np.arcsin(np.minimum(sines, 1.0))
+        cosines[:small] = np.cos(radians[:small])
+    return PrincipalAngles(degrees=like(np.degrees(radians), A), cosines=like(cosines, A), bases=bases)
 
 
 def plane_rotation(u: Array, v: Array, /) -> Rotation:
@@ -181,7 +196,7 @@ def minimal_rotation(A: Array, B: Array, /, *, signs: Sequence[int] | np.ndarray
     >>> bool(abs(turn.apply(e1[None, :])[0, 0]) < 1e-15), round(turn.norm(), 9)
     (True, 2.0)
     """
-    a, _, _, b = _principal_pairs(_orthonormal_pair(A, B))
+    a, b = _principal_vectors(_orthonormal_pair(A, B))
     if signs is not None:
         chosen = np.asarray(to_numpy(signs) if not isinstance(signs, Sequence) else signs, dtype=np.float64)
         if chosen.shape != (a.shape[1],) or not np.all(np.abs(chosen) == 1.0):
@@ -242,27 +257,19 @@ def _extend(frame: np.ndarray, vector: np.ndarray, floor: float = 1e-14) -> tupl
     return np.concatenate([frame, (rest / np.linalg.norm(rest))[:, None]], axis=1), True
 
 
-def _principal_pairs(
-    pair: tuple[np.ndarray, np.ndarray],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Principal vectors of A (d, m), cosines (m,), sines (m,), principal vectors of B (d, m), angles
-    ascending.
-    """
+def _principal_vectors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Principal vectors of A (d, m) and of B (d, m), angles ascending."""
     A, B = pair
     U, cosines, Wt = np.linalg.svd(A.T @ B, full_matrices=False)
     a, b = A @ U, B @ Wt.T
-    cosines = np.minimum(cosines, 1.0)
-    sines = np.sqrt((1.0 - cosines) * (1.0 + cosines))
     small = cosines**2 >= 0.5
     if small.any():
         # Equal cosines to rounding still have different sines: separate the small angles by them.
         residual = b[:, small] - A @ (A.T @ b[:, small])
-        _, found, Vt = np.linalg.svd(residual, full_matrices=False)
+        Vt = np.linalg.svd(residual, full_matrices=False)[2]
         b[:, small] = b[:, small] @ Vt[::-1].T
         a[:, small] = _gram_schmidt(A @ (A.T @ b[:, small]))
-        sines[small] = np.minimum(found[::-1], 1.0)
-        cosines[small] = np.sqrt((1.0 - sines[small]) * (1.0 + sines[small]))
-    return a, cosines, sines, b
+    return a, b
 
 
 def _gram_schmidt(columns: np.ndarray) -> np.ndarray:

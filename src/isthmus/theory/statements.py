@@ -25,6 +25,22 @@ class Theorem:
     words: str
 
 
+#: Assumptions that each side has: their names end with the name of the modality.
+OF_A_SIDE = ("cone", "von_mises_fisher", "subspace", "constant_part", "offset_and_shared_only")
+
+
+def spoken(name: str, /) -> str:
+    """The name of an assumption in words.
+
+    >>> spoken("von_mises_fisher_image"), spoken("cone_my_text"), spoken("gap_is_the_angle")
+    ('von Mises-Fisher (image)', 'cone (my_text)', 'gap is the angle')
+    """
+    kind = next((k for k in OF_A_SIDE if name.startswith(f"{k}_")), name)
+    side = name.removeprefix(kind).removeprefix("_")
+    words = kind.replace("_", " ").replace("von mises fisher", "von Mises-Fisher")
+    return f"{words} ({side})" if side else words
+
+
 def theorems(found: Mapping[str, Any], names: tuple[str, str], /) -> dict[str, Theorem]:
     """Every theorem by name, judged by the assumptions `found` (with `holds`) for modalities of these `names`."""
     x, y = names
@@ -65,7 +81,7 @@ def theorems(found: Mapping[str, Any], names: tuple[str, str], /) -> dict[str, T
         untested = tuple(n for n in needed if found[n].holds is None)
         speaks = False if fails else None if untested else True
         words = _spoken(claims[name], needed, fails, untested)
-        missed = [n.replace("_", " ") for n in concludes.get(name, ()) if found[n].holds is False]
+        missed = [spoken(n) for n in concludes.get(name, ()) if found[n].holds is False]
         if speaks and missed:
             words += f" What it says of the optimum is not seen ({', '.join(missed)}): these embeddings are not there."
         judged[name] = Theorem(name, speaks, needed, fails, untested, words)
@@ -73,7 +89,7 @@ def theorems(found: Mapping[str, Any], names: tuple[str, str], /) -> dict[str, T
 
 
 def _spoken(claim: str, needed: tuple[str, ...], fails: tuple[str, ...], untested: tuple[str, ...]) -> str:
-    listed = ", ".join(fails or untested).replace("_", " ")
+    listed = ", ".join(map(spoken, fails or untested))
     if not needed:
         return f"It says that {claim}. It assumes nothing but unit rows."
     if fails:

@@ -41,14 +41,18 @@ _LOSSES: dict[str, str] = {
 #: everything else that is public
 _OTHERS: dict[str, str] = {
     "AtTemperature": "at_temperature",
+    "CollapseWatch": "collapse_watch",
     "FixedTemperature": "temperature",
+    "GapMonitor": "monitor",
     "LearnedTemperature": "temperature",
     "Loss": "_base",
+    "Reading": "reading",
     "RunningMoments": "running_moments",
     "ScheduledTemperature": "temperature",
     "SentencePairs": "sentence_pairs",
     "SoftplusTemperature": "temperature",
     "Sum": "_base",
+    "batch_sums": "sums",
     "loss": "_base",
     "parameter_groups": "temperature",
 }

@@ -31,7 +31,7 @@ def _optimum(quick: bool, angle: int = 60) -> Run:
 @experiment(
     title="Partners agree in the shared space",
     kind="theorem",
-    order=40,
+    order=41,
     claim="At the optimum with orthogonal centres and equal parts along them, partners have the same projection on "
     "the shared space: P_C x = P_C y.",
     assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. Measured.",
@@ -74,7 +74,7 @@ def theorem_4(*, quick: bool) -> Outcome:
 @experiment(
     title="Partners cannot be parallel",
     kind="corollary",
-    order=41,
+    order=42,
     claim="For φ > 0 partners are not parallel at the optimum; their cosine is 1 - (1 - cos φ) α².",
     assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where partners are "
     "parallel (see the experiment on collapse).",
@@ -124,7 +124,7 @@ def corollary_2(*, quick: bool) -> Outcome:
 @experiment(
     title="Rotating one hyperplane onto the other",
     kind="corollary",
-    order=42,
+    order=43,
     claim="The rotation that carries A onto B makes all pairs parallel and closes the gap.",
     assumption="The optimum of Theorem 3. On real encoders rotating mean onto mean costs recall: the constant part "
     "then dominates the ranking.",
@@ -183,7 +183,7 @@ def corollary_3(*, quick: bool) -> Outcome:
 @experiment(
     title="Projecting on the shared space",
     kind="corollary",
-    order=43,
+    order=44,
     claim="Projected on the shared space and normalised, partners coincide and the gap is gone.",
     assumption="The optimum of Theorem 3 and the true shared space. On real data the shared space must be estimated, "
     "and every projection measured so far loses some recall.",

@@ -1,0 +1,279 @@
+"""The monitor reads what the measures read, costs no gradient, and says when dimensions collapse."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import types
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+import isthmus  # noqa: E402
+from isthmus import InputError, IsthmusWarning, Moments  # noqa: E402
+from isthmus.theory import check  # noqa: E402
+from isthmus.train import CollapseWatch, GapMonitor, Reading, batch_sums  # noqa: E402
+from isthmus.train.logs import log_to  # noqa: E402
+from isthmus.train.sums import moments  # noqa: E402
+
+
+def clouds(rng: np.random.Generator, n: int = 60, d: int = 8, *, mean: float = 4.0) -> tuple[Any, Any]:
+    latent = rng.normal(size=(n, d))
+    sides = (latent + 0.4 * rng.normal(size=(n, d)) + mean * np.eye(d)[i] for i in (0, 1))
+    x, y = (torch.tensor(side) for side in sides)
+    return x, y
+
+
+def test_the_sums_are_the_moments(rng: np.random.Generator) -> None:
+    x, y = clouds(rng)
+    expected = Moments.of(x.numpy(), y.numpy())
+    for dtype, accuracy in ((torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.2)):
+        parts = batch_sums(x[:20].to(dtype), y[:20].to(dtype)) + batch_sums(x[20:].to(dtype), y[20:].to(dtype))
+        found = moments(parts)
+        assert found.n == 60
+        for name in ("sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp"):
+            np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=60 * accuracy, err_msg=name)
+
+
+def test_a_reading_is_what_the_measures_say_of_the_window(rng: np.random.Generator) -> None:
+    monitor = GapMonitor(every=5, window=2, names=("sound", "text"))
+    batches = [clouds(rng, mean=1 + 0.1 * step) for step in range(10)]
+    found = [monitor(*batch) for batch in batches]
+    assert [reading is not None for reading in found] == [False] * 4 + [True] + [False] * 4 + [True]
+    reading = found[9]
+    assert reading is monitor.last
+    assert (reading.step, reading.n) == (10, 120)
+    rows = [torch.cat([batch[side] for batch in batches[8:]]).numpy() for side in (0, 1)]
+    pairs = isthmus.Pairs(sound=rows[0], text=rows[1])
+    result, explained, assumed = isthmus.measure(pairs), isthmus.explain(pairs), check(pairs)
+    assert reading.gap.value == pytest.approx(result["centroid_angle"].value, abs=1e-9)
+    assert reading.gap.low == pytest.approx(result["centroid_angle"].low, abs=1e-9)
+    assert reading.distance == pytest.approx(result["centroid_distance"].value, abs=1e-12)
+    assert reading.excess_overlap.value == result["excess_overlap_dimensions"].value
+    for side in ("sound", "text"):
+        assert reading.lengths[side] == pytest.approx(result[f"mean_resultant_length_{side}"].value)
+        assert reading.effective_ranks[side] == pytest.approx(result[f"effective_rank_{side}"].value)
+        assert reading.ranks[side] == result[f"rank_99_{side}"].value
+    for name, part in explained.budget.items():
+        assert reading.budget[name].value == pytest.approx(part.value, abs=1e-9)
+    for name, entry in reading.assumptions.items():
+        assert entry.residual == pytest.approx(assumed[name].residual, abs=1e-9, nan_ok=True), name
+    numbers = reading.to_dict()
+    assert numbers["gap/angle"] == reading.gap.value
+    assert numbers["gap/residual_subspace_text"] == reading.assumptions["subspace_text"].residual
+    json.dumps(numbers, allow_nan=False)
+    assert "step 10: gap" in str(reading)
+
+
+def test_features_keep_their_gradient_and_autocast_does_not_matter(rng: np.random.Generator) -> None:
+    x, y = (side.float().requires_grad_() for side in clouds(rng))
+    monitor = GapMonitor(every=1, window=1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        inside = monitor(x, y)
+    outside = monitor(x, y)
+    assert inside.gap.value == pytest.approx(outside.gap.value, abs=1e-9)
+    assert x.grad is None
+    (x.sum() + y.sum()).backward()
+    assert torch.equal(x.grad, torch.ones_like(x))
+    assert 0 < monitor.overhead <= 1
+
+
+def test_a_reading_in_the_background_is_the_same_and_comes_later(rng: np.random.Generator) -> None:
+    batches = [clouds(rng) for _ in range(6)]
+    here, there = GapMonitor(every=2, window=2), GapMonitor(every=2, window=2, background=True)
+    returned = [there(*batch) for batch in batches] + [there.wait()]
+    for batch in batches:
+        here(*batch)
+    assert [r.to_dict() for r in there.readings] == [r.to_dict() for r in here.readings]
+    assert [r for r in returned if r is not None] == there.readings
+    assert returned[1] is None
+    assert there.wait() is None
+
+
+def test_means_that_vanish_leave_the_angle_undefined(rng: np.random.Generator) -> None:
+    x = torch.tensor(rng.normal(size=(200, 6)))
+    reading = GapMonitor(every=1, window=1)(x, x + 0.1)
+    assert "not distinguishable from zero" in reading.gap.undefined
+    assert "gap/angle" not in reading.to_dict()
+    assert "gap undefined" in str(reading)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(float("nan"), "NaN or infinite values in the batches up to step 1"), (0.0, "1.7% of the features are all zeros")],
+)
+def test_features_that_cannot_be_read_are_said(rng: np.random.Generator, spoil: float, words: str) -> None:
+    x, y = clouds(rng)
+    x[3] = spoil
+    monitor = GapMonitor(every=1, window=1)
+    with pytest.warns(IsthmusWarning, match=words):
+        assert monitor(x, y) is None
+    assert monitor(y, y) is not None
+
+
+def test_bad_input() -> None:
+    for options in ({"every": 0}, {"every": 4, "window": 5}, {"window": 0}):
+        with pytest.raises(InputError, match="expected every >= window >= 1"):
+            GapMonitor(**options)
+    with pytest.raises(InputError, match="expected two different names"):
+        GapMonitor(names=("a", "a"))
+    with pytest.raises(InputError, match=r"log=3 cannot be logged to: give a SummaryWriter"):
+        GapMonitor(log=3)
+    monitor = GapMonitor(every=2, window=2)
+    with pytest.raises(InputError, match="no batch has been seen"):
+        monitor.read()
+    with pytest.raises(InputError, match=r"the second side: ndarray came, expected a floating-point tensor"):
+        monitor(torch.ones(2, 3), np.ones((2, 3)))
+    monitor = GapMonitor(every=2, window=2)
+    with pytest.raises(InputError, match=r"features of shapes \(2, 3\) and \(2, 4\) came"):
+        monitor(torch.ones(2, 3), torch.ones(2, 4))
+    monitor = GapMonitor(every=2, window=2)
+    monitor(torch.ones(2, 3), torch.ones(2, 3))
+    with pytest.raises(InputError, match="features of width 4 came after features of another width"):
+        monitor(torch.ones(2, 4), torch.ones(2, 4))
+    with pytest.raises(InputError, match="rank=2, expected a share"):
+        CollapseWatch(rank=2)
+    with pytest.raises(InputError, match="patience=0"):
+        CollapseWatch(patience=0)
+
+
+def test_a_collapse_of_dimensions_is_said_once_and_again_after_it_recovered(rng: np.random.Generator) -> None:
+    said: list[str] = []
+    monitor = GapMonitor(every=1, window=1, warn=said.append)
+
+    def show(share: float, times: int) -> None:
+        for _ in range(times):
+            x, y = clouds(rng, n=300, mean=0.0)
+            keep = torch.ones(8)
+            keep[2:] = share
+            monitor(x * keep, y)
+
+    show(1.0, 3)
+    assert said == []
+    show(0.02, 1)
+    assert said == []  # one reading may be an accident
+    show(0.02, 4)
+    assert len(said) == 1
+    assert said[0].startswith("image collapses: its effective rank fell from 7.9")
+    assert "at step 5" in said[0]
+    assert "VarianceCovariance" in said[0]
+    show(1.0, 2)
+    show(0.02, 3)
+    assert len(said) == 2
+
+
+def test_a_training_that_pulls_partners_together_and_nothing_else_warns() -> None:
+    """No negatives, and partners that have nothing in common: all ends in one point."""
+    generator = torch.Generator().manual_seed(0)
+    items = torch.randn(2, 256, 32, generator=generator)
+    sides = [torch.nn.Linear(32, 16, device="meta").to_empty(device="cpu") for _ in range(2)]
+    with torch.no_grad():
+        for side in sides:
+            side.weight.copy_(torch.randn(16, 32, generator=generator) / 6)
+            side.bias.fill_(0.1)
+    optimizer = torch.optim.Adam([p for side in sides for p in side.parameters()], lr=0.01)
+    monitor = GapMonitor(every=10, window=1)
+
+    def pull() -> None:
+        for _ in range(200):
+            x, y = (torch.nn.functional.normalize(side(rows)) for side, rows in zip(sides, items, strict=True))
+            loss = ((x - y) ** 2).sum(1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            monitor(x, y)
+
+    with pytest.warns(IsthmusWarning, match=r"(image|text) collapses: its (effective rank|spread)"):
+        pull()
+    assert monitor.last.lengths["image"] > 0.95
+
+
+@pytest.mark.parametrize("temperature", ["0.01", "learned"])
+def test_a_healthy_training_does_not_warn(temperature: str) -> None:
+    from isthmus.train.experiment.settings import Setting
+    from isthmus.train.experiment.trainer import train
+
+    monitor = GapMonitor(every=10, window=5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        run = train(Setting(temperature=temperature, epochs=20), watch=monitor)
+    assert len(monitor.readings) == 10
+    assert run.end["R@1"] > 0.02
+    assert monitor.last.lengths["image"] == pytest.approx(run.end["length_image"], abs=0.05)
+
+
+def test_readings_reach_tensorboard(rng: np.random.Generator, tmp_path: Path) -> None:
+    tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        monitor = GapMonitor(every=2, window=1, log=writer)
+        for _ in range(4):
+            monitor(*clouds(rng))
+    events = tensorboard.EventAccumulator(str(tmp_path)).Reload()
+    points = events.Scalars("gap/angle")
+    assert [point.step for point in points] == [2, 4]
+    assert points[1].value == pytest.approx(monitor.last.gap.value, rel=1e-6)
+    assert set(events.Tags()["scalars"]) == set(monitor.last.to_dict())
+
+
+def test_readings_reach_weights_and_biases(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: list[dict[str, float]] = []
+    run = types.SimpleNamespace(log=logged.append)
+    monitor = GapMonitor(every=1, window=1)  # finds the run that is active
+    monitor(*clouds(rng))
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(run=None))
+    monitor(*clouds(rng))
+    assert logged == []
+    monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(run=run))
+    monitor(*clouds(rng))
+    assert logged == [{**monitor.last.to_dict(), "gap/step": 3}]
+    log_to(run)({"a": 1.0}, 7)
+    assert logged[1] == {"a": 1.0, "gap/step": 7}
+
+
+TWO = """
+import json, sys, torch, torch.distributed as dist
+from isthmus.train import GapMonitor
+rank, folder = int(sys.argv[1]), sys.argv[2]
+dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+rows = torch.load(f"{folder}/rows.pt", weights_only=True)
+monitor = GapMonitor(every=2, window=2)
+for x, y in zip(rows["x"], rows["y"]):
+    half = slice(rank * len(x) // 2, (rank + 1) * len(x) // 2)
+    monitor(x[half], y[half])
+with open(f"{folder}/{rank}.json", "w") as file:
+    json.dump([reading.to_dict() for reading in monitor.readings], file)
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_read_what_one_reads(rng: np.random.Generator, tmp_path: Path) -> None:
+    batches = [clouds(rng) for _ in range(4)]
+    torch.save({name: [b[side] for b in batches] for side, name in enumerate("xy")}, tmp_path / "rows.pt")
+    code = [sys.executable, "-c", TWO]
+    both = [subprocess.Popen([*code, str(rank), str(tmp_path)], stderr=subprocess.PIPE, text=True) for rank in (0, 1)]
+    for process in both:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    monitor = GapMonitor(every=2, window=2)
+    for batch in batches:
+        monitor(*batch)
+    expected = [reading.to_dict() for reading in monitor.readings]
+    for rank in (0, 1):
+        found = json.loads((tmp_path / f"{rank}.json").read_text())
+        assert len(found) == 2
+        for one, two in zip(expected, found, strict=True):
+            assert one == pytest.approx(two, abs=1e-9)
+
+
+def test_a_reading_of_moments_of_any_origin() -> None:
+    reading = Reading.of(isthmus.demo.load("collapsed").moments(), names=("image", "text"))
+    assert reading.gap.value == pytest.approx(60, abs=0.5)
+    assert reading.assumptions["constant_part_image"].holds
