@@ -1,4 +1,4 @@
-"""The verbs `fit` and `apply`: what an aligner may be fitted to, and where aligned rows may go."""
+"""The verbs `fit`, `apply` and `adapt`: what an aligner may be fitted to, and where aligned rows may go."""
 
 from __future__ import annotations
 
@@ -163,3 +163,21 @@ def test_work_that_was_cut_short_goes_on(files: Path, monkeypatch: pytest.Monkey
     said("apply", "a.safetensors", "image.npy", "out.npy", "--resume")
     assert reads[4:7] == [0, 192, 256]  # the first block for its width, then what is missing
     assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
+
+
+def test_adapt_is_that_of_the_library(files: Path) -> None:
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    new = np.load("text.npy")[np.load("labels.npy") == 1]
+    np.save("new.npy", new)
+    old = isthmus.load("a.safetensors")
+    text = said("adapt", "a.safetensors", "new.npy", "--side", "text", "-o", "b.safetensors")
+    assert "new rows of text" in text
+    assert "image" not in text
+    adapted = isthmus.load("b.safetensors")
+    np.testing.assert_allclose(adapted.transform_y(new), old.adapt(None, new).transform_y(new), atol=1e-6)
+    assert np.abs(adapted.transform_y(new) - old.transform_y(new)).max() > 0.1
+    same("b.safetensors", old)  # the other side stays
+    told = json.loads(said("adapt", "a.safetensors", "image.npy", "new.npy", "-o", "b.safetensors", "--json"))
+    assert told["changed"]
+    np.testing.assert_array_equal(isthmus.load("b.safetensors").bias_y, adapted.bias_y)
+    assert "--side text: is for one file" in refused("adapt", "a.safetensors", "image.npy", "new.npy", "--side", "text")

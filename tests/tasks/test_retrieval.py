@@ -58,6 +58,18 @@ def test_equal_rows_tie_however_the_product_is_cut(rng: np.random.Generator, mon
         assert partner_ranks(x, y, np.arange(40))[0].tolist() == [40] * 40
 
 
+def test_threads_count_the_same(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = np.repeat(np.arange(200), 3)
+    x = unit(rng.normal(size=(200, 6)))
+    y = unit(x[owner] + rng.normal(size=(600, 6)))
+    monkeypatch.setattr(ranks, "TILE", (90, 64))
+    monkeypatch.setattr(ranks, "STRIP", 7)
+    monkeypatch.setattr(ranks, "MANY", 0)
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [{"user_api": "blas", "num_threads": 4}])
+    forward, backward = partner_ranks(x, y, owner)
+    assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, owner)
+
+
 def test_rows_that_are_not_unit(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 30, 4)) * 50
     forward, backward = partner_ranks(x, y, np.arange(30))

@@ -1,4 +1,4 @@
-"""The verbs demo, inspect, fit and apply."""
+"""The verbs demo, inspect, fit, apply and adapt."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from isthmus.cli._common import (
 
 def mount(app: typer.Typer) -> None:
     """Add the verbs to `app`."""
-    for verb in (demo, inspect, fit, apply):
+    for verb in (demo, inspect, fit, apply, adapt):
         app.command()(verb)
 
 
@@ -220,9 +220,7 @@ def apply(
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
     path = out or output
     assert path is not None
-    loaded = isthmus.load(aligner)
-    if not isinstance(loaded, isthmus.align.Aligner):
-        raise InputError(f"{aligner}: holds {type(loaded).__name__}, expected an aligner written by `isthmus fit`")
+    loaded = _aligner_in(aligner)
     if path.exists() and path.samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
     source = isthmus.sources.open_source(rows)
@@ -235,6 +233,47 @@ def apply(
         typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
     else:
         typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {path}")
+
+
+def adapt(
+    aligner: Annotated[Path, typer.Argument(help="a saved aligner")],
+    x: Annotated[str, typer.Argument(help="rows of the new corpus, first side")],
+    y: Annotated[str | None, typer.Argument(help="rows of the new corpus, second side; need not be partners")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="where the new aligner goes (.safetensors)")] = Path(
+        "adapted.safetensors"
+    ),
+    side: Annotated[
+        str | None, typer.Option(help="with one file: which modality; default: the name of the file")
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Refit a saved aligner to unpaired rows of a new corpus, as far as they suffice."""
+    from isthmus.align.streaming import side_number
+    from isthmus.sources import path_name
+
+    writable(output)
+    loaded = _aligner_in(aligner)
+    if y is not None and side is not None:
+        raise InputError(f"--side {side}: is for one file; two are the first and the second side")
+    rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
+    given = [source.read(0, source.shape[0]) for source in rows]
+    if y is None and side_number(loaded, side or path_name(x)) == 1:
+        given.insert(0, None)
+    with busy("adapting", quiet=json_):
+        found = loaded.mismatch(*given)
+        loaded.adapt(*given).save(output)
+    if json_:
+        typer.echo(json.dumps({"path": str(output), "changed": bool(found), "sentences": list(found.sentences)}))
+        return
+    say(list(found.sentences))
+    typer.echo(f"Adapted {type(loaded).__name__}: {output}")
+
+
+def _aligner_in(path: Path) -> Any:
+    loaded = isthmus.load(path)
+    if not isinstance(loaded, isthmus.align.Aligner):
+        raise InputError(f"{path}: holds {type(loaded).__name__}, expected an aligner written by `isthmus fit`")
+    return loaded
 
 
 def _options(settings: list[str]) -> dict[str, Any]:
