@@ -6,6 +6,7 @@ is computed again by another. Workers open the files themselves, under the same 
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -57,7 +58,13 @@ class Cluster:
         self._local = None
         self._using: Any = None
         if address is None:
-            self._local = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+            # Errors of the work come back as exceptions; what workers log when they are told to end is noise.
+            self._local = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address="127.0.0.1:0",
+                silence_logs=logging.CRITICAL,
+            )
         try:
             self.client = Client(self._local or address, timeout="10s", set_as_default=False)
         except (OSError, ValueError, ImportError) as error:

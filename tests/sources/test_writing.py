@@ -155,7 +155,7 @@ def test_refusals(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
-    """A row group of 77 MB is read, sampled and written back with a few MB of Arrow's memory."""
+    """A row group of 77 MB is read by two threads, sampled and written back without being held whole by Arrow."""
     rows = np.random.default_rng(0).normal(size=(150_000, 128)).astype(np.float32)
     pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=len(rows))
     code = (
@@ -172,6 +172,6 @@ def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
     reading, writing = map(int, done.stdout.split())
-    assert reading < 30e6
-    assert writing < 45e6
+    assert reading < 50e6
+    assert writing < 50e6
     np.testing.assert_allclose(np.linalg.norm(open_source(tmp_path / "out.parquet").read(0, 10), axis=1), 1, atol=0.5)

@@ -129,11 +129,11 @@ _MARK = re.compile(r'<use href="#([^"]+)" x="([-\d.]+)" y="([-\d.]+)" style="([^
 def _series(body: str) -> str:
     """Marks of one look that follow each other become the vertices of one path that wears them as SVG markers."""
     runs: list[list[re.Match[str]]] = []
-    for mark in _MARK.finditer(body):
-        if runs and runs[-1][-1].end() == mark.start() and runs[-1][0].group(1, 4) == mark.group(1, 4):
-            runs[-1].append(mark)
+    for found in _MARK.finditer(body):
+        if runs and runs[-1][-1].end() == found.start() and runs[-1][0].group(1, 4) == found.group(1, 4):
+            runs[-1].append(found)
         else:
-            runs.append([mark])
+            runs.append([found])
     out, end = [], 0
     for number, run in enumerate(run for run in runs if len(run) >= SERIES):
         mark, style = run[0].group(1, 4)
