@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 from _bare import bare, limit
-from _table import Row, child, fastest, peak_anonymous, show
+from _table import Row, child, fastest, show
+from moments import the_pass
 
 SHARD = 100_000
 #: MB that a pass over 10^7 pairs may hold beyond one over 10^5.
@@ -38,21 +39,6 @@ def shards(folder: Path, rows: int, width: int) -> tuple[str, str]:
         for number in range(1, rows // SHARD):
             os.link(first, target / f"{number}.npy")
     return str(folder / str(rows) / "image"), str(folder / str(rows) / "text")
-
-
-def the_pass(image: str, text: str) -> float:
-    """Seconds of one pass."""
-    import isthmus
-
-    pairs = isthmus.open_pairs(image, text)
-    begin = time.perf_counter()
-    isthmus.Moments.of(pairs, products="float32")
-    return time.perf_counter() - begin
-
-
-def memory(image: str, text: str) -> float:
-    """Peak anonymous memory of this process in MB."""
-    return peak_anonymous(lambda: the_pass(image, text))
 
 
 def step(small: tuple[str, str], large: tuple[str, str]) -> tuple[float, float]:
@@ -80,7 +66,7 @@ def rows(largest: int = 10_000_000, width: int = 128, repeats: int = 3) -> list[
             measured, peer = f"{one:.2f} s", f"ten passes over {small:,}: {ten:.2f} s"
             claim = f"time of {large:,} x {width} pairs"
             table.append(Row(claim, measured, peer, one / ten, least=most and 0.95, most=most))
-        held = {n: child("growth", "memory", *paths[n]) for n in (sizes[1], sizes[-1])}
+        held = {n: child("moments", "memory", *paths[n]) for n in (sizes[1], sizes[-1])}
         more = held[sizes[-1]] - held[sizes[1]]
         table.append(
             Row(

@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.theory.bounds import orthogonal_centres_value, uniform_bound
 from isthmus.theory.particles import optimise
 from isthmus.theory.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near
-from isthmus.theory.theorems._style import BLUE, GREEN, GREY, ORANGE, PINK
+from isthmus.theory.theorems._style import BLUE, GREEN, GREY, ORANGE, PINK, trace
 
 
 @experiment(
@@ -104,13 +104,11 @@ def small_temperature(*, quick: bool) -> Outcome:
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
-        for (start, run), color in zip(runs.items(), (ORANGE, BLUE), strict=True):
-            left.plot(run.trajectory.steps, run.trajectory.gap, color=color, label=f"start {start}°")
-            right.plot(run.trajectory.steps, run.trajectory.loss, color=color)
+        named = {f"start {start}°": run for start, run in runs.items()}
+        trace(left, named, "gap")
+        trace(right, named, "loss")
         left.set_title("gap (degrees)")
         right.set_title("loss (nats)")
-        for axes in (left, right):
-            axes.set_xlabel("step")
         left.legend(loc="center right")
 
     return Outcome(

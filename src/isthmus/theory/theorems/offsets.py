@@ -20,7 +20,7 @@ from isthmus.theory.theorems._experiment import (
     near,
     same,
 )
-from isthmus.theory.theorems._style import BLUE, GREEN, GREY, ORANGE
+from isthmus.theory.theorems._style import BLUE, CYCLE, GREEN, GREY, ORANGE, trace
 
 
 @experiment(
@@ -165,16 +165,15 @@ def moving_constant_parts(*, quick: bool) -> Outcome:
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
-        for (angle, run), color in zip(freed.items(), (BLUE, ORANGE), strict=True):
-            left.plot(run.trajectory.steps, run.trajectory.gap, color=color, label=f"start {angle}°")
+        named = {f"start {angle}°": run for angle, run in freed.items()}
+        trace(left, named, "gap")
+        trace(right, named, "loss")
+        for angle, color in zip(freed, CYCLE, strict=False):
             left.axhline(angle, color=color, linewidth=1, linestyle="--")
-            right.plot(run.trajectory.steps, run.trajectory.loss, color=color)
         right.axhline(level, color=GREY, linewidth=1)
         left.set_ylim(-5, 185)
         left.set_title("gap (degrees), dashed: a, b orthogonal to C")
         right.set_title("loss (nats)")
-        for axes in (left, right):
-            axes.set_xlabel("step")
         left.legend(loc="center right")
 
     return Outcome(
