@@ -6,6 +6,7 @@ serves the ranks of its rows and of its columns.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -13,16 +14,16 @@ from contextlib import contextmanager
 import numpy as np
 
 from isthmus.device_blocks import count_above
-from isthmus.resources import current
+from isthmus.resources import blas_limited, blas_threads, current
 
-#: Rows of x and of y in a tile of scores, at most 64 MB of float32: BLAS packs its rows anew for each tile, so few.
+#: Rows of x and of y in a tile of scores, 16 MB of float32 for each thread.
 #: The width is no power of two: rows of scores that begin a power of two apart share cache sets, and BLAS loses a
 #: tenth of its speed writing them. It is a multiple of 8 and at most 255 * 8, so `count_rows` takes one step.
-TILE = (8192, 2032)
+TILE = (2040, 2032)
 #: Rows of a tile that are compared and counted at a time, 2 MB of float32: the second comparison finds them in the
 #: cache, and `count_columns` takes one step.
 STRIP = 255
-#: From this many scores on strips are counted by several threads.
+#: From this many scores on several threads make and count tiles.
 MANY = 2**24
 #: Scores that differ by less than this many units of rounding are ties: without it the order of two equal rows would
 #: depend on how BLAS cuts the product into pieces.
@@ -60,39 +61,42 @@ def _count_above(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row of x how many rows of y of other items score `best` or more, and for each place in `order` how many
     rows of x other than the owner score `own` or more."""
+    in_order = bool(np.array_equal(order, np.arange(len(y))))
+    held = threading.local()  # each thread makes its tiles in one place
+
+    def count(tile: tuple[slice, slice]) -> tuple[np.ndarray, np.ndarray]:
+        rows, columns = tile
+        block = y[columns] if in_order else y[order[columns]]
+        shape = (rows.stop - rows.start, len(block))
+        if not hasattr(held, "room"):
+            held.room = np.empty(min(TILE[0], len(x)) * min(TILE[1], len(y)), dtype=x.dtype)
+        scores = held.room[: shape[0] * shape[1]].reshape(shape)
+        np.matmul(x[rows], block.T, out=scores)
+        owners, wanted = owner[columns], own[columns]
+        found_x, found_y = np.empty(shape[0], dtype=np.int64), np.zeros(shape[1], dtype=np.int64)
+        for start in range(0, shape[0], STRIP):
+            strip, place = scores[start : start + STRIP], rows.start + start
+            first, last = np.searchsorted(owners, (place, place + len(strip)))
+            strip[owners[first:last] - place, np.arange(first, last)] = -np.inf
+            found_x[start : start + STRIP] = count_rows(strip >= best[place : place + len(strip), None])
+            found_y += count_columns(strip >= wanted)
+        return found_x, found_y
+
     above_x = np.zeros(len(x), dtype=np.int64)
     above_y = np.zeros(len(y), dtype=np.int64)
-    with _workers(len(x) * len(y)) as run:
-        for rows, columns, scores in tiles(x, y, order):
-
-            def count(
-                start: int, rows: slice = rows, columns: slice = columns, scores: np.ndarray = scores
-            ) -> np.ndarray:
-                stop = min(start + STRIP, rows.stop)
-                strip, owners = scores[start - rows.start : stop - rows.start], owner[columns]
-                first, last = np.searchsorted(owners, (start, stop))
-                strip[owners[first:last] - start, np.arange(first, last)] = -np.inf
-                above_x[start:stop] += count_rows(strip >= best[start:stop, None])  # no other strip writes here
-                return count_columns(strip >= own[columns])
-
-            for found in run(count, range(rows.start, rows.stop, STRIP)):
-                above_y[columns] += found
+    cuts = list(tiles(len(x), len(y)))
+    with _threads(len(x) * len(y)) as run:
+        for (rows, columns), (found_x, found_y) in zip(cuts, run(count, cuts), strict=True):
+            above_x[rows] += found_x
+            above_y[columns] += found_y
     return above_x, above_y
 
 
-def tiles(x: np.ndarray, y: np.ndarray, order: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """(rows of x, places in `order`, scores) for every tile of x @ y[order].T; the scores are overwritten."""
-    room = np.empty(min(TILE[0], len(x)) * min(TILE[1], len(y)), dtype=x.dtype)
-    in_order = bool(np.array_equal(order, np.arange(len(y))))
-    for j in range(0, len(y), TILE[1]):
-        columns = slice(j, min(j + TILE[1], len(y)))
-        block = y[columns] if in_order else y[order[columns]]
-        for i in range(0, len(x), TILE[0]):
-            rows = slice(i, min(i + TILE[0], len(x)))
-            shape = (rows.stop - i, columns.stop - j)
-            scores = room[: shape[0] * shape[1]].reshape(shape)
-            np.matmul(x[rows], block.T, out=scores)
-            yield rows, columns, scores
+def tiles(rows: int, columns: int) -> Iterator[tuple[slice, slice]]:
+    """(rows, columns) of every tile of a rows x columns table of scores."""
+    for j in range(0, columns, TILE[1]):
+        for i in range(0, rows, TILE[0]):
+            yield slice(i, min(i + TILE[0], rows)), slice(j, min(j + TILE[1], columns))
 
 
 def own_scores(x: np.ndarray, y: np.ndarray, owner: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -134,18 +138,14 @@ def count_columns(mask: np.ndarray) -> np.ndarray:
 
 
 @contextmanager
-def _workers(scores: int) -> Iterator[Callable[..., Iterator[np.ndarray]]]:
-    """`map`, over as many threads as BLAS has when there are many scores: NumPy counts without Python's lock."""
-    threads = 1
-    if scores >= MANY:
-        from threadpoolctl import threadpool_info
-
-        found = [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-        threads = max(found, default=1)
+def _threads(scores: int) -> Iterator[Callable[..., Iterator[tuple[np.ndarray, np.ndarray]]]]:
+    """`map`, over as many threads as BLAS has when there are many scores, each with BLAS to itself: a thread counts its
+    tile while the other multiplies, and none waits for the other."""
+    threads = blas_threads() if scores >= MANY else 1
     if threads == 1:
         yield map
         return
-    with ThreadPoolExecutor(threads) as pool:
+    with blas_limited(1), ThreadPoolExecutor(threads) as pool:
         yield pool.map
 
 
