@@ -180,22 +180,25 @@ def cache_bytes() -> int:
 
 def blas_threads() -> int:
     """Threads that BLAS would use now: the cores, or what OMP_NUM_THREADS and its like say."""
-    from threadpoolctl import threadpool_info
-
-    found = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
-    return max(found, default=1)
+    return max((pool["num_threads"] for pool in _blas().info()), default=1)
 
 
 @contextmanager
 def blas_limited(threads: int | None) -> Iterator[None]:
-    """BLAS of the whole process with this many threads while the block runs; None leaves it as it is."""
+    """NumPy's BLAS with this many threads in the whole process while the block runs; None leaves it as it is."""
     if threads is None:
         yield
         return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(threads, user_api="blas"):
+    with _blas().limit(limits=threads):
         yield
+
+
+@cache
+def _blas() -> Any:
+    """The BLAS libraries that are loaded at the first call, NumPy's among them: looking for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _bytes(size: int | str) -> int:
