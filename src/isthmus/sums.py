@@ -12,6 +12,9 @@ import numpy as np
 from isthmus import arrays
 from isthmus.arrays import Array, BadRows
 
+#: Rows whose weighted sum is made in their own precision; further sums are float64.
+EXACT = 64
+
 Sums = dict[str, Any]
 Block = tuple[Any, Any, np.ndarray | None]  # rows of x, rows of y, owner of each row of y
 
@@ -111,20 +114,38 @@ def accumulate(sums: Sums, part: Sums) -> None:
 
 def plain_block(x: Array, y: Array) -> Sums:
     """The sums of one block of pairs: products in the precision of the rows."""
-    xp = arrays.namespace(x, y)
-    p = arrays.row_dot(x, y) if x.shape[1] == y.shape[1] else xp.zeros(x.shape[0], dtype=x.dtype)
-    squares = xp.sum(p * p, dtype=xp.float64)
-    return {
-        "n": int(x.shape[0]),
-        "sum_x": arrays.column_sums(x),
-        "sum_y": arrays.column_sums(y),
-        "xx": x.T @ x,
-        "yy": y.T @ y,
-        "xy": x.T @ y,
-        "pp": squares,
-        "xp": x.T @ p,
-        "yp": y.T @ p,
-    }
+    return {"n": int(x.shape[0]), **_vector_sums(x, y), "xx": x.T @ x, "yy": y.T @ y, "xy": x.T @ y}
+
+
+def _vector_sums(x: Array, y: Array) -> Sums:
+    """Sums of x, y, p^2, x p and y p of a block, with p the paired cosine (0 when the sides differ in width).
+
+    NumPy's rows are read once, a few at a time: their sums are products with the rows [1, p], which the precision of
+    the rows holds for so few, and those are added up in float64.
+    """
+    pair = x.shape[1] == y.shape[1]
+    if not (isinstance(x, np.ndarray) and isinstance(y, np.ndarray)):
+        xp = arrays.namespace(x, y)
+        p = arrays.row_dot(x, y) if pair else xp.zeros(x.shape[0], dtype=x.dtype)
+        sums = {f"sum_{side}": xp.sum(rows, axis=0, dtype=xp.float64) for side, rows in (("x", x), ("y", y))}
+        return {**sums, "pp": xp.sum(p * p, dtype=xp.float64), "xp": x.T @ p, "yp": y.T @ p}
+    squares, of_x, of_y = 0.0, np.zeros((2, x.shape[1])), np.zeros((2, y.shape[1]))
+    for few in arrays.near(x):
+        a, b = x[few], y[few]
+        w = np.ones((2, len(a)), dtype=x.dtype)
+        w[1] = arrays.row_dot(a, b) if pair else 0
+        squares += float(np.sum(w[1] * w[1], dtype=np.float64))
+        of_x += _weighted_sums(w, a)
+        of_y += _weighted_sums(w, b)
+    return {"sum_x": of_x[0], "sum_y": of_y[0], "pp": squares, "xp": of_x[1], "yp": of_y[1]}
+
+
+def _weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """weights (k, n) @ rows (n, d) with float64 sums over parts of `EXACT` rows, (k, d)."""
+    whole = len(rows) - len(rows) % EXACT
+    weight_parts = weights[:, :whole].reshape(len(weights), -1, EXACT).swapaxes(0, 1)
+    parts = weight_parts @ rows[:whole].reshape(-1, EXACT, rows.shape[1])
+    return parts.sum(axis=0, dtype=np.float64) + weights[:, whole:] @ rows[whole:]
 
 
 def grouped_block(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[Sums, Sums]:
