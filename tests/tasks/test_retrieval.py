@@ -36,7 +36,7 @@ def test_ranks_are_those_of_a_slow_loop(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int], dtype: str, kind: str
 ) -> None:
     monkeypatch.setattr(ranks, "TILE", tile)
-    monkeypatch.setattr(ranks, "STRIP", 5 if tile[0] < 50 else 256)
+    monkeypatch.setattr(ranks, "STRIP", 100 if tile[0] < 50 else 2**19)
     n = 50
     owner = {"one": np.arange(n), "sorted": np.repeat(np.arange(n), 3), "mixed": rng.integers(0, n, 120)}[kind]
     x = rng.normal(size=(n, 5))
@@ -63,9 +63,10 @@ def test_threads_count_the_same(rng: np.random.Generator, monkeypatch: pytest.Mo
     x = unit(rng.normal(size=(200, 6)))
     y = unit(x[owner] + rng.normal(size=(600, 6)))
     monkeypatch.setattr(ranks, "TILE", (90, 64))
-    monkeypatch.setattr(ranks, "STRIP", 7)
+    monkeypatch.setattr(ranks, "STRIP", 450)
+    monkeypatch.setattr(ranks, "FEW", 40)
     monkeypatch.setattr(ranks, "MANY", 0)
-    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: [{"user_api": "blas", "num_threads": 4}])
+    monkeypatch.setattr(ranks, "blas_threads", lambda: 4)
     forward, backward = partner_ranks(x, y, owner)
     assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, owner)
 
@@ -101,3 +102,12 @@ def test_interval_of_recall_counts_items_not_captions() -> None:
     assert (narrow.low, narrow.high) == pytest.approx(wilson_interval(500, 1000), abs=1e-9)
     half = norm.ppf(0.975) * 0.5 / 200**0.5
     assert wide.high - wide.low == pytest.approx(2 * half, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("size", "most"), [(0, 8), (1, 8), (25_000, 4192), (5000, 1696), (50, 7), (4192, 4192), (81, 40)]
+)
+def test_cuts_cover_everything_once(size: int, most: int) -> None:
+    cuts = ranks._cuts(size, most)
+    assert [i for cut in cuts for i in range(cut.start, cut.stop)] == list(range(size))
+    assert all(0 < cut.stop - cut.start <= most for cut in cuts)
