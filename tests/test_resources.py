@@ -13,7 +13,7 @@ import pytest
 import isthmus
 from isthmus import InputError, Moments, Pairs
 from isthmus.metrics._neighbours import Neighbours
-from isthmus.resources import Resources, block_rows, current, pass_bytes, plan, using
+from isthmus.resources import PASS_BLOCKS, Resources, block_rows, current, pass_bytes, plan, using
 from isthmus.tasks.ranks import partner_ranks
 
 NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
@@ -74,7 +74,7 @@ def test_a_bad_row_in_any_lane_is_named(many: Any) -> None:
 
 def test_plans() -> None:
     free = plan(Resources(threads=4), 768, 768, items=10**6, itemsize=4)
-    assert (free.rows, free.lanes, free.blas) == (2 * block_rows(768), 4, 1)
+    assert (free.rows, free.lanes, free.blas) == (PASS_BLOCKS * block_rows(768), 4, 1)
     tight = plan(Resources(threads=4, max_memory=70_000_000), 768, 768, items=10**6, itemsize=4)
     assert tight.rows < free.rows
     assert tight.lanes * (tight.blas or 0) == 4

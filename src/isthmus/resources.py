@@ -17,6 +17,8 @@ from isthmus.checks import InputError
 
 #: Rows of a block, whatever the width.
 LEAST_ROWS, MOST_ROWS = 256, 16_384
+#: Blocks that the moments take at a time: their products are added up that much more seldom.
+PASS_BLOCKS = 4
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -124,7 +126,7 @@ def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: 
     Errors: `InputError` when `max_memory` does not hold the smallest pass.
     """
     dim = max(dim_x, dim_y)
-    most = MOST_ROWS if any(d.startswith("cuda") for d in resources.devices) else 2 * block_rows(dim)
+    most = MOST_ROWS if any(d.startswith("cuda") for d in resources.devices) else PASS_BLOCKS * block_rows(dim)
     rows = max(int(min(most, MOST_ROWS) / partners), 1)
     few = items <= rows  # one block: BLAS has all threads
     threads = resources.threads or (1 if few or resources.devices else blas_threads())
@@ -151,20 +153,17 @@ def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: 
 
 def pass_bytes(rows: int, lanes: int, dim_x: int, dim_y: int, itemsize: int, partners: float = 1.0) -> int:
     """Bytes that a pass holds at most: for each lane the float64 sums, the products of one block, clean rows of one
-    block, and the rows of three more that were read ahead."""
+    block, and the rows of two as they were read."""
     products = dim_x * dim_x + dim_y * dim_y + dim_x * dim_y
-    per_pair = rows * (dim_x + dim_y) * (itemsize + 3 * 4)
+    per_pair = rows * (dim_x + dim_y) * (itemsize + 2 * 4)
     if partners != 1:  # sums by item too, and copies of the rows in float64
         products *= 2
-        per_pair = int(rows * (3 * dim_x + (3 + 3 * partners) * max(dim_x, dim_y)) * 8)
+        per_pair = int(rows * (3 * dim_x + (2 + 3 * partners) * max(dim_x, dim_y)) * 8)
     return int(lanes * (products * (8 + itemsize) + per_pair) + products * 8)
 
 
 def block_rows(dim: int) -> int:
-    """Rows in a block of one side: an eighth of the last cache in float32, so that it stays there while it is used.
-
-    The moments take two such blocks at a time: their products are then added up half as often.
-    """
+    """Rows in a block of one side: an eighth of the last cache in float32, so that it stays there while it is used."""
     return int(np.clip(cache_bytes() // 8 // (4 * dim), LEAST_ROWS, MOST_ROWS))
 
 

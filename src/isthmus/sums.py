@@ -67,7 +67,7 @@ class Lane:
         return tuple({k: _host(v) for k, v in sums.items()} for sums in (self.by_pair, self.by_item))  # type: ignore
 
 
-def add_up(blocks: Iterable[Block], lanes: Sequence[Lane], *, read_ahead: int = 2) -> tuple[Sums, Sums]:
+def add_up(blocks: Iterable[Block], lanes: Sequence[Lane], *, read_ahead: int = 1) -> tuple[Sums, Sums]:
     """Sums over all `blocks`; block i goes to lane i modulo their number, so that the result is always the same.
 
     The calling thread reads; each lane has a thread of its own. Lanes work while the next blocks are read.
