@@ -147,6 +147,8 @@ def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: 
                 f"max_memory={resources.max_memory / 1e6:.0f} MB is too little for rows of width {dim}: the smallest "
                 f"pass needs {needed / 1e6:.0f} MB"
             )
+    blocks = -(-items // rows)
+    rows = -(-items // (-(-blocks // lanes) * lanes)) if blocks else rows  # every lane has as many of one size
     blas = threads // lanes if lanes > 1 or resources.threads else None
     return Plan(rows, lanes, blas, resources.devices)
 
