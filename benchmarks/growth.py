@@ -78,10 +78,9 @@ def rows(largest: int = 10_000_000, width: int = 128, repeats: int = 3) -> list[
             )
         )
     for dim in (64, 128, 256, 512, 1024, 2048):
-        n = min(400_000, 60_000_000 // dim // max(dim // 512, 1))
+        n = min(max(30_000_000_000 // dim**2, 30_000), SHARD)  # enough rows for several blocks in each lane
         with tempfile.TemporaryDirectory() as folder:
-            place = shards(Path(folder), min(n, SHARD), dim)
-            n = min(n, SHARD)
+            place = shards(Path(folder), n, dim)
             found = fastest(bare(n, dim) | {"pass": lambda p=place: the_pass(*p)}, repeats=repeats)
         share = limit(found) / found["pass"]
         table.append(

@@ -120,7 +120,10 @@ def test_names_collide(folder: Path) -> None:
 def test_apply_refuses(folder: Path) -> None:
     saved, out = folder / "a.safetensors", folder / "out.npy"
     assert isthmus_("fit", "Centering", folder / "image.npy", folder / "text.npy", "-o", saved).returncode == 0
-    refused(isthmus_("apply", folder / "absent", folder / "image.npy", "-o", out), "no such file or folder")
+    refused(
+        isthmus_("apply", folder / "absent", folder / "image.npy", "-o", out),
+        "no such file or folder; give an aligner saved by `isthmus fit`",
+    )
     refused(isthmus_("apply", folder / "image.npy", folder / "image.npy", "-o", out), "not a complete safetensors file")
     refused(isthmus_("apply", saved, folder / "short.npy", "-o", out), "unknown side 'short'", "image and text")
     refused(isthmus_("apply", saved, folder / "narrow.npy", "--side", "text", "-o", out), "fitted on width 6")

@@ -341,6 +341,7 @@ class TestCommandLine:
         done = CliRunner().invoke(app, arguments)
         assert done.exit_code == 0, done.output
         assert "Centering" in done.stdout
+        assert "gap undefined (Centering): " in done.stdout
         assert all(Path(out).stat().st_size > 100 for out in outs)
         printed = json.loads(
             CliRunner().invoke(app, ["compare", *files, "--aligners", "centering", "--splits", "2", "--json"]).stdout

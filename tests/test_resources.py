@@ -14,6 +14,7 @@ import isthmus
 from isthmus import InputError, Moments, Pairs
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.resources import PASS_BLOCKS, Resources, block_rows, current, pass_bytes, plan, using
+from isthmus.tasks import MixedSearch
 from isthmus.tasks.ranks import partner_ranks
 
 NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
@@ -182,6 +183,24 @@ def test_ranks_and_neighbours_on_a_device_agree(rng: np.random.Generator, monkey
         assert np.array_equal(getattr(found[1], name), getattr(expected[1], name)), name
     for name in ("xx", "xy", "yx", "yy"):
         assert np.array_equal(getattr(found[1], name).index, getattr(expected[1], name).index), name
+
+
+@pytest.mark.parametrize("captions", [1, 3])
+def test_mixed_search_on_a_device_agrees(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, captions: int
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setattr("isthmus.device_blocks.BLOCK_SCORES", 300 * 90)  # several blocks
+    x = rng.normal(size=(300, 16))
+    owner = rng.integers(0, 290, 300 * captions) if captions > 1 else np.arange(300)  # some items without a partner
+    y = x[owner] + rng.normal(size=(len(owner), 16))
+    y[5] = y[6]  # ties
+    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
+    expected = MixedSearch.of(x, y, index=owner)
+    with using(device="cpu"):
+        found = MixedSearch.of(x, y, index=owner)
+    for name in ("x_query", "y_query", "x_gain", "y_gain", "x_own", "y_own"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
 def test_measures_and_maps_on_a_device_agree(tmp_path: Path) -> None:

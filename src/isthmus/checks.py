@@ -46,14 +46,17 @@ def one_line(error: BaseException, most: int = 160) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most].rstrip(". ")
 
 
-def existing(path: str | os.PathLike[str]) -> Path:
-    """`path` as a `Path` that exists and can be read."""
+#: What to give where rows are read.
+EMBEDDINGS = (
+    "the path of an embedding file (.npy, .parquet, .h5 ...; see `isthmus list sources`) or of a folder of shards"
+)
+
+
+def existing(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> Path:
+    """`path` as a `Path` that exists and can be read; `expected` says what to give where there is none."""
     path = Path(path)
     if not path.exists():
-        raise InputError(
-            f"{path}: no such file or folder; give the path of an embedding file (.npy, .parquet, .h5 ...; see "
-            "`isthmus list sources`) or of a folder of shards"
-        )
+        raise InputError(f"{path}: no such file or folder; give {expected}")
     if not os.access(path, os.R_OK):
         raise InputError(f"{path}: cannot be read; check its permissions")
     return path

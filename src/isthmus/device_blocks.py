@@ -5,6 +5,7 @@ Scores are rounded differently there, so that rows whose scores differ by a few 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,32 @@ def search(
             ranks.append(to_numpy(1 + counts.sum(1)))
             before += counts.sum(0)
     return parts_same, parts_other, np.concatenate(ranks), to_numpy(before)
+
+
+def find(
+    queries: np.ndarray,
+    corpus: np.ndarray,
+    columns: np.ndarray,
+    real: np.ndarray,
+    top: int,
+    slack: float,
+    device: str,
+    /,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
+    """By block of queries: the scores of the relevant rows of the corpus (`columns` (n, m) where `real`), best first,
+    -inf beyond them; how many other rows score as high as each; and the numbers of the `top` nearest others."""
+    dtype = np.result_type(queries, corpus)
+    at_queries, at_corpus = (put(side.astype(dtype, copy=False), device) for side in (queries, corpus))
+    at_columns, at_real = put(columns, device), put(real, device)
+    for start, stop in _blocks(len(queries), len(corpus)):
+        with full_precision():
+            scores = at_queries[start:stop] @ at_corpus.T
+        there, meant = at_columns[start:stop], at_real[start:stop]
+        relevant = scores.gather(1, there).masked_fill(~meant, -np.inf)
+        scores.scatter_reduce_(1, there, relevant.new_full(there.shape, -np.inf).where(meant, np.inf), "amin")
+        relevant = relevant.sort(dim=1, descending=True).values
+        above = [to_numpy((scores >= one[:, None] - slack).sum(1)) for one in relevant.T]
+        yield slice(start, stop), to_numpy(relevant), np.stack(above, axis=1), _top(scores, top)[1]
 
 
 def _top(scores: Any, k: int) -> tuple[np.ndarray, np.ndarray]:

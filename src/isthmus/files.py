@@ -58,7 +58,9 @@ def load_arrays(path: str | os.PathLike[str], kind: str | None = None) -> tuple[
     """(kind, arrays, header) of a file written by `save_arrays`; `InputError` when it is something else."""
     from safetensors import SafetensorError, safe_open
 
-    path = existing(path)
+    path = existing(
+        path, f"the file of saved {kind}" if kind else "an aligner saved by `isthmus fit`, or saved moments"
+    )
     try:
         with safe_open(path, framework="np") as file:
             metadata = (file.metadata() or {}).get("isthmus")

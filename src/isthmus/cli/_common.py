@@ -73,7 +73,7 @@ def split_names(names: str | None) -> list[str] | None:
 def array_in(path: Path) -> np.ndarray:
     """The plain array in an .npy file."""
     try:
-        return np.asarray(np.load(existing(path), allow_pickle=False))
+        return np.asarray(np.load(existing(path, "an .npy file of numbers or text"), allow_pickle=False))
     except (ValueError, EOFError, OSError):
         raise InputError(f"{path}: is no .npy file of numbers or text; save it with numpy.save") from None
 

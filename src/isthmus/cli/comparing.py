@@ -181,6 +181,12 @@ def _show(table: Any) -> None:
     )
     heads = [head for name in shown for head in (name, "change, 95 %")]
     _common.table(("aligner", "gap", "distance", *heads), lines)
+    undefined: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.scores and row.scores["gap"].undefined:
+            undefined.setdefault(row.scores["gap"].undefined, []).append(row.name)
+    for reason, names in undefined.items():
+        typer.echo(f"gap undefined ({', '.join(names)}): {reason}")
     for row in table.rows:
         for note in row.notes:
             typer.echo(f"{row.name}: {note}")

@@ -173,7 +173,7 @@ class Comparison:
 
 def load_comparison(path: str | os.PathLike[str]) -> Comparison:
     """The comparison that `Comparison.save` wrote as JSON. Errors: `InputError` when it is something else."""
-    path = existing(path)
+    path = existing(path, "a comparison written by `isthmus compare X Y -o run.json`")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError):
