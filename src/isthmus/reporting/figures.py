@@ -66,7 +66,10 @@ def angle(result: Result) -> Any:
         ax.text(*outside, words.short(name, 12), color=colour, weight="bold", **place)
     arc = np.linspace(ends[1], ends[0], 60)
     ax.plot(0.3 * np.cos(arc), 0.3 * np.sin(arc), color=INK, lw=1.1)
-    ax.text(0, 0.37, f"{degrees:.1f}°", ha="center", va="bottom", weight="bold", fontsize=13)
+    at, place = (0.0, 0.37), {"ha": "center", "va": "bottom"}
+    if degrees < 75:  # between narrow arrows there is no room: beside the right one
+        at, place = (math.tan(math.radians(degrees / 2)) * 0.2 + 0.1, 0.17), {"ha": "left", "va": "center"}
+    ax.text(*at, f"{degrees:.1f}°", weight="bold", fontsize=13, **place)
     ax.plot(0, 0, "o", color=INK, ms=4)
     ax.set(xlim=(-1.36, 1.36), ylim=(-0.1, 1.22), aspect="equal")
     ax.axis("off")

@@ -98,7 +98,9 @@ def inline(fig: Any, name: str, /, *, label: str) -> str:
     body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
     body = body.replace("xlink:href", "href")
     body = _series(_own_ids(body, name))
+    # Versions of matplotlib name the fonts in `font:` or in `font-family:`.
     body = re.sub(r"font: ([^;\"]*?)'[^;\"]*", rf"font: \1{FAMILY}", body)
+    body = re.sub(r"font-family: [^;\"]*", f"font-family: {FAMILY}", body)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, variable)
     body = re.sub(r"\n\s*", "\n", body).strip()
