@@ -19,7 +19,7 @@ from isthmus.cli import app
 from isthmus.comparison import Comparison, compare, load_comparison, merge
 from isthmus.comparison.held_out import halves
 from isthmus.grouping import groups
-from isthmus.reporting.comparison_page import closed, comparison_page
+from isthmus.reporting.comparison_page import closed, comparison_page, trade_off
 
 
 def clouds(rng: np.random.Generator, n: int, *, d: int = 8, gap: float = 1.0) -> Pairs:
@@ -313,10 +313,28 @@ class TestFiles:
         assert "http" not in text.replace("http://www.w3.org", "")
         for row in table.rows:
             assert row.name in text
+        change = table["MeanRotation"].changes["R@1"]
+        assert f"<small>[{change.low:+.3f}, {change.high:+.3f}]</small>" in text  # narrow enough for five scores
         assert closed(table["Identity"], table["Identity"]) == 0
         assert closed(table["Centering"], table["Identity"]) > 0.5
         with pytest.raises(InputError, match="no score 'R@2' in this comparison"):
             comparison_page(table, tmp_path / "c.html", score="R@2")
+
+
+def test_lines_to_the_names_of_the_figure_cross_no_name(table: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each begins at the left end of its name."""
+    from matplotlib.axes import Axes
+
+    seen: list[Any] = []
+    annotate = Axes.annotate
+
+    def kept(self: Axes, *args: Any, **options: Any) -> Any:
+        seen.append(options)
+        return annotate(self, *args, **options)
+
+    monkeypatch.setattr(Axes, "annotate", kept)
+    trade_off(table, "R@1")
+    assert [o["arrowprops"]["relpos"] for o in seen if "arrowprops" in o] == [(0, 0.5)] * 2
 
 
 class TestCommandLine:

@@ -130,12 +130,12 @@ def rows_listed(rows: np.ndarray, most: int = 5) -> str:
 
 def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray) -> InputError:
     """The error for rows that have no direction."""
-    if len(non_finite):
-        return InputError(
-            f"{where}: {rows_listed(non_finite)} (counted from 0) of the file hold NaN or infinite "
-            "values; remove these pairs from both files or embed them again"
-        )
+    bad, one, several = (
+        (non_finite, "holds NaN or infinite values", "hold NaN or infinite values")
+        if len(non_finite)
+        else (zero, "is all zeros and has no direction", "are all zeros and have no direction")
+    )
     return InputError(
-        f"{where}: {rows_listed(zero)} (counted from 0) of the file are all zeros and have no "
-        "direction; remove these pairs from both files or embed them again"
+        f"{where}: {rows_listed(bad)} (counted from 0) of the file {several if len(bad) > 1 else one}; "
+        "remove these pairs from both files or embed them again"
     )

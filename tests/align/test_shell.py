@@ -123,6 +123,7 @@ def test_apply_to_every_format_and_back(files: Path) -> None:
     assert "give one output" in refused("apply", "a.safetensors", "image.npy")
     assert "give one output" in refused("apply", "a.safetensors", "image.npy", "b.npy", "-o", "c.npy")
     assert "is the aligner itself" in refused("apply", "a.safetensors", "image.npy", "a.safetensors")
+    assert "say which one these rows are (--side in the shell)" in refused("apply", "a.safetensors", "out.npy", "b.npy")
     assert "unknown side 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--side", "audio")
 
 
@@ -138,6 +139,8 @@ def test_a_shift_is_told(files: Path) -> None:
     assert done.stdout.startswith("Wrote 1")
     command[5:7] = ["image.npy", "same.npy"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""
+    command[5:7] = ["text.npy", "swapped.npy"]
+    assert "are they rows of text?" in subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
 
 def test_work_that_was_cut_short_goes_on(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:

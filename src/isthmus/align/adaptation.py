@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.align._statistics import Statistics
-from isthmus.arrays import to_numpy
+from isthmus.arrays import to_numpy, unit_rows
 from isthmus.checks import InputError
 from isthmus.sources import Source
 
@@ -110,7 +110,25 @@ def unlike(aligner: Aligner, source: Source, number: int, /) -> list[str]:
     rows = to_numpy(source.take(chosen))
     found = mismatch(aligner, *((rows, None) if number == 0 else (None, rows)))
     side = found.sides[0]
-    return list(found.sentences) if side.shifted and side.residual > OFFSET else []
+    if not (side.shifted and side.residual > OFFSET):
+        return []
+    return [*_swapped(aligner, rows, number, side), *found.sentences]
+
+
+def _swapped(aligner: Aligner, rows: np.ndarray, number: int, side: SideMismatch) -> list[str]:
+    """A sentence when the mean of the rows lies at most half as far from that of the other side as from their own."""
+    other = aligner.statistics_.mean_x if number else aligner.statistics_.mean_y
+    if rows.shape[1] != len(other):
+        return []
+    unit = unit_rows(rows) if aligner.normalize else rows
+    distance = float(np.linalg.norm(unit.mean(axis=0) - other))
+    if distance > side.shift / 2:
+        return []
+    name = aligner.names_[1 - number] if aligner.names_ else "xy"[1 - number]
+    return [
+        f"These rows of {side.name} lie {distance:.3f} from the mean of {name} and {side.shift:.3f} from their own: "
+        f"are they rows of {name}?"
+    ]
 
 
 def adapt(aligner: Any, X_new: Any = None, Y_new: Any = None, /) -> Any:

@@ -106,7 +106,7 @@ def side_number(aligner: Aligner, side: str) -> int:
         names = (
             f"this aligner was fitted on {' and '.join(aligner.names_)}" if aligner.names_ else "its sides are x and y"
         )
-        raise InputError(f"unknown side {side!r}: {names}")
+        raise InputError(f"unknown side {side!r}: {names}; say which one these rows are (--side in the shell)")
     return known[side]
 
 

@@ -51,10 +51,10 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     sections.append(
         Section(
             "The table",
-            ["Second lines: the difference to the raw embeddings on the same items and its 95 % interval."],
+            ["Small lines: the difference to the raw embeddings on the same items, and its 95 % interval."],
             header=["Aligner", "gap angle", "gap closed", *(_headed(name, comparison) for name in main)],
             rows=[
-                [words.aligner(row), _angle(row), f"{100 * closed(row, fitted[0]):.0f} %", *_cells(row, main)]
+                [_title(row), _angle(row), f"{100 * closed(row, fitted[0]):.0f} %", *_cells(row, main)]
                 for row in fitted
             ],
         )
@@ -65,10 +65,10 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
             Section(
                 f"Every score of {task}",
                 header=["Aligner", *(_headed(name, comparison) for name in names)],
-                rows=[[words.aligner(row), *_cells(row, names)] for row in fitted],
+                rows=[[_title(row), *_cells(row, names)] for row in fitted],
             )
         )
-    refused = [(words.aligner(row), "; ".join(row.notes)) for row in comparison.rows if not row.scores]
+    refused = [(_title(row), "; ".join(row.notes)) for row in comparison.rows if not row.scores]
     if refused:
         sections.append(Section("Refused", header=("Aligner", "Reason"), rows=refused))
     text = plain_page(f"Closing the gap between {x} and {y}", facts, sections)
@@ -145,7 +145,8 @@ def _name_beside(ax: Any, spots: np.ndarray, names: list[str], height: float) ->
         bottom = places[k] + room[k] / 2
     for i, place in zip(order, places, strict=True):
         name = words.short(names[i].replace("(", "\n("), 44)
-        line = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkB": 3}
+        # The line starts at the left end of the name: from its middle it would cross the other names.
+        line = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkB": 3, "relpos": (0, 0.5)}
         options = {"va": "center", "fontsize": 9.5, "linespacing": 1.1, "arrowprops": line}
         ax.annotate(name, spots[i], (1.06, place), textcoords="axes fraction", **options)
 
@@ -166,6 +167,11 @@ def _headed(score: str, comparison: Comparison) -> str:
     return score.replace("_", " ") + arrows[comparison.better.get(score, "neither")]
 
 
+def _title(row: Row) -> str:
+    """The name in a table, which may break before its options."""
+    return words.aligner(row).replace("(", " (", 1)
+
+
 def _angle(row: Row) -> str:
     gap = row.scores["gap"]
     return "undefined" if gap.undefined else f"{gap.value:.1f}°"
@@ -181,7 +187,7 @@ def _cell(score: Estimate, change: Estimate | None, *, raw: bool) -> str:
         return text
     if math.isnan(change.low):
         return f"{text}\n{change.value:+.3f}"
-    return f"{text}\n{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"
+    return f"{text}\n{change.value:+.3f}\n[{change.low:+.3f}, {change.high:+.3f}]"
 
 
 def _plain(score: str) -> str:
