@@ -279,4 +279,13 @@ def pass_plan(pairs: Pairs, dtype: str) -> Plan:
         resources = replace(resources, threads=1, devices=())
     partners = 1.0 if pairs.index is None else max(pairs.n / pairs.items, 1.0)
     dims = pairs.x.shape[1], pairs.y.shape[1]
-    return plan(resources, *dims, items=pairs.items, itemsize=8 if dtype == "float64" else 4, partners=partners)
+    sides = (pairs.x, pairs.y)
+    return plan(
+        resources,
+        *dims,
+        items=pairs.items,
+        itemsize=8 if dtype == "float64" else 4,
+        partners=partners,
+        read=max(8 if arrays.compute_dtype(side.dtype, None) == "float64" else 4 for side in sides),
+        unpacked=not all(side.scattered for side in sides),
+    )

@@ -19,6 +19,9 @@ from isthmus.checks import InputError
 LEAST_ROWS, MOST_ROWS = 256, 16_384
 #: Blocks that the moments take at a time: their products are added up that much more seldom.
 PASS_BLOCKS = 4
+#: Blocks that the reader holds besides those of the lanes while it unpacks rows: a block that spans two row groups is
+#: put together from two batches, and pyarrow decodes levels and numbers of each before they are rows.
+UNPACKED_BLOCKS = 8
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -119,10 +122,21 @@ class Plan:
     devices: tuple[str, ...] = ()
 
 
-def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: int, partners: float = 1.0) -> Plan:
+def plan(
+    resources: Resources,
+    dim_x: int,
+    dim_y: int,
+    *,
+    items: int,
+    itemsize: int,
+    partners: float = 1.0,
+    read: int = 4,
+    unpacked: bool = False,
+) -> Plan:
     """The pass over pairs of these widths: one lane for each thread, fewer or smaller blocks where memory is short.
 
-    `itemsize` is that of the products, 4 or 8; `partners` the mean number of rows of y for a row of x.
+    `itemsize` is that of the products, 4 or 8; `partners` the mean number of rows of y for a row of x;
+    `read` the bytes of a number as it is read, `unpacked` whether rows are unpacked rather than mapped.
     Errors: `InputError` when `max_memory` does not hold the smallest pass.
     """
     dim = max(dim_x, dim_y)
@@ -133,8 +147,11 @@ def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: 
     lanes = len(resources.devices) or (1 if few else threads)
     if resources.max_memory is not None:
 
+        def needed() -> int:
+            return pass_bytes(rows, lanes, dim_x, dim_y, itemsize, partners, read=read, unpacked=unpacked)
+
         def too_much() -> bool:
-            return pass_bytes(rows, lanes, dim_x, dim_y, itemsize, partners) > resources.max_memory  # type: ignore
+            return needed() > resources.max_memory  # type: ignore[operator]
 
         least = max(min(int(LEAST_ROWS / partners), rows), 1)
         while rows > least and too_much():
@@ -142,10 +159,9 @@ def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: 
         while lanes > 1 and too_much() and not resources.devices:
             lanes -= 1
         if too_much():
-            needed = pass_bytes(rows, lanes, dim_x, dim_y, itemsize, partners)
             raise InputError(
                 f"max_memory={resources.max_memory / 1e6:.0f} MB is too little for rows of width {dim}: the smallest "
-                f"pass needs {needed / 1e6:.0f} MB"
+                f"pass needs {needed() / 1e6:.0f} MB"
             )
     blocks = -(-items // rows)
     rows = -(-items // (-(-blocks // lanes) * lanes)) if blocks else rows  # every lane has as many of one size
@@ -153,15 +169,26 @@ def plan(resources: Resources, dim_x: int, dim_y: int, *, items: int, itemsize: 
     return Plan(rows, lanes, blas, resources.devices)
 
 
-def pass_bytes(rows: int, lanes: int, dim_x: int, dim_y: int, itemsize: int, partners: float = 1.0) -> int:
+def pass_bytes(
+    rows: int,
+    lanes: int,
+    dim_x: int,
+    dim_y: int,
+    itemsize: int,
+    partners: float = 1.0,
+    *,
+    read: int = 4,
+    unpacked: bool = False,
+) -> int:
     """Bytes that a pass holds at most: for each lane the float64 sums, the products of one block, clean rows of one
-    block, and the rows of two as they were read."""
+    block, and the rows of two as they were read; and what the one reader holds to unpack the next."""
     products = dim_x * dim_x + dim_y * dim_y + dim_x * dim_y
-    per_pair = rows * (dim_x + dim_y) * (itemsize + 2 * 4)
+    per_pair = rows * (dim_x + dim_y) * (itemsize + 2 * read)
     if partners != 1:  # sums by item too, and copies of the rows in float64
         products *= 2
         per_pair = int(rows * (3 * dim_x + (2 + 3 * partners) * max(dim_x, dim_y)) * 8)
-    return int(lanes * (products * (8 + itemsize) + per_pair) + products * 8)
+    reader = rows * (dim_x + partners * dim_y) * read * UNPACKED_BLOCKS if unpacked else 0
+    return int(lanes * (products * (8 + itemsize) + per_pair) + products * 8 + reader)
 
 
 def block_rows(dim: int) -> int:
