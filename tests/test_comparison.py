@@ -18,6 +18,7 @@ from isthmus.align import Aligner, Centering, HyperplaneRotation, Identity, Mean
 from isthmus.cli import app
 from isthmus.comparison import Comparison, compare, load_comparison, merge
 from isthmus.comparison.held_out import halves
+from isthmus.comparison.table import Cell, _change
 from isthmus.grouping import groups
 from isthmus.reporting.comparison_page import closed, comparison_page, trade_off
 
@@ -155,6 +156,15 @@ class TestIntervals:
         # Not by being wide: several splits are at least as sure as one, and one is 95 %.
         assert np.mean(high - low) < 4.5 * values.std() * (1 if splits == 1 else 2)
 
+    def test_splits_that_agree_give_no_interval(self) -> None:
+        cells = [Cell("Centering", {}, split, 50, 50) for split in range(4)]
+        same = _change([(0.5, float("nan"))] * 4, cells)
+        assert (same.value, math.isnan(same.low), "say" in same.note) == (0.5, True, True)
+        assert math.isnan(_change([(0.5, float("nan"))] * 2, cells[:2]).low)
+        apart = _change([(v, float("nan")) for v in (0.0, 0.5, 1.0, 0.5)], cells)
+        # By hand: t(3) = 3.1824, sd = .40825, correction 1/4 + 1.
+        assert apart.high - apart.value == pytest.approx(3.18245 * 0.408248 * math.sqrt(1.25), rel=1e-4)
+
     def test_repeated_rows_do_not_make_it_surer(self, rng: np.random.Generator) -> None:
         x, y = rng.normal(size=(2, 60, 6)) + 1.0
         again = Pairs(image=np.repeat(x, 5, axis=0), text=np.repeat(y, 5, axis=0) + 0.01 * rng.normal(size=(300, 6)))
@@ -246,8 +256,8 @@ class TestFiles:
         assert isinstance(back["Centering"].aligner, Centering)
         table.save(tmp_path / "run.csv")
         lines = (tmp_path / "run.csv").read_text(encoding="utf-8").splitlines()
-        assert lines[0] == "data,aligner,fit_items,score,better,value,change,low,high,note"
-        assert any(line.startswith("image / text,Centering,,R@1,higher,0.") for line in lines)
+        assert lines[0] == "data,fit_pairs,test_pairs,splits,aligner,fit_items,score,better,value,change,low,high,note"
+        assert any(line.startswith("image / text,60,60,2,Centering,,R@1,higher,0.") for line in lines)
         for bad in ("[1]", "not json"):
             (tmp_path / "bad.json").write_text(bad, encoding="utf-8")
             with pytest.raises(InputError, match=r"bad.json: (holds no comparison|is no JSON)"):

@@ -210,14 +210,18 @@ def merge(runs: Sequence[Comparison], /) -> list[Comparison]:
 
 
 def to_csv(tables: Sequence[Comparison]) -> str:
-    """The long table of one or more comparisons as CSV with a header."""
+    """The long table of one or more comparisons as CSV with a header; `fit_pairs`, `test_pairs` and `splits` are those
+    of the comparison, and tell runs on the same data apart."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("data", "aligner", "fit_items", "score", "better", "value", "change", "low", "high", "note"))
+    writer.writerow(
+        ("data", "fit_pairs", "test_pairs", "splits", "aligner", "fit_items", "score", "better", "value", "change",
+         "low", "high", "note")
+    )  # fmt: skip
     for table in tables:
         for row in table.rows:
-            for line in _lines(row, table.better):
-                writer.writerow(line)
+            for data, *line in _lines(row, table.better):
+                writer.writerow((data, table.n_fit, table.n_test, table.splits, *line))
     return out.getvalue()
 
 
@@ -235,7 +239,7 @@ def _lines(row: Row, better: dict[str, str]) -> Iterator[tuple[Any, ...]]:
         numbers = [score.value] + ([change.value, change.low, change.high] if change else [NAN] * 3)
         yield (
             *base, name, better.get(name, ""), *("" if math.isnan(v) else repr(float(v)) for v in numbers),
-            score.undefined or "",
+            score.undefined or (change.note if change else ""),
         )  # fmt: skip
 
 
@@ -268,7 +272,9 @@ def _change(found: list[tuple[float, float]], cells: list[Cell]) -> Estimate:
         half = Z95 * math.sqrt(float(variances.mean()))
         return Estimate(mean, mean - half, mean + half)
     if len(values) < 3:
-        return Estimate(mean)
+        return Estimate(mean, note="no interval: a score without items takes three splits")
+    if values.min() == values.max():
+        return Estimate(mean, note="no interval: all splits give the same number, which says nothing of its error")
     # No items to count: the spread over splits, corrected for the items that splits share (Nadeau and Bengio 2003).
     from scipy.special import stdtrit
 
