@@ -128,8 +128,8 @@ def rows_listed(rows: np.ndarray, most: int = 5) -> str:
     return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
 
 
-def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray) -> InputError:
-    """The error for rows that have no direction."""
+def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bool = True) -> InputError:
+    """The error for rows that have no direction, in one of two files of pairs or in a file by itself."""
     bad, one, several = (
         (non_finite, "holds NaN or infinite values", "hold NaN or infinite values")
         if len(non_finite)
@@ -137,5 +137,5 @@ def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray) -> InputError
     )
     return InputError(
         f"{where}: {rows_listed(bad)} (counted from 0) of the file {several if len(bad) > 1 else one}; "
-        "remove these pairs from both files or embed them again"
+        f"remove {'these pairs from both files' if paired else 'them'} or embed them again"
     )

@@ -137,7 +137,7 @@ def test_nothing_is_left_of_work_that_fails(rows: np.ndarray, aligner: Any, tmp_
         (tmp_path / name).mkdir()
         path = make(tmp_path / name, rows)
         before = {*path.parent.iterdir()}
-        with pytest.raises(InputError, match="row 500 .* holds NaN or infinite"):
+        with pytest.raises(InputError, match="row 500 .* holds NaN or infinite values; remove them or embed"):
             apply(aligner, open_source(path), path.with_name("out" + path.suffix), side="x")
         assert {*path.parent.iterdir()} == before, name
 

@@ -50,6 +50,12 @@ def apply(
     form = writable_format(path)
     _free(path, source)
     number = side_number(aligner, side)
+    aligner._solved()  # says so when it was never fitted
+    if source.shape[1] != aligner._width(number):
+        raise InputError(
+            f"{source.where}: holds rows of width {source.shape[1]}, and this {type(aligner).__name__} was fitted on "
+            f"width {aligner._width(number)} for {side}; give rows of the same model, or fit an aligner to these"
+        )
     cluster = current().cluster
     if cluster is not None:
         written: tuple[int, int] = cluster.apply(aligner, source.where, path, side=number)
@@ -92,7 +98,7 @@ def apply(
     except InputError:
         non_finite, zero = find_bad_rows(source)
         if len(non_finite) or len(zero):
-            raise checks.bad_rows(source.where, non_finite, zero) from None
+            raise checks.bad_rows(source.where, non_finite, zero, paired=False) from None
         raise
     return shape
 

@@ -34,5 +34,9 @@ def swept(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]], /) ->
             try:
                 made.append(type(aligner)(**{**aligner.get_params(), **options}))
             except TypeError:
-                raise InputError(f"{type(aligner).__name__} cannot take {options}: wrong kind of value") from None
+                given, like = (
+                    ", ".join(f"{name}={values[name]!r}" for name in names)
+                    for values in (options, aligner.get_params())
+                )
+                raise InputError(f"{type(aligner).__name__} cannot take {given}: expected values like {like}") from None
     return made
