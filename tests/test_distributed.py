@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,18 @@ def test_a_killed_worker_changes_nothing(paths: Any) -> None:
     with isthmus.using(**SMALL):  # type: ignore[arg-type]
         agree(found, Moments.of(isthmus.open_pairs(*paths)))
     assert seen[:3] == [1, 2, 3]
+
+
+def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
+    from isthmus.distributed import opened
+
+    keys = np.arange(60_000), np.arange(10, 60_010)
+    with pytest.warns(isthmus.checks.IsthmusWarning):
+        pairs = isthmus.open_pairs(*paths, key=keys)
+    assert pairs.recipe is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert opened(pairs.recipe).n == pairs.n
 
 
 def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import add
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from isthmus.checks import InputError
+from isthmus.checks import InputError, IsthmusWarning
 from isthmus.files import replacing
 from isthmus.pairs import Pairs, Recipe
 from isthmus.resources import block_rows, current, using
@@ -201,7 +202,9 @@ def opened(recipe: Recipe) -> Pairs:
     for key, pairs in _OPENED:
         if key == recipe.key:
             return pairs
-    pairs = recipe.open()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IsthmusWarning)  # the process that asks has told the user
+        pairs = recipe.open()
     _OPENED[:] = [(recipe.key, pairs)]
     return pairs
 
