@@ -15,7 +15,7 @@ import mpmath
 import numpy as np
 from _table import Row, show
 
-from isthmus.theory.bessel import log_iv
+from isthmus.linalg.bessel import log_iv
 
 
 def rows(part: int = 2_000) -> list[Row]:

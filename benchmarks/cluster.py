@@ -28,7 +28,7 @@ def rows(n: int = 400_000, width: int = 512, repeats: int = 3) -> list[Row]:
     claim = f"moments of {n:,} x {width} pairs on two workers"
     if installed("distributed") is None:
         return [missing(claim, "Dask")]
-    from isthmus.distributed import Cluster
+    from isthmus.evaluation.cluster import Cluster
 
     with tempfile.TemporaryDirectory() as folder:
         paths = write(Path(folder), n, width)

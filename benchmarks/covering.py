@@ -15,8 +15,8 @@ import numpy as np
 from _table import Row, show
 
 import isthmus
+from isthmus.data.pairs import Pairs
 from isthmus.metrics import View, evaluate, registry
-from isthmus.pairs import Pairs
 
 ITEMS, LARGE, DIM = 200, 3_000, 20
 

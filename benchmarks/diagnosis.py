@@ -104,8 +104,8 @@ def memory(name: str, paths: tuple[str, str]) -> float:
 
 def neighbours(n: int, width: int) -> float:
     """Peak resident memory in MB of this process while it measures the neighbours of `n` items."""
+    from isthmus.data.pairs import Pairs
     from isthmus.metrics import View, _base, evaluate, registry
-    from isthmus.pairs import Pairs
 
     _base.SAMPLE = n
     latent = np.random.default_rng(0).standard_normal((n, width), dtype=np.float32)

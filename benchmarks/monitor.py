@@ -17,7 +17,7 @@ from _table import Row, fastest, show, threads
 from torch import nn
 
 from isthmus.train import GapMonitor, InfoNCE, Reading, batch_sums
-from isthmus.train.sums import moments
+from isthmus.train.batch_moments import moments
 
 
 def tower(tokens: int, inputs: int, width: int) -> nn.Module:

@@ -34,7 +34,7 @@ def peak() -> float:
 
 
 def isthmus_step(X, Y):
-    from isthmus.arrays import unit_rows
+    from isthmus.compute.arrays import unit_rows
     from isthmus.theory.infonce import info_nce
 
     loss, gx, gy = info_nce(X, Y, temperature=TEMPERATURE, gradient=True)

@@ -78,7 +78,7 @@ class Cost:
         return max(parts, key=parts.__getitem__)
 
 
-PARTS, FAN = 8, 8  # those of isthmus.distributed
+PARTS, FAN = 8, 8  # those of isthmus.evaluation.cluster
 
 
 def moments_bytes(d: int) -> int:
@@ -155,7 +155,7 @@ def rows() -> list[Row]:
             if threads() >= 2:
                 row("two threads", n, d, two, used["two"], seconds["two"])
         if installed("distributed") is not None and threads() >= 2:
-            from isthmus.distributed import Cluster
+            from isthmus.evaluation.cluster import Cluster
 
             place = shards(Path(folder) / "cluster", 200_000, 384)
             cluster = Cluster(workers=2)

@@ -44,7 +44,7 @@ def the_pass(folder: Path, ending: str) -> None:
 
 def read(folder: Path, ending: str, size: int) -> None:
     """Every block through isthmus into one buffer, so that mapped pages are touched too."""
-    from isthmus.sources import open_source
+    from isthmus.data.sources import open_source
 
     source = open_source(folder / f"image{ending}")
     buffer = np.empty((size, source.shape[1]), dtype=np.float32)
@@ -64,7 +64,7 @@ def scan(folder: Path, ending: str, size: int, width: int) -> None:
 
 def rows(n: int = 100_000, width: int = 768, repeats: int = 5) -> list[Row]:
     """The pass and the reading of each kind of file against .npy and against pyarrow."""
-    from isthmus.pairs import block_rows
+    from isthmus.data.pairs import block_rows
 
     size = block_rows(width)
     with tempfile.TemporaryDirectory() as temporary:

@@ -24,7 +24,7 @@ from _table import Row, anonymous, child, missing, peak_anonymous, show
 from torch import nn
 
 from isthmus import train
-from isthmus.arrays import to_numpy
+from isthmus.compute.arrays import to_numpy
 from isthmus.train.shared_bases import ESTIMATORS
 
 

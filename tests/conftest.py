@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,6 @@ import numpy as np
 import pytest
 
 import isthmus
-
-# Here and, by PYTHONPATH, in every program that the tests start.
-SHIM = Path(__file__).parent / "shim"
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(SHIM), os.environ.get("PYTHONPATH")]))
-runpy.run_path(str(SHIM / "sitecustomize.py"))
 
 
 @pytest.fixture

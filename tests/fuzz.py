@@ -100,7 +100,7 @@ def standing(block: np.ndarray, data: list[bytes]) -> bool:
 def outcome(path: Path, data: list[bytes], *, plain: bool) -> str:
     """Opens and reads `path`, whose bytes are `data`, whole; 'refused' or 'read', anything else raises."""
     from isthmus import InputError
-    from isthmus.sources import open_source
+    from isthmus.data.sources import open_source
 
     try:
         source = open_source(path)

@@ -14,7 +14,7 @@ import pytest
 import isthmus
 from isthmus import InputError, Moments, Pairs
 from isthmus.align import Aligner
-from isthmus.arrays import to_numpy
+from isthmus.compute.arrays import to_numpy
 from isthmus.metrics import Metric
 
 #: Measures that need labels have the same tests beside their own (tests/metrics/test_hubness.py).
@@ -131,7 +131,7 @@ def test_metric_on_every_array_library(name: str, pairs: Pairs, cones: Any, to_x
 def test_metric_streamed_or_whole(name: str, pairs: Pairs, cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of 7 rows, and for what moments suffice for a sum of moments of parts."""
     whole = values(pairs, name)
-    monkeypatch.setattr("isthmus.pairs.block_rows", lambda dim: 7)
+    monkeypatch.setattr("isthmus.data.pairs.block_rows", lambda dim: 7)
     monkeypatch.setattr("isthmus.metrics._neighbours.BLOCK_SCORES", 7 * 240)
     monkeypatch.setattr("isthmus.metrics._pairwise.BLOCK_SCORES", 7 * 120)
     assert_same(whole, values(Pairs(image=cones[0], text=cones[1]), name), 1e-9)

@@ -15,27 +15,37 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from isthmus.utils.version import __version__
 
 #: public name -> module that defines it
 _NAMES: dict[str, str] = {
-    "Estimate": "isthmus.result",
-    "InputError": "isthmus.checks",
-    "IsthmusWarning": "isthmus.checks",
-    "Modalities": "isthmus.modalities",
-    "Moments": "isthmus.moments",
-    "Pairs": "isthmus.pairs",
-    "Result": "isthmus.result",
+    "Estimate": "isthmus.statistics.result",
+    "InputError": "isthmus.utils.errors",
+    "IsthmusWarning": "isthmus.utils.errors",
+    "Modalities": "isthmus.diagnosis.modalities",
+    "Moments": "isthmus.statistics.moments",
+    "Pairs": "isthmus.data.pairs",
+    "Result": "isthmus.statistics.result",
     "calibrate": "isthmus.diagnosis",
-    "compare": "isthmus.comparison",
+    "compare": "isthmus.evaluation",
     "explain": "isthmus.diagnosis",
     "load": "isthmus.align",
     "measure": "isthmus.metrics",
-    "open_pairs": "isthmus.pairs",
+    "open_pairs": "isthmus.data.pairs",
     "report": "isthmus.reporting",
-    "using": "isthmus.resources",
+    "using": "isthmus.compute.resources",
 }
-_MODULES = ("align", "demo", "encode", "metrics", "sources", "tasks", "theory", "train")
+#: public module -> its path below this package
+_MODULES: dict[str, str] = {
+    "align": "align",
+    "demo": "data.demo",
+    "encode": "encode",
+    "metrics": "metrics",
+    "sources": "data.sources",
+    "tasks": "tasks",
+    "theory": "theory",
+    "train": "train",
+}
 
 __all__ = [
     "Estimate",
@@ -69,7 +79,7 @@ def __getattr__(name: str) -> Any:
     if name in _NAMES:
         value = getattr(importlib.import_module(_NAMES[name]), name)
     elif name in _MODULES:
-        value = importlib.import_module(f"isthmus.{name}")
+        value = importlib.import_module(f"isthmus.{_MODULES[name]}")
     else:
         raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
     globals()[name] = value
@@ -81,15 +91,16 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from isthmus import align, demo, encode, metrics, sources, tasks, theory, train
+    from isthmus import align, encode, metrics, tasks, theory, train
     from isthmus.align import load
-    from isthmus.checks import InputError, IsthmusWarning
-    from isthmus.comparison import compare
+    from isthmus.compute.resources import using
+    from isthmus.data import demo, sources
+    from isthmus.data.pairs import Pairs, open_pairs
     from isthmus.diagnosis import calibrate, explain
+    from isthmus.diagnosis.modalities import Modalities
+    from isthmus.evaluation import compare
     from isthmus.metrics import measure
-    from isthmus.modalities import Modalities
-    from isthmus.moments import Moments
-    from isthmus.pairs import Pairs, open_pairs
     from isthmus.reporting import report
-    from isthmus.resources import using
-    from isthmus.result import Estimate, Result
+    from isthmus.statistics.moments import Moments
+    from isthmus.statistics.result import Estimate, Result
+    from isthmus.utils.errors import InputError, IsthmusWarning

@@ -15,7 +15,7 @@ import pytest
 import isthmus
 from isthmus import InputError, align
 from isthmus.align.streaming import apply
-from isthmus.sources import open_source
+from isthmus.data.sources import open_source
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from isthmus import demo
 from isthmus.align import MeanRotation, SharedSpaceProjection
-from isthmus.theory.rotations import plane_rotation
+from isthmus.linalg.rotations import plane_rotation
 
 
 @pytest.fixture(scope="module")

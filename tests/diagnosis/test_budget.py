@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from isthmus import InputError, Moments
-from isthmus.arrays import unit_rows
+from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis import PARTS, budget
 from isthmus.diagnosis.budget import split
 

@@ -9,7 +9,7 @@ import pytest
 
 import isthmus
 from isthmus import Moments, Pairs
-from isthmus.arrays import unit_rows
+from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis.budget import split
 from isthmus.diagnosis.evidence import NAMES, budget_with_evidence, influence, item_scores, swapped
 from isthmus.theory import fidelity

@@ -9,7 +9,7 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.arrays import unit_rows
+from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis import Explanation
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics._jackknife import mean_interval, pair_mean
+from isthmus.statistics.jackknife import mean_interval, pair_mean
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ def test_null_of_large_data_is_scaled_from_a_sample(rng: np.random.Generator, mo
     x, y = latent + 0.5 * rng.normal(size=(2, 4000, 6)) + np.eye(6)[:2, None]
     names = ["bures_distance", "frechet_distance"]
     whole = isthmus.measure(Pairs(image=x, text=y), metrics=names)
-    monkeypatch.setattr("isthmus.metrics._scored.SCORED", 1_000)
+    monkeypatch.setattr("isthmus.statistics.influence.SCORED", 1_000)
     scaled = isthmus.measure(Pairs(image=x, text=y), metrics=names)
     for name in names:
         assert scaled[name].value == whole[name].value
@@ -203,7 +203,7 @@ def test_spectra(data: Any) -> None:
 
 @pytest.mark.parametrize(("n", "d"), [(200, 64), (40, 64)])
 def test_isotropic_nulls(rng: np.random.Generator, n: int, d: int) -> None:
-    from isthmus.metrics._isotropic import isotropic_spectrum
+    from isthmus.linalg.isotropic_spectrum import isotropic_spectrum
 
     x = rng.normal(size=(n, d))
     x /= np.linalg.norm(x, axis=1, keepdims=True)

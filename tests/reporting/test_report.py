@@ -14,7 +14,7 @@ import pytest
 
 import isthmus
 from isthmus.reporting import figures, samples, words
-from isthmus.result import Estimate
+from isthmus.statistics.result import Estimate
 
 CHROMIUM = shutil.which("chromium")
 

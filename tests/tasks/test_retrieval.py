@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from isthmus.intervals import wilson_interval
+from isthmus.statistics.intervals import wilson_interval
 from isthmus.tasks import Retrieval, ranks
 from isthmus.tasks.ranks import count_columns, count_rows, partner_ranks
 

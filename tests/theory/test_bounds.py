@@ -10,7 +10,7 @@ import pytest
 from scipy import integrate, optimize, special
 
 from isthmus import theory
-from isthmus.checks import InputError
+from isthmus.utils.errors import InputError
 
 
 def sphere_mgf(dim, k):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from scipy import linalg, optimize
 
-from isthmus.checks import InputError
 from isthmus.theory import ceiling, fidelity, hyperplane_ceiling, principal_angles
+from isthmus.utils.errors import InputError
 
 
 def moments(X, Y):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from isthmus.checks import InputError
 from isthmus.theory import VonMisesFisher, goodness_of_fit
 from isthmus.theory.goodness import _Radial
+from isthmus.utils.errors import InputError
 
 
 @pytest.mark.parametrize(("d", "kappa", "n"), [(3, 5.0, 80), (20, 0.5, 60), (120, 100.0, 40)])

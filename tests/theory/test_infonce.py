@@ -9,8 +9,8 @@ import mpmath
 import numpy as np
 import pytest
 
-from isthmus.checks import InputError
 from isthmus.theory import info_nce, info_nce_limit, info_nce_parts
+from isthmus.utils.errors import InputError
 
 
 def pairs(n, d, seed=0, noise=0.5):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from isthmus.checks import InputError
 from isthmus.theory import VonMisesFisher
+from isthmus.utils.errors import InputError
 
 
 def direction(rng, d):

@@ -19,8 +19,8 @@ import isthmus  # noqa: E402
 from isthmus import InputError, IsthmusWarning, Moments  # noqa: E402
 from isthmus.theory import check  # noqa: E402
 from isthmus.train import CollapseWatch, GapMonitor, Reading, batch_sums  # noqa: E402
+from isthmus.train.batch_moments import moments  # noqa: E402
 from isthmus.train.logs import log_to  # noqa: E402
-from isthmus.train.sums import moments  # noqa: E402
 
 
 def clouds(rng: np.random.Generator, n: int = 60, d: int = 8, *, mean: float = 4.0) -> tuple[Any, Any]:
@@ -196,8 +196,8 @@ def test_a_training_that_pulls_partners_together_and_nothing_else_warns() -> Non
 
 @pytest.mark.parametrize("temperature", ["0.01", "learned"])
 def test_a_healthy_training_does_not_warn(temperature: str) -> None:
-    from isthmus.train.experiment.settings import Setting
-    from isthmus.train.experiment.trainer import train
+    from isthmus.studies.training.settings import Setting
+    from isthmus.studies.training.trainer import train
 
     monitor = GapMonitor(every=10, window=5)
     with warnings.catch_warnings():

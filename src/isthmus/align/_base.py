@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from isthmus import arrays
 from isthmus.align._maps import Affine, Chain, Map, map_from_tables, map_tables
 from isthmus.align._statistics import Statistics
-from isthmus.arrays import Array
-from isthmus.checks import InputError, rows_listed, same_width, unknown
-from isthmus.devices import full_precision, there
-from isthmus.files import load_arrays, save_arrays
-from isthmus.moments import Moments
-from isthmus.pairs import Pairs
-from isthmus.resources import current
+from isthmus.compute import arrays
+from isthmus.compute.arrays import Array
+from isthmus.compute.devices import full_precision, there
+from isthmus.compute.resources import current
+from isthmus.data.pairs import Pairs
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.files import load_arrays, save_arrays
+from isthmus.utils.validation import rows_listed, same_width
 
 if TYPE_CHECKING:
-    from isthmus.align.adaptation import Mismatch
+    from isthmus.align._drift import Mismatch
 
 _REGISTRY: dict[str, type[Aligner]] = {}
 
@@ -240,13 +241,13 @@ class Aligner:
 
         Maps are float64 buffers, not parameters, and are cast to the rows' dtype; gradients reach the rows.
         """
-        from isthmus.align.as_torch import module
+        from isthmus.align.torch_module import module
 
         return module(self)
 
     def mismatch(self, X_new: Any = None, Y_new: Any = None, /) -> Mismatch:
         """How far rows of a new corpus lie from those of the fit, and what it costs; pairs are not needed."""
-        from isthmus.align.adaptation import mismatch
+        from isthmus.align._drift import mismatch
 
         return mismatch(self, X_new, Y_new)
 
@@ -256,7 +257,7 @@ class Aligner:
         An aligner that needs no pairs is solved anew (a side that is not given keeps its statistics); one that does
         gets new means. Errors: `InputError` when neither side is given, or nothing in the aligner is a mean.
         """
-        from isthmus.align.adaptation import adapt
+        from isthmus.align._drift import adapt
 
         return adapt(self, X_new, Y_new)
 

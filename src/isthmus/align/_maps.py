@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus import arrays
-from isthmus.arrays import Array
+from isthmus.compute import arrays
+from isthmus.compute.arrays import Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from isthmus.moments import Moments
+from isthmus.statistics.moments import Moments
 
 T = TypeVar("T")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.moments import Moments
+from isthmus.statistics.moments import Moments
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,12 +22,12 @@ from isthmus.align.kernel_blend import KernelBlend
 from isthmus.align.partial_whitening import PartialWhitening
 from isthmus.align.ridge_cca import RidgeCCA
 from isthmus.align.shared_signal import SharedSignal
-from isthmus.arrays import to_numpy
-from isthmus.checks import InputError, IsthmusWarning
-from isthmus.grouping import groups
-from isthmus.moments import Moments
-from isthmus.pairs import Pairs
+from isthmus.compute.arrays import to_numpy
+from isthmus.data.grouping import groups
+from isthmus.data.pairs import Pairs
+from isthmus.statistics.moments import Moments
 from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 AIMS = ("search", "retrieval", "classification")
 #: Fewer items than this are not cross-validated.

@@ -11,8 +11,8 @@ from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, Map, centred
 from isthmus.align._spectra import cached, damping, difference, eigen, whitening
 from isthmus.align._statistics import Statistics
-from isthmus.checks import InputError
-from isthmus.moments import Moments
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)

@@ -10,11 +10,11 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.checks import InputError
+from isthmus.linalg.rotations import PrincipalAngles, minimal_rotation
 from isthmus.metrics import Side
 from isthmus.metrics.subspaces import Subspaces
-from isthmus.moments import Moments
-from isthmus.theory.rotations import PrincipalAngles, minimal_rotation
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.moments import Moments
+from isthmus.statistics.moments import Moments
 
 
 @dataclass(kw_only=True, eq=False)

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.moments import Moments
-from isthmus.theory.rotations import plane_rotation
+from isthmus.linalg.rotations import plane_rotation
+from isthmus.statistics.moments import Moments
 
 
 @dataclass(kw_only=True, eq=False)

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._guards import warn_few_pairs
 from isthmus.align._maps import Affine, centred
-from isthmus.moments import Moments
+from isthmus.align._warnings import warn_few_pairs
+from isthmus.statistics.moments import Moments
 
 
 @dataclass(kw_only=True, eq=False)

@@ -8,11 +8,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from isthmus import arrays
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.checks import InputError, unknown
-from isthmus.moments import Moments
+from isthmus.compute import arrays
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError, unknown
 
 
 @dataclass(kw_only=True, eq=False)

@@ -10,8 +10,8 @@ import numpy as np
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centred
 from isthmus.align._spectra import cached, difference, eigen, whitening
-from isthmus.checks import InputError
-from isthmus.moments import Moments
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)

@@ -11,12 +11,12 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.checks import InputError, IsthmusWarning
+from isthmus.linalg.shared_directions import SharedSpace
+from isthmus.linalg.significance import significant_directions
 from isthmus.metrics import Side
 from isthmus.metrics.subspaces import Subspaces
-from isthmus.moments import Moments
-from isthmus.theory.shared_space import SharedSpace
-from isthmus.theory.significance import significant_directions
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Fewer items than this show nothing about subspaces.
 LEAST_ITEMS = 10

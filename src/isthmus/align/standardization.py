@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centred
-from isthmus.moments import Moments
+from isthmus.statistics.moments import Moments
 
 #: Coordinates with less than this share of the largest standard deviation are constant up to rounding.
 CONSTANT = 1e-7

@@ -13,15 +13,15 @@ from types import ModuleType
 
 import numpy as np
 
-from isthmus import checks
 from isthmus.align._base import Aligner
 from isthmus.align._maps import map_tables
-from isthmus.arrays import to_numpy
-from isthmus.checks import InputError
-from isthmus.files import replacing
-from isthmus.pairs import find_bad_rows
-from isthmus.resources import block_rows, current
-from isthmus.sources import Source, Writer, npy, writable_format
+from isthmus.compute.arrays import to_numpy
+from isthmus.compute.resources import block_rows, current
+from isthmus.data.pairs import find_bad_rows
+from isthmus.data.sources import Source, Writer, npy, writable_format
+from isthmus.utils import validation
+from isthmus.utils.errors import InputError
+from isthmus.utils.files import replacing
 
 #: How often unfinished work is marked as done so far, in seconds.
 MARK_SECONDS = 1.0
@@ -98,7 +98,7 @@ def apply(
     except InputError:
         non_finite, zero = find_bad_rows(source)
         if len(non_finite) or len(zero):
-            raise checks.bad_rows(source.where, non_finite, zero, paired=False) from None
+            raise validation.bad_rows(source.where, non_finite, zero, paired=False) from None
         raise
     return shape
 
@@ -124,11 +124,11 @@ def _free(path: Path, source: Source) -> None:
     if being_read.is_dir() and path.resolve().parent == being_read.resolve():
         raise InputError(f"{path}: lies in the folder that is being read; choose another output")
     if path.suffix:
-        checks.writable(path)
+        validation.writable(path)
     elif path.exists():
         raise InputError(f"{path}: exists; give the name of a new folder, or of a file with a suffix such as .npy")
     else:
-        checks.writable(path)
+        validation.writable(path)
 
 
 @contextmanager

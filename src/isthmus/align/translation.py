@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.checks import InputError
-from isthmus.moments import Moments
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)

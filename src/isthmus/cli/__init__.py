@@ -8,10 +8,10 @@ from typing import Any
 
 import typer
 
-from isthmus.checks import InputError, IsthmusWarning
-from isthmus.cli import comparing, diagnosing, encoding, listing, resources, verbs
-from isthmus.theory.commands import app as theory
-from isthmus.train.commands import app as train
+from isthmus.cli import comparison, diagnosis, encoding, listing, resources, verbs
+from isthmus.cli.theory import app as theory
+from isthmus.cli.training import app as train
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 app = typer.Typer(
     help="Measure, explain and close the modality gap of multimodal embeddings.",
@@ -20,8 +20,8 @@ app = typer.Typer(
     add_completion=False,
 )
 verbs.mount(app)
-diagnosing.mount(app)
-comparing.mount(app)
+diagnosis.mount(app)
+comparison.mount(app)
 encoding.mount(app)
 app.add_typer(theory, name="theory")
 app.add_typer(train, name="train")

@@ -12,10 +12,11 @@ import numpy as np
 import typer
 
 import isthmus
-from isthmus.checks import InputError, existing
+from isthmus.utils.errors import InputError
+from isthmus.utils.validation import existing
 
 if TYPE_CHECKING:
-    from isthmus.pairs import Pairs
+    from isthmus.data.pairs import Pairs
 
 Embeddings = Annotated[
     str,

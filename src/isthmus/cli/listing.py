@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 import isthmus
-from isthmus.checks import unknown
 from isthmus.cli._common import Json
+from isthmus.utils.errors import unknown
 
 
 def mount(app: typer.Typer) -> None:
@@ -95,7 +95,7 @@ def _tasks() -> dict[str, dict[str, str]]:
 
 
 def _sources() -> dict[str, dict[str, str]]:
-    from isthmus.sources import folder
+    from isthmus.data.sources import folder
 
     return {
         module.__name__.rpartition(".")[2]: {"definition": (module.__doc__ or "").strip()}

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli._common import busy, parts_done
-from isthmus.resources import using
+from isthmus.compute.resources import using
 
 OPTIONS: dict[str, Any] = {
     "threads": Annotated[int | None, typer.Option("--threads", help="cores to keep busy; default: all of them")],
@@ -58,7 +58,7 @@ def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **optio
         with using(**options):
             yield
         return
-    from isthmus.distributed import Cluster
+    from isthmus.evaluation.cluster import Cluster
 
     with busy("waiting for the workers", quiet=quiet):
         made = Cluster(cluster, workers=workers, progress=parts_done)

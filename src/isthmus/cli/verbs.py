@@ -10,7 +10,6 @@ from typing import Annotated, Any
 import typer
 
 import isthmus
-from isthmus.checks import InputError, IsthmusWarning, writable
 from isthmus.cli._common import (
     ClassTexts,
     Embeddings,
@@ -27,6 +26,8 @@ from isthmus.cli._common import (
     split_names,
     table,
 )
+from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.validation import writable
 
 
 def mount(app: typer.Typer) -> None:
@@ -47,7 +48,7 @@ def demo(
     if export is not None:
         for path in isthmus.demo.export(export, run):
             typer.echo(f"Wrote {path}")
-    from isthmus.demo.predictions import predictions
+    from isthmus.reporting.demo_predictions import predictions
 
     title = f"Digits and captions: the run '{run}'"
     testing, fitting = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
@@ -63,8 +64,8 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Shape, dtype, norms, rows that cannot be used, duplicates, and whether two sources look paired."""
-    from isthmus.inspection import inspect as look
-    from isthmus.inspection import looks_paired, partners
+    from isthmus.diagnosis.inspection import inspect as look
+    from isthmus.diagnosis.inspection import looks_paired, partners
 
     sources = [isthmus.sources.open_source(path) for path in paths]
     if key is not None and len(sources) != 2:
@@ -85,7 +86,7 @@ def inspect(
         }
         typer.echo(json.dumps(found | {"pairing": pairing.to_dict() if pairing else None}, indent=1))
         return
-    from isthmus.result import number
+    from isthmus.utils.format import number
 
     for i in looks:
         typer.echo(f"{i.where} ({i.format})")
@@ -164,7 +165,7 @@ def _fit(
         made.fit_moments(moments, names=None if called is None else tuple(called))
         return f"saved moments of {moments.n:,} pairs"
     if unpaired:
-        made.names_ = isthmus.pairs.names_of(x, y, split_names(names))
+        made.names_ = isthmus.data.pairs.names_of(x, y, split_names(names))
         sources = [isthmus.sources.open_source(path) for path in (x, y)]
         with busy("fitting to unpaired rows", quiet=quiet):
             made.fit(*sources, paired=False)
@@ -211,10 +212,10 @@ def apply(
     json_: Json = False,
 ) -> None:
     """Align the rows of a file, in order and in constant memory."""
-    from isthmus.align.adaptation import unlike
+    from isthmus.align._drift import unlike
     from isthmus.align.streaming import apply as run
     from isthmus.align.streaming import side_number
-    from isthmus.sources import path_name
+    from isthmus.data.sources import path_name
 
     if (out is None) == (output is None):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
@@ -249,7 +250,7 @@ def adapt(
 ) -> None:
     """Refit a saved aligner to unpaired rows of a new corpus, as far as they suffice."""
     from isthmus.align.streaming import side_number
-    from isthmus.sources import path_name
+    from isthmus.data.sources import path_name
 
     writable(output)
     loaded = _aligner_in(aligner)

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import isthmus
-from isthmus.checks import InputError
-from isthmus.comparison import Comparison
+from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.budget import PARTS, Budget, budget
 from isthmus.diagnosis.calibration import Calibration, calibrate
 from isthmus.diagnosis.collapse import Account, Collapse, Prediction, collapse_report
 from isthmus.diagnosis.evidence import budget_with_evidence
 from isthmus.diagnosis.verdict import at_chance, best_row, verdict
-from isthmus.files import FORMAT
+from isthmus.evaluation import Comparison
 from isthmus.metrics import measure
-from isthmus.pairs import Pairs
-from isthmus.result import Result
+from isthmus.statistics.result import Result
 from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
+from isthmus.utils.errors import InputError
+from isthmus.utils.files import FORMAT
+from isthmus.utils.version import __version__
 
 __all__ = [
     "PARTS", "Account", "Budget", "Calibration", "Check", "Collapse", "Explanation", "Prediction", "at_chance",
@@ -69,7 +69,7 @@ class Explanation:
         return {
             **self.result.to_dict(),
             "format": FORMAT,
-            "version": isthmus.__version__,
+            "version": __version__,
             "verdict": list(self.verdict),
             "budget": self.budget.to_dict(),
             "ceiling": ceilings,

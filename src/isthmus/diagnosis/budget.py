@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from isthmus.checks import InputError
-from isthmus.moments import Moments
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.moments import Moments
+from isthmus.statistics.result import NAN, Estimate
+from isthmus.utils.errors import InputError
 
 #: The parts in the order in which they are shown, and what each one is.
 PARTS = {
@@ -145,7 +145,7 @@ def budget(moments: Moments, /) -> Budget:
     Errors: `InputError` when the rows are not unit.
 
     >>> import numpy as np
-    >>> from isthmus.moments import Moments
+    >>> from isthmus.statistics.moments import Moments
     >>> X = np.array([[1, 0, 0], [0, 1, 0], [.6, .8, 0], [0, .6, .8]])
     >>> Y = np.array([[.6, 0, .8], [0, 1, 0], [.8, 0, .6], [.6, .8, 0]])
     >>> parts = budget(Moments.of(X, Y))

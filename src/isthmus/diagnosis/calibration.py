@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.arrays import row_dot, to_numpy
-from isthmus.checks import InputError
-from isthmus.pairs import Pairs
-from isthmus.result import NAN, Estimate
+from isthmus.compute.arrays import row_dot, to_numpy
+from isthmus.data.pairs import Pairs
+from isthmus.statistics.result import NAN, Estimate
+from isthmus.utils.errors import InputError
 
 #: More items than this are sampled: strangers cost n^2 cosines.
 SAMPLE = 5_000

@@ -14,16 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.budget import Budget
+from isthmus.linalg.rotations import principal_angles
+from isthmus.linalg.significance import significant_directions
 from isthmus.metrics import Side, View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.metrics.spectrum import energy_rank
 from isthmus.metrics.subspaces import TOLERANCE, Subspaces
-from isthmus.moments import Moments
-from isthmus.pairs import Pairs
-from isthmus.result import NAN, Estimate
-from isthmus.theory.rotations import principal_angles
-from isthmus.theory.significance import significant_directions
+from isthmus.statistics.moments import Moments
+from isthmus.statistics.result import NAN, Estimate
 
 FOR, AGAINST, CANNOT_TELL = "for", "against", "cannot tell"
 #: The gap counts as the angle between the subspaces when they differ by at most this, in degrees.

@@ -15,12 +15,12 @@ import math
 
 import numpy as np
 
-from isthmus.arrays import row_dot, to_numpy
+from isthmus.compute.arrays import row_dot, to_numpy
+from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.budget import PARTS, Budget, Clouds, Split, budget, split
-from isthmus.intervals import Z95, normal_interval, variance
-from isthmus.moments import Moments
-from isthmus.pairs import Pairs
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.intervals import Z95, normal_interval, variance
+from isthmus.statistics.moments import Moments
+from isthmus.statistics.result import NAN, Estimate
 
 #: Items for each dimension below which the last two parts get no interval: the half samples no longer show the bias.
 ITEMS_PER_DIMENSION = 5

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from isthmus.diagnosis import Explanation
 from isthmus.diagnosis.budget import Budget
-from isthmus.result import Estimate, number
+from isthmus.statistics.result import Estimate
 from isthmus.theory.statements import spoken
+from isthmus.utils.format import number
 
 WIDTH = 40
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from isthmus.comparison import Comparison, Row
 from isthmus.diagnosis.budget import Budget
 from isthmus.diagnosis.collapse import AGAINST, CANNOT_TELL, FOR, Collapse
-from isthmus.result import Estimate, Result
+from isthmus.evaluation import Comparison, Row
+from isthmus.statistics.result import Estimate, Result
 
 #: How each part is named in a sentence.
 SPOKEN = {

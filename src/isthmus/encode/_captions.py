@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.checks import InputError, unknown
+from isthmus.utils.errors import InputError, unknown
 
 #: image name -> its captions, both in the order of the file
 Captions = dict[str, list[str]]

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.checks import InputError
 from isthmus.encode._captions import Captions, add, decoded
+from isthmus.utils.errors import InputError
 
 SUFFIXES = (".json",)
 _EXPECTED = 'expected COCO\'s {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}]}'

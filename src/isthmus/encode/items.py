@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from isthmus.checks import InputError
 from isthmus.encode import coco, jsonl, tables, tars
 from isthmus.encode._captions import Captions, Item
+from isthmus.utils.errors import InputError
 
 __all__ = ["Item", "Items", "open_items"]
 

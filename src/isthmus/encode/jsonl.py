@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from isthmus.checks import InputError
 from isthmus.encode._captions import CAPTION_COLUMNS, IMAGE_COLUMNS, Captions, add, choose, decoded
+from isthmus.utils.errors import InputError
 
 SUFFIXES = (".jsonl", ".ndjson")
 

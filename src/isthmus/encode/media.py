@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import InputError
+from isthmus.utils.errors import InputError
 
 
 class Unreadable(Exception):

@@ -8,8 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.checks import InputError, unknown
 from isthmus.encode._base import Encoder, check_dtype, resolve_device
+from isthmus.utils.errors import InputError, unknown
 
 #: backend -> (its module here, the package that it needs)
 BACKENDS = {

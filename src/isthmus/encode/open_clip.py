@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from isthmus.checks import InputError
 from isthmus.encode._base import Encoder, refused
+from isthmus.utils.errors import InputError
 
 
 class OpenClip(Encoder):

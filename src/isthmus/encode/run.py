@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.arrays import unit_rows
-from isthmus.checks import InputError
+from isthmus.compute.arrays import unit_rows
 from isthmus.encode import media
 from isthmus.encode._base import Encoder
 from isthmus.encode.items import Item, Items
 from isthmus.encode.loading import prefetched
 from isthmus.encode.shards import Output, Shard
+from isthmus.utils.errors import InputError
 
 Progress = Callable[[int, int | None], None]
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from isthmus.checks import InputError
 from isthmus.encode._base import Encoder, refused
+from isthmus.utils.errors import InputError
 
 
 class SentenceTransformers(Encoder):

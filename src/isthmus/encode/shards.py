@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import InputError
-from isthmus.files import replacing
+from isthmus.utils.errors import InputError
+from isthmus.utils.files import replacing
 
 FORMAT = 1
 RECORD = "encode.json"

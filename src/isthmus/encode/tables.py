@@ -6,8 +6,8 @@ import csv
 import io
 from pathlib import Path
 
-from isthmus.checks import InputError
 from isthmus.encode._captions import CAPTION_COLUMNS, IMAGE_COLUMNS, Captions, add, choose, decoded
+from isthmus.utils.errors import InputError
 
 SUFFIXES = (".csv", ".tsv")
 

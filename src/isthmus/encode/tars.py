@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from isthmus.checks import InputError
 from isthmus.encode._captions import CAPTION_COLUMNS, Item
+from isthmus.utils.errors import InputError
 
 MEDIA = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "wav")
 TEXTS = ("txt", "caption", "text")

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.checks import InputError
 from isthmus.encode._base import Encoder, refused
+from isthmus.utils.errors import InputError
 
 #: SigLIP was trained on texts padded to the full context, without a mask, and gives other vectors otherwise.
 _PADDED_WHOLE = ("siglip",)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.checks import InputError, unknown
+from isthmus.data.pairs import Pairs
 from isthmus.metrics import (  # noqa: F401 (they register)
     centroid,
     cone,
@@ -33,9 +33,9 @@ from isthmus.metrics import (  # noqa: F401 (they register)
     uniformity,
 )
 from isthmus.metrics._base import FAMILIES, SAMPLE, Metric, Side, View, evaluate, metric, registry
-from isthmus.moments import Moments
-from isthmus.pairs import Pairs
-from isthmus.result import Result
+from isthmus.statistics.moments import Moments
+from isthmus.statistics.result import Result
+from isthmus.utils.errors import InputError, unknown
 
 __all__ = ["FAMILIES", "Metric", "Side", "View", "evaluate", "families", "measure", "metric", "registry"]
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.arrays import to_numpy
-from isthmus.checks import InputError, unknown
+from isthmus.compute.arrays import to_numpy
+from isthmus.data.pairs import Pairs
 from isthmus.metrics._rows import Rows
-from isthmus.moments import Moments
-from isthmus.pairs import Pairs
-from isthmus.result import Estimate
+from isthmus.statistics.moments import Moments
+from isthmus.statistics.result import Estimate
+from isthmus.utils.errors import InputError, unknown
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class View:
     @cached_property
     def scored(self) -> Any:
         """A sample of the items whose scores give standard errors (`metrics._scored.Scored`); None without pairs."""
-        from isthmus.metrics._scored import Scored
+        from isthmus.statistics.influence import Scored
 
         if self._origin is not None:
             return None if self._origin.scored is None else self._origin.scored.swapped()
@@ -176,7 +176,7 @@ class View:
     @cached_property
     def principal(self) -> Any:
         """The spectrum of the covariance of x with what its sampling error needs (`metrics._spectral.Spectral`)."""
-        from isthmus.metrics._spectral import Spectral
+        from isthmus.statistics.spectral_errors import Spectral
 
         values, directions = self.x.centred
         return Spectral(values, directions, self.scored, centre=self.moments.mean_x)
@@ -191,7 +191,7 @@ class View:
     @cached_property
     def random_angles(self) -> np.ndarray:
         """Principal angles in degrees of nine pairs of random subspaces with the ranks of `subspaces`."""
-        from isthmus.theory.null_angles import random_principal_angles
+        from isthmus.linalg.random_subspaces import random_principal_angles
 
         if self._origin is not None:
             return self._origin.random_angles

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.result import NAN, Estimate
 
 if TYPE_CHECKING:
     from isthmus.metrics._base import View

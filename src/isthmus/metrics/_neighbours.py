@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus import device_blocks
-from isthmus.resources import current
+from isthmus.compute import torch_kernels
+from isthmus.compute.resources import current
 
 #: Elements of one block of scores: 16 MB of float32, which the cache mostly holds while it is searched.
 BLOCK_SCORES = 2**22
@@ -94,7 +94,7 @@ def nearest(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, leave_self: b
     """
     devices = current().devices
     if devices:
-        return _joined(device_blocks.nearest(queries, corpus, devices[0], k=k, leave_self=leave_self))
+        return _joined(torch_kernels.nearest(queries, corpus, devices[0], k=k, leave_self=leave_self))
     parts = []
     for start, stop in blocks(len(queries), len(corpus)):
         scores = queries[start:stop] @ corpus.T
@@ -148,7 +148,7 @@ def search(
     last = n if last is None else last
     devices = current().devices
     if devices:
-        found = device_blocks.search(queries, same, other, k, devices[0], first, last)
+        found = torch_kernels.search(queries, same, other, k, devices[0], first, last)
         return Part(_joined(found[0]), _joined(found[1]), *found[2:])
     rank, before = np.empty(last - first, dtype=np.int64), np.zeros(n, dtype=np.int64)
     parts_same, parts_other = [], []

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.arrays import to_numpy
-from isthmus.resources import current
-from isthmus.result import NAN, Estimate
+from isthmus.compute.arrays import to_numpy
+from isthmus.compute.resources import current
+from isthmus.statistics.result import NAN, Estimate
 
 if TYPE_CHECKING:
+    from isthmus.data.pairs import Pairs, Recipe
     from isthmus.metrics._neighbours import Neighbours
     from isthmus.metrics._pairwise import Pairwise
     from isthmus.metrics.separability import Probe
     from isthmus.metrics.sliced import Slices
-    from isthmus.pairs import Pairs, Recipe
 
 
 class Rows:

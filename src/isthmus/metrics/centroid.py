@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.intervals import (
+from isthmus.metrics._base import View, metric
+from isthmus.statistics.intervals import (
     clipped,
     debiased,
     gap_interval,
@@ -18,8 +19,7 @@ from isthmus.intervals import (
     normal_interval,
     variance,
 )
-from isthmus.metrics._base import View, metric
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.result import NAN, Estimate
 
 #: The angle is undefined unless both means pass the test at this level ...
 LEVEL = 0.01

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from isthmus.intervals import clipped, debiased, length_interval, mean_covariance, mean_length_interval
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.intervals import clipped, debiased, length_interval, mean_covariance, mean_length_interval
+from isthmus.statistics.result import NAN, Estimate
 
 #: Lengths of the mean above which vMF's concentration leaves the range of the Bessel ratio's inverse.
 MOST_LENGTH = 1 - 1e-6
@@ -61,7 +61,7 @@ def vmf_concentration(view: View) -> Estimate:
     Real clouds are far from this law in all but the mean (their scatter is anisotropic): kappa says how narrow the
     cone is, not that the law holds. The null is that of directions whose mean is zero, 0.
     """
-    from isthmus.theory.bessel import inverse_bessel_ratio
+    from isthmus.linalg.bessel import inverse_bessel_ratio
 
     if not is_unit(view):
         return undefined(NOT_UNIT)

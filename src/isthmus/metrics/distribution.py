@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.intervals import normal_interval
 from isthmus.metrics._base import View, metric
-from isthmus.metrics._jackknife import jackknife_interval, pair_mean
 from isthmus.metrics._pairwise import WIDTHS, Pairwise
 from isthmus.metrics._rows import Rows, few
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import normal_interval
+from isthmus.statistics.jackknife import jackknife_interval, pair_mean
+from isthmus.statistics.result import Estimate
 
 #: Items and random swaps behind the bias of the centred distances.
 BIAS_ITEMS = 500

@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 
 import isthmus.metrics
-from isthmus.files import replacing
 from isthmus.metrics._base import Metric
+from isthmus.utils.files import replacing
 
 _OPENING = """# The measures
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.intervals import clipped, debiased, gap_squared, normal_interval, variance
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import EQUAL, NO_SPREAD, NOT_UNIT, is_unit, undefined
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import clipped, debiased, gap_squared, normal_interval, variance
+from isthmus.statistics.result import Estimate
 
 
 @metric(

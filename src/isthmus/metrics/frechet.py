@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.intervals import length_interval
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import EQUAL, few_items, undefined
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.intervals import length_interval
+from isthmus.statistics.result import NAN, Estimate
 
 if TYPE_CHECKING:
-    from isthmus.metrics._scored import Scored
+    from isthmus.statistics.influence import Scored
 
 _BIASED = (
     "none: sampling noise alone moves two covariances apart, by a share of order d / n, and the distance has no "

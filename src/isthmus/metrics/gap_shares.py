@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.intervals import clipped, normal_interval, variance
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import NO_GAP, few_items, undefined
 from isthmus.metrics.spectrum import ENERGY, energy_rank
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import clipped, normal_interval, variance
+from isthmus.statistics.result import Estimate
 
 #: Leading principal directions of `gap_share_leading_8_{side}`.
 LEADING = 8

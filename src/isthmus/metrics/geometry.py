@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from isthmus.intervals import clipped, normal_interval
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import NO_SPREAD, undefined
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import clipped, normal_interval
+from isthmus.statistics.result import Estimate
 
 #: Principal directions of each side that SVCCA correlates.
 SVCCA = 10
@@ -74,7 +74,7 @@ def svcca(view: View) -> Estimate:
 
     The null is the mean for shuffled pairs: the cosines between random subspaces of 10 dimensions in R^(n - 1).
     """
-    from isthmus.theory.null_angles import random_principal_angles
+    from isthmus.linalg.random_subspaces import random_principal_angles
 
     (lx, vx), (ly, vy) = view.x.centred, view.y.centred
     n = view.moments.by_item.count

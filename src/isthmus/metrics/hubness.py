@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from isthmus.checks import InputError
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._rows import few
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.result import NAN, Estimate
+from isthmus.utils.errors import InputError
 
 #: Neighbours that count as an occurrence.
 K = 10

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 
-from isthmus.intervals import debiased
 from isthmus.metrics._base import View, metric
-from isthmus.metrics._jackknife import mean_interval
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.intervals import debiased
+from isthmus.statistics.jackknife import mean_interval
+from isthmus.statistics.result import NAN, Estimate
 
 
 def _known() -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +68,7 @@ def alignment(view: View) -> Estimate:
 
 def partner_distances(view: View) -> tuple[np.ndarray, np.ndarray | None]:
     """|x - y| of every pair of the sampled items, (n,), and the item of each (None: one pair each)."""
-    from isthmus.arrays import to_numpy
+    from isthmus.compute.arrays import to_numpy
 
     x, y = (to_numpy(side) for side in view.sampled.unit(normalize=view.normalize))
     owner = view.sampled.index

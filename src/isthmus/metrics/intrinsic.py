@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.intervals import normal_interval
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._neighbours import Nearest, nearest
 from isthmus.metrics._rows import few
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.intervals import normal_interval
+from isthmus.statistics.result import NAN, Estimate
 
 #: Rows closer than this times their length are one row: float32 tells no less apart.
 DUPLICATE = 1e-6

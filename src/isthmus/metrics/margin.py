@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.intervals import Z95, clipped
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._pairwise import TRIM, trimmed
 from isthmus.metrics._rows import Rows, few
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import Z95, clipped
+from isthmus.statistics.result import Estimate
 
 #: Half samples behind the intervals, and the most items that they are halves of.
 HALVES, MOST = 40, 1_000

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.intervals import normal_interval, wilson_interval
 from isthmus.metrics._base import View, metric
-from isthmus.metrics._jackknife import jackknife_interval
 from isthmus.metrics._neighbours import Nearest
 from isthmus.metrics._rows import few
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.intervals import normal_interval, wilson_interval
+from isthmus.statistics.jackknife import jackknife_interval
+from isthmus.statistics.result import NAN, Estimate
 
 #: Neighbours of the mutual k-NN.
 K_MUTUAL = 10

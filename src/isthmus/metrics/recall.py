@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.metrics._base import View, metric
-from isthmus.result import Estimate
+from isthmus.statistics.result import Estimate
 
 _DIRECTIONS = ("{x}_to_{y}", "{y}_to_{x}")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.intervals import clipped, debiased, normal_interval, variance
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import clipped, debiased, normal_interval, variance
+from isthmus.statistics.result import Estimate
 
 #: Partners nearer than this count as this far apart (the official code's choice).
 FLOOR = 1e-3

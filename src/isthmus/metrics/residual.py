@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.intervals import clipped, debiased, gap_squared, normal_interval, variance
 from isthmus.metrics._base import Side, View, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
-from isthmus.metrics._scored import Scored
-from isthmus.metrics._spectral import Spectral
 from isthmus.metrics.spectrum import anisotropy_of
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.influence import Scored
+from isthmus.statistics.intervals import clipped, debiased, gap_squared, normal_interval, variance
+from isthmus.statistics.result import NAN, Estimate
+from isthmus.statistics.spectral_errors import Spectral
 
 
 @metric(

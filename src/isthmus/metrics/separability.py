@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.intervals import Z95, normal_interval, wilson_interval
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._rows import Rows, few
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
+from isthmus.statistics.result import Estimate
 
 #: Weight of the log loss against |w|^2 / 2: scikit-learn's default.
 C = 1.0

@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import few_items, undefined
 from isthmus.metrics.subspaces import TOLERANCE
-from isthmus.result import Estimate
+from isthmus.statistics.result import Estimate
 
 #: Directions of the shared space whose reproducibility is tested.
 SHARED = 8

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.intervals import debiased, normal_interval, product_noise, variance
 from isthmus.metrics._base import View, metric
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import debiased, normal_interval, product_noise, variance
+from isthmus.statistics.result import Estimate
 
 _X = np.array([[1.0, 0.0], [0.0, 1.0]])
 _Y = np.array([[0.6, 0.8], [0.8, -0.6]])

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._rows import Rows, few
-from isthmus.result import Estimate
+from isthmus.statistics.result import Estimate
 
 DIRECTIONS = 128
 #: Random swaps of the sides behind the null.

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from isthmus.intervals import Z95
+from isthmus.linalg.isotropic_spectrum import isotropic_spectrum
 from isthmus.metrics._base import View, metric
 from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
-from isthmus.metrics._isotropic import isotropic_spectrum
-from isthmus.metrics._spectral import Spectral
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.intervals import Z95
+from isthmus.statistics.result import NAN, Estimate
+from isthmus.statistics.spectral_errors import Spectral
 
 ENERGY = 0.99
 

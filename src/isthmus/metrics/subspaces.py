@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.linalg.rotations import PrincipalAngles, principal_angles
+from isthmus.linalg.shared_directions import SharedSpace
+from isthmus.linalg.significance import significant_rank
 from isthmus.metrics._base import Side, View, metric
 from isthmus.metrics._conditions import few_items, undefined
 from isthmus.metrics.spectrum import ENERGY, energy_rank
-from isthmus.result import Estimate
-from isthmus.theory.rotations import PrincipalAngles, principal_angles
-from isthmus.theory.shared_space import SharedSpace
-from isthmus.theory.significance import significant_rank
+from isthmus.statistics.result import Estimate
 
 #: Principal directions count as shared when the cosine of their angle exceeds 1 - TOLERANCE (the paper's choice).
 TOLERANCE = 1e-3

@@ -7,10 +7,10 @@ import math
 import numpy as np
 
 from isthmus.metrics._base import View, metric
-from isthmus.metrics._jackknife import jackknife_interval, pair_mean
 from isthmus.metrics._pairwise import EXPONENT
 from isthmus.metrics._rows import few
-from isthmus.result import NAN, Estimate
+from isthmus.statistics.jackknife import jackknife_interval, pair_mean
+from isthmus.statistics.result import NAN, Estimate
 
 
 def _known() -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +92,7 @@ def uniform_on_sphere(dim: int) -> float:
     """
     from scipy.special import gammaln
 
-    from isthmus.theory.bessel import log_iv
+    from isthmus.linalg.bessel import log_iv
 
     kappa, nu = 2 * EXPONENT, dim / 2 - 1
     return float(-kappa + gammaln(nu + 1) + nu * math.log(2 / kappa) + log_iv(nu, kappa))

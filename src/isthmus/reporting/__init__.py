@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from isthmus import checks
-from isthmus.comparison import Comparison, compare
+from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, explain
-from isthmus.files import replacing
-from isthmus.pairs import Pairs
+from isthmus.evaluation import Comparison, compare
 from isthmus.reporting.section import Section
+from isthmus.utils import validation
+from isthmus.utils.files import replacing
 
 __all__ = ["report"]
 
@@ -51,7 +51,7 @@ def report(
     """
     from isthmus.reporting.page import render
 
-    path = checks.writable(path)
+    path = validation.writable(path)
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
     explanation = explain(pairs, comparison=comparison, normalize=normalize)

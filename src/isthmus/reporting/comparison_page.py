@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import InputError, writable
-from isthmus.comparison import Comparison, Row
-from isthmus.files import replacing
+from isthmus.evaluation import Comparison, Row
 from isthmus.reporting import words
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, axes, drawn, figure, inline
-from isthmus.result import Estimate, number
+from isthmus.statistics.result import Estimate
 from isthmus.tasks import registry
+from isthmus.utils.errors import InputError
+from isthmus.utils.files import replacing
+from isthmus.utils.format import number
+from isthmus.utils.validation import writable
 
 #: Points to the right of the axes for the names.
 NAMES = 132

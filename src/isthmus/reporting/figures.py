@@ -13,26 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.comparison import Comparison
+from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Budget, Explanation, best_row
-from isthmus.pairs import Pairs
+from isthmus.evaluation import Comparison
 from isthmus.reporting import words
 from isthmus.reporting.samples import LINES, Clouds, Cosines, before_and_after
-from isthmus.reporting.svg import (
-    ACCENT,
-    INK,
-    MUTED,
-    PAPER,
-    WIDTH,
-    X,
-    Y,
-    axes,
-    drawn,
-    figure,
-    inline,
-    standalone,
-)
-from isthmus.result import Result
+from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
+from isthmus.statistics.result import Result
 
 SMALL = 10.5
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -353,8 +340,8 @@ def overview(
     `explanation` must hold a comparison: `isthmus.explain(pairs, comparison=isthmus.compare(pairs))`.
     Errors: `InputError` when it holds none, or when `path` cannot be written.
     """
-    from isthmus.checks import InputError
-    from isthmus.files import replacing
+    from isthmus.utils.errors import InputError
+    from isthmus.utils.files import replacing
 
     if explanation.comparison is None:
         raise InputError("the explanation holds no comparison; make it with explain(pairs, comparison=compare(pairs))")

@@ -6,14 +6,14 @@ import os
 
 import numpy as np
 
-from isthmus import checks
 from isthmus.diagnosis import PARTS, Explanation
-from isthmus.files import replacing
-from isthmus.modalities import ByPair
+from isthmus.diagnosis.modalities import ByPair
 from isthmus.reporting import figures, words
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline
+from isthmus.utils import validation
+from isthmus.utils.files import replacing
 
 #: Heading of each matrix, what it shows, and its digits.
 MATRICES = {
@@ -29,7 +29,7 @@ def modalities_page(found: ByPair[Explanation], path: str | os.PathLike[str], /,
 
     Errors: `InputError` when `path` cannot be written.
     """
-    path = checks.writable(path)
+    path = validation.writable(path)
     sections = [_matrix(found, name) for name in MATRICES]
     for pair, one in found.items():
         drawing = inline(

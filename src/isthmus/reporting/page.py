@@ -9,16 +9,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import isthmus
-from isthmus.comparison import Comparison, Row
+from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, at_chance, best_row
 from isthmus.diagnosis.verdict import percent
+from isthmus.evaluation import Comparison, Row
 from isthmus.metrics import registry
-from isthmus.pairs import Pairs
 from isthmus.reporting import figures, samples, words
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline
-from isthmus.result import Estimate, Result
+from isthmus.statistics.result import Estimate, Result
+from isthmus.utils.version import __version__
 
 
 def render(
@@ -54,7 +54,7 @@ def render(
             held_out=samples.held_out(comparison, separate=fit is not None),
             definitions=_definitions(result, names),
             provenance=_provenance(result, pairs),
-            version=isthmus.__version__,
+            version=__version__,
             extra=[(part, Markup(part.figure)) for part in extra],
             words=words,
             family=FAMILY,

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-import isthmus
 from isthmus.reporting.page import _environment, _palette
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import FAMILY
+from isthmus.utils.version import __version__
 
 
 def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:
@@ -18,7 +18,5 @@ def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:
     return (
         _environment()
         .get_template("plain.html.j2")
-        .render(
-            title=title, facts=facts, sections=shown, family=FAMILY, palette=_palette(), version=isthmus.__version__
-        )
+        .render(title=title, facts=facts, sections=shown, family=FAMILY, palette=_palette(), version=__version__)
     )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.arrays import to_numpy
-from isthmus.checks import InputError
-from isthmus.comparison import SAMPLE as COMPARED
-from isthmus.comparison import Comparison, Row
-from isthmus.pairs import Pairs
+from isthmus.compute.arrays import to_numpy
+from isthmus.data.pairs import Pairs
+from isthmus.evaluation import SAMPLE as COMPARED
+from isthmus.evaluation import Comparison, Row
+from isthmus.utils.errors import InputError
 
 #: Items that axes and cosines are computed from, and items that are drawn.
 ITEMS, DRAWN, LINES = 2_000, 400, 48
@@ -126,7 +126,7 @@ class Cosines:
 
 def null_angles(dim: int, ranks: tuple[int, int], /) -> np.ndarray:
     """Principal angles of random subspaces of these ranks in degrees, (draws, min(ranks)), ascending."""
-    from isthmus.theory.null_angles import random_principal_angles
+    from isthmus.linalg.random_subspaces import random_principal_angles
 
     draws = int(np.clip(1e9 // (dim * ranks[0] * ranks[1]), 10, 40))
     return np.asarray(random_principal_angles(dim, *ranks, draws=draws, rng=0))

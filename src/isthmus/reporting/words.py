@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 
-from isthmus.comparison import Comparison, Row
 from isthmus.diagnosis import Budget, Explanation, best_row
 from isthmus.diagnosis.verdict import percent
+from isthmus.evaluation import Comparison, Row
 from isthmus.reporting.samples import Clouds, Cosines
-from isthmus.result import Estimate, Result, number
+from isthmus.statistics.result import Estimate, Result
+from isthmus.utils.format import number
 
 #: How to read a measure, for someone who knows the model but not the theory; by registered name, none needed.
 READING = {

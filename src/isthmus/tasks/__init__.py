@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.checks import InputError, unknown
 from isthmus.tasks._base import Outcome, Rows, Score, Task, registry, task
 from isthmus.tasks.clustering import Clustering
 from isthmus.tasks.mixed_search import MixedSearch, share_sweep
@@ -16,6 +15,7 @@ from isthmus.tasks.neighbours import kept_neighbours
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import nearest, noisy, quantised, unchanged
 from isthmus.tasks.zero_shot import ZeroShot, gini, mean_texts
+from isthmus.utils.errors import InputError, unknown
 
 __all__ = [
     "Clustering",

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import InputError
+from isthmus.utils.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import InputError
 from isthmus.tasks._base import Outcome, Rows, checked_labels, task
+from isthmus.utils.errors import InputError
 
 #: More rows than this are sampled before they are clustered.
 SAMPLE = 10_000

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.checks import InputError
-from isthmus.device_blocks import find
-from isthmus.resources import current
+from isthmus.compute.resources import current
+from isthmus.compute.torch_kernels import find
 from isthmus.tasks._base import Outcome, Rows, per_item, task
 from isthmus.tasks.ranks import TIE
 from isthmus.tasks.retrieval import BLOCK_SCORES
+from isthmus.utils.errors import InputError
 
 TOP = 10
 

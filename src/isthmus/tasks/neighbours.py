@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.checks import InputError
 from isthmus.tasks._base import Outcome, Rows, per_item, task
 from isthmus.tasks.retrieval import BLOCK_SCORES
+from isthmus.utils.errors import InputError
 
 #: Neighbours that are compared.
 K = 10

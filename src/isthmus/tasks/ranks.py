@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.device_blocks import count_above
-from isthmus.resources import blas_limited, blas_threads, current
+from isthmus.compute.resources import blas_limited, blas_threads, current
+from isthmus.compute.torch_kernels import count_above
 
 #: Most rows of x and of y in a tile of scores, 28 MB of float32 for each thread. BLAS is fastest with wide tiles.
 TILE = (1696, 4192)

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.intervals import wilson_interval
-from isthmus.result import Estimate
+from isthmus.statistics.intervals import wilson_interval
+from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Outcome, Rows, per_item, task
 from isthmus.tasks.ranks import partner_ranks
 

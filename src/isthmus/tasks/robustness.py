@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.checks import InputError
 from isthmus.tasks._base import Outcome, Rows, per_item, task
 from isthmus.tasks.ranks import TILE
+from isthmus.utils.errors import InputError
 
 NOISE = (0.005, 0.022, 0.040)
 BINS = (32, 64, 128, 256)

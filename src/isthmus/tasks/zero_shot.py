@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.arrays import unit_rows
-from isthmus.checks import InputError
+from isthmus.compute.arrays import unit_rows
 from isthmus.tasks._base import Outcome, Rows, checked_labels, task
 from isthmus.tasks.ranks import TILE
+from isthmus.utils.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,14 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.arrays import to_numpy
-from isthmus.checks import InputError, IsthmusWarning
+from isthmus.compute.arrays import to_numpy
+from isthmus.linalg.fidelity import fidelity
+from isthmus.linalg.rotations import principal_angles
+from isthmus.linalg.significance import significant_directions
 from isthmus.theory.bounds import finite_bound, loss_bound, uniform_bound_is_proved
-from isthmus.theory.ceilings import fidelity
 from isthmus.theory.infonce import info_nce
-from isthmus.theory.rotations import principal_angles
-from isthmus.theory.significance import significant_directions
 from isthmus.theory.statements import Theorem, theorems
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Principal directions count as shared when the cosine of their angle exceeds 1 - 1e-3 (the paper's choice).
 SHARED = 1e-3
@@ -142,7 +142,7 @@ class _Data:
     def __init__(self, m: Any, names: tuple[str, str]):
         # The tests and estimators of other rooms are asked for here only, so that the rest of theory stands alone.
         from isthmus.align import SharedSpaceProjection
-        from isthmus.intervals import mean_p_value
+        from isthmus.statistics.intervals import mean_p_value
 
         self.names = names
         self.moments = m

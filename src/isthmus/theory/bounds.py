@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.checks import InputError
-from isthmus.theory.bessel import bessel_ratio, log_sphere_mgf
+from isthmus.linalg.bessel import bessel_ratio, log_sphere_mgf
+from isthmus.utils.errors import InputError
 
 
 def uniform_bound(dim: int, /, *, temperature: float) -> float:

@@ -7,8 +7,8 @@ from functools import cache
 
 import numpy as np
 
-from isthmus.checks import InputError
-from isthmus.theory.bessel import log_sphere_mgf
+from isthmus.linalg.bessel import log_sphere_mgf
+from isthmus.utils.errors import InputError
 
 _NODES = 200
 

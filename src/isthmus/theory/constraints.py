@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isthmus.arrays import Array, namespace, unit_rows
+from isthmus.compute.arrays import Array, namespace, unit_rows
 
 Point = tuple[Array, ...]
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from isthmus.arrays import Array, namespace
+from isthmus.compute.arrays import Array, namespace
 from isthmus.theory.constraints import Manifold, Point
 
 #: value and gradient in coordinates

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.arrays import Array
-from isthmus.checks import InputError
-from isthmus.theory.bessel import bessel_ratio, inverse_bessel_ratio
+from isthmus.compute.arrays import Array
+from isthmus.linalg.bessel import bessel_ratio, inverse_bessel_ratio
 from isthmus.theory.vmf import VonMisesFisher, unit_rows_or_error
+from isthmus.utils.errors import InputError
 
 
 @dataclass(frozen=True)

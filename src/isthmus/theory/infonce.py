@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from isthmus.arrays import Array, namespace
-from isthmus.checks import InputError
+from isthmus.compute.arrays import Array, namespace
+from isthmus.utils.errors import InputError
 
 #: bits of the precision -> exponents up to this bound need no shift, neither summed over a million rows nor inverted
 _SAFE_EXPONENT = {32: 55.0, 64: 300.0}

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.arrays import Array, to_numpy
+from isthmus.compute.arrays import Array, to_numpy
 
 #: both means must differ from zero at this level before an angle between them is reported
 SIGNIFICANCE = 0.01

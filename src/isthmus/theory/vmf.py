@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.arrays import Array, like, to_numpy
-from isthmus.checks import InputError
-from isthmus.theory.bessel import bessel_ratio, inverse_bessel_ratio, log_sphere_mgf
+from isthmus.compute.arrays import Array, like, to_numpy
+from isthmus.linalg.bessel import bessel_ratio, inverse_bessel_ratio, log_sphere_mgf
+from isthmus.utils.errors import InputError
 
 if TYPE_CHECKING:
     from isthmus.theory.goodness import GoodnessOfFit
@@ -198,5 +198,7 @@ def unit_rows_or_error(X: Array, /) -> np.ndarray:
     off = ~(np.abs(norms - 1.0) <= _UNIT)
     if off.any():
         row = int(np.argmax(off))
-        raise InputError(f"row {row} has length {norms[row]:g}: give unit rows (isthmus.arrays.unit_rows makes them).")
+        raise InputError(
+            f"row {row} has length {norms[row]:g}: give unit rows (isthmus.compute.arrays.unit_rows makes them)."
+        )
     return rows / norms[:, None]

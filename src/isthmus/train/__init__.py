@@ -16,7 +16,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from isthmus.checks import InputError
+from isthmus.utils.errors import InputError
 
 if TYPE_CHECKING:
     from isthmus.train._base import Declared, Loss
@@ -41,18 +41,18 @@ _LOSSES: dict[str, str] = {
 #: everything else that is public
 _OTHERS: dict[str, str] = {
     "AtTemperature": "at_temperature",
-    "CollapseWatch": "collapse_watch",
+    "CollapseWatch": "collapse_detector",
     "FixedTemperature": "temperature",
     "GapMonitor": "monitor",
     "LearnedTemperature": "temperature",
     "Loss": "_base",
-    "Reading": "reading",
+    "Reading": "snapshot",
     "RunningMoments": "running_moments",
     "ScheduledTemperature": "temperature",
     "SentencePairs": "sentence_pairs",
     "SoftplusTemperature": "temperature",
     "Sum": "_base",
-    "batch_sums": "sums",
+    "batch_sums": "batch_moments",
     "loss": "_base",
     "parameter_groups": "temperature",
 }
@@ -79,7 +79,7 @@ def get(name: str) -> type[Loss]:
     >>> get("info-nce").__name__
     'InfoNCE'
     """
-    from isthmus.checks import unknown
+    from isthmus.utils.errors import unknown
 
     def plain(text: str) -> str:
         return text.lower().replace("-", "").replace("_", "")

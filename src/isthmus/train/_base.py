@@ -9,8 +9,8 @@ from typing import ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from isthmus.checks import InputError
 from isthmus.train._batch import Batch
+from isthmus.utils.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from isthmus.checks import InputError
+from isthmus.utils.errors import InputError
 
 
 class Batch:

@@ -6,9 +6,9 @@ import copy
 
 from torch import Tensor, nn
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss
 from isthmus.train._batch import Batch
+from isthmus.utils.errors import InputError
 
 
 class AtTemperature(Loss):

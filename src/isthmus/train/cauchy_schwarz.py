@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch, squared_distances
+from isthmus.utils.errors import InputError
 
 
 @loss(source="CS-Aligner: Yin et al. 2025, arXiv 2502.17028")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch
+from isthmus.utils.errors import InputError
 
 
 @loss(source="CyCLIP: Goel et al. 2022, arXiv 2205.14459", weight=0.25)

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch
 from isthmus.train._state import CountsSteps
+from isthmus.utils.errors import InputError
 
 
 @loss(source="m2-mix: Oh et al. 2023 (NeurIPS), arXiv 2203.03897", weight=0.01)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch, tiled
+from isthmus.utils.errors import InputError
 
 
 @loss(source="van den Oord, Li and Vinyals 2018, arXiv 1807.03748; Radford et al. 2021, arXiv 2103.00020", whole=True)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from isthmus.checks import InputError
+from isthmus.utils.errors import InputError
 
 #: called with (name -> number, step)
 Log = Callable[[Mapping[str, float], int], None]

@@ -13,11 +13,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from isthmus.checks import InputError, IsthmusWarning
-from isthmus.train.collapse_watch import CollapseWatch
+from isthmus.train.batch_moments import batch_sums, moments
+from isthmus.train.collapse_detector import CollapseWatch
 from isthmus.train.logs import log_to
-from isthmus.train.reading import Reading
-from isthmus.train.sums import batch_sums, moments
+from isthmus.train.snapshot import Reading
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 
 def _warn(sentence: str) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.checks import InputError
 from isthmus.train._batch import Batch
 from isthmus.train._state import AnyShape
+from isthmus.utils.errors import InputError
 
 
 class RunningMoments(AnyShape):

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss
 from isthmus.train.temperature import FixedTemperature
+from isthmus.utils.errors import InputError
 
 
 class SentencePairs(nn.Module):  # type: ignore[misc]

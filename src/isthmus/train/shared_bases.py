@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.theory.shared_space import SharedSpace
-from isthmus.theory.significance import significant_directions
+from isthmus.linalg.shared_directions import SharedSpace
+from isthmus.linalg.significance import significant_directions
 
 #: (covariance of x, of y, of x with y, effective number of rows, k) -> basis (d, at most k), (d, 0) for nothing
 Estimator = Callable[[np.ndarray, np.ndarray, np.ndarray, float, int | None], np.ndarray]

@@ -7,14 +7,14 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.arrays import to_numpy
-from isthmus.checks import InputError, unknown
+from isthmus.compute.arrays import to_numpy
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch
 from isthmus.train._state import AnyShape, CountsSteps
 from isthmus.train.info_nce import InfoNCE, info_nce
 from isthmus.train.running_moments import RunningMoments
 from isthmus.train.shared_bases import ESTIMATORS
+from isthmus.utils.errors import InputError, unknown
 
 
 @loss(source="our reading of the sequel of Yi, Douady and Chen 2025, arXiv 2510.03268 (ICML 2026)", whole=True)

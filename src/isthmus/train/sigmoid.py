@@ -5,9 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch, tiled
+from isthmus.utils.errors import InputError
 
 
 @loss(source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552", whole=True)

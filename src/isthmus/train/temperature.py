@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isthmus.checks import InputError
+from isthmus.utils.errors import InputError
 
 
 class FixedTemperature(nn.Module):  # type: ignore[misc]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.checks import InputError
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch
+from isthmus.utils.errors import InputError
 
 
 @loss(source="VICReg: Bardes, Ponce and LeCun 2022, arXiv 2105.04906", weight=0.1)

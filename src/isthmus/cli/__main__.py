@@ -1,5 +1,0 @@
-"""`python -m isthmus.cli` is `isthmus`."""
-
-from isthmus.cli import main
-
-main()

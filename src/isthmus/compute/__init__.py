@@ -1,0 +1,1 @@
+"""Array libraries, devices, resources and blockwise computation."""

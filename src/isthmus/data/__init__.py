@@ -1,0 +1,1 @@
+"""Embedding files, paired rows and demonstration data."""

@@ -1,0 +1,79 @@
+"""How the demonstration runs lie on disk: safetensors files, small because rows are rounded or factored.
+
+`items.safetensors` holds what the runs share: labels, captions (UTF-8 bytes and offsets), the training rows.
+A run holds either float16 rows `image` and `text`, or, where the rows are a fixed axis plus a part in a small
+subspace, that part (`image_part`, `text_part`), the two `axes`, the `basis` of the subspace and the `radius`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from isthmus.utils.files import replacing
+
+ITEMS = "items"
+
+
+def compose(part: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
+    """Rows sqrt(1 - radius^2) axis + radius part @ basis, float64 (n, d).
+
+    `part` (n, k) has unit rows, `axis` (d,) is a unit vector orthogonal to the orthonormal rows of `basis`
+    (k, d); so the result has unit rows.
+    """
+    return np.sqrt(1 - radius**2) * axis + radius * (part @ basis)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """Write `tensors` to `path`; the file appears whole or not at all."""
+    from safetensors.numpy import save_file
+
+    with replacing(path) as part:
+        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, part)
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The tensors of a file that `write` wrote."""
+    from safetensors.numpy import load_file
+
+    return dict(load_file(path))
+
+
+def write_items(directory: Path, labels: np.ndarray, captions: list[str], train: np.ndarray) -> None:
+    """Write what all runs share."""
+    encoded = [caption.encode() for caption in captions]
+    tensors: dict[str, np.ndarray] = {
+        "labels": labels.astype(np.uint8),
+        "captions": np.frombuffer(b"".join(encoded), dtype=np.uint8),
+        "offsets": np.cumsum([0, *map(len, encoded)]).astype(np.int32),
+        "train": train.astype(np.uint8),
+    }
+    write(directory / f"{ITEMS}.safetensors", tensors)
+
+
+def read_items(directory: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Labels (n,) int64, captions, and the mask (n,) of the rows that were trained on."""
+    tensors = read(directory / f"{ITEMS}.safetensors")
+    text = tensors["captions"].tobytes()
+    ends = tensors["offsets"].tolist()
+    captions = [text[start:end].decode() for start, end in itertools.pairwise(ends)]
+    return tensors["labels"].astype(np.int64), captions, tensors["train"].astype(bool)
+
+
+def rows(tensors: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Image and text rows (n, d), float32 with unit rows, from the tensors of one run."""
+    if "image" in tensors:
+        image, text = (_unit(tensors[side].astype(np.float64)) for side in ("image", "text"))
+    else:
+        axes, basis, radius = tensors["axes"], tensors["basis"], float(tensors["radius"][0])
+        image, text = (
+            compose(_unit(tensors[f"{side}_part"].astype(np.float64)), axis, basis, radius)
+            for side, axis in zip(("image", "text"), axes, strict=True)
+        )
+    return image.astype(np.float32), text.astype(np.float32)

@@ -1,0 +1,27 @@
+"""Which array of a file that can hold several."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from isthmus.data.sources._base import Source
+from isthmus.utils.errors import InputError, unknown
+
+
+def choose(path: Path, names: Sequence[str], member: str | None) -> str:
+    """`member` if it is among `names`, or the only name when none was asked for."""
+    if not names:
+        raise InputError(f"{path}: holds no array")
+    if member is None:
+        if len(names) > 1:
+            raise InputError(f"{path}: holds the arrays {', '.join(names)}; say which one as {path}::{names[0]}")
+        return names[0]
+    if member not in names:
+        raise unknown(f"array in {path}", member, names)
+    return member
+
+
+def member_name(source: Source) -> str:
+    """The name of the array that `source` reads in its file, 'rows' when it has none."""
+    return source.where.partition("::")[2] or "rows"

@@ -1,0 +1,1 @@
+"""Linear algebra and special functions behind the measures and aligners."""

@@ -1,0 +1,1 @@
+"""Moments, estimates, intervals and correlations."""

@@ -1,0 +1,209 @@
+"""Where a descent stays: valleys and saturation. Theorem 3 speaks of the global minimum only."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from isthmus.studies.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near
+from isthmus.studies.theorems._style import BLUE, GREEN, GREY, ORANGE, PINK, trace
+from isthmus.theory.bounds import orthogonal_centres_value, uniform_bound
+from isthmus.theory.optimisation import optimise
+
+
+@experiment(
+    title="A flat valley at every gap",
+    kind="counterexample",
+    order=33,
+    claim="Two hyperplanes and a cone lead to a gap of φ from every start.",
+    assumption="None as stated. h = 8, φ = 60°, wide cones and mild temperatures.",
+)
+def valley(*, quick: bool) -> Outcome:
+    n, cases = 128, [(0.8, 0.5)] if quick else [(0.5, 0.5), (0.8, 0.2), (0.9, 0.5)]
+    starts = (30, 100) if quick else (0, 30, 60, 100, 150)
+    runs = {
+        (length, tau, start): optimise(
+            "subspace", n=n, dim=8, angle=60, resultant=length, temperature=tau, start=start, partners="near"
+        )
+        for length, tau in cases
+        for start in starts
+    }
+    rows = []
+    levels = {}
+    for length, tau in cases:
+        levels[(length, tau)] = (
+            2.0 * math.log(n) + orthogonal_centres_value(8, temperature=tau, mean_length=length),
+            2.0 * math.log(n) + uniform_bound(5, temperature=tau / (1.0 - length**2)),
+        )
+        low, high = levels[(length, tau)]
+        for start in starts:
+            run = runs[(length, tau, start)]
+            label = f"R = {length}, τ = {tau}, start {start}°"
+            rows.append(near(f"{label}: gap (degrees)", 60.0, run.gap, 0.1))
+            level = low if abs(run.gap - 60.0) < 0.1 else high
+            name = "B(h-2, τ/(1-R²))" if level == low else "B(h-3, τ/(1-R²))"
+            rows.append(near(f"{label}: loss (nats), 2 log N + {name}", level, run.loss, 1e-3))
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        for (length, tau), color in zip(cases, (BLUE, ORANGE, GREEN), strict=False):
+            low, high = levels[(length, tau)]
+            found = [runs[(length, tau, start)] for start in starts]
+            axes.plot([run.gap for run in found], [run.loss - low for run in found], "o", color=color,
+                      label=f"R = {length}, τ = {tau}")  # fmt: skip
+            axes.axhline(high - low, color=color, linewidth=1, linestyle="--")
+        axes.axvline(60, color=GREY, linewidth=1)
+        axes.set_xlim(-5, 185)
+        axes.set_xlabel("final gap (degrees)")
+        axes.set_ylabel("loss above orthogonal centres (nats)")
+        axes.set_title("dashed: 2 log N + B(h-3, τ/(1-R²))")
+        axes.set_ylim(-0.008, 0.135)
+        axes.legend(loc="upper center", ncols=3)
+
+    return Outcome(
+        rows=rows,
+        verdict=judge(rows),
+        finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of the value "
+        "2 log N + B(h-3, τ/(1-R²)), which holds arrangements of almost every gap: a constant part on each side, and "
+        "everything else in the h - 3 shared directions that are left. A descent that enters it keeps about the gap "
+        "it started with.",
+        numbers={
+            f"R={length}, tau={tau}, start={start}": {
+                "gap": run.gap,
+                "loss": run.loss,
+                "levels": levels[(length, tau)],
+            }
+            for (length, tau, start), run in runs.items()
+        },
+        draw=draw,
+        picture="Loss above the global minimum against the final gap: points at 60 degrees sit at zero, all others "
+        "sit on the dashed line of their setting whatever their gap.",
+    )  # fmt: skip
+
+
+@experiment(
+    title="Local minima inside the shared space",
+    kind="counterexample",
+    order=34,
+    claim="Centres inside the shared space are left behind by the descent.",
+    assumption="None as stated. h = 8, φ = 60°, τ = 0.05, means of length 0.5: a small temperature.",
+)
+def small_temperature(*, quick: bool) -> Outcome:
+    n = 192 if quick else 512
+    runs = {
+        start: optimise(
+            "subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.05, start=start, partners="near",
+            steps=250 if quick else 500,
+        )
+        for start in (0, 60)
+    }  # fmt: skip
+    rows = [near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.1) for start, run in runs.items()]
+    rows.append(at_least("loss from 0° minus loss from 60° (nats)", 0.0, runs[0].loss - runs[60].loss))
+
+    def draw(figure: Any) -> None:
+        left, right = figure.subplots(1, 2)
+        named = {f"start {start}°": run for start, run in runs.items()}
+        trace(left, named, "gap")
+        trace(right, named, "loss")
+        left.set_title("gap (degrees)")
+        right.set_title("loss (nats)")
+        left.legend(loc="center right")
+
+    return Outcome(
+        rows=rows,
+        verdict=judge(rows),
+        finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; orthogonal "
+        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, the descent does not find it.",
+        numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
+        draw=draw,
+        picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher loss.",
+    )
+
+
+@experiment(
+    title="A saturated loss keeps any gap",
+    kind="counterexample",
+    order=35,
+    claim="Two hyperplanes and a cone give a gap of φ at the optimum.",
+    assumption="None as stated. h = 32, φ = 60°, τ = 0.05, N = 256: the loss is almost zero everywhere.",
+)
+def saturated_loss(*, quick: bool) -> Outcome:
+    n = 64 if quick else 256
+    starts = (20, 90) if quick else (5, 20, 60, 90)
+    runs = {
+        start: optimise("subspace", n=n, dim=32, angle=60, resultant=0.5, temperature=0.05, start=start, steps=300)
+        for start in starts
+    }
+    rows = [near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.5) for start, run in runs.items()]
+    losses = [run.loss for run in runs.values()]
+    rows.append(at_most("largest loss (nats)", 2e-3, max(losses)))
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.plot([0, 100], [60, 60], color=GREY, linewidth=1, label="φ")
+        axes.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":", label="no change")
+        axes.plot(starts, [run.gap for run in runs.values()], "o", color=PINK, label="h = 32, τ = 0.05")
+        axes.set_xlabel("gap at the start (degrees)")
+        axes.set_ylabel("gap at the end (degrees)")
+        axes.legend()
+
+    return Outcome(
+        rows=rows,
+        verdict=judge(rows),
+        finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats there is nothing left to gain: the gap "
+        "ends close to where it started. Many directions, few pairs and a small temperature do that.",
+        numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
+        draw=draw,
+        picture="Gap at the end against gap at the start: the points follow the diagonal, not the line at 60 degrees.",
+    )
+
+
+@experiment(
+    title="Pairs on circles: many optima, one winner",
+    kind="counterexample",
+    order=36,
+    claim="A single descent shows where the optimum is.",
+    assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle particles cannot "
+    "pass each other.",
+)
+def circles(*, quick: bool) -> Outcome:
+    runs = [
+        optimise(
+            "subspace", n=256, dim=3, angle=80, resultant=0.3, temperature=0.05, start=start,
+            partners="near", rng=seed,
+            steps=300,
+        )
+        for seed in ((6,) if quick else (0, 4, 6, 7))
+        for start in ((46, 80) if quick else (20, 46, 60, 80, 100))
+    ]  # fmt: skip
+    best = min(runs, key=lambda run: run.loss)
+    elsewhere = [run for run in runs if abs(run.gap - 80.0) > 1.0]
+    rows = [
+        near("share of runs within 0.001 nats of the best", 1.0,
+             float(np.mean([run.loss - best.loss < 1e-3 for run in runs])), 0.0),
+        near("share of runs with a gap of 80° (1° tolerance)", 1.0, 1.0 - len(elsewhere) / len(runs), 0.0),
+        near("gap of the best run (degrees)", 80.0, best.gap, 0.5),
+        at_least("lowest loss elsewhere minus lowest loss (nats)", 0.0,
+                 min(run.loss for run in elsewhere) - best.loss),
+    ]  # fmt: skip
+
+    def draw(figure: Any) -> None:
+        axes = figure.subplots()
+        axes.plot([run.gap for run in runs], [run.loss for run in runs], "o", color=BLUE)
+        axes.axvline(80, color=GREY, linewidth=1)
+        axes.set_xlabel("final gap (degrees)")
+        axes.set_ylabel("loss (nats)")
+
+    return Outcome(
+        rows=rows,
+        verdict=judge(rows),
+        finding=f"Over {len(runs)} runs the losses spread from {best.loss:.4f} to {max(run.loss for run in runs):.4f} "
+        f"and the gaps from {min(run.gap for run in runs):.0f}° to {max(run.gap for run in runs):.0f}°. The lowest of "
+        f"all has orthogonal centres, a gap of {best.gap:.2f}°: a run that ends elsewhere with a higher loss is no "
+        "counterexample to Theorem 3, only unfinished.",
+        numbers={"runs": [{"gap": run.gap, "loss": run.loss} for run in runs]},
+        draw=draw,
+        picture="Loss against final gap for many runs: a wide scatter whose lowest point lies at 80 degrees.",
+    )

@@ -1,0 +1,1 @@
+"""Contract suites for metrics, aligners, formats and tasks."""

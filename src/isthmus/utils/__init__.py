@@ -1,0 +1,1 @@
+"""Shared helpers: errors, validation, files, journals and number formatting."""

@@ -1,0 +1,186 @@
+"""The verbs `fit`, `apply` and `adapt`: what an aligner may be fitted to, and where aligned rows may go."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import isthmus
+from isthmus import InputError, IsthmusWarning, Moments, align
+from isthmus.cli import app
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Some of the demo's pairs, as files in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    run = isthmus.demo.arrays("plain", split="test")
+    few = slice(0, 300)
+    np.save("image.npy", run.image[few])
+    np.save("text.npy", run.text[few])
+    np.save("labels.npy", run.labels[few])
+    np.save("classes.npy", np.stack([run.text[run.labels == c].mean(axis=0) for c in range(10)]))
+    return tmp_path
+
+
+def run(*words: object) -> Any:
+    return CliRunner().invoke(app, list(map(str, words)))
+
+
+def said(*words: object) -> str:
+    done = run(*words)
+    assert done.exit_code == 0, done.output
+    return str(done.stdout)
+
+
+def refused(*words: object) -> str:
+    done = run(*words)
+    assert isinstance(done.exception, InputError), done.output
+    return str(done.exception)
+
+
+def same(path: str, expected: align.Aligner) -> None:
+    rows = np.load("image.npy")
+    np.testing.assert_allclose(isthmus.load(path).transform_x(rows), expected.transform_x(rows), atol=1e-6)
+
+
+def test_auto_sees_the_rows(files: Path) -> None:
+    text = said("fit", "auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=retrieval")
+    assert "unjudged" not in text
+    assert "KernelBlend(t=0.5)" in text  # the table of candidates
+    pairs = isthmus.open_pairs("image.npy", "text.npy")
+    same("a.safetensors", align.Auto(aim="retrieval").fit(pairs))
+    assert isthmus.load("a.safetensors").names_ == ("image", "text")
+
+
+def test_auto_classifies(files: Path) -> None:
+    words = ["fit", "Auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=classification"]
+    assert "in the shell --labels FILE.npy" in refused(*words)
+    found = json.loads(said(*words, "--labels", "labels.npy", "--json"))["facts"]
+    given = json.loads(said(*words, "--labels", "labels.npy", "--class-texts", "classes.npy", "--json"))["facts"]
+    assert found["table"][0]["value"] != given["table"][0]["value"]
+    assert "--class-texts needs --labels" in refused(*words, "--class-texts", "classes.npy")
+    both = ["--labels", "labels.npy", "--class-texts", "classes.npy"]
+    assert "--class-texts is for Auto" in refused("fit", "Centering", "image.npy", "text.npy", *both)
+    np.save("classes.npy", np.load("classes.npy")[:9])
+    assert "has shape (9, 64), expected (10, 64)" in refused(*words, *both)
+
+
+def test_saved_moments(files: Path) -> None:
+    pairs = isthmus.open_pairs("image.npy", "text.npy")
+    Moments.of(pairs).save("m.safetensors")
+    assert "saved moments of 300 pairs" in said("fit", "RidgeCCA", "m.safetensors", "-o", "a.safetensors")
+    same("a.safetensors", align.RidgeCCA().fit(pairs))
+    said("fit", "Centering", "m.safetensors", "-o", "a.safetensors", "--names", "image,text")
+    assert isthmus.load("a.safetensors").names_ == ("image", "text")
+    assert "is an aligner; expected saved moments" in refused("fit", "Centering", "a.safetensors")
+    with pytest.warns(IsthmusWarning, match="moments hold no rows"):
+        run("fit", "Auto", "m.safetensors", "-o", "a.safetensors")
+
+
+def test_unpaired_rows(files: Path) -> None:
+    np.save("short.npy", np.load("text.npy")[:200])
+    words = ["image.npy", "short.npy", "-o", "a.safetensors"]
+    assert "has 300 rows" in refused("fit", "PartialWhitening", *words)
+    text = said("fit", "PartialWhitening", *words, "--unpaired", "--names", "image,text")
+    assert "unpaired rows, 300 image and 200 text" in text
+    same("a.safetensors", align.PartialWhitening().fit(np.load("image.npy"), np.load("short.npy"), paired=False))
+    assert "Procrustes needs pairs" in refused("fit", "Procrustes", *words, "--unpaired")
+
+
+def test_sides_of_two_widths(files: Path) -> None:
+    np.save("narrow.npy", np.load("text.npy")[:, :50])
+    said("fit", "RidgeMap", "image.npy", "narrow.npy", "-o", "a.safetensors")
+    same("a.safetensors", align.RidgeMap().fit(np.load("image.npy"), np.load("narrow.npy")))
+    assert "has width 64 and narrow.npy has width 50" in refused("fit", "Centering", "image.npy", "narrow.npy")
+
+
+def test_several_captions(files: Path) -> None:
+    owner = np.repeat(np.arange(150), 2)
+    np.save("owner.npy", owner)
+    np.save("image.npy", np.load("image.npy")[:150])
+    said("fit", "Centering", "image.npy", "text.npy", "--index", "owner.npy", "-o", "a.safetensors")
+    same("a.safetensors", align.Centering().fit(np.load("image.npy"), np.load("text.npy"), index=owner))
+
+
+def test_apply_to_every_format_and_back(files: Path) -> None:
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    expected = isthmus.load("a.safetensors").transform_x(np.load("image.npy"))
+    for out in ("out.npy", "out.npz", "out.safetensors", "folder"):
+        assert "Wrote 300 x 64 rows" in said("apply", "a.safetensors", "image.npy", out, "--resume")
+        np.testing.assert_allclose(isthmus.sources.open_source(out).read(0, 300), expected, atol=1e-7)
+    Path("img_emb").mkdir()
+    np.save("img_emb/img_emb_0.npy", np.load("image.npy"))
+    said("apply", "a.safetensors", "img_emb", "-o", "aligned")
+    assert [p.name for p in Path("aligned").iterdir()] == ["img_emb_0.npy"]
+    assert "give one output" in refused("apply", "a.safetensors", "image.npy")
+    assert "give one output" in refused("apply", "a.safetensors", "image.npy", "b.npy", "-o", "c.npy")
+    assert "is the aligner itself" in refused("apply", "a.safetensors", "image.npy", "a.safetensors")
+    assert "say which one these rows are (--side in the shell)" in refused("apply", "a.safetensors", "out.npy", "b.npy")
+    assert "unknown side 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--side", "audio")
+
+
+def test_a_shift_is_told(files: Path) -> None:
+    """Aligned rows of two digits alone: written, and the user is told what it costs."""
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    run_ = isthmus.demo.arrays("plain", split="test")
+    np.save("few.npy", run_.image[np.isin(run_.labels, (0, 6))])
+    command = [sys.executable, "-m", "isthmus", "apply", "a.safetensors", "few.npy", "out.npy", "--side", "image"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "standard errors" in done.stderr
+    assert "of the spread of the new rows" in done.stderr
+    assert done.stdout.startswith("Wrote 1")
+    command[5:7] = ["image.npy", "same.npy"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stderr == ""
+    command[5:7] = ["text.npy", "swapped.npy"]
+    assert "are they rows of text?" in subprocess.run(command, capture_output=True, text=True, check=True).stderr
+
+
+def test_work_that_was_cut_short_goes_on(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from isthmus.align import streaming
+
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    whole = said("apply", "a.safetensors", "image.npy", "whole.npy")
+    assert "Wrote 300" in whole
+    monkeypatch.setattr(streaming, "block_rows", lambda dim: 64)
+    loaded, reads = isthmus.load("a.safetensors"), []
+    read = isthmus.sources.Source.read
+
+    def counted(self: Any, start: int, stop: int) -> Any:
+        reads.append(start)
+        if len(reads) == 4:
+            raise KeyboardInterrupt
+        return read(self, start, stop)
+
+    monkeypatch.setattr(isthmus.sources.Source, "read", counted)
+    with pytest.raises(KeyboardInterrupt):
+        streaming.apply(loaded, isthmus.sources.open_source("image.npy"), "out.npy", side="image", resume=True)
+    assert not Path("out.npy").exists()
+    said("apply", "a.safetensors", "image.npy", "out.npy", "--resume")
+    assert reads[4:7] == [0, 192, 256]  # the first block for its width, then what is missing
+    assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
+
+
+def test_adapt_is_that_of_the_library(files: Path) -> None:
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    new = np.load("text.npy")[np.load("labels.npy") == 1]
+    np.save("new.npy", new)
+    old = isthmus.load("a.safetensors")
+    text = said("adapt", "a.safetensors", "new.npy", "--side", "text", "-o", "b.safetensors")
+    assert "new rows of text" in text
+    assert "image" not in text
+    adapted = isthmus.load("b.safetensors")
+    np.testing.assert_allclose(adapted.transform_y(new), old.adapt(None, new).transform_y(new), atol=1e-6)
+    assert np.abs(adapted.transform_y(new) - old.transform_y(new)).max() > 0.1
+    same("b.safetensors", old)  # the other side stays
+    told = json.loads(said("adapt", "a.safetensors", "image.npy", "new.npy", "-o", "b.safetensors", "--json"))
+    assert told["changed"]
+    np.testing.assert_array_equal(isthmus.load("b.safetensors").bias_y, adapted.bias_y)
+    assert "--side text: is for one file" in refused("adapt", "a.safetensors", "image.npy", "new.npy", "--side", "text")

@@ -1,0 +1,201 @@
+"""A cluster of two local workers gives what one process gives; a worker that dies changes nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError, Moments
+from isthmus.align import Centering, PartialWhitening
+
+pytest.importorskip("distributed")
+from isthmus.align.streaming import apply
+from isthmus.evaluation.cluster import Cluster
+
+NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
+#: Rows are few here: small blocks make many parts.
+SMALL = {"max_memory": "600 KB"}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    cluster = Cluster(workers=2)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    folder = tmp_path_factory.mktemp("pairs")
+    rng = np.random.default_rng(0)
+    latent = rng.normal(size=(60_000, 24)).astype(np.float32)
+    for number, side in enumerate(("image", "text")):
+        rows = latent + rng.normal(size=latent.shape).astype(np.float32) + 2 * np.eye(24, dtype=np.float32)[number]
+        np.save(folder / f"{side}.npy", rows)
+    return str(folder / "image.npy"), str(folder / "text.npy")
+
+
+def agree(a: Any, b: Any, names: tuple[str, ...] = NUMBERS) -> None:
+    for name in names:
+        np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-12, atol=1e-9, err_msg=name)
+
+
+@pytest.mark.parametrize("products", ["float32", "float64"])
+def test_moments_are_those_of_one_process(cluster: Cluster, paths: Any, products: str) -> None:
+    with isthmus.using(**SMALL):  # type: ignore[arg-type]
+        alone = Moments.of(isthmus.open_pairs(*paths), products=products)
+        with isthmus.using(cluster=cluster):
+            found = Moments.of(isthmus.open_pairs(*paths), products=products)
+    assert found.n == 60_000
+    assert found.products == products
+    agree(found, alone)
+    scale = np.abs(alone.xy).max()
+    assert np.abs(found.xy - alone.xy).max() <= 1e-12 * scale
+
+
+def test_several_partners(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
+    index = np.random.default_rng(1).integers(0, 5_000, size=60_000)
+    np.save(tmp_path / "image.npy", np.load(paths[0])[:5_000])
+    pairs = isthmus.open_pairs(tmp_path / "image.npy", paths[1], index=index)
+    with isthmus.using(max_memory="2 MB"):
+        alone = Moments.of(pairs)
+        found = cluster.moments(pairs)
+    agree(found, alone)
+    agree(found.clusters, alone.clusters, ("count", "mm", "mx", "mp", "xx", "xy", "pp"))
+
+
+def test_only_sums_cross_the_network(cluster: Cluster, paths: Any) -> None:
+    """What a part returns and what the steps of the tree move is as large as the moments, not as the rows."""
+    from distributed.protocol import serialize_bytes
+
+    from isthmus.evaluation.cluster import _moments
+
+    pairs = isthmus.open_pairs(*paths)
+    assert pairs.recipe is not None
+    assert len(serialize_bytes(pairs.recipe)) < 2_000
+    part = _moments(pairs.recipe, 0, 16_384, rows=16_384, products="float32", normalize=True)
+    assert len(serialize_bytes(part)) < 3 * 24 * 24 * 8 + 6 * 24 * 8 + 4_000
+
+
+def test_a_killed_worker_changes_nothing(paths: Any) -> None:
+    seen: list[int] = []
+
+    with Cluster(workers=2) as cluster, isthmus.using(**SMALL):  # type: ignore[arg-type]
+        victim = next(iter(cluster.client.run(os.getpid).values()))
+
+        def kill(done: int, total: int, name: str) -> None:
+            seen.append(done)
+            if done == 3:
+                assert done < total
+                os.kill(victim, signal.SIGKILL)
+
+        cluster.progress = kill
+        found = Moments.of(isthmus.open_pairs(*paths))
+        survivors = set(cluster.client.run(os.getpid).values())
+        assert victim not in survivors
+    with isthmus.using(**SMALL):  # type: ignore[arg-type]
+        agree(found, Moments.of(isthmus.open_pairs(*paths)))
+    assert seen[:3] == [1, 2, 3]
+
+
+def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
+    from isthmus.evaluation.cluster import opened
+
+    keys = np.arange(60_000), np.arange(10, 60_010)
+    with pytest.warns(isthmus.utils.errors.IsthmusWarning):
+        pairs = isthmus.open_pairs(*paths, key=keys)
+    assert pairs.recipe is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert opened(pairs.recipe).n == pairs.n
+
+
+def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = isthmus.metrics.registry()
+    names = [n for n in known if known[n].needs == "moments"][:8] + [
+        n for n in known if "neighbour" in n or "hub" in n or "mixing" in n
+    ]
+    monkeypatch.setattr("isthmus.metrics._base.SAMPLE", 1_500)
+    alone = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
+    asked: list[str] = []
+    with isthmus.using(cluster=cluster):
+        cluster.progress = lambda done, total, name: asked.append(name)
+        found = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
+        fitted = PartialWhitening().fit(isthmus.open_pairs(*paths))
+    cluster.progress = None
+    assert {"moments", "neighbours"} <= set(asked)
+    for name, estimate in alone.items():
+        np.testing.assert_allclose(found[name].value, estimate.value, rtol=1e-11, atol=1e-12, err_msg=name)
+    expected = PartialWhitening().fit(isthmus.open_pairs(*paths))
+    rows = np.load(paths[0])
+    np.testing.assert_allclose(fitted.transform_x(rows), expected.transform_x(rows), atol=1e-6)
+    with isthmus.using(cluster=cluster):
+        shape = apply(expected, isthmus.sources.open_source(paths[0]), tmp_path / "aligned.npy", side="image")
+    assert shape == expected.transform_x(rows).shape
+    np.testing.assert_allclose(np.load(tmp_path / "aligned.npy"), expected.transform_x(rows), atol=1e-6)
+    assert [p.name for p in tmp_path.iterdir()] == ["aligned.npy"]
+
+
+def test_compare(cluster: Cluster, tmp_path: Path) -> None:
+    paths = isthmus.demo.export(tmp_path, "plain")
+    by_name = {Path(p).stem: p for p in paths}
+    files = [by_name[name] for name in by_name if "image" in name][:1] + [by_name[n] for n in by_name if "text" in n][
+        :1
+    ]
+    options: Any = {"aligners": ["Centering"], "tasks": ["retrieval"], "splits": 2}
+    alone = isthmus.compare(isthmus.open_pairs(*files, names=("image", "text")), **options)
+    asked: list[str] = []
+    with isthmus.using(cluster=cluster):
+        cluster.progress = lambda done, total, name: asked.append(name)
+        found = isthmus.compare(isthmus.open_pairs(*files, names=("image", "text")), **options)
+    cluster.progress = None
+    assert asked.count("splits") == 2
+    assert found.to_dict()["rows"] == alone.to_dict()["rows"]
+
+
+def test_bad_rows_are_named(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
+    rows = np.load(paths[1])
+    rows[41_000] = np.inf
+    np.save(tmp_path / "text.npy", rows)
+    pairs = isthmus.open_pairs(paths[0], tmp_path / "text.npy")
+    with isthmus.using(**SMALL), pytest.raises(InputError, match=r"text.npy: row 41000 \(counted from 0\) of the file"):  # type: ignore[arg-type]
+        cluster.moments(pairs)
+
+
+def test_refusals(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="give the address of a Dask scheduler"):
+        Cluster()
+    with pytest.raises(InputError, match="a cluster reads files that its workers can open too"):
+        cluster.moments(isthmus.Pairs(image=np.eye(4), text=np.eye(4)))
+    with isthmus.using(cluster=cluster):  # arrays in memory stay here
+        assert Moments.of(np.eye(4), np.eye(4)).n == 4
+    fitted = Centering().fit(np.eye(4), np.eye(4)[::-1])
+    with pytest.raises(InputError, match="a cluster writes .npy files"):
+        cluster.apply(fitted, paths[0], tmp_path / "out.safetensors", side=0)
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(InputError, match=r"a cluster needs Dask: pip install 'isthmus\[dask\]'"):
+        Cluster(workers=1)
+
+
+def test_the_command_line_on_two_workers(paths: Any, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "isthmus", "fit", "Centering", *paths, "-o"]
+    done = [
+        subprocess.run(
+            [*command, str(tmp_path / f"{n}.safetensors"), *more], capture_output=True, text=True, check=True
+        )
+        for n, more in enumerate((["--workers", "2"], ["--threads", "1", "--max-memory", "50 MB"]))
+    ]
+    assert "Fitted Centering to 60,000 pairs of image and text" in done[0].stdout
+    assert done[0].stderr == ""
+    two, one = (isthmus.load(tmp_path / f"{n}.safetensors") for n in (0, 1))
+    np.testing.assert_allclose(two.bias_x, one.bias_x, rtol=1e-12)

@@ -1,0 +1,74 @@
+"""A seeded sample of the mutated files of every format (`python tests/fuzz.py` tries 10,000 of each), and proof that
+the fuzzer sees crashes, hangs and made-up numbers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import formats
+import fuzz
+
+TESTS = Path(__file__).parents[2]
+
+
+def test_mutated_files_are_refused_or_read() -> None:
+    # In a process of its own: children are forked there, which is not safe beside the threads of this one.
+    words = [sys.executable, str(TESTS / "fuzz.py"), "--count", "200", "--seed", "1"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = re.findall(r"^(\w+) +200 files: (\d+) refused, (\d+) read, 0 failed", done.stdout, flags=re.MULTILINE)
+    assert [name for name, *_ in found] == [*formats.FILES, *formats.FOLDERS]
+    assert all(int(refused) + int(read) == 200 and int(refused) > 50 and int(read) > 0 for _, refused, read in found)
+
+
+@pytest.mark.parametrize(
+    ("does", "told"),
+    [
+        ("os.kill(os.getpid(), 11)", "CRASH by signal 11"),
+        ("time.sleep(9)", "HANG"),
+        ("[0] * 10**12", "MemoryError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_the_fuzzer_sees(does: str, told: str) -> None:
+    code = (
+        "import os, sys, time\n"
+        f"sys.path.insert(0, {str(TESTS)!r})\n"
+        "import fuzz\n"
+        "fuzz.SECONDS, calls = 1, []\n"
+        "def outcome(*_, **__):\n"
+        "    calls.append(0)\n"
+        f"    return 'read' if len(calls) == 1 else {does}\n"
+        "fuzz.outcome = outcome\n"
+        "print(*fuzz.fuzz('npy', 2, 0), sep='\\n')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2
+    assert all(told in line for line in lines)
+
+
+def test_the_fuzzer_knows_numbers_that_are_not_there(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
+    path = formats.npy(tmp_path, rows)
+    assert fuzz.standing(rows, [path.read_bytes()])
+    rows[3, 2] += 1
+    assert not fuzz.standing(rows, [path.read_bytes()])
+    assert fuzz.outcome(path, [path.read_bytes()], plain=True) == "read"
+    with pytest.raises(AssertionError, match="not in the file"):
+        fuzz.outcome(path, [bytes(200)], plain=True)
+
+
+def test_mutations_are_many_and_repeat_with_their_seed() -> None:
+    whole = bytes(range(256)) * 8
+    made = [fuzz.mutated(whole, np.random.default_rng(number)) for number in range(200)]
+    assert len(set(made)) > 180
+    assert made[7] == fuzz.mutated(whole, np.random.default_rng(7))
+    assert any(len(data) < len(whole) - 400 for data in made)
+    assert any(len(data) > len(whole) for data in made)

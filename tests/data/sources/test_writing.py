@@ -1,0 +1,177 @@
+"""Aligned rows in the format that they came in: the other columns are kept, and other libraries read the file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+import formats
+import isthmus
+from isthmus import InputError
+from isthmus.align.streaming import apply
+from isthmus.data.sources import open_source
+
+ALL = {**formats.FILES, **formats.FOLDERS}
+
+
+@pytest.fixture
+def rows(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(600, 300)).astype(np.float32)
+
+
+@pytest.fixture
+def aligner(rows: np.ndarray) -> Any:
+    return isthmus.align.Centering().fit(isthmus.Pairs(image=rows, text=rows[::-1].copy()))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_in_the_same_format(name: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    path = ALL[name](tmp_path, rows)
+    out = path.with_name("out" + path.suffix)
+    source = open_source(path)
+    assert apply(aligner, source, out, side="x") == rows.shape
+    expected = aligner.transform_x(rows)
+    found = open_source(out)
+    assert found.member == source.member
+    np.testing.assert_allclose(found.read(0, 600), expected, atol=1e-6)
+    for key in {"packed_npz": ["number"], "npz": ["number", "image_id"], "safetensors": ["number"]}.get(name, []):
+        np.testing.assert_array_equal(found.keys(key), source.keys(key))
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
+
+
+@pytest.mark.parametrize("name", ["parquet", "ragged_parquet", "large_parquet", "feather", "arrow", "stream"])
+def test_tables_keep_their_columns(name: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    path = ALL[name](tmp_path, rows)
+    out = path.with_name("out" + path.suffix)
+    apply(aligner, open_source(path), out, side="x")
+
+    def read(file: Path) -> pa.Table:
+        if name.endswith("parquet"):
+            return pq.read_table(file)
+        if name == "stream":
+            return pa.ipc.open_stream(str(file)).read_all()
+        return pyarrow.feather.read_table(file)
+
+    before, after = read(path), read(out)
+    assert after.schema == before.schema
+    assert after.drop_columns("embedding") == before.drop_columns("embedding")
+    found = np.array(after["embedding"].to_pylist())
+    np.testing.assert_allclose(found, aligner.transform_x(rows), atol=1e-6)
+    if name.endswith("parquet"):
+        codecs = [pq.ParquetFile(f).metadata.row_group(0).column(0).compression for f in (path, out)]
+        assert codecs[0] == codecs[1]
+
+
+def test_a_data_set_is_read_by_its_library(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    import datasets
+
+    path = formats.dataset(tmp_path, rows)
+    out = tmp_path / "out"
+    apply(aligner, open_source(path), out, side="x")
+    before, after = datasets.load_from_disk(path), datasets.load_from_disk(out)
+    assert after.features == before.features
+    assert after["caption"][:] == before["caption"][:]
+    np.testing.assert_allclose(after.with_format("numpy")["embedding"][:], aligner.transform_x(rows), atol=1e-6)
+    # Another width and another dtype are told to the library too.
+    flat = rows @ np.diag(np.arange(300) < 50).astype(np.float32)
+    narrow = isthmus.align.SharedSpaceProjection(k=20).fit(isthmus.Pairs(image=flat, text=flat + 0.1))
+    narrow_out = tmp_path / "narrow"
+    width = apply(narrow, open_source(path), narrow_out, side="x")[1]
+    found = datasets.load_from_disk(narrow_out)
+    assert width < 300
+    assert found.features["embedding"].length == width
+    assert np.asarray(found[3]["embedding"]).shape == (width,)
+
+
+def test_hdf5_keeps_its_data_sets(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    import h5py
+
+    for make in (formats.hdf5, formats.chunked_hdf5):
+        path = make(tmp_path, rows)
+        out = tmp_path / f"out{path.suffix}"
+        apply(aligner, open_source(path), out, side="x")
+        with h5py.File(path) as before, h5py.File(out) as after:
+            assert after.attrs["model"] == "some"
+            np.testing.assert_array_equal(after["model/scores"], before["model/scores"])
+            np.testing.assert_array_equal(after["image_id"], before["image_id"])
+            np.testing.assert_array_equal(after["number"], before["number"])
+            assert after["model/embedding"].compression == before["model/embedding"].compression
+            np.testing.assert_allclose(after["model/embedding"], aligner.transform_x(rows), atol=1e-6)
+
+
+def test_tensors_and_archives_keep_the_rest(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    import torch
+
+    path = formats.torch(tmp_path, rows)
+    apply(aligner, open_source(path), tmp_path / "out.pt", side="x")
+    found = torch.load(tmp_path / "out.pt", weights_only=True)
+    np.testing.assert_array_equal(found["number"], np.arange(600))
+    assert found["epoch"] == 3
+    np.testing.assert_allclose(found["rows"], aligner.transform_x(rows), atol=1e-6)
+    path = formats.webdataset(tmp_path, rows)
+    apply(aligner, open_source(path), tmp_path / "out.tar", side="x")
+    before, after = formats.members(path), formats.members(tmp_path / "out.tar")
+    assert list(before) == list(after)
+    assert all(before[name] == after[name] for name in before if name.endswith(".json"))
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".parquet", ".arrow", ".h5", ".pt", ".tar"])
+def test_into_another_format(suffix: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    path = formats.parquet(tmp_path, rows) if suffix != ".parquet" else formats.npy(tmp_path, rows)
+    out = tmp_path / f"out{suffix}"
+    apply(aligner, open_source(path), out, side="x")
+    np.testing.assert_allclose(open_source(out).read(0, 600), aligner.transform_x(rows), atol=1e-6)
+
+
+def test_nothing_is_left_of_work_that_fails(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    rows[500, 3] = np.nan
+    for name, make in ALL.items():
+        (tmp_path / name).mkdir()
+        path = make(tmp_path / name, rows)
+        before = {*path.parent.iterdir()}
+        with pytest.raises(InputError, match="row 500 .* holds NaN or infinite values; remove them or embed"):
+            apply(aligner, open_source(path), path.with_name("out" + path.suffix), side="x")
+        assert {*path.parent.iterdir()} == before, name
+
+
+def test_refusals(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+    path = formats.parquet(tmp_path, rows)
+    with pytest.raises(InputError, match="is the file that is being read"):
+        apply(aligner, open_source(path), path, side="x")
+    folder = formats.parquet_folder(tmp_path, rows)
+    with pytest.raises(InputError, match="or in nothing for a folder"):
+        apply(aligner, open_source(folder), tmp_path / "out.xyz", side="x")
+    (tmp_path / "there").mkdir()
+    with pytest.raises(InputError, match="there: exists; give the name of a new folder"):
+        apply(aligner, open_source(folder), tmp_path / "there", side="x")
+
+
+def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
+    """A row group of 77 MB is read by two threads, sampled and written back without being held whole by Arrow."""
+    rows = np.random.default_rng(0).normal(size=(150_000, 128)).astype(np.float32)
+    pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=len(rows))
+    code = (
+        "import sys, numpy as np, pyarrow as pa, isthmus\n"
+        "from isthmus.align.streaming import apply\n"
+        "source = isthmus.sources.open_source(sys.argv[1] + '/a.parquet')\n"
+        "aligner = isthmus.align.Centering().fit(source.read(0, 500), source.read(0, 500))\n"
+        "isthmus.Moments.of(isthmus.Pairs(x=source, y=source), products='float32')\n"
+        "source.take(np.arange(0, 150_000, 50))\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+        "isthmus.data.sources.parquet.GROUP_BYTES = 2**22\n"
+        "apply(aligner, source, sys.argv[1] + '/out.parquet', side='x')\n"
+        "print(pa.default_memory_pool().max_memory())\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
+    reading, writing = map(int, done.stdout.split())
+    assert reading < 50e6
+    assert writing < 50e6
+    np.testing.assert_allclose(np.linalg.norm(open_source(tmp_path / "out.parquet").read(0, 10), axis=1), 1, atol=0.5)

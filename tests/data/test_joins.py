@@ -1,0 +1,264 @@
+"""Pairing by keys against a loop over dictionaries; what has no partner is counted and said; bad keys are refused."""
+
+from __future__ import annotations
+
+import json
+import string
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import formats
+import isthmus
+from isthmus import InputError, IsthmusWarning
+from isthmus.data.joins import match
+from isthmus.data.sources import open_source
+
+ALL = {**formats.FILES, **formats.FOLDERS}
+#: The column of keys in each format that has them.
+KEYS = {
+    **dict.fromkeys(
+        ("npz", "parquet", "ragged_parquet", "large_parquet", "feather", "arrow", "stream", "hdf5", "chunked_hdf5"),
+        "image_id",
+    ),
+    **dict.fromkeys(("parquet_folder", "dataset", "clip_retrieval"), "image_id"),
+    **dict.fromkeys(("safetensors", "torch", "packed_npz"), "number"),
+    "webdataset": "__key__",
+}
+
+
+def by_loop(x: list[Any], y: list[Any]) -> list[tuple[int, int]]:
+    """Pairs (row of x, row of y), ordered by both."""
+    rows = {key: i for i, key in enumerate(x)}
+    return sorted((rows[key], j) for j, key in enumerate(y) if key in rows)
+
+
+def pairs_of(found: Any) -> list[tuple[int, int]]:
+    owner = found.x if found.index is None else found.x[found.index]
+    return list(zip(owner.tolist(), found.y.tolist(), strict=True))
+
+
+def words(rng: np.random.Generator, count: int, longest: int) -> list[str]:
+    letters = list(string.ascii_letters + "äöü中€")
+    return list(dict.fromkeys("".join(rng.choice(letters, size=rng.integers(0, longest + 1))) for _ in range(count)))
+
+
+@pytest.mark.parametrize("longest", [3, 8, 40, 900])
+@pytest.mark.parametrize("kinds", ["numpy numpy", "arrow numpy", "numpy arrow", "arrow arrow", "large arrow"])
+def test_text_against_a_loop(kinds: str, longest: int, rng: np.random.Generator) -> None:
+    x = words(rng, 400, longest)
+    y = [*rng.choice(np.array(x, dtype=object), size=500), *words(rng, 100, longest)]
+    rng.shuffle(y)
+    make = {
+        "numpy": lambda keys: np.array(keys),
+        "arrow": lambda keys: pa.chunked_array([pa.array(["pad", *keys[:100]])[1:], pa.array(keys[100:])]),
+        "large": lambda keys: pa.chunked_array([pa.array(keys, type=pa.large_string())]),
+    }
+    first, second = kinds.split()
+    found = match(make[first](x), make[second](y), key="k", where=("a", "b"))
+    assert pairs_of(found) == by_loop(x, y)
+    assert found.unmatched == (len(x) - len({i for i, _ in by_loop(x, y)}), len(y) - len(by_loop(x, y)))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "uint64"])
+def test_integers_against_a_loop(dtype: str, rng: np.random.Generator) -> None:
+    x = rng.permutation(200).astype(dtype)
+    y = rng.integers(100, 250, size=300).astype("int64" if dtype != "uint64" else dtype)
+    found = match(x, pa.chunked_array([y]), key="k", where=("a", "b"))
+    assert pairs_of(found) == by_loop(x.tolist(), y.tolist())
+    far = np.array([2**63 + 5, 1], dtype=np.uint64)
+    assert pairs_of(match(far, far[::-1].copy(), key="k", where=("a", "b"))) == [(0, 1), (1, 0)]
+    with pytest.raises(InputError, match=r"a: has keys of 2\^63 and more"):
+        match(far, np.array([-(2**63) + 5, 1]), key="k", where=("a", "b"))
+
+
+def test_one_to_one_needs_no_index() -> None:
+    found = match(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", where=("a", "b"))
+    assert found.index is None
+    assert (found.x.tolist(), found.y.tolist(), found.unmatched) == ([0, 2], [1, 0], (1, 1))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([1, 2, 2], [1, 2, 3], r"a: the key 2 stands in rows 1 and 2 \(counted from 0\), expected one row .* second"),
+        (["u", "v"], [1, 2], "a has keys such as 'u' and b such as 1: text and integers are never alike"),
+        (["u", "v"], ["w", "x"], "no key of a is a key of b: the first have keys such as 'u', the others such as 'w'"),
+        ([1.0, 2.0], [1, 2], r"a: has keys of shape \(2,\) and dtype float64, expected \(n,\) integers or text"),
+        ([[1, 2]], [1, 2], r"a: has keys of shape \(1, 2\) and dtype int64"),
+    ],
+)
+def test_refusals(x: list[Any], y: list[Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        match(np.array(x), np.array(y), key="k", where=("a", "b"))
+
+
+@pytest.fixture
+def rows(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(60, 6)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.random.Generator) -> None:
+    """Images in one order; captions in another, two for some images, none for others, and strangers among them."""
+    image = open_source(ALL[name](tmp_path, rows))
+    keys = np.array(formats.ids(60)) if KEYS[name] != "number" else np.arange(60)
+    owner = np.concatenate([rng.permutation(50), rng.permutation(50)[:30]])
+    caption_keys = np.concatenate([keys[owner], np.array(["no"] if KEYS[name] != "number" else [999]).repeat(4)])
+    texts = rng.normal(size=(84, 6)).astype(np.float32)
+    np.save(tmp_path / "text.npy", texts)
+    np.save(tmp_path / "keys.npy", caption_keys)
+    with pytest.warns(IsthmusWarning, match="80 pairs of 50 items; .*: 10 of 60 rows of image and 4 of 84"):
+        pairs = isthmus.open_pairs(
+            image.where, tmp_path / "text.npy", names=("image", "text"), key=(KEYS[name], str(tmp_path / "keys.npy"))
+        )
+    assert (pairs.n, pairs.items) == (80, 50)
+    assert pairs.pairing["unmatched"] == {"image": 10, "text": 4}
+    expected = by_loop(keys.tolist(), caption_keys.tolist())
+    x, y, found = [], [], []
+    for block_x, block_y, own in pairs.blocks(7):
+        assert own is not None
+        x.append(block_x[own])
+        y.append(block_y)
+        found.extend(own)
+    np.testing.assert_array_equal(np.concatenate(x), rows[[i for i, _ in expected]])
+    np.testing.assert_array_equal(np.concatenate(y), texts[[j for _, j in expected]])
+
+
+@pytest.mark.parametrize(
+    "name", ["parquet", "parquet_folder", "feather", "chunked_hdf5", "dataset", "npz", "webdataset"]
+)
+def test_the_other_side_in_another_order(name: str, rows: np.ndarray, tmp_path: Path, rng: np.random.Generator) -> None:
+    """What can only be unpacked from the front is put in order once; what is picked agrees with NumPy."""
+    text = ALL[name](tmp_path, rows)
+    order = rng.permutation(60)
+    np.save(tmp_path / "x.npy", rows[order] + 1)
+    np.save(tmp_path / "keys.npy", np.array(formats.ids(60))[order])
+    pairs = isthmus.open_pairs(tmp_path / "x.npy", text, names=("x", "y"), key=(tmp_path / "keys.npy", KEYS[name]))
+    assert pairs.index is None
+    assert not pairs.matching.unmatched[0]
+    np.testing.assert_array_equal(pairs.y.read(10, 40), rows[order][10:40])
+    np.testing.assert_array_equal(pairs.y.take(np.array([50, 3])), rows[order][[50, 3]])
+    assert pairs.moments().mean_paired == pytest.approx(
+        isthmus.Pairs(x=rows[order] + 1, y=rows[order]).moments().mean_paired
+    )
+
+
+def test_some_rows_in_order_are_read_in_one_pass(rows: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
+    from isthmus.data.sources import parquet
+
+    path, opened = formats.parquet(tmp_path, np.tile(rows, (50, 1)), kind="variable"), []
+    np.save(tmp_path / "keys.npy", np.arange(0, 3000, 3))
+    np.save(tmp_path / "x.npy", np.ones((1000, 6)))
+    with pytest.warns(IsthmusWarning, match="2,000 of 3,000 rows"):
+        pairs = isthmus.open_pairs(path, tmp_path / "x.npy", names=("x", "y"), key=("number", tmp_path / "keys.npy"))
+    real = parquet.open_file
+    monkeypatch.setattr(parquet, "open_file", lambda place: opened.append(place) or real(place))
+    found = np.concatenate([x for x, _, _ in pairs.blocks(90)])
+    np.testing.assert_array_equal(found, np.tile(rows, (50, 1))[::3])
+    assert len(opened) == 1
+
+
+def test_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: Path) -> None:
+    for name in ("x", "y"):
+        np.save(tmp_path / f"{name}.npy", rows)
+    keys, paths = np.arange(60), (tmp_path / "x.npy", tmp_path / "y.npy")
+    np.save(tmp_path / "k.npy", keys)
+    pq.write_table(pa.table({"id": keys[::-1]}), tmp_path / "k.parquet")
+    pairs = isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", f"{tmp_path}/k.parquet::id"))
+    np.testing.assert_array_equal(pairs.y.read(0, 60), rows[::-1])
+    assert pairs.pairing["key"] == f"{tmp_path}/k.npy, {tmp_path}/k.parquet::id"
+    np.testing.assert_array_equal(isthmus.open_pairs(*paths, key=(keys, keys[::-1].copy())).y.read(0, 60), rows[::-1])
+    with pytest.raises(InputError, match=r"k.parquet: say which column holds the keys, as .*k.parquet::COLUMN"):
+        isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "k.parquet"))
+    with pytest.raises(InputError, match=r"x.npy: npy holds no column of keys; give a file of keys instead of 'id'"):
+        isthmus.open_pairs(*paths, key="id")
+    np.save(tmp_path / "short.npy", keys[:50])
+    with pytest.raises(InputError, match=r"short.npy: holds 50 keys, expected one for each of 60 rows"):
+        isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "short.npy"))
+    (tmp_path / "k.txt").write_text("1\n2\n")
+    with pytest.raises(InputError, match=r"k.txt: is no file of keys; expected integers or text saved with numpy.save"):
+        isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "k.txt"))
+    with pytest.raises(InputError, match="got 3 keys, expected one column for both sides"):
+        isthmus.open_pairs(*paths, key=("a", "b", "c"))
+    with pytest.raises(InputError, match="got index and key, expected one of them"):
+        isthmus.open_pairs(*paths, key="a", index=keys)
+
+
+def test_columns_that_are_no_keys(rows: np.ndarray, tmp_path: Path) -> None:
+    made = formats.table(rows).append_column("score", pa.array(np.ones(60)))
+    made = made.append_column("gaps", pa.array([None if i in (4, 9) else i for i in range(60)]))
+    pq.write_table(made, tmp_path / "x.parquet")
+    pq.write_table(made, tmp_path / "y.parquet")
+    paths = (tmp_path / "x.parquet", tmp_path / "y.parquet")
+    with pytest.raises(InputError, match="unknown column of keys in .*x.parquet 'image_i': did you mean 'image_id'"):
+        isthmus.open_pairs(*paths, key="image_i")
+    with pytest.raises(InputError, match="x.parquet::score: holds double, expected keys that are integers or text"):
+        isthmus.open_pairs(*paths, key="score")
+    with pytest.raises(InputError, match=r"x.parquet::gaps: rows 4, 9 \(counted from 0\) are null; every row"):
+        isthmus.open_pairs(*paths, key="gaps")
+    (tmp_path / "img_emb").mkdir()
+    np.save(tmp_path / "img_emb" / "0.npy", rows)
+    with pytest.raises(InputError, match="shards hold no keys and there is no folder .*metadata beside them"):
+        isthmus.open_pairs(tmp_path / "img_emb", paths[1], key="image_id")
+    (tmp_path / "metadata").mkdir()
+    pq.write_table(made[:50], tmp_path / "metadata" / "0.parquet")
+    with pytest.raises(InputError, match="metadata: its 1 shards hold 50 rows, but those of .*img_emb hold 60"):
+        isthmus.open_pairs(tmp_path / "img_emb", paths[1], key="image_id")
+
+
+def test_labels_follow_their_rows_and_bad_rows_keep_their_numbers(rows: np.ndarray, tmp_path: Path) -> None:
+    rows[33] = 0
+    np.save(tmp_path / "x.npy", rows)
+    np.save(tmp_path / "y.npy", rows[::-1] + 1)
+    with pytest.warns(IsthmusWarning, match="without a partner"):
+        pairs = isthmus.open_pairs(
+            tmp_path / "x.npy", tmp_path / "y.npy", labels=np.arange(60), key=(np.arange(60), np.arange(70, 10, -1))
+        )
+    np.testing.assert_array_equal(pairs.labels, np.arange(11, 60))
+    with pytest.raises(InputError, match=r"x.npy: row 33 \(counted from 0\) of the file"):
+        pairs.moments()
+    assert pairs.take(np.arange(5)).pairing == pairs.pairing
+
+
+def test_the_result_says_how_rows_were_paired(rows: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", rows)
+    np.save(tmp_path / "y.npy", rows + 1)
+    plain = isthmus.measure(isthmus.open_pairs(tmp_path / "x.npy", tmp_path / "y.npy"), metrics=["centroid_angle"])
+    assert plain.pairs["pairing"] == {"by": "position"}
+    keyed = isthmus.open_pairs(tmp_path / "x.npy", tmp_path / "y.npy", key=(np.arange(60), np.arange(60)))
+    found = isthmus.measure(keyed, metrics=["centroid_angle"])
+    assert json.loads(found.to_json())["pairs"]["pairing"] == {
+        "by": "key", "key": "an array", "unmatched": {"x": 0, "y": 0},
+    }  # fmt: skip
+
+
+def test_the_command_line_pairs_by_key(rows: np.ndarray, tmp_path: Path) -> None:
+    made = formats.table(rows + 1)
+    pq.write_table(made, tmp_path / "image.parquet")
+    pq.write_table(made[::-1][:50], tmp_path / "text.parquet")
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "isthmus", *words]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+
+    done = run("measure", "image.parquet", "text.parquet", "--key", "image_id", "--json")
+    expected = {"by": "key", "key": "image_id", "unmatched": {"image": 10, "text": 0}}
+    assert json.loads(done.stdout)["pairs"]["pairing"] == expected
+    assert done.stderr.strip() == (
+        "isthmus: warning: paired by image_id: 50 pairs of 50 items; without a partner: 10 of 60 rows of image and "
+        "0 of 50 rows of text"
+    )
+    done = run("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        "isthmus: error: image.parquet::image_id has keys such as 'item-00000' and text.parquet::number" in done.stderr
+    )
+    assert "Paired? yes" in run("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
+    assert "expected the two that it pairs" in run("inspect", "image.parquet", "--key", "image_id").stderr

@@ -1,0 +1,70 @@
+"""Every Python block of the README and of docs/ runs, and links between the pages lead somewhere.
+
+A block that begins with "```python needs NAME ..." is a program of its own, which runs where these can be imported.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}  # dataclasses look their module up
+    for number, block in enumerate(blocks):
+        exec(compile(block, f"{page.name} block {number + 1}", "exec"), names)
+
+
+PROGRAMS = [
+    (page, number, *found)
+    for page in PAGES
+    for number, found in enumerate(
+        re.findall(
+            r"^```python needs ([\w. ]+)\n(.*?)^```",
+            page.read_text(encoding="utf-8"),
+            flags=re.DOTALL | re.MULTILINE,
+        )
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("page", "number", "needs", "program"), PROGRAMS, ids=[f"{p[0].name} {p[2]} {p[1]}" for p in PROGRAMS]
+)
+def test_programs_run(page: Path, number: int, needs: str, program: str, tmp_path: Path) -> None:
+    def run(code: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+
+    done = run(program)
+    if done.returncode:
+        able = run(f"import {', '.join(needs.split())}")
+        if able.returncode:
+            pytest.skip(able.stderr.strip().splitlines()[-1])
+        raise AssertionError(done.stderr)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_code_in_the_readme_is_short() -> None:
+    block = re.search(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
+    )
+    assert block is not None
+    assert len([line for line in block.group(1).splitlines() if line.strip()]) <= 10

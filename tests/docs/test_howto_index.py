@@ -1,0 +1,33 @@
+"""The how-to on vector indexes: its code block runs, prints what the page says, and agrees with the package's task."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PAGE = Path(__file__).parents[2] / "docs" / "howto-index.md"
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("faiss", exc_type=ImportError)
+    text = PAGE.read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(compile(block, PAGE.name, "exec"), names)
+    said = re.search(r"`(found first: raw [\d.]+, aligned [\d.]+)`", text)
+    assert said is not None
+    assert capsys.readouterr().out.strip() == said[1]
+    from isthmus.tasks import MixedSearch
+
+    aligner = names["aligner"]
+    sides = aligner.transform_x(names["images"]), aligner.transform_y(names["captions"])
+    search = MixedSearch.of(*sides, share=0.4999, rng=0)  # one choice of who is stored as a picture
+    asked = [ranks[ranks > 0] == 1 for ranks in (search.x_query, search.y_query)]
+    mine = sum(map(sum, asked)) / sum(map(len, asked))
+    # faiss lets one of several equal captions win, the package counts ties against the query.
+    assert mine <= names["aligned"] <= mine + 0.03

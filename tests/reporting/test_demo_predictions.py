@@ -1,0 +1,39 @@
+"""The cosines that theory predicts for every pair of the collapsed run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from typer.testing import CliRunner
+
+from isthmus.cli import app
+from isthmus.reporting.demo_predictions import cosines_of_pairs, predictions
+
+
+def test_every_pair_is_where_theory_puts_it() -> None:
+    found = {p.name: p for p in cosines_of_pairs()}
+    shared = found["raw"].shared
+    assert len(shared) == 597
+    assert np.ptp(shared) > 0.3  # there is something to predict
+    for name, expected in (
+        ("raw", 0.51 * np.cos(np.radians(60)) + 0.49 * shared),
+        ("MeanRotation", 0.51 + 0.49 * shared),
+        ("SharedSpaceProjection", shared),
+        ("Centering", shared),
+    ):
+        np.testing.assert_allclose(found[name].predicted, expected, atol=1e-9)
+    for name, most in (
+        ("raw", 1e-6), ("axis onto axis, as made", 1e-6), ("shared space, as made", 1e-6),
+        ("MeanRotation", 0.01), ("SharedSpaceProjection", 0.001), ("Centering", 0.02),
+    ):  # fmt: skip
+        assert np.abs(found[name].measured - found[name].predicted).max() < most, name
+
+
+def test_the_page_shows_it_where_it_holds(tmp_path: Path) -> None:
+    assert predictions("plain") == predictions("warm") == []
+    page = tmp_path / "demo.html"
+    assert CliRunner().invoke(app, ["demo", "--run", "collapsed", "-o", str(page)]).exit_code == 0
+    text = page.read_text(encoding="utf-8")
+    assert "What theory predicts for every pair" in text
+    assert "Cosine of each pair against its E: raw 0.679 (predicted 0.679)" in text

@@ -1,0 +1,197 @@
+"""Moments against slow loops; sums, swaps, files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError, Moments, Pairs
+from isthmus.compute.arrays import to_numpy
+
+NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
+
+
+def slow(x: np.ndarray, y: np.ndarray, index: list[int]) -> dict[str, Any]:
+    """Every sum by a loop over pairs."""
+    x = [row / np.linalg.norm(row) for row in x]
+    y = [row / np.linalg.norm(row) for row in y]
+    pairs = [(x[i], y[j]) for j, i in enumerate(index)]
+    return {
+        "n": len(pairs),
+        "sum_x": sum(a for a, b in pairs),
+        "sum_y": sum(b for a, b in pairs),
+        "xx": sum(np.outer(a, a) for a, b in pairs),
+        "yy": sum(np.outer(b, b) for a, b in pairs),
+        "xy": sum(np.outer(a, b) for a, b in pairs),
+        "pp": sum((a @ b) ** 2 for a, b in pairs),
+        "xp": sum(a * (a @ b) for a, b in pairs),
+        "yp": sum(b * (a @ b) for a, b in pairs),
+    }
+
+
+def slow_by_item(x: np.ndarray, y: np.ndarray, index: list[int]) -> dict[str, Any]:
+    x = [row / np.linalg.norm(row) for row in x]
+    y = [row / np.linalg.norm(row) for row in y]
+    totals = []
+    for i in sorted(set(index)):
+        mine = [y[j] for j in range(len(y)) if index[j] == i]
+        totals.append((len(mine), len(mine) * x[i], sum(mine), sum(float(x[i] @ b) for b in mine)))
+    return {
+        "count": len(totals),
+        "mm": sum(m * m for m, *_ in totals),
+        "mx": sum(m * a for m, a, b, p in totals),
+        "my": sum(m * b for m, a, b, p in totals),
+        "mp": sum(m * p for m, a, b, p in totals),
+        "xx": sum(np.outer(a, a) for m, a, b, p in totals),
+        "yy": sum(np.outer(b, b) for m, a, b, p in totals),
+        "xy": sum(np.outer(a, b) for m, a, b, p in totals),
+        "pp": sum(p * p for m, a, b, p in totals),
+        "xp": sum(a * p for m, a, b, p in totals),
+        "yp": sum(b * p for m, a, b, p in totals),
+    }
+
+
+def agree(m: Any, expected: dict[str, Any], tolerance: float = 1e-12) -> None:
+    for name, value in expected.items():
+        np.testing.assert_allclose(to_numpy(getattr(m, name)), value, atol=tolerance, rtol=tolerance, err_msg=name)
+
+
+def test_against_a_loop(cones: Any, to_xp: Callable[[np.ndarray], Any]) -> None:
+    x, y = cones
+    m = Moments.of(to_xp(x), to_xp(y))
+    agree(m, slow(x, y, list(range(len(x)))))
+    assert type(m.xx) is type(to_xp(x))
+    assert m.clusters is None
+
+
+def test_several_partners_against_a_loop(cones: Any, rng: np.random.Generator) -> None:
+    x, y = cones
+    index = rng.integers(0, 50, size=len(y))  # scattered, some items without a partner
+    index[index == 7] = 8
+    m = Moments.of(x, y, index=index) if len(x) == 50 else Moments.of(x[:50], y, index=index)
+    agree(m, slow(x[:50], y, index.tolist()))
+    agree(m.clusters, slow_by_item(x[:50], y, index.tolist()))
+
+
+def test_one_partner_each_given_as_an_index_is_the_same(cones: Any) -> None:
+    x, y = cones
+    grouped, plain = Moments.of(x, y, index=np.arange(len(x))), Moments.of(x, y)
+    agree(grouped, {name: getattr(plain, name) for name in NUMBERS})
+    agree(grouped.clusters, {name: getattr(plain.by_item, name) for name in ("count", "mm", "mx", "mp", "xy", "pp")})
+
+
+def test_parts_add_up(cones: Any) -> None:
+    x, y = cones
+    whole = Moments.of(x, y)
+    parts = Moments.of(x[:17], y[:17]) + Moments.of(x[17:50], y[17:50]) + Moments.of(x[50:], y[50:])
+    agree(parts, {name: getattr(whole, name) for name in NUMBERS}, 1e-13)
+    index = np.arange(len(y)) // 2
+    whole = Moments.of(x[:60], y, index=index)
+    parts = Moments.of(x[:20], y[:40], index=index[:40]) + Moments.of(x[20:60], y[40:], index=index[40:] - 20)
+    agree(parts, {name: getattr(whole, name) for name in NUMBERS}, 1e-13)
+    agree(parts.clusters, {"mm": whole.clusters.mm, "xy": whole.clusters.xy, "count": 60}, 1e-13)
+
+
+def test_blocks_do_not_matter(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 5000, 8)) + 1  # more than one block
+    agree(Moments.of(x, y), slow(x, y, list(range(5000))), 1e-10)
+
+
+@pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f4", ">f8", "<f8"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_dtypes_and_orders(cones: Any, dtype: str, order: str) -> None:
+    x, y = (np.array(side, dtype=dtype, order=order) for side in cones)
+    expected = slow(x.astype(np.float64), y.astype(np.float64), list(range(len(x))))
+    agree(Moments.of(x, y), expected, 1e-12)
+    agree(Moments.of(x, y, products="float32"), expected, 2e-5)
+
+
+def test_float32_products_are_summed_in_float64(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(200_000, 4)).astype(np.float32) + 3
+    m32, m64 = (Moments.of(x, x, products=p) for p in ("float32", "float64"))
+    assert m32.xx.dtype == np.float64
+    np.testing.assert_allclose(m32.xx, m64.xx, rtol=1e-6)
+    np.testing.assert_allclose(m32.sum_x, m64.sum_x, rtol=1e-6)
+    assert (m32 + m64).products == "float32"
+
+
+def test_tiny_and_huge_rows_have_a_direction() -> None:
+    x = np.array([[3e-25, 4e-25], [3e25, 4e25], [0.3, 0.4]], dtype=np.float32)
+    m = Moments.of(x, x, products="float32")
+    np.testing.assert_allclose(m.sum_x, [1.8, 2.4], rtol=1e-6)
+
+
+def test_without_normalisation(cones: Any) -> None:
+    x, y = cones
+    m = Moments.of(x, y, normalize=False)
+    np.testing.assert_allclose(m.xy, x.T @ y, rtol=1e-12)
+    with pytest.raises(InputError, match="normalised rows and of raw rows"):
+        _ = m + Moments.of(x, y)
+
+
+def test_swapped(cones: Any) -> None:
+    x, y = cones
+    index = np.arange(len(y)) // 2
+    for a, b in ((Moments.of(x, y), Moments.of(y, x)), (Moments.of(x[:60], y, index=index), None)):
+        s = a.swapped()
+        np.testing.assert_array_equal(s.mean_x, a.mean_y)
+        np.testing.assert_array_equal(s.xy, a.xy.T)
+        if b is not None:
+            agree(s, {name: getattr(b, name) for name in NUMBERS})
+        else:
+            np.testing.assert_array_equal(s.clusters.yp, a.clusters.xp)
+
+
+def test_covariances(cones: Any) -> None:
+    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in cones)
+    m = Moments.of(x, y)
+    joint = np.cov(np.hstack([x, y]).T, bias=True)
+    d = x.shape[1]
+    np.testing.assert_allclose(m.cov_x, joint[:d, :d], atol=1e-14)
+    np.testing.assert_allclose(m.cov_y, joint[d:, d:], atol=1e-14)
+    np.testing.assert_allclose(m.cov_xy, joint[:d, d:], atol=1e-14)
+    assert m.mean_paired == pytest.approx(np.mean(np.sum(x * y, axis=1)), abs=1e-14)
+
+
+def test_files(cones: Any, tmp_path: Path) -> None:
+    x, y = cones
+    index = np.arange(len(y)) // 2
+    for m in (Moments.of(x, y), Moments.of(x[:60], y, index=index)):
+        m.save(tmp_path / "m.safetensors")
+        for back in (Moments.load(tmp_path / "m.safetensors"), isthmus.load(tmp_path / "m.safetensors")):
+            agree(back, {name: getattr(m, name) for name in NUMBERS}, 0)
+            assert (back.products, back.normalize, back.clusters is None) == (m.products, True, m.clusters is None)
+            assert isinstance(back.n, int)
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "m.safetensors").read_bytes()[:-50])
+    with pytest.raises(InputError, match="not a complete safetensors file"):
+        Moments.load(tmp_path / "cut.safetensors")
+
+
+def test_widths_must_fit(cones: Any) -> None:
+    x, y = cones
+    with pytest.raises(InputError, match="width 12 x 12 and of width 5 x 5 cannot be added"):
+        _ = Moments.of(x, y) + Moments.of(x[:, :5], y[:, :5])
+
+
+def test_the_bad_side_is_named(cones: Any) -> None:
+    x, y = cones
+    y = y.copy()
+    y[[3, 99]] = np.nan
+    with pytest.raises(InputError, match=r"text: rows 3, 99 \(counted from 0\)"):
+        Pairs(image=x, text=y).moments()
+    y[[3, 99]] = 0
+    with pytest.raises(InputError, match="text: rows 3, 99 .* all zeros"):
+        Pairs(image=x, text=y).moments()
+    y[[3, 99]] = np.inf
+    with pytest.raises(InputError, match="NaN or infinite"):
+        Moments.of(x, y)
+
+
+def test_unknown_precision(cones: Any) -> None:
+    with pytest.raises(InputError, match="products='float16', expected 'float32', 'float64' or None"):
+        Moments.of(*cones, products="float16")

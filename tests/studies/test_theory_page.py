@@ -1,0 +1,80 @@
+"""The page works offline in a browser, on a wide screen and on a phone, in light and in dark."""
+
+import os
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from isthmus.studies.theorems import page
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    names = ["certificate", "clouds_in_hyperplanes", "affine"]
+    return page.run_all(tmp_path_factory.mktemp("page"), names=names, quick=True)
+
+
+def test_the_page_is_whole_small_and_names_no_other_file(path):
+    text = path.read_text(encoding="utf-8")
+    assert len(text.encode()) < 4_000_000
+    outside = re.findall(r"""(?:src|href)=["'](?!#|data:)([^"']*)""", text)
+    assert outside == []
+    assert not re.search(r"url\((?!#)|@import|fetch\(|XMLHttpRequest", text)
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+
+
+def test_every_figure_has_words(path):
+    class Images(HTMLParser):
+        found: list[str | None]
+
+        def handle_starttag(self, tag, attributes):
+            if tag == "svg":
+                self.found.append(dict(attributes).get("aria-label"))
+
+    reader = Images()
+    reader.found = []
+    reader.feed(path.read_text(encoding="utf-8"))
+    assert len(reader.found) == 3
+    assert all(label and len(label) > 40 for label in reader.found)
+
+
+@pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no browser here")
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_page_in_a_browser(path, width, scheme):
+    sync_api = pytest.importorskip("playwright.sync_api")
+    arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        tab = context.new_page()
+        complaints, requests = [], []
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda request: requests.append(request.url))
+        tab.goto(path.as_uri())
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        slider, gap = tab.locator("#frame"), tab.locator("#n-gap")
+        before, picture = gap.inner_text(), tab.evaluate("document.getElementById('sphere').toDataURL()")
+        slider.focus()
+        tab.keyboard.press("End")
+        assert gap.inner_text() == "60.0°" != before
+        assert tab.evaluate("document.getElementById('sphere').toDataURL()") != picture
+        assert "gap 60.0°" in slider.get_attribute("aria-valuetext")
+        tab.get_by_label("No constraint").check(force=True)
+        assert slider.input_value() == "0"
+        tab.locator("#play").click()
+        tab.wait_for_function("Number(document.getElementById('frame').value) > 0.5")
+        tab.locator("#play").click()
+        slider.focus()
+        tab.keyboard.press("End")
+        assert gap.inner_text() == "undefined"
+        # Wide tables and figures scroll inside their own boxes.
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
+        assert complaints == []
+        assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+        browser.close()

@@ -1,0 +1,61 @@
+"""Files appear whole or not at all, and say clearly when they are not ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError
+from isthmus.utils.files import load_arrays, replacing, save_arrays
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    target = tmp_path / "rows.bin"
+    target.write_bytes(b"old")
+    with pytest.raises(OSError, match="no space"), replacing(target) as part:
+        part.write_bytes(b"half")
+        raise OSError("no space")
+    assert [p.name for p in tmp_path.iterdir()] == ["rows.bin"]
+    assert target.read_bytes() == b"old"
+
+
+def test_a_written_file_is_readable_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("x")
+    with replacing(tmp_path / "ours") as part:
+        part.write_text("x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
+    with (
+        pytest.raises(InputError, match="because the folder .* does not exist; create it first"),
+        replacing(tmp_path / "no" / "file"),
+    ):
+        pass
+    with pytest.raises(InputError, match="is a folder, a file name was expected"), replacing(tmp_path):
+        pass
+
+
+def test_scalars_keep_their_shape(tmp_path: Path) -> None:
+    save_arrays(tmp_path / "a", "moments", {"n": np.asarray(3), "m": np.ones((2, 3)).T}, {"k": 1})
+    kind, tables, header = load_arrays(tmp_path / "a")
+    assert (kind, tables["n"].shape, tables["m"].shape, header) == ("moments", (), (3, 2), {"k": 1})
+
+
+def test_files_of_others(tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    save_file({"a": np.ones(3)}, tmp_path / "other.safetensors")
+    with pytest.raises(InputError, match="holds no isthmus object; expected a file written by save"):
+        isthmus.load(tmp_path / "other.safetensors")
+    (tmp_path / "text").write_text("not tensors at all")
+    with pytest.raises(InputError, match="is not a complete safetensors file"):
+        isthmus.load(tmp_path / "text")
+    with pytest.raises(InputError, match="no such file or folder"):
+        isthmus.load(tmp_path / "absent")
+    save_arrays(tmp_path / "m", "moments", {"n": np.asarray(3)}, {})
+    with pytest.raises(InputError, match="holds moments, expected aligner"):
+        load_arrays(tmp_path / "m", "aligner")
