@@ -1,0 +1,129 @@
+"""Registries of named things: metrics, aligners, formats, tasks, stores, losses and experiments."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import warnings
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Generic, TypeVar
+
+from isthmus.utils.errors import InputError, IsthmusWarning, unknown
+
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T], Generic[T]):
+    """A mapping of names to objects that discovers its members on first use.
+
+    The first look-up imports every public module of `package`, so that a new file in that folder is found without a
+    second edit. It then loads the entry points of `group`, which other installed packages declare.
+
+    Parameters
+    ----------
+    kind : str
+        Singular noun of the members, used in messages, such as 'metric'.
+    package : str or None
+        Dotted name of the package whose modules register members. Modules that start with '_' are skipped.
+    group : str or None
+        Entry-point group of other packages, such as 'isthmus.metrics'.
+
+    Raises
+    ------
+    InputError
+        If a name is looked up that is not registered, or registered a second time.
+
+    Examples
+    --------
+    >>> colours = Registry("colour")
+    >>> colours.register("red", "#f00")
+    '#f00'
+    >>> colours["red"], len(colours)
+    ('#f00', 1)
+    >>> colours.register("red", "#e00")
+    Traceback (most recent call last):
+    ...
+    isthmus.utils.errors.InputError: colour 'red' is registered twice; choose another name or unregister it first
+    """
+
+    def __init__(self, kind: str, *, package: str | None = None, group: str | None = None):
+        self.kind = kind
+        self.package = package
+        self.group = group
+        self._members: dict[str, T] = {}
+        self._discovered = False
+
+    def register(self, name: str, member: T) -> T:
+        """Add `member` under `name` and return it.
+
+        A class or function that is defined again under the same module and qualified name replaces itself, so that a
+        notebook cell can be run twice. Every other second registration is refused.
+        """
+        old = self._members.get(name)
+        if old is not None and old is not member and _origin(old) != _origin(member):
+            raise InputError(f"{self.kind} {name!r} is registered twice; choose another name or unregister it first")
+        self._members[name] = member
+        return member
+
+    def unregister(self, name: str) -> T:
+        """Remove and return the member `name`."""
+        self.discover()
+        if name not in self._members:
+            raise unknown(self.kind, name, self._members)
+        return self._members.pop(name)
+
+    def discover(self) -> None:
+        """Import the modules of the package and the entry points of the group, once."""
+        if self._discovered:
+            return
+        self._discovered = True
+        if self.package is not None:
+            for module in pkgutil.iter_modules(importlib.import_module(self.package).__path__):
+                if not module.name.startswith("_"):
+                    importlib.import_module(f"{self.package}.{module.name}")
+        for entry in entry_points(group=self.group) if self.group else ():
+            try:
+                entry.load()
+            except Exception as error:  # a broken plug-in must not break the package
+                warnings.warn(
+                    f"the {self.kind} {entry.name!r} of another package cannot be loaded: {type(error).__name__}: {error}",
+                    IsthmusWarning,
+                    stacklevel=2,
+                )
+
+    def find(self, name: str) -> T:
+        """Return the member whose name equals `name` when case, '-' and '_' are ignored."""
+        self.discover()
+        plain = {_plain(known): member for known, member in self._members.items()}
+        if _plain(name) not in plain:
+            raise unknown(self.kind, name, self._members)
+        return plain[_plain(name)]
+
+    def __getitem__(self, name: str) -> T:
+        self.discover()
+        if name not in self._members:
+            raise unknown(self.kind, name, self._members)
+        return self._members[name]
+
+    def __contains__(self, name: object) -> bool:
+        self.discover()
+        return name in self._members
+
+    def __iter__(self) -> Iterator[str]:
+        self.discover()
+        return iter(dict(self._members))
+
+    def __len__(self) -> int:
+        self.discover()
+        return len(self._members)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _origin(member: object) -> object:
+    """Return the module and qualified name of a class or function, else the object's identity."""
+    name = getattr(member, "__qualname__", None)
+    return id(member) if name is None else (getattr(member, "__module__", None), name)

@@ -1,0 +1,74 @@
+"""`Registry`: discovery, duplicates, entry points and hints."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from isthmus import InputError, IsthmusWarning
+from isthmus.utils import registry as module
+from isthmus.utils.registry import Registry
+
+
+def test_register_name_twice_is_refused() -> None:
+    tools: Registry[object] = Registry("tool")
+    tools.register("saw", object())
+    with pytest.raises(InputError, match="tool 'saw' is registered twice"):
+        tools.register("saw", object())
+    tools.unregister("saw")
+    tools.register("saw", object())
+    with pytest.raises(InputError, match=r"unknown tool 'sow': did you mean 'saw'\?"):
+        tools["sow"]
+    with pytest.raises(InputError, match="unknown tool 'axe'"):
+        tools.unregister("axe")
+
+
+def test_register_redefinition_replaces_itself() -> None:
+    tools: Registry[type] = Registry("tool")
+
+    def define() -> type:
+        class Saw: ...
+
+        return Saw
+
+    first, second = define(), define()
+    tools.register("Saw", first)
+    assert tools.register("Saw", second) is tools["Saw"] is second
+
+
+def test_find_ignores_case_and_separators() -> None:
+    tools: Registry[int] = Registry("tool")
+    tools.register("RidgeMap", 1)
+    assert tools.find("ridge-map") == tools.find("RIDGE_map") == 1
+    with pytest.raises(InputError, match="did you mean 'RidgeMap'"):
+        tools.find("ridge-mop")
+
+
+def test_discover_imports_public_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "toolbox_for_test"
+    package.mkdir()
+    (package / "__init__.py").write_text(
+        "from isthmus.utils.registry import Registry\nTOOLS = Registry('tool', package=__name__)\n"
+    )
+    (package / "saw.py").write_text("from toolbox_for_test import TOOLS\nTOOLS.register('saw', 1)\n")
+    (package / "_private.py").write_text("raise RuntimeError\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    import toolbox_for_test  # type: ignore[import-not-found]
+
+    assert dict(toolbox_for_test.TOOLS) == {"saw": 1}
+    assert "toolbox_for_test._private" not in sys.modules
+
+
+def test_discover_loads_entry_points_and_survives_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("good", "math:pi", "isthmus.tools"),
+        EntryPoint("bad", "no_such_module_here:x", "isthmus.tools"),
+    ]
+    monkeypatch.setattr(module, "entry_points", lambda group: points if group == "isthmus.tools" else [])
+    tools: Registry[int] = Registry("tool", group="isthmus.tools")
+    with pytest.warns(IsthmusWarning, match="the tool 'bad' of another package cannot be loaded: ModuleNotFoundError"):
+        assert len(tools) == 0
+    assert "good" not in tools
