@@ -86,11 +86,9 @@ class Registry(Mapping[str, T], Generic[T]):
             try:
                 entry.load()
             except Exception as error:  # a broken plug-in must not break the package
-                warnings.warn(
-                    f"the {self.kind} {entry.name!r} of another package cannot be loaded: {type(error).__name__}: {error}",
-                    IsthmusWarning,
-                    stacklevel=2,
-                )
+                reason = f"{type(error).__name__}: {error}"
+                message = f"the {self.kind} {entry.name!r} of another package cannot be loaded: {reason}"
+                warnings.warn(message, IsthmusWarning, stacklevel=2)
 
     def find(self, name: str) -> T:
         """Return the member whose name equals `name` when case, '-' and '_' are ignored."""
