@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from _table import Row, child, peak_anonymous, show, threads
 
+from isthmus.statistics.moments import moments_of
+
 #: Memory that the neighbours of 20,000 items may take, in MB, rows included.
 NEIGHBOURS = 1000.0
 
@@ -61,7 +63,7 @@ def the_pass(paths: tuple[str, str]) -> Any:
     """The moments alone."""
     import isthmus
 
-    return isthmus.open_pairs(*paths).moments()
+    return moments_of(isthmus.open_pairs(*paths))
 
 
 def covariance_pca(paths: tuple[str, str]) -> Any:
@@ -110,7 +112,7 @@ def neighbours(n: int, width: int) -> float:
     _base.SAMPLE = n
     latent = np.random.default_rng(0).standard_normal((n, width), dtype=np.float32)
     pairs = Pairs(image=latent, text=latent[:, ::-1].copy())
-    view = View(pairs.moments(), pairs)
+    view = View(moments_of(pairs), pairs)
     for entry in registry().values():
         if entry.family == "neighbours" and entry.needs == "rows":
             evaluate(entry, view)

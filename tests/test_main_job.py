@@ -19,6 +19,7 @@ from isthmus.cli import app
 from isthmus.diagnosis import at_chance
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
+from isthmus.statistics.moments import moments_of
 from isthmus.tasks import MixedSearch, Retrieval
 from isthmus.theory import plane_rotation
 
@@ -61,14 +62,14 @@ def test_untrained_controls_are_at_chance(real: Callable[[str], Path], folder: s
 
 
 def test_published_projection_warns_rather_than_return_two_dimensions(clip_coco: Pairs) -> None:
-    aligner = SharedSpaceProjection(estimator="published").fit_moments(clip_coco.moments())
+    aligner = SharedSpaceProjection(estimator="published").fit_moments(moments_of(clip_coco))
     with pytest.warns(IsthmusWarning, match=r"finds 2 shared dimensions \(0 of them forced\) of 251 and 232"):
         x, _ = aligner.transform(*clip_coco.unit())
     assert x.shape == (500, 2)
     assert (aligner.facts_["shared"], aligner.facts_["forced"]) == (2, 0)
     half, _ = clip_coco.halves(rng=0)
     with pytest.raises(InputError, match="no shared space: the 0.99 energy subspaces of dimensions"):
-        SharedSpaceProjection(estimator="published").fit_moments(half.moments()).transform(*clip_coco.unit())
+        SharedSpaceProjection(estimator="published").fit_moments(moments_of(half)).transform(*clip_coco.unit())
 
 
 class TestCollapsed:
@@ -110,12 +111,12 @@ class TestCollapsed:
 
     def test_rotating_the_means(self, held_out: Any) -> None:
         x, y = held_out
-        rotated, y2 = MeanRotation().fit_moments(self.train().moments()).transform(x, y)
+        rotated, y2 = MeanRotation().fit_moments(moments_of(self.train())).transform(x, y)
         assert self.gap(rotated, y2) <= 3
         assert self.recall(rotated, y2) == pytest.approx(self.recall(x, y), abs=0.02)
 
     def test_the_shared_space_is_found(self, held_out: Any) -> None:
-        aligner = SharedSpaceProjection().fit_moments(self.train().moments())
+        aligner = SharedSpaceProjection().fit_moments(moments_of(self.train()))
         x, y = aligner.transform(*held_out)
         assert (aligner.facts_["shared"], aligner.facts_["forced"], x.shape[1]) == (16, 0, 16)
         basis = isthmus.demo.arrays("collapsed").basis
@@ -124,7 +125,7 @@ class TestCollapsed:
 
     def test_mixed_search(self, held_out: Any) -> None:
         assert self.mixed(*held_out) < 0.01
-        moments = self.train().moments()
+        moments = moments_of(self.train())
         assert self.mixed(*SharedSpaceProjection().fit_moments(moments).transform(*held_out)) >= 0.12
         assert self.mixed(*Centering().fit_moments(moments).transform(*held_out)) >= 0.13
 
@@ -166,7 +167,7 @@ def test_the_whole_job_from_files(tmp_path: Path) -> None:
     assert run(app, ["fit", "centering", *files, "-o", saved]).exit_code == 0
     assert run(app, ["apply", saved, files[0], "-o", f"{tmp_path}/aligned.npy"]).exit_code == 0
     pairs = isthmus.open_pairs(*files)
-    expected = Centering().fit_moments(pairs.moments()).transform_x(pairs.unit()[0])
+    expected = Centering().fit_moments(moments_of(pairs)).transform_x(pairs.unit()[0])
     np.testing.assert_allclose(np.load(tmp_path / "aligned.npy"), expected, atol=1e-6)
     text = run(app, ["apply", saved, files[1], "-o", f"{tmp_path}/t.npy", "--side", "text", "--json"])
     assert json.loads(text.stdout)["rows"] == 1797

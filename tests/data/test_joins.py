@@ -19,6 +19,7 @@ import isthmus
 from isthmus import InputError, IsthmusWarning
 from isthmus.data.joins import match
 from isthmus.data.sources import open_source
+from isthmus.statistics.moments import moments_of
 
 ALL = {**formats.FILES, **formats.FOLDERS}
 #: The column of keys in each format that has them.
@@ -145,8 +146,8 @@ def test_the_other_side_in_another_order(name: str, rows: np.ndarray, tmp_path: 
     assert not pairs.matching.unmatched[0]
     np.testing.assert_array_equal(pairs.y.read(10, 40), rows[order][10:40])
     np.testing.assert_array_equal(pairs.y.take(np.array([50, 3])), rows[order][[50, 3]])
-    assert pairs.moments().mean_paired == pytest.approx(
-        isthmus.Pairs(x=rows[order] + 1, y=rows[order]).moments().mean_paired
+    assert moments_of(pairs).mean_paired == pytest.approx(
+        moments_of(isthmus.Pairs(x=rows[order] + 1, y=rows[order])).mean_paired
     )
 
 
@@ -223,7 +224,7 @@ def test_labels_follow_their_rows_and_bad_rows_keep_their_numbers(rows: np.ndarr
         )
     np.testing.assert_array_equal(pairs.labels, np.arange(11, 60))
     with pytest.raises(InputError, match=r"x.npy: row 33 \(counted from 0\) of the file"):
-        pairs.moments()
+        moments_of(pairs)
     assert pairs.take(np.arange(5)).pairing == pairs.pairing
 
 

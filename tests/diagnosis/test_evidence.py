@@ -12,6 +12,7 @@ from isthmus import Moments, Pairs
 from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis.budget import split
 from isthmus.diagnosis.evidence import NAMES, budget_with_evidence, influence, item_scores, swapped
+from isthmus.statistics.moments import moments_of
 from isthmus.theory import fidelity
 
 
@@ -90,7 +91,7 @@ def test_item_scores_add_those_of_the_items_own_pairs(rng: np.random.Generator) 
     x, y = clouds("turned", 40, 4, rng)
     index = np.repeat(np.arange(10), [1, 2, 3, 4, 5, 5, 5, 5, 5, 5])
     pairs = Pairs(image=x[:10], text=y, index=index)
-    m = pairs.moments()
+    m = moments_of(pairs)
     by_pair = influence(m, x[index], y)
     slow = np.array([by_pair[index == g].sum(axis=0) for g in range(10)]) * 10 / 40
     np.testing.assert_allclose(item_scores(pairs, m), slow, atol=1e-12)

@@ -21,6 +21,7 @@ from isthmus.evaluation import Comparison, compare, load_comparison, merge
 from isthmus.evaluation.held_out import halves
 from isthmus.evaluation.table import Cell, _change
 from isthmus.reporting.comparison_page import closed, comparison_page, trade_off
+from isthmus.statistics.moments import moments_of
 
 
 def clouds(rng: np.random.Generator, n: int, *, d: int = 8, gap: float = 1.0) -> Pairs:
@@ -44,7 +45,7 @@ class TestScores:
     def test_scores_are_those_of_the_definitions(self, pairs: Pairs) -> None:
         table = compare(pairs, aligners=[Centering()], splits=1, rng=7)
         fitting, testing = pairs.halves(rng=7)
-        x, y = Centering().fit_moments(fitting.moments()).transform(*testing.unit())
+        x, y = Centering().fit_moments(moments_of(fitting)).transform(*testing.unit())
         raw = testing.unit()
 
         def hits(a: Any, b: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ import pytest
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics import View, evaluate
+from isthmus.statistics.moments import moments_of
 
 SETS, LARGE, D = 400, 300_000, 10
 #: Kind of data: items, partners of an item, length of the shift that makes the cone, exponent of the spectrum.
@@ -46,7 +47,7 @@ def draw(kind: str, items: int, rng: np.random.Generator) -> Pairs:
 
 
 def measured(pairs: Pairs, names: tuple[str, ...]) -> dict[str, isthmus.Estimate]:
-    view = View(pairs.moments(), pairs)
+    view = View(moments_of(pairs), pairs)
     registry = isthmus.metrics.registry()
     return {k: e for name in names for k, e in evaluate(registry[name], view).items()}
 

@@ -11,6 +11,7 @@ from scipy.stats import binom, skew
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.metrics.hubness import gini, skewness
+from isthmus.statistics.moments import moments_of
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -85,7 +86,7 @@ def test_predicted_classes_against_a_loop(rng: np.random.Generator) -> None:
     x = unit(x + 0.8 * rng.normal(size=x.shape))
     y = unit(y)
     pairs = Pairs(image=x, text=y, labels=labels)
-    rows = isthmus.metrics.View(pairs.moments(), pairs).rows
+    rows = isthmus.metrics.View(moments_of(pairs), pairs).rows
     fit, judged = rows.random_order[:40], rows.random_order[40:]
     means = [unit(y[[i for i in fit if labels[i] == c]].mean(axis=0)[None])[0] for c in range(4)]
     counts = np.zeros(4)

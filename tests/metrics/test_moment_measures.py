@@ -12,6 +12,7 @@ import isthmus
 from isthmus import Pairs
 from isthmus.metrics import View
 from isthmus.metrics.subspaces import shared_directions
+from isthmus.statistics.moments import moments_of
 
 TIGHT = {"rel": 1e-8, "abs": 1e-8}
 
@@ -240,7 +241,7 @@ def test_shared_directions_are_those_of_the_projection(rng: np.random.Generator)
     found = [isthmus.measure(p, metrics="shared_directions")["shared_directions"] for p in (pairs, shuffled)]
     assert [e.value for e in found] == [5, 5]  # it needs no pairs
     assert found[0].null == 0
-    assert SharedSpaceProjection().fit_moments(pairs.moments()).matrix_x.shape[1] == 5
+    assert SharedSpaceProjection().fit_moments(moments_of(pairs)).matrix_x.shape[1] == 5
 
 
 def test_subspaces_that_fill_the_space_are_not_compared(rng: np.random.Generator) -> None:
@@ -260,7 +261,7 @@ def test_random_subspaces_share_no_direction_beyond_the_edge() -> None:
         rng = np.random.default_rng(seed)
         bases = [np.linalg.qr(rng.normal(size=(60, 12)))[0] for _ in range(2)]
         x, y = (rng.normal(size=(400, 12)) @ b.T + 0.02 * rng.normal(size=(400, 60)) for b in bases)
-        view = View(Pairs(x=x, y=y).moments())
+        view = View(moments_of(Pairs(x=x, y=y)))
         found.append(shared_directions(view).value)
     assert np.mean(np.array(found) > 0) <= 0.15
 

@@ -13,6 +13,7 @@ from isthmus import Pairs
 from isthmus.metrics import _neighbours
 from isthmus.metrics._neighbours import Neighbours, nearest, top
 from isthmus.metrics._rows import Rows
+from isthmus.statistics.moments import moments_of
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -196,7 +197,7 @@ def test_large_data_are_sampled(cones: Any, monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(_base, "SAMPLE", 50)
     pairs = Pairs(image=cones[0], text=cones[1])
-    view = isthmus.metrics.View(pairs.moments(), pairs)
+    view = isthmus.metrics.View(moments_of(pairs), pairs)
     assert view.rows.n == view.retrieval.items == 50
     assert measured(pairs, "mutual_knn").null == pytest.approx(10 / 49)
 

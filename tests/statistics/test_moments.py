@@ -12,6 +12,7 @@ import pytest
 import isthmus
 from isthmus import InputError, Moments, Pairs
 from isthmus.compute.arrays import to_numpy
+from isthmus.statistics.moments import moments_of
 
 NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
 
@@ -183,10 +184,10 @@ def test_the_bad_side_is_named(cones: Any) -> None:
     y = y.copy()
     y[[3, 99]] = np.nan
     with pytest.raises(InputError, match=r"text: rows 3, 99 \(counted from 0\)"):
-        Pairs(image=x, text=y).moments()
+        moments_of(Pairs(image=x, text=y))
     y[[3, 99]] = 0
     with pytest.raises(InputError, match="text: rows 3, 99 .* all zeros"):
-        Pairs(image=x, text=y).moments()
+        moments_of(Pairs(image=x, text=y))
     y[[3, 99]] = np.inf
     with pytest.raises(InputError, match="NaN or infinite"):
         Moments.of(x, y)

@@ -12,6 +12,7 @@ from isthmus import Pairs
 from isthmus.metrics import View, evaluate
 from isthmus.statistics.influence import Scored
 from isthmus.statistics.intervals import Z95
+from isthmus.statistics.moments import moments_of
 from isthmus.statistics.spectral_errors import Spectral
 
 N, D = 150, 6
@@ -28,7 +29,7 @@ def clouds(rng: np.random.Generator, partners: int) -> tuple[np.ndarray, np.ndar
 
 def estimate(x: Any, y: Any, index: np.ndarray, names: list[str]) -> dict[str, isthmus.Estimate]:
     pairs = Pairs(image=x, text=y, index=None if len(x) == len(y) else index)
-    view = View(pairs.moments(), pairs)
+    view = View(moments_of(pairs), pairs)
     return {k: e for name in names for k, e in evaluate(isthmus.metrics.registry()[name], view).items()}
 
 
@@ -107,7 +108,7 @@ def test_traces_against_weights(rng: np.random.Generator, partners: int) -> None
     x, y, index = clouds(rng, partners)
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     pairs = Pairs(image=x, text=y, index=index)
-    view = View(pairs.moments(), pairs)
+    view = View(moments_of(pairs), pairs)
     q = view.quadratics
     value = traces(x[index], y, np.ones(len(y)))
     covariance, bias = weighted_up(lambda w: traces(x[index], y, w), index)
@@ -135,7 +136,7 @@ def test_unbiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None
     s = centred.T @ centred / (n - 1)
     fourth = np.sum(np.sum(centred**2, axis=1) ** 2) / (n - 1)
     exact = (n - 1) / (n * (n - 2) * (n - 3)) * ((n - 1) * (n - 2) * np.sum(s * s) + np.trace(s) ** 2 - n * fourth)
-    ours = View(pairs.moments(), pairs).quadratics.debiased("xx")
+    ours = View(moments_of(pairs), pairs).quadratics.debiased("xx")
     assert ours == pytest.approx(exact, rel=0.01)
     assert abs(ours - exact) < 0.1 * abs(np.sum(s * s) - exact)
 
@@ -175,7 +176,7 @@ def test_conformity_against_weights(rng: np.random.Generator, partners: int) -> 
         return float(w @ ((y - mean) @ mean) ** 2)
 
     pairs = Pairs(image=x, text=y, index=index)
-    value, bias, var = _squared_conformity(View(pairs.moments(), pairs).swapped())
+    value, bias, var = _squared_conformity(View(moments_of(pairs), pairs).swapped())
     covariance, expected = weighted_up(squared, index)
     assert value == pytest.approx(squared(np.ones(len(y))), rel=1e-10)
     assert bias == pytest.approx(expected[0], rel=1e-3)
@@ -197,7 +198,7 @@ def test_a_sample_of_items_gives_the_standard_error_of_all(rng: np.random.Genera
     pairs = Pairs(image=np.tile(x, (20, 1)), text=np.tile(y, (20, 1)), index=np.concatenate(
         [index + N * k for k in range(20)]
     ))  # fmt: skip
-    moments = pairs.moments()
+    moments = moments_of(pairs)
     every = Scored.of(pairs, moments)
     monkeypatch.setattr("isthmus.statistics.influence.SCORED", 1_000)
     some = Scored.of(pairs, moments)

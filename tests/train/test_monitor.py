@@ -17,6 +17,7 @@ torch = pytest.importorskip("torch")
 
 import isthmus  # noqa: E402
 from isthmus import InputError, IsthmusWarning, Moments  # noqa: E402
+from isthmus.statistics.moments import moments_of  # noqa: E402
 from isthmus.theory import check  # noqa: E402
 from isthmus.train import CollapseWatch, GapMonitor, Reading, batch_sums  # noqa: E402
 from isthmus.train.batch_moments import moments  # noqa: E402
@@ -274,6 +275,6 @@ def test_two_processes_read_what_one_reads(rng: np.random.Generator, tmp_path: P
 
 
 def test_a_reading_of_moments_of_any_origin() -> None:
-    reading = Reading.of(isthmus.demo.load("collapsed").moments(), names=("image", "text"))
+    reading = Reading.of(moments_of(isthmus.demo.load("collapsed")), names=("image", "text"))
     assert reading.gap.value == pytest.approx(60, abs=0.5)
     assert reading.assumptions["constant_part_image"].holds

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, wraps
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec
+from typing import Any, ClassVar, ParamSpec
 
 import numpy as np
 
@@ -19,9 +19,6 @@ from isthmus.data.joins import Matching, keys_of, match, picked
 from isthmus.data.sources import Source, open_source, path_name
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
-
-if TYPE_CHECKING:
-    from isthmus.statistics.moments import Moments
 
 Rng = int | np.random.Generator
 P = ParamSpec("P")
@@ -115,19 +112,6 @@ class Pairs:
         order = np.argsort(self.index, kind="stable")
         return order, np.concatenate([[0], np.cumsum(np.bincount(self.index, minlength=self.items))])
 
-    def moments(self, *, normalize: bool = True, products: str | None = None) -> Moments:
-        """`Moments.of` these pairs, computed once for each choice of options."""
-        from isthmus.statistics.moments import Moments  # the one step back in the flow: the pass is kept with its data
-
-        key = (normalize, products)
-        if key not in self._moments:
-            self._moments[key] = Moments.of(self, normalize=normalize, products=products)
-        return self._moments[key]
-
-    @cached_property
-    def _moments(self) -> dict[Any, Moments]:
-        return {}
-
     def take(self, items: np.ndarray) -> Pairs:
         """The items with these numbers and all their partners, in memory."""
         items = np.asarray(items)
@@ -195,8 +179,9 @@ class PairsOfTwoSpaces(Pairs):
     """Pairs whose sides may differ in width: they have moments, and maps between them, but no cosine.
 
     >>> import numpy as np
-    >>> PairsOfTwoSpaces(image=np.eye(3), text=np.eye(4)[:3]).moments().xy.shape
-    (3, 4)
+    >>> pairs = PairsOfTwoSpaces(image=np.eye(3), text=np.eye(4)[:3])
+    >>> pairs.x.shape, pairs.y.shape
+    ((3, 3), (3, 4))
     """
 
     one_space: ClassVar[bool] = False

@@ -15,6 +15,7 @@ from isthmus.diagnosis.evidence import budget_with_evidence
 from isthmus.diagnosis.verdict import at_chance, best_row, verdict
 from isthmus.evaluation import Comparison
 from isthmus.metrics import measure
+from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import Result
 from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
@@ -106,5 +107,5 @@ def explain(
     parts = budget_with_evidence(pairs, normalize=normalize)
     collapse = collapse_report(pairs, parts, normalize=normalize)
     sentences = verdict(result, parts, comparison, collapse)
-    top = ceiling(pairs.moments(normalize=normalize).numpy())
+    top = ceiling(moments_of(pairs, normalize=normalize).numpy())
     return Explanation(parts, sentences, result, comparison, collapse, top, pairs, temperature)

@@ -22,7 +22,7 @@ from isthmus.metrics import Side, View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.metrics.spectrum import energy_rank
 from isthmus.metrics.subspaces import TOLERANCE, Subspaces
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
 FOR, AGAINST, CANNOT_TELL = "for", "against", "cannot tell"
@@ -133,7 +133,7 @@ def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True) 
     >>> [account.speaks for account in report.accounts], round(report.orthogonal_share.value, 2)
     (['for', 'for'], 1.0)
     """
-    moments = pairs.moments(normalize=normalize).numpy()
+    moments = moments_of(pairs, normalize=normalize).numpy()
     view = View(moments, pairs, normalize=normalize)
     spaces: Subspaces = view.subspaces
     dim = moments.dim_x

@@ -19,7 +19,7 @@ from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.budget import PARTS, Budget, Clouds, Split, budget, split
 from isthmus.statistics.intervals import Z95, normal_interval, variance
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
 #: Items for each dimension below which the last two parts get no interval: the half samples no longer show the bias.
@@ -47,14 +47,14 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
     >>> bool(parts["centre"].low < parts["centre"].value < parts["centre"].high)
     True
     """
-    moments = pairs.moments(normalize=normalize).numpy()
+    moments = moments_of(pairs, normalize=normalize).numpy()
     whole = budget(moments)
     total = 1 - moments.mean_paired
     low, high = normal_interval(total, variance(moments, along_p=1.0))
     items = moments.by_item.count
     sample = pairs.sample(max(SAMPLE, ITEMS_PER_DIMENSION * pairs.dim), rng=rng)
     scale = sample.items / pairs.items
-    sampled = moments if sample is pairs else sample.moments(normalize=normalize).numpy()
+    sampled = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
     nulls = {name: scale * value for name, value in swapped(sample, sampled, rng=rng).items()}
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
@@ -160,7 +160,7 @@ def half_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndar
     """
     order = np.random.default_rng(rng).permutation(pairs.items)
     groups = [
-        pairs.take(part).moments(normalize=moments.normalize, products="float64").numpy()
+        moments_of(pairs.take(part), normalize=moments.normalize, products="float64").numpy()
         for part in np.array_split(order, GROUPS)
     ]
     signs = np.array([[1]])

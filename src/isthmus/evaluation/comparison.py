@@ -35,7 +35,7 @@ from isthmus.evaluation.trial_log import Cells
 from isthmus.linalg.fidelity import fidelity
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN
 from isthmus.tasks import Outcome, Rows, Task, chosen, mean_texts
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -110,7 +110,7 @@ def compare(
     made = [get(a)(normalize=normalize) if isinstance(a, str) else a for a in aligners or []]
     made = made if aligners is not None else default_aligners()
     made = [Identity(normalize=normalize)] + [a for a in swept(made, sweep or {}) if type(a) is not Identity]
-    pairs.moments(normalize=normalize)  # looks at every row, so that a bad one is named as it stands in its file
+    moments_of(pairs, normalize=normalize)  # looks at every row, so that a bad one is named as it stands in its file
     where = (str(pairs.x.where), str(pairs.y.where))
     pairs = pairs.sample(SAMPLE, rng=rng)
     group = groups(pairs)
@@ -287,7 +287,7 @@ class _Split:
             "fit_pairs": self.fitting.n, "test_pairs": test.testing.n,
         }  # fmt: skip
         if test.raw is None:
-            identity = Identity(normalize=normalize).fit_moments(self.fitting.moments(normalize=normalize))
+            identity = Identity(normalize=normalize).fit_moments(moments_of(self.fitting, normalize=normalize))
             test.raw = test.outcomes(*test.mapped(identity), self._classes(identity))
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -322,7 +322,7 @@ class _Split:
 
     def _fit(self, aligner: Aligner) -> Aligner:
         if type(aligner).fit is Aligner.fit:
-            return aligner.fit_moments(self.fitting.moments(normalize=aligner.normalize))
+            return aligner.fit_moments(moments_of(self.fitting, normalize=aligner.normalize))
         # An aligner that is not a function of moments has its own fit.
         known = inspect.signature(aligner.fit).parameters
         texts: dict[str, Any] = (

@@ -22,7 +22,7 @@ from isthmus.linalg.rotations import plane_rotation
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.correlation import monotone_share, spearman
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import Rows, chosen, mean_texts
 from isthmus.utils.errors import InputError, unknown
@@ -210,11 +210,11 @@ def dose_response(
         raise InputError(f"no path was named; known: {', '.join(PATHS)}")
     if pairs.items < 40:
         raise InputError(f"{pairs.items} items are too few to fit a shared space and judge it, expected 40 or more")
-    pairs.moments()
+    moments_of(pairs)
     pairs = pairs.sample(SAMPLE, rng=rng)
     fitting, testing = (pairs.take(items) for items in halves(pairs, groups(pairs), rng=rng))
     fit_sides, sides = ([to_numpy(s).astype(np.float64) for s in p.unit()] for p in (fitting, testing))
-    moments = fitting.moments()
+    moments = moments_of(fitting)
     rank = shared_dimensions(fitting, rng=rng) if shared is None else shared
     if not 1 <= rank <= pairs.dim:
         raise InputError(f"shared={shared}, expected 1 to {pairs.dim} directions")
@@ -253,7 +253,7 @@ def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
 def shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     """How many shared directions of one half of `pairs` show again, by more than two standard errors, in the other."""
     first, second = pairs.halves(rng=rng)
-    basis = shared_basis(first.moments(), min(pairs.dim, first.items))
+    basis = shared_basis(moments_of(first), min(pairs.dim, first.items))
     x, y = (to_numpy(side).astype(np.float64) for side in second.unit())
     owner = np.arange(len(y)) if second.index is None else second.index
     products = ((x - x.mean(axis=0)) @ basis)[owner] * ((y - y.mean(axis=0)) @ basis)

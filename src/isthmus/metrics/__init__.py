@@ -33,7 +33,7 @@ from isthmus.metrics import (  # noqa: F401 (they register)
     uniformity,
 )
 from isthmus.metrics._base import FAMILIES, SAMPLE, Metric, Side, View, evaluate, metric, registry
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import Result
 from isthmus.utils.errors import InputError, unknown
 
@@ -68,7 +68,7 @@ def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = N
     pairs = data if isinstance(data, Pairs) else None
     names = ("x", "y") if pairs is None else pairs.names
     chosen = _chosen(metrics, pairs, names)
-    moments = data if isinstance(data, Moments) else data.moments(normalize=normalize)
+    moments = data if isinstance(data, Moments) else moments_of(data, normalize=normalize)
     if pairs is None:
         normalize = moments.normalize
         if moments.dim_x != moments.dim_y:

@@ -11,6 +11,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation import SAMPLE as COMPARED
 from isthmus.evaluation import Comparison, Row
+from isthmus.statistics.moments import moments_of
 from isthmus.utils.errors import InputError
 
 #: Items that axes and cosines are computed from, and items that are drawn.
@@ -72,7 +73,7 @@ def before_and_after(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the table shows them already
         try:
-            aligner.fit_moments(fitting.moments(normalize=aligner.normalize))
+            aligner.fit_moments(moments_of(fitting, normalize=aligner.normalize))
             return before, Clouds.of(*aligner.transform(x, y))
         except InputError:
             return before, None

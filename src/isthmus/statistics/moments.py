@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -264,6 +265,25 @@ class Moments(_Sums):
         inner = {k.removeprefix("clusters."): v for k, v in values.items() if k.startswith("clusters.")}
         outer = {k: v for k, v in values.items() if not k.startswith("clusters.")}
         return cls(**outer, clusters=Clusters(**inner) if inner else None, **header)
+
+
+#: Moments that were computed from pairs which still exist, by pairs and options.
+_CACHE: WeakKeyDictionary[Pairs, dict[tuple[bool, str | None], Moments]] = WeakKeyDictionary()
+
+
+def moments_of(pairs: Pairs, /, *, normalize: bool = True, products: str | None = None) -> Moments:
+    """Return `Moments.of(pairs)`, computed once for each choice of options as long as the pairs exist.
+
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("plain")
+    >>> moments_of(pairs) is moments_of(pairs)
+    True
+    """
+    cached = _CACHE.setdefault(pairs, {})
+    key = (normalize, products)
+    if key not in cached:
+        cached[key] = Moments.of(pairs, normalize=normalize, products=products)
+    return cached[key]
 
 
 def products_of(pairs: Pairs, products: str | None) -> str:

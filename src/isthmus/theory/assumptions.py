@@ -19,6 +19,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.linalg.fidelity import fidelity
 from isthmus.linalg.rotations import principal_angles
 from isthmus.linalg.significance import significant_directions
+from isthmus.statistics.moments import moments_of
 from isthmus.theory.bounds import finite_bound, loss_bound, uniform_bound_is_proved
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.statements import Theorem, theorems
@@ -92,7 +93,7 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: 
     >>> [name for name, theorem in found.theorems.items() if theorem.speaks]
     ['theorem 1', 'theorem 4', 'corollary rotation', 'affine case']
     """
-    data = _Data(pairs.moments().numpy(), pairs.names)
+    data = _Data(moments_of(pairs).numpy(), pairs.names)
     drawn = pairs.sample(sample, rng=rng)
     x, y = (to_numpy(side).astype(np.float64) for side in drawn.unit())
     first = _first_partners(drawn.index, len(x))
@@ -113,7 +114,7 @@ def check_moments(moments: Any, /, *, names: tuple[str, str] = ("x", "y")) -> di
     the clouds, the isometry and the loss. Sides are called by `names`.
 
     >>> import isthmus
-    >>> found = check_moments(isthmus.demo.load("collapsed").moments(), names=("image", "text"))
+    >>> found = check_moments(isthmus.Moments.of(isthmus.demo.load("collapsed")), names=("image", "text"))
     >>> found["orthogonal_centres"].holds, round(found["gap_is_the_angle"].residual, 1)
     (True, 0.0)
     """

@@ -18,9 +18,9 @@ class CollapseWatch:
     highest, or its spread 1 - |mean|^2 below the share `spread` of its largest. Each is said once, and again only after
     it recovered. Untrained encoders spread over random directions: readings of the first `ignore` steps are not used.
 
-    >>> from isthmus import demo
+    >>> from isthmus import Moments, demo
     >>> watch = CollapseWatch()
-    >>> watch(Reading.of(demo.load("plain").moments(), step=100))
+    >>> watch(Reading.of(Moments.of(demo.load("plain")), step=100))
     []
     """
 

@@ -50,7 +50,7 @@ class Reading:
         """The reading of these moments of unit rows.
 
         >>> import isthmus
-        >>> reading = Reading.of(isthmus.demo.load("collapsed").moments(), step=300)
+        >>> reading = Reading.of(isthmus.Moments.of(isthmus.demo.load("collapsed")), step=300)
         >>> round(reading.gap.value), round(reading.to_dict()["gap/budget_centre"], 3)
         (60, 0.255)
         """
