@@ -27,8 +27,8 @@ LAYERS = [
     "train",
     "integrations",
     "reporting",
-    "",  # the public names of the root
     "testing",
+    "",  # the public names of the root
     "studies",
     "cli",
 ]

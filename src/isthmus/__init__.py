@@ -43,6 +43,7 @@ _MODULES: dict[str, str] = {
     "metrics": "metrics",
     "sources": "data.sources",
     "tasks": "tasks",
+    "testing": "testing",
     "theory": "theory",
     "train": "train",
 }
@@ -69,6 +70,7 @@ __all__ = [
     "report",
     "sources",
     "tasks",
+    "testing",
     "theory",
     "train",
     "using",
@@ -91,7 +93,7 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from isthmus import align, encode, metrics, tasks, theory, train
+    from isthmus import align, encode, metrics, tasks, testing, theory, train
     from isthmus.align import load
     from isthmus.compute.resources import using
     from isthmus.data import demo, sources

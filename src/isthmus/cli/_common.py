@@ -1,10 +1,9 @@
-"""What the verbs share: options, the spinner, tables."""
+"""Options, readers of arguments and printers that several verbs share."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,7 +24,9 @@ Embeddings = Annotated[
         "of a parquet file; FILE::NAME picks an array or column"
     ),
 ]
-Names = Annotated[str | None, typer.Option("--names", help="names of the modalities, such as image,text")]
+Names = Annotated[
+    str | None, typer.Option("--names", help="comma-separated names of the modalities, such as image,text")
+]
 Key = Annotated[
     str | None,
     typer.Option(
@@ -34,7 +35,7 @@ Key = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
-Raw = Annotated[bool, typer.Option("--no-normalize", help="use the rows as they are, not divided by their norms")]
+Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
 Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
 Index = Annotated[
     Path | None, typer.Option("--index", help=".npy: for each row of the second side its row of the first")
@@ -43,7 +44,6 @@ ClassTexts = Annotated[
     Path | None,
     typer.Option("--class-texts", help=".npy with a row of the second side for each class, the classes sorted"),
 ]
-Progress = Callable[[int, int, str], None]
 
 
 def open_pairs(
@@ -56,36 +56,38 @@ def open_pairs(
     index: Path | None = None,
     one_space: bool = True,
 ) -> Pairs:
+    """Open two embedding files as pairs, with the options of the command line."""
     return isthmus.open_pairs(
         x,
         y,
         names=split_names(names),
-        index=None if index is None else array_in(index),
-        labels=None if labels is None else array_in(labels),
+        index=None if index is None else read_array(index),
+        labels=None if labels is None else read_array(labels),
         key=key if key is None or "," not in key else tuple(key.split(",")),
         one_space=one_space,
     )
 
 
 def split_names(names: str | None) -> list[str] | None:
+    """Return the comma-separated names as a list, or None."""
     return None if names is None else names.split(",")
 
 
-def array_in(path: Path) -> np.ndarray:
-    """The plain array in an .npy file."""
+def read_array(path: Path) -> np.ndarray:
+    """Return the array in an .npy file that holds numbers or text."""
     try:
         return np.asarray(np.load(existing(path, "an .npy file of numbers or text"), allow_pickle=False))
     except (ValueError, EOFError, OSError):
-        raise InputError(f"{path}: is no .npy file of numbers or text; save it with numpy.save") from None
+        raise InputError(f"{path}: is not an .npy file of numbers or text; save it with numpy.save") from None
 
 
-def class_texts_in(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] | None:
-    """Class texts by label: row c stands for the c-th of the sorted classes."""
+def read_class_texts(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] | None:
+    """Return the text vector of each class by its label. Row c belongs to the c-th of the sorted classes."""
     if path is None:
         return None
     if pairs.labels is None:
         raise InputError("--class-texts needs --labels: the classes are those of the labels, sorted")
-    texts, classes = array_in(path), np.unique(pairs.labels)
+    texts, classes = read_array(path), np.unique(pairs.labels)
     if texts.shape != (len(classes), pairs.y.shape[1]):
         raise InputError(
             f"{path}: has shape {texts.shape}, expected ({len(classes)}, {pairs.y.shape[1]}): one row for each class"
@@ -93,62 +95,32 @@ def class_texts_in(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] | N
     return dict(zip(classes.tolist(), texts, strict=True))
 
 
-#: The spinner that is turning, if one is.
-_SPINNING: list[Any] = []
-
-
-@contextmanager
-def busy(what: str, *, quiet: bool = False) -> Iterator[None]:
-    """A spinner on a terminal's standard error, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield
-        return
+def print_bullets(sentences: Sequence[str]) -> None:
+    """Print each sentence as a list item. Lines wrap at the width of a terminal only."""
     from rich.console import Console
 
-    with Console(stderr=True).status(what) as status:
-        _SPINNING.append(status)
-        try:
-            yield
-        finally:
-            _SPINNING.remove(status)
-
-
-def parts_done(done: int, total: int, name: str) -> None:
-    """Say beside the spinner how far a cluster is."""
-    if _SPINNING:
-        _SPINNING[-1].update(f"{name}: {done:,} of {total:,} parts")
-
-
-@contextmanager
-def bar(what: str, *, quiet: bool) -> Iterator[Progress | None]:
-    """A progress bar on a terminal's standard error, nothing elsewhere."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(stderr=True), transient=True) as shown:
-        line = shown.add_task(what, total=None)
-
-        def progress(done: int, total: int, name: str) -> None:
-            shown.update(line, completed=done, total=total, description=f"{what}: {name}")
-
-        yield progress
-
-
-def say(sentences: list[str]) -> None:
-    from rich.console import Console
-
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     for sentence in sentences:
-        Console(highlight=False, soft_wrap=not sys.stdout.isatty()).print(f"- {sentence}", markup=False)
+        console.print(f"- {sentence}", markup=False)
 
 
-def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        cells = [
-            cell.ljust(w) if i in (0, len(row) - 1) else cell.rjust(w)
-            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        typer.echo("  ".join(cells).rstrip())
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0) -> None:
+    """Print columns under a header. The first and the last column are left-aligned, the others right-aligned."""
+    from rich.console import Console
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="none")
+    for position, title in enumerate(header):
+        justify: Any = "left" if position in (0, len(header) - 1) else "right"
+        table.add_column(Text(title), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    # The table takes the width that it needs: a pipe has none, and cells must not be cut.
+    console = Console(highlight=False, color_system=None)
+    console.width = console.measure(table).maximum + indent + 1
+    with console.capture() as capture:
+        console.print(Padding(table, (0, 0, 0, indent)))
+    for line in capture.get().splitlines():
+        typer.echo(line.rstrip())

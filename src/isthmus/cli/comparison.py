@@ -9,8 +9,19 @@ from typing import Annotated, Any
 import typer
 
 import isthmus
-from isthmus.cli import _common
-from isthmus.cli._common import ClassTexts, Index, Json, Key, Labels, Names, Raw, bar, class_texts_in, open_pairs
+from isthmus.cli._common import (
+    ClassTexts,
+    Index,
+    Json,
+    Key,
+    Labels,
+    Names,
+    Raw,
+    open_pairs,
+    print_table,
+    read_class_texts,
+)
+from isthmus.cli.progress import progress_bar
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import writable
 
@@ -68,7 +79,7 @@ def compare(
         if resume is not None:
             writable(resume)
         pairs = open_pairs(paths[0], paths[1], names, key, labels=labels, index=index)
-        with bar("comparing", quiet=json_) as progress:
+        with progress_bar("comparing", quiet=json_) as progress:
             table = isthmus.compare(
                 pairs,
                 aligners=None if aligners is None else _split(aligners),
@@ -79,7 +90,7 @@ def compare(
                 normalize=not raw,
                 sweep=_sweep(sweep or []),
                 fit_sizes=None if fit_sizes is None else [_whole(size) for size in _split(fit_sizes)],
-                class_texts=class_texts_in(class_texts, pairs),
+                class_texts=read_class_texts(class_texts, pairs),
                 journal=resume,
                 progress=progress,
             )
@@ -119,7 +130,7 @@ def dose(
     for path in output or []:
         _suffix(path, (".html", ".svg", ".json", ".csv"))
     pairs = open_pairs(x, y, names, key, labels=labels, index=index)
-    with bar("dosing", quiet=json_) as progress:
+    with progress_bar("dosing", quiet=json_) as progress:
         found = dose_response(pairs, paths=_split(paths), shared=shared, rng=seed, progress=progress)
     for path in output or []:
         if path.suffix.lower() in (".json", ".csv"):
@@ -181,7 +192,7 @@ def _show(table: Any) -> None:
         f"{table.data['name']}: {table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
     )
     heads = [head for name in shown for head in (name, "change, 95 %")]
-    _common.table(("aligner", "gap", "distance", *heads), lines)
+    print_table(("aligner", "gap", "distance", *heads), lines)
     undefined: dict[str, list[str]] = {}
     for row in table.rows:
         if row.scores and row.scores["gap"].undefined:

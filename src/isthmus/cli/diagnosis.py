@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isthmus
-from isthmus.cli._common import Index, Json, Key, Labels, Names, Raw, busy, open_pairs, say, split_names, table
+from isthmus.cli._common import (
+    Index,
+    Json,
+    Key,
+    Labels,
+    Names,
+    Raw,
+    open_pairs,
+    print_bullets,
+    print_table,
+    split_names,
+)
+from isthmus.cli.progress import spinner
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import writable
 
@@ -56,7 +68,7 @@ def measure(
     if output is not None:
         writable(output)
     if more := _more(paths, names, labels, index, key):
-        with busy(f"measuring {len(more.pairs)} pairs of modalities", quiet=json_):
+        with spinner(f"measuring {len(more.pairs)} pairs of modalities", quiet=json_):
             found = more.measure(metrics=metrics, normalize=not raw)
         if output is not None:
             _write(found, output)
@@ -66,7 +78,7 @@ def measure(
             _show_matrices(found, *((SUMMARY, SUMMARY_EACH) if metrics == "all" else _shown(found)))
         return
     pairs = open_pairs(*_two(paths), names, key, labels=labels, index=index)
-    with busy(f"measuring {pairs.n:,} pairs", quiet=json_):
+    with spinner(f"measuring {pairs.n:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, metrics=metrics, normalize=not raw)
     if output is not None:
         result.save(output)
@@ -78,7 +90,7 @@ def measure(
     for family in dict.fromkeys(families[name] for name in result):
         rows.append((family.upper(), "", "", "", ""))
         rows += [_row(name, e) for name, e in result.items() if families[name] == family]
-    table(("measure", "value", "95 % interval", "null", "unit"), rows)
+    print_table(("measure", "value", "95 % interval", "null", "unit"), rows)
     _show_remarks(result.metrics)
 
 
@@ -100,25 +112,25 @@ def explain(
     if more := _more(paths, names, None, index, key):
         if cosine is not None:
             raise InputError("--cosine speaks about two modalities; give their two files")
-        with busy(f"explaining {len(more.pairs)} pairs of modalities", quiet=json_):
+        with spinner(f"explaining {len(more.pairs)} pairs of modalities", quiet=json_):
             each = more.explain(normalize=not raw, temperature=temperature)
         if json_:
             typer.echo(each.to_json())
             return
         for pair, one in each.items():
             typer.echo(" and ".join(pair))
-            say(one.verdict)
+            print_bullets(one.verdict)
             typer.echo("")
         _show_matrices(each, ("centroid_angle", *BUDGET), ())
         return
     pairs = open_pairs(*_two(paths), names, key, index=index)
-    with busy(f"explaining {pairs.n:,} pairs", quiet=json_):
+    with spinner(f"explaining {pairs.n:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         found = explanation.to_dict(cosine)  # the assumptions and the calibration too, under the spinner
     if json_:
         typer.echo(json.dumps(found, indent=1, allow_nan=False))
         return
-    say(explanation.verdict)
+    print_bullets(explanation.verdict)
     for line in explanation_lines(explanation, cosine):
         typer.echo(line)
 
@@ -139,7 +151,7 @@ def report(
     if more := _more(paths, names, labels, index, key):
         from isthmus.reporting.modalities_page import modalities_page
 
-        with busy(f"explaining {len(more.pairs)} pairs of modalities", quiet=json_):
+        with spinner(f"explaining {len(more.pairs)} pairs of modalities", quiet=json_):
             each = more.explain(normalize=not raw)
             modalities_page(each, output, title=title)
         if json_:
@@ -147,16 +159,16 @@ def report(
             return
         for pair, one in each.items():
             typer.echo(" and ".join(pair))
-            say(one.verdict)
+            print_bullets(one.verdict)
     else:
         pairs = open_pairs(*_two(paths), names, key, labels=labels, index=index)
-        with busy(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
+        with spinner(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
         if json_:
             found = {"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict()
             typer.echo(json.dumps(found, indent=1))
             return
-        say(explanation.verdict)
+        print_bullets(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
 
 
@@ -221,7 +233,7 @@ def _show_matrices(found: ByPair[Any], both: Any, each: Any) -> None:
         typer.echo("\n".join([name, *_matrix(found, name), ""]))
     if each:
         lines = [(name, *(_cell(found.each(name)[side].value) for side in found.names)) for name in each]
-        table(("of each modality", *found.names), lines)
+        print_table(("of each modality", *found.names), lines)
     if "R@1" in both:
         typer.echo("R@1: rows are queries, columns are searched.")
 

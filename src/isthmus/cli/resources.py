@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isthmus.cli._common import busy, parts_done
+from isthmus.cli.progress import spinner, update_spinner
 from isthmus.compute.resources import using
 
 OPTIONS: dict[str, Any] = {
@@ -60,7 +60,7 @@ def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **optio
         return
     from isthmus.evaluation.cluster import Cluster
 
-    with busy("waiting for the workers", quiet=quiet):
-        made = Cluster(cluster, workers=workers, progress=parts_done)
+    with spinner("waiting for the workers", quiet=quiet):
+        made = Cluster(cluster, workers=workers, progress=update_spinner)
     with using(**options), made:
         yield

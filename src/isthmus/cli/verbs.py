@@ -18,14 +18,13 @@ from isthmus.cli._common import (
     Key,
     Labels,
     Names,
-    bar,
-    busy,
-    class_texts_in,
     open_pairs,
-    say,
+    print_bullets,
+    print_table,
+    read_class_texts,
     split_names,
-    table,
 )
+from isthmus.cli.progress import progress_bar, spinner
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import writable
 
@@ -52,9 +51,9 @@ def demo(
 
     title = f"Digits and captions: the run '{run}'"
     testing, fitting = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
-    with busy(f"measuring {testing.n} held-out pairs of the run {run!r}"):
+    with spinner(f"measuring {testing.n} held-out pairs of the run {run!r}"):
         explanation = isthmus.report(testing, output, fit=fitting, title=title, extra=predictions(run))
-    say(explanation.verdict)
+    print_bullets(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
 
 
@@ -71,7 +70,7 @@ def inspect(
     if key is not None and len(sources) != 2:
         raise InputError(f"--key {key}: got {len(sources)} paths, expected the two that it pairs")
     pairs = None if key is None else open_pairs(paths[0], paths[1], "x,y", key)
-    with busy("reading", quiet=json_):
+    with spinner("reading", quiet=json_):
         looks = [look(source) for source in sources]
         pairing = None
         if pairs is not None:
@@ -167,25 +166,25 @@ def _fit(
     if unpaired:
         made.names_ = isthmus.data.pairs.names_of(x, y, split_names(names))
         sources = [isthmus.sources.open_source(path) for path in (x, y)]
-        with busy("fitting to unpaired rows", quiet=quiet):
+        with spinner("fitting to unpaired rows", quiet=quiet):
             made.fit(*sources, paired=False)
             made.map_x_  # noqa: B018  # solved here, under the spinner
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, made.names_, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
     pairs = open_pairs(x, y, names, key, labels=labels, index=index, one_space=not made.any_widths)
-    texts = class_texts_in(class_texts, pairs)
+    texts = read_class_texts(class_texts, pairs)
     if texts is not None and not isinstance(made, isthmus.align.Auto):
         raise InputError(
             f"--class-texts is for Auto with --set aim=classification; {type(made).__name__} has no use for it"
         )
-    with busy(f"fitting to {pairs.n:,} pairs", quiet=quiet):
+    with spinner(f"fitting to {pairs.n:,} pairs", quiet=quiet):
         made.fit(pairs, **({} if texts is None else {"class_texts": texts}))
         made.map_x_  # noqa: B018  # solved here, under the spinner
     return f"{pairs.n:,} pairs of {' and '.join(pairs.names)}"
 
 
 def _show_choice(auto: Any) -> None:
-    say(auto.reasons_)
+    print_bullets(auto.reasons_)
     if not auto.table_:
         return
     value = {"search": "mixed R@1", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
@@ -196,7 +195,7 @@ def _show_choice(auto: Any) -> None:
         )
         for row in auto.table_
     ]  # fmt: skip
-    table(("candidate", value, "R@1", "change of R@1", "standard error", "allowed"), lines)
+    print_table(("candidate", value, "R@1", "change of R@1", "standard error", "allowed"), lines)
 
 
 def apply(
@@ -226,7 +225,7 @@ def apply(
         raise InputError(f"{path}: is the aligner itself; choose another output")
     source = isthmus.sources.open_source(rows)
     side = side or path_name(rows)
-    with bar("aligning", quiet=json_) as progress:
+    with progress_bar("aligning", quiet=json_) as progress:
         shape = run(loaded, source, path, side=side, resume=resume, progress=progress)
     for sentence in unlike(loaded, source, side_number(loaded, side)):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
@@ -260,13 +259,13 @@ def adapt(
     given = [source.read(0, source.shape[0]) for source in rows]
     if y is None and side_number(loaded, side or path_name(x)) == 1:
         given.insert(0, None)
-    with busy("adapting", quiet=json_):
+    with spinner("adapting", quiet=json_):
         found = loaded.mismatch(*given)
         loaded.adapt(*given).save(output)
     if json_:
         typer.echo(json.dumps({"path": str(output), "changed": bool(found), "sentences": list(found.sentences)}))
         return
-    say(list(found.sentences))
+    print_bullets(list(found.sentences))
     typer.echo(f"Adapted {type(loaded).__name__}: {output}")
 
 

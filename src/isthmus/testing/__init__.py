@@ -1,1 +1,27 @@
-"""Contract suites for metrics, aligners, formats and tasks."""
+"""Contract suites for what extends the package: metrics, aligners, formats, tasks and stores.
+
+Each `check_*` function raises AssertionError with the broken promise, and returns None if the object keeps its
+contract. The tests of the package call them for every registered object, and plug-ins call them for theirs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+#: public name -> module of this package that defines it
+_NAMES: dict[str, str] = {}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'isthmus.testing' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"isthmus.testing.{_NAMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
