@@ -68,7 +68,7 @@ def rows() -> list[Row]:
         order = np.random.default_rng(seed).permutation(len(x))
         scores = ScoreStandardization().fit(x[order[:250]], y[order[:250]])
         a, b = (side[order[250:]] / np.linalg.norm(side[order[250:]], axis=1, keepdims=True) for side in (x, y))
-        mixed.append(MixedSearch.of(a, b, rng=seed, scores=scores).recall(1))
+        mixed.append(MixedSearch.of(a, b, rng=seed, correction=scores).recall(1))
     said = f"as Identity, mixed {np.mean(mixed):.3f}"
     return [*found, Row("ScoreStandardization", "R@1 as Identity", said, float("nan"))]
 

@@ -37,7 +37,7 @@ def rows() -> list[Row]:
             mapped = KernelBlend().fit(fit).transform(test)
             numbers.append(
                 [
-                    MixedSearch.of(*raw, rng=seed, scores=scores).recall(1),
+                    MixedSearch.of(*raw, rng=seed, correction=scores).recall(1),
                     MixedSearch.of(*raw, rng=seed).recall(1),
                     MixedSearch.of(*mapped, rng=seed).recall(1),
                 ]

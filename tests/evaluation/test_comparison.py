@@ -19,7 +19,7 @@ from isthmus.cli import app
 from isthmus.data.grouping import groups
 from isthmus.evaluation import Comparison, compare, load_comparison, merge
 from isthmus.evaluation.held_out import halves
-from isthmus.evaluation.table import Cell, _change
+from isthmus.evaluation.table import Trial, _change
 from isthmus.reporting.comparison_page import closed, comparison_page, trade_off
 from isthmus.statistics.moments import moments_of
 
@@ -158,11 +158,11 @@ class TestIntervals:
         assert np.mean(high - low) < 4.5 * values.std() * (1 if splits == 1 else 2)
 
     def test_splits_that_agree_give_no_interval(self) -> None:
-        cells = [Cell("Centering", {}, split, 50, 50) for split in range(4)]
-        same = _change([(0.5, float("nan"))] * 4, cells)
+        trials = [Trial("Centering", {}, split, 50, 50) for split in range(4)]
+        same = _change([(0.5, float("nan"))] * 4, trials)
         assert (same.value, math.isnan(same.low), "say" in same.note) == (0.5, True, True)
-        assert math.isnan(_change([(0.5, float("nan"))] * 2, cells[:2]).low)
-        apart = _change([(v, float("nan")) for v in (0.0, 0.5, 1.0, 0.5)], cells)
+        assert math.isnan(_change([(0.5, float("nan"))] * 2, trials[:2]).low)
+        apart = _change([(v, float("nan")) for v in (0.0, 0.5, 1.0, 0.5)], trials)
         # By hand: t(3) = 3.1824, sd = .40825, correction 1/4 + 1.
         assert apart.high - apart.value == pytest.approx(3.18245 * 0.408248 * math.sqrt(1.25), rel=1e-4)
 
@@ -429,14 +429,14 @@ class TestCommandLine:
     def test_the_progress_bar_is_for_terminals(self, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         done = CliRunner().invoke(app, ["compare", *files, "--aligners", "centering", "--splits", "1", "--json"])
         assert done.stderr == ""
-        from isthmus.cli import _common
+        from isthmus.cli import progress
 
-        monkeypatch.setattr(_common.sys.stderr, "isatty", lambda: True, raising=False)
-        with _common.bar("x", quiet=True) as progress:
-            assert progress is None
-        with _common.bar("x", quiet=False) as progress:
-            assert progress is not None
-            progress(1, 2, "Centering")
+        monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+        with progress.progress_bar("x", quiet=True) as update:
+            assert update is None
+        with progress.progress_bar("x", quiet=False) as update:
+            assert update is not None
+            update(1, 2, "Centering")
 
 
 def test_real_pairs(clip_coco: Pairs, real: Callable[[str], Path]) -> None:
@@ -449,4 +449,4 @@ def test_real_pairs(clip_coco: Pairs, real: Callable[[str], Path]) -> None:
     assert changes["MeanRotation"] == pytest.approx(-25, abs=3)
     assert changes["HyperplaneRotation"] == pytest.approx(-29, abs=3)
     assert 100 * table["Centering"].scores["mixed_R@1"].value == pytest.approx(11, abs=2)
-    assert table["Identity"].scores["own_modality"].value == pytest.approx(1, abs=0.005)
+    assert table["Identity"].scores["same_modality_share"].value == pytest.approx(1, abs=0.005)

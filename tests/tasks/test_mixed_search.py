@@ -61,7 +61,7 @@ def test_search_is_that_of_a_slow_loop(sides: Any, share: float, standardised: b
             return float((row @ vector - mean) / deviation)
 
         options = {"score": score}
-    found = MixedSearch.of(x, y, index=owner, share=share, rng=3, scores=levels if standardised else None)
+    found = MixedSearch.of(x, y, index=owner, share=share, rng=3, correction=levels if standardised else None)
     count = 15 if share == 0.5 else round(30 * share)
     as_x = np.random.default_rng(3).permutation(30) < count
     lonely = np.bincount(owner, minlength=30) == 0
@@ -70,15 +70,15 @@ def test_search_is_that_of_a_slow_loop(sides: Any, share: float, standardised: b
         for whole, part in zip(expected, slow(x, y, owner, choice | lonely, **options), strict=True):
             whole.update(part)
     for ranks, gains, own, side in (
-        (found.x_query, found.x_gain, found.x_own, expected[0]),
-        (found.y_query, found.y_gain, found.y_own, expected[1]),
+        (found.x_query, found.x_gain, found.x_same_modality, expected[0]),
+        (found.y_query, found.y_gain, found.y_same_modality, expected[1]),
     ):
         assert set(np.flatnonzero(ranks)) == set(side)
         for number, (rank, gain, part) in side.items():
             assert ranks[number] == rank
             assert gains[number] == pytest.approx(gain)
             assert own[number] == pytest.approx(part)
-    assert found.bias == pytest.approx(np.mean([v[2] for side in expected for v in side.values()]))
+    assert found.same_modality_share == pytest.approx(np.mean([v[2] for side in expected for v in side.values()]))
     assert found.recall(1) == pytest.approx(np.mean([np.mean([v[0] == 1 for v in s.values()]) for s in expected]))
     assert found.mrr() == pytest.approx(np.mean([np.mean([1 / v[0] for v in s.values()]) for s in expected]))
     assert found.hits.mean() == pytest.approx(found.recall(1))
@@ -104,8 +104,8 @@ def test_a_gap_hides_the_other_modality(rng: np.random.Generator) -> None:
     far[8] = 20
     x, y = (np.hstack([latent, np.zeros((60, 1))]) + sign * far for sign in (1, -1))
     found = MixedSearch.of(unit(x), unit(y))
-    assert (found.bias, found.recall(1), found.fair) == (1.0, 0.0, 0.5)
-    assert MixedSearch.of(unit(latent), unit(latent)).bias == pytest.approx(0.5, abs=0.06)
+    assert (found.same_modality_share, found.recall(1), found.expected_share) == (1.0, 0.0, 0.5)
+    assert MixedSearch.of(unit(latent), unit(latent)).same_modality_share == pytest.approx(0.5, abs=0.06)
 
 
 def test_the_sweep_is_nested_and_names_what_is_fair(sides: Any) -> None:
@@ -114,7 +114,7 @@ def test_the_sweep_is_nested_and_names_what_is_fair(sides: Any) -> None:
     assert [row["share"] for row in table] == [0.2, 0.5, 0.8]
     one = MixedSearch.of(x, y, index=owner, share=0.2, rng=1)
     assert table[0]["x_R@1"] == np.mean(one.x_query[one.x_query > 0] == 1)
-    assert table[0]["own_modality"] == one.bias
+    assert table[0]["same_modality_share"] == one.same_modality_share
     asked = [set(np.flatnonzero(MixedSearch.of(x, y, index=owner, share=s, rng=1).x_query)) for s in (0.2, 0.8)]
     assert asked[1] < asked[0]
 

@@ -10,7 +10,17 @@ import pytest
 from scipy.stats import ncx2
 
 from isthmus import InputError
-from isthmus.tasks import Clustering, ZeroShot, gini, kept_neighbours, mean_texts, nearest, noisy, quantised, unchanged
+from isthmus.tasks import (
+    Clustering,
+    ZeroShot,
+    add_noise,
+    gini,
+    mean_texts,
+    nearest,
+    neighbour_overlap,
+    quantize,
+    top1_stability,
+)
 from isthmus.tasks.robustness import TILE
 
 
@@ -93,7 +103,7 @@ class TestNeighbours:
     def test_against_a_slow_loop(self, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, k: int) -> None:
         monkeypatch.setattr("isthmus.tasks.neighbours.BLOCK_SCORES", 100)  # several blocks
         before, after = unit(rng.normal(size=(30, 5))), unit(rng.normal(size=(30, 3)))
-        found = kept_neighbours(before, after, ks=[k])[:, 0]
+        found = neighbour_overlap(before, after, ks=[k])[:, 0]
         for i in range(30):
             sets = []
             for rows in (before, after):
@@ -104,10 +114,10 @@ class TestNeighbours:
     def test_rotation_keeps_all_and_a_shuffle_keeps_chance(self, rng: np.random.Generator) -> None:
         rows = unit(rng.normal(size=(300, 6)))
         turn = np.linalg.qr(rng.normal(size=(6, 6)))[0]
-        assert kept_neighbours(rows, rows @ turn, ks=[10]).min() == 1
-        assert kept_neighbours(rows, unit(rng.normal(size=(300, 6)))).mean() == pytest.approx(10 / 299, abs=0.01)
+        assert neighbour_overlap(rows, rows @ turn, ks=[10]).min() == 1
+        assert neighbour_overlap(rows, unit(rng.normal(size=(300, 6)))).mean() == pytest.approx(10 / 299, abs=0.01)
         with pytest.raises(InputError, match="expected 1 to 299 neighbours of 300 rows"):
-            kept_neighbours(rows, rows, ks=[300])
+            neighbour_overlap(rows, rows, ks=[300])
 
 
 class TestRobustness:
@@ -119,14 +129,14 @@ class TestRobustness:
     def test_quantised_rows_are_within_half_a_bin(self, rng: np.random.Generator) -> None:
         rows = rng.normal(size=(50, 7))
         for bins in (2, 32, 256):
-            found = quantised(rows, bins)
+            found = quantize(rows, bins)
             assert len(np.unique(found)) <= bins
             assert np.abs(found - rows).max() <= (rows.max() - rows.min()) / bins / 2 + 1e-12
-        assert unchanged(rows, rows, rows).all()
+        assert top1_stability(rows, rows, rows).all()
 
     def test_noise_on_two_points_has_its_known_effect(self, rng: np.random.Generator) -> None:
         query, corpus = np.array([[1.0, 0.0]]), np.array([[0.9, 0.0], [0.5, 0.0]])
-        kept = [bool(unchanged(query, corpus, noisy(corpus, 0.04, rng))[0]) for _ in range(2000)]
+        kept = [bool(top1_stability(query, corpus, add_noise(corpus, 0.04, rng))[0]) for _ in range(2000)]
         # Squared distances of noisy points, over their variance, are non-central chi-squared.
         near, far = (
             ncx2.rvs(2, shift**2 / 0.04, size=200_000, random_state=1 + i) for i, shift in enumerate((0.1, 0.5))

@@ -9,14 +9,14 @@ import pytest
 
 import isthmus
 from isthmus import InputError
-from isthmus.tasks import Rows, chosen, mean_texts, registry, task
-from isthmus.tasks._base import Outcome, per_item
+from isthmus.tasks import TaskData, mean_texts, registry, select_tasks, task
+from isthmus.tasks._base import TaskScores, mean_per_item
 
 names = pytest.mark.parametrize("name", registry())
 
 
 @pytest.fixture
-def rows(rng: np.random.Generator) -> Rows:
+def rows(rng: np.random.Generator) -> TaskData:
     n = 60
     labels = np.arange(n) % 4
     latent = rng.normal(size=(n, 8)) + 2 * np.eye(8)[labels]
@@ -25,7 +25,7 @@ def rows(rng: np.random.Generator) -> Rows:
     y = latent[owner] + 0.5 * rng.normal(size=(len(owner), 8))
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
     classes = mean_texts(y, owner, labels)
-    return Rows(x, y, owner, labels, x, y, classes[0], classes[1], seed=3)
+    return TaskData(x, y, owner, labels, x, y, classes[0], classes[1], seed=3)
 
 
 @names
@@ -40,7 +40,7 @@ def test_task_declares_itself(name: str) -> None:
 
 
 @names
-def test_task_returns_the_scores_that_it_declares(name: str, rows: Rows) -> None:
+def test_task_returns_the_scores_that_it_declares(name: str, rows: TaskData) -> None:
     found = registry()[name].run(rows)
     assert set(found.scores()) == set(registry()[name].scores)
     for values in found.items.values():
@@ -52,7 +52,7 @@ def test_task_returns_the_scores_that_it_declares(name: str, rows: Rows) -> None
 
 
 @names
-def test_task_does_not_change_its_rows(name: str, rows: Rows) -> None:
+def test_task_does_not_change_its_rows(name: str, rows: TaskData) -> None:
     x, y = rows.x.copy(), rows.y.copy()
     registry()[name].run(rows)
     np.testing.assert_array_equal(rows.x, x)
@@ -60,10 +60,10 @@ def test_task_does_not_change_its_rows(name: str, rows: Rows) -> None:
 
 
 @names
-def test_task_without_labels_says_so(name: str, rows: Rows) -> None:
+def test_task_without_labels_says_so(name: str, rows: TaskData) -> None:
     if registry()[name].needs == "labels":
         with pytest.raises(InputError, match=f"{name} needs labels"):
-            registry()[name].run(Rows(rows.x, rows.y, rows.owner))
+            registry()[name].run(TaskData(rows.x, rows.y, rows.owner))
 
 
 def test_scores_have_one_name_each() -> None:
@@ -73,16 +73,16 @@ def test_scores_have_one_name_each() -> None:
 
 def test_what_items_add_averages_to_the_mean_over_queries(rng: np.random.Generator) -> None:
     owner, values = rng.integers(0, 9, 40), rng.normal(size=40)
-    assert per_item(values, owner, 9).mean() == pytest.approx(values.mean())
+    assert mean_per_item(values, owner, 9).mean() == pytest.approx(values.mean())
 
 
 def test_a_new_task_is_found_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("isthmus.tasks._base._REGISTRY", dict(registry()))
 
     @task("widest", scores={"widest": ("lower", "largest coordinate")}, source="a test")
-    def widest(rows: Rows) -> Outcome:
+    def widest(rows: TaskData) -> TaskScores:
         """The largest coordinate of each row of x, which says nothing about anything."""
-        return Outcome({"widest": rows.x.max(axis=1)})
+        return TaskScores({"widest": rows.x.max(axis=1)})
 
     table = isthmus.compare(isthmus.demo.load("warm", split="test"), aligners=["Centering"], tasks=["widest"], splits=1)
     assert 0 < table["Identity"].scores["widest"].value < 1
@@ -91,5 +91,5 @@ def test_a_new_task_is_found_everywhere(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_unknown_tasks_are_refused() -> None:
     with pytest.raises(InputError, match="unknown task 'retrival': did you mean 'retrieval'"):
-        chosen(["retrival"])
-    assert [t.name for t in chosen(["all"])] == list(registry())
+        select_tasks(["retrival"])
+    assert [t.name for t in select_tasks(["all"])] == list(registry())

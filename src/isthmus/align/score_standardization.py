@@ -31,7 +31,7 @@ class ScoreStandardization(Aligner):
     For one index of inner products there is an exact affine form with one coordinate more: store `stored(rows)` =
     [c / sigma, -mu / sigma], ask with `query(rows)` = [q, 1]; it depends on the modality of the query, so a corpus that
     both modalities search is stored twice. Ranks within one modality never change: cross-modal retrieval stays, and
-    `isthmus.tasks.MixedSearch.of(x, y, scores=...)` and `isthmus.compare` judge the mixed corpus by z.
+    `isthmus.tasks.MixedSearch.of(x, y, correction=...)` and `isthmus.compare` judge the mixed corpus by z.
     Errors: `InputError` when all scores of two modalities are equal, and with `normalize=False`.
     Source: Yamashita et al. 2025, arXiv 2511.22141.
 

@@ -6,7 +6,7 @@ import math
 
 from isthmus.diagnosis.budget import Budget
 from isthmus.diagnosis.collapse import AGAINST, CANNOT_TELL, FOR, Collapse
-from isthmus.evaluation import Comparison, Row
+from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.result import Estimate, Result
 
 #: How each part is named in a sentence.
@@ -203,14 +203,14 @@ def _both(one: str, two: str) -> str:
     return one if one == two else f"{one} and {two}"
 
 
-def best_row(comparison: Comparison) -> Row | None:
+def best_row(comparison: Comparison) -> Summary | None:
     """The row that the verdict names: the best mixed R@1 among the aligners that keep recall, or among all when none
     does; None when no aligner could be fitted."""
     rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
     return max(_keepers(rows) or rows, key=lambda row: row.scores["mixed_R@1"].value, default=None)
 
 
-def _keepers(rows: list[Row]) -> list[Row]:
+def _keepers(rows: list[Summary]) -> list[Summary]:
     return [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
 
 
@@ -219,7 +219,7 @@ def _closing(comparison: Comparison) -> str:
     best = best_row(comparison)
     if best is None:
         return "No aligner could be fitted: see the table for the reasons."
-    found, own = (percent(raw[name].value) for name in ("mixed_R@1", "own_modality"))
+    found, own = (percent(raw[name].value) for name in ("mixed_R@1", "same_modality_share"))
     where = f"In a corpus that mixes both modalities the raw space finds the partner first in {found} of searches"
     if best.changes["mixed_R@1"].low <= 0:
         return where + "; none of the corrections tried changes that on unseen pairs."

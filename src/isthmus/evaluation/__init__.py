@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from isthmus.evaluation.comparison import SAMPLE, compare, default_aligners
-from isthmus.evaluation.grid import swept
-from isthmus.evaluation.table import Cell, Comparison, Row, load_comparison, merge
+from isthmus.evaluation.grid import expand_grid
+from isthmus.evaluation.table import Comparison, Summary, Trial, load_comparison, merge
 
 __all__ = [
     "SAMPLE",
-    "Cell",
     "Comparison",
-    "Row",
+    "Summary",
+    "Trial",
     "compare",
     "default_aligners",
+    "expand_grid",
     "load_comparison",
     "merge",
-    "swept",
 ]

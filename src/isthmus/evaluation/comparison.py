@@ -28,16 +28,16 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current
 from isthmus.data.grouping import groups
 from isthmus.data.pairs import Pairs
-from isthmus.evaluation.grid import swept
-from isthmus.evaluation.held_out import fingerprint, halves, refuse_same
-from isthmus.evaluation.table import Cell, Comparison, own_options
-from isthmus.evaluation.trial_log import Cells
+from isthmus.evaluation.grid import expand_grid
+from isthmus.evaluation.held_out import check_disjoint, fingerprint, halves
+from isthmus.evaluation.table import Comparison, Trial, own_options
+from isthmus.evaluation.trial_log import TrialLog
 from isthmus.linalg.fidelity import fidelity
 from isthmus.metrics import View
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN
-from isthmus.tasks import Outcome, Rows, Task, chosen, mean_texts
+from isthmus.tasks import Task, TaskData, TaskScores, mean_texts, select_tasks
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: More items than this are sampled: the tasks cost n^2 for every aligner and split.
@@ -87,11 +87,11 @@ def compare(
     ----------
     aligners : aligners or their names; default: those of the report
     tasks : names from `isthmus.tasks.registry()`, or ['all']
-    sweep : option -> values; every aligner that has the option is tried with each, see `swept`
+    sweep : option -> values; every aligner that has the option is tried with each, see `expand_grid`
     fit_sizes : numbers of fitting items; every aligner is fitted on as many, drawn from the fitting half
     class_texts : label -> vector (d,) for zero-shot classification; default: the mean fitting text of each class
-    journal : path of a JSON-lines file of finished cells; what it holds is not computed again
-    progress : called as progress(done, total, name) after every cell
+    journal : path of a JSON-lines file of finished trials; what it holds is not computed again
+    progress : called as progress(done, total, name) after every trial
 
     Intervals of changes: for scores that are means over items the per-item differences to Identity, items with the same
     row of x as one, with the variance of a single split (splits share items, so their mean is at least as sure); for
@@ -105,11 +105,11 @@ def compare(
     >>> table.rows[0].name, table.n_fit, table.n_test
     ('Identity', 50, 50)
     """
-    todo = chosen(tasks)
+    todo = select_tasks(tasks)
     _check(pairs, fit, todo, splits, class_texts)
     made = [get(a)(normalize=normalize) if isinstance(a, str) else a for a in aligners or []]
     made = made if aligners is not None else default_aligners()
-    made = [Identity(normalize=normalize)] + [a for a in swept(made, sweep or {}) if type(a) is not Identity]
+    made = [Identity(normalize=normalize)] + [a for a in expand_grid(made, sweep or {}) if type(a) is not Identity]
     moments_of(pairs, normalize=normalize)  # looks at every row, so that a bad one is named as it stands in its file
     where = (str(pairs.x.where), str(pairs.y.where))
     pairs = pairs.sample(SAMPLE, rng=rng)
@@ -130,28 +130,28 @@ def compare(
         "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
-    log = None if journal is None else Cells(journal, {"fingerprint": data["fingerprint"], **settings})
+    log = None if journal is None else TrialLog(journal, {"fingerprint": data["fingerprint"], **settings})
     # The raw embeddings are not fitted: they appear once, whatever the sizes.
     blocks: list[tuple[int | None, list[Aligner]]] = [(None, made)]
     if fit_sizes is not None:
         blocks = [(None, made[:1]), *((int(size), made[1:]) for size in fit_sizes)]
     work = _Rounds(pairs, fit, group, todo, blocks, class_texts, normalize, rng)
-    known = {} if log is None else log.cells
+    known = {} if log is None else log.trials
     total = rounds * sum(len(some) for _, some in blocks)
-    cells: list[Cell] = []
-    for cell in _cells(work, rounds, known):
-        if log is not None and cell.key not in known:
-            log.keep(cell)
-        cells.append(cell)
+    trials: list[Trial] = []
+    for trial in _trials(work, rounds, known):
+        if log is not None and trial.key not in known:
+            log.append(trial)
+        trials.append(trial)
         if progress is not None:
-            progress(len(cells), total, cell.aligner)
+            progress(len(trials), total, trial.aligner)
     better = {name: score.better for t in todo for name, score in t.scores.items()}
-    return Comparison.of_cells(cells, data=data, settings=settings, better=GEOMETRY | better)
+    return Comparison.from_trials(trials, data=data, settings=settings, better=GEOMETRY | better)
 
 
 def _check(pairs: Pairs, fit: Pairs | None, todo: Sequence[Task], splits: int, class_texts: Any) -> None:
     if fit is not None:
-        refuse_same(pairs, fit)
+        check_disjoint(pairs, fit)
     if pairs.items < 8:
         raise InputError(
             f"{pairs.items} items are too few to fit on one half and judge on the other, expected 8 or more"
@@ -180,8 +180,8 @@ class _Rounds:
     normalize: bool
     rng: int
 
-    def cells(self, number: int, known: Mapping[Any, Cell]) -> Iterator[Cell]:
-        """The cells of one split; those that are `known` are not computed again."""
+    def trials(self, number: int, known: Mapping[Any, Trial]) -> Iterator[Trial]:
+        """The trials of one split; those that are `known` are not computed again."""
         if self.fit is None:
             fit_items, test_items = halves(self.pairs, self.group, rng=self.rng + number)
         else:
@@ -193,16 +193,16 @@ class _Rounds:
             split = _Split(shared, self.fit, fit_items[:size], self.class_texts, number, size)
             for aligner in some:
                 name, options = type(aligner).__name__, own_options(aligner)
-                cell = known.get(Cell(name, options, number, 0, 0, size).key)
-                yield cell if cell is not None else split.judge(name, options, aligner)
+                trial = known.get(Trial(name, options, number, 0, 0, size).key)
+                yield trial if trial is not None else split.judge(name, options, aligner)
 
 
-def _cells(work: _Rounds, rounds: int, known: Mapping[Any, Cell]) -> Iterator[Cell]:
-    """The cells of all splits in order, a split for each worker of the cluster in use when it can open the pairs."""
+def _trials(work: _Rounds, rounds: int, known: Mapping[Any, Trial]) -> Iterator[Trial]:
+    """The trials of all splits in order, a split for each worker of the cluster in use when it can open the pairs."""
     cluster = current().cluster
     if cluster is None or work.fit is not None or work.pairs.recipe is None:
         for number in range(rounds):
-            yield from work.cells(number, known)
+            yield from work.trials(number, known)
         return
     recipe, labels = work.pairs.recipe, work.pairs.labels
     sent = replace(work, pairs=None)  # type: ignore[arg-type]  # each worker opens them
@@ -210,11 +210,11 @@ def _cells(work: _Rounds, rounds: int, known: Mapping[Any, Cell]) -> Iterator[Ce
         yield from some
 
 
-def _split_elsewhere(number: int, sent: tuple[Any, Any, _Rounds, Mapping[Any, Cell]]) -> list[Cell]:
+def _split_elsewhere(number: int, sent: tuple[Any, Any, _Rounds, Mapping[Any, Trial]]) -> list[Trial]:
     recipe, labels, work, known = sent
     pairs = recipe.open()
     pairs.labels = labels
-    return list(replace(work, pairs=pairs).cells(number, known))
+    return list(replace(work, pairs=pairs).trials(number, known))
 
 
 class _Test:
@@ -225,7 +225,7 @@ class _Test:
     ):
         self.pairs, self.items, self.todo, self.normalize, self.seed = pairs, items, todo, normalize, seed
         self.group = np.unique(group[items], return_inverse=True)[1]
-        self.raw: dict[str, Outcome] | None = None
+        self.raw: dict[str, TaskScores] | None = None
 
     @cached_property
     def testing(self) -> Pairs:
@@ -242,14 +242,14 @@ class _Test:
 
     def outcomes(
         self, x: np.ndarray, y: np.ndarray, classes: tuple[Any, Any], scores: Any = None
-    ) -> dict[str, Outcome]:
+    ) -> dict[str, TaskScores]:
         """Every task on the mapped rows."""
         raw = [to_numpy(side) for side in self.sides]
         owner = np.arange(len(y)) if self.testing.index is None else self.testing.index
-        rows = Rows(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed, scores)
+        rows = TaskData(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed, scores)
         return {t.name: t.run(rows) for t in self.todo}
 
-    def changes(self, found: Outcome, raw: Outcome) -> dict[str, tuple[float, float]]:
+    def changes(self, found: TaskScores, raw: TaskScores) -> dict[str, tuple[float, float]]:
         """Mean difference to the raw embeddings and its variance; items of one group move together."""
         count = int(self.group.max()) + 1
         made = {}
@@ -279,8 +279,8 @@ class _Split:
             return self.fit
         return (self.test.pairs if self.fit is None else self.fit).take(self.fit_items)
 
-    def judge(self, name: str, options: dict[str, Any], aligner: Aligner) -> Cell:
-        """The cell of this aligner."""
+    def judge(self, name: str, options: dict[str, Any], aligner: Aligner) -> Trial:
+        """The trial of this aligner."""
         test, normalize = self.test, self.test.normalize
         facts: dict[str, Any] = {
             "aligner": name, "options": options, "split": self.number, "fit_size": self.size,
@@ -296,9 +296,9 @@ class _Split:
                 x, y = test.mapped(fitted)
                 classes = self._classes(fitted)
             except InputError as error:
-                return Cell(**facts, refused=str(error))
+                return Trial(**facts, error=str(error))
         if x.shape[1] < 2:
-            return Cell(**facts, refused="it keeps a single dimension, in which every cosine is 1 or -1")
+            return Trial(**facts, error="it keeps a single dimension, in which every cosine is 1 or -1")
         corrected = fitted if isinstance(fitted, ScoreStandardization) else None
         found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes, corrected)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
@@ -318,7 +318,7 @@ class _Split:
         notes = [str(w.message) for w in caught if issubclass(w.category, IsthmusWarning)]
         notes += getattr(fitted, "reasons_", [])[:1]  # what Auto chose
         gap_value = NAN if gap.undefined else gap.value
-        return Cell(**facts, scores=scores, changes=changes, gap=gap_value, gap_undefined=gap.undefined, notes=notes)
+        return Trial(**facts, scores=scores, changes=changes, gap=gap_value, gap_undefined=gap.undefined, notes=notes)
 
     def _fit(self, aligner: Aligner) -> Aligner:
         if type(aligner).fit is Aligner.fit:

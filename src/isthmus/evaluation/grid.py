@@ -11,13 +11,13 @@ from isthmus.align import Aligner
 from isthmus.utils.errors import InputError, unknown
 
 
-def swept(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]], /) -> list[Aligner]:
-    """Each aligner once for every combination of the swept options that it has; an aligner without any stays as it is.
+def expand_grid(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]], /) -> list[Aligner]:
+    """Return each aligner once for every combination of the options in `sweep` that it has.
 
-    Errors: `InputError` when none of the aligners has a swept option.
+    Errors: `InputError` when none of the aligners has an option in `sweep`.
 
     >>> from isthmus.align import Centering, HyperplaneRotation
-    >>> [a.get_params() for a in swept([Centering(), HyperplaneRotation()], {"energy": [0.9, 0.95]})]
+    >>> [a.get_params() for a in expand_grid([Centering(), HyperplaneRotation()], {"energy": [0.9, 0.95]})]
     [{'normalize': True}, {'normalize': True, 'energy': 0.9}, {'normalize': True, 'energy': 0.95}]
     """
     known = [{f.name for f in fields(aligner)} for aligner in aligners]

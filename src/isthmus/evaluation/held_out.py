@@ -29,7 +29,7 @@ def fingerprint(pairs: Pairs, /) -> str:
     return digest.hexdigest()
 
 
-def refuse_same(pairs: Pairs, fit: Pairs, /) -> None:
+def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
     """`InputError` when `fit` is `pairs`: the same object, the same files, or more than 1 % of the rows the same.
 
     A few shared pairs are warned about.

@@ -24,7 +24,7 @@ from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.correlation import monotone_share, spearman
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.tasks import Rows, chosen, mean_texts
+from isthmus.tasks import TaskData, mean_texts, select_tasks
 from isthmus.utils.errors import InputError, unknown
 from isthmus.utils.files import FORMAT, replacing
 from isthmus.utils.version import __version__
@@ -322,7 +322,7 @@ def _measured(
         fit_owner = np.arange(len(fit_y)) if fitting.index is None else fitting.index
         classes = mean_texts(fit_y, fit_owner, fitting.labels)
     narrow = [side.astype(np.float32) for side in (x, y)]
-    rows = Rows(
+    rows = TaskData(
         narrow[0],
         narrow[1],
         owner,
@@ -332,7 +332,7 @@ def _measured(
         seed=rng,
     )
     scores: dict[str, float] = {}
-    for task in chosen([SCORES[name] for name in names]):
+    for task in select_tasks([SCORES[name] for name in names]):
         scores |= task.run(rows).scores()
     return Dose(
         path,

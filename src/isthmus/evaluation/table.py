@@ -1,4 +1,4 @@
-"""The table of a comparison: cells (one aligner on one split), and rows that pool them."""
+"""The table of a comparison: trials (one aligner on one split), and rows that pool them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from isthmus.utils.version import __version__
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One aligner on one split.
 
     `scores` by name; `changes` are (difference to the raw embeddings, its variance): per item for scores that are means
     over items, NaN variance for the others. `gap` is the angle between the means in degrees, NaN with the reason in
-    `gap_undefined`. `refused` says why the aligner could not be fitted, or is None.
+    `gap_undefined`. `error` says why the aligner could not be fitted, or is None.
     """
 
     aligner: str
@@ -43,16 +43,16 @@ class Cell:
     gap: float = NAN
     gap_undefined: str | None = None
     notes: list[str] = field(default_factory=list)
-    refused: str | None = None
+    error: str | None = None
 
     @property
     def key(self) -> tuple[str, str, int | None, int]:
-        """What tells this cell from the others of a run."""
-        return (*self.row, self.split)
+        """What tells this trial from the others of a run."""
+        return (*self.summary_key, self.split)
 
     @property
-    def row(self) -> tuple[str, str, int | None]:
-        """The row of the table that this cell belongs to."""
+    def summary_key(self) -> tuple[str, str, int | None]:
+        """The row of the table that this trial belongs to."""
         return (self.aligner, json.dumps(self.options, sort_keys=True), self.fit_size)
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,8 +63,8 @@ class Cell:
         return {**found, "gap": _plain(self.gap)}
 
     @classmethod
-    def from_dict(cls, found: dict[str, Any]) -> Cell:
-        """The cell that `to_dict` wrote."""
+    def from_dict(cls, found: dict[str, Any]) -> Trial:
+        """The trial that `to_dict` wrote."""
         found = dict(found, gap=_number(found["gap"]))
         found["scores"] = {name: _number(v) for name, v in found["scores"].items()}
         found["changes"] = {name: (_number(a), _number(b)) for name, (a, b) in found["changes"].items()}
@@ -72,14 +72,14 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class Summary:
     """One aligner on the test pairs, mean over splits.
 
     `scores` by name: 'gap' (degrees, undefined when the means vanish), 'gap_distance' (between the means),
     'paired_cosine', 'ceiling' (the largest mean cosine that any pairing of these clouds could have) and
-    'ceiling_reached' (the share of it), and those of the tasks ('R@1', 'mixed_R@1', 'mixed_NDCG@10', 'own_modality'
-    ...). `changes` are the differences to Identity with 95 % intervals. `notes` say what went wrong. `fit_size` is the
-    number of fitting items where that was varied. `data` names the pairs in a merged table.
+    'ceiling_reached' (the share of it), and those of the tasks ('R@1', 'mixed_R@1', 'mixed_NDCG@10',
+    'same_modality_share' ...). `changes` are the differences to Identity with 95 % intervals. `notes` say what went
+    wrong. `fit_size` is the number of fitting items where that was varied. `data` names the pairs in a merged table.
     """
 
     aligner: Aligner
@@ -101,33 +101,33 @@ class Row:
 class Comparison:
     """The table of `compare`: `rows` in the order of the aligners, Identity first.
 
-    `cells` hold every split, `data` where the pairs come from, `settings` how the runs were made, and `better` for each
-    score 'higher', 'lower' or 'neither'.
+    `trials` hold every split, `data` where the pairs come from, `settings` how the runs were made, and `better` for
+    each score 'higher', 'lower' or 'neither'.
     """
 
-    rows: list[Row]
+    rows: list[Summary]
     n_fit: int
     n_test: int
     splits: int
-    cells: list[Cell] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     better: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of_cells(
-        cls, cells: Sequence[Cell], *, data: dict[str, Any], settings: dict[str, Any], better: dict[str, str]
+    def from_trials(
+        cls, trials: Sequence[Trial], *, data: dict[str, Any], settings: dict[str, Any], better: dict[str, str]
     ) -> Comparison:
-        """Pool the cells of one run into rows."""
-        groups: dict[Any, list[Cell]] = {}
-        for cell in cells:
-            groups.setdefault(cell.row, []).append(cell)
+        """Pool the trials of one run into rows."""
+        groups: dict[Any, list[Trial]] = {}
+        for trial in trials:
+            groups.setdefault(trial.summary_key, []).append(trial)
         rows = [_pooled(group, data.get("name", "")) for group in groups.values()]
-        whole = [cell for cell in cells if cell.fit_size is None] or list(cells)
-        splits = len({cell.split for cell in cells})
-        return cls(rows, whole[0].fit_pairs, whole[0].test_pairs, splits, list(cells), data, settings, better)
+        whole = [trial for trial in trials if trial.fit_size is None] or list(trials)
+        splits = len({trial.split for trial in trials})
+        return cls(rows, whole[0].fit_pairs, whole[0].test_pairs, splits, list(trials), data, settings, better)
 
-    def __getitem__(self, name: str) -> Row:
+    def __getitem__(self, name: str) -> Summary:
         for row in self.rows:
             if row.name == name:
                 return row
@@ -154,7 +154,7 @@ class Comparison:
                 }
                 for row in self.rows
             ],
-            "cells": [cell.to_dict() for cell in self.cells],
+            "trials": [trial.to_dict() for trial in self.trials],
         }
 
     def to_json(self) -> str:
@@ -183,14 +183,14 @@ def load_comparison(path: str | os.PathLike[str]) -> Comparison:
         raise InputError(f"{path}: holds no comparison; expected a file written by `isthmus compare X Y -o run.json`")
     if found["format"] > FORMAT:
         raise InputError(f"{path}: has format {found['format']}, this version reads up to {FORMAT}; update isthmus")
-    cells = [Cell.from_dict(cell) for cell in found["cells"]]
-    return Comparison.of_cells(cells, data=found["data"], settings=found["settings"], better=found["better"])
+    trials = [Trial.from_dict(trial) for trial in found["trials"]]
+    return Comparison.from_trials(trials, data=found["data"], settings=found["settings"], better=found["better"])
 
 
 def merge(runs: Sequence[Comparison], /) -> list[Comparison]:
     """Runs of the same pairs and settings become one table; others stay apart, in order.
 
-    A cell that several runs hold counts once. Errors: `InputError` when there is no run.
+    A trial that several runs hold counts once. Errors: `InputError` when there is no run.
     """
     if not runs:
         raise InputError("nothing to merge: give one comparison or more")
@@ -199,12 +199,12 @@ def merge(runs: Sequence[Comparison], /) -> list[Comparison]:
         groups.setdefault(json.dumps([run.data.get("fingerprint"), run.settings], sort_keys=True), []).append(run)
     merged = []
     for group in groups.values():
-        cells = {cell.key: cell for run in reversed(group) for cell in run.cells}
-        in_order = {cell.key: None for run in group for cell in run.cells}
+        trials = {trial.key: trial for run in reversed(group) for trial in run.trials}
+        in_order = {trial.key: None for run in group for trial in run.trials}
         better = {name: direction for run in group for name, direction in run.better.items()}
         merged.append(
-            Comparison.of_cells(
-                [cells[key] for key in in_order], data=group[0].data, settings=group[0].settings, better=better
+            Comparison.from_trials(
+                [trials[key] for key in in_order], data=group[0].data, settings=group[0].settings, better=better
             )
         )
     return merged
@@ -231,7 +231,7 @@ def own_options(aligner: Aligner) -> dict[str, Any]:
     return {f.name: getattr(aligner, f.name) for f in fields(aligner) if getattr(aligner, f.name) != f.default}
 
 
-def _lines(row: Row, better: dict[str, str]) -> Iterator[tuple[Any, ...]]:
+def _lines(row: Summary, better: dict[str, str]) -> Iterator[tuple[Any, ...]]:
     base = (row.data, row.name.partition(" on ")[0], "" if row.fit_size is None else row.fit_size)
     if not row.scores:
         yield (*base, "", "", "", "", "", "", "; ".join(row.notes))
@@ -244,28 +244,28 @@ def _lines(row: Row, better: dict[str, str]) -> Iterator[tuple[Any, ...]]:
         )  # fmt: skip
 
 
-def _pooled(cells: list[Cell], data: str) -> Row:
+def _pooled(trials: list[Trial], data: str) -> Summary:
     """Mean over splits. Splits share items, so their mean is taken to be no surer than one of them."""
-    first = cells[0]
+    first = trials[0]
     aligner = get(first.aligner)(**first.options)
-    refused = [cell for cell in cells if cell.refused]
-    if refused:
-        many = f" ({len(refused)} of {len(cells)} splits)" if len(cells) > 1 else ""
-        return Row(aligner, {}, {}, [f"{refused[0].refused}{many}"], first.fit_size, data)
-    open_gaps = [cell.gap for cell in cells if not cell.gap_undefined]
-    reason = next((cell.gap_undefined for cell in cells if cell.gap_undefined), None)
+    failed = [trial for trial in trials if trial.error]
+    if failed:
+        many = f" ({len(failed)} of {len(trials)} splits)" if len(trials) > 1 else ""
+        return Summary(aligner, {}, {}, [f"{failed[0].error}{many}"], first.fit_size, data)
+    open_gaps = [trial.gap for trial in trials if not trial.gap_undefined]
+    reason = next((trial.gap_undefined for trial in trials if trial.gap_undefined), None)
     gap = NAN if reason else float(np.mean(open_gaps))
     scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
-    scores |= {name: Estimate(float(np.mean([c.scores[name] for c in cells]))) for name in first.scores}
-    changes = {name: _change([c.changes[name] for c in cells], cells) for name in first.changes}
+    scores |= {name: Estimate(float(np.mean([c.scores[name] for c in trials]))) for name in first.scores}
+    changes = {name: _change([c.changes[name] for c in trials], trials) for name in first.changes}
     # Notes of different splits differ in their numbers alone: the first of each stands for them.
     notes: dict[str, str] = {}
-    for note in (note for cell in cells for note in cell.notes):
+    for note in (note for trial in trials for note in trial.notes):
         notes.setdefault(re.sub(r"[\d.,%]+", "", note), note)
-    return Row(aligner, scores, changes, list(notes.values()), first.fit_size, data)
+    return Summary(aligner, scores, changes, list(notes.values()), first.fit_size, data)
 
 
-def _change(found: list[tuple[float, float]], cells: list[Cell]) -> Estimate:
+def _change(found: list[tuple[float, float]], trials: list[Trial]) -> Estimate:
     """The mean change and its 95 % interval."""
     values, variances = np.array(found).T
     mean = float(values.mean())
@@ -279,7 +279,7 @@ def _change(found: list[tuple[float, float]], cells: list[Cell]) -> Estimate:
     # No items to count: the spread over splits, corrected for the items that splits share (Nadeau and Bengio 2003).
     from scipy.special import stdtrit
 
-    shared = cells[0].test_pairs / max(cells[0].fit_pairs, 1)
+    shared = trials[0].test_pairs / max(trials[0].fit_pairs, 1)
     error = math.sqrt(float(values.var(ddof=1)) * (1 / len(values) + shared))
     half = float(stdtrit(len(values) - 1, 0.975)) * error
     return Estimate(mean, mean - half, mean + half)

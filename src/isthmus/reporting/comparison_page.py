@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.evaluation import Comparison, Row
+from isthmus.evaluation import Comparison, Summary
 from isthmus.reporting import words
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
@@ -78,7 +78,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
         part.write_bytes(text.encode("utf-8", errors="replace"))
 
 
-def _trade_off_section(comparison: Comparison, fitted: list[Row], score: str) -> Section:
+def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str) -> Section:
     label = f"Gap closed against the change of {score}: " + "; ".join(
         f"{words.aligner(row)} {100 * closed(row, fitted[0]):.0f} %, {words.points(row.changes[score])} points"
         for row in fitted
@@ -96,7 +96,7 @@ def _trade_off_section(comparison: Comparison, fitted: list[Row], score: str) ->
     )
 
 
-def closed(row: Row, raw: Row) -> float:
+def closed(row: Summary, raw: Summary) -> float:
     """The share of the distance between the means that an aligner removes; negative when it grows."""
     before = raw.scores["gap_distance"].value
     return 1 - row.scores["gap_distance"].value / before if before > 0 else 0.0
@@ -169,17 +169,17 @@ def _headed(score: str, comparison: Comparison) -> str:
     return score.replace("_", " ") + arrows[comparison.better.get(score, "neither")]
 
 
-def _title(row: Row) -> str:
+def _title(row: Summary) -> str:
     """The name in a table, which may break before its options."""
     return words.aligner(row).replace("(", " (", 1)
 
 
-def _angle(row: Row) -> str:
+def _angle(row: Summary) -> str:
     gap = row.scores["gap"]
     return "undefined" if gap.undefined else f"{gap.value:.1f}°"
 
 
-def _cells(row: Row, names: list[str]) -> list[str]:
+def _cells(row: Summary, names: list[str]) -> list[str]:
     return [_cell(row.scores[name], row.changes.get(name), raw=row.name == "Identity") for name in names]
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, at_chance, best_row
 from isthmus.diagnosis.verdict import percent
-from isthmus.evaluation import Comparison, Row
+from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
 from isthmus.reporting import figures, samples, words
 from isthmus.reporting.section import Section
@@ -65,7 +65,7 @@ def render(
 
 
 def _figures(
-    explanation: Explanation, comparison: Comparison, pairs: Pairs, fit: Pairs | None, best: Row | None
+    explanation: Explanation, comparison: Comparison, pairs: Pairs, fit: Pairs | None, best: Summary | None
 ) -> dict[str, Any]:
     """Every figure as SVG with its text alternative, and the samples that the captions speak of."""
     result, names = explanation.result, pairs.names
@@ -106,7 +106,7 @@ def _shares(explanation: Explanation) -> dict[str, float]:
     return {name: 100 * part.value / total if total > 0 else 0.0 for name, part in explanation.budget.items()}
 
 
-def _cells(row: Row, best: Row | None) -> dict[str, Any]:
+def _cells(row: Summary, best: Summary | None) -> dict[str, Any]:
     """One row of the table as text."""
     made: dict[str, Any] = {
         "name": row.name.replace("(", "\u200b("),
@@ -135,7 +135,7 @@ def _cells(row: Row, best: Row | None) -> dict[str, Any]:
             "" if raw else f"{words.points_interval(mixed)}",
         ),
         ("Mixed NDCG@10", f"{row.scores['mixed_NDCG@10'].value:.3f}", ""),
-        ("Own modality", percent(row.scores["own_modality"].value), ""),
+        ("Own modality", percent(row.scores["same_modality_share"].value), ""),
     ]
     made["falls"] = not raw and change.high < 0
     return made

@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation import SAMPLE as COMPARED
-from isthmus.evaluation import Comparison, Row
+from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.moments import moments_of
 from isthmus.utils.errors import InputError
 
@@ -58,7 +58,7 @@ class Clouds:
 
 
 def before_and_after(
-    pairs: Pairs, /, *, row: Row | None, fit: Pairs | None = None, normalize: bool = True
+    pairs: Pairs, /, *, row: Summary | None, fit: Pairs | None = None, normalize: bool = True
 ) -> tuple[Clouds, Clouds | None]:
     """The same held-out pairs raw and after the aligner of `row`, fitted anew on the other half or on `fit`.
 

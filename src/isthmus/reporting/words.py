@@ -8,7 +8,7 @@ import numpy as np
 
 from isthmus.diagnosis import Budget, Explanation, best_row
 from isthmus.diagnosis.verdict import percent
-from isthmus.evaluation import Comparison, Row
+from isthmus.evaluation import Comparison, Summary
 from isthmus.reporting.samples import Clouds, Cosines
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import number
@@ -42,7 +42,7 @@ def short(name: str, most: int) -> str:
     return name if len(name) <= most else name[: most - 1].rstrip() + "…"
 
 
-def aligner(row: Row) -> str:
+def aligner(row: Summary) -> str:
     """The aligner's name as figures write it."""
     return row.name.replace("estimator=", "").replace("'", "")
 

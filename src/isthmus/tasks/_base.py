@@ -12,7 +12,7 @@ from isthmus.utils.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class TaskData:
     """What a task may look at: the rows of both sides after a map, and before it.
 
     Attributes
@@ -23,7 +23,7 @@ class Rows:
     labels : (n_x,) or None, a class for each row of x
     class_names, class_texts : (C,) and (C, d) or None, the vector that stands for each class, after the map
     seed : of everything random
-    scores : a correction of the scores of a mixed corpus, or None
+    correction : a correction of the scores of a mixed corpus, or None
     """
 
     x: np.ndarray
@@ -35,7 +35,7 @@ class Rows:
     class_names: np.ndarray | None = None
     class_texts: np.ndarray | None = None
     seed: int = 0
-    scores: Any = None
+    correction: Any = None
 
     def __post_init__(self) -> None:
         for name, default in (("owner", np.arange(len(self.y))), ("raw_x", self.x), ("raw_y", self.y)):
@@ -48,7 +48,7 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class TaskScores:
     """The scores of one task.
 
     `items[score]` is (n_x,): what each item adds to the score, which is their mean. Differences between two maps have
@@ -76,7 +76,7 @@ class Task:
     """A task and what it promises: its `scores` by name, and whether it `needs` 'pairs' alone or 'labels' too."""
 
     name: str
-    run: Callable[[Rows], Outcome]
+    run: Callable[[TaskData], TaskScores]
     scores: Mapping[str, Score]
     needs: str
     source: str
@@ -88,13 +88,13 @@ _REGISTRY: dict[str, Task] = {}
 
 def task(
     name: str, *, scores: Mapping[str, tuple[str, str]], source: str, needs: str = "pairs"
-) -> Callable[[Callable[[Rows], Outcome]], Callable[[Rows], Outcome]]:
-    """Register a function of `Rows` as the task `name`; its docstring's first paragraph is the definition.
+) -> Callable[[Callable[[TaskData], TaskScores]], Callable[[TaskData], TaskScores]]:
+    """Register a function of `TaskData` as the task `name`; its docstring's first paragraph is the definition.
 
     `scores` maps each score to (better, definition).
     """
 
-    def register(function: Callable[[Rows], Outcome]) -> Callable[[Rows], Outcome]:
+    def register(function: Callable[[TaskData], TaskScores]) -> Callable[[TaskData], TaskScores]:
         definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
         declared = {key: Score(*value) for key, value in scores.items()}
         _REGISTRY[name] = Task(name, function, declared, needs, source, definition)
@@ -108,18 +108,18 @@ def registry() -> Mapping[str, Task]:
     return dict(_REGISTRY)
 
 
-def per_item(values: np.ndarray, owner: np.ndarray, items: int) -> np.ndarray:
+def mean_per_item(values: np.ndarray, owner: np.ndarray, items: int) -> np.ndarray:
     """What each item adds to the mean of `values` over queries: query j belongs to item owner[j], (items,).
 
     The mean of the result is the mean of `values`, also when items have several queries or none.
 
-    >>> per_item(np.array([1.0, 0.0, 1.0]), np.array([0, 0, 2]), 3).tolist()
+    >>> mean_per_item(np.array([1.0, 0.0, 1.0]), np.array([0, 0, 2]), 3).tolist()
     [1.0, 0.0, 1.0]
     """
     return np.bincount(owner, weights=values, minlength=items) * (items / max(len(values), 1))
 
 
-def checked_labels(rows: Rows, what: str) -> np.ndarray:
+def require_labels(rows: TaskData, what: str) -> np.ndarray:
     """The labels of `rows`; `InputError` when there are none or they name fewer than two classes."""
     if rows.labels is None:
         raise InputError(f"{what} needs labels: give Pairs(..., labels=) one class for each row of the first side")

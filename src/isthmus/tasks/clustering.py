@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.tasks._base import Outcome, Rows, checked_labels, task
+from isthmus.tasks._base import TaskData, TaskScores, require_labels, task
 from isthmus.utils.errors import InputError
 
 #: More rows than this are sampled before they are clustered.
@@ -105,12 +105,12 @@ class Clustering:
     },
     source="Grassucci et al. 2026 (ModGap); Rosenberg and Hirschberg 2007",
 )
-def clustering(rows: Rows) -> Outcome:
+def clustering(rows: TaskData) -> TaskScores:
     """Clustering of the mixed set: k-means over the rows of both sides together, as many clusters as classes, judged
     against the classes and against the modalities."""
-    labels = checked_labels(rows, "clustering")
+    labels = require_labels(rows, "clustering")
     found = Clustering.of(rows.x, rows.y, labels, index=rows.owner, rng=rows.seed)
-    return Outcome(
+    return TaskScores(
         values={
             "ARI": found.ari,
             "NMI": found.nmi,

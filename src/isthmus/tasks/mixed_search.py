@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.compute.resources import current
 from isthmus.compute.torch_kernels import find
-from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import TIE
 from isthmus.tasks.retrieval import BLOCK_SCORES
 from isthmus.utils.errors import InputError
@@ -26,9 +26,9 @@ class MixedSearch:
 
     `x_query[i]` is the rank of item i (stored as y) for its x row as the query, that of its best row when it has
     several; `y_query[j]` the rank of its item (stored as x) for row j of y. 0 stands for a row that did not ask. Ties
-    count against the query. `x_gain`, `y_gain` are the NDCG@10 of each query. `bias` is the share of the top 10, the
-    target left out, that has the query's own modality; `fair` is what a search blind to the modality would give (.5
-    when half of the corpus is of either).
+    count against the query. `x_gain`, `y_gain` are the NDCG@10 of each query. `same_modality_share` is the share of the
+    top 10, the target left out, that has the query's own modality; `expected_share` is the share that a search blind
+    to the modality would give (.5 when half of the corpus is of either).
 
     >>> import numpy as np
     >>> X = np.eye(4)
@@ -39,13 +39,13 @@ class MixedSearch:
 
     x_query: np.ndarray
     y_query: np.ndarray
-    bias: float
-    fair: float
+    same_modality_share: float
+    expected_share: float
     owner: np.ndarray
     x_gain: np.ndarray
     y_gain: np.ndarray
-    x_own: np.ndarray
-    y_own: np.ndarray
+    x_same_modality: np.ndarray
+    y_same_modality: np.ndarray
 
     @classmethod
     def of(
@@ -57,11 +57,11 @@ class MixedSearch:
         index: Any = None,
         share: float = 0.5,
         rng: int | np.random.Generator = 0,
-        scores: Any = None,
+        correction: Any = None,
     ) -> MixedSearch:
         """Search among unit rows x (n_x, d) and y (n_y, d); row j of y belongs to item `index[j]` (default: j).
 
-        The `share` of items, drawn at random, is stored as x; an item without a row of y always is. `scores` is a
+        The `share` of items, drawn at random, is stored as x; an item without a row of y always is. `correction` is a
         correction of scores such as `isthmus.align.ScoreStandardization`; without it scores are inner products.
         Errors: `InputError` when the share leaves one modality without an item, or there are fewer than 2 items.
         """
@@ -74,14 +74,14 @@ class MixedSearch:
         partnerless = np.bincount(owner, minlength=n) == 0
         found = {name: (np.zeros(size), np.full(size, np.nan), np.full(size, np.nan)) for name, size in
                  (("x", n), ("y", len(y)))}  # fmt: skip
-        fair = []
+        expected_shares = []
         for stored_as_x in (as_x, ~as_x) if share == 0.5 else (as_x,):
-            fair.append(_run(x, y, owner, stored_as_x | partnerless, found, scores))
-        (x_rank, x_gain, x_own), (y_rank, y_gain, y_own) = found["x"], found["y"]
-        own = np.concatenate([x_own, y_own])
+            expected_shares.append(_run(x, y, owner, stored_as_x | partnerless, found, correction))
+        (x_rank, x_gain, x_same_modality), (y_rank, y_gain, y_same_modality) = found["x"], found["y"]
+        own = np.concatenate([x_same_modality, y_same_modality])
         return cls(
-            x_rank.astype(np.int64), y_rank.astype(np.int64), float(np.nanmean(own)), float(np.mean(fair)), owner,
-            x_gain, y_gain, x_own, y_own,
+            x_rank.astype(np.int64), y_rank.astype(np.int64), float(np.nanmean(own)),
+            float(np.mean(expected_shares)), owner, x_gain, y_gain, x_same_modality, y_same_modality,
         )  # fmt: skip
 
     def recall(self, k: int = 1) -> float:
@@ -117,7 +117,7 @@ class MixedSearch:
         for values, ranks, owner in ((x_values, self.x_query, np.arange(n)), (y_values, self.y_query, self.owner)):
             asked = ranks > 0
             if asked.any():
-                parts.append(per_item(values[asked].astype(float), owner[asked], n))
+                parts.append(mean_per_item(values[asked].astype(float), owner[asked], n))
         return np.mean(parts, axis=0)
 
 
@@ -128,17 +128,17 @@ class MixedSearch:
         "mixed_R@10": ("higher", "share of queries that find their item among the first 10, mean of both"),
         "mixed_MRR": ("higher", "mean of 1 / rank of the item, mean of both query modalities"),
         "mixed_NDCG@10": ("higher", "NDCG of the first 10, mean of both query modalities"),
-        "own_modality": (
+        "same_modality_share": (
             "neither",
-            "share of the top 10, the target left out, in the query's own modality; .5 is fair",
+            "share of the top 10, the target left out, in the query's own modality; .5 is expected",
         ),
     },
     source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",
 )
-def mixed_search(rows: Rows) -> Outcome:
+def mixed_search(rows: TaskData) -> TaskScores:
     """Mixed-modality search: each item is stored as x or as y (half and half, and then the other way round) and is
     searched with its rows of the other modality."""
-    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed, scores=rows.scores)
+    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed, correction=rows.correction)
     with np.errstate(divide="ignore"):
         reciprocal = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (found.x_query, found.y_query)]
     items = {
@@ -146,9 +146,9 @@ def mixed_search(rows: Rows) -> Outcome:
         "mixed_R@10": found.by_item(found.x_query <= 10, found.y_query <= 10),
         "mixed_MRR": found.by_item(*reciprocal),
         "mixed_NDCG@10": found.by_item(found.x_gain, found.y_gain),
-        "own_modality": found.by_item(found.x_own, found.y_own),
+        "same_modality_share": found.by_item(found.x_same_modality, found.y_same_modality),
     }
-    return Outcome(items)
+    return TaskScores(items)
 
 
 def share_sweep(
@@ -162,8 +162,8 @@ def share_sweep(
 ) -> list[dict[str, float]]:
     """Mixed search as the share of items stored as x goes through `shares`; one dictionary for each.
 
-    Keys: 'share', 'x_R@1', 'x_NDCG@10', 'y_R@1', 'y_NDCG@10' (by modality of the query), 'own_modality', 'fair'. The
-    draws are nested: an item stored as x stays so at every larger share.
+    Keys: 'share', 'x_R@1', 'x_NDCG@10', 'y_R@1', 'y_NDCG@10' (by modality of the query), 'same_modality_share',
+    'expected_share'. The draws are nested: an item stored as x stays so at every larger share.
     """
     table = []
     for share in shares:
@@ -173,14 +173,14 @@ def share_sweep(
             asked = ranks > 0
             row[f"{side}_R@1"] = float(np.mean(ranks[asked] == 1)) if asked.any() else float("nan")
             row[f"{side}_NDCG@10"] = float(np.mean(gains[asked])) if asked.any() else float("nan")
-        table.append(row | {"own_modality": found.bias, "fair": found.fair})
+        table.append(row | {"same_modality_share": found.same_modality_share, "expected_share": found.expected_share})
     return table
 
 
 def _run(
-    x: np.ndarray, y: np.ndarray, owner: np.ndarray, stored_as_x: np.ndarray, found: dict[str, Any], scores: Any
+    x: np.ndarray, y: np.ndarray, owner: np.ndarray, stored_as_x: np.ndarray, found: dict[str, Any], correction: Any
 ) -> float:
-    """Search one corpus and write ranks, gains and own-modality shares of its queries; the fair share of own rows."""
+    """Search one corpus and write ranks, gains and same-modality shares of its queries; return the expected share."""
     in_y = np.flatnonzero(~stored_as_x[owner])
     stored = {"x": x[stored_as_x], "y": y[in_y]}
     items = np.concatenate([np.flatnonzero(stored_as_x), owner[in_y]])
@@ -188,21 +188,21 @@ def _run(
     order = np.argsort(items, kind="stable")
     items, is_x = items[order], is_x[order]
     asking = {"x": np.flatnonzero(~stored_as_x), "y": np.flatnonzero(stored_as_x[owner])}
-    fair = []
+    expected_shares = []
     for side, rows in asking.items():
         if not len(rows):
             continue
         targets = rows if side == "x" else owner[rows]
         own_side = is_x if side == "x" else ~is_x
-        fair.append((own_side.mean(), len(rows)))
+        expected_shares.append((own_side.mean(), len(rows)))
         queries, corpus = (x, y)[side == "y"][rows], stored
-        if scores is not None:  # the correction depends on the modality that asks
-            queries = scores.query(queries)
-            corpus = {name: scores.stored(part, query=side, stored=name) for name, part in stored.items()}
+        if correction is not None:  # the correction depends on the modality that asks
+            queries = correction.query(queries)
+            corpus = {name: correction.stored(part, query=side, stored=name) for name, part in stored.items()}
         whole = np.concatenate([corpus["x"], corpus["y"]])[order]
         for name, values in zip((0, 1, 2), _search(queries, targets, whole, items, own_side), strict=True):
             found[side][name][rows] = values
-    shares, counts = np.array(fair).T
+    shares, counts = np.array(expected_shares).T
     return float(np.average(shares, weights=counts))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.retrieval import BLOCK_SCORES
 from isthmus.utils.errors import InputError
 
@@ -14,7 +14,7 @@ from isthmus.utils.errors import InputError
 K = 10
 
 
-def kept_neighbours(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[int] = (K,)) -> np.ndarray:
+def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[int] = (K,)) -> np.ndarray:
     """NAS@k (Omega_k) of every row: the share of its k nearest rows that are the same after the map, (n, len(ks)).
 
     before (n, d) and after (n, d') hold the same rows, nearest by inner product, the row itself left out; the widths
@@ -23,7 +23,7 @@ def kept_neighbours(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[in
     >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(20, 3))
     >>> rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    >>> float(kept_neighbours(rows, rows[:, [2, 0, 1]], ks=[5]).mean())
+    >>> float(neighbour_overlap(rows, rows[:, [2, 0, 1]], ks=[5]).mean())
     1.0
     """
     n = len(before)
@@ -51,13 +51,13 @@ def kept_neighbours(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[in
     },
     source="Omega_k of AnisoAlign 2026, arXiv 2605.07825",
 )
-def neighbours(rows: Rows) -> Outcome:
+def neighbours(rows: TaskData) -> TaskScores:
     """Neighbour preservation: the share of each row's ten nearest rows of its own modality that a map keeps; the raw
     embeddings have 1 by definition."""
     k = min(K, rows.items - 1, len(rows.y) - 1)
-    x = kept_neighbours(rows.raw_x, rows.x, ks=[k])[:, 0]
-    y = kept_neighbours(rows.raw_y, rows.y, ks=[k])[:, 0]
-    return Outcome({f"NAS@{K}_x": x, f"NAS@{K}_y": per_item(y, rows.owner, rows.items)})
+    x = neighbour_overlap(rows.raw_x, rows.x, ks=[k])[:, 0]
+    y = neighbour_overlap(rows.raw_y, rows.y, ks=[k])[:, 0]
+    return TaskScores({f"NAS@{K}_x": x, f"NAS@{K}_y": mean_per_item(y, rows.owner, rows.items)})
 
 
 def _nearest(rows: np.ndarray, block: slice, k: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.result import Estimate
-from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import partner_ranks
 
 #: Elements of one block of scores where a whole row of them is needed: 64 MB of float32.
@@ -74,21 +74,20 @@ class Retrieval:
     },
     source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",
 )
-def retrieval(rows: Rows) -> Outcome:
+def retrieval(rows: TaskData) -> TaskScores:
     """Cross-modal retrieval: each row searches the rows of the other modality for its partner; with several partners
     the best one counts, ties count against the query."""
     forward, backward = partner_ranks(rows.x, rows.y, rows.owner)
     asked = np.flatnonzero(forward)
 
     def both(gain: Any) -> np.ndarray:
-        return (
-            per_item(gain(forward[asked]), asked, rows.items) + per_item(gain(backward), rows.owner, rows.items)
-        ) / 2
+        from_x = mean_per_item(gain(forward[asked]), asked, rows.items)
+        return (from_x + mean_per_item(gain(backward), rows.owner, rows.items)) / 2
 
     items = {f"R@{k}": both(lambda ranks, k=k: (ranks <= k).astype(float)) for k in (1, 5, 10)}
     items["MRR"] = both(lambda ranks: 1 / ranks)
     medians = (np.median(forward[asked]), np.median(backward))
-    return Outcome(items, {"median_rank": float(np.mean(medians))})
+    return TaskScores(items, {"median_rank": float(np.mean(medians))})
 
 
 def _chance(k: int, corpus: int, own: float) -> float:

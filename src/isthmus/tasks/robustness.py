@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.tasks._base import Outcome, Rows, per_item, task
+from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import TILE
 from isthmus.utils.errors import InputError
 
@@ -30,12 +30,12 @@ def nearest(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
     return found
 
 
-def quantised(rows: np.ndarray, bins: int, /) -> np.ndarray:
+def quantize(rows: np.ndarray, bins: int, /) -> np.ndarray:
     """Rows (n, d) with every number moved to the middle of its bin: `bins` equal bins from the smallest to the largest
     number of all rows (one scale for all coordinates).
 
     >>> import numpy as np
-    >>> quantised(np.array([[0.0, 0.3], [0.6, 1.0]]), 2).tolist()
+    >>> quantize(np.array([[0.0, 0.3], [0.6, 1.0]]), 2).tolist()
     [[0.25, 0.25], [0.75, 0.75]]
     """
     if bins < 2:
@@ -48,12 +48,12 @@ def quantised(rows: np.ndarray, bins: int, /) -> np.ndarray:
     return (low + (number + 0.5) * width).astype(rows.dtype)
 
 
-def unchanged(queries: np.ndarray, corpus: np.ndarray, perturbed: np.ndarray, /) -> np.ndarray:
+def top1_stability(queries: np.ndarray, corpus: np.ndarray, perturbed: np.ndarray, /) -> np.ndarray:
     """Whether each query's nearest row of `corpus` is still the nearest in `perturbed`, (m,) of bool."""
     return nearest(queries, corpus) == nearest(queries, perturbed)
 
 
-def noisy(rows: np.ndarray, variance: float, rng: np.random.Generator, /) -> np.ndarray:
+def add_noise(rows: np.ndarray, variance: float, rng: np.random.Generator, /) -> np.ndarray:
     """rows + eps with eps ~ N(0, variance I): the variance is that of each coordinate."""
     return rows + rng.normal(size=rows.shape).astype(rows.dtype) * rows.dtype.type(np.sqrt(variance))
 
@@ -72,7 +72,7 @@ def noisy(rows: np.ndarray, variance: float, rng: np.random.Generator, /) -> np.
     },
     source="Chowers et al. 2026, arXiv 2603.29080",
 )
-def robustness(rows: Rows) -> Outcome:
+def robustness(rows: TaskData) -> TaskScores:
     """Robustness: the share of queries whose nearest row of the other modality stays the nearest when the stored rows
     get noise or are quantised; mean of both directions."""
     rng = np.random.default_rng(rows.seed)
@@ -80,10 +80,10 @@ def robustness(rows: Rows) -> Outcome:
     items: dict[str, np.ndarray] = {name: np.zeros(rows.items) for name in _names()}
     for queries, corpus, owner in ((rows.x[asked], rows.y, asked), (rows.y, rows.x, rows.owner)):
         clean = nearest(queries, corpus)
-        changed = [noisy(corpus, v, rng) for v in NOISE] + [quantised(corpus, b) for b in BINS]
+        changed = [add_noise(corpus, v, rng) for v in NOISE] + [quantize(corpus, b) for b in BINS]
         for name, perturbed in zip(_names(), changed, strict=True):
-            items[name] += per_item((nearest(queries, perturbed) == clean).astype(float), owner, rows.items) / 2
-    return Outcome(items)
+            items[name] += mean_per_item((nearest(queries, perturbed) == clean).astype(float), owner, rows.items) / 2
+    return TaskScores(items)
 
 
 def _names() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import unit_rows
-from isthmus.tasks._base import Outcome, Rows, checked_labels, task
+from isthmus.tasks._base import TaskData, TaskScores, require_labels, task
 from isthmus.tasks.ranks import TILE
 from isthmus.utils.errors import InputError
 
@@ -132,15 +132,15 @@ def mean_texts(y: np.ndarray, owner: np.ndarray, labels: Any, /) -> tuple[np.nda
     },
     source="Radford et al. 2021, arXiv 2103.00020",
 )
-def zero_shot(rows: Rows) -> Outcome:
+def zero_shot(rows: TaskData) -> TaskScores:
     """Zero-shot classification: each row of x takes the class of the nearest class text; without given class texts
     the unit mean of the labelled fitting texts stands for a class."""
-    labels = checked_labels(rows, "zero_shot")
+    labels = require_labels(rows, "zero_shot")
     names, texts = rows.class_names, rows.class_texts
     if names is None or texts is None:
         raise InputError("zero_shot needs class texts: give class_texts=, or labels on the fitting pairs")
     found = ZeroShot.of(rows.x, labels, texts, class_names=names)
-    return Outcome(
+    return TaskScores(
         {"zero_shot_accuracy": found.hits.astype(float)},
         {"predicted_class_gini": found.gini, "predicted_class_entropy": found.entropy},
     )

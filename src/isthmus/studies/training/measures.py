@@ -12,13 +12,13 @@ from isthmus.linalg.fidelity import fidelity
 from isthmus.metrics import View, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
-from isthmus.tasks import Rows, chosen, mean_texts
+from isthmus.tasks import TaskData, mean_texts, select_tasks
 
 #: Directions of the shared space in `alignment`; the demonstration runs show 20 to 50 on the training pairs.
 SHARED = 16
 MEASURES = ("effective_rank_{side}", "rank_99_{side}", "excess_overlap_dimensions")
 TASKS = ("retrieval", "mixed_search", "zero_shot")
-SCORES = ("R@1", "mixed_R@1", "mixed_NDCG@10", "own_modality", "zero_shot_accuracy")
+SCORES = ("R@1", "mixed_R@1", "mixed_NDCG@10", "same_modality_share", "zero_shot_accuracy")
 
 
 def measured(
@@ -58,9 +58,9 @@ def measured(
     if shared is not None and axes is not None:
         found |= _imposed(x, y, moments, shared, axes)
     names, texts = mean_texts(fitting[1], np.arange(len(fitting[1])), fitting[2])
-    rows = Rows(x.astype(np.float32), y.astype(np.float32), labels=labels, class_names=names, class_texts=texts)
+    rows = TaskData(x.astype(np.float32), y.astype(np.float32), labels=labels, class_names=names, class_texts=texts)
     scores: dict[str, float] = {}
-    for task in chosen(list(TASKS)):
+    for task in select_tasks(list(TASKS)):
         scores |= task.run(rows).scores()
     found |= {name: scores[name] for name in SCORES}
     return {name: None if value is None or not math.isfinite(value) else float(value) for name, value in found.items()}
