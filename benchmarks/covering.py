@@ -16,7 +16,7 @@ from _table import Row, show
 
 import isthmus
 from isthmus.data.pairs import Pairs
-from isthmus.metrics import View, evaluate, registry
+from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.statistics.moments import moments_of
 
 ITEMS, LARGE, DIM = 200, 3_000, 20
@@ -35,9 +35,9 @@ def draw(seed: int, items: int) -> Pairs:
 
 def measured(pairs: Pairs) -> dict[str, float]:
     """The measures that have no interval; of two sides the first."""
-    view = View(moments_of(pairs), pairs)
+    context = MetricContext(moments_of(pairs), pairs)
     without = [m for m in registry().values() if m.interval.startswith("none: ")]
-    return {m.name: next(iter(evaluate(m, view).values())).value for m in without}
+    return {m.name: next(iter(evaluate(m, context).values())).value for m in without}
 
 
 def coverage(sets: int, halves: int) -> dict[str, tuple[float, float]]:

@@ -52,11 +52,11 @@ def spectra(paths: tuple[str, str]) -> Any:
     return isthmus.measure(pairs, metrics=["rank_99_{side}", "smallest_principal_angle", "shared_directions"])
 
 
-def cheap(paths: tuple[str, str]) -> Any:
+def fast(paths: tuple[str, str]) -> Any:
     """Every measure that needs no rows."""
     import isthmus
 
-    return isthmus.measure(isthmus.open_pairs(*paths), metrics="cheap")
+    return isthmus.measure(isthmus.open_pairs(*paths), metrics="fast")
 
 
 def the_pass(paths: tuple[str, str]) -> Any:
@@ -84,7 +84,7 @@ def decompositions(paths: tuple[str, str]) -> Any:
     return [np.linalg.svd(normalize(np.load(path, mmap_mode="r")), full_matrices=False) for path in paths]
 
 
-WORK = {work.__name__: work for work in (spectra, cheap, the_pass, covariance_pca, decompositions)}
+WORK = {work.__name__: work for work in (spectra, fast, the_pass, covariance_pca, decompositions)}
 
 
 def turns(names: list[str], paths: tuple[str, str], repeats: int) -> dict[str, tuple[float, float]]:
@@ -107,15 +107,15 @@ def memory(name: str, paths: tuple[str, str]) -> float:
 def neighbours(n: int, width: int) -> float:
     """Peak resident memory in MB of this process while it measures the neighbours of `n` items."""
     from isthmus.data.pairs import Pairs
-    from isthmus.metrics import View, _base, evaluate, registry
+    from isthmus.metrics import MetricContext, _base, evaluate, registry
 
-    _base.SAMPLE = n
+    _base.MAX_ROW_ITEMS = n
     latent = np.random.default_rng(0).standard_normal((n, width), dtype=np.float32)
     pairs = Pairs(image=latent, text=latent[:, ::-1].copy())
-    view = View(moments_of(pairs), pairs)
+    context = MetricContext(moments_of(pairs), pairs)
     for entry in registry().values():
-        if entry.family == "neighbours" and entry.needs == "rows":
-            evaluate(entry, view)
+        if entry.family == "neighbours" and entry.requires == "rows":
+            evaluate(entry, context)
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM"):
             return int(line.split()[1]) / 1024
@@ -125,7 +125,7 @@ def neighbours(n: int, width: int) -> float:
 #: What the contenders are called in the table.
 SPOKEN = {
     "spectra": "moments, spectra, angles",
-    "cheap": "`measure`, every cheap measure",
+    "fast": "`measure`, every fast measure",
     "covariance_pca": "scikit-learn PCA x 2, cross product",
     "decompositions": "SVD x 2",
     "the_pass": "the pass alone",
@@ -154,21 +154,21 @@ def rows(n: int = 200_000, long: int = 1_000_000, width: int = 512, repeats: int
     """Speed against SVD and covariance PCA, the price of the measures beside the pass, and memory."""
     with tempfile.TemporaryDirectory() as folder:
         paths = write(Path(folder), n, width)
-        times = turns(["spectra", "cheap", "covariance_pca"], paths, repeats) | turns(["decompositions"], paths, 1)
-        held = {name: child("diagnosis", "memory", name, paths) for name in ("cheap", "covariance_pca")}
+        times = turns(["spectra", "fast", "covariance_pca"], paths, repeats) | turns(["decompositions"], paths, 1)
+        held = {name: child("diagnosis", "memory", name, paths) for name in ("fast", "covariance_pca")}
     size = f"{n:,} x {width}"
     found = [
         _faster(f"spectra and angles, {size}", times, "spectra", "decompositions", 10.0),
-        _faster(f"every cheap measure, {size}", times, "cheap", "decompositions", 10.0),
+        _faster(f"every fast measure, {size}", times, "fast", "decompositions", 10.0),
         _dearer(f"spectra and angles, {size}", times, "spectra", "covariance_pca", 1.3),
-        _dearer(f"every cheap measure, {size}", times, "cheap", "covariance_pca", 1.3),
-        Row(f"memory of every cheap measure, {size}", f"{held['cheap']:.0f} MB",
-            f"scikit-learn {held['covariance_pca']:.0f} MB", held["cheap"] / held["covariance_pca"], most=0.5),
+        _dearer(f"every fast measure, {size}", times, "fast", "covariance_pca", 1.3),
+        Row(f"memory of every fast measure, {size}", f"{held['fast']:.0f} MB",
+            f"scikit-learn {held['covariance_pca']:.0f} MB", held["fast"] / held["covariance_pca"], most=0.5),
     ]  # fmt: skip
     if long:
         with tempfile.TemporaryDirectory() as folder:
-            times = turns(["the_pass", "cheap"], write(Path(folder), long, width), 2)
-        found.append(_dearer(f"every cheap measure, {long:,} x {width}", times, "cheap", "the_pass", 1.5))
+            times = turns(["the_pass", "fast"], write(Path(folder), long, width), 2)
+        found.append(_dearer(f"every fast measure, {long:,} x {width}", times, "fast", "the_pass", 1.5))
     held_by = child("diagnosis", "neighbours", 20_000, width)
     found.append(
         Row(f"neighbour measures of 20,000 x {width}", f"{held_by:.0f} MB, rows and program included",

@@ -18,7 +18,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.metrics import Metric
 
 #: Measures that need labels have the same tests beside their own (tests/metrics/test_hubness.py).
-METRICS = {name: m for name, m in isthmus.metrics.registry().items() if m.needs != "labels"}
+METRICS = {name: m for name, m in isthmus.metrics.registry().items() if m.requires != "labels"}
 CONTROLS = {
     "pair shuffle",
     "modality swap",
@@ -58,9 +58,9 @@ metric_names = pytest.mark.parametrize("name", METRICS)
 @metric_names
 def test_metric_declares_itself(name: str) -> None:
     m: Metric = METRICS[name]
-    assert m.better in ("lower", "higher", "neither")
-    assert m.needs in ("moments", "rows")
-    assert set(m.invariant) <= {"rotation", "row scale", "swap"}
+    assert m.direction in ("lower", "higher", "neither")
+    assert m.requires in ("moments", "rows")
+    assert set(m.invariances) <= {"rotation", "row scale", "swap"}
     assert m.unit
     assert m.family in isthmus.metrics.FAMILIES[:-1]
     assert m.source
@@ -68,7 +68,7 @@ def test_metric_declares_itself(name: str) -> None:
     assert m.definition.endswith((".", ")"))
     assert m.range[0] < m.range[1]
     assert m.interval in ("jackknife", "normal", "wilson", "subsampling") or m.interval.startswith("none: "), name
-    assert m.control.startswith("none: ") or m.control in CONTROLS, name
+    assert m.null_model.startswith("none: ") or m.null_model in CONTROLS, name
 
 
 @metric_names
@@ -78,14 +78,14 @@ def test_metric_carries_the_evidence_it_declares(name: str, pairs: Pairs) -> Non
             continue
         without = METRICS[name].interval.startswith("none: ") or "no interval" in estimate.note
         assert math.isnan(estimate.low) == math.isnan(estimate.high) == without
-        assert math.isnan(estimate.null) == METRICS[name].control.startswith("none: ")
+        assert math.isnan(estimate.null) == METRICS[name].null_model.startswith("none: ")
         # An interval beside the value is that of the value without its bias, and a note says so.
         assert without or estimate.low <= estimate.value <= estimate.high or "without its bias" in estimate.note
 
 
 @metric_names
 def test_metric_known_answer(name: str) -> None:
-    x, y, expected = METRICS[name].known()
+    x, y, expected = METRICS[name].reference_case()
     for estimate in values(Pairs(image=x, text=y), name).values():
         assert estimate.value == pytest.approx(expected, abs=2e-6), estimate.undefined
 
@@ -105,7 +105,7 @@ def test_metric_invariances(name: str, pairs: Pairs, cones: Any) -> None:
     x, y = cones
     q = rotation(x.shape[1])
     scale = np.random.default_rng(6).uniform(0.1, 10, size=(len(x), 1))
-    base, declared = values(pairs, name), METRICS[name].invariant
+    base, declared = values(pairs, name), METRICS[name].invariances
     changed = {
         "rotation": Pairs(image=x @ q, text=y @ q),
         "row scale": Pairs(image=x * scale, text=y / scale),
@@ -133,9 +133,9 @@ def test_metric_streamed_or_whole(name: str, pairs: Pairs, cones: Any, monkeypat
     whole = values(pairs, name)
     monkeypatch.setattr("isthmus.data.pairs.block_rows", lambda dim: 7)
     monkeypatch.setattr("isthmus.metrics._neighbours.BLOCK_SCORES", 7 * 240)
-    monkeypatch.setattr("isthmus.metrics._pairwise.BLOCK_SCORES", 7 * 120)
+    monkeypatch.setattr("isthmus.metrics._pairwise_sums.BLOCK_SCORES", 7 * 120)
     assert_same(whole, values(Pairs(image=cones[0], text=cones[1]), name), 1e-9)
-    if METRICS[name].needs == "moments":
+    if METRICS[name].requires == "moments":
         parts = [Moments.of(cones[0][i : i + 50], cones[1][i : i + 50]) for i in range(0, 120, 50)]
         merged = isthmus.measure(parts[0] + parts[1] + parts[2], metrics=[name])
         for one, two in zip(whole.values(), merged.values(), strict=True):

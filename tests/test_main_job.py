@@ -17,7 +17,7 @@ from isthmus import InputError, IsthmusWarning, Moments, Pairs
 from isthmus.align import Centering, MeanRotation, SharedSpaceProjection
 from isthmus.cli import app
 from isthmus.diagnosis import at_chance
-from isthmus.metrics import View
+from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import MixedSearch, Retrieval
@@ -91,7 +91,7 @@ class TestCollapsed:
 
     @staticmethod
     def gap(x: np.ndarray, y: np.ndarray) -> float:
-        return gap_angle(View(Moments.of(x, y))).value
+        return gap_angle(MetricContext(Moments.of(x, y))).value
 
     def test_gap_is_the_imposed_angle(self, held_out: Any) -> None:
         assert self.gap(*held_out) == pytest.approx(60, abs=1)

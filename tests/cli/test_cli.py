@@ -199,7 +199,7 @@ def test_measures_are_chosen_and_labels_and_captions_reach_them(folder: Path) ->
     assert found["pairs"]["n"] == 80
     assert next(iter(found["metrics"])) == "predicted_class_gini_image"
     assert "centroid_angle" in found["metrics"]
-    shown = isthmus_("measure", folder / "image.npy", folder / "text.npy", "--metrics", "cheap").stdout
+    shown = isthmus_("measure", folder / "image.npy", folder / "text.npy", "--metrics", "fast").stdout
     assert "FIRST ORDER" in shown
     assert "NEIGHBOURS" not in shown
     refused(isthmus_("measure", folder / "image.npy"), "got 1 path, expected the embeddings of two modalities or more")

@@ -122,10 +122,10 @@ def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
 
 def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     known = isthmus.metrics.registry()
-    names = [n for n in known if known[n].needs == "moments"][:8] + [
+    names = [n for n in known if known[n].requires == "moments"][:8] + [
         n for n in known if "neighbour" in n or "hub" in n or "mixing" in n
     ]
-    monkeypatch.setattr("isthmus.metrics._base.SAMPLE", 1_500)
+    monkeypatch.setattr("isthmus.metrics._base.MAX_ROW_ITEMS", 1_500)
     alone = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
     asked: list[str] = []
     with isthmus.using(cluster=cluster):

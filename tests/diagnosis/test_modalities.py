@@ -100,7 +100,7 @@ def test_command_line(sides: dict[str, np.ndarray], tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     run("report", *paths, "-o", str(page))
     assert page.exists()
-    as_json = json.loads(run("measure", *paths, "--metrics", "cheap", "--json", "--names", "a,b,c"))
+    as_json = json.loads(run("measure", *paths, "--metrics", "fast", "--json", "--names", "a,b,c"))
     assert as_json["modalities"] == ["a", "b", "c"]
     refused = CliRunner().invoke(app, ["measure", *paths, "--labels", paths[0]])
     assert "is for two modalities, and 3 were given" in str(refused.exception)

@@ -10,7 +10,7 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import View, evaluate
+from isthmus.metrics import MetricContext, evaluate
 from isthmus.statistics.moments import moments_of
 
 SETS, LARGE, D = 400, 300_000, 10
@@ -29,7 +29,7 @@ ELSEWHERE = ("vmf_concentration_{side}",)
 ENTRIES = {
     name: m
     for name, m in isthmus.metrics.registry().items()
-    if m.interval in ("jackknife", "normal") and m.needs == "moments" and name not in ELSEWHERE
+    if m.interval in ("jackknife", "normal") and m.requires == "moments" and name not in ELSEWHERE
 }
 NAMES = [name for m in ENTRIES.values() for name in m.names("image", "text")]
 RECALLS = ("image_to_text_R@1", "text_to_image_R@1", "text_to_image_R@5")
@@ -47,9 +47,9 @@ def draw(kind: str, items: int, rng: np.random.Generator) -> Pairs:
 
 
 def measured(pairs: Pairs, names: tuple[str, ...]) -> dict[str, isthmus.Estimate]:
-    view = View(moments_of(pairs), pairs)
+    context = MetricContext(moments_of(pairs), pairs)
     registry = isthmus.metrics.registry()
-    return {k: e for name in names for k, e in evaluate(registry[name], view).items()}
+    return {k: e for name in names for k, e in evaluate(registry[name], context).items()}
 
 
 @cache

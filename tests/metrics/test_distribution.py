@@ -13,9 +13,9 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import _pairwise
-from isthmus.metrics._pairwise import Pairwise
-from isthmus.metrics._rows import Rows
+from isthmus.metrics import _pairwise_sums
+from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._pairwise_sums import PairwiseSums
 
 NAMES = ["energy_distance", "mmd2_0.5", "mmd2_1", "mmd2_2"]
 CENTRED = ["centred_energy_distance", "centred_mmd2_1"]
@@ -70,9 +70,9 @@ def test_mmd_against_scikit_learn(cones: Any) -> None:
 
 def test_blocks_do_not_matter(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
-    whole = Pairwise.of(Rows(x, y))
-    monkeypatch.setattr(_pairwise, "BLOCK_SCORES", 7 * len(x))
-    parts = Pairwise.of(Rows(x, y))
+    whole = PairwiseSums.of(PairedRows(x, y))
+    monkeypatch.setattr(_pairwise_sums, "BLOCK_SCORES", 7 * len(x))
+    parts = PairwiseSums.of(PairedRows(x, y))
     for side in ("xx", "xy", "yx", "yy"):
         for name, sums in getattr(whole, side).items():
             np.testing.assert_allclose(getattr(parts, side)[name], sums, rtol=1e-12, err_msg=f"{side} {name}")
@@ -81,7 +81,7 @@ def test_blocks_do_not_matter(cones: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_swapped_sums_are_those_of_swapped_rows(cones: Any) -> None:
     x, y = map(unit, cones)
-    a, b = Pairwise.of(Rows(x, y)).swapped(), Pairwise.of(Rows(y, x))
+    a, b = PairwiseSums.of(PairedRows(x, y)).swapped(), PairwiseSums.of(PairedRows(y, x))
     np.testing.assert_allclose(a.gap, b.gap, atol=1e-15)
     for side in ("xx", "xy", "yx", "yy"):
         for name in getattr(b, side):
@@ -124,7 +124,7 @@ def test_centred_against_loops(cones: Any, name: str) -> None:
         return slow_energy(a, b) if "energy" in name else slow_mmd(a, b, median)
 
     swaps = np.random.default_rng(0)
-    order = Rows(x, y).random_order
+    order = PairedRows(x, y).random_order
     a, b = ((side - side.mean(axis=0))[order] for side in (x, y))
     biases = []
     for _ in range(16):

@@ -86,7 +86,7 @@ def test_predicted_classes_against_a_loop(rng: np.random.Generator) -> None:
     x = unit(x + 0.8 * rng.normal(size=x.shape))
     y = unit(y)
     pairs = Pairs(image=x, text=y, labels=labels)
-    rows = isthmus.metrics.View(moments_of(pairs), pairs).rows
+    rows = isthmus.metrics.MetricContext(moments_of(pairs), pairs).rows
     fit, judged = rows.random_order[:40], rows.random_order[40:]
     means = [unit(y[[i for i in fit if labels[i] == c]].mean(axis=0)[None])[0] for c in range(4)]
     counts = np.zeros(4)
@@ -111,7 +111,7 @@ def test_without_labels(rng: np.random.Generator) -> None:
 
 def test_known_answer_of_the_measure_of_labels() -> None:
     m = isthmus.metrics.registry()["predicted_class_gini_{side}"]
-    x, y, expected = m.known()
+    x, y, expected = m.reference_case()
     labels = np.repeat([0, 1], 20)
     found = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=[m.name])
     assert found["predicted_class_gini_image"].value == expected  # every x lies on the mean of class 0

@@ -9,8 +9,8 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import _pairwise
-from isthmus.metrics._rows import Rows
+from isthmus.metrics import _pairwise_sums
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics.margin import ends
 
 NAMES = ["siglip_margin", "siglip_relative_bias", "siglip_margin_trimmed", "siglip_relative_bias_trimmed"]
@@ -40,7 +40,7 @@ def test_against_a_sort(cones: Any) -> None:
 
 def test_interval_is_the_scatter_of_halves(rng: np.random.Generator) -> None:
     x, y = map(unit, rng.normal(size=(2, 200, 5)) + 1)
-    rows = Rows(x, y)
+    rows = PairedRows(x, y)
     found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
     assert np.isnan(found[NAMES[0]].low)
     draws, order = np.random.default_rng(0), rows.random_order
@@ -56,11 +56,11 @@ def test_interval_is_the_scatter_of_halves(rng: np.random.Generator) -> None:
 
 def test_when_the_pilot_misses_the_high_scores(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
-    monkeypatch.setattr(_pairwise, "_kept_from", lambda a, b: 2.0)  # nothing is that high
-    assert ends(Rows(x, y), trim=True).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
+    monkeypatch.setattr(_pairwise_sums, "_kept_from", lambda a, b: 2.0)  # nothing is that high
+    assert ends(PairedRows(x, y), trim=True).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
     monkeypatch.undo()
-    monkeypatch.setattr(_pairwise, "PILOT", 60)
-    rows = Rows(x, y)
+    monkeypatch.setattr(_pairwise_sums, "PILOT", 60)
+    rows = PairedRows(x, y)
     assert ends(rows, trim=True).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
     assert len(rows.pairwise.high_negatives) < 120 * 119 / 4
 

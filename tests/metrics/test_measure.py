@@ -19,8 +19,10 @@ def pairs(cones: Any) -> Pairs:
 
 def test_choices(pairs: Pairs) -> None:
     registry = isthmus.metrics.registry()
-    cheap = isthmus.measure(pairs, metrics="cheap")
-    assert set(cheap) == {name for m in registry.values() if m.needs == "moments" for name in m.names("image", "text")}
+    fast = isthmus.measure(pairs, metrics="fast")
+    assert set(fast) == {
+        name for m in registry.values() if m.requires == "moments" for name in m.names("image", "text")
+    }
     some = isthmus.measure(pairs, metrics="retrieval, rank_99_text,centroid_angle,rank_99_image")
     assert list(some)[6:] == ["rank_99_image", "rank_99_text", "centroid_angle"]
     assert next(iter(some)) == "image_to_text_R@1"
@@ -31,14 +33,14 @@ def test_choices(pairs: Pairs) -> None:
 
 def test_families_are_shown_in_order(pairs: Pairs) -> None:
     families = isthmus.metrics.families(pairs.names)
-    seen = list(dict.fromkeys(families[name] for name in isthmus.measure(pairs, metrics="cheap")))
+    seen = list(dict.fromkeys(families[name] for name in isthmus.measure(pairs, metrics="fast")))
     assert seen == [f for f in isthmus.metrics.FAMILIES if f in seen]
     with pytest.raises(InputError, match="unknown family 'spectra': did you mean 'spectrum'"):
         isthmus.metrics.metric("x", unit="", range=(0, 1), source="", known=lambda: None, family="spectra")
 
 
 def test_moments_alone(pairs: Pairs) -> None:
-    found, whole = isthmus.measure(moments_of(pairs)), isthmus.measure(pairs, metrics="cheap")
+    found, whole = isthmus.measure(moments_of(pairs)), isthmus.measure(pairs, metrics="fast")
     for (name, e), other in zip(found.items(), whole.values(), strict=True):
         assert e.value == pytest.approx(other.value, nan_ok=True), name
         if np.isnan(e.low) and not np.isnan(other.low):

@@ -10,7 +10,7 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import View
+from isthmus.metrics import MetricContext
 from isthmus.metrics.subspaces import shared_directions
 from isthmus.statistics.moments import moments_of
 
@@ -261,8 +261,8 @@ def test_random_subspaces_share_no_direction_beyond_the_edge() -> None:
         rng = np.random.default_rng(seed)
         bases = [np.linalg.qr(rng.normal(size=(60, 12)))[0] for _ in range(2)]
         x, y = (rng.normal(size=(400, 12)) @ b.T + 0.02 * rng.normal(size=(400, 60)) for b in bases)
-        view = View(moments_of(Pairs(x=x, y=y)))
-        found.append(shared_directions(view).value)
+        context = MetricContext(moments_of(Pairs(x=x, y=y)))
+        found.append(shared_directions(context).value)
     assert np.mean(np.array(found) > 0) <= 0.15
 
 

@@ -12,7 +12,7 @@ import isthmus
 from isthmus import Pairs
 from isthmus.metrics import _neighbours
 from isthmus.metrics._neighbours import Neighbours, nearest, top
-from isthmus.metrics._rows import Rows
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.moments import moments_of
 
 
@@ -146,7 +146,7 @@ def test_partner_rank_and_its_jackknife(cones: Any) -> None:
 def test_first_partners_count(cones: Any) -> None:
     x, y = cones
     index = np.array([2, 0, 0, 3, 2, 5, 9, 7, 8, 3, 11, 10, 6])
-    several = Rows.of(Pairs(image=x[:12], text=y[:13], index=index))
+    several = PairedRows.of(Pairs(image=x[:12], text=y[:13], index=index))
     items, first = [0, 2, 3, 5, 6, 7, 8, 9, 10, 11], [1, 0, 3, 5, 12, 7, 8, 6, 11, 10]
     np.testing.assert_allclose(several.x, unit(x[items]))
     np.testing.assert_allclose(several.y, unit(y[first]))
@@ -158,14 +158,14 @@ def test_few_items_are_undefined() -> None:
     x = np.eye(4)
     pairs = Pairs(image=x, text=x[[1, 1, 1]], index=[1, 1, 1])
     for name, m in isthmus.metrics.registry().items():
-        if m.needs == "rows" and "R@" not in name and name not in ("instance_gap", "alignment"):
+        if m.requires == "rows" and "R@" not in name and name not in ("instance_gap", "alignment"):
             e = measured(pairs, name)
             assert np.isnan(e.value)
             assert "1 item with a partner" in str(e.undefined) or "needs at least" in str(e.undefined)
 
 
 def test_swapping_shares_the_work(cones: Any) -> None:
-    rows = Rows(*map(unit, cones))
+    rows = PairedRows(*map(unit, cones))
     assert rows.swapped().neighbours.xx is rows.neighbours.yy
     assert rows.swapped().pairwise.xx is rows.pairwise.yy
     np.testing.assert_array_equal(rows.swapped().neighbours.rank_x, rows.neighbours.rank_y)
@@ -174,14 +174,14 @@ def test_swapping_shares_the_work(cones: Any) -> None:
 def test_random_order_belongs_to_the_items(cones: Any, rng: np.random.Generator) -> None:
     x, y = cones
     order = rng.permutation(len(x))
-    a, b = Rows(x, y), Rows(x[order], y[order])
+    a, b = PairedRows(x, y), PairedRows(x[order], y[order])
     np.testing.assert_array_equal(x[a.random_order], x[order][b.random_order])
     assert sorted(a.random_order) == list(range(len(x)))
-    for i, j in a.strangers():
+    for i, j in a.non_matching_rows():
         assert np.all(i != j)
         assert sorted(j) == list(range(len(x)))
-    assert len(list(a.strangers())) == 20
-    assert len(list(Rows(x[:4], y[:4]).strangers())) == 6
+    assert len(list(a.non_matching_rows())) == 20
+    assert len(list(PairedRows(x[:4], y[:4]).non_matching_rows())) == 6
 
 
 def test_clip(clip_coco: Pairs) -> None:
@@ -195,10 +195,10 @@ def test_clip(clip_coco: Pairs) -> None:
 def test_large_data_are_sampled(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from isthmus.metrics import _base
 
-    monkeypatch.setattr(_base, "SAMPLE", 50)
+    monkeypatch.setattr(_base, "MAX_ROW_ITEMS", 50)
     pairs = Pairs(image=cones[0], text=cones[1])
-    view = isthmus.metrics.View(moments_of(pairs), pairs)
-    assert view.rows.n == view.retrieval.items == 50
+    context = isthmus.metrics.MetricContext(moments_of(pairs), pairs)
+    assert context.rows.n == context.retrieval.items == 50
     assert measured(pairs, "mutual_knn").null == pytest.approx(10 / 49)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import View
+from isthmus.metrics import MetricContext
 from isthmus.statistics.moments import moments_of
 
 SETS = 300
@@ -40,9 +40,9 @@ def pairs(seed: int, n: int, gap: float, stretch: float = 1.0) -> Pairs:
 
 def measured(seed: int, n: int, gap: float, names: list[str], stretch: float = 1.0) -> dict[str, isthmus.Estimate]:
     data = pairs(seed, n, gap, stretch)
-    view = View(moments_of(data), data)
+    context = MetricContext(moments_of(data), data)
     entries = isthmus.metrics.registry()
-    return {name: entries[name].compute(view) for name in names}
+    return {name: entries[name].compute(context) for name in names}
 
 
 @cache
@@ -113,8 +113,8 @@ def test_partners_of_one_item_count_once() -> None:
             distances = np.linalg.norm(np.subtract(*(side for side in (data.unit()[0][index], data.unit()[1]))), axis=1)
             truth = {"instance_gap": distances.mean(), "alignment": np.mean(distances**2)}
         else:
-            view = View(moments_of(data), data)
-            found.append({name: entries[name].compute(view) for name in names})
+            context = MetricContext(moments_of(data), data)
+            found.append({name: entries[name].compute(context) for name in names})
     for name in names:
         assert 0.90 <= np.mean([e[name].low <= truth[name] <= e[name].high for e in found]) <= 0.98, name
 
@@ -123,7 +123,7 @@ def test_every_interval_is_simulated() -> None:
     """No measure has an interval whose coverage is not tested: here, or in test_coverage.py for moments."""
     here = {*POPULATION, *SAMPLE, "mixing_rate", "centred_mmd2_1", *TRIMMED}
     for name, m in isthmus.metrics.registry().items():
-        if m.needs == "rows" and not m.interval.startswith("none: ") and "_R@" not in name:
+        if m.requires == "rows" and not m.interval.startswith("none: ") and "_R@" not in name:
             assert name in here, name
         if m.interval.startswith("none: "):
             assert len(m.interval) > len("none: ") + 15, name  # the reason

@@ -8,14 +8,14 @@ import sys
 import numpy as np
 import pytest
 
-from isthmus.metrics import _neighbours, _pairwise
-from isthmus.metrics._rows import Rows
+from isthmus.metrics import _neighbours, _pairwise_sums
+from isthmus.metrics._paired_rows import PairedRows
 
 CODE = """
 import numpy as np
-from isthmus.metrics._rows import Rows
+from isthmus.metrics._paired_rows import PairedRows
 x, y = np.random.default_rng(0).normal(size=(2, {n}, 8)).astype(np.float32)
-rows = Rows(x, y)
+rows = PairedRows(x, y)
 rows.{what}
 print(next(line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM')))  # of this program alone
 """
@@ -36,8 +36,8 @@ def test_peak_memory_is_far_below_a_table(what: str, monkeypatch: pytest.MonkeyP
     for module in (_neighbours, _pairwise):
         monkeypatch.setattr(module, "BLOCK_SCORES", 2**18)
     n = 3_000
-    rows = Rows(*np.random.default_rng(0).normal(size=(2, n, 8)).astype(np.float32))
-    monkeypatch.setattr(_pairwise, "PILOT", 200)
+    rows = PairedRows(*np.random.default_rng(0).normal(size=(2, n, 8)).astype(np.float32))
+    monkeypatch.setattr(_pairwise_sums, "PILOT", 200)
     tracemalloc.start()
     getattr(rows, what)
     peak = tracemalloc.get_traced_memory()[1]

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics._rows import Rows
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics.separability import Probe, logistic_regression
 
 NAMES = ["linear_separability", "separability_auc"]
@@ -41,7 +41,7 @@ def test_the_minimiser_is_that_of_scikit_learn(rng: np.random.Generator, offset:
 
 def test_held_out_accuracy_and_auc(rng: np.random.Generator) -> None:
     x, y = overlapping(rng)
-    rows = Rows(x, y)
+    rows = PairedRows(x, y)
     fit, judged = rows.random_order[:150], rows.random_order[150:]
     assert not set(fit) & set(judged)
     model = LogisticRegression(tol=1e-12, max_iter=10_000, solver="newton-cholesky")
@@ -79,7 +79,7 @@ def test_separable_sides(cones: Any) -> None:
 
 def test_ties_count_half() -> None:
     x = np.ones((20, 3))
-    rows = Rows(x, x)
+    rows = PairedRows(x, x)
     probe = Probe.of(rows)
     assert np.all(probe.x == probe.y)
     found = isthmus.measure(Pairs(image=x, text=x), metrics=["separability_auc"])

@@ -10,7 +10,7 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics._rows import Rows
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics.sliced import Slices
 
 NAMES = ["sliced_wasserstein", "centred_sliced_wasserstein"]
@@ -42,7 +42,7 @@ def test_against_the_assignment_problem(cones: Any) -> None:
 
 
 def test_the_split_is_the_mean_over_many_directions(cones: Any) -> None:
-    rows = Rows(*map(unit, cones))
+    rows = PairedRows(*map(unit, cones))
     many = Slices.of(rows, directions=20_000, rng=5)
     direct = np.mean((np.sort(many.x, axis=0) - np.sort(many.y, axis=0)) ** 2)
     assert Slices.of(rows).squared == pytest.approx(direct, rel=0.03)
@@ -58,7 +58,7 @@ def test_null(rng: np.random.Generator) -> None:
 
 
 def test_null_is_what_swaps_give(cones: Any) -> None:
-    rows = Rows(*map(unit, cones))
+    rows = PairedRows(*map(unit, cones))
     slices, generator = Slices.of(rows), np.random.default_rng(0)
     found = []
     for _ in range(10):

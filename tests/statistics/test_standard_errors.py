@@ -9,7 +9,7 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import View, evaluate
+from isthmus.metrics import MetricContext, evaluate
 from isthmus.statistics.influence import Scored
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.moments import moments_of
@@ -29,8 +29,8 @@ def clouds(rng: np.random.Generator, partners: int) -> tuple[np.ndarray, np.ndar
 
 def estimate(x: Any, y: Any, index: np.ndarray, names: list[str]) -> dict[str, isthmus.Estimate]:
     pairs = Pairs(image=x, text=y, index=None if len(x) == len(y) else index)
-    view = View(moments_of(pairs), pairs)
-    return {k: e for name in names for k, e in evaluate(isthmus.metrics.registry()[name], view).items()}
+    context = MetricContext(moments_of(pairs), pairs)
+    return {k: e for name in names for k, e in evaluate(isthmus.metrics.registry()[name], context).items()}
 
 
 #: On these scales the intervals are symmetric around the value without its bias.
@@ -53,7 +53,7 @@ def test_against_leaving_one_item_out(rng: np.random.Generator, partners: int) -
     names = [
         name
         for name, m in isthmus.metrics.registry().items()
-        if m.interval in ("jackknife", "normal") and m.needs == "moments" and name not in ELSEWHERE
+        if m.interval in ("jackknife", "normal") and m.requires == "moments" and name not in ELSEWHERE
     ]
     whole = estimate(x, y, index, names)
     left_out: dict[str, list[float]] = {name: [] for name in whole}
@@ -77,7 +77,7 @@ def test_against_leaving_one_item_out(rng: np.random.Generator, partners: int) -
 
 
 def traces(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The traces of `Quadratics`, in its order, of weighted pairs."""
+    """The traces of `TraceEstimates`, in its order, of weighted pairs."""
     w = weights / weights.sum()
     x, y = x - w @ x, y - w @ y
     cx, cy, cross = x.T @ (w[:, None] * x), y.T @ (w[:, None] * y), x.T @ (w[:, None] * y)
@@ -108,8 +108,8 @@ def test_traces_against_weights(rng: np.random.Generator, partners: int) -> None
     x, y, index = clouds(rng, partners)
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     pairs = Pairs(image=x, text=y, index=index)
-    view = View(moments_of(pairs), pairs)
-    q = view.quadratics
+    context = MetricContext(moments_of(pairs), pairs)
+    q = context.quadratics
     value = traces(x[index], y, np.ones(len(y)))
     covariance, bias = weighted_up(lambda w: traces(x[index], y, w), index)
     np.testing.assert_allclose(list(q.plug_in.values()), value, rtol=1e-8)
@@ -119,7 +119,7 @@ def test_traces_against_weights(rng: np.random.Generator, partners: int) -> None
     rest = np.array([traces(x[index], y, (index != item).astype(float)) for item in range(N)])
     np.testing.assert_allclose(list(q.bias.values()), (N - 1) * (rest.mean(axis=0) - value), rtol=0.15)
 
-    swapped = view.swapped().quadratics
+    swapped = context.swapped().quadratics
     assert swapped.plug_in["xx"] == q.plug_in["yy"]
     assert swapped.bias["y"] == q.bias["x"]
     for name, other in zip(("x", "xx", "x.y", "xy"), ("y", "yy", "x.y", "xy"), strict=True):
@@ -136,7 +136,7 @@ def test_unbiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None
     s = centred.T @ centred / (n - 1)
     fourth = np.sum(np.sum(centred**2, axis=1) ** 2) / (n - 1)
     exact = (n - 1) / (n * (n - 2) * (n - 3)) * ((n - 1) * (n - 2) * np.sum(s * s) + np.trace(s) ** 2 - n * fourth)
-    ours = View(moments_of(pairs), pairs).quadratics.debiased("xx")
+    ours = MetricContext(moments_of(pairs), pairs).quadratics.debiased("xx")
     assert ours == pytest.approx(exact, rel=0.01)
     assert abs(ours - exact) < 0.1 * abs(np.sum(s * s) - exact)
 
@@ -176,7 +176,7 @@ def test_conformity_against_weights(rng: np.random.Generator, partners: int) -> 
         return float(w @ ((y - mean) @ mean) ** 2)
 
     pairs = Pairs(image=x, text=y, index=index)
-    value, bias, var = _squared_conformity(View(moments_of(pairs), pairs).swapped())
+    value, bias, var = _squared_conformity(MetricContext(moments_of(pairs), pairs).swapped())
     covariance, expected = weighted_up(squared, index)
     assert value == pytest.approx(squared(np.ones(len(y))), rel=1e-10)
     assert bias == pytest.approx(expected[0], rel=1e-3)

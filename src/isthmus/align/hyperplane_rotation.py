@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
 from isthmus.linalg.rotations import PrincipalAngles, minimal_rotation
-from isthmus.metrics import Side
+from isthmus.metrics import SecondMoment
 from isthmus.metrics.subspaces import Subspaces
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
@@ -48,7 +48,7 @@ class HyperplaneRotation(Aligner):
             raise InputError(f"energy={self.energy}, expected a share above 0 and up to 1")
 
     def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        spaces = Subspaces.of(Side(moments.xx), Side(moments.yy), energy=self.energy)
+        spaces = Subspaces.of(SecondMoment(moments.xx), SecondMoment(moments.yy), energy=self.energy)
         signs = _signs(spaces.angles, moments)
         rotation = minimal_rotation(spaces.basis_x, spaces.basis_y, signs=signs)
         self.facts_ = {

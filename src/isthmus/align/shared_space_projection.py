@@ -13,7 +13,7 @@ from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
 from isthmus.linalg.shared_directions import SharedSpace
 from isthmus.linalg.significance import significant_directions
-from isthmus.metrics import Side
+from isthmus.metrics import SecondMoment
 from isthmus.metrics.subspaces import Subspaces
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -128,7 +128,7 @@ class SharedSpaceProjection(Aligner):
         return left[:, :found], right[:found].T
 
     def _published(self, moments: Moments) -> np.ndarray:
-        spaces = Subspaces.of(Side(moments.xx), Side(moments.yy), energy=self.energy)
+        spaces = Subspaces.of(SecondMoment(moments.xx), SecondMoment(moments.yy), energy=self.energy)
         shared = spaces.overlap(self.tolerance)
         self.facts_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.forced}
         if shared == 0:

@@ -55,7 +55,7 @@ def measure(
     names: Names = None,
     metrics: Annotated[
         str,
-        typer.Option(help="all, cheap (no rows needed), a family such as neighbours, or names with commas"),
+        typer.Option(help="all, fast (no rows needed), a family such as neighbours, or names with commas"),
     ] = "all",
     labels: Labels = None,
     index: Index = None,

@@ -51,11 +51,11 @@ def _metrics() -> dict[str, dict[str, Any]]:
             "unit": m.unit,
             # JSON knows no infinity.
             "range": [end if math.isfinite(end) else None for end in m.range],
-            "better": m.better,
-            "needs": m.needs,
-            "invariant": list(m.invariant),
+            "better": m.direction,
+            "needs": m.requires,
+            "invariant": list(m.invariances),
             "interval": m.interval,
-            "null": m.control,
+            "null": m.null_model,
             "source": m.source,
         }
         for m in isthmus.metrics.registry().values()

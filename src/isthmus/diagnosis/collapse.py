@@ -18,7 +18,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.budget import Budget
 from isthmus.linalg.rotations import principal_angles
 from isthmus.linalg.significance import significant_directions
-from isthmus.metrics import Side, View
+from isthmus.metrics import MetricContext, SecondMoment
 from isthmus.metrics.centroid import gap_angle
 from isthmus.metrics.spectrum import energy_rank
 from isthmus.metrics.subspaces import TOLERANCE, Subspaces
@@ -134,10 +134,10 @@ def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True) 
     (['for', 'for'], 1.0)
     """
     moments = moments_of(pairs, normalize=normalize).numpy()
-    view = View(moments, pairs, normalize=normalize)
-    spaces: Subspaces = view.subspaces
+    context = MetricContext(moments, pairs, normalize=normalize)
+    spaces: Subspaces = context.subspaces
     dim = moments.dim_x
-    draws = view.random_angles
+    draws = context.random_angles
     closed = math.degrees(math.acos(1 - TOLERANCE))
     shared = Estimate(float(spaces.overlap()), null=float(np.mean(np.sum(draws < closed, axis=1))), unit="dimensions")
     share, centred = orthogonal_share(moments)
@@ -152,7 +152,7 @@ def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True) 
         smallest_angle=Estimate(float(angles.min()), null=float(np.median(draws.min(axis=1))), unit="degrees"),
         largest_angle=Estimate(float(angles.max()), null=float(np.median(draws.max(axis=1))), unit="degrees"),
         orthogonal_share=share,
-        accounts=(_collapse(view, spaces, budget), _offset(view, share)),
+        accounts=(_collapse(context, spaces, budget), _offset(context, share)),
     )
 
 
@@ -163,7 +163,7 @@ def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
     """
     bases = []
     for cov in (moments.cov_x, moments.cov_y):
-        spectrum, directions = Side(cov).eigen
+        spectrum, directions = SecondMoment(cov).eigen
         rank = energy_rank(spectrum) if spectrum[0] > 0 else 0
         bases.append(directions[:, :rank])
     both = np.column_stack(bases)
@@ -179,10 +179,10 @@ def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
     return Estimate(max(1 - float(inside @ inside) / length, 0.0), null=null, unit="share"), ranks
 
 
-def _collapse(view: View, spaces: Subspaces, budget: Budget) -> Account:
+def _collapse(context: MetricContext, spaces: Subspaces, budget: Budget) -> Account:
     """Yi, Douady and Chen: both sides in subspaces, these different, the gap their angle."""
-    m = view.moments
-    x, y = _names(view)
+    m = context.moments
+    x, y = _names(context)
     items, dim = m.by_item.count, m.dim_x
     ranks = spaces.ranks
     count = f"99 % of the energy lies in {ranks[0]:,} ({x}) and {ranks[1]:,} ({y}) of {dim:,} dimensions"
@@ -203,7 +203,7 @@ def _collapse(view: View, spaces: Subspaces, budget: Budget) -> Account:
     else:
         second = Prediction("the two subspaces differ", "no principal angle is open", AGAINST)
     statement = "the gap is the smallest angle between the subspaces that is not zero"
-    gap = gap_angle(view)
+    gap = gap_angle(context)
     if gap.undefined:
         third = Prediction(statement, f"the gap has no angle, because {gap.undefined}", CANNOT_TELL)
     elif not len(apart):
@@ -222,14 +222,14 @@ def _collapse(view: View, spaces: Subspaces, budget: Budget) -> Account:
     )
 
 
-def _offset(view: View, share: Estimate) -> Account:
+def _offset(context: MetricContext, share: Estimate) -> Account:
     """Chowers et al.: one constant offset, orthogonal to the data."""
-    m = view.moments
+    m = context.moments
     name, source = "a constant offset orthogonal to the data", "Chowers et al. 2026"
     statements = ("the gap is orthogonal to where the data vary", "every row has the same offset")
     gap = m.mean_x - m.mean_y
     length = float(np.linalg.norm(gap))
-    angle = gap_angle(view)
+    angle = gap_angle(context)
     if share.undefined or angle.undefined:
         why = share.undefined or angle.undefined
         return Account(name, source, tuple(Prediction(s, f"there is no gap to place, because {why}", CANNOT_TELL)
@@ -254,5 +254,5 @@ def _offset(view: View, share: Estimate) -> Account:
     return Account(name, source, (Prediction(statements[0], measured, first), second))
 
 
-def _names(view: View) -> tuple[str, str]:
-    return view.pairs.names if view.pairs is not None else ("x", "y")
+def _names(context: MetricContext) -> tuple[str, str]:
+    return context.pairs.names if context.pairs is not None else ("x", "y")

@@ -217,10 +217,10 @@ def _moments(recipe: Recipe, start: int, stop: int, **options: Any) -> Moments:
 
 def _neighbours(recipe: Recipe, start: int, stop: int, *, normalize: bool, k: int) -> tuple[Part, Part]:
     from isthmus.metrics._neighbours import search
-    from isthmus.metrics._rows import Rows
+    from isthmus.metrics._paired_rows import PairedRows
 
     pairs = opened(recipe)
-    rows = pairs.__dict__.setdefault("_rows_of_neighbours", Rows.of(pairs, normalize=normalize))
+    rows = pairs.__dict__.setdefault("_rows_of_neighbours", PairedRows.of(pairs, normalize=normalize))
     return search(rows.x, rows.x, rows.y, k, start, stop), search(rows.y, rows.y, rows.x, k, start, stop)
 
 

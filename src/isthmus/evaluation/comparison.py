@@ -33,7 +33,7 @@ from isthmus.evaluation.held_out import check_disjoint, fingerprint, halves
 from isthmus.evaluation.table import Comparison, Trial, own_options
 from isthmus.evaluation.trial_log import TrialLog
 from isthmus.linalg.fidelity import fidelity
-from isthmus.metrics import View
+from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN
@@ -303,7 +303,7 @@ class _Split:
         found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes, corrected)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
         inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
-        gap = gap_angle(View(after, names=test.testing.names), inflation=inflation)
+        gap = gap_angle(MetricContext(after, names=test.testing.names), inflation=inflation)
         top = float(after.mean_x @ after.mean_y) + fidelity(after.cov_x, after.cov_y)  # no pairing has more
         scores = {
             "gap_distance": float(np.linalg.norm(after.mean_x - after.mean_y)),

@@ -19,7 +19,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.evaluation.comparison import SAMPLE
 from isthmus.evaluation.held_out import halves
 from isthmus.linalg.rotations import plane_rotation
-from isthmus.metrics import View
+from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.correlation import monotone_share, spearman
 from isthmus.statistics.moments import Moments, moments_of
@@ -315,7 +315,7 @@ def _measured(
     # The shared space is found anew at each dose, on the fitting rows, so that it turns with the data.
     basis = shared_basis(Moments.of(fit_x, fit_y, index=fitting.index, normalize=False), rank)
     moments = Moments.of(x, y, index=testing.index, normalize=False)
-    gap = gap_angle(View(moments, names=testing.names))
+    gap = gap_angle(MetricContext(moments, names=testing.names))
     owner = np.arange(len(y)) if testing.index is None else testing.index
     classes: tuple[Any, Any] = (None, None)
     if "zero_shot_accuracy" in names:

@@ -32,12 +32,31 @@ from isthmus.metrics import (  # noqa: F401 (they register)
     subspaces,
     uniformity,
 )
-from isthmus.metrics._base import FAMILIES, SAMPLE, Metric, Side, View, evaluate, metric, registry
+from isthmus.metrics._base import (
+    FAMILIES,
+    MAX_ROW_ITEMS,
+    Metric,
+    MetricContext,
+    SecondMoment,
+    evaluate,
+    metric,
+    registry,
+)
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import Result
 from isthmus.utils.errors import InputError, unknown
 
-__all__ = ["FAMILIES", "Metric", "Side", "View", "evaluate", "families", "measure", "metric", "registry"]
+__all__ = [
+    "FAMILIES",
+    "Metric",
+    "MetricContext",
+    "SecondMoment",
+    "evaluate",
+    "families",
+    "measure",
+    "metric",
+    "registry",
+]
 
 
 def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = None, normalize: bool = True) -> Result:
@@ -48,10 +67,10 @@ def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = N
 
     Parameters
     ----------
-    data : pairs, or `Moments` that were summed elsewhere: the cheap measures then, called x and y, without those
+    data : pairs, or `Moments` that were summed elsewhere: the fast measures then, called x and y, without those
         intervals that take rows
     metrics : names with commas or a list of them, registered ('rank_99_{side}') or as they are printed
-        ('rank_99_image'); also 'all', 'cheap' (what moments suffice for) and the names of `isthmus.metrics.FAMILIES`,
+        ('rank_99_image'); also 'all', 'fast' (what moments suffice for) and the names of `isthmus.metrics.FAMILIES`,
         such as 'neighbours'. Without it, all that the data allow: measures of labels need labels.
     normalize : divide rows by their norms
 
@@ -73,33 +92,33 @@ def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = N
         normalize = moments.normalize
         if moments.dim_x != moments.dim_y:
             raise InputError(f"sides of width {moments.dim_x} and {moments.dim_y} have no gap to measure")
-    view = View(moments.numpy(), pairs, normalize=normalize, names=names)
+    context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names)
     estimates = {}
     for entry, wanted in chosen.items():
-        found = evaluate(registry()[entry], view)
+        found = evaluate(registry()[entry], context)
         estimates.update({name: estimate for name, estimate in found.items() if name in wanted})
     x, y = names
     curves: dict[str, np.ndarray] = {
-        f"spectrum_{x}": view.x.spectrum**2 / np.sum(view.x.spectrum**2),
-        f"spectrum_{y}": view.y.spectrum**2 / np.sum(view.y.spectrum**2),
-        "principal_angles": view.subspaces.angles.degrees,
-        "gap_share_per_coordinate": gap_shares.by_coordinate(view),
-        f"gap_share_per_direction_{x}": gap_shares.by_direction(view),
-        f"gap_share_per_direction_{y}": gap_shares.by_direction(view.swapped()),
+        f"spectrum_{x}": context.x.spectrum**2 / np.sum(context.x.spectrum**2),
+        f"spectrum_{y}": context.y.spectrum**2 / np.sum(context.y.spectrum**2),
+        "principal_angles": context.subspaces.angles.degrees,
+        "gap_share_per_coordinate": gap_shares.by_coordinate(context),
+        f"gap_share_per_direction_{x}": gap_shares.by_direction(context),
+        f"gap_share_per_direction_{y}": gap_shares.by_direction(context.swapped()),
     }
-    return Result(estimates, curves, provenance(pairs, view))
+    return Result(estimates, curves, provenance(pairs, context))
 
 
 def _chosen(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tuple[str, str]) -> dict[str, list[str]]:
     """Registered measures and which of their estimates are asked for, in the order in which they are asked for."""
     entries = registry()
     printed = {name: entry for entry in entries.values() for name in entry.names(*names)}
-    allowed = {name for name, m in entries.items() if m.needs == "moments"}
+    allowed = {name for name, m in entries.items() if m.requires == "moments"}
     if pairs is not None:
-        allowed |= {name for name, m in entries.items() if m.needs == "rows" or pairs.labels is not None}
+        allowed |= {name for name, m in entries.items() if m.requires == "rows" or pairs.labels is not None}
     groups: dict[str, list[str]] = {
         "all": [name for name in entries if name in allowed],
-        "cheap": [name for name, m in entries.items() if m.needs == "moments"],
+        "fast": [name for name, m in entries.items() if m.requires == "moments"],
         **{f: [n for n, m in entries.items() if m.family == f and n in allowed] for f in FAMILIES[:-1]},
     }
     asked = ["all"] if metrics is None else metrics.split(",") if isinstance(metrics, str) else list(metrics)
@@ -124,10 +143,10 @@ def families(names: tuple[str, str]) -> dict[str, str]:
     return {name: entry.family for entry in registry().values() for name in entry.names(*names)}
 
 
-def provenance(pairs: Pairs | None, view: View) -> dict[str, object]:
+def provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]:
     """Where the numbers come from: modalities, sizes, files, options."""
-    m = view.moments
-    facts: dict[str, object] = {"names": list(view.names), "n": m.n, "items": m.by_item.count, "dim": m.dim_x}
+    m = context.moments
+    facts: dict[str, object] = {"names": list(context.names), "n": m.n, "items": m.by_item.count, "dim": m.dim_x}
     if pairs is not None:
         facts |= {
             "items": pairs.items,
@@ -136,7 +155,7 @@ def provenance(pairs: Pairs | None, view: View) -> dict[str, object]:
             "pairing": pairs.pairing,
         }
     return facts | {
-        "normalize": view.normalize,
+        "normalize": context.normalize,
         "products": m.products,
-        "items_ranked": 0 if pairs is None else min(pairs.items, SAMPLE),
+        "items_ranked": 0 if pairs is None else min(pairs.items, MAX_ROW_ITEMS),
     }

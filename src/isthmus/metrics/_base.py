@@ -1,4 +1,4 @@
-"""How a measure declares itself, and the view of the data that it is computed from."""
+"""How a measure declares itself, and the context of the data that it is computed from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
-from isthmus.metrics._rows import Rows
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import InputError, unknown
@@ -27,17 +27,17 @@ class Metric:
     """
 
     name: str
-    compute: Callable[[View], Estimate]
+    compute: Callable[[MetricContext], Estimate]
     unit: str
     range: tuple[float, float]
-    better: str  # 'lower', 'higher' or 'neither'
-    needs: str  # 'moments' (one pass), 'rows' (blocks of scores) or 'labels' (rows and labels)
-    invariant: tuple[str, ...]  # of 'rotation' (one for both sides), 'row scale', 'swap' (of the sides)
+    direction: str  # 'lower', 'higher' or 'neither'
+    requires: str  # 'moments' (one pass), 'rows' (blocks of scores) or 'labels' (rows and labels)
+    invariances: tuple[str, ...]  # of 'rotation' (one for both sides), 'row scale', 'swap' (of the sides)
     source: str
-    known: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value
+    reference_case: Callable[[], tuple[Any, Any, float]]  # () -> X, Y, value
     definition: str
     interval: str = ""  # 'jackknife', 'normal', 'wilson', 'subsampling', or 'none: ' and why
-    control: str = ""  # what `null` is the value of: 'pair shuffle', 'modality swap' ..., or 'none: ' and the reason
+    null_model: str = ""  # what `null` is the value of: 'pair shuffle', 'modality swap' ..., or 'none: ' and the reason
     family: str = "others"  # the heading under which it is shown, one of `FAMILIES`
 
     def names(self, x: str, y: str) -> list[str]:
@@ -70,22 +70,34 @@ def metric(
     unit: str,
     range: tuple[float, float],
     source: str,
-    known: Callable[[], tuple[Any, Any, float]],
-    better: str = "neither",
-    needs: str = "moments",
-    invariant: tuple[str, ...] = ("rotation", "row scale"),
+    reference_case: Callable[[], tuple[Any, Any, float]],
+    direction: str = "neither",
+    requires: str = "moments",
+    invariances: tuple[str, ...] = ("rotation", "row scale"),
     interval: str = "",
-    control: str = "",
+    null_model: str = "",
     family: str = "others",
-) -> Callable[[Callable[[View], Estimate]], Callable[[View], Estimate]]:
-    """Register a function of a `View` as the measure `name`; its docstring's first paragraph is the definition."""
+) -> Callable[[Callable[[MetricContext], Estimate]], Callable[[MetricContext], Estimate]]:
+    """Register a function as the measure `name`. The first paragraph of its docstring is the definition."""
     if family not in FAMILIES:
         raise unknown("family", family, FAMILIES)
 
-    def register(function: Callable[[View], Estimate]) -> Callable[[View], Estimate]:
+    def register(function: Callable[[MetricContext], Estimate]) -> Callable[[MetricContext], Estimate]:
         definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
         _REGISTRY[name] = Metric(
-            name, function, unit, range, better, needs, invariant, source, known, definition, interval, control, family
+            name,
+            function,
+            unit,
+            range,
+            direction,
+            requires,
+            invariances,
+            source,
+            reference_case,
+            definition,
+            interval,
+            null_model,
+            family,
         )
         return function
 
@@ -98,10 +110,10 @@ def registry() -> Mapping[str, Metric]:
 
 
 #: Above this many items, ranks are measured on a random sample of them: they cost n^2.
-SAMPLE = 10_000
+MAX_ROW_ITEMS = 10_000
 
 
-class Side:
+class SecondMoment:
     """The principal directions of one side, found once however many measures ask for them."""
 
     def __init__(self, gram: np.ndarray, mean: np.ndarray | None = None, n: int = 1):
@@ -129,7 +141,7 @@ class Side:
         return np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]
 
 
-class View:
+class MetricContext:
     """What a measure may look at: the moments, and for measures of rows the pairs. Shared work is done once."""
 
     def __init__(
@@ -138,7 +150,7 @@ class View:
         pairs: Pairs | None = None,
         *,
         normalize: bool = True,
-        sides: tuple[Side, Side] | None = None,
+        sides: tuple[SecondMoment, SecondMoment] | None = None,
         names: tuple[str, str] | None = None,
     ):
         self.moments = moments
@@ -146,47 +158,49 @@ class View:
         self.names = names or (pairs.names if pairs is not None else ("x", "y"))
         self.normalize = normalize
         self.x, self.y = sides or (
-            Side(moments.xx, moments.mean_x, moments.n),
-            Side(moments.yy, moments.mean_y, moments.n),
+            SecondMoment(moments.xx, moments.mean_x, moments.n),
+            SecondMoment(moments.yy, moments.mean_y, moments.n),
         )
-        self._origin: View | None = None
+        self._origin: MetricContext | None = None
         #: What measures of one file share with each other, by name.
         self.kept: dict[str, Any] = {}
 
-    def swapped(self) -> View:
+    def swapped(self) -> MetricContext:
         """The same data seen from the other side: measures of {side} are computed on x alone."""
         return self._twin
 
     @cached_property
-    def _twin(self) -> View:
-        other = View(self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x), names=self.names[::-1])
+    def _twin(self) -> MetricContext:
+        other = MetricContext(
+            self.moments.swapped(), normalize=self.normalize, sides=(self.y, self.x), names=self.names[::-1]
+        )
         other._origin = self
         other.__dict__["_twin"] = self
         return other
 
     @cached_property
-    def scored(self) -> Any:
+    def influence_sample(self) -> Any:
         """A sample of the items whose scores give standard errors (`metrics._scored.Scored`); None without pairs."""
         from isthmus.statistics.influence import Scored
 
         if self._origin is not None:
-            return None if self._origin.scored is None else self._origin.scored.swapped()
+            return None if self._origin.influence_sample is None else self._origin.influence_sample.swapped()
         return None if self.pairs is None else Scored.of(self.pairs, self.moments, normalize=self.normalize)
 
     @cached_property
-    def principal(self) -> Any:
+    def pca(self) -> Any:
         """The spectrum of the covariance of x with what its sampling error needs (`metrics._spectral.Spectral`)."""
         from isthmus.statistics.spectral_errors import Spectral
 
         values, directions = self.x.centred
-        return Spectral(values, directions, self.scored, centre=self.moments.mean_x)
+        return Spectral(values, directions, self.influence_sample, centre=self.moments.mean_x)
 
     @cached_property
     def quadratics(self) -> Any:
-        """Traces of products of covariances with bias and covariance (`metrics._quadratics.Quadratics`)."""
-        from isthmus.metrics._quadratics import Quadratics
+        """Traces of products of covariances with bias and covariance (`metrics._trace_estimates.TraceEstimates`)."""
+        from isthmus.metrics._trace_estimates import TraceEstimates
 
-        return Quadratics.of(self) if self._origin is None else self._origin.quadratics.swapped()
+        return TraceEstimates.of(self) if self._origin is None else self._origin.quadratics.swapped()
 
     @cached_property
     def random_angles(self) -> np.ndarray:
@@ -199,24 +213,24 @@ class View:
         return random_principal_angles(spaces.basis_x.shape[0], *spaces.ranks, draws=9, rng=0)
 
     @cached_property
-    def crossed(self) -> np.ndarray:
+    def cross_cosines(self) -> np.ndarray:
         """Cosines between the principal directions (centred) of x (rows) and y (columns), (d, d)."""
         if self._origin is not None:
-            return self._origin.crossed.T
+            return self._origin.cross_cosines.T
         return self.x.centred[1].T @ self.y.centred[1]
 
     @cached_property
-    def sampled(self) -> Pairs:
-        """At most `SAMPLE` random items of the pairs."""
+    def sample(self) -> Pairs:
+        """At most `MAX_ROW_ITEMS` random items of the pairs."""
         assert self.pairs is not None
-        return self.pairs.sample(SAMPLE)
+        return self.pairs.sample(MAX_ROW_ITEMS)
 
     @cached_property
-    def rows(self) -> Rows:
-        """The sampled items as rows, one partner for each (`metrics._rows.Rows`)."""
+    def rows(self) -> PairedRows:
+        """The sampled items as rows, one partner for each (`metrics._paired_rows.PairedRows`)."""
         if self._origin is not None:
             return self._origin.rows.swapped()
-        return Rows.of(self.sampled, normalize=self.normalize)
+        return PairedRows.of(self.sample, normalize=self.normalize)
 
     @cached_property
     def subspaces(self) -> Any:
@@ -230,24 +244,24 @@ class View:
         """Ranks of the partners in both directions (`tasks.retrieval.Retrieval`), on a sample of large data."""
         from isthmus.tasks.retrieval import Retrieval
 
-        x, y = (to_numpy(side) for side in self.sampled.unit(normalize=self.normalize))
-        return Retrieval.of(x, y, index=self.sampled.index)
+        x, y = (to_numpy(side) for side in self.sample.unit(normalize=self.normalize))
+        return Retrieval.of(x, y, index=self.sample.index)
 
 
 NO_ROWS = "no interval: it takes rows, and moments hold none; measure the pairs"
 
 
-def evaluate(entry: Metric, view: View) -> dict[str, Estimate]:
+def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
     """The estimates of one measure, with the unit and definition that it declares."""
-    x, y = view.names
-    if entry.needs != "moments" and view.pairs is None:
+    x, y = context.names
+    if entry.requires != "moments" and context.pairs is None:
         raise InputError(f"{entry.name} looks at rows, and moments hold none; measure the pairs")
-    views = [view, view.swapped()] if "{side}" in entry.name else [view]
+    contexts = [context, context.swapped()] if "{side}" in entry.name else [context]
     found = {}
-    for name, v in zip(entry.names(x, y), views, strict=True):
+    for name, v in zip(entry.names(x, y), contexts, strict=True):
         estimate = entry.compute(v)
         lacks = math.isnan(estimate.low) and not entry.interval.startswith("none") and not estimate.undefined
-        note = estimate.note or (NO_ROWS if lacks and view.pairs is None else "")
+        note = estimate.note or (NO_ROWS if lacks and context.pairs is None else "")
         definition = entry.definition.replace("{x}", x).replace("{y}", y)
         never = entry.interval.removeprefix("none: ") if entry.interval.startswith("none: ") else ""
         found[name] = dataclasses.replace(

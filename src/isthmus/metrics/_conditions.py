@@ -9,28 +9,28 @@ import numpy as np
 from isthmus.statistics.result import NAN, Estimate
 
 if TYPE_CHECKING:
-    from isthmus.metrics._base import View
+    from isthmus.metrics._base import MetricContext
 
 #: Items for each dimension above which a spectrum has nearly stopped to move with n: on power-law spectra of 256
 #: dimensions ranks and effective ranks are then 1 to 4 % below those of a hundred items for each dimension.
 ENOUGH = 10
 
 
-def enough_items(view: View) -> bool:
+def enough_items(context: MetricContext) -> bool:
     """Whether there are at least ten items for each dimension."""
-    return view.moments.by_item.count >= ENOUGH * view.moments.dim_x
+    return context.moments.by_item.count >= ENOUGH * context.moments.dim_x
 
 
-def few_items(view: View) -> str:
+def few_items(context: MetricContext) -> str:
     """The note of measures of the spectrum when there are fewer items than dimensions, else ''."""
-    n, d = view.moments.by_item.count, view.moments.dim_x
+    n, d = context.moments.by_item.count, context.moments.dim_x
     return f"n = {n:,} < d = {d:,}: needs n >= {ENOUGH * d:,}" if n < d else ""
 
 
-def is_unit(view: View) -> bool:
+def is_unit(context: MetricContext) -> bool:
     """Whether the rows have length 1 on both sides."""
-    m = view.moments
-    return view.normalize or all(abs(float(np.trace(g)) / m.n - 1) < 1e-6 for g in (m.xx, m.yy))
+    m = context.moments
+    return context.normalize or all(abs(float(np.trace(g)) / m.n - 1) < 1e-6 for g in (m.xx, m.yy))
 
 
 def undefined(reason: str) -> Estimate:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.statistics.intervals import (
     clipped,
     debiased,
@@ -38,36 +38,36 @@ def _orthogonal() -> tuple[Any, Any, float]:
     family="first order",
     unit="degrees",
     range=(0, 180),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="modality swap",
+    null_model="modality swap",
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
-    known=_orthogonal,
+    reference_case=_orthogonal,
 )
-def centroid_angle(view: View) -> Estimate:
+def centroid_angle(context: MetricContext) -> Estimate:
     """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|: the modality gap of the theory.
 
     The value is the plug-in; the interval is that of the cosine without the terms of an item with itself, with the
     infinitesimal jackknife's standard error. Undefined unless both means differ from zero at p < .01 and that
     standard error is at most .1. The null is the angle that swapping the sides of random pairs leaves.
     """
-    return gap_angle(view)
+    return gap_angle(context)
 
 
-def gap_angle(view: View, *, inflation: float = 1.0) -> Estimate:
+def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
     """`centroid_angle`; `inflation` is 1 + n / n_fit when the rows were centred on n_fit other rows."""
-    m = view.moments
+    m = context.moments
     sizes = [float(np.linalg.norm(v)) for v in (m.mean_x, m.mean_y)]
     p_values = (mean_p_value(m, inflation=inflation), mean_p_value(m.swapped(), inflation=inflation))
     if max(p_values) >= LEVEL:
         short = int(np.argmax(p_values))
         return Estimate(
             NAN,
-            undefined=f"the mean of {view.names[short]} is not distinguishable from zero "
+            undefined=f"the mean of {context.names[short]} is not distinguishable from zero "
             f"(length {sizes[short]:.3g}, p = {p_values[short]:.2g})",
         )
-    cosine, var = cosine_of_means(view)
+    cosine, var = cosine_of_means(context)
     if not math.sqrt(var) <= MOST_ERROR:
         return Estimate(
             NAN,
@@ -76,12 +76,12 @@ def gap_angle(view: View, *, inflation: float = 1.0) -> Estimate:
         )
     value = _angle_between(m.mean_x, m.mean_y)
     low, high = normal_interval(cosine, var)
-    return Estimate(value, _degrees(high), _degrees(low), _swap_null_angle(view))
+    return Estimate(value, _degrees(high), _degrees(low), _swap_null_angle(context))
 
 
-def cosine_of_means(view: View) -> tuple[float, float]:
+def cosine_of_means(context: MetricContext) -> tuple[float, float]:
     """Debiased cosine between the means and its variance (infinitesimal jackknife)."""
-    m = view.moments
+    m = context.moments
     xy, xx, yy = debiased(m)
     if xx <= 0 or yy <= 0:
         return NAN, NAN
@@ -102,12 +102,12 @@ def _degrees(cosine: float) -> float:
     return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
 
 
-def _swap_null_angle(view: View) -> float:
+def _swap_null_angle(context: MetricContext) -> float:
     """The angle between the means when each pair swaps its sides with probability 1/2 (root mean square).
 
     Both means then lie at (mean x + mean y) / 2, apart by the part of a random vector that is orthogonal to it.
     """
-    m = view.moments
+    m = context.moments
     middle = (m.mean_x + m.mean_y) / 2
     length = float(np.linalg.norm(middle))
     if length < 1e-12:
@@ -124,23 +124,25 @@ def _swap_null_angle(view: View) -> float:
     family="first order",
     unit="distance",
     range=(0, 2),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="modality swap",
+    null_model="modality swap",
     source="Liang et al. 2022, arXiv 2203.02053",
-    known=lambda: (*_orthogonal()[:2], math.sqrt(2)),
+    reference_case=lambda: (*_orthogonal()[:2], math.sqrt(2)),
 )
-def centroid_distance(view: View) -> Estimate:
+def centroid_distance(context: MetricContext) -> Estimate:
     """Euclidean distance between the two means, |mean x - mean y|.
 
     The value is the plug-in; the interval is that of the square without its bias tr Cov(x - y) / n. The null is the
     root mean square distance when each pair swaps its sides with probability 1/2.
     """
-    m = view.moments
+    m = context.moments
     c = m.by_item
     null = math.sqrt(max(float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)), 0.0)) / m.n
-    return Estimate(float(np.linalg.norm(m.mean_x - m.mean_y)), *clipped(gap_interval(m), 0, _longest(view, 2)), null)
+    return Estimate(
+        float(np.linalg.norm(m.mean_x - m.mean_y)), *clipped(gap_interval(m), 0, _longest(context, 2)), null
+    )
 
 
 @metric(
@@ -148,24 +150,24 @@ def centroid_distance(view: View) -> Estimate:
     family="first order",
     unit="distance",
     range=(0, 2),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="modality swap",
+    null_model="modality swap",
     source="derived for this package from Liang et al. 2022, arXiv 2203.02053",
-    known=lambda: (*_orthogonal()[:2], math.sqrt(2)),
+    reference_case=lambda: (*_orthogonal()[:2], math.sqrt(2)),
 )
-def centroid_distance_debiased(view: View) -> Estimate:
+def centroid_distance_debiased(context: MetricContext) -> Estimate:
     """Distance between the two means without sampling noise: the root of the unbiased |mean x - mean y|^2, or 0 where
     that is negative. All terms of an item with itself are left out of the square.
 
     The null is the distance when each pair swaps its sides with probability 1/2, which is 0 without that noise.
     """
-    m = view.moments
+    m = context.moments
     if m.by_item.count < 2:
         return Estimate(NAN, undefined="there is one item only")
     squared = gap_squared(m)[0]
-    return Estimate(math.sqrt(max(squared, 0.0)), *clipped(gap_interval(m), 0, _longest(view, 2)), 0.0)
+    return Estimate(math.sqrt(max(squared, 0.0)), *clipped(gap_interval(m), 0, _longest(context, 2)), 0.0)
 
 
 @metric(
@@ -174,21 +176,21 @@ def centroid_distance_debiased(view: View) -> Estimate:
     unit="length",
     range=(0, 1),
     interval="jackknife",
-    control="zero mean",
+    null_model="zero mean",
     source="Mardia and Jupp 2000, Directional Statistics",
-    known=lambda: (np.array([[1.0, 0], [0, 1.0]]), np.array([[1.0, 0], [0, 1.0]]), math.sqrt(0.5)),
+    reference_case=lambda: (np.array([[1.0, 0], [0, 1.0]]), np.array([[1.0, 0], [0, 1.0]]), math.sqrt(0.5)),
 )
-def mean_resultant_length(view: View) -> Estimate:
+def mean_resultant_length(context: MetricContext) -> Estimate:
     """Length of the mean of one side's unit rows: 0 for a cloud spread evenly, 1 for a single direction (the cone).
 
     The value is the plug-in; the interval is that of the square without its bias. The null is what as many
     independent directions of the same scatter give around a mean of zero.
     """
-    m = view.moments
+    m = context.moments
     null = math.sqrt(max(float(np.trace(mean_covariance(m))), 0.0))
-    return Estimate(float(np.linalg.norm(m.mean_x)), *clipped(mean_length_interval(m), 0, _longest(view, 1)), null)
+    return Estimate(float(np.linalg.norm(m.mean_x)), *clipped(mean_length_interval(m), 0, _longest(context, 1)), null)
 
 
-def _longest(view: View, most: float) -> float:
+def _longest(context: MetricContext, most: float) -> float:
     """The end of the range of a length that is at most `most` for unit rows."""
-    return most if view.normalize else math.inf
+    return most if context.normalize else math.inf

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
 from isthmus.statistics.intervals import clipped, debiased, length_interval, mean_covariance, mean_length_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -27,16 +27,16 @@ def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
     unit="cosine",
     range=(-1, 1),
     interval="jackknife",
-    control="zero mean",
+    null_model="zero mean",
     source="Ethayarajh 2019, arXiv 1909.00512; Liang et al. 2022, arXiv 2203.02053",
-    known=lambda: (_two_rows(0.8), _two_rows(0.8), 0.8),
+    reference_case=lambda: (_two_rows(0.8), _two_rows(0.8), 0.8),
 )
-def mean_cosine(view: View) -> Estimate:
+def mean_cosine(context: MetricContext) -> Estimate:
     """Mean of x_i . x_j over rows of different items of one side: (n |mean|^2 - 1) / (n - 1) for one row per item.
 
     The null is that of directions whose mean is zero, 0.
     """
-    m = view.moments
+    m = context.moments
     if m.by_item.count < 2:
         return undefined("there is one item only")
     low, high = mean_length_interval(m)
@@ -50,11 +50,11 @@ def mean_cosine(view: View) -> Estimate:
     unit="kappa",
     range=(0, np.inf),
     interval="jackknife",
-    control="zero mean",
+    null_model="zero mean",
     source="Mardia and Jupp 2000, Directional Statistics; Banerjee et al. 2005, Clustering on the unit hypersphere",
-    known=lambda: (*(_two_rows((1 / math.tanh(2) - 0.5) ** 2, 3),) * 2, 2.0),
+    reference_case=lambda: (*(_two_rows((1 / math.tanh(2) - 0.5) ** 2, 3),) * 2, 2.0),
 )
-def vmf_concentration(view: View) -> Estimate:
+def vmf_concentration(context: MetricContext) -> Estimate:
     """kappa of the von Mises-Fisher law of one side: A(kappa) = R, A = I_{d/2} / I_{d/2 - 1}, R^2 the mean cosine of
     rows of different items (so without the bias of |mean|^2); the maximum-likelihood estimate but for that.
 
@@ -63,9 +63,9 @@ def vmf_concentration(view: View) -> Estimate:
     """
     from isthmus.linalg.bessel import inverse_bessel_ratio
 
-    if not is_unit(view):
+    if not is_unit(context):
         return undefined(NOT_UNIT)
-    m = view.moments
+    m = context.moments
     if m.by_item.count < 2:
         return undefined("there is one item only")
     squared = debiased(m)[1]
@@ -88,23 +88,23 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
     unit="cosine",
     range=(0, 1),
     interval="jackknife",
-    control="zero mean",
+    null_model="zero mean",
     source="Levi and Gilboa 2025, arXiv 2411.14517",
-    known=_three_rows,
+    reference_case=_three_rows,
 )
-def conformity_sd(view: View) -> Estimate:
+def conformity_sd(context: MetricContext) -> Estimate:
     """Standard deviation over the rows of one side of the conformity, a row's mean cosine to all others.
 
     Conformity is (n x . mean - 1) / (n - 1) for unit rows, an identity: its near-perfect correlation with the cosine to
     the mean is no finding. Hence sd = n / (n - 1) sqrt(mean' S mean), S the covariance (1/n). The interval is that of
     the square without its bias. The null is that of directions whose mean is zero, sqrt(tr S^2 / n).
     """
-    if not is_unit(view):
+    if not is_unit(context):
         return undefined(NOT_UNIT)
-    m = view.moments
+    m = context.moments
     if m.n < 2:
         return undefined("there is one row only")
-    plug_in, bias, var = _squared_conformity(view)
+    plug_in, bias, var = _squared_conformity(context)
     value = m.n / (m.n - 1) * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
     if plug_in - bias > 0:
@@ -112,9 +112,9 @@ def conformity_sd(view: View) -> Estimate:
     return Estimate(value, null=null, note="no interval: not distinguishable from the null" if plug_in <= bias else "")
 
 
-def _squared_conformity(view: View) -> tuple[float, float, float]:
+def _squared_conformity(context: MetricContext) -> tuple[float, float, float]:
     """mean' S mean, its bias and its variance (NaN without rows)."""
-    m, s = view.moments, view.scored
+    m, s = context.moments, context.influence_sample
     mean = m.mean_x
     turned = m.cov_x @ mean
     plug_in = max(float(mean @ turned), 0.0)
@@ -124,6 +124,6 @@ def _squared_conformity(view: View) -> tuple[float, float, float]:
     along, turned_along = u @ mean, u @ turned
     # Half the second derivative along each item, with the mean and S moving together.
     own = np.einsum("ij,ij->i", s.by_item(u), s.by_item(u * along[:, None]))
-    second = s.by_item(view.principal.rows) ** 2 @ view.x.centred[0]
+    second = s.by_item(context.pca.rows) ** 2 @ context.x.centred[0]
     second = second + 2 * (own - s.counts * s.by_item(turned_along)) - s.by_item(along) ** 2
     return plug_in, s.bias(second), s.variance(along**2 + 2 * turned_along)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
-from isthmus.metrics._pairwise import WIDTHS, Pairwise
-from isthmus.metrics._rows import Rows, few
+from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._paired_rows import PairedRows, too_few_items
+from isthmus.metrics._pairwise_sums import WIDTHS, PairwiseSums
 from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.jackknife import jackknife_interval, pair_mean
 from isthmus.statistics.result import Estimate
@@ -19,7 +19,7 @@ BIAS_ITEMS = 500
 BIAS_SWAPS = 16
 
 
-def _pair_sums(p: Pairwise, name: str, centred: bool = False) -> np.ndarray:
+def _pair_sums(p: PairwiseSums, name: str, centred: bool = False) -> np.ndarray:
     """Sum over j != i of f(x_i, y_j) + f(y_i, x_j) - f(x_i, x_j) - f(y_i, y_j), (n,)."""
     across = f"centred_{name}" if centred else name
     return p.xy[across] + p.yx[across] - p.xx[name] - p.yy[name]
@@ -34,24 +34,24 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
     family="distribution",
     unit="distance",
     range=(-4, 4),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="modality swap",
+    null_model="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143",
-    known=lambda: (*_apart(), 2 * math.sqrt(2)),
+    reference_case=lambda: (*_apart(), 2 * math.sqrt(2)),
 )
-def energy_distance(view: View) -> Estimate:
+def energy_distance(context: MetricContext) -> Estimate:
     """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| as a U-statistic: means over different items i != j, so that
     it is unbiased and can be slightly negative; on at most 10,000 random items with one partner each. Swapping the
     sides of random pairs gives the null, exactly 0 in the mean.
 
     The interval is the jackknife's over items; near the null it is too wide.
     """
-    if view.rows.n < 3:
-        return few(view.rows.n, 3)
-    value, left_out = pair_mean(_pair_sums(view.rows.pairwise, "distance"))
+    if context.rows.n < 3:
+        return too_few_items(context.rows.n, 3)
+    value, left_out = pair_mean(_pair_sums(context.rows.pairwise, "distance"))
     return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
 
@@ -60,15 +60,15 @@ def energy_distance(view: View) -> Estimate:
     family="distribution",
     unit="distance",
     range=(-4, 4),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="normal",
-    control="modality swap",
+    null_model="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143; centring derived for this package",
-    known=lambda: (*_apart(), 0.0),
+    reference_case=lambda: (*_apart(), 0.0),
 )
-def centred_energy_distance(view: View) -> Estimate:
+def centred_energy_distance(context: MetricContext) -> Estimate:
     """Energy distance (U-statistic over different items) that is left after the means of both sides are aligned, rows
     not divided by their norms again; minus the same after random centred pairs swapped their sides (negative, of order
     1/n, because the means are fitted to the same rows); on at most 10,000 random items with one partner each. Clouds
@@ -77,9 +77,9 @@ def centred_energy_distance(view: View) -> Estimate:
     The interval is normal, with the variance of the projection on items and the error of the means; where the shapes
     hardly differ it is too wide.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 3:
-        return few(rows.n, 3)
+        return too_few_items(rows.n, 3)
     p, n = rows.pairwise, rows.n
     sums = _pair_sums(p, "distance", centred=True)
     weights_x, weights_y = p.xy["centred_inverse"], p.yx["centred_inverse"]
@@ -88,14 +88,14 @@ def centred_energy_distance(view: View) -> Estimate:
     return _projected(rows, sums, along_gap, _centred_bias(rows, np.sqrt))
 
 
-def _pull(rows: Rows, weights_x: np.ndarray, weights_y: np.ndarray) -> np.ndarray:
+def _pull(rows: PairedRows, weights_x: np.ndarray, weights_y: np.ndarray) -> np.ndarray:
     """sum_{i != j} w_ij (x_i - y_j - gap) from the row and column sums of w, (d,)."""
     x = weights_x @ rows.x.astype(np.float64)
     y = weights_y @ rows.y.astype(np.float64)
     return x - y - weights_x.sum() * rows.pairwise.gap
 
 
-def _projected(rows: Rows, sums: np.ndarray, along_gap: np.ndarray, bias: float) -> Estimate:
+def _projected(rows: PairedRows, sums: np.ndarray, along_gap: np.ndarray, bias: float) -> Estimate:
     """Mean over pairs of items minus its `bias`, with the interval of its projection; `along_gap` is the derivative by
     the gap."""
     n = rows.n
@@ -106,7 +106,7 @@ def _projected(rows: Rows, sums: np.ndarray, along_gap: np.ndarray, bias: float)
     return Estimate(value, *normal_interval(value, float(scores @ scores) / (n * (n - 1))), null=0.0)
 
 
-def _centred_bias(rows: Rows, function: Callable[[np.ndarray], np.ndarray]) -> float:
+def _centred_bias(rows: PairedRows, function: Callable[[np.ndarray], np.ndarray]) -> float:
     """The mean of a centred distance when random pairs of centred rows swap their sides: what fitting the means takes.
 
     It falls as 1 / n, so that it is found on at most `BIAS_ITEMS` items and scaled.
@@ -131,10 +131,10 @@ def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _register(width: float) -> None:
-    def mmd(view: View) -> Estimate:
-        if view.rows.n < 3:
-            return few(view.rows.n, 3)
-        value, left_out = pair_mean(-_pair_sums(view.rows.pairwise, f"rbf_{width:g}"))
+    def mmd(context: MetricContext) -> Estimate:
+        if context.rows.n < 3:
+            return too_few_items(context.rows.n, 3)
+        value, left_out = pair_mean(-_pair_sums(context.rows.pairwise, f"rbf_{width:g}"))
         return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
     mmd.__doc__ = (
@@ -149,13 +149,13 @@ def _register(width: float) -> None:
         family="distribution",
         unit="squared distance",
         range=(-2, 2),
-        better="lower",
-        needs="rows",
-        invariant=("rotation", "row scale", "swap"),
+        direction="lower",
+        requires="rows",
+        invariances=("rotation", "row scale", "swap"),
         interval="jackknife",
-        control="modality swap",
+        null_model="modality swap",
         source="Gretton et al. 2012, JMLR 13; bandwidths of Cai et al. 2026, arXiv 2601.19597",
-        known=lambda: (*_apart(), 2 - 2 * math.exp(-1 / (2 * width**2))),
+        reference_case=lambda: (*_apart(), 2 - 2 * math.exp(-1 / (2 * width**2))),
     )(mmd)
 
 
@@ -168,15 +168,15 @@ for _width in WIDTHS:
     family="distribution",
     unit="squared distance",
     range=(-2, 2),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="normal",
-    control="modality swap",
+    null_model="modality swap",
     source="Gretton et al. 2012, JMLR 13; centring derived for this package",
-    known=lambda: (*_apart(), 0.0),
+    reference_case=lambda: (*_apart(), 0.0),
 )
-def centred_mmd2(view: View) -> Estimate:
+def centred_mmd2(context: MetricContext) -> Estimate:
     """The MMD^2 of `mmd2_1` (its sigma, the unbiased U-statistic) that is left after the means of both sides are
     aligned, rows not divided by their norms again; minus the same after random centred pairs swapped their sides
     (negative, of order 1/n); on at most 10,000 random items with one partner each. Clouds of equal shape give the
@@ -185,9 +185,9 @@ def centred_mmd2(view: View) -> Estimate:
     The interval is normal for the sigma found, with the variance of the projection on items and the error of the
     means; where the shapes hardly differ it is too wide.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 3:
-        return few(rows.n, 3)
+        return too_few_items(rows.n, 3)
     p, n = rows.pairwise, rows.n
     sums = -_pair_sums(p, "rbf_1", centred=True)
     # d/dgap of -2 mean exp(-|x_i - y_j - gap|^2 / (2 sigma^2))

@@ -15,7 +15,7 @@ _OPENING = """# The measures
 
 Made from the registry by `python -m isthmus.metrics.document docs/metrics.md`; a test compares the two.
 
-`isthmus measure X Y` prints them all, `--metrics cheap` those that need no rows, `--metrics neighbours,centroid_angle`
+`isthmus measure X Y` prints them all, `--metrics fast` those that need no rows, `--metrics neighbours,centroid_angle`
 a family of this page and a single measure; in Python `isthmus.measure(pairs, metrics=...)`.
 
 x and y are the two sides, a pair is a row of x with a row of y, an item is a row of x with all its partners.
@@ -58,11 +58,11 @@ def _section(m: Metric) -> str:
     facts = [
         ("Unit", m.unit),
         ("Range", " to ".join(_end(end) for end in m.range)),
-        ("Better", m.better),
-        ("Needs", m.needs),
+        ("Better", m.direction),
+        ("Needs", m.requires),
         ("Interval", m.interval),
-        ("Null", m.control),
-        ("Invariant", ", ".join(m.invariant) or "nothing"),
+        ("Null", m.null_model),
+        ("Invariant", ", ".join(m.invariances) or "nothing"),
         ("Source", m.source),
     ]
     lines = [f"- {name}: {value}" for name, value in facts]

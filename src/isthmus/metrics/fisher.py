@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import EQUAL, NO_SPREAD, NOT_UNIT, is_unit, undefined
 from isthmus.statistics.intervals import clipped, debiased, gap_squared, normal_interval, variance
 from isthmus.statistics.result import Estimate
@@ -15,20 +15,20 @@ from isthmus.statistics.result import Estimate
     family="separability",
     unit="ratio",
     range=(0, np.inf),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="modality swap",
+    null_model="modality swap",
     source="Fisher 1936, The use of multiple measurements in taxonomic problems",
-    known=lambda: (np.eye(2), -np.eye(2), 1.0),
+    reference_case=lambda: (np.eye(2), -np.eye(2), 1.0),
 )
-def fisher_ratio(view: View) -> Estimate:
+def fisher_ratio(context: MetricContext) -> Estimate:
     """tr S_B / tr S_W: scatter of the two means over the scatter of the rows around their own mean.
 
     For two sides of one size it is |mean x - mean y|^2 / (2 (tr S_x + tr S_y)), covariances with 1/n. The interval is
     that of the value without its bias. The null is the ratio when each pair swaps its sides with probability 1/2.
     """
-    m = view.moments
+    m = context.moments
     squares = float(np.trace(m.xx) + np.trace(m.yy)) / m.n
     gap = m.mean_x - m.mean_y
     scatter = squares - float(m.mean_x @ m.mean_x + m.mean_y @ m.mean_y)
@@ -38,7 +38,7 @@ def fisher_ratio(view: View) -> Estimate:
     c = m.by_item
     swapped_gap = float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)) / m.n**2
     null = swapped_gap / (2 * scatter + float(gap @ gap) - swapped_gap)
-    if not is_unit(view):
+    if not is_unit(context):
         return Estimate(value, null=null, note="no interval: " + NOT_UNIT)
     unbiased, noise = gap_squared(m)
     spread = squares - sum(debiased(m)[1:])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import EQUAL, few_items, undefined
 from isthmus.statistics.intervals import length_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -26,28 +26,28 @@ def _turned() -> tuple[np.ndarray, np.ndarray]:
     return np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([[0.0, 1.0], [0.0, -1.0]])
 
 
-def bures_squared(view: View) -> float:
+def bures_squared(context: MetricContext) -> float:
     """tr S_x + tr S_y - 2 F with the fidelity F = |S_x^1/2 S_y^1/2|_*, from the eigenvectors at hand."""
-    if "bures_squared" not in view.kept:
-        (x, _), (y, _) = view.x.centred, view.y.centred
-        fidelity = np.linalg.svd(np.sqrt(x)[:, None] * view.crossed * np.sqrt(y), compute_uv=False).sum()
-        view.kept["bures_squared"] = max(float(x.sum() + y.sum() - 2 * fidelity), 0.0)
-    return view.kept["bures_squared"]
+    if "bures_squared" not in context.kept:
+        (x, _), (y, _) = context.x.centred, context.y.centred
+        fidelity = np.linalg.svd(np.sqrt(x)[:, None] * context.cross_cosines * np.sqrt(y), compute_uv=False).sum()
+        context.kept["bures_squared"] = max(float(x.sum() + y.sum() - 2 * fidelity), 0.0)
+    return context.kept["bures_squared"]
 
 
-def _gap_squared(view: View) -> float:
-    gap = view.moments.mean_x - view.moments.mean_y
+def _gap_squared(context: MetricContext) -> float:
+    gap = context.moments.mean_x - context.moments.mean_y
     return float(gap @ gap)
 
 
-def _swapped_squares(view: View) -> tuple[float, float]:
+def _swapped_squares(context: MetricContext) -> tuple[float, float]:
     """Squared gap and squared Bures distance when half of the items swap their sides; NaN without rows.
 
     Which half does not depend on the order of the rows. Of more items than the sample holds, both
     are those of the sample times (items sampled / all items).
     """
-    if "swap_null" not in view.kept:
-        s: Scored | None = view.scored
+    if "swap_null" not in context.kept:
+        s: Scored | None = context.influence_sample
         if s is None or s.items < 2:
             return NAN, NAN
         order = s.random_order
@@ -62,9 +62,9 @@ def _swapped_squares(view: View) -> tuple[float, float]:
         squares = np.linalg.eigvalsh(root.T @ covariances[1] @ root)
         fidelity = np.sqrt(np.clip(squares, 0.0, None)).sum()
         bures = max(float(np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * fidelity), 0.0)
-        scale = s.items / view.moments.by_item.count
-        view.kept["swap_null"] = (float(gap @ gap) * scale, bures * scale)
-    return view.kept["swap_null"]
+        scale = s.items / context.moments.by_item.count
+        context.kept["swap_null"] = (float(gap @ gap) * scale, bures * scale)
+    return context.kept["swap_null"]
 
 
 @metric(
@@ -72,23 +72,23 @@ def _swapped_squares(view: View) -> tuple[float, float]:
     family="distribution",
     unit="distance",
     range=(0, np.inf),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval=_BIASED,
-    control="modality swap",
+    null_model="modality swap",
     source="Dowson and Landau 1982, The Frechet distance between multivariate normal distributions; Role et al. 2025, "
     "arXiv 2505.03703",
-    known=lambda: (*_turned(), math.sqrt(2)),
+    reference_case=lambda: (*_turned(), math.sqrt(2)),
 )
-def frechet_distance(view: View) -> Estimate:
+def frechet_distance(context: MetricContext) -> Estimate:
     """Frechet distance of the two clouds as Gaussians (not squared): sqrt(|gap|^2 + tr(S_x + S_y - 2 (S_x S_y)^1/2)).
 
     Covariances with 1/n. The null is the distance when half of the items swap their sides, that is between two clouds
     of one law (of more than 2,000 items: of a sample, scaled by 1 / sqrt(n)).
     """
-    gap, bures = _swapped_squares(view)
-    value = math.sqrt(_gap_squared(view) + bures_squared(view))
-    return Estimate(value, null=math.sqrt(gap + bures), note=few_items(view))
+    gap, bures = _swapped_squares(context)
+    value = math.sqrt(_gap_squared(context) + bures_squared(context))
+    return Estimate(value, null=math.sqrt(gap + bures), note=few_items(context))
 
 
 @metric(
@@ -96,19 +96,21 @@ def frechet_distance(view: View) -> Estimate:
     family="distribution",
     unit="distance",
     range=(0, np.inf),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval=_BIASED,
-    control="modality swap",
+    null_model="modality swap",
     source="Bures 1969, An extension of Kakutani's theorem; Role et al. 2025, arXiv 2505.03703",
-    known=lambda: (*_turned(), math.sqrt(2)),
+    reference_case=lambda: (*_turned(), math.sqrt(2)),
 )
-def bures_distance(view: View) -> Estimate:
+def bures_distance(context: MetricContext) -> Estimate:
     """Frechet distance that is left when the means agree: sqrt(tr(S_x + S_y - 2 (S_x S_y)^1/2)), the distribution gap.
 
     The null is that of `frechet_distance`, without the means.
     """
-    return Estimate(math.sqrt(bures_squared(view)), null=math.sqrt(_swapped_squares(view)[1]), note=few_items(view))
+    return Estimate(
+        math.sqrt(bures_squared(context)), null=math.sqrt(_swapped_squares(context)[1]), note=few_items(context)
+    )
 
 
 @metric(
@@ -116,23 +118,23 @@ def bures_distance(view: View) -> Estimate:
     family="distribution",
     unit="share",
     range=(0, 1),
-    invariant=("rotation", "row scale", "swap"),
+    invariances=("rotation", "row scale", "swap"),
     interval=_BIASED,
-    control="modality swap",
+    null_model="modality swap",
     source="Dowson and Landau 1982; the split as in TPC-CMA 2026, arXiv 2604.00279",
-    known=lambda: (*_turned(), 0.0),
+    reference_case=lambda: (*_turned(), 0.0),
 )
-def frechet_centroid_share(view: View) -> Estimate:
+def frechet_centroid_share(context: MetricContext) -> Estimate:
     """Share of the squared Frechet distance that is |mean x - mean y|^2; the rest is the distribution gap.
 
     The null is the share when half of the items swap their sides.
     """
-    gap, bures = _gap_squared(view), bures_squared(view)
+    gap, bures = _gap_squared(context), bures_squared(context)
     if gap + bures == 0:
         return undefined("the two clouds have the same mean and covariance")
-    null_gap, null_bures = _swapped_squares(view)
+    null_gap, null_bures = _swapped_squares(context)
     null = null_gap / (null_gap + null_bures) if null_gap + null_bures > 0 else NAN
-    return Estimate(gap / (gap + bures), null=null, note=few_items(view))
+    return Estimate(gap / (gap + bures), null=null, note=few_items(context))
 
 
 @metric(
@@ -140,20 +142,20 @@ def frechet_centroid_share(view: View) -> Estimate:
     family="distribution",
     unit="distance",
     range=(0, np.inf),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="modality swap",
+    null_model="modality swap",
     source="Sun, Feng and Saenko 2016 (CORAL), arXiv 1511.05547",
-    known=lambda: (*_turned(), math.sqrt(2)),
+    reference_case=lambda: (*_turned(), math.sqrt(2)),
 )
-def coral_distance(view: View) -> Estimate:
+def coral_distance(context: MetricContext) -> Estimate:
     """Frobenius distance of the two covariances (1/n, of the rows as they are compared), |S_x - S_y|_F.
 
     The paper's loss is its square over 4 d^2. The value is the plug-in; the interval is that of the square without its
     bias. The null is the root mean square distance when each item swaps its sides with probability 1/2.
     """
-    q = view.quadratics
+    q = context.quadratics
     squared = max(q.plug_in["xx"] + q.plug_in["yy"] - 2 * q.plug_in["x.y"], 0.0)
     value = math.sqrt(squared)
     if q.plug_in["x"] + q.plug_in["y"] == 0:
@@ -163,18 +165,18 @@ def coral_distance(view: View) -> Estimate:
     weights = {"xx": 1.0, "yy": 1.0, "x.y": -2.0}
     unbiased = sum(w * q.debiased(name) for name, w in weights.items())
     low, high = length_interval(unbiased, q.variance(weights))
-    n = view.moments.by_item.count
+    n = context.moments.by_item.count
     note = "" if low <= value <= high else f"without its bias at n = {n:,}: {math.sqrt(max(unbiased, 0.0)):.4g}"
-    return Estimate(value, low, high, math.sqrt(_swapped_coral(view)), note=note)
+    return Estimate(value, low, high, math.sqrt(_swapped_coral(context)), note=note)
 
 
-def _swapped_coral(view: View) -> float:
+def _swapped_coral(context: MetricContext) -> float:
     """Mean squared distance of the covariances under random swaps: sum over items of |sum (aa' - bb')|_F^2 / n^2.
 
     a and b are the rows minus the mean of all; after swaps both sides have it as their mean.
     """
-    s: Scored = view.scored
-    middle = (view.moments.mean_x + view.moments.mean_y) / 2
+    s: Scored = context.influence_sample
+    middle = (context.moments.mean_x + context.moments.mean_y) / 2
     a, b = s.x - middle, s.y - middle
     total = sum(float(np.sum(np.einsum("ij,ij->i", u, v) ** 2)) * w for u, v, w in ((a, a, 1), (b, b, 1), (a, b, -2)))
     for i, j in s.siblings:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NO_GAP, few_items, undefined
 from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.statistics.intervals import clipped, normal_interval, variance
@@ -16,14 +16,14 @@ LEADING = 8
 DRAWS = 500
 
 
-def by_coordinate(view: View) -> np.ndarray:
+def by_coordinate(context: MetricContext) -> np.ndarray:
     """Share of the squared gap in each coordinate, descending, (d,); NaN when the means are equal."""
-    return np.sort(_shares(view.moments.mean_x - view.moments.mean_y))[::-1]
+    return np.sort(_shares(context.moments.mean_x - context.moments.mean_y))[::-1]
 
 
-def by_direction(view: View) -> np.ndarray:
+def by_direction(context: MetricContext) -> np.ndarray:
     """Share of the squared gap along each principal direction of x (centred, descending variance), (d,)."""
-    return _shares((view.moments.mean_x - view.moments.mean_y) @ view.x.centred[1])
+    return _shares((context.moments.mean_x - context.moments.mean_y) @ context.x.centred[1])
 
 
 def _shares(gap: np.ndarray) -> np.ndarray:
@@ -47,8 +47,8 @@ def _half_along() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _register(count: int) -> None:
-    def concentration(view: View) -> Estimate:
-        m = view.moments
+    def concentration(context: MetricContext) -> Estimate:
+        m = context.moments
         gap = m.mean_x - m.mean_y
         total = float(gap @ gap)
         if total == 0:
@@ -85,11 +85,11 @@ def _register(count: int) -> None:
         family="first order",
         unit="share",
         range=(0, 1),
-        invariant=("row scale", "swap"),
+        invariances=("row scale", "swap"),
         interval="jackknife",
-        control="random direction",
+        null_model="random direction",
         source="Schrodi et al. 2025, arXiv 2404.07983",
-        known=lambda: _known(count),
+        reference_case=lambda: _known(count),
     )(concentration)
 
 
@@ -110,24 +110,24 @@ for _count in (2, 8):
     unit="share",
     range=(0, 1),
     interval="none: the eight directions turn freely where the eigenvalues at the cut are nearly equal",
-    control="random direction",
+    null_model="random direction",
     source="Schrodi et al. 2025, arXiv 2404.07983, for coordinates; directions derived for this package",
-    known=lambda: (*_half_along(), 1 / 2),
+    reference_case=lambda: (*_half_along(), 1 / 2),
 )
-def gap_share_leading(view: View) -> Estimate:
+def gap_share_leading(context: MetricContext) -> Estimate:
     """Share of the squared gap |mean x - mean y|^2 along the 8 leading principal directions (centred) of one side.
 
     All shares, direction by direction, are the curves `gap_share_per_direction_...` of a result. The null is the share
     of a random direction, 8 / d.
     """
-    shares = by_direction(view)
+    shares = by_direction(context)
     if np.isnan(shares[0]):
         return undefined(NO_GAP)
     if len(shares) <= LEADING:
         return undefined(f"there are only {len(shares)} dimensions")
-    if view.x.centred[0][LEADING - 1] <= 0:
+    if context.x.centred[0][LEADING - 1] <= 0:
         return undefined(f"fewer than {LEADING} directions have any variance")
-    return Estimate(float(np.sum(shares[:LEADING])), null=LEADING / len(shares), note=few_items(view))
+    return Estimate(float(np.sum(shares[:LEADING])), null=LEADING / len(shares), note=few_items(context))
 
 
 @metric(
@@ -136,25 +136,25 @@ def gap_share_leading(view: View) -> Estimate:
     unit="share",
     range=(0, 1),
     interval="none: the span is cut where a whole number of directions reaches 99 %, which jumps with the data",
-    control="random direction",
+    null_model="random direction",
     source="Chowers et al. 2026, arXiv 2603.29080",
-    known=lambda: (
+    reference_case=lambda: (
         np.array([[0.6, 0.8, 0.0], [-0.6, 0.8, 0.0]]),
         np.array([[0.6, 0.0, 0.8], [-0.6, 0.0, 0.8]]),
         1.0,
     ),
 )
-def gap_outside_span(view: View) -> Estimate:
+def gap_outside_span(context: MetricContext) -> Estimate:
     """Share of the squared gap |mean x - mean y|^2 orthogonal to the principal directions of one side that hold 99 %
     of its variance (centred): 1 when the gap is an offset that no row of this side varies along.
 
     The null is the share of a random direction, 1 - rank / d.
     """
-    shares = by_direction(view)
+    shares = by_direction(context)
     if np.isnan(shares[0]):
         return undefined(NO_GAP)
-    values = view.x.centred[0]
+    values = context.x.centred[0]
     rank = energy_rank(np.sqrt(values), ENERGY) if values[0] > 0 else 0
     return Estimate(
-        min(max(1 - float(np.sum(shares[:rank])), 0.0), 1.0), null=1 - rank / len(values), note=few_items(view)
+        min(max(1 - float(np.sum(shares[:rank])), 0.0), 1.0), null=1 - rank / len(values), note=few_items(context)
     )

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NO_SPREAD, undefined
 from isthmus.statistics.intervals import clipped, normal_interval
 from isthmus.statistics.result import Estimate
@@ -26,29 +26,29 @@ def _same(dim: int) -> tuple[np.ndarray, np.ndarray, float]:
     family="representation similarity",
     unit="share",
     range=(0, 1),
-    better="higher",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Kornblith et al. 2019, arXiv 1905.00414",
-    known=lambda: _same(4),
+    reference_case=lambda: _same(4),
 )
-def cka(view: View) -> Estimate:
+def cka(context: MetricContext) -> Estimate:
     """Linear centred kernel alignment, |S_xy|_F^2 / (|S_x|_F |S_y|_F): 1 when one side is the other one rotated.
 
     The usual biased form, too high by about its null. The interval is that of the value without this bias, so it may
     lie below the value. The null is the mean over shuffled pairings, tr S_x tr S_y / ((n - 1) |S_x|_F |S_y|_F).
     """
-    q = view.quadratics
+    q = context.quadratics
     scale = math.sqrt(q.plug_in["xx"] * q.plug_in["yy"])
     if scale <= 0:
         return undefined(NO_SPREAD)
     value = min(q.plug_in["xy"] / scale, 1.0)
-    n = view.moments.by_item.count
+    n = context.moments.by_item.count
     null = min(q.plug_in["x"] * q.plug_in["y"] / ((n - 1) * scale), 1.0)
     xy, xx, yy = (q.debiased(name) for name in ("xy", "xx", "yy"))
     if q.covariance is None or not (xx > 0 and yy > 0):
-        return Estimate(value, null=null, note="no interval: too few items" if view.scored else "")
+        return Estimate(value, null=null, note="no interval: too few items" if context.influence_sample else "")
     scale = math.sqrt(xx * yy)
     unbiased = xy / scale
     var = q.variance({"xy": 1 / scale, "xx": -unbiased / (2 * xx), "yy": -unbiased / (2 * yy)})
@@ -62,25 +62,25 @@ def cka(view: View) -> Estimate:
     family="representation similarity",
     unit="correlation",
     range=(0, 1),
-    better="higher",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    invariances=("rotation", "row scale", "swap"),
     interval="none: canonical correlations are biased upwards, and the ten directions jump where eigenvalues tie",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Raghu et al. 2017, arXiv 1706.05806; ten directions as in Huh et al. 2024, arXiv 2405.07987",
-    known=lambda: _same(12),
+    reference_case=lambda: _same(12),
 )
-def svcca(view: View) -> Estimate:
+def svcca(context: MetricContext) -> Estimate:
     """Mean canonical correlation between the 10 leading principal directions (centred) of the two sides.
 
     The null is the mean for shuffled pairs: the cosines between random subspaces of 10 dimensions in R^(n - 1).
     """
     from isthmus.linalg.random_subspaces import random_principal_angles
 
-    (lx, vx), (ly, vy) = view.x.centred, view.y.centred
-    n = view.moments.by_item.count
+    (lx, vx), (ly, vy) = context.x.centred, context.y.centred
+    n = context.moments.by_item.count
     if min(len(lx), n - 1) <= SVCCA or min(lx[SVCCA - 1], ly[SVCCA - 1]) <= 0:
         return undefined(f"fewer than {SVCCA} directions have variance, or there are no more than {SVCCA + 1} items")
-    between = vx[:, :SVCCA].T @ view.moments.cov_xy @ vy[:, :SVCCA]
+    between = vx[:, :SVCCA].T @ context.moments.cov_xy @ vy[:, :SVCCA]
     whitened = between / np.sqrt(lx[:SVCCA, None] * ly[:SVCCA])
     value = float(np.mean(np.linalg.svd(whitened, compute_uv=False)))
     chance = random_principal_angles(n - 1, SVCCA, SVCCA, draws=50, rng=0)

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
-from isthmus.metrics._rows import few
+from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._paired_rows import too_few_items
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
@@ -35,10 +35,10 @@ def skewness(values: np.ndarray) -> float:
 
 
 def _register(name: str, query: str, corpus: str, forward: bool) -> None:
-    def hubness(view: View) -> Estimate:
-        rows = view.rows if forward else view.rows.swapped()
+    def hubness(context: MetricContext) -> Estimate:
+        rows = context.rows if forward else context.rows.swapped()
         if rows.n < 3:
-            return few(rows.n, 3)
+            return too_few_items(rows.n, 3)
         n = rows.n
         k = min(K, n - 1)
         counts = np.bincount(rows.neighbours.xy.index[:, :k].ravel(), minlength=n).astype(float)
@@ -58,12 +58,12 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
         family="neighbours",
         unit="skewness",
         range=(-np.inf, np.inf),
-        better="lower",
-        needs="rows",
+        direction="lower",
+        requires="rows",
         interval="none: a third moment rests on a few hubs",
-        control="random retrieval",
+        null_model="random retrieval",
         source="Radovanovic, Nanopoulos and Ivanovic 2010, JMLR 11",
-        known=_one_hub if forward else lambda: (_one_hub()[1], _one_hub()[0], _one_hub()[2]),
+        reference_case=_one_hub if forward else lambda: (_one_hub()[1], _one_hub()[0], _one_hub()[2]),
     )(hubness)
 
 
@@ -95,14 +95,14 @@ def _two_classes() -> tuple[np.ndarray, np.ndarray, float]:
     family="neighbours",
     unit="gini",
     range=(0, 1),
-    better="lower",
-    needs="labels",
+    direction="lower",
+    requires="labels",
     interval="none: it counts the classes of one split",
-    control="true labels",
+    null_model="true labels",
     source="Sato 2026, predicted-class Gini",
-    known=_two_classes,
+    reference_case=_two_classes,
 )
-def predicted_class_gini(view: View) -> Estimate:
+def predicted_class_gini(context: MetricContext) -> Estimate:
     """Gini coefficient of how often each class is predicted for one side's rows: the class of the nearest (by cosine)
     class mean of the other side. Class means are taken over a random half of the items and rows of the other half
     are classified; only with labels, on at most 10,000 random items with one partner each. The null is the Gini
@@ -110,11 +110,11 @@ def predicted_class_gini(view: View) -> Estimate:
 
     The range ends at 1 - 1/C for C classes. Hub classes make it large.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.labels is None:
         raise InputError("predicted_class_gini needs labels; give Pairs(..., labels=) one for each item")
     if rows.n < 4:
-        return few(rows.n, 4)
+        return too_few_items(rows.n, 4)
     classes, labels = np.unique(rows.labels, return_inverse=True)
     fit, judged = rows.random_order[: rows.n // 2], rows.random_order[rows.n // 2 :]
     sums = np.zeros((len(classes), rows.y.shape[1]))

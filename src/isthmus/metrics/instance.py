@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.statistics.intervals import debiased
 from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -23,22 +23,22 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
     family="first order",
     unit="distance",
     range=(0, 2),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="normal",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Schrodi et al. 2025, arXiv 2404.07983",
-    known=lambda: (*_known(), (math.sqrt(2) + 2) / 2),
+    reference_case=lambda: (*_known(), (math.sqrt(2) + 2) / 2),
 )
-def instance_gap(view: View) -> Estimate:
+def instance_gap(context: MetricContext) -> Estimate:
     """Mean Euclidean distance between partners, mean |x_i - y_i|, over all pairs of at most 10,000 random items.
 
     The interval is normal over items. The null is the mean distance between strangers: 20 shuffles of the pairing,
     one partner for each item.
     """
-    distances, owner = partner_distances(view)
-    return Estimate(*mean_interval(distances, owner), null=_strangers(view))
+    distances, owner = partner_distances(context)
+    return Estimate(*mean_interval(distances, owner), null=_strangers(context))
 
 
 @metric(
@@ -46,32 +46,32 @@ def instance_gap(view: View) -> Estimate:
     family="cone and uniformity",
     unit="squared distance",
     range=(0, 4),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="normal",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Wang and Isola 2020, arXiv 2005.10242",
-    known=lambda: (*_known(), 3.0),
+    reference_case=lambda: (*_known(), 3.0),
 )
-def alignment(view: View) -> Estimate:
+def alignment(context: MetricContext) -> Estimate:
     """Mean squared distance between partners, mean |x_i - y_i|^2 (alpha = 2), over all pairs of at most 10,000 random
     items; of unit rows it says the same as the paired cosine, 2 - 2 mean x_i . y_i.
 
     The interval is normal over items. The null is the mean over pairs of different items, from the moments.
     """
-    distances, owner = partner_distances(view)
-    m = view.moments
+    distances, owner = partner_distances(context)
+    m = context.moments
     null = float(np.trace(m.xx) + np.trace(m.yy)) / m.n - 2 * debiased(m)[0] if m.by_item.count > 1 else NAN
     return Estimate(*mean_interval(distances**2, owner), null=null)
 
 
-def partner_distances(view: View) -> tuple[np.ndarray, np.ndarray | None]:
+def partner_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | None]:
     """|x - y| of every pair of the sampled items, (n,), and the item of each (None: one pair each)."""
     from isthmus.compute.arrays import to_numpy
 
-    x, y = (to_numpy(side) for side in view.sampled.unit(normalize=view.normalize))
-    owner = view.sampled.index
+    x, y = (to_numpy(side) for side in context.sample.unit(normalize=context.normalize))
+    owner = context.sample.index
     distances = np.empty(len(y))
     for start in range(0, len(y), 4096):
         part = slice(start, start + 4096)
@@ -80,8 +80,8 @@ def partner_distances(view: View) -> tuple[np.ndarray, np.ndarray | None]:
     return distances, owner
 
 
-def _strangers(view: View) -> float:
-    rows = view.rows
+def _strangers(context: MetricContext) -> float:
+    rows = context.rows
     if rows.n < 2:
         return NAN
-    return float(np.mean([np.mean(np.linalg.norm(rows.x[i] - rows.y[j], axis=1)) for i, j in rows.strangers()]))
+    return float(np.mean([np.mean(np.linalg.norm(rows.x[i] - rows.y[j], axis=1)) for i, j in rows.non_matching_rows()]))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._neighbours import Nearest, nearest
-from isthmus.metrics._rows import few
+from isthmus.metrics._paired_rows import too_few_items
 from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -29,13 +29,13 @@ def _corners() -> tuple[np.ndarray, np.ndarray, float]:
     family="spectrum",
     unit="dimensions",
     range=(0, np.inf),
-    needs="rows",
+    requires="rows",
     interval="normal",
-    control="none: it is a size",
+    null_model="none: it is a size",
     source="Facco et al. 2017 (TwoNN), Sci. Rep. 7:12140",
-    known=_corners,
+    reference_case=_corners,
 )
-def twonn(view: View) -> Estimate:
+def twonn(context: MetricContext) -> Estimate:
     """TwoNN dimension of one side, (N - 1) / sum log(r2 / r1) with the Euclidean distances to the two nearest other
     rows, untrimmed, on at most 10,000 random items; of an item with several partners the first counts, and of rows
     that are equal (closer than 1e-6) one is kept.
@@ -43,9 +43,9 @@ def twonn(view: View) -> Estimate:
     The interval is that of a normal mean logarithm, for this number of rows: the estimate itself depends on n. Rows
     that are linked by nearest neighbours count as dependent.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 3:
-        return few(rows.n, 3)
+        return too_few_items(rows.n, 3)
     value, error = two_nearest(rows.x, rows.neighbours.xx if rows.unit else None)
     if np.isnan(value):
         return Estimate(NAN, undefined="fewer than three distinct rows, or all neighbours equally far")

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._neighbours import Nearest
-from isthmus.metrics._rows import few
+from isthmus.metrics._paired_rows import too_few_items
 from isthmus.statistics.jackknife import jackknife_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -32,24 +32,24 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
     family="representation similarity",
     unit="share",
     range=(-1, 1),
-    better="higher",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Song et al. 2012, JMLR 13 (HSIC); Kornblith et al. 2019, arXiv 1905.00414 (CKA)",
-    known=lambda: (*_known(), 1.0),
+    reference_case=lambda: (*_known(), 1.0),
 )
-def unbiased_cka(view: View) -> Estimate:
+def unbiased_cka(context: MetricContext) -> Estimate:
     """Linear CKA with the unbiased HSIC of Song et al., HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)), on at most 10,000
     random items with one partner each. A shuffled pairing gives the null, exactly 0 in the mean (the biased CKA
     needs a null that grows with d / n).
 
     The interval is the jackknife's over items.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 5:
-        return few(rows.n, 5)
+        return too_few_items(rows.n, 5)
     x, y = (side.astype(np.float64) for side in (rows.x, rows.y))
     xy, xx, yy = Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y)
     if xx.value <= 0 or yy.value <= 0:
@@ -107,23 +107,23 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
     family="representation similarity",
     unit="share",
     range=(-1, 1),
-    better="higher",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="none: leaving one item out changes the neighbours of others",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Huh et al. 2024, arXiv 2405.07987",
-    known=lambda: (*_known(), 1.0),
+    reference_case=lambda: (*_known(), 1.0),
 )
-def cknna(view: View) -> Estimate:
+def cknna(context: MetricContext) -> Estimate:
     """CKNNA with k = 10: A(x, y) / sqrt(A(x, x) A(y, y)), A(x, y) = sum of (x_i . x_j - x_i . mean x)(y_i . y_j -
     y_i . mean y) over the pairs for which j is among the 10 nearest of i (by cosine) on both sides, as in the paper's
     formula (its code takes an unbiased HSIC instead); on at most 10,000 random items with one partner each. The null
     is the mean over shuffled pairings.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 3:
-        return few(rows.n, 3)
+        return too_few_items(rows.n, 3)
     n, k = rows.n, min(K, rows.n - 1)
     near_x, near_y = rows.neighbours.xx, rows.neighbours.yy
     kernel_x, kernel_y = _local(rows.x, near_x, k), _local(rows.y, near_y, k)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
-from isthmus.metrics._pairwise import TRIM, trimmed
-from isthmus.metrics._rows import Rows, few
+from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._paired_rows import PairedRows, too_few_items
+from isthmus.metrics._pairwise_sums import TRIM, trimmed
 from isthmus.statistics.intervals import Z95, clipped
 from isthmus.statistics.result import Estimate
 
@@ -28,13 +28,14 @@ class Ends:
     shuffled: float
 
 
-def ends(rows: Rows, *, trim: bool) -> Ends:
+def ends(rows: PairedRows, *, trim: bool) -> Ends:
     """The ends of all positives and negatives, or of those that are left after `TRIM` of each is left out."""
     positives = np.einsum("ij,ij->i", rows.x, rows.y)
     high = rows.pairwise.high_negatives
     skip_low, skip_high = (trimmed(rows.n), trimmed(rows.n * (rows.n - 1))) if trim else (0, 0)
     shuffled = [
-        np.partition(np.einsum("ij,ij->i", rows.x[i], rows.y[j]), skip_low)[skip_low] for i, j in rows.strangers()
+        np.partition(np.einsum("ij,ij->i", rows.x[i], rows.y[j]), skip_low)[skip_low]
+        for i, j in rows.non_matching_rows()
     ]
     return Ends(
         float(np.partition(positives, skip_low)[skip_low]),
@@ -43,7 +44,7 @@ def ends(rows: Rows, *, trim: bool) -> Ends:
     )
 
 
-def half_sample_ends(rows: Rows) -> np.ndarray:
+def half_sample_ends(rows: PairedRows) -> np.ndarray:
     """The trimmed (positive, negative) ends of random halves of at most `MOST` items, (HALVES, 2), times sqrt(m / n)
     around their mean: they scatter as those of all n items do.
 
@@ -74,19 +75,19 @@ def _known(trim: bool) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _register(name: str, trim: bool, bias: bool) -> None:
-    def compute(view: View) -> Estimate:
-        if view.rows.n < 2:
-            return few(view.rows.n, 2)
-        e = ends(view.rows, trim=trim)
+    def compute(context: MetricContext) -> Estimate:
+        if context.rows.n < 2:
+            return too_few_items(context.rows.n, 2)
+        e = ends(context.rows, trim=trim)
         sign = 1 if bias else -1
         value, null = ((end + sign * e.negative) / 2 for end in (e.positive, e.shuffled))
         if not trim:
             return Estimate(value, null=null)
-        if view.rows.n < FEWEST:
+        if context.rows.n < FEWEST:
             return Estimate(value, null=null, note=f"no interval: needs n >= {FEWEST}")
-        if "halves" not in view.kept:
-            view.kept["halves"] = half_sample_ends(view.rows)
-        error = float(np.std(view.kept["halves"] @ [0.5, 0.5 * sign], ddof=1))
+        if "halves" not in context.kept:
+            context.kept["halves"] = half_sample_ends(context.rows)
+        error = float(np.std(context.kept["halves"] @ [0.5, 0.5 * sign], ddof=1))
         return Estimate(value, *clipped((value - Z95 * error, value + Z95 * error), -1, 1), null)
 
     which = "relative bias" if bias else "margin"
@@ -107,13 +108,13 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         family="separability",
         unit="cosine",
         range=(-1, 1),
-        better="neither" if bias else "higher",
-        needs="rows",
-        invariant=("rotation", "row scale", "swap"),
+        direction="neither" if bias else "higher",
+        requires="rows",
+        invariances=("rotation", "row scale", "swap"),
         interval="subsampling" if trim else "none: extremes go on growing with n",
-        control="pair shuffle",
+        null_model="pair shuffle",
         source="Bangachev et al. 2025, arXiv 2509.18552",
-        known=lambda: (*_known(trim), 0.4),
+        reference_case=lambda: (*_known(trim), 0.4),
     )(compute)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._neighbours import Nearest
-from isthmus.metrics._rows import few
+from isthmus.metrics._paired_rows import too_few_items
 from isthmus.statistics.intervals import normal_interval, wilson_interval
 from isthmus.statistics.jackknife import jackknife_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -44,15 +44,15 @@ def _two_cones() -> tuple[np.ndarray, np.ndarray]:
     family="neighbours",
     unit="share",
     range=(0, 1),
-    better="higher",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="normal",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Huh et al. 2024, arXiv 2405.07987",
-    known=lambda: (*_circles(), 1.0),
+    reference_case=lambda: (*_circles(), 1.0),
 )
-def mutual_knn(view: View) -> Estimate:
+def mutual_knn(context: MetricContext) -> Estimate:
     """Mean share of the 10 nearest rows of x_i within x (by cosine, itself left out) that are also among the 10
     nearest of y_i within y, on at most 10,000 random items with one partner each. The null is a shuffled pairing,
     k / (n - 1).
@@ -60,9 +60,9 @@ def mutual_knn(view: View) -> Estimate:
     The interval is normal, for this number of items. Shares of items that are neighbours (in either direction) on both
     sides count as dependent: taken as independent they give intervals that cover only 75 to 88 % of the time.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 3:
-        return few(rows.n, 3)
+        return too_few_items(rows.n, 3)
     k = min(K_MUTUAL, rows.n - 1)
     near_x, near_y = (near.index[:, :k] for near in (rows.neighbours.xx, rows.neighbours.yy))
     shares = np.count_nonzero(near_x[:, :, None] == near_y[:, None, :], axis=(1, 2)) / k
@@ -97,15 +97,15 @@ def _links(index: np.ndarray) -> Any:
     family="neighbours",
     unit="share",
     range=(0, 1),
-    better="higher",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="modality swap",
+    null_model="modality swap",
     source="Yu et al. 2026 (ReAlign), arXiv 2602.07026",
-    known=lambda: (*_partner_first(), 1 / 20),
+    reference_case=lambda: (*_partner_first(), 1 / 20),
 )
-def mixing_rate(view: View) -> Estimate:
+def mixing_rate(context: MetricContext) -> Estimate:
     """Share of the other modality among the 20 nearest rows (by cosine, itself left out) of a row in the union of both
     sides, mean over all rows of at most 10,000 random items with one partner each. The null is a well-mixed union,
     n / (2n - 1).
@@ -113,9 +113,9 @@ def mixing_rate(view: View) -> Estimate:
     The interval is the jackknife's over items, for this number of items: an item that is left out leaves all lists
     with both its rows. It is never too narrow, and in a well-mixed union about twice too wide.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 2:
-        return few(rows.n, 2)
+        return too_few_items(rows.n, 2)
     n, m = rows.n, rows.neighbours
     k = min(K_MIXING, 2 * n - 1)
     sides = [Union.of(m.xx, m.xy, k), Union.of(m.yy, m.yx, k)]
@@ -164,22 +164,22 @@ class Union:
     family="neighbours",
     unit="rank",
     range=(1, np.inf),
-    better="lower",
-    needs="rows",
+    direction="lower",
+    requires="rows",
     interval="jackknife",
-    control="random retrieval",
+    null_model="random retrieval",
     source="Role et al. 2025, arXiv 2505.03703",
-    known=lambda: (*_two_cones(), 12.0),
+    reference_case=lambda: (*_two_cones(), 12.0),
 )
-def mixed_partner_rank(view: View) -> Estimate:
+def mixed_partner_rank(context: MetricContext) -> Estimate:
     """Mean rank (by cosine, 1 is best, ties count against it) of the partner of one side's row among the 2n - 1 other
     rows of both sides, on at most 10,000 random items with one partner each. The null is chance, n.
 
     The interval is the jackknife's over items, for this number of items: (rank - 1) / (n - 1) is a mean over pairs.
     """
-    rows = view.rows
+    rows = context.rows
     if rows.n < 3:
-        return few(rows.n, 3)
+        return too_few_items(rows.n, 3)
     n, m = rows.n, rows.neighbours
     ahead = m.rank_x - 1.0
     low, high = jackknife_interval(

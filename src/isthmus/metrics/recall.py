@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.statistics.result import Estimate
 
 _DIRECTIONS = ("{x}_to_{y}", "{y}_to_{x}")
@@ -18,8 +18,8 @@ def _known() -> tuple[np.ndarray, np.ndarray, float]:
 def _register(direction: int, k: int) -> None:
     query, corpus = ("x", "y") if direction == 0 else ("y", "x")
 
-    def recall(view: View) -> Estimate:
-        return view.retrieval.recall(k)[direction]
+    def recall(context: MetricContext) -> Estimate:
+        return context.retrieval.recall(k)[direction]
 
     recall.__doc__ = (
         f"Share of {{{query}}} queries whose partner is among the {k} nearest {{{corpus}}} rows by cosine (any own "
@@ -31,12 +31,12 @@ def _register(direction: int, k: int) -> None:
         family="retrieval",
         unit="share",
         range=(0, 1),
-        better="higher",
-        needs="rows",
+        direction="higher",
+        requires="rows",
         interval="wilson",
-        control="pair shuffle",
+        null_model="pair shuffle",
         source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",
-        known=_known,
+        reference_case=_known,
     )(recall)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
 from isthmus.statistics.intervals import clipped, debiased, normal_interval, variance
 from isthmus.statistics.result import Estimate
@@ -18,22 +18,22 @@ FLOOR = 1e-3
     family="first order",
     unit="share",
     range=(0, 1),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Schrodi et al. 2025, arXiv 2404.07983",
-    known=lambda: (np.eye(2), -np.eye(2), 1 / 1.5),
+    reference_case=lambda: (np.eye(2), -np.eye(2), 1 / 1.5),
 )
-def relative_modality_gap(view: View) -> Estimate:
+def relative_modality_gap(context: MetricContext) -> Estimate:
     """RMG = m / (m + (I + T) / 2): mean distance of partners against the mean distance within each side.
 
     With d(a, b) = (1 - a.b) / 2: m is the larger of the mean d(x_i, y_i) and 1e-3, I and T are the means of d over rows
     of different items of x and of y. The null is the same with strangers as partners.
     """
-    if not is_unit(view):
+    if not is_unit(context):
         return undefined(NOT_UNIT)
-    m = view.moments
+    m = context.moments
     if m.by_item.count < 2:
         return undefined("there is one item only")
     strangers, xx, yy = debiased(m)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import Side, View, metric
+from isthmus.metrics._base import MetricContext, SecondMoment, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
 from isthmus.metrics.spectrum import anisotropy_of
 from isthmus.statistics.influence import Scored
@@ -18,19 +18,19 @@ from isthmus.statistics.spectral_errors import Spectral
     family="distribution",
     unit="share",
     range=(0, 1),
-    invariant=("rotation", "row scale", "swap"),
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="AnisoAlign 2026, arXiv 2605.07825 (R_energy)",
-    known=lambda: (np.eye(2), -np.eye(2), 0.5),
+    reference_case=lambda: (np.eye(2), -np.eye(2), 0.5),
 )
-def residual_energy_share(view: View) -> Estimate:
+def residual_energy_share(context: MetricContext) -> Estimate:
     """tr S_r / (|gap|^2 + tr S_r): share of the mean squared distance of partners that is left when the means agree.
 
     S_r is the covariance of x - y (1/n), gap the difference of the means; |gap|^2 + tr S_r = mean |x - y|^2. The
     interval is that of the value without its bias. The null is the share with strangers as partners.
     """
-    m = view.moments
+    m = context.moments
     squares = float(np.trace(m.xx) + np.trace(m.yy)) / m.n
     whole = squares - 2 * m.mean_paired
     if whole <= 1e-12 * squares:
@@ -40,7 +40,7 @@ def residual_energy_share(view: View) -> Estimate:
     unbiased, noise = gap_squared(m)
     strangers = squares - 2 * debiased(m)[0]
     null = min(max(1 - unbiased / strangers, 0.0), 1.0) if strangers > 0 else NAN
-    if not is_unit(view):
+    if not is_unit(context):
         return Estimate(value, null=null, note="no interval: " + NOT_UNIT)
     if noise:
         return Estimate(value, *clipped((1 - noise[1] / whole, 1 - noise[0] / whole), 0, 1), null)
@@ -60,23 +60,23 @@ def _pulled() -> tuple[np.ndarray, np.ndarray, float]:
     family="distribution",
     unit="ratio",
     range=(1, np.inf),
-    better="lower",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="isotropic cloud",
+    null_model="isotropic cloud",
     source="AnisoAlign 2026, arXiv 2605.07825",
-    known=_pulled,
+    reference_case=_pulled,
 )
-def residual_anisotropy(view: View) -> Estimate:
+def residual_anisotropy(context: MetricContext) -> Estimate:
     """Largest eigenvalue of the covariance S_r of x - y over their mean, lambda_1 / (tr S_r / d): how much of what
     is left between partners lies in one direction once the means agree.
 
     The interval is that of the value without its bias, where lambda_1 stands clear of lambda_2. The null is that of as
     many differences without any preferred direction, (1 + sqrt(d / n))^2.
     """
-    m, s = view.moments, view.scored
+    m, s = context.moments, context.influence_sample
     gap = m.mean_x - m.mean_y
-    values, directions = Side(m.xx + m.yy - m.xy - m.xy.T, gap, m.n).centred
+    values, directions = SecondMoment(m.xx + m.yy - m.xy - m.xy.T, gap, m.n).centred
     # Partners that are equal leave rounding of the products, in proportion to the rows and not to their differences.
     if values[0] <= 1e-12 * float(np.trace(m.xx) + np.trace(m.yy)) / m.n:
         return undefined("all partners differ by the same")

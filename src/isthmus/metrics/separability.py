@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
-from isthmus.metrics._rows import Rows, few
+from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._paired_rows import PairedRows, too_few_items
 from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
 from isthmus.statistics.result import Estimate
 
@@ -24,7 +24,7 @@ class Probe:
     y: np.ndarray
 
     @classmethod
-    def of(cls, rows: Rows, /) -> Probe:
+    def of(cls, rows: PairedRows, /) -> Probe:
         """Fit on both rows of a random half of the items, judge both rows of the others."""
         fit, judged = rows.random_order[: rows.n // 2], rows.random_order[rows.n // 2 :]
         weights, bias = logistic_regression(rows.x[fit], rows.y[fit])
@@ -75,24 +75,24 @@ def _far_apart() -> tuple[np.ndarray, np.ndarray, float]:
     family="separability",
     unit="share",
     range=(0, 1),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="wilson",
-    control="modality swap",
+    null_model="modality swap",
     source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570",
-    known=_far_apart,
+    reference_case=_far_apart,
 )
-def linear_separability(view: View) -> Estimate:
+def linear_separability(context: MetricContext) -> Estimate:
     """Accuracy of a logistic regression (C = 1) that tells the modalities apart, fitted on both rows of a random half
     of at most 10,000 random items (one partner each) and judged on the other half. Chance is .5; after means that
     were taken from the same rows are subtracted it falls below .5, because the halves' means are then opposite.
 
     The interval is Wilson's over the held-out items for the probe as fitted, whose two rows are not independent.
     """
-    if view.rows.n < 8:
-        return few(view.rows.n, 8)
-    probe = view.rows.probe
+    if context.rows.n < 8:
+        return too_few_items(context.rows.n, 8)
+    probe = context.rows.probe
     per_item = ((probe.x > 0).astype(float) + (probe.y < 0)) / 2
     value = float(per_item.mean())
     return Estimate(value, *_wilson(value, float(per_item.var(ddof=1)), len(per_item)), null=0.5)
@@ -103,23 +103,23 @@ def linear_separability(view: View) -> Estimate:
     family="separability",
     unit="share",
     range=(0, 1),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="normal",
-    control="modality swap",
+    null_model="modality swap",
     source="Hanley and McNeil 1982, Radiology 143; DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44",
-    known=_far_apart,
+    reference_case=_far_apart,
 )
-def separability_auc(view: View) -> Estimate:
+def separability_auc(context: MetricContext) -> Estimate:
     """Area under the ROC curve of the held-out decision values of the logistic regression of `linear_separability`:
     the probability that an x row gets a larger value than a y row of another draw, ties counted half. Chance is .5.
 
     The interval is DeLong's with the two rows of an item taken together; it is absent where no value overlaps.
     """
-    if view.rows.n < 8:
-        return few(view.rows.n, 8)
-    probe = view.rows.probe
+    if context.rows.n < 8:
+        return too_few_items(context.rows.n, 8)
+    probe = context.rows.probe
     above_y = _share_below(probe.x, probe.y)  # for each x row, the share of y rows below it
     above_x = 1 - _share_below(probe.y, probe.x)
     value = float(above_y.mean())

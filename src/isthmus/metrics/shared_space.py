@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import few_items, undefined
 from isthmus.metrics.subspaces import TOLERANCE
 from isthmus.statistics.result import Estimate
@@ -24,12 +24,12 @@ def _half_shared(q: int) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _register(q: int) -> None:
-    def overlap(view: View) -> Estimate:
-        d, n = view.moments.dim_x, view.moments.by_item.count
+    def overlap(context: MetricContext) -> Estimate:
+        d, n = context.moments.dim_x, context.moments.by_item.count
         if q >= min(d, n):
             return undefined(f"{min(d, n)} {'dimensions' if d <= n else 'items'} hold no subspaces of {q} to compare")
-        value = float(np.sum(view.crossed[:q, :q] ** 2)) / q
-        return Estimate(min(value, 1.0), null=q / d, note=few_items(view))
+        value = float(np.sum(context.cross_cosines[:q, :q] ** 2)) / q
+        return Estimate(min(value, 1.0), null=q / d, note=few_items(context))
 
     overlap.__doc__ = (
         f"Overlap of the {q} leading principal directions (centred) of the two sides: |U_x' U_y|_F^2 / {q}, the mean "
@@ -40,12 +40,12 @@ def _register(q: int) -> None:
         family="subspaces",
         unit="share",
         range=(0, 1),
-        better="higher",
-        invariant=("rotation", "row scale", "swap"),
+        direction="higher",
+        invariances=("rotation", "row scale", "swap"),
         interval="none: the subspaces turn freely where the eigenvalues at the cut are nearly equal",
-        control="random subspace",
+        null_model="random subspace",
         source="AnisoAlign 2026, arXiv 2605.07825",
-        known=lambda: _half_shared(q),
+        reference_case=lambda: _half_shared(q),
     )(overlap)
 
 
@@ -63,20 +63,20 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
     family="subspaces",
     unit="dimensions",
     range=(-np.inf, np.inf),
-    invariant=("rotation", "row scale", "swap"),
+    invariances=("rotation", "row scale", "swap"),
     interval="none: a count that jumps with the data",
-    control="random subspace",
+    null_model="random subspace",
     source="derived for this package; Yi, Douady and Chen 2025, arXiv 2510.03268, for the count",
-    known=_one_shared,
+    reference_case=_one_shared,
 )
-def excess_overlap_dimensions(view: View) -> Estimate:
+def excess_overlap_dimensions(context: MetricContext) -> Estimate:
     """Shared dimensions of the 99 % energy subspaces (`overlap_dimensions`) beyond what random subspaces of the same
     ranks share: those that the ranks force, and any that come as near by chance (mean of nine draws).
 
     The null is 0 by construction.
     """
-    chance = float(np.mean(np.sum(np.cos(np.radians(view.random_angles)) > 1 - TOLERANCE, axis=1)))
-    return Estimate(view.subspaces.overlap() - chance, null=0.0, note=few_items(view))
+    chance = float(np.mean(np.sum(np.cos(np.radians(context.random_angles)) > 1 - TOLERANCE, axis=1)))
+    return Estimate(context.subspaces.overlap() - chance, null=0.0, note=few_items(context))
 
 
 def _stable() -> tuple[np.ndarray, np.ndarray, float]:
@@ -89,22 +89,22 @@ def _stable() -> tuple[np.ndarray, np.ndarray, float]:
     family="subspaces",
     unit="share",
     range=(0, 1),
-    better="higher",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="none: a comparison of two halves says itself how far the shared space scatters",
-    control="random subspace",
+    null_model="random subspace",
     source="Wold 1985 (PLS) for the shared directions; split-half reliability, Spearman 1910, Brown 1910",
-    known=_stable,
+    reference_case=_stable,
 )
-def shared_space_reproducibility(view: View) -> Estimate:
+def shared_space_reproducibility(context: MetricContext) -> Estimate:
     """Split-half overlap of the shared space, its 8 directions of the largest cross-covariance (SVD of S_xy).
 
     |U_1' U_2|_F^2 / 8 between two random halves of at most 2,000 items, mean of the two sides. Low values say that
     the data are too few, or the pairing too weak, to tell which directions are shared. The null is 8 / d.
     """
-    d = view.moments.dim_x
-    s = view.scored
+    d = context.moments.dim_x
+    s = context.influence_sample
     if s is None or s.items < 4 * SHARED or d <= SHARED:
         return undefined(f"needs at least {4 * SHARED} items and more than {SHARED} dimensions")
     first = np.zeros(s.items, dtype=bool)

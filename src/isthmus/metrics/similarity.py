@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.statistics.intervals import debiased, normal_interval, product_noise, variance
 from isthmus.statistics.result import Estimate
 
@@ -17,16 +17,16 @@ _Y = np.array([[0.6, 0.8], [0.8, -0.6]])
     family="first order",
     unit="cosine",
     range=(-1, 1),
-    better="higher",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    invariances=("rotation", "row scale", "swap"),
     interval="normal",
-    control="pair shuffle",
+    null_model="pair shuffle",
     source="Eslami and de Melo 2025 (AlignCLIP), arXiv 2406.17639",
-    known=lambda: (_X, _Y, 0.0),
+    reference_case=lambda: (_X, _Y, 0.0),
 )
-def mean_paired_cosine(view: View) -> Estimate:
+def mean_paired_cosine(context: MetricContext) -> Estimate:
     """Mean of x_i . y_i over the pairs. The null is the mean over pairs of different items (shuffled pairing)."""
-    m = view.moments
+    m = context.moments
     value = m.mean_paired
     return Estimate(value, *normal_interval(value, variance(m, along_p=1.0)), null=debiased(m)[0])
 
@@ -36,16 +36,16 @@ def mean_paired_cosine(view: View) -> Estimate:
     family="first order",
     unit="cosine",
     range=(-1, 1),
-    invariant=("rotation", "row scale", "swap"),
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="zero mean",
+    null_model="zero mean",
     source="Wang and Isola 2020, arXiv 2005.10242",
-    known=lambda: (_X, _Y, 0.8),
+    reference_case=lambda: (_X, _Y, 0.8),
 )
-def mean_unpaired_cosine(view: View) -> Estimate:
+def mean_unpaired_cosine(context: MetricContext) -> Estimate:
     """Mean of x_i . y_j over all i, j of different items. The null is that of directions
     whose means are zero, 0."""
-    m = view.moments
+    m = context.moments
     value, _, _ = debiased(m)
     noise = product_noise(m)  # the first-order variance holds it twice where the means are short
     var = max(variance(m, m.mean_y, m.mean_x) - noise, noise)

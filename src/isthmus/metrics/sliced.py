@@ -8,8 +8,8 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
-from isthmus.metrics._rows import Rows, few
+from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._paired_rows import PairedRows, too_few_items
 from isthmus.statistics.result import Estimate
 
 DIRECTIONS = 128
@@ -27,7 +27,7 @@ class Slices:
     dim: int
 
     @classmethod
-    def of(cls, rows: Rows, /, *, directions: int = DIRECTIONS, rng: int = 0) -> Slices:
+    def of(cls, rows: PairedRows, /, *, directions: int = DIRECTIONS, rng: int = 0) -> Slices:
         """Project on `directions` uniform unit vectors; the same ones for the same `rng` and width."""
         dim = rows.x.shape[1]
         vectors = np.random.default_rng(rng).normal(size=(dim, directions))
@@ -79,22 +79,22 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
     family="distribution",
     unit="distance",
     range=(0, 2),
-    better="lower",
-    needs="rows",
-    invariant=("row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("row scale", "swap"),
     interval="none: the plug-in is biased upwards by sampling",
-    control="modality swap",
+    null_model="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51",
-    known=lambda: (*_apart(), math.sqrt(2 / 3)),
+    reference_case=lambda: (*_apart(), math.sqrt(2 / 3)),
 )
-def sliced_wasserstein(view: View) -> Estimate:
+def sliced_wasserstein(context: MetricContext) -> Estimate:
     """Sliced Wasserstein-2 distance: root of the mean over directions of the squared W2 distance of the projections,
     128 seeded directions for the centred part and |gap|^2 / d exactly for the means; on at most 10,000 random items
     with one partner each. The null is the root mean square when random pairs swap their sides.
     """
-    if view.rows.n < 3:
-        return few(view.rows.n, 3)
-    s = view.rows.slices
+    if context.rows.n < 3:
+        return too_few_items(context.rows.n, 3)
+    s = context.rows.slices
     return Estimate(math.sqrt(s.squared), null=math.sqrt(s.nulls[0]))
 
 
@@ -103,20 +103,20 @@ def sliced_wasserstein(view: View) -> Estimate:
     family="distribution",
     unit="distance",
     range=(0, 2),
-    better="lower",
-    needs="rows",
-    invariant=("row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("row scale", "swap"),
     interval="none: the plug-in is biased upwards by sampling",
-    control="modality swap",
+    null_model="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51; centring derived for this package",
-    known=lambda: (*_apart(), 0.0),
+    reference_case=lambda: (*_apart(), 0.0),
 )
-def centred_sliced_wasserstein(view: View) -> Estimate:
+def centred_sliced_wasserstein(context: MetricContext) -> Estimate:
     """Sliced Wasserstein-2 distance (128 seeded directions) that is left after the means of both sides are aligned; on
     at most 10,000 random items with one partner each. The null is the root mean square when random pairs swap their
     sides.
     """
-    if view.rows.n < 3:
-        return few(view.rows.n, 3)
-    s = view.rows.slices
+    if context.rows.n < 3:
+        return too_few_items(context.rows.n, 3)
+    s = context.rows.slices
     return Estimate(math.sqrt(s.centred), null=math.sqrt(s.nulls[1]))

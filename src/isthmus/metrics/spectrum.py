@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from isthmus.linalg.isotropic_spectrum import isotropic_spectrum
-from isthmus.metrics._base import View, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
@@ -35,9 +35,9 @@ def _two_to_one() -> tuple[np.ndarray, np.ndarray, float]:
 def _register(energy: float) -> None:
     percent = f"{100 * energy:.0f}"
 
-    def rank(view: View) -> Estimate:
-        null = float(energy_rank(np.sqrt(_isotropic(view)), energy))
-        return Estimate(float(energy_rank(view.x.spectrum, energy)), null=null, note=few_items(view))
+    def rank(context: MetricContext) -> Estimate:
+        null = float(energy_rank(np.sqrt(_isotropic(context)), energy))
+        return Estimate(float(energy_rank(context.x.spectrum, energy)), null=null, note=few_items(context))
 
     rank.__doc__ = (
         f"Fewest principal directions (uncentred) of one side that hold {percent} % of its energy; grows with n while "
@@ -49,9 +49,9 @@ def _register(energy: float) -> None:
         unit="dimensions",
         range=(1, np.inf),
         interval="none: a whole number that grows with n until n is many times d",
-        control="isotropic cloud",
+        null_model="isotropic cloud",
         source="Yi, Douady and Chen 2025, arXiv 2510.03268",
-        known=_two_to_one,
+        reference_case=_two_to_one,
     )(rank)
 
 
@@ -64,27 +64,27 @@ for _energy in (0.9, ENERGY):
     family="spectrum",
     unit="dimensions",
     range=(1, np.inf),
-    better="higher",
+    direction="higher",
     interval="jackknife",
-    control="isotropic cloud",
+    null_model="isotropic cloud",
     source="Garrido et al. 2023 (RankMe), arXiv 2210.02885",
-    known=_two_to_one,
+    reference_case=_two_to_one,
 )
-def effective_rank(view: View) -> Estimate:
+def effective_rank(context: MetricContext) -> Estimate:
     """RankMe of one side: exp of the entropy of its singular values (uncentred) divided by their sum.
 
     p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. Only comparable between data of the same n and d: it grows with
     n, and has an interval from n = 10 d on only. The null is that of as many rows without any preferred direction.
     """
-    s = view.x.spectrum
-    s = s[: min(view.moments.n, len(s))]  # the matrix has min(n, d) singular values
+    s = context.x.spectrum
+    s = s[: min(context.moments.n, len(s))]  # the matrix has min(n, d) singular values
     value = _rankme(s)
-    null = _rankme(np.sqrt(_isotropic(view)))
-    note = few_items(view)
-    if not enough_items(view):
-        return Estimate(value, null=null, note=note or f"no interval: needs n >= {ENOUGH * view.moments.dim_x:,}")
-    low, high = _rankme_interval(view, s)
-    if math.isnan(low) and view.scored is not None:
+    null = _rankme(np.sqrt(_isotropic(context)))
+    note = few_items(context)
+    if not enough_items(context):
+        return Estimate(value, null=null, note=note or f"no interval: needs n >= {ENOUGH * context.moments.dim_x:,}")
+    low, high = _rankme_interval(context, s)
+    if math.isnan(low) and context.influence_sample is not None:
         note = "no interval: some singular values are zero, or their bias is large"
     return Estimate(value, low, high, null, note=note)
 
@@ -94,19 +94,19 @@ def _rankme(sigma: np.ndarray) -> float:
     return float(np.exp(-np.sum(p * np.log(p))))
 
 
-def _rankme_interval(view: View, sigma: np.ndarray) -> tuple[float, float]:
+def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, float]:
     """The entropy of p is log A - B / A with A the sum of sigma and B that of sigma log sigma."""
-    energies, directions = sigma**2 / view.moments.n, view.x.eigen[1]
-    if view.scored is None or energies[-1] <= 1e-12 * energies[0]:
+    energies, directions = sigma**2 / context.moments.n, context.x.eigen[1]
+    if context.influence_sample is None or energies[-1] <= 1e-12 * energies[0]:
         return NAN, NAN
-    s = Spectral(energies, directions, view.scored)
+    s = Spectral(energies, directions, context.influence_sample)
     root, log = np.sqrt(energies), np.log(energies)
     a, b = float(root.sum()), float(root @ log) / 2
     scores_a, bias_a = s.sum_of(0.5 / root, -0.25 / root**3)
     scores_b, bias_b = s.sum_of((0.25 * log + 0.5) / root, -0.125 * log / root**3)
     to_a, to_b = 1 / a + b / a**2, -1 / a
     bias = to_a * bias_a + to_b * bias_b
-    error = math.sqrt(view.scored.variance(to_a * scores_a + to_b * scores_b))
+    error = math.sqrt(context.influence_sample.variance(to_a * scores_a + to_b * scores_b))
     return _exponentials(math.log(a) - b / a, bias, error, largest=float(len(sigma)), most_bias=SMALL)
 
 
@@ -124,8 +124,8 @@ def _exponentials(
     return min(math.exp(middle - Z95 * error), largest), min(math.exp(middle + Z95 * error), largest)
 
 
-def _isotropic(view: View) -> np.ndarray:
-    return isotropic_spectrum(view.moments.n, view.moments.dim_x)
+def _isotropic(context: MetricContext) -> np.ndarray:
+    return isotropic_spectrum(context.moments.n, context.moments.dim_x)
 
 
 def _weighted() -> tuple[np.ndarray, np.ndarray, float]:
@@ -146,27 +146,27 @@ def _weighted_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     family="spectrum",
     unit="dimensions",
     range=(1, np.inf),
-    better="higher",
+    direction="higher",
     interval="jackknife",
-    control="isotropic cloud",
+    null_model="isotropic cloud",
     source="Gao et al. 2017, A theory of multineuronal dimensionality, doi 10.1101/214262",
-    known=lambda: (*_weighted()[:2], 1 / float(np.sum(_weighted_shares()[2] ** 2))),
+    reference_case=lambda: (*_weighted()[:2], 1 / float(np.sum(_weighted_shares()[2] ** 2))),
 )
-def participation_ratio(view: View) -> Estimate:
+def participation_ratio(context: MetricContext) -> Estimate:
     """(tr S)^2 / tr S^2 of one side's covariance S: the number of equally strong directions with as much spread.
 
     The value is the plug-in, too small by about its square / n; the interval is that of the value without this bias.
     The null is that of as many rows without any preferred direction, n d / (n + d).
     """
-    q = view.quadratics
+    q = context.quadratics
     if q.plug_in["x"] <= 0:
         return undefined(NO_SPREAD)
     value = q.plug_in["x"] ** 2 / q.plug_in["xx"]
-    n, d = view.moments.by_item.count, view.moments.dim_x
+    n, d = context.moments.by_item.count, context.moments.dim_x
     null = n * d / (n + d)
     trace, square = q.debiased("x"), q.debiased("xx")
     if q.covariance is None or not square > 0:
-        return Estimate(value, null=null, note="no interval: too few items" if view.scored else "")
+        return Estimate(value, null=null, note="no interval: too few items" if context.influence_sample else "")
     weights = {"x": 2 / trace, "xx": -1 / square}
     # The logarithm's own curvature.
     middle = (
@@ -187,21 +187,21 @@ def participation_ratio(view: View) -> Estimate:
     family="spectrum",
     unit="ratio",
     range=(1, np.inf),
-    better="lower",
+    direction="lower",
     interval="jackknife",
-    control="isotropic cloud",
+    null_model="isotropic cloud",
     source="AnisoAlign 2026, arXiv 2605.07825",
-    known=lambda: (*_weighted()[:2], 6 * float(_weighted_shares()[2][0])),
+    reference_case=lambda: (*_weighted()[:2], 6 * float(_weighted_shares()[2][0])),
 )
-def anisotropy(view: View) -> Estimate:
+def anisotropy(context: MetricContext) -> Estimate:
     """Largest eigenvalue of one side's covariance over their mean, lambda_1 / (tr S / d).
 
     The interval is that of the value without its bias, where lambda_1 stands clear of lambda_2. The null is that of as
     many rows without any preferred direction, (1 + sqrt(d / n))^2.
     """
-    if view.x.centred[0][0] <= 0:
+    if context.x.centred[0][0] <= 0:
         return undefined(NO_SPREAD)
-    return anisotropy_of(view.principal, view.moments.by_item.count)
+    return anisotropy_of(context.pca, context.moments.by_item.count)
 
 
 def anisotropy_of(spectral: Spectral, items: int) -> Estimate:
@@ -236,19 +236,19 @@ def slope_range(n: int, dim: int) -> tuple[int, int]:
     unit="exponent",
     range=(0, np.inf),
     interval="jackknife",
-    control="isotropic cloud",
+    null_model="isotropic cloud",
     source="Yu et al. 2026 (ReAlign), arXiv 2602.07026",
-    known=_weighted,
+    reference_case=_weighted,
 )
-def power_law_slope(view: View) -> Estimate:
+def power_law_slope(context: MetricContext) -> Estimate:
     """Exponent alpha of lambda_k ~ k^-alpha: minus the least-squares slope of log lambda_k on log k (centred), for k
     from 2 to min(d, n - 1) / 2.
 
     Each rank counts the same, so that the far end weighs most; it grows with n until n is many times d, and has an
     interval from n = 10 d on only. The null is that of as many rows without any preferred direction.
     """
-    values = view.x.centred[0]
-    begin, end = slope_range(view.moments.by_item.count, len(values))
+    values = context.x.centred[0]
+    begin, end = slope_range(context.moments.by_item.count, len(values))
     if end <= begin or values[end - 1] <= 0:
         return undefined(f"fewer than {max(end, begin + 1)} directions have any variance")
     weights = np.zeros(len(values))
@@ -256,17 +256,17 @@ def power_law_slope(view: View) -> Estimate:
     weights[begin - 1 : end] = -(ranks - ranks.mean()) / np.sum((ranks - ranks.mean()) ** 2)
     inside = weights != 0
     value, null = (
-        float(weights[inside] @ np.log(v[inside])) for v in (values, isotropic_spectrum(view.moments.n, len(values)))
+        float(weights[inside] @ np.log(v[inside])) for v in (values, isotropic_spectrum(context.moments.n, len(values)))
     )
-    note = few_items(view)
-    if enough_items(view) and view.scored is None:
+    note = few_items(context)
+    if enough_items(context) and context.influence_sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)
-    if not enough_items(view):
+    if not enough_items(context):
         note = note or f"no interval: needs n >= {ENOUGH * len(values):,}"
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
-    scores, bias = view.principal.sum_of(weights * inverse, -weights * inverse**2)
-    error = math.sqrt(view.scored.variance(scores))
+    scores, bias = context.pca.sum_of(weights * inverse, -weights * inverse**2)
+    error = math.sqrt(context.influence_sample.variance(scores))
     if not abs(bias) <= max(error, 1e-12):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
     return Estimate(value, max(value - bias - Z95 * error, 0.0), value - bias + Z95 * error, null)

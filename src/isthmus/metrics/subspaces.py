@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.linalg.rotations import PrincipalAngles, principal_angles
 from isthmus.linalg.shared_directions import SharedSpace
 from isthmus.linalg.significance import significant_rank
-from isthmus.metrics._base import Side, View, metric
+from isthmus.metrics._base import MetricContext, SecondMoment, metric
 from isthmus.metrics._conditions import few_items, undefined
 from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.statistics.result import Estimate
@@ -27,7 +27,7 @@ class Subspaces:
     angles: PrincipalAngles
 
     @classmethod
-    def of(cls, x: Side, y: Side, *, energy: float = ENERGY) -> Subspaces:
+    def of(cls, x: SecondMoment, y: SecondMoment, *, energy: float = ENERGY) -> Subspaces:
         basis_x, basis_y = (_leading(side, energy) for side in (x, y))
         return cls(basis_x, basis_y, principal_angles(basis_x, basis_y))
 
@@ -45,7 +45,7 @@ class Subspaces:
         return int(np.sum(self.angles.cosines > 1 - tolerance))
 
 
-def _leading(side: Side, energy: float) -> np.ndarray:
+def _leading(side: SecondMoment, energy: float) -> np.ndarray:
     """The principal directions (d, r) of one side that hold the share `energy`."""
     spectrum, directions = side.eigen
     return np.ascontiguousarray(directions[:, : energy_rank(spectrum, energy)])
@@ -61,18 +61,18 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
     family="subspaces",
     unit="dimensions",
     range=(0, np.inf),
-    invariant=("rotation", "row scale", "swap"),
+    invariances=("rotation", "row scale", "swap"),
     interval="none: a count that jumps with the data",
-    control="random subspace",
+    null_model="random subspace",
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
-    known=_one_shared,
+    reference_case=_one_shared,
 )
-def overlap_dimensions(view: View) -> Estimate:
+def overlap_dimensions(context: MetricContext) -> Estimate:
     """Principal angles between the 99 % energy subspaces (uncentred) with cosine above 1 - 1e-3.
 
     The null is the count that the ranks alone force, max(0, r_x + r_y - d): only what exceeds it says anything.
     """
-    return Estimate(float(view.subspaces.overlap()), null=float(view.subspaces.forced), note=few_items(view))
+    return Estimate(float(context.subspaces.overlap()), null=float(context.subspaces.forced), note=few_items(context))
 
 
 @metric(
@@ -80,20 +80,20 @@ def overlap_dimensions(view: View) -> Estimate:
     family="subspaces",
     unit="degrees",
     range=(0, 90),
-    invariant=("rotation", "row scale", "swap"),
+    invariances=("rotation", "row scale", "swap"),
     interval="none: the smallest of many angles is no smooth function of the data",
-    control="random subspace",
+    null_model="random subspace",
     source="Bjorck and Golub 1973; Yi, Douady and Chen 2025, arXiv 2510.03268",
-    known=lambda: (*_one_shared()[:2], 0.0),
+    reference_case=lambda: (*_one_shared()[:2], 0.0),
 )
-def smallest_principal_angle(view: View) -> Estimate:
+def smallest_principal_angle(context: MetricContext) -> Estimate:
     """Smallest angle between a direction of one 99 % energy subspace and a direction of the other.
 
     The null is 0 when the ranks force a shared dimension, else the median for random subspaces of these ranks.
     """
-    s = view.subspaces
-    null = 0.0 if s.forced else float(np.median(np.min(view.random_angles, axis=1)))
-    return Estimate(float(np.min(s.angles.degrees)), null=null, note=few_items(view))
+    s = context.subspaces
+    null = 0.0 if s.forced else float(np.median(np.min(context.random_angles, axis=1)))
+    return Estimate(float(np.min(s.angles.degrees)), null=null, note=few_items(context))
 
 
 def _three_shared() -> tuple[np.ndarray, np.ndarray, float]:
@@ -110,23 +110,23 @@ def _three_shared() -> tuple[np.ndarray, np.ndarray, float]:
     family="subspaces",
     unit="dimensions",
     range=(0, np.inf),
-    better="higher",
-    invariant=("rotation", "row scale", "swap"),
+    direction="higher",
+    invariances=("rotation", "row scale", "swap"),
     interval="none: a count that jumps with the data",
-    control="random subspace",
+    null_model="random subspace",
     source="Gavish and Donoho 2014, arXiv 1305.5870; Johnstone 2008, arXiv 0803.3408; derived for this package",
-    known=_three_shared,
+    reference_case=_three_shared,
 )
-def shared_directions(view: View) -> Estimate:
+def shared_directions(context: MetricContext) -> Estimate:
     """Principal angles between the significant directions of both sides (centred; singular values that stand out of
     the noise) that are smaller than random subspaces of these dimensions have them, at the 5 % edge. Needs no pairs.
 
     `SharedSpaceProjection` projects on these directions. The null is the count that the ranks alone force.
     """
-    m = view.moments
+    m = context.moments
     bases = [
         directions[:, : significant_rank(np.sqrt(values), m.by_item.count - 1)]
-        for values, directions in (view.x.centred, view.y.centred)
+        for values, directions in (context.x.centred, context.y.centred)
     ]
     space = SharedSpace(*bases)
     if 0 in space.ranks:
@@ -134,4 +134,4 @@ def shared_directions(view: View) -> Estimate:
     if not space.testable:
         sizes = f"{space.ranks[0]:,} and {space.ranks[1]:,} of {space.dim:,}"
         return undefined(f"subspaces of {sizes} dimensions leave no chance to compare")
-    return Estimate(float(space.count), null=float(space.forced), note=few_items(view))
+    return Estimate(float(space.count), null=float(space.forced), note=few_items(context))

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import View, metric
-from isthmus.metrics._pairwise import EXPONENT
-from isthmus.metrics._rows import few
+from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._paired_rows import too_few_items
+from isthmus.metrics._pairwise_sums import EXPONENT
 from isthmus.statistics.jackknife import jackknife_interval, pair_mean
 from isthmus.statistics.result import NAN, Estimate
 
@@ -28,21 +28,25 @@ def _two_points(apart: int, together: int) -> float:
     family="cone and uniformity",
     unit="log",
     range=(-4 * EXPONENT, 0),
-    better="lower",
-    needs="rows",
+    direction="lower",
+    requires="rows",
     interval="jackknife",
-    control="isotropic cloud",
+    null_model="isotropic cloud",
     source="Wang and Isola 2020, arXiv 2005.10242",
-    known=lambda: (*_known(), _two_points(100, 90)),
+    reference_case=lambda: (*_known(), _two_points(100, 90)),
 )
-def uniformity(view: View) -> Estimate:
+def uniformity(context: MetricContext) -> Estimate:
     """Uniformity of one side, log mean_{i<j} exp(-2 |x_i - x_j|^2), on at most 10,000 random items; of an item with
     several partners the first counts.
 
     The interval is the jackknife's over items. The null is the value of the uniform distribution on the sphere, the
     least there is for many rows.
     """
-    return _log_mean(view, view.rows.pairwise.xx["uniform"]) if view.rows.n > 1 else few(view.rows.n, 2)
+    return (
+        _log_mean(context, context.rows.pairwise.xx["uniform"])
+        if context.rows.n > 1
+        else too_few_items(context.rows.n, 2)
+    )
 
 
 @metric(
@@ -50,34 +54,34 @@ def uniformity(view: View) -> Estimate:
     family="cone and uniformity",
     unit="log",
     range=(-4 * EXPONENT, 0),
-    better="lower",
-    needs="rows",
-    invariant=("rotation", "row scale", "swap"),
+    direction="lower",
+    requires="rows",
+    invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
-    control="isotropic cloud",
+    null_model="isotropic cloud",
     source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570",
-    known=lambda: (*_known(), _two_points(100, 90)),
+    reference_case=lambda: (*_known(), _two_points(100, 90)),
 )
-def cross_uniformity(view: View) -> Estimate:
+def cross_uniformity(context: MetricContext) -> Estimate:
     """Uniformity across the sides, log mean_{i != j} exp(-2 |x_i - y_j|^2) over different items, on at most 10,000
     random items with one partner each: low when strangers of the other modality are far away, so a gap lowers it too.
 
     The interval is the jackknife's over items. The null is the value of the uniform distribution on the sphere.
     """
-    if view.rows.n < 2:
-        return few(view.rows.n, 2)
-    p = view.rows.pairwise
-    return _log_mean(view, (p.xy["uniform"] + p.yx["uniform"]) / 2)
+    if context.rows.n < 2:
+        return too_few_items(context.rows.n, 2)
+    p = context.rows.pairwise
+    return _log_mean(context, (p.xy["uniform"] + p.yx["uniform"]) / 2)
 
 
-def _log_mean(view: View, sums: np.ndarray) -> Estimate:
+def _log_mean(context: MetricContext, sums: np.ndarray) -> Estimate:
     mean, left_out = pair_mean(sums)
     if mean <= 0:
         return Estimate(NAN, undefined="all rows are so far apart that exp(-2 d^2) is 0 in this precision")
     value = math.log(mean)
     low, high = jackknife_interval(value, np.log(left_out)) if np.all(left_out > 0) else (NAN, NAN)
-    bounds = (-4 * EXPONENT, 0.0) if view.rows.unit else (-math.inf, 0.0)
-    null = uniform_on_sphere(view.rows.x.shape[1]) if view.rows.unit else NAN
+    bounds = (-4 * EXPONENT, 0.0) if context.rows.unit else (-math.inf, 0.0)
+    null = uniform_on_sphere(context.rows.x.shape[1]) if context.rows.unit else NAN
     return Estimate(value, max(low, bounds[0]), min(high, bounds[1]), null)
 
 

@@ -155,7 +155,7 @@ def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]
                 "definition": numbers[0][1].definition,
                 "reading": words.READING.get(name, ""),
                 "unit": entry.unit,
-                "better": entry.better,
+                "better": entry.direction,
                 "source": entry.source,
             }
     return list(found.values())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.diagnosis.budget import Budget, budget
-from isthmus.metrics import View, evaluate, registry
+from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
@@ -54,17 +54,17 @@ class Reading:
         >>> round(reading.gap.value), round(reading.to_dict()["gap/budget_centre"], 3)
         (60, 0.255)
         """
-        view = View(moments, names=names)
+        context = MetricContext(moments, names=names)
 
         def sides(measure: str) -> dict[str, float]:
-            found = evaluate(registry()[measure + "_{side}"], view)
+            found = evaluate(registry()[measure + "_{side}"], context)
             return {name: found[f"{measure}_{name}"].value for name in names}
 
         return cls(
             step=step,
             n=moments.n,
             names=names,
-            gap=gap_angle(view),
+            gap=gap_angle(context),
             distance=float(np.linalg.norm(moments.mean_x - moments.mean_y)),
             lengths={
                 name: float(np.linalg.norm(mean))
@@ -73,7 +73,7 @@ class Reading:
             budget=budget(moments),
             effective_ranks=sides("effective_rank"),
             ranks=sides("rank_99"),
-            excess_overlap=evaluate(registry()["excess_overlap_dimensions"], view)["excess_overlap_dimensions"],
+            excess_overlap=evaluate(registry()["excess_overlap_dimensions"], context)["excess_overlap_dimensions"],
             assumptions=check_moments(moments, names=names),
         )
 

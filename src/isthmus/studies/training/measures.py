@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.diagnosis.budget import split
 from isthmus.evaluation.interventions import shared_alignment, shared_basis
 from isthmus.linalg.fidelity import fidelity
-from isthmus.metrics import View, evaluate, registry
+from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
 from isthmus.tasks import TaskData, mean_texts, select_tasks
@@ -37,8 +37,8 @@ def measured(
     """
     x, y, labels = testing
     moments = Moments.of(x, y, normalize=False)
-    view = View(moments, names=("image", "text"))
-    gap = gap_angle(view)
+    context = MetricContext(moments, names=("image", "text"))
+    gap = gap_angle(context)
     lengths = [float(np.linalg.norm(mean)) for mean in (moments.mean_x, moments.mean_y)]
     parts = split(moments)
     found: dict[str, float | None] = {
@@ -54,7 +54,7 @@ def measured(
         ),
     }
     for name in MEASURES:
-        found |= {key: estimate.value for key, estimate in evaluate(registry()[name], view).items()}
+        found |= {key: estimate.value for key, estimate in evaluate(registry()[name], context).items()}
     if shared is not None and axes is not None:
         found |= _imposed(x, y, moments, shared, axes)
     names, texts = mean_texts(fitting[1], np.arange(len(fitting[1])), fitting[2])

@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.metrics._neighbours import BLOCK_SCORES
 
 if TYPE_CHECKING:
-    from isthmus.metrics._rows import Rows
+    from isthmus.metrics._paired_rows import PairedRows
 
 #: Items whose distances give the width of the RBF kernels: 2 million distances.
 PILOT = 1_000
@@ -28,7 +28,7 @@ Sums = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Pairwise:
+class PairwiseSums:
     """For each item the sums of functions of its distances d to all other items, j != i.
 
     `xx[f][i]` = sum_j f(|x_i - x_j|), `yy` likewise, `xy[f][i]` = sum_j f(|x_i - y_j|),
@@ -46,7 +46,7 @@ class Pairwise:
     high_negatives: np.ndarray  # the largest x_i . y_j, i != j, at least 5 % of them, in no order
 
     @classmethod
-    def of(cls, rows: Rows, /) -> Pairwise:
+    def of(cls, rows: PairedRows, /) -> PairwiseSums:
         """One pass over all distances between the rows of both sides."""
         x, y = rows.x, rows.y
         pilot = rows.random_order[:PILOT]
@@ -60,7 +60,7 @@ class Pairwise:
         assert high is not None
         return cls(_within(x, within), xy, yx, _within(y, within), median, gap, high)
 
-    def swapped(self) -> Pairwise:
+    def swapped(self) -> PairwiseSums:
         """The sums of (y, x)."""
         return replace(self, xx=self.yy, xy=self.yx, yx=self.xy, yy=self.xx, gap=-self.gap)
 

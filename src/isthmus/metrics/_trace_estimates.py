@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from isthmus.metrics._base import View
+    from isthmus.metrics._base import MetricContext
 
 #: tr S_x, tr S_y, tr S_x^2, tr S_y^2, tr S_x S_y, |S_xy|_F^2.
 NAMES = ("x", "y", "xx", "yy", "x.y", "xy")
@@ -17,7 +17,7 @@ _SWAPPED = {"x": "y", "y": "x", "xx": "yy", "yy": "xx", "x.y": "x.y", "xy": "xy"
 
 
 @dataclass(frozen=True)
-class Quadratics:
+class TraceEstimates:
     """`plug_in`, `bias` (NaN without rows) and `covariance` (None without rows) of the traces in `names`.
 
     The plug-in is biased because a row meets itself: tr S^2 by (E |u|^4 - 3 tr S^2) / n, u = x - mean.
@@ -38,29 +38,29 @@ class Quadratics:
         w = np.array([weights.get(name, 0.0) for name in self.names])
         return max(float(w @ self.covariance @ w), 0.0)
 
-    def swapped(self) -> Quadratics:
+    def swapped(self) -> TraceEstimates:
         """Those of (y, x)."""
         plug_in, bias = ({_SWAPPED[k]: v for k, v in part.items()} for part in (self.plug_in, self.bias))
-        return Quadratics(plug_in, bias, self.covariance, tuple(_SWAPPED[k] for k in self.names))
+        return TraceEstimates(plug_in, bias, self.covariance, tuple(_SWAPPED[k] for k in self.names))
 
     @classmethod
-    def of(cls, view: View) -> Quadratics:
-        m = view.moments
-        (lx, vx), (ly, vy) = view.x.centred, view.y.centred
+    def of(cls, context: MetricContext) -> TraceEstimates:
+        m = context.moments
+        (lx, vx), (ly, vy) = context.x.centred, context.y.centred
         cross = m.cov_xy
         plug_in = {
             "x": float(lx.sum()),
             "y": float(ly.sum()),
             "xx": float(lx @ lx),
             "yy": float(ly @ ly),
-            "x.y": float(lx @ view.crossed**2 @ ly),
+            "x.y": float(lx @ context.cross_cosines**2 @ ly),
             "xy": float(np.sum(cross * cross)),
         }
-        s = view.scored
+        s = context.influence_sample
         if s is None:
             return cls(plug_in, dict.fromkeys(NAMES, float("nan")), None)
-        zx, zy = view.principal.rows, view.swapped().principal.rows  # u and v in their own principal directions
-        u_in_y, v_in_x = zx @ view.crossed, zy @ view.crossed.T
+        zx, zy = context.pca.rows, context.swapped().pca.rows  # u and v in their own principal directions
+        u_in_y, v_in_x = zx @ context.cross_cosines, zy @ context.cross_cosines.T
         u_cross = zx @ (vx.T @ cross @ vy)  # so that u' S_xy v is a row product with zy
         rows = (zx, zy, u_in_y, v_in_x, u_cross)
         linear = _forms(rows, lx, ly)

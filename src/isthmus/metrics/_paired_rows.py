@@ -15,18 +15,18 @@ from isthmus.statistics.result import NAN, Estimate
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs, Recipe
     from isthmus.metrics._neighbours import Neighbours
-    from isthmus.metrics._pairwise import Pairwise
+    from isthmus.metrics._pairwise_sums import PairwiseSums
     from isthmus.metrics.separability import Probe
     from isthmus.metrics.sliced import Slices
 
 
-class Rows:
+class PairedRows:
     """Items as rows x[i] and y[i], (n, d) each, NumPy: of an item with several partners the first one.
 
     Everything that is expensive is computed once, also when the sides are swapped.
 
     >>> import numpy as np
-    >>> rows = Rows(np.eye(3), np.eye(3)[[1, 2, 0]])
+    >>> rows = PairedRows(np.eye(3), np.eye(3)[[1, 2, 0]])
     >>> rows.n, rows.swapped().x[0].tolist()
     (3, [0.0, 1.0, 0.0])
     """
@@ -36,11 +36,11 @@ class Rows:
         self.y = y
         self.labels = labels
         self.unit = unit
-        self._origin: Rows | None = None
+        self._origin: PairedRows | None = None
         self._recipe: Recipe | None = None
 
     @classmethod
-    def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> Rows:
+    def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> PairedRows:
         """The items of `pairs` that have a partner; all of them are held in memory: sample before."""
         x, y = (to_numpy(side) for side in pairs.unit(normalize=normalize))
         labels = pairs.labels
@@ -57,9 +57,9 @@ class Rows:
         """Number of items."""
         return len(self.x)
 
-    def swapped(self) -> Rows:
+    def swapped(self) -> PairedRows:
         """The same rows with x and y exchanged."""
-        other = Rows(self.y, self.x, labels=self.labels, unit=self.unit)
+        other = PairedRows(self.y, self.x, labels=self.labels, unit=self.unit)
         other._origin = self
         return other
 
@@ -75,7 +75,7 @@ class Rows:
         cosines = np.einsum("ij,ij->i", self.x, self.y, dtype=np.float64)
         return np.argsort(cosines, kind="stable")[np.random.default_rng(0).permutation(self.n)]
 
-    def strangers(self, shuffles: int = 20) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def non_matching_rows(self, shuffles: int = 20) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Row numbers (i, j), i != j, that pair every x with the y of another item, for some shuffles.
 
         A random order is turned by 1, -1, 2, -2 ... places: with each shuffle comes its inverse, so that swapping the
@@ -114,13 +114,13 @@ class Rows:
         return Slices.of(self)
 
     @cached_property
-    def pairwise(self) -> Pairwise:
-        """Sums of functions of all distances (`_pairwise.Pairwise`)."""
-        from isthmus.metrics._pairwise import Pairwise
+    def pairwise(self) -> PairwiseSums:
+        """Sums of functions of all distances (`_pairwise_sums.PairwiseSums`)."""
+        from isthmus.metrics._pairwise_sums import PairwiseSums
 
-        return Pairwise.of(self) if self._origin is None else self._origin.pairwise.swapped()
+        return PairwiseSums.of(self) if self._origin is None else self._origin.pairwise.swapped()
 
 
-def few(n: int, least: int) -> Estimate:
+def too_few_items(n: int, least: int) -> Estimate:
     """The estimate when there are too few items."""
     return Estimate(NAN, undefined=f"{n} item{'s' if n != 1 else ''} with a partner, at least {least} are needed")
