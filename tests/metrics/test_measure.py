@@ -36,7 +36,7 @@ def test_families_are_shown_in_order(pairs: Pairs) -> None:
     seen = list(dict.fromkeys(families[name] for name in isthmus.measure(pairs, metrics="fast")))
     assert seen == [f for f in isthmus.metrics.FAMILIES if f in seen]
     with pytest.raises(InputError, match="unknown family 'spectra': did you mean 'spectrum'"):
-        isthmus.metrics.metric("x", unit="", range=(0, 1), source="", known=lambda: None, family="spectra")
+        isthmus.metrics.metric("x", unit="", range=(0, 1), source="", reference_case=lambda: None, family="spectra")
 
 
 def test_moments_alone(pairs: Pairs) -> None:

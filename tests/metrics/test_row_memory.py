@@ -33,7 +33,7 @@ def test_peak_memory_of_20_000_items(what: str) -> None:
 def test_peak_memory_is_far_below_a_table(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
-    for module in (_neighbours, _pairwise):
+    for module in (_neighbours, _pairwise_sums):
         monkeypatch.setattr(module, "BLOCK_SCORES", 2**18)
     n = 3_000
     rows = PairedRows(*np.random.default_rng(0).normal(size=(2, n, 8)).astype(np.float32))
