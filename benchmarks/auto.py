@@ -65,7 +65,7 @@ def main() -> None:
                 if aim == "classification" and splits[0][0].labels is None:
                     continue
                 seconds, r0, r1, m0, m1, a0, a1 = 100 * np.array(scores(aim, splits))
-                label = f"{name}{how} ({splits[0][0].items} / {splits[0][1].items})"
+                label = f"{name}{how} ({splits[0][0].n_items} / {splits[0][1].n_items})"
                 accuracy = "| |" if np.isnan(a0) else f"| {a0:.1f} | {a1 - a0:+.1f}"
                 print(
                     f"| {label} | {aim} | {r0:.1f} | {r1 - r0:+.1f} | {m0:.1f} | {m1:.1f} {accuracy} "
@@ -88,10 +88,10 @@ def cases(name: str) -> Iterator[tuple[str, list[tuple[Pairs, Pairs]]]]:
     if name in SETS:
         folder = Path(os.environ["ISTHMUS_FIXTURES"]) / name
         pairs = isthmus.open_pairs(*(folder / f"{side}.npy" for side in SETS[name]))
-        yield "", [pairs.halves(rng=seed) for seed in range(10)]
+        yield "", [pairs.split_half(rng=seed) for seed in range(10)]
         return
     train, test = (isthmus.demo.load(name, split=split) for split in ("train", "test"))
-    yield ", halves", [test.halves(rng=seed) for seed in range(10)]
+    yield ", halves", [test.split_half(rng=seed) for seed in range(10)]
     yield ", train / test", [(train, test)]
 
 
@@ -111,7 +111,7 @@ def judged(aim: str, fit: Pairs, test: Pairs, seed: int) -> list[float]:
 def accuracy(fit_texts: np.ndarray, rows: np.ndarray, fit: Pairs, test: Pairs) -> float:
     if fit.labels is None or test.labels is None:
         return float("nan")
-    classes, texts = mean_texts(fit_texts, np.arange(fit.n), fit.labels)
+    classes, texts = mean_texts(fit_texts, np.arange(fit.n_pairs), fit.labels)
     return ZeroShot.of(rows, test.labels, texts, class_names=classes).accuracy
 
 

@@ -28,7 +28,7 @@ def rows() -> list[Row]:
         for name, sides in SETS.items():
             folder = Path(os.environ["ISTHMUS_FIXTURES"]) / name
             pairs = isthmus.open_pairs(*(folder / f"{side}.npy" for side in sides))
-            cases[name] = [pairs.halves(rng=seed) for seed in range(10)]
+            cases[name] = [pairs.split_half(rng=seed) for seed in range(10)]
     found = []
     for name, splits in cases.items():
         numbers = []

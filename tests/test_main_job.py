@@ -67,7 +67,7 @@ def test_published_projection_warns_rather_than_return_two_dimensions(clip_coco:
         x, _ = aligner.transform(*clip_coco.unit())
     assert x.shape == (500, 2)
     assert (aligner.facts_["shared"], aligner.facts_["forced"]) == (2, 0)
-    half, _ = clip_coco.halves(rng=0)
+    half, _ = clip_coco.split_half(rng=0)
     with pytest.raises(InputError, match="no shared space: the 0.99 energy subspaces of dimensions"):
         SharedSpaceProjection(estimator="published").fit_moments(moments_of(half)).transform(*clip_coco.unit())
 

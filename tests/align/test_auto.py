@@ -46,7 +46,7 @@ def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
 
 def test_search_on_the_collapsed_run() -> None:
     pairs = isthmus.demo.load("collapsed", split="test")
-    fit, test = pairs.halves(rng=0)
+    fit, test = pairs.split_half(rng=0)
     auto = Auto(aim="search").fit(fit)
     raw, found = test.unit(), auto.transform(test)
     assert MixedSearch.of(*raw).recall(1) < 0.02
@@ -178,7 +178,7 @@ def test_few_pairs_of_videos(real: Any) -> None:
     pairs = isthmus.open_pairs(real("videoclip_msrvtt/video.npy"), real("videoclip_msrvtt/text.npy"))
     changes = []
     for seed in range(10):
-        fit, test = pairs.halves(rng=seed)
+        fit, test = pairs.split_half(rng=seed)
         changes.append(recall(*Auto(aim="retrieval").fit(fit).transform(test)) - recall(*test.unit()))
     assert np.mean(changes) >= -0.005
 
@@ -191,7 +191,7 @@ def test_retrieval_never_falls_on_the_demo(run: str) -> None:
     assert recall(a, b) >= recall(*test.unit()) - 0.005
     changes = []
     for seed in range(10):
-        fit, rest = test.halves(rng=seed)
+        fit, rest = test.split_half(rng=seed)
         changes.append(recall(*Auto(aim="retrieval").fit(fit).transform(rest)) - recall(*rest.unit()))
     assert np.mean(changes) >= -0.005
 

@@ -81,9 +81,9 @@ def test_only_sums_cross_the_network(cluster: Cluster, paths: Any) -> None:
     from isthmus.evaluation.cluster import _moments
 
     pairs = isthmus.open_pairs(*paths)
-    assert pairs.recipe is not None
-    assert len(serialize_bytes(pairs.recipe)) < 2_000
-    part = _moments(pairs.recipe, 0, 16_384, rows=16_384, products="float32", normalize=True)
+    assert pairs.open_spec is not None
+    assert len(serialize_bytes(pairs.open_spec)) < 2_000
+    part = _moments(pairs.open_spec, 0, 16_384, rows=16_384, products="float32", normalize=True)
     assert len(serialize_bytes(part)) < 3 * 24 * 24 * 8 + 6 * 24 * 8 + 4_000
 
 
@@ -114,10 +114,10 @@ def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
     keys = np.arange(60_000), np.arange(10, 60_010)
     with pytest.warns(isthmus.utils.errors.IsthmusWarning):
         pairs = isthmus.open_pairs(*paths, key=keys)
-    assert pairs.recipe is not None
+    assert pairs.open_spec is not None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert opened(pairs.recipe).n == pairs.n
+        assert opened(pairs.open_spec).n_pairs == pairs.n_pairs
 
 
 def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

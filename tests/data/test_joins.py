@@ -17,7 +17,7 @@ import pytest
 import formats
 import isthmus
 from isthmus import InputError, IsthmusWarning
-from isthmus.data.joins import match
+from isthmus.data.joins import join_keys
 from isthmus.data.sources import open_source
 from isthmus.statistics.moments import moments_of
 
@@ -62,7 +62,7 @@ def test_text_against_a_loop(kinds: str, longest: int, rng: np.random.Generator)
         "large": lambda keys: pa.chunked_array([pa.array(keys, type=pa.large_string())]),
     }
     first, second = kinds.split()
-    found = match(make[first](x), make[second](y), key="k", where=("a", "b"))
+    found = join_keys(make[first](x), make[second](y), key="k", where=("a", "b"))
     assert pairs_of(found) == by_loop(x, y)
     assert found.unmatched == (len(x) - len({i for i, _ in by_loop(x, y)}), len(y) - len(by_loop(x, y)))
 
@@ -71,16 +71,16 @@ def test_text_against_a_loop(kinds: str, longest: int, rng: np.random.Generator)
 def test_integers_against_a_loop(dtype: str, rng: np.random.Generator) -> None:
     x = rng.permutation(200).astype(dtype)
     y = rng.integers(100, 250, size=300).astype("int64" if dtype != "uint64" else dtype)
-    found = match(x, pa.chunked_array([y]), key="k", where=("a", "b"))
+    found = join_keys(x, pa.chunked_array([y]), key="k", where=("a", "b"))
     assert pairs_of(found) == by_loop(x.tolist(), y.tolist())
     far = np.array([2**63 + 5, 1], dtype=np.uint64)
-    assert pairs_of(match(far, far[::-1].copy(), key="k", where=("a", "b"))) == [(0, 1), (1, 0)]
+    assert pairs_of(join_keys(far, far[::-1].copy(), key="k", where=("a", "b"))) == [(0, 1), (1, 0)]
     with pytest.raises(InputError, match=r"a: has keys of 2\^63 and more"):
-        match(far, np.array([-(2**63) + 5, 1]), key="k", where=("a", "b"))
+        join_keys(far, np.array([-(2**63) + 5, 1]), key="k", where=("a", "b"))
 
 
 def test_one_to_one_needs_no_index() -> None:
-    found = match(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", where=("a", "b"))
+    found = join_keys(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", where=("a", "b"))
     assert found.index is None
     assert (found.x.tolist(), found.y.tolist(), found.unmatched) == ([0, 2], [1, 0], (1, 1))
 
@@ -97,7 +97,7 @@ def test_one_to_one_needs_no_index() -> None:
 )
 def test_refusals(x: list[Any], y: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        match(np.array(x), np.array(y), key="k", where=("a", "b"))
+        join_keys(np.array(x), np.array(y), key="k", where=("a", "b"))
 
 
 @pytest.fixture
@@ -119,7 +119,7 @@ def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.rando
         pairs = isthmus.open_pairs(
             image.where, tmp_path / "text.npy", names=("image", "text"), key=(KEYS[name], str(tmp_path / "keys.npy"))
         )
-    assert (pairs.n, pairs.items) == (80, 50)
+    assert (pairs.n_pairs, pairs.n_items) == (80, 50)
     assert pairs.pairing["unmatched"] == {"image": 10, "text": 4}
     expected = by_loop(keys.tolist(), caption_keys.tolist())
     x, y, found = [], [], []
@@ -136,14 +136,14 @@ def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.rando
     "name", ["parquet", "parquet_folder", "feather", "chunked_hdf5", "dataset", "npz", "webdataset"]
 )
 def test_the_other_side_in_another_order(name: str, rows: np.ndarray, tmp_path: Path, rng: np.random.Generator) -> None:
-    """What can only be unpacked from the front is put in order once; what is picked agrees with NumPy."""
+    """What can only be unpacked from the front is put in order once; what is select_rows agrees with NumPy."""
     text = ALL[name](tmp_path, rows)
     order = rng.permutation(60)
     np.save(tmp_path / "x.npy", rows[order] + 1)
     np.save(tmp_path / "keys.npy", np.array(formats.ids(60))[order])
     pairs = isthmus.open_pairs(tmp_path / "x.npy", text, names=("x", "y"), key=(tmp_path / "keys.npy", KEYS[name]))
     assert pairs.index is None
-    assert not pairs.matching.unmatched[0]
+    assert not pairs.key_join.unmatched[0]
     np.testing.assert_array_equal(pairs.y.read(10, 40), rows[order][10:40])
     np.testing.assert_array_equal(pairs.y.take(np.array([50, 3])), rows[order][[50, 3]])
     assert moments_of(pairs).mean_paired == pytest.approx(

@@ -20,16 +20,16 @@ def several() -> Pairs:
 
 def test_sizes() -> None:
     p = several()
-    assert (p.n, p.items, p.dim, p.names) == (7, 4, 4, ("image", "text"))
+    assert (p.n_pairs, p.n_items, p.dim, p.names) == (7, 4, 4, ("image", "text"))
 
 
 def test_take_keeps_partners_together() -> None:
     p = several()
     part = p.take(np.array([2, 0]))
-    assert part.items == 2
+    assert part.n_items == 2
     assert part.index is not None
     np.testing.assert_array_equal(part.labels, ["c", "a"])
-    x, y = part.x.read(0, 2), part.y.read(0, part.n)
+    x, y = part.x.read(0, 2), part.y.read(0, part.n_pairs)
     np.testing.assert_array_equal(x, np.eye(4)[[2, 0]])
     rows = [0, 4, 1, 6]  # the partners of item 2, then of item 0
     np.testing.assert_array_equal(y, p.y.take(np.array(rows)))
@@ -38,11 +38,11 @@ def test_take_keeps_partners_together() -> None:
 
 def test_halves_are_disjoint_and_complete(rng: np.random.Generator) -> None:
     x = np.arange(1, 31, dtype=float).reshape(15, 2)
-    a, b = Pairs(u=x, v=x).halves(rng=3)
+    a, b = Pairs(u=x, v=x).split_half(rng=3)
     rows = np.concatenate([a.x.read(0, 99), b.x.read(0, 99)])
-    assert (a.items, b.items) == (7, 8)
+    assert (a.n_items, b.n_items) == (7, 8)
     np.testing.assert_array_equal(np.sort(rows[:, 0]), x[:, 0])
-    again, _ = Pairs(u=x, v=x).halves(rng=3)
+    again, _ = Pairs(u=x, v=x).split_half(rng=3)
     np.testing.assert_array_equal(again.x.read(0, 99), a.x.read(0, 99))
 
 

@@ -16,9 +16,9 @@ import isthmus
 from isthmus import InputError, IsthmusWarning, Pairs
 from isthmus.align import Aligner, Centering, HyperplaneRotation, Identity, MeanRotation, SharedSpaceProjection
 from isthmus.cli import app
-from isthmus.data.grouping import groups
+from isthmus.data.grouping import item_groups
 from isthmus.evaluation import Comparison, compare, load_comparison, merge
-from isthmus.evaluation.held_out import halves
+from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.table import Trial, _change
 from isthmus.reporting.comparison_page import closed, comparison_page, trade_off
 from isthmus.statistics.moments import moments_of
@@ -44,7 +44,7 @@ def table(pairs: Pairs) -> Comparison:
 class TestScores:
     def test_scores_are_those_of_the_definitions(self, pairs: Pairs) -> None:
         table = compare(pairs, aligners=[Centering()], splits=1, rng=7)
-        fitting, testing = pairs.halves(rng=7)
+        fitting, testing = pairs.split_half(rng=7)
         x, y = Centering().fit_moments(moments_of(fitting)).transform(*testing.unit())
         raw = testing.unit()
 
@@ -120,7 +120,7 @@ class TestScores:
 
         class Rowwise(Centering):
             def fit(self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True) -> Any:
-                seen.append(X.n)
+                seen.append(X.n_pairs)
                 return super().fit(X)
 
         isthmus.align._base._REGISTRY.pop("Rowwise", None)
@@ -181,12 +181,12 @@ class TestIntervals:
     def test_repeated_rows_stay_on_one_side(self, rng: np.random.Generator) -> None:
         x = np.repeat(rng.normal(size=(20, 3)), [1, 4] * 10, axis=0)
         pairs = Pairs(image=x, text=rng.normal(size=x.shape))
-        fitting, testing = halves(pairs, groups(pairs), rng=3)
+        fitting, testing = group_split(pairs, item_groups(pairs), rng=3)
         assert sorted([*fitting, *testing]) == list(range(50))
         assert not {tuple(row) for row in x[fitting]} & {tuple(row) for row in x[testing]}
         plain = clouds(rng, 30)
-        own = plain.halves(rng=3)[0].x.read(0, 15)
-        np.testing.assert_array_equal(plain.take(halves(plain, groups(plain), rng=3)[0]).x.read(0, 15), own)
+        own = plain.split_half(rng=3)[0].x.read(0, 15)
+        np.testing.assert_array_equal(plain.take(group_split(plain, item_groups(plain), rng=3)[0]).x.read(0, 15), own)
 
 
 class TestHeldOut:

@@ -87,7 +87,9 @@ def test_curves(result: isthmus.Result) -> None:
 
 def test_the_biased_value_is_what_half_of_the_pairs_would_need_to_correct(clip_coco: isthmus.Pairs) -> None:
     """The bias formula foresees how CKA and the participation ratio change when half of the items are left out."""
-    halves = [isthmus.measure(half, metrics=["cka", "participation_ratio_{side}"]) for half in clip_coco.halves(rng=0)]
+    halves = [
+        isthmus.measure(half, metrics=["cka", "participation_ratio_{side}"]) for half in clip_coco.split_half(rng=0)
+    ]
     whole = isthmus.measure(clip_coco, metrics=["cka", "participation_ratio_{side}"])
     for name in whole:
         middle = (whole[name].low + whole[name].high) / 2

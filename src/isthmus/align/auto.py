@@ -23,7 +23,7 @@ from isthmus.align.partial_whitening import PartialWhitening
 from isthmus.align.ridge_cca import RidgeCCA
 from isthmus.align.shared_signal import SharedSignal
 from isthmus.compute.arrays import to_numpy
-from isthmus.data.grouping import groups
+from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
@@ -123,14 +123,14 @@ class Auto(Aligner):
         if class_texts is not None and pairs.labels is not None:
             ZeroShot.check_texts(pairs.labels, np.asarray(list(class_texts)))
         sample = pairs.sample(SAMPLE, rng=self.rng)
-        group = groups(sample)
+        group = item_groups(sample)
         items = int(group.max()) + 1
         if items < max(LEAST_ITEMS, 2 * self.folds):
             return self._fall_back(moments, names, f"{items} items are too few to cross-validate")
         self.table_ = self._judged(sample, group, class_texts)
         best = _best(self.table_, self.aim)
         self.chosen_ = _candidates(self.normalize)[best]
-        self.reasons_ = _reasons(self.table_, best, self.aim, sample.items)
+        self.reasons_ = _reasons(self.table_, best, self.aim, sample.n_items)
         return self._take(moments, names)
 
     def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
@@ -177,7 +177,7 @@ class Auto(Aligner):
         names = [_name(candidate) for candidate in _candidates(self.normalize)]
         pairs, class_texts, share = _in_their_span(pairs, class_texts, self.normalize)
         # Score, candidate, item: sums over the repeats.
-        found = np.zeros((2, len(names), pairs.items))
+        found = np.zeros((2, len(names), pairs.n_items))
         for repeat in range(self.repeats):
             order = np.random.default_rng([self.rng, repeat]).permutation(int(group.max()) + 1)
             fold = order[group] % self.folds
@@ -195,7 +195,7 @@ class Auto(Aligner):
                     elif seen is not None:
                         value = _accuracy(candidate, x, part.labels, seen, class_texts)
                     found[:, number, fold == held] += value, recall
-        asking = np.ones(pairs.items, dtype=bool) if pairs.index is None else np.bincount(pairs.index) > 0
+        asking = np.ones(pairs.n_items, dtype=bool) if pairs.index is None else np.bincount(pairs.index) > 0
         columns = found[:, :, asking] / self.repeats
         return [_row(name, columns[:, number], columns[:, 0], self.aim) for number, name in enumerate(names)]
 
@@ -246,21 +246,21 @@ def _in_their_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pai
 def _recall(x: np.ndarray, y: np.ndarray, part: Pairs) -> np.ndarray:
     """R@1 of each item, the mean of its own query and of its partners' queries, (items,); 0 without a partner."""
     ranks = Retrieval.of(x, y, index=part.index)
-    owner = np.arange(part.items) if part.index is None else part.index
-    counts = np.bincount(owner, minlength=part.items)
-    found = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=part.items) / np.maximum(counts, 1)
+    owner = np.arange(part.n_items) if part.index is None else part.index
+    counts = np.bincount(owner, minlength=part.n_items)
+    found = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=part.n_items) / np.maximum(counts, 1)
     found[counts > 0] += ranks.x_to_y <= 1
     return found / 2
 
 
 def _mixed(x: np.ndarray, y: np.ndarray, part: Pairs, seed: int) -> np.ndarray:
     """Mixed-modality R@1 of each item, (items,), with its first partner; 0 without one."""
-    items = np.arange(part.items)
+    items = np.arange(part.n_items)
     if part.index is not None:
         items, rows = np.unique(part.index, return_index=True)
         x, y = x[items], y[rows]
     draws = DRAWS if len(x) <= 1000 else 1
-    found = np.zeros(part.items)
+    found = np.zeros(part.n_items)
     found[items] = np.mean([MixedSearch.of(x, y, rng=1000 * seed + draw).hits for draw in range(draws)], axis=0)
     return found
 
@@ -270,8 +270,8 @@ def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, seen: Pairs, class_t
     if class_texts is not None:
         names, texts = np.asarray(list(class_texts)), aligner.transform_y(np.stack(list(class_texts.values())))
     else:
-        owner = np.arange(seen.n) if seen.index is None else seen.index
-        names, texts = mean_texts(aligner.transform_y(seen.y.read(0, seen.n)), owner, seen.labels)
+        owner = np.arange(seen.n_pairs) if seen.index is None else seen.index
+        names, texts = mean_texts(aligner.transform_y(seen.y.read(0, seen.n_pairs)), owner, seen.labels)
     known = np.isin(labels, names)  # a class whose items are all held out has no text: none is found
     right = np.zeros(len(labels))
     right[known] = ZeroShot.of(x[known], labels[known], texts, class_names=names).hits

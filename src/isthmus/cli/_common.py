@@ -54,7 +54,7 @@ def open_pairs(
     *,
     labels: Path | None = None,
     index: Path | None = None,
-    one_space: bool = True,
+    same_dim: bool = True,
 ) -> Pairs:
     """Open two embedding files as pairs, with the options of the command line."""
     return isthmus.open_pairs(
@@ -64,7 +64,7 @@ def open_pairs(
         index=None if index is None else read_array(index),
         labels=None if labels is None else read_array(labels),
         key=key if key is None or "," not in key else tuple(key.split(",")),
-        one_space=one_space,
+        same_dim=same_dim,
     )
 
 

@@ -78,7 +78,7 @@ def measure(
             _show_matrices(found, *((SUMMARY, SUMMARY_EACH) if metrics == "all" else _shown(found)))
         return
     pairs = open_pairs(*_two(paths), names, key, labels=labels, index=index)
-    with spinner(f"measuring {pairs.n:,} pairs", quiet=json_):
+    with spinner(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, metrics=metrics, normalize=not raw)
     if output is not None:
         result.save(output)
@@ -124,7 +124,7 @@ def explain(
         _show_matrices(each, ("centroid_angle", *BUDGET), ())
         return
     pairs = open_pairs(*_two(paths), names, key, index=index)
-    with spinner(f"explaining {pairs.n:,} pairs", quiet=json_):
+    with spinner(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         found = explanation.to_dict(cosine)  # the assumptions and the calibration too, under the spinner
     if json_:
@@ -162,7 +162,7 @@ def report(
             print_bullets(one.verdict)
     else:
         pairs = open_pairs(*_two(paths), names, key, labels=labels, index=index)
-        with spinner(f"measuring and comparing {pairs.n:,} pairs", quiet=json_):
+        with spinner(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
         if json_:
             found = {"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict()

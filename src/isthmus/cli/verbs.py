@@ -51,7 +51,7 @@ def demo(
 
     title = f"Digits and captions: the run '{run}'"
     testing, fitting = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
-    with spinner(f"measuring {testing.n} held-out pairs of the run {run!r}"):
+    with spinner(f"measuring {testing.n_pairs} held-out pairs of the run {run!r}"):
         explanation = isthmus.report(testing, output, fit=fitting, title=title, extra=predictions(run))
     print_bullets(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
@@ -164,23 +164,23 @@ def _fit(
         made.fit_moments(moments, names=None if called is None else tuple(called))
         return f"saved moments of {moments.n:,} pairs"
     if unpaired:
-        made.names_ = isthmus.data.pairs.names_of(x, y, split_names(names))
+        made.names_ = isthmus.data.pairs.modality_names(x, y, split_names(names))
         sources = [isthmus.sources.open_source(path) for path in (x, y)]
         with spinner("fitting to unpaired rows", quiet=quiet):
             made.fit(*sources, paired=False)
             made.map_x_  # noqa: B018  # solved here, under the spinner
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, made.names_, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, one_space=not made.any_widths)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=not made.any_widths)
     texts = read_class_texts(class_texts, pairs)
     if texts is not None and not isinstance(made, isthmus.align.Auto):
         raise InputError(
             f"--class-texts is for Auto with --set aim=classification; {type(made).__name__} has no use for it"
         )
-    with spinner(f"fitting to {pairs.n:,} pairs", quiet=quiet):
+    with spinner(f"fitting to {pairs.n_pairs:,} pairs", quiet=quiet):
         made.fit(pairs, **({} if texts is None else {"class_texts": texts}))
         made.map_x_  # noqa: B018  # solved here, under the spinner
-    return f"{pairs.n:,} pairs of {' and '.join(pairs.names)}"
+    return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 
 
 def _show_choice(auto: Any) -> None:

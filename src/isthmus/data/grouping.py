@@ -11,7 +11,7 @@ from isthmus.compute.resources import block_rows
 from isthmus.data.pairs import Pairs
 
 
-def row_keys(rows: np.ndarray, /) -> np.ndarray:
+def hash_rows(rows: np.ndarray, /) -> np.ndarray:
     """A 64-bit key for each row, (n,): equal rows have equal keys, different ones practically never.
 
     Each word of the row is multiplied by an odd number of its column, its upper bits are folded into the lower ones,
@@ -24,16 +24,16 @@ def row_keys(rows: np.ndarray, /) -> np.ndarray:
     return words.sum(axis=1, dtype=np.uint64)
 
 
-def groups(pairs: Pairs, /) -> np.ndarray:
+def item_groups(pairs: Pairs, /) -> np.ndarray:
     """A number for each item, (items,): items whose row of x is the same belong to one group.
 
     A list of captions that repeats its image in every row is one item to the statistics, whatever the files say.
     """
-    keys = [row_keys(block) for block in _blocks(pairs)]
+    keys = [hash_rows(block) for block in _blocks(pairs)]
     return np.unique(np.concatenate(keys), return_inverse=True)[1]
 
 
 def _blocks(pairs: Pairs) -> Iterator[np.ndarray]:
     size = block_rows(pairs.dim)
-    for start in range(0, pairs.items, size):
+    for start in range(0, pairs.n_items, size):
         yield to_numpy(pairs.x.read(start, start + size))

@@ -21,7 +21,7 @@ CHUNK = 2**24
 
 
 @dataclass(frozen=True)
-class Matching:
+class KeyJoin:
     """Rows of two files that share a key: row `y[j]` of the second belongs to row `x[index[j]]` of the first (`index`
     None: to `x[j]`). `x` ascends, so the first file is read from front to back. `sizes` are the rows of the files."""
 
@@ -36,7 +36,7 @@ class Matching:
         """Rows of either file whose key the other one has not."""
         return self.sizes[0] - len(self.x), self.sizes[1] - len(self.y)
 
-    def sentence(self, names: tuple[str, str]) -> str:
+    def summary(self, names: tuple[str, str]) -> str:
         """What was paired and what was left out."""
         left = " and ".join(
             f"{count:,} of {size:,} rows of {name}"
@@ -45,7 +45,7 @@ class Matching:
         return f"paired by {self.key}: {len(self.y):,} pairs of {len(self.x):,} items; without a partner: {left}"
 
 
-def match(x: Any, y: Any, /, *, key: str, where: tuple[str, str]) -> Matching:
+def join_keys(x: Any, y: Any, /, *, key: str, where: tuple[str, str]) -> KeyJoin:
     """Match the keys of two sides, (n_x,) and (n_y,): integers or text, in NumPy or Arrow arrays.
 
     The keys of x differ from each other; a key may stand in several rows of y. Errors: `InputError` when a key of x
@@ -87,10 +87,10 @@ def match(x: Any, y: Any, /, *, key: str, where: tuple[str, str]) -> Matching:
     by_owner = np.argsort(owner, kind="stable")
     rows_x, index = np.unique(owner[by_owner], return_inverse=True)
     alone = len(rows_x) == len(rows_y)
-    return Matching(key, rows_x, rows_y[by_owner], None if alone else index, (len(x), len(y)))
+    return KeyJoin(key, rows_x, rows_y[by_owner], None if alone else index, (len(x), len(y)))
 
 
-def keys_of(source: Source, key: Any) -> tuple[Any, str]:
+def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     """The keys of `source` and where they come from: a column, a file of keys (`.npy`, `FILE.parquet::COLUMN`), or an
     array."""
     if not isinstance(key, (str, os.PathLike)):
@@ -107,12 +107,12 @@ def keys_of(source: Source, key: Any) -> tuple[Any, str]:
     return found, where
 
 
-def picked(source: Source, rows: np.ndarray) -> Source:
+def select_rows(source: Source, rows: np.ndarray) -> Source:
     """The rows of `source` with these numbers, as a source; `source` itself when they are all of them in order."""
     if len(rows) == source.shape[0] and np.array_equal(rows, np.arange(len(rows))):
         return source
     return Source(
-        Picked(source, rows),
+        RowSubset(source, rows),
         where=source.where,
         format=source.format,
         dtype=source.dtype,
@@ -123,7 +123,7 @@ def picked(source: Source, rows: np.ndarray) -> Source:
     )
 
 
-class Picked:
+class RowSubset:
     """Some rows of a source, in any order.
 
     Where single rows are dear (they are unpacked from the front), and the order is not that of the file, the rows are
@@ -134,8 +134,8 @@ class Picked:
         self._base, self._numbers = source.rows, numbers
         self.shape = (len(numbers), source.shape[1])
         self.dtype = source.rows.dtype
-        self._ordered = source.scattered or bool(np.all(numbers[1:] > numbers[:-1]))
-        self.scattered = source.scattered or not self._ordered
+        self._ordered = source.random_access or bool(np.all(numbers[1:] > numbers[:-1]))
+        self.random_access = source.random_access or not self._ordered
 
     def __getitem__(self, key: Any) -> Any:
         key = key[0] if isinstance(key, tuple) else key

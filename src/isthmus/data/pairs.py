@@ -15,7 +15,7 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
-from isthmus.data.joins import Matching, keys_of, match, picked
+from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
 from isthmus.data.sources import Source, open_source, path_name
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -41,12 +41,12 @@ class Pairs:
     >>> import numpy as np
     >>> X = np.eye(3)
     >>> pairs = Pairs(image=X, text=X[[0, 0, 1, 2]], index=[0, 0, 1, 2])
-    >>> pairs.names, pairs.n, pairs.items, pairs.dim
+    >>> pairs.names, pairs.n_pairs, pairs.n_items, pairs.dim
     (('image', 'text'), 4, 3, 3)
     """
 
     #: Whether both sides must have one width.
-    one_space: ClassVar[bool] = True
+    same_dim: ClassVar[bool] = True
 
     def __init__(self, *, index: Any = None, labels: Any = None, **modalities: Any):
         if len(modalities) != 2:
@@ -55,9 +55,9 @@ class Pairs:
                 "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
-        self.recipe: Recipe | None = None
+        self.open_spec: OpenSpec | None = None
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
-        if self.one_space:
+        if self.same_dim:
             validation.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
         self.index: np.ndarray | None = None
         if index is None:
@@ -65,18 +65,18 @@ class Pairs:
         else:
             self.index = _index(index, self.x.shape[0], self.y.shape[0])
         #: How the rows of two files were matched by a key; None when they were paired by position or `index`.
-        self.matching: Matching | None = None
+        self.key_join: KeyJoin | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
             validation.one_each(self.labels.shape, self.x.shape[0], self.names[0])
 
     @property
-    def n(self) -> int:
+    def n_pairs(self) -> int:
         """Number of pairs: rows of y."""
         return self.y.shape[0]
 
     @property
-    def items(self) -> int:
+    def n_items(self) -> int:
         """Number of items: rows of x. Less than `n` when items have several partners."""
         return self.x.shape[0]
 
@@ -92,7 +92,7 @@ class Pairs:
         the block's x that row j of its y belongs to, None when row i belongs to row i. All partners of an item are in
         its block."""
         size = size or block_rows(self.dim)
-        last = self.items if last is None else min(last, self.items)
+        last = self.n_items if last is None else min(last, self.n_items)
         if self.index is None:
             for start in range(first, last, size):
                 stop = min(start + size, last)
@@ -110,7 +110,7 @@ class Pairs:
         """Rows of y sorted by item, and where each item's rows begin."""
         assert self.index is not None
         order = np.argsort(self.index, kind="stable")
-        return order, np.concatenate([[0], np.cumsum(np.bincount(self.index, minlength=self.items))])
+        return order, np.concatenate([[0], np.cumsum(np.bincount(self.index, minlength=self.n_items))])
 
     def take(self, items: np.ndarray) -> Pairs:
         """The items with these numbers and all their partners, in memory."""
@@ -131,23 +131,23 @@ class Pairs:
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
         made = type(self)(index=index, labels=labels, **sides)
-        made.matching = self.matching
+        made.key_join = self.key_join
         return made
 
     def sample(self, most: int, /, *, rng: Rng = 0) -> Pairs:
         """At most `most` items drawn without replacement, in their own order; these pairs when there are no more."""
-        if self.items <= most:
+        if self.n_items <= most:
             return self
-        chosen = np.random.default_rng(rng).choice(self.items, size=most, replace=False)
+        chosen = np.random.default_rng(rng).choice(self.n_items, size=most, replace=False)
         sample = self.take(np.sort(chosen))
-        if self.recipe is not None and self.recipe.sample is None and isinstance(rng, int):
-            sample.recipe = replace(self.recipe, sample=(most, rng), key=f"{self.recipe.key} {most} {rng}")
+        if self.open_spec is not None and self.open_spec.sample is None and isinstance(rng, int):
+            sample.open_spec = replace(self.open_spec, sample=(most, rng), key=f"{self.open_spec.key} {most} {rng}")
         return sample
 
-    def halves(self, *, rng: Rng) -> tuple[Pairs, Pairs]:
+    def split_half(self, *, rng: Rng) -> tuple[Pairs, Pairs]:
         """A random half of the items to fit on and the other half to test on; an item's partners stay together."""
-        order = np.random.default_rng(rng).permutation(self.items)
-        return self.take(order[: self.items // 2]), self.take(order[self.items // 2 :])
+        order = np.random.default_rng(rng).permutation(self.n_items)
+        return self.take(order[: self.n_items // 2]), self.take(order[self.n_items // 2 :])
 
     def unit(self, *, normalize: bool = True) -> tuple[Array, Array]:
         """Both sides whole and in memory, rows unit: float32, or float64 when the data are."""
@@ -163,32 +163,32 @@ class Pairs:
     @property
     def pairing(self) -> dict[str, Any]:
         """How rows were paired, as plain values: by position, index or key, with the rows that have no partner."""
-        if self.matching is None:
+        if self.key_join is None:
             return {"by": "position" if self.index is None else "index"}
         return {
             "by": "key",
-            "key": self.matching.key,
-            "unmatched": dict(zip(self.names, self.matching.unmatched, strict=True)),
+            "key": self.key_join.key,
+            "unmatched": dict(zip(self.names, self.key_join.unmatched, strict=True)),
         }
 
     def __repr__(self) -> str:
         return f"Pairs({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
 
 
-class PairsOfTwoSpaces(Pairs):
+class CrossDimPairs(Pairs):
     """Pairs whose sides may differ in width: they have moments, and maps between them, but no cosine.
 
     >>> import numpy as np
-    >>> pairs = PairsOfTwoSpaces(image=np.eye(3), text=np.eye(4)[:3])
+    >>> pairs = CrossDimPairs(image=np.eye(3), text=np.eye(4)[:3])
     >>> pairs.x.shape, pairs.y.shape
     ((3, 3), (3, 4))
     """
 
-    one_space: ClassVar[bool] = False
+    same_dim: ClassVar[bool] = False
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
+class OpenSpec:
     """How pairs were opened, so that a process elsewhere can open the same ones (without their labels)."""
 
     open_: Callable[..., Pairs]
@@ -203,20 +203,20 @@ class Recipe:
         return pairs if self.sample is None else pairs.sample(self.sample[0], rng=self.sample[1])
 
 
-def _with_recipe(opens: Callable[P, Pairs]) -> Callable[P, Pairs]:
+def _recording_open_spec(opens: Callable[P, Pairs]) -> Callable[P, Pairs]:
     """Keeps what the pairs were opened with; paths are made absolute, for workers live in other folders."""
 
     @wraps(opens)
     def open_and_keep(*paths: P.args, **options: P.kwargs) -> Pairs:
         pairs = opens(*paths, **options)
         there = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
-        pairs.recipe = Recipe(open_and_keep, there, {**options, "names": pairs.names})
+        pairs.open_spec = OpenSpec(open_and_keep, there, {**options, "names": pairs.names})
         return pairs
 
     return open_and_keep
 
 
-@_with_recipe
+@_recording_open_spec
 def open_pairs(
     x: str | os.PathLike[str],
     y: str | os.PathLike[str],
@@ -226,7 +226,7 @@ def open_pairs(
     index: Any = None,
     labels: Any = None,
     key: Any = None,
-    one_space: bool = True,
+    same_dim: bool = True,
 ) -> Pairs:
     """The pairs in two files or folders, memory-mapped and never read whole.
 
@@ -234,32 +234,32 @@ def open_pairs(
     Rows are paired by position, by `index` (see `Pairs`), or by `key`: the name of a column that both have, or two
     such names, files of keys (`.npy`, `FILE.parquet::COLUMN`) or arrays, one for each side. The keys of x are
     different; a key may stand in several rows of y (captions of one image). Rows whose key the other side has not are
-    left out, counted in `.matching` and warned about. `labels` are one for each row of x's file.
-    `one_space=False` lets the sides differ in width (`PairsOfTwoSpaces`).
+    left out, counted in `.key_join` and warned about. `labels` are one for each row of x's file.
+    `same_dim=False` lets the sides differ in width (`CrossDimPairs`).
     Errors: `InputError` for any path that cannot be used, when both paths would give one name, and for keys that
     repeat, are null, or have no match.
     """
     sources = [open_source(path) for path in (x, y)]
-    kind = Pairs if one_space else PairsOfTwoSpaces
-    called = names_of(x, y, names)
+    kind = Pairs if same_dim else CrossDimPairs
+    called = modality_names(x, y, names)
     if key is None:
         return kind(index=index, labels=labels, **dict(zip(called, sources, strict=True)))
     if index is not None:
         raise InputError("got index and key, expected one of them: both say which rows belong together")
-    matching = _matched(sources, key)
-    if any(matching.unmatched):
-        warnings.warn(matching.sentence(called), IsthmusWarning, stacklevel=3)
-    sides = [picked(source, rows) for source, rows in zip(sources, (matching.x, matching.y), strict=True)]
+    key_join = _matched(sources, key)
+    if any(key_join.unmatched):
+        warnings.warn(key_join.summary(called), IsthmusWarning, stacklevel=3)
+    sides = [select_rows(source, rows) for source, rows in zip(sources, (key_join.x, key_join.y), strict=True)]
     if labels is not None:
         labels = np.asarray(labels)
         validation.one_each(labels.shape, sources[0].shape[0], called[0])
-        labels = labels[matching.x]
-    pairs = kind(index=matching.index, labels=labels, **dict(zip(called, sides, strict=True)))
-    pairs.matching = matching
+        labels = labels[key_join.x]
+    pairs = kind(index=key_join.index, labels=labels, **dict(zip(called, sides, strict=True)))
+    pairs.key_join = key_join
     return pairs
 
 
-def names_of(
+def modality_names(
     x: str | os.PathLike[str], y: str | os.PathLike[str], names: Sequence[str] | None = None
 ) -> tuple[str, str]:
     """The names of the modalities at two paths: those given, or those that the paths speak of."""
@@ -278,13 +278,13 @@ def names_of(
     return names[0], names[1]
 
 
-def _matched(sources: Sequence[Source], key: Any) -> Matching:
+def _matched(sources: Sequence[Source], key: Any) -> KeyJoin:
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
     if len(keys) != 2:
         raise InputError(f"got {len(keys)} keys, expected one column for both sides, or one for each of the two")
-    (keys_x, where_x), (keys_y, where_y) = (keys_of(source, k) for source, k in zip(sources, keys, strict=True))
+    (keys_x, where_x), (keys_y, where_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
     said = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
-    return match(keys_x, keys_y, key=", ".join(dict.fromkeys(said)), where=(where_x, where_y))
+    return join_keys(keys_x, keys_y, key=", ".join(dict.fromkeys(said)), where=(where_x, where_y))
 
 
 def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputError:

@@ -254,7 +254,7 @@ def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calib
         if i <= j:
             within[0][:] += _count_strangers(x[a], x[b], i == j)
             within[1][:] += _count_strangers(y[a], y[b], i == j)
-    return Calibration(pairs.names, pairs.items, len(x), partners, strangers, within)
+    return Calibration(pairs.names, pairs.n_items, len(x), partners, strangers, within)
 
 
 def _pairs_of(groups: int) -> Iterator[tuple[int, int]]:

@@ -53,7 +53,7 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
     low, high = normal_interval(total, variance(moments, along_p=1.0))
     items = moments.by_item.count
     sample = pairs.sample(max(SAMPLE, ITEMS_PER_DIMENSION * pairs.dim), rng=rng)
-    scale = sample.items / pairs.items
+    scale = sample.n_items / pairs.n_items
     sampled = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
     nulls = {name: scale * value for name, value in swapped(sample, sampled, rng=rng).items()}
     notes = []
@@ -88,7 +88,7 @@ def _between(estimate: Estimate, interval: tuple[float, float] | None) -> Estima
 def _intervals(
     values: np.ndarray, sample: Pairs, moments: Moments, scale: float, rng: int
 ) -> dict[str, tuple[float, float]]:
-    n, dim = sample.items, sample.dim
+    n, dim = sample.n_items, sample.dim
     scores = item_scores(sample, moments)
     first = np.sum(scores**2, axis=0) / n**2 * n / (n - 1)
     # The directions were fitted to the same rows: the usual correction by degrees of freedom. Means need none.
@@ -149,8 +149,8 @@ def item_scores(pairs: Pairs, moments: Moments) -> np.ndarray:
     scores = influence(moments, x if pairs.index is None else x[pairs.index], y)
     if pairs.index is None:
         return scores
-    columns = [np.bincount(pairs.index, weights=column, minlength=pairs.items) for column in scores.T]
-    return np.stack(columns, axis=1) * pairs.items / pairs.n
+    columns = [np.bincount(pairs.index, weights=column, minlength=pairs.n_items) for column in scores.T]
+    return np.stack(columns, axis=1) * pairs.n_items / pairs.n_pairs
 
 
 def half_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndarray:
@@ -158,7 +158,7 @@ def half_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndar
 
     Items are dealt into 8 groups; the halves are the balanced choices of 4 of them (rows of a Hadamard matrix).
     """
-    order = np.random.default_rng(rng).permutation(pairs.items)
+    order = np.random.default_rng(rng).permutation(pairs.n_items)
     groups = [
         moments_of(pairs.take(part), normalize=moments.normalize, products="float64").numpy()
         for part in np.array_split(order, GROUPS)
@@ -179,8 +179,8 @@ def half_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndar
 def swapped(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """'spectrum', 'centre' and 'orientation' after the two sides of random items were swapped (see above)."""
     x, y = _sides(pairs, moments)
-    owner = np.arange(pairs.items) if pairs.index is None else pairs.index
-    swap = (np.random.default_rng(rng).random(pairs.items) < 0.5)[owner][:, None]
+    owner = np.arange(pairs.n_items) if pairs.index is None else pairs.index
+    swap = (np.random.default_rng(rng).random(pairs.n_items) < 0.5)[owner][:, None]
     x = x[owner]
     one, two = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
     mean_one, mean_two = one.mean(axis=0), two.mean(axis=0)

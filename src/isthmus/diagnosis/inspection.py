@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
-from isthmus.data.joins import picked
+from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.intervals import debiased, variance
@@ -124,7 +124,7 @@ def partners(pairs: Pairs, /) -> tuple[Source, Source]:
     if pairs.index is None:
         return pairs.x, pairs.y
     items, first = np.unique(pairs.index, return_index=True)
-    return picked(pairs.x, items), picked(pairs.y, first)
+    return select_rows(pairs.x, items), select_rows(pairs.y, first)
 
 
 def _row_hashes(block: np.ndarray, multipliers: np.ndarray) -> np.ndarray:

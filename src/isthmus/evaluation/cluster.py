@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from isthmus.compute.resources import block_rows, current, using
-from isthmus.data.pairs import Pairs, Recipe
+from isthmus.data.pairs import OpenSpec, Pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.files import replacing
 
@@ -96,14 +96,14 @@ class Cluster:
         products = products_of(pairs, products)
         rows = pass_plan(pairs, products).rows
         options = {"rows": rows, "products": products, "normalize": normalize}
-        return self._tree(_moments, _recipe(pairs), self._bounds(pairs.items, rows), options, "moments")
+        return self._tree(_moments, _open_spec(pairs), self._bounds(pairs.n_items, rows), options, "moments")
 
-    def neighbours(self, recipe: Recipe, n: int, /, *, normalize: bool, k: int) -> tuple[Part, Part]:
+    def neighbours(self, open_spec: OpenSpec, n: int, /, *, normalize: bool, k: int) -> tuple[Part, Part]:
         """The parts of `metrics._neighbours.Neighbours` from x to y and from y to x, blocks of queries apart."""
         from isthmus.metrics._neighbours import blocks
 
         options = {"normalize": normalize, "k": k}
-        return self._tree(_neighbours, recipe, self._bounds(n, blocks(n, n)[0][1]), options, "neighbours")
+        return self._tree(_neighbours, open_spec, self._bounds(n, blocks(n, n)[0][1]), options, "neighbours")
 
     def apply(self, aligner: Aligner, path: str, out: str | os.PathLike[str], /, *, side: int) -> tuple[int, int]:
         """Write the aligned rows of the file at `path` as .npy to `out`, which all workers must be able to write.
@@ -172,10 +172,10 @@ class Cluster:
             ) from None
 
 
-def _recipe(pairs: Pairs) -> Recipe:
-    if pairs.recipe is None:
+def _open_spec(pairs: Pairs) -> OpenSpec:
+    if pairs.open_spec is None:
         raise InputError("a cluster reads files that its workers can open too: open the pairs from paths")
-    return pairs.recipe
+    return pairs.open_spec
 
 
 def _same(value: Any) -> Any:
@@ -197,29 +197,29 @@ def _add(parts: Sequence[Any]) -> Any:
 _OPENED: list[tuple[str, Pairs]] = []
 
 
-def opened(recipe: Recipe) -> Pairs:
-    """The pairs of `recipe`, kept until another one is asked for."""
+def opened(open_spec: OpenSpec) -> Pairs:
+    """The pairs of `open_spec`, kept until another one is asked for."""
     for key, pairs in _OPENED:
-        if key == recipe.key:
+        if key == open_spec.key:
             return pairs
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IsthmusWarning)  # the process that asks has told the user
-        pairs = recipe.open()
-    _OPENED[:] = [(recipe.key, pairs)]
+        pairs = open_spec.open()
+    _OPENED[:] = [(open_spec.key, pairs)]
     return pairs
 
 
-def _moments(recipe: Recipe, start: int, stop: int, **options: Any) -> Moments:
+def _moments(open_spec: OpenSpec, start: int, stop: int, **options: Any) -> Moments:
     from isthmus.statistics.moments import Moments
 
-    return Moments.of_items(opened(recipe), start, stop, **options)
+    return Moments.of_items(opened(open_spec), start, stop, **options)
 
 
-def _neighbours(recipe: Recipe, start: int, stop: int, *, normalize: bool, k: int) -> tuple[Part, Part]:
+def _neighbours(open_spec: OpenSpec, start: int, stop: int, *, normalize: bool, k: int) -> tuple[Part, Part]:
     from isthmus.metrics._neighbours import search
     from isthmus.metrics._paired_rows import PairedRows
 
-    pairs = opened(recipe)
+    pairs = opened(open_spec)
     rows = pairs.__dict__.setdefault("_rows_of_neighbours", PairedRows.of(pairs, normalize=normalize))
     return search(rows.x, rows.x, rows.y, k, start, stop), search(rows.y, rows.y, rows.x, k, start, stop)
 

@@ -26,10 +26,10 @@ from isthmus.align import (
 )
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current
-from isthmus.data.grouping import groups
+from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.grid import expand_grid
-from isthmus.evaluation.held_out import check_disjoint, fingerprint, halves
+from isthmus.evaluation.held_out import check_disjoint, fingerprint, group_split
 from isthmus.evaluation.table import Comparison, Trial, own_options
 from isthmus.evaluation.trial_log import TrialLog
 from isthmus.linalg.fidelity import fidelity
@@ -113,7 +113,7 @@ def compare(
     moments_of(pairs, normalize=normalize)  # looks at every row, so that a bad one is named as it stands in its file
     where = (str(pairs.x.where), str(pairs.y.where))
     pairs = pairs.sample(SAMPLE, rng=rng)
-    group = groups(pairs)
+    group = item_groups(pairs)
     if fit is None and int(group.max()) + 1 < 8:
         raise InputError(f"{int(group.max()) + 1} different rows of {pairs.names[0]} are too few, expected 8 or more")
     rounds = splits if fit is None else 1
@@ -126,7 +126,8 @@ def compare(
     }
     data = {
         "name": _called(where, pairs.names),
-        "names": list(pairs.names), "paths": list(where), "items": pairs.items, "pairs": pairs.n, "dim": pairs.dim,
+        "names": list(pairs.names), "paths": list(where),
+        "items": pairs.n_items, "pairs": pairs.n_pairs, "dim": pairs.dim,
         "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
     }  # fmt: skip
@@ -152,9 +153,9 @@ def compare(
 def _check(pairs: Pairs, fit: Pairs | None, todo: Sequence[Task], splits: int, class_texts: Any) -> None:
     if fit is not None:
         check_disjoint(pairs, fit)
-    if pairs.items < 8:
+    if pairs.n_items < 8:
         raise InputError(
-            f"{pairs.items} items are too few to fit on one half and judge on the other, expected 8 or more"
+            f"{pairs.n_items} items are too few to fit on one half and judge on the other, expected 8 or more"
         )
     if splits < 1:
         raise InputError(f"splits={splits}, expected 1 or more")
@@ -183,9 +184,9 @@ class _Rounds:
     def trials(self, number: int, known: Mapping[Any, Trial]) -> Iterator[Trial]:
         """The trials of one split; those that are `known` are not computed again."""
         if self.fit is None:
-            fit_items, test_items = halves(self.pairs, self.group, rng=self.rng + number)
+            fit_items, test_items = group_split(self.pairs, self.group, rng=self.rng + number)
         else:
-            fit_items, test_items = np.arange(self.fit.items), np.arange(self.pairs.items)
+            fit_items, test_items = np.arange(self.fit.n_items), np.arange(self.pairs.n_items)
         shared = _Test(self.pairs, test_items, self.group, self.todo, self.normalize, self.rng + number)
         for size, some in self.blocks:
             if size is not None and not 4 <= size <= len(fit_items):
@@ -200,19 +201,19 @@ class _Rounds:
 def _trials(work: _Rounds, rounds: int, known: Mapping[Any, Trial]) -> Iterator[Trial]:
     """The trials of all splits in order, a split for each worker of the cluster in use when it can open the pairs."""
     cluster = current().cluster
-    if cluster is None or work.fit is not None or work.pairs.recipe is None:
+    if cluster is None or work.fit is not None or work.pairs.open_spec is None:
         for number in range(rounds):
             yield from work.trials(number, known)
         return
-    recipe, labels = work.pairs.recipe, work.pairs.labels
+    open_spec, labels = work.pairs.open_spec, work.pairs.labels
     sent = replace(work, pairs=None)  # type: ignore[arg-type]  # each worker opens them
-    for some in cluster.map(_split_elsewhere, range(rounds), "splits", sent=(recipe, labels, sent, dict(known))):
+    for some in cluster.map(_split_elsewhere, range(rounds), "splits", sent=(open_spec, labels, sent, dict(known))):
         yield from some
 
 
 def _split_elsewhere(number: int, sent: tuple[Any, Any, _Rounds, Mapping[Any, Trial]]) -> list[Trial]:
-    recipe, labels, work, known = sent
-    pairs = recipe.open()
+    open_spec, labels, work, known = sent
+    pairs = open_spec.open()
     pairs.labels = labels
     return list(replace(work, pairs=pairs).trials(number, known))
 
@@ -275,7 +276,7 @@ class _Split:
 
     @cached_property
     def fitting(self) -> Pairs:
-        if self.fit is not None and len(self.fit_items) == self.fit.items:
+        if self.fit is not None and len(self.fit_items) == self.fit.n_items:
             return self.fit
         return (self.test.pairs if self.fit is None else self.fit).take(self.fit_items)
 
@@ -284,7 +285,7 @@ class _Split:
         test, normalize = self.test, self.test.normalize
         facts: dict[str, Any] = {
             "aligner": name, "options": options, "split": self.number, "fit_size": self.size,
-            "fit_pairs": self.fitting.n, "test_pairs": test.testing.n,
+            "fit_pairs": self.fitting.n_pairs, "test_pairs": test.testing.n_pairs,
         }  # fmt: skip
         if test.raw is None:
             identity = Identity(normalize=normalize).fit_moments(moments_of(self.fitting, normalize=normalize))
@@ -302,7 +303,7 @@ class _Split:
         corrected = fitted if isinstance(fitted, ScoreStandardization) else None
         found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes, corrected)
         after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
-        inflation = 1 + test.testing.items / self.fitting.items if aligner.centres else 1.0
+        inflation = 1 + test.testing.n_items / self.fitting.n_items if aligner.centres else 1.0
         gap = gap_angle(MetricContext(after, names=test.testing.names), inflation=inflation)
         top = float(after.mean_x @ after.mean_y) + fidelity(after.cov_x, after.cov_y)  # no pairing has more
         scores = {
@@ -340,7 +341,7 @@ class _Split:
             return names, to_numpy(aligner.transform_y(given))
         if self.fitting.labels is None:
             return None, None
-        owner = np.arange(self.fitting.n) if self.fitting.index is None else self.fitting.index
+        owner = np.arange(self.fitting.n_pairs) if self.fitting.index is None else self.fitting.index
         texts = to_numpy(aligner.transform_y(self.fitting.unit(normalize=self.test.normalize)[1]))
         return mean_texts(texts, owner, self.fitting.labels)
 

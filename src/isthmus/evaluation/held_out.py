@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
-from isthmus.data.grouping import row_keys
+from isthmus.data.grouping import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
 
@@ -38,7 +38,11 @@ def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
     if fit is pairs:
         raise InputError(f"fit and test are the same pairs: {same}")
     files = [(str(p.x.where), str(p.y.where)) for p in (pairs, fit)]
-    if files[0] == files[1] and files[0] != pairs.names and (pairs.n, pairs.items) == (fit.n, fit.items):
+    if (
+        files[0] == files[1]
+        and files[0] != pairs.names
+        and (pairs.n_pairs, pairs.n_items) == (fit.n_pairs, fit.n_items)
+    ):
         raise InputError(f"fit and test are the same files ({files[0][0]}, {files[0][1]}): {same}")
     keys = np.concatenate(list(_pair_keys(pairs)))
     shared = int(np.count_nonzero(np.isin(keys, np.concatenate(list(_pair_keys(fit))))))
@@ -50,13 +54,13 @@ def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
         warnings.warn(f"{shared:,} of the {len(keys):,} test pairs are fitting pairs too", IsthmusWarning, stacklevel=3)
 
 
-def halves(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
-    """Items to fit on and items to test on: a random half of the groups each (the same as `Pairs.halves` when every
+def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
+    """Items to fit on and items to test on: a random half of the groups each (the same as `Pairs.split_half` when every
     item is its own group)."""
     count = int(group.max()) + 1
-    if count == pairs.items:
-        order = np.random.default_rng(rng).permutation(pairs.items)
-        return order[: pairs.items // 2], order[pairs.items // 2 :]
+    if count == pairs.n_items:
+        order = np.random.default_rng(rng).permutation(pairs.n_items)
+        return order[: pairs.n_items // 2], order[pairs.n_items // 2 :]
     fitting = np.zeros(count, dtype=bool)
     fitting[np.random.default_rng(rng).permutation(count)[: count // 2]] = True
     return np.flatnonzero(fitting[group]), np.flatnonzero(~fitting[group])
@@ -64,6 +68,6 @@ def halves(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray,
 
 def _pair_keys(pairs: Pairs) -> Iterator[np.ndarray]:
     for x, y, owner in pairs.blocks():
-        keys = row_keys(to_numpy(x))
+        keys = hash_rows(to_numpy(x))
         # The order matters: (x, y) is not (y, x).
-        yield (keys if owner is None else keys[owner]) * np.uint64(3) + row_keys(to_numpy(y))
+        yield (keys if owner is None else keys[owner]) * np.uint64(3) + hash_rows(to_numpy(y))

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
-from isthmus.data.grouping import groups
+from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.comparison import SAMPLE
-from isthmus.evaluation.held_out import halves
+from isthmus.evaluation.held_out import group_split
 from isthmus.linalg.rotations import plane_rotation
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
@@ -208,11 +208,11 @@ def dose_response(
             raise unknown("path", name, PATHS)
     if not paths:
         raise InputError(f"no path was named; known: {', '.join(PATHS)}")
-    if pairs.items < 40:
-        raise InputError(f"{pairs.items} items are too few to fit a shared space and judge it, expected 40 or more")
+    if pairs.n_items < 40:
+        raise InputError(f"{pairs.n_items} items are too few to fit a shared space and judge it, expected 40 or more")
     moments_of(pairs)
     pairs = pairs.sample(SAMPLE, rng=rng)
-    fitting, testing = (pairs.take(items) for items in halves(pairs, groups(pairs), rng=rng))
+    fitting, testing = (pairs.take(items) for items in group_split(pairs, item_groups(pairs), rng=rng))
     fit_sides, sides = ([to_numpy(s).astype(np.float64) for s in p.unit()] for p in (fitting, testing))
     moments = moments_of(fitting)
     rank = shared_dimensions(fitting, rng=rng) if shared is None else shared
@@ -230,7 +230,7 @@ def dose_response(
     measure = "gap" if all(math.isfinite(d.gap) for d in doses) else "gap_distance"
     explained = {score: _explained(doses, score, measure, rng) for score in names}
     settings = {"paths": list(paths), "rng": rng}
-    return DoseResponse(doses, explained, measure, rank, fitting.n, testing.n, pairs.names, settings)
+    return DoseResponse(doses, explained, measure, rank, fitting.n_pairs, testing.n_pairs, pairs.names, settings)
 
 
 def shared_basis(moments: Moments, rank: int, /) -> np.ndarray:
@@ -252,8 +252,8 @@ def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
 
 def shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     """How many shared directions of one half of `pairs` show again, by more than two standard errors, in the other."""
-    first, second = pairs.halves(rng=rng)
-    basis = shared_basis(moments_of(first), min(pairs.dim, first.items))
+    first, second = pairs.split_half(rng=rng)
+    basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items))
     x, y = (to_numpy(side).astype(np.float64) for side in second.unit())
     owner = np.arange(len(y)) if second.index is None else second.index
     products = ((x - x.mean(axis=0)) @ basis)[owner] * ((y - y.mean(axis=0)) @ basis)

@@ -149,7 +149,7 @@ def provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]
     facts: dict[str, object] = {"names": list(context.names), "n": m.n, "items": m.by_item.count, "dim": m.dim_x}
     if pairs is not None:
         facts |= {
-            "items": pairs.items,
+            "items": pairs.n_items,
             "paths": [pairs.x.where, pairs.y.where],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,
@@ -157,5 +157,5 @@ def provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]
     return facts | {
         "normalize": context.normalize,
         "products": m.products,
-        "items_ranked": 0 if pairs is None else min(pairs.items, MAX_ROW_ITEMS),
+        "items_ranked": 0 if pairs is None else min(pairs.n_items, MAX_ROW_ITEMS),
     }

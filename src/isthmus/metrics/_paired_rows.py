@@ -13,7 +13,7 @@ from isthmus.compute.resources import current
 from isthmus.statistics.result import NAN, Estimate
 
 if TYPE_CHECKING:
-    from isthmus.data.pairs import Pairs, Recipe
+    from isthmus.data.pairs import OpenSpec, Pairs
     from isthmus.metrics._neighbours import Neighbours
     from isthmus.metrics._pairwise_sums import PairwiseSums
     from isthmus.metrics.separability import Probe
@@ -37,7 +37,7 @@ class PairedRows:
         self.labels = labels
         self.unit = unit
         self._origin: PairedRows | None = None
-        self._recipe: Recipe | None = None
+        self._open_spec: OpenSpec | None = None
 
     @classmethod
     def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> PairedRows:
@@ -49,7 +49,7 @@ class PairedRows:
             x, y = x[items], y[first]
             labels = None if labels is None else labels[items]
         rows = cls(x, y, labels=labels, unit=normalize)
-        rows._recipe = pairs.recipe
+        rows._open_spec = pairs.open_spec
         return rows
 
     @property
@@ -95,8 +95,8 @@ class PairedRows:
         if self._origin is not None:
             return self._origin.neighbours.swapped()
         cluster = current().cluster
-        if cluster is not None and self._recipe is not None:
-            return Neighbours.joined(*cluster.neighbours(self._recipe, self.n, normalize=self.unit, k=MOST))
+        if cluster is not None and self._open_spec is not None:
+            return Neighbours.joined(*cluster.neighbours(self._open_spec, self.n, normalize=self.unit, k=MOST))
         return Neighbours.of(self.x, self.y)
 
     @cached_property

@@ -172,8 +172,8 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
         listed.append((name, f"{where} ({source.shape[0]:,} rows, {dtype})"))
     items = "" if facts["items"] == facts["n"] else f" of {facts['items']:,} items"
     listed.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
-    if pairs.matching is not None:
-        listed.append(("pairing", pairs.matching.sentence(pairs.names)))
+    if pairs.key_join is not None:
+        listed.append(("pairing", pairs.key_join.summary(pairs.names)))
     listed.append(("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)"))
     listed.append(("sums", f"products in {facts['products']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:

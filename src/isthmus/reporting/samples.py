@@ -64,7 +64,7 @@ def before_and_after(
 
     The second is None when there is no aligner, or when it refuses these pairs.
     """
-    fitting, testing = (fit, pairs) if fit is not None else pairs.sample(COMPARED).halves(rng=0)
+    fitting, testing = (fit, pairs) if fit is not None else pairs.sample(COMPARED).split_half(rng=0)
     x, y = one_partner(testing.sample(ITEMS), normalize=normalize)
     before = Clouds.of(x, y)
     if row is None:

@@ -45,7 +45,7 @@ class Scored:
     @classmethod
     def of(cls, pairs: Pairs, moments: Moments, /, *, normalize: bool = True) -> Scored:
         """A random sample of items of `pairs`; `moments` are those of all of them."""
-        most = max(FEWEST, SCORED * pairs.items // max(pairs.n, 1))
+        most = max(FEWEST, SCORED * pairs.n_items // max(pairs.n_pairs, 1))
         sample = pairs.sample(min(SCORED, most))
         x, y = (to_numpy(side).astype(np.float64) for side in sample.unit(normalize=normalize))
         begins = None

@@ -16,7 +16,7 @@ from isthmus.compute.accumulate import Lane, add_up
 from isthmus.compute.arrays import Array
 from isthmus.compute.devices import full_precision
 from isthmus.compute.resources import Plan, blas_limited, current, plan, using
-from isthmus.data.pairs import Pairs, PairsOfTwoSpaces, bad_rows
+from isthmus.data.pairs import CrossDimPairs, Pairs, bad_rows
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import load_arrays, save_arrays
 
@@ -117,13 +117,13 @@ class Moments(_Sums):
         """
         if products not in (None, "float32", "float64"):
             raise InputError(f"products={products!r}, expected 'float32', 'float64' or None")
-        pairs = x if isinstance(x, Pairs) else PairsOfTwoSpaces(x=x, y=y, index=index)
+        pairs = x if isinstance(x, Pairs) else CrossDimPairs(x=x, y=y, index=index)
         with using(threads=threads, max_memory=max_memory, device=device) as resources:
             dtype = products_of(pairs, products)
-            if resources.cluster is not None and pairs.recipe is not None:
+            if resources.cluster is not None and pairs.open_spec is not None:
                 found: Moments = resources.cluster.moments(pairs, normalize=normalize, products=dtype)
                 return found
-            return cls._of_blocks(pairs, dtype, normalize, None, (0, pairs.items))
+            return cls._of_blocks(pairs, dtype, normalize, None, (0, pairs.n_items))
 
     @classmethod
     def of_items(
@@ -289,7 +289,7 @@ def moments_of(pairs: Pairs, /, *, normalize: bool = True, products: str | None 
 def products_of(pairs: Pairs, products: str | None) -> str:
     """The precision of block products: the one asked for, else float64 for few pairs and that of the data for many."""
     wide = any(arrays.compute_dtype(s.dtype, None) == "float64" for s in (pairs.x, pairs.y))
-    return products or ("float64" if wide or pairs.n <= FLOAT64_PAIRS else "float32")
+    return products or ("float64" if wide or pairs.n_pairs <= FLOAT64_PAIRS else "float32")
 
 
 def pass_plan(pairs: Pairs, dtype: str) -> Plan:
@@ -297,15 +297,15 @@ def pass_plan(pairs: Pairs, dtype: str) -> Plan:
     resources = current()
     if not (pairs.x.is_numpy and pairs.y.is_numpy):  # rows of other libraries stay where they are, with their threads
         resources = replace(resources, threads=1, devices=())
-    partners = 1.0 if pairs.index is None else max(pairs.n / pairs.items, 1.0)
+    partners = 1.0 if pairs.index is None else max(pairs.n_pairs / pairs.n_items, 1.0)
     dims = pairs.x.shape[1], pairs.y.shape[1]
     sides = (pairs.x, pairs.y)
     return plan(
         resources,
         *dims,
-        items=pairs.items,
+        items=pairs.n_items,
         itemsize=8 if dtype == "float64" else 4,
         partners=partners,
         read=max(8 if arrays.compute_dtype(side.dtype, None) == "float64" else 4 for side in sides),
-        unpacked=not all(side.scattered for side in sides),
+        unpacked=not all(side.random_access for side in sides),
     )

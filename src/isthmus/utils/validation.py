@@ -47,14 +47,14 @@ def floats(dtype: np.dtype, where: str) -> None:
         raise InputError(f"{where}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
 
 
-def matrix(shape: Sequence[int], where: str, *, least: int = 2) -> None:
-    """Refuse a shape that is not (n, d) with n >= `least` (0 for a shard, else 2) and d >= 2."""
+def matrix(shape: Sequence[int], where: str, *, min_rows: int = 2) -> None:
+    """Refuse a shape that is not (n, d) with n >= `min_rows` (0 for a shard, else 2) and d >= 2."""
     shape = tuple(int(s) for s in shape)
     if len(shape) != 2:
         raise InputError(f"{where}: has shape {shape}, expected two dimensions (rows, width)")
-    if shape[0] < 0 or shape[0] == 0 < least:
+    if shape[0] < 0 or shape[0] == 0 < min_rows:
         raise InputError(f"{where}: is empty (shape {shape}), expected at least two rows")
-    if shape[0] == 1 < least:
+    if shape[0] == 1 < min_rows:
         raise InputError(f"{where}: has one row (shape {shape}), expected at least two")
     if shape[0] and shape[1] < 2:
         raise InputError(f"{where}: has width {shape[1]}, expected at least two columns")

@@ -88,8 +88,8 @@ def test_load_wraps_the_arrays():
     pairs = demo.load("warm", split="test")
     expected = demo.arrays("warm", split="test")
     assert pairs.names == ("image", "text")
-    np.testing.assert_array_equal(pairs.x.read(0, pairs.n), expected.image)
-    np.testing.assert_array_equal(pairs.y.read(0, pairs.n), expected.text)
+    np.testing.assert_array_equal(pairs.x.read(0, pairs.n_pairs), expected.image)
+    np.testing.assert_array_equal(pairs.y.read(0, pairs.n_pairs), expected.text)
     np.testing.assert_array_equal(pairs.labels, expected.labels)
 
 

@@ -24,7 +24,7 @@ class Source:
     `rows` is anything that gives rows for a slice or for row numbers: a memory-mapped array, an array of any array
     library, a chain of shards. `convert` turns what was read into floats (bfloat16 files need it). `place` and
     `member` say which array of which file this is; `keys` gives the column of keys of that name, one key a row.
-    `numbers` are those of the rows in the file when they are some of them; `least` is the fewest there may be.
+    `numbers` are those of the rows in the file when they are some of them; `min_rows` is the fewest there may be.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Source:
         member: str | None = None,
         keys: Callable[[str], Any] | None = None,
         numbers: np.ndarray | None = None,
-        least: int = 2,
+        min_rows: int = 2,
     ):
         self.rows = rows
         self.where = where
@@ -50,7 +50,7 @@ class Source:
         self.member = member
         self._keys = keys
         self._numbers = numbers
-        validation.matrix(rows.shape, where, least=least)
+        validation.matrix(rows.shape, where, min_rows=min_rows)
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))
         self.dtype = dtype or str(rows.dtype)
 
@@ -60,9 +60,9 @@ class Source:
         return not arrays.is_foreign(self.rows)
 
     @property
-    def scattered(self) -> bool:
+    def random_access(self) -> bool:
         """Whether rows far apart are cheap to read one by one; where not, they must be unpacked from the start."""
-        return bool(getattr(self.rows, "scattered", True))
+        return bool(getattr(self.rows, "random_access", True))
 
     def read(self, start: int, stop: int) -> Any:
         """Rows start .. stop - 1, as they lie (dtype and byte order of the file)."""
@@ -107,7 +107,7 @@ class Chain:
         self.ends = np.cumsum([part.shape[0] for part in parts])
         self.shape = (int(self.ends[-1]), max(part.shape[1] for part in parts if part.shape[0] or part is parts[0]))
         self.dtype = np.result_type(*{part.dtype.newbyteorder("=") for part in parts})
-        self.scattered = all(getattr(part, "scattered", True) for part in parts)
+        self.random_access = all(getattr(part, "random_access", True) for part in parts)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         if isinstance(key, tuple):  # rows[start:stop, ...]

@@ -90,7 +90,7 @@ class Rows:
             self.dtype = _lists.dtype_of(kind)
             self._ready: tuple[int, Any] = (-1, None)
             self._lock = threading.Lock()
-            self.scattered = count == 0 or table.mapped(self._get(0))
+            self.random_access = count == 0 or table.mapped(self._get(0))
             first = next((number for number in range(count) if sizes[number]), 0)
             width = _lists.width_of(kind, lambda: self._batch(first)[:1] if count else [], self.where)
             self.shape = (int(self.ends[-1]) if count else 0, width)
@@ -131,7 +131,7 @@ class Rows:
             return self._ready[1]
 
 
-def open_source(place: Place, member: str | None, least: int = 2) -> Source:
+def open_source(place: Place, member: str | None, min_rows: int = 2) -> Source:
     """The source in the list column `member` of `place`; the only such column when there is one."""
     errors.needed("pyarrow.feather", "parquet", f"reading {place}")
     rows = Rows(place, member)
@@ -147,7 +147,7 @@ def open_source(place: Place, member: str | None, least: int = 2) -> Source:
             kind = table.schema.field(name).type
             return _lists.plain_keys(pa.chunked_array(columns, type=kind), f"{place}::{name}")
 
-    return Source(rows, where=rows.where, format="arrow", place=place, member=rows.column, keys=keys, least=least)
+    return Source(rows, where=rows.where, format="arrow", place=place, member=rows.column, keys=keys, min_rows=min_rows)
 
 
 def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:

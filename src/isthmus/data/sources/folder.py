@@ -58,7 +58,7 @@ def shards(place: Place, formats: tuple[ModuleType, ...]) -> tuple[ModuleType, l
 def open_source(place: Place, member: str | None, formats: tuple[ModuleType, ...]) -> Source:
     """The rows of all shards of the folder `place`, one after the other."""
     module, files = shards(place, formats)
-    parts: list[Source] = [module.open_source(file, member, least=0) for file in files]
+    parts: list[Source] = [module.open_source(file, member, min_rows=0) for file in files]
     filled = [(file, part) for file, part in zip(files, parts, strict=True) if part.shape[0]]
     for file, part in filled:
         if part.shape[1] != filled[0][1].shape[1]:
@@ -156,7 +156,7 @@ def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source) ->
 
     part.mkdir(exist_ok=True)
     module, files = shards(like.place, FORMATS)
-    parts = [module.open_source(file, like.member, least=0) for file in files]
+    parts = [module.open_source(file, like.member, min_rows=0) for file in files]
     ends = np.cumsum([part.shape[0] for part in parts])
     for beside in like.place.iterdir():  # what `datasets` notes of a saved data set
         if beside.suffix == ".json":

@@ -35,7 +35,7 @@ def reading(where: str) -> Iterator[None]:
 class Rows:
     """A dataset in chunks: rows are unpacked chunk by chunk."""
 
-    scattered = False
+    random_access = False
 
     def __init__(self, data: Any, where: str):
         self.data, self.where = data, where
@@ -57,7 +57,7 @@ class Rows:
             return out[back]
 
 
-def open_source(place: Path, member: str | None, least: int = 2) -> Source:
+def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in the dataset `member` of the file `place`; the only one of two dimensions when there is one."""
     h5py = errors.needed("h5py", "hdf5", f"reading {place}")
     with reading(str(place)):
@@ -70,7 +70,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
         name = choose(place, fit if member is None else list(sets), member and member.strip("/"))
         where, data = f"{place}::{name}", sets[name]
         validation.floats(data.dtype, where)
-        validation.matrix(data.shape, where, least=least)
+        validation.matrix(data.shape, where, min_rows=min_rows)
         mapped = _mapped(place, data)
         rows = Rows(data, where) if mapped is None else mapped
 
@@ -84,7 +84,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
                 return np.asarray(data.asstr()[:], dtype=np.str_)
             return data[:]
 
-    return Source(rows, where=where, format="hdf5", place=place, member=name, keys=keys, least=least)
+    return Source(rows, where=where, format="hdf5", place=place, member=name, keys=keys, min_rows=min_rows)
 
 
 def datasets(h5py: Any, file: Any) -> dict[str, Any]:

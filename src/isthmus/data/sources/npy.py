@@ -23,16 +23,15 @@ LONGEST_HEADER = 10_016
 _BROKEN = (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError, KeyError)
 
 
-def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None, least: int = 2) -> np.ndarray:
-    """The array (at least `least` rows) whose .npy bytes begin at `offset` of `path` and end after `size` bytes, mapped
-    and not read."""
+def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None, min_rows: int = 2) -> np.ndarray:
+    """Map the array whose .npy bytes begin at `offset` of `path` and end after `size` bytes."""
     end = path.stat().st_size if size is None else offset + size
     with path.open("rb") as file:
         file.seek(offset)
         shape, fortran, dtype = read_header(file, where)
         begin = file.tell()
     validation.floats(dtype, where)
-    validation.matrix(shape, where, least=least)
+    validation.matrix(shape, where, min_rows=min_rows)
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if end - begin < needed:
         raise InputError(
@@ -61,12 +60,12 @@ def read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.
         raise InputError(f"{where}: is not a complete .npy file ({reason}); save it with numpy.save") from None
 
 
-def open_source(place: Path, member: str | None, least: int = 2) -> Source:
+def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in the .npy file `place`, which holds one array and therefore has no members."""
     if member is not None:
         raise InputError(f"{place}::{member}: an .npy file holds one array; leave out '::{member}'")
-    rows = mapped(place, where=str(place), least=least)
-    return Source(rows, where=str(place), format="npy", place=place, least=least)
+    rows = mapped(place, where=str(place), min_rows=min_rows)
+    return Source(rows, where=str(place), format="npy", place=place, min_rows=min_rows)
 
 
 def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:

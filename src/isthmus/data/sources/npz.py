@@ -32,7 +32,7 @@ _BROKEN = (
 )
 
 
-def open_source(place: Path, member: str | None, least: int = 2) -> Source:
+def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in member `member` of the archive `place`; the only array when there is one."""
     with reading(place), zipfile.ZipFile(place) as archive:
         names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
@@ -41,7 +41,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
         where = f"{place}::{name}"
         info = archive.getinfo(f"{name}.npy")
         if info.compress_type == zipfile.ZIP_STORED:
-            rows = npy.mapped(place, where=where, offset=_begin(place, info), size=info.file_size, least=least)
+            rows = npy.mapped(place, where=where, offset=_begin(place, info), size=info.file_size, min_rows=min_rows)
         else:
             rows = _inflated(archive.read(info), where)
 
@@ -51,7 +51,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
                 raise unknown(f"array of keys in {place}", key, names)
             return _inflated(archive.read(f"{key}.npy"), f"{place}::{key}")
 
-    return Source(rows, where=where, format="npz", place=place, member=name, keys=keys, least=least)
+    return Source(rows, where=where, format="npz", place=place, member=name, keys=keys, min_rows=min_rows)
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Rows:
     row group there.
     """
 
-    scattered = False
+    random_access = False
 
     def __init__(self, place: Place, member: str | None):
         self.place, self.where = place, str(place)
@@ -193,7 +193,7 @@ class _Cursor:
             self.stop = self.at + len(self.ready)
 
 
-def open_source(place: Place, member: str | None, least: int = 2) -> Source:
+def open_source(place: Place, member: str | None, min_rows: int = 2) -> Source:
     """The source in the list column `member` of `place`; the only such column when there is one."""
     errors.needed("pyarrow.parquet", "parquet", f"reading {place}")
     rows = Rows(place, member)
@@ -204,7 +204,7 @@ def open_source(place: Place, member: str | None, least: int = 2) -> Source:
         place=place,
         member=rows.column,
         keys=lambda name: key_column(place, name),
-        least=least,
+        min_rows=min_rows,
     )
 
 

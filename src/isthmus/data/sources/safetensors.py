@@ -21,7 +21,7 @@ _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
 _INTEGERS = {"I64": "<i8", "U64": "<u8", "I32": "<i4", "U32": "<u4", "I16": "<i2", "U16": "<u2", "I8": "i1", "U8": "u1"}
 
 
-def open_source(place: Path, member: str | None, least: int = 2) -> Source:
+def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in tensor `member` of the file `place`; the only matrix when there is one."""
     header, begin = _header(place)
     fit = [n for n, i in header.items() if member is None and i["dtype"] in _DTYPES and len(i["shape"]) == 2]
@@ -29,7 +29,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
     where, info = f"{place}::{name}", header[name]
     if info["dtype"] not in _DTYPES:
         raise InputError(f"{where}: has dtype {info['dtype']}, expected F16, BF16, F32 or F64; convert it first")
-    validation.matrix(info["shape"], where, least=least)
+    validation.matrix(info["shape"], where, min_rows=min_rows)
     rows = _mapped(place, info, begin)
 
     def keys(key: str) -> Any:
@@ -40,8 +40,8 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
 
     about: dict[str, Any] = {"where": where, "format": "safetensors", "place": place, "member": name, "keys": keys}
     if info["dtype"] == "BF16":
-        return Source(rows, dtype="bfloat16", convert=bfloat16, least=least, **about)
-    return Source(rows, least=least, **about)
+        return Source(rows, dtype="bfloat16", convert=bfloat16, min_rows=min_rows, **about)
+    return Source(rows, min_rows=min_rows, **about)
 
 
 def _header(place: Path) -> tuple[dict[str, Any], int]:

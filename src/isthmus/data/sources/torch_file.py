@@ -21,7 +21,7 @@ MAGIC = None  # a .pt is a zip archive, as an .npz is
 CARRIES_ON = False
 
 
-def open_source(place: Path, member: str | None, least: int = 2) -> Source:
+def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in the tensor `member` of the file `place`; the only matrix when there is one."""
     torch = errors.needed("torch", "torch", f"reading {place}")
     tensors = tensors_of(torch, place)
@@ -43,7 +43,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
             f"{where}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 or "
             "float64; convert it with .float()"
         )
-    validation.matrix(tensor.shape, where, least=least)
+    validation.matrix(tensor.shape, where, min_rows=min_rows)
 
     def keys(key: str) -> Any:
         fit = [n for n, t in tensors.items() if t.ndim == 1 and not t.is_floating_point()]
@@ -54,8 +54,8 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
     about: dict[str, Any] = {"where": where, "format": "torch", "place": place, "member": name or None, "keys": keys}
     if tensor.dtype is torch.bfloat16:
         bits = tensor.detach().view(torch.int16).numpy().view(np.uint16)
-        return Source(bits, dtype="bfloat16", convert=bfloat16, least=least, **about)
-    return Source(tensor.detach().numpy(), least=least, **about)
+        return Source(bits, dtype="bfloat16", convert=bfloat16, min_rows=min_rows, **about)
+    return Source(tensor.detach().numpy(), min_rows=min_rows, **about)
 
 
 def load(torch: Any, place: Path) -> Any:

@@ -42,7 +42,7 @@ class Rows:
         return rows
 
 
-def open_source(place: Path, member: str | None, least: int = 2) -> Source:
+def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in the field `member` of the samples of the archive `place`; the only .npy field when there is one."""
     names, begins, sizes = listed(place)
     fields = [name.rpartition("/")[2].partition(".")[2] for name in names]
@@ -62,7 +62,7 @@ def open_source(place: Path, member: str | None, least: int = 2) -> Source:
             raise InputError(f"{place}: has no column {name!r}: the keys of a webdataset are its names, --key __key__")
         return np.array(stems)
 
-    return Source(rows, where=where, format="webdataset", place=place, member=short, keys=keys, least=least)
+    return Source(rows, where=where, format="webdataset", place=place, member=short, keys=keys, min_rows=min_rows)
 
 
 def listed(place: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
