@@ -17,11 +17,11 @@ from isthmus import InputError, IsthmusWarning, Moments, Pairs
 from isthmus.align import Centering, MeanRotation, SharedSpaceProjection
 from isthmus.cli import app
 from isthmus.diagnosis import at_chance
+from isthmus.linalg import plane_rotation
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import MixedSearch, Retrieval
-from isthmus.theory import plane_rotation
 
 
 def test_clip_on_coco(real: Callable[[str], Path]) -> None:

@@ -12,8 +12,8 @@ from isthmus import Moments, Pairs
 from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis.budget import split
 from isthmus.diagnosis.evidence import NAMES, budget_with_evidence, influence, item_scores, swapped
+from isthmus.linalg import fidelity
 from isthmus.statistics.moments import moments_of
-from isthmus.theory import fidelity
 
 
 def clouds(kind: str, n: int, d: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -58,7 +58,7 @@ def test_the_verb_as_json(files: list[str]) -> None:
     assert found["version"] == isthmus.__version__
     assert found["pairs"]["names"] == ["digit", "words"]
     assert found["calibration"]["cosine"] == 0.7
-    assert found["assumptions"]["theorems"]["affine case"]["speaks"] is True
+    assert found["assumptions"]["theorems"]["affine case"]["applies"] is True
 
 
 def test_a_cosine_that_is_none(files: list[str]) -> None:

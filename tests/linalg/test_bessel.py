@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from isthmus.theory import bessel_ratio, inverse_bessel_ratio, log_iv, log_sphere_mgf
+from isthmus.linalg.bessel import bessel_ratio, inverse_bessel_ratio, log_iv, log_sphere_mgf
 from isthmus.utils.errors import InputError
 
 ORDERS = [0, 1e-6, 0.5, 1, 2.5, 14.999, 15, 15.001, 23.999, 24, 31, 63.5, 127, 255, 511, 1023, 2047, 4096]

@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 from scipy import stats
 
-from isthmus.theory import bulk_edges, random_principal_angles, tracy_widom_edge
+from isthmus.linalg import bulk_edges, random_principal_angles, tracy_widom_edge
 from isthmus.utils.errors import InputError
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from isthmus.theory import minimal_rotation, orthonormal, plane_rotation, principal_angles
+from isthmus.linalg import minimal_rotation, orthonormal, plane_rotation, principal_angles
 from isthmus.utils.errors import InputError
 
 ANGLES = [0.0, 1e-14, 1e-10, 1e-7, 1e-3, 1.0, 30.0, 60.0, 89.999999, 90.0]

@@ -7,7 +7,7 @@ import pytest
 from scipy import linalg
 
 from isthmus import InputError
-from isthmus.theory import SharedSpace, tracy_widom_edge
+from isthmus.linalg import SharedSpace, tracy_widom_edge
 
 
 def subspaces(rng: np.random.Generator, dim: int, shared: int, p: int, q: int) -> tuple[np.ndarray, np.ndarray]:

@@ -151,7 +151,7 @@ def test_frechet_and_bures(data: Any) -> None:
 
 
 def test_swap_nulls_of_distances(data: Any, rng: np.random.Generator) -> None:
-    from isthmus.theory import fidelity
+    from isthmus.linalg import fidelity
 
     x, y, result = data
     squares, coral = [], []
@@ -204,7 +204,7 @@ def test_spectra(data: Any) -> None:
 
 @pytest.mark.parametrize(("n", "d"), [(200, 64), (40, 64)])
 def test_isotropic_nulls(rng: np.random.Generator, n: int, d: int) -> None:
-    from isthmus.linalg.isotropic_spectrum import isotropic_spectrum
+    from isthmus.linalg.marchenko_pastur import isotropic_spectrum
 
     x = rng.normal(size=(n, d))
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -292,7 +292,7 @@ def test_reproducibility_tells_shared_spaces_from_chance(rng: np.random.Generato
 
 
 def test_cone(data: Any) -> None:
-    from isthmus.theory import bessel_ratio
+    from isthmus.linalg.bessel import bessel_ratio
 
     x, y, result = data
     n, d = x.shape

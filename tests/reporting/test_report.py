@@ -409,7 +409,7 @@ def test_the_page_carries_the_evidence_of_the_explanation(plain):
     for sentence in explanation.collapse.sentences():
         assert sentence in text
     for theorem in explanation.assumptions.theorems.values():
-        assert theorem.words in text
+        assert theorem.message in text
     assert explanation.calibration is not None
     for sentence in explanation.calibration.threshold_sentences():
         assert sentence in text

@@ -84,7 +84,7 @@ def test_rows_know_whether_they_came_true():
 def test_unknown_names_are_corrected():
     with pytest.raises(InputError, match="did you mean 'theorem_3'"):
         run("theorem3")
-    with pytest.raises(InputError, match="give one of"):
+    with pytest.raises(InputError, match="unknown experiment 'zzzzzzzz': Known: affine, batch_size"):
         run("zzzzzzzz")
 
 
@@ -127,7 +127,7 @@ def test_one_experiment_in_the_terminal(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("theorm_3", "did you mean 'theorem_3'?"), ("zzzzzzzz", "give one of theorem_1, theorem_2")]
+    ("name", "words"), [("theorm_3", "did you mean 'theorem_3'?"), ("zzzzzzzz", "Known: affine, batch_size")]
 )
 def test_unknown_name_ends_with_two_and_one_line(monkeypatch, capsys, tmp_path, name, words):
     monkeypatch.setattr(sys, "argv", ["isthmus", "theory", name, "-o", str(tmp_path / "new")])
@@ -136,14 +136,14 @@ def test_unknown_name_ends_with_two_and_one_line(monkeypatch, capsys, tmp_path, 
     said = capsys.readouterr()
     assert end.value.code == 2
     assert said.out == ""
-    assert said.err.startswith(f"isthmus: error: no experiment is named {name!r}: {words}")
+    assert said.err.startswith(f"isthmus: error: unknown experiment {name!r}: {words}")
     assert said.err.count("\n") == 1
     assert not (tmp_path / "new").exists()
 
 
 def test_a_wrong_name_is_refused_before_anything_runs(monkeypatch):
     told = []
-    with pytest.raises(InputError, match="no experiment is named 'zzzzzzzz'"):
+    with pytest.raises(InputError, match="unknown experiment 'zzzzzzzz'"):
         page.collect(["certificate", "zzzzzzzz"], quick=True, progress=lambda *state: told.append(state))
     assert told == []
 

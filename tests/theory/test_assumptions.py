@@ -33,7 +33,7 @@ def test_the_affine_case_keeps_all_but_the_distribution(rng: np.random.Generator
     }  # fmt: skip
     assert found["von_mises_fisher_image"].holds is False
     assert found["gap_is_the_angle"].residual < 0.5
-    speaks = {name: theorem.speaks for name, theorem in found.theorems.items()}
+    speaks = {name: theorem.applies for name, theorem in found.theorems.items()}
     assert speaks == {
         "theorem 1": True, "theorem 2": False, "theorem 3": False, "theorem 4": True, "corollary rotation": True,
         "corollary projection": True, "affine case": True,
@@ -45,9 +45,9 @@ def test_partners_that_differ_break_only_the_equal_projections(rng: np.random.Ge
     found = check(affine(rng, noise=0.3), temperature=0.1)
     assert found["equal_projections"].holds is False
     assert found["orthogonal_centres"].holds
-    assert found.theorems["affine case"].speaks
+    assert found.theorems["affine case"].applies
     assert found.theorems["corollary projection"].fails == ("equal_projections",)
-    assert "not seen (equal projections)" in found.theorems["theorem 4"].words
+    assert "not seen (equal projections)" in found.theorems["theorem 4"].message
 
 
 def test_equal_projections_is_the_slow_ratio(rng: np.random.Generator) -> None:
@@ -73,7 +73,7 @@ def test_clouds_of_the_model_pass_and_the_second_theorem_speaks() -> None:
     found = check(Pairs(image=x, text=y), temperature=0.1)
     assert found["von_mises_fisher_image"].holds
     assert found["von_mises_fisher_text"].holds
-    assert found.theorems["theorem 2"].speaks
+    assert found.theorems["theorem 2"].applies
     assert found["subspace_image"].holds is False
     assert "subspace_image" in found.theorems["theorem 3"].fails
 
@@ -95,21 +95,21 @@ def test_means_that_vanish_leave_the_angles_untested() -> None:
     found = check(isthmus.demo.load("warm", split="test"), temperature=0.2)
     for name in ("orthogonal_centres", "gap_is_the_angle", "isometry", "constant_part_image"):
         assert found[name].holds is None
-        assert "is not distinguishable from zero" in found[name].words
+        assert "is not distinguishable from zero" in found[name].message
         assert np.isnan(found[name].residual)
-    assert "the mean of image" in found["constant_part_image"].words
+    assert "the mean of image" in found["constant_part_image"].message
     assert found["cone_image"].holds is False
-    assert found.theorems["theorem 4"].speaks is None
+    assert found.theorems["theorem 4"].applies is None
     json.dumps(found.to_dict(), allow_nan=False)
 
 
 def test_the_demonstration_runs() -> None:
     run = isthmus.demo.arrays("collapsed")
     found = check(isthmus.demo.load("collapsed", split="test"), temperature=run.temperature)
-    assert found.theorems["affine case"].speaks
+    assert found.theorems["affine case"].applies
     assert found["gap_is_the_angle"].residual < 1
     plain = check(isthmus.demo.load("plain", split="test"), temperature=0.01)
-    assert plain.theorems["affine case"].speaks is False
+    assert plain.theorems["affine case"].applies is False
     assert {"orthogonal_centres", "constant_part_image"} <= set(plain.theorems["affine case"].fails)
 
 
@@ -128,9 +128,9 @@ def test_several_partners_and_other_libraries(rng: np.random.Generator) -> None:
 
 def test_clip_on_coco(clip_coco: Pairs) -> None:
     found = check(clip_coco)
-    assert "means 0.730 (image) and 0.718 (text), correlation over pairs 0.17" in found["isometry"].words
+    assert "means 0.730 (image) and 0.718 (text), correlation over pairs 0.17" in found["isometry"].message
     assert found["isometry"].residual == pytest.approx(0.073, abs=5e-4)
-    assert 6.7 <= float(found["von_mises_fisher_image"].words.split("vary ")[1].split()[0]) <= 22
+    assert 6.7 <= float(found["von_mises_fisher_image"].message.split("vary ")[1].split()[0]) <= 22
     assert 0.24 <= found["von_mises_fisher_text"].residual <= 0.38
     assert found["subspace_image"].holds is None
-    assert found.theorems["affine case"].speaks is False
+    assert found.theorems["affine case"].applies is False

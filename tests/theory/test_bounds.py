@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, optimize, special
 
-from isthmus import theory
+from isthmus import linalg, theory
 from isthmus.utils.errors import InputError
 
 
@@ -63,7 +63,7 @@ def test_no_configuration_beats_the_bounds():
         Y /= np.linalg.norm(Y, axis=1, keepdims=True)
         loss = theory.info_nce(X, Y, temperature=t)
         trace = float(np.trace(np.cov(X.T, Y.T, bias=True)[:d, d:]))
-        best = theory.fidelity(np.cov(X.T, bias=True), np.cov(Y.T, bias=True))
+        best = linalg.fidelity(np.cov(X.T, bias=True), np.cov(Y.T, bias=True))
         chain = [theory.finite_bound(n, temperature=t, cosine=c) for c in (min(trace, 1), min(best, 1), 1.0)]
         assert loss >= chain[0] - 1e-12
         assert chain[0] >= chain[1] - 1e-9 >= chain[2] - 2e-9
@@ -166,7 +166,7 @@ def test_certificate(dim, t, R0, angle):
 
 def test_certificate_knows_the_failures():
     """Where a better configuration than orthogonal centres is known, the certificate must not hold."""
-    for dim, t, R0, angle in [(3, 0.05, 0.3, 80.0), (8, 0.05, theory.bessel_ratio(2.5, 2.0), 80.0)]:
+    for dim, t, R0, angle in [(3, 0.05, 0.3, 80.0), (8, 0.05, linalg.bessel.bessel_ratio(2.5, 2.0), 80.0)]:
         found = theory.orthogonal_centres_certificate(dim, temperature=t, mean_length=R0, angle=angle)
         assert not found.holds
         assert max(found.excess_g, found.excess_h) > 0

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy import linalg, optimize
 
-from isthmus.theory import ceiling, fidelity, hyperplane_ceiling, principal_angles
+from isthmus.linalg import fidelity, principal_angles
+from isthmus.theory import ceiling, hyperplane_ceiling
 from isthmus.utils.errors import InputError
 
 

@@ -18,7 +18,7 @@ def test_level_with_fitted_parameters(d, kappa, n):
     p = []
     for _ in range(300):
         X = model.sample(n, rng=rng)
-        found = VonMisesFisher.fit(X).goodness_of_fit(X, draws=39, rng=rng)
+        found = goodness_of_fit(VonMisesFisher.fit(X), X, draws=39, rng=rng)
         p.append((found.radial_p, found.isotropy_p))
     for values in np.array(p).T:
         assert 0.02 <= np.mean(values <= 0.05) <= 0.09
@@ -41,7 +41,7 @@ def test_level_with_known_parameters(d, n):
 def test_numbers_under_the_model():
     model = VonMisesFisher(np.eye(300)[0], 200.0)
     X = model.sample(3000, rng=0)
-    found = VonMisesFisher.fit(X).goodness_of_fit(X, draws=19)
+    found = goodness_of_fit(VonMisesFisher.fit(X), X, draws=19)
     assert found.variance_ratio == pytest.approx(1.0, abs=0.12)
     assert found.isotropy == pytest.approx(1.0, abs=0.01)
     again = goodness_of_fit(VonMisesFisher.fit(X, debiased=True), X, draws=19)
@@ -56,7 +56,7 @@ def test_power_on_anisotropic_clouds():
     scales = np.linspace(1, 0.05, 100) ** 3
     X = rng.standard_normal((400, 100)) * scales + 4.0 * np.eye(100)[0]
     X /= np.linalg.norm(X, axis=1, keepdims=True)
-    found = VonMisesFisher.fit(X).goodness_of_fit(X, draws=99)
+    found = goodness_of_fit(VonMisesFisher.fit(X), X, draws=99)
     assert found.radial_p <= 0.01
     assert found.isotropy_p < 1e-6
     assert found.variance_ratio > 2
@@ -69,7 +69,7 @@ def test_power_against_a_wrong_concentration_and_a_mixture():
     assert wrong.radial_p < 1e-6
     assert wrong.isotropy_p > 1e-3
     both = np.concatenate([VonMisesFisher(np.eye(30)[0], k).sample(300, rng=1) for k in (5.0, 200.0)])
-    found = VonMisesFisher.fit(both).goodness_of_fit(both, draws=99)
+    found = goodness_of_fit(VonMisesFisher.fit(both), both, draws=99)
     assert found.radial_p <= 0.01
 
 
@@ -120,4 +120,4 @@ def test_radial_law_by_quadrature(d, kappa):
 def test_messages(n, draws):
     model = VonMisesFisher(np.eye(3)[0], 2.0)
     with pytest.raises(InputError, match="at least 8 rows and 19 draws"):
-        model.goodness_of_fit(model.sample(n, rng=0), draws=draws)
+        goodness_of_fit(model, model.sample(n, rng=0), draws=draws)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from isthmus.diagnosis import Explanation
 from isthmus.diagnosis.budget import Budget
 from isthmus.statistics.result import Estimate
-from isthmus.theory.statements import spoken
+from isthmus.theory.statements import display_name
 from isthmus.utils.format import number
 
 WIDTH = 40
@@ -29,9 +29,9 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     yield from ["", f"Assumptions of the theory (temperature {explanation.temperature:g})"]
     marks = {True: "holds", False: "fails", None: "untested"}
     for name, entry in explanation.assumptions.items():
-        yield f"  {marks[entry.holds]:9}{spoken(name)}: {entry.words}"
+        yield f"  {marks[entry.holds]:9}{display_name(name)}: {entry.message}"
     for name, theorem in explanation.assumptions.theorems.items():
-        yield f"  {name[0].upper()}{name[1:]}: {theorem.words}"
+        yield f"  {name[0].upper()}{name[1:]}: {theorem.message}"
     calibration = explanation.calibration
     if calibration is None:
         return

@@ -32,7 +32,7 @@ from isthmus.evaluation.grid import expand_grid
 from isthmus.evaluation.held_out import check_disjoint, fingerprint, group_split
 from isthmus.evaluation.table import Comparison, Trial, own_options
 from isthmus.evaluation.trial_log import TrialLog
-from isthmus.linalg.fidelity import fidelity
+from isthmus.linalg.psd import fidelity
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments, moments_of

@@ -16,6 +16,8 @@ import numpy as np
 from isthmus.compute.arrays import Array, is_numpy, like, to_numpy
 from isthmus.utils.errors import InputError
 
+__all__ = ["bessel_ratio", "inverse_bessel_ratio", "log_iv", "log_sphere_mgf"]
+
 #: largest order and largest argument for which the stated accuracy is tested
 MAX_ORDER = 4096.0
 MAX_ARGUMENT = 1e6

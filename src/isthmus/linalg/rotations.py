@@ -296,7 +296,7 @@ def _orthonormal_pair(A: Array, B: Array) -> tuple[np.ndarray, np.ndarray]:
         if error > 1e-4:
             raise InputError(
                 f"the columns of {name} are not orthonormal (largest error {error:.1e}): pass them through "
-                "isthmus.theory.orthonormal first."
+                "isthmus.linalg.orthonormal first."
             )
         # Columns that are orthonormal only to single precision are made so to double precision.
         out.append(_gram_schmidt(values) if error > 1e-14 else values)

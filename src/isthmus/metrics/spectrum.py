@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.linalg.isotropic_spectrum import isotropic_spectrum
+from isthmus.linalg.marchenko_pastur import isotropic_spectrum
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
 from isthmus.statistics.intervals import Z95

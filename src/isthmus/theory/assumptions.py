@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
-from isthmus.linalg.fidelity import fidelity
+from isthmus.linalg.psd import fidelity
 from isthmus.linalg.rotations import principal_angles
 from isthmus.linalg.significance import significant_directions
 from isthmus.statistics.moments import moments_of
 from isthmus.theory.bounds import finite_bound, loss_bound, uniform_bound_is_proved
+from isthmus.theory.goodness import goodness_of_fit
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.statements import Theorem, theorems
+from isthmus.theory.vmf import VonMisesFisher
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Principal directions count as shared when the cosine of their angle exceeds 1 - 1e-3 (the paper's choice).
@@ -35,7 +37,7 @@ class Assumption:
     """One assumption and how far the data are from it.
 
     `residual` in `unit` is 0 where it holds exactly; it counts as holding up to `tolerance`. `holds` is None where it
-    cannot be tested; `words` say what was found, or why not.
+    cannot be tested; `message` states the finding, or the reason.
     """
 
     name: str
@@ -44,7 +46,7 @@ class Assumption:
     unit: str
     tolerance: float
     holds: bool | None
-    words: str
+    message: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; an absent residual is None."""
@@ -90,7 +92,7 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: 
     >>> found = check(isthmus.demo.load("collapsed"), temperature=0.0586)
     >>> found["orthogonal_centres"].holds, found["von_mises_fisher_image"].holds
     (True, False)
-    >>> [name for name, theorem in found.theorems.items() if theorem.speaks]
+    >>> [name for name, theorem in found.theorems.items() if theorem.applies]
     ['theorem 1', 'theorem 4', 'corollary rotation', 'affine case']
     """
     data = _Data(moments_of(pairs).numpy(), pairs.names)
@@ -214,14 +216,12 @@ def _cone(data: _Data, side: int) -> Assumption:
 
 
 def _von_mises_fisher(data: _Data, side: int, rng: int) -> Assumption:
-    from isthmus.theory.vmf import VonMisesFisher
-
     name, statement = f"von_mises_fisher_{data.names[side]}", "the side follows a von Mises-Fisher distribution"
     rows = data.rows[side]
     if len(rows) < 20 or float(np.ptp(rows, axis=0).max()) < 1e-6:
         return _untested(name, statement, "KS distance", 0.0, f"{len(rows)} rows, or all of them equal, show no shape")
     fit = VonMisesFisher.fit(rows, debiased=True)
-    shape = fit.goodness_of_fit(rows, rng=rng)
+    shape = goodness_of_fit(fit, rows, rng=rng)
     # Kolmogorov's 5 % point; the p-values below know that the law was fitted and decide.
     p = min(shape.radial_p, 1.0 if math.isnan(shape.isotropy_p) else shape.isotropy_p)
     words = (

@@ -16,6 +16,22 @@ import numpy as np
 from isthmus.linalg.bessel import bessel_ratio, log_sphere_mgf
 from isthmus.utils.errors import InputError
 
+__all__ = [
+    "Certificate",
+    "affine_infimum",
+    "collapse_margin",
+    "cone_function",
+    "cone_is_monotone",
+    "finite_bound",
+    "loss_bound",
+    "orthogonal_centres_certificate",
+    "orthogonal_centres_value",
+    "simplex_optimum",
+    "subspace_function",
+    "uniform_bound",
+    "uniform_bound_is_proved",
+]
+
 
 def uniform_bound(dim: int, /, *, temperature: float) -> float:
     """Least possible Phi of unit vectors in R^dim: B = -2/tau + 2 log E exp(u.e / tau), in nats.

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
-from isthmus.linalg.fidelity import fidelity, psd_eigh
+from isthmus.linalg.psd import fidelity, psd_eigh
 from isthmus.utils.errors import InputError
 
 

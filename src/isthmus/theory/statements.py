@@ -1,4 +1,4 @@
-"""What each theorem assumes and claims, and whether it speaks about data whose assumptions were measured.
+"""What each theorem assumes and claims, and whether it applies about data whose assumptions were measured.
 
 Theorems and corollaries are those of Yi, Douady and Chen (2025), arXiv 2510.03268; the affine case is derived here.
 """
@@ -12,27 +12,27 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Theorem:
-    """Whether a theorem `speaks` about the data: None where an assumption could not be tested and none fails.
+    """Whether a theorem `applies` about the data: None where an assumption could not be tested and none fails.
 
-    `fails` and `untested` name its assumptions of these kinds; `words` say what it claims and what is seen here.
+    `fails` and `untested` name its assumptions of these kinds; `message` says what it claims and what is seen here.
     """
 
     name: str
-    speaks: bool | None
+    applies: bool | None
     needs: tuple[str, ...]
     fails: tuple[str, ...]
     untested: tuple[str, ...]
-    words: str
+    message: str
 
 
 #: Assumptions that each side has: their names end with the name of the modality.
 OF_A_SIDE = ("cone", "von_mises_fisher", "subspace", "constant_part", "offset_and_shared_only")
 
 
-def spoken(name: str, /) -> str:
+def display_name(name: str, /) -> str:
     """The name of an assumption in words.
 
-    >>> spoken("von_mises_fisher_image"), spoken("cone_my_text"), spoken("gap_is_the_angle")
+    >>> display_name("von_mises_fisher_image"), display_name("cone_my_text"), display_name("gap_is_the_angle")
     ('von Mises-Fisher (image)', 'cone (my_text)', 'gap is the angle')
     """
     kind = next((k for k in OF_A_SIDE if name.startswith(f"{k}_")), name)
@@ -79,21 +79,21 @@ def theorems(found: Mapping[str, Any], names: tuple[str, str], /) -> dict[str, T
     for name, needed in needs.items():
         fails = tuple(n for n in needed if found[n].holds is False)
         untested = tuple(n for n in needed if found[n].holds is None)
-        speaks = False if fails else None if untested else True
+        applies = False if fails else None if untested else True
         words = _spoken(claims[name], needed, fails, untested)
-        missed = [spoken(n) for n in concludes.get(name, ()) if found[n].holds is False]
-        if speaks and missed:
+        missed = [display_name(n) for n in concludes.get(name, ()) if found[n].holds is False]
+        if applies and missed:
             words += f" What it says of the optimum is not seen ({', '.join(missed)}): these embeddings are not there."
-        judged[name] = Theorem(name, speaks, needed, fails, untested, words)
+        judged[name] = Theorem(name, applies, needed, fails, untested, words)
     return judged
 
 
 def _spoken(claim: str, needed: tuple[str, ...], fails: tuple[str, ...], untested: tuple[str, ...]) -> str:
-    listed = ", ".join(map(spoken, fails or untested))
+    listed = ", ".join(map(display_name, fails or untested))
     if not needed:
         return f"It says that {claim}. It assumes nothing but unit rows."
     if fails:
         return f"It says that {claim}. It does not speak about these embeddings, because of: {listed}."
     if untested:
-        return f"It says that {claim}. Whether it speaks about these embeddings is open; not tested: {listed}."
+        return f"It says that {claim}. Whether it applies about these embeddings is open; not tested: {listed}."
     return f"It says that {claim}. Its assumptions hold here."

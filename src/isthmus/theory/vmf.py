@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from isthmus.compute.arrays import Array, like, to_numpy
 from isthmus.linalg.bessel import bessel_ratio, inverse_bessel_ratio, log_sphere_mgf
 from isthmus.utils.errors import InputError
-
-if TYPE_CHECKING:
-    from isthmus.theory.goodness import GoodnessOfFit
 
 #: how far the length of a row may be from 1: half precision passes, raw embeddings do not
 _UNIT = 5e-3
@@ -149,16 +145,6 @@ class VonMisesFisher:
         X *= (np.sqrt(below * (2.0 - below)) / np.linalg.norm(X, axis=1))[:, None]
         X += np.outer(1.0 - below, self.mean)
         return X
-
-    def goodness_of_fit(
-        self, X: Array, /, *, fitted: bool = True, draws: int = 199, rng: int | np.random.Generator = 0
-    ) -> GoodnessOfFit:
-        """How far unit rows `X` (n, d) are from this law, along the mean and around it:
-        `theory.goodness_of_fit`.
-        """
-        from isthmus.theory.goodness import goodness_of_fit
-
-        return goodness_of_fit(self, X, fitted=fitted, draws=draws, rng=rng)
 
     def cosines(self, X: Array, /) -> np.ndarray:
         """c.x (n,) in float64 for unit rows `X` (n, d); `InputError` for any others."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isthmus.utils.registry import Registry
+
 Kind = Literal["theorem", "corollary", "counterexample", "sweep"]
 
 
@@ -133,10 +135,10 @@ class Entry:
 def experiment(
     *, title: str, kind: Kind, order: int, claim: str, assumption: str
 ) -> Callable[[Callable[..., Outcome]], Entry]:
-    """Register a function `f(*, quick) -> Outcome` under its own name."""
+    """Return a decorator that registers a function `f(*, quick) -> Outcome` under its own name."""
 
     def register(function: Callable[..., Outcome]) -> Entry:
-        return Entry(
+        entry = Entry(
             name=function.__name__,
             title=title,
             kind=kind,
@@ -145,8 +147,29 @@ def experiment(
             assumption=assumption,
             function=function,
         )
+        return registry.register(entry.name, entry)
 
     return register
+
+
+#: Every experiment by name.
+registry: Registry[Entry] = Registry("experiment", package="isthmus.studies.theorems")
+
+
+def experiments() -> dict[str, Entry]:
+    """Return all experiments by name, in the order of the theory."""
+    return {entry.name: entry for entry in sorted(registry.values(), key=lambda entry: entry.order)}
+
+
+def run(name: str, /, *, quick: bool = False) -> Experiment:
+    """Run the experiment `name`; `quick` takes fewer particles and settings.
+
+    Raises `InputError` for an unknown name.
+
+    >>> run("certificate", quick=True).verdict
+    'holds'
+    """
+    return registry[name](quick=quick)
 
 
 def near(what: str, predicted: float, measured: float, tolerance: float) -> Row:

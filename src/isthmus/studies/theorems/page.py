@@ -11,8 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.studies.theorems import Experiment, experiments, find
-from isthmus.studies.theorems._experiment import Row
+from isthmus.studies.theorems._experiment import Experiment, Row, experiments, registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import replacing
 from isthmus.utils.version import __version__
@@ -56,7 +55,7 @@ def collect(
     ['holds']
     """
     # A name that is wrong is refused before anything runs.
-    chosen = list(experiments().values()) if names is None else [find(name) for name in names]
+    chosen = list(experiments().values()) if names is None else [registry[name] for name in names]
     results = []
     for done, entry in enumerate(chosen):
         if progress is not None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from isthmus.diagnosis.budget import split
 from isthmus.evaluation.interventions import shared_alignment, shared_basis
-from isthmus.linalg.fidelity import fidelity
+from isthmus.linalg.psd import fidelity
 from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
