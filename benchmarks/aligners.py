@@ -38,7 +38,7 @@ def rows(width: int = 768, pairs: int = 10_000) -> list[Row]:
     warnings.simplefilter("ignore", IsthmusWarning)
     found = []
     for name, cls in registry().items():
-        if not cls.streams:
+        if not cls.supports_partial_fit:
             continue
         fresh = replace(moments)  # without the decompositions that the one before left
         start = time.process_time()

@@ -171,7 +171,7 @@ def shared(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 @aligner_names
 def test_aligner_stream_is_whole(name: str, shared: Any) -> None:
     x, y = shared
-    if not ALIGNERS[name].streams:
+    if not ALIGNERS[name].supports_partial_fit:
         with pytest.warns(isthmus.IsthmusWarning, match="moments hold no rows"):
             ALIGNERS[name]().partial_fit(x, y)
         return
@@ -201,7 +201,7 @@ def test_aligner_row_is_row_of_the_batch(name: str, shared: Any) -> None:
     x2, y2 = aligner.transform(x, y)
     np.testing.assert_allclose(aligner.transform_x(x[7]), x2[7], atol=1e-12)
     np.testing.assert_allclose(aligner.transform_y(y[7:8]), y2[7:8], atol=1e-12)
-    if aligner.unit_output:
+    if aligner.normalizes_output:
         np.testing.assert_allclose(np.linalg.norm(x2, axis=1), 1, atol=1e-12)
 
 
@@ -252,7 +252,7 @@ def test_aligner_is_a_scikit_learn_estimator(name: str) -> None:
 @aligner_names
 def test_aligner_needs_no_pairs_if_it_says_so(name: str, shared: Any) -> None:
     x, y = shared
-    if ALIGNERS[name].needs_pairs:
+    if ALIGNERS[name].requires_pairing:
         return
     shuffled = y[np.random.default_rng(0).permutation(len(y))]
     a, b = fitted(name, x, y), fitted(name, x, shuffled)
@@ -263,7 +263,7 @@ def test_aligner_needs_no_pairs_if_it_says_so(name: str, shared: Any) -> None:
 def test_aligner_of_unpaired_rows(name: str, shared: Any) -> None:
     """Other rows on each side, whole or in a stream: what needs no pairs comes out, what needs them is refused."""
     x, y = shared[0], shared[1][:333]
-    if ALIGNERS[name].needs_pairs:
+    if ALIGNERS[name].requires_pairing:
         with pytest.raises(InputError, match=f"{name} needs pairs and cannot be fitted to unpaired rows"):
             ALIGNERS[name]().fit(x, y, paired=False)
         return
@@ -298,7 +298,7 @@ def test_aligner_of_one_width_refuses_another(name: str, shared: Any, tmp_path: 
             transform(np.hstack([rows, rows[:, :1]]))
     with pytest.raises(InputError, match=f"pairs of audio and text came to a {name} fitted on image and text"):
         back.transform(Pairs(audio=x, text=y))
-    if ALIGNERS[name].any_widths:
+    if ALIGNERS[name].allows_different_dims:
         both = ALIGNERS[name]().fit(x, y[:, :35]).transform(x, y[:, :35])
         assert both[0].shape == both[1].shape
     else:

@@ -38,16 +38,16 @@ def test_rows_of_the_same_corpus_do_not_differ(train: Any) -> None:
     for seed in range(20):
         order = np.random.default_rng(seed).permutation(len(train.image))
         fit, new = order[:600], order[600:]
-        found = align.Centering().fit(train.image[fit], train.text[fit]).mismatch(train.image[new], train.text[new])
+        found = align.Centering().fit(train.image[fit], train.text[fit]).drift(train.image[new], train.text[new])
         seen.extend(side.shifted or side.reshaped for side in found.sides)
     assert np.mean(seen) < 0.2
-    assert "do not differ measurably" in str(align.Centering().fit(train.image, train.text).mismatch(train.image))
+    assert "do not differ measurably" in str(align.Centering().fit(train.image, train.text).drift(train.image))
 
 
 def test_a_subset_of_classes_is_seen(train: Any, test: Any) -> None:
     few = digits(test, (0, 6))
     aligner = align.Centering().fit(isthmus.Pairs(image=train.image, text=train.text))
-    found = aligner.mismatch(test.image[few], test.text[few])
+    found = aligner.drift(test.image[few], test.text[few])
     assert found
     for side, rows, fitted in zip(found.sides, (test.image, test.text), (train.image, train.text), strict=True):
         assert side.shifted
@@ -73,8 +73,8 @@ def test_adapting_to_a_subset_of_classes_moves_the_means(train: Any, test: Any) 
         (new.transform_y, old.transform_y, test.text),
     ):
         assert np.linalg.norm(adapted(rows[few]).mean(axis=0)) < 0.35 * np.linalg.norm(before(rows[few]).mean(axis=0))
-    assert not new.mismatch(test.image[few])
-    assert old.mismatch(test.image[few])  # the old one stays as it was
+    assert not new.drift(test.image[few])
+    assert old.drift(test.image[few])  # the old one stays as it was
 
 
 def test_adapting_wins_recall_back_under_a_shift(train: Any, test: Any) -> None:
@@ -124,7 +124,7 @@ def test_what_cannot_adapt_says_so(train: Any) -> None:
     with pytest.raises(InputError, match="no rows came"):
         aligner.adapt()
     with pytest.raises(InputError, match=r"rows of shape \(1200, 63\) came for y, expected \(n, 64\)"):
-        aligner.mismatch(None, train.text[:, 1:])
+        aligner.drift(None, train.text[:, 1:])
 
 
 def test_statistics_survive_the_file(train: Any, test: Any, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_statistics_survive_the_file(train: Any, test: Any, tmp_path: Path) -> N
         aligner = made.fit(isthmus.Pairs(image=train.image[:300], text=train.text[:300]))
         aligner.save(tmp_path / "a.safetensors")
         back = isthmus.load(tmp_path / "a.safetensors")
-        assert back.mismatch(test.image) == aligner.mismatch(test.image)
+        assert back.drift(test.image) == aligner.drift(test.image)
         a, b = (one.adapt(test.image, test.text) for one in (aligner, back))
         np.testing.assert_allclose(a.transform_x(test.image), b.transform_x(test.image), atol=1e-6)
 

@@ -22,7 +22,7 @@ def test_module_is_the_aligner(name: str, dtype: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", IsthmusWarning)
         aligner = align.get(name)().fit(x, y)
-        heads = aligner.as_torch()
+        heads = aligner.to_torch()
     assert not list(heads.parameters())
     rows = [torch.from_numpy(side).to(getattr(torch, dtype)) for side in (x, y)]
     for a, b in zip(heads(*rows), aligner.transform(*rows), strict=True):
@@ -32,18 +32,18 @@ def test_module_is_the_aligner(name: str, dtype: str) -> None:
 
 def test_gradients_and_state(tmp_path: Any) -> None:
     pairs = isthmus.demo.load("plain")
-    heads = align.KernelBlend().fit(pairs).as_torch()
+    heads = align.KernelBlend().fit(pairs).to_torch()
     rows = torch.randn(5, 64, requires_grad=True)
     heads.x(rows).sum().backward()
     assert rows.grad is not None
     assert torch.isfinite(rows.grad).all()
     state = heads.state_dict()
     assert {key.split("_")[0] for key in state} == {"x.matrix", "x.bias", "y.matrix", "y.bias"}
-    other = align.KernelBlend(t=0.9).fit(pairs).as_torch()
+    other = align.KernelBlend(weight=0.9).fit(pairs).to_torch()
     other.load_state_dict(state)
     assert torch.equal(other.y(rows), heads.y(rows))
     with pytest.raises(InputError, match="not fitted"):
-        align.Centering().as_torch()
+        align.Centering().to_torch()
 
 
 def test_matrices_are_the_map() -> None:

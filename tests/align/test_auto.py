@@ -53,7 +53,7 @@ def test_search_on_the_collapsed_run() -> None:
     assert MixedSearch.of(*found).recall(1) > 0.35
     assert "R@1" in auto.reasons_[0]
     assert auto.table_[0]["name"] == "Identity"
-    assert auto.facts_["chosen"] == type(auto.chosen_).__name__
+    assert auto.fit_info_["chosen"] == type(auto.chosen_).__name__
 
 
 def test_only_the_fitting_pairs_count_and_items_stay_together(rng: np.random.Generator) -> None:
@@ -62,7 +62,7 @@ def test_only_the_fitting_pairs_count_and_items_stay_together(rng: np.random.Gen
     x, y = rng.normal(size=(2, n, d))  # no relation at all between the sides
     doubled = np.concatenate([y, y])
     auto = Auto(aim="retrieval").fit(x, doubled, index=np.concatenate([np.arange(n)] * 2))
-    assert auto.facts_["chosen"] == "Identity"
+    assert auto.fit_info_["chosen"] == "Identity"
     assert all(r["recall"] < 0.12 for r in auto.table_)
     alone = Auto(aim="search").fit(x, y)
     again = Auto(aim="search").fit(x, y)
@@ -86,7 +86,7 @@ def test_classification(rng: np.random.Generator) -> None:
     x, y = centres[labels] + 0.5 * rng.normal(size=(2, 400, 10))
     x, y = x + 8 * np.eye(10)[0], y - 8 * np.eye(10)[1]
     auto = Auto(aim="classification").fit(isthmus.Pairs(x=x, y=y, labels=labels))
-    assert auto.facts_["chosen"] != "Identity"
+    assert auto.fit_info_["chosen"] != "Identity"
     assert max(r["value"] for r in auto.table_) > auto.table_[0]["value"] + 0.1
     texts = dict(enumerate(centres - 8 * np.eye(10)[1]))
     zero_shot = Auto(aim="classification").fit(x, y, labels=labels, class_texts=texts)

@@ -94,7 +94,7 @@ def test_dimension_removal(sides: Any) -> None:
     kept = np.sort(np.argsort(-gap)[3:])
     removal = DimensionRemoval(k=3).fit(x, y)
     np.testing.assert_allclose(removal.transform_x(x), unit(x[:, kept]), atol=1e-14)
-    assert removal.facts_["gap_share"] == pytest.approx(1 - (gap[kept] ** 2).sum() / (gap**2).sum())
+    assert removal.fit_info_["gap_share"] == pytest.approx(1 - (gap[kept] ** 2).sum() / (gap**2).sum())
     # The rotated variant does not see the basis; the plain one does.
     q = np.linalg.qr(np.random.default_rng(0).normal(size=(x.shape[1],) * 2))[0]
     scores = []
@@ -115,8 +115,8 @@ def test_orthogonal_shift_keeps_the_rankings_that_it_promises(rng: np.random.Gen
     x, y = unit(x), unit(y)
     shift = OrthogonalShift(energy=1.0).fit(x, y)
     a, b = shift.transform(x, y)
-    assert shift.facts_["rank"] == 5
-    assert shift.facts_["orthogonal_gap"] > 0.5
+    assert shift.fit_info_["rank"] == 5
+    assert shift.fit_info_["orthogonal_gap"] > 0.5
     np.testing.assert_allclose(a, x, atol=1e-15)
     distance = ((b[:, None] - a[None]) ** 2).sum(axis=2)
     np.testing.assert_array_equal(np.argsort(distance, axis=1), np.argsort(-(y @ x.T), axis=1))
@@ -137,7 +137,7 @@ def test_procrustes_is_scipys(sides: Any) -> None:
     plain = Procrustes(center=False).fit(x, y)
     np.testing.assert_allclose(plain.matrix_x, turn, atol=1e-10)
     np.testing.assert_allclose(plain.matrix_x @ plain.matrix_x.T, np.eye(12), atol=1e-12)
-    assert (Procrustes().centres, plain.centres) == (True, False)
+    assert (Procrustes().uses_means, plain.uses_means) == (True, False)
 
 
 @pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
@@ -179,11 +179,11 @@ def test_ridge_cca_against_the_generalised_eigenproblem(sides: Any, width: int) 
     squares, vectors = scipy.linalg.eigh(sxy @ np.linalg.solve(ry, sxy.T), rx)
     cca = RidgeCCA(lam=lam, g=0.0, k=4, normalize=False).fit(x, y)
     got = cca.matrix_x
-    np.testing.assert_allclose(np.array(cca.facts_["correlations"][:4]) ** 2, squares[::-1][:4], rtol=1e-9)
+    np.testing.assert_allclose(np.array(cca.fit_info_["correlations"][:4]) ** 2, squares[::-1][:4], rtol=1e-9)
     expected = vectors[:, ::-1][:, :4]
     np.testing.assert_allclose(np.abs(np.sum(got * (rx @ expected), axis=0)), 1, atol=1e-9)
     weighted = RidgeCCA(lam=lam, g=2.0, k=4, normalize=False).fit(x, y).matrix_x
-    np.testing.assert_allclose(weighted, got * np.array(cca.facts_["correlations"][:4]) ** 2, atol=1e-10)
+    np.testing.assert_allclose(weighted, got * np.array(cca.fit_info_["correlations"][:4]) ** 2, atol=1e-10)
     with pytest.raises(InputError, match=f"k=13 directions, but sides of these widths have {width}"):
         _ = RidgeCCA(k=13).fit(x, y).map_x_
 
@@ -197,7 +197,7 @@ def test_cca_without_ridge_is_scikit_learns(sides: Any) -> None:
     # The rows of the fixture fill all dimensions after the division by norms, so lam = 0 is well posed.
     cca = RidgeCCA(lam=0.0, normalize=False).fit(x, y)
     _ = cca.map_x_
-    np.testing.assert_allclose(cca.facts_["correlations"][:2], expected, atol=1e-6)
+    np.testing.assert_allclose(cca.fit_info_["correlations"][:2], expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(("width", "lam"), [(12, 0.3), (9, 1.0)])
@@ -254,11 +254,11 @@ def test_blend_is_the_mean_of_two_cosines(sides: Any) -> None:
     x, y = sides
     white = [unit(centred(s) @ power(cov(s, s), 0.25, 3.0)) for s in sides]
     paired = [unit(s) for s in cca_oracle(x, y, 2.0)]
-    blend = Blend(t=0.3).fit(x, y)
+    blend = Blend(weight=0.3).fit(x, y)
     a, b = blend.transform(x, y)
     np.testing.assert_allclose(a @ b.T, 0.7 * white[0] @ white[1].T + 0.3 * paired[0] @ paired[1].T, atol=1e-9)
     np.testing.assert_allclose(a @ a.T, 0.7 * white[0] @ white[0].T + 0.3 * paired[0] @ paired[0].T, atol=1e-9)
-    with pytest.raises(InputError, match="Blend is not an affine map of the rows; use transform or as_torch"):
+    with pytest.raises(InputError, match="Blend is not an affine map of the rows; use transform or to_torch"):
         _ = blend.matrix_x
 
 
@@ -268,12 +268,12 @@ def test_kernel_blend_scores_are_the_convex_combination(sides: Any) -> None:
     paired = list(cca_oracle(x, y, 1.0))
     scales = [np.sqrt(np.prod([np.mean(np.sum(s**2, axis=1)) for s in both])) for both in (white, paired)]
     for t in (0.0, 0.4, 1.0):
-        a, b = KernelBlend(t=t, normalize=False).fit(x, y).transform(x, y)
+        a, b = KernelBlend(weight=t, normalize=False).fit(x, y).transform(x, y)
         expected = (1 - t) * white[0] @ white[1].T / scales[0] + t * paired[0] @ paired[1].T / scales[1]
         np.testing.assert_allclose(a @ b.T, expected, atol=1e-8)
     # Nothing is blended in at t = 0: partial whitening itself.
     plain = PartialWhitening(alpha=0.5).fit(x, y).transform(x, y)
-    for got, expected in zip(KernelBlend(t=0.0).fit(x, y).transform(x, y), plain, strict=True):
+    for got, expected in zip(KernelBlend(weight=0.0).fit(x, y).transform(x, y), plain, strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-9)
 
 
@@ -312,7 +312,7 @@ def test_realign_closes_the_gap_of_narrow_cones(rng: np.random.Generator) -> Non
         a, b = aligner.transform(x, y)
         np.testing.assert_allclose(a, ux, atol=1e-14)
         mean, means = ux.mean(axis=0), unit(y).mean(axis=0)
-        scale = aligner.facts_["scale"]
+        scale = aligner.fit_info_["scale"]
         e = unit(mean + scale * (unit(y) - means))
         exact = unit(e - e.mean(axis=0) + mean)
         residuals.append(np.abs(exact - b).max())
@@ -358,7 +358,7 @@ def test_paired_shared_space_finds_the_pairs(rng: np.random.Generator, rotated: 
     x, y = latent(rng, paired=True, rotated=rotated)
     ssp = SharedSpaceProjection(estimator="paired", center=True).fit(x, y)
     a, b = ssp.transform(x, y)
-    assert ssp.facts_["shared"] == 12
+    assert ssp.fit_info_["shared"] == 12
     assert np.mean(np.sum(a * b, axis=1)) > 0.95
     assert np.linalg.norm(ssp.matrix_x[:12], axis=0).min() > 0.99  # the true directions
     if rotated:
@@ -372,7 +372,7 @@ def test_paired_shared_space_of_unrelated_rows_is_empty(rng: np.random.Generator
         _ = SharedSpaceProjection(estimator="paired").fit(x, y).map_x_
     found = SharedSpaceProjection().fit(x, y)
     _ = found.map_x_
-    assert found.facts_["shared"] == 12  # one subspace, but no partners: the other question
+    assert found.fit_info_["shared"] == 12  # one subspace, but no partners: the other question
 
 
 def test_shared_space_guards(rng: np.random.Generator) -> None:

@@ -54,7 +54,7 @@ def same(path: str, expected: align.Aligner) -> None:
 def test_auto_sees_the_rows(files: Path) -> None:
     text = said("fit", "auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=retrieval")
     assert "unjudged" not in text
-    assert "KernelBlend(t=0.5)" in text  # the table of candidates
+    assert "KernelBlend(weight=0.5)" in text  # the table of candidates
     pairs = isthmus.open_pairs("image.npy", "text.npy")
     same("a.safetensors", align.Auto(aim="retrieval").fit(pairs))
     assert isthmus.load("a.safetensors").names_ == ("image", "text")

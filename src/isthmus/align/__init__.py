@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isthmus.align._base import Affine, Aligner, Chain, get, load, registry
+from isthmus.align._base import Affine, Aligner, NormalizedAffine, get, load, register, registry, unregister
 from isthmus.align.auto import Auto
 from isthmus.align.blend import Blend
 from isthmus.align.centering import Centering
@@ -31,7 +31,6 @@ __all__ = [
     "Auto",
     "Blend",
     "Centering",
-    "Chain",
     "DifferenceWhitening",
     "DimensionRemoval",
     "GapProjection",
@@ -39,6 +38,7 @@ __all__ = [
     "Identity",
     "KernelBlend",
     "MeanRotation",
+    "NormalizedAffine",
     "OrthogonalShift",
     "PartialWhitening",
     "Procrustes",
@@ -52,5 +52,7 @@ __all__ = [
     "Translation",
     "get",
     "load",
+    "register",
     "registry",
+    "unregister",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from isthmus.align._maps import Affine, Chain, Map, map_from_tables, map_tables
+from isthmus.align._maps import Affine, Map, NormalizedAffine, map_from_tables, map_tables
 from isthmus.align._statistics import Statistics
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
@@ -19,12 +19,14 @@ from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, unknown
 from isthmus.utils.files import load_arrays, save_arrays
+from isthmus.utils.registry import Registry
 from isthmus.utils.validation import rows_listed, same_width
 
 if TYPE_CHECKING:
-    from isthmus.align._drift import Mismatch
+    from isthmus.align._drift import Drift
 
-_REGISTRY: dict[str, type[Aligner]] = {}
+#: All aligner classes by name.
+REGISTRY: Registry[type[Aligner]] = Registry("aligner", package="isthmus.align", group="isthmus.aligners")
 
 
 @dataclass(kw_only=True, eq=False)
@@ -35,28 +37,29 @@ class Aligner:
     comes out has the array library and device that went in.
 
     After fitting: `map_x_` and `map_y_`, `moments_`, `statistics_` (means and covariances of the fitting rows, saved
-    with the maps), `names_`, `facts_` (numbers that explain the solution).
+    with the maps), `names_`, `fit_info_` (numbers that explain the solution).
     """
 
     normalize: bool = True
 
     #: What the solution needs of the data beyond the two sets of rows.
-    needs_pairs: ClassVar[bool] = False
+    requires_pairing: ClassVar[bool] = False
     #: Whether means of the fitting rows are subtracted: what is left of them on other rows is noise.
-    centres: ClassVar[bool] = False
+    uses_means: ClassVar[bool] = False
     #: Whether the mapped rows are divided by their norm; without it rows are to be compared by distance.
-    unit_output: ClassVar[bool] = True
+    normalizes_output: ClassVar[bool] = True
     #: Whether moments are enough, so that `partial_fit` gives what `fit` gives.
-    streams: ClassVar[bool] = True
+    supports_partial_fit: ClassVar[bool] = True
     #: Whether the sides may differ in width.
-    any_widths: ClassVar[bool] = False
+    allows_different_dims: ClassVar[bool] = False
     source: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
-        _REGISTRY[cls.__name__] = cls
+        if not cls.__name__.startswith("_") and cls.solve is not Aligner.solve:
+            register(cls)
 
     def __post_init__(self) -> None:
-        self.facts_: dict[str, Any] = {}
+        self.fit_info_: dict[str, Any] = {}
         self.names_: tuple[str, str] | None = None
         self.moments_: Moments | None = None
         self._maps: tuple[Map, Map] | None = None
@@ -64,7 +67,7 @@ class Aligner:
         self._statistics: Statistics | None = None
         self._sides: tuple[Moments | None, Moments | None] = (None, None)  # of unpaired rows
 
-    def _solve(self, moments: Moments) -> tuple[Map, Map]:
+    def solve(self, moments: Moments) -> tuple[Map, Map]:
         """The two maps for NumPy `moments`."""
         raise NotImplementedError
 
@@ -73,7 +76,7 @@ class Aligner:
 
         `index[j]` is the row of X that row j of Y belongs to. With `paired=False` rows do not belong together and the
         sides may differ in number. Only `Auto` needs the rows themselves.
-        Errors: `InputError` for unpaired rows where the solution needs pairs (`needs_pairs`).
+        Errors: `InputError` for unpaired rows where the solution needs pairs (`requires_pairing`).
         """
         if not paired:
             self._sides, self.moments_ = (None, None), None
@@ -104,7 +107,7 @@ class Aligner:
             raise InputError(
                 f"moments with normalize={moments.normalize} cannot fit an aligner with normalize={self.normalize}"
             )
-        if not self.any_widths:
+        if not self.allows_different_dims:
             same_width(moments.dim_x, moments.dim_y, *(names or ("the first side", "the second")))
         self.moments_ = moments
         self.names_ = names or self.names_
@@ -116,7 +119,7 @@ class Aligner:
 
     def _add_sides(self, X: Any, Y: Any) -> Self:
         """Take unpaired rows of either side, or both, to those that are there."""
-        if self.needs_pairs or self._uses_pairs():
+        if self.requires_pairing or self.uses_pairs:
             raise InputError(
                 f"{type(self).__name__} needs pairs and cannot be fitted to unpaired rows; use one that needs none, "
                 "such as Centering or PartialWhitening"
@@ -179,7 +182,7 @@ class Aligner:
     def _affine(self, side: int) -> Affine:
         affine = self._solved()[side]
         if not isinstance(affine, Affine):
-            raise InputError(f"{type(self).__name__} is not an affine map of the rows; use transform or as_torch")
+            raise InputError(f"{type(self).__name__} is not an affine map of the rows; use transform or to_torch")
         return affine
 
     def _width(self, side: int) -> int:
@@ -190,7 +193,7 @@ class Aligner:
         if self._maps is None:
             if self.moments_ is None:
                 raise InputError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
-            self._maps = self._solve(self.moments_.numpy())
+            self._maps = self.solve(self.moments_.numpy())
         return self._maps
 
     def transform(self, X: Any, Y: Array = None, /) -> tuple[Array, Array]:
@@ -234,9 +237,9 @@ class Aligner:
             raise InputError(
                 f"{rows_listed(bad)} (counted from 0) hold NaN, infinite values or only zeros; remove them first"
             ) from None
-        return arrays.unit_rows(mapped) if self.normalize and self.unit_output else mapped
+        return arrays.unit_rows(mapped) if self.normalize and self.normalizes_output else mapped
 
-    def as_torch(self) -> Any:
+    def to_torch(self) -> Any:
         """A `torch.nn.Module` with the heads `x` and `y`; `module(X, Y)` gives what `transform(X, Y)` gives.
 
         Maps are float64 buffers, not parameters, and are cast to the rows' dtype; gradients reach the rows.
@@ -245,11 +248,11 @@ class Aligner:
 
         return module(self)
 
-    def mismatch(self, X_new: Any = None, Y_new: Any = None, /) -> Mismatch:
+    def drift(self, X_new: Any = None, Y_new: Any = None, /) -> Drift:
         """How far rows of a new corpus lie from those of the fit, and what it costs; pairs are not needed."""
-        from isthmus.align._drift import mismatch
+        from isthmus.align._drift import drift
 
-        return mismatch(self, X_new, Y_new)
+        return drift(self, X_new, Y_new)
 
     def adapt(self, X_new: Any = None, Y_new: Any = None, /) -> Self:
         """A copy refitted to unpaired rows of a new corpus as far as these suffice; paired parts stay.
@@ -261,19 +264,20 @@ class Aligner:
 
         return adapt(self, X_new, Y_new)
 
-    def _uses_pairs(self) -> bool:
+    @property
+    def uses_pairs(self) -> bool:
         """Whether this solution, with these options, came from the pairing."""
-        return self.needs_pairs
+        return self.requires_pairing
 
     def _adapted(self, new: Statistics) -> tuple[Map, Map]:
         """The maps for a corpus with the statistics `new`; those of the fit are `statistics_`."""
-        if not self._uses_pairs():
-            return self._solve(new.moments(normalize=self.normalize))
+        if not self.uses_pairs:
+            return self.solve(new.moments(normalize=self.normalize))
         old, moved = self.statistics_, []
         for mapping, before, after in zip(
             self._solved(), (old.mean_x, old.mean_y), (new.mean_x, new.mean_y), strict=True
         ):
-            if not self.centres:
+            if not self.uses_means:
                 raise InputError(
                     f"{type(self).__name__} holds no means: unpaired rows cannot adapt it; fit it on pairs of the new "
                     "corpus"
@@ -306,7 +310,7 @@ class Aligner:
             "dims": self._dims,
             "names": self.names_,
             "n": self.statistics_.n_x,
-            "facts": self.facts_,
+            "facts": self.fit_info_,
             **self._header(),
         }
         # safetensors has no empty files worth the name: keep the widths as a table too.
@@ -335,7 +339,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     aligner = get(header["class"])(**header["options"])
     aligner._dims = tuple(header["dims"])
     aligner.names_ = tuple(header["names"]) if header["names"] else None
-    aligner.facts_ = header["facts"]
+    aligner.fit_info_ = header["facts"]
     aligner._maps = (map_from_tables(tables, "x"), map_from_tables(tables, "y"))
     aligner._statistics = Statistics.from_tables(tables)
     aligner._restore(header)
@@ -343,20 +347,23 @@ def load(path: str | os.PathLike[str]) -> Any:
 
 
 def registry() -> dict[str, type[Aligner]]:
-    """All aligners by class name."""
-    return dict(_REGISTRY)
+    """Return all aligner classes by name."""
+    return dict(REGISTRY)
 
 
 def get(name: str) -> type[Aligner]:
-    """The aligner class of this name, upper and lower case and - _ not told apart."""
-    plain = {_plain(known): cls for known, cls in _REGISTRY.items()}
-    if _plain(name) not in plain:
-        raise unknown("aligner", name, _REGISTRY)
-    return plain[_plain(name)]
+    """Return the aligner class of this name; case, '-' and '_' are ignored."""
+    return REGISTRY.find(name)
 
 
-def _plain(name: str) -> str:
-    return name.lower().replace("-", "").replace("_", "")
+def register(cls: type[Aligner]) -> type[Aligner]:
+    """Register an aligner class under its name; `InputError` when another class has that name."""
+    return REGISTRY.register(cls.__name__, cls)
 
 
-__all__ = ["Affine", "Aligner", "Chain", "Map", "get", "load", "registry"]
+def unregister(name: str) -> type[Aligner]:
+    """Remove the aligner class of this name from the registry and return it."""
+    return REGISTRY.unregister(name)
+
+
+__all__ = ["Affine", "Aligner", "Map", "NormalizedAffine", "get", "load", "register", "registry", "unregister"]

@@ -25,7 +25,7 @@ SAMPLE, LEAST_ROWS, OFFSET = 5_000, 100, 0.1
 
 
 @dataclass(frozen=True)
-class SideMismatch:
+class ModalityDrift:
     """One side of a new corpus against that side of the fit.
 
     Attributes
@@ -63,10 +63,10 @@ class SideMismatch:
 
 
 @dataclass(frozen=True)
-class Mismatch:
+class Drift:
     """The sides that were given, and the same in `sentences`; true when anything has changed."""
 
-    sides: tuple[SideMismatch, ...]
+    sides: tuple[ModalityDrift, ...]
     sentences: tuple[str, ...]
 
     def __bool__(self) -> bool:
@@ -76,7 +76,7 @@ class Mismatch:
         return " ".join(self.sentences)
 
 
-def mismatch(aligner: Aligner, X_new: Any = None, Y_new: Any = None, /) -> Mismatch:
+def drift(aligner: Aligner, X_new: Any = None, Y_new: Any = None, /) -> Drift:
     """Compare unpaired rows of a new corpus, (n, d) for either side, with the fit.
 
     The test of the means takes rows as independent and clouds as nearly Gaussian; its size holds on anisotropic clouds.
@@ -85,7 +85,7 @@ def mismatch(aligner: Aligner, X_new: Any = None, Y_new: Any = None, /) -> Misma
     >>> import isthmus
     >>> run = isthmus.demo.arrays("plain", split="test")
     >>> aligner = isthmus.align.Centering().fit(isthmus.demo.load("plain", split="train"))
-    >>> bool(aligner.mismatch(run.image[run.labels == 1]))
+    >>> bool(aligner.drift(run.image[run.labels == 1]))
     True
     """
     old, new = _statistics(aligner), _replaced(aligner, X_new, Y_new)
@@ -95,11 +95,11 @@ def mismatch(aligner: Aligner, X_new: Any = None, Y_new: Any = None, /) -> Misma
             name = aligner.names_[number] if aligner.names_ else side
             sides.append(_compared(name, *(_side(s, side) for s in (old, new))))
     sentences = tuple(s for side in sides for s in _sentences(side, aligner))
-    return Mismatch(tuple(sides), sentences)
+    return Drift(tuple(sides), sentences)
 
 
-def unlike(aligner: Aligner, source: Source, number: int, /) -> list[str]:
-    """What to say before the rows of `source`, of side `number`, are used: the sentences of the mismatch, when their
+def drift_warnings(aligner: Aligner, source: Source, number: int, /) -> list[str]:
+    """What to say before the rows of `source`, of side `number`, are used: the sentences of the drift, when their
     common offset from the fit is more than a tenth of their spread; else nothing.
 
     At most 5,000 rows are looked at, spread over the whole. Fewer than 100 say nothing.
@@ -108,14 +108,14 @@ def unlike(aligner: Aligner, source: Source, number: int, /) -> list[str]:
         return []
     chosen = np.unique(np.linspace(0, source.shape[0] - 1, SAMPLE).astype(np.int64))
     rows = to_numpy(source.take(chosen))
-    found = mismatch(aligner, *((rows, None) if number == 0 else (None, rows)))
+    found = drift(aligner, *((rows, None) if number == 0 else (None, rows)))
     side = found.sides[0]
     if not (side.shifted and side.residual > OFFSET):
         return []
     return [*_swapped(aligner, rows, number, side), *found.sentences]
 
 
-def _swapped(aligner: Aligner, rows: np.ndarray, number: int, side: SideMismatch) -> list[str]:
+def _swapped(aligner: Aligner, rows: np.ndarray, number: int, side: ModalityDrift) -> list[str]:
     """A sentence when the mean of the rows lies at most half as far from that of the other side as from their own."""
     other = aligner.statistics_.mean_x if number else aligner.statistics_.mean_y
     if rows.shape[1] != len(other):
@@ -143,7 +143,7 @@ def adapt(aligner: Any, X_new: Any = None, Y_new: Any = None, /) -> Any:
     statistics = _replaced(aligner, X_new, Y_new)
     aligner._solved()
     fresh = copy.copy(aligner)
-    fresh.facts_ = dict(aligner.facts_)
+    fresh.fit_info_ = dict(aligner.fit_info_)
     fresh._maps = fresh._adapted(statistics)
     fresh._statistics, fresh.moments_ = statistics, None
     return fresh
@@ -178,7 +178,7 @@ def _side(statistics: Statistics, side: str) -> tuple[int, np.ndarray, np.ndarra
 
 def _compared(
     name: str, old: tuple[int, np.ndarray, np.ndarray], new: tuple[int, np.ndarray, np.ndarray]
-) -> SideMismatch:
+) -> ModalityDrift:
     from scipy.special import gammaincc
 
     (n_old, mean_old, cov_old), (n_new, mean_new, cov_new) = old, new
@@ -190,7 +190,7 @@ def _compared(
     p_value = float(gammaincc(trace / scale / 2, squared / scale / 2)) if scale > 0 else float(squared == 0)
     lengths = float(np.linalg.norm(mean_old) * np.linalg.norm(mean_new))
     spread = float(np.trace(cov_new))
-    return SideMismatch(
+    return ModalityDrift(
         name=name,
         n=n_new,
         shift=float(np.sqrt(squared)),
@@ -236,7 +236,7 @@ def _sampled(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray
     return factor @ triangle / np.sqrt(n)
 
 
-def _sentences(side: SideMismatch, aligner: Aligner) -> list[str]:
+def _sentences(side: ModalityDrift, aligner: Aligner) -> list[str]:
     found = []
     if side.shifted:
         found.append(
@@ -244,7 +244,7 @@ def _sentences(side: SideMismatch, aligner: Aligner) -> list[str]:
             f"{side.standard_errors:.1f} standard errors (cosine {side.cosine:.3f})."
         )
         cost = f"{side.residual:.0%} of the spread of the new rows"
-        if aligner.centres:
+        if aligner.uses_means:
             found.append(
                 f"Centring with the fitted mean leaves all of them a common offset of {cost}, which every score then "
                 "carries: expect less recall and a corpus sorted by modality again; adapt() subtracts the new mean."
@@ -255,11 +255,7 @@ def _sentences(side: SideMismatch, aligner: Aligner) -> list[str]:
         found.append(
             f"The covariance of {side.name} has fidelity {side.fidelity:.3f} with the fitted one, where samples of one "
             f"population of these sizes have at least {side.fidelity_null:.3f}: directions are weighed for another one."
-            + (
-                " adapt() renews what unpaired rows can; the paired part needs new pairs."
-                if aligner._uses_pairs()
-                else ""
-            )
+            + (" adapt() renews what unpaired rows can; the paired part needs new pairs." if aligner.uses_pairs else "")
         )
     if not found:
         found.append(f"The {side.n:,} new rows of {side.name} do not differ measurably from those of the fit.")

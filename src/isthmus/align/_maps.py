@@ -42,7 +42,7 @@ class Affine:
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class NormalizedAffine:
     """Rows r -> second(u(first(r))): u divides each of the consecutive blocks of columns, of these `widths`, by its
     norm. Not affine."""
 
@@ -59,12 +59,12 @@ class Chain:
         whole = parts[0] if len(parts) == 1 else arrays.namespace(rows).concat(parts, axis=1)
         return self.second(whole)
 
-    def shifted(self, offset: np.ndarray) -> Chain:
+    def shifted(self, offset: np.ndarray) -> NormalizedAffine:
         """The map r -> self(r + offset)."""
-        return Chain(self.first.shifted(offset), self.widths, self.second)
+        return NormalizedAffine(self.first.shifted(offset), self.widths, self.second)
 
 
-Map = Affine | Chain
+Map = Affine | NormalizedAffine
 
 
 def centred(mean: np.ndarray, matrix: np.ndarray | None = None) -> Affine:
@@ -74,7 +74,7 @@ def centred(mean: np.ndarray, matrix: np.ndarray | None = None) -> Affine:
 
 def map_tables(mapping: Map, side: str) -> dict[str, np.ndarray]:
     """The arrays of the map of one side ('x' or 'y'), by name, for a file."""
-    if isinstance(mapping, Chain):
+    if isinstance(mapping, NormalizedAffine):
         tables = {f"widths_{side}": np.asarray(mapping.widths, dtype=np.int64)}
         for stage, affine in (("first", mapping.first), ("second", mapping.second)):
             tables.update({f"{stage}.{name}": t for name, t in map_tables(affine, side).items()})
@@ -90,4 +90,6 @@ def map_from_tables(tables: dict[str, np.ndarray], side: str) -> Map:
         return Affine(tables.get(f"{stage}matrix_{side}"), tables.get(f"{stage}bias_{side}"))
 
     widths = tables.get(f"widths_{side}")
-    return affine("") if widths is None else Chain(affine("first."), tuple(widths.tolist()), affine("second."))
+    return (
+        affine("") if widths is None else NormalizedAffine(affine("first."), tuple(widths.tolist()), affine("second."))
+    )

@@ -82,9 +82,9 @@ class Auto(Aligner):
     repeats: int = 3
     rng: int = 0
 
-    needs_pairs: ClassVar[bool] = True
-    centres: ClassVar[bool] = True
-    streams: ClassVar[bool] = False
+    requires_pairing: ClassVar[bool] = True
+    uses_means: ClassVar[bool] = True
+    supports_partial_fit: ClassVar[bool] = False
     source: ClassVar[str] = "this package"
 
     def __post_init__(self) -> None:
@@ -146,7 +146,7 @@ class Auto(Aligner):
 
     def _take(self, moments: Moments, names: tuple[str, str] | None) -> Self:
         super().fit_moments(moments, names=names)
-        self.facts_ = {
+        self.fit_info_ = {
             "chosen": type(self.chosen_).__name__,
             "chosen_options": self.chosen_.get_params(),
             "reasons": self.reasons_,
@@ -154,11 +154,12 @@ class Auto(Aligner):
         }
         return self
 
-    def _solve(self, moments: Moments) -> tuple[Map, Map]:
+    def solve(self, moments: Moments) -> tuple[Map, Map]:
         return self.chosen_.fit_moments(moments)._solved()
 
-    def _uses_pairs(self) -> bool:
-        return self.chosen_._uses_pairs()
+    @property
+    def uses_pairs(self) -> bool:
+        return self.chosen_.uses_pairs
 
     def _adapted(self, new: Statistics) -> tuple[Map, Map]:
         chosen = self.chosen_
@@ -168,9 +169,9 @@ class Auto(Aligner):
     def _restore(self, header: dict[str, Any]) -> None:
         from isthmus.align._base import get
 
-        self.chosen_ = get(self.facts_["chosen"])(**self.facts_["chosen_options"])
+        self.chosen_ = get(self.fit_info_["chosen"])(**self.fit_info_["chosen_options"])
         self.chosen_._maps, self.chosen_._dims, self.chosen_._statistics = self._maps, self._dims, self._statistics
-        self.table_, self.reasons_ = self.facts_["table"], self.facts_["reasons"]
+        self.table_, self.reasons_ = self.fit_info_["table"], self.fit_info_["reasons"]
 
     def _judged(self, pairs: Pairs, group: np.ndarray, class_texts: Any) -> list[dict[str, Any]]:
         """The table: every candidate on every fold of every repeat, scores by item."""
@@ -211,12 +212,12 @@ def _candidates(normalize: bool, share: float = 1.0) -> list[Aligner]:
         PartialWhitening(),
         DifferenceWhitening(),
         DifferenceWhitening(alpha=0.5),
-        Blend(t=0.25),
+        Blend(weight=0.25),
         PartialWhitening(alpha=0.5),
-        KernelBlend(t=0.1),
-        KernelBlend(t=0.25),
-        KernelBlend(t=0.5),
-        KernelBlend(t=0.75),
+        KernelBlend(weight=0.1),
+        KernelBlend(weight=0.25),
+        KernelBlend(weight=0.5),
+        KernelBlend(weight=0.75),
         SharedSignal(),
         SharedSignal(shrink=1.0, floor=0.0, before_alpha=0.25),
         RidgeCCA(),

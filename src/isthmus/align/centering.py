@@ -23,8 +23,8 @@ class Centering(Aligner):
     [[0.447, -0.894], [-0.447, 0.894]]
     """
 
-    centres: ClassVar[bool] = True
+    uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "Zhang et al. 2024, arXiv 2401.08567"
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         return Affine(bias=-moments.mean_x), Affine(bias=-moments.mean_y)

@@ -39,8 +39,8 @@ class DifferenceWhitening(Aligner):
     before_alpha: float = 0.25
     before_lam: float = 3.0
 
-    needs_pairs: ClassVar[bool] = True
-    centres: ClassVar[bool] = True
+    requires_pairing: ClassVar[bool] = True
+    uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "Hatch, Kajarekar and Stolcke 2006"
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class DifferenceWhitening(Aligner):
     def _before(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
         return tuple(whitening(moments, side, self.before_alpha, self.before_lam) for side in "xy")  # type: ignore[return-value]
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         white_x, white_y = self._before(moments)
         values, vectors = cached(
             moments,

@@ -20,7 +20,7 @@ class DimensionRemoval(Aligner):
 
     Rows keep d - k coordinates. Coordinates are an accident of training: `rotated=True` drops instead the `k`
     eigenvectors of cov x + cov y with the largest share of the gap, which does not depend on the basis.
-    `facts_["gap_share"]` is the share of |g|^2 that is dropped. Errors: `InputError` unless 1 <= k <= d - 2.
+    `fit_info_["gap_share"]` is the share of |g|^2 that is dropped. Errors: `InputError` unless 1 <= k <= d - 2.
     Source: Schrodi et al. 2025, arXiv 2404.07983.
 
     >>> import numpy as np
@@ -34,15 +34,15 @@ class DimensionRemoval(Aligner):
 
     source: ClassVar[str] = "Schrodi et al. 2025, arXiv 2404.07983"
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         gap, dim = moments.mean_y - moments.mean_x, moments.dim_x
         if not 1 <= self.k <= dim - 2:
             raise InputError(f"k={self.k} of {dim} dimensions cannot be dropped, expected 1 to {dim - 2}")
         basis = eigen(moments.cov_x + moments.cov_y)[1] if self.rotated else np.eye(dim)
         shares = (gap @ basis) ** 2
         order = np.argsort(-shares, kind="stable")
-        self.facts_ = {"gap_share": float(shares[order[: self.k]].sum() / max(shares.sum(), 1e-300))}
+        self.fit_info_ = {"gap_share": float(shares[order[: self.k]].sum() / max(shares.sum(), 1e-300))}
         if not self.rotated:
-            self.facts_["dropped"] = [int(c) for c in np.sort(order[: self.k])]
+            self.fit_info_["dropped"] = [int(c) for c in np.sort(order[: self.k])]
         projection = Affine(basis[:, np.sort(order[self.k :])])
         return projection, projection

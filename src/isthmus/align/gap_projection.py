@@ -28,7 +28,7 @@ class GapProjection(Aligner):
 
     source: ClassVar[str] = "Schrodi et al. 2025, arXiv 2404.07983"
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         gap = moments.mean_y - moments.mean_x
         length = float(np.linalg.norm(gap))
         if length == 0:

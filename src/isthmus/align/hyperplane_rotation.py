@@ -24,7 +24,7 @@ class HyperplaneRotation(Aligner):
     The subspaces are spanned by the leading singular vectors (uncentred) that hold the share `energy` of each side.
     Principal vector a_j turns onto b_j, identity on the complement of both; for two hyperplanes it is the rotation by
     their angle. Principal vectors have no sign, so a_j turns onto -b_j where the pairs say clearly that this is where
-    their partners are (`facts_["flipped"]`). Source: Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3; Bjorck
+    their partners are (`fit_info_["flipped"]`). Source: Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3; Bjorck
     and Golub 1973.
 
     >>> import numpy as np
@@ -39,7 +39,7 @@ class HyperplaneRotation(Aligner):
 
     energy: float = 0.99
 
-    needs_pairs: ClassVar[bool] = True  # for the signs alone
+    requires_pairing: ClassVar[bool] = True  # for the signs alone
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3"
 
     def __post_init__(self) -> None:
@@ -47,11 +47,11 @@ class HyperplaneRotation(Aligner):
         if not 0 < self.energy <= 1:
             raise InputError(f"energy={self.energy}, expected a share above 0 and up to 1")
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         spaces = Subspaces.of(SecondMoment(moments.xx), SecondMoment(moments.yy), energy=self.energy)
         signs = _signs(spaces.angles, moments)
         rotation = minimal_rotation(spaces.basis_x, spaces.basis_y, signs=signs)
-        self.facts_ = {
+        self.fit_info_ = {
             "ranks": spaces.ranks,
             "forced": spaces.forced,
             "flipped": int(np.sum(signs < 0)),

@@ -28,5 +28,5 @@ class MeanRotation(Aligner):
 
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3"
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         return Affine(matrix=plane_rotation(moments.mean_x, moments.mean_y).matrix().T), Affine()

@@ -28,7 +28,7 @@ class OrthogonalShift(Aligner):
     the moved side breaks it for distance, where |q - alpha h| differs from row to row, while the dot product with a
     fixed row of the other side moves by a constant and keeps its ranking exactly. Cosine keeps neither.
 
-    `facts_` holds the rank, the gap and the part that is closed. Errors: `InputError` for another side or an energy
+    `fit_info_` holds the rank, the gap and the part that is closed. Errors: `InputError` for another side or an energy
     outside (0, 1]. Source: Chowers et al. 2026, arXiv 2603.29080.
 
     >>> import numpy as np
@@ -43,7 +43,7 @@ class OrthogonalShift(Aligner):
     energy: float = 0.9
     alpha: float = 1.0
 
-    unit_output: ClassVar[bool] = False
+    normalizes_output: ClassVar[bool] = False
     source: ClassVar[str] = "Chowers et al. 2026, arXiv 2603.29080"
 
     def __post_init__(self) -> None:
@@ -53,7 +53,7 @@ class OrthogonalShift(Aligner):
         if not 0 < self.energy <= 1:
             raise InputError(f"energy={self.energy}, expected a share above 0 and up to 1")
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         values, vectors = spectrum(moments, self.retrieved)
         kept = np.cumsum(values[::-1]) / values.sum()
         rank = min(int(np.searchsorted(kept, self.energy - 1e-12)) + 1, len(values))
@@ -62,7 +62,7 @@ class OrthogonalShift(Aligner):
         if self.retrieved == "y":
             gap = -gap
         orthogonal = gap - basis @ (basis.T @ gap)
-        self.facts_ = {
+        self.fit_info_ = {
             "rank": rank,
             "gap": float(np.linalg.norm(gap)),
             "orthogonal_gap": float(np.linalg.norm(orthogonal)),

@@ -31,7 +31,7 @@ class PartialWhitening(Aligner):
     alpha: float = 0.25
     lam: float = 3.0
 
-    centres: ClassVar[bool] = True
+    uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "Su et al. 2021, arXiv 2103.15316"
 
     def __post_init__(self) -> None:
@@ -39,7 +39,7 @@ class PartialWhitening(Aligner):
         if self.alpha < 0 or self.lam < 0:
             raise InputError(f"alpha={self.alpha}, lam={self.lam}: expected at least 0")
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         return (
             centred(moments.mean_x, whitening(moments, "x", self.alpha, self.lam)),
             centred(moments.mean_y, whitening(moments, "y", self.alpha, self.lam)),

@@ -31,16 +31,16 @@ class Procrustes(Aligner):
 
     center: bool = True
 
-    needs_pairs: ClassVar[bool] = True
-    any_widths: ClassVar[bool] = True
+    requires_pairing: ClassVar[bool] = True
+    allows_different_dims: ClassVar[bool] = True
     source: ClassVar[str] = "Schoenemann 1966; Maystre et al. 2025, arXiv 2510.13406"
 
     @property
-    def centres(self) -> bool:  # type: ignore[override]
+    def uses_means(self) -> bool:  # type: ignore[override]
         """Whether means are subtracted: `center`."""
         return self.center
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         d_x, d_y = moments.dim_x, moments.dim_y
         width = max(d_x, d_y)
         warn_few_pairs(self, moments, width)

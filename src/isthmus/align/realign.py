@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._maps import Affine, Chain
+from isthmus.align._maps import Affine, NormalizedAffine
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -21,7 +21,7 @@ class ReAlign(Aligner):
     s = sqrt(tr S_x / tr S_y). The mean of e is a mean over divided rows, which moments do not hold: it is expanded to
     second order in the spread s (y - mean y), a = mean x, r = |a|, S = s^2 S_y:
     mean e = (a - S a / r^2 - a tr S / (2 r^2) + 3 a (a'S a) / (2 r^4)) / r. Two divisions by norms make it **not
-    affine**. On cones as wide as CLIP's (r near .7) the expansion is coarse: `facts_["drift"]` is |mean e - mean x|.
+    affine**. On cones as wide as CLIP's (r near .7) the expansion is coarse: `fit_info_["drift"]` is |mean e - mean x|.
     Errors: `InputError` when a side has no spread or x no mean. Source: Yu et al. 2026, arXiv 2602.07026.
 
     >>> import numpy as np
@@ -32,10 +32,10 @@ class ReAlign(Aligner):
     True
     """
 
-    centres: ClassVar[bool] = False
+    uses_means: ClassVar[bool] = False
     source: ClassVar[str] = "Yu et al. 2026, arXiv 2602.07026"
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Chain]:
+    def solve(self, moments: Moments) -> tuple[Affine, NormalizedAffine]:
         spread_x, spread_y = (float(np.trace(cov)) for cov in (moments.cov_x, moments.cov_y))
         a = moments.mean_x
         r = float(np.linalg.norm(a))
@@ -45,6 +45,6 @@ class ReAlign(Aligner):
         spread = scale**2 * moments.cov_y
         along = spread @ a
         drifted = (a - along / r**2 - a * np.trace(spread) / (2 * r**2) + 1.5 * a * (a @ along) / r**4) / r
-        self.facts_ = {"scale": scale, "drift": float(np.linalg.norm(drifted - a))}
+        self.fit_info_ = {"scale": scale, "drift": float(np.linalg.norm(drifted - a))}
         first = Affine(scale * np.eye(len(a)), a - scale * moments.mean_y)
-        return Affine(), Chain(first, (len(a),), Affine(bias=a - drifted))
+        return Affine(), NormalizedAffine(first, (len(a),), Affine(bias=a - drifted))

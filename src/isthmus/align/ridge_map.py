@@ -33,9 +33,9 @@ class RidgeMap(Aligner):
     ridge: float = 1.0
     direction: str = "x_to_y"
 
-    needs_pairs: ClassVar[bool] = True
-    centres: ClassVar[bool] = True
-    any_widths: ClassVar[bool] = True
+    requires_pairing: ClassVar[bool] = True
+    uses_means: ClassVar[bool] = True
+    allows_different_dims: ClassVar[bool] = True
     source: ClassVar[str] = "Hoerl and Kennard 1970"
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class RidgeMap(Aligner):
                 f"ridge={self.ridge}, direction={self.direction!r}: expected at least 0 and 'x_to_y' or 'y_to_x'"
             )
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         side, cross = ("x", moments.cov_xy) if self.direction == "x_to_y" else ("y", moments.cov_xy.T)
         values, vectors = spectrum(moments, side)
         weights: np.ndarray = vectors / shrunk(values, self.ridge) @ (vectors.T @ cross)

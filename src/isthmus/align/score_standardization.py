@@ -51,9 +51,9 @@ class ScoreStandardization(Aligner):
             raise InputError("scores of unit rows are standardised: leave normalize=True")
         return super().fit_moments(moments, names=names)
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         levels = {a + b: self.level(query=a, stored=b) for a in "xy" for b in "xy"}
-        self.facts_ = {"levels": {both: list(level) for both, level in levels.items()}}
+        self.fit_info_ = {"levels": {both: list(level) for both, level in levels.items()}}
         return Affine(), Affine()
 
     def level(self, *, query: str, stored: str) -> tuple[float, float]:

@@ -39,8 +39,8 @@ class SharedSignal(Aligner):
     before_alpha: float = 0.5
     before_lam: float = 3.0
 
-    needs_pairs: ClassVar[bool] = True
-    centres: ClassVar[bool] = True
+    requires_pairing: ClassVar[bool] = True
+    uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "Prince and Elder 2007"
 
     def __post_init__(self) -> None:
@@ -51,7 +51,7 @@ class SharedSignal(Aligner):
                 f"before_lam={self.before_lam}: expected at least 0"
             )
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         white = [whitening(moments, side, self.before_alpha, self.before_lam) for side in "xy"]
         values, vectors = cached(
             moments,
@@ -70,5 +70,5 @@ class SharedSignal(Aligner):
             )
         weights = np.sqrt((signal + self.floor * float(signal.mean())) / (1 + 2 * signal))
         common = quiet @ (basis * weights) @ basis.T  # turned back, so that equal weights leave nothing arbitrary
-        self.facts_ = {"shared": int(np.sum(signal > 0.5))}
+        self.fit_info_ = {"shared": int(np.sum(signal > 0.5))}
         return centred(moments.mean_x, white[0] @ common), centred(moments.mean_y, white[1] @ common)

@@ -42,7 +42,7 @@ class SharedSpaceProjection(Aligner):
     where the rows are not partners. They answer different questions.
 
     `center=True` subtracts each side's mean before the projection. `k` keeps at most that many directions, those
-    with the most energy of both sides. `facts_` holds ranks, shared, forced and the share of energy kept.
+    with the most energy of both sides. `fit_info_` holds ranks, shared, forced and the share of energy kept.
     Not the few-shot method of the same initials (Zhu et al. 2024, arXiv 2407.16977).
 
     Errors: `InputError` with fewer than 10 items, when nothing is shared, and when all that is found is forced. Warns
@@ -77,10 +77,11 @@ class SharedSpaceProjection(Aligner):
                 "and up to 1, a tolerance between 0 and 1, and k at least 1"
             )
 
-    def _uses_pairs(self) -> bool:
+    @property
+    def uses_pairs(self) -> bool:
         return self.estimator == "paired"
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         items = moments.by_item.count
         if items < LEAST_ITEMS:
             raise InputError(
@@ -108,7 +109,7 @@ class SharedSpaceProjection(Aligner):
             bases = bases[0][:, kept], bases[1][:, kept]
             energies = [e[kept] for e in energies]
         shares = [float(e.sum() / np.trace(s)) for e, s in zip(energies, seconds, strict=True)]
-        self.facts_ = {**self.facts_, "k": bases[0].shape[1], "energy_kept": shares}
+        self.fit_info_ = {**self.fit_info_, "k": bases[0].shape[1], "energy_kept": shares}
         self._warn(moments)
         bias_x = bias_y = None
         if self.center:
@@ -119,7 +120,7 @@ class SharedSpaceProjection(Aligner):
         left, strengths, right = np.linalg.svd(moments.cov_xy, full_matrices=False)
         edge = _unrelated(moments)
         found = int(np.sum(strengths > edge))
-        self.facts_ = {"shared": found, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
+        self.fit_info_ = {"shared": found, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
         if found == 0:
             raise InputError(
                 f"partners share no direction: the largest singular value of the cross-covariance is "
@@ -130,7 +131,7 @@ class SharedSpaceProjection(Aligner):
     def _published(self, moments: Moments) -> np.ndarray:
         spaces = Subspaces.of(SecondMoment(moments.xx), SecondMoment(moments.yy), energy=self.energy)
         shared = spaces.overlap(self.tolerance)
-        self.facts_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.forced}
+        self.fit_info_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.forced}
         if shared == 0:
             raise InputError(
                 f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
@@ -163,7 +164,7 @@ class SharedSpaceProjection(Aligner):
                 f"which add up to all {dim}, and random ones then come as near as can be; use Centering or more pairs"
             )
         found, forced = space.count, space.forced
-        self.facts_ = {"ranks": ranks, "shared": found, "forced": forced, "edge": space.edge}
+        self.fit_info_ = {"ranks": ranks, "shared": found, "forced": forced, "edge": space.edge}
         if found <= forced:
             raise InputError(
                 f"no shared space: of {len(space.shared)} principal angles between the significant "
@@ -174,7 +175,7 @@ class SharedSpaceProjection(Aligner):
 
     def _warn(self, moments: Moments) -> None:
         """Say with the numbers why this shared space is weaker than it looks."""
-        facts, items, dim = self.facts_, moments.by_item.count, moments.dim_x
+        facts, items, dim = self.fit_info_, moments.by_item.count, moments.dim_x
         ranks, shared, said = facts.get("ranks", ()), facts["shared"], []
         if self.estimator == "published" and min(facts["energy_kept"]) < LEAST_ENERGY:
             x, y = (f"{share:.0%}" for share in facts["energy_kept"])

@@ -29,10 +29,10 @@ class Standardization(Aligner):
     [[-1.0, -1.0], [1.0, 1.0]]
     """
 
-    centres: ClassVar[bool] = True
+    uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "An et al. 2025 (I0T), arXiv 2412.14384"
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         return (
             centred(moments.mean_x, np.diag(_scale(moments.cov_x))),
             centred(moments.mean_y, np.diag(_scale(moments.cov_y))),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isthmus.align._maps import Chain, Map
+from isthmus.align._maps import Map, NormalizedAffine
 from isthmus.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ def module(aligner: Aligner) -> Any:
 
     >>> import isthmus, torch
     >>> pairs = isthmus.demo.load("plain")
-    >>> heads = isthmus.align.Centering().fit(pairs).as_torch()
+    >>> heads = isthmus.align.Centering().fit(pairs).to_torch()
     >>> tuple(heads.x(torch.ones(3, 64)).shape), len(list(heads.parameters()))
     ((3, 64), 0)
     """
     try:
         import torch
     except ImportError:
-        raise InputError("as_torch needs torch, which is not installed: pip install 'isthmus[torch]'") from None
+        raise InputError("to_torch needs torch, which is not installed: pip install 'isthmus[torch]'") from None
 
     def unit(rows: Any) -> Any:
         norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
@@ -39,8 +39,8 @@ def module(aligner: Aligner) -> Any:
 
         def __init__(self, mapping: Map) -> None:
             super().__init__()
-            self.blocks = mapping.widths if isinstance(mapping, Chain) else None
-            stages = (mapping.first, mapping.second) if isinstance(mapping, Chain) else (mapping,)
+            self.blocks = mapping.widths if isinstance(mapping, NormalizedAffine) else None
+            stages = (mapping.first, mapping.second) if isinstance(mapping, NormalizedAffine) else (mapping,)
             for number, affine in enumerate(stages):
                 for part in ("matrix", "bias"):
                     value = getattr(affine, part)
@@ -62,7 +62,7 @@ def module(aligner: Aligner) -> Any:
             if self.blocks is not None:
                 rows = torch.cat([unit(part) for part in rows.split(self.blocks, dim=1)], dim=1)
                 rows = self._stage(rows, 1)
-            return unit(rows) if aligner.normalize and aligner.unit_output else rows
+            return unit(rows) if aligner.normalize and aligner.normalizes_output else rows
 
     class Heads(torch.nn.Module):  # type: ignore[misc]
         """Both sides: forward(X, Y) -> (aligned X, aligned Y)."""

@@ -38,7 +38,7 @@ class Translation(Aligner):
         if self.side not in ("both", "x", "y"):
             raise InputError(f"side={self.side!r}, expected 'both', 'x' or 'y'")
 
-    def _solve(self, moments: Moments) -> tuple[Affine, Affine]:
+    def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         step = self.delta * (moments.mean_y - moments.mean_x)
         share = {"both": 0.5, "x": 1.0, "y": 0.0}[self.side]
         return Affine(bias=share * step), Affine(bias=(share - 1) * step)

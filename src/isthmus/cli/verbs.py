@@ -129,7 +129,7 @@ def fit(
         facts = {
             "aligner": type(made).__name__,
             "options": made.get_params(),
-            "facts": made.facts_,
+            "facts": made.fit_info_,
             "path": str(output),
         }
         typer.echo(json.dumps(facts, indent=1))
@@ -138,7 +138,7 @@ def fit(
     if isinstance(made, isthmus.align.Auto):
         _show_choice(made)
         return
-    for fact, value in made.facts_.items():
+    for fact, value in made.fit_info_.items():
         typer.echo(f"  {fact}: {value}")
 
 
@@ -171,7 +171,7 @@ def _fit(
             made.map_x_  # noqa: B018  # solved here, under the spinner
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, made.names_, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=not made.any_widths)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=not made.allows_different_dims)
     texts = read_class_texts(class_texts, pairs)
     if texts is not None and not isinstance(made, isthmus.align.Auto):
         raise InputError(
@@ -211,7 +211,7 @@ def apply(
     json_: Json = False,
 ) -> None:
     """Align the rows of a file, in order and in constant memory."""
-    from isthmus.align._drift import unlike
+    from isthmus.align._drift import drift_warnings
     from isthmus.align.streaming import apply as run
     from isthmus.align.streaming import side_number
     from isthmus.data.sources import path_name
@@ -227,7 +227,7 @@ def apply(
     side = side or path_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
         shape = run(loaded, source, path, side=side, resume=resume, progress=progress)
-    for sentence in unlike(loaded, source, side_number(loaded, side)):
+    for sentence in drift_warnings(loaded, source, side_number(loaded, side)):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
     if json_:
         typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
@@ -260,7 +260,7 @@ def adapt(
     if y is None and side_number(loaded, side or path_name(x)) == 1:
         given.insert(0, None)
     with spinner("adapting", quiet=json_):
-        found = loaded.mismatch(*given)
+        found = loaded.drift(*given)
         loaded.adapt(*given).save(output)
     if json_:
         typer.echo(json.dumps({"path": str(output), "changed": bool(found), "sentences": list(found.sentences)}))
