@@ -2,8 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+# A worker that has imported torch takes 650 MB.
+TEST_WORKERS ?= 2
+PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test bench fuzz clean
+.PHONY: demo test test-slow bench fuzz mutants clean
 
 demo: $(VENV)/installed
 	$(BIN)/isthmus demo -o isthmus-demo.html
@@ -12,10 +15,18 @@ test: $(VENV)/installed-test
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/python -m mypy
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --doctest-modules src tests
+	$(PYTEST) -n $(TEST_WORKERS) -m "not slow" --doctest-modules src tests
+
+# Simulations that take long: coverage of intervals, sizes and powers of tests.
+test-slow: $(VENV)/installed-test
+	$(PYTEST) -n $(TEST_WORKERS) -m slow tests
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py; met=$$?; $(BIN)/python benchmarks/scaling.py --page; exit $$met
+
+# One operator, constant or guard changed at a time, against the nearest tests.
+mutants: $(VENV)/installed-test
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python tests/mutants.py
 
 fuzz: $(VENV)/installed-test
 	$(BIN)/python tests/fuzz.py
