@@ -16,7 +16,7 @@ import torch
 from _table import Row, fastest, show, threads
 from torch import nn
 
-from isthmus.train import GapMonitor, InfoNCE, Reading, batch_sums
+from isthmus.train import GapMonitor, InfoNCE, GapSnapshot, batch_sums
 from isthmus.train.batch_moments import moments
 
 
@@ -60,7 +60,7 @@ def rows(pairs: int = 64, width: int = 512) -> list[Row]:
     works = {
         "step": training_step(pairs, width),
         "sums": lambda: batch_sums(x, x),
-        "reading": lambda: Reading.of(moments(window)),
+        "reading": lambda: GapSnapshot.of(moments(window)),
     }
     seconds = fastest(works, repeats=3)
     default = GapMonitor()

@@ -85,7 +85,7 @@ def rows(pairs: int = 1024, width: int = 512) -> list[Row]:
     peer = open_clip_losses()
     if peer is None:
         return [missing("cost of the losses", "open_clip's ClipLoss")]
-    works = {name: step(train.registry()[name].make(), pairs, width) for name in train.registry()}
+    works = {name: step(train.registry()[name].build(), pairs, width) for name in train.registry()}
     # Its estimate, one in many steps, is timed apart.
     shared = train.SharedSpaceAlignment(every=10**9)
     works["SharedSpaceAlignment"] = step(shared, pairs, width)
@@ -99,7 +99,7 @@ def rows(pairs: int = 1024, width: int = 512) -> list[Row]:
         found.append(Row(f"a step of {ours}, {size}", f"{milliseconds[ours]:.1f} ms", against, ratio, least=needed))
     for name in train.registry():
         if name not in ("InfoNCE", "Sigmoid"):
-            what = name if train.registry()[name].whole else f"InfoNCE + {name}"
+            what = name if train.registry()[name].standalone else f"InfoNCE + {name}"
             against = f"open_clip's ClipLoss, {milliseconds['ClipLoss']:.1f} ms"
             ratio = milliseconds["ClipLoss"] / milliseconds[name]
             found.append(Row(f"a step of {what}, {size}", f"{milliseconds[name]:.1f} ms", against, ratio))

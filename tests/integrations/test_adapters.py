@@ -20,7 +20,7 @@ from isthmus import (  # noqa: E402
     integrations,
 )
 from isthmus.integrations.features import features_in  # noqa: E402
-from isthmus.train import GapMonitor, Reading  # noqa: E402
+from isthmus.train import GapMonitor, GapSnapshot  # noqa: E402
 
 D = 6
 
@@ -34,7 +34,7 @@ def rows(seed: int, n: int = 40) -> tuple[Any, Any]:
 
 def read(batches: list[tuple[Any, Any]]) -> dict[str, float]:
     x, y = (torch.cat([batch[side] for batch in batches]).detach().numpy() for side in (0, 1))
-    return Reading.of(Moments.of(x, y)).to_dict()
+    return GapSnapshot.of(Moments.of(x, y)).to_dict()
 
 
 def test_only_the_adapter_that_is_asked_for_loads_its_framework() -> None:
@@ -196,7 +196,7 @@ def test_an_evaluator_of_sentence_transformers(tmp_path: Path) -> None:
         judge = integrations.evaluator(x, y, name="dev")
         found = judge(model, output_path=str(tmp_path), epoch=1, steps=50)
         again = judge(model, output_path=str(tmp_path), epoch=2, steps=100)
-    expected = Reading.of(Moments.of(*sides)).to_dict()
+    expected = GapSnapshot.of(Moments.of(*sides)).to_dict()
     assert found == pytest.approx({f"dev_{k.replace('/', '_')}": v for k, v in expected.items()}, abs=1e-4)
     assert again == found
     assert judge.primary_metric == "dev_gap_budget_total"

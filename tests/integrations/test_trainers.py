@@ -60,7 +60,7 @@ def test_the_same_as_open_clip(ours: str, theirs: str) -> None:
 def test_the_steps_of_open_clips_loop(name: str) -> None:
     """Its loop hands over what the model returned and adds up the values of the dictionary, or those that end in
     _loss, and logs each with .item(); with accumulation it cats the features and hands over the scale apart."""
-    loss = train.registry()[name].make()
+    loss = train.registry()[name].build()
     output = features()
     losses = loss(**output, output_dict=True)
     assert all(key.endswith("_loss") and isinstance(value.item(), float) for key, value in losses.items())

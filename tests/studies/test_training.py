@@ -20,12 +20,12 @@ from isthmus import InputError  # noqa: E402
 from isthmus.cli import app  # noqa: E402
 from isthmus.linalg.rotations import principal_angles  # noqa: E402
 from isthmus.studies import demo_training as demo  # noqa: E402
-from isthmus.studies.training import Outcome, Run, Setting, collect, plan, train, trainer, write_page  # noqa: E402
+from isthmus.studies.training import StudyResult, Run, Setting, collect, grid, train, trainer, write_page  # noqa: E402
 from isthmus.studies.training.encoders import DualEncoder  # noqa: E402
-from isthmus.studies.training.links import link, links  # noqa: E402
+from isthmus.studies.training.causal_links import causal_links, link  # noqa: E402
 from isthmus.studies.training.objectives import TEMPERATURES, Objective, objectives  # noqa: E402
-from isthmus.studies.training.over_seeds import bootstrap, mean_over_seeds, paired  # noqa: E402
-from isthmus.studies.training.statements import statements  # noqa: E402
+from isthmus.studies.training.seed_statistics import bootstrap, mean_over_seeds, paired  # noqa: E402
+from isthmus.studies.training.claims import evaluate_claims  # noqa: E402
 from isthmus.train import registry  # noqa: E402
 
 #: The module; the package has the function of that name.
@@ -49,8 +49,8 @@ def features(setting: Setting) -> tuple[np.ndarray, np.ndarray, DualEncoder]:
         ({"regime": "subspace", "rank": 64}, "rank 64, expected 2 to 63 of 64 dimensions"),
         ({"regime": "affine", "rank": 63}, "rank 63, expected 2 to 62"),
         ({"regime": "subspace", "rank": 4, "angle": 200.0}, "angle 200, expected 0 to 180"),
-        ({"mismatched": 1.5}, "mismatched=1.5, expected a share"),
-        ({"dropped": 5}, "dropped=5, expected 0 to 4 attributes"),
+        ({"shuffled_fraction": 1.5}, "shuffled_fraction=1.5, expected a share"),
+        ({"caption_dropout": 5}, "caption_dropout=5, expected 0 to 4 attributes"),
     ],
 )
 def test_settings_that_make_no_sense(options: dict[str, Any], words: str) -> None:
@@ -87,7 +87,7 @@ def test_the_affine_rows_are_a_fixed_axis_and_a_shared_part() -> None:
 
 
 def test_the_penalty_misses_the_prescribed_length() -> None:
-    x, y, encoder = features(Setting(regime="mean length", rank=6, angle=40.0))
+    x, y, encoder = features(Setting(regime="mean_length_penalty", rank=6, angle=40.0))
     lengths = [np.sqrt(sum(float(c) ** 2 for c in side.mean(0))) for side in (x, y)]
     slow = 10 * sum((length - 0.5) ** 2 for length in lengths)
     assert float(encoder.penalty(torch.tensor(x), torch.tensor(y))) == pytest.approx(slow)
@@ -95,8 +95,8 @@ def test_the_penalty_misses_the_prescribed_length() -> None:
 
 
 @pytest.mark.parametrize("cone", [0.0, 90.0, 180.0])
-def test_narrow_cones_start_where_they_are_asked_to(cone: float) -> None:
-    x, y, _ = features(Setting(cone=cone))
+def test_narrow_cones_start_where_they_are_asked_to(initial_cone_angle: float) -> None:
+    x, y, _ = features(Setting(initial_cone_angle=cone))
     a, b = x.mean(0), y.mean(0)
     lengths = np.linalg.norm(a), np.linalg.norm(b)
     assert min(lengths) > 0.98
@@ -105,7 +105,7 @@ def test_narrow_cones_start_where_they_are_asked_to(cone: float) -> None:
 
 def test_mismatched_captions_are_dealt_out_anew() -> None:
     rows = trainer.digits(0).train
-    partners = trainer._partners(Setting(mismatched=0.25), rows)
+    partners = trainer._partners(Setting(shuffled_fraction=0.25), rows)
     assert sorted(partners) == sorted(rows)
     assert np.count_nonzero(partners != rows) == 300
     np.testing.assert_array_equal(trainer._partners(Setting(), rows), rows)
@@ -170,7 +170,7 @@ def test_captions_say_which_items_mean_the_same(monkeypatch: pytest.MonkeyPatch)
         return forward(self, x, y, meanings)
 
     monkeypatch.setattr(Objective, "forward", noted)
-    train(Setting(loss="IntraModalitySeparation", mismatched=0.5, epochs=1))
+    train(Setting(loss="IntraModalitySeparation", shuffled_fraction=0.5, epochs=1))
     captions = torch.cat(asked)
     assert captions.shape == (1200, 128)
     data = trainer.digits(0)
@@ -186,7 +186,7 @@ def test_in_the_affine_regime_the_gap_is_the_angle_and_the_loss_does_not_see_it(
         assert run.end["cosine"] <= run.end["imposed_ceiling"]
     assert runs[0].loss == pytest.approx(runs[1].loss, abs=1e-5)
     assert runs[0].end["R@1"] == runs[1].end["R@1"]
-    found = {s.statement: s.verdict for s in statements(runs)}
+    found = {s.statement: s.verdict for s in evaluate_claims(runs)}
     assert found["the loss does not see the angle, and neither does recall"] == "holds"
 
 
@@ -207,7 +207,7 @@ def made(setting: Setting, **end: float | None) -> Run:
 
 
 def dose(
-    gap: Callable[[float], float | None], regime: str = "mean length", inside: float = 0.0, **options: Any
+    gap: Callable[[float], float | None], regime: str = "mean_length_penalty", inside: float = 0.0, **options: Any
 ) -> list[Run]:
     return [
         made(
@@ -222,7 +222,7 @@ def dose(
 
 def test_statements_are_judged() -> None:
     def verdict(runs: list[Run]) -> list[str]:
-        return [s.verdict for s in statements(runs)]
+        return [s.verdict for s in evaluate_claims(runs)]
 
     assert verdict(dose(lambda angle: angle)) == ["holds"]
     assert verdict(dose(lambda angle: 180 - angle)) == ["holds"]  # the theory's tie
@@ -290,7 +290,7 @@ def test_links_follow_the_expected_sign() -> None:
     assert abs(link("all", runs, "alignment", "cosine").correlation.value) < 0.5
     assert link("all", runs[:3], "cosine", "alignment").verdict == "cannot tell"
     assert link("all", runs, "cosine", "R@1").verdict == "cannot tell"  # R@1 never changes
-    found = links(dose(lambda angle: angle), runs)
+    found = causal_links(dose(lambda angle: angle), runs)
     assert {x.among for x in found} == {
         "two subspaces, mean length prescribed", "nothing imposed: losses, temperatures, switches",
     }  # fmt: skip
@@ -313,8 +313,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> list[Setting]:
         yield Setting(temperature="0.01")
 
     monkeypatch.setattr(collecting, "train", fake)
-    monkeypatch.setitem(plan.PARTS, "losses", (few, 1))
-    monkeypatch.setitem(plan.PARTS, "rivals", (few, 1))
+    monkeypatch.setitem(grid.PARTS, "losses", (few, 1))
+    monkeypatch.setitem(grid.PARTS, "alternatives", (few, 1))
     return asked
 
 
@@ -328,7 +328,7 @@ def test_a_run_that_was_cut_short_goes_on(tiny: list[Setting], tmp_path: Path) -
     assert len(tiny) == 3
     with (tmp_path / "j.jsonl").open("a") as file:
         file.write('{"setting": {"se')  # killed while writing
-    runs = collect(["losses", "rivals"], seeds=2, journal=tmp_path / "j.jsonl")
+    runs = collect(["losses", "alternatives"], seeds=2, journal=tmp_path / "j.jsonl")
     assert len(tiny) == 4  # one was left, and what two parts ask for is trained once
     assert [run.setting.seed for run in runs["losses"]] == [0, 0, 1, 1]
     assert runs["losses"] == collect(["losses"], seeds=2)["losses"]
@@ -354,11 +354,11 @@ def test_the_verb_writes_a_page_and_json(tiny: list[Setting], tmp_path: Path) ->
     assert "https://" not in html
     assert "src=" not in html
     saved = json.loads((out / "train.json").read_text())
-    assert {part for part, runs in saved["runs"].items() if runs} == set(plan.PARTS)
+    assert {part for part, runs in saved["runs"].items() if runs} == set(grid.PARTS)
     assert len(saved["shared"]) == 6
     before = len(tiny)
-    again = CliRunner().invoke(app, [*run, "--part", "shared", "--json"], catch_exceptions=False)
-    assert json.loads(again.output)["runs"] == {"shared": saved["runs"]["shared"]}
+    again = CliRunner().invoke(app, [*run, "--part", "shared_space", "--json"], catch_exceptions=False)
+    assert json.loads(again.output)["runs"] == {"shared_space": saved["runs"]["shared_space"]}
     assert len(tiny) == before
 
 
@@ -372,22 +372,22 @@ def test_the_verb_refuses_a_file(tmp_path: Path) -> None:
 
 
 def test_the_plan_asks_for_what_the_documentation_promises() -> None:
-    settings = {part: list(make(False)) for part, (make, _) in plan.PARTS.items()}
-    affine = {s.angle for s in settings["dose"] if s.regime == "affine"}
+    settings = {part: list(make(False)) for part, (make, _) in grid.PARTS.items()}
+    affine = {s.angle for s in settings["collapse"] if s.regime == "affine"}
     assert affine >= {15.0, 30.0, 45.0, 60.0, 75.0}
     trained = {(s.loss, s.temperature) for s in settings["losses"]}
     assert trained >= {(loss, temperature) for loss in objectives() for temperature in ("0.01", "learned", "0.2")}
     assert {name.partition(" ")[0] for name in objectives()} == set(registry())
     assert {temperature for loss, temperature in trained if loss == "InfoNCE"} == set(TEMPERATURES)
     assert len(trained) == len(settings["losses"])
-    assert {s.epochs for s in settings["dose"] if s.regime == "mean length"} == {60, 240}
-    assert plan.PARTS["shared"][1] == 2  # ten seeds where five were asked for
-    assert len(set(settings["rivals"])) == len(settings["rivals"])
+    assert {s.epochs for s in settings["collapse"] if s.regime == "mean_length_penalty"} == {60, 240}
+    assert grid.PARTS["shared_space"][1] == 2  # ten seeds where five were asked for
+    assert len(set(settings["alternatives"])) == len(settings["alternatives"])
 
 
 def test_a_page_of_one_part(tmp_path: Path) -> None:
     runs = dose(lambda angle: angle + 1)
-    write_page(Outcome({"dose": runs}), tmp_path / "page.html")
+    write_page(StudyResult({"collapse": runs}), tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "Imposed collapse against the theory" in text
     assert "Losses and temperatures" not in text

@@ -301,7 +301,7 @@ def test_registry() -> None:
         assert declared.name == name == declared.cls.__name__
         assert declared.definition
         assert declared.source
-        whole = declared.make()
+        whole = declared.build()
         assert isinstance(whole, train.Loss)
         assert "contrastive_loss" in whole(torch.eye(3), torch.eye(3), 1.0, output_dict=True)
         assert train.get(name.lower()) is declared.cls

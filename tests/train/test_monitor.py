@@ -19,9 +19,9 @@ import isthmus  # noqa: E402
 from isthmus import InputError, IsthmusWarning, Moments  # noqa: E402
 from isthmus.statistics.moments import moments_of  # noqa: E402
 from isthmus.theory import check  # noqa: E402
-from isthmus.train import CollapseWatch, GapMonitor, Reading, batch_sums  # noqa: E402
+from isthmus.train import CollapseDetector, GapMonitor, GapSnapshot, batch_sums  # noqa: E402
 from isthmus.train.batch_moments import moments  # noqa: E402
-from isthmus.train.logs import log_to  # noqa: E402
+from isthmus.train.logs import make_logger  # noqa: E402
 
 
 def clouds(rng: np.random.Generator, n: int = 60, d: int = 8, *, mean: float = 4.0) -> tuple[Any, Any]:
@@ -139,9 +139,9 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match="features of width 4 came after features of another width"):
         monitor(torch.ones(2, 4), torch.ones(2, 4))
     with pytest.raises(InputError, match="rank=2, expected a share"):
-        CollapseWatch(rank=2)
+        CollapseDetector(rank=2)
     with pytest.raises(InputError, match="patience=0"):
-        CollapseWatch(patience=0)
+        CollapseDetector(patience=0)
 
 
 def test_a_collapse_of_dimensions_is_said_once_and_again_after_it_recovered(rng: np.random.Generator) -> None:
@@ -235,7 +235,7 @@ def test_readings_reach_weights_and_biases(rng: np.random.Generator, monkeypatch
     monkeypatch.setitem(sys.modules, "wandb", types.SimpleNamespace(run=run))
     monitor(*clouds(rng))
     assert logged == [{**monitor.last.to_dict(), "gap/step": 3}]
-    log_to(run)({"a": 1.0}, 7)
+    make_logger(run)({"a": 1.0}, 7)
     assert logged[1] == {"a": 1.0, "gap/step": 7}
 
 
@@ -275,6 +275,6 @@ def test_two_processes_read_what_one_reads(rng: np.random.Generator, tmp_path: P
 
 
 def test_a_reading_of_moments_of_any_origin() -> None:
-    reading = Reading.of(moments_of(isthmus.demo.load("collapsed")), names=("image", "text"))
+    reading = GapSnapshot.of(moments_of(isthmus.demo.load("collapsed")), names=("image", "text"))
     assert reading.gap.value == pytest.approx(60, abs=0.5)
     assert reading.assumptions["constant_part_image"].holds

@@ -61,7 +61,7 @@ def test_the_page_knows_every_loss_and_its_source() -> None:
         assert f"| `{name}` |" in page, name
         for number in re.findall(r"arXiv (\d{4}\.\d{5})", declared.source):
             assert number in page, (name, number)
-        if not declared.whole:
+        if not declared.standalone:
             row = re.search(rf"^\| `{name}` \|.*$", page, re.MULTILINE)
             assert row is not None
             assert f"| {declared.weight:g} |" in row.group(), name

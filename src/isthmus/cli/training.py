@@ -51,7 +51,7 @@ def demo(
         TimeRemainingColumn,
     )
 
-    from isthmus.studies.training import PARTS, Outcome, collect, write_page
+    from isthmus.studies.training import PARTS, StudyResult, collect, write_page
     from isthmus.studies.training.collect import settings
 
     if out.exists() and not out.is_dir():
@@ -72,14 +72,14 @@ def demo(
             journal=_folder(out) / "train.jsonl",
             progress=lambda done, total, what: bar.update(task, completed=done, total=total, description=what[:60]),
         )
-    outcome = Outcome(runs)
-    outcome.save(out / "train.json")
-    write_page(outcome, out / "train.html")
+    result = StudyResult(runs)
+    result.save(out / "train.json")
+    write_page(result, out / "train.html")
     if json_:
-        json.dump(outcome.to_dict(), sys.stdout, allow_nan=False)
+        json.dump(result.to_dict(), sys.stdout, allow_nan=False)
         sys.stdout.write("\n")
         return
-    _print(outcome)
+    _print(result)
     typer.echo(f"Page: {out / 'train.html'}")
 
 
@@ -88,18 +88,18 @@ def _folder(out: Path) -> Path:
     return out
 
 
-def _print(outcome: Any) -> None:
+def _print(result: Any) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
-    if outcome.statements:
+    if result.claims:
         table = Table("case", "the theory says", "measured", "verdict", box=None, pad_edge=False)
-        for s in outcome.statements:
+        for s in result.claims:
             table.add_row(s.case, s.statement, s.measured, _coloured(s.verdict))
         console.print(table)
-    for sentence in outcome.sentences()[len({s.statement for s in outcome.statements}) :]:
+    for sentence in result.sentences()[len({s.statement for s in result.claims}) :]:
         console.print(Text(f"- {sentence}"))
 
 

@@ -19,7 +19,7 @@ def evaluator(
 ) -> Any:
     """A `SentenceEvaluator` that encodes the pairs (x[i], y[i]), texts or images, and reads the gap between the sides.
 
-    Give it to the trainer as `evaluator=`, or call it with a model. It returns the numbers of `Reading.to_dict` under
+    Give it to the trainer as `evaluator=`, or call it with a model. It returns the numbers of `GapSnapshot.to_dict` under
     the names of sentence-transformers (`NAME_gap_angle` ...); `primary_metric` is the total of the
     budget, the smaller the better. Readings go through `monitor` (default: one of its own), which logs and
     warns. With `output_path` they are added as lines to `gap_evaluation_NAME_results.csv` there.

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from isthmus.integrations import needed
 from isthmus.train.batch_moments import batch_sums, moments
-from isthmus.train.snapshot import Reading
+from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
 
 
 def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **options: Any) -> Any:
     """A `torchmetrics.Metric`: `update(x, y)` with features (n, `width`), `compute()` gives the numbers of
-    `Reading.to_dict` as a dictionary of tensors.
+    `GapSnapshot.to_dict` as a dictionary of tensors.
 
     The state is one vector of sums: torchmetrics adds it up over processes. `options` go to `Metric`.
     Errors: `InputError` without torchmetrics, for features of another width, and when nothing was seen.
@@ -41,7 +41,7 @@ def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **optio
         def compute(self) -> dict[str, Tensor]:
             if self.sums[0] < 2:
                 raise InputError(f"{int(self.sums[0])} pairs were seen, expected at least two; call update first")
-            reading = Reading.of(moments(self.sums), names=names)
+            reading = GapSnapshot.of(moments(self.sums), names=names)
             return {key: torch.tensor(value) for key, value in reading.to_dict().items()}
 
     return GapMetric()

@@ -1,8 +1,8 @@
-"""Training dual encoders: losses and temperatures as torch modules, one idea per file.
+"""Losses, temperatures and a monitor for training dual encoders as torch modules, one idea per file.
 
-Every loss is called as open_clip calls its own: `loss(image_features, text_features, logit_scale, logit_bias=None,
-output_dict=False)`, and terms add up: `InfoNCE() + 0.1 * VarianceCovariance()`. Every public name is loaded on first
-use, so that `import isthmus.train` alone imports no torch.
+Every loss has the signature of open_clip's losses: `loss(image_features, text_features, logit_scale, logit_bias=None,
+output_dict=False)`. Losses add up: `InfoNCE() + 0.1 * VarianceCovariance()`. Public names are loaded on first use, so
+that `import isthmus.train` imports no torch.
 
 >>> import torch
 >>> from isthmus import train
@@ -16,12 +16,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from isthmus.train._registry import LOSSES, LossSpec, loss
 from isthmus.utils.errors import InputError
+from isthmus.utils.registry import Registry
 
 if TYPE_CHECKING:
-    from isthmus.train._base import Declared, Loss
+    from isthmus.train._base import Loss
 
-#: losses and terms of losses: public name -> module of this package that defines it
+#: Losses and terms: public name -> module of this package that defines it.
 _LOSSES: dict[str, str] = {
     "CUA": "cua",
     "CUAXU": "cuaxu",
@@ -38,59 +40,79 @@ _LOSSES: dict[str, str] = {
     "Uniformity": "uniformity",
     "VarianceCovariance": "variance_covariance",
 }
-#: everything else that is public
+#: All other public names that need torch.
 _OTHERS: dict[str, str] = {
     "AtTemperature": "at_temperature",
-    "CollapseWatch": "collapse_detector",
+    "CollapseDetector": "collapse_detector",
     "FixedTemperature": "temperature",
     "GapMonitor": "monitor",
+    "GapSnapshot": "snapshot",
     "LearnedTemperature": "temperature",
     "Loss": "_base",
-    "Reading": "snapshot",
     "RunningMoments": "running_moments",
     "ScheduledTemperature": "temperature",
     "SentencePairs": "sentence_pairs",
     "SoftplusTemperature": "temperature",
     "Sum": "_base",
     "batch_sums": "batch_moments",
-    "loss": "_base",
+    "make_logger": "logs",
+    "moments_from_sums": "batch_moments",
     "parameter_groups": "temperature",
 }
 
-__all__ = sorted([*_LOSSES, *_OTHERS, "get", "registry"])
+__all__ = sorted([*_LOSSES, *_OTHERS, "LossSpec", "get", "loss", "registry"])
 
 
-def registry() -> dict[str, Declared]:
-    """All losses by class name, with their sources and how each becomes something to train with.
+def registry() -> Registry[LossSpec]:
+    """Return the registry of losses, a mapping of class names to their specifications.
 
-    >>> registry()["Sigmoid"].whole, registry()["TruePairAlignment"].whole
+    Returns
+    -------
+    Registry[LossSpec]
+        Sources, weights and classes of all losses, those of other packages included.
+
+    Raises
+    ------
+    InputError
+        If torch is not installed.
+
+    Examples
+    --------
+    >>> registry()["Sigmoid"].standalone, registry()["TruePairAlignment"].standalone
     (True, False)
     """
-    for name in _LOSSES:
-        _load(name)
-    return dict(_load("Loss").declared)
+    _load("Loss")
+    return LOSSES
 
 
-def get(name: str) -> type[Loss]:
-    """The loss class of this name, upper and lower case and - _ not told apart.
+def get(name: str, /) -> type[Loss]:
+    """Return the loss class called `name`. Case, '-' and '_' are ignored.
 
-    Errors: `InputError` for a name that is not in the registry.
+    Parameters
+    ----------
+    name : str
+        Class name of a registered loss.
 
+    Returns
+    -------
+    type[Loss]
+        The class.
+
+    Raises
+    ------
+    InputError
+        If no loss has this name, or torch is not installed.
+
+    Examples
+    --------
     >>> get("info-nce").__name__
     'InfoNCE'
     """
-    from isthmus.utils.errors import unknown
-
-    def plain(text: str) -> str:
-        return text.lower().replace("-", "").replace("_", "")
-
-    known = {plain(declared): entry.cls for declared, entry in registry().items()}
-    if plain(name) not in known:
-        raise unknown("loss", name, registry())
-    return known[plain(name)]
+    return registry().find(name).cls
 
 
 def _load(name: str) -> Any:
+    """Import the module of a public name and return the object."""
     try:
         module = importlib.import_module(f"isthmus.train.{(_LOSSES | _OTHERS)[name]}")
     except ModuleNotFoundError as error:

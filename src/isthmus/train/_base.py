@@ -1,41 +1,14 @@
-"""What a loss is, how losses add up, and their registry."""
+"""Base class of losses and weighted sums of losses."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.train._batch import Batch
 from isthmus.utils.errors import InputError
-
-
-@dataclass(frozen=True)
-class Declared:
-    """A loss of the registry: its class, its source, and how it becomes something to train with.
-
-    `whole` losses train an encoder by themselves; the others are terms to add to one, at `weight` where the source
-    names a weight. `definition` is the first paragraph of the docstring.
-    """
-
-    name: str
-    cls: type[Loss]
-    source: str
-    whole: bool
-    weight: float
-    definition: str
-
-    def make(self, **options: object) -> Loss:
-        """The loss to train with: itself when whole, else InfoNCE + weight * the term."""
-        term = self.cls(**options)
-        if self.whole:
-            return term
-        from isthmus.train.info_nce import InfoNCE
-
-        return InfoNCE() + term * self.weight
 
 
 class Loss(nn.Module):  # type: ignore[misc]
@@ -49,7 +22,6 @@ class Loss(nn.Module):  # type: ignore[misc]
 
     #: The key of the value in the dictionary; ends in _loss.
     key: ClassVar[str] = ""
-    declared: ClassVar[dict[str, Declared]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -156,21 +128,4 @@ class Sum(Loss):
         return f"weights={self.weights}"
 
 
-AnyLoss = TypeVar("AnyLoss", bound=type[Loss])
-
-
-def loss(*, source: str, whole: bool = False, weight: float = 1.0) -> Callable[[AnyLoss], AnyLoss]:
-    """Class decorator: put a loss into the registry, with its source (author, year, arXiv number).
-
-    `whole` says that it trains an encoder by itself; a term names the `weight` that its source gives it beside InfoNCE.
-    """
-
-    def register(cls: AnyLoss) -> AnyLoss:
-        definition = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
-        Loss.declared[cls.__name__] = Declared(cls.__name__, cls, source, whole, weight, definition)
-        return cls
-
-    return register
-
-
-__all__ = ["Declared", "Loss", "Sum", "loss"]
+__all__ = ["Loss", "Sum"]

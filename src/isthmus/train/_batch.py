@@ -79,14 +79,14 @@ class Batch:
         """log of the mean of exp over (n, N) `exponents` of all processes; with `others` without those of partners,
         which are overwritten."""
         if others:
-            self.own(exponents).fill_(-torch.inf)
+            self.positives(exponents).fill_(-torch.inf)
         shift = exponents.detach().max()
         if self.processes > 1:
             dist.all_reduce(shift, dist.ReduceOp.MAX)
         shares = (exponents - shift).exp().sum() / (self.n * (self.total - others))
         return self.mean(shares).log() + shift
 
-    def own(self, similarities: Tensor, start: int = 0) -> Tensor:
+    def positives(self, similarities: Tensor, start: int = 0) -> Tensor:
         """A view of the entries of partners in (rows of this process from `start`) x (rows of all)."""
         return similarities.diagonal(self.offset + start)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 
-class AnyShape(nn.Module):  # type: ignore[misc]
+class DynamicBuffersMixin(nn.Module):  # type: ignore[misc]
     """A module whose buffers take the shapes that are loaded: they depend on data that a fresh one has not seen."""
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -18,7 +18,7 @@ class AnyShape(nn.Module):  # type: ignore[misc]
         super()._load_from_state_dict(state, prefix, *rest)
 
 
-class CountsSteps(nn.Module):  # type: ignore[misc]
+class StepCounterMixin(nn.Module):  # type: ignore[misc]
     """A module that counts the training steps it has seen in `steps`, an int: reading it waits for no device."""
 
     steps: int = 0

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from isthmus.train.snapshot import Reading
+from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
 
 
 @dataclass
-class CollapseWatch:
+class CollapseDetector:
     """Compares each reading with the best one before it.
 
     A side collapses when `patience` readings in a row show that its effective rank fell below the share `rank` of its
@@ -19,8 +19,8 @@ class CollapseWatch:
     it recovered. Untrained encoders spread over random directions: readings of the first `ignore` steps are not used.
 
     >>> from isthmus import Moments, demo
-    >>> watch = CollapseWatch()
-    >>> watch(Reading.of(Moments.of(demo.load("plain")), step=100))
+    >>> watch = CollapseDetector()
+    >>> watch(GapSnapshot.of(Moments.of(demo.load("plain")), step=100))
     []
     """
 
@@ -38,7 +38,7 @@ class CollapseWatch:
         if self.patience < 1 or self.ignore < 0:
             raise InputError(f"patience={self.patience}, ignore={self.ignore}: expected at least 1 and at least 0")
 
-    def __call__(self, reading: Reading, /) -> list[str]:
+    def __call__(self, reading: GapSnapshot, /) -> list[str]:
         """Sentences about what has just been found, usually none."""
         if reading.step <= self.ignore:
             return []

@@ -8,7 +8,7 @@ from isthmus.train.true_pair_alignment import TruePairAlignment
 from isthmus.train.uniformity import Uniformity
 
 
-@loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570", whole=True)
+@loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570", standalone=True)
 class CUA(Sum):
     """InfoNCE (mean of both directions) + `uniformity` (U_x + U_y)/2 + `alignment` A, weights 1 in the source.
 

@@ -7,7 +7,7 @@ from isthmus.train.cross_uniformity import CrossUniformity
 from isthmus.train.cua import CUA
 
 
-@loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570", whole=True)
+@loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570", standalone=True)
 class CUAXU(Sum):
     """`CUA` + `cross_uniformity` * `CrossUniformity`, weights 1 in the source.
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch
-from isthmus.train._state import CountsSteps
+from isthmus.train._state import StepCounterMixin
 from isthmus.utils.errors import InputError
 
 
 @loss(source="m2-mix: Oh et al. 2023 (NeurIPS), arXiv 2203.03897", weight=0.01)
-class GeodesicMixing(Loss, CountsSteps):
+class GeodesicMixing(Loss, StepCounterMixin):
     """InfoNCE whose negatives are points on the arcs between partners, in nats, the mean of both directions.
 
     m_j = sin(r t_j)/sin(t_j) x_j + sin((1 - r) t_j)/sin(t_j) y_j, t_j the angle of pair j (unit rows); direction x:
@@ -49,7 +49,7 @@ class GeodesicMixing(Loss, CountsSteps):
         total = 0 * partner
         for rows in (batch.x, batch.y):
             logits = batch.scale * rows @ mixed.T
-            batch.own(logits).copy_(partner)
+            batch.positives(logits).copy_(partner)
             total = total + logits.logsumexp(1) - partner
         return batch.mean(total.mean()) / 2
 

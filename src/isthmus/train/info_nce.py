@@ -10,7 +10,7 @@ from isthmus.train._batch import Batch, tiled
 from isthmus.utils.errors import InputError
 
 
-@loss(source="van den Oord, Li and Vinyals 2018, arXiv 1807.03748; Radford et al. 2021, arXiv 2103.00020", whole=True)
+@loss(source="van den Oord, Li and Vinyals 2018, arXiv 1807.03748; Radford et al. 2021, arXiv 2103.00020", standalone=True)
 class InfoNCE(Loss):
     """Symmetric InfoNCE, L = (1/n) sum_i [-log softmax_j(s x_i.y_j)_i - log softmax_j(s y_i.x_j)_i] / 2 in nats.
 

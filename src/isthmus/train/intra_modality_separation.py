@@ -35,6 +35,6 @@ class IntraModalitySeparation(Loss):
         total = 0 * partner
         for rows, others in ((batch.x, batch.all_x), (batch.y, batch.all_y)):
             logits = factors * (rows @ others.T)
-            batch.own(logits).copy_(partner)
+            batch.positives(logits).copy_(partner)
             total = total + logits.logsumexp(1) - partner
         return batch.mean(total.mean()) / 2

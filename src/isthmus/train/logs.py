@@ -12,7 +12,7 @@ from isthmus.utils.errors import InputError
 Log = Callable[[Mapping[str, float], int], None]
 
 
-def log_to(target: Any = None, /) -> Log:
+def make_logger(target: Any = None, /) -> Log:
     """A function that writes numbers to `target`.
 
     `target` is a TensorBoard `SummaryWriter` (anything with `add_scalar`), a Weights & Biases run (anything with
@@ -20,7 +20,7 @@ def log_to(target: Any = None, /) -> Log:
     is active at that moment gets them, and otherwise nobody. No library is loaded here.
     Errors: `InputError` for anything else.
 
-    >>> log_to(lambda numbers, step: print(step, dict(numbers)))({"gap/angle": 30.0}, 5)
+    >>> make_logger(lambda numbers, step: print(step, dict(numbers)))({"gap/angle": 30.0}, 5)
     5 {'gap/angle': 30.0}
     """
     if target is None:

@@ -14,9 +14,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from isthmus.train.batch_moments import batch_sums, moments
-from isthmus.train.collapse_detector import CollapseWatch
-from isthmus.train.logs import log_to
-from isthmus.train.snapshot import Reading
+from isthmus.train.collapse_detector import CollapseDetector
+from isthmus.train.logs import make_logger
+from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 
@@ -36,8 +36,8 @@ class GapMonitor:
     every : steps between two readings
     window : batches that a reading looks at, at most `every`; more pairs than dimensions are needed for the ranks
     names : of the two sides
-    log : TensorBoard writer, Weights & Biases run, Lightning logger or function, see `logs.log_to`
-    watch : a `CollapseWatch`; None: the default one
+    log : TensorBoard writer, Weights & Biases run, Lightning logger or function, see `logs.make_logger`
+    watch : a `CollapseDetector`; None: the default one
     warn : called with a sentence when a collapse sets in; default: an `IsthmusWarning`
     background : compute readings in a thread while training goes on, so that a GPU does not wait; a reading is then
         returned by a later call, and `wait()` gives the last one
@@ -63,7 +63,7 @@ class GapMonitor:
         window: int = 16,
         names: tuple[str, str] = ("image", "text"),
         log: Any = None,
-        watch: CollapseWatch | None = None,
+        watch: CollapseDetector | None = None,
         warn: Callable[[str], None] | None = None,
         background: bool = False,
     ) -> None:
@@ -72,20 +72,20 @@ class GapMonitor:
         if len(names) != 2 or names[0] == names[1]:
             raise InputError(f"names={names}, expected two different names")
         self.every, self.window, self.names = every, window, names
-        self.log = log_to(log)
-        self.watch = CollapseWatch() if watch is None else watch
+        self.log = make_logger(log)
+        self.watch = CollapseDetector() if watch is None else watch
         self.warn = _warn if warn is None else warn
         self._pool = ThreadPoolExecutor(max_workers=1) if background else None
-        self._pending: Future[Reading] | None = None
+        self._pending: Future[GapSnapshot] | None = None
         self.step = 0
-        self.readings: list[Reading] = []
+        self.readings: list[GapSnapshot] = []
         self._sums: Tensor | None = None
         self._products = "float32"
         self._began: float | None = None
         self._spent = 0.0
 
-    def __call__(self, x: Tensor, y: Tensor, /) -> Reading | None:
-        """Take the features (n, d) of one step, row i of both a pair; a `Reading` on every `every`-th call (or, in the
+    def __call__(self, x: Tensor, y: Tensor, /) -> GapSnapshot | None:
+        """Take the features (n, d) of one step, row i of both a pair; a `GapSnapshot` on every `every`-th call (or, in the
         background, when it is ready)."""
         start = time.perf_counter()
         self._began = start if self._began is None else self._began
@@ -98,14 +98,14 @@ class GapMonitor:
         self._spent += time.perf_counter() - start
         return reading
 
-    def show(self, x: Tensor, y: Tensor, /, *, step: int | None = None) -> Reading | None:
+    def show(self, x: Tensor, y: Tensor, /, *, step: int | None = None) -> GapSnapshot | None:
         """The reading of these features alone, such as those of held-out pairs, logged as that of `step`."""
         self.step = self.step + 1 if step is None else step
         self._sums = None
         self._add(x, y)
         return self.read()
 
-    def read(self) -> Reading | None:
+    def read(self) -> GapSnapshot | None:
         """The reading of the batches since the last one, logged; None, with a warning, when they cannot be read, and
         None in the background, where it is not ready yet."""
         if self._sums is None:
@@ -122,17 +122,17 @@ class GapMonitor:
             self.warn(f"{1 - shortest:.1%} of the features are all zeros at step {self.step:,}: nothing is read")
             return None
         if self._pool is None:
-            return self._keep(Reading.of(found, step=self.step, names=self.names))
+            return self._keep(GapSnapshot.of(found, step=self.step, names=self.names))
         earlier = self.wait()
-        self._pending = self._pool.submit(Reading.of, found, step=self.step, names=self.names)
+        self._pending = self._pool.submit(GapSnapshot.of, found, step=self.step, names=self.names)
         return earlier
 
-    def wait(self) -> Reading | None:
+    def wait(self) -> GapSnapshot | None:
         """The reading that is being computed in the background, when it is ready; None when there is none."""
         pending, self._pending = self._pending, None
         return None if pending is None else self._keep(pending.result())
 
-    def _keep(self, reading: Reading) -> Reading:
+    def _keep(self, reading: GapSnapshot) -> GapSnapshot:
         self.readings.append(reading)
         self.log(reading.to_dict(), reading.step)
         for sentence in self.watch(reading):
@@ -140,7 +140,7 @@ class GapMonitor:
         return reading
 
     @property
-    def last(self) -> Reading | None:
+    def last(self) -> GapSnapshot | None:
         """The latest reading."""
         return self.readings[-1] if self.readings else None
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from isthmus.train._batch import Batch
-from isthmus.train._state import AnyShape
+from isthmus.train._state import DynamicBuffersMixin
 from isthmus.utils.errors import InputError
 
 
-class RunningMoments(AnyShape):
+class RunningMoments(DynamicBuffersMixin):
     """Exponential averages of the moments of paired rows, all in one matrix: the mean of z z' with z = (1, x, y).
 
     A batch that lies t steps back weighs `decay`^t. `table` (1 + 2d, 1 + 2d) in float64, `weight` and `square` (the

@@ -10,15 +10,15 @@ from torch.nn import functional
 from isthmus.compute.arrays import to_numpy
 from isthmus.train._base import Loss, loss
 from isthmus.train._batch import Batch
-from isthmus.train._state import AnyShape, CountsSteps
+from isthmus.train._state import DynamicBuffersMixin, StepCounterMixin
 from isthmus.train.info_nce import InfoNCE, info_nce
 from isthmus.train.running_moments import RunningMoments
 from isthmus.train.shared_bases import ESTIMATORS
 from isthmus.utils.errors import InputError, unknown
 
 
-@loss(source="our reading of the sequel of Yi, Douady and Chen 2025, arXiv 2510.03268 (ICML 2026)", whole=True)
-class SharedSpaceAlignment(Loss, AnyShape, CountsSteps):
+@loss(source="our reading of the sequel of Yi, Douady and Chen 2025, arXiv 2510.03268 (ICML 2026)", standalone=True)
+class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
     """`base` + w * InfoNCE of the projections onto the shared space, x -> unit(B'x), y -> unit(B'y).
 
     This is our reading of the method that the sequel of the paper names: its abstract says that alignment is improved

@@ -10,7 +10,7 @@ from isthmus.train._batch import Batch, tiled
 from isthmus.utils.errors import InputError
 
 
-@loss(source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552", whole=True)
+@loss(source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552", standalone=True)
 class Sigmoid(Loss):
     """L = -(1/n) sum_ij log sigmoid(z_ij l_ij) in nats, z_ij = 1 for partners and -1 otherwise.
 
@@ -44,7 +44,7 @@ class Sigmoid(Loss):
 
         def questions(rows: Tensor, start: int, others: Tensor) -> Tensor:
             logits = rows @ others.T + bias
-            batch.own(logits, start).neg_()
+            batch.positives(logits, start).neg_()
             return functional.softplus(logits).sum(1)
 
         return batch.mean(tiled(questions, batch.scale * batch.x, batch.all_y, block=self.block).mean())

@@ -18,7 +18,7 @@ from isthmus.utils.format import number
 
 
 @dataclass(frozen=True)
-class Reading:
+class GapSnapshot:
     """The state of the two clouds at a step of the training, from `n` recent pairs.
 
     Attributes
@@ -46,11 +46,11 @@ class Reading:
     assumptions: Mapping[str, Assumption]
 
     @classmethod
-    def of(cls, moments: Moments, /, *, step: int = 0, names: tuple[str, str] = ("image", "text")) -> Reading:
+    def of(cls, moments: Moments, /, *, step: int = 0, names: tuple[str, str] = ("image", "text")) -> GapSnapshot:
         """The reading of these moments of unit rows.
 
         >>> import isthmus
-        >>> reading = Reading.of(isthmus.Moments.of(isthmus.demo.load("collapsed")), step=300)
+        >>> reading = GapSnapshot.of(isthmus.Moments.of(isthmus.demo.load("collapsed")), step=300)
         >>> round(reading.gap.value), round(reading.to_dict()["gap/budget_centre"], 3)
         (60, 0.255)
         """

@@ -123,5 +123,6 @@ def _plain(name: str) -> str:
 
 def _origin(member: object) -> object:
     """Return the module and qualified name of a class or function, else the object's identity."""
-    name = getattr(member, "__qualname__", None)
-    return id(member) if name is None else (getattr(member, "__module__", None), name)
+    target = getattr(member, "cls", member)  # a specification stands for its class
+    name = getattr(target, "__qualname__", None)
+    return id(member) if name is None else (getattr(target, "__module__", None), name)

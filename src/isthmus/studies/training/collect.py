@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from isthmus.studies.training.plan import PARTS
+from isthmus.studies.training.grid import PARTS
 from isthmus.studies.training.settings import Setting
 from isthmus.studies.training.trainer import Run, train
 from isthmus.utils.errors import InputError, unknown
@@ -19,7 +19,7 @@ Progress = Callable[[int, int, str], None]
 def settings(part: str, /, *, seeds: int = 5, quick: bool = False) -> Iterator[Setting]:
     """The settings of one part, each with seeds 0, 1, 2 ...
 
-    >>> found = list(settings("shared", seeds=2, quick=True))
+    >>> found = list(settings("shared_space", seeds=2, quick=True))
     >>> len(found), found[0].loss, found[0].seed
     (12, 'InfoNCE', 0)
     """
@@ -47,10 +47,10 @@ def collect(
     Runs that the `journal` (JSON lines, made when it does not exist) holds are not trained again; it may hold runs of
     other parts and seeds.
     """
-    plan = {part: list(settings(part, seeds=seeds, quick=quick)) for part in parts}
+    settings_of = {part: list(settings(part, seeds=seeds, quick=quick)) for part in parts}
     log = None if journal is None else Journal(journal, "train demo", {})
     done = {} if log is None else {run.setting: run for run in map(Run.from_dict, log.lines)}
-    todo = _once(setting for wanted in plan.values() for setting in wanted)
+    todo = _once(setting for wanted in settings_of.values() for setting in wanted)
     for number, setting in enumerate(todo):
         if progress is not None:
             progress(number, len(todo), setting.key)
@@ -60,7 +60,7 @@ def collect(
                 log.add(done[setting].to_dict())
     if progress is not None:
         progress(len(todo), len(todo), "")
-    return {part: [done[setting] for setting in wanted] for part, wanted in plan.items()}
+    return {part: [done[setting] for setting in wanted] for part, wanted in settings_of.items()}
 
 
 def _once(found: Iterable[Setting]) -> list[Setting]:

@@ -48,9 +48,9 @@ class DualEncoder(nn.Module):  # type: ignore[misc]
             affine = setting.regime == "affine"
             self.axes, self.shared = frame(generators[2], width if affine else width - 1, setting.angle)
             self.shapes = tuple(_shape(axis, self.shared, affine) for axis in self.axes)  # type: ignore[assignment]
-        self._holds_length = setting.regime == "mean length"
-        if setting.cone is not None:
-            self._start_in_cones(setting.cone, generators[3])
+        self._holds_length = setting.regime == "mean_length_penalty"
+        if setting.initial_cone_angle is not None:
+            self._start_in_cones(setting.initial_cone_angle, generators[3])
 
     def forward(self, pictures: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
         x, y = (nn.functional.normalize(net(rows)) for net, rows in ((self.image, pictures), (self.text, captions)))

@@ -10,34 +10,34 @@ from typing import Any
 import numpy as np
 
 from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
-from isthmus.studies.training.links import NAMES
-from isthmus.studies.training.outcome import Outcome
-from isthmus.studies.training.over_seeds import groups, mean_over_seeds, summary, value
-from isthmus.studies.training.statements import by_angle, cases, describe
+from isthmus.studies.training.causal_links import NAMES
+from isthmus.studies.training.results import StudyResult
+from isthmus.studies.training.seed_statistics import groups, mean_over_seeds, summary, value
+from isthmus.studies.training.claims import by_angle, cases, describe
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.files import replacing
 
 _STYLES = [(X, "o"), (Y, "^"), (ACCENT, "s"), (MUTED, "D"), (INK, "v"), (X, "D"), (Y, "s"), (ACCENT, "o"), (MUTED, "^")]
 
 
-def write(outcome: Outcome, folder: str | os.PathLike[str], /) -> list[Path]:
+def write(result: StudyResult, folder: str | os.PathLike[str], /) -> list[Path]:
     """Write `angles.svg` (measured gap against imposed angle) and `follows.svg` (scores against the gap and against
-    shared-space alignment) into `folder`, as far as the outcome has what they show; their paths."""
+    shared-space alignment) into `folder`, as far as the result has what they show; their paths."""
     written = []
     for name, draw in (("angles", angles), ("follows", follows)):
-        if name == "follows" or outcome.runs.get("dose"):
+        if name == "follows" or result.runs.get("collapse"):
             path = Path(folder) / f"{name}.svg"
             with replacing(path) as part:
-                part.write_text(standalone(draw(outcome)), encoding="utf-8")
+                part.write_text(standalone(draw(result)), encoding="utf-8")
             written.append(path)
     return written
 
 
-def angles(outcome: Outcome) -> str:
+def angles(result: StudyResult) -> str:
     """Measured gap against imposed angle."""
-    runs = outcome.runs["dose"]
+    runs = result.runs["collapse"]
     lines = []
-    for regime, words in (("affine", "fixed axes"), ("mean length", "length held"), ("subspace", "subspaces alone")):
+    for regime, words in (("affine", "fixed axes"), ("mean_length_penalty", "length held"), ("subspace", "subspaces alone")):
         for key, some in cases(runs, regime).items():
             points = [(angle, summary(same, "gap")) for angle, same in by_angle(some).items()]
             points = [(angle, gap) for angle, gap in points if not gap.undefined]
@@ -65,9 +65,9 @@ def _angles(lines: list[tuple[str, list[tuple[float, Any]]]]) -> Any:
     return fig
 
 
-def follows(outcome: Outcome) -> str:
+def follows(result: StudyResult) -> str:
     """Each score against the distance of the means and against shared-space alignment, all runs."""
-    runs = {part: list(outcome.runs.get(part, [])) for part in ("dose", "losses", "rivals", "shared", "sweep")}
+    runs = {part: list(result.runs.get(part, [])) for part in ("collapse", "losses", "alternatives", "shared_space", "ablations")}
     kept = {part: some for part, some in runs.items() if some}
     return inline(_follows(kept), "follows", label="Scores of all runs against the gap and the shared-space alignment.")
 

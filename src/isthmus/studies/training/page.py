@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training import figures, plan
-from isthmus.studies.training.links import NAMES
-from isthmus.studies.training.outcome import COMPARED, Outcome, change, shown
-from isthmus.studies.training.outcome import describe as setting_words
-from isthmus.studies.training.over_seeds import groups, summary
+import isthmus.studies.training.figures as figures
+from isthmus.studies.training.causal_links import NAMES
+from isthmus.studies.training.results import COMPARED, StudyResult, change, shown
+from isthmus.studies.training.results import describe as setting_words
+from isthmus.studies.training.seed_statistics import groups, summary
+from isthmus.studies.training.grid import HYPERPLANE, SMALL
 from isthmus.studies.training.settings import REGIMES, Setting
-from isthmus.studies.training.statements import describe
+from isthmus.studies.training.claims import describe
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.files import replacing
 from isthmus.utils.validation import writable
@@ -56,18 +57,18 @@ MADE = Section(
 )
 
 
-def write_page(outcome: Outcome, path: str | os.PathLike[str], /) -> None:
+def write_page(result: StudyResult, path: str | os.PathLike[str], /) -> None:
     """Write the page to `path`. It holds its figures and needs no network."""
     path = writable(path)
-    parts = outcome.runs
+    parts = result.runs
     number = len({run.setting for some in parts.values() for run in some})
     seeds = len({run.setting.seed for some in parts.values() for run in some})
     sections = [
-        *(_chain(outcome) if outcome.links else []),
-        *(_dose(outcome) if parts.get("dose") else []),
+        *(_chain(result) if result.links else []),
+        *(_dose(result) if parts.get("collapse") else []),
         *(_losses(parts["losses"]) if parts.get("losses") else []),
-        *(_rivals(parts["rivals"]) if parts.get("rivals") else []),
-        *(_shared(outcome) if outcome.shared else []),
+        *(_rivals(parts["alternatives"]) if parts.get("alternatives") else []),
+        *(_shared(result) if result.shared else []),
         MADE,
     ]
     text = plain_page(
@@ -80,16 +81,16 @@ def write_page(outcome: Outcome, path: str | os.PathLike[str], /) -> None:
         part.write_bytes(text.encode("utf-8", errors="replace"))
 
 
-def _chain(outcome: Outcome) -> list[Section]:
-    among = list(dict.fromkeys(link.among for link in outcome.links))
-    found = {(link.words, link.among): link for link in outcome.links}
+def _chain(result: StudyResult) -> list[Section]:
+    among = list(dict.fromkeys(link.among for link in result.links))
+    found = {(link.words, link.among): link for link in result.links}
     rows = []
-    for words in dict.fromkeys(link.words for link in outcome.links):
+    for words in dict.fromkeys(link.words for link in result.links):
         cells = [found.get((words, name)) for name in among]
         rows.append((words, *("" if c is None else f"{c.verdict}: {shown(c.correlation, digits=2)}" for c in cells)))
-    sizes = [max(link.runs for link in outcome.links if link.among == name) for name in among]
+    sizes = [max(link.runs for link in result.links if link.among == name) for name in among]
     return [
-        Section("What was found", outcome.sentences()),
+        Section("What was found", result.sentences()),
         Section(
             "The chain: collapse, gap, pair alignment, task",
             [
@@ -97,7 +98,7 @@ def _chain(outcome: Outcome) -> list[Section]:
                 "correlation has the sign that the chain expects and is, with its whole interval, at least one half. "
                 "Many runs have no gap angle: the distance of the means stands for the gap.",
             ],
-            figures.follows(outcome),
+            figures.follows(result),
             "Every mark is one training. Left: the distance of the means; right: the alignment of partners inside the "
             "shared space, which the means do not enter.",
             ("Link", *(f"{name} ({size} runs)" for name, size in zip(among, sizes, strict=True))),
@@ -108,9 +109,9 @@ def _chain(outcome: Outcome) -> list[Section]:
     ]
 
 
-def _dose(outcome: Outcome) -> list[Section]:
-    runs = outcome.runs["dose"]
-    judged = [(s.case, s.statement, s.predicted, s.measured, s.verdict) for s in outcome.statements]
+def _dose(result: StudyResult) -> list[Section]:
+    runs = result.runs["collapse"]
+    judged = [(s.case, s.statement, s.predicted, s.measured, s.verdict) for s in result.claims]
     table = []
     order = list(REGIMES)
     for setting, some in sorted(
@@ -137,7 +138,7 @@ def _dose(outcome: Outcome) -> list[Section]:
         Section(
             "Imposed collapse against the theory",
             [f"{name}: {words}." for name, words in REGIMES.items() if name != "free"],
-            figures.angles(outcome),
+            figures.angles(result),
             "On the broken line the gap is the imposed angle. Bars are 95 % intervals over seeds; regimes whose means "
             "vanish have no angle to draw.",
             ("Case", "the theory says", "predicted", "measured", "verdict"),
@@ -162,8 +163,8 @@ def _dose(outcome: Outcome) -> list[Section]:
 #: Doses whose course is drawn: words -> regime, rank, temperature.
 CHOSEN = {
     "fixed axes": ("affine", 16, "learned"),
-    "length held, rank 8": ("mean length", plan.SMALL, "learned"),
-    "hyperplanes, 0.01": ("subspace", plan.HYPERPLANE, "0.01"),
+    "length held, rank 8": ("mean_length_penalty", SMALL, "learned"),
+    "hyperplanes, 0.01": ("subspace", HYPERPLANE, "0.01"),
 }
 DOSE = {
     "gap": 1,
@@ -210,10 +211,10 @@ def _rivals(runs: Sequence[Run]) -> list[Section]:
         runs,
         {
             "as they are": lambda s: s.temperature == "0.01" and _switch(s) == "nothing switched",
-            "half mismatched": lambda s: s.temperature == "0.01" and s.mismatched == 0.5,
-            "captions: digit alone": lambda s: s.temperature == "0.01" and s.dropped == 4,
-            "cones at 0°": lambda s: s.temperature == "0.01" and s.cone == 0.0,
-            "cones at 180°": lambda s: s.temperature == "0.01" and s.cone == 180.0,
+            "half mismatched": lambda s: s.temperature == "0.01" and s.shuffled_fraction == 0.5,
+            "captions: digit alone": lambda s: s.temperature == "0.01" and s.caption_dropout == 4,
+            "cones at 0°": lambda s: s.temperature == "0.01" and s.initial_cone_angle == 0.0,
+            "cones at 180°": lambda s: s.temperature == "0.01" and s.initial_cone_angle == 180.0,
         },
     )
     return [
@@ -223,7 +224,7 @@ def _rivals(runs: Sequence[Run]) -> list[Section]:
                 "Mismatched pairs, captions that leave out attributes (information imbalance) and narrow cones in "
                 "which both encoders start are named by other accounts of the gap. None of them imposes a subspace."
             ],
-            figures.over_steps(named, "rivals"),
+            figures.over_steps(named, "alternatives"),
             "InfoNCE at temperature 0.01. Means over seeds with 95 % intervals.",
             ("Switch", *(_head(name) for name in COLUMNS)),
             _table(runs, lambda s: f"{_switch(s)}, {_heat(s)}"),
@@ -232,10 +233,10 @@ def _rivals(runs: Sequence[Run]) -> list[Section]:
     ]
 
 
-def _shared(outcome: Outcome) -> list[Section]:
+def _shared(result: StudyResult) -> list[Section]:
     rows = []
-    for setting, found in outcome.shared.items():
-        runs = len(_runs_of(outcome, setting))
+    for setting, found in result.shared.items():
+        runs = len(_runs_of(result, setting))
         rows.append(
             (
                 setting_words(setting),
@@ -269,18 +270,18 @@ def _cell(estimate: Estimate, digits: int) -> str:
     return shown(estimate, digits=digits, even=True).replace(" ± ", "\n± ").replace("undefined in", "undefined\nin")
 
 
-def _runs_of(outcome: Outcome, setting: Setting) -> list[Run]:
-    everything = [*outcome.runs.get("shared", []), *outcome.runs.get("sweep", [])]
+def _runs_of(result: StudyResult, setting: Setting) -> list[Run]:
+    everything = [*result.runs.get("shared_space", []), *result.runs.get("ablations", [])]
     return groups({run.setting: run for run in everything}.values())[setting]
 
 
 def _switch(setting: Setting) -> str:
-    if setting.mismatched:
-        return f"{setting.mismatched:.0%} of the pairs mismatched"
-    if setting.dropped:
-        return f"captions leave out {setting.dropped} of 4 attributes"
-    if setting.cone is not None:
-        return f"narrow cones {setting.cone:g}° apart at the start"
+    if setting.shuffled_fraction:
+        return f"{setting.shuffled_fraction:.0%} of the pairs mismatched"
+    if setting.caption_dropout:
+        return f"captions leave out {setting.caption_dropout} of 4 attributes"
+    if setting.initial_cone_angle is not None:
+        return f"narrow cones {setting.initial_cone_angle:g}° apart at the start"
     return "nothing switched"
 
 

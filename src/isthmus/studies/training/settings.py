@@ -1,4 +1,4 @@
-"""One training run of the causal experiment: everything that decides its outcome, and nothing else."""
+"""One training run of the causal experiment: everything that decides its result, and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REGIMES = {
     "free": "nothing is imposed",
     "affine": "a fixed axis for each side beside a shared space that both fill",
     "subspace": "each side lies in a subspace of its own; the two share all directions but one",
-    "mean length": "two subspaces, and a penalty that holds the length of both means",
+    "mean_length_penalty": "two subspaces, and a penalty that holds the length of both means",
 }
 #: The axes of the affine regime carry this much: rows are sqrt(1 - RADIUS^2) axis + RADIUS u.
 RADIUS = 0.7
@@ -51,9 +51,9 @@ class Setting:
     rank: int | None = None
     angle: float = 0.0
     epochs: int = 60
-    mismatched: float = 0.0
-    dropped: int = 0
-    cone: float | None = None
+    shuffled_fraction: float = 0.0
+    caption_dropout: int = 0
+    initial_cone_angle: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,10 +68,10 @@ class Setting:
             raise InputError(f"rank {self.rank}, expected 2 to {most} of {FEATURES} dimensions")
         if not 0 <= self.angle <= 180:
             raise InputError(f"angle {self.angle:g}, expected 0 to 180 degrees")
-        if not 0 <= self.mismatched <= 1:
-            raise InputError(f"mismatched={self.mismatched:g}, expected a share from 0 to 1")
-        if not 0 <= self.dropped <= len(NEUTRAL):
-            raise InputError(f"dropped={self.dropped}, expected 0 to {len(NEUTRAL)} attributes")
+        if not 0 <= self.shuffled_fraction <= 1:
+            raise InputError(f"shuffled_fraction={self.shuffled_fraction:g}, expected a share from 0 to 1")
+        if not 0 <= self.caption_dropout <= len(NEUTRAL):
+            raise InputError(f"caption_dropout={self.caption_dropout}, expected 0 to {len(NEUTRAL)} attributes")
 
     @property
     def key(self) -> str:

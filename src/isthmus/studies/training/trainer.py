@@ -63,12 +63,12 @@ class Data:
 
 
 @functools.lru_cache(maxsize=16)
-def digits(seed: int, dropped: int = 0) -> Data:
-    """The pairs of one split; captions leave out the first `dropped` attributes."""
+def digits(seed: int, caption_dropout: int = 0) -> Data:
+    """The pairs of one split; captions leave out the first `caption_dropout` attributes."""
     loaded = demo.load_digits(seed=seed)
     captions = loaded.captions
-    if dropped:
-        captions = compose_captions(loaded.pixels, loaded.labels, seed=seed, dropped=list(NEUTRAL)[:dropped])
+    if caption_dropout:
+        captions = compose_captions(loaded.pixels, loaded.labels, seed=seed, dropped=list(NEUTRAL)[:caption_dropout])
     return Data(
         torch.from_numpy(loaded.pixels.reshape(len(loaded.pixels), -1)).float(),
         torch.from_numpy(demo.hash_captions(captions)).float(),
@@ -84,7 +84,7 @@ def train(setting: Setting, /, *, watch: Callable[[Tensor, Tensor], Any] | None 
     `watch`, such as a `GapMonitor`, is called with the features of every step. The recipe is that of the demonstration
     runs (AdamW, batches of 256, rate falling along a half cosine) in float32.
     """
-    data = digits(setting.seed, setting.dropped)
+    data = digits(setting.seed, setting.caption_dropout)
     encoder = DualEncoder(setting)
     objective = Objective(setting, steps=setting.epochs * -(-len(data.train) // demo.BATCH))
     groups = [
@@ -140,7 +140,7 @@ def _partners(setting: Setting, train: np.ndarray) -> np.ndarray:
     """The row of the caption that each training picture is paired with."""
     partners = train.copy()
     generator = np.random.default_rng([setting.seed, 7])
-    dealt = demo.random_order(generator, len(train))[: round(setting.mismatched * len(train))]
+    dealt = demo.random_order(generator, len(train))[: round(setting.shuffled_fraction * len(train))]
     partners[dealt] = train[np.roll(dealt, 1)]  # in a circle: nobody keeps their own
     return partners
 

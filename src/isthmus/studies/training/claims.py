@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training.over_seeds import mean_over_seeds, summary, value
-from isthmus.studies.training.plan import HYPERPLANE
+from isthmus.studies.training.seed_statistics import mean_over_seeds, summary, value
+from isthmus.studies.training.grid import HYPERPLANE
 from isthmus.studies.training.settings import LENGTH
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.format import number
@@ -25,7 +25,7 @@ INSIDE = 0.05
 
 
 @dataclass(frozen=True)
-class Statement:
+class Claim:
     """A `statement` of the theory for a `case` of training, what it predicts, what was measured, and the verdict."""
 
     case: str
@@ -35,7 +35,7 @@ class Statement:
     verdict: str
 
 
-def statements(runs: Sequence[Run], /) -> list[Statement]:
+def evaluate_claims(runs: Sequence[Run], /) -> list[Claim]:
     """All statements that these runs of imposed collapse can judge."""
     return [*_affine(runs), *_mean_length(runs), *_alone(runs)]
 
@@ -75,12 +75,12 @@ def measured_gaps(runs: Sequence[Run]) -> str:
     return "; ".join(parts)
 
 
-def _affine(runs: Sequence[Run]) -> Iterator[Statement]:
+def _affine(runs: Sequence[Run]) -> Iterator[Claim]:
     for key, some in cases(runs, "affine").items():
         case = f"fixed axes, {describe(*key)}"
         misses = [abs(gap - run.setting.angle) for run in some if (gap := value(run, "gap")) is not None]
         worst = max(misses) if len(misses) == len(some) else float("inf")
-        yield Statement(
+        yield Claim(
             case,
             "fixed axes orthogonal to the shared space: the gap is the angle between them",
             f"within {EXACT:g}°",
@@ -88,7 +88,7 @@ def _affine(runs: Sequence[Run]) -> Iterator[Statement]:
             HOLDS if worst <= EXACT else FAILS,
         )
         loss, recall = (_range_within_seeds(some, name) for name in ("loss", "R@1"))
-        yield Statement(
+        yield Claim(
             case,
             "the loss does not see the angle, and neither does recall",
             "the same at every angle",
@@ -106,12 +106,12 @@ def _range_within_seeds(runs: Sequence[Run], name: str) -> float:
     return max(float(np.ptp(values)) for values in by_seed.values())
 
 
-def _mean_length(runs: Sequence[Run]) -> Iterator[Statement]:
-    for key, some in cases(runs, "mean length").items():
+def _mean_length(runs: Sequence[Run]) -> Iterator[Claim]:
+    for key, some in cases(runs, "mean_length_penalty").items():
         reached = sum(map(_at_optimum, some))
         inside = summary(some, "centre_in_shared").value
         where = f"share of the centres inside the shared space {inside:.2f} on average"
-        yield Statement(
+        yield Claim(
             f"mean length {LENGTH:g} by a penalty, {describe(*key)}",
             "the optimum has centres orthogonal to the shared space, and the gap is the angle or 180° less it",
             "gap = angle, share 0",
@@ -128,13 +128,13 @@ def _at_optimum(run: Run) -> bool:
     return inside <= INSIDE and min(abs(gap - run.setting.angle), abs(180 - gap - run.setting.angle)) <= NEAR
 
 
-def _alone(runs: Sequence[Run]) -> Iterator[Statement]:
+def _alone(runs: Sequence[Run]) -> Iterator[Claim]:
     for key, some in cases(runs, "subspace").items():
         undefined = sum(value(run, "gap") is None for run in some)
         case = f"subspaces alone, {describe(*key)}"
         if key[1] == "learned":
             lengths = summary(some, "length_image").value, summary(some, "length_text").value
-            yield Statement(
+            yield Claim(
                 case,
                 "without a mean length the means go to 0 and the gap has no angle",
                 "undefined",
@@ -144,7 +144,7 @@ def _alone(runs: Sequence[Run]) -> Iterator[Statement]:
             continue
         rise = slope(some)
         known = not rise.undefined and not math.isnan(rise.low)
-        yield Statement(
+        yield Claim(
             case,
             "without a mean length the gap does not follow the angle",
             "slope 0",

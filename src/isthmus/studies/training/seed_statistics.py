@@ -35,7 +35,7 @@ def mean_over_seeds(values: Sequence[float | None], /, *, unit: str = "") -> Est
 
 
 def groups(runs: Iterable[Run], /) -> dict[Setting, list[Run]]:
-    """Runs that differ in their seed alone, under their setting with seed 0, in the order of the plan."""
+    """Runs that differ in their seed alone, under their setting with seed 0, in the order of the grid."""
     found: dict[Setting, list[Run]] = {}
     for run in runs:
         found.setdefault(replace(run.setting, seed=0), []).append(run)

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.statistics.correlation import monotone_share, spearman
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training.over_seeds import bootstrap, value
+from isthmus.studies.training.seed_statistics import bootstrap, value
 from isthmus.studies.training.trainer import Run
 
 SCORES = ("R@1", "mixed_NDCG@10", "zero_shot_accuracy")
@@ -57,10 +57,10 @@ class Link:
         return f"{NAMES[self.cause]} → {NAMES[self.effect]}"
 
 
-def links(dose: Sequence[Run], others: Sequence[Run], /) -> list[Link]:
+def causal_links(dose: Sequence[Run], others: Sequence[Run], /) -> list[Link]:
     """The chain on imposed collapse, with and without a prescribed mean length, and on everything else."""
     among = {
-        "two subspaces, mean length prescribed": [r for r in dose if r.setting.regime == "mean length"],
+        "two subspaces, mean length prescribed": [r for r in dose if r.setting.regime == "mean_length_penalty"],
         "two subspaces, mean length free": [r for r in dose if r.setting.regime == "subspace"],
         "fixed axes (affine)": [r for r in dose if r.setting.regime == "affine"],
         "nothing imposed: losses, temperatures, switches": list(others),

@@ -16,7 +16,7 @@ LONG = 240
 GRID = ("learned", "0.01", "0.2")
 
 #: SharedSpaceAlignment in the comparison with InfoNCE: as it comes, and in the directions in which partners covary.
-COMPARED = (
+SHARED_SPACE_SETTINGS = (
     Setting(loss="SharedSpaceAlignment", temperature="learned"),
     Setting(loss="SharedSpaceAlignment", temperature="learned", weight=1.0, k=8, estimator="cross_covariance"),
 )
@@ -38,7 +38,7 @@ def losses(quick: bool) -> Iterator[Setting]:
             yield Setting(loss=loss, temperature=temperature)
 
 
-def dose(quick: bool) -> Iterator[Setting]:
+def imposed_collapse(quick: bool) -> Iterator[Setting]:
     """Imposed collapse: rank limit x angle, in the three regimes."""
     for angle in FEW if quick else ANGLES:
         yield Setting(temperature="learned", regime="affine", rank=16, angle=angle)
@@ -46,46 +46,46 @@ def dose(quick: bool) -> Iterator[Setting]:
     for rank in (SMALL, HYPERPLANE):
         yield Setting(temperature="learned", regime="subspace", rank=rank, angle=60.0)
         for angle in FEW:
-            yield Setting(temperature="learned", regime="mean length", rank=rank, angle=angle)
+            yield Setting(temperature="learned", regime="mean_length_penalty", rank=rank, angle=angle)
     if quick:
         return
     for angle in FEW:
         yield Setting(temperature="0.01", regime="subspace", rank=SMALL, angle=angle)
-        yield Setting(temperature="learned", regime="mean length", rank=SMALL, angle=angle, epochs=LONG)
-    yield Setting(temperature="learned", regime="mean length", rank=HYPERPLANE, angle=60.0, epochs=LONG)
+        yield Setting(temperature="learned", regime="mean_length_penalty", rank=SMALL, angle=angle, epochs=LONG)
+    yield Setting(temperature="learned", regime="mean_length_penalty", rank=HYPERPLANE, angle=60.0, epochs=LONG)
     for rank in (SMALL, HYPERPLANE):
-        yield Setting(temperature="0.2", regime="mean length", rank=rank, angle=60.0, epochs=LONG)
+        yield Setting(temperature="0.2", regime="mean_length_penalty", rank=rank, angle=60.0, epochs=LONG)
 
 
-def rivals(quick: bool) -> Iterator[Setting]:
+def alternatives(quick: bool) -> Iterator[Setting]:
     """What other explanations name: mismatched pairs, captions that say less, cones of the start."""
     for temperature in ("0.01",) if quick else ("0.01", "learned"):
         yield Setting(temperature=temperature)
         for share in (0.25,) if quick else (0.1, 0.25, 0.5):
-            yield Setting(temperature=temperature, mismatched=share)
+            yield Setting(temperature=temperature, shuffled_fraction=share)
         for dropped in (2,) if quick else (1, 2, 3, 4):
             yield Setting(temperature=temperature, dropped=dropped)
         for cone in (120.0,) if quick else (0.0, 60.0, 120.0, 180.0):
             yield Setting(temperature=temperature, cone=cone)
 
 
-def shared(quick: bool) -> Iterator[Setting]:
+def shared_space(quick: bool) -> Iterator[Setting]:
     """InfoNCE with and without the alignment of the shared space."""
     yield Setting(temperature="learned")
-    yield from COMPARED
+    yield from SHARED_SPACE_SETTINGS
 
 
-def sweep(quick: bool) -> Iterator[Setting]:
+def ablations(quick: bool) -> Iterator[Setting]:
     """The same over its weight and its number of directions."""
     for weight, k in ((1.0, 2),) if quick else ((0.3, 8), (3.0, 8), (1.0, 2), (1.0, 32)):
-        yield replace(COMPARED[1], weight=weight, k=k)
+        yield replace(SHARED_SPACE_SETTINGS[1], weight=weight, k=k)
 
 
 #: name -> (its settings, how many times the seeds that were asked for)
 PARTS: dict[str, tuple[Part, int]] = {
-    "dose": (dose, 1),
+    "collapse": (imposed_collapse, 1),
     "losses": (losses, 1),
-    "rivals": (rivals, 1),
-    "shared": (shared, 2),
-    "sweep": (sweep, 1),
+    "alternatives": (alternatives, 1),
+    "shared_space": (shared_space, 2),
+    "ablations": (ablations, 1),
 }

@@ -1,4 +1,4 @@
-"""The outcome of the causal experiment: its runs, and what they say about the theory, the chain and the losses."""
+"""The result of the causal experiment: its runs, and what they say about the theory, the chain and the losses."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training import plan
-from isthmus.studies.training.links import NAMES, Link, links
-from isthmus.studies.training.over_seeds import groups, paired
+from isthmus.studies.training.grid import SHARED_SPACE_SETTINGS
+from isthmus.studies.training.causal_links import NAMES, Link, causal_links
+from isthmus.studies.training.seed_statistics import groups, paired
 from isthmus.studies.training.settings import Setting
-from isthmus.studies.training.statements import HOLDS, PARTLY, Statement, statements
+from isthmus.studies.training.claims import HOLDS, PARTLY, Claim, evaluate_claims
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.files import FORMAT, replacing
 from isthmus.utils.format import number
@@ -27,27 +27,27 @@ COMPARED = ("R@1", "mixed_R@1", "mixed_NDCG@10", "effective_rank_image", "effect
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """`runs` by part of the plan."""
+class StudyResult:
+    """`runs` by part of the grid."""
 
     runs: Mapping[str, Sequence[Run]]
 
     @cached_property
-    def statements(self) -> list[Statement]:
+    def claims(self) -> list[Claim]:
         """The theory's statements about imposed collapse, judged."""
-        return statements(self.runs.get("dose", []))
+        return evaluate_claims(self.runs.get("collapse", []))
 
     @cached_property
     def links(self) -> list[Link]:
         """The links of the chain, judged."""
-        others = [*self.runs.get("losses", []), *self.runs.get("rivals", [])]
-        return links(self.runs.get("dose", []), list({run.setting: run for run in others}.values()))
+        others = [*self.runs.get("losses", []), *self.runs.get("alternatives", [])]
+        return causal_links(self.runs.get("collapse", []), list({run.setting: run for run in others}.values()))
 
     @cached_property
     def shared(self) -> dict[Setting, dict[str, Estimate]]:
         """Each setting of SharedSpaceAlignment minus InfoNCE on the same seeds: name -> paired difference."""
-        found = groups(itertools.chain(self.runs.get("shared", []), self.runs.get("sweep", [])))
-        base = [run for run in self.runs.get("shared", []) if run.setting.loss == "InfoNCE"]
+        found = groups(itertools.chain(self.runs.get("shared_space", []), self.runs.get("ablations", [])))
+        base = [run for run in self.runs.get("shared_space", []) if run.setting.loss == "InfoNCE"]
         return {
             setting: {name: paired(some, base, name) for name in COMPARED}
             for setting, some in found.items()
@@ -57,8 +57,8 @@ class Outcome:
     def sentences(self) -> list[str]:
         """What was found, in a few sentences."""
         said = []
-        for statement in dict.fromkeys(s.statement for s in self.statements):
-            mine = [s for s in self.statements if s.statement == statement]
+        for statement in dict.fromkeys(s.statement for s in self.claims):
+            mine = [s for s in self.claims if s.statement == statement]
             kept = [s.case for s in mine if s.verdict == HOLDS]
             where = "in every case" if len(kept) == len(mine) else f"in {len(kept)} of {len(mine)} cases"
             partly = sum(s.verdict == PARTLY for s in mine)
@@ -69,7 +69,7 @@ class Outcome:
             kept = [link.words for link in self.links if link.among == among and link.verdict == HOLDS]
             said.append(f"{among[0].upper()}{among[1:]}: these links hold: {'; '.join(kept) or 'none'}.")
         for setting, found in self.shared.items():
-            if setting in plan.COMPARED:
+            if setting in SHARED_SPACE_SETTINGS:
                 changes = ", ".join(
                     f"{NAMES[name]} {change(found[name])}" for name in ("R@1", "mixed_R@1", "effective_rank_image")
                 )
@@ -86,7 +86,7 @@ class Outcome:
             "format": FORMAT,
             "kind": "causal experiment",
             "version": __version__,
-            "statements": [asdict(s) for s in self.statements],
+            "statements": [asdict(s) for s in self.claims],
             "links": [plain(link) for link in self.links],
             "shared": [
                 {
