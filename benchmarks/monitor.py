@@ -16,8 +16,7 @@ import torch
 from _table import Row, fastest, show, threads
 from torch import nn
 
-from isthmus.train import GapMonitor, InfoNCE, GapSnapshot, batch_sums
-from isthmus.train.batch_moments import moments
+from isthmus.train import GapMonitor, GapSnapshot, InfoNCE, batch_sums, moments_from_sums
 
 
 def tower(tokens: int, inputs: int, width: int) -> nn.Module:
@@ -60,7 +59,7 @@ def rows(pairs: int = 64, width: int = 512) -> list[Row]:
     works = {
         "step": training_step(pairs, width),
         "sums": lambda: batch_sums(x, x),
-        "reading": lambda: GapSnapshot.of(moments(window)),
+        "reading": lambda: GapSnapshot.of(moments_from_sums(window)),
     }
     seconds = fastest(works, repeats=3)
     default = GapMonitor()

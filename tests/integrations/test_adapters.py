@@ -104,14 +104,14 @@ def test_lightning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the library: few workers, few batches
         fit(integrations.lightning_callback(monitor))
-        assert [reading.step for reading in monitor.readings] == [3, 6]
+        assert [reading.step for reading in monitor.snapshots] == [3, 6]
         assert monitor.last.to_dict() == pytest.approx(read(seen[4:6]), abs=1e-4)
         with (Path(logger.log_dir) / "metrics.csv").open() as file:
             logged = [float(row["gap/angle"]) for row in csv.DictReader(file) if row.get("gap/angle")]
-        assert logged == pytest.approx([reading.gap.value for reading in monitor.readings], abs=1e-3)
+        assert logged == pytest.approx([reading.gap.value for reading in monitor.snapshots], abs=1e-3)
         chosen = GapMonitor(every=1, window=1)
         fit(integrations.lightning_callback(chosen, features=lambda module, outputs, batch: tuple(batch)))
-        assert chosen.readings[0].n == 40
+        assert chosen.snapshots[0].n == 40
         with pytest.raises(InputError, match="training_step returned no features"):
             fit(integrations.lightning_callback(chosen, features=lambda *_: None))
 
@@ -157,7 +157,7 @@ def test_the_trainer_of_transformers(tmp_path: Path) -> None:
             model=model, args=arguments, train_dataset=items, callbacks=[integrations.trainer_callback(monitor)]
         )
         trainer.train()
-    assert [reading.step for reading in monitor.readings] == [2, 4]
+    assert [reading.step for reading in monitor.snapshots] == [2, 4]
     assert monitor.last.to_dict() == pytest.approx(read(seen[2:]), abs=1e-4, rel=1e-3)
     logged = [line for line in trainer.state.log_history if "gap/distance" in line]
     assert [line["step"] for line in logged] == [2, 4]

@@ -56,7 +56,7 @@ def test_the_same_as_open_clip(ours: str, theirs: str) -> None:
         torch.testing.assert_close(found[name].grad, expected[name].grad, atol=1e-6, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", train._LOSSES)
+@pytest.mark.parametrize("name", sorted(train.registry()))
 def test_the_steps_of_open_clips_loop(name: str) -> None:
     """Its loop hands over what the model returned and adds up the values of the dictionary, or those that end in
     _loss, and logs each with .item(); with accumulation it cats the features and hands over the scale apart."""

@@ -20,12 +20,12 @@ from isthmus import InputError  # noqa: E402
 from isthmus.cli import app  # noqa: E402
 from isthmus.linalg.rotations import principal_angles  # noqa: E402
 from isthmus.studies import demo_training as demo  # noqa: E402
-from isthmus.studies.training import StudyResult, Run, Setting, collect, grid, train, trainer, write_page  # noqa: E402
-from isthmus.studies.training.encoders import DualEncoder  # noqa: E402
+from isthmus.studies.training import Run, Setting, StudyResult, collect, grid, train, trainer, write_page  # noqa: E402
 from isthmus.studies.training.causal_links import causal_links, link  # noqa: E402
+from isthmus.studies.training.claims import evaluate_claims  # noqa: E402
+from isthmus.studies.training.encoders import DualEncoder  # noqa: E402
 from isthmus.studies.training.objectives import TEMPERATURES, Objective, objectives  # noqa: E402
 from isthmus.studies.training.seed_statistics import bootstrap, mean_over_seeds, paired  # noqa: E402
-from isthmus.studies.training.claims import evaluate_claims  # noqa: E402
 from isthmus.train import registry  # noqa: E402
 
 #: The module; the package has the function of that name.
@@ -94,13 +94,13 @@ def test_the_penalty_misses_the_prescribed_length() -> None:
     assert float(features(Setting())[2].penalty(torch.tensor(x), torch.tensor(y))) == 0
 
 
-@pytest.mark.parametrize("cone", [0.0, 90.0, 180.0])
+@pytest.mark.parametrize("initial_cone_angle", [0.0, 90.0, 180.0])
 def test_narrow_cones_start_where_they_are_asked_to(initial_cone_angle: float) -> None:
-    x, y, _ = features(Setting(initial_cone_angle=cone))
+    x, y, _ = features(Setting(initial_cone_angle=initial_cone_angle))
     a, b = x.mean(0), y.mean(0)
     lengths = np.linalg.norm(a), np.linalg.norm(b)
     assert min(lengths) > 0.98
-    assert np.degrees(np.arccos(a @ b / lengths[0] / lengths[1])) == pytest.approx(cone, abs=6)
+    assert np.degrees(np.arccos(a @ b / lengths[0] / lengths[1])) == pytest.approx(initial_cone_angle, abs=6)
 
 
 def test_mismatched_captions_are_dealt_out_anew() -> None:

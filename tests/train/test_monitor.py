@@ -19,9 +19,14 @@ import isthmus  # noqa: E402
 from isthmus import InputError, IsthmusWarning, Moments  # noqa: E402
 from isthmus.statistics.moments import moments_of  # noqa: E402
 from isthmus.theory import check  # noqa: E402
-from isthmus.train import CollapseDetector, GapMonitor, GapSnapshot, batch_sums  # noqa: E402
-from isthmus.train.batch_moments import moments  # noqa: E402
-from isthmus.train.logs import make_logger  # noqa: E402
+from isthmus.train import (  # noqa: E402
+    CollapseDetector,
+    GapMonitor,
+    GapSnapshot,
+    batch_sums,
+    make_logger,
+    moments_from_sums,
+)
 
 
 def clouds(rng: np.random.Generator, n: int = 60, d: int = 8, *, mean: float = 4.0) -> tuple[Any, Any]:
@@ -36,7 +41,7 @@ def test_the_sums_are_the_moments(rng: np.random.Generator) -> None:
     expected = Moments.of(x.numpy(), y.numpy())
     for dtype, accuracy in ((torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.2)):
         parts = batch_sums(x[:20].to(dtype), y[:20].to(dtype)) + batch_sums(x[20:].to(dtype), y[20:].to(dtype))
-        found = moments(parts)
+        found = moments_from_sums(parts)
         assert found.n == 60
         for name in ("sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=60 * accuracy, err_msg=name)
@@ -88,13 +93,13 @@ def test_features_keep_their_gradient_and_autocast_does_not_matter(rng: np.rando
 def test_a_reading_in_the_background_is_the_same_and_comes_later(rng: np.random.Generator) -> None:
     batches = [clouds(rng) for _ in range(6)]
     here, there = GapMonitor(every=2, window=2), GapMonitor(every=2, window=2, background=True)
-    returned = [there(*batch) for batch in batches] + [there.wait()]
+    returned = [there(*batch) for batch in batches] + [there.flush()]
     for batch in batches:
         here(*batch)
-    assert [r.to_dict() for r in there.readings] == [r.to_dict() for r in here.readings]
-    assert [r for r in returned if r is not None] == there.readings
+    assert [r.to_dict() for r in there.snapshots] == [r.to_dict() for r in here.snapshots]
+    assert [r for r in returned if r is not None] == there.snapshots
     assert returned[1] is None
-    assert there.wait() is None
+    assert there.flush() is None
 
 
 def test_means_that_vanish_leave_the_angle_undefined(rng: np.random.Generator) -> None:
@@ -127,8 +132,7 @@ def test_bad_input() -> None:
     with pytest.raises(InputError, match=r"log=3 cannot be logged to: give a SummaryWriter"):
         GapMonitor(log=3)
     monitor = GapMonitor(every=2, window=2)
-    with pytest.raises(InputError, match="no batch has been seen"):
-        monitor.read()
+    assert monitor.flush() is None
     with pytest.raises(InputError, match=r"the second side: ndarray came, expected a floating-point tensor"):
         monitor(torch.ones(2, 3), np.ones((2, 3)))
     monitor = GapMonitor(every=2, window=2)
@@ -204,7 +208,7 @@ def test_a_healthy_training_does_not_warn(temperature: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = train(Setting(temperature=temperature, epochs=20), watch=monitor)
-    assert len(monitor.readings) == 10
+    assert len(monitor.snapshots) == 10
     assert run.end["R@1"] > 0.02
     assert monitor.last.lengths["image"] == pytest.approx(run.end["length_image"], abs=0.05)
 
@@ -250,7 +254,7 @@ for x, y in zip(rows["x"], rows["y"]):
     half = slice(rank * len(x) // 2, (rank + 1) * len(x) // 2)
     monitor(x[half], y[half])
 with open(f"{folder}/{rank}.json", "w") as file:
-    json.dump([reading.to_dict() for reading in monitor.readings], file)
+    json.dump([reading.to_dict() for reading in monitor.snapshots], file)
 dist.destroy_process_group()
 """
 
@@ -266,7 +270,7 @@ def test_two_processes_read_what_one_reads(rng: np.random.Generator, tmp_path: P
     monitor = GapMonitor(every=2, window=2)
     for batch in batches:
         monitor(*batch)
-    expected = [reading.to_dict() for reading in monitor.readings]
+    expected = [reading.to_dict() for reading in monitor.snapshots]
     for rank in (0, 1):
         found = json.loads((tmp_path / f"{rank}.json").read_text())
         assert len(found) == 2

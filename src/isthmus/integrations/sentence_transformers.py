@@ -19,9 +19,9 @@ def evaluator(
 ) -> Any:
     """A `SentenceEvaluator` that encodes the pairs (x[i], y[i]), texts or images, and reads the gap between the sides.
 
-    Give it to the trainer as `evaluator=`, or call it with a model. It returns the numbers of `GapSnapshot.to_dict` under
-    the names of sentence-transformers (`NAME_gap_angle` ...); `primary_metric` is the total of the
-    budget, the smaller the better. Readings go through `monitor` (default: one of its own), which logs and
+    Give it to the trainer as `evaluator=`, or call it with a model. It returns the numbers of
+    `GapSnapshot.to_dict` under the names of sentence-transformers (`NAME_gap_angle` ...). `primary_metric` is the total
+    of the budget, the smaller the better. Readings go through `monitor` (default: one of its own), which logs and
     warns. With `output_path` they are added as lines to `gap_evaluation_NAME_results.csv` there.
     Errors: `InputError` without sentence-transformers, and for sides of different or too small lengths.
     """
@@ -49,7 +49,7 @@ def evaluator(
                     model.encode(list(side), batch_size=batch_size, convert_to_tensor=True, show_progress_bar=False)
                     for side in (x, y)
                 ]
-            reading = watching.show(*sides, step=max(steps, watching.step + 1))
+            reading = watching.evaluate(*sides, step=max(steps, watching.step + 1))
             if reading is None:
                 return {}
             numbers = {key.replace("/", "_"): value for key, value in reading.to_dict().items()}

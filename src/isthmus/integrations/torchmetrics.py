@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from isthmus.integrations import needed
-from isthmus.train.batch_moments import batch_sums, moments
+from isthmus.train.batch_moments import batch_sums, moments_from_sums
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
 
@@ -41,7 +41,7 @@ def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **optio
         def compute(self) -> dict[str, Tensor]:
             if self.sums[0] < 2:
                 raise InputError(f"{int(self.sums[0])} pairs were seen, expected at least two; call update first")
-            reading = GapSnapshot.of(moments(self.sums), names=names)
+            reading = GapSnapshot.of(moments_from_sums(self.sums), names=names)
             return {key: torch.tensor(value) for key, value in reading.to_dict().items()}
 
     return GapMetric()

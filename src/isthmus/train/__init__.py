@@ -23,44 +23,76 @@ from isthmus.utils.registry import Registry
 if TYPE_CHECKING:
     from isthmus.train._base import Loss
 
-#: Losses and terms: public name -> module of this package that defines it.
-_LOSSES: dict[str, str] = {
+#: Public name -> module of this package that defines it. These modules import torch.
+_MODULES = {
+    "AtTemperature": "at_temperature",
     "CUA": "cua",
     "CUAXU": "cuaxu",
     "CauchySchwarz": "cauchy_schwarz",
     "CentroidUniformity": "centroid_uniformity",
+    "CollapseDetector": "collapse_detector",
     "CrossUniformity": "cross_uniformity",
     "CyclicConsistency": "cyclic_consistency",
-    "GeodesicMixing": "geodesic_mixing",
-    "InfoNCE": "info_nce",
-    "IntraModalitySeparation": "intra_modality_separation",
-    "SharedSpaceAlignment": "shared_space_alignment",
-    "Sigmoid": "sigmoid",
-    "TruePairAlignment": "true_pair_alignment",
-    "Uniformity": "uniformity",
-    "VarianceCovariance": "variance_covariance",
-}
-#: All other public names that need torch.
-_OTHERS: dict[str, str] = {
-    "AtTemperature": "at_temperature",
-    "CollapseDetector": "collapse_detector",
     "FixedTemperature": "temperature",
     "GapMonitor": "monitor",
     "GapSnapshot": "snapshot",
+    "GeodesicMixing": "geodesic_mixing",
+    "InfoNCE": "info_nce",
+    "IntraModalitySeparation": "intra_modality_separation",
     "LearnedTemperature": "temperature",
     "Loss": "_base",
     "RunningMoments": "running_moments",
     "ScheduledTemperature": "temperature",
     "SentencePairs": "sentence_pairs",
+    "SharedSpaceAlignment": "shared_space_alignment",
+    "Sigmoid": "sigmoid",
     "SoftplusTemperature": "temperature",
     "Sum": "_base",
+    "TruePairAlignment": "true_pair_alignment",
+    "Uniformity": "uniformity",
+    "VarianceCovariance": "variance_covariance",
     "batch_sums": "batch_moments",
     "make_logger": "logs",
     "moments_from_sums": "batch_moments",
     "parameter_groups": "temperature",
 }
 
-__all__ = sorted([*_LOSSES, *_OTHERS, "LossSpec", "get", "loss", "registry"])
+__all__ = [
+    "CUA",
+    "CUAXU",
+    "AtTemperature",
+    "CauchySchwarz",
+    "CentroidUniformity",
+    "CollapseDetector",
+    "CrossUniformity",
+    "CyclicConsistency",
+    "FixedTemperature",
+    "GapMonitor",
+    "GapSnapshot",
+    "GeodesicMixing",
+    "InfoNCE",
+    "IntraModalitySeparation",
+    "LearnedTemperature",
+    "Loss",
+    "LossSpec",
+    "RunningMoments",
+    "ScheduledTemperature",
+    "SentencePairs",
+    "SharedSpaceAlignment",
+    "Sigmoid",
+    "SoftplusTemperature",
+    "Sum",
+    "TruePairAlignment",
+    "Uniformity",
+    "VarianceCovariance",
+    "batch_sums",
+    "get",
+    "loss",
+    "make_logger",
+    "moments_from_sums",
+    "parameter_groups",
+    "registry",
+]
 
 
 def registry() -> Registry[LossSpec]:
@@ -114,7 +146,7 @@ def get(name: str, /) -> type[Loss]:
 def _load(name: str) -> Any:
     """Import the module of a public name and return the object."""
     try:
-        module = importlib.import_module(f"isthmus.train.{(_LOSSES | _OTHERS)[name]}")
+        module = importlib.import_module(f"isthmus.train.{_MODULES[name]}")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -125,7 +157,7 @@ def _load(name: str) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LOSSES and name not in _OTHERS:
+    if name not in _MODULES:
         raise AttributeError(f"module 'isthmus.train' has no attribute {name!r}")
     value = globals()[name] = _load(name)
     return value

@@ -13,7 +13,7 @@ def batch_sums(x: Tensor, y: Tensor, /) -> Tensor:
     """All sums of a batch of pairs x, y (n, d) in one vector (3 d^2 + 4 d + 2,): no gradient, no transfer, no wait.
 
     Rows are divided by their norms and multiplied in float32 (float64 stays). Vectors of several batches, and of
-    several processes, add up; `moments` reads them. Errors: `InputError` for shapes that do not fit.
+    several processes, add up; `moments_from_sums` reads them. Errors: `InputError` for shapes that do not fit.
     """
     for name, rows in (("the first side", x), ("the second side", y)):
         if not isinstance(rows, Tensor) or rows.ndim != 2 or not rows.is_floating_point():
@@ -38,11 +38,11 @@ def _unit(rows: Tensor) -> Tensor:
     return torch.nn.functional.normalize(rows, eps=1e-30)
 
 
-def moments(sums: Tensor, /, *, products: str = "float32") -> Moments:
+def moments_from_sums(sums: Tensor, /, *, products: str = "float32") -> Moments:
     """The `Moments`, in NumPy's float64, that added up `batch_sums` stand for; `products` is what they were made in.
 
     >>> x, y = torch.eye(2), torch.eye(2).flip(0)
-    >>> moments(batch_sums(x, y) + batch_sums(x, x)).mean_paired
+    >>> moments_from_sums(batch_sums(x, y) + batch_sums(x, x)).mean_paired
     0.5
     """
     flat = sums.detach().double().cpu().numpy()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.train._base import Sum, loss
+from isthmus.train._base import Sum
+from isthmus.train._registry import loss
 from isthmus.train.info_nce import InfoNCE
 from isthmus.train.true_pair_alignment import TruePairAlignment
 from isthmus.train.uniformity import Uniformity

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from isthmus.train._base import Sum, loss
+from isthmus.train._base import Sum
+from isthmus.train._registry import loss
 from isthmus.train.cross_uniformity import CrossUniformity
 from isthmus.train.cua import CUA
 

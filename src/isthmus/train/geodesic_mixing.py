@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isthmus.train._base import Loss, loss
+from isthmus.train._base import Loss
 from isthmus.train._batch import Batch
+from isthmus.train._registry import loss
 from isthmus.train._state import StepCounterMixin
 from isthmus.utils.errors import InputError
 

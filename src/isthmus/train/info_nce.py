@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.train._base import Loss, loss
+from isthmus.train._base import Loss
 from isthmus.train._batch import Batch, tiled
+from isthmus.train._registry import loss
 from isthmus.utils.errors import InputError
 
 
-@loss(source="van den Oord, Li and Vinyals 2018, arXiv 1807.03748; Radford et al. 2021, arXiv 2103.00020", standalone=True)
+@loss(
+    source="van den Oord, Li and Vinyals 2018, arXiv 1807.03748; Radford et al. 2021, arXiv 2103.00020", standalone=True
+)
 class InfoNCE(Loss):
     """Symmetric InfoNCE, L = (1/n) sum_i [-log softmax_j(s x_i.y_j)_i - log softmax_j(s y_i.x_j)_i] / 2 in nats.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from isthmus.train._base import Loss, loss
+from isthmus.train._base import Loss
 from isthmus.train._batch import Batch
+from isthmus.train._registry import loss
 
 
 @loss(source="AlignCLIP: Eslami and de Melo 2025, arXiv 2406.17639", weight=0.5)

@@ -1,4 +1,4 @@
-"""Watching the gap while training."""
+"""Monitor of the modality gap during training."""
 
 from __future__ import annotations
 
@@ -13,46 +13,73 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from isthmus.train.batch_moments import batch_sums, moments
+from isthmus.train.batch_moments import batch_sums, moments_from_sums
 from isthmus.train.collapse_detector import CollapseDetector
 from isthmus.train.logs import make_logger
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError, IsthmusWarning
 
+#: Features whose mean squared norm is below this contain rows of zeros, since all other rows are normalised.
+MIN_MEAN_SQUARED_NORM = 1 - 1e-3
 
-def _warn(sentence: str) -> None:
-    warnings.warn(sentence, IsthmusWarning, stacklevel=5)
+
+def _warn(message: str) -> None:
+    """Raise an IsthmusWarning that points at the call of the monitor."""
+    warnings.warn(message, IsthmusWarning, stacklevel=5)
 
 
 class GapMonitor:
-    """Gap, budget, ranks, overlap and assumptions of the recent batches, every `every` steps.
+    """Measure the gap, its decomposition, the ranks and the assumptions on recent batches every `every` steps.
 
-    Call it with the features of every step; it adds up the moments of the last `window` batches before a reading, on
-    the device of the features and without a gradient, and touches nothing in between. Under `torch.distributed` the
-    sums of all processes are added, so every process must call it equally often and gets the reading of all pairs.
+    Call the monitor with the features of every step. It adds up the moments of the last `window` batches before a
+    snapshot, on the device of the features and without a gradient. All other batches are ignored. If
+    `torch.distributed` is initialised, the sums of all processes are added. Every process must then call the monitor
+    equally often, and gets the snapshot of all pairs.
 
     Parameters
     ----------
-    every : steps between two readings
-    window : batches that a reading looks at, at most `every`; more pairs than dimensions are needed for the ranks
-    names : of the two sides
-    log : TensorBoard writer, Weights & Biases run, Lightning logger or function, see `logs.make_logger`
-    watch : a `CollapseDetector`; None: the default one
-    warn : called with a sentence when a collapse sets in; default: an `IsthmusWarning`
-    background : compute readings in a thread while training goes on, so that a GPU does not wait; a reading is then
-        returned by a later call, and `wait()` gives the last one
+    every : int, default 200
+        Number of steps between two snapshots.
+    window : int, default 16
+        Number of batches in a snapshot, at most `every`. The ranks need more pairs than dimensions.
+    names : tuple of two str, default ("image", "text")
+        Names of the modalities of the first and second argument.
+    log : object or None, default None
+        TensorBoard writer, Weights & Biases run, Lightning logger or function; see `make_logger`.
+    detector : CollapseDetector or None, default None
+        Detector of dimension collapse, `CollapseDetector()` by default.
+    warn : callable or None, default None
+        Function of one message, called when a collapse sets in or features are invalid. By default an
+        `IsthmusWarning` is raised.
+    background : bool, default False
+        Compute snapshots in a thread, so that a GPU does not wait. A later call returns the snapshot, and `flush`
+        waits for the last one.
 
-    `readings` keeps all readings, `overhead` is the share of the time since the first call that was spent here.
-    Cost: 6 n d^2 operations for each of the `window` batches, and some d x d eigenvalue problems for a reading (0.2 s
-    at d = 256, 1 s at d = 512 on one core). Errors: `InputError` for a window that does not fit, and for features that
-    are no pairs.
+    Attributes
+    ----------
+    snapshots : list of GapSnapshot
+        All snapshots in the order of their steps.
+    step : int
+        Number of calls.
 
+    Raises
+    ------
+    InputError
+        If `window` does not fit `every`, the names are equal, or features are no pairs.
+
+    Notes
+    -----
+    The cost is 6 n d^2 operations for each of the `window` batches of n pairs, and a few d x d eigenvalue problems for
+    a snapshot: 0.2 s at d = 256 and 1 s at d = 512 on one core.
+
+    Examples
+    --------
     >>> import torch
     >>> monitor = GapMonitor(every=2, window=2)
     >>> for step in range(4):
     ...     x = torch.nn.functional.normalize(torch.randn(50, 8) + 1)
-    ...     reading = monitor(x, x)
-    >>> [reading.step for reading in monitor.readings], monitor.readings[0].n
+    ...     snapshot = monitor(x, x)
+    >>> [snapshot.step for snapshot in monitor.snapshots], monitor.snapshots[0].n
     ([2, 4], 100)
     """
 
@@ -63,7 +90,7 @@ class GapMonitor:
         window: int = 16,
         names: tuple[str, str] = ("image", "text"),
         log: Any = None,
-        watch: CollapseDetector | None = None,
+        detector: CollapseDetector | None = None,
         warn: Callable[[str], None] | None = None,
         background: bool = False,
     ) -> None:
@@ -73,88 +100,135 @@ class GapMonitor:
             raise InputError(f"names={names}, expected two different names")
         self.every, self.window, self.names = every, window, names
         self.log = make_logger(log)
-        self.watch = CollapseDetector() if watch is None else watch
+        self.detector = CollapseDetector() if detector is None else detector
         self.warn = _warn if warn is None else warn
+        self.step = 0
+        self.snapshots: list[GapSnapshot] = []
         self._pool = ThreadPoolExecutor(max_workers=1) if background else None
         self._pending: Future[GapSnapshot] | None = None
-        self.step = 0
-        self.readings: list[GapSnapshot] = []
         self._sums: Tensor | None = None
-        self._products = "float32"
-        self._began: float | None = None
-        self._spent = 0.0
+        self._matmul_dtype = "float32"
+        self._start: float | None = None
+        self._seconds = 0.0
 
     def __call__(self, x: Tensor, y: Tensor, /) -> GapSnapshot | None:
-        """Take the features (n, d) of one step, row i of both a pair; a `GapSnapshot` on every `every`-th call (or, in the
-        background, when it is ready)."""
+        """Add the features of one step and return a snapshot on every `every`-th call.
+
+        Parameters
+        ----------
+        x, y : Tensor of shape (n, d)
+            Features of the two modalities. Row i of both is one pair.
+
+        Returns
+        -------
+        GapSnapshot or None
+            Snapshot of the recent batches, None between two snapshots. With `background`, a snapshot is returned by
+            the first call after it is ready.
+
+        Raises
+        ------
+        InputError
+            If the features are no pairs, or their width changes within a window.
+        """
         start = time.perf_counter()
-        self._began = start if self._began is None else self._began
+        self._start = start if self._start is None else self._start
         self.step += 1
-        reading = self.wait() if self._pending is not None and self._pending.done() else None
+        snapshot = self._collect() if self._pending is not None and self._pending.done() else None
         if (self.step - 1) % self.every >= self.every - self.window:
             self._add(x, y)
             if self.step % self.every == 0:
-                reading = self.read() or reading
-        self._spent += time.perf_counter() - start
-        return reading
+                snapshot = self._compute() or snapshot
+        self._seconds += time.perf_counter() - start
+        return snapshot
 
-    def show(self, x: Tensor, y: Tensor, /, *, step: int | None = None) -> GapSnapshot | None:
-        """The reading of these features alone, such as those of held-out pairs, logged as that of `step`."""
+    def evaluate(self, x: Tensor, y: Tensor, /, *, step: int | None = None) -> GapSnapshot | None:
+        """Return and log the snapshot of these features alone, such as those of held-out pairs.
+
+        Parameters
+        ----------
+        x, y : Tensor of shape (n, d)
+            Features of the two modalities. Row i of both is one pair.
+        step : int or None, default None
+            Step under which the snapshot is logged, by default the next one.
+
+        Returns
+        -------
+        GapSnapshot or None
+            The snapshot, or None with a warning if the features are invalid. With `background`, the snapshot that
+            was pending before.
+        """
         self.step = self.step + 1 if step is None else step
         self._sums = None
         self._add(x, y)
-        return self.read()
+        return self._compute()
 
-    def read(self) -> GapSnapshot | None:
-        """The reading of the batches since the last one, logged; None, with a warning, when they cannot be read, and
-        None in the background, where it is not ready yet."""
-        if self._sums is None:
-            raise InputError("no batch has been seen since the last reading; call the monitor with features first")
-        sums, self._sums = self._sums, None
-        if dist.is_available() and dist.is_initialized():
-            dist.all_reduce(sums)
-        found = moments(sums, products=self._products)
-        if not np.isfinite([found.pp, float(found.xx.sum()), float(found.yy.sum())]).all():
-            self.warn(f"features hold NaN or infinite values in the batches up to step {self.step:,}: nothing is read")
-            return None
-        shortest = min(float(np.trace(gram)) / found.n for gram in (found.xx, found.yy))
-        if shortest < 1 - 1e-3:
-            self.warn(f"{1 - shortest:.1%} of the features are all zeros at step {self.step:,}: nothing is read")
-            return None
-        if self._pool is None:
-            return self._keep(GapSnapshot.of(found, step=self.step, names=self.names))
-        earlier = self.wait()
-        self._pending = self._pool.submit(GapSnapshot.of, found, step=self.step, names=self.names)
-        return earlier
+    def flush(self) -> GapSnapshot | None:
+        """Compute the snapshot of an incomplete window and wait for a snapshot that is computed in the background.
 
-    def wait(self) -> GapSnapshot | None:
-        """The reading that is being computed in the background, when it is ready; None when there is none."""
-        pending, self._pending = self._pending, None
-        return None if pending is None else self._keep(pending.result())
-
-    def _keep(self, reading: GapSnapshot) -> GapSnapshot:
-        self.readings.append(reading)
-        self.log(reading.to_dict(), reading.step)
-        for sentence in self.watch(reading):
-            self.warn(sentence)
-        return reading
+        Returns
+        -------
+        GapSnapshot or None
+            The latest of these snapshots, None if there is none.
+        """
+        snapshot = self._collect()
+        if self._sums is not None:
+            snapshot = self._compute() or self._collect() or snapshot
+        return snapshot
 
     @property
     def last(self) -> GapSnapshot | None:
-        """The latest reading."""
-        return self.readings[-1] if self.readings else None
+        """Latest snapshot."""
+        return self.snapshots[-1] if self.snapshots else None
 
     @property
     def overhead(self) -> float:
-        """Share of the time from the first call on that was spent in the monitor (the device's own work not waited
-        for). Raise `every` where it is too much."""
-        if self._began is None:
+        """Fraction of the time since the first call that was spent in the monitor.
+
+        Work that the device does asynchronously is not counted. Raise `every` to reduce the fraction.
+        """
+        if self._start is None:
             return 0.0
-        return self._spent / max(time.perf_counter() - self._began, 1e-9)
+        return self._seconds / max(time.perf_counter() - self._start, 1e-9)
+
+    def _compute(self) -> GapSnapshot | None:
+        """Compute, or submit to the thread, the snapshot of the batches that were added."""
+        sums, self._sums = self._sums, None
+        assert sums is not None
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(sums)
+        moments = moments_from_sums(sums, products=self._matmul_dtype)
+        if not np.isfinite([moments.pp, float(moments.xx.sum()), float(moments.yy.sum())]).all():
+            self.warn(f"features hold NaN or infinite values in the batches up to step {self.step:,}: no snapshot")
+            return None
+        mean_squared_norm = min(float(np.trace(gram)) / moments.n for gram in (moments.xx, moments.yy))
+        if mean_squared_norm < MIN_MEAN_SQUARED_NORM:
+            self.warn(f"{1 - mean_squared_norm:.1%} of the features are all zeros at step {self.step:,}: no snapshot")
+            return None
+        if self._pool is None:
+            return self._record(GapSnapshot.of(moments, step=self.step, names=self.names))
+        earlier = self._collect()
+        self._pending = self._pool.submit(GapSnapshot.of, moments, step=self.step, names=self.names)
+        return earlier
+
+    def _collect(self) -> GapSnapshot | None:
+        """Wait for the pending snapshot and record it."""
+        pending, self._pending = self._pending, None
+        return None if pending is None else self._record(pending.result())
+
+    def _record(self, snapshot: GapSnapshot) -> GapSnapshot:
+        """Store and log a snapshot and warn of a collapse."""
+        self.snapshots.append(snapshot)
+        self.log(snapshot.to_dict(), snapshot.step)
+        for message in self.detector(snapshot):
+            self.warn(message)
+        return snapshot
 
     def _add(self, x: Tensor, y: Tensor) -> None:
+        """Add the sums of one batch."""
         sums = batch_sums(x, y)
         if self._sums is not None and sums.shape != self._sums.shape:
-            raise InputError(f"features of width {x.shape[1]} came after features of another width")
-        self._products = "float64" if x.dtype == y.dtype == torch.float64 else "float32"
+            raise InputError(
+                f"features of width {x.shape[1]} came after features of another width; use one monitor for each width"
+            )
+        self._matmul_dtype = "float64" if x.dtype == y.dtype == torch.float64 else "float32"
         self._sums = sums if self._sums is None else self._sums.add_(sums)

@@ -5,12 +5,15 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from isthmus.train._base import Loss, loss
+from isthmus.train._base import Loss
 from isthmus.train._batch import Batch, tiled
+from isthmus.train._registry import loss
 from isthmus.utils.errors import InputError
 
 
-@loss(source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552", standalone=True)
+@loss(
+    source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552", standalone=True
+)
 class Sigmoid(Loss):
     """L = -(1/n) sum_ij log sigmoid(z_ij l_ij) in nats, z_ij = 1 for partners and -1 otherwise.
 

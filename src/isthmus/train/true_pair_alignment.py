@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from isthmus.train._base import Loss, loss
+from isthmus.train._base import Loss
 from isthmus.train._batch import Batch
+from isthmus.train._registry import loss
 
 
 @loss(source="Wang and Isola 2020, arXiv 2005.10242; ModGap: Grassucci et al. 2026, arXiv 2601.18525")

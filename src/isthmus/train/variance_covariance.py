@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from isthmus.train._base import Loss, loss
+from isthmus.train._base import Loss
 from isthmus.train._batch import Batch
+from isthmus.train._registry import loss
 from isthmus.utils.errors import InputError
 
 

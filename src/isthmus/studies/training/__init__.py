@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from isthmus.studies.training import figures
 from isthmus.studies.training.collect import collect
-from isthmus.studies.training.results import StudyResult
-from isthmus.studies.training.page import write_page
 from isthmus.studies.training.grid import PARTS
+from isthmus.studies.training.page import write_page
+from isthmus.studies.training.results import StudyResult
 from isthmus.studies.training.settings import REGIMES, Setting
 from isthmus.studies.training.trainer import Run, train
 
-__all__ = ["PARTS", "REGIMES", "StudyResult", "Run", "Setting", "collect", "figures", "train", "write_page"]
+__all__ = ["PARTS", "REGIMES", "Run", "Setting", "StudyResult", "collect", "figures", "train", "write_page"]

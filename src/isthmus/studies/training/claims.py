@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training.seed_statistics import mean_over_seeds, summary, value
 from isthmus.studies.training.grid import HYPERPLANE
+from isthmus.studies.training.seed_statistics import mean_over_seeds, summary, value
 from isthmus.studies.training.settings import LENGTH
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.format import number

@@ -11,9 +11,10 @@ import numpy as np
 
 from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
 from isthmus.studies.training.causal_links import NAMES
+from isthmus.studies.training.claims import by_angle, cases, describe
+from isthmus.studies.training.grid import PARTS
 from isthmus.studies.training.results import StudyResult
 from isthmus.studies.training.seed_statistics import groups, mean_over_seeds, summary, value
-from isthmus.studies.training.claims import by_angle, cases, describe
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.files import replacing
 
@@ -37,7 +38,8 @@ def angles(result: StudyResult) -> str:
     """Measured gap against imposed angle."""
     runs = result.runs["collapse"]
     lines = []
-    for regime, words in (("affine", "fixed axes"), ("mean_length_penalty", "length held"), ("subspace", "subspaces alone")):
+    labels = {"affine": "fixed axes", "mean_length_penalty": "length held", "subspace": "subspaces alone"}
+    for regime, words in labels.items():
         for key, some in cases(runs, regime).items():
             points = [(angle, summary(same, "gap")) for angle, same in by_angle(some).items()]
             points = [(angle, gap) for angle, gap in points if not gap.undefined]
@@ -67,7 +69,7 @@ def _angles(lines: list[tuple[str, list[tuple[float, Any]]]]) -> Any:
 
 def follows(result: StudyResult) -> str:
     """Each score against the distance of the means and against shared-space alignment, all runs."""
-    runs = {part: list(result.runs.get(part, [])) for part in ("collapse", "losses", "alternatives", "shared_space", "ablations")}
+    runs = {part: list(result.runs.get(part, [])) for part in PARTS}
     kept = {part: some for part, some in runs.items() if some}
     return inline(_follows(kept), "follows", label="Scores of all runs against the gap and the shared-space alignment.")
 

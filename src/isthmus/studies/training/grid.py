@@ -64,9 +64,9 @@ def alternatives(quick: bool) -> Iterator[Setting]:
         for share in (0.25,) if quick else (0.1, 0.25, 0.5):
             yield Setting(temperature=temperature, shuffled_fraction=share)
         for dropped in (2,) if quick else (1, 2, 3, 4):
-            yield Setting(temperature=temperature, dropped=dropped)
+            yield Setting(temperature=temperature, caption_dropout=dropped)
         for cone in (120.0,) if quick else (0.0, 60.0, 120.0, 180.0):
-            yield Setting(temperature=temperature, cone=cone)
+            yield Setting(temperature=temperature, initial_cone_angle=cone)
 
 
 def shared_space(quick: bool) -> Iterator[Setting]:

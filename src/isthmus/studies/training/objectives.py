@@ -33,7 +33,7 @@ RELATIVE = "Sigmoid (relative bias)"
 
 def objectives() -> list[str]:
     """Names of all losses that the digits can be trained with."""
-    return [*registry(), RELATIVE]
+    return [*sorted(registry()), RELATIVE]
 
 
 def make_loss(setting: Setting, /) -> Loss:
@@ -42,7 +42,7 @@ def make_loss(setting: Setting, /) -> Loss:
         return Sigmoid(bias="relative")
     name = get(setting.loss).__name__
     chosen = {"weight": setting.weight, "k": setting.k, "estimator": setting.estimator}
-    return registry()[name].make(**{option: value for option, value in chosen.items() if value})
+    return registry()[name].build(**{option: value for option, value in chosen.items() if value})
 
 
 class Objective(nn.Module):  # type: ignore[misc]

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
+import isthmus.studies.training.figures as figures
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.statistics.result import Estimate
-import isthmus.studies.training.figures as figures
 from isthmus.studies.training.causal_links import NAMES
+from isthmus.studies.training.claims import describe
+from isthmus.studies.training.grid import HYPERPLANE, SMALL
 from isthmus.studies.training.results import COMPARED, StudyResult, change, shown
 from isthmus.studies.training.results import describe as setting_words
 from isthmus.studies.training.seed_statistics import groups, summary
-from isthmus.studies.training.grid import HYPERPLANE, SMALL
 from isthmus.studies.training.settings import REGIMES, Setting
-from isthmus.studies.training.claims import describe
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.files import replacing
 from isthmus.utils.validation import writable

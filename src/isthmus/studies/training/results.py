@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training.grid import SHARED_SPACE_SETTINGS
 from isthmus.studies.training.causal_links import NAMES, Link, causal_links
+from isthmus.studies.training.claims import HOLDS, PARTLY, Claim, evaluate_claims
+from isthmus.studies.training.grid import SHARED_SPACE_SETTINGS
 from isthmus.studies.training.seed_statistics import groups, paired
 from isthmus.studies.training.settings import Setting
-from isthmus.studies.training.claims import HOLDS, PARTLY, Claim, evaluate_claims
 from isthmus.studies.training.trainer import Run
 from isthmus.utils.files import FORMAT, replacing
 from isthmus.utils.format import number
