@@ -26,7 +26,7 @@ encoding.mount(app)
 app.add_typer(theory, name="theory")
 app.add_typer(train, name="train")
 listing.mount(app)
-resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "dose"))
+resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "intervene"))
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:

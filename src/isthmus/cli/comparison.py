@@ -1,4 +1,4 @@
-"""The verbs `compare` and `dose` of the command line."""
+"""The verbs `compare` and `intervene` of the command line."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everythi
 def mount(app: typer.Typer) -> None:
     """Add the verbs to `app`."""
     app.command()(compare)
-    app.command()(dose)
+    app.command()(intervene)
 
 
 def compare(
@@ -107,16 +107,16 @@ def compare(
         typer.echo(f"Wrote {path}")
 
 
-def dose(
-    x: Annotated[str, typer.Argument(help="embeddings of the first side")],
-    y: Annotated[str, typer.Argument(help="embeddings of the second side")],
+def intervene(
+    x: Annotated[str, typer.Argument(help="embeddings of the first modality")],
+    y: Annotated[str, typer.Argument(help="embeddings of the second modality")],
     output: Annotated[
         list[Path] | None, typer.Option("-o", "--output", help="page (.html), figure (.svg), .json or .csv")
     ] = None,
-    paths: Annotated[str, typer.Option(help="what is moved: translate, rotate, collapse, purify")] = (
-        "translate,rotate,collapse,purify"
-    ),
-    shared: Annotated[int | None, typer.Option(help="number of shared directions; default: found")] = None,
+    interventions: Annotated[
+        str, typer.Option(help="names with commas: translate, rotate, collapse, remove_unshared")
+    ] = "translate,rotate,collapse,remove_unshared",
+    shared: Annotated[int | None, typer.Option(help="number of shared directions; default: estimated")] = None,
     seed: Seed = 0,
     labels: Labels = None,
     index: Index = None,
@@ -124,25 +124,31 @@ def dose(
     names: Names = None,
     json_: Json = False,
 ) -> None:
-    """Move the gap and the shared space by doses: which of the two do the tasks follow?"""
-    from isthmus.evaluation.interventions import dose_response
+    """Change the gap and the shared space step by step, and show which of the two the tasks follow."""
+    from isthmus.evaluation.interventions import intervene as run_interventions
 
     for path in output or []:
         _suffix(path, (".html", ".svg", ".json", ".csv"))
     pairs = open_pairs(x, y, names, key, labels=labels, index=index)
-    with progress_bar("dosing", quiet=json_) as progress:
-        found = dose_response(pairs, paths=_split(paths), shared=shared, rng=seed, progress=progress)
+    with progress_bar("intervening", quiet=json_) as progress:
+        curve = run_interventions(
+            pairs,
+            interventions=[name.replace("-", "_") for name in _split(interventions)],
+            shared=shared,
+            rng=seed,
+            progress=progress,
+        )
     for path in output or []:
         if path.suffix.lower() in (".json", ".csv"):
-            found.save(path)
+            curve.save(path)
         else:
-            from isthmus.reporting.intervention_page import dose_page
+            from isthmus.reporting.intervention_page import intervention_page
 
-            dose_page(found, path)
+            intervention_page(curve, path)
     if json_:
-        typer.echo(found.to_json())
+        typer.echo(curve.to_json())
         return
-    for sentence in found.verdict():
+    for sentence in curve.verdict():
         typer.echo(f"- {sentence}")
     for path in output or []:
         typer.echo(f"Wrote {path}")

@@ -1,4 +1,4 @@
-"""The figure and the page of a dose experiment."""
+"""The figure and the page of interventions on the gap."""
 
 from __future__ import annotations
 
@@ -6,95 +6,121 @@ import math
 import os
 from typing import Any
 
-from isthmus.evaluation.interventions import PATHS, DoseResponse
+from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
 from isthmus.utils.files import replacing
 from isthmus.utils.validation import writable
 
-_STYLE = {"translate": (X, "o"), "rotate": (Y, "^"), "collapse": (ACCENT, "s"), "purify": (MUTED, "D")}
-_AXES = {"gap": "gap (degrees)", "gap_distance": "distance of the means", "alignment": "shared-space alignment"}
+_STYLES = {"translate": (X, "o"), "rotate": (Y, "^"), "collapse": (ACCENT, "s"), "remove_unshared": (MUTED, "D")}
+_AXIS_LABELS = {"gap": "gap (degrees)", "gap_distance": "distance of the means", "alignment": "shared-space alignment"}
+#: Height of one score in the figure, in points.
+_ROW_HEIGHT = 150
 
 
-def dose_page(response: DoseResponse, path: str | os.PathLike[str], /) -> None:
-    """Write the experiment to `path`: the figure alone when it ends in .svg, else one self-contained page.
+def intervention_page(curve: InterventionCurve, path: str | os.PathLike[str], /) -> None:
+    """Write the experiment as a figure (.svg) or as one self-contained page.
 
+    Parameters
+    ----------
+    curve : InterventionCurve
+        Result of `isthmus.evaluation.interventions.intervene`.
+    path : str or path-like
+        File to write atomically. A name that ends in .svg selects the figure.
+
+    Raises
+    ------
+    InputError
+        If `path` cannot be written.
+
+    Examples
+    --------
     >>> import pathlib, tempfile, isthmus
-    >>> from isthmus.evaluation.interventions import dose_response
-    >>> found = dose_response(isthmus.demo.load("collapsed", split="test"), paths=["translate"])
+    >>> from isthmus.evaluation.interventions import intervene
+    >>> curve = intervene(isthmus.demo.load("collapsed", split="test"), interventions=["translate"])
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     dose_page(found, pathlib.Path(folder) / "dose.svg")
-    ...     (pathlib.Path(folder) / "dose.svg").read_text(encoding="utf-8")[:4]
+    ...     intervention_page(curve, pathlib.Path(folder) / "curve.svg")
+    ...     (pathlib.Path(folder) / "curve.svg").read_text(encoding="utf-8")[:4]
     '<svg'
     """
     path = writable(path)
-    svg = inline(dose_figure(response), "dose", label="Scores against the gap and the alignment. " + label(response))
-    if path.suffix.lower() == ".svg":
-        text = standalone(svg)
-    else:
-        text = _page(response, svg)
-    with replacing(path) as part:
-        part.write_bytes(text.encode("utf-8", errors="replace"))
+    label = "Scores against the gap and the alignment. " + " ".join(curve.verdict())
+    svg = inline(intervention_figure(curve), "intervention", label=label)
+    text = standalone(svg) if path.suffix.lower() == ".svg" else _page(curve, svg)
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", errors="replace"))
 
 
 @drawn
-def dose_figure(response: DoseResponse) -> Any:
-    """Each score (rows) against the gap (left) and the shared-space alignment (right), one line for each path."""
-    scores = list(response.explained)
-    tall = 150
-    fig = figure(2 * WIDTH, tall * len(scores) + 70)
-    height = tall * len(scores) + 70
+def intervention_figure(curve: InterventionCurve) -> Any:
+    """Draw each score (rows) against the gap (left) and the alignment (right), with one line per intervention.
+
+    Parameters
+    ----------
+    curve : InterventionCurve
+        Result of `isthmus.evaluation.interventions.intervene`.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
+    scores = list(curve.explained)
+    height = _ROW_HEIGHT * len(scores) + 70
+    fig = figure(2 * WIDTH, height)
     for row, score in enumerate(scores):
-        for column, measure in enumerate((response.measure, "alignment")):
+        bottom = height - (row + 1) * _ROW_HEIGHT + 8
+        for column, measure in enumerate((curve.gap_measure, "alignment")):
             left = 52 + column * WIDTH
-            ax = axes(fig, left, height - (row + 1) * tall + 8, 2 * WIDTH - left - WIDTH + 66, row * tall + 8)
-            for name in (n for n in PATHS if any(d.path == n for d in response.doses)):
-                doses = response.path(name)
-                colour, marker = _STYLE[name]
-                across = [getattr(d, measure) for d in doses]
-                ax.plot(across, [d.scores[score] for d in doses], color=colour, lw=1.5, marker=marker, ms=4, label=name)
-            raw = response.raw
+            ax = axes(fig, left, bottom, 2 * WIDTH - left - WIDTH + 66, row * _ROW_HEIGHT + 8)
+            for name in _interventions(curve):
+                points = curve.curve(name)
+                colour, marker = _STYLES[name]
+                x = [getattr(point, measure) for point in points]
+                y = [point.scores[score] for point in points]
+                ax.plot(x, y, color=colour, lw=1.5, marker=marker, ms=4, label=name.replace("_", " "))
+            raw = curve.raw
             ax.plot(getattr(raw, measure), raw.scores[score], "*", color=INK, ms=11, mec=PAPER, zorder=5)
             ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
             if column == 0:
                 ax.set_ylabel(score)
             if row == len(scores) - 1:
-                ax.set_xlabel(_AXES[measure])
+                ax.set_xlabel(_AXIS_LABELS[measure])
             if row == 0 and column == 0:
                 handles = ax.get_legend_handles_labels()
     fig.legend(*handles, loc="lower center", ncols=4, frameon=False)
     return fig
 
 
-def label(response: DoseResponse) -> str:
-    """The verdict as one text."""
-    return " ".join(response.verdict())
+def _interventions(curve: InterventionCurve) -> list[str]:
+    """Return the names of the interventions that the curve has points of."""
+    return [name for name in INTERVENTIONS if any(point.intervention == name for point in curve.points)]
 
 
-def _page(response: DoseResponse, svg: str) -> str:
-    x, y = response.names
-    names = list(response.explained)
+def _page(curve: InterventionCurve, svg: str) -> str:
+    x, y = curve.names
+    scores = list(curve.explained)
     rows = [
         [
-            f"{d.path} {d.dose:g}",
-            "undefined" if math.isnan(d.gap) else f"{d.gap:.1f}°",
-            f"{d.gap_distance:.3f}",
-            f"{d.alignment:.3f}",
-            *(f"{d.scores[name]:.3f}" for name in names),
+            f"{point.intervention.replace('_', ' ')} {point.strength:g}",
+            "undefined" if math.isnan(point.gap) else f"{point.gap:.1f}°",
+            f"{point.gap_distance:.3f}",
+            f"{point.alignment:.3f}",
+            *(f"{point.scores[name]:.3f}" for name in scores),
         ]
-        for d in response.doses
+        for point in curve.points
     ]
-    sizes = f"{response.n_fit:,} pairs to fit on, {response.n_test:,} others to judge on"
-    facts = f"{sizes}, {response.shared} shared directions"
+    sizes = f"{curve.n_fit:,} pairs to fit on, {curve.n_test:,} others to judge on"
+    facts = f"{sizes}, {curve.shared_dimensions} shared directions"
     caption = (
-        "The star is the raw space; every line leaves it along one path. Intervals of the rank correlations draw the "
-        "doses anew: they say how much the answer depends on the doses chosen."
+        "The star is the raw space. Each line shows one intervention of growing strength. Intervals of the rank "
+        "correlations resample the points: they state how much the answer depends on the chosen strengths."
     )
-    paths = [f"{name}: {PATHS[name][0]}." for name in PATHS if any(d.path == name for d in response.doses)]
+    definitions = [f"{name}: {INTERVENTIONS[name][0]}." for name in _interventions(curve)]
     sections = [
-        Section("What the tasks follow", response.verdict(), svg, caption),
-        Section("The paths", paths),
-        Section("All doses", header=("Dose", "gap", "distance", "alignment", *names), rows=rows),
+        Section("What the tasks follow", curve.verdict(), svg, caption),
+        Section("The interventions", definitions),
+        Section("All points", header=("Intervention", "gap", "distance", "alignment", *scores), rows=rows),
     ]
-    return plain_page(f"How the gap between {x} and {y} reaches the task", facts, sections)
+    return plain_page(f"How the gap between {x} and {y} affects the tasks", facts, sections)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from isthmus.diagnosis.budget import split
-from isthmus.evaluation.interventions import shared_alignment, shared_basis
+from isthmus.evaluation.shared_space import shared_alignment, shared_basis
 from isthmus.linalg.psd import fidelity
 from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle

@@ -1,0 +1,242 @@
+"""The result of interventions on the gap: points, their curves, and a verdict."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+from isthmus.statistics.result import Estimate
+from isthmus.utils.errors import unknown
+from isthmus.utils.files import FORMAT, replacing
+from isthmus.utils.version import __version__
+
+#: Each intervention, what it changes, and its strengths. Strength 0 is the raw space.
+INTERVENTIONS: dict[str, tuple[str, tuple[float, ...]]] = {
+    "translate": (
+        "both modalities move along the line between their means; at 1 the means coincide, below 0 the gap widens",
+        (-0.5, -0.25, 0.25, 0.5, 0.75, 1.0),
+    ),
+    "rotate": (
+        "x is rotated in the plane of the two means; at 1 its mean has the direction of the mean of y",
+        (-0.5, -0.25, 0.25, 0.5, 0.75, 1.0),
+    ),
+    "collapse": (
+        "the shared directions shrink by this share in both modalities; at 1 they are removed",
+        (0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
+    ),
+    "remove_unshared": (
+        "the directions that are not shared shrink by this share in both modalities; at 1 they are removed",
+        (0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class InterventionPoint:
+    """The test pairs after one intervention of one strength.
+
+    Parameters
+    ----------
+    intervention : str
+        A name in `INTERVENTIONS`, or 'raw'.
+    strength : float
+        Strength of the intervention; 0 is the raw space.
+    gap : float
+        Angle between the means in degrees, NaN where it is undefined.
+    gap_distance : float
+        Euclidean distance between the means.
+    alignment : float
+        Shared-space alignment in [-1, 1], see `isthmus.evaluation.shared_space.shared_alignment`.
+    scores : dict of str to float
+        Scores of the tasks.
+    """
+
+    intervention: str
+    strength: float
+    gap: float
+    gap_distance: float
+    alignment: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class InterventionCurve:
+    """All points of an experiment, and how well the gap and the alignment explain each score.
+
+    Parameters
+    ----------
+    points : list of InterventionPoint
+        The raw space first, then each intervention in order of its strengths.
+    explained : dict of str to dict of str to Estimate
+        For each score: 'gap' and 'alignment' (Spearman's rank correlation over the points) and 'difference'
+        (|alignment| - |gap|). Rank correlations ignore how far a score moves. 'gap_curve' and 'alignment_curve' are
+        the shares of the score's variance that a monotone curve explains, and 'curve_difference' is alignment minus
+        gap. The verdict is based on 'curve_difference'.
+    gap_measure : str
+        'gap' (degrees), or 'gap_distance' if the angle is undefined at some point.
+    shared_dimensions : int
+        Dimension of the shared space.
+    n_fit, n_test : int
+        Numbers of pairs.
+    names : tuple of str
+        Names of the two modalities.
+    settings : dict
+        Arguments of the experiment.
+
+    Notes
+    -----
+    Intervals are percentiles of a bootstrap that resamples the points within each intervention. They state how much
+    the answer depends on the chosen strengths, and not how precise the scores are.
+    """
+
+    points: list[InterventionPoint]
+    explained: dict[str, dict[str, Estimate]]
+    gap_measure: str
+    shared_dimensions: int
+    n_fit: int
+    n_test: int
+    names: tuple[str, str]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def raw(self) -> InterventionPoint:
+        """Return the point of the raw space."""
+        return next(point for point in self.points if point.strength == 0)
+
+    def curve(self, intervention: str) -> list[InterventionPoint]:
+        """Return the points of one intervention in order of strength, with the raw space at strength 0.
+
+        Parameters
+        ----------
+        intervention : str
+            A name in `INTERVENTIONS`.
+
+        Returns
+        -------
+        list of InterventionPoint
+            Points in order of strength.
+
+        Raises
+        ------
+        InputError
+            If the name is unknown.
+        """
+        if intervention not in INTERVENTIONS:
+            raise unknown("intervention", intervention, INTERVENTIONS)
+        points = (p for p in self.points if p.intervention == intervention or p.strength == 0)
+        return sorted(points, key=lambda point: point.strength)
+
+    def verdict(self) -> list[str]:
+        """Return one sentence for each score: which of the gap and the alignment explains it better.
+
+        Returns
+        -------
+        list of str
+            Sentences in the order of `explained`.
+        """
+        sentences = []
+        for score, estimates in self.explained.items():
+            difference = estimates["curve_difference"]
+            if not math.isfinite(difference.value) or not math.isfinite(difference.low):
+                sentences.append(f"{score} hardly changes over these interventions, so there is nothing to explain.")
+                continue
+            if difference.low > 0:
+                conclusion = f"{score} follows the alignment of the shared space more closely than the gap"
+            elif difference.high < 0:
+                conclusion = f"{score} follows the gap more closely than the alignment of the shared space"
+            else:
+                conclusion = f"These interventions do not show which of the two {score} follows"
+            gap, alignment = (
+                f"{100 * estimates[f'{name}_curve'].value:.0f} % of its variance "
+                f"(rank correlation {_interval(estimates[name])})"
+                for name in ("gap", "alignment")
+            )
+            evidence = f"a monotone curve of the gap explains {gap}, one of the alignment {alignment}"
+            sentences.append(f"{conclusion}: {evidence}. {self._changes(score)}")
+        return sentences
+
+    def _changes(self, score: str) -> str:
+        """Describe the score, the gap and the alignment at full strength of each intervention."""
+        raw, unit = self.raw, " degrees" if self.gap_measure == "gap" else ""
+        ends = [self.curve(name)[-1] for name in self.settings["interventions"]]
+        changes = [
+            f"{end.intervention} {end.scores[score] - raw.scores[score]:+.3f} "
+            f"(gap {getattr(end, self.gap_measure):.3g}{unit}, alignment {end.alignment:.3f})"
+            for end in ends
+        ]
+        start = f"gap {getattr(raw, self.gap_measure):.3g}{unit}, alignment {raw.alignment:.3f}"
+        return f"From {raw.scores[score]:.3f} ({start}) full strength moves it by: {'; '.join(changes)}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            Content of `to_json`; absent numbers are None.
+        """
+        return {
+            "format": FORMAT,
+            "kind": "intervention curve",
+            "version": __version__,
+            "names": list(self.names),
+            "n_fit": self.n_fit,
+            "n_test": self.n_test,
+            "shared_dimensions": self.shared_dimensions,
+            "gap_measure": self.gap_measure,
+            "settings": self.settings,
+            "explained": {
+                score: {name: estimate.to_dict() for name, estimate in estimates.items()}
+                for score, estimates in self.explained.items()
+            },
+            "verdict": self.verdict(),
+            "points": [
+                {
+                    "intervention": point.intervention,
+                    "strength": point.strength,
+                    "gap": None if math.isnan(point.gap) else point.gap,
+                    "gap_distance": point.gap_distance,
+                    "alignment": point.alignment,
+                    **point.scores,
+                }
+                for point in self.points
+            ],
+        }
+
+    def to_json(self) -> str:
+        """Return the experiment as JSON.
+
+        Returns
+        -------
+        str
+            Valid JSON; absent numbers are null.
+        """
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def save(self, path: str | os.PathLike[str], /) -> None:
+        """Write the experiment as JSON, or its points as CSV.
+
+        Parameters
+        ----------
+        path : str or path-like
+            File to write atomically; a name that ends in .csv selects CSV.
+        """
+        text = self.to_json() + "\n"
+        if str(path).lower().endswith(".csv"):
+            buffer = io.StringIO()
+            points = self.to_dict()["points"]
+            writer = csv.DictWriter(buffer, list(points[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(points)
+            text = buffer.getvalue()
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{estimate.value:+.2f}, {estimate.low:+.2f} to {estimate.high:+.2f}"

@@ -1,0 +1,95 @@
+"""The subspace in which matching rows covary, its dimension, and how well two modalities align in it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy
+from isthmus.data.pairs import Pairs
+from isthmus.statistics.moments import Moments, moments_of
+from isthmus.utils.errors import InputError
+
+
+def shared_basis(moments: Moments, rank: int, /) -> np.ndarray:
+    """Return the directions in which matching rows covary most.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs, of the same dimension d in both modalities.
+    rank : int
+        Number of directions.
+
+    Returns
+    -------
+    np.ndarray of shape (d, rank)
+        Orthonormal eigenvectors of (S_xy + S_xy') / 2 with the largest eigenvalues, where S_xy is the
+        cross-covariance. Along them matching rows agree as the inner product measures it.
+    """
+    cross = to_numpy(moments.cov_xy)
+    return np.ascontiguousarray(np.linalg.eigh((cross + cross.T) / 2)[1][:, ::-1][:, :rank])
+
+
+def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
+    """Return the covariance of matching rows inside a subspace, relative to the spread of both modalities.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+    basis : np.ndarray of shape (d, k)
+        Orthonormal basis W of the shared space.
+
+    Returns
+    -------
+    float
+        Shared-space alignment in [-1, 1]. It is 1 if the centred matching rows are equal and lie in the subspace.
+
+    Notes
+    -----
+    The alignment is tr(W' S_xy W) / sqrt(tr S_x tr S_y). The means do not enter, so moving them does not change it.
+    """
+    covariance = float(np.einsum("dk,de,ek->", basis, to_numpy(moments.cov_xy), basis))
+    spread_x, spread_y = (float(np.trace(to_numpy(cov))) for cov in (moments.cov_x, moments.cov_y))
+    return covariance / math.sqrt(spread_x * spread_y)
+
+
+def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
+    """Count the shared directions of one half of the items that replicate in the other half.
+
+    A direction replicates if the covariance of matching rows along it exceeds two standard errors in the other half.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of the same dimension in both modalities.
+    rng : int, default 0
+        Seed of the split.
+
+    Returns
+    -------
+    int
+        Number of directions, at least 1.
+
+    Raises
+    ------
+    InputError
+        If no direction replicates.
+    """
+    first, second = pairs.split_half(rng=rng)
+    basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items))
+    x, y = (to_numpy(rows).astype(np.float64) for rows in second.unit())
+    owner = np.arange(len(y)) if second.index is None else second.index
+    products = ((x - x.mean(axis=0)) @ basis)[owner] * ((y - y.mean(axis=0)) @ basis)
+    # The captions of one image are not independent. Therefore they are averaged first.
+    counts = np.bincount(owner, minlength=len(x))
+    sums = np.zeros((len(x), basis.shape[1]))
+    np.add.at(sums, owner, products)
+    item_means = sums[counts > 0] / counts[counts > 0, None]
+    errors = item_means.std(axis=0, ddof=1) / math.sqrt(len(item_means))
+    n_shared = int(np.count_nonzero(item_means.mean(axis=0) > 2 * errors))
+    if n_shared == 0:
+        raise InputError("no shared direction: matching rows do not covary in any direction that replicates on others")
+    return n_shared
