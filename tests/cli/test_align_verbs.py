@@ -63,8 +63,8 @@ def test_auto_sees_the_rows(files: Path) -> None:
 def test_auto_classifies(files: Path) -> None:
     words = ["fit", "Auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=classification"]
     assert "in the shell --labels FILE.npy" in refused(*words)
-    found = json.loads(said(*words, "--labels", "labels.npy", "--json"))["facts"]
-    given = json.loads(said(*words, "--labels", "labels.npy", "--class-texts", "classes.npy", "--json"))["facts"]
+    found = json.loads(said(*words, "--labels", "labels.npy", "--json"))["fit_info"]
+    given = json.loads(said(*words, "--labels", "labels.npy", "--class-texts", "classes.npy", "--json"))["fit_info"]
     assert found["table"][0]["value"] != given["table"][0]["value"]
     assert "--class-texts needs --labels" in refused(*words, "--class-texts", "classes.npy")
     both = ["--labels", "labels.npy", "--class-texts", "classes.npy"]

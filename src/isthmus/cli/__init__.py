@@ -1,4 +1,4 @@
-"""The command line: verbs that call the functions of the package, and nothing else."""
+"""The command line: verbs that call the public functions of the package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from isthmus.cli import comparison, diagnosis, encoding, listing, resources, verbs
+from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, resources
 from isthmus.cli.theory import app as theory
 from isthmus.cli.training import app as train
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -19,7 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-verbs.mount(app)
+data.mount(app)
+alignment.mount(app)
 diagnosis.mount(app)
 comparison.mount(app)
 encoding.mount(app)
@@ -35,7 +36,7 @@ def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
 
 
 def main() -> None:
-    """Entry point: bad input ends in one line on standard error and exit code 2."""
+    """Run the command line. Bad input prints one line to standard error and exits with code 2."""
     warnings.showwarning = _warn  # type: ignore[assignment]
     try:
         app()

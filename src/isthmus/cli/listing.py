@@ -1,4 +1,4 @@
-"""The verb `list`: everything that is registered."""
+"""The verb list: everything that is registered."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ def mount(app: typer.Typer) -> None:
 
 
 def list_(
-    what: Annotated[str, typer.Argument(help="metrics, aligners, tasks, sources, runs or all")] = "all",
+    topic: Annotated[str, typer.Argument(help="metrics, aligners, tasks, sources, runs or all")] = "all",
     json_: Json = False,
 ) -> None:
-    """What there is: measures with their definitions, aligners, tasks, formats, runs of the demo."""
-    rooms = {name: room() for name, room in _ROOMS.items()}
-    if what != "all" and what not in rooms:
-        raise unknown("list", what, [*rooms, "all"])
-    shown = rooms if what == "all" else {what: rooms[what]}
+    """List measures with their definitions, aligners, tasks, file formats and runs of the demo."""
+    entries_by_topic = {name: list_entries() for name, list_entries in _TOPICS.items()}
+    if topic != "all" and topic not in entries_by_topic:
+        raise unknown("list", topic, [*entries_by_topic, "all"])
+    selected = entries_by_topic if topic == "all" else {topic: entries_by_topic[topic]}
     if json_:
-        typer.echo(json.dumps(shown, indent=1))
+        typer.echo(json.dumps(selected, indent=1))
         return
-    for room, entries in shown.items():
-        typer.echo(room)
+    for name_of_topic, entries in selected.items():
+        typer.echo(name_of_topic)
         family = ""
         for name, about in entries.items():
             if about.get("family", "") != family:
                 family = str(about["family"])
                 typer.echo(f"  {family.upper()}")
             typer.echo(f"  {name}")
-            for line in _lines(about) if room == "metrics" else about.values():
+            for line in _lines(about) if name_of_topic == "metrics" else about.values():
                 if line:
                     typer.echo(f"      {line}")
 
@@ -63,7 +63,7 @@ def _metrics() -> dict[str, dict[str, Any]]:
 
 
 def _lines(about: dict[str, Any]) -> list[str]:
-    """A measure as lines of text."""
+    """Return the description of a measure as lines of text."""
     low, high = (sign if end is None else f"{end:g}" for end, sign in zip(about["range"], ("-inf", "inf"), strict=True))
     better = {"neither": "neither way is better"}.get(about["better"], f"{about['better']} is better")
     return [
@@ -107,4 +107,4 @@ def _runs() -> dict[str, dict[str, str]]:
     return {name: {"definition": about} for name, about in isthmus.demo.RUNS.items()}
 
 
-_ROOMS = {"metrics": _metrics, "aligners": _aligners, "tasks": _tasks, "sources": _sources, "runs": _runs}
+_TOPICS = {"metrics": _metrics, "aligners": _aligners, "tasks": _tasks, "sources": _sources, "runs": _runs}

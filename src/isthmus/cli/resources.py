@@ -1,4 +1,4 @@
-"""Options that every verb that computes takes: threads, memory, device, cluster."""
+"""Options of every verb that computes: threads, memory, device and cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from isthmus.cli.progress import spinner, update_spinner
 from isthmus.compute.resources import using
 
 OPTIONS: dict[str, Any] = {
-    "threads": Annotated[int | None, typer.Option("--threads", help="cores to keep busy; default: all of them")],
+    "threads": Annotated[int | None, typer.Option("--threads", help="number of worker threads; default: all cores")],
     "max_memory": Annotated[
-        str | None, typer.Option("--max-memory", help="what a pass over the rows may hold, such as '400 MB'")
+        str | None, typer.Option("--max-memory", help="memory that a pass over the rows may add, such as '400 MB'")
     ],
     "device": Annotated[
-        str | None, typer.Option("--device", help="cuda, cuda:0,cuda:1 or cpu: compute with PyTorch there")
+        str | None, typer.Option("--device", help="PyTorch device that computes: cpu, cuda or cuda:0,cuda:1")
     ],
     "workers": Annotated[int | None, typer.Option("--workers", help="compute on this many local Dask processes")],
     "cluster": Annotated[
@@ -29,31 +29,34 @@ OPTIONS: dict[str, Any] = {
 
 
 def add_options(app: typer.Typer, verbs: Sequence[str]) -> None:
-    """Give each of these verbs of `app` the options; what it computes then uses them."""
+    """Add the options to the commands `verbs` of `app`, and run these commands with the chosen resources."""
     for command in app.registered_commands:
         if command.callback is not None and command.callback.__name__ in verbs:
-            command.callback = _computing(command.callback)
+            command.callback = _with_resources(command.callback)
 
 
-def _computing(verb: Callable[..., None]) -> Callable[..., None]:
+def _with_resources(verb: Callable[..., None]) -> Callable[..., None]:
+    """Wrap a command so that it takes the options and runs with them."""
+
     @wraps(verb)
     def run(**options: Any) -> None:
-        wanted = {name: options.pop(name) for name in OPTIONS}
-        with _resources(**wanted, quiet=bool(options.get("json_"))):
+        resources = {name: options.pop(name) for name in OPTIONS}
+        with _resources(**resources, quiet=bool(options.get("json_"))):
             verb(**options)
 
-    given = inspect.signature(verb, eval_str=True)
-    more = [
+    signature = inspect.signature(verb, eval_str=True)
+    added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in OPTIONS.items()
     ]
-    run.__signature__ = given.replace(parameters=[*given.parameters.values(), *more])  # type: ignore[attr-defined]
-    run.__annotations__ = {p.name: p.annotation for p in [*given.parameters.values(), *more]}
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in [*signature.parameters.values(), *added]}
     return run
 
 
 @contextmanager
 def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **options: Any) -> Iterator[None]:
+    """Apply the options of one call, and start a cluster if one is asked for."""
     if workers is None and cluster is None:
         with using(**options):
             yield
@@ -61,6 +64,6 @@ def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **optio
     from isthmus.evaluation.cluster import Cluster
 
     with spinner("waiting for the workers", quiet=quiet):
-        made = Cluster(cluster, workers=workers, progress=update_spinner)
-    with using(**options), made:
+        dask_cluster = Cluster(cluster, workers=workers, progress=update_spinner)
+    with using(**options), dask_cluster:
         yield

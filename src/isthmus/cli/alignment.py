@@ -1,0 +1,227 @@
+"""The verbs fit, apply and adapt."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import isthmus
+from isthmus.cli._common import (
+    ClassTexts,
+    Embeddings,
+    Index,
+    Json,
+    Key,
+    Labels,
+    Names,
+    open_pairs,
+    print_bullets,
+    print_table,
+    read_class_texts,
+    split_names,
+)
+from isthmus.cli.progress import progress_bar, spinner
+from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.validation import writable
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the verbs to `app`."""
+    for verb in (fit, apply, adapt):
+        app.command()(verb)
+
+
+def fit(
+    aligner: Annotated[str, typer.Argument(help="name of the aligner; see `isthmus list aligners`")],
+    x: Annotated[str, typer.Argument(help="embeddings of the first modality, or one file of saved moments")],
+    y: Annotated[str | None, typer.Argument(help="embeddings of the second modality")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="path of the aligner (.safetensors)")] = Path(
+        "aligner.safetensors"
+    ),
+    options: Annotated[
+        list[str] | None, typer.Option("--set", help="option of the aligner, such as --set energy=0.95")
+    ] = None,
+    unpaired: Annotated[
+        bool,
+        typer.Option("--unpaired", help="the rows are not paired by position; for aligners that need no pairs"),
+    ] = False,
+    labels: Labels = None,
+    class_texts: ClassTexts = None,
+    index: Index = None,
+    key: Key = None,
+    names: Names = None,
+    json_: Json = False,
+) -> None:
+    """Fit an aligner to embeddings and save it."""
+    writable(output)
+    estimator = isthmus.align.get(aligner)().set_params(**_options(options or []))
+    estimator.__post_init__()  # the checks of the options
+    data = _fit(estimator, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
+    estimator.save(output)
+    if json_:
+        content = {
+            "aligner": type(estimator).__name__,
+            "options": estimator.get_params(),
+            "fit_info": estimator.fit_info_,
+            "path": str(output),
+        }
+        typer.echo(json.dumps(content, indent=1))
+        return
+    typer.echo(f"Fitted {type(estimator).__name__} to {data}: {output}")
+    if isinstance(estimator, isthmus.align.Auto):
+        _show_choice(estimator)
+        return
+    for name, value in estimator.fit_info_.items():
+        typer.echo(f"  {name}: {value}")
+
+
+def _fit(
+    estimator: Any,
+    x: str,
+    y: str | None,
+    names: str | None,
+    unpaired: bool,
+    labels: Path | None,
+    class_texts: Path | None,
+    index: Path | None,
+    key: str | None,
+    *,
+    quiet: bool,
+) -> str:
+    """Fit `estimator` to the files and return a phrase that describes the data."""
+    if y is None:
+        moments = isthmus.load(x)
+        if not isinstance(moments, isthmus.Moments):
+            raise InputError(f"{x}: is an aligner; expected saved moments, or two embedding files")
+        name_list = split_names(names)
+        estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
+        return f"saved moments of {moments.n:,} pairs"
+    if unpaired:
+        estimator.names_ = isthmus.data.pairs.modality_names(x, y, split_names(names))
+        sources = [isthmus.sources.open_source(path) for path in (x, y)]
+        with spinner("fitting to unpaired rows", quiet=quiet):
+            estimator.fit(*sources, paired=False)
+            estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
+        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, estimator.names_, strict=True)]
+        return f"unpaired rows, {' and '.join(counts)}"
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=not estimator.allows_different_dims)
+    texts = read_class_texts(class_texts, pairs)
+    if texts is not None and not isinstance(estimator, isthmus.align.Auto):
+        raise InputError(
+            f"--class-texts is for Auto with --set aim=classification; {type(estimator).__name__} has no use for it"
+        )
+    with spinner(f"fitting to {pairs.n_pairs:,} pairs", quiet=quiet):
+        estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
+        estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
+    return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
+
+
+def _show_choice(auto: Any) -> None:
+    """Print the reasons of `Auto` and the table of its candidates."""
+    print_bullets(auto.reasons_)
+    if not auto.table_:
+        return
+    value = {"search": "mixed R@1", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
+    lines = [
+        (
+            row["name"], f"{row['value']:.3f}", f"{row['recall']:.3f}", f"{row['change']:+.3f}",
+            f"{row['change_error']:.3f}", "yes" if row["admissible"] else "no",
+        )
+        for row in auto.table_
+    ]  # fmt: skip
+    print_table(("candidate", value, "R@1", "change of R@1", "standard error", "allowed"), lines)
+
+
+def apply(
+    aligner: Annotated[Path, typer.Argument(help="an aligner saved by `isthmus fit`")],
+    rows: Embeddings,
+    out: Annotated[
+        Path | None,
+        typer.Argument(help="path of the aligned rows: .npy, .npz, .safetensors, or a new folder of shards"),
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="the same as OUT")] = None,
+    side: Annotated[str | None, typer.Option(help="modality of the rows; default: the name of the file")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the same call after an interruption")] = False,
+    json_: Json = False,
+) -> None:
+    """Align the rows of a file in their order, with constant memory."""
+    from isthmus.align._drift import drift_warnings
+    from isthmus.align.streaming import apply as apply_to_source
+    from isthmus.align.streaming import side_number
+    from isthmus.data.sources import path_name
+
+    if (out is None) == (output is None):
+        raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
+    path = out or output
+    assert path is not None
+    loaded = _load_aligner(aligner)
+    if path.exists() and path.samefile(aligner):
+        raise InputError(f"{path}: is the aligner itself; choose another output")
+    source = isthmus.sources.open_source(rows)
+    side = side or path_name(rows)
+    with progress_bar("aligning", quiet=json_) as progress:
+        shape = apply_to_source(loaded, source, path, side=side, resume=resume, progress=progress)
+    for sentence in drift_warnings(loaded, source, side_number(loaded, side)):
+        warnings.warn(sentence, IsthmusWarning, stacklevel=1)
+    if json_:
+        typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
+    else:
+        typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {path}")
+
+
+def adapt(
+    aligner: Annotated[Path, typer.Argument(help="an aligner saved by `isthmus fit`")],
+    x: Annotated[str, typer.Argument(help="rows of the new corpus, first modality")],
+    y: Annotated[str | None, typer.Argument(help="rows of the new corpus, second modality, paired or not")] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="path of the new aligner (.safetensors)")] = Path(
+        "adapted.safetensors"
+    ),
+    side: Annotated[str | None, typer.Option(help="modality of a single file; default: the name of the file")] = None,
+    json_: Json = False,
+) -> None:
+    """Update a saved aligner with the means and covariances of unpaired rows of a new corpus."""
+    from isthmus.align.streaming import side_number
+    from isthmus.data.sources import path_name
+
+    writable(output)
+    loaded = _load_aligner(aligner)
+    if y is not None and side is not None:
+        raise InputError(f"--side {side}: applies to one file, and two files came; leave it out")
+    rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
+    matrices = [source.read(0, source.shape[0]) for source in rows]
+    if y is None and side_number(loaded, side or path_name(x)) == 1:
+        matrices.insert(0, None)
+    with spinner("adapting", quiet=json_):
+        drift = loaded.drift(*matrices)
+        loaded.adapt(*matrices).save(output)
+    if json_:
+        typer.echo(json.dumps({"path": str(output), "changed": bool(drift), "sentences": list(drift.sentences)}))
+        return
+    print_bullets(list(drift.sentences))
+    typer.echo(f"Adapted {type(loaded).__name__}: {output}")
+
+
+def _load_aligner(path: Path) -> Any:
+    """Load a saved aligner, and refuse files that hold something else."""
+    loaded = isthmus.load(path)
+    if not isinstance(loaded, isthmus.align.Aligner):
+        raise InputError(f"{path}: holds {type(loaded).__name__}, expected an aligner written by `isthmus fit`")
+    return loaded
+
+
+def _options(settings: list[str]) -> dict[str, Any]:
+    """Parse NAME=VALUE settings. A value that is not JSON is text."""
+    parameters: dict[str, Any] = {}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise InputError(f"--set {setting}: expected NAME=VALUE, such as --set energy=0.95")
+        try:
+            parameters[key] = json.loads(value)
+        except json.JSONDecodeError:
+            parameters[key] = value
+    return parameters

@@ -1,0 +1,94 @@
+"""The verbs demo and inspect."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import isthmus
+from isthmus.cli._common import Json, Key, open_pairs, print_bullets
+from isthmus.cli.progress import spinner
+from isthmus.utils.errors import InputError
+from isthmus.utils.validation import writable
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the verbs to `app`."""
+    for verb in (demo, inspect):
+        app.command()(verb)
+
+
+def demo(
+    run: Annotated[str, typer.Option(help="plain, warm or collapsed; see `isthmus list runs`")] = "plain",
+    output: Annotated[Path, typer.Option("-o", "--output", help="path of the page")] = Path("isthmus-demo.html"),
+    export: Annotated[Path | None, typer.Option(help="also write the embeddings as .npy files to this folder")] = None,
+) -> None:
+    """Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs."""
+    writable(output)
+    if export is not None:
+        for path in isthmus.demo.export(export, run):
+            typer.echo(f"Wrote {path}")
+    from isthmus.reporting.demo_predictions import predictions
+
+    title = f"Digits and captions: the run '{run}'"
+    test_pairs, train_pairs = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
+    with spinner(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}"):
+        explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=predictions(run))
+    print_bullets(explanation.verdict)
+    typer.echo(f"\nThe page: {output.resolve()}")
+
+
+def inspect(
+    paths: Annotated[list[str], typer.Argument(help="one or more embedding files or folders of shards")],
+    key: Key = None,
+    json_: Json = False,
+) -> None:
+    """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
+    from isthmus.diagnosis.inspection import inspect as inspect_source
+    from isthmus.diagnosis.inspection import looks_paired, partners
+
+    sources = [isthmus.sources.open_source(path) for path in paths]
+    if key is not None and len(sources) != 2:
+        raise InputError(f"--key {key}: got {len(sources)} paths, expected two")
+    pairs = None if key is None else open_pairs(paths[0], paths[1], "x,y", key)
+    with spinner("reading", quiet=json_):
+        inspections = [inspect_source(source) for source in sources]
+        pairing = None
+        if pairs is not None:
+            pairing = looks_paired(*partners(pairs))
+        elif len(sources) == 2:
+            pairing = looks_paired(*sources)
+    if json_:
+        content = {
+            "format": 1,
+            "version": isthmus.__version__,
+            "sources": [inspection.to_dict() for inspection in inspections],
+            "pairing": pairing.to_dict() if pairing else None,
+        }
+        typer.echo(json.dumps(content, indent=1))
+        return
+    from isthmus.utils.format import number
+
+    for inspection in inspections:
+        typer.echo(f"{inspection.where} ({inspection.format})")
+        typer.echo(f"  shape       {inspection.rows:,} x {inspection.width:,}, {inspection.dtype}")
+        typer.echo(
+            f"  norms       {number(inspection.norm_low)} to {number(inspection.norm_high)}, mean {number(inspection.norm_mean)}"
+        )
+        typer.echo(f"  non-finite  {_rows(inspection.non_finite, inspection.non_finite_rows)}")
+        typer.echo(f"  zero        {_rows(inspection.zero, inspection.zero_rows)}")
+        scope = "" if inspection.rows_compared == inspection.rows else f" among the first {inspection.rows_compared:,}"
+        typer.echo(f"  duplicates  {inspection.duplicates:,} row{'s' if inspection.duplicates != 1 else ''}{scope}")
+    if pairing:
+        typer.echo(f"Paired? {pairing.reason}")
+
+
+def _rows(count: int, first: list[int]) -> str:
+    """Return the number of rows and the first of them, or 'no rows'."""
+    if not count:
+        return "no rows"
+    listed = ", ".join(map(str, first)) + (", ..." if count > len(first) else "")
+    return f"{count:,} row{'s' if count != 1 else ''}: {listed}"
