@@ -75,9 +75,8 @@ def inspect(
     for inspection in inspections:
         typer.echo(f"{inspection.where} ({inspection.format})")
         typer.echo(f"  shape       {inspection.rows:,} x {inspection.width:,}, {inspection.dtype}")
-        typer.echo(
-            f"  norms       {number(inspection.norm_low)} to {number(inspection.norm_high)}, mean {number(inspection.norm_mean)}"
-        )
+        norms = (number(inspection.norm_low), number(inspection.norm_high), number(inspection.norm_mean))
+        typer.echo("  norms       {} to {}, mean {}".format(*norms))
         typer.echo(f"  non-finite  {_rows(inspection.non_finite, inspection.non_finite_rows)}")
         typer.echo(f"  zero        {_rows(inspection.zero, inspection.zero_rows)}")
         scope = "" if inspection.rows_compared == inspection.rows else f" among the first {inspection.rows_compared:,}"
