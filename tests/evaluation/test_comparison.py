@@ -398,7 +398,7 @@ class TestCommandLine:
         for name in ("centering", "mean-rotation"):
             runs.append(str(tmp_path / f"{name}.json"))
             CliRunner().invoke(app, ["compare", *files, "--aligners", name, "--splits", "1", "-o", runs[-1]])
-        done = CliRunner().invoke(app, ["compare", "merge", *runs, "-o", str(tmp_path / "table.csv")])
+        done = CliRunner().invoke(app, ["compare-merge", *runs, "-o", str(tmp_path / "table.csv")])
         assert done.exit_code == 0, done.output
         text = (tmp_path / "table.csv").read_text(encoding="utf-8")
         assert "Centering" in text
@@ -409,7 +409,7 @@ class TestCommandLine:
         [
             (["-o", "table.xlsx"], "the name must end in .html, .json or .csv"),
             (["--sweep", "energy"], "expected NAME=VALUE,VALUE"),
-            (["--fit-sizes", "ten"], "'ten' is no whole number"),
+            (["--fit-sizes", "ten"], "'ten' is not a whole number"),
             (["--tasks", "retrieve"], "unknown task 'retrieve'"),
             (["--labels", "image.npy"], "labels has shape (120, 8), expected one for each of the 120 rows of image"),
         ],
@@ -425,7 +425,7 @@ class TestCommandLine:
     def test_fitting_on_the_test_files_is_refused(self, files: list[str]) -> None:
         done = CliRunner().invoke(app, ["compare", *files, "--fit", *files])
         assert "fit and test are the same files" in str(done.exception)
-        assert "two embedding files" in str(CliRunner().invoke(app, ["compare", files[0]]).exception)
+        assert CliRunner().invoke(app, ["compare", files[0]]).exit_code == 2
 
     def test_the_progress_bar_is_for_terminals(self, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         done = CliRunner().invoke(app, ["compare", *files, "--aligners", "centering", "--splits", "1", "--json"])

@@ -1,10 +1,11 @@
-"""The verbs `compare` and `intervene` of the command line."""
+"""The verbs `compare`, `compare-merge` and `intervene` of the command line."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,7 @@ from isthmus.cli._common import (
     Names,
     Raw,
     open_pairs,
+    print_bullets,
     print_table,
     read_class_texts,
 )
@@ -25,35 +27,43 @@ from isthmus.cli.progress import progress_bar
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import writable
 
-Seed = Annotated[int, typer.Option("--seed", help="of the splits and of everything random")]
+if TYPE_CHECKING:
+    from isthmus.evaluation import Comparison, Summary
+
+Seed = Annotated[int, typer.Option("--seed", help="seed of the splits and of all random numbers")]
+Outputs = Annotated[
+    list[Path] | None, typer.Option("-o", "--output", help="page (.html), .json or .csv; may be repeated")
+]
+_SUFFIXES = (".html", ".json", ".csv")
 
 
 def mount(app: typer.Typer) -> None:
     """Add the verbs to `app`."""
     app.command()(compare)
+    app.command("compare-merge")(compare_merge)
     app.command()(intervene)
 
 
 def compare(
-    paths: Annotated[
-        list[str],
-        typer.Argument(metavar="X Y | merge RUN.json...", help="two embedding files, or 'merge' and saved comparisons"),
-    ],
-    output: Annotated[
-        list[Path] | None, typer.Option("-o", "--output", help="page (.html), .json or .csv; may be repeated")
-    ] = None,
+    x: Annotated[str, typer.Argument(help="embeddings of the first modality")],
+    y: Annotated[str, typer.Argument(help="embeddings of the second modality")],
+    output: Outputs = None,
     aligners: Annotated[str | None, typer.Option(help="names with commas; see `isthmus list aligners`")] = None,
     tasks: Annotated[str, typer.Option(help="names with commas, or all; see `isthmus list tasks`")] = (
         "retrieval,mixed_search"
     ),
-    splits: Annotated[int, typer.Option(help="random halves")] = 5,
+    splits: Annotated[int, typer.Option(help="number of random halves")] = 5,
     seed: Seed = 0,
     fit: Annotated[
-        tuple[str, str] | None, typer.Option("--fit", help="fit on these two files, judge on X and Y")
+        tuple[str, str] | None, typer.Option("--fit", help="fit on these two files, evaluate on X and Y")
     ] = None,
-    sweep: Annotated[list[str] | None, typer.Option(help="try values, such as energy=0.9,0.95,0.99")] = None,
+    sweep: Annotated[
+        list[str] | None, typer.Option(help="values of an option, such as energy=0.9,0.95,0.99; may be repeated")
+    ] = None,
     fit_sizes: Annotated[str | None, typer.Option(help="numbers of fitting items, such as 50,100,250")] = None,
-    resume: Annotated[Path | None, typer.Option(help="journal (.jsonl): go on where it stopped")] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="journal (.jsonl) of finished trials; an interrupted run continues from it")
+    ] = None,
     labels: Labels = None,
     class_texts: ClassTexts = None,
     index: Index = None,
@@ -62,56 +72,53 @@ def compare(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Aligners x tasks on held-out pairs, with the change against the raw embeddings and its 95 % interval."""
-    from isthmus.evaluation import Comparison, load_comparison, merge
+    """Evaluate aligners on held-out pairs, with the change of each score from the raw embeddings and its interval."""
+    for path in output or []:
+        _check_suffix(path, _SUFFIXES)
+    if resume is not None:
+        writable(resume)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index)
+    with progress_bar("comparing", quiet=json_) as progress:
+        table = isthmus.compare(
+            pairs,
+            aligners=None if aligners is None else _items(aligners),
+            tasks=_items(tasks),
+            fit=None if fit is None else open_pairs(*fit, names, key),
+            splits=splits,
+            rng=seed,
+            normalize=not raw,
+            sweep=_parse_sweep(sweep or []),
+            fit_sizes=None if fit_sizes is None else [_parse_size(size) for size in _items(fit_sizes)],
+            class_texts=read_class_texts(class_texts, pairs),
+            journal=resume,
+            progress=progress,
+        )
+    _report([table], output, json_)
+
+
+def compare_merge(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN.json...", help="files written by `isthmus compare -o`")],
+    output: Outputs = None,
+    json_: Json = False,
+) -> None:
+    """Merge saved comparisons: runs of the same pairs and settings become one table."""
+    from isthmus.evaluation import load_comparison, merge
 
     for path in output or []:
-        _suffix(path, (".html", ".json", ".csv"))
-    tables: list[Comparison]
-    if paths[0] == "merge":
-        tables = merge([load_comparison(path) for path in paths[1:]])
-        for path in output or []:
-            if len(tables) > 1 and path.suffix.lower() != ".csv":
-                raise InputError(f"{path}: these are {len(tables)} different runs, which only a .csv holds together")
-    else:
-        if len(paths) != 2:
-            raise InputError(f"got {len(paths)} paths, expected two embedding files (or 'merge' and saved comparisons)")
-        if resume is not None:
-            writable(resume)
-        pairs = open_pairs(paths[0], paths[1], names, key, labels=labels, index=index)
-        with progress_bar("comparing", quiet=json_) as progress:
-            table = isthmus.compare(
-                pairs,
-                aligners=None if aligners is None else _split(aligners),
-                tasks=_split(tasks),
-                fit=None if fit is None else open_pairs(*fit, names, key),
-                splits=splits,
-                rng=seed,
-                normalize=not raw,
-                sweep=_sweep(sweep or []),
-                fit_sizes=None if fit_sizes is None else [_whole(size) for size in _split(fit_sizes)],
-                class_texts=read_class_texts(class_texts, pairs),
-                journal=resume,
-                progress=progress,
-            )
-        tables = [table]
+        _check_suffix(path, _SUFFIXES)
+    tables = merge([load_comparison(path) for path in runs])
     for path in output or []:
-        _write(tables, path)
-    if json_:
-        found = [table.to_dict() for table in tables]
-        typer.echo(json.dumps(found[0] if len(found) == 1 else found, indent=1))
-        return
-    for table in tables:
-        _show(table)
-    for path in output or []:
-        typer.echo(f"Wrote {path}")
+        if len(tables) > 1 and path.suffix.lower() != ".csv":
+            raise InputError(f"{path}: the files hold {len(tables)} different runs; only a .csv can hold several")
+    _report(tables, output, json_)
 
 
 def intervene(
     x: Annotated[str, typer.Argument(help="embeddings of the first modality")],
     y: Annotated[str, typer.Argument(help="embeddings of the second modality")],
     output: Annotated[
-        list[Path] | None, typer.Option("-o", "--output", help="page (.html), figure (.svg), .json or .csv")
+        list[Path] | None,
+        typer.Option("-o", "--output", help="page (.html), figure (.svg), .json or .csv; may be repeated"),
     ] = None,
     interventions: Annotated[
         str, typer.Option(help="names with commas: translate, rotate, collapse, remove_unshared")
@@ -128,12 +135,12 @@ def intervene(
     from isthmus.evaluation.interventions import intervene as run_interventions
 
     for path in output or []:
-        _suffix(path, (".html", ".svg", ".json", ".csv"))
+        _check_suffix(path, (".html", ".svg", ".json", ".csv"))
     pairs = open_pairs(x, y, names, key, labels=labels, index=index)
     with progress_bar("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,
-            interventions=[name.replace("-", "_") for name in _split(interventions)],
+            interventions=[name.replace("-", "_") for name in _items(interventions)],
             shared=shared,
             rng=seed,
             progress=progress,
@@ -148,13 +155,25 @@ def intervene(
     if json_:
         typer.echo(curve.to_json())
         return
-    for sentence in curve.verdict():
-        typer.echo(f"- {sentence}")
+    print_bullets(curve.verdict())
+    _print_outputs(output)
+
+
+def _report(tables: list[Comparison], output: list[Path] | None, as_json: bool) -> None:
+    """Write the tables to the output files and print them."""
     for path in output or []:
-        typer.echo(f"Wrote {path}")
+        _write(tables, path)
+    if as_json:
+        contents = [table.to_dict() for table in tables]
+        typer.echo(json.dumps(contents[0] if len(contents) == 1 else contents, indent=1))
+        return
+    for table in tables:
+        _print_comparison(table)
+    _print_outputs(output)
 
 
-def _write(tables: list[Any], path: Path) -> None:
+def _write(tables: list[Comparison], path: Path) -> None:
+    """Write a page, a JSON file or a CSV file."""
     from isthmus.evaluation.table import to_csv
     from isthmus.utils.files import replacing
 
@@ -165,81 +184,90 @@ def _write(tables: list[Any], path: Path) -> None:
     elif len(tables) == 1:
         tables[0].save(path)
     else:
-        with replacing(path) as part:
-            part.write_text(to_csv(tables), encoding="utf-8")
+        with replacing(path) as temporary:
+            temporary.write_text(to_csv(tables), encoding="utf-8")
 
 
-def _show(table: Any) -> None:
-    """The main score of each task with its change, as a table."""
+def _print_comparison(table: Comparison) -> None:
+    """Print the main score of each task with its change, and the notes."""
     from isthmus.tasks import registry
-    from isthmus.utils.format import number
 
-    fitted = next((row for row in table.rows if row.scores), None)
-    known = registry()
-    first = [next(iter(known[t].scores)) for t in table.settings["tasks"] if t in known]
-    shown = [name for name in first if fitted is not None and name in fitted.scores]
-    lines = []
-    for row in table.rows:
-        if not row.scores:
-            continue
-        gap = row.scores["gap"]
-        cells = [
-            row.name,
-            "undefined" if gap.undefined else f"{gap.value:.1f}",
-            number(row.scores["gap_distance"].value),
-        ]
-        for name in shown:
-            change = row.changes[name]
-            cells += [number(row.scores[name].value)]
-            interval = f" {change.low:+.3f} .. {change.high:+.3f}" if change.low == change.low else ""
-            cells += ["" if row.name == "Identity" else f"{change.value:+.3f}{interval}"]
-        lines.append(tuple(cells))
-    typer.echo(
-        f"{table.data['name']}: {table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
-    )
-    heads = [head for name in shown for head in (name, "change, 95 %")]
-    print_table(("aligner", "gap", "distance", *heads), lines)
+    summaries = [summary for summary in table.rows if summary.scores]
+    tasks = registry()
+    main_scores = [next(iter(tasks[name].scores)) for name in table.settings["tasks"] if name in tasks]
+    main_scores = [score for score in main_scores if summaries and score in summaries[0].scores]
+    sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
+    typer.echo(f"{table.data['name']}: {sizes}")
+    heads = [head for score in main_scores for head in (score, "change, 95 %")]
+    print_table(("aligner", "gap", "distance", *heads), [_table_line(summary, main_scores) for summary in summaries])
     undefined: dict[str, list[str]] = {}
-    for row in table.rows:
-        if row.scores and row.scores["gap"].undefined:
-            undefined.setdefault(row.scores["gap"].undefined, []).append(row.name)
+    for summary in summaries:
+        if summary.scores["gap"].undefined:
+            undefined.setdefault(summary.scores["gap"].undefined, []).append(summary.name)
     for reason, names in undefined.items():
         typer.echo(f"gap undefined ({', '.join(names)}): {reason}")
-    for row in table.rows:
-        for note in row.notes:
-            typer.echo(f"{row.name}: {note}")
+    for summary in table.rows:
+        for note in summary.notes:
+            typer.echo(f"{summary.name}: {note}")
 
 
-def _split(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
+    """Return the cells of one aligner: name, gap, distance, and each score with its change."""
+    from isthmus.utils.format import number
+
+    gap = summary.scores["gap"]
+    cells = [
+        summary.name,
+        "undefined" if gap.undefined else f"{gap.value:.1f}",
+        number(summary.scores["gap_distance"].value),
+    ]
+    for score in main_scores:
+        change = summary.changes[score]
+        interval = "" if math.isnan(change.low) else f" {change.low:+.3f} .. {change.high:+.3f}"
+        cells.append(number(summary.scores[score].value))
+        cells.append("" if summary.name == "Identity" else f"{change.value:+.3f}{interval}")
+    return tuple(cells)
 
 
-def _sweep(settings: list[str]) -> dict[str, list[Any]]:
-    found: dict[str, list[Any]] = {}
+def _print_outputs(output: list[Path] | None) -> None:
+    for path in output or []:
+        typer.echo(f"Wrote {path}")
+
+
+def _items(text: str) -> list[str]:
+    """Split a list with commas."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _parse_sweep(settings: list[str]) -> dict[str, list[Any]]:
+    """Parse NAME=VALUE,VALUE into the values of each option."""
+    sweep: dict[str, list[Any]] = {}
     for setting in settings:
         name, equals, values = setting.partition("=")
-        if not equals or not _split(values):
+        if not equals or not _items(values):
             raise InputError(f"--sweep {setting}: expected NAME=VALUE,VALUE, such as --sweep energy=0.9,0.95")
-        found[name.strip()] = [_value(v) for v in _split(values)]
-    return found
+        sweep[name.strip()] = [_parse_value(value) for value in _items(values)]
+    return sweep
 
 
-def _value(text: str) -> Any:
-    for read in (json.loads, float):  # float reads .9, which is no JSON
+def _parse_value(text: str) -> Any:
+    """Return a number, a boolean or null as JSON writes them, otherwise the text."""
+    for parse in (json.loads, float):  # float reads .9, which is not valid JSON
         try:
-            return read(text)
+            return parse(text)
         except ValueError:
             continue
     return text
 
 
-def _whole(text: str) -> int:
+def _parse_size(text: str) -> int:
     if not text.isdigit():
-        raise InputError(f"--fit-sizes: {text!r} is no whole number, expected such as 50,100,250")
+        raise InputError(f"--fit-sizes: {text!r} is not a whole number, expected numbers such as 50,100,250")
     return int(text)
 
 
-def _suffix(path: Path, known: tuple[str, ...]) -> None:
+def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    """Raise InputError if the file cannot be written or its name has another ending."""
     writable(path)
-    if path.suffix.lower() not in known:
-        raise InputError(f"{path}: the name must end in {', '.join(known[:-1])} or {known[-1]}")
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")
