@@ -16,7 +16,7 @@ import isthmus
 from isthmus import InputError, IsthmusWarning, Moments, Pairs
 from isthmus.align import Centering, MeanRotation, SharedSpaceProjection
 from isthmus.cli import app
-from isthmus.diagnosis import at_chance
+from isthmus.diagnosis import retrieval_at_chance
 from isthmus.linalg import plane_rotation
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
@@ -53,7 +53,7 @@ def test_clip_on_coco(real: Callable[[str], Path]) -> None:
 def test_untrained_controls_are_at_chance(real: Callable[[str], Path], folder: str, names: Any, tmp_path: Path) -> None:
     pairs = isthmus.open_pairs(*(real(f"{folder}/{name}.npy") for name in names))
     result = isthmus.measure(pairs)
-    assert at_chance(result)
+    assert retrieval_at_chance(result)
     for a, b in (names, names[::-1]):
         assert result[f"{a}_to_{b}_R@1"].low <= result[f"{a}_to_{b}_R@1"].null
     explanation = isthmus.report(pairs, tmp_path / "page.html")

@@ -73,7 +73,7 @@ def test_threshold_intervals_cover() -> None:
     rng = np.random.default_rng(3)
     big = [calibrate(draw(4000, rng)) for _ in range(3)]
     whole = Calibration(
-        ("image", "text"), 4000, 4000, sum(b.partners for b in big), sum(b.strangers for b in big), big[0].within
+        ("image", "text"), 4000, 4000, sum(b.matching for b in big), sum(b.non_matching for b in big), big[0].within
     )
     truth = {p: whole.threshold(p, prevalence=0.05).value for p in (0.1, 0.5, 0.9)}
     covered = {p: 0 for p in truth}
@@ -110,14 +110,14 @@ def test_several_partners_and_samples(rng: np.random.Generator, monkeypatch: pyt
     pairs = draw(60, rng)
     x, y = pairs.unit()
     double = calibrate(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(60), 2)))
-    np.testing.assert_array_equal(double.strangers, calibrate(pairs).strangers)
+    np.testing.assert_array_equal(double.non_matching, calibrate(pairs).non_matching)
     monkeypatch.setattr("isthmus.diagnosis.calibration.SAMPLE", 40)
     part = calibrate(pairs)
-    assert (part.items, part.sampled, part.partners.sum()) == (60, 40, 40)
-    np.testing.assert_array_equal(part.strangers, calibrate(pairs).strangers)  # seeded
+    assert (part.items, part.sampled, part.matching.sum()) == (60, 40, 40)
+    np.testing.assert_array_equal(part.non_matching, calibrate(pairs).non_matching)  # seeded
 
 
-def test_equivalents_leave_as_few_strangers_above(pairs: Pairs) -> None:
+def test_matched_quantile_leave_as_few_strangers_above(pairs: Pairs) -> None:
     calibration = isthmus.calibrate(pairs)
     asked = 0.6
     share = calibration.percentiles(asked)["strangers"]
@@ -125,8 +125,8 @@ def test_equivalents_leave_as_few_strangers_above(pairs: Pairs) -> None:
     for name, side in zip(pairs.names, (x, y), strict=True):
         inside = np.sort((side @ side.T)[~np.eye(len(side), dtype=bool)])
         expected = np.quantile(inside, share)
-        assert calibration.equivalents(asked)[name] == pytest.approx(expected, abs=1e-3), name
-    assert all(np.isnan(v) for v in calibration.equivalents(-1.0).values())
+        assert calibration.matched_quantile(asked)[name] == pytest.approx(expected, abs=1e-3), name
+    assert all(np.isnan(v) for v in calibration.matched_quantile(-1.0).values())
 
 
 def test_sentences(pairs: Pairs) -> None:

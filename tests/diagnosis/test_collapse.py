@@ -9,12 +9,12 @@ import pytest
 
 import isthmus
 from isthmus import Moments, Pairs
-from isthmus.diagnosis.collapse import AGAINST, CANNOT_TELL, FOR, Collapse, collapse_report, orthogonal_share
-from isthmus.diagnosis.evidence import budget_with_evidence
+from isthmus.diagnosis.collapse import REFUTED, SUPPORTED, UNDECIDED, CollapseReport, orthogonal_share, report_collapse
+from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 
 
-def report(pairs: Pairs) -> Collapse:
-    return collapse_report(pairs, budget_with_evidence(pairs))
+def report(pairs: Pairs) -> CollapseReport:
+    return report_collapse(pairs, decompose_pairs(pairs))
 
 
 def subspaces(rng: np.random.Generator, *, shared: int, own: int, d: int = 40, n: int = 500) -> Pairs:
@@ -29,7 +29,7 @@ def subspaces(rng: np.random.Generator, *, shared: int, own: int, d: int = 40, n
 def test_ranks_and_shared_dimensions(rng: np.random.Generator) -> None:
     c = report(subspaces(rng, shared=5, own=3))
     assert c.ranks == c.centred_ranks == (8, 8)
-    assert (c.shared.value, c.shared.null, c.forced, c.excess) == (5, 0, 0, 5)
+    assert (c.shared.value, c.shared.null, c.guaranteed, c.excess) == (5, 0, 0, 5)
     assert c.smallest_angle.value == pytest.approx(0, abs=1e-5)
     assert c.largest_angle.value == pytest.approx(90, abs=1e-5)
     assert 20 < c.smallest_angle.null < 60
@@ -38,7 +38,7 @@ def test_ranks_and_shared_dimensions(rng: np.random.Generator) -> None:
 def test_forced_dimensions_are_no_excess(rng: np.random.Generator) -> None:
     x, y = (rng.normal(size=(800, 15)) @ np.linalg.qr(rng.normal(size=(20, 15)))[0].T for _ in range(2))
     c = report(Pairs(image=x, text=y))
-    assert (c.ranks, c.forced, c.excess) == ((15, 15), 10, 0)
+    assert (c.ranks, c.guaranteed, c.excess) == ((15, 15), 10, 0)
     assert c.shared.null == pytest.approx(10, abs=1)
 
 
@@ -59,7 +59,7 @@ def test_orthogonal_share_is_the_projection(rng: np.random.Generator) -> None:
 
 def test_a_constant_offset_in_each_of_two_subspaces_keeps_both_accounts() -> None:
     c = report(isthmus.demo.load("collapsed", split="test"))
-    assert [a.speaks for a in c.accounts] == [FOR, FOR]
+    assert [a.verdict for a in c.hypotheses] == [SUPPORTED, SUPPORTED]
     assert c.orthogonal_share.value > 0.99
     assert "Both accounts hold together" in c.sentences()[2]
     json.dumps(c.to_dict(), allow_nan=False)
@@ -71,7 +71,7 @@ def test_an_offset_without_collapse_speaks_for_the_offset_alone(rng: np.random.G
     u /= np.linalg.norm(u, axis=1, keepdims=True)
     offset = np.full((2000, 1), 0.6)
     c = report(Pairs(image=np.hstack([u, offset]), text=np.hstack([u[:, ::-1], -offset])))
-    assert [a.speaks for a in c.accounts] == [AGAINST, FOR]
+    assert [a.verdict for a in c.hypotheses] == [REFUTED, SUPPORTED]
 
 
 def test_a_gap_along_the_data_speaks_against_the_offset(rng: np.random.Generator) -> None:
@@ -80,18 +80,18 @@ def test_a_gap_along_the_data_speaks_against_the_offset(rng: np.random.Generator
     x[:, 0] += 2
     y[:, 1] += 2
     c = report(Pairs(image=x, text=y))
-    assert c.accounts[1].speaks == AGAINST
+    assert c.hypotheses[1].verdict == REFUTED
 
 
 def test_without_a_gap_neither_account_is_judged() -> None:
     c = report(isthmus.demo.load("warm", split="test"))
-    assert [a.speaks for a in c.accounts] == [CANNOT_TELL, CANNOT_TELL]
-    assert all("not distinguishable from zero" in a.sentence() for a in c.accounts)
+    assert [a.verdict for a in c.hypotheses] == [UNDECIDED, UNDECIDED]
+    assert all("not distinguishable from zero" in a.sentence() for a in c.hypotheses)
 
 
 def test_clip_on_coco(clip_coco: Pairs) -> None:
     c = report(clip_coco)
-    assert (c.ranks, c.centred_ranks, c.shared.value, c.forced) == ((251, 232), (296, 277), 2, 0)
-    assert c.accounts[0].predictions[0].speaks == CANNOT_TELL  # fewer items than dimensions
-    assert c.accounts[0].speaks == AGAINST  # 72 degrees against 25
-    assert c.accounts[1].speaks == CANNOT_TELL  # the two centred spans fill the space
+    assert (c.ranks, c.centred_ranks, c.shared.value, c.guaranteed) == ((251, 232), (296, 277), 2, 0)
+    assert c.hypotheses[0].predictions[0].verdict == UNDECIDED  # fewer items than dimensions
+    assert c.hypotheses[0].verdict == REFUTED  # 72 degrees against 25
+    assert c.hypotheses[1].verdict == UNDECIDED  # the two centred spans fill the space

@@ -47,9 +47,9 @@ def test_directed_and_single_numbers(sides: dict[str, np.ndarray]) -> None:
     matrix = found.matrix("R@1")
     assert matrix[0, 1] == found["image", "text"]["image_to_text_R@1"].value
     assert matrix[1, 0] == found["image", "text"]["text_to_image_R@1"].value
-    assert list(found.each("effective_rank")) == ["image", "text", "audio"]
-    assert found.each("effective_rank")["audio"] == found["image", "audio"]["effective_rank_audio"]
-    assert found.each("centroid_angle") == {}
+    assert list(found.per_modality("effective_rank")) == ["image", "text", "audio"]
+    assert found.per_modality("effective_rank")["audio"] == found["image", "audio"]["effective_rank_audio"]
+    assert found.per_modality("centroid_angle") == {}
 
 
 def test_files(sides: dict[str, np.ndarray], tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def test_explanation_as_json() -> None:
     )
     assert found["assumptions"]["temperature"] == 0.2
     assert found["budget"]["parts"]["centre"]["unit"] == "cosine"
-    assert explanation.reached == pytest.approx(found["ceiling"]["mean_cosine"] / found["ceiling"]["centred"])
+    assert explanation.ceiling_fraction == pytest.approx(found["ceiling"]["mean_cosine"] / found["ceiling"]["centred"])
 
 
 def test_an_aligner_that_leaves_one_dimension_refuses(rng: np.random.Generator) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.reporting import figures, samples, words
+from isthmus.reporting import figures, samples, wording
 from isthmus.statistics.result import Estimate
 
 CHROMIUM = shutil.which("chromium")
@@ -144,7 +144,7 @@ def test_the_verdict_and_the_headline_numbers_are_on_the_page(tmp_path):
     for sentence in explanation.verdict:
         assert " ".join(sentence.split()) in shown
     for name in ("centroid_angle", "mean_paired_cosine", "image_to_text_R@1", "text_to_image_R@1"):
-        assert words.value(explanation.result[name]).replace("\u00a0", " ") in shown
+        assert wording.value(explanation.result[name]).replace("\u00a0", " ") in shown
     for name in explanation.result:
         assert name in shown
     for row in explanation.comparison.rows:
@@ -180,7 +180,7 @@ def test_names_that_fonts_and_legends_stumble_over(tmp_path):
 def test_unpaired_data_are_called_out(tmp_path, plain):
     assert "callout" not in [attrs.get("class") for attrs in Page(plain[1]).all("aside")]
     text, explanation = page(twins(paired=False), tmp_path)
-    assert isthmus.diagnosis.at_chance(explanation.result)
+    assert isthmus.diagnosis.retrieval_at_chance(explanation.result)
     assert [attrs["class"] for attrs in Page(text).all("aside")] == ["callout"]
     assert text.index("Retrieval is at chance") < text.index("How big is the gap?")
 
@@ -262,7 +262,7 @@ def test_clouds_know_their_axes():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(500, 6)) * [0.1, 0.1, 3, 0.1, 0.1, 0.1]
     y = rng.normal(size=(500, 6)) * [0.1, 0.1, 3, 0.1, 0.1, 0.1] + [5, 0, 0, 0, 0, 0]
-    found = samples.Clouds.of(x, y)
+    found = samples.CloudProjection.of(x, y)
     assert found.distance == pytest.approx(np.linalg.norm(x.mean(0) - y.mean(0)))
     assert found.y[:, 0].mean() - found.x[:, 0].mean() == pytest.approx(found.distance)
     assert found.y[:, 1].mean() - found.x[:, 1].mean() == pytest.approx(0, abs=1e-9)
@@ -271,8 +271,8 @@ def test_clouds_know_their_axes():
 
 def test_clouds_of_equal_means_and_of_one_dimension():
     x = np.random.default_rng(0).normal(size=(50, 3))
-    assert samples.Clouds.of(x, x).distance == 0
-    assert np.isfinite(samples.Clouds.of(x[:, :1], x[:, :1] + 1).x).all()
+    assert samples.CloudProjection.of(x, x).distance == 0
+    assert np.isfinite(samples.CloudProjection.of(x[:, :1], x[:, :1] + 1).x).all()
 
 
 def test_densities_integrate_to_one():
@@ -283,11 +283,11 @@ def test_densities_integrate_to_one():
 
 
 def test_numbers_for_people():
-    assert words.value(Estimate(0.5521, unit="share")) == "55.2\u00a0%"
-    assert words.value(Estimate(float("nan"), undefined="no")) == "undefined"
-    assert words.interval(Estimate(1.0)) == ""
-    assert words.points(Estimate(-0.026)) == "−2.6"
-    assert [words.effect(Estimate(0, *ends)) for ends in ((1, 2), (-2, -1), (-1, 1))] == [
+    assert wording.value(Estimate(0.5521, unit="share")) == "55.2\u00a0%"
+    assert wording.value(Estimate(float("nan"), undefined="no")) == "undefined"
+    assert wording.interval(Estimate(1.0)) == ""
+    assert wording.points(Estimate(-0.026)) == "−2.6"
+    assert [wording.effect(Estimate(0, *ends)) for ends in ((1, 2), (-2, -1), (-1, 1))] == [
         "rises", "falls", "no measurable change",
     ]  # fmt: skip
 
@@ -297,16 +297,16 @@ def test_marks_of_one_look_are_one_path():
 
     at = np.random.default_rng(0).random((2, 2, 200))
 
-    @svg.drawn
+    @svg.with_report_style
     def draw(marks):
-        fig = svg.figure(400, 280)
-        ax = svg.axes(fig, 0, 0, 0, 0)
+        fig = svg.new_figure(400, 280)
+        ax = svg.add_axes(fig, 0, 0, 0, 0)
         ax.set(xlim=(0, 1), ylim=(0, 1))
         for (across, up), marker in zip(at[:, :, :marks], "o^", strict=True):
             ax.plot(across, up, linestyle="none", marker=marker, color=svg.X)
         return fig
 
-    few, many = (svg.standalone(svg.inline(draw(marks), "f", label="Marks.")) for marks in (3, 200))
+    few, many = (svg.standalone_svg(svg.inline_svg(draw(marks), "f", label="Marks.")) for marks in (3, 200))
     assert "<marker" not in few
     space = "{http://www.w3.org/2000/svg}"
     root = ElementTree.fromstring(many)
@@ -404,7 +404,7 @@ def test_the_page_carries_the_evidence_of_the_explanation(plain):
     explanation = isthmus.explain(twins())
     text = Page(plain[1]).text
     for name, part in explanation.budget.items():
-        assert f"95 %: {words.interval(part)}; chance leaves {words.null(part)}" in text, name
+        assert f"95 %: {wording.interval(part)}; chance leaves {wording.null(part)}" in text, name
     assert f"above {explanation.ceiling.centred:.3f}; these partners have {explanation.ceiling.mean_cosine:.3f}" in text
     for sentence in explanation.collapse.sentences():
         assert sentence in text

@@ -27,7 +27,7 @@ from isthmus.utils.errors import InputError
 from isthmus.utils.validation import writable
 
 if TYPE_CHECKING:
-    from isthmus.diagnosis.modalities import ByPair, Modalities
+    from isthmus.diagnosis.modalities import Modalities, PairwiseResults
     from isthmus.statistics.result import Estimate
 
 Paths = Annotated[
@@ -212,14 +212,14 @@ def _show_remarks(estimates: Any) -> None:
         typer.echo(f"{', '.join(measures)}: {remark}")
 
 
-def _write(found: ByPair[Any], output: Path) -> None:
+def _write(found: PairwiseResults[Any], output: Path) -> None:
     from isthmus.utils.files import replacing
 
     with replacing(output) as part:
         part.write_text(found.to_json() + "\n", encoding="utf-8")
 
 
-def _shown(found: ByPair[Any]) -> tuple[list[str], list[str]]:
+def _shown(found: PairwiseResults[Any]) -> tuple[list[str], list[str]]:
     """Which numbers of these results go into matrices, and which stand for one modality each."""
     (x, y), one = next(iter(found.items()))
     ends = (f"_{x}", f"_{y}")
@@ -228,17 +228,17 @@ def _shown(found: ByPair[Any]) -> tuple[list[str], list[str]]:
     return [name.removeprefix(f"{x}_to_{y}_") for name in others], list(each)
 
 
-def _show_matrices(found: ByPair[Any], both: Any, each: Any) -> None:
+def _show_matrices(found: PairwiseResults[Any], both: Any, each: Any) -> None:
     for name in both:
         typer.echo("\n".join([name, *_matrix(found, name), ""]))
     if each:
-        lines = [(name, *(_cell(found.each(name)[side].value) for side in found.names)) for name in each]
+        lines = [(name, *(_cell(found.per_modality(name)[side].value) for side in found.names)) for name in each]
         print_table(("of each modality", *found.names), lines)
     if "R@1" in both:
         typer.echo("R@1: rows are queries, columns are searched.")
 
 
-def _matrix(found: ByPair[Any], name: str) -> Iterator[str]:
+def _matrix(found: PairwiseResults[Any], name: str) -> Iterator[str]:
     cells = [["" if i == j else _cell(v) for j, v in enumerate(row)] for i, row in enumerate(found.matrix(name))]
     rows = [("", *found.names), *((side, *row) for side, row in zip(found.names, cells, strict=True))]
     widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]

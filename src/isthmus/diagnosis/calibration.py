@@ -43,8 +43,8 @@ class Calibration:
     names: tuple[str, str]
     items: int
     sampled: int
-    partners: np.ndarray
-    strangers: np.ndarray
+    matching: np.ndarray
+    non_matching: np.ndarray
     within: tuple[np.ndarray, np.ndarray]
 
     @property
@@ -57,7 +57,7 @@ class Calibration:
 
         Errors: `InputError` for a cosine outside [-1, 1].
         """
-        parts = {"partners": self.partners.sum(axis=0), "strangers": self.strangers.sum(axis=(0, 1))}
+        parts = {"partners": self.matching.sum(axis=0), "strangers": self.non_matching.sum(axis=(0, 1))}
         parts |= {f"within {name}": counts for name, counts in zip(self.names, self.within, strict=True)}
         bin_ = _bin(cosine)
         return {
@@ -65,7 +65,7 @@ class Calibration:
             for name, counts in parts.items()
         }
 
-    def equivalents(self, cosine: float, /) -> dict[str, float]:
+    def matched_quantile(self, cosine: float, /) -> dict[str, float]:
         """For each modality the cosine inside it that as large a share of strangers stays below as stays below `cosine`
         across the modalities: one and the same threshold means different things within and across.
 
@@ -86,7 +86,7 @@ class Calibration:
         Both are counted within h of it, h = .9 sd n^(-1/5) of the partners (Silverman 1986), at least 1e-3. NaN where
         there are neither, infinite where there are only partners.
         """
-        partners, strangers = self.partners.sum(axis=0), self.strangers.sum(axis=(0, 1))
+        partners, strangers = self.matching.sum(axis=0), self.non_matching.sum(axis=(0, 1))
         n = int(partners.sum())
         centres = (np.arange(BINS) + 0.5) * 2 / BINS - 1
         mean = float(centres @ partners) / n
@@ -120,7 +120,7 @@ class Calibration:
         share = self._share(prevalence)
         if not 0 < precision < 1:
             raise InputError(f"precision={precision}, expected a share between 0 and 1")
-        partners, strangers = self.partners.sum(axis=0), self.strangers.sum(axis=(0, 1))
+        partners, strangers = self.matching.sum(axis=0), self.non_matching.sum(axis=(0, 1))
         value = _threshold(partners, strangers, precision, share)
         definition = f"smallest cosine with a precision of {precision:g} at a prevalence of {share:.3g}"
         if math.isnan(value):
@@ -139,8 +139,13 @@ class Calibration:
             return Estimate(value, unit="cosine", definition=definition, note=note)
         left_out = []
         for g in range(GROUPS):
-            cross = strangers - self.strangers[g].sum(axis=0) - self.strangers[:, g].sum(axis=0) + self.strangers[g, g]
-            left_out.append(_threshold(partners - self.partners[g], cross, precision, share))
+            cross = (
+                strangers
+                - self.non_matching[g].sum(axis=0)
+                - self.non_matching[:, g].sum(axis=0)
+                + self.non_matching[g, g]
+            )
+            left_out.append(_threshold(partners - self.matching[g], cross, precision, share))
         spread = float(np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
         error = math.sqrt((GROUPS - 1) / GROUPS * spread)
         low, high = (min(max(value + sign * T95 * error, -1.0), 1.0) for sign in (-1, 1))
@@ -148,7 +153,7 @@ class Calibration:
 
     def recall(self, cosine: float, /) -> float:
         """Share of partners with at least this cosine."""
-        counts = self.partners.sum(axis=0)
+        counts = self.matching.sum(axis=0)
         return float(counts[_bin(cosine) :].sum() / counts.sum())
 
     def sentences(self, cosine: float, /) -> list[str]:
@@ -162,7 +167,7 @@ class Calibration:
             f"Within one modality it would be higher than {_percent(below[f'within {x}'])} ({x}) and "
             f"{_percent(below[f'within {y}'])} ({y}) of the cosines of strangers.",
         ]
-        same = self.equivalents(cosine)
+        same = self.matched_quantile(cosine)
         if not math.isnan(same[x]):
             found.append(
                 f"As few strangers exceed {cosine:g} across the modalities as exceed {same[x]:.2f} within {x} and "
@@ -208,7 +213,7 @@ class Calibration:
             found |= {
                 "cosine": cosine,
                 "percentiles": self.percentiles(cosine),
-                "equivalents": {k: None if math.isnan(v) else v for k, v in self.equivalents(cosine).items()},
+                "equivalents": {k: None if math.isnan(v) else v for k, v in self.matched_quantile(cosine).items()},
                 "likelihood_ratio": ratio if math.isfinite(ratio) else None,
                 "probability": None if math.isnan(probability) else probability,
             }
@@ -229,7 +234,7 @@ def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calib
 
     >>> import isthmus
     >>> c = calibrate(isthmus.demo.load("plain", split="test"))
-    >>> c.items, int(c.partners.sum()), int(c.strangers.sum()) == 597 * 596
+    >>> c.items, int(c.matching.sum()), int(c.non_matching.sum()) == 597 * 596
     (597, 597, True)
     """
     sample = pairs.sample(SAMPLE, rng=rng)

@@ -9,13 +9,13 @@ exclude each other: a constant offset in each of two subspaces keeps all of them
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from isthmus.data.pairs import Pairs
-from isthmus.diagnosis.budget import Budget
+from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.linalg.rotations import principal_angles
 from isthmus.linalg.significance import significant_directions
 from isthmus.metrics import MetricContext, SecondMoment
@@ -25,7 +25,7 @@ from isthmus.metrics.subspaces import TOLERANCE, Subspaces
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
-FOR, AGAINST, CANNOT_TELL = "for", "against", "cannot tell"
+SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 #: The gap counts as the angle between the subspaces when they differ by at most this, in degrees.
 ANGLE = 5.0
 #: The offset counts as orthogonal when at least this share of its square is outside the spans ...
@@ -43,11 +43,11 @@ class Prediction:
 
     statement: str
     measured: str
-    speaks: str
+    verdict: str
 
 
 @dataclass(frozen=True)
-class Account:
+class Hypothesis:
     """An account of the gap: the data speak for it when they keep all its predictions, against it when they break one.
 
     `name` as in a sentence.
@@ -58,20 +58,27 @@ class Account:
     predictions: tuple[Prediction, ...]
 
     @property
-    def speaks(self) -> str:
+    def verdict(self) -> str:
         """'for', 'against' or 'cannot tell'."""
-        found = {p.speaks for p in self.predictions}
-        return AGAINST if AGAINST in found else CANNOT_TELL if CANNOT_TELL in found else FOR
+        found = {p.verdict for p in self.predictions}
+        return REFUTED if REFUTED in found else UNDECIDED if UNDECIDED in found else SUPPORTED
 
     def sentence(self) -> str:
         """One sentence with the measured numbers."""
-        deciding = dict.fromkeys(p.measured for p in self.predictions if p.speaks == self.speaks)
-        verb = {FOR: "speak for", AGAINST: "speak against", CANNOT_TELL: "cannot decide on"}[self.speaks]
+        deciding = dict.fromkeys(p.measured for p in self.predictions if p.verdict == self.verdict)
+        verb = {SUPPORTED: "speak for", REFUTED: "speak against", UNDECIDED: "cannot decide on"}[self.verdict]
         return f"The data {verb} {self.name} ({self.source}): {'; '.join(deciding)}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        predictions = [
+            {"statement": p.statement, "measured": p.measured, "speaks": p.verdict} for p in self.predictions
+        ]
+        return {"name": self.name, "source": self.source, "predictions": predictions, "speaks": self.verdict}
 
 
 @dataclass(frozen=True)
-class Collapse:
+class CollapseReport:
     """How far both sides collapsed. Dimensions are counts, angles degrees.
 
     `ranks` hold 99 % of the energy of each side, uncentred, `centred_ranks` of its scatter around the mean. `shared`
@@ -86,21 +93,21 @@ class Collapse:
     ranks: tuple[int, int]
     centred_ranks: tuple[int, int]
     shared: Estimate
-    forced: int
+    guaranteed: int
     smallest_angle: Estimate
     largest_angle: Estimate
     orthogonal_share: Estimate
-    accounts: tuple[Account, Account]
+    hypotheses: tuple[Hypothesis, Hypothesis]
 
     @property
     def excess(self) -> int:
         """Shared dimensions beyond those that the ranks force."""
-        return int(self.shared.value) - self.forced
+        return int(self.shared.value) - self.guaranteed
 
     def sentences(self) -> list[str]:
         """What the data say about each account, and about both where they hold together."""
-        found = [account.sentence() for account in self.accounts]
-        if all(account.speaks == FOR for account in self.accounts):
+        found = [account.sentence() for account in self.hypotheses]
+        if all(account.verdict == SUPPORTED for account in self.hypotheses):
             found.append(
                 "Both accounts hold together: the constant offset is the direction in which the subspaces differ, and "
                 "a contrastive loss does not see it (the affine case)."
@@ -114,24 +121,24 @@ class Collapse:
             "dim": self.dim,
             "ranks": dict(zip(self.names, self.ranks, strict=True)),
             "centred_ranks": dict(zip(self.names, self.centred_ranks, strict=True)),
-            "forced": self.forced,
+            "forced": self.guaranteed,
             "excess": self.excess,
             **{name: getattr(self, name).to_dict() for name in estimates},
-            "accounts": [asdict(a) | {"speaks": a.speaks} for a in self.accounts],
+            "accounts": [hypothesis.to_dict() for hypothesis in self.hypotheses],
         }
 
 
-def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True) -> Collapse:
+def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: bool = True) -> CollapseReport:
     """Ranks, overlap with its null, angles, the orthogonal share of the gap, and the two accounts of the gap.
 
     `budget` is that of the same pairs with its intervals and nulls. Nulls are taken from 9 draws of random subspaces.
 
     >>> import isthmus
-    >>> from isthmus.diagnosis.evidence import budget_with_evidence
+    >>> from isthmus.diagnosis.decomposition_intervals import decompose_pairs
     >>> pairs = isthmus.demo.load("collapsed")
-    >>> report = collapse_report(pairs, budget_with_evidence(pairs))
-    >>> [account.speaks for account in report.accounts], round(report.orthogonal_share.value, 2)
-    (['for', 'for'], 1.0)
+    >>> report = report_collapse(pairs, decompose_pairs(pairs))
+    >>> [account.verdict for account in report.hypotheses], round(report.orthogonal_share.value, 2)
+    (['supported', 'supported'], 1.0)
     """
     moments = moments_of(pairs, normalize=normalize).numpy()
     context = MetricContext(moments, pairs, normalize=normalize)
@@ -142,17 +149,17 @@ def collapse_report(pairs: Pairs, budget: Budget, /, *, normalize: bool = True) 
     shared = Estimate(float(spaces.overlap()), null=float(np.mean(np.sum(draws < closed, axis=1))), unit="dimensions")
     share, centred = orthogonal_share(moments)
     angles = np.asarray(spaces.angles.degrees)
-    return Collapse(
+    return CollapseReport(
         names=pairs.names,
         dim=dim,
         ranks=spaces.ranks,
         centred_ranks=centred,
         shared=shared,
-        forced=spaces.forced,
+        guaranteed=spaces.forced,
         smallest_angle=Estimate(float(angles.min()), null=float(np.median(draws.min(axis=1))), unit="degrees"),
         largest_angle=Estimate(float(angles.max()), null=float(np.median(draws.max(axis=1))), unit="degrees"),
         orthogonal_share=share,
-        accounts=(_collapse(context, spaces, budget), _offset(context, share)),
+        hypotheses=(_collapse(context, spaces, budget), _offset(context, share)),
     )
 
 
@@ -179,7 +186,7 @@ def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
     return Estimate(max(1 - float(inside @ inside) / length, 0.0), null=null, unit="share"), ranks
 
 
-def _collapse(context: MetricContext, spaces: Subspaces, budget: Budget) -> Account:
+def _collapse(context: MetricContext, spaces: Subspaces, budget: CosineDecomposition) -> Hypothesis:
     """Yi, Douady and Chen: both sides in subspaces, these different, the gap their angle."""
     m = context.moments
     x, y = _names(context)
@@ -187,9 +194,9 @@ def _collapse(context: MetricContext, spaces: Subspaces, budget: Budget) -> Acco
     ranks = spaces.ranks
     count = f"99 % of the energy lies in {ranks[0]:,} ({x}) and {ranks[1]:,} ({y}) of {dim:,} dimensions"
     if items <= dim:
-        first = Prediction("both sides lie in a subspace", f"{items:,} items fill no {dim:,} dimensions", CANNOT_TELL)
+        first = Prediction("both sides lie in a subspace", f"{items:,} items fill no {dim:,} dimensions", UNDECIDED)
     else:
-        first = Prediction("both sides lie in a subspace", count, FOR if max(ranks) < dim else AGAINST)
+        first = Prediction("both sides lie in a subspace", count, SUPPORTED if max(ranks) < dim else REFUTED)
     bases = [significant_directions(gram / m.n, items, least=1) for gram in (m.xx, m.yy)]
     angles = principal_angles(*bases)
     apart = np.asarray(angles.degrees)[np.asarray(angles.cosines) <= 1 - TOLERANCE]
@@ -199,30 +206,30 @@ def _collapse(context: MetricContext, spaces: Subspaces, budget: Budget) -> Acco
         clouds += f" (sampling alone {orientation.null:.4f})"
     if len(apart):
         are = "angle is" if len(apart) == 1 else "angles are"
-        second = Prediction("the two subspaces differ", f"{len(apart):,} principal {are} open; {clouds}", FOR)
+        second = Prediction("the two subspaces differ", f"{len(apart):,} principal {are} open; {clouds}", SUPPORTED)
     else:
-        second = Prediction("the two subspaces differ", "no principal angle is open", AGAINST)
+        second = Prediction("the two subspaces differ", "no principal angle is open", REFUTED)
     statement = "the gap is the smallest angle between the subspaces that is not zero"
     gap = gap_angle(context)
     if gap.undefined:
-        third = Prediction(statement, f"the gap has no angle, because {gap.undefined}", CANNOT_TELL)
+        third = Prediction(statement, f"the gap has no angle, because {gap.undefined}", UNDECIDED)
     elif not len(apart):
-        third = Prediction(statement, f"the gap is {gap.value:.1f} degrees, the subspaces are one", AGAINST)
+        third = Prediction(statement, f"the gap is {gap.value:.1f} degrees, the subspaces are one", REFUTED)
     else:
         smallest = float(apart.min())
         measured = f"the gap is {gap.value:.1f} degrees, the smallest open angle {smallest:.1f}"
         if abs(gap.value - smallest) <= ANGLE:
-            third = Prediction(statement, measured, FOR)
+            third = Prediction(statement, measured, SUPPORTED)
         else:
             # Angles between sampled subspaces come out too large when rows are few; a gap above them is no accident.
             unsure = items <= dim and gap.value < smallest
-            third = Prediction(statement, measured, CANNOT_TELL if unsure else AGAINST)
-    return Account(
+            third = Prediction(statement, measured, UNDECIDED if unsure else REFUTED)
+    return Hypothesis(
         "dimension collapse as what sets the angle of the gap", "Yi, Douady and Chen 2025", (first, second, third)
     )
 
 
-def _offset(context: MetricContext, share: Estimate) -> Account:
+def _offset(context: MetricContext, share: Estimate) -> Hypothesis:
     """Chowers et al.: one constant offset, orthogonal to the data."""
     m = context.moments
     name, source = "a constant offset orthogonal to the data", "Chowers et al. 2026"
@@ -232,26 +239,26 @@ def _offset(context: MetricContext, share: Estimate) -> Account:
     angle = gap_angle(context)
     if share.undefined or angle.undefined:
         why = share.undefined or angle.undefined
-        return Account(name, source, tuple(Prediction(s, f"there is no gap to place, because {why}", CANNOT_TELL)
+        return Hypothesis(name, source, tuple(Prediction(s, f"there is no gap to place, because {why}", UNDECIDED)
                                            for s in statements))  # fmt: skip
     measured = f"{share.value:.2f} of the squared gap lies outside both clouds (a random direction: {share.null:.2f})"
     if share.null == 0:
         measured = f"the two clouds fill all {m.dim_x:,} dimensions, so that nothing of the gap can lie outside both"
     if share.value >= ORTHOGONAL and 1 - share.value <= INSIDE * (1 - share.null):
-        first = FOR
+        first = SUPPORTED
     elif m.by_item.count <= m.dim_x or share.null >= ORTHOGONAL or share.null == 0:
         # Spans that fill the space leave nothing outside, and tiny ones leave everything outside.
-        first = CANNOT_TELL
+        first = UNDECIDED
     else:
-        first = AGAINST
+        first = REFUTED
     direction = gap / length
     spread = math.sqrt(max(float(direction @ (m.cov_x + m.cov_y) @ direction) / 2, 0.0)) / length
     second = Prediction(
         statements[1],
         f"rows scatter along the gap by {spread:.3f} of its length",
-        FOR if spread <= CONSTANT else AGAINST if spread > VARYING else CANNOT_TELL,
+        SUPPORTED if spread <= CONSTANT else REFUTED if spread > VARYING else UNDECIDED,
     )
-    return Account(name, source, (Prediction(statements[0], measured, first), second))
+    return Hypothesis(name, source, (Prediction(statements[0], measured, first), second))
 
 
 def _names(context: MetricContext) -> tuple[str, str]:

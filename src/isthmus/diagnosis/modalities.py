@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import open_source, path_name
-from isthmus.diagnosis import Explanation, explain
+from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
 from isthmus.statistics.result import NAN, Estimate, Result
 from isthmus.utils.errors import InputError, unknown
@@ -24,25 +24,25 @@ T = TypeVar("T", Result, Explanation)
 
 
 @dataclass(frozen=True)
-class ByPair(Mapping[tuple[str, str], T], Generic[T]):
+class PairwiseResults(Mapping[tuple[str, str], T], Generic[T]):
     """What was found for each pair of modalities, in either order of its names, and `matrix` over all of them."""
 
     names: tuple[str, ...]
-    found: Mapping[tuple[str, str], T]
+    results: Mapping[tuple[str, str], T]
 
     def __getitem__(self, pair: tuple[str, str]) -> T:
         x, y = pair
-        if (x, y) not in self.found and (y, x) in self.found:
-            return self.found[y, x]
-        if (x, y) not in self.found:
+        if (x, y) not in self.results and (y, x) in self.results:
+            return self.results[y, x]
+        if (x, y) not in self.results:
             raise KeyError(f"no pair {x!r}, {y!r}; the modalities are {', '.join(self.names)}")
-        return self.found[x, y]
+        return self.results[x, y]
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        return iter(self.found)
+        return iter(self.results)
 
     def __len__(self) -> int:
-        return len(self.found)
+        return len(self.results)
 
     def matrix(self, name: str) -> np.ndarray:
         """The number `name` for all pairs of modalities: (m, m) in the order of `names`, NaN where it is undefined.
@@ -52,18 +52,18 @@ class ByPair(Mapping[tuple[str, str], T], Generic[T]):
         diagonal is NaN. Errors: `InputError` for an unknown name.
         """
         matrix = np.full((len(self.names), len(self.names)), NAN)
-        for (x, y), one in self.found.items():
+        for (x, y), one in self.results.items():
             i, j = self.names.index(x), self.names.index(y)
             matrix[i, j], matrix[j, i] = (_number(one, name, *ends).value for ends in ((x, y), (y, x)))
         return matrix
 
-    def each(self, name: str) -> dict[str, Estimate]:
+    def per_modality(self, name: str) -> dict[str, Estimate]:
         """The number `name` of every modality by itself, such as 'effective_rank'; {} when there is none of this name.
 
         A modality is seen beside several others; the numbers come from the first pair that it is in.
         """
         found: dict[str, Estimate] = {}
-        for pair, one in self.found.items():
+        for pair, one in self.results.items():
             numbers = _numbers(one)
             for side in pair:
                 if f"{name}_{side}" in numbers:
@@ -76,7 +76,7 @@ class ByPair(Mapping[tuple[str, str], T], Generic[T]):
             "format": FORMAT,
             "version": __version__,
             "modalities": list(self.names),
-            "pairs": {",".join(pair): one.to_dict() for pair, one in self.found.items()},
+            "pairs": {",".join(pair): one.to_dict() for pair, one in self.results.items()},
         }
 
     def to_json(self) -> str:
@@ -119,16 +119,16 @@ class Modalities:
             )
         return cls(**dict(zip(called, map(open_source, paths), strict=True)))
 
-    def measure(self, **options: Any) -> ByPair[Result]:
+    def measure(self, **options: Any) -> PairwiseResults[Result]:
         """`isthmus.measure` for every pair of modalities; the same options."""
         return self._each(measure, options)
 
-    def explain(self, **options: Any) -> ByPair[Explanation]:
+    def explain(self, **options: Any) -> PairwiseResults[Explanation]:
         """`isthmus.explain` for every pair of modalities; the same options."""
         return self._each(explain, options)
 
-    def _each(self, function: Callable[..., T], options: dict[str, Any]) -> ByPair[T]:
-        return ByPair(self.names, {names: function(pairs, **options) for names, pairs in self.pairs.items()})
+    def _each(self, function: Callable[..., T], options: dict[str, Any]) -> PairwiseResults[T]:
+        return PairwiseResults(self.names, {names: function(pairs, **options) for names, pairs in self.pairs.items()})
 
     def __repr__(self) -> str:
         return f"Modalities({', '.join(self.names)})"
@@ -136,7 +136,12 @@ class Modalities:
 
 def _numbers(one: Result | Explanation) -> dict[str, Estimate]:
     if isinstance(one, Explanation):
-        return {**one.result.metrics, **one.budget.parts, "total": one.budget.total, "reached": one.budget.reached}
+        return {
+            **one.result.metrics,
+            **one.budget.components,
+            "total": one.budget.total,
+            "reached": one.budget.captured_fraction,
+        }
     return dict(one.metrics)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from isthmus.diagnosis import Explanation
-from isthmus.diagnosis.budget import Budget
+from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
+from isthmus.diagnosis.explanation import Explanation
 from isthmus.statistics.result import Estimate
 from isthmus.theory.statements import display_name
 from isthmus.utils.format import number
@@ -22,7 +22,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     yield (
         f"  No pairing of these two clouds has a mean cosine above {top.centred:.4f}; these have "
         f"{top.mean_cosine:.4f}"
-        + ("." if math.isnan(explanation.reached) else f" ({100 * explanation.reached:.0f} %).")
+        + ("." if math.isnan(explanation.ceiling_fraction) else f" ({100 * explanation.ceiling_fraction:.0f} %).")
     )
     yield from ["", "Collapse"]
     yield from _collapse(explanation)
@@ -43,7 +43,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     yield from [f"  {first}", *(f"    {sentence}" for sentence in others)]
 
 
-def waterfall(budget: Budget) -> Iterator[str]:
+def waterfall(budget: CosineDecomposition) -> Iterator[str]:
     """From the full cosine of 1 down to the mean paired cosine, one part a line, each bar where the last ended.
 
     >>> import isthmus
@@ -60,12 +60,12 @@ def waterfall(budget: Budget) -> Iterator[str]:
         bar = " " * low + "#" * max(high - low, 1 if part.value > 0 else 0)
         yield f"  {name:11} {-part.value:8.4f}  {bar:{WIDTH}}  {_beside(part)}".rstrip()
     yield f"  mean cosine  {1 - budget.total.value:7.4f}  " + "#" * max(round(scale * (1 - budget.total.value)), 0)
-    if budget.reached.undefined:
-        yield f"  What the pairing could reach is undefined: {budget.reached.undefined}."
+    if budget.captured_fraction.undefined:
+        yield f"  What the pairing could reach is undefined: {budget.captured_fraction.undefined}."
     else:
         yield (
-            f"  Partners have {_number(budget.reached)} of the covariance that the two clouds could have; 95 % of "
-            f"shuffled pairings stay below {number(budget.chance)}."
+            f"  Partners have {_number(budget.captured_fraction)} of the covariance that the two clouds could have; "
+            f"95 % of shuffled pairings stay below {number(budget.shuffled_95th_percentile)}."
         )
     yield from (f"  {note}" for note in budget.notes)
 
@@ -84,7 +84,7 @@ def _collapse(explanation: Explanation) -> Iterator[str]:
     for name, rank, centred in zip(c.names, c.ranks, c.centred_ranks, strict=True):
         yield f"  {name}: 99 % of the energy in {rank:,} of {c.dim:,} dimensions, around the mean in {centred:,}"
     yield (
-        f"  shared dimensions: {c.shared.value:.0f}, forced by the ranks {c.forced:,}, between random subspaces "
+        f"  shared dimensions: {c.shared.value:.0f}, forced by the ranks {c.guaranteed:,}, between random subspaces "
         f"{c.shared.null:.1f}; excess {c.excess:,}"
     )
     yield (

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 
-from isthmus.diagnosis.budget import Budget
-from isthmus.diagnosis.collapse import AGAINST, CANNOT_TELL, FOR, Collapse
+from isthmus.diagnosis.collapse import REFUTED, SUPPORTED, UNDECIDED, CollapseReport
+from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.result import Estimate, Result
+from isthmus.utils.format import percent
 
 #: How each part is named in a sentence.
 SPOKEN = {
@@ -23,7 +24,10 @@ NOTHING = 1e-4
 
 
 def verdict(
-    result: Result, budget: Budget, comparison: Comparison | None = None, collapse: Collapse | None = None
+    result: Result,
+    budget: CosineDecomposition,
+    comparison: Comparison | None = None,
+    collapse: CollapseReport | None = None,
 ) -> list[str]:
     """Three to six sentences about one pair of modalities, made from these numbers alone; what weakens them first."""
     x, y = result.pairs["names"]
@@ -38,7 +42,7 @@ def verdict(
     return [s for s in sentences if s]
 
 
-def at_chance(result: Result) -> bool:
+def retrieval_at_chance(result: Result) -> bool:
     """Whether recall of the partner is within three standard errors of chance in both directions.
 
     R@10 sees a weak pairing better than R@1; in fewer than 20 items it sees nothing.
@@ -50,20 +54,21 @@ def at_chance(result: Result) -> bool:
     return all(e.value - e.null <= 3 * math.sqrt(e.null * (1 - e.null) / n) for e in found)
 
 
-def _caveats(result: Result, budget: Budget, x: str, y: str) -> list[str]:
+def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
     found = []
-    if at_chance(result):
+    if retrieval_at_chance(result):
         recall = result[f"{x}_to_{y}_R@1"]
         start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
         if _turned(budget):
+            rotated = budget.best_rotation_fraction
             found.append(
                 f"{start}, yet partners follow each other: the best rotation of one side would bring their covariance "
-                f"from {percent(budget.reached.value)} to {percent(budget.rotated.value)} of what is possible "
-                f"({percent(budget.rotated.null)} for shuffled partners). The rows are paired, but the two sides are "
+                f"from {percent(budget.captured_fraction.value)} to {percent(rotated.value)} of what is possible "
+                f"({percent(rotated.null)} for shuffled partners). The rows are paired, but the two sides are "
                 "turned against each other; they do not come from one shared space as they are."
             )
         else:
-            slight = budget.reached.value > budget.chance
+            slight = budget.captured_fraction.value > budget.shuffled_95th_percentile
             found.append(
                 f"{start}: either row i of {x} is not the partner of row i of {y}, or the encoders were never trained "
                 f"together, or {result.pairs['items']:,} items are too few to see a weak pairing"
@@ -86,10 +91,12 @@ def _caveats(result: Result, budget: Budget, x: str, y: str) -> list[str]:
     return found
 
 
-def _turned(budget: Budget) -> bool:
+def _turned(budget: CosineDecomposition) -> bool:
     """Whether a rotation would find the partners that cosines do not."""
-    rotated = budget.rotated
-    return bool(rotated.value > 2 * rotated.null and rotated.value > 0.3 and rotated.value > 2 * budget.reached.value)
+    rotated = budget.best_rotation_fraction
+    return bool(
+        rotated.value > 2 * rotated.null and rotated.value > 0.3 and rotated.value > 2 * budget.captured_fraction.value
+    )
 
 
 def _gap(result: Result, x: str, y: str) -> str:
@@ -117,7 +124,7 @@ def _no_gap(result: Result) -> bool:
     return distance.low == 0 or distance.value <= distance.null
 
 
-def _budget(budget: Budget, collapsed: bool) -> str:
+def _budget(budget: CosineDecomposition, collapsed: bool) -> str:
     total = budget.total.value
     if total < NOTHING:
         return "Partners have the full cosine of 1: nothing is missing."
@@ -141,7 +148,7 @@ def _amount(part: Estimate) -> str:
     return f"{part.value:.{digits}f} [{part.low:.{digits}f}, {part.high:.{digits}f}]"
 
 
-def _named(budget: Budget, name: str, collapsed: bool) -> str:
+def _named(budget: CosineDecomposition, name: str, collapsed: bool) -> str:
     text = SPOKEN[name]
     if name != "orientation":
         return text
@@ -151,7 +158,7 @@ def _named(budget: Budget, name: str, collapsed: bool) -> str:
     return f"{text} (sampling alone gives {part.null:.3f})"
 
 
-def _subspaces(result: Result, collapse: Collapse | None, x: str, y: str) -> str:
+def _subspaces(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
     items, dim = result.pairs["items"], result.pairs["dim"]
     rank_x, rank_y = (result[f"rank_99_{side}"].value for side in (x, y))
     if min(rank_x, rank_y) >= dim:
@@ -179,18 +186,18 @@ def _shared(result: Result) -> str:
     )
 
 
-def _accounts(collapse: Collapse) -> str:
+def _accounts(collapse: CollapseReport) -> str:
     """What the data say about the two accounts of the gap, as half a sentence."""
-    names = {FOR: "speak for", AGAINST: "speak against", CANNOT_TELL: "cannot decide on"}
-    first, second = collapse.accounts
-    if first.speaks == second.speaks:
-        both = "either account" if first.speaks == CANNOT_TELL else "both accounts"
-        return f"the data {names[first.speaks]} {both} of the gap: {first.name}, and {second.name}"
-    return f"as for the gap, the data {names[first.speaks]} {first.name} and {names[second.speaks]} {second.name}"
+    names = {SUPPORTED: "speak for", REFUTED: "speak against", UNDECIDED: "cannot decide on"}
+    first, second = collapse.hypotheses
+    if first.verdict == second.verdict:
+        both = "either account" if first.verdict == UNDECIDED else "both accounts"
+        return f"the data {names[first.verdict]} {both} of the gap: {first.name}, and {second.name}"
+    return f"as for the gap, the data {names[first.verdict]} {first.name} and {names[second.verdict]} {second.name}"
 
 
 def _retrieval(result: Result, x: str, y: str) -> str:
-    if at_chance(result):
+    if retrieval_at_chance(result):
         return ""
     there, back = result[f"{x}_to_{y}_R@1"], result[f"{y}_to_{x}_R@1"]
     return (
@@ -237,12 +244,3 @@ def _kept(change: Estimate) -> str:
     if change.high < 0:
         return f"cross-modal R@1 falls ({points})"
     return f"cross-modal R@1 does not change measurably ({points})"
-
-
-def percent(share: float) -> str:
-    """A share for people: '55.2 %'.
-
-    >>> percent(0.5521)
-    '55.2 %'
-    """
-    return f"{100 * share:.1f} %"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from isthmus.evaluation import Comparison, Summary
-from isthmus.reporting import words
+from isthmus.reporting import wording
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, axes, drawn, figure, inline
+from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, add_axes, inline_svg, new_figure, with_report_style
 from isthmus.statistics.result import Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
@@ -80,7 +80,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
 
 def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str) -> Section:
     label = f"Gap closed against the change of {score}: " + "; ".join(
-        f"{words.aligner(row)} {100 * closed(row, fitted[0]):.0f} %, {words.points(row.changes[score])} points"
+        f"{wording.aligner(row)} {100 * closed(row, fitted[0]):.0f} %, {wording.points(row.changes[score])} points"
         for row in fitted
     )
     task = next((t for t in registry().values() if score in t.scores), None)
@@ -90,7 +90,7 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
             (f"{score}: {task.scores[score].definition}. " if task else "")
             + "Every aligner was fitted on some pairs and judged on others that it had not seen."
         ],
-        inline(trade_off(comparison, score), f"tradeoff-{_plain(score)}", label=label),
+        inline_svg(trade_off(comparison, score), f"tradeoff-{_plain(score)}", label=label),
         "Right: more of the distance between the means is gone. Up: the score rises. Bars are 95 % intervals of the "
         "difference to the raw embeddings.",
     )
@@ -102,14 +102,14 @@ def closed(row: Summary, raw: Summary) -> float:
     return 1 - row.scores["gap_distance"].value / before if before > 0 else 0.0
 
 
-@drawn
+@with_report_style
 def trade_off(comparison: Comparison, score: str) -> Any:
     """Share of the gap that each aligner closes, against the change of `score` with its 95 % interval."""
     rows = [row for row in comparison.rows if row.scores]
     spots = np.array([[100 * closed(row, rows[0]), 100 * row.changes[score].value] for row in rows])
     height = max(300.0, 50 + 27 * len(rows))
-    fig = figure(WIDTH, height)
-    ax = axes(fig, 46, 42, NAMES, 8)
+    fig = new_figure(WIDTH, height)
+    ax = add_axes(fig, 46, 42, NAMES, 8)
     ends = []
     for row, spot in zip(rows, spots, strict=True):
         raw = row.name == "Identity"
@@ -126,7 +126,7 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     ax.set(ylim=(low - 0.08 * (high - low), high + 0.12 * (high - low)))
     ax.set(xlabel="gap closed (%)", ylabel=f"change in {score} (points)")
     ax.annotate("raw", spots[0], (0, 7), textcoords="offset points", ha="center", va="bottom", weight="bold")
-    _name_beside(ax, spots[1:], [words.aligner(row) for row in rows[1:]], height - 50)
+    _name_beside(ax, spots[1:], [wording.aligner(row) for row in rows[1:]], height - 50)
     return fig
 
 
@@ -146,7 +146,7 @@ def _name_beside(ax: Any, spots: np.ndarray, names: list[str], height: float) ->
         places[k] = max(places[k], bottom + room[k] / 2)
         bottom = places[k] + room[k] / 2
     for i, place in zip(order, places, strict=True):
-        name = words.short(names[i].replace("(", "\n("), 44)
+        name = wording.short(names[i].replace("(", "\n("), 44)
         # The line starts at the left end of the name: from its middle it would cross the other names.
         line = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkB": 3, "relpos": (0, 0.5)}
         options = {"va": "center", "fontsize": 9.5, "linespacing": 1.1, "arrowprops": line}
@@ -171,7 +171,7 @@ def _headed(score: str, comparison: Comparison) -> str:
 
 def _title(row: Summary) -> str:
     """The name in a table, which may break before its options."""
-    return words.aligner(row).replace("(", " (", 1)
+    return wording.aligner(row).replace("(", " (", 1)
 
 
 def _angle(row: Summary) -> str:

@@ -11,7 +11,7 @@ from isthmus.align import Centering, MeanRotation, SharedSpaceProjection
 from isthmus.data import demo
 from isthmus.linalg.rotations import plane_rotation
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import INK, MUTED, WIDTH, X, Y, axes, drawn, figure, inline
+from isthmus.reporting.svg import INK, MUTED, WIDTH, X, Y, add_axes, inline_svg, new_figure, with_report_style
 
 #: Pairs in the figure; the table has all.
 SHOWN = 120
@@ -85,7 +85,7 @@ def predictions(run: str) -> list[Section]:
                 "shared space that is orthogonal to both. With E = u·v the cosine of a pair is then known before and "
                 "after each map. The maps that are fitted know only the training pairs."
             ],
-            inline(_drawing(found), "predicted", label=label),
+            inline_svg(_drawing(found), "predicted", label=label),
             "Lines: predicted. Points: held-out pairs after the fitted maps. A rotation adds one constant to all "
             "scores, the projection takes it away.",
             ["Map", "cosine of the pair", "predicted mean", "measured mean", "rms error of a pair", "largest error"],
@@ -94,11 +94,11 @@ def predictions(run: str) -> list[Section]:
     ]
 
 
-@drawn
+@with_report_style
 def _drawing(found: list[Prediction]) -> Any:
     """Cosine of a pair against E, predicted and measured."""
-    fig = figure(WIDTH, 280)
-    ax = axes(fig, 44, 42, 14, 8)
+    fig = new_figure(WIDTH, 280)
+    ax = add_axes(fig, 44, 42, 14, 8)
     named = {p.name: p for p in found}
     for name, text, colour in (
         ("raw", "raw", INK),

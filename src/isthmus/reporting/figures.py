@@ -14,24 +14,37 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.pairs import Pairs
-from isthmus.diagnosis import Budget, Explanation, best_row
+from isthmus.diagnosis import CosineDecomposition, Explanation, best_row
 from isthmus.evaluation import Comparison
-from isthmus.reporting import words
-from isthmus.reporting.samples import LINES, Clouds, Cosines, before_and_after
-from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
+from isthmus.reporting import wording
+from isthmus.reporting.samples import LINES, CloudProjection, Cosines, before_and_after
+from isthmus.reporting.svg import (
+    ACCENT,
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    X,
+    Y,
+    add_axes,
+    inline_svg,
+    new_figure,
+    standalone_svg,
+    with_report_style,
+)
 from isthmus.statistics.result import Result
 
 SMALL = 10.5
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
-@drawn
+@with_report_style
 def angle(result: Result) -> Any:
     """The two means in their own plane, to scale inside the unit circle. Needs a defined angle."""
     x, y = result.pairs["names"]
     degrees = result["centroid_angle"].value
-    fig = figure(270, 146)
-    ax = axes(fig, 8, 8, 8, 8)
+    fig = new_figure(270, 146)
+    ax = add_axes(fig, 8, 8, 8, 8)
     turn = np.radians(np.linspace(0, 180, 91))
     ax.plot(np.cos(turn), np.sin(turn), color=MUTED, lw=0.8, dashes=(2, 3))
     ends = []
@@ -50,7 +63,7 @@ def angle(result: Result) -> Any:
         place = {"ha": "right" if sign > 0 else "left", "va": "center"}
         if degrees > 110:  # beside a flat arrow there is no room: above its tip
             outside, place = end + np.array([0, 0.08]), {"ha": "center", "va": "bottom"}
-        ax.text(*outside, words.short(name, 12), color=colour, weight="bold", **place)
+        ax.text(*outside, wording.short(name, 12), color=colour, weight="bold", **place)
     arc = np.linspace(ends[1], ends[0], 60)
     ax.plot(0.3 * np.cos(arc), 0.3 * np.sin(arc), color=INK, lw=1.1)
     at, place = (0.0, 0.37), {"ha": "center", "va": "bottom"}
@@ -63,15 +76,15 @@ def angle(result: Result) -> Any:
     return fig
 
 
-@drawn
-def budget(parts: Budget) -> Any:
+@with_report_style
+def budget(parts: CosineDecomposition) -> Any:
     """The missing cosine as a waterfall: four parts and their total."""
-    fig = figure(WIDTH, 232)
-    _budget(axes(fig, 88, 40, 12, 6), parts)
+    fig = new_figure(WIDTH, 232)
+    _budget(add_axes(fig, 88, 40, 12, 6), parts)
     return fig
 
 
-def _budget(ax: Any, parts: Budget) -> None:
+def _budget(ax: Any, parts: CosineDecomposition) -> None:
     total = parts.total.value
     start, rows = 0.0, [*parts, "total"]
     room = 1.42 * total if total > 0 else 1.0
@@ -99,15 +112,15 @@ def _budget(ax: Any, parts: Budget) -> None:
     ax.spines["left"].set_visible(False)
 
 
-@drawn
-def clouds(points: Clouds, names: tuple[str, str], limits: tuple[float, float, float, float]) -> Any:
+@with_report_style
+def clouds(points: CloudProjection, names: tuple[str, str], limits: tuple[float, float, float, float]) -> Any:
     """Both clouds on one plane, some partners joined, the means marked; `limits` as of `shared_limits`."""
-    fig = figure(WIDTH, 350)
-    _clouds(axes(fig, 62, 42, 16, 8), points, names, limits)
+    fig = new_figure(WIDTH, 350)
+    _clouds(add_axes(fig, 62, 42, 16, 8), points, names, limits)
     return fig
 
 
-def shared_limits(*shown: Clouds | None) -> tuple[float, float, float, float]:
+def shared_limits(*shown: CloudProjection | None) -> tuple[float, float, float, float]:
     """Axis limits (left, right, bottom, top) that hold nearly all drawn points of every cloud."""
     points = np.concatenate([side for c in shown if c is not None for side in c.drawn()])
     low, high = np.quantile(points, 0.002, axis=0), np.quantile(points, 0.998, axis=0)
@@ -116,7 +129,9 @@ def shared_limits(*shown: Clouds | None) -> tuple[float, float, float, float]:
     return float(low[0]), float(high[0]), float(low[1]), float(high[1] + 0.14 * (high[1] - low[1]))
 
 
-def _clouds(ax: Any, points: Clouds, names: tuple[str, str], limits: tuple[float, float, float, float]) -> None:
+def _clouds(
+    ax: Any, points: CloudProjection, names: tuple[str, str], limits: tuple[float, float, float, float]
+) -> None:
     from matplotlib.collections import LineCollection
 
     x, y = points.drawn()
@@ -133,7 +148,7 @@ def _clouds(ax: Any, points: Clouds, names: tuple[str, str], limits: tuple[float
         (names[0], X, 0.01, "●", "left"),
         (names[1], Y, 0.99, "▲", "right"),
     ):
-        text = words.short(label, 20)
+        text = wording.short(label, 20)
         ax.text(
             place,
             0.985,
@@ -156,14 +171,14 @@ def _clouds(ax: Any, points: Clouds, names: tuple[str, str], limits: tuple[float
     ax.set(xlabel="along the difference of the means", ylabel="widest direction of spread")
 
 
-@drawn
+@with_report_style
 def spectra(result: Result) -> Any:
     """Share of energy of each principal direction against its rank, the 99 % rank marked."""
     from matplotlib.ticker import NullLocator
 
     names = result.pairs["names"]
-    fig = figure(WIDTH, 280)
-    ax = axes(fig, 54, 42, 10, 8)
+    fig = new_figure(WIDTH, 280)
+    ax = add_axes(fig, 54, 42, 10, 8)
     curves = [result.curves[f"spectrum_{name}"] for name in names]
     n = result.pairs["n"]
     kept = [c[: min(n, len(c))] for c in curves]
@@ -183,7 +198,7 @@ def spectra(result: Result) -> Any:
         ax.text(
             0.98,
             0.97 - above,
-            f"{words.short(name, 18)}: 99 % in {rank:,}",
+            f"{wording.short(name, 18)}: 99 % in {rank:,}",
             color=colour,
             weight="bold",
             ha="right",
@@ -197,15 +212,15 @@ def spectra(result: Result) -> Any:
     return fig
 
 
-@drawn
+@with_report_style
 def principal_angles(result: Result, null: np.ndarray) -> Any:
     """The principal angles between the two 99 % subspaces, against those of random subspaces (5 to 95 %)."""
     degrees = np.sort(result.curves["principal_angles"])
     forced = int(result["overlap_dimensions"].null)
     places = np.arange(1, len(degrees) + 1)
     low, middle, high = np.quantile(null, [0.05, 0.5, 0.95], axis=0)
-    fig = figure(WIDTH, 280)
-    ax = axes(fig, 46, 42, 10, 8)
+    fig = new_figure(WIDTH, 280)
+    ax = add_axes(fig, 46, 42, 10, 8)
     ax.fill_between(places, low, high, color=MUTED, alpha=0.45, linewidth=0)
     ax.plot(places, middle, color=MUTED, lw=1.6)
     ax.plot(places, degrees, color=ACCENT, lw=2, marker="o" if len(places) < 30 else None, ms=4)
@@ -233,11 +248,11 @@ KINDS: dict[str, tuple[str, tuple[float, ...]]] = {
 }  # fmt: skip
 
 
-@drawn
+@with_report_style
 def cosines(sample: Cosines) -> Any:
     """Densities of the cosines of partners, of strangers across the sides, and within each side."""
-    fig = figure(WIDTH, 280)
-    ax = axes(fig, 48, 42, 10, 8)
+    fig = new_figure(WIDTH, 280)
+    ax = add_axes(fig, 48, 42, 10, 8)
     for kind, (colour, dashes) in KINDS.items():
         density = sample.densities[kind]
         edges = sample.edges[: len(density) + 1]
@@ -248,11 +263,11 @@ def cosines(sample: Cosines) -> Any:
     return fig
 
 
-@drawn
+@with_report_style
 def aligners(comparison: Comparison) -> Any:
     """What each aligner gains in mixed search, against what it does to cross-modal recall."""
-    fig = figure(WIDTH, 300)
-    _aligners(axes(fig, 52, 42, 12, 8), comparison)
+    fig = new_figure(WIDTH, 300)
+    _aligners(add_axes(fig, 52, 42, 12, 8), comparison)
     return fig
 
 
@@ -286,7 +301,7 @@ def _aligners(ax: Any, comparison: Comparison) -> None:
     _name(
         ax,
         spots,
-        ["raw" if r.name == "Identity" else words.aligner(r) for r in rows],
+        ["raw" if r.name == "Identity" else wording.aligner(r) for r in rows],
         [r is best or r.name == "Identity" for r in rows],
     )
 
@@ -348,22 +363,24 @@ def overview(
     names: tuple[str, str] = pairs.names
     before, _ = before_and_after(pairs, row=None, fit=fit, normalize=explanation.result.pairs["normalize"])
     fig = _overview(explanation, before, names)
-    text = standalone(inline(fig, "overview", label=words.overview(explanation)))
+    text = standalone_svg(inline_svg(fig, "overview", label=wording.overview(explanation)))
     with replacing(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
-@drawn
-def _overview(explanation: Explanation, before: Clouds, names: tuple[str, str]) -> Any:
+@with_report_style
+def _overview(explanation: Explanation, before: CloudProjection, names: tuple[str, str]) -> Any:
     comparison = explanation.comparison
     assert comparison is not None  # `overview` has checked it
-    fig = figure(900, 330)
-    panels = [axes(fig, left, 52, 900 - right, 62) for left, right in ((72, 306), (408, 606), (682, 884))]
+    fig = new_figure(900, 330)
+    panels = [add_axes(fig, left, 52, 900 - right, 62) for left, right in ((72, 306), (408, 606), (682, 884))]
     _clouds(panels[0], before, names, shared_limits(before))
     _budget(panels[1], explanation.budget)
     _aligners(panels[2], comparison)
     heads = ("How big is the gap?", "Where does it come from?", "What does closing it do?")
-    for left, head, line in zip((24 / 900, 338 / 900, 640 / 900), heads, words.three_answers(explanation), strict=True):
+    for left, head, line in zip(
+        (24 / 900, 338 / 900, 640 / 900), heads, wording.three_answers(explanation), strict=True
+    ):
         fig.text(left, 1 - 22 / 330, head, weight="bold", fontsize=14, va="center")
         fig.text(left, 1 - 42 / 330, line, fontsize=SMALL, va="center", alpha=0.85)
     return fig

@@ -9,7 +9,20 @@ from typing import Any
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
+from isthmus.reporting.svg import (
+    ACCENT,
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    X,
+    Y,
+    add_axes,
+    inline_svg,
+    new_figure,
+    standalone_svg,
+    with_report_style,
+)
 from isthmus.utils.files import replacing
 from isthmus.utils.validation import writable
 
@@ -46,13 +59,13 @@ def intervention_page(curve: InterventionCurve, path: str | os.PathLike[str], /)
     """
     path = writable(path)
     label = "Scores against the gap and the alignment. " + " ".join(curve.verdict())
-    svg = inline(intervention_figure(curve), "intervention", label=label)
-    text = standalone(svg) if path.suffix.lower() == ".svg" else _page(curve, svg)
+    svg = inline_svg(intervention_figure(curve), "intervention", label=label)
+    text = standalone_svg(svg) if path.suffix.lower() == ".svg" else _page(curve, svg)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", errors="replace"))
 
 
-@drawn
+@with_report_style
 def intervention_figure(curve: InterventionCurve) -> Any:
     """Draw each score (rows) against the gap (left) and the alignment (right), with one line per intervention.
 
@@ -68,12 +81,12 @@ def intervention_figure(curve: InterventionCurve) -> Any:
     """
     scores = list(curve.explained)
     height = _ROW_HEIGHT * len(scores) + 70
-    fig = figure(2 * WIDTH, height)
+    fig = new_figure(2 * WIDTH, height)
     for row, score in enumerate(scores):
         bottom = height - (row + 1) * _ROW_HEIGHT + 8
         for column, measure in enumerate((curve.gap_measure, "alignment")):
             left = 52 + column * WIDTH
-            ax = axes(fig, left, bottom, 2 * WIDTH - left - WIDTH + 66, row * _ROW_HEIGHT + 8)
+            ax = add_axes(fig, left, bottom, 2 * WIDTH - left - WIDTH + 66, row * _ROW_HEIGHT + 8)
             for name in _interventions(curve):
                 points = curve.curve(name)
                 colour, marker = _STYLES[name]

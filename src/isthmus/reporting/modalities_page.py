@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 
-from isthmus.diagnosis import PARTS, Explanation
-from isthmus.diagnosis.modalities import ByPair
-from isthmus.reporting import figures, words
+from isthmus.diagnosis import COMPONENTS, Explanation
+from isthmus.diagnosis.modalities import PairwiseResults
+from isthmus.reporting import figures, wording
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import inline
+from isthmus.reporting.svg import inline_svg
 from isthmus.utils import validation
 from isthmus.utils.files import replacing
 
@@ -19,12 +19,14 @@ from isthmus.utils.files import replacing
 MATRICES = {
     "centroid_angle": ("The angles between the means", "Degrees. No number: the angle of that pair is undefined.", 1),
     "total": ("The missing cosine", "1 minus the mean cosine of partners; it is the sum of the four parts below.", 3),
-    **{name: (f"The part '{name}'", f"{text[0].upper()}{text[1:]}.", 3) for name, text in PARTS.items()},
+    **{name: (f"The part '{name}'", f"{text[0].upper()}{text[1:]}.", 3) for name, text in COMPONENTS.items()},
     "R@1": ("The partner comes first", "Share of the queries in %; rows are queries, columns are searched.", 1),
 }
 
 
-def modalities_page(found: ByPair[Explanation], path: str | os.PathLike[str], /, *, title: str | None = None) -> None:
+def modalities_page(
+    found: PairwiseResults[Explanation], path: str | os.PathLike[str], /, *, title: str | None = None
+) -> None:
     """Write one self-contained page about every two of several modalities to `path`.
 
     Errors: `InputError` when `path` cannot be written.
@@ -32,9 +34,9 @@ def modalities_page(found: ByPair[Explanation], path: str | os.PathLike[str], /,
     path = validation.writable(path)
     sections = [_matrix(found, name) for name in MATRICES]
     for pair, one in found.items():
-        drawing = inline(
+        drawing = inline_svg(
             figures.budget(one.budget), f"budget-{'-'.join(str(found.names.index(n)) for n in pair)}",
-            label=words.budget(one.budget),
+            label=wording.budget(one.budget),
         )  # fmt: skip
         sections.append(
             Section(
@@ -53,7 +55,7 @@ def modalities_page(found: ByPair[Explanation], path: str | os.PathLike[str], /,
         part.write_bytes(page.encode("utf-8", errors="replace"))
 
 
-def _matrix(found: ByPair[Explanation], name: str) -> Section:
+def _matrix(found: PairwiseResults[Explanation], name: str) -> Section:
     heading, text, digits = MATRICES[name]
     matrix = found.matrix(name) * (100 if name == "R@1" else 1)
     cells = [["" if np.isnan(v) else f"{v:.{digits}f}" for v in row] for row in matrix]

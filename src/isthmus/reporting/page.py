@@ -10,14 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isthmus.data.pairs import Pairs
-from isthmus.diagnosis import Explanation, at_chance, best_row
-from isthmus.diagnosis.verdict import percent
+from isthmus.diagnosis import Explanation, best_row, retrieval_at_chance
 from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
-from isthmus.reporting import figures, samples, words
+from isthmus.reporting import figures, samples, wording
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline
+from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline_svg
 from isthmus.statistics.result import Estimate, Result
+from isthmus.utils.format import percent
 from isthmus.utils.version import __version__
 
 
@@ -42,7 +42,7 @@ def render(
             title=title or f"The gap between {x} and {y}",
             x=x,
             y=y,
-            chance=at_chance(result),
+            chance=retrieval_at_chance(result),
             explanation=explanation,
             verdict=explanation.verdict,
             result=result,
@@ -56,7 +56,7 @@ def render(
             provenance=_provenance(result, pairs),
             version=__version__,
             extra=[(part, Markup(part.figure)) for part in extra],
-            words=words,
+            wording=wording,
             family=FAMILY,
             palette=_palette(),
             **_figures(explanation, comparison, pairs, fit, best),
@@ -76,22 +76,22 @@ def _figures(
     null = samples.null_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))
 
     def svg(drawing: Any, name: str, label: str) -> Markup:
-        return Markup(inline(drawing, name, label=label))
+        return Markup(inline_svg(drawing, name, label=label))
 
     drawn: dict[str, Markup | None] = {
         "angle": None,
         "after": None,
-        "budget": svg(figures.budget(explanation.budget), "budget", words.budget(explanation.budget)),
-        "before": svg(figures.clouds(before, names, limits), "before", words.clouds(before, names, "raw")),
-        "spectra": svg(figures.spectra(result), "spectra", words.spectra(result)),
-        "angles": svg(figures.principal_angles(result, null), "angles", words.principal_angles(result, null)),
-        "cosines": svg(figures.cosines(cosines), "cosines", words.cosines(cosines, names)),
-        "aligners": svg(figures.aligners(comparison), "aligners", words.aligners(comparison)),
+        "budget": svg(figures.budget(explanation.budget), "budget", wording.budget(explanation.budget)),
+        "before": svg(figures.clouds(before, names, limits), "before", wording.clouds(before, names, "raw")),
+        "spectra": svg(figures.spectra(result), "spectra", wording.spectra(result)),
+        "angles": svg(figures.principal_angles(result, null), "angles", wording.principal_angles(result, null)),
+        "cosines": svg(figures.cosines(cosines), "cosines", wording.cosines(cosines, names)),
+        "aligners": svg(figures.aligners(comparison), "aligners", wording.aligners(comparison)),
     }
     if not result["centroid_angle"].undefined:
-        drawn["angle"] = svg(figures.angle(result), "angle", words.angle(result))
+        drawn["angle"] = svg(figures.angle(result), "angle", wording.angle(result))
     if after is not None and best is not None:
-        label = words.clouds(after, names, f"after {words.aligner(best)}")
+        label = wording.clouds(after, names, f"after {wording.aligner(best)}")
         drawn["after"] = svg(figures.clouds(after, names, limits), "after", label)
     return {"figure": drawn, "before": before, "after": after, "cosines": cosines}
 
@@ -122,17 +122,17 @@ def _cells(row: Summary, best: Summary | None) -> dict[str, Any]:
     raw = row.name == "Identity"
     change, mixed = row.changes["R@1"], row.changes["mixed_R@1"]
     made["cells"] = [
-        ("Gap", words.value(gap), ""),
+        ("Gap", wording.value(gap), ""),
         ("R@1", percent(row.scores["R@1"].value), ""),
         (
             "Change in R@1",
-            "" if raw else f"{words.points(change)}",
-            "" if raw else words.points_interval(change),
+            "" if raw else f"{wording.points(change)}",
+            "" if raw else wording.points_interval(change),
         ),
         (
             "Mixed R@1",
             percent(row.scores["mixed_R@1"].value),
-            "" if raw else f"{words.points_interval(mixed)}",
+            "" if raw else f"{wording.points_interval(mixed)}",
         ),
         ("Mixed NDCG@10", f"{row.scores['mixed_NDCG@10'].value:.3f}", ""),
         ("Own modality", percent(row.scores["same_modality_share"].value), ""),
@@ -153,7 +153,7 @@ def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]
             found[family] = {
                 "numbers": numbers,
                 "definition": numbers[0][1].definition,
-                "reading": words.READING.get(name, ""),
+                "reading": wording.READING.get(name, ""),
                 "unit": entry.unit,
                 "better": entry.direction,
                 "source": entry.source,

@@ -19,7 +19,7 @@ ITEMS, DRAWN, LINES = 2_000, 400, 48
 
 
 @dataclass(frozen=True)
-class Clouds:
+class CloudProjection:
     """Rows of both sides on the plane of the mean difference (first axis) and of the widest spread (second
     axis).
 
@@ -31,7 +31,7 @@ class Clouds:
     distance: float  # between the means
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, /) -> Clouds:
+    def of(cls, x: np.ndarray, y: np.ndarray, /) -> CloudProjection:
         """The plane of paired rows (n, d): axis 1 from mean x to mean y; axis 2 the first principal component
         of both sides, each centred on its own mean, orthogonalised to axis 1."""
         x, y = x.astype(np.float64), y.astype(np.float64)
@@ -59,14 +59,14 @@ class Clouds:
 
 def before_and_after(
     pairs: Pairs, /, *, row: Summary | None, fit: Pairs | None = None, normalize: bool = True
-) -> tuple[Clouds, Clouds | None]:
+) -> tuple[CloudProjection, CloudProjection | None]:
     """The same held-out pairs raw and after the aligner of `row`, fitted anew on the other half or on `fit`.
 
     The second is None when there is no aligner, or when it refuses these pairs.
     """
     fitting, testing = (fit, pairs) if fit is not None else pairs.sample(COMPARED).split_half(rng=0)
     x, y = one_partner(testing.sample(ITEMS), normalize=normalize)
-    before = Clouds.of(x, y)
+    before = CloudProjection.of(x, y)
     if row is None:
         return before, None
     aligner = type(row.aligner)(**row.aligner.get_params())
@@ -74,7 +74,7 @@ def before_and_after(
         warnings.simplefilter("ignore")  # the table shows them already
         try:
             aligner.fit_moments(moments_of(fitting, normalize=aligner.normalize))
-            return before, Clouds.of(*aligner.transform(x, y))
+            return before, CloudProjection.of(*aligner.transform(x, y))
         except InputError:
             return before, None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Section:
     """`figure` is inline SVG, `wide` when it has several columns; `header` and `rows` a table whose first column names
-    the row, its other cells numbers or, with `words`, text."""
+    the row, its other cells numbers or, with `text_cells`, text."""
 
     heading: str
     paragraphs: Sequence[str] = ()
@@ -18,4 +18,4 @@ class Section:
     header: Sequence[str] = ()
     rows: Sequence[Sequence[str]] = field(default_factory=list)
     wide: bool = False
-    words: bool = False
+    text_cells: bool = False

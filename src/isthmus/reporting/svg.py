@@ -52,7 +52,7 @@ _RC: dict[str, Any] = {
 P = ParamSpec("P")
 
 
-def drawn(function: Callable[P, Any]) -> Callable[P, Any]:
+def with_report_style(function: Callable[P, Any]) -> Callable[P, Any]:
     """Run a drawing function in the style of the report; the user's settings neither matter nor change."""
     import functools
 
@@ -67,14 +67,14 @@ def drawn(function: Callable[P, Any]) -> Callable[P, Any]:
     return styled
 
 
-def figure(width: float = WIDTH, height: float = 280) -> Any:
+def new_figure(width: float = WIDTH, height: float = 280) -> Any:
     """An empty figure of this size in points."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width / 72, height / 72), dpi=72)
 
 
-def axes(fig: Any, left: float, bottom: float, right: float, top: float) -> Any:
+def add_axes(fig: Any, left: float, bottom: float, right: float, top: float) -> Any:
     """Axes with these margins in points: fixed, because the reader's font is not known here."""
     width, height = fig.get_size_inches() * 72
     return fig.add_axes(
@@ -82,8 +82,8 @@ def axes(fig: Any, left: float, bottom: float, right: float, top: float) -> Any:
     )
 
 
-@drawn
-def inline(fig: Any, name: str, /, *, label: str) -> str:
+@with_report_style
+def inline_svg(fig: Any, name: str, /, *, label: str) -> str:
     """The figure as an `<svg>` element with the text alternative `label`, its ids beginning with `name`."""
     import matplotlib
 
@@ -107,7 +107,7 @@ def inline(fig: Any, name: str, /, *, label: str) -> str:
     return f'<svg viewBox="{view[1]}" role="img" aria-label="{html.escape(label)}">\n{body}\n</svg>'
 
 
-def standalone(svg: str, /) -> str:
+def standalone_svg(svg: str, /) -> str:
     """An inline SVG as a file of its own, with the colours of both schemes and a background to stand on."""
 
     def scheme(colours: dict[str, str]) -> str:

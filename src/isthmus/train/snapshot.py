@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.diagnosis.budget import Budget, budget
+from isthmus.diagnosis.cosine_decomposition import CosineDecomposition, decompose_cosine
 from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
@@ -39,7 +39,7 @@ class GapSnapshot:
     gap: Estimate
     distance: float
     lengths: Mapping[str, float]
-    budget: Budget
+    budget: CosineDecomposition
     effective_ranks: Mapping[str, float]
     ranks: Mapping[str, float]
     excess_overlap: Estimate
@@ -70,7 +70,7 @@ class GapSnapshot:
                 name: float(np.linalg.norm(mean))
                 for name, mean in zip(names, (moments.mean_x, moments.mean_y), strict=True)
             },
-            budget=budget(moments),
+            budget=decompose_cosine(moments),
             effective_ranks=sides("effective_rank"),
             ranks=sides("rank_99"),
             excess_overlap=evaluate(registry()["excess_overlap_dimensions"], context)["excess_overlap_dimensions"],
@@ -85,7 +85,7 @@ class GapSnapshot:
             **{f"length_{name}": value for name, value in self.lengths.items()},
             **{f"budget_{name}": part.value for name, part in self.budget.items()},
             "budget_total": self.budget.total.value,
-            "reached": self.budget.reached.value,
+            "reached": self.budget.captured_fraction.value,
             **{f"effective_rank_{name}": value for name, value in self.effective_ranks.items()},
             **{f"rank_99_{name}": value for name, value in self.ranks.items()},
             "excess_overlap": self.excess_overlap.value,

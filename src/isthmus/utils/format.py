@@ -18,3 +18,12 @@ def number(value: float) -> str:
     if abs(value) >= 1e4:
         return f"{value:.0f}"
     return f"{value:.4g}"
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage with one decimal.
+
+    >>> percent(0.5521)
+    '55.2 %'
+    """
+    return f"{100 * share:.1f} %"

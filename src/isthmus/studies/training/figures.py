@@ -9,7 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, axes, drawn, figure, inline, standalone
+from isthmus.reporting.svg import (
+    ACCENT,
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    X,
+    Y,
+    add_axes,
+    inline_svg,
+    new_figure,
+    standalone_svg,
+    with_report_style,
+)
 from isthmus.studies.training.causal_links import NAMES
 from isthmus.studies.training.claims import by_angle, cases, describe
 from isthmus.studies.training.grid import PARTS
@@ -29,7 +42,7 @@ def write(result: StudyResult, folder: str | os.PathLike[str], /) -> list[Path]:
         if name == "follows" or result.runs.get("collapse"):
             path = Path(folder) / f"{name}.svg"
             with replacing(path) as part:
-                part.write_text(standalone(draw(result)), encoding="utf-8")
+                part.write_text(standalone_svg(draw(result)), encoding="utf-8")
             written.append(path)
     return written
 
@@ -48,13 +61,13 @@ def angles(result: StudyResult) -> str:
     text = "; ".join(
         f"{name}: " + ", ".join(f"{gap.value:.0f} at {angle:g}" for angle, gap in points) for name, points in lines
     )
-    return inline(_angles(lines), "angles", label=f"Measured gap against the imposed angle, in degrees. {text}")
+    return inline_svg(_angles(lines), "angles", label=f"Measured gap against the imposed angle, in degrees. {text}")
 
 
-@drawn
+@with_report_style
 def _angles(lines: list[tuple[str, list[tuple[float, Any]]]]) -> Any:
-    fig = figure(WIDTH, 330 + 17 * len(lines))
-    ax = axes(fig, 46, 50 + 17 * len(lines), 12, 8)
+    fig = new_figure(WIDTH, 330 + 17 * len(lines))
+    ax = add_axes(fig, 46, 50 + 17 * len(lines), 12, 8)
     ax.plot([0, 95], [0, 95], color=INK, lw=0.8, dashes=(3, 3), zorder=0)
     for (name, points), (colour, marker) in zip(lines, _STYLES, strict=False):
         across = [angle for angle, _ in points]
@@ -71,18 +84,20 @@ def follows(result: StudyResult) -> str:
     """Each score against the distance of the means and against shared-space alignment, all runs."""
     runs = {part: list(result.runs.get(part, [])) for part in PARTS}
     kept = {part: some for part, some in runs.items() if some}
-    return inline(_follows(kept), "follows", label="Scores of all runs against the gap and the shared-space alignment.")
+    return inline_svg(
+        _follows(kept), "follows", label="Scores of all runs against the gap and the shared-space alignment."
+    )
 
 
-@drawn
+@with_report_style
 def _follows(runs: dict[str, list[Run]]) -> Any:
     scores, tall = ("R@1", "mixed_NDCG@10", "zero_shot_accuracy"), 150
     height = tall * len(scores) + 70
-    fig = figure(2 * WIDTH, height)
+    fig = new_figure(2 * WIDTH, height)
     for row, score in enumerate(scores):
         for column, cause in enumerate(("gap_distance", "alignment")):
             left = 52 + column * WIDTH
-            ax = axes(
+            ax = add_axes(
                 fig, left, height - (row + 1) * tall + 8, WIDTH - left + 66 if column == 0 else 14, row * tall + 8
             )
             for (part, some), (colour, marker) in zip(runs.items(), _STYLES, strict=False):
@@ -117,20 +132,20 @@ CURVES = {
 def over_steps(named: dict[str, Sequence[Run]], name: str) -> str:
     """Means over seeds of `CURVES` over the training, one line for each of the named groups of runs."""
     ends = "; ".join(f"{key}: R@1 {summary(some, 'R@1').value:.3f}" for key, some in named.items())
-    return inline(_over_steps(named), name, label=f"What was measured over the epochs. At the end: {ends}")
+    return inline_svg(_over_steps(named), name, label=f"What was measured over the epochs. At the end: {ends}")
 
 
-@drawn
+@with_report_style
 def _over_steps(named: dict[str, Sequence[Run]]) -> Any:
     tall, columns = 150, 3
     rows = -(-len(CURVES) // columns)
     legend = 30 + 18 * -(-len(named) // 3)
     height, width = tall * rows + legend + 20, 2 * WIDTH
-    fig = figure(width, height)
+    fig = new_figure(width, height)
     for number, (curve, title) in enumerate(CURVES.items()):
         row, column = divmod(number, columns)
         each = width / columns
-        ax = axes(
+        ax = add_axes(
             fig, column * each + 48, height - (row + 1) * tall + 24, width - (column + 1) * each + 8, row * tall + 22
         )
         ax.set_title(title, fontsize=11, loc="left", pad=4)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.diagnosis.budget import split
+from isthmus.diagnosis.cosine_decomposition import COMPONENTS, decomposition_values
 from isthmus.evaluation.shared_space import shared_alignment, shared_basis
 from isthmus.linalg.psd import fidelity
 from isthmus.metrics import MetricContext, evaluate, registry
@@ -40,13 +40,14 @@ def measured(
     context = MetricContext(moments, names=("image", "text"))
     gap = gap_angle(context)
     lengths = [float(np.linalg.norm(mean)) for mean in (moments.mean_x, moments.mean_y)]
-    parts = split(moments)
+    decomposition = decomposition_values(moments)
     found: dict[str, float | None] = {
         "gap": None if gap.undefined else gap.value,
         "gap_distance": float(np.linalg.norm(moments.mean_x - moments.mean_y)),
         "length_image": lengths[0],
         "length_text": lengths[1],
-        **{f"budget_{name}": value for name, value in parts._asdict().items()},
+        **{f"budget_{name}": getattr(decomposition, name) for name in (*COMPONENTS, "total")},
+        "budget_reached": decomposition.captured_fraction,
         "cosine": moments.mean_paired,
         "ceiling": float(moments.mean_x @ moments.mean_y) + fidelity(moments.cov_x, moments.cov_y),
         "alignment": shared_alignment(

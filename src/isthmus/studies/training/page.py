@@ -104,7 +104,7 @@ def _chain(result: StudyResult) -> list[Section]:
             ("Link", *(f"{name} ({size} runs)" for name, size in zip(among, sizes, strict=True))),
             rows,
             wide=True,
-            words=True,
+            text_cells=True,
         ),
     ]
 
@@ -143,7 +143,7 @@ def _dose(result: StudyResult) -> list[Section]:
             "vanish have no angle to draw.",
             ("Case", "the theory says", "predicted", "measured", "verdict"),
             judged,
-            words=True,
+            text_cells=True,
         ),
         Section(
             "Every dose",

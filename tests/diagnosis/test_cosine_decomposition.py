@@ -9,15 +9,15 @@ import pytest
 
 from isthmus import InputError, Moments
 from isthmus.compute.arrays import unit_rows
-from isthmus.diagnosis import PARTS, budget
-from isthmus.diagnosis.budget import split
+from isthmus.diagnosis import COMPONENTS, decompose_cosine
+from isthmus.diagnosis.cosine_decomposition import decomposition_values
 
 
 def test_worked_batch() -> None:
     x = np.array([[1, 0, 0], [0, 1, 0], [0.6, 0.8, 0], [0, 0.6, 0.8]])
     y = np.array([[0.6, 0, 0.8], [0, 1, 0], [0.8, 0, 0.6], [0.6, 0.8, 0]])
-    found = budget(Moments.of(x, y))
-    values = [part.value for part in found.parts.values()]
+    found = decompose_cosine(Moments.of(x, y))
+    values = [part.value for part in found.values()]
     np.testing.assert_allclose(values, [0.0160504, 0.0274504, 0.0652334, 0.2512657], atol=1e-6)
     assert found.total.value == pytest.approx(0.36, abs=1e-12)
     assert found.largest == "pairing"
@@ -29,8 +29,8 @@ def test_parts_are_not_negative_and_add_up(seed: int) -> None:
     n, d = int(rng.integers(2, 60)), int(rng.integers(2, 40))
     x, y = rng.normal(size=(2, n, d)) * rng.choice([0.0, 1e-6, 1.0, 3.0], size=(2, 1, d)) + 0.1
     same = seed % 4 == 0
-    parts = split(Moments.of(unit_rows(x), unit_rows(x if same else y)))
-    values = [getattr(parts, name) for name in PARTS]
+    parts = decomposition_values(Moments.of(unit_rows(x), unit_rows(x if same else y)))
+    values = [getattr(parts, name) for name in COMPONENTS]
     assert min(values) >= 0
     assert sum(values) == pytest.approx(parts.total, abs=1e-12)
     if same:
@@ -40,13 +40,13 @@ def test_parts_are_not_negative_and_add_up(seed: int) -> None:
 def test_rows_must_be_unit(rng: np.random.Generator) -> None:
     x, y = 2 * unit_rows(rng.normal(size=(2 * 20, 4))).reshape(2, 20, 4)
     with pytest.raises(InputError, match="mean square length of rows is 4; use normalize=True"):
-        budget(Moments.of(x, y, normalize=False))
-    assert budget(Moments.of(x / 2, y / 2, normalize=False)).total.value == pytest.approx(
-        budget(Moments.of(x, y)).total.value, abs=1e-12
+        decompose_cosine(Moments.of(x, y, normalize=False))
+    assert decompose_cosine(Moments.of(x / 2, y / 2, normalize=False)).total.value == pytest.approx(
+        decompose_cosine(Moments.of(x, y)).total.value, abs=1e-12
     )
 
 
 def test_sides_must_be_of_one_width(rng: np.random.Generator) -> None:
     m = Moments.of(rng.normal(size=(20, 4)), rng.normal(size=(20, 4)))
     with pytest.raises(InputError, match="width 4 and 3 have no cosine"):
-        split(dataclasses.replace(m, sum_y=m.sum_y[:3]))
+        decomposition_values(dataclasses.replace(m, sum_y=m.sum_y[:3]))

@@ -17,7 +17,14 @@ import numpy as np
 
 from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.data.pairs import Pairs
-from isthmus.diagnosis.budget import PARTS, Budget, Clouds, Split, budget, split
+from isthmus.diagnosis.cosine_decomposition import (
+    COMPONENTS,
+    CosineDecomposition,
+    CovariancePair,
+    DecompositionValues,
+    decompose_cosine,
+    decomposition_values,
+)
 from isthmus.statistics.intervals import Z95, normal_interval, variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
@@ -28,10 +35,10 @@ ITEMS_PER_DIMENSION = 5
 SAMPLE = 10_000
 GROUPS = 8
 #: What gets an interval here, in the order of the columns of `influence`.
-NAMES = (*PARTS, "reached")
+NAMES = (*COMPONENTS, "captured_fraction")
 
 
-def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Budget:
+def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> CosineDecomposition:
     """`budget` of these pairs with 95 % intervals and nulls; notes say why there is none.
 
     Values are the plug-in parts, which add up. Intervals lie around the value less its bias, cut at zero, so a value
@@ -43,12 +50,12 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
     for parts that are truly zero. Errors: as `budget`.
 
     >>> import isthmus
-    >>> parts = budget_with_evidence(isthmus.demo.load("plain"))
+    >>> parts = decompose_pairs(isthmus.demo.load("plain"))
     >>> bool(parts["centre"].low < parts["centre"].value < parts["centre"].high)
     True
     """
     moments = moments_of(pairs, normalize=normalize).numpy()
-    whole = budget(moments)
+    whole = decompose_cosine(moments)
     total = 1 - moments.mean_paired
     low, high = normal_interval(total, variance(moments, along_p=1.0))
     items = moments.by_item.count
@@ -65,18 +72,18 @@ def budget_with_evidence(pairs: Pairs, /, *, normalize: bool = True, rng: int = 
             f"know their bias (it takes about {needed:,}). Orientation comes out too large and pairing too small."
         )
     else:
-        values = np.array([*(whole[name].value for name in PARTS), whole.reached.value])
+        values = np.array([*(whole[name].value for name in COMPONENTS), whole.captured_fraction.value])
         intervals = _intervals(values, sample, sampled, scale, rng)
     parts = {
         name: dataclasses.replace(_between(part, intervals.get(name)), null=nulls.get(name, part.null))
-        for name, part in whole.parts.items()
+        for name, part in whole.items()
     }
     return dataclasses.replace(
         whole,
-        parts=parts,
+        components=parts,
         total=dataclasses.replace(whole.total, low=low, high=high),
-        reached=_between(whole.reached, intervals.get("reached")),
-        rotated=rotated(sample, sampled, rng=rng),
+        captured_fraction=_between(whole.captured_fraction, intervals.get("captured_fraction")),
+        best_rotation_fraction=best_rotation_fraction(sample, sampled, rng=rng),
         notes=tuple(notes),
     )
 
@@ -97,7 +104,7 @@ def _intervals(
     bias = scale * differences.mean(axis=0)
     second = scale**2 * differences.var(axis=0, ddof=1) * (1 + 1 / len(differences))
     half = Z95 * np.sqrt(scale * freedom * first + second)
-    floor = np.array([0.0] * len(PARTS) + [-1.0])
+    floor = np.array([0.0] * len(COMPONENTS) + [-1.0])
     low, high = (np.maximum(values - bias + sign * half, floor) for sign in (-1, 1))
     return {
         name: (float(a), float(b))
@@ -111,7 +118,7 @@ def influence(moments: Moments, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
     The derivative of each part when a pair is weighted up; over the pairs of `moments` they add up to zero.
     """
-    c = Clouds(moments)
+    c = CovariancePair(moments)
     x, y = (rows.astype(np.float64) - mean for rows, mean in ((x, c.mean_x), (y, c.mean_y)))
     length_x, length_y = (float(np.linalg.norm(mean)) for mean in (c.mean_x, c.mean_y))
     ratio = length_y / length_x if length_x > 0 else 0.0
@@ -168,11 +175,11 @@ def half_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndar
         signs = np.block([[signs, signs], [signs, -signs]])
     # In many dimensions the bias is a mean of many terms, and three halvings know it as well as seven.
     halvings = GROUPS - 1 if pairs.dim <= 128 else 3
-    middle = _numbers(split(moments))
+    middle = _numbers(decomposition_values(moments))
     found = []
     for row in signs[1 : 1 + halvings]:
         halves = [_sum([g for g, s in zip(groups, row, strict=True) if s == side]) for side in (1, -1)]
-        found.append(np.mean([_numbers(split(half)) for half in halves], axis=0) - middle)
+        found.append(np.mean([_numbers(decomposition_values(half)) for half in halves], axis=0) - middle)
     return np.array(found)
 
 
@@ -187,7 +194,7 @@ def swapped(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]
     centre = np.linalg.norm(mean_one) * np.linalg.norm(mean_two) - mean_one @ mean_two
     one -= np.where(swap, moments.mean_x, moments.mean_y)
     two -= np.where(swap, moments.mean_y, moments.mean_x)
-    clouds = Clouds(Moments.of(one, two, normalize=False, products="float64"))
+    clouds = CovariancePair(Moments.of(one, two, normalize=False, products="float64"))
     lengths = [math.sqrt(max(1 - float(values.sum()), 0.0)) for values in (clouds.lambdas, clouds.mus)]
     return {
         "spectrum": max(1 - lengths[0] * lengths[1] - clouds.possible, 0.0),
@@ -196,11 +203,11 @@ def swapped(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]
     }
 
 
-def rotated(pairs: Pairs, moments: Moments, *, rng: int = 0) -> Estimate:
+def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> Estimate:
     """Share of the possible covariance that the best rotation reaches; the null is that of shuffled partners."""
     x, y = _sides(pairs, moments)
     x = x if pairs.index is None else x[pairs.index]
-    possible = Clouds(moments).possible
+    possible = CovariancePair(moments).possible
     if possible <= 1e-12:
         return Estimate(NAN, unit="share", undefined="neither cloud has a spread that the other could follow")
     shuffled = np.random.default_rng(rng).permutation(len(x))
@@ -214,7 +221,7 @@ def _sides(pairs: Pairs, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _numbers(parts: Split) -> np.ndarray:
+def _numbers(parts: DecompositionValues) -> np.ndarray:
     return np.array([getattr(parts, name) for name in NAMES])
 
 

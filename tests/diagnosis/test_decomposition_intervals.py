@@ -10,8 +10,8 @@ import pytest
 import isthmus
 from isthmus import Moments, Pairs
 from isthmus.compute.arrays import unit_rows
-from isthmus.diagnosis.budget import split
-from isthmus.diagnosis.evidence import NAMES, budget_with_evidence, influence, item_scores, swapped
+from isthmus.diagnosis.cosine_decomposition import decomposition_values
+from isthmus.diagnosis.decomposition_intervals import NAMES, decompose_pairs, influence, item_scores, swapped
 from isthmus.linalg import fidelity
 from isthmus.statistics.moments import moments_of
 
@@ -46,14 +46,14 @@ def test_influence_is_the_derivative(kind: str, rng: np.random.Generator) -> Non
     scores, step = influence(m, x, y), 1e-6
     np.testing.assert_allclose(scores.sum(axis=0), 0, atol=1e-10)
     for i in range(6):
-        ahead, back = (split(mixed(m, x[i], y[i], w)) for w in (step, -step))
+        ahead, back = (decomposition_values(mixed(m, x[i], y[i], w)) for w in (step, -step))
         slopes = [(getattr(ahead, name) - getattr(back, name)) / (2 * step) for name in NAMES]
         np.testing.assert_allclose(scores[i], slopes, atol=2e-5)
 
 
 def test_parts_are_those_of_the_theory(cones: tuple[np.ndarray, np.ndarray]) -> None:
     m = Moments.of(*cones)
-    parts = split(m)
+    parts = decomposition_values(m)
     assert parts.pairing == pytest.approx(fidelity(m.cov_x, m.cov_y) - np.trace(m.cov_xy), abs=1e-12)
 
 
@@ -62,13 +62,13 @@ def test_parts_are_those_of_the_theory(cones: tuple[np.ndarray, np.ndarray]) -> 
 )
 def test_intervals_cover(kind: str, n: int, d: int) -> None:
     rng = np.random.default_rng(4)
-    truth = split(Moments.of(*clouds(kind, 300_000, d, rng)))
+    truth = decomposition_values(Moments.of(*clouds(kind, 300_000, d, rng)))
     sets = 300
     covered = np.zeros(len(NAMES))
     for _ in range(sets):
         x, y = clouds(kind, n, d, rng)
-        found = budget_with_evidence(Pairs(image=x, text=y))
-        for k, e in enumerate([*found.parts.values(), found.reached]):
+        found = decompose_pairs(Pairs(image=x, text=y))
+        for k, e in enumerate([*found.values(), found.captured_fraction]):
             # Parts that are truly zero come out of the long run as 1e-5.
             covered[k] += e.low <= getattr(truth, NAMES[k]) + 5e-5 and getattr(truth, NAMES[k]) <= e.high
     shares = dict(zip(NAMES, covered / sets, strict=True))
@@ -80,8 +80,8 @@ def test_intervals_cover(kind: str, n: int, d: int) -> None:
 
 def test_partners_of_one_item_are_no_new_evidence(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 150, 6, rng)
-    once = budget_with_evidence(Pairs(image=x, text=y))
-    twice = budget_with_evidence(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(150), 2)))
+    once = decompose_pairs(Pairs(image=x, text=y))
+    twice = decompose_pairs(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(150), 2)))
     for name in once:
         for end in ("value", "low", "high"):
             assert getattr(twice[name], end) == pytest.approx(getattr(once[name], end), abs=1e-9)
@@ -99,9 +99,9 @@ def test_item_scores_add_those_of_the_items_own_pairs(rng: np.random.Generator) 
 
 def test_more_items_than_the_sample_scale(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = clouds("turned", 4000, 4, rng)
-    whole = budget_with_evidence(Pairs(image=x, text=y))
-    monkeypatch.setattr("isthmus.diagnosis.evidence.SAMPLE", 1000)
-    part = budget_with_evidence(Pairs(image=x, text=y))
+    whole = decompose_pairs(Pairs(image=x, text=y))
+    monkeypatch.setattr("isthmus.diagnosis.decomposition_intervals.SAMPLE", 1000)
+    part = decompose_pairs(Pairs(image=x, text=y))
     for name in whole:
         assert part[name].value == whole[name].value
         assert part[name].high - part[name].low == pytest.approx(whole[name].high - whole[name].low, rel=0.15)
@@ -109,8 +109,8 @@ def test_more_items_than_the_sample_scale(rng: np.random.Generator, monkeypatch:
 
 def test_few_items_have_a_note_and_no_intervals(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 39, 8, rng)
-    found = budget_with_evidence(Pairs(image=x, text=y))
-    assert all(np.isnan(part.low) for part in [*found.parts.values(), found.reached])
+    found = decompose_pairs(Pairs(image=x, text=y))
+    assert all(np.isnan(part.low) for part in [*found.values(), found.captured_fraction])
     assert found.total.low < found.total.value < found.total.high
     assert "39 items in 8 dimensions" in found.notes[0]
     assert "about 40" in found.notes[0]
@@ -118,11 +118,13 @@ def test_few_items_have_a_note_and_no_intervals(rng: np.random.Generator) -> Non
 
 def test_null_of_the_pairing_is_a_shuffled_one(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 300, 6, rng)
-    found = budget_with_evidence(Pairs(image=x, text=y))
-    shuffles = [split(Moments.of(x, y[rng.permutation(300)])) for _ in range(400)]
+    found = decompose_pairs(Pairs(image=x, text=y))
+    shuffles = [decomposition_values(Moments.of(x, y[rng.permutation(300)])) for _ in range(400)]
     assert np.mean([s.pairing for s in shuffles]) == pytest.approx(found["pairing"].null, abs=0.01)
-    assert np.mean([s.reached for s in shuffles]) == pytest.approx(0, abs=0.01)
-    assert np.mean([s.reached < found.chance for s in shuffles]) == pytest.approx(0.95, abs=0.03)
+    assert np.mean([s.captured_fraction for s in shuffles]) == pytest.approx(0, abs=0.01)
+    assert np.mean([s.captured_fraction < found.shuffled_95th_percentile for s in shuffles]) == pytest.approx(
+        0.95, abs=0.03
+    )
 
 
 def test_null_of_the_orientation_is_two_clouds_of_one_shape(rng: np.random.Generator) -> None:
@@ -131,7 +133,7 @@ def test_null_of_the_orientation_is_two_clouds_of_one_shape(rng: np.random.Gener
     for _ in range(100):
         x, y = (unit_rows(rng.normal(size=(80, 8)) * scales + np.eye(8)[0]) for _ in range(2))
         m = Moments.of(x, y)
-        values.append([getattr(split(m), name) for name in ("spectrum", "centre", "orientation")])
+        values.append([getattr(decomposition_values(m), name) for name in ("spectrum", "centre", "orientation")])
         found = swapped(Pairs(image=x, text=y), m)
         nulls.append([found[name] for name in ("spectrum", "centre", "orientation")])
     np.testing.assert_allclose(np.mean(nulls, axis=0), np.mean(values, axis=0), rtol=0.15)
@@ -149,14 +151,14 @@ def test_null_of_the_orientation_is_two_clouds_of_one_shape(rng: np.random.Gener
 def test_golden_budgets(real, folder: str, files: str, parts: list[float]) -> None:  # type: ignore[no-untyped-def]
     x, y = files.split()
     found = isthmus.explain(isthmus.open_pairs(real(f"{folder}/{x}.npy"), real(f"{folder}/{y}.npy"))).budget
-    values = [*(part.value for part in found.parts.values()), found.total.value, found.reached.value]
+    values = [*(part.value for part in found.values()), found.total.value, found.captured_fraction.value]
     np.testing.assert_allclose(values, parts, atol=1e-3)
     assert found.notes  # fewer items than dimensions
 
 
 def test_a_cloud_without_spread_has_no_share_to_reach() -> None:
     x, y = np.tile([1.0, 0.0, 0.0], (30, 1)), np.tile([0.0, 1.0, 0.0], (30, 1))
-    found = budget_with_evidence(Pairs(image=x, text=y))
-    assert [part.value for part in found.parts.values()] == pytest.approx([0, 1, 0, 0], abs=1e-12)
-    assert found.reached.undefined
-    assert np.isnan(found.chance)
+    found = decompose_pairs(Pairs(image=x, text=y))
+    assert [part.value for part in found.values()] == pytest.approx([0, 1, 0, 0], abs=1e-12)
+    assert found.captured_fraction.undefined
+    assert np.isnan(found.shuffled_95th_percentile)

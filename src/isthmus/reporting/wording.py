@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 
-from isthmus.diagnosis import Budget, Explanation, best_row
-from isthmus.diagnosis.verdict import percent
+from isthmus.diagnosis import CosineDecomposition, Explanation, best_row
 from isthmus.evaluation import Comparison, Summary
-from isthmus.reporting.samples import Clouds, Cosines
+from isthmus.reporting.samples import CloudProjection, Cosines
 from isthmus.statistics.result import Estimate, Result
-from isthmus.utils.format import number
+from isthmus.utils.format import number, percent
 
 #: How to read a measure, for someone who knows the model but not the theory; by registered name, none needed.
 READING = {
@@ -131,12 +130,12 @@ def angle(result: Result) -> str:
     )
 
 
-def budget(parts: Budget) -> str:
+def budget(parts: CosineDecomposition) -> str:
     listed = ", ".join(f"{name} {parts[name].value:.3f}" for name in parts)
     return f"Waterfall of the missing cosine: {listed}; together {parts.total.value:.3f}."
 
 
-def clouds(shown: Clouds, names: tuple[str, str], state: str) -> str:
+def clouds(shown: CloudProjection, names: tuple[str, str], state: str) -> str:
     x, y = names
     spread_x, spread_y = (float(np.sqrt(np.mean(np.var(side, axis=0)))) for side in (shown.x, shown.y))
     return (

@@ -13,7 +13,7 @@ from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
 #: The parts in the order in which they are shown, and what each one is.
-PARTS = {
+COMPONENTS = {
     "spectrum": "the two sides spread over their directions in different amounts (no rotation mends it)",
     "centre": "the angle between the two means: the modality gap proper",
     "orientation": "the two clouds spread in different directions (dimension collapse into different subspaces)",
@@ -21,7 +21,7 @@ PARTS = {
 }
 
 
-class Split(NamedTuple):
+class DecompositionValues(NamedTuple):
     """The four parts as plain numbers, the total that they add up to, and the share of the covariance reached."""
 
     spectrum: float
@@ -29,14 +29,14 @@ class Split(NamedTuple):
     orientation: float
     pairing: float
     total: float
-    reached: float
+    captured_fraction: float
 
 
-UNKNOWN = Estimate(NAN, unit="share", undefined="not asked for")
+NOT_COMPUTED = Estimate(NAN, unit="share", undefined="not asked for")
 
 
 @dataclass(frozen=True)
-class Budget(Mapping[str, Estimate]):
+class CosineDecomposition(Mapping[str, Estimate]):
     """The parts by name, their `total` 1 - E[x.y], and `reached`, the share of the possible covariance.
 
     `chance`: the share that 95 % of shuffled pairings stay below. `rotated`: the share that the best rotation of one
@@ -44,40 +44,40 @@ class Budget(Mapping[str, Estimate]):
     `notes` say what the numbers cannot tell, such as why a part has no interval.
     """
 
-    parts: Mapping[str, Estimate]
+    components: Mapping[str, Estimate]
     total: Estimate
-    reached: Estimate
-    chance: float = NAN
-    rotated: Estimate = UNKNOWN
+    captured_fraction: Estimate
+    shuffled_95th_percentile: float = NAN
+    best_rotation_fraction: Estimate = NOT_COMPUTED
     notes: tuple[str, ...] = ()
 
     def __getitem__(self, name: str) -> Estimate:
-        return self.parts[name]
+        return self.components[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.parts)
+        return iter(self.components)
 
     def __len__(self) -> int:
-        return len(self.parts)
+        return len(self.components)
 
     @property
     def largest(self) -> str:
         """The name of the largest part."""
-        return max(self.parts, key=lambda name: self.parts[name].value)
+        return max(self.components, key=lambda name: self.components[name].value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; absent numbers are None."""
         return {
-            "parts": {name: part.to_dict() for name, part in self.parts.items()},
+            "parts": {name: part.to_dict() for name, part in self.items()},
             "total": self.total.to_dict(),
-            "reached": self.reached.to_dict(),
-            "rotated": self.rotated.to_dict(),
-            "chance": None if np.isnan(self.chance) else self.chance,
+            "reached": self.captured_fraction.to_dict(),
+            "rotated": self.best_rotation_fraction.to_dict(),
+            "chance": None if np.isnan(self.shuffled_95th_percentile) else self.shuffled_95th_percentile,
             "notes": list(self.notes),
         }
 
 
-class Clouds:
+class CovariancePair:
     """The two covariances of `moments` taken apart: spectra and directions in descending order.
 
     `core` is S_x^1/2 S_y^1/2 in the two eigenbases; its singular values add up to the fidelity F.
@@ -100,7 +100,7 @@ class Clouds:
         return min(float(np.linalg.svd(self.core, compute_uv=False).sum()), self.possible)
 
 
-def split(moments: Moments) -> Split:
+def decomposition_values(moments: Moments) -> DecompositionValues:
     """The four parts of 1 - E[x.y] for unit rows; each is non-negative and they add up exactly.
 
     With R the lengths of the means, lambda and mu the sorted spectra of the covariances, F = |S_x^1/2 S_y^1/2|_* :
@@ -118,7 +118,7 @@ def split(moments: Moments) -> Split:
                 f"the budget splits the cosine of unit rows, but the mean square length of rows is {length:.4g}; use "
                 "normalize=True"
             )
-    clouds = Clouds(moments)
+    clouds = CovariancePair(moments)
     length = float(np.linalg.norm(clouds.mean_x) * np.linalg.norm(clouds.mean_y))
     centres = float(clouds.mean_x @ clouds.mean_y)
     oriented = clouds.fidelity
@@ -132,10 +132,10 @@ def split(moments: Moments) -> Split:
         centre, orientation, pairing = (part * total / others for part in (centre, orientation, pairing))
     spectrum = max(total - (centre + orientation + pairing), 0.0)
     reached = clouds.covariance / oriented if oriented > 1e-12 else NAN
-    return Split(spectrum, centre, orientation, pairing, total, reached)
+    return DecompositionValues(spectrum, centre, orientation, pairing, total, reached)
 
 
-def budget(moments: Moments, /) -> Budget:
+def decompose_cosine(moments: Moments, /) -> CosineDecomposition:
     """The budget of the missing cosine 1 - E[x.y] of paired unit rows, without intervals (`explain` adds them).
 
     With few pairs for their dimensions the parts 'orientation' and 'pairing' are biased: sampled clouds look more
@@ -148,30 +148,30 @@ def budget(moments: Moments, /) -> Budget:
     >>> from isthmus.statistics.moments import Moments
     >>> X = np.array([[1, 0, 0], [0, 1, 0], [.6, .8, 0], [0, .6, .8]])
     >>> Y = np.array([[.6, 0, .8], [0, 1, 0], [.8, 0, .6], [.6, .8, 0]])
-    >>> parts = budget(Moments.of(X, Y))
+    >>> parts = decompose_cosine(Moments.of(X, Y))
     >>> [round(parts[name].value, 4) for name in parts], round(parts.total.value, 4)
     ([0.0161, 0.0275, 0.0652, 0.2513], 0.36)
     """
     moments = moments.numpy()
-    parts = split(moments)
+    parts = decomposition_values(moments)
     unit = "cosine"
-    estimates = {name: Estimate(getattr(parts, name), unit=unit, definition=text) for name, text in PARTS.items()}
+    estimates = {name: Estimate(getattr(parts, name), unit=unit, definition=text) for name, text in COMPONENTS.items()}
     covariance = moments.mean_paired - float(moments.mean_x @ moments.mean_y)
     possible = parts.pairing + covariance
-    estimates["pairing"] = Estimate(parts.pairing, null=possible, unit=unit, definition=PARTS["pairing"])
+    estimates["pairing"] = Estimate(parts.pairing, null=possible, unit=unit, definition=COMPONENTS["pairing"])
     spread = float(np.sum(moments.cov_x * moments.cov_y)) / max(moments.by_item.count - 1, 1)
-    undefined = "neither cloud has a spread that the other could follow" if np.isnan(parts.reached) else None
-    return Budget(
+    undefined = "neither cloud has a spread that the other could follow" if np.isnan(parts.captured_fraction) else None
+    return CosineDecomposition(
         estimates,
         Estimate(parts.total, unit=unit, definition="1 - mean paired cosine"),
         Estimate(
-            parts.reached,
+            parts.captured_fraction,
             null=0.0,
             unit="share",
             undefined=undefined,
             definition="tr Cov(x, y) / F(Cov x, Cov y)",
         ),
-        chance=NAN if undefined else 1.6448536269514722 * float(np.sqrt(max(spread, 0.0))) / possible,
+        shuffled_95th_percentile=NAN if undefined else 1.6448536269514722 * float(np.sqrt(max(spread, 0.0))) / possible,
     )
 
 
