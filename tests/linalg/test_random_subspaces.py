@@ -39,7 +39,7 @@ def test_draws_have_the_law_of_random_subspaces(dim, p, q):
 )
 def test_reference_edges(p, q, bulk, edge):
     assert bulk_edges(512, p, q).high == pytest.approx(bulk, abs=6e-5)
-    assert bulk_edges(512, p, q).forced == max(0, p + q - 512)
+    assert bulk_edges(512, p, q).guaranteed == max(0, p + q - 512)
     if edge is not None:
         assert tracy_widom_edge(512, p, q) == pytest.approx(edge, abs=6e-5)
     assert tracy_widom_edge(512, p, q) == tracy_widom_edge(512, q, p)

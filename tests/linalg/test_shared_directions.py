@@ -20,7 +20,7 @@ def subspaces(rng: np.random.Generator, dim: int, shared: int, p: int, q: int) -
 def test_shared_directions_are_found_in_any_basis(rng: np.random.Generator) -> None:
     x, y = subspaces(rng, 60, 4, 9, 12)
     space = SharedSpace(x, y)
-    assert (space.dim, space.ranks, space.forced, space.testable, space.count) == (60, (9, 12), 0, True, 4)
+    assert (space.dim, space.ranks, space.guaranteed, space.testable, space.count) == (60, (9, 12), 0, True, 4)
     np.testing.assert_allclose(
         np.sort(space.angles.degrees), np.degrees(np.sort(linalg.subspace_angles(x, y))), atol=1e-5
     )
@@ -52,6 +52,6 @@ def test_where_there_is_no_test(p: int, q: int) -> None:
 
 def test_the_ranks_force_some(rng: np.random.Generator) -> None:
     space = SharedSpace(*subspaces(rng, 10, 6, 7, 8))
-    assert space.forced == 5
+    assert space.guaranteed == 5
     assert space.count == 6
     assert space.edge == tracy_widom_edge(10, 7, 8)

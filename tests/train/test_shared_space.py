@@ -12,9 +12,9 @@ from sklearn.decomposition import PCA
 torch = pytest.importorskip("torch")
 
 from isthmus import InputError, train  # noqa: E402
+from isthmus.linalg.shared_directions import ESTIMATORS, cca, cross_covariance, joint_pca, overlap  # noqa: E402
 from isthmus.train._batch import Batch  # noqa: E402
 from isthmus.train.running_moments import RunningMoments  # noqa: E402
-from isthmus.train.shared_bases import ESTIMATORS, cca, cross_covariance, joint_pca, overlap  # noqa: E402
 
 Rows = np.ndarray
 

@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.align._statistics import Statistics
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.data.sources import Source
+from isthmus.statistics.intervals import satterthwaite_p_value
 from isthmus.utils.errors import InputError
 
 if TYPE_CHECKING:
@@ -179,15 +180,12 @@ def _side(statistics: Statistics, side: str) -> tuple[int, np.ndarray, np.ndarra
 def _compared(
     name: str, old: tuple[int, np.ndarray, np.ndarray], new: tuple[int, np.ndarray, np.ndarray]
 ) -> ModalityDrift:
-    from scipy.special import gammaincc
-
     (n_old, mean_old, cov_old), (n_new, mean_new, cov_new) = old, new
     shift = mean_new - mean_old
     error = cov_old / max(n_old - 1, 1) + cov_new / max(n_new - 1, 1)  # covariance of the difference of the means
     trace = float(np.trace(error))
-    scale = float(np.sum(error * error)) / trace if trace > 0 else 0.0
     squared = float(shift @ shift)
-    p_value = float(gammaincc(trace / scale / 2, squared / scale / 2)) if scale > 0 else float(squared == 0)
+    p_value = satterthwaite_p_value(squared, error)
     lengths = float(np.linalg.norm(mean_old) * np.linalg.norm(mean_new))
     spread = float(np.trace(cov_new))
     return ModalityDrift(

@@ -11,8 +11,8 @@ import numpy as np
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
 from isthmus.linalg.rotations import PrincipalAngles, minimal_rotation
-from isthmus.metrics import SecondMoment
-from isthmus.metrics.subspaces import Subspaces
+from isthmus.linalg.shared_directions import EnergySubspaces
+from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -37,7 +37,7 @@ class HyperplaneRotation(Aligner):
     True
     """
 
-    energy: float = 0.99
+    energy: float = ENERGY_SHARE
 
     requires_pairing: ClassVar[bool] = True  # for the signs alone
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3"
@@ -48,12 +48,12 @@ class HyperplaneRotation(Aligner):
             raise InputError(f"energy={self.energy}, expected a share above 0 and up to 1")
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        spaces = Subspaces.of(SecondMoment(moments.xx), SecondMoment(moments.yy), energy=self.energy)
+        spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
         signs = _signs(spaces.angles, moments)
         rotation = minimal_rotation(spaces.basis_x, spaces.basis_y, signs=signs)
         self.fit_info_ = {
             "ranks": spaces.ranks,
-            "forced": spaces.forced,
+            "forced": spaces.guaranteed,
             "flipped": int(np.sum(signs < 0)),
             "largest_angle": float(np.max(spaces.angles.degrees)),
         }

@@ -11,10 +11,8 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.linalg.shared_directions import SharedSpace
-from isthmus.linalg.significance import significant_directions
-from isthmus.metrics import SecondMoment
-from isthmus.metrics.subspaces import Subspaces
+from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace
+from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, IsthmusWarning
 
@@ -60,8 +58,8 @@ class SharedSpaceProjection(Aligner):
     """
 
     estimator: str = "sound"
-    energy: float = 0.99
-    tolerance: float = 1e-3
+    energy: float = ENERGY_SHARE
+    tolerance: float = COSINE_TOLERANCE
     k: int | None = None
     center: bool = False
 
@@ -129,48 +127,30 @@ class SharedSpaceProjection(Aligner):
         return left[:, :found], right[:found].T
 
     def _published(self, moments: Moments) -> np.ndarray:
-        spaces = Subspaces.of(SecondMoment(moments.xx), SecondMoment(moments.yy), energy=self.energy)
+        spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
         shared = spaces.overlap(self.tolerance)
-        self.fit_info_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.forced}
+        self.fit_info_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.guaranteed}
         if shared == 0:
             raise InputError(
                 f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
                 f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}; "
                 "use estimator='sound', a larger tolerance, or more pairs"
             )
-        if spaces.forced and shared <= spaces.forced:
+        if spaces.guaranteed and shared <= spaces.guaranteed:
             raise InputError(
                 f"all {shared} shared dimensions are forced: any two subspaces of dimensions "
-                f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.forced} in width {moments.dim_x}; "
+                f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.guaranteed} in width {moments.dim_x}; "
                 "use estimator='sound' or a smaller energy"
             )
-        return spaces.angles.vectors_a[:, spaces.angles.cosines > 1 - self.tolerance]
+        return spaces.angles.vectors_a[:, spaces.closed(self.tolerance)]
 
     def _sound(self, moments: Moments) -> np.ndarray:
-        basis_x = significant_directions(moments.cov_x, moments.by_item.count - 1)
-        basis_y = significant_directions(moments.cov_y, moments.n - 1)
-        space = SharedSpace(basis_x, basis_y)
-        ranks, dim = space.ranks, space.dim
-        if min(ranks) == 0:
-            raise InputError("no direction stands out of the noise on one side; there is no subspace to share")
-        if max(ranks) >= dim:
-            raise InputError(
-                f"no test for a shared space: the centred rows fill {ranks[0]} and {ranks[1]} of {dim} "
-                "dimensions, and then every direction is shared; use Centering or another aligner"
-            )
-        if not space.testable:
-            raise InputError(
-                f"no test for a shared space: the significant subspaces have {ranks[0]} and {ranks[1]} dimensions, "
-                f"which add up to all {dim}, and random ones then come as near as can be; use Centering or more pairs"
-            )
-        found, forced = space.count, space.forced
-        self.fit_info_ = {"ranks": ranks, "shared": found, "forced": forced, "edge": space.edge}
-        if found <= forced:
-            raise InputError(
-                f"no shared space: of {len(space.shared)} principal angles between the significant "
-                f"subspaces (dimensions {ranks[0]} and {ranks[1]}), {found} lie beyond what random "
-                f"subspaces reach and {forced} are forced by their ranks; use Centering or more pairs"
-            )
+        space = SharedSpace.of(moments.cov_x, moments.cov_y, n_x=moments.by_item.count - 1, n_y=moments.n - 1)
+        if objection := space.objection():
+            raise InputError(f"{objection}; use Centering or more pairs")
+        self.fit_info_ = {
+            "ranks": space.ranks, "shared": space.count, "forced": space.guaranteed, "edge": space.edge
+        }  # fmt: skip
         return space.midpoints()
 
     def _warn(self, moments: Moments) -> None:

@@ -16,12 +16,10 @@ import numpy as np
 
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
-from isthmus.linalg.rotations import principal_angles
-from isthmus.linalg.significance import significant_directions
-from isthmus.metrics import MetricContext, SecondMoment
+from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SubspacePair
+from isthmus.linalg.significance import energy_rank, principal_directions, significant_directions
+from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
-from isthmus.metrics.spectrum import energy_rank
-from isthmus.metrics.subspaces import TOLERANCE, Subspaces
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
@@ -142,10 +140,10 @@ def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: 
     """
     moments = moments_of(pairs, normalize=normalize).numpy()
     context = MetricContext(moments, pairs, normalize=normalize)
-    spaces: Subspaces = context.subspaces
+    spaces = context.subspaces
     dim = moments.dim_x
     draws = context.random_angles
-    closed = math.degrees(math.acos(1 - TOLERANCE))
+    closed = math.degrees(math.acos(1 - COSINE_TOLERANCE))
     shared = Estimate(float(spaces.overlap()), null=float(np.mean(np.sum(draws < closed, axis=1))), unit="dimensions")
     share, centred = orthogonal_share(moments)
     angles = np.asarray(spaces.angles.degrees)
@@ -155,7 +153,7 @@ def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: 
         ranks=spaces.ranks,
         centred_ranks=centred,
         shared=shared,
-        guaranteed=spaces.forced,
+        guaranteed=spaces.guaranteed,
         smallest_angle=Estimate(float(angles.min()), null=float(np.median(draws.min(axis=1))), unit="degrees"),
         largest_angle=Estimate(float(angles.max()), null=float(np.median(draws.max(axis=1))), unit="degrees"),
         orthogonal_share=share,
@@ -170,7 +168,7 @@ def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
     """
     bases = []
     for cov in (moments.cov_x, moments.cov_y):
-        spectrum, directions = SecondMoment(cov).eigen
+        spectrum, directions = principal_directions(cov)
         rank = energy_rank(spectrum) if spectrum[0] > 0 else 0
         bases.append(directions[:, :rank])
     both = np.column_stack(bases)
@@ -186,7 +184,7 @@ def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
     return Estimate(max(1 - float(inside @ inside) / length, 0.0), null=null, unit="share"), ranks
 
 
-def _collapse(context: MetricContext, spaces: Subspaces, budget: CosineDecomposition) -> Hypothesis:
+def _collapse(context: MetricContext, spaces: EnergySubspaces, budget: CosineDecomposition) -> Hypothesis:
     """Yi, Douady and Chen: both sides in subspaces, these different, the gap their angle."""
     m = context.moments
     x, y = _names(context)
@@ -197,9 +195,8 @@ def _collapse(context: MetricContext, spaces: Subspaces, budget: CosineDecomposi
         first = Prediction("both sides lie in a subspace", f"{items:,} items fill no {dim:,} dimensions", UNDECIDED)
     else:
         first = Prediction("both sides lie in a subspace", count, SUPPORTED if max(ranks) < dim else REFUTED)
-    bases = [significant_directions(gram / m.n, items, least=1) for gram in (m.xx, m.yy)]
-    angles = principal_angles(*bases)
-    apart = np.asarray(angles.degrees)[np.asarray(angles.cosines) <= 1 - TOLERANCE]
+    significant = SubspacePair(*(significant_directions(gram / m.n, items, min_rank=1) for gram in (m.xx, m.yy)))
+    apart = np.asarray(significant.angles.degrees)[~significant.closed()]
     orientation = budget["orientation"]
     clouds = f"different orientation costs {orientation.value:.4f} of the cosine"
     if not math.isnan(orientation.null):

@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
+from isthmus.linalg.shared_directions import covarying_directions
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.utils.errors import InputError
 
@@ -28,8 +29,7 @@ def shared_basis(moments: Moments, rank: int, /) -> np.ndarray:
         Orthonormal eigenvectors of (S_xy + S_xy') / 2 with the largest eigenvalues, where S_xy is the
         cross-covariance. Along them matching rows agree as the inner product measures it.
     """
-    cross = to_numpy(moments.cov_xy)
-    return np.ascontiguousarray(np.linalg.eigh((cross + cross.T) / 2)[1][:, ::-1][:, :rank])
+    return np.ascontiguousarray(covarying_directions(to_numpy(moments.cov_xy))[1][:, :rank])
 
 
 def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:

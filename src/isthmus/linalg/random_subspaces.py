@@ -17,13 +17,13 @@ from isthmus.utils.errors import InputError
 
 @dataclass(frozen=True)
 class BulkEdges:
-    """Edges of the squared cosines of random subspaces: `low` and `high` in [0, 1], and the number `forced`
-    to be 1.
+    """Edges of the squared cosines of random subspaces: `low` and `high` in [0, 1], and the number
+    `guaranteed` to be 1.
     """
 
     low: float
     high: float
-    forced: int
+    guaranteed: int
 
 
 def bulk_edges(dim: int, p: int, q: int, /) -> BulkEdges:
@@ -37,12 +37,12 @@ def bulk_edges(dim: int, p: int, q: int, /) -> BulkEdges:
     Raises `InputError` unless 1 <= p, q <= dim.
 
     >>> edges = bulk_edges(512, 362, 362)
-    >>> round(edges.high, 4), edges.forced
+    >>> round(edges.high, 4), edges.guaranteed
     (0.8286, 212)
     """
     _dimensions(dim, p, q)
     one, two = math.sqrt(p * (dim - q)) / dim, math.sqrt(q * (dim - p)) / dim
-    return BulkEdges(low=(one - two) ** 2, high=(one + two) ** 2, forced=max(0, p + q - dim))
+    return BulkEdges(low=(one - two) ** 2, high=(one + two) ** 2, guaranteed=max(0, p + q - dim))
 
 
 def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> float:

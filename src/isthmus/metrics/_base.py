@@ -13,6 +13,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
+from isthmus.linalg.shared_directions import EnergySubspaces
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
@@ -233,11 +234,9 @@ class MetricContext:
         return PairedRows.of(self.sample, normalize=self.normalize)
 
     @cached_property
-    def subspaces(self) -> Any:
-        """The two 99 % energy subspaces and their principal angles (`metrics.subspaces.Subspaces`)."""
-        from isthmus.metrics.subspaces import Subspaces
-
-        return Subspaces.of(self.x, self.y)
+    def subspaces(self) -> EnergySubspaces:
+        """The two 99 % energy subspaces and their principal angles."""
+        return EnergySubspaces.of_spectra(self.x.eigen, self.y.eigen)
 
     @cached_property
     def retrieval(self) -> Any:

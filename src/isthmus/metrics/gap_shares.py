@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.linalg.significance import energy_rank
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NO_GAP, few_items, undefined
-from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.statistics.intervals import clipped, normal_interval, variance
 from isthmus.statistics.result import Estimate
 
@@ -154,7 +154,7 @@ def gap_outside_span(context: MetricContext) -> Estimate:
     if np.isnan(shares[0]):
         return undefined(NO_GAP)
     values = context.x.centred[0]
-    rank = energy_rank(np.sqrt(values), ENERGY) if values[0] > 0 else 0
+    rank = energy_rank(np.sqrt(values)) if values[0] > 0 else 0
     return Estimate(
         min(max(1 - float(np.sum(shares[:rank])), 0.0), 1.0), null=1 - rank / len(values), note=few_items(context)
     )

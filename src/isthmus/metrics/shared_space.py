@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.linalg.shared_directions import COSINE_TOLERANCE
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import few_items, undefined
-from isthmus.metrics.subspaces import TOLERANCE
 from isthmus.statistics.result import Estimate
 
 #: Directions of the shared space whose reproducibility is tested.
@@ -75,7 +75,7 @@ def excess_overlap_dimensions(context: MetricContext) -> Estimate:
 
     The null is 0 by construction.
     """
-    chance = float(np.mean(np.sum(np.cos(np.radians(context.random_angles)) > 1 - TOLERANCE, axis=1)))
+    chance = float(np.mean(np.sum(np.cos(np.radians(context.random_angles)) > 1 - COSINE_TOLERANCE, axis=1)))
     return Estimate(context.subspaces.overlap() - chance, null=0.0, note=few_items(context))
 
 

@@ -7,24 +7,12 @@ import math
 import numpy as np
 
 from isthmus.linalg.marchenko_pastur import isotropic_spectrum
+from isthmus.linalg.significance import ENERGY_SHARE, energy_rank
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import Spectral
-
-ENERGY = 0.99
-
-
-def energy_rank(spectrum: np.ndarray, energy: float = ENERGY) -> int:
-    """The fewest leading singular values whose squares hold the share `energy` of the total.
-
-    >>> energy_rank(np.array([3.0, 1.0, 0.1]), 0.99)
-    2
-    """
-    share = np.cumsum(spectrum**2) / np.sum(spectrum**2)
-    # Rounding of the sum must not add a dimension.
-    return int(np.searchsorted(share, energy - 1e-12) + 1)
 
 
 def _two_to_one() -> tuple[np.ndarray, np.ndarray, float]:
@@ -55,7 +43,7 @@ def _register(energy: float) -> None:
     )(rank)
 
 
-for _energy in (0.9, ENERGY):
+for _energy in (0.9, ENERGY_SHARE):
     _register(_energy)
 
 

@@ -2,53 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from isthmus.linalg.rotations import PrincipalAngles, principal_angles
 from isthmus.linalg.shared_directions import SharedSpace
 from isthmus.linalg.significance import significant_rank
-from isthmus.metrics._base import MetricContext, SecondMoment, metric
+from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import few_items, undefined
-from isthmus.metrics.spectrum import ENERGY, energy_rank
 from isthmus.statistics.result import Estimate
-
-#: Principal directions count as shared when the cosine of their angle exceeds 1 - TOLERANCE (the paper's choice).
-TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class Subspaces:
-    """The principal directions of each side that hold 99 % of its energy (uncentred), and the angles between them."""
-
-    basis_x: np.ndarray  # (d, r_x)
-    basis_y: np.ndarray  # (d, r_y)
-    angles: PrincipalAngles
-
-    @classmethod
-    def of(cls, x: SecondMoment, y: SecondMoment, *, energy: float = ENERGY) -> Subspaces:
-        basis_x, basis_y = (_leading(side, energy) for side in (x, y))
-        return cls(basis_x, basis_y, principal_angles(basis_x, basis_y))
-
-    @property
-    def ranks(self) -> tuple[int, int]:
-        return self.basis_x.shape[1], self.basis_y.shape[1]
-
-    @property
-    def forced(self) -> int:
-        """Dimensions that any two subspaces of these ranks share: max(0, r_x + r_y - d)."""
-        return max(0, sum(self.ranks) - self.basis_x.shape[0])
-
-    def overlap(self, tolerance: float = TOLERANCE) -> int:
-        """Number of principal angles whose cosine exceeds 1 - tolerance."""
-        return int(np.sum(self.angles.cosines > 1 - tolerance))
-
-
-def _leading(side: SecondMoment, energy: float) -> np.ndarray:
-    """The principal directions (d, r) of one side that hold the share `energy`."""
-    spectrum, directions = side.eigen
-    return np.ascontiguousarray(directions[:, : energy_rank(spectrum, energy)])
 
 
 def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
@@ -72,7 +32,9 @@ def overlap_dimensions(context: MetricContext) -> Estimate:
 
     The null is the count that the ranks alone force, max(0, r_x + r_y - d): only what exceeds it says anything.
     """
-    return Estimate(float(context.subspaces.overlap()), null=float(context.subspaces.forced), note=few_items(context))
+    return Estimate(
+        float(context.subspaces.overlap()), null=float(context.subspaces.guaranteed), note=few_items(context)
+    )
 
 
 @metric(
@@ -92,7 +54,7 @@ def smallest_principal_angle(context: MetricContext) -> Estimate:
     The null is 0 when the ranks force a shared dimension, else the median for random subspaces of these ranks.
     """
     s = context.subspaces
-    null = 0.0 if s.forced else float(np.median(np.min(context.random_angles, axis=1)))
+    null = 0.0 if s.guaranteed else float(np.median(np.min(context.random_angles, axis=1)))
     return Estimate(float(np.min(s.angles.degrees)), null=null, note=few_items(context))
 
 
@@ -134,4 +96,4 @@ def shared_directions(context: MetricContext) -> Estimate:
     if not space.testable:
         sizes = f"{space.ranks[0]:,} and {space.ranks[1]:,} of {space.dim:,}"
         return undefined(f"subspaces of {sizes} dimensions leave no chance to compare")
-    return Estimate(float(space.count), null=float(space.forced), note=few_items(context))
+    return Estimate(float(space.count), null=float(space.guaranteed), note=few_items(context))

@@ -165,11 +165,41 @@ def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:
     g = tr(S^2) / tr(S), f = tr(S) / g, S the covariance of the mean. Rayleigh's test assumes isotropic clouds and
     rejects far too often on real ones. `inflation` multiplies S: 1 + n / n_fit after centring on other n_fit rows.
     """
+    covariance = mean_covariance(moments) * inflation
+    if np.trace(covariance) <= 0:  # all rows are equal, so the mean is certain
+        return 0.0
+    return satterthwaite_p_value(float(moments.mean_x @ moments.mean_x), covariance)
+
+
+def satterthwaite_p_value(squared_length: float, covariance: np.ndarray, /) -> float:
+    """Return the p-value of a zero expectation, from the squared length of a vector.
+
+    Parameters
+    ----------
+    squared_length : float
+        Squared length of the vector, such as a mean or a difference of means.
+    covariance : ndarray of shape (d, d)
+        Covariance S of the vector.
+
+    Returns
+    -------
+    float
+        P(chi2_f > squared_length / g) with g = tr(S^2) / tr(S) and f = tr(S) / g. Without any variance it is 1 for a
+        vector of zeros and 0 for every other vector.
+
+    References
+    ----------
+    .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components.
+
+    Examples
+    --------
+    >>> round(satterthwaite_p_value(3.841459, np.diag([1.0, 0.0])), 6)
+    0.05
+    """
     from scipy.special import gammaincc  # chi2.sf without the second that scipy.stats takes to load
 
-    s = mean_covariance(moments) * inflation
-    trace = float(np.trace(s))
-    if trace <= 0:  # all rows equal: the mean is certain
-        return 0.0
-    g = float(np.sum(s * s)) / trace
-    return float(gammaincc(trace / g / 2, float(moments.mean_x @ moments.mean_x) / g / 2))
+    trace = float(np.trace(covariance))
+    g = float(np.sum(covariance * covariance)) / trace if trace > 0 else 0.0
+    if g <= 0:
+        return float(squared_length == 0)
+    return float(gammaincc(trace / g / 2, squared_length / g / 2))

@@ -8,7 +8,6 @@ each of these, and says which theorem may be quoted about them.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,19 +16,18 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.linalg.psd import fidelity
-from isthmus.linalg.rotations import principal_angles
+from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace, SubspacePair
 from isthmus.linalg.significance import significant_directions
+from isthmus.statistics.intervals import mean_p_value
 from isthmus.statistics.moments import moments_of
 from isthmus.theory.bounds import finite_bound, loss_bound, uniform_bound_is_proved
 from isthmus.theory.goodness import goodness_of_fit
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.statements import Theorem, theorems
 from isthmus.theory.vmf import VonMisesFisher
-from isthmus.utils.errors import InputError, IsthmusWarning
 
-#: Principal directions count as shared when the cosine of their angle exceeds 1 - 1e-3 (the paper's choice).
-SHARED = 1e-3
-ENERGY = 0.99
+#: Fewer items than this show nothing about a shared space.
+MIN_ITEMS = 10
 
 
 @dataclass(frozen=True)
@@ -143,10 +141,6 @@ class _Data:
     rows: tuple[np.ndarray, np.ndarray]
 
     def __init__(self, m: Any, names: tuple[str, str]):
-        # The tests and estimators of other rooms are asked for here only, so that the rest of theory stands alone.
-        from isthmus.align import SharedSpaceProjection
-        from isthmus.statistics.intervals import mean_p_value
-
         self.names = names
         self.moments = m
         self.dim, self.n, self.items = m.dim_x, m.n, m.by_item.count
@@ -155,19 +149,23 @@ class _Data:
         self.p_values = (mean_p_value(m), mean_p_value(m.swapped()))
         self.centres = tuple(mean / (length or 1.0) for mean, length in zip(self.means, self.lengths, strict=True))
         self.grams = (m.xx / m.n, m.yy / m.n)
-        self.bases = tuple(_leading(gram) for gram in self.grams)
-        self.angles = principal_angles(*self.bases)
-        self.shared = int(np.sum(self.angles.cosines > 1 - SHARED))
-        self.forced = max(0, sum(basis.shape[1] for basis in self.bases) - self.dim)
+        self.subspaces = EnergySubspaces.of(*self.grams)
         self.basis: np.ndarray | None = None  # of the shared space, (d, k)
         self.no_basis = ""
-        with warnings.catch_warnings(record=True) as caught:  # its caveats belong into the words of the assumption
-            warnings.simplefilter("always", IsthmusWarning)
-            try:
-                self.basis = SharedSpaceProjection().fit_moments(m).matrix_x
-            except InputError as error:
-                self.no_basis = str(error)
-        self.basis_caveat = "".join(f"; {said.message}" for said in caught)
+        self.basis_caveat = ""
+        if self.items < MIN_ITEMS:
+            self.no_basis = f"{self.items} items are too few to tell a shared space from chance"
+            return
+        space = SharedSpace.of(m.cov_x, m.cov_y, n_x=self.items - 1, n_y=self.n - 1)
+        self.no_basis = space.objection()
+        if not self.no_basis:
+            self.basis = space.midpoints()
+            if space.guaranteed:
+                self.basis_caveat += f"; the ranks of the two sides alone guarantee {space.guaranteed:,} of them"
+            if self.items < self.dim:
+                self.basis_caveat += (
+                    f"; {self.items:,} items are fewer than the {self.dim:,} dimensions, so weak directions are missed"
+                )
 
     def no_direction(self, *sides: int) -> str:
         """Why the centre of one of `sides` (none: either) has no direction, or nothing."""
@@ -178,14 +176,6 @@ class _Data:
             f"the mean of {self.names[worst]} is not distinguishable from zero (length {self.lengths[worst]:.3f}, "
             f"p = {self.p_values[worst]:.2g}), so that it has no direction"
         )
-
-
-def _leading(gram: np.ndarray) -> np.ndarray:
-    """Principal directions (d, r) that hold 99 % of the energy, uncentred."""
-    values, vectors = np.linalg.eigh(gram)
-    share = np.cumsum(values[::-1]) / values.sum()
-    rank = int(np.searchsorted(share, ENERGY - 1e-12)) + 1
-    return np.ascontiguousarray(vectors[:, ::-1][:, :rank])
 
 
 def _first_partners(index: np.ndarray | None, items: int) -> np.ndarray:
@@ -236,7 +226,7 @@ def _von_mises_fisher(data: _Data, side: int, rng: int) -> Assumption:
 
 def _collapse(data: _Data, side: int) -> Assumption:
     name, statement = f"subspace_{data.names[side]}", "the side lies in a subspace of fewer dimensions than the space"
-    rank = data.bases[side].shape[1]
+    rank = data.subspaces.ranks[side]
     if data.items <= data.dim:
         why = f"{data.items:,} items never fill {data.dim:,} dimensions, whatever the encoder does"
         return _untested(name, statement, "share of dimensions", 1.0, why)
@@ -246,11 +236,12 @@ def _collapse(data: _Data, side: int) -> Assumption:
 
 
 def _different_subspaces(data: _Data) -> Assumption:
-    ranks = tuple(basis.shape[1] for basis in data.bases)
-    apart = len(data.angles.cosines) - data.shared
+    ranks, closed = data.subspaces.ranks, data.subspaces.closed()
+    apart = int(np.sum(~closed))
     words = (
-        f"of {len(data.angles.cosines):,} principal angles {data.shared:,} are closed (cosine above 1 - {SHARED:g}), "
-        f"{data.forced:,} of them because any two subspaces of dimensions {ranks[0]:,} and {ranks[1]:,} share as many"
+        f"of {len(closed):,} principal angles {int(closed.sum()):,} are closed (cosine above "
+        f"1 - {COSINE_TOLERANCE:g}), {data.subspaces.guaranteed:,} of them because any two subspaces of dimensions "
+        f"{ranks[0]:,} and {ranks[1]:,} share as many"
     )
     holds = apart > 0 or ranks[0] != ranks[1]
     residual = 0.0 if holds else 1.0
@@ -288,15 +279,14 @@ def _gap_is_the_angle(data: _Data) -> Assumption:
     if why := data.no_direction():
         return _untested(name, statement, "degrees", 5.0, why)
     gap = math.degrees(math.acos(max(-1.0, min(1.0, float(data.centres[0] @ data.centres[1])))))
-    bases = [significant_directions(gram, data.items, least=1) for gram in data.grams]
-    angles = principal_angles(*bases)
-    apart = np.asarray(angles.degrees)[np.asarray(angles.cosines) <= 1 - SHARED]
-    ranks = f"the significant directions of the two sides ({bases[0].shape[1]:,} and {bases[1].shape[1]:,})"
+    spaces = SubspacePair(*(significant_directions(gram, data.items, min_rank=1) for gram in data.grams))
+    apart = np.asarray(spaces.angles.degrees)[~spaces.closed()]
+    ranks = f"the significant directions of the two sides ({spaces.ranks[0]:,} and {spaces.ranks[1]:,})"
     if not len(apart):
         return _untested(name, statement, "degrees", 5.0, f"{ranks} leave no angle open")
     smallest, largest = float(apart.min()), float(apart.max())
     words = (
-        f"the gap is {gap:.1f} degrees; of the {len(angles.degrees):,} principal angles between {ranks}, "
+        f"the gap is {gap:.1f} degrees; of the {len(spaces.closed()):,} principal angles between {ranks}, "
         f"{len(apart):,} {'is' if len(apart) == 1 else 'are'} open, the smallest {smallest:.1f} and the largest "
         f"{largest:.1f} degrees"
     )

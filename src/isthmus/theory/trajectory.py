@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from isthmus.compute.arrays import Array, to_numpy
+from isthmus.statistics.intervals import satterthwaite_p_value
 
 #: both means must differ from zero at this level before an angle between them is reported
 SIGNIFICANCE = 0.01
@@ -162,13 +163,9 @@ class Trajectory:
 
 
 def _is_real(n: int, length: float, covariance: np.ndarray) -> bool:
-    from scipy.special import gammaincc
-
-    trace = float(np.trace(covariance))
-    if trace <= 1e-12:
+    if float(np.trace(covariance)) <= 1e-12:
         return length > 0.0
-    scale = float(np.sum(covariance**2)) / trace
-    return bool(gammaincc(0.5 * trace / scale, 0.5 * n * length**2 / scale) < SIGNIFICANCE)
+    return satterthwaite_p_value(n * length**2, covariance) < SIGNIFICANCE
 
 
 def _angle(u: np.ndarray, v: np.ndarray) -> float:

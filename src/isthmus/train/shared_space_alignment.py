@@ -8,13 +8,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.linalg.shared_directions import ESTIMATORS
 from isthmus.train._base import Loss
 from isthmus.train._batch import Batch
 from isthmus.train._registry import loss
 from isthmus.train._state import DynamicBuffersMixin, StepCounterMixin
 from isthmus.train.info_nce import InfoNCE, info_nce
 from isthmus.train.running_moments import RunningMoments
-from isthmus.train.shared_bases import ESTIMATORS
 from isthmus.utils.errors import InputError, unknown
 
 
