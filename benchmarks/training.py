@@ -25,7 +25,7 @@ from torch import nn
 
 from isthmus import train
 from isthmus.compute.arrays import to_numpy
-from isthmus.train.shared_bases import ESTIMATORS
+from isthmus.linalg.shared_directions import ESTIMATORS
 
 
 def open_clip_losses() -> Any:
