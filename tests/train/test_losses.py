@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from isthmus import InputError, train  # noqa: E402
-from isthmus.train.geodesic_mixing import _arc  # noqa: E402
+from isthmus.train.geodesic_mixing import arc_weight  # noqa: E402
 
 Rows = np.ndarray
 SCALE, BIAS = 5.0, -2.0
@@ -234,7 +234,7 @@ def test_mixing_is_smooth_where_partners_coincide() -> None:
     for near in (0.99e-4, 1.01e-4):
         c = torch.tensor([[1 - near]], dtype=torch.float64)
         angle = math.acos(1 - near)
-        assert _arc(c, 0.3).item() == pytest.approx(math.sin(0.3 * angle) / math.sin(angle), rel=1e-13)
+        assert arc_weight(c, 0.3).item() == pytest.approx(math.sin(0.3 * angle) / math.sin(angle), rel=1e-13)
 
 
 def test_mixing_draws_anew_for_each_step(pairs: tuple[Rows, Rows]) -> None:
@@ -328,8 +328,8 @@ WRONG = {
         torch.ones(2, 2, dtype=torch.int64), torch.eye(2), 1
     ),
     "text_features has 3 rows and image_features 2": lambda: make("InfoNCE()")(torch.eye(2), torch.eye(3), 1),
-    "width 2 and text_features 3: both must": lambda: make("InfoNCE()")(torch.ones(2, 2), torch.ones(2, 3), 1),
-    "a batch of 1 pairs has nothing to contrast; use drop_last": lambda: make("CUA()")(
+    "width 2 and text_features 3: give features": lambda: make("InfoNCE()")(torch.ones(2, 2), torch.ones(2, 3), 1),
+    "a batch of 1 pairs has no non-matching pair; use drop_last": lambda: make("CUA()")(
         torch.ones(1, 2), torch.ones(1, 2), 1
     ),
     "logit_scale has shape \\(2,\\), expected one number": lambda: make("InfoNCE()")(

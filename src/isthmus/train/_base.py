@@ -12,15 +12,25 @@ from isthmus.utils.errors import InputError
 
 
 class Loss(nn.Module):  # type: ignore[misc]
-    """Base of all losses: a new one gives `value(batch)`, one number in nats or squared units.
+    """Define the interface of all losses. A subclass sets `key` and implements `value(batch)`.
 
-    Rows are used as they come (nothing is normalised; encoders give unit rows). Under autocast everything is computed
-    in float32 at least. Where `torch.distributed` is initialised the loss is that of the pairs of all processes, with
-    exact gradients for `DistributedDataParallel`, which averages them; every process must bring equally many pairs.
-    `loss.gather = False`, set on the loss that is called, keeps to the pairs of this process.
+    Rows are used as they are: encoders return unit rows, and nothing is normalised here. Under autocast, all
+    computations have at least float32 precision. If `torch.distributed` is initialised, the loss is that of the pairs
+    of all processes, with exact gradients for `DistributedDataParallel`. Every process must have the same number of
+    pairs. Set `loss.gather = False` on the loss that is called to use the pairs of this process alone.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class MeanNorm(Loss):
+    ...     key = "mean_norm_loss"
+    ...     def value(self, batch):
+    ...         return batch.mean(batch.x.norm(dim=1).mean())
+    >>> MeanNorm()(torch.eye(2), torch.eye(2), 1.0).item()
+    1.0
     """
 
-    #: The key of the value in the dictionary; ends in _loss.
+    #: Key of the value in the dictionary of terms. It ends in '_loss'.
     key: ClassVar[str] = ""
 
     def __init__(self) -> None:
@@ -37,11 +47,30 @@ class Loss(nn.Module):  # type: ignore[misc]
         *,
         semantic_features: Tensor | None = None,
     ) -> Tensor | dict[str, Tensor]:
-        """The loss of n pairs, rows (n, d) of two tensors; a dictionary of its terms, weighted, with `output_dict`.
+        """Compute the loss of n pairs.
 
-        `logit_scale` is 1/temperature (already exponentiated), `logit_bias` is added to the logits by losses that have
-        a bias. `semantic_features` (n, k) are unit rows that say how alike the items are, for
-        `IntraModalitySeparation`. Errors: `InputError` for shapes that do not fit and for fewer than two pairs.
+        Parameters
+        ----------
+        image_features, text_features : Tensor of shape (n, d)
+            Unit rows of the two modalities. Row i of both is one pair.
+        logit_scale : Tensor or float
+            1 / temperature, already exponentiated.
+        logit_bias : Tensor or float or None, default None
+            Bias of the logits, for losses that have one.
+        output_dict : bool, default False
+            Return the weighted terms instead of their sum.
+        semantic_features : Tensor of shape (n, k) or None, default None
+            Unit rows whose products are the similarities of the items, for `IntraModalitySeparation`.
+
+        Returns
+        -------
+        Tensor or dict of str to Tensor
+            The loss as a scalar, or its weighted terms by key.
+
+        Raises
+        ------
+        InputError
+            If shapes do not fit, or there are fewer than two pairs.
         """
         device = image_features.device.type if isinstance(image_features, Tensor) else "cpu"
         with torch.autocast(device, enabled=False):
@@ -54,19 +83,41 @@ class Loss(nn.Module):  # type: ignore[misc]
                 gather=self.gather,
             )
             terms = self.terms(batch)
-            # A parameter that no term uses still gets a gradient, zero: DistributedDataParallel insists on one.
-            for unused in (batch.scale, batch.bias):
-                if unused is not None and unused.requires_grad:
+            # A parameter that no term uses gets the gradient zero, because DistributedDataParallel requires one.
+            for parameter in (batch.scale, batch.bias):
+                if parameter is not None and parameter.requires_grad:
                     first = next(iter(terms))
-                    terms[first] = terms[first] + 0 * unused
+                    terms[first] = terms[first] + 0 * parameter
         return terms if output_dict else sum(terms.values(), torch.zeros((), device=batch.x.device))
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        """The terms by key; they add up to the loss."""
+        """Compute the terms of the loss, which add up to it.
+
+        Parameters
+        ----------
+        batch : Batch
+            Pairs of this step.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Scalars by key.
+        """
         return {self.key: self.value(batch)}
 
     def value(self, batch: Batch) -> Tensor:
-        """The loss of a batch, a scalar."""
+        """Compute the loss of a batch.
+
+        Parameters
+        ----------
+        batch : Batch
+            Pairs of this step.
+
+        Returns
+        -------
+        Tensor
+            Scalar, in nats or squared units.
+        """
         raise NotImplementedError
 
     def __add__(self, other: Loss) -> Sum:
@@ -79,17 +130,30 @@ class Loss(nn.Module):  # type: ignore[misc]
 
 
 class Sum(Loss):
-    """A weighted sum of losses, `Sum(InfoNCE(), 0.1 * VarianceCovariance())` or `InfoNCE() + 0.1 * ...`.
+    """Add losses with weights: `Sum(InfoNCE(), 0.1 * VarianceCovariance())` or `InfoNCE() + 0.1 * ...`.
 
-    Sums of sums are flat. The dictionary holds the weighted terms, so that they add up to the loss, as training loops
-    expect; terms of one key are added. Errors: `InputError` for nothing to add, for what is no loss, and for a weight
-    that is not finite.
+    Sums of sums are flat. The dictionary holds the weighted terms, so that they add up to the loss. Terms with the
+    same key are added.
 
+    Parameters
+    ----------
+    *losses : Loss
+        One or more losses.
+    weights : list of float or None, default None
+        One finite weight for each loss, 1 by default.
+
+    Raises
+    ------
+    InputError
+        If there is no loss, an argument is no loss, or a weight is not finite.
+
+    Examples
+    --------
     >>> import torch
     >>> from isthmus.train import InfoNCE, TruePairAlignment
-    >>> both = Sum(InfoNCE(), 0.5 * TruePairAlignment())
+    >>> loss = Sum(InfoNCE(), 0.5 * TruePairAlignment())
     >>> x, y = torch.eye(2), -torch.eye(2)
-    >>> {key: round(value.item(), 4) for key, value in both(x, y, 1.0, output_dict=True).items()}
+    >>> {key: round(value.item(), 4) for key, value in loss(x, y, 1.0, output_dict=True).items()}
     {'contrastive_loss': 1.3133, 'true_pair_alignment_loss': 2.0}
     """
 
@@ -99,23 +163,23 @@ class Sum(Loss):
     def __init__(self, *losses: Loss, weights: list[float] | None = None) -> None:
         super().__init__()
         weights = [1.0] * len(losses) if weights is None else weights
-        flat: list[Loss] = []
-        scaled: list[float] = []
+        flat_losses: list[Loss] = []
+        flat_weights: list[float] = []
         if not losses or len(weights) != len(losses):
-            raise InputError(f"{len(losses)} losses and {len(weights)} weights came, expected one weight for each")
+            raise InputError(f"{len(losses)} losses and {len(weights)} weights came, expected one weight for each loss")
         for loss, weight in zip(losses, weights, strict=True):
             if not isinstance(loss, Loss):
                 raise InputError(f"a {type(loss).__name__} cannot be added, expected a loss of isthmus.train")
             if not abs(weight) < float("inf"):
                 raise InputError(f"weight {weight} came, expected a finite number")
             if isinstance(loss, Sum):
-                flat += list(loss.losses)
-                scaled += [weight * inner for inner in loss.weights]
+                flat_losses += list(loss.losses)
+                flat_weights += [weight * inner for inner in loss.weights]
             else:
-                flat.append(loss)
-                scaled.append(float(weight))
-        self.losses = nn.ModuleList(flat)
-        self.weights = scaled
+                flat_losses.append(loss)
+                flat_weights.append(float(weight))
+        self.losses = nn.ModuleList(flat_losses)
+        self.weights = flat_weights
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         total: dict[str, Tensor] = {}

@@ -1,4 +1,4 @@
-"""A loss with a temperature of its own."""
+"""Loss with a temperature of its own."""
 
 from __future__ import annotations
 
@@ -12,11 +12,25 @@ from isthmus.utils.errors import InputError
 
 
 class AtTemperature(Loss):
-    """`loss` at the `temperature` of a module such as `ScheduledTemperature`, whatever logit_scale it is called with.
+    """Compute a loss at the temperature of a module and ignore the `logit_scale` of the call.
 
-    For training loops whose model brings its own logit_scale, as open_clip's does. The parameters of a trained
-    temperature are parameters of this module: give them to the optimizer. Errors: `InputError` for what is no loss.
+    Use it in training loops whose model has a logit_scale of its own, such as open_clip's. The parameters of a learned
+    temperature are parameters of this module, so give them to the optimizer.
 
+    Parameters
+    ----------
+    loss : Loss
+        Loss to compute.
+    temperature : torch.nn.Module
+        Module whose call returns `logit_scale`, such as `ScheduledTemperature`.
+
+    Raises
+    ------
+    InputError
+        If `loss` is no loss of `isthmus.train`.
+
+    Examples
+    --------
     >>> import torch
     >>> from isthmus.train import FixedTemperature, InfoNCE
     >>> x = torch.eye(2)
@@ -32,6 +46,6 @@ class AtTemperature(Loss):
         self.loss, self.temperature = loss, temperature
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
-        own = copy.copy(batch)
-        own.scale = self.temperature().to(batch.scale)
-        return self.loss.terms(own)
+        rescaled = copy.copy(batch)
+        rescaled.scale = self.temperature().to(batch.scale)
+        return self.loss.terms(rescaled)

@@ -1,4 +1,4 @@
-"""The Cauchy-Schwarz divergence between the two clouds."""
+"""Cauchy-Schwarz divergence between the two modalities."""
 
 from __future__ import annotations
 
@@ -12,12 +12,30 @@ from isthmus.utils.errors import InputError
 
 @loss(source="CS-Aligner: Yin et al. 2025, arXiv 2502.17028")
 class CauchySchwarz(Loss):
-    """D = -2 log mean_ij k(x_i, y_j) + log mean_ij k(x_i, x_j) + log mean_ij k(y_i, y_j), pairing not used.
+    """Penalise the Cauchy-Schwarz divergence between the distributions of the modalities, ignoring the pairing.
 
-    k(a, b) = exp(-|a - b|^2 / (2 width^2)), all pairs of rows, a row with itself included. Range >= 0; 0 when the
-    clouds are the same set of points. The source's width is not known to us; 1 suits unit rows. Key
-    `cauchy_schwarz_loss`. Errors: `InputError` for a width that is not positive.
+    Parameters
+    ----------
+    width : float, default 1.0
+        Standard deviation of the Gaussian kernel. The width of the source is not published. 1 suits unit rows.
 
+    Raises
+    ------
+    InputError
+        If `width` is not positive.
+
+    Notes
+    -----
+    D = -2 log mean_ij k(x_i, y_j) + log mean_ij k(x_i, x_j) + log mean_ij k(y_i, y_j) with the kernel
+    k(a, b) = exp(-|a - b|^2 / (2 width^2)). The means include each row with itself. The range is >= 0, and 0 if the
+    modalities are the same set of points. The key is `cauchy_schwarz_loss`.
+
+    References
+    ----------
+    Yin et al. (2025), arXiv 2502.17028.
+
+    Examples
+    --------
     >>> import torch
     >>> x = torch.eye(2)
     >>> round(CauchySchwarz()(x, -x, 1.0).item(), 4), abs(round(CauchySchwarz()(x, x.flip(0), 1.0).item(), 4))
@@ -33,8 +51,8 @@ class CauchySchwarz(Loss):
         self.width = width
 
     def value(self, batch: Batch) -> Tensor:
-        def potential(rows: Tensor, others: Tensor) -> Tensor:
-            return batch.log_mean_exp(squared_distances(rows, others) / (-2 * self.width**2))
+        def log_mean_kernel(a: Tensor, b: Tensor) -> Tensor:
+            return batch.log_mean_exp(squared_distances(a, b) / (-2 * self.width**2))
 
-        across = potential(batch.x, batch.all_y)
-        return potential(batch.x, batch.all_x) + potential(batch.y, batch.all_y) - 2 * across
+        across = log_mean_kernel(batch.x, batch.all_y)
+        return log_mean_kernel(batch.x, batch.all_x) + log_mean_kernel(batch.y, batch.all_y) - 2 * across

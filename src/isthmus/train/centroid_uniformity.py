@@ -1,4 +1,4 @@
-"""How evenly the pairs, as wholes, are spread."""
+"""Uniformity of the centroids of pairs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,21 @@ from isthmus.train.uniformity import uniformity
 
 @loss(source="ModGap: Grassucci et al. 2026, arXiv 2601.18525")
 class CentroidUniformity(Loss):
-    """Uniformity of the pairs' centroids, log mean_{i != j} exp(-2 |c_i - c_j|^2), c_i = unit(x_i + y_i).
+    """Spread the centroids of the pairs evenly over the sphere.
 
-    With `TruePairAlignment` and InfoNCE it is the loss of ModGap. Range [-8, 0] for unit rows. Key
-    `centroid_uniformity_loss`.
+    Together with `TruePairAlignment` and InfoNCE it is the loss of ModGap.
 
+    Notes
+    -----
+    The value is log mean_{i != j} exp(-2 |c_i - c_j|^2) with c_i = unit(x_i + y_i). The range is [-8, 0] for unit rows
+    and the key is `centroid_uniformity_loss`.
+
+    References
+    ----------
+    E. Grassucci et al. (2026), arXiv 2601.18525.
+
+    Examples
+    --------
     >>> import torch
     >>> round(CentroidUniformity()(torch.eye(3), torch.eye(3), 1.0).item(), 4)
     -4.0

@@ -1,4 +1,4 @@
-"""How far rows lie from the rows of the other side that are not their partners."""
+"""Uniformity between the two modalities."""
 
 from __future__ import annotations
 
@@ -12,10 +12,19 @@ from isthmus.train.uniformity import uniformity
 
 @loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570")
 class CrossUniformity(Loss):
-    """Uniformity across the sides, log mean_{i != j} exp(-2 |x_i - y_j|^2), the same from either side.
+    """Push each row away from the non-matching rows of the other modality.
 
-    Range [-8, 0] for unit rows. Key `cross_uniformity_loss`.
+    Notes
+    -----
+    The value is log mean_{i != j} exp(-2 |x_i - y_j|^2), symmetric in the modalities. The range is [-8, 0] for unit
+    rows and the key is `cross_uniformity_loss`.
 
+    References
+    ----------
+    A. Fahim, A. Murphy and A. Fyshe (2024), arXiv 2405.18570.
+
+    Examples
+    --------
     >>> import torch
     >>> round(CrossUniformity()(torch.eye(3), torch.eye(3), 1.0).item(), 4)
     -4.0

@@ -1,4 +1,4 @@
-"""CUA: contrast, uniformity, alignment."""
+"""CUA: contrast, uniformity and alignment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,26 @@ from isthmus.train.uniformity import Uniformity
 
 @loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570", standalone=True)
 class CUA(Sum):
-    """InfoNCE (mean of both directions) + `uniformity` (U_x + U_y)/2 + `alignment` A, weights 1 in the source.
+    """Add `InfoNCE`, `Uniformity` and `TruePairAlignment`.
 
-    Its terms are those of `InfoNCE`, `Uniformity` and `TruePairAlignment`, under their keys.
+    Parameters
+    ----------
+    uniformity : float, default 1.0
+        Weight of the mean uniformity of both modalities, (U_x + U_y)/2, 1 in the source.
+    alignment : float, default 1.0
+        Weight of the alignment A, 1 in the source.
 
+    Notes
+    -----
+    L = InfoNCE (mean of both directions) + `uniformity` (U_x + U_y)/2 + `alignment` A. The terms have the keys of
+    their classes.
+
+    References
+    ----------
+    A. Fahim, A. Murphy and A. Fyshe (2024), arXiv 2405.18570.
+
+    Examples
+    --------
     >>> import torch
     >>> sorted(CUA()(torch.eye(3), torch.eye(3), 1.0, output_dict=True))
     ['contrastive_loss', 'true_pair_alignment_loss', 'uniformity_loss']

@@ -1,4 +1,4 @@
-"""CUAXU: CUA with uniformity across the sides."""
+"""CUAXU: CUA with uniformity between the modalities."""
 
 from __future__ import annotations
 
@@ -10,8 +10,27 @@ from isthmus.train.cua import CUA
 
 @loss(source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570", standalone=True)
 class CUAXU(Sum):
-    """`CUA` + `cross_uniformity` * `CrossUniformity`, weights 1 in the source.
+    """Add `CUA` and `CrossUniformity`.
 
+    Parameters
+    ----------
+    uniformity : float, default 1.0
+        Weight of `Uniformity`, 1 in the source.
+    alignment : float, default 1.0
+        Weight of `TruePairAlignment`, 1 in the source.
+    cross_uniformity : float, default 1.0
+        Weight of `CrossUniformity`, 1 in the source.
+
+    Notes
+    -----
+    L = `CUA` + `cross_uniformity` XU. The terms have the keys of their classes.
+
+    References
+    ----------
+    A. Fahim, A. Murphy and A. Fyshe (2024), arXiv 2405.18570.
+
+    Examples
+    --------
     >>> import torch
     >>> len(CUAXU()(torch.eye(3), torch.eye(3), 1.0, output_dict=True))
     4

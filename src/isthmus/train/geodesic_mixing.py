@@ -1,4 +1,4 @@
-"""Points between partners as hard negatives of other pairs."""
+"""Points on the arcs between matching rows as hard negatives of other pairs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,37 @@ from isthmus.utils.errors import InputError
 
 @loss(source="m2-mix: Oh et al. 2023 (NeurIPS), arXiv 2203.03897", weight=0.01)
 class GeodesicMixing(Loss, StepCounterMixin):
-    """InfoNCE whose negatives are points on the arcs between partners, in nats, the mean of both directions.
+    """Contrast each row with points on the arcs between the rows of other pairs.
 
-    m_j = sin(r t_j)/sin(t_j) x_j + sin((1 - r) t_j)/sin(t_j) y_j, t_j the angle of pair j (unit rows); direction x:
-    -(1/n) sum_i [s x_i.y_i - log(exp(s x_i.y_i) + sum_{j != i} exp(s x_i.m_j))], direction y the same with y_i. The
-    ratio r ~ Beta(`alpha`, `alpha`) is drawn for each step, from `seed` and the number of the step, so that all
-    processes draw the same; `ratio` fixes it. In eval mode the number does not move. Range >= 0. Key
-    `geodesic_mixing_loss`. Errors: `InputError` for alpha that is not positive or a ratio outside [0, 1].
+    Parameters
+    ----------
+    alpha : float, default 0.5
+        Parameter of the distribution Beta(alpha, alpha) of the mixing ratio.
+    ratio : float or None, default None
+        Fixed mixing ratio from 0 to 1. By default it is drawn for each step from `seed` and the number of the step, so
+        that all processes use the same ratio. In eval mode the step does not advance.
+    seed : int, default 0
+        Seed of the ratios.
 
+    Raises
+    ------
+    InputError
+        If `alpha` is not positive or `ratio` lies outside [0, 1].
+
+    Notes
+    -----
+    With t_j the angle of pair j (unit rows) and the ratio r, the mixed points are
+    m_j = sin(r t_j)/sin(t_j) x_j + sin((1 - r) t_j)/sin(t_j) y_j. The direction x is
+    -(1/n) sum_i [s x_i.y_i - log(exp(s x_i.y_i) + sum_{j != i} exp(s x_i.m_j))] in nats, the direction y is the same
+    with y_i, and the value is their mean. The source weights the term with 0.01 beside InfoNCE. The range is >= 0 and
+    the key is `geodesic_mixing_loss`.
+
+    References
+    ----------
+    C. Oh et al. (2023), Geodesic multi-modal mixup, NeurIPS, arXiv 2203.03897.
+
+    Examples
+    --------
     >>> import torch
     >>> x = torch.eye(2)
     >>> round(GeodesicMixing(ratio=0.5)(x, x, 1.0).item(), 6)
@@ -45,21 +68,21 @@ class GeodesicMixing(Loss, StepCounterMixin):
             ratio = float(np.random.default_rng([self.seed, self.steps]).beta(self.alpha, self.alpha))
         self.steps += self.training
         cosines = (batch.all_x * batch.all_y).sum(1, keepdim=True)
-        mixed = _arc(cosines, ratio) * batch.all_x + _arc(cosines, 1 - ratio) * batch.all_y
-        partner = batch.scale * (batch.x * batch.y).sum(1)
-        total = 0 * partner
+        mixed = arc_weight(cosines, ratio) * batch.all_x + arc_weight(cosines, 1 - ratio) * batch.all_y
+        positives = batch.scale * (batch.x * batch.y).sum(1)
+        total = 0 * positives
         for rows in (batch.x, batch.y):
             logits = batch.scale * rows @ mixed.T
-            batch.positives(logits).copy_(partner)
-            total = total + logits.logsumexp(1) - partner
+            batch.positives(logits).copy_(positives)
+            total = total + logits.logsumexp(1) - positives
         return batch.mean(total.mean()) / 2
 
 
-def _arc(cosines: Tensor, ratio: float) -> Tensor:
-    """sin(ratio t)/sin(t) for t = arccos(cosines), smooth also where partners coincide."""
-    near = 1 - cosines
+def arc_weight(cosines: Tensor, ratio: float) -> Tensor:
+    """Return sin(ratio t)/sin(t) for t = arccos(cosines), with a smooth gradient at t = 0."""
+    deficit = 1 - cosines
     angle = cosines.clamp(-1 + 1e-4, 1 - 1e-4).arccos()
-    # t^2 = 2 u + u^2/3 + ...; the quotient loses its gradient's digits below.
-    square = 2 * near + near.square() / 3
-    series = ratio * (1 + (1 - ratio**2) * square / 6 * (1 + (7 - 3 * ratio**2) * square / 60))
-    return torch.where(near < 1e-4, series, torch.sin(ratio * angle) / torch.sin(angle))
+    # The quotient loses the digits of its gradient at small angles. There t^2 = 2 u + u^2/3 + ... with u the deficit.
+    squared_angle = 2 * deficit + deficit.square() / 3
+    series = ratio * (1 + (1 - ratio**2) * squared_angle / 6 * (1 + (7 - 3 * ratio**2) * squared_angle / 60))
+    return torch.where(deficit < 1e-4, series, torch.sin(ratio * angle) / torch.sin(angle))

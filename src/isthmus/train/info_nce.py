@@ -1,4 +1,4 @@
-"""InfoNCE: each row must find its partner among all rows of the other side."""
+"""InfoNCE: each row must find its match among all rows of the other modality."""
 
 from __future__ import annotations
 
@@ -6,22 +6,42 @@ import torch
 from torch import Tensor
 
 from isthmus.train._base import Loss
-from isthmus.train._batch import Batch, tiled
+from isthmus.train._batch import Batch, map_tiles
 from isthmus.train._registry import loss
 from isthmus.utils.errors import InputError
 
 
 @loss(
-    source="van den Oord, Li and Vinyals 2018, arXiv 1807.03748; Radford et al. 2021, arXiv 2103.00020", standalone=True
+    source="van den Oord, Li and Vinyals 2018, arXiv 1807.03748; Radford et al. 2021, arXiv 2103.00020",
+    standalone=True,
 )
 class InfoNCE(Loss):
-    """Symmetric InfoNCE, L = (1/n) sum_i [-log softmax_j(s x_i.y_j)_i - log softmax_j(s y_i.x_j)_i] / 2 in nats.
+    """Contrast each row with all rows of the other modality, the symmetric loss of CLIP.
 
-    s is `logit_scale`. The two directions are averaged as in CLIP; `reduction="sum"` adds them (the convention of
-    `isthmus.theory`). A bias of the logits does not change a softmax and is not used. With `block` the logits are made
-    in tiles of that many rows and made again in the backward pass: memory O(block N) instead of O(n N) for two thirds
-    more products. Range >= 0. Key `contrastive_loss`. Errors: `InputError` for another reduction or a block below 1.
+    Parameters
+    ----------
+    reduction : {"mean", "sum"}, default "mean"
+        Average the two directions as in CLIP, or add them as in `isthmus.theory`.
+    block : int or None, default None
+        Number of rows of a tile of logits. Tiles are computed again in the backward pass: memory O(block N) instead of
+        O(n N), for two thirds more products.
 
+    Raises
+    ------
+    InputError
+        If `reduction` is unknown or `block` is below 1.
+
+    Notes
+    -----
+    L = (1/n) sum_i [-log softmax_j(s x_i.y_j)_i - log softmax_j(s y_i.x_j)_i] / 2 in nats, where s is `logit_scale`.
+    The range is >= 0 and the key is `contrastive_loss`. A bias of the logits does not change a softmax and is ignored.
+
+    References
+    ----------
+    A. van den Oord, Y. Li and O. Vinyals (2018), arXiv 1807.03748. A. Radford et al. (2021), arXiv 2103.00020.
+
+    Examples
+    --------
     >>> import torch
     >>> round(InfoNCE()(torch.eye(2), torch.eye(2), 1.0).item(), 6)
     0.313262
@@ -38,22 +58,22 @@ class InfoNCE(Loss):
         self.reduction, self.block = reduction, block
 
     def value(self, batch: Batch) -> Tensor:
-        both = info_nce(batch, batch.x, batch.y, batch.all_x, batch.all_y, block=self.block)
-        return both if self.reduction == "sum" else both / 2
+        total = info_nce(batch, batch.x, batch.y, batch.all_x, batch.all_y, block=self.block)
+        return total if self.reduction == "sum" else total / 2
 
 
 def info_nce(batch: Batch, x: Tensor, y: Tensor, all_x: Tensor, all_y: Tensor, *, block: int | None = None) -> Tensor:
-    """The sum of both directions for rows `x`, `y` (n, k) of the processes' pairs, gathered as `all_x`, `all_y`."""
+    """Return the sum of both directions for rows `x`, `y` (n, k), which are `all_x`, `all_y` (N, k) when gathered."""
     scaled = batch.scale * x
-    partner = (scaled * y).sum(1)
-    if batch.processes == 1 and (block is None or batch.n <= block):
+    positives = (scaled * y).sum(1)
+    if batch.world_size == 1 and (block is None or batch.n <= block):
         logits = scaled @ all_y.T
-        rows, columns = logits.logsumexp(1), logits.logsumexp(0)
+        x_to_y, y_to_x = logits.logsumexp(1), logits.logsumexp(0)
     else:
-        rows = tiled(_log_sums, scaled, all_y, block=block)
-        columns = tiled(_log_sums, batch.scale * y, all_x, block=block)
-    return batch.mean((rows + columns - 2 * partner).mean())
+        x_to_y = map_tiles(_log_sum_exp, scaled, all_y, block=block)
+        y_to_x = map_tiles(_log_sum_exp, batch.scale * y, all_x, block=block)
+    return batch.mean((x_to_y + y_to_x - 2 * positives).mean())
 
 
-def _log_sums(rows: Tensor, start: int, others: Tensor) -> Tensor:
-    return torch.logsumexp(rows @ others.T, 1)
+def _log_sum_exp(rows: Tensor, start: int, candidates: Tensor) -> Tensor:
+    return torch.logsumexp(rows @ candidates.T, 1)

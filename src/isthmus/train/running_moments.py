@@ -48,7 +48,7 @@ class RunningMoments(DynamicBuffersMixin):
             self.square.zero_()
         self.table.lerp_(table, 1 - self.decay)
         self.weight.lerp_(torch.ones_like(self.weight), 1 - self.decay)
-        self.square.mul_(self.decay**2).add_((1 - self.decay) ** 2 / batch.total)
+        self.square.mul_(self.decay**2).add_((1 - self.decay) ** 2 / batch.n_total)
 
     @property
     def rows(self) -> float:

@@ -86,7 +86,7 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
             return 0 * batch.scale
         basis = self.basis.to(batch.x.dtype)
         x, y = functional.normalize(batch.x @ basis), functional.normalize(batch.y @ basis)
-        if batch.processes == 1:
+        if batch.world_size == 1:
             return info_nce(batch, x, y, x, y) / 2
         everyone = functional.normalize(batch.all_x @ basis), functional.normalize(batch.all_y @ basis)
         return info_nce(batch, x, y, *everyone) / 2
@@ -107,7 +107,7 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
             cov_x, cov_y, cov_xy = (to_numpy(part) for part in self.moments.covariances)
             basis = ESTIMATORS[self.estimator](cov_x, cov_y, cov_xy, self.moments.rows, self.k)
             found = torch.from_numpy(basis.copy())
-        if batch.processes > 1:
+        if batch.world_size > 1:
             # One process decides: others might round a borderline case differently.
             columns = torch.tensor(found.shape[1], device=batch.x.device)
             dist.broadcast(columns, 0)

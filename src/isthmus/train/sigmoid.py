@@ -1,4 +1,4 @@
-"""The sigmoid loss of SigLIP: every pair of rows is a yes-or-no question of its own."""
+"""Sigmoid loss of SigLIP: each pair of rows is one binary classification."""
 
 from __future__ import annotations
 
@@ -6,23 +6,44 @@ from torch import Tensor
 from torch.nn import functional
 
 from isthmus.train._base import Loss
-from isthmus.train._batch import Batch, tiled
+from isthmus.train._batch import Batch, map_tiles
 from isthmus.train._registry import loss
 from isthmus.utils.errors import InputError
 
 
 @loss(
-    source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552", standalone=True
+    source="Zhai et al. 2023, arXiv 2303.15343; relative bias: Bangachev et al. 2025, arXiv 2509.18552",
+    standalone=True,
 )
 class Sigmoid(Loss):
-    """L = -(1/n) sum_ij log sigmoid(z_ij l_ij) in nats, z_ij = 1 for partners and -1 otherwise.
+    """Classify each of the n^2 pairs of rows as matching or not, the loss of SigLIP.
 
-    `bias="absolute"` (SigLIP): l_ij = s x_i.y_j + b with s `logit_scale` and b `logit_bias`. `bias="relative"`:
-    l_ij = s (x_i.y_j - b), so that the threshold b between partners and others stays put while the scale grows; a
-    model that starts at b_absolute starts at b = -b_absolute / s. No `logit_bias` means b = 0. The two directions are
-    the same questions, so nothing is averaged. `block` as in `InfoNCE`. Range >= 0. Key `contrastive_loss`.
-    Errors: `InputError` for another bias or a block below 1.
+    Parameters
+    ----------
+    bias : {"absolute", "relative"}, default "absolute"
+        Add `logit_bias` to the logits, or subtract it from the cosines.
+    block : int or None, default None
+        Number of rows of a tile of logits, as in `InfoNCE`.
 
+    Raises
+    ------
+    InputError
+        If `bias` is unknown or `block` is below 1.
+
+    Notes
+    -----
+    L = -(1/n) sum_ij log sigmoid(z_ij l_ij) in nats, with z_ij = 1 for matching pairs and -1 otherwise. With s
+    `logit_scale` and b `logit_bias` (0 if None), l_ij = s x_i.y_j + b for the absolute bias and s (x_i.y_j - b) for the
+    relative one. The relative bias is the threshold between positives and negatives. It does not move when the scale
+    grows. A model that starts at b_absolute starts at the relative bias -b_absolute / s. Both directions are the same
+    classification, so nothing is averaged. The range is >= 0 and the key is `contrastive_loss`.
+
+    References
+    ----------
+    X. Zhai et al. (2023), arXiv 2303.15343. K. Bangachev et al. (2025), arXiv 2509.18552.
+
+    Examples
+    --------
     >>> import torch
     >>> x = torch.eye(2)
     >>> absolute, relative = Sigmoid()(x, x, 10.0, -5.0), Sigmoid(bias="relative")(x, x, 10.0, 0.5)
@@ -45,9 +66,9 @@ class Sigmoid(Loss):
         if self.bias == "relative":
             bias = -batch.scale * bias
 
-        def questions(rows: Tensor, start: int, others: Tensor) -> Tensor:
-            logits = rows @ others.T + bias
+        def row_losses(rows: Tensor, start: int, candidates: Tensor) -> Tensor:
+            logits = rows @ candidates.T + bias
             batch.positives(logits, start).neg_()
             return functional.softplus(logits).sum(1)
 
-        return batch.mean(tiled(questions, batch.scale * batch.x, batch.all_y, block=self.block).mean())
+        return batch.mean(map_tiles(row_losses, batch.scale * batch.x, batch.all_y, block=self.block).mean())

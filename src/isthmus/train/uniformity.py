@@ -1,4 +1,4 @@
-"""How evenly the rows of each side are spread."""
+"""Uniformity of the rows of each modality."""
 
 from __future__ import annotations
 
@@ -11,10 +11,19 @@ from isthmus.train._registry import loss
 
 @loss(source="Wang and Isola 2020, arXiv 2005.10242")
 class Uniformity(Loss):
-    """The mean of the uniformities of both sides, (U_x + U_y)/2, U_x = log mean_{i != j} exp(-2 |x_i - x_j|^2).
+    """Spread the rows of each modality evenly over the sphere.
 
-    Lower is more even. Range [-8, 0] for unit rows: 0 when all rows of a side are one point. Key `uniformity_loss`.
+    Notes
+    -----
+    The value is (U_x + U_y)/2 with U_x = log mean_{i != j} exp(-2 |x_i - x_j|^2). Lower is more even. The range is
+    [-8, 0] for unit rows, 0 if all rows of a modality are one point. The key is `uniformity_loss`.
 
+    References
+    ----------
+    T. Wang and P. Isola (2020), arXiv 2005.10242.
+
+    Examples
+    --------
     >>> import torch
     >>> round(Uniformity()(torch.eye(3), torch.eye(3), 1.0).item(), 4)
     -4.0
@@ -26,6 +35,6 @@ class Uniformity(Loss):
         return (uniformity(batch, batch.x, batch.all_x) + uniformity(batch, batch.y, batch.all_y)) / 2
 
 
-def uniformity(batch: Batch, rows: Tensor, others: Tensor) -> Tensor:
-    """log mean exp(-2 |a_i - b_j|^2) over pairs of different items."""
-    return batch.log_mean_exp(-2 * squared_distances(rows, others), others=True)
+def uniformity(batch: Batch, a: Tensor, b: Tensor) -> Tensor:
+    """Return log mean exp(-2 |a_i - b_j|^2) over the rows of different items."""
+    return batch.log_mean_exp(-2 * squared_distances(a, b), exclude_positives=True)

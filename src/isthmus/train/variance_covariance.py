@@ -1,4 +1,4 @@
-"""A guard against dimension collapse: every coordinate varies, and no two of them say the same."""
+"""Regulariser against dimension collapse: coordinates vary and are uncorrelated."""
 
 from __future__ import annotations
 
@@ -13,14 +13,34 @@ from isthmus.utils.errors import InputError
 
 @loss(source="VICReg: Bardes, Ponce and LeCun 2022, arXiv 2105.04906", weight=0.1)
 class VarianceCovariance(Loss):
-    """`variance` (1/d) sum_k max(0, 1 - sd_k) + `covariance` (1/d) sum_{k != l} C_kl^2, the mean of both sides.
+    """Penalise coordinates that do not vary and pairs of coordinates that are correlated.
 
-    sd_k and C are the standard deviations (of variance + 1e-4) and covariances (n - 1) of sqrt(d) times the rows: unit
-    rows spread evenly over the sphere have sd_k = 1 and C_kl = 0. The weights 1 and 0.04 have the ratio of the source;
-    the weight beside InfoNCE is ours. A rank below d shows in both terms, since the rows must then be constant in some
-    direction. Keys `variance_loss` (range [0, 1] times its weight) and `covariance_loss` (>= 0). Errors: `InputError`
-    for a negative weight.
+    Parameters
+    ----------
+    variance : float, default 1.0
+        Weight of the variance term.
+    covariance : float, default 0.04
+        Weight of the covariance term. The ratio of the defaults is that of the source.
 
+    Raises
+    ------
+    InputError
+        If a weight is negative or not finite.
+
+    Notes
+    -----
+    With sd_k and C the standard deviations (of variance + 1e-4) and covariances (n - 1) of sqrt(d) times the rows, the
+    terms are `variance` (1/d) sum_k max(0, 1 - sd_k) and `covariance` (1/d) sum_{k != l} C_kl^2, each the mean of both
+    modalities. Unit rows that are even on the sphere have sd_k = 1 and C_kl = 0. A rank below d raises both terms,
+    because the rows are then constant in some direction. The keys are `variance_loss` (range [0, 1] times its weight)
+    and `covariance_loss` (>= 0). The weight 0.1 beside InfoNCE is a choice of this library.
+
+    References
+    ----------
+    A. Bardes, J. Ponce and Y. LeCun (2022), arXiv 2105.04906.
+
+    Examples
+    --------
     >>> import torch
     >>> x = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
     >>> terms = VarianceCovariance()(x, x, 1.0, output_dict=True)
@@ -31,18 +51,18 @@ class VarianceCovariance(Loss):
     def __init__(self, *, variance: float = 1.0, covariance: float = 0.04) -> None:
         super().__init__()
         if not (0 <= variance < float("inf") and 0 <= covariance < float("inf")):
-            raise InputError(f"variance={variance}, covariance={covariance}: expected weights from 0 up")
+            raise InputError(f"variance={variance}, covariance={covariance}: expected finite weights from 0 up")
         self.variance, self.covariance = variance, covariance
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         variance, covariance = 0 * batch.x[0, 0], 0 * batch.x[0, 0]
         for rows in (batch.x, batch.y):
             width = rows.shape[1]
-            # Moving all rows by a constant changes no covariance, and products of rows near the mean keep their digits.
+            # A shift by a constant changes no covariance, and products of rows near the mean keep their digits.
             rows = rows - batch.mean(rows.detach().mean(0))
             mean = batch.mean(rows.mean(0))
             products = batch.mean(rows.T @ rows / batch.n) - torch.outer(mean, mean)
-            matrix = width * batch.total / (batch.total - 1) * products
+            matrix = width * batch.n_total / (batch.n_total - 1) * products
             squares = matrix.diagonal()
             variance = variance + (1 - (squares + 1e-4).sqrt()).relu().mean() / 2
             covariance = covariance + (matrix.square().sum() - squares.square().sum()) / width / 2
