@@ -34,13 +34,13 @@ def rows(n: int = 400_000, width: int = 512, repeats: int = 3) -> list[Row]:
         paths = write(Path(folder), n, width)
 
         def alone() -> Any:
-            return isthmus.Moments.of(isthmus.open_pairs(*paths), products="float32", threads=2)
+            return isthmus.Moments.of(isthmus.open_pairs(*paths), matmul_dtype="float32", threads=2)
 
         expected = alone()
         cluster = Cluster(workers=2)
 
         def together() -> Any:
-            return cluster.moments(isthmus.open_pairs(*paths), products="float32")
+            return cluster.moments(isthmus.open_pairs(*paths), matmul_dtype="float32")
 
         def difference(found: Any) -> float:
             scale = float(np.abs(expected.xy).max())

@@ -45,7 +45,7 @@ def the_pass(image: str, text: str) -> float:
 
     pairs = isthmus.open_pairs(image, text)
     begin = time.perf_counter()
-    isthmus.Moments.of(pairs, products="float32")
+    isthmus.Moments.of(pairs, matmul_dtype="float32")
     return time.perf_counter() - begin
 
 

@@ -28,7 +28,7 @@ def rows(n: int = 20_000, width: int = 512, repeats: int = 3) -> list[Row]:
     claim = f"moments of {n:,} x {width} pairs in memory"
     block = 4096
     contenders: dict[str, Callable[[], Any]] = {
-        "isthmus": lambda: Moments.of(x, y, products="float32", threads=threads()),
+        "isthmus": lambda: Moments.of(x, y, matmul_dtype="float32", threads=threads()),
     } | bare(n, width)
     absent = []
     torch = installed("torch")

@@ -125,7 +125,7 @@ def on_threads(place: tuple[str, str], count: int) -> None:
     """One pass on `count` threads."""
     import isthmus
 
-    with isthmus.using(threads=count):
+    with isthmus.config_context(threads=count):
         the_pass(*place)
 
 
@@ -159,7 +159,7 @@ def rows() -> list[Row]:
 
             place = shards(Path(folder) / "cluster", 200_000, 384)
             cluster = Cluster(workers=2)
-            work = {"workers": lambda: cluster.moments(isthmus.open_pairs(*place), products="float32")}
+            work = {"workers": lambda: cluster.moments(isthmus.open_pairs(*place), matmul_dtype="float32")}
             work["workers"]()
             best, used = math.inf, math.inf
             for _ in range(3):

@@ -39,7 +39,7 @@ def the_pass(folder: Path, ending: str) -> None:
     import isthmus
 
     pairs = isthmus.open_pairs(folder / f"image{ending}", folder / f"text{ending}", names=("image", "text"))
-    isthmus.Moments.of(pairs, products="float32")
+    isthmus.Moments.of(pairs, matmul_dtype="float32")
 
 
 def read(folder: Path, ending: str, size: int) -> None:

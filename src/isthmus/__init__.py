@@ -33,7 +33,7 @@ _NAMES: dict[str, str] = {
     "measure": "isthmus.metrics",
     "open_pairs": "isthmus.data.pairs",
     "report": "isthmus.reporting",
-    "using": "isthmus.compute.resources",
+    "config_context": "isthmus.compute.resources",
 }
 #: public module -> its path below this package
 _MODULES: dict[str, str] = {
@@ -60,6 +60,7 @@ __all__ = [
     "align",
     "calibrate",
     "compare",
+    "config_context",
     "demo",
     "encode",
     "explain",
@@ -73,7 +74,6 @@ __all__ = [
     "testing",
     "theory",
     "train",
-    "using",
 ]
 
 
@@ -95,7 +95,7 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from isthmus import align, encode, metrics, tasks, testing, theory, train
     from isthmus.align import load
-    from isthmus.compute.resources import using
+    from isthmus.compute.resources import config_context
     from isthmus.data import demo, sources
     from isthmus.data.pairs import Pairs, open_pairs
     from isthmus.diagnosis import calibrate, explain

@@ -22,7 +22,7 @@ pytest.importorskip("distributed")
 from isthmus.align.streaming import apply
 from isthmus.evaluation.cluster import Cluster
 
-NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
+NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "cos_sq", "cos_x", "cos_y")
 #: Rows are few here: small blocks make many parts.
 SMALL = {"max_memory": "600 KB"}
 
@@ -50,14 +50,14 @@ def agree(a: Any, b: Any, names: tuple[str, ...] = NUMBERS) -> None:
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-12, atol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("products", ["float32", "float64"])
-def test_moments_are_those_of_one_process(cluster: Cluster, paths: Any, products: str) -> None:
-    with isthmus.using(**SMALL):  # type: ignore[arg-type]
-        alone = Moments.of(isthmus.open_pairs(*paths), products=products)
-        with isthmus.using(cluster=cluster):
-            found = Moments.of(isthmus.open_pairs(*paths), products=products)
+@pytest.mark.parametrize("matmul_dtype", ["float32", "float64"])
+def test_moments_are_those_of_one_process(cluster: Cluster, paths: Any, matmul_dtype: str) -> None:
+    with isthmus.config_context(**SMALL):  # type: ignore[arg-type]
+        alone = Moments.of(isthmus.open_pairs(*paths), matmul_dtype=matmul_dtype)
+        with isthmus.config_context(cluster=cluster):
+            found = Moments.of(isthmus.open_pairs(*paths), matmul_dtype=matmul_dtype)
     assert found.n == 60_000
-    assert found.products == products
+    assert found.matmul_dtype == matmul_dtype
     agree(found, alone)
     scale = np.abs(alone.xy).max()
     assert np.abs(found.xy - alone.xy).max() <= 1e-12 * scale
@@ -67,11 +67,11 @@ def test_several_partners(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
     index = np.random.default_rng(1).integers(0, 5_000, size=60_000)
     np.save(tmp_path / "image.npy", np.load(paths[0])[:5_000])
     pairs = isthmus.open_pairs(tmp_path / "image.npy", paths[1], index=index)
-    with isthmus.using(max_memory="2 MB"):
+    with isthmus.config_context(max_memory="2 MB"):
         alone = Moments.of(pairs)
         found = cluster.moments(pairs)
     agree(found, alone)
-    agree(found.clusters, alone.clusters, ("count", "mm", "mx", "mp", "xx", "xy", "pp"))
+    agree(found.item_moments, alone.item_moments, ("n_items", "count_sq", "count_x", "count_cos", "xx", "xy", "cos_sq"))
 
 
 def test_only_sums_cross_the_network(cluster: Cluster, paths: Any) -> None:
@@ -83,14 +83,14 @@ def test_only_sums_cross_the_network(cluster: Cluster, paths: Any) -> None:
     pairs = isthmus.open_pairs(*paths)
     assert pairs.open_spec is not None
     assert len(serialize_bytes(pairs.open_spec)) < 2_000
-    part = _moments(pairs.open_spec, 0, 16_384, rows=16_384, products="float32", normalize=True)
+    part = _moments(pairs.open_spec, 0, 16_384, rows=16_384, matmul_dtype="float32", normalize=True)
     assert len(serialize_bytes(part)) < 3 * 24 * 24 * 8 + 6 * 24 * 8 + 4_000
 
 
 def test_a_killed_worker_changes_nothing(paths: Any) -> None:
     seen: list[int] = []
 
-    with Cluster(workers=2) as cluster, isthmus.using(**SMALL):  # type: ignore[arg-type]
+    with Cluster(workers=2) as cluster, isthmus.config_context(**SMALL):  # type: ignore[arg-type]
         victim = next(iter(cluster.client.run(os.getpid).values()))
 
         def kill(done: int, total: int, name: str) -> None:
@@ -103,7 +103,7 @@ def test_a_killed_worker_changes_nothing(paths: Any) -> None:
         found = Moments.of(isthmus.open_pairs(*paths))
         survivors = set(cluster.client.run(os.getpid).values())
         assert victim not in survivors
-    with isthmus.using(**SMALL):  # type: ignore[arg-type]
+    with isthmus.config_context(**SMALL):  # type: ignore[arg-type]
         agree(found, Moments.of(isthmus.open_pairs(*paths)))
     assert seen[:3] == [1, 2, 3]
 
@@ -128,7 +128,7 @@ def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, mon
     monkeypatch.setattr("isthmus.metrics._base.MAX_ROW_ITEMS", 1_500)
     alone = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
     asked: list[str] = []
-    with isthmus.using(cluster=cluster):
+    with isthmus.config_context(cluster=cluster):
         cluster.progress = lambda done, total, name: asked.append(name)
         found = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
         fitted = PartialWhitening().fit(isthmus.open_pairs(*paths))
@@ -139,7 +139,7 @@ def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, mon
     expected = PartialWhitening().fit(isthmus.open_pairs(*paths))
     rows = np.load(paths[0])
     np.testing.assert_allclose(fitted.transform_x(rows), expected.transform_x(rows), atol=1e-6)
-    with isthmus.using(cluster=cluster):
+    with isthmus.config_context(cluster=cluster):
         shape = apply(expected, isthmus.sources.open_source(paths[0]), tmp_path / "aligned.npy", side="image")
     assert shape == expected.transform_x(rows).shape
     np.testing.assert_allclose(np.load(tmp_path / "aligned.npy"), expected.transform_x(rows), atol=1e-6)
@@ -155,7 +155,7 @@ def test_compare(cluster: Cluster, tmp_path: Path) -> None:
     options: Any = {"aligners": ["Centering"], "tasks": ["retrieval"], "splits": 2}
     alone = isthmus.compare(isthmus.open_pairs(*files, names=("image", "text")), **options)
     asked: list[str] = []
-    with isthmus.using(cluster=cluster):
+    with isthmus.config_context(cluster=cluster):
         cluster.progress = lambda done, total, name: asked.append(name)
         found = isthmus.compare(isthmus.open_pairs(*files, names=("image", "text")), **options)
     cluster.progress = None
@@ -168,7 +168,10 @@ def test_bad_rows_are_named(cluster: Cluster, paths: Any, tmp_path: Path) -> Non
     rows[41_000] = np.inf
     np.save(tmp_path / "text.npy", rows)
     pairs = isthmus.open_pairs(paths[0], tmp_path / "text.npy")
-    with isthmus.using(**SMALL), pytest.raises(InputError, match=r"text.npy: row 41000 \(counted from 0\) of the file"):  # type: ignore[arg-type]
+    with (
+        isthmus.config_context(**SMALL),
+        pytest.raises(InputError, match=r"text.npy: row 41000 \(counted from 0\) of the file"),
+    ):  # type: ignore[arg-type]
         cluster.moments(pairs)
 
 
@@ -177,7 +180,7 @@ def test_refusals(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pyt
         Cluster()
     with pytest.raises(InputError, match="a cluster reads files that its workers can open too"):
         cluster.moments(isthmus.Pairs(image=np.eye(4), text=np.eye(4)))
-    with isthmus.using(cluster=cluster):  # arrays in memory stay here
+    with isthmus.config_context(cluster=cluster):  # arrays in memory stay here
         assert Moments.of(np.eye(4), np.eye(4)).n == 4
     fitted = Centering().fit(np.eye(4), np.eye(4)[::-1])
     with pytest.raises(InputError, match="a cluster writes .npy files"):

@@ -33,7 +33,7 @@ def pairs(rng: np.random.Generator, tmp_path: Path) -> tuple[np.ndarray, np.ndar
 
 
 def agree(found: Moments, x: np.ndarray, y: np.ndarray) -> None:
-    whole = Moments.of(x, y, products="float64")
+    whole = Moments.of(x, y, matmul_dtype="float64")
     assert found.n == whole.n
     np.testing.assert_allclose(found.xy, whole.xy, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(found.sum_x, whole.sum_x, rtol=1e-12)
@@ -47,7 +47,9 @@ def test_ray_data(pairs: Any) -> None:
 
     def part(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         moments = Moments.of(
-            np.stack(batch["image"]).astype(np.float64), np.stack(batch["text"]).astype(np.float64), products="float64"
+            np.stack(batch["image"]).astype(np.float64),
+            np.stack(batch["text"]).astype(np.float64),
+            matmul_dtype="float64",
         )
         return {"moments": np.array([pickle.dumps(moments)], dtype=object)}
 
@@ -77,7 +79,7 @@ def test_spark(pairs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         rows = list(rows)
         if rows:
             sides = (np.array([getattr(row, side) for row in rows]) for side in ("image", "text"))
-            yield Moments.of(*sides, products="float64")
+            yield Moments.of(*sides, matmul_dtype="float64")
 
     spark = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     try:

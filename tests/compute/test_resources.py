@@ -12,12 +12,20 @@ import pytest
 
 import isthmus
 from isthmus import InputError, Moments, Pairs
-from isthmus.compute.resources import PASS_BLOCKS, Resources, block_rows, current, pass_bytes, plan, using
+from isthmus.compute.resources import (
+    PASS_BLOCK_FACTOR,
+    Resources,
+    block_rows,
+    config_context,
+    current,
+    pass_bytes,
+    plan_pass,
+)
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.tasks import MixedSearch
 from isthmus.tasks.ranks import partner_ranks
 
-NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
+NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "cos_sq", "cos_x", "cos_y")
 
 
 def agree(a: Any, b: Any, tolerance: float) -> None:
@@ -52,9 +60,9 @@ def test_several_partners_on_several_threads(many: Any, rng: np.random.Generator
     index = rng.integers(0, 10_000, size=len(y))
     whole, parts = (Moments.of(x[:10_000], y, index=index, threads=t, max_memory="8 MB") for t in (1, 3))
     agree(parts, whole, 1e-13)
-    assert parts.clusters is not None
-    assert whole.clusters is not None
-    np.testing.assert_allclose(parts.clusters.xy, whole.clusters.xy, rtol=1e-11, atol=1e-9)
+    assert parts.item_moments is not None
+    assert whole.item_moments is not None
+    np.testing.assert_allclose(parts.item_moments.xy, whole.item_moments.xy, rtol=1e-11, atol=1e-9)
 
 
 def test_blas_gets_its_threads_back(many: Any) -> None:
@@ -74,23 +82,23 @@ def test_a_bad_row_in_any_lane_is_named(many: Any) -> None:
 
 
 def test_plans() -> None:
-    free = plan(Resources(threads=4), 768, 768, items=10**6, itemsize=4)
-    assert (free.lanes, free.blas) == (4, 1)
-    assert 0.95 * PASS_BLOCKS * block_rows(768) < free.rows <= PASS_BLOCKS * block_rows(768)
-    few = plan(Resources(threads=4), 2048, 2048, items=9 * 2048, itemsize=4)
+    free = plan_pass(Resources(threads=4), 768, 768, items=10**6, itemsize=4)
+    assert (free.n_workers, free.blas_threads) == (4, 1)
+    assert 0.95 * PASS_BLOCK_FACTOR * block_rows(768) < free.rows <= PASS_BLOCK_FACTOR * block_rows(768)
+    few = plan_pass(Resources(threads=4), 2048, 2048, items=9 * 2048, itemsize=4)
     assert -(-9 * 2048 // few.rows) % 4 == 0  # every lane has as many blocks
-    tight = plan(Resources(threads=4, max_memory=70_000_000), 768, 768, items=10**6, itemsize=4)
+    tight = plan_pass(Resources(threads=4, max_memory=70_000_000), 768, 768, items=10**6, itemsize=4)
     assert tight.rows < free.rows
-    assert tight.lanes * (tight.blas or 0) == 4
-    assert pass_bytes(tight.rows, tight.lanes, 768, 768, 4) <= 70_000_000
-    assert plan(Resources(), 768, 768, items=10, itemsize=8).blas is None  # one block: BLAS as it is
+    assert tight.n_workers * (tight.blas_threads or 0) == 4
+    assert pass_bytes(tight.rows, tight.n_workers, 768, 768, 4) <= 70_000_000
+    assert plan_pass(Resources(), 768, 768, items=10, itemsize=8).blas_threads is None  # one block: BLAS as it is
 
 
 def test_resources_in_words() -> None:
     assert Resources.of(max_memory="1.5 GB").max_memory == 1_500_000_000
     assert Resources.of(max_memory="200MiB").max_memory == 200_000_000
-    with using(threads=2):
-        with using(max_memory=10**9):
+    with config_context(threads=2):
+        with config_context(max_memory=10**9):
             assert (current().threads, current().max_memory) == (2, 10**9)
         assert current().max_memory is None
     assert current() == Resources()
@@ -121,7 +129,7 @@ def watch():
     while not stop.wait(0.001):
         peak = max(peak, held())
 thread = threading.Thread(target=watch); thread.start()
-Moments.of(pairs, products="float32", threads=2, **({"max_memory": sys.argv[3]} if sys.argv[3] != "-" else {}))
+Moments.of(pairs, matmul_dtype="float32", threads=2, **({"max_memory": sys.argv[3]} if sys.argv[3] != "-" else {}))
 stop.set(); thread.join()
 print((peak - before) * 1024)
 """
@@ -157,10 +165,10 @@ def test_max_memory_is_kept_while_rows_are_unpacked(tmp_path: Path, rng: np.rand
 def test_moments_on_a_device_agree(many: Any, dtype: Any, tolerance: float) -> None:
     pytest.importorskip("torch")
     x, y = (side.astype(dtype) for side in many)
-    products = np.dtype(dtype).name
-    expected = Moments.of(x, y, products=products)
+    matmul_dtype = np.dtype(dtype).name
+    expected = Moments.of(x, y, matmul_dtype=matmul_dtype)
     for device in ("cpu", ["cpu", "cpu"]):
-        found = Moments.of(x, y, products=products, device=device)
+        found = Moments.of(x, y, matmul_dtype=matmul_dtype, device=device)
         assert isinstance(found.xx, np.ndarray)
         assert found.xx.dtype == np.float64
         agree(found, expected, tolerance)
@@ -184,7 +192,7 @@ def test_ranks_and_neighbours_on_a_device_agree(rng: np.random.Generator, monkey
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
     owner = rng.permutation(np.arange(1400) % 700)
     expected = partner_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
-    with using(device="cpu"):
+    with config_context(device="cpu"):
         found = partner_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
     for a, b in zip(found[0], expected[0], strict=True):
         assert np.array_equal(a, b)
@@ -206,9 +214,9 @@ def test_mixed_search_on_a_device_agrees(
     y[5] = y[6]  # ties
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
     expected = MixedSearch.of(x, y, index=owner)
-    with using(device="cpu"):
+    with config_context(device="cpu"):
         found = MixedSearch.of(x, y, index=owner)
-    for name in ("x_query", "y_query", "x_gain", "y_gain", "x_own", "y_own"):
+    for name in ("x_query", "y_query", "x_gain", "y_gain", "x_same_modality", "y_same_modality"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
@@ -223,7 +231,7 @@ def test_measures_and_maps_on_a_device_agree(tmp_path: Path) -> None:
     source = isthmus.sources.Source(np.asarray(pairs.x.read(0, pairs.n_items)), where="image")
     aligner = isthmus.align.Centering().fit(pairs)
     apply(aligner, source, tmp_path / "plain.npy", side="x")
-    with using(device="cpu"):
+    with config_context(device="cpu"):
         found = isthmus.measure(Pairs(image=pairs.x, text=pairs.y), metrics=names)
         apply(aligner, source, tmp_path / "there.npy", side="x")
     for name, estimate in expected.items():
@@ -289,7 +297,7 @@ def test_rows_on_their_way_are_not_overwritten(monkeypatch: pytest.MonkeyPatch) 
     )
     fake = SimpleNamespace(device=lambda name: SimpleNamespace(type="cuda"), float32=np.float32, empty=empty, cuda=cuda)
     monkeypatch.setattr(devices, "_torch", lambda device: fake)
-    load = devices.Loader("cuda", "float32")
+    load = devices.HostToDeviceCopier("cuda", "float32")
     blocks = [np.full((4, 2), number, dtype=">f8") for number in range(3)]
     there = [load(block) for block in blocks]
     assert [float(t.array[0, 0]) for t in there] == [0.0, 1.0, 2.0]
@@ -325,11 +333,11 @@ def test_rows_beyond_float32_are_refused_on_a_device_and_by_other_libraries(rng:
     torch = pytest.importorskip("torch")
     x, y = rng.normal(size=(2, 100, 8)).astype(np.float32)
     x[3] *= 1e-25
-    expected = Moments.of(x, y, products="float64")
-    agree(Moments.of(x, y, products="float32"), expected, 1e-5)
-    agree(Moments.of(x, y, products="float64", device="cpu"), expected, 1e-13)
-    said = "x or y: rows shorter than 1e-15 or longer than 1e15 .* use products='float64'"
+    expected = Moments.of(x, y, matmul_dtype="float64")
+    agree(Moments.of(x, y, matmul_dtype="float32"), expected, 1e-5)
+    agree(Moments.of(x, y, matmul_dtype="float64", device="cpu"), expected, 1e-13)
+    said = "x or y: rows shorter than 1e-15 or longer than 1e15 .* use matmul_dtype='float64'"
     with pytest.raises(InputError, match=said):
-        Moments.of(x, y, products="float32", device="cpu")
+        Moments.of(x, y, matmul_dtype="float32", device="cpu")
     with pytest.raises(InputError, match=said):
-        Moments.of(torch.from_numpy(x), torch.from_numpy(y), products="float32")
+        Moments.of(torch.from_numpy(x), torch.from_numpy(y), matmul_dtype="float32")

@@ -24,7 +24,7 @@ from isthmus.evaluation.interventions import (
 )
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.reporting.intervention_page import intervention_page
-from isthmus.statistics.correlation import monotone_share, spearman
+from isthmus.statistics.correlation import isotonic_r2, spearman
 
 
 @pytest.fixture(scope="module")
@@ -85,8 +85,8 @@ def test_statistics_are_those_of_the_oracles(rng: np.random.Generator) -> None:
     assert math.isnan(spearman(a, np.ones(25)))
     fitted = [IsotonicRegression(increasing=up).fit(a, b).predict(a) for up in (True, False)]
     left = min(np.sum((b - f) ** 2) for f in fitted)
-    assert monotone_share(a, b) == pytest.approx(1 - left / np.sum((b - b.mean()) ** 2))
-    assert monotone_share(a, -(a**3)) == pytest.approx(1)
+    assert isotonic_r2(a, b) == pytest.approx(1 - left / np.sum((b - b.mean()) ** 2))
+    assert isotonic_r2(a, -(a**3)) == pytest.approx(1)
     turn = partial_rotation(np.eye(4)[0], np.array([0.0, 2.0, 0.0, 0.0]), 1 / 3)
     np.testing.assert_allclose(turn @ np.eye(4)[0], [math.cos(math.pi / 6), 0.5, 0, 0], atol=1e-12)
     np.testing.assert_allclose(turn @ turn.T, np.eye(4), atol=1e-12)

@@ -174,7 +174,7 @@ def test_null_of_large_data_is_scaled_from_a_sample(rng: np.random.Generator, mo
     x, y = latent + 0.5 * rng.normal(size=(2, 4000, 6)) + np.eye(6)[:2, None]
     names = ["bures_distance", "frechet_distance"]
     whole = isthmus.measure(Pairs(image=x, text=y), metrics=names)
-    monkeypatch.setattr("isthmus.statistics.influence.SCORED", 1_000)
+    monkeypatch.setattr("isthmus.statistics.influence.SAMPLE_ITEMS", 1_000)
     scaled = isthmus.measure(Pairs(image=x, text=y), metrics=names)
     for name in names:
         assert scaled[name].value == whole[name].value

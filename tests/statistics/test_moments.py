@@ -14,7 +14,7 @@ from isthmus import InputError, Moments, Pairs
 from isthmus.compute.arrays import to_numpy
 from isthmus.statistics.moments import moments_of
 
-NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp")
+NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "cos_sq", "cos_x", "cos_y")
 
 
 def slow(x: np.ndarray, y: np.ndarray, index: list[int]) -> dict[str, Any]:
@@ -29,9 +29,9 @@ def slow(x: np.ndarray, y: np.ndarray, index: list[int]) -> dict[str, Any]:
         "xx": sum(np.outer(a, a) for a, b in pairs),
         "yy": sum(np.outer(b, b) for a, b in pairs),
         "xy": sum(np.outer(a, b) for a, b in pairs),
-        "pp": sum((a @ b) ** 2 for a, b in pairs),
-        "xp": sum(a * (a @ b) for a, b in pairs),
-        "yp": sum(b * (a @ b) for a, b in pairs),
+        "cos_sq": sum((a @ b) ** 2 for a, b in pairs),
+        "cos_x": sum(a * (a @ b) for a, b in pairs),
+        "cos_y": sum(b * (a @ b) for a, b in pairs),
     }
 
 
@@ -43,17 +43,17 @@ def slow_by_item(x: np.ndarray, y: np.ndarray, index: list[int]) -> dict[str, An
         mine = [y[j] for j in range(len(y)) if index[j] == i]
         totals.append((len(mine), len(mine) * x[i], sum(mine), sum(float(x[i] @ b) for b in mine)))
     return {
-        "count": len(totals),
-        "mm": sum(m * m for m, *_ in totals),
-        "mx": sum(m * a for m, a, b, p in totals),
-        "my": sum(m * b for m, a, b, p in totals),
-        "mp": sum(m * p for m, a, b, p in totals),
+        "n_items": len(totals),
+        "count_sq": sum(m * m for m, *_ in totals),
+        "count_x": sum(m * a for m, a, b, p in totals),
+        "count_y": sum(m * b for m, a, b, p in totals),
+        "count_cos": sum(m * p for m, a, b, p in totals),
         "xx": sum(np.outer(a, a) for m, a, b, p in totals),
         "yy": sum(np.outer(b, b) for m, a, b, p in totals),
         "xy": sum(np.outer(a, b) for m, a, b, p in totals),
-        "pp": sum(p * p for m, a, b, p in totals),
-        "xp": sum(a * p for m, a, b, p in totals),
-        "yp": sum(b * p for m, a, b, p in totals),
+        "cos_sq": sum(p * p for m, a, b, p in totals),
+        "cos_x": sum(a * p for m, a, b, p in totals),
+        "cos_y": sum(b * p for m, a, b, p in totals),
     }
 
 
@@ -67,7 +67,7 @@ def test_against_a_loop(cones: Any, to_xp: Callable[[np.ndarray], Any]) -> None:
     m = Moments.of(to_xp(x), to_xp(y))
     agree(m, slow(x, y, list(range(len(x)))))
     assert type(m.xx) is type(to_xp(x))
-    assert m.clusters is None
+    assert m.item_moments is None
 
 
 def test_several_partners_against_a_loop(cones: Any, rng: np.random.Generator) -> None:
@@ -76,14 +76,20 @@ def test_several_partners_against_a_loop(cones: Any, rng: np.random.Generator) -
     index[index == 7] = 8
     m = Moments.of(x, y, index=index) if len(x) == 50 else Moments.of(x[:50], y, index=index)
     agree(m, slow(x[:50], y, index.tolist()))
-    agree(m.clusters, slow_by_item(x[:50], y, index.tolist()))
+    agree(m.item_moments, slow_by_item(x[:50], y, index.tolist()))
 
 
 def test_one_partner_each_given_as_an_index_is_the_same(cones: Any) -> None:
     x, y = cones
     grouped, plain = Moments.of(x, y, index=np.arange(len(x))), Moments.of(x, y)
     agree(grouped, {name: getattr(plain, name) for name in NUMBERS})
-    agree(grouped.clusters, {name: getattr(plain.by_item, name) for name in ("count", "mm", "mx", "mp", "xy", "pp")})
+    agree(
+        grouped.item_moments,
+        {
+            name: getattr(plain.by_item, name)
+            for name in ("n_items", "count_sq", "count_x", "count_cos", "xy", "cos_sq")
+        },
+    )
 
 
 def test_parts_add_up(cones: Any) -> None:
@@ -95,7 +101,9 @@ def test_parts_add_up(cones: Any) -> None:
     whole = Moments.of(x[:60], y, index=index)
     parts = Moments.of(x[:20], y[:40], index=index[:40]) + Moments.of(x[20:60], y[40:], index=index[40:] - 20)
     agree(parts, {name: getattr(whole, name) for name in NUMBERS}, 1e-13)
-    agree(parts.clusters, {"mm": whole.clusters.mm, "xy": whole.clusters.xy, "count": 60}, 1e-13)
+    agree(
+        parts.item_moments, {"count_sq": whole.item_moments.count_sq, "xy": whole.item_moments.xy, "n_items": 60}, 1e-13
+    )
 
 
 def test_blocks_do_not_matter(rng: np.random.Generator) -> None:
@@ -109,21 +117,21 @@ def test_dtypes_and_orders(cones: Any, dtype: str, order: str) -> None:
     x, y = (np.array(side, dtype=dtype, order=order) for side in cones)
     expected = slow(x.astype(np.float64), y.astype(np.float64), list(range(len(x))))
     agree(Moments.of(x, y), expected, 1e-12)
-    agree(Moments.of(x, y, products="float32"), expected, 2e-5)
+    agree(Moments.of(x, y, matmul_dtype="float32"), expected, 2e-5)
 
 
 def test_float32_products_are_summed_in_float64(rng: np.random.Generator) -> None:
     x = rng.normal(size=(200_000, 4)).astype(np.float32) + 3
-    m32, m64 = (Moments.of(x, x, products=p) for p in ("float32", "float64"))
+    m32, m64 = (Moments.of(x, x, matmul_dtype=p) for p in ("float32", "float64"))
     assert m32.xx.dtype == np.float64
     np.testing.assert_allclose(m32.xx, m64.xx, rtol=1e-6)
     np.testing.assert_allclose(m32.sum_x, m64.sum_x, rtol=1e-6)
-    assert (m32 + m64).products == "float32"
+    assert (m32 + m64).matmul_dtype == "float32"
 
 
 def test_tiny_and_huge_rows_have_a_direction() -> None:
     x = np.array([[3e-25, 4e-25], [3e25, 4e25], [0.3, 0.4]], dtype=np.float32)
-    m = Moments.of(x, x, products="float32")
+    m = Moments.of(x, x, matmul_dtype="float32")
     np.testing.assert_allclose(m.sum_x, [1.8, 2.4], rtol=1e-6)
 
 
@@ -145,7 +153,7 @@ def test_swapped(cones: Any) -> None:
         if b is not None:
             agree(s, {name: getattr(b, name) for name in NUMBERS})
         else:
-            np.testing.assert_array_equal(s.clusters.yp, a.clusters.xp)
+            np.testing.assert_array_equal(s.item_moments.cos_y, a.item_moments.cos_x)
 
 
 def test_covariances(cones: Any) -> None:
@@ -166,7 +174,11 @@ def test_files(cones: Any, tmp_path: Path) -> None:
         m.save(tmp_path / "m.safetensors")
         for back in (Moments.load(tmp_path / "m.safetensors"), isthmus.load(tmp_path / "m.safetensors")):
             agree(back, {name: getattr(m, name) for name in NUMBERS}, 0)
-            assert (back.products, back.normalize, back.clusters is None) == (m.products, True, m.clusters is None)
+            assert (back.matmul_dtype, back.normalize, back.item_moments is None) == (
+                m.matmul_dtype,
+                True,
+                m.item_moments is None,
+            )
             assert isinstance(back.n, int)
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "m.safetensors").read_bytes()[:-50])
     with pytest.raises(InputError, match="not a complete safetensors file"):
@@ -194,5 +206,5 @@ def test_the_bad_side_is_named(cones: Any) -> None:
 
 
 def test_unknown_precision(cones: Any) -> None:
-    with pytest.raises(InputError, match="products='float16', expected 'float32', 'float64' or None"):
-        Moments.of(*cones, products="float16")
+    with pytest.raises(InputError, match="matmul_dtype='float16', expected 'float32', 'float64' or None"):
+        Moments.of(*cones, matmul_dtype="float16")

@@ -10,10 +10,10 @@ import pytest
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics import MetricContext, evaluate
-from isthmus.statistics.influence import Scored
+from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.moments import moments_of
-from isthmus.statistics.spectral_errors import Spectral
+from isthmus.statistics.spectral_errors import SpectralErrors
 
 N, D = 150, 6
 
@@ -155,8 +155,8 @@ def test_spectral_sums_against_weights(rng: np.random.Generator, centred: bool, 
         return values[::-1], vectors[:, ::-1]
 
     values, vectors = spectrum(np.ones(len(y)))
-    scored = Scored(y, y, np.flatnonzero(np.diff(index, prepend=-1)), factor=1 / len(y) ** 2)
-    s = Spectral(values, vectors, scored, centre=y.mean(axis=0) if centred else None)
+    scored = InfluenceSample(y, y, np.flatnonzero(np.diff(index, prepend=-1)), scale=1 / len(y) ** 2)
+    s = SpectralErrors(values, vectors, scored, centre=y.mean(axis=0) if centred else None)
     scores, bias = s.sum_of(weights / values, -weights / values**2)
     covariance, expected = weighted_up(lambda w: weights @ np.log(spectrum(w)[0]), index)
     assert scored.variance(scores) == pytest.approx(covariance[0, 0], rel=1e-5)
@@ -186,7 +186,7 @@ def test_conformity_against_weights(rng: np.random.Generator, partners: int) -> 
 def test_tied_eigenvalues_have_a_finite_bias() -> None:
     rows = np.repeat(np.concatenate([np.eye(4), -np.eye(4)]), 10, axis=0)
     values = np.full(4, 0.25)
-    s = Spectral(values, np.eye(4), Scored(rows, rows, None, factor=1 / 6400), centre=np.zeros(4))
+    s = SpectralErrors(values, np.eye(4), InfluenceSample(rows, rows, None, scale=1 / 6400), centre=np.zeros(4))
     scores, bias = s.sum_of(1 / values, -1 / values**2)
     assert np.isfinite(scores).all()
     # E log det of a covariance is too small by about d (d + 1) / 2n for normal rows; here z_k z_l = 0 for k != l.
@@ -199,9 +199,9 @@ def test_a_sample_of_items_gives_the_standard_error_of_all(rng: np.random.Genera
         [index + N * k for k in range(20)]
     ))  # fmt: skip
     moments = moments_of(pairs)
-    every = Scored.of(pairs, moments)
-    monkeypatch.setattr("isthmus.statistics.influence.SCORED", 1_000)
-    some = Scored.of(pairs, moments)
+    every = InfluenceSample.of(pairs, moments)
+    monkeypatch.setattr("isthmus.statistics.influence.SAMPLE_ITEMS", 1_000)
+    some = InfluenceSample.of(pairs, moments)
     assert some.items < 0.6 * every.items
     scores = [np.einsum("ij,ij->i", s.x, s.y) for s in (every, some)]
     assert some.variance(scores[1]) == pytest.approx(every.variance(scores[0]), rel=0.15)

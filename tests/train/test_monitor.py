@@ -43,7 +43,7 @@ def test_the_sums_are_the_moments(rng: np.random.Generator) -> None:
         parts = batch_sums(x[:20].to(dtype), y[:20].to(dtype)) + batch_sums(x[20:].to(dtype), y[20:].to(dtype))
         found = moments_from_sums(parts)
         assert found.n == 60
-        for name in ("sum_x", "sum_y", "xx", "yy", "xy", "pp", "xp", "yp"):
+        for name in ("sum_x", "sum_y", "xx", "yy", "xy", "cos_sq", "cos_x", "cos_y"):
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=60 * accuracy, err_msg=name)
 
 

@@ -9,13 +9,13 @@ import pytest
 
 import isthmus
 from isthmus import InputError
-from isthmus.utils.files import load_arrays, replacing, save_arrays
+from isthmus.utils.files import atomic_path, load_arrays, save_arrays
 
 
 def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     target = tmp_path / "rows.bin"
     target.write_bytes(b"old")
-    with pytest.raises(OSError, match="no space"), replacing(target) as part:
+    with pytest.raises(OSError, match="no space"), atomic_path(target) as part:
         part.write_bytes(b"half")
         raise OSError("no space")
     assert [p.name for p in tmp_path.iterdir()] == ["rows.bin"]
@@ -24,7 +24,7 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
 
 def test_a_written_file_is_readable_as_any_other(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
-    with replacing(tmp_path / "ours") as part:
+    with atomic_path(tmp_path / "ours") as part:
         part.write_text("x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
@@ -32,10 +32,10 @@ def test_a_written_file_is_readable_as_any_other(tmp_path: Path) -> None:
 def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="because the folder .* does not exist; create it first"),
-        replacing(tmp_path / "no" / "file"),
+        atomic_path(tmp_path / "no" / "file"),
     ):
         pass
-    with pytest.raises(InputError, match="is a folder, a file name was expected"), replacing(tmp_path):
+    with pytest.raises(InputError, match="is a folder, a file name was expected"), atomic_path(tmp_path):
         pass
 
 

@@ -13,14 +13,14 @@ from isthmus.align._maps import Affine, Map, NormalizedAffine, map_from_tables, 
 from isthmus.align._statistics import Statistics
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
-from isthmus.compute.devices import full_precision, there
+from isthmus.compute.devices import full_precision, to_device_cached
 from isthmus.compute.resources import current
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import load_arrays, save_arrays
 from isthmus.utils.registry import Registry
-from isthmus.utils.validation import rows_listed, same_width
+from isthmus.utils.validation import check_same_dim, format_rows
 
 if TYPE_CHECKING:
     from isthmus.align._drift import Drift
@@ -108,7 +108,7 @@ class Aligner:
                 f"moments with normalize={moments.normalize} cannot fit an aligner with normalize={self.normalize}"
             )
         if not self.allows_different_dims:
-            same_width(moments.dim_x, moments.dim_y, *(names or ("the first side", "the second")))
+            check_same_dim(moments.dim_x, moments.dim_y, *(names or ("the first side", "the second")))
         self.moments_ = moments
         self.names_ = names or self.names_
         self._dims = (moments.dim_x, moments.dim_y)
@@ -224,18 +224,18 @@ class Aligner:
                 f"rows of shape {tuple(rows.shape)} came to the {('first', 'second')[side]} side of a "
                 f"{type(self).__name__} fitted on width {self._width(side)}"
             )
-        dtype, devices = arrays.compute_dtype(str(rows.dtype), None), current().devices
+        dtype, devices = arrays.compute_dtype(str(rows.dtype)), current().devices
         if devices and isinstance(rows, np.ndarray):
             with full_precision():
-                return np.array(arrays.to_numpy(self._transform(there(rows, devices[0], dtype), side)))
-        clean = arrays.Blocks(dtype, normalize=self.normalize)
+                return np.array(arrays.to_numpy(self._transform(to_device_cached(rows, devices[0], dtype), side)))
+        clean = arrays.RowNormalizer(dtype, normalize=self.normalize)
         try:
             mapped = mapping(clean(rows))
-        except arrays.BadRows:
+        except arrays.InvalidRowsError:
             host = arrays.to_numpy(rows)
             bad = np.flatnonzero(~np.isfinite(host).all(axis=1) | ~host.any(axis=1))
             raise InputError(
-                f"{rows_listed(bad)} (counted from 0) hold NaN, infinite values or only zeros; remove them first"
+                f"{format_rows(bad)} (counted from 0) hold NaN, infinite values or only zeros; remove them first"
             ) from None
         return arrays.unit_rows(mapped) if self.normalize and self.normalizes_output else mapped
 
@@ -293,7 +293,7 @@ class Aligner:
         """Change options; fit again afterwards."""
         for name, value in options.items():
             if name not in self.get_params():
-                raise unknown(f"option of {type(self).__name__}", name, self.get_params())
+                raise unknown_name(f"option of {type(self).__name__}", name, self.get_params())
             setattr(self, name, value)
         self._maps = None
         return self

@@ -24,9 +24,9 @@ class Affine:
 
     def __call__(self, rows: Array) -> Array:
         if self.matrix is not None:
-            rows = rows @ arrays.like(self.matrix, rows)
+            rows = rows @ arrays.asarray_like(self.matrix, rows)
         if self.bias is not None:
-            rows = rows + arrays.like(self.bias, rows)
+            rows = rows + arrays.asarray_like(self.bias, rows)
         return rows
 
     def dense(self, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ class Statistics:
     @classmethod
     def of(cls, moments: Moments) -> Statistics:
         """Those of NumPy `moments`; items with several partners count once."""
-        count = moments.by_item.count
+        count = moments.by_item.n_items
         return cls(count, count, moments.mean_x, moments.mean_y, moments.cov_x, moments.cov_y)
 
     @classmethod

@@ -14,7 +14,7 @@ PAIRS_PER_DIMENSION = 10
 
 def warn_few_pairs(aligner: Any, moments: Moments, width: int) -> None:
     """Warn when an unregularised map of this width has too few items to be trusted."""
-    items = moments.by_item.count
+    items = moments.by_item.n_items
     if items < PAIRS_PER_DIMENSION * width:
         warnings.warn(
             f"{type(aligner).__name__} fits a free map of {width} x {width} numbers to {items:,} items, fewer than "

@@ -69,5 +69,5 @@ def _signs(angles: PrincipalAngles, moments: Moments) -> np.ndarray:
     together = np.einsum("dj,de,ej->j", a, moments.xy, b) / n
     energy_x = np.einsum("dj,de,ej->j", a, moments.xx, a) / n
     energy_y = np.einsum("dj,de,ej->j", b, moments.yy, b) / n
-    error = np.sqrt(np.clip(energy_x * energy_y, 0, None)) / math.sqrt(moments.by_item.count)
+    error = np.sqrt(np.clip(energy_x * energy_y, 0, None)) / math.sqrt(moments.by_item.n_items)
     return np.where(together < -3 * error, -1, 1)

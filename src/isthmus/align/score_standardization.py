@@ -12,7 +12,7 @@ from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
 from isthmus.compute import arrays
 from isthmus.statistics.moments import Moments
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 
 @dataclass(kw_only=True, eq=False)
@@ -60,7 +60,7 @@ class ScoreStandardization(Aligner):
         """(mu, sigma) of the scores of queries of one modality, 'x' or 'y', against stored rows of another."""
         for side in (query, stored):
             if side not in ("x", "y"):
-                raise unknown("side", side, ["x", "y"])
+                raise unknown_name("side", side, ["x", "y"])
         s = self.statistics_
         mean_a, cov_a = (s.mean_x, s.cov_x) if query == "x" else (s.mean_y, s.cov_y)
         mean_b, cov_b = (s.mean_x, s.cov_x) if stored == "x" else (s.mean_y, s.cov_y)

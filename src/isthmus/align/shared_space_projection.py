@@ -80,7 +80,7 @@ class SharedSpaceProjection(Aligner):
         return self.estimator == "paired"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        items = moments.by_item.count
+        items = moments.by_item.n_items
         if items < LEAST_ITEMS:
             raise InputError(
                 f"{items} items are too few to tell a shared space from chance, expected {LEAST_ITEMS} or more"
@@ -145,7 +145,7 @@ class SharedSpaceProjection(Aligner):
         return spaces.angles.vectors_a[:, spaces.closed(self.tolerance)]
 
     def _sound(self, moments: Moments) -> np.ndarray:
-        space = SharedSpace.of(moments.cov_x, moments.cov_y, n_x=moments.by_item.count - 1, n_y=moments.n - 1)
+        space = SharedSpace.of(moments.cov_x, moments.cov_y, n_x=moments.by_item.n_items - 1, n_y=moments.n - 1)
         if objection := space.objection():
             raise InputError(f"{objection}; use Centering or more pairs")
         self.fit_info_ = {
@@ -155,7 +155,7 @@ class SharedSpaceProjection(Aligner):
 
     def _warn(self, moments: Moments) -> None:
         """Say with the numbers why this shared space is weaker than it looks."""
-        facts, items, dim = self.fit_info_, moments.by_item.count, moments.dim_x
+        facts, items, dim = self.fit_info_, moments.by_item.n_items, moments.dim_x
         ranks, shared, said = facts.get("ranks", ()), facts["shared"], []
         if self.estimator == "published" and min(facts["energy_kept"]) < LEAST_ENERGY:
             x, y = (f"{share:.0%}" for share in facts["energy_kept"])
@@ -188,7 +188,7 @@ def _unrelated(moments: Moments) -> float:
     for _ in range(19):
         noise = scales[0][:, None] * rng.normal(size=(len(scales[0]), len(scales[1]))) * scales[1]
         draws.append(_largest(noise))
-    return max(draws) / math.sqrt(moments.by_item.count)
+    return max(draws) / math.sqrt(moments.by_item.n_items)
 
 
 def _largest(matrix: np.ndarray, steps: int = 60) -> float:

@@ -21,7 +21,7 @@ from isthmus.data.pairs import find_bad_rows
 from isthmus.data.sources import Source, Writer, npy, writable_format
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 #: How often unfinished work is marked as done so far, in seconds.
 MARK_SECONDS = 1.0
@@ -98,7 +98,7 @@ def apply(
     except InputError:
         non_finite, zero = find_bad_rows(source)
         if len(non_finite) or len(zero):
-            raise validation.bad_rows(source.where, non_finite, zero, paired=False) from None
+            raise validation.invalid_rows(source.where, non_finite, zero, paired=False) from None
         raise
     return shape
 
@@ -124,11 +124,11 @@ def _free(path: Path, source: Source) -> None:
     if being_read.is_dir() and path.resolve().parent == being_read.resolve():
         raise InputError(f"{path}: lies in the folder that is being read; choose another output")
     if path.suffix:
-        validation.writable(path)
+        validation.check_writable(path)
     elif path.exists():
         raise InputError(f"{path}: exists; give the name of a new folder, or of a file with a suffix such as .npy")
     else:
-        validation.writable(path)
+        validation.check_writable(path)
 
 
 @contextmanager
@@ -160,7 +160,7 @@ def _rewritten(
 ) -> None:
     """The rows of the .npy file `part` in another format."""
     plain = npy.mapped(part, where=str(part))
-    with replacing(path) as whole:
+    with atomic_path(path) as whole:
         writer: Writer = form.writer(whole, shape, dtype, source=source)
         for begin in range(0, shape[0], block_rows(shape[1])):
             writer.write(plain[begin : begin + block_rows(shape[1])])
@@ -179,7 +179,7 @@ def _key(aligner: Aligner, source: Source, side: int, form: str) -> str:
 
 
 def _mark(done: Path, key: str, rows: int) -> None:
-    with replacing(done) as part:
+    with atomic_path(done) as part:
         part.write_text(f"{key} {rows}", encoding="utf-8")
 
 

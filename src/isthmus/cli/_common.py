@@ -12,7 +12,7 @@ import typer
 
 import isthmus
 from isthmus.utils.errors import InputError
-from isthmus.utils.validation import existing
+from isthmus.utils.validation import check_readable
 
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs
@@ -76,7 +76,7 @@ def split_names(names: str | None) -> list[str] | None:
 def read_array(path: Path) -> np.ndarray:
     """Return the array in an .npy file that holds numbers or text."""
     try:
-        return np.asarray(np.load(existing(path, "an .npy file of numbers or text"), allow_pickle=False))
+        return np.asarray(np.load(check_readable(path, "an .npy file of numbers or text"), allow_pickle=False))
     except (ValueError, EOFError, OSError):
         raise InputError(f"{path}: is not an .npy file of numbers or text; save it with numpy.save") from None
 

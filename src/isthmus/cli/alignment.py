@@ -26,7 +26,7 @@ from isthmus.cli._common import (
 )
 from isthmus.cli.progress import progress_bar, spinner
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.validation import writable
+from isthmus.utils.validation import check_writable
 
 
 def mount(app: typer.Typer) -> None:
@@ -57,7 +57,7 @@ def fit(
     json_: Json = False,
 ) -> None:
     """Fit an aligner to embeddings and save it."""
-    writable(output)
+    check_writable(output)
     estimator = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.__post_init__()  # the checks of the options
     data = _fit(estimator, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
@@ -187,7 +187,7 @@ def adapt(
     from isthmus.align.streaming import side_number
     from isthmus.data.sources import path_name
 
-    writable(output)
+    check_writable(output)
     loaded = _load_aligner(aligner)
     if y is not None and side is not None:
         raise InputError(f"--side {side}: applies to one file, and two files came; leave it out")

@@ -25,7 +25,7 @@ from isthmus.cli._common import (
 )
 from isthmus.cli.progress import progress_bar
 from isthmus.utils.errors import InputError
-from isthmus.utils.validation import writable
+from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
     from isthmus.evaluation import Comparison, Summary
@@ -76,7 +76,7 @@ def compare(
     for path in output or []:
         _check_suffix(path, _SUFFIXES)
     if resume is not None:
-        writable(resume)
+        check_writable(resume)
     pairs = open_pairs(x, y, names, key, labels=labels, index=index)
     with progress_bar("comparing", quiet=json_) as progress:
         table = isthmus.compare(
@@ -175,7 +175,7 @@ def _report(tables: list[Comparison], output: list[Path] | None, as_json: bool) 
 def _write(tables: list[Comparison], path: Path) -> None:
     """Write a page, a JSON file or a CSV file."""
     from isthmus.evaluation.table import to_csv
-    from isthmus.utils.files import replacing
+    from isthmus.utils.files import atomic_path
 
     if path.suffix.lower() == ".html":
         from isthmus.reporting.comparison_page import comparison_page
@@ -184,7 +184,7 @@ def _write(tables: list[Comparison], path: Path) -> None:
     elif len(tables) == 1:
         tables[0].save(path)
     else:
-        with replacing(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text(to_csv(tables), encoding="utf-8")
 
 
@@ -268,6 +268,6 @@ def _parse_size(text: str) -> int:
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
     """Raise InputError if the file cannot be written or its name has another ending."""
-    writable(path)
+    check_writable(path)
     if path.suffix.lower() not in suffixes:
         raise InputError(f"{path}: the name must end in {', '.join(suffixes[:-1])} or {suffixes[-1]}")

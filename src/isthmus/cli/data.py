@@ -12,7 +12,7 @@ import isthmus
 from isthmus.cli._common import Json, Key, open_pairs, print_bullets
 from isthmus.cli.progress import spinner
 from isthmus.utils.errors import InputError
-from isthmus.utils.validation import writable
+from isthmus.utils.validation import check_writable
 
 
 def mount(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def demo(
     export: Annotated[Path | None, typer.Option(help="also write the embeddings as .npy files to this folder")] = None,
 ) -> None:
     """Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs."""
-    writable(output)
+    check_writable(output)
     if export is not None:
         for path in isthmus.demo.export(export, run):
             typer.echo(f"Wrote {path}")

@@ -24,7 +24,7 @@ from isthmus.cli._common import (
 )
 from isthmus.cli.progress import spinner
 from isthmus.utils.errors import InputError
-from isthmus.utils.validation import writable
+from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
     from isthmus.diagnosis.modalities import Modalities, PairwiseResults
@@ -66,7 +66,7 @@ def measure(
 ) -> None:
     """Every measure of the gap, with 95 % intervals and what chance gives."""
     if output is not None:
-        writable(output)
+        check_writable(output)
     if more := _more(paths, names, labels, index, key):
         with spinner(f"measuring {len(more.pairs)} pairs of modalities", quiet=json_):
             found = more.measure(metrics=metrics, normalize=not raw)
@@ -147,7 +147,7 @@ def report(
     raw: Raw = False,
 ) -> None:
     """One self-contained page: verdict, budget, figures, and every aligner judged on held-out pairs."""
-    writable(output)
+    check_writable(output)
     if more := _more(paths, names, labels, index, key):
         from isthmus.reporting.modalities_page import modalities_page
 
@@ -213,9 +213,9 @@ def _show_remarks(estimates: Any) -> None:
 
 
 def _write(found: PairwiseResults[Any], output: Path) -> None:
-    from isthmus.utils.files import replacing
+    from isthmus.utils.files import atomic_path
 
-    with replacing(output) as part:
+    with atomic_path(output) as part:
         part.write_text(found.to_json() + "\n", encoding="utf-8")
 
 

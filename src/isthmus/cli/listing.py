@@ -10,7 +10,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import Json
-from isthmus.utils.errors import unknown
+from isthmus.utils.errors import unknown_name
 
 
 def mount(app: typer.Typer) -> None:
@@ -25,7 +25,7 @@ def list_(
     """List measures with their definitions, aligners, tasks, file formats and runs of the demo."""
     entries_by_topic = {name: list_entries() for name, list_entries in _TOPICS.items()}
     if topic != "all" and topic not in entries_by_topic:
-        raise unknown("list", topic, [*entries_by_topic, "all"])
+        raise unknown_name("list", topic, [*entries_by_topic, "all"])
     selected = entries_by_topic if topic == "all" else {topic: entries_by_topic[topic]}
     if json_:
         typer.echo(json.dumps(selected, indent=1))

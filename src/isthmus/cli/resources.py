@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli.progress import spinner, update_spinner
-from isthmus.compute.resources import using
+from isthmus.compute.resources import config_context
 
 OPTIONS: dict[str, Any] = {
     "threads": Annotated[int | None, typer.Option("--threads", help="number of worker threads; default: all cores")],
@@ -58,12 +58,12 @@ def _with_resources(verb: Callable[..., None]) -> Callable[..., None]:
 def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **options: Any) -> Iterator[None]:
     """Apply the options of one call, and start a cluster if one is asked for."""
     if workers is None and cluster is None:
-        with using(**options):
+        with config_context(**options):
             yield
         return
     from isthmus.evaluation.cluster import Cluster
 
     with spinner("waiting for the workers", quiet=quiet):
         dask_cluster = Cluster(cluster, workers=workers, progress=update_spinner)
-    with using(**options), dask_cluster:
+    with config_context(**options), dask_cluster:
         yield

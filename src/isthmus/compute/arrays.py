@@ -14,7 +14,7 @@ import numpy as np
 Array = Any
 
 #: Bytes of rows that are read, changed and read again while they lie in the cache of one core.
-NEAR_BYTES = 3 * 2**19
+SLICE_BYTES = 3 * 2**19
 
 
 def namespace(*arrays: Array) -> Any:
@@ -29,7 +29,7 @@ def is_numpy(array: Array) -> bool:
     return isinstance(array, np.ndarray)
 
 
-def is_foreign(array: Any) -> bool:
+def is_non_numpy(array: Any) -> bool:
     """Whether `array` is an array of another library than NumPy."""
     import array_api_compat
 
@@ -51,7 +51,7 @@ def to_numpy(array: Array) -> np.ndarray:
     return np.asarray(array)
 
 
-def like(values: np.ndarray, reference: Array) -> Array:
+def asarray_like(values: np.ndarray, reference: Array) -> Array:
     """NumPy `values` as an array of the library, device and floating dtype of `reference`."""
     if isinstance(reference, np.ndarray):
         dtype = reference.dtype if reference.dtype.kind == "f" else np.dtype(np.float64)
@@ -64,7 +64,7 @@ def like(values: np.ndarray, reference: Array) -> Array:
     return xp.asarray(np.ascontiguousarray(values), dtype=dtype, device=device)
 
 
-def float64(array: Array) -> Array:
+def to_float64(array: Array) -> Array:
     """`array` in float64, in its own library."""
     if isinstance(array, np.ndarray):
         return np.asarray(array, dtype=np.float64)
@@ -74,7 +74,7 @@ def float64(array: Array) -> Array:
 
 def take(rows: Array, index: np.ndarray) -> Array:
     """The rows with these numbers, in this order; `rows` may also be anything that is indexed like NumPy."""
-    if is_foreign(rows):
+    if is_non_numpy(rows):
         import array_api_compat
 
         xp = namespace(rows)
@@ -101,13 +101,13 @@ def unit_rows(array: Array, /) -> Array:
     return array / xp.where(norms == 0, xp.ones_like(norms), norms)
 
 
-def near(rows: np.ndarray, /) -> Iterator[slice]:
+def cache_sized_slices(rows: np.ndarray, /) -> Iterator[slice]:
     """Slices of a few rows each, which stay in the cache of one core while they are worked on."""
-    few = max(NEAR_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
+    few = max(SLICE_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
     return (slice(start, min(start + few, len(rows))) for start in range(0, len(rows), few))
 
 
-def unit_or_bad(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:
+def normalize_and_flag(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:
     """(rows divided by their norm, whether one of them is NaN, infinite or zero): both stay on the device.
 
     Float32 rows shorter than 1e-15 or longer than 1e15 count as such too: their squares leave the range of float32.
@@ -122,11 +122,11 @@ def unit_or_bad(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:
     return rows, ~xp.all(good)
 
 
-class BadRows(Exception):
+class InvalidRowsError(Exception):
     """Rows without a direction: NaN, infinite or all zero. The caller knows the file and says which."""
 
 
-class Blocks:
+class RowNormalizer:
     """Turns blocks of rows as they lie on disk or device into clean, unit, computable ones.
 
     NumPy blocks go to `dtype` (float32 or float64), native byte order and C order, in one buffer that the next block
@@ -139,14 +139,14 @@ class Blocks:
         self._buffer: np.ndarray | None = None
 
     def __call__(self, block: Array) -> Array:
-        """Raises `BadRows` when a row has NaN, infinite values or no length."""
+        """Raises `InvalidRowsError` when a row has NaN, infinite values or no length."""
         if not isinstance(block, np.ndarray):
             return self._foreign(block)
         if self._buffer is None or self._buffer.shape[0] < block.shape[0]:
             self._buffer = np.empty(block.shape, dtype=self.dtype)
         out = self._buffer[: block.shape[0]]
         native = block.dtype == out.dtype and block.flags.c_contiguous
-        for few in near(out):
+        for few in cache_sized_slices(out):
             self._clean(block[few], out[few], native)
         return out if self.normalize or not native else block
 
@@ -162,21 +162,30 @@ class Blocks:
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
             if not np.all((squares > 0) & (squares < np.inf)) and (self.normalize or not np.isfinite(squares).all()):
-                raise BadRows
+                raise InvalidRowsError
         if self.normalize:
             np.multiply(rows, (1 / np.sqrt(squares))[:, None], out=out, casting="same_kind")
 
     def _foreign(self, block: Array) -> Array:
         xp = namespace(block)
         block = xp.astype(block, getattr(xp, self.dtype), copy=False)
-        rows, bad = unit_or_bad(block, normalize=self.normalize)
+        rows, bad = normalize_and_flag(block, normalize=self.normalize)
         if bool(bad):
-            raise BadRows
+            raise InvalidRowsError
         return rows
 
 
-def compute_dtype(dtype: str, products: str | None) -> str:
-    """float32 or float64: what blocks of `dtype` are multiplied in ('torch.float32' and '>f8' are understood)."""
-    if products is not None:
-        return products
+def compute_dtype(dtype: str) -> str:
+    """Return the precision in which rows of this dtype are computed.
+
+    Parameters
+    ----------
+    dtype : str
+        Name of a dtype, such as 'float16', 'torch.float32' or '>f8'.
+
+    Returns
+    -------
+    str
+        'float64' for double precision, else 'float32'.
+    """
     return "float64" if dtype.endswith(("float64", "f8")) else "float32"

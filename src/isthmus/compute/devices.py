@@ -15,7 +15,7 @@ import numpy as np
 from isthmus.utils.errors import InputError
 
 
-def checked(name: str) -> str:
+def validate_device(name: str) -> str:
     """`name` when PyTorch has that device; `InputError` in one sentence when it has not."""
     torch = _torch(name)
     try:
@@ -35,10 +35,10 @@ def checked(name: str) -> str:
     return name
 
 
-_KEPT = threading.local()
+_thread_state = threading.local()
 
 
-class Loader:
+class HostToDeviceCopier:
     """Puts blocks of NumPy rows on a device, in the dtype of the computation.
 
     Rows are copied into page-locked memory, two blocks in turn, and travel while the device still works on the block
@@ -79,13 +79,13 @@ class Loader:
         return moved
 
 
-def there(rows: np.ndarray, device: str, dtype: str) -> Any:
+def to_device_cached(rows: np.ndarray, device: str, dtype: str) -> Any:
     """`rows` on the device through page-locked memory that this thread keeps; on 'cpu' valid until the next call."""
-    loaders: dict[tuple[str, str], Loader] = _KEPT.__dict__.setdefault("loaders", {})
-    return loaders.setdefault((device, dtype), Loader(device, dtype))(rows)
+    loaders: dict[tuple[str, str], HostToDeviceCopier] = _thread_state.__dict__.setdefault("loaders", {})
+    return loaders.setdefault((device, dtype), HostToDeviceCopier(device, dtype))(rows)
 
 
-def put(rows: np.ndarray, device: str) -> Any:
+def to_device(rows: np.ndarray, device: str) -> Any:
     """All `rows` on the device."""
     return _torch(device).from_numpy(np.array(rows)).to(device)
 
@@ -97,7 +97,7 @@ def full_precision() -> Iterator[None]:
     try:
         before = torch.get_float32_matmul_precision()
     except RuntimeError:  # the program has set the newer switches, and PyTorch refuses to mix them with the older one
-        with _ieee([torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]):
+        with _ieee_precision([torch.backends.cuda.matmul, torch.backends.mkldnn.matmul]):
             yield
         return
     torch.set_float32_matmul_precision("highest")
@@ -108,7 +108,7 @@ def full_precision() -> Iterator[None]:
 
 
 @contextmanager
-def _ieee(switches: list[Any]) -> Iterator[None]:
+def _ieee_precision(switches: list[Any]) -> Iterator[None]:
     before = [switch.fp32_precision for switch in switches]
     try:
         for switch in switches:

@@ -1,4 +1,4 @@
-"""What a computation may use: threads, memory, devices, a cluster; and how a pass over rows is cut to fit."""
+"""Threads, memory, devices and cluster that a computation may use, and the plan of a pass over rows."""
 
 from __future__ import annotations
 
@@ -13,28 +13,33 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.compute.devices import validate_device
 from isthmus.utils.errors import InputError
 
-#: Rows of a block, whatever the width.
-LEAST_ROWS, MOST_ROWS = 256, 16_384
-#: Blocks that the moments take at a time: their products are added up that much more seldom.
-PASS_BLOCKS = 4
-#: Blocks that the reader holds besides those of the lanes while it unpacks rows: a block that spans two row groups is
-#: put together from two batches, and pyarrow decodes levels and numbers of each before they are rows.
-UNPACKED_BLOCKS = 8
+#: Smallest and largest number of rows in a block of one modality.
+MIN_BLOCK_ROWS, MAX_BLOCK_ROWS = 256, 16_384
+#: Blocks of `block_rows` that a pass over pairs reads at a time. Larger blocks are added to the sums less often.
+PASS_BLOCK_FACTOR = 4
+#: Further blocks that the reader holds while it decompresses rows. A block that spans two row groups is joined from two
+#: batches, and pyarrow decodes levels and numbers of each before they become rows.
+DECODER_BLOCKS = 8
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What a computation may use. Made by `Resources.of`, which checks the values.
+    """Resources that a computation may use. `Resources.of` validates the values.
 
     Attributes
     ----------
-    threads : cores that are kept busy; None: as many threads as BLAS has (the cores, or OMP_NUM_THREADS)
-    max_memory : bytes that a pass over rows may add to the process; None: a few blocks for each thread
-    devices : PyTorch devices, such as ('cuda:0', 'cuda:1'); () computes with NumPy
-    cluster : a `distributed.Cluster` or None
+    threads : int or None
+        Cores to use. None means as many threads as BLAS has (the cores, or OMP_NUM_THREADS).
+    max_memory : int or None
+        Bytes that a pass over rows may add to the process. None means a few blocks per thread.
+    devices : tuple of str
+        PyTorch devices, such as ('cuda:0', 'cuda:1'). An empty tuple computes with NumPy.
+    cluster : isthmus.evaluation.cluster.Cluster or None
+        Dask cluster whose workers read the files.
     """
 
     threads: int | None = None
@@ -51,59 +56,98 @@ class Resources:
         device: str | Sequence[str] | None = None,
         cluster: Any = None,
     ) -> Resources:
-        """Resources from what a user writes: `max_memory` in bytes or as '400 MB', `device` 'cuda' or 'cuda:0,cuda:1'.
+        """Return validated resources.
 
-        Errors: `InputError` for threads below 1, memory that is no size, and devices that PyTorch does not have.
+        Parameters
+        ----------
+        threads : int, optional
+            Cores to use.
+        max_memory : int or str, optional
+            Bytes, or a size such as '400 MB'.
+        device : str or sequence of str, optional
+            'cpu', 'cuda', or several as 'cuda:0,cuda:1'.
+        cluster : Cluster, optional
+            A Dask cluster.
 
+        Returns
+        -------
+        Resources
+            The resources.
+
+        Raises
+        ------
+        InputError
+            If threads is below 1, memory is no size, or PyTorch lacks a device.
+
+        Examples
+        --------
         >>> Resources.of(threads=2, max_memory="400 MB")
         Resources(threads=2, max_memory=400000000, devices=(), cluster=None)
         """
         if threads is not None and threads < 1:
             raise InputError(f"threads={threads}, expected 1 or more")
         names = [name.strip() for name in device.split(",")] if isinstance(device, str) else list(device or ())
-        if names:
-            from isthmus.compute.devices import checked
-
-            names = [checked(name) for name in names]
-        return cls(threads, None if max_memory is None else _bytes(max_memory), tuple(names), cluster)
+        names = [validate_device(name) for name in names]
+        return cls(threads, None if max_memory is None else _parse_bytes(max_memory), tuple(names), cluster)
 
 
 _CURRENT: ContextVar[Resources] = ContextVar("resources")
 
 
 def current() -> Resources:
-    """The resources of the innermost `using` block."""
+    """Return the resources of the innermost `config_context` block."""
     return _CURRENT.get(Resources())
 
 
 @contextmanager
-def using(
+def config_context(
     *,
     threads: int | None = None,
     max_memory: int | str | None = None,
     device: str | Sequence[str] | None = None,
     cluster: Any = None,
 ) -> Iterator[Resources]:
-    """Everything that is computed inside the block may use this; what is not given stays as it is outside.
+    """Set the resources that computations inside a `with` block may use.
 
-    `threads`: cores to keep busy. `max_memory`: what a pass over rows may add to the process, bytes or '400 MB'.
-    `device`: 'cpu', 'cuda', or several as 'cuda:0,cuda:1', through PyTorch. `cluster`: see
-    `isthmus.evaluation.cluster`.
-    Errors: `InputError` for values that cannot be used, and for devices that are not there.
+    Options that are not given keep the value of the enclosing block.
 
+    Parameters
+    ----------
+    threads : int, optional
+        Cores to use. Default: as many as BLAS has.
+    max_memory : int or str, optional
+        Memory that a pass over rows may add to the process, in bytes or as '400 MB'.
+    device : str or sequence of str, optional
+        PyTorch devices: 'cpu', 'cuda', or several as 'cuda:0,cuda:1'. Default: NumPy.
+    cluster : isthmus.evaluation.cluster.Cluster, optional
+        Dask cluster whose workers read the files.
+
+    Yields
+    ------
+    Resources
+        The resources in use inside the block.
+
+    Raises
+    ------
+    InputError
+        If a value cannot be used, or a device does not exist.
+
+    Examples
+    --------
     >>> import numpy as np, isthmus
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 100, 8))
-    >>> with isthmus.using(threads=1, max_memory="50 MB"):
+    >>> with isthmus.config_context(threads=1, max_memory="50 MB"):
     ...     isthmus.Moments.of(X, Y).n
     100
     """
-    outer, given = current(), Resources.of(threads=threads, max_memory=max_memory, device=device, cluster=cluster)
+    outer = current()
+    options = Resources.of(threads=threads, max_memory=max_memory, device=device, cluster=cluster)
     token = _CURRENT.set(
         Resources(
-            given.threads or outer.threads,
-            given.max_memory or outer.max_memory,
-            given.devices or outer.devices,
-            given.cluster or outer.cluster,
+            options.threads or outer.threads,
+            options.max_memory or outer.max_memory,
+            options.devices or outer.devices,
+            options.cluster or outer.cluster,
         )
     )
     try:
@@ -113,93 +157,158 @@ def using(
 
 
 @dataclass(frozen=True)
-class Plan:
-    """How a pass is cut: rows in a block, lanes that work at the same time, BLAS threads in each lane (None: as many
-    as it has), the device of each lane (none: NumPy)."""
+class PassPlan:
+    """Describe how a pass over pairs is divided.
+
+    Attributes
+    ----------
+    rows : int
+        Items in a block.
+    n_workers : int
+        Blocks that are processed at the same time.
+    blas_threads : int or None
+        BLAS threads of each worker. None leaves the setting of BLAS unchanged.
+    devices : tuple of str
+        PyTorch device of each worker. An empty tuple computes with NumPy.
+    """
 
     rows: int
-    lanes: int
-    blas: int | None
+    n_workers: int
+    blas_threads: int | None
     devices: tuple[str, ...] = ()
 
 
-def plan(
+def plan_pass(
     resources: Resources,
     dim_x: int,
     dim_y: int,
     *,
     items: int,
     itemsize: int,
-    partners: float = 1.0,
-    read: int = 4,
-    unpacked: bool = False,
-) -> Plan:
-    """The pass over pairs of these widths: one lane for each thread, fewer or smaller blocks where memory is short.
+    rows_per_item: float = 1.0,
+    itemsize_on_disk: int = 4,
+    decompressed: bool = False,
+) -> PassPlan:
+    """Plan a pass over pairs: one worker per thread, and fewer workers or smaller blocks if memory is short.
 
-    `itemsize` is that of the products, 4 or 8; `partners` the mean number of rows of y for a row of x;
-    `read` the bytes of a number as it is read, `unpacked` whether rows are unpacked rather than mapped.
-    Errors: `InputError` when `max_memory` does not hold the smallest pass.
+    Parameters
+    ----------
+    resources : Resources
+        Threads, memory and devices that the pass may use.
+    dim_x, dim_y : int
+        Dimensions of the rows of x and y.
+    items : int
+        Number of items.
+    itemsize : {4, 8}
+        Bytes of a number in the block products.
+    rows_per_item : float, default 1.0
+        Mean number of rows of y per row of x.
+    itemsize_on_disk : {4, 8}, default 4
+        Bytes of a number as it is read.
+    decompressed : bool, default False
+        Whether rows are decompressed rather than memory-mapped.
+
+    Returns
+    -------
+    PassPlan
+        Rows of a block, number of workers, BLAS threads and devices.
+
+    Raises
+    ------
+    InputError
+        If `max_memory` is smaller than the smallest possible pass.
     """
     dim = max(dim_x, dim_y)
-    most = MOST_ROWS if any(d.startswith("cuda") for d in resources.devices) else PASS_BLOCKS * block_rows(dim)
-    rows = max(int(min(most, MOST_ROWS) / partners), 1)
-    few = items <= rows  # one block: BLAS has all threads
-    threads = resources.threads or (1 if few or resources.devices else blas_threads())
-    lanes = len(resources.devices) or (1 if few else threads)
+    on_gpu = any(device.startswith("cuda") for device in resources.devices)
+    max_rows = MAX_BLOCK_ROWS if on_gpu else PASS_BLOCK_FACTOR * block_rows(dim)
+    rows = max(int(min(max_rows, MAX_BLOCK_ROWS) / rows_per_item), 1)
+    one_block = items <= rows  # BLAS then has all threads
+    threads = resources.threads or (1 if one_block or resources.devices else blas_threads())
+    n_workers = len(resources.devices) or (1 if one_block else threads)
     if resources.max_memory is not None:
+        options: dict[str, Any] = {"itemsize_on_disk": itemsize_on_disk, "decompressed": decompressed}
 
-        def needed() -> int:
-            return pass_bytes(rows, lanes, dim_x, dim_y, itemsize, partners, read=read, unpacked=unpacked)
+        def required_bytes() -> int:
+            return pass_bytes(rows, n_workers, dim_x, dim_y, itemsize, rows_per_item, **options)
 
-        def too_much() -> bool:
-            return needed() > resources.max_memory  # type: ignore[operator]
+        def exceeds_memory() -> bool:
+            return required_bytes() > resources.max_memory  # type: ignore[operator]
 
-        least = max(min(int(LEAST_ROWS / partners), rows), 1)
-        while rows > least and too_much():
-            rows = max(rows // 2, least)
-        while lanes > 1 and too_much() and not resources.devices:
-            lanes -= 1
-        if too_much():
+        min_rows = max(min(int(MIN_BLOCK_ROWS / rows_per_item), rows), 1)
+        while rows > min_rows and exceeds_memory():
+            rows = max(rows // 2, min_rows)
+        while n_workers > 1 and exceeds_memory() and not resources.devices:
+            n_workers -= 1
+        if exceeds_memory():
             raise InputError(
                 f"max_memory={resources.max_memory / 1e6:.0f} MB is too little for rows of width {dim}: the smallest "
-                f"pass needs {needed() / 1e6:.0f} MB"
+                f"pass needs {required_bytes() / 1e6:.0f} MB"
             )
     blocks = -(-items // rows)
-    rows = -(-items // (-(-blocks // lanes) * lanes)) if blocks else rows  # every lane has as many of one size
-    blas = threads // lanes if lanes > 1 or resources.threads else None
-    return Plan(rows, lanes, blas, resources.devices)
+    if blocks:  # equal blocks, and as many for every worker
+        rows = -(-items // (-(-blocks // n_workers) * n_workers))
+    threads_per_worker = threads // n_workers if n_workers > 1 or resources.threads else None
+    return PassPlan(rows, n_workers, threads_per_worker, resources.devices)
 
 
 def pass_bytes(
     rows: int,
-    lanes: int,
+    n_workers: int,
     dim_x: int,
     dim_y: int,
     itemsize: int,
-    partners: float = 1.0,
+    rows_per_item: float = 1.0,
     *,
-    read: int = 4,
-    unpacked: bool = False,
+    itemsize_on_disk: int = 4,
+    decompressed: bool = False,
 ) -> int:
-    """Bytes that a pass holds at most: for each lane the float64 sums, the products of one block, clean rows of one
-    block, and the rows of two as they were read; and what the one reader holds to unpack the next."""
+    """Return an upper bound on the memory of a pass, in bytes.
+
+    Each worker holds float64 sums, the products of one block, the normalized rows of one block, and the rows of two
+    blocks as they were read. If rows are decompressed, the reader holds its buffers too.
+
+    Parameters
+    ----------
+    rows, n_workers : int
+        Items in a block and number of workers.
+    dim_x, dim_y, itemsize, rows_per_item, itemsize_on_disk, decompressed
+        As in `plan_pass`.
+
+    Returns
+    -------
+    int
+        Bytes.
+    """
     products = dim_x * dim_x + dim_y * dim_y + dim_x * dim_y
-    per_pair = rows * (dim_x + dim_y) * (itemsize + 2 * read)
-    if partners != 1:  # sums by item too, and copies of the rows in float64
+    block_bytes = rows * (dim_x + dim_y) * (itemsize + 2 * itemsize_on_disk)
+    if rows_per_item != 1:  # sums by item too, and copies of the rows in float64
         products *= 2
-        per_pair = int(rows * (3 * dim_x + (2 + 3 * partners) * max(dim_x, dim_y)) * 8)
-    reader = rows * (dim_x + partners * dim_y) * read * UNPACKED_BLOCKS if unpacked else 0
-    return int(lanes * (products * (8 + itemsize) + per_pair) + products * 8 + reader)
+        block_bytes = int(rows * (3 * dim_x + (2 + 3 * rows_per_item) * max(dim_x, dim_y)) * 8)
+    reader = rows * (dim_x + rows_per_item * dim_y) * itemsize_on_disk * DECODER_BLOCKS if decompressed else 0
+    return int(n_workers * (products * (8 + itemsize) + block_bytes) + products * 8 + reader)
 
 
 def block_rows(dim: int) -> int:
-    """Rows in a block of one side: an eighth of the last cache in float32, so that it stays there while it is used."""
-    return int(np.clip(cache_bytes() // 8 // (4 * dim), LEAST_ROWS, MOST_ROWS))
+    """Return the number of rows in a block of one modality.
+
+    A block takes an eighth of the last cache in float32, so that it stays there while it is used.
+
+    Parameters
+    ----------
+    dim : int
+        Dimension of the rows.
+
+    Returns
+    -------
+    int
+        Between `MIN_BLOCK_ROWS` and `MAX_BLOCK_ROWS`.
+    """
+    return int(np.clip(cache_bytes() // 8 // (4 * dim), MIN_BLOCK_ROWS, MAX_BLOCK_ROWS))
 
 
 @cache
 def cache_bytes() -> int:
-    """Size of the last cache, held between 8 and 32 MB; 32 MB where the system does not say."""
+    """Return the size of the last-level cache in bytes, clipped to 8 - 32 MB, or 32 MB if it is unknown."""
     try:
         size = os.sysconf("SC_LEVEL3_CACHE_SIZE")
     except (AttributeError, OSError, ValueError):
@@ -208,13 +317,13 @@ def cache_bytes() -> int:
 
 
 def blas_threads() -> int:
-    """Threads that BLAS would use now: the cores, or what OMP_NUM_THREADS and its like say."""
+    """Return the number of threads that BLAS uses: the cores, or the value of OMP_NUM_THREADS and its like."""
     return max((pool["num_threads"] for pool in _blas().info()), default=1)
 
 
 @contextmanager
 def blas_limited(threads: int | None) -> Iterator[None]:
-    """NumPy's BLAS with this many threads in the whole process while the block runs; None leaves it as it is."""
+    """Limit NumPy's BLAS to this many threads in the whole process while the block runs; None changes nothing."""
     if threads is None:
         yield
         return
@@ -224,15 +333,15 @@ def blas_limited(threads: int | None) -> Iterator[None]:
 
 @cache
 def _blas() -> Any:
-    """The BLAS libraries that are loaded at the first call, NumPy's among them: looking for them takes milliseconds."""
+    """Return a controller of the BLAS libraries that are loaded at the first call; the search takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")
 
 
-def _bytes(size: int | str) -> int:
-    """Bytes of 400_000_000, '400 MB', '1.5GB'."""
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)i?b?\s*", str(size), flags=re.IGNORECASE)
-    if not found or not float(found[1]):
+def _parse_bytes(size: int | str) -> int:
+    """Return the bytes of 400_000_000, '400 MB' or '1.5GB'."""
+    match = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmgt]?)i?b?\s*", str(size), flags=re.IGNORECASE)
+    if not match or not float(match[1]):
         raise InputError(f"max_memory={size!r}, expected bytes or a size such as '400 MB' or '2 GB'")
-    return int(float(found[1]) * _UNITS[found[2].lower()])
+    return int(float(match[1]) * _UNITS[match[2].lower()])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
-from isthmus.compute.devices import full_precision, put
+from isthmus.compute.devices import full_precision, to_device
 
 #: Scores in one block on the device, 256 MB of float32; masks of the same shape come beside it.
 BLOCK_SCORES = 2**26
@@ -22,9 +22,9 @@ def count_above(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For each row of x how many rows y[j] of other items score `best[i]` or more, (n_x,), and for each row of y how
     many rows of x other than its owner score `own[j]` or more, (n_y,)."""
-    at_x, at_y, best_there, own_there, owner_there = (put(a, device) for a in (x, y, best, own, owner))
-    above_x, above_y = (put(np.zeros(len(side), dtype=np.int64), device) for side in (x, y))
-    numbers = put(np.arange(len(x)), device)
+    at_x, at_y, best_there, own_there, owner_there = (to_device(a, device) for a in (x, y, best, own, owner))
+    above_x, above_y = (to_device(np.zeros(len(side), dtype=np.int64), device) for side in (x, y))
+    numbers = to_device(np.arange(len(x)), device)
     with full_precision():
         for start, stop in _blocks(len(x), len(y)):
             scores = at_x[start:stop] @ at_y.T
@@ -38,7 +38,7 @@ def nearest(
     queries: np.ndarray, corpus: np.ndarray, device: str, /, *, k: int, leave_self: bool
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Blocks (scores, numbers) of the k nearest rows of the corpus, nearest first, (b, k) each."""
-    at_queries, at_corpus = put(queries, device), put(corpus, device)
+    at_queries, at_corpus = to_device(queries, device), to_device(corpus, device)
     parts = []
     with full_precision():
         for start, stop in _blocks(len(queries), len(corpus)):
@@ -54,9 +54,9 @@ def search(
 ) -> tuple[list[Any], list[Any], np.ndarray, np.ndarray]:
     """For the queries first .. last - 1: nearest rows on their own side (themselves left out) and on the other, as
     blocks (scores, numbers), the rank of the partner among both, and how often each item comes before a partner."""
-    at_queries, at_same, at_other = (put(side, device) for side in (queries, same, other))
+    at_queries, at_same, at_other = (to_device(side, device) for side in (queries, same, other))
     n = len(queries)
-    before = put(np.zeros(n, dtype=np.int64), device)
+    before = to_device(np.zeros(n, dtype=np.int64), device)
     parts_same, parts_other, ranks = [], [], []
     with full_precision():
         for start, stop in _blocks(last, n, first):
@@ -86,8 +86,8 @@ def find(
     """By block of queries: the scores of the relevant rows of the corpus (`columns` (n, m) where `real`), best first,
     -inf beyond them; how many other rows score as high as each; and the numbers of the `top` nearest others."""
     dtype = np.result_type(queries, corpus)
-    at_queries, at_corpus = (put(side.astype(dtype, copy=False), device) for side in (queries, corpus))
-    at_columns, at_real = put(columns, device), put(real, device)
+    at_queries, at_corpus = (to_device(side.astype(dtype, copy=False), device) for side in (queries, corpus))
+    at_columns, at_real = to_device(columns, device), to_device(real, device)
     for start, stop in _blocks(len(queries), len(corpus)):
         with full_precision():
             scores = at_queries[start:stop] @ at_corpus.T

@@ -14,7 +14,7 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.data.sources import Source, parquet, split
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import spool
+from isthmus.utils.files import temporary_rows
 
 #: Bytes of text that are turned into numbers at once.
 CHUNK = 2**24
@@ -148,7 +148,7 @@ class RowSubset:
 
     @cached_property
     def _sorted(self) -> np.ndarray:
-        out = spool(None, np.dtype(self.dtype), self.shape)
+        out = temporary_rows(None, np.dtype(self.dtype), self.shape)
         order = np.argsort(self._numbers)
         size = max(CHUNK // (self.shape[1] * out.dtype.itemsize), 1)
         for start in range(0, len(order), size):

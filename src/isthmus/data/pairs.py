@@ -58,17 +58,17 @@ class Pairs:
         self.open_spec: OpenSpec | None = None
         self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
         if self.same_dim:
-            validation.same_width(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
+            validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
         self.index: np.ndarray | None = None
         if index is None:
-            validation.same_rows(self.x.shape[0], self.y.shape[0], self.x.where, self.y.where)
+            validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.where, self.y.where)
         else:
             self.index = _index(index, self.x.shape[0], self.y.shape[0])
         #: How the rows of two files were matched by a key; None when they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
-            validation.one_each(self.labels.shape, self.x.shape[0], self.names[0])
+            validation.check_labels(self.labels.shape, self.x.shape[0], self.names[0])
 
     @property
     def n_pairs(self) -> int:
@@ -153,10 +153,10 @@ class Pairs:
         """Both sides whole and in memory, rows unit: float32, or float64 when the data are."""
         sides = []
         for source in (self.x, self.y):
-            clean = arrays.Blocks(arrays.compute_dtype(source.dtype, None), normalize=normalize)
+            clean = arrays.RowNormalizer(arrays.compute_dtype(source.dtype), normalize=normalize)
             try:
                 sides.append(clean(source.read(0, source.shape[0])))
-            except arrays.BadRows:
+            except arrays.InvalidRowsError:
                 raise bad_rows(self) from None
         return sides[0], sides[1]
 
@@ -252,7 +252,7 @@ def open_pairs(
     sides = [select_rows(source, rows) for source, rows in zip(sources, (key_join.x, key_join.y), strict=True)]
     if labels is not None:
         labels = np.asarray(labels)
-        validation.one_each(labels.shape, sources[0].shape[0], called[0])
+        validation.check_labels(labels.shape, sources[0].shape[0], called[0])
         labels = labels[key_join.x]
     pairs = kind(index=key_join.index, labels=labels, **dict(zip(called, sides, strict=True)))
     pairs.key_join = key_join
@@ -296,9 +296,9 @@ def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputErro
     if where is None:  # only float32 on a device, or in another library, stumbles over them
         return InputError(
             f"{pairs.x.where} or {pairs.y.where}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
-            "float32; use products='float64', or scale the rows"
+            "float32; use matmul_dtype='float64', or scale the rows"
         )
-    return validation.bad_rows(where, *found[where])
+    return validation.invalid_rows(where, *found[where])
 
 
 def find_bad_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -321,7 +321,7 @@ def _source(name: str, rows: Any) -> Source:
     if not hasattr(rows, "shape"):
         raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d)")
     if isinstance(rows, np.ndarray):
-        validation.floats(rows.dtype, name)
+        validation.check_float_dtype(rows.dtype, name)
     elif "float" not in str(rows.dtype):
         raise InputError(f"{name}: has dtype {rows.dtype}, expected floats")
     return Source(rows, where=name)
@@ -336,5 +336,5 @@ def _index(index: Any, n_x: int, n_y: int) -> np.ndarray:
         )
     if n_y and (index.min() < 0 or index.max() >= n_x):
         bad = np.flatnonzero((index < 0) | (index >= n_x))
-        raise InputError(f"index points outside the {n_x:,} rows of the first side at {validation.rows_listed(bad)}")
+        raise InputError(f"index points outside the {n_x:,} rows of the first side at {validation.format_rows(bad)}")
     return index.astype(np.int64)

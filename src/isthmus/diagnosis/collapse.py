@@ -188,7 +188,7 @@ def _collapse(context: MetricContext, spaces: EnergySubspaces, budget: CosineDec
     """Yi, Douady and Chen: both sides in subspaces, these different, the gap their angle."""
     m = context.moments
     x, y = _names(context)
-    items, dim = m.by_item.count, m.dim_x
+    items, dim = m.by_item.n_items, m.dim_x
     ranks = spaces.ranks
     count = f"99 % of the energy lies in {ranks[0]:,} ({x}) and {ranks[1]:,} ({y}) of {dim:,} dimensions"
     if items <= dim:
@@ -243,7 +243,7 @@ def _offset(context: MetricContext, share: Estimate) -> Hypothesis:
         measured = f"the two clouds fill all {m.dim_x:,} dimensions, so that nothing of the gap can lie outside both"
     if share.value >= ORTHOGONAL and 1 - share.value <= INSIDE * (1 - share.null):
         first = SUPPORTED
-    elif m.by_item.count <= m.dim_x or share.null >= ORTHOGONAL or share.null == 0:
+    elif m.by_item.n_items <= m.dim_x or share.null >= ORTHOGONAL or share.null == 0:
         # Spans that fill the space leave nothing outside, and tiny ones leave everything outside.
         first = UNDECIDED
     else:

@@ -159,7 +159,7 @@ def decompose_cosine(moments: Moments, /) -> CosineDecomposition:
     covariance = moments.mean_paired - float(moments.mean_x @ moments.mean_y)
     possible = parts.pairing + covariance
     estimates["pairing"] = Estimate(parts.pairing, null=possible, unit=unit, definition=COMPONENTS["pairing"])
-    spread = float(np.sum(moments.cov_x * moments.cov_y)) / max(moments.by_item.count - 1, 1)
+    spread = float(np.sum(moments.cov_x * moments.cov_y)) / max(moments.by_item.n_items - 1, 1)
     undefined = "neither cloud has a spread that the other could follow" if np.isnan(parts.captured_fraction) else None
     return CosineDecomposition(
         estimates,

@@ -25,7 +25,7 @@ from isthmus.diagnosis.cosine_decomposition import (
     decompose_cosine,
     decomposition_values,
 )
-from isthmus.statistics.intervals import Z95, normal_interval, variance
+from isthmus.statistics.intervals import Z95, linear_variance, normal_interval
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
@@ -57,8 +57,8 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     moments = moments_of(pairs, normalize=normalize).numpy()
     whole = decompose_cosine(moments)
     total = 1 - moments.mean_paired
-    low, high = normal_interval(total, variance(moments, along_p=1.0))
-    items = moments.by_item.count
+    low, high = normal_interval(total, linear_variance(moments, along_p=1.0))
+    items = moments.by_item.n_items
     sample = pairs.sample(max(SAMPLE, ITEMS_PER_DIMENSION * pairs.dim), rng=rng)
     scale = sample.n_items / pairs.n_items
     sampled = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
@@ -167,7 +167,7 @@ def half_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndar
     """
     order = np.random.default_rng(rng).permutation(pairs.n_items)
     groups = [
-        moments_of(pairs.take(part), normalize=moments.normalize, products="float64").numpy()
+        moments_of(pairs.take(part), normalize=moments.normalize, matmul_dtype="float64").numpy()
         for part in np.array_split(order, GROUPS)
     ]
     signs = np.array([[1]])
@@ -194,7 +194,7 @@ def swapped(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]
     centre = np.linalg.norm(mean_one) * np.linalg.norm(mean_two) - mean_one @ mean_two
     one -= np.where(swap, moments.mean_x, moments.mean_y)
     two -= np.where(swap, moments.mean_y, moments.mean_x)
-    clouds = CovariancePair(Moments.of(one, two, normalize=False, products="float64"))
+    clouds = CovariancePair(Moments.of(one, two, normalize=False, matmul_dtype="float64"))
     lengths = [math.sqrt(max(1 - float(values.sum()), 0.0)) for values in (clouds.lambdas, clouds.mus)]
     return {
         "spectrum": max(1 - lengths[0] * lengths[1] - clouds.possible, 0.0),

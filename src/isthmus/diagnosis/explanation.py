@@ -20,7 +20,7 @@ from isthmus.statistics.result import Result
 from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import FORMAT
+from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.version import __version__
 
 
@@ -64,7 +64,7 @@ class Explanation:
         ceilings = {name: getattr(self.ceiling, name) for name in ("mean_cosine", "centred", "uncentred", "rotated")}
         return {
             **self.result.to_dict(),
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "version": __version__,
             "verdict": list(self.verdict),
             "budget": self.budget.to_dict(),

@@ -13,7 +13,7 @@ from isthmus.compute.resources import block_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
-from isthmus.statistics.intervals import debiased, variance
+from isthmus.statistics.intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN
 
@@ -109,9 +109,9 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     usable = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1) & a.any(axis=1) & b.any(axis=1)
     if usable.sum() < 8:
         return Pairing(False, f"only {usable.sum()} usable rows to compare")
-    m = Moments.of(Pairs(x=a[usable], y=b[usable]), products="float64")
-    strangers = debiased(m)[0]
-    error = math.sqrt(variance(m, -m.mean_y, -m.mean_x, 1.0))
+    m = Moments.of(Pairs(x=a[usable], y=b[usable]), matmul_dtype="float64")
+    strangers = debiased_mean_products(m)[0]
+    error = math.sqrt(linear_variance(m, -m.mean_y, -m.mean_x, 1.0))
     z = (m.mean_paired - strangers) / error if error else math.inf * np.sign(m.mean_paired - strangers)
     says = f"mean cosine {m.mean_paired:.3f} for partners, {strangers:.3f} for strangers, z = {z:.1f}"
     if z > CLEAR:

@@ -16,8 +16,8 @@ from isthmus.data.sources import open_source, path_name
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
 from isthmus.statistics.result import NAN, Estimate, Result
-from isthmus.utils.errors import InputError, unknown
-from isthmus.utils.files import FORMAT
+from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.version import __version__
 
 T = TypeVar("T", Result, Explanation)
@@ -73,7 +73,7 @@ class PairwiseResults(Mapping[tuple[str, str], T], Generic[T]):
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: what was found by 'x,y'."""
         return {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "version": __version__,
             "modalities": list(self.names),
             "pairs": {",".join(pair): one.to_dict() for pair, one in self.results.items()},
@@ -150,4 +150,4 @@ def _number(one: Result | Explanation, name: str, query: str, corpus: str) -> Es
     for full in (name, f"{query}_to_{corpus}_{name}"):
         if full in known:
             return known[full]
-    raise unknown("number", name, known)
+    raise unknown_name("number", name, known)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 #: image name -> its captions, both in the order of the file
 Captions = dict[str, list[str]]
@@ -33,7 +33,7 @@ def choose(found: Iterable[str], asked: str | None, usual: tuple[str, ...], what
     columns = [str(name) for name in found]
     if asked is not None:
         if asked not in columns:
-            raise unknown(f"column of {where}", asked, columns)
+            raise unknown_name(f"column of {where}", asked, columns)
         return asked
     lower = {name.strip().lower(): name for name in reversed(columns)}
     for name in usual:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.encode._base import Encoder, check_dtype, resolve_device
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 #: backend -> (its module here, the package that it needs)
 BACKENDS = {
@@ -59,7 +59,7 @@ def open_encoder(
         place = str(folder)
         backend = backend or _sniff(folder)
     if backend not in BACKENDS:
-        raise unknown("backend", backend, BACKENDS)
+        raise unknown_name("backend", backend, BACKENDS)
     module = _imported(backend)
     options = {} if weights is None else {"weights": str(weights)}
     encoder: Encoder = module.open_model(place, device=resolve_device(device), dtype=dtype, **options)

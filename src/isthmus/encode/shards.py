@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 FORMAT = 1
 RECORD = "encode.json"
@@ -104,13 +104,13 @@ class Output:
 
     def _save(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        with replacing(self.path / RECORD) as part:
+        with atomic_path(self.path / RECORD) as part:
             part.write_text(json.dumps(self.record, indent=1, ensure_ascii=False), encoding="utf-8")
 
     def _write(self, name: str, content: np.ndarray | Sequence[dict[str, Any]]) -> None:
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as part, part.open("wb") as file:
+        with atomic_path(path) as part, part.open("wb") as file:
             if isinstance(content, np.ndarray):
                 np.save(file, content, allow_pickle=False)
             else:

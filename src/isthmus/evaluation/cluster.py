@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from isthmus.compute.resources import block_rows, current, using
+from isthmus.compute.resources import block_rows, config_context, current
 from isthmus.data.pairs import OpenSpec, Pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from isthmus.align import Aligner
@@ -39,8 +39,8 @@ FAN = 8
 class Cluster:
     """Workers that compute parts of a pass: those of the scheduler at `address`, or `workers` processes here.
 
-    Use it in a `with` block, which also makes it the one in use, or give it to `isthmus.using(cluster=...)`. Pairs that
-    were opened from paths are computed there; arrays in memory stay in this process. `progress` is called as
+    Use it in a `with` block, which also makes it the one in use, or give it to `isthmus.config_context(cluster=...)`.
+    Pairs that were opened from paths are computed there; arrays in memory stay in this process. `progress` is called as
     progress(parts done, all parts, 'moments').
     Errors: `InputError` when Dask is not installed or nothing answers at `address`.
     """
@@ -74,7 +74,7 @@ class Cluster:
             ) from None
 
     def __enter__(self) -> Self:
-        self._using = using(cluster=self)
+        self._using = config_context(cluster=self)
         self._using.__enter__()
         return self
 
@@ -89,13 +89,13 @@ class Cluster:
         if self._local is not None:
             self._local.close()
 
-    def moments(self, pairs: Pairs, /, *, normalize: bool = True, products: str | None = None) -> Moments:
+    def moments(self, pairs: Pairs, /, *, normalize: bool = True, matmul_dtype: str | None = None) -> Moments:
         """`Moments.of` these pairs: every part a whole number of blocks, so that the sums are those of one process."""
-        from isthmus.statistics.moments import pass_plan, products_of
+        from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
 
-        products = products_of(pairs, products)
-        rows = pass_plan(pairs, products).rows
-        options = {"rows": rows, "products": products, "normalize": normalize}
+        matmul_dtype = gemm_dtype(pairs, matmul_dtype)
+        rows = plan_moments(pairs, matmul_dtype).rows
+        options = {"rows": rows, "matmul_dtype": matmul_dtype, "normalize": normalize}
         return self._tree(_moments, _open_spec(pairs), self._bounds(pairs.n_items, rows), options, "moments")
 
     def neighbours(self, open_spec: OpenSpec, n: int, /, *, normalize: bool, k: int) -> tuple[Part, Part]:
@@ -117,7 +117,7 @@ class Cluster:
         source = open_source(path)
         first = _aligned(aligner, source.read(0, 1), side)
         shape = (source.shape[0], first.shape[1])
-        with replacing(out) as part:
+        with atomic_path(out) as part:
             np.lib.format.open_memmap(part, mode="w+", dtype=first.dtype, shape=shape).flush()
             options = {"path": path, "part": str(part.absolute()), "side": side}
             self._tree(_apply, aligner, self._bounds(shape[0], block_rows(source.shape[1])), options, "rows")
@@ -183,7 +183,7 @@ def _same(value: Any) -> Any:
 
 
 def _part(work: Callable[..., Any], what: Any, part: tuple[int, int], options: Any, resources: Any) -> Any:
-    with using(threads=resources["threads"], device=resources["device"]):
+    with config_context(threads=resources["threads"], device=resources["device"]):
         return work(what, *part, **options)
 
 

@@ -302,7 +302,7 @@ class _Split:
             return Trial(**facts, error="it keeps a single dimension, in which every cosine is 1 or -1")
         corrected = fitted if isinstance(fitted, ScoreStandardization) else None
         found = test.raw if type(aligner) is Identity else test.outcomes(x, y, classes, corrected)
-        after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, products="float64")
+        after = Moments.of(*map(_wide, (x, y)), index=test.testing.index, normalize=False, matmul_dtype="float64")
         inflation = 1 + test.testing.n_items / self.fitting.n_items if aligner.uses_means else 1.0
         gap = gap_angle(MetricContext(after, names=test.testing.names), inflation=inflation)
         top = float(after.mean_x @ after.mean_y) + fidelity(after.cov_x, after.cov_y)  # no pairing has more

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from isthmus.align import Aligner
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 
 def expand_grid(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]], /) -> list[Aligner]:
@@ -23,7 +23,7 @@ def expand_grid(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]],
     known = [{f.name for f in fields(aligner)} for aligner in aligners]
     for name, values in sweep.items():
         if not any(name in has for has in known):
-            raise unknown("option to sweep", name, set().union(*known) - {"normalize"})
+            raise unknown_name("option to sweep", name, set().union(*known) - {"normalize"})
         if not values:
             raise InputError(f"the sweep of {name} has no values; give some, such as {name}=0.9,0.95")
     made: list[Aligner] = []

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from isthmus.statistics.result import Estimate
-from isthmus.utils.errors import unknown
-from isthmus.utils.files import FORMAT, replacing
+from isthmus.utils.errors import unknown_name
+from isthmus.utils.files import FORMAT_VERSION, atomic_path
 from isthmus.utils.version import __version__
 
 #: Each intervention, what it changes, and its strengths. Strength 0 is the raw space.
@@ -127,7 +127,7 @@ class InterventionCurve:
             If the name is unknown.
         """
         if intervention not in INTERVENTIONS:
-            raise unknown("intervention", intervention, INTERVENTIONS)
+            raise unknown_name("intervention", intervention, INTERVENTIONS)
         points = (p for p in self.points if p.intervention == intervention or p.strength == 0)
         return sorted(points, key=lambda point: point.strength)
 
@@ -181,7 +181,7 @@ class InterventionCurve:
             Content of `to_json`; absent numbers are None.
         """
         return {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "kind": "intervention curve",
             "version": __version__,
             "names": list(self.names),
@@ -234,7 +234,7 @@ class InterventionCurve:
             writer.writeheader()
             writer.writerows(points)
             text = buffer.getvalue()
-        with replacing(path) as temporary:
+        with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
 

@@ -18,11 +18,11 @@ from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alig
 from isthmus.linalg.rotations import plane_rotation
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
-from isthmus.statistics.correlation import monotone_share, spearman
+from isthmus.statistics.correlation import isotonic_r2, spearman
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import TaskData, mean_texts, select_tasks
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 #: The scores that are recorded, and the tasks that they come from.
 SCORES = {"R@1": "retrieval", "mixed_NDCG@10": "mixed_search", "zero_shot_accuracy": "zero_shot"}
@@ -102,7 +102,7 @@ def intervene(
 def _check(pairs: Pairs, interventions: Sequence[str]) -> None:
     for name in interventions:
         if name not in INTERVENTIONS:
-            raise unknown("intervention", name, INTERVENTIONS)
+            raise unknown_name("intervention", name, INTERVENTIONS)
     if not interventions:
         raise InputError(f"no intervention was named; known: {', '.join(INTERVENTIONS)}")
     if pairs.n_items < MIN_ITEMS:
@@ -283,5 +283,5 @@ def _resample(interventions: np.ndarray, generator: np.random.Generator) -> np.n
 
 def _associations(table: np.ndarray) -> tuple[float, ...]:
     gap, alignment = (spearman(table[:, column], table[:, 2]) for column in (0, 1))
-    gap_curve, alignment_curve = (monotone_share(table[:, column], table[:, 2]) for column in (0, 1))
+    gap_curve, alignment_curve = (isotonic_r2(table[:, column], table[:, 2]) for column in (0, 1))
     return gap, alignment, abs(alignment) - abs(gap), gap_curve, alignment_curve, alignment_curve - gap_curve

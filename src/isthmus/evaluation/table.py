@@ -18,8 +18,8 @@ from isthmus.align import Aligner, get
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import FORMAT, replacing
-from isthmus.utils.validation import existing
+from isthmus.utils.files import FORMAT_VERSION, atomic_path
+from isthmus.utils.validation import check_readable
 from isthmus.utils.version import __version__
 
 
@@ -136,7 +136,7 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """The content of `to_json` as plain Python values."""
         return {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "kind": "comparison",
             "version": __version__,
             "data": self.data,
@@ -168,21 +168,23 @@ class Comparison:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON, or CSV when `path` ends in .csv; the file appears whole or not at all."""
         text = self.to_csv() if str(path).lower().endswith(".csv") else self.to_json() + "\n"
-        with replacing(path) as part:
+        with atomic_path(path) as part:
             part.write_text(text, encoding="utf-8")
 
 
 def load_comparison(path: str | os.PathLike[str]) -> Comparison:
     """The comparison that `Comparison.save` wrote as JSON. Errors: `InputError` when it is something else."""
-    path = existing(path, "a comparison written by `isthmus compare X Y -o run.json`")
+    path = check_readable(path, "a comparison written by `isthmus compare X Y -o run.json`")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError):
         raise InputError(f"{path}: is no JSON; expected a file written by `isthmus compare X Y -o run.json`") from None
     if not isinstance(found, dict) or found.get("kind") != "comparison":
         raise InputError(f"{path}: holds no comparison; expected a file written by `isthmus compare X Y -o run.json`")
-    if found["format"] > FORMAT:
-        raise InputError(f"{path}: has format {found['format']}, this version reads up to {FORMAT}; update isthmus")
+    if found["format"] > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: has format {found['format']}, this version reads up to {FORMAT_VERSION}; update isthmus"
+        )
     trials = [Trial.from_dict(trial) for trial in found["trials"]]
     return Comparison.from_trials(trials, data=found["data"], settings=found["settings"], better=found["better"])
 

@@ -11,7 +11,7 @@ import torch
 from isthmus.integrations import needed
 from isthmus.train.monitor import GapMonitor
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 
 def evaluator(
@@ -76,5 +76,5 @@ def _add_line(path: Path, epoch: int, steps: int, numbers: dict[str, float]) -> 
     writer = csv.DictWriter(out, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         part.write_text(out.getvalue(), encoding="utf-8")

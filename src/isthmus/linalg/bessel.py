@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compute.arrays import Array, is_numpy, like, to_numpy
+from isthmus.compute.arrays import Array, asarray_like, is_numpy, to_numpy
 from isthmus.utils.errors import InputError
 
 __all__ = ["bessel_ratio", "inverse_bessel_ratio", "log_iv", "log_sphere_mgf"]
@@ -290,7 +290,7 @@ def _arguments(
 
     def back(values: np.ndarray) -> Any:
         if reference is not None:
-            return like(values, reference)
+            return asarray_like(values, reference)
         return float(values) if values.ndim == 0 else values
 
     return (

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.compute.arrays import Array, like, namespace, to_numpy
+from isthmus.compute.arrays import Array, asarray_like, namespace, to_numpy
 from isthmus.utils.errors import InputError
 
 #: pairs of unit vectors as near as this count as equal: it is what rounding leaves between them
@@ -35,11 +35,11 @@ class PrincipalAngles:
 
     @cached_property
     def vectors_a(self) -> Array:
-        return like(self._vectors[0], self.degrees)
+        return asarray_like(self._vectors[0], self.degrees)
 
     @cached_property
     def vectors_b(self) -> Array:
-        return like(self._vectors[1], self.degrees)
+        return asarray_like(self._vectors[1], self.degrees)
 
     @cached_property
     def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
@@ -75,9 +75,9 @@ class Rotation:
         # R = I + G K G' with G = [F S].
         core = -2.0 * np.eye(basis.shape[1])
         core[k:, :k] = 4.0 * self.second.T @ self.first
-        G = like(basis, X)
+        G = asarray_like(basis, X)
         X = xp.astype(X, G.dtype, copy=False)
-        return X + ((X @ G) @ like(np.ascontiguousarray(core.T), G)) @ xp.matrix_transpose(G)
+        return X + ((X @ G) @ asarray_like(np.ascontiguousarray(core.T), G)) @ xp.matrix_transpose(G)
 
     def matrix(self) -> np.ndarray:
         """R as a (d, d) float64 NumPy array, for small d: `apply` never needs it."""
@@ -113,7 +113,7 @@ def orthonormal(columns: Array, /) -> Array:
             f"columns of shape {values.shape} have rank {rank}: give linearly independent columns "
             "(for instance the leading left singular vectors)."
         )
-    return like(_gram_schmidt(values), columns)
+    return asarray_like(_gram_schmidt(values), columns)
 
 
 def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
@@ -141,7 +141,7 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
         sines = np.linalg.svd(b - a @ cross, compute_uv=False)[::-1][:small]
         radians[:small] = np.arcsin(np.minimum(sines, 1.0))
         cosines[:small] = np.cos(radians[:small])
-    return PrincipalAngles(degrees=like(np.degrees(radians), A), cosines=like(cosines, A), bases=bases)
+    return PrincipalAngles(degrees=asarray_like(np.degrees(radians), A), cosines=asarray_like(cosines, A), bases=bases)
 
 
 def plane_rotation(u: Array, v: Array, /) -> Rotation:

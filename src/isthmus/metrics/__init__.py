@@ -44,7 +44,7 @@ from isthmus.metrics._base import (
 )
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import Result
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 __all__ = [
     "FAMILIES",
@@ -128,7 +128,7 @@ def _chosen(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tup
             chosen.setdefault(printed[name].name, []).append(name)
             continue
         if name not in entries and name not in groups:
-            raise unknown("measure", name, [*groups, *entries])
+            raise unknown_name("measure", name, [*groups, *entries])
         for one in groups.get(name, [name]):
             chosen[one] = entries[one].names(*names)
     return chosen
@@ -146,7 +146,7 @@ def families(names: tuple[str, str]) -> dict[str, str]:
 def provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]:
     """Where the numbers come from: modalities, sizes, files, options."""
     m = context.moments
-    facts: dict[str, object] = {"names": list(context.names), "n": m.n, "items": m.by_item.count, "dim": m.dim_x}
+    facts: dict[str, object] = {"names": list(context.names), "n": m.n, "items": m.by_item.n_items, "dim": m.dim_x}
     if pairs is not None:
         facts |= {
             "items": pairs.n_items,
@@ -156,6 +156,6 @@ def provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]
         }
     return facts | {
         "normalize": context.normalize,
-        "products": m.products,
+        "matmul_dtype": m.matmul_dtype,
         "items_ranked": 0 if pairs is None else min(pairs.n_items, MAX_ROW_ITEMS),
     }

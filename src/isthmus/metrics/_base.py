@@ -17,7 +17,7 @@ from isthmus.linalg.shared_directions import EnergySubspaces
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def metric(
 ) -> Callable[[Callable[[MetricContext], Estimate]], Callable[[MetricContext], Estimate]]:
     """Register a function as the measure `name`. The first paragraph of its docstring is the definition."""
     if family not in FAMILIES:
-        raise unknown("family", family, FAMILIES)
+        raise unknown_name("family", family, FAMILIES)
 
     def register(function: Callable[[MetricContext], Estimate]) -> Callable[[MetricContext], Estimate]:
         definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
@@ -181,20 +181,20 @@ class MetricContext:
 
     @cached_property
     def influence_sample(self) -> Any:
-        """A sample of the items whose scores give standard errors (`metrics._scored.Scored`); None without pairs."""
-        from isthmus.statistics.influence import Scored
+        """A sample of the items whose scores give standard errors (`InfluenceSample`); None without pairs."""
+        from isthmus.statistics.influence import InfluenceSample
 
         if self._origin is not None:
             return None if self._origin.influence_sample is None else self._origin.influence_sample.swapped()
-        return None if self.pairs is None else Scored.of(self.pairs, self.moments, normalize=self.normalize)
+        return None if self.pairs is None else InfluenceSample.of(self.pairs, self.moments, normalize=self.normalize)
 
     @cached_property
     def pca(self) -> Any:
-        """The spectrum of the covariance of x with what its sampling error needs (`metrics._spectral.Spectral`)."""
-        from isthmus.statistics.spectral_errors import Spectral
+        """The spectrum of the covariance of x with what its sampling error needs (`SpectralErrors`)."""
+        from isthmus.statistics.spectral_errors import SpectralErrors
 
         values, directions = self.x.centred
-        return Spectral(values, directions, self.influence_sample, centre=self.moments.mean_x)
+        return SpectralErrors(values, directions, self.influence_sample, centre=self.moments.mean_x)
 
     @cached_property
     def quadratics(self) -> Any:

@@ -18,12 +18,12 @@ ENOUGH = 10
 
 def enough_items(context: MetricContext) -> bool:
     """Whether there are at least ten items for each dimension."""
-    return context.moments.by_item.count >= ENOUGH * context.moments.dim_x
+    return context.moments.by_item.n_items >= ENOUGH * context.moments.dim_x
 
 
 def few_items(context: MetricContext) -> str:
     """The note of measures of the spectrum when there are fewer items than dimensions, else ''."""
-    n, d = context.moments.by_item.count, context.moments.dim_x
+    n, d = context.moments.by_item.n_items, context.moments.dim_x
     return f"n = {n:,} < d = {d:,}: needs n >= {ENOUGH * d:,}" if n < d else ""
 
 

@@ -65,7 +65,7 @@ class TraceEstimates:
         rows = (zx, zy, u_in_y, v_in_x, u_cross)
         linear = _forms(rows, lx, ly)
         means = linear if s.begins is None else _forms([s.by_item(a) for a in rows], lx, ly)
-        own = _own_products(zx, zy, u_in_y, s.siblings)
+        own = _own_products(zx, zy, u_in_y, s.within_item_pairs)
         bias = {}
         for name in NAMES:
             # Half the second derivative along each item: of the product of covariances, and of their means.

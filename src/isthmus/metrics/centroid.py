@@ -9,15 +9,15 @@ import numpy as np
 
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.statistics.intervals import (
-    clipped,
-    debiased,
+    clip_interval,
+    debiased_gap_squared,
+    debiased_mean_products,
     gap_interval,
-    gap_squared,
+    linear_variance,
     mean_covariance,
     mean_length_interval,
     mean_p_value,
     normal_interval,
-    variance,
 )
 from isthmus.statistics.result import NAN, Estimate
 
@@ -82,14 +82,14 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
 def cosine_of_means(context: MetricContext) -> tuple[float, float]:
     """Debiased cosine between the means and its variance (infinitesimal jackknife)."""
     m = context.moments
-    xy, xx, yy = debiased(m)
+    xy, xx, yy = debiased_mean_products(m)
     if xx <= 0 or yy <= 0:
         return NAN, NAN
     scale = math.sqrt(xx * yy)
     cosine = xy / scale
     along_x = m.mean_y / scale - cosine * m.mean_x / xx
     along_y = m.mean_x / scale - cosine * m.mean_y / yy
-    return cosine, variance(m, along_x, along_y)
+    return cosine, linear_variance(m, along_x, along_y)
 
 
 def _angle_between(u: np.ndarray, v: np.ndarray) -> float:
@@ -141,7 +141,7 @@ def centroid_distance(context: MetricContext) -> Estimate:
     c = m.by_item
     null = math.sqrt(max(float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)), 0.0)) / m.n
     return Estimate(
-        float(np.linalg.norm(m.mean_x - m.mean_y)), *clipped(gap_interval(m), 0, _longest(context, 2)), null
+        float(np.linalg.norm(m.mean_x - m.mean_y)), *clip_interval(gap_interval(m), 0, _longest(context, 2)), null
     )
 
 
@@ -164,10 +164,10 @@ def centroid_distance_debiased(context: MetricContext) -> Estimate:
     The null is the distance when each pair swaps its sides with probability 1/2, which is 0 without that noise.
     """
     m = context.moments
-    if m.by_item.count < 2:
+    if m.by_item.n_items < 2:
         return Estimate(NAN, undefined="there is one item only")
-    squared = gap_squared(m)[0]
-    return Estimate(math.sqrt(max(squared, 0.0)), *clipped(gap_interval(m), 0, _longest(context, 2)), 0.0)
+    squared = debiased_gap_squared(m)[0]
+    return Estimate(math.sqrt(max(squared, 0.0)), *clip_interval(gap_interval(m), 0, _longest(context, 2)), 0.0)
 
 
 @metric(
@@ -188,7 +188,9 @@ def mean_resultant_length(context: MetricContext) -> Estimate:
     """
     m = context.moments
     null = math.sqrt(max(float(np.trace(mean_covariance(m))), 0.0))
-    return Estimate(float(np.linalg.norm(m.mean_x)), *clipped(mean_length_interval(m), 0, _longest(context, 1)), null)
+    return Estimate(
+        float(np.linalg.norm(m.mean_x)), *clip_interval(mean_length_interval(m), 0, _longest(context, 1)), null
+    )
 
 
 def _longest(context: MetricContext, most: float) -> float:

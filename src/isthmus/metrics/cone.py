@@ -8,7 +8,13 @@ import numpy as np
 
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
-from isthmus.statistics.intervals import clipped, debiased, length_interval, mean_covariance, mean_length_interval
+from isthmus.statistics.intervals import (
+    clip_interval,
+    debiased_mean_products,
+    length_interval,
+    mean_covariance,
+    mean_length_interval,
+)
 from isthmus.statistics.result import NAN, Estimate
 
 #: Lengths of the mean above which vMF's concentration leaves the range of the Bessel ratio's inverse.
@@ -37,10 +43,10 @@ def mean_cosine(context: MetricContext) -> Estimate:
     The null is that of directions whose mean is zero, 0.
     """
     m = context.moments
-    if m.by_item.count < 2:
+    if m.by_item.n_items < 2:
         return undefined("there is one item only")
     low, high = mean_length_interval(m)
-    value = debiased(m)[1]
+    value = debiased_mean_products(m)[1]
     return Estimate(value, min(low**2, value), max(high**2, value), null=0.0)
 
 
@@ -66,9 +72,9 @@ def vmf_concentration(context: MetricContext) -> Estimate:
     if not is_unit(context):
         return undefined(NOT_UNIT)
     m = context.moments
-    if m.by_item.count < 2:
+    if m.by_item.n_items < 2:
         return undefined("there is one item only")
-    squared = debiased(m)[1]
+    squared = debiased_mean_products(m)[1]
     if squared >= MOST_LENGTH**2:
         return undefined("the rows of this side are all equal")
     order = m.dim_x / 2 - 1
@@ -108,7 +114,7 @@ def conformity_sd(context: MetricContext) -> Estimate:
     value = m.n / (m.n - 1) * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
     if plug_in - bias > 0:
-        return Estimate(value, *clipped(length_interval(plug_in - bias, var), 0, 1), null)
+        return Estimate(value, *clip_interval(length_interval(plug_in - bias, var), 0, 1), null)
     return Estimate(value, null=null, note="no interval: not distinguishable from the null" if plug_in <= bias else "")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import isthmus.metrics
 from isthmus.metrics._base import Metric
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 _OPENING = """# The measures
 
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
     """Write the page to the file that is named."""
     if len(arguments) != 1:
         raise SystemExit("usage: python -m isthmus.metrics.document FILE")
-    with replacing(arguments[0]) as part:
+    with atomic_path(arguments[0]) as part:
         part.write_text(page(), encoding="utf-8")
 
 

@@ -6,7 +6,13 @@ import numpy as np
 
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import EQUAL, NO_SPREAD, NOT_UNIT, is_unit, undefined
-from isthmus.statistics.intervals import clipped, debiased, gap_squared, normal_interval, variance
+from isthmus.statistics.intervals import (
+    clip_interval,
+    debiased_gap_squared,
+    debiased_mean_products,
+    linear_variance,
+    normal_interval,
+)
 from isthmus.statistics.result import Estimate
 
 
@@ -40,8 +46,8 @@ def fisher_ratio(context: MetricContext) -> Estimate:
     null = swapped_gap / (2 * scatter + float(gap @ gap) - swapped_gap)
     if not is_unit(context):
         return Estimate(value, null=null, note="no interval: " + NOT_UNIT)
-    unbiased, noise = gap_squared(m)
-    spread = squares - sum(debiased(m)[1:])
+    unbiased, noise = debiased_gap_squared(m)
+    spread = squares - sum(debiased_mean_products(m)[1:])
     if spread <= 0:
         return Estimate(value, null=null, note="no interval: too few items")
     if noise:
@@ -49,5 +55,5 @@ def fisher_ratio(context: MetricContext) -> Estimate:
     ratio = unbiased / (2 * spread)
     along_x = (gap + 2 * ratio * m.mean_x) / spread
     along_y = (-gap + 2 * ratio * m.mean_y) / spread
-    low, high = normal_interval(ratio, variance(m, along_x, along_y))
-    return Estimate(value, *clipped((low, high), 0, np.inf), null)
+    low, high = normal_interval(ratio, linear_variance(m, along_x, along_y))
+    return Estimate(value, *clip_interval((low, high), 0, np.inf), null)

@@ -13,7 +13,7 @@ from isthmus.statistics.intervals import length_interval
 from isthmus.statistics.result import NAN, Estimate
 
 if TYPE_CHECKING:
-    from isthmus.statistics.influence import Scored
+    from isthmus.statistics.influence import InfluenceSample
 
 _BIASED = (
     "none: sampling noise alone moves two covariances apart, by a share of order d / n, and the distance has no "
@@ -47,7 +47,7 @@ def _swapped_squares(context: MetricContext) -> tuple[float, float]:
     are those of the sample times (items sampled / all items).
     """
     if "swap_null" not in context.kept:
-        s: Scored | None = context.influence_sample
+        s: InfluenceSample | None = context.influence_sample
         if s is None or s.items < 2:
             return NAN, NAN
         order = s.random_order
@@ -62,7 +62,7 @@ def _swapped_squares(context: MetricContext) -> tuple[float, float]:
         squares = np.linalg.eigvalsh(root.T @ covariances[1] @ root)
         fidelity = np.sqrt(np.clip(squares, 0.0, None)).sum()
         bures = max(float(np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * fidelity), 0.0)
-        scale = s.items / context.moments.by_item.count
+        scale = s.items / context.moments.by_item.n_items
         context.kept["swap_null"] = (float(gap @ gap) * scale, bures * scale)
     return context.kept["swap_null"]
 
@@ -165,7 +165,7 @@ def coral_distance(context: MetricContext) -> Estimate:
     weights = {"xx": 1.0, "yy": 1.0, "x.y": -2.0}
     unbiased = sum(w * q.debiased(name) for name, w in weights.items())
     low, high = length_interval(unbiased, q.variance(weights))
-    n = context.moments.by_item.count
+    n = context.moments.by_item.n_items
     note = "" if low <= value <= high else f"without its bias at n = {n:,}: {math.sqrt(max(unbiased, 0.0)):.4g}"
     return Estimate(value, low, high, math.sqrt(_swapped_coral(context)), note=note)
 
@@ -175,11 +175,11 @@ def _swapped_coral(context: MetricContext) -> float:
 
     a and b are the rows minus the mean of all; after swaps both sides have it as their mean.
     """
-    s: Scored = context.influence_sample
+    s: InfluenceSample = context.influence_sample
     middle = (context.moments.mean_x + context.moments.mean_y) / 2
     a, b = s.x - middle, s.y - middle
     total = sum(float(np.sum(np.einsum("ij,ij->i", u, v) ** 2)) * w for u, v, w in ((a, a, 1), (b, b, 1), (a, b, -2)))
-    for i, j in s.siblings:
+    for i, j in s.within_item_pairs:
         for u, v, w in ((a[i], a[j], 2), (b[i], b[j], 2), (a[i], b[j], -2), (b[i], a[j], -2)):
             total += w * float(np.sum(np.einsum("ij,ij->i", u, v) ** 2))
-    return max(total, 0.0) * s.factor
+    return max(total, 0.0) * s.scale

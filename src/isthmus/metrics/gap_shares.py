@@ -7,7 +7,7 @@ import numpy as np
 from isthmus.linalg.significance import energy_rank
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NO_GAP, few_items, undefined
-from isthmus.statistics.intervals import clipped, normal_interval, variance
+from isthmus.statistics.intervals import clip_interval, linear_variance, normal_interval
 from isthmus.statistics.result import Estimate
 
 #: Leading principal directions of `gap_share_leading_8_{side}`.
@@ -58,9 +58,9 @@ def _register(count: int) -> None:
         chosen = np.argsort(gap**2)[::-1][:count]
         value = float(np.sum(gap[chosen] ** 2)) / total
         c, g = m.by_item, gap
-        around = g * (c.mx - c.my)
+        around = g * (c.count_x - c.count_y)
         # Variance of each coordinate of the gap.
-        noise = (np.diag(c.xx) + np.diag(c.yy) - 2 * np.diag(c.xy) - 2 * around + c.mm * g**2) / m.n**2
+        noise = (np.diag(c.xx) + np.diag(c.yy) - 2 * np.diag(c.xy) - 2 * around + c.count_sq * g**2) / m.n**2
         squares = g**2 - noise
         unbiased = float(squares.sum())
         null = _random_share(len(gap), count)
@@ -72,8 +72,8 @@ def _register(count: int) -> None:
         along[chosen] += 2 * g[chosen] / unbiased
         # Where the gap is zero in all others its first-order error is zero, but not that of their squares.
         others = np.delete(noise, chosen)
-        var = variance(m, along, -along) + 2 * float(others @ others) / unbiased**2
-        return Estimate(value, *clipped(normal_interval(share, var), 0, 1), null, note=which)
+        var = linear_variance(m, along, -along) + 2 * float(others @ others) / unbiased**2
+        return Estimate(value, *clip_interval(normal_interval(share, var), 0, 1), null, note=which)
 
     concentration.__doc__ = (
         f"Share of the squared gap |mean x - mean y|^2 in its {count} largest coordinates (the axes of the model, no "

@@ -8,7 +8,7 @@ import numpy as np
 
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NO_SPREAD, undefined
-from isthmus.statistics.intervals import clipped, normal_interval
+from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.result import Estimate
 
 #: Principal directions of each side that SVCCA correlates.
@@ -44,7 +44,7 @@ def cka(context: MetricContext) -> Estimate:
     if scale <= 0:
         return undefined(NO_SPREAD)
     value = min(q.plug_in["xy"] / scale, 1.0)
-    n = context.moments.by_item.count
+    n = context.moments.by_item.n_items
     null = min(q.plug_in["x"] * q.plug_in["y"] / ((n - 1) * scale), 1.0)
     xy, xx, yy = (q.debiased(name) for name in ("xy", "xx", "yy"))
     if q.covariance is None or not (xx > 0 and yy > 0):
@@ -52,7 +52,7 @@ def cka(context: MetricContext) -> Estimate:
     scale = math.sqrt(xx * yy)
     unbiased = xy / scale
     var = q.variance({"xy": 1 / scale, "xx": -unbiased / (2 * xx), "yy": -unbiased / (2 * yy)})
-    low, high = clipped(normal_interval(unbiased, var), 0, 1)
+    low, high = clip_interval(normal_interval(unbiased, var), 0, 1)
     note = "" if low <= value <= high else f"without its bias at n = {n:,}: {max(unbiased, 0.0):.4g}"
     return Estimate(value, low, high, null, note=note)
 
@@ -77,7 +77,7 @@ def svcca(context: MetricContext) -> Estimate:
     from isthmus.linalg.random_subspaces import random_principal_angles
 
     (lx, vx), (ly, vy) = context.x.centred, context.y.centred
-    n = context.moments.by_item.count
+    n = context.moments.by_item.n_items
     if min(len(lx), n - 1) <= SVCCA or min(lx[SVCCA - 1], ly[SVCCA - 1]) <= 0:
         return undefined(f"fewer than {SVCCA} directions have variance, or there are no more than {SVCCA + 1} items")
     between = vx[:, :SVCCA].T @ context.moments.cov_xy @ vy[:, :SVCCA]

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from isthmus.metrics._base import MetricContext, metric
-from isthmus.statistics.intervals import debiased
+from isthmus.statistics.intervals import debiased_mean_products
 from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -62,7 +62,11 @@ def alignment(context: MetricContext) -> Estimate:
     """
     distances, owner = partner_distances(context)
     m = context.moments
-    null = float(np.trace(m.xx) + np.trace(m.yy)) / m.n - 2 * debiased(m)[0] if m.by_item.count > 1 else NAN
+    null = (
+        float(np.trace(m.xx) + np.trace(m.yy)) / m.n - 2 * debiased_mean_products(m)[0]
+        if m.by_item.n_items > 1
+        else NAN
+    )
     return Estimate(*mean_interval(distances**2, owner), null=null)
 
 

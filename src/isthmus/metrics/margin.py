@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._paired_rows import PairedRows, too_few_items
 from isthmus.metrics._pairwise_sums import TRIM, trimmed
-from isthmus.statistics.intervals import Z95, clipped
+from isthmus.statistics.intervals import Z95, clip_interval
 from isthmus.statistics.result import Estimate
 
 #: Half samples behind the intervals, and the most items that they are halves of.
@@ -88,7 +88,7 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         if "halves" not in context.kept:
             context.kept["halves"] = half_sample_ends(context.rows)
         error = float(np.std(context.kept["halves"] @ [0.5, 0.5 * sign], ddof=1))
-        return Estimate(value, *clipped((value - Z95 * error, value + Z95 * error), -1, 1), null)
+        return Estimate(value, *clip_interval((value - Z95 * error, value + Z95 * error), -1, 1), null)
 
     which = "relative bias" if bias else "margin"
     formula = "(lowest + highest) / 2" if bias else "(lowest - highest) / 2"

@@ -6,7 +6,7 @@ import numpy as np
 
 from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
-from isthmus.statistics.intervals import clipped, debiased, normal_interval, variance
+from isthmus.statistics.intervals import clip_interval, debiased_mean_products, linear_variance, normal_interval
 from isthmus.statistics.result import Estimate
 
 #: Partners nearer than this count as this far apart (the official code's choice).
@@ -34,9 +34,9 @@ def relative_modality_gap(context: MetricContext) -> Estimate:
     if not is_unit(context):
         return undefined(NOT_UNIT)
     m = context.moments
-    if m.by_item.count < 2:
+    if m.by_item.n_items < 2:
         return undefined("there is one item only")
-    strangers, xx, yy = debiased(m)
+    strangers, xx, yy = debiased_mean_products(m)
     within = (1 - (xx + yy) / 2) / 2
     apart, null = (max((1 - cosine) / 2, FLOOR) for cosine in (m.mean_paired, strangers))
     whole = apart + within
@@ -44,5 +44,5 @@ def relative_modality_gap(context: MetricContext) -> Estimate:
     if apart == FLOOR:
         return Estimate(value, null=null, note="partners are nearer than the floor of 1e-3 that the definition sets")
     along = apart / (2 * whole**2)
-    var = variance(m, along * m.mean_x, along * m.mean_y, -within / (2 * whole**2))
-    return Estimate(value, *clipped(normal_interval(value, var), 0, 1), null)
+    var = linear_variance(m, along * m.mean_x, along * m.mean_y, -within / (2 * whole**2))
+    return Estimate(value, *clip_interval(normal_interval(value, var), 0, 1), null)

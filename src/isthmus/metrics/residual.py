@@ -7,10 +7,16 @@ import numpy as np
 from isthmus.metrics._base import MetricContext, SecondMoment, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
 from isthmus.metrics.spectrum import anisotropy_of
-from isthmus.statistics.influence import Scored
-from isthmus.statistics.intervals import clipped, debiased, gap_squared, normal_interval, variance
+from isthmus.statistics.influence import InfluenceSample
+from isthmus.statistics.intervals import (
+    clip_interval,
+    debiased_gap_squared,
+    debiased_mean_products,
+    linear_variance,
+    normal_interval,
+)
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.statistics.spectral_errors import Spectral
+from isthmus.statistics.spectral_errors import SpectralErrors
 
 
 @metric(
@@ -37,16 +43,16 @@ def residual_energy_share(context: MetricContext) -> Estimate:
         return undefined("partners are equal")
     gap = m.mean_x - m.mean_y
     value = 1 - float(gap @ gap) / whole
-    unbiased, noise = gap_squared(m)
-    strangers = squares - 2 * debiased(m)[0]
+    unbiased, noise = debiased_gap_squared(m)
+    strangers = squares - 2 * debiased_mean_products(m)[0]
     null = min(max(1 - unbiased / strangers, 0.0), 1.0) if strangers > 0 else NAN
     if not is_unit(context):
         return Estimate(value, null=null, note="no interval: " + NOT_UNIT)
     if noise:
-        return Estimate(value, *clipped((1 - noise[1] / whole, 1 - noise[0] / whole), 0, 1), null)
+        return Estimate(value, *clip_interval((1 - noise[1] / whole, 1 - noise[0] / whole), 0, 1), null)
     along = -2 * gap / whole
-    var = variance(m, along, -along, -2 * unbiased / whole**2)
-    return Estimate(value, *clipped(normal_interval(1 - unbiased / whole, var), 0, 1), null)
+    var = linear_variance(m, along, -along, -2 * unbiased / whole**2)
+    return Estimate(value, *clip_interval(normal_interval(1 - unbiased / whole, var), 0, 1), null)
 
 
 def _pulled() -> tuple[np.ndarray, np.ndarray, float]:
@@ -80,5 +86,5 @@ def residual_anisotropy(context: MetricContext) -> Estimate:
     # Partners that are equal leave rounding of the products, in proportion to the rows and not to their differences.
     if values[0] <= 1e-12 * float(np.trace(m.xx) + np.trace(m.yy)) / m.n:
         return undefined("all partners differ by the same")
-    rows = None if s is None else Scored(s.x - s.y, s.x - s.y, s.begins, factor=s.factor)
-    return anisotropy_of(Spectral(values, directions, rows, centre=gap), m.by_item.count)
+    rows = None if s is None else InfluenceSample(s.x - s.y, s.x - s.y, s.begins, scale=s.scale)
+    return anisotropy_of(SpectralErrors(values, directions, rows, centre=gap), m.by_item.n_items)

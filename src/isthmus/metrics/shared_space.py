@@ -25,7 +25,7 @@ def _half_shared(q: int) -> tuple[np.ndarray, np.ndarray, float]:
 
 def _register(q: int) -> None:
     def overlap(context: MetricContext) -> Estimate:
-        d, n = context.moments.dim_x, context.moments.by_item.count
+        d, n = context.moments.dim_x, context.moments.by_item.n_items
         if q >= min(d, n):
             return undefined(f"{min(d, n)} {'dimensions' if d <= n else 'items'} hold no subspaces of {q} to compare")
         value = float(np.sum(context.cross_cosines[:q, :q] ** 2)) / q

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.metrics._base import MetricContext, metric
-from isthmus.statistics.intervals import debiased, normal_interval, product_noise, variance
+from isthmus.statistics.intervals import debiased_mean_products, linear_variance, mean_product_noise, normal_interval
 from isthmus.statistics.result import Estimate
 
 _X = np.array([[1.0, 0.0], [0.0, 1.0]])
@@ -28,7 +28,7 @@ def mean_paired_cosine(context: MetricContext) -> Estimate:
     """Mean of x_i . y_i over the pairs. The null is the mean over pairs of different items (shuffled pairing)."""
     m = context.moments
     value = m.mean_paired
-    return Estimate(value, *normal_interval(value, variance(m, along_p=1.0)), null=debiased(m)[0])
+    return Estimate(value, *normal_interval(value, linear_variance(m, along_p=1.0)), null=debiased_mean_products(m)[0])
 
 
 @metric(
@@ -46,7 +46,7 @@ def mean_unpaired_cosine(context: MetricContext) -> Estimate:
     """Mean of x_i . y_j over all i, j of different items. The null is that of directions
     whose means are zero, 0."""
     m = context.moments
-    value, _, _ = debiased(m)
-    noise = product_noise(m)  # the first-order variance holds it twice where the means are short
-    var = max(variance(m, m.mean_y, m.mean_x) - noise, noise)
+    value, _, _ = debiased_mean_products(m)
+    noise = mean_product_noise(m)  # the first-order variance holds it twice where the means are short
+    var = max(linear_variance(m, m.mean_y, m.mean_x) - noise, noise)
     return Estimate(value, *normal_interval(value, var), null=0.0)

@@ -12,7 +12,7 @@ from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.statistics.spectral_errors import Spectral
+from isthmus.statistics.spectral_errors import SpectralErrors
 
 
 def _two_to_one() -> tuple[np.ndarray, np.ndarray, float]:
@@ -87,7 +87,7 @@ def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, 
     energies, directions = sigma**2 / context.moments.n, context.x.eigen[1]
     if context.influence_sample is None or energies[-1] <= 1e-12 * energies[0]:
         return NAN, NAN
-    s = Spectral(energies, directions, context.influence_sample)
+    s = SpectralErrors(energies, directions, context.influence_sample)
     root, log = np.sqrt(energies), np.log(energies)
     a, b = float(root.sum()), float(root @ log) / 2
     scores_a, bias_a = s.sum_of(0.5 / root, -0.25 / root**3)
@@ -150,7 +150,7 @@ def participation_ratio(context: MetricContext) -> Estimate:
     if q.plug_in["x"] <= 0:
         return undefined(NO_SPREAD)
     value = q.plug_in["x"] ** 2 / q.plug_in["xx"]
-    n, d = context.moments.by_item.count, context.moments.dim_x
+    n, d = context.moments.by_item.n_items, context.moments.dim_x
     null = n * d / (n + d)
     trace, square = q.debiased("x"), q.debiased("xx")
     if q.covariance is None or not square > 0:
@@ -189,10 +189,10 @@ def anisotropy(context: MetricContext) -> Estimate:
     """
     if context.x.centred[0][0] <= 0:
         return undefined(NO_SPREAD)
-    return anisotropy_of(context.pca, context.moments.by_item.count)
+    return anisotropy_of(context.pca, context.moments.by_item.n_items)
 
 
-def anisotropy_of(spectral: Spectral, items: int) -> Estimate:
+def anisotropy_of(spectral: SpectralErrors, items: int) -> Estimate:
     """lambda_1 / (tr S / d) of a covariance with its interval and null; no interval without rows."""
     values = spectral.values
     d = len(values)
@@ -236,7 +236,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
     interval from n = 10 d on only. The null is that of as many rows without any preferred direction.
     """
     values = context.x.centred[0]
-    begin, end = slope_range(context.moments.by_item.count, len(values))
+    begin, end = slope_range(context.moments.by_item.n_items, len(values))
     if end <= begin or values[end - 1] <= 0:
         return undefined(f"fewer than {max(end, begin + 1)} directions have any variance")
     weights = np.zeros(len(values))

@@ -87,7 +87,7 @@ def shared_directions(context: MetricContext) -> Estimate:
     """
     m = context.moments
     bases = [
-        directions[:, : significant_rank(np.sqrt(values), m.by_item.count - 1)]
+        directions[:, : significant_rank(np.sqrt(values), m.by_item.n_items - 1)]
         for values, directions in (context.x.centred, context.y.centred)
     ]
     space = SharedSpace(*bases)

@@ -10,7 +10,7 @@ from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
 from isthmus.reporting.section import Section
 from isthmus.utils import validation
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 __all__ = ["report"]
 
@@ -51,12 +51,12 @@ def report(
     """
     from isthmus.reporting.page import render
 
-    path = validation.writable(path)
+    path = validation.check_writable(path)
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
     explanation = explain(pairs, comparison=comparison, normalize=normalize)
     text = render(explanation, pairs, fit=fit, title=title, extra=extra)
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         # A path that is no valid text must not cost the page: what cannot be written becomes a question mark.
         part.write_bytes(text.encode("utf-8", errors="replace"))
     return explanation

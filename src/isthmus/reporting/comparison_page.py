@@ -17,9 +17,9 @@ from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, add_axes, in
 from isthmus.statistics.result import Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number
-from isthmus.utils.validation import writable
+from isthmus.utils.validation import check_writable
 
 #: Points to the right of the axes for the names.
 NAMES = 132
@@ -39,7 +39,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     ...     "<svg" in page.read_text(encoding="utf-8")
     True
     """
-    path = writable(path)
+    path = check_writable(path)
     fitted = [row for row in comparison.rows if row.scores]
     known = [name for name in fitted[0].changes if name in comparison.better]
     if score is not None and score not in known:
@@ -74,7 +74,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     if refused:
         sections.append(Section("Refused", header=("Aligner", "Reason"), rows=refused))
     text = plain_page(f"Closing the gap between {x} and {y}", facts, sections)
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(text.encode("utf-8", errors="replace"))
 
 

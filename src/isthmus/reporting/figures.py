@@ -356,7 +356,7 @@ def overview(
     Errors: `InputError` when it holds none, or when `path` cannot be written.
     """
     from isthmus.utils.errors import InputError
-    from isthmus.utils.files import replacing
+    from isthmus.utils.files import atomic_path
 
     if explanation.comparison is None:
         raise InputError("the explanation holds no comparison; make it with explain(pairs, comparison=compare(pairs))")
@@ -364,7 +364,7 @@ def overview(
     before, _ = before_and_after(pairs, row=None, fit=fit, normalize=explanation.result.pairs["normalize"])
     fig = _overview(explanation, before, names)
     text = standalone_svg(inline_svg(fig, "overview", label=wording.overview(explanation)))
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 

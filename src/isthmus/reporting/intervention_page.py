@@ -23,8 +23,8 @@ from isthmus.reporting.svg import (
     standalone_svg,
     with_report_style,
 )
-from isthmus.utils.files import replacing
-from isthmus.utils.validation import writable
+from isthmus.utils.files import atomic_path
+from isthmus.utils.validation import check_writable
 
 _STYLES = {"translate": (X, "o"), "rotate": (Y, "^"), "collapse": (ACCENT, "s"), "remove_unshared": (MUTED, "D")}
 _AXIS_LABELS = {"gap": "gap (degrees)", "gap_distance": "distance of the means", "alignment": "shared-space alignment"}
@@ -57,11 +57,11 @@ def intervention_page(curve: InterventionCurve, path: str | os.PathLike[str], /)
     ...     (pathlib.Path(folder) / "curve.svg").read_text(encoding="utf-8")[:4]
     '<svg'
     """
-    path = writable(path)
+    path = check_writable(path)
     label = "Scores against the gap and the alignment. " + " ".join(curve.verdict())
     svg = inline_svg(intervention_figure(curve), "intervention", label=label)
     text = standalone_svg(svg) if path.suffix.lower() == ".svg" else _page(curve, svg)
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", errors="replace"))
 
 

@@ -13,7 +13,7 @@ from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.utils import validation
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 #: Heading of each matrix, what it shows, and its digits.
 MATRICES = {
@@ -31,7 +31,7 @@ def modalities_page(
 
     Errors: `InputError` when `path` cannot be written.
     """
-    path = validation.writable(path)
+    path = validation.check_writable(path)
     sections = [_matrix(found, name) for name in MATRICES]
     for pair, one in found.items():
         drawing = inline_svg(
@@ -51,7 +51,7 @@ def modalities_page(
         f"{first.result.pairs['n']:,} rows of {len(found.names)} modalities in {first.result.pairs['dim']:,} dimensions"
     )
     page = plain_page(title or f"The gaps between {', '.join(found.names[:-1])} and {found.names[-1]}", facts, sections)
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(page.encode("utf-8", errors="replace"))
 
 

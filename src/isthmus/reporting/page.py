@@ -175,7 +175,7 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
     if pairs.key_join is not None:
         listed.append(("pairing", pairs.key_join.summary(pairs.names)))
     listed.append(("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)"))
-    listed.append(("sums", f"products in {facts['products']}, sums in float64"))
+    listed.append(("sums", f"products in {facts['matmul_dtype']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:
         listed.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))
     return listed

@@ -17,7 +17,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     return float(u @ v) / size if size > 0 else NAN
 
 
-def monotone_share(a: np.ndarray, b: np.ndarray) -> float:
+def isotonic_r2(a: np.ndarray, b: np.ndarray) -> float:
     """The share of the variance of b that the best rising or falling function of a explains; NaN when b is constant.
 
     Values of a within 2 % of its range count as one: a monotone function may not live on differences that small.

@@ -20,33 +20,33 @@ from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 
 #: Items whose scores are looked at; 2,000 know a standard error to 3 % also when scores have a kurtosis of 10.
-SCORED = 2_000
+SAMPLE_ITEMS = 2_000
 #: Items that are looked at however many partners they have.
-FEWEST = 200
+MIN_SAMPLE_ITEMS = 200
 
 
-class Scored:
+class InfluenceSample:
     """Pairs of a sample of items as rows x, y (k, d), float64, sorted by item.
 
-    `begins` says where the pairs of each item begin (None: one pair for each item); `factor` turns a sum over the
+    `begins` says where the pairs of each item begin (None: one pair for each item); `scale` turns a sum over the
     sampled items into one over all items divided by n^2.
 
-    >>> rows = Scored(np.eye(3), np.eye(3), np.array([0, 2]), factor=1.0)
+    >>> rows = InfluenceSample(np.eye(3), np.eye(3), np.array([0, 2]), scale=1.0)
     >>> rows.by_item(np.array([1.0, 2.0, 4.0])).tolist()
     [3.0, 4.0]
     """
 
-    def __init__(self, x: np.ndarray, y: np.ndarray, begins: np.ndarray | None, *, factor: float):
+    def __init__(self, x: np.ndarray, y: np.ndarray, begins: np.ndarray | None, *, scale: float):
         self.x = x
         self.y = y
         self.begins = begins
-        self.factor = factor
+        self.scale = scale
 
     @classmethod
-    def of(cls, pairs: Pairs, moments: Moments, /, *, normalize: bool = True) -> Scored:
+    def of(cls, pairs: Pairs, moments: Moments, /, *, normalize: bool = True) -> InfluenceSample:
         """A random sample of items of `pairs`; `moments` are those of all of them."""
-        most = max(FEWEST, SCORED * pairs.n_items // max(pairs.n_pairs, 1))
-        sample = pairs.sample(min(SCORED, most))
+        most = max(MIN_SAMPLE_ITEMS, SAMPLE_ITEMS * pairs.n_items // max(pairs.n_pairs, 1))
+        sample = pairs.sample(min(SAMPLE_ITEMS, most))
         x, y = (to_numpy(side).astype(np.float64) for side in sample.unit(normalize=normalize))
         begins = None
         if sample.index is not None:
@@ -55,11 +55,11 @@ class Scored:
             x, y = x[owner], y[order]
             begins = np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
         count = len(x) if begins is None else len(begins)
-        return cls(x, y, begins, factor=moments.by_item.count / max(count, 1) / moments.n**2)
+        return cls(x, y, begins, scale=moments.by_item.n_items / max(count, 1) / moments.n**2)
 
-    def swapped(self) -> Scored:
+    def swapped(self) -> InfluenceSample:
         """The same with x and y exchanged."""
-        return Scored(self.y, self.x, self.begins, factor=self.factor)
+        return InfluenceSample(self.y, self.x, self.begins, scale=self.scale)
 
     @property
     def items(self) -> int:
@@ -78,11 +78,11 @@ class Scored:
         return values if self.begins is None else np.add.reduceat(values, self.begins, axis=0)
 
     @cached_property
-    def siblings(self) -> list[tuple[np.ndarray, np.ndarray]]:
+    def within_item_pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Positions (i, j), i < j, of all two pairs of one item, as one couple of arrays for each distance j - i."""
-        return list(self._siblings())
+        return list(self._within_item_pairs())
 
-    def _siblings(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _within_item_pairs(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         if self.begins is None:
             return
         owner = np.repeat(np.arange(self.items), self.counts.astype(np.int64))
@@ -106,12 +106,12 @@ class Scored:
         table = np.stack(scores, axis=1)
         totals = self.by_item(table - table.mean(axis=0))
         m = self.items
-        return totals.T @ totals * (self.factor * m / max(m - 1, 1))
+        return totals.T @ totals * (self.scale * m / max(m - 1, 1))
 
     def variance(self, scores: np.ndarray) -> float:
         """Variance of the measure with these `scores`, (k,)."""
         return float(self.covariance(scores)[0, 0])
 
-    def bias(self, seconds: Any) -> float:
-        """Bias of the measure whose second derivatives along each item are twice `seconds`, (items,)."""
-        return float(np.sum(seconds)) * self.factor
+    def bias(self, second_derivatives: Any) -> float:
+        """Bias of the measure whose second derivatives along each item are twice `second_derivatives`, (items,)."""
+        return float(np.sum(second_derivatives)) * self.scale

@@ -19,7 +19,7 @@ Z95 = 1.959963984540054
 NOISE_LEVEL = 0.001
 
 
-def variance(
+def linear_variance(
     moments: Moments,
     along_x: np.ndarray | None = None,
     along_y: np.ndarray | None = None,
@@ -31,24 +31,24 @@ def variance(
     a = np.zeros(dim) if along_x is None else along_x
     b = np.zeros(moments.dim_y) if along_y is None else along_y
     c = along_p
-    raw = a @ m.xx @ a + b @ m.yy @ b + c * c * m.pp + 2 * (a @ m.xy @ b + c * (a @ m.xp) + c * (b @ m.yp))
+    raw = a @ m.xx @ a + b @ m.yy @ b + c * c * m.cos_sq + 2 * (a @ m.xy @ b + c * (a @ m.cos_x) + c * (b @ m.cos_y))
     centre = a @ moments.mean_x + b @ moments.mean_y + c * (moments.mean_paired if c else 0.0)
-    with_counts = a @ m.mx + b @ m.my + c * m.mp
-    total = raw - 2 * centre * with_counts + centre**2 * m.mm
-    return max(float(total), 0.0) / n**2 * m.count / max(m.count - 1, 1)
+    with_counts = a @ m.count_x + b @ m.count_y + c * m.count_cos
+    total = raw - 2 * centre * with_counts + centre**2 * m.count_sq
+    return max(float(total), 0.0) / n**2 * m.n_items / max(m.n_items - 1, 1)
 
 
 def mean_covariance(moments: Moments) -> np.ndarray:
     """Covariance of mean x, (d, d): what the mean of x would scatter by if the items were drawn anew."""
     m, mean = moments.by_item, moments.mean_x
-    cross = np.outer(m.mx, mean)
-    return (m.xx - cross - cross.T + m.mm * np.outer(mean, mean)) / moments.n**2
+    cross = np.outer(m.count_x, mean)
+    return (m.xx - cross - cross.T + m.count_sq * np.outer(mean, mean)) / moments.n**2
 
 
-def debiased(moments: Moments) -> tuple[float, float, float]:
+def debiased_mean_products(moments: Moments) -> tuple[float, float, float]:
     """(mean x . mean y, |mean x|^2, |mean y|^2) without the terms of an item with itself: unbiased."""
     m, n = moments.by_item, moments.n
-    others = n * n - m.mm
+    others = n * n - m.count_sq
     traces = (np.trace(m.xy), np.trace(m.xx), np.trace(m.yy))
     sums = (
         moments.sum_x @ moments.sum_y,
@@ -73,10 +73,10 @@ def wilson_interval(found: float, n: float) -> tuple[float, float]:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def clipped(interval: tuple[float, float], low: float, high: float) -> tuple[float, float]:
+def clip_interval(interval: tuple[float, float], low: float, high: float) -> tuple[float, float]:
     """An interval cut to the range that the quantity can take.
 
-    >>> clipped((-0.1, 0.3), 0.0, 1.0)
+    >>> clip_interval((-0.1, 0.3), 0.0, 1.0)
     (0.0, 0.3)
     """
     return min(max(interval[0], low), high), max(min(interval[1], high), low)
@@ -120,36 +120,40 @@ def noise_interval(squared_length: float, covariance: np.ndarray) -> tuple[float
     return g * low, g * high
 
 
-def gap_squared(moments: Moments) -> tuple[float, tuple[float, float] | None]:
+def debiased_gap_squared(moments: Moments) -> tuple[float, tuple[float, float] | None]:
     """|mean x - mean y|^2 without its bias, and its `noise_interval` when the gap may be noise."""
-    xy, xx, yy = debiased(moments)
+    xy, xx, yy = debiased_mean_products(moments)
     m, gap = moments.by_item, moments.mean_x - moments.mean_y
-    cross = np.outer(m.mx - m.my, gap)
-    difference = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.mm * np.outer(gap, gap)
+    cross = np.outer(m.count_x - m.count_y, gap)
+    difference = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.count_sq * np.outer(gap, gap)
     return xx + yy - 2 * xy, noise_interval(float(gap @ gap), difference / moments.n**2)
 
 
 def gap_interval(moments: Moments) -> tuple[float, float]:
     """95 % interval of the distance |mean x - mean y|."""
-    squared, noise = gap_squared(moments)
+    squared, noise = debiased_gap_squared(moments)
     gap = moments.mean_x - moments.mean_y
-    return _roots(noise) if noise else length_interval(squared, variance(moments, 2 * gap, -2 * gap))
+    return _roots(noise) if noise else length_interval(squared, linear_variance(moments, 2 * gap, -2 * gap))
 
 
 def mean_length_interval(moments: Moments) -> tuple[float, float]:
     """95 % interval of the length |mean x|."""
     mean = moments.mean_x
     noise = noise_interval(float(mean @ mean), mean_covariance(moments))
-    return _roots(noise) if noise else length_interval(debiased(moments)[1], variance(moments, 2 * mean))
+    return (
+        _roots(noise)
+        if noise
+        else length_interval(debiased_mean_products(moments)[1], linear_variance(moments, 2 * mean))
+    )
 
 
-def product_noise(moments: Moments) -> float:
+def mean_product_noise(moments: Moments) -> float:
     """Variance of mean x . mean y when both are noise, tr C_x C_y + tr C_xy C_xy, C the covariances of the means.
 
     Where the means are short by accident the first-order variance vanishes with them; this much remains.
     """
     m, x, y = moments.by_item, moments.mean_x, moments.mean_y
-    cross = m.xy - np.outer(m.mx, y) - np.outer(x, m.my) + m.mm * np.outer(x, y)
+    cross = m.xy - np.outer(m.count_x, y) - np.outer(x, m.count_y) + m.count_sq * np.outer(x, y)
     cross = cross / moments.n**2
     both = np.sum(mean_covariance(moments) * mean_covariance(moments.swapped())) + np.sum(cross * cross.T)
     return max(float(both), 0.0)

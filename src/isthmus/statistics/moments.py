@@ -1,4 +1,4 @@
-"""Moments: what one pass over the pairs leaves behind, and almost every measure and aligner is computed from."""
+"""Paired first and second moments: the sums that almost every measure and aligner is computed from."""
 
 from __future__ import annotations
 
@@ -12,71 +12,91 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from isthmus.compute import arrays
-from isthmus.compute.accumulate import Lane, add_up
+from isthmus.compute.accumulate import Accumulator, accumulate_blocks
 from isthmus.compute.arrays import Array
 from isthmus.compute.devices import full_precision
-from isthmus.compute.resources import Plan, blas_limited, current, plan, using
+from isthmus.compute.resources import blas_limited, config_context
 from isthmus.data.pairs import CrossDimPairs, Pairs, bad_rows
+from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import load_arrays, save_arrays
 
-#: Up to this many pairs block products are float64 unless asked otherwise.
-FLOAT64_PAIRS = 50_000
-
-
-class _Sums:
-    """Dataclasses whose array and number fields add up."""
-
-    def _added(self, other: Any) -> dict[str, Any]:
-        return {
-            f.name: getattr(self, f.name) + getattr(other, f.name)
-            for f in fields(self)  # type: ignore[arg-type]
-            if f.name not in ("clusters", "products", "normalize")
-        }
+#: Fields that are no sums.
+_SETTINGS = ("item_moments", "matmul_dtype", "normalize")
+#: Fields of the two modalities that `swapped` exchanges.
+_SWAPS = (("sum_x", "sum_y"), ("xx", "yy"), ("cos_x", "cos_y"), ("count_x", "count_y"))
 
 
 @dataclass(frozen=True)
-class Clusters(_Sums):
-    """Sums over items of products of item totals: what standard errors need when an item has several partners.
+class ItemMoments:
+    """Sums over items of products of item totals, for standard errors when an item has several pairs.
 
-    For item g with m partners: X = m x_g, Y = sum of its y rows, P = sum of its cosines.
-    """
-
-    count: int  # items
-    mm: float  # sum of m^2
-    mx: Array  # sum of m X, (d,)
-    my: Array
-    mp: float
-    xx: Array  # sum of X X', (d, d)
-    yy: Array
-    xy: Array
-    pp: float  # sum of P^2
-    xp: Array  # sum of X P, (d,)
-    yp: Array
-
-
-@dataclass(frozen=True)
-class Moments(_Sums):
-    """Paired first and second moments of unit rows: n, sums of x and y, X'X, Y'Y, X'Y, and those with the cosine.
-
-    Moments of disjoint sets of pairs add up with `+`, so streams, shards, processes and devices are one mechanism.
-    Arrays are float64 and of the array library that the rows came in.
+    For item g with m pairs, X = m x_g, Y is the sum of its y rows, and P the sum of its paired cosines.
 
     Attributes
     ----------
-    n : number of pairs
-    sum_x, sum_y : (d,)
-    xx, yy, xy : (d, d), the raw sums X'X, Y'Y, X'Y
-    pp, xp, yp : sums of p^2, x p and y p, with p the paired cosine x.y (0 when the sides differ in width)
-    clusters : the same by item when items have several partners, else None
-    products : precision in which blocks were multiplied ('float32': singular values below 3e-4 of the largest are
-        rounding noise; 'float64': below 3e-8)
-    normalize : whether rows were divided by their norm
+    n_items : int
+        Number of items that have a pair.
+    count_sq : float
+        Sum of m^2.
+    count_x, count_y : (d,) array
+        Sums of m X and of m Y.
+    count_cos : float
+        Sum of m P.
+    xx, yy, xy : (d, d) array
+        Sums of X X', Y Y' and X Y'.
+    cos_sq : float
+        Sum of P^2.
+    cos_x, cos_y : (d,) array
+        Sums of P X and of P Y.
+    """
 
+    n_items: int
+    count_sq: float
+    count_x: Array
+    count_y: Array
+    count_cos: float
+    xx: Array
+    yy: Array
+    xy: Array
+    cos_sq: float
+    cos_x: Array
+    cos_y: Array
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Paired first and second moments of rows: n, sums of x and y, X'X, Y'Y, X'Y, and sums with the paired cosine.
+
+    Moments of disjoint sets of pairs add up with `+`, which makes streams, shards, processes and devices one
+    mechanism. Arrays are float64 and belong to the array library of the rows. `Moments.of` computes them.
+
+    Attributes
+    ----------
+    n : int
+        Number of pairs.
+    sum_x, sum_y : (d,) array
+        Sums of the rows.
+    xx, yy, xy : (d, d) array
+        Raw sums X'X, Y'Y and X'Y.
+    cos_sq : float
+        Sum of p^2, with p the paired cosine x.y (0 if the two dimensions differ).
+    cos_x, cos_y : (d,) array
+        Sums of p x and of p y.
+    item_moments : ItemMoments or None
+        Sums by item if items have several pairs.
+    matmul_dtype : {'float32', 'float64'}
+        Precision in which blocks were multiplied. With 'float32', singular values below 3e-4 of the largest are
+        rounding noise; with 'float64', those below 3e-8.
+    normalize : bool
+        Whether rows were divided by their norm.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 10, 3))
-    >>> whole, parts = Moments.of(X, Y), Moments.of(X[:4], Y[:4]) + Moments.of(X[4:], Y[4:])
-    >>> bool(np.allclose(whole.xy, parts.xy, atol=1e-14)), whole.n == parts.n
+    >>> moments, total = Moments.of(X, Y), Moments.of(X[:4], Y[:4]) + Moments.of(X[4:], Y[4:])
+    >>> bool(np.allclose(moments.xy, total.xy, atol=1e-14)), moments.n == total.n
     (True, True)
     """
 
@@ -86,11 +106,11 @@ class Moments(_Sums):
     xx: Array
     yy: Array
     xy: Array
-    pp: float
-    xp: Array
-    yp: Array
-    clusters: Clusters | None
-    products: str
+    cos_sq: float
+    cos_x: Array
+    cos_y: Array
+    item_moments: ItemMoments | None
+    matmul_dtype: str
     normalize: bool
 
     @classmethod
@@ -102,52 +122,88 @@ class Moments(_Sums):
         *,
         index: Any = None,
         normalize: bool = True,
-        products: str | None = None,
+        matmul_dtype: str | None = None,
         threads: int | None = None,
         max_memory: int | str | None = None,
         device: str | Sequence[str] | None = None,
     ) -> Moments:
-        """Moments of the pairs (x, y): two arrays or sources of shape (n, d), or one `Pairs`, in blocks of rows.
+        """Compute the moments of the pairs (x, y) in one pass, in blocks of rows.
 
-        `index[j]` is the row of x that row j of y belongs to (default: row j). `products` is 'float32' or 'float64',
-        the precision of the block products; None takes float64 for up to 50,000 pairs, where it costs less than a
-        second, and the precision of the data above. Sums are float64 in any case. `threads`, `max_memory` and
-        `device` are those of `isthmus.using`; without them what is in use there.
-        Errors: `InputError` when rows are NaN, infinite or zero (it names them), or shapes do not fit.
+        Parameters
+        ----------
+        x, y : (n, d) arrays or sources
+            Rows of the two modalities. `x` may also be `Pairs`, without `y`.
+        index : (n_y,) int array, optional
+            Row of x to which each row of y belongs. Default: row i belongs to row i.
+        normalize : bool, default True
+            Divide rows by their norm first.
+        matmul_dtype : {'float32', 'float64'}, optional
+            Precision of the block products. Default: float64 for up to 50,000 pairs, where it costs less than a
+            second, and the precision of the data above. Sums are float64 in any case.
+        threads, max_memory, device : optional
+            As in `isthmus.config_context`, whose values are the default.
+
+        Returns
+        -------
+        Moments
+            The moments.
+
+        Raises
+        ------
+        InputError
+            If rows are NaN, infinite or zero (the message lists them), or if shapes do not match.
         """
-        if products not in (None, "float32", "float64"):
-            raise InputError(f"products={products!r}, expected 'float32', 'float64' or None")
+        if matmul_dtype not in (None, "float32", "float64"):
+            raise InputError(f"matmul_dtype={matmul_dtype!r}, expected 'float32', 'float64' or None")
         pairs = x if isinstance(x, Pairs) else CrossDimPairs(x=x, y=y, index=index)
-        with using(threads=threads, max_memory=max_memory, device=device) as resources:
-            dtype = products_of(pairs, products)
+        with config_context(threads=threads, max_memory=max_memory, device=device) as resources:
+            dtype = gemm_dtype(pairs, matmul_dtype)
             if resources.cluster is not None and pairs.open_spec is not None:
-                found: Moments = resources.cluster.moments(pairs, normalize=normalize, products=dtype)
-                return found
+                moments: Moments = resources.cluster.moments(pairs, normalize=normalize, matmul_dtype=dtype)
+                return moments
             return cls._of_blocks(pairs, dtype, normalize, None, (0, pairs.n_items))
 
     @classmethod
     def of_items(
-        cls, pairs: Pairs, start: int, stop: int, /, *, rows: int, products: str, normalize: bool = True
+        cls, pairs: Pairs, start: int, stop: int, /, *, rows: int, matmul_dtype: str, normalize: bool = True
     ) -> Moments:
-        """Moments of the items start .. stop - 1 of `pairs` in blocks of `rows` items: one part of a pass.
+        """Compute the moments of the items start .. stop - 1, as one part of a pass.
 
         Parts whose bounds are multiples of `rows` add up to the whole pass, to the last digits of float64.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            All pairs.
+        start, stop : int
+            Range of items.
+        rows : int
+            Items in a block.
+        matmul_dtype : {'float32', 'float64'}
+            Precision of the block products.
+        normalize : bool, default True
+            Divide rows by their norm first.
+
+        Returns
+        -------
+        Moments
+            The moments of these items.
         """
-        return cls._of_blocks(pairs, products, normalize, rows, (start, stop))
+        return cls._of_blocks(pairs, matmul_dtype, normalize, rows, (start, stop))
 
     @classmethod
     def _of_blocks(cls, pairs: Pairs, dtype: str, normalize: bool, rows: int | None, items: tuple[int, int]) -> Moments:
-        how = pass_plan(pairs, dtype)
-        rows = rows or how.rows
-        lanes = [Lane(dtype, normalize=normalize, device=d) for d in how.devices or [None] * how.lanes]
+        plan = plan_moments(pairs, dtype)
+        devices: Sequence[str | None] = plan.devices or [None] * plan.n_workers
+        accumulators = [Accumulator(dtype, normalize=normalize, device=device) for device in devices]
         try:
-            with blas_limited(how.blas), full_precision() if how.devices else nullcontext():
-                sums, by_item = add_up(pairs.blocks(rows, *items), lanes)
-        except arrays.BadRows:
+            with blas_limited(plan.blas_threads), full_precision() if plan.devices else nullcontext():
+                sums, by_item = accumulate_blocks(pairs.blocks(rows or plan.rows, *items), accumulators)
+        except arrays.InvalidRowsError:
             raise bad_rows(pairs, *items) from None
-        clusters = Clusters(**by_item) if by_item else None
-        sums["pp"] = float(sums["pp"])
-        return cls(**sums, clusters=clusters, products=dtype, normalize=normalize)
+        item_moments = ItemMoments(**by_item) if by_item else None
+        sums["cos_sq"] = float(sums["cos_sq"])
+        return cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
 
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
@@ -159,18 +215,20 @@ class Moments(_Sums):
             )
         if self.normalize != other.normalize:
             raise InputError("moments of normalised rows and of raw rows cannot be added; use one normalize= for both")
-        clusters = None
-        if self.clusters is not None or other.clusters is not None:
-            clusters = Clusters(**self.by_item._added(other.by_item))
-        products = min(self.products, other.products)  # float32 beside float64 is float32
-        return replace(self, **self._added(other), clusters=clusters, products=products)
+        item_moments = None
+        if self.item_moments is not None or other.item_moments is not None:
+            item_moments = ItemMoments(**_field_sums(self.by_item, other.by_item))
+        dtype = min(self.matmul_dtype, other.matmul_dtype)  # float32 beside float64 is float32
+        return replace(self, **_field_sums(self, other), item_moments=item_moments, matmul_dtype=dtype)
 
     @property
     def dim_x(self) -> int:
+        """Dimension of x."""
         return int(self.sum_x.shape[0])
 
     @property
     def dim_y(self) -> int:
+        """Dimension of y."""
         return int(self.sum_y.shape[0])
 
     @property
@@ -180,6 +238,7 @@ class Moments(_Sums):
 
     @property
     def mean_y(self) -> Array:
+        """Mean of y, (d,)."""
         return self.sum_y / self.n
 
     @property
@@ -189,6 +248,7 @@ class Moments(_Sums):
 
     @property
     def cov_y(self) -> Array:
+        """Covariance of y with 1/n, (d, d)."""
         return self.yy / self.n - self.mean_y[:, None] * self.mean_y[None, :]
 
     @property
@@ -198,114 +258,143 @@ class Moments(_Sums):
 
     @property
     def mean_paired(self) -> float:
-        """Mean of x.y over the pairs, in [-1, 1] for unit rows (both sides of one width)."""
+        """Mean of x.y over the pairs, in [-1, 1] for unit rows; `InputError` if the two dimensions differ."""
         if self.dim_x != self.dim_y:
-            raise InputError(f"sides of width {self.dim_x} and {self.dim_y} have no paired cosine")
+            raise InputError(f"rows of width {self.dim_x} and {self.dim_y} have no paired cosine")
         return float(np.trace(arrays.to_numpy(self.xy))) / self.n
 
     @property
-    def by_item(self) -> Clusters:
-        """The sums by item; with one partner for each item they are those by pair."""
-        if self.clusters is not None:
-            return self.clusters
-        return Clusters(
-            self.n,
-            float(self.n),
-            self.sum_x,
-            self.sum_y,
-            self.mean_paired * self.n if self.dim_x == self.dim_y else 0.0,
-            self.xx,
-            self.yy,
-            self.xy,
-            self.pp,
-            self.xp,
-            self.yp,
+    def by_item(self) -> ItemMoments:
+        """Sums by item. If every item has one pair, they are the sums by pair."""
+        if self.item_moments is not None:
+            return self.item_moments
+        return ItemMoments(
+            n_items=self.n,
+            count_sq=float(self.n),
+            count_x=self.sum_x,
+            count_y=self.sum_y,
+            count_cos=self.mean_paired * self.n if self.dim_x == self.dim_y else 0.0,
+            xx=self.xx,
+            yy=self.yy,
+            xy=self.xy,
+            cos_sq=self.cos_sq,
+            cos_x=self.cos_x,
+            cos_y=self.cos_y,
         )
 
     def swapped(self) -> Moments:
-        """The moments of (y, x)."""
+        """Return the moments of (y, x).
 
-        def swap(m: Any) -> Any:
-            names = {"sum_x": "sum_y", "xx": "yy", "xp": "yp", "mx": "my"}
-            both = {**names, **{v: k for k, v in names.items()}}
-            changed = {k: getattr(m, v) for k, v in both.items() if hasattr(m, k)}
-            return replace(m, **changed, xy=m.xy.T)
+        Returns
+        -------
+        Moments
+            The same sums with x and y exchanged.
+        """
 
-        return replace(swap(self), clusters=None if self.clusters is None else swap(self.clusters))
+        def swap(sums: Any) -> Any:
+            names = dict([*_SWAPS, *((b, a) for a, b in _SWAPS)])
+            changes = {name: getattr(sums, partner) for name, partner in names.items() if hasattr(sums, name)}
+            return replace(sums, **changes, xy=sums.xy.T)
+
+        return replace(swap(self), item_moments=None if self.item_moments is None else swap(self.item_moments))
 
     def numpy(self) -> Moments:
-        """The same with NumPy arrays; these moments themselves when they are NumPy's."""
+        """Return the moments with NumPy arrays.
+
+        Returns
+        -------
+        Moments
+            These moments themselves if they are NumPy arrays already.
+        """
         if arrays.is_numpy(self.xx):
             return self
 
-        def host(m: Any) -> Any:
-            arrs = {f.name: getattr(m, f.name) for f in fields(m)}
-            return replace(m, **{k: arrays.to_numpy(v) for k, v in arrs.items() if hasattr(v, "shape")})
+        def to_host(sums: Any) -> Any:
+            values = {f.name: getattr(sums, f.name) for f in fields(sums)}
+            return replace(sums, **{k: arrays.to_numpy(v) for k, v in values.items() if hasattr(v, "shape")})
 
-        return replace(host(self), clusters=None if self.clusters is None else host(self.clusters))
+        return replace(to_host(self), item_moments=None if self.item_moments is None else to_host(self.item_moments))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write as safetensors; the file appears whole or not at all."""
+        """Write the moments as a safetensors file, atomically.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write. `Moments.load` and `isthmus.load` read it.
+        """
         host = self.numpy()
         tables: dict[str, np.ndarray] = {}
-        for prefix, part in (("", host), ("clusters.", host.clusters)):
-            for f in fields(part) if part is not None else ():
-                value = getattr(part, f.name)
-                if f.name not in ("clusters", "products", "normalize"):
-                    tables[prefix + f.name] = np.asarray(
-                        value, dtype=np.int64 if isinstance(value, int) else np.float64
-                    )
-        save_arrays(path, "moments", tables, {"products": self.products, "normalize": self.normalize})
+        for prefix, sums in (("", host), ("item_moments.", host.item_moments)):
+            for f in fields(sums) if sums is not None else ():
+                value = getattr(sums, f.name)
+                if f.name not in _SETTINGS:
+                    dtype = np.int64 if isinstance(value, int) else np.float64
+                    tables[prefix + f.name] = np.asarray(value, dtype=dtype)
+        save_arrays(path, "moments", tables, {"matmul_dtype": self.matmul_dtype, "normalize": self.normalize})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Moments:
-        """Moments written by `save`."""
+        """Read moments that `save` wrote.
+
+        Parameters
+        ----------
+        path : path-like
+            File of saved moments.
+
+        Returns
+        -------
+        Moments
+
+        Raises
+        ------
+        InputError
+            If the file is incomplete or holds something else.
+        """
         _, tables, header = load_arrays(path, "moments")
-        values: dict[str, Any] = {k: v if v.ndim else v.item() for k, v in tables.items()}
-        inner = {k.removeprefix("clusters."): v for k, v in values.items() if k.startswith("clusters.")}
-        outer = {k: v for k, v in values.items() if not k.startswith("clusters.")}
-        return cls(**outer, clusters=Clusters(**inner) if inner else None, **header)
+        values: dict[str, Any] = {name: table if table.ndim else table.item() for name, table in tables.items()}
+        prefix = "item_moments."
+        by_item = {name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)}
+        by_pair = {name: v for name, v in values.items() if not name.startswith(prefix)}
+        return cls(**by_pair, item_moments=ItemMoments(**by_item) if by_item else None, **header)
+
+
+def _field_sums(first: Any, second: Any) -> dict[str, Any]:
+    """Return the sums of the fields of two dataclasses, without the settings of `Moments`."""
+    names = [f.name for f in fields(first) if f.name not in _SETTINGS]
+    return {name: getattr(first, name) + getattr(second, name) for name in names}
 
 
 #: Moments that were computed from pairs which still exist, by pairs and options.
 _CACHE: WeakKeyDictionary[Pairs, dict[tuple[bool, str | None], Moments]] = WeakKeyDictionary()
 
 
-def moments_of(pairs: Pairs, /, *, normalize: bool = True, products: str | None = None) -> Moments:
-    """Return `Moments.of(pairs)`, computed once for each choice of options as long as the pairs exist.
+def moments_of(pairs: Pairs, /, *, normalize: bool = True, matmul_dtype: str | None = None) -> Moments:
+    """Return `Moments.of(pairs)`, computed once for each choice of options while the pairs exist.
 
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs.
+    normalize : bool, default True
+        Divide rows by their norm first.
+    matmul_dtype : {'float32', 'float64'}, optional
+        Precision of the block products, see `Moments.of`.
+
+    Returns
+    -------
+    Moments
+        The moments.
+
+    Examples
+    --------
     >>> import isthmus
     >>> pairs = isthmus.demo.load("plain")
     >>> moments_of(pairs) is moments_of(pairs)
     True
     """
     cached = _CACHE.setdefault(pairs, {})
-    key = (normalize, products)
+    key = (normalize, matmul_dtype)
     if key not in cached:
-        cached[key] = Moments.of(pairs, normalize=normalize, products=products)
+        cached[key] = Moments.of(pairs, normalize=normalize, matmul_dtype=matmul_dtype)
     return cached[key]
-
-
-def products_of(pairs: Pairs, products: str | None) -> str:
-    """The precision of block products: the one asked for, else float64 for few pairs and that of the data for many."""
-    wide = any(arrays.compute_dtype(s.dtype, None) == "float64" for s in (pairs.x, pairs.y))
-    return products or ("float64" if wide or pairs.n_pairs <= FLOAT64_PAIRS else "float32")
-
-
-def pass_plan(pairs: Pairs, dtype: str) -> Plan:
-    """How a pass over `pairs` is cut."""
-    resources = current()
-    if not (pairs.x.is_numpy and pairs.y.is_numpy):  # rows of other libraries stay where they are, with their threads
-        resources = replace(resources, threads=1, devices=())
-    partners = 1.0 if pairs.index is None else max(pairs.n_pairs / pairs.n_items, 1.0)
-    dims = pairs.x.shape[1], pairs.y.shape[1]
-    sides = (pairs.x, pairs.y)
-    return plan(
-        resources,
-        *dims,
-        items=pairs.n_items,
-        itemsize=8 if dtype == "float64" else 4,
-        partners=partners,
-        read=max(8 if arrays.compute_dtype(side.dtype, None) == "float64" else 4 for side in sides),
-        unpacked=not all(side.random_access for side in sides),
-    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.utils.files import FORMAT, replacing
+from isthmus.utils.files import FORMAT_VERSION, atomic_path
 from isthmus.utils.format import number
 from isthmus.utils.version import __version__
 
@@ -70,9 +70,9 @@ class Result(Mapping[str, Estimate]):
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.metrics:
-            from isthmus.utils.errors import unknown
+            from isthmus.utils.errors import unknown_name
 
-            raise KeyError(str(unknown("measure", name, self.metrics)))
+            raise KeyError(str(unknown_name("measure", name, self.metrics)))
         return self.metrics[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -84,7 +84,7 @@ class Result(Mapping[str, Estimate]):
     def to_dict(self) -> dict[str, Any]:
         """The content of `to_json` as plain Python values."""
         return {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "version": __version__,
             "pairs": dict(self.pairs),
             "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
@@ -97,7 +97,7 @@ class Result(Mapping[str, Estimate]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write `to_json()` to `path`; the file appears whole or not at all."""
-        with replacing(path) as part:
+        with atomic_path(path) as part:
             part.write_text(self.to_json() + "\n", encoding="utf-8")
 
 

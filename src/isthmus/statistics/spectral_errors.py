@@ -6,10 +6,10 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.statistics.influence import Scored
+from isthmus.statistics.influence import InfluenceSample
 
 
-class Spectral:
+class SpectralErrors:
     """Eigenvalues `values` (d,), descending, with `directions` (d, d), and the rows that they come from.
 
     `centre` is the mean of a covariance, None for an uncentred second moment. Weighting up an item with projections
@@ -21,7 +21,7 @@ class Spectral:
         self,
         values: np.ndarray,
         directions: np.ndarray,
-        scored: Scored | None,
+        scored: InfluenceSample | None,
         *,
         centre: np.ndarray | None = None,
     ):
@@ -47,12 +47,12 @@ class Spectral:
         s = self.scored
         assert s is not None
         total = self.squares.T @ self.squares
-        for i, j in s.siblings:
+        for i, j in s.within_item_pairs:
             product = self.rows[i] * self.rows[j]
             total += 2 * product.T @ product
         centred = s.by_item(self.squares - self.values)
         total[np.diag_indices_from(total)] = np.einsum("ij,ij->j", centred, centred)
-        return total * s.factor
+        return total * s.scale
 
     def sum_of(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float]:
         """Scores (k,) and bias of sum_k f_k(lambda_k), given the derivatives f_k' = `first` and f_k'' = `second`."""

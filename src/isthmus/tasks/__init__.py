@@ -15,7 +15,7 @@ from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import add_noise, nearest, quantize, top1_stability
 from isthmus.tasks.zero_shot import ZeroShot, gini, mean_texts
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 __all__ = [
     "Clustering",
@@ -57,7 +57,7 @@ def select_tasks(names: Sequence[str], /) -> list[Task]:
     for name in names:
         plain = name.strip().lower().replace("-", "_")
         if plain not in known:
-            raise unknown("task", name, known)
+            raise unknown_name("task", name, known)
         if known[plain] not in found:
             found.append(known[plain])
     return found

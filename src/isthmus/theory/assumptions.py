@@ -143,7 +143,7 @@ class _Data:
     def __init__(self, m: Any, names: tuple[str, str]):
         self.names = names
         self.moments = m
-        self.dim, self.n, self.items = m.dim_x, m.n, m.by_item.count
+        self.dim, self.n, self.items = m.dim_x, m.n, m.by_item.n_items
         self.means = (m.mean_x, m.mean_y)
         self.lengths = tuple(float(np.linalg.norm(mean)) for mean in self.means)
         self.p_values = (mean_p_value(m), mean_p_value(m.swapped()))

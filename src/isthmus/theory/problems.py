@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.compute.arrays import Array, like, to_numpy
+from isthmus.compute.arrays import Array, asarray_like, to_numpy
 from isthmus.theory.constraints import FreePairs, Manifold, Point, RotatingCloud, Side
 from isthmus.utils.errors import InputError
 
@@ -110,7 +110,7 @@ def cloud_scene(
     if start is not None:
         mx, my = to_numpy(x0).astype(np.float64).mean(axis=0), to_numpy(y0).astype(np.float64).mean(axis=0)
         turn = _turn(my / np.linalg.norm(my), mx / np.linalg.norm(mx), start, rng)
-    return Scene(manifold=RotatingCloud(x0, y0), start=(like(turn, x0),), frame=None, shared=None, bound=bound)
+    return Scene(manifold=RotatingCloud(x0, y0), start=(asarray_like(turn, x0),), frame=None, shared=None, bound=bound)
 
 
 def free_scene(
@@ -141,9 +141,9 @@ def free_scene(
         fixed = (_unit(bases[0].shape[1], index), sign * _unit(bases[1].shape[1], index))
     sides = tuple(
         Side(
-            basis=None if wide else like(basis, reference),
+            basis=None if wide else asarray_like(basis, reference),
             resultant=resultant,
-            centre=None if centre is None else like(centre, reference),
+            centre=None if centre is None else asarray_like(centre, reference),
         )
         for basis, centre in zip(bases, fixed, strict=True)
     )
@@ -158,11 +158,11 @@ def free_scene(
         ]
         if soft:
             coordinates = [u @ basis.T for u, basis in zip(coordinates, bases, strict=True)]
-        point = tuple(like(rows, reference) for rows in coordinates)
+        point = tuple(asarray_like(rows, reference) for rows in coordinates)
     normals = None
     if soft:
         assert frame is not None
-        normals = tuple(like(_complement(basis), reference) for basis in (frame.x, frame.y))
+        normals = tuple(asarray_like(_complement(basis), reference) for basis in (frame.x, frame.y))
     return Scene(
         manifold=FreePairs(*sides),
         start=point,
@@ -191,7 +191,9 @@ def affine_scene(
     middle, across = length * math.cos(half) * eye[:, -2], length * math.sin(half) * eye[:, -1]
     reference = np.empty(0) if init is None else init[0]
     sides = tuple(
-        Side(basis=like(common, reference), offset=like(middle + sign * across, reference), radius=radius)
+        Side(
+            basis=asarray_like(common, reference), offset=asarray_like(middle + sign * across, reference), radius=radius
+        )
         for sign in (1.0, -1.0)
     )
     if init is None:

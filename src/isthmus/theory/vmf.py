@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.compute.arrays import Array, like, to_numpy
+from isthmus.compute.arrays import Array, asarray_like, to_numpy
 from isthmus.linalg.bessel import bessel_ratio, inverse_bessel_ratio, log_sphere_mgf
 from isthmus.utils.errors import InputError
 
@@ -115,7 +115,7 @@ class VonMisesFisher:
         True
         """
         cosines = self.cosines(X)
-        return like(self.kappa * cosines - self._log_normaliser(), X)
+        return asarray_like(self.kappa * cosines - self._log_normaliser(), X)
 
     def entropy(self) -> float:
         """-E log density, in nats; at most the log of the sphere's area, reached at kappa = 0."""

@@ -38,8 +38,8 @@ def _unit(rows: Tensor) -> Tensor:
     return torch.nn.functional.normalize(rows, eps=1e-30)
 
 
-def moments_from_sums(sums: Tensor, /, *, products: str = "float32") -> Moments:
-    """The `Moments`, in NumPy's float64, that added up `batch_sums` stand for; `products` is what they were made in.
+def moments_from_sums(sums: Tensor, /, *, matmul_dtype: str = "float32") -> Moments:
+    """The `Moments`, in NumPy's float64, of added up `batch_sums`; `matmul_dtype` is the precision of their products.
 
     >>> x, y = torch.eye(2), torch.eye(2).flip(0)
     >>> moments_from_sums(batch_sums(x, y) + batch_sums(x, x)).mean_paired
@@ -47,7 +47,7 @@ def moments_from_sums(sums: Tensor, /, *, products: str = "float32") -> Moments:
     """
     flat = sums.detach().double().cpu().numpy()
     d = round(((16 + 12 * (len(flat) - 2)) ** 0.5 - 4) / 6)
-    n, pp = round(flat[0]), float(flat[1])
-    sum_x, sum_y, xp, yp = flat[2 : 2 + 4 * d].reshape(4, d)
+    n, cos_sq = round(flat[0]), float(flat[1])
+    sum_x, sum_y, cos_x, cos_y = flat[2 : 2 + 4 * d].reshape(4, d)
     xx, yy, xy = flat[2 + 4 * d :].reshape(3, d, d)
-    return Moments(n, sum_x, sum_y, xx, yy, xy, pp, xp, yp, None, products, True)
+    return Moments(n, sum_x, sum_y, xx, yy, xy, cos_sq, cos_x, cos_y, None, matmul_dtype, True)

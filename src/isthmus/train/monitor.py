@@ -196,8 +196,8 @@ class GapMonitor:
         assert sums is not None
         if dist.is_available() and dist.is_initialized():
             dist.all_reduce(sums)
-        moments = moments_from_sums(sums, products=self._matmul_dtype)
-        if not np.isfinite([moments.pp, float(moments.xx.sum()), float(moments.yy.sum())]).all():
+        moments = moments_from_sums(sums, matmul_dtype=self._matmul_dtype)
+        if not np.isfinite([moments.cos_sq, float(moments.xx.sum()), float(moments.yy.sum())]).all():
             self.warn(f"features hold NaN or infinite values in the batches up to step {self.step:,}: no snapshot")
             return None
         mean_squared_norm = min(float(np.trace(gram)) / moments.n for gram in (moments.xx, moments.yy))

@@ -15,7 +15,7 @@ from isthmus.train._registry import loss
 from isthmus.train._state import DynamicBuffersMixin, StepCounterMixin
 from isthmus.train.info_nce import InfoNCE, info_nce
 from isthmus.train.running_moments import RunningMoments
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 
 @loss(source="our reading of the sequel of Yi, Douady and Chen 2025, arXiv 2510.03268 (ICML 2026)", standalone=True)
@@ -61,7 +61,7 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
     ) -> None:
         super().__init__()
         if estimator not in ESTIMATORS:
-            raise unknown("estimator", estimator, ESTIMATORS)
+            raise unknown_name("estimator", estimator, ESTIMATORS)
         if not 0 <= weight < float("inf") or warmup < 0 or every < 1 or (k is not None and k < 1):
             raise InputError(
                 f"weight={weight}, warmup={warmup}, every={every}, k={k}: expected a weight and a number of steps from "

@@ -20,7 +20,7 @@ class IsthmusWarning(UserWarning):
     """The answer is computed, but something about the data makes it weaker than it looks."""
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a registry, with the nearest known name."""
     known = sorted(known)
     lower = {k.lower(): k for k in known}
@@ -29,7 +29,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known)}")
 
 
-def needed(library: str, extra: str, what: str) -> Any:
+def import_optional(library: str, extra: str, what: str) -> Any:
     """The module `library`, or the error that says what installs it: `what` needs it."""
     try:
         return importlib.import_module(library)
@@ -37,6 +37,6 @@ def needed(library: str, extra: str, what: str) -> Any:
         raise InputError(f"{what} needs {library}, which is not installed: pip install 'isthmus[{extra}]'") from None
 
 
-def one_line(error: BaseException, most: int = 160) -> str:
+def first_line(error: BaseException, most: int = 160) -> str:
     """The first line of what an error says, for a sentence of ours."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most].rstrip(". ")

@@ -13,15 +13,15 @@ from typing import Any
 import numpy as np
 
 from isthmus.utils.errors import InputError
-from isthmus.utils.validation import existing, writable
+from isthmus.utils.validation import check_readable, check_writable
 
-FORMAT = 1  # of saved moments, aligners and results
+FORMAT_VERSION = 1  # of saved moments, aligners and results
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside `path` that takes its name when the block ends well and vanishes when it does not."""
-    path = writable(path)
+    path = check_writable(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
     part = Path(name)
@@ -35,7 +35,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def spool(folder: str | os.PathLike[str] | None, dtype: np.dtype, shape: tuple[int, int]) -> np.memmap[Any, Any]:
+def temporary_rows(
+    folder: str | os.PathLike[str] | None, dtype: np.dtype, shape: tuple[int, int]
+) -> np.memmap[Any, Any]:
     """Writable rows mapped from a nameless file in `folder` (None: the system's folder for temporary files), which is
     gone when the rows are. Errors: `OSError` when the disk has no room for it."""
     size = max(int(np.prod(shape, dtype=object)) * dtype.itemsize, 1)
@@ -49,9 +51,9 @@ def save_arrays(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np
     """Write `arrays` and a JSON `header` as one safetensors file of this `kind`."""
     from safetensors.numpy import save_file
 
-    metadata = {"isthmus": json.dumps({"kind": kind, "format": FORMAT, "header": header})}
+    metadata = {"isthmus": json.dumps({"kind": kind, "format": FORMAT_VERSION, "header": header})}
     contiguous = {name: np.asarray(a, order="C") for name, a in arrays.items()}
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         save_file(contiguous, part, metadata=metadata)
 
 
@@ -59,7 +61,7 @@ def load_arrays(path: str | os.PathLike[str], kind: str | None = None) -> tuple[
     """(kind, arrays, header) of a file written by `save_arrays`; `InputError` when it is something else."""
     from safetensors import SafetensorError, safe_open
 
-    path = existing(
+    path = check_readable(
         path, f"the file of saved {kind}" if kind else "an aligner saved by `isthmus fit`, or saved moments"
     )
     try:
@@ -71,8 +73,10 @@ def load_arrays(path: str | os.PathLike[str], kind: str | None = None) -> tuple[
     if metadata is None:
         raise InputError(f"{path}: holds no isthmus {kind or 'object'}; expected a file written by save()")
     info = json.loads(metadata)
-    if info["format"] > FORMAT:
-        raise InputError(f"{path}: has format {info['format']}, this version reads up to {FORMAT}; update isthmus")
+    if info["format"] > FORMAT_VERSION:
+        raise InputError(
+            f"{path}: has format {info['format']}, this version reads up to {FORMAT_VERSION}; update isthmus"
+        )
     if kind is not None and info["kind"] != kind:
         raise InputError(f"{path}: holds {info['kind']}, expected {kind}")
     return info["kind"], arrays, info["header"]

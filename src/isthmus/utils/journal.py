@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import FORMAT
-from isthmus.utils.validation import writable
+from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.validation import check_writable
 
 
 class Journal:
@@ -21,14 +21,14 @@ class Journal:
     """
 
     def __init__(self, path: str | os.PathLike[str], verb: str, run: dict[str, Any]):
-        self.path = writable(Path(path))
+        self.path = check_writable(Path(path))
         self.verb = verb
         self.lines: list[dict[str, Any]] = []
         run = json.loads(json.dumps(run))
         if self.path.exists() and self.path.stat().st_size:
             self._read(run)
         else:
-            self._write({"format": FORMAT, "kind": self._kind, "run": run})
+            self._write({"format": FORMAT_VERSION, "kind": self._kind, "run": run})
 
     @property
     def _kind(self) -> str:

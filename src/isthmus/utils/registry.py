@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Generic, TypeVar
 
-from isthmus.utils.errors import InputError, IsthmusWarning, unknown
+from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """Remove and return the member `name`."""
         self.discover()
         if name not in self._members:
-            raise unknown(self.kind, name, self._members)
+            raise unknown_name(self.kind, name, self._members)
         return self._members.pop(name)
 
     def discover(self) -> None:
@@ -95,13 +95,13 @@ class Registry(Mapping[str, T], Generic[T]):
         self.discover()
         plain = {_plain(known): member for known, member in self._members.items()}
         if _plain(name) not in plain:
-            raise unknown(self.kind, name, self._members)
+            raise unknown_name(self.kind, name, self._members)
         return plain[_plain(name)]
 
     def __getitem__(self, name: str) -> T:
         self.discover()
         if name not in self._members:
-            raise unknown(self.kind, name, self._members)
+            raise unknown_name(self.kind, name, self._members)
         return self._members[name]
 
     def __contains__(self, name: object) -> bool:

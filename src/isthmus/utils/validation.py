@@ -16,7 +16,7 @@ EMBEDDINGS = (
 )
 
 
-def existing(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> Path:
+def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> Path:
     """`path` as a `Path` that exists and can be read; `expected` says what to give where there is none."""
     path = Path(path)
     if not path.exists():
@@ -26,7 +26,7 @@ def existing(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> Path:
     return path
 
 
-def writable(path: str | os.PathLike[str]) -> Path:
+def check_writable(path: str | os.PathLike[str]) -> Path:
     """`path` as a `Path` whose folder exists and takes new files; nothing is created."""
     path = Path(path)
     if path.is_dir():
@@ -39,7 +39,7 @@ def writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def floats(dtype: np.dtype, where: str) -> None:
+def check_float_dtype(dtype: np.dtype, where: str) -> None:
     """Refuse a dtype that is not float16, float32 or float64."""
     if dtype.kind == "O":
         raise InputError(f"{where}: holds Python objects (pickled), which are never loaded; save a plain float array")
@@ -47,7 +47,7 @@ def floats(dtype: np.dtype, where: str) -> None:
         raise InputError(f"{where}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
 
 
-def matrix(shape: Sequence[int], where: str, *, min_rows: int = 2) -> None:
+def check_matrix_shape(shape: Sequence[int], where: str, *, min_rows: int = 2) -> None:
     """Refuse a shape that is not (n, d) with n >= `min_rows` (0 for a shard, else 2) and d >= 2."""
     shape = tuple(int(s) for s in shape)
     if len(shape) != 2:
@@ -60,7 +60,7 @@ def matrix(shape: Sequence[int], where: str, *, min_rows: int = 2) -> None:
         raise InputError(f"{where}: has width {shape[1]}, expected at least two columns")
 
 
-def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
+def check_same_length(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
     """Refuse two sides of different lengths."""
     if n_x != n_y:
         raise InputError(
@@ -69,14 +69,14 @@ def same_rows(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
         )
 
 
-def one_each(shape: tuple[int, ...], rows: int, name: str) -> None:
+def check_labels(shape: tuple[int, ...], rows: int, name: str) -> None:
     """Refuse labels, an array of this shape, that are not one for each row."""
     if shape != (rows,):
         came = f"{shape[0]:,} entries" if len(shape) == 1 else f"shape {shape}"
         raise InputError(f"labels has {came}, expected one for each of the {rows:,} rows of {name}")
 
 
-def same_width(d_x: int, d_y: int, where_x: str, where_y: str) -> None:
+def check_same_dim(d_x: int, d_y: int, where_x: str, where_y: str) -> None:
     """Refuse two sides of different widths."""
     if d_x != d_y:
         raise InputError(
@@ -85,14 +85,14 @@ def same_width(d_x: int, d_y: int, where_x: str, where_y: str) -> None:
         )
 
 
-def rows_listed(rows: np.ndarray, most: int = 5) -> str:
+def format_rows(rows: np.ndarray, most: int = 5) -> str:
     """'row 3', 'rows 3, 8', 'rows 3, 8, 9, 10, 11 and 20 more'."""
     shown = ", ".join(str(int(r)) for r in rows[:most])
     more = f" and {len(rows) - most:,} more" if len(rows) > most else ""
     return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
 
 
-def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bool = True) -> InputError:
+def invalid_rows(where: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bool = True) -> InputError:
     """The error for rows that have no direction, in one of two files of pairs or in a file by itself."""
     bad, one, several = (
         (non_finite, "holds NaN or infinite values", "hold NaN or infinite values")
@@ -100,6 +100,6 @@ def bad_rows(where: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bo
         else (zero, "is all zeros and has no direction", "are all zeros and have no direction")
     )
     return InputError(
-        f"{where}: {rows_listed(bad)} (counted from 0) of the file {several if len(bad) > 1 else one}; "
+        f"{where}: {format_rows(bad)} (counted from 0) of the file {several if len(bad) > 1 else one}; "
         f"remove {'these pairs from both files' if paired else 'them'} or embed them again"
     )

@@ -163,7 +163,7 @@ def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
         "from isthmus.align.streaming import apply\n"
         "source = isthmus.sources.open_source(sys.argv[1] + '/a.parquet')\n"
         "aligner = isthmus.align.Centering().fit(source.read(0, 500), source.read(0, 500))\n"
-        "isthmus.Moments.of(isthmus.Pairs(x=source, y=source), products='float32')\n"
+        "isthmus.Moments.of(isthmus.Pairs(x=source, y=source), matmul_dtype='float32')\n"
         "source.take(np.arange(0, 150_000, 50))\n"
         "print(pa.default_memory_pool().max_memory())\n"
         "isthmus.data.sources.parquet.GROUP_BYTES = 2**22\n"

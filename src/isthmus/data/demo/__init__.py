@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 
 from isthmus.data.pairs import Pairs
-from isthmus.utils.errors import InputError, unknown
-from isthmus.utils.files import replacing
+from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.files import atomic_path
 
 #: name of a run -> what it shows
 RUNS: dict[str, str] = {
@@ -63,7 +63,7 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     'A wide zero in medium strokes, leaning far to the right, placed above the centre.'
     """
     if run not in RUNS:
-        raise unknown("demo run", run, RUNS)
+        raise unknown_name("demo run", run, RUNS)
     from isthmus.data.demo import store
 
     labels, captions, train = store.read_items(_DATA)
@@ -84,7 +84,7 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     if split is None:
         return whole
     if split not in ("train", "test"):
-        raise unknown("demo split", str(split), ["train", "test"])
+        raise unknown_name("demo split", str(split), ["train", "test"])
     keep = np.flatnonzero(train if split == "train" else ~train)
     return replace(
         whole,
@@ -122,6 +122,6 @@ def export(directory: str | Path, run: str = "plain", *, split: Split | None = N
     folder.mkdir(parents=True, exist_ok=True)
     paths = (folder / "image.npy", folder / "text.npy")
     for path, rows in zip(paths, (data.image, data.text), strict=True):
-        with replacing(path) as part, part.open("wb") as file:
+        with atomic_path(path) as part, part.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
     return paths

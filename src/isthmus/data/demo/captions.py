@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.utils.errors import unknown
+from isthmus.utils.errors import unknown_name
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 INK = ("very light", "light", "medium", "heavy", "very heavy")
@@ -127,7 +127,7 @@ def compose_captions(
     """
     for attribute in dropped:
         if attribute not in NEUTRAL:
-            raise unknown("attribute", attribute, NEUTRAL)
+            raise unknown_name("attribute", attribute, NEUTRAL)
     strokes = measure_strokes(pixels)
     ink = levels(strokes.ink, len(INK))
     slant = levels(strokes.slant, len(SLANT))

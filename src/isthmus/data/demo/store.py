@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 ITEMS = "items"
 
@@ -34,7 +34,7 @@ def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
     """Write `tensors` to `path`; the file appears whole or not at all."""
     from safetensors.numpy import save_file
 
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, part)
 
 

@@ -50,14 +50,14 @@ class Source:
         self.member = member
         self._keys = keys
         self._numbers = numbers
-        validation.matrix(rows.shape, where, min_rows=min_rows)
+        validation.check_matrix_shape(rows.shape, where, min_rows=min_rows)
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))
         self.dtype = dtype or str(rows.dtype)
 
     @property
     def is_numpy(self) -> bool:
         """Whether what is read are NumPy arrays."""
-        return not arrays.is_foreign(self.rows)
+        return not arrays.is_non_numpy(self.rows)
 
     @property
     def random_access(self) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isthmus.utils import errors, validation
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ def reading(where: str, format: str) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
         raise InputError(
-            f"{where}: is not a complete {format} file ({errors.one_line(error)}); write it again"
+            f"{where}: is not a complete {format} file ({errors.first_line(error)}); write it again"
         ) from None
 
 
@@ -35,7 +35,7 @@ def embedding_column(schema: pa.Schema, member: str | None, where: str) -> str:
     found = [field.name for field in schema if _floats(field.type)]
     if member is not None:
         if member not in schema.names:
-            raise unknown(f"column in {where}", member, found or schema.names)
+            raise unknown_name(f"column in {where}", member, found or schema.names)
         if member not in found:
             raise InputError(
                 f"{where}::{member}: holds {schema.field(member).type}, expected a list of float16, float32 or float64 "
@@ -109,7 +109,7 @@ def key_column(schema: pa.Schema, name: str, where: str) -> str:
 
     fit = [f.name for f in schema if _keys(pa, f.type)]
     if name not in schema.names:
-        raise unknown(f"column of keys in {where}", name, fit)
+        raise unknown_name(f"column of keys in {where}", name, fit)
     if name not in fit:
         raise InputError(f"{where}::{name}: holds {schema.field(name).type}, expected keys that are integers or text")
     return name
@@ -129,7 +129,7 @@ def plain_keys(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
 
 
 def _are(rows: np.ndarray, what: str) -> str:
-    return f"{validation.rows_listed(rows)} (counted from 0) {'is' if len(rows) == 1 else 'are'} {what}"
+    return f"{validation.format_rows(rows)} (counted from 0) {'is' if len(rows) == 1 else 'are'} {what}"
 
 
 def _storage(kind: Any) -> Any:

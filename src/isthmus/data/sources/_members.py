@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.data.sources._base import Source
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 
 def choose(path: Path, names: Sequence[str], member: str | None) -> str:
@@ -18,7 +18,7 @@ def choose(path: Path, names: Sequence[str], member: str | None) -> str:
             raise InputError(f"{path}: holds the arrays {', '.join(names)}; say which one as {path}::{names[0]}")
         return names[0]
     if member not in names:
-        raise unknown(f"array in {path}", member, names)
+        raise unknown_name(f"array in {path}", member, names)
     return member
 
 

@@ -14,12 +14,12 @@ class Remote:
     """A file or folder behind an fsspec URL, with as much of `Path` as sources need."""
 
     def __init__(self, url: str):
-        fsspec = errors.needed("fsspec", "parquet", f"reading {url}")
+        fsspec = errors.import_optional("fsspec", "parquet", f"reading {url}")
         self.url = url.rstrip("/")
         try:
             self._system, self._path = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:
-            raise InputError(f"{url}: cannot be opened ({errors.one_line(error)})") from None
+            raise InputError(f"{url}: cannot be opened ({errors.first_line(error)})") from None
         self.name = self.url.rpartition("/")[2]
         self.suffix = Path(self.name).suffix
 
@@ -70,13 +70,13 @@ def locate(text: str) -> Place:
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" not in text:
-        return validation.existing(text)
+        return validation.check_readable(text)
     place = Remote(text)
     try:
         if place.exists():
             return place
     except Exception as error:  # each file system has errors of its own
-        raise InputError(f"{text}: cannot be opened ({errors.one_line(error)})") from None
+        raise InputError(f"{text}: cannot be opened ({errors.first_line(error)})") from None
     raise InputError(f"{text}: no such file or folder")
 
 

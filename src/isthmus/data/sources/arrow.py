@@ -133,7 +133,7 @@ class Rows:
 
 def open_source(place: Place, member: str | None, min_rows: int = 2) -> Source:
     """The source in the list column `member` of `place`; the only such column when there is one."""
-    errors.needed("pyarrow.feather", "parquet", f"reading {place}")
+    errors.import_optional("pyarrow.feather", "parquet", f"reading {place}")
     rows = Rows(place, member)
 
     def keys(name: str) -> Any:
@@ -157,7 +157,7 @@ def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 
 
 @contextmanager
 def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
-    pa = errors.needed("pyarrow", "parquet", f"writing {part}")
+    pa = errors.import_optional("pyarrow", "parquet", f"writing {part}")
     schema, column, others, streamed = None, _tables.NAME, iter(()), part.suffix == ".arrows"
     if like is not None:
         with _lists.reading(like.where, "Arrow"):

@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.data.sources._base import Put, Source, Streamed, Writer, alike
 from isthmus.data.sources._members import choose
 from isthmus.utils import errors, validation
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 SUFFIXES = (".h5", ".hdf5", ".hdf")
 MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -29,7 +29,7 @@ def reading(where: str) -> Iterator[None]:
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
-        raise InputError(f"{where}: is not a complete HDF5 file ({errors.one_line(error)}); write it again") from None
+        raise InputError(f"{where}: is not a complete HDF5 file ({errors.first_line(error)}); write it again") from None
 
 
 class Rows:
@@ -59,7 +59,7 @@ class Rows:
 
 def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in the dataset `member` of the file `place`; the only one of two dimensions when there is one."""
-    h5py = errors.needed("h5py", "hdf5", f"reading {place}")
+    h5py = errors.import_optional("h5py", "hdf5", f"reading {place}")
     with reading(str(place)):
         file = h5py.File(place, "r")
         sets = datasets(h5py, file)
@@ -69,8 +69,8 @@ def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
             raise InputError(f"{place}: holds no dataset of floats of two dimensions, only {shapes or 'nothing'}")
         name = choose(place, fit if member is None else list(sets), member and member.strip("/"))
         where, data = f"{place}::{name}", sets[name]
-        validation.floats(data.dtype, where)
-        validation.matrix(data.shape, where, min_rows=min_rows)
+        validation.check_float_dtype(data.dtype, where)
+        validation.check_matrix_shape(data.shape, where, min_rows=min_rows)
         mapped = _mapped(place, data)
         rows = Rows(data, where) if mapped is None else mapped
 
@@ -78,7 +78,7 @@ def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
         with reading(f"{place}::{name}"):
             if name not in sets:
                 known = [n for n, d in sets.items() if d.ndim == 1]
-                raise unknown(f"dataset of keys in {place}", name, known)
+                raise unknown_name(f"dataset of keys in {place}", name, known)
             data = sets[name]
             if h5py.check_string_dtype(data.dtype) is not None:
                 return np.asarray(data.asstr()[:], dtype=np.str_)
@@ -118,7 +118,7 @@ def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 
 
 @contextmanager
 def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
-    h5py = errors.needed("h5py", "hdf5", f"writing {part}")
+    h5py = errors.import_optional("h5py", "hdf5", f"writing {part}")
     with h5py.File(part, "w") as out:
         name, options = NAME, {}
         if like is not None:

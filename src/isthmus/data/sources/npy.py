@@ -30,8 +30,8 @@ def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None, 
         file.seek(offset)
         shape, fortran, dtype = read_header(file, where)
         begin = file.tell()
-    validation.floats(dtype, where)
-    validation.matrix(shape, where, min_rows=min_rows)
+    validation.check_float_dtype(dtype, where)
+    validation.check_matrix_shape(shape, where, min_rows=min_rows)
     needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if end - begin < needed:
         raise InputError(

@@ -18,7 +18,7 @@ from isthmus.data.sources import npy
 from isthmus.data.sources._base import Put, Source, Streamed, Writer, alike
 from isthmus.data.sources._members import choose
 from isthmus.utils import errors, validation
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 SUFFIXES = (".npz",)
 MAGIC = b"PK\x03\x04"
@@ -48,7 +48,7 @@ def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     def keys(key: str) -> Any:
         with reading(place), zipfile.ZipFile(place) as archive:
             if key not in names:
-                raise unknown(f"array of keys in {place}", key, names)
+                raise unknown_name(f"array of keys in {place}", key, names)
             return _inflated(archive.read(f"{key}.npy"), f"{place}::{key}")
 
     return Source(rows, where=where, format="npz", place=place, member=name, keys=keys, min_rows=min_rows)
@@ -63,7 +63,7 @@ def reading(place: Path) -> Iterator[None]:
         raise
     except _BROKEN as error:
         raise InputError(
-            f"{place}: is not a complete .npz archive ({errors.one_line(error)}); save it with numpy.savez"
+            f"{place}: is not a complete .npz archive ({errors.first_line(error)}); save it with numpy.savez"
         ) from None
 
 
@@ -90,7 +90,7 @@ def _inflated(data: bytes, where: str) -> np.ndarray:
     file = io.BytesIO(data)
     shape, fortran, dtype = npy.read_header(file, where)
     if dtype.hasobject:
-        validation.floats(dtype, where)
+        validation.check_float_dtype(dtype, where)
     count = int(np.prod(shape, dtype=object))
     if count * dtype.itemsize > len(data) - file.tell():
         raise InputError(f"{where}: is truncated: its header announces shape {shape}; save it with numpy.savez")

@@ -29,7 +29,7 @@ GROUP_BYTES = 2**26
 
 def open_file(place: Place) -> Any:
     """`place` as pyarrow's ParquetFile: mapped when it lies on this machine."""
-    pq = errors.needed("pyarrow.parquet", "parquet", f"reading {place}")
+    pq = errors.import_optional("pyarrow.parquet", "parquet", f"reading {place}")
     remote = isinstance(place, Remote)
     file = pq.ParquetFile(opened(place), pre_buffer=remote, page_checksum_verification=True)
     sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
@@ -195,7 +195,7 @@ class _Cursor:
 
 def open_source(place: Place, member: str | None, min_rows: int = 2) -> Source:
     """The source in the list column `member` of `place`; the only such column when there is one."""
-    errors.needed("pyarrow.parquet", "parquet", f"reading {place}")
+    errors.import_optional("pyarrow.parquet", "parquet", f"reading {place}")
     rows = Rows(place, member)
     return Source(
         rows,
@@ -223,7 +223,7 @@ def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 
 
 @contextmanager
 def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
-    pq = errors.needed("pyarrow.parquet", "parquet", f"writing {part}")
+    pq = errors.import_optional("pyarrow.parquet", "parquet", f"writing {part}")
     schema, codec, column, others = None, "snappy", _tables.NAME, iter(())
     if like is not None:
         with _lists.reading(like.where, "parquet"):

@@ -12,7 +12,7 @@ import numpy as np
 from isthmus.data.sources._base import RowFile, Source, Writer, alike, bfloat16
 from isthmus.data.sources._members import choose, member_name
 from isthmus.utils import validation
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 SUFFIXES = (".safetensors",)
 MAGIC = None  # the file begins with a number
@@ -29,13 +29,13 @@ def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     where, info = f"{place}::{name}", header[name]
     if info["dtype"] not in _DTYPES:
         raise InputError(f"{where}: has dtype {info['dtype']}, expected F16, BF16, F32 or F64; convert it first")
-    validation.matrix(info["shape"], where, min_rows=min_rows)
+    validation.check_matrix_shape(info["shape"], where, min_rows=min_rows)
     rows = _mapped(place, info, begin)
 
     def keys(key: str) -> Any:
         fit = [n for n, i in header.items() if i["dtype"] in _INTEGERS and len(i["shape"]) == 1]
         if key not in fit:
-            raise unknown(f"tensor of keys in {place}", key, fit)
+            raise unknown_name(f"tensor of keys in {place}", key, fit)
         return _mapped(place, header[key], begin)
 
     about: dict[str, Any] = {"where": where, "format": "safetensors", "place": place, "member": name, "keys": keys}

@@ -13,8 +13,8 @@ from isthmus.data.sources._base import Put, Source, Streamed, Writer, alike, bfl
 from isthmus.data.sources._members import choose
 from isthmus.data.sources.npy import into
 from isthmus.utils import errors, validation
-from isthmus.utils.errors import InputError, unknown
-from isthmus.utils.files import spool
+from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.files import temporary_rows
 
 SUFFIXES = (".pt", ".pth")
 MAGIC = None  # a .pt is a zip archive, as an .npz is
@@ -23,7 +23,7 @@ CARRIES_ON = False
 
 def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
     """The source in the tensor `member` of the file `place`; the only matrix when there is one."""
-    torch = errors.needed("torch", "torch", f"reading {place}")
+    torch = errors.import_optional("torch", "torch", f"reading {place}")
     tensors = tensors_of(torch, place)
     if set(tensors) == {""}:
         if member is not None:
@@ -43,12 +43,12 @@ def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
             f"{where}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 or "
             "float64; convert it with .float()"
         )
-    validation.matrix(tensor.shape, where, min_rows=min_rows)
+    validation.check_matrix_shape(tensor.shape, where, min_rows=min_rows)
 
     def keys(key: str) -> Any:
         fit = [n for n, t in tensors.items() if t.ndim == 1 and not t.is_floating_point()]
         if key not in fit:
-            raise unknown(f"tensor of keys in {place}", key, fit)
+            raise unknown_name(f"tensor of keys in {place}", key, fit)
         return tensors[key].numpy()
 
     about: dict[str, Any] = {"where": where, "format": "torch", "place": place, "member": name or None, "keys": keys}
@@ -91,7 +91,7 @@ def tensors_of(torch: Any, place: Path) -> dict[str, Any]:
 
 def _broken(place: Path, error: Exception) -> InputError:
     return InputError(
-        f"{place}: is not a complete file of tensors ({errors.one_line(error)}); save it again with torch.save"
+        f"{place}: is not a complete file of tensors ({errors.first_line(error)}); save it again with torch.save"
     )
 
 
@@ -102,8 +102,8 @@ def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 
 
 @contextmanager
 def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
-    torch = errors.needed("torch", "torch", f"writing {part}")
-    rows = spool(part.parent, dtype, shape)
+    torch = errors.import_optional("torch", "torch", f"writing {part}")
+    rows = temporary_rows(part.parent, dtype, shape)
     yield into(rows)
     tensor = torch.from_numpy(rows)
     if like is None or like.member is None:

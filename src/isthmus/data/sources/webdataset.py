@@ -87,7 +87,7 @@ def listed(place: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
         if isinstance(error, InputError):
             raise
         raise InputError(
-            f"{place}: is not a complete tar archive ({errors.one_line(error)}); unpack a compressed one, or pack it "
+            f"{place}: is not a complete tar archive ({errors.first_line(error)}); unpack a compressed one, or pack it "
             "again"
         ) from None
     return names, np.array(begins, dtype=np.int64), np.array(sizes, dtype=np.int64)
@@ -99,7 +99,7 @@ def _first(place: Path, begin: int, size: int, where: str) -> tuple[tuple[int, .
         file.seek(begin)
         head = io.BytesIO(file.read(min(size, 4096)))
     shape, _, dtype = npy.read_header(head, where)
-    validation.floats(dtype, where)
+    validation.check_float_dtype(dtype, where)
     if not shape or int(np.prod(shape[:-1], dtype=object)) != 1:
         raise InputError(f"{where}: holds arrays of shape {shape}, expected one vector for each sample")
     if head.tell() + shape[-1] * dtype.itemsize != size:
@@ -119,7 +119,7 @@ def _alike(place: Path, begins: np.ndarray, sizes: np.ndarray, skip: int, where:
         odd = np.flatnonzero(np.concatenate(found))
     if len(odd):
         raise InputError(
-            f"{where}: {validation.rows_listed(odd)} (counted from 0) differ from the first in shape or dtype"
+            f"{where}: {validation.format_rows(odd)} (counted from 0) differ from the first in shape or dtype"
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from isthmus.studies.theorems._experiment import Experiment, Row, experiments, registry
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 from isthmus.utils.version import __version__
 
 #: called with (number done, number in all, name of what comes next or "")
@@ -75,7 +75,7 @@ def write(results: Sequence[Experiment], out_dir: str | os.PathLike[str], /) -> 
     text = render(results)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "theory.html"
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         part.write_text(text, encoding="utf-8")
     return path
 

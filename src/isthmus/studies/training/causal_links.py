@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.statistics.correlation import monotone_share, spearman
+from isthmus.statistics.correlation import isotonic_r2, spearman
 from isthmus.statistics.result import Estimate
 from isthmus.studies.training.seed_statistics import bootstrap, value
 from isthmus.studies.training.trainer import Run
@@ -89,7 +89,7 @@ def link(among: str, runs: Sequence[Run], cause: str, effect: str, *, sign: int 
     table = np.array([[_of(run, cause), _of(run, effect)] for run in kept], dtype=float)
     seeds = [run.setting.seed for run in kept]
     correlation = bootstrap(table, seeds, lambda rows: spearman(*rows.T))
-    share = bootstrap(table, seeds, lambda rows: monotone_share(*rows.T))
+    share = bootstrap(table, seeds, lambda rows: isotonic_r2(*rows.T))
     low, high = sorted((sign * correlation.low, sign * correlation.high))
     if not math.isfinite(low):
         verdict = "cannot tell"

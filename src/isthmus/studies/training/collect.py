@@ -9,7 +9,7 @@ from dataclasses import replace
 from isthmus.studies.training.grid import PARTS
 from isthmus.studies.training.settings import Setting
 from isthmus.studies.training.trainer import Run, train
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.journal import Journal
 
 #: called with (runs done, runs in all, name of what comes next or "")
@@ -24,7 +24,7 @@ def settings(part: str, /, *, seeds: int = 5, quick: bool = False) -> Iterator[S
     (12, 'InfoNCE', 0)
     """
     if part not in PARTS:
-        raise unknown("part", part, PARTS)
+        raise unknown_name("part", part, PARTS)
     if seeds < 2:
         raise InputError(f"seeds={seeds}, expected at least 2: an interval needs a spread")
     plan, times = PARTS[part]

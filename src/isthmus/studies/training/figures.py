@@ -29,7 +29,7 @@ from isthmus.studies.training.grid import PARTS
 from isthmus.studies.training.results import StudyResult
 from isthmus.studies.training.seed_statistics import groups, mean_over_seeds, summary, value
 from isthmus.studies.training.trainer import Run
-from isthmus.utils.files import replacing
+from isthmus.utils.files import atomic_path
 
 _STYLES = [(X, "o"), (Y, "^"), (ACCENT, "s"), (MUTED, "D"), (INK, "v"), (X, "D"), (Y, "s"), (ACCENT, "o"), (MUTED, "^")]
 
@@ -41,7 +41,7 @@ def write(result: StudyResult, folder: str | os.PathLike[str], /) -> list[Path]:
     for name, draw in (("angles", angles), ("follows", follows)):
         if name == "follows" or result.runs.get("collapse"):
             path = Path(folder) / f"{name}.svg"
-            with replacing(path) as part:
+            with atomic_path(path) as part:
                 part.write_text(standalone_svg(draw(result)), encoding="utf-8")
             written.append(path)
     return written

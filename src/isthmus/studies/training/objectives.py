@@ -12,7 +12,7 @@ from isthmus.train import get, registry
 from isthmus.train._base import Loss
 from isthmus.train.sigmoid import Sigmoid
 from isthmus.train.temperature import FixedTemperature, LearnedTemperature, ScheduledTemperature, SoftplusTemperature
-from isthmus.utils.errors import unknown
+from isthmus.utils.errors import unknown_name
 
 #: name -> the temperature of a run of so many steps
 TEMPERATURES: dict[str, Callable[[int], nn.Module]] = {
@@ -52,7 +52,7 @@ class Objective(nn.Module):  # type: ignore[misc]
     def __init__(self, setting: Setting, *, steps: int):
         super().__init__()
         if setting.temperature not in TEMPERATURES:
-            raise unknown("temperature", setting.temperature, TEMPERATURES)
+            raise unknown_name("temperature", setting.temperature, TEMPERATURES)
         self.loss = make_loss(setting)
         self.scale = TEMPERATURES[setting.temperature](steps)
         self.rate = SLOW if setting.temperature == "slow" else 1.0

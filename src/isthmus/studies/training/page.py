@@ -17,8 +17,8 @@ from isthmus.studies.training.results import describe as setting_words
 from isthmus.studies.training.seed_statistics import groups, summary
 from isthmus.studies.training.settings import REGIMES, Setting
 from isthmus.studies.training.trainer import Run
-from isthmus.utils.files import replacing
-from isthmus.utils.validation import writable
+from isthmus.utils.files import atomic_path
+from isthmus.utils.validation import check_writable
 
 #: Columns of the tables of runs, with the digits that are shown.
 COLUMNS = {
@@ -59,7 +59,7 @@ MADE = Section(
 
 def write_page(result: StudyResult, path: str | os.PathLike[str], /) -> None:
     """Write the page to `path`. It holds its figures and needs no network."""
-    path = writable(path)
+    path = check_writable(path)
     parts = result.runs
     number = len({run.setting for some in parts.values() for run in some})
     seeds = len({run.setting.seed for some in parts.values() for run in some})
@@ -77,7 +77,7 @@ def write_page(result: StudyResult, path: str | os.PathLike[str], /) -> None:
         "measured on 597 pairs that training did not see",
         sections,
     )
-    with replacing(path) as part:
+    with atomic_path(path) as part:
         part.write_bytes(text.encode("utf-8", errors="replace"))
 
 

@@ -17,7 +17,7 @@ from isthmus.studies.training.grid import SHARED_SPACE_SETTINGS
 from isthmus.studies.training.seed_statistics import groups, paired
 from isthmus.studies.training.settings import Setting
 from isthmus.studies.training.trainer import Run
-from isthmus.utils.files import FORMAT, replacing
+from isthmus.utils.files import FORMAT_VERSION, atomic_path
 from isthmus.utils.format import number
 from isthmus.utils.version import __version__
 
@@ -83,7 +83,7 @@ class StudyResult:
             return {**asdict(link), "correlation": link.correlation.to_dict(), "share": link.share.to_dict()}
 
         return {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "kind": "causal experiment",
             "version": __version__,
             "statements": [asdict(s) for s in self.claims],
@@ -102,7 +102,7 @@ class StudyResult:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write JSON to `path`; the file appears whole or not at all."""
-        with replacing(path) as part:
+        with atomic_path(path) as part:
             part.write_text(json.dumps(self.to_dict(), allow_nan=False) + "\n", encoding="utf-8")
 
 

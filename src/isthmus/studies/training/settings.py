@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.data.demo.captions import NEUTRAL
 from isthmus.studies.demo_training import FEATURES
-from isthmus.utils.errors import InputError, unknown
+from isthmus.utils.errors import InputError, unknown_name
 
 #: What the rows of the two encoders are held to.
 REGIMES = {
@@ -58,7 +58,7 @@ class Setting:
 
     def __post_init__(self) -> None:
         if self.regime not in REGIMES:
-            raise unknown("regime", self.regime, REGIMES)
+            raise unknown_name("regime", self.regime, REGIMES)
         if (self.rank is None) != (self.regime == "free"):
             raise InputError(
                 f"regime {self.regime!r} with rank {self.rank}: a rank is given if and only if one is imposed"

@@ -1,0 +1,62 @@
+"""Precision and plan of the pass over pairs that computes their moments."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from isthmus.compute.arrays import compute_dtype
+from isthmus.compute.resources import PassPlan, current, plan_pass
+from isthmus.data.pairs import Pairs
+
+#: Largest number of pairs for which block products are float64 by default.
+MAX_FLOAT64_PAIRS = 50_000
+
+
+def gemm_dtype(pairs: Pairs, matmul_dtype: str | None) -> str:
+    """Return the precision of block products.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs.
+    matmul_dtype : {'float32', 'float64'}, optional
+        The precision that the caller requested.
+
+    Returns
+    -------
+    str
+        The requested precision, else float64 for up to `MAX_FLOAT64_PAIRS` pairs, else the precision of the data.
+    """
+    wide = any(compute_dtype(source.dtype) == "float64" for source in (pairs.x, pairs.y))
+    return matmul_dtype or ("float64" if wide or pairs.n_pairs <= MAX_FLOAT64_PAIRS else "float32")
+
+
+def plan_moments(pairs: Pairs, dtype: str) -> PassPlan:
+    """Plan a pass over pairs with the resources in use.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs.
+    dtype : {'float32', 'float64'}
+        Precision of the block products.
+
+    Returns
+    -------
+    PassPlan
+        Rows of a block, number of workers, BLAS threads and devices.
+    """
+    resources = current()
+    sources = (pairs.x, pairs.y)
+    if not all(source.is_numpy for source in sources):  # rows of other libraries stay on their device, in one thread
+        resources = replace(resources, threads=1, devices=())
+    return plan_pass(
+        resources,
+        pairs.x.shape[1],
+        pairs.y.shape[1],
+        items=pairs.n_items,
+        itemsize=8 if dtype == "float64" else 4,
+        rows_per_item=1.0 if pairs.index is None else max(pairs.n_pairs / pairs.n_items, 1.0),
+        itemsize_on_disk=max(8 if compute_dtype(source.dtype) == "float64" else 4 for source in sources),
+        decompressed=not all(source.random_access for source in sources),
+    )
