@@ -293,17 +293,17 @@ def test_numbers_for_people():
 
 
 def test_marks_of_one_look_are_one_path():
-    from isthmus.reporting import svg
+    from isthmus.reporting import drawing, svg
 
     at = np.random.default_rng(0).random((2, 2, 200))
 
-    @svg.with_report_style
+    @drawing.with_report_style
     def draw(marks):
-        fig = svg.new_figure(400, 280)
-        ax = svg.add_axes(fig, 0, 0, 0, 0)
+        fig = drawing.new_figure(400, 280)
+        ax = drawing.add_axes(fig, 0, 0, 0, 0)
         ax.set(xlim=(0, 1), ylim=(0, 1))
         for (across, up), marker in zip(at[:, :, :marks], "o^", strict=True):
-            ax.plot(across, up, linestyle="none", marker=marker, color=svg.X)
+            ax.plot(across, up, linestyle="none", marker=marker, color=drawing.X)
         return fig
 
     few, many = (svg.standalone_svg(svg.inline_svg(draw(marks), "f", label="Marks.")) for marks in (3, 200))

@@ -11,9 +11,10 @@ import numpy as np
 
 from isthmus.evaluation import Comparison, Summary
 from isthmus.reporting import wording
+from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, add_axes, new_figure, with_report_style
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import ACCENT, INK, MUTED, PAPER, WIDTH, add_axes, inline_svg, new_figure, with_report_style
+from isthmus.reporting.svg import inline_svg
 from isthmus.statistics.result import Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError

@@ -10,8 +10,9 @@ import numpy as np
 from isthmus.align import Centering, MeanRotation, SharedSpaceProjection
 from isthmus.data import demo
 from isthmus.linalg.rotations import plane_rotation
+from isthmus.reporting.drawing import INK, MUTED, WIDTH, X, Y, add_axes, new_figure, with_report_style
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import INK, MUTED, WIDTH, X, Y, add_axes, inline_svg, new_figure, with_report_style
+from isthmus.reporting.svg import inline_svg
 
 #: Pairs in the figure; the table has all.
 SHOWN = 120

@@ -17,24 +17,23 @@ from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import CosineDecomposition, Explanation, best_row
 from isthmus.evaluation import Comparison
 from isthmus.reporting import wording
-from isthmus.reporting.samples import LINES, CloudProjection, Cosines, before_and_after
-from isthmus.reporting.svg import (
+from isthmus.reporting.drawing import (
     ACCENT,
     INK,
     MUTED,
     PAPER,
+    SMALL_FONT_SIZE,
     WIDTH,
     X,
     Y,
     add_axes,
-    inline_svg,
     new_figure,
-    standalone_svg,
     with_report_style,
 )
+from isthmus.reporting.samples import LINES, CloudProjection, Cosines, before_and_after
+from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.statistics.result import Result
 
-SMALL = 10.5
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -99,7 +98,7 @@ def _budget(ax: Any, parts: CosineDecomposition) -> None:
             place,
             f"{value:.3f}{share}",
             va="center",
-            fontsize=SMALL,
+            fontsize=SMALL_FONT_SIZE,
             weight="bold" if name in (parts.largest, "total") else "normal",
         )
         if name != "total":
@@ -233,7 +232,7 @@ def principal_angles(result: Result, null: np.ndarray) -> Any:
             f" {forced} forced ",
             ha="right" if left else "left",
             va="top",
-            fontsize=SMALL,
+            fontsize=SMALL_FONT_SIZE,
         )
     ax.set(xlabel="number of the principal angle", ylabel="degrees", ylim=(-1, 91), xlim=(0, len(places) + 1))
     ax.set_yticks([0, 30, 60, 90])
@@ -314,7 +313,7 @@ def _name(ax: Any, spots: np.ndarray, texts: Sequence[str], strong: Sequence[boo
     taken: list[tuple[float, float, float, float]] = []
     for i, (text, heavy) in enumerate(zip(texts, strong, strict=True)):
         lines = textwrap.wrap(text, 22, break_long_words=False) or [text]
-        wide, tall = max(map(len, lines)) * SMALL * 0.62, len(lines) * SMALL * 1.2
+        wide, tall = max(map(len, lines)) * SMALL_FONT_SIZE * 0.62, len(lines) * SMALL_FONT_SIZE * 1.2
         options: list[tuple[Any, ...]] = []
         for dx, dy in ((9, 9), (9, -9), (-9, 9), (-9, -9), (9, 22), (9, -22), (-9, 22), (-9, -22)):
             left = places[i, 0] + dx - (wide if dx < 0 else 0)
@@ -339,7 +338,7 @@ def _name(ax: Any, spots: np.ndarray, texts: Sequence[str], strong: Sequence[boo
             spots[i],
             (dx, dy),
             textcoords="offset points",
-            fontsize=SMALL,
+            fontsize=SMALL_FONT_SIZE,
             ha="left" if dx > 0 else "right",
             va="bottom" if dy > 0 else "top",
             weight="bold" if heavy else "normal",
@@ -382,7 +381,7 @@ def _overview(explanation: Explanation, before: CloudProjection, names: tuple[st
         (24 / 900, 338 / 900, 640 / 900), heads, wording.three_answers(explanation), strict=True
     ):
         fig.text(left, 1 - 22 / 330, head, weight="bold", fontsize=14, va="center")
-        fig.text(left, 1 - 42 / 330, line, fontsize=SMALL, va="center", alpha=0.85)
+        fig.text(left, 1 - 42 / 330, line, fontsize=SMALL_FONT_SIZE, va="center", alpha=0.85)
     return fig
 
 

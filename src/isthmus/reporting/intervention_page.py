@@ -7,22 +7,10 @@ import os
 from typing import Any
 
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve
+from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, add_axes, new_figure, with_report_style
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import (
-    ACCENT,
-    INK,
-    MUTED,
-    PAPER,
-    WIDTH,
-    X,
-    Y,
-    add_axes,
-    inline_svg,
-    new_figure,
-    standalone_svg,
-    with_report_style,
-)
+from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.utils.files import atomic_path
 from isthmus.utils.validation import check_writable
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from isthmus.data.pairs import Pairs
@@ -15,10 +13,10 @@ from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
 from isthmus.reporting import figures, samples, wording
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import DARK, FAMILY, INK, VARIABLES, inline_svg
+from isthmus.reporting.svg import inline_svg
+from isthmus.reporting.templates import render_template
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import percent
-from isthmus.utils.version import __version__
 
 
 def render(
@@ -35,32 +33,26 @@ def render(
     assert comparison is not None
     x, y = names = pairs.names
     best = best_row(comparison)
-    return (
-        _environment()
-        .get_template("page.html.j2")
-        .render(
-            title=title or f"The gap between {x} and {y}",
-            x=x,
-            y=y,
-            chance=retrieval_at_chance(result),
-            explanation=explanation,
-            verdict=explanation.verdict,
-            result=result,
-            parts=explanation.budget,
-            share=_shares(explanation),
-            raw=comparison["Identity"],
-            best=best,
-            rows=[_cells(row, best) for row in comparison.rows],
-            held_out=samples.held_out(comparison, separate=fit is not None),
-            definitions=_definitions(result, names),
-            provenance=_provenance(result, pairs),
-            version=__version__,
-            extra=[(part, Markup(part.figure)) for part in extra],
-            wording=wording,
-            family=FAMILY,
-            palette=_palette(),
-            **_figures(explanation, comparison, pairs, fit, best),
-        )
+    return render_template(
+        "page.html.j2",
+        title=title or f"The gap between {x} and {y}",
+        x=x,
+        y=y,
+        chance=retrieval_at_chance(result),
+        explanation=explanation,
+        verdict=explanation.verdict,
+        result=result,
+        parts=explanation.budget,
+        share=_shares(explanation),
+        raw=comparison["Identity"],
+        best=best,
+        rows=[_cells(row, best) for row in comparison.rows],
+        held_out=samples.held_out(comparison, separate=fit is not None),
+        definitions=_definitions(result, names),
+        provenance=_provenance(result, pairs),
+        extra=[(part, Markup(part.figure)) for part in extra],
+        wording=wording,
+        **_figures(explanation, comparison, pairs, fit, best),
     )
 
 
@@ -179,23 +171,3 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
     if facts["items_ranked"] < facts["items"]:
         listed.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))
     return listed
-
-
-def _palette() -> dict[str, dict[str, str]]:
-    """The CSS variables of both schemes."""
-    names = {light: variable[6:-1] for light, variable in VARIABLES.items() if variable.startswith("var(--")}
-    return {
-        "light": {"ink": INK, **{name: light for light, name in names.items()}},
-        "dark": {"ink": DARK[INK], **{name: DARK[light] for light, name in names.items()}},
-    }
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("isthmus.reporting", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )

@@ -1,4 +1,4 @@
-"""A plain page: a heading, and sections of text, one figure and one table each, in the style of the report."""
+"""Plain pages: a heading and sections in the style of the report."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from isthmus.reporting.page import _environment, _palette
 from isthmus.reporting.section import Section
-from isthmus.reporting.svg import FAMILY
-from isthmus.utils.version import __version__
+from isthmus.reporting.templates import render_template
 
 
 def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:
-    """One self-contained page that needs no network and no JavaScript, for light and dark."""
-    shown = [(section, Markup(section.figure)) for section in sections]
-    return (
-        _environment()
-        .get_template("plain.html.j2")
-        .render(title=title, facts=facts, sections=shown, family=FAMILY, palette=_palette(), version=__version__)
-    )
+    """Return one self-contained HTML page that needs no network and no JavaScript, for light and dark.
+
+    Parameters
+    ----------
+    title : str
+        Heading of the page.
+    facts : str
+        One line below the heading.
+    sections : sequence of Section
+        The content.
+    """
+    with_figures = [(section, Markup(section.figure)) for section in sections]
+    return render_template("plain.html.j2", title=title, facts=facts, sections=with_figures)

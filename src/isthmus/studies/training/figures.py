@@ -9,20 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.reporting.svg import (
-    ACCENT,
-    INK,
-    MUTED,
-    PAPER,
-    WIDTH,
-    X,
-    Y,
-    add_axes,
-    inline_svg,
-    new_figure,
-    standalone_svg,
-    with_report_style,
-)
+from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, add_axes, new_figure, with_report_style
+from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.studies.training.causal_links import NAMES
 from isthmus.studies.training.claims import by_angle, cases, describe
 from isthmus.studies.training.grid import PARTS

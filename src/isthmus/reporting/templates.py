@@ -1,0 +1,43 @@
+"""Jinja templates of pages: one environment with one set of options and one palette."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from isthmus.reporting.drawing import DARK, FAMILY, INK, VARIABLES
+from isthmus.utils.version import __version__
+
+
+@cache
+def template_environment(package: str = "isthmus.reporting") -> Environment:
+    """Return the Jinja environment of the templates that lie in `package`.
+
+    Text is escaped and an undefined variable is an error. The templates know `version`, the `family` of fonts and the
+    `palette` as CSS variables of the light and the dark scheme.
+    """
+    environment = Environment(
+        loader=PackageLoader(package, ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(version=__version__, family=FAMILY, palette=_palette())
+    return environment
+
+
+def render_template(name: str, /, *, package: str = "isthmus.reporting", **values: Any) -> str:
+    """Return the template `name` of `package`, filled with `values`."""
+    return template_environment(package).get_template(name).render(**values)
+
+
+def _palette() -> dict[str, dict[str, str]]:
+    """Return the CSS variables of both colour schemes."""
+    names = {light: variable[6:-1] for light, variable in VARIABLES.items() if variable.startswith("var(--")}
+    return {
+        "light": {"ink": INK, **{name: light for light, name in names.items()}},
+        "dark": {"ink": DARK[INK], **{name: DARK[light] for light, name in names.items()}},
+    }
