@@ -87,7 +87,7 @@ def _tasks() -> dict[str, dict[str, str]]:
     return {
         t.name: {
             "definition": t.definition,
-            "about": f"needs {t.needs}; {t.source}",
+            "about": "; ".join(filter(None, (f"needs {t.needs}", t.source))),
             "scores": "; ".join(f"{name} ({score.better}): {score.definition}" for name, score in t.scores.items()),
         }
         for t in isthmus.tasks.registry().values()

@@ -247,20 +247,31 @@ class _Test:
         """Every task on the mapped rows."""
         raw = [to_numpy(side) for side in self.sides]
         owner = np.arange(len(y)) if self.testing.index is None else self.testing.index
-        rows = TaskData(x, y, owner, self.testing.labels, raw[0], raw[1], *classes, self.seed, scores)
-        return {t.name: t.run(rows) for t in self.todo}
+        data = TaskData(
+            x,
+            y,
+            owner=owner,
+            labels=self.testing.labels,
+            raw_x=raw[0],
+            raw_y=raw[1],
+            class_names=classes[0],
+            class_texts=classes[1],
+            seed=self.seed,
+            correction=scores,
+        )
+        return {t.name: t.run(data) for t in self.todo}
 
     def changes(self, found: TaskScores, raw: TaskScores) -> dict[str, tuple[float, float]]:
         """Mean difference to the raw embeddings and its variance; items of one group move together."""
         count = int(self.group.max()) + 1
         made = {}
-        for name, values in found.items.items():
-            differences = values - raw.items[name]
+        for name, values in found.per_item.items():
+            differences = values - raw.per_item[name]
             mean = float(differences.mean())
             totals = np.bincount(self.group, weights=differences - mean, minlength=count)
             variance = float(totals @ totals) / len(differences) ** 2 * count / max(count - 1, 1)
             made[name] = (mean, variance)
-        return made | {name: (value - raw.values[name], NAN) for name, value in found.values.items()}
+        return made | {name: (value - raw.overall[name], NAN) for name, value in found.overall.items()}
 
 
 @dataclass

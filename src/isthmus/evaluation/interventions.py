@@ -234,8 +234,8 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
     data = TaskData(
         x.astype(np.float32),
         y.astype(np.float32),
-        owner,
-        test.labels,
+        owner=owner,
+        labels=test.labels,
         class_names=class_names,
         class_texts=class_texts,
         seed=experiment.rng,

@@ -1,21 +1,34 @@
-"""What the gap does downstream: one file per task, in blocks of scores.
+"""Downstream tasks: retrieval, mixed-modality search, zero-shot classification, clustering and others.
 
-A new task is one file: a function of `TaskData` that returns `TaskScores`, registered by `@task` with its scores and
-what it needs. `isthmus.compare`, `isthmus list tasks` and the contract tests find it in the registry.
+A new task is one file in this folder: a function of `TaskData` that returns `TaskScores`, under the decorator `@task`.
+`isthmus.compare` and `isthmus list tasks` find it in the registry. Another package declares an entry point of the group
+`isthmus.tasks`. `isthmus.testing.check_task` checks that a task keeps its contract.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.tasks._base import Score, Task, TaskData, TaskScores, registry, task
+from isthmus.tasks._base import (
+    REGISTRY,
+    Score,
+    Task,
+    TaskData,
+    TaskScores,
+    mean_per_item,
+    register,
+    registry,
+    require_labels,
+    task,
+    unregister,
+)
 from isthmus.tasks.clustering import Clustering
 from isthmus.tasks.mixed_search import MixedSearch, share_sweep
 from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import add_noise, nearest, quantize, top1_stability
 from isthmus.tasks.zero_shot import ZeroShot, gini, mean_texts
-from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.errors import InputError
 
 __all__ = [
     "Clustering",
@@ -28,36 +41,47 @@ __all__ = [
     "ZeroShot",
     "add_noise",
     "gini",
+    "mean_per_item",
     "mean_texts",
     "nearest",
     "neighbour_overlap",
     "quantize",
+    "register",
     "registry",
+    "require_labels",
     "select_tasks",
     "share_sweep",
     "task",
     "top1_stability",
+    "unregister",
 ]
 
 
 def select_tasks(names: Sequence[str], /) -> list[Task]:
-    """The tasks of these names, '-' and '_' not told apart; 'all' stands for every one.
+    """Return the tasks with these names.
 
-    Errors: `InputError` for an unknown name.
+    Parameters
+    ----------
+    names : sequence of str
+        Names, where '-' and '_' are equivalent and case is ignored. ['all'] selects every task.
 
+    Returns
+    -------
+    list of Task
+        Tasks in the given order, each once.
+
+    Raises
+    ------
+    InputError
+        If no name is given or a name is unknown.
+
+    Examples
+    --------
     >>> [task.name for task in select_tasks(["retrieval", "mixed-search"])]
     ['retrieval', 'mixed_search']
     """
-    known = registry()
     if list(names) == ["all"]:
-        return list(known.values())
+        return list(REGISTRY.values())
     if not names:
-        raise InputError(f"no task was named; known: {', '.join(known)}")
-    found = []
-    for name in names:
-        plain = name.strip().lower().replace("-", "_")
-        if plain not in known:
-            raise unknown_name("task", name, known)
-        if known[plain] not in found:
-            found.append(known[plain])
-    return found
+        raise InputError(f"no task was named; known: {', '.join(REGISTRY)}")
+    return list({task.name: task for task in (REGISTRY.find(name.strip()) for name in names)}.values())

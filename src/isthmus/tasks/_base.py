@@ -1,7 +1,8 @@
-"""How a task declares itself, what it is given and what it returns."""
+"""The contract of tasks: the data that they get, the scores that they return, and their registry."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,123 +10,325 @@ from typing import Any
 import numpy as np
 
 from isthmus.utils.errors import InputError
+from isthmus.utils.registry import Registry
+
+#: Directions of a score.
+DIRECTIONS = ("higher", "lower", "neither")
+#: Inputs that a task can require.
+NEEDS = ("pairs", "labels")
 
 
-@dataclass(frozen=True, eq=False)
 class TaskData:
-    """What a task may look at: the rows of both sides after a map, and before it.
+    """Input of a task: the rows of both modalities after an alignment map, and before it.
 
-    Attributes
+    Parameters
     ----------
-    x : (n_x, d), y : (n_y, d), NumPy, after the map; `raw_x`, `raw_y` before it (the same rows for a task that
-        compares; default: x and y themselves)
-    owner : (n_y,) ints, the row of x that each row of y belongs to; default: its own number
-    labels : (n_x,) or None, a class for each row of x
-    class_names, class_texts : (C,) and (C, d) or None, the vector that stands for each class, after the map
-    seed : of everything random
-    correction : a correction of the scores of a mixed corpus, or None
+    x : np.ndarray of shape (n_x, d)
+        Rows of the first modality after the map, one for each item.
+    y : np.ndarray of shape (n_y, d)
+        Rows of the second modality after the map.
+    owner : np.ndarray of shape (n_y,), optional
+        Item (row of x) that each row of y belongs to. Default: row j belongs to item j.
+    labels : np.ndarray of shape (n_x,), optional
+        Class of each item.
+    raw_x, raw_y : np.ndarray of shape (n_x, d) and (n_y, d), optional
+        The same rows before the map. Default: x and y.
+    class_names, class_texts : np.ndarray of shape (C,) and (C, d), optional
+        Classes, and the vector that represents each class, after the map.
+    seed : int, default 0
+        Seed of everything random.
+    correction : object, optional
+        Correction of the scores of a mixed corpus, such as `isthmus.align.ScoreStandardization`.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    owner: np.ndarray = None  # type: ignore[assignment]  # filled in below
-    labels: np.ndarray | None = None
-    raw_x: np.ndarray = None  # type: ignore[assignment]  # filled in below
-    raw_y: np.ndarray = None  # type: ignore[assignment]  # filled in below
-    class_names: np.ndarray | None = None
-    class_texts: np.ndarray | None = None
-    seed: int = 0
-    correction: Any = None
-
-    def __post_init__(self) -> None:
-        for name, default in (("owner", np.arange(len(self.y))), ("raw_x", self.x), ("raw_y", self.y)):
-            if getattr(self, name) is None:
-                object.__setattr__(self, name, default)
+    def __init__(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        /,
+        *,
+        owner: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        raw_x: np.ndarray | None = None,
+        raw_y: np.ndarray | None = None,
+        class_names: np.ndarray | None = None,
+        class_texts: np.ndarray | None = None,
+        seed: int = 0,
+        correction: Any = None,
+    ):
+        self.x, self.y = x, y
+        self.owner = np.arange(len(y)) if owner is None else owner
+        self.labels = labels
+        self.raw_x = x if raw_x is None else raw_x
+        self.raw_y = y if raw_y is None else raw_y
+        self.class_names, self.class_texts = class_names, class_texts
+        self.seed = seed
+        self.correction = correction
 
     @property
-    def items(self) -> int:
+    def n_items(self) -> int:
+        """Return the number of items, which is the number of rows of x."""
         return len(self.x)
 
 
 @dataclass(frozen=True, eq=False)
 class TaskScores:
-    """The scores of one task.
+    """Output of a task.
 
-    `items[score]` is (n_x,): what each item adds to the score, which is their mean. Differences between two maps have
-    their standard error from these. `values[score]` are scores that are no mean over items (a Gini index, ARI).
+    Parameters
+    ----------
+    per_item : dict of str to np.ndarray of shape (n_x,)
+        Scores that are means over items: the contribution of each item. Differences between two maps get their
+        standard error from these.
+    overall : dict of str to float
+        Scores that are not means over items, such as a Gini index.
     """
 
-    items: Mapping[str, np.ndarray] = field(default_factory=dict)
-    values: Mapping[str, float] = field(default_factory=dict)
+    per_item: Mapping[str, np.ndarray] = field(default_factory=dict)
+    overall: Mapping[str, float] = field(default_factory=dict)
 
     def scores(self) -> dict[str, float]:
-        """Every score as one number."""
-        return {**{name: float(np.mean(v)) for name, v in self.items.items()}, **self.values}
+        """Return every score as one number.
+
+        Returns
+        -------
+        dict of str to float
+            Mean over items of the scores in `per_item`, and the scores in `overall`.
+        """
+        return {**{name: float(np.mean(values)) for name, values in self.per_item.items()}, **self.overall}
 
 
 @dataclass(frozen=True)
 class Score:
-    """`better`: 'higher', 'lower' or 'neither'."""
+    """Declaration of one score of a task.
+
+    Parameters
+    ----------
+    better : {'higher', 'lower', 'neither'}
+        Direction of improvement.
+    definition : str
+        Definition in one phrase, shown in tables.
+    range : tuple of float, default (0, 1)
+        Smallest and largest possible value.
+    """
 
     better: str
     definition: str
+    range: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task and what it promises: its `scores` by name, and whether it `needs` 'pairs' alone or 'labels' too."""
+    """A downstream task: a function of `TaskData`, and the scores that it returns.
+
+    Parameters
+    ----------
+    name : str
+        Name in the registry: lower-case letters, digits and '_'.
+    run : callable
+        Function of `TaskData` that returns `TaskScores`. It must not change its input. The order of the items must
+        not matter, and all random numbers must come from `TaskData.seed`. If the task needs labels and gets none, it
+        raises `InputError` (see `require_labels`).
+    scores : dict of str to Score
+        Scores by name. Names must be unique among all tasks.
+    needs : {'pairs', 'labels'}, default 'pairs'
+        Required input: rows only, or class labels too.
+    source : str, default ''
+        Reference of the task.
+    definition : str, optional
+        Definition of the task. Default: first paragraph of the docstring of `run`.
+
+    Raises
+    ------
+    InputError
+        If a declaration is invalid.
+
+    Examples
+    --------
+    >>> task = Task("widest", lambda data: TaskScores({"widest": abs(data.x).max(axis=1)}),
+    ...             scores={"widest": Score("lower", "largest absolute coordinate of a row of x")})
+    >>> task.run(TaskData(np.eye(3), np.eye(3))).scores()
+    {'widest': 1.0}
+    """
 
     name: str
     run: Callable[[TaskData], TaskScores]
     scores: Mapping[str, Score]
-    needs: str
-    source: str
-    definition: str
+    needs: str = "pairs"
+    source: str = ""
+    definition: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name.isidentifier() or self.name != self.name.lower():
+            raise InputError(f"task name {self.name!r}: expected lower-case letters, digits and '_'")
+        if self.needs not in NEEDS:
+            raise InputError(f"task {self.name}: needs={self.needs!r}, expected one of {', '.join(NEEDS)}")
+        if not self.scores:
+            raise InputError(f"task {self.name}: no score is declared; give scores={{name: Score(...)}}")
+        for name, score in self.scores.items():
+            if score.better not in DIRECTIONS:
+                expected = ", ".join(DIRECTIONS)
+                raise InputError(f"task {self.name}, score {name}: better={score.better!r}, expected one of {expected}")
+        if not self.definition:
+            paragraph = (inspect.getdoc(self.run) or "").split("\n\n")[0]
+            object.__setattr__(self, "definition", " ".join(paragraph.split()))
+
+    @property
+    def __wrapped__(self) -> Callable[[TaskData], TaskScores]:
+        """Return the function that the task stands for; the registry recognises a function that is defined again."""
+        return self.run
 
 
-_REGISTRY: dict[str, Task] = {}
+#: All tasks. A new file in this package, or an entry point of the group, adds one.
+REGISTRY: Registry[Task] = Registry("task", package="isthmus.tasks", group="isthmus.tasks")
 
 
 def task(
-    name: str, *, scores: Mapping[str, tuple[str, str]], source: str, needs: str = "pairs"
+    name: str, /, *, scores: Mapping[str, Score], needs: str = "pairs", source: str = ""
 ) -> Callable[[Callable[[TaskData], TaskScores]], Callable[[TaskData], TaskScores]]:
-    """Register a function of `TaskData` as the task `name`; its docstring's first paragraph is the definition.
+    """Register the decorated function as a task.
 
-    `scores` maps each score to (better, definition).
+    Parameters
+    ----------
+    name : str
+        Name in the registry.
+    scores : dict of str to Score
+        Scores that the function returns.
+    needs : {'pairs', 'labels'}, default 'pairs'
+        Required input: rows only, or class labels too.
+    source : str, default ''
+        Reference of the task.
+
+    Returns
+    -------
+    callable
+        Decorator that returns the function unchanged. The first paragraph of its docstring becomes the definition.
+
+    Raises
+    ------
+    InputError
+        If a declaration is invalid or the name is taken.
+
+    Examples
+    --------
+    >>> @task("widest", scores={"widest": Score("lower", "largest absolute coordinate of a row of x")})
+    ... def widest(data):
+    ...     '''Find the largest absolute coordinate of each row of x.'''
+    ...     return TaskScores({"widest": abs(data.x).max(axis=1)})
+    >>> unregister("widest").definition
+    'Find the largest absolute coordinate of each row of x.'
     """
 
-    def register(function: Callable[[TaskData], TaskScores]) -> Callable[[TaskData], TaskScores]:
-        definition = " ".join((function.__doc__ or "").split("\n\n")[0].split())
-        declared = {key: Score(*value) for key, value in scores.items()}
-        _REGISTRY[name] = Task(name, function, declared, needs, source, definition)
+    def decorate(function: Callable[[TaskData], TaskScores]) -> Callable[[TaskData], TaskScores]:
+        register(Task(name, function, scores, needs, source))
         return function
 
-    return register
+    return decorate
 
 
-def registry() -> Mapping[str, Task]:
-    """All tasks by name."""
-    return dict(_REGISTRY)
+def register(task: Task, /) -> Task:
+    """Add a task to the registry.
+
+    Parameters
+    ----------
+    task : Task
+        The task.
+
+    Returns
+    -------
+    Task
+        The same task.
+
+    Raises
+    ------
+    InputError
+        If another task has that name.
+    """
+    return REGISTRY.register(task.name, task)
 
 
-def mean_per_item(values: np.ndarray, owner: np.ndarray, items: int) -> np.ndarray:
-    """What each item adds to the mean of `values` over queries: query j belongs to item owner[j], (items,).
+def unregister(name: str, /) -> Task:
+    """Remove a task from the registry.
 
-    The mean of the result is the mean of `values`, also when items have several queries or none.
+    Parameters
+    ----------
+    name : str
+        Name of the task.
 
+    Returns
+    -------
+    Task
+        The removed task.
+
+    Raises
+    ------
+    InputError
+        If there is no such task.
+    """
+    return REGISTRY.unregister(name)
+
+
+def registry() -> dict[str, Task]:
+    """Return all tasks by name.
+
+    Returns
+    -------
+    dict of str to Task
+        Tasks of this package, of other packages that declare the entry point `isthmus.tasks`, and registered ones.
+    """
+    return dict(REGISTRY)
+
+
+def mean_per_item(values: np.ndarray, owner: np.ndarray, n_items: int, /) -> np.ndarray:
+    """Return the contribution of each item to the mean of values over queries.
+
+    Parameters
+    ----------
+    values : np.ndarray of shape (n_queries,)
+        A value for each query.
+    owner : np.ndarray of shape (n_queries,)
+        Item that each query belongs to.
+    n_items : int
+        Number of items.
+
+    Returns
+    -------
+    np.ndarray of shape (n_items,)
+        Contributions. Their mean is the mean of `values`, also if an item has several queries or none.
+
+    Examples
+    --------
     >>> mean_per_item(np.array([1.0, 0.0, 1.0]), np.array([0, 0, 2]), 3).tolist()
     [1.0, 0.0, 1.0]
     """
-    return np.bincount(owner, weights=values, minlength=items) * (items / max(len(values), 1))
+    return np.bincount(owner, weights=values, minlength=n_items) * (n_items / max(len(values), 1))
 
 
-def require_labels(rows: TaskData, what: str) -> np.ndarray:
-    """The labels of `rows`; `InputError` when there are none or they name fewer than two classes."""
-    if rows.labels is None:
-        raise InputError(f"{what} needs labels: give Pairs(..., labels=) one class for each row of the first side")
-    labels = np.asarray(rows.labels)
-    if len(labels) != rows.items:
-        raise InputError(f"{what} got {len(labels):,} labels for {rows.items:,} rows of the first side")
+def require_labels(data: TaskData, name: str, /) -> np.ndarray:
+    """Return the labels, or raise if a task cannot use them.
+
+    Parameters
+    ----------
+    data : TaskData
+        Input of the task.
+    name : str
+        Name of the task, used in messages.
+
+    Returns
+    -------
+    np.ndarray of shape (n_x,)
+        Class of each item.
+
+    Raises
+    ------
+    InputError
+        If there are no labels, their number is not the number of items, or they name fewer than two classes.
+    """
+    if data.labels is None:
+        raise InputError(f"{name} needs labels: give Pairs(..., labels=), one class for each row of the first modality")
+    labels = np.asarray(data.labels)
+    if len(labels) != data.n_items:
+        raise InputError(f"{name} got {len(labels):,} labels for {data.n_items:,} rows of the first modality")
     if len(np.unique(labels)) < 2:
-        raise InputError(f"{what} needs two classes or more, all {len(labels):,} labels are {labels[0]!r}")
+        raise InputError(f"{name} needs two classes or more, but all {len(labels):,} labels are {labels[0]!r}")
     return labels

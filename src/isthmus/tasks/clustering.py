@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.tasks._base import TaskData, TaskScores, require_labels, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
 from isthmus.utils.errors import InputError
 
 #: More rows than this are sampled before they are clustered.
@@ -98,24 +98,24 @@ class Clustering:
     "clustering",
     needs="labels",
     scores={
-        "ARI": ("higher", "adjusted Rand index of clusters and classes"),
-        "NMI": ("higher", "mutual information of clusters and classes over the geometric mean of their entropies"),
-        "V_measure": ("higher", "harmonic mean of homogeneity and completeness"),
-        "modality_NMI": ("lower", "NMI of clusters and modalities"),
+        "ARI": Score("higher", "adjusted Rand index of clusters and classes", (-0.5, 1)),
+        "NMI": Score("higher", "mutual information of clusters and classes over the geometric mean of their entropies"),
+        "V_measure": Score("higher", "harmonic mean of homogeneity and completeness"),
+        "modality_NMI": Score("lower", "NMI of clusters and modalities"),
     },
     source="Grassucci et al. 2026 (ModGap); Rosenberg and Hirschberg 2007",
 )
-def clustering(rows: TaskData) -> TaskScores:
-    """Clustering of the mixed set: k-means over the rows of both sides together, as many clusters as classes, judged
-    against the classes and against the modalities."""
-    labels = require_labels(rows, "clustering")
-    found = Clustering.of(rows.x, rows.y, labels, index=rows.owner, rng=rows.seed)
+def clustering(data: TaskData) -> TaskScores:
+    """Cluster the rows of both modalities together by k-means with as many clusters as classes, and compare the
+    clusters with the classes and with the modalities."""
+    labels = require_labels(data, "clustering")
+    result = Clustering.of(data.x, data.y, labels, index=data.owner, rng=data.seed)
     return TaskScores(
-        values={
-            "ARI": found.ari,
-            "NMI": found.nmi,
-            "V_measure": found.v_measure,
-            "modality_NMI": found.modality_nmi,
+        overall={
+            "ARI": result.ari,
+            "NMI": result.nmi,
+            "V_measure": result.v_measure,
+            "modality_NMI": result.modality_nmi,
         }
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.compute.resources import current
 from isthmus.compute.torch_kernels import find
-from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import TIE
 from isthmus.tasks.retrieval import BLOCK_SCORES
 from isthmus.utils.errors import InputError
@@ -124,31 +124,31 @@ class MixedSearch:
 @task(
     "mixed_search",
     scores={
-        "mixed_R@1": ("higher", "share of queries that find their item first, mean of both query modalities"),
-        "mixed_R@10": ("higher", "share of queries that find their item among the first 10, mean of both"),
-        "mixed_MRR": ("higher", "mean of 1 / rank of the item, mean of both query modalities"),
-        "mixed_NDCG@10": ("higher", "NDCG of the first 10, mean of both query modalities"),
-        "same_modality_share": (
-            "neither",
-            "share of the top 10, the target left out, in the query's own modality; .5 is expected",
+        "mixed_R@1": Score("higher", "share of queries that find their item first, mean of both query modalities"),
+        "mixed_R@10": Score("higher", "share of queries that find their item among the first 10, mean of both"),
+        "mixed_MRR": Score("higher", "mean of 1 / rank of the item, mean of both query modalities"),
+        "mixed_NDCG@10": Score("higher", "NDCG of the first 10, mean of both query modalities"),
+        "same_modality_share": Score(
+            "neither", "share of the top 10, without the target, in the modality of the query; .5 is expected"
         ),
     },
     source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",
 )
-def mixed_search(rows: TaskData) -> TaskScores:
-    """Mixed-modality search: each item is stored as x or as y (half and half, and then the other way round) and is
-    searched with its rows of the other modality."""
-    found = MixedSearch.of(rows.x, rows.y, index=rows.owner, rng=rows.seed, correction=rows.correction)
+def mixed_search(data: TaskData) -> TaskScores:
+    """Search a corpus that stores one half of the items as x and the other half as y with the rows of the other
+    modality. A second corpus with the halves exchanged lets every row be a query once."""
+    search = MixedSearch.of(data.x, data.y, index=data.owner, rng=data.seed, correction=data.correction)
     with np.errstate(divide="ignore"):
-        reciprocal = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (found.x_query, found.y_query)]
-    items = {
-        "mixed_R@1": found.hits,
-        "mixed_R@10": found.by_item(found.x_query <= 10, found.y_query <= 10),
-        "mixed_MRR": found.by_item(*reciprocal),
-        "mixed_NDCG@10": found.by_item(found.x_gain, found.y_gain),
-        "same_modality_share": found.by_item(found.x_same_modality, found.y_same_modality),
-    }
-    return TaskScores(items)
+        reciprocal_ranks = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (search.x_query, search.y_query)]
+    return TaskScores(
+        {
+            "mixed_R@1": search.hits,
+            "mixed_R@10": search.by_item(search.x_query <= 10, search.y_query <= 10),
+            "mixed_MRR": search.by_item(*reciprocal_ranks),
+            "mixed_NDCG@10": search.by_item(search.x_gain, search.y_gain),
+            "same_modality_share": search.by_item(search.x_same_modality, search.y_same_modality),
+        }
+    )
 
 
 def share_sweep(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.retrieval import BLOCK_SCORES
 from isthmus.utils.errors import InputError
 
@@ -46,18 +46,18 @@ def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[
 @task(
     "neighbours",
     scores={
-        f"NAS@{K}_x": ("higher", f"share of the {K} nearest rows of x that are the same before and after the map"),
-        f"NAS@{K}_y": ("higher", f"share of the {K} nearest rows of y that are the same before and after the map"),
+        f"NAS@{K}_{name}": Score("higher", f"share of the {K} nearest rows of {name} that are the same after the map")
+        for name in ("x", "y")
     },
     source="Omega_k of AnisoAlign 2026, arXiv 2605.07825",
 )
-def neighbours(rows: TaskData) -> TaskScores:
-    """Neighbour preservation: the share of each row's ten nearest rows of its own modality that a map keeps; the raw
-    embeddings have 1 by definition."""
-    k = min(K, rows.items - 1, len(rows.y) - 1)
-    x = neighbour_overlap(rows.raw_x, rows.x, ks=[k])[:, 0]
-    y = neighbour_overlap(rows.raw_y, rows.y, ks=[k])[:, 0]
-    return TaskScores({f"NAS@{K}_x": x, f"NAS@{K}_y": mean_per_item(y, rows.owner, rows.items)})
+def neighbours(data: TaskData) -> TaskScores:
+    """Find the ten nearest rows of each row in its own modality, and compare them before and after the map. The raw
+    embeddings score 1 by definition."""
+    k = min(K, data.n_items - 1, len(data.y) - 1)
+    x = neighbour_overlap(data.raw_x, data.x, ks=[k])[:, 0]
+    y = neighbour_overlap(data.raw_y, data.y, ks=[k])[:, 0]
+    return TaskScores({f"NAS@{K}_x": x, f"NAS@{K}_y": mean_per_item(y, data.owner, data.n_items)})
 
 
 def _nearest(rows: np.ndarray, block: slice, k: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.result import Estimate
-from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import partner_ranks
 
 #: Elements of one block of scores where a whole row of them is needed: 64 MB of float32.
@@ -66,28 +67,31 @@ class Retrieval:
 @task(
     "retrieval",
     scores={
-        "R@1": ("higher", "share of queries whose partner ranks first, mean of both directions"),
-        "R@5": ("higher", "share of queries whose partner ranks among the first 5, mean of both directions"),
-        "R@10": ("higher", "share of queries whose partner ranks among the first 10, mean of both directions"),
-        "MRR": ("higher", "mean of 1 / rank of the partner, mean of both directions"),
-        "median_rank": ("lower", "median rank of the partner, mean of both directions"),
+        "R@1": Score("higher", "share of queries whose match ranks first, mean of both directions"),
+        "R@5": Score("higher", "share of queries whose match ranks among the first 5, mean of both directions"),
+        "R@10": Score("higher", "share of queries whose match ranks among the first 10, mean of both directions"),
+        "MRR": Score("higher", "mean of 1 / rank of the match, mean of both directions"),
+        "median_rank": Score("lower", "median rank of the match, mean of both directions", (1, np.inf)),
     },
     source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",
 )
-def retrieval(rows: TaskData) -> TaskScores:
-    """Cross-modal retrieval: each row searches the rows of the other modality for its partner; with several partners
-    the best one counts, ties count against the query."""
-    forward, backward = partner_ranks(rows.x, rows.y, rows.owner)
-    asked = np.flatnonzero(forward)
+def retrieval(data: TaskData) -> TaskScores:
+    """Search the rows of the other modality for the match of each row. If an item has several matches, the best one
+    counts. Ties count against the query."""
+    ranks_x, ranks_y = partner_ranks(data.x, data.y, data.owner)
+    queries = np.flatnonzero(ranks_x)
 
-    def both(gain: Any) -> np.ndarray:
-        from_x = mean_per_item(gain(forward[asked]), asked, rows.items)
-        return (from_x + mean_per_item(gain(backward), rows.owner, rows.items)) / 2
+    def mean_of_directions(gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        from_x = mean_per_item(gain(ranks_x[queries]), queries, data.n_items)
+        return (from_x + mean_per_item(gain(ranks_y), data.owner, data.n_items)) / 2
 
-    items = {f"R@{k}": both(lambda ranks, k=k: (ranks <= k).astype(float)) for k in (1, 5, 10)}
-    items["MRR"] = both(lambda ranks: 1 / ranks)
-    medians = (np.median(forward[asked]), np.median(backward))
-    return TaskScores(items, {"median_rank": float(np.mean(medians))})
+    def hits_at(k: int) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda ranks: (ranks <= k).astype(float)
+
+    per_item = {f"R@{k}": mean_of_directions(hits_at(k)) for k in (1, 5, 10)}
+    per_item["MRR"] = mean_of_directions(lambda ranks: 1 / ranks)
+    medians = (np.median(ranks_x[queries]), np.median(ranks_y))
+    return TaskScores(per_item, {"median_rank": float(np.mean(medians))})
 
 
 def _chance(k: int, corpus: int, own: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.tasks._base import TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import TILE
 from isthmus.utils.errors import InputError
 
@@ -58,33 +58,38 @@ def add_noise(rows: np.ndarray, variance: float, rng: np.random.Generator, /) ->
     return rows + rng.normal(size=rows.shape).astype(rows.dtype) * rows.dtype.type(np.sqrt(variance))
 
 
+def _score_names() -> list[str]:
+    return [f"kept_noise_{variance:g}" for variance in NOISE] + [f"kept_{bins}_bins" for bins in BINS]
+
+
 @task(
     "robustness",
     scores={
         **{
-            f"kept_noise_{v:g}": ("higher", f"share of queries whose nearest row stays when N(0, {v:g} I) is added")
-            for v in NOISE
+            f"kept_noise_{variance:g}": Score(
+                "higher", f"share of queries whose nearest row stays the same with noise N(0, {variance:g} I)"
+            )
+            for variance in NOISE
         },
         **{
-            f"kept_{b}_bins": ("higher", f"share of queries whose nearest row stays with numbers in {b} bins")
-            for b in BINS
+            f"kept_{bins}_bins": Score(
+                "higher", f"share of queries whose nearest row stays the same with numbers in {bins} bins"
+            )
+            for bins in BINS
         },
     },
     source="Chowers et al. 2026, arXiv 2603.29080",
 )
-def robustness(rows: TaskData) -> TaskScores:
-    """Robustness: the share of queries whose nearest row of the other modality stays the nearest when the stored rows
-    get noise or are quantised; mean of both directions."""
-    rng = np.random.default_rng(rows.seed)
-    asked = np.unique(rows.owner)
-    items: dict[str, np.ndarray] = {name: np.zeros(rows.items) for name in _names()}
-    for queries, corpus, owner in ((rows.x[asked], rows.y, asked), (rows.y, rows.x, rows.owner)):
+def robustness(data: TaskData) -> TaskScores:
+    """Add noise to the stored rows or quantise them, and count the queries whose nearest row of the other modality
+    stays the same. Scores are the mean of both directions."""
+    rng = np.random.default_rng(data.seed)
+    items = np.unique(data.owner)
+    per_item: dict[str, np.ndarray] = {name: np.zeros(data.n_items) for name in _score_names()}
+    for queries, corpus, owner in ((data.x[items], data.y, items), (data.y, data.x, data.owner)):
         clean = nearest(queries, corpus)
-        changed = [add_noise(corpus, v, rng) for v in NOISE] + [quantize(corpus, b) for b in BINS]
-        for name, perturbed in zip(_names(), changed, strict=True):
-            items[name] += mean_per_item((nearest(queries, perturbed) == clean).astype(float), owner, rows.items) / 2
-    return TaskScores(items)
-
-
-def _names() -> list[str]:
-    return [f"kept_noise_{v:g}" for v in NOISE] + [f"kept_{b}_bins" for b in BINS]
+        perturbed = [add_noise(corpus, variance, rng) for variance in NOISE] + [quantize(corpus, b) for b in BINS]
+        for name, rows in zip(_score_names(), perturbed, strict=True):
+            stable = (nearest(queries, rows) == clean).astype(float)
+            per_item[name] += mean_per_item(stable, owner, data.n_items) / 2
+    return TaskScores(per_item)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import unit_rows
-from isthmus.tasks._base import TaskData, TaskScores, require_labels, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
 from isthmus.tasks.ranks import TILE
 from isthmus.utils.errors import InputError
 
@@ -126,23 +126,23 @@ def mean_texts(y: np.ndarray, owner: np.ndarray, labels: Any, /) -> tuple[np.nda
     "zero_shot",
     needs="labels",
     scores={
-        "zero_shot_accuracy": ("higher", "share of rows of x whose nearest class text is that of their class"),
-        "predicted_class_gini": ("lower", "Gini index of how often each class is predicted; 0 is even"),
-        "predicted_class_entropy": ("higher", "entropy of the predicted classes over log C; 1 is even"),
+        "zero_shot_accuracy": Score("higher", "share of rows of x whose nearest class text is that of their class"),
+        "predicted_class_gini": Score("lower", "Gini index of the predicted classes; 0 is even"),
+        "predicted_class_entropy": Score("higher", "entropy of the predicted classes over log C; 1 is even"),
     },
     source="Radford et al. 2021, arXiv 2103.00020",
 )
-def zero_shot(rows: TaskData) -> TaskScores:
-    """Zero-shot classification: each row of x takes the class of the nearest class text; without given class texts
-    the unit mean of the labelled fitting texts stands for a class."""
-    labels = require_labels(rows, "zero_shot")
-    names, texts = rows.class_names, rows.class_texts
+def zero_shot(data: TaskData) -> TaskScores:
+    """Assign each row of x to the class of the nearest class text. Without given class texts the unit mean of the
+    labelled fitting texts represents a class."""
+    labels = require_labels(data, "zero_shot")
+    names, texts = data.class_names, data.class_texts
     if names is None or texts is None:
         raise InputError("zero_shot needs class texts: give class_texts=, or labels on the fitting pairs")
-    found = ZeroShot.of(rows.x, labels, texts, class_names=names)
+    result = ZeroShot.of(data.x, labels, texts, class_names=names)
     return TaskScores(
-        {"zero_shot_accuracy": found.hits.astype(float)},
-        {"predicted_class_gini": found.gini, "predicted_class_entropy": found.entropy},
+        {"zero_shot_accuracy": result.hits.astype(float)},
+        {"predicted_class_gini": result.gini, "predicted_class_entropy": result.entropy},
     )
 
 

@@ -10,7 +10,7 @@ import importlib
 from typing import Any
 
 #: public name -> module of this package that defines it
-_NAMES: dict[str, str] = {}
+_NAMES: dict[str, str] = {"check_task": "tasks"}
 
 __all__ = sorted(_NAMES)
 

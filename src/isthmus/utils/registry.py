@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 
@@ -121,8 +122,8 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
 
 
-def _origin(member: object) -> object:
+def _origin(member: Any) -> object:
     """Return the module and qualified name of a class or function, else the object's identity."""
-    target = getattr(member, "cls", member)  # a specification stands for its class
+    target = getattr(member, "cls", None) or inspect.unwrap(member)  # a specification stands for its class or function
     name = getattr(target, "__qualname__", None)
     return id(member) if name is None else (getattr(target, "__module__", None), name)
