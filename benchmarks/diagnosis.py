@@ -107,9 +107,9 @@ def memory(name: str, paths: tuple[str, str]) -> float:
 def neighbours(n: int, width: int) -> float:
     """Peak resident memory in MB of this process while it measures the neighbours of `n` items."""
     from isthmus.data.pairs import Pairs
-    from isthmus.metrics import MetricContext, _base, evaluate, registry
+    from isthmus.metrics import MetricContext, _context, evaluate, registry
 
-    _base.MAX_ROW_ITEMS = n
+    _context.MAX_ROW_ITEMS = n
     latent = np.random.default_rng(0).standard_normal((n, width), dtype=np.float32)
     pairs = Pairs(image=latent, text=latent[:, ::-1].copy())
     context = MetricContext(moments_of(pairs), pairs)

@@ -26,7 +26,7 @@ def one(what: str, n: int, dim: int) -> dict[str, float]:
     """Seconds and memory in MB on top of the rows."""
     from sklearn.neighbors import NearestNeighbors
 
-    from isthmus.metrics import _neighbours, _paired_rows
+    from isthmus.metrics import _neighbours, _paired_rows, _pairwise_sums
 
     x, y = np.random.default_rng(0).normal(size=(2, n, dim)).astype(np.float32)
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
@@ -36,9 +36,9 @@ def one(what: str, n: int, dim: int) -> dict[str, float]:
             NearestNeighbors(n_neighbors=20, metric="cosine", algorithm="brute").fit(side).kneighbors()
 
     work: dict[str, Callable[[], Any]] = {
-        "neighbours within, across and in the union, ranks": lambda: _paired_rows.PairedRows(x, y).neighbours,
+        "neighbours within, across and in the union, ranks": lambda: _neighbours.Neighbours.of(x, y),
         "neighbours within": lambda: [_neighbours.nearest(s, s, k=20, leave_self=True) for s in (x, y)],
-        "sums over all distances": lambda: _paired_rows.PairedRows(x, y).pairwise,
+        "sums over all distances": lambda: _pairwise_sums.PairwiseSums.of(_paired_rows.PairedRows(x, y)),
         "scikit-learn": sklearn,
         "bare product": lambda: [x[i : i + 400] @ y.T for i in range(0, n, 400)],
     }

@@ -125,7 +125,7 @@ def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, mon
     names = [n for n in known if known[n].requires == "moments"][:8] + [
         n for n in known if "neighbour" in n or "hub" in n or "mixing" in n
     ]
-    monkeypatch.setattr("isthmus.metrics._base.MAX_ROW_ITEMS", 1_500)
+    monkeypatch.setattr("isthmus.metrics._context.MAX_ROW_ITEMS", 1_500)
     alone = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
     asked: list[str] = []
     with isthmus.config_context(cluster=cluster):

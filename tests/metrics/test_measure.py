@@ -36,7 +36,7 @@ def test_families_are_shown_in_order(pairs: Pairs) -> None:
     seen = list(dict.fromkeys(families[name] for name in isthmus.measure(pairs, metrics="fast")))
     assert seen == [f for f in isthmus.metrics.FAMILIES if f in seen]
     with pytest.raises(InputError, match="unknown family 'spectra': did you mean 'spectrum'"):
-        isthmus.metrics.metric("x", unit="", range=(0, 1), source="", reference_case=lambda: None, family="spectra")
+        isthmus.metrics.metric("x", unit="", range=(0, 1), source="", direction="lower", family="spectra")(len)
 
 
 def test_moments_alone(pairs: Pairs) -> None:
@@ -44,12 +44,12 @@ def test_moments_alone(pairs: Pairs) -> None:
     for (name, e), other in zip(found.items(), whole.values(), strict=True):
         assert e.value == pytest.approx(other.value, nan_ok=True), name
         if np.isnan(e.low) and not np.isnan(other.low):
-            assert "it takes rows" in e.note, name
+            assert "it needs rows" in e.note, name
         elif not np.isnan(e.low):
             assert e.low == pytest.approx(other.low), name
     assert found["centroid_angle"].low < found["centroid_angle"].high
     assert found.pairs["names"] == ["x", "y"]
-    with pytest.raises(InputError, match="instance_gap looks at rows, and moments hold none"):
+    with pytest.raises(InputError, match="instance_gap needs rows, and moments contain none"):
         isthmus.measure(moments_of(pairs), metrics="instance_gap")
-    with pytest.raises(InputError, match="sides of width 12 and 11 have no gap"):
+    with pytest.raises(InputError, match="modalities of widths 12 and 11 came"):
         isthmus.measure(Moments.of(pairs.unit()[0], pairs.unit()[1][:, 1:]))

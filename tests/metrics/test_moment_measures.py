@@ -11,7 +11,7 @@ import pytest
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics import MetricContext
-from isthmus.metrics.subspaces import shared_directions
+from isthmus.metrics.principal_angles import shared_directions
 from isthmus.statistics.moments import moments_of
 
 TIGHT = {"rel": 1e-8, "abs": 1e-8}

@@ -13,6 +13,8 @@ from isthmus import Pairs
 from isthmus.metrics import _neighbours
 from isthmus.metrics._neighbours import Neighbours, nearest, top
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._pairwise_sums import PairwiseSums
+from isthmus.metrics.recall import SampledRetrieval
 from isthmus.statistics.moments import moments_of
 
 
@@ -165,10 +167,12 @@ def test_few_items_are_undefined() -> None:
 
 
 def test_swapping_shares_the_work(cones: Any) -> None:
-    rows = PairedRows(*map(unit, cones))
-    assert rows.swapped().neighbours.xx is rows.neighbours.yy
-    assert rows.swapped().pairwise.xx is rows.pairwise.yy
-    np.testing.assert_array_equal(rows.swapped().neighbours.rank_x, rows.neighbours.rank_y)
+    pairs = Pairs(image=cones[0], text=cones[1])
+    context = isthmus.metrics.MetricContext(moments_of(pairs), pairs)
+    swapped = context.swapped()
+    assert swapped.shared(Neighbours).xx is context.shared(Neighbours).yy
+    assert swapped.shared(PairwiseSums).xx is context.shared(PairwiseSums).yy
+    np.testing.assert_array_equal(swapped.shared(Neighbours).rank_x, context.shared(Neighbours).rank_y)
 
 
 def test_random_order_belongs_to_the_items(cones: Any, rng: np.random.Generator) -> None:
@@ -193,12 +197,12 @@ def test_clip(clip_coco: Pairs) -> None:
 
 
 def test_large_data_are_sampled(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from isthmus.metrics import _base
+    from isthmus.metrics import _context
 
-    monkeypatch.setattr(_base, "MAX_ROW_ITEMS", 50)
+    monkeypatch.setattr(_context, "MAX_ROW_ITEMS", 50)
     pairs = Pairs(image=cones[0], text=cones[1])
     context = isthmus.metrics.MetricContext(moments_of(pairs), pairs)
-    assert context.rows.n == context.retrieval.items == 50
+    assert context.shared(PairedRows).n == context.shared(SampledRetrieval).retrieval.items == 50
     assert measured(pairs, "mutual_knn").null == pytest.approx(10 / 49)
 
 

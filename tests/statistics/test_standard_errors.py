@@ -10,6 +10,7 @@ import pytest
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics import MetricContext, evaluate
+from isthmus.metrics._trace_estimates import TraceEstimates
 from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.moments import moments_of
@@ -109,7 +110,7 @@ def test_traces_against_weights(rng: np.random.Generator, partners: int) -> None
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     pairs = Pairs(image=x, text=y, index=index)
     context = MetricContext(moments_of(pairs), pairs)
-    q = context.quadratics
+    q = context.shared(TraceEstimates)
     value = traces(x[index], y, np.ones(len(y)))
     covariance, bias = weighted_up(lambda w: traces(x[index], y, w), index)
     np.testing.assert_allclose(list(q.plug_in.values()), value, rtol=1e-8)
@@ -119,7 +120,7 @@ def test_traces_against_weights(rng: np.random.Generator, partners: int) -> None
     rest = np.array([traces(x[index], y, (index != item).astype(float)) for item in range(N)])
     np.testing.assert_allclose(list(q.bias.values()), (N - 1) * (rest.mean(axis=0) - value), rtol=0.15)
 
-    swapped = context.swapped().quadratics
+    swapped = context.swapped().shared(TraceEstimates)
     assert swapped.plug_in["xx"] == q.plug_in["yy"]
     assert swapped.bias["y"] == q.bias["x"]
     for name, other in zip(("x", "xx", "x.y", "xy"), ("y", "yy", "x.y", "xy"), strict=True):
@@ -136,7 +137,7 @@ def test_unbiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None
     s = centred.T @ centred / (n - 1)
     fourth = np.sum(np.sum(centred**2, axis=1) ** 2) / (n - 1)
     exact = (n - 1) / (n * (n - 2) * (n - 3)) * ((n - 1) * (n - 2) * np.sum(s * s) + np.trace(s) ** 2 - n * fourth)
-    ours = MetricContext(moments_of(pairs), pairs).quadratics.debiased("xx")
+    ours = MetricContext(moments_of(pairs), pairs).shared(TraceEstimates).debiased("xx")
     assert ours == pytest.approx(exact, rel=0.01)
     assert abs(ours - exact) < 0.1 * abs(np.sum(s * s) - exact)
 

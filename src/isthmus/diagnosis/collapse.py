@@ -18,7 +18,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SubspacePair
 from isthmus.linalg.significance import energy_rank, principal_directions, significant_directions
-from isthmus.metrics import MetricContext
+from isthmus.metrics import MetricContext, RandomAngles, Subspaces
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
@@ -140,9 +140,9 @@ def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: 
     """
     moments = moments_of(pairs, normalize=normalize).numpy()
     context = MetricContext(moments, pairs, normalize=normalize)
-    spaces = context.subspaces
+    spaces = context.shared(Subspaces)
     dim = moments.dim_x
-    draws = context.random_angles
+    draws = context.shared(RandomAngles).degrees
     closed = math.degrees(math.acos(1 - COSINE_TOLERANCE))
     shared = Estimate(float(spaces.overlap()), null=float(np.mean(np.sum(draws < closed, axis=1))), unit="dimensions")
     share, centred = orthogonal_share(moments)

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from isthmus.metrics._context import MetricContext
 from isthmus.statistics.result import NAN, Estimate
-
-if TYPE_CHECKING:
-    from isthmus.metrics._base import MetricContext
 
 #: Items for each dimension above which a spectrum has nearly stopped to move with n: on power-law spectra of 256
 #: dimensions ranks and effective ranks are then 1 to 4 % below those of a hundred items for each dimension.
@@ -36,6 +32,11 @@ def is_unit(context: MetricContext) -> bool:
 def undefined(reason: str) -> Estimate:
     """An estimate that has no meaning here."""
     return Estimate(NAN, undefined=reason)
+
+
+def too_few_items(n: int, min_items: int) -> Estimate:
+    """Return the undefined estimate of fewer than `min_items` items that have a matching row."""
+    return undefined(f"{n} item{'s' if n != 1 else ''} with a partner, at least {min_items} are needed")
 
 
 NOT_UNIT = "the formula holds for unit rows; use normalize=True"

@@ -8,6 +8,8 @@ import numpy as np
 
 from isthmus.compute import torch_kernels
 from isthmus.compute.resources import current
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._paired_rows import PairedRows
 
 #: Elements of one block of scores: 16 MB of float32, which the cache mostly holds while it is searched.
 BLOCK_SCORES = 2**22
@@ -79,6 +81,18 @@ class Neighbours:
     def joined(cls, x: Part, y: Part, /) -> Neighbours:
         """The neighbours from what was found for all rows of x and for all rows of y as queries."""
         return cls(x.same, x.other, y.other, y.same, x.rank, y.rank, x.before, y.before)
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> Neighbours:
+        """Return the neighbours of the sampled items.
+
+        The cluster in use computes them if its workers can open the same rows.
+        """
+        rows = context.shared(PairedRows)
+        cluster = current().cluster
+        if cluster is not None and rows.open_spec is not None:
+            return cls.joined(*cluster.neighbours(rows.open_spec, rows.n, normalize=rows.unit, k=MOST))
+        return cls.of(rows.x, rows.y)
 
     def swapped(self) -> Neighbours:
         """The neighbours of (y, x)."""

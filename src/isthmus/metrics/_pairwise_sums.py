@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from isthmus.metrics._context import MetricContext
 from isthmus.metrics._neighbours import BLOCK_SCORES
-
-if TYPE_CHECKING:
-    from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._paired_rows import PairedRows
 
 #: Items whose distances give the width of the RBF kernels: 2 million distances.
 PILOT = 1_000
@@ -59,6 +57,11 @@ class PairwiseSums:
             xy, yx, high = _across(x, y, across, -math.inf)
         assert high is not None
         return cls(_within(x, within), xy, yx, _within(y, within), median, gap, high)
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> PairwiseSums:
+        """Return the sums of the sampled items."""
+        return cls.of(context.shared(PairedRows))
 
     def swapped(self) -> PairwiseSums:
         """The sums of (y, x)."""

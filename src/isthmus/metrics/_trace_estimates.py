@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from isthmus.metrics._base import MetricContext
+from isthmus.metrics._context import MetricContext
 
 #: tr S_x, tr S_y, tr S_x^2, tr S_y^2, tr S_x S_y, |S_xy|_F^2.
 NAMES = ("x", "y", "xx", "yy", "x.y", "xy")
@@ -44,7 +42,7 @@ class TraceEstimates:
         return TraceEstimates(plug_in, bias, self.covariance, tuple(_SWAPPED[k] for k in self.names))
 
     @classmethod
-    def of(cls, context: MetricContext) -> TraceEstimates:
+    def from_context(cls, context: MetricContext, /) -> TraceEstimates:
         m = context.moments
         (lx, vx), (ly, vy) = context.x.centred, context.y.centred
         cross = m.cov_xy

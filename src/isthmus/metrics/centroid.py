@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import (
     clip_interval,
     debiased_gap_squared,
@@ -175,6 +176,7 @@ def centroid_distance_debiased(context: MetricContext) -> Estimate:
     family="cone and uniformity",
     unit="length",
     range=(0, 1),
+    direction="neither",
     interval="jackknife",
     null_model="zero mean",
     source="Mardia and Jupp 2000, Directional Statistics",

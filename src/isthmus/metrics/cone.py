@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import (
     clip_interval,
     debiased_mean_products,
@@ -32,6 +33,7 @@ def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
     family="cone and uniformity",
     unit="cosine",
     range=(-1, 1),
+    direction="neither",
     interval="jackknife",
     null_model="zero mean",
     source="Ethayarajh 2019, arXiv 1909.00512; Liang et al. 2022, arXiv 2203.02053",
@@ -55,6 +57,7 @@ def mean_cosine(context: MetricContext) -> Estimate:
     family="cone and uniformity",
     unit="kappa",
     range=(0, np.inf),
+    direction="neither",
     interval="jackknife",
     null_model="zero mean",
     source="Mardia and Jupp 2000, Directional Statistics; Banerjee et al. 2005, Clustering on the unit hypersphere",
@@ -93,6 +96,7 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
     family="cone and uniformity",
     unit="cosine",
     range=(0, 1),
+    direction="neither",
     interval="jackknife",
     null_model="zero mean",
     source="Levi and Gilboa 2025, arXiv 2411.14517",

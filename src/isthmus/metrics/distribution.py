@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._paired_rows import PairedRows, too_few_items
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import WIDTHS, PairwiseSums
 from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.jackknife import jackknife_interval, pair_mean
@@ -49,9 +51,9 @@ def energy_distance(context: MetricContext) -> Estimate:
 
     The interval is the jackknife's over items; near the null it is too wide.
     """
-    if context.rows.n < 3:
-        return too_few_items(context.rows.n, 3)
-    value, left_out = pair_mean(_pair_sums(context.rows.pairwise, "distance"))
+    if context.shared(PairedRows).n < 3:
+        return too_few_items(context.shared(PairedRows).n, 3)
+    value, left_out = pair_mean(_pair_sums(context.shared(PairwiseSums), "distance"))
     return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
 
@@ -77,22 +79,22 @@ def centred_energy_distance(context: MetricContext) -> Estimate:
     The interval is normal, with the variance of the projection on items and the error of the means; where the shapes
     hardly differ it is too wide.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
-    p, n = rows.pairwise, rows.n
+    p, n = context.shared(PairwiseSums), rows.n
     sums = _pair_sums(p, "distance", centred=True)
     weights_x, weights_y = p.xy["centred_inverse"], p.yx["centred_inverse"]
     # d/dgap of 2 mean |x_i - y_j - gap|
-    along_gap = _pull(rows, weights_x, weights_y) * -2 / (n * (n - 1))
+    along_gap = _pull(rows, p.gap, weights_x, weights_y) * -2 / (n * (n - 1))
     return _projected(rows, sums, along_gap, _centred_bias(rows, np.sqrt))
 
 
-def _pull(rows: PairedRows, weights_x: np.ndarray, weights_y: np.ndarray) -> np.ndarray:
+def _pull(rows: PairedRows, gap: np.ndarray, weights_x: np.ndarray, weights_y: np.ndarray) -> np.ndarray:
     """sum_{i != j} w_ij (x_i - y_j - gap) from the row and column sums of w, (d,)."""
     x = weights_x @ rows.x.astype(np.float64)
     y = weights_y @ rows.y.astype(np.float64)
-    return x - y - weights_x.sum() * rows.pairwise.gap
+    return x - y - weights_x.sum() * gap
 
 
 def _projected(rows: PairedRows, sums: np.ndarray, along_gap: np.ndarray, bias: float) -> Estimate:
@@ -132,9 +134,9 @@ def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _register(width: float) -> None:
     def mmd(context: MetricContext) -> Estimate:
-        if context.rows.n < 3:
-            return too_few_items(context.rows.n, 3)
-        value, left_out = pair_mean(-_pair_sums(context.rows.pairwise, f"rbf_{width:g}"))
+        if context.shared(PairedRows).n < 3:
+            return too_few_items(context.shared(PairedRows).n, 3)
+        value, left_out = pair_mean(-_pair_sums(context.shared(PairwiseSums), f"rbf_{width:g}"))
         return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
     mmd.__doc__ = (
@@ -185,13 +187,13 @@ def centred_mmd2(context: MetricContext) -> Estimate:
     The interval is normal for the sigma found, with the variance of the projection on items and the error of the
     means; where the shapes hardly differ it is too wide.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
-    p, n = rows.pairwise, rows.n
+    p, n = context.shared(PairwiseSums), rows.n
     sums = -_pair_sums(p, "rbf_1", centred=True)
     # d/dgap of -2 mean exp(-|x_i - y_j - gap|^2 / (2 sigma^2))
-    pull = _pull(rows, p.xy["centred_rbf_1"], p.yx["centred_rbf_1"])
+    pull = _pull(rows, p.gap, p.xy["centred_rbf_1"], p.yx["centred_rbf_1"])
     along_gap = pull * -2 / (n * (n - 1) * p.median**2) if p.median > 0 else np.zeros_like(p.gap)
     width = p.median or 1.0
     return _projected(rows, sums, along_gap, _centred_bias(rows, lambda d2: -np.exp(d2 / (-2 * width**2))))

@@ -7,8 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 
-import isthmus.metrics
-from isthmus.metrics._base import Metric
+from isthmus.metrics._metric import FAMILIES, Metric, registry
 from isthmus.utils.files import atomic_path
 
 _OPENING = """# The measures
@@ -44,9 +43,9 @@ def page() -> str:
     >>> page().splitlines()[0]
     '# The measures'
     """
-    entries = isthmus.metrics.registry().values()
+    entries = registry().values()
     lines = [_OPENING]
-    for family in isthmus.metrics.FAMILIES:
+    for family in FAMILIES:
         members = [entry for entry in entries if entry.family == family]
         if members:
             lines += [f"## {family[0].upper()}{family[1:]}\n", *(_section(entry) for entry in members)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import EQUAL, NO_SPREAD, NOT_UNIT, is_unit, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import (
     clip_interval,
     debiased_gap_squared,

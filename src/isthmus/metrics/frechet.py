@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import EQUAL, few_items, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._trace_estimates import TraceEstimates
 from isthmus.statistics.intervals import length_interval
 from isthmus.statistics.result import NAN, Estimate
-
-if TYPE_CHECKING:
-    from isthmus.statistics.influence import InfluenceSample
 
 _BIASED = (
     "none: sampling noise alone moves two covariances apart, by a share of order d / n, and the distance has no "
@@ -26,30 +25,39 @@ def _turned() -> tuple[np.ndarray, np.ndarray]:
     return np.array([[1.0, 0.0], [-1.0, 0.0]]), np.array([[0.0, 1.0], [0.0, -1.0]])
 
 
-def bures_squared(context: MetricContext) -> float:
-    """tr S_x + tr S_y - 2 F with the fidelity F = |S_x^1/2 S_y^1/2|_*, from the eigenvectors at hand."""
-    if "bures_squared" not in context.kept:
+@dataclass(frozen=True)
+class SquaredDistances:
+    """Squared gap |mean x - mean y|^2 and squared Bures distance of two clouds."""
+
+    gap: float
+    bures: float
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> SquaredDistances:
+        """Return those of the data.
+
+        The Bures distance is tr S_x + tr S_y - 2 F with the fidelity F = |S_x^1/2 S_y^1/2|_*, from the eigenvectors.
+        """
+        gap = context.moments.mean_x - context.moments.mean_y
         (x, _), (y, _) = context.x.centred, context.y.centred
         fidelity = np.linalg.svd(np.sqrt(x)[:, None] * context.cross_cosines * np.sqrt(y), compute_uv=False).sum()
-        context.kept["bures_squared"] = max(float(x.sum() + y.sum() - 2 * fidelity), 0.0)
-    return context.kept["bures_squared"]
+        return cls(float(gap @ gap), max(float(x.sum() + y.sum() - 2 * fidelity), 0.0))
 
 
-def _gap_squared(context: MetricContext) -> float:
-    gap = context.moments.mean_x - context.moments.mean_y
-    return float(gap @ gap)
+@dataclass(frozen=True)
+class SwappedDistances(SquaredDistances):
+    """The squared distances when half of the items swap their modalities. NaN without rows."""
 
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> SwappedDistances:
+        """Swap a random half of the items, which does not depend on the order of the rows.
 
-def _swapped_squares(context: MetricContext) -> tuple[float, float]:
-    """Squared gap and squared Bures distance when half of the items swap their sides; NaN without rows.
-
-    Which half does not depend on the order of the rows. Of more items than the sample holds, both
-    are those of the sample times (items sampled / all items).
-    """
-    if "swap_null" not in context.kept:
-        s: InfluenceSample | None = context.influence_sample
+        If there are more items than the sample holds, both distances are those of the sample times
+        (items sampled / all items).
+        """
+        s = context.influence_sample
         if s is None or s.items < 2:
-            return NAN, NAN
+            return cls(NAN, NAN)
         order = s.random_order
         chosen = np.zeros(s.items, dtype=bool)
         chosen[order[::2]] = True
@@ -63,8 +71,7 @@ def _swapped_squares(context: MetricContext) -> tuple[float, float]:
         fidelity = np.sqrt(np.clip(squares, 0.0, None)).sum()
         bures = max(float(np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * fidelity), 0.0)
         scale = s.items / context.moments.by_item.n_items
-        context.kept["swap_null"] = (float(gap @ gap) * scale, bures * scale)
-    return context.kept["swap_null"]
+        return cls(float(gap @ gap) * scale, bures * scale)
 
 
 @metric(
@@ -86,9 +93,9 @@ def frechet_distance(context: MetricContext) -> Estimate:
     Covariances with 1/n. The null is the distance when half of the items swap their sides, that is between two clouds
     of one law (of more than 2,000 items: of a sample, scaled by 1 / sqrt(n)).
     """
-    gap, bures = _swapped_squares(context)
-    value = math.sqrt(_gap_squared(context) + bures_squared(context))
-    return Estimate(value, null=math.sqrt(gap + bures), note=few_items(context))
+    squares, null = context.shared(SquaredDistances), context.shared(SwappedDistances)
+    value = math.sqrt(squares.gap + squares.bures)
+    return Estimate(value, null=math.sqrt(null.gap + null.bures), note=few_items(context))
 
 
 @metric(
@@ -108,9 +115,8 @@ def bures_distance(context: MetricContext) -> Estimate:
 
     The null is that of `frechet_distance`, without the means.
     """
-    return Estimate(
-        math.sqrt(bures_squared(context)), null=math.sqrt(_swapped_squares(context)[1]), note=few_items(context)
-    )
+    value, null = (math.sqrt(context.shared(kind).bures) for kind in (SquaredDistances, SwappedDistances))
+    return Estimate(value, null=null, note=few_items(context))
 
 
 @metric(
@@ -118,6 +124,7 @@ def bures_distance(context: MetricContext) -> Estimate:
     family="distribution",
     unit="share",
     range=(0, 1),
+    direction="neither",
     invariances=("rotation", "row scale", "swap"),
     interval=_BIASED,
     null_model="modality swap",
@@ -129,12 +136,11 @@ def frechet_centroid_share(context: MetricContext) -> Estimate:
 
     The null is the share when half of the items swap their sides.
     """
-    gap, bures = _gap_squared(context), bures_squared(context)
-    if gap + bures == 0:
+    squares, swapped = context.shared(SquaredDistances), context.shared(SwappedDistances)
+    if squares.gap + squares.bures == 0:
         return undefined("the two clouds have the same mean and covariance")
-    null_gap, null_bures = _swapped_squares(context)
-    null = null_gap / (null_gap + null_bures) if null_gap + null_bures > 0 else NAN
-    return Estimate(gap / (gap + bures), null=null, note=few_items(context))
+    null = swapped.gap / (swapped.gap + swapped.bures) if swapped.gap + swapped.bures > 0 else NAN
+    return Estimate(squares.gap / (squares.gap + squares.bures), null=null, note=few_items(context))
 
 
 @metric(
@@ -155,7 +161,7 @@ def coral_distance(context: MetricContext) -> Estimate:
     The paper's loss is its square over 4 d^2. The value is the plug-in; the interval is that of the square without its
     bias. The null is the root mean square distance when each item swaps its sides with probability 1/2.
     """
-    q = context.quadratics
+    q = context.shared(TraceEstimates)
     squared = max(q.plug_in["xx"] + q.plug_in["yy"] - 2 * q.plug_in["x.y"], 0.0)
     value = math.sqrt(squared)
     if q.plug_in["x"] + q.plug_in["y"] == 0:
@@ -175,7 +181,8 @@ def _swapped_coral(context: MetricContext) -> float:
 
     a and b are the rows minus the mean of all; after swaps both sides have it as their mean.
     """
-    s: InfluenceSample = context.influence_sample
+    s = context.influence_sample
+    assert s is not None
     middle = (context.moments.mean_x + context.moments.mean_y) / 2
     a, b = s.x - middle, s.y - middle
     total = sum(float(np.sum(np.einsum("ij,ij->i", u, v) ** 2)) * w for u, v, w in ((a, a, 1), (b, b, 1), (a, b, -2)))

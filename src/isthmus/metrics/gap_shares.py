@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.linalg.significance import energy_rank
-from isthmus.metrics._base import MetricContext, metric
+from isthmus.linalg.significance import ENERGY_SHARE, energy_rank
 from isthmus.metrics._conditions import NO_GAP, few_items, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._gap_directions import gap_by_direction
+from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, linear_variance, normal_interval
 from isthmus.statistics.result import Estimate
 
@@ -14,21 +16,6 @@ from isthmus.statistics.result import Estimate
 LEADING = 8
 #: Random directions that give the share of their largest coordinates.
 DRAWS = 500
-
-
-def by_coordinate(context: MetricContext) -> np.ndarray:
-    """Share of the squared gap in each coordinate, descending, (d,); NaN when the means are equal."""
-    return np.sort(_shares(context.moments.mean_x - context.moments.mean_y))[::-1]
-
-
-def by_direction(context: MetricContext) -> np.ndarray:
-    """Share of the squared gap along each principal direction of x (centred, descending variance), (d,)."""
-    return _shares((context.moments.mean_x - context.moments.mean_y) @ context.x.centred[1])
-
-
-def _shares(gap: np.ndarray) -> np.ndarray:
-    total = float(gap @ gap)
-    return gap**2 / total if total > 0 else np.full(gap.shape, np.nan)
 
 
 def _known(count: int) -> tuple[np.ndarray, np.ndarray, float]:
@@ -85,6 +72,7 @@ def _register(count: int) -> None:
         family="first order",
         unit="share",
         range=(0, 1),
+        direction="neither",
         invariances=("row scale", "swap"),
         interval="jackknife",
         null_model="random direction",
@@ -109,6 +97,7 @@ for _count in (2, 8):
     family="first order",
     unit="share",
     range=(0, 1),
+    direction="neither",
     interval="none: the eight directions turn freely where the eigenvalues at the cut are nearly equal",
     null_model="random direction",
     source="Schrodi et al. 2025, arXiv 2404.07983, for coordinates; directions derived for this package",
@@ -120,7 +109,7 @@ def gap_share_leading(context: MetricContext) -> Estimate:
     All shares, direction by direction, are the curves `gap_share_per_direction_...` of a result. The null is the share
     of a random direction, 8 / d.
     """
-    shares = by_direction(context)
+    shares = gap_by_direction(context)
     if np.isnan(shares[0]):
         return undefined(NO_GAP)
     if len(shares) <= LEADING:
@@ -135,6 +124,7 @@ def gap_share_leading(context: MetricContext) -> Estimate:
     family="first order",
     unit="share",
     range=(0, 1),
+    direction="neither",
     interval="none: the span is cut where a whole number of directions reaches 99 %, which jumps with the data",
     null_model="random direction",
     source="Chowers et al. 2026, arXiv 2603.29080",
@@ -150,11 +140,11 @@ def gap_outside_span(context: MetricContext) -> Estimate:
 
     The null is the share of a random direction, 1 - rank / d.
     """
-    shares = by_direction(context)
+    shares = gap_by_direction(context)
     if np.isnan(shares[0]):
         return undefined(NO_GAP)
     values = context.x.centred[0]
-    rank = energy_rank(np.sqrt(values)) if values[0] > 0 else 0
+    rank = energy_rank(np.sqrt(values), ENERGY_SHARE) if values[0] > 0 else 0
     return Estimate(
         min(max(1 - float(np.sum(shares[:rank])), 0.0), 1.0), null=1 - rank / len(values), note=few_items(context)
     )

@@ -6,8 +6,10 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import NO_SPREAD, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._trace_estimates import TraceEstimates
 from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.result import Estimate
 
@@ -39,7 +41,7 @@ def cka(context: MetricContext) -> Estimate:
     The usual biased form, too high by about its null. The interval is that of the value without this bias, so it may
     lie below the value. The null is the mean over shuffled pairings, tr S_x tr S_y / ((n - 1) |S_x|_F |S_y|_F).
     """
-    q = context.quadratics
+    q = context.shared(TraceEstimates)
     scale = math.sqrt(q.plug_in["xx"] * q.plug_in["yy"])
     if scale <= 0:
         return undefined(NO_SPREAD)

@@ -6,8 +6,11 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._paired_rows import too_few_items
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._neighbours import Neighbours
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
@@ -36,12 +39,14 @@ def skewness(values: np.ndarray) -> float:
 
 def _register(name: str, query: str, corpus: str, forward: bool) -> None:
     def hubness(context: MetricContext) -> Estimate:
-        rows = context.rows if forward else context.rows.swapped()
+        if not forward:
+            context = context.swapped()
+        rows = context.shared(PairedRows)
         if rows.n < 3:
             return too_few_items(rows.n, 3)
         n = rows.n
         k = min(K, n - 1)
-        counts = np.bincount(rows.neighbours.xy.index[:, :k].ravel(), minlength=n).astype(float)
+        counts = np.bincount(context.shared(Neighbours).xy.index[:, :k].ravel(), minlength=n).astype(float)
         value, p = skewness(counts), k / n
         chance = (1 - 2 * p) / math.sqrt(n * p * (1 - p))
         if math.isnan(value):
@@ -110,7 +115,7 @@ def predicted_class_gini(context: MetricContext) -> Estimate:
 
     The range ends at 1 - 1/C for C classes. Hub classes make it large.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.labels is None:
         raise InputError("predicted_class_gini needs labels; give Pairs(..., labels=) one for each item")
     if rows.n < 4:

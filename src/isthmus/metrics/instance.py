@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import debiased_mean_products
 from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -85,7 +87,7 @@ def partner_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | 
 
 
 def _strangers(context: MetricContext) -> float:
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 2:
         return NAN
     return float(np.mean([np.mean(np.linalg.norm(rows.x[i] - rows.y[j], axis=1)) for i, j in rows.non_matching_rows()]))

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._neighbours import Nearest
-from isthmus.metrics._paired_rows import too_few_items
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._neighbours import Nearest, Neighbours
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.jackknife import jackknife_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -47,7 +49,7 @@ def unbiased_cka(context: MetricContext) -> Estimate:
 
     The interval is the jackknife's over items.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 5:
         return too_few_items(rows.n, 5)
     x, y = (side.astype(np.float64) for side in (rows.x, rows.y))
@@ -121,11 +123,12 @@ def cknna(context: MetricContext) -> Estimate:
     formula (its code takes an unbiased HSIC instead); on at most 10,000 random items with one partner each. The null
     is the mean over shuffled pairings.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
     n, k = rows.n, min(K, rows.n - 1)
-    near_x, near_y = rows.neighbours.xx, rows.neighbours.yy
+    neighbours = context.shared(Neighbours)
+    near_x, near_y = neighbours.xx, neighbours.yy
     kernel_x, kernel_y = _local(rows.x, near_x, k), _local(rows.y, near_y, k)
     scale = math.sqrt(float(np.sum(kernel_x**2) * np.sum(kernel_y**2)))
     if min(_spread(kernel_x, rows.x), _spread(kernel_y, rows.y)) < EQUAL:

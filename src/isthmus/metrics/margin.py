@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._paired_rows import PairedRows, too_few_items
-from isthmus.metrics._pairwise_sums import TRIM, trimmed
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._pairwise_sums import TRIM, PairwiseSums, trimmed
 from isthmus.statistics.intervals import Z95, clip_interval
 from isthmus.statistics.result import Estimate
 
@@ -28,10 +30,9 @@ class Ends:
     shuffled: float
 
 
-def ends(rows: PairedRows, *, trim: bool) -> Ends:
+def ends(rows: PairedRows, high: np.ndarray, *, trim: bool) -> Ends:
     """The ends of all positives and negatives, or of those that are left after `TRIM` of each is left out."""
     positives = np.einsum("ij,ij->i", rows.x, rows.y)
-    high = rows.pairwise.high_negatives
     skip_low, skip_high = (trimmed(rows.n), trimmed(rows.n * (rows.n - 1))) if trim else (0, 0)
     shuffled = [
         np.partition(np.einsum("ij,ij->i", rows.x[i], rows.y[j]), skip_low)[skip_low]
@@ -65,6 +66,18 @@ def half_sample_ends(rows: PairedRows) -> np.ndarray:
     return table.mean(axis=0) + (table - table.mean(axis=0)) * math.sqrt(m / rows.n)
 
 
+@dataclass(frozen=True)
+class HalfSampleEnds:
+    """The table of `half_sample_ends` for the sampled items, (HALVES, 2)."""
+
+    table: np.ndarray
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> HalfSampleEnds:
+        """Draw the halves."""
+        return cls(half_sample_ends(context.shared(PairedRows)))
+
+
 def _known(trim: bool) -> tuple[np.ndarray, np.ndarray]:
     """Positives .8, negatives 0; when 5 % will be left out, one item whose positive is -1."""
     e = np.eye(80)
@@ -76,18 +89,16 @@ def _known(trim: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def _register(name: str, trim: bool, bias: bool) -> None:
     def compute(context: MetricContext) -> Estimate:
-        if context.rows.n < 2:
-            return too_few_items(context.rows.n, 2)
-        e = ends(context.rows, trim=trim)
+        if context.shared(PairedRows).n < 2:
+            return too_few_items(context.shared(PairedRows).n, 2)
+        e = ends(context.shared(PairedRows), context.shared(PairwiseSums).high_negatives, trim=trim)
         sign = 1 if bias else -1
         value, null = ((end + sign * e.negative) / 2 for end in (e.positive, e.shuffled))
         if not trim:
             return Estimate(value, null=null)
-        if context.rows.n < FEWEST:
+        if context.shared(PairedRows).n < FEWEST:
             return Estimate(value, null=null, note=f"no interval: needs n >= {FEWEST}")
-        if "halves" not in context.kept:
-            context.kept["halves"] = half_sample_ends(context.rows)
-        error = float(np.std(context.kept["halves"] @ [0.5, 0.5 * sign], ddof=1))
+        error = float(np.std(context.shared(HalfSampleEnds).table @ [0.5, 0.5 * sign], ddof=1))
         return Estimate(value, *clip_interval((value - Z95 * error, value + Z95 * error), -1, 1), null)
 
     which = "relative bias" if bias else "margin"

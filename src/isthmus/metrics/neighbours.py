@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._neighbours import Nearest
-from isthmus.metrics._paired_rows import too_few_items
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._neighbours import Nearest, Neighbours
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import normal_interval, wilson_interval
 from isthmus.statistics.jackknife import jackknife_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -60,11 +62,12 @@ def mutual_knn(context: MetricContext) -> Estimate:
     The interval is normal, for this number of items. Shares of items that are neighbours (in either direction) on both
     sides count as dependent: taken as independent they give intervals that cover only 75 to 88 % of the time.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
     k = min(K_MUTUAL, rows.n - 1)
-    near_x, near_y = (near.index[:, :k] for near in (rows.neighbours.xx, rows.neighbours.yy))
+    neighbours = context.shared(Neighbours)
+    near_x, near_y = (near.index[:, :k] for near in (neighbours.xx, neighbours.yy))
     shares = np.count_nonzero(near_x[:, :, None] == near_y[:, None, :], axis=(1, 2)) / k
     value = float(shares.mean())
     residuals = shares - value
@@ -113,10 +116,10 @@ def mixing_rate(context: MetricContext) -> Estimate:
     The interval is the jackknife's over items, for this number of items: an item that is left out leaves all lists
     with both its rows. It is never too narrow, and in a well-mixed union about twice too wide.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 2:
         return too_few_items(rows.n, 2)
-    n, m = rows.n, rows.neighbours
+    n, m = rows.n, context.shared(Neighbours)
     k = min(K_MIXING, 2 * n - 1)
     sides = [Union.of(m.xx, m.xy, k), Union.of(m.yy, m.yx, k)]
     counts = [side.other[:, :k].sum(axis=1) for side in sides]
@@ -177,10 +180,10 @@ def mixed_partner_rank(context: MetricContext) -> Estimate:
 
     The interval is the jackknife's over items, for this number of items: (rank - 1) / (n - 1) is a mean over pairs.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
-    n, m = rows.n, rows.neighbours
+    n, m = rows.n, context.shared(Neighbours)
     ahead = m.rank_x - 1.0
     low, high = jackknife_interval(
         float(ahead.mean()), (n - 1) * (ahead.sum() - ahead - m.before_x) / ((n - 1) * (n - 2))

@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
+from isthmus.compute.arrays import to_numpy
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
 from isthmus.statistics.result import Estimate
+from isthmus.tasks.retrieval import Retrieval
 
 _DIRECTIONS = ("{x}_to_{y}", "{y}_to_{x}")
+
+
+@dataclass(frozen=True)
+class SampledRetrieval:
+    """Ranks of the matching rows in both directions, on a sample of large data."""
+
+    retrieval: Retrieval
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> SampledRetrieval:
+        """Rank the sampled items."""
+        x, y = (to_numpy(rows) for rows in context.sample.unit(normalize=context.normalize))
+        return cls(Retrieval.of(x, y, index=context.sample.index))
 
 
 def _known() -> tuple[np.ndarray, np.ndarray, float]:
@@ -19,7 +37,7 @@ def _register(direction: int, k: int) -> None:
     query, corpus = ("x", "y") if direction == 0 else ("y", "x")
 
     def recall(context: MetricContext) -> Estimate:
-        return context.retrieval.recall(k)[direction]
+        return context.shared(SampledRetrieval).retrieval.recall(k)[direction]
 
     recall.__doc__ = (
         f"Share of {{{query}}} queries whose partner is among the {k} nearest {{{corpus}}} rows by cosine (any own "

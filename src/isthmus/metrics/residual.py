@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, SecondMoment, metric
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
+from isthmus.metrics._context import MetricContext, SecondMoment
+from isthmus.metrics._metric import metric
 from isthmus.metrics.spectrum import anisotropy_of
 from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import (
@@ -24,6 +25,7 @@ from isthmus.statistics.spectral_errors import SpectralErrors
     family="distribution",
     unit="share",
     range=(0, 1),
+    direction="neither",
     invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
     null_model="pair shuffle",

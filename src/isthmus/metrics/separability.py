@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._paired_rows import PairedRows, too_few_items
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
 from isthmus.statistics.result import Estimate
 
@@ -22,6 +24,11 @@ class Probe:
 
     x: np.ndarray
     y: np.ndarray
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> Probe:
+        """Fit and judge on the sampled items."""
+        return cls.of(context.shared(PairedRows))
 
     @classmethod
     def of(cls, rows: PairedRows, /) -> Probe:
@@ -90,9 +97,9 @@ def linear_separability(context: MetricContext) -> Estimate:
 
     The interval is Wilson's over the held-out items for the probe as fitted, whose two rows are not independent.
     """
-    if context.rows.n < 8:
-        return too_few_items(context.rows.n, 8)
-    probe = context.rows.probe
+    if context.shared(PairedRows).n < 8:
+        return too_few_items(context.shared(PairedRows).n, 8)
+    probe = context.shared(Probe)
     per_item = ((probe.x > 0).astype(float) + (probe.y < 0)) / 2
     value = float(per_item.mean())
     return Estimate(value, *_wilson(value, float(per_item.var(ddof=1)), len(per_item)), null=0.5)
@@ -117,9 +124,9 @@ def separability_auc(context: MetricContext) -> Estimate:
 
     The interval is DeLong's with the two rows of an item taken together; it is absent where no value overlaps.
     """
-    if context.rows.n < 8:
-        return too_few_items(context.rows.n, 8)
-    probe = context.rows.probe
+    if context.shared(PairedRows).n < 8:
+        return too_few_items(context.shared(PairedRows).n, 8)
+    probe = context.shared(Probe)
     above_y = _share_below(probe.x, probe.y)  # for each x row, the share of y rows below it
     above_x = 1 - _share_below(probe.y, probe.x)
     value = float(above_y.mean())

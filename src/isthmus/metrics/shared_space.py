@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE
-from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import few_items, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._subspaces import RandomAngles, Subspaces
 from isthmus.statistics.result import Estimate
 
 #: Directions of the shared space whose reproducibility is tested.
@@ -63,6 +65,7 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
     family="subspaces",
     unit="dimensions",
     range=(-np.inf, np.inf),
+    direction="neither",
     invariances=("rotation", "row scale", "swap"),
     interval="none: a count that jumps with the data",
     null_model="random subspace",
@@ -75,8 +78,10 @@ def excess_overlap_dimensions(context: MetricContext) -> Estimate:
 
     The null is 0 by construction.
     """
-    chance = float(np.mean(np.sum(np.cos(np.radians(context.random_angles)) > 1 - COSINE_TOLERANCE, axis=1)))
-    return Estimate(context.subspaces.overlap() - chance, null=0.0, note=few_items(context))
+    chance = float(
+        np.mean(np.sum(np.cos(np.radians(context.shared(RandomAngles).degrees)) > 1 - COSINE_TOLERANCE, axis=1))
+    )
+    return Estimate(context.shared(Subspaces).overlap() - chance, null=0.0, note=few_items(context))
 
 
 def _stable() -> tuple[np.ndarray, np.ndarray, float]:

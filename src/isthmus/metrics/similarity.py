@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import debiased_mean_products, linear_variance, mean_product_noise, normal_interval
 from isthmus.statistics.result import Estimate
 
@@ -36,6 +37,7 @@ def mean_paired_cosine(context: MetricContext) -> Estimate:
     family="first order",
     unit="cosine",
     range=(-1, 1),
+    direction="neither",
     invariances=("rotation", "row scale", "swap"),
     interval="jackknife",
     null_model="zero mean",

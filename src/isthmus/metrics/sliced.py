@@ -8,8 +8,10 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._paired_rows import PairedRows, too_few_items
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.result import Estimate
 
 DIRECTIONS = 128
@@ -36,6 +38,11 @@ class Slices:
         x, y = (side[order].astype(np.float64) @ vectors for side in (rows.x, rows.y))
         gap = rows.x.mean(axis=0, dtype=np.float64) - rows.y.mean(axis=0, dtype=np.float64)
         return cls(x, y, float(gap @ gap), dim)
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> Slices:
+        """Project the sampled items."""
+        return cls.of(context.shared(PairedRows))
 
     @cached_property
     def centred(self) -> float:
@@ -92,9 +99,9 @@ def sliced_wasserstein(context: MetricContext) -> Estimate:
     128 seeded directions for the centred part and |gap|^2 / d exactly for the means; on at most 10,000 random items
     with one partner each. The null is the root mean square when random pairs swap their sides.
     """
-    if context.rows.n < 3:
-        return too_few_items(context.rows.n, 3)
-    s = context.rows.slices
+    if context.shared(PairedRows).n < 3:
+        return too_few_items(context.shared(PairedRows).n, 3)
+    s = context.shared(Slices)
     return Estimate(math.sqrt(s.squared), null=math.sqrt(s.nulls[0]))
 
 
@@ -116,7 +123,7 @@ def centred_sliced_wasserstein(context: MetricContext) -> Estimate:
     at most 10,000 random items with one partner each. The null is the root mean square when random pairs swap their
     sides.
     """
-    if context.rows.n < 3:
-        return too_few_items(context.rows.n, 3)
-    s = context.rows.slices
+    if context.shared(PairedRows).n < 3:
+        return too_few_items(context.shared(PairedRows).n, 3)
+    s = context.shared(Slices)
     return Estimate(math.sqrt(s.centred), null=math.sqrt(s.nulls[1]))

@@ -8,8 +8,10 @@ import numpy as np
 
 from isthmus.linalg.marchenko_pastur import isotropic_spectrum
 from isthmus.linalg.significance import ENERGY_SHARE, energy_rank
-from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._trace_estimates import TraceEstimates
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import SpectralErrors
@@ -36,6 +38,7 @@ def _register(energy: float) -> None:
         family="spectrum",
         unit="dimensions",
         range=(1, np.inf),
+        direction="neither",
         interval="none: a whole number that grows with n until n is many times d",
         null_model="isotropic cloud",
         source="Yi, Douady and Chen 2025, arXiv 2510.03268",
@@ -146,7 +149,7 @@ def participation_ratio(context: MetricContext) -> Estimate:
     The value is the plug-in, too small by about its square / n; the interval is that of the value without this bias.
     The null is that of as many rows without any preferred direction, n d / (n + d).
     """
-    q = context.quadratics
+    q = context.shared(TraceEstimates)
     if q.plug_in["x"] <= 0:
         return undefined(NO_SPREAD)
     value = q.plug_in["x"] ** 2 / q.plug_in["xx"]
@@ -223,6 +226,7 @@ def slope_range(n: int, dim: int) -> tuple[int, int]:
     family="spectrum",
     unit="exponent",
     range=(0, np.inf),
+    direction="neither",
     interval="jackknife",
     null_model="isotropic cloud",
     source="Yu et al. 2026 (ReAlign), arXiv 2602.07026",
@@ -247,14 +251,15 @@ def power_law_slope(context: MetricContext) -> Estimate:
         float(weights[inside] @ np.log(v[inside])) for v in (values, isotropic_spectrum(context.moments.n, len(values)))
     )
     note = few_items(context)
-    if enough_items(context) and context.influence_sample is None:
+    sample = context.influence_sample
+    if enough_items(context) and sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)
-    if not enough_items(context):
+    if sample is None or not enough_items(context):
         note = note or f"no interval: needs n >= {ENOUGH * len(values):,}"
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
     scores, bias = context.pca.sum_of(weights * inverse, -weights * inverse**2)
-    error = math.sqrt(context.influence_sample.variance(scores))
+    error = math.sqrt(sample.variance(scores))
     if not abs(bias) <= max(error, 1e-12):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
     return Estimate(value, max(value - bias - Z95 * error, 0.0), value - bias + Z95 * error, null)

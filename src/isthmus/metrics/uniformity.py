@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._paired_rows import too_few_items
-from isthmus.metrics._pairwise_sums import EXPONENT
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._pairwise_sums import EXPONENT, PairwiseSums
 from isthmus.statistics.jackknife import jackknife_interval, pair_mean
 from isthmus.statistics.result import NAN, Estimate
 
@@ -43,9 +45,9 @@ def uniformity(context: MetricContext) -> Estimate:
     least there is for many rows.
     """
     return (
-        _log_mean(context, context.rows.pairwise.xx["uniform"])
-        if context.rows.n > 1
-        else too_few_items(context.rows.n, 2)
+        _log_mean(context, context.shared(PairwiseSums).xx["uniform"])
+        if context.shared(PairedRows).n > 1
+        else too_few_items(context.shared(PairedRows).n, 2)
     )
 
 
@@ -68,9 +70,9 @@ def cross_uniformity(context: MetricContext) -> Estimate:
 
     The interval is the jackknife's over items. The null is the value of the uniform distribution on the sphere.
     """
-    if context.rows.n < 2:
-        return too_few_items(context.rows.n, 2)
-    p = context.rows.pairwise
+    if context.shared(PairedRows).n < 2:
+        return too_few_items(context.shared(PairedRows).n, 2)
+    p = context.shared(PairwiseSums)
     return _log_mean(context, (p.xy["uniform"] + p.yx["uniform"]) / 2)
 
 
@@ -80,8 +82,8 @@ def _log_mean(context: MetricContext, sums: np.ndarray) -> Estimate:
         return Estimate(NAN, undefined="all rows are so far apart that exp(-2 d^2) is 0 in this precision")
     value = math.log(mean)
     low, high = jackknife_interval(value, np.log(left_out)) if np.all(left_out > 0) else (NAN, NAN)
-    bounds = (-4 * EXPONENT, 0.0) if context.rows.unit else (-math.inf, 0.0)
-    null = uniform_on_sphere(context.rows.x.shape[1]) if context.rows.unit else NAN
+    bounds = (-4 * EXPONENT, 0.0) if context.shared(PairedRows).unit else (-math.inf, 0.0)
+    null = uniform_on_sphere(context.shared(PairedRows).x.shape[1]) if context.shared(PairedRows).unit else NAN
     return Estimate(value, max(low, bounds[0]), min(high, bounds[1]), null)
 
 

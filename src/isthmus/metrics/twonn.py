@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._base import MetricContext, metric
-from isthmus.metrics._neighbours import Nearest, nearest
-from isthmus.metrics._paired_rows import too_few_items
+from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._neighbours import Nearest, Neighbours, nearest
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -29,6 +31,7 @@ def _corners() -> tuple[np.ndarray, np.ndarray, float]:
     family="spectrum",
     unit="dimensions",
     range=(0, np.inf),
+    direction="neither",
     requires="rows",
     interval="normal",
     null_model="none: it is a size",
@@ -43,10 +46,10 @@ def twonn(context: MetricContext) -> Estimate:
     The interval is that of a normal mean logarithm, for this number of rows: the estimate itself depends on n. Rows
     that are linked by nearest neighbours count as dependent.
     """
-    rows = context.rows
+    rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
-    value, error = two_nearest(rows.x, rows.neighbours.xx if rows.unit else None)
+    value, error = two_nearest(rows.x, context.shared(Neighbours).xx if rows.unit else None)
     if np.isnan(value):
         return Estimate(NAN, undefined="fewer than three distinct rows, or all neighbours equally far")
     # The mean logarithm 1 / value is nearer to normal than the value.

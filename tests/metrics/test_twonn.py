@@ -10,7 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics.intrinsic import intrinsic_dimension, two_nearest
+from isthmus.metrics.twonn import intrinsic_dimension, two_nearest
 
 
 def unit(rows: np.ndarray) -> np.ndarray:

@@ -6,8 +6,10 @@ import numpy as np
 
 from isthmus.linalg.shared_directions import SharedSpace
 from isthmus.linalg.significance import significant_rank
-from isthmus.metrics._base import MetricContext, metric
 from isthmus.metrics._conditions import few_items, undefined
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import metric
+from isthmus.metrics._subspaces import RandomAngles, Subspaces
 from isthmus.statistics.result import Estimate
 
 
@@ -21,6 +23,7 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
     family="subspaces",
     unit="dimensions",
     range=(0, np.inf),
+    direction="neither",
     invariances=("rotation", "row scale", "swap"),
     interval="none: a count that jumps with the data",
     null_model="random subspace",
@@ -32,9 +35,8 @@ def overlap_dimensions(context: MetricContext) -> Estimate:
 
     The null is the count that the ranks alone force, max(0, r_x + r_y - d): only what exceeds it says anything.
     """
-    return Estimate(
-        float(context.subspaces.overlap()), null=float(context.subspaces.guaranteed), note=few_items(context)
-    )
+    subspaces = context.shared(Subspaces)
+    return Estimate(float(subspaces.overlap()), null=float(subspaces.guaranteed), note=few_items(context))
 
 
 @metric(
@@ -42,6 +44,7 @@ def overlap_dimensions(context: MetricContext) -> Estimate:
     family="subspaces",
     unit="degrees",
     range=(0, 90),
+    direction="neither",
     invariances=("rotation", "row scale", "swap"),
     interval="none: the smallest of many angles is no smooth function of the data",
     null_model="random subspace",
@@ -53,8 +56,8 @@ def smallest_principal_angle(context: MetricContext) -> Estimate:
 
     The null is 0 when the ranks force a shared dimension, else the median for random subspaces of these ranks.
     """
-    s = context.subspaces
-    null = 0.0 if s.guaranteed else float(np.median(np.min(context.random_angles, axis=1)))
+    s = context.shared(Subspaces)
+    null = 0.0 if s.guaranteed else float(np.median(np.min(context.shared(RandomAngles).degrees, axis=1)))
     return Estimate(float(np.min(s.angles.degrees)), null=null, note=few_items(context))
 
 

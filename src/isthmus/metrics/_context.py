@@ -1,0 +1,243 @@
+"""The data that a measure is computed from, and the work that several measures share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import cached_property
+from typing import Any, Protocol, Self, TypeVar
+
+import numpy as np
+
+from isthmus.data.pairs import Pairs
+from isthmus.statistics.influence import InfluenceSample
+from isthmus.statistics.moments import Moments
+from isthmus.statistics.spectral_errors import SpectralErrors
+
+#: Measures that need rows take a random sample of this many items when there are more: they cost n^2.
+MAX_ROW_ITEMS = 10_000
+
+V = TypeVar("V")
+
+
+class SharedWork(Protocol):
+    """An intermediate result that several measures use.
+
+    The file of the measures defines the class, and `MetricContext.shared` computes it once. A class with a method
+    `swapped()`, which returns the same result with x and y exchanged, is computed once for both orders of the
+    modalities. A class without it is computed once for each order.
+    """
+
+    @classmethod
+    def from_context(cls, context: MetricContext, /) -> Self:
+        """Compute the intermediate result.
+
+        Parameters
+        ----------
+        context : MetricContext
+            The data.
+
+        Returns
+        -------
+        SharedWork
+            The result.
+        """
+        ...
+
+
+W = TypeVar("W", bound=SharedWork)
+
+
+class SecondMoment:
+    """The second moment of one modality and its eigendecompositions, computed once.
+
+    Parameters
+    ----------
+    gram : numpy.ndarray
+        Sum of the outer products of the rows, (d, d).
+    mean : numpy.ndarray or None
+        Mean row, (d,). Only `centred` needs it.
+    n : int
+        Number of rows. Only `centred` needs it.
+
+    Examples
+    --------
+    >>> SecondMoment(np.diag([1.0, 4.0])).spectrum.tolist()
+    [2.0, 1.0]
+    """
+
+    def __init__(self, gram: np.ndarray, mean: np.ndarray | None = None, n: int = 1):
+        self.gram = gram
+        self.mean = mean
+        self.n = n
+
+    @cached_property
+    def eigen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Singular values of the (uncentred) rows, descending, (d,), and right singular vectors, (d, d)."""
+        values, vectors = np.linalg.eigh(self.gram)
+        return np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
+
+    @property
+    def spectrum(self) -> np.ndarray:
+        """Singular values of the (uncentred) rows, descending, (d,)."""
+        return self.eigen[0]
+
+    @cached_property
+    def centred(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of the covariance (1/n), descending, (d,), and eigenvectors, (d, d).
+
+        Eigenvalues that are rounding noise are set to 0.
+        """
+        assert self.mean is not None
+        values, vectors = np.linalg.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
+        # The subtraction of the mean leaves rounding errors of this size in place of a zero.
+        floor = 1e-14 * float(np.trace(self.gram)) / self.n
+        return np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]
+
+
+class MetricContext:
+    """The data that a measure is computed from: moments, and pairs if there are any.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of all pairs, as NumPy arrays.
+    pairs : Pairs or None
+        The pairs, for measures that need rows. It is None for moments that were summed elsewhere, and in the context
+        of the swapped modalities.
+    normalize : bool
+        True if rows are divided by their norms.
+    moments_x, moments_y : SecondMoment or None
+        Second moments of the modalities whose decompositions are known already. Default: those of `moments`.
+    names : tuple of str or None
+        Names of the modalities. Default: those of `pairs`, or 'x' and 'y'.
+
+    Attributes
+    ----------
+    x, y : SecondMoment
+        Second moments of the modalities.
+
+    Examples
+    --------
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 100, 8)) + 1
+    >>> context = MetricContext(Moments.of(X, Y))
+    >>> context.swapped().x is context.y
+    True
+    """
+
+    def __init__(
+        self,
+        moments: Moments,
+        pairs: Pairs | None = None,
+        *,
+        normalize: bool = True,
+        moments_x: SecondMoment | None = None,
+        moments_y: SecondMoment | None = None,
+        names: tuple[str, str] | None = None,
+    ):
+        self.moments = moments
+        self.pairs = pairs
+        self.names = names or (pairs.names if pairs is not None else ("x", "y"))
+        self.normalize = normalize
+        self.x = moments_x or SecondMoment(moments.xx, moments.mean_x, moments.n)
+        self.y = moments_y or SecondMoment(moments.yy, moments.mean_y, moments.n)
+        self._cache: dict[Hashable, Any] = {}
+        self._swapped: MetricContext | None = None
+        #: The context in the order of the pairs: this one, or the one that it was swapped from.
+        self.original = self
+
+    def swapped(self) -> MetricContext:
+        """Return the context with x and y exchanged.
+
+        Measures of '{side}' are computed on x alone, and on the swapped context for y.
+
+        Returns
+        -------
+        MetricContext
+            The same object in every call. It shares the cache of this one.
+        """
+        if self._swapped is None:
+            swapped = MetricContext(
+                self.moments.swapped(),
+                normalize=self.normalize,
+                moments_x=self.y,
+                moments_y=self.x,
+                names=self.names[::-1],
+            )
+            swapped.original, swapped._swapped = self, self
+            self._swapped = swapped
+        return self._swapped
+
+    def shared(self, work: type[W], /) -> W:
+        """Return an intermediate result, computed on the first call.
+
+        Parameters
+        ----------
+        work : type
+            A class with the class method `from_context(context)`, and optionally a method `swapped()`.
+
+        Returns
+        -------
+        object of `work`
+            The result for this order of the modalities.
+        """
+        return self.cached(work, work.from_context, getattr(work, "swapped", None))
+
+    def cached(
+        self, key: Hashable, compute: Callable[[MetricContext], V], swap: Callable[[V], V] | None = None, /
+    ) -> V:
+        """Return the value of a function of this context, computed on the first call.
+
+        Parameters
+        ----------
+        key : hashable
+            Key of the value in the cache.
+        compute : callable
+            Function of the context.
+        swap : callable or None
+            Function that turns the value of the original context into that of the swapped one. Without it, the
+            swapped context computes its own value.
+
+        Returns
+        -------
+        object
+            The value for this order of the modalities.
+        """
+        if key not in self._cache:
+            if swap is None or self.original is self:
+                self._cache[key] = compute(self)
+            else:
+                self._cache[key] = swap(self.original.cached(key, compute, swap))
+        value: V = self._cache[key]
+        return value
+
+    @property
+    def influence_sample(self) -> InfluenceSample | None:
+        """A sample of the items whose influence gives standard errors. None without pairs."""
+        return self.cached("influence_sample", _influence_sample, _swapped_sample)
+
+    @cached_property
+    def pca(self) -> SpectralErrors:
+        """The spectrum of the covariance of x with the rows that give its sampling error."""
+        values, directions = self.x.centred
+        return SpectralErrors(values, directions, self.influence_sample, centre=self.moments.mean_x)
+
+    @property
+    def cross_cosines(self) -> np.ndarray:
+        """Cosines between the principal directions (centred) of x (rows) and y (columns), (d, d)."""
+        return self.cached("cross_cosines", lambda c: c.x.centred[1].T @ c.y.centred[1], np.transpose)
+
+    @cached_property
+    def sample(self) -> Pairs:
+        """At most `MAX_ROW_ITEMS` random items of the pairs, in the order of the pairs."""
+        assert self.pairs is not None
+        return self.pairs.sample(MAX_ROW_ITEMS)
+
+
+def _swapped_sample(sample: InfluenceSample | None) -> InfluenceSample | None:
+    return None if sample is None else sample.swapped()
+
+
+def _influence_sample(context: MetricContext) -> InfluenceSample | None:
+    if context.pairs is None:
+        return None
+    return InfluenceSample.of(context.pairs, context.moments, normalize=context.normalize)

@@ -1,0 +1,158 @@
+"""Compute all measures, or those that are chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from isthmus.data.pairs import Pairs
+from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
+from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
+from isthmus.metrics._metric import FAMILIES, Metric, evaluate, registry
+from isthmus.metrics._subspaces import Subspaces
+from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.result import Result
+from isthmus.utils.errors import InputError, unknown_name
+
+
+def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = None, normalize: bool = True) -> Result:
+    """Compute measures of the modality gap, with intervals and nulls.
+
+    One pass over the data gives the moments. Measures that need rows work in blocks, on a random sample of 10,000
+    items when there are more.
+
+    Parameters
+    ----------
+    data : Pairs or Moments
+        Pairs, or moments that were summed elsewhere. Moments allow the fast measures only, under the names x and y,
+        and no intervals that need rows.
+    metrics : str or sequence of str or None
+        Names separated by commas, or a list of names: as they are registered ('rank_99_{side}') or as they are
+        printed ('rank_99_image'). Also 'all', 'fast' (measures that need only moments) and the names of
+        `isthmus.metrics.FAMILIES`, such as 'neighbours'. Default: all that the data allow. Measures of labels need
+        labels.
+    normalize : bool
+        Divide rows by their norms. Moments know it already.
+
+    Returns
+    -------
+    Result
+        Estimates in the order in which they were chosen, and curves.
+
+    Raises
+    ------
+    InputError
+        If a measure is unknown, the modalities have different widths, or a row is zero, NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np, isthmus
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 100, 8)) + 1
+    >>> result = isthmus.measure(isthmus.Pairs(image=X, text=Y), metrics="centroid_angle, spectrum")
+    >>> bool(result["centroid_angle"].low <= result["centroid_angle"].value <= result["centroid_angle"].high)
+    True
+    >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
+    ['effective_rank_x']
+    """
+    pairs = data if isinstance(data, Pairs) else None
+    names = ("x", "y") if pairs is None else pairs.names
+    selected = _selected(metrics, pairs, names)
+    moments = data if isinstance(data, Moments) else moments_of(data, normalize=normalize)
+    if pairs is None:
+        normalize = moments.normalize
+        if moments.dim_x != moments.dim_y:
+            raise InputError(
+                f"modalities of widths {moments.dim_x} and {moments.dim_y} came; the gap needs two of the same width"
+            )
+    context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names)
+    estimates = {}
+    for entry, printed_names in selected.items():
+        computed = evaluate(registry()[entry], context)
+        estimates.update({name: estimate for name, estimate in computed.items() if name in printed_names})
+    return Result(estimates, _curves(context), _provenance(pairs, context))
+
+
+def families(names: tuple[str, str]) -> dict[str, str]:
+    """Return the family of every estimate.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the two modalities.
+
+    Returns
+    -------
+    dict of str to str
+        Families by the printed name of the estimate.
+
+    Examples
+    --------
+    >>> families(("image", "text"))["rank_99_image"]
+    'spectrum'
+    """
+    return {name: entry.family for entry in registry().values() for name in entry.names(*names)}
+
+
+def _selected(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tuple[str, str]) -> dict[str, list[str]]:
+    """Return the printed names that are asked for by registered measure, in the order of the request."""
+    entries = registry()
+    measures_of_printed = {name: entry.name for entry in entries.values() for name in entry.names(*names)}
+    groups = _groups(entries, pairs)
+    requests = ["all"] if metrics is None else metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    selected: dict[str, list[str]] = {}
+    for request in map(str.strip, requests):
+        if request in measures_of_printed and request not in entries:
+            selected.setdefault(measures_of_printed[request], []).append(request)
+            continue
+        if request not in entries and request not in groups:
+            raise unknown_name("measure", request, [*groups, *entries])
+        for name in groups.get(request, [request]):
+            selected[name] = entries[name].names(*names)
+    return selected
+
+
+def _groups(entries: Mapping[str, Metric], pairs: Pairs | None) -> dict[str, list[str]]:
+    """Return the measures of 'all', 'fast' and each family that the data allow."""
+    allowed = {"moments"}
+    if pairs is not None:
+        allowed |= {"rows"} if pairs.labels is None else {"rows", "labels"}
+    possible = [entry for entry in entries.values() if entry.requires in allowed]
+    return {
+        "all": [entry.name for entry in possible],
+        "fast": [entry.name for entry in entries.values() if entry.requires == "moments"],
+        **{family: [entry.name for entry in possible if entry.family == family] for family in FAMILIES[:-1]},
+    }
+
+
+def _curves(context: MetricContext) -> dict[str, np.ndarray]:
+    """Return spectra, principal angles and shares of the gap by name."""
+    x, y = context.names
+    return {
+        f"spectrum_{x}": context.x.spectrum**2 / np.sum(context.x.spectrum**2),
+        f"spectrum_{y}": context.y.spectrum**2 / np.sum(context.y.spectrum**2),
+        "principal_angles": context.shared(Subspaces).angles.degrees,
+        "gap_share_per_coordinate": gap_by_coordinate(context),
+        f"gap_share_per_direction_{x}": gap_by_direction(context),
+        f"gap_share_per_direction_{y}": gap_by_direction(context.swapped()),
+    }
+
+
+def _provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]:
+    """Return the modalities, sizes, files and options behind a result."""
+    m = context.moments
+    provenance: dict[str, object] = {
+        "names": list(context.names), "n": m.n, "items": m.by_item.n_items, "dim": m.dim_x
+    }  # fmt: skip
+    if pairs is not None:
+        provenance |= {
+            "items": pairs.n_items,
+            "paths": [pairs.x.where, pairs.y.where],
+            "dtypes": [pairs.x.dtype, pairs.y.dtype],
+            "pairing": pairs.pairing,
+        }
+    return provenance | {
+        "normalize": context.normalize,
+        "matmul_dtype": m.matmul_dtype,
+        "items_ranked": 0 if pairs is None else min(pairs.n_items, MAX_ROW_ITEMS),
+    }

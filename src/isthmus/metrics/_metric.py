@@ -1,0 +1,293 @@
+"""The declaration of a measure, the registry of all measures, and the evaluation of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.metrics._context import MetricContext
+from isthmus.statistics.result import Estimate
+from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.registry import Registry
+
+#: Headings in the order in which measures are shown.
+FAMILIES = (
+    "first order",
+    "separability",
+    "distribution",
+    "spectrum",
+    "subspaces",
+    "cone and uniformity",
+    "neighbours",
+    "representation similarity",
+    "retrieval",
+    "others",
+)
+DIRECTIONS = ("lower", "higher", "neither")
+REQUIREMENTS = ("moments", "rows", "labels")
+INVARIANCES = ("rotation", "row scale", "swap")
+#: Methods of intervals. A measure without an interval declares 'none: ' and the reason.
+INTERVALS = ("jackknife", "normal", "wilson", "subsampling")
+#: Models whose value is the null. A measure without a null declares 'none: ' and the reason.
+NULL_MODELS = (
+    "pair shuffle",
+    "modality swap",
+    "random subspace",
+    "random direction",
+    "isotropic cloud",
+    "zero mean",
+    "random retrieval",
+    "true labels",
+)
+
+ReferenceCase = Callable[[], tuple[Any, Any, float]]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A measure and its declaration.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimate. It may contain '{x}' and '{y}', the names of the modalities. A name with '{side}' gives
+        one estimate for each modality: `compute` is then called with the context and with the swapped context.
+    compute : callable
+        Function of a `MetricContext` that returns an `Estimate`. The first paragraph of its docstring is the
+        definition.
+    unit : str
+        Unit of the value, such as 'degrees', 'cosine', 'share' or 'dimensions'.
+    range : tuple of float
+        Smallest and largest possible value. Both may be infinite.
+    direction : {'lower', 'higher', 'neither'}
+        Which values are better.
+    source : str
+        Paper of the definition.
+    requires : {'moments', 'rows', 'labels'}
+        Data that the measure needs: one pass over the data, blocks of rows, or rows and labels.
+    invariances : tuple of str
+        Changes of the data that leave the value alone: 'rotation' (one for both modalities), 'row scale' (positive
+        factors of rows, if rows are normalized), 'swap' (of the modalities).
+    reference_case : callable or None
+        Function without arguments that returns X, Y and the exact value for them. Tests compare the two.
+    interval : str
+        'jackknife', 'normal', 'wilson' or 'subsampling', or 'none: ' and the reason why there is no interval.
+    null_model : str
+        The model whose value is `Estimate.null`, one of `NULL_MODELS`, or 'none: ' and the reason.
+    family : str
+        Heading under which the measure is shown, one of `FAMILIES`.
+
+    Raises
+    ------
+    InputError
+        If `direction`, `requires`, `invariances` or `family` are not among the values above.
+
+    Examples
+    --------
+    >>> registry()["rank_99_{side}"].names("image", "text")
+    ['rank_99_image', 'rank_99_text']
+    """
+
+    name: str
+    compute: Callable[[MetricContext], Estimate]
+    unit: str
+    range: tuple[float, float]
+    direction: str
+    source: str
+    requires: str = "moments"
+    invariances: tuple[str, ...] = ("rotation", "row scale")
+    reference_case: ReferenceCase | None = None
+    interval: str = "none: the measure declares none"
+    null_model: str = "none: the measure declares none"
+    family: str = "others"
+
+    def __post_init__(self) -> None:
+        for kind, value, choices in (
+            ("direction", self.direction, DIRECTIONS),
+            ("requirement", self.requires, REQUIREMENTS),
+            *(("invariance", invariance, INVARIANCES) for invariance in self.invariances),
+            ("family", self.family, FAMILIES),
+        ):
+            if value not in choices:
+                raise unknown_name(kind, value, choices)
+
+    @property
+    def __wrapped__(self) -> Callable[[MetricContext], Estimate]:
+        """The function. The registry knows by it a measure that a notebook cell defines again."""
+        return self.compute
+
+    @property
+    def definition(self) -> str:
+        """First paragraph of the docstring of `compute`."""
+        return " ".join((self.compute.__doc__ or "").split("\n\n")[0].split())
+
+    def names(self, x: str, y: str) -> list[str]:
+        """Return the names of the estimates.
+
+        Parameters
+        ----------
+        x, y : str
+            Names of the modalities.
+
+        Returns
+        -------
+        list of str
+            Two names if the name of the measure contains '{side}', else one.
+        """
+        if "{side}" in self.name:
+            return [self.name.format(side=modality) for modality in (x, y)]
+        return [self.name.format(x=x, y=y)]
+
+
+_MEASURES: Registry[Metric] = Registry("measure", package="isthmus.metrics", group="isthmus.metrics")
+
+
+def metric(
+    name: str,
+    *,
+    unit: str,
+    range: tuple[float, float],
+    direction: str,
+    source: str,
+    **options: Any,
+) -> Callable[[Callable[[MetricContext], Estimate]], Callable[[MetricContext], Estimate]]:
+    """Register a function of a `MetricContext` as a measure.
+
+    Parameters
+    ----------
+    name : str
+        Name of the estimate, see `Metric`.
+    unit : str
+        Unit of the value.
+    range : tuple of float
+        Smallest and largest possible value.
+    direction : {'lower', 'higher', 'neither'}
+        Which values are better.
+    source : str
+        Paper of the definition.
+    **options
+        Other fields of `Metric`: `requires` ('moments'), `invariances` ('rotation' and 'row scale'),
+        `reference_case` (None), `interval` and `null_model` (none), `family` ('others').
+
+    Returns
+    -------
+    callable
+        A decorator that returns the function unchanged.
+
+    Raises
+    ------
+    InputError
+        If the name is registered already, or an option has an unknown value.
+
+    Examples
+    --------
+    >>> @metric("mean_dot", unit="cosine", range=(-1, 1), direction="higher", source="an example")
+    ... def mean_dot(context):
+    ...     '''Mean inner product of matching rows.'''
+    ...     return Estimate(context.moments.mean_paired)
+    >>> unregister("mean_dot").definition
+    'Mean inner product of matching rows.'
+    """
+
+    def decorate(function: Callable[[MetricContext], Estimate]) -> Callable[[MetricContext], Estimate]:
+        register(Metric(name, function, unit, range, direction, source, **options))
+        return function
+
+    return decorate
+
+
+def register(entry: Metric) -> Metric:
+    """Add a measure to the registry.
+
+    Parameters
+    ----------
+    entry : Metric
+        The measure.
+
+    Returns
+    -------
+    Metric
+        The same object.
+
+    Raises
+    ------
+    InputError
+        If the name is registered already.
+    """
+    return _MEASURES.register(entry.name, entry)
+
+
+def unregister(name: str) -> Metric:
+    """Remove a measure from the registry.
+
+    Parameters
+    ----------
+    name : str
+        Name under which the measure is registered, such as 'rank_99_{side}'.
+
+    Returns
+    -------
+    Metric
+        The measure.
+
+    Raises
+    ------
+    InputError
+        If no measure has this name.
+    """
+    return _MEASURES.unregister(name)
+
+
+def registry() -> Mapping[str, Metric]:
+    """Return all measures by name: by family, then by module, then in the order of their declaration.
+
+    Returns
+    -------
+    Mapping of str to Metric
+        A copy. It does not change when other measures are registered.
+    """
+    entries = sorted(_MEASURES.values(), key=lambda entry: (FAMILIES.index(entry.family), entry.compute.__module__))
+    return {entry.name: entry for entry in entries}
+
+
+NO_ROWS = "no interval: it needs rows, and moments contain none; measure the pairs"
+
+
+def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
+    """Compute the estimates of one measure.
+
+    Parameters
+    ----------
+    entry : Metric
+        The measure.
+    context : MetricContext
+        The data.
+
+    Returns
+    -------
+    dict of str to Estimate
+        The estimates by name, with the unit and the definition that the measure declares.
+
+    Raises
+    ------
+    InputError
+        If the measure needs rows and the context has only moments.
+    """
+    x, y = context.names
+    if entry.requires != "moments" and context.pairs is None:
+        raise InputError(f"{entry.name} needs rows, and moments contain none; measure the pairs")
+    contexts = [context, context.swapped()] if "{side}" in entry.name else [context]
+    no_interval = entry.interval.removeprefix("none: ") if entry.interval.startswith("none: ") else ""
+    definition = entry.definition.replace("{x}", x).replace("{y}", y)
+    estimates = {}
+    for name, ordered in zip(entry.names(x, y), contexts, strict=True):
+        estimate = entry.compute(ordered)
+        is_missing = math.isnan(estimate.low) and not no_interval and not estimate.undefined
+        note = estimate.note or (NO_ROWS if is_missing and context.pairs is None else "")
+        estimates[name] = dataclasses.replace(
+            estimate, unit=entry.unit, definition=definition, note=note, no_interval=no_interval
+        )
+    return estimates
