@@ -123,7 +123,8 @@ class Counting:
         self.inner, self.left, self.starts = open_source(path), stop, []
         self.where, self.shape, self.dtype = self.inner.where, self.inner.shape, self.inner.dtype
         self.rows, self.format = self.inner.rows, self.inner.format
-        self.place, self.member = self.inner.place, self.inner.member
+        self.location, self.member = self.inner.location, self.inner.member
+        self.is_subset = False
 
     def read(self, start: int, stop: int) -> Any:
         if self.left == 0:
@@ -180,7 +181,7 @@ def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
 
 
 def test_refusals(source: Path, aligner: Any) -> None:
-    with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .npy, .npz, .* or a folder"):
+    with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .arrow, .h5, .* or a folder"):
         apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
     with pytest.raises(InputError, match="unknown side 'audio': this aligner was fitted on image and text"):
         apply(aligner, open_source(source), source.with_name("out.npy"), side="audio")

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 
@@ -18,7 +17,8 @@ from isthmus.align._maps import map_tables
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows, current
 from isthmus.data.pairs import find_bad_rows
-from isthmus.data.sources import Source, Writer, npy, writable_format
+from isthmus.data.sources import Format, Source, Writer, formats, writable_format
+from isthmus.data.sources.npy import memory_map
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
@@ -70,8 +70,8 @@ def apply(
         first = block(0)
         shape, dtype = (rows, first.shape[1]), first.dtype
         # A format whose files cannot be carried on gets its rows from a plain file once that is whole.
-        inner = form if form.CARRIES_ON or not resume else npy
-        key = _key(aligner, source, number, inner.__name__) if resume else ""
+        inner = form if form.supports_resume or not resume else formats["npy"]
+        key = _key(aligner, source, number, inner.name) if resume else ""
         with _unfinished(path, keep=resume) as (part, done):
             start = _finished(part, done, key) if resume else 0
             writer: Writer = inner.writer(part, shape, dtype, start=start, source=source)
@@ -155,11 +155,9 @@ def _removed(part: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _rewritten(
-    part: Path, form: ModuleType, shape: tuple[int, int], dtype: np.dtype, source: Source, path: Path
-) -> None:
+def _rewritten(part: Path, form: Format, shape: tuple[int, int], dtype: np.dtype, source: Source, path: Path) -> None:
     """The rows of the .npy file `part` in another format."""
-    plain = npy.mapped(part, where=str(part))
+    plain = memory_map(part, where=str(part))
     with atomic_path(path) as whole:
         writer: Writer = form.writer(whole, shape, dtype, source=source)
         for begin in range(0, shape[0], block_rows(shape[1])):

@@ -152,7 +152,7 @@ def apply(
     from isthmus.align._drift import drift_warnings
     from isthmus.align.streaming import apply as apply_to_source
     from isthmus.align.streaming import side_number
-    from isthmus.data.sources import path_name
+    from isthmus.data.sources import modality_name
 
     if (out is None) == (output is None):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
@@ -162,7 +162,7 @@ def apply(
     if path.exists() and path.samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
     source = isthmus.sources.open_source(rows)
-    side = side or path_name(rows)
+    side = side or modality_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
         shape = apply_to_source(loaded, source, path, side=side, resume=resume, progress=progress)
     for sentence in drift_warnings(loaded, source, side_number(loaded, side)):
@@ -185,7 +185,7 @@ def adapt(
 ) -> None:
     """Update a saved aligner with the means and covariances of unpaired rows of a new corpus."""
     from isthmus.align.streaming import side_number
-    from isthmus.data.sources import path_name
+    from isthmus.data.sources import modality_name
 
     check_writable(output)
     loaded = _load_aligner(aligner)
@@ -193,7 +193,7 @@ def adapt(
         raise InputError(f"--side {side}: applies to one file, and two files came; leave it out")
     rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
     matrices = [source.read(0, source.shape[0]) for source in rows]
-    if y is None and side_number(loaded, side or path_name(x)) == 1:
+    if y is None and side_number(loaded, side or modality_name(x)) == 1:
         matrices.insert(0, None)
     with spinner("adapting", quiet=json_):
         drift = loaded.drift(*matrices)

@@ -95,12 +95,7 @@ def _tasks() -> dict[str, dict[str, str]]:
 
 
 def _sources() -> dict[str, dict[str, str]]:
-    from isthmus.data.sources import folder
-
-    return {
-        module.__name__.rpartition(".")[2]: {"definition": (module.__doc__ or "").strip()}
-        for module in (*isthmus.sources.FORMATS, folder)
-    }
+    return {name: {"definition": known.description} for name, known in sorted(isthmus.sources.formats.items())}
 
 
 def _runs() -> dict[str, dict[str, str]]:

@@ -214,7 +214,7 @@ def apply(
     from isthmus.align._drift import drift_warnings
     from isthmus.align.streaming import apply as run
     from isthmus.align.streaming import side_number
-    from isthmus.data.sources import path_name
+    from isthmus.data.sources import modality_name
 
     if (out is None) == (output is None):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
@@ -224,7 +224,7 @@ def apply(
     if path.exists() and path.samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
     source = isthmus.sources.open_source(rows)
-    side = side or path_name(rows)
+    side = side or modality_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
         shape = run(loaded, source, path, side=side, resume=resume, progress=progress)
     for sentence in drift_warnings(loaded, source, side_number(loaded, side)):
@@ -249,7 +249,7 @@ def adapt(
 ) -> None:
     """Refit a saved aligner to unpaired rows of a new corpus, as far as they suffice."""
     from isthmus.align.streaming import side_number
-    from isthmus.data.sources import path_name
+    from isthmus.data.sources import modality_name
 
     check_writable(output)
     loaded = _aligner_in(aligner)
@@ -257,7 +257,7 @@ def adapt(
         raise InputError(f"--side {side}: is for one file; two are the first and the second side")
     rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
     given = [source.read(0, source.shape[0]) for source in rows]
-    if y is None and side_number(loaded, side or path_name(x)) == 1:
+    if y is None and side_number(loaded, side or modality_name(x)) == 1:
         given.insert(0, None)
     with spinner("adapting", quiet=json_):
         found = loaded.drift(*given)

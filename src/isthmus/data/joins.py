@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute import arrays
-from isthmus.data.sources import Source, parquet, split
+from isthmus.data.sources import Source, parquet, split_member
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import temporary_rows
 
@@ -96,12 +96,12 @@ def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     if not isinstance(key, (str, os.PathLike)):
         found, where = np.asarray(key), f"the keys of {source.where}"
     else:
-        file, column = split(key)
+        file, column = split_member(key)
         where = str(key)
         if Path(file).is_file():
             found = _file(Path(file), column)
         else:
-            found, where = source.keys(str(key)), f"{source.place}::{key}"
+            found, where = source.keys(str(key)), f"{source.location}::{key}"
     if len(found) != source.shape[0]:
         raise InputError(f"{where}: holds {len(found):,} keys, expected one for each of {source.shape[0]:,} rows")
     return found, where
@@ -117,7 +117,7 @@ def select_rows(source: Source, rows: np.ndarray) -> Source:
         format=source.format,
         dtype=source.dtype,
         convert=source.convert,
-        place=source.place,
+        location=source.location,
         member=source.member,
         numbers=rows,
     )
@@ -158,10 +158,10 @@ class RowSubset:
 
 
 def _file(path: Path, column: str | None) -> Any:
-    if path.suffix.lower() in parquet.SUFFIXES:
+    if path.suffix.lower() in parquet.Parquet.suffixes:
         if column is None:
             raise InputError(f"{path}: say which column holds the keys, as {path}::COLUMN")
-        return parquet.key_column(path, column)
+        return parquet.read_keys(path, column)
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError):

@@ -16,7 +16,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
-from isthmus.data.sources import Source, open_source, path_name
+from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
 
@@ -264,7 +264,7 @@ def modality_names(
 ) -> tuple[str, str]:
     """The names of the modalities at two paths: those given, or those that the paths speak of."""
     if names is None:
-        names = [path_name(path) for path in (x, y)]
+        names = [modality_name(path) for path in (x, y)]
         if names[0] == names[1]:
             raise InputError(
                 f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from isthmus.data.pairs import Pairs
-from isthmus.data.sources import open_source, path_name
+from isthmus.data.sources import modality_name, open_source
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
 from isthmus.statistics.result import NAN, Estimate, Result
@@ -111,7 +111,7 @@ class Modalities:
     @classmethod
     def open(cls, *paths: str | os.PathLike[str], names: Sequence[str] | None = None) -> Modalities:
         """The modalities in these files or folders, memory-mapped; `names` as in `isthmus.open_pairs`."""
-        called = [path_name(path) for path in paths] if names is None else list(names)
+        called = [modality_name(path) for path in paths] if names is None else list(names)
         if len(called) != len(paths) or len(set(called)) < len(called) or not all(called):
             raise InputError(
                 f"got the names {', '.join(map(repr, called))} for {len(paths)} paths, expected as many different "

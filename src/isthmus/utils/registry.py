@@ -91,6 +91,10 @@ class Registry(Mapping[str, T], Generic[T]):
                 message = f"the {self.kind} {entry.name!r} of another package cannot be loaded: {reason}"
                 warnings.warn(message, IsthmusWarning, stacklevel=2)
 
+    def registered(self) -> dict[str, T]:
+        """Return the members that are registered so far, without a discovery."""
+        return dict(self._members)
+
     def find(self, name: str) -> T:
         """Return the member whose name equals `name` when case, '-' and '_' are ignored."""
         self.discover()

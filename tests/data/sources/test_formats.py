@@ -193,13 +193,13 @@ def test_a_url(rows: np.ndarray, tmp_path: Path) -> None:
     assert source.where == "memory://bucket/img_emb.parquet::embedding"
     np.testing.assert_array_equal(open_source("memory://bucket/shards").read(5, 30), rows[5:30])
     np.testing.assert_array_equal(open_source(f"file://{tmp_path}/a.parquet").read(5, 30), rows[5:30])
-    assert isthmus.sources.path_name("memory://bucket/img_emb.parquet") == "image"
+    assert isthmus.sources.modality_name("memory://bucket/img_emb.parquet") == "image"
     with pytest.raises(InputError, match="memory://bucket/none.parquet: no such file"):
         open_source("memory://bucket/none.parquet")
-    with pytest.raises(InputError, match="cannot be opened"):
+    with pytest.raises(InputError, match="no store or file system of the scheme .nosuch. is installed"):
         open_source("nosuch://bucket/none.parquet")
     system.pipe("/bucket/a.npy", b"")
-    with pytest.raises(InputError, match="only parquet and Arrow files are read through URLs"):
+    with pytest.raises(InputError, match="only files of arrow and parquet are read through URLs"):
         open_source("memory://bucket/a.npy")
 
 
@@ -351,7 +351,7 @@ def test_plain_pages_agree_with_pyarrow(
     kind: str, compression: str, dictionary: bool, rows: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pages begin in the middle of rows, dictionaries overflow into plain pages: still the rows, and not unpacked."""
-    from isthmus.data.sources import _pages
+    from isthmus.data.sources import _parquet_pages
 
     rows = np.random.default_rng(0).normal(size=(3000, 7)).astype(np.float32)
     made = formats.table(rows, "fixed" if kind == "required" else kind)
@@ -362,9 +362,9 @@ def test_plain_pages_agree_with_pyarrow(
     options: dict[str, Any] = {"row_group_size": 1300, "data_page_size": 4000, "write_batch_size": 64}
     options |= {"compression": compression, "use_dictionary": dictionary, "dictionary_pagesize_limit": 2000}
     pq.write_table(made, tmp_path / "a.parquet", write_page_checksum=dictionary, **options)
-    plain, blocks = [], _pages.Chunk.blocks
+    plain, blocks = [], _parquet_pages.ColumnChunk.blocks
     monkeypatch.setattr(
-        _pages.Chunk, "blocks", lambda self, size: (plain.append(len(b)) or b for b in blocks(self, size))
+        _parquet_pages.ColumnChunk, "blocks", lambda self, size: (plain.append(len(b)) or b for b in blocks(self, size))
     )
     source = open_source(tmp_path / "a.parquet")
     for start, stop in ((0, 3000), (0, 700), (700, 1400), (1400, 2100), (2999, 3000), (5, 6)):

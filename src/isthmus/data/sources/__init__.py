@@ -1,107 +1,109 @@
-"""Embeddings on disk: one file per format. `open_source` finds the format and opens a path without reading it whole."""
+"""Embeddings on disk, with one file per format.
+
+`open_source` finds the format of a path and opens it without reading all of it. A new module in this folder whose class
+is decorated with `register` is found without a second edit.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import ModuleType
 
-from isthmus.data.sources import arrow, folder, hdf5, npy, npz, parquet, safetensors, torch_file, webdataset
-from isthmus.data.sources._base import Chain, Source, Writer, modality_name
-from isthmus.data.sources._places import Place, Remote, locate, split
-from isthmus.utils.errors import InputError
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import resolve, split_member
+from isthmus.data.sources._registry import find_format, formats, register, writable_format
+from isthmus.data.sources._source import Source
+from isthmus.data.sources._stores import stores, url_scheme
+from isthmus.data.sources._writers import Writer
 
 __all__ = [
-    "Chain",
+    "Format",
     "Source",
     "Writer",
-    "format_of",
+    "find_format",
+    "formats",
     "modality_name",
     "open_source",
-    "path_name",
-    "sniff",
-    "split",
+    "register",
+    "split_member",
+    "stores",
     "writable_format",
 ]
 
-FORMATS: tuple[ModuleType, ...] = (npy, npz, safetensors, parquet, arrow, hdf5, torch_file, webdataset)
-#: Names of arrays and columns that say nothing of a modality.
-ANY = {"embedding", "embeddings", "emb", "vector", "vectors", "features", "rows", "npy", "arr_0"}
-#: Formats that are read through URLs; the others must lie on this machine.
-REMOTE = (parquet, arrow)
-
-
-def sniff(path: str | os.PathLike[str]) -> ModuleType:
-    """The module that reads `path`: a folder, else by suffix, else by the first bytes."""
-    return _sniff(locate(str(path)))
-
-
-def _sniff(place: Place) -> ModuleType:
-    if place.is_dir():
-        return folder
-    module = format_of(place)
-    if module is None:
-        with place.open("rb") as file:
-            first = file.read(512)
-        module = next((m for m in FORMATS if m.MAGIC is not None and first.startswith(m.MAGIC)), None)
-        if module is None and first[257:262] == b"ustar":
-            module = webdataset
-    if module is None:
-        raise InputError(f"{place}: is in no known format; expected {suffixes()} or a folder of shards")
-    if isinstance(place, Remote) and module not in REMOTE:
-        raise InputError(f"{place}: only parquet and Arrow files are read through URLs; copy it to this machine")
-    return module
-
-
-def format_of(path: Place) -> ModuleType | None:
-    """The module whose suffix `path` has."""
-    return next((module for module in FORMATS if path.suffix.lower() in module.SUFFIXES), None)
-
-
-def suffixes() -> str:
-    """The suffixes of all formats, for a sentence."""
-    return ", ".join(module.SUFFIXES[0] for module in FORMATS)
-
-
-def writable_format(path: str | os.PathLike[str]) -> ModuleType:
-    """The module that writes rows to the name `path`: by its suffix, a folder of shards when it has none.
-
-    Errors: `InputError` when no format has this suffix.
-    """
-    path = Path(path)
-    module = format_of(path) if path.suffix else folder
-    if module is None:
-        raise InputError(
-            f"{path}: aligned rows are written as {suffixes()} or a folder of shards; give a name that ends in one of "
-            "them, or in nothing for a folder"
-        )
-    return module
+#: Names of arrays and columns that do not name a modality.
+GENERIC_COLUMN_NAMES = {"embedding", "embeddings", "emb", "vector", "vectors", "features", "rows", "npy", "arr_0"}
+_ENDINGS = ("_embeddings", "_embedding", "_embeds", "_embed", "_embs", "_emb", "_features")
+_SYNONYMS = {"img": "image", "images": "image", "txt": "text", "texts": "text", "captions": "text"}
 
 
 def open_source(path: str | os.PathLike[str]) -> Source:
-    """The embeddings at `path`, a file, folder or URL; `FILE::NAME` picks one array or column of several.
+    """Open the embeddings at `path` without reading all of them.
 
-    Errors: `InputError` for a path that is missing, truncated, pickled, empty, of one row, not two-dimensional or
-    not of floats, and for a file whose array or column of embeddings is not the only one.
+    Parameters
+    ----------
+    path : str or path-like
+        A file, a folder of shards, or a URL. ``FILE::NAME`` selects one array or column of several.
+
+    Returns
+    -------
+    Source
+        The rows (n, d), read in blocks.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, the file is truncated or pickled, the embeddings are not at least two rows of floats in
+        two dimensions, or the file holds several arrays or columns and none is selected.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, numpy as np
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "clip.npz"
+    ...     np.savez(path, image=np.eye(3), text=np.ones((5, 4)))
+    ...     open_source(f"{path}::text").shape
+    (5, 4)
     """
-    text, member = split(path)
-    place = locate(text)
-    module = _sniff(place)
-    if module is folder:
-        formats = REMOTE if isinstance(place, Remote) else FORMATS
-        return folder.open_source(place, member, formats)
-    source: Source = module.open_source(place, member)
-    return source
+    text, member = split_member(path)
+    scheme = url_scheme(text)
+    if scheme is not None and scheme in stores:
+        source: Source = stores[scheme].open_source(str(path))
+        return source
+    location = resolve(text)
+    return find_format(location).open_source(location, member)
 
 
-def path_name(path: str | os.PathLike[str]) -> str:
-    """The modality that a path speaks of, or the array or column that `FILE::NAME` picks unless any could be so called.
+def modality_name(path: str | os.PathLike[str]) -> str:
+    """Return the modality that a path names.
 
-    >>> path_name("a/img_emb.npy"), path_name("clip.npz::text"), path_name("laion.parquet::text_embedding")
+    The array or column of ``FILE::NAME`` gives the name, unless it is a generic one such as 'embedding'. Endings such
+    as '_emb' are dropped, and 'img' and 'txt' are written out.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file, folder or URL, with or without ``::NAME``.
+
+    Returns
+    -------
+    str
+        The name of the modality.
+
+    Examples
+    --------
+    >>> modality_name("a/img_emb.npy"), modality_name("clip.npz::text"), modality_name("laion.parquet::text_embedding")
     ('image', 'text', 'text')
-    >>> path_name("image.parquet::embedding")
-    'image'
+    >>> modality_name("image.parquet::embedding"), modality_name("text_embeddings.npz"), modality_name("audio.h5")
+    ('image', 'text', 'audio')
     """
-    file, member = split(path)
-    named = None if member is None else modality_name(Path(member))
-    return modality_name(Path(file)) if named is None or named in ANY else named
+    file, member = split_member(path)
+    named = None if member is None else _modality_of_file(Path(member))
+    return _modality_of_file(Path(file)) if named is None or named in GENERIC_COLUMN_NAMES else named
+
+
+def _modality_of_file(path: Path) -> str:
+    """Return the name of a file or folder without its suffix and endings."""
+    stem = path.name if path.is_dir() else path.stem
+    for ending in _ENDINGS:
+        stem = stem.removesuffix(ending)
+    return _SYNONYMS.get(stem, stem)

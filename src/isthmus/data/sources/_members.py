@@ -1,16 +1,16 @@
-"""Which array of a file that can hold several."""
+"""Selection of one array of a file that can hold several."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from isthmus.data.sources._base import Source
+from isthmus.data.sources._source import Source
 from isthmus.utils.errors import InputError, unknown_name
 
 
-def choose(path: Path, names: Sequence[str], member: str | None) -> str:
-    """`member` if it is among `names`, or the only name when none was asked for."""
+def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
+    """Return `member` if it is among `names`; if it is None, return the only name."""
     if not names:
         raise InputError(f"{path}: holds no array")
     if member is None:
@@ -23,5 +23,5 @@ def choose(path: Path, names: Sequence[str], member: str | None) -> str:
 
 
 def member_name(source: Source) -> str:
-    """The name of the array that `source` reads in its file, 'rows' when it has none."""
+    """Return the name of the array that `source` reads in its file, or 'rows' if it has none."""
     return source.where.partition("::")[2] or "rows"

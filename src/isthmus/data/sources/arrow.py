@@ -1,4 +1,4 @@
-"""Arrow's IPC files and streams (.arrow, .feather): record batches mapped in place; compressed files batch by batch."""
+"""The IPC formats of Arrow: files (.arrow, .feather) and streams."""
 
 from __future__ import annotations
 
@@ -10,106 +10,164 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.sources import _lists, _tables
-from isthmus.data.sources._base import Put, Source, Streamed, Writer, alike
-from isthmus.data.sources._places import Place, Remote, opened
+from isthmus.data.sources._arrow_lists import (
+    decode_keys,
+    embedding_column,
+    key_column,
+    list_dtype,
+    list_width,
+    to_matrix,
+    translated_errors,
+)
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import Location, RemotePath, open_arrow_file
+from isthmus.data.sources._registry import register
+from isthmus.data.sources._source import Source, same_format
+from isthmus.data.sources._table_rewriter import NAME, TableRewriter
+from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors
 from isthmus.utils.errors import InputError
 
-SUFFIXES = (".arrow", ".feather", ".ipc", ".arrows")
-MAGIC = b"ARROW1"
-CARRIES_ON = False
+_FILE_MAGIC = b"ARROW1"
 
 
-class Table:
-    """A file or stream of record batches: its schema, and its batches by number with the columns that are asked for."""
+@register
+class Arrow(Format):
+    """Arrow's IPC files and streams (.arrow, .feather): batches mapped in place; compressed files batch by batch."""
 
-    def __init__(self, place: Place):
+    name = "arrow"
+    suffixes = (".arrow", ".feather", ".ipc", ".arrows")
+    magic = _FILE_MAGIC
+    reads_urls = True
+
+    def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
+        """Open the list column `member`, or the only list column of floats."""
+        errors.import_optional("pyarrow.feather", "parquet", f"reading {location}")
+        rows = ArrowColumn(location, member)
+
+        def keys(name: str) -> Any:
+            import pyarrow as pa
+
+            with translated_errors(str(location), "Arrow"):
+                table = ArrowTable(location)
+                name = key_column(table.schema, name, str(location))
+                count, get_batch = table.batches([name])
+                columns = [get_batch(number).column(0) for number in range(count)]
+                key_type = table.schema.field(name).type
+                return decode_keys(pa.chunked_array(columns, type=key_type), f"{location}::{name}")
+
+        return Source(
+            rows,
+            where=rows.where,
+            format=self.name,
+            location=location,
+            member=rows.column,
+            keys=keys,
+            min_rows=min_rows,
+        )
+
+    def writer(
+        self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
+    ) -> Writer:
+        """Return a writer of a list column; the other columns are those of `source`."""
+        return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
+
+
+class ArrowTable:
+    """A file or stream of record batches: its schema, and the batches of selected columns."""
+
+    def __init__(self, location: Location):
         import pyarrow as pa
 
-        self._file = opened(place)
-        self._whole = None if isinstance(place, Remote) else self._file.read_buffer()  # mapped: nothing is read
+        self._file = open_arrow_file(location)
+        # The buffer of a mapped file covers it without reading it.
+        self._buffer = None if isinstance(location, RemotePath) else self._file.read_buffer()
         self._file.seek(0)
-        self.streamed = self._file.read(len(MAGIC)) != MAGIC
-        self._open = pa.ipc.open_stream if self.streamed else pa.ipc.open_file
+        self.is_stream = self._file.read(len(_FILE_MAGIC)) != _FILE_MAGIC
+        self._open = pa.ipc.open_stream if self.is_stream else pa.ipc.open_file
         self.schema = self._reader().schema
 
     def batches(
         self, columns: list[str], check: Callable[[Any], None] = lambda batch: None
     ) -> tuple[int, Callable[[int], Any]]:
-        """How many batches there are, and the function that gives one with these columns."""
+        """Return the number of batches, and a function from the number of a batch to these columns of it.
+
+        `check` is called with every batch of a stream.
+        """
         import pyarrow as pa
 
         fields = [self.schema.get_field_index(name) for name in columns]
         reader = self._reader(options=pa.ipc.IpcReadOptions(included_fields=fields))
-        if not self.streamed:
+        if not self.is_stream:
             return reader.num_record_batches, reader.get_batch
-        listed = []  # of what is mapped: this costs no memory
+        listed = []  # mapped batches take no memory
         for batch in reader:
             check(batch)
             listed.append(batch)
         return len(listed), listed.__getitem__
 
-    def mapped(self, batch: Any) -> bool:
-        """Whether the numbers of `batch` lie in the file as they are, neither compressed nor copied."""
-        if self._whole is None:
+    def is_mapped(self, batch: Any) -> bool:
+        """Return whether the numbers of `batch` lie in the mapped file, neither decompressed nor copied."""
+        if self._buffer is None:
             return False
-        begin, end = self._whole.address, self._whole.address + self._whole.size
-        found = [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
-        return all(begin <= buffer.address <= end for buffer in found if buffer.size)
+        begin, end = self._buffer.address, self._buffer.address + self._buffer.size
+        buffers = [buffer for column in batch.columns for buffer in column.buffers() if buffer is not None]
+        return all(begin <= buffer.address <= end for buffer in buffers if buffer.size)
 
     def _reader(self, **options: Any) -> Any:
         self._file.seek(0)
         return self._open(self._file, **options)
 
 
-class Rows:
-    """A column of lists as rows of a matrix, taken from the record batches in place."""
+class ArrowColumn:
+    """A column of lists as rows of a matrix, read from the record batches in place."""
 
-    def __init__(self, place: Place, member: str | None):
-        self.where = str(place)
-        with _lists.reading(self.where, "Arrow"):
-            table = Table(place)
-            self.column = _lists.embedding_column(table.schema, member, self.where)
-            self.where = f"{place}::{self.column}"
+    def __init__(self, location: Location, member: str | None):
+        self.where = str(location)
+        with translated_errors(self.where, "Arrow"):
+            table = ArrowTable(location)
+            self.column = embedding_column(table.schema, member, self.where)
+            self.where = f"{location}::{self.column}"
 
             def check(batch: Any) -> None:
-                if not table.mapped(batch):
+                if not table.is_mapped(batch):
                     raise InputError(
-                        f"{self.where}: is a stream that is compressed or far away, which would have to be unpacked "
-                        "whole; save it as an Arrow file (feather) or as parquet"
+                        f"{self.where}: is a stream that is compressed or remote, which would have to be decoded into "
+                        "memory; save it as an Arrow file (feather) or as parquet"
                     )
 
-            count, self._get = table.batches([self.column], check)
-            # The number of rows is read with the narrowest column: compressed ones must be unpacked for it.
+            count, self._get_batch = table.batches([self.column], check)
+            # The number of rows is read with the narrowest column, because compressed columns must be decoded for it.
             narrow = min(table.schema, key=lambda field: (field.type.num_fields, field.type != "bool")).name
-            get = self._get if table.streamed else table.batches([narrow])[1]
-            sizes = [get(number).num_rows for number in range(count)]
+            get_narrow = self._get_batch if table.is_stream else table.batches([narrow])[1]
+            sizes = [get_narrow(number).num_rows for number in range(count)]
             self.ends = np.cumsum(sizes, dtype=np.int64)
-            kind = table.schema.field(self.column).type
-            self.dtype = _lists.dtype_of(kind)
-            self._ready: tuple[int, Any] = (-1, None)
+            list_type = table.schema.field(self.column).type
+            self.dtype = list_dtype(list_type)
+            self._cached: tuple[int, Any] = (-1, None)
             self._lock = threading.Lock()
-            self.random_access = count == 0 or table.mapped(self._get(0))
+            self.random_access = count == 0 or table.is_mapped(self._get_batch(0))
             first = next((number for number in range(count) if sizes[number]), 0)
-            width = _lists.width_of(kind, lambda: self._batch(first)[:1] if count else [], self.where)
+            width = list_width(list_type, lambda: self._batch(first)[:1] if count else [], self.where)
             self.shape = (int(self.ends[-1]) if count else 0, width)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        with _lists.reading(self.where, "Arrow"):
+        with translated_errors(self.where, "Arrow"):
             if isinstance(key, tuple):
                 start, stop, _ = key[0].indices(self.shape[0])
                 return self._range(start, stop)
             key = np.asarray(key)
-            out = np.empty((len(key), self.shape[1]), dtype=self.dtype)
-            batch = np.searchsorted(self.ends, key, side="right")
-            for number in np.unique(batch):
-                mine = np.flatnonzero(batch == number)
-                wanted, back = np.unique(key[mine], return_inverse=True)
-                out[mine] = self._range(int(wanted[0]), int(wanted[-1]) + 1)[wanted - wanted[0]][back]
-            return out
+            rows = np.empty((len(key), self.shape[1]), dtype=self.dtype)
+            batch_of_row = np.searchsorted(self.ends, key, side="right")
+            for number in np.unique(batch_of_row):
+                in_batch = np.flatnonzero(batch_of_row == number)
+                numbers, inverse = np.unique(key[in_batch], return_inverse=True)
+                block = self._range(int(numbers[0]), int(numbers[-1]) + 1)
+                rows[in_batch] = block[numbers - numbers[0]][inverse]
+            return rows
 
     def _range(self, start: int, stop: int) -> np.ndarray:
+        """Return rows start .. stop - 1."""
         blocks = []
         while start < stop:
             number = int(np.searchsorted(self.ends, start, side="right"))
@@ -118,7 +176,7 @@ class Rows:
             lists = self._batch(number)[start - begin : end - begin]
             if len(lists) != end - start:
                 raise ValueError(f"record batch {number} holds another number of rows than it announces")
-            blocks.append(_lists.matrix(lists, self.shape[1], start, self.where))
+            blocks.append(to_matrix(lists, self.shape[1], start, self.where))
             start = end
         if not blocks:
             return np.empty((0, self.shape[1]), dtype=self.dtype)
@@ -126,58 +184,35 @@ class Rows:
 
     def _batch(self, number: int) -> Any:
         with self._lock:
-            if number != self._ready[0]:  # a compressed batch is unpacked once
-                self._ready = (number, self._get(number).column(0))
-            return self._ready[1]
-
-
-def open_source(place: Place, member: str | None, min_rows: int = 2) -> Source:
-    """The source in the list column `member` of `place`; the only such column when there is one."""
-    errors.import_optional("pyarrow.feather", "parquet", f"reading {place}")
-    rows = Rows(place, member)
-
-    def keys(name: str) -> Any:
-        import pyarrow as pa
-
-        with _lists.reading(str(place), "Arrow"):
-            table = Table(place)
-            name = _lists.key_column(table.schema, name, str(place))
-            count, get = table.batches([name])
-            columns = [get(number).column(0) for number in range(count)]
-            kind = table.schema.field(name).type
-            return _lists.plain_keys(pa.chunked_array(columns, type=kind), f"{place}::{name}")
-
-    return Source(rows, where=rows.where, format="arrow", place=place, member=rows.column, keys=keys, min_rows=min_rows)
-
-
-def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
-    """Writes blocks of rows into the list column of a new file; its other columns are those of `like`."""
-    return Streamed(_begun(path, shape, dtype, alike(source, "arrow")))
+            if number != self._cached[0]:  # consecutive reads decompress a batch once
+                self._cached = (number, self._get_batch(number).column(0))
+            return self._cached[1]
 
 
 @contextmanager
-def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
-    pa = errors.import_optional("pyarrow", "parquet", f"writing {part}")
-    schema, column, others, streamed = None, _tables.NAME, iter(()), part.suffix == ".arrows"
-    if like is not None:
-        with _lists.reading(like.where, "Arrow"):
-            old, column = Table(like.place), str(like.member)
-            schema, streamed = old.schema, old.streamed
-            others = _other_columns(old, column, like.where)
-    table = _tables.Rewritten(schema, column, dtype, shape[1], others)
-    begin = pa.ipc.new_stream if streamed else pa.ipc.new_file
-    with begin(str(part), table.schema) as out:
+def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: Source | None) -> Iterator[WriteBlock]:
+    """Write a table with a new list column and the other columns of `template`."""
+    pa = errors.import_optional("pyarrow", "parquet", f"writing {path}")
+    schema, column, batches, is_stream = None, NAME, iter(()), path.suffix == ".arrows"
+    if template is not None:
+        with translated_errors(template.where, "Arrow"):
+            old_table, column = ArrowTable(template.location), str(template.member)
+            schema, is_stream = old_table.schema, old_table.is_stream
+            batches = _other_columns(old_table, column, template.where)
+    rewriter = TableRewriter(schema, column, dtype, shape[1], batches)
+    open_new = pa.ipc.new_stream if is_stream else pa.ipc.new_file
+    with open_new(str(path), rewriter.schema) as out:
 
-        def write(start: int, block: np.ndarray) -> None:
-            out.write_table(table.next(block))
+        def write_block(start: int, block: np.ndarray) -> None:
+            out.write_table(rewriter.next(block))
 
-        yield write
+        yield write_block
 
 
-def _other_columns(table: Table, column: str, where: str) -> Iterator[Any]:
-    """Batches of all columns but `column`."""
+def _other_columns(table: ArrowTable, column: str, where: str) -> Iterator[Any]:
+    """Yield the batches of all columns but `column`."""
     names = [name for name in table.schema.names if name != column]
-    with _lists.reading(where, "Arrow"):
+    with translated_errors(where, "Arrow"):
         if names:
-            count, get = table.batches(names)
-            yield from map(get, range(count))
+            count, get_batch = table.batches(names)
+            yield from map(get_batch, range(count))

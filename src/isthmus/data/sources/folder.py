@@ -1,144 +1,178 @@
-"""A folder of shards in natural order (clip-retrieval's `img_emb/img_emb_0.npy` ...), or one saved by `datasets`."""
+"""Folders of shards."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
-from isthmus.data.sources import _tables, npy
-from isthmus.data.sources._base import Chain, Put, Source, Streamed, Writer, joined_keys
-from isthmus.data.sources._places import Place
+from isthmus.data.sources import parquet
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import Location, RemotePath
+from isthmus.data.sources._registry import formats, register
+from isthmus.data.sources._source import ConcatRows, Source, concat_keys
+from isthmus.data.sources._table_rewriter import update_features
+from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils.errors import InputError
 
-#: What `datasets` writes beside the shards of a saved data set, and into the folder of several splits.
+#: Files that `datasets` writes beside the shards of a saved data set, and into the folder of several splits.
 STATE, SPLITS = "state.json", "dataset_dict.json"
-CARRIES_ON = True
-#: Rows of a shard when the source has none.
+#: Rows of a shard if the source has no shards.
 SHARD_ROWS = 1_000_000
 
 
-def natural(path: Place) -> list[object]:
-    """A sort key under which shard 2 comes before shard 10.
+@register
+class Folder(Format):
+    """Shards in natural order (clip-retrieval's `img_emb/img_emb_0.npy` ...), or a data set saved by `datasets`."""
 
-    >>> [p.name for p in sorted(map(Path, ["e_10.npy", "e_2.npy", "e_0.npy"]), key=natural)]
+    name = "folder"
+    suffixes = ()
+    supports_resume = True
+    reads_urls = True
+
+    def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
+        """Open the rows of all shards of the folder, concatenated."""
+        shard_format, files = find_shards(location, _shard_formats(location))
+        shards = [shard_format.open_source(file, member, min_rows=0) for file in files]
+        _check_equal_shards(files, shards)
+
+        def keys(name: str) -> Any:
+            if shards[0].has_keys:
+                return concat_keys([shard.keys(name) for shard in shards])
+            return _metadata_keys(location, name, [shard.shape[0] for shard in shards])
+
+        return Source(
+            ConcatRows([shard.rows for shard in shards]),
+            where=str(location) if member is None else f"{location}::{member}",
+            format=f"folder of {len(files)} {shards[0].format} shard{'s' if len(files) > 1 else ''}",
+            dtype=shards[0].dtype if shards[0].convert else None,
+            convert=shards[0].convert,
+            location=location,
+            member=shards[0].member,
+            keys=keys,
+            min_rows=min_rows,
+        )
+
+    def writer(
+        self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
+    ) -> Writer:
+        """Return a writer of shards that have the names, sizes and format of those of `source`.
+
+        If `source` has no shards, the shards are .npy files of a million rows.
+        """
+        if _is_folder(source) and " npy shard" not in source.format:
+            if start:
+                raise InputError(
+                    f"{path}: unfinished {source.format} cannot be carried on, and was removed; begin again"
+                )
+            return SequentialWriter(_open_writer(path, shape, dtype, source))
+        return _NpyShardWriter(path, _npy_layout(source, shape[0]), shape[1], dtype, start)
+
+
+def natural_key(path: Location) -> list[object]:
+    """Return a sort key under which shard 2 comes before shard 10.
+
+    >>> [p.name for p in sorted(map(Path, ["e_10.npy", "e_2.npy", "e_0.npy"]), key=natural_key)]
     ['e_0.npy', 'e_2.npy', 'e_10.npy']
     """
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", path.name)]
+    return [int(token) if token.isdigit() else token for token in re.split(r"(\d+)", path.name)]
 
 
-def shards(place: Place, formats: tuple[ModuleType, ...]) -> tuple[ModuleType, list[Place]]:
-    """The shards of the folder in order, and the module that reads them."""
-    files = sorted((p for p in place.iterdir() if not p.name.startswith(".")), key=natural)
-    named = {p.name: p for p in files}
-    if STATE in named:
-        return _arrow(formats), [named[name] for name in _saved(named[STATE], named)]
-    found = {m: [p for p in files if p.suffix.lower() in m.SUFFIXES and not p.is_dir()] for m in formats}
-    kinds = [module for module, some in found.items() if some]
-    if len(kinds) == 1:
-        return kinds[0], found[kinds[0]]
-    if kinds:
-        names = ", ".join(kind.SUFFIXES[0] for kind in kinds)
-        raise InputError(f"{place}: holds shards of several formats ({names}); give a folder of one of them")
-    inner = [p.name for p in files if isinstance(p, Path) and p.is_dir() and any(p.glob("*.*"))]
-    if SPLITS in named and inner:
+def find_shards(location: Location, candidates: Sequence[Format]) -> tuple[Format, list[Location]]:
+    """Return the format of the shards in a folder, one of `candidates`, and the shards in order."""
+    files: list[Location] = sorted((f for f in location.iterdir() if not f.name.startswith(".")), key=natural_key)
+    by_name = {file.name: file for file in files}
+    if STATE in by_name:
+        return formats["arrow"], [by_name[name] for name in _saved_shards(by_name[STATE], by_name)]
+    shards = {
+        candidate: [f for f in files if f.suffix.lower() in candidate.suffixes and not f.is_dir()]
+        for candidate in candidates
+    }
+    present = [candidate for candidate, matching_files in shards.items() if matching_files]
+    if len(present) == 1:
+        return present[0], shards[present[0]]
+    if present:
+        names = ", ".join(sorted(candidate.suffixes[0] for candidate in present))
+        raise InputError(f"{location}: holds shards of several formats ({names}); give a folder of one of them")
+    inner = [f.name for f in files if isinstance(f, Path) and f.is_dir() and any(f.glob("*.*"))]
+    if SPLITS in by_name and inner:
         raise InputError(
-            f"{place}: holds the splits {', '.join(inner)} of a data set; give one, such as {place}/{inner[0]}"
+            f"{location}: holds the splits {', '.join(inner)} of a data set; give one, such as {location}/{inner[0]}"
         )
     hint = f"; it holds the folders {', '.join(inner)}: give one of them for each side" if inner else ""
-    raise InputError(f"{place}: holds no shard of embeddings (.npy, .parquet, .tar ...){hint}")
+    raise InputError(f"{location}: holds no shard of embeddings (.npy, .parquet, .tar ...){hint}")
 
 
-def open_source(place: Place, member: str | None, formats: tuple[ModuleType, ...]) -> Source:
-    """The rows of all shards of the folder `place`, one after the other."""
-    module, files = shards(place, formats)
-    parts: list[Source] = [module.open_source(file, member, min_rows=0) for file in files]
-    filled = [(file, part) for file, part in zip(files, parts, strict=True) if part.shape[0]]
-    for file, part in filled:
-        if part.shape[1] != filled[0][1].shape[1]:
+def _shard_formats(location: Location) -> list[Format]:
+    """Return the formats that the shards of a folder may have."""
+    remote = isinstance(location, RemotePath)
+    return [known for known in formats.values() if known.suffixes and (known.reads_urls or not remote)]
+
+
+def _check_equal_shards(files: Sequence[Location], shards: Sequence[Source]) -> None:
+    """Raise InputError if the shards with rows differ in width or in the type of their floats."""
+    filled = [(file, shard) for file, shard in zip(files, shards, strict=True) if shard.shape[0]]
+    for file, shard in filled:
+        if shard.shape[1] != filled[0][1].shape[1]:
             raise InputError(
-                f"{file}: has width {part.shape[1]}, but {filled[0][0].name} has {filled[0][1].shape[1]}; all "
+                f"{file}: has width {shard.shape[1]}, but {filled[0][0].name} has {filled[0][1].shape[1]}; all "
                 "shards of a folder must come from one model"
             )
-        if part.convert is not parts[0].convert:
-            raise InputError(f"{file}: holds {part.dtype}, but {files[0].name} holds {parts[0].dtype}; convert one")
-
-    def keys(name: str) -> Any:
-        if parts[0].has_keys:
-            return joined_keys([part.keys(name) for part in parts])
-        return _metadata(place, name, [part.shape[0] for part in parts], formats)
-
-    kind = parts[0].format
-    return Source(
-        Chain([part.rows for part in parts]),
-        where=str(place) if member is None else f"{place}::{member}",
-        format=f"folder of {len(files)} {kind} shard{'s' if len(files) > 1 else ''}",
-        dtype=parts[0].dtype if parts[0].convert else None,
-        convert=parts[0].convert,
-        place=place,
-        member=parts[0].member,
-        keys=keys,
-    )
+        if shard.convert is not shards[0].convert:
+            raise InputError(f"{file}: holds {shard.dtype}, but {files[0].name} holds {shards[0].dtype}; convert one")
 
 
-def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
-    """Writes shards into the folder `path`: those of the source by name and number of rows, and by format; without
-    shards in the source, .npy files of a million rows."""
-    if source.format.startswith("folder of") and " npy shard" not in source.format:
-        if start:
-            raise InputError(f"{path}: unfinished {source.format} cannot be carried on, and was removed; begin again")
-        return Streamed(_begun(path, shape, dtype, source))
-    return _Shards(path, _layout(source, shape[0]), shape[1], dtype, start)
+def _is_folder(source: Source | None) -> TypeGuard[Source]:
+    """Return whether `source` is all rows of a folder of shards."""
+    return source is not None and source.format.startswith("folder of") and not source.is_subset
 
 
-def _layout(source: Source, rows: int) -> list[tuple[str, int]]:
-    """Name and number of rows of every shard of .npy."""
-    if source.format.startswith("folder of"):
-        parts = zip(shards(source.place, (npy,))[1], source.rows.parts, strict=True)
-        return [(file.name, part.shape[0]) for file, part in parts]
-    begins = range(0, rows, SHARD_ROWS)
-    return [(f"rows_{number}.npy", min(SHARD_ROWS, rows - begin)) for number, begin in enumerate(begins)]
+def _npy_layout(source: Source | None, n_rows: int) -> list[tuple[str, int]]:
+    """Return the name and the number of rows of every .npy shard."""
+    if _is_folder(source):
+        files = find_shards(source.location, [formats["npy"]])[1]
+        return [(file.name, shard.shape[0]) for file, shard in zip(files, source.rows.shards, strict=True)]
+    begins = range(0, n_rows, SHARD_ROWS)
+    return [(f"rows_{number}.npy", min(SHARD_ROWS, n_rows - begin)) for number, begin in enumerate(begins)]
 
 
-class _Shards:
-    """Rows spread over shards; one is open at a time."""
+class _NpyShardWriter:
+    """Writer that spreads rows over .npy shards, one of which is open at a time."""
 
     def __init__(self, path: Path, layout: list[tuple[str, int]], width: int, dtype: np.dtype, start: int):
         self.path, self.layout, self.width, self.dtype = path, layout, width, dtype
         path.mkdir(exist_ok=True)
         self.ends = np.cumsum([count for _, count in layout])
-        self.at = start
+        self.row = start
         self.shard: Writer | None = None
         if start < self.ends[-1]:
-            self._open()
+            self._open_shard()
 
-    def _open(self) -> None:
-        """The shard that the next row belongs to."""
-        number = int(np.searchsorted(self.ends, self.at, side="right"))
+    def _open_shard(self) -> None:
+        """Open the shard that the next row belongs to."""
+        number = int(np.searchsorted(self.ends, self.row, side="right"))
         name, count = self.layout[number]
         begin = int(self.ends[number]) - count
-        shape = (count, self.width)
-        self.shard = npy.writer(self.path / name, shape, self.dtype, start=self.at - begin, source=None)  # type: ignore[arg-type]
-        self.room = begin + count - self.at
+        self.shard = formats["npy"].writer(self.path / name, (count, self.width), self.dtype, start=self.row - begin)
+        self.n_missing = begin + count - self.row
 
     def write(self, rows: np.ndarray) -> None:
         while len(rows):
             assert self.shard is not None
-            part, rows = rows[: self.room], rows[self.room :]
-            self.shard.write(part)
-            self.at, self.room = self.at + len(part), self.room - len(part)
-            if not self.room:
+            block, rows = rows[: self.n_missing], rows[self.n_missing :]
+            self.shard.write(block)
+            self.row, self.n_missing = self.row + len(block), self.n_missing - len(block)
+            if not self.n_missing:
                 self.shard.flush()
                 self.shard.close()
                 self.shard = None
-                if self.at < self.ends[-1]:
-                    self._open()
+                if self.row < self.ends[-1]:
+                    self._open_shard()
 
     def flush(self) -> None:
         if self.shard is not None:
@@ -150,79 +184,72 @@ class _Shards:
 
 
 @contextmanager
-def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source) -> Iterator[Put]:
-    """Shards of other formats, with what else is in them."""
-    from isthmus.data.sources import FORMATS
-
-    part.mkdir(exist_ok=True)
-    module, files = shards(like.place, FORMATS)
-    parts = [module.open_source(file, like.member, min_rows=0) for file in files]
-    ends = np.cumsum([part.shape[0] for part in parts])
-    for beside in like.place.iterdir():  # what `datasets` notes of a saved data set
-        if beside.suffix == ".json":
-            text = beside.read_text(encoding="utf-8")
-            new = _tables.described(text, str(like.member), dtype, shape[1])
-            (part / beside.name).write_text(new, encoding="utf-8")
+def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: Source) -> Iterator[WriteBlock]:
+    """Write shards of any format with everything else in the shards of `template`."""
+    path.mkdir(exist_ok=True)
+    shard_format, files = find_shards(template.location, _shard_formats(template.location))
+    old_shards = [shard_format.open_source(file, template.member, min_rows=0) for file in files]
+    ends = np.cumsum([shard.shape[0] for shard in old_shards])
+    for file in template.location.iterdir():  # the description of a data set saved by `datasets`
+        if file.suffix == ".json":
+            text = file.read_text(encoding="utf-8")
+            new_text = update_features(text, str(template.member), dtype, shape[1])
+            (path / file.name).write_text(new_text, encoding="utf-8")
     with ExitStack() as stack:
         number = -1
         shard: Any = None
 
-        def next_shard() -> None:
+        def open_next_shard() -> None:
             nonlocal number, shard
             stack.close()
             number += 1
-            rows = (parts[number].shape[0], shape[1])
-            target = part / files[number].name
-            shard = stack.enter_context(closing(module.writer(target, rows, dtype, source=parts[number])))
+            shard_shape = (old_shards[number].shape[0], shape[1])
+            shard_path = path / files[number].name
+            writer = shard_format.writer(shard_path, shard_shape, dtype, source=old_shards[number])
+            shard = stack.enter_context(closing(writer))
 
-        def put(start: int, block: np.ndarray) -> None:
+        def write_block(start: int, block: np.ndarray) -> None:
             while len(block):
                 while number < 0 or start >= ends[number]:
-                    next_shard()
+                    open_next_shard()
                 size = min(len(block), int(ends[number]) - start)
                 shard.write(block[:size])
                 start, block = start + size, block[size:]
 
-        yield put
-        while number + 1 < len(parts):  # shards without rows
-            next_shard()
+        yield write_block
+        while number + 1 < len(old_shards):  # shards without rows
+            open_next_shard()
 
 
-def _saved(state: Place, named: dict[str, Place]) -> list[str]:
-    """The names of the shards that `datasets` noted."""
+def _saved_shards(state: Location, by_name: dict[str, Location]) -> list[str]:
+    """Return the names of the shards that `datasets` lists."""
     try:
         with state.open("rb") as file:
             names = [str(entry["filename"]) for entry in json.load(file)["_data_files"]]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{state}: does not list the shards of a saved data set ({error}); save it again") from None
-    missing = [name for name in names if name not in named]
+    missing = [name for name in names if name not in by_name]
     if missing or not names:
         raise InputError(f"{state}: lists {', '.join(missing) or 'no shard'}, which the folder does not hold")
     return names
 
 
-def _arrow(formats: tuple[ModuleType, ...]) -> ModuleType:
-    return next(module for module in formats if ".arrow" in module.SUFFIXES)
-
-
-def _metadata(place: Place, name: str, sizes: list[int], formats: tuple[ModuleType, ...]) -> Any:
-    """Keys beside clip-retrieval's folders of embeddings: `metadata/metadata_0.parquet`, one for each shard."""
-    beside = place.parent / "metadata" if isinstance(place, Path) else None
-    if beside is None or not beside.is_dir():
+def _metadata_keys(location: Location, name: str, sizes: list[int]) -> Any:
+    """Return keys from clip-retrieval's folder `metadata`, which has one Parquet file for each shard of embeddings."""
+    metadata = location.parent / "metadata" if isinstance(location, Path) else None
+    if metadata is None or not metadata.is_dir():
         raise InputError(
-            f"{place}: .npy shards hold no keys and there is no folder {beside or 'metadata'} beside them; give a "
+            f"{location}: .npy shards hold no keys and there is no folder {metadata or 'metadata'} beside them; give a "
             f"file of keys instead of {name!r}, such as --key image_ids.npy,text_ids.npy"
         )
-    from isthmus.data.sources import parquet
-
-    files = sorted(beside.glob("*.parquet"), key=natural)
-    found = [parquet.key_column(file, name) for file in files]
-    counts = [len(keys) for keys in found]
+    files = sorted(metadata.glob("*.parquet"), key=natural_key)
+    columns = [parquet.read_keys(file, name) for file in files]
+    counts = [len(column) for column in columns]
     if counts != sizes:
-        index = beside.parent / "index.npy"
+        index = metadata.parent / "index.npy"
         advice = f"pair with --index {index} instead of a key" if index.is_file() else "both must be written by one run"
         raise InputError(
-            f"{beside}: its {len(counts)} shards hold {sum(counts):,} rows, but those of {place} hold {sum(sizes):,}; "
-            f"{advice}"
+            f"{metadata}: its {len(counts)} shards hold {sum(counts):,} rows, but those of {location} hold "
+            f"{sum(sizes):,}; {advice}"
         )
-    return joined_keys(found)
+    return concat_keys(columns)

@@ -1,4 +1,4 @@
-"""NumPy's .npy: memory-mapped, C or Fortran order, float16/32/64, either byte order; never unpickled."""
+"""The .npy format of NumPy."""
 
 from __future__ import annotations
 
@@ -10,40 +10,68 @@ from typing import IO, Any
 
 import numpy as np
 
-from isthmus.data.sources._base import Put, RowFile, Source, Writer
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import Location
+from isthmus.data.sources._registry import register
+from isthmus.data.sources._source import Source
+from isthmus.data.sources._writers import RawRowsWriter, Writer
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 
-SUFFIXES = (".npy",)
-MAGIC = b"\x93NUMPY"
-CARRIES_ON = True
 #: Bytes that a header may take: NumPy refuses longer ones.
-LONGEST_HEADER = 10_016
-#: What NumPy's header parser raises on bytes that are no header.
-_BROKEN = (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError, KeyError)
+MAX_HEADER_BYTES = 10_016
+#: Errors that NumPy's header parser raises on bytes that are no header.
+_PARSE_ERRORS = (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, RecursionError, TypeError, KeyError)
 
 
-def mapped(path: Path, *, where: str, offset: int = 0, size: int | None = None, min_rows: int = 2) -> np.ndarray:
-    """Map the array whose .npy bytes begin at `offset` of `path` and end after `size` bytes."""
-    end = path.stat().st_size if size is None else offset + size
+@register
+class Npy(Format):
+    """NumPy's .npy: memory-mapped, C or Fortran order, float16/32/64, either byte order; never unpickled."""
+
+    name = "npy"
+    suffixes = (".npy",)
+    magic = b"\x93NUMPY"
+    supports_resume = True
+
+    def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
+        """Open the array of the file."""
+        if member is not None:
+            raise InputError(f"{location}::{member}: an .npy file holds one array; leave out '::{member}'")
+        rows = memory_map(location, where=str(location), min_rows=min_rows)
+        return Source(rows, where=str(location), format=self.name, location=location, min_rows=min_rows)
+
+    def writer(
+        self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
+    ) -> Writer:
+        """Return a writer of an .npy file in C order."""
+        return RawRowsWriter(path, header_bytes(shape, dtype), shape, dtype, start)
+
+
+def memory_map(path: Any, *, where: str, offset: int = 0, n_bytes: int | None = None, min_rows: int = 2) -> np.ndarray:
+    """Map the array whose .npy bytes begin at `offset` of `path`, without reading it.
+
+    `n_bytes` is the length of header and data, by default up to the end of the file.
+    """
+    end = path.stat().st_size if n_bytes is None else offset + n_bytes
     with path.open("rb") as file:
         file.seek(offset)
         shape, fortran, dtype = read_header(file, where)
         begin = file.tell()
     validation.check_float_dtype(dtype, where)
     validation.check_matrix_shape(shape, where, min_rows=min_rows)
-    needed = int(np.prod(shape, dtype=object)) * dtype.itemsize
-    if end - begin < needed:
+    data_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
+    if end - begin < data_bytes:
         raise InputError(
-            f"{where}: is truncated: its header announces {needed:,} bytes of data for shape {shape}, "
+            f"{where}: is truncated: its header announces {data_bytes:,} bytes of data for shape {shape}, "
             f"{max(end - begin, 0):,} are there; copy or save the file again"
         )
-    if not needed:  # nothing cannot be mapped
+    if not data_bytes:  # an empty array cannot be mapped
         return np.empty(shape, dtype=dtype)
     return np.memmap(path, dtype=dtype, mode="r", offset=begin, shape=shape, order="F" if fortran else "C")
 
 
 def read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read shape, Fortran order and dtype from the .npy header at the position of `file`."""
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -53,38 +81,16 @@ def read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.
         if version not in readers:
             raise ValueError(f"npy version {version} is only written for arrays with named fields")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # headers of Python 2 are read, and warned of
+            warnings.simplefilter("ignore")  # NumPy reads headers of Python 2 with a warning
             return readers[version](file)
-    except (*_BROKEN, tokenize.TokenError) as error:
+    except (*_PARSE_ERRORS, tokenize.TokenError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise InputError(f"{where}: is not a complete .npy file ({reason}); save it with numpy.save") from None
 
 
-def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
-    """The source in the .npy file `place`, which holds one array and therefore has no members."""
-    if member is not None:
-        raise InputError(f"{place}::{member}: an .npy file holds one array; leave out '::{member}'")
-    rows = mapped(place, where=str(place), min_rows=min_rows)
-    return Source(rows, where=str(place), format="npy", place=place, min_rows=min_rows)
-
-
-def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
-    """Writes an .npy file of this shape and dtype in C order."""
-    return RowFile(path, header(shape, dtype), shape, dtype, start)
-
-
-def header(shape: tuple[int, int], dtype: np.dtype) -> bytes:
-    """The first bytes of an .npy file."""
-    text = io.BytesIO()
-    about = {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(text, about)
-    return text.getvalue()
-
-
-def into(rows: np.ndarray) -> Put:
-    """The function that puts a block of rows at its place in the mapped `rows`."""
-
-    def put(start: int, block: np.ndarray) -> None:
-        rows[start : start + len(block)] = block
-
-    return put
+def header_bytes(shape: tuple[int, int], dtype: np.dtype) -> bytes:
+    """Return the header of an .npy file in C order."""
+    buffer = io.BytesIO()
+    header = {"descr": dtype.newbyteorder("<").str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(buffer, header)
+    return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""NumPy's .npz: a stored member is memory-mapped inside the archive, a compressed one is read into memory."""
+"""The .npz format of NumPy."""
 
 from __future__ import annotations
 
@@ -15,78 +15,95 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.sources import npy
-from isthmus.data.sources._base import Put, Source, Streamed, Writer, alike
-from isthmus.data.sources._members import choose
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import Location
+from isthmus.data.sources._members import select_member
+from isthmus.data.sources._registry import register
+from isthmus.data.sources._source import Source, same_format
+from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError, unknown_name
 
-SUFFIXES = (".npz",)
-MAGIC = b"PK\x03\x04"
-CARRIES_ON = False
 #: The array of embeddings in a new file.
 NAME = "rows"
-#: What Python's zip reader raises on bytes that are no archive.
-_BROKEN = (
+#: Errors that Python's zip reader raises on bytes that are no archive.
+_ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, struct.error),
     *(ValueError, KeyError, EOFError, NotImplementedError, RuntimeError, OSError),
 )
 
 
-def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
-    """The source in member `member` of the archive `place`; the only array when there is one."""
-    with reading(place), zipfile.ZipFile(place) as archive:
-        names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
-        fit = [name for name in names if member is None and _is_matrix(archive, name)]
-        name = choose(place, names if member is not None or not fit else fit, member)
-        where = f"{place}::{name}"
-        info = archive.getinfo(f"{name}.npy")
-        if info.compress_type == zipfile.ZIP_STORED:
-            rows = npy.mapped(place, where=where, offset=_begin(place, info), size=info.file_size, min_rows=min_rows)
-        else:
-            rows = _inflated(archive.read(info), where)
+@register
+class Npz(Format):
+    """NumPy's .npz: a stored member is memory-mapped inside the archive, a compressed one is read into memory."""
 
-    def keys(key: str) -> Any:
-        with reading(place), zipfile.ZipFile(place) as archive:
-            if key not in names:
-                raise unknown_name(f"array of keys in {place}", key, names)
-            return _inflated(archive.read(f"{key}.npy"), f"{place}::{key}")
+    name = "npz"
+    suffixes = (".npz",)
+    magic = b"PK\x03\x04"
 
-    return Source(rows, where=where, format="npz", place=place, member=name, keys=keys, min_rows=min_rows)
+    def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
+        """Open the array `member` of the archive, or its only array."""
+        path: Any = location
+        with translated_errors(path), zipfile.ZipFile(path) as archive:
+            names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
+            candidates = [name for name in names if member is None and _may_be_embeddings(archive, name)]
+            name = select_member(path, names if member is not None or not candidates else candidates, member)
+            where = f"{path}::{name}"
+            info = archive.getinfo(f"{name}.npy")
+            if info.compress_type == zipfile.ZIP_STORED:
+                begin = _data_offset(path, info)
+                rows = npy.memory_map(path, where=where, offset=begin, n_bytes=info.file_size, min_rows=min_rows)
+            else:
+                rows = _from_bytes(archive.read(info), where)
+
+        def keys(key: str) -> Any:
+            with translated_errors(path), zipfile.ZipFile(path) as archive:
+                if key not in names:
+                    raise unknown_name(f"array of keys in {path}", key, names)
+                return _from_bytes(archive.read(f"{key}.npy"), f"{path}::{key}")
+
+        return Source(rows, where=where, format=self.name, location=path, member=name, keys=keys, min_rows=min_rows)
+
+    def writer(
+        self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
+    ) -> Writer:
+        """Return a writer of a stored array; the other arrays are those of `source`."""
+        return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
 
 
 @contextmanager
-def reading(place: Path) -> Iterator[None]:
-    """What Python says of broken archives, in our words."""
+def translated_errors(path: Path) -> Iterator[None]:
+    """Raise the errors of Python's zip reader as InputError."""
     try:
         yield
     except InputError:
         raise
-    except _BROKEN as error:
+    except _ZIP_ERRORS as error:
         raise InputError(
-            f"{place}: is not a complete .npz archive ({errors.first_line(error)}); save it with numpy.savez"
+            f"{path}: is not a complete .npz archive ({errors.first_line(error)}); save it with numpy.savez"
         ) from None
 
 
-def _is_matrix(archive: zipfile.ZipFile, name: str) -> bool:
-    """Whether the member may be embeddings; what cannot be read is said when it is opened."""
+def _may_be_embeddings(archive: zipfile.ZipFile, name: str) -> bool:
+    """Return whether the array may be embeddings; one with a broken header is refused when it is opened."""
     with archive.open(f"{name}.npy") as file:
         try:
-            shape, _, dtype = npy.read_header(io.BytesIO(file.read(npy.LONGEST_HEADER)), name)
+            shape, _, dtype = npy.read_header(io.BytesIO(file.read(npy.MAX_HEADER_BYTES)), name)
         except InputError:
             return True
     return len(shape) == 2 and dtype.kind in "fO"
 
 
-def _begin(path: Path, info: zipfile.ZipInfo) -> int:
-    """Where the bytes of a stored member begin: after its local header, whose name and extra field vary in length."""
+def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
+    """Return the first byte of a stored member, behind its local header, whose name and extra field vary in length."""
     with path.open("rb") as file:
         file.seek(info.header_offset)
         name, extra = struct.unpack("<26x2H", file.read(30))
     return int(info.header_offset + 30 + name + extra)
 
 
-def _inflated(data: bytes, where: str) -> np.ndarray:
-    """The array in the .npy bytes `data`, without a copy; whatever its header announces, no more than is there."""
+def _from_bytes(data: bytes, where: str) -> np.ndarray:
+    """Return the array in the .npy bytes `data` without a copy. A header cannot announce more than `data` holds."""
     file = io.BytesIO(data)
     shape, fortran, dtype = npy.read_header(file, where)
     if dtype.hasobject:
@@ -98,25 +115,21 @@ def _inflated(data: bytes, where: str) -> np.ndarray:
     return flat.reshape(shape, order="F" if fortran else "C")
 
 
-def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
-    """Writes blocks of rows as a stored member of a new archive; its other members are those of `like`."""
-    return Streamed(_begun(path, shape, dtype, alike(source, "npz")))
-
-
 @contextmanager
-def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
-    name = NAME if like is None else like.member
-    with zipfile.ZipFile(part, "w") as out:
-        if like is not None:
-            with reading(like.place), zipfile.ZipFile(like.place) as old:
-                for info in old.infolist():
+def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: Source | None) -> Iterator[WriteBlock]:
+    """Write an archive with one stored array and the other arrays of `template`."""
+    name = NAME if template is None else template.member
+    with zipfile.ZipFile(path, "w") as archive:
+        if template is not None:
+            with translated_errors(template.location), zipfile.ZipFile(template.location) as old_archive:
+                for info in old_archive.infolist():
                     if info.filename != f"{name}.npy":
-                        with old.open(info) as source, out.open(info, "w") as target:
-                            shutil.copyfileobj(source, target, 2**20)
-        with out.open(f"{name}.npy", "w", force_zip64=True) as target:
-            target.write(npy.header(shape, dtype))
+                        with old_archive.open(info) as old_member, archive.open(info, "w") as copied_member:
+                            shutil.copyfileobj(old_member, copied_member, 2**20)
+        with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
+            target.write(npy.header_bytes(shape, dtype))
 
-            def write(start: int, block: np.ndarray) -> None:
+            def write_block(start: int, block: np.ndarray) -> None:
                 target.write(np.ascontiguousarray(block, dtype=dtype).data)
 
-            yield write
+            yield write_block

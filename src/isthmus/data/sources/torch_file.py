@@ -1,7 +1,8 @@
-"""PyTorch's .pt and .pth: a tensor or a dictionary of tensors (FILE::KEY), mapped; nothing but tensors is unpickled."""
+"""The .pt and .pth formats of PyTorch."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,104 +10,127 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.sources._base import Put, Source, Streamed, Writer, alike, bfloat16
-from isthmus.data.sources._members import choose
-from isthmus.data.sources.npy import into
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import Location
+from isthmus.data.sources._members import select_member
+from isthmus.data.sources._registry import register
+from isthmus.data.sources._source import Source, from_bfloat16, same_format
+from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import temporary_rows
 
-SUFFIXES = (".pt", ".pth")
-MAGIC = None  # a .pt is a zip archive, as an .npz is
-CARRIES_ON = False
 
+@register
+class TorchFile(Format):
+    """PyTorch's .pt and .pth: a tensor or a dictionary of tensors (FILE::KEY), mapped; only tensors are unpickled."""
 
-def open_source(place: Path, member: str | None, min_rows: int = 2) -> Source:
-    """The source in the tensor `member` of the file `place`; the only matrix when there is one."""
-    torch = errors.import_optional("torch", "torch", f"reading {place}")
-    tensors = tensors_of(torch, place)
-    if set(tensors) == {""}:
-        if member is not None:
-            raise InputError(f"{place}::{member}: holds one tensor without a name; leave out '::{member}'")
-        name, where = "", str(place)
-    else:
-        fit = [n for n, t in tensors.items() if t.ndim == 2 and t.is_floating_point()]
-        if member is None and not fit:
-            raise InputError(f"{place}: holds no tensor of floats of two dimensions, only {', '.join(tensors)}")
-        name = choose(place, fit if member is None else list(tensors), member)
-        where = f"{place}::{name}"
-    tensor = tensors[name]
-    if tensor.layout is not torch.strided or tensor.dtype not in (
-        torch.float16, torch.bfloat16, torch.float32, torch.float64,
-    ):  # fmt: skip
-        raise InputError(
-            f"{where}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 or "
-            "float64; convert it with .float()"
+    name = "torch"
+    suffixes = (".pt", ".pth")  # no magic: a .pt is a zip archive, as an .npz is
+
+    def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
+        """Open the tensor `member` of the file, or its only matrix of floats."""
+        torch = errors.import_optional("torch", "torch", f"reading {location}")
+        path: Any = location
+        tensors = load_tensors(torch, path)
+        if set(tensors) == {""}:
+            if member is not None:
+                raise InputError(f"{path}::{member}: holds one tensor without a name; leave out '::{member}'")
+            name, where = "", str(path)
+        else:
+            candidates = [n for n, t in tensors.items() if t.ndim == 2 and t.is_floating_point()]
+            if member is None and not candidates:
+                raise InputError(f"{path}: holds no tensor of floats of two dimensions, only {', '.join(tensors)}")
+            name = select_member(path, candidates if member is None else list(tensors), member)
+            where = f"{path}::{name}"
+        tensor = tensors[name]
+        if tensor.layout is not torch.strided or tensor.dtype not in (
+            torch.float16, torch.bfloat16, torch.float32, torch.float64,
+        ):  # fmt: skip
+            raise InputError(
+                f"{where}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 "
+                "or float64; convert it with .float()"
+            )
+        validation.check_matrix_shape(tensor.shape, where, min_rows=min_rows)
+
+        def keys(key: str) -> Any:
+            columns = [n for n, t in tensors.items() if t.ndim == 1 and not t.is_floating_point()]
+            if key not in columns:
+                raise unknown_name(f"tensor of keys in {path}", key, columns)
+            return tensors[key].numpy()
+
+        tensor, bfloat16 = tensor.detach(), tensor.dtype is torch.bfloat16
+        return Source(
+            tensor.view(torch.int16).numpy().view(np.uint16) if bfloat16 else tensor.numpy(),
+            where=where,
+            format=self.name,
+            dtype="bfloat16" if bfloat16 else None,
+            convert=from_bfloat16 if bfloat16 else None,
+            location=path,
+            member=name or None,
+            keys=keys,
+            min_rows=min_rows,
         )
-    validation.check_matrix_shape(tensor.shape, where, min_rows=min_rows)
 
-    def keys(key: str) -> Any:
-        fit = [n for n, t in tensors.items() if t.ndim == 1 and not t.is_floating_point()]
-        if key not in fit:
-            raise unknown_name(f"tensor of keys in {place}", key, fit)
-        return tensors[key].numpy()
-
-    about: dict[str, Any] = {"where": where, "format": "torch", "place": place, "member": name or None, "keys": keys}
-    if tensor.dtype is torch.bfloat16:
-        bits = tensor.detach().view(torch.int16).numpy().view(np.uint16)
-        return Source(bits, dtype="bfloat16", convert=bfloat16, min_rows=min_rows, **about)
-    return Source(tensor.detach().numpy(), min_rows=min_rows, **about)
+    def writer(
+        self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
+    ) -> Writer:
+        """Return a writer that collects the rows in a mapped file and saves them with the contents of `source`."""
+        return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
 
 
-def load(torch: Any, place: Path) -> Any:
-    """What is in the file, with its tensors mapped; nothing but tensors and plain values is unpickled."""
+def load(torch: Any, path: Path) -> Any:
+    """Load the file with its tensors mapped. Only tensors and plain values are unpickled."""
     import pickle
 
-    with place.open("rb") as file:
+    with path.open("rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
     try:
-        # Files older than PyTorch 1.6 are no archives and cannot be mapped.
-        return torch.load(place, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings():
+            # PyTorch 2.14 announces that it validates sparse tensors, whether or not the file holds one.
+            warnings.filterwarnings("ignore", message="Validating sparse tensor invariants")
+            # Files older than PyTorch 1.6 are no archives and cannot be mapped.
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except pickle.UnpicklingError as error:
         if "Unsupported" in str(error) or "GLOBAL" in str(error):
             raise InputError(
-                f"{place}: holds Python objects beside tensors, which are never loaded; save plain tensors"
+                f"{path}: holds Python objects beside tensors, which are never loaded; save plain tensors"
             ) from None
-        raise _broken(place, error) from None
-    except Exception as error:  # bytes that are no archive bring up errors of every kind
-        raise _broken(place, error) from None
+        raise _incomplete(path, error) from None
+    except Exception as error:  # bytes that are no archive raise errors of every kind
+        raise _incomplete(path, error) from None
 
 
-def tensors_of(torch: Any, place: Path) -> dict[str, Any]:
-    """The tensors of the file by name, mapped; the only one without a name has the name ''."""
-    found = load(torch, place)
-    if isinstance(found, torch.Tensor):
-        return {"": found}
-    if isinstance(found, dict):
-        tensors = {str(key): value for key, value in found.items() if isinstance(value, torch.Tensor)}
+def load_tensors(torch: Any, path: Path) -> dict[str, Any]:
+    """Return the tensors of the file by name, mapped. A single tensor without a name has the name ''."""
+    loaded = load(torch, path)
+    if isinstance(loaded, torch.Tensor):
+        return {"": loaded}
+    if isinstance(loaded, dict):
+        tensors = {str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)}
         if tensors:
             return tensors
-    raise InputError(f"{place}: holds a {type(found).__name__} without tensors, expected a tensor or a dict of tensors")
+    raise InputError(f"{path}: holds a {type(loaded).__name__} without tensors, expected a tensor or a dict of tensors")
 
 
-def _broken(place: Path, error: Exception) -> InputError:
+def _incomplete(path: Path, error: Exception) -> InputError:
     return InputError(
-        f"{place}: is not a complete file of tensors ({errors.first_line(error)}); save it again with torch.save"
+        f"{path}: is not a complete file of tensors ({errors.first_line(error)}); save it again with torch.save"
     )
 
 
-def writer(path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source) -> Writer:
-    """Collects blocks of rows in a mapped file beside `part` and saves them with what else is in `like`."""
-    return Streamed(_begun(path, shape, dtype, alike(source, "torch")))
-
-
 @contextmanager
-def _begun(part: Path, shape: tuple[int, int], dtype: np.dtype, like: Source | None) -> Iterator[Put]:
-    torch = errors.import_optional("torch", "torch", f"writing {part}")
-    rows = temporary_rows(part.parent, dtype, shape)
-    yield into(rows)
+def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: Source | None) -> Iterator[WriteBlock]:
+    """Collect the rows in a nameless mapped file, and save them with the contents of `template`."""
+    torch = errors.import_optional("torch", "torch", f"writing {path}")
+    rows = temporary_rows(path.parent, dtype, shape)
+
+    def write_block(start: int, block: np.ndarray) -> None:
+        rows[start : start + len(block)] = block
+
+    yield write_block
     tensor = torch.from_numpy(rows)
-    if like is None or like.member is None:
-        torch.save(tensor, part)
+    if template is None or template.member is None:
+        torch.save(tensor, path)
     else:
-        torch.save(load(torch, like.place) | {like.member: tensor}, part)
+        torch.save(load(torch, template.location) | {template.member: tensor}, path)

@@ -1,0 +1,104 @@
+"""Locations of embeddings: a local path, or a URL that fsspec opens (`s3://`, `https://`, `memory://` ...)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO, Any
+
+from isthmus.data.sources._stores import url_scheme
+from isthmus.utils import errors, validation
+from isthmus.utils.errors import InputError
+
+
+class RemotePath:
+    """A file or folder behind an fsspec URL, with the part of the interface of `Path` that formats need."""
+
+    def __init__(self, url: str):
+        fsspec = errors.import_optional("fsspec", "parquet", f"reading {url}")
+        self.url = url.rstrip("/")
+        scheme = url_scheme(self.url)
+        if scheme is not None and scheme not in fsspec.available_protocols():
+            raise InputError(
+                f"{url}: no store or file system of the scheme {scheme!r} is installed; install the package that "
+                "provides it, or give a path or URL of a file"
+            )
+        try:
+            self._system, self._path = fsspec.core.url_to_fs(self.url)
+        except (ValueError, ImportError) as error:
+            raise InputError(f"{url}: cannot be opened ({errors.first_line(error)})") from None
+        self.name = self.url.rpartition("/")[2]
+        self.suffix = Path(self.name).suffix
+
+    @property
+    def stem(self) -> str:
+        """Return the name without its suffix."""
+        return Path(self.name).stem
+
+    def open(self, mode: str = "rb") -> IO[bytes]:
+        """Open the file."""
+        file: IO[bytes] = self._system.open(self._path, mode)
+        return file
+
+    def exists(self) -> bool:
+        """Return whether the file or folder exists."""
+        return bool(self._system.exists(self._path))
+
+    def is_dir(self) -> bool:
+        """Return whether this is a folder."""
+        return bool(self._system.isdir(self._path))
+
+    def iterdir(self) -> list[RemotePath]:
+        """Return the files of this folder."""
+        entries = self._system.ls(self._path, detail=True)
+        return [RemotePath(f"{self.url}/{e['name'].rpartition('/')[2]}") for e in entries if e["type"] == "file"]
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Location = Path | RemotePath
+
+
+def split_member(text: str | os.PathLike[str]) -> tuple[str, str | None]:
+    """Split ``FILE::NAME`` into the path or URL and the name of the array or column.
+
+    fsspec chains URLs with ``::`` as well, which is no member.
+
+    >>> split_member("a/b.npz::text"), split_member("s3://b/c.parquet::emb")
+    (('a/b.npz', 'text'), ('s3://b/c.parquet', 'emb'))
+    >>> split_member("simplecache::s3://b/c.parquet")
+    ('simplecache::s3://b/c.parquet', None)
+    """
+    text = str(text)
+    if "://" not in text:
+        file, _, member = text.partition("::")
+        return file, member or None
+    file, colons, member = text.rpartition("::")
+    if not colons or "://" in member:
+        return text, None
+    return file, member or None
+
+
+def resolve(text: str) -> Location:
+    """Return the existing location that `text` names; raise InputError if nothing is there."""
+    if text.startswith("file://"):
+        text = text.removeprefix("file://")
+    if "://" not in text:
+        return validation.check_readable(text)
+    location = RemotePath(text)
+    try:
+        if location.exists():
+            return location
+    except Exception as error:  # each file system raises errors of its own
+        raise InputError(f"{text}: cannot be opened ({errors.first_line(error)})") from None
+    raise InputError(f"{text}: no such file or folder")
+
+
+def open_arrow_file(location: Location) -> Any:
+    """Open `location` as a file of Arrow, memory-mapped if it is local."""
+    import pyarrow as pa
+
+    if isinstance(location, RemotePath):
+        return pa.PythonFile(location.open(), mode="r")
+    return pa.memory_map(str(location), "r")

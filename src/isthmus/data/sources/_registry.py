@@ -1,0 +1,152 @@
+"""The registry of formats, and how the format of a path is found."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TypeVar
+
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import Location, RemotePath, resolve
+from isthmus.utils.errors import InputError
+from isthmus.utils.registry import Registry
+
+_PACKAGE = "isthmus.data.sources"
+FormatClass = TypeVar("FormatClass", bound=type[Format])
+
+#: Every format by its name. The first look-up imports the modules of this package and the entry points.
+formats: Registry[Format] = Registry("format", package=_PACKAGE, group="isthmus.formats")
+
+
+def register(cls: FormatClass) -> FormatClass:
+    """Add a format to `formats`; a class decorator.
+
+    Parameters
+    ----------
+    cls : type
+        Subclass of `Format` whose constructor needs no argument.
+
+    Returns
+    -------
+    type
+        The class itself.
+
+    Raises
+    ------
+    InputError
+        If another format has the same name or one of its suffixes.
+
+    Examples
+    --------
+    >>> from isthmus.data.sources import Format, formats, register
+    >>> @register
+    ... class Another(Format):
+    ...     name = "another"
+    ...     suffixes = (".npy",)
+    ...     def open_source(self, location, member=None, *, min_rows=2): ...
+    Traceback (most recent call last):
+    ...
+    isthmus.utils.errors.InputError: format 'another' has the suffix .npy, which belongs to 'npy'; choose another suffix
+    """
+    if not cls.__module__.startswith(f"{_PACKAGE}."):
+        formats.discover()  # else a built-in format would be the second one, and be refused
+    new = cls()
+    for name, other in formats.registered().items():
+        if name == new.name and _qualified_name(other) == _qualified_name(new):
+            formats.unregister(name)  # a notebook cell that is run again
+            continue
+        shared = set(new.suffixes) & set(other.suffixes)
+        if shared and name != new.name:
+            raise InputError(
+                f"format {new.name!r} has the suffix {min(shared)}, which belongs to {name!r}; choose another suffix"
+            )
+    formats.register(new.name, new)
+    return cls
+
+
+def _qualified_name(member: Format) -> tuple[str, str]:
+    return type(member).__module__, type(member).__qualname__
+
+
+def find_format(path: str | os.PathLike[str] | Location) -> Format:
+    """Return the format of an existing file or folder, by its suffix or else by its first bytes.
+
+    Parameters
+    ----------
+    path : str, path-like or RemotePath
+        A file, a folder of shards, or a URL of a file system.
+
+    Returns
+    -------
+    Format
+        The format that reads `path`.
+
+    Raises
+    ------
+    InputError
+        If nothing is there, or its format is unknown or cannot be read through a URL.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> find_format(tempfile.gettempdir())
+    <format folder: no suffix>
+    """
+    location = path if isinstance(path, RemotePath) else resolve(str(path))
+    if location.is_dir():
+        return formats["folder"]
+    found = format_by_suffix(location)
+    if found is None:
+        with location.open("rb") as file:
+            head = file.read(512)
+        found = next((known for known in formats.values() if known.matches(head)), None)
+    if found is None:
+        raise InputError(f"{location}: is in no known format; expected {suffix_list()} or a folder of shards")
+    if isinstance(location, RemotePath) and not found.reads_urls:
+        remote = " and ".join(sorted(known.name for known in formats.values() if known.reads_urls and known.suffixes))
+        raise InputError(f"{location}: only files of {remote} are read through URLs; copy it to this machine")
+    return found
+
+
+def format_by_suffix(location: Location) -> Format | None:
+    """Return the format that has the suffix of `location`, or None."""
+    suffix = location.suffix.lower()
+    return next((known for known in formats.values() if suffix in known.suffixes), None)
+
+
+def suffix_list() -> str:
+    """Return the usual suffix of each format, for a message."""
+    return ", ".join(sorted(known.suffixes[0] for known in formats.values() if known.suffixes))
+
+
+def writable_format(path: str | os.PathLike[str]) -> Format:
+    """Return the format that rows are written in to the name `path`.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Name of a new file, or of a new folder if it has no suffix.
+
+    Returns
+    -------
+    Format
+        The format of the suffix, or a folder of shards.
+
+    Raises
+    ------
+    InputError
+        If no format has this suffix.
+
+    Examples
+    --------
+    >>> writable_format("aligned.parquet"), writable_format("aligned")
+    (<format parquet: .parquet, .pq>, <format folder: no suffix>)
+    """
+    path = Path(path)
+    found = format_by_suffix(path) if path.suffix else formats["folder"]
+    if found is None:
+        raise InputError(
+            f"{path}: aligned rows are written as {suffix_list()} or a folder of shards; give a name that ends in one "
+            "of them, or in nothing for a folder"
+        )
+    return found
