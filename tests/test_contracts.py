@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,137 +14,15 @@ import isthmus
 from isthmus import InputError, Moments, Pairs
 from isthmus.align import Aligner
 from isthmus.compute.arrays import to_numpy
-from isthmus.metrics import Metric
+from isthmus.testing import METRIC_CHECKS, check_metric
 
-#: Measures that need labels have the same tests beside their own (tests/metrics/test_hubness.py).
-METRICS = {name: m for name, m in isthmus.metrics.registry().items() if m.requires != "labels"}
-CONTROLS = {
-    "pair shuffle",
-    "modality swap",
-    "random subspace",
-    "random direction",
-    "isotropic cloud",
-    "zero mean",
-    "random retrieval",
-}
 ALIGNERS = isthmus.align.registry()
 
 
-def values(pairs: Pairs, name: str) -> dict[str, isthmus.Estimate]:
-    return dict(isthmus.measure(pairs, metrics=[name]))
-
-
-def rotation(d: int) -> np.ndarray:
-    return np.linalg.qr(np.random.default_rng(5).normal(size=(d, d)))[0]
-
-
-def assert_same(a: dict[str, isthmus.Estimate], b: dict[str, isthmus.Estimate], tolerance: float) -> None:
-    assert len(a) == len(b)
-    for (name, one), other in zip(a.items(), b.values(), strict=True):
-        for part in ("value", "low", "high", "null"):
-            u, v = getattr(one, part), getattr(other, part)
-            assert u == pytest.approx(v, abs=tolerance, rel=tolerance, nan_ok=True), (name, part)
-
-
-@pytest.fixture
-def pairs(cones: Any) -> Pairs:
-    return Pairs(image=cones[0], text=cones[1])
-
-
-metric_names = pytest.mark.parametrize("name", METRICS)
-
-
-@metric_names
-def test_metric_declares_itself(name: str) -> None:
-    m: Metric = METRICS[name]
-    assert m.direction in ("lower", "higher", "neither")
-    assert m.requires in ("moments", "rows")
-    assert set(m.invariances) <= {"rotation", "row scale", "swap"}
-    assert m.unit
-    assert m.family in isthmus.metrics.FAMILIES[:-1]
-    assert m.source
-    assert len(m.definition) > 30
-    assert m.definition.endswith((".", ")"))
-    assert m.range[0] < m.range[1]
-    assert m.interval in ("jackknife", "normal", "wilson", "subsampling") or m.interval.startswith("none: "), name
-    assert m.null_model.startswith("none: ") or m.null_model in CONTROLS, name
-
-
-@metric_names
-def test_metric_carries_the_evidence_it_declares(name: str, pairs: Pairs) -> None:
-    for estimate in values(pairs, name).values():
-        if estimate.undefined:
-            continue
-        without = METRICS[name].interval.startswith("none: ") or "no interval" in estimate.note
-        assert math.isnan(estimate.low) == math.isnan(estimate.high) == without
-        assert math.isnan(estimate.null) == METRICS[name].null_model.startswith("none: ")
-        # An interval beside the value is that of the value without its bias, and a note says so.
-        assert without or estimate.low <= estimate.value <= estimate.high or "without its bias" in estimate.note
-
-
-@metric_names
-def test_metric_known_answer(name: str) -> None:
-    x, y, expected = METRICS[name].reference_case()
-    for estimate in values(Pairs(image=x, text=y), name).values():
-        assert estimate.value == pytest.approx(expected, abs=2e-6), estimate.undefined
-
-
-@metric_names
-def test_metric_stays_in_its_range(name: str, pairs: Pairs) -> None:
-    low, high = METRICS[name].range
-    for estimate in values(pairs, name).values():
-        assert estimate.undefined or low <= estimate.value <= high
-        assert estimate.unit == METRICS[name].unit
-        if not math.isnan(estimate.low):
-            assert low <= estimate.low <= estimate.high <= high
-
-
-@metric_names
-def test_metric_invariances(name: str, pairs: Pairs, cones: Any) -> None:
-    x, y = cones
-    q = rotation(x.shape[1])
-    scale = np.random.default_rng(6).uniform(0.1, 10, size=(len(x), 1))
-    base, declared = values(pairs, name), METRICS[name].invariances
-    changed = {
-        "rotation": Pairs(image=x @ q, text=y @ q),
-        "row scale": Pairs(image=x * scale, text=y / scale),
-        "swap": Pairs(image=y, text=x),
-    }
-    for kind in declared:
-        assert_same(base, values(changed[kind], name), 1e-8)
-
-
-@metric_names
-def test_metric_does_not_depend_on_the_order_of_pairs(name: str, pairs: Pairs, cones: Any) -> None:
-    order = np.random.default_rng(7).permutation(len(cones[0]))
-    assert_same(values(pairs, name), values(Pairs(image=cones[0][order], text=cones[1][order]), name), 1e-9)
-
-
-@metric_names
-def test_metric_on_every_array_library(name: str, pairs: Pairs, cones: Any, to_xp: Callable[..., Any]) -> None:
-    other = Pairs(image=to_xp(cones[0]), text=to_xp(cones[1]))
-    assert_same(values(pairs, name), values(other, name), 1e-9)
-
-
-@metric_names
-def test_metric_streamed_or_whole(name: str, pairs: Pairs, cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of 7 rows, and for what moments suffice for a sum of moments of parts."""
-    whole = values(pairs, name)
-    monkeypatch.setattr("isthmus.data.pairs.block_rows", lambda dim: 7)
-    monkeypatch.setattr("isthmus.metrics._neighbours.BLOCK_SCORES", 7 * 240)
-    monkeypatch.setattr("isthmus.metrics._pairwise_sums.BLOCK_SCORES", 7 * 120)
-    assert_same(whole, values(Pairs(image=cones[0], text=cones[1]), name), 1e-9)
-    if METRICS[name].requires == "moments":
-        parts = [Moments.of(cones[0][i : i + 50], cones[1][i : i + 50]) for i in range(0, 120, 50)]
-        merged = isthmus.measure(parts[0] + parts[1] + parts[2], metrics=[name])
-        for one, two in zip(whole.values(), merged.values(), strict=True):
-            assert one.value == pytest.approx(two.value, abs=1e-9, nan_ok=True)
-
-
-@metric_names
-def test_metric_on_float32(name: str, pairs: Pairs, cones: Any) -> None:
-    narrow = Pairs(image=cones[0].astype(np.float32), text=cones[1].astype(np.float32))
-    assert_same(values(pairs, name), values(narrow, name), 1e-4)
+@pytest.mark.parametrize("check", METRIC_CHECKS)
+@pytest.mark.parametrize("name", isthmus.metrics.registry())
+def test_metric_keeps_its_contract(name: str, check: str) -> None:
+    check_metric(name, checks=[check])
 
 
 aligner_names = pytest.mark.parametrize("name", ALIGNERS)

@@ -10,6 +10,7 @@ from scipy.stats import binom, skew
 
 import isthmus
 from isthmus import InputError, Pairs
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics.hubness import gini, skewness
 from isthmus.statistics.moments import moments_of
 
@@ -86,7 +87,7 @@ def test_predicted_classes_against_a_loop(rng: np.random.Generator) -> None:
     x = unit(x + 0.8 * rng.normal(size=x.shape))
     y = unit(y)
     pairs = Pairs(image=x, text=y, labels=labels)
-    rows = isthmus.metrics.MetricContext(moments_of(pairs), pairs).rows
+    rows = isthmus.metrics.MetricContext(moments_of(pairs), pairs).shared(PairedRows)
     fit, judged = rows.random_order[:40], rows.random_order[40:]
     means = [unit(y[[i for i in fit if labels[i] == c]].mean(axis=0)[None])[0] for c in range(4)]
     counts = np.zeros(4)
@@ -111,8 +112,8 @@ def test_without_labels(rng: np.random.Generator) -> None:
 
 def test_known_answer_of_the_measure_of_labels() -> None:
     m = isthmus.metrics.registry()["predicted_class_gini_{side}"]
-    x, y, expected = m.reference_case()
-    labels = np.repeat([0, 1], 20)
+    assert m.reference_case is not None
+    x, y, labels, expected = m.reference_case()
     found = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=[m.name])
     assert found["predicted_class_gini_image"].value == expected  # every x lies on the mean of class 0
     assert found["predicted_class_gini_text"].value <= found["predicted_class_gini_image"].value

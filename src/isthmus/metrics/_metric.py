@@ -43,7 +43,8 @@ NULL_MODELS = (
     "true labels",
 )
 
-ReferenceCase = Callable[[], tuple[Any, Any, float]]
+#: X, Y and the exact value, or X, Y, labels and the exact value if the measure needs labels.
+ReferenceCase = Callable[[], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Metric:
         Changes of the data that leave the value alone: 'rotation' (one for both modalities), 'row scale' (positive
         factors of rows, if rows are normalized), 'swap' (of the modalities).
     reference_case : callable or None
-        Function without arguments that returns X, Y and the exact value for them. Tests compare the two.
+        Function without arguments that returns X, Y and the exact value for them, or X, Y, labels and the value if
+        the measure needs labels. Tests compare the exact value with the estimate.
     interval : str
         'jackknife', 'normal', 'wilson' or 'subsampling', or 'none: ' and the reason why there is no interval.
     null_model : str

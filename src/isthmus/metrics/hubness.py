@@ -89,10 +89,10 @@ def gini(counts: np.ndarray) -> float:
     return float(2 * np.sum(np.arange(1, c + 1) * ordered) / (c * ordered.sum()) - (c + 1) / c)
 
 
-def _two_classes() -> tuple[np.ndarray, np.ndarray, float]:
+def _two_classes() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
     x = np.tile([1.0, 0.0], (40, 1))
     y = np.vstack([np.tile([1.0, 0.0], (20, 1)), np.tile([0.0, 1.0], (20, 1))])
-    return x, y, 0.5
+    return x, y, np.repeat([0, 1], 20), 0.5
 
 
 @metric(

@@ -1,0 +1,250 @@
+"""Contract suite of measures."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from collections.abc import Callable, Mapping, Sequence
+from unittest import mock
+
+import numpy as np
+
+from isthmus.data.pairs import Pairs
+from isthmus.metrics import Metric, MetricContext, evaluate, registry
+from isthmus.metrics._metric import DIRECTIONS, FAMILIES, INTERVALS, INVARIANCES, NULL_MODELS, REQUIREMENTS
+from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.result import Estimate
+from isthmus.utils.errors import unknown_name
+
+Estimates = Mapping[str, Estimate]
+
+#: Items and dimensions of the example data.
+N_ITEMS, N_DIMS = 120, 12
+#: Array libraries that are tested if they are installed.
+ARRAY_LIBRARIES = ("torch", "array_api_strict")
+
+
+def check_metric(metric: Metric | str, /, *, checks: Sequence[str] | None = None) -> None:
+    """Check that a measure keeps its contract.
+
+    Example data are 120 pairs of 12 dimensions like those of CLIP: two cones apart, with correlated pairs, unequal
+    variances and unequal norms, in four classes.
+
+    Parameters
+    ----------
+    metric : Metric or str
+        The measure, or its name in the registry.
+    checks : sequence of str or None
+        Names of `METRIC_CHECKS`. Default: all of them.
+
+    Raises
+    ------
+    AssertionError
+        If the measure breaks its contract. The message names the broken promise.
+    InputError
+        If a check is unknown.
+
+    Notes
+    -----
+    - 'declaration': every field has a value that its documentation allows, and the docstring gives a definition.
+    - 'evidence': the estimate has an interval and a null if the measure declares them, and only then.
+    - 'reference case': the value equals the exact one, to 2e-6.
+    - 'range': value and interval lie in the declared range.
+    - 'invariances': a rotation, positive factors of rows and a swap leave the estimate alone, if declared.
+    - 'order of pairs': the estimate does not depend on it.
+    - 'array libraries': PyTorch and array-api-strict arrays give the same estimate, if they are installed.
+    - 'blocks': small blocks give the same estimate, and so do moments that are summed over parts.
+    - 'float32': single precision gives the same estimate, to 1e-4.
+
+    Examples
+    --------
+    >>> check_metric("mean_paired_cosine")
+    """
+    entry = registry()[metric] if isinstance(metric, str) else metric
+    for check in METRIC_CHECKS if checks is None else checks:
+        if check not in METRIC_CHECKS:
+            raise unknown_name("check", check, METRIC_CHECKS)
+        METRIC_CHECKS[check](entry)
+
+
+def _require(entry: Metric, condition: bool, message: str) -> None:
+    if not condition:
+        raise AssertionError(f"measure {entry.name}: {message}")
+
+
+def _example_rows() -> tuple[np.ndarray, np.ndarray]:
+    """Return two paired clouds, (n, d) each."""
+    rng = np.random.default_rng(20260101)
+    scales = 1 / np.arange(1, N_DIMS + 1)
+    latent = rng.normal(size=(N_ITEMS, N_DIMS)) * scales
+    x = latent + 0.3 * rng.normal(size=latent.shape) * scales + 1.5 * np.eye(N_DIMS)[0]
+    y = latent + 0.3 * rng.normal(size=latent.shape) * scales + 1.5 * np.eye(N_DIMS)[3]
+    return x * rng.uniform(0.5, 2, size=(N_ITEMS, 1)), y
+
+
+def _classes() -> np.ndarray:
+    return np.arange(N_ITEMS) % 4
+
+
+def _estimates(entry: Metric, x: object, y: object, labels: np.ndarray | None = None) -> Estimates:
+    """Return the estimates of the pairs of rows; labels are used only if the measure needs them."""
+    if entry.requires == "labels" and labels is None:
+        labels = _classes()
+    pairs = Pairs(image=x, text=y, labels=labels if entry.requires == "labels" else None)
+    return evaluate(entry, MetricContext(moments_of(pairs).numpy(), pairs))
+
+
+def _require_equal(entry: Metric, first: Estimates, second: Estimates, tolerance: float, condition: str) -> None:
+    """Compare the numbers of two sets of estimates in their order. The modalities may be swapped."""
+    for estimate, changed in zip(first.values(), second.values(), strict=True):
+        for number in ("value", "low", "high", "null"):
+            expected, actual = getattr(changed, number), getattr(estimate, number)
+            _require(
+                entry,
+                _is_close(actual, expected, tolerance),
+                f"{number} is {actual!r}, and {expected!r} {condition}",
+            )
+
+
+def _is_close(actual: float, expected: float, tolerance: float) -> bool:
+    if actual == expected or (math.isnan(actual) and math.isnan(expected)):
+        return True
+    return abs(actual - expected) <= max(tolerance, tolerance * abs(expected))
+
+
+def _check_declaration(entry: Metric) -> None:
+    for field, value, choices in (
+        ("direction", entry.direction, DIRECTIONS),
+        ("requires", entry.requires, REQUIREMENTS),
+        ("family", entry.family, FAMILIES),
+        *(("invariances", invariance, INVARIANCES) for invariance in entry.invariances),
+    ):
+        _require(entry, value in choices, f"{field} is {value!r}, expected one of {choices}")
+    for field, value, choices in (
+        ("interval", entry.interval, INTERVALS),
+        ("null_model", entry.null_model, NULL_MODELS),
+    ):
+        is_valid = value in choices or (value.startswith("none: ") and len(value) > len("none: "))
+        _require(entry, is_valid, f"{field} is {value!r}, expected one of {choices}, or 'none: ' and the reason")
+    _require(entry, bool(entry.unit), "the unit is missing")
+    _require(entry, bool(entry.source), "the source is missing")
+    _require(entry, entry.range[0] < entry.range[1], f"the range {entry.range} is empty")
+    is_definition = len(entry.definition) > 20 and entry.definition.endswith((".", ")"))
+    _require(entry, is_definition, "the docstring does not start with a paragraph that defines the measure")
+
+
+def _check_evidence(entry: Metric) -> None:
+    for name, estimate in _estimates(entry, *_example_rows()).items():
+        if estimate.undefined:
+            continue
+        is_missing = entry.interval.startswith("none: ") or "no interval" in estimate.note
+        _require(
+            entry,
+            math.isnan(estimate.low) == math.isnan(estimate.high) == is_missing,
+            f"{name} has the interval [{estimate.low}, {estimate.high}] and declares {entry.interval!r}",
+        )
+        _require(
+            entry,
+            math.isnan(estimate.null) == entry.null_model.startswith("none: "),
+            f"{name} has the null {estimate.null} and declares {entry.null_model!r}",
+        )
+        # An interval beside the value is that of the value without its bias, and a note says so.
+        contains = is_missing or estimate.low <= estimate.value <= estimate.high
+        _require(
+            entry,
+            contains or "without its bias" in estimate.note,
+            f"{name} = {estimate.value} lies outside [{estimate.low}, {estimate.high}], and no note explains it",
+        )
+
+
+def _check_reference_case(entry: Metric) -> None:
+    if entry.reference_case is None:
+        return
+    x, y, *labels, expected = entry.reference_case()
+    for name, estimate in _estimates(entry, x, y, *labels).items():
+        _require(
+            entry,
+            _is_close(estimate.value, expected, 2e-6),
+            f"{name} = {estimate.value} on its reference case, expected {expected} ({estimate.undefined or 'defined'})",
+        )
+
+
+def _check_range(entry: Metric) -> None:
+    low, high = entry.range
+    for name, estimate in _estimates(entry, *_example_rows()).items():
+        _require(entry, estimate.unit == entry.unit, f"{name} has the unit {estimate.unit!r}, declared {entry.unit!r}")
+        is_inside = bool(estimate.undefined) or low <= estimate.value <= high
+        _require(entry, is_inside, f"{name} = {estimate.value} lies outside the range {entry.range}")
+        is_inside = math.isnan(estimate.low) or low <= estimate.low <= estimate.high <= high
+        _require(
+            entry, is_inside, f"the interval [{estimate.low}, {estimate.high}] of {name} leaves the range {entry.range}"
+        )
+
+
+def _check_invariances(entry: Metric) -> None:
+    x, y = _example_rows()
+    rotation = np.linalg.qr(np.random.default_rng(5).normal(size=(N_DIMS, N_DIMS)))[0]
+    factors = np.random.default_rng(6).uniform(0.1, 10, size=(N_ITEMS, 1))
+    changed = {
+        "rotation": (x @ rotation, y @ rotation),
+        "row scale": (x * factors, y / factors),
+        "swap": (y, x),
+    }
+    estimates = _estimates(entry, x, y)
+    for invariance in entry.invariances:
+        after = _estimates(entry, *changed[invariance])
+        _require_equal(entry, estimates, after, 1e-8, f"after the change {invariance!r}")
+
+
+def _check_order_of_pairs(entry: Metric) -> None:
+    x, y = _example_rows()
+    order = np.random.default_rng(7).permutation(N_ITEMS)
+    reordered = _estimates(entry, x[order], y[order], _classes()[order])
+    _require_equal(entry, _estimates(entry, x, y), reordered, 1e-9, "for another order of the pairs")
+
+
+def _check_array_libraries(entry: Metric) -> None:
+    x, y = _example_rows()
+    estimates = _estimates(entry, x, y)
+    for name in ARRAY_LIBRARIES:
+        if importlib.util.find_spec(name) is not None:
+            library = importlib.import_module(name)
+            converted = _estimates(entry, library.asarray(x), library.asarray(y))
+            _require_equal(entry, estimates, converted, 1e-9, f"for arrays of {name}")
+
+
+def _check_blocks(entry: Metric) -> None:
+    x, y = _example_rows()
+    estimates = _estimates(entry, x, y)
+    with (
+        mock.patch("isthmus.data.pairs.block_rows", return_value=7),
+        mock.patch("isthmus.metrics._neighbours.BLOCK_SCORES", 7 * 2 * N_ITEMS),
+        mock.patch("isthmus.metrics._pairwise_sums.BLOCK_SCORES", 7 * N_ITEMS),
+    ):
+        _require_equal(entry, estimates, _estimates(entry, x, y), 1e-9, "in blocks of seven rows")
+    if entry.requires == "moments":
+        parts = [Moments.of(x[start : start + 50], y[start : start + 50]) for start in range(0, N_ITEMS, 50)]
+        merged = evaluate(entry, MetricContext((parts[0] + parts[1] + parts[2]).numpy()))
+        for estimate, of_moments in zip(estimates.values(), merged.values(), strict=True):
+            is_equal = _is_close(estimate.value, of_moments.value, 1e-9)
+            _require(entry, is_equal, f"value is {estimate.value}, and {of_moments.value} for moments of three parts")
+
+
+def _check_float32(entry: Metric) -> None:
+    x, y = _example_rows()
+    single = _estimates(entry, x.astype(np.float32), y.astype(np.float32))
+    _require_equal(entry, _estimates(entry, x, y), single, 1e-4, "in float32")
+
+
+#: Checks of `check_metric` by name.
+METRIC_CHECKS: dict[str, Callable[[Metric], None]] = {
+    "declaration": _check_declaration,
+    "evidence": _check_evidence,
+    "reference case": _check_reference_case,
+    "range": _check_range,
+    "invariances": _check_invariances,
+    "order of pairs": _check_order_of_pairs,
+    "array libraries": _check_array_libraries,
+    "blocks": _check_blocks,
+    "float32": _check_float32,
+}
