@@ -19,7 +19,7 @@ from isthmus import (  # noqa: E402
     Moments,
     integrations,
 )
-from isthmus.integrations.features import features_in  # noqa: E402
+from isthmus.integrations.features import find_features  # noqa: E402
 from isthmus.train import GapMonitor, GapSnapshot  # noqa: E402
 
 D = 6
@@ -66,9 +66,9 @@ def test_a_framework_that_is_missing_is_named(
 
 def test_features_are_found_by_their_names() -> None:
     x, y = rows(0)
-    assert features_in({"audio_embeds": x, "text_embeds": y, "loss": 1})[0] is x
-    assert features_in({"image_embeds": None, "text_embeds": y}) is None
-    assert features_in(None) is None
+    assert find_features({"audio_embeds": x, "text_embeds": y, "loss": 1})[0] is x
+    assert find_features({"image_embeds": None, "text_embeds": y}) is None
+    assert find_features(None) is None
 
 
 def test_lightning(tmp_path: Path) -> None:

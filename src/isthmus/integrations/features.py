@@ -1,4 +1,4 @@
-"""Finding the features of a step in what a framework hands over."""
+"""Features of the two modalities in the output of a model or a training step."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-#: Names under which dual encoders return the features of their two sides.
-KNOWN = (
+#: Names under which dual encoders return the features of their two modalities.
+FEATURE_NAMES = (
     ("image_features", "text_features"),
     ("image_embeds", "text_embeds"),
     ("audio_embeds", "text_embeds"),
@@ -16,16 +16,16 @@ KNOWN = (
 )
 
 
-def features_in(output: Any, /) -> tuple[Tensor, Tensor] | None:
-    """The features in a model's output or a step's dictionary, under one of the `KNOWN` names; None without them.
+def find_features(output: Any, /) -> tuple[Tensor, Tensor] | None:
+    """Return the features in a model's output or a step's dictionary under one of `FEATURE_NAMES`, else None.
 
     >>> import torch
-    >>> x, y = features_in({"loss": 0.0, "image_embeds": torch.eye(2), "text_embeds": torch.ones(2, 2)})
-    >>> tuple(x.shape), features_in(torch.eye(2))
+    >>> x, y = find_features({"loss": 0.0, "image_embeds": torch.eye(2), "text_embeds": torch.ones(2, 2)})
+    >>> tuple(x.shape), find_features(torch.eye(2))
     ((2, 2), None)
     """
-    for names in KNOWN:
-        found = [output.get(n) if isinstance(output, Mapping) else getattr(output, n, None) for n in names]
-        if all(isinstance(side, Tensor) for side in found):
-            return found[0], found[1]
+    for names in FEATURE_NAMES:
+        x, y = (output.get(name) if isinstance(output, Mapping) else getattr(output, name, None) for name in names)
+        if isinstance(x, Tensor) and isinstance(y, Tensor):
+            return x, y
     return None

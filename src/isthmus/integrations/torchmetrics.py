@@ -1,4 +1,4 @@
-"""A reading as a metric of torchmetrics."""
+"""The snapshot of the monitor as a metric of torchmetrics."""
 
 from __future__ import annotations
 
@@ -7,20 +7,43 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from isthmus.integrations import needed
 from isthmus.train.batch_moments import batch_sums, moments_from_sums
 from isthmus.train.snapshot import GapSnapshot
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, import_optional
 
 
 def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **options: Any) -> Any:
-    """A `torchmetrics.Metric`: `update(x, y)` with features (n, `width`), `compute()` gives the numbers of
-    `GapSnapshot.to_dict` as a dictionary of tensors.
+    """Create a `torchmetrics.Metric` that computes the numbers of a `GapSnapshot`.
 
-    The state is one vector of sums: torchmetrics adds it up over processes. `options` go to `Metric`.
-    Errors: `InputError` without torchmetrics, for features of another width, and when nothing was seen.
+    The state is one vector of sums, which torchmetrics adds up over processes.
+
+    Parameters
+    ----------
+    width : int
+        Number of dimensions of the features.
+    names : tuple of two str, default ("image", "text")
+        Names of the two modalities.
+    **options : Any
+        Keyword arguments of `torchmetrics.Metric`.
+
+    Returns
+    -------
+    torchmetrics.Metric
+        `update(x, y)` takes features of shape (n, width). `compute()` returns the numbers of `GapSnapshot.to_dict` as
+        a dictionary of tensors.
+
+    Raises
+    ------
+    InputError
+        If torchmetrics is not installed, features have another width, or `compute` is called before `update`.
+
+    Examples
+    --------
+    >>> gap = metric(512)  # doctest: +SKIP
+    >>> gap.update(image_features, text_features)  # doctest: +SKIP
+    >>> gap.compute()["gap/angle"]  # doctest: +SKIP
     """
-    torchmetrics = needed("torchmetrics", "metric")
+    torchmetrics = import_optional("torchmetrics", "", "metric", package="torchmetrics")
 
     class GapMetric(torchmetrics.Metric):  # type: ignore[misc,name-defined]
         is_differentiable = False
@@ -41,7 +64,7 @@ def metric(width: int, /, *, names: tuple[str, str] = ("image", "text"), **optio
         def compute(self) -> dict[str, Tensor]:
             if self.sums[0] < 2:
                 raise InputError(f"{int(self.sums[0])} pairs were seen, expected at least two; call update first")
-            reading = GapSnapshot.of(moments_from_sums(self.sums), names=names)
-            return {key: torch.tensor(value) for key, value in reading.to_dict().items()}
+            snapshot = GapSnapshot.of(moments_from_sums(self.sums), names=names)
+            return {key: torch.tensor(value) for key, value in snapshot.to_dict().items()}
 
     return GapMetric()

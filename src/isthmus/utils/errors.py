@@ -29,12 +29,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known)}")
 
 
-def import_optional(library: str, extra: str, what: str) -> Any:
-    """The module `library`, or the error that says what installs it: `what` needs it."""
+def import_optional(library: str, extra: str, what: str, *, package: str | None = None) -> Any:
+    """Return the module `library`, or raise InputError with the command that installs it.
+
+    `what` names the feature that needs the library. The command installs the extra of isthmus, or `package` if given.
+    """
     try:
         return importlib.import_module(library)
-    except ImportError:
-        raise InputError(f"{what} needs {library}, which is not installed: pip install 'isthmus[{extra}]'") from None
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and not f"{library}.".startswith(f"{error.name}."):
+            raise  # the library is installed, and a package that it needs is not
+        command = f"pip install {package}" if package else f"pip install 'isthmus[{extra}]'"
+        raise InputError(f"{what} needs {package or library}, which is not installed: {command}") from None
 
 
 def first_line(error: BaseException, most: int = 160) -> str:
