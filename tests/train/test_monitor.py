@@ -133,17 +133,17 @@ def test_bad_input() -> None:
         GapMonitor(log=3)
     monitor = GapMonitor(every=2, window=2)
     assert monitor.flush() is None
-    with pytest.raises(InputError, match=r"the second side: ndarray came, expected a floating-point tensor"):
+    with pytest.raises(InputError, match=r"y: ndarray came, expected a floating-point tensor"):
         monitor(torch.ones(2, 3), np.ones((2, 3)))
     monitor = GapMonitor(every=2, window=2)
-    with pytest.raises(InputError, match=r"features of shapes \(2, 3\) and \(2, 4\) came"):
+    with pytest.raises(InputError, match=r"features of shapes \(2, 3\) and \(2, 4\) came, expected one shape"):
         monitor(torch.ones(2, 3), torch.ones(2, 4))
     monitor = GapMonitor(every=2, window=2)
     monitor(torch.ones(2, 3), torch.ones(2, 3))
     with pytest.raises(InputError, match="features of width 4 came after features of another width"):
         monitor(torch.ones(2, 4), torch.ones(2, 4))
-    with pytest.raises(InputError, match="rank=2, expected a share"):
-        CollapseDetector(rank=2)
+    with pytest.raises(InputError, match="rank_fraction=2, expected a number"):
+        CollapseDetector(rank_fraction=2)
     with pytest.raises(InputError, match="patience=0"):
         CollapseDetector(patience=0)
 

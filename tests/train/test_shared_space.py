@@ -53,7 +53,7 @@ def test_running_moments_equal_a_weighted_loop(rng: np.random.Generator) -> None
     expected = [(a * weights[:, None]).T @ b for a, b in ((centred[0],) * 2, (centred[1],) * 2, centred)]
     for found, wanted in zip(moments.covariances, expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
-    assert moments.rows == pytest.approx(1 / (weights**2).sum())
+    assert moments.n_effective == pytest.approx(1 / (weights**2).sum())
 
 
 def test_running_moments_start_over_for_another_width() -> None:
@@ -61,7 +61,7 @@ def test_running_moments_start_over_for_another_width() -> None:
     for width in (3, 5):
         moments.update(Batch(torch.ones(4, width), torch.ones(4, width), 1.0))
     assert moments.width == 5
-    assert moments.rows == pytest.approx(4)
+    assert moments.n_effective == pytest.approx(4)
 
 
 def test_bases_find_the_shared_space(rng: np.random.Generator) -> None:

@@ -1,4 +1,4 @@
-"""The sums of the rows of some batches, on the device of the features: what `Moments` is made from."""
+"""Sums of the rows of batches on the device of the features, from which `Moments` are made."""
 
 from __future__ import annotations
 
@@ -8,46 +8,87 @@ from torch import Tensor
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
+#: Smallest norm that a row is divided by.
+MIN_NORM = 1e-30
+
 
 def batch_sums(x: Tensor, y: Tensor, /) -> Tensor:
-    """All sums of a batch of pairs x, y (n, d) in one vector (3 d^2 + 4 d + 2,): no gradient, no transfer, no wait.
+    """Return all sums of a batch of pairs as one vector, without a gradient or a synchronisation with the device.
 
-    Rows are divided by their norms and multiplied in float32 (float64 stays). Vectors of several batches, and of
-    several processes, add up; `moments_from_sums` reads them. Errors: `InputError` for shapes that do not fit.
+    Parameters
+    ----------
+    x, y : Tensor of shape (n, d)
+        Features of the two modalities. Row i of both is one pair. Rows are divided by their norms.
+
+    Returns
+    -------
+    Tensor of shape (3 d^2 + 4 d + 2,)
+        Sums in float64 (float32 on Apple devices), from products in float32, or float64 for float64 features. Vectors
+        of several batches and processes add up. `moments_from_sums` converts them.
+
+    Raises
+    ------
+    InputError
+        If the features are no floating-point matrices of one shape.
+
+    Examples
+    --------
+    >>> x = torch.eye(2)
+    >>> batch_sums(x, x).shape
+    torch.Size([22])
     """
-    for name, rows in (("the first side", x), ("the second side", y)):
+    for name, rows in (("x", x), ("y", y)):
         if not isinstance(rows, Tensor) or rows.ndim != 2 or not rows.is_floating_point():
-            what = f"{rows.dtype} of shape {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
-            raise InputError(f"{name}: {what} came, expected a floating-point tensor of shape (pairs, width)")
+            got = f"{rows.dtype} of shape {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
+            raise InputError(f"{name}: {got} came, expected a floating-point tensor of shape (pairs, width)")
     if x.shape != y.shape:
-        raise InputError(f"features of shapes {tuple(x.shape)} and {tuple(y.shape)} came: row i of both is one pair")
+        raise InputError(
+            f"features of shapes {tuple(x.shape)} and {tuple(y.shape)} came, expected one shape: row i of both is one "
+            "pair"
+        )
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        x, y = (_unit(side.detach()) for side in (x, y))
+        x, y = (_unit_rows(rows.detach()) for rows in (x, y))
         p = (x * y).sum(1)
-        parts = (
-            torch.full((1,), float(len(x)), device=x.device, dtype=x.dtype), (p @ p)[None], x.sum(0), y.sum(0), p @ x,
-            p @ y, (x.T @ x).flatten(), (y.T @ y).flatten(), (x.T @ y).flatten(),
-        )  # fmt: skip
-        whole = torch.cat(parts)
-        # Apple's devices have no float64.
-        return whole if whole.device.type == "mps" else whole.double()
+        count = torch.full((1,), float(len(x)), device=x.device, dtype=x.dtype)
+        sums = torch.cat(
+            (
+                *(count, (p @ p)[None], x.sum(0), y.sum(0), p @ x, p @ y),
+                *((x.T @ x).flatten(), (y.T @ y).flatten(), (x.T @ y).flatten()),
+            )
+        )
+        # Apple devices have no float64.
+        return sums if sums.device.type == "mps" else sums.double()
 
 
-def _unit(rows: Tensor) -> Tensor:
+def _unit_rows(rows: Tensor) -> Tensor:
     rows = rows if rows.dtype == torch.float64 else rows.float()
-    return torch.nn.functional.normalize(rows, eps=1e-30)
+    return torch.nn.functional.normalize(rows, eps=MIN_NORM)
 
 
 def moments_from_sums(sums: Tensor, /, *, matmul_dtype: str = "float32") -> Moments:
-    """The `Moments`, in NumPy's float64, of added up `batch_sums`; `matmul_dtype` is the precision of their products.
+    """Convert added `batch_sums` to `Moments`.
 
+    Parameters
+    ----------
+    sums : Tensor of shape (3 d^2 + 4 d + 2,)
+        Sum of one or more results of `batch_sums`.
+    matmul_dtype : {"float32", "float64"}, default "float32"
+        Precision of the products in the sums.
+
+    Returns
+    -------
+    Moments
+        Moments of unit rows in NumPy's float64.
+
+    Examples
+    --------
     >>> x, y = torch.eye(2), torch.eye(2).flip(0)
     >>> moments_from_sums(batch_sums(x, y) + batch_sums(x, x)).mean_paired
     0.5
     """
     flat = sums.detach().double().cpu().numpy()
     d = round(((16 + 12 * (len(flat) - 2)) ** 0.5 - 4) / 6)
-    n, cos_sq = round(flat[0]), float(flat[1])
-    sum_x, sum_y, cos_x, cos_y = flat[2 : 2 + 4 * d].reshape(4, d)
+    n, pp = round(flat[0]), float(flat[1])
+    sum_x, sum_y, xp, yp = flat[2 : 2 + 4 * d].reshape(4, d)
     xx, yy, xy = flat[2 + 4 * d :].reshape(3, d, d)
-    return Moments(n, sum_x, sum_y, xx, yy, xy, cos_sq, cos_x, cos_y, None, matmul_dtype, True)
+    return Moments(n, sum_x, sum_y, xx, yy, xy, pp, xp, yp, None, matmul_dtype, True)

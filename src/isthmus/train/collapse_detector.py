@@ -1,8 +1,7 @@
-"""Saying in words that the dimensions of an encoder collapse."""
+"""Detection of dimension collapse from the snapshots of a training run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from isthmus.train.snapshot import GapSnapshot
@@ -12,57 +11,88 @@ from isthmus.utils.format import number
 
 @dataclass
 class CollapseDetector:
-    """Compares each reading with the best one before it.
+    """Compare each snapshot with the best one before it and report collapses.
 
-    A side collapses when `patience` readings in a row show that its effective rank fell below the share `rank` of its
-    highest, or its spread 1 - |mean|^2 below the share `spread` of its largest. Each is said once, and again only after
-    it recovered. Untrained encoders spread over random directions: readings of the first `ignore` steps are not used.
+    A modality collapses if `patience` snapshots in a row show that its effective rank fell below `rank_fraction` of
+    its maximum, or its spread 1 - |mean|^2 below `spread_fraction` of its maximum. Each collapse is reported once, and
+    again only after a recovery.
 
+    Parameters
+    ----------
+    rank_fraction : float, default 0.5
+        Fraction of the highest effective rank, between 0 and 1.
+    spread_fraction : float, default 0.25
+        Fraction of the largest spread, between 0 and 1.
+    patience : int, default 2
+        Number of consecutive low snapshots before a report.
+    warmup_steps : int, default 0
+        Snapshots up to this step are ignored, because untrained encoders spread over random directions.
+
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
+
+    Examples
+    --------
     >>> from isthmus import Moments, demo
-    >>> watch = CollapseDetector()
-    >>> watch(GapSnapshot.of(Moments.of(demo.load("plain")), step=100))
+    >>> detector = CollapseDetector()
+    >>> detector(GapSnapshot.of(Moments.of(demo.load("plain")), step=100))
     []
     """
 
-    rank: float = 0.5
-    spread: float = 0.25
+    rank_fraction: float = 0.5
+    spread_fraction: float = 0.25
     patience: int = 2
-    ignore: int = 0
+    warmup_steps: int = 0
     _best: dict[str, tuple[float, int]] = field(default_factory=dict, repr=False)
-    _low: dict[str, int] = field(default_factory=dict, repr=False)
+    _low_counts: dict[str, int] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("rank", "spread"):
+        for name in ("rank_fraction", "spread_fraction"):
             if not 0 < getattr(self, name) < 1:
-                raise InputError(f"{name}={getattr(self, name)}, expected a share between 0 and 1")
-        if self.patience < 1 or self.ignore < 0:
-            raise InputError(f"patience={self.patience}, ignore={self.ignore}: expected at least 1 and at least 0")
+                raise InputError(f"{name}={getattr(self, name)}, expected a number between 0 and 1")
+        if self.patience < 1 or self.warmup_steps < 0:
+            raise InputError(
+                f"patience={self.patience}, warmup_steps={self.warmup_steps}: expected at least 1 and at least 0"
+            )
 
-    def __call__(self, reading: GapSnapshot, /) -> list[str]:
-        """Sentences about what has just been found, usually none."""
-        if reading.step <= self.ignore:
+    def __call__(self, snapshot: GapSnapshot, /) -> list[str]:
+        """Return one message for each collapse that this snapshot confirms, usually none.
+
+        Parameters
+        ----------
+        snapshot : GapSnapshot
+            Next snapshot of the training run.
+
+        Returns
+        -------
+        list of str
+            Messages with the modality, the quantity, its values and steps, and what to do.
+        """
+        if snapshot.step <= self.warmup_steps:
             return []
-        said = []
-        for side in reading.names:
-            kinds: list[tuple[str, float, float, Callable[[float], str]]] = [
-                ("effective rank", reading.effective_ranks[side], self.rank, number),
-                ("spread around the mean", 1 - reading.lengths[side] ** 2, self.spread, number),
+        messages = []
+        for modality in snapshot.names:
+            quantities = [
+                ("effective rank", snapshot.effective_ranks[modality], self.rank_fraction),
+                ("spread around the mean", 1 - snapshot.lengths[modality] ** 2, self.spread_fraction),
             ]
-            for what, value, share, shown in kinds:
-                best = self._falls(f"{side} {what}", value, share, reading.step)
+            for name, value, fraction in quantities:
+                best = self._confirmed_fall(f"{modality} {name}", value, fraction, snapshot.step)
                 if best is not None:
-                    said.append(
-                        f"{side} collapses: its {what} fell from {shown(best[0])} at step {best[1]:,} to "
-                        f"{shown(value)} at step {reading.step:,}. Lower the learning rate, raise the temperature, or "
+                    messages.append(
+                        f"{modality} collapses: its {name} fell from {number(best[0])} at step {best[1]:,} to "
+                        f"{number(value)} at step {snapshot.step:,}. Lower the learning rate, raise the temperature, or "
                         "add a term that keeps the dimensions, such as isthmus.train.VarianceCovariance"
                     )
-        return said
+        return messages
 
-    def _falls(self, key: str, value: float, share: float, step: int) -> tuple[float, int] | None:
-        """The best value and its step when `value` is low for the `patience`-th time in a row, else None."""
+    def _confirmed_fall(self, key: str, value: float, fraction: float, step: int) -> tuple[float, int] | None:
+        """Return the best value and its step if `value` is the `patience`-th low value in a row, else None."""
         best = self._best.get(key)
         if best is None or value > best[0]:
-            self._best[key], self._low[key] = (value, step), 0
+            self._best[key], self._low_counts[key] = (value, step), 0
             return None
-        self._low[key] = self._low[key] + 1 if value < share * best[0] else 0
-        return best if self._low[key] == self.patience else None
+        self._low_counts[key] = self._low_counts[key] + 1 if value < fraction * best[0] else 0
+        return best if self._low_counts[key] == self.patience else None

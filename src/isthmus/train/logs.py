@@ -1,4 +1,4 @@
-"""Where readings go: TensorBoard, Weights & Biases, or a function."""
+"""Loggers of the numbers of snapshots: TensorBoard, Weights & Biases, Lightning, or a function."""
 
 from __future__ import annotations
 
@@ -8,29 +8,43 @@ from typing import Any
 
 from isthmus.utils.errors import InputError
 
-#: called with (name -> number, step)
-Log = Callable[[Mapping[str, float], int], None]
+#: Function of (numbers by name, step).
+Logger = Callable[[Mapping[str, float], int], None]
 
 
-def make_logger(target: Any = None, /) -> Log:
-    """A function that writes numbers to `target`.
+def make_logger(target: Any = None, /) -> Logger:
+    """Return a function that writes numbers to `target`. No library is imported.
 
-    `target` is a TensorBoard `SummaryWriter` (anything with `add_scalar`), a Weights & Biases run (anything with
-    `log`), a Lightning logger (`log_metrics`), a function of (numbers, step), or None: then a Weights & Biases run that
-    is active at that moment gets them, and otherwise nobody. No library is loaded here.
-    Errors: `InputError` for anything else.
+    Parameters
+    ----------
+    target : object or None, default None
+        TensorBoard `SummaryWriter` (an object with `add_scalar`), Lightning logger (`log_metrics`), Weights & Biases
+        run (`log`), or function of (numbers, step). If None, numbers go to the Weights & Biases run that is active
+        when they are logged, and are dropped if there is none.
 
+    Returns
+    -------
+    callable
+        Function of (numbers by name, step).
+
+    Raises
+    ------
+    InputError
+        If `target` is none of these.
+
+    Examples
+    --------
     >>> make_logger(lambda numbers, step: print(step, dict(numbers)))({"gap/angle": 30.0}, 5)
     5 {'gap/angle': 30.0}
     """
     if target is None:
-        return _active_run
+        return _log_to_active_run
     if hasattr(target, "add_scalar"):
-        return lambda numbers, step: _scalars(target, numbers, step)
+        return lambda numbers, step: _add_scalars(target, numbers, step)
     if hasattr(target, "log_metrics"):
         return lambda numbers, step: target.log_metrics(dict(numbers), step=step)
     if callable(getattr(target, "log", None)):
-        return lambda numbers, step: _run(target, numbers, step)
+        return lambda numbers, step: _log_to_run(target, numbers, step)
     if callable(target):
         return target
     raise InputError(
@@ -39,17 +53,17 @@ def make_logger(target: Any = None, /) -> Log:
     )
 
 
-def _scalars(writer: Any, numbers: Mapping[str, float], step: int) -> None:
+def _add_scalars(writer: Any, numbers: Mapping[str, float], step: int) -> None:
     for name, value in numbers.items():
         writer.add_scalar(name, value, step)
 
 
-def _run(run: Any, numbers: Mapping[str, float], step: int) -> None:
-    # Its own count of steps is the training loop's: a second one would be refused where it runs behind.
+def _log_to_run(run: Any, numbers: Mapping[str, float], step: int) -> None:
+    # Weights & Biases requires monotone steps, so the monitor's step is logged as a value.
     run.log({**numbers, "gap/step": step})
 
 
-def _active_run(numbers: Mapping[str, float], step: int) -> None:
+def _log_to_active_run(numbers: Mapping[str, float], step: int) -> None:
     run = getattr(sys.modules.get("wandb"), "run", None)
     if run is not None:
-        _run(run, numbers, step)
+        _log_to_run(run, numbers, step)

@@ -1,4 +1,4 @@
-"""A loss as sentence-transformers calls it."""
+"""Losses of this package with the interface of sentence-transformers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,34 @@ from isthmus.utils.errors import InputError
 
 
 class SentencePairs(nn.Module):  # type: ignore[misc]
-    """`SentencePairs(model, loss)` for `SentenceTransformerTrainer(model, loss=...)` and data sets of two columns.
+    """Wrap a loss for `SentenceTransformerTrainer(model, loss=...)` and data sets of two columns.
 
-    The columns are the two sides: a text and an image that the model can embed, or two texts. Embeddings are divided
-    by their norm, `loss` gets them with the logit_scale of `temperature` (a number or a module; 0.05 is the library's
-    own scale of 20), and its terms are logged one by one. A trained temperature is trained along, since the trainer
-    hands the parameters of its loss to the optimizer. Labels are not used. Errors: `InputError` for data of other than
-    two columns.
+    The columns are the two modalities: a text and an image that the model can embed, or two texts. Embeddings are
+    divided by their norms. The trainer logs the terms of the loss one by one. It passes the parameters of the loss to
+    the optimizer, so that a learned temperature is trained. Labels are ignored.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        SentenceTransformer to train.
+    loss : Loss
+        Loss of the embeddings.
+    temperature : float or torch.nn.Module, default 0.05
+        Temperature, or a module whose call returns `logit_scale`. The default is the scale 20 of the library.
+
+    Raises
+    ------
+    InputError
+        If the data do not have two columns.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from isthmus.train import InfoNCE
+    >>> loss = SentencePairs(nn.Identity(), InfoNCE(), temperature=1.0)  # stands for a model
+    >>> columns = [{"sentence_embedding": torch.eye(2)}, {"sentence_embedding": torch.eye(2)}]
+    >>> round(loss(columns)["contrastive_loss"].item(), 4)
+    0.3133
     """
 
     def __init__(self, model: nn.Module, loss: Loss, *, temperature: float | nn.Module = 0.05) -> None:
@@ -29,9 +50,22 @@ class SentencePairs(nn.Module):  # type: ignore[misc]
         self.temperature = temperature if isinstance(temperature, nn.Module) else FixedTemperature(temperature)
 
     def forward(self, sentence_features: Iterable[dict[str, Any]], labels: Tensor | None = None) -> dict[str, Tensor]:
-        """The terms of the loss by key; the trainer adds them up."""
+        """Compute the terms of the loss, which the trainer adds up.
+
+        Parameters
+        ----------
+        sentence_features : iterable of dict
+            Inputs of the model for each column.
+        labels : Tensor or None, default None
+            Ignored.
+
+        Returns
+        -------
+        dict of str to Tensor
+            Terms by key.
+        """
         columns = [functional.normalize(self.model(column)["sentence_embedding"]) for column in sentence_features]
         if len(columns) != 2:
-            raise InputError(f"{len(columns)} columns came, expected two: the partners")
+            raise InputError(f"{len(columns)} columns came, expected two: the two members of each pair")
         terms: dict[str, Tensor] = self.loss(columns[0], columns[1], self.temperature(), output_dict=True)
         return terms

@@ -105,7 +105,7 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
         found = torch.zeros(batch.x.shape[1], 0)
         if batch.rank == 0:
             cov_x, cov_y, cov_xy = (to_numpy(part) for part in self.moments.covariances)
-            basis = ESTIMATORS[self.estimator](cov_x, cov_y, cov_xy, self.moments.rows, self.k)
+            basis = ESTIMATORS[self.estimator](cov_x, cov_y, cov_xy, self.moments.n_effective, self.k)
             found = torch.from_numpy(basis.copy())
         if batch.world_size > 1:
             # One process decides: others might round a borderline case differently.
