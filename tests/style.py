@@ -78,7 +78,9 @@ def public_objects(package: ModuleType) -> Iterator[tuple[str, bool]]:
         if inspect.isclass(value) and not issubclass(value, Exception):
             for method, member in vars(value).items():
                 target = getattr(member, "__func__", member)
-                if not method.startswith("_") and inspect.isfunction(target):
+                # An override without a docstring inherits that of the base class.
+                inherited = target.__doc__ is None and inspect.getdoc(getattr(value, method)) is not None
+                if not method.startswith("_") and inspect.isfunction(target) and not inherited:
                     yield f"{path}.{method}", True
 
 

@@ -153,7 +153,7 @@ def map_tiles(function: Callable[..., Tensor], rows: Tensor, *args: Tensor, bloc
 
 
 class _Gather(torch.autograd.Function):  # type: ignore[misc]
-    """Concatenate the rows of all processes; each process gets the sum of all gradients of its own rows."""
+    """Concatenate the rows of all processes. The backward pass adds up all gradients of the rows of a process."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, world_size: int, rank: int) -> Tensor:
@@ -188,8 +188,10 @@ def _validate(image: Tensor, text: Tensor, semantic: Tensor | None, world_size: 
         if rows is None:
             continue
         if not isinstance(rows, Tensor) or not rows.is_floating_point() or rows.ndim != 2:
-            got = f"shape {tuple(rows.shape)} and {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
-            raise InputError(f"{name}: {got} came, expected a floating-point tensor of shape (pairs, width)")
+            actual = (
+                f"shape {tuple(rows.shape)} and {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
+            )
+            raise InputError(f"{name}: {actual} came, expected a floating-point tensor of shape (pairs, width)")
         if len(rows) != len(image):
             raise InputError(
                 f"{name} has {len(rows)} rows and image_features {len(image)}: give one row for each item, in one order"

@@ -16,9 +16,9 @@ LossClass = TypeVar("LossClass", bound="type[Loss]")
 
 @dataclass(frozen=True)
 class LossSpec:
-    """Registry entry of a loss: its class, its source, and how to train with it.
+    """Describe a registered loss: its class, its source, and how to train with it.
 
-    Attributes
+    Parameters
     ----------
     name : str
         Name of the class.
@@ -32,6 +32,18 @@ class LossSpec:
         Weight of a term beside InfoNCE in its source, 1 if the source names none.
     definition : str
         First paragraph of the docstring.
+
+    Examples
+    --------
+    >>> from isthmus import train
+    >>> train.registry()["CyclicConsistency"].build()
+    Sum(
+      weights=[1.0, 0.25]
+      (losses): ModuleList(
+        (0): InfoNCE()
+        (1): CyclicConsistency()
+      )
+    )
     """
 
     name: str

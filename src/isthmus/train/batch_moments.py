@@ -39,8 +39,8 @@ def batch_sums(x: Tensor, y: Tensor, /) -> Tensor:
     """
     for name, rows in (("x", x), ("y", y)):
         if not isinstance(rows, Tensor) or rows.ndim != 2 or not rows.is_floating_point():
-            got = f"{rows.dtype} of shape {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
-            raise InputError(f"{name}: {got} came, expected a floating-point tensor of shape (pairs, width)")
+            actual = f"{rows.dtype} of shape {tuple(rows.shape)}" if isinstance(rows, Tensor) else type(rows).__name__
+            raise InputError(f"{name}: {actual} came, expected a floating-point tensor of shape (pairs, width)")
     if x.shape != y.shape:
         raise InputError(
             f"features of shapes {tuple(x.shape)} and {tuple(y.shape)} came, expected one shape: row i of both is one "
@@ -48,11 +48,11 @@ def batch_sums(x: Tensor, y: Tensor, /) -> Tensor:
         )
     with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
         x, y = (_unit_rows(rows.detach()) for rows in (x, y))
-        p = (x * y).sum(1)
+        cosines = (x * y).sum(1)
         count = torch.full((1,), float(len(x)), device=x.device, dtype=x.dtype)
         sums = torch.cat(
             (
-                *(count, (p @ p)[None], x.sum(0), y.sum(0), p @ x, p @ y),
+                *(count, (cosines @ cosines)[None], x.sum(0), y.sum(0), cosines @ x, cosines @ y),
                 *((x.T @ x).flatten(), (y.T @ y).flatten(), (x.T @ y).flatten()),
             )
         )
@@ -88,7 +88,7 @@ def moments_from_sums(sums: Tensor, /, *, matmul_dtype: str = "float32") -> Mome
     """
     flat = sums.detach().double().cpu().numpy()
     d = round(((16 + 12 * (len(flat) - 2)) ** 0.5 - 4) / 6)
-    n, pp = round(flat[0]), float(flat[1])
-    sum_x, sum_y, xp, yp = flat[2 : 2 + 4 * d].reshape(4, d)
+    n, cos_sq = round(flat[0]), float(flat[1])
+    sum_x, sum_y, cos_x, cos_y = flat[2 : 2 + 4 * d].reshape(4, d)
     xx, yy, xy = flat[2 + 4 * d :].reshape(3, d, d)
-    return Moments(n, sum_x, sum_y, xx, yy, xy, pp, xp, yp, None, matmul_dtype, True)
+    return Moments(n, sum_x, sum_y, xx, yy, xy, cos_sq, cos_x, cos_y, None, matmul_dtype, True)

@@ -26,8 +26,8 @@ class CauchySchwarz(Loss):
 
     Notes
     -----
-    D = -2 log mean_ij k(x_i, y_j) + log mean_ij k(x_i, x_j) + log mean_ij k(y_i, y_j) with the kernel
-    k(a, b) = exp(-|a - b|^2 / (2 width^2)). The means include each row with itself. The range is >= 0, and 0 if the
+    ``D = -2 log mean_ij k(x_i, y_j) + log mean_ij k(x_i, x_j) + log mean_ij k(y_i, y_j)`` with the kernel
+    ``k(a, b) = exp(-|a - b|^2 / (2 width^2))``. The means include each row with itself. The range is >= 0, and 0 if the
     modalities are the same set of points. The key is `cauchy_schwarz_loss`.
 
     References

@@ -13,9 +13,9 @@ from isthmus.utils.format import number
 class CollapseDetector:
     """Compare each snapshot with the best one before it and report collapses.
 
-    A modality collapses if `patience` snapshots in a row show that its effective rank fell below `rank_fraction` of
-    its maximum, or its spread 1 - |mean|^2 below `spread_fraction` of its maximum. Each collapse is reported once, and
-    again only after a recovery.
+    A modality is low if its effective rank is below `rank_fraction` of its maximum, or its spread 1 - |mean|^2 below
+    `spread_fraction` of its maximum. It collapses if it is low in `patience` snapshots in a row. Each collapse is
+    reported once, and again only after a recovery.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ class CollapseDetector:
     spread_fraction: float = 0.25
     patience: int = 2
     warmup_steps: int = 0
-    _best: dict[str, tuple[float, int]] = field(default_factory=dict, repr=False)
-    _low_counts: dict[str, int] = field(default_factory=dict, repr=False)
+    _best: dict[str, tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
+    _low_counts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("rank_fraction", "spread_fraction"):
@@ -83,8 +83,8 @@ class CollapseDetector:
                 if best is not None:
                     messages.append(
                         f"{modality} collapses: its {name} fell from {number(best[0])} at step {best[1]:,} to "
-                        f"{number(value)} at step {snapshot.step:,}. Lower the learning rate, raise the temperature, or "
-                        "add a term that keeps the dimensions, such as isthmus.train.VarianceCovariance"
+                        f"{number(value)} at step {snapshot.step:,}. Lower the learning rate, raise the temperature, "
+                        "or add a term that keeps the dimensions, such as isthmus.train.VarianceCovariance"
                     )
         return messages
 

@@ -17,8 +17,7 @@ class CyclicConsistency(Loss):
     Parameters
     ----------
     reduction : {"sum", "mean"}, default "sum"
-        Add over the other items as in the source, or divide by n once more, so that the value does not grow with the
-        batch.
+        Add over the other items as in the source, or divide by n once more. The mean does not grow with the batch.
     cross : float, default 1.0
         Weight of the consistency across the modalities.
     within : float, default 1.0

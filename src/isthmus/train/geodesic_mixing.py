@@ -37,10 +37,10 @@ class GeodesicMixing(Loss, StepCounterMixin):
     Notes
     -----
     With t_j the angle of pair j (unit rows) and the ratio r, the mixed points are
-    m_j = sin(r t_j)/sin(t_j) x_j + sin((1 - r) t_j)/sin(t_j) y_j. The direction x is
-    -(1/n) sum_i [s x_i.y_i - log(exp(s x_i.y_i) + sum_{j != i} exp(s x_i.m_j))] in nats, the direction y is the same
-    with y_i, and the value is their mean. The source weights the term with 0.01 beside InfoNCE. The range is >= 0 and
-    the key is `geodesic_mixing_loss`.
+    ``m_j = sin(r t_j)/sin(t_j) x_j + sin((1 - r) t_j)/sin(t_j) y_j``. The direction x is
+    ``-(1/n) sum_i [s x_i.y_i - log(exp(s x_i.y_i) + sum_{j != i} exp(s x_i.m_j))]`` in nats. The direction y is the
+    same with y_i, and the value is their mean. The source weights the term with 0.01 beside InfoNCE. The range is >= 0
+    and the key is `geodesic_mixing_loss`.
 
     References
     ----------

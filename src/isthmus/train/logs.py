@@ -18,9 +18,9 @@ def make_logger(target: Any = None, /) -> Logger:
     Parameters
     ----------
     target : object or None, default None
-        TensorBoard `SummaryWriter` (an object with `add_scalar`), Lightning logger (`log_metrics`), Weights & Biases
-        run (`log`), or function of (numbers, step). If None, numbers go to the Weights & Biases run that is active
-        when they are logged, and are dropped if there is none.
+        A TensorBoard `SummaryWriter` (an object with `add_scalar`). Or a Lightning logger (`log_metrics`), Weights & Biases
+        run (`log`), or function of (numbers, step). If None, numbers go to the active Weights & Biases run. They are
+        dropped if there is none.
 
     Returns
     -------

@@ -45,7 +45,7 @@ class GapMonitor:
     names : tuple of two str, default ("image", "text")
         Names of the modalities of the first and second argument.
     log : object or None, default None
-        TensorBoard writer, Weights & Biases run, Lightning logger or function; see `make_logger`.
+        TensorBoard writer, Weights & Biases run, Lightning logger or function (`make_logger`).
     detector : CollapseDetector or None, default None
         Detector of dimension collapse, `CollapseDetector()` by default.
     warn : callable or None, default None
@@ -69,8 +69,8 @@ class GapMonitor:
 
     Notes
     -----
-    The cost is 6 n d^2 operations for each of the `window` batches of n pairs, and a few d x d eigenvalue problems for
-    a snapshot: 0.2 s at d = 256 and 1 s at d = 512 on one core.
+    Each of the `window` batches of n pairs costs 6 n d^2 operations. A snapshot costs a few d x d eigenvalue problems:
+    0.2 s at d = 256 and 1 s at d = 512 on one core.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Alignment inside the space that both sides share, without any term on the gap."""
+"""Alignment inside the space that both modalities share, without a term on the gap."""
 
 from __future__ import annotations
 
@@ -20,22 +20,57 @@ from isthmus.utils.errors import InputError, unknown_name
 
 @loss(source="our reading of the sequel of Yi, Douady and Chen 2025, arXiv 2510.03268 (ICML 2026)", standalone=True)
 class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
-    """`base` + w * InfoNCE of the projections onto the shared space, x -> unit(B'x), y -> unit(B'y).
+    """Add InfoNCE of the projections onto the estimated shared space to a base loss.
 
-    This is our reading of the method that the sequel of the paper names: its abstract says that alignment is improved
-    inside the shared space and that the gap is not optimised; the details are not public. B (d, at most `k`) is
-    orthonormal and comes from moments of the recent batches (`RunningMoments`, `decay`; rows of all processes). It is
-    estimated anew every `every` steps, and no gradient passes through it. `estimator`: 'overlap' (where the significant
-    subspaces meet, the shared space of the paper; it does not look at the pairing), 'cross_covariance' (where partners
-    covary), 'cca', 'joint_pca' (a control that does not ask what is shared). `k=None` leaves the number of directions
-    to the estimator. The weight w grows from 0 to `weight` over `warmup` steps, since the first moments say little, and
-    is 0 while nothing shared is found. InfoNCE is the mean of both directions at the same `logit_scale`. `base` is
-    `InfoNCE()` if not given; `alone` leaves it out.
+    No term depends on the gap: a shift of one modality along a direction that is not shared leaves the second term
+    unchanged. The abstract of the sequel of the paper says that alignment is improved inside the shared space and that
+    the gap is not optimised. Its details are not public, so this class is our reading of it.
 
-    In eval mode nothing is updated. `basis` (d, k) and the moments are buffers that checkpoints hold. Keys: those of
-    `base` and `shared_space_loss`. Errors: `InputError` for an unknown estimator, a negative weight or warmup, k or
-    every below 1.
+    Parameters
+    ----------
+    weight : float, default 1.0
+        Final weight w of the second term.
+    k : int or None, default None
+        Largest number of directions of the shared space. By default the estimator chooses it.
+    estimator : {"overlap", "cross_covariance", "cca", "joint_pca"}, default "overlap"
+        Estimator of the shared space. 'overlap' takes the directions in which the significant subspaces meet. It is
+        the shared space of the paper and ignores the pairing. 'cross_covariance' takes the directions in which
+        matching pairs covary, 'cca' the canonical directions. 'joint_pca' is a control that ignores what is shared.
+    warmup : int, default 0
+        Number of steps in which w grows linearly from 0, because the first moments are noisy.
+    every : int, default 20
+        Number of steps between two estimates of the shared space.
+    decay : float, default 0.99
+        Decay of the running moments, see `RunningMoments`.
+    base : Loss or None, default None
+        First term, `InfoNCE()` by default.
+    alone : bool, default False
+        Leave out the base loss.
 
+    Attributes
+    ----------
+    basis : Tensor of shape (d, k)
+        Orthonormal basis of the shared space, of shape (d, 0) while nothing shared is found. A buffer.
+    moments : RunningMoments
+        Moments of the recent batches of all processes. Buffers.
+
+    Raises
+    ------
+    InputError
+        If the estimator is unknown, or a number is out of range.
+
+    Notes
+    -----
+    L = `base` + w InfoNCE(unit(B'x), unit(B'y)), the mean of both directions at the same `logit_scale`, where B (d, k)
+    is the basis. No gradient flows through B, and w = 0 while it is empty. In eval mode nothing is updated. The keys
+    are those of `base` and `shared_space_loss`.
+
+    References
+    ----------
+    Yi, Douady and Chen (2025), arXiv 2510.03268, and its sequel (ICML 2026).
+
+    Examples
+    --------
     >>> _ = torch.manual_seed(0)
     >>> x = functional.normalize(torch.randn(64, 8) * torch.tensor([3.0, 3.0, 1, 1, 1, 1, 1, 1]))
     >>> loss = SharedSpaceAlignment(k=2, estimator='cca')
@@ -81,37 +116,39 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
         return terms
 
     def value(self, batch: Batch) -> Tensor:
-        """InfoNCE of the projections, 0 while there is no basis."""
         if self.basis.shape[1] == 0:
             return 0 * batch.scale
         basis = self.basis.to(batch.x.dtype)
         x, y = functional.normalize(batch.x @ basis), functional.normalize(batch.y @ basis)
         if batch.world_size == 1:
             return info_nce(batch, x, y, x, y) / 2
-        everyone = functional.normalize(batch.all_x @ basis), functional.normalize(batch.all_y @ basis)
-        return info_nce(batch, x, y, *everyone) / 2
+        all_x, all_y = functional.normalize(batch.all_x @ basis), functional.normalize(batch.all_y @ basis)
+        return info_nce(batch, x, y, all_x, all_y) / 2
 
     def _weight(self) -> float:
+        """Return the weight of the second term at this step."""
         return self.weight * min(1.0, self.steps / self.warmup) if self.warmup else self.weight
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def _update(self, batch: Batch) -> None:
+        """Add the batch to the moments and estimate the basis when it is due."""
         self.moments.update(batch)
         if self.steps % self.every == 0:
             self.basis = self._estimate(batch)
         self.steps += 1
 
     def _estimate(self, batch: Batch) -> Tensor:
-        found = torch.zeros(batch.x.shape[1], 0)
+        """Return the basis of the shared space, equal on all processes."""
+        basis = torch.zeros(batch.x.shape[1], 0)
         if batch.rank == 0:
-            cov_x, cov_y, cov_xy = (to_numpy(part) for part in self.moments.covariances)
-            basis = ESTIMATORS[self.estimator](cov_x, cov_y, cov_xy, self.moments.n_effective, self.k)
-            found = torch.from_numpy(basis.copy())
+            cov_x, cov_y, cov_xy = (to_numpy(covariance) for covariance in self.moments.covariances)
+            n = self.moments.n_effective
+            basis = torch.from_numpy(ESTIMATORS[self.estimator](cov_x, cov_y, cov_xy, n, self.k).copy())
         if batch.world_size > 1:
-            # One process decides: others might round a borderline case differently.
-            columns = torch.tensor(found.shape[1], device=batch.x.device)
-            dist.broadcast(columns, 0)
-            found = found.new_zeros(len(found), int(columns)) if batch.rank else found
-            found = found.to(batch.x)
-            dist.broadcast(found, 0)
-        return found.to(batch.x)
+            # Rank 0 decides, because other processes could round a borderline case differently.
+            n_columns = torch.tensor(basis.shape[1], device=batch.x.device)
+            dist.broadcast(n_columns, 0)
+            basis = basis.new_zeros(len(basis), int(n_columns)) if batch.rank else basis
+            basis = basis.to(batch.x)
+            dist.broadcast(basis, 0)
+        return basis.to(batch.x)

@@ -1,4 +1,4 @@
-"""What the monitor reads off the recent batches."""
+"""Snapshot of the modality gap at one step of a training run."""
 
 from __future__ import annotations
 
@@ -19,18 +19,39 @@ from isthmus.utils.format import number
 
 @dataclass(frozen=True)
 class GapSnapshot:
-    """The state of the two clouds at a step of the training, from `n` recent pairs.
+    """Gap, ranks and assumptions of `n` recent pairs at a step of the training.
 
-    Attributes
+    Parameters
     ----------
-    step, n : the step, and how many pairs were looked at
-    gap : angle between the means in degrees, `undefined` where a mean cannot be told from zero
-    distance : between the means
-    lengths : of the means, by side, in [0, 1]
-    budget : what 1 - E[x.y] is made of
-    effective_ranks, ranks : by side, dimensions: RankMe, and those that hold 99 % of the energy
-    excess_overlap : dimensions that the two sides share beyond chance
-    assumptions : by name, how far the clouds are from what the theorems assume (`residual` in its unit)
+    step : int
+        Step of the training.
+    n : int
+        Number of pairs.
+    names : tuple of two str
+        Names of the modalities.
+    gap : Estimate
+        Angle between the means in degrees, `undefined` if a mean is not distinguishable from zero.
+    distance : float
+        Distance between the means, in [0, 2].
+    lengths : mapping of str to float
+        Length of the mean of each modality, in [0, 1].
+    budget : CosineDecomposition
+        Decomposition of 1 - E[x.y].
+    effective_ranks : mapping of str to float
+        Effective rank (RankMe) of each modality in dimensions.
+    ranks : mapping of str to float
+        Number of dimensions with 99 % of the energy of each modality.
+    excess_overlap : Estimate
+        Number of dimensions that the modalities share beyond chance.
+    assumptions : mapping of str to Assumption
+        Deviations from the assumptions of the theorems, `residual` in its unit.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> snapshot = GapSnapshot.of(isthmus.Moments.of(isthmus.demo.load("collapsed")), step=300)
+    >>> str(snapshot).split(",")[0]
+    'step 300: gap 60.0 degrees'
     """
 
     step: int
@@ -47,18 +68,35 @@ class GapSnapshot:
 
     @classmethod
     def of(cls, moments: Moments, /, *, step: int = 0, names: tuple[str, str] = ("image", "text")) -> GapSnapshot:
-        """The reading of these moments of unit rows.
+        """Compute the snapshot of moments of unit rows.
 
+        Parameters
+        ----------
+        moments : Moments
+            Moments of unit rows.
+        step : int, default 0
+            Step of the training.
+        names : tuple of two str, default ("image", "text")
+            Names of the modalities.
+
+        Returns
+        -------
+        GapSnapshot
+            Snapshot of these pairs.
+
+        Examples
+        --------
         >>> import isthmus
-        >>> reading = GapSnapshot.of(isthmus.Moments.of(isthmus.demo.load("collapsed")), step=300)
-        >>> round(reading.gap.value), round(reading.to_dict()["gap/budget_centre"], 3)
+        >>> snapshot = GapSnapshot.of(isthmus.Moments.of(isthmus.demo.load("collapsed")), step=300)
+        >>> round(snapshot.gap.value), round(snapshot.to_dict()["gap/budget_centre"], 3)
         (60, 0.255)
         """
         context = MetricContext(moments, names=names)
+        metrics = registry()
 
-        def sides(measure: str) -> dict[str, float]:
-            found = evaluate(registry()[measure + "_{side}"], context)
-            return {name: found[f"{measure}_{name}"].value for name in names}
+        def by_modality(measure: str) -> dict[str, float]:
+            estimates = evaluate(metrics[measure + "_{side}"], context)
+            return {name: estimates[f"{measure}_{name}"].value for name in names}
 
         return cls(
             step=step,
@@ -71,19 +109,25 @@ class GapSnapshot:
                 for name, mean in zip(names, (moments.mean_x, moments.mean_y), strict=True)
             },
             budget=decompose_cosine(moments),
-            effective_ranks=sides("effective_rank"),
-            ranks=sides("rank_99"),
-            excess_overlap=evaluate(registry()["excess_overlap_dimensions"], context)["excess_overlap_dimensions"],
+            effective_ranks=by_modality("effective_rank"),
+            ranks=by_modality("rank_99"),
+            excess_overlap=evaluate(metrics["excess_overlap_dimensions"], context)["excess_overlap_dimensions"],
             assumptions=check_moments(moments, names=names),
         )
 
     def to_dict(self) -> dict[str, float]:
-        """Every defined number under a name for a log: 'gap/angle', 'gap/budget_centre', 'gap/residual_...'."""
-        found = {
+        """Return every defined number under a name for a logger.
+
+        Returns
+        -------
+        dict of str to float
+            Numbers by names such as 'gap/angle', 'gap/budget_centre' and 'gap/residual_constant_part_image'.
+        """
+        numbers = {
             "angle": self.gap.value,
             "distance": self.distance,
             **{f"length_{name}": value for name, value in self.lengths.items()},
-            **{f"budget_{name}": part.value for name, part in self.budget.items()},
+            **{f"budget_{name}": estimate.value for name, estimate in self.budget.items()},
             "budget_total": self.budget.total.value,
             "reached": self.budget.captured_fraction.value,
             **{f"effective_rank_{name}": value for name, value in self.effective_ranks.items()},
@@ -91,7 +135,7 @@ class GapSnapshot:
             "excess_overlap": self.excess_overlap.value,
             **{f"residual_{name}": entry.residual for name, entry in self.assumptions.items()},
         }
-        return {f"gap/{name}": float(value) for name, value in found.items() if math.isfinite(value)}
+        return {f"gap/{name}": float(value) for name, value in numbers.items() if math.isfinite(value)}
 
     def __str__(self) -> str:
         gap = "gap undefined" if self.gap.undefined else f"gap {self.gap.value:.1f} degrees"

@@ -29,9 +29,9 @@ class VarianceCovariance(Loss):
 
     Notes
     -----
-    With sd_k and C the standard deviations (of variance + 1e-4) and covariances (n - 1) of sqrt(d) times the rows, the
-    terms are `variance` (1/d) sum_k max(0, 1 - sd_k) and `covariance` (1/d) sum_{k != l} C_kl^2, each the mean of both
-    modalities. Unit rows that are even on the sphere have sd_k = 1 and C_kl = 0. A rank below d raises both terms,
+    The terms are ``variance (1/d) sum_k max(0, 1 - sd_k)`` and ``covariance (1/d) sum_{k != l} C_kl^2``, each the mean
+    of both modalities. sd_k and C are the standard deviations (of variance + 1e-4) and covariances (n - 1) of sqrt(d)
+    times the rows. Unit rows that are even on the sphere have sd_k = 1 and C_kl = 0. A rank below d raises both terms,
     because the rows are then constant in some direction. The keys are `variance_loss` (range [0, 1] times its weight)
     and `covariance_loss` (>= 0). The weight 0.1 beside InfoNCE is a choice of this library.
 
