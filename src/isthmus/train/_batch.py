@@ -188,9 +188,7 @@ def _validate(image: Tensor, text: Tensor, semantic: Tensor | None, world_size: 
         if rows is None:
             continue
         if not isinstance(rows, Tensor) or not rows.is_floating_point() or rows.ndim != 2:
-            actual = (
-                f"shape {tuple(rows.shape)} and {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
-            )
+            actual = f"shape {tuple(rows.shape)} and {rows.dtype}" if isinstance(rows, Tensor) else type(rows).__name__
             raise InputError(f"{name}: {actual} came, expected a floating-point tensor of shape (pairs, width)")
         if len(rows) != len(image):
             raise InputError(

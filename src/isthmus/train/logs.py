@@ -18,8 +18,8 @@ def make_logger(target: Any = None, /) -> Logger:
     Parameters
     ----------
     target : object or None, default None
-        A TensorBoard `SummaryWriter` (an object with `add_scalar`). Or a Lightning logger (`log_metrics`), Weights & Biases
-        run (`log`), or function of (numbers, step). If None, numbers go to the active Weights & Biases run. They are
+        A TensorBoard `SummaryWriter` (an object with `add_scalar`), a Lightning logger (`log_metrics`), a Weights &
+        Biases run (`log`), or a function of (numbers, step). If None, numbers go to the active Weights & Biases run. They are
         dropped if there is none.
 
     Returns
