@@ -19,8 +19,8 @@ def make_logger(target: Any = None, /) -> Logger:
     ----------
     target : object or None, default None
         A TensorBoard `SummaryWriter` (an object with `add_scalar`), a Lightning logger (`log_metrics`), a Weights &
-        Biases run (`log`), or a function of (numbers, step). If None, numbers go to the active Weights & Biases run. They are
-        dropped if there is none.
+        Biases run (`log`), or a function of (numbers, step). If None, numbers go to the active Weights & Biases run.
+        They are dropped if there is none.
 
     Returns
     -------
