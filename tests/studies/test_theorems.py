@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from isthmus import cli
 from isthmus.cli.theory import app
 from isthmus.studies.theorems import experiments, page, run
-from isthmus.studies.theorems._experiment import at_least, at_most, judge, near, same, undefined
+from isthmus.studies.theorems._experiment import at_least, at_most, check_all, close, equal, undefined
 from isthmus.utils.errors import InputError
 
 VERDICTS = {
@@ -62,23 +62,23 @@ def test_experiment(name):
 
 def test_the_valley_sits_on_its_formula():
     result = run("valley", quick=True)
-    losses = [row for row in result.rows if "loss" in row.what]
+    losses = [row for row in result.rows if "loss" in row.quantity]
     assert losses
     assert all(row.passed for row in losses)
 
 
 def test_rows_know_whether_they_came_true():
-    assert near("a", 1.0, 1.05, 0.1).passed
-    assert not near("a", 1.0, float("nan"), 0.1).passed
-    assert near("a", 1.0, float("nan"), 0.1).measured == "undefined"
+    assert close("a", 1.0, 1.05, 0.1).passed
+    assert not close("a", 1.0, float("nan"), 0.1).passed
+    assert close("a", 1.0, float("nan"), 0.1).measured == "undefined"
     assert at_least("a", 1.0, 1.0).passed
     assert not at_most("a", 1.0, 1.1).passed
-    assert not same("a", "yes", "no").passed
+    assert not equal("a", "yes", "no").passed
     assert undefined("a", float("nan")).passed
     assert undefined("a", 60.0).measured == 60.0
-    assert judge([near("a", 0, 0, 0)]) == "holds"
-    assert judge([near("a", 0, 0, 0)], "care") == "holds under care"
-    assert judge([near("a", 0, 1, 0)], "care") == "fails, as stated"
+    assert check_all([close("a", 0, 0, 0)]) == "holds"
+    assert check_all([close("a", 0, 0, 0)], "care") == "holds under care"
+    assert check_all([close("a", 0, 1, 0)], "care") == "fails, as stated"
 
 
 def test_unknown_names_are_corrected():

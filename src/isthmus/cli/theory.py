@@ -124,7 +124,7 @@ def _print(result: Any, *, brief: bool) -> None:
     table = Table("quantity", "predicted", "measured", "tolerance", "true", box=None, pad_edge=False)
     for row in result.rows:
         table.add_row(
-            Text(row.what),
+            Text(row.quantity),
             f"{row.relation} {number(row.predicted)}",
             number(row.measured),
             "" if row.tolerance is None else f"± {number(row.tolerance)}",

@@ -1,133 +1,339 @@
-"""The sets on which pairs of unit vectors may move, and how to step inside them.
+"""The constraints of the theory: where pairs may move, where they start, and what bounds their loss.
 
-Every constraint is a small manifold with four verbs: `embed` gives the vectors (n, dim) of both sides,
-`pullback` carries a gradient back to the coordinates, `tangent` removes what would leave the set, and
-`retract` brings a step back into it. Sources: Absil, Mahony and Sepulchre (2008), Optimization Algorithms
-on Matrix Manifolds, for the method; the constraints are those of Yi, Douady and Chen (arXiv 2510.03268).
+A constraint is a small dataclass that builds the `Problem` of the optimiser. The constraints are those of Yi, Douady
+and Chen (2025), arXiv 2510.03268; `ConstantParts` is derived here.
 """
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isthmus.compute.arrays import Array, namespace, unit_rows
+import numpy as np
 
-Point = tuple[Array, ...]
+from isthmus.compute.arrays import Array, asarray_like, to_numpy, unit_rows
+from isthmus.theory.bounds import affine_infimum, finite_bound, loss_bound
+from isthmus.theory.frames import Frame, hyperplanes
+from isthmus.theory.manifolds import FreePairs, RotatingCloud, RowManifold
+from isthmus.theory.problems import Problem, Setup, free_problem
+from isthmus.theory.starts import random_rows, rotation_to
+from isthmus.theory.trajectory import State
+from isthmus.theory.vmf import VonMisesFisher
+from isthmus.utils.errors import InputError
 
-#: Newton steps that bring a mean back to its prescribed length; two or three are used.
-_CORRECTIONS = 30
+#: Positions of the means that `Subspaces` can hold.
+CENTRES = ("free", "shared", "orthogonal", "reversed")
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One modality: x_i = offset + radius * basis u_i with unit coordinates u_i in R^k.
+class Constraint(ABC):
+    """Base class of the constraints of `optimise`."""
 
-    `basis` (dim, k) has orthonormal columns (None: the whole space), `offset` (dim,) is orthogonal to it.
-    `resultant` fixes the length of the mean of the u_i; `centre` (k,) a unit vector, fixes its direction too.
+    @abstractmethod
+    def problem(self, setup: Setup, /) -> Problem:
+        """Return manifold, start and bound for a run.
+
+        Parameters
+        ----------
+        setup : Setup
+            Size, temperature and start of the run.
+
+        Returns
+        -------
+        Problem
+            What the optimiser minimises.
+
+        Raises
+        ------
+        InputError
+            If the set-up does not fit the constraint.
+        """
+
+    def given_arrays(self) -> dict[str, tuple[Array, Array]]:
+        """Return pairs of arrays (n, dim) that fix n and dim, by the name of their parameter.
+
+        Returns
+        -------
+        dict of str to pair of arrays
+            Empty by default.
+        """
+        return {}
+
+    def given_dim(self) -> int | None:
+        """Return the dimension that the constraint fixes.
+
+        Returns
+        -------
+        int or None
+            None by default: any dimension.
+        """
+        return None
+
+    def classify_optimum(self, state: State, /) -> str:
+        """Describe the position of the means at the end of a run.
+
+        Parameters
+        ----------
+        state : State
+            Final state of the run.
+
+        Returns
+        -------
+        str
+            A short phrase, such as 'no gap'.
+        """
+        if math.isnan(state.gap):
+            return f"undefined: {state.reason}"
+        if state.gap > 90.0:
+            return "centres opposite"
+        return "no gap" if state.gap < max(1.0, state.floor) else "a gap that no theorem describes"
+
+
+@dataclass(frozen=True)
+class Unconstrained(Constraint):
+    """All pairs of unit vectors.
+
+    Examples
+    --------
+    >>> Unconstrained()
+    Unconstrained()
     """
 
-    basis: Array | None = None
-    offset: Array | None = None
-    radius: float = 1.0
+    def problem(self, setup: Setup, /) -> Problem:
+        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
+        return free_problem(setup, None)
+
+
+@dataclass(frozen=True)
+class Cone(Constraint):
+    """The mean of each modality has a fixed length; its direction is free.
+
+    Parameters
+    ----------
+    resultant : float
+        Length of both means, between 0 and 1.
+
+    Raises
+    ------
+    InputError
+        If `resultant` is outside (0, 1).
+
+    Examples
+    --------
+    >>> Cone(resultant=0.5)
+    Cone(resultant=0.5)
+    """
+
+    resultant: float
+
+    def __post_init__(self) -> None:
+        _between("resultant", self.resultant, 0.0, 1.0)
+
+    def problem(self, setup: Setup, /) -> Problem:
+        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
+        return free_problem(setup, None, resultant=self.resultant)
+
+
+@dataclass(frozen=True, eq=False)
+class RigidClouds(Constraint):
+    """Two rigid clouds, of which the second may turn.
+
+    Parameters
+    ----------
+    kappa : float, optional
+        Concentration of a von Mises-Fisher sample; the second cloud is a copy of it.
+    clouds : pair of arrays of shape (n, dim), optional
+        Rows of both clouds. Give this or `kappa`.
+
+    Raises
+    ------
+    InputError
+        If not exactly one of both is given, or `kappa` is not positive.
+    """
+
+    kappa: float | None = None
+    clouds: tuple[Array, Array] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.kappa is None) == (self.clouds is None):
+            raise InputError("RigidClouds needs kappa= or clouds=, and not both")
+        if self.kappa is not None:
+            _between("kappa", self.kappa, 0.0, math.inf)
+
+    def given_arrays(self) -> dict[str, tuple[Array, Array]]:
+        """Return the clouds (see `Constraint.given_arrays`)."""
+        return {} if self.clouds is None else {"clouds": self.clouds}
+
+    def problem(self, setup: Setup, /) -> Problem:
+        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
+        if setup.rows is not None:
+            raise InputError("init= does not go with RigidClouds; give the rows as clouds=")
+        clouds = self.clouds
+        if clouds is None:
+            assert self.kappa is not None
+            sample = VonMisesFisher(np.eye(setup.dim)[0], self.kappa).sample(setup.n, rng=setup.rng)
+            clouds = (sample, sample)
+        x0, y0 = unit_rows(clouds[0]), unit_rows(clouds[1])
+        turn = np.eye(setup.dim)
+        if setup.initial_gap is not None:
+            mean_x, mean_y = (to_numpy(rows).astype(np.float64).mean(axis=0) for rows in (x0, y0))
+            source, target = mean_y / np.linalg.norm(mean_y), mean_x / np.linalg.norm(mean_x)
+            turn = rotation_to(source, target, setup.initial_gap, setup.rng)
+        bound = loss_bound(setup.n, setup.dim, temperature=setup.temperature)
+        return Problem(manifold=RotatingCloud(x0, y0), start=(asarray_like(turn, x0),), bound=bound)
+
+
+@dataclass(frozen=True, eq=False)
+class Subspaces(Constraint):
+    """x in a subspace A, y in a subspace B, with or without a fixed length of the means.
+
+    Parameters
+    ----------
+    angle : float or sequence of float, optional
+        Non-zero principal angles in degrees; one angle gives two hyperplanes.
+    bases : pair of arrays of shapes (dim, p) and (dim, q), optional
+        Orthonormal columns that span A and B. Give this or `angle`.
+    resultant : float, optional
+        Length of both means, between 0 and 1. Default: any length.
+    centres : {'free', 'shared', 'orthogonal', 'reversed'}, default 'free'
+        Direction of the means. 'shared' holds them in the shared space. 'orthogonal' and 'reversed' hold them
+        orthogonal to it, at the largest principal angle or at its supplement. All but 'free' need `resultant`.
+    penalty : float, optional
+        Replace the hard constraint by penalty * (|x - P_A x|^2 + |y - P_B y|^2), added to the loss of each pair, in
+        nats. It goes with free centres.
+
+    Raises
+    ------
+    InputError
+        If not exactly one of `angle` and `bases` is given, or a parameter is out of range.
+    """
+
+    angle: float | Sequence[float] | None = None
+    bases: tuple[Array, Array] | None = None
     resultant: float | None = None
-    centre: Array | None = None
+    centres: str = "free"
+    penalty: float | None = None
 
-    def embed(self, U: Array) -> Array:
-        X = U if self.basis is None else U @ namespace(U).matrix_transpose(self.basis)
-        if self.radius != 1.0:
-            X = self.radius * X
-        return X if self.offset is None else X + self.offset
+    def __post_init__(self) -> None:
+        if (self.angle is None) == (self.bases is None):
+            raise InputError("Subspaces needs angle= or bases=, and not both")
+        if self.resultant is not None:
+            _between("resultant", self.resultant, 0.0, 1.0)
+        if self.centres not in CENTRES:
+            raise InputError(f"centres={self.centres!r}, expected one of {', '.join(CENTRES)}")
+        if self.centres != "free" and self.resultant is None:
+            raise InputError(f"centres={self.centres!r} needs resultant=, the length of the means")
+        if self.penalty is not None and not 0.0 <= self.penalty < math.inf:
+            raise InputError(f"penalty={self.penalty}, expected a number from 0")
+        if self.penalty is not None and self.centres != "free":
+            raise InputError("penalty= goes with free centres only; leave out one of penalty= and centres=")
 
-    def pullback(self, G: Array) -> Array:
-        G = G if self.basis is None else G @ self.basis
-        return G if self.radius == 1.0 else self.radius * G
+    def given_dim(self) -> int | None:
+        """Return the dimension of the bases (see `Constraint.given_dim`)."""
+        return None if self.bases is None else int(self.bases[0].shape[0])
 
-    def tangent(self, U: Array, G: Array) -> Array:
-        """The part of `G` (n, k) along the constraint set at `U` (n, k)."""
-        xp = namespace(U)
-        G = G - xp.sum(U * G, axis=1, keepdims=True) * U
-        if self.resultant is None:
-            return G
-        n, k = U.shape
-        if self.centre is None:
-            c = unit_rows(xp.mean(U, axis=0, keepdims=True))
-            normal = c - (U @ xp.matrix_transpose(c)) * U
-            return G - (xp.sum(G * normal) / xp.sum(normal * normal)) * normal
-        gram = n * xp.eye(k, dtype=U.dtype, device=U.device) - xp.matrix_transpose(U) @ U
-        shift = xp.matrix_transpose(xp.linalg.solve(gram, xp.sum(G, axis=0)[:, None]))
-        return G - shift + (U @ xp.matrix_transpose(shift)) * U
+    def problem(self, setup: Setup, /) -> Problem:
+        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
+        if self.bases is not None:
+            frame = Frame.of_bases(*self.bases)
+        else:
+            assert self.angle is not None
+            frame = hyperplanes(setup.dim, self.angle)
+        if self.centres == "shared" and frame.shared == 0:
+            raise InputError("centres='shared', but these subspaces share no direction")
+        return free_problem(
+            setup,
+            frame,
+            resultant=self.resultant,
+            centres=self.centres,
+            penalty=self.penalty,
+            reference=None if self.bases is None else self.bases[0],
+        )
 
-    def retract(self, U: Array) -> Array:
-        """Unit rows near `U` whose mean has the prescribed length (and direction)."""
-        xp = namespace(U)
-        U = unit_rows(U)
-        if self.resultant is None:
-            return U
-        n, k = U.shape
-        target = self.resultant
-        exact = 100.0 * float(xp.finfo(U.dtype).eps)
-        for _ in range(_CORRECTIONS):
-            mean = xp.mean(U, axis=0, keepdims=True)
-            if self.centre is None:
-                length = float(xp.linalg.vector_norm(mean))
-                c = mean / length
-                error = target - length
-                slack = float(xp.mean(1.0 - (U @ xp.matrix_transpose(c)) ** 2))
-                shift = (error / max(slack, 0.05)) * c
-            else:
-                missing = target * self.centre[None, :] - mean
-                error = float(xp.linalg.vector_norm(missing))
-                gram = xp.eye(k, dtype=U.dtype, device=U.device) - xp.matrix_transpose(U) @ U / n
-                shift = xp.matrix_transpose(xp.linalg.solve(gram, xp.matrix_transpose(missing)))
-            if abs(error) < exact:
-                break
-            size = float(xp.linalg.vector_norm(shift))
-            U = unit_rows(U + shift * min(1.0, 0.5 / size))
-        return U
+    def classify_optimum(self, state: State, /) -> str:
+        """Describe the position of the means (see `Constraint.classify_optimum`)."""
+        if math.isnan(state.gap):
+            return f"undefined: {state.reason}"
+        if min(state.shared_x, state.shared_y) > 0.95:
+            return "centres inside the shared space"
+        if max(state.shared_x, state.shared_y) >= 0.05:
+            return "centres neither inside nor orthogonal to the shared space"
+        largest = None if self.angle is None else float(np.max(self.angle))
+        if largest is not None and largest < 89.0 and abs(state.gap - (180.0 - largest)) < 1.0:
+            return "centres orthogonal to the shared space, one of them reversed"
+        return "centres orthogonal to the shared space"
 
 
-@dataclass(frozen=True, eq=False)
-class FreePairs:
-    """Both sides move, each on its own `Side`. A point is (U, V)."""
+@dataclass(frozen=True)
+class ConstantParts(Constraint):
+    """The affine case: x = sqrt(1 - r^2) a + r u and y = sqrt(1 - r^2) b + r v.
 
-    x: Side
-    y: Side
+    u and v are unit vectors of a shared space C of dim - 2 dimensions; a and b are fixed unit vectors orthogonal to C.
 
-    def embed(self, point: Point) -> tuple[Array, Array]:
-        return self.x.embed(point[0]), self.y.embed(point[1])
+    Parameters
+    ----------
+    angle : float
+        Angle between a and b in degrees.
+    radius : float
+        Length r of the part in the shared space, between 0 and 1.
 
-    def pullback(self, point: Point, gx: Array, gy: Array) -> Point:
-        return self.x.pullback(gx), self.y.pullback(gy)
+    Raises
+    ------
+    InputError
+        If `angle` is not one number, or `radius` is outside (0, 1).
 
-    def tangent(self, point: Point, vector: Point) -> Point:
-        return self.x.tangent(point[0], vector[0]), self.y.tangent(point[1], vector[1])
+    Examples
+    --------
+    >>> ConstantParts(angle=60, radius=0.7)
+    ConstantParts(angle=60, radius=0.7)
+    """
 
-    def retract(self, point: Point) -> Point:
-        return self.x.retract(point[0]), self.y.retract(point[1])
+    angle: float
+    radius: float
+
+    def __post_init__(self) -> None:
+        if not np.isscalar(self.angle):
+            raise InputError(f"angle={self.angle!r}, expected one number of degrees")
+        _between("radius", self.radius, 0.0, 1.0)
+
+    def problem(self, setup: Setup, /) -> Problem:
+        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
+        n, dim = setup.n, setup.dim
+        if dim < 4:
+            raise InputError(f"dim={dim}, expected 4 or more for ConstantParts, so that a shared space is left")
+        if setup.initial_gap is not None:
+            raise InputError("initial_gap= does not go with ConstantParts, whose gap is their angle; leave it out")
+        bound = max(
+            2.0 * math.log(n) + affine_infimum(dim, temperature=setup.temperature, radius=self.radius),
+            finite_bound(n, temperature=setup.temperature, cosine=self.radius**2),
+        )
+        eye, half = np.eye(dim), math.radians(self.angle) / 2.0
+        common = eye[:, : dim - 2]
+        length = math.sqrt(1.0 - self.radius**2)
+        middle, across = length * math.cos(half) * eye[:, -2], length * math.sin(half) * eye[:, -1]
+        reference = np.empty(0) if setup.rows is None else setup.rows[0]
+        x, y = (
+            RowManifold(
+                basis=asarray_like(common, reference),
+                offset=asarray_like(middle + sign * across, reference),
+                radius=self.radius,
+            )
+            for sign in (1.0, -1.0)
+        )
+        if isinstance(setup.init, str):
+            start = tuple(random_rows(n, [dim - 2, dim - 2], setup.init, setup.rng))
+        else:
+            start = tuple((X - rows.offset) @ rows.basis for X, rows in zip(setup.init, (x, y), strict=True))
+        return Problem(manifold=FreePairs(x, y), start=start, bound=bound, shared=common)
+
+    def classify_optimum(self, state: State, /) -> str:
+        """Describe the position of the means (see `Constraint.classify_optimum`)."""
+        if math.isnan(state.gap):
+            return f"undefined: {state.reason}"
+        return "the gap is the angle between the constant parts"
 
 
-@dataclass(frozen=True, eq=False)
-class RotatingCloud:
-    """Two rigid clouds; only a rotation Q of the second moves: y_i = Q y0_i. A point is (Q,), (dim, dim)."""
-
-    x0: Array
-    y0: Array
-
-    def embed(self, point: Point) -> tuple[Array, Array]:
-        return self.x0, self.y0 @ namespace(self.y0).matrix_transpose(point[0])
-
-    def pullback(self, point: Point, gx: Array, gy: Array) -> Point:
-        return (namespace(gy).matrix_transpose(gy) @ self.y0,)
-
-    def tangent(self, point: Point, vector: Point) -> Point:
-        transpose = namespace(point[0]).matrix_transpose
-        Q = point[0]
-        inner = transpose(Q) @ vector[0]
-        return (0.5 * Q @ (inner - transpose(inner)),)
-
-    def retract(self, point: Point) -> Point:
-        U, _, Vt = namespace(point[0]).linalg.svd(point[0], full_matrices=False)
-        return (U @ Vt,)
-
-
-Manifold = FreePairs | RotatingCloud
+def _between(name: str, value: float, low: float, high: float) -> None:
+    if not low < value < high:
+        raise InputError(f"{name}={value}, expected a number between {low:g} and {high:g}")

@@ -8,7 +8,14 @@ A new statement is one file in this folder with functions marked `@experiment(..
 
 from __future__ import annotations
 
-from isthmus.studies.theorems._experiment import Entry, Experiment, Row, experiments, run
+from isthmus.studies.theorems._experiment import (
+    Experiment,
+    ExperimentResult,
+    Row,
+    experiment,
+    experiments,
+    run,
+)
 from isthmus.studies.theorems.page import collect, run_all, write
 
-__all__ = ["Entry", "Experiment", "Row", "collect", "experiments", "run", "run_all", "write"]
+__all__ = ["Experiment", "ExperimentResult", "Row", "collect", "experiment", "experiments", "run", "run_all", "write"]

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.theory.optimisation import optimise
-from isthmus.theory.trajectory import measure_state
+from isthmus.theory import Cone, ConstantParts, Subspaces, Unconstrained, measure_state, optimise
 
 _PAIRS = 48
 _FRAMES = 40
@@ -27,20 +26,22 @@ def scenes() -> list[dict[str, Any]]:
         _scene(
             "No constraint",
             "Free pairs spread evenly and partners meet. Both means vanish: there is no gap, and no angle to report.",
-            lambda see: optimise("none", n=_PAIRS, dim=3, temperature=0.2, start=120, callback=see, rng=1),
+            lambda see: optimise(
+                Unconstrained(), n=_PAIRS, dim=3, temperature=0.2, initial_gap=120, callback=see, rng=1
+            ),
         ),
         _scene(
             "Cone",
             "The mean of each side has length 0.5. The clouds turn towards each other: a cone alone makes no gap.",
             lambda see: optimise(
-                "cone", n=_PAIRS, dim=3, resultant=0.5, temperature=0.2, start=70, callback=see, rng=1
+                Cone(resultant=0.5), n=_PAIRS, dim=3, temperature=0.2, initial_gap=70, callback=see, rng=1
             ),
         ),
         _scene(
             "Cone, started opposite",
             "The same, started at 180°. The clouds stay opposite: a cone can keep a gap that was there before.",
             lambda see: optimise(
-                "cone", n=_PAIRS, dim=3, resultant=0.5, temperature=0.2, start=180, callback=see, rng=1
+                Cone(resultant=0.5), n=_PAIRS, dim=3, temperature=0.2, initial_gap=180, callback=see, rng=1
             ),
         ),
         _scene(
@@ -48,9 +49,14 @@ def scenes() -> list[dict[str, Any]]:
             "Each cloud lives on its own great circle, means of length 0.5, started without a gap. The centres leave "
             "the shared axis and the gap becomes the angle between the planes.",
             lambda see: optimise(
-                "subspace", n=_PAIRS, dim=3, angle=60, resultant=0.5, temperature=0.2, start=4,
-                partners="near",
-                callback=see, rng=1,
+                Subspaces(angle=60, resultant=0.5),
+                n=_PAIRS,
+                dim=3,
+                temperature=0.2,
+                initial_gap=4,
+                init="near",
+                callback=see,
+                rng=1,
             ),
             planes,
         ),
@@ -58,8 +64,7 @@ def scenes() -> list[dict[str, Any]]:
             "Two planes, no cone",
             "The same planes without a condition on the means: they vanish, and the gap has no meaning.",
             lambda see: optimise(
-                "subspace", n=_PAIRS, dim=3, angle=60, temperature=0.2, start=30, partners="near",
-                callback=see, rng=1
+                Subspaces(angle=60), n=_PAIRS, dim=3, temperature=0.2, initial_gap=30, init="near", callback=see, rng=1
             ),
             planes,
         ),
@@ -68,12 +73,12 @@ def scenes() -> list[dict[str, Any]]:
             "Four dimensions, of which the one that is the same for all is left out. Each side has its own constant "
             "part, so it lives on its own parallel circle; the loss cannot see how far apart they are.",
             lambda see: optimise(
-                "affine", n=_PAIRS, dim=4, angle=60, radius=0.7, temperature=0.2, callback=see, rng=1
+                ConstantParts(angle=60, radius=0.7), n=_PAIRS, dim=4, temperature=0.2, callback=see, rng=1
             ),
             [_ring(0.7, height), _ring(0.7, -height)],
             keep=(0, 1, 3),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _scene(
@@ -103,7 +108,7 @@ def _scene(
     return {
         "title": title,
         "caption": caption,
-        "end": final.landing,
+        "end": final.classify_optimum(),
         "circles": circles or [],
         "frames": frames,
     }

@@ -1,4 +1,4 @@
-"""What an experiment is: a claim, checks of its predictions against measurements, a verdict, a figure."""
+"""Experiments: a claim, checks of its predictions against measurements, a verdict and a figure."""
 
 from __future__ import annotations
 
@@ -15,9 +15,25 @@ Kind = Literal["theorem", "corollary", "counterexample", "sweep"]
 
 @dataclass(frozen=True)
 class Row:
-    """One check. `predicted` and `measured` are numbers or short words; `tolerance` belongs to "=" checks."""
+    """One check of a prediction.
 
-    what: str
+    Parameters
+    ----------
+    quantity : str
+        The measured quantity, with its unit.
+    relation : {'=', '≥', '≤', 'is'}
+        Relation that the measured value must have to the predicted one.
+    predicted : float or str
+        Predicted value.
+    measured : float or str
+        Measured value.
+    tolerance : float or None
+        Tolerance of a check with '='.
+    passed : bool
+        Whether the relation holds.
+    """
+
+    quantity: str
     relation: str
     predicted: float | str
     measured: float | str
@@ -26,8 +42,8 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What the function of an experiment returns: the rest of an `Experiment` comes from its `Entry`."""
+class Findings:
+    """Return value of the function of an experiment; `ExperimentResult` adds the claim and the time."""
 
     rows: Sequence[Row]
     verdict: str
@@ -38,12 +54,35 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class ExperimentResult:
     """The result of one experiment.
 
-    `claim` as published or as derived, `assumption` under which it is tested, `rows` of predicted against
-    measured, `verdict` ("holds", "holds under ..." or "fails, as stated"), `finding` in a few sentences,
-    `numbers` behind the figure, `picture` the text alternative of the figure, `seconds` taken.
+    Parameters
+    ----------
+    name : str
+        Name of the experiment.
+    title : str
+        Statement in a few words.
+    kind : {'theorem', 'corollary', 'counterexample', 'sweep'}
+        Kind of the statement.
+    claim : str
+        Claim as published or as derived.
+    assumption : str
+        Assumption under which the claim is tested.
+    rows : tuple of Row
+        Predicted against measured values.
+    verdict : str
+        'holds', 'holds under ...' or 'fails, as stated'.
+    finding : str
+        Explanation in a few sentences.
+    numbers : mapping
+        Numbers behind the figure.
+    picture : str
+        Text alternative of the figure.
+    seconds : float
+        Run time.
+    draw : callable
+        Draws on an empty matplotlib figure.
     """
 
     name: str
@@ -57,7 +96,7 @@ class Experiment:
     numbers: Mapping[str, Any] = field(repr=False)
     picture: str = field(repr=False)
     seconds: float
-    _draw: Callable[[Any], None] = field(repr=False, compare=False)
+    draw: Callable[[Any], None] = field(repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -65,18 +104,30 @@ class Experiment:
         return all(row.passed for row in self.rows)
 
     def figure(self) -> Any:
-        """A matplotlib figure of the result (the caller closes or saves it)."""
+        """Draw the result.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure, which the caller closes or saves.
+        """
         from matplotlib.figure import Figure
 
         from isthmus.studies.theorems._style import style
 
         with style():
             figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-            self._draw(figure)
+            self.draw(figure)
         return figure
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON (no number: None)."""
+        """Return plain JSON values; numbers that are not finite become None.
+
+        Returns
+        -------
+        dict
+            Every field except the figure.
+        """
         return {
             "name": self.name,
             "title": self.title,
@@ -87,23 +138,41 @@ class Experiment:
             "finding": self.finding,
             "rows": [
                 {
-                    "what": row.what,
+                    "quantity": row.quantity,
                     "relation": row.relation,
-                    "predicted": _plain(row.predicted),
-                    "measured": _plain(row.measured),
+                    "predicted": _json_value(row.predicted),
+                    "measured": _json_value(row.measured),
                     "tolerance": row.tolerance,
                     "passed": row.passed,
                 }
                 for row in self.rows
             ],
-            "numbers": _plain(dict(self.numbers)),
+            "numbers": _json_value(dict(self.numbers)),
             "seconds": round(self.seconds, 3),
         }
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A registered experiment; calling it runs it."""
+class Experiment:
+    """A registered experiment; calling it runs it.
+
+    Parameters
+    ----------
+    name : str
+        Name of the function.
+    title : str
+        Statement in a few words.
+    kind : {'theorem', 'corollary', 'counterexample', 'sweep'}
+        Kind of the statement.
+    order : int
+        Position among all experiments.
+    claim : str
+        Claim as published or as derived.
+    assumption : str
+        Assumption under which the claim is tested.
+    function : callable
+        Called as function(quick=bool), returns `Findings`.
+    """
 
     name: str
     title: str
@@ -111,34 +180,74 @@ class Entry:
     order: int
     claim: str
     assumption: str
-    function: Callable[..., Outcome] = field(repr=False)
+    function: Callable[..., Findings] = field(repr=False)
 
-    def __call__(self, *, quick: bool = False) -> Experiment:
-        began = time.perf_counter()
-        outcome = self.function(quick=quick)
-        return Experiment(
+    def __call__(self, *, quick: bool = False) -> ExperimentResult:
+        """Run the experiment; `quick` takes fewer particles and settings."""
+        start = time.perf_counter()
+        findings = self.function(quick=quick)
+        return ExperimentResult(
             name=self.name,
             title=self.title,
             kind=self.kind,
             claim=self.claim,
             assumption=self.assumption,
-            rows=tuple(outcome.rows),
-            verdict=outcome.verdict,
-            finding=outcome.finding,
-            numbers=outcome.numbers,
-            picture=outcome.picture,
-            seconds=time.perf_counter() - began,
-            _draw=outcome.draw,
+            rows=tuple(findings.rows),
+            verdict=findings.verdict,
+            finding=findings.finding,
+            numbers=findings.numbers,
+            picture=findings.picture,
+            seconds=time.perf_counter() - start,
+            draw=findings.draw,
         )
+
+
+#: Every experiment by name.
+registry: Registry[Experiment] = Registry("experiment", package="isthmus.studies.theorems")
 
 
 def experiment(
     *, title: str, kind: Kind, order: int, claim: str, assumption: str
-) -> Callable[[Callable[..., Outcome]], Entry]:
-    """Return a decorator that registers a function `f(*, quick) -> Outcome` under its own name."""
+) -> Callable[[Callable[..., Findings]], Experiment]:
+    """Return a decorator that registers a function `f(*, quick) -> Findings` under its own name.
 
-    def register(function: Callable[..., Outcome]) -> Entry:
-        entry = Entry(
+    Parameters
+    ----------
+    title : str
+        Statement in a few words.
+    kind : {'theorem', 'corollary', 'counterexample', 'sweep'}
+        Kind of the statement.
+    order : int
+        Position among all experiments.
+    claim : str
+        Claim as published or as derived.
+    assumption : str
+        Assumption under which the claim is tested.
+
+    Returns
+    -------
+    callable
+        Decorator that returns an `Experiment`.
+
+    Raises
+    ------
+    InputError
+        If another experiment has the name of the function.
+
+    Examples
+    --------
+    >>> @experiment(title="One is one", kind="theorem", order=900, claim="1 = 1", assumption="None.")
+    ... def one(*, quick):
+    ...     rows = [close("one", 1, 1, 0)]
+    ...     return Findings(rows, check_all(rows), "It is.", {}, lambda figure: None, "Nothing.")
+    >>> one().verdict
+    'holds'
+    >>> registry.unregister("one").order
+    900
+    """
+
+    def register(function: Callable[..., Findings]) -> Experiment:
+        entry = Experiment(
             name=function.__name__,
             title=title,
             kind=kind,
@@ -152,72 +261,96 @@ def experiment(
     return register
 
 
-#: Every experiment by name.
-registry: Registry[Entry] = Registry("experiment", package="isthmus.studies.theorems")
+def experiments() -> dict[str, Experiment]:
+    """Return all experiments by name, in the order of the theory.
 
+    Returns
+    -------
+    dict of str to Experiment
+        Experiments that have not run.
 
-def experiments() -> dict[str, Entry]:
-    """Return all experiments by name, in the order of the theory."""
+    Examples
+    --------
+    >>> experiments()["theorem_1"].title
+    'No constraint, no gap'
+    """
     return {entry.name: entry for entry in sorted(registry.values(), key=lambda entry: entry.order)}
 
 
-def run(name: str, /, *, quick: bool = False) -> Experiment:
-    """Run the experiment `name`; `quick` takes fewer particles and settings.
+def run(name: str, /, *, quick: bool = False) -> ExperimentResult:
+    """Run one experiment.
 
-    Raises `InputError` for an unknown name.
+    Parameters
+    ----------
+    name : str
+        Name of the experiment.
+    quick : bool, default False
+        Take fewer particles and settings.
 
+    Returns
+    -------
+    ExperimentResult
+        Rows, verdict and figure.
+
+    Raises
+    ------
+    InputError
+        If no experiment has this name.
+
+    Examples
+    --------
     >>> run("certificate", quick=True).verdict
     'holds'
     """
     return registry[name](quick=quick)
 
 
-def near(what: str, predicted: float, measured: float, tolerance: float) -> Row:
-    """`measured` = `predicted` within `tolerance`; what is undefined (NaN) equals nothing."""
+def close(quantity: str, predicted: float, measured: float, tolerance: float) -> Row:
+    """Check that `measured` equals `predicted` within `tolerance`; an undefined value (NaN) equals nothing."""
     predicted, measured = float(predicted), float(measured)
     passed = abs(measured - predicted) <= tolerance
-    return Row(what, "=", predicted, "undefined" if math.isnan(measured) else measured, tolerance, passed)
+    return Row(quantity, "=", predicted, "undefined" if math.isnan(measured) else measured, tolerance, passed)
 
 
-def at_least(what: str, predicted: float, measured: float) -> Row:
-    """`measured` >= `predicted`."""
+def at_least(quantity: str, predicted: float, measured: float) -> Row:
+    """Check that `measured` >= `predicted`."""
     predicted, measured = float(predicted), float(measured)
-    return Row(what, "≥", predicted, measured, None, measured >= predicted)
+    return Row(quantity, "≥", predicted, measured, None, measured >= predicted)
 
 
-def at_most(what: str, predicted: float, measured: float) -> Row:
-    """`measured` <= `predicted`."""
+def at_most(quantity: str, predicted: float, measured: float) -> Row:
+    """Check that `measured` <= `predicted`."""
     predicted, measured = float(predicted), float(measured)
-    return Row(what, "≤", predicted, measured, None, measured <= predicted)
+    return Row(quantity, "≤", predicted, measured, None, measured <= predicted)
 
 
-def same(what: str, predicted: str, measured: str) -> Row:
-    """Two words agree."""
-    return Row(what, "is", predicted, measured, None, predicted == measured)
+def equal(quantity: str, predicted: str, measured: str) -> Row:
+    """Check that two words are equal."""
+    return Row(quantity, "is", predicted, measured, None, predicted == measured)
 
 
-def undefined(what: str, angle: float) -> Row:
-    """An angle has no meaning (NaN)."""
-    gone = math.isnan(angle)
-    return Row(what, "is", "undefined", "undefined" if gone else angle, None, gone)
+def undefined(quantity: str, angle: float) -> Row:
+    """Check that an angle is undefined (NaN)."""
+    is_nan = math.isnan(angle)
+    return Row(quantity, "is", "undefined", "undefined" if is_nan else angle, None, is_nan)
 
 
-def judge(rows: Sequence[Row], condition: str = "") -> str:
-    """ "holds" (under `condition`) if every row passed, else "fails, as stated"."""
+def check_all(rows: Sequence[Row], condition: str = "") -> str:
+    """Return "holds" (under `condition`) if every row passed, else "fails, as stated"."""
     if all(row.passed for row in rows):
         return f"holds under {condition}" if condition else "holds"
     return "fails, as stated"
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, (str, bool)) or value is None:
         return value
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return _json_value(value.tolist())
     if isinstance(value, Sequence):
-        return [_plain(item) for item in value]
+        return [_json_value(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value

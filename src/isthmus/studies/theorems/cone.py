@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.studies.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near
+from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, experiment
 from isthmus.studies.theorems._style import CYCLE, GREY, trace
-from isthmus.theory.bounds import cone_function, cone_is_monotone
-from isthmus.theory.optimisation import optimise
+from isthmus.theory import Cone, RigidClouds, cone_function, cone_is_monotone, optimise
 
 
 @experiment(
@@ -21,7 +20,7 @@ from isthmus.theory.optimisation import optimise
     assumption="As a statement about the global minimum. J(w) below is the loss of the pair of centres; 2 J is no "
     "bound of the full loss.",
 )
-def theorem_2(*, quick: bool) -> Outcome:
+def theorem_2(*, quick: bool) -> Findings:
     grid = np.linspace(-1.0, 1.0, 5 if quick else 17)
     exceptions = settings = trapped = 0
     for dim in (2, 3, 8, 32, 128, 512):
@@ -34,24 +33,34 @@ def theorem_2(*, quick: bool) -> Outcome:
     n = 96 if quick else 256
     starts = (30, 150) if quick else (0, 30, 120, 150)
     runs = {
-        f"start {start}°": optimise("cone", n=n, dim=8, resultant=0.5, temperature=0.5, start=start) for start in starts
+        f"start {start}°": optimise(Cone(resultant=0.5), n=n, dim=8, temperature=0.5, initial_gap=start)
+        for start in starts
     }
     low = [run for run in runs.values() if run.gap < 90.0]
     high = [run for run in runs.values() if run.gap >= 90.0]
-    stuck = optimise("cone", kappa=20.0, n=256, dim=3, temperature=0.05, start=120)
-    closed = optimise("cone", kappa=20.0, n=256, dim=3, temperature=0.05, start=30)
+    stuck = optimise(RigidClouds(kappa=20.0), n=256, dim=3, temperature=0.05, initial_gap=120)
+    closed = optimise(RigidClouds(kappa=20.0), n=256, dim=3, temperature=0.05, initial_gap=30)
     pair = cone_function(1.0, kappa=20.0, dim=3, temperature=0.05)
     rows = [
-        near(f"settings of {settings} where J is not lowest at w = 1", 0, exceptions, 0),
-        at_most("free pairs, |mean| = 0.5, h = 8, τ = 0.5, starts up to 30°: gap (degrees)", 0.5,
-                max(run.gap for run in low)),
-        at_least("the same: loss of opposite centres minus loss at gap 0 (nats)", 0.0,
-                 min(run.loss for run in high) - max(run.loss for run in low)),
+        close(f"settings of {settings} where J is not lowest at w = 1", 0, exceptions, 0),
+        at_most(
+            "free pairs, |mean| = 0.5, h = 8, τ = 0.5, starts up to 30°: gap (degrees)",
+            0.5,
+            max(run.gap for run in low),
+        ),
+        at_least(
+            "the same: loss of opposite centres minus loss at gap 0 (nats)",
+            0.0,
+            min(run.loss for run in high) - max(run.loss for run in low),
+        ),
         at_most("rigid clouds, κ = 20, h = 3, τ = 0.05, start 30°: gap (degrees)", 0.5, closed.gap),
         at_least("the same from 120°: loss minus loss at gap 0 (nats)", 0.0, stuck.loss - closed.loss),
-        at_least("the same: 2 J(1), which is no bound, minus Φ of the clouds at gap 0 (nats)", 0.0,
-                 2.0 * pair - (closed.loss - 2.0 * np.log(256))),
-    ]  # fmt: skip
+        at_least(
+            "the same: 2 J(1), which is no bound, minus Φ of the clouds at gap 0 (nats)",
+            0.0,
+            2.0 * pair - (closed.loss - 2.0 * np.log(256)),
+        ),
+    ]
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
@@ -68,9 +77,9 @@ def theorem_2(*, quick: bool) -> Outcome:
         right.set_title("gap (degrees), |mean| = 0.5")
         right.legend(loc="center right")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows, "global minimisation; a descent can stay at opposite centres"),
+        verdict=check_all(rows, "global minimisation; a descent can stay at opposite centres"),
         finding=f"Gap 0 is the global minimum in all {settings} settings. In {trapped} of them w = -1 is a local "
         f"minimum as well: concentrated clouds that start 120° apart come to rest at {stuck.gap:.1f}°. With means of "
         f"length 0.5, opposite centres cost only {min(run.loss for run in high) - min(run.loss for run in low):.4f} "

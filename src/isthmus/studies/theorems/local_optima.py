@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.studies.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near
+from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, experiment
 from isthmus.studies.theorems._style import BLUE, GREEN, GREY, ORANGE, PINK, trace
-from isthmus.theory.bounds import orthogonal_centres_value, uniform_bound
-from isthmus.theory.optimisation import optimise
+from isthmus.theory import Stop, Subspaces, optimise, orthogonal_centres_value, uniform_bound
 
 
 @experiment(
@@ -20,12 +19,12 @@ from isthmus.theory.optimisation import optimise
     claim="Two hyperplanes and a cone lead to a gap of φ from every start.",
     assumption="None as stated. h = 8, φ = 60°, wide cones and mild temperatures.",
 )
-def valley(*, quick: bool) -> Outcome:
+def valley(*, quick: bool) -> Findings:
     n, cases = 128, [(0.8, 0.5)] if quick else [(0.5, 0.5), (0.8, 0.2), (0.9, 0.5)]
     starts = (30, 100) if quick else (0, 30, 60, 100, 150)
     runs = {
         (length, tau, start): optimise(
-            "subspace", n=n, dim=8, angle=60, resultant=length, temperature=tau, start=start, partners="near"
+            Subspaces(angle=60, resultant=length), n=n, dim=8, temperature=tau, initial_gap=start, init="near"
         )
         for length, tau in cases
         for start in starts
@@ -41,18 +40,23 @@ def valley(*, quick: bool) -> Outcome:
         for start in starts:
             run = runs[(length, tau, start)]
             label = f"R = {length}, τ = {tau}, start {start}°"
-            rows.append(near(f"{label}: gap (degrees)", 60.0, run.gap, 0.1))
+            rows.append(close(f"{label}: gap (degrees)", 60.0, run.gap, 0.1))
             level = low if abs(run.gap - 60.0) < 0.1 else high
             name = "B(h-2, τ/(1-R²))" if level == low else "B(h-3, τ/(1-R²))"
-            rows.append(near(f"{label}: loss (nats), 2 log N + {name}", level, run.loss, 1e-3))
+            rows.append(close(f"{label}: loss (nats), 2 log N + {name}", level, run.loss, 1e-3))
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         for (length, tau), color in zip(cases, (BLUE, ORANGE, GREEN), strict=False):
             low, high = levels[(length, tau)]
             found = [runs[(length, tau, start)] for start in starts]
-            axes.plot([run.gap for run in found], [run.loss - low for run in found], "o", color=color,
-                      label=f"R = {length}, τ = {tau}")  # fmt: skip
+            axes.plot(
+                [run.gap for run in found],
+                [run.loss - low for run in found],
+                "o",
+                color=color,
+                label=f"R = {length}, τ = {tau}",
+            )
             axes.axhline(high - low, color=color, linewidth=1, linestyle="--")
         axes.axvline(60, color=GREY, linewidth=1)
         axes.set_xlim(-5, 185)
@@ -62,9 +66,9 @@ def valley(*, quick: bool) -> Outcome:
         axes.set_ylim(-0.008, 0.135)
         axes.legend(loc="upper center", ncols=3)
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of the value "
         "2 log N + B(h-3, τ/(1-R²)), which holds arrangements of almost every gap: a constant part on each side, and "
         "everything else in the h - 3 shared directions that are left. A descent that enters it keeps about the gap "
@@ -80,7 +84,7 @@ def valley(*, quick: bool) -> Outcome:
         draw=draw,
         picture="Loss above the global minimum against the final gap: points at 60 degrees sit at zero, all others "
         "sit on the dashed line of their setting whatever their gap.",
-    )  # fmt: skip
+    )
 
 
 @experiment(
@@ -90,16 +94,21 @@ def valley(*, quick: bool) -> Outcome:
     claim="Centres inside the shared space are left behind by the descent.",
     assumption="None as stated. h = 8, φ = 60°, τ = 0.05, means of length 0.5: a small temperature.",
 )
-def small_temperature(*, quick: bool) -> Outcome:
+def small_temperature(*, quick: bool) -> Findings:
     n = 192 if quick else 512
     runs = {
         start: optimise(
-            "subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.05, start=start, partners="near",
-            steps=250 if quick else 500,
+            Subspaces(angle=60, resultant=0.5),
+            n=n,
+            dim=8,
+            temperature=0.05,
+            initial_gap=start,
+            init="near",
+            stop=Stop(max_steps=250 if quick else 500),
         )
         for start in (0, 60)
-    }  # fmt: skip
-    rows = [near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.1) for start, run in runs.items()]
+    }
+    rows = [close(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.1) for start, run in runs.items()]
     rows.append(at_least("loss from 0° minus loss from 60° (nats)", 0.0, runs[0].loss - runs[60].loss))
 
     def draw(figure: Any) -> None:
@@ -111,9 +120,9 @@ def small_temperature(*, quick: bool) -> Outcome:
         right.set_title("loss (nats)")
         left.legend(loc="center right")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; orthogonal "
         f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, the descent does not find it.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
@@ -129,14 +138,21 @@ def small_temperature(*, quick: bool) -> Outcome:
     claim="Two hyperplanes and a cone give a gap of φ at the optimum.",
     assumption="None as stated. h = 32, φ = 60°, τ = 0.05, N = 256: the loss is almost zero everywhere.",
 )
-def saturated_loss(*, quick: bool) -> Outcome:
+def saturated_loss(*, quick: bool) -> Findings:
     n = 64 if quick else 256
     starts = (20, 90) if quick else (5, 20, 60, 90)
     runs = {
-        start: optimise("subspace", n=n, dim=32, angle=60, resultant=0.5, temperature=0.05, start=start, steps=300)
+        start: optimise(
+            Subspaces(angle=60, resultant=0.5),
+            n=n,
+            dim=32,
+            temperature=0.05,
+            initial_gap=start,
+            stop=Stop(max_steps=300),
+        )
         for start in starts
     }
-    rows = [near(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.5) for start, run in runs.items()]
+    rows = [close(f"start {start}°: gap (degrees)", 60.0, run.gap, 0.5) for start, run in runs.items()]
     losses = [run.loss for run in runs.values()]
     rows.append(at_most("largest loss (nats)", 2e-3, max(losses)))
 
@@ -149,9 +165,9 @@ def saturated_loss(*, quick: bool) -> Outcome:
         axes.set_ylabel("gap at the end (degrees)")
         axes.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats there is nothing left to gain: the gap "
         "ends close to where it started. Many directions, few pairs and a small temperature do that.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
@@ -168,26 +184,34 @@ def saturated_loss(*, quick: bool) -> Outcome:
     assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle particles cannot "
     "pass each other.",
 )
-def circles(*, quick: bool) -> Outcome:
+def circles(*, quick: bool) -> Findings:
     runs = [
         optimise(
-            "subspace", n=256, dim=3, angle=80, resultant=0.3, temperature=0.05, start=start,
-            partners="near", rng=seed,
-            steps=300,
+            Subspaces(angle=80, resultant=0.3),
+            n=256,
+            dim=3,
+            temperature=0.05,
+            initial_gap=start,
+            init="near",
+            rng=seed,
+            stop=Stop(max_steps=300),
         )
         for seed in ((6,) if quick else (0, 4, 6, 7))
         for start in ((46, 80) if quick else (20, 46, 60, 80, 100))
-    ]  # fmt: skip
+    ]
     best = min(runs, key=lambda run: run.loss)
     elsewhere = [run for run in runs if abs(run.gap - 80.0) > 1.0]
     rows = [
-        near("share of runs within 0.001 nats of the best", 1.0,
-             float(np.mean([run.loss - best.loss < 1e-3 for run in runs])), 0.0),
-        near("share of runs with a gap of 80° (1° tolerance)", 1.0, 1.0 - len(elsewhere) / len(runs), 0.0),
-        near("gap of the best run (degrees)", 80.0, best.gap, 0.5),
-        at_least("lowest loss elsewhere minus lowest loss (nats)", 0.0,
-                 min(run.loss for run in elsewhere) - best.loss),
-    ]  # fmt: skip
+        close(
+            "share of runs within 0.001 nats of the best",
+            1.0,
+            float(np.mean([run.loss - best.loss < 1e-3 for run in runs])),
+            0.0,
+        ),
+        close("share of runs with a gap of 80° (1° tolerance)", 1.0, 1.0 - len(elsewhere) / len(runs), 0.0),
+        close("gap of the best run (degrees)", 80.0, best.gap, 0.5),
+        at_least("lowest loss elsewhere minus lowest loss (nats)", 0.0, min(run.loss for run in elsewhere) - best.loss),
+    ]
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -196,9 +220,9 @@ def circles(*, quick: bool) -> Outcome:
         axes.set_xlabel("final gap (degrees)")
         axes.set_ylabel("loss (nats)")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding=f"Over {len(runs)} runs the losses spread from {best.loss:.4f} to {max(run.loss for run in runs):.4f} "
         f"and the gaps from {min(run.gap for run in runs):.0f}° to {max(run.gap for run in runs):.0f}°. The lowest of "
         f"all has orthogonal centres, a gap of {best.gap:.2f}°: a run that ends elsewhere with a higher loss is no "

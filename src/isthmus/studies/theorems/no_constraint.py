@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.studies.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near, undefined
-from isthmus.theory.bounds import uniform_bound
-from isthmus.theory.optimisation import optimise
+from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, experiment, undefined
+from isthmus.theory import Unconstrained, optimise, uniform_bound
 
 
 @experiment(
@@ -18,18 +17,20 @@ from isthmus.theory.optimisation import optimise
     assumption="Free unit vectors. Proved for x = y at every τ, and for every coupling if 1/(2τ) ≥ logc(1/τ, h); at "
     "finite N the bound is the larger of this one and the bound of a regular simplex.",
 )
-def theorem_1(*, quick: bool) -> Outcome:
+def theorem_1(*, quick: bool) -> Findings:
     n = 96 if quick else 256
     cases = [(3, 0.2), (3, 0.05), (8, 0.5)][: 1 if quick else 3]
-    runs = {f"h = {dim}, τ = {tau:g}": optimise("none", n=n, dim=dim, temperature=tau, rng=1) for dim, tau in cases}
+    runs = {
+        f"h = {dim}, τ = {tau:g}": optimise(Unconstrained(), n=n, dim=dim, temperature=tau, rng=1) for dim, tau in cases
+    }
     rows = []
     # Particles on a sphere are as even as a lattice: their excess over the bound falls faster than 1/N.
     slack = 1e-3 if quick else 1e-4
     for label, run in runs.items():
         rows += [
-            near(f"{label}: loss (nats)", run.bound, run.loss, slack),
+            close(f"{label}: loss (nats)", run.bound, run.loss, slack),
             at_least(f"{label}: loss minus bound (nats)", -1e-9, run.excess),
-            near(f"{label}: mean paired cosine", 1.0, run.state.cosine, 1e-4),
+            close(f"{label}: mean paired cosine", 1.0, run.state.cosine, 1e-4),
             at_most(f"{label}: longest mean", 1e-3, max(run.state.resultant_x, run.state.resultant_y)),
             undefined(f"{label}: gap angle", run.gap),
         ]
@@ -45,9 +46,9 @@ def theorem_1(*, quick: bool) -> Outcome:
             axes.set_title(title)
         left.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding="The loss reaches its bound from a random start; partners meet and both means vanish. A gap angle "
         "printed at this optimum would be the angle between two zero vectors: it is undefined.",
         numbers={

@@ -7,12 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.studies.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near, same
+from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, equal, experiment
 from isthmus.studies.theorems._style import BLUE, CYCLE, GREEN, GREY, ORANGE, trace
-from isthmus.theory.bounds import affine_infimum, collapse_margin, finite_bound, loss_bound, uniform_bound
-from isthmus.theory.infonce import info_nce
-from isthmus.theory.optimisation import optimise
-from isthmus.theory.problems import hyperplanes
+from isthmus.theory import (
+    Cone,
+    ConstantParts,
+    Stop,
+    Subspaces,
+    Unconstrained,
+    affine_infimum,
+    collapse_margin,
+    finite_bound,
+    hyperplanes,
+    info_nce,
+    loss_bound,
+    optimise,
+    uniform_bound,
+)
 
 
 @experiment(
@@ -22,12 +33,12 @@ from isthmus.theory.problems import hyperplanes
     claim="x in one hyperplane and y in another is enough for a gap of φ.",
     assumption="No condition on the means. Collapse is expected where 1 - cos φ > A(1/τ, h - 2) (a local condition).",
 )
-def collapse_without_cone(*, quick: bool) -> Outcome:
+def collapse_without_cone(*, quick: bool) -> Findings:
     n = 96 if quick else 192
     settings = [(0.5, 60)] if quick else [(0.5, 30), (0.5, 40), (0.5, 60), (0.5, 80), (0.2, 50), (0.2, 60), (0.2, 80)]
     runs, spread, margins = {}, {}, {}
     for tau, phi in settings:
-        run = optimise("subspace", n=n, dim=8, angle=phi, temperature=tau, steps=800)
+        run = optimise(Subspaces(angle=phi), n=n, dim=8, temperature=tau, stop=Stop(max_steps=800))
         runs[(tau, phi)] = run
         spread[(tau, phi)] = float(np.sqrt(np.mean((run.x @ hyperplanes(8, phi).x[:, -1]) ** 2)))
         margins[(tau, phi)] = collapse_margin(8, temperature=tau, angle=phi)
@@ -35,8 +46,8 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
     for tau, phi in settings:
         label = f"τ = {tau}, φ = {phi}°"
         rows += [
-            near(f"{label}: gap (degrees)", phi, runs[(tau, phi)].gap, 0.5),
-            same(
+            close(f"{label}: gap (degrees)", phi, runs[(tau, phi)].gap, 0.5),
+            equal(
                 f"{label}: collapse into C",
                 "yes" if margins[(tau, phi)] > 0 else "no",
                 "yes" if spread[(tau, phi)] < 0.02 else "no",
@@ -60,9 +71,9 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
         axes.set_ylabel("rms part of x orthogonal to C")
         axes.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding="Both means vanish in every run, so there is no gap to speak of; and where the margin is positive "
         "the clouds leave their own directions altogether and lie in C, with partners parallel.",
         numbers={
@@ -86,18 +97,19 @@ def collapse_without_cone(*, quick: bool) -> Outcome:
     claim="The gap at the optimum tells about the loss: a smaller gap means a better one.",
     assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C: what trained CLIP models look like.",
 )
-def affine(*, quick: bool) -> Outcome:
+def affine(*, quick: bool) -> Findings:
     n = 96 if quick else 256
     angles = (0, 90) if quick else (0, 30, 60, 90, 120, 180)
     runs = {
-        angle: optimise("affine", n=n, dim=8, angle=angle, radius=0.7, temperature=0.2, steps=600) for angle in angles
+        angle: optimise(ConstantParts(angle=angle, radius=0.7), n=n, dim=8, temperature=0.2, stop=Stop(max_steps=600))
+        for angle in angles
     }
     formula = 2.0 * math.log(n) + affine_infimum(8, temperature=0.2, radius=0.7)
     rows = []
     for angle, run in runs.items():
         rows += [
-            near(f"φ = {angle}°: loss (nats)", formula, run.loss, 5e-3 if quick else 1e-4),
-            near(f"φ = {angle}°: gap (degrees)", angle, run.gap, 0.1),
+            close(f"φ = {angle}°: loss (nats)", formula, run.loss, 5e-3 if quick else 1e-4),
+            close(f"φ = {angle}°: gap (degrees)", angle, run.gap, 0.1),
         ]
     losses = [run.loss for run in runs.values()]
     rows.append(at_least("difference of the losses over all angles (nats)", 1e-3, max(losses) - min(losses)))
@@ -113,9 +125,9 @@ def affine(*, quick: bool) -> Outcome:
         for axes in (left, right):
             axes.set_xlabel("φ, angle between the constant parts (degrees)")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding=f"The loss is {min(losses):.5f} at every angle, from no gap to opposite clouds; only the paired "
         "cosine changes. InfoNCE is blind to a shift of all logits, so such a gap neither hurts nor helps it.",
         numbers={str(angle): {"loss": run.loss, "gap": run.gap} for angle, run in runs.items()} | {"formula": formula},
@@ -132,28 +144,38 @@ def affine(*, quick: bool) -> Outcome:
     assumption="The optimum of the constant parts above, from which first a and b may move orthogonally to C, then "
     "every row may move as long as the means keep their length √(1-r²). h = 8, τ = 0.2, r = 0.7.",
 )
-def moving_constant_parts(*, quick: bool) -> Outcome:
+def moving_constant_parts(*, quick: bool) -> Findings:
     n, radius, tau = (64 if quick else 256), 0.7, 0.2
     fixed, freed, pulls = {}, {}, []
     for angle in (30, 120):
-        run = fixed[angle] = optimise("affine", n=n, dim=8, angle=angle, radius=radius, temperature=tau, steps=600)
+        run = fixed[angle] = optimise(
+            ConstantParts(angle=angle, radius=radius), n=n, dim=8, temperature=tau, stop=Stop(max_steps=600)
+        )
         _, *slopes = info_nce(run.x, run.y, temperature=tau, gradient=True)
         # The complement of C is spanned by the last two directions; a and b are common to all rows of their side.
         pulls += [float(np.linalg.norm(np.sum(slope, axis=0)[-2:])) for slope in slopes]
         freed[angle] = optimise(
-            "cone", dim=8, resultant=math.sqrt(1.0 - radius**2), temperature=tau, init=(run.x, run.y), steps=1500
+            Cone(resultant=math.sqrt(1.0 - radius**2)),
+            dim=8,
+            temperature=tau,
+            init=(run.x, run.y),
+            stop=Stop(max_steps=1500),
         )
     # Parallel constant parts take one direction; `affine_infimum` counts two that are taken.
     level = 2.0 * math.log(n) + affine_infimum(8 + 1, temperature=tau, radius=radius)
     rows = [
         at_most("a and b orthogonal to C: largest gradient of the loss along them (nats)", 1e-12, max(pulls)),
-        *(near(f"all may move, start {angle}°: gap (degrees)", 0.0, run.gap, 1.0) for angle, run in freed.items()),
+        *(close(f"all may move, start {angle}°: gap (degrees)", 0.0, run.gap, 1.0) for angle, run in freed.items()),
         *(
-            near(f"the same: loss (nats), 2 log N + B(h-1, τ/r²), start {angle}°", level, run.loss,
-                 0.03 if quick else 1e-3)
+            close(
+                f"the same: loss (nats), 2 log N + B(h-1, τ/r²), start {angle}°",
+                level,
+                run.loss,
+                0.03 if quick else 1e-3,
+            )
             for angle, run in freed.items()
         ),
-    ]  # fmt: skip
+    ]
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
@@ -168,9 +190,9 @@ def moving_constant_parts(*, quick: bool) -> Outcome:
         right.set_title("loss (nats)")
         left.legend(loc="center right")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding="Orthogonal to C nothing pulls at a and b: the gap keeps the value it started with (proved: the "
         "derivatives of InfoNCE by all logits sum to zero). Where all may move, the gap of 30° ends at "
         f"{freed[30].gap:.1f}° and that of 120° at {freed[120].gap:.1f}°, at losses of {freed[30].loss:.5f} and "
@@ -193,18 +215,21 @@ def moving_constant_parts(*, quick: bool) -> Outcome:
     assumption="None as stated. At few pairs the bound of the regular simplex, 2 log(1 + (N-1) exp(-N/((N-1) τ))), "
     "is larger; it is attained for N ≤ h + 1.",
 )
-def batch_size(*, quick: bool) -> Outcome:
+def batch_size(*, quick: bool) -> Findings:
     tau, dim = 0.2, 8
     sizes = (4, 9, 32) if quick else (4, 9, 16, 32, 64, 128, 256)
-    runs = {n: optimise("none", n=n, dim=dim, temperature=tau, steps=600, plateau=1e-7) for n in sizes}
+    runs = {
+        n: optimise(Unconstrained(), n=n, dim=dim, temperature=tau, stop=Stop(max_steps=600, plateau=1e-7))
+        for n in sizes
+    }
     crossings = {(h, t): _crossing(h, t) for h, t in ((3, 0.2), (8, 0.2), (8, 0.05), (512, 0.07), (512, 0.01))}
     limit = {n: 2.0 * math.log(n) + uniform_bound(dim, temperature=tau) for n in sizes}
     rows = [
-        near(f"N = {n}: loss (nats), simplex", finite_bound(n, temperature=tau), runs[n].loss, 1e-5)
+        close(f"N = {n}: loss (nats), simplex", finite_bound(n, temperature=tau), runs[n].loss, 1e-5)
         for n in sizes
         if n <= dim + 1
     ]
-    rows += [near(f"N = {n}: loss (nats), limit", limit[n], runs[n].loss, 1e-3) for n in (sizes[-1],)]
+    rows += [close(f"N = {n}: loss (nats), limit", limit[n], runs[n].loss, 1e-3) for n in (sizes[-1],)]
     rows += [at_least(f"N = {n}: loss minus best bound (nats)", -1e-9, runs[n].excess) for n in sizes if n > dim + 1]
     rows += [
         at_most("pairs from which the limit speaks at h = 512, τ = 0.07", 32768.0, crossings[(512, 0.07)]),
@@ -225,9 +250,9 @@ def batch_size(*, quick: bool) -> Outcome:
         axes.set_title(f"h = {dim}, τ = {tau}")
         axes.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding="The two bounds cross at "
         + ", ".join(f"N = {value:.3g} (h = {h}, τ = {t:g})" for (h, t), value in crossings.items())
         + f". Between the regimes both are loose, here by up to {widest:.2f} nats "

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from isthmus.studies.theorems._experiment import Experiment, Row, experiments, registry
+from isthmus.studies.theorems._experiment import ExperimentResult, Row, experiments, registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.version import __version__
@@ -48,7 +48,7 @@ def run_all(
 
 def collect(
     names: Sequence[str] | None, /, *, quick: bool = False, progress: Progress | None = None
-) -> list[Experiment]:
+) -> list[ExperimentResult]:
     """Results of the experiments in `names` (None: all), telling `progress` before each and at the end.
 
     >>> [result.verdict for result in collect(["certificate"], quick=True)]
@@ -66,7 +66,7 @@ def collect(
     return results
 
 
-def write(results: Sequence[Experiment], out_dir: str | os.PathLike[str], /) -> Path:
+def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], /) -> Path:
     """Write the page of these results as `theory.html` into `out_dir`, whole or not at all; its path.
 
     Raises `InputError` if `out_dir` is a file.
@@ -88,7 +88,7 @@ def check_folder(out_dir: str | os.PathLike[str], /) -> Path:
     return folder
 
 
-def render(results: Sequence[Experiment], /) -> str:
+def render(results: Sequence[ExperimentResult], /) -> str:
     """The page of these results as one HTML text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -120,7 +120,7 @@ def render(results: Sequence[Experiment], /) -> str:
     )
 
 
-def figure_svg(result: Experiment, /) -> str:
+def figure_svg(result: ExperimentResult, /) -> str:
     """The figure as inline SVG in the colour of the text around it, with ids of its own and a description."""
     import matplotlib
 
@@ -142,12 +142,12 @@ def figure_svg(result: Experiment, /) -> str:
     return f'{head} role="img" aria-label="{_attribute(result.picture)}">{rest}'
 
 
-def _headline(result: Experiment) -> Row:
+def _headline(result: ExperimentResult) -> Row:
     """The row that decides: the first that failed, else the first."""
     return next((row for row in result.rows if not row.passed), result.rows[0])
 
 
-def _tone(result: Experiment) -> str:
+def _tone(result: ExperimentResult) -> str:
     if result.verdict.startswith("fails"):
         return "fails"
     return "limits" if result.verdict != "holds" else "holds"

@@ -7,15 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.linalg.rotations import minimal_rotation
-from isthmus.studies.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near
+from isthmus.linalg import minimal_rotation, principal_angles
+from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, experiment
 from isthmus.studies.theorems._style import BLUE, GREEN, GREY, ORANGE
-from isthmus.theory.bounds import uniform_bound
-from isthmus.theory.ceilings import hyperplane_ceiling
-from isthmus.theory.infonce import info_nce
-from isthmus.theory.optimisation import Run, optimise
-from isthmus.theory.problems import hyperplanes
-from isthmus.theory.trajectory import measure_state
+from isthmus.theory import (
+    Run,
+    Stop,
+    Subspaces,
+    hyperplane_ceiling,
+    hyperplanes,
+    info_nce,
+    measure_state,
+    optimise,
+    uniform_bound,
+)
 
 _ANGLES = (30, 60, 90)
 
@@ -23,9 +28,13 @@ _ANGLES = (30, 60, 90)
 @cache
 def _optimum(quick: bool, angle: int = 60) -> Run:
     return optimise(
-        "subspace", n=96 if quick else 256, dim=8, angle=angle, resultant=0.5, temperature=0.5,
-        start=angle / 2, plateau=1e-7 if quick else 1e-8,
-    )  # fmt: skip
+        Subspaces(angle=angle, resultant=0.5),
+        n=96 if quick else 256,
+        dim=8,
+        temperature=0.5,
+        initial_gap=angle / 2,
+        stop=Stop(plateau=1e-7 if quick else 1e-8),
+    )
 
 
 @experiment(
@@ -36,7 +45,7 @@ def _optimum(quick: bool, angle: int = 60) -> Run:
     "the shared space: P_C x = P_C y.",
     assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. Measured.",
 )
-def theorem_4(*, quick: bool) -> Outcome:
+def theorem_4(*, quick: bool) -> Findings:
     runs = {angle: _optimum(quick, angle) for angle in (_ANGLES[1:2] if quick else _ANGLES)}
     rows = []
     for angle, run in runs.items():
@@ -57,9 +66,9 @@ def theorem_4(*, quick: bool) -> Outcome:
             axes.set_xlabel("step")
         left.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows, "centres orthogonal to the shared space"),
+        verdict=check_all(rows, "centres orthogonal to the shared space"),
         finding="The difference of partners inside the shared space falls with convergence, and so does the "
         "difference of their parts along the centres: the isometry that the theorem assumes comes out by itself.",
         numbers={
@@ -79,7 +88,7 @@ def theorem_4(*, quick: bool) -> Outcome:
     assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where partners are "
     "parallel (see the experiment on collapse).",
 )
-def corollary_2(*, quick: bool) -> Outcome:
+def corollary_2(*, quick: bool) -> Findings:
     runs = {angle: _optimum(quick, angle) for angle in (_ANGLES[1:2] if quick else _ANGLES)}
     rows, points = [], {}
     for angle, run in runs.items():
@@ -106,9 +115,9 @@ def corollary_2(*, quick: bool) -> Outcome:
         axes.set_ylabel("cosine of the pair")
         axes.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows, "means of a fixed length"),
+        verdict=check_all(rows, "means of a fixed length"),
         finding="Every pair sits on the formula. With α equal to the mean length 0.5 for all pairs, the cosine is "
         "the same for all of them.",
         numbers={
@@ -129,7 +138,7 @@ def corollary_2(*, quick: bool) -> Outcome:
     assumption="The optimum of Theorem 3. On real encoders rotating mean onto mean costs recall: the constant part "
     "then dominates the ranking.",
 )
-def corollary_3(*, quick: bool) -> Outcome:
+def corollary_3(*, quick: bool) -> Findings:
     run, frame = _optimum(quick), hyperplanes(8, 60)
     # Principal vectors have no sign: turn the axes so that the two means point to the same side.
     sides = [np.sign(side.mean(axis=0) @ basis[:, -1]) for side, basis in ((run.x, frame.x), (run.y, frame.y))]
@@ -144,11 +153,11 @@ def corollary_3(*, quick: bool) -> Outcome:
     loss = info_nce(turned, run.y, temperature=0.5)
     best = 2.0 * np.log(len(turned)) + uniform_bound(8, temperature=0.5)
     rows = [
-        near("gap before (degrees)", 60.0, before.gap, 0.05),
-        near("gap after (degrees)", 0.0, after.gap, 0.05),
-        near("mean paired cosine before: its ceiling", ceilings[0], before.cosine, 1e-3),
-        near("mean paired cosine after: its ceiling", ceilings[1], after.cosine, 1e-3),
-        near("loss after (nats): the loss before", run.loss, loss, 1e-4),
+        close("gap before (degrees)", 60.0, before.gap, 0.05),
+        close("gap after (degrees)", 0.0, after.gap, 0.05),
+        close("mean paired cosine before: its ceiling", ceilings[0], before.cosine, 1e-3),
+        close("mean paired cosine after: its ceiling", ceilings[1], after.cosine, 1e-3),
+        close("loss after (nats): the loss before", run.loss, loss, 1e-4),
         at_least("loss after minus the unconstrained bound (nats)", 0.0, loss - best),
     ]
 
@@ -161,9 +170,9 @@ def corollary_3(*, quick: bool) -> Outcome:
         axes.set_xlim(0.5, 1.02)
         axes.set_title("blue: reached, grey: ceiling")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows, "the optimum of Theorem 3"),
+        verdict=check_all(rows, "the optimum of Theorem 3"),
         finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one ceiling to "
         f"the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part along the "
         "centres InfoNCE does not see the angle between the hyperplanes, so closing the gap gains nothing there.",
@@ -188,7 +197,7 @@ def corollary_3(*, quick: bool) -> Outcome:
     assumption="The optimum of Theorem 3 and the true shared space. On real data the shared space must be estimated, "
     "and every projection measured so far loses some recall.",
 )
-def corollary_4(*, quick: bool) -> Outcome:
+def corollary_4(*, quick: bool) -> Findings:
     run = _optimum(quick)
     shared = hyperplanes(8, 60).basis_of_shared
     projected = [side @ shared for side in (run.x, run.y)]
@@ -197,10 +206,10 @@ def corollary_4(*, quick: bool) -> Outcome:
     distance = float(np.sqrt(np.mean(np.sum((projected[0] - projected[1]) ** 2, axis=1))))
     retrieved = float(np.mean(np.argmax(projected[0] @ projected[1].T, axis=1) == np.arange(len(run.x))))
     rows = [
-        near("mean paired cosine after", 1.0, after.cosine, 1e-4),
+        close("mean paired cosine after", 1.0, after.cosine, 1e-4),
         at_most("rms distance of partners after", 1e-2, distance),
         at_most("longest mean after", 0.05, max(after.resultant_x, after.resultant_y)),
-        near("share of pairs retrieved first after", 1.0, retrieved, 0.0),
+        close("share of pairs retrieved first after", 1.0, retrieved, 0.0),
     ]
 
     def draw(figure: Any) -> None:
@@ -220,9 +229,9 @@ def corollary_4(*, quick: bool) -> Outcome:
             axes.set_yscale("log")
         left.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows, "the optimum of Theorem 3 and a known shared space"),
+        verdict=check_all(rows, "the optimum of Theorem 3 and a known shared space"),
         finding=f"Partners meet (rms distance {distance:.1e}) and each side's mean shrinks to "
         f"{max(after.resultant_x, after.resultant_y):.1e}: the gap angle is undefined, not zero.",
         numbers={"cosine": after.cosine, "distance": distance, "retrieved": retrieved},
@@ -234,8 +243,6 @@ def corollary_4(*, quick: bool) -> Outcome:
 
 def _signs(a: np.ndarray, b: np.ndarray) -> list[int]:
     """Signs for `minimal_rotation` that carry the last column of `a` onto the last column of `b`."""
-    from isthmus.linalg.rotations import principal_angles
-
     pairs = principal_angles(a, b)
     same = np.sign(pairs.vectors_a[:, -1] @ a[:, -1]) * np.sign(pairs.vectors_b[:, -1] @ b[:, -1])
     return [1] * (a.shape[1] - 1) + [int(same)]

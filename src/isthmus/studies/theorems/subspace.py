@@ -6,11 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.studies.theorems._experiment import Outcome, at_least, at_most, experiment, judge, near, same
+from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, equal, experiment
 from isthmus.studies.theorems._style import BLUE, GREY, ORANGE, trace
-from isthmus.theory.bounds import orthogonal_centres_certificate, orthogonal_centres_value, subspace_function
-from isthmus.theory.clouds import cloud_loss
-from isthmus.theory.optimisation import optimise
+from isthmus.theory import (
+    Stop,
+    Subspaces,
+    cloud_loss,
+    optimise,
+    orthogonal_centres_certificate,
+    orthogonal_centres_value,
+    subspace_function,
+)
 
 
 @experiment(
@@ -22,49 +28,53 @@ from isthmus.theory.optimisation import optimise
     assumption="Means of a prescribed, non-zero length (the cone), a loss that is not saturated and a temperature "
     "that is not too small. Measured; for free centres not proved.",
 )
-def theorem_3(*, quick: bool) -> Outcome:
+def theorem_3(*, quick: bool) -> Findings:
     n = 96 if quick else 256
     cases = [(3, 0.2, (0, 150)), (3, 0.2, (30, 90)), (8, 0.5, (30,)), (8, 0.2, (0, 150))]
     runs = {}
     for dim, tau, starts in cases[:1] if quick else cases:
         for start in starts:
             runs[f"h = {dim}, τ = {tau:g}, start {start}°"] = optimise(
-                "subspace",
+                Subspaces(angle=60, resultant=0.5),
                 n=n,
                 dim=dim,
-                angle=60,
-                resultant=0.5,
                 temperature=tau,
-                start=start,
-                steps=600,
-                record=2,
+                initial_gap=start,
+                record_every=2,
+                stop=Stop(max_steps=600),
             )
     angles = (40, 70) if quick else (20, 40, 60, 80, 90)
     swept = [
-        optimise("subspace", n=n, dim=8, angle=phi, resultant=0.5, temperature=0.5, start=phi / 2) for phi in angles
+        optimise(Subspaces(angle=phi, resultant=0.5), n=n, dim=8, temperature=0.5, initial_gap=phi / 2)
+        for phi in angles
     ]
     held = [
-        optimise("subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.5, centres=centres)
+        optimise(Subspaces(angle=60, resultant=0.5, centres=centres), n=n, dim=8, temperature=0.5)
         for centres in ("orthogonal", "reversed")
     ]
     formula = 2.0 * np.log(n) + orthogonal_centres_value(8, temperature=0.5, mean_length=0.5)
     lonely = [subspace_function(w, w, w, kappa=10.0, dim=3, temperature=0.2) for w in (1.0, 0.5)]
     # Reversing a centre is the same as two hyperplanes at the supplement of the angle.
     varying = [cloud_loss(8, kappa=10.0, temperature=0.2, angle=a, centres="orthogonal") for a in (60, 120)]
-    rows = [near(f"{label}: gap (degrees)", 60.0, run.gap, 0.05) for label, run in runs.items()]
+    rows = [close(f"{label}: gap (degrees)", 60.0, run.gap, 0.05) for label, run in runs.items()]
     rows += [
-        near(f"h = 8, τ = 0.5, φ = {phi}°: gap (degrees)", phi, run.gap, 0.1)
+        close(f"h = 8, τ = 0.5, φ = {phi}°: gap (degrees)", phi, run.gap, 0.1)
         for phi, run in zip(angles, swept, strict=True)
     ]
     rows += [
-        at_most("largest part of a centre inside C", 0.01,
-                max(max(run.state.shared_x, run.state.shared_y) for run in [*runs.values(), *swept])),
-        near("h = 8, τ = 0.5, orthogonal centres: loss (nats)", formula, held[0].loss,
-             1e-3 if quick else 1e-4),
-        near("the same with one centre reversed, gap 120°: loss (nats)", held[0].loss, held[1].loss, 1e-4),
-        at_least("von Mises-Fisher clouds, κ = 10, τ = 0.2: Φ at gap 120° minus Φ at 60° (nats)", 1e-3,
-                 varying[1] - varying[0]),
-    ]  # fmt: skip
+        at_most(
+            "largest part of a centre inside C",
+            0.01,
+            max(max(run.state.shared_x, run.state.shared_y) for run in [*runs.values(), *swept]),
+        ),
+        close("h = 8, τ = 0.5, orthogonal centres: loss (nats)", formula, held[0].loss, 1e-3 if quick else 1e-4),
+        close("the same with one centre reversed, gap 120°: loss (nats)", held[0].loss, held[1].loss, 1e-4),
+        at_least(
+            "von Mises-Fisher clouds, κ = 10, τ = 0.2: Φ at gap 120° minus Φ at 60° (nats)",
+            1e-3,
+            varying[1] - varying[0],
+        ),
+    ]
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
@@ -81,9 +91,9 @@ def theorem_3(*, quick: bool) -> Outcome:
         right.set_title("gap at the optimum (degrees)")
         right.legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows, "a cone on both sides, an unsaturated loss and a temperature that is not small"),
+        verdict=check_all(rows, "a cone on both sides, an unsaturated loss and a temperature that is not small"),
         finding="Every run ends with centres orthogonal to C and the gap at φ. The loss of the pair of centres alone "
         f"would argue the other way: it is {lonely[0]:.3f} with both centres in C and {lonely[1]:.3f} with orthogonal "
         "ones. The full loss decides, because a constant part of the embeddings costs nothing there. The gap 180° - "
@@ -111,10 +121,15 @@ def theorem_3(*, quick: bool) -> Outcome:
     "inside C, for every concentration, temperature and angle.",
     assumption="None as stated. The loss is computed by quadrature, without particles and without a limit on N.",
 )
-def clouds_in_hyperplanes(*, quick: bool) -> Outcome:
+def clouds_in_hyperplanes(*, quick: bool) -> Findings:
     angles, kappas = (30, 60, 80), (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-    settings = [(h, phi, k, tau) for h in ((3, 8) if quick else (3, 8, 32)) for phi in angles for k in kappas
-                for tau in (0.05, 0.2)]  # fmt: skip
+    settings = [
+        (h, phi, k, tau)
+        for h in ((3, 8) if quick else (3, 8, 32))
+        for phi in angles
+        for k in kappas
+        for tau in (0.05, 0.2)
+    ]
     advantage = {
         key: cloud_loss(key[0], kappa=key[2], temperature=key[3], angle=key[1], centres="shared")
         - cloud_loss(key[0], kappa=key[2], temperature=key[3], angle=key[1], centres="orthogonal")
@@ -125,7 +140,7 @@ def clouds_in_hyperplanes(*, quick: bool) -> Outcome:
     inside = cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres="shared")
     outside = cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres="orthogonal")
     rows = [
-        near(f"settings of {len(settings)} where orthogonal centres lose", 0, len(lost), 0),
+        close(f"settings of {len(settings)} where orthogonal centres lose", 0, len(lost), 0),
         at_least("h = 8, φ = 80°, τ = 0.05, κ = 2: Φ inside C minus Φ orthogonal (nats)", 0.0, inside - outside),
         at_least("h = 8, φ = 60°, τ = 0.2, κ = 10: the same (nats)", 0.0, advantage[(8, 60, 10.0, 0.2)]),
     ]
@@ -149,9 +164,9 @@ def clouds_in_hyperplanes(*, quick: bool) -> Outcome:
         axes[0].set_ylabel("Φ inside C - Φ orthogonal")
         axes[0].legend()
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding=f"Orthogonal centres win in {len(settings) - len(lost)} of {len(settings)} settings. They lose at "
         + "; ".join(f"h = {h}, φ = {phi}°, κ = {k:g}, τ = {tau:g}" for h, phi, k, tau in lost)
         + f" (largest loss {-advantage[worst]:.4f} nats): wide clouds in nearly orthogonal hyperplanes at "
@@ -178,7 +193,7 @@ def clouds_in_hyperplanes(*, quick: bool) -> Outcome:
     assumption="Two hyperplanes and means of the given length. Where the certificate holds, optimality is proved; "
     "where it fails, nothing follows.",
 )
-def certificate(*, quick: bool) -> Outcome:
+def certificate(*, quick: bool) -> Findings:
     clip = orthogonal_centres_certificate(512, temperature=0.01, mean_length=0.8, angle=60.0)
     lengths = np.linspace(0.1, 0.95, 5 if quick else 30)
     temperatures = np.geomspace(0.005, 1.0, 5 if quick else 30)
@@ -201,16 +216,21 @@ def certificate(*, quick: bool) -> Outcome:
     mild = orthogonal_centres_certificate(8, temperature=0.5, mean_length=0.5, angle=60.0)
     value = 2.0 * np.log(n) + orthogonal_centres_value(8, temperature=0.5, mean_length=0.5)
     tried = [
-        optimise("subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.5, start=start, steps=400)
+        optimise(
+            Subspaces(angle=60, resultant=0.5), n=n, dim=8, temperature=0.5, initial_gap=start, stop=Stop(max_steps=400)
+        )
         for start in starts
     ]
     rows = [
         at_most("largest rise of G above G(R), h = 512, τ = 0.01, φ = 60°, R = 0.8", 1e-9, clip.excess_g),
         at_most("largest rise of H above G(R), same setting", 1e-9, clip.excess_h),
-        same("h = 8, τ = 0.5, φ = 60°, R = 0.5: the certificate holds", "yes", "yes" if mild.holds else "no"),
-        at_least(f"the same, {n} pairs: lowest loss of {len(starts)} starts minus that of orthogonal centres (nats)",
-                 -1e-9, min(run.loss for run in tried) - value),
-    ]  # fmt: skip
+        equal("h = 8, τ = 0.5, φ = 60°, R = 0.5: the certificate holds", "yes", "yes" if mild.holds else "no"),
+        at_least(
+            f"the same, {n} pairs: lowest loss of {len(starts)} starts minus that of orthogonal centres (nats)",
+            -1e-9,
+            min(run.loss for run in tried) - value,
+        ),
+    ]
 
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, 2, sharey=True)
@@ -223,9 +243,9 @@ def certificate(*, quick: bool) -> Outcome:
         panels[1].plot([0.01], [0.8], "o", color="white")
         panels[1].annotate("CLIP", (0.01, 0.8), xytext=(6, 4), textcoords="offset points", color="white")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding="The certificate holds in the regime of CLIP. On the map of temperatures and mean lengths it covers "
         f"{held[512].mean():.0%} at h = 512 and {held[8].mean():.0%} at h = 8: blue is proved, orange is open.",
         numbers={

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.studies.theorems._experiment import Outcome, at_most, experiment, judge, near
+from isthmus.studies.theorems._experiment import Findings, at_most, check_all, close, experiment
 from isthmus.studies.theorems._style import BLUE, GREY, INK, ORANGE
-from isthmus.theory.optimisation import optimise
+from isthmus.theory import Stop, Subspaces, optimise
 
 
 @experiment(
@@ -18,7 +18,7 @@ from isthmus.theory.optimisation import optimise
     claim="The gap of the best arrangement is φ for every cone size and temperature.",
     assumption="h = 8, φ = 60°; each cell is the best of runs that start at 0°, 30° and 60°.",
 )
-def cone_temperature_sweep(*, quick: bool) -> Outcome:
+def cone_temperature_sweep(*, quick: bool) -> Findings:
     lengths = (0.5, 0.8) if quick else (0.25, 0.4, 0.6, 0.8, 0.9)
     temperatures = (0.2, 0.5) if quick else (0.05, 0.1, 0.2, 0.5, 1.0)
     starts = (30, 60) if quick else (0, 30, 60)
@@ -28,16 +28,20 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
         for j, tau in enumerate(temperatures):
             found = [
                 optimise(
-                    "subspace", n=n, dim=8, angle=60, resultant=length, temperature=tau, start=start,
-                    partners="near",
-                    steps=400,
+                    Subspaces(angle=60, resultant=length),
+                    n=n,
+                    dim=8,
+                    temperature=tau,
+                    initial_gap=start,
+                    init="near",
+                    stop=Stop(max_steps=400),
                 )
                 for start in starts
-            ]  # fmt: skip
+            ]
             best[i, j] = min(found, key=lambda run: run.loss).gap
             single[i, j] = found[starts.index(30)].gap
     rows = [
-        near(f"R = {length}, τ = {tau:g}: gap (degrees)", 60.0, float(best[i, j]), 0.5)
+        close(f"R = {length}, τ = {tau:g}: gap (degrees)", 60.0, float(best[i, j]), 0.5)
         for i, length in enumerate(lengths)
         for j, tau in enumerate(temperatures)
     ]
@@ -66,9 +70,9 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
                 )
         panels[0].set_ylabel("length of the means R")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding=f"The best of {len(starts)} runs ends at 60° in {best.size - missed} of {best.size} cells"
         + (", the others have a saturated loss (small τ, small R)" if missed else "")
         + f". A single run that starts at 30° misses it in {kept} cells, above all for large means, where "
@@ -89,55 +93,69 @@ def cone_temperature_sweep(*, quick: bool) -> Outcome:
     assumption="Means of length 0.5, τ = 0.5. The walls are soft on the way: λ (|x - P_A x|² + |y - P_B y|²) is "
     "added to the loss of each pair. h = 8 on the left, h = 12 with several principal angles on the right.",
 )
-def collapse_dose_response(*, quick: bool) -> Outcome:
+def collapse_dose_response(*, quick: bool) -> Findings:
     doses = (0.03, 3.0) if quick else (0.01, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0, 10.0)
     n = 64 if quick else 96
     soft: dict[float, tuple[float, float]] = {}
     for dose in doses:
         pair = [
             optimise(
-                "subspace", n=n, dim=8, angle=60, resultant=0.5, temperature=0.5, start=start,
-                partners="near",
-                pressure=dose, steps=200 if quick else 500,
+                Subspaces(angle=60, resultant=0.5, penalty=dose),
+                n=n,
+                dim=8,
+                temperature=0.5,
+                initial_gap=start,
+                init="near",
+                stop=Stop(max_steps=200 if quick else 500),
             )
             for start in (10, 60)
-        ]  # fmt: skip
+        ]
         best = min(pair, key=lambda run: run.loss)
         soft[dose] = (best.gap, best.loss)
-    sets = [(60.0,), (60.0, 60.0)] if quick else [
-        (60.0,), (60.0, 60.0), (60.0,) * 3, (60.0,) * 4, (20.0, 60.0), (10.0, 60.0, 80.0), (20.0, 40.0, 60.0)
-    ]  # fmt: skip
+    sets = (
+        [(60.0,), (60.0, 60.0)]
+        if quick
+        else [(60.0,), (60.0, 60.0), (60.0,) * 3, (60.0,) * 4, (20.0, 60.0), (10.0, 60.0, 80.0), (20.0, 40.0, 60.0)]
+    )
     several = {}
     for angles in sets:
         pair = [
             optimise(
-                "subspace", n=n, dim=12, angle=list(angles), resultant=0.5, temperature=0.5, partners="near",
-                start=start,
-                steps=300 if quick else 1500, plateau=1e-7,
+                Subspaces(angle=list(angles), resultant=0.5),
+                n=n,
+                dim=12,
+                temperature=0.5,
+                init="near",
+                initial_gap=start,
+                stop=Stop(max_steps=300 if quick else 1500, plateau=1e-7),
             )
             for start in (0.6 * max(angles), max(angles))
-        ]  # fmt: skip
+        ]
         several[angles] = min(pair, key=lambda run: run.loss)
     rows = [
         at_most(f"λ = {doses[0]:g}: gap (degrees)", 1.0, soft[doses[0]][0]),
-        near(f"λ = {doses[-1]:g}: gap (degrees)", 60.0, soft[doses[-1]][0], 0.5),
+        close(f"λ = {doses[-1]:g}: gap (degrees)", 60.0, soft[doses[-1]][0], 0.5),
     ]
     rows += [
-        near(f"principal angles {_name(angles)}: gap (degrees)", max(angles), run.gap, 0.5)
+        close(f"principal angles {_name(angles)}: gap (degrees)", max(angles), run.gap, 0.5)
         for angles, run in several.items()
     ]
     off = [angles for angles, run in several.items() if abs(run.gap - max(angles)) > 0.5]
     # Is another gap better, or only as good? Pairs whose centres are held at the largest angle tell.
     held = {
         angles: optimise(
-            "subspace", n=n, dim=12, angle=list(angles), resultant=0.5, temperature=0.5, partners="near",
-            centres="orthogonal",
-            steps=1500, plateau=1e-7,
-        ).loss - several[angles].loss
+            Subspaces(angle=list(angles), resultant=0.5, centres="orthogonal"),
+            n=n,
+            dim=12,
+            temperature=0.5,
+            init="near",
+            stop=Stop(max_steps=1500, plateau=1e-7),
+        ).loss
+        - several[angles].loss
         for angles in off
-    }  # fmt: skip
+    }
     rows += [
-        near(f"the same, loss of centres held at {max(angles):g}° minus loss found (nats)", 0.0, more, 5e-4)
+        close(f"the same, loss of centres held at {max(angles):g}° minus loss found (nats)", 0.0, more, 5e-4)
         for angles, more in held.items()
     ]
 
@@ -156,9 +174,9 @@ def collapse_dose_response(*, quick: bool) -> Outcome:
         right.set_xlabel("degrees")
         right.set_title("orange: gap, grey: largest angle")
 
-    return Outcome(
+    return Findings(
         rows=rows,
-        verdict=judge(rows),
+        verdict=check_all(rows),
         finding="Under growing pressure the gap goes "
         + ", ".join(f"{soft[dose][0]:.1f}° (λ = {dose:g})" for dose in doses)
         + ". Largest principal angle and gap "
