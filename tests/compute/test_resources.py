@@ -186,7 +186,7 @@ def test_grouped_and_foreign_rows_on_a_device(many: Any, rng: np.random.Generato
 
 def test_ranks_and_neighbours_on_a_device_agree(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch")
-    monkeypatch.setattr("isthmus.compute.torch_kernels.BLOCK_SCORES", 700 * 90)  # several blocks
+    monkeypatch.setattr("isthmus.compute.torch_kernels.DEVICE_BLOCK_SCORES", 700 * 90)  # several blocks
     x = rng.normal(size=(700, 16))
     y = np.concatenate([x, x]) + rng.normal(size=(1400, 16))
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
@@ -207,7 +207,7 @@ def test_mixed_search_on_a_device_agrees(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, captions: int
 ) -> None:
     pytest.importorskip("torch")
-    monkeypatch.setattr("isthmus.compute.torch_kernels.BLOCK_SCORES", 300 * 90)  # several blocks
+    monkeypatch.setattr("isthmus.compute.torch_kernels.DEVICE_BLOCK_SCORES", 300 * 90)  # several blocks
     x = rng.normal(size=(300, 16))
     owner = rng.integers(0, 290, 300 * captions) if captions > 1 else np.arange(300)  # some items without a partner
     y = x[owner] + rng.normal(size=(len(owner), 16))

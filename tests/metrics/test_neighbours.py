@@ -10,8 +10,10 @@ from sklearn.neighbors import NearestNeighbors
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import _neighbours
-from isthmus.metrics._neighbours import Neighbours, nearest, top
+from isthmus.compute import score_matrix
+from isthmus.compute.score_matrix import select_topk
+from isthmus.compute.topk import topk
+from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics.recall import SampledRetrieval
@@ -38,7 +40,7 @@ def test_top_is_a_sort(rng: np.random.Generator, columns: int, dtype: str) -> No
     scores[3] = np.sort(scores[3])  # the largest side by side
     scores[4, :] = -np.inf
     scores[4, :5] = 1, 2, 3, 4, 5
-    values, index = top(scores.copy(), 5)
+    values, index = select_topk(scores.copy(), 5)
     np.testing.assert_array_equal(values, -np.sort(-scores, axis=1)[:, :5])
     np.testing.assert_array_equal(np.take_along_axis(scores, index, axis=1), values)
 
@@ -46,7 +48,7 @@ def test_top_is_a_sort(rng: np.random.Generator, columns: int, dtype: str) -> No
 def test_engine_against_loops(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
     n, k = len(x), 6
-    monkeypatch.setattr(_neighbours, "BLOCK_SCORES", 7 * n)  # eighteen blocks
+    monkeypatch.setattr(score_matrix, "BLOCK_SCORES", 7 * n)  # eighteen blocks
     found = Neighbours.of(x, y, k=k)
     for mine, within, across, rank, before, other in (
         (x, found.xx, found.xy, found.rank_x, found.before_x, y),
@@ -67,7 +69,7 @@ def test_engine_against_loops(cones: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_queries_may_differ_from_the_corpus(rng: np.random.Generator) -> None:
     queries, corpus = rng.normal(size=(9, 4)), rng.normal(size=(200, 4))
-    found = nearest(queries, corpus, k=3, leave_self=False)
+    found = topk(queries, corpus, k=3, exclude_self=False)
     np.testing.assert_array_equal(found.index, np.argsort(-(queries @ corpus.T), axis=1)[:, :3])
 
 

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from isthmus.metrics import _neighbours, _pairwise_sums
+from isthmus.compute import score_matrix
+from isthmus.metrics import _pairwise_sums
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
@@ -44,7 +45,7 @@ def test_peak_memory_of_20_000_items(what: str) -> None:
 def test_peak_memory_is_far_below_a_table(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
-    for module in (_neighbours, _pairwise_sums):
+    for module in (score_matrix, _pairwise_sums):
         monkeypatch.setattr(module, "BLOCK_SCORES", 2**18)
     n = 3_000
     rows = PairedRows(*np.random.default_rng(0).normal(size=(2, n, 8)).astype(np.float32))

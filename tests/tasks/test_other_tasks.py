@@ -10,18 +10,18 @@ import pytest
 from scipy.stats import ncx2
 
 from isthmus import InputError
+from isthmus.compute.score_matrix import TILE_SHAPE
 from isthmus.tasks import (
     Clustering,
     ZeroShot,
     add_noise,
     gini,
     mean_texts,
-    nearest,
+    nearest_euclidean,
     neighbour_overlap,
     quantize,
     top1_stability,
 )
-from isthmus.tasks.robustness import TILE
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -101,7 +101,7 @@ class TestClustering:
 class TestNeighbours:
     @pytest.mark.parametrize("k", [1, 4])
     def test_against_a_slow_loop(self, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, k: int) -> None:
-        monkeypatch.setattr("isthmus.tasks.neighbours.BLOCK_SCORES", 100)  # several blocks
+        monkeypatch.setattr("isthmus.compute.score_matrix.BLOCK_SCORES", 100)  # several blocks
         before, after = unit(rng.normal(size=(30, 5))), unit(rng.normal(size=(30, 3)))
         found = neighbour_overlap(before, after, ks=[k])[:, 0]
         for i in range(30):
@@ -122,9 +122,9 @@ class TestNeighbours:
 
 class TestRobustness:
     def test_nearest_is_euclidean(self, rng: np.random.Generator) -> None:
-        queries, corpus = rng.normal(size=(40, 3)), rng.normal(size=(TILE[1] + 60, 3))
+        queries, corpus = rng.normal(size=(40, 3)), rng.normal(size=(TILE_SHAPE[1] + 60, 3))
         slow = [int(np.argmin(np.sum((corpus - q) ** 2, axis=1))) for q in queries]
-        assert nearest(queries, corpus).tolist() == slow
+        assert nearest_euclidean(queries, corpus).tolist() == slow
 
     def test_quantised_rows_are_within_half_a_bin(self, rng: np.random.Generator) -> None:
         rows = rng.normal(size=(50, 7))

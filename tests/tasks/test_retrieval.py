@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from isthmus.compute import score_matrix, topk
+from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.tasks import Retrieval, ranks
-from isthmus.tasks.ranks import count_columns, count_rows, partner_ranks
+from isthmus.tasks.ranks import partner_ranks
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -35,8 +37,8 @@ def slow_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[list[in
 def test_ranks_are_those_of_a_slow_loop(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int], dtype: str, kind: str
 ) -> None:
-    monkeypatch.setattr(ranks, "TILE", tile)
-    monkeypatch.setattr(ranks, "STRIP", 100 if tile[0] < 50 else 2**19)
+    monkeypatch.setattr(score_matrix, "TILE_SHAPE", tile)
+    monkeypatch.setattr(score_matrix, "STRIP_SCORES", 100 if tile[0] < 50 else 2**19)
     n = 50
     owner = {"one": np.arange(n), "sorted": np.repeat(np.arange(n), 3), "mixed": rng.integers(0, n, 120)}[kind]
     x = rng.normal(size=(n, 5))
@@ -54,7 +56,7 @@ def test_equal_rows_tie_however_the_product_is_cut(rng: np.random.Generator, mon
     x = unit(rng.normal(size=(40, 300))).astype("f4")
     y = np.repeat(unit(x + 0.1 * rng.normal(size=x.shape)).astype("f4")[:1], 40, axis=0)
     for tile in ((1024, 2048), (3, 5), (1, 1), (40, 7)):
-        monkeypatch.setattr(ranks, "TILE", tile)
+        monkeypatch.setattr(score_matrix, "TILE_SHAPE", tile)
         assert partner_ranks(x, y, np.arange(40))[0].tolist() == [40] * 40
 
 
@@ -62,11 +64,11 @@ def test_threads_count_the_same(rng: np.random.Generator, monkeypatch: pytest.Mo
     owner = np.repeat(np.arange(200), 3)
     x = unit(rng.normal(size=(200, 6)))
     y = unit(x[owner] + rng.normal(size=(600, 6)))
-    monkeypatch.setattr(ranks, "TILE", (90, 64))
-    monkeypatch.setattr(ranks, "STRIP", 450)
-    monkeypatch.setattr(ranks, "FEW", 40)
-    monkeypatch.setattr(ranks, "MANY", 0)
-    monkeypatch.setattr(ranks, "blas_threads", lambda: 4)
+    monkeypatch.setattr(score_matrix, "TILE_SHAPE", (90, 64))
+    monkeypatch.setattr(score_matrix, "STRIP_SCORES", 450)
+    monkeypatch.setattr(ranks, "SLICE_ROWS", 40)
+    monkeypatch.setattr(topk, "PARALLEL_SCORES", 0)
+    monkeypatch.setattr(topk, "blas_threads", lambda: 4)
     forward, backward = partner_ranks(x, y, owner)
     assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, owner)
 
@@ -108,6 +110,6 @@ def test_interval_of_recall_counts_items_not_captions() -> None:
     ("size", "most"), [(0, 8), (1, 8), (25_000, 4192), (5000, 1696), (50, 7), (4192, 4192), (81, 40)]
 )
 def test_cuts_cover_everything_once(size: int, most: int) -> None:
-    cuts = ranks._cuts(size, most)
+    cuts = even_slices(size, most)
     assert [i for cut in cuts for i in range(cut.start, cut.stop)] == list(range(size))
     assert all(0 < cut.stop - cut.start <= most for cut in cuts)

@@ -100,10 +100,10 @@ class Cluster:
 
     def neighbours(self, open_spec: OpenSpec, n: int, /, *, normalize: bool, k: int) -> tuple[Part, Part]:
         """The parts of `metrics._neighbours.Neighbours` from x to y and from y to x, blocks of queries apart."""
-        from isthmus.metrics._neighbours import blocks
+        from isthmus.metrics._neighbours import query_blocks
 
         options = {"normalize": normalize, "k": k}
-        return self._tree(_neighbours, open_spec, self._bounds(n, blocks(n, n)[0][1]), options, "neighbours")
+        return self._tree(_neighbours, open_spec, self._bounds(n, query_blocks(n)[0].stop), options, "neighbours")
 
     def apply(self, aligner: Aligner, path: str, out: str | os.PathLike[str], /, *, side: int) -> tuple[int, int]:
         """Write the aligned rows of the file at `path` as .npy to `out`, which all workers must be able to write.
@@ -216,12 +216,12 @@ def _moments(open_spec: OpenSpec, start: int, stop: int, **options: Any) -> Mome
 
 
 def _neighbours(open_spec: OpenSpec, start: int, stop: int, *, normalize: bool, k: int) -> tuple[Part, Part]:
-    from isthmus.metrics._neighbours import search
+    from isthmus.metrics._neighbours import knn_both_sides
     from isthmus.metrics._paired_rows import PairedRows
 
     pairs = opened(open_spec)
     rows = pairs.__dict__.setdefault("_rows_of_neighbours", PairedRows.of(pairs, normalize=normalize))
-    return search(rows.x, rows.x, rows.y, k, start, stop), search(rows.y, rows.y, rows.x, k, start, stop)
+    return tuple(knn_both_sides(a, a, b, k, start, stop) for a, b in ((rows.x, rows.y), (rows.y, rows.x)))  # type: ignore[return-value]
 
 
 def _apply(aligner: Aligner, start: int, stop: int, *, path: str, part: str, side: int) -> int:

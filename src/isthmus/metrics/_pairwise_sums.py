@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from isthmus.compute.score_matrix import BLOCK_SCORES
 from isthmus.metrics._context import MetricContext
-from isthmus.metrics._neighbours import BLOCK_SCORES
 from isthmus.metrics._paired_rows import PairedRows
 
 #: Items whose distances give the width of the RBF kernels: 2 million distances.

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.compute.score_matrix import TopK
 from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.metrics._neighbours import Nearest, Neighbours
+from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.jackknife import jackknife_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -145,7 +146,7 @@ def _spread(kernel: np.ndarray, rows: np.ndarray) -> float:
     return math.sqrt(float(np.mean(kernel**2))) / float(np.mean(np.einsum("ij,ij->i", rows, rows)))
 
 
-def _local(rows: np.ndarray, near: Nearest, k: int) -> np.ndarray:
+def _local(rows: np.ndarray, near: TopK, k: int) -> np.ndarray:
     """x_i . x_j - x_i . mean x for the k nearest j of each i, (n, k)."""
     mean = rows.mean(axis=0, dtype=np.float64)
     return near.scores[:, :k].astype(np.float64) - (rows @ mean)[:, None]

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.compute.score_matrix import TopK
 from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.metrics._neighbours import Nearest, Neighbours
+from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import normal_interval, wilson_interval
 from isthmus.statistics.jackknife import jackknife_interval
@@ -140,7 +141,7 @@ class Union:
     other: np.ndarray
 
     @classmethod
-    def of(cls, within: Nearest, across: Nearest, k: int) -> Union:
+    def of(cls, within: TopK, across: TopK, k: int) -> Union:
         """Merge the nearest of the own side with those of the other; ties go to the own side."""
         scores = np.concatenate([within.scores, across.scores], axis=1)
         nearest = np.argsort(-scores, axis=1, kind="stable")[:, : k + 2]

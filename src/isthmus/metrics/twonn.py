@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.compute.score_matrix import TopK
+from isthmus.compute.topk import topk
 from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.metrics._neighbours import Nearest, Neighbours, nearest
+from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -69,7 +71,7 @@ def intrinsic_dimension(rows: np.ndarray, /) -> float:
     return two_nearest(rows)[0]
 
 
-def two_nearest(rows: np.ndarray, neighbours: Nearest | None = None) -> tuple[float, float]:
+def two_nearest(rows: np.ndarray, neighbours: TopK | None = None) -> tuple[float, float]:
     """TwoNN of the rows (n, d) after duplicates are dropped, and its standard error.
 
     NaN when fewer than three rows are left or all r1 = r2.
@@ -105,11 +107,11 @@ def _estimate(index: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
     return (n - 1) / total, (n - 1) / total**2 * spread
 
 
-def _euclidean(rows: np.ndarray) -> Nearest:
+def _euclidean(rows: np.ndarray) -> TopK:
     """Nearest other rows by distance: x . y - |y|^2 / 2 is largest where |x - y| is least."""
     norms = np.einsum("ij,ij->i", rows, rows)
     queries = np.column_stack([rows, np.ones(len(rows), dtype=rows.dtype)])
-    return nearest(queries, np.column_stack([rows, -norms / 2]), k=min(_K, len(rows) - 1), leave_self=True)
+    return topk(queries, np.column_stack([rows, -norms / 2]), k=min(_K, len(rows) - 1), exclude_self=True)
 
 
 def _distances(rows: np.ndarray, index: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.compute.topk import nearest_euclidean
 from isthmus.tasks._base import (
     REGISTRY,
     Score,
@@ -26,7 +27,7 @@ from isthmus.tasks.clustering import Clustering
 from isthmus.tasks.mixed_search import MixedSearch, share_sweep
 from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
-from isthmus.tasks.robustness import add_noise, nearest, quantize, top1_stability
+from isthmus.tasks.robustness import add_noise, quantize, top1_stability
 from isthmus.tasks.zero_shot import ZeroShot, gini, mean_texts
 from isthmus.utils.errors import InputError
 
@@ -43,7 +44,7 @@ __all__ = [
     "gini",
     "mean_per_item",
     "mean_texts",
-    "nearest",
+    "nearest_euclidean",
     "neighbour_overlap",
     "quantize",
     "register",

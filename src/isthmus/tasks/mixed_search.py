@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from isthmus.compute.resources import current
-from isthmus.compute.torch_kernels import find
+from isthmus.compute.topk import score_matrices
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import TIE
-from isthmus.tasks.retrieval import BLOCK_SCORES
 from isthmus.utils.errors import InputError
 
 TOP = 10
@@ -227,32 +225,14 @@ def _search(
     columns = np.minimum(columns, n - 1)
     ranks, gains, own = (np.empty(len(queries)) for _ in range(3))
     slack = TIE * float(np.finfo(np.result_type(queries, corpus)).eps)
-    devices, top = current().devices, min(TOP, n - most)
-    found = (
-        find(queries, corpus, columns, real, top, slack, devices[0])
-        if devices
-        else _find(queries, corpus, columns, real, top, slack)
-    )
-    for block, relevant, above, nearest in found:
+    top = min(TOP, n - most)
+    (matrix,) = score_matrices(queries, corpus)
+    for block in matrix.blocks():
+        scores = matrix.tile(block)
+        relevant, above = matrix.rank_relevant(scores, block, columns, real, slack)
         all_ranks = np.where(np.isfinite(relevant), 1 + above + np.arange(most), 0)
         ranks[block] = all_ranks[:, 0]
         ideal = np.cumsum(1 / np.log2(2 + np.arange(TOP)))[np.minimum(real[block].sum(axis=1), TOP) - 1]
         gains[block] = _gain(all_ranks, TOP).sum(axis=1) / ideal
-        own[block] = own_side[nearest].mean(axis=1)
+        own[block] = own_side[matrix.topk_set(scores, top)].mean(axis=1)
     return ranks, gains, own
-
-
-def _find(
-    queries: np.ndarray, corpus: np.ndarray, columns: np.ndarray, real: np.ndarray, top: int, slack: float
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
-    """By block of queries: the scores of the relevant rows (`columns` where `real`), best first, -inf beyond them; how
-    many other rows score as high as each; and the numbers of the `top` nearest others, in any order."""
-    step = max(1, BLOCK_SCORES // len(corpus))
-    for start in range(0, len(queries), step):
-        block = slice(start, min(start + step, len(queries)))
-        scores = queries[block] @ corpus.T
-        here, there = np.arange(len(scores))[:, None], columns[block]
-        relevant = -np.sort(-np.where(real[block], scores[here, there], -np.inf), axis=1)
-        scores[np.broadcast_to(here, there.shape)[real[block]], there[real[block]]] = -np.inf
-        above = np.stack([np.count_nonzero(scores >= (one - slack)[:, None], axis=1) for one in relevant.T], axis=1)
-        yield block, relevant, above, np.argpartition(-scores, top - 1, axis=1)[:, :top]

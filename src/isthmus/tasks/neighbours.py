@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from isthmus.compute.score_matrix import ScoreMatrix
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
-from isthmus.tasks.retrieval import BLOCK_SCORES
 from isthmus.utils.errors import InputError
 
 #: Neighbours that are compared.
@@ -32,11 +32,10 @@ def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[
     if not ks or min(ks) < 1 or max(ks) >= n:
         raise InputError(f"k = {', '.join(map(str, ks)) or 'none'}: expected 1 to {n - 1} neighbours of {n} rows")
     kept = np.empty((n, len(ks)))
-    step = max(1, BLOCK_SCORES // n)
-    for start in range(0, n, step):
-        block = slice(start, min(start + step, n))
+    matrices = [ScoreMatrix(rows, rows) for rows in (before, after)]
+    for block in matrices[0].blocks():
         for column, k in enumerate(ks):
-            nearest = [np.sort(_nearest(rows, block, k), axis=1) for rows in (before, after)]
+            nearest = [np.sort(_nearest(matrix, block, k), axis=1) for matrix in matrices]
             # Equal numbers of two sorted lists stand beside each other once the lists are merged.
             both = np.sort(np.concatenate(nearest, axis=1), axis=1)
             kept[block, column] = np.count_nonzero(both[:, 1:] == both[:, :-1], axis=1) / k
@@ -60,8 +59,8 @@ def neighbours(data: TaskData) -> TaskScores:
     return TaskScores({f"NAS@{K}_x": x, f"NAS@{K}_y": mean_per_item(y, data.owner, data.n_items)})
 
 
-def _nearest(rows: np.ndarray, block: slice, k: int) -> np.ndarray:
-    """Numbers of the k nearest other rows of each row in the block, in no order."""
-    scores = rows[block] @ rows.T
-    scores[np.arange(len(scores)), np.arange(block.start, block.stop)] = -np.inf
-    return np.argpartition(-scores, k - 1, axis=1)[:, :k]
+def _nearest(matrix: ScoreMatrix, block: slice, k: int) -> np.ndarray:
+    """Return the numbers of the k nearest other rows of each row in the block, in any order."""
+    scores = matrix.tile(block)
+    matrix.fill_diagonal(scores, block.start, -np.inf)
+    return matrix.topk_set(scores, k)

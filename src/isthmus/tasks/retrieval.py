@@ -13,9 +13,6 @@ from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks.ranks import partner_ranks
 
-#: Elements of one block of scores where a whole row of them is needed: 64 MB of float32.
-BLOCK_SCORES = 2**24
-
 
 @dataclass(frozen=True)
 class Retrieval:

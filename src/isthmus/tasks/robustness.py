@@ -4,30 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.compute.topk import nearest_euclidean
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
-from isthmus.tasks.ranks import TILE
 from isthmus.utils.errors import InputError
 
 NOISE = (0.005, 0.022, 0.040)
 BINS = (32, 64, 128, 256)
-
-
-def nearest(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
-    """Number of the Euclidean nearest row of `corpus` (n, d) for each query, (m,); the first of equal ones."""
-    half = np.einsum("ij,ij->i", corpus, corpus) / 2
-    found = np.empty(len(queries), dtype=np.int64)
-    for start in range(0, len(queries), TILE[0]):
-        block = slice(start, start + TILE[0])
-        best = np.full(len(queries[block]), -np.inf)
-        for begin in range(0, len(corpus), TILE[1]):
-            # |q - c|^2 = |q|^2 - 2 (q.c - |c|^2 / 2): the largest bracket is the nearest.
-            scores = queries[block] @ corpus[begin : begin + TILE[1]].T - half[begin : begin + TILE[1]]
-            first = np.argmax(scores, axis=1)
-            value = scores[np.arange(len(scores)), first]
-            nearer = value > best
-            found[block] = np.where(nearer, begin + first, found[block])
-            best = np.where(nearer, value, best)
-    return found
 
 
 def quantize(rows: np.ndarray, bins: int, /) -> np.ndarray:
@@ -50,7 +32,7 @@ def quantize(rows: np.ndarray, bins: int, /) -> np.ndarray:
 
 def top1_stability(queries: np.ndarray, corpus: np.ndarray, perturbed: np.ndarray, /) -> np.ndarray:
     """Whether each query's nearest row of `corpus` is still the nearest in `perturbed`, (m,) of bool."""
-    return nearest(queries, corpus) == nearest(queries, perturbed)
+    return nearest_euclidean(queries, corpus) == nearest_euclidean(queries, perturbed)
 
 
 def add_noise(rows: np.ndarray, variance: float, rng: np.random.Generator, /) -> np.ndarray:
@@ -87,9 +69,9 @@ def robustness(data: TaskData) -> TaskScores:
     items = np.unique(data.owner)
     per_item: dict[str, np.ndarray] = {name: np.zeros(data.n_items) for name in _score_names()}
     for queries, corpus, owner in ((data.x[items], data.y, items), (data.y, data.x, data.owner)):
-        clean = nearest(queries, corpus)
+        clean = nearest_euclidean(queries, corpus)
         perturbed = [add_noise(corpus, variance, rng) for variance in NOISE] + [quantize(corpus, b) for b in BINS]
         for name, rows in zip(_score_names(), perturbed, strict=True):
-            stable = (nearest(queries, rows) == clean).astype(float)
+            stable = (nearest_euclidean(queries, rows) == clean).astype(float)
             per_item[name] += mean_per_item(stable, owner, data.n_items) / 2
     return TaskScores(per_item)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import unit_rows
+from isthmus.compute.score_matrix import TILE_SHAPE
 from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
-from isthmus.tasks.ranks import TILE
 from isthmus.utils.errors import InputError
 
 
@@ -42,8 +42,8 @@ class ZeroShot:
             )
         cls.check_texts(labels, classes)
         predicted = np.empty(len(x), dtype=np.int64)
-        for start in range(0, len(x), TILE[0]):
-            block = slice(start, start + TILE[0])
+        for start in range(0, len(x), TILE_SHAPE[0]):
+            block = slice(start, start + TILE_SHAPE[0])
             predicted[block] = np.argmax(x[block] @ class_texts.T, axis=1)
         return cls(classes[predicted], labels, classes)
 

@@ -1,0 +1,171 @@
+"""Nearest rows and counts of higher scores, in tiles, with NumPy or on the device in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+
+from isthmus.compute.resources import blas_limited, blas_threads, current
+from isthmus.compute.score_matrix import Map, ScoreMatrix, TopK
+from isthmus.compute.torch_kernels import TorchScoreMatrix
+
+#: Number of scores from which several threads compute tiles.
+PARALLEL_SCORES = 2**24
+
+
+def score_matrices(queries: np.ndarray, *corpora: np.ndarray, order: np.ndarray | None = None) -> list[ScoreMatrix]:
+    """Return the scores of the queries against each corpus, on the first device in use, or with NumPy.
+
+    Parameters
+    ----------
+    queries : (n, d) array
+        Query rows.
+    *corpora : (m, d) arrays
+        Corpus rows, one matrix of scores for each.
+    order : (m,) int array, optional
+        Order of the corpus rows.
+
+    Returns
+    -------
+    list of ScoreMatrix
+        One for each corpus.
+    """
+    devices = current().devices
+    if devices:
+        return TorchScoreMatrix.of(queries, *corpora, device=devices[0], order=order)
+    return [ScoreMatrix(queries, corpus, order=order) for corpus in corpora]
+
+
+@contextmanager
+def tile_map(n_scores: int) -> Iterator[Map]:
+    """Yield `map`, or a version of it in several threads if many scores are computed with NumPy.
+
+    It uses as many threads as BLAS has, and limits BLAS to one thread in each. One thread counts its tile while
+    another multiplies, and none waits for the other.
+
+    Parameters
+    ----------
+    n_scores : int
+        Number of scores.
+
+    Yields
+    ------
+    callable
+        A function like `map`, for `ScoreMatrix.map_tiles`.
+    """
+    threads = blas_threads() if n_scores >= PARALLEL_SCORES and not current().devices else 1
+    if threads == 1:
+        yield map
+        return
+    with blas_limited(1), ThreadPoolExecutor(threads) as pool:
+        yield pool.map
+
+
+def topk(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, exclude_self: bool) -> TopK:
+    """Return the k corpus rows of largest inner product with each query.
+
+    Parameters
+    ----------
+    queries, corpus : (n, d) and (m, d) arrays
+        Rows.
+    k : int
+        Number of corpus rows.
+    exclude_self : bool
+        Exclude corpus row i for query i.
+
+    Returns
+    -------
+    TopK
+        Scores and row numbers, in descending order of the scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> topk(np.eye(2), np.array([[1.0, 0.0], [3.0, 2.0]]), k=1, exclude_self=False).scores.tolist()
+    [[3.0], [2.0]]
+    """
+    (matrix,) = score_matrices(queries, corpus)
+    blocks = []
+    for rows in matrix.blocks():
+        scores = matrix.tile(rows)
+        if exclude_self:
+            matrix.fill_diagonal(scores, rows.start, -np.inf)
+        blocks.append(matrix.topk(scores, k))
+    return TopK.concatenate(blocks)
+
+
+def nearest_euclidean(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
+    """Return the number of the Euclidean nearest corpus row of each query; the first of equal ones.
+
+    Parameters
+    ----------
+    queries, corpus : (n, d) and (m, d) arrays
+        Rows.
+
+    Returns
+    -------
+    (n,) int array
+        Row numbers.
+    """
+    half_squares = np.einsum("ij,ij->i", corpus, corpus) / 2
+    nearest = np.empty(len(queries), dtype=np.int64)
+    best = np.full(len(queries), -np.inf)
+
+    def largest(scores: np.ndarray, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+        # |q - c|^2 = |q|^2 - 2 (q.c - |c|^2 / 2): the largest bracket belongs to the nearest row.
+        scores -= half_squares[columns]
+        index = np.argmax(scores, axis=1)
+        return columns.start + index, scores[np.arange(len(scores)), index]
+
+    for rows, _, (index, values) in ScoreMatrix(queries, corpus).map_tiles(largest):
+        nearer = values > best[rows]
+        nearest[rows] = np.where(nearer, index, nearest[rows])
+        best[rows] = np.where(nearer, values, best[rows])
+    return nearest
+
+
+def count_at_least(
+    x: np.ndarray,
+    y: np.ndarray,
+    /,
+    *,
+    thresholds_x: np.ndarray,
+    thresholds_y: np.ndarray,
+    owner: np.ndarray,
+    order: np.ndarray | None = None,
+    run: Map = map,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count the non-matching rows whose score reaches a threshold, for each row of x and each row of y.
+
+    One product of scores serves both directions.
+
+    Parameters
+    ----------
+    x, y : (n, d) and (m, d) arrays of one dtype
+        Rows.
+    thresholds_x : (n,) array
+        Threshold of each row of x.
+    thresholds_y : (m,) array
+        Threshold of each row of y, in the order of `order`.
+    owner : (m,) int array, sorted
+        Row of x that matches each row of y, in the order of `order`.
+    order : (m,) int array, optional
+        Order of the rows of y. Default: as they are.
+    run : callable, default map
+        See `tile_map`.
+
+    Returns
+    -------
+    tuple of (n,) and (m,) int arrays
+        Counts.
+    """
+    (matrix,) = score_matrices(x, y, order=order)
+    counts_x, counts_y = np.zeros(len(x), dtype=np.int64), np.zeros(len(y), dtype=np.int64)
+    counter = matrix.pair_counter(thresholds_x, thresholds_y, owner)
+    for rows, columns, (tile_x, tile_y) in matrix.map_tiles(counter, run=run):
+        counts_x[rows] += tile_x
+        counts_y[columns] += tile_y
+    return counts_x, counts_y
