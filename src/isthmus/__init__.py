@@ -31,7 +31,7 @@ _NAMES: dict[str, str] = {
     "explain": "isthmus.diagnosis",
     "load": "isthmus.align",
     "measure": "isthmus.metrics",
-    "open_pairs": "isthmus.data.pairs",
+    "open_pairs": "isthmus.data.opening",
     "report": "isthmus.reporting",
     "config_context": "isthmus.compute.resources",
 }
@@ -97,7 +97,8 @@ if TYPE_CHECKING:
     from isthmus.align import load
     from isthmus.compute.resources import config_context
     from isthmus.data import demo, sources
-    from isthmus.data.pairs import Pairs, open_pairs
+    from isthmus.data.opening import open_pairs
+    from isthmus.data.pairs import Pairs
     from isthmus.diagnosis import calibrate, explain
     from isthmus.diagnosis.modalities import Modalities
     from isthmus.evaluation import compare

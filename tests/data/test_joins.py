@@ -88,8 +88,12 @@ def test_one_to_one_needs_no_index() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        ([1, 2, 2], [1, 2, 3], r"a: the key 2 stands in rows 1 and 2 \(counted from 0\), expected one row .* second"),
-        (["u", "v"], [1, 2], "a has keys such as 'u' and b such as 1: text and integers are never alike"),
+        (
+            [1, 2, 2],
+            [1, 2, 3],
+            r"a: the key 2 is in rows 1 and 2 \(counted from 0\), expected one row .* second",
+        ),
+        (["u", "v"], [1, 2], "a has keys such as 'u' and b such as 1: text and integers are never equal"),
         (["u", "v"], ["w", "x"], "no key of a is a key of b: the first have keys such as 'u', the others such as 'w'"),
         ([1.0, 2.0], [1, 2], r"a: has keys of shape \(2,\) and dtype float64, expected \(n,\) integers or text"),
         ([[1, 2]], [1, 2], r"a: has keys of shape \(1, 2\) and dtype int64"),
@@ -115,7 +119,7 @@ def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.rando
     texts = rng.normal(size=(84, 6)).astype(np.float32)
     np.save(tmp_path / "text.npy", texts)
     np.save(tmp_path / "keys.npy", caption_keys)
-    with pytest.warns(IsthmusWarning, match="80 pairs of 50 items; .*: 10 of 60 rows of image and 4 of 84"):
+    with pytest.warns(IsthmusWarning, match="80 pairs of 50 items, .* 10 of 60 rows of image and 4 of 84"):
         pairs = isthmus.open_pairs(
             image.where, tmp_path / "text.npy", names=("image", "text"), key=(KEYS[name], str(tmp_path / "keys.npy"))
         )
@@ -184,9 +188,9 @@ def test_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"short.npy: holds 50 keys, expected one for each of 60 rows"):
         isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "short.npy"))
     (tmp_path / "k.txt").write_text("1\n2\n")
-    with pytest.raises(InputError, match=r"k.txt: is no file of keys; expected integers or text saved with numpy.save"):
+    with pytest.raises(InputError, match=r"k.txt: is not a file of keys, expected integers or text saved"):
         isthmus.open_pairs(*paths, key=(tmp_path / "k.npy", tmp_path / "k.txt"))
-    with pytest.raises(InputError, match="got 3 keys, expected one column for both sides"):
+    with pytest.raises(InputError, match="got 3 keys, expected one column for both files"):
         isthmus.open_pairs(*paths, key=("a", "b", "c"))
     with pytest.raises(InputError, match="got index and key, expected one of them"):
         isthmus.open_pairs(*paths, key="a", index=keys)
@@ -218,7 +222,7 @@ def test_labels_follow_their_rows_and_bad_rows_keep_their_numbers(rows: np.ndarr
     rows[33] = 0
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "y.npy", rows[::-1] + 1)
-    with pytest.warns(IsthmusWarning, match="without a partner"):
+    with pytest.warns(IsthmusWarning, match="without a match"):
         pairs = isthmus.open_pairs(
             tmp_path / "x.npy", tmp_path / "y.npy", labels=np.arange(60), key=(np.arange(60), np.arange(70, 10, -1))
         )
@@ -253,7 +257,7 @@ def test_the_command_line_pairs_by_key(rows: np.ndarray, tmp_path: Path) -> None
     expected = {"by": "key", "key": "image_id", "unmatched": {"image": 10, "text": 0}}
     assert json.loads(done.stdout)["pairs"]["pairing"] == expected
     assert done.stderr.strip() == (
-        "isthmus: warning: paired by image_id: 50 pairs of 50 items; without a partner: 10 of 60 rows of image and "
+        "isthmus: warning: paired by image_id: 50 pairs of 50 items, without a match for 10 of 60 rows of image and "
         "0 of 50 rows of text"
     )
     done = run("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
@@ -262,4 +266,4 @@ def test_the_command_line_pairs_by_key(rows: np.ndarray, tmp_path: Path) -> None
         "isthmus: error: image.parquet::image_id has keys such as 'item-00000' and text.parquet::number" in done.stderr
     )
     assert "Paired? yes" in run("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
-    assert "expected the two that it pairs" in run("inspect", "image.parquet", "--key", "image_id").stderr
+    assert "expected two" in run("inspect", "image.parquet", "--key", "image_id").stderr

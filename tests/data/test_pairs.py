@@ -84,7 +84,7 @@ def test_unit(cones: Any) -> None:
         ({"a": np.eye(3, dtype=int), "b": np.eye(3)}, {}, "a: has dtype int64, expected float16, float32 or float64"),
         ({"a": np.eye(3).astype(object), "b": np.eye(3)}, {}, "a: holds Python objects"),
         ({"a": "text", "b": np.eye(3)}, {}, "a: is a str, expected an array"),
-        ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0, 1, 3]}, "outside the 3 rows of the first side at row 2"),
+        ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0, 1, 3]}, "outside the 3 rows of x at row 2"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0.0, 1.0, 2.0]}, "index has shape .* expected 3 whole numbers"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"labels": [1, 2]}, "labels has 2 entries, expected one for each of the 3"),
     ],

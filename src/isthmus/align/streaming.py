@@ -16,7 +16,7 @@ from isthmus.align._base import Aligner
 from isthmus.align._maps import map_tables
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows, current
-from isthmus.data.pairs import find_bad_rows
+from isthmus.data.pairs import find_invalid_rows
 from isthmus.data.sources import Format, Source, Writer, formats, writable_format
 from isthmus.data.sources.npy import memory_map
 from isthmus.utils import validation
@@ -96,7 +96,7 @@ def apply(
             else:
                 os.replace(part, path)
     except InputError:
-        non_finite, zero = find_bad_rows(source)
+        non_finite, zero = find_invalid_rows(source)
         if len(non_finite) or len(zero):
             raise validation.invalid_rows(source.where, non_finite, zero, paired=False) from None
         raise

@@ -101,7 +101,7 @@ def _fit(
         estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
         return f"saved moments of {moments.n:,} pairs"
     if unpaired:
-        estimator.names_ = isthmus.data.pairs.modality_names(x, y, split_names(names))
+        estimator.names_ = isthmus.data.opening.modality_names(x, y, split_names(names))
         sources = [isthmus.sources.open_source(path) for path in (x, y)]
         with spinner("fitting to unpaired rows", quiet=quiet):
             estimator.fit(*sources, paired=False)

@@ -47,8 +47,8 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
+    from isthmus.diagnosis.inspection import first_pairs, looks_paired
     from isthmus.diagnosis.inspection import inspect as inspect_source
-    from isthmus.diagnosis.inspection import looks_paired, partners
 
     sources = [isthmus.sources.open_source(path) for path in paths]
     if key is not None and len(sources) != 2:
@@ -58,7 +58,7 @@ def inspect(
         inspections = [inspect_source(source) for source in sources]
         pairing = None
         if pairs is not None:
-            pairing = looks_paired(*partners(pairs))
+            pairing = looks_paired(*first_pairs(pairs))
         elif len(sources) == 2:
             pairing = looks_paired(*sources)
     if json_:

@@ -63,8 +63,8 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Shape, dtype, norms, rows that cannot be used, duplicates, and whether two sources look paired."""
+    from isthmus.diagnosis.inspection import first_pairs, looks_paired
     from isthmus.diagnosis.inspection import inspect as look
-    from isthmus.diagnosis.inspection import looks_paired, partners
 
     sources = [isthmus.sources.open_source(path) for path in paths]
     if key is not None and len(sources) != 2:
@@ -74,7 +74,7 @@ def inspect(
         looks = [look(source) for source in sources]
         pairing = None
         if pairs is not None:
-            pairing = looks_paired(*partners(pairs))
+            pairing = looks_paired(*first_pairs(pairs))
         elif len(sources) == 2:
             pairing = looks_paired(*sources)
     if json_:
@@ -164,7 +164,7 @@ def _fit(
         made.fit_moments(moments, names=None if called is None else tuple(called))
         return f"saved moments of {moments.n:,} pairs"
     if unpaired:
-        made.names_ = isthmus.data.pairs.modality_names(x, y, split_names(names))
+        made.names_ = isthmus.data.opening.modality_names(x, y, split_names(names))
         sources = [isthmus.sources.open_source(path) for path in (x, y)]
         with spinner("fitting to unpaired rows", quiet=quiet):
             made.fit(*sources, paired=False)

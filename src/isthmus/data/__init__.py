@@ -1,1 +1,22 @@
-"""Embedding files, paired rows and demonstration data."""
+"""Data: sources of embeddings on disk, pairs, joins by key, duplicate rows and the demonstration data."""
+
+from __future__ import annotations
+
+from isthmus.data.grouping import item_groups
+from isthmus.data.hashing import hash_rows
+from isthmus.data.joins import KeyJoin, join_keys, select_rows
+from isthmus.data.opening import open_pairs
+from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs, find_invalid_rows
+
+__all__ = [
+    "CrossDimPairs",
+    "KeyJoin",
+    "OpenSpec",
+    "Pairs",
+    "find_invalid_rows",
+    "hash_rows",
+    "item_groups",
+    "join_keys",
+    "open_pairs",
+    "select_rows",
+]

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import uuid
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property, wraps
-from typing import Any, ClassVar, ParamSpec
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
-from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
-from isthmus.data.sources import Source, modality_name, open_source
+from isthmus.data.joins import KeyJoin
+from isthmus.data.sources import Source
 from isthmus.utils import validation
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import InputError
 
 Rng = int | np.random.Generator
-P = ParamSpec("P")
 
 
 class Pairs:
@@ -29,15 +26,22 @@ class Pairs:
 
     Parameters
     ----------
-    **modalities : exactly two, in order: arrays (n, d) of any array library, or `Source`s
-        `Pairs(image=X, text=Y)` names them; the first is x, the second y. Rows need not be unit.
-    index : (n_y,) ints, optional
-        Row j of y belongs to row `index[j]` of x: several captions per image. Without it row i belongs to row i.
-    labels : (n_x,), optional
-        A class for each row of x.
+    index : array-like of int, optional
+        Row j of y belongs to row ``index[j]`` of x, (n_pairs,): several captions per image. Default: row i of y belongs
+        to row i of x.
+    labels : array-like, optional
+        A class for each row of x, (n_items,).
+    **modalities : array-like or Source
+        Exactly two, in order: ``Pairs(image=X, text=Y)`` calls x 'image' and y 'text'. Arrays (n, d) of floats from any
+        array library, whose rows need not be unit vectors.
 
-    Errors: `InputError` when widths or lengths differ, dtypes are not floats, or an index points nowhere.
+    Raises
+    ------
+    InputError
+        If the widths or lengths differ, a dtype is not a float, or an entry of `index` is not a row of x.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.eye(3)
     >>> pairs = Pairs(image=X, text=X[[0, 0, 1, 2]], index=[0, 0, 1, 2])
@@ -45,7 +49,7 @@ class Pairs:
     (('image', 'text'), 4, 3, 3)
     """
 
-    #: Whether both sides must have one width.
+    #: Whether x and y must have the same width.
     same_dim: ClassVar[bool] = True
 
     def __init__(self, *, index: Any = None, labels: Any = None, **modalities: Any):
@@ -55,16 +59,17 @@ class Pairs:
                 "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
+        #: How the pairs were opened, or None if they were not opened from files.
         self.open_spec: OpenSpec | None = None
-        self.x, self.y = (_source(name, rows) for name, rows in modalities.items())
+        self.x, self.y = (_as_source(name, rows) for name, rows in modalities.items())
         if self.same_dim:
             validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
         self.index: np.ndarray | None = None
         if index is None:
             validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.where, self.y.where)
         else:
-            self.index = _index(index, self.x.shape[0], self.y.shape[0])
-        #: How the rows of two files were matched by a key; None when they were paired by position or `index`.
+            self.index = _checked_index(index, self.x.shape[0], self.y.shape[0])
+        #: How the rows of two files were matched by a key; None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
@@ -72,25 +77,42 @@ class Pairs:
 
     @property
     def n_pairs(self) -> int:
-        """Number of pairs: rows of y."""
+        """Number of pairs, which is the number of rows of y."""
         return self.y.shape[0]
 
     @property
     def n_items(self) -> int:
-        """Number of items: rows of x. Less than `n` when items have several partners."""
+        """Number of items, which is the number of rows of x. It is below `n_pairs` if items match several rows of y."""
         return self.x.shape[0]
 
     @property
     def dim(self) -> int:
-        """Width d of both sides."""
+        """Width d of x, and of y if both have one width."""
         return self.x.shape[1]
 
     def blocks(
         self, size: int | None = None, first: int = 0, last: int | None = None
     ) -> Iterator[tuple[Array, Array, np.ndarray | None]]:
-        """Blocks (x rows, y rows, owner) of the items first .. last - 1, default all of them: `owner[j]` is the row of
-        the block's x that row j of its y belongs to, None when row i belongs to row i. All partners of an item are in
-        its block."""
+        """Yield the pairs in blocks of items. All rows of y that match an item are in its block.
+
+        Parameters
+        ----------
+        size : int or None
+            Items in a block. Default: as many as stay in the cache of the processor.
+        first : int
+            First item. Default: 0.
+        last : int or None
+            Item after the last one. Default: all items.
+
+        Yields
+        ------
+        x : array
+            Rows of x, (m, d).
+        y : array
+            Rows of y, (k, d).
+        owner : numpy.ndarray or None
+            Row of the block's x that each row of its y belongs to, (k,), or None if row i belongs to row i.
+        """
         size = size or block_rows(self.dim)
         last = self.n_items if last is None else min(last, self.n_items)
         if self.index is None:
@@ -98,7 +120,7 @@ class Pairs:
                 stop = min(start + size, last)
                 yield self.x.read(start, stop), self.y.read(start, stop), None
             return
-        order, begins = self._captions
+        order, begins = self._rows_by_item
         for start in range(first, last, size):
             stop = min(start + size, last)
             rows = order[begins[start] : begins[stop]]
@@ -106,63 +128,118 @@ class Pairs:
                 yield self.x.read(start, stop), self.y.take(rows), self.index[rows] - start
 
     @cached_property
-    def _captions(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows of y sorted by item, and where each item's rows begin."""
+    def _rows_by_item(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of y sorted by item, and the position where the rows of each item begin."""
         assert self.index is not None
         order = np.argsort(self.index, kind="stable")
         return order, np.concatenate([[0], np.cumsum(np.bincount(self.index, minlength=self.n_items))])
 
     def take(self, items: np.ndarray) -> Pairs:
-        """The items with these numbers and all their partners, in memory."""
+        """Return selected items with all matching rows of y, in memory.
+
+        Parameters
+        ----------
+        items : numpy.ndarray
+            Item numbers (m,), in any order.
+
+        Returns
+        -------
+        Pairs
+            The m items, renumbered from 0.
+        """
         items = np.asarray(items)
         labels = None if self.labels is None else self.labels[items]
         x = self.x.take(items)
         if self.index is None:
-            return self._part(x, self.y.take(items), None, labels)
-        order, begins = self._captions
+            return self._subset(x, self.y.take(items), None, labels)
+        order, begins = self._rows_by_item
         counts = begins[items + 1] - begins[items]
         rows = np.concatenate([order[begins[i] : begins[i + 1]] for i in items])
-        return self._part(x, self.y.take(rows), np.repeat(np.arange(len(items)), counts), labels)
+        return self._subset(x, self.y.take(rows), np.repeat(np.arange(len(items)), counts), labels)
 
-    def _part(self, x: Array, y: Array, index: np.ndarray | None, labels: np.ndarray | None) -> Pairs:
-        """Pairs of rows taken from these, which still say where they came from."""
-        sides = {
+    def _subset(self, x: Array, y: Array, index: np.ndarray | None, labels: np.ndarray | None) -> Pairs:
+        """Return pairs of rows that were taken from these, with the names of their files."""
+        modalities = {
             name: Source(rows, where=source.where, format=source.format)
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
-        made = type(self)(index=index, labels=labels, **sides)
-        made.key_join = self.key_join
-        return made
+        subset = type(self)(index=index, labels=labels, **modalities)
+        subset.key_join = self.key_join
+        return subset
 
     def sample(self, most: int, /, *, rng: Rng = 0) -> Pairs:
-        """At most `most` items drawn without replacement, in their own order; these pairs when there are no more."""
+        """Draw items without replacement.
+
+        Parameters
+        ----------
+        most : int
+            Largest number of items.
+        rng : int or numpy.random.Generator
+            Seed or generator. Default: 0.
+
+        Returns
+        -------
+        Pairs
+            At most `most` items in their own order. These pairs themselves if they have no more.
+        """
         if self.n_items <= most:
             return self
-        chosen = np.random.default_rng(rng).choice(self.n_items, size=most, replace=False)
-        sample = self.take(np.sort(chosen))
+        items = np.random.default_rng(rng).choice(self.n_items, size=most, replace=False)
+        sample = self.take(np.sort(items))
         if self.open_spec is not None and self.open_spec.sample is None and isinstance(rng, int):
             sample.open_spec = replace(self.open_spec, sample=(most, rng), key=f"{self.open_spec.key} {most} {rng}")
         return sample
 
     def split_half(self, *, rng: Rng) -> tuple[Pairs, Pairs]:
-        """A random half of the items to fit on and the other half to test on; an item's partners stay together."""
+        """Split the items at random into one half to fit on and one half to test on.
+
+        Parameters
+        ----------
+        rng : int or numpy.random.Generator
+            Seed or generator.
+
+        Returns
+        -------
+        fit : Pairs
+            Half of the items, rounded down, each with all its matching rows of y.
+        test : Pairs
+            The other items.
+        """
         order = np.random.default_rng(rng).permutation(self.n_items)
         return self.take(order[: self.n_items // 2]), self.take(order[self.n_items // 2 :])
 
     def unit(self, *, normalize: bool = True) -> tuple[Array, Array]:
-        """Both sides whole and in memory, rows unit: float32, or float64 when the data are."""
-        sides = []
+        """Read all rows of x and y into memory and normalise them.
+
+        Parameters
+        ----------
+        normalize : bool
+            Whether rows are divided by their Euclidean norm. Default: True.
+
+        Returns
+        -------
+        x : array
+            Rows (n_items, d), float32, or float64 if the data are.
+        y : array
+            Rows (n_pairs, d).
+
+        Raises
+        ------
+        InputError
+            If a row has NaN or infinite values, or is all zero.
+        """
+        modalities = []
         for source in (self.x, self.y):
             clean = arrays.RowNormalizer(arrays.compute_dtype(source.dtype), normalize=normalize)
             try:
-                sides.append(clean(source.read(0, source.shape[0])))
+                modalities.append(clean(source.read(0, source.shape[0])))
             except arrays.InvalidRowsError:
-                raise bad_rows(self) from None
-        return sides[0], sides[1]
+                raise invalid_rows_error(self) from None
+        return modalities[0], modalities[1]
 
     @property
     def pairing(self) -> dict[str, Any]:
-        """How rows were paired, as plain values: by position, index or key, with the rows that have no partner."""
+        """How rows were paired, as plain values: by position, index or key, with the number of unmatched rows."""
         if self.key_join is None:
             return {"by": "position" if self.index is None else "index"}
         return {
@@ -176,8 +253,19 @@ class Pairs:
 
 
 class CrossDimPairs(Pairs):
-    """Pairs whose sides may differ in width: they have moments, and maps between them, but no cosine.
+    """Pairs whose x and y may differ in width: they have moments, and maps between them, but no cosine.
 
+    Parameters
+    ----------
+    index : array-like of int, optional
+        See `Pairs`.
+    labels : array-like, optional
+        See `Pairs`.
+    **modalities : array-like or Source
+        See `Pairs`.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> pairs = CrossDimPairs(image=np.eye(3), text=np.eye(4)[:3])
     >>> pairs.x.shape, pairs.y.shape
@@ -189,120 +277,87 @@ class CrossDimPairs(Pairs):
 
 @dataclass(frozen=True, eq=False)
 class OpenSpec:
-    """How pairs were opened, so that a process elsewhere can open the same ones (without their labels)."""
+    """The arguments that pairs were opened with, so that another process can open the same ones without labels.
+
+    Parameters
+    ----------
+    open_ : callable
+        Function that opens them, such as `open_pairs`.
+    arguments : tuple
+        Its positional arguments, with absolute paths.
+    options : dict
+        Its keyword arguments.
+    sample : tuple of int or None
+        Arguments `most` and `rng` of `Pairs.sample`, if they are a sample.
+    key : str
+        Unique name of these pairs, by which a worker caches them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> OpenSpec(lambda: Pairs(image=np.eye(3), text=np.eye(3)), (), {}).open().n_pairs
+    3
+    """
 
     open_: Callable[..., Pairs]
     arguments: tuple[Any, ...]
     options: dict[str, Any]
-    sample: tuple[int, int] | None = None  # (most, rng) of `Pairs.sample`
+    sample: tuple[int, int] | None = None
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def open(self) -> Pairs:
-        """The pairs."""
+        """Open the pairs again.
+
+        Returns
+        -------
+        Pairs
+            The same pairs, read from the same files.
+        """
         pairs = self.open_(*self.arguments, **self.options)
         return pairs if self.sample is None else pairs.sample(self.sample[0], rng=self.sample[1])
 
 
-def _recording_open_spec(opens: Callable[P, Pairs]) -> Callable[P, Pairs]:
-    """Keeps what the pairs were opened with; paths are made absolute, for workers live in other folders."""
+def invalid_rows_error(pairs: Pairs, first: int = 0, last: int | None = None) -> InputError:
+    """Return the error that lists the rows without a direction among the items first .. last - 1.
 
-    @wraps(opens)
-    def open_and_keep(*paths: P.args, **options: P.kwargs) -> Pairs:
-        pairs = opens(*paths, **options)
-        there = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
-        pairs.open_spec = OpenSpec(open_and_keep, there, {**options, "names": pairs.names})
-        return pairs
-
-    return open_and_keep
-
-
-@_recording_open_spec
-def open_pairs(
-    x: str | os.PathLike[str],
-    y: str | os.PathLike[str],
-    /,
-    *,
-    names: Sequence[str] | None = None,
-    index: Any = None,
-    labels: Any = None,
-    key: Any = None,
-    same_dim: bool = True,
-) -> Pairs:
-    """The pairs in two files or folders, memory-mapped and never read whole.
-
-    `names` are the modalities; without them the stems of the paths are (`image.npy`, `img_emb/` -> image).
-    Rows are paired by position, by `index` (see `Pairs`), or by `key`: the name of a column that both have, or two
-    such names, files of keys (`.npy`, `FILE.parquet::COLUMN`) or arrays, one for each side. The keys of x are
-    different; a key may stand in several rows of y (captions of one image). Rows whose key the other side has not are
-    left out, counted in `.key_join` and warned about. `labels` are one for each row of x's file.
-    `same_dim=False` lets the sides differ in width (`CrossDimPairs`).
-    Errors: `InputError` for any path that cannot be used, when both paths would give one name, and for keys that
-    repeat, are null, or have no match.
+    It is called after a pass over the pairs met such a row.
     """
-    sources = [open_source(path) for path in (x, y)]
-    kind = Pairs if same_dim else CrossDimPairs
-    called = modality_names(x, y, names)
-    if key is None:
-        return kind(index=index, labels=labels, **dict(zip(called, sources, strict=True)))
-    if index is not None:
-        raise InputError("got index and key, expected one of them: both say which rows belong together")
-    key_join = _matched(sources, key)
-    if any(key_join.unmatched):
-        warnings.warn(key_join.summary(called), IsthmusWarning, stacklevel=3)
-    sides = [select_rows(source, rows) for source, rows in zip(sources, (key_join.x, key_join.y), strict=True)]
-    if labels is not None:
-        labels = np.asarray(labels)
-        validation.check_labels(labels.shape, sources[0].shape[0], called[0])
-        labels = labels[key_join.x]
-    pairs = kind(index=key_join.index, labels=labels, **dict(zip(called, sides, strict=True)))
-    pairs.key_join = key_join
-    return pairs
-
-
-def modality_names(
-    x: str | os.PathLike[str], y: str | os.PathLike[str], names: Sequence[str] | None = None
-) -> tuple[str, str]:
-    """The names of the modalities at two paths: those given, or those that the paths speak of."""
-    if names is None:
-        names = [modality_name(path) for path in (x, y)]
-        if names[0] == names[1]:
-            raise InputError(
-                f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "
-                "(names=('image', 'text') in Python)"
-            )
-    if len(names) != 2 or names[0] == names[1] or not all(names):
-        raise InputError(f"got the names {', '.join(map(repr, names))}, expected two different ones such as image,text")
-    reserved = {"index", "labels"} & set(names)
-    if reserved:
-        raise InputError(f"{reserved.pop()!r} cannot be the name of a modality; choose another with --names")
-    return names[0], names[1]
-
-
-def _matched(sources: Sequence[Source], key: Any) -> KeyJoin:
-    keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
-    if len(keys) != 2:
-        raise InputError(f"got {len(keys)} keys, expected one column for both sides, or one for each of the two")
-    (keys_x, where_x), (keys_y, where_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
-    said = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
-    return join_keys(keys_x, keys_y, key=", ".join(dict.fromkeys(said)), where=(where_x, where_y))
-
-
-def bad_rows(pairs: Pairs, first: int = 0, last: int | None = None) -> InputError:
-    """The error that names the rows without a direction among the items first .. last - 1; called once such a row was
-    met."""
-    found = {pairs.x.where: find_bad_rows(pairs.x, first, last)}
-    found[pairs.y.where] = find_bad_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
-    where = next((w for w, (non_finite, zero) in found.items() if len(non_finite) or len(zero)), None)
-    if where is None:  # only float32 on a device, or in another library, stumbles over them
+    invalid = {pairs.x.where: find_invalid_rows(pairs.x, first, last)}
+    invalid[pairs.y.where] = find_invalid_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
+    where = next((w for w, (non_finite, zero) in invalid.items() if len(non_finite) or len(zero)), None)
+    if where is None:  # only the float32 path on a device or in another array library rejects these rows
         return InputError(
             f"{pairs.x.where} or {pairs.y.where}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
             "float32; use matmul_dtype='float64', or scale the rows"
         )
-    return validation.invalid_rows(where, *found[where])
+    return validation.invalid_rows(where, *invalid[where])
 
 
-def find_bad_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the rows first .. last - 1 with NaN or infinite values, and of those that are all zero."""
+def find_invalid_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the rows with NaN or infinite values, and of those that are all zero.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d).
+    first : int
+        First row that is checked. Default: 0.
+    last : int or None
+        Row after the last one that is checked. Default: all rows.
+
+    Returns
+    -------
+    non_finite : numpy.ndarray
+        Row numbers in the file.
+    zero : numpy.ndarray
+        Row numbers in the file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> find_invalid_rows(Source(np.array([[1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]]), where="x"))
+    (array([2]), array([1]))
+    """
     non_finite, zero = [], []
     size = block_rows(source.shape[1])
     last = source.shape[0] if last is None else last
@@ -313,7 +368,7 @@ def find_bad_rows(source: Source, first: int = 0, last: int | None = None) -> tu
     return source.numbers(np.concatenate(non_finite)), source.numbers(np.concatenate(zero))
 
 
-def _source(name: str, rows: Any) -> Source:
+def _as_source(name: str, rows: Any) -> Source:
     if isinstance(rows, Source):
         return rows
     if isinstance(rows, (list, tuple)):
@@ -327,14 +382,14 @@ def _source(name: str, rows: Any) -> Source:
     return Source(rows, where=name)
 
 
-def _index(index: Any, n_x: int, n_y: int) -> np.ndarray:
+def _checked_index(index: Any, n_x: int, n_y: int) -> np.ndarray:
     index = np.asarray(index)
     if index.shape != (n_y,) or index.dtype.kind not in "iu":
         raise InputError(
-            f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for "
-            "each row of the second side the row of the first that it belongs to"
+            f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for each row of y "
+            "the row of x that it belongs to"
         )
     if n_y and (index.min() < 0 or index.max() >= n_x):
-        bad = np.flatnonzero((index < 0) | (index >= n_x))
-        raise InputError(f"index points outside the {n_x:,} rows of the first side at {validation.format_rows(bad)}")
+        outside = np.flatnonzero((index < 0) | (index >= n_x))
+        raise InputError(f"index points outside the {n_x:,} rows of x at {validation.format_rows(outside)}")
     return index.astype(np.int64)

@@ -1,4 +1,4 @@
-"""A first look at embedding files: what is in them, what is wrong with them, and whether two of them look paired."""
+"""Inspection of embedding files: their content, their invalid rows, and whether two of them look paired."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
+from isthmus.data.hashing import hash_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
@@ -17,17 +18,60 @@ from isthmus.statistics.intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN
 
-#: Rows that are compared for duplicates; eight bytes each are kept.
-MOST_COMPARED = 10_000_000
-#: Pairs that the pairing test looks at.
-MOST_PAIRED = 2_000
-#: Standard errors above which partners are clearly more alike than strangers.
-CLEAR = 4.0
+#: Rows that are compared for duplicates. Eight bytes of each are kept.
+MAX_COMPARED_ROWS = 10_000_000
+#: Pairs in the sample of the pairing test.
+MAX_SAMPLED_PAIRS = 2_000
+#: Fewest valid pairs for the pairing test.
+MIN_PAIRS = 8
+#: Standard errors by which the cosine of pairs must exceed that of non-matching rows.
+Z_THRESHOLD = 4.0
+#: Row numbers that an inspection lists.
+MAX_LISTED_ROWS = 5
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """One source: sizes, norms of its usable rows, and the rows that are not usable (first ones and counts)."""
+    """Sizes, norms and invalid rows of one source.
+
+    Parameters
+    ----------
+    where : str
+        File and member.
+    format : str
+        Name of the format.
+    rows : int
+        Number of rows n.
+    width : int
+        Number of columns d.
+    dtype : str
+        Name of the dtype.
+    norm_low : float
+        Smallest Euclidean norm of a valid row. NaN if no row is valid.
+    norm_mean : float
+        Mean norm of the valid rows.
+    norm_high : float
+        Largest norm of a valid row.
+    non_finite : int
+        Number of rows with NaN or infinite values.
+    non_finite_rows : list of int
+        Numbers of the first five of them.
+    zero : int
+        Number of rows that are all zero.
+    zero_rows : list of int
+        Numbers of the first five of them.
+    duplicates : int
+        Number of rows that equal an earlier row, among `rows_compared`.
+    rows_compared : int
+        Number of rows, from the first on, that were compared.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> report = inspect(Source(np.array([[3.0, 4.0], [3.0, 4.0], [0.0, 0.0]]), where="x"))
+    >>> report.norm_mean, report.zero_rows, report.duplicates
+    (5.0, [2], 1)
+    """
 
     where: str
     format: str
@@ -45,14 +89,39 @@ class Inspection:
     rows_compared: int
 
     def to_dict(self) -> dict[str, Any]:
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
+        """Return the fields as plain values.
+
+        Returns
+        -------
+        dict
+            One entry per field, NaN as None.
+        """
+        return _plain_fields(self)
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Whether row i of one source looks like the partner of row i of the other.
+    """Whether row i of one source looks like the match of row i of the other.
 
-    `paired` and `unpaired` are mean cosines, `z` their difference in standard errors; `reason` says it in words.
+    Parameters
+    ----------
+    looks_paired : bool
+        Whether `z` exceeds 4.
+    reason : str
+        The answer in a sentence.
+    paired : float
+        Mean cosine of the pairs.
+    unpaired : float
+        Mean cosine of non-matching rows.
+    z : float
+        Difference of the two in standard errors.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("plain")
+    >>> looks_paired(pairs.x, pairs.y).looks_paired
+    True
     """
 
     looks_paired: bool
@@ -62,17 +131,40 @@ class Pairing:
     z: float = NAN
 
     def to_dict(self) -> dict[str, Any]:
-        return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(self).items()}
+        """Return the fields as plain values.
+
+        Returns
+        -------
+        dict
+            One entry per field, NaN as None.
+        """
+        return _plain_fields(self)
 
 
 def inspect(source: Source, /) -> Inspection:
-    """Look at every row of `source` once, in blocks."""
-    low, high, total, count = math.inf, -math.inf, 0.0, 0
+    """Read every row of a source once, in blocks, and describe them.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d).
+
+    Returns
+    -------
+    Inspection
+        Sizes, norms, invalid rows and duplicates.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> inspect(Source(np.eye(3), where="x")).norm_high
+    1.0
+    """
+    low, high, total, n_valid = math.inf, -math.inf, 0.0, 0
     non_finite: list[np.ndarray] = []
     zero: list[np.ndarray] = []
     hashes: list[np.ndarray] = []
     size = block_rows(source.shape[1])
-    multipliers = np.random.default_rng(0).integers(1, 2**63, size=source.shape[1], dtype=np.uint64) * 2 + 1
     for start in range(0, source.shape[0], size):
         block = to_numpy(source.read(start, start + size))
         with np.errstate(over="ignore", invalid="ignore"):
@@ -80,55 +172,106 @@ def inspect(source: Source, /) -> Inspection:
         finite = np.isfinite(block).all(axis=1)
         non_finite.append(start + np.flatnonzero(~finite))
         zero.append(start + np.flatnonzero(norms == 0))
-        usable = norms[finite & (norms > 0)]
-        if len(usable):
-            low, high = min(low, float(usable.min())), max(high, float(usable.max()))
-            total, count = total + float(usable.sum()), count + len(usable)
-        if start < MOST_COMPARED:
-            hashes.append(_row_hashes(block, multipliers))
+        valid_norms = norms[finite & (norms > 0)]
+        if len(valid_norms):
+            low, high = min(low, float(valid_norms.min())), max(high, float(valid_norms.max()))
+            total, n_valid = total + float(valid_norms.sum()), n_valid + len(valid_norms)
+        if start < MAX_COMPARED_ROWS:
+            hashes.append(hash_rows(block))
     compared = np.concatenate(hashes)
-    broken, empty = np.concatenate(non_finite), np.concatenate(zero)
+    non_finite_rows, zero_rows = np.concatenate(non_finite), np.concatenate(zero)
     return Inspection(
-        where=source.where, format=source.format, rows=source.shape[0], width=source.shape[1], dtype=source.dtype,
-        norm_low=low if count else NAN, norm_mean=total / count if count else NAN, norm_high=high if count else NAN,
-        non_finite=len(broken), non_finite_rows=broken[:5].tolist(), zero=len(empty), zero_rows=empty[:5].tolist(),
-        duplicates=len(compared) - len(np.unique(compared)), rows_compared=len(compared),
-    )  # fmt: skip
+        where=source.where,
+        format=source.format,
+        rows=source.shape[0],
+        width=source.shape[1],
+        dtype=source.dtype,
+        norm_low=low if n_valid else NAN,
+        norm_mean=total / n_valid if n_valid else NAN,
+        norm_high=high if n_valid else NAN,
+        non_finite=len(non_finite_rows),
+        non_finite_rows=non_finite_rows[:MAX_LISTED_ROWS].tolist(),
+        zero=len(zero_rows),
+        zero_rows=zero_rows[:MAX_LISTED_ROWS].tolist(),
+        duplicates=len(compared) - len(np.unique(compared)),
+        rows_compared=len(compared),
+    )
 
 
 def looks_paired(x: Source, y: Source, /) -> Pairing:
-    """Compare the cosines of partners with those of strangers, on a random sample of at most 2,000 pairs."""
+    """Test whether row i of `x` matches row i of `y`, by the cosines of a random sample of at most 2,000 pairs.
+
+    The sources look paired if the mean cosine of the pairs exceeds that of non-matching rows by more than 4 standard
+    errors.
+
+    Parameters
+    ----------
+    x : Source
+        Rows (n, d).
+    y : Source
+        Rows (n, d).
+
+    Returns
+    -------
+    Pairing
+        The answer, the two mean cosines and their difference in standard errors.
+
+    Examples
+    --------
+    >>> import isthmus, numpy as np
+    >>> pairs = isthmus.demo.load("plain")
+    >>> shuffled = pairs.take(np.random.default_rng(0).permutation(pairs.n_items))
+    >>> looks_paired(pairs.x, shuffled.y).looks_paired
+    False
+    """
     if x.shape[0] != y.shape[0]:
         return Pairing(False, f"no: {x.shape[0]:,} rows against {y.shape[0]:,}")
     if x.shape[1] != y.shape[1]:
         return Pairing(False, f"no cosine to compare: width {x.shape[1]} against {y.shape[1]}")
     rows = np.arange(x.shape[0])
-    if len(rows) > MOST_PAIRED:
-        rows = np.sort(np.random.default_rng(0).choice(len(rows), MOST_PAIRED, replace=False))
-    a, b = (unit_rows(to_numpy(s.take(rows)).astype(np.float64)) for s in (x, y))
-    usable = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1) & a.any(axis=1) & b.any(axis=1)
-    if usable.sum() < 8:
-        return Pairing(False, f"only {usable.sum()} usable rows to compare")
-    m = Moments.of(Pairs(x=a[usable], y=b[usable]), matmul_dtype="float64")
-    strangers = debiased_mean_products(m)[0]
-    error = math.sqrt(linear_variance(m, -m.mean_y, -m.mean_x, 1.0))
-    z = (m.mean_paired - strangers) / error if error else math.inf * np.sign(m.mean_paired - strangers)
-    says = f"mean cosine {m.mean_paired:.3f} for partners, {strangers:.3f} for strangers, z = {z:.1f}"
-    if z > CLEAR:
-        return Pairing(True, f"yes: {says}", m.mean_paired, strangers, z)
-    return Pairing(False, f"no sign of it: {says}; check the order of the rows", m.mean_paired, strangers, z)
+    if len(rows) > MAX_SAMPLED_PAIRS:
+        rows = np.sort(np.random.default_rng(0).choice(len(rows), MAX_SAMPLED_PAIRS, replace=False))
+    unit_x, unit_y = (unit_rows(to_numpy(source.take(rows)).astype(np.float64)) for source in (x, y))
+    valid = np.isfinite(unit_x).all(axis=1) & np.isfinite(unit_y).all(axis=1) & unit_x.any(axis=1) & unit_y.any(axis=1)
+    if valid.sum() < MIN_PAIRS:
+        return Pairing(False, f"only {valid.sum()} usable rows to compare")
+    moments = Moments.of(Pairs(x=unit_x[valid], y=unit_y[valid]), matmul_dtype="float64")
+    paired, unpaired = moments.mean_paired, debiased_mean_products(moments)[0]
+    error = math.sqrt(linear_variance(moments, -moments.mean_y, -moments.mean_x, 1.0))
+    z = (paired - unpaired) / error if error else math.inf * np.sign(paired - unpaired)
+    cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z = {z:.1f}"
+    if z > Z_THRESHOLD:
+        return Pairing(True, f"yes: {cosines}", paired, unpaired, z)
+    return Pairing(False, f"no sign of it: {cosines}; check the order of the rows", paired, unpaired, z)
 
 
-def partners(pairs: Pairs, /) -> tuple[Source, Source]:
-    """Both sides of `pairs` with row i of one the partner of row i of the other: the first of each item."""
+def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
+    """Return two sources of which row i of one matches row i of the other: the first pair of each item.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of n items.
+
+    Returns
+    -------
+    x : Source
+        One row for each item that has a pair.
+    y : Source
+        The first matching row of y for each of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pairs = Pairs(image=np.eye(2), text=np.arange(6.0).reshape(3, 2), index=[1, 1, 0])
+    >>> first_pairs(pairs)[1].read(0, 2).tolist()
+    [[4.0, 5.0], [0.0, 1.0]]
+    """
     if pairs.index is None:
         return pairs.x, pairs.y
     items, first = np.unique(pairs.index, return_index=True)
     return select_rows(pairs.x, items), select_rows(pairs.y, first)
 
 
-def _row_hashes(block: np.ndarray, multipliers: np.ndarray) -> np.ndarray:
-    """A 64-bit hash of the bits of each row: integer sums, so equal rows have equal hashes wherever they stand."""
-    words = np.ascontiguousarray(block).view(f"u{block.dtype.itemsize}").astype(np.uint64)
-    words ^= words >> np.uint64(29)
-    return (words * multipliers).sum(axis=1, dtype=np.uint64)
+def _plain_fields(report: Inspection | Pairing) -> dict[str, Any]:
+    return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(report).items()}

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
-from isthmus.data.grouping import hash_rows
+from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
 

@@ -16,7 +16,7 @@ from isthmus.compute.accumulate import Accumulator, accumulate_blocks
 from isthmus.compute.arrays import Array
 from isthmus.compute.devices import full_precision
 from isthmus.compute.resources import blas_limited, config_context
-from isthmus.data.pairs import CrossDimPairs, Pairs, bad_rows
+from isthmus.data.pairs import CrossDimPairs, Pairs, invalid_rows_error
 from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import load_arrays, save_arrays
@@ -200,7 +200,7 @@ class Moments:
             with blas_limited(plan.blas_threads), full_precision() if plan.devices else nullcontext():
                 sums, by_item = accumulate_blocks(pairs.blocks(rows or plan.rows, *items), accumulators)
         except arrays.InvalidRowsError:
-            raise bad_rows(pairs, *items) from None
+            raise invalid_rows_error(pairs, *items) from None
         item_moments = ItemMoments(**by_item) if by_item else None
         sums["cos_sq"] = float(sums["cos_sq"])
         return cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
