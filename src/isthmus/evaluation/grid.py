@@ -1,4 +1,4 @@
-"""Sensitivity: the same aligners with an option through several values."""
+"""Sensitivity to options: the same aligners with several values of an option."""
 
 from __future__ import annotations
 
@@ -12,31 +12,51 @@ from isthmus.utils.errors import InputError, unknown_name
 
 
 def expand_grid(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]], /) -> list[Aligner]:
-    """Return each aligner once for every combination of the options in `sweep` that it has.
+    """Return each aligner once for every combination of the swept options that it has.
 
-    Errors: `InputError` when none of the aligners has an option in `sweep`.
+    Parameters
+    ----------
+    aligners : sequence of Aligner
+        Aligners. One without a swept option is returned once, unchanged.
+    sweep : dict of str to sequence
+        Values of each option.
 
+    Returns
+    -------
+    list of Aligner
+        New aligners in order.
+
+    Raises
+    ------
+    InputError
+        If no aligner has an option, an option has no values, or an aligner refuses a value.
+
+    Examples
+    --------
     >>> from isthmus.align import Centering, HyperplaneRotation
-    >>> [a.get_params() for a in expand_grid([Centering(), HyperplaneRotation()], {"energy": [0.9, 0.95]})]
+    >>> aligners = expand_grid([Centering(), HyperplaneRotation()], {"energy": [0.9, 0.95]})
+    >>> [aligner.get_params() for aligner in aligners]
     [{'normalize': True}, {'normalize': True, 'energy': 0.9}, {'normalize': True, 'energy': 0.95}]
     """
-    known = [{f.name for f in fields(aligner)} for aligner in aligners]
+    options_of = [{f.name for f in fields(aligner)} for aligner in aligners]
     for name, values in sweep.items():
-        if not any(name in has for has in known):
-            raise unknown_name("option to sweep", name, set().union(*known) - {"normalize"})
+        if not any(name in options for options in options_of):
+            raise unknown_name("option to sweep", name, set().union(*options_of) - {"normalize"})
         if not values:
             raise InputError(f"the sweep of {name} has no values; give some, such as {name}=0.9,0.95")
-    made: list[Aligner] = []
-    for aligner, has in zip(aligners, known, strict=True):
-        names = [name for name in sweep if name in has]
+    expanded: list[Aligner] = []
+    for aligner, options in zip(aligners, options_of, strict=True):
+        names = [name for name in sweep if name in options]
         for values in itertools.product(*(sweep[name] for name in names)):
-            options = dict(zip(names, values, strict=True))
-            try:
-                made.append(type(aligner)(**{**aligner.get_params(), **options}))
-            except TypeError:
-                given, like = (
-                    ", ".join(f"{name}={values[name]!r}" for name in names)
-                    for values in (options, aligner.get_params())
-                )
-                raise InputError(f"{type(aligner).__name__} cannot take {given}: expected values like {like}") from None
-    return made
+            expanded.append(_with_options(aligner, dict(zip(names, values, strict=True))))
+    return expanded
+
+
+def _with_options(aligner: Aligner, options: dict[str, Any]) -> Aligner:
+    """Return a new aligner of the same class with these options changed."""
+    params = aligner.get_params()
+    try:
+        return type(aligner)(**{**params, **options})
+    except TypeError:
+        given, example = (", ".join(f"{name}={values[name]!r}" for name in options) for values in (options, params))
+        raise InputError(f"{type(aligner).__name__} cannot take {given}: expected values like {example}") from None

@@ -1,4 +1,4 @@
-"""What keeps fitting and test pairs apart: duplicates stay on one side, and the same pairs are refused."""
+"""Separation of fitting and test pairs: splits that keep repeated rows together, and a check for shared pairs."""
 
 from __future__ import annotations
 
@@ -14,60 +14,98 @@ from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
 
-#: More test pairs than this share that are fitting pairs too are refused; fewer are told.
-MOST_SHARED = 0.01
+#: Largest share of test pairs that may also be fitting pairs. A smaller share causes a warning.
+MAX_SHARED = 0.01
 
 
 def fingerprint(pairs: Pairs, /) -> str:
-    """A short name for the content of `pairs`: rows of both sides, pairing and labels."""
+    """Return a hash of the content of pairs.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of rows.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits, from the rows of both modalities, the pairing and the labels.
+    """
     digest = hashlib.blake2b(digest_size=8)
-    for side in (pairs.x, pairs.y):
-        for start in range(0, side.shape[0], block_rows(side.shape[1])):
-            digest.update(np.ascontiguousarray(to_numpy(side.read(start, start + block_rows(side.shape[1])))).data)
-    for extra in (pairs.index, pairs.labels):
-        digest.update(b"-" if extra is None else "\n".join(map(str, extra.tolist())).encode())
+    for source in (pairs.x, pairs.y):
+        n_rows = block_rows(source.shape[1])
+        for start in range(0, source.shape[0], n_rows):
+            digest.update(np.ascontiguousarray(to_numpy(source.read(start, start + n_rows))).data)
+    for values in (pairs.index, pairs.labels):
+        digest.update(b"-" if values is None else "\n".join(map(str, values.tolist())).encode())
     return digest.hexdigest()
 
 
 def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
-    """`InputError` when `fit` is `pairs`: the same object, the same files, or more than 1 % of the rows the same.
+    """Raise if the test pairs are the fitting pairs, and warn if they share a few.
 
-    A few shared pairs are warned about.
+    Parameters
+    ----------
+    pairs : Pairs
+        Test pairs.
+    fit : Pairs
+        Fitting pairs.
+
+    Raises
+    ------
+    InputError
+        If both are the same object or the same files, or more than 1 % of the test pairs are also fitting pairs.
+
+    Warns
+    -----
+    IsthmusWarning
+        If up to 1 % of the test pairs are also fitting pairs.
     """
-    same = "what is fitted must be judged on pairs it has not seen"
+    advice = "evaluate on pairs that the aligner was not fitted on"
     if fit is pairs:
-        raise InputError(f"fit and test are the same pairs: {same}")
-    files = [(str(p.x.where), str(p.y.where)) for p in (pairs, fit)]
-    if (
-        files[0] == files[1]
-        and files[0] != pairs.names
-        and (pairs.n_pairs, pairs.n_items) == (fit.n_pairs, fit.n_items)
-    ):
-        raise InputError(f"fit and test are the same files ({files[0][0]}, {files[0][1]}): {same}")
+        raise InputError(f"fit and test are the same pairs: {advice}")
+    files, fit_files = ((str(p.x.where), str(p.y.where)) for p in (pairs, fit))
+    same_size = (pairs.n_pairs, pairs.n_items) == (fit.n_pairs, fit.n_items)
+    if files == fit_files and files != pairs.names and same_size:  # arrays in memory have names instead of paths
+        raise InputError(f"fit and test are the same files ({files[0]}, {files[1]}): {advice}")
     keys = np.concatenate(list(_pair_keys(pairs)))
-    shared = int(np.count_nonzero(np.isin(keys, np.concatenate(list(_pair_keys(fit))))))
-    if shared > MOST_SHARED * len(keys):
-        raise InputError(
-            f"{shared:,} of the {len(keys):,} test pairs are fitting pairs too: {same}; remove them from one"
-        )
-    if shared:
-        warnings.warn(f"{shared:,} of the {len(keys):,} test pairs are fitting pairs too", IsthmusWarning, stacklevel=3)
+    n_shared = int(np.count_nonzero(np.isin(keys, np.concatenate(list(_pair_keys(fit))))))
+    message = f"{n_shared:,} of the {len(keys):,} test pairs are fitting pairs too"
+    if n_shared > MAX_SHARED * len(keys):
+        raise InputError(f"{message}: {advice}; remove them from one of the two sets")
+    if n_shared:
+        warnings.warn(message, IsthmusWarning, stacklevel=3)
 
 
 def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray, np.ndarray]:
-    """Items to fit on and items to test on: a random half of the groups each (the same as `Pairs.split_half` when every
-    item is its own group)."""
-    count = int(group.max()) + 1
-    if count == pairs.n_items:
+    """Split items at random into two halves, and keep the items of a group together.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of rows.
+    group : np.ndarray of shape (n_items,)
+        Number of the group of each item, from 0.
+    rng : int
+        Seed.
+
+    Returns
+    -------
+    fit_items, test_items : np.ndarray
+        Items of each half. If every item is a group of its own, the split is that of `Pairs.split_half`.
+    """
+    n_groups = int(group.max()) + 1
+    if n_groups == pairs.n_items:
         order = np.random.default_rng(rng).permutation(pairs.n_items)
         return order[: pairs.n_items // 2], order[pairs.n_items // 2 :]
-    fitting = np.zeros(count, dtype=bool)
-    fitting[np.random.default_rng(rng).permutation(count)[: count // 2]] = True
-    return np.flatnonzero(fitting[group]), np.flatnonzero(~fitting[group])
+    is_fitting = np.zeros(n_groups, dtype=bool)
+    is_fitting[np.random.default_rng(rng).permutation(n_groups)[: n_groups // 2]] = True
+    return np.flatnonzero(is_fitting[group]), np.flatnonzero(~is_fitting[group])
 
 
 def _pair_keys(pairs: Pairs) -> Iterator[np.ndarray]:
+    """Yield a 64-bit key for each pair, block by block."""
     for x, y, owner in pairs.blocks():
         keys = hash_rows(to_numpy(x))
-        # The order matters: (x, y) is not (y, x).
+        # The factor makes the order matter: (x, y) is not (y, x).
         yield (keys if owner is None else keys[owner]) * np.uint64(3) + hash_rows(to_numpy(y))

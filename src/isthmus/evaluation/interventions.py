@@ -11,7 +11,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
-from isthmus.evaluation.comparison import SAMPLE
+from isthmus.evaluation.comparison import MAX_ITEMS
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve, InterventionPoint
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
@@ -133,7 +133,7 @@ class _Experiment:
     def of(cls, pairs: Pairs, shared: int | None, rng: int) -> _Experiment:
         """Split the items and fit the shared space."""
         moments_of(pairs)  # reads every row, so that an invalid row is reported with its position in the file
-        pairs = pairs.sample(SAMPLE, rng=rng)
+        pairs = pairs.sample(MAX_ITEMS, rng=rng)
         fit, test = (pairs.take(items) for items in group_split(pairs, item_groups(pairs), rng=rng))
         fit_rows, test_rows = ([to_numpy(rows).astype(np.float64) for rows in half.unit()] for half in (fit, test))
         rank = count_shared_dimensions(fit, rng=rng) if shared is None else shared

@@ -57,7 +57,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
             ["Small lines: the difference to the raw embeddings on the same items, and its 95 % interval."],
             header=["Aligner", "gap angle", "gap closed", *(_headed(name, comparison) for name in main)],
             rows=[
-                [_title(row), _angle(row), f"{100 * closed(row, fitted[0]):.0f} %", *_cells(row, main)]
+                [_title(row), _angle(row), f"{100 * closed_share(row, fitted[0]):.0f} %", *_cells(row, main)]
                 for row in fitted
             ],
         )
@@ -81,7 +81,8 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
 
 def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str) -> Section:
     label = f"Gap closed against the change of {score}: " + "; ".join(
-        f"{wording.aligner(row)} {100 * closed(row, fitted[0]):.0f} %, {wording.points(row.changes[score])} points"
+        f"{wording.aligner(row)} {100 * closed_share(row, fitted[0]):.0f} %, "
+        f"{wording.points(row.changes[score])} points"
         for row in fitted
     )
     task = next((t for t in registry().values() if score in t.scores), None)
@@ -97,7 +98,7 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
     )
 
 
-def closed(row: Summary, raw: Summary) -> float:
+def closed_share(row: Summary, raw: Summary) -> float:
     """The share of the distance between the means that an aligner removes; negative when it grows."""
     before = raw.scores["gap_distance"].value
     return 1 - row.scores["gap_distance"].value / before if before > 0 else 0.0
@@ -107,7 +108,7 @@ def closed(row: Summary, raw: Summary) -> float:
 def trade_off(comparison: Comparison, score: str) -> Any:
     """Share of the gap that each aligner closes, against the change of `score` with its 95 % interval."""
     rows = [row for row in comparison.rows if row.scores]
-    spots = np.array([[100 * closed(row, rows[0]), 100 * row.changes[score].value] for row in rows])
+    spots = np.array([[100 * closed_share(row, rows[0]), 100 * row.changes[score].value] for row in rows])
     height = max(300.0, 50 + 27 * len(rows))
     fig = new_figure(WIDTH, height)
     ax = add_axes(fig, 46, 42, NAMES, 8)

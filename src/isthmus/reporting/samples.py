@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
-from isthmus.evaluation import SAMPLE as COMPARED
+from isthmus.evaluation import MAX_ITEMS as MAX_COMPARED_ITEMS
 from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.moments import moments_of
 from isthmus.utils.errors import InputError
@@ -64,7 +64,7 @@ def before_and_after(
 
     The second is None when there is no aligner, or when it refuses these pairs.
     """
-    fitting, testing = (fit, pairs) if fit is not None else pairs.sample(COMPARED).split_half(rng=0)
+    fitting, testing = (fit, pairs) if fit is not None else pairs.sample(MAX_COMPARED_ITEMS).split_half(rng=0)
     x, y = one_partner(testing.sample(ITEMS), normalize=normalize)
     before = CloudProjection.of(x, y)
     if row is None:

@@ -1,0 +1,265 @@
+"""The work of a comparison: fit each aligner on one half of the items and evaluate it on the other half."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from isthmus.align import Aligner, Identity, ScoreStandardization
+from isthmus.compute.arrays import to_numpy
+from isthmus.compute.resources import current
+from isthmus.data.pairs import Pairs
+from isthmus.evaluation.held_out import group_split
+from isthmus.evaluation.summary import changed_options
+from isthmus.evaluation.trial import Trial, summary_key
+from isthmus.linalg.psd import fidelity
+from isthmus.metrics import MetricContext
+from isthmus.metrics.centroid import gap_angle
+from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.result import NAN
+from isthmus.tasks import Task, TaskData, TaskScores, mean_texts
+from isthmus.utils.errors import InputError, IsthmusWarning
+
+#: Fewer fitting items than this define no map.
+MIN_FIT_ITEMS = 4
+
+#: Names of the classes and the vectors that represent them, or None twice.
+ClassTexts = tuple[np.ndarray | None, np.ndarray | None]
+
+
+@dataclass(frozen=True)
+class Design:
+    """The parts that all splits of one comparison share.
+
+    Attributes
+    ----------
+    pairs : the pairs to split, or to test on if `fit` is given
+    fit : the fitting pairs, or None
+    group : (n_items,), the group of each item; items of a group stay together
+    tasks : the tasks to evaluate
+    blocks : (number of fitting items or None for all, aligners)
+    class_texts : label -> vector, or None for the mean fitting text of each class
+    normalize : whether rows are divided by their norm
+    rng : seed
+    """
+
+    pairs: Pairs
+    fit: Pairs | None
+    group: np.ndarray
+    tasks: Sequence[Task]
+    blocks: Sequence[tuple[int | None, Sequence[Aligner]]]
+    class_texts: Mapping[Any, Any] | None
+    normalize: bool
+    rng: int
+
+    @property
+    def n_trials_per_split(self) -> int:
+        """Return the number of trials of one split."""
+        return sum(len(aligners) for _, aligners in self.blocks)
+
+    def run(self, n_splits: int, finished: Mapping[Any, Trial]) -> Iterator[Trial]:
+        """Yield the trials of all splits in order.
+
+        If a cluster is in use and its workers can open the pairs, each split is one task of the cluster.
+        """
+        cluster = current().cluster
+        if cluster is None or self.fit is not None or self.pairs.open_spec is None:
+            for number in range(n_splits):
+                yield from self.run_split(number, finished)
+            return
+        without_pairs = replace(self, pairs=None)  # type: ignore[arg-type]  # each worker opens them
+        job = (self.pairs.open_spec, self.pairs.labels, without_pairs, dict(finished))
+        for trials in cluster.map(_run_split_on_worker, range(n_splits), "splits", job=job):
+            yield from trials
+
+    def run_split(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Trial]:
+        """Yield the trials of one split; finished ones are not computed again."""
+        if self.fit is None:
+            fit_items, test_items = group_split(self.pairs, self.group, rng=self.rng + number)
+        else:
+            fit_items, test_items = np.arange(self.fit.n_items), np.arange(self.pairs.n_items)
+        test = TestHalf(self, test_items, self.rng + number)
+        for size, aligners in self.blocks:
+            if size is not None and not MIN_FIT_ITEMS <= size <= len(fit_items):
+                available = f"expected {MIN_FIT_ITEMS} to the {len(fit_items):,} that are available"
+                raise InputError(f"fit_sizes: {size} items to fit on, {available}")
+            split = Split(self, test, fit_items[:size], number, size)
+            for aligner in aligners:
+                key = (*summary_key(type(aligner).__name__, changed_options(aligner), size), number)
+                yield finished[key] if key in finished else split.evaluate(aligner)
+
+
+def _run_split_on_worker(number: int, job: tuple[Any, Any, Design, Mapping[Any, Trial]]) -> list[Trial]:
+    """Open the pairs on a worker and run one split."""
+    open_spec, labels, design, finished = job
+    pairs = open_spec.open()
+    pairs.labels = labels
+    return list(replace(design, pairs=pairs).run_split(number, finished))
+
+
+class TestHalf:
+    """The test pairs of one split, and the scores of their raw embeddings. Rows are read on first use."""
+
+    __test__ = False  # not a class of tests
+
+    def __init__(self, design: Design, items: np.ndarray, seed: int):
+        self.design, self.items, self.seed = design, items, seed
+        self.group = np.unique(design.group[items], return_inverse=True)[1]
+        self.raw_scores: dict[str, TaskScores] | None = None
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Return the test pairs."""
+        return self.design.pairs.take(self.items)
+
+    @cached_property
+    def rows(self) -> tuple[Any, Any]:
+        """Return the raw rows x and y."""
+        return self.pairs.unit(normalize=self.design.normalize)
+
+    def transform(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows x and y after the map."""
+        x, y = (to_numpy(rows) for rows in aligner.transform(*self.rows))
+        return x, y
+
+    def run_tasks(
+        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: ScoreStandardization | None = None
+    ) -> dict[str, TaskScores]:
+        """Run every task on mapped rows."""
+        raw_x, raw_y = (to_numpy(rows) for rows in self.rows)
+        data = TaskData(
+            x,
+            y,
+            owner=self.pairs.index,
+            labels=self.pairs.labels,
+            raw_x=raw_x,
+            raw_y=raw_y,
+            class_names=classes[0],
+            class_texts=classes[1],
+            seed=self.seed,
+            correction=correction,
+        )
+        return {task.name: task.run(data) for task in self.design.tasks}
+
+    def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, tuple[float, float]]:
+        """Return the mean difference from the raw embeddings and its variance, where a group is one observation."""
+        n_groups = int(self.group.max()) + 1
+        changes = {}
+        for name, values in scores.per_item.items():
+            differences = values - raw_scores.per_item[name]
+            mean = float(differences.mean())
+            totals = np.bincount(self.group, weights=differences - mean, minlength=n_groups)
+            variance = float(totals @ totals) / len(differences) ** 2 * n_groups / max(n_groups - 1, 1)
+            changes[name] = (mean, variance)
+        return changes | {name: (value - raw_scores.overall[name], NAN) for name, value in scores.overall.items()}
+
+
+@dataclass
+class Split:
+    """One fitting set for the test half of a split."""
+
+    design: Design
+    test: TestHalf
+    fit_items: np.ndarray
+    number: int
+    fit_size: int | None
+
+    @cached_property
+    def fit_pairs(self) -> Pairs:
+        """Return the fitting pairs."""
+        fit = self.design.fit
+        if fit is not None and len(self.fit_items) == fit.n_items:
+            return fit
+        return (self.design.pairs if fit is None else fit).take(self.fit_items)
+
+    def evaluate(self, aligner: Aligner) -> Trial:
+        """Fit an aligner, and evaluate it on the test half."""
+        trial = Trial(
+            type(aligner).__name__,
+            changed_options(aligner),
+            self.number,
+            self.fit_pairs.n_pairs,
+            self.test.pairs.n_pairs,
+            self.fit_size,
+        )
+        raw_scores = self._raw_scores()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                fitted = self._fit(aligner)
+                x, y = self.test.transform(fitted)
+                classes = self._classes(fitted)
+            except InputError as error:
+                return replace(trial, error=str(error))
+        if x.shape[1] < 2:
+            return replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1")
+        correction = fitted if isinstance(fitted, ScoreStandardization) else None
+        is_raw = type(aligner) is Identity
+        task_scores = raw_scores if is_raw else self.test.run_tasks(x, y, classes, correction)
+        moments = Moments.of(x, y, index=self.test.pairs.index, normalize=False, matmul_dtype="float64")
+        inflation = 1 + self.test.pairs.n_items / self.fit_pairs.n_items if aligner.uses_means else 1.0
+        gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation)
+        scores = _geometry(moments)
+        changes: dict[str, tuple[float, float]] = {}
+        for name, result in task_scores.items():
+            scores |= result.scores()
+            changes |= self.test.changes(result, raw_scores[name])
+        notes = [str(w.message) for w in caught if issubclass(w.category, IsthmusWarning)]
+        notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
+        return replace(
+            trial,
+            scores=scores,
+            changes=changes,
+            gap=NAN if gap.undefined else gap.value,
+            gap_undefined=gap.undefined,
+            notes=notes,
+        )
+
+    def _raw_scores(self) -> dict[str, TaskScores]:
+        """Return the scores of the raw embeddings, computed once for each split."""
+        if self.test.raw_scores is None:
+            normalize = self.design.normalize
+            identity = Identity(normalize=normalize).fit_moments(moments_of(self.fit_pairs, normalize=normalize))
+            self.test.raw_scores = self.test.run_tasks(*self.test.transform(identity), self._classes(identity))
+        return self.test.raw_scores
+
+    def _fit(self, aligner: Aligner) -> Aligner:
+        if type(aligner).fit is Aligner.fit:
+            return aligner.fit_moments(moments_of(self.fit_pairs, normalize=aligner.normalize))
+        # An aligner that is not a function of moments overrides `fit`.
+        options: dict[str, Any] = {}
+        if self.design.class_texts is not None and "class_texts" in inspect.signature(aligner.fit).parameters:
+            options["class_texts"] = self.design.class_texts
+        return aligner.fit(self.fit_pairs, **options)
+
+    def _classes(self, aligner: Aligner) -> ClassTexts:
+        """Return the classes and the vectors that represent them, after the map."""
+        if not any(task.name == "zero_shot" for task in self.design.tasks):
+            return None, None
+        class_texts = self.design.class_texts
+        if class_texts is not None:
+            vectors = np.stack([np.asarray(to_numpy(vector), dtype=np.float64) for vector in class_texts.values()])
+            return np.asarray(list(class_texts)), to_numpy(aligner.transform_y(vectors))
+        fit = self.fit_pairs
+        if fit.labels is None:
+            return None, None
+        owner = np.arange(fit.n_pairs) if fit.index is None else fit.index
+        texts = to_numpy(aligner.transform_y(fit.unit(normalize=self.design.normalize)[1]))
+        return mean_texts(texts, owner, fit.labels)
+
+
+def _geometry(moments: Moments) -> dict[str, float]:
+    """Return the scores of the clouds after a map: distance of the means, mean cosine and its ceiling."""
+    ceiling = float(moments.mean_x @ moments.mean_y) + fidelity(moments.cov_x, moments.cov_y)  # no pairing has more
+    return {
+        "gap_distance": float(np.linalg.norm(moments.mean_x - moments.mean_y)),
+        "paired_cosine": moments.mean_paired,
+        "ceiling": ceiling,
+        "ceiling_reached": moments.mean_paired / ceiling if ceiling > 0 else NAN,
+    }

@@ -1,0 +1,142 @@
+"""Rows of a comparison: the trials of one aligner, pooled over splits."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from isthmus.align import Aligner, get
+from isthmus.evaluation.trial import Trial
+from isthmus.statistics.intervals import Z95
+from isthmus.statistics.result import NAN, Estimate
+
+#: Fewer splits than this give no interval for a score that is not a mean over items.
+MIN_SPLITS = 3
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One aligner on the test pairs, as the mean over splits.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        The aligner with its options, not fitted.
+    scores : dict of str to Estimate
+        Scores of the clouds: 'gap' (degrees, undefined if the means vanish), 'gap_distance' (between the means),
+        'paired_cosine', 'ceiling' (the largest mean cosine that any pairing of these clouds can have) and
+        'ceiling_reached' (the share of it). Then the scores of the tasks. Empty if the aligner could not be fitted.
+    changes : dict of str to Estimate
+        Difference of each score of a task from the raw embeddings, with 95 % intervals.
+    notes : list of str
+        Warnings, and the reason why the aligner could not be fitted.
+    fit_size : int, optional
+        Number of fitting items, if it is varied.
+    data : str, default ''
+        Name of the pairs.
+    """
+
+    aligner: Aligner
+    scores: dict[str, Estimate]
+    changes: dict[str, Estimate]
+    notes: list[str] = field(default_factory=list)
+    fit_size: int | None = None
+    data: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return the class name with the options that differ from the defaults."""
+        options = [f"{name}={value!r}" for name, value in changed_options(self.aligner).items()]
+        return type(self.aligner).__name__ + (f"({', '.join(options)})" if options else "")
+
+    @property
+    def name(self) -> str:
+        """Return the label, and the number of fitting items if it is varied."""
+        return self.label + ("" if self.fit_size is None else f" on {self.fit_size} items")
+
+
+def changed_options(aligner: Aligner, /) -> dict[str, Any]:
+    """Return the options of an aligner that differ from the defaults.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        The aligner.
+
+    Returns
+    -------
+    dict
+        Options by name.
+    """
+    return {f.name: getattr(aligner, f.name) for f in fields(aligner) if getattr(aligner, f.name) != f.default}
+
+
+def pool_trials(trials: Sequence[Trial], data: str = "", /) -> Summary:
+    """Return the mean over splits of the trials of one aligner.
+
+    Parameters
+    ----------
+    trials : sequence of Trial
+        Trials with the same `Trial.summary_key`.
+    data : str, default ''
+        Name of the pairs.
+
+    Returns
+    -------
+    Summary
+        The row of the table.
+    """
+    first = trials[0]
+    aligner = get(first.aligner)(**first.options)
+    errors = [trial.error for trial in trials if trial.error]
+    if errors:
+        count = f" ({len(errors)} of {len(trials)} splits)" if len(trials) > 1 else ""
+        return Summary(aligner, {}, {}, [f"{errors[0]}{count}"], first.fit_size, data)
+    reason = next((trial.gap_undefined for trial in trials if trial.gap_undefined), None)
+    gap = NAN if reason else float(np.mean([trial.gap for trial in trials]))
+    scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
+    scores |= {name: Estimate(float(np.mean([trial.scores[name] for trial in trials]))) for name in first.scores}
+    changes = {name: pool_changes([trial.changes[name] for trial in trials], trials) for name in first.changes}
+    # Notes of different splits often differ only in their numbers. The first of each kind is shown.
+    notes: dict[str, str] = {}
+    for note in (note for trial in trials for note in trial.notes):
+        notes.setdefault(re.sub(r"[\d.,%]+", "", note), note)
+    return Summary(aligner, scores, changes, list(notes.values()), first.fit_size, data)
+
+
+def pool_changes(changes: Sequence[tuple[float, float]], trials: Sequence[Trial], /) -> Estimate:
+    """Return the mean change of a score with its 95 % interval.
+
+    Parameters
+    ----------
+    changes : sequence of tuple of float
+        Change and its variance in each split. NaN variances belong to scores that are not means over items.
+    trials : sequence of Trial
+        Trials of these splits.
+
+    Returns
+    -------
+    Estimate
+        Mean change. Splits share items, so the mean counts as no more precise than one split.
+    """
+    values, variances = np.array(changes).T
+    mean = float(values.mean())
+    if not np.isnan(variances).any():
+        half_width = Z95 * math.sqrt(float(variances.mean()))
+        return Estimate(mean, mean - half_width, mean + half_width)
+    if len(values) < MIN_SPLITS:
+        return Estimate(mean, note="no interval: a score that is not a mean over items requires three splits")
+    if values.min() == values.max():
+        return Estimate(mean, note="no interval: all splits give the same number, which does not show its error")
+    # The spread over splits, corrected for the items that splits share (Nadeau and Bengio 2003).
+    from scipy.special import stdtrit
+
+    overlap = trials[0].test_pairs / max(trials[0].fit_pairs, 1)
+    error = math.sqrt(float(values.var(ddof=1)) * (1 / len(values) + overlap))
+    half_width = float(stdtrit(len(values) - 1, 0.975)) * error
+    return Estimate(mean, mean - half_width, mean + half_width)

@@ -1,0 +1,144 @@
+"""Trials of a comparison (one aligner on one split), and the journal that stores finished ones."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from isthmus.statistics.result import NAN
+from isthmus.utils.journal import Journal
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Result of one aligner on one split.
+
+    Parameters
+    ----------
+    aligner : str
+        Class name of the aligner.
+    options : dict
+        Options that differ from the defaults.
+    split : int
+        Number of the split.
+    fit_pairs, test_pairs : int
+        Numbers of pairs.
+    fit_size : int, optional
+        Number of fitting items, if it is varied.
+    scores : dict of str to float
+        Scores by name.
+    changes : dict of str to tuple of float
+        For each score of a task the difference from the raw embeddings and the variance of that difference. The
+        variance comes from the items, and is NaN for a score that is not a mean over items.
+    gap : float
+        Angle between the means in degrees, NaN if it is undefined.
+    gap_undefined : str, optional
+        Reason why the gap is undefined.
+    notes : list of str
+        Warnings of the fit, and the choice of an aligner that chooses.
+    error : str, optional
+        Reason why the aligner could not be fitted or evaluated.
+    """
+
+    aligner: str
+    options: dict[str, Any]
+    split: int
+    fit_pairs: int
+    test_pairs: int
+    fit_size: int | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    changes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    gap: float = NAN
+    gap_undefined: str | None = None
+    notes: list[str] = field(default_factory=list)
+    error: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int | None, int]:
+        """Return the key that identifies this trial in a run."""
+        return (*self.summary_key, self.split)
+
+    @property
+    def summary_key(self) -> tuple[str, str, int | None]:
+        """Return the key of the row of the table that this trial belongs to."""
+        return summary_key(self.aligner, self.options, self.fit_size)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            Fields by name, where NaN becomes None.
+        """
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values["scores"] = {name: _to_json(v) for name, v in self.scores.items()}
+        values["changes"] = {name: [_to_json(v) for v in change] for name, change in self.changes.items()}
+        return {**values, "gap": _to_json(self.gap)}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], /) -> Trial:
+        """Return the trial that `to_dict` wrote.
+
+        Parameters
+        ----------
+        values : dict
+            Result of `to_dict`.
+
+        Returns
+        -------
+        Trial
+            The trial.
+        """
+        values = dict(values, gap=_from_json(values["gap"]))
+        values["scores"] = {name: _from_json(v) for name, v in values["scores"].items()}
+        values["changes"] = {name: (_from_json(a), _from_json(b)) for name, (a, b) in values["changes"].items()}
+        return cls(**values)
+
+
+def summary_key(aligner: str, options: dict[str, Any], fit_size: int | None) -> tuple[str, str, int | None]:
+    """Return the key of a row of the table: aligner, options as JSON, number of fitting items."""
+    return (aligner, json.dumps(options, sort_keys=True), fit_size)
+
+
+class TrialLog(Journal):
+    """Journal of finished trials, one JSON line each.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File, which is created if it does not exist.
+    run : dict
+        Settings of the run. A journal of other settings is refused.
+
+    Raises
+    ------
+    InputError
+        If the file is not a journal of a comparison, or belongs to another run.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], run: dict[str, Any], /):
+        super().__init__(path, "compare", run)
+        self.trials = {trial.key: trial for trial in map(Trial.from_dict, self.lines)}
+
+    def append(self, trial: Trial, /) -> None:
+        """Store a finished trial and write its line at once.
+
+        Parameters
+        ----------
+        trial : Trial
+            Finished trial.
+        """
+        self.trials[trial.key] = trial
+        self.add(trial.to_dict())
+
+
+def _to_json(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _from_json(value: float | None) -> float:
+    return NAN if value is None else value
