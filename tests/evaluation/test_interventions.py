@@ -1,7 +1,9 @@
-"""The dose experiment: what each path moves, what the numbers are, and what the runs whose truth is known say."""
+"""Interventions on the gap: what each changes, its result on runs whose truth is known, and on real pairs."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
 from pathlib import Path
@@ -9,22 +11,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
-from sklearn.isotonic import IsotonicRegression
 from typer.testing import CliRunner
 
 import isthmus
-from isthmus import InputError, Moments, Pairs
+from isthmus import InputError, Pairs
 from isthmus.cli import app
-from isthmus.evaluation.interventions import (
-    INTERVENTIONS,
-    InterventionCurve,
-    intervene,
-    partial_rotation,
-)
-from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
+from isthmus.evaluation import INTERVENTIONS, InterventionCurve, InterventionPoint, intervene
+from isthmus.evaluation.interventions import partial_rotation
 from isthmus.reporting.intervention_page import intervention_page
-from isthmus.statistics.correlation import isotonic_r2, spearman
+from isthmus.statistics.result import Estimate
 
 
 @pytest.fixture(scope="module")
@@ -32,134 +27,189 @@ def collapsed() -> InterventionCurve:
     return intervene(isthmus.demo.load("collapsed", split="test"))
 
 
-def test_every_path_moves_what_it_says(collapsed: InterventionCurve) -> None:
-    raw = collapsed.raw
-    assert raw.gap == pytest.approx(60, abs=1.5)
-    for name in ("translate", "rotate"):
-        gaps = [d.gap for d in collapsed.curve(name)]
+@pytest.fixture
+def few_bootstraps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw few bootstrap samples where a test does not check intervals."""
+    monkeypatch.setattr("isthmus.evaluation.interventions.BOOTSTRAPS", 20)
+
+
+class TestInterventions:
+    @pytest.mark.parametrize("name", ["translate", "rotate"])
+    def test_translate_and_rotate_close_the_gap_at_constant_alignment(
+        self, collapsed: InterventionCurve, name: str
+    ) -> None:
+        gaps = [point.gap for point in collapsed.curve(name)]
         assert gaps == sorted(gaps, reverse=True)
         assert gaps[-1] < 5
-        assert [d.alignment for d in collapsed.curve(name)] == pytest.approx([raw.alignment] * 7, abs=0.01)
-    half = next(d for d in collapsed.curve("rotate") if d.strength == 0.5)
-    assert half.gap == pytest.approx(raw.gap / 2, abs=0.5)
-    for name, sign in (("collapse", -1), ("remove_unshared", 1)):
-        doses = collapsed.curve(name)
-        assert [d.gap for d in doses] == pytest.approx([raw.gap] * 7, abs=0.5)
-        assert sign * (doses[-1].alignment - raw.alignment) >= 0
-    assert collapsed.curve("collapse")[-1].alignment < 0.05
+        alignments = [point.alignment for point in collapsed.curve(name)]
+        assert alignments == pytest.approx([collapsed.raw.alignment] * 7, abs=0.01)
+
+    def test_rotate_by_one_half_halves_the_angle(self, collapsed: InterventionCurve) -> None:
+        half = next(point for point in collapsed.curve("rotate") if point.strength == 0.5)
+        assert half.gap == pytest.approx(collapsed.raw.gap / 2, abs=0.5)
+
+    @pytest.mark.parametrize(("name", "sign"), [("collapse", -1), ("remove_unshared", 1)])
+    def test_collapse_and_remove_unshared_change_the_alignment_at_a_constant_gap(
+        self, collapsed: InterventionCurve, name: str, sign: int
+    ) -> None:
+        points = collapsed.curve(name)
+        assert [point.gap for point in points] == pytest.approx([collapsed.raw.gap] * 7, abs=0.5)
+        assert sign * (points[-1].alignment - collapsed.raw.alignment) >= 0
+
+    def test_collapse_at_full_strength_removes_the_shared_space(self, collapsed: InterventionCurve) -> None:
+        assert collapsed.curve("collapse")[-1].alignment < 0.05
+
+    def test_partial_rotation_turns_by_a_share_of_the_angle(self) -> None:
+        turn = partial_rotation(np.eye(4)[0], np.array([0.0, 2.0, 0.0, 0.0]), 1 / 3)
+        np.testing.assert_allclose(turn @ np.eye(4)[0], [math.cos(math.pi / 6), 0.5, 0, 0], atol=1e-12)
+        np.testing.assert_allclose(turn @ turn.T, np.eye(4), atol=1e-12)
+
+    def test_partial_rotation_of_parallel_vectors_is_the_identity(self) -> None:
+        np.testing.assert_array_equal(partial_rotation(np.eye(3)[0], 2 * np.eye(3)[0], 0.5), np.eye(3))
 
 
-def test_the_affine_case(collapsed: InterventionCurve) -> None:
-    """The gap is a constant to the loss: recall follows the shared space, mixed search the gap."""
-    recall, mixed = collapsed.explained["R@1"], collapsed.explained["mixed_NDCG@10"]
-    assert recall["curve_difference"].low > 0.5
-    assert mixed["curve_difference"].high < -0.5
-    assert abs(collapsed.curve("translate")[-1].scores["R@1"] - collapsed.raw.scores["R@1"]) < 0.02
-    assert collapsed.curve("collapse")[-1].scores["R@1"] < 0.02
-    assert collapsed.curve("rotate")[-1].scores["mixed_NDCG@10"] > 0.6
-    verdict = collapsed.verdict()
-    assert verdict[0].startswith("R@1 follows the alignment of the shared space more closely than the gap: a monotone")
-    assert verdict[1].startswith("mixed_NDCG@10 follows the gap more closely than the alignment of the shared space")
-    assert "zero_shot_accuracy" in collapsed.explained
+class TestConclusions:
+    def test_collapsed_run_recall_follows_alignment_and_mixed_search_the_gap(
+        self, collapsed: InterventionCurve
+    ) -> None:
+        """The gap is a constant to the loss of this run."""
+        recall, mixed = collapsed.explained["R@1"], collapsed.explained["mixed_NDCG@10"]
+        assert collapsed.raw.gap == pytest.approx(60, abs=1.5)
+        assert recall["curve_difference"].low > 0.5
+        assert mixed["curve_difference"].high < -0.5
+        assert abs(collapsed.curve("translate")[-1].scores["R@1"] - collapsed.raw.scores["R@1"]) < 0.02
+        assert collapsed.curve("collapse")[-1].scores["R@1"] < 0.02
+        assert collapsed.curve("rotate")[-1].scores["mixed_NDCG@10"] > 0.6
+
+    def test_verdict_has_one_sentence_for_each_score(self, collapsed: InterventionCurve) -> None:
+        recall, mixed, zero_shot = collapsed.verdict()
+        assert recall.startswith("R@1 follows the alignment of the shared space more closely than the gap: a monotone")
+        assert mixed.startswith("mixed_NDCG@10 follows the gap more closely than the alignment of the shared space")
+        assert zero_shot.startswith("These interventions do not show which of the two zero_shot_accuracy follows")
+
+    def test_verdict_of_a_score_that_does_not_change_explains_nothing(self) -> None:
+        raw = InterventionPoint("raw", 0, 60, 1, 0.5, {"R@1": 0.5})
+        nothing = dict.fromkeys(("gap", "alignment", "curve_difference"), Estimate(math.nan))
+        curve = InterventionCurve([raw], {"R@1": nothing}, "gap", 1, 10, 10, ("a", "b"))
+        assert curve.verdict() == ["R@1 hardly changes over these interventions, so there is nothing to explain."]
+
+    @pytest.mark.usefixtures("few_bootstraps")
+    def test_intervene_with_an_undefined_angle_uses_the_distance(self, rng: np.random.Generator) -> None:
+        owner = np.repeat(np.arange(80), 2)
+        latent = rng.normal(size=(80, 6))
+        latent -= latent.mean(axis=0)
+        x, y = latent + 0.2 * rng.normal(size=(80, 6)), latent[owner] + 0.2 * rng.normal(size=(160, 6))
+        pairs = Pairs(image=x, text=y, index=owner)
+        curve = intervene(pairs, interventions=["translate"])
+        assert (curve.n_fit, curve.n_test, curve.gap_measure) == (80, 80, "gap_distance")
+        assert list(curve.explained) == ["R@1", "mixed_NDCG@10"]
+        assert intervene(pairs, interventions=["translate"]).to_json() == curve.to_json()
 
 
-def test_alignment_and_shared_dimensions_of_a_known_space(rng: np.random.Generator) -> None:
-    n, d, k = 2000, 20, 4
-    u = rng.normal(size=(n, k))
-    x, y = (np.hstack([u, 0.5 * rng.normal(size=(n, d - k))]) + 2 * np.eye(d)[i] for i in (5, 6))
-    moments = Moments.of(x, y, normalize=False)
-    basis = shared_basis(moments, k)
-    np.testing.assert_allclose(np.linalg.svd(basis[:k])[1], 1, atol=0.01)
-    expected = np.sum(u.var(axis=0)) / math.sqrt(x.var(axis=0).sum() * y.var(axis=0).sum())
-    assert shared_alignment(moments, basis) == pytest.approx(expected, abs=0.01)
-    moved = Moments.of(x + 7, y - 3, normalize=False)
-    assert shared_alignment(moved, basis) == pytest.approx(shared_alignment(moments, basis), abs=1e-9)
-    assert k <= count_shared_dimensions(Pairs(a=x, b=y)) <= k + 2
-    with pytest.raises(InputError, match="no shared direction"):
-        count_shared_dimensions(Pairs(a=np.tile(np.eye(2)[0], (50, 1)), b=np.tile(np.eye(2)[1], (50, 1))))
+class TestArguments:
+    @pytest.fixture
+    def pairs(self, rng: np.random.Generator) -> Pairs:
+        latent = rng.normal(size=(60, 4))
+        return Pairs(image=latent + 0.1 * rng.normal(size=(60, 4)), text=latent + 1)
 
-
-def test_statistics_are_those_of_the_oracles(rng: np.random.Generator) -> None:
-    a, b = rng.integers(0, 6, 25).astype(float), rng.normal(size=25)
-    assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
-    assert math.isnan(spearman(a, np.ones(25)))
-    fitted = [IsotonicRegression(increasing=up).fit(a, b).predict(a) for up in (True, False)]
-    left = min(np.sum((b - f) ** 2) for f in fitted)
-    assert isotonic_r2(a, b) == pytest.approx(1 - left / np.sum((b - b.mean()) ** 2))
-    assert isotonic_r2(a, -(a**3)) == pytest.approx(1)
-    turn = partial_rotation(np.eye(4)[0], np.array([0.0, 2.0, 0.0, 0.0]), 1 / 3)
-    np.testing.assert_allclose(turn @ np.eye(4)[0], [math.cos(math.pi / 6), 0.5, 0, 0], atol=1e-12)
-    np.testing.assert_allclose(turn @ turn.T, np.eye(4), atol=1e-12)
-
-
-def test_captions_of_one_image_and_the_angle_that_is_undefined(rng: np.random.Generator) -> None:
-    owner = np.repeat(np.arange(80), 2)
-    latent = rng.normal(size=(80, 6))
-    latent -= latent.mean(axis=0)
-    x, y = latent + 0.2 * rng.normal(size=(80, 6)), latent[owner] + 0.2 * rng.normal(size=(160, 6))
-    found = intervene(Pairs(image=x, text=y, index=owner), interventions=["translate"])
-    assert (found.n_fit, found.n_test, found.gap_measure) == (80, 80, "gap_distance")
-    assert list(found.explained) == ["R@1", "mixed_NDCG@10"]
-    assert intervene(Pairs(image=x, text=y, index=owner), interventions=["translate"]).to_json() == found.to_json()
-
-
-def test_what_is_refused(rng: np.random.Generator) -> None:
-    pairs = Pairs(image=rng.normal(size=(60, 4)), text=rng.normal(size=(60, 4)))
-    with pytest.raises(InputError, match="unknown intervention 'translat': did you mean 'translate'"):
-        intervene(pairs, interventions=["translat"])
-    with pytest.raises(InputError, match="no intervention was named"):
-        intervene(pairs, interventions=[])
-    with pytest.raises(InputError, match="39 items are too few"):
-        intervene(pairs.take(np.arange(39)))
-    with pytest.raises(InputError, match="shared=9, expected 1 to 4 directions"):
-        intervene(pairs, shared=9)
-
-
-def test_files_and_command_line(collapsed: InterventionCurve, tmp_path: Path) -> None:
-    intervention_page(collapsed, tmp_path / "page.html")
-    text = (tmp_path / "page.html").read_text(encoding="utf-8")
-    assert text.count("<svg") == 1
-    assert "currentColor" in text
-    assert all(name in text for name in INTERVENTIONS)
-    collapsed.save(tmp_path / "points.csv")
-    assert len((tmp_path / "points.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(collapsed.points)
-    image, labels = isthmus.demo.export(tmp_path, "collapsed", split="test")[0], tmp_path / "labels.npy"
-    np.save(labels, isthmus.demo.load("collapsed", split="test").labels)
-    arguments: list[Any] = ["intervene", str(image), str(tmp_path / "text.npy"), "--labels", str(labels)]
-    done = CliRunner().invoke(
-        app,
+    @pytest.mark.parametrize(
+        ("options", "message"),
         [
-            *arguments,
-            "--interventions",
-            "translate",
-            "--json",
-            "-o",
-            str(tmp_path / "curve.svg"),
-            "-o",
-            str(tmp_path / "d.json"),
+            ({"interventions": ["translat"]}, "unknown intervention 'translat': did you mean 'translate'"),
+            ({"interventions": []}, "no intervention was named"),
+            ({"shared": 5}, "shared=5, expected 1 to 4 directions"),
+            ({"shared": 0}, "shared=0, expected 1 to 4 directions"),
         ],
     )
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["explained"].keys() == collapsed.explained.keys()
-    assert (tmp_path / "curve.svg").read_text(encoding="utf-8").startswith("<svg")
-    assert json.loads((tmp_path / "d.json").read_text(encoding="utf-8")) == json.loads(done.stdout)
-    assert "must end in .html, .svg, .json or .csv" in str(
-        CliRunner().invoke(app, [*arguments, "-o", "x.png"]).exception
-    )
+    def test_intervene_invalid_arguments_are_refused(self, pairs: Pairs, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(InputError, match=message):
+            intervene(pairs, **options)
+
+    @pytest.mark.usefixtures("few_bootstraps")
+    def test_intervene_too_few_items_are_refused(self, pairs: Pairs) -> None:
+        with pytest.raises(InputError, match="39 items are too few"):
+            intervene(pairs.take(np.arange(39)))
+        assert intervene(pairs.take(np.arange(40)), interventions=["translate"], shared=1).n_fit == 20
+
+    @pytest.mark.usefixtures("few_bootstraps")
+    def test_intervene_more_items_than_the_limit_are_sampled(
+        self, pairs: Pairs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("isthmus.evaluation.interventions.MAX_ITEMS", 50)
+        assert intervene(pairs, interventions=["translate"], shared=1).n_fit == 25
+
+    @pytest.mark.usefixtures("few_bootstraps")
+    def test_intervene_calls_progress_after_each_step(self, pairs: Pairs) -> None:
+        calls: list[tuple[int, int, str]] = []
+        intervene(pairs, interventions=["rotate"], shared=2, progress=lambda *call: calls.append(call))
+        assert calls == [(i, 7, "raw" if i == 1 else "rotate") for i in range(1, 8)]
+
+    def test_curve_of_an_unknown_intervention_is_refused(self, collapsed: InterventionCurve) -> None:
+        with pytest.raises(InputError, match="unknown intervention 'rotates': did you mean 'rotate'"):
+            collapsed.curve("rotates")
 
 
-def test_real_pairs(clip_coco: Pairs) -> None:
+class TestFiles:
+    def test_intervention_page_shows_figure_and_definitions(self, collapsed: InterventionCurve, tmp_path: Path) -> None:
+        intervention_page(collapsed, tmp_path / "page.html")
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert text.count("<svg") == 1
+        assert "currentColor" in text
+        assert all(name in text for name in INTERVENTIONS)
+
+    def test_save_with_a_csv_name_writes_the_points(self, collapsed: InterventionCurve, tmp_path: Path) -> None:
+        collapsed.save(tmp_path / "points.csv")
+        lines = list(csv.DictReader(io.StringIO((tmp_path / "points.csv").read_text(encoding="utf-8"))))
+        assert len(lines) == len(collapsed.points) == 25
+        assert lines[-1]["intervention"] == "remove_unshared"
+        assert float(lines[-1]["strength"]) == 1
+        assert float(lines[-1]["R@1"]) == collapsed.points[-1].scores["R@1"]
+
+
+class TestCommandLine:
+    @pytest.fixture
+    def arguments(self, tmp_path: Path) -> list[str]:
+        image, text = isthmus.demo.export(tmp_path, "collapsed", split="test")[:2]
+        np.save(tmp_path / "labels.npy", isthmus.demo.load("collapsed", split="test").labels)
+        return ["intervene", str(image), str(text), "--labels", str(tmp_path / "labels.npy")]
+
+    @pytest.mark.usefixtures("few_bootstraps")
+    def test_intervene_prints_json_and_writes_files(
+        self, arguments: list[str], collapsed: InterventionCurve, tmp_path: Path
+    ) -> None:
+        outputs = [str(tmp_path / name) for name in ("curve.svg", "curve.json")]
+        options = ["--interventions", "translate", "--json", "-o", outputs[0], "--output", outputs[1]]
+        result = CliRunner().invoke(app, [*arguments, *options])
+        assert result.exit_code == 0, result.output
+        printed = json.loads(result.stdout)
+        assert printed["explained"].keys() == collapsed.explained.keys()
+        assert Path(outputs[0]).read_text(encoding="utf-8").startswith("<svg")
+        assert json.loads(Path(outputs[1]).read_text(encoding="utf-8")) == printed
+        expected = [
+            {"intervention": point.intervention, "strength": point.strength, **point.scores}
+            for point in collapsed.curve("translate")
+        ]
+        points = sorted(printed["points"], key=lambda point: point["strength"])
+        assert [{key: point[key] for key in expected[0]} for point in points] == expected
+
+    def test_intervene_with_another_suffix_is_refused(self, arguments: list[str]) -> None:
+        result = CliRunner().invoke(app, [*arguments, "-o", "x.png"])
+        assert "must end in .html, .svg, .json or .csv" in str(result.exception)
+
+
+@pytest.mark.usefixtures("few_bootstraps")
+def test_intervene_real_pairs_has_the_documented_numbers(clip_coco: Pairs) -> None:
     """The numbers of docs/tasks.md."""
-    found = intervene(clip_coco)
+    curve = intervene(clip_coco)
     shares = {
-        score: [round(100 * found.explained[score][f"{k}_curve"].value) for k in ("gap", "alignment")]
+        score: [round(100 * curve.explained[score][f"{name}_curve"].value) for name in ("gap", "alignment")]
         for score in ("R@1", "mixed_NDCG@10")
     }
     assert shares == {"R@1": [6, 82], "mixed_NDCG@10": [100, 7]}
-    ends = {name: found.curve(name)[-1] for name in INTERVENTIONS}
-    assert found.raw.scores["R@1"] == pytest.approx(0.644)
+    ends = {name: curve.curve(name)[-1] for name in INTERVENTIONS}
+    assert curve.raw.scores["R@1"] == pytest.approx(0.644)
     assert [ends[name].scores["R@1"] for name in ("translate", "rotate", "remove_unshared")] == pytest.approx(
         [0.448, 0.398, 0.452]
     )
     assert ends["translate"].scores["mixed_NDCG@10"] == pytest.approx(0.322, abs=5e-4)
-    assert (found.raw.alignment, ends["remove_unshared"].alignment) == pytest.approx((0.299, 0.588), abs=1e-3)
+    assert (curve.raw.alignment, ends["remove_unshared"].alignment) == pytest.approx((0.299, 0.588), abs=1e-3)

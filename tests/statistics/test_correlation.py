@@ -1,0 +1,33 @@
+"""Rank correlation and isotonic R2 against SciPy and scikit-learn."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.isotonic import IsotonicRegression
+
+from isthmus.statistics.correlation import isotonic_r2, spearman
+
+
+def test_spearman_with_ties_is_that_of_scipy(rng: np.random.Generator) -> None:
+    a, b = rng.integers(0, 6, 25).astype(float), rng.normal(size=25)
+    assert spearman(a, b) == pytest.approx(spearmanr(a, b).statistic)
+
+
+def test_spearman_of_a_constant_is_undefined() -> None:
+    assert math.isnan(spearman(np.arange(25.0), np.ones(25)))
+
+
+def test_isotonic_r2_is_that_of_the_better_regression_of_scikit_learn(rng: np.random.Generator) -> None:
+    a, b = rng.integers(0, 6, 25).astype(float), rng.normal(size=25)
+    fitted = [IsotonicRegression(increasing=up).fit(a, b).predict(a) for up in (True, False)]
+    residual = min(np.sum((b - f) ** 2) for f in fitted)
+    assert isotonic_r2(a, b) == pytest.approx(1 - residual / np.sum((b - b.mean()) ** 2))
+
+
+def test_isotonic_r2_of_a_decreasing_function_is_one(rng: np.random.Generator) -> None:
+    a = rng.integers(0, 6, 25).astype(float)
+    assert isotonic_r2(a, -(a**3)) == pytest.approx(1)
