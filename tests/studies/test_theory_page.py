@@ -18,7 +18,7 @@ def path(tmp_path_factory):
     return page.run_all(tmp_path_factory.mktemp("page"), names=names, quick=True)
 
 
-def test_the_page_is_whole_small_and_names_no_other_file(path):
+def test_page_is_small_and_refers_to_no_other_file(path):
     text = path.read_text(encoding="utf-8")
     assert len(text.encode()) < 4_000_000
     outside = re.findall(r"""(?:src|href)=["'](?!#|data:)([^"']*)""", text)
@@ -28,33 +28,33 @@ def test_the_page_is_whole_small_and_names_no_other_file(path):
     assert len(ids) == len(set(ids))
 
 
-def test_every_figure_has_words(path):
+def test_every_figure_has_a_text_alternative(path):
     class Images(HTMLParser):
-        found: list[str | None]
+        labels: list[str | None]
 
         def handle_starttag(self, tag, attributes):
             if tag == "svg":
-                self.found.append(dict(attributes).get("aria-label"))
+                self.labels.append(dict(attributes).get("aria-label"))
 
     reader = Images()
-    reader.found = []
+    reader.labels = []
     reader.feed(path.read_text(encoding="utf-8"))
-    assert len(reader.found) == 3
-    assert all(label and len(label) > 40 for label in reader.found)
+    assert len(reader.labels) == 3
+    assert all(label and len(label) > 40 for label in reader.labels)
 
 
 @pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no browser here")
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_the_page_in_a_browser(path, width, scheme):
+def test_page_in_a_browser_plays_and_fits_the_screen(path, width, scheme):
     sync_api = pytest.importorskip("playwright.sync_api")
     arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         tab = context.new_page()
-        complaints, requests = [], []
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        messages, requests = [], []
+        tab.on("console", lambda message: messages.append(message.text))
+        tab.on("pageerror", lambda error: messages.append(str(error)))
         tab.on("request", lambda request: requests.append(request.url))
         tab.goto(path.as_uri())
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
@@ -75,6 +75,6 @@ def test_the_page_in_a_browser(path, width, scheme):
         assert gap.inner_text() == "undefined"
         # Wide tables and figures scroll inside their own boxes.
         assert tab.evaluate("document.documentElement.scrollWidth") <= width
-        assert complaints == []
+        assert messages == []
         assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
         browser.close()

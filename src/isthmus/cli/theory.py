@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-#: what `list --json` says of an experiment
+from isthmus.cli._common import print_table
+from isthmus.cli.progress import progress_bar
+from isthmus.utils.format import precise_number
+from isthmus.utils.version import __version__
+
+if TYPE_CHECKING:
+    from isthmus.studies.theorems import ExperimentResult
+
+#: Fields of an experiment that `list --json` prints.
 _LISTED = ("name", "kind", "title", "claim", "assumption")
 
 
-class _Names(TyperGroup):
-    """Takes the name of an experiment where a command is expected."""
+class _NameOrCommand(TyperGroup):
+    """Accept the name of an experiment in the place of a command."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and args[0] not in self.commands and not args[0].startswith("-"):
@@ -24,74 +31,51 @@ class _Names(TyperGroup):
 
 
 app = typer.Typer(
-    cls=_Names,
+    cls=_NameOrCommand,
     help="Run the statements of the theory as experiments: NAME for one, `all` for a page of all.",
     no_args_is_help=True,
     subcommand_metavar="list | NAME | all",
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="One of `isthmus theory list`.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Out = Annotated[Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder for theory.html.")]
-Quick = Annotated[bool, typer.Option("--quick", help="Fewer particles and settings.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="one of `isthmus theory list`")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="folder for theory.html")]
+Quick = Annotated[bool, typer.Option("--quick", help="fewer particles and settings")]
 
 
 @app.command("list")
 def list_(json_: Json = False) -> None:
-    """Name every experiment."""
+    """List every experiment."""
     from isthmus.studies.theorems import experiments
 
     entries = experiments().values()
     if json_:
-        _print_json({"experiments": [{key: getattr(e, key) for key in _LISTED} for e in entries]})
+        _print_json({"experiments": [{key: getattr(entry, key) for key in _LISTED} for entry in entries]})
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("name", "kind", "statement", box=None, pad_edge=False)
-    for entry in entries:
-        table.add_row(entry.name, entry.kind, entry.title)
-    Console().print(table)
+    print_table(("name", "kind", "statement"), [(entry.name, entry.kind, entry.title) for entry in entries])
 
 
 @app.command("all")
-def all_(out: Out = None, json_: Json = False, quick: Quick = False) -> None:
-    """Run every experiment; write the page to DIR (default: here)."""
-    _run(None, out, json_=json_, quick=quick)
+def all_(output: Output = None, json_: Json = False, quick: Quick = False) -> None:
+    """Run every experiment and write a page to DIR (default: the current folder)."""
+    _run(None, output, json_=json_, quick=quick)
 
 
 @app.command("run", hidden=True)
-def run_(name: Name, out: Out = None, json_: Json = False, quick: Quick = False) -> None:
+def run_(name: Name, output: Output = None, json_: Json = False, quick: Quick = False) -> None:
     """Run the experiment NAME."""
-    _run([name], out, json_=json_, quick=quick)
+    _run([name], output, json_=json_, quick=quick)
 
 
-def _run(names: list[str] | None, out: Path | None, *, json_: bool, quick: bool) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
+def _run(names: list[str] | None, output: Path | None, *, json_: bool, quick: bool) -> None:
     from isthmus.studies.theorems.page import check_folder, collect, write
 
-    wants_page = out is not None or (names is None and not json_)
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=json_ or not console.is_terminal,
-    ) as bar:
-        task = bar.add_task("theory", total=None)
-
-        def show(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=name or "done")
-
-        folder = Path(".") if out is None else out
-        if wants_page:
-            check_folder(folder)  # before minutes of work, not after
-        results = collect(names, quick=quick, progress=show)
+    wants_page = output is not None or (names is None and not json_)
+    folder = output or Path(".")
+    if wants_page:
+        check_folder(folder)  # fail before minutes of work, not after
+    with progress_bar("theory", quiet=json_) as progress:
+        results = collect(names, quick=quick, progress=progress)
         page = write(results, folder) if wants_page else None
     if json_:
         _print_json(
@@ -102,17 +86,15 @@ def _run(names: list[str] | None, out: Path | None, *, json_: bool, quick: bool)
         )
         return
     for result in results:
-        _print(result, brief=names is None)
+        _print_result(result, brief=names is None)
     if page is not None:
         typer.echo(f"Page: {page}")
 
 
-def _print(result: Any, *, brief: bool) -> None:
+def _print_result(result: ExperimentResult, *, brief: bool) -> None:
+    """Print title and verdict, and unless `brief` the claim, every check and the finding."""
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
-
-    from isthmus.studies.theorems.page import number
 
     console = Console()
     colour = "red" if result.verdict.startswith("fails") else "green" if result.verdict == "holds" else "yellow"
@@ -121,21 +103,20 @@ def _print(result: Any, *, brief: bool) -> None:
         return
     console.print(Text(f"Claim: {result.claim}"))
     console.print(Text(f"Assumption: {result.assumption}"))
-    table = Table("quantity", "predicted", "measured", "tolerance", "true", box=None, pad_edge=False)
-    for row in result.rows:
-        table.add_row(
-            Text(row.quantity),
-            f"{row.relation} {number(row.predicted)}",
-            number(row.measured),
-            "" if row.tolerance is None else f"± {number(row.tolerance)}",
+    rows = [
+        (
+            row.quantity,
+            f"{row.relation} {precise_number(row.predicted)}",
+            precise_number(row.measured),
+            "" if row.tolerance is None else f"± {precise_number(row.tolerance)}",
             "yes" if row.passed else "no",
         )
-    console.print(table)
+        for row in result.rows
+    ]
+    print_table(("quantity", "predicted", "measured", "tolerance", "true"), rows)
     console.print(Text(f"Finding: {result.finding}"))
 
 
 def _print_json(values: dict[str, Any]) -> None:
-    from isthmus import __version__
-
-    json.dump({"format": 1, "version": __version__, **values}, sys.stdout, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write("\n")
+    content = {"format": 1, "version": __version__, **values}
+    typer.echo(json.dumps(content, ensure_ascii=False, allow_nan=False))

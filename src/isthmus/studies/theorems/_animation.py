@@ -1,98 +1,100 @@
-"""The moving picture: two clouds on the sphere on their way to the optimum under each constraint."""
+"""The animation: two clouds on the sphere move to the optimum under each constraint."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from isthmus.theory import Cone, ConstantParts, Subspaces, Unconstrained, measure_state, optimise
+from isthmus.theory import Cone, ConstantParts, Constraint, Subspaces, Unconstrained, measure_state, optimise
 
 _PAIRS = 48
 _FRAMES = 40
-#: coordinates are stored as whole numbers of this fraction
+#: Coordinates are stored as integers in units of 1 / _SCALE.
 _SCALE = 1000
 
 
-def scenes() -> list[dict[str, Any]]:
-    """Plain values for the page: per scene a title, a caption, circles to draw and frames of positions."""
+def animations() -> list[dict[str, Any]]:
+    """Return for each constraint a title, a caption, circles to draw and frames of positions, as JSON values."""
     tilt = math.radians(60) / 2.0
     planes = [_circle(tilt), _circle(-tilt)]
     height = math.sqrt(1.0 - 0.7**2) * math.sin(tilt)
     return [
-        _scene(
+        _animation(
             "No constraint",
-            "Free pairs spread evenly and partners meet. Both means vanish: there is no gap, and no angle to report.",
-            lambda see: optimise(
-                Unconstrained(), n=_PAIRS, dim=3, temperature=0.2, initial_gap=120, callback=see, rng=1
-            ),
+            "Rows spread evenly and matching pairs meet. Both means vanish: there is no gap and no angle to report.",
+            Unconstrained(),
+            initial_gap=120,
         ),
-        _scene(
+        _animation(
             "Cone",
-            "The mean of each side has length 0.5. The clouds turn towards each other: a cone alone makes no gap.",
-            lambda see: optimise(
-                Cone(resultant=0.5), n=_PAIRS, dim=3, temperature=0.2, initial_gap=70, callback=see, rng=1
-            ),
+            "The mean of each modality has length 0.5. The clouds turn towards each other: a cone alone makes no gap.",
+            Cone(resultant=0.5),
+            initial_gap=70,
         ),
-        _scene(
+        _animation(
             "Cone, started opposite",
-            "The same, started at 180°. The clouds stay opposite: a cone can keep a gap that was there before.",
-            lambda see: optimise(
-                Cone(resultant=0.5), n=_PAIRS, dim=3, temperature=0.2, initial_gap=180, callback=see, rng=1
-            ),
+            "The same constraint, started at 180°. The clouds stay opposite: a cone can preserve an existing gap.",
+            Cone(resultant=0.5),
+            initial_gap=180,
         ),
-        _scene(
+        _animation(
             "Two planes and a cone",
-            "Each cloud lives on its own great circle, means of length 0.5, started without a gap. The centres leave "
-            "the shared axis and the gap becomes the angle between the planes.",
-            lambda see: optimise(
-                Subspaces(angle=60, resultant=0.5),
-                n=_PAIRS,
-                dim=3,
-                temperature=0.2,
-                initial_gap=4,
-                init="near",
-                callback=see,
-                rng=1,
-            ),
-            planes,
+            "Each cloud lies on its own great circle, with means of length 0.5, and starts without a gap. The centres "
+            "leave the shared axis and the gap becomes the angle between the planes.",
+            Subspaces(angle=60, resultant=0.5),
+            initial_gap=4,
+            init="near",
+            circles=planes,
         ),
-        _scene(
+        _animation(
             "Two planes, no cone",
             "The same planes without a condition on the means: they vanish, and the gap has no meaning.",
-            lambda see: optimise(
-                Subspaces(angle=60), n=_PAIRS, dim=3, temperature=0.2, initial_gap=30, init="near", callback=see, rng=1
-            ),
-            planes,
+            Subspaces(angle=60),
+            initial_gap=30,
+            init="near",
+            circles=planes,
         ),
-        _scene(
+        _animation(
             "Constant parts",
-            "Four dimensions, of which the one that is the same for all is left out. Each side has its own constant "
-            "part, so it lives on its own parallel circle; the loss cannot see how far apart they are.",
-            lambda see: optimise(
-                ConstantParts(angle=60, radius=0.7), n=_PAIRS, dim=4, temperature=0.2, callback=see, rng=1
-            ),
-            [_ring(0.7, height), _ring(0.7, -height)],
-            keep=(0, 1, 3),
+            "Four dimensions; the coordinate that is equal for all rows is not drawn. Each modality has its own "
+            "constant part, so it lies on its own parallel circle. The loss does not depend on the distance of the "
+            "circles.",
+            ConstantParts(angle=60, radius=0.7),
+            circles=[_parallel(0.7, height), _parallel(0.7, -height)],
+            axes=(0, 1, 3),
         ),
     ]
 
 
-def _scene(
+def _animation(
     title: str,
     caption: str,
-    run: Callable[[Callable[..., None]], Any],
-    circles: list[list[list[int]]] | None = None,
-    keep: tuple[int, ...] = (0, 1, 2),
+    constraint: Constraint,
+    *,
+    initial_gap: float | None = None,
+    init: str = "random",
+    circles: Sequence[list[list[int]]] = (),
+    axes: tuple[int, ...] = (0, 1, 2),
 ) -> dict[str, Any]:
-    seen: list[tuple[float, np.ndarray, np.ndarray]] = []
-    final = run(lambda step, loss, x, y: seen.append((loss, np.array(x), np.array(y))))
+    """Run the optimiser and return the frames; `axes` are the three coordinates that are drawn."""
+    steps: list[tuple[float, np.ndarray, np.ndarray]] = []
+    final = optimise(
+        constraint,
+        n=_PAIRS,
+        dim=max(axes) + 1,
+        temperature=0.2,
+        init=init,
+        initial_gap=initial_gap,
+        callback=lambda step, loss, x, y: steps.append((loss, np.array(x), np.array(y))),
+        rng=1,
+    )
     frames = []
-    for index in _even(seen):
-        loss, x, y = seen[index]
+    for index in _evenly_spaced(steps):
+        loss, x, y = steps[index]
         state = measure_state(x, y)
         frames.append(
             {
@@ -101,39 +103,41 @@ def _scene(
                 "gap": None if math.isnan(state.gap) else round(state.gap, 1),
                 "cosine": round(state.cosine, 3),
                 "means": [round(state.resultant_x, 3), round(state.resultant_y, 3)],
-                "x": _whole(x[:, keep]),
-                "y": _whole(y[:, keep]),
+                "x": _as_integers(x[:, axes]),
+                "y": _as_integers(y[:, axes]),
             }
         )
     return {
         "title": title,
         "caption": caption,
         "end": final.classify_optimum(),
-        "circles": circles or [],
+        "circles": list(circles),
         "frames": frames,
     }
 
 
-def _even(seen: list[tuple[float, np.ndarray, np.ndarray]]) -> list[int]:
-    """Frames at about equal distances along the path, the first and the last included."""
-    moved = [float(np.sqrt(np.mean((b[1] - a[1]) ** 2) + np.mean((b[2] - a[2]) ** 2))) for a, b in pairwise(seen)]
-    path = np.concatenate([[0.0], np.cumsum(moved)])
+def _evenly_spaced(steps: list[tuple[float, np.ndarray, np.ndarray]]) -> list[int]:
+    """Return steps at about equal distances along the path, the first and the last included."""
+    lengths = [float(np.sqrt(np.mean((b[1] - a[1]) ** 2) + np.mean((b[2] - a[2]) ** 2))) for a, b in pairwise(steps)]
+    path = np.concatenate([[0.0], np.cumsum(lengths)])
     marks = np.linspace(0.0, path[-1], _FRAMES)
-    return sorted({int(index) for index in np.searchsorted(path, marks - 1e-12)} | {0, len(seen) - 1})
+    return sorted({int(index) for index in np.searchsorted(path, marks - 1e-12)} | {0, len(steps) - 1})
 
 
-def _whole(rows: np.ndarray) -> list[int]:
+def _as_integers(rows: np.ndarray) -> list[int]:
     return [int(value) for value in np.rint(_SCALE * rows).ravel()]
 
 
 def _circle(tilt: float) -> list[list[int]]:
-    turn = np.linspace(0.0, 2.0 * math.pi, 73)
+    """Return points of the great circle that is tilted by `tilt` about the first axis."""
+    angles = np.linspace(0.0, 2.0 * math.pi, 73)
     axis = np.array([0.0, math.cos(tilt), math.sin(tilt)])
-    points = np.cos(turn)[:, None] * np.array([1.0, 0.0, 0.0]) + np.sin(turn)[:, None] * axis
+    points = np.cos(angles)[:, None] * np.array([1.0, 0.0, 0.0]) + np.sin(angles)[:, None] * axis
     return np.rint(_SCALE * points).astype(int).tolist()
 
 
-def _ring(radius: float, height: float) -> list[list[int]]:
-    turn = np.linspace(0.0, 2.0 * math.pi, 73)
-    points = np.stack([radius * np.cos(turn), radius * np.sin(turn), np.full_like(turn, height)], axis=1)
+def _parallel(radius: float, height: float) -> list[list[int]]:
+    """Return points of the circle of this radius at this height."""
+    angles = np.linspace(0.0, 2.0 * math.pi, 73)
+    points = np.stack([radius * np.cos(angles), radius * np.sin(angles), np.full_like(angles, height)], axis=1)
     return np.rint(_SCALE * points).astype(int).tolist()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from isthmus.studies.theorems._style import styled_figure
 from isthmus.utils.registry import Registry
 
 Kind = Literal["theorem", "corollary", "counterexample", "sweep"]
@@ -111,14 +112,7 @@ class ExperimentResult:
         matplotlib.figure.Figure
             The figure, which the caller closes or saves.
         """
-        from matplotlib.figure import Figure
-
-        from isthmus.studies.theorems._style import style
-
-        with style():
-            figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-            self.draw(figure)
-        return figure
+        return styled_figure(self.draw)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; numbers that are not finite become None.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, experiment
-from isthmus.studies.theorems._style import CYCLE, GREY, trace
+from isthmus.studies.theorems._style import CYCLE, MUTED, plot_trajectories
 from isthmus.theory import Cone, RigidClouds, cone_function, cone_is_monotone, optimise
 
 
@@ -71,8 +71,8 @@ def theorem_2(*, quick: bool) -> Findings:
         left.set_title("J(w) minus its minimum, h = 3, τ = 0.05")
         left.set_xlabel("w = cosine of the gap")
         left.legend()
-        trace(right, runs, "gap")
-        right.axhline(0, color=GREY, linewidth=1)
+        plot_trajectories(right, runs, "gap")
+        right.axhline(0, color=MUTED, linewidth=1)
         right.set_ylim(-5, 185)
         right.set_title("gap (degrees), |mean| = 0.5")
         right.legend(loc="center right")

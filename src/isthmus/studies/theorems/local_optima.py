@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, experiment
-from isthmus.studies.theorems._style import BLUE, GREEN, GREY, ORANGE, PINK, trace
+from isthmus.studies.theorems._style import ACCENT, MUTED, X, Y, plot_trajectories
 from isthmus.theory import Stop, Subspaces, optimise, orthogonal_centres_value, uniform_bound
 
 
@@ -47,7 +47,7 @@ def valley(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        for (length, tau), color in zip(cases, (BLUE, ORANGE, GREEN), strict=False):
+        for (length, tau), color in zip(cases, (X, Y, ACCENT), strict=False):
             low, high = levels[(length, tau)]
             found = [runs[(length, tau, start)] for start in starts]
             axes.plot(
@@ -58,7 +58,7 @@ def valley(*, quick: bool) -> Findings:
                 label=f"R = {length}, τ = {tau}",
             )
             axes.axhline(high - low, color=color, linewidth=1, linestyle="--")
-        axes.axvline(60, color=GREY, linewidth=1)
+        axes.axvline(60, color=MUTED, linewidth=1)
         axes.set_xlim(-5, 185)
         axes.set_xlabel("final gap (degrees)")
         axes.set_ylabel("loss above orthogonal centres (nats)")
@@ -114,8 +114,8 @@ def small_temperature(*, quick: bool) -> Findings:
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
         named = {f"start {start}°": run for start, run in runs.items()}
-        trace(left, named, "gap")
-        trace(right, named, "loss")
+        plot_trajectories(left, named, "gap")
+        plot_trajectories(right, named, "loss")
         left.set_title("gap (degrees)")
         right.set_title("loss (nats)")
         left.legend(loc="center right")
@@ -158,9 +158,9 @@ def saturated_loss(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        axes.plot([0, 100], [60, 60], color=GREY, linewidth=1, label="φ")
-        axes.plot([0, 100], [0, 100], color=GREY, linewidth=1, linestyle=":", label="no change")
-        axes.plot(starts, [run.gap for run in runs.values()], "o", color=PINK, label="h = 32, τ = 0.05")
+        axes.plot([0, 100], [60, 60], color=MUTED, linewidth=1, label="φ")
+        axes.plot([0, 100], [0, 100], color=MUTED, linewidth=1, linestyle=":", label="no change")
+        axes.plot(starts, [run.gap for run in runs.values()], "o", color=Y, label="h = 32, τ = 0.05")
         axes.set_xlabel("gap at the start (degrees)")
         axes.set_ylabel("gap at the end (degrees)")
         axes.legend()
@@ -215,8 +215,8 @@ def circles(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        axes.plot([run.gap for run in runs], [run.loss for run in runs], "o", color=BLUE)
-        axes.axvline(80, color=GREY, linewidth=1)
+        axes.plot([run.gap for run in runs], [run.loss for run in runs], "o", color=X)
+        axes.axvline(80, color=MUTED, linewidth=1)
         axes.set_xlabel("final gap (degrees)")
         axes.set_ylabel("loss (nats)")
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, equal, experiment
-from isthmus.studies.theorems._style import BLUE, CYCLE, GREEN, GREY, ORANGE, trace
+from isthmus.studies.theorems._style import ACCENT, CYCLE, MUTED, X, Y, plot_trajectories
 from isthmus.theory import (
     Cone,
     ConstantParts,
@@ -56,7 +56,7 @@ def collapse_without_cone(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        for tau, color in ((0.5, BLUE), (0.2, ORANGE)):
+        for tau, color in ((0.5, X), (0.2, Y)):
             keys = [key for key in settings if key[0] == tau]
             if keys:
                 axes.plot(
@@ -66,7 +66,7 @@ def collapse_without_cone(*, quick: bool) -> Findings:
                     color=color,
                     label=f"τ = {tau}",
                 )
-        axes.axvline(0, color=GREY, linewidth=1)
+        axes.axvline(0, color=MUTED, linewidth=1)
         axes.set_xlabel("1 - cos φ - A(1/τ, h - 2)")
         axes.set_ylabel("rms part of x orthogonal to C")
         axes.legend()
@@ -116,11 +116,11 @@ def affine(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
-        left.plot(angles, losses, "o-", color=BLUE)
-        left.axhline(formula, color=GREY, linewidth=1)
+        left.plot(angles, losses, "o-", color=X)
+        left.axhline(formula, color=MUTED, linewidth=1)
         left.set_ylim(formula - 0.05, formula + 0.05)
         left.set_title("loss at the optimum (nats)")
-        right.plot(angles, [run.state.cosine for run in runs.values()], "o-", color=ORANGE)
+        right.plot(angles, [run.state.cosine for run in runs.values()], "o-", color=Y)
         right.set_title("mean paired cosine")
         for axes in (left, right):
             axes.set_xlabel("φ, angle between the constant parts (degrees)")
@@ -180,11 +180,11 @@ def moving_constant_parts(*, quick: bool) -> Findings:
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
         named = {f"start {angle}°": run for angle, run in freed.items()}
-        trace(left, named, "gap")
-        trace(right, named, "loss")
+        plot_trajectories(left, named, "gap")
+        plot_trajectories(right, named, "loss")
         for angle, color in zip(freed, CYCLE, strict=False):
             left.axhline(angle, color=color, linewidth=1, linestyle="--")
-        right.axhline(level, color=GREY, linewidth=1)
+        right.axhline(level, color=MUTED, linewidth=1)
         left.set_ylim(-5, 185)
         left.set_title("gap (degrees), dashed: a, b orthogonal to C")
         right.set_title("loss (nats)")
@@ -240,9 +240,9 @@ def batch_size(*, quick: bool) -> Findings:
     def draw(figure: Any) -> None:
         axes = figure.subplots()
         grid = np.geomspace(sizes[0], sizes[-1], 200)
-        axes.plot(grid, [finite_bound(n, temperature=tau) for n in grid], color=GREEN, label="simplex bound")
-        axes.plot(grid, 2 * np.log(grid) + uniform_bound(dim, temperature=tau), color=ORANGE, label="limit bound")
-        axes.plot(sizes, [run.loss for run in runs.values()], "o", color=BLUE, label="optimised pairs")
+        axes.plot(grid, [finite_bound(n, temperature=tau) for n in grid], color=ACCENT, label="simplex bound")
+        axes.plot(grid, 2 * np.log(grid) + uniform_bound(dim, temperature=tau), color=Y, label="limit bound")
+        axes.plot(sizes, [run.loss for run in runs.values()], "o", color=X, label="optimised pairs")
         axes.set_xscale("log")
         axes.set_ylim(-0.5, None)
         axes.set_xlabel("pairs N")

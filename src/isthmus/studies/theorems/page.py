@@ -1,22 +1,19 @@
-"""One self-contained page of all experiments: table, figures, moving picture; no network, no other file."""
+"""One self-contained page of all experiments: table, figures and animation; it needs no network and no other file."""
 
 from __future__ import annotations
 
-import io
 import json
-import math
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from isthmus.studies.theorems._animation import animations
 from isthmus.studies.theorems._experiment import ExperimentResult, Row, experiments, registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.version import __version__
+from isthmus.utils.format import precise_number
 
-#: called with (number done, number in all, name of what comes next or "")
+#: Called with the number of finished experiments, their total and the name of the next one, "" at the end.
 Progress = Callable[[int, int, str], None]
 
 
@@ -28,14 +25,31 @@ def run_all(
     quick: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Run the experiments (all, or those in `names`) and write `theory.html` into `out_dir`; its path.
+    """Run experiments and write the page `theory.html`.
 
-    About four minutes on two cores, half a minute with `quick`. The page holds its figures and its moving
-    picture; it needs no network. It is written under a temporary name first, so an interrupted run leaves no
-    half page.
+    Parameters
+    ----------
+    out_dir : str or path
+        Folder of the page; it is created if it does not exist.
+    names : sequence of str, optional
+        Names of experiments. Default: all, which takes about four minutes on two cores.
+    quick : bool, default False
+        Take fewer particles and settings, half a minute in all.
+    progress : callable, optional
+        Called as progress(done, total, name) before each experiment and at the end.
 
-    Raises `InputError` for unknown names and for an `out_dir` that is a file.
+    Returns
+    -------
+    pathlib.Path
+        The page. It is written atomically, so that an interrupted run leaves no incomplete page.
 
+    Raises
+    ------
+    InputError
+        If a name is unknown, or `out_dir` is a file.
+
+    Examples
+    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = run_all(folder, names=["certificate"], quick=True)
@@ -49,60 +63,94 @@ def run_all(
 def collect(
     names: Sequence[str] | None, /, *, quick: bool = False, progress: Progress | None = None
 ) -> list[ExperimentResult]:
-    """Results of the experiments in `names` (None: all), telling `progress` before each and at the end.
+    """Run experiments and return their results.
 
+    Parameters
+    ----------
+    names : sequence of str or None
+        Names of experiments; None stands for all.
+    quick : bool, default False
+        Take fewer particles and settings.
+    progress : callable, optional
+        Called as progress(done, total, name) before each experiment and at the end.
+
+    Returns
+    -------
+    list of ExperimentResult
+        Results in the order of the names.
+
+    Raises
+    ------
+    InputError
+        If a name is unknown; nothing runs then.
+
+    Examples
+    --------
     >>> [result.verdict for result in collect(["certificate"], quick=True)]
     ['holds']
     """
-    # A name that is wrong is refused before anything runs.
-    chosen = list(experiments().values()) if names is None else [registry[name] for name in names]
+    selected = list(experiments().values()) if names is None else [registry[name] for name in names]
     results = []
-    for done, entry in enumerate(chosen):
+    for done, entry in enumerate(selected):
         if progress is not None:
-            progress(done, len(chosen), entry.name)
+            progress(done, len(selected), entry.name)
         results.append(entry(quick=quick))
     if progress is not None:
-        progress(len(chosen), len(chosen), "")
+        progress(len(selected), len(selected), "")
     return results
 
 
 def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], /) -> Path:
-    """Write the page of these results as `theory.html` into `out_dir`, whole or not at all; its path.
+    """Write the page of results as `theory.html`, atomically.
 
-    Raises `InputError` if `out_dir` is a file.
+    Parameters
+    ----------
+    results : sequence of ExperimentResult
+        Results to show.
+    out_dir : str or path
+        Folder of the page; it is created if it does not exist.
+
+    Returns
+    -------
+    pathlib.Path
+        The page.
+
+    Raises
+    ------
+    InputError
+        If `out_dir` is a file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write([], folder).name
+    'theory.html'
     """
     folder = check_folder(out_dir)
     text = render(results)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "theory.html"
-    with atomic_path(path) as part:
-        part.write_text(text, encoding="utf-8")
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
     return path
 
 
 def check_folder(out_dir: str | os.PathLike[str], /) -> Path:
-    """`out_dir` as a path; `InputError` if it is a file."""
+    """Return `out_dir` as a path; raise `InputError` if it is a file."""
     folder = Path(out_dir)
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: give a folder for the page.")
+        raise InputError(f"{folder} is a file, expected a folder for the page")
     return folder
 
 
 def render(results: Sequence[ExperimentResult], /) -> str:
-    """The page of these results as one HTML text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+    """Return the page of these results as one HTML text."""
+    from isthmus.reporting.templates import render_template  # imports jinja2
 
-    from isthmus.studies.theorems._animation import scenes
-
-    environment = Environment(
-        loader=PackageLoader("isthmus.studies.theorems", "."),
-        autoescape=select_autoescape(default_for_string=True, default=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=number)
-    return environment.get_template("page.html.j2").render(
+    return render_template(
+        "page.html.j2",
+        package="isthmus.studies.theorems",
         experiments=[
             {
                 "result": result,
@@ -114,36 +162,21 @@ def render(results: Sequence[ExperimentResult], /) -> str:
             for result in results
         ],
         # "</" would end the script element that holds the data.
-        scenes=json.dumps(scenes(), separators=(",", ":")).replace("</", "<\\/"),
-        version=__version__,
+        animations=json.dumps(animations(), separators=(",", ":")).replace("</", "<\\/"),
+        number=precise_number,
         seconds=sum(result.seconds for result in results),
     )
 
 
 def figure_svg(result: ExperimentResult, /) -> str:
-    """The figure as inline SVG in the colour of the text around it, with ids of its own and a description."""
-    import matplotlib
+    """Return the figure as an inline SVG element with its text alternative."""
+    from isthmus.reporting.svg import inline_svg
 
-    from isthmus.studies.theorems._style import INK, style
-
-    buffer = io.StringIO()
-    with style(), matplotlib.rc_context({"svg.hashsalt": result.name}):
-        result.figure().savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    svg = buffer.getvalue()
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(re.escape(INK), "currentColor", svg, flags=re.IGNORECASE)
-    mark = f"{result.name}-"
-    svg = re.sub(r'\bid="', f'id="{mark}', svg)
-    svg = re.sub(r'href="#', f'href="#{mark}', svg)
-    svg = svg.replace("url(#", f"url(#{mark}")
-    head, rest = svg.split(">", 1)
-    head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{_attribute(result.picture)}">{rest}'
+    return inline_svg(result.figure(), result.name, label=result.picture)
 
 
 def _headline(result: ExperimentResult) -> Row:
-    """The row that decides: the first that failed, else the first."""
+    """Return the row that decides: the first that failed, else the first."""
     return next((row for row in result.rows if not row.passed), result.rows[0])
 
 
@@ -151,26 +184,3 @@ def _tone(result: ExperimentResult) -> str:
     if result.verdict.startswith("fails"):
         return "fails"
     return "limits" if result.verdict != "holds" else "holds"
-
-
-def number(value: Any) -> str:
-    """A number with as many digits as help a reader; words pass through."""
-    if isinstance(value, str):
-        return value
-    if math.isnan(value):
-        return "undefined"
-    if value == 0:
-        return "0"
-    if abs(value) >= 1e6 or abs(value) < 1e-3:
-        mantissa, exponent = f"{value:.2e}".split("e")
-        return f"{mantissa}·10{_superscript(int(exponent))}".replace("-", "−")
-    text = f"{value:.5f}".rstrip("0").rstrip(".") if abs(value) < 100 else f"{value:.4g}"
-    return text.replace("-", "−")
-
-
-def _superscript(value: int) -> str:
-    return str(value).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
-def _attribute(text: str) -> str:
-    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")

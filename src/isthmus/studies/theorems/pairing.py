@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.linalg import minimal_rotation, principal_angles
 from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, experiment
-from isthmus.studies.theorems._style import BLUE, GREEN, GREY, ORANGE
+from isthmus.studies.theorems._style import ACCENT, MUTED, X, Y
 from isthmus.theory import (
     Run,
     Stop,
@@ -110,7 +110,7 @@ def corollary_2(*, quick: bool) -> Findings:
         for angle, (formula, cosine) in points.items():
             axes.plot(formula, cosine, "o", markersize=3, label=f"φ = {angle}°")
         low = min(float(formula.min()) for formula, _ in points.values()) - 0.02
-        axes.plot([low, 1], [low, 1], color=GREY, linewidth=1)
+        axes.plot([low, 1], [low, 1], color=MUTED, linewidth=1)
         axes.set_xlabel("1 - (1 - cos φ) α²")
         axes.set_ylabel("cosine of the pair")
         axes.legend()
@@ -163,8 +163,8 @@ def corollary_3(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        axes.barh([1.15, 0.15], ceilings, height=0.28, color=GREY, label="ceiling")
-        axes.barh([0.85, -0.15], [before.cosine, after.cosine], height=0.28, color=BLUE, label="reached")
+        axes.barh([1.15, 0.15], ceilings, height=0.28, color=MUTED, label="ceiling")
+        axes.barh([0.85, -0.15], [before.cosine, after.cosine], height=0.28, color=X, label="reached")
         axes.set_yticks([1, 0], [f"before, gap {before.gap:.1f}°", f"after, gap {after.gap:.1f}°"])
         axes.set_xlabel("mean paired cosine")
         axes.set_xlim(0.5, 1.02)
@@ -222,8 +222,8 @@ def corollary_4(*, quick: bool) -> Findings:
             partners = np.diag(scores)
             others = scores[~np.eye(len(x), dtype=bool)]
             bins = np.linspace(-1, 1.02, 52)
-            axes.hist(others, bins=bins, density=True, color=ORANGE, alpha=0.8, label="other pairs")
-            axes.hist(partners, bins=bins, density=True, color=GREEN, alpha=0.8, label="partners")
+            axes.hist(others, bins=bins, density=True, color=Y, alpha=0.8, label="other pairs")
+            axes.hist(partners, bins=bins, density=True, color=ACCENT, alpha=0.8, label="partners")
             axes.set_xlabel("cosine")
             axes.set_title(title)
             axes.set_yscale("log")

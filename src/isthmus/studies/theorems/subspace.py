@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, equal, experiment
-from isthmus.studies.theorems._style import BLUE, GREY, ORANGE, trace
+from isthmus.studies.theorems._style import MUTED, X, Y, plot_trajectories
 from isthmus.theory import (
     Stop,
     Subspaces,
@@ -79,14 +79,14 @@ def theorem_3(*, quick: bool) -> Findings:
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
         shown = {k.split(", ")[-1]: v for k, v in runs.items() if k.startswith("h = 3")}
-        trace(left, shown, "gap")
-        left.axhline(60, color=GREY, linewidth=1)
+        plot_trajectories(left, shown, "gap")
+        left.axhline(60, color=MUTED, linewidth=1)
         left.set_xscale("symlog", linthresh=10)
         left.set_xlim(left=0)
         left.set_title("gap (degrees), h = 3, φ = 60°")
         left.legend()
-        right.plot([0, 90], [0, 90], color=GREY, linewidth=1, label="gap = φ")
-        right.plot(angles, [run.gap for run in swept], "o", color=BLUE, label="pairs, h = 8, τ = 0.5")
+        right.plot([0, 90], [0, 90], color=MUTED, linewidth=1, label="gap = φ")
+        right.plot(angles, [run.gap for run in swept], "o", color=X, label="pairs, h = 8, τ = 0.5")
         right.set_xlabel("φ, angle between the hyperplanes (degrees)")
         right.set_title("gap at the optimum (degrees)")
         right.legend()
@@ -148,7 +148,7 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
     def draw(figure: Any) -> None:
         axes = figure.subplots(1, 3, sharey=True)
         for axis, phi in zip(axes, angles, strict=True):
-            for tau, color in ((0.2, BLUE), (0.05, ORANGE)):
+            for tau, color in ((0.2, X), (0.05, Y)):
                 axis.plot(
                     kappas,
                     [advantage[(8, phi, k, tau)] for k in kappas],
@@ -156,7 +156,7 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
                     color=color,
                     label=f"τ = {tau:g}",
                 )
-            axis.axhline(0, color=GREY, linewidth=1)
+            axis.axhline(0, color=MUTED, linewidth=1)
             axis.set_xscale("log")
             axis.set_yscale("symlog", linthresh=0.1)
             axis.set_title(f"h = 8, φ = {phi}°")
@@ -235,7 +235,7 @@ def certificate(*, quick: bool) -> Findings:
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (dim, values) in zip(panels, held.items(), strict=True):
-            axes.contourf(temperatures, lengths, values, levels=[-0.5, 0.5, 1.5], colors=[ORANGE, BLUE], alpha=0.75)
+            axes.contourf(temperatures, lengths, values, levels=[-0.5, 0.5, 1.5], colors=[Y, X], alpha=0.75)
             axes.set_xscale("log")
             axes.set_xlabel("temperature τ")
             axes.set_title(f"h = {dim}, φ = 60°")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.studies.theorems._experiment import Findings, at_most, check_all, close, experiment
-from isthmus.studies.theorems._style import BLUE, GREY, INK, ORANGE
+from isthmus.studies.theorems._style import INK, MUTED, X, Y
 from isthmus.theory import Stop, Subspaces, optimise
 
 
@@ -161,14 +161,14 @@ def collapse_dose_response(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         left, right = figure.subplots(1, 2)
-        left.plot(doses, [soft[dose][0] for dose in doses], "o-", color=BLUE)
-        left.axhline(60, color=GREY, linewidth=1)
+        left.plot(doses, [soft[dose][0] for dose in doses], "o-", color=X)
+        left.axhline(60, color=MUTED, linewidth=1)
         left.set_xscale("log")
         left.set_xlabel("pressure λ (nats)")
         left.set_title("gap of the best run (degrees)")
         places = np.arange(len(several))
-        right.barh(places + 0.18, [max(angles) for angles in several], height=0.32, color=GREY, label="largest angle")
-        right.barh(places - 0.18, [run.gap for run in several.values()], height=0.32, color=ORANGE, label="gap")
+        right.barh(places + 0.18, [max(angles) for angles in several], height=0.32, color=MUTED, label="largest angle")
+        right.barh(places - 0.18, [run.gap for run in several.values()], height=0.32, color=Y, label="gap")
         right.set_yticks(places, [_name(angles) for angles in several], color=INK)
         right.invert_yaxis()
         right.set_xlabel("degrees")
