@@ -28,7 +28,7 @@ def rows(n: int = 400_000, width: int = 512, repeats: int = 3) -> list[Row]:
     claim = f"moments of {n:,} x {width} pairs on two workers"
     if installed("distributed") is None:
         return [missing(claim, "Dask")]
-    from isthmus.evaluation.cluster import Cluster
+    from isthmus.compute.cluster import Cluster
 
     with tempfile.TemporaryDirectory() as folder:
         paths = write(Path(folder), n, width)
@@ -40,7 +40,8 @@ def rows(n: int = 400_000, width: int = 512, repeats: int = 3) -> list[Row]:
         cluster = Cluster(workers=2)
 
         def together() -> Any:
-            return cluster.moments(isthmus.open_pairs(*paths), matmul_dtype="float32")
+            with isthmus.config_context(cluster=cluster):
+                return isthmus.Moments.of(isthmus.open_pairs(*paths), matmul_dtype="float32")
 
         def difference(found: Any) -> float:
             scale = float(np.abs(expected.xy).max())

@@ -27,6 +27,8 @@ import numpy as np
 from _table import HERE, Row, fastest, fastest_both, installed, show, threads
 from growth import shards, the_pass
 
+from isthmus.compute.cluster import PARTS_PER_THREAD, REDUCE_FANIN
+
 COEFFICIENTS = HERE / "coefficients.json"
 PAGE = HERE.parent / "docs" / "scaling.md"
 
@@ -78,9 +80,6 @@ class Cost:
         return max(parts, key=parts.__getitem__)
 
 
-PARTS, FAN = 8, 8  # those of isthmus.evaluation.cluster
-
-
 def moments_bytes(d: int) -> int:
     """Bytes of the moments of width d."""
     return 8 * (3 * d * d + 4 * d + 2)
@@ -95,9 +94,9 @@ def predict(n: float, d: int, hardware: Hardware, measured: Coefficients, *, ite
     size = moments_bytes(d)
     depth, moved, reduce = 0, 0.0, 0.0
     if workers > 1:
-        depth = math.ceil(math.log(PARTS * lanes, FAN))
-        moved = size * PARTS * lanes * (1 - 1 / workers) / workers * (1 + 1 / FAN)
-        reduce = depth * FAN * (size / hardware.network + size / 8 * measured.add / hardware.speed)
+        depth = math.ceil(math.log(PARTS_PER_THREAD * lanes, REDUCE_FANIN))
+        moved = size * PARTS_PER_THREAD * lanes * (1 - 1 / workers) / workers * (1 + 1 / REDUCE_FANIN)
+        reduce = depth * REDUCE_FANIN * (size / hardware.network + size / 8 * measured.add / hardware.speed)
     return Cost(read / hardware.read, compute, reduce, read, moved, flops / workers)
 
 
@@ -155,11 +154,16 @@ def rows() -> list[Row]:
             if threads() >= 2:
                 row("two threads", n, d, two, used["two"], seconds["two"])
         if installed("distributed") is not None and threads() >= 2:
-            from isthmus.evaluation.cluster import Cluster
+            from isthmus.compute.cluster import Cluster
 
             place = shards(Path(folder) / "cluster", 200_000, 384)
             cluster = Cluster(workers=2)
-            work = {"workers": lambda: cluster.moments(isthmus.open_pairs(*place), matmul_dtype="float32")}
+
+            def on_workers() -> isthmus.Moments:
+                with isthmus.config_context(cluster=cluster):
+                    return isthmus.Moments.of(isthmus.open_pairs(*place), matmul_dtype="float32")
+
+            work = {"workers": on_workers}
             work["workers"]()
             best, used = math.inf, math.inf
             for _ in range(3):

@@ -20,7 +20,8 @@ from isthmus.align import Centering, PartialWhitening
 
 pytest.importorskip("distributed")
 from isthmus.align.streaming import apply
-from isthmus.evaluation.cluster import Cluster
+from isthmus.compute.cluster import Cluster
+from isthmus.utils.errors import MissingDependencyError
 
 NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "cos_sq", "cos_x", "cos_y")
 #: Rows are few here: small blocks make many parts.
@@ -69,7 +70,8 @@ def test_several_partners(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
     pairs = isthmus.open_pairs(tmp_path / "image.npy", paths[1], index=index)
     with isthmus.config_context(max_memory="2 MB"):
         alone = Moments.of(pairs)
-        found = cluster.moments(pairs)
+        with isthmus.config_context(cluster=cluster):
+            found = Moments.of(pairs)
     agree(found, alone)
     agree(found.item_moments, alone.item_moments, ("n_items", "count_sq", "count_x", "count_cos", "xx", "xy", "cos_sq"))
 
@@ -78,12 +80,12 @@ def test_only_sums_cross_the_network(cluster: Cluster, paths: Any) -> None:
     """What a part returns and what the steps of the tree move is as large as the moments, not as the rows."""
     from distributed.protocol import serialize_bytes
 
-    from isthmus.evaluation.cluster import _moments
+    from isthmus.statistics.moments import _moments_part
 
     pairs = isthmus.open_pairs(*paths)
     assert pairs.open_spec is not None
     assert len(serialize_bytes(pairs.open_spec)) < 2_000
-    part = _moments(pairs.open_spec, 0, 16_384, rows=16_384, matmul_dtype="float32", normalize=True)
+    part = _moments_part(pairs.open_spec, 0, 16_384, rows=16_384, matmul_dtype="float32", normalize=True)
     assert len(serialize_bytes(part)) < 3 * 24 * 24 * 8 + 6 * 24 * 8 + 4_000
 
 
@@ -109,7 +111,7 @@ def test_a_killed_worker_changes_nothing(paths: Any) -> None:
 
 
 def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
-    from isthmus.evaluation.cluster import opened
+    from isthmus.data.worker_pairs import open_cached
 
     keys = np.arange(60_000), np.arange(10, 60_010)
     with pytest.warns(isthmus.utils.errors.IsthmusWarning):
@@ -117,7 +119,7 @@ def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
     assert pairs.open_spec is not None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert opened(pairs.open_spec).n_pairs == pairs.n_pairs
+        assert open_cached(pairs.open_spec).n_pairs == pairs.n_pairs
 
 
 def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,24 +171,23 @@ def test_bad_rows_are_named(cluster: Cluster, paths: Any, tmp_path: Path) -> Non
     np.save(tmp_path / "text.npy", rows)
     pairs = isthmus.open_pairs(paths[0], tmp_path / "text.npy")
     with (
-        isthmus.config_context(**SMALL),
+        isthmus.config_context(**SMALL, cluster=cluster),  # type: ignore[arg-type]
         pytest.raises(InputError, match=r"text.npy: row 41000 \(counted from 0\) of the file"),
-    ):  # type: ignore[arg-type]
-        cluster.moments(pairs)
+    ):
+        Moments.of(pairs)
 
 
 def test_refusals(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="give the address of a Dask scheduler"):
         Cluster()
-    with pytest.raises(InputError, match="a cluster reads files that its workers can open too"):
-        cluster.moments(isthmus.Pairs(image=np.eye(4), text=np.eye(4)))
     with isthmus.config_context(cluster=cluster):  # arrays in memory stay here
         assert Moments.of(np.eye(4), np.eye(4)).n == 4
-    fitted = Centering().fit(np.eye(4), np.eye(4)[::-1])
-    with pytest.raises(InputError, match="a cluster writes .npy files"):
-        cluster.apply(fitted, paths[0], tmp_path / "out.safetensors", side=0)
+    fitted = Centering().fit(np.eye(24), np.eye(24)[::-1])
+    source = isthmus.sources.open_source(paths[0])
+    with isthmus.config_context(cluster=cluster), pytest.raises(InputError, match="a cluster writes .npy files"):
+        apply(fitted, source, tmp_path / "out.safetensors", side="x")
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"a cluster needs Dask: pip install 'isthmus\[dask\]'"):
+    with pytest.raises(MissingDependencyError, match=r"a cluster needs Dask: pip install 'isthmus\[dask\]'"):
         Cluster(workers=1)
 
 

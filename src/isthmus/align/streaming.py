@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from isthmus.align._base import Aligner
+from isthmus.align._cluster import apply_on_cluster
 from isthmus.align._maps import map_tables
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows, current
@@ -58,8 +59,7 @@ def apply(
         )
     cluster = current().cluster
     if cluster is not None:
-        written: tuple[int, int] = cluster.apply(aligner, source.where, path, side=number)
-        return written
+        return apply_on_cluster(cluster, aligner, source, path, modality=number)
     transform = (aligner.transform_x, aligner.transform_y)[number]
     rows, size = source.shape[0], block_rows(source.shape[1])
 

@@ -61,7 +61,7 @@ def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **optio
         with config_context(**options):
             yield
         return
-    from isthmus.evaluation.cluster import Cluster
+    from isthmus.compute.cluster import Cluster
 
     with spinner("waiting for the workers", quiet=quiet):
         dask_cluster = Cluster(cluster, workers=workers, progress=update_spinner)

@@ -38,7 +38,7 @@ class Resources:
         Bytes that a pass over rows may add to the process. None means a few blocks per thread.
     devices : tuple of str
         PyTorch devices, such as ('cuda:0', 'cuda:1'). An empty tuple computes with NumPy.
-    cluster : isthmus.evaluation.cluster.Cluster or None
+    cluster : isthmus.compute.cluster.Cluster or None
         Dask cluster whose workers read the files.
     """
 
@@ -119,7 +119,7 @@ def config_context(
         Memory that a pass over rows may add to the process, in bytes or as '400 MB'.
     device : str or sequence of str, optional
         PyTorch devices: 'cpu', 'cuda', or several as 'cuda:0,cuda:1'. Default: NumPy.
-    cluster : isthmus.evaluation.cluster.Cluster, optional
+    cluster : isthmus.compute.cluster.Cluster, optional
         Dask cluster whose workers read the files.
 
     Yields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -10,6 +11,8 @@ from isthmus.compute import score_matrix
 from isthmus.compute.resources import current
 from isthmus.compute.score_matrix import TopK, block_slices
 from isthmus.compute.topk import score_matrices
+from isthmus.data.pairs import OpenSpec, Pairs
+from isthmus.data.worker_pairs import open_cached
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
 
@@ -81,7 +84,9 @@ class Neighbours:
         rows = context.shared(PairedRows)
         cluster = current().cluster
         if cluster is not None and rows.open_spec is not None:
-            return cls.joined(*cluster.neighbours(rows.open_spec, rows.n, normalize=rows.unit, k=MOST))
+            parts = cluster.split(rows.n, query_blocks(rows.n)[0].stop)
+            options = {"normalize": rows.unit, "k": MOST}
+            return cls.joined(*cluster.tree_reduce(_knn_part, rows.open_spec, parts, "neighbours", **options))
         return cls.of(rows.x, rows.y)
 
     def swapped(self) -> Neighbours:
@@ -119,3 +124,17 @@ def knn_both_sides(
         ranks.append(1 + within.sums(counts, axis=1))
         before += within.sums(counts, axis=0)
     return Part(TopK.concatenate(blocks_same), TopK.concatenate(blocks_other), np.concatenate(ranks), before)
+
+
+#: Rows of the pairs that a worker opened last.
+_WORKER_ROWS: WeakKeyDictionary[Pairs, PairedRows] = WeakKeyDictionary()
+
+
+def _knn_part(spec: OpenSpec, start: int, stop: int, *, normalize: bool, k: int) -> tuple[Part, Part]:
+    """Return the neighbours of some queries on a worker, from x to y and from y to x."""
+    pairs = open_cached(spec)
+    if pairs not in _WORKER_ROWS:
+        _WORKER_ROWS[pairs] = PairedRows.of(pairs, normalize=normalize)
+    rows = _WORKER_ROWS[pairs]
+    x = knn_both_sides(rows.x, rows.x, rows.y, k, start, stop)
+    return x, knn_both_sides(rows.y, rows.y, rows.x, k, start, stop)

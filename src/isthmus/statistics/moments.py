@@ -14,9 +14,12 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.compute.accumulate import Accumulator, accumulate_blocks
 from isthmus.compute.arrays import Array
+from isthmus.compute.cluster import Cluster
 from isthmus.compute.devices import full_precision
 from isthmus.compute.resources import blas_limited, config_context
-from isthmus.data.pairs import CrossDimPairs, Pairs, invalid_rows_error
+from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs, invalid_rows_error
+from isthmus.data.worker_pairs import open_cached
+from isthmus.statistics.item_moments import ItemMoments
 from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import load_arrays, save_arrays
@@ -25,43 +28,6 @@ from isthmus.utils.files import load_arrays, save_arrays
 _SETTINGS = ("item_moments", "matmul_dtype", "normalize")
 #: Fields of the two modalities that `swapped` exchanges.
 _SWAPS = (("sum_x", "sum_y"), ("xx", "yy"), ("cos_x", "cos_y"), ("count_x", "count_y"))
-
-
-@dataclass(frozen=True)
-class ItemMoments:
-    """Sums over items of products of item totals, for standard errors when an item has several pairs.
-
-    For item g with m pairs, X = m x_g, Y is the sum of its y rows, and P the sum of its paired cosines.
-
-    Attributes
-    ----------
-    n_items : int
-        Number of items that have a pair.
-    count_sq : float
-        Sum of m^2.
-    count_x, count_y : (d,) array
-        Sums of m X and of m Y.
-    count_cos : float
-        Sum of m P.
-    xx, yy, xy : (d, d) array
-        Sums of X X', Y Y' and X Y'.
-    cos_sq : float
-        Sum of P^2.
-    cos_x, cos_y : (d,) array
-        Sums of P X and of P Y.
-    """
-
-    n_items: int
-    count_sq: float
-    count_x: Array
-    count_y: Array
-    count_cos: float
-    xx: Array
-    yy: Array
-    xy: Array
-    cos_sq: float
-    cos_x: Array
-    cos_y: Array
 
 
 @dataclass(frozen=True)
@@ -159,8 +125,7 @@ class Moments:
         with config_context(threads=threads, max_memory=max_memory, device=device) as resources:
             dtype = gemm_dtype(pairs, matmul_dtype)
             if resources.cluster is not None and pairs.open_spec is not None:
-                moments: Moments = resources.cluster.moments(pairs, normalize=normalize, matmul_dtype=dtype)
-                return moments
+                return _moments_on_cluster(resources.cluster, pairs, matmul_dtype=dtype, normalize=normalize)
             return cls._of_blocks(pairs, dtype, normalize, None, (0, pairs.n_items))
 
     @classmethod
@@ -363,6 +328,19 @@ def _field_sums(first: Any, second: Any) -> dict[str, Any]:
     """Return the sums of the fields of two dataclasses, without the settings of `Moments`."""
     names = [f.name for f in fields(first) if f.name not in _SETTINGS]
     return {name: getattr(first, name) + getattr(second, name) for name in names}
+
+
+def _moments_on_cluster(cluster: Cluster, pairs: Pairs, **options: Any) -> Moments:
+    """Compute the moments on the workers; parts are whole blocks, so that the sums are those of one process."""
+    rows = plan_moments(pairs, options["matmul_dtype"]).rows
+    parts = cluster.split(pairs.n_items, rows)
+    moments: Moments = cluster.tree_reduce(_moments_part, pairs.open_spec, parts, "moments", rows=rows, **options)
+    return moments
+
+
+def _moments_part(spec: OpenSpec, start: int, stop: int, **options: Any) -> Moments:
+    """Compute one part of a pass on a worker."""
+    return Moments.of_items(open_cached(spec), start, stop, **options)
 
 
 #: Moments that were computed from pairs which still exist, by pairs and options.

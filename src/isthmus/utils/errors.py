@@ -1,4 +1,15 @@
-"""Errors and warnings of the package."""
+"""Errors and warnings of the package.
+
+Everything that the library raises on purpose is an `InputError`, so that one `except` catches it::
+
+    ValueError
+    +-- InputError                  the input cannot be used; the message is one line that says what to do
+        +-- NotFittedError          an aligner is used before `fit`
+        +-- MissingDependencyError  an optional library is not installed (also an ImportError)
+
+    UserWarning
+    +-- IsthmusWarning              the result is computed, but something about the data makes it weaker
+"""
 
 from __future__ import annotations
 
@@ -9,40 +20,104 @@ from typing import Any
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used. The message is one sentence that says what to do, in one printable line."""
+    """Raised if the input cannot be used. The message is one printable line that says what to do.
+
+    Parameters
+    ----------
+    message : str
+        What came, what was expected, and what to do.
+    """
 
     def __init__(self, message: str):
-        # Names come from files of strangers: what could break the line or command a terminal is shown escaped.
+        # File names may be untrusted: characters that could break the line or control a terminal are escaped.
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
+class NotFittedError(InputError):
+    """Raised if an aligner is used before it is fitted."""
+
+
+class MissingDependencyError(InputError, ImportError):
+    """Raised if an optional library is not installed. The message says what installs it."""
+
+
 class IsthmusWarning(UserWarning):
-    """The answer is computed, but something about the data makes it weaker than it looks."""
+    """Warns that a result is computed, but something about the data makes it weaker than it looks."""
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """The error for a name that is not in a registry, with the nearest known name."""
-    known = sorted(known)
-    lower = {k.lower(): k for k in known}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.5)
-    hint = f"did you mean {lower[near[0]]!r}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(known)}")
+    """Return the error for a name that is not in a registry, with the most similar known name.
+
+    Parameters
+    ----------
+    kind : str
+        What the name stands for, such as 'aligner'.
+    name : str
+        The unknown name.
+    known : iterable of str
+        All names.
+
+    Returns
+    -------
+    InputError
+        The error to raise.
+    """
+    names = sorted(known)
+    by_lower_case = {entry.lower(): entry for entry in names}
+    similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+    hint = f"did you mean {by_lower_case[similar[0]]!r}? " if similar else ""
+    return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
 
 
-def import_optional(library: str, extra: str, what: str, *, package: str | None = None) -> Any:
-    """Return the module `library`, or raise InputError with the command that installs it.
+def import_optional(library: str, extra: str, purpose: str, *, package: str | None = None) -> Any:
+    """Import an optional library.
 
-    `what` names the feature that needs the library. The command installs the extra of isthmus, or `package` if given.
+    Parameters
+    ----------
+    library : str
+        Name of the module.
+    extra : str
+        Extra of isthmus that installs it.
+    purpose : str
+        What needs it, such as 'reading FILE.h5'.
+    package : str, optional
+        Name of the package to install, if no extra installs it.
+
+    Returns
+    -------
+    module
+        The library.
+
+    Raises
+    ------
+    MissingDependencyError
+        If the library is not installed. If the library is installed and a package that it needs is not, the
+        ModuleNotFoundError stays as it is.
     """
     try:
         return importlib.import_module(library)
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and not f"{library}.".startswith(f"{error.name}."):
-            raise  # the library is installed, and a package that it needs is not
+            raise
         command = f"pip install {package}" if package else f"pip install 'isthmus[{extra}]'"
-        raise InputError(f"{what} needs {package or library}, which is not installed: {command}") from None
+        raise MissingDependencyError(
+            f"{purpose} needs {package or library}, which is not installed: {command}"
+        ) from None
 
 
-def first_line(error: BaseException, most: int = 160) -> str:
-    """The first line of what an error says, for a sentence of ours."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most].rstrip(". ")
+def first_line(error: BaseException, max_length: int = 160) -> str:
+    """Return the first line of an error message, to quote it in a message of the library.
+
+    Parameters
+    ----------
+    error : BaseException
+        The error.
+    max_length : int, default 160
+        Length to which the line is cut.
+
+    Returns
+    -------
+    str
+        The line without a final full stop, or the name of the class if the message is empty.
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:max_length].rstrip(". ")
