@@ -10,7 +10,12 @@ import importlib
 from typing import Any
 
 #: public name -> module of this package that defines it
-_NAMES: dict[str, str] = {"METRIC_CHECKS": "metrics", "check_metric": "metrics", "check_task": "tasks"}
+_NAMES: dict[str, str] = {
+    "METRIC_CHECKS": "metrics",
+    "check_format": "formats",
+    "check_metric": "metrics",
+    "check_task": "tasks",
+}
 
 __all__ = sorted(_NAMES)
 

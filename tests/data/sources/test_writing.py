@@ -17,6 +17,7 @@ import formats
 import isthmus
 from isthmus import InputError
 from isthmus.align.streaming import apply
+from isthmus.data.joins import select_rows
 from isthmus.data.sources import open_source
 
 ALL = {**formats.FILES, **formats.FOLDERS}
@@ -140,6 +141,22 @@ def test_nothing_is_left_of_work_that_fails(rows: np.ndarray, aligner: Any, tmp_
         with pytest.raises(InputError, match="row 500 .* holds NaN or infinite values; remove them or embed"):
             apply(aligner, open_source(path), path.with_name("out" + path.suffix), side="x")
         assert {*path.parent.iterdir()} == before, name
+
+
+@pytest.mark.parametrize("name", ["parquet", "arrow", "npz", "hdf5", "torch", "webdataset", "clip_retrieval"])
+def test_apply_of_selected_rows_keeps_no_columns_of_other_rows(
+    name: str, rows: np.ndarray, aligner: Any, tmp_path: Path
+) -> None:
+    path = ALL[name](tmp_path, rows)
+    numbers = np.array([5, 2, 599])
+    selected = select_rows(open_source(path), numbers)
+    out = path.with_name("out" + path.suffix)
+    assert apply(aligner, selected, out, side="x") == (3, 300)
+    written = open_source(out)
+    np.testing.assert_allclose(written.read(0, 3), aligner.transform_x(rows[numbers]), atol=1e-6)
+    if name in ("parquet", "arrow"):
+        with pytest.raises(InputError, match="unknown column of keys"):
+            written.keys("image_id")
 
 
 def test_refusals(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class Format(ABC):
     @property
     def description(self) -> str:
         """Return the first paragraph of the class docstring in one line."""
-        return " ".join((inspect.getdoc(type(self)) or self.name).split("\n\n")[0].split())
+        return " ".join(inspect.cleandoc(type(self).__doc__ or self.name).split("\n\n")[0].split())
 
     def matches(self, head: bytes) -> bool:
         """Return whether a file that begins with `head` is in this format.
