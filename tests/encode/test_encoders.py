@@ -1,4 +1,4 @@
-"""Each backend, opened through its own loading code, gives what the model gives when it is called row by row."""
+"""Encoders of all backends against direct calls of their models, and errors of invalid models."""
 
 from __future__ import annotations
 
@@ -44,16 +44,18 @@ def captions(digits: Any) -> list[str]:
     return ["one", "a bold picture of the small number three", *digits[2][:5], "bold " * 40]
 
 
-def close(found: np.ndarray, rows: list[Any]) -> None:
+def assert_close(actual: np.ndarray, rows: list[Any]) -> None:
     expected = torch.cat(rows).numpy()
-    assert found.dtype == np.float32
-    assert found.shape == expected.shape
-    np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
-    assert np.linalg.matrix_rank(found - found.mean(axis=0)) > 3  # the model sees its input
+    assert actual.dtype == np.float32
+    assert actual.shape == expected.shape
+    np.testing.assert_allclose(actual, expected, atol=1e-5, rtol=0)
+    assert np.linalg.matrix_rank(actual - actual.mean(axis=0)) > 3  # rows depend on the input
 
 
 @pytest.mark.parametrize("name", ["clip", "siglip"])
-def test_transformers_images(name: str, images: list[Any], captions: list[str], request: Any) -> None:
+def test_transformers_encoder_equals_the_model_row_by_row(
+    name: str, images: list[Any], captions: list[str], request: Any
+) -> None:
     from transformers import AutoModel, AutoProcessor
 
     folder = request.getfixturevalue(name)
@@ -68,12 +70,14 @@ def test_transformers_images(name: str, images: list[Any], captions: list[str], 
             ).pooler_output
             for c in captions
         ]
-    close(encoder.encode_media(encoder.prepare(images)), x)
-    close(encoder.encode_texts(captions), y)
+    assert_close(encoder.encode_media(encoder.prepare(images)), x)
+    assert_close(encoder.encode_texts(captions), y)
 
 
 @pytest.mark.parametrize("seconds", [0.4, 1.0, 1.7])
-def test_clap(seconds: float, clap: Path, captions: list[str], rng: np.random.Generator) -> None:
+def test_clap_encoder_equals_the_model_row_by_row(
+    seconds: float, clap: Path, captions: list[str], rng: np.random.Generator
+) -> None:
     from transformers import ClapModel, ClapProcessor
 
     encoder = open_encoder(str(clap), device="cpu")
@@ -93,12 +97,14 @@ def test_clap(seconds: float, clap: Path, captions: list[str], rng: np.random.Ge
             inputs = processor.tokenizer(caption, return_tensors="pt", truncation=True, max_length=16)
             y.append(model.get_text_features(**inputs).pooler_output)
     state = np.random.get_state()[1].copy()  # noqa: NPY002
-    close(encoder.encode_media(encoder.prepare(sounds)), x)
+    assert_close(encoder.encode_media(encoder.prepare(sounds)), x)
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
-    close(encoder.encode_texts(captions), y)
+    assert_close(encoder.encode_texts(captions), y)
 
 
-def test_clap_that_fuses_long_sounds(clap: Path, tokenizer: Any, rng: np.random.Generator, tmp_path: Path) -> None:
+def test_clap_encoder_with_fusion_is_independent_of_the_batch(
+    clap: Path, tokenizer: Any, rng: np.random.Generator, tmp_path: Path
+) -> None:
     """A sound has one vector, whatever else is in the batch; short ones are not taken for long."""
     from transformers import ClapConfig, ClapFeatureExtractor, ClapModel, ClapProcessor
 
@@ -115,22 +121,30 @@ def test_clap_that_fuses_long_sounds(clap: Path, tokenizer: Any, rng: np.random.
     sounds = [rng.normal(size=n).astype(np.float32) for n in (3000, 20_000, 8000, 13_000, 8001)]
     inputs = encoder.prepare(sounds)
     assert inputs["is_longer"].ravel().tolist() == [False, True, False, True, False]
-    close(encoder.encode_media(inputs), [torch.from_numpy(encoder.encode_media(encoder.prepare([s]))) for s in sounds])
+    assert_close(
+        encoder.encode_media(inputs), [torch.from_numpy(encoder.encode_media(encoder.prepare([s]))) for s in sounds]
+    )
     again = encoder.prepare(sounds[::-1])["input_features"].flip(0)
     assert torch.equal(again, inputs["input_features"])
 
 
-def test_sentence_transformers(sentence: Path, images: list[Any], captions: list[str]) -> None:
+def test_sentence_transformers_encoder_equals_the_model_row_by_row(
+    sentence: Path, images: list[Any], captions: list[str]
+) -> None:
     from sentence_transformers import SentenceTransformer
 
     encoder = open_encoder(str(sentence), device="cpu")
     assert encoder.backend == "sentence_transformers"
     model = SentenceTransformer(str(sentence), device="cpu")
-    close(encoder.encode_media(encoder.prepare(images)), [model.encode([i], convert_to_tensor=True) for i in images])
-    close(encoder.encode_texts(captions), [model.encode([c], convert_to_tensor=True) for c in captions])
+    assert_close(
+        encoder.encode_media(encoder.prepare(images)), [model.encode([i], convert_to_tensor=True) for i in images]
+    )
+    assert_close(encoder.encode_texts(captions), [model.encode([c], convert_to_tensor=True) for c in captions])
 
 
-def test_two_towers(clip: Path, tokenizer: Any, images: list[Any], captions: list[str], tmp_path: Path) -> None:
+def test_sentence_transformers_router_encodes_each_modality_with_its_tower(
+    clip: Path, tokenizer: Any, images: list[Any], captions: list[str], tmp_path: Path
+) -> None:
     """Pictures through CLIP, texts through a table of word vectors of its width."""
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Router, StaticEmbedding, Transformer
@@ -148,7 +162,9 @@ def test_two_towers(clip: Path, tokenizer: Any, images: list[Any], captions: lis
     np.testing.assert_allclose(encoder.encode_texts(captions), [table[i].mean(axis=0) for i in ids], atol=1e-5)
 
 
-def test_open_clip(open_clip: Path, open_clip_model: Any, images: list[Any], captions: list[str]) -> None:
+def test_open_clip_encoder_equals_the_model_row_by_row(
+    open_clip: Path, open_clip_model: Any, images: list[Any], captions: list[str]
+) -> None:
     import open_clip as library
 
     encoder = open_encoder(str(open_clip), device="cpu")
@@ -159,11 +175,13 @@ def test_open_clip(open_clip: Path, open_clip_model: Any, images: list[Any], cap
     with torch.no_grad():
         x = [model.encode_image(transform(i)[None]) for i in images]
         y = [model.encode_text(tokenize([c])) for c in captions]
-    close(encoder.encode_media(encoder.prepare(images)), x)
-    close(encoder.encode_texts(captions), y)
+    assert_close(encoder.encode_media(encoder.prepare(images)), x)
+    assert_close(encoder.encode_texts(captions), y)
 
 
-def test_a_checkpoint_of_open_clip(open_clip_model: Any, captions: list[str], tmp_path: Path) -> None:
+def test_open_clip_checkpoint_loads_into_its_architecture(
+    open_clip_model: Any, captions: list[str], tmp_path: Path
+) -> None:
     model, config = open_clip_model
     torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in model.state_dict().items()}}, tmp_path / "e.pt")
     for name in (str(config), "tiny-open-clip"):
@@ -178,7 +196,9 @@ def test_a_checkpoint_of_open_clip(open_clip_model: Any, captions: list[str], tm
         open_encoder("tiny-open-clip", weights=tmp_path / "no.pt")
 
 
-def test_a_batch_that_does_not_fit(clip: Path, captions: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_encoder_out_of_memory_names_the_option(
+    clip: Path, captions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(**_: Any) -> None:
         raise torch.cuda.OutOfMemoryError("tried to allocate")
 
@@ -191,7 +211,9 @@ def test_a_batch_that_does_not_fit(clip: Path, captions: list[str], monkeypatch:
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_autocast(dtype: str, clip: Path, images: list[Any], captions: list[str]) -> None:
+def test_encoder_in_half_precision_is_close_to_float32(
+    dtype: str, clip: Path, images: list[Any], captions: list[str]
+) -> None:
     whole, half = open_encoder(str(clip)), open_encoder(str(clip), dtype=dtype)
     for make in (lambda e: e.encode_media(e.prepare(images)), lambda e: e.encode_texts(captions)):
         a, b = make(whole), make(half)
@@ -199,7 +221,9 @@ def test_autocast(dtype: str, clip: Path, images: list[Any], captions: list[str]
         assert 0 < np.abs(a - b).max() < 0.05 * np.abs(a).max()
 
 
-def test_a_model_in_the_cache(clip: Path, captions: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_encoder_by_cached_name_records_the_revision(
+    clip: Path, captions: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from huggingface_hub import constants
 
     commit = "0123456789abcdef0123456789abcdef01234567"
@@ -216,7 +240,7 @@ def test_a_model_in_the_cache(clip: Path, captions: list[str], tmp_path: Path, m
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= set(encoder.source["files"])
 
 
-def test_what_cannot_be_opened(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_encoder_with_invalid_model_raises(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
     from transformers import BertConfig, BertModel
 
@@ -224,7 +248,7 @@ def test_what_cannot_be_opened(clip: Path, tmp_path: Path, monkeypatch: pytest.M
     for name in ("nobody/nothing", "clip-ViT-B-99", "a b/c"):
         with pytest.raises(InputError, match="neither a folder nor a model in the cache .*nothing is downloaded"):
             open_encoder(name)
-    with pytest.raises(InputError, match="holds no model that is known here"):
+    with pytest.raises(InputError, match="holds no known model"):
         open_encoder(str(tmp_path))
     with pytest.raises(InputError, match=r"config.json: is a file, expected a model's folder"):
         open_encoder(str(clip / "config.json"))
@@ -235,7 +259,7 @@ def test_what_cannot_be_opened(clip: Path, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         open_encoder(str(clip), device="gpu")
     if not torch.backends.mps.is_available():
-        with pytest.raises(InputError, match=r"the device 'mps' is not there; torch sees .*cpu"):
+        with pytest.raises(InputError, match=r"the device 'mps' is not available; torch sees .*cpu"):
             open_encoder(str(clip), device="mps")
 
     BertModel(BertConfig(**BERT)).save_pretrained(tmp_path / "bert")
@@ -262,7 +286,7 @@ def test_what_cannot_be_opened(clip: Path, tmp_path: Path, monkeypatch: pytest.M
         open_encoder(str(part))
 
 
-def test_a_text_model_of_sentence_transformers(tmp_path: Path, tokenizer: Any) -> None:
+def test_open_encoder_with_text_only_model_raises(tmp_path: Path, tokenizer: Any) -> None:
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
@@ -272,7 +296,7 @@ def test_a_text_model_of_sentence_transformers(tmp_path: Path, tokenizer: Any) -
         open_encoder(str(tmp_path / "texts"))
 
 
-def test_a_model_of_sentence_transformers_with_weights_missing(
+def test_open_encoder_with_missing_weights_in_sentence_transformers_raises(
     sentence: Path, captions: list[str], tmp_path: Path
 ) -> None:
     from safetensors.torch import load_file, save_file
@@ -293,7 +317,9 @@ def test_a_model_of_sentence_transformers_with_weights_missing(
     open_encoder(str(sentence), device="cpu")  # nothing of it stays
 
 
-def test_a_library_that_is_missing_or_broken(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_encoder_with_missing_or_broken_library_raises(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from isthmus.encode import models
 
     (tmp_path / "broken_library.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
@@ -320,7 +346,9 @@ class Trap:
         return (Path.touch, (self.path,))
 
 
-def test_nothing_in_a_model_is_run(clip: Path, sentence: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_open_encoder_never_runs_code_of_a_model(
+    clip: Path, sentence: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sprung = tmp_path / "sprung"
     code = f"import pathlib\npathlib.Path({str(sprung)!r}).touch()\nclass Module: pass\n"
 
@@ -343,11 +371,11 @@ def test_nothing_in_a_model_is_run(clip: Path, sentence: Path, tmp_path: Path, m
     import sentence_transformers
 
     monkeypatch.setattr(sentence_transformers, "__version__", "5.4.1")
-    with pytest.raises(InputError, match=r"sentence-transformers 5.4.1 runs code that lies beside a model; update it"):
+    with pytest.raises(InputError, match=r"sentence-transformers 5.4.1 runs code in the folder of a model; update it"):
         open_encoder(str(sentence))
 
 
-def test_a_pickled_checkpoint_of_open_clip(open_clip_model: Any, tmp_path: Path) -> None:
+def test_open_clip_checkpoint_with_pickled_code_raises(open_clip_model: Any, tmp_path: Path) -> None:
     torch.save({"state_dict": {"logit_scale": Trap(tmp_path / "sprung")}}, tmp_path / "e.pt")
     with pytest.raises(InputError, match=r"e.pt: open_clip cannot load the model"):
         open_encoder("tiny-open-clip", weights=tmp_path / "e.pt")

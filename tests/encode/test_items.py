@@ -1,4 +1,4 @@
-"""Every captions format names the same items; everything that is wrong with one ends in one clear sentence."""
+"""Items of all captions formats and tars, and the errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from isthmus import InputError
 from isthmus.encode import open_items
 
-#: image -> captions, with all that formats stumble over
-TRUE = {
+#: Image -> captions, with quotes, separators and line breaks.
+EXPECTED = {
     "b.png": ('a "bold" three, or so', "zwei Wörter\u2028ohne Zeile"),
     "sub/a.png": ("one",),
     "c.png": ("two\nlines", "a\ttab"),
@@ -25,14 +25,14 @@ TRUE = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "images" / "sub").mkdir(parents=True)
-    for name in TRUE:
+    for name in EXPECTED:
         (tmp_path / "images" / name).write_bytes(name.encode())
     return tmp_path / "images"
 
 
 def rows() -> list[tuple[str, str]]:
-    """One row a caption; those of an image need not stand together."""
-    flat = [(name, caption) for name, captions in TRUE.items() for caption in captions]
+    """Return one row for each caption. The captions of an image are not consecutive."""
+    flat = [(name, caption) for name, captions in EXPECTED.items() for caption in captions]
     return [flat[0], flat[2], flat[3], flat[1], flat[4]]
 
 
@@ -46,12 +46,12 @@ def write_table(path: Path) -> None:
 
 
 def write_jsonl(path: Path) -> None:
-    lines = [{"text": list(captions), "file_name": name} for name, captions in TRUE.items()]
+    lines = [{"text": list(captions), "file_name": name} for name, captions in EXPECTED.items()]
     path.write_text("\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\n\n", encoding="utf-8")
 
 
 def write_coco(path: Path) -> None:
-    ids = {name: 10 - i for i, name in enumerate(TRUE)}
+    ids = {name: 10 - i for i, name in enumerate(EXPECTED)}
     images = [{"id": number, "file_name": name, "height": 3} for name, number in ids.items()]
     annotations = [{"id": i, "image_id": ids[name], "caption": caption} for i, (name, caption) in enumerate(rows())]
     path.write_text(json.dumps({"info": {}, "images": images, "annotations": annotations}))
@@ -63,19 +63,19 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_captions_files(name: str, folder: Path) -> None:
+def test_open_items_with_each_captions_format_lists_the_same_items(name: str, folder: Path) -> None:
     file = folder.parent / name
     WRITERS[name](file)
     items = open_items(folder, captions=file)
-    for _ in range(2):  # it can be walked again
+    for _ in range(2):  # items can be iterated twice
         found = list(items)
-        assert {item.key: item.captions for item in found} == TRUE
-        assert [item.key for item in found] == list(TRUE)
-        assert [item.read() for item in found] == [key.encode() for key in TRUE]
+        assert {item.key: item.captions for item in found} == EXPECTED
+        assert [item.key for item in found] == list(EXPECTED)
+        assert [item.read() for item in found] == [key.encode() for key in EXPECTED]
     assert items.total == 3
-    before = items.facts
+    before = items.provenance
     file.write_bytes(file.read_bytes().replace(b"bold", b"thin"))
-    assert open_items(folder, captions=file).facts != before
+    assert open_items(folder, captions=file).provenance != before
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -84,7 +84,7 @@ def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
     tar.addfile(info, io.BytesIO(data))
 
 
-def test_tars(tmp_path: Path) -> None:
+def test_open_items_with_tars_reads_samples_in_order(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "0.tar", "w") as tar:
         add(tar, "x/000.JPG", b"zero")
         add(tar, "x/000.txt", b" a zero \n")
@@ -103,7 +103,7 @@ def test_tars(tmp_path: Path) -> None:
     assert [i.key for i in open_items([tmp_path / "1.tar", tmp_path / "0.tar"])] == ["1/000", "0/x/000", "0/x/001"]
 
 
-def test_tars_as_webdataset_writes_them(tmp_path: Path) -> None:
+def test_open_items_with_tar_of_webdataset_reads_its_samples(tmp_path: Path) -> None:
     webdataset = pytest.importorskip("webdataset", exc_type=ImportError)
     from PIL import Image
 
@@ -115,16 +115,16 @@ def test_tars_as_webdataset_writes_them(tmp_path: Path) -> None:
     assert Image.open(io.BytesIO(found[2].read())).getpixel((0, 0)) == (2, 0, 0)
 
 
-def test_a_damaged_tar(tmp_path: Path) -> None:
+def test_open_items_with_damaged_tar_raises(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "a.tar", "w") as tar:
         for i in range(5):
             add(tar, f"{i}.png", b"x" * 1000)
             add(tar, f"{i}.txt", b"caption")
-    whole = (tmp_path / "a.tar").read_bytes()
-    (tmp_path / "a.tar").write_bytes(whole[:5000])
+    complete = (tmp_path / "a.tar").read_bytes()
+    (tmp_path / "a.tar").write_bytes(complete[:5000])
     with pytest.raises(InputError, match=r"a.tar: is damaged after sample '\d' \(unexpected end of data\)"):
         list(open_items(tmp_path / "a.tar"))
-    for content in (b"", b"nonsense" * 100, whole[:100]):
+    for content in (b"", b"nonsense" * 100, complete[:100]):
         (tmp_path / "a.tar").write_bytes(content)
         with pytest.raises(InputError, match=r"a.tar: is no plain .tar"):
             open_items(tmp_path / "a.tar")
@@ -139,7 +139,7 @@ BAD = {
     "c.csv": [
         ("", "is empty, expected a header line such as image,caption"),
         ("image,caption\n", "names no image"),
-        ("a,b\nb.png,x\n", "has the columns a, b, none of which is known to hold the images; say which"),
+        ("a,b\nb.png,x\n", "has the columns a, b, none of which is known to hold the images; name it with"),
         ("image,b\nb.png,x\n", "has the columns image, b, none of which is known to hold the captions"),
         ("image,caption\nb.png,a cat, black\n", "line 2 has 3 fields, the header has 2"),
         ('image,caption\nb.png,"a cat\n', "line 2 cannot be read (unexpected end of data)"),
@@ -157,14 +157,14 @@ BAD = {
         ("{", "is not valid JSON"),
         ("[]", "is no COCO captions file"),
         ('{"images": []}', "is no COCO captions file (KeyError('annotations'))"),
-        ('{"images": [], "annotations": [{"image_id": 3, "caption": "x"}]}', "annotation 0 is of image 3, which"),
+        ('{"images": [], "annotations": [{"image_id": 3, "caption": "x"}]}', "annotation 0 is of image 3, which `images`"),
         ('{"images": [{"id": 1}], "annotations": []}', "is no COCO captions file (KeyError('file_name'))"),
     ],
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "content", "message"), [(n, c, m) for n, rows in BAD.items() for c, m in rows])
-def test_bad_captions(name: str, content: str, message: str, folder: Path) -> None:
+def test_open_items_with_invalid_captions_raises_one_line(name: str, content: str, message: str, folder: Path) -> None:
     (folder.parent / name).write_text(content)
     with pytest.raises(InputError, match=re.escape(message)) as caught:
         open_items(folder, captions=folder.parent / name)
@@ -172,7 +172,7 @@ def test_bad_captions(name: str, content: str, message: str, folder: Path) -> No
     assert "\n" not in str(caught.value)
 
 
-def test_columns_of_other_names(folder: Path) -> None:
+def test_open_items_with_named_columns_uses_them(folder: Path) -> None:
     (folder.parent / "c.csv").write_text("wo,was,image\nb.png,drei,x\n")
     (item,) = open_items(folder, captions=folder.parent / "c.csv", image_column="wo", caption_column="was")
     assert (item.key, item.captions) == ("b.png", ("drei",))
@@ -180,7 +180,7 @@ def test_columns_of_other_names(folder: Path) -> None:
         open_items(folder, captions=folder.parent / "c.csv", caption_column="wa")
 
 
-def test_what_is_missing(folder: Path) -> None:
+def test_open_items_with_missing_or_unknown_files_raises(folder: Path) -> None:
     with pytest.raises(InputError, match="nothing: no such file or folder"):
         open_items(folder / "nothing")
     with pytest.raises(InputError, match="holds no .tar; a folder of images needs a captions file"):
@@ -193,5 +193,5 @@ def test_what_is_missing(folder: Path) -> None:
     (folder / "latin.csv").write_bytes("image,caption\nb.png,für\n".encode("latin-1"))
     with pytest.raises(InputError, match="latin.csv: is not UTF-8 text"):
         open_items(folder, captions=folder / "latin.csv")
-    with pytest.raises(InputError, match="a captions file goes with one folder of images"):
+    with pytest.raises(InputError, match="a captions file needs one folder of images"):
         open_items([folder, folder], captions=folder / "latin.csv")

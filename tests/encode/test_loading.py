@@ -1,4 +1,4 @@
-"""The loader threads: in order, together, never far ahead, and gone when the work ends early."""
+"""Loader threads: order, parallelism, bounded memory and clean-up."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from contextlib import closing
 
 import pytest
 
-from isthmus.encode.loading import prefetched
+from isthmus.encode.loading import prefetch
 
 
-def test_batches_are_loaded_together_and_come_in_order() -> None:
-    together = threading.Barrier(3, timeout=30)  # nobody passes before three are here
+def test_prefetch_loads_in_parallel_and_yields_in_order() -> None:
+    barrier = threading.Barrier(3, timeout=30)  # three jobs must run at once
 
     def load(number: int) -> int:
-        together.wait()
+        barrier.wait()
         return number * number
 
-    assert list(prefetched(load, range(9), workers=3)) == [n * n for n in range(9)]
+    assert list(prefetch(load, range(9), workers=3)) == [n * n for n in range(9)]
 
 
-def test_only_a_few_wait_in_memory() -> None:
-    taken = 0
+def test_prefetch_with_slow_consumer_bounds_results_in_memory() -> None:
+    n_submitted = 0
 
     def jobs() -> Iterator[int]:
-        nonlocal taken
+        nonlocal n_submitted
         while True:
-            taken += 1
-            yield taken
+            n_submitted += 1
+            yield n_submitted
 
-    with closing(prefetched(lambda n: n, jobs(), workers=2)) as loading:
+    with closing(prefetch(lambda n: n, jobs(), workers=2)) as loading:
         for number in range(1, 50):
             assert next(loading) == number
-            assert taken - number == 4
+            assert n_submitted - number == 4
 
 
-def test_an_error_comes_out_where_it_belongs() -> None:
+def test_prefetch_with_failing_job_raises_at_its_position() -> None:
     def load(number: int) -> float:
         return 1 / (number - 3)
 
-    found = []
+    values = []
     with pytest.raises(ZeroDivisionError):
-        for value in prefetched(load, range(10), workers=2):
-            found.append(value)
-    assert found == [1 / -3, 1 / -2, 1 / -1]
+        for value in prefetch(load, range(10), workers=2):
+            values.append(value)
+    assert values == [1 / -3, 1 / -2, 1 / -1]
 
 
-def test_the_threads_end_with_the_work() -> None:
-    with closing(prefetched(lambda n: n, range(100), workers=3)) as loading:
+def test_prefetch_closed_early_ends_its_threads() -> None:
+    with closing(prefetch(lambda n: n, range(100), workers=3)) as loading:
         next(loading)
         assert any(t.name.startswith("loader") for t in threading.enumerate())
     assert not any(t.name.startswith("loader") for t in threading.enumerate())

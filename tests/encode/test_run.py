@@ -1,4 +1,4 @@
-"""The run: what is written, what is left out, and that a killed run goes on to the same result."""
+"""Runs of encoders: written files, skipped images, and resumption after a kill."""
 
 from __future__ import annotations
 
@@ -91,13 +91,13 @@ def by_hand(
 
 
 @pytest.mark.parametrize(("batch", "shard"), [(64, 1000), (4, 7), (1, 1), (5, 2)])
-def test_what_is_written(
+def test_run_with_any_batch_and_shard_size_writes_the_same_rows(
     batch: int, shard: int, encoder: Encoder, data: tuple[Path, Path], by_hand: Any, tmp_path: Path
 ) -> None:
-    told: list[tuple[int, int | None]] = []
+    reports: list[tuple[int, int | None]] = []
     done = run(
         encoder, open_items(data[0], captions=data[1]), tmp_path / "out", batch=batch, shard=shard, workers=3,
-        progress=lambda *n: told.append(n),
+        progress=lambda *n: reports.append(n),
     )  # fmt: skip
     x, y, index, texts = by_hand
     pairs = isthmus.open_pairs(done.x, done.y, index=np.load(done.index))
@@ -108,9 +108,9 @@ def test_what_is_written(
     np.testing.assert_allclose(pairs.y.read(0, 99), y, atol=1e-5)
     np.testing.assert_array_equal(np.load(done.index), index)
     assert (done.images, done.captions) == (len(x), len(y)) == (20, 43)
-    assert told[0] == (0, 25)
-    assert told[-1] == (25, 25)
-    assert [a for a, _ in told] == sorted(a for a, _ in told)
+    assert reports[0] == (0, 25)
+    assert reports[-1] == (25, 25)
+    assert [n for n, _ in reports] == sorted(n for n, _ in reports)
     assert {s["image_id"]: s["reason"] for s in done.skipped}.keys() == SKIPPED.keys()
     for entry in done.skipped:
         assert entry["reason"].startswith(SKIPPED[entry["image_id"]])
@@ -125,7 +125,9 @@ def test_what_is_written(
     assert sum(s["images"] for s in record["shards"]) == 20
 
 
-def test_provenance(encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_run_records_model_versions_and_options(
+    encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_path: Path
+) -> None:
     import hashlib
 
     import transformers
@@ -173,7 +175,7 @@ class Toy(Encoder):
         return np.array([[ord(c) for c in text.ljust(8)[:8]] for text in texts], dtype=np.float32)
     def preprocessing(self):
         return {}
-    _media = _texts = None
+    media_features = text_features = None
 def work(images, captions, out):
     return run(Toy(device="cpu", dtype="float32"), open_items(images, captions=captions), out, shard=5, batch=3)
 """
@@ -187,7 +189,7 @@ def killed(code: str, write: int, *words: object) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
-def goes_on(out: Path, again: Callable[[Path], Any]) -> None:
+def assert_resumes(out: Path, again: Callable[[Path], Any]) -> None:
     """`again` in the folder `out`, which a killed run has left, gives what it gives in a new one."""
     before = files(out)
     assert any(name.endswith(".part") for name in before)
@@ -201,31 +203,33 @@ def goes_on(out: Path, again: Callable[[Path], Any]) -> None:
 
 @no_kill
 @pytest.mark.parametrize("write", [1, 4, 11])  # the first images; captions of the second shard; the index
-def test_a_killed_run_goes_on(write: int, data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_run_after_a_kill_resumes_to_the_same_files(write: int, data: tuple[Path, Path], tmp_path: Path) -> None:
     names: dict[str, Any] = {}
     exec(TOY, names)
     killed(TOY + "work(*sys.argv[1:])", write, *data, tmp_path / "out")
     record = json.loads((tmp_path / "out" / "encode.json").read_text())
     assert not record["complete"]
     assert len(record["shards"]) == (write - 1) // 2
-    goes_on(tmp_path / "out", lambda out: names["work"](*data, out))
+    assert_resumes(tmp_path / "out", lambda out: names["work"](*data, out))
 
 
 @no_kill
-def test_the_verb_goes_on(encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_encode_verb_after_a_kill_resumes_to_the_same_files(
+    encoder: Encoder, clip: Path, data: tuple[Path, Path], tmp_path: Path
+) -> None:
     words = ["encode", clip, data[0], "--captions", data[1], "-o", tmp_path / "out", "--shard", 5, "--batch", 3]
     killed("from isthmus.cli import main\nmain()", 6, *words, "--device", "cpu")
-    told: list[int] = []
+    reports: list[int] = []
 
     def again(out: Path) -> Any:
         items = open_items(data[0], captions=data[1])
-        return run(encoder, items, out, shard=5, batch=3, progress=lambda done, _: told.append(done))
+        return run(encoder, items, out, shard=5, batch=3, progress=lambda done, _: reports.append(done))
 
-    goes_on(tmp_path / "out", again)
-    assert told[0] == 10
+    assert_resumes(tmp_path / "out", again)
+    assert reports[0] == 10
 
 
-def test_a_complete_run_is_left_alone(encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_run_in_complete_folder_changes_nothing(encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
     items = open_items(data[0], captions=data[1])
     first = run(encoder, items, tmp_path / "out", shard=5)
     times = {p: p.stat().st_mtime_ns for p in (tmp_path / "out").rglob("*")}
@@ -234,11 +238,11 @@ def test_a_complete_run_is_left_alone(encoder: Encoder, data: tuple[Path, Path],
     assert first == second
 
 
-def test_other_settings_are_refused(encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_run_with_other_settings_raises(encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
     items = open_items(data[0], captions=data[1])
     run(encoder, items, tmp_path / "out", shard=5)
     before = files(tmp_path / "out")
-    with pytest.raises(InputError, match=r"out: was begun with options.shard = 5, now it is 6; give a new folder"):
+    with pytest.raises(InputError, match=r"out: was started with options.shard = 5, now it is 6; give a new folder"):
         run(encoder, items, tmp_path / "out", shard=6)
     with pytest.raises(InputError, match=r"options.normalize = False, now it is True"):
         run(encoder, items, tmp_path / "out", shard=5, normalize=True)
@@ -248,7 +252,7 @@ def test_other_settings_are_refused(encoder: Encoder, data: tuple[Path, Path], t
     assert files(tmp_path / "out") == before
 
 
-def test_folders_that_are_not_ours(encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_run_in_foreign_folder_raises(encoder: Encoder, data: tuple[Path, Path], tmp_path: Path) -> None:
     items = open_items(data[0], captions=data[1])
     with pytest.raises(InputError, match="images: holds files but no encode.json; give a new folder"):
         run(encoder, items, data[0])
@@ -266,7 +270,7 @@ def test_folders_that_are_not_ours(encoder: Encoder, data: tuple[Path, Path], tm
     assert not (tmp_path / "out").exists()
 
 
-def test_nothing_that_can_be_used(encoder: Encoder, tmp_path: Path) -> None:
+def test_run_without_usable_images_raises_and_leaves_no_folder(encoder: Encoder, tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     for i in range(3):
         (tmp_path / "images" / f"{i}.png").write_bytes(b"nothing")
@@ -277,20 +281,20 @@ def test_nothing_that_can_be_used(encoder: Encoder, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_values_that_are_not_finite(clip: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
+def test_run_with_infinite_vectors_raises(clip: Path, data: tuple[Path, Path], tmp_path: Path) -> None:
     import torch
 
     broken = open_encoder(str(clip), device="cpu")
     with torch.no_grad():
         broken.model.visual_projection.weight[0, 0] = torch.inf  # type: ignore[attr-defined]
     with pytest.raises(
-        InputError, match=r"digit_00.png: the model gives NaN or infinite values in float32; its weights"
+        InputError, match=r"digit_00.png: the model returns NaN or infinite values in float32; its weights"
     ):
         run(broken, open_items(data[0], captions=data[1]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_pictures_of_every_kind(encoder: Encoder, tmp_path: Path) -> None:
+def test_run_converts_every_image_mode_to_rgb(encoder: Encoder, tmp_path: Path) -> None:
     """Grey, with palette, transparent, with four inks: what Pillow's own conversion to RGB gives."""
     from PIL import Image
 
@@ -314,7 +318,7 @@ def test_pictures_of_every_kind(encoder: Encoder, tmp_path: Path) -> None:
         np.testing.assert_allclose(row, encoder.encode_media(encoder.prepare([rgb]))[0], atol=1e-5)
 
 
-def test_sounds(clap: Path, tmp_path: Path) -> None:
+def test_run_with_sounds_decodes_and_resamples_them(clap: Path, tmp_path: Path) -> None:
     from scipy.io import wavfile
 
     encoder = open_encoder(str(clap), device="cpu")
@@ -358,7 +362,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_the_verb(clip: Path, data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_encode_verb_prints_a_summary_and_json(
+    clip: Path, data: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["encode", clip, data[0], "--captions", data[1], "-o", tmp_path / "out"]
     text = verb(*words, capsys=capsys)
     assert "Encoded 20 images and 43 captions" in text
@@ -371,7 +377,7 @@ def test_the_verb(clip: Path, data: tuple[Path, Path], tmp_path: Path, capsys: p
 
 
 @pytest.mark.usefixtures("environment")
-def test_the_bar(
+def test_encode_verb_shows_a_bar_on_terminals_only(
     clip: Path, data: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip

@@ -1,9 +1,10 @@
-"""From models to embeddings: a dual encoder over images (or sounds) and captions writes shards that every verb reads.
+"""Embeddings from models: a dual encoder over images (or sounds) and captions writes shards for all other verbs.
 
     isthmus encode MODEL photos/ --captions captions.csv -o embeddings
 
-One file per backend (`open_clip`, `transformers`, `sentence_transformers`), one per input format (`tables`, `jsonl`,
-`coco`, `tars`), one for the run. A framework is imported only when its model is opened, and nothing is ever downloaded.
+There is one file for each backend (`open_clip`, `transformers`, `sentence_transformers`), one for each input format
+(`tables`, `jsonl`, `coco`, `tars`) and one for the run. A framework is imported only when its model is opened. Nothing
+is ever downloaded.
 """
 
 from __future__ import annotations

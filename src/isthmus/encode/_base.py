@@ -1,4 +1,4 @@
-"""What a backend is: something that turns images (or sounds) and texts into rows of one space."""
+"""Base class of the backends, which encode images (or sounds) and texts as rows of one space."""
 
 from __future__ import annotations
 
@@ -15,21 +15,46 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 class Encoder(ABC):
-    """A dual encoder with its preprocessing. A backend fills in `prepare`, `_media` and `_texts`.
+    """Encode images (or sounds) and texts with a dual encoder and its preprocessing.
 
-    `device` and `dtype` are those of the computing: weights stay float32, and float16 or bfloat16 mean autocast.
+    A backend implements `prepare`, `media_features`, `text_features` and `preprocessing`.
+
+    Parameters
+    ----------
+    device : str
+        Device of the model, such as 'cpu' or 'cuda:1'.
+    dtype : {"float32", "bfloat16", "float16"}
+        Precision of the computation. Weights stay float32. The half-precision types use autocast.
+
+    Attributes
+    ----------
+    backend : str
+        Name of the backend, as `--backend` takes it.
+    libraries : tuple of str
+        Libraries whose versions determine the vectors.
+    modality : {"image", "audio"}
+        Modality beside the texts.
+    sampling_rate : int
+        Samples per second that the model expects of sounds.
+    source : dict
+        Name, revision and digests of the files of the model.
+
+    Examples
+    --------
+    >>> class Lengths(Encoder):
+    ...     backend, libraries = "lengths", ("numpy",)
+    ...     def prepare(self, media): return media
+    ...     def media_features(self, inputs): raise NotImplementedError
+    ...     def text_features(self, texts): raise NotImplementedError
+    ...     def preprocessing(self): return {}
+    >>> Lengths(device="cpu", dtype="float32").modality
+    'image'
     """
 
-    #: Name of the backend, as `--backend` takes it.
     backend: ClassVar[str]
-    #: The libraries whose versions decide what comes out.
     libraries: ClassVar[tuple[str, ...]]
-    #: What stands opposite the texts.
     modality: Literal["image", "audio"] = "image"
-    #: Samples per second that the model expects of sounds.
     sampling_rate: int = 0
-
-    #: Name, revision and digests of the files of the model.
     source: dict[str, Any]
 
     def __init__(self, *, device: str, dtype: str):
@@ -39,41 +64,114 @@ class Encoder(ABC):
 
     @abstractmethod
     def prepare(self, media: list[Any]) -> Any:
-        """What `encode_media` takes, from PIL images (RGB) or mono waveforms. Called in the loader threads."""
+        """Convert images or sounds to the input of `encode_media`. Runs in the loader threads.
+
+        Parameters
+        ----------
+        media : list of PIL.Image or ndarray
+            RGB images or mono waveforms.
+
+        Returns
+        -------
+        object
+            Input of `encode_media`.
+        """
 
     def encode_media(self, inputs: Any) -> np.ndarray:
-        """The vectors (n, d), float32 and as long as the model makes them, of what `prepare` returned."""
-        return self._run(self._media, inputs)
+        """Encode prepared images or sounds.
+
+        Parameters
+        ----------
+        inputs : object
+            Result of `prepare`.
+
+        Returns
+        -------
+        ndarray of shape (n, d)
+            Vectors in float32, not normalised.
+
+        Raises
+        ------
+        InputError
+            If the batch does not fit into memory, or the model returns no vectors.
+        """
+        return self._run(self.media_features, inputs)
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
-        """The vectors (n, d) of `texts`; what is longer than the model's context is cut by its tokenizer."""
-        return self._run(self._texts, texts)
+        """Encode texts. The tokenizer truncates texts that are longer than the context of the model.
+
+        Parameters
+        ----------
+        texts : list of str
+            Texts.
+
+        Returns
+        -------
+        ndarray of shape (n, d)
+            Vectors in float32, not normalised.
+
+        Raises
+        ------
+        InputError
+            If the batch does not fit into memory, or the model returns no vectors.
+        """
+        return self._run(self.text_features, texts)
 
     @abstractmethod
     def preprocessing(self) -> dict[str, Any]:
-        """How pixels and words become inputs, as JSON."""
+        """Describe the preprocessing of pixels (or samples) and words.
+
+        Returns
+        -------
+        dict
+            JSON values, which the record of a run stores.
+        """
 
     @abstractmethod
-    def _media(self, inputs: Any) -> Any:
-        """Tensor (n, d) of the prepared inputs."""
+    def media_features(self, inputs: Any) -> Any:
+        """Compute the features of prepared images or sounds.
+
+        Parameters
+        ----------
+        inputs : object
+            Result of `prepare`.
+
+        Returns
+        -------
+        Tensor of shape (n, d)
+            Features, or an object whose `pooler_output` holds them.
+        """
 
     @abstractmethod
-    def _texts(self, texts: list[str]) -> Any:
-        """Tensor (n, d) of the texts."""
+    def text_features(self, texts: list[str]) -> Any:
+        """Compute the features of texts.
+
+        Parameters
+        ----------
+        texts : list of str
+            Texts.
+
+        Returns
+        -------
+        Tensor of shape (n, d)
+            Features, or an object whose `pooler_output` holds them.
+        """
 
     def _run(self, encode: Callable[[Any], Any], inputs: Any) -> np.ndarray:
+        """Call a forward pass in inference mode and return its vectors in float32."""
         import torch
 
-        kind = torch.device(self.device).type
-        lower = None if self.dtype == "float32" else getattr(torch, self.dtype)
-        with torch.inference_mode(), torch.autocast(kind, dtype=lower, enabled=lower is not None):
+        device_type = torch.device(self.device).type
+        autocast_dtype = None if self.dtype == "float32" else getattr(torch, self.dtype)
+        autocast = torch.autocast(device_type, dtype=autocast_dtype, enabled=autocast_dtype is not None)
+        with torch.inference_mode(), autocast:
             try:
                 rows = encode(inputs)
             except torch.cuda.OutOfMemoryError:
                 raise InputError(
                     f"the batch does not fit into the memory of {self.device}; use a smaller one (--batch)"
                 ) from None
-        # transformers 5 returns an object with the pooled vector, earlier ones return it bare.
+        # transformers 5 returns an object with the pooled vector, earlier versions return the vector.
         rows = rows if isinstance(rows, torch.Tensor) else rows.pooler_output
         if rows.ndim != 2:
             raise InputError(
@@ -83,32 +181,32 @@ class Encoder(ABC):
 
 
 def resolve_device(device: str) -> str:
-    """`device`, or the best one there is for 'auto'; `InputError` for one that this machine does not have."""
+    """Return `device`, or the best available one for 'auto'. Raise InputError if this machine does not have it."""
     import torch
 
-    kind = device.partition(":")[0]
-    if kind not in DEVICES:
+    device_type = device.partition(":")[0]
+    if device_type not in DEVICES:
         raise unknown_name("device", device, DEVICES)
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if device == "auto":
-        return next(name for name, found in there.items() if found)
-    if not there[kind]:
-        found = ", ".join(name for name, is_there in there.items() if is_there)
-        raise InputError(f"the device {device!r} is not there; torch sees {found}: give one of them or auto")
+        return next(name for name, is_available in available.items() if is_available)
+    if not available[device_type]:
+        names = ", ".join(name for name, is_available in available.items() if is_available)
+        raise InputError(f"the device {device!r} is not available; torch sees {names}: give one of them or auto")
     return device
 
 
 def check_dtype(dtype: str) -> str:
-    """`dtype` if it is one that models can run in."""
+    """Return `dtype`, or raise InputError if models cannot run in it."""
     if dtype not in DTYPES:
         raise unknown_name("dtype", dtype, DTYPES)
     return dtype
 
 
-def refused(place: str, library: str, what: str, error: Exception) -> InputError:
-    """The error for files that `library` cannot load, with the first line of what it says."""
+def load_error(place: str, library: str, item: str, error: Exception) -> InputError:
+    """Return the InputError for files that `library` cannot load, with the first line of its message."""
     lines = str(error).strip().splitlines()
     return InputError(
-        f"{place}: {library} cannot load {what} ({lines[0][:300] if lines else type(error).__name__}); save the whole "
-        "model there again"
+        f"{place}: {library} cannot load {item} ({lines[0][:150] if lines else type(error).__name__}); save the whole "
+        "model in this folder again"
     )

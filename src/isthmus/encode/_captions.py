@@ -1,4 +1,4 @@
-"""What the readers of captions share: items, and the usual names of columns."""
+"""Items, and the column names that the readers of captions share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from isthmus.utils.errors import InputError, unknown_name
 
-#: image name -> its captions, both in the order of the file
+#: Image name -> its captions, both in the order of the file.
 Captions = dict[str, list[str]]
 
 IMAGE_COLUMNS = (
@@ -21,43 +21,60 @@ CAPTION_COLUMNS = ("caption", "captions", "text", "texts", "sentence", "sentence
 
 @dataclass(frozen=True)
 class Item:
-    """One image or sound: its key, its captions, and how its bytes are read."""
+    """Describe one image or sound with its captions.
+
+    Parameters
+    ----------
+    key : str
+        Name of the image or sound.
+    captions : tuple of str
+        Its captions, empty if it has none.
+    read : callable
+        Function without arguments that returns its bytes.
+
+    Examples
+    --------
+    >>> Item("a.png", ("a cat",), lambda: b"").captions
+    ('a cat',)
+    """
 
     key: str
     captions: tuple[str, ...]
     read: Callable[[], bytes]
 
 
-def choose(found: Iterable[str], asked: str | None, usual: tuple[str, ...], what: str, where: str) -> str:
-    """The column that was asked for, or the first of the usual names that is there."""
-    columns = [str(name) for name in found]
-    if asked is not None:
-        if asked not in columns:
-            raise unknown_name(f"column of {where}", asked, columns)
-        return asked
-    lower = {name.strip().lower(): name for name in reversed(columns)}
+def find_column(names: Iterable[str], requested: str | None, usual: tuple[str, ...], content: str, where: str) -> str:
+    """Return the requested column, or the first of the usual names that exists.
+
+    `content` says what the column holds ('image' or 'caption'), and `where` names the file or line in errors.
+    """
+    columns = [str(name) for name in names]
+    if requested is not None:
+        if requested not in columns:
+            raise unknown_name(f"column of {where}", requested, columns)
+        return requested
+    by_lower_name = {name.strip().lower(): name for name in reversed(columns)}
     for name in usual:
-        if name in lower:
-            return lower[name]
+        if name in by_lower_name:
+            return by_lower_name[name]
     raise InputError(
-        f"{where}: has the columns {', '.join(columns)}, none of which is known to hold the {what}s; say which with "
-        f"--{what}-column"
+        f"{where}: has the columns {', '.join(columns)}, none of which is known to hold the {content}s; name it with "
+        f"--{content}-column"
     )
 
 
-def add(captions: Captions, image: Any, texts: Any, where: str) -> None:
-    """Put `texts` (one caption or a list) under `image`; blank ones are left out, so an image may stay without any."""
+def add_captions(captions: Captions, image: Any, texts: Any, where: str) -> None:
+    """Add `texts` (one caption or a list) to `image`. Blank captions are dropped, so that an image may have none."""
     if not isinstance(image, str) or not image.strip():
         raise InputError(f"{where}: the image is {image!r}, expected the name of a file")
     texts = texts if isinstance(texts, (list, tuple)) else [texts]
     if not all(isinstance(text, str) or text is None for text in texts):
         raise InputError(f"{where}: the caption is {texts!r}, expected text or a list of texts")
-    mine = captions.setdefault(image.strip(), [])
-    mine += [text.strip() for text in texts if text and text.strip()]
+    captions.setdefault(image.strip(), []).extend(text.strip() for text in texts if text and text.strip())
 
 
-def decoded(path: Path, data: bytes) -> str:
-    """`data` as UTF-8, with or without a byte-order mark."""
+def decode_utf8(path: Path, data: bytes) -> str:
+    """Decode the UTF-8 `data` of a file, with or without a byte-order mark."""
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

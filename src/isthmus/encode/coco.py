@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.encode._captions import Captions, add, decoded
+from isthmus.encode._captions import Captions, add_captions, decode_utf8
 from isthmus.utils.errors import InputError
 
 SUFFIXES = (".json",)
@@ -14,27 +14,28 @@ _EXPECTED = 'expected COCO\'s {"images": [{"id", "file_name"}], "annotations": [
 
 
 def read(path: Path, image_column: str | None, caption_column: str | None) -> Captions:
-    """Image names with their captions, in the order of `images`; several annotations of an image in their own order."""
+    """Return image names with their captions, in the order of `images` and of the annotations of each image."""
     if image_column or caption_column:
         raise InputError(f"{path}: COCO's format has fixed names; leave out --image-column and --caption-column")
     try:
-        whole = json.loads(decoded(path, path.read_bytes()))
+        document = json.loads(decode_utf8(path, path.read_bytes()))
     except ValueError as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path}: is not valid JSON ({error})") from None
     names: dict[Any, str] = {}
-    found: Captions = {}
+    captions: Captions = {}
     try:
-        for image in whole["images"]:
+        for image in document["images"]:
             names[image["id"]] = image["file_name"]
-            add(found, image["file_name"], [], f"{path}: image {image['id']}")
-        for number, annotation in enumerate(whole["annotations"]):
+            add_captions(captions, image["file_name"], [], f"{path}: image {image['id']}")
+        for number, annotation in enumerate(document["annotations"]):
             if annotation["image_id"] not in names:
                 raise InputError(
-                    f"{path}: annotation {number} is of image {annotation['image_id']!r}, which is not there"
+                    f"{path}: annotation {number} is of image {annotation['image_id']!r}, which `images` does not list"
                 )
-            add(found, names[annotation["image_id"]], annotation["caption"], f"{path}: annotation {number}")
+            name = names[annotation["image_id"]]
+            add_captions(captions, name, annotation["caption"], f"{path}: annotation {number}")
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: is no COCO captions file ({error!r}); {_EXPECTED}") from None
-    return found
+    return captions

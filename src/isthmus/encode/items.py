@@ -1,4 +1,4 @@
-"""What is encoded: images (or sounds) with their captions, from a folder and a captions file or webdataset tars."""
+"""Items to encode: images (or sounds) with captions, from a folder with a captions file or from webdataset tars."""
 
 from __future__ import annotations
 
@@ -16,23 +16,38 @@ from isthmus.utils.errors import InputError
 
 __all__ = ["Item", "Items", "open_items"]
 
-#: Readers of captions files; each has SUFFIXES and `read(path, image_column, caption_column)`.
-CAPTIONS: tuple[ModuleType, ...] = (tables, jsonl, coco)
+#: Readers of captions files. Each has SUFFIXES and `read(path, image_column, caption_column)`.
+CAPTION_READERS: tuple[ModuleType, ...] = (tables, jsonl, coco)
+#: Number of image names of a captions file that are looked up in the folder.
+N_PROBED_NAMES = 1000
 
 
 @dataclass(frozen=True)
 class Items:
-    """Items in a fixed order, which can be walked more than once.
+    """Hold items in a fixed order, which can be iterated more than once.
 
-    `facts` say in JSON where they come from, `total` is their number when it is known without reading everything.
+    Parameters
+    ----------
+    iterate : callable
+        Function that returns a new iterator over the items.
+    provenance : dict
+        JSON values that describe where the items come from.
+    total : int or None, default None
+        Number of items, None if it is known only after reading everything.
+
+    Examples
+    --------
+    >>> items = Items(lambda: iter([Item("a.png", ("a cat",), lambda: b"")]), {"format": "list"}, 1)
+    >>> [item.key for item in items]
+    ['a.png']
     """
 
-    walk: Callable[[], Iterator[Item]]
-    facts: dict[str, Any]
+    iterate: Callable[[], Iterator[Item]]
+    provenance: dict[str, Any]
     total: int | None = None
 
     def __iter__(self) -> Iterator[Item]:
-        return self.walk()
+        return self.iterate()
 
 
 def open_items(
@@ -43,16 +58,29 @@ def open_items(
     image_column: str | None = None,
     caption_column: str | None = None,
 ) -> Items:
-    """The items in `data`: a folder of images that `captions` names, or one or more webdataset tars.
+    """Open the items of a folder of images that `captions` lists, or of one or more webdataset tars.
 
     Parameters
     ----------
-    data : folder of images or sounds; a .tar, several of them, or a folder of them
-    captions : .csv, .tsv, .jsonl or COCO's .json; paths in it are relative to `data`
-    image_column, caption_column : names in the captions file, when they are not among the usual ones
+    data : path or sequence of paths
+        A folder of images or sounds; or a .tar, several of them, or a folder of them.
+    captions : path or None, default None
+        A .csv, .tsv, .jsonl or COCO .json file. Its paths are relative to `data`.
+    image_column, caption_column : str or None, default None
+        Names of the columns of the captions file, if they are not among the usual ones.
 
-    Errors: `InputError` when something is missing, is in no known format, or the file names no image of the folder.
+    Returns
+    -------
+    Items
+        Items in the order of the file or the tars.
 
+    Raises
+    ------
+    InputError
+        If a file is missing or has no known format, or the captions file lists no image of the folder.
+
+    Examples
+    --------
     >>> import pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> size = (folder / "a.png").write_bytes(b"the bytes of an image")
@@ -65,39 +93,41 @@ def open_items(
         if not path.exists():
             raise InputError(f"{path}: no such file or folder; give a folder of images or webdataset tars")
     if captions is None:
-        return _tars(paths)
+        return _open_tars(paths)
     if len(paths) != 1 or not paths[0].is_dir():
-        raise InputError(f"{paths[0]}: a captions file goes with one folder of images; tars hold their own captions")
-    return _folder(paths[0], Path(captions), (image_column, caption_column))
+        raise InputError(f"{paths[0]}: a captions file needs one folder of images; tars hold their own captions")
+    return _open_folder(paths[0], Path(captions), (image_column, caption_column))
 
 
-def _folder(folder: Path, file: Path, columns: tuple[str | None, str | None]) -> Items:
+def _open_folder(folder: Path, file: Path, columns: tuple[str | None, str | None]) -> Items:
+    """Return the items of a folder and its captions file."""
     if not file.is_file():
         raise InputError(f"{file}: no such captions file; give a .csv, .tsv, .jsonl or COCO's .json")
-    known = {suffix: module for module in CAPTIONS for suffix in module.SUFFIXES}
-    module = known.get(file.suffix.lower())
-    if module is None:
-        raise InputError(f"{file}: is in no known captions format; expected {', '.join(known)}")
-    found: Captions = module.read(file, *columns)
-    if not found:
+    readers = {suffix: module for module in CAPTION_READERS for suffix in module.SUFFIXES}
+    reader = readers.get(file.suffix.lower())
+    if reader is None:
+        raise InputError(f"{file}: is in no known captions format; expected {', '.join(readers)}")
+    captions: Captions = reader.read(file, *columns)
+    if not captions:
         raise InputError(f"{file}: names no image")
-    if not any((folder / name).is_file() for name in list(found)[:1000]):
+    if not any((folder / name).is_file() for name in list(captions)[:N_PROBED_NAMES]):
         raise InputError(
-            f"{file}: none of its image names is a file in {folder}, such as {next(iter(found))!r}; names are relative "
-            "to that folder"
+            f"{file}: none of its image names is a file in {folder}, such as {next(iter(captions))!r}; names are "
+            "relative to that folder"
         )
 
-    def walk() -> Iterator[Item]:
-        for name, texts in found.items():
+    def iterate() -> Iterator[Item]:
+        for name, texts in captions.items():
             yield Item(name, tuple(texts), (folder / name).read_bytes)
 
-    with file.open("rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
-    facts = {"format": module.__name__.rpartition(".")[2], "captions": file.name, "captions_sha256": digest}
-    return Items(walk, facts, len(found))
+    with file.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+    provenance = {"format": reader.__name__.rpartition(".")[2], "captions": file.name, "captions_sha256": digest}
+    return Items(iterate, provenance, len(captions))
 
 
-def _tars(paths: list[Path]) -> Items:
+def _open_tars(paths: list[Path]) -> Items:
+    """Return the items of tars and of folders of tars."""
     files: list[Path] = []
     for path in paths:
         files += sorted(path.glob("*.tar")) if path.is_dir() else [path]
@@ -106,10 +136,10 @@ def _tars(paths: list[Path]) -> Items:
             f"{paths[0]}: holds no .tar; a folder of images needs a captions file beside it (--captions FILE)"
         )
     for file in files:
-        tars.check(file)
+        tars.check_tar(file)
 
-    def walk() -> Iterator[Item]:
+    def iterate() -> Iterator[Item]:
         for file in files:
-            yield from tars.items(file)
+            yield from tars.iter_items(file)
 
-    return Items(walk, {"format": "tars", "files": [[file.name, file.stat().st_size] for file in files]})
+    return Items(iterate, {"format": "tars", "files": [[file.name, file.stat().st_size] for file in files]})

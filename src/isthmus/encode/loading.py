@@ -1,4 +1,4 @@
-"""Loader threads: the next batches are read, decoded and prepared while the model works on this one."""
+"""Loader threads, which read, decode and prepare the next batches while the model computes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ Job = TypeVar("Job")
 Loaded = TypeVar("Loaded")
 
 
-def prefetched(load: Callable[[Job], Loaded], jobs: Iterable[Job], *, workers: int) -> Generator[Loaded]:
-    """`load(job)` for each job, in order, computed ahead in `workers` threads; at most twice as many wait in memory.
+def prefetch(load: Callable[[Job], Loaded], jobs: Iterable[Job], *, workers: int) -> Generator[Loaded]:
+    """Yield `load(job)` for each job in order, computed ahead in `workers` threads.
 
-    >>> list(prefetched(lambda n: n * n, range(5), workers=2))
+    At most twice as many results are held in memory.
+
+    >>> list(prefetch(lambda n: n * n, range(5), workers=2))
     [0, 1, 4, 9, 16]
     """
-    waiting: deque[Future[Loaded]] = deque()
+    pending: deque[Future[Loaded]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="loader")
     try:
         for job in jobs:
-            waiting.append(pool.submit(load, job))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(load, job))
+            if len(pending) > 2 * workers:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

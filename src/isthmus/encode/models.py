@@ -1,29 +1,32 @@
-"""Which model, where it lies, and which backend opens it. Nothing is ever downloaded."""
+"""Location of models and choice of the backend that opens them. Nothing is ever downloaded."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
 
 from isthmus.encode._base import Encoder, check_dtype, resolve_device
-from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.errors import InputError, first_line, import_optional, unknown_name
 
-#: backend -> (its module here, the package that it needs)
+#: Backend -> (its module here, the library that it needs).
 BACKENDS = {
     "open_clip": ("isthmus.encode.open_clip", "open_clip"),
     "transformers": ("isthmus.encode.transformers", "transformers"),
     "sentence_transformers": ("isthmus.encode.sentence_transformers", "sentence_transformers"),
 }
-#: The file by which a model's folder is known, in the order of asking: a folder of one library may contain the other's.
-_MARKS = {
+#: File that identifies a model's folder -> backend, in order of precedence. A folder can contain the files of two.
+_MARKER_FILES = {
     "modules.json": "sentence_transformers",
     "config.json": "transformers",
     "open_clip_config.json": "open_clip",
 }
-_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
+#: torchvision 0.(m + 15) is built for torch 2.m.
+_TORCHVISION_OFFSET = 15
 
 
 def open_encoder(
@@ -35,46 +38,66 @@ def open_encoder(
     device: str = "auto",
     dtype: str = "float32",
 ) -> Encoder:
-    """The dual encoder `model`: a folder, or the name of a model in the Hugging Face cache of this user.
+    """Open a dual encoder from a folder, or by the name of a model in the Hugging Face cache of this user.
 
     Parameters
     ----------
-    backend : open_clip, transformers or sentence_transformers; found from the files of the folder when not given
-    weights : checkpoint of open_clip; `model` is then the name of an architecture (ViT-B-32) or a .json configuration
-    device : auto (cuda, else mps, else cpu), cpu, cuda, cuda:1, mps
-    dtype : float32, or bfloat16 or float16 for autocast
+    model : str
+        Folder or name of the model.
+    backend : {"open_clip", "transformers", "sentence_transformers"} or None, default None
+        Library that loads the model, by default found from the files of the folder.
+    weights : path or None, default None
+        Checkpoint of open_clip. `model` is then the name of an architecture (ViT-B-32) or a .json configuration.
+    device : str, default "auto"
+        'cpu', 'cuda', 'cuda:1' or 'mps'. 'auto' is cuda if available, else mps, else cpu.
+    dtype : {"float32", "bfloat16", "float16"}, default "float32"
+        Precision. The half-precision types use autocast.
 
-    Errors: `InputError` when the model is not there, is of no known kind, cannot be loaded, or is no dual encoder, and
-    when a package or the device is missing.
+    Returns
+    -------
+    Encoder
+        Encoder in eval mode.
+
+    Raises
+    ------
+    InputError
+        If the model does not exist, has no known kind, cannot be loaded or is no dual encoder. Also if a package or the
+        device is missing, or torch and torchvision do not match.
+
+    Examples
+    --------
+    >>> encoder = open_encoder("openai/clip-vit-base-patch32")  # doctest: +SKIP
+    >>> encoder.encode_texts(["a cat"]).shape  # doctest: +SKIP
+    (1, 512)
     """
     check_dtype(dtype)
     if weights is not None:
         if backend not in (None, "open_clip"):
-            raise InputError(f"weights go with an architecture of open_clip, not with the backend {backend!r}")
+            raise InputError(f"weights need an architecture of open_clip, not the backend {backend!r}")
         backend, place = "open_clip", model
         if not Path(weights).is_file():
             raise InputError(f"{weights}: no such file; give the checkpoint that open_clip's training has written")
     else:
         folder = locate(model)
         place = str(folder)
-        backend = backend or _sniff(folder)
+        backend = backend or _detect_backend(folder)
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
-    module = _imported(backend)
+    module = _import_backend(backend)
     options = {} if weights is None else {"weights": str(weights)}
     encoder: Encoder = module.open_model(place, device=resolve_device(device), dtype=dtype, **options)
-    encoder.source = _source(model, place, weights)
+    encoder.source = _describe_source(model, place, weights)
     return encoder
 
 
 def locate(model: str, /) -> Path:
-    """The folder of `model`: itself, or the snapshot in the Hugging Face cache; the network is not asked."""
+    """Return the folder of `model`: itself, or its snapshot in the Hugging Face cache, without network access."""
     path = Path(model).expanduser()
     if path.is_dir():
         return path
     if path.exists():
-        raise InputError(f"{model}: is a file, expected a model's folder (a checkpoint of open_clip goes to --weights)")
-    # sentence-transformers' own models go by their short names.
+        raise InputError(f"{model}: is a file, expected a model's folder (give a checkpoint of open_clip as --weights)")
+    # sentence-transformers' own models have short names.
     names = [model] if "/" in model else [model, f"sentence-transformers/{model}"]
     try:
         from huggingface_hub import constants, snapshot_download
@@ -94,55 +117,80 @@ def locate(model: str, /) -> Path:
     )
 
 
-def _source(model: str, place: str, weights: str | Path | None) -> dict[str, Any]:
-    """Name, revision when it lies in the cache, and a SHA-256 of each file that decides what the model computes."""
+def _describe_source(model: str, place: str, weights: str | Path | None) -> dict[str, Any]:
+    """Return name, revision in the cache, and a SHA-256 of each file that determines the vectors."""
     path = Path(place)
     if weights is not None:
-        files = {f.name: f for f in (Path(weights), path) if f.is_file()}
+        files = {file.name: file for file in (Path(weights), path) if file.is_file()}
     else:
-        kept = (p for p in path.rglob("*") if p.is_file() and p.suffix in (*_WEIGHTS, ".json", ".txt", ".model"))
-        files = {str(p.relative_to(path)): p for p in sorted(kept)}
+        suffixes = (*_WEIGHT_SUFFIXES, ".json", ".txt", ".model")
+        relevant = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix in suffixes)
+        files = {str(file.relative_to(path)): file for file in relevant}
     revision = path.name if path.parent.name == "snapshots" else None
-    return {"name": model, "revision": revision, "files": {name: _digest(f) for name, f in files.items()}}
+    return {"name": model, "revision": revision, "files": {name: _sha256(file) for name, file in files.items()}}
 
 
-def _sniff(folder: Path) -> str:
-    for mark, backend in _MARKS.items():
-        if (folder / mark).is_file():
-            if mark == "config.json" and "model_type" not in _json(folder / mark):
+def _detect_backend(folder: Path) -> str:
+    """Return the backend whose marker file the folder holds."""
+    for file, backend in _MARKER_FILES.items():
+        if (folder / file).is_file():
+            if file == "config.json" and "model_type" not in _read_json(folder / file):
                 continue
             return backend
     raise InputError(
-        f"{folder}: holds no model that is known here; expected one of {', '.join(_MARKS)} (open_clip, transformers or "
+        f"{folder}: holds no known model; expected one of {', '.join(_MARKER_FILES)} (open_clip, transformers or "
         "sentence-transformers write it when they save a model)"
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{path}: is not valid JSON ({error}); save the model again") from None
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _imported(backend: str) -> Any:
-    module, package = BACKENDS[backend]
-    for needed in ("torch", package):
-        try:
-            importlib.import_module(needed)
-        except ImportError as error:
-            raise InputError(
-                f"the backend {backend} needs the package {needed} ({error}); pip install 'isthmus[encoders]'"
-            ) from None
-        except Exception as error:  # torchvision and torch of different builds end in a RuntimeError
-            raise InputError(
-                f"the package {needed} cannot be imported ({error}); install versions of torch, torchvision and "
-                f"{needed} that belong together"
-            ) from error
+def _import_backend(backend: str) -> Any:
+    """Import the libraries of a backend and return its module, or raise InputError with the reason."""
+    module, library = BACKENDS[backend]
+    import_optional("torch", "encoders", f"the backend {backend}")
+    check_torchvision()
+    try:
+        importlib.import_module(library)
+    except ImportError as error:
+        raise InputError(
+            f"the backend {backend} needs the package {library} ({first_line(error)}); pip install 'isthmus[encoders]'"
+        ) from None
+    except Exception as error:
+        raise InputError(
+            f"the package {library} cannot be imported ({first_line(error)}); install versions of torch, torchvision "
+            f"and {library} that match: pip install --upgrade torch torchvision {library}"
+        ) from error
     return importlib.import_module(module)
 
 
-def _digest(path: Path) -> str:
+def check_torchvision() -> None:
+    """Raise InputError if torchvision is installed for another version of torch.
+
+    The libraries import torchvision late, and then fail with errors about operators or about the model's files.
+    """
+    try:
+        vision = importlib.metadata.version("torchvision")
+    except importlib.metadata.PackageNotFoundError:
+        return
+    try:
+        importlib.import_module("torchvision")
+    except Exception as error:  # a missing operator is a RuntimeError, a missing symbol an OSError or ImportError
+        torch = importlib.metadata.version("torch")
+        major, minor = torch.split(".")[:2]
+        match = f"'torchvision==0.{int(minor) + _TORCHVISION_OFFSET}.*'" if major == "2" else "--upgrade torchvision"
+        raise InputError(
+            f"torchvision {vision} does not match torch {torch} ({first_line(error, 80)}); install the torchvision "
+            f"that is built for it: pip install {match}"
+        ) from error
+
+
+def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,16 +1,16 @@
-"""Models of open_clip: a folder with open_clip_config.json, or an architecture with a checkpoint of its training."""
+"""Models of open_clip: a folder with open_clip_config.json, or an architecture with a checkpoint."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, ClassVar
 
-from isthmus.encode._base import Encoder, refused
+from isthmus.encode._base import Encoder, load_error
 from isthmus.utils.errors import InputError
 
 
 class OpenClip(Encoder):
-    """`encode_image` and `encode_text` of an open_clip model, without normalising."""
+    """Encode with `encode_image` and `encode_text` of an open_clip model, without normalisation."""
 
     backend: ClassVar[str] = "open_clip"
     libraries: ClassVar[tuple[str, ...]] = ("open_clip_torch", "torch", "torchvision", "pillow")
@@ -31,15 +31,15 @@ class OpenClip(Encoder):
             "context_length": self.tokenizer.context_length,
         }
 
-    def _media(self, inputs: Any) -> Any:
+    def media_features(self, inputs: Any) -> Any:
         return self.model.encode_image(inputs.to(self.device, non_blocking=True))
 
-    def _texts(self, texts: list[str]) -> Any:
+    def text_features(self, texts: list[str]) -> Any:
         return self.model.encode_text(self.tokenizer(texts).to(self.device))
 
 
 def open_model(place: str, *, device: str, dtype: str, weights: str | None = None) -> Encoder:
-    """The model in the folder `place`; or of the architecture or .json configuration `place` with a checkpoint."""
+    """Open the model in the folder `place`, or a checkpoint of the architecture or .json configuration `place`."""
     import open_clip
 
     name = place if weights is not None else f"local-dir:{place}"
@@ -53,6 +53,6 @@ def open_model(place: str, *, device: str, dtype: str, weights: str | None = Non
     try:
         model, transform = open_clip.create_model_from_pretrained(name, pretrained=weights, device=device)
         tokenizer = open_clip.get_tokenizer(name)
-    except Exception as error:  # whatever the library raises on files that do not fit together
-        raise refused(weights or place, "open_clip", "the model", error) from error
+    except Exception as error:  # the library raises many exceptions on files that do not match
+        raise load_error(weights or place, "open_clip", "the model", error) from error
     return OpenClip(model.eval(), transform, tokenizer, device=device, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The run: items through the model into shards, resumable after a kill."""
+"""Run of a model over items into shards, which resumes after a kill."""
 
 from __future__ import annotations
 
@@ -18,16 +18,35 @@ from isthmus.compute.arrays import unit_rows
 from isthmus.encode import media
 from isthmus.encode._base import Encoder
 from isthmus.encode.items import Item, Items
-from isthmus.encode.loading import prefetched
+from isthmus.encode.loading import prefetch
 from isthmus.encode.shards import Output, Shard
 from isthmus.utils.errors import InputError
 
+#: Function of (finished items, all items or None if unknown).
 Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a run has written. `x`, `y` and `index` are the paths to open: `isthmus.open_pairs(x, y, index=...)`."""
+    """Describe the files of a run, to open with `isthmus.open_pairs(x, y, index=...)`.
+
+    Parameters
+    ----------
+    x, y : Path
+        Folders of the embeddings of images (or sounds) and of captions.
+    index : Path
+        File with the row of x for each row of y.
+    images, captions : int
+        Numbers of rows of x and y.
+    skipped : list of dict
+        `image_id` and `reason` of each image that was left out.
+
+    Examples
+    --------
+    >>> encoded = Encoded(Path("out/img_emb"), Path("out/text_emb"), Path("out/index.npy"), 2, 3, [])
+    >>> encoded.to_dict()["captions"]
+    3
+    """
 
     x: Path
     y: Path
@@ -37,6 +56,13 @@ class Encoded:
     skipped: list[dict[str, str]]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return JSON values.
+
+        Returns
+        -------
+        dict
+            Fields by name, paths as strings.
+        """
         return {
             "x": str(self.x), "y": str(self.y), "index": str(self.index),
             "images": self.images, "captions": self.captions, "skipped": self.skipped,
@@ -44,11 +70,11 @@ class Encoded:
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """A batch whose images were read: what the model takes of those that can be used, and the others with reasons."""
+class _LoadedBatch:
+    """Prepared inputs of the readable items of a batch, and the skipped items with reasons."""
 
     shard: int
-    kept: list[Item]
+    items: list[Item]
     inputs: Any
     skipped: list[dict[str, str]]
 
@@ -65,19 +91,45 @@ def run(
     workers: int = 2,
     progress: Progress | None = None,
 ) -> Encoded:
-    """Encode all items and write the shards; go on after the last whole shard when `output` was begun before.
+    """Encode all items and write shards. An earlier run in `output` is resumed after its last complete shard.
+
+    Images that cannot be read and images without a caption are left out together with their pair, and listed.
 
     Parameters
     ----------
-    normalize : write unit rows; otherwise rows as long as the model makes them
-    batch : images that the model gets at once, and captions
-    shard : items in a file, and what a killed run loses at most
-    workers : loader threads
-    progress : called with the number of items done and of all (None when that is not known)
+    encoder : Encoder
+        Opened model.
+    items : Items
+        Images (or sounds) with captions.
+    output : path
+        Folder of the shards.
+    normalize : bool, default False
+        Write unit rows instead of the vectors of the model.
+    batch : int, default 64
+        Number of images, or captions, in one call of the model.
+    shard : int, default 10000
+        Number of items in a file, which is the most that a killed run loses.
+    workers : int, default 2
+        Number of loader threads.
+    progress : callable or None, default None
+        Function of the number of finished items and of all items (None if unknown).
 
-    Images that cannot be read and images without a caption are left out together with their pair, and listed.
-    Errors: `InputError` when `output` was begun with other settings, fewer than two images are left, or the model
-    gives NaN or infinite values.
+    Returns
+    -------
+    Encoded
+        Paths and counts of the result.
+
+    Raises
+    ------
+    InputError
+        If `output` was started with other settings, fewer than two images are left, or the model returns NaN or
+        infinite values.
+
+    Examples
+    --------
+    >>> encoder = open_encoder("openai/clip-vit-base-patch32")  # doctest: +SKIP
+    >>> run(encoder, open_items("photos", captions="captions.csv"), "embeddings").images  # doctest: +SKIP
+    5000
     """
     for name, value in (("batch", batch), ("shard", shard), ("workers", workers)):
         if value < 1:
@@ -87,109 +139,108 @@ def run(
         "model": encoder.source | {"backend": encoder.backend},
         "preprocessing": encoder.preprocessing(),
         "versions": _versions(encoder.libraries),
-        "input": items.facts,
+        "input": items.provenance,
         "options": {
             "device": encoder.device, "dtype": encoder.dtype, "normalize": normalize, "batch": batch, "shard": shard,
         },
     }  # fmt: skip
     out = Output(output, settings, modality=encoder.modality)
     if not out.complete:
-        done = sum(s["images"] + s["skipped"] for s in out.record["shards"])
-        tell = progress or (lambda *_: None)
-        tell(done, items.total)
-        jobs = _jobs(items, out.shards, shard, batch)
-        with closing(prefetched(lambda job: _load(encoder, *job), jobs, workers=workers)) as loading:
+        n_done = sum(entry["images"] + entry["skipped"] for entry in out.record["shards"])
+        report = progress or (lambda *_: None)
+        report(n_done, items.total)
+        jobs = _iter_batches(items, out.n_shards, shard, batch)
+        with closing(prefetch(lambda job: _load(encoder, *job), jobs, workers=workers)) as loading:
             for _, batches in itertools.groupby(loading, key=lambda loaded: loaded.shard):
-                parts = []
+                encoded_batches = []
                 for loaded in batches:
-                    parts.append(_encode(encoder, loaded, batch, normalize))
-                    done += len(loaded.kept) + len(loaded.skipped)
-                    tell(done, items.total)
-                out.add(_joined(parts))
+                    encoded_batches.append(_encode(encoder, loaded, batch, normalize))
+                    n_done += len(loaded.items) + len(loaded.skipped)
+                    report(n_done, items.total)
+                out.write_shard(_concatenate(encoded_batches))
         if out.record["images"] < 2:
             first = next((f": {s['image_id']} {s['reason']}" for s in out.record["skipped"]), "")
             raise InputError(f"{out.record['images']} images could be encoded, expected at least two{first}")
         out.finish()
     return Encoded(
-        out.path / out.stem, out.path / "text_emb", out.path / "index.npy",
+        out.path / out.media_folder, out.path / "text_emb", out.path / "index.npy",
         out.record["images"], out.record["captions"], out.record["skipped"],
     )  # fmt: skip
 
 
-def _jobs(items: Items, shards_done: int, shard: int, batch: int) -> Iterator[tuple[int, list[Item]]]:
-    """(number of the shard, items) for each batch still to do; no batch crosses the end of a shard."""
-    rest = itertools.islice(items, shards_done * shard, None)
-    for number in itertools.count(shards_done):
-        whole = list(itertools.islice(rest, shard))
-        if not whole:
+def _iter_batches(items: Items, n_shards_done: int, shard: int, batch: int) -> Iterator[tuple[int, list[Item]]]:
+    """Yield (number of the shard, items) for each remaining batch. No batch crosses the end of a shard."""
+    remaining = itertools.islice(items, n_shards_done * shard, None)
+    for number in itertools.count(n_shards_done):
+        shard_items = list(itertools.islice(remaining, shard))
+        if not shard_items:
             return
-        for start in range(0, len(whole), batch):
-            yield number, whole[start : start + batch]
+        for start in range(0, len(shard_items), batch):
+            yield number, shard_items[start : start + batch]
 
 
-def _load(encoder: Encoder, shard: int, items: list[Item]) -> _Batch:
-    kept, decoded, skipped = [], [], []
+def _load(encoder: Encoder, shard: int, items: list[Item]) -> _LoadedBatch:
+    """Read, decode and prepare the items of a batch, in a loader thread."""
+    readable, decoded, skipped = [], [], []
     for item in items:
         try:
             if not item.captions:
-                raise media.Unreadable("has no caption")
+                raise media.MediaError("has no caption")
             try:
                 data = item.read()
             except OSError as error:
-                raise media.Unreadable(f"cannot be read ({error.strerror})") from None
+                raise media.MediaError(f"cannot be read ({error.strerror})") from None
             decoded.append(media.decode(data, encoder.modality, encoder.sampling_rate))
-            kept.append(item)
-        except media.Unreadable as error:
+            readable.append(item)
+        except media.MediaError as error:
             skipped.append({"image_id": item.key, "reason": str(error)})
-    return _Batch(shard, kept, encoder.prepare(decoded) if kept else None, skipped)
+    return _LoadedBatch(shard, readable, encoder.prepare(decoded) if readable else None, skipped)
 
 
-def _encode(encoder: Encoder, loaded: _Batch, batch: int, normalize: bool) -> Shard:
-    if not loaded.kept:
+def _encode(encoder: Encoder, loaded: _LoadedBatch, batch: int, normalize: bool) -> Shard:
+    """Encode the images and captions of a loaded batch."""
+    if not loaded.items:
         return Shard(np.empty((0, 0), np.float32), np.empty((0, 0), np.float32), [], loaded.skipped)
-    lines = [
+    captions = [
         {"image_id": item.key, "image": row, "caption": caption}
-        for row, item in enumerate(loaded.kept)
+        for row, item in enumerate(loaded.items)
         for caption in item.captions
     ]
-    captions = [str(line["caption"]) for line in lines]
+    texts = [str(caption["caption"]) for caption in captions]
     x = encoder.encode_media(loaded.inputs)
-    y = np.concatenate(
-        [encoder.encode_texts(captions[start : start + batch]) for start in range(0, len(captions), batch)]
-    )
-    for rows, owners in ((x, list(range(len(x)))), (y, [line["image"] for line in lines])):
-        bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
-        if len(bad):
+    y = np.concatenate([encoder.encode_texts(texts[start : start + batch]) for start in range(0, len(texts), batch)])
+    for rows, image_rows in ((x, list(range(len(x)))), (y, [caption["image"] for caption in captions])):
+        invalid = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+        if len(invalid):
+            key = loaded.items[image_rows[invalid[0]]].key
             hint = "use bfloat16 or float32" if encoder.dtype == "float16" else "its weights may be broken"
-            raise InputError(
-                f"{loaded.kept[owners[bad[0]]].key}: the model gives NaN or infinite values in {encoder.dtype}; {hint}"
-            )
+            raise InputError(f"{key}: the model returns NaN or infinite values in {encoder.dtype}; {hint}")
     if normalize:
         x, y = unit_rows(x), unit_rows(y)
-    return Shard(x, y, lines, loaded.skipped)
+    return Shard(x, y, captions, loaded.skipped)
 
 
-def _joined(parts: Sequence[Shard]) -> Shard:
-    """The batches of a shard as one; rows of images are then counted from the beginning of the shard."""
-    lines, row = [], 0
-    for part in parts:
-        lines += [line | {"image": row + line["image"]} for line in part.lines]
-        row += len(part.media)
-    used = [part for part in parts if len(part.media)] or list(parts[:1])
+def _concatenate(batches: Sequence[Shard]) -> Shard:
+    """Return the batches of a shard as one, with image rows counted from the start of the shard."""
+    captions, n_images = [], 0
+    for encoded in batches:
+        captions += [caption | {"image": n_images + caption["image"]} for caption in encoded.captions]
+        n_images += len(encoded.media)
+    nonempty = [encoded for encoded in batches if len(encoded.media)] or list(batches[:1])
     return Shard(
-        np.concatenate([part.media for part in used]),
-        np.concatenate([part.texts for part in used]),
-        lines,
-        [entry for part in parts for entry in part.skipped],
+        np.concatenate([encoded.media for encoded in nonempty]),
+        np.concatenate([encoded.texts for encoded in nonempty]),
+        captions,
+        [entry for encoded in batches for entry in encoded.skipped],
     )
 
 
 def _versions(libraries: Sequence[str]) -> dict[str, str]:
-    """Versions of what decides the vectors; packages that are not there are left out."""
-    found = {"python": platform.python_version(), "isthmus": importlib.metadata.version("isthmus")}
+    """Return the versions of the installed libraries that determine the vectors."""
+    versions = {"python": platform.python_version(), "isthmus": importlib.metadata.version("isthmus")}
     for name in libraries:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions

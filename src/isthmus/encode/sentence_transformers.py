@@ -1,4 +1,4 @@
-"""Multimodal models of sentence-transformers: what `encode` makes of PIL images and of texts."""
+"""Multimodal models of sentence-transformers, which encode PIL images and texts with `encode`."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-from isthmus.encode._base import Encoder, refused
+from isthmus.encode._base import Encoder, load_error
 from isthmus.utils.errors import InputError
 
 
 class SentenceTransformers(Encoder):
-    """`SentenceTransformer.encode`; the library prepares images and texts itself."""
+    """Encode with `SentenceTransformer.encode`. The library prepares images and texts itself."""
 
     backend: ClassVar[str] = "sentence_transformers"
     libraries: ClassVar[tuple[str, ...]] = (
@@ -30,10 +30,10 @@ class SentenceTransformers(Encoder):
     def preprocessing(self) -> dict[str, Any]:
         return {"modules": str(self.model), "max_seq_length": self.model.max_seq_length}
 
-    def _media(self, inputs: Any) -> Any:
+    def media_features(self, inputs: Any) -> Any:
         return self._encode(inputs)
 
-    def _texts(self, texts: list[str]) -> Any:
+    def text_features(self, texts: list[str]) -> Any:
         return self._encode(texts)
 
     def _encode(self, inputs: list[Any]) -> Any:
@@ -43,49 +43,51 @@ class SentenceTransformers(Encoder):
 
 
 def open_model(place: str, *, device: str, dtype: str) -> Encoder:
-    """The model in the folder `place`; code that lies beside the model is never run."""
+    """Open the model in the folder `place`. Code in that folder is never run."""
     from sentence_transformers import SentenceTransformer, __version__
 
-    if int(__version__.partition(".")[0]) < 6:  # it trusts every folder on this machine
+    if int(__version__.partition(".")[0]) < 6:  # earlier versions trust every local folder
         raise InputError(
-            f"sentence-transformers {__version__} runs code that lies beside a model; update it to 6 or later"
+            f"sentence-transformers {__version__} runs code in the folder of a model; update it to 6 or later"
         )
     try:
-        with _random_weights() as random:
+        with _collect_missing_weights() as missing_weights:
             model = SentenceTransformer(place, device=device, local_files_only=True, trust_remote_code=False)
-    except Exception as error:  # whatever the library raises on files that do not fit together
-        raise refused(place, "sentence-transformers", "the model", error) from error
-    if random:
+    except Exception as error:  # the library raises many exceptions on files that do not match
+        raise load_error(place, "sentence-transformers", "the model", error) from error
+    if missing_weights:
         raise InputError(
-            f"{place}: some weights are not in the files and would be random ({random[0]}); save the whole model "
-            "there again"
+            f"{place}: some weights are not in the files and would be random ({missing_weights[0]}); save the whole "
+            "model in this folder again"
         )
     if not (model.supports("image") and model.supports("text")):
         raise InputError(
-            f"{place}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as of CLIP"
+            f"{place}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as CLIP does"
         )
     return SentenceTransformers(model.eval(), device=device, dtype=dtype)
 
 
 @contextmanager
-def _random_weights() -> Iterator[list[str]]:
-    """Collects what transformers says of weights that it draws at random; sentence-transformers passes nothing on
-    but these words."""
-    found: list[str] = []
+def _collect_missing_weights() -> Iterator[list[str]]:
+    """Collect the weights that transformers reports as newly initialised.
+
+    sentence-transformers passes on no other information than this log message.
+    """
+    missing_weights: list[str] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            words = record.getMessage()
-            if "newly initialized" in words:
-                missing = [line.partition("|")[0].strip() for line in words.splitlines() if "| MISSING" in line]
-                found.append(", ".join(missing[:3]) or words.splitlines()[0])
+            message = record.getMessage()
+            if "newly initialized" in message:
+                names = [line.partition("|")[0].strip() for line in message.splitlines() if "| MISSING" in line]
+                missing_weights.append(", ".join(names[:3]) or message.splitlines()[0])
 
     logger, listener = logging.getLogger("transformers.modeling_utils"), Listener(logging.WARNING)
     level = logger.level
     logger.addHandler(listener)
-    logger.setLevel(logging.WARNING)  # also where the user has asked transformers for silence
+    logger.setLevel(logging.WARNING)  # also if the user has set transformers to errors only
     try:
-        yield found
+        yield missing_weights
     finally:
         logger.setLevel(level)
         logger.removeHandler(listener)

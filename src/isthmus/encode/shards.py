@@ -1,12 +1,12 @@
-"""The folder that is written: shards in clip-retrieval's layout, and the record by which a broken run goes on.
+"""Output folder of a run: shards in the layout of clip-retrieval, and the record that lets a killed run resume.
 
     OUT/img_emb/img_emb_0.npy          one row for each image (audio_emb/ for sounds)
     OUT/text_emb/text_emb_0.npy        one row for each caption
     OUT/metadata/metadata_0.parquet    for each row of text_emb: image_id, image (its row in img_emb), caption
-    OUT/index.npy                      for each row of text_emb its row in img_emb; there once the run is complete
-    OUT/encode.json                    model, versions, preprocessing, input, options, shards, and what was skipped
+    OUT/index.npy                      for each row of text_emb its row in img_emb, written when the run is complete
+    OUT/encode.json                    model, versions, preprocessing, input, options, shards and skipped images
 
-Every file appears whole or not at all, and a shard counts once encode.json names it.
+Files are replaced atomically. A shard counts once encode.json lists it.
 """
 
 from __future__ import annotations
@@ -29,105 +29,107 @@ RECORD = "encode.json"
 
 @dataclass(frozen=True)
 class Shard:
-    """What one shard holds; all its rows in memory while it is written."""
+    """Rows and metadata of one shard, which are in memory while it is written."""
 
     media: np.ndarray
     texts: np.ndarray
-    lines: list[dict[str, Any]]
+    captions: list[dict[str, Any]]
     skipped: list[dict[str, str]]
 
 
 class Output:
-    """The folder `path`, new or begun by a run of the same `settings`.
+    """Output folder, new or started by a run with the same `settings`.
 
-    Errors: `InputError` when the folder holds something else or was begun with other settings.
+    Raise InputError if the folder holds other files or was started with other settings.
     """
 
     def __init__(self, path: str | os.PathLike[str], settings: dict[str, Any], *, modality: str):
         self.path = Path(path)
-        settings = json.loads(json.dumps(settings))  # as it will be read again: tuples are lists then
-        self.stem = {"image": "img_emb"}.get(modality, f"{modality}_emb")
+        settings = json.loads(json.dumps(settings))  # JSON reads tuples back as lists
+        self.media_folder = {"image": "img_emb"}.get(modality, f"{modality}_emb")
         self.record: dict[str, Any] = {
             "kind": "encoding", "format": FORMAT, "complete": False, **settings,
             "images": 0, "captions": 0, "shards": [], "skipped": [],
         }  # fmt: skip
-        begun = read_record(self.path)
-        if begun is not None:
-            for part in settings:
-                _same(begun.get(part), settings[part], part, self.path)
-            self.record = begun
+        earlier = read_record(self.path)
+        if earlier is not None:
+            for key in settings:
+                _refuse_change(earlier.get(key), settings[key], key, self.path)
+            self.record = earlier
 
     @property
-    def shards(self) -> int:
-        """How many shards are done."""
+    def n_shards(self) -> int:
+        """Number of finished shards."""
         return len(self.record["shards"])
 
     @property
     def complete(self) -> bool:
+        """Whether the run is finished."""
         return bool(self.record["complete"])
 
-    def add(self, shard: Shard) -> None:
-        """Write the next shard; a shard without rows leaves only its entry in the record."""
-        number, before = self.shards, self.record["images"]
+    def write_shard(self, shard: Shard) -> None:
+        """Write the next shard. A shard without rows adds only its entry in the record."""
+        number, n_images = self.n_shards, self.record["images"]
         if len(shard.media):
             if not (self.path / RECORD).exists():
-                self._save()  # first, so that whatever a kill leaves is known as this run's
-            lines = [line | {"image": before + line["image"]} for line in shard.lines]
-            self._write(f"{self.stem}/{self.stem}_{number}.npy", shard.media)
+                self._save_record()  # before the rows, so that the files of a killed run belong to a record
+            captions = [caption | {"image": n_images + caption["image"]} for caption in shard.captions]
+            self._write(f"{self.media_folder}/{self.media_folder}_{number}.npy", shard.media)
             self._write(f"text_emb/text_emb_{number}.npy", shard.texts)
-            self._write(f"metadata/metadata_{number}.parquet", lines)
+            self._write(f"metadata/metadata_{number}.parquet", captions)
         self.record["images"] += len(shard.media)
         self.record["captions"] += len(shard.texts)
         self.record["shards"].append(
             {"images": len(shard.media), "captions": len(shard.texts), "skipped": len(shard.skipped)}
         )
         self.record["skipped"] += shard.skipped
-        if self.record["images"]:  # input of which nothing can be used leaves no folder
-            self._save()
+        if self.record["images"]:  # input without any usable image leaves no folder
+            self._save_record()
 
     def finish(self) -> None:
-        """Write the index and mark the run as complete."""
+        """Write the index, mark the run as complete and remove temporary files of killed runs."""
         from pyarrow import parquet
 
         index = np.empty(self.record["captions"], dtype=np.int64)
         row = 0
         for number, shard in enumerate(self.record["shards"]):
             if shard["images"]:
-                lines = parquet.read_table(self.path / f"metadata/metadata_{number}.parquet", columns=["image"])
-                index[row : row + shard["captions"]] = lines["image"].to_numpy()
+                table = parquet.read_table(self.path / f"metadata/metadata_{number}.parquet", columns=["image"])
+                index[row : row + shard["captions"]] = table["image"].to_numpy()
                 row += shard["captions"]
         self._write("index.npy", index)
         self.record["complete"] = True
-        self._save()
-        for left in self.path.rglob(".*.part"):  # of writes that were killed
-            left.unlink()
+        self._save_record()
+        for temporary in self.path.rglob(".*.part"):
+            temporary.unlink()
 
-    def _save(self) -> None:
+    def _save_record(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        with atomic_path(self.path / RECORD) as part:
-            part.write_text(json.dumps(self.record, indent=1, ensure_ascii=False), encoding="utf-8")
+        with atomic_path(self.path / RECORD) as temporary:
+            temporary.write_text(json.dumps(self.record, indent=1, ensure_ascii=False), encoding="utf-8")
 
     def _write(self, name: str, content: np.ndarray | Sequence[dict[str, Any]]) -> None:
+        """Write an array as .npy or rows of metadata as .parquet."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as part, part.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             if isinstance(content, np.ndarray):
                 np.save(file, content, allow_pickle=False)
             else:
                 import pyarrow
                 from pyarrow import parquet
 
-                parquet.write_table(pyarrow.Table.from_pylist(list(content), schema=_columns()), file)
+                parquet.write_table(pyarrow.Table.from_pylist(list(content), schema=_metadata_schema()), file)
 
 
-def _columns() -> Any:
+def _metadata_schema() -> Any:
     import pyarrow
 
     return pyarrow.schema({"image_id": pyarrow.string(), "image": pyarrow.int64(), "caption": pyarrow.string()})
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """The record of the run that began the folder `path`; None when nothing is there yet."""
+    """Return the record of the run that started the folder `path`, None if there is nothing yet."""
     if not path.exists():
         if not path.parent.is_dir():
             raise InputError(f"{path}: cannot be written because {path.parent} does not exist; create it first")
@@ -148,10 +150,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record
 
 
-def _same(begun: Any, now: Any, where: str, path: Path) -> None:
-    """Refuse to go on with other settings, and name the first that differs."""
-    if isinstance(begun, dict) and isinstance(now, dict):
-        for key in [*now, *(key for key in begun if key not in now)]:
-            _same(begun.get(key), now.get(key), f"{where}.{key}", path)
-    elif begun != now:
-        raise InputError(f"{path}: was begun with {where} = {begun!r}, now it is {now!r}; give a new folder")
+def _refuse_change(earlier: Any, now: Any, where: str, path: Path) -> None:
+    """Raise InputError with the first setting that differs from that of the earlier run."""
+    if isinstance(earlier, dict) and isinstance(now, dict):
+        for key in [*now, *(key for key in earlier if key not in now)]:
+            _refuse_change(earlier.get(key), now.get(key), f"{where}.{key}", path)
+    elif earlier != now:
+        raise InputError(f"{path}: was started with {where} = {earlier!r}, now it is {now!r}; give a new folder")

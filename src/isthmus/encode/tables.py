@@ -1,4 +1,4 @@
-"""Captions in .csv or .tsv with a header line: one line for each caption, images may come several times."""
+"""Captions in .csv or .tsv with a header: one caption on each line, an image may have several lines."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import csv
 import io
 from pathlib import Path
 
-from isthmus.encode._captions import CAPTION_COLUMNS, IMAGE_COLUMNS, Captions, add, choose, decoded
+from isthmus.encode._captions import (
+    CAPTION_COLUMNS,
+    IMAGE_COLUMNS,
+    Captions,
+    add_captions,
+    decode_utf8,
+    find_column,
+)
 from isthmus.utils.errors import InputError
 
 SUFFIXES = (".csv", ".tsv")
 
 
 def read(path: Path, image_column: str | None, caption_column: str | None) -> Captions:
-    """Image names with their captions, in the order of the file."""
+    """Return image names with their captions, in the order of the file."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    rows = csv.reader(io.StringIO(decoded(path, path.read_bytes()), newline=""), delimiter=delimiter, strict=True)
-    found: Captions = {}
+    rows = csv.reader(io.StringIO(decode_utf8(path, path.read_bytes()), newline=""), delimiter=delimiter, strict=True)
+    captions: Captions = {}
     try:
         header = next(rows, None)
         if header is None:
             raise InputError(f"{path}: is empty, expected a header line such as image,caption")
-        image = header.index(choose(header, image_column, IMAGE_COLUMNS, "image", str(path)))
-        caption = header.index(choose(header, caption_column, CAPTION_COLUMNS, "caption", str(path)))
+        image = header.index(find_column(header, image_column, IMAGE_COLUMNS, "image", str(path)))
+        caption = header.index(find_column(header, caption_column, CAPTION_COLUMNS, "caption", str(path)))
         for row in rows:
             if not row:
                 continue
@@ -31,7 +38,7 @@ def read(path: Path, image_column: str | None, caption_column: str | None) -> Ca
                     f"{path}: line {rows.line_num} has {len(row)} fields, the header has {len(header)}; put captions "
                     "that contain the separator in double quotes"
                 )
-            add(found, row[image], row[caption], f"{path}: line {rows.line_num}")
+            add_captions(captions, row[image], row[caption], f"{path}: line {rows.line_num}")
     except csv.Error as error:
         raise InputError(f"{path}: line {rows.line_num} cannot be read ({error})") from None
-    return found
+    return captions

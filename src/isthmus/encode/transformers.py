@@ -1,4 +1,4 @@
-"""Dual encoders of transformers: CLIP, SigLIP, CLAP and every other with get_text_features and get_image_features."""
+"""Dual encoders of transformers: CLIP, SigLIP, CLAP and others with get_text_features and get_image_features."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.encode._base import Encoder, refused
+from isthmus.encode._base import Encoder, load_error
 from isthmus.utils.errors import InputError
 
-#: SigLIP was trained on texts padded to the full context, without a mask, and gives other vectors otherwise.
-_PADDED_WHOLE = ("siglip",)
-_DRAWING = threading.Lock()
+#: Model types that were trained on texts padded to the full context without a mask. Other padding changes the vectors.
+_FULLY_PADDED = ("siglip",)
+#: CLAP's extractor draws from NumPy's global generator.
+_RANDOM_STATE_LOCK = threading.Lock()
+#: Context of a model whose configuration has none.
+_DEFAULT_CONTEXT = 512
 
 
 class Transformers(Encoder):
-    """`get_image_features` (or `get_audio_features`) and `get_text_features` of a model with its processor."""
+    """Encode with `get_image_features` (or `get_audio_features`) and `get_text_features` of a model."""
 
     backend: ClassVar[str] = "transformers"
     libraries: ClassVar[tuple[str, ...]] = ("transformers", "torch", "torchvision", "tokenizers", "pillow")
@@ -31,95 +34,100 @@ class Transformers(Encoder):
     def prepare(self, media: list[Any]) -> Any:
         if self.modality == "image":
             return self.processor.image_processor(images=media, return_tensors="pt")
-        return self._sounds(media)
+        return self._prepare_sounds(media)
 
-    def _sounds(self, media: list[Any]) -> Any:
-        """Each sound alone: CLAP's extractor crops long ones at random and, where none is long, marks one at random."""
+    def _prepare_sounds(self, sounds: list[Any]) -> Any:
+        """Prepare each sound alone and concatenate the results.
+
+        CLAP's extractor crops long sounds at random. If no sound of a batch is long, it marks a random one as long.
+        """
         import torch
 
         extractor = self.processor.feature_extractor
-        alone = []
-        for sound in media:
-            with _DRAWING:  # it draws from NumPy's global generator: always the same crop for the same sound
+        prepared = []
+        for sound in sounds:
+            with _RANDOM_STATE_LOCK:  # the fixed seed gives a sound the same crop in every run
                 state = np.random.get_state()  # noqa: NPY002
                 np.random.seed(0)  # noqa: NPY002
                 try:
-                    alone.append(extractor(sound, sampling_rate=self.sampling_rate, return_tensors="pt"))
+                    inputs = extractor(sound, sampling_rate=self.sampling_rate, return_tensors="pt")
                 finally:
                     np.random.set_state(state)  # noqa: NPY002
-            if "is_longer" in alone[-1]:
-                frames, most = (samples // extractor.hop_length for samples in (len(sound), extractor.nb_max_samples))
-                alone[-1]["is_longer"] = torch.tensor([[frames > most]])
-        whole = alone[0]
-        for name in list(whole):
-            whole[name] = torch.cat([one[name] for one in alone])
-        return whole
+            if "is_longer" in inputs:
+                n_frames = len(sound) // extractor.hop_length
+                max_frames = extractor.nb_max_samples // extractor.hop_length
+                inputs["is_longer"] = torch.tensor([[n_frames > max_frames]])
+            prepared.append(inputs)
+        batch = prepared[0]
+        for name in list(batch):
+            batch[name] = torch.cat([inputs[name] for inputs in prepared])
+        return batch
 
     def preprocessing(self) -> dict[str, Any]:
-        part = self.processor.image_processor if self.modality == "image" else self.processor.feature_extractor
-        tokenizer = self.processor.tokenizer
+        is_image = self.modality == "image"
+        media_processor = self.processor.image_processor if is_image else self.processor.feature_extractor
         return {
-            self.modality: {"class": type(part).__name__, **_plain(part.to_dict())},
-            "text": type(tokenizer).__name__,
-            "context_length": self._context(),
+            self.modality: {"class": type(media_processor).__name__, **_without_arrays(media_processor.to_dict())},
+            "text": type(self.processor.tokenizer).__name__,
+            "context_length": self._context_length(),
             "padding": self._padding(),
         }
 
-    def _media(self, inputs: Any) -> Any:
+    def media_features(self, inputs: Any) -> Any:
         features = self.model.get_image_features if self.modality == "image" else self.model.get_audio_features
         return features(**inputs.to(self.device))
 
-    def _texts(self, texts: list[str]) -> Any:
+    def text_features(self, texts: list[str]) -> Any:
         inputs = self.processor.tokenizer(
-            texts, padding=self._padding(), truncation=True, max_length=self._context(), return_tensors="pt"
+            texts, padding=self._padding(), truncation=True, max_length=self._context_length(), return_tensors="pt"
         )
         return self.model.get_text_features(**inputs.to(self.device))
 
     def _padding(self) -> str | bool:
-        return "max_length" if self.model.config.model_type.startswith(_PADDED_WHOLE) else True
+        return "max_length" if self.model.config.model_type.startswith(_FULLY_PADDED) else True
 
-    def _context(self) -> int:
-        """The tokenizer's limit, or the model's where the tokenizer has none (it then says 1e30)."""
+    def _context_length(self) -> int:
+        """Return the tokenizer's limit, or the model's if the tokenizer has none (its limit is then 1e30)."""
         text = getattr(self.model.config, "text_config", self.model.config)
-        positions = getattr(text, "max_position_embeddings", 512)
+        positions = getattr(text, "max_position_embeddings", _DEFAULT_CONTEXT)
         if getattr(text, "model_type", "").startswith(("roberta", "xlm-roberta", "clap_text")):
             positions -= text.pad_token_id + 1  # RoBERTa counts positions from after the padding token
         return int(min(self.processor.tokenizer.model_max_length, positions))
 
 
 def open_model(place: str, *, device: str, dtype: str) -> Encoder:
-    """The model and the processor in the folder `place`; code that lies beside the model is never run."""
+    """Open the model and the processor in the folder `place`. Code in that folder is never run."""
     import transformers
 
     try:
         model, loading = transformers.AutoModel.from_pretrained(
             place, local_files_only=True, trust_remote_code=False, dtype="float32", output_loading_info=True
         )
-    except Exception as error:  # whatever the library raises on files that do not fit together
-        raise refused(place, "transformers", "the model", error) from error
+    except Exception as error:  # the library raises many exceptions on files that do not match
+        raise load_error(place, "transformers", "the model", error) from error
     if loading["missing_keys"]:
         raise InputError(
             f"{place}: {len(loading['missing_keys'])} weights of {type(model).__name__} are not in the files, such as "
-            f"{min(loading['missing_keys'])}, and would be random; save the whole model there again"
+            f"{min(loading['missing_keys'])}, and would be random; save the whole model in this folder again"
         )
     if not hasattr(model, "get_text_features") or not (
         hasattr(model, "get_image_features") or hasattr(model, "get_audio_features")
     ):
         raise InputError(
-            f"{place}: is a {type(model).__name__}, which has no get_text_features beside get_image_features or "
+            f"{place}: is a {type(model).__name__}, which has no get_text_features with get_image_features or "
             "get_audio_features; expected a dual encoder such as CLIP, SigLIP or CLAP"
         )
     try:
         processor = transformers.AutoProcessor.from_pretrained(place, local_files_only=True, trust_remote_code=False)
     except Exception as error:
-        raise refused(place, "transformers", "its processor", error) from error
-    other = "image_processor" if hasattr(model, "get_image_features") else "feature_extractor"
-    for part in ("tokenizer", other):
-        if not hasattr(processor, part):
-            raise InputError(f"{place}: its processor has no {part}; save the whole processor beside the model")
+        raise load_error(place, "transformers", "its processor", error) from error
+    media_processor = "image_processor" if hasattr(model, "get_image_features") else "feature_extractor"
+    for name in ("tokenizer", media_processor):
+        if not hasattr(processor, name):
+            raise InputError(f"{place}: its processor has no {name}; save the whole processor beside the model")
     return Transformers(model.to(device).eval(), processor, device=device, dtype=dtype)
 
 
-def _plain(settings: dict[str, Any]) -> dict[str, Any]:
-    """`settings` without arrays (CLAP's filter banks follow from the numbers beside them)."""
+def _without_arrays(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return `settings` without arrays. The filter banks of CLAP follow from its other settings."""
     return {k: v for k, v in settings.items() if isinstance(v, (str, int, float, bool, dict, list, type(None)))}
