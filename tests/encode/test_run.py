@@ -368,7 +368,7 @@ def test_encode_verb_prints_a_summary_and_json(
     words = ["encode", clip, data[0], "--captions", data[1], "-o", tmp_path / "out"]
     text = verb(*words, capsys=capsys)
     assert "Encoded 20 images and 43 captions" in text
-    assert "left out with its captions: digit_03.png is no image of a known format" in text
+    assert "skipped with its captions: digit_03.png is no image of a known format" in text
     command = text.splitlines()[-1].removeprefix("Next: isthmus ").split()
     measured = verb(*command, "--json", capsys=capsys)
     assert json.loads(measured)["pairs"]["n"] == 43

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-#: Called with the finished units, all units and the name of the current stage.
-ProgressCallback = Callable[[int, int, str], None]
+#: Called with the finished units, all units (None if unknown) and the name of the current stage.
+ProgressCallback = Callable[[int, int | None, str], None]
 
 #: The spinners that are running, innermost last.
 _active_spinners: list[Any] = []
@@ -62,7 +62,7 @@ def progress_bar(description: str, *, quiet: bool) -> Iterator[ProgressCallback 
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(description, total=None)
 
-        def update(done: int, total: int, name: str) -> None:
+        def update(done: int, total: int | None, name: str) -> None:
             progress.update(task, completed=done, total=total, description=f"{description}: {name}")
 
         yield update
