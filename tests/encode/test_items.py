@@ -157,7 +157,10 @@ BAD = {
         ("{", "is not valid JSON"),
         ("[]", "is no COCO captions file"),
         ('{"images": []}', "is no COCO captions file (KeyError('annotations'))"),
-        ('{"images": [], "annotations": [{"image_id": 3, "caption": "x"}]}', "annotation 0 is of image 3, which `images`"),
+        (
+            '{"images": [], "annotations": [{"image_id": 3, "caption": "x"}]}',
+            "annotation 0 is of image 3, which `images` does not list",
+        ),
         ('{"images": [{"id": 1}], "annotations": []}', "is no COCO captions file (KeyError('file_name'))"),
     ],
 }  # fmt: skip
