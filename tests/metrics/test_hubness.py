@@ -11,7 +11,8 @@ from scipy.stats import binom, skew
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics.hubness import gini, skewness
+from isthmus.metrics.hubness import skewness
+from isthmus.statistics.concentration import gini
 from isthmus.statistics.moments import moments_of
 
 

@@ -17,7 +17,7 @@ from isthmus.compute.devices import full_precision, to_device_cached
 from isthmus.compute.resources import current
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
-from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.errors import InputError, NotFittedError, unknown_name
 from isthmus.utils.files import load_arrays, save_arrays
 from isthmus.utils.registry import Registry
 from isthmus.utils.validation import check_same_dim, format_rows
@@ -175,7 +175,7 @@ class Aligner:
         """Means and covariances of the fitting rows; they are saved and come back with `isthmus.load`."""
         if self._statistics is None:
             if self.moments_ is None:
-                raise InputError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
+                raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
             self._statistics = Statistics.of(self.moments_.numpy())
         return self._statistics
 
@@ -192,7 +192,7 @@ class Aligner:
     def _solved(self) -> tuple[Map, Map]:
         if self._maps is None:
             if self.moments_ is None:
-                raise InputError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
+                raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
             self._maps = self.solve(self.moments_.numpy())
         return self._maps
 

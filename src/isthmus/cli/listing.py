@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +10,7 @@ import typer
 import isthmus
 from isthmus.cli._common import Json
 from isthmus.utils.errors import unknown_name
+from isthmus.utils.format import json_number
 
 
 def mount(app: typer.Typer) -> None:
@@ -49,8 +49,7 @@ def _metrics() -> dict[str, dict[str, Any]]:
             "family": m.family,
             "definition": m.definition,
             "unit": m.unit,
-            # JSON knows no infinity.
-            "range": [end if math.isfinite(end) else None for end in m.range],
+            "range": [json_number(end) for end in m.range],
             "better": m.direction,
             "needs": m.requires,
             "invariant": list(m.invariances),

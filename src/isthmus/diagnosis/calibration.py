@@ -13,6 +13,7 @@ from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import json_number
 
 #: More items than this are sampled: strangers cost n^2 cosines.
 SAMPLE = 5_000
@@ -213,9 +214,9 @@ class Calibration:
             found |= {
                 "cosine": cosine,
                 "percentiles": self.percentiles(cosine),
-                "equivalents": {k: None if math.isnan(v) else v for k, v in self.matched_quantile(cosine).items()},
-                "likelihood_ratio": ratio if math.isfinite(ratio) else None,
-                "probability": None if math.isnan(probability) else probability,
+                "equivalents": {k: json_number(v) for k, v in self.matched_quantile(cosine).items()},
+                "likelihood_ratio": json_number(ratio),
+                "probability": json_number(probability),
             }
         return found
 

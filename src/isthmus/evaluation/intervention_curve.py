@@ -13,6 +13,7 @@ from typing import Any
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import unknown_name
 from isthmus.utils.files import FORMAT_VERSION, atomic_path
+from isthmus.utils.format import json_number
 from isthmus.utils.version import __version__
 
 #: Each intervention, what it changes, and its strengths. Strength 0 is the raw space.
@@ -199,7 +200,7 @@ class InterventionCurve:
                 {
                     "intervention": point.intervention,
                     "strength": point.strength,
-                    "gap": None if math.isnan(point.gap) else point.gap,
+                    "gap": json_number(point.gap),
                     "gap_distance": point.gap_distance,
                     "alignment": point.alignment,
                     **point.scores,

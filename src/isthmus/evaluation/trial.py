@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from isthmus.statistics.result import NAN
+from isthmus.utils.format import json_number
 from isthmus.utils.journal import Journal
 
 
@@ -75,9 +75,9 @@ class Trial:
             Fields by name, where NaN becomes None.
         """
         values = {f.name: getattr(self, f.name) for f in fields(self)}
-        values["scores"] = {name: _to_json(v) for name, v in self.scores.items()}
-        values["changes"] = {name: [_to_json(v) for v in change] for name, change in self.changes.items()}
-        return {**values, "gap": _to_json(self.gap)}
+        values["scores"] = {name: json_number(v) for name, v in self.scores.items()}
+        values["changes"] = {name: [json_number(v) for v in change] for name, change in self.changes.items()}
+        return {**values, "gap": json_number(self.gap)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], /) -> Trial:
@@ -134,10 +134,6 @@ class TrialLog(Journal):
         """
         self.trials[trial.key] = trial
         self.add(trial.to_dict())
-
-
-def _to_json(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
 
 
 def _from_json(value: float | None) -> float:

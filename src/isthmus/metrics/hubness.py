@@ -11,6 +11,7 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.statistics.concentration import gini
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
@@ -74,19 +75,6 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
 
 _register("{x}_to_{y}_hubness", "x", "y", True)
 _register("{y}_to_{x}_hubness", "y", "x", False)
-
-
-def gini(counts: np.ndarray) -> float:
-    """Gini coefficient of counts: 0 when all are equal, 1 - 1/C when one of C holds everything.
-
-    2 sum_r r m_(r) / (C sum m) - (C + 1) / C with m_(r) ascending.
-
-    >>> gini(np.array([5, 5, 5])), gini(np.array([0, 0, 0, 8]))
-    (0.0, 0.75)
-    """
-    ordered = np.sort(np.asarray(counts, dtype=np.float64))
-    c = len(ordered)
-    return float(2 * np.sum(np.arange(1, c + 1) * ordered) / (c * ordered.sum()) - (c + 1) / c)
 
 
 def _two_classes() -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

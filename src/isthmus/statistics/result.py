@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.utils.files import FORMAT_VERSION, atomic_path
-from isthmus.utils.format import number
+from isthmus.utils.format import json_number, number
 from isthmus.utils.version import __version__
 
 NAN = float("nan")
@@ -55,7 +55,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; absent numbers are None."""
-        numbers = {k: _plain(getattr(self, k)) for k in ("value", "low", "high", "null")}
+        numbers = {k: json_number(getattr(self, k)) for k in ("value", "low", "high", "null")}
         words = {k: getattr(self, k) or None for k in ("undefined", "note", "no_interval")}
         return {**numbers, "unit": self.unit, **words}
 
@@ -88,7 +88,7 @@ class Result(Mapping[str, Estimate]):
             "version": __version__,
             "pairs": dict(self.pairs),
             "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
-            "curves": {name: [_plain(v) for v in curve] for name, curve in self.curves.items()},
+            "curves": {name: [json_number(v) for v in curve] for name, curve in self.curves.items()},
         }
 
     def to_json(self) -> str:
@@ -99,8 +99,3 @@ class Result(Mapping[str, Estimate]):
         """Write `to_json()` to `path`; the file appears whole or not at all."""
         with atomic_path(path) as part:
             part.write_text(self.to_json() + "\n", encoding="utf-8")
-
-
-def _plain(value: float) -> float | None:
-    value = float(value)
-    return None if not math.isfinite(value) else value

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isthmus.compute.topk import nearest_euclidean
+from isthmus.statistics.concentration import gini
 from isthmus.tasks._base import (
     REGISTRY,
     Score,
@@ -28,7 +29,7 @@ from isthmus.tasks.mixed_search import MixedSearch, share_sweep
 from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import add_noise, quantize, top1_stability
-from isthmus.tasks.zero_shot import ZeroShot, gini, mean_texts
+from isthmus.tasks.zero_shot import ZeroShot, mean_texts
 from isthmus.utils.errors import InputError
 
 __all__ = [

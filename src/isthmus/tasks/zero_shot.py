@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.compute.arrays import unit_rows
 from isthmus.compute.score_matrix import TILE_SHAPE
+from isthmus.statistics.concentration import gini
 from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
 from isthmus.utils.errors import InputError
 
@@ -95,17 +96,6 @@ class ZeroShot:
         """Entropy of the predicted classes divided by log C: 1 when all are predicted equally often."""
         shares = self.counts[self.counts > 0] / len(self.predicted)
         return float(-np.sum(shares * np.log(shares)) / np.log(len(self.classes)))
-
-
-def gini(counts: np.ndarray, /) -> float:
-    """Gini index of counts m_1 .. m_C: 2 sum_r r m_(r) / (C sum m) - (C + 1) / C, m_(r) ascending; in [0, 1 - 1/C].
-
-    >>> gini(np.array([5, 5])), gini(np.array([0, 10]))
-    (0.0, 0.5)
-    """
-    ordered = np.sort(np.asarray(counts, dtype=np.float64))
-    size = len(ordered)
-    return float(2 * np.sum(np.arange(1, size + 1) * ordered) / (size * ordered.sum()) - (size + 1) / size)
 
 
 def mean_texts(y: np.ndarray, owner: np.ndarray, labels: Any, /) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,7 @@ from isthmus.theory.goodness import goodness_of_fit
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.statements import Theorem, theorems
 from isthmus.theory.vmf import VonMisesFisher
+from isthmus.utils.format import json_number
 
 #: Fewer items than this show nothing about a shared space.
 MIN_ITEMS = 10
@@ -48,7 +49,7 @@ class Assumption:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; an absent residual is None."""
-        return asdict(self) | {"residual": None if math.isnan(self.residual) else self.residual}
+        return asdict(self) | {"residual": json_number(self.residual)}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Numbers as text."""
+"""Numbers as text and as JSON values."""
 
 from __future__ import annotations
 
@@ -6,8 +6,20 @@ import math
 
 
 def number(value: float) -> str:
-    """A number for people: four significant digits, no exponent where it can be avoided.
+    """Format a number with four significant digits, without an exponent where it can be avoided.
 
+    Parameters
+    ----------
+    value : float
+        The number.
+
+    Returns
+    -------
+    str
+        Its text; '-' for NaN.
+
+    Examples
+    --------
     >>> [number(v) for v in (0.123456, 72.0134, 1234567.0, 0.0, float("nan"), 2e-9)]
     ['0.1235', '72.01', '1234567', '0', '-', '2e-09']
     """
@@ -21,8 +33,20 @@ def number(value: float) -> str:
 
 
 def precise_number(value: float | str) -> str:
-    """Return a number with up to five decimals and powers of ten where they are shorter; words stay as they are.
+    """Format a number with up to five decimals, and with powers of ten if they are shorter.
 
+    Parameters
+    ----------
+    value : float or str
+        The number. A word is returned as it is.
+
+    Returns
+    -------
+    str
+        Its text; 'undefined' for NaN.
+
+    Examples
+    --------
     >>> [precise_number(v) for v in (60.0, 6.463991, -0.5, 0.00012, 1.84e39, float("nan"), "yes")]
     ['60', '6.46399', '−0.5', '1.20·10⁻⁴', '1.84·10³⁹', 'undefined', 'yes']
     """
@@ -41,9 +65,43 @@ def precise_number(value: float | str) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage with one decimal.
+    """Format a share as a percentage with one decimal.
 
+    Parameters
+    ----------
+    share : float
+        The share, 1 for all.
+
+    Returns
+    -------
+    str
+        Its text.
+
+    Examples
+    --------
     >>> percent(0.5521)
     '55.2 %'
     """
     return f"{100 * share:.1f} %"
+
+
+def json_number(value: float) -> float | None:
+    """Return a number as JSON can store it.
+
+    Parameters
+    ----------
+    value : float
+        The number, also a NumPy scalar.
+
+    Returns
+    -------
+    float or None
+        None for NaN and infinite values, which JSON lacks.
+
+    Examples
+    --------
+    >>> json_number(0.5), json_number(float("nan"))
+    (0.5, None)
+    """
+    value = float(value)
+    return value if math.isfinite(value) else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from isthmus.studies.theorems._style import styled_figure
+from isthmus.utils.format import json_number
 from isthmus.utils.registry import Registry
 
 Kind = Literal["theorem", "corollary", "counterexample", "sweep"]
@@ -346,5 +347,5 @@ def _json_value(value: Any) -> Any:
     if isinstance(value, Sequence):
         return [_json_value(item) for item in value]
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        return json_number(value)
     return value
