@@ -23,7 +23,7 @@ from isthmus.compute.resources import (
 )
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.tasks import MixedSearch
-from isthmus.tasks.ranks import partner_ranks
+from isthmus.tasks.ranks import matching_ranks
 
 NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "cos_sq", "cos_x", "cos_y")
 
@@ -191,9 +191,9 @@ def test_ranks_and_neighbours_on_a_device_agree(rng: np.random.Generator, monkey
     y = np.concatenate([x, x]) + rng.normal(size=(1400, 16))
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
     owner = rng.permutation(np.arange(1400) % 700)
-    expected = partner_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
+    expected = matching_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
     with config_context(device="cpu"):
-        found = partner_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
+        found = matching_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
     for a, b in zip(found[0], expected[0], strict=True):
         assert np.array_equal(a, b)
     for name in ("rank_x", "rank_y", "before_x", "before_y"):
@@ -216,7 +216,7 @@ def test_mixed_search_on_a_device_agrees(
     expected = MixedSearch.of(x, y, index=owner)
     with config_context(device="cpu"):
         found = MixedSearch.of(x, y, index=owner)
-    for name in ("x_query", "y_query", "x_gain", "y_gain", "x_same_modality", "y_same_modality"):
+    for name in ("x_ranks", "y_ranks", "x_ndcg", "y_ndcg", "x_same_modality", "y_same_modality"):
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 

@@ -27,7 +27,7 @@ def test_the_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     aligner = names["aligner"]
     sides = aligner.transform_x(names["images"]), aligner.transform_y(names["captions"])
     search = MixedSearch.of(*sides, share=0.4999, rng=0)  # one choice of who is stored as a picture
-    asked = [ranks[ranks > 0] == 1 for ranks in (search.x_query, search.y_query)]
+    asked = [ranks[ranks > 0] == 1 for ranks in (search.x_ranks, search.y_ranks)]
     mine = sum(map(sum, asked)) / sum(map(len, asked))
     # faiss lets one of several equal captions win, the package counts ties against the query.
     assert mine <= names["aligned"] <= mine + 0.03

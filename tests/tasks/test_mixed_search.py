@@ -70,8 +70,8 @@ def test_search_is_that_of_a_slow_loop(sides: Any, share: float, standardised: b
         for whole, part in zip(expected, slow(x, y, owner, choice | lonely, **options), strict=True):
             whole.update(part)
     for ranks, gains, own, side in (
-        (found.x_query, found.x_gain, found.x_same_modality, expected[0]),
-        (found.y_query, found.y_gain, found.y_same_modality, expected[1]),
+        (found.x_ranks, found.x_ndcg, found.x_same_modality, expected[0]),
+        (found.y_ranks, found.y_ndcg, found.y_same_modality, expected[1]),
     ):
         assert set(np.flatnonzero(ranks)) == set(side)
         for number, (rank, gain, part) in side.items():
@@ -113,9 +113,9 @@ def test_the_sweep_is_nested_and_names_what_is_fair(sides: Any) -> None:
     table = share_sweep(x, y, shares=(0.2, 0.5, 0.8), index=owner, rng=1)
     assert [row["share"] for row in table] == [0.2, 0.5, 0.8]
     one = MixedSearch.of(x, y, index=owner, share=0.2, rng=1)
-    assert table[0]["x_R@1"] == np.mean(one.x_query[one.x_query > 0] == 1)
+    assert table[0]["x_R@1"] == np.mean(one.x_ranks[one.x_ranks > 0] == 1)
     assert table[0]["same_modality_share"] == one.same_modality_share
-    asked = [set(np.flatnonzero(MixedSearch.of(x, y, index=owner, share=s, rng=1).x_query)) for s in (0.2, 0.8)]
+    asked = [set(np.flatnonzero(MixedSearch.of(x, y, index=owner, share=s, rng=1).x_ranks)) for s in (0.2, 0.8)]
     assert asked[1] < asked[0]
 
 

@@ -10,7 +10,7 @@ from isthmus.compute import score_matrix, topk
 from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.tasks import Retrieval, ranks
-from isthmus.tasks.ranks import partner_ranks
+from isthmus.tasks.ranks import matching_ranks
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -46,7 +46,7 @@ def test_ranks_are_those_of_a_slow_loop(
     y[7], y[20] = y[30], y[31]  # equal rows: ties
     x[3] = x[9]
     x, y = unit(x).astype(dtype), unit(y).astype(dtype)
-    forward, backward = partner_ranks(x, y, owner)
+    forward, backward = matching_ranks(x, y, owner)
     expected = slow_ranks(x, y, owner)
     assert forward.tolist() == expected[0]
     assert backward.tolist() == expected[1]
@@ -57,7 +57,7 @@ def test_equal_rows_tie_however_the_product_is_cut(rng: np.random.Generator, mon
     y = np.repeat(unit(x + 0.1 * rng.normal(size=x.shape)).astype("f4")[:1], 40, axis=0)
     for tile in ((1024, 2048), (3, 5), (1, 1), (40, 7)):
         monkeypatch.setattr(score_matrix, "TILE_SHAPE", tile)
-        assert partner_ranks(x, y, np.arange(40))[0].tolist() == [40] * 40
+        assert matching_ranks(x, y, np.arange(40))[0].tolist() == [40] * 40
 
 
 def test_threads_count_the_same(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,13 +69,13 @@ def test_threads_count_the_same(rng: np.random.Generator, monkeypatch: pytest.Mo
     monkeypatch.setattr(ranks, "SLICE_ROWS", 40)
     monkeypatch.setattr(topk, "PARALLEL_SCORES", 0)
     monkeypatch.setattr(topk, "blas_threads", lambda: 4)
-    forward, backward = partner_ranks(x, y, owner)
+    forward, backward = matching_ranks(x, y, owner)
     assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, owner)
 
 
 def test_rows_that_are_not_unit(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 30, 4)) * 50
-    forward, backward = partner_ranks(x, y, np.arange(30))
+    forward, backward = matching_ranks(x, y, np.arange(30))
     assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, np.arange(30))
 
 

@@ -121,7 +121,7 @@ class Auto(Aligner):
                 "in the shell --labels FILE.npy"
             )
         if class_texts is not None and pairs.labels is not None:
-            ZeroShot.check_texts(pairs.labels, np.asarray(list(class_texts)))
+            ZeroShot.check_class_names(pairs.labels, np.asarray(list(class_texts)))
         sample = pairs.sample(SAMPLE, rng=self.rng)
         group = item_groups(sample)
         items = int(group.max()) + 1

@@ -1,4 +1,4 @@
-"""Clustering of the mixed set: do clusters follow the content or the modality?"""
+"""Clustering of both modalities together: whether clusters follow the classes or the modality."""
 
 from __future__ import annotations
 
@@ -12,17 +12,32 @@ from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, tas
 from isthmus.utils.errors import InputError
 
 #: More rows than this are sampled before they are clustered.
-SAMPLE = 10_000
+MAX_ROWS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
 class Clustering:
-    """k-means clusters of the rows of both sides together, their classes and their modalities, (n_x + n_y,) each.
+    """k-means clusters of the rows of both modalities together.
 
+    Parameters
+    ----------
+    clusters : np.ndarray of shape (n_x + n_y,)
+        Cluster of each row, the rows of x first.
+    labels : np.ndarray of shape (n_x + n_y,)
+        Class of each row.
+    is_x : np.ndarray of shape (n_x + n_y,)
+        Whether a row belongs to x.
+
+    References
+    ----------
+    Adjusted Rand index: Hubert and Arabie 1985. NMI: Strehl and Ghosh 2002. V-measure: Rosenberg and Hirschberg 2007.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.repeat(np.eye(2), 10, axis=0)
-    >>> found = Clustering.of(X, X, np.repeat([0, 1], 10))
-    >>> found.ari, round(found.modality_nmi, 3)
+    >>> clustering = Clustering.of(X, X, np.repeat([0, 1], 10))
+    >>> clustering.ari, round(clustering.modality_nmi, 3)
     (1.0, 0.0)
     """
 
@@ -42,20 +57,39 @@ class Clustering:
         clusters: int | None = None,
         rng: int = 0,
     ) -> Clustering:
-        """Cluster the rows of x (n_x, d) and y (n_y, d) together by scikit-learn's k-means (best of 4 starts).
+        """Cluster the rows of x and y together with scikit-learn's k-means, the best of four starts.
 
-        `labels` (n_x,) are the classes of the items, `index[j]` the item of row j of y, `clusters` the number of
-        clusters (default: of classes).
-        Errors: `InputError` when there are fewer rows than clusters.
+        Parameters
+        ----------
+        x, y : np.ndarray of shape (n_x, d) and (n_y, d)
+            Rows of both modalities. More than 10,000 rows are sampled.
+        labels : array-like of shape (n_x,)
+            Class of each row of x.
+        index : array-like of shape (n_y,), optional
+            Row of x that each row of y belongs to. Default: row j belongs to row j.
+        clusters : int, optional
+            Number of clusters. Default: number of classes.
+        rng : int, default 0
+            Seed.
+
+        Returns
+        -------
+        Clustering
+            Clusters, classes and modalities of the rows.
+
+        Raises
+        ------
+        InputError
+            If there are fewer rows than clusters.
         """
         owner = np.arange(len(y)) if index is None else np.asarray(index)
         labels = np.asarray(labels)
         rows = np.concatenate([x, y]).astype(np.float32)
         classes = np.concatenate([labels, labels[owner]])
         is_x = np.arange(len(rows)) < len(x)
-        if len(rows) > SAMPLE:
-            kept = np.sort(np.random.default_rng(rng).choice(len(rows), SAMPLE, replace=False))
-            rows, classes, is_x = rows[kept], classes[kept], is_x[kept]
+        if len(rows) > MAX_ROWS:
+            sample = np.sort(np.random.default_rng(rng).choice(len(rows), MAX_ROWS, replace=False))
+            rows, classes, is_x = rows[sample], classes[sample], is_x[sample]
         k = len(np.unique(labels)) if clusters is None else clusters
         if not 1 <= k <= len(rows):
             raise InputError(f"{k} clusters of {len(rows):,} rows: expected 1 to the number of rows")
@@ -63,34 +97,36 @@ class Clustering:
         from sklearn.exceptions import ConvergenceWarning
 
         with warnings.catch_warnings():
-            # Fewer distinct rows than clusters is a fact about the data, not a reason to stop.
+            # Fewer distinct rows than clusters is a property of the data, not an error.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            found = KMeans(k, n_init=4, random_state=int(rng)).fit_predict(rows)
-        return cls(found, classes, is_x)
+            numbers = KMeans(k, n_init=4, random_state=int(rng)).fit_predict(rows)
+        return cls(numbers, classes, is_x)
 
     @property
     def ari(self) -> float:
-        """Adjusted Rand index of clusters and classes: 0 by chance, 1 when they agree (Hubert and Arabie 1985)."""
+        """Return the adjusted Rand index of clusters and classes: 0 by chance, 1 if they agree."""
         from sklearn.metrics import adjusted_rand_score
 
         return float(adjusted_rand_score(self.labels, self.clusters))
 
     @property
     def nmi(self) -> float:
-        """Mutual information of clusters and classes over the geometric mean of their entropies (Strehl and Ghosh
-        2002), in [0, 1]. With the arithmetic mean it would be the V-measure."""
+        """Return the mutual information of clusters and classes over the geometric mean of their entropies.
+
+        It lies in [0, 1]. With the arithmetic mean it would be the V-measure.
+        """
         return _nmi(self.labels, self.clusters)
 
     @property
     def v_measure(self) -> float:
-        """Harmonic mean of homogeneity and completeness, in [0, 1] (Rosenberg and Hirschberg 2007)."""
+        """Return the harmonic mean of homogeneity and completeness, in [0, 1]."""
         from sklearn.metrics import v_measure_score
 
         return float(v_measure_score(self.labels, self.clusters))
 
     @property
     def modality_nmi(self) -> float:
-        """NMI of clusters and modalities: 0 when clusters do not see the modality."""
+        """Return the NMI of clusters and modalities: 0 if clusters do not depend on the modality."""
         return _nmi(self.is_x, self.clusters)
 
 

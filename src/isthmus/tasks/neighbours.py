@@ -1,4 +1,4 @@
-"""Neighbour preservation: does a map keep who is near whom within one modality?"""
+"""Neighbour preservation: whether a map keeps the nearest rows of the same modality."""
 
 from __future__ import annotations
 
@@ -10,16 +10,36 @@ from isthmus.compute.score_matrix import ScoreMatrix
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.utils.errors import InputError
 
-#: Neighbours that are compared.
+#: Number of neighbours that the task compares.
 K = 10
 
 
 def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[int] = (K,)) -> np.ndarray:
-    """NAS@k (Omega_k) of every row: the share of its k nearest rows that are the same after the map, (n, len(ks)).
+    """Return the share of the nearest rows of each row that are the same after a map (NAS@k, Omega_k).
 
-    before (n, d) and after (n, d') hold the same rows, nearest by inner product, the row itself left out; the widths
-    may differ. Chance gives k / (n - 1). Errors: `InputError` when the numbers of rows differ or k is not below n.
+    Parameters
+    ----------
+    before, after : np.ndarray of shape (n, d) and (n, d')
+        The same rows before and after the map. Nearest is by inner product, without the row itself.
+    ks : sequence of int, default (10,)
+        Numbers of neighbours.
 
+    Returns
+    -------
+    np.ndarray of shape (n, len(ks))
+        Shares in [0, 1]. Chance gives k / (n - 1).
+
+    Raises
+    ------
+    InputError
+        If the numbers of rows differ, or k is not between 1 and n - 1.
+
+    References
+    ----------
+    AnisoAlign 2026, arXiv 2605.07825.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> rows = np.random.default_rng(0).normal(size=(20, 3))
     >>> rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -31,15 +51,15 @@ def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[
         raise InputError(f"{n:,} rows before the map and {len(after):,} after it: they must be the same rows")
     if not ks or min(ks) < 1 or max(ks) >= n:
         raise InputError(f"k = {', '.join(map(str, ks)) or 'none'}: expected 1 to {n - 1} neighbours of {n} rows")
-    kept = np.empty((n, len(ks)))
+    overlap = np.empty((n, len(ks)))
     matrices = [ScoreMatrix(rows, rows) for rows in (before, after)]
     for block in matrices[0].blocks():
         for column, k in enumerate(ks):
             nearest = [np.sort(_nearest(matrix, block, k), axis=1) for matrix in matrices]
-            # Equal numbers of two sorted lists stand beside each other once the lists are merged.
-            both = np.sort(np.concatenate(nearest, axis=1), axis=1)
-            kept[block, column] = np.count_nonzero(both[:, 1:] == both[:, :-1], axis=1) / k
-    return kept
+            # Equal numbers of the two sorted lists are adjacent after the lists are merged.
+            merged = np.sort(np.concatenate(nearest, axis=1), axis=1)
+            overlap[block, column] = np.count_nonzero(merged[:, 1:] == merged[:, :-1], axis=1) / k
+    return overlap
 
 
 @task(

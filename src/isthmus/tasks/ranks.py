@@ -14,7 +14,7 @@ TIE = 8
 SLICE_ROWS = 2048
 
 
-def partner_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+def matching_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     """Return the ranks of the matching rows for every row of x and of y.
 
     A rank is 1 + the number of rows of other items that score at least as high (ties count against the query).

@@ -1,4 +1,4 @@
-"""Cross-modal retrieval: the rank of the partner among all items of the other modality."""
+"""Cross-modal retrieval: the rank of the match among all items of the other modality."""
 
 from __future__ import annotations
 
@@ -11,16 +11,30 @@ import numpy as np
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
-from isthmus.tasks.ranks import partner_ranks
+from isthmus.tasks.ranks import matching_ranks
 
 
 @dataclass(frozen=True)
 class Retrieval:
-    """Ranks of the best partner in both directions; 1 is best, ties count against the query.
+    """Ranks of the best match in both directions. 1 is best, and ties count against the query.
 
-    `x_to_y[i]` is the rank of the best of item i's own partners among the partners of other items, for the items
-    that have one; `y_to_x[j]` the rank of row j's item among all items. `owner[j]` is the item of row j.
+    Parameters
+    ----------
+    x_to_y : np.ndarray of shape (n_queries,)
+        Rank of the best match of each item among the rows of y of other items, for the items that have a row of y.
+    y_to_x : np.ndarray of shape (n_y,)
+        Rank of the item of each row of y among all items.
+    items, rows : int
+        Numbers of rows of x and of y.
+    owner : np.ndarray of shape (n_y,)
+        Item of each row of y.
 
+    References
+    ----------
+    Karpathy and Fei-Fei 2015, arXiv 1412.2306.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> ranks = Retrieval.of(np.eye(2), np.array([[0.8, 0.6], [1.0, 0.0], [0.6, 0.8]]), index=[0, 1, 1])
     >>> ranks.x_to_y.tolist(), ranks.y_to_x.tolist()
@@ -35,29 +49,62 @@ class Retrieval:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None) -> Retrieval:
-        """Ranks of the pairs (x, y) of unit rows, (n_x, d) and (n_y, d); `index[j]` is the item of row j of y."""
-        owner = np.arange(len(y)) if index is None else np.asarray(index)
-        forward, backward = partner_ranks(x, y, owner)
-        return cls(forward[forward > 0], backward, items=len(x), rows=len(y), owner=owner)
+        """Return the ranks of pairs of unit rows.
 
-    def recall(self, k: int) -> tuple[Estimate, Estimate]:
-        """R@k from x to y and from y to x: the share of queries whose partner ranks among the first k.
+        Parameters
+        ----------
+        x, y : np.ndarray of shape (n_x, d) and (n_y, d)
+            Unit rows.
+        index : array-like of shape (n_y,), optional
+            Item of each row of y. Default: row j belongs to item j.
 
-        Intervals are Wilson's, of as many independent queries as there are: an item's captions count as far as they
-        differ (design effect of the clusters).
+        Returns
+        -------
+        Retrieval
+            Ranks in both directions.
         """
-        per_item = self.rows / max(len(self.x_to_y), 1)
+        owner = np.arange(len(y)) if index is None else np.asarray(index)
+        ranks_x, ranks_y = matching_ranks(x, y, owner)
+        return cls(ranks_x[ranks_x > 0], ranks_y, items=len(x), rows=len(y), owner=owner)
+
+    def recall(self, k: int, /) -> tuple[Estimate, Estimate]:
+        """Return R@k from x to y and from y to x: the share of queries whose match ranks among the first k.
+
+        Parameters
+        ----------
+        k : int
+            Number of ranks.
+
+        Returns
+        -------
+        tuple of Estimate
+            Shares with Wilson's intervals and the share by chance. Captions of one item count as independent queries
+            only as far as their ranks differ (design effect of the clusters).
+        """
+        rows_per_item = self.rows / max(len(self.x_to_y), 1)
         return (
-            _share(self.x_to_y <= k, _chance(k, self.rows, per_item)),
+            _share(self.x_to_y <= k, _chance(k, self.rows, rows_per_item)),
             _share(self.y_to_x <= k, _chance(k, self.items, 1.0), self.owner),
         )
 
     def mrr(self) -> tuple[float, float]:
-        """Mean reciprocal rank from x to y and from y to x, in (0, 1] (Voorhees 1999)."""
+        """Return the mean reciprocal rank from x to y and from y to x.
+
+        Returns
+        -------
+        tuple of float
+            Means in (0, 1] (Voorhees 1999).
+        """
         return float(np.mean(1 / self.x_to_y)), float(np.mean(1 / self.y_to_x))
 
     def median_rank(self) -> tuple[float, float]:
-        """Median rank from x to y and from y to x; 1 is best."""
+        """Return the median rank from x to y and from y to x.
+
+        Returns
+        -------
+        tuple of float
+            Medians; 1 is best.
+        """
         return float(np.median(self.x_to_y)), float(np.median(self.y_to_x))
 
 
@@ -75,7 +122,7 @@ class Retrieval:
 def retrieval(data: TaskData) -> TaskScores:
     """Search the rows of the other modality for the match of each row. If an item has several matches, the best one
     counts. Ties count against the query."""
-    ranks_x, ranks_y = partner_ranks(data.x, data.y, data.owner)
+    ranks_x, ranks_y = matching_ranks(data.x, data.y, data.owner)
     queries = np.flatnonzero(ranks_x)
 
     def mean_of_directions(gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -91,29 +138,30 @@ def retrieval(data: TaskData) -> TaskScores:
     return TaskScores(per_item, {"median_rank": float(np.mean(medians))})
 
 
-def _chance(k: int, corpus: int, own: float) -> float:
-    """Probability that k random draws without replacement from `corpus` rows hold one of `own` rows."""
+def _chance(k: int, n_corpus: int, n_relevant: float) -> float:
+    """Return the probability that k random draws without replacement contain one of the relevant rows."""
     from scipy.special import gammaln
 
-    if corpus - own < k:
+    n_other = n_corpus - n_relevant
+    if n_other < k:
         return 1.0
-    missed = gammaln(corpus - own + 1) - gammaln(corpus - own - k + 1) - gammaln(corpus + 1) + gammaln(corpus - k + 1)
-    return float(-np.expm1(missed))
+    log_miss = gammaln(n_other + 1) - gammaln(n_other - k + 1) - gammaln(n_corpus + 1) + gammaln(n_corpus - k + 1)
+    return float(-np.expm1(log_miss))
 
 
 def _share(hits: np.ndarray, chance: float, owner: np.ndarray | None = None) -> Estimate:
-    """The share of hits with Wilson's 95 % interval, against a fixed corpus."""
-    found, n = int(np.count_nonzero(hits)), len(hits)
+    """Return the share of hits with Wilson's 95 % interval, for a fixed corpus."""
+    n_hits, n = int(np.count_nonzero(hits)), len(hits)
     effect = 1.0 if owner is None else max(1.0, _design_effect(hits, owner))
-    return Estimate(found / n, *wilson_interval(found / effect, n / effect), chance, unit="share")
+    return Estimate(n_hits / n, *wilson_interval(n_hits / effect, n / effect), chance, unit="share")
 
 
 def _design_effect(hits: np.ndarray, owner: np.ndarray) -> float:
-    """Variance of the share with the queries of an item together, relative to independent queries (Kish 1965)."""
+    """Return the variance of the share of clustered queries, relative to independent queries (Kish 1965)."""
     share, n = float(np.mean(hits)), len(hits)
     counts = np.bincount(owner)
-    groups = int(np.count_nonzero(counts))
-    if share in (0.0, 1.0) or groups < 2:  # no spread to see: as if an item's queries always agreed
+    n_groups = int(np.count_nonzero(counts))
+    if share in (0.0, 1.0) or n_groups < 2:  # without spread the queries of an item are taken to agree always
         return float(np.sum(counts**2)) / n
     totals = np.bincount(owner, weights=hits - share)
-    return float(totals @ totals) / (n * share * (1 - share)) * groups / (groups - 1)
+    return float(totals @ totals) / (n * share * (1 - share)) * n_groups / (n_groups - 1)

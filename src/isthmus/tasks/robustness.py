@@ -1,4 +1,4 @@
-"""Robustness: does the nearest row stay the nearest when the stored vectors are perturbed?"""
+"""Robustness: whether the nearest row stays the nearest if the stored rows are perturbed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from isthmus.compute.topk import nearest_euclidean
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.utils.errors import InputError
 
+#: Variances of the noise in each coordinate.
 NOISE = (0.005, 0.022, 0.040)
+#: Numbers of bins.
 BINS = (32, 64, 128, 256)
 
 
 def quantize(rows: np.ndarray, bins: int, /) -> np.ndarray:
-    """Rows (n, d) with every number moved to the middle of its bin: `bins` equal bins from the smallest to the largest
-    number of all rows (one scale for all coordinates).
+    """Round every number to the middle of its bin.
 
+    Parameters
+    ----------
+    rows : np.ndarray of shape (n, d)
+        Rows.
+    bins : int
+        Number of equal bins from the smallest to the largest number of all rows, at least 2.
+
+    Returns
+    -------
+    np.ndarray of shape (n, d)
+        Quantised rows of the same dtype.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two bins.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> quantize(np.array([[0.0, 0.3], [0.6, 1.0]]), 2).tolist()
     [[0.25, 0.25], [0.75, 0.75]]
@@ -26,17 +46,45 @@ def quantize(rows: np.ndarray, bins: int, /) -> np.ndarray:
     if high == low:
         return rows.copy()
     width = (high - low) / bins
-    number = np.minimum(np.floor((rows - low) / width), bins - 1)
-    return (low + (number + 0.5) * width).astype(rows.dtype)
+    bin_numbers = np.minimum(np.floor((rows - low) / width), bins - 1)
+    return (low + (bin_numbers + 0.5) * width).astype(rows.dtype)
 
 
 def top1_stability(queries: np.ndarray, corpus: np.ndarray, perturbed: np.ndarray, /) -> np.ndarray:
-    """Whether each query's nearest row of `corpus` is still the nearest in `perturbed`, (m,) of bool."""
+    """Return whether the nearest row of each query is the same row after a perturbation.
+
+    Parameters
+    ----------
+    queries : np.ndarray of shape (m, d)
+        Queries.
+    corpus, perturbed : np.ndarray of shape (n, d)
+        Stored rows before and after the perturbation. Nearest is by Euclidean distance.
+
+    Returns
+    -------
+    np.ndarray of shape (m,)
+        Booleans; their mean is the stability.
+    """
     return nearest_euclidean(queries, corpus) == nearest_euclidean(queries, perturbed)
 
 
 def add_noise(rows: np.ndarray, variance: float, rng: np.random.Generator, /) -> np.ndarray:
-    """rows + eps with eps ~ N(0, variance I): the variance is that of each coordinate."""
+    """Add independent Gaussian noise to every number.
+
+    Parameters
+    ----------
+    rows : np.ndarray of shape (n, d)
+        Rows.
+    variance : float
+        Variance of the noise in each coordinate.
+    rng : np.random.Generator
+        Source of the noise.
+
+    Returns
+    -------
+    np.ndarray of shape (n, d)
+        Rows of the same dtype.
+    """
     return rows + rng.normal(size=rows.shape).astype(rows.dtype) * rows.dtype.type(np.sqrt(variance))
 
 

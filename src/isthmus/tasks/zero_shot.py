@@ -1,4 +1,4 @@
-"""Zero-shot classification: each row of x takes the class whose text is nearest."""
+"""Zero-shot classification: each row of x is assigned to the class of the nearest class text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,26 @@ from isthmus.utils.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class ZeroShot:
-    """Predicted classes of n rows, (n,), among C `classes`, and their true `labels`.
+    """Predicted and true classes of rows.
 
+    Parameters
+    ----------
+    predicted : np.ndarray of shape (n,)
+        Predicted class of each row.
+    labels : np.ndarray of shape (n,)
+        True class of each row.
+    classes : np.ndarray of shape (C,)
+        All classes.
+
+    References
+    ----------
+    Radford et al. 2021, arXiv 2103.00020.
+
+    Examples
+    --------
     >>> import numpy as np
-    >>> found = ZeroShot.of(np.eye(3), ["a", "b", "b"], np.eye(3)[:2], class_names=["a", "b"])
-    >>> round(found.accuracy, 3), found.per_class, found.counts.tolist()
+    >>> result = ZeroShot.of(np.eye(3), ["a", "b", "b"], np.eye(3)[:2], class_names=["a", "b"])
+    >>> round(result.accuracy, 3), result.per_class, result.counts.tolist()
     (0.667, {'a': 1.0, 'b': 0.5}, [2, 1])
     """
 
@@ -30,10 +45,28 @@ class ZeroShot:
 
     @classmethod
     def of(cls, x: np.ndarray, labels: Any, class_texts: np.ndarray, /, *, class_names: Any) -> ZeroShot:
-        """Each row of x (n, d) takes the class of the nearest of `class_texts` (C, d) by inner product.
+        """Assign each row of x to the class text with the largest inner product; the first of equal ones.
 
-        The first of equal classes wins. `class_names[c]` is the label that class text c stands for.
-        Errors: `InputError` when numbers do not fit or a label has no class text.
+        Parameters
+        ----------
+        x : np.ndarray of shape (n, d)
+            Rows.
+        labels : array-like of shape (n,)
+            True class of each row.
+        class_texts : np.ndarray of shape (C, d)
+            Vector that represents each class.
+        class_names : array-like of shape (C,)
+            Class of each class text.
+
+        Returns
+        -------
+        ZeroShot
+            Predicted and true classes.
+
+        Raises
+        ------
+        InputError
+            If the numbers do not match, or a label has no class text.
         """
         labels, classes = np.asarray(labels), np.asarray(class_names)
         if len(classes) != len(class_texts) or len(labels) != len(x):
@@ -41,7 +74,7 @@ class ZeroShot:
                 f"got {len(class_texts)} class texts with {len(classes)} names and {len(labels):,} labels for "
                 f"{len(x):,} rows; expected one name for each text and one label for each row"
             )
-        cls.check_texts(labels, classes)
+        cls.check_class_names(labels, classes)
         predicted = np.empty(len(x), dtype=np.int64)
         for start in range(0, len(x), TILE_SHAPE[0]):
             block = slice(start, start + TILE_SHAPE[0])
@@ -49,66 +82,95 @@ class ZeroShot:
         return cls(classes[predicted], labels, classes)
 
     @staticmethod
-    def check_texts(labels: np.ndarray, classes: np.ndarray) -> None:
-        """`InputError` when a label has no class text."""
+    def check_class_names(labels: np.ndarray, classes: np.ndarray, /) -> None:
+        """Raise if a label has no class text.
+
+        Parameters
+        ----------
+        labels : np.ndarray of shape (n,)
+            True class of each row.
+        classes : np.ndarray of shape (C,)
+            Classes that have a text.
+
+        Raises
+        ------
+        InputError
+            If a label is not among the classes.
+        """
         missing = np.setdiff1d(labels, classes)
         if len(missing):
-            shown = ", ".join(map(str, missing[:5]))
+            examples = ", ".join(map(str, missing[:5]))
             raise InputError(
-                f"no class text for {len(missing)} of the labels ({shown}); give one vector for each class"
+                f"no class text for {len(missing)} of the labels ({examples}); give one vector for each class"
             )
 
     @property
     def hits(self) -> np.ndarray:
-        """Whether each row got its class, (n,)."""
+        """Return whether each row is assigned to its class, as booleans of shape (n,)."""
         return self.predicted == self.labels
 
     @property
     def accuracy(self) -> float:
+        """Return the share of rows that are assigned to their class."""
         return float(np.mean(self.hits))
 
     @property
     def per_class(self) -> dict[Any, float]:
-        """Accuracy of the rows of each class (its recall); NaN for a class without rows."""
-        found = {}
+        """Return the accuracy of the rows of each class (its recall), NaN for a class without rows."""
+        recalls = {}
         for name in self.classes:
-            mine = self.labels == name
-            found[name.item()] = float(np.mean(self.hits[mine])) if mine.any() else float("nan")
-        return found
+            is_member = self.labels == name
+            recalls[name.item()] = float(np.mean(self.hits[is_member])) if is_member.any() else float("nan")
+        return recalls
 
     @property
     def counts(self) -> np.ndarray:
-        """How often each class was predicted, (C,)."""
+        """Return the number of rows that are assigned to each class, of shape (C,)."""
         return _counts(self.predicted, self.classes)
 
     @property
     def gini(self) -> float:
-        """Gini index of the predicted classes: 0 when all are predicted equally often, 1 - 1/C when only one is."""
+        """Return the Gini index of the predicted classes: 0 if even, 1 - 1/C if one class is predicted alone."""
         return gini(self.counts)
 
     @property
     def label_gini(self) -> float:
-        """Gini index of the true classes: what the predictions of a perfect classifier would have."""
+        """Return the Gini index of the true classes, which a perfect classifier would have."""
         return gini(_counts(self.labels, self.classes))
 
     @property
     def entropy(self) -> float:
-        """Entropy of the predicted classes divided by log C: 1 when all are predicted equally often."""
+        """Return the entropy of the predicted classes over log C: 1 if all are predicted equally often."""
         shares = self.counts[self.counts > 0] / len(self.predicted)
         return float(-np.sum(shares * np.log(shares)) / np.log(len(self.classes)))
 
 
 def mean_texts(y: np.ndarray, owner: np.ndarray, labels: Any, /) -> tuple[np.ndarray, np.ndarray]:
-    """(class names, (C, d) unit mean of the rows of y of each class): class texts made of labelled captions.
+    """Return the mean caption of each class, as class texts.
 
-    They are stronger than a bare class name, because they average many captions; say which ones you used, and do not
-    take them from the rows that are judged.
+    Mean captions are stronger than a bare class name, because they average many captions. Do not take them from the
+    test rows.
+
+    Parameters
+    ----------
+    y : np.ndarray of shape (n_y, d)
+        Rows of captions.
+    owner : np.ndarray of shape (n_y,)
+        Item of each caption.
+    labels : array-like of shape (n_items,)
+        Class of each item.
+
+    Returns
+    -------
+    class_names : np.ndarray of shape (C,)
+        Classes in sorted order.
+    class_texts : np.ndarray of shape (C, d)
+        Unit mean of the rows of each class.
     """
-    classes, number = np.unique(np.asarray(labels)[owner], return_inverse=True)
-    sums = np.zeros((len(classes), y.shape[1]))
-    order = np.argsort(number, kind="stable")
-    begins = np.searchsorted(number[order], np.arange(len(classes)))
-    sums[:] = np.add.reduceat(np.asarray(y[order], dtype=np.float64), begins, axis=0)
+    classes, class_numbers = np.unique(np.asarray(labels)[owner], return_inverse=True)
+    order = np.argsort(class_numbers, kind="stable")
+    begins = np.searchsorted(class_numbers[order], np.arange(len(classes)))
+    sums = np.add.reduceat(np.asarray(y[order], dtype=np.float64), begins, axis=0)
     return classes, unit_rows(sums).astype(y.dtype)
 
 
@@ -136,6 +198,7 @@ def zero_shot(data: TaskData) -> TaskScores:
     )
 
 
-def _counts(found: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def _counts(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Count the values of each class, in the order of the classes."""
     order = np.argsort(classes)
-    return np.bincount(order[np.searchsorted(classes, found, sorter=order)], minlength=len(classes))
+    return np.bincount(order[np.searchsorted(classes, values, sorter=order)], minlength=len(classes))
