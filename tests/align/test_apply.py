@@ -121,7 +121,7 @@ class Counting:
 
     def __init__(self, path: Path, stop: int):
         self.inner, self.left, self.starts = open_source(path), stop, []
-        self.where, self.shape, self.dtype = self.inner.where, self.inner.shape, self.inner.dtype
+        self.address, self.shape, self.dtype = self.inner.address, self.inner.shape, self.inner.dtype
         self.rows, self.format = self.inner.rows, self.inner.format
         self.location, self.member = self.inner.location, self.inner.member
         self.is_subset = False

@@ -228,7 +228,7 @@ def test_measures_and_maps_on_a_device_agree(tmp_path: Path) -> None:
     names = ["centroid_angle", "mixing_rate", "image_to_text_R@1"]
     names = [name for name in names if name in isthmus.metrics.registry()] or None
     expected = isthmus.measure(pairs, metrics=names)
-    source = isthmus.sources.Source(np.asarray(pairs.x.read(0, pairs.n_items)), where="image")
+    source = isthmus.sources.Source(np.asarray(pairs.x.read(0, pairs.n_items)), address="image")
     aligner = isthmus.align.Centering().fit(pairs)
     apply(aligner, source, tmp_path / "plain.npy", side="x")
     with config_context(device="cpu"):

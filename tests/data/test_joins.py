@@ -62,7 +62,7 @@ def test_text_against_a_loop(kinds: str, longest: int, rng: np.random.Generator)
         "large": lambda keys: pa.chunked_array([pa.array(keys, type=pa.large_string())]),
     }
     first, second = kinds.split()
-    found = join_keys(make[first](x), make[second](y), key="k", where=("a", "b"))
+    found = join_keys(make[first](x), make[second](y), key="k", columns=("a", "b"))
     assert pairs_of(found) == by_loop(x, y)
     assert found.unmatched == (len(x) - len({i for i, _ in by_loop(x, y)}), len(y) - len(by_loop(x, y)))
 
@@ -71,16 +71,16 @@ def test_text_against_a_loop(kinds: str, longest: int, rng: np.random.Generator)
 def test_integers_against_a_loop(dtype: str, rng: np.random.Generator) -> None:
     x = rng.permutation(200).astype(dtype)
     y = rng.integers(100, 250, size=300).astype("int64" if dtype != "uint64" else dtype)
-    found = join_keys(x, pa.chunked_array([y]), key="k", where=("a", "b"))
+    found = join_keys(x, pa.chunked_array([y]), key="k", columns=("a", "b"))
     assert pairs_of(found) == by_loop(x.tolist(), y.tolist())
     far = np.array([2**63 + 5, 1], dtype=np.uint64)
-    assert pairs_of(join_keys(far, far[::-1].copy(), key="k", where=("a", "b"))) == [(0, 1), (1, 0)]
+    assert pairs_of(join_keys(far, far[::-1].copy(), key="k", columns=("a", "b"))) == [(0, 1), (1, 0)]
     with pytest.raises(InputError, match=r"a: has keys of 2\^63 and more"):
-        join_keys(far, np.array([-(2**63) + 5, 1]), key="k", where=("a", "b"))
+        join_keys(far, np.array([-(2**63) + 5, 1]), key="k", columns=("a", "b"))
 
 
 def test_one_to_one_needs_no_index() -> None:
-    found = join_keys(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", where=("a", "b"))
+    found = join_keys(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", columns=("a", "b"))
     assert found.index is None
     assert (found.x.tolist(), found.y.tolist(), found.unmatched) == ([0, 2], [1, 0], (1, 1))
 
@@ -101,7 +101,7 @@ def test_one_to_one_needs_no_index() -> None:
 )
 def test_refusals(x: list[Any], y: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        join_keys(np.array(x), np.array(y), key="k", where=("a", "b"))
+        join_keys(np.array(x), np.array(y), key="k", columns=("a", "b"))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.rando
     np.save(tmp_path / "keys.npy", caption_keys)
     with pytest.warns(IsthmusWarning, match="80 pairs of 50 items, .* 10 of 60 rows of image and 4 of 84"):
         pairs = isthmus.open_pairs(
-            image.where, tmp_path / "text.npy", names=("image", "text"), key=(KEYS[name], str(tmp_path / "keys.npy"))
+            image.address, tmp_path / "text.npy", names=("image", "text"), key=(KEYS[name], str(tmp_path / "keys.npy"))
         )
     assert (pairs.n_pairs, pairs.n_items) == (80, 50)
     assert pairs.pairing["unmatched"] == {"image": 10, "text": 4}

@@ -14,7 +14,7 @@ from isthmus.diagnosis.inspection import first_pairs, inspect, looks_paired
 
 
 def source(rows: np.ndarray) -> Source:
-    return Source(rows, where="rows")
+    return Source(rows, address="rows")
 
 
 def test_inspect_counts_invalid_and_duplicate_rows(rng: np.random.Generator, monkeypatch: Any) -> None:

@@ -52,7 +52,7 @@ def apply_on_cluster(
     shape = (source.shape[0], first.shape[1])
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=first.dtype, shape=shape).flush()
-        options = {"path": source.where, "output": str(temporary.absolute()), "modality": modality}
+        options = {"path": source.address, "output": str(temporary.absolute()), "modality": modality}
         parts = cluster.split(shape[0], block_rows(source.shape[1]))
         cluster.tree_reduce(_apply_part, aligner, parts, "rows", **options)
     return shape

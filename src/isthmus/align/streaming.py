@@ -54,7 +54,7 @@ def apply(
     aligner._solved()  # says so when it was never fitted
     if source.shape[1] != aligner._width(number):
         raise InputError(
-            f"{source.where}: holds rows of width {source.shape[1]}, and this {type(aligner).__name__} was fitted on "
+            f"{source.address}: holds rows of width {source.shape[1]}, and this {type(aligner).__name__} was fitted on "
             f"width {aligner._width(number)} for {side}; give rows of the same model, or fit an aligner to these"
         )
     cluster = current().cluster
@@ -98,7 +98,7 @@ def apply(
     except InputError:
         non_finite, zero = find_invalid_rows(source)
         if len(non_finite) or len(zero):
-            raise validation.invalid_rows(source.where, non_finite, zero, paired=False) from None
+            raise validation.invalid_rows(source.address, non_finite, zero, paired=False) from None
         raise
     return shape
 
@@ -118,7 +118,7 @@ def side_number(aligner: Aligner, side: str) -> int:
 
 def _free(path: Path, source: Source) -> None:
     """`InputError` unless rows can be written to `path` without touching what is read."""
-    being_read = Path(source.where.partition("::")[0])
+    being_read = Path(source.address.partition("::")[0])
     if path.exists() and being_read.exists() and path.samefile(being_read):
         raise InputError(f"{path}: is the file that is being read; choose another output")
     if being_read.is_dir() and path.resolve().parent == being_read.resolve():
@@ -157,7 +157,7 @@ def _removed(part: Path) -> None:
 
 def _rewritten(part: Path, form: Format, shape: tuple[int, int], dtype: np.dtype, source: Source, path: Path) -> None:
     """The rows of the .npy file `part` in another format."""
-    plain = memory_map(part, where=str(part))
+    plain = memory_map(part, address=str(part))
     with atomic_path(path) as whole:
         writer: Writer = form.writer(whole, shape, dtype, source=source)
         for begin in range(0, shape[0], block_rows(shape[1])):
@@ -167,8 +167,8 @@ def _rewritten(part: Path, form: Format, shape: tuple[int, int], dtype: np.dtype
 
 def _key(aligner: Aligner, source: Source, side: int, form: str) -> str:
     """What the unfinished file is the work of."""
-    digest = hashlib.sha256(repr((source.where, source.shape, source.dtype, side, aligner.normalize, form)).encode())
-    place = Path(source.where.partition("::")[0])
+    digest = hashlib.sha256(repr((source.address, source.shape, source.dtype, side, aligner.normalize, form)).encode())
+    place = Path(source.address.partition("::")[0])
     for file in [place, *sorted(place.iterdir())] if place.is_dir() else [place] if place.is_file() else []:
         digest.update(repr((file.name, file.stat().st_size, file.stat().st_mtime_ns)).encode())
     for name, table in sorted(map_tables(aligner._solved()[side], "x").items()):

@@ -43,7 +43,7 @@ class KeyJoin:
     Examples
     --------
     >>> import numpy as np
-    >>> join = join_keys(np.array([5, 9]), np.array([9, 5, 7]), key="id", where=("images", "texts"))
+    >>> join = join_keys(np.array([5, 9]), np.array([9, 5, 7]), key="id", columns=("images", "texts"))
     >>> join.x.tolist(), join.y.tolist(), join.unmatched
     ([0, 1], [1, 0], (0, 1))
     """
@@ -79,7 +79,7 @@ class KeyJoin:
         return f"paired by {self.key}: {len(self.y):,} pairs of {len(self.x):,} items, without a match for {unmatched}"
 
 
-def join_keys(x: Any, y: Any, /, *, key: str, where: tuple[str, str]) -> KeyJoin:
+def join_keys(x: Any, y: Any, /, *, key: str, columns: tuple[str, str]) -> KeyJoin:
     """Match two columns of keys.
 
     Memory: 16 bytes per key and column, besides the keys.
@@ -92,7 +92,7 @@ def join_keys(x: Any, y: Any, /, *, key: str, where: tuple[str, str]) -> KeyJoin
         Keys (n_y,) of the second file. A key may occur in several rows.
     key : str
         Name of the key for `KeyJoin`.
-    where : tuple of str
+    columns : tuple of str
         Names of the two columns for messages.
 
     Returns
@@ -108,17 +108,17 @@ def join_keys(x: Any, y: Any, /, *, key: str, where: tuple[str, str]) -> KeyJoin
     Examples
     --------
     >>> import numpy as np
-    >>> join_keys(np.array(["a", "b"]), np.array(["b", "b"]), key="id", where=("x", "y")).index.tolist()
+    >>> join_keys(np.array(["a", "b"]), np.array(["b", "b"]), key="id", columns=("x", "y")).index.tolist()
     [0, 0]
     """
-    x, y = (_checked_keys(keys, column) for keys, column in zip((x, y), where, strict=True))
+    x, y = (_checked_keys(keys, column) for keys, column in zip((x, y), columns, strict=True))
     if _is_text(x) != _is_text(y):
         raise InputError(
-            f"{where[0]} has keys such as {_example(x, 0)} and {where[1]} such as {_example(y, 0)}: text and integers "
-            "are never equal; write both in one way"
+            f"{columns[0]} has keys such as {_example(x, 0)} and {columns[1]} such as {_example(y, 0)}: text and "
+            "integers are never equal, write both in one way"
         )
     if "uint64" in (getattr(x, "dtype", ""), getattr(y, "dtype", "")) and x.dtype != y.dtype:
-        for keys, column in ((x, where[0]), (y, where[1])):
+        for keys, column in ((x, columns[0]), (y, columns[1])):
             if keys.dtype == np.uint64 and int(keys.max()) >= 2**63:
                 raise InputError(f"{column}: has keys of 2^63 and more, the other file signed integers; use one dtype")
     codes_x, codes_y = _codes(x), _codes(y)
@@ -128,19 +128,19 @@ def join_keys(x: Any, y: Any, /, *, key: str, where: tuple[str, str]) -> KeyJoin
     if len(repeated):
         first, second = sorted(order[repeated[0] : repeated[0] + 2])
         raise InputError(
-            f"{where[0]}: the key {_example(x, first)} is in rows {first:,} and {second:,} (counted from 0), "
+            f"{columns[0]}: the key {_example(x, first)} is in rows {first:,} and {second:,} (counted from 0), "
             "expected one row per key in x; give the file with several rows per key second"
         )
     position = np.minimum(np.searchsorted(sorted_x[0], codes_y[0]), len(order) - 1)
     # Probability that a first hash collides: 3e-8 for a million keys, 3e-4 for 10^8.
     if len(codes_x) > 1 and np.any(sorted_x[0][1:] == sorted_x[0][:-1]):
-        raise InputError(f"{where[0]}: two of its keys have the same hash by chance; give integers as keys")
+        raise InputError(f"{columns[0]}: two of its keys have the same hash by chance; give integers as keys")
     is_match = np.all([a[position] == b for a, b in zip(sorted_x, codes_y, strict=True)], axis=0)
     rows_y = np.flatnonzero(is_match)
     if not len(rows_y):
         raise InputError(
-            f"no key of {where[0]} is a key of {where[1]}: the first have keys such as {_example(x, 0)}, the others "
-            f"such as {_example(y, 0)}"
+            f"no key of {columns[0]} is a key of {columns[1]}: the first have keys such as {_example(x, 0)}, the "
+            f"others such as {_example(y, 0)}"
         )
     owner = order[position[rows_y]]
     by_owner = np.argsort(owner, kind="stable")
@@ -155,17 +155,17 @@ def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     `key` is a column of the file, a file of keys (`.npy`, `FILE.parquet::COLUMN`), or an array.
     """
     if not isinstance(key, (str, os.PathLike)):
-        keys, where = np.asarray(key), f"the keys of {source.where}"
+        keys, address = np.asarray(key), f"the keys of {source.address}"
     else:
         file, column = split_member(key)
-        where = str(key)
+        address = str(key)
         if Path(file).is_file():
             keys = _read_key_file(Path(file), column)
         else:
-            keys, where = source.keys(str(key)), f"{source.location}::{key}"
+            keys, address = source.keys(str(key)), f"{source.location}::{key}"
     if len(keys) != source.shape[0]:
-        raise InputError(f"{where}: holds {len(keys):,} keys, expected one for each of {source.shape[0]:,} rows")
-    return keys, where
+        raise InputError(f"{address}: holds {len(keys):,} keys, expected one for each of {source.shape[0]:,} rows")
+    return keys, address
 
 
 def select_rows(source: Source, rows: np.ndarray, /) -> Source:
@@ -186,14 +186,14 @@ def select_rows(source: Source, rows: np.ndarray, /) -> Source:
     Examples
     --------
     >>> import numpy as np
-    >>> select_rows(Source(np.arange(8.0).reshape(4, 2), where="x"), np.array([3, 0])).read(0, 2).tolist()
+    >>> select_rows(Source(np.arange(8.0).reshape(4, 2), address="x"), np.array([3, 0])).read(0, 2).tolist()
     [[6.0, 7.0], [0.0, 1.0]]
     """
     if len(rows) == source.shape[0] and np.array_equal(rows, np.arange(len(rows))):
         return source
     return Source(
         RowSubset(source, rows),
-        where=source.where,
+        address=source.address,
         format=source.format,
         dtype=source.dtype,
         convert=source.convert,
@@ -206,8 +206,8 @@ def select_rows(source: Source, rows: np.ndarray, /) -> Source:
 class RowSubset:
     """Selected rows of a source, in any order.
 
-    If random access is expensive because rows must be decoded sequentially, and the order is not that of the file, the
-    rows are written in order to a temporary file once, in one pass.
+    Random access is expensive if rows must be decoded sequentially. If the order is then not that of the file, the rows
+    are written to a temporary file in their new order, once and in one pass.
     """
 
     def __init__(self, source: Source, numbers: np.ndarray):
@@ -250,7 +250,7 @@ def _read_key_file(path: Path, column: str | None) -> Any:
         ) from None
 
 
-def _checked_keys(keys: Any, where: str) -> Any:
+def _checked_keys(keys: Any, address: str) -> Any:
     """Return keys as a NumPy array of integers or text, or as Arrow text."""
     if not isinstance(keys, np.ndarray):
         import pyarrow as pa
@@ -258,7 +258,7 @@ def _checked_keys(keys: Any, where: str) -> Any:
         return keys.to_numpy() if pa.types.is_integer(keys.type) else keys
     if keys.ndim != 1 or keys.dtype.kind not in "iuSU":
         raise InputError(
-            f"{where}: has keys of shape {keys.shape} and dtype {keys.dtype}, expected (n,) integers or text"
+            f"{address}: has keys of shape {keys.shape} and dtype {keys.dtype}, expected (n,) integers or text"
         )
     return keys
 

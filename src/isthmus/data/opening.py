@@ -52,17 +52,17 @@ def open_pairs(
     Parameters
     ----------
     x : str or path-like
-        A file, folder or URL of n_x rows; see `isthmus.sources.open_source`.
+        A file, folder or URL of n_x rows, as in `isthmus.sources.open_source`.
     y : str or path-like
         A file, folder or URL of n_y rows.
     names : sequence of str, optional
         Names of the two modalities. Default: those that the paths name (``image.npy`` and ``img_emb/`` name 'image').
     index : array-like of int, optional
-        Row of x for each row of y, (n_y,); see `Pairs`.
+        Row of x for each row of y, (n_y,), as in `Pairs`.
     labels : array-like, optional
         A class for each row of the file `x`, (n_x,).
     key : str, path-like, array-like or sequence of two of them, optional
-        A column that both files have, or one key for each file: a column, a file of keys (``.npy``,
+        A column that both files have, or one key for each file. A key is a column, a file of keys (``.npy``,
         ``FILE.parquet::COLUMN``) or an array. The keys of x differ from each other. A key may occur in several rows of
         y, such as captions of one image.
     same_dim : bool
@@ -130,6 +130,6 @@ def _join_by_key(sources: Sequence[Source], key: Any) -> KeyJoin:
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
     if len(keys) != 2:
         raise InputError(f"got {len(keys)} keys, expected one column for both files, or one for each of the two")
-    (keys_x, where_x), (keys_y, where_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
+    (keys_x, address_x), (keys_y, address_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
     key_names = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
-    return join_keys(keys_x, keys_y, key=", ".join(dict.fromkeys(key_names)), where=(where_x, where_y))
+    return join_keys(keys_x, keys_y, key=", ".join(dict.fromkeys(key_names)), columns=(address_x, address_y))

@@ -49,7 +49,7 @@ class Pairs:
     (('image', 'text'), 4, 3, 3)
     """
 
-    #: Whether x and y must have the same width.
+    #: If True, x and y must have the same width.
     same_dim: ClassVar[bool] = True
 
     def __init__(self, *, index: Any = None, labels: Any = None, **modalities: Any):
@@ -63,13 +63,13 @@ class Pairs:
         self.open_spec: OpenSpec | None = None
         self.x, self.y = (_as_source(name, rows) for name, rows in modalities.items())
         if self.same_dim:
-            validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.where, self.y.where)
+            validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
         self.index: np.ndarray | None = None
         if index is None:
-            validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.where, self.y.where)
+            validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.address, self.y.address)
         else:
             self.index = _checked_index(index, self.x.shape[0], self.y.shape[0])
-        #: How the rows of two files were matched by a key; None if they were paired by position or `index`.
+        #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
@@ -160,19 +160,19 @@ class Pairs:
     def _subset(self, x: Array, y: Array, index: np.ndarray | None, labels: np.ndarray | None) -> Pairs:
         """Return pairs of rows that were taken from these, with the names of their files."""
         modalities = {
-            name: Source(rows, where=source.where, format=source.format)
+            name: Source(rows, address=source.address, format=source.format)
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
         subset = type(self)(index=index, labels=labels, **modalities)
         subset.key_join = self.key_join
         return subset
 
-    def sample(self, most: int, /, *, rng: Rng = 0) -> Pairs:
+    def sample(self, n_items: int, /, *, rng: Rng = 0) -> Pairs:
         """Draw items without replacement.
 
         Parameters
         ----------
-        most : int
+        n_items : int
             Largest number of items.
         rng : int or numpy.random.Generator
             Seed or generator. Default: 0.
@@ -180,14 +180,16 @@ class Pairs:
         Returns
         -------
         Pairs
-            At most `most` items in their own order. These pairs themselves if they have no more.
+            At most `n_items` items in their own order. These pairs themselves if they have no more.
         """
-        if self.n_items <= most:
+        if self.n_items <= n_items:
             return self
-        items = np.random.default_rng(rng).choice(self.n_items, size=most, replace=False)
+        items = np.random.default_rng(rng).choice(self.n_items, size=n_items, replace=False)
         sample = self.take(np.sort(items))
         if self.open_spec is not None and self.open_spec.sample is None and isinstance(rng, int):
-            sample.open_spec = replace(self.open_spec, sample=(most, rng), key=f"{self.open_spec.key} {most} {rng}")
+            sample.open_spec = replace(
+                self.open_spec, sample=(n_items, rng), key=f"{self.open_spec.key} {n_items} {rng}"
+            )
         return sample
 
     def split_half(self, *, rng: Rng) -> tuple[Pairs, Pairs]:
@@ -288,7 +290,7 @@ class OpenSpec:
     options : dict
         Its keyword arguments.
     sample : tuple of int or None
-        Arguments `most` and `rng` of `Pairs.sample`, if they are a sample.
+        Arguments `n_items` and `rng` of `Pairs.sample`, if they are a sample.
     key : str
         Unique name of these pairs, by which a worker caches them.
 
@@ -322,15 +324,15 @@ def invalid_rows_error(pairs: Pairs, first: int = 0, last: int | None = None) ->
 
     It is called after a pass over the pairs met such a row.
     """
-    invalid = {pairs.x.where: find_invalid_rows(pairs.x, first, last)}
-    invalid[pairs.y.where] = find_invalid_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
-    where = next((w for w, (non_finite, zero) in invalid.items() if len(non_finite) or len(zero)), None)
-    if where is None:  # only the float32 path on a device or in another array library rejects these rows
+    invalid = {pairs.x.address: find_invalid_rows(pairs.x, first, last)}
+    invalid[pairs.y.address] = find_invalid_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
+    address = next((w for w, (non_finite, zero) in invalid.items() if len(non_finite) or len(zero)), None)
+    if address is None:  # only the float32 path on a device or in another array library rejects these rows
         return InputError(
-            f"{pairs.x.where} or {pairs.y.where}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
+            f"{pairs.x.address} or {pairs.y.address}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
             "float32; use matmul_dtype='float64', or scale the rows"
         )
-    return validation.invalid_rows(where, *invalid[where])
+    return validation.invalid_rows(address, *invalid[address])
 
 
 def find_invalid_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -355,7 +357,7 @@ def find_invalid_rows(source: Source, first: int = 0, last: int | None = None) -
     Examples
     --------
     >>> import numpy as np
-    >>> find_invalid_rows(Source(np.array([[1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]]), where="x"))
+    >>> find_invalid_rows(Source(np.array([[1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]]), address="x"))
     (array([2]), array([1]))
     """
     non_finite, zero = [], []
@@ -379,7 +381,7 @@ def _as_source(name: str, rows: Any) -> Source:
         validation.check_float_dtype(rows.dtype, name)
     elif "float" not in str(rows.dtype):
         raise InputError(f"{name}: has dtype {rows.dtype}, expected floats")
-    return Source(rows, where=name)
+    return Source(rows, address=name)
 
 
 def _checked_index(index: Any, n_x: int, n_y: int) -> np.ndarray:

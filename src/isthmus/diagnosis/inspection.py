@@ -68,7 +68,7 @@ class Inspection:
     Examples
     --------
     >>> import numpy as np
-    >>> report = inspect(Source(np.array([[3.0, 4.0], [3.0, 4.0], [0.0, 0.0]]), where="x"))
+    >>> report = inspect(Source(np.array([[3.0, 4.0], [3.0, 4.0], [0.0, 0.0]]), address="x"))
     >>> report.norm_mean, report.zero_rows, report.duplicates
     (5.0, [2], 1)
     """
@@ -101,7 +101,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Whether row i of one source looks like the match of row i of the other.
+    """Result of the test that row i of one source matches row i of the other.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def inspect(source: Source, /) -> Inspection:
     Examples
     --------
     >>> import numpy as np
-    >>> inspect(Source(np.eye(3), where="x")).norm_high
+    >>> inspect(Source(np.eye(3), address="x")).norm_high
     1.0
     """
     low, high, total, n_valid = math.inf, -math.inf, 0.0, 0
@@ -181,7 +181,7 @@ def inspect(source: Source, /) -> Inspection:
     compared = np.concatenate(hashes)
     non_finite_rows, zero_rows = np.concatenate(non_finite), np.concatenate(zero)
     return Inspection(
-        where=source.where,
+        where=source.address,
         format=source.format,
         rows=source.shape[0],
         width=source.shape[1],

@@ -142,7 +142,7 @@ def compare(
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)
     moments_of(pairs, normalize=normalize)  # reads every row, so that an invalid row is reported with its position
-    paths = (str(pairs.x.where), str(pairs.y.where))
+    paths = (str(pairs.x.address), str(pairs.y.address))
     pairs = pairs.sample(MAX_ITEMS, rng=rng)
     group = item_groups(pairs)
     n_groups = int(group.max()) + 1

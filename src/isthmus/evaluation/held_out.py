@@ -64,7 +64,7 @@ def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
     advice = "evaluate on pairs that the aligner was not fitted on"
     if fit is pairs:
         raise InputError(f"fit and test are the same pairs: {advice}")
-    files, fit_files = ((str(p.x.where), str(p.y.where)) for p in (pairs, fit))
+    files, fit_files = ((str(p.x.address), str(p.y.address)) for p in (pairs, fit))
     same_size = (pairs.n_pairs, pairs.n_items) == (fit.n_pairs, fit.n_items)
     if files == fit_files and files != pairs.names and same_size:  # arrays in memory have names instead of paths
         raise InputError(f"fit and test are the same files ({files[0]}, {files[1]}): {advice}")

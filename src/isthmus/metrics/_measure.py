@@ -147,7 +147,7 @@ def _provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object
     if pairs is not None:
         provenance |= {
             "items": pairs.n_items,
-            "paths": [pairs.x.where, pairs.y.where],
+            "paths": [pairs.x.address, pairs.y.address],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,
         }

@@ -25,8 +25,8 @@ Write = Callable[[Path, np.ndarray], Path]
 def check_format(format: Format, folder: Path, *, write: Write | None = None, key: str | None = None) -> None:
     """Raise AssertionError unless `format` keeps the contract of `isthmus.sources.Format`.
 
-    The suite checks the attributes, a round trip in blocks, reads in any order and from several threads, the dtypes,
-    keys, truncated and random files, atomic writing, and resuming if the format declares it.
+    The suite checks the attributes, a round trip in blocks, reads in any order and by several threads, and the dtypes.
+    It also checks keys, truncated and random files, atomic writing, and resuming if the format declares it.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def _check_reading(format: Format, path: Path, rows: np.ndarray) -> None:
     _require(source.shape == rows.shape, f"{name}: shape {source.shape}, expected {rows.shape}")
     _require(source.dtype == dtype, f"{name}: dtype {source.dtype}, expected {dtype}")
     _require(name in source.format, f"{name}: the sources call their format {source.format!r}")
-    _require(str(path) in source.where, f"{name}: the path {path} is missing in `where`, {source.where!r}")
+    _require(str(path) in source.address, f"{name}: the path {path} is missing in `address`, {source.address!r}")
     n = len(rows)
     for start, stop in ((0, n), (0, 5), (5, 12), (12, 31), (3, 4), (n - 3, n + 50), (20, 20), (13, 16)):
         block = np.asarray(source.read(start, stop))
@@ -172,7 +172,7 @@ def _check_keys(format: Format, path: Path, key: str | None) -> None:
 
 
 def _check_broken_files(format: Format, path: Path, rows: np.ndarray) -> None:
-    """Require InputError, or exactly the rows, for every truncated file; and InputError for random bytes."""
+    """Require InputError, or exactly the rows, for every truncated file. Require InputError for random bytes."""
     broken = path if path.is_file() else max(f for f in path.iterdir() if not f.name.endswith(".json"))
     complete = broken.read_bytes()
 
@@ -209,15 +209,17 @@ def _check_min_rows(format: Format, folder: Path) -> None:
 def _check_rewriting(format: Format, path: Path, folder: Path) -> None:
     """Require that a file made from another one of this format keeps the name of the array or column."""
     source, rows = format.open_source(path), _rows("float32") + 1
-    written = format.open_source(_write_blocks(format, folder, rows, source))
-    _require(np.array_equal(written.read(0, SHAPE[0]), rows), f"{format.name}: rows written with `source` differ")
-    _require(written.member == source.member, f"{format.name}: member {written.member!r}, expected {source.member!r}")
+    rewritten = format.open_source(_write_blocks(format, folder, rows, source))
+    _require(np.array_equal(rewritten.read(0, SHAPE[0]), rows), f"{format.name}: rows written with `source` differ")
+    _require(
+        rewritten.member == source.member, f"{format.name}: member {rewritten.member!r}, expected {source.member!r}"
+    )
 
 
 def _check_atomic_writing(format: Format, path: Path, folder: Path) -> None:
     """Require that `apply` leaves a complete file, or none if a row is invalid."""
-    known = format.name in formats.registered()
-    if not known:
+    is_registered = format.name in formats.registered()
+    if not is_registered:
         formats.register(format.name, format)
     try:
         rows = _rows("float32")
@@ -225,13 +227,13 @@ def _check_atomic_writing(format: Format, path: Path, folder: Path) -> None:
         output = _path(format, folder)
         rows[-1, 0] = np.nan
         with _raises(format, "apply() with an invalid row"):
-            apply(aligner, Source(rows, where="rows"), output, side="x")
+            apply(aligner, Source(rows, address="rows"), output, side="x")
         _require(not [*folder.iterdir()], f"{format.name}: work that fails leaves files behind")
         apply(aligner, open_source(path), output, side="x")
         _require([*folder.iterdir()] == [output], f"{format.name}: apply() leaves other files behind")
         _require(open_source(output).shape == SHAPE, f"{format.name}: the output of apply() has another shape")
     finally:
-        if not known:
+        if not is_registered:
             formats.unregister(format.name)
 
 
@@ -263,7 +265,7 @@ class _raises:
 
     def __enter__(self) -> None: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+    def __exit__(self, error_type: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
         name = self.format.name
         _require(error is not None, f"{name}: no error for {self.cause}, expected InputError")
         if not isinstance(error, InputError):

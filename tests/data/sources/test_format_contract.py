@@ -55,7 +55,7 @@ class Bytes(Format):
         if len(data) - 8 != width * n_rows * dtype.itemsize:
             raise InputError(f"{location}: is truncated")
         rows = data[8:].view(dtype).reshape(n_rows, width)
-        return Source(rows, where=str(location), format=self.name, min_rows=min_rows)
+        return Source(rows, address=str(location), format=self.name, min_rows=min_rows)
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
@@ -88,7 +88,7 @@ def broken(**members: Any) -> Format:
 
 def _plus_one(self: Any, location: Any, member: str | None = None, *, min_rows: int = 2) -> Source:
     source = Bytes.open_source(self, location, member, min_rows=min_rows)
-    return Source(source.rows + 1, where=source.where, format=self.name, min_rows=min_rows)
+    return Source(source.rows + 1, address=source.address, format=self.name, min_rows=min_rows)
 
 
 def _lenient(self: Any, location: Any, member: str | None = None, *, min_rows: int = 2) -> Source:
@@ -98,7 +98,7 @@ def _lenient(self: Any, location: Any, member: str | None = None, *, min_rows: i
     dtype = np.dtype(f"f{data[7]}")
     width = int(data[5])
     rows = data[8 : 8 + (len(data) - 8) // (width * dtype.itemsize) * width * dtype.itemsize].view(dtype)
-    return Source(rows.reshape(-1, width), where=str(location), format=self.name, min_rows=min_rows)
+    return Source(rows.reshape(-1, width), address=str(location), format=self.name, min_rows=min_rows)
 
 
 def _crashing(self: Any, location: Any, member: str | None = None, *, min_rows: int = 2) -> Source:

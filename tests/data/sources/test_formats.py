@@ -190,7 +190,7 @@ def test_a_url(rows: np.ndarray, tmp_path: Path) -> None:
     np.testing.assert_array_equal(open_source("memory://bucket/img_emb.parquet").read(5, 30), rows[5:30])
     source = open_source("memory://bucket/img_emb.parquet::embedding")
     np.testing.assert_array_equal(source.take(np.array([40, 2])), rows[[40, 2]])
-    assert source.where == "memory://bucket/img_emb.parquet::embedding"
+    assert source.address == "memory://bucket/img_emb.parquet::embedding"
     np.testing.assert_array_equal(open_source("memory://bucket/shards").read(5, 30), rows[5:30])
     np.testing.assert_array_equal(open_source(f"file://{tmp_path}/a.parquet").read(5, 30), rows[5:30])
     assert isthmus.sources.modality_name("memory://bucket/img_emb.parquet") == "image"
@@ -211,11 +211,11 @@ def test_open_source_of_unknown_scheme_says_that_no_store_is_installed(url: str)
 def test_open_source_of_registered_scheme_asks_its_store(rows: np.ndarray) -> None:
     class Store:
         def open_source(self, url: str) -> isthmus.sources.Source:
-            return isthmus.sources.Source(rows, where=url)
+            return isthmus.sources.Source(rows, address=url)
 
     isthmus.sources.stores.register("teststore", Store())
     try:
-        assert open_source("teststore://db/table::vector").where == "teststore://db/table::vector"
+        assert open_source("teststore://db/table::vector").address == "teststore://db/table::vector"
     finally:
         isthmus.sources.stores.unregister("teststore")
 

@@ -52,8 +52,8 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     Raises
     ------
     InputError
-        If nothing is there, the file is truncated or pickled, the embeddings are not at least two rows of floats in
-        two dimensions, or the file holds several arrays or columns and none is selected.
+        If nothing is there, or the file is truncated or pickled. If the embeddings are not at least two rows of floats
+        in two dimensions. If the file holds several arrays or columns and none is selected.
 
     Examples
     --------

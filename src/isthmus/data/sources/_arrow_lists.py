@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def translated_errors(where: str, format: str) -> Iterator[None]:
+def translated_errors(address: str, format: str) -> Iterator[None]:
     """Raise the errors of pyarrow as InputError."""
     import pyarrow as pa
 
@@ -26,34 +26,34 @@ def translated_errors(where: str, format: str) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError, OverflowError) as error:
         raise InputError(
-            f"{where}: is not a complete {format} file ({errors.first_line(error)}); write it again"
+            f"{address}: is not a complete {format} file ({errors.first_line(error)}); write it again"
         ) from None
 
 
-def embedding_column(schema: pa.Schema, member: str | None, where: str) -> str:
+def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str:
     """Return the column `member`, or the only column that holds lists of floats."""
     candidates = [field.name for field in schema if _is_float_list(field.type)]
     if member is not None:
         if member not in schema.names:
-            raise unknown_name(f"column in {where}", member, candidates or schema.names)
+            raise unknown_name(f"column in {address}", member, candidates or schema.names)
         if member not in candidates:
             raise InputError(
-                f"{where}::{member}: holds {schema.field(member).type}, expected a list of float16, float32 or float64 "
-                f"in each row"
+                f"{address}::{member}: holds {schema.field(member).type}, expected a list of float16, float32 or "
+                "float64 in each row"
             )
         name = member
     elif len(candidates) == 1:
         name = candidates[0]
     elif candidates:
         raise InputError(
-            f"{where}: holds several columns of embeddings ({', '.join(candidates)}); say which one as "
-            f"{where}::{candidates[0]}"
+            f"{address}: holds several columns of embeddings ({', '.join(candidates)}); say which one as "
+            f"{address}::{candidates[0]}"
         )
     else:
         columns = ", ".join(f"{field.name}: {field.type}" for field in schema) or "no column"
-        raise InputError(f"{where}: holds no column of lists of floats, only {columns[:300]}")
+        raise InputError(f"{address}: holds no column of lists of floats, only {columns[:300]}")
     if schema.names.count(name) > 1:
-        raise InputError(f"{where}: holds {schema.names.count(name)} columns called {name!r}; rename all but one")
+        raise InputError(f"{address}: holds {schema.names.count(name)} columns called {name!r}; rename all but one")
     return name
 
 
@@ -62,15 +62,15 @@ def list_dtype(list_type: pa.DataType) -> np.dtype:
     return np.dtype(_storage_type(list_type).value_type.to_pandas_dtype())
 
 
-def list_width(list_type: pa.DataType, read_first: Callable[[], pa.Array], where: str) -> int:
+def list_width(list_type: pa.DataType, read_first: Callable[[], pa.Array], address: str) -> int:
     """Return the length of the first list, which `read_first` reads. The width declared by the type is not trusted."""
     list_type, array = _storage_type(list_type), read_first()
     if len(array) == 0:
         return int(list_type.list_size) if _is_fixed(list_type) else 0
-    return len(to_matrix(array, None, 0, where)[0])
+    return len(to_matrix(array, None, 0, address)[0])
 
 
-def to_matrix(array: pa.Array, width: int | None, first: int, where: str) -> np.ndarray:
+def to_matrix(array: pa.Array, width: int | None, first: int, address: str) -> np.ndarray:
     """Return the lists of `array` as rows (n, width) without a copy, given the number `first` of its first row.
 
     A null among fixed-size lists has values in the buffer. `flatten` drops them and `values` keeps them, so the rows
@@ -83,47 +83,47 @@ def to_matrix(array: pa.Array, width: int | None, first: int, where: str) -> np.
     array.validate(full=True)
     if array.null_count:
         rows = first + np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
-        raise InputError(f"{where}: {_rows_are(rows, 'null')}; remove or embed them again")
+        raise InputError(f"{address}: {_rows_are(rows, 'null')}; remove or embed them again")
     if not _is_fixed(array.type):
         lengths = pc.list_value_length(array).to_numpy()
         width = int(lengths[0]) if width is None else width
         unequal = np.flatnonzero(lengths != width)
         if len(unequal):
             raise InputError(
-                f"{where}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} numbers, expected "
-                f"{width:,} as in the other rows; {len(unequal):,} of the rows read with it differ"
+                f"{address}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} numbers, "
+                f"expected {width:,} as in the other rows; {len(unequal):,} of the rows read with it differ"
             )
     elif width is not None and array.type.list_size != width:
-        raise InputError(f"{where}: has width {array.type.list_size}, expected {width}")
+        raise InputError(f"{address}: has width {array.type.list_size}, expected {width}")
     width = array.type.list_size if width is None else width
     values = array.flatten()
     if values.null_count:
         null_values = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
         rows = first + np.unique(null_values // width)
-        raise InputError(f"{where}: {_rows_are(rows, 'partly null')}; remove or embed them again")
+        raise InputError(f"{address}: {_rows_are(rows, 'partly null')}; remove or embed them again")
     return values.to_numpy(zero_copy_only=True).reshape(len(array), width)
 
 
-def key_column(schema: pa.Schema, name: str, where: str) -> str:
+def key_column(schema: pa.Schema, name: str, address: str) -> str:
     """Return `name` if it is a column that can serve as a key."""
     import pyarrow as pa
 
     candidates = [f.name for f in schema if _is_key_type(pa, f.type)]
     if name not in schema.names:
-        raise unknown_name(f"column of keys in {where}", name, candidates)
+        raise unknown_name(f"column of keys in {address}", name, candidates)
     if name not in candidates:
-        raise InputError(f"{where}::{name}: holds {schema.field(name).type}, expected keys that are integers or text")
+        raise InputError(f"{address}::{name}: holds {schema.field(name).type}, expected keys that are integers or text")
     return name
 
 
-def decode_keys(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+def decode_keys(column: pa.ChunkedArray, address: str) -> pa.ChunkedArray:
     """Check that a column of keys has no nulls, and decode a dictionary."""
     import pyarrow as pa
 
     column.validate(full=True)
     if column.null_count:
         rows = np.flatnonzero(column.is_null().to_numpy())
-        raise InputError(f"{where}: {_rows_are(rows, 'null')}; every row needs a key")
+        raise InputError(f"{address}: {_rows_are(rows, 'null')}; every row needs a key")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column

@@ -47,7 +47,7 @@ class Format(ABC):
     ...     name = "text"
     ...     suffixes = (".txt",)
     ...     def open_source(self, location, member=None, *, min_rows=2):
-    ...         return Source(np.loadtxt(location, ndmin=2), where=str(location), format=self.name, min_rows=min_rows)
+    ...         return Source(np.loadtxt(location, ndmin=2), address=str(location), format=self.name, min_rows=min_rows)
     >>> Text().description
     'Numbers in lines of text (.txt), read into memory.'
     """

@@ -65,6 +65,20 @@ def split_member(text: str | os.PathLike[str]) -> tuple[str, str | None]:
 
     fsspec chains URLs with ``::`` as well, which is no member.
 
+    Parameters
+    ----------
+    text : str or path-like
+        A path or URL.
+
+    Returns
+    -------
+    path : str
+        The path or URL without the member.
+    member : str or None
+        Name of the array or column.
+
+    Examples
+    --------
     >>> split_member("a/b.npz::text"), split_member("s3://b/c.parquet::emb")
     (('a/b.npz', 'text'), ('s3://b/c.parquet', 'emb'))
     >>> split_member("simplecache::s3://b/c.parquet")
@@ -81,7 +95,7 @@ def split_member(text: str | os.PathLike[str]) -> tuple[str, str | None]:
 
 
 def resolve(text: str) -> Location:
-    """Return the existing location that `text` names; raise InputError if nothing is there."""
+    """Return the location that `text` names. Raise InputError if nothing is there."""
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" not in text:

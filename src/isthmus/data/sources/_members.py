@@ -10,7 +10,7 @@ from isthmus.utils.errors import InputError, unknown_name
 
 
 def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
-    """Return `member` if it is among `names`; if it is None, return the only name."""
+    """Return `member` if it is among `names`. If it is None, return the only name."""
     if not names:
         raise InputError(f"{path}: holds no array")
     if member is None:
@@ -24,4 +24,4 @@ def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
 
 def member_name(source: Source) -> str:
     """Return the name of the array that `source` reads in its file, or 'rows' if it has none."""
-    return source.where.partition("::")[2] or "rows"
+    return source.address.partition("::")[2] or "rows"

@@ -1,8 +1,8 @@
 """Direct reader of PLAIN Parquet pages that hold the numbers of equal lists.
 
-Decoding lists value by value costs more than multiplying them. If a page is PLAIN (no dictionary), and its levels show
-that no list is null and all have one width, its numbers are the rows, and are copied as they lie. All other pages raise
-`NotPlain` and are decoded by pyarrow.
+Decoding lists value by value costs more than multiplying them. The numbers of a page are copied as they lie if it is
+PLAIN (no dictionary) and its levels show that no list is null and all have one width. All other pages raise `NotPlain`
+and are decoded by pyarrow.
 
 The format: Apache Parquet, parquet.thrift, and its encodings PLAIN and RLE.
 """
@@ -73,7 +73,7 @@ class ColumnChunk:
         self.first = -(-self._values // width)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """Yield the rows from `first` on in blocks of `size`; raise `NotPlain` at the first page that is not plain."""
+        """Yield the rows from `first` on in blocks of `size`. Raise `NotPlain` at the first page that is not plain."""
         pages = self._pages()
         row, values = self.first, np.empty(0, dtype=self._dtype)
         skipped = self.first * self._width - self._values  # values of a list that began before the first page
@@ -152,8 +152,8 @@ class ColumnChunk:
         return header, self._position + size
 
 
-def decode_levels(data: bytes, bits: int, count: int) -> np.ndarray:
-    """Return `count` levels of `bits` (1 to 8) bits from runs that repeat a value or pack eight of them.
+def decode_levels(data: bytes, bit_width: int, count: int) -> np.ndarray:
+    """Return `count` levels of `bit_width` (1 to 8) bits from runs that repeat a value or pack eight of them.
 
     >>> decode_levels(bytes([6 << 1, 1, 1 << 1 | 1, 0b00000101]), 1, 9).tolist()
     [1, 1, 1, 1, 1, 1, 1, 0, 1]
@@ -164,10 +164,10 @@ def decode_levels(data: bytes, bits: int, count: int) -> np.ndarray:
             header, position = read_varint(data, position)
             size = header >> 1
             if header & 1:
-                packed = np.frombuffer(data, dtype=np.uint8, count=size * bits, offset=position)
-                unpacked = np.unpackbits(packed, bitorder="little").reshape(-1, bits)
-                run = (unpacked << np.arange(bits, dtype=np.uint8)).sum(axis=1, dtype=np.uint8)
-                position += size * bits
+                packed = np.frombuffer(data, dtype=np.uint8, count=size * bit_width, offset=position)
+                unpacked = np.unpackbits(packed, bitorder="little").reshape(-1, bit_width)
+                run = (unpacked << np.arange(bit_width, dtype=np.uint8)).sum(axis=1, dtype=np.uint8)
+                position += size * bit_width
             else:
                 run = np.full(min(size, count - n_decoded), data[position], dtype=np.uint8)
                 position += 1

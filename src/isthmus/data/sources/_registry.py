@@ -19,7 +19,7 @@ formats: Registry[Format] = Registry("format", package=_PACKAGE, group="isthmus.
 
 
 def register(cls: FormatClass) -> FormatClass:
-    """Add a format to `formats`; a class decorator.
+    """Add a format to `formats`, as a class decorator.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def register(cls: FormatClass) -> FormatClass:
     if not cls.__module__.startswith(f"{_PACKAGE}."):
         formats.discover()  # else a built-in format would be the second one, and be refused
     new = cls()
-    for name, other in formats.registered().items():
-        if name == new.name and _qualified_name(other) == _qualified_name(new):
+    for name, registered in formats.registered().items():
+        if name == new.name and _qualified_name(registered) == _qualified_name(new):
             formats.unregister(name)  # a notebook cell that is run again
             continue
-        shared = set(new.suffixes) & set(other.suffixes)
+        shared = set(new.suffixes) & set(registered.suffixes)
         if shared and name != new.name:
             raise InputError(
                 f"format {new.name!r} has the suffix {min(shared)}, which belongs to {name!r}; choose another suffix"
@@ -95,28 +95,30 @@ def find_format(path: str | os.PathLike[str] | Location) -> Format:
     location = path if isinstance(path, RemotePath) else resolve(str(path))
     if location.is_dir():
         return formats["folder"]
-    found = format_by_suffix(location)
-    if found is None:
+    format = format_by_suffix(location)
+    if format is None:
         with location.open("rb") as file:
             head = file.read(512)
-        found = next((known for known in formats.values() if known.matches(head)), None)
-    if found is None:
+        format = next((candidate for candidate in formats.values() if candidate.matches(head)), None)
+    if format is None:
         raise InputError(f"{location}: is in no known format; expected {suffix_list()} or a folder of shards")
-    if isinstance(location, RemotePath) and not found.reads_urls:
-        remote = " and ".join(sorted(known.name for known in formats.values() if known.reads_urls and known.suffixes))
+    if isinstance(location, RemotePath) and not format.reads_urls:
+        remote = " and ".join(
+            sorted(candidate.name for candidate in formats.values() if candidate.reads_urls and candidate.suffixes)
+        )
         raise InputError(f"{location}: only files of {remote} are read through URLs; copy it to this machine")
-    return found
+    return format
 
 
 def format_by_suffix(location: Location) -> Format | None:
     """Return the format that has the suffix of `location`, or None."""
     suffix = location.suffix.lower()
-    return next((known for known in formats.values() if suffix in known.suffixes), None)
+    return next((candidate for candidate in formats.values() if suffix in candidate.suffixes), None)
 
 
 def suffix_list() -> str:
     """Return the usual suffix of each format, for a message."""
-    return ", ".join(sorted(known.suffixes[0] for known in formats.values() if known.suffixes))
+    return ", ".join(sorted(candidate.suffixes[0] for candidate in formats.values() if candidate.suffixes))
 
 
 def writable_format(path: str | os.PathLike[str]) -> Format:
@@ -143,10 +145,10 @@ def writable_format(path: str | os.PathLike[str]) -> Format:
     (<format parquet: .parquet, .pq>, <format folder: no suffix>)
     """
     path = Path(path)
-    found = format_by_suffix(path) if path.suffix else formats["folder"]
-    if found is None:
+    format = format_by_suffix(path) if path.suffix else formats["folder"]
+    if format is None:
         raise InputError(
             f"{path}: aligned rows are written as {suffix_list()} or a folder of shards; give a name that ends in one "
             "of them, or in nothing for a folder"
         )
-    return found
+    return format

@@ -18,9 +18,9 @@ class Source:
     Parameters
     ----------
     rows : array-like
-        Anything of shape (n, d) that returns rows for ``rows[start:stop, ...]`` and for an array of row numbers: a
-        memory-mapped array, an array of any array library, or a format's own reader.
-    where : str
+        Anything of shape (n, d) that is indexed by ``rows[start:stop, ...]`` and by an array of row numbers. Examples
+        are a memory-mapped array, an array of any array library, and the reader of a format.
+    address : str
         File and member, as they appear in messages.
     format : str
         Name of the format. Default: 'array'.
@@ -47,7 +47,7 @@ class Source:
     Examples
     --------
     >>> import numpy as np
-    >>> source = Source(np.arange(12.0).reshape(4, 3), where="numbers")
+    >>> source = Source(np.arange(12.0).reshape(4, 3), address="numbers")
     >>> source, source.read(1, 3).tolist()
     (Source(numbers, array, 4 x 3 float64), [[3.0, 4.0, 5.0], [6.0, 7.0, 8.0]])
     """
@@ -57,7 +57,7 @@ class Source:
         rows: Any,
         /,
         *,
-        where: str,
+        address: str,
         format: str = "array",
         dtype: str | None = None,
         convert: Callable[[np.ndarray], np.ndarray] | None = None,
@@ -68,30 +68,30 @@ class Source:
         min_rows: int = 2,
     ):
         self.rows = rows
-        self.where = where
+        self.address = address
         self.format = format
         self.convert = convert
         self.location = location
         self.member = member
         self._keys = keys
         self._numbers = numbers
-        validation.check_matrix_shape(rows.shape, where, min_rows=min_rows)
+        validation.check_matrix_shape(rows.shape, address, min_rows=min_rows)
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))
         self.dtype = dtype or str(rows.dtype)
 
     @property
     def is_numpy(self) -> bool:
-        """Whether `read` returns NumPy arrays."""
+        """True if `read` returns NumPy arrays."""
         return not arrays.is_non_numpy(self.rows)
 
     @property
     def is_subset(self) -> bool:
-        """Whether these are selected rows of the file."""
+        """True if these are selected rows of the file."""
         return self._numbers is not None
 
     @property
     def random_access(self) -> bool:
-        """Whether single rows can be read without decoding those before them."""
+        """True if single rows can be read without decoding those before them."""
         return bool(getattr(self.rows, "random_access", True))
 
     def read(self, start: int, stop: int) -> Any:
@@ -102,7 +102,7 @@ class Source:
         start : int
             First row.
         stop : int
-            Row after the last one; clipped to the number of rows.
+            Row after the last one. It may exceed the number of rows.
 
         Returns
         -------
@@ -145,7 +145,7 @@ class Source:
 
     @property
     def has_keys(self) -> bool:
-        """Whether the format has columns that may serve as keys."""
+        """True if the format has columns that may serve as keys."""
         return self._keys is not None
 
     def keys(self, name: str) -> Any:
@@ -168,13 +168,13 @@ class Source:
         """
         if self._keys is None:
             raise InputError(
-                f"{self.where}: {self.format} holds no column of keys; give a file of keys instead of {name!r}, one "
+                f"{self.address}: {self.format} holds no column of keys; give a file of keys instead of {name!r}, one "
                 "key a row, such as --key image_ids.npy,text_ids.npy"
             )
         return self._keys(name)
 
     def __repr__(self) -> str:
-        return f"Source({self.where}, {self.format}, {self.shape[0]} x {self.shape[1]} {self.dtype})"
+        return f"Source({self.address}, {self.format}, {self.shape[0]} x {self.shape[1]} {self.dtype})"
 
 
 class ConcatRows:
@@ -225,6 +225,6 @@ def concat_keys(columns: Sequence[Any]) -> Any:
     return pa.chunked_array([chunk for column in columns for chunk in column.chunks], type=columns[0].type)
 
 
-def from_bfloat16(bits: np.ndarray) -> np.ndarray:
-    """Return float32 values from bfloat16 bits (uint16), which are the upper half of a float32."""
-    return (bits.astype(np.uint32) << 16).view(np.float32)
+def from_bfloat16(encoded: np.ndarray) -> np.ndarray:
+    """Return float32 values from encoded bfloat16 (uint16), which are the upper half of a float32."""
+    return (encoded.astype(np.uint32) << 16).view(np.float32)

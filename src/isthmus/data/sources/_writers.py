@@ -75,12 +75,12 @@ class RawRowsWriter:
 class SequentialWriter:
     """Writer for formats whose files are written in one go.
 
-    The context manager `opened` yields the function that writes a block, and finishes the file when it ends.
+    The context manager `context` yields the function that writes a block, and finishes the file when it ends.
     """
 
-    def __init__(self, opened: AbstractContextManager[WriteBlock]):
+    def __init__(self, context: AbstractContextManager[WriteBlock]):
         self._stack = ExitStack()
-        self._write_block = self._stack.enter_context(opened)
+        self._write_block = self._stack.enter_context(context)
         self._n_written = 0
 
     def write(self, rows: np.ndarray) -> None:

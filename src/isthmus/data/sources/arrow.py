@@ -33,7 +33,7 @@ _FILE_MAGIC = b"ARROW1"
 
 @register
 class Arrow(Format):
-    """Arrow's IPC files and streams (.arrow, .feather): batches mapped in place; compressed files batch by batch."""
+    """Arrow's IPC files and streams (.arrow, .feather), mapped in place, or batch by batch if compressed."""
 
     name = "arrow"
     suffixes = (".arrow", ".feather", ".ipc", ".arrows")
@@ -58,7 +58,7 @@ class Arrow(Format):
 
         return Source(
             rows,
-            where=rows.where,
+            address=rows.address,
             format=self.name,
             location=location,
             member=rows.column,
@@ -69,7 +69,7 @@ class Arrow(Format):
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
-        """Return a writer of a list column; the other columns are those of `source`."""
+        """Return a writer of a list column. The other columns are those of `source`."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
 
 
@@ -123,17 +123,17 @@ class ArrowColumn:
     """A column of lists as rows of a matrix, read from the record batches in place."""
 
     def __init__(self, location: Location, member: str | None):
-        self.where = str(location)
-        with translated_errors(self.where, "Arrow"):
+        self.address = str(location)
+        with translated_errors(self.address, "Arrow"):
             table = ArrowTable(location)
-            self.column = embedding_column(table.schema, member, self.where)
-            self.where = f"{location}::{self.column}"
+            self.column = embedding_column(table.schema, member, self.address)
+            self.address = f"{location}::{self.column}"
 
             def check(batch: Any) -> None:
                 if not table.is_mapped(batch):
                     raise InputError(
-                        f"{self.where}: is a stream that is compressed or remote, which would have to be decoded into "
-                        "memory; save it as an Arrow file (feather) or as parquet"
+                        f"{self.address}: is a stream that is compressed or remote, which would have to be decoded "
+                        "into memory; save it as an Arrow file (feather) or as parquet"
                     )
 
             count, self._get_batch = table.batches([self.column], check)
@@ -148,11 +148,11 @@ class ArrowColumn:
             self._lock = threading.Lock()
             self.random_access = count == 0 or table.is_mapped(self._get_batch(0))
             first = next((number for number in range(count) if sizes[number]), 0)
-            width = list_width(list_type, lambda: self._batch(first)[:1] if count else [], self.where)
+            width = list_width(list_type, lambda: self._batch(first)[:1] if count else [], self.address)
             self.shape = (int(self.ends[-1]) if count else 0, width)
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        with translated_errors(self.where, "Arrow"):
+        with translated_errors(self.address, "Arrow"):
             if isinstance(key, tuple):
                 start, stop, _ = key[0].indices(self.shape[0])
                 return self._range(start, stop)
@@ -176,7 +176,7 @@ class ArrowColumn:
             lists = self._batch(number)[start - begin : end - begin]
             if len(lists) != end - start:
                 raise ValueError(f"record batch {number} holds another number of rows than it announces")
-            blocks.append(to_matrix(lists, self.shape[1], start, self.where))
+            blocks.append(to_matrix(lists, self.shape[1], start, self.address))
             start = end
         if not blocks:
             return np.empty((0, self.shape[1]), dtype=self.dtype)
@@ -195,10 +195,10 @@ def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: 
     pa = errors.import_optional("pyarrow", "parquet", f"writing {path}")
     schema, column, batches, is_stream = None, NAME, iter(()), path.suffix == ".arrows"
     if template is not None:
-        with translated_errors(template.where, "Arrow"):
+        with translated_errors(template.address, "Arrow"):
             old_table, column = ArrowTable(template.location), str(template.member)
             schema, is_stream = old_table.schema, old_table.is_stream
-            batches = _other_columns(old_table, column, template.where)
+            batches = _other_columns(old_table, column, template.address)
     rewriter = TableRewriter(schema, column, dtype, shape[1], batches)
     open_new = pa.ipc.new_stream if is_stream else pa.ipc.new_file
     with open_new(str(path), rewriter.schema) as out:
@@ -209,10 +209,10 @@ def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: 
         yield write_block
 
 
-def _other_columns(table: ArrowTable, column: str, where: str) -> Iterator[Any]:
+def _other_columns(table: ArrowTable, column: str, address: str) -> Iterator[Any]:
     """Yield the batches of all columns but `column`."""
     names = [name for name in table.schema.names if name != column]
-    with translated_errors(where, "Arrow"):
+    with translated_errors(address, "Arrow"):
         if names:
             count, get_batch = table.batches(names)
             yield from map(get_batch, range(count))

@@ -48,7 +48,7 @@ class Folder(Format):
 
         return Source(
             ConcatRows([shard.rows for shard in shards]),
-            where=str(location) if member is None else f"{location}::{member}",
+            address=str(location) if member is None else f"{location}::{member}",
             format=f"folder of {len(files)} {shards[0].format} shard{'s' if len(files) > 1 else ''}",
             dtype=shards[0].dtype if shards[0].convert else None,
             convert=shards[0].convert,
@@ -111,7 +111,7 @@ def find_shards(location: Location, candidates: Sequence[Format]) -> tuple[Forma
 def _shard_formats(location: Location) -> list[Format]:
     """Return the formats that the shards of a folder may have."""
     remote = isinstance(location, RemotePath)
-    return [known for known in formats.values() if known.suffixes and (known.reads_urls or not remote)]
+    return [format for format in formats.values() if format.suffixes and (format.reads_urls or not remote)]
 
 
 def _check_equal_shards(files: Sequence[Location], shards: Sequence[Source]) -> None:

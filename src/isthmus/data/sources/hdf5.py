@@ -23,19 +23,21 @@ NAME = "embedding"
 
 
 @contextmanager
-def translated_errors(where: str) -> Iterator[None]:
+def translated_errors(address: str) -> Iterator[None]:
     """Raise the errors of h5py as InputError."""
     try:
         yield
     except InputError:
         raise
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
-        raise InputError(f"{where}: is not a complete HDF5 file ({errors.first_line(error)}); write it again") from None
+        raise InputError(
+            f"{address}: is not a complete HDF5 file ({errors.first_line(error)}); write it again"
+        ) from None
 
 
 @register
 class Hdf5(Format):
-    """HDF5 (.h5, .hdf5): a dataset of two dimensions, FILE::DATASET; mapped in place when it is stored as one piece."""
+    """HDF5 (.h5, .hdf5): a dataset of two dimensions, FILE::DATASET, mapped in place if it is stored as one piece."""
 
     name = "hdf5"
     suffixes = (".h5", ".hdf5", ".hdf")
@@ -54,11 +56,11 @@ class Hdf5(Format):
                 raise InputError(f"{path}: holds no dataset of floats of two dimensions, only {shapes or 'nothing'}")
             names = candidates if member is None else list(datasets)
             name = select_member(path, names, member and member.strip("/"))
-            where, data = f"{path}::{name}", datasets[name]
-            validation.check_float_dtype(data.dtype, where)
-            validation.check_matrix_shape(data.shape, where, min_rows=min_rows)
+            address, data = f"{path}::{name}", datasets[name]
+            validation.check_float_dtype(data.dtype, address)
+            validation.check_matrix_shape(data.shape, address, min_rows=min_rows)
             mapped = _memory_map(path, data)
-            rows = Hdf5Dataset(data, where) if mapped is None else mapped
+            rows = Hdf5Dataset(data, address) if mapped is None else mapped
 
         def keys(name: str) -> Any:
             with translated_errors(f"{path}::{name}"):
@@ -70,12 +72,12 @@ class Hdf5(Format):
                     return np.asarray(column.asstr()[:], dtype=np.str_)
                 return column[:]
 
-        return Source(rows, where=where, format=self.name, location=path, member=name, keys=keys, min_rows=min_rows)
+        return Source(rows, address=address, format=self.name, location=path, member=name, keys=keys, min_rows=min_rows)
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
-        """Return a writer of a dataset; everything else in the file is that of `source`."""
+        """Return a writer of a dataset. Everything else in the file is that of `source`."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
 
 
@@ -84,12 +86,12 @@ class Hdf5Dataset:
 
     random_access = False
 
-    def __init__(self, data: Any, where: str):
-        self.data, self.where = data, where
+    def __init__(self, data: Any, address: str):
+        self.data, self.address = data, address
         self.shape, self.dtype = tuple(data.shape), data.dtype
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        with translated_errors(self.where):
+        with translated_errors(self.address):
             if isinstance(key, tuple):
                 return np.asarray(self.data[key[0]])
             numbers, inverse = np.unique(np.asarray(key), return_inverse=True)
@@ -117,7 +119,7 @@ def _local_datasets(h5py: Any, file: Any) -> dict[str, Any]:
 
 
 def _memory_map(path: Path, data: Any) -> np.ndarray | None:
-    """Map the dataset in the file; return None if it is chunked, compressed or otherwise not stored as one piece."""
+    """Map the dataset in the file. Return None if it is chunked, compressed or otherwise not stored as one piece."""
     offset = data.id.get_offset()
     if offset is None or data.chunks is not None:
         return None
@@ -125,8 +127,8 @@ def _memory_map(path: Path, data: Any) -> np.ndarray | None:
         raise InputError(f"{path}::{data.name.strip('/')}: is truncated: the file ends inside it; copy it again")
     rows = np.memmap(path, dtype=data.dtype, mode="r", offset=offset, shape=data.shape)
     # A user block shifts the offset that the library reports, so the first and last rows are compared.
-    same = rows[:1].tobytes() == data[:1].tobytes() and rows[-1:].tobytes() == data[-1:].tobytes()
-    return rows if same else None
+    rows_agree = rows[:1].tobytes() == data[:1].tobytes() and rows[-1:].tobytes() == data[-1:].tobytes()
+    return rows if rows_agree else None
 
 
 @contextmanager
@@ -137,7 +139,7 @@ def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: 
         name, options = NAME, {}
         if template is not None:
             name = str(template.member)
-            with translated_errors(template.where), h5py.File(template.location, "r") as old_file:
+            with translated_errors(template.address), h5py.File(template.location, "r") as old_file:
                 _copy_group(h5py, old_file, new_file, excluded=name)
                 data = old_file[name]
                 if data.chunks:

@@ -26,7 +26,7 @@ _PARSE_ERRORS = (ValueError, EOFError, OverflowError, SyntaxError, MemoryError, 
 
 @register
 class Npy(Format):
-    """NumPy's .npy: memory-mapped, C or Fortran order, float16/32/64, either byte order; never unpickled."""
+    """NumPy's .npy: memory-mapped, C or Fortran order, float16/32/64, either byte order, never unpickled."""
 
     name = "npy"
     suffixes = (".npy",)
@@ -37,8 +37,8 @@ class Npy(Format):
         """Open the array of the file."""
         if member is not None:
             raise InputError(f"{location}::{member}: an .npy file holds one array; leave out '::{member}'")
-        rows = memory_map(location, where=str(location), min_rows=min_rows)
-        return Source(rows, where=str(location), format=self.name, location=location, min_rows=min_rows)
+        rows = memory_map(location, address=str(location), min_rows=min_rows)
+        return Source(rows, address=str(location), format=self.name, location=location, min_rows=min_rows)
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
@@ -47,7 +47,9 @@ class Npy(Format):
         return RawRowsWriter(path, header_bytes(shape, dtype), shape, dtype, start)
 
 
-def memory_map(path: Any, *, where: str, offset: int = 0, n_bytes: int | None = None, min_rows: int = 2) -> np.ndarray:
+def memory_map(
+    path: Any, *, address: str, offset: int = 0, n_bytes: int | None = None, min_rows: int = 2
+) -> np.ndarray:
     """Map the array whose .npy bytes begin at `offset` of `path`, without reading it.
 
     `n_bytes` is the length of header and data, by default up to the end of the file.
@@ -55,14 +57,14 @@ def memory_map(path: Any, *, where: str, offset: int = 0, n_bytes: int | None = 
     end = path.stat().st_size if n_bytes is None else offset + n_bytes
     with path.open("rb") as file:
         file.seek(offset)
-        shape, fortran, dtype = read_header(file, where)
+        shape, fortran, dtype = read_header(file, address)
         begin = file.tell()
-    validation.check_float_dtype(dtype, where)
-    validation.check_matrix_shape(shape, where, min_rows=min_rows)
+    validation.check_float_dtype(dtype, address)
+    validation.check_matrix_shape(shape, address, min_rows=min_rows)
     data_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if end - begin < data_bytes:
         raise InputError(
-            f"{where}: is truncated: its header announces {data_bytes:,} bytes of data for shape {shape}, "
+            f"{address}: is truncated: its header announces {data_bytes:,} bytes of data for shape {shape}, "
             f"{max(end - begin, 0):,} are there; copy or save the file again"
         )
     if not data_bytes:  # an empty array cannot be mapped
@@ -70,7 +72,7 @@ def memory_map(path: Any, *, where: str, offset: int = 0, n_bytes: int | None = 
     return np.memmap(path, dtype=dtype, mode="r", offset=begin, shape=shape, order="F" if fortran else "C")
 
 
-def read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+def read_header(file: IO[bytes], address: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Read shape, Fortran order and dtype from the .npy header at the position of `file`."""
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -85,7 +87,7 @@ def read_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.
             return readers[version](file)
     except (*_PARSE_ERRORS, tokenize.TokenError) as error:
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise InputError(f"{where}: is not a complete .npy file ({reason}); save it with numpy.save") from None
+        raise InputError(f"{address}: is not a complete .npy file ({reason}); save it with numpy.save") from None
 
 
 def header_bytes(shape: tuple[int, int], dtype: np.dtype) -> bytes:

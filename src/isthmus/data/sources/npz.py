@@ -48,13 +48,13 @@ class Npz(Format):
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             candidates = [name for name in names if member is None and _may_be_embeddings(archive, name)]
             name = select_member(path, names if member is not None or not candidates else candidates, member)
-            where = f"{path}::{name}"
+            address = f"{path}::{name}"
             info = archive.getinfo(f"{name}.npy")
             if info.compress_type == zipfile.ZIP_STORED:
                 begin = _data_offset(path, info)
-                rows = npy.memory_map(path, where=where, offset=begin, n_bytes=info.file_size, min_rows=min_rows)
+                rows = npy.memory_map(path, address=address, offset=begin, n_bytes=info.file_size, min_rows=min_rows)
             else:
-                rows = _from_bytes(archive.read(info), where)
+                rows = _from_bytes(archive.read(info), address)
 
         def keys(key: str) -> Any:
             with translated_errors(path), zipfile.ZipFile(path) as archive:
@@ -62,12 +62,12 @@ class Npz(Format):
                     raise unknown_name(f"array of keys in {path}", key, names)
                 return _from_bytes(archive.read(f"{key}.npy"), f"{path}::{key}")
 
-        return Source(rows, where=where, format=self.name, location=path, member=name, keys=keys, min_rows=min_rows)
+        return Source(rows, address=address, format=self.name, location=path, member=name, keys=keys, min_rows=min_rows)
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
-        """Return a writer of a stored array; the other arrays are those of `source`."""
+        """Return a writer of a stored array. The other arrays are those of `source`."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
 
 
@@ -85,7 +85,7 @@ def translated_errors(path: Path) -> Iterator[None]:
 
 
 def _may_be_embeddings(archive: zipfile.ZipFile, name: str) -> bool:
-    """Return whether the array may be embeddings; one with a broken header is refused when it is opened."""
+    """Return whether the array may be embeddings. One with a broken header is refused when it is opened."""
     with archive.open(f"{name}.npy") as file:
         try:
             shape, _, dtype = npy.read_header(io.BytesIO(file.read(npy.MAX_HEADER_BYTES)), name)
@@ -102,15 +102,15 @@ def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
     return int(info.header_offset + 30 + name + extra)
 
 
-def _from_bytes(data: bytes, where: str) -> np.ndarray:
+def _from_bytes(data: bytes, address: str) -> np.ndarray:
     """Return the array in the .npy bytes `data` without a copy. A header cannot announce more than `data` holds."""
     file = io.BytesIO(data)
-    shape, fortran, dtype = npy.read_header(file, where)
+    shape, fortran, dtype = npy.read_header(file, address)
     if dtype.hasobject:
-        validation.check_float_dtype(dtype, where)
+        validation.check_float_dtype(dtype, address)
     count = int(np.prod(shape, dtype=object))
     if count * dtype.itemsize > len(data) - file.tell():
-        raise InputError(f"{where}: is truncated: its header announces shape {shape}; save it with numpy.savez")
+        raise InputError(f"{address}: is truncated: its header announces shape {shape}; save it with numpy.savez")
     flat = np.frombuffer(data, dtype=dtype, count=count, offset=file.tell())
     return flat.reshape(shape, order="F" if fortran else "C")
 

@@ -28,7 +28,7 @@ GROUP_BYTES = 2**26
 
 @register
 class Parquet(Format):
-    """Parquet: a column of fixed-size or variable lists of floats; a file, or one behind an fsspec URL."""
+    """Parquet: a column of fixed-size or variable lists of floats, in a file or behind an fsspec URL."""
 
     name = "parquet"
     suffixes = (".parquet", ".pq")
@@ -41,7 +41,7 @@ class Parquet(Format):
         rows = ParquetColumn(location, member)
         return Source(
             rows,
-            where=rows.where,
+            address=rows.address,
             format=self.name,
             location=location,
             member=rows.column,
@@ -52,7 +52,7 @@ class Parquet(Format):
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
-        """Return a writer of a list column; the other columns are those of `source`."""
+        """Return a writer of a list column. The other columns are those of `source`."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
 
 
@@ -85,15 +85,15 @@ class ParquetColumn:
     random_access = False
 
     def __init__(self, location: Location, member: str | None):
-        self.location, self.where = location, str(location)
+        self.location, self.address = location, str(location)
         self._threads = threading.local()
         self._patterns: set[Any] = set()
-        with translated_errors(self.where, "parquet"):
+        with translated_errors(self.address, "parquet"):
             # The buffer of a mapped file covers it without reading it.
             self._buffer = None if isinstance(location, RemotePath) else open_arrow_file(location).read_buffer()
             file = open_file(location)
-            self.column = _arrow_lists.embedding_column(file.schema_arrow, member, self.where)
-            self.where = f"{location}::{self.column}"
+            self.column = _arrow_lists.embedding_column(file.schema_arrow, member, self.address)
+            self.address = f"{location}::{self.column}"
             sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
             self.ends = np.cumsum(sizes, dtype=np.int64)
             list_type = file.schema_arrow.field(self.column).type
@@ -102,12 +102,12 @@ class ParquetColumn:
             def read_first() -> Any:
                 return next(self.batches(0, 1), (0, []))[1][:1]
 
-            self.shape = (sum(sizes), _arrow_lists.list_width(list_type, read_first, self.where))
+            self.shape = (sum(sizes), _arrow_lists.list_width(list_type, read_first, self.address))
 
     def __getitem__(self, key: Any) -> np.ndarray:
         cursor: _Cursor = getattr(self._threads, "cursor", None) or _Cursor(self)
         self._threads.cursor = None  # a cursor that fails is not used again
-        with translated_errors(self.where, "parquet"):
+        with translated_errors(self.address, "parquet"):
             if isinstance(key, tuple):
                 start, stop, _ = key[0].indices(self.shape[0])
                 rows = cursor.range(start, stop)
@@ -216,7 +216,7 @@ class _Cursor:
         lists = self.lists[start - self.start : stop - self.start]
         if isinstance(lists, np.ndarray):
             return lists
-        return _arrow_lists.to_matrix(lists, self.column.shape[1], start, self.column.where)
+        return _arrow_lists.to_matrix(lists, self.column.shape[1], start, self.column.address)
 
     def _advance(self, row: int, size: int) -> None:
         """Decode batches until one holds `row`. A row group that is begun is decoded in batches of `size`."""
@@ -239,10 +239,10 @@ def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: 
     pq = errors.import_optional("pyarrow.parquet", "parquet", f"writing {path}")
     schema, codec, column, batches = None, "snappy", NAME, iter(())
     if template is not None:
-        with translated_errors(template.where, "parquet"):
+        with translated_errors(template.address, "parquet"):
             old_file, column = open_file(template.location), str(template.member)
             schema, codec = old_file.schema_arrow, _codec(old_file)
-            batches = _other_columns(old_file, column, template.where)
+            batches = _other_columns(old_file, column, template.address)
     rewriter = TableRewriter(schema, column, dtype, shape[1], batches)
     group_rows = max(GROUP_BYTES // (shape[1] * dtype.itemsize), 1)
     # Floats hardly repeat, so a dictionary of them would only cost time.
@@ -267,9 +267,9 @@ def _codec(file: Any) -> str:
     return {"UNCOMPRESSED": "none"}.get(name, name)
 
 
-def _other_columns(file: Any, column: str, where: str) -> Iterator[Any]:
+def _other_columns(file: Any, column: str, address: str) -> Iterator[Any]:
     """Yield batches of all columns but `column`."""
     names = [name for name in file.schema_arrow.names if name != column]
-    with translated_errors(where, "parquet"):
+    with translated_errors(address, "parquet"):
         if names:
             yield from file.iter_batches(BATCH, columns=names, use_threads=False)

@@ -24,7 +24,7 @@ _INTEGERS = {"I64": "<i8", "U64": "<u8", "I32": "<i4", "U32": "<u4", "I16": "<i2
 
 @register
 class Safetensors(Format):
-    """Hugging Face's .safetensors: each tensor memory-mapped in place; F16, F32, F64 and BF16."""
+    """Hugging Face's .safetensors: each tensor memory-mapped in place, in F16, F32, F64 or BF16."""
 
     name = "safetensors"
     suffixes = (".safetensors",)
@@ -36,10 +36,10 @@ class Safetensors(Format):
         header, begin = _read_header(path)
         candidates = [n for n, i in header.items() if member is None and i["dtype"] in _DTYPES and len(i["shape"]) == 2]
         name = select_member(path, candidates or list(header), member)
-        where, info = f"{path}::{name}", header[name]
+        address, info = f"{path}::{name}", header[name]
         if info["dtype"] not in _DTYPES:
-            raise InputError(f"{where}: has dtype {info['dtype']}, expected F16, BF16, F32 or F64; convert it first")
-        validation.check_matrix_shape(info["shape"], where, min_rows=min_rows)
+            raise InputError(f"{address}: has dtype {info['dtype']}, expected F16, BF16, F32 or F64; convert it first")
+        validation.check_matrix_shape(info["shape"], address, min_rows=min_rows)
 
         def keys(key: str) -> Any:
             columns = [n for n, i in header.items() if i["dtype"] in _INTEGERS and len(i["shape"]) == 1]
@@ -50,7 +50,7 @@ class Safetensors(Format):
         bfloat16 = info["dtype"] == "BF16"
         return Source(
             _memory_map(path, info, begin),
-            where=where,
+            address=address,
             format=self.name,
             dtype="bfloat16" if bfloat16 else None,
             convert=from_bfloat16 if bfloat16 else None,
@@ -63,7 +63,7 @@ class Safetensors(Format):
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
-        """Return a writer of the first tensor of a file; the other tensors are those of `source`."""
+        """Return a writer of the first tensor of a file. The other tensors are those of `source`."""
         name = "rows" if source is None else member_name(source)
         return _TensorWriter(path, shape, dtype, start, same_format(source, self.name), name)
 

@@ -23,7 +23,7 @@ from isthmus.utils.files import temporary_rows
 
 @register
 class TorchFile(Format):
-    """PyTorch's .pt and .pth: a tensor or a dictionary of tensors (FILE::KEY), mapped; only tensors are unpickled."""
+    """PyTorch's .pt and .pth: a tensor or a dictionary of tensors (FILE::KEY), mapped. Only tensors are unpickled."""
 
     name = "torch"
     suffixes = (".pt", ".pth")  # no magic: a .pt is a zip archive, as an .npz is
@@ -36,22 +36,22 @@ class TorchFile(Format):
         if set(tensors) == {""}:
             if member is not None:
                 raise InputError(f"{path}::{member}: holds one tensor without a name; leave out '::{member}'")
-            name, where = "", str(path)
+            name, address = "", str(path)
         else:
             candidates = [n for n, t in tensors.items() if t.ndim == 2 and t.is_floating_point()]
             if member is None and not candidates:
                 raise InputError(f"{path}: holds no tensor of floats of two dimensions, only {', '.join(tensors)}")
             name = select_member(path, candidates if member is None else list(tensors), member)
-            where = f"{path}::{name}"
+            address = f"{path}::{name}"
         tensor = tensors[name]
         if tensor.layout is not torch.strided or tensor.dtype not in (
             torch.float16, torch.bfloat16, torch.float32, torch.float64,
         ):  # fmt: skip
             raise InputError(
-                f"{where}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 "
+                f"{address}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 "
                 "or float64; convert it with .float()"
             )
-        validation.check_matrix_shape(tensor.shape, where, min_rows=min_rows)
+        validation.check_matrix_shape(tensor.shape, address, min_rows=min_rows)
 
         def keys(key: str) -> Any:
             columns = [n for n, t in tensors.items() if t.ndim == 1 and not t.is_floating_point()]
@@ -62,7 +62,7 @@ class TorchFile(Format):
         tensor, bfloat16 = tensor.detach(), tensor.dtype is torch.bfloat16
         return Source(
             tensor.view(torch.int16).numpy().view(np.uint16) if bfloat16 else tensor.numpy(),
-            where=where,
+            address=address,
             format=self.name,
             dtype="bfloat16" if bfloat16 else None,
             convert=from_bfloat16 if bfloat16 else None,

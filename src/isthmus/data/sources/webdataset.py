@@ -27,7 +27,7 @@ FIELD = "npy"
 
 @register
 class WebDataset(Format):
-    """WebDataset's .tar of one .npy for each sample: `KEY.npy` or `KEY.FIELD.npy`; mapped inside the archive."""
+    """WebDataset's .tar of one .npy for each sample: `KEY.npy` or `KEY.FIELD.npy`, mapped inside the archive."""
 
     name = "webdataset"
     suffixes = (".tar",)
@@ -46,11 +46,11 @@ class WebDataset(Format):
             raise InputError(f"{path}: holds no .npy file, expected one for each sample (KEY.npy or KEY.FIELD.npy)")
         short = member.removesuffix(".npy") if member and member != FIELD else member
         short = select_member(path, list(choices), short)
-        where = str(path) if len(choices) == 1 else f"{path}::{short}"
+        address = str(path) if len(choices) == 1 else f"{path}::{short}"
         numbers = np.flatnonzero(np.array(fields) == choices[short])
         begins, sizes = begins[numbers], sizes[numbers]
-        width, dtype, header_bytes = _read_first(path, int(begins[0]), int(sizes[0]), where)
-        _check_equal_headers(path, begins, sizes, header_bytes, where)
+        width, dtype, header_bytes = _read_first(path, int(begins[0]), int(sizes[0]), address)
+        _check_equal_headers(path, begins, sizes, header_bytes, address)
         stems = [names[i].removesuffix(f".{choices[short]}") for i in numbers]
 
         def keys(name: str) -> Any:
@@ -61,12 +61,14 @@ class WebDataset(Format):
             return np.array(stems)
 
         rows = TarMembers(path, begins + header_bytes, width, dtype)
-        return Source(rows, where=where, format=self.name, location=path, member=short, keys=keys, min_rows=min_rows)
+        return Source(
+            rows, address=address, format=self.name, location=path, member=short, keys=keys, min_rows=min_rows
+        )
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
-        """Return a writer of one .npy for each row; every other file of the archive `source` is copied in its place."""
+        """Return a writer of one .npy for each row. Every other file of the archive `source` is copied in its place."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
 
 
@@ -123,23 +125,23 @@ def list_files(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     return names, np.array(begins, dtype=np.int64), np.array(sizes, dtype=np.int64)
 
 
-def _read_first(path: Path, begin: int, n_bytes: int, where: str) -> tuple[int, np.dtype, int]:
+def _read_first(path: Path, begin: int, n_bytes: int, address: str) -> tuple[int, np.dtype, int]:
     """Return the width and dtype of the first vector, and the length of its header in bytes."""
     with path.open("rb") as file:
         file.seek(begin)
         head = io.BytesIO(file.read(min(n_bytes, 4096)))
-    shape, _, dtype = npy.read_header(head, where)
-    validation.check_float_dtype(dtype, where)
+    shape, _, dtype = npy.read_header(head, address)
+    validation.check_float_dtype(dtype, address)
     if not shape or int(np.prod(shape[:-1], dtype=object)) != 1:
-        raise InputError(f"{where}: holds arrays of shape {shape}, expected one vector for each sample")
+        raise InputError(f"{address}: holds arrays of shape {shape}, expected one vector for each sample")
     if head.tell() + shape[-1] * dtype.itemsize != n_bytes:
         raise InputError(
-            f"{where}: its first vector has {n_bytes:,} bytes, other than its header announces; pack it again"
+            f"{address}: its first vector has {n_bytes:,} bytes, other than its header announces; pack it again"
         )
     return shape[-1], dtype, head.tell()
 
 
-def _check_equal_headers(path: Path, begins: np.ndarray, sizes: np.ndarray, header_bytes: int, where: str) -> None:
+def _check_equal_headers(path: Path, begins: np.ndarray, sizes: np.ndarray, header_bytes: int, address: str) -> None:
     """Raise InputError if a vector has another header than the first."""
     different = np.flatnonzero(sizes != sizes[0])
     if not len(different):
@@ -149,7 +151,7 @@ def _check_equal_headers(path: Path, begins: np.ndarray, sizes: np.ndarray, head
         different = np.flatnonzero(np.concatenate(unequal))
     if len(different):
         raise InputError(
-            f"{where}: {validation.format_rows(different)} (counted from 0) differ from the first in shape or dtype"
+            f"{address}: {validation.format_rows(different)} (counted from 0) differ from the first in shape or dtype"
         )
 
 
