@@ -39,7 +39,7 @@ def test_parts_are_not_negative_and_add_up(seed: int) -> None:
 
 def test_rows_must_be_unit(rng: np.random.Generator) -> None:
     x, y = 2 * unit_rows(rng.normal(size=(2 * 20, 4))).reshape(2, 20, 4)
-    with pytest.raises(InputError, match="mean square length of rows is 4; use normalize=True"):
+    with pytest.raises(InputError, match="mean square length of the rows is 4, expected unit rows .*; use normalize=True"):
         decompose_cosine(Moments.of(x, y, normalize=False))
     assert decompose_cosine(Moments.of(x / 2, y / 2, normalize=False)).total.value == pytest.approx(
         decompose_cosine(Moments.of(x, y)).total.value, abs=1e-12
@@ -48,5 +48,5 @@ def test_rows_must_be_unit(rng: np.random.Generator) -> None:
 
 def test_sides_must_be_of_one_width(rng: np.random.Generator) -> None:
     m = Moments.of(rng.normal(size=(20, 4)), rng.normal(size=(20, 4)))
-    with pytest.raises(InputError, match="width 4 and 3 have no cosine"):
+    with pytest.raises(InputError, match="width 4 and 3 have no cosine to decompose"):
         decomposition_values(dataclasses.replace(m, sum_y=m.sum_y[:3]))

@@ -11,7 +11,7 @@ import isthmus
 from isthmus import Moments, Pairs
 from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis.cosine_decomposition import decomposition_values
-from isthmus.diagnosis.decomposition_intervals import NAMES, decompose_pairs, influence, item_scores, swapped
+from isthmus.diagnosis.decomposition_intervals import NAMES, decompose_pairs, influence, item_influence, swap_null
 from isthmus.linalg import fidelity
 from isthmus.statistics.moments import moments_of
 
@@ -87,14 +87,14 @@ def test_partners_of_one_item_are_no_new_evidence(rng: np.random.Generator) -> N
             assert getattr(twice[name], end) == pytest.approx(getattr(once[name], end), abs=1e-9)
 
 
-def test_item_scores_add_those_of_the_items_own_pairs(rng: np.random.Generator) -> None:
+def test_item_influence_add_those_of_the_items_own_pairs(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 40, 4, rng)
     index = np.repeat(np.arange(10), [1, 2, 3, 4, 5, 5, 5, 5, 5, 5])
     pairs = Pairs(image=x[:10], text=y, index=index)
     m = moments_of(pairs)
     by_pair = influence(m, x[index], y)
     slow = np.array([by_pair[index == g].sum(axis=0) for g in range(10)]) * 10 / 40
-    np.testing.assert_allclose(item_scores(pairs, m), slow, atol=1e-12)
+    np.testing.assert_allclose(item_influence(pairs, m), slow, atol=1e-12)
 
 
 def test_more_items_than_the_sample_scale(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_few_items_have_a_note_and_no_intervals(rng: np.random.Generator) -> Non
     assert all(np.isnan(part.low) for part in [*found.values(), found.captured_fraction])
     assert found.total.low < found.total.value < found.total.high
     assert "39 items in 8 dimensions" in found.notes[0]
-    assert "about 40" in found.notes[0]
+    assert "about 40 are needed" in found.notes[0]
 
 
 def test_null_of_the_pairing_is_a_shuffled_one(rng: np.random.Generator) -> None:
@@ -134,7 +134,7 @@ def test_null_of_the_orientation_is_two_clouds_of_one_shape(rng: np.random.Gener
         x, y = (unit_rows(rng.normal(size=(80, 8)) * scales + np.eye(8)[0]) for _ in range(2))
         m = Moments.of(x, y)
         values.append([getattr(decomposition_values(m), name) for name in ("spectrum", "centre", "orientation")])
-        found = swapped(Pairs(image=x, text=y), m)
+        found = swap_null(Pairs(image=x, text=y), m)
         nulls.append([found[name] for name in ("spectrum", "centre", "orientation")])
     np.testing.assert_allclose(np.mean(nulls, axis=0), np.mean(values, axis=0), rtol=0.15)
 

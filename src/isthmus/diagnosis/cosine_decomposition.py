@@ -1,28 +1,38 @@
-"""The budget: what the missing cosine 1 - E[x.y] is made of, exactly, from moments alone."""
+"""Decompose the cosine deficit 1 - E[x.y] of matching pairs into four components, from moments alone."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from isthmus.linalg.psd import covariance_eigh, factor_fidelity
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
-#: The parts in the order in which they are shown, and what each one is.
+#: Components of the cosine deficit in the order in which they are shown, with their definitions.
 COMPONENTS = {
-    "spectrum": "the two sides spread over their directions in different amounts (no rotation mends it)",
+    "spectrum": "the two clouds spread over their directions in different amounts (no rotation changes this)",
     "centre": "the angle between the two means: the modality gap proper",
     "orientation": "the two clouds spread in different directions (dimension collapse into different subspaces)",
-    "pairing": "partners differ although the clouds agree (no rotation or shift mends it)",
+    "pairing": "matching pairs differ although the clouds agree (no rotation or shift changes this)",
 }
+#: Largest deviation of the mean square length of unit rows from 1.
+LENGTH_TOLERANCE = 1e-3
+#: Covariances below this are rounding errors: no pairing of constant rows can covary.
+MIN_COVARIANCE = 1e-12
+#: Standard normal quantile of the one-sided 5 % level.
+Z95_ONE_SIDED = 1.6448536269514722
+#: Reason why fractions of the covariance are undefined.
+NO_SPREAD = "neither cloud has a spread that the other one could follow"
 
 
 class DecompositionValues(NamedTuple):
-    """The four parts as plain numbers, the total that they add up to, and the share of the covariance reached."""
+    """The four components as plain numbers, their sum `total`, and the captured fraction of the covariance."""
 
     spectrum: float
     centre: float
@@ -32,16 +42,37 @@ class DecompositionValues(NamedTuple):
     captured_fraction: float
 
 
-NOT_COMPUTED = Estimate(NAN, unit="share", undefined="not asked for")
+NOT_COMPUTED = Estimate(NAN, unit="share", undefined="not computed")
 
 
 @dataclass(frozen=True)
 class CosineDecomposition(Mapping[str, Estimate]):
-    """The parts by name, their `total` 1 - E[x.y], and `reached`, the share of the possible covariance.
+    """Decomposition of the cosine deficit 1 - E[x.y] into four components that are not negative.
 
-    `chance`: the share that 95 % of shuffled pairings stay below. `rotated`: the share that the best rotation of one
-    side would reach, fitted to these very pairs, |S_xy|_* / sum sqrt(lambda mu), its null that of a shuffled pairing.
-    `notes` say what the numbers cannot tell, such as why a part has no interval.
+    The object is a mapping from the names 'spectrum', 'centre', 'orientation' and 'pairing' to estimates.
+
+    Parameters
+    ----------
+    components : mapping of str to Estimate
+        The four components, as cosines.
+    total : Estimate
+        The deficit 1 - E[x.y], the sum of the components.
+    captured_fraction : Estimate
+        tr S_xy / F, the fraction of the largest possible covariance that the matching pairs have.
+    shuffled_95th_percentile : float
+        Captured fraction that 95 % of shuffled pairings stay below.
+    best_rotation_fraction : Estimate
+        |S_xy|_* / sum sqrt(lambda mu), the fraction that the best rotation of one modality captures. The rotation is
+        fitted to the same pairs. The null is the value for a shuffled pairing.
+    notes : tuple of str
+        Limits of these numbers, for example why a component has no interval.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> budget = isthmus.explain(isthmus.demo.load("collapsed", split="test")).budget
+    >>> budget.largest, list(budget)
+    ('centre', ['spectrum', 'centre', 'orientation', 'pairing'])
     """
 
     components: Mapping[str, Estimate]
@@ -62,46 +93,60 @@ class CosineDecomposition(Mapping[str, Estimate]):
 
     @property
     def largest(self) -> str:
-        """The name of the largest part."""
+        """Name of the largest component."""
         return max(self.components, key=lambda name: self.components[name].value)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; absent numbers are None."""
+        """Return plain JSON values. Missing numbers are None.
+
+        Returns
+        -------
+        dict
+            'parts' (by name), 'total', 'reached' (the captured fraction), 'rotated' (the best rotation), 'chance' (the
+            95th percentile of shuffled pairings) and 'notes'.
+        """
+        percentile = self.shuffled_95th_percentile
         return {
-            "parts": {name: part.to_dict() for name, part in self.items()},
+            "parts": {name: component.to_dict() for name, component in self.items()},
             "total": self.total.to_dict(),
             "reached": self.captured_fraction.to_dict(),
             "rotated": self.best_rotation_fraction.to_dict(),
-            "chance": None if np.isnan(self.shuffled_95th_percentile) else self.shuffled_95th_percentile,
+            "chance": None if math.isnan(percentile) else percentile,
             "notes": list(self.notes),
         }
 
 
 class CovariancePair:
-    """The two covariances of `moments` taken apart: spectra and directions in descending order.
-
-    `core` is S_x^1/2 S_y^1/2 in the two eigenbases; its singular values add up to the fidelity F.
-    """
+    """Eigendecompositions of the two covariances of `moments`, spectra and directions in descending order."""
 
     def __init__(self, moments: Moments):
         self.mean_x, self.mean_y = moments.mean_x, moments.mean_y
-        self.lambdas, self.directions_x = _eigen(moments.cov_x)
-        self.mus, self.directions_y = _eigen(moments.cov_y)
+        self.lambdas, self.directions_x = covariance_eigh(moments.cov_x)
+        self.mus, self.directions_y = covariance_eigh(moments.cov_y)
+        #: tr S_xy, the covariance that the matching pairs have.
         self.covariance = float(np.trace(moments.cov_xy))
-        self.possible = float(np.sqrt(self.lambdas * self.mus).sum())
+        #: sum sqrt(lambda mu), the largest covariance over all pairings and rotations.
+        self.bound = float(np.sqrt(self.lambdas * self.mus).sum())
+
+    @property
+    def factors(self) -> tuple[np.ndarray, np.ndarray]:
+        """Factors A, B with S_x = A A' and S_y = B B'."""
+        return self.directions_x * np.sqrt(self.lambdas), self.directions_y * np.sqrt(self.mus)
 
     @property
     def core(self) -> np.ndarray:
-        return (self.directions_x * np.sqrt(self.lambdas)).T @ (self.directions_y * np.sqrt(self.mus))
+        """S_x^1/2 S_y^1/2 in the two eigenbases. Its singular values add up to the fidelity F."""
+        factor_x, factor_y = self.factors
+        return factor_x.T @ factor_y
 
     @property
     def fidelity(self) -> float:
-        """F = |S_x^1/2 S_y^1/2|_*, at most `possible` (rounding apart, which is cut)."""
-        return min(float(np.linalg.svd(self.core, compute_uv=False).sum()), self.possible)
+        """F = |S_x^1/2 S_y^1/2|_*, clipped at `bound` against rounding."""
+        return min(factor_fidelity(*self.factors), self.bound)
 
 
 def decomposition_values(moments: Moments) -> DecompositionValues:
-    """The four parts of 1 - E[x.y] for unit rows; each is non-negative and they add up exactly.
+    """Return the components of 1 - E[x.y] for unit rows. Each is non-negative, and the sum is exact.
 
     With R the lengths of the means, lambda and mu the sorted spectra of the covariances, F = |S_x^1/2 S_y^1/2|_* :
       spectrum    = 1 - R_x R_y - sum sqrt(lambda mu)
@@ -110,73 +155,102 @@ def decomposition_values(moments: Moments) -> DecompositionValues:
       pairing     = F(S_x, S_y) - tr S_xy
     """
     if moments.dim_x != moments.dim_y:
-        raise InputError(f"sides of width {moments.dim_x} and {moments.dim_y} have no cosine to split")
+        raise InputError(
+            f"rows of width {moments.dim_x} and {moments.dim_y} have no cosine to decompose, expected one width"
+        )
     for gram in (moments.xx, moments.yy):
         length = float(np.trace(gram)) / moments.n
-        if abs(length - 1) > 1e-3:
+        if abs(length - 1) > LENGTH_TOLERANCE:
             raise InputError(
-                f"the budget splits the cosine of unit rows, but the mean square length of rows is {length:.4g}; use "
-                "normalize=True"
+                f"the mean square length of the rows is {length:.4g}, expected unit rows for a decomposition of their "
+                "cosine; use normalize=True"
             )
-    clouds = CovariancePair(moments)
-    length = float(np.linalg.norm(clouds.mean_x) * np.linalg.norm(clouds.mean_y))
-    centres = float(clouds.mean_x @ clouds.mean_y)
-    oriented = clouds.fidelity
-    # Parts that are zero come out as rounding of either sign; what is cut goes to the spectrum, so that the sum stays.
-    centre = max(length - centres, 0.0)
-    orientation = clouds.possible - oriented
-    pairing = max(oriented - clouds.covariance, 0.0)
+    pair = CovariancePair(moments)
+    length = float(np.linalg.norm(pair.mean_x) * np.linalg.norm(pair.mean_y))
+    fidelity = pair.fidelity
+    # Components that are zero come out as rounding errors of either sign. The clipped amount goes to the spectrum, so
+    # that the sum stays exact.
+    centre = max(length - float(pair.mean_x @ pair.mean_y), 0.0)
+    orientation = pair.bound - fidelity
+    pairing = max(fidelity - pair.covariance, 0.0)
     total = max(1 - moments.mean_paired, 0.0)
-    others = centre + orientation + pairing
-    if others > total:
-        centre, orientation, pairing = (part * total / others for part in (centre, orientation, pairing))
+    without_spectrum = centre + orientation + pairing
+    if without_spectrum > total:
+        centre, orientation, pairing = (v * total / without_spectrum for v in (centre, orientation, pairing))
     spectrum = max(total - (centre + orientation + pairing), 0.0)
-    reached = clouds.covariance / oriented if oriented > 1e-12 else NAN
-    return DecompositionValues(spectrum, centre, orientation, pairing, total, reached)
+    captured = pair.covariance / fidelity if fidelity > MIN_COVARIANCE else NAN
+    return DecompositionValues(spectrum, centre, orientation, pairing, total, captured)
 
 
 def decompose_cosine(moments: Moments, /) -> CosineDecomposition:
-    """The budget of the missing cosine 1 - E[x.y] of paired unit rows, without intervals (`explain` adds them).
+    """Decompose the cosine deficit 1 - E[x.y] of unit rows, without intervals.
 
-    With few pairs for their dimensions the parts 'orientation' and 'pairing' are biased: sampled clouds look more
-    different, and pairs better, than they are. The null of 'pairing' is what a shuffled pairing leaves, F; the null of
-    `reached` is 0, and 95 % of shuffled pairings stay below `chance` = 1.645 sqrt(tr(S_x S_y) / (items - 1)) / F.
-    Source: derived for this package; F is the fidelity of Bures (1969).
-    Errors: `InputError` when the rows are not unit.
+    `decompose_pairs` adds the intervals.
 
+    Parameters
+    ----------
+    moments : Moments
+        Moments of paired unit rows of one width.
+
+    Returns
+    -------
+    CosineDecomposition
+        The components with the null of 'pairing' only.
+
+    Raises
+    ------
+    InputError
+        If the rows are not unit rows, or the widths differ.
+
+    Notes
+    -----
+    With R the lengths of the means, lambda and mu the sorted spectra of the covariances and
+    F = |S_x^1/2 S_y^1/2|_* their fidelity:
+
+    - spectrum = 1 - R_x R_y - sum sqrt(lambda mu)
+    - centre = R_x R_y (1 - cos gap)
+    - orientation = sum sqrt(lambda mu) - F
+    - pairing = F - tr S_xy
+
+    The null of 'pairing' is F, the value for a shuffled pairing. The captured fraction tr S_xy / F has the null 0.
+    95 % of shuffled pairings stay below 1.645 sqrt(tr(S_x S_y) / (items - 1)) / F. With few pairs for their dimensions
+    'orientation' is biased upward and 'pairing' downward.
+
+    References
+    ----------
+    The decomposition was derived for this package. F is the fidelity of Bures (1969).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> from isthmus.statistics.moments import Moments
     >>> X = np.array([[1, 0, 0], [0, 1, 0], [.6, .8, 0], [0, .6, .8]])
     >>> Y = np.array([[.6, 0, .8], [0, 1, 0], [.8, 0, .6], [.6, .8, 0]])
-    >>> parts = decompose_cosine(Moments.of(X, Y))
-    >>> [round(parts[name].value, 4) for name in parts], round(parts.total.value, 4)
+    >>> budget = decompose_cosine(Moments.of(X, Y))
+    >>> [round(component.value, 4) for component in budget.values()], round(budget.total.value, 4)
     ([0.0161, 0.0275, 0.0652, 0.2513], 0.36)
     """
     moments = moments.numpy()
-    parts = decomposition_values(moments)
+    values = decomposition_values(moments)
     unit = "cosine"
-    estimates = {name: Estimate(getattr(parts, name), unit=unit, definition=text) for name, text in COMPONENTS.items()}
+    components = {
+        name: Estimate(getattr(values, name), unit=unit, definition=text) for name, text in COMPONENTS.items()
+    }
     covariance = moments.mean_paired - float(moments.mean_x @ moments.mean_y)
-    possible = parts.pairing + covariance
-    estimates["pairing"] = Estimate(parts.pairing, null=possible, unit=unit, definition=COMPONENTS["pairing"])
-    spread = float(np.sum(moments.cov_x * moments.cov_y)) / max(moments.by_item.n_items - 1, 1)
-    undefined = "neither cloud has a spread that the other could follow" if np.isnan(parts.captured_fraction) else None
+    fidelity = values.pairing + covariance
+    components["pairing"] = Estimate(values.pairing, null=fidelity, unit=unit, definition=COMPONENTS["pairing"])
+    # Variance of tr S_xy over random pairings of the items.
+    variance = float(np.sum(moments.cov_x * moments.cov_y)) / max(moments.by_item.n_items - 1, 1)
+    undefined = NO_SPREAD if math.isnan(values.captured_fraction) else None
     return CosineDecomposition(
-        estimates,
-        Estimate(parts.total, unit=unit, definition="1 - mean paired cosine"),
+        components,
+        Estimate(values.total, unit=unit, definition="1 - mean paired cosine"),
         Estimate(
-            parts.captured_fraction,
+            values.captured_fraction,
             null=0.0,
             unit="share",
             undefined=undefined,
             definition="tr Cov(x, y) / F(Cov x, Cov y)",
         ),
-        shuffled_95th_percentile=NAN if undefined else 1.6448536269514722 * float(np.sqrt(max(spread, 0.0))) / possible,
+        shuffled_95th_percentile=NAN if undefined else Z95_ONE_SIDED * math.sqrt(max(variance, 0.0)) / fidelity,
     )
-
-
-def _eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = np.linalg.eigh(matrix)
-    # Eigenvalues at rounding level are zeros: their square roots would not be small any more.
-    values = np.where(values > 4 * np.finfo(float).eps * max(float(values[-1]), 0.0), values, 0.0)
-    return values[::-1], vectors[:, ::-1]

@@ -1,17 +1,21 @@
-"""How sure the parts of the budget are: intervals, what sampling alone gives, and when neither can be had.
+"""Intervals and nulls of the cosine decomposition.
 
-Each part is a smooth function of the moments where spectra are simple. Its standard error comes from the
-infinitesimal jackknife (Jaeckel 1972): F(P, Q) = |P^1/2 Q^1/2|_* has the derivatives dF/dP = T/2 and dF/dQ = T^-1/2,
-T = P^-1/2 (P^1/2 Q P^1/2)^1/2 P^-1/2 the optimal transport map from N(0, P) to N(0, Q), so that one row moves F by
-(x'Tx + y'T^-1 y)/2 - F. The parts are also biased by about 1/n, and near zero the bias is all there is: it is taken
-from balanced half samples (McCarthy 1969), whose parts are biased twice as much. A percentile bootstrap resamples with
-repeats, looks like a smaller sample and misses the value altogether.
+Each component is a smooth function of the moments where the spectra are simple. Its standard error comes from the
+infinitesimal jackknife (Jaeckel 1972). The fidelity F(P, Q) = |P^1/2 Q^1/2|_* has the derivatives dF/dP = T/2 and
+dF/dQ = T^-1/2. T = P^-1/2 (P^1/2 Q P^1/2)^1/2 P^-1/2 is the optimal transport map from N(0, P) to N(0, Q). One row
+therefore moves F by (x'Tx + y'T^-1 y)/2 - F.
+
+The components also have a bias of about 1/n, which dominates near zero. The bias is estimated from balanced half
+samples (McCarthy 1969), whose components have twice the bias. A percentile bootstrap does not cover, because the
+duplicates in a resample reduce the effective sample size.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
+import operator
 
 import numpy as np
 
@@ -19,6 +23,8 @@ from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import (
     COMPONENTS,
+    MIN_COVARIANCE,
+    NO_SPREAD,
     CosineDecomposition,
     CovariancePair,
     DecompositionValues,
@@ -29,83 +35,115 @@ from isthmus.statistics.intervals import Z95, linear_variance, normal_interval
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
-#: Items for each dimension below which the last two parts get no interval: the half samples no longer show the bias.
-ITEMS_PER_DIMENSION = 5
-#: More items than this are sampled; standard errors and biases are then scaled to all of them.
-SAMPLE = 10_000
+#: Items per dimension below which there are no intervals, because half samples no longer show the bias.
+MIN_ITEMS_PER_DIM = 5
+#: Larger data are sampled. Standard errors and biases are then scaled to all items.
+MAX_ITEMS = 10_000
+#: Groups of items that the half samples consist of, a power of two.
 GROUPS = 8
-#: What gets an interval here, in the order of the columns of `influence`.
+#: Items in each group below which there are no intervals.
+MIN_ITEMS_PER_GROUP = 5
+#: Dimensions above which three half samples replace seven. The bias is then a mean of many terms and equally precise.
+MANY_DIMS = 128
+#: Numbers that have an interval, in the order of the columns of `influence`.
 NAMES = (*COMPONENTS, "captured_fraction")
 
 
 def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> CosineDecomposition:
-    """`budget` of these pairs with 95 % intervals and nulls; notes say why there is none.
+    """Decompose the cosine deficit of `pairs`, with 95 % intervals and nulls.
 
-    Values are the plug-in parts, which add up. Intervals lie around the value less its bias, cut at zero, so a value
-    may lie above its own interval where sampling made most of it. The null of 'spectrum', 'centre' and 'orientation' is
-    what is left of them when the two sides of random items are swapped (for 'spectrum' and 'orientation' after
-    centring): what sampling alone gives to two clouds of one shape. The null of 'pairing' is what a shuffled pairing
-    leaves. With fewer than 5 items for each dimension there are no intervals but that of the total.
-    Coverage for nominal 95 %, simulated (300 data sets each; d = 8, n = 200 and d = 12, n = 60): .93 to .98, up to 1.00
-    for parts that are truly zero. Errors: as `budget`.
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs, both modalities of one width.
+    normalize : bool, default True
+        Whether rows are divided by their norms.
+    rng : int, default 0
+        Seed of the sample, the half samples and the null.
 
+    Returns
+    -------
+    CosineDecomposition
+        Values are the plug-in estimates, which add up. Notes give the reason if there are no intervals.
+
+    Raises
+    ------
+    InputError
+        If the rows are not unit rows, or the widths differ.
+
+    Notes
+    -----
+    An interval is centred on the value minus its bias and clipped at zero. A value can therefore lie above its own
+    interval if most of it is bias.
+
+    The null of 'spectrum', 'centre' and 'orientation' is the value after the two rows of random items were swapped
+    (after centring for 'spectrum' and 'orientation'). This is the value of two samples from one distribution. The null
+    of 'pairing' is the value of a shuffled pairing.
+
+    With fewer than 5 items per dimension only the total has an interval. Simulated coverage of nominal 95 % intervals
+    (300 data sets each, d = 8 with n = 200 and d = 12 with n = 60): .93 to .98, and up to 1.00 for components that are
+    exactly zero.
+
+    Examples
+    --------
     >>> import isthmus
-    >>> parts = decompose_pairs(isthmus.demo.load("plain"))
-    >>> bool(parts["centre"].low < parts["centre"].value < parts["centre"].high)
+    >>> budget = decompose_pairs(isthmus.demo.load("plain"))
+    >>> bool(budget["centre"].low < budget["centre"].value < budget["centre"].high)
     True
     """
     moments = moments_of(pairs, normalize=normalize).numpy()
-    whole = decompose_cosine(moments)
-    total = 1 - moments.mean_paired
-    low, high = normal_interval(total, linear_variance(moments, along_p=1.0))
+    plug_in = decompose_cosine(moments)
+    deficit = 1 - moments.mean_paired
+    low, high = normal_interval(deficit, linear_variance(moments, along_p=1.0))
     items = moments.by_item.n_items
-    sample = pairs.sample(max(SAMPLE, ITEMS_PER_DIMENSION * pairs.dim), rng=rng)
+    sample = pairs.sample(max(MAX_ITEMS, MIN_ITEMS_PER_DIM * pairs.dim), rng=rng)
     scale = sample.n_items / pairs.n_items
-    sampled = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
-    nulls = {name: scale * value for name, value in swapped(sample, sampled, rng=rng).items()}
+    sample_moments = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
+    nulls = {name: scale * value for name, value in swap_null(sample, sample_moments, rng=rng).items()}
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
-    needed = max(ITEMS_PER_DIMENSION * pairs.dim, 5 * GROUPS)
-    if items < needed:
+    required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
+    if items < required:
         notes.append(
-            f"The parts of the budget have no intervals: {items:,} items in {pairs.dim:,} dimensions are too few to "
-            f"know their bias (it takes about {needed:,}). Orientation comes out too large and pairing too small."
+            f"The components have no intervals: {items:,} items in {pairs.dim:,} dimensions are too few to estimate "
+            f"their bias (about {required:,} are needed). Orientation is biased upward and pairing downward."
         )
     else:
-        values = np.array([*(whole[name].value for name in COMPONENTS), whole.captured_fraction.value])
-        intervals = _intervals(values, sample, sampled, scale, rng)
-    parts = {
-        name: dataclasses.replace(_between(part, intervals.get(name)), null=nulls.get(name, part.null))
-        for name, part in whole.items()
+        values = np.array([*(plug_in[name].value for name in COMPONENTS), plug_in.captured_fraction.value])
+        intervals = _intervals(values, sample, sample_moments, scale, rng)
+    components = {
+        name: dataclasses.replace(_with_interval(component, intervals.get(name)), null=nulls.get(name, component.null))
+        for name, component in plug_in.items()
     }
     return dataclasses.replace(
-        whole,
-        components=parts,
-        total=dataclasses.replace(whole.total, low=low, high=high),
-        captured_fraction=_between(whole.captured_fraction, intervals.get("captured_fraction")),
-        best_rotation_fraction=best_rotation_fraction(sample, sampled, rng=rng),
+        plug_in,
+        components=components,
+        total=dataclasses.replace(plug_in.total, low=low, high=high),
+        captured_fraction=_with_interval(plug_in.captured_fraction, intervals.get("captured_fraction")),
+        best_rotation_fraction=best_rotation_fraction(sample, sample_moments, rng=rng),
         notes=tuple(notes),
     )
 
 
-def _between(estimate: Estimate, interval: tuple[float, float] | None) -> Estimate:
+def _with_interval(estimate: Estimate, interval: tuple[float, float] | None) -> Estimate:
     return estimate if interval is None else dataclasses.replace(estimate, low=interval[0], high=interval[1])
 
 
 def _intervals(
     values: np.ndarray, sample: Pairs, moments: Moments, scale: float, rng: int
 ) -> dict[str, tuple[float, float]]:
+    """Return the bias-corrected intervals of `values` by name, without those that are not finite."""
     n, dim = sample.n_items, sample.dim
-    scores = item_scores(sample, moments)
-    first = np.sum(scores**2, axis=0) / n**2 * n / (n - 1)
-    # The directions were fitted to the same rows: the usual correction by degrees of freedom. Means need none.
-    freedom = np.where(np.array(NAMES) == "centre", 1.0, n / (n - dim))
-    differences = half_differences(sample, moments, rng=rng)
+    scores = item_influence(sample, moments)
+    jackknife_variance = np.sum(scores**2, axis=0) / n**2 * n / (n - 1)
+    # The directions are fitted to the same rows, hence the usual correction by degrees of freedom. Means need none.
+    correction = np.where(np.array(NAMES) == "centre", 1.0, n / (n - dim))
+    differences = half_sample_differences(sample, moments, rng=rng)
     bias = scale * differences.mean(axis=0)
-    second = scale**2 * differences.var(axis=0, ddof=1) * (1 + 1 / len(differences))
-    half = Z95 * np.sqrt(scale * freedom * first + second)
-    floor = np.array([0.0] * len(COMPONENTS) + [-1.0])
-    low, high = (np.maximum(values - bias + sign * half, floor) for sign in (-1, 1))
+    bias_variance = scale**2 * differences.var(axis=0, ddof=1) * (1 + 1 / len(differences))
+    half_width = Z95 * np.sqrt(scale * correction * jackknife_variance + bias_variance)
+    minimum = np.array([0.0] * len(COMPONENTS) + [-1.0])
+    low, high = (np.maximum(values - bias + sign * half_width, minimum) for sign in (-1, 1))
     return {
         name: (float(a), float(b))
         for name, a, b in zip(NAMES, low, high, strict=True)
@@ -114,45 +152,44 @@ def _intervals(
 
 
 def influence(moments: Moments, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What the pairs (x_i, y_i), unit rows (n, d), each add to the parts and to `reached`: (n, 5), in order of `NAMES`.
+    """Return the influence of the pairs (x_i, y_i), unit rows (n, d), on the numbers of `NAMES`: (n, 5).
 
-    The derivative of each part when a pair is weighted up; over the pairs of `moments` they add up to zero.
+    The influence is the derivative with respect to the weight of a pair. It sums to zero over the pairs of `moments`.
     """
-    c = CovariancePair(moments)
-    x, y = (rows.astype(np.float64) - mean for rows, mean in ((x, c.mean_x), (y, c.mean_y)))
-    length_x, length_y = (float(np.linalg.norm(mean)) for mean in (c.mean_x, c.mean_y))
+    pair = CovariancePair(moments)
+    x, y = (rows.astype(np.float64) - mean for rows, mean in ((x, pair.mean_x), (y, pair.mean_y)))
+    length_x, length_y = (float(np.linalg.norm(mean)) for mean in (pair.mean_x, pair.mean_y))
     ratio = length_y / length_x if length_x > 0 else 0.0
-    lengths = ratio * (x @ c.mean_x) + (y @ c.mean_y / ratio if ratio > 0 else 0.0)
-    centres = x @ c.mean_y + y @ c.mean_x
-    U, D, Wt = np.linalg.svd(c.core, full_matrices=False)
+    lengths = ratio * (x @ pair.mean_x) + (y @ pair.mean_y / ratio if ratio > 0 else 0.0)
+    centres = x @ pair.mean_y + y @ pair.mean_x
+    U, D, Wt = np.linalg.svd(pair.core, full_matrices=False)
     fidelity = float(D.sum())
-    root_x, root_y = (_inverse_root(values) for values in (c.lambdas, c.mus))
-    in_x, in_y = x @ c.directions_x, y @ c.directions_y
-    possible = 0.5 * (in_x**2 @ (root_x * np.sqrt(c.mus)) + in_y**2 @ (root_y * np.sqrt(c.lambdas))) - c.possible
-    # x'Tx = |D^1/2 U' lambda^-1/2 V'x|^2, because P^1/2 Q P^1/2 = U D^2 U' in the eigenbasis of P.
-    along_x, along_y = (in_x * root_x) @ U, (in_y * root_y) @ Wt.T
-    oriented = 0.5 * (along_x**2 @ D + along_y**2 @ D) - fidelity
-    covariance = row_dot(x, y) - c.covariance
-    reached = c.covariance / fidelity if fidelity > 1e-12 else NAN
-    return np.stack(
-        [
-            -lengths - possible,
-            lengths - centres,
-            possible - oriented,
-            oriented - covariance,
-            (covariance - reached * oriented) / fidelity if fidelity > 1e-12 else np.full(len(x), NAN),
-        ],
-        axis=1,
+    inverse_root_x, inverse_root_y = (_inverse_root(values) for values in (pair.lambdas, pair.mus))
+    in_x, in_y = x @ pair.directions_x, y @ pair.directions_y
+    bound_x, bound_y = (
+        in_x**2 @ (inverse_root_x * np.sqrt(pair.mus)),
+        in_y**2 @ (inverse_root_y * np.sqrt(pair.lambdas)),
     )
+    d_bound = 0.5 * (bound_x + bound_y) - pair.bound
+    # x'Tx = |D^1/2 U' lambda^-1/2 V'x|^2, because P^1/2 Q P^1/2 = U D^2 U' in the eigenbasis of P.
+    along_x, along_y = (in_x * inverse_root_x) @ U, (in_y * inverse_root_y) @ Wt.T
+    d_fidelity = 0.5 * (along_x**2 @ D + along_y**2 @ D) - fidelity
+    d_covariance = row_dot(x, y) - pair.covariance
+    captured = pair.covariance / fidelity if fidelity > MIN_COVARIANCE else NAN
+    d_captured = (
+        (d_covariance - captured * d_fidelity) / fidelity if fidelity > MIN_COVARIANCE else np.full(len(x), NAN)
+    )
+    columns = [-lengths - d_bound, lengths - centres, d_bound - d_fidelity, d_fidelity - d_covariance, d_captured]
+    return np.stack(columns, axis=1)
 
 
 def _inverse_root(values: np.ndarray) -> np.ndarray:
     return np.where(values > 0, 1 / np.sqrt(np.where(values > 0, values, 1.0)), 0.0)
 
 
-def item_scores(pairs: Pairs, moments: Moments) -> np.ndarray:
-    """`influence` of all pairs of an item together, times items / pairs: (items, 5)."""
-    x, y = _sides(pairs, moments)
+def item_influence(pairs: Pairs, moments: Moments) -> np.ndarray:
+    """Return the sum of `influence` over the pairs of each item, times items / pairs: (items, 5)."""
+    x, y = _unit_rows(pairs, moments)
     scores = influence(moments, x if pairs.index is None else x[pairs.index], y)
     if pairs.index is None:
         return scores
@@ -160,73 +197,67 @@ def item_scores(pairs: Pairs, moments: Moments) -> np.ndarray:
     return np.stack(columns, axis=1) * pairs.n_items / pairs.n_pairs
 
 
-def half_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndarray:
-    """Mean of the parts of two half samples, less those of all: (halvings, 5). Its mean estimates their bias.
+def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndarray:
+    """Return the mean of two half samples minus the value of all items, for several splits: (splits, 5).
 
-    Items are dealt into 8 groups; the halves are the balanced choices of 4 of them (rows of a Hadamard matrix).
+    The mean over the splits estimates the bias. Items are assigned to 8 groups, and the rows of a Hadamard matrix
+    choose 4 of them for each half.
     """
     order = np.random.default_rng(rng).permutation(pairs.n_items)
     groups = [
-        moments_of(pairs.take(part), normalize=moments.normalize, matmul_dtype="float64").numpy()
-        for part in np.array_split(order, GROUPS)
+        moments_of(pairs.take(items), normalize=moments.normalize, matmul_dtype="float64").numpy()
+        for items in np.array_split(order, GROUPS)
     ]
     signs = np.array([[1]])
     while len(signs) < GROUPS:
         signs = np.block([[signs, signs], [signs, -signs]])
-    # In many dimensions the bias is a mean of many terms, and three halvings know it as well as seven.
-    halvings = GROUPS - 1 if pairs.dim <= 128 else 3
-    middle = _numbers(decomposition_values(moments))
-    found = []
-    for row in signs[1 : 1 + halvings]:
-        halves = [_sum([g for g, s in zip(groups, row, strict=True) if s == side]) for side in (1, -1)]
-        found.append(np.mean([_numbers(decomposition_values(half)) for half in halves], axis=0) - middle)
-    return np.array(found)
+    splits = GROUPS - 1 if pairs.dim <= MANY_DIMS else 3
+    values = _as_array(decomposition_values(moments))
+    differences = []
+    for row in signs[1 : 1 + splits]:
+        halves = [[g for g, s in zip(groups, row, strict=True) if s == sign] for sign in (1, -1)]
+        half_values = [_as_array(decomposition_values(functools.reduce(operator.add, half))) for half in halves]
+        differences.append(np.mean(half_values, axis=0) - values)
+    return np.array(differences)
 
 
-def swapped(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
-    """'spectrum', 'centre' and 'orientation' after the two sides of random items were swapped (see above)."""
-    x, y = _sides(pairs, moments)
+def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
+    """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
+    x, y = _unit_rows(pairs, moments)
     owner = np.arange(pairs.n_items) if pairs.index is None else pairs.index
     swap = (np.random.default_rng(rng).random(pairs.n_items) < 0.5)[owner][:, None]
     x = x[owner]
-    one, two = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
-    mean_one, mean_two = one.mean(axis=0), two.mean(axis=0)
-    centre = np.linalg.norm(mean_one) * np.linalg.norm(mean_two) - mean_one @ mean_two
-    one -= np.where(swap, moments.mean_x, moments.mean_y)
-    two -= np.where(swap, moments.mean_y, moments.mean_x)
-    clouds = CovariancePair(Moments.of(one, two, normalize=False, matmul_dtype="float64"))
-    lengths = [math.sqrt(max(1 - float(values.sum()), 0.0)) for values in (clouds.lambdas, clouds.mus)]
+    first, second = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
+    mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)
+    centre = np.linalg.norm(mean_first) * np.linalg.norm(mean_second) - mean_first @ mean_second
+    first -= np.where(swap, moments.mean_x, moments.mean_y)
+    second -= np.where(swap, moments.mean_y, moments.mean_x)
+    pair = CovariancePair(Moments.of(first, second, normalize=False, matmul_dtype="float64"))
+    lengths = [math.sqrt(max(1 - float(values.sum()), 0.0)) for values in (pair.lambdas, pair.mus)]
     return {
-        "spectrum": max(1 - lengths[0] * lengths[1] - clouds.possible, 0.0),
+        "spectrum": max(1 - lengths[0] * lengths[1] - pair.bound, 0.0),
         "centre": max(float(centre), 0.0),
-        "orientation": clouds.possible - clouds.fidelity,
+        "orientation": pair.bound - pair.fidelity,
     }
 
 
 def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> Estimate:
-    """Share of the possible covariance that the best rotation reaches; the null is that of shuffled partners."""
-    x, y = _sides(pairs, moments)
+    """Return the fraction of the largest covariance that the best rotation captures. The null is a shuffled pairing."""
+    x, y = _unit_rows(pairs, moments)
     x = x if pairs.index is None else x[pairs.index]
-    possible = CovariancePair(moments).possible
-    if possible <= 1e-12:
-        return Estimate(NAN, unit="share", undefined="neither cloud has a spread that the other could follow")
-    shuffled = np.random.default_rng(rng).permutation(len(x))
-    cross = (x[shuffled].astype(np.float64) - moments.mean_x).T @ (y - moments.mean_y) / len(x)
-    value, null = (float(np.linalg.svd(m, compute_uv=False).sum()) for m in (moments.cov_xy, cross))
-    return Estimate(value / possible, null=null / possible, unit="share")
+    bound = CovariancePair(moments).bound
+    if bound <= MIN_COVARIANCE:
+        return Estimate(NAN, unit="share", undefined=NO_SPREAD)
+    order = np.random.default_rng(rng).permutation(len(x))
+    shuffled_cov = (x[order].astype(np.float64) - moments.mean_x).T @ (y - moments.mean_y) / len(x)
+    value, null = (float(np.linalg.svd(m, compute_uv=False).sum()) for m in (moments.cov_xy, shuffled_cov))
+    return Estimate(value / bound, null=null / bound, unit="share")
 
 
-def _sides(pairs: Pairs, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-    x, y = (to_numpy(side) for side in pairs.unit(normalize=moments.normalize))
+def _unit_rows(pairs: Pairs, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
+    x, y = (to_numpy(rows) for rows in pairs.unit(normalize=moments.normalize))
     return x, y
 
 
-def _numbers(parts: DecompositionValues) -> np.ndarray:
-    return np.array([getattr(parts, name) for name in NAMES])
-
-
-def _sum(parts: list[Moments]) -> Moments:
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole + part
-    return whole
+def _as_array(values: DecompositionValues) -> np.ndarray:
+    return np.array([getattr(values, name) for name in NAMES])

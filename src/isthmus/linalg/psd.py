@@ -34,7 +34,12 @@ def fidelity(P: Array, Q: Array, /) -> float:
         )
     if 0 in (roots[0].shape[1], roots[1].shape[1]):
         return 0.0
-    return float(np.sum(np.linalg.svd(roots[0].T @ roots[1], compute_uv=False)))
+    return factor_fidelity(*roots)
+
+
+def factor_fidelity(A: np.ndarray, B: np.ndarray) -> float:
+    """Return the fidelity of A A' and B B', the nuclear norm of A'B, for factors `A` (d, r) and `B` (d, s)."""
+    return float(np.sum(np.linalg.svd(A.T @ B, compute_uv=False)))
 
 
 def psd_eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -53,5 +58,20 @@ def psd_eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             f"a matrix with eigenvalue {values[0]:.3g} (largest {values[-1]:.3g}) came: give positive "
             "semidefinite covariances or second moments."
         )
-    values = np.where(values > 4.0 * np.finfo(float).eps * top, values, 0.0)
-    return values[::-1], vectors[:, ::-1]
+    return _clip(values), vectors[:, ::-1]
+
+
+def covariance_eigh(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the descending eigenvalues of a covariance (d, d) and its eigenvectors (d, d).
+
+    Eigenvalues at rounding level become zero, because their square roots would not be small. The matrix is not
+    validated: the covariance of constant rows consists of rounding errors of either sign.
+    """
+    values, vectors = np.linalg.eigh(cov)
+    return _clip(values), vectors[:, ::-1]
+
+
+def _clip(ascending: np.ndarray) -> np.ndarray:
+    """Return the eigenvalues in descending order, those at rounding level set to zero."""
+    top = max(float(ascending[-1]), 0.0)
+    return np.where(ascending > 4.0 * np.finfo(float).eps * top, ascending, 0.0)[::-1]
