@@ -10,7 +10,8 @@ import pytest
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.compute.arrays import unit_rows
-from isthmus.diagnosis.calibration import BINS, Calibration, calibrate
+from isthmus.diagnosis import Calibration, calibrate
+from isthmus.diagnosis.calibration import BINS
 
 
 def draw(n: int, rng: np.random.Generator, d: int = 8) -> Pairs:
@@ -31,23 +32,26 @@ def cosines(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("cosine", [-0.5, 0.0, 0.25, 0.8])
 def test_percentiles(pairs: Pairs, cosine: float) -> None:
-    partners, strangers = cosines(pairs)
+    matching, non_matching = cosines(pairs)
     x, y = pairs.unit()
     off = ~np.eye(150, dtype=bool)
     slow = {
-        "partners": partners, "strangers": strangers, "within image": (x @ x.T)[off], "within text": (y @ y.T)[off]
-    }  # fmt: skip
+        "matching": matching,
+        "non_matching": non_matching,
+        "within image": (x @ x.T)[off],
+        "within text": (y @ y.T)[off],
+    }
     for name, value in calibrate(pairs).percentiles(cosine).items():
         assert value == pytest.approx(np.mean(slow[name] < cosine), abs=0.004)
 
 
 @pytest.mark.parametrize("precision", [0.3, 0.6, 0.9])
 def test_threshold_is_the_first_that_is_precise_enough(pairs: Pairs, precision: float) -> None:
-    partners, strangers = cosines(pairs)
+    matching, non_matching = cosines(pairs)
     share = 0.05
     slow = np.inf
-    for t in np.sort(np.r_[partners, strangers])[::-1]:
-        true, false = share * np.mean(partners >= t), (1 - share) * np.mean(strangers >= t)
+    for t in np.sort(np.r_[matching, non_matching])[::-1]:
+        true, false = share * np.mean(matching >= t), (1 - share) * np.mean(non_matching >= t)
         if true > 0 and true / (true + false) >= precision:
             slow = t
     found = calibrate(pairs).threshold(precision, prevalence=share)
@@ -62,8 +66,8 @@ def test_the_default_prevalence_is_one_among_the_items(pairs: Pairs) -> None:
 
 def test_probability_is_bayes(rng: np.random.Generator) -> None:
     c = calibrate(draw(3000, rng))
-    partners, strangers = cosines(draw(3000, rng))
-    near = [np.mean(np.abs(values - 0.75) < 0.02) for values in (partners, strangers)]
+    matching, non_matching = cosines(draw(3000, rng))
+    near = [np.mean(np.abs(values - 0.75) < 0.02) for values in (matching, non_matching)]
     assert c.likelihood_ratio(0.75) == pytest.approx(near[0] / near[1], rel=0.15)
     ratio = c.likelihood_ratio(0.6)
     assert c.probability(0.6, prevalence=0.1) == pytest.approx(0.1 * ratio / (0.1 * ratio + 0.9))
@@ -90,18 +94,18 @@ def test_threshold_intervals_cover() -> None:
 def test_a_threshold_that_rests_on_few_has_no_interval(pairs: Pairs) -> None:
     found = calibrate(pairs).threshold(0.99)
     assert np.isnan(found.low)
-    assert "0 strangers here have it" in found.definition
-    assert found.note.startswith("no interval: it takes 20 partners and 10 strangers there, and here are ")
+    assert "0 non-matching pairs reach it here" in found.definition
+    assert found.note.endswith("non-matching pairs reach it, and 20 and 10 are needed")
     one = calibrate(Pairs(image=np.eye(25), text=np.diag([1.0] + [-1.0] * 24)))
     assert (
-        "(no interval: it takes 20 partners and 10 strangers there, and here are 1 and 0)"
+        "(no interval: 1 matching and 0 non-matching pairs reach it, and 20 and 10 are needed)"
         in (one.threshold_sentences()[3])
     )
 
 
 def test_precision_that_is_not_reached(rng: np.random.Generator) -> None:
     x, y = unit_rows(rng.normal(size=(2 * 100, 6))).reshape(2, 100, 6)
-    x[0], y[1] = y[0], y[0]  # the highest cosine is shared by a stranger
+    x[0], y[1] = y[0], y[0]  # the highest cosine is that of a non-matching pair
     found = calibrate(Pairs(image=x, text=y)).threshold(0.99)
     assert found.undefined == "no cosine of these data has a precision of 0.99 at a prevalence of 0.01"
 
@@ -111,7 +115,7 @@ def test_several_partners_and_samples(rng: np.random.Generator, monkeypatch: pyt
     x, y = pairs.unit()
     double = calibrate(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(60), 2)))
     np.testing.assert_array_equal(double.non_matching, calibrate(pairs).non_matching)
-    monkeypatch.setattr("isthmus.diagnosis.calibration.SAMPLE", 40)
+    monkeypatch.setattr("isthmus.diagnosis.cosine_histograms.MAX_ITEMS", 40)
     part = calibrate(pairs)
     assert (part.items, part.sampled, part.matching.sum()) == (60, 40, 40)
     np.testing.assert_array_equal(part.non_matching, calibrate(pairs).non_matching)  # seeded
@@ -120,7 +124,7 @@ def test_several_partners_and_samples(rng: np.random.Generator, monkeypatch: pyt
 def test_matched_quantile_leave_as_few_strangers_above(pairs: Pairs) -> None:
     calibration = isthmus.calibrate(pairs)
     asked = 0.6
-    share = calibration.percentiles(asked)["strangers"]
+    share = calibration.percentiles(asked)["non_matching"]
     x, y = (np.asarray(side) for side in pairs.unit())
     for name, side in zip(pairs.names, (x, y), strict=True):
         inside = np.sort((side @ side.T)[~np.eye(len(side), dtype=bool)])
@@ -131,11 +135,11 @@ def test_matched_quantile_leave_as_few_strangers_above(pairs: Pairs) -> None:
 
 def test_sentences(pairs: Pairs) -> None:
     c = calibrate(pairs)
-    assert "times as frequent as strangers" in c.sentences(0.6)[3]
+    assert "times as frequent near it as non-matching pairs" in c.sentences(0.6)[3]
     assert c.sentences(-0.9)[3] in (
-        "Only strangers have a cosine near it here.", "No pair here, partners or strangers, has a cosine near it."
+        "Only non-matching pairs have a cosine near it here.", "No pair here, matching or not, has a cosine near it."
     )  # fmt: skip
-    assert "Only partners" in calibrate(Pairs(image=np.eye(25), text=np.eye(25))).sentences(1.0)[2]
+    assert "Only matching pairs" in calibrate(Pairs(image=np.eye(25), text=np.eye(25))).sentences(1.0)[2]
     json.dumps(c.to_dict(0.6), allow_nan=False)
     json.dumps(c.to_dict(-0.9), allow_nan=False)
 
@@ -150,7 +154,7 @@ def test_what_is_refused(pairs: Pairs, rng: np.random.Generator) -> None:
         c.probability(0.5, prevalence=0)
     with pytest.raises(InputError, match="19 items are too few"):
         calibrate(draw(19, rng))
-    with pytest.raises(InputError, match="image: a row of length .* has no cosine"):
+    with pytest.raises(InputError, match="image: a row has length .*, expected unit rows"):
         calibrate(draw(30, rng), normalize=False)
 
 

@@ -61,7 +61,7 @@ def test_a_constant_offset_in_each_of_two_subspaces_keeps_both_accounts() -> Non
     c = report(isthmus.demo.load("collapsed", split="test"))
     assert [a.verdict for a in c.hypotheses] == [SUPPORTED, SUPPORTED]
     assert c.orthogonal_share.value > 0.99
-    assert "Both accounts hold together" in c.sentences()[2]
+    assert "Both hypotheses hold together" in c.sentences()[2]
     json.dumps(c.to_dict(), allow_nan=False)
 
 

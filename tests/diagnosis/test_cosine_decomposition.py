@@ -39,7 +39,7 @@ def test_parts_are_not_negative_and_add_up(seed: int) -> None:
 
 def test_rows_must_be_unit(rng: np.random.Generator) -> None:
     x, y = 2 * unit_rows(rng.normal(size=(2 * 20, 4))).reshape(2, 20, 4)
-    with pytest.raises(InputError, match="mean square length of the rows is 4, expected unit rows .*; use normalize=True"):
+    with pytest.raises(InputError, match="of the rows is 4, expected unit rows .*; use normalize=True"):
         decompose_cosine(Moments.of(x, y, normalize=False))
     assert decompose_cosine(Moments.of(x / 2, y / 2, normalize=False)).total.value == pytest.approx(
         decompose_cosine(Moments.of(x, y)).total.value, abs=1e-12

@@ -100,7 +100,7 @@ def test_item_influence_add_those_of_the_items_own_pairs(rng: np.random.Generato
 def test_more_items_than_the_sample_scale(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = clouds("turned", 4000, 4, rng)
     whole = decompose_pairs(Pairs(image=x, text=y))
-    monkeypatch.setattr("isthmus.diagnosis.decomposition_intervals.SAMPLE", 1000)
+    monkeypatch.setattr("isthmus.diagnosis.decomposition_intervals.MAX_ITEMS", 1000)
     part = decompose_pairs(Pairs(image=x, text=y))
     for name in whole:
         assert part[name].value == whole[name].value

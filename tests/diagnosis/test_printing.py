@@ -36,10 +36,10 @@ def test_the_verb(files: list[str]) -> None:
     result = CliRunner().invoke(app, ["explain", *files, "--cosine", "0.7", "--temperature", "0.0586"])
     assert result.exit_code == 0, result.output
     for words in (
-        "- The mean image", "Where the missing cosine goes", "Collapse", "excess 8", "Both accounts hold together",
-        "fails    von Mises-Fisher (image)", "Affine case", "Its assumptions hold here", "What a cosine means",
-        "A cosine of 0.7 between image and text", "With one partner among 597 candidates:",
-        "90.0 % of the candidates are partners",
+        "- The mean image", "Components of the cosine deficit", "Collapse", "excess 8", "Both hypotheses hold together",
+        "fails    von Mises-Fisher (image)", "Affine case", "Its assumptions hold here", "Meaning of a cosine",
+        "A cosine of 0.7 between image and text", "With one match among 597 candidates:",
+        "90.0 % of the candidates are matches",
     ):  # fmt: skip
         assert words in result.output, words
     assert "nan" not in result.output
@@ -69,5 +69,5 @@ def test_a_cosine_that_is_none(files: list[str]) -> None:
 def test_degenerate_clouds_have_lines(rng: np.random.Generator) -> None:
     x, y = np.tile([1.0, 0, 0], (30, 1)), np.tile([0, 1.0, 0], (30, 1))
     lines = "\n".join(explanation_lines(isthmus.explain(isthmus.Pairs(image=x, text=y))))
-    assert "What the pairing could reach is undefined" in lines
+    assert "The captured fraction of the covariance is undefined" in lines
     assert "nan" not in lines

@@ -30,17 +30,17 @@ def text(explanation: Explanation) -> str:
 def test_no_gap(rng: np.random.Generator) -> None:
     u = cloud(rng)
     said = text(explained(u, u + 0.2 * cloud(rng)))
-    assert said.startswith("There is no gap to speak of")
+    assert said.startswith("There is no significant gap")
     assert "nearly all of it" in said
-    assert "partners that differ although the clouds agree" in said
-    assert "Neither side has collapsed" in said
+    assert "matching pairs that differ although the clouds agree" in said
+    assert "Neither modality has collapsed" in said
     assert "dimension collapse" not in said
-    assert "accounts" not in said
+    assert "explanations" not in said
 
 
 def test_equal_sides_miss_nothing(rng: np.random.Generator) -> None:
     u = cloud(rng)
-    assert "Partners have the full cosine of 1: nothing is missing." in text(explained(u, u))
+    assert "Matching pairs have a cosine of 1: there is no deficit." in text(explained(u, u))
 
 
 def test_pure_offset(rng: np.random.Generator) -> None:
@@ -53,7 +53,7 @@ def test_pure_offset(rng: np.random.Generator) -> None:
     assert "nearly all of it" in said
     assert "due to the angle between the means (the modality gap proper)" in said
     assert "(dimension collapse)" not in said
-    assert "speak for both accounts of the gap" in said
+    assert "support both explanations of the gap" in said
     assert explanation.budget["orientation"].value < 1e-6
 
 
@@ -61,11 +61,11 @@ def test_pure_rotation(rng: np.random.Generator) -> None:
     u = cloud(rng)
     said = text(explained(u, u @ np.linalg.qr(rng.normal(size=(16, 16)))[0]))
     assert said.startswith("Retrieval is at chance")
-    assert "yet partners follow each other" in said
-    assert "to 100.0 % of what is possible" in said
-    assert "(a rotation of one side would mend it)" in said
+    assert "but the rows are paired" in said
+    assert "to 100.0 % of the possible one" in said
+    assert "(a rotation of one modality would remove it)" in said
     assert "(dimension collapse)" not in said
-    assert "is not the partner" not in said
+    assert "does not match" not in said
 
 
 def test_unpaired_rows(rng: np.random.Generator) -> None:
@@ -73,9 +73,9 @@ def test_unpaired_rows(rng: np.random.Generator) -> None:
     explanation = explained(u, rng.permutation(u))
     said = text(explanation)
     assert said.startswith("Retrieval is at chance")
-    assert "row i of image is not the partner of row i of text" in explanation.verdict[0]
-    assert "600 items are too few to see a weak pairing" in explanation.verdict[0]
-    assert "The partner is found first" not in said
+    assert "row i of image does not match row i of text" in explanation.verdict[0]
+    assert "600 items are too few to detect a weak pairing" in explanation.verdict[0]
+    assert "The match ranks first" not in said
 
 
 def test_a_weak_pairing_is_no_proof_of_wrong_rows(real) -> None:  # type: ignore[no-untyped-def]
@@ -83,7 +83,8 @@ def test_a_weak_pairing_is_no_proof_of_wrong_rows(real) -> None:  # type: ignore
     pairs = isthmus.open_pairs(real("clasp_uniprot/protein.npy"), real("clasp_uniprot/text.npy"))
     first = isthmus.explain(pairs).verdict[0]
     assert (
-        "99 items are too few to see a weak pairing (partners covary more than 95 % of shuffled pairings do)" in first
+        "99 items are too few to detect a weak pairing (matching pairs covary more than 95 % of shuffled pairs)"
+        in first
     )
 
 
@@ -93,7 +94,7 @@ def test_collapse_into_different_subspaces(rng: np.random.Generator) -> None:
     said = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
     assert "the different orientation of the two clouds (dimension collapse)" in said
     assert "99 % of the energy lies in 9 (image) and 9 (text) of 15 dimensions" in said
-    assert "these share 6, 3 more than the ranks force" in said
+    assert "these share 6, 3 more than the ranks guarantee" in said
 
 
 def test_too_few_rows(rng: np.random.Generator) -> None:
@@ -107,13 +108,13 @@ def test_too_few_rows(rng: np.random.Generator) -> None:
 
 def test_the_demonstration_runs() -> None:
     said = {run: text(isthmus.explain(isthmus.demo.load(run, split="test"))) for run in isthmus.demo.RUNS}
-    assert "speak for both accounts of the gap" in said["collapsed"]
+    assert "support both explanations of the gap" in said["collapsed"]
     assert "(dimension collapse)" not in said["collapsed"]
     assert "(dimension collapse)" in said["plain"]
     # Means that vanish: whether they still differ hangs on a thread, but they have no angle either way.
-    assert said["warm"].startswith(("There is no gap to speak of", "The gap has no angle here"))
+    assert said["warm"].startswith(("There is no significant gap", "The gap has no angle here"))
     assert "degrees apart" not in said["warm"]
-    assert "accounts" not in said["warm"]
+    assert "explanations" not in said["warm"]
 
 
 def test_with_a_comparison_six_sentences_at_most() -> None:

@@ -1,8 +1,9 @@
 """Explain the modality gap: cosine decomposition, collapse report, calibration and verdict."""
 
-from isthmus.diagnosis.calibration import Calibration, calibrate
+from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, Hypothesis, Prediction, report_collapse
 from isthmus.diagnosis.cosine_decomposition import COMPONENTS, CosineDecomposition, decompose_cosine
+from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.diagnosis.modalities import Modalities, PairwiseResults

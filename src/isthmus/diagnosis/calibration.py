@@ -1,43 +1,56 @@
-"""What a cosine means here: where it stands among partners and among strangers, and which threshold to set."""
+"""Calibrate the cosine: percentiles, probability of a match, and thresholds for a precision."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from isthmus.compute.arrays import row_dot, to_numpy
-from isthmus.data.pairs import Pairs
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import json_number
 
-#: More items than this are sampled: strangers cost n^2 cosines.
-SAMPLE = 5_000
-#: Cosines are counted in this many bins over [-1, 1]: a resolution of 1e-4.
+#: Bins of the cosine over [-1, 1], a resolution of 1e-4.
 BINS = 20_000
+#: Groups of items that the jackknife leaves out in turn.
 GROUPS = 10
-#: Student's 97.5 % point for 10 groups.
+#: Quantile .975 of Student's t distribution with 9 degrees of freedom.
 T95 = 2.2621571627409915
+#: Precisions of the thresholds in sentences and in JSON.
 PRECISIONS = (0.5, 0.9, 0.99)
-#: With fewer cosines at or above a threshold the jackknife does not cover, and there is no interval.
-FEWEST_PARTNERS, FEWEST_STRANGERS = 20, 10
+#: Pairs at or above a threshold below which the jackknife does not cover, so that there is no interval.
+MIN_MATCHING, MIN_NON_MATCHING = 20, 10
+#: Smallest bandwidth of the likelihood ratio.
+MIN_BANDWIDTH = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """Counts of cosines in 20,000 bins over [-1, 1]: of partners, of strangers across and within the modalities.
+    """Histograms of the cosines of matching and non-matching pairs in 20,000 bins over [-1, 1].
 
-    `items` is the number of items in the data, `sampled` those that were compared. Counts of partners are by group of
-    items, (10, bins), those of strangers by pair of groups, (10, 10, bins): leaving groups out shows how sure a
-    threshold is. `within` holds the counts inside each modality, (bins,).
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the modalities.
+    items : int
+        Number of items in the data.
+    sampled : int
+        Number of items whose cosines were counted.
+    matching : array of int, (10, 20000)
+        Counts of matching pairs by group of items.
+    non_matching : array of int, (10, 10, 20000)
+        Counts of non-matching pairs across the modalities, by the groups of their two items.
+    within : tuple of two arrays of int, (20000,)
+        Counts of pairs of different items within each modality.
 
+    Examples
+    --------
     >>> import isthmus
-    >>> c = calibrate(isthmus.demo.load("plain"))
-    >>> bool(c.percentiles(0.6)["strangers"] < c.percentiles(0.7)["strangers"])
+    >>> calibration = isthmus.calibrate(isthmus.demo.load("plain"))
+    >>> low, high = (calibration.percentiles(cosine)["non_matching"] for cosine in (0.6, 0.7))
+    >>> bool(low < high)
     True
     """
 
@@ -50,232 +63,290 @@ class Calibration:
 
     @property
     def prevalence(self) -> float:
-        """The default share of partners among the candidates: one among as many as there are items."""
+        """Default share of matches among the candidates, 1 / items."""
         return 1 / self.items
 
     def percentiles(self, cosine: float, /) -> dict[str, float]:
-        """Share of cosines below `cosine` (half of its own bin) among 'partners', 'strangers' and within each modality.
+        """Return the shares of pairs with a lower cosine.
 
-        Errors: `InputError` for a cosine outside [-1, 1].
+        Parameters
+        ----------
+        cosine : float
+            Between -1 and 1.
+
+        Returns
+        -------
+        dict of str to float
+            Shares of 'matching' and 'non_matching' pairs across the modalities, and of pairs 'within NAME' of each
+            modality. Half of the pairs in the bin of `cosine` count as lower.
+
+        Raises
+        ------
+        InputError
+            If `cosine` is outside [-1, 1].
         """
-        parts = {"partners": self.matching.sum(axis=0), "strangers": self.non_matching.sum(axis=(0, 1))}
-        parts |= {f"within {name}": counts for name, counts in zip(self.names, self.within, strict=True)}
-        bin_ = _bin(cosine)
+        histograms = {"matching": self.matching.sum(axis=0), "non_matching": self.non_matching.sum(axis=(0, 1))}
+        histograms |= {f"within {name}": counts for name, counts in zip(self.names, self.within, strict=True)}
+        position = _bin(cosine)
         return {
-            name: float((counts[:bin_].sum() + 0.5 * counts[bin_]) / max(counts.sum(), 1))
-            for name, counts in parts.items()
+            name: float((counts[:position].sum() + 0.5 * counts[position]) / max(counts.sum(), 1))
+            for name, counts in histograms.items()
         }
 
     def matched_quantile(self, cosine: float, /) -> dict[str, float]:
-        """For each modality the cosine inside it that as large a share of strangers stays below as stays below `cosine`
-        across the modalities: one and the same threshold means different things within and across.
+        """Return the cosine within each modality at the same percentile of non-matching pairs as `cosine` across.
 
-        NaN when `cosine` lies beyond all or below all strangers. Errors: `InputError` for a cosine outside [-1, 1].
+        One threshold has different meanings within and across the modalities. This method converts it.
+
+        Parameters
+        ----------
+        cosine : float
+            Cosine across the modalities, between -1 and 1.
+
+        Returns
+        -------
+        dict of str to float
+            Cosine by name of the modality. NaN if `cosine` is above or below all non-matching pairs.
+
+        Raises
+        ------
+        InputError
+            If `cosine` is outside [-1, 1].
         """
-        across = self.percentiles(cosine)["strangers"]
-        if not 0 < across < 1:
+        share = self.percentiles(cosine)["non_matching"]
+        if not 0 < share < 1:
             return dict.fromkeys(self.names, NAN)
-        below = [np.cumsum(counts) / max(counts.sum(), 1) for counts in self.within]
+        cumulative = [np.cumsum(counts) / max(counts.sum(), 1) for counts in self.within]
         return {
-            name: float((np.searchsorted(share, across) + 0.5) * 2 / BINS - 1)
-            for name, share in zip(self.names, below, strict=True)
+            name: float((np.searchsorted(shares, share) + 0.5) * 2 / BINS - 1)
+            for name, shares in zip(self.names, cumulative, strict=True)
         }
 
     def likelihood_ratio(self, cosine: float, /) -> float:
-        """How many times more frequent a cosine near this one is among partners than among strangers.
+        """Return how many times more frequent a cosine near this one is among matching than non-matching pairs.
 
-        Both are counted within h of it, h = .9 sd n^(-1/5) of the partners (Silverman 1986), at least 1e-3. NaN where
-        there are neither, infinite where there are only partners.
+        Parameters
+        ----------
+        cosine : float
+            Between -1 and 1.
+
+        Returns
+        -------
+        float
+            NaN if no pair is near, infinite if only matching pairs are.
+
+        Notes
+        -----
+        Pairs within h of the cosine are counted. h = .9 sd n^(-1/5) of the matching pairs, at least 1e-3.
+
+        References
+        ----------
+        Silverman 1986, Density Estimation for Statistics and Data Analysis.
         """
-        partners, strangers = self.matching.sum(axis=0), self.non_matching.sum(axis=(0, 1))
-        n = int(partners.sum())
+        matching, non_matching = self.matching.sum(axis=0), self.non_matching.sum(axis=(0, 1))
+        n = int(matching.sum())
         centres = (np.arange(BINS) + 0.5) * 2 / BINS - 1
-        mean = float(centres @ partners) / n
-        deviation = math.sqrt(max(float((centres - mean) ** 2 @ partners) / n, 0.0))
-        reach = max(round(max(0.9 * deviation * n**-0.2, 1e-3) * BINS / 2), 1)
-        bin_ = _bin(cosine)
-        near = slice(max(bin_ - reach, 0), bin_ + reach + 1)
-        among = partners[near].sum() / n
-        others = strangers[near].sum() / strangers.sum()
-        if others == 0:
-            return math.inf if among > 0 else NAN
-        return float(among / others)
+        mean = float(centres @ matching) / n
+        deviation = math.sqrt(max(float((centres - mean) ** 2 @ matching) / n, 0.0))
+        bandwidth = max(round(max(0.9 * deviation * n**-0.2, MIN_BANDWIDTH) * BINS / 2), 1)
+        position = _bin(cosine)
+        window = slice(max(position - bandwidth, 0), position + bandwidth + 1)
+        matching_share = matching[window].sum() / n
+        non_matching_share = non_matching[window].sum() / non_matching.sum()
+        if non_matching_share == 0:
+            return math.inf if matching_share > 0 else NAN
+        return float(matching_share / non_matching_share)
 
     def probability(self, cosine: float, /, *, prevalence: float | None = None) -> float:
-        """Probability that a candidate with this cosine is the partner, by Bayes from `likelihood_ratio`.
+        """Return the probability that a candidate with this cosine is a match, by Bayes' rule.
 
-        `prevalence` is the share of partners among the candidates; default one among as many as there are items.
+        Parameters
+        ----------
+        cosine : float
+            Between -1 and 1.
+        prevalence : float, optional
+            Share of matches among the candidates. Default: 1 / items.
+
+        Returns
+        -------
+        float
+            Between 0 and 1, NaN if no pair has a cosine near this one.
+
+        Raises
+        ------
+        InputError
+            If `prevalence` is not between 0 and 1.
         """
-        share = self._share(prevalence)
+        prior = self._validated_prevalence(prevalence)
         ratio = self.likelihood_ratio(cosine)
-        return 1.0 if math.isinf(ratio) else share * ratio / (share * ratio + 1 - share)
+        return 1.0 if math.isinf(ratio) else prior * ratio / (prior * ratio + 1 - prior)
 
     def threshold(self, precision: float, /, *, prevalence: float | None = None) -> Estimate:
-        """The smallest cosine at and above which at least this share of candidates are partners.
+        """Return the smallest cosine at and above which this share of the candidates are matches.
 
-        `prevalence` as in `probability`. The interval is the delete-a-group jackknife's over 10 groups of items
-        (simulated coverage .95 to .97); there is none with fewer than 20 partners or 10 strangers at or above the
-        threshold, where it does not cover. Undefined where no cosine reaches the precision.
-        Errors: `InputError` for shares that are not between 0 and 1.
+        Parameters
+        ----------
+        precision : float
+            Share of matches among the candidates at or above the threshold.
+        prevalence : float, optional
+            Share of matches among all candidates. Default: 1 / items.
+
+        Returns
+        -------
+        Estimate
+            The interval comes from the delete-a-group jackknife over 10 groups of items (simulated coverage .95 to
+            .97). With fewer than 20 matching or 10 non-matching pairs at or above the threshold it does not cover, and
+            there is none. Undefined if no cosine reaches the precision.
+
+        Raises
+        ------
+        InputError
+            If a share is not between 0 and 1.
         """
-        share = self._share(prevalence)
+        prior = self._validated_prevalence(prevalence)
         if not 0 < precision < 1:
             raise InputError(f"precision={precision}, expected a share between 0 and 1")
-        partners, strangers = self.matching.sum(axis=0), self.non_matching.sum(axis=(0, 1))
-        value = _threshold(partners, strangers, precision, share)
-        definition = f"smallest cosine with a precision of {precision:g} at a prevalence of {share:.3g}"
+        matching, non_matching = self.matching.sum(axis=0), self.non_matching.sum(axis=(0, 1))
+        value = _threshold(matching, non_matching, precision, prior)
+        definition = f"smallest cosine with a precision of {precision:g} at a prevalence of {prior:.3g}"
         if math.isnan(value):
             return Estimate(
                 NAN, unit="cosine", definition=definition,
-                undefined=f"no cosine of these data has a precision of {precision:g} at a prevalence of {share:.3g}",
+                undefined=f"no cosine of these data has a precision of {precision:g} at a prevalence of {prior:.3g}",
             )  # fmt: skip
-        above = _bin(value)
-        counts = int(partners[above:].sum()), int(strangers[above:].sum())
-        definition += f"; {counts[0]:,} partners and {counts[1]:,} strangers here have it"
-        if counts[0] < FEWEST_PARTNERS or counts[1] < FEWEST_STRANGERS:
+        position = _bin(value)
+        n_matching, n_non_matching = int(matching[position:].sum()), int(non_matching[position:].sum())
+        definition += f"; {n_matching:,} matching and {n_non_matching:,} non-matching pairs reach it here"
+        if n_matching < MIN_MATCHING or n_non_matching < MIN_NON_MATCHING:
             note = (
-                f"no interval: it takes {FEWEST_PARTNERS} partners and {FEWEST_STRANGERS} strangers there, "
-                f"and here are {counts[0]:,} and {counts[1]:,}"
+                f"no interval: {n_matching:,} matching and {n_non_matching:,} non-matching pairs reach it, and "
+                f"{MIN_MATCHING} and {MIN_NON_MATCHING} are needed"
             )
             return Estimate(value, unit="cosine", definition=definition, note=note)
-        left_out = []
+        replicates = []
         for g in range(GROUPS):
-            cross = (
-                strangers
-                - self.non_matching[g].sum(axis=0)
-                - self.non_matching[:, g].sum(axis=0)
-                + self.non_matching[g, g]
-            )
-            left_out.append(_threshold(partners - self.matching[g], cross, precision, share))
-        spread = float(np.sum((np.array(left_out) - np.mean(left_out)) ** 2))
-        error = math.sqrt((GROUPS - 1) / GROUPS * spread)
+            removed = self.non_matching[g].sum(axis=0) + self.non_matching[:, g].sum(axis=0) - self.non_matching[g, g]
+            replicates.append(_threshold(matching - self.matching[g], non_matching - removed, precision, prior))
+        sum_of_squares = float(np.sum((np.array(replicates) - np.mean(replicates)) ** 2))
+        error = math.sqrt((GROUPS - 1) / GROUPS * sum_of_squares)
         low, high = (min(max(value + sign * T95 * error, -1.0), 1.0) for sign in (-1, 1))
         return Estimate(value, low, high, unit="cosine", definition=definition)
 
     def recall(self, cosine: float, /) -> float:
-        """Share of partners with at least this cosine."""
+        """Return the share of matching pairs with at least this cosine.
+
+        Parameters
+        ----------
+        cosine : float
+            Between -1 and 1.
+
+        Returns
+        -------
+        float
+            Between 0 and 1.
+        """
         counts = self.matching.sum(axis=0)
         return float(counts[_bin(cosine) :].sum() / counts.sum())
 
     def sentences(self, cosine: float, /) -> list[str]:
-        """What this cosine means, in words."""
-        below = self.percentiles(cosine)
-        ratio = self.likelihood_ratio(cosine)
+        """Return the meaning of this cosine in sentences.
+
+        Parameters
+        ----------
+        cosine : float
+            Between -1 and 1.
+
+        Returns
+        -------
+        list of str
+            Percentiles, the matched quantiles within the modalities, and the probability of a match.
+        """
+        shares = self.percentiles(cosine)
         x, y = self.names
-        found = [
-            f"A cosine of {cosine:g} between {x} and {y} is higher than {_percent(below['strangers'])} of those of "
-            f"strangers and than {_percent(below['partners'])} of those of partners.",
-            f"Within one modality it would be higher than {_percent(below[f'within {x}'])} ({x}) and "
-            f"{_percent(below[f'within {y}'])} ({y}) of the cosines of strangers.",
+        sentences = [
+            f"A cosine of {cosine:g} between {x} and {y} is higher than {_percent(shares['non_matching'])} of those of "
+            f"non-matching pairs and than {_percent(shares['matching'])} of those of matching pairs.",
+            f"Within one modality it would be higher than {_percent(shares[f'within {x}'])} ({x}) and "
+            f"{_percent(shares[f'within {y}'])} ({y}) of the cosines of non-matching pairs.",
         ]
-        same = self.matched_quantile(cosine)
-        if not math.isnan(same[x]):
-            found.append(
-                f"As few strangers exceed {cosine:g} across the modalities as exceed {same[x]:.2f} within {x} and "
-                f"{same[y]:.2f} within {y}."
+        quantiles = self.matched_quantile(cosine)
+        if not math.isnan(quantiles[x]):
+            sentences.append(
+                f"As many non-matching pairs exceed {cosine:g} across the modalities as exceed {quantiles[x]:.2f} "
+                f"within {x} and {quantiles[y]:.2f} within {y}."
             )
+        ratio = self.likelihood_ratio(cosine)
         if math.isnan(ratio):
-            found.append("No pair here, partners or strangers, has a cosine near it.")
+            sentences.append("No pair here, matching or not, has a cosine near it.")
         elif math.isinf(ratio) or ratio == 0:
-            found.append(f"Only {'partners' if ratio else 'strangers'} have a cosine near it here.")
+            sentences.append(f"Only {'matching' if ratio else 'non-matching'} pairs have a cosine near it here.")
         else:
-            found.append(
-                f"Near it partners are {ratio:.3g} times as frequent as strangers, so that with one partner among "
-                f"{self.items:,} candidates such a candidate is the partner with probability "
+            sentences.append(
+                f"Matching pairs are {ratio:.3g} times as frequent near it as non-matching pairs. With one match among "
+                f"{self.items:,} candidates such a candidate is the match with probability "
                 f"{self.probability(cosine):.2g}."
             )
-        return found
+        return sentences
 
     def threshold_sentences(self) -> list[str]:
-        """The thresholds for a precision of .5, .9 and .99 in words, with the recall that each of them leaves."""
-        found = []
+        """Return the thresholds for a precision of .5, .9 and .99 in sentences, with the recall at each of them.
+
+        Returns
+        -------
+        list of str
+            An introduction and one sentence for each precision.
+        """
+        sentences = []
         for precision in PRECISIONS:
             threshold = self.threshold(precision)
             if threshold.undefined:
-                found.append(f"No cosine makes {_percent(precision)} of the candidates at or above it partners.")
+                sentences.append(f"No threshold has a precision of {_percent(precision)}.")
                 continue
-            sure = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
-            found.append(
-                f"At or above {threshold.value:.4f} ({sure}), {_percent(precision)} of the candidates are partners, "
-                f"and {_percent(self.recall(threshold.value))} of the partners are found."
+            interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
+            sentences.append(
+                f"At or above {threshold.value:.4f} ({interval}), {_percent(precision)} of the candidates are matches, "
+                f"and {_percent(self.recall(threshold.value))} of the matches are found."
             )
-        return [f"With one partner among {self.items:,} candidates:", *found]
+        return [f"With one match among {self.items:,} candidates:", *sentences]
 
     def to_dict(self, cosine: float | None = None) -> dict[str, Any]:
-        """Plain JSON values: thresholds for a precision of .5, .9 and .99, and what `cosine` means if there is one."""
-        found: dict[str, Any] = {
+        """Return plain JSON values. Numbers that are not finite are None.
+
+        Parameters
+        ----------
+        cosine : float, optional
+            Also return the meaning of this cosine.
+
+        Returns
+        -------
+        dict
+            'items', 'sampled', 'prevalence' and the 'thresholds' for a precision of .5, .9 and .99. With `cosine` also
+            its 'percentiles' (`partners` are matching and `strangers` non-matching pairs), 'equivalents' (the matched
+            quantiles), 'likelihood_ratio' and 'probability'.
+        """
+        values: dict[str, Any] = {
             "items": self.items,
             "sampled": self.sampled,
             "prevalence": self.prevalence,
             "thresholds": {f"{p:g}": self.threshold(p).to_dict() for p in PRECISIONS},
         }
         if cosine is not None:
+            keys = {"matching": "partners", "non_matching": "strangers"}
             ratio, probability = self.likelihood_ratio(cosine), self.probability(cosine)
-            found |= {
+            values |= {
                 "cosine": cosine,
-                "percentiles": self.percentiles(cosine),
+                "percentiles": {keys.get(name, name): share for name, share in self.percentiles(cosine).items()},
                 "equivalents": {k: json_number(v) for k, v in self.matched_quantile(cosine).items()},
                 "likelihood_ratio": json_number(ratio),
                 "probability": json_number(probability),
             }
-        return found
+        return values
 
-    def _share(self, prevalence: float | None) -> float:
+    def _validated_prevalence(self, prevalence: float | None) -> float:
         share = self.prevalence if prevalence is None else prevalence
         if not 0 < share < 1:
             raise InputError(f"prevalence={share}, expected a share between 0 and 1")
         return share
-
-
-def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calibration:
-    """Count the cosines of partners and of strangers, on a random sample of 5,000 items when there are more.
-
-    An item with several partners is represented by its first one. Errors: `InputError` for fewer than 20 items, and for
-    rows that are not unit with `normalize=False`.
-
-    >>> import isthmus
-    >>> c = calibrate(isthmus.demo.load("plain", split="test"))
-    >>> c.items, int(c.matching.sum()), int(c.non_matching.sum()) == 597 * 596
-    (597, 597, True)
-    """
-    sample = pairs.sample(SAMPLE, rng=rng)
-    x, y = (to_numpy(side) for side in sample.unit(normalize=normalize))
-    if sample.index is not None:
-        items, first = np.unique(sample.index, return_index=True)
-        x, y = x[items], y[first]
-    if len(x) < 20:
-        raise InputError(f"{len(x)} items are too few to calibrate a cosine, expected 20 or more")
-    for side, name in zip((x, y), pairs.names, strict=True):
-        longest = float(np.max(row_dot(side, side)))
-        if longest > 1.01:
-            raise InputError(f"{name}: a row of length {math.sqrt(longest):.4g} has no cosine; use normalize=True")
-    order = np.random.default_rng(rng).permutation(len(x))
-    groups = np.array_split(order, GROUPS)
-    partners = np.stack([_count(row_dot(x[g], y[g])) for g in groups])
-    strangers = np.zeros((GROUPS, GROUPS, BINS), dtype=np.int64)
-    within = (np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64))
-    for i, j in _pairs_of(GROUPS):
-        a, b = groups[i], groups[j]
-        strangers[i, j] = _count_strangers(x[a], y[b], i == j)
-        if i <= j:
-            within[0][:] += _count_strangers(x[a], x[b], i == j)
-            within[1][:] += _count_strangers(y[a], y[b], i == j)
-    return Calibration(pairs.names, pairs.n_items, len(x), partners, strangers, within)
-
-
-def _pairs_of(groups: int) -> Iterator[tuple[int, int]]:
-    return ((i, j) for i in range(groups) for j in range(groups))
-
-
-def _count_strangers(a: np.ndarray, b: np.ndarray, same: bool) -> np.ndarray:
-    """Counts of the cosines of all rows of a with all rows of b, those of an item with itself left out."""
-    scores = a @ b.T
-    return _count(scores[~np.eye(len(a), dtype=bool)] if same else scores.ravel())
-
-
-def _count(cosines: np.ndarray) -> np.ndarray:
-    bins = np.clip(((cosines + 1) * (BINS / 2)).astype(np.int64), 0, BINS - 1)
-    return np.bincount(bins, minlength=BINS)
 
 
 def _bin(cosine: float) -> int:
@@ -284,14 +355,15 @@ def _bin(cosine: float) -> int:
     return min(int((cosine + 1) * (BINS / 2) + 1e-9), BINS - 1)
 
 
-def _threshold(partners: np.ndarray, strangers: np.ndarray, precision: float, share: float) -> float:
-    """The lower edge of the first bin from which on the precision is reached; NaN when there is none."""
-    true, false = (np.cumsum(counts[::-1])[::-1] / counts.sum() for counts in (partners, strangers))
-    reached = np.flatnonzero((true > 0) & (share * true * (1 - precision) >= (1 - share) * false * precision))
+def _threshold(matching: np.ndarray, non_matching: np.ndarray, precision: float, prior: float) -> float:
+    """Return the lower edge of the first bin from which on the precision is reached, NaN if there is none."""
+    true, false = (np.cumsum(counts[::-1])[::-1] / counts.sum() for counts in (matching, non_matching))
+    reached = np.flatnonzero((true > 0) & (prior * true * (1 - precision) >= (1 - prior) * false * precision))
     return float(reached[0] * 2 / BINS - 1) if len(reached) else NAN
 
 
 def _percent(share: float) -> str:
+    """Return a percentage with three decimals near 0 and 1, else with one."""
     if 0 < share < 0.001 or 0.999 < share < 1:
         return f"{100 * share:.3f} %"
     return f"{100 * share:.1f} %"

@@ -13,6 +13,7 @@ from isthmus.linalg.psd import covariance_eigh, factor_fidelity
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
+from isthmus.utils.format import json_number
 
 #: Components of the cosine deficit in the order in which they are shown, with their definitions.
 COMPONENTS = {
@@ -105,13 +106,12 @@ class CosineDecomposition(Mapping[str, Estimate]):
             'parts' (by name), 'total', 'reached' (the captured fraction), 'rotated' (the best rotation), 'chance' (the
             95th percentile of shuffled pairings) and 'notes'.
         """
-        percentile = self.shuffled_95th_percentile
         return {
             "parts": {name: component.to_dict() for name, component in self.items()},
             "total": self.total.to_dict(),
             "reached": self.captured_fraction.to_dict(),
             "rotated": self.best_rotation_fraction.to_dict(),
-            "chance": None if math.isnan(percentile) else percentile,
+            "chance": json_number(self.shuffled_95th_percentile),
             "notes": list(self.notes),
         }
 
@@ -148,11 +148,7 @@ class CovariancePair:
 def decomposition_values(moments: Moments) -> DecompositionValues:
     """Return the components of 1 - E[x.y] for unit rows. Each is non-negative, and the sum is exact.
 
-    With R the lengths of the means, lambda and mu the sorted spectra of the covariances, F = |S_x^1/2 S_y^1/2|_* :
-      spectrum    = 1 - R_x R_y - sum sqrt(lambda mu)
-      centre      = R_x R_y (1 - cos gap)
-      orientation = sum sqrt(lambda mu) - F(S_x, S_y)
-      pairing     = F(S_x, S_y) - tr S_xy
+    The formulas are those of `decompose_cosine`.
     """
     if moments.dim_x != moments.dim_y:
         raise InputError(
@@ -204,13 +200,16 @@ def decompose_cosine(moments: Moments, /) -> CosineDecomposition:
 
     Notes
     -----
-    With R the lengths of the means, lambda and mu the sorted spectra of the covariances and
-    F = |S_x^1/2 S_y^1/2|_* their fidelity:
+    R are the lengths of the means, lambda and mu the sorted spectra of the covariances, and
+    F = |S_x^1/2 S_y^1/2|_* their fidelity.
 
-    - spectrum = 1 - R_x R_y - sum sqrt(lambda mu)
-    - centre = R_x R_y (1 - cos gap)
-    - orientation = sum sqrt(lambda mu) - F
-    - pairing = F - tr S_xy
+    spectrum = 1 - R_x R_y - sum sqrt(lambda mu)
+
+    centre = R_x R_y (1 - cos gap)
+
+    orientation = sum sqrt(lambda mu) - F
+
+    pairing = F - tr S_xy
 
     The null of 'pairing' is F, the value for a shuffled pairing. The captured fraction tr S_xy / F has the null 0.
     95 % of shuffled pairings stay below 1.645 sqrt(tr(S_x S_y) / (items - 1)) / F. With few pairs for their dimensions

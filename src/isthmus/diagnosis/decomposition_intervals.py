@@ -80,9 +80,9 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     (after centring for 'spectrum' and 'orientation'). This is the value of two samples from one distribution. The null
     of 'pairing' is the value of a shuffled pairing.
 
-    With fewer than 5 items per dimension only the total has an interval. Simulated coverage of nominal 95 % intervals
-    (300 data sets each, d = 8 with n = 200 and d = 12 with n = 60): .93 to .98, and up to 1.00 for components that are
-    exactly zero.
+    With fewer than 5 items per dimension only the total has an interval. The simulated coverage of nominal 95 %
+    intervals is .93 to .98, and up to 1.00 for components that are exactly zero. There were 300 data sets each with
+    d = 8, n = 200 and d = 12, n = 60.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The explanation: all that is known about the gap of one pair of modalities."""
+"""Explain the gap of one pair of modalities: all diagnoses in one object."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from isthmus.data.pairs import Pairs
-from isthmus.diagnosis.calibration import Calibration, calibrate
+from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
+from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.verdict import verdict
 from isthmus.evaluation import Comparison
@@ -26,9 +27,34 @@ from isthmus.utils.version import __version__
 
 @dataclass(frozen=True)
 class Explanation:
-    """`budget` of the missing cosine, `collapse` report, `ceiling` of the mean cosine, `verdict` in sentences, and the
-    `result` of all measures behind them. `assumptions` of the theory and `calibration` of the cosines are made when
-    first asked for."""
+    """Diagnoses of the gap between two modalities, returned by `isthmus.explain`.
+
+    Parameters
+    ----------
+    budget : CosineDecomposition
+        Decomposition of the cosine deficit of matching pairs.
+    verdict : list of str
+        The diagnoses in three to six sentences.
+    result : Result
+        All measures.
+    comparison : Comparison or None
+        Aligners judged on held-out pairs, if they were given.
+    collapse : CollapseReport
+        Ranks, shared dimensions, and the verdicts on two explanations of the gap.
+    ceiling : Ceiling
+        Upper bounds of the mean cosine of matching pairs.
+    pairs : Pairs
+        The pairs.
+    temperature : float, default 0.01
+        Temperature of the training, used by `assumptions`.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> explanation = isthmus.explain(isthmus.demo.load("collapsed", split="test"))
+    >>> explanation.budget.largest, round(explanation.ceiling_fraction, 2)
+    ('centre', 0.91)
+    """
 
     budget: CosineDecomposition
     verdict: list[str]
@@ -41,12 +67,15 @@ class Explanation:
 
     @cached_property
     def assumptions(self) -> Check:
-        """Which theorems speak about these pairs (`isthmus.theory.check` at `temperature`)."""
+        """Assumptions of the theorems, checked on these pairs on first access (`isthmus.theory.check`)."""
         return check(self.pairs, temperature=self.temperature)
 
     @cached_property
     def calibration(self) -> Calibration | None:
-        """What a cosine means here (`isthmus.calibrate`); None for fewer than 20 items and rows that are not unit."""
+        """Calibration of the cosine, computed on first access.
+
+        None for fewer than 20 items and for rows that are not unit rows.
+        """
         try:
             return calibrate(self.pairs, normalize=bool(self.result.pairs["normalize"]))
         except InputError:
@@ -54,13 +83,23 @@ class Explanation:
 
     @property
     def ceiling_fraction(self) -> float:
-        """Share of the ceiling (`ceiling.centred`) that the mean cosine reaches; NaN when that is not positive."""
+        """Mean cosine of matching pairs divided by `ceiling.centred`, NaN if that is not positive."""
         top = self.ceiling.centred
         return self.ceiling.mean_cosine / top if top > 0 else float("nan")
 
     def to_dict(self, cosine: float | None = None) -> dict[str, Any]:
-        """Plain JSON values: those of the result, and beside them verdict, budget, collapse, ceiling, assumptions and
-        calibration (with what `cosine` means, if there is one)."""
+        """Return plain JSON values.
+
+        Parameters
+        ----------
+        cosine : float, optional
+            Also return the meaning of this cosine.
+
+        Returns
+        -------
+        dict
+            The values of the result, and 'verdict', 'budget', 'ceiling', 'collapse', 'assumptions' and 'calibration'.
+        """
         ceilings = {name: getattr(self.ceiling, name) for name in ("mean_cosine", "centred", "uncentred", "rotated")}
         return {
             **self.result.to_dict(),
@@ -75,7 +114,13 @@ class Explanation:
         }
 
     def to_json(self) -> str:
-        """Valid JSON: numbers that are absent or undefined are null."""
+        """Return `to_dict` as JSON text.
+
+        Returns
+        -------
+        str
+            Valid JSON. Missing and undefined numbers are null.
+        """
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
 
@@ -87,11 +132,31 @@ def explain(
     normalize: bool = True,
     temperature: float = 0.01,
 ) -> Explanation:
-    """Measure `pairs` and say what the misalignment is made of.
+    """Measure `pairs` and explain what their misalignment consists of.
 
-    With a `comparison` (see `isthmus.compare`) the verdict also says what closing the gap does to the tasks.
-    `temperature` is that of the training; only the check of the assumptions uses it.
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs, both modalities of one width.
+    comparison : Comparison, optional
+        Result of `isthmus.compare`. The verdict then says what closing the gap does to the tasks.
+    normalize : bool, default True
+        Whether rows are divided by their norms.
+    temperature : float, default 0.01
+        Temperature of the training, used only to check the assumptions of the theorems.
 
+    Returns
+    -------
+    Explanation
+        All diagnoses.
+
+    Raises
+    ------
+    InputError
+        If the widths differ, or the rows are not unit rows with `normalize=False`.
+
+    Examples
+    --------
     >>> import numpy as np, isthmus
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 200, 8)) + [[[2.0]], [[3.0]]]
     >>> explanation = isthmus.explain(isthmus.Pairs(image=X, text=Y))
@@ -99,8 +164,8 @@ def explain(
     'pairing'
     """
     result = measure(pairs, normalize=normalize)
-    parts = decompose_pairs(pairs, normalize=normalize)
-    collapse = report_collapse(pairs, parts, normalize=normalize)
-    sentences = verdict(result, parts, comparison, collapse)
+    budget = decompose_pairs(pairs, normalize=normalize)
+    collapse = report_collapse(pairs, budget, normalize=normalize)
+    sentences = verdict(result, budget, comparison, collapse)
     top = ceiling(moments_of(pairs, normalize=normalize).numpy())
-    return Explanation(parts, sentences, result, comparison, collapse, top, pairs, temperature)
+    return Explanation(budget, sentences, result, comparison, collapse, top, pairs, temperature)

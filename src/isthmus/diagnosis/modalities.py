@@ -1,4 +1,4 @@
-"""More than two modalities: every pair of them measured and explained, and matrices of one number over all pairs."""
+"""Measure and explain every pair of more than two modalities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,25 @@ T = TypeVar("T", Result, Explanation)
 
 @dataclass(frozen=True)
 class PairwiseResults(Mapping[tuple[str, str], T], Generic[T]):
-    """What was found for each pair of modalities, in either order of its names, and `matrix` over all of them."""
+    """Results for each pair of modalities, with matrices of single numbers over all pairs.
+
+    The object is a mapping from two names, in either order, to a `Result` or an `Explanation`.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the modalities.
+    results : mapping of (str, str) to Result or Explanation
+        One result for each pair of names.
+
+    Examples
+    --------
+    >>> import numpy as np, isthmus
+    >>> X, Y, Z = np.random.default_rng(0).normal(size=(3, 50, 4)) + np.eye(4)[:3, None] * 3
+    >>> explained = isthmus.Modalities(image=X, text=Y, audio=Z).explain()
+    >>> explained["audio", "image"].budget.largest, explained.matrix("total").shape
+    ('centre', (3, 3))
+    """
 
     names: tuple[str, ...]
     results: Mapping[tuple[str, str], T]
@@ -45,54 +63,94 @@ class PairwiseResults(Mapping[tuple[str, str], T], Generic[T]):
         return len(self.results)
 
     def matrix(self, name: str) -> np.ndarray:
-        """The number `name` for all pairs of modalities: (m, m) in the order of `names`, NaN where it is undefined.
+        """Return one number for all pairs of modalities.
 
-        `name` is a measure of two sides (`centroid_angle`), one of a query and a corpus without its beginning ('R@1',
-        'hubness': row i is the query), or for explanations a part of the budget (`centre`), `total` or `reached`. The
-        diagonal is NaN. Errors: `InputError` for an unknown name.
+        Parameters
+        ----------
+        name : str
+            A measure of two modalities ('centroid_angle'), or a measure of a query and a corpus without its prefix
+            ('R@1', 'hubness'). For explanations also a component of the cosine deficit ('centre'), 'total' or
+            'reached', the captured fraction.
+
+        Returns
+        -------
+        array of float, (m, m)
+            In the order of `names`, with NaN on the diagonal and where the number is undefined. Row i of a measure of a
+            query and a corpus has modality i as the query.
+
+        Raises
+        ------
+        InputError
+            For an unknown name.
         """
         matrix = np.full((len(self.names), len(self.names)), NAN)
-        for (x, y), one in self.results.items():
+        for (x, y), result in self.results.items():
             i, j = self.names.index(x), self.names.index(y)
-            matrix[i, j], matrix[j, i] = (_number(one, name, *ends).value for ends in ((x, y), (y, x)))
+            matrix[i, j], matrix[j, i] = (_number(result, name, *pair).value for pair in ((x, y), (y, x)))
         return matrix
 
     def per_modality(self, name: str) -> dict[str, Estimate]:
-        """The number `name` of every modality by itself, such as 'effective_rank'; {} when there is none of this name.
+        """Return one number of every single modality.
 
-        A modality is seen beside several others; the numbers come from the first pair that it is in.
+        Parameters
+        ----------
+        name : str
+            A measure of one modality without its suffix, such as 'effective_rank'.
+
+        Returns
+        -------
+        dict of str to Estimate
+            Estimates by modality, each from the first pair that contains it. Empty if there is no such measure.
         """
-        found: dict[str, Estimate] = {}
-        for pair, one in self.results.items():
-            numbers = _numbers(one)
-            for side in pair:
-                if f"{name}_{side}" in numbers:
-                    found.setdefault(side, numbers[f"{name}_{side}"])
-        return found
+        estimates: dict[str, Estimate] = {}
+        for pair, result in self.results.items():
+            numbers = _numbers(result)
+            for modality in pair:
+                if f"{name}_{modality}" in numbers:
+                    estimates.setdefault(modality, numbers[f"{name}_{modality}"])
+        return estimates
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values: what was found by 'x,y'."""
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            'modalities', and 'pairs' with the result of each pair under the key 'x,y'.
+        """
         return {
             "format": FORMAT_VERSION,
             "version": __version__,
             "modalities": list(self.names),
-            "pairs": {",".join(pair): one.to_dict() for pair, one in self.results.items()},
+            "pairs": {",".join(pair): result.to_dict() for pair, result in self.results.items()},
         }
 
     def to_json(self) -> str:
-        """Valid JSON: numbers that are absent or undefined are null."""
+        """Return `to_dict` as JSON text.
+
+        Returns
+        -------
+        str
+            Valid JSON. Missing and undefined numbers are null.
+        """
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
 
 class Modalities:
-    """Two or more named modalities whose rows of one number belong together.
+    """Two or more named modalities. Rows with the same number belong to one item.
 
     Parameters
     ----------
-    **modalities : arrays (n, d) of any array library, all of one shape, or `Source`s; their order is kept.
+    **modalities : array (n, d) or Source
+        Rows of each modality, from any array library and all of one shape. The order is kept.
 
-    Errors: `InputError` for fewer than two modalities and for shapes that do not fit.
+    Raises
+    ------
+    InputError
+        For fewer than two modalities and for shapes that differ.
 
+    Examples
+    --------
     >>> import numpy as np
     >>> X, Y, Z = np.random.default_rng(0).normal(size=(3, 50, 4)) + np.eye(4)[:3, None] * 3
     >>> measured = Modalities(image=X, text=Y, audio=Z).measure(metrics=["centroid_angle"])
@@ -110,44 +168,83 @@ class Modalities:
 
     @classmethod
     def open(cls, *paths: str | os.PathLike[str], names: Sequence[str] | None = None) -> Modalities:
-        """The modalities in these files or folders, memory-mapped; `names` as in `isthmus.open_pairs`."""
-        called = [modality_name(path) for path in paths] if names is None else list(names)
-        if len(called) != len(paths) or len(set(called)) < len(called) or not all(called):
+        """Open one file or folder per modality, memory-mapped where the format allows it.
+
+        Parameters
+        ----------
+        *paths : str or path
+            Files or folders as in `isthmus.open_pairs`.
+        names : sequence of str, optional
+            Names of the modalities. Default: from the paths.
+
+        Returns
+        -------
+        Modalities
+            The modalities in the order of the paths.
+
+        Raises
+        ------
+        InputError
+            If the names are not different, or their number is not that of the paths.
+        """
+        modalities = [modality_name(path) for path in paths] if names is None else list(names)
+        if len(modalities) != len(paths) or len(set(modalities)) < len(modalities) or not all(modalities):
             raise InputError(
-                f"got the names {', '.join(map(repr, called))} for {len(paths)} paths, expected as many different "
-                "ones; name them with --names image,text,audio (names=('image', 'text', 'audio') in Python)"
+                f"got the names {', '.join(map(repr, modalities))} for {len(paths)} paths, expected as many different "
+                "names; give them with --names image,text,audio (names=('image', 'text', 'audio') in Python)"
             )
-        return cls(**dict(zip(called, map(open_source, paths), strict=True)))
+        return cls(**dict(zip(modalities, map(open_source, paths), strict=True)))
 
     def measure(self, **options: Any) -> PairwiseResults[Result]:
-        """`isthmus.measure` for every pair of modalities; the same options."""
-        return self._each(measure, options)
+        """Measure every pair of modalities.
+
+        Parameters
+        ----------
+        **options
+            Options of `isthmus.measure`.
+
+        Returns
+        -------
+        PairwiseResults
+            One `Result` for each pair.
+        """
+        return self._for_each_pair(measure, options)
 
     def explain(self, **options: Any) -> PairwiseResults[Explanation]:
-        """`isthmus.explain` for every pair of modalities; the same options."""
-        return self._each(explain, options)
+        """Explain the gap of every pair of modalities.
 
-    def _each(self, function: Callable[..., T], options: dict[str, Any]) -> PairwiseResults[T]:
+        Parameters
+        ----------
+        **options
+            Options of `isthmus.explain`.
+
+        Returns
+        -------
+        PairwiseResults
+            One `Explanation` for each pair.
+        """
+        return self._for_each_pair(explain, options)
+
+    def _for_each_pair(self, function: Callable[..., T], options: dict[str, Any]) -> PairwiseResults[T]:
         return PairwiseResults(self.names, {names: function(pairs, **options) for names, pairs in self.pairs.items()})
 
     def __repr__(self) -> str:
         return f"Modalities({', '.join(self.names)})"
 
 
-def _numbers(one: Result | Explanation) -> dict[str, Estimate]:
-    if isinstance(one, Explanation):
-        return {
-            **one.result.metrics,
-            **one.budget.components,
-            "total": one.budget.total,
-            "reached": one.budget.captured_fraction,
-        }
-    return dict(one.metrics)
+def _numbers(result: Result | Explanation) -> dict[str, Estimate]:
+    """Return all numbers of a result by name."""
+    if isinstance(result, Explanation):
+        budget = result.budget
+        totals = {"total": budget.total, "reached": budget.captured_fraction}
+        return {**result.result.metrics, **budget.components, **totals}
+    return dict(result.metrics)
 
 
-def _number(one: Result | Explanation, name: str, query: str, corpus: str) -> Estimate:
-    known = _numbers(one)
-    for full in (name, f"{query}_to_{corpus}_{name}"):
-        if full in known:
-            return known[full]
-    raise unknown_name("number", name, known)
+def _number(result: Result | Explanation, name: str, query: str, corpus: str) -> Estimate:
+    """Return the number `name`, or that of this query and corpus."""
+    numbers = _numbers(result)
+    for candidate in (name, f"{query}_to_{corpus}_{name}"):
+        if candidate in numbers:
+            return numbers[candidate]
+    raise unknown_name("number", name, numbers)

@@ -1,4 +1,4 @@
-"""An explanation as lines of text for a terminal."""
+"""Print an explanation as lines of text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,89 +11,101 @@ from isthmus.statistics.result import Estimate
 from isthmus.theory.statements import display_name
 from isthmus.utils.format import number
 
+#: Characters of the longest bar.
 WIDTH = 40
 
 
 def explanation_lines(explanation: Explanation, cosine: float | None = None) -> Iterator[str]:
-    """The budget as a waterfall, the collapse report, the assumptions of the theory, and what a cosine means."""
-    yield from ["", "Where the missing cosine goes"]
+    """Yield decomposition, collapse report, assumptions of the theorems, and the meaning of `cosine`.
+
+    The default for `cosine` is the mean cosine of matching pairs.
+    """
+    yield from ["", "Components of the cosine deficit"]
     yield from waterfall(explanation.budget)
-    top = explanation.ceiling
+    ceiling, fraction = explanation.ceiling, explanation.ceiling_fraction
+    percentage = "" if math.isnan(fraction) else f" ({100 * fraction:.0f} %)"
     yield (
-        f"  No pairing of these two clouds has a mean cosine above {top.centred:.4f}; these have "
-        f"{top.mean_cosine:.4f}"
-        + ("." if math.isnan(explanation.ceiling_fraction) else f" ({100 * explanation.ceiling_fraction:.0f} %).")
+        f"  No pairing of these two clouds has a mean cosine above {ceiling.centred:.4f}. These pairs have "
+        f"{ceiling.mean_cosine:.4f}{percentage}."
     )
     yield from ["", "Collapse"]
-    yield from _collapse(explanation)
+    yield from _collapse_lines(explanation)
     yield from ["", f"Assumptions of the theory (temperature {explanation.temperature:g})"]
-    marks = {True: "holds", False: "fails", None: "untested"}
-    for name, entry in explanation.assumptions.items():
-        yield f"  {marks[entry.holds]:9}{display_name(name)}: {entry.message}"
+    labels = {True: "holds", False: "fails", None: "untested"}
+    for name, assumption in explanation.assumptions.items():
+        yield f"  {labels[assumption.holds]:9}{display_name(name)}: {assumption.message}"
     for name, theorem in explanation.assumptions.theorems.items():
         yield f"  {name[0].upper()}{name[1:]}: {theorem.message}"
     calibration = explanation.calibration
     if calibration is None:
         return
-    yield from ["", "What a cosine means"]
-    # Without a question the mean cosine of partners stands for one.
-    asked = round(explanation.ceiling.mean_cosine, 2) if cosine is None else cosine
-    yield from (f"  {sentence}" for sentence in calibration.sentences(max(min(asked, 1.0), -1.0)))
-    first, *others = calibration.threshold_sentences()
-    yield from [f"  {first}", *(f"    {sentence}" for sentence in others)]
+    yield from ["", "Meaning of a cosine"]
+    calibrated_cosine = round(ceiling.mean_cosine, 2) if cosine is None else cosine
+    yield from (f"  {sentence}" for sentence in calibration.sentences(max(min(calibrated_cosine, 1.0), -1.0)))
+    introduction, *thresholds = calibration.threshold_sentences()
+    yield from [f"  {introduction}", *(f"    {sentence}" for sentence in thresholds)]
 
 
 def waterfall(budget: CosineDecomposition) -> Iterator[str]:
-    """From the full cosine of 1 down to the mean paired cosine, one part a line, each bar where the last ended.
+    """Yield one line per component from the cosine 1 to the mean cosine. Each bar starts where the last one ended.
 
     >>> import isthmus
     >>> lines = list(waterfall(isthmus.explain(isthmus.demo.load("collapsed")).budget))
     >>> print(lines[2][:22])
       centre       -0.2552
     """
-    scale = WIDTH / max(1.0, budget.total.value)
+    total = budget.total.value
+    scale = WIDTH / max(1.0, total)
+    offset = max(total - 1, 0)  # keeps bars inside the plot when the mean cosine is negative
     yield f"  full cosine  {1:7.4f}  " + "#" * round(scale)
-    left = 1.0
-    for name, part in budget.items():
-        begin, left = left, left - part.value
-        low, high = (round(scale * max(v + max(budget.total.value - 1, 0), 0)) for v in (left, begin))
-        bar = " " * low + "#" * max(high - low, 1 if part.value > 0 else 0)
-        yield f"  {name:11} {-part.value:8.4f}  {bar:{WIDTH}}  {_beside(part)}".rstrip()
-    yield f"  mean cosine  {1 - budget.total.value:7.4f}  " + "#" * max(round(scale * (1 - budget.total.value)), 0)
-    if budget.captured_fraction.undefined:
-        yield f"  What the pairing could reach is undefined: {budget.captured_fraction.undefined}."
+    level = 1.0
+    for name, component in budget.items():
+        upper, level = level, level - component.value
+        start, end = (round(scale * max(v + offset, 0)) for v in (level, upper))
+        bar = " " * start + "#" * max(end - start, 1 if component.value > 0 else 0)
+        yield f"  {name:11} {-component.value:8.4f}  {bar:{WIDTH}}  {_evidence(component)}".rstrip()
+    yield f"  mean cosine  {1 - total:7.4f}  " + "#" * max(round(scale * (1 - total)), 0)
+    captured = budget.captured_fraction
+    if captured.undefined:
+        yield f"  The captured fraction of the covariance is undefined: {captured.undefined}."
     else:
         yield (
-            f"  Partners have {_number(budget.captured_fraction)} of the covariance that the two clouds could have; "
+            f"  Matching pairs capture {_without_unit(captured)} of the largest covariance of two such clouds. "
             f"95 % of shuffled pairings stay below {number(budget.shuffled_95th_percentile)}."
         )
     yield from (f"  {note}" for note in budget.notes)
 
 
-def _number(estimate: Estimate) -> str:
+def _without_unit(estimate: Estimate) -> str:
     return str(estimate).removesuffix(f" {estimate.unit}")
 
 
-def _beside(part: Estimate) -> str:
-    interval = "" if math.isnan(part.low) else f"95 %: {part.low:.4f} to {part.high:.4f}; "
-    return interval + ("" if math.isnan(part.null) else f"chance {part.null:.4f}")
+def _evidence(component: Estimate) -> str:
+    """Return interval and null as text, as far as they exist."""
+    interval = "" if math.isnan(component.low) else f"95 %: {component.low:.4f} to {component.high:.4f}; "
+    return interval + ("" if math.isnan(component.null) else f"chance {component.null:.4f}")
 
 
-def _collapse(explanation: Explanation) -> Iterator[str]:
-    c = explanation.collapse
-    for name, rank, centred in zip(c.names, c.ranks, c.centred_ranks, strict=True):
-        yield f"  {name}: 99 % of the energy in {rank:,} of {c.dim:,} dimensions, around the mean in {centred:,}"
+def _collapse_lines(explanation: Explanation) -> Iterator[str]:
+    report = explanation.collapse
+    for name, rank, centred_rank in zip(report.names, report.ranks, report.centred_ranks, strict=True):
+        yield (
+            f"  {name}: 99 % of the energy in {rank:,} of {report.dim:,} dimensions, 99 % of the variance in "
+            f"{centred_rank:,}"
+        )
     yield (
-        f"  shared dimensions: {c.shared.value:.0f}, forced by the ranks {c.guaranteed:,}, between random subspaces "
-        f"{c.shared.null:.1f}; excess {c.excess:,}"
+        f"  shared dimensions: {report.shared.value:.0f}, guaranteed by the ranks {report.guaranteed:,}, between "
+        f"random subspaces {report.shared.null:.1f}; excess {report.excess:,}"
     )
+    smallest, largest = report.smallest_angle, report.largest_angle
     yield (
-        f"  principal angles: {c.smallest_angle.value:.1f} to {c.largest_angle.value:.1f} degrees, between random "
-        f"subspaces {c.smallest_angle.null:.1f} to {c.largest_angle.null:.1f}"
+        f"  principal angles: {smallest.value:.1f} to {largest.value:.1f} degrees, between random subspaces "
+        f"{smallest.null:.1f} to {largest.null:.1f}"
     )
-    share = c.orthogonal_share
+    share = report.orthogonal_share
     if share.null == 0:
         yield "  share of the squared gap outside both clouds: none, because together they fill the space"
     else:
-        yield f"  share of the squared gap outside both clouds: {_number(share)} (a random direction: {share.null:.2f})"
-    yield from (f"  {sentence}" for sentence in c.sentences())
+        value = _without_unit(share)
+        yield f"  share of the squared gap outside both clouds: {value} (a random direction: {share.null:.2f})"
+    yield from (f"  {sentence}" for sentence in report.sentences())

@@ -1,26 +1,33 @@
-"""The verdict: a few plain sentences made from the numbers and nothing else, the strongest caveat first."""
+"""Write the verdict: a few plain sentences that contain nothing but the measured numbers, the caveats first."""
 
 from __future__ import annotations
 
 import math
 
-from isthmus.diagnosis.collapse import REFUTED, SUPPORTED, UNDECIDED, CollapseReport
+from isthmus.diagnosis.collapse import UNDECIDED, VERBS, CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import percent
 
-#: How each part is named in a sentence.
-SPOKEN = {
-    "spectrum": "the unequal spread of the two sides over their directions",
+#: Phrase for each component in a sentence.
+COMPONENT_PHRASES = {
+    "spectrum": "the unequal spread of the two clouds over their directions",
     "centre": "the angle between the means (the modality gap proper)",
     "orientation": "the different orientation of the two clouds",
-    "pairing": "partners that differ although the clouds agree",
+    "pairing": "matching pairs that differ although the clouds agree",
 }
-#: Parts below this share of the missing cosine go unnamed.
-SMALL = 0.02
-#: Fewer missing than this is none: float32 rows miss 1e-7.
-NOTHING = 1e-4
+#: Share of the deficit below which a component is not named.
+NEGLIGIBLE_SHARE = 0.02
+#: Deficit below which there is none. float32 rows have a deficit of 1e-7.
+MIN_DEFICIT = 1e-4
+#: Items below which R@10 is trivial and R@1 replaces it, and recall has little power.
+MIN_ITEMS_FOR_RECALL = 20
+#: Standard errors above chance up to which recall counts as chance.
+CHANCE_STANDARD_ERRORS = 3
+#: The modalities count as rotated against each other if the best rotation captures more than this fraction, and more
+#: than this multiple of its null and of the captured fraction.
+MIN_ROTATION_FRACTION, MIN_ROTATION_RATIO = 0.3, 2
 
 
 def verdict(
@@ -29,215 +36,271 @@ def verdict(
     comparison: Comparison | None = None,
     collapse: CollapseReport | None = None,
 ) -> list[str]:
-    """Three to six sentences about one pair of modalities, made from these numbers alone; what weakens them first."""
+    """Return three to six sentences about one pair of modalities, the strongest caveat first.
+
+    Parameters
+    ----------
+    result : Result
+        All measures of the pairs.
+    budget : CosineDecomposition
+        Decomposition of the cosine deficit with its intervals.
+    comparison : Comparison, optional
+        Aligners judged on held-out pairs. Without it there is no sentence about closing the gap.
+    collapse : CollapseReport, optional
+        Without it there is no statement about the two hypotheses.
+
+    Returns
+    -------
+    list of str
+        Complete sentences.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> from isthmus.diagnosis import decompose_pairs
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> verdict(isthmus.measure(pairs), decompose_pairs(pairs))[0][:60]
+    'The mean image and the mean text are 60.0 degrees apart (95 '
+    """
     x, y = result.pairs["names"]
     sentences = _caveats(result, budget, x, y)
-    sentences.append(_gap(result, x, y))
-    ranks = [result[f"rank_99_{side}"].value for side in (x, y)]
-    sentences.append(_budget(budget, min(ranks) < result.pairs["dim"]))
-    sentences.append(_subspaces(result, collapse, x, y))
-    sentences.append(_retrieval(result, x, y))
+    sentences.append(_gap_sentence(result, x, y))
+    ranks = [result[f"rank_99_{name}"].value for name in (x, y)]
+    sentences.append(_deficit_sentence(budget, collapsed=min(ranks) < result.pairs["dim"]))
+    sentences.append(_subspace_sentence(result, collapse, x, y))
+    sentences.append(_retrieval_sentence(result, x, y))
     if comparison is not None:
-        sentences.append(_closing(comparison))
-    return [s for s in sentences if s]
+        sentences.append(_closing_sentence(comparison))
+    return [sentence for sentence in sentences if sentence]
 
 
 def retrieval_at_chance(result: Result) -> bool:
-    """Whether recall of the partner is within three standard errors of chance in both directions.
+    """Return whether recall is within three standard errors of chance in both directions.
 
-    R@10 sees a weak pairing better than R@1; in fewer than 20 items it sees nothing.
+    Parameters
+    ----------
+    result : Result
+        All measures of the pairs.
+
+    Returns
+    -------
+    bool
+        Judged by R@10, which is more sensitive to a weak pairing than R@1, and by R@1 for fewer than 20 items.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> retrieval_at_chance(isthmus.measure(isthmus.demo.load("plain", split="test")))
+    False
     """
     x, y = result.pairs["names"]
     n = result.pairs["items_ranked"]
-    k = 10 if n >= 20 else 1
-    found = [result[f"{a}_to_{b}_R@{k}"] for a, b in ((x, y), (y, x))]
-    return all(e.value - e.null <= 3 * math.sqrt(e.null * (1 - e.null) / n) for e in found)
+    k = 10 if n >= MIN_ITEMS_FOR_RECALL else 1
+    recalls = [result[f"{a}_to_{b}_R@{k}"] for a, b in ((x, y), (y, x))]
+    return all(e.value - e.null <= CHANCE_STANDARD_ERRORS * math.sqrt(e.null * (1 - e.null) / n) for e in recalls)
 
 
 def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
-    found = []
-    if retrieval_at_chance(result):
-        recall = result[f"{x}_to_{y}_R@1"]
-        start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
-        if _turned(budget):
-            rotated = budget.best_rotation_fraction
-            found.append(
-                f"{start}, yet partners follow each other: the best rotation of one side would bring their covariance "
-                f"from {percent(budget.captured_fraction.value)} to {percent(rotated.value)} of what is possible "
-                f"({percent(rotated.null)} for shuffled partners). The rows are paired, but the two sides are "
-                "turned against each other; they do not come from one shared space as they are."
-            )
-        else:
-            slight = budget.captured_fraction.value > budget.shuffled_95th_percentile
-            found.append(
-                f"{start}: either row i of {x} is not the partner of row i of {y}, or the encoders were never trained "
-                f"together, or {result.pairs['items']:,} items are too few to see a weak pairing"
-                + (" (partners covary more than 95 % of shuffled pairings do)" if slight else "")
-                + "; what follows speaks of two clouds rather than of pairs."
-            )
+    caveats = [_chance_sentence(result, budget, x, y)] if retrieval_at_chance(result) else []
     items, dim = result.pairs["items"], result.pairs["dim"]
     if items <= dim:
-        # In a handful of items recall says little, so that this is then the stronger caveat.
-        found.insert(
-            0 if items < 20 else len(found),
-            f"There are no more items ({items:,}) than dimensions ({dim:,}): ranks, shared dimensions and the split "
-            "between orientation and pairing would change with more.",
+        # With few items recall has little power, so that this caveat is then the stronger one.
+        caveats.insert(
+            0 if items < MIN_ITEMS_FOR_RECALL else len(caveats),
+            f"There are no more items ({items:,}) than dimensions ({dim:,}): ranks, shared dimensions, orientation and "
+            "pairing would change with more items.",
         )
     elif budget.notes:
-        found.append(
-            f"The parts of the missing cosine have no intervals, because {items:,} items are few for {dim:,} "
-            "dimensions: orientation comes out too large and pairing too small."
+        caveats.append(
+            f"The components of the cosine deficit have no intervals, because {items:,} items are few for {dim:,} "
+            "dimensions: orientation is biased upward and pairing downward."
         )
-    return found
+    return caveats
 
 
-def _turned(budget: CosineDecomposition) -> bool:
-    """Whether a rotation would find the partners that cosines do not."""
+def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str) -> str:
+    recall = result[f"{x}_to_{y}_R@1"]
+    start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
     rotated = budget.best_rotation_fraction
-    return bool(
-        rotated.value > 2 * rotated.null and rotated.value > 0.3 and rotated.value > 2 * budget.captured_fraction.value
+    if _is_rotated(budget):
+        return (
+            f"{start}, but the rows are paired: the best rotation of one modality would raise the covariance of "
+            f"matching pairs from {percent(budget.captured_fraction.value)} to {percent(rotated.value)} of the "
+            f"possible one ({percent(rotated.null)} for shuffled pairs). The modalities are rotated against each other "
+            "and do not come from one shared space."
+        )
+    weak_pairing = budget.captured_fraction.value > budget.shuffled_95th_percentile
+    return (
+        f"{start}: either row i of {x} does not match row i of {y}, or the encoders were never trained together, or "
+        f"{result.pairs['items']:,} items are too few to detect a weak pairing"
+        + (" (matching pairs covary more than 95 % of shuffled pairs)" if weak_pairing else "")
+        + ". The following sentences describe two clouds rather than pairs."
     )
 
 
-def _gap(result: Result, x: str, y: str) -> str:
+def _is_rotated(budget: CosineDecomposition) -> bool:
+    """Return whether a rotation would recover matching pairs that the cosines do not show."""
+    rotated, captured = budget.best_rotation_fraction, budget.captured_fraction.value
+    # Comparisons with NaN are false: without a spread there is nothing to rotate.
+    exceeds = rotated.value > MIN_ROTATION_RATIO * rotated.null and rotated.value > MIN_ROTATION_RATIO * captured
+    return bool(exceeds and rotated.value > MIN_ROTATION_FRACTION)
+
+
+def _gap_sentence(result: Result, x: str, y: str) -> str:
     angle, distance = result["centroid_angle"], result["centroid_distance"]
     if _no_gap(result):
         return (
-            f"There is no gap to speak of: the means are {distance.value:.3f} apart, and sampling alone gives "
+            f"There is no significant gap: the means are {distance.value:.3f} apart, and sampling alone gives "
             f"{distance.null:.3f}."
         )
     if angle.undefined:
         return (
-            f"The gap has no angle here, because {angle.undefined}; the means are {distance.value:.3f} apart, and "
+            f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:.3f} apart, and "
             f"sampling alone gives {distance.null:.3f}."
         )
-    swaps = "" if math.isnan(angle.null) else f"; random swaps of the sides leave {angle.null:.1f}"
+    swaps = "" if math.isnan(angle.null) else f"; random swaps of the modalities leave {angle.null:.1f}"
     return (
-        f"The mean {x} and the mean {y} point {angle.value:.1f} degrees apart (95 %: {angle.low:.1f} to "
+        f"The mean {x} and the mean {y} are {angle.value:.1f} degrees apart (95 %: {angle.low:.1f} to "
         f"{angle.high:.1f}{swaps}), at a distance of {distance.value:.3f}."
     )
 
 
 def _no_gap(result: Result) -> bool:
-    """Whether the distance of the means is what sampling alone gives."""
+    """Return whether sampling alone explains the distance of the means."""
     distance = result["centroid_distance"]
     return distance.low == 0 or distance.value <= distance.null
 
 
-def _budget(budget: CosineDecomposition, collapsed: bool) -> str:
+def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
     total = budget.total.value
-    if total < NOTHING:
-        return "Partners have the full cosine of 1: nothing is missing."
-    named = [name for name in budget if budget[name].value >= SMALL * total]
-    named.sort(key=lambda name: -budget[name].value)
-    text = f"Partners miss {total:.3f} of the full cosine of 1"
-    rest = total - sum(budget[name].value for name in named)
-    if len(named) == 1:
-        only = named[0]
-        return f"{text}, nearly all of it ({_amount(budget[only])}) due to {_named(budget, only, collapsed)}."
-    parts = [f"{_amount(budget[name])} due to {_named(budget, name, collapsed)}" for name in named]
-    ending = f"; the rest ({rest:.3f}) is small change" if rest >= 0.0005 else ""
-    return f"{text}: {', '.join(parts[:-1])} and {parts[-1]}{ending}."
+    if total < MIN_DEFICIT:
+        return "Matching pairs have a cosine of 1: there is no deficit."
+    names = [name for name in budget if budget[name].value >= NEGLIGIBLE_SHARE * total]
+    names.sort(key=lambda name: -budget[name].value)
+    start = f"The cosine of matching pairs is {total:.3f} below 1"
+    phrases = {name: _phrase(budget, name, collapsed=collapsed) for name in names}
+    if len(names) == 1:
+        return f"{start}, nearly all of it ({_amount(budget[names[0]])}) due to {phrases[names[0]]}."
+    amounts = [f"{_amount(budget[name])} due to {phrase}" for name, phrase in phrases.items()]
+    remainder = total - sum(budget[name].value for name in names)
+    ending = f"; the remainder ({remainder:.3f}) is negligible" if remainder >= 0.0005 else ""
+    return f"{start}: {', '.join(amounts[:-1])} and {amounts[-1]}{ending}."
 
 
-def _amount(part: Estimate) -> str:
-    # An interval that lies below the value would need more words than a verdict has.
-    if math.isnan(part.low) or part.low > part.value or part.high < part.value:
-        return f"{part.value:.3f}"
-    digits = 3 if part.high - part.low >= 0.001 else 4
-    return f"{part.value:.{digits}f} [{part.low:.{digits}f}, {part.high:.{digits}f}]"
+def _amount(component: Estimate) -> str:
+    # An interval that does not contain the value would need an explanation that is too long for a verdict.
+    if math.isnan(component.low) or component.low > component.value or component.high < component.value:
+        return f"{component.value:.3f}"
+    digits = 3 if component.high - component.low >= 0.001 else 4
+    return f"{component.value:.{digits}f} [{component.low:.{digits}f}, {component.high:.{digits}f}]"
 
 
-def _named(budget: CosineDecomposition, name: str, collapsed: bool) -> str:
-    text = SPOKEN[name]
+def _phrase(budget: CosineDecomposition, name: str, *, collapsed: bool) -> str:
+    phrase = COMPONENT_PHRASES[name]
     if name != "orientation":
-        return text
-    part = budget[name]
-    if part.low > part.null or (math.isnan(part.low) and part.value > 2 * part.null):
-        return text + (" (dimension collapse)" if collapsed else " (a rotation of one side would mend it)")
-    return f"{text} (sampling alone gives {part.null:.3f})"
+        return phrase
+    component = budget[name]
+    if component.low > component.null or (math.isnan(component.low) and component.value > 2 * component.null):
+        return phrase + (" (dimension collapse)" if collapsed else " (a rotation of one modality would remove it)")
+    return f"{phrase} (sampling alone gives {component.null:.3f})"
 
 
-def _subspaces(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
+def _subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
     items, dim = result.pairs["items"], result.pairs["dim"]
-    rank_x, rank_y = (result[f"rank_99_{side}"].value for side in (x, y))
+    rank_x, rank_y = (result[f"rank_99_{name}"].value for name in (x, y))
     if min(rank_x, rank_y) >= dim:
-        text = f"Neither side has collapsed: both need all {dim:,} dimensions for 99 % of their energy"
+        sentence = f"Neither modality has collapsed: both use all {dim:,} dimensions for 99 % of their energy"
     else:
-        text = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"
+        sentence = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"
         if items > dim:
-            text += f", and these {_shared(result)}"
+            sentence += f", and these {_shared_dimensions(result)}"
     if collapse is None or result["centroid_angle"].undefined or _no_gap(result):
-        return text + "."
-    return f"{text}; {_accounts(collapse)}."
+        return sentence + "."
+    return f"{sentence}. {_hypotheses(collapse)}."
 
 
-def _shared(result: Result) -> str:
+def _shared_dimensions(result: Result) -> str:
     shared = result["overlap_dimensions"]
-    forced = int(shared.null)
-    excess = int(shared.value) - forced
+    guaranteed = int(shared.null)
+    excess = int(shared.value) - guaranteed
     if shared.value == 0:
         angle = result["smallest_principal_angle"]
-        return f"share none (their smallest angle is {angle.value:.1f} degrees, {angle.null:.1f} for random ones)"
-    if forced == 0:
+        return f"share none (their smallest angle is {angle.value:.1f} degrees, {angle.null:.1f} for random subspaces)"
+    if guaranteed == 0:
         return f"share {shared.value:.0f}, where random subspaces share none"
-    return f"share {shared.value:.0f}" + (
-        f", {excess} more than the ranks force" if excess > 0 else ", no more than the ranks force"
-    )
+    surplus = f"{excess} more than" if excess > 0 else "no more than"
+    return f"share {shared.value:.0f}, {surplus} the ranks guarantee"
 
 
-def _accounts(collapse: CollapseReport) -> str:
-    """What the data say about the two accounts of the gap, as half a sentence."""
-    names = {SUPPORTED: "speak for", REFUTED: "speak against", UNDECIDED: "cannot decide on"}
+def _hypotheses(collapse: CollapseReport) -> str:
+    """Return the verdicts on the two hypotheses as a sentence without its full stop."""
     first, second = collapse.hypotheses
     if first.verdict == second.verdict:
-        both = "either account" if first.verdict == UNDECIDED else "both accounts"
-        return f"the data {names[first.verdict]} {both} of the gap: {first.name}, and {second.name}"
-    return f"as for the gap, the data {names[first.verdict]} {first.name} and {names[second.verdict]} {second.name}"
+        quantity = "either explanation" if first.verdict == UNDECIDED else "both explanations"
+        return f"The data {VERBS[first.verdict]} {quantity} of the gap: {first.name}, and {second.name}"
+    verbs = VERBS[first.verdict], VERBS[second.verdict]
+    return f"Of two explanations of the gap, the data {verbs[0]} {first.name} and {verbs[1]} {second.name}"
 
 
-def _retrieval(result: Result, x: str, y: str) -> str:
+def _retrieval_sentence(result: Result, x: str, y: str) -> str:
     if retrieval_at_chance(result):
         return ""
-    there, back = result[f"{x}_to_{y}_R@1"], result[f"{y}_to_{x}_R@1"]
+    x_to_y, y_to_x = result[f"{x}_to_{y}_R@1"], result[f"{y}_to_{x}_R@1"]
+    chance = " and ".join(dict.fromkeys(percent(recall.null) for recall in (x_to_y, y_to_x)))
     return (
-        f"The partner is found first for {percent(there.value)} of {x} and {percent(back.value)} of {y} queries "
-        f"(chance {_both(percent(there.null), percent(back.null))})."
+        f"The match ranks first for {percent(x_to_y.value)} of the {x} and {percent(y_to_x.value)} of the {y} queries "
+        f"(chance {chance})."
     )
-
-
-def _both(one: str, two: str) -> str:
-    return one if one == two else f"{one} and {two}"
 
 
 def best_row(comparison: Comparison) -> Summary | None:
-    """The row that the verdict names: the best mixed R@1 among the aligners that keep recall, or among all when none
-    does; None when no aligner could be fitted."""
+    """Return the row of the aligner that the verdict recommends.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Aligners judged on held-out pairs.
+
+    Returns
+    -------
+    Summary or None
+        The best mixed R@1 among the aligners that improve it without loss of recall, or among all if there is none.
+        None if no aligner could be fitted.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> aligners = [isthmus.align.Centering(), isthmus.align.MeanRotation()]
+    >>> best_row(isthmus.compare(pairs, aligners=aligners, splits=1)).name
+    'MeanRotation'
+    """
     rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
-    return max(_keepers(rows) or rows, key=lambda row: row.scores["mixed_R@1"].value, default=None)
+    return max(_without_loss(rows) or rows, key=lambda row: row.scores["mixed_R@1"].value, default=None)
 
 
-def _keepers(rows: list[Summary]) -> list[Summary]:
+def _without_loss(rows: list[Summary]) -> list[Summary]:
     return [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
 
 
-def _closing(comparison: Comparison) -> str:
+def _closing_sentence(comparison: Comparison) -> str:
     raw = comparison["Identity"].scores
     best = best_row(comparison)
     if best is None:
-        return "No aligner could be fitted: see the table for the reasons."
-    found, own = (percent(raw[name].value) for name in ("mixed_R@1", "same_modality_share"))
-    where = f"In a corpus that mixes both modalities the raw space finds the partner first in {found} of searches"
+        return "No aligner could be fitted: the table lists the reasons."
+    recall, same_modality = (percent(raw[name].value) for name in ("mixed_R@1", "same_modality_share"))
+    start = f"In a corpus that mixes both modalities the raw space ranks the match first in {recall} of searches"
     if best.changes["mixed_R@1"].low <= 0:
-        return where + "; none of the corrections tried changes that on unseen pairs."
-    which = "correction tried that keeps recall" if _keepers([best]) else "correction tried"
+        return start + "; none of the corrections tested changes that on unseen pairs."
+    description = "correction tested without loss of recall" if _without_loss([best]) else "correction tested"
+    corrected = percent(best.scores["mixed_R@1"].value)
     return (
-        f"{where} (of its top ten, {own} have the query's own modality); the best {which}, {best.name}, reaches "
-        f"{percent(best.scores['mixed_R@1'].value)} on unseen pairs, and {_kept(best.changes['R@1'])}."
+        f"{start} ({same_modality} of its top ten have the modality of the query). The best {description}, "
+        f"{best.name}, reaches {corrected} on unseen pairs, and {_recall_change(best.changes['R@1'])}."
     )
 
 
-def _kept(change: Estimate) -> str:
+def _recall_change(change: Estimate) -> str:
     points = f"{100 * change.value:+.1f} points, 95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"
     if change.low > 0:
         return f"cross-modal R@1 rises ({points})"

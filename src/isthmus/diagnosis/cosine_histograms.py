@@ -1,0 +1,87 @@
+"""Count the cosines of matching and non-matching pairs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+
+from isthmus.compute.arrays import row_dot, to_numpy
+from isthmus.data.pairs import Pairs
+from isthmus.diagnosis.calibration import BINS, GROUPS, Calibration
+from isthmus.utils.errors import InputError
+
+#: Larger data are sampled, because n items have n^2 non-matching pairs.
+MAX_ITEMS = 5_000
+#: Fewest items that can be calibrated.
+MIN_ITEMS = 20
+#: Largest squared length of a unit row.
+MAX_SQUARED_LENGTH = 1.01
+
+
+def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calibration:
+    """Count the cosines of matching and non-matching pairs, across and within the modalities.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        At least 20 items. An item with several matching rows is represented by the first one.
+    normalize : bool, default True
+        Whether rows are divided by their norms.
+    rng : int, default 0
+        Seed of the groups, and of the sample of 5,000 items if there are more.
+
+    Returns
+    -------
+    Calibration
+        The histograms with their methods.
+
+    Raises
+    ------
+    InputError
+        For fewer than 20 items, and for rows that are not unit rows with `normalize=False`.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> calibration = calibrate(isthmus.demo.load("plain", split="test"))
+    >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 597 * 596
+    (597, 597, True)
+    """
+    sample = pairs.sample(MAX_ITEMS, rng=rng)
+    x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
+    if sample.index is not None:
+        items, first_rows = np.unique(sample.index, return_index=True)
+        x, y = x[items], y[first_rows]
+    if len(x) < MIN_ITEMS:
+        raise InputError(f"{len(x)} items are too few to calibrate a cosine, expected {MIN_ITEMS} or more")
+    for rows, name in zip((x, y), pairs.names, strict=True):
+        squared_length = float(np.max(row_dot(rows, rows)))
+        if squared_length > MAX_SQUARED_LENGTH:
+            raise InputError(
+                f"{name}: a row has length {math.sqrt(squared_length):.4g}, expected unit rows; use normalize=True"
+            )
+    order = np.random.default_rng(rng).permutation(len(x))
+    groups = np.array_split(order, GROUPS)
+    matching = np.stack([_histogram(row_dot(x[g], y[g])) for g in groups])
+    non_matching = np.zeros((GROUPS, GROUPS, BINS), dtype=np.int64)
+    within = (np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64))
+    for i, j in itertools.product(range(GROUPS), repeat=2):
+        a, b = groups[i], groups[j]
+        non_matching[i, j] = _non_matching_histogram(x[a], y[b], same_items=i == j)
+        if i <= j:
+            for counts, rows in zip(within, (x, y), strict=True):
+                counts += _non_matching_histogram(rows[a], rows[b], same_items=i == j)
+    return Calibration(pairs.names, pairs.n_items, len(x), matching, non_matching, within)
+
+
+def _non_matching_histogram(a: np.ndarray, b: np.ndarray, *, same_items: bool) -> np.ndarray:
+    """Count the cosines of all rows of a with all rows of b, without those of an item with itself."""
+    scores = a @ b.T
+    return _histogram(scores[~np.eye(len(a), dtype=bool)] if same_items else scores.ravel())
+
+
+def _histogram(cosines: np.ndarray) -> np.ndarray:
+    bins = np.clip(((cosines + 1) * (BINS / 2)).astype(np.int64), 0, BINS - 1)
+    return np.bincount(bins, minlength=BINS)
