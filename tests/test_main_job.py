@@ -63,7 +63,7 @@ def test_untrained_controls_are_at_chance(real: Callable[[str], Path], folder: s
 
 def test_published_projection_warns_rather_than_return_two_dimensions(clip_coco: Pairs) -> None:
     aligner = SharedSpaceProjection(estimator="published").fit_moments(moments_of(clip_coco))
-    with pytest.warns(IsthmusWarning, match=r"finds 2 shared dimensions \(0 of them forced\) of 251 and 232"):
+    with pytest.warns(IsthmusWarning, match=r"finds 2 shared dimensions \(0 of them guaranteed\) of 251 and 232"):
         x, _ = aligner.transform(*clip_coco.unit())
     assert x.shape == (500, 2)
     assert (aligner.fit_info_["shared"], aligner.fit_info_["forced"]) == (2, 0)

@@ -39,7 +39,7 @@ def test_rows_of_the_same_corpus_do_not_differ(train: Any) -> None:
         order = np.random.default_rng(seed).permutation(len(train.image))
         fit, new = order[:600], order[600:]
         found = align.Centering().fit(train.image[fit], train.text[fit]).drift(train.image[new], train.text[new])
-        seen.extend(side.shifted or side.reshaped for side in found.sides)
+        seen.extend(side.shifted or side.reshaped for side in found.modalities)
     assert np.mean(seen) < 0.2
     assert "do not differ measurably" in str(align.Centering().fit(train.image, train.text).drift(train.image))
 
@@ -49,7 +49,7 @@ def test_a_subset_of_classes_is_seen(train: Any, test: Any) -> None:
     aligner = align.Centering().fit(isthmus.Pairs(image=train.image, text=train.text))
     found = aligner.drift(test.image[few], test.text[few])
     assert found
-    for side, rows, fitted in zip(found.sides, (test.image, test.text), (train.image, train.text), strict=True):
+    for side, rows, fitted in zip(found.modalities, (test.image, test.text), (train.image, train.text), strict=True):
         assert side.shifted
         assert side.reshaped
         old, new = unit(fitted).mean(axis=0), unit(rows[few]).mean(axis=0)
@@ -118,12 +118,12 @@ def test_paired_parts_stay(train: Any, test: Any) -> None:
 
 
 def test_what_cannot_adapt_says_so(train: Any) -> None:
-    with pytest.raises(InputError, match="HyperplaneRotation holds no means: unpaired rows cannot adapt it"):
+    with pytest.raises(InputError, match="HyperplaneRotation holds no means, so unpaired rows cannot adapt it"):
         align.HyperplaneRotation().fit(train.image, train.text).adapt(train.image)
     aligner = align.Centering().fit(train.image, train.text)
-    with pytest.raises(InputError, match="no rows came"):
+    with pytest.raises(InputError, match="got no rows, expected rows of the new corpus"):
         aligner.adapt()
-    with pytest.raises(InputError, match=r"rows of shape \(1200, 63\) came for y, expected \(n, 64\)"):
+    with pytest.raises(InputError, match=r"got rows of shape \(1200, 63\) for y, expected \(n, 64\)"):
         aligner.drift(None, train.text[:, 1:])
 
 
@@ -143,9 +143,9 @@ def test_names_are_kept_and_others_refused(train: Any, tmp_path: Path) -> None:
     back = isthmus.load(tmp_path / "a.safetensors")
     x, _ = back.transform(pairs)
     assert x.shape == (1200, 64)
-    with pytest.raises(InputError, match="pairs of audio and text came to a Centering fitted on image and text"):
+    with pytest.raises(InputError, match="got pairs of audio and text, expected image and text"):
         back.transform(isthmus.Pairs(audio=train.image, text=train.text))
-    with pytest.raises(InputError, match="pairs of audio and text came to an aligner of image and text"):
+    with pytest.raises(InputError, match="got pairs of audio and text, expected image and text"):
         align.Centering().fit(pairs).partial_fit(isthmus.Pairs(audio=train.image, text=train.text))
-    with pytest.raises(InputError, match=r"rows of shape \(1200, 63\) came to the first side"):
+    with pytest.raises(InputError, match=r"got rows of shape \(1200, 63\) for image, expected \(n, 64\)"):
         back.transform_x(train.image[:, 1:])

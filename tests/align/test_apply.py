@@ -183,5 +183,5 @@ def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
 def test_refusals(source: Path, aligner: Any) -> None:
     with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .arrow, .h5, .* or a folder"):
         apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
-    with pytest.raises(InputError, match="unknown side 'audio': this aligner was fitted on image and text"):
+    with pytest.raises(InputError, match="unknown modality 'audio' of the rows, expected image or text"):
         apply(aligner, open_source(source), source.with_name("out.npy"), side="audio")

@@ -11,7 +11,7 @@ import pytest
 import isthmus
 from isthmus import InputError, IsthmusWarning, Moments, align
 from isthmus.align import Auto
-from isthmus.align.auto import _best
+from isthmus.align.auto import _best_row
 from isthmus.tasks import MixedSearch, Retrieval
 
 
@@ -29,9 +29,9 @@ def test_the_rule_for_search() -> None:
         row("best", 0.30, 0.59, -0.01, 0.30, 0.02, True),
         row("greedy", 0.50, 0.40, -0.20, 0.50, 0.02, False),
     ]
-    assert _best(table, "search") == 2
+    assert _best_row(table, "search") == 2
     table[1]["value"] = 0.3
-    assert _best(table, "search") == 1  # the gentler of equals
+    assert _best_row(table, "search") == 1  # the gentler of equals
 
 
 def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
@@ -40,8 +40,8 @@ def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
         row("lucky", 0.65, 0.65, 0.05, 0.05, 0.03, True),
         row("sure", 0.63, 0.63, 0.03, 0.03, 0.005, True),
     ]
-    assert _best(table, "retrieval") == 2
-    assert _best(table[:2], "retrieval") == 0
+    assert _best_row(table, "retrieval") == 2
+    assert _best_row(table[:2], "retrieval") == 0
 
 
 def test_search_on_the_collapsed_run() -> None:
@@ -74,7 +74,7 @@ def test_moments_and_few_pairs_fall_back(rng: np.random.Generator) -> None:
     with pytest.warns(IsthmusWarning, match=r"falls back to Centering: moments hold no rows to cross-validate on"):
         auto = Auto().fit_moments(Moments.of(x, y))
     assert type(auto.chosen_).__name__ == "Centering"
-    assert "unjudged" in auto.reasons_[0]
+    assert "not cross-validated" in auto.reasons_[0]
     with pytest.warns(IsthmusWarning, match="falls back to Identity: 20 items are too few"):
         Auto(aim="retrieval").fit(x[:20], y[:20])
 
@@ -110,7 +110,7 @@ def test_few_rows_of_a_wide_space(rng: np.random.Generator, monkeypatch: pytest.
         given = {"labels": labels, "class_texts": texts} if aim == "classification" else {}
         narrow = Auto(aim=aim).fit(x, y, **given).table_
         with monkeypatch.context() as patch:
-            patch.setattr(auto, "_in_their_span", lambda pairs, texts, normalize: (pairs, texts, 1.0))
+            patch.setattr(auto, "_reduce_to_span", lambda pairs, texts, normalize: (pairs, texts, 1.0))
             wide = Auto(aim=aim).fit(x, y, **given).table_
         for a, b in zip(narrow, wide, strict=True):
             assert a["name"] == b["name"]
@@ -134,11 +134,12 @@ def test_repeated_rows_stay_in_one_fold(rng: np.random.Generator, monkeypatch: p
         Auto().fit(x[:90], y[:90])
 
 
-def test_options_are_checked() -> None:
+def test_options_are_checked(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 100, 6))
     with pytest.raises(InputError, match="aim='fast', expected 'search', 'retrieval' or 'classification'"):
-        Auto(aim="fast")
+        Auto(aim="fast").fit(x, y)
     with pytest.raises(InputError, match="folds=1, repeats=3: expected 2 or more, and 1 or more"):
-        Auto(folds=1)
+        Auto(folds=1).fit(x, y)
 
 
 def test_the_file_keeps_choice_and_reasons(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def same(path: str, expected: align.Aligner) -> None:
 
 def test_auto_sees_the_rows(files: Path) -> None:
     text = said("fit", "auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=retrieval")
-    assert "unjudged" not in text
+    assert "not cross-validated" not in text
     assert "KernelBlend(weight=0.5)" in text  # the table of candidates
     pairs = isthmus.open_pairs("image.npy", "text.npy")
     same("a.safetensors", align.Auto(aim="retrieval").fit(pairs))
@@ -123,8 +123,8 @@ def test_apply_to_every_format_and_back(files: Path) -> None:
     assert "give one output" in refused("apply", "a.safetensors", "image.npy")
     assert "give one output" in refused("apply", "a.safetensors", "image.npy", "b.npy", "-o", "c.npy")
     assert "is the aligner itself" in refused("apply", "a.safetensors", "image.npy", "a.safetensors")
-    assert "say which one these rows are (--side in the shell)" in refused("apply", "a.safetensors", "out.npy", "b.npy")
-    assert "unknown side 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--side", "audio")
+    assert "name it with side= (--side)" in refused("apply", "a.safetensors", "out.npy", "b.npy")
+    assert "unknown modality 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--side", "audio")
 
 
 def test_a_shift_is_told(files: Path) -> None:
@@ -183,4 +183,5 @@ def test_adapt_is_that_of_the_library(files: Path) -> None:
     told = json.loads(said("adapt", "a.safetensors", "image.npy", "new.npy", "-o", "b.safetensors", "--json"))
     assert told["changed"]
     np.testing.assert_array_equal(isthmus.load("b.safetensors").bias_y, adapted.bias_y)
-    assert "--side text: is for one file" in refused("adapt", "a.safetensors", "image.npy", "new.npy", "--side", "text")
+    message = refused("adapt", "a.safetensors", "image.npy", "new.npy", "--side", "text")
+    assert "--side text: applies to one file" in message

@@ -25,7 +25,7 @@ def test_expand_grid_of_two_options_has_every_combination() -> None:
     ("sweep", "message"),
     [
         ({"enrgy": [1]}, "unknown option to sweep 'enrgy': did you mean 'energy'"),
-        ({"energy": ["much"]}, "Rotation cannot take energy='much': expected values like energy=0.99"),
+        ({"energy": ["much"]}, "Rotation got energy='much', expected a number such as 0.99"),
         ({"energy": []}, "the sweep of energy has no values"),
     ],
 )

@@ -1,8 +1,19 @@
-"""Post-hoc aligners: one file each, fitted from moments, judged on pairs that they have not seen."""
+"""Aligners: one file each, fitted to moments and judged on other pairs.
+
+A new module in this folder is found without an edit of this file: its aligner is `isthmus.align.NAME`, and `get`,
+`registry`, the command line and `load` know it. Other packages register aligners by the entry point `isthmus.aligners`.
+"""
 
 from __future__ import annotations
 
-from isthmus.align._base import Affine, Aligner, NormalizedAffine, get, load, register, registry, unregister
+from typing import Any
+
+from isthmus.align._base import Aligner
+from isthmus.align._drift import Drift, ModalityDrift
+from isthmus.align._maps import Affine, NormalizedAffine
+from isthmus.align._registry import REGISTRY
+from isthmus.align._state import FittedState
+from isthmus.align._statistics import Statistics
 from isthmus.align.auto import Auto
 from isthmus.align.blend import Blend
 from isthmus.align.centering import Centering
@@ -17,6 +28,7 @@ from isthmus.align.orthogonal_shift import OrthogonalShift
 from isthmus.align.partial_whitening import PartialWhitening
 from isthmus.align.procrustes import Procrustes
 from isthmus.align.realign import ReAlign
+from isthmus.align.registration import get, load, register, registry, unregister
 from isthmus.align.ridge_cca import RidgeCCA
 from isthmus.align.ridge_map import RidgeMap
 from isthmus.align.score_standardization import ScoreStandardization
@@ -33,11 +45,14 @@ __all__ = [
     "Centering",
     "DifferenceWhitening",
     "DimensionRemoval",
+    "Drift",
+    "FittedState",
     "GapProjection",
     "HyperplaneRotation",
     "Identity",
     "KernelBlend",
     "MeanRotation",
+    "ModalityDrift",
     "NormalizedAffine",
     "OrthogonalShift",
     "PartialWhitening",
@@ -49,6 +64,7 @@ __all__ = [
     "SharedSignal",
     "SharedSpaceProjection",
     "Standardization",
+    "Statistics",
     "Translation",
     "get",
     "load",
@@ -56,3 +72,10 @@ __all__ = [
     "registry",
     "unregister",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Submodules are looked up before the registry imports them, so private and lower-case names never reach it.
+    if name.startswith("_") or name.islower() or name not in REGISTRY:
+        raise AttributeError(f"module 'isthmus.align' has no attribute {name!r}")
+    return REGISTRY[name]

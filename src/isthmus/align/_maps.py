@@ -1,4 +1,4 @@
-"""Maps of rows: affine ones, and two affine ones with a division by norms between them."""
+"""Row maps: affine maps, and two affine maps with a division by norms between them."""
 
 from __future__ import annotations
 
@@ -12,13 +12,27 @@ from isthmus.compute.arrays import Array
 
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """Rows r -> r @ matrix + bias; None stands for the identity and for zero."""
+    """Map rows r to r @ matrix + bias.
 
-    matrix: np.ndarray | None = None  # (d, k)
-    bias: np.ndarray | None = None  # (k,)
+    Parameters
+    ----------
+    matrix : ndarray of shape (d, k), optional
+        Linear part. None stands for the identity.
+    bias : ndarray of shape (k,), optional
+        Offset that is added after the multiplication. None stands for zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> Affine(2 * np.eye(2), np.ones(2))(np.array([[1.0, 3.0]])).tolist()
+    [[3.0, 7.0]]
+    """
+
+    matrix: np.ndarray | None = None
+    bias: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        # One memory layout before and after a file: products then agree to the last bit.
+        # Products agree to the last bit only if the memory layout is the same before and after saving.
         if self.matrix is not None:
             object.__setattr__(self, "matrix", np.ascontiguousarray(self.matrix))
 
@@ -29,22 +43,64 @@ class Affine:
             rows = rows + arrays.asarray_like(self.bias, rows)
         return rows
 
-    def dense(self, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Matrix (width, k) and bias (k,) with identity and zero written out."""
-        matrix = np.eye(width) if self.matrix is None else np.array(self.matrix, dtype=np.float64)
+    def dense(self, dim: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the matrix and the bias with identity and zero written out.
+
+        Parameters
+        ----------
+        dim : int
+            Dimension d of the rows.
+
+        Returns
+        -------
+        matrix : ndarray of shape (d, k)
+            Linear part, float64.
+        bias : ndarray of shape (k,)
+            Offset, float64.
+        """
+        matrix = np.eye(dim) if self.matrix is None else np.array(self.matrix, dtype=np.float64)
         bias = np.zeros(matrix.shape[1]) if self.bias is None else np.array(self.bias, dtype=np.float64)
         return matrix, bias
 
-    def shifted(self, offset: np.ndarray) -> Affine:
-        """The map r -> self(r + offset)."""
-        moved = offset if self.matrix is None else offset @ self.matrix
-        return Affine(self.matrix, moved if self.bias is None else self.bias + moved)
+    def after_shift(self, offset: np.ndarray) -> Affine:
+        """Return the map that sends r to self(r + offset).
+
+        Parameters
+        ----------
+        offset : ndarray of shape (d,)
+            Vector that is added to the rows first.
+
+        Returns
+        -------
+        Affine
+            The composed map.
+        """
+        mapped_offset = offset if self.matrix is None else offset @ self.matrix
+        return Affine(self.matrix, mapped_offset if self.bias is None else self.bias + mapped_offset)
 
 
 @dataclass(frozen=True, eq=False)
 class NormalizedAffine:
-    """Rows r -> second(u(first(r))): u divides each of the consecutive blocks of columns, of these `widths`, by its
-    norm. Not affine."""
+    """Map rows r to second(u(first(r))), where u divides each block of columns by its norm.
+
+    This map is not affine.
+
+    Parameters
+    ----------
+    first : Affine
+        Map before the division by norms.
+    widths : tuple of int
+        Numbers of columns of the consecutive blocks.
+    second : Affine
+        Map after the division by norms.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unit_then_double = NormalizedAffine(Affine(), (2,), Affine(2 * np.eye(2)))
+    >>> unit_then_double(np.array([[3.0, 4.0]])).round(9).tolist()
+    [[1.2, 1.6]]
+    """
 
     first: Affine
     widths: tuple[int, ...]
@@ -52,44 +108,58 @@ class NormalizedAffine:
 
     def __call__(self, rows: Array) -> Array:
         rows = self.first(rows)
-        parts, start = [], 0
+        blocks, start = [], 0
         for width in self.widths:
-            parts.append(arrays.unit_rows(rows[:, start : start + width]))
+            blocks.append(arrays.unit_rows(rows[:, start : start + width]))
             start += width
-        whole = parts[0] if len(parts) == 1 else arrays.namespace(rows).concat(parts, axis=1)
-        return self.second(whole)
+        return self.second(blocks[0] if len(blocks) == 1 else arrays.namespace(rows).concat(blocks, axis=1))
 
-    def shifted(self, offset: np.ndarray) -> NormalizedAffine:
-        """The map r -> self(r + offset)."""
-        return NormalizedAffine(self.first.shifted(offset), self.widths, self.second)
+    def after_shift(self, offset: np.ndarray) -> NormalizedAffine:
+        """Return the map that sends r to self(r + offset).
+
+        Parameters
+        ----------
+        offset : ndarray of shape (d,)
+            Vector that is added to the rows first.
+
+        Returns
+        -------
+        NormalizedAffine
+            The composed map.
+        """
+        return NormalizedAffine(self.first.after_shift(offset), self.widths, self.second)
 
 
 Map = Affine | NormalizedAffine
 
 
-def centred(mean: np.ndarray, matrix: np.ndarray | None = None) -> Affine:
-    """Rows r -> (r - mean) @ matrix."""
+def centering_map(mean: np.ndarray, matrix: np.ndarray | None = None) -> Affine:
+    """Return the map that sends rows r to (r - mean) @ matrix."""
     return Affine(matrix, -mean if matrix is None else -(mean @ matrix))
 
 
-def map_tables(mapping: Map, side: str) -> dict[str, np.ndarray]:
-    """The arrays of the map of one side ('x' or 'y'), by name, for a file."""
+def arrays_of_map(mapping: Map, modality: str) -> dict[str, np.ndarray]:
+    """Return the arrays of the map of modality 'x' or 'y' by name, for a file."""
     if isinstance(mapping, NormalizedAffine):
-        tables = {f"widths_{side}": np.asarray(mapping.widths, dtype=np.int64)}
+        tables = {f"widths_{modality}": np.asarray(mapping.widths, dtype=np.int64)}
         for stage, affine in (("first", mapping.first), ("second", mapping.second)):
-            tables.update({f"{stage}.{name}": t for name, t in map_tables(affine, side).items()})
+            tables.update({f"{stage}.{name}": table for name, table in arrays_of_map(affine, modality).items()})
         return tables
-    parts = {f"matrix_{side}": mapping.matrix, f"bias_{side}": mapping.bias}
-    return {name: value for name, value in parts.items() if value is not None}
+    tables = {}
+    if mapping.matrix is not None:
+        tables[f"matrix_{modality}"] = mapping.matrix
+    if mapping.bias is not None:
+        tables[f"bias_{modality}"] = mapping.bias
+    return tables
 
 
-def map_from_tables(tables: dict[str, np.ndarray], side: str) -> Map:
-    """The map that `map_tables` took apart."""
+def map_of_arrays(tables: dict[str, np.ndarray], modality: str) -> Map:
+    """Rebuild the map of modality 'x' or 'y' from the arrays of `arrays_of_map`."""
 
     def affine(stage: str) -> Affine:
-        return Affine(tables.get(f"{stage}matrix_{side}"), tables.get(f"{stage}bias_{side}"))
+        return Affine(tables.get(f"{stage}matrix_{modality}"), tables.get(f"{stage}bias_{modality}"))
 
-    widths = tables.get(f"widths_{side}")
-    return (
-        affine("") if widths is None else NormalizedAffine(affine("first."), tuple(widths.tolist()), affine("second."))
-    )
+    widths = tables.get(f"widths_{modality}")
+    if widths is None:
+        return affine("")
+    return NormalizedAffine(affine("first."), tuple(widths.tolist()), affine("second."))

@@ -1,9 +1,10 @@
-"""Powers of covariances, each decomposition computed once for each set of moments."""
+"""Powers of covariances. Each decomposition is computed once per set of moments."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -11,47 +12,53 @@ from isthmus.statistics.moments import Moments
 
 T = TypeVar("T")
 
+#: Decompositions by the id of their moments, which have no hash. An entry is removed together with its moments.
+_CACHES: dict[int, dict[Any, Any]] = {}
+
 
 def cached(moments: Moments, key: tuple, compute: Callable[[], T]) -> T:
-    """`compute()`, kept with these moments: `Auto` solves many aligners on the same ones."""
-    store = moments.__dict__.setdefault("_solutions", {})
-    if key not in store:
-        store[key] = compute()
-    return store[key]
+    """Return `compute()`, cached per moments and key, because `Auto` solves many aligners on the same moments."""
+    if id(moments) not in _CACHES:
+        _CACHES[id(moments)] = {}
+        weakref.finalize(moments, _CACHES.pop, id(moments), None)
+    cache = _CACHES[id(moments)]
+    if key not in cache:
+        cache[key] = compute()
+    value: T = cache[key]
+    return value
 
 
 def eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues (d,), at least zero, and eigenvectors (d, d) of a covariance."""
+    """Return the eigenvalues (d,), clipped at zero, and the eigenvectors (d, d) of a covariance."""
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
     return np.clip(values, 0, None), vectors
 
 
-def spectrum(moments: Moments, side: str) -> tuple[np.ndarray, np.ndarray]:
-    """`eigen` of the covariance of the side 'x' or 'y'."""
-    return cached(moments, ("spectrum", side), lambda: eigen(moments.cov_x if side == "x" else moments.cov_y))
+def spectrum(moments: Moments, modality: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return `eigen` of the covariance of modality 'x' or 'y'."""
+    return cached(moments, ("spectrum", modality), lambda: eigen(moments.cov_x if modality == "x" else moments.cov_y))
 
 
-def damping(values: np.ndarray, vectors: np.ndarray, alpha: float, lam: float) -> np.ndarray:
-    """V (e + lam mean(e))^-alpha V', (d, d): a whitening at alpha = .5, lam = 0."""
-    return (vectors * shrunk(values, lam) ** -alpha) @ vectors.T
+def inverse_power(values: np.ndarray, vectors: np.ndarray, alpha: float, lam: float) -> np.ndarray:
+    """Return V (e + lam mean(e))^-alpha V', (d, d), which is a whitening at alpha = .5 and lam = 0."""
+    return (vectors * shrunk_eigenvalues(values, lam) ** -alpha) @ vectors.T
 
 
-def shrunk(values: np.ndarray, lam: float) -> np.ndarray:
-    """e + lam mean(e), kept above the rounding of the largest."""
+def shrunk_eigenvalues(values: np.ndarray, lam: float) -> np.ndarray:
+    """Return e + lam mean(e), bounded below by 1e-12 of the largest eigenvalue, which is its rounding error."""
     mean = float(values.mean())
     floor = 1e-12 * float(values.max()) if mean > 0 else 1.0
     return np.maximum(values + lam * mean, floor)
 
 
-def whitening(moments: Moments, side: str, alpha: float, lam: float) -> np.ndarray:
-    """The partial whitening (d, d) of one side; symmetric."""
-    return cached(
-        moments, ("whitening", side, alpha, lam), lambda: damping(*spectrum(moments, side), alpha, lam)
-    )  # fmt: skip
+def whitening(moments: Moments, modality: str, alpha: float, lam: float) -> np.ndarray:
+    """Return the symmetric partial whitening (d, d) of modality 'x' or 'y'."""
+    key = ("whitening", modality, alpha, lam)
+    return cached(moments, key, lambda: inverse_power(*spectrum(moments, modality), alpha, lam))
 
 
-def canonical(moments: Moments, lam: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Canonical directions (d_x, m) and (d_y, m) of regularised CCA, and canonical correlations (m,) descending."""
+def canonical_directions(moments: Moments, lam: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the directions (d_x, m), (d_y, m) and the descending correlations (m,) of regularised CCA."""
 
     def solve() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         white_x, white_y = whitening(moments, "x", 0.5, lam), whitening(moments, "y", 0.5, lam)
@@ -62,16 +69,19 @@ def canonical(moments: Moments, lam: float) -> tuple[np.ndarray, np.ndarray, np.
     return cached(moments, ("canonical", lam), solve)
 
 
-def canonical_turned(moments: Moments, lam: float, g: float) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides' canonical directions weighted by rho^g and turned back by the left singular vectors: scores stay, and
-    neither the signs nor the order of the directions leave a trace, so that fits on like data are alike."""
-    left, right, rho = canonical(moments, lam)
+def canonical_maps(moments: Moments, lam: float, g: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return canonical directions weighted by rho^g and rotated back by the left singular vectors.
+
+    The rotation changes no score. It makes the result independent of the signs and the order of the directions, so that
+    fits to similar data give similar maps.
+    """
+    left, right, rho = canonical_directions(moments, lam)
     values, vectors = spectrum(moments, "x")
-    back = (vectors * np.sqrt(shrunk(values, lam))) @ (vectors.T @ left)  # w_x^-1 left, orthonormal
+    back = (vectors * np.sqrt(shrunk_eigenvalues(values, lam))) @ (vectors.T @ left)  # w_x^-1 left, orthonormal
     return (left * rho**g) @ back.T, (right * rho**g) @ back.T
 
 
-def difference(moments: Moments, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
-    """Covariance (k, k) of x @ map_x - y @ map_y over the pairs."""
+def difference_covariance(moments: Moments, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
+    """Return the covariance (k, k) of x @ map_x - y @ map_y over the pairs."""
     cross = map_x.T @ moments.cov_xy @ map_y
     return map_x.T @ moments.cov_x @ map_x + map_y.T @ moments.cov_y @ map_y - cross - cross.T

@@ -1,4 +1,4 @@
-"""Auto: choose the map and its strength by cross-validation on the pairs that it is fitted on."""
+"""Auto: choose the map and its strength by cross-validation on the fitted pairs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import dataclasses
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from isthmus.align._base import Aligner
+from isthmus.align._fitting import Names
 from isthmus.align._maps import Map
+from isthmus.align._registry import REGISTRY
 from isthmus.align._statistics import Statistics
 from isthmus.align.blend import Blend
 from isthmus.align.centering import Centering
@@ -31,45 +33,68 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 
 AIMS = ("search", "retrieval", "classification")
 #: Fewer items than this are not cross-validated.
-LEAST_ITEMS = 40
-#: More items than this are sampled for the cross-validation; the chosen map is fitted on all.
-SAMPLE = 2_000
-#: Cross-modal recall that the aim 'search' may cost.
-TOLERANCE = 0.02
-#: Halvings of the corpus that mixed search is averaged over, up to 1,000 items; one above.
-DRAWS = 3
+MIN_ITEMS = 40
+#: Larger numbers of items are sampled for the cross-validation. The chosen map is fitted to all of them.
+MAX_ITEMS = 2_000
+#: Loss of cross-modal recall that aim='search' accepts.
+RECALL_TOLERANCE = 0.02
+#: Halvings of the corpus that mixed search is averaged over for up to 1,000 items. Above, one halving is enough.
+HALVINGS = 3
 #: Options of the candidates that are relative to a mean over coordinates.
-PENALTIES = ("lam", "before_lam", "cca_lam", "shrink", "floor")
+RELATIVE_OPTIONS = ("lam", "before_lam", "cca_lam", "shrink", "floor")
 
 
 @dataclass(kw_only=True, eq=False)
 class Auto(Aligner):
-    """Chooses among the aligners, and how strong they are, by repeated two-fold cross-validation on the fitting pairs.
+    """Choose an aligner and its strength by repeated two-fold cross-validation on the fitted pairs.
 
-    Each candidate is fitted on one half of the items and judged on the other, as a corpus of its own, both ways round,
-    for three random halvings (`folds`, `repeats`; at most 2,000 items are sampled). Large test halves are the point: a
-    small corpus hides what a strong map costs, and rows that different fits mapped are no corpus at all. Fits on half
-    of the rows are a little worse than the one that comes out, so the choice is rather too careful. The winner is
-    fitted on all pairs.
+    It needs pairs, and it needs their rows: `fit_moments` and `partial_fit` only have moments and fall back to
+    `Centering`, or to `Identity` for 'retrieval' and 'classification', with a warning. Fewer than 40 items do the same.
 
-    aim='search': the best mixed-modality R@1 (`isthmus.tasks.MixedSearch`) among the candidates whose cross-modal R@1
-    is at most min(2 points, one standard error of the difference) below raw; the gentler of equals.
-    aim='retrieval': the largest gain of cross-modal R@1 (mean of both directions) over raw whose lower bound
-    is above 0, else `Identity`; the bound is one-sided 97.5 %, Bonferroni over the candidates (2.9 standard errors).
-    Few pairs therefore often mean `Identity`.
-    aim='classification': the same rule for accuracy; `labels` are needed. A held-out row of x goes to the class
-    whose text is nearest, the mapped row of `class_texts`; without them the unit mean of the mapped fitting rows of y
-    with that label stands for a class.
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    aim : {'search', 'retrieval', 'classification'}, default 'search'
+        Task whose score is maximised.
+    folds : int, default 2
+        Number of folds, at least 2.
+    repeats : int, default 3
+        Number of random partitions into folds, at least 1.
+    rng : int, default 0
+        Seed of the partitions.
 
-    Items with the same row of x are one and stay in one fold.
+    Attributes
+    ----------
+    chosen_ : Aligner
+        The chosen aligner, fitted to all pairs.
+    table_ : list of dict
+        One entry per candidate: name, value, recall, change of recall, its standard error, admissible.
+    reasons_ : list of str
+        Sentences that explain the choice.
 
-    Auto needs rows, so `fit` is its own; `fit_moments` and `partial_fit`, which have only moments, and fewer than 40
-    items fall back to `Centering` (`Identity` for 'retrieval' and 'classification') and warn.
+    Notes
+    -----
+    Each candidate is fitted to one half of the items and judged on the other one, as a corpus of its own, in both
+    directions and for three random halvings. At most 2,000 items are sampled. Items with the same row of x are one item
+    and stay in one fold. The chosen aligner is fitted to all pairs.
 
-    After fitting: `chosen_` (an aligner), `table_` (one dict for each candidate: name, value, recall, change of
-    recall, its standard error, admissible), `reasons_` (sentences).
-    Errors: `InputError` for an unknown aim, and for 'classification' without labels.
+    Test halves are large on purpose. A small corpus hides what a strong map costs, and rows mapped by different fits
+    must not be ranked against each other. Fits to half of the rows are slightly worse than the final one, so the
+    estimate is slightly pessimistic.
 
+    - 'search' takes the best R@1 of mixed-modality search (`isthmus.tasks.MixedSearch`) among the candidates whose
+      cross-modal R@1 is at most min(2 points, one standard error of the difference) below the raw one. Ties go to the
+      earlier, weaker candidate.
+    - 'retrieval' takes the largest gain of cross-modal R@1 (mean of both directions) whose lower bound is above 0, or
+      `Identity`. The bound is one-sided 97.5 % with Bonferroni correction over the candidates (2.9 standard errors), so
+      few pairs often give `Identity`.
+    - 'classification' applies the same rule to the accuracy and needs `labels`. A held-out row of x is assigned to the
+      class of the nearest mapped row of `class_texts`. Without them, the unit mean of the mapped rows of y with a label
+      represents its class.
+
+    Examples
+    --------
     >>> import isthmus
     >>> pairs = isthmus.demo.load("collapsed", split="test")
     >>> auto = isthmus.align.Auto(aim="search").fit(pairs)
@@ -87,15 +112,33 @@ class Auto(Aligner):
     supports_partial_fit: ClassVar[bool] = False
     source: ClassVar[str] = "this package"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    _choice = cast("_Choice | None", None)  # of the last fit, until its maps are solved
+
+    def check_options(self) -> None:
+        """Raise `InputError` for an unknown aim or too small numbers of folds or repeats."""
         if self.aim not in AIMS:
             raise InputError(f"aim={self.aim!r}, expected 'search', 'retrieval' or 'classification'")
         if self.folds < 2 or self.repeats < 1:
             raise InputError(f"folds={self.folds}, repeats={self.repeats}: expected 2 or more, and 1 or more")
-        self.chosen_: Aligner = Identity(normalize=self.normalize)
-        self.table_: list[dict[str, Any]] = []
-        self.reasons_: list[str] = []
+
+    @property
+    def chosen_(self) -> Aligner:
+        """Return the chosen aligner, fitted."""
+        chosen = _chosen_aligner(self.fit_info_)
+        chosen.fitted_state = replace(self.fitted_state, uses_pairs=chosen.uses_pairs, fit_info={})
+        return chosen
+
+    @property
+    def table_(self) -> list[dict[str, Any]]:
+        """Return the scores of the candidates."""
+        table: list[dict[str, Any]] = self.fit_info_["table"]
+        return table
+
+    @property
+    def reasons_(self) -> list[str]:
+        """Return sentences that explain the choice."""
+        reasons: list[str] = self.fit_info_["reasons"]
+        return reasons
 
     def fit(
         self,
@@ -105,16 +148,46 @@ class Auto(Aligner):
         *,
         index: Any = None,
         paired: bool = True,
+        names: Names | None = None,
         labels: Any = None,
         class_texts: Mapping[Any, Any] | None = None,
     ) -> Self:
-        """Choose and fit on the pairs X and Y (n, d), or one `Pairs`; `labels` (n,) and `class_texts` (label -> row of
-        y, (d,)) are for aim='classification'."""
-        if not paired:
-            return super().fit(X, Y, paired=False)  # refuses
+        """Choose an aligner and fit it to the pairs.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), or Pairs
+            Rows of the first modality, or both modalities with names and labels.
+        Y : array of shape (m, d), optional
+            Rows of the second modality.
+        index : array of int of shape (m,), optional
+            Row of X that each row of Y belongs to.
+        paired : bool, default True
+            Must be True.
+        names : tuple of str, optional
+            Names of the two modalities. Default: those of the Pairs.
+        labels : array of shape (n,), optional
+            Classes of the rows of X, for aim='classification'.
+        class_texts : mapping of label to array of shape (d,), optional
+            Row of y that represents each class, for aim='classification'.
+
+        Returns
+        -------
+        Auto
+            This aligner.
+
+        Raises
+        ------
+        InputError
+            If an option or a row is invalid, rows are unpaired, or aim='classification' has no labels.
+        """
+        self.validate_options()
+        if not paired or (Y is None and not isinstance(X, Pairs)):
+            return super().fit(X, Y, paired=paired)  # raises
         pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
         moments = Moments.of(pairs, normalize=self.normalize)
-        names = pairs.names if isinstance(X, Pairs) else None
+        if names is None and isinstance(X, Pairs):
+            names = (pairs.names[0], pairs.names[1])
         if self.aim == "classification" and pairs.labels is None:
             raise InputError(
                 "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "
@@ -122,91 +195,123 @@ class Auto(Aligner):
             )
         if class_texts is not None and pairs.labels is not None:
             ZeroShot.check_class_names(pairs.labels, np.asarray(list(class_texts)))
-        sample = pairs.sample(SAMPLE, rng=self.rng)
+        sample = pairs.sample(MAX_ITEMS, rng=self.rng)
         group = item_groups(sample)
-        items = int(group.max()) + 1
-        if items < max(LEAST_ITEMS, 2 * self.folds):
-            return self._fall_back(moments, names, f"{items} items are too few to cross-validate")
-        self.table_ = self._judged(sample, group, class_texts)
-        best = _best(self.table_, self.aim)
-        self.chosen_ = _candidates(self.normalize)[best]
-        self.reasons_ = _reasons(self.table_, best, self.aim, sample.n_items)
-        return self._take(moments, names)
+        n_items = int(group.max()) + 1
+        if n_items < max(MIN_ITEMS, 2 * self.folds):
+            return self._fall_back(moments, names, f"{n_items} items are too few to cross-validate")
+        table = self._cross_validate(sample, group, class_texts)
+        best = _best_row(table, self.aim)
+        reasons = _reasons(table, best, self.aim, sample.n_items)
+        self._choice = _Choice(_candidates(self.normalize)[best], table, reasons)
+        return super().fit_moments(moments, names=names)
 
-    def fit_moments(self, moments: Moments, /, *, names: tuple[str, str] | None = None) -> Self:
-        """Moments hold no rows to judge on: falls back, with a warning."""
+    def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
+        """Fall back to an aligner without cross-validation, with a warning, because moments hold no rows.
+
+        Parameters
+        ----------
+        moments : Moments
+            Moments of the pairs.
+        names : tuple of str, optional
+            Names of the two modalities.
+
+        Returns
+        -------
+        Auto
+            This aligner.
+
+        Raises
+        ------
+        InputError
+            If an option is invalid or the moments do not fit.
+        """
         return self._fall_back(moments, names, "moments hold no rows to cross-validate on (use fit)")
 
-    def _fall_back(self, moments: Moments, names: Any, why: str) -> Self:
-        self.chosen_ = (Centering if self.aim == "search" else Identity)(normalize=self.normalize)
-        self.table_ = []
-        self.reasons_ = [f"{type(self.chosen_).__name__}, unjudged: {why}."]
-        warnings.warn(f"Auto falls back to {type(self.chosen_).__name__}: {why}", IsthmusWarning, stacklevel=3)
-        return self._take(moments, names)
-
-    def _take(self, moments: Moments, names: tuple[str, str] | None) -> Self:
+    def _fall_back(self, moments: Moments, names: Names | None, reason: str) -> Self:
+        chosen = (Centering if self.aim == "search" else Identity)(normalize=self.normalize)
+        self._choice = _Choice(chosen, [], [f"{type(chosen).__name__}, not cross-validated: {reason}."])
         super().fit_moments(moments, names=names)
-        self.fit_info_ = {
-            "chosen": type(self.chosen_).__name__,
-            "chosen_options": self.chosen_.get_params(),
-            "reasons": self.reasons_,
-            "table": self.table_,
-        }
+        warnings.warn(f"Auto falls back to {type(chosen).__name__}: {reason}", IsthmusWarning, stacklevel=3)
         return self
 
     def solve(self, moments: Moments) -> tuple[Map, Map]:
-        return self.chosen_.fit_moments(moments)._solved()
+        """Return the maps of the chosen aligner."""
+        assert self._choice is not None
+        chosen = self._choice.aligner
+        chosen.fit_moments(moments)
+        self.fit_info_ = {
+            "chosen": type(chosen).__name__,
+            "chosen_options": chosen.get_params(),
+            "reasons": self._choice.reasons,
+            "table": self._choice.table,
+        }
+        return chosen.map_x_, chosen.map_y_
 
     @property
     def uses_pairs(self) -> bool:
-        return self.chosen_.uses_pairs
+        """Return whether the chosen aligner depends on the pairing, or True before the choice."""
+        if self._fit is None:
+            return True
+        if self._fit.maps is None:
+            assert self._choice is not None
+            return self._choice.aligner.uses_pairs
+        return _chosen_aligner(self._fit.info).uses_pairs
 
-    def _adapted(self, new: Statistics) -> tuple[Map, Map]:
-        chosen = self.chosen_
-        chosen._maps, chosen._statistics, chosen._dims = self._solved(), self.statistics_, self._dims
-        return chosen._adapted(new)
+    def adapt_maps(self, statistics: Statistics) -> tuple[Map, Map]:
+        """Adapt the maps of the chosen aligner."""
+        return self.chosen_.adapt_maps(statistics)
 
-    def _restore(self, header: dict[str, Any]) -> None:
-        from isthmus.align._base import get
-
-        self.chosen_ = get(self.fit_info_["chosen"])(**self.fit_info_["chosen_options"])
-        self.chosen_._maps, self.chosen_._dims, self.chosen_._statistics = self._maps, self._dims, self._statistics
-        self.table_, self.reasons_ = self.fit_info_["table"], self.fit_info_["reasons"]
-
-    def _judged(self, pairs: Pairs, group: np.ndarray, class_texts: Any) -> list[dict[str, Any]]:
-        """The table: every candidate on every fold of every repeat, scores by item."""
-        names = [_name(candidate) for candidate in _candidates(self.normalize)]
-        pairs, class_texts, share = _in_their_span(pairs, class_texts, self.normalize)
-        # Score, candidate, item: sums over the repeats.
-        found = np.zeros((2, len(names), pairs.n_items))
+    def _cross_validate(self, pairs: Pairs, group: np.ndarray, class_texts: Any) -> list[dict[str, Any]]:
+        """Return the table of all candidates, from their scores per item over all folds and repeats."""
+        names = [_display_name(candidate) for candidate in _candidates(self.normalize)]
+        pairs, class_texts, fraction = _reduce_to_span(pairs, class_texts, self.normalize)
+        # Score (value, recall), candidate, item: sums over the repeats.
+        scores = np.zeros((2, len(names), pairs.n_items))
         for repeat in range(self.repeats):
             order = np.random.default_rng([self.rng, repeat]).permutation(int(group.max()) + 1)
             fold = order[group] % self.folds
-            parts = [pairs.take(np.flatnonzero(fold == f)) for f in range(self.folds)]
-            moments = [Moments.of(part, normalize=self.normalize).numpy() for part in parts]
-            for held, part in enumerate(parts):
-                others = [m for f, m in enumerate(moments) if f != held]
-                fitting, sides = sum(others[1:], start=others[0]), part.unit(normalize=self.normalize)
-                seen = pairs.take(np.flatnonzero(fold != held)) if self.aim == "classification" else None
-                for number, candidate in enumerate(_candidates(self.normalize, share)):
-                    x, y = candidate.fit_moments(fitting).transform(*sides)
-                    recall = value = _recall(x, y, part)
+            test_sets = [pairs.take(np.flatnonzero(fold == f)) for f in range(self.folds)]
+            moments = [Moments.of(test, normalize=self.normalize).numpy() for test in test_sets]
+            for held_out, test in enumerate(test_sets):
+                training = [m for f, m in enumerate(moments) if f != held_out]
+                fit_moments, rows = sum(training[1:], start=training[0]), test.unit(normalize=self.normalize)
+                fit_pairs = pairs.take(np.flatnonzero(fold != held_out)) if self.aim == "classification" else None
+                for number, candidate in enumerate(_candidates(self.normalize, fraction)):
+                    x, y = candidate.fit_moments(fit_moments).transform(*rows)
+                    recall = value = _recall(x, y, test)
                     if self.aim == "search":
-                        value = _mixed(x, y, part, self.rng + repeat)
-                    elif seen is not None:
-                        value = _accuracy(candidate, x, part.labels, seen, class_texts)
-                    found[:, number, fold == held] += value, recall
-        asking = np.ones(pairs.n_items, dtype=bool) if pairs.index is None else np.bincount(pairs.index) > 0
-        columns = found[:, :, asking] / self.repeats
-        return [_row(name, columns[:, number], columns[:, 0], self.aim) for number, name in enumerate(names)]
+                        value = _mixed_recall(x, y, test, self.rng + repeat)
+                    elif fit_pairs is not None:
+                        value = _accuracy(candidate, x, test.labels, fit_pairs, class_texts)
+                    scores[:, number, fold == held_out] += value, recall
+        has_match = np.ones(pairs.n_items, dtype=bool) if pairs.index is None else np.bincount(pairs.index) > 0
+        means = scores[:, :, has_match] / self.repeats
+        return [_row(name, means[:, number], means[:, 0], self.aim) for number, name in enumerate(names)]
 
 
-def _candidates(normalize: bool, share: float = 1.0) -> list[Aligner]:
-    """What is judged, Identity first, from gentle to strong.
+@dataclass(frozen=True)
+class _Choice:
+    """The aligner that was chosen, and why."""
 
-    `share` is that of the coordinates that rows were reduced to: penalties count in means over coordinates.
+    aligner: Aligner
+    table: list[dict[str, Any]]
+    reasons: list[str]
+
+
+def _chosen_aligner(info: Mapping[str, Any]) -> Aligner:
+    """Return the aligner that the `fit_info_` of an `Auto` names, not fitted."""
+    aligner: Aligner = REGISTRY.find(info["chosen"])(**info["chosen_options"])
+    return aligner
+
+
+def _candidates(normalize: bool, fraction: float = 1.0) -> list[Aligner]:
+    """Return the candidates, Identity first and then from weak to strong.
+
+    `fraction` is that of the coordinates that rows were reduced to, because penalties are relative to means over
+    coordinates.
     """
-    found: list[Aligner] = [
+    candidates: list[Aligner] = [
         Identity(),
         Centering(),
         PartialWhitening(),
@@ -222,65 +327,70 @@ def _candidates(normalize: bool, share: float = 1.0) -> list[Aligner]:
         SharedSignal(shrink=1.0, floor=0.0, before_alpha=0.25),
         RidgeCCA(),
     ]
-    for candidate in found:
-        penalties = {name: share * v for name, v in candidate.get_params().items() if name in PENALTIES}
+    for candidate in candidates:
+        penalties = {name: fraction * v for name, v in candidate.get_params().items() if name in RELATIVE_OPTIONS}
         candidate.set_params(normalize=normalize, **penalties)
-    return found
+    return candidates
 
 
-def _in_their_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pairs, Any, float]:
-    """The rows (and class texts) in coordinates of the space that they span, and its share of the width.
+def _reduce_to_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pairs, Any, float]:
+    """Return rows and class texts in coordinates of the space that they span, and its fraction of the dimension.
 
-    No candidate looks outside of it, and few rows of a wide space are so solved in few dimensions.
+    No candidate uses directions outside of it, so a few rows of many dimensions are solved in few dimensions.
     """
-    sides = [to_numpy(side).astype(np.float64) for side in pairs.unit(normalize=normalize)]
+    x, y = (to_numpy(rows).astype(np.float64) for rows in pairs.unit(normalize=normalize))
     texts = {} if class_texts is None else {k: np.asarray(to_numpy(v), np.float64) for k, v in class_texts.items()}
-    whole = np.vstack([*sides, *texts.values()])
-    if len(whole) < pairs.dim:
-        basis = np.linalg.qr(whole.T)[0]
-        sides = [side @ basis for side in sides]
+    stacked = np.vstack([x, y, *texts.values()])
+    if len(stacked) < pairs.dim:
+        basis = np.linalg.qr(stacked.T)[0]
+        x, y = x @ basis, y @ basis
         texts = {label: text @ basis for label, text in texts.items()}
-    turned = Pairs(x=sides[0], y=sides[1], index=pairs.index, labels=pairs.labels)
-    return turned, texts if class_texts is not None else None, turned.dim / pairs.dim
+    reduced = Pairs(x=x, y=y, index=pairs.index, labels=pairs.labels)
+    return reduced, texts if class_texts is not None else None, reduced.dim / pairs.dim
 
 
-def _recall(x: np.ndarray, y: np.ndarray, part: Pairs) -> np.ndarray:
-    """R@1 of each item, the mean of its own query and of its partners' queries, (items,); 0 without a partner."""
-    ranks = Retrieval.of(x, y, index=part.index)
-    owner = np.arange(part.n_items) if part.index is None else part.index
-    counts = np.bincount(owner, minlength=part.n_items)
-    found = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=part.n_items) / np.maximum(counts, 1)
-    found[counts > 0] += ranks.x_to_y <= 1
-    return found / 2
+def _recall(x: np.ndarray, y: np.ndarray, test: Pairs) -> np.ndarray:
+    """Return the R@1 of each item, (items,).
+
+    It is the mean over the query of the item and the queries of its rows of y. An item without rows of y gets 0.
+    """
+    ranks = Retrieval.of(x, y, index=test.index)
+    owner = np.arange(test.n_items) if test.index is None else test.index
+    counts = np.bincount(owner, minlength=test.n_items)
+    recall = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=test.n_items) / np.maximum(counts, 1)
+    recall[counts > 0] += ranks.x_to_y <= 1
+    return recall / 2
 
 
-def _mixed(x: np.ndarray, y: np.ndarray, part: Pairs, seed: int) -> np.ndarray:
-    """Mixed-modality R@1 of each item, (items,), with its first partner; 0 without one."""
-    items = np.arange(part.n_items)
-    if part.index is not None:
-        items, rows = np.unique(part.index, return_index=True)
+def _mixed_recall(x: np.ndarray, y: np.ndarray, test: Pairs, seed: int) -> np.ndarray:
+    """Return the mixed-modality R@1 of each item with its first row of y, (items,). Without one it is 0."""
+    items = np.arange(test.n_items)
+    if test.index is not None:
+        items, rows = np.unique(test.index, return_index=True)
         x, y = x[items], y[rows]
-    draws = DRAWS if len(x) <= 1000 else 1
-    found = np.zeros(part.n_items)
-    found[items] = np.mean([MixedSearch.of(x, y, rng=1000 * seed + draw).hits for draw in range(draws)], axis=0)
-    return found
+    halvings = HALVINGS if len(x) <= 1000 else 1
+    recall = np.zeros(test.n_items)
+    hits = [MixedSearch.of(x, y, rng=1000 * seed + number).hits for number in range(halvings)]
+    recall[items] = np.mean(hits, axis=0)
+    return recall
 
 
-def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, seen: Pairs, class_texts: Any) -> np.ndarray:
-    """Whether the nearest class text of each mapped row of x is that of its own class."""
+def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, fit_pairs: Pairs, class_texts: Any) -> np.ndarray:
+    """Return 1 for each mapped row of x whose nearest class text is that of its class, else 0."""
     if class_texts is not None:
         names, texts = np.asarray(list(class_texts)), aligner.transform_y(np.stack(list(class_texts.values())))
     else:
-        owner = np.arange(seen.n_pairs) if seen.index is None else seen.index
-        names, texts = mean_texts(aligner.transform_y(seen.y.read(0, seen.n_pairs)), owner, seen.labels)
-    known = np.isin(labels, names)  # a class whose items are all held out has no text: none is found
-    right = np.zeros(len(labels))
-    right[known] = ZeroShot.of(x[known], labels[known], texts, class_names=names).hits
-    return right
+        owner = np.arange(fit_pairs.n_pairs) if fit_pairs.index is None else fit_pairs.index
+        names, texts = mean_texts(aligner.transform_y(fit_pairs.y.read(0, fit_pairs.n_pairs)), owner, fit_pairs.labels)
+    has_text = np.isin(labels, names)  # a class whose items are all held out has no text, so none is correct
+    correct = np.zeros(len(labels))
+    correct[has_text] = ZeroShot.of(x[has_text], labels[has_text], texts, class_names=names).hits
+    return correct
 
 
-def _row(name: str, column: np.ndarray, raw: np.ndarray, aim: str) -> dict[str, Any]:
-    value, recall = column
+def _row(name: str, means: np.ndarray, raw: np.ndarray, aim: str) -> dict[str, Any]:
+    """Return the entry of one candidate in the table."""
+    value, recall = means
     change, gain = recall - raw[1], value - raw[0]
     error = float(change.std(ddof=1) / math.sqrt(len(change)))
     row: dict[str, Any] = {
@@ -292,49 +402,51 @@ def _row(name: str, column: np.ndarray, raw: np.ndarray, aim: str) -> dict[str, 
         "change": float(change.mean()),
         "change_error": error,
     }
-    row["admissible"] = aim != "search" or row["change"] >= -min(TOLERANCE, error) - 1e-12
+    row["admissible"] = aim != "search" or row["change"] >= -min(RECALL_TOLERANCE, error) - 1e-12
     return row
 
 
-def _best(table: list[dict[str, Any]], aim: str) -> int:
-    """The number of the winner in the table; row 0 is Identity."""
+def _best_row(table: list[dict[str, Any]], aim: str) -> int:
+    """Return the number of the best row of the table. Row 0 is Identity."""
     if aim == "search":
-        allowed = [k for k, row in enumerate(table) if row["admissible"]]
-        return max(allowed, key=lambda k: table[k]["value"])
+        admissible = [k for k, row in enumerate(table) if row["admissible"]]
+        return max(admissible, key=lambda k: table[k]["value"])
     from scipy.special import ndtri
 
     z = float(ndtri(1 - 0.025 / max(len(table) - 1, 1)))
     for row in table:
         row["admissible"] = row["gain"] > 0 and row["gain"] >= z * row["gain_error"]
-    sure = [k for k, row in enumerate(table) if row["admissible"]]
-    return max(sure, key=lambda k: table[k]["gain"], default=0)
+    significant = [k for k, row in enumerate(table) if row["admissible"]]
+    return max(significant, key=lambda k: table[k]["gain"], default=0)
 
 
-def _reasons(table: list[dict[str, Any]], best: int, aim: str, items: int) -> list[str]:
+def _reasons(table: list[dict[str, Any]], best: int, aim: str, n_items: int) -> list[str]:
+    """Return sentences that explain the choice of row `best`."""
     row, raw = table[best], table[0]
-    what = {"search": "mixed-modality R@1", "retrieval": "cross-modal R@1", "classification": "accuracy"}[aim]
-    found = [
-        f"{row['name']} has {what} {100 * row['value']:.1f} % on held-out halves of {items:,} items (raw "
+    score = {"search": "mixed-modality R@1", "retrieval": "cross-modal R@1", "classification": "accuracy"}[aim]
+    reasons = [
+        f"{row['name']} has {score} {100 * row['value']:.1f} % on held-out halves of {n_items:,} items (raw "
         f"{100 * raw['value']:.1f} %); cross-modal R@1 changes by {100 * row['change']:+.1f} points "
         f"(standard error {100 * row['change_error']:.1f})."
     ]
     if best == 0:
-        why = "is better at the recall allowed" if aim == "search" else "is surely better"
-        found.append(f"No candidate {why} in {what}, so the rows stay as they are.")
+        advantage = "is better at the accepted recall" if aim == "search" else "is significantly better"
+        reasons.append(f"No candidate {advantage} in {score}, so the rows stay as they are.")
     higher = [r for r in table if r["value"] > row["value"] and not r["admissible"]]
     if higher:
-        other = max(higher, key=lambda r: r["value"])
-        found.append(
-            f"{other['name']} reaches {100 * other['value']:.1f} % and was passed over: cross-modal R@1 "
-            f"{100 * other['change']:+.1f} points, standard error of its gain {100 * other['gain_error']:.1f}."
+        rejected = max(higher, key=lambda r: r["value"])
+        reasons.append(
+            f"{rejected['name']} reaches {100 * rejected['value']:.1f} % and was not accepted: cross-modal R@1 "
+            f"{100 * rejected['change']:+.1f} points, standard error of its gain {100 * rejected['gain_error']:.1f}."
         )
-    return found
+    return reasons
 
 
-def _name(aligner: Aligner) -> str:
-    own = [
+def _display_name(aligner: Aligner) -> str:
+    """Return the class name with the options that are not the defaults."""
+    options = [
         f"{f.name}={getattr(aligner, f.name)!r}"
         for f in dataclasses.fields(aligner)
         if getattr(aligner, f.name) != f.default
     ]
-    return type(aligner).__name__ + (f"({', '.join(own)})" if own else "")
+    return type(aligner).__name__ + (f"({', '.join(options)})" if options else "")

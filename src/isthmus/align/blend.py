@@ -1,4 +1,4 @@
-"""Blend: two maps side by side, one that needs no pairs and one that does."""
+"""Blend: concatenate a map that needs no pairs and a map that does."""
 
 from __future__ import annotations
 
@@ -8,22 +8,41 @@ from typing import ClassVar
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._maps import Affine, NormalizedAffine, centred
-from isthmus.align._spectra import canonical_turned, whitening
+from isthmus.align._maps import Affine, NormalizedAffine, centering_map
+from isthmus.align._spectra import canonical_maps, whitening
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)
 class Blend(Aligner):
-    """[sqrt(1 - w) unit(partial whitening), sqrt(w) unit(regularised CCA)]: cosines are the mean of two cosines.
+    """Concatenate sqrt(1 - w) unit(partial whitening) and sqrt(w) unit(regularised CCA), so that cosines are averaged.
 
-    Twice as wide as the rows, and **not affine**: each block is divided by its own norm. The blocks are
-    `PartialWhitening` (`alpha`, `lam`) and `RidgeCCA` (`cca_lam`, `g`). `weight` = 0 is the first alone;
-    a weight above .5 hurts almost everywhere with 250 pairs or fewer. `Auto` chooses it by cross-validation.
-    Errors: `InputError` for a weight outside [0, 1] or negative options.
-    Source: this package (a convex sum of two kernels).
+    It needs pairs. Mapped rows have twice the dimension. The map is **not affine**, because each block is divided by
+    its own norm. `Auto` chooses the weight by cross-validation.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    weight : float, default 0.1
+        Weight w of the CCA cosine in the sum of both cosines, in [0, 1]. 0 is partial whitening alone. With 250 pairs
+        or fewer, a weight above .5 lowers recall on almost all data.
+    alpha : float, default 0.25
+        `alpha` of `PartialWhitening`, at least 0.
+    lam : float, default 3.0
+        `lam` of `PartialWhitening`, at least 0.
+    cca_lam : float, default 1.0
+        `lam` of `RidgeCCA`, at least 0.
+    g : float, default 2.0
+        `g` of `RidgeCCA`, at least 0.
+
+    References
+    ----------
+    This package. The cosines are a convex sum of two kernels.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X, Y = np.random.default_rng(0).normal(size=(2, 50, 4))
     >>> X2, Y2 = Blend(weight=0.25).fit(X, Y).transform(X, Y)
@@ -41,8 +60,8 @@ class Blend(Aligner):
     uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "this package"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` for a weight outside [0, 1] or negative options."""
         if not 0 <= self.weight <= 1 or min(self.alpha, self.lam, self.cca_lam, self.g) < 0:
             raise InputError(
                 f"weight={self.weight}, alpha={self.alpha}, lam={self.lam}, cca_lam={self.cca_lam}, g={self.g}: "
@@ -50,11 +69,12 @@ class Blend(Aligner):
             )
 
     def solve(self, moments: Moments) -> tuple[NormalizedAffine, NormalizedAffine]:
-        left, right = canonical_turned(moments, self.cca_lam, self.g)
+        """Return the concatenation of both maps for each modality."""
+        canonical_x, canonical_y = canonical_maps(moments, self.cca_lam, self.g)
         maps = []
-        for side, mean, directions in (("x", moments.mean_x, left), ("y", moments.mean_y, right)):
-            blocks = whitening(moments, side, self.alpha, self.lam), directions
+        for modality, mean, canonical in (("x", moments.mean_x, canonical_x), ("y", moments.mean_y, canonical_y)):
+            blocks = whitening(moments, modality, self.alpha, self.lam), canonical
             widths = tuple(block.shape[1] for block in blocks)
             weights = np.repeat([np.sqrt(1 - self.weight), np.sqrt(self.weight)], widths)
-            maps.append(NormalizedAffine(centred(mean, np.hstack(blocks)), widths, Affine(np.diag(weights))))
+            maps.append(NormalizedAffine(centering_map(mean, np.hstack(blocks)), widths, Affine(np.diag(weights))))
         return maps[0], maps[1]

@@ -16,13 +16,27 @@ from isthmus.utils.errors import InputError
 
 @dataclass(kw_only=True, eq=False)
 class DimensionRemoval(Aligner):
-    """Drops the `k` coordinates with the largest |mean y_k - mean x_k| from both sides. Needs no pairs.
+    """Drop the `k` coordinates with the largest |mean y_k - mean x_k| from both modalities.
 
-    Rows keep d - k coordinates. Coordinates are an accident of training: `rotated=True` drops instead the `k`
-    eigenvectors of cov x + cov y with the largest share of the gap, which does not depend on the basis.
-    `fit_info_["gap_share"]` is the share of |g|^2 that is dropped. Errors: `InputError` unless 1 <= k <= d - 2.
-    Source: Schrodi et al. 2025, arXiv 2404.07983.
+    It needs no pairs. Rows keep d - k coordinates. `fit_info_["gap_share"]` is the fraction of |g|^2 that is dropped.
+    The first use of the maps raises `InputError` unless 1 <= k <= d - 2.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    k : int, default 8
+        Number of coordinates that are dropped.
+    rotated : bool, default False
+        If True, drop instead the `k` eigenvectors of cov x + cov y with the largest fraction of the gap. They do not
+        depend on the basis, whereas coordinates are an accident of training.
+
+    References
+    ----------
+    Schrodi et al. 2025, arXiv 2404.07983.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X, Y = np.eye(4), np.eye(4)[[0, 1, 3, 3]]
     >>> DimensionRemoval(k=2).fit(X, Y).transform_x(X).tolist()
@@ -35,13 +49,14 @@ class DimensionRemoval(Aligner):
     source: ClassVar[str] = "Schrodi et al. 2025, arXiv 2404.07983"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the same selection of directions for both modalities; `InputError` if `k` is too small or large."""
         gap, dim = moments.mean_y - moments.mean_x, moments.dim_x
         if not 1 <= self.k <= dim - 2:
             raise InputError(f"k={self.k} of {dim} dimensions cannot be dropped, expected 1 to {dim - 2}")
         basis = eigen(moments.cov_x + moments.cov_y)[1] if self.rotated else np.eye(dim)
-        shares = (gap @ basis) ** 2
-        order = np.argsort(-shares, kind="stable")
-        self.fit_info_ = {"gap_share": float(shares[order[: self.k]].sum() / max(shares.sum(), 1e-300))}
+        squares = (gap @ basis) ** 2
+        order = np.argsort(-squares, kind="stable")
+        self.fit_info_ = {"gap_share": float(squares[order[: self.k]].sum() / max(squares.sum(), 1e-300))}
         if not self.rotated:
             self.fit_info_["dropped"] = [int(c) for c in np.sort(order[: self.k])]
         projection = Affine(basis[:, np.sort(order[self.k :])])

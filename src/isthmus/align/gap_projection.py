@@ -1,4 +1,4 @@
-"""GapProjection: drop the direction of the gap."""
+"""GapProjection: remove the direction of the gap."""
 
 from __future__ import annotations
 
@@ -15,11 +15,23 @@ from isthmus.utils.errors import InputError
 
 @dataclass(kw_only=True, eq=False)
 class GapProjection(Aligner):
-    """x -> unit(x - g (g.x)), y likewise, with g the unit vector of mean y - mean x. Needs no pairs.
+    """Remove the direction of the gap from the rows: x -> unit(x - g (g.x)), y -> unit(y - g (g.y)).
 
-    The rotation-free form of dropping the few coordinates that hold the gap. Rows keep their width. Errors:
-    `InputError` when the means are equal. Source: Schrodi et al. 2025, arXiv 2404.07983 (by coordinates).
+    Here g is the unit vector of mean y - mean x. It needs no pairs and keeps the dimension of the rows. This is the
+    rotation-invariant form of `DimensionRemoval`. `fit` succeeds and the first use of the maps raises `InputError` if
+    the means are equal.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+
+    References
+    ----------
+    Schrodi et al. 2025, arXiv 2404.07983 (for coordinates).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X, Y = np.array([[2.0, 1.0], [2.0, -1.0]]), np.array([[-2.0, 1.0], [-2.0, -1.0]])
     >>> GapProjection().fit(X, Y).transform_x(X).round(9).tolist()
@@ -29,10 +41,11 @@ class GapProjection(Aligner):
     source: ClassVar[str] = "Schrodi et al. 2025, arXiv 2404.07983"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the same projection for both modalities; `InputError` if the means are equal."""
         gap = moments.mean_y - moments.mean_x
         length = float(np.linalg.norm(gap))
         if length == 0:
-            raise InputError("the two means are equal: there is no gap direction to drop; use Identity")
+            raise InputError("the two means are equal, so there is no gap direction to remove; use Identity")
         direction = gap / length
         projection = Affine(np.eye(len(gap)) - np.outer(direction, direction))
         return projection, projection

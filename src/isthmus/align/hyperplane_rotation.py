@@ -1,4 +1,4 @@
-"""HyperplaneRotation: rotate the subspace of one side into that of the other."""
+"""HyperplaneRotation: rotate the subspace of one modality into that of the other."""
 
 from __future__ import annotations
 
@@ -16,17 +16,35 @@ from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
+#: A principal vector is flipped if the mean product of the coordinates of matching rows is this many errors below 0.
+FLIP_ERRORS = 3
+
 
 @dataclass(kw_only=True, eq=False)
 class HyperplaneRotation(Aligner):
-    """The smallest rotation of x that carries its subspace into the subspace of y; y stays.
+    """Rotate x by the smallest rotation that carries its subspace into the subspace of y.
 
-    The subspaces are spanned by the leading singular vectors (uncentred) that hold the share `energy` of each side.
-    Principal vector a_j turns onto b_j, identity on the complement of both; for two hyperplanes it is the rotation by
-    their angle. Principal vectors have no sign, so a_j turns onto -b_j where the pairs say clearly that this is where
-    their partners are (`fit_info_["flipped"]`). Source: Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3; Bjorck
-    and Golub 1973.
+    Rows of y stay. It needs pairs, but only for signs. Principal vectors have no sign, so principal vector a_j of x is
+    rotated onto -b_j of y if matching rows clearly lie on opposite sides. `fit_info_["flipped"]` counts these cases.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    energy : float, default 0.99
+        Fraction of the uncentred second moment that the subspace of each modality holds, in (0, 1].
+
+    Notes
+    -----
+    The subspaces are spanned by the leading singular vectors. Principal vector a_j is rotated onto b_j, and the
+    complement of both subspaces stays. Between two hyperplanes this is the rotation by their angle.
+
+    References
+    ----------
+    Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3. Bjorck and Golub 1973.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> u = rng.normal(size=(50, 1))
@@ -39,15 +57,16 @@ class HyperplaneRotation(Aligner):
 
     energy: float = ENERGY_SHARE
 
-    requires_pairing: ClassVar[bool] = True  # for the signs alone
+    requires_pairing: ClassVar[bool] = True
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` if the energy is outside (0, 1]."""
         if not 0 < self.energy <= 1:
-            raise InputError(f"energy={self.energy}, expected a share above 0 and up to 1")
+            raise InputError(f"energy={self.energy}, expected a fraction above 0 and up to 1")
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the rotation for x and the identity for y."""
         spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
         signs = _signs(spaces.angles, moments)
         rotation = minimal_rotation(spaces.basis_x, spaces.basis_y, signs=signs)
@@ -61,13 +80,15 @@ class HyperplaneRotation(Aligner):
 
 
 def _signs(angles: PrincipalAngles, moments: Moments) -> np.ndarray:
-    """-1 where partners clearly lie on opposite sides of a principal pair: the mean product of their coordinates is
-    negative by more than three standard errors (of two independent coordinates). Noise must not turn a shared
-    direction by 180 degrees."""
+    """Return -1 for principal pairs on whose opposite sides matching rows clearly lie, else 1.
+
+    The mean product of their coordinates is then negative by more than three standard errors of two independent
+    coordinates. The margin keeps noise from rotating a shared direction by 180 degrees.
+    """
     a, b = angles.vectors_a, angles.vectors_b
     n = moments.n
-    together = np.einsum("dj,de,ej->j", a, moments.xy, b) / n
+    mean_product = np.einsum("dj,de,ej->j", a, moments.xy, b) / n
     energy_x = np.einsum("dj,de,ej->j", a, moments.xx, a) / n
     energy_y = np.einsum("dj,de,ej->j", b, moments.yy, b) / n
     error = np.sqrt(np.clip(energy_x * energy_y, 0, None)) / math.sqrt(moments.by_item.n_items)
-    return np.where(together < -3 * error, -1, 1)
+    return np.where(mean_product < -FLIP_ERRORS * error, -1, 1)

@@ -1,4 +1,4 @@
-"""Identity: the raw embeddings, the reference of every comparison."""
+"""Identity: the raw embeddings, which every comparison refers to."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from isthmus.statistics.moments import Moments
 
 @dataclass(kw_only=True, eq=False)
 class Identity(Aligner):
-    """Leaves both sides as they are (unit rows).
+    """Leave the rows of both modalities as they are, apart from the division by their norm.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.eye(3)
     >>> bool(np.array_equal(Identity().fit(X, X).transform_x(X), X))
@@ -20,4 +27,5 @@ class Identity(Aligner):
     """
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return two identity maps."""
         return Affine(), Affine()

@@ -13,12 +13,27 @@ from isthmus.statistics.moments import Moments
 
 @dataclass(kw_only=True, eq=False)
 class MeanRotation(Aligner):
-    """Rotates x in the plane of the two means so that its mean direction becomes that of y; y stays. Needs no pairs.
+    """Rotate x in the plane of the two means so that its mean direction becomes that of y.
 
-    R = I + K + K^2 / (1 + u.v), K = v u' - u v', with the unit means u and v of the fitting rows. When the means are
-    orthogonal to the shared space this is the hyperplane rotation of Yi, Douady and Chen (arXiv 2510.03268,
-    Corollary 3). On real embeddings it closes the angle and costs recall: the common offset then dominates the ranking.
+    Rows of y stay. It needs no pairs. On real embeddings it closes the gap angle and lowers recall, because the common
+    offset then dominates the ranking.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+
+    Notes
+    -----
+    R = I + K + K^2 / (1 + u.v) with K = v u' - u v' and the unit means u and v of the fitted rows. If the means are
+    orthogonal to the shared space, this is the rotation between hyperplanes of the reference.
+
+    References
+    ----------
+    Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X, Y = np.array([[1.0, 0.1], [1.0, -0.1]]), np.array([[0.1, 1.0], [-0.1, 1.0]])
     >>> X2, Y2 = MeanRotation().fit(X, Y).transform(X, Y)
@@ -29,4 +44,5 @@ class MeanRotation(Aligner):
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 3"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the rotation for x and the identity for y."""
         return Affine(matrix=plane_rotation(moments.mean_x, moments.mean_y).matrix().T), Affine()

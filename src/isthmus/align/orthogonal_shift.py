@@ -1,4 +1,4 @@
-"""OrthogonalShift: close the part of the gap that leaves the ranking alone."""
+"""OrthogonalShift: close the part of the gap that does not affect the ranking."""
 
 from __future__ import annotations
 
@@ -16,21 +16,40 @@ from isthmus.utils.errors import InputError
 
 @dataclass(kw_only=True, eq=False)
 class OrthogonalShift(Aligner):
-    """Moves the queries by `alpha` times the part of the gap orthogonal to the retrieved side. Needs no pairs.
+    """Move the queries by `alpha` times the part of the gap that is orthogonal to the retrieved modality.
 
-    `retrieved` is the side that is searched, 'x' or 'y'; the other side asks. V spans the principal directions of the
-    retrieved side (centred) that hold the share `energy`; h = (I - VV') (mean of queries - mean of retrieved);
-    q -> q - alpha h. `alpha=1` closes this part, negative values open it. It works for one direction: fit one for each.
+    It needs no pairs and works for one direction of search, so fit one aligner for each direction. `fit_info_` holds
+    the rank, the length of the gap and the length of the part that is closed.
 
-    Rows are **not** divided by their norm afterwards, so compare them by Euclidean distance. For a fixed query the
-    retrieved rows, which are unit and do not move, rank by distance as by dot product, and both change only by
-    alpha h.(r - mean r), which is 0 up to the energy that V leaves out: this is the published guarantee. Searching
-    the moved side breaks it for distance, where |q - alpha h| differs from row to row, while the dot product with a
-    fixed row of the other side moves by a constant and keeps its ranking exactly. Cosine keeps neither.
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    retrieved : {'x', 'y'}, default 'x'
+        Modality that is searched. Rows of the other modality are the queries and move.
+    energy : float, default 0.9
+        Fraction of the variance of the retrieved modality that its principal directions V hold, in (0, 1].
+    alpha : float, default 1.0
+        Fraction of the orthogonal gap that is closed. Negative values widen it.
 
-    `fit_info_` holds the rank, the gap and the part that is closed. Errors: `InputError` for another side or an energy
-    outside (0, 1]. Source: Chowers et al. 2026, arXiv 2603.29080.
+    Notes
+    -----
+    V spans the principal directions of the centred retrieved rows, and
+    h = (I - VV') (mean of queries - mean of retrieved rows). Queries are mapped by q -> q - alpha h.
 
+    Mapped rows are **not** divided by their norm, so compare them by Euclidean distance. For a fixed query, retrieved
+    rows rank by distance as they do by dot product, because they are unit rows and do not move. Both change only by
+    alpha h.(r - mean r), which is 0 up to the variance that V leaves out. This is the published guarantee.
+
+    Searching the modality that moves breaks the guarantee for distance, because |q - alpha h| differs between rows. The
+    dot product with a fixed row of the other modality moves by a constant and keeps its ranking. Cosine keeps neither.
+
+    References
+    ----------
+    Chowers et al. 2026, arXiv 2603.29080.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.array([[1.0, 0.0, 1.0], [-1.0, 0.0, 1.0]])
     >>> Y = np.array([[1.0, 1.0, 1.0], [-1.0, 1.0, 1.0]])
@@ -46,17 +65,18 @@ class OrthogonalShift(Aligner):
     normalizes_output: ClassVar[bool] = False
     source: ClassVar[str] = "Chowers et al. 2026, arXiv 2603.29080"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` for an unknown modality or an energy outside (0, 1]."""
         if self.retrieved not in ("x", "y"):
             raise InputError(f"retrieved={self.retrieved!r}, expected 'x' or 'y'")
         if not 0 < self.energy <= 1:
-            raise InputError(f"energy={self.energy}, expected a share above 0 and up to 1")
+            raise InputError(f"energy={self.energy}, expected a fraction above 0 and up to 1")
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return a translation for the queries and the identity for the retrieved rows."""
         values, vectors = spectrum(moments, self.retrieved)
-        kept = np.cumsum(values[::-1]) / values.sum()
-        rank = min(int(np.searchsorted(kept, self.energy - 1e-12)) + 1, len(values))
+        fractions = np.cumsum(values[::-1]) / values.sum()
+        rank = min(int(np.searchsorted(fractions, self.energy - 1e-12)) + 1, len(values))
         basis = vectors[:, ::-1][:, :rank]
         gap = moments.mean_y - moments.mean_x
         if self.retrieved == "y":
@@ -67,5 +87,5 @@ class OrthogonalShift(Aligner):
             "gap": float(np.linalg.norm(gap)),
             "orthogonal_gap": float(np.linalg.norm(orthogonal)),
         }
-        moved, still = Affine(bias=-self.alpha * orthogonal), Affine()
-        return (still, moved) if self.retrieved == "x" else (moved, still)
+        shift = Affine(bias=-self.alpha * orthogonal)
+        return (Affine(), shift) if self.retrieved == "x" else (shift, Affine())

@@ -1,4 +1,4 @@
-"""PartialWhitening: damp the strong directions of each side."""
+"""PartialWhitening: damp the directions of large variance in each modality."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from isthmus.align._base import Aligner
-from isthmus.align._maps import Affine, centred
+from isthmus.align._maps import Affine, centering_map
 from isthmus.align._spectra import whitening
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
@@ -14,13 +14,27 @@ from isthmus.utils.errors import InputError
 
 @dataclass(kw_only=True, eq=False)
 class PartialWhitening(Aligner):
-    """x -> (x - mean x) V (e + lam mean(e))^-alpha V', y likewise, e and V the eigenpairs of its own covariance.
+    """Center each modality and damp its directions of large variance: x -> (x - mean x) V (e + lam mean(e))^-alpha V'.
 
-    `alpha` 0 is centring and .5 whitening; `lam` shrinks the spectrum towards a flat one before the power is taken,
-    so that directions that hold only noise are not blown up. Needs no pairs. Errors: `InputError` for negative
-    options. Source: Su et al. 2021, arXiv 2103.15316, for alpha = .5 and lam = 0; the shrunken power is this
-    package's, its defaults chosen on three real data sets.
+    Here e and V are the eigenvalues and eigenvectors of the covariance of the modality. It needs no pairs.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    alpha : float, default 0.25
+        Power of the whitening, at least 0. 0 is centring and .5 is full whitening.
+    lam : float, default 3.0
+        Shrinkage of the spectrum towards a flat one before the power is taken, at least 0. It limits the amplification
+        of directions that hold only noise.
+
+    References
+    ----------
+    Su et al. 2021, arXiv 2103.15316, for alpha = .5 and lam = 0. The shrunk power is defined in this package, and its
+    defaults were chosen on three real data sets.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(100, 3)) * [1.0, 2.0, 3.0]
     >>> white = PartialWhitening(alpha=0.5, lam=0.0, normalize=False).fit(X, X).transform_x(X)
@@ -34,13 +48,14 @@ class PartialWhitening(Aligner):
     uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "Su et al. 2021, arXiv 2103.15316"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` if an option is negative."""
         if self.alpha < 0 or self.lam < 0:
             raise InputError(f"alpha={self.alpha}, lam={self.lam}: expected at least 0")
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the whitening of each modality."""
         return (
-            centred(moments.mean_x, whitening(moments, "x", self.alpha, self.lam)),
-            centred(moments.mean_y, whitening(moments, "y", self.alpha, self.lam)),
+            centering_map(moments.mean_x, whitening(moments, "x", self.alpha, self.lam)),
+            centering_map(moments.mean_y, whitening(moments, "y", self.alpha, self.lam)),
         )

@@ -1,4 +1,4 @@
-"""Procrustes: the rotation of x that brings partners nearest."""
+"""Procrustes: rotate x so that matching rows come closest."""
 
 from __future__ import annotations
 
@@ -8,20 +8,36 @@ from typing import ClassVar
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._maps import Affine, centred
+from isthmus.align._maps import Affine, centering_map
 from isthmus.align._warnings import warn_few_pairs
 from isthmus.statistics.moments import Moments
 
 
 @dataclass(kw_only=True, eq=False)
 class Procrustes(Aligner):
-    """x -> x Q with the orthogonal Q that minimises sum |x Q - y|^2; y stays. Needs pairs.
+    """Multiply x by the orthogonal matrix Q that minimises sum |x Q - y|^2 over the pairs.
 
-    Q = U V' from the singular value decomposition of X'Y. `center=True` (default) subtracts each side's mean from
-    both first. Sides of different widths are padded with zeros to the wider one. Q has d(d-1)/2 free numbers: with
-    fewer than ten pairs for each dimension it fits noise, looks near perfect on the pairs that it was fitted on and
-    is worse than nothing on others, so it warns. Source: Schoenemann 1966; Maystre et al. 2025, arXiv 2510.13406.
+    It needs pairs. Rows of y stay, apart from the centring. If the dimensions differ, the smaller one is padded with
+    zeros. Q has d (d - 1) / 2 free numbers. With fewer than ten pairs per dimension it fits noise, so that it looks
+    nearly perfect on the fitted pairs and worse than no map on others. It then warns.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    center : bool, default True
+        Whether the mean of each modality is subtracted first.
+
+    Notes
+    -----
+    Q = U V' with the singular value decomposition U S V' of X'Y.
+
+    References
+    ----------
+    Schoenemann 1966. Maystre et al. 2025, arXiv 2510.13406.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(50, 2))
     >>> quarter = np.array([[0.0, 1.0], [-1.0, 0.0]])
@@ -37,19 +53,20 @@ class Procrustes(Aligner):
 
     @property
     def uses_means(self) -> bool:  # type: ignore[override]
-        """Whether means are subtracted: `center`."""
+        """Return whether means are subtracted, which is the option `center`."""
         return self.center
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the rotation for x and the padding for y."""
         d_x, d_y = moments.dim_x, moments.dim_y
-        width = max(d_x, d_y)
-        warn_few_pairs(self, moments, width)
+        dim = max(d_x, d_y)
+        warn_few_pairs(type(self).__name__, moments, dim)
         cross = moments.cov_xy if self.center else moments.xy / moments.n
-        padded = np.zeros((width, width))
+        padded = np.zeros((dim, dim))
         padded[:d_x, :d_y] = cross
         left, _, right = np.linalg.svd(padded)
-        turn = (left @ right)[:d_x]
-        pad = None if d_y == width else np.eye(d_y, width)
+        rotation = (left @ right)[:d_x]
+        padding = None if d_y == dim else np.eye(d_y, dim)
         if not self.center:
-            return Affine(turn), Affine(pad)
-        return centred(moments.mean_x, turn), centred(moments.mean_y, pad)
+            return Affine(rotation), Affine(padding)
+        return centering_map(moments.mean_x, rotation), centering_map(moments.mean_y, padding)

@@ -16,14 +16,29 @@ from isthmus.utils.errors import InputError
 
 @dataclass(kw_only=True, eq=False)
 class ReAlign(Aligner):
-    """y -> e = unit(mean x + s (y - mean y)), then unit(e - mean e + mean x); x stays. Needs no pairs.
+    """Give y the mean and the spread of x: y -> e = unit(mean x + s (y - mean y)), then unit(e - mean e + mean x).
 
-    s = sqrt(tr S_x / tr S_y). The mean of e is a mean over divided rows, which moments do not hold: it is expanded to
-    second order in the spread s (y - mean y), a = mean x, r = |a|, S = s^2 S_y:
-    mean e = (a - S a / r^2 - a tr S / (2 r^2) + 3 a (a'S a) / (2 r^4)) / r. Two divisions by norms make it **not
-    affine**. On cones as wide as CLIP's (r near .7) the expansion is coarse: `fit_info_["drift"]` is |mean e - mean x|.
-    Errors: `InputError` when a side has no spread or x no mean. Source: Yu et al. 2026, arXiv 2602.07026.
+    Here s = sqrt(tr S_x / tr S_y). Rows of x stay. It needs no pairs. Two divisions by norms make the map **not
+    affine**. `fit_info_["drift"]` is |mean e - mean x|, and `fit_info_["scale"]` is s. The first use of the maps raises
+    `InputError` if y has no spread or the mean of x is zero.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+
+    Notes
+    -----
+    The mean of e is a mean over normalised rows, which moments do not hold. It is expanded to second order in the
+    spread s (y - mean y). With a = mean x, r = |a| and S = s^2 S_y, mean e = (a - S a / r^2 - a tr S / (2 r^2) + 3 a
+    (a'S a) / (2 r^4)) / r. The expansion is coarse on cones as wide as those of CLIP (r near .7).
+
+    References
+    ----------
+    Yu et al. 2026, arXiv 2602.07026.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> X, Y = 0.1 * rng.normal(size=(2, 500, 4)) + [[[1.0, 0, 0, 0]], [[0, 1.0, 0, 0]]]
@@ -36,15 +51,16 @@ class ReAlign(Aligner):
     source: ClassVar[str] = "Yu et al. 2026, arXiv 2602.07026"
 
     def solve(self, moments: Moments) -> tuple[Affine, NormalizedAffine]:
-        spread_x, spread_y = (float(np.trace(cov)) for cov in (moments.cov_x, moments.cov_y))
+        """Return the identity for x and the two-stage map for y; `InputError` without spread or mean."""
+        trace_x, trace_y = (float(np.trace(cov)) for cov in (moments.cov_x, moments.cov_y))
         a = moments.mean_x
         r = float(np.linalg.norm(a))
-        if spread_y <= 0 or r == 0:
-            raise InputError(f"the spread of y is {spread_y:g} and the mean of x has length {r:g}: expected both > 0")
-        scale = math.sqrt(spread_x / spread_y)
-        spread = scale**2 * moments.cov_y
-        along = spread @ a
-        drifted = (a - along / r**2 - a * np.trace(spread) / (2 * r**2) + 1.5 * a * (a @ along) / r**4) / r
-        self.fit_info_ = {"scale": scale, "drift": float(np.linalg.norm(drifted - a))}
+        if trace_y <= 0 or r == 0:
+            raise InputError(f"the spread of y is {trace_y:g} and the mean of x has length {r:g}: expected both > 0")
+        scale = math.sqrt(trace_x / trace_y)
+        cov = scale**2 * moments.cov_y
+        cov_a = cov @ a
+        mean_e = (a - cov_a / r**2 - a * np.trace(cov) / (2 * r**2) + 1.5 * a * (a @ cov_a) / r**4) / r
+        self.fit_info_ = {"scale": scale, "drift": float(np.linalg.norm(mean_e - a))}
         first = Affine(scale * np.eye(len(a)), a - scale * moments.mean_y)
-        return Affine(), NormalizedAffine(first, (len(a),), Affine(bias=a - drifted))
+        return Affine(), NormalizedAffine(first, (len(a),), Affine(bias=a - mean_e))

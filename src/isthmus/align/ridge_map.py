@@ -1,4 +1,4 @@
-"""RidgeMap: predict one side from the other by ridge regression."""
+"""RidgeMap: predict one modality from the other by ridge regression."""
 
 from __future__ import annotations
 
@@ -8,21 +8,37 @@ from typing import ClassVar
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._maps import Affine, centred
-from isthmus.align._spectra import shrunk, spectrum
+from isthmus.align._maps import Affine, centering_map
+from isthmus.align._spectra import shrunk_eigenvalues, spectrum
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)
 class RidgeMap(Aligner):
-    """x -> (x - mean x) W with W = (S_x + ridge m I)^-1 S_xy, y -> y - mean y. Needs pairs.
+    """Predict one modality from the other by ridge regression, and center the other one.
 
-    S are covariances and m = tr S_x / d, so `ridge` is relative to the mean variance of a coordinate. `direction`
-    'x_to_y' (default) predicts y, 'y_to_x' predicts x the same way. The sides may differ in width: what comes out
-    has the width of the predicted side. Errors: `InputError` for a negative ridge or another direction. Source: Hoerl
-    and Kennard 1970.
+    It needs pairs. Rows of x and y may have different dimensions, and mapped rows have that of the predicted modality.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    ridge : float, default 1.0
+        Ridge relative to the mean variance of a coordinate, at least 0.
+    direction : {'x_to_y', 'y_to_x'}, default 'x_to_y'
+        Whether y is predicted from x, or x from y.
+
+    Notes
+    -----
+    For 'x_to_y': x -> (x - mean x) W with W = (S_x + ridge m I)^-1 S_xy and m = tr S_x / d, and y -> y - mean y.
+
+    References
+    ----------
+    Hoerl and Kennard 1970.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X = np.random.default_rng(0).normal(size=(100, 3))
     >>> W = np.array([[1.0, 0.0], [2.0, 1.0], [0.0, 3.0]])
@@ -38,17 +54,18 @@ class RidgeMap(Aligner):
     allows_different_dims: ClassVar[bool] = True
     source: ClassVar[str] = "Hoerl and Kennard 1970"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` for a negative ridge or an unknown direction."""
         if self.ridge < 0 or self.direction not in ("x_to_y", "y_to_x"):
             raise InputError(
                 f"ridge={self.ridge}, direction={self.direction!r}: expected at least 0 and 'x_to_y' or 'y_to_x'"
             )
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        side, cross = ("x", moments.cov_xy) if self.direction == "x_to_y" else ("y", moments.cov_xy.T)
-        values, vectors = spectrum(moments, side)
-        weights: np.ndarray = vectors / shrunk(values, self.ridge) @ (vectors.T @ cross)
-        if side == "x":
-            return centred(moments.mean_x, weights), centred(moments.mean_y)
-        return centred(moments.mean_x), centred(moments.mean_y, weights)
+        """Return the regression for one modality and the centring of the other."""
+        modality, cross = ("x", moments.cov_xy) if self.direction == "x_to_y" else ("y", moments.cov_xy.T)
+        values, vectors = spectrum(moments, modality)
+        weights: np.ndarray = vectors / shrunk_eigenvalues(values, self.ridge) @ (vectors.T @ cross)
+        if modality == "x":
+            return centering_map(moments.mean_x, weights), centering_map(moments.mean_y)
+        return centering_map(moments.mean_x), centering_map(moments.mean_y, weights)

@@ -1,4 +1,4 @@
-"""SharedSignal: weigh each direction by how much of it partners share."""
+"""SharedSignal: weight each direction by how much of it matching rows share."""
 
 from __future__ import annotations
 
@@ -8,24 +8,51 @@ from typing import ClassVar
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._maps import Affine, centred
-from isthmus.align._spectra import cached, difference, eigen, whitening
+from isthmus.align._maps import Affine, centering_map
+from isthmus.align._spectra import cached, difference_covariance, eigen, whitening
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
+
+#: Smallest noise variance, as a fraction of the largest one.
+MIN_NOISE = 1e-12
 
 
 @dataclass(kw_only=True, eq=False)
 class SharedSignal(Aligner):
-    """The two-covariance model of pairs: x = s + noise, y = s + noise, one common map after partial whitening.
+    """Weight directions by the shared signal in the two-covariance model x = s + noise, y = s + noise.
 
-    After centring and the map W of `PartialWhitening` (`before_alpha`, `before_lam`), N is half the covariance of
-    x W_x - y W_y plus `shrink` times its mean eigenvalue, B the symmetric part of the cross-covariance. In the basis
-    that makes N the identity and B = diag(b), a direction gets the weight sqrt((b + floor mean b) / (1 + 2b)), b >= 0:
-    with floor = 0 the score of a pair is that of the likelihood ratio 'one item or two' for equal norms. `floor`
-    keeps directions without a measured shared part, which few pairs cannot see. Needs pairs.
-    Errors: `InputError` for negative options, and when nothing is shared. Source: Prince and Elder 2007; Ioffe 2006
-    (probabilistic linear discriminant analysis), with a pair as the class.
+    It needs pairs. Both modalities get one common map after partial whitening. `fit_info_["shared"]` counts the
+    directions whose signal exceeds half of the noise. The first use of the maps raises `InputError` if nothing is
+    shared.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    shrink : float, default 3.0
+        Multiple of the mean eigenvalue that is added to the noise, at least 0.
+    floor : float, default 1.0
+        Multiple of the mean signal that every direction gets, at least 0. It keeps directions whose shared part is too
+        small to be measured with few pairs. With 0 the score of a pair is the likelihood ratio of 'one item' and 'two
+        items' for rows of equal norm.
+    before_alpha : float, default 0.5
+        `alpha` of the partial whitening of each modality, at least 0.
+    before_lam : float, default 3.0
+        `lam` of the partial whitening of each modality, at least 0.
+
+    Notes
+    -----
+    After centring and the map W of `PartialWhitening`, N is half the covariance of x W_x - y W_y plus `shrink` times
+    half its mean eigenvalue, and B is the symmetric part of the cross-covariance. In the basis in which N is the
+    identity and B = diag(b), negative b are set to 0 and a direction gets the weight sqrt((b + floor mean b) / (1 + 2
+    b)).
+
+    References
+    ----------
+    Probabilistic linear discriminant analysis with a pair as the class: Prince and Elder 2007. Ioffe 2006.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> U, noise = np.random.default_rng(0).normal(size=(2, 500, 3))
     >>> U, noise = U * [1.0, 1.0, 0.0], noise * [0.1, 0.1, 1.0]  # nothing is shared in the third coordinate
@@ -43,8 +70,8 @@ class SharedSignal(Aligner):
     uses_means: ClassVar[bool] = True
     source: ClassVar[str] = "Prince and Elder 2007"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` if an option is negative."""
         if min(self.shrink, self.floor, self.before_alpha, self.before_lam) < 0:
             raise InputError(
                 f"shrink={self.shrink}, floor={self.floor}, before_alpha={self.before_alpha}, "
@@ -52,23 +79,26 @@ class SharedSignal(Aligner):
             )
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        white = [whitening(moments, side, self.before_alpha, self.before_lam) for side in "xy"]
+        """Return the product of whitening and weighting for each modality; `InputError` if nothing is shared."""
+        white_x = whitening(moments, "x", self.before_alpha, self.before_lam)
+        white_y = whitening(moments, "y", self.before_alpha, self.before_lam)
         values, vectors = cached(
             moments,
             ("difference", self.before_alpha, self.before_lam),
-            lambda: eigen(difference(moments, white[0], white[1])),
+            lambda: eigen(difference_covariance(moments, white_x, white_y)),
         )
         noise = np.maximum(
-            values / 2 + self.shrink * float(values.mean()) / 2, 1e-12 * max(float(values.max()), 1e-300)
+            values / 2 + self.shrink * float(values.mean()) / 2, MIN_NOISE * max(float(values.max()), 1e-300)
         )
-        quiet = (vectors * noise**-0.5) @ vectors.T
-        cross = white[0] @ moments.cov_xy @ white[1]
-        signal, basis = eigen(quiet @ ((cross + cross.T) / 2) @ quiet)
+        noise_whitening = (vectors * noise**-0.5) @ vectors.T
+        cross = white_x @ moments.cov_xy @ white_y
+        signal, basis = eigen(noise_whitening @ ((cross + cross.T) / 2) @ noise_whitening)
         if not signal.max() > 0:
             raise InputError(
-                "partners share no direction: the cross-covariance has no positive part; check the pairing"
+                "matching rows share no direction, because the cross-covariance has no positive part; check the pairing"
             )
         weights = np.sqrt((signal + self.floor * float(signal.mean())) / (1 + 2 * signal))
-        common = quiet @ (basis * weights) @ basis.T  # turned back, so that equal weights leave nothing arbitrary
+        # Rotated back by the basis, so that the result does not depend on the basis of equal weights.
+        weighting = noise_whitening @ (basis * weights) @ basis.T
         self.fit_info_ = {"shared": int(np.sum(signal > 0.5))}
-        return centred(moments.mean_x, white[0] @ common), centred(moments.mean_y, white[1] @ common)
+        return centering_map(moments.mean_x, white_x @ weighting), centering_map(moments.mean_y, white_y @ weighting)

@@ -1,11 +1,11 @@
-"""SharedSpaceProjection: keep only the directions that both sides use."""
+"""SharedSpaceProjection: keep only the directions that both modalities use."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,37 +16,62 @@ from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, IsthmusWarning
 
-#: Fewer items than this show nothing about subspaces.
-LEAST_ITEMS = 10
-#: A published shared space that holds less than this share of the energy of either side is called tiny.
-LEAST_ENERGY = 0.5
+#: Fewer items than this do not determine subspaces.
+MIN_ITEMS = 10
+#: The published shared space is reported as tiny if it holds less than this fraction of the energy of a modality.
+MIN_ENERGY = 0.5
+#: Gaussian draws whose largest singular value is the 95 % edge of unrelated modalities.
+DRAWS = 19
 
 
 @dataclass(kw_only=True, eq=False)
 class SharedSpaceProjection(Aligner):
-    """x -> unit(B'(x - offset)), y likewise, with B (d, k) an orthonormal basis of the shared space.
+    """Project both modalities on the directions that they share: x -> unit(B'x), y -> unit(B'y).
 
-    estimator='sound' (default): centred covariances; ranks by Gavish and Donoho's threshold, floored at 1e-4 of the
-    largest singular value; shared are the principal angles whose cosine exceeds what random subspaces of these ranks
-    reach (95 % Tracy-Widom edge), minus what the ranks force; B holds the midpoints of the principal vectors. Needs
-    no pairs.
-    estimator='published': uncentred, `energy` 99 %, cosines above 1 - `tolerance`, B the principal vectors of x (Yi,
-    Douady and Chen 2025, arXiv 2510.03268). It mostly counts dimensions that the ranks force: max(0, r_x + r_y - d).
+    B (d, k) is an orthonormal basis of the shared space. Only estimator='paired' needs pairs. `fit_info_` holds the
+    ranks, the numbers of shared and guaranteed directions and the fraction of the energy that is kept. This is not the
+    few-shot method of the same initials (Zhu et al. 2024, arXiv 2407.16977).
 
-    estimator='paired': U and V of the singular value decomposition of the cross-covariance (partial least squares),
-    one basis for each side, x -> unit(U'x), y -> unit(V'y); as many components as have singular values above what
-    unrelated sides of these covariances reach (the largest of 19 Gaussian draws, 95 %). Needs pairs, and finds shared
-    directions also where the subspaces are rotated against each other; the sound estimator finds equal subspaces also
-    where the rows are not partners. They answer different questions.
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    estimator : {'sound', 'published', 'paired'}, default 'sound'
+        Definition of the shared space, see the notes.
+    energy : float, default 0.99
+        Fraction of the energy that each subspace holds, in (0, 1], for 'published'.
+    tolerance : float, default 1e-3
+        Distance of a cosine from 1 up to which directions are shared, in (0, 1), for 'published'.
+    k : int, optional
+        Largest number of directions. Those with the most energy of both modalities are kept.
+    center : bool, default False
+        Whether the mean of each modality is subtracted first.
 
-    `center=True` subtracts each side's mean before the projection. `k` keeps at most that many directions, those
-    with the most energy of both sides. `fit_info_` holds ranks, shared, forced and the share of energy kept.
-    Not the few-shot method of the same initials (Zhu et al. 2024, arXiv 2407.16977).
+    Notes
+    -----
+    The first use of the maps raises `InputError` with fewer than 10 items, if nothing is shared, or if the ranks alone
+    guarantee all that is shared: two subspaces of ranks r_x and r_y share at least max(0, r_x + r_y - d) directions. It
+    warns if there are fewer items than dimensions, if a part of the overlap is guaranteed, if the published space is
+    tiny, and if `k` exceeds the number of shared directions.
 
-    Errors: `InputError` with fewer than 10 items, when nothing is shared, and when all that is found is forced. Warns
-    when there are fewer items than dimensions, when a part of the overlap is forced, when the published space is tiny,
-    and when `k` asks for more directions than were found.
+    - 'sound' uses centred covariances. Ranks follow the threshold of Gavish and Donoho, bounded below by 1e-4 of the
+      largest singular value. Shared are the principal angles with a larger cosine than random subspaces of these ranks
+      reach (95 % Tracy-Widom edge). B holds the midpoints of the principal vectors.
+    - 'published' uses uncentred second moments, the fraction `energy` and cosines above 1 - `tolerance`. B holds the
+      principal vectors of x. It mostly counts guaranteed dimensions.
+    - 'paired' uses the singular vectors U and V of the cross-covariance (partial least squares), one basis for each
+      modality: x -> unit(U'x), y -> unit(V'y). It keeps the components whose singular values exceed those of unrelated
+      modalities with these covariances (the largest of 19 Gaussian draws, 95 %).
 
+    'paired' also finds shared directions if the subspaces are rotated against each other. 'sound' also finds equal
+    subspaces if the rows do not match. They answer different questions.
+
+    References
+    ----------
+    Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 4.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> U = rng.normal(size=(500, 2))
@@ -65,71 +90,70 @@ class SharedSpaceProjection(Aligner):
 
     source: ClassVar[str] = "Yi, Douady and Chen 2025, arXiv 2510.03268, Corollary 4"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` for an unknown estimator or numbers out of range."""
         if self.estimator not in ("sound", "published", "paired"):
             raise InputError(f"estimator={self.estimator!r}, expected 'sound', 'published' or 'paired'")
         if not 0 < self.energy <= 1 or not 0 < self.tolerance < 1 or (self.k is not None and self.k < 1):
             raise InputError(
-                f"energy={self.energy}, tolerance={self.tolerance}, k={self.k}: expected a share above 0 "
-                "and up to 1, a tolerance between 0 and 1, and k at least 1"
+                f"energy={self.energy}, tolerance={self.tolerance}, k={self.k}: expected energy above 0 "
+                "and up to 1, tolerance between 0 and 1, and k at least 1"
             )
 
     @property
     def uses_pairs(self) -> bool:
+        """Return whether the estimator is 'paired'."""
         return self.estimator == "paired"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the projections on the bases of the shared space; `InputError` if there is none."""
         items = moments.by_item.n_items
-        if items < LEAST_ITEMS:
+        if items < MIN_ITEMS:
             raise InputError(
-                f"{items} items are too few to tell a shared space from chance, expected {LEAST_ITEMS} or more"
+                f"{items} items are too few to tell a shared space from chance, expected {MIN_ITEMS} or more"
             )
-        if self.estimator == "paired":
-            bases = self._paired(moments)
-        else:
-            basis = self._published(moments) if self.estimator == "published" else self._sound(moments)
-            bases = basis, basis
-        # Singular vectors have no sign: fix it, so that the same data give the same coordinates.
-        signs = np.sign(bases[0][np.argmax(np.abs(bases[0]), axis=0), np.arange(bases[0].shape[1])])
-        bases = bases[0] * signs, bases[1] * signs
-        seconds = moments.xx / moments.n, moments.yy / moments.n
-        energies = [(b * (s @ b)).sum(0) for b, s in zip(bases, seconds, strict=True)]
-        found = bases[0].shape[1]
-        if self.k is not None and self.k > found:
+        estimate = {"sound": self._sound, "published": self._published, "paired": self._paired}[self.estimator]
+        (basis_x, basis_y), info = estimate(moments)
+        # Singular vectors have no sign. A fixed sign makes the coordinates reproducible.
+        signs = np.sign(basis_x[np.argmax(np.abs(basis_x), axis=0), np.arange(basis_x.shape[1])])
+        bases = basis_x * signs, basis_y * signs
+        second_moments = moments.xx / moments.n, moments.yy / moments.n
+        energies = [(b * (s @ b)).sum(0) for b, s in zip(bases, second_moments, strict=True)]
+        rank = basis_x.shape[1]
+        if self.k is not None and self.k > rank:
             warnings.warn(
-                f"k={self.k} directions were asked for, but the data support {found}: these are kept",
-                IsthmusWarning, stacklevel=2)  # fmt: skip
-        if self.k is not None and self.k < found:
-            # PLS components come in the order of their covariance; principal vectors have no such order.
-            order = np.arange(found) if self.estimator == "paired" else np.argsort(-(energies[0] + energies[1]))
-            kept = order[: self.k]
-            bases = bases[0][:, kept], bases[1][:, kept]
-            energies = [e[kept] for e in energies]
-        shares = [float(e.sum() / np.trace(s)) for e, s in zip(energies, seconds, strict=True)]
-        self.fit_info_ = {**self.fit_info_, "k": bases[0].shape[1], "energy_kept": shares}
-        self._warn(moments)
-        bias_x = bias_y = None
-        if self.center:
-            bias_x, bias_y = -moments.mean_x @ bases[0], -moments.mean_y @ bases[1]
-        return Affine(bases[0], bias_x), Affine(bases[1], bias_y)
-
-    def _paired(self, moments: Moments) -> tuple[np.ndarray, np.ndarray]:
-        left, strengths, right = np.linalg.svd(moments.cov_xy, full_matrices=False)
-        edge = _unrelated(moments)
-        found = int(np.sum(strengths > edge))
-        self.fit_info_ = {"shared": found, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
-        if found == 0:
-            raise InputError(
-                f"partners share no direction: the largest singular value of the cross-covariance is "
-                f"{strengths[0]:.3g} and unrelated sides reach {edge:.3g}; check the pairing, or use Centering"
+                f"got k={self.k} directions, but the data support {rank}, which are kept", IsthmusWarning, stacklevel=2
             )
-        return left[:, :found], right[:found].T
+        if self.k is not None and self.k < rank:
+            # PLS components are ordered by their covariance. Principal vectors have no such order.
+            order = np.arange(rank) if self.estimator == "paired" else np.argsort(-(energies[0] + energies[1]))
+            leading = order[: self.k]
+            bases = bases[0][:, leading], bases[1][:, leading]
+            energies = [energy[leading] for energy in energies]
+        fractions = [float(e.sum() / np.trace(s)) for e, s in zip(energies, second_moments, strict=True)]
+        info |= {"k": bases[0].shape[1], "energy_kept": fractions}
+        self.fit_info_ = info
+        if reservations := self._reservations(info, items, moments.dim_x):
+            warnings.warn("; ".join(reservations), IsthmusWarning, stacklevel=2)
+        if not self.center:
+            return Affine(bases[0]), Affine(bases[1])
+        return Affine(bases[0], -moments.mean_x @ bases[0]), Affine(bases[1], -moments.mean_y @ bases[1])
 
-    def _published(self, moments: Moments) -> np.ndarray:
+    def _paired(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
+        left, strengths, right = np.linalg.svd(moments.cov_xy, full_matrices=False)
+        edge = _unrelated_edge(moments)
+        shared = int(np.sum(strengths > edge))
+        if shared == 0:
+            raise InputError(
+                f"matching rows share no direction: the largest singular value of the cross-covariance is "
+                f"{strengths[0]:.3g} and unrelated modalities reach {edge:.3g}; check the pairing, or use Centering"
+            )
+        info = {"shared": shared, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
+        return (left[:, :shared], right[:shared].T), info
+
+    def _published(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
         spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
         shared = spaces.overlap(self.tolerance)
-        self.fit_info_ = {"ranks": spaces.ranks, "shared": shared, "forced": spaces.guaranteed}
         if shared == 0:
             raise InputError(
                 f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
@@ -138,61 +162,58 @@ class SharedSpaceProjection(Aligner):
             )
         if spaces.guaranteed and shared <= spaces.guaranteed:
             raise InputError(
-                f"all {shared} shared dimensions are forced: any two subspaces of dimensions "
-                f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.guaranteed} in width {moments.dim_x}; "
+                f"all {shared} shared dimensions are guaranteed: any two subspaces of dimensions "
+                f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.guaranteed} of {moments.dim_x} dimensions; "
                 "use estimator='sound' or a smaller energy"
             )
-        return spaces.angles.vectors_a[:, spaces.closed(self.tolerance)]
+        basis = spaces.angles.vectors_a[:, spaces.closed(self.tolerance)]
+        return (basis, basis), {"ranks": spaces.ranks, "shared": shared, "forced": spaces.guaranteed}
 
-    def _sound(self, moments: Moments) -> np.ndarray:
+    def _sound(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
         space = SharedSpace.of(moments.cov_x, moments.cov_y, n_x=moments.by_item.n_items - 1, n_y=moments.n - 1)
         if objection := space.objection():
             raise InputError(f"{objection}; use Centering or more pairs")
-        self.fit_info_ = {
-            "ranks": space.ranks, "shared": space.count, "forced": space.guaranteed, "edge": space.edge
-        }  # fmt: skip
-        return space.midpoints()
+        basis = space.midpoints()
+        info = {"ranks": space.ranks, "shared": space.count, "forced": space.guaranteed, "edge": space.edge}
+        return (basis, basis), info
 
-    def _warn(self, moments: Moments) -> None:
-        """Say with the numbers why this shared space is weaker than it looks."""
-        facts, items, dim = self.fit_info_, moments.by_item.n_items, moments.dim_x
-        ranks, shared, said = facts.get("ranks", ()), facts["shared"], []
-        if self.estimator == "published" and min(facts["energy_kept"]) < LEAST_ENERGY:
-            x, y = (f"{share:.0%}" for share in facts["energy_kept"])
-            said.append(
-                f"the published estimator finds {shared} shared dimensions ({facts['forced']} of them forced) of "
-                f"{ranks[0]} and {ranks[1]}; they hold {x} and {y} of the energy, too little to search in: use "
+    def _reservations(self, info: dict[str, Any], items: int, dim: int) -> list[str]:
+        """Return the reasons why this shared space is weaker than it looks."""
+        ranks, shared, guaranteed, reservations = info.get("ranks", ()), info["shared"], info.get("forced"), []
+        if self.estimator == "published" and min(info["energy_kept"]) < MIN_ENERGY:
+            x, y = (f"{fraction:.0%}" for fraction in info["energy_kept"])
+            reservations.append(
+                f"the published estimator finds {shared} shared dimensions ({guaranteed} of them guaranteed) of "
+                f"{ranks[0]} and {ranks[1]}, which hold {x} and {y} of the energy, too little to search in: use "
                 "estimator='sound' or a larger tolerance"
             )
-        elif facts.get("forced"):
-            said.append(
-                f"{facts['forced']} of the {shared} shared dimensions are forced: any two subspaces of dimensions "
-                f"{ranks[0]} and {ranks[1]} share as many in width {dim}"
+        elif guaranteed:
+            reservations.append(
+                f"{guaranteed} of the {shared} shared dimensions are guaranteed: any two subspaces of dimensions "
+                f"{ranks[0]} and {ranks[1]} share as many of {dim} dimensions"
             )
         if items < dim:
-            so = (
-                "the ranks still grow with every row" if self.estimator == "published" else "weak directions are missed"
-            )
-            said.append(f"{items:,} items are fewer than the {dim:,} dimensions: {so}")
-        if said:
-            warnings.warn("; ".join(said), IsthmusWarning, stacklevel=2)
+            published = self.estimator == "published"
+            effect = "the ranks still grow with every row" if published else "weak directions are missed"
+            reservations.append(f"{items:,} items are fewer than the {dim:,} dimensions: {effect}")
+        return reservations
 
 
-def _unrelated(moments: Moments) -> float:
-    """What the largest singular value of the cross-covariance reaches between sides that have nothing to do with each
-    other: the largest of 19 draws of S_x^1/2 Z S_y^1/2 / sqrt(items), Z standard normal."""
+def _unrelated_edge(moments: Moments) -> float:
+    """Return what the largest singular value of the cross-covariance of unrelated modalities reaches.
+
+    It is the largest of 19 draws of S_x^1/2 Z S_y^1/2 / sqrt(items) with standard normal Z.
+    """
     rng = np.random.default_rng(0)
-    # Singular values do not see the eigenvectors, only the spectra.
-    scales = [np.sqrt(np.clip(np.linalg.eigvalsh(cov), 0, None)) for cov in (moments.cov_x, moments.cov_y)]
-    draws = []
-    for _ in range(19):
-        noise = scales[0][:, None] * rng.normal(size=(len(scales[0]), len(scales[1]))) * scales[1]
-        draws.append(_largest(noise))
-    return max(draws) / math.sqrt(moments.by_item.n_items)
+    # The distribution of the singular values depends on the spectra alone, not on the eigenvectors.
+    scale_x, scale_y = (np.sqrt(np.clip(np.linalg.eigvalsh(cov), 0, None)) for cov in (moments.cov_x, moments.cov_y))
+    shape = len(scale_x), len(scale_y)
+    largest = max(_largest_singular_value(scale_x[:, None] * rng.normal(size=shape) * scale_y) for _ in range(DRAWS))
+    return largest / math.sqrt(moments.by_item.n_items)
 
 
-def _largest(matrix: np.ndarray, steps: int = 60) -> float:
-    """The largest singular value by power iteration; it needs two digits and no decomposition."""
+def _largest_singular_value(matrix: np.ndarray, steps: int = 60) -> float:
+    """Return the largest singular value by power iteration, because two digits are enough."""
     vector = np.linalg.norm(matrix, axis=0) + 1e-300
     for _ in range(steps):
         vector = matrix.T @ (matrix @ vector)

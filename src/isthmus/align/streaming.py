@@ -14,8 +14,9 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._cluster import apply_on_cluster
-from isthmus.align._maps import map_tables
-from isthmus.compute.arrays import to_numpy
+from isthmus.align._drift import ModalityDrift
+from isthmus.align._maps import arrays_of_map
+from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows, current
 from isthmus.data.pairs import find_invalid_rows
 from isthmus.data.sources import Format, Source, Writer, formats, writable_format
@@ -24,8 +25,14 @@ from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 
-#: How often unfinished work is marked as done so far, in seconds.
+#: Seconds between two marks of the finished rows.
 MARK_SECONDS = 1.0
+#: Largest number of rows that are compared with the fit.
+MAX_ROWS = 5_000
+#: Fewer rows than this are not compared.
+MIN_ROWS = 100
+#: Common offset of the rows, in units of their spread, above which there is a warning.
+MAX_OFFSET = 0.1
 
 
 def apply(
@@ -38,63 +45,87 @@ def apply(
     resume: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[int, int]:
-    """Write the aligned rows of `source` to `path`, in order; returns their shape.
+    """Write the aligned rows of a source to a file or folder, in order and in constant memory.
 
-    The suffix of `path` names the format (.npy, .npz, .safetensors ...); without one it becomes a folder of .npy
-    shards, those of the source if it is such a folder. `side` is 'x', 'y' or the name of the modality that the aligner
-    was fitted on. What is written appears whole or not at all. With `resume=True` unfinished work stays beside it as
-    `.NAME.part` and `.NAME.done` when the process dies, and the same call carries on from there; work of another
-    aligner, source or side is not taken up. `progress` is called as progress(rows done, all rows, 'rows').
-    Errors: `InputError` for a side, width or output that does not fit, and for rows without a direction.
+    The output is written atomically. If the process dies with `resume=True`, unfinished work stays beside it as
+    `.NAME.part` and `.NAME.done`, and the same call continues it. Work of another aligner, source or modality is
+    discarded.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        Fitted aligner.
+    source : Source
+        Rows of one modality.
+    path : str or path-like
+        Output. The suffix names the format (.npy, .npz, .safetensors ...). Without a suffix it is a new folder of .npy
+        shards, with those of the source if it is such a folder.
+    side : str
+        Modality of the rows: 'x', 'y' or a name that the aligner was fitted to.
+    resume : bool, default False
+        Whether to continue the unfinished work of an earlier call.
+    progress : callable, optional
+        Called as progress(finished rows, all rows, 'rows').
+
+    Returns
+    -------
+    tuple of int
+        Shape of the aligned rows.
+
+    Raises
+    ------
+    NotFittedError
+        If the aligner is not fitted.
+    InputError
+        If the modality, the dimension or the output is wrong, or if a row is zero, infinite or NaN.
     """
     path = Path(path)
     form = writable_format(path)
-    _free(path, source)
-    number = side_number(aligner, side)
-    aligner._solved()  # says so when it was never fitted
-    if source.shape[1] != aligner._width(number):
+    _check_output(path, source)
+    state, number = aligner.fitted_state, modality_number(aligner, side)
+    if source.shape[1] != state.dims[number]:
         raise InputError(
-            f"{source.address}: holds rows of width {source.shape[1]}, and this {type(aligner).__name__} was fitted on "
-            f"width {aligner._width(number)} for {side}; give rows of the same model, or fit an aligner to these"
+            f"{source.address}: got rows of dimension {source.shape[1]}, expected {state.dims[number]}, the dimension of "
+            f"{side} that this {type(aligner).__name__} was fitted to; give rows of the same model, or fit again"
         )
     cluster = current().cluster
     if cluster is not None:
         return apply_on_cluster(cluster, aligner, source, path, modality=number)
     transform = (aligner.transform_x, aligner.transform_y)[number]
-    rows, size = source.shape[0], block_rows(source.shape[1])
+    n_rows, size = source.shape[0], block_rows(source.shape[1])
 
-    def block(begin: int) -> np.ndarray:
-        return to_numpy(transform(to_numpy(source.read(begin, min(begin + size, rows)))))
+    def aligned_block(begin: int) -> np.ndarray:
+        return to_numpy(transform(to_numpy(source.read(begin, min(begin + size, n_rows)))))
 
     try:
-        first = block(0)
-        shape, dtype = (rows, first.shape[1]), first.dtype
-        # A format whose files cannot be carried on gets its rows from a plain file once that is whole.
+        first = aligned_block(0)
+        shape, dtype = (n_rows, first.shape[1]), first.dtype
+        # Rows for a format that cannot be continued are collected in a .npy file and converted at the end.
         inner = form if form.supports_resume or not resume else formats["npy"]
-        key = _key(aligner, source, number, inner.name) if resume else ""
-        with _unfinished(path, keep=resume) as (part, done):
-            start = _finished(part, done, key) if resume else 0
-            writer: Writer = inner.writer(part, shape, dtype, start=start, source=source)
-            marked = time.monotonic()
+        key = _work_key(aligner, source, number, inner.name) if resume else ""
+        with _unfinished_paths(path, keep=resume) as (part_path, mark_path):
+            start = _finished_rows(part_path, mark_path, key) if resume else 0
+            writer: Writer = inner.writer(part_path, shape, dtype, start=start, source=source)
+            last_mark = time.monotonic()
             try:
-                for begin in range(start, rows, size):
-                    writer.write(first if begin == 0 else block(begin))
-                    start = min(begin + size, rows)
-                    if resume and time.monotonic() - marked >= MARK_SECONDS:
-                        writer.flush()  # the rows first, the mark afterwards
-                        _mark(done, key, start)
-                        marked = time.monotonic()
+                for begin in range(start, n_rows, size):
+                    writer.write(first if begin == 0 else aligned_block(begin))
+                    start = min(begin + size, n_rows)
+                    if resume and time.monotonic() - last_mark >= MARK_SECONDS:
+                        writer.flush()  # before the mark, which says that these rows are on disk
+                        _mark(mark_path, key, start)
+                        last_mark = time.monotonic()
                     if progress is not None:
-                        progress(start, rows, "rows")
+                        progress(start, n_rows, "rows")
             finally:
                 if resume:
                     writer.flush()
-                    _mark(done, key, start)
+                    _mark(mark_path, key, start)
                 writer.close()
             if inner is not form:
-                _rewritten(part, form, shape, dtype, source, path)
+                _convert(part_path, form, shape, dtype, source, path)
             else:
-                os.replace(part, path)
+                os.replace(part_path, path)
     except InputError:
         non_finite, zero = find_invalid_rows(source)
         if len(non_finite) or len(zero):
@@ -103,21 +134,83 @@ def apply(
     return shape
 
 
-def side_number(aligner: Aligner, side: str) -> int:
-    """0 for the first modality, 1 for the second."""
-    known = {"x": 0, "y": 1}
-    if aligner.names_ is not None:
-        known.update({name: number for number, name in enumerate(aligner.names_)})
-    if side not in known:
-        names = (
-            f"this aligner was fitted on {' and '.join(aligner.names_)}" if aligner.names_ else "its sides are x and y"
-        )
-        raise InputError(f"unknown side {side!r}: {names}; say which one these rows are (--side in the shell)")
-    return known[side]
+def modality_number(aligner: Aligner, side: str) -> int:
+    """Return 0 for the first modality of an aligner and 1 for the second.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        Fitted aligner.
+    side : str
+        'x', 'y' or a name that the aligner was fitted to.
+
+    Returns
+    -------
+    int
+        0 or 1.
+
+    Raises
+    ------
+    InputError
+        If the modality is unknown.
+    """
+    numbers = {"x": 0, "y": 1, **{name: number for number, name in enumerate(aligner.names_ or ())}}
+    if side not in numbers:
+        expected = " or ".join(aligner.names_ or ("x", "y"))
+        raise InputError(f"unknown modality {side!r} of the rows, expected {expected}; name it with side= (--side)")
+    return numbers[side]
 
 
-def _free(path: Path, source: Source) -> None:
-    """`InputError` unless rows can be written to `path` without touching what is read."""
+def drift_warnings(aligner: Aligner, source: Source, side: str, /) -> list[str]:
+    """Return warnings for rows that differ from those of the fit.
+
+    At most 5,000 rows are compared, evenly spaced over the source.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        Fitted aligner.
+    source : Source
+        Rows of one modality.
+    side : str
+        Modality of the rows: 'x', 'y' or a name that the aligner was fitted to.
+
+    Returns
+    -------
+    list of str
+        Sentences of the drift if the means differ and the common offset of the rows exceeds a tenth of their spread.
+        Empty otherwise, for fewer than 100 rows, and if the aligner was saved without statistics.
+    """
+    number = modality_number(aligner, side)
+    if source.shape[0] < MIN_ROWS or aligner.fitted_state.statistics is None:
+        return []
+    sample = np.unique(np.linspace(0, source.shape[0] - 1, MAX_ROWS).astype(np.int64))
+    rows = to_numpy(source.take(sample))
+    drift = aligner.drift(*((rows, None) if number == 0 else (None, rows)))
+    modality = drift.modalities[0]
+    if not (modality.shifted and modality.residual > MAX_OFFSET):
+        return []
+    return [*_swap_warning(aligner, rows, number, modality), *drift.sentences]
+
+
+def _swap_warning(aligner: Aligner, rows: np.ndarray, number: int, modality: ModalityDrift) -> list[str]:
+    """Return a question if the rows are at most half as far from the mean of the other modality as from their own."""
+    other_mean = aligner.statistics_.mean_x if number else aligner.statistics_.mean_y
+    if rows.shape[1] != len(other_mean):
+        return []
+    unit = unit_rows(rows) if aligner.normalize else rows
+    distance = float(np.linalg.norm(unit.mean(axis=0) - other_mean))
+    if distance > modality.shift / 2:
+        return []
+    name = (aligner.names_ or ("x", "y"))[1 - number]
+    return [
+        f"These rows of {modality.name} lie {distance:.3f} from the mean of {name} and {modality.shift:.3f} from their "
+        f"own: are they rows of {name}?"
+    ]
+
+
+def _check_output(path: Path, source: Source) -> None:
+    """Raise `InputError` unless rows can be written to `path` without touching the source."""
     being_read = Path(source.address.partition("::")[0])
     if path.exists() and being_read.exists() and path.samefile(being_read):
         raise InputError(f"{path}: is the file that is being read; choose another output")
@@ -132,60 +225,65 @@ def _free(path: Path, source: Source) -> None:
 
 
 @contextmanager
-def _unfinished(path: Path, *, keep: bool) -> Iterator[tuple[Path, Path]]:
-    """Names for the unfinished rows and the mark of how many there are; with `keep` they outlive a failure."""
-    own = "" if keep else f".{os.getpid()}-{time.monotonic_ns()}"
-    part, done = (path.with_name(f".{path.name}{own}.{ending}") for ending in ("part", "done"))
+def _unfinished_paths(path: Path, *, keep: bool) -> Iterator[tuple[Path, Path]]:
+    """Yield the paths of the unfinished rows and of their mark. With `keep`, both survive a failure."""
+    unique = "" if keep else f".{os.getpid()}-{time.monotonic_ns()}"
+    part_path, mark_path = (path.with_name(f".{path.name}{unique}.{ending}") for ending in ("part", "done"))
     try:
-        yield part, done
+        yield part_path, mark_path
     except BaseException as error:
-        if keep and not isinstance(error, InputError):  # what cannot be used will not be carried on
+        if keep and not isinstance(error, InputError):  # invalid input cannot be continued
             raise
-        _removed(part)
-        done.unlink(missing_ok=True)
+        _remove(part_path)
+        mark_path.unlink(missing_ok=True)
         raise
-    _removed(part)
-    done.unlink(missing_ok=True)
+    _remove(part_path)
+    mark_path.unlink(missing_ok=True)
 
 
-def _removed(part: Path) -> None:
-    if part.is_dir():
-        shutil.rmtree(part)
+def _remove(path: Path) -> None:
+    """Remove a file or folder that may not exist."""
+    if path.is_dir():
+        shutil.rmtree(path)
     else:
-        part.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
 
 
-def _rewritten(part: Path, form: Format, shape: tuple[int, int], dtype: np.dtype, source: Source, path: Path) -> None:
-    """The rows of the .npy file `part` in another format."""
-    plain = memory_map(part, address=str(part))
-    with atomic_path(path) as whole:
-        writer: Writer = form.writer(whole, shape, dtype, source=source)
+def _convert(npy_path: Path, form: Format, shape: tuple[int, int], dtype: np.dtype, source: Source, path: Path) -> None:
+    """Write the rows of a .npy file in another format."""
+    rows = memory_map(npy_path, address=str(npy_path))
+    with atomic_path(path) as temporary:
+        writer: Writer = form.writer(temporary, shape, dtype, source=source)
         for begin in range(0, shape[0], block_rows(shape[1])):
-            writer.write(plain[begin : begin + block_rows(shape[1])])
+            writer.write(rows[begin : begin + block_rows(shape[1])])
         writer.close()
 
 
-def _key(aligner: Aligner, source: Source, side: int, form: str) -> str:
-    """What the unfinished file is the work of."""
-    digest = hashlib.sha256(repr((source.address, source.shape, source.dtype, side, aligner.normalize, form)).encode())
-    place = Path(source.address.partition("::")[0])
-    for file in [place, *sorted(place.iterdir())] if place.is_dir() else [place] if place.is_file() else []:
+def _work_key(aligner: Aligner, source: Source, number: int, form: str) -> str:
+    """Return a hash of the map, the source and the format, which unfinished work must match."""
+    digest = hashlib.sha256(
+        repr((source.address, source.shape, source.dtype, number, aligner.normalize, form)).encode()
+    )
+    location = Path(source.address.partition("::")[0])
+    files = [location, *sorted(location.iterdir())] if location.is_dir() else [location] if location.is_file() else []
+    for file in files:
         digest.update(repr((file.name, file.stat().st_size, file.stat().st_mtime_ns)).encode())
-    for name, table in sorted(map_tables(aligner._solved()[side], "x").items()):
+    for name, table in sorted(arrays_of_map((aligner.map_x_, aligner.map_y_)[number], "x").items()):
         digest.update(name.encode() + np.ascontiguousarray(table).tobytes())
     return digest.hexdigest()
 
 
-def _mark(done: Path, key: str, rows: int) -> None:
-    with atomic_path(done) as part:
-        part.write_text(f"{key} {rows}", encoding="utf-8")
+def _mark(mark_path: Path, key: str, rows: int) -> None:
+    """Record how many rows are finished."""
+    with atomic_path(mark_path) as temporary:
+        temporary.write_text(f"{key} {rows}", encoding="utf-8")
 
 
-def _finished(part: Path, done: Path, key: str) -> int:
-    """The rows of `part` that are finished; 0, and nothing left of it, when it is the work of another call."""
-    if part.exists() and done.exists():
-        found, _, rows = done.read_text(encoding="utf-8").partition(" ")
-        if found == key and rows.isdigit():
+def _finished_rows(part_path: Path, mark_path: Path, key: str) -> int:
+    """Return the number of finished rows. Work with another key is removed and counts as 0."""
+    if part_path.exists() and mark_path.exists():
+        marked_key, _, rows = mark_path.read_text(encoding="utf-8").partition(" ")
+        if marked_key == key and rows.isdigit():
             return int(rows)
-    _removed(part)
+    _remove(part_path)
     return 0

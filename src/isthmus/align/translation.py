@@ -1,4 +1,4 @@
-"""Translation: move the sides along the gap."""
+"""Translation: move the modalities along the gap."""
 
 from __future__ import annotations
 
@@ -13,14 +13,27 @@ from isthmus.utils.errors import InputError
 
 @dataclass(kw_only=True, eq=False)
 class Translation(Aligner):
-    """x -> unit(x + delta g / 2), y -> unit(y - delta g / 2) with g = mean y - mean x. Needs no pairs.
+    """Move both modalities along the gap: x -> unit(x + delta g / 2), y -> unit(y - delta g / 2).
 
-    `delta` counts in gaps: 0 leaves the rows alone, 1 makes the means equal before the last division by norms, 2
-    exchanges them, negative values open the gap further; a sweep over -2 to 2 is the experiment of the source, whose
-    own shift is delta |g|. `side`: 'both' moves each half of the way, 'x' or 'y' moves that side all of it. The
-    common mean stays, so rankings change much more than with `Centering`.
-    Errors: `InputError` for another side. Source: Liang et al. 2022, arXiv 2203.02053.
+    Here g = mean y - mean x. It needs no pairs. The common mean stays, so rankings change much more than with
+    `Centering`.
 
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    delta : float, default 1.0
+        Step in units of the gap. 0 leaves the rows alone, 1 makes the means equal before the last division by norms, 2
+        exchanges them, and negative values widen the gap. The source sweeps the shift delta |g| from -2 to 2 gaps.
+    side : {'both', 'x', 'y'}, default 'both'
+        Modality that moves. With 'both' each one moves half of the way.
+
+    References
+    ----------
+    Liang et al. 2022, arXiv 2203.02053.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X, Y = np.array([[3.0, 0.0], [5.0, 0.0]]), np.array([[0.0, 2.0], [0.0, 4.0]])
     >>> X2, Y2 = Translation(normalize=False).fit(X, Y).transform(X, Y)
@@ -33,12 +46,13 @@ class Translation(Aligner):
 
     source: ClassVar[str] = "Liang et al. 2022, arXiv 2203.02053"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check_options(self) -> None:
+        """Raise `InputError` if `side` is unknown."""
         if self.side not in ("both", "x", "y"):
             raise InputError(f"side={self.side!r}, expected 'both', 'x' or 'y'")
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
+        """Return the two translations."""
         step = self.delta * (moments.mean_y - moments.mean_x)
-        share = {"both": 0.5, "x": 1.0, "y": 0.0}[self.side]
-        return Affine(bias=share * step), Affine(bias=(share - 1) * step)
+        fraction = {"both": 0.5, "x": 1.0, "y": 0.0}[self.side]
+        return Affine(bias=fraction * step), Affine(bias=(fraction - 1) * step)

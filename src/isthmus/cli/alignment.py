@@ -59,7 +59,7 @@ def fit(
     """Fit an aligner to embeddings and save it."""
     check_writable(output)
     estimator = isthmus.align.get(aligner)().set_params(**_options(options or []))
-    estimator.__post_init__()  # the checks of the options
+    estimator.validate_options()
     data = _fit(estimator, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
     estimator.save(output)
     if json_:
@@ -101,12 +101,12 @@ def _fit(
         estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
         return f"saved moments of {moments.n:,} pairs"
     if unpaired:
-        estimator.names_ = isthmus.data.opening.modality_names(x, y, split_names(names))
+        modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
         sources = [isthmus.sources.open_source(path) for path in (x, y)]
         with spinner("fitting to unpaired rows", quiet=quiet):
-            estimator.fit(*sources, paired=False)
+            estimator.fit(*sources, paired=False, names=modalities)
             estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
-        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, estimator.names_, strict=True)]
+        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
     pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=not estimator.allows_different_dims)
     texts = read_class_texts(class_texts, pairs)
@@ -149,9 +149,8 @@ def apply(
     json_: Json = False,
 ) -> None:
     """Align the rows of a file in their order, with constant memory."""
-    from isthmus.align._drift import drift_warnings
     from isthmus.align.streaming import apply as apply_to_source
-    from isthmus.align.streaming import side_number
+    from isthmus.align.streaming import drift_warnings
     from isthmus.data.sources import modality_name
 
     if (out is None) == (output is None):
@@ -165,7 +164,7 @@ def apply(
     side = side or modality_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
         shape = apply_to_source(loaded, source, path, side=side, resume=resume, progress=progress)
-    for sentence in drift_warnings(loaded, source, side_number(loaded, side)):
+    for sentence in drift_warnings(loaded, source, side):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
     if json_:
         typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
@@ -184,7 +183,7 @@ def adapt(
     json_: Json = False,
 ) -> None:
     """Update a saved aligner with the means and covariances of unpaired rows of a new corpus."""
-    from isthmus.align.streaming import side_number
+    from isthmus.align.streaming import modality_number
     from isthmus.data.sources import modality_name
 
     check_writable(output)
@@ -193,7 +192,7 @@ def adapt(
         raise InputError(f"--side {side}: applies to one file, and two files came; leave it out")
     rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
     matrices = [source.read(0, source.shape[0]) for source in rows]
-    if y is None and side_number(loaded, side or modality_name(x)) == 1:
+    if y is None and modality_number(loaded, side or modality_name(x)) == 1:
         matrices.insert(0, None)
     with spinner("adapting", quiet=json_):
         drift = loaded.drift(*matrices)

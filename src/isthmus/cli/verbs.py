@@ -122,7 +122,7 @@ def fit(
     """Fit an aligner to embeddings and save it."""
     check_writable(output)
     made = isthmus.align.get(aligner)().set_params(**_options(options or []))
-    made.__post_init__()  # the checks of the options
+    made.validate_options()
     how = _fit(made, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
     made.save(output)
     if json_:
@@ -164,12 +164,12 @@ def _fit(
         made.fit_moments(moments, names=None if called is None else tuple(called))
         return f"saved moments of {moments.n:,} pairs"
     if unpaired:
-        made.names_ = isthmus.data.opening.modality_names(x, y, split_names(names))
+        modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
         sources = [isthmus.sources.open_source(path) for path in (x, y)]
         with spinner("fitting to unpaired rows", quiet=quiet):
-            made.fit(*sources, paired=False)
+            made.fit(*sources, paired=False, names=modalities)
             made.map_x_  # noqa: B018  # solved here, under the spinner
-        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, made.names_, strict=True)]
+        counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
     pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=not made.allows_different_dims)
     texts = read_class_texts(class_texts, pairs)
@@ -211,9 +211,8 @@ def apply(
     json_: Json = False,
 ) -> None:
     """Align the rows of a file, in order and in constant memory."""
-    from isthmus.align._drift import drift_warnings
     from isthmus.align.streaming import apply as run
-    from isthmus.align.streaming import side_number
+    from isthmus.align.streaming import drift_warnings
     from isthmus.data.sources import modality_name
 
     if (out is None) == (output is None):
@@ -227,7 +226,7 @@ def apply(
     side = side or modality_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
         shape = run(loaded, source, path, side=side, resume=resume, progress=progress)
-    for sentence in drift_warnings(loaded, source, side_number(loaded, side)):
+    for sentence in drift_warnings(loaded, source, side):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
     if json_:
         typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
@@ -248,7 +247,7 @@ def adapt(
     json_: Json = False,
 ) -> None:
     """Refit a saved aligner to unpaired rows of a new corpus, as far as they suffice."""
-    from isthmus.align.streaming import side_number
+    from isthmus.align.streaming import modality_number
     from isthmus.data.sources import modality_name
 
     check_writable(output)
@@ -257,7 +256,7 @@ def adapt(
         raise InputError(f"--side {side}: is for one file; two are the first and the second side")
     rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
     given = [source.read(0, source.shape[0]) for source in rows]
-    if y is None and side_number(loaded, side or modality_name(x)) == 1:
+    if y is None and modality_number(loaded, side or modality_name(x)) == 1:
         given.insert(0, None)
     with spinner("adapting", quiet=json_):
         found = loaded.drift(*given)

@@ -54,9 +54,6 @@ def expand_grid(aligners: Sequence[Aligner], sweep: Mapping[str, Sequence[Any]],
 
 def _with_options(aligner: Aligner, options: dict[str, Any]) -> Aligner:
     """Return a new aligner of the same class with these options changed."""
-    params = aligner.get_params()
-    try:
-        return type(aligner)(**{**params, **options})
-    except TypeError:
-        given, example = (", ".join(f"{name}={values[name]!r}" for name in options) for values in (options, params))
-        raise InputError(f"{type(aligner).__name__} cannot take {given}: expected values like {example}") from None
+    changed = type(aligner)(**{**aligner.get_params(), **options})
+    changed.validate_options()
+    return changed

@@ -4,7 +4,7 @@ Everything that the library raises on purpose is an `InputError`, so that one `e
 
     ValueError
     +-- InputError                  the input cannot be used; the message is one line that says what to do
-        +-- NotFittedError          an aligner is used before `fit`
+        +-- NotFittedError          an aligner is used before `fit` (also an AttributeError)
         +-- MissingDependencyError  an optional library is not installed (also an ImportError)
 
     UserWarning
@@ -33,8 +33,8 @@ class InputError(ValueError):
         super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
 
 
-class NotFittedError(InputError):
-    """Raised if an aligner is used before it is fitted."""
+class NotFittedError(InputError, AttributeError):
+    """Raised if an aligner is used before it is fitted. It is an AttributeError, so that `hasattr` returns False."""
 
 
 class MissingDependencyError(InputError, ImportError):

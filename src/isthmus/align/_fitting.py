@@ -1,0 +1,331 @@
+"""Fitting of an aligner to pairs, streams, moments or unpaired rows, and its fitted state."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self, cast
+
+from isthmus.align._maps import Map
+from isthmus.align._options import Options
+from isthmus.align._state import FittedState
+from isthmus.align._statistics import Statistics
+from isthmus.compute.arrays import Array
+from isthmus.data.pairs import Pairs
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError, NotFittedError
+from isthmus.utils.validation import check_same_dim
+
+Names = tuple[str, str]
+_Unpaired = tuple[Moments | None, Moments | None]
+
+
+@dataclass(eq=False)
+class _Fit:
+    """Moments or statistics of a fit and, once they are solved, its maps."""
+
+    dims: tuple[int, int]
+    moments: Moments | None = None
+    statistics: Statistics | None = None
+    names: Names | None = None
+    maps: tuple[Map, Map] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    is_solving: bool = False
+
+
+@dataclass(kw_only=True, eq=False)
+class Fitting(Options, abc.ABC):
+    """Fit and fitted state of an aligner, without the use of its maps."""
+
+    #: Whether the solution needs pairs. If False, unpaired rows suffice.
+    requires_pairing: ClassVar[bool] = False
+    #: Whether the means of the fitted rows are subtracted. The means of other rows are then nonzero by chance.
+    uses_means: ClassVar[bool] = False
+    #: Whether moments determine the solution, so that `partial_fit` on blocks gives the result of `fit`.
+    supports_partial_fit: ClassVar[bool] = True
+    #: Whether rows of x and y may have different dimensions.
+    allows_different_dims: ClassVar[bool] = False
+    # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
+    _fit = cast("_Fit | None", None)
+    _unpaired = cast("_Unpaired", (None, None))  # moments of each modality with itself
+
+    @abc.abstractmethod
+    def solve(self, moments: Moments) -> tuple[Map, Map]:
+        """Return the two row maps for these moments.
+
+        This is the only method that a new aligner must implement. It may assign numbers that explain the solution to
+        `self.fit_info_`, as a dictionary of JSON values.
+
+        Parameters
+        ----------
+        moments : Moments
+            NumPy moments (float64) of the fitted pairs, divided by their norm if `normalize` is True. Without pairing,
+            x and y are uncorrelated in them.
+
+        Returns
+        -------
+        map_x, map_y : Affine or NormalizedAffine
+            Maps of the rows of x and y. Both give rows of the same dimension.
+
+        Raises
+        ------
+        InputError
+            If these moments have no solution.
+        """
+
+    @property
+    def uses_pairs(self) -> bool:
+        """Return whether the solution with these options depends on the pairing. The default is `requires_pairing`."""
+        return self.requires_pairing
+
+    def fit(
+        self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True, names: Names | None = None
+    ) -> Self:
+        """Fit to the rows of both modalities.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), or Pairs
+            Rows of the first modality, or both modalities with their names.
+        Y : array of shape (m, d), optional
+            Rows of the second modality. Row i belongs to row i of X unless `index` is given.
+        index : array of int of shape (m,), optional
+            Row of X that each row of Y belongs to.
+        paired : bool, default True
+            If False, rows do not belong together and the modalities may differ in their number of rows.
+        names : tuple of str, optional
+            Names of the two modalities. Default: those of the Pairs.
+
+        Returns
+        -------
+        Aligner
+            This aligner.
+
+        Raises
+        ------
+        InputError
+            If an option is invalid, a modality is missing, rows are invalid, or unpaired rows are given to an aligner
+            that requires pairs.
+        """
+        names = names or (_pair(X.names) if isinstance(X, Pairs) else None)
+        if Y is None and not isinstance(X, Pairs):
+            raise InputError(
+                "fit got rows of one modality, expected both: give X and Y, or Pairs; partial_fit with paired=False "
+                "takes one modality at a time"
+            )
+        if not paired:
+            self._fit, self._unpaired = None, (None, None)
+            return self._add_unpaired(X, Y, names)
+        return self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize), names=names)
+
+    def partial_fit(
+        self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True, names: Names | None = None
+    ) -> Self:
+        """Add rows to those of earlier calls. The result is that of one `fit` on all of them.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), Pairs, or None
+            Rows of the first modality, or both modalities. None is allowed if `paired` is False.
+        Y : array of shape (m, d), optional
+            Rows of the second modality. None is allowed if `paired` is False.
+        index : array of int of shape (m,), optional
+            Row of X that each row of Y belongs to.
+        paired : bool, default True
+            If False, rows do not belong together, and one modality may be given at a time.
+        names : tuple of str, optional
+            Names of the two modalities. Default: those of the Pairs, or of the earlier calls.
+
+        Returns
+        -------
+        Aligner
+            This aligner.
+
+        Raises
+        ------
+        InputError
+            If an option or a row is invalid, or if paired and unpaired rows or other modalities are mixed.
+        """
+        known_names = None if self._fit is None else self._fit.names
+        names = names or (_pair(X.names) if isinstance(X, Pairs) else None)
+        if names and known_names and names != known_names:
+            raise self._wrong_names(names, known_names)
+        names = names or known_names
+        if not paired:
+            return self._add_unpaired(X, Y, names)
+        if self._unpaired != (None, None):
+            raise InputError(
+                f"this {type(self).__name__} was fitted to unpaired rows and cannot add pairs; pass paired=False, or "
+                "call fit to start again"
+            )
+        block = Moments.of(X, Y, index=index, normalize=self.normalize)
+        earlier = None if self._fit is None else self._fit.moments
+        return self.fit_moments(block if earlier is None else earlier + block, names=names)
+
+    def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
+        """Fit to moments that were computed before.
+
+        Parameters
+        ----------
+        moments : Moments
+            Moments of the pairs.
+        names : tuple of str, optional
+            Names of the two modalities.
+
+        Returns
+        -------
+        Aligner
+            This aligner.
+
+        Raises
+        ------
+        InputError
+            If an option is invalid, or if the moments have another `normalize` or dimensions that do not fit.
+        """
+        self.validate_options()
+        self._check_normalize(moments)
+        if not self.allows_different_dims:
+            check_same_dim(moments.dim_x, moments.dim_y, *(names or ("x", "y")))
+        # The maps are solved on first use, so that a stream of partial_fit solves once.
+        self._fit = _Fit((moments.dim_x, moments.dim_y), moments=moments, names=names)
+        self._unpaired = (None, None)
+        return self
+
+    def _check_normalize(self, moments: Moments) -> None:
+        if moments.normalize != self.normalize:
+            raise InputError(
+                f"got moments with normalize={moments.normalize}, expected normalize={self.normalize} as in the "
+                f"options of this {type(self).__name__}"
+            )
+
+    def _add_unpaired(self, X: Any, Y: Any, names: Names | None) -> Self:
+        """Add unpaired rows of one or both modalities to the earlier ones."""
+        self.validate_options()
+        if self.requires_pairing or self.uses_pairs:
+            raise InputError(
+                f"{type(self).__name__} needs pairs and cannot be fitted to unpaired rows; use an aligner that needs "
+                "no pairs, such as Centering or PartialWhitening"
+            )
+        if self._fit is not None and self._unpaired == (None, None):
+            raise InputError(
+                f"this {type(self).__name__} was fitted to pairs and cannot add unpaired rows; call fit with "
+                "paired=False to start again"
+            )
+        sums: list[Moments | None] = []
+        for earlier, rows in zip(self._unpaired, (X.x, X.y) if isinstance(X, Pairs) else (X, Y), strict=True):
+            block = None if rows is None else Moments.of(rows, rows, normalize=self.normalize).numpy()
+            sums.append(block if earlier is None else earlier if block is None else earlier + block)
+        moments_x, moments_y = sums
+        if moments_x is not None and moments_y is not None:
+            statistics = Statistics.of_unpaired(moments_x, moments_y)
+            self.fit_moments(statistics.moments(normalize=self.normalize), names=names)
+            assert self._fit is not None
+            self._fit.statistics = statistics
+        self._unpaired = (moments_x, moments_y)
+        return self
+
+    def _require_fit(self) -> _Fit:
+        if self._fit is None:
+            raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
+        return self._fit
+
+    def _solve_once(self) -> tuple[Map, Map]:
+        fit = self._require_fit()
+        if fit.maps is None:
+            assert fit.moments is not None
+            self.validate_options()
+            fit.is_solving = True
+            try:
+                fit.maps = self.solve(fit.moments.numpy())
+            finally:
+                fit.is_solving = False
+        return fit.maps
+
+    @property
+    def map_x_(self) -> Map:
+        """Return the map of the rows of x."""
+        return self._solve_once()[0]
+
+    @property
+    def map_y_(self) -> Map:
+        """Return the map of the rows of y."""
+        return self._solve_once()[1]
+
+    @property
+    def moments_(self) -> Moments | None:
+        """Return the moments of the fit, or None after `load`."""
+        return self._require_fit().moments
+
+    @property
+    def names_(self) -> Names | None:
+        """Return the names of the two modalities, or None if they have none."""
+        return self._require_fit().names
+
+    @property
+    def fit_info_(self) -> dict[str, Any]:
+        """Return numbers that explain the solution."""
+        fit = self._require_fit()
+        if not fit.is_solving:  # `solve` may read what it has stored
+            self._solve_once()
+        return fit.info
+
+    @fit_info_.setter
+    def fit_info_(self, info: dict[str, Any]) -> None:
+        self._require_fit().info = info
+
+    @property
+    def statistics_(self) -> Statistics:
+        """Return means and covariances of the fitted rows."""
+        fit = self._require_fit()
+        if fit.statistics is None:
+            if fit.moments is None:
+                raise InputError(
+                    f"this {type(self).__name__} was saved without statistics of its rows; fit and save it again"
+                )
+            fit.statistics = Statistics.of(fit.moments.numpy())
+        return fit.statistics
+
+    @property
+    def fitted_state(self) -> FittedState:
+        """Return everything that was learned from data. Assign it to an aligner of the same class to restore it."""
+        map_x, map_y = self._solve_once()
+        fit = self._require_fit()
+        statistics = None if fit.statistics is None and fit.moments is None else self.statistics_
+        return FittedState(map_x, map_y, fit.dims, statistics, fit.names, self.uses_pairs, dict(fit.info))
+
+    @fitted_state.setter
+    def fitted_state(self, state: FittedState) -> None:
+        self._unpaired = (None, None)
+        self._fit = _Fit(
+            state.dims,
+            statistics=state.statistics,
+            names=state.names,
+            maps=(state.map_x, state.map_y),
+            info=dict(state.fit_info),
+        )
+
+    def _check_shape(self, rows: Array, number: int) -> None:
+        fit = self._require_fit()
+        if rows.ndim != 2 or rows.shape[1] != fit.dims[number]:
+            raise InputError(
+                f"got rows of shape {tuple(rows.shape)} for {(fit.names or 'xy')[number]}, expected "
+                f"(n, {fit.dims[number]}), the dimension that this {type(self).__name__} was fitted to"
+            )
+
+    def _wrong_names(self, names: Names, expected: Names) -> InputError:
+        return InputError(
+            f"got pairs of {' and '.join(names)}, expected {' and '.join(expected)}, which this {type(self).__name__} "
+            "was fitted to; fit another aligner to these modalities, or give the arrays themselves"
+        )
+
+    def _discard_maps(self) -> None:
+        if self._fit is not None:
+            solvable = self._fit.moments is not None and self._fit.moments.normalize == self.normalize
+            self._fit = replace(self._fit, maps=None, info={}) if solvable else None
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._fit is not None
+
+
+def _pair(names: Any) -> Names:
+    return (str(names[0]), str(names[1]))

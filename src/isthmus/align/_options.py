@@ -1,0 +1,110 @@
+"""Options of an aligner: types, values and the parameter methods of scikit-learn."""
+
+from __future__ import annotations
+
+import dataclasses
+import numbers
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from isthmus.utils.errors import InputError, unknown_name
+
+
+@dataclass(kw_only=True, eq=False)
+class Options:
+    """Options of an aligner, which are the fields of a dataclass.
+
+    Parameters
+    ----------
+    normalize : bool, default True
+        Whether rows are divided by their norm before and after the map.
+    """
+
+    normalize: bool = True
+
+    def check_options(self) -> None:
+        """Raise `InputError` if an option is invalid. The default accepts every value of the right type."""
+        return
+
+    def validate_options(self) -> None:
+        """Check the types of the options and call `check_options`.
+
+        `fit` calls this method, so that options are validated when they are used and not when they are set.
+
+        Raises
+        ------
+        InputError
+            If an option has the wrong type or an invalid value.
+        """
+        for option in dataclasses.fields(self):
+            value, default = getattr(self, option.name), option.default
+            expected: tuple[str, tuple[type, ...]] | None = (
+                ("True or False", (bool, np.bool_))
+                if isinstance(default, bool)
+                else ("a number", (numbers.Real,))
+                if isinstance(default, int | float)
+                else ("text", (str,))
+                if isinstance(default, str)
+                else None
+            )
+            if expected is not None and not isinstance(value, expected[1]):
+                raise InputError(
+                    f"{type(self).__name__} got {option.name}={value!r}, expected {expected[0]} such as {default!r}"
+                )
+        try:
+            self.check_options()
+        except TypeError:
+            options = ", ".join(f"{name}={value!r}" for name, value in self.get_params().items())
+            raise InputError(f"{type(self).__name__} got options of the wrong type: {options}") from None
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the options, as scikit-learn expects them.
+
+        Parameters
+        ----------
+        deep : bool, default True
+            Accepted for scikit-learn. Aligners contain no other estimators.
+
+        Returns
+        -------
+        dict of str to Any
+            Options by name.
+        """
+        del deep
+        return {option.name: getattr(self, option.name) for option in dataclasses.fields(self)}
+
+    def set_params(self, **options: Any) -> Self:
+        """Change options. Their values are checked by the next `fit`.
+
+        Maps of earlier options are discarded. They are solved again on use if the moments are still there and
+        `normalize` is unchanged.
+
+        Parameters
+        ----------
+        **options : Any
+            New values by name.
+
+        Returns
+        -------
+        Aligner
+            This aligner.
+
+        Raises
+        ------
+        InputError
+            If an option does not exist.
+        """
+        known = self.get_params()
+        for name in options:
+            if name not in known:
+                raise unknown_name(f"option of {type(self).__name__}", name, known)
+        for name, value in options.items():
+            setattr(self, name, value)
+        if options:
+            self._discard_maps()
+        return self
+
+    def _discard_maps(self) -> None:
+        """React to changed options."""

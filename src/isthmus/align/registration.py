@@ -1,0 +1,144 @@
+"""Look-up of aligner classes by name, and loading of saved aligners."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from isthmus.align._base import Aligner
+from isthmus.align._registry import REGISTRY
+from isthmus.align._state import FittedState
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError
+from isthmus.utils.files import load_arrays
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read an aligner or moments from a file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        File written by `Aligner.save` or `Moments.save`.
+
+    Returns
+    -------
+    Aligner or Moments
+        A loaded aligner has its maps and statistics, but no moments: `partial_fit` starts anew.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, truncated or holds something else.
+
+    Examples
+    --------
+    >>> import isthmus, tempfile, pathlib
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "aligner.safetensors"
+    >>> isthmus.align.Centering().fit(isthmus.demo.load("plain")).save(path)
+    >>> isthmus.load(path).names_
+    ('image', 'text')
+    """
+    kind, tables, header = load_arrays(path)
+    if kind == "moments":
+        return Moments.load(path)
+    if kind != "aligner":
+        raise InputError(f"{path}: holds {kind}, expected an aligner or moments")
+    aligner = get(header["class"])(**header["options"])
+    aligner.fitted_state = FittedState.from_arrays(tables, header)
+    return aligner
+
+
+def registry() -> dict[str, type[Aligner]]:
+    """Return all aligner classes by name.
+
+    Returns
+    -------
+    dict of str to type
+        Classes of this package, of the program and of installed plug-ins.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> "Centering" in isthmus.align.registry()
+    True
+    """
+    return dict(REGISTRY)
+
+
+def get(name: str) -> type[Aligner]:
+    """Return the aligner class of this name.
+
+    Parameters
+    ----------
+    name : str
+        Name of the class. Case, '-' and '_' are ignored.
+
+    Returns
+    -------
+    type
+        Subclass of `Aligner`.
+
+    Raises
+    ------
+    InputError
+        If there is no such aligner.
+
+    Examples
+    --------
+    >>> get("partial-whitening").__name__
+    'PartialWhitening'
+    """
+    return REGISTRY.find(name)
+
+
+def register(cls: type[Aligner]) -> type[Aligner]:
+    """Register an aligner class under its name. Public subclasses of `Aligner` do this themselves.
+
+    Parameters
+    ----------
+    cls : type
+        Subclass of `Aligner`.
+
+    Returns
+    -------
+    type
+        The same class.
+
+    Raises
+    ------
+    InputError
+        If another class has this name.
+
+    Examples
+    --------
+    >>> register(unregister("Centering")).__name__
+    'Centering'
+    """
+    return REGISTRY.register(cls.__name__, cls)
+
+
+def unregister(name: str) -> type[Aligner]:
+    """Remove an aligner class from the registry.
+
+    Parameters
+    ----------
+    name : str
+        Exact name of the class.
+
+    Returns
+    -------
+    type
+        The class that was removed.
+
+    Raises
+    ------
+    InputError
+        If there is no such aligner.
+
+    Examples
+    --------
+    >>> register(unregister("Centering")).__name__
+    'Centering'
+    """
+    return REGISTRY.unregister(name)
