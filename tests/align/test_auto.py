@@ -10,8 +10,8 @@ import pytest
 
 import isthmus
 from isthmus import InputError, IsthmusWarning, Moments, align
-from isthmus.align import Auto
-from isthmus.align.auto import _best_row
+from isthmus.align import Auto, _cross_validation
+from isthmus.align._cross_validation import AIMS, best_row
 from isthmus.tasks import MixedSearch, Retrieval
 
 
@@ -29,9 +29,9 @@ def test_the_rule_for_search() -> None:
         row("best", 0.30, 0.59, -0.01, 0.30, 0.02, True),
         row("greedy", 0.50, 0.40, -0.20, 0.50, 0.02, False),
     ]
-    assert _best_row(table, "search") == 2
+    assert best_row(table, "search") == 2
     table[1]["value"] = 0.3
-    assert _best_row(table, "search") == 1  # the gentler of equals
+    assert best_row(table, "search") == 1  # the gentler of equals
 
 
 def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
@@ -40,8 +40,8 @@ def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
         row("lucky", 0.65, 0.65, 0.05, 0.05, 0.03, True),
         row("sure", 0.63, 0.63, 0.03, 0.03, 0.005, True),
     ]
-    assert _best_row(table, "retrieval") == 2
-    assert _best_row(table[:2], "retrieval") == 0
+    assert best_row(table, "retrieval") == 2
+    assert best_row(table[:2], "retrieval") == 0
 
 
 def test_search_on_the_collapsed_run() -> None:
@@ -100,17 +100,15 @@ def test_classification(rng: np.random.Generator) -> None:
 
 def test_few_rows_of_a_wide_space(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Solving in the span of the rows changes no score: against the same rows with no reduction."""
-    from isthmus.align import auto
-
     n, d = 45, 120
     latent = rng.normal(size=(n, d)) / np.arange(1, d + 1)
     x, y = latent + 0.1 * rng.normal(size=(2, n, d)) / np.arange(1, d + 1) + np.eye(d)[:2, None]
     labels, texts = np.arange(n) % 3, dict(enumerate(rng.normal(size=(3, d))))
-    for aim in auto.AIMS:
+    for aim in AIMS:
         given = {"labels": labels, "class_texts": texts} if aim == "classification" else {}
         narrow = Auto(aim=aim).fit(x, y, **given).table_
         with monkeypatch.context() as patch:
-            patch.setattr(auto, "_reduce_to_span", lambda pairs, texts, normalize: (pairs, texts, 1.0))
+            patch.setattr(_cross_validation, "reduce_to_span", lambda pairs, texts, normalize: (pairs, texts, 1.0))
             wide = Auto(aim=aim).fit(x, y, **given).table_
         for a, b in zip(narrow, wide, strict=True):
             assert a["name"] == b["name"]
@@ -124,7 +122,8 @@ def test_repeated_rows_stay_in_one_fold(rng: np.random.Generator, monkeypatch: p
     x, y = np.repeat(rng.normal(size=(50, 12)), 3, axis=0), rng.normal(size=(150, 12))
     seen, of = [], Moments.of
     monkeypatch.setattr(
-        "isthmus.align.auto.Moments.of", lambda p, *rest, **options: (seen.append(p), of(p, *rest, **options))[1]
+        "isthmus.statistics.moments.Moments.of",
+        lambda p, *rest, **options: (seen.append(p), of(p, *rest, **options))[1],
     )
     Auto().fit(x, y)
     folds = [{tuple(row) for row in part.x.read(0, 150).round(9)} for part in seen[1:]]

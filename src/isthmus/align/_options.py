@@ -108,3 +108,14 @@ class Options:
 
     def _discard_maps(self) -> None:
         """React to changed options."""
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type="transformer",
+            target_tags=TargetTags(required=True, two_d_labels=True, single_output=False),
+            transformer_tags=TransformerTags(preserves_dtype=["float64", "float32"]),
+            array_api_support=True,
+            input_tags=InputTags(),
+        )
