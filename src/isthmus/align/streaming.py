@@ -85,8 +85,8 @@ def apply(
     state, number = aligner.fitted_state, modality_number(aligner, side)
     if source.shape[1] != state.dims[number]:
         raise InputError(
-            f"{source.address}: got rows of dimension {source.shape[1]}, expected {state.dims[number]} for {side} as in the "
-            f"fit of this {type(aligner).__name__}; give rows of the same model, or fit again"
+            f"{source.address}: got rows of dimension {source.shape[1]}, expected {state.dims[number]} for {side} as "
+            f"in the fit of this {type(aligner).__name__}; give rows of the same model, or fit again"
         )
     cluster = current().cluster
     if cluster is not None:
