@@ -1,7 +1,7 @@
-"""Real embeddings to try things on: 1,797 handwritten digits and their captions, from small dual encoders.
+"""Demonstration data: 1,797 handwritten digits and their captions, embedded by small dual encoders.
 
-The pictures are scikit-learn's digits, the captions say which digit it is and how it was written. `RUNS`
-names the three encoders. Loading needs neither scikit-learn nor torch; `isthmus.studies.demo_training` made the files.
+The pictures are scikit-learn's digits. The captions say which digit it is and how it was written. `RUNS` names the
+three encoders, which `isthmus.studies.demo_training` trained. Loading needs neither scikit-learn nor torch.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from isthmus.data.demo import store
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import atomic_path
 
-#: name of a run -> what it shows
+#: Name of each run and what it shows.
 RUNS: dict[str, str] = {
     "plain": "a fixed low temperature (0.01): both cones stay, and every part of the budget shows",
     "warm": "a fixed high temperature (0.2): the means vanish, so that the gap angle is undefined",
@@ -33,10 +34,33 @@ _DATA = Path(__file__).parent / "data"
 class DemoRun:
     """The n pairs of one run.
 
-    `image` and `text` are (n, 64) float32 with unit rows; row i of both is pair i, digit `labels[i]`, with
-    the caption `captions[i]`. `train` (n,) marks the pairs that the encoder was trained on. `temperature` is
-    the temperature at the end of training. For the collapsed run `axes` (2, 64) holds the axes of image and
-    text and `basis` (16, 64) an orthonormal basis of the shared space, float64; the other runs have None.
+    Parameters
+    ----------
+    name : str
+        Name of the run.
+    description : str
+        What the run shows.
+    image : numpy.ndarray
+        Embeddings of the pictures, (n, 64) float32 with unit rows. Row i is pair i.
+    text : numpy.ndarray
+        Embeddings of the captions, (n, 64) float32 with unit rows.
+    labels : numpy.ndarray
+        The digits, (n,) int64.
+    captions : list of str
+        The n captions.
+    train : numpy.ndarray
+        Mask (n,) of the pairs that the encoder was trained on.
+    temperature : float
+        Temperature tau at the end of training.
+    axes : numpy.ndarray or None
+        The axes of image and text, (2, 64) float64. Only the collapsed run has them.
+    basis : numpy.ndarray or None
+        Orthonormal basis of the shared space, (16, 64) float64. Only the collapsed run has it.
+
+    Examples
+    --------
+    >>> arrays("collapsed").basis.shape, arrays("plain").basis
+    ((16, 64), None)
     """
 
     name: str
@@ -52,10 +76,27 @@ class DemoRun:
 
 
 def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
-    """The arrays of one of the `RUNS`: all 1,797 pairs, the 1,200 of training, or the 597 held out for test.
+    """Return the arrays of a run.
 
-    Raises InputError for an unknown run or split.
+    Parameters
+    ----------
+    run : str
+        One of `RUNS`. Default: 'plain'.
+    split : {"train", "test"} or None
+        The 1,200 training pairs or the 597 held-out pairs. Default: all 1,797.
 
+    Returns
+    -------
+    DemoRun
+        The pairs and what is known about them.
+
+    Raises
+    ------
+    InputError
+        If the run or split is unknown.
+
+    Examples
+    --------
     >>> plain = arrays("plain", split="test")
     >>> plain.image.shape, plain.text.shape
     ((597, 64), (597, 64))
@@ -64,12 +105,10 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     """
     if run not in RUNS:
         raise unknown_name("demo run", run, RUNS)
-    from isthmus.data.demo import store
-
     labels, captions, train = store.read_items(_DATA)
     tensors = store.read(_DATA / f"{run}.safetensors")
     image, text = store.rows(tensors)
-    whole = DemoRun(
+    all_pairs = DemoRun(
         name=run,
         description=RUNS[run],
         image=image,
@@ -82,34 +121,75 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
         basis=tensors.get("basis"),
     )
     if split is None:
-        return whole
+        return all_pairs
     if split not in ("train", "test"):
         raise unknown_name("demo split", str(split), ["train", "test"])
-    keep = np.flatnonzero(train if split == "train" else ~train)
+    rows = np.flatnonzero(train if split == "train" else ~train)
     return replace(
-        whole,
-        image=image[keep],
-        text=text[keep],
-        labels=labels[keep],
-        captions=[captions[i] for i in keep],
-        train=train[keep],
+        all_pairs,
+        image=image[rows],
+        text=text[rows],
+        labels=labels[rows],
+        captions=[captions[i] for i in rows],
+        train=train[rows],
     )
 
 
 def load(run: str = "plain", *, split: Split | None = None) -> Pairs:
-    """One of the `RUNS` as `isthmus.Pairs` of modalities `image` and `text`, with the digits as labels.
+    """Return a run as pairs of the modalities `image` and `text`, with the digits as labels.
 
-    `split` is "train" (1,200 pairs), "test" (597 pairs) or None (all). Raises InputError for an unknown run.
+    Parameters
+    ----------
+    run : str
+        One of `RUNS`. Default: 'plain'.
+    split : {"train", "test"} or None
+        The 1,200 training pairs or the 597 held-out pairs. Default: all 1,797.
+
+    Returns
+    -------
+    Pairs
+        The pairs, in memory.
+
+    Raises
+    ------
+    InputError
+        If the run or split is unknown.
+
+    Examples
+    --------
+    >>> load("warm", split="test").n_pairs
+    597
     """
     data = arrays(run, split=split)
     return Pairs(image=data.image, text=data.text, labels=data.labels)
 
 
 def export(directory: str | Path, run: str = "plain", *, split: Split | None = None) -> tuple[Path, Path]:
-    """Write the rows of one of the `RUNS` as `image.npy` and `text.npy` in `directory`, made if need be.
+    """Write the rows of a run as ``image.npy`` and ``text.npy``, replacing files of these names.
 
-    Returns the two paths. Existing files of these names are replaced.
+    Parameters
+    ----------
+    directory : str or Path
+        Folder of the files, which is created if it does not exist.
+    run : str
+        One of `RUNS`. Default: 'plain'.
+    split : {"train", "test"} or None
+        The 1,200 training pairs or the 597 held-out pairs. Default: all 1,797.
 
+    Returns
+    -------
+    image : Path
+        Path of the image rows.
+    text : Path
+        Path of the text rows.
+
+    Raises
+    ------
+    InputError
+        If the run or split is unknown, or `directory` is a file.
+
+    Examples
+    --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     [path.name for path in export(folder, "warm")]
@@ -122,6 +202,6 @@ def export(directory: str | Path, run: str = "plain", *, split: Split | None = N
     folder.mkdir(parents=True, exist_ok=True)
     paths = (folder / "image.npy", folder / "text.npy")
     for path, rows in zip(paths, (data.image, data.text), strict=True):
-        with atomic_path(path) as part, part.open("wb") as file:
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
     return paths

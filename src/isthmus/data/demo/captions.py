@@ -1,9 +1,8 @@
-"""Captions of handwritten digits: what the digit is, and how it was written.
+"""Captions of handwritten digits, which say what the digit is and how it was written.
 
-Four things are measured on each picture: how much ink it has, how it leans, how wide it is and where it
-sits. Each is cut into levels at the quantiles of the whole collection, each level has its words, and a
-template drawn by a seeded generator puts the words into a sentence. So "heavy" means heavier than most of
-these digits, not heavy by some outside measure.
+Four attributes are measured on each picture: amount of ink, slant, width and position. Each is cut into levels at the
+quantiles of the collection, and each level has a phrase. A template drawn by a seeded generator puts the phrases into a
+sentence. The word "heavy" therefore means heavier than most of these digits, not heavy by an absolute measure.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ POSITION = (
     ("to the left of the centre", "in the centre", "to the right of the centre"),
     ("below and to the left of the centre", "below the centre", "below and to the right of the centre"),
 )
-#: What is said of an attribute that is left out.
+#: Phrase for each attribute that is left out.
 NEUTRAL = {"ink": "plain", "slant": "standing somehow", "width": "sized", "position": "somewhere"}
 
 TEMPLATES = (
@@ -48,10 +47,10 @@ TEMPLATES = (
 
 @dataclass(frozen=True, eq=False)
 class Strokes:
-    """What was measured on n pictures of s x s pixels; every field is an array (n,).
+    """Measurements on n pictures of s x s pixels. Every field is an array (n,).
 
     `ink` is the mean brightness in [0, 1]. `slant` is the shear of the ink, columns moved to the right per
-    row upwards: positive leans to the right. `width` is the standard deviation of the ink's column in pixels.
+    row upwards. A positive slant leans to the right. `width` is the standard deviation of the ink's column in pixels.
     `right` and `down` are the distances of the ink's centre from the picture's middle, in pixels.
     """
 
@@ -63,7 +62,7 @@ class Strokes:
 
 
 def measure_strokes(pixels: np.ndarray, /) -> Strokes:
-    """Measure pictures `pixels` (n, s, s) whose values go from 0 (paper) to 1 (ink).
+    """Measure the strokes on pictures `pixels` (n, s, s) with values from 0 (paper) to 1 (ink).
 
     >>> import numpy as np
     >>> stroke = np.zeros((1, 4, 4)); stroke[0, [0, 1, 2, 3], [3, 2, 1, 0]] = 1  # a slash
@@ -85,45 +84,45 @@ def measure_strokes(pixels: np.ndarray, /) -> Strokes:
 
 
 def levels(values: np.ndarray, count: int, /) -> np.ndarray:
-    """The level 0 .. `count` - 1 of each of the `values` (n,), cut at their own quantiles.
+    """Return the level 0 .. `count` - 1 of each of the `values` (n,), cut at their own quantiles.
 
     >>> import numpy as np
     >>> levels(np.array([5.0, 1.0, 3.0, 2.0]), 2).tolist()
     [1, 0, 1, 0]
     """
-    # Rounded first, so that a last bit cannot move a value that lies on a cut.
+    # Values are rounded first, so that the last bit cannot move a value that lies on a cut.
     values = np.round(values, 9)
     cuts = np.quantile(values, np.arange(1, count) / count, method="lower")
     return np.searchsorted(cuts, values, side="left")
 
 
-def _with_article(words: str) -> str:
+def _with_article(phrase: str) -> str:
     # "one" begins with a consonant to the ear, and no other word here begins with an o.
-    return ("an " if words[0] in "aeiu" else "a ") + words
+    return ("an " if phrase[0] in "aeiu" else "a ") + phrase
 
 
 def sentence(template: int, name: str, ink: str, slant: str, width: str, position: str) -> str:
-    """One caption in English.
+    """Return one caption in English.
 
     >>> sentence(3, "eight", "heavy", "standing nearly upright", "wide", "in the centre")
     'Somebody wrote an eight with a heavy pen, standing nearly upright. It is wide and lies in the centre.'
     """
-    parts = {"name": name, "ink": ink, "slant": slant, "width": width, "position": position}
+    phrases = {"name": name, "ink": ink, "slant": slant, "width": width, "position": position}
     for key in ("name", "ink", "width"):
-        article = _with_article(parts[key])
-        parts[f"a_{key}_"] = article
-        parts[f"a_{key}"] = article[0].upper() + article[1:]
-    parts["slant_first"] = slant[0].upper() + slant[1:]
-    return TEMPLATES[template].format(**parts)
+        article = _with_article(phrases[key])
+        phrases[f"a_{key}_"] = article
+        phrases[f"a_{key}"] = article[0].upper() + article[1:]
+    phrases["slant_first"] = slant[0].upper() + slant[1:]
+    return TEMPLATES[template].format(**phrases)
 
 
 def compose_captions(
     pixels: np.ndarray, labels: np.ndarray, /, *, seed: int = 0, dropped: Collection[str] = ()
 ) -> list[str]:
-    """One caption for each of the pictures `pixels` (n, s, s) in [0, 1] with digits `labels` (n,).
+    """Return a caption for each picture in `pixels` (n, s, s) in [0, 1] with the digits `labels` (n,).
 
-    Attributes in `dropped` (of `NEUTRAL`) are said in words that are the same for every picture. The same pictures and
-    the same `seed` give the same captions on every machine. Errors: `InputError` for an unknown attribute.
+    Attributes in `dropped` get the phrases of `NEUTRAL`, which are the same for every picture. The same pictures and
+    `seed` give the same captions on every machine. An unknown attribute raises InputError.
     """
     for attribute in dropped:
         if attribute not in NEUTRAL:
@@ -137,11 +136,11 @@ def compose_captions(
     template = (np.random.default_rng([seed, 1]).random(len(labels)) * len(TEMPLATES)).astype(int)
     sentences = []
     for i in range(len(labels)):
-        said = {
+        phrases = {
             "ink": INK[ink[i]],
             "slant": SLANT[slant[i]],
             "width": WIDTH[width[i]],
             "position": POSITION[down[i]][right[i]],
         } | {attribute: NEUTRAL[attribute] for attribute in dropped}
-        sentences.append(sentence(template[i], NAMES[int(labels[i])], **said))
+        sentences.append(sentence(template[i], NAMES[int(labels[i])], **phrases))
     return sentences

@@ -1,8 +1,8 @@
-"""How the demonstration runs lie on disk: safetensors files, small because rows are rounded or factored.
+"""Files of the demonstration runs: safetensors, small because rows are rounded or factored.
 
-`items.safetensors` holds what the runs share: labels, captions (UTF-8 bytes and offsets), the training rows.
-A run holds either float16 rows `image` and `text`, or, where the rows are a fixed axis plus a part in a small
-subspace, that part (`image_part`, `text_part`), the two `axes`, the `basis` of the subspace and the `radius`.
+`items.safetensors` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows. A run
+holds either float16 rows `image` and `text`, or factors of them. The factors are the two `axes`, the `basis` of a small
+subspace, the coordinates in it (`image_part`, `text_part`) and the `radius`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from isthmus.utils.files import atomic_path
 ITEMS = "items"
 
 
-def compose(part: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
-    """Rows sqrt(1 - radius^2) axis + radius part @ basis, float64 (n, d).
+def compose(coordinates: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
+    """Return the rows sqrt(1 - radius^2) axis + radius coordinates @ basis, float64 (n, d).
 
-    `part` (n, k) has unit rows, `axis` (d,) is a unit vector orthogonal to the orthonormal rows of `basis`
-    (k, d); so the result has unit rows.
+    `coordinates` (n, k) has unit rows, and `axis` (d,) is a unit vector orthogonal to the orthonormal rows of `basis`
+    (k, d). The result therefore has unit rows.
     """
-    return np.sqrt(1 - radius**2) * axis + radius * (part @ basis)
+    return np.sqrt(1 - radius**2) * axis + radius * (coordinates @ basis)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -31,15 +31,15 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
-    """Write `tensors` to `path`; the file appears whole or not at all."""
+    """Write `tensors` to `path` atomically."""
     from safetensors.numpy import save_file
 
-    with atomic_path(path) as part:
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, part)
+    with atomic_path(path) as temporary:
+        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, temporary)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of a file that `write` wrote."""
+    """Return the tensors of a file that `write` wrote."""
     from safetensors.numpy import load_file
 
     return dict(load_file(path))
@@ -58,7 +58,7 @@ def write_items(directory: Path, labels: np.ndarray, captions: list[str], train:
 
 
 def read_items(directory: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Labels (n,) int64, captions, and the mask (n,) of the rows that were trained on."""
+    """Return the labels (n,) int64, the captions, and the mask (n,) of the training rows."""
     tensors = read(directory / f"{ITEMS}.safetensors")
     text = tensors["captions"].tobytes()
     ends = tensors["offsets"].tolist()
@@ -67,13 +67,13 @@ def read_items(directory: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
 
 
 def rows(tensors: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Image and text rows (n, d), float32 with unit rows, from the tensors of one run."""
+    """Return the image and text rows (n, d), float32 with unit rows, from the tensors of one run."""
     if "image" in tensors:
-        image, text = (_unit(tensors[side].astype(np.float64)) for side in ("image", "text"))
+        image, text = (_unit(tensors[modality].astype(np.float64)) for modality in ("image", "text"))
     else:
         axes, basis, radius = tensors["axes"], tensors["basis"], float(tensors["radius"][0])
         image, text = (
-            compose(_unit(tensors[f"{side}_part"].astype(np.float64)), axis, basis, radius)
-            for side, axis in zip(("image", "text"), axes, strict=True)
+            compose(_unit(tensors[f"{modality}_part"].astype(np.float64)), axis, basis, radius)
+            for modality, axis in zip(("image", "text"), axes, strict=True)
         )
     return image.astype(np.float32), text.astype(np.float32)

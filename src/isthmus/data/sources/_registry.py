@@ -18,12 +18,12 @@ FormatClass = TypeVar("FormatClass", bound=type[Format])
 formats: Registry[Format] = Registry("format", package=_PACKAGE, group="isthmus.formats")
 
 
-def register(cls: FormatClass) -> FormatClass:
+def register(format_class: FormatClass) -> FormatClass:
     """Add a format to `formats`, as a class decorator.
 
     Parameters
     ----------
-    cls : type
+    format_class : type
         Subclass of `Format` whose constructor needs no argument.
 
     Returns
@@ -48,9 +48,9 @@ def register(cls: FormatClass) -> FormatClass:
     ...
     isthmus.utils.errors.InputError: format 'another' has the suffix .npy, which belongs to 'npy'; choose another suffix
     """
-    if not cls.__module__.startswith(f"{_PACKAGE}."):
+    if not format_class.__module__.startswith(f"{_PACKAGE}."):
         formats.discover()  # else a built-in format would be the second one, and be refused
-    new = cls()
+    new = format_class()
     for name, registered in formats.registered().items():
         if name == new.name and _qualified_name(registered) == _qualified_name(new):
             formats.unregister(name)  # a notebook cell that is run again
@@ -61,7 +61,7 @@ def register(cls: FormatClass) -> FormatClass:
                 f"format {new.name!r} has the suffix {min(shared)}, which belongs to {name!r}; choose another suffix"
             )
     formats.register(new.name, new)
-    return cls
+    return format_class
 
 
 def _qualified_name(member: Format) -> tuple[str, str]:

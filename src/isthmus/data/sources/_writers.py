@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -14,7 +14,7 @@ import numpy as np
 WriteBlock = Callable[[int, np.ndarray], None]
 
 
-class Writer(Protocol):
+class Writer(ABC):
     """A sink that takes rows block after block, in order, and leaves a complete file.
 
     Examples
@@ -31,6 +31,7 @@ class Writer(Protocol):
     (3, 2)
     """
 
+    @abstractmethod
     def write(self, rows: np.ndarray) -> None:
         """Append a block of rows.
 
@@ -40,14 +41,18 @@ class Writer(Protocol):
             Rows (m, d), the next ones of the file.
         """
 
-    def flush(self) -> None:
-        """Return when the rows so far are on disk, if the format supports resuming."""
+    def flush(self) -> None:  # noqa: B027
+        """Return when the rows so far are on disk.
 
+        The default does nothing, which is right for files that are only valid after `close`.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Finish and close the file."""
 
 
-class RawRowsWriter:
+class RawRowsWriter(Writer):
     """Writer for formats that are a header followed by the rows as they lie in memory."""
 
     def __init__(self, path: Path, header: bytes, shape: tuple[int, int], dtype: np.dtype, start: int):
@@ -72,7 +77,7 @@ class RawRowsWriter:
         self.file.close()
 
 
-class SequentialWriter:
+class SequentialWriter(Writer):
     """Writer for formats whose files are written in one go.
 
     The context manager `context` yields the function that writes a block, and finishes the file when it ends.
@@ -87,9 +92,6 @@ class SequentialWriter:
         """Append a block of rows."""
         self._write_block(self._n_written, rows)
         self._n_written += len(rows)
-
-    def flush(self) -> None:
-        """Do nothing: the file is only valid after `close`."""
 
     def close(self) -> None:
         """Finish and close the file."""

@@ -141,7 +141,7 @@ def _npy_layout(source: Source | None, n_rows: int) -> list[tuple[str, int]]:
     return [(f"rows_{number}.npy", min(SHARD_ROWS, n_rows - begin)) for number, begin in enumerate(begins)]
 
 
-class _NpyShardWriter:
+class _NpyShardWriter(Writer):
     """Writer that spreads rows over .npy shards, one of which is open at a time."""
 
     def __init__(self, path: Path, layout: list[tuple[str, int]], width: int, dtype: np.dtype, start: int):
