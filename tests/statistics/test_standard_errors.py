@@ -158,7 +158,7 @@ def test_spectral_sums_against_weights(rng: np.random.Generator, centred: bool, 
     values, vectors = spectrum(np.ones(len(y)))
     scored = InfluenceSample(y, y, np.flatnonzero(np.diff(index, prepend=-1)), scale=1 / len(y) ** 2)
     s = SpectralErrors(values, vectors, scored, centre=y.mean(axis=0) if centred else None)
-    scores, bias = s.sum_of(weights / values, -weights / values**2)
+    scores, bias = s.scores_and_bias(weights / values, -weights / values**2)
     covariance, expected = weighted_up(lambda w: weights @ np.log(spectrum(w)[0]), index)
     assert scored.variance(scores) == pytest.approx(covariance[0, 0], rel=1e-5)
     assert bias == pytest.approx(expected[0], rel=1e-3)
@@ -188,7 +188,7 @@ def test_tied_eigenvalues_have_a_finite_bias() -> None:
     rows = np.repeat(np.concatenate([np.eye(4), -np.eye(4)]), 10, axis=0)
     values = np.full(4, 0.25)
     s = SpectralErrors(values, np.eye(4), InfluenceSample(rows, rows, None, scale=1 / 6400), centre=np.zeros(4))
-    scores, bias = s.sum_of(1 / values, -1 / values**2)
+    scores, bias = s.scores_and_bias(1 / values, -1 / values**2)
     assert np.isfinite(scores).all()
     # E log det of a covariance is too small by about d (d + 1) / 2n for normal rows; here z_k z_l = 0 for k != l.
     assert bias == pytest.approx(-0.5 * 4 * (1 / 0.25 - 1) / 80 - 4 / 80)

@@ -31,7 +31,8 @@ from isthmus.diagnosis.cosine_decomposition import (
     decompose_cosine,
     decomposition_values,
 )
-from isthmus.statistics.intervals import Z95, linear_variance, normal_interval
+from isthmus.statistics.intervals import Z95, normal_interval
+from isthmus.statistics.mean_intervals import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 

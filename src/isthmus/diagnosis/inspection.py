@@ -14,7 +14,7 @@ from isthmus.data.hashing import hash_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
-from isthmus.statistics.intervals import debiased_mean_products, linear_variance
+from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN
 

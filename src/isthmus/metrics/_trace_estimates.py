@@ -57,7 +57,7 @@ class TraceEstimates:
         s = context.influence_sample
         if s is None:
             return cls(plug_in, dict.fromkeys(NAMES, float("nan")), None)
-        zx, zy = context.pca.rows, context.swapped().pca.rows  # u and v in their own principal directions
+        zx, zy = context.pca.projections, context.swapped().pca.projections  # u and v in their own principal directions
         u_in_y, v_in_x = zx @ context.cross_cosines, zy @ context.cross_cosines.T
         u_cross = zx @ (vx.T @ cross @ vy)  # so that u' S_xy v is a row product with zy
         rows = (zx, zy, u_in_y, v_in_x, u_cross)

@@ -9,8 +9,8 @@ import numpy as np
 
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import (
-    clip_interval,
+from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.mean_intervals import (
     debiased_gap_squared,
     debiased_mean_products,
     gap_interval,
@@ -18,7 +18,6 @@ from isthmus.statistics.intervals import (
     mean_covariance,
     mean_length_interval,
     mean_p_value,
-    normal_interval,
 )
 from isthmus.statistics.result import NAN, Estimate
 

@@ -9,13 +9,8 @@ import numpy as np
 from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import (
-    clip_interval,
-    debiased_mean_products,
-    length_interval,
-    mean_covariance,
-    mean_length_interval,
-)
+from isthmus.statistics.intervals import clip_interval, length_interval
+from isthmus.statistics.mean_intervals import debiased_mean_products, mean_covariance, mean_length_interval
 from isthmus.statistics.result import NAN, Estimate
 
 #: Lengths of the mean above which vMF's concentration leaves the range of the Bessel ratio's inverse.
@@ -134,6 +129,6 @@ def _squared_conformity(context: MetricContext) -> tuple[float, float, float]:
     along, turned_along = u @ mean, u @ turned
     # Half the second derivative along each item, with the mean and S moving together.
     own = np.einsum("ij,ij->i", s.by_item(u), s.by_item(u * along[:, None]))
-    second = s.by_item(context.pca.rows) ** 2 @ context.x.centred[0]
+    second = s.by_item(context.pca.projections) ** 2 @ context.x.centred[0]
     second = second + 2 * (own - s.counts * s.by_item(turned_along)) - s.by_item(along) ** 2
     return plug_in, s.bias(second), s.variance(along**2 + 2 * turned_along)

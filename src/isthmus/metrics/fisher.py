@@ -7,13 +7,8 @@ import numpy as np
 from isthmus.metrics._conditions import EQUAL, NO_SPREAD, NOT_UNIT, is_unit, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import (
-    clip_interval,
-    debiased_gap_squared,
-    debiased_mean_products,
-    linear_variance,
-    normal_interval,
-)
+from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.mean_intervals import debiased_gap_squared, debiased_mean_products, linear_variance
 from isthmus.statistics.result import Estimate
 
 

@@ -9,7 +9,8 @@ from isthmus.metrics._conditions import NO_GAP, few_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._gap_directions import gap_by_direction
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import clip_interval, linear_variance, normal_interval
+from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.mean_intervals import linear_variance
 from isthmus.statistics.result import Estimate
 
 #: Leading principal directions of `gap_share_leading_8_{side}`.

@@ -9,8 +9,8 @@ import numpy as np
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.statistics.intervals import debiased_mean_products
 from isthmus.statistics.jackknife import mean_interval
+from isthmus.statistics.mean_intervals import debiased_mean_products
 from isthmus.statistics.result import NAN, Estimate
 
 

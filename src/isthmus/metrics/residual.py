@@ -9,13 +9,8 @@ from isthmus.metrics._context import MetricContext, SecondMoment
 from isthmus.metrics._metric import metric
 from isthmus.metrics.spectrum import anisotropy_of
 from isthmus.statistics.influence import InfluenceSample
-from isthmus.statistics.intervals import (
-    clip_interval,
-    debiased_gap_squared,
-    debiased_mean_products,
-    linear_variance,
-    normal_interval,
-)
+from isthmus.statistics.intervals import clip_interval, normal_interval
+from isthmus.statistics.mean_intervals import debiased_gap_squared, debiased_mean_products, linear_variance
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import SpectralErrors
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.intervals import debiased_mean_products, linear_variance, mean_product_noise, normal_interval
+from isthmus.statistics.intervals import normal_interval
+from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance, mean_product_noise
 from isthmus.statistics.result import Estimate
 
 _X = np.array([[1.0, 0.0], [0.0, 1.0]])

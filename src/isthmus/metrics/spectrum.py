@@ -93,8 +93,8 @@ def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, 
     s = SpectralErrors(energies, directions, context.influence_sample)
     root, log = np.sqrt(energies), np.log(energies)
     a, b = float(root.sum()), float(root @ log) / 2
-    scores_a, bias_a = s.sum_of(0.5 / root, -0.25 / root**3)
-    scores_b, bias_b = s.sum_of((0.25 * log + 0.5) / root, -0.125 * log / root**3)
+    scores_a, bias_a = s.scores_and_bias(0.5 / root, -0.25 / root**3)
+    scores_b, bias_b = s.scores_and_bias((0.25 * log + 0.5) / root, -0.125 * log / root**3)
     to_a, to_b = 1 / a + b / a**2, -1 / a
     bias = to_a * bias_a + to_b * bias_b
     error = math.sqrt(context.influence_sample.variance(to_a * scores_a + to_b * scores_b))
@@ -201,12 +201,12 @@ def anisotropy_of(spectral: SpectralErrors, items: int) -> Estimate:
     d = len(values)
     value = float(values[0]) * d / float(values.sum())
     null = (1 + math.sqrt(d / items)) ** 2
-    if spectral.scored is None:
+    if spectral.sample is None:
         return Estimate(value, null=null)
     first = np.eye(1, d)[0]
-    top, top_bias = spectral.sum_of(first / values[0], -first / values[0] ** 2)
-    whole, whole_bias = spectral.sum_of(np.full(d, 1 / values.sum()), np.zeros(d))
-    error = math.sqrt(spectral.scored.variance(top - whole))
+    top, top_bias = spectral.scores_and_bias(first / values[0], -first / values[0] ** 2)
+    whole, whole_bias = spectral.scores_and_bias(np.full(d, 1 / values.sum()), np.zeros(d))
+    error = math.sqrt(spectral.sample.variance(top - whole))
     low, high = _exponentials(math.log(value), top_bias - whole_bias, error, largest=float(d))
     note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(low) else ""
     return Estimate(value, low, high, null, note=note)
@@ -258,7 +258,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
         note = note or f"no interval: needs n >= {ENOUGH * len(values):,}"
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
-    scores, bias = context.pca.sum_of(weights * inverse, -weights * inverse**2)
+    scores, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
     error = math.sqrt(sample.variance(scores))
     if not abs(bias) <= max(error, 1e-12):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")

@@ -1,1 +1,58 @@
 """Moments, estimates, intervals and correlations."""
+
+from isthmus.statistics.concentration import gini
+from isthmus.statistics.correlation import isotonic_r2, spearman
+from isthmus.statistics.influence import InfluenceSample
+from isthmus.statistics.intervals import (
+    clip_interval,
+    length_interval,
+    noise_interval,
+    normal_interval,
+    satterthwaite_p_value,
+    wilson_interval,
+)
+from isthmus.statistics.item_moments import ItemMoments
+from isthmus.statistics.jackknife import jackknife_interval, mean_interval, pair_mean
+from isthmus.statistics.mean_intervals import (
+    debiased_gap_squared,
+    debiased_mean_products,
+    gap_interval,
+    linear_variance,
+    mean_covariance,
+    mean_length_interval,
+    mean_p_value,
+    mean_product_noise,
+)
+from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.result import Estimate, Result
+from isthmus.statistics.spectral_errors import SpectralErrors
+
+__all__ = [
+    "Estimate",
+    "InfluenceSample",
+    "ItemMoments",
+    "Moments",
+    "Result",
+    "SpectralErrors",
+    "clip_interval",
+    "debiased_gap_squared",
+    "debiased_mean_products",
+    "gap_interval",
+    "gini",
+    "isotonic_r2",
+    "jackknife_interval",
+    "length_interval",
+    "linear_variance",
+    "mean_covariance",
+    "mean_interval",
+    "mean_length_interval",
+    "mean_p_value",
+    "mean_product_noise",
+    "moments_of",
+    "noise_interval",
+    "normal_interval",
+    "pair_mean",
+    "satterthwaite_p_value",
+    "spearman",
+    "wilson_interval",
+]

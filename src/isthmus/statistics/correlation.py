@@ -1,4 +1,4 @@
-"""How well one series follows another: rank correlation, and the share that a monotone curve explains."""
+"""How well one series predicts another: rank correlation and isotonic regression."""
 
 from __future__ import annotations
 
@@ -8,35 +8,74 @@ import numpy as np
 
 from isthmus.statistics.result import NAN
 
+#: Values within this share of the range are treated as ties, which avoids overfitting.
+TIE_SHARE = 0.02
+
 
 def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's rank correlation, ties at their mean rank; NaN when one side is constant."""
-    ranks = [_mean_ranks(v) for v in (a, b)]
+    """Return Spearman's rank correlation, with ties at their mean rank.
+
+    `scipy.stats.spearmanr` is not used because `scipy.stats` takes more than a second to import.
+
+    Parameters
+    ----------
+    a, b : (n,) arrays
+        The two series.
+
+    Returns
+    -------
+    float
+        In [-1, 1], or NaN if one series is constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
+    1.0
+    """
+    ranks = [_mean_ranks(values) for values in (a, b)]
     u, v = (r - r.mean() for r in ranks)
     size = math.sqrt(float(u @ u) * float(v @ v))
     return float(u @ v) / size if size > 0 else NAN
 
 
 def isotonic_r2(a: np.ndarray, b: np.ndarray) -> float:
-    """The share of the variance of b that the best rising or falling function of a explains; NaN when b is constant.
+    """Return the share of the variance of b that the best monotone function of a explains.
 
-    Values of a within 2 % of its range count as one: a monotone function may not live on differences that small.
+    Values of a within `TIE_SHARE` of its range are treated as ties, to avoid overfitting.
+
+    Parameters
+    ----------
+    a, b : (n,) arrays
+        Predictor and response.
+
+    Returns
+    -------
+    float
+        In [0, 1]: 0 if a is constant, NaN if b is constant.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> isotonic_r2(np.array([0.0, 1.0, 2.0]), np.array([3.0, 1.0, 0.0]))
+    1.0
     """
     from scipy.optimize import isotonic_regression
 
-    spread = float(np.sum((b - b.mean()) ** 2))
+    total = float(np.sum((b - b.mean()) ** 2))
     width = float(np.ptp(a))
-    if spread <= 1e-12 or width == 0:
-        return NAN if spread <= 1e-12 else 0.0
-    _, cell, counts = np.unique(np.round(a / (0.02 * width)), return_inverse=True, return_counts=True)
+    if total <= 1e-12 or width == 0:
+        return NAN if total <= 1e-12 else 0.0
+    _, cell, counts = np.unique(np.round(a / (TIE_SHARE * width)), return_inverse=True, return_counts=True)
     means = np.bincount(cell, weights=b) / counts
-    left = []
+    residuals = []
     for increasing in (True, False):
         fitted = isotonic_regression(means, weights=counts, increasing=increasing).x
-        left.append(float(np.sum((b - fitted[cell]) ** 2)))
-    return 1 - min(left) / spread
+        residuals.append(float(np.sum((b - fitted[cell]) ** 2)))
+    return 1 - min(residuals) / total
 
 
 def _mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks from 1, ties at their mean rank."""
     _, number, counts = np.unique(np.round(values, 12), return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[number]

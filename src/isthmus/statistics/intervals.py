@@ -1,10 +1,4 @@
-"""Standard errors of smooth functions of the means, from moments alone.
-
-A statistic f(mean x, mean y, mean p) moves by f'(score of item g) when item g is weighted up. The infinitesimal
-jackknife (Jaeckel 1972) sums the squares of these scores; since scores are linear in x_g, y_g and p_g, that sum is a
-quadratic form in the second moments, and no second pass over the rows is needed. Items with several partners count as
-one: their rows are not independent.
-"""
+"""Intervals from an estimate and its variance, and tests of a zero mean."""
 
 from __future__ import annotations
 
@@ -12,100 +6,149 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.moments import Moments
-
+#: Two-sided 95 % quantile of the standard normal distribution.
 Z95 = 1.959963984540054
-#: A mean whose length is this likely under no mean at all is treated as noise.
+#: A mean whose length has at least this probability under a zero expectation is treated as noise.
 NOISE_LEVEL = 0.001
 
 
-def linear_variance(
-    moments: Moments,
-    along_x: np.ndarray | None = None,
-    along_y: np.ndarray | None = None,
-    along_p: float = 0.0,
-) -> float:
-    """Variance of `along_x . mean x + along_y . mean y + along_p * mean p`, the items independent."""
-    m, n = moments.by_item, moments.n
-    dim = moments.dim_x
-    a = np.zeros(dim) if along_x is None else along_x
-    b = np.zeros(moments.dim_y) if along_y is None else along_y
-    c = along_p
-    raw = a @ m.xx @ a + b @ m.yy @ b + c * c * m.cos_sq + 2 * (a @ m.xy @ b + c * (a @ m.cos_x) + c * (b @ m.cos_y))
-    centre = a @ moments.mean_x + b @ moments.mean_y + c * (moments.mean_paired if c else 0.0)
-    with_counts = a @ m.count_x + b @ m.count_y + c * m.count_cos
-    total = raw - 2 * centre * with_counts + centre**2 * m.count_sq
-    return max(float(total), 0.0) / n**2 * m.n_items / max(m.n_items - 1, 1)
+def normal_interval(value: float, variance: float) -> tuple[float, float]:
+    """Return value -+ 1.96 standard errors.
 
+    Parameters
+    ----------
+    value, variance : float
+        Estimate and its variance.
 
-def mean_covariance(moments: Moments) -> np.ndarray:
-    """Covariance of mean x, (d, d): what the mean of x would scatter by if the items were drawn anew."""
-    m, mean = moments.by_item, moments.mean_x
-    cross = np.outer(m.count_x, mean)
-    return (m.xx - cross - cross.T + m.count_sq * np.outer(mean, mean)) / moments.n**2
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval.
 
-
-def debiased_mean_products(moments: Moments) -> tuple[float, float, float]:
-    """(mean x . mean y, |mean x|^2, |mean y|^2) without the terms of an item with itself: unbiased."""
-    m, n = moments.by_item, moments.n
-    others = n * n - m.count_sq
-    traces = (np.trace(m.xy), np.trace(m.xx), np.trace(m.yy))
-    sums = (
-        moments.sum_x @ moments.sum_y,
-        moments.sum_x @ moments.sum_x,
-        moments.sum_y @ moments.sum_y,
-    )
-    xy, xx, yy = (float((s - t) / others) for s, t in zip(sums, traces, strict=True))
-    return xy, xx, yy
-
-
-def normal_interval(value: float, var: float) -> tuple[float, float]:
-    """value -+ 1.96 standard errors."""
-    half = Z95 * math.sqrt(var)
+    Examples
+    --------
+    >>> low, high = normal_interval(1.0, 0.25)
+    >>> round(low, 2), round(high, 2)
+    (0.02, 1.98)
+    """
+    half = Z95 * math.sqrt(variance)
     return value - half, value + half
 
 
-def wilson_interval(found: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % interval for a share found / n: right also for shares near 0 and 1."""
-    share, z = found / n, Z95
+def wilson_interval(successes: float, n: float) -> tuple[float, float]:
+    """Return Wilson's interval of a share, which also covers near 0 and 1.
+
+    Parameters
+    ----------
+    successes, n : float
+        Number of successes and of trials.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval in [0, 1].
+
+    Examples
+    --------
+    >>> low, high = wilson_interval(0, 10)
+    >>> low, round(high, 3)
+    (0.0, 0.278)
+    """
+    share, z = successes / n, Z95
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def clip_interval(interval: tuple[float, float], low: float, high: float) -> tuple[float, float]:
-    """An interval cut to the range that the quantity can take.
+    """Clip an interval to the range of the quantity.
 
+    Parameters
+    ----------
+    interval : tuple of float
+        Ends of the interval.
+    low, high : float
+        Range of the quantity.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the clipped interval.
+
+    Examples
+    --------
     >>> clip_interval((-0.1, 0.3), 0.0, 1.0)
     (0.0, 0.3)
     """
     return min(max(interval[0], low), high), max(min(interval[1], high), low)
 
 
-def length_interval(squared: float, var_squared: float) -> tuple[float, float]:
-    """Interval of a length from its debiased square: on the scale of the length where it is clear of zero, because
-    squares are skewed (the second term takes out the bias of the root), else on that of the square.
+def length_interval(squared: float, variance: float) -> tuple[float, float]:
+    """Return the interval of a length from its debiased square.
 
+    Parameters
+    ----------
+    squared, variance : float
+        Debiased square of the length and the variance of that square.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval.
+
+    Notes
+    -----
+    If the square exceeds its standard error, the interval is symmetric on the scale of the length, because squares are
+    skewed. Its centre is corrected for the bias of the root. Otherwise it is symmetric on the scale of the square.
+
+    Examples
+    --------
     >>> low, high = length_interval(4.0, 0.04)
     >>> round(low, 3), round(high, 3)
     (1.903, 2.099)
     """
-    error = math.sqrt(var_squared)
+    error = math.sqrt(variance)
     if error < squared:
         length = math.sqrt(squared)
-        middle = length * (1 + (error / squared) ** 2 / 8)
+        centre = length * (1 + (error / squared) ** 2 / 8)
         half = Z95 * error / (2 * length)
-        return max(middle - half, 0.0), middle + half
-    low, high = normal_interval(squared, var_squared)
+        return max(centre - half, 0.0), centre + half
+    low, high = normal_interval(squared, variance)
     return math.sqrt(max(low, 0.0)), math.sqrt(max(high, 0.0))
 
 
 def noise_interval(squared_length: float, covariance: np.ndarray) -> tuple[float, float] | None:
-    """Interval of |mean|^2 for a mean that is hardly distinguishable from zero, else None.
+    """Return the interval of |mean|^2 if the mean is hardly distinguishable from zero.
 
-    |mean|^2 / g is then nearly noncentral chi-square with f degrees of freedom, g = tr C^2 / tr C, f = tr C / g, C the
-    `covariance` of the mean (Satterthwaite 1946): the noncentralities that leave 2.5 % on either side, times g.
-    A normal interval is wrong there: the error of a square vanishes when a mean is short by accident.
+    Parameters
+    ----------
+    squared_length : float
+        Observed squared length of the mean.
+    covariance : (d, d) array
+        Covariance C of the mean.
+
+    Returns
+    -------
+    tuple of float or None
+        Ends of the 95 % interval. None if the mean is significant at `NOISE_LEVEL`, or has no variance.
+
+    Notes
+    -----
+    |mean|^2 / g is nearly noncentral chi-square with f degrees of freedom, g = tr C^2 / tr C and f = tr C / g [1]_. The
+    ends are the noncentralities that leave 2.5 % at either end, times g. A normal interval is wrong near zero: the
+    delta-method error of |mean|^2 is proportional to |mean|.
+
+    References
+    ----------
+    .. [1] Satterthwaite (1946), An approximate distribution of estimates of variance components.
+
+    Examples
+    --------
+    >>> low, high = noise_interval(1.0, np.eye(2))
+    >>> low, round(high, 2)
+    (0.0, 6.95)
+    >>> noise_interval(100.0, np.eye(2)) is None
+    True
     """
     from scipy.special import chndtrinc, gammainc
 
@@ -118,61 +161,6 @@ def noise_interval(squared_length: float, covariance: np.ndarray) -> tuple[float
         return None
     low, high = (float(chndtrinc(x, f, p)) if gammainc(f / 2, x / 2) > p else 0.0 for p in (0.975, 0.025))
     return g * low, g * high
-
-
-def debiased_gap_squared(moments: Moments) -> tuple[float, tuple[float, float] | None]:
-    """|mean x - mean y|^2 without its bias, and its `noise_interval` when the gap may be noise."""
-    xy, xx, yy = debiased_mean_products(moments)
-    m, gap = moments.by_item, moments.mean_x - moments.mean_y
-    cross = np.outer(m.count_x - m.count_y, gap)
-    difference = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.count_sq * np.outer(gap, gap)
-    return xx + yy - 2 * xy, noise_interval(float(gap @ gap), difference / moments.n**2)
-
-
-def gap_interval(moments: Moments) -> tuple[float, float]:
-    """95 % interval of the distance |mean x - mean y|."""
-    squared, noise = debiased_gap_squared(moments)
-    gap = moments.mean_x - moments.mean_y
-    return _roots(noise) if noise else length_interval(squared, linear_variance(moments, 2 * gap, -2 * gap))
-
-
-def mean_length_interval(moments: Moments) -> tuple[float, float]:
-    """95 % interval of the length |mean x|."""
-    mean = moments.mean_x
-    noise = noise_interval(float(mean @ mean), mean_covariance(moments))
-    return (
-        _roots(noise)
-        if noise
-        else length_interval(debiased_mean_products(moments)[1], linear_variance(moments, 2 * mean))
-    )
-
-
-def mean_product_noise(moments: Moments) -> float:
-    """Variance of mean x . mean y when both are noise, tr C_x C_y + tr C_xy C_xy, C the covariances of the means.
-
-    Where the means are short by accident the first-order variance vanishes with them; this much remains.
-    """
-    m, x, y = moments.by_item, moments.mean_x, moments.mean_y
-    cross = m.xy - np.outer(m.count_x, y) - np.outer(x, m.count_y) + m.count_sq * np.outer(x, y)
-    cross = cross / moments.n**2
-    both = np.sum(mean_covariance(moments) * mean_covariance(moments.swapped())) + np.sum(cross * cross.T)
-    return max(float(both), 0.0)
-
-
-def _roots(squares: tuple[float, float]) -> tuple[float, float]:
-    return math.sqrt(squares[0]), math.sqrt(squares[1])
-
-
-def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:
-    """p-value of 'the mean of x is zero': n |mean|^2 / g ~ chi2_f with Satterthwaite's g and f.
-
-    g = tr(S^2) / tr(S), f = tr(S) / g, S the covariance of the mean. Rayleigh's test assumes isotropic clouds and
-    rejects far too often on real ones. `inflation` multiplies S: 1 + n / n_fit after centring on other n_fit rows.
-    """
-    covariance = mean_covariance(moments) * inflation
-    if np.trace(covariance) <= 0:  # all rows are equal, so the mean is certain
-        return 0.0
-    return satterthwaite_p_value(float(moments.mean_x @ moments.mean_x), covariance)
 
 
 def satterthwaite_p_value(squared_length: float, covariance: np.ndarray, /) -> float:

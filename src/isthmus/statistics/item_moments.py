@@ -13,7 +13,7 @@ class ItemMoments:
 
     For item g with m pairs, X = m x_g, Y is the sum of its y rows, and P the sum of its paired cosines.
 
-    Attributes
+    Parameters
     ----------
     n_items : int
         Number of items that have a pair.
@@ -29,6 +29,13 @@ class ItemMoments:
         Sum of P^2.
     cos_x, cos_y : (d,) array
         Sums of P X and of P Y.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Moments
+    >>> Moments.of(np.eye(2), np.eye(2)[[0, 0, 1]], index=[0, 0, 1]).by_item.count_sq
+    5.0
     """
 
     n_items: int

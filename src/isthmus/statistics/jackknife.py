@@ -10,11 +10,33 @@ from isthmus.statistics.intervals import normal_interval
 
 
 def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float]:
-    """95 % interval of `value` from the n values `left_out` that the statistic takes without each item.
+    """Return the interval of a statistic from its values without each item.
 
-    The variance is (n - 1) / n sum (value_i - their mean)^2 (Tukey 1958). Rows are never drawn twice, so that it
-    also holds for statistics of pairs of rows, where the bootstrap's duplicates at distance 0 do harm.
+    No row is drawn twice, so that the interval also holds for statistics of pairs of rows. The bootstrap is biased
+    there, because its duplicates have distance 0.
 
+    Parameters
+    ----------
+    value : float
+        The statistic of all items.
+    left_out : (n,) array
+        Its values without each item.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval.
+
+    Notes
+    -----
+    The variance is (n - 1) / n sum_i (v_i - mean v)^2 with the values v_i without item i [1]_.
+
+    References
+    ----------
+    .. [1] Tukey (1958), Bias and confidence in not quite large samples.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> sample = np.array([1.0, 2.0, 3.0, 6.0])  # for a mean it is the usual standard error
     >>> low, high = jackknife_interval(3.0, (sample.sum() - sample) / 3)
@@ -26,7 +48,26 @@ def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float
 
 
 def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[float, float, float]:
-    """Mean of `values` with its 95 % interval; values of one `owner` are not independent and are summed first."""
+    """Return the mean of values with its interval.
+
+    Parameters
+    ----------
+    values : (n,) array
+        The values.
+    owner : (n,) int array, optional
+        Item of each value. Values of one item are not independent and are added up first. Default: all independent.
+
+    Returns
+    -------
+    tuple of float
+        Mean and ends of the 95 % interval.
+
+    Examples
+    --------
+    >>> mean, low, high = mean_interval(np.array([0.0, 0.0, 1.0, 1.0]))
+    >>> mean, round(low, 3), round(high, 3)
+    (0.5, -0.066, 1.066)
+    """
     mean = float(np.mean(values))
     residuals: np.ndarray = values - mean
     if owner is not None:
@@ -37,9 +78,26 @@ def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[
 
 
 def pair_mean(sums: np.ndarray) -> tuple[float, np.ndarray]:
-    """The mean of a symmetric function over all i != j and its n values without each item.
+    """Return the mean of a symmetric function over all i != j, and its values without each item.
 
-    `sums[i]` is the sum over j != i of the function of items i and j. Undefined (NaN) without each when n < 3.
+    Parameters
+    ----------
+    sums : (n,) array
+        Sum over j != i of the function of items i and j, for each i.
+
+    Returns
+    -------
+    mean : float
+        The mean.
+    left_out : (n,) array
+        The mean without each item, or NaN if n < 3.
+
+    Examples
+    --------
+    >>> distances = np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 3.0], [2.0, 3.0, 0.0]])
+    >>> mean, left_out = pair_mean(distances.sum(axis=1))
+    >>> mean, left_out.tolist()
+    (2.0, [3.0, 2.0, 1.0])
     """
     n, total = len(sums), float(np.sum(sums))
     if n < 3:

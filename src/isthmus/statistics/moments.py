@@ -37,7 +37,7 @@ class Moments:
     Moments of disjoint sets of pairs add up with `+`, which makes streams, shards, processes and devices one
     mechanism. Arrays are float64 and belong to the array library of the rows. `Moments.of` computes them.
 
-    Attributes
+    Parameters
     ----------
     n : int
         Number of pairs.
@@ -53,7 +53,7 @@ class Moments:
         Sums by item if items have several pairs.
     matmul_dtype : {'float32', 'float64'}
         Precision in which blocks were multiplied. With 'float32', singular values below 3e-4 of the largest are
-        rounding noise; with 'float64', those below 3e-8.
+        rounding noise. With 'float64', those below 3e-8 are.
     normalize : bool
         Whether rows were divided by their norm.
 
@@ -223,7 +223,7 @@ class Moments:
 
     @property
     def mean_paired(self) -> float:
-        """Mean of x.y over the pairs, in [-1, 1] for unit rows; `InputError` if the two dimensions differ."""
+        """Mean of x.y over the pairs, in [-1, 1] for unit rows. Raises `InputError` if the two dimensions differ."""
         if self.dim_x != self.dim_y:
             raise InputError(f"rows of width {self.dim_x} and {self.dim_y} have no paired cosine")
         return float(np.trace(arrays.to_numpy(self.xy))) / self.n
@@ -258,7 +258,7 @@ class Moments:
 
         def swap(sums: Any) -> Any:
             names = dict([*_SWAPS, *((b, a) for a, b in _SWAPS)])
-            changes = {name: getattr(sums, partner) for name, partner in names.items() if hasattr(sums, name)}
+            changes = {name: getattr(sums, source) for name, source in names.items() if hasattr(sums, name)}
             return replace(sums, **changes, xy=sums.xy.T)
 
         return replace(swap(self), item_moments=None if self.item_moments is None else swap(self.item_moments))
@@ -331,10 +331,10 @@ def _field_sums(first: Any, second: Any) -> dict[str, Any]:
 
 
 def _moments_on_cluster(cluster: Cluster, pairs: Pairs, **options: Any) -> Moments:
-    """Compute the moments on the workers; parts are whole blocks, so that the sums are those of one process."""
+    """Compute the moments on the workers, in parts of full blocks, so that the sums are those of one process."""
     rows = plan_moments(pairs, options["matmul_dtype"]).rows
-    parts = cluster.split(pairs.n_items, rows)
-    moments: Moments = cluster.tree_reduce(_moments_part, pairs.open_spec, parts, "moments", rows=rows, **options)
+    ranges = cluster.split(pairs.n_items, rows)
+    moments: Moments = cluster.tree_reduce(_moments_part, pairs.open_spec, ranges, "moments", rows=rows, **options)
     return moments
 
 

@@ -1,4 +1,4 @@
-"""What a measurement returns: numbers with their interval, their null and their unit."""
+"""Results of measurements: numbers with their interval, their null value and their unit."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.utils.errors import unknown_name
 from isthmus.utils.files import FORMAT_VERSION, atomic_path
 from isthmus.utils.format import json_number, number
 from isthmus.utils.version import __version__
@@ -20,18 +21,31 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Estimate:
-    """One number about the data.
+    """One number about the data, with its interval and its null value.
 
-    Attributes
+    Parameters
     ----------
-    value : the number; NaN when `undefined`
-    low, high : ends of the 95 % interval; NaN where the measure has none
-    null : what chance alone gives; NaN where the measure declares none
-    unit : 'degrees', 'cosine', 'dimensions', 'share' ...
-    undefined : None, or the reason why the quantity has no meaning on these data
-    definition : one line that says what was computed
-    note : a caveat of this number on these data, such as 'n = 500 < d = 512: needs n >= 5,120'; empty if none
-    no_interval : why this measure never has an interval; empty if it can have one
+    value : float
+        The number, or NaN if it is undefined.
+    low, high : float
+        Ends of the 95 % interval, or NaN if there is none.
+    null : float
+        Expected value under the null model of the measure, or NaN if the measure declares none.
+    unit : str
+        'degrees', 'cosine', 'dimensions', 'share' ...
+    undefined : str, optional
+        Reason why the quantity has no meaning on these data.
+    definition : str
+        One line that defines the quantity.
+    note : str
+        Caveat of this number on these data, such as 'n = 500 < d = 512: needs n >= 5,120'.
+    no_interval : str
+        Reason why this measure never has an interval.
+
+    Examples
+    --------
+    >>> print(Estimate(0.5, 0.4, 0.6, unit="cosine"))
+    0.5 [0.4, 0.6] cosine
     """
 
     value: float
@@ -54,15 +68,37 @@ class Estimate:
         return f"{number(self.value)}{interval} {self.unit}".rstrip()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; absent numbers are None."""
-        numbers = {k: json_number(getattr(self, k)) for k in ("value", "low", "high", "null")}
-        words = {k: getattr(self, k) or None for k in ("undefined", "note", "no_interval")}
-        return {**numbers, "unit": self.unit, **words}
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            Fields by name without the definition. Absent numbers and empty texts are None.
+        """
+        numbers = {name: json_number(getattr(self, name)) for name in ("value", "low", "high", "null")}
+        remarks = {name: getattr(self, name) or None for name in ("undefined", "note", "no_interval")}
+        return {**numbers, "unit": self.unit, **remarks}
 
 
 @dataclass(frozen=True)
 class Result(Mapping[str, Estimate]):
-    """Estimates by name, curves (spectra, principal angles) by name, and where they come from."""
+    """Estimates by name, with curves and the provenance of the data.
+
+    Parameters
+    ----------
+    metrics : mapping of str to Estimate
+        Estimates by name. The result itself is this mapping.
+    curves : mapping of str to array
+        Spectra and principal angles by name.
+    pairs : mapping of str to object
+        Names, sizes, files and settings of the data.
+
+    Examples
+    --------
+    >>> result = Result({"gap": Estimate(1.0)})
+    >>> list(result), result["gap"].value
+    (['gap'], 1.0)
+    """
 
     metrics: Mapping[str, Estimate]
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -70,8 +106,6 @@ class Result(Mapping[str, Estimate]):
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.metrics:
-            from isthmus.utils.errors import unknown_name
-
             raise KeyError(str(unknown_name("measure", name, self.metrics)))
         return self.metrics[name]
 
@@ -82,20 +116,38 @@ class Result(Mapping[str, Estimate]):
         return len(self.metrics)
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of `to_json` as plain Python values."""
+        """Return the content of `to_json` as plain Python values.
+
+        Returns
+        -------
+        dict
+            Format, version, pairs, metrics and curves.
+        """
         return {
             "format": FORMAT_VERSION,
             "version": __version__,
             "pairs": dict(self.pairs),
             "metrics": {name: estimate.to_dict() for name, estimate in self.metrics.items()},
-            "curves": {name: [json_number(v) for v in curve] for name, curve in self.curves.items()},
+            "curves": {name: [json_number(value) for value in curve] for name, curve in self.curves.items()},
         }
 
     def to_json(self) -> str:
-        """Valid JSON: numbers that are absent or undefined are null."""
+        """Return the result as valid JSON.
+
+        Returns
+        -------
+        str
+            JSON text. Numbers that are absent or undefined are null.
+        """
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write `to_json()` to `path`; the file appears whole or not at all."""
-        with atomic_path(path) as part:
-            part.write_text(self.to_json() + "\n", encoding="utf-8")
+        """Write the result as JSON, atomically.
+
+        Parameters
+        ----------
+        path : path-like
+            File to write.
+        """
+        with atomic_path(path) as temporary:
+            temporary.write_text(self.to_json() + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Smooth functions of the eigenvalues of a second moment matrix: their standard error and their bias."""
+"""Standard error and bias of smooth functions of the eigenvalues of a second moment matrix."""
 
 from __future__ import annotations
 
@@ -10,60 +10,95 @@ from isthmus.statistics.influence import InfluenceSample
 
 
 class SpectralErrors:
-    """Eigenvalues `values` (d,), descending, with `directions` (d, d), and the rows that they come from.
+    """Eigenvalues of a second moment matrix, and rows from which their sampling error is computed.
 
-    `centre` is the mean of a covariance, None for an uncentred second moment. Weighting up an item with projections
-    z (rows minus centre, onto the directions) moves eigenvalue k by z_k^2 - lambda_k and, in second order, by
-    sum_l (z_k z_l)^2 / (lambda_k - lambda_l): first-order perturbation theory is exact for the influence function.
+    Parameters
+    ----------
+    values : (d,) array
+        Eigenvalues in descending order.
+    directions : (d, d) array
+        Eigenvectors as columns.
+    sample : InfluenceSample or None
+        Sampled rows, of which x is used.
+    centre : (d,) array, optional
+        Mean of a covariance. Default: an uncentred second moment.
+
+    Notes
+    -----
+    Let z be the projections of an item (rows minus centre) onto the directions. If the item gets more weight,
+    eigenvalue k moves by z_k^2 - lambda_k. The second-order term is sum_l (z_k z_l)^2 / (lambda_k - lambda_l).
+    First-order perturbation theory is exact for the influence function.
+
+    Examples
+    --------
+    >>> rows = np.array([[2.0, 0.0], [0.0, 1.0]])
+    >>> sample = InfluenceSample(rows, rows, None, scale=0.25)
+    >>> errors = SpectralErrors(np.array([2.0, 0.5]), np.eye(2), sample)
+    >>> errors.scores_and_bias(np.ones(2), np.zeros(2))[0].tolist()
+    [1.5, -1.5]
     """
 
     def __init__(
         self,
         values: np.ndarray,
         directions: np.ndarray,
-        scored: InfluenceSample | None,
+        sample: InfluenceSample | None,
         *,
         centre: np.ndarray | None = None,
     ):
         self.values = values
         self.directions = directions
-        self.scored = scored
+        self.sample = sample
         self.centre = centre
 
     @cached_property
-    def rows(self) -> np.ndarray:
+    def projections(self) -> np.ndarray:
         """Projections of the sampled rows of x, (k, d)."""
-        assert self.scored is not None
-        x = self.scored.x if self.centre is None else self.scored.x - self.centre
+        assert self.sample is not None
+        x = self.sample.x if self.centre is None else self.sample.x - self.centre
         return x @ self.directions
 
     @cached_property
     def squares(self) -> np.ndarray:
-        return self.rows**2
+        """Squared projections, (k, d)."""
+        return self.projections**2
 
     @cached_property
-    def fourth(self) -> np.ndarray:
-        """Sum over items of (sum over pairs of z_k z_l)^2, over n^2, of z_k^2 - lambda_k on the diagonal; (d, d)."""
-        s = self.scored
+    def fourth_moments(self) -> np.ndarray:
+        """Sums over items of (sum over pairs of z_k z_l)^2, over n^2, (d, d), with z_k^2 - lambda_k on the diagonal."""
+        s = self.sample
         assert s is not None
         total = self.squares.T @ self.squares
         for i, j in s.within_item_pairs:
-            product = self.rows[i] * self.rows[j]
+            product = self.projections[i] * self.projections[j]
             total += 2 * product.T @ product
         centred = s.by_item(self.squares - self.values)
         total[np.diag_indices_from(total)] = np.einsum("ij,ij->j", centred, centred)
         return total * s.scale
 
-    def sum_of(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float]:
-        """Scores (k,) and bias of sum_k f_k(lambda_k), given the derivatives f_k' = `first` and f_k'' = `second`."""
-        s, v = self.scored, self.values
+    def scores_and_bias(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float]:
+        """Return the scores and the bias of sum_k f_k(lambda_k).
+
+        Parameters
+        ----------
+        first, second : (d,) arrays
+            Derivatives f_k' and f_k'' at the eigenvalues.
+
+        Returns
+        -------
+        scores : (k,) array
+            Score of each sampled pair, see `InfluenceSample.variance`.
+        bias : float
+            Bias.
+        """
+        s, v = self.sample, self.values
         assert s is not None
         gaps = v[:, None] - v[None, :]
         tied = np.abs(gaps) < 1e-9 * max(v[0], 1e-300)
         slopes = np.where(
             tied, (second[:, None] + second[None, :]) / 2, (first[:, None] - first[None, :]) / np.where(tied, 1.0, gaps)
         )
-        bias = 0.5 * float(np.sum(self.fourth * slopes))
+        bias = 0.5 * float(np.sum(self.fourth_moments * slopes))
         if self.centre is not None:
-            bias -= s.bias(s.by_item(self.rows) ** 2 @ first)
+            bias -= s.bias(s.by_item(self.projections) ** 2 @ first)
         return self.squares @ first - float(v @ first), bias

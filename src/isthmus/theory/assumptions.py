@@ -18,7 +18,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.linalg.psd import fidelity
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace, SubspacePair
 from isthmus.linalg.significance import significant_directions
-from isthmus.statistics.intervals import mean_p_value
+from isthmus.statistics.mean_intervals import mean_p_value
 from isthmus.statistics.moments import moments_of
 from isthmus.theory.bounds import finite_bound, loss_bound, uniform_bound_is_proved
 from isthmus.theory.goodness import goodness_of_fit

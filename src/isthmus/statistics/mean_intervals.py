@@ -1,0 +1,264 @@
+"""Standard errors of smooth functions of the means, computed from moments alone.
+
+A statistic f(mean x, mean y, mean p) moves by f'(score of item g) when item g gets more weight. The infinitesimal
+jackknife [1]_ sums the squares of these scores. Scores are linear in x_g, y_g and p_g, so the sum is a quadratic form
+in the second moments, and no second pass over the rows is needed. The pairs of an item count as one observation,
+because its rows are not independent.
+
+References
+----------
+.. [1] Jaeckel (1972), The infinitesimal jackknife.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from isthmus.statistics.intervals import length_interval, noise_interval, satterthwaite_p_value
+from isthmus.statistics.moments import Moments
+
+
+def linear_variance(
+    moments: Moments,
+    along_x: np.ndarray | None = None,
+    along_y: np.ndarray | None = None,
+    along_p: float = 0.0,
+) -> float:
+    """Return the variance of a linear function of the means, with independent items.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+    along_x, along_y : (d,) array, optional
+        Coefficients of mean x and of mean y. Default: zero.
+    along_p : float, default 0.0
+        Coefficient of the mean paired cosine.
+
+    Returns
+    -------
+    float
+        Variance of `along_x . mean x + along_y . mean y + along_p * mean p`.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> round(linear_variance(moments, along_p=1.0), 3)
+    0.09
+    """
+    m, n = moments.by_item, moments.n
+    a = np.zeros(moments.dim_x) if along_x is None else along_x
+    b = np.zeros(moments.dim_y) if along_y is None else along_y
+    c = along_p
+    raw = a @ m.xx @ a + b @ m.yy @ b + c * c * m.cos_sq + 2 * (a @ m.xy @ b + c * (a @ m.cos_x) + c * (b @ m.cos_y))
+    value = a @ moments.mean_x + b @ moments.mean_y + c * (moments.mean_paired if c else 0.0)
+    weighted_by_count = a @ m.count_x + b @ m.count_y + c * m.count_cos
+    total = raw - 2 * value * weighted_by_count + value**2 * m.count_sq
+    return max(float(total), 0.0) / n**2 * m.n_items / max(m.n_items - 1, 1)
+
+
+def mean_covariance(moments: Moments) -> np.ndarray:
+    """Return the covariance of mean x over samples of items.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    (d, d) array
+        Covariance of the mean.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> mean_covariance(moments).round(3).tolist()
+    [[0.02, -0.04], [-0.04, 0.08]]
+    """
+    m, mean = moments.by_item, moments.mean_x
+    cross = np.outer(m.count_x, mean)
+    return (m.xx - cross - cross.T + m.count_sq * np.outer(mean, mean)) / moments.n**2
+
+
+def debiased_mean_products(moments: Moments) -> tuple[float, float, float]:
+    """Return unbiased inner products of the means, without the terms of an item with itself.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    tuple of float
+        mean x . mean y, |mean x|^2 and |mean y|^2.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> [round(value, 3) for value in debiased_mean_products(moments)]
+    [0.9, 0.6, 0.0]
+    """
+    m, n = moments.by_item, moments.n
+    n_products = n * n - m.count_sq
+    traces = (np.trace(m.xy), np.trace(m.xx), np.trace(m.yy))
+    sums = (
+        moments.sum_x @ moments.sum_y,
+        moments.sum_x @ moments.sum_x,
+        moments.sum_y @ moments.sum_y,
+    )
+    xy, xx, yy = (float((total - trace) / n_products) for total, trace in zip(sums, traces, strict=True))
+    return xy, xx, yy
+
+
+def debiased_gap_squared(moments: Moments) -> tuple[float, tuple[float, float] | None]:
+    """Return the debiased squared gap |mean x - mean y|^2, and its interval if the gap may be noise.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    squared : float
+        Debiased squared gap, which may be negative.
+    interval : tuple of float or None
+        See `noise_interval`.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> round(debiased_gap_squared(moments)[0], 3)
+    -1.2
+    """
+    xy, xx, yy = debiased_mean_products(moments)
+    m, gap = moments.by_item, moments.mean_x - moments.mean_y
+    cross = np.outer(m.count_x - m.count_y, gap)
+    covariance = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.count_sq * np.outer(gap, gap)
+    return xx + yy - 2 * xy, noise_interval(float(gap @ gap), covariance / moments.n**2)
+
+
+def gap_interval(moments: Moments) -> tuple[float, float]:
+    """Return the interval of the gap |mean x - mean y|.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> low, high = gap_interval(moments)
+    >>> low, round(high, 3)
+    (0.0, 1.849)
+    """
+    squared, noise = debiased_gap_squared(moments)
+    gap = moments.mean_x - moments.mean_y
+    return _roots(noise) if noise else length_interval(squared, linear_variance(moments, 2 * gap, -2 * gap))
+
+
+def mean_length_interval(moments: Moments) -> tuple[float, float]:
+    """Return the interval of the length |mean x|.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> low, high = mean_length_interval(moments)
+    >>> round(low, 3), round(high, 3)
+    (0.274, 1.514)
+    """
+    mean = moments.mean_x
+    noise = noise_interval(float(mean @ mean), mean_covariance(moments))
+    if noise:
+        return _roots(noise)
+    return length_interval(debiased_mean_products(moments)[1], linear_variance(moments, 2 * mean))
+
+
+def mean_product_noise(moments: Moments) -> float:
+    """Return the variance of mean x . mean y if both expectations are zero.
+
+    The first-order variance is proportional to the lengths of the means and underestimates when both are short.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    float
+        tr C_x C_y + tr C_xy C_xy, with the covariances C of the means.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> round(mean_product_noise(moments), 3)
+    0.045
+    """
+    m, x, y = moments.by_item, moments.mean_x, moments.mean_y
+    cross = m.xy - np.outer(m.count_x, y) - np.outer(x, m.count_y) + m.count_sq * np.outer(x, y)
+    cross = cross / moments.n**2
+    traces = np.sum(mean_covariance(moments) * mean_covariance(moments.swapped())) + np.sum(cross * cross.T)
+    return max(float(traces), 0.0)
+
+
+def _roots(squares: tuple[float, float]) -> tuple[float, float]:
+    """Return the square roots of two ends."""
+    return math.sqrt(squares[0]), math.sqrt(squares[1])
+
+
+def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:
+    """Return the p-value of the hypothesis that the expectation of x is zero.
+
+    Rayleigh's test assumes isotropic clouds and rejects far too often on real ones.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+    inflation : float, default 1.0
+        Factor of the covariance of the mean: 1 + n / n_fit after centring with the mean of other n_fit rows.
+
+    Returns
+    -------
+    float
+        See `satterthwaite_p_value`. It is 0 if all rows are equal.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> round(mean_p_value(moments), 4)
+    0.0047
+    """
+    covariance = mean_covariance(moments) * inflation
+    if np.trace(covariance) <= 0:  # all rows are equal, so the mean is certain
+        return 0.0
+    return satterthwaite_p_value(float(moments.mean_x @ moments.mean_x), covariance)
