@@ -66,6 +66,7 @@ def test_experiment_run_quickly_gives_the_known_verdict(name: str) -> None:
     assert 'role="img"' in svg
     assert "currentColor" in svg
     assert INK not in svg
+    assert "mathdefault" not in svg
 
 
 def test_valley_losses_equal_their_formula() -> None:

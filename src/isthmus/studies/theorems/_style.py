@@ -10,17 +10,45 @@ from isthmus.reporting.drawing import ACCENT, INK, MUTED, X, Y, with_report_styl
 #: Colours of lines that have no colour of their own.
 CYCLE = (X, Y, ACCENT, MUTED, INK)
 
-__all__ = ["ACCENT", "CYCLE", "INK", "MUTED", "X", "Y", "plot_trajectories", "styled_figure"]
+__all__ = ["ACCENT", "CYCLE", "INK", "MUTED", "X", "Y", "figure_to_inline_svg", "plot_trajectories", "styled_figure"]
 
 
 @with_report_style
 def styled_figure(draw: Callable[[Any], None]) -> Any:
     """Return a matplotlib figure on which `draw` has drawn."""
     import matplotlib
-    from matplotlib import cycler
     from matplotlib.figure import Figure
 
-    settings = {
+    with matplotlib.rc_context(_settings()):
+        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
+        draw(figure)
+    return figure
+
+
+@with_report_style
+def figure_to_inline_svg(draw: Callable[[Any], None], name: str, label: str) -> str:
+    """Return the figure of `draw` as an inline SVG element, with `name` as prefix of its ids and a text alternative."""
+    import matplotlib
+
+    from isthmus.reporting.svg import figure_to_svg
+
+    with matplotlib.rc_context(_settings()):  # tick labels are made when the figure is saved
+        return figure_to_svg(styled_figure(draw), name, label=label)
+
+
+def plot_trajectories(axes: Any, runs: dict[str, Any], quantity: str) -> None:
+    """Draw one line for each run: a column of its trajectory against the step."""
+    for index, (label, run) in enumerate(runs.items()):
+        values = getattr(run.trajectory, quantity)
+        axes.plot(run.trajectory.steps, values, label=label, color=CYCLE[index % len(CYCLE)])
+    axes.set_xlabel("step")
+
+
+def _settings() -> dict[str, Any]:
+    from matplotlib import cycler
+
+    return {
+        "text.parse_math": True,  # for the powers of ten of logarithmic axes
         "font.size": 9.5,
         "axes.titlesize": 10.5,
         "axes.prop_cycle": cycler(color=CYCLE),
@@ -31,15 +59,3 @@ def styled_figure(draw: Callable[[Any], None]) -> Any:
         "grid.alpha": 0.25,
         "lines.linewidth": 1.8,
     }
-    with matplotlib.rc_context(settings):
-        figure = Figure(figsize=(7.2, 3.4), layout="constrained")
-        draw(figure)
-    return figure
-
-
-def plot_trajectories(axes: Any, runs: dict[str, Any], quantity: str) -> None:
-    """Draw one line for each run: a column of its trajectory against the step."""
-    for index, (label, run) in enumerate(runs.items()):
-        values = getattr(run.trajectory, quantity)
-        axes.plot(run.trajectory.steps, values, label=label, color=CYCLE[index % len(CYCLE)])
-    axes.set_xlabel("step")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from isthmus.studies.theorems._animation import animations
 from isthmus.studies.theorems._experiment import ExperimentResult, Row, experiments, registry
+from isthmus.studies.theorems._style import figure_to_inline_svg
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import precise_number
@@ -170,9 +171,7 @@ def render(results: Sequence[ExperimentResult], /) -> str:
 
 def figure_svg(result: ExperimentResult, /) -> str:
     """Return the figure as an inline SVG element with its text alternative."""
-    from isthmus.reporting.svg import inline_svg
-
-    return inline_svg(result.figure(), result.name, label=result.picture)
+    return figure_to_inline_svg(result.draw, result.name, result.picture)
 
 
 def _headline(result: ExperimentResult) -> Row:
