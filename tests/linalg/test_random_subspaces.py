@@ -80,7 +80,7 @@ def test_same_seed_same_draws():
     [
         (lambda: bulk_edges(5, 6, 1), r"p = 6, q = 1 in R\^5"),
         (lambda: tracy_widom_edge(5, 5, 2), "no test"),
-        (lambda: tracy_widom_edge(5, 3, 2), "add up to the whole"),
+        (lambda: tracy_widom_edge(5, 3, 2), "neither reach nor add up to 5"),
         (lambda: tracy_widom_edge(5, 2, 2, level=1.0), "level = 1"),
         (lambda: random_principal_angles(5, 2, 0, draws=1, rng=0), "q = 0"),
         (lambda: random_principal_angles(5, 2, 2, draws=0, rng=0), "draws = 0"),

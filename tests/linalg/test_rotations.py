@@ -163,7 +163,7 @@ def test_antipodal_plane_is_deterministic():
     R = plane_rotation(np.array([0.6, 0.8, 0.0, 0.0]), -np.array([0.6, 0.8, 0.0, 0.0]))
     moved = np.array([0.0, 0.0, 1.0, 0.0])
     np.testing.assert_allclose(R.apply(moved[None]), -moved[None], atol=1e-15)
-    with pytest.raises(InputError, match="no free direction"):
+    with pytest.raises(InputError, match="no direction is free"):
         plane_rotation(np.array([1.0]), np.array([-2.0]))
 
 

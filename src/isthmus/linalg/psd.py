@@ -1,4 +1,4 @@
-"""Fidelity of two positive semidefinite matrices."""
+"""Positive semidefinite matrices: eigenvalues and fidelity."""
 
 from __future__ import annotations
 
@@ -9,17 +9,39 @@ from isthmus.utils.errors import InputError
 
 
 def fidelity(P: Array, Q: Array, /) -> float:
-    """Nuclear norm of P^{1/2} Q^{1/2} for positive semidefinite `P`, `Q` (d, d): the largest trace of a
-    cross-covariance.
+    """Return the fidelity of two positive semidefinite matrices, the nuclear norm of P^{1/2} Q^{1/2}.
 
-    In [0, sqrt(tr P tr Q)], symmetric, tr P if P = Q. Taken from eigenvectors and one SVD, so that singular
-    matrices need no regularisation; eigenvalues at rounding level count as zero. Source: Uhlmann (1976); as
-    the largest trace, Olkin and Pukelsheim (1982), The distance between two random vectors with given
-    dispersion matrices.
+    It is the largest trace of a cross-covariance of two random vectors with these covariances.
 
-    Raises `InputError` for matrices that are not square, finite, symmetric, positive semidefinite and of
-    one size.
+    Parameters
+    ----------
+    P : array of shape (d, d)
+        Positive semidefinite matrix.
+    Q : array of shape (d, d)
+        Positive semidefinite matrix.
 
+    Returns
+    -------
+    float
+        A number in [0, sqrt(tr P tr Q)], symmetric in both, and tr P if P = Q.
+
+    Raises
+    ------
+    InputError
+        If a matrix is not square, finite, symmetric and positive semidefinite, or the sizes differ.
+
+    Notes
+    -----
+    The value is taken from eigenvectors and one SVD, so that singular matrices need no regularisation. Eigenvalues at
+    rounding level count as zero.
+
+    References
+    ----------
+    .. [1] Uhlmann (1976), The transition probability in the state space of a *-algebra.
+    .. [2] Olkin and Pukelsheim (1982), The distance between two random vectors with given dispersion matrices.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> round(fidelity(np.diag([4.0, 0.0]), np.diag([9.0, 5.0])), 9)
     6.0
@@ -29,9 +51,7 @@ def fidelity(P: Array, Q: Array, /) -> float:
         values, vectors = psd_eigh(to_numpy(matrix).astype(np.float64))
         roots.append(vectors[:, values > 0.0] * np.sqrt(values[values > 0.0]))
     if roots[0].shape[0] != roots[1].shape[0]:
-        raise InputError(
-            f"matrices of {roots[0].shape[0]} and {roots[1].shape[0]} rows came: give two of the same size."
-        )
+        raise InputError(f"matrices of {roots[0].shape[0]} and {roots[1].shape[0]} rows, expected two of the same size")
     if 0 in (roots[0].shape[1], roots[1].shape[1]):
         return 0.0
     return factor_fidelity(*roots)
@@ -43,20 +63,18 @@ def factor_fidelity(A: np.ndarray, B: np.ndarray) -> float:
 
 
 def psd_eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Descending eigenvalues of a positive semidefinite matrix, rounding noise set to zero, and the
-    vectors.
-    """
+    """Return descending eigenvalues of a positive semidefinite matrix, rounding noise set to zero, and eigenvectors."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
-        raise InputError(f"a matrix of shape {matrix.shape} came: give a finite square matrix (d, d).")
+        raise InputError(f"a matrix of shape {matrix.shape}, expected a finite square matrix (d, d)")
     scale = float(np.max(np.abs(matrix), initial=0.0))
     if np.max(np.abs(matrix - matrix.T), initial=0.0) > 1e-6 * scale:
-        raise InputError("a matrix that is not symmetric came: give covariances or second moments.")
+        raise InputError("a matrix is not symmetric, expected covariances or second moments")
     values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
     top = max(float(values[-1]), 0.0)
     if values[0] < -1e-5 * max(top, scale):
         raise InputError(
-            f"a matrix with eigenvalue {values[0]:.3g} (largest {values[-1]:.3g}) came: give positive "
-            "semidefinite covariances or second moments."
+            f"a matrix has the eigenvalue {values[0]:.3g} (largest {values[-1]:.3g}), expected positive semidefinite "
+            "covariances or second moments"
         )
     return _clip(values), vectors[:, ::-1]
 

@@ -1,8 +1,7 @@
-"""What chance gives: principal angles between random subspaces, and the edge beyond which an angle means
-something.
+"""Principal angles between random subspaces: the null model of shared directions.
 
-Two generic subspaces of dimensions p and q of R^d share max(0, p + q - d) dimensions exactly, and many more
-nearly: a large cosine is evidence of a shared space only beyond the edge of this null.
+Two generic subspaces of dimensions p and q of R^d share max(0, p + q - d) dimensions exactly, and come close in many
+more. A large cosine is evidence of a shared space only beyond the edge of this null model.
 """
 
 from __future__ import annotations
@@ -17,8 +16,21 @@ from isthmus.utils.errors import InputError
 
 @dataclass(frozen=True)
 class BulkEdges:
-    """Edges of the squared cosines of random subspaces: `low` and `high` in [0, 1], and the number
-    `guaranteed` to be 1.
+    """Range of the squared cosines of principal angles between random subspaces.
+
+    Parameters
+    ----------
+    low : float
+        Lower edge, in [0, 1].
+    high : float
+        Upper edge, in [0, 1].
+    guaranteed : int
+        Number of squared cosines that are exactly 1.
+
+    Examples
+    --------
+    >>> BulkEdges(low=0.0, high=0.5, guaranteed=0).high
+    0.5
     """
 
     low: float
@@ -27,102 +39,170 @@ class BulkEdges:
 
 
 def bulk_edges(dim: int, p: int, q: int, /) -> BulkEdges:
-    """Limits of the squared cosines of the principal angles between random subspaces of dimensions `p`, `q`
-    of R^dim.
+    """Return the limits of the squared cosines of principal angles between random subspaces, for large dim.
 
-    (sqrt(a (1 - b)) -+ sqrt(b (1 - a)))^2 with a = p/dim, b = q/dim, besides max(0, p + q - dim) exact ones.
-    Holds for large dim. Source: Wachter (1980), The limiting empirical measure of multiple discriminant
-    ratios.
+    Parameters
+    ----------
+    dim : int
+        Dimension of the space.
+    p : int
+        Dimension of the first subspace.
+    q : int
+        Dimension of the second subspace.
 
-    Raises `InputError` unless 1 <= p, q <= dim.
+    Returns
+    -------
+    BulkEdges
+        (sqrt(a (1 - b)) -+ sqrt(b (1 - a)))^2 with a = p/dim and b = q/dim. Besides these, max(0, p + q - dim) squared
+        cosines are 1.
 
+    Raises
+    ------
+    InputError
+        Unless 1 <= p, q <= dim.
+
+    References
+    ----------
+    .. [1] Wachter (1980), The limiting empirical measure of multiple discriminant ratios.
+
+    Examples
+    --------
     >>> edges = bulk_edges(512, 362, 362)
     >>> round(edges.high, 4), edges.guaranteed
     (0.8286, 212)
     """
     _dimensions(dim, p, q)
-    one, two = math.sqrt(p * (dim - q)) / dim, math.sqrt(q * (dim - p)) / dim
-    return BulkEdges(low=(one - two) ** 2, high=(one + two) ** 2, guaranteed=max(0, p + q - dim))
+    a, b = math.sqrt(p * (dim - q)) / dim, math.sqrt(q * (dim - p)) / dim
+    return BulkEdges(low=(a - b) ** 2, high=(a + b) ** 2, guaranteed=max(0, p + q - dim))
 
 
 def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> float:
-    """The squared cosine that the largest non-forced one of two random subspaces stays below with
-    probability `level`.
+    """Return the squared cosine that the smallest angle of two random subspaces stays below with a given probability.
 
-    Johnstone's logit form: N = dim - 1, sin^2(g/2) = (min - 1/2)/N, sin^2(f/2) = (max - 1/2)/N,
-    mu = 2 log tan((f + g)/2), sigma^3 = 16 / (N^2 sin^2(f + g) sin f sin g), edge = logistic(mu + s sigma),
-    s the quantile of the Tracy-Widom law of order 1. If p + q > dim the complements' dimensions take the
-    place of p and q; for a line the exact Beta law is used. Where p + q is near dim the edge is near 1: no
-    cosine can be significant there. Source: Johnstone (2008), arXiv 0803.3408; the quantile by Chiani
-    (2014), arXiv 1209.3394.
+    Dimensions that the ranks alone guarantee are not counted.
 
-    Raises `InputError` unless 1 <= p, q < dim (a subspace that is all of R^dim leaves nothing to test), p + q
-    differs from dim, and 0 < level < 1.
+    Parameters
+    ----------
+    dim : int
+        Dimension of the space.
+    p : int
+        Dimension of the first subspace.
+    q : int
+        Dimension of the second subspace.
+    level : float, default 0.95
+        Probability, between 0 and 1.
 
+    Returns
+    -------
+    float
+        Squared cosine. If p + q is close to dim it is close to 1, and no cosine can be significant.
+
+    Raises
+    ------
+    InputError
+        Unless 1 <= p, q < dim, p + q differs from dim, and 0 < level < 1.
+
+    Notes
+    -----
+    Johnstone's logit form is used. Let N = dim - 1, sin^2(g/2) = (min - 1/2)/N and sin^2(f/2) = (max - 1/2)/N. Then mu
+    = 2 log tan((f + g)/2) and sigma^3 = 16 / (N^2 sin^2(f + g) sin f sin g). The edge is logistic(mu + s sigma), where
+    s is the quantile of the Tracy-Widom law of order 1. If p + q > dim, the dimensions of the complements replace p and
+    q. For a line the exact Beta law is used.
+
+    References
+    ----------
+    .. [1] Johnstone (2008), Multivariate analysis and Jacobi ensembles, arXiv 0803.3408.
+    .. [2] Chiani (2014), Distribution of the largest eigenvalue for real Wishart and Gaussian random matrices,
+       arXiv 1209.3394.
+
+    Examples
+    --------
     >>> round(tracy_widom_edge(512, 100, 100), 4)
     0.6379
     """
-    from scipy.special import (
-        betaincinv,
-        gammaincinv,
-    )  # the quantiles of scipy.stats without the second it takes to load
+    # The quantiles of scipy.stats, without the second that its import takes.
+    from scipy.special import betaincinv, gammaincinv
 
     _dimensions(dim, p, q)
     if dim in (p, q, p + q):
         raise InputError(
-            f"subspaces of dimensions {p} and {q} in R^{dim} came: random ones come as near as can be, "
-            "so that there is no test; give dimensions that neither reach nor add up to the whole."
+            f"subspaces of dimensions {p} and {q} in R^{dim}: random ones are as close as possible, which leaves no "
+            f"test; expected dimensions that neither reach nor add up to {dim}"
         )
     if not 0.0 < level < 1.0:
-        raise InputError(f"level = {level:g} came: give a probability between 0 and 1.")
+        raise InputError(f"level = {level:g}, expected a probability between 0 and 1")
     if p + q > dim:
         p, q = dim - p, dim - q
-    few, many = min(p, q), max(p, q)
-    if few == 1:
-        return float(betaincinv(many / 2, (dim - many) / 2, level))
-    g, f = (2.0 * math.asin(math.sqrt((k - 0.5) / (dim - 1))) for k in (few, many))
+    small, large = min(p, q), max(p, q)
+    if small == 1:
+        return float(betaincinv(large / 2, (dim - large) / 2, level))
+    g, f = (2.0 * math.asin(math.sqrt((k - 0.5) / (dim - 1))) for k in (small, large))
     sigma = (16.0 / ((dim - 1) ** 2 * math.sin(f + g) ** 2 * math.sin(f) * math.sin(g))) ** (1 / 3)
     quantile = 0.186054 * float(gammaincinv(46.446, level)) - 9.84801
     return 1.0 / (1.0 + math.exp(-2.0 * math.log(math.tan(0.5 * (f + g))) - quantile * sigma))
 
 
 def random_principal_angles(dim: int, p: int, q: int, /, *, draws: int, rng: int | np.random.Generator) -> np.ndarray:
-    """Principal angles in degrees, ascending, of `draws` pairs of random subspaces: shape (draws, min(p, q)).
+    """Draw principal angles between random subspaces.
 
-    One subspace may stay fixed, and a rotation inside it or its complement changes nothing: only the
-    triangular factors of two Gaussian blocks are drawn, O(m^3) per draw for m = min(p, q), whatever dim is.
-    Subspaces that overfill the space (p + q > dim) share p + q - dim dimensions, and their other angles are
-    those of their complements, which are drawn in their place.
+    Parameters
+    ----------
+    dim : int
+        Dimension of the space.
+    p : int
+        Dimension of the first subspace.
+    q : int
+        Dimension of the second subspace.
+    draws : int
+        Number of pairs of subspaces.
+    rng : int or numpy.random.Generator
+        Seed.
 
-    Raises `InputError` unless 1 <= p, q <= dim and draws >= 1.
+    Returns
+    -------
+    ndarray of shape (draws, min(p, q))
+        Angles in degrees, ascending in each row.
 
+    Raises
+    ------
+    InputError
+        Unless 1 <= p, q <= dim and draws >= 1.
+
+    Notes
+    -----
+    One subspace may stay fixed, and rotations inside it or its complement change nothing. Only the triangular factors
+    of two Gaussian blocks are drawn, which costs O(m^3) for m = min(p, q), whatever dim is. If p + q > dim, the
+    subspaces share p + q - dim dimensions. Their other angles are those of their complements, which are drawn instead.
+
+    Examples
+    --------
     >>> random_principal_angles(512, 3, 5, draws=2, rng=0).shape
     (2, 3)
     """
     _dimensions(dim, p, q)
     if draws < 1:
-        raise InputError(f"draws = {draws} came: give at least 1.")
+        raise InputError(f"draws = {draws}, expected at least 1")
     rng = np.random.default_rng(rng)
-    forced = max(0, p + q - dim)
-    if forced:
+    guaranteed = max(0, p + q - dim)
+    if guaranteed:
         p, q = dim - p, dim - q
-    few, many = min(p, q), max(p, q)
-    out = np.zeros((draws, forced + few))
-    for row in out[:, forced:]:
-        row[:] = _random_angles(rng, dim, few, many)
+    small, large = min(p, q), max(p, q)
+    out = np.zeros((draws, guaranteed + small))
+    for row in out[:, guaranteed:]:
+        row[:] = _random_angles(rng, dim, small, large)
     return np.degrees(out)
 
 
-def _random_angles(rng: np.random.Generator, dim: int, few: int, many: int) -> np.ndarray:
-    """Principal angles in radians, ascending, (few,), of one draw; few + many <= dim."""
-    basis = np.linalg.qr(np.concatenate([_triangular(rng, many, few), _triangular(rng, dim - many, few)]))[0]
-    cosines = np.linalg.svd(basis[:few], compute_uv=False)
-    sines = np.linalg.svd(basis[few:], compute_uv=False)[::-1]
+def _random_angles(rng: np.random.Generator, dim: int, small: int, large: int) -> np.ndarray:
+    """Return the principal angles of one draw in radians, ascending, shape (small,), for small + large <= dim."""
+    basis = np.linalg.qr(np.concatenate([_triangular(rng, large, small), _triangular(rng, dim - large, small)]))[0]
+    cosines = np.linalg.svd(basis[:small], compute_uv=False)
+    sines = np.linalg.svd(basis[small:], compute_uv=False)[::-1]
     return np.where(cosines**2 < 0.5, np.arccos(np.minimum(cosines, 1.0)), np.arcsin(np.minimum(sines, 1.0)))
 
 
 def _triangular(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray:
-    """The R factor of a Gaussian matrix of `rows` and `columns`, rows >= columns (Bartlett)."""
+    """Return the R factor of a Gaussian matrix of `rows` and `columns`, rows >= columns (Bartlett's decomposition)."""
     R = np.triu(rng.standard_normal((columns, columns)), 1)
     R[np.diag_indices(columns)] = np.sqrt(rng.chisquare(rows - np.arange(columns)))
     return R
@@ -130,4 +210,4 @@ def _triangular(rng: np.random.Generator, rows: int, columns: int) -> np.ndarray
 
 def _dimensions(dim: int, p: int, q: int) -> None:
     if not (1 <= p <= dim and 1 <= q <= dim):
-        raise InputError(f"dimensions p = {p}, q = {q} in R^{dim} came: give 1 <= p, q <= dim.")
+        raise InputError(f"p = {p}, q = {q} in R^{dim}, expected 1 <= p, q <= {dim}")

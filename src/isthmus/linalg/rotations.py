@@ -1,8 +1,8 @@
 """Principal angles between subspaces, and the smallest rotation that carries one subspace onto another.
 
-A rotation is kept as two reflections, R = (2 M M' - I)(2 A A' - I): A spans the principal vectors of the
-first subspace, M the midpoints between them and their targets. That form needs no angle, so it loses no
-digits at any angle, and applying it to n rows costs O(n d k) for k principal vectors.
+A rotation is stored as two reflections, R = (2 M M' - I)(2 A A' - I). A spans the principal vectors of the first
+subspace, M the midpoints between them and their targets. This form contains no angle, so it loses no digits at any
+angle. Its application to n rows costs O(n d k) for k principal vectors.
 """
 
 from __future__ import annotations
@@ -16,17 +16,28 @@ import numpy as np
 from isthmus.compute.arrays import Array, asarray_like, namespace, to_numpy
 from isthmus.utils.errors import InputError
 
-#: pairs of unit vectors as near as this count as equal: it is what rounding leaves between them
-_STILL = 1e-14
+#: Unit vectors closer than this count as equal, because rounding alone separates them.
+_EQUAL = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
 class PrincipalAngles:
-    """Principal angles and vectors of two subspaces; m = min(p, q) pairs, the smallest angle first.
+    """Principal angles and vectors of two subspaces, the smallest angle first.
 
-    `degrees` (m,) ascending in [0, 90]; `cosines` (m,); `vectors_a` and `vectors_b` (d, m): column j of
-    one makes angle j with column j of the other and is orthogonal to all the rest. The vectors are found
-    when they are asked for: most questions are about angles.
+    Parameters
+    ----------
+    degrees : array of shape (m,)
+        Angles in [0, 90], ascending, with m = min(p, q).
+    cosines : array of shape (m,)
+        Their cosines.
+    bases : pair of ndarray
+        Orthonormal bases (d, p) and (d, q) of the subspaces.
+
+    Examples
+    --------
+    >>> axes = np.eye(3)
+    >>> principal_angles(axes[:, :1], axes[:, 1:]).degrees.tolist()
+    [90.0]
     """
 
     degrees: Array
@@ -35,10 +46,12 @@ class PrincipalAngles:
 
     @cached_property
     def vectors_a(self) -> Array:
+        """Principal vectors (d, m) of the first subspace."""
         return asarray_like(self._vectors[0], self.degrees)
 
     @cached_property
     def vectors_b(self) -> Array:
+        """Principal vectors (d, m) of the second subspace. Column j makes angle j with column j of `vectors_a`."""
         return asarray_like(self._vectors[1], self.degrees)
 
     @cached_property
@@ -48,9 +61,17 @@ class PrincipalAngles:
 
 @dataclass(frozen=True, eq=False)
 class Rotation:
-    """The rotation R = (2 S S' - I)(2 F F' - I) of R^d, F = `first` (d, k) and S = `second` (d, l), both
-    orthonormal.
+    """The rotation R = (2 S S' - I)(2 F F' - I) of R^d.
 
+    Parameters
+    ----------
+    first : ndarray of shape (d, k)
+        Orthonormal columns F.
+    second : ndarray of shape (d, l)
+        Orthonormal columns S.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> quarter = plane_rotation(np.array([1.0, 0.0]), np.array([0.0, 1.0]))
     >>> abs(quarter.apply(np.array([[1.0, 0.0], [0.0, 2.0]]))).round(9).tolist()
@@ -61,15 +82,27 @@ class Rotation:
     second: np.ndarray
 
     def apply(self, X: Array, /) -> Array:
-        """R x for every row x of `X` (n, d), or for one vector (d,), in O(n d k); the array type that came
-        goes out.
+        """Return R x for every row x, in O(n d k).
 
-        Raises `InputError` if the rows do not have d columns.
+        Parameters
+        ----------
+        X : array of shape (n, d) or (d,)
+            Rows, or one vector, of any array library.
+
+        Returns
+        -------
+        array of the shape and library of `X`
+            Rotated rows.
+
+        Raises
+        ------
+        InputError
+            If the rows do not have d columns.
         """
         xp = namespace(X)
         dim = self.first.shape[0]
         if X.ndim not in (1, 2) or X.shape[-1] != dim:
-            raise InputError(f"an array of shape {tuple(X.shape)} came to a rotation of R^{dim}: give rows (n, {dim}).")
+            raise InputError(f"an array of shape {tuple(X.shape)} for a rotation of R^{dim}, expected rows (n, {dim})")
         k = self.first.shape[1]
         basis = np.concatenate([self.first, self.second], axis=1)
         # R = I + G K G' with G = [F S].
@@ -80,27 +113,58 @@ class Rotation:
         return X + ((X @ G) @ asarray_like(np.ascontiguousarray(core.T), G)) @ xp.matrix_transpose(G)
 
     def matrix(self) -> np.ndarray:
-        """R as a (d, d) float64 NumPy array, for small d: `apply` never needs it."""
+        """Return R as a matrix, which `apply` never needs.
+
+        Returns
+        -------
+        ndarray of shape (d, d)
+            float64.
+        """
         return np.ascontiguousarray(self.apply(np.eye(self.first.shape[0])).T)
 
     def inverse(self) -> Rotation:
-        """The rotation that undoes this one (the transpose)."""
+        """Return the inverse rotation.
+
+        Returns
+        -------
+        Rotation
+            The transpose of R.
+        """
         return Rotation(first=self.second, second=self.first)
 
     def norm(self) -> float:
-        """|R - I|_F, the distance from doing nothing: sqrt(8 sum_j sin^2(theta_j / 2)) for rotation angles
-        theta_j.
+        """Return the distance |R - I|_F from the identity.
+
+        Returns
+        -------
+        float
+            sqrt(8 sum_j sin^2(theta_j / 2)) for rotation angles theta_j.
         """
-        few, many = sorted((self.first, self.second), key=lambda basis: basis.shape[1])
-        residual = few - many @ (many.T @ few)
-        return float(np.sqrt(8.0 * np.sum(residual**2) + 4.0 * (many.shape[1] - few.shape[1])))
+        small, large = sorted((self.first, self.second), key=lambda basis: basis.shape[1])
+        residual = small - large @ (large.T @ small)
+        return float(np.sqrt(8.0 * np.sum(residual**2) + 4.0 * (large.shape[1] - small.shape[1])))
 
 
 def orthonormal(columns: Array, /) -> Array:
-    """Orthonormal columns (d, p) with the span of `columns` (d, p), Gram-Schmidt order and signs kept.
+    """Return orthonormal columns with the span of the given ones.
 
-    Raises `InputError` if the columns are linearly dependent.
+    Parameters
+    ----------
+    columns : array of shape (d, p)
+        Linearly independent columns, p <= d.
 
+    Returns
+    -------
+    array of shape (d, p)
+        Orthonormal columns in Gram-Schmidt order and with Gram-Schmidt signs.
+
+    Raises
+    ------
+    InputError
+        If the columns are linearly dependent.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> orthonormal(np.array([[3.0], [4.0]])).round(9).tolist()
     [[0.6], [0.8]]
@@ -110,21 +174,43 @@ def orthonormal(columns: Array, /) -> Array:
     rank = int(np.sum(spectrum > spectrum[0] * max(values.shape) * np.finfo(float).eps))
     if rank < values.shape[1]:
         raise InputError(
-            f"columns of shape {values.shape} have rank {rank}: give linearly independent columns "
-            "(for instance the leading left singular vectors)."
+            f"columns of shape {values.shape} have rank {rank}, expected linearly independent columns, such as the "
+            "leading left singular vectors"
         )
     return asarray_like(_gram_schmidt(values), columns)
 
 
 def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
-    """Principal angles between span(A) and span(B), `A` (d, p) and `B` (d, q) with orthonormal columns.
+    """Return the principal angles between two subspaces.
 
-    cos theta_j are the singular values of A'B; angles below 45 degrees are taken from their sines, the
-    singular values of (I - A A') B, so every angle is right to about 1e-14 degrees. Source: Bjorck and
-    Golub (1973), Numerical methods for computing angles between linear subspaces.
+    Parameters
+    ----------
+    A : array of shape (d, p)
+        Orthonormal columns that span the first subspace.
+    B : array of shape (d, q)
+        Orthonormal columns that span the second subspace.
 
-    Raises `InputError` if the columns are not orthonormal or live in different dimensions.
+    Returns
+    -------
+    PrincipalAngles
+        Angles and, on demand, principal vectors.
 
+    Raises
+    ------
+    InputError
+        If columns are not orthonormal, or the subspaces lie in spaces of different dimensions.
+
+    Notes
+    -----
+    cos theta_j are the singular values of A'B. Angles below 45 degrees are taken from their sines, the singular values
+    of (I - A A') B. Every angle is therefore accurate to about 1e-14 degrees.
+
+    References
+    ----------
+    .. [1] Bjorck and Golub (1973), Numerical methods for computing angles between linear subspaces.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> e1, e2, e3 = np.eye(3)
     >>> tilted = np.cos(np.pi / 6) * e2 + np.sin(np.pi / 6) * e3
@@ -145,15 +231,28 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
 
 
 def plane_rotation(u: Array, v: Array, /) -> Rotation:
-    """The rotation that takes the direction of `u` (d,) to the direction of `v` (d,), identity on their
-    complement.
+    """Return the rotation that takes one direction to another and is the identity on their complement.
 
-    R = I + K + K^2 / (1 + u.v), K = v u' - u v', for unit u and v. If v = -u every plane that holds u
-    would do: the one chosen also holds the coordinate axis most nearly orthogonal to u (the first such
-    axis).
+    Parameters
+    ----------
+    u : array of shape (d,)
+        Source of any length.
+    v : array of shape (d,)
+        Target of any length.
 
-    Raises `InputError` for a zero vector, for different lengths, and for antipodal vectors when d = 1.
+    Returns
+    -------
+    Rotation
+        R = I + K + K^2 / (1 + u.v) with K = v u' - u v', for unit u and v. If v = -u, it turns in the plane of u and
+        the coordinate axis most nearly orthogonal to u (the first such axis).
 
+    Raises
+    ------
+    InputError
+        If a vector is zero, the lengths differ, or the vectors are antipodal and d = 1.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> turn = plane_rotation(np.array([1.0, 0.0, 0.0]), np.array([0.0, 3.0, 0.0]))
     >>> abs(turn.apply(np.array([[2.0, 0.0, 5.0]]))).round(9).tolist()
@@ -165,31 +264,49 @@ def plane_rotation(u: Array, v: Array, /) -> Rotation:
         norm = float(np.linalg.norm(values))
         if values.ndim != 1 or not np.isfinite(norm) or norm == 0.0:
             raise InputError(
-                f"a vector of shape {values.shape} and norm {norm:g} came: give finite non-zero vectors (d,)."
+                f"a vector of shape {values.shape} and norm {norm:g}, expected finite non-zero vectors (d,)"
             )
         pair.append((values / norm)[:, None])
     if pair[0].shape != pair[1].shape:
         raise InputError(
-            f"vectors of {pair[0].shape[0]} and {pair[1].shape[0]} entries came: give two of the same length."
+            f"vectors of {pair[0].shape[0]} and {pair[1].shape[0]} entries, expected two of the same length"
         )
     return _rotation_onto(pair[0], pair[1])
 
 
 def minimal_rotation(A: Array, B: Array, /, *, signs: Sequence[int] | np.ndarray | None = None) -> Rotation:
-    """The rotation nearest to the identity that carries span(A) into span(B), `A` (d, p), `B` (d, q)
-    orthonormal.
+    """Return the rotation closest to the identity that carries one subspace into another.
 
-    For p <= q it maps span(A) into span(B) (onto it if p = q); for p > q it maps the q principal vectors
-    of A, so that span(B) lies in the image of span(A). With principal pairs (a_j, b_j) it takes a_j to
-    `signs[j]` b_j (ordered by `principal_angles`; default all +1, which is the minimum) and is the
-    identity on the complement of both subspaces. |R - I|_F = sqrt(8 sum_j sin^2(theta_j / 2)).
+    Parameters
+    ----------
+    A : array of shape (d, p)
+        Orthonormal columns that span the first subspace.
+    B : array of shape (d, q)
+        Orthonormal columns that span the second subspace.
+    signs : sequence of int, optional
+        +1 or -1 for each principal pair, in the order of `principal_angles`. -1 rotates that pair to the opposite
+        direction, by 180 - theta_j degrees. Default: all +1, which is the minimum.
 
-    Subspaces know nothing of the sign of a mean: the nearest rotation can turn a mean away from its
-    partner. Give `signs` to rotate a pair the other way round (theta_j becomes 180 - theta_j degrees).
+    Returns
+    -------
+    Rotation
+        If p <= q, it maps span(A) into span(B), and onto it if p = q. If p > q, it maps the q principal vectors of A,
+        so that span(B) lies in the image of span(A).
 
-    Raises `InputError` for columns that are not orthonormal, for signs other than +1 and -1, and if an odd
-    number of exactly shared directions is to be flipped where no other direction is free.
+    Raises
+    ------
+    InputError
+        If columns are not orthonormal or a sign is neither +1 nor -1. Also if an odd number of exactly shared
+        directions is to be flipped and no other direction is free.
 
+    Notes
+    -----
+    With principal pairs (a_j, b_j) the rotation takes a_j to `signs[j]` b_j. It is the identity on the complement of
+    both subspaces, and |R - I|_F = sqrt(8 sum_j sin^2(theta_j / 2)). Subspaces do not determine the sign of a mean: the
+    minimal rotation can turn a mean away from the mean of the other modality. `signs` corrects that.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> e1, e2, e3 = np.eye(3)
     >>> turn = minimal_rotation(e1[:, None], np.stack([e2, e3], axis=1))
@@ -198,73 +315,71 @@ def minimal_rotation(A: Array, B: Array, /, *, signs: Sequence[int] | np.ndarray
     """
     a, b = _principal_vectors(_orthonormal_pair(A, B))
     if signs is not None:
-        chosen = np.asarray(to_numpy(signs) if not isinstance(signs, Sequence) else signs, dtype=np.float64)
-        if chosen.shape != (a.shape[1],) or not np.all(np.abs(chosen) == 1.0):
-            raise InputError(f"signs {chosen.tolist()} came: give {a.shape[1]} of +1 or -1, one per pair.")
-        b = b * chosen
+        factors = np.asarray(to_numpy(signs) if not isinstance(signs, Sequence) else signs, dtype=np.float64)
+        if factors.shape != (a.shape[1],) or not np.all(np.abs(factors) == 1.0):
+            raise InputError(f"signs = {factors.tolist()}, expected {a.shape[1]} of +1 or -1, one for each pair")
+        b = b * factors
     return _rotation_onto(a, b)
 
 
 def _rotation_onto(a: np.ndarray, c: np.ndarray) -> Rotation:
-    """The rotation a_j -> c_j within the planes span(a_j, c_j), which must be orthogonal to each other."""
+    """Return the rotation a_j -> c_j within the planes span(a_j, c_j), which must be orthogonal to each other."""
     midpoints = a + c
     lengths = np.linalg.norm(midpoints, axis=0)
-    near = lengths >= 1.0
-    if near.all():
-        # Directions that stay where they are can be left out: hyperplanes then cost as little as a plane rotation.
-        moved = np.linalg.norm(a - c, axis=0) > _STILL
-        return Rotation(first=a[:, moved], second=np.linalg.qr(midpoints[:, moved])[0])
-    mid = np.linalg.qr(midpoints[:, near])[0]
-    # Beyond 120 degrees the midpoint cancels: build it from the direction of the plane that is orthogonal
-    # to a_j. Wide planes come first, because what is left of a narrow one is only as good as its sine.
+    acute = lengths >= 1.0  # up to 120 degrees
+    if acute.all():
+        # Fixed directions are left out, so that hyperplanes cost as little as a plane rotation.
+        rotating = np.linalg.norm(a - c, axis=0) > _EQUAL
+        return Rotation(first=a[:, rotating], second=np.linalg.qr(midpoints[:, rotating])[0])
+    mid = np.linalg.qr(midpoints[:, acute])[0]
+    # Beyond 120 degrees the midpoint cancels. It is then built from the direction of the plane that is orthogonal to
+    # a_j. Wide planes come first, because the residual of a narrow plane is only as accurate as its sine.
     frame = a
     antipodal = 0
     spread = np.linalg.norm(a - c, axis=0)
     for j in np.argsort(-lengths * spread, kind="stable"):
-        frame, found = _extend(frame, c[:, j])
-        if near[j]:
+        frame, extended = _extend(frame, c[:, j])
+        if acute[j]:
             continue
-        if found:
+        if extended:
             middle = 0.5 * (lengths[j] * a[:, j] + spread[j] * frame[:, -1])
             mid = np.concatenate([mid, middle[:, None]], axis=1)
         else:
             antipodal += 1
     if antipodal % 2:
-        # Two exact flips make a half turn together; an odd one needs a free direction to turn through.
+        # Two exact flips together make a half turn. An odd flip needs a free direction to turn through.
         free = 1.0 - np.sum(frame**2, axis=1)
         axis = int(np.argmax(free > free.max() - 1e-12))
-        frame, found = _extend(frame, np.eye(a.shape[0])[axis], floor=1e-4)
-        if not found:
+        frame, extended = _extend(frame, np.eye(a.shape[0])[axis], floor=1e-4)
+        if not extended:
             raise InputError(
-                f"an odd number of shared directions is to be flipped in R^{a.shape[0]} with no free "
-                "direction left: no rotation does that, change one of the signs."
+                f"an odd number of shared directions of R^{a.shape[0]} cannot be flipped by a rotation, because no "
+                "direction is free; change one of the signs"
             )
         mid = np.concatenate([mid, frame[:, [-1]]], axis=1)
     return Rotation(first=a, second=np.linalg.qr(mid)[0])
 
 
 def _extend(frame: np.ndarray, vector: np.ndarray, floor: float = 1e-14) -> tuple[np.ndarray, bool]:
-    """`frame` plus the direction of `vector` orthogonal to it, and whether that part was longer than
-    `floor`.
-    """
-    rest = vector - frame @ (frame.T @ vector)
-    norm = np.linalg.norm(rest)
+    """Append the direction of `vector` orthogonal to `frame`, and return whether that part is longer than `floor`."""
+    residual = vector - frame @ (frame.T @ vector)
+    norm = np.linalg.norm(residual)
     if norm <= floor:
         return frame, False
     for _ in range(2):
-        rest = rest / np.linalg.norm(rest)
-        rest = rest - frame @ (frame.T @ rest)
-    return np.concatenate([frame, (rest / np.linalg.norm(rest))[:, None]], axis=1), True
+        residual = residual / np.linalg.norm(residual)
+        residual = residual - frame @ (frame.T @ residual)
+    return np.concatenate([frame, (residual / np.linalg.norm(residual))[:, None]], axis=1), True
 
 
 def _principal_vectors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Principal vectors of A (d, m) and of B (d, m), angles ascending."""
+    """Return principal vectors of A (d, m) and of B (d, m), angles ascending."""
     A, B = pair
     U, cosines, Wt = np.linalg.svd(A.T @ B, full_matrices=False)
     a, b = A @ U, B @ Wt.T
     small = cosines**2 >= 0.5
     if small.any():
-        # Equal cosines to rounding still have different sines: separate the small angles by them.
+        # Cosines that are equal to rounding still have different sines, which separate the small angles.
         residual = b[:, small] - A @ (A.T @ b[:, small])
         Vt = np.linalg.svd(residual, full_matrices=False)[2]
         b[:, small] = b[:, small] @ Vt[::-1].T
@@ -273,35 +388,37 @@ def _principal_vectors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray,
 
 
 def _gram_schmidt(columns: np.ndarray) -> np.ndarray:
-    """The Q of a QR factorisation whose R has a positive diagonal."""
+    """Return the Q of a QR factorisation whose R has a positive diagonal."""
     q, r = np.linalg.qr(columns)
     return q * np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
 
 
 def _matrix(columns: Array) -> np.ndarray:
+    """Return checked float64 columns."""
     values = to_numpy(columns).astype(np.float64)
     if values.ndim != 2 or not 1 <= values.shape[1] <= values.shape[0] or not np.all(np.isfinite(values)):
         raise InputError(
-            f"columns of shape {values.shape} came: give a finite array (d, p) with 1 <= p <= d, "
-            "one column per direction."
+            f"columns of shape {values.shape}, expected a finite array (d, p) with 1 <= p <= d, one column for each "
+            "direction"
         )
     return values
 
 
 def _orthonormal_pair(A: Array, B: Array) -> tuple[np.ndarray, np.ndarray]:
+    """Return both bases in float64, after a check that they are orthonormal and lie in one space."""
     out = []
     for name, columns in (("A", A), ("B", B)):
         values = _matrix(columns)
         error = float(np.max(np.abs(values.T @ values - np.eye(values.shape[1]))))
         if error > 1e-4:
             raise InputError(
-                f"the columns of {name} are not orthonormal (largest error {error:.1e}): pass them through "
-                "isthmus.linalg.orthonormal first."
+                f"the columns of {name} are not orthonormal (largest error {error:.1e}); pass them through "
+                "isthmus.linalg.orthonormal first"
             )
         # Columns that are orthonormal only to single precision are made so to double precision.
         out.append(_gram_schmidt(values) if error > 1e-14 else values)
     if out[0].shape[0] != out[1].shape[0]:
         raise InputError(
-            f"subspaces of R^{out[0].shape[0]} and of R^{out[1].shape[0]} came: give both in the same space."
+            f"subspaces of R^{out[0].shape[0]} and of R^{out[1].shape[0]}, expected both in the same space"
         )
     return out[0], out[1]

@@ -190,7 +190,7 @@ class SharedSpace(SubspacePair):
         cov_x, cov_y : ndarray of shape (d, d)
             Covariances of the two modalities.
         n_x, n_y : int
-            Numbers of independent rows behind them; n - 1 after centring.
+            Numbers of independent rows behind them, n - 1 after centring.
 
         Returns
         -------
@@ -201,7 +201,7 @@ class SharedSpace(SubspacePair):
 
     @property
     def testable(self) -> bool:
-        """Whether random subspaces of these ranks have an edge: neither empty, nor all of R^d, nor p + q = d."""
+        """True if random subspaces of these ranks have an edge: not empty, not all of R^d, and p + q not d."""
         return min(self.ranks) > 0 and max(self.ranks) < self.dim and sum(self.ranks) != self.dim
 
     @cached_property
@@ -225,7 +225,7 @@ class SharedSpace(SubspacePair):
         Returns
         -------
         ndarray of shape (d, count)
-            Orthonormal columns; they do not depend on which subspace comes first.
+            Orthonormal columns, which do not depend on the order of the subspaces.
         """
         vectors_a, vectors_b = (np.asarray(v)[:, self.shared] for v in (self.angles.vectors_a, self.angles.vectors_b))
         middle = vectors_a + vectors_b
@@ -242,7 +242,7 @@ class SharedSpace(SubspacePair):
         """
         p, q = self.ranks
         if min(p, q) == 0:
-            return "no direction stands out of the noise on one side; there is no subspace to share"
+            return "no direction of one modality stands out of the noise, so that there is no subspace to share"
         if max(p, q) >= self.dim:
             return (
                 f"no test for a shared space: the centred rows fill {p} and {q} of {self.dim} "
@@ -267,7 +267,7 @@ Estimator = Callable[[np.ndarray, np.ndarray, np.ndarray, float, int | None], np
 
 
 def overlap(cov_x: np.ndarray, cov_y: np.ndarray, cov_xy: np.ndarray, rows: float, k: int | None) -> np.ndarray:
-    """Return the midpoints of a `SharedSpace`, those with the most variance first; the pairing is not used."""
+    """Return the midpoints of a `SharedSpace`, those with the most variance first. The pairing is not used."""
     n = max(2, int(rows) - 1)
     space = SharedSpace.of(cov_x, cov_y, n_x=n, n_y=n)
     if space.objection():
@@ -296,9 +296,9 @@ def cca(cov_x: np.ndarray, cov_y: np.ndarray, cov_xy: np.ndarray, rows: float, k
     for cov in (cov_x, cov_y):
         values, vectors = np.linalg.eigh(cov)
         whiten.append((vectors / np.sqrt(np.clip(values, 0, None) + values.mean())) @ vectors.T)
-    left, correlations, right = np.linalg.svd(whiten[0] @ cov_xy @ whiten[1])
+    vectors_x, correlations, vectors_y = np.linalg.svd(whiten[0] @ cov_xy @ whiten[1])
     size = min(_participation(correlations) if k is None else k, len(cov_x))
-    directions = whiten[0] @ left[:, :size], whiten[1] @ right[:size].T
+    directions = whiten[0] @ vectors_x[:, :size], whiten[1] @ vectors_y[:size].T
     middle = sum(columns / np.linalg.norm(columns, axis=0) for columns in directions)
     return np.linalg.qr(middle)[0]
 
@@ -319,7 +319,7 @@ def covarying_directions(cov_xy: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]
     Returns
     -------
     covariances : ndarray of shape (d,)
-        Eigenvalues of the symmetric part of `cov_xy`, descending; they can be negative.
+        Eigenvalues of the symmetric part of `cov_xy`, descending. They can be negative.
     directions : ndarray of shape (d, d)
         Orthonormal eigenvectors in the same order.
 

@@ -18,7 +18,7 @@ def significant_directions(gram: np.ndarray, n_rows: int, /, *, min_rank: int = 
     gram : ndarray of shape (d, d)
         X'X / n, or a covariance.
     n_rows : int
-        Number of independent rows; n - 1 after centring.
+        Number of independent rows, n - 1 after centring.
     min_rank : int, default 0
         Least number of directions to return.
 
@@ -64,9 +64,12 @@ def significant_rank(singular_values: np.ndarray, n_rows: int, /) -> int:
 
     Notes
     -----
-    The threshold is omega(beta) times the median singular value, with
-    omega(beta) = 0.56 beta^3 - 0.95 beta^2 + 1.82 beta + 1.43 and beta the ratio of the smaller to the larger of n
-    and d. Values below 1e-4 of the largest are never counted.
+    The threshold is omega(beta) times the median singular value, where beta is the ratio of the smaller to the larger
+    of n and d:
+
+    omega(beta) = 0.56 beta^3 - 0.95 beta^2 + 1.82 beta + 1.43.
+
+    Values below 1e-4 of the largest are never counted.
 
     References
     ----------
@@ -114,12 +117,12 @@ def principal_directions(gram: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     gram : ndarray of shape (d, d)
-        X'X, X'X / n or a covariance; the singular values scale with its root.
+        X'X, X'X / n or a covariance. The singular values scale with its root.
 
     Returns
     -------
     singular_values : ndarray of shape (d,)
-        Roots of the eigenvalues of `gram`, descending; negative rounding noise counts as zero.
+        Roots of the eigenvalues of `gram`, descending. Negative rounding noise counts as zero.
     directions : ndarray of shape (d, d)
         Orthonormal columns in the same order.
 
