@@ -18,7 +18,7 @@ from typer.testing import CliRunner  # noqa: E402
 
 from isthmus import InputError  # noqa: E402
 from isthmus.cli import app  # noqa: E402
-from isthmus.linalg.rotations import principal_angles  # noqa: E402
+from isthmus.linalg.subspaces import principal_angles  # noqa: E402
 from isthmus.studies import demo_training as demo  # noqa: E402
 from isthmus.studies.training import Run, Setting, StudyResult, collect, grid, train, trainer, write_page  # noqa: E402
 from isthmus.studies.training.causal_links import causal_links, link  # noqa: E402

@@ -203,18 +203,21 @@ def test_collapse_margin_is_a_second_derivative():
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: theory.uniform_bound(3, temperature=0.0), "temperature 0.0 came"),
+        (lambda: theory.uniform_bound(3, temperature=0.0), "temperature 0.0, expected a number of at least 1e-6"),
         (lambda: theory.uniform_bound(0, temperature=0.1), "dim = 0"),
-        (lambda: theory.finite_bound(0, temperature=0.1), "n = 0 came"),
+        (lambda: theory.finite_bound(0, temperature=0.1), "n = 0, expected a number in"),
         (lambda: theory.finite_bound(3, temperature=0.1, cosine=1.5), "cosine = 1.5"),
         (lambda: theory.simplex_optimum(9, 7, temperature=0.1), "use loss_bound"),
         (
             lambda: theory.cone_function(1.2, kappa=1, dim=3, temperature=0.1),
-            r"w = 1.2 came: give a number in \[-1, 1\]",
+            r"w = 1.2, expected a number in \[-1, 1\]",
         ),
         (lambda: theory.cone_is_monotone(kappa=-1, dim=3, temperature=0.1), "kappa = -1"),
-        (lambda: theory.subspace_function(0.1, 0.9, 0.2, kappa=1, dim=3, temperature=0.1), "w2 = 0.9 came"),
-        (lambda: theory.affine_infimum(2, temperature=0.1, radius=0.5), "dim = 2 came"),
+        (
+            lambda: theory.subspace_function(0.1, 0.9, 0.2, kappa=1, dim=3, temperature=0.1),
+            "w2 = 0.9 with t = 0.2, expected",
+        ),
+        (lambda: theory.affine_infimum(2, temperature=0.1, radius=0.5), "dim = 2, expected at least 3"),
         (lambda: theory.affine_infimum(5, temperature=0.1, radius=0.0), "radius = 0"),
         (lambda: theory.orthogonal_centres_value(5, temperature=0.1, mean_length=1.0), "mean_length = 1"),
         (lambda: theory.collapse_margin(2, temperature=0.1, angle=60.0), "dim = 2"),

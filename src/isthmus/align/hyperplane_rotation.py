@@ -10,9 +10,10 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
-from isthmus.linalg.rotations import PrincipalAngles, minimal_rotation
+from isthmus.linalg.rotations import minimal_rotation
 from isthmus.linalg.shared_directions import EnergySubspaces
 from isthmus.linalg.significance import ENERGY_SHARE
+from isthmus.linalg.subspaces import PrincipalAngles
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 

@@ -16,7 +16,7 @@ from isthmus.utils.lazy import lazy_names
 #: public name -> module that defines it
 _NAMES: dict[str, str] = {
     "BulkEdges": "random_subspaces",
-    "PrincipalAngles": "rotations",
+    "PrincipalAngles": "subspaces",
     "Rotation": "rotations",
     "SharedSpace": "shared_directions",
     "bessel": "bessel",
@@ -24,9 +24,9 @@ _NAMES: dict[str, str] = {
     "fidelity": "psd",
     "isotropic_spectrum": "marchenko_pastur",
     "minimal_rotation": "rotations",
-    "orthonormal": "rotations",
+    "orthonormal": "subspaces",
     "plane_rotation": "rotations",
-    "principal_angles": "rotations",
+    "principal_angles": "subspaces",
     "random_principal_angles": "random_subspaces",
     "significant_directions": "significance",
     "significant_rank": "significance",

@@ -1,4 +1,4 @@
-"""Principal angles between subspaces, and the smallest rotation that carries one subspace onto another.
+"""The smallest rotation that carries one subspace onto another.
 
 A rotation is stored as two reflections, R = (2 M M' - I)(2 A A' - I). A spans the principal vectors of the first
 subspace, M the midpoints between them and their targets. This form contains no angle, so it loses no digits at any
@@ -9,54 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from isthmus.compute.arrays import Array, asarray_like, namespace, to_numpy
+from isthmus.linalg.subspaces import orthonormal_pair, principal_vectors
 from isthmus.utils.errors import InputError
 
 #: Unit vectors closer than this count as equal, because rounding alone separates them.
 _EQUAL = 1e-14
-
-
-@dataclass(frozen=True, eq=False)
-class PrincipalAngles:
-    """Principal angles and vectors of two subspaces, the smallest angle first.
-
-    Parameters
-    ----------
-    degrees : array of shape (m,)
-        Angles in [0, 90], ascending, with m = min(p, q).
-    cosines : array of shape (m,)
-        Their cosines.
-    bases : pair of ndarray
-        Orthonormal bases (d, p) and (d, q) of the subspaces.
-
-    Examples
-    --------
-    >>> axes = np.eye(3)
-    >>> principal_angles(axes[:, :1], axes[:, 1:]).degrees.tolist()
-    [90.0]
-    """
-
-    degrees: Array
-    cosines: Array
-    bases: tuple[np.ndarray, np.ndarray]
-
-    @cached_property
-    def vectors_a(self) -> Array:
-        """Principal vectors (d, m) of the first subspace."""
-        return asarray_like(self._vectors[0], self.degrees)
-
-    @cached_property
-    def vectors_b(self) -> Array:
-        """Principal vectors (d, m) of the second subspace. Column j makes angle j with column j of `vectors_a`."""
-        return asarray_like(self._vectors[1], self.degrees)
-
-    @cached_property
-    def _vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        return _principal_vectors(self.bases)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,91 +106,6 @@ class Rotation:
         return float(np.sqrt(8.0 * np.sum(residual**2) + 4.0 * (large.shape[1] - small.shape[1])))
 
 
-def orthonormal(columns: Array, /) -> Array:
-    """Return orthonormal columns with the span of the given ones.
-
-    Parameters
-    ----------
-    columns : array of shape (d, p)
-        Linearly independent columns, p <= d.
-
-    Returns
-    -------
-    array of shape (d, p)
-        Orthonormal columns in Gram-Schmidt order and with Gram-Schmidt signs.
-
-    Raises
-    ------
-    InputError
-        If the columns are linearly dependent.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> orthonormal(np.array([[3.0], [4.0]])).round(9).tolist()
-    [[0.6], [0.8]]
-    """
-    values = _matrix(columns)
-    spectrum = np.linalg.svd(values, compute_uv=False)
-    rank = int(np.sum(spectrum > spectrum[0] * max(values.shape) * np.finfo(float).eps))
-    if rank < values.shape[1]:
-        raise InputError(
-            f"columns of shape {values.shape} have rank {rank}, expected linearly independent columns, such as the "
-            "leading left singular vectors"
-        )
-    return asarray_like(_gram_schmidt(values), columns)
-
-
-def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
-    """Return the principal angles between two subspaces.
-
-    Parameters
-    ----------
-    A : array of shape (d, p)
-        Orthonormal columns that span the first subspace.
-    B : array of shape (d, q)
-        Orthonormal columns that span the second subspace.
-
-    Returns
-    -------
-    PrincipalAngles
-        Angles and, on demand, principal vectors.
-
-    Raises
-    ------
-    InputError
-        If columns are not orthonormal, or the subspaces lie in spaces of different dimensions.
-
-    Notes
-    -----
-    cos theta_j are the singular values of A'B. Angles below 45 degrees are taken from their sines, the singular values
-    of (I - A A') B. Every angle is therefore accurate to about 1e-14 degrees.
-
-    References
-    ----------
-    .. [1] Bjorck and Golub (1973), Numerical methods for computing angles between linear subspaces.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> e1, e2, e3 = np.eye(3)
-    >>> tilted = np.cos(np.pi / 6) * e2 + np.sin(np.pi / 6) * e3
-    >>> angles = principal_angles(np.stack([e1, e2], axis=1), np.stack([tilted, e1], axis=1))
-    >>> angles.degrees.round(9).tolist()
-    [0.0, 30.0]
-    """
-    bases = a, b = _orthonormal_pair(A, B)
-    cross = a.T @ b
-    cosines = np.minimum(np.linalg.svd(cross, compute_uv=False), 1.0)
-    small = int(np.sum(cosines**2 >= 0.5))
-    radians = np.arccos(cosines)
-    if small:
-        sines = np.linalg.svd(b - a @ cross, compute_uv=False)[::-1][:small]
-        radians[:small] = np.arcsin(np.minimum(sines, 1.0))
-        cosines[:small] = np.cos(radians[:small])
-    return PrincipalAngles(degrees=asarray_like(np.degrees(radians), A), cosines=asarray_like(cosines, A), bases=bases)
-
-
 def plane_rotation(u: Array, v: Array, /) -> Rotation:
     """Return the rotation that takes one direction to another and is the identity on their complement.
 
@@ -313,7 +189,7 @@ def minimal_rotation(A: Array, B: Array, /, *, signs: Sequence[int] | np.ndarray
     >>> bool(abs(turn.apply(e1[None, :])[0, 0]) < 1e-15), round(turn.norm(), 9)
     (True, 2.0)
     """
-    a, b = _principal_vectors(_orthonormal_pair(A, B))
+    a, b = principal_vectors(orthonormal_pair(A, B))
     if signs is not None:
         factors = np.asarray(to_numpy(signs) if not isinstance(signs, Sequence) else signs, dtype=np.float64)
         if factors.shape != (a.shape[1],) or not np.all(np.abs(factors) == 1.0):
@@ -370,55 +246,3 @@ def _extend(frame: np.ndarray, vector: np.ndarray, floor: float = 1e-14) -> tupl
         residual = residual / np.linalg.norm(residual)
         residual = residual - frame @ (frame.T @ residual)
     return np.concatenate([frame, (residual / np.linalg.norm(residual))[:, None]], axis=1), True
-
-
-def _principal_vectors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return principal vectors of A (d, m) and of B (d, m), angles ascending."""
-    A, B = pair
-    U, cosines, Wt = np.linalg.svd(A.T @ B, full_matrices=False)
-    a, b = A @ U, B @ Wt.T
-    small = cosines**2 >= 0.5
-    if small.any():
-        # Cosines that are equal to rounding still have different sines, which separate the small angles.
-        residual = b[:, small] - A @ (A.T @ b[:, small])
-        Vt = np.linalg.svd(residual, full_matrices=False)[2]
-        b[:, small] = b[:, small] @ Vt[::-1].T
-        a[:, small] = _gram_schmidt(A @ (A.T @ b[:, small]))
-    return a, b
-
-
-def _gram_schmidt(columns: np.ndarray) -> np.ndarray:
-    """Return the Q of a QR factorisation whose R has a positive diagonal."""
-    q, r = np.linalg.qr(columns)
-    return q * np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
-
-
-def _matrix(columns: Array) -> np.ndarray:
-    """Return checked float64 columns."""
-    values = to_numpy(columns).astype(np.float64)
-    if values.ndim != 2 or not 1 <= values.shape[1] <= values.shape[0] or not np.all(np.isfinite(values)):
-        raise InputError(
-            f"columns of shape {values.shape}, expected a finite array (d, p) with 1 <= p <= d, one column for each "
-            "direction"
-        )
-    return values
-
-
-def _orthonormal_pair(A: Array, B: Array) -> tuple[np.ndarray, np.ndarray]:
-    """Return both bases in float64, after a check that they are orthonormal and lie in one space."""
-    out = []
-    for name, columns in (("A", A), ("B", B)):
-        values = _matrix(columns)
-        error = float(np.max(np.abs(values.T @ values - np.eye(values.shape[1]))))
-        if error > 1e-4:
-            raise InputError(
-                f"the columns of {name} are not orthonormal (largest error {error:.1e}); pass them through "
-                "isthmus.linalg.orthonormal first"
-            )
-        # Columns that are orthonormal only to single precision are made so to double precision.
-        out.append(_gram_schmidt(values) if error > 1e-14 else values)
-    if out[0].shape[0] != out[1].shape[0]:
-        raise InputError(
-            f"subspaces of R^{out[0].shape[0]} and of R^{out[1].shape[0]}, expected both in the same space"
-        )
-    return out[0], out[1]

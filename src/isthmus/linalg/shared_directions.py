@@ -14,8 +14,8 @@ from typing import Self
 import numpy as np
 
 from isthmus.linalg.random_subspaces import tracy_widom_edge
-from isthmus.linalg.rotations import PrincipalAngles, principal_angles
 from isthmus.linalg.significance import ENERGY_SHARE, energy_rank, principal_directions, significant_directions
+from isthmus.linalg.subspaces import PrincipalAngles, principal_angles
 
 #: A principal angle counts as closed when its cosine exceeds 1 - COSINE_TOLERANCE (the choice of arXiv 2510.03268).
 COSINE_TOLERANCE = 1e-3

@@ -1,8 +1,7 @@
-"""How large the mean cosine of paired vectors can be, given only the second moments of each side.
+"""Ceilings of the mean cosine of matching pairs, given only the second moments of each modality.
 
-A pairing, a rotation and a shift each leave something of those moments alone; the ceilings say how much
-alignment is out of reach for each of them (a general form of Theorem 4 of Yi, Douady and Chen, arXiv
-2510.03268).
+A pairing, a rotation and a shift each preserve a part of those moments. The ceilings say how much alignment is out of
+reach for each of them. They generalise Theorem 4 of Yi, Douady and Chen, arXiv 2510.03268.
 """
 
 from __future__ import annotations
@@ -20,12 +19,25 @@ from isthmus.utils.errors import InputError
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The chain `mean_cosine` <= `centred` <= `uncentred` <= `rotated` (<= 1 for unit rows), all cosines.
+    """The chain `mean_cosine` <= `centred` <= `uncentred` <= `rotated`, all cosines for unit rows.
 
-    `mean_cosine`: E x.y of the pairs; `centred`: mean_x.mean_y plus the fidelity of the covariances, which
-    no pairing of the same two clouds exceeds; `uncentred`: the fidelity of the raw second moments;
-    `rotated`: what remains after the best rotation of one cloud. The best assignment of the rows lies
-    between the first two.
+    The best assignment of the rows lies between the first two.
+
+    Parameters
+    ----------
+    mean_cosine : float
+        E x.y of the pairs.
+    centred : float
+        mean_x.mean_y plus the fidelity of the covariances. No pairing of the same two clouds exceeds it.
+    uncentred : float
+        Fidelity of the raw second moments.
+    rotated : float
+        Largest mean cosine after the best rotation of one cloud.
+
+    Examples
+    --------
+    >>> Ceiling(mean_cosine=0.3, centred=0.6, uncentred=0.7, rotated=0.9).rotated
+    0.9
     """
 
     mean_cosine: float
@@ -35,17 +47,33 @@ class Ceiling:
 
 
 def ceiling(moments: Any, /) -> Ceiling:
-    """Ceilings of the mean cosine from `moments`: mean_x, mean_y (d,), cov_x, cov_y, cov_xy (d, d), divided
-    by n.
+    """Return ceilings of the mean cosine from second moments.
 
+    Parameters
+    ----------
+    moments : Moments or any object with its attributes
+        mean_x, mean_y (d,) and cov_x, cov_y, cov_xy (d, d), divided by n.
+
+    Returns
+    -------
+    Ceiling
+        Mean cosine and its ceilings. For rows that are not unit these are inner products.
+
+    Raises
+    ------
+    InputError
+        If the shapes do not fit each other, or a covariance is not positive semidefinite.
+
+    Notes
+    -----
     mean cosine = mean_x.mean_y + tr cov_xy <= mean_x.mean_y + F(cov_x, cov_y) <= F(S_x, S_y)
-    <= sum_i sqrt(lambda_i(S_x) lambda_i(S_y)), with S = cov + mean mean', F the `fidelity` and sorted
-    eigenvalues. No assumption beyond the moments; proved. With few rows the ceilings are loose: 256 uniform
-    rows in R^32 have a ceiling of 0.96 and a best assignment of 0.46. For non-unit rows these are inner
-    products.
+    <= sum_i sqrt(lambda_i(S_x) lambda_i(S_y)), with S = cov + mean mean', F the `fidelity` and sorted eigenvalues.
 
-    Raises `InputError` if the shapes do not fit each other or a covariance is not positive semidefinite.
+    The chain needs no assumption beyond the moments (proved). With few rows the ceilings are loose: 256 uniform rows in
+    R^32 have a ceiling of 0.96 and a best assignment of 0.46.
 
+    Examples
+    --------
     >>> from types import SimpleNamespace
     >>> import numpy as np
     >>> zero, first, second = np.zeros((2, 2)), np.diag([0.5, 0.0]), np.diag([0.0, 0.5])
@@ -61,7 +89,7 @@ def ceiling(moments: Any, /) -> Ceiling:
     if mean_y.shape != (d,) or not cov_x.shape == cov_y.shape == cov_xy.shape == (d, d):
         raise InputError(
             f"means of shapes {mean_x.shape}, {mean_y.shape} and covariances of shapes {cov_x.shape}, "
-            f"{cov_y.shape}, {cov_xy.shape} came: give (d,), (d,) and three (d, d)."
+            f"{cov_y.shape}, {cov_xy.shape}, expected (d,), (d,) and three (d, d)"
         )
     centre = float(mean_x @ mean_y)
     second_x, second_y = cov_x + np.outer(mean_x, mean_x), cov_y + np.outer(mean_y, mean_y)
@@ -75,19 +103,38 @@ def ceiling(moments: Any, /) -> Ceiling:
 
 
 def hyperplane_ceiling(p: float, q: float, /, *, angle: float) -> float:
-    """Ceiling of the mean cosine of two clouds in hyperplanes at dihedral `angle` (degrees): <= 1.
+    """Return the ceiling of the mean cosine of two clouds in hyperplanes.
 
-    sqrt((1 - p)(1 - q)) + |cos angle| sqrt(p q), where `p` = E (x.a)^2 and `q` = E (y.b)^2 are the shares
-    of each cloud along its own direction a, b orthogonal to the intersection. Rotating one hyperplane onto
-    the other sets the angle to 0. Assumption: unit rows in the hyperplanes. Proved: a corollary of
-    `ceiling`.
+    Parameters
+    ----------
+    p : float
+        E (x.a)^2, share of the first cloud along its own direction a orthogonal to the intersection.
+    q : float
+        E (y.b)^2, the same share of the second cloud.
+    angle : float
+        Dihedral angle of the hyperplanes in degrees, 0 to 180.
 
-    Raises `InputError` for shares outside [0, 1] and angles outside [0, 180].
+    Returns
+    -------
+    float
+        sqrt((1 - p)(1 - q)) + |cos angle| sqrt(p q), at most 1.
 
+    Raises
+    ------
+    InputError
+        If a share is outside [0, 1] or the angle outside [0, 180].
+
+    Notes
+    -----
+    Assumption: unit rows in the hyperplanes. Proved: a corollary of `ceiling`. A rotation of one hyperplane onto the
+    other sets the angle to 0.
+
+    Examples
+    --------
     >>> round(hyperplane_ceiling(0.3, 0.2, angle=60.0), 6)
     0.870806
     """
     for name, value, high in (("p", p, 1.0), ("q", q, 1.0), ("angle", angle, 180.0)):
         if not 0.0 <= value <= high:
-            raise InputError(f"{name} = {value:g} came: give a number in [0, {high:g}].")
+            raise InputError(f"{name} = {value:g}, expected a number in [0, {high:g}]")
     return math.sqrt((1.0 - p) * (1.0 - q)) + abs(math.cos(math.radians(angle))) * math.sqrt(p * q)

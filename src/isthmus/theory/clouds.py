@@ -14,19 +14,45 @@ _NODES = 200
 
 
 def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, centres: str) -> float:
-    """Phi = L - 2 log N for many pairs: clouds in two hyperplanes A, B of R^dim at `angle` degrees.
+    """Return Phi = L - 2 log N in the limit of many pairs, for clouds in two hyperplanes A and B of R^dim.
 
-    x is von Mises-Fisher in A with concentration `kappa`, y the same in B, and partners have the same
-    projection on C = A n B. `centres` "orthogonal" puts the mean directions orthogonal to C (at `angle` from
-    each other), "shared" puts both at the same direction of C (no gap). For an x with tilt P_B x / tau
+    x is von Mises-Fisher in A with concentration `kappa`, y is the same in B, and matching rows have the same
+    projection on C, the intersection of A and B.
 
-        log E_y exp(x.y / tau) = logc(|kappa c_y + P_B x / tau|, dim - 1) - logc(kappa, dim - 1)
+    Parameters
+    ----------
+    dim : int
+        Dimension of the space, at least 3.
+    kappa : float
+        Concentration, positive.
+    temperature : float
+        tau, positive.
+    angle : float
+        Angle between A and B in degrees, 0 to 180.
+    centres : {'shared', 'orthogonal'}
+        'orthogonal' puts the mean directions orthogonal to C, at `angle` from each other. 'shared' puts both at the
+        same direction of C, so that there is no gap.
 
-    (logc = `log_sphere_mgf`), so one or two integrals over x remain (Gauss-Legendre and Gauss-Gegenbauer,
-    relative error about 1e-10). The lowest possible value without constraints is `uniform_bound`.
+    Returns
+    -------
+    float
+        Loss in nats. Its least possible value without constraints is `uniform_bound`.
 
-    Raises `InputError` for dim < 3, numbers that are not positive, angles outside [0, 180], unknown centres.
+    Raises
+    ------
+    InputError
+        If a parameter is out of range.
 
+    Notes
+    -----
+    For an x with projection P_B x / tau, where logc is `linalg.bessel.log_sphere_mgf`,
+
+    log E_y exp(x.y / tau) = logc(|kappa c_y + P_B x / tau|, dim - 1) - logc(kappa, dim - 1).
+
+    One or two integrals over x remain (Gauss-Legendre and Gauss-Gegenbauer, relative error about 1e-10).
+
+    Examples
+    --------
     >>> round(cloud_loss(3, kappa=10.0, temperature=0.2, angle=60, centres="shared"), 5)
     -0.39633
     >>> round(cloud_loss(3, kappa=10.0, temperature=0.2, angle=60, centres="orthogonal"), 5)
@@ -34,11 +60,11 @@ def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, c
     """
     if dim < 3 or not kappa > 0.0 or not temperature > 0.0 or not 0.0 <= angle <= 180.0:
         raise InputError(
-            f"dim={dim}, kappa={kappa}, temperature={temperature}, angle={angle} came: give dim from 3, "
-            "positive numbers and an angle from 0 to 180 degrees."
+            f"dim={dim}, kappa={kappa}, temperature={temperature}, angle={angle}, expected dim from 3, positive "
+            "numbers and an angle from 0 to 180 degrees"
         )
     if centres not in ("shared", "orthogonal"):
-        raise InputError(f"centres={centres!r} came: give 'shared' or 'orthogonal'.")
+        raise InputError(f"centres={centres!r}, expected 'shared' or 'orthogonal'")
     tilt, cosine, inner = 1.0 / temperature, math.cos(math.radians(angle)), dim - 1
     along, weight = _along_centre(inner, kappa)
     if centres == "orthogonal":
@@ -53,13 +79,13 @@ def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, c
             kappa**2 + 2.0 * kappa * tilt * along[:, None] + tilt**2 * (inside + alpha_squared * cosine**2)
         )
         weight = weight[:, None] * across_weight
-    partner = 1.0 - (1.0 - cosine) * alpha_squared
+    matching_cosine = 1.0 - (1.0 - cosine) * alpha_squared
     logs = np.asarray(log_sphere_mgf(inner, lengths)) - float(log_sphere_mgf(inner, kappa))
-    return 2.0 * float(np.sum(weight * (logs - tilt * partner)))
+    return 2.0 * float(np.sum(weight * (logs - tilt * matching_cosine)))
 
 
 def _along_centre(dim: int, kappa: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes in [-1, 1] and weights (sum 1) of the component of a von Mises-Fisher vector along its centre."""
+    """Return nodes in [-1, 1] and weights (sum 1) of the component of a von Mises-Fisher vector along its centre."""
     nodes, weights = _legendre()
     polar = 0.5 * math.pi * (nodes + 1.0)
     with np.errstate(divide="ignore"):
@@ -74,7 +100,7 @@ def _legendre() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _one_coordinate(dim: int) -> tuple[np.ndarray, np.ndarray]:
-    """The same for one coordinate of a uniform unit vector of R^dim."""
+    """Return nodes and weights of one coordinate of a uniform unit vector of R^dim."""
     if dim == 1:
         return np.array([-1.0, 1.0]), np.array([0.5, 0.5])
     return _along_centre(dim, 0.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.compute.arrays import Array, to_numpy
-from isthmus.linalg.rotations import principal_angles
+from isthmus.linalg.subspaces import principal_angles
 from isthmus.utils.errors import InputError
 
 #: Directions are shared when the cosine of their angle exceeds this: only rounding separates them.

@@ -1,0 +1,32 @@
+"""Checks of arguments and small functions that several bounds share."""
+
+from __future__ import annotations
+
+import math
+
+from isthmus.linalg.bessel import bessel_ratio
+from isthmus.utils.errors import InputError
+
+
+def inverse_temperature(temperature: float) -> float:
+    """Return 1 / temperature, or raise `InputError`."""
+    if not 1e-6 <= temperature < math.inf:
+        raise InputError(f"temperature {temperature!r}, expected a number of at least 1e-6")
+    return 1.0 / temperature
+
+
+def cosine_of(angle: float) -> float:
+    """Return the cosine of an angle in degrees, 0 to 180, or raise `InputError`."""
+    check_within("angle", angle, 0.0, 180.0)
+    return math.cos(math.radians(angle))
+
+
+def check_within(name: str, value: float, low: float, high: float) -> None:
+    """Raise `InputError` if `value` is outside [low, high]."""
+    if not low <= value <= high:
+        raise InputError(f"{name} = {value:g}, expected a number in [{low:g}, {high:g}]")
+
+
+def sphere_ratio(dim: int, k: float) -> float:
+    """Return the mean resultant length at concentration k in R^dim, tanh(k) in one dimension."""
+    return math.tanh(k) if dim == 1 else float(bessel_ratio(dim / 2 - 1, k))
