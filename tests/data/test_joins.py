@@ -1,4 +1,4 @@
-"""Pairing by keys against a loop over dictionaries; what has no partner is counted and said; bad keys are refused."""
+"""Joins by keys against a loop over dictionaries, counts of unmatched rows, and invalid keys."""
 
 from __future__ import annotations
 
@@ -40,49 +40,49 @@ def by_loop(x: list[Any], y: list[Any]) -> list[tuple[int, int]]:
     return sorted((rows[key], j) for j, key in enumerate(y) if key in rows)
 
 
-def pairs_of(found: Any) -> list[tuple[int, int]]:
-    owner = found.x if found.index is None else found.x[found.index]
-    return list(zip(owner.tolist(), found.y.tolist(), strict=True))
+def pairs_of(join: Any) -> list[tuple[int, int]]:
+    owner = join.x if join.index is None else join.x[join.index]
+    return list(zip(owner.tolist(), join.y.tolist(), strict=True))
 
 
-def words(rng: np.random.Generator, count: int, longest: int) -> list[str]:
+def random_texts(rng: np.random.Generator, count: int, longest: int) -> list[str]:
     letters = list(string.ascii_letters + "äöü中€")
     return list(dict.fromkeys("".join(rng.choice(letters, size=rng.integers(0, longest + 1))) for _ in range(count)))
 
 
 @pytest.mark.parametrize("longest", [3, 8, 40, 900])
-@pytest.mark.parametrize("kinds", ["numpy numpy", "arrow numpy", "numpy arrow", "arrow arrow", "large arrow"])
-def test_text_against_a_loop(kinds: str, longest: int, rng: np.random.Generator) -> None:
-    x = words(rng, 400, longest)
-    y = [*rng.choice(np.array(x, dtype=object), size=500), *words(rng, 100, longest)]
+@pytest.mark.parametrize("libraries", ["numpy numpy", "arrow numpy", "numpy arrow", "arrow arrow", "large arrow"])
+def test_join_keys_of_text_agrees_with_a_loop(libraries: str, longest: int, rng: np.random.Generator) -> None:
+    x = random_texts(rng, 400, longest)
+    y = [*rng.choice(np.array(x, dtype=object), size=500), *random_texts(rng, 100, longest)]
     rng.shuffle(y)
     make = {
         "numpy": lambda keys: np.array(keys),
         "arrow": lambda keys: pa.chunked_array([pa.array(["pad", *keys[:100]])[1:], pa.array(keys[100:])]),
         "large": lambda keys: pa.chunked_array([pa.array(keys, type=pa.large_string())]),
     }
-    first, second = kinds.split()
-    found = join_keys(make[first](x), make[second](y), key="k", columns=("a", "b"))
-    assert pairs_of(found) == by_loop(x, y)
-    assert found.unmatched == (len(x) - len({i for i, _ in by_loop(x, y)}), len(y) - len(by_loop(x, y)))
+    first, second = libraries.split()
+    join = join_keys(make[first](x), make[second](y), key="k", columns=("a", "b"))
+    assert pairs_of(join) == by_loop(x, y)
+    assert join.unmatched == (len(x) - len({i for i, _ in by_loop(x, y)}), len(y) - len(by_loop(x, y)))
 
 
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "uint64"])
-def test_integers_against_a_loop(dtype: str, rng: np.random.Generator) -> None:
+def test_join_keys_of_integers_agrees_with_a_loop(dtype: str, rng: np.random.Generator) -> None:
     x = rng.permutation(200).astype(dtype)
     y = rng.integers(100, 250, size=300).astype("int64" if dtype != "uint64" else dtype)
-    found = join_keys(x, pa.chunked_array([y]), key="k", columns=("a", "b"))
-    assert pairs_of(found) == by_loop(x.tolist(), y.tolist())
-    far = np.array([2**63 + 5, 1], dtype=np.uint64)
-    assert pairs_of(join_keys(far, far[::-1].copy(), key="k", columns=("a", "b"))) == [(0, 1), (1, 0)]
+    join = join_keys(x, pa.chunked_array([y]), key="k", columns=("a", "b"))
+    assert pairs_of(join) == by_loop(x.tolist(), y.tolist())
+    large = np.array([2**63 + 5, 1], dtype=np.uint64)
+    assert pairs_of(join_keys(large, large[::-1].copy(), key="k", columns=("a", "b"))) == [(0, 1), (1, 0)]
     with pytest.raises(InputError, match=r"a: has keys of 2\^63 and more"):
-        join_keys(far, np.array([-(2**63) + 5, 1]), key="k", columns=("a", "b"))
+        join_keys(large, np.array([-(2**63) + 5, 1]), key="k", columns=("a", "b"))
 
 
-def test_one_to_one_needs_no_index() -> None:
-    found = join_keys(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", columns=("a", "b"))
-    assert found.index is None
-    assert (found.x.tolist(), found.y.tolist(), found.unmatched) == ([0, 2], [1, 0], (1, 1))
+def test_join_keys_of_unique_keys_has_no_index() -> None:
+    join = join_keys(np.array([5, 9, 7]), np.array([7, 5, 8]), key="k", columns=("a", "b"))
+    assert join.index is None
+    assert (join.x.tolist(), join.y.tolist(), join.unmatched) == ([0, 2], [1, 0], (1, 1))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_one_to_one_needs_no_index() -> None:
         ([[1, 2]], [1, 2], r"a: has keys of shape \(1, 2\) and dtype int64"),
     ],
 )
-def test_refusals(x: list[Any], y: list[Any], message: str) -> None:
+def test_join_keys_of_invalid_keys_is_refused(x: list[Any], y: list[Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         join_keys(np.array(x), np.array(y), key="k", columns=("a", "b"))
 
@@ -110,8 +110,10 @@ def rows(rng: np.random.Generator) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.random.Generator) -> None:
-    """Images in one order; captions in another, two for some images, none for others, and strangers among them."""
+def test_open_pairs_by_key_in_each_format_keeps_the_matches(
+    name: str, rows: np.ndarray, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Some images have two captions and some none, in another order, and some captions have no image."""
     image = open_source(ALL[name](tmp_path, rows))
     keys = np.array(formats.ids(60)) if KEYS[name] != "number" else np.arange(60)
     owner = np.concatenate([rng.permutation(50), rng.permutation(50)[:30]])
@@ -126,12 +128,11 @@ def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.rando
     assert (pairs.n_pairs, pairs.n_items) == (80, 50)
     assert pairs.pairing["unmatched"] == {"image": 10, "text": 4}
     expected = by_loop(keys.tolist(), caption_keys.tolist())
-    x, y, found = [], [], []
-    for block_x, block_y, own in pairs.blocks(7):
-        assert own is not None
-        x.append(block_x[own])
+    x, y = [], []
+    for block_x, block_y, block_owner in pairs.blocks(7):
+        assert block_owner is not None
+        x.append(block_x[block_owner])
         y.append(block_y)
-        found.extend(own)
     np.testing.assert_array_equal(np.concatenate(x), rows[[i for i, _ in expected]])
     np.testing.assert_array_equal(np.concatenate(y), texts[[j for _, j in expected]])
 
@@ -139,8 +140,10 @@ def test_every_format(name: str, rows: np.ndarray, tmp_path: Path, rng: np.rando
 @pytest.mark.parametrize(
     "name", ["parquet", "parquet_folder", "feather", "chunked_hdf5", "dataset", "npz", "webdataset"]
 )
-def test_the_other_side_in_another_order(name: str, rows: np.ndarray, tmp_path: Path, rng: np.random.Generator) -> None:
-    """What can only be unpacked from the front is put in order once; what is select_rows agrees with NumPy."""
+def test_open_pairs_by_key_with_y_in_another_order_reads_y_in_the_order_of_x(
+    name: str, rows: np.ndarray, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Formats without random access are written in order once, and the selected rows agree with NumPy."""
     text = ALL[name](tmp_path, rows)
     order = rng.permutation(60)
     np.save(tmp_path / "x.npy", rows[order] + 1)
@@ -155,22 +158,22 @@ def test_the_other_side_in_another_order(name: str, rows: np.ndarray, tmp_path: 
     )
 
 
-def test_some_rows_in_order_are_read_in_one_pass(rows: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
+def test_blocks_of_an_ascending_subset_open_the_file_once(rows: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
     from isthmus.data.sources import parquet
 
-    path, opened = formats.parquet(tmp_path, np.tile(rows, (50, 1)), kind="variable"), []
+    path, locations = formats.parquet(tmp_path, np.tile(rows, (50, 1)), kind="variable"), []
     np.save(tmp_path / "keys.npy", np.arange(0, 3000, 3))
     np.save(tmp_path / "x.npy", np.ones((1000, 6)))
     with pytest.warns(IsthmusWarning, match="2,000 of 3,000 rows"):
         pairs = isthmus.open_pairs(path, tmp_path / "x.npy", names=("x", "y"), key=("number", tmp_path / "keys.npy"))
     real = parquet.open_file
-    monkeypatch.setattr(parquet, "open_file", lambda place: opened.append(place) or real(place))
-    found = np.concatenate([x for x, _, _ in pairs.blocks(90)])
-    np.testing.assert_array_equal(found, np.tile(rows, (50, 1))[::3])
-    assert len(opened) == 1
+    monkeypatch.setattr(parquet, "open_file", lambda location: locations.append(location) or real(location))
+    read_rows = np.concatenate([x for x, _, _ in pairs.blocks(90)])
+    np.testing.assert_array_equal(read_rows, np.tile(rows, (50, 1))[::3])
+    assert len(locations) == 1
 
 
-def test_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_pairs_takes_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: Path) -> None:
     for name in ("x", "y"):
         np.save(tmp_path / f"{name}.npy", rows)
     keys, paths = np.arange(60), (tmp_path / "x.npy", tmp_path / "y.npy")
@@ -196,11 +199,11 @@ def test_files_of_keys_and_arrays(rows: np.ndarray, tmp_path: Path) -> None:
         isthmus.open_pairs(*paths, key="a", index=keys)
 
 
-def test_columns_that_are_no_keys(rows: np.ndarray, tmp_path: Path) -> None:
-    made = formats.table(rows).append_column("score", pa.array(np.ones(60)))
-    made = made.append_column("gaps", pa.array([None if i in (4, 9) else i for i in range(60)]))
-    pq.write_table(made, tmp_path / "x.parquet")
-    pq.write_table(made, tmp_path / "y.parquet")
+def test_open_pairs_with_an_invalid_key_column_is_refused(rows: np.ndarray, tmp_path: Path) -> None:
+    table = formats.table(rows).append_column("score", pa.array(np.ones(60)))
+    table = table.append_column("gaps", pa.array([None if i in (4, 9) else i for i in range(60)]))
+    pq.write_table(table, tmp_path / "x.parquet")
+    pq.write_table(table, tmp_path / "y.parquet")
     paths = (tmp_path / "x.parquet", tmp_path / "y.parquet")
     with pytest.raises(InputError, match="unknown column of keys in .*x.parquet 'image_i': did you mean 'image_id'"):
         isthmus.open_pairs(*paths, key="image_i")
@@ -213,12 +216,12 @@ def test_columns_that_are_no_keys(rows: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="shards hold no keys and there is no folder .*metadata beside them"):
         isthmus.open_pairs(tmp_path / "img_emb", paths[1], key="image_id")
     (tmp_path / "metadata").mkdir()
-    pq.write_table(made[:50], tmp_path / "metadata" / "0.parquet")
+    pq.write_table(table[:50], tmp_path / "metadata" / "0.parquet")
     with pytest.raises(InputError, match="metadata: its 1 shards hold 50 rows, but those of .*img_emb hold 60"):
         isthmus.open_pairs(tmp_path / "img_emb", paths[1], key="image_id")
 
 
-def test_labels_follow_their_rows_and_bad_rows_keep_their_numbers(rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_pairs_by_key_selects_labels_and_reports_row_numbers_of_the_file(rows: np.ndarray, tmp_path: Path) -> None:
     rows[33] = 0
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "y.npy", rows[::-1] + 1)
@@ -232,38 +235,39 @@ def test_labels_follow_their_rows_and_bad_rows_keep_their_numbers(rows: np.ndarr
     assert pairs.take(np.arange(5)).pairing == pairs.pairing
 
 
-def test_the_result_says_how_rows_were_paired(rows: np.ndarray, tmp_path: Path) -> None:
+def test_result_of_pairs_by_key_records_the_pairing(rows: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", rows)
     np.save(tmp_path / "y.npy", rows + 1)
     plain = isthmus.measure(isthmus.open_pairs(tmp_path / "x.npy", tmp_path / "y.npy"), metrics=["centroid_angle"])
     assert plain.pairs["pairing"] == {"by": "position"}
     keyed = isthmus.open_pairs(tmp_path / "x.npy", tmp_path / "y.npy", key=(np.arange(60), np.arange(60)))
-    found = isthmus.measure(keyed, metrics=["centroid_angle"])
-    assert json.loads(found.to_json())["pairs"]["pairing"] == {
+    result = isthmus.measure(keyed, metrics=["centroid_angle"])
+    assert json.loads(result.to_json())["pairs"]["pairing"] == {
         "by": "key", "key": "an array", "unmatched": {"x": 0, "y": 0},
     }  # fmt: skip
 
 
-def test_the_command_line_pairs_by_key(rows: np.ndarray, tmp_path: Path) -> None:
-    made = formats.table(rows + 1)
-    pq.write_table(made, tmp_path / "image.parquet")
-    pq.write_table(made[::-1][:50], tmp_path / "text.parquet")
+def test_command_line_with_key_pairs_rows(rows: np.ndarray, tmp_path: Path) -> None:
+    table = formats.table(rows + 1)
+    pq.write_table(table, tmp_path / "image.parquet")
+    pq.write_table(table[::-1][:50], tmp_path / "text.parquet")
 
-    def run(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "isthmus", *words]
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "isthmus", *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
 
-    done = run("measure", "image.parquet", "text.parquet", "--key", "image_id", "--json")
+    process = run("measure", "image.parquet", "text.parquet", "--key", "image_id", "--json")
     expected = {"by": "key", "key": "image_id", "unmatched": {"image": 10, "text": 0}}
-    assert json.loads(done.stdout)["pairs"]["pairing"] == expected
-    assert done.stderr.strip() == (
+    assert json.loads(process.stdout)["pairs"]["pairing"] == expected
+    assert process.stderr.strip() == (
         "isthmus: warning: paired by image_id: 50 pairs of 50 items, without a match for 10 of 60 rows of image and "
         "0 of 50 rows of text"
     )
-    done = run("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
-    assert (done.returncode, done.stdout) == (2, "")
+    process = run("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
+    assert (process.returncode, process.stdout) == (2, "")
     assert (
-        "isthmus: error: image.parquet::image_id has keys such as 'item-00000' and text.parquet::number" in done.stderr
+        "isthmus: error: image.parquet::image_id has keys such as 'item-00000' and text.parquet::number"
+        in process.stderr
     )
     assert "Paired? yes" in run("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
     assert "expected two" in run("inspect", "image.parquet", "--key", "image_id").stderr

@@ -1,4 +1,4 @@
-"""Pairs: names, several partners, subsets, and every refusal."""
+"""Pairs: names, several matches per item, subsets, and invalid arguments."""
 
 from __future__ import annotations
 
@@ -18,62 +18,62 @@ def several() -> Pairs:
     return Pairs(image=x, text=y, index=[2, 0, 1, 1, 2, 3, 0], labels=["a", "b", "c", "d"])
 
 
-def test_sizes() -> None:
+def test_sizes_count_pairs_items_and_columns() -> None:
     p = several()
     assert (p.n_pairs, p.n_items, p.dim, p.names) == (7, 4, 4, ("image", "text"))
 
 
-def test_take_keeps_partners_together() -> None:
+def test_take_keeps_all_matching_rows_of_an_item() -> None:
     p = several()
-    part = p.take(np.array([2, 0]))
-    assert part.n_items == 2
-    assert part.index is not None
-    np.testing.assert_array_equal(part.labels, ["c", "a"])
-    x, y = part.x.read(0, 2), part.y.read(0, part.n_pairs)
+    subset = p.take(np.array([2, 0]))
+    assert subset.n_items == 2
+    assert subset.index is not None
+    np.testing.assert_array_equal(subset.labels, ["c", "a"])
+    x, y = subset.x.read(0, 2), subset.y.read(0, subset.n_pairs)
     np.testing.assert_array_equal(x, np.eye(4)[[2, 0]])
-    rows = [0, 4, 1, 6]  # the partners of item 2, then of item 0
+    rows = [0, 4, 1, 6]  # the matches of item 2, then of item 0
     np.testing.assert_array_equal(y, p.y.take(np.array(rows)))
-    np.testing.assert_array_equal(part.index, [0, 0, 1, 1])
+    np.testing.assert_array_equal(subset.index, [0, 0, 1, 1])
 
 
-def test_halves_are_disjoint_and_complete(rng: np.random.Generator) -> None:
+def test_split_half_is_disjoint_and_complete(rng: np.random.Generator) -> None:
     x = np.arange(1, 31, dtype=float).reshape(15, 2)
     a, b = Pairs(u=x, v=x).split_half(rng=3)
     rows = np.concatenate([a.x.read(0, 99), b.x.read(0, 99)])
     assert (a.n_items, b.n_items) == (7, 8)
     np.testing.assert_array_equal(np.sort(rows[:, 0]), x[:, 0])
-    again, _ = Pairs(u=x, v=x).split_half(rng=3)
-    np.testing.assert_array_equal(again.x.read(0, 99), a.x.read(0, 99))
+    repeated, _ = Pairs(u=x, v=x).split_half(rng=3)
+    np.testing.assert_array_equal(repeated.x.read(0, 99), a.x.read(0, 99))
 
 
-def test_sample_is_without_replacement() -> None:
+def test_sample_draws_without_replacement() -> None:
     x = np.arange(1, 201, dtype=float).reshape(100, 2)
     p = Pairs(u=x, v=x)
     assert p.sample(100) is p
-    part = p.sample(40, rng=1)
-    assert len(np.unique(part.x.read(0, 40)[:, 0])) == 40
-    np.testing.assert_array_equal(part.x.read(0, 40), part.y.read(0, 40))
+    subset = p.sample(40, rng=1)
+    assert len(np.unique(subset.x.read(0, 40)[:, 0])) == 40
+    np.testing.assert_array_equal(subset.x.read(0, 40), subset.y.read(0, 40))
 
 
-def test_blocks_hold_whole_items() -> None:
+def test_blocks_keep_the_pairs_of_an_item_together() -> None:
     p = several()
-    seen = []
+    block_pairs = []
     for x, y, owner in p.blocks(size=2):
         assert owner is not None
-        seen.extend((tuple(x[o]), tuple(row)) for o, row in zip(owner, y, strict=True))
+        block_pairs.extend((tuple(x[o]), tuple(row)) for o, row in zip(owner, y, strict=True))
     assert p.index is not None
     expected = [(tuple(np.eye(4)[i]), tuple(p.y.read(j, j + 1)[0])) for j, i in enumerate(p.index)]
-    assert sorted(seen) == sorted(expected)
+    assert sorted(block_pairs) == sorted(expected)
 
 
-def test_unit(cones: Any) -> None:
+def test_unit_normalises_rows(cones: Any) -> None:
     x, y = Pairs(image=cones[0], text=cones[1]).unit()
     np.testing.assert_allclose(np.linalg.norm(x, axis=1), 1)
     np.testing.assert_allclose(y, cones[1] / np.linalg.norm(cones[1], axis=1, keepdims=True))
 
 
 @pytest.mark.parametrize(
-    ("sides", "options", "message"),
+    ("modalities", "options", "message"),
     [
         ({"a": np.eye(3)}, {}, r"got 1 modalities \(a\), expected two"),
         ({"a": np.eye(3), "b": np.eye(4)[:3]}, {}, "a has width 3 and b has width 4"),
@@ -89,12 +89,14 @@ def test_unit(cones: Any) -> None:
         ({"a": np.eye(3), "b": np.eye(3)}, {"labels": [1, 2]}, "labels has 2 entries, expected one for each of the 3"),
     ],
 )
-def test_refusals(sides: dict[str, Any], options: dict[str, Any], message: str) -> None:
+def test_pairs_of_invalid_arguments_are_refused(
+    modalities: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
-        Pairs(**options, **sides)
+        Pairs(**options, **modalities)
 
 
-def test_names_come_from_paths(tmp_path: Path) -> None:
+def test_open_pairs_names_modalities_after_paths(tmp_path: Path) -> None:
     for name in ("image.npy", "text.npy"):
         np.save(tmp_path / name, np.eye(3))
     p = isthmus.open_pairs(tmp_path / "image.npy", tmp_path / "text.npy")

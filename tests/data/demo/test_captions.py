@@ -27,27 +27,27 @@ def shipped():
     return arrays("plain")
 
 
-def test_more_than_a_thousand_are_distinct(shipped):
+def test_shipped_captions_are_mostly_distinct(shipped):
     assert len(shipped.captions) == 1797
     assert len(set(shipped.captions)) > 1000
 
 
-def test_the_shipped_captions_are_composed_from_the_pictures(shipped, digits, pixels):
+def test_compose_captions_reproduces_the_shipped_captions(shipped, digits, pixels):
     assert shipped.captions == captions.compose_captions(pixels, digits.target)
     np.testing.assert_array_equal(shipped.labels, digits.target)
 
 
-def test_another_seed_gives_other_sentences(shipped, digits, pixels):
+def test_compose_captions_with_another_seed_differs(shipped, digits, pixels):
     assert shipped.captions != captions.compose_captions(pixels, digits.target, seed=1)
 
 
-def test_each_names_its_digit_and_no_other(shipped):
+def test_caption_names_its_digit_and_no_other(shipped):
     for caption, label in zip(shipped.captions, shipped.labels, strict=True):
-        words = re.findall("[a-z]+", caption.lower())
-        assert [word for word in words if word in captions.NAMES] == [captions.NAMES[label]]
+        phrases = re.findall("[a-z]+", caption.lower())
+        assert [phrase for phrase in phrases if phrase in captions.NAMES] == [captions.NAMES[label]]
 
 
-def test_each_is_a_sentence_with_the_right_article(shipped):
+def test_caption_is_a_sentence_with_the_right_article(shipped):
     for caption in shipped.captions:
         assert caption[0].isupper()
         assert caption.endswith(".")
@@ -60,19 +60,19 @@ def test_each_is_a_sentence_with_the_right_article(shipped):
                 assert after[0] in "aeiu"
 
 
-def test_every_template_is_used(digits, pixels):
+def test_compose_captions_uses_every_template(digits, pixels):
     several = captions.compose_captions(np.repeat(pixels[:1], 200, 0), np.zeros(200, int))
     assert len(set(several)) == len(captions.TEMPLATES)
 
 
-def having(shipped, words, without=()):
+def having(shipped, phrases, without=()):
     def has(caption, some):
-        return any(word in caption.lower() for word in some)
+        return any(phrase in caption.lower() for phrase in some)
 
-    return np.array([has(caption, words) and not has(caption, without) for caption in shipped.captions])
+    return np.array([has(caption, phrases) and not has(caption, without) for caption in shipped.captions])
 
 
-def test_heavy_captions_have_more_ink_than_light_ones(shipped, pixels):
+def test_captions_with_heavy_have_more_ink_than_light(shipped, pixels):
     ink = pixels.mean((1, 2))
     heavy, light = having(shipped, ["heavy"]), having(shipped, ["light "])
     assert heavy.sum() > 500
@@ -82,21 +82,21 @@ def test_heavy_captions_have_more_ink_than_light_ones(shipped, pixels):
     assert ink[very].min() > ink[heavy & ~very].max()
 
 
-def test_right_leaning_captions_lean_further_right(shipped, pixels):
+def test_captions_that_lean_right_have_a_positive_slant(shipped, pixels):
     slant = captions.measure_strokes(pixels).slant
     left, right = having(shipped, ["leaning far to the left"]), having(shipped, ["leaning far to the right"])
     assert min(left.sum(), right.sum()) > 300
     assert slant[right].min() > 0 > slant[left].max()
 
 
-def test_wide_captions_are_wider(shipped, pixels):
+def test_captions_with_wide_have_wider_strokes(shipped, pixels):
     width = captions.measure_strokes(pixels).width
     wide, narrow = having(shipped, ["wide"], ["rather wide"]), having(shipped, ["narrow"], ["rather narrow"])
     assert min(wide.sum(), narrow.sum()) > 400
     assert width[wide].min() > width[narrow].max()
 
 
-def test_positions_follow_the_centre_of_the_ink(shipped, pixels):
+def test_captions_of_positions_agree_with_the_centre_of_the_ink(shipped, pixels):
     strokes = captions.measure_strokes(pixels)
     above, below = having(shipped, ["above"]), having(shipped, ["below"])
     left = having(shipped, ["to the left of the centre"])
@@ -105,7 +105,7 @@ def test_positions_follow_the_centre_of_the_ink(shipped, pixels):
     assert strokes.right[left].max() < strokes.right[right].min()
 
 
-def test_strokes_of_a_known_picture():
+def test_measure_strokes_of_a_bar_and_a_diagonal():
     picture = np.zeros((1, 8, 8))
     picture[0, :, 6] = 1.0  # a bar, 2.5 columns to the right of the middle
     strokes = captions.measure_strokes(picture)
@@ -118,6 +118,6 @@ def test_strokes_of_a_known_picture():
     np.testing.assert_allclose(captions.measure_strokes(mirrored).slant, -1)
 
 
-def test_levels_are_of_about_equal_size():
+def test_levels_have_about_equal_size():
     level = captions.levels(np.random.default_rng(0).normal(size=1000), 5)
     assert np.abs(np.bincount(level, minlength=5) - 200).max() <= 1

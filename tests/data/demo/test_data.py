@@ -17,7 +17,7 @@ DATA = Path(demo.__file__).parent / "data"
 
 
 @pytest.mark.parametrize("run", demo.RUNS)
-def test_rows_are_unit_float32(run):
+def test_arrays_are_unit_float32_rows(run):
     data = demo.arrays(run)
     for rows in (data.image, data.text):
         assert rows.dtype == np.float32
@@ -28,36 +28,36 @@ def test_rows_are_unit_float32(run):
 
 
 @pytest.mark.parametrize("run", demo.RUNS)
-def test_splits_partition_the_rows(run):
-    whole, train, test = (demo.arrays(run, split=split) for split in (None, "train", "test"))
-    assert whole.train.sum() == len(train.image) == len(train.captions) == 1200
+def test_arrays_of_splits_partition_the_rows(run):
+    all_pairs, train, test = (demo.arrays(run, split=split) for split in (None, "train", "test"))
+    assert all_pairs.train.sum() == len(train.image) == len(train.captions) == 1200
     assert len(test.image) == len(test.text) == len(test.labels) == len(test.captions) == 597
     assert train.train.all()
     assert not test.train.any()
-    np.testing.assert_array_equal(whole.image[whole.train], train.image)
-    np.testing.assert_array_equal(whole.text[~whole.train], test.text)
-    np.testing.assert_array_equal(whole.labels[~whole.train], test.labels)
-    assert [c for c, kept in zip(whole.captions, whole.train, strict=True) if kept] == train.captions
+    np.testing.assert_array_equal(all_pairs.image[all_pairs.train], train.image)
+    np.testing.assert_array_equal(all_pairs.text[~all_pairs.train], test.text)
+    np.testing.assert_array_equal(all_pairs.labels[~all_pairs.train], test.labels)
+    assert [c for c, is_train in zip(all_pairs.captions, all_pairs.train, strict=True) if is_train] == train.captions
 
 
-def test_all_runs_hold_the_same_pairs():
+def test_arrays_of_all_runs_have_the_same_captions():
     runs = [demo.arrays(run) for run in demo.RUNS]
     assert all(run.captions == runs[0].captions for run in runs)
     assert not np.array_equal(runs[0].image, runs[1].image)
 
 
-def test_the_files_are_small():
+def test_data_files_are_small():
     files = list(DATA.glob("*"))
     assert {file.name for file in files} == {f"{name}.safetensors" for name in ("items", *demo.RUNS)}
     assert sum(file.stat().st_size for file in files) < 1_500_000
 
 
-def test_a_run_cannot_be_changed():
+def test_demo_all_pairsis_frozen():
     with pytest.raises(FrozenInstanceError):
         demo.arrays("plain").image = None
 
 
-def test_only_the_collapsed_run_has_axes():
+def test_axes_and_basis_exist_for_the_collapsed_all_pairsonly():
     assert demo.arrays("plain").axes is None
     collapsed = demo.arrays("collapsed")
     assert collapsed.axes.shape == (2, 64)
@@ -68,23 +68,23 @@ def test_only_the_collapsed_run_has_axes():
     np.testing.assert_allclose(frame @ frame.T, expected, atol=1e-14)
 
 
-@pytest.mark.parametrize("given", ["plane", "PLAIN"])
-def test_an_unknown_run_is_named_with_what_was_meant(given):
-    with pytest.raises(InputError, match=rf"unknown demo run '{given}': did you mean 'plain'\?"):
-        demo.arrays(given)
+@pytest.mark.parametrize("misspelled", ["plane", "PLAIN"])
+def test_arrays_of_a_misspelled_all_pairssuggests_the_name(misspelled):
+    with pytest.raises(InputError, match=rf"unknown demo run '{misspelled}': did you mean 'plain'\?"):
+        demo.arrays(misspelled)
 
 
-def test_an_unknown_run_that_resembles_none_has_no_guess():
+def test_load_of_an_unknown_all_pairslists_the_names():
     with pytest.raises(InputError, match=r"Known: collapsed, plain, warm$"):
         demo.load("xyz")
 
 
-def test_an_unknown_split():
+def test_arrays_of_an_unknown_split_is_refused():
     with pytest.raises(InputError, match=r"unknown demo split 'tests'.*did you mean 'test'\?"):
         demo.arrays("plain", split="tests")
 
 
-def test_load_wraps_the_arrays():
+def test_load_returns_pairs_of_the_arrays():
     pairs = demo.load("warm", split="test")
     expected = demo.arrays("warm", split="test")
     assert pairs.names == ("image", "text")
@@ -93,7 +93,7 @@ def test_load_wraps_the_arrays():
     np.testing.assert_array_equal(pairs.labels, expected.labels)
 
 
-def test_export_writes_what_is_loaded(tmp_path):
+def test_export_writes_the_arrays(tmp_path):
     paths = demo.export(tmp_path / "new" / "folder", "collapsed")
     data = demo.arrays("collapsed")
     np.testing.assert_array_equal(np.load(paths[0], allow_pickle=False), data.image)
@@ -103,16 +103,16 @@ def test_export_writes_what_is_loaded(tmp_path):
     assert np.load(paths[0]).shape == (597, 64)
 
 
-def test_export_onto_a_file(tmp_path):
+def test_export_to_a_file_is_refused(tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(InputError, match="it is a file; give a directory"):
         demo.export(tmp_path / "taken", "plain")
 
 
-def test_loading_imports_neither_sklearn_nor_torch():
+def test_arrays_import_neither_sklearn_nor_torch():
     code = (
         "import sys; from isthmus import demo; [demo.arrays(run) for run in demo.RUNS]; "
         "print(sorted({'sklearn', 'torch', 'scipy'} & set(sys.modules)))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "[]"

@@ -17,18 +17,18 @@ import fuzz
 TESTS = Path(__file__).parents[2]
 
 
-def test_mutated_files_are_refused_or_read() -> None:
+def test_open_source_of_mutated_files_refuses_or_reads() -> None:
     # In a process of its own: children are forked there, which is not safe beside the threads of this one.
-    words = [sys.executable, str(TESTS / "fuzz.py"), "--count", "200", "--seed", "1"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = re.findall(r"^(\w+) +200 files: (\d+) refused, (\d+) read, 0 failed", done.stdout, flags=re.MULTILINE)
-    assert [name for name, *_ in found] == [*formats.FILES, *formats.FOLDERS]
-    assert all(int(refused) + int(read) == 200 and int(refused) > 50 and int(read) > 0 for _, refused, read in found)
+    arguments = [sys.executable, str(TESTS / "fuzz.py"), "--count", "200", "--seed", "1"]
+    process = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stdout + process.stderr
+    reports = re.findall(r"^(\w+) +200 files: (\d+) refused, (\d+) read, 0 failed", process.stdout, flags=re.MULTILINE)
+    assert [name for name, *_ in reports] == [*formats.FILES, *formats.FOLDERS]
+    assert all(int(refused) + int(read) == 200 and int(refused) > 50 and int(read) > 0 for _, refused, read in reports)
 
 
 @pytest.mark.parametrize(
-    ("does", "told"),
+    ("action", "report"),
     [
         ("os.kill(os.getpid(), 11)", "CRASH by signal 11"),
         ("time.sleep(9)", "HANG"),
@@ -36,7 +36,7 @@ def test_mutated_files_are_refused_or_read() -> None:
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_the_fuzzer_sees(does: str, told: str) -> None:
+def test_fuzz_reports_crashes_hangs_and_other_errors(action: str, report: str) -> None:
     code = (
         "import os, sys, time\n"
         f"sys.path.insert(0, {str(TESTS)!r})\n"
@@ -44,17 +44,17 @@ def test_the_fuzzer_sees(does: str, told: str) -> None:
         "fuzz.SECONDS, calls = 1, []\n"
         "def outcome(*_, **__):\n"
         "    calls.append(0)\n"
-        f"    return 'read' if len(calls) == 1 else {does}\n"
+        f"    return 'read' if len(calls) == 1 else {action}\n"
         "fuzz.outcome = outcome\n"
         "print(*fuzz.fuzz('npy', 2, 0), sep='\\n')\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    lines = done.stdout.splitlines()
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    lines = process.stdout.splitlines()
     assert len(lines) == 2
-    assert all(told in line for line in lines)
+    assert all(report in line for line in lines)
 
 
-def test_the_fuzzer_knows_numbers_that_are_not_there(tmp_path: Path) -> None:
+def test_fuzz_reports_numbers_that_are_not_in_the_file(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)
     path = formats.npy(tmp_path, rows)
     assert fuzz.standing(rows, [path.read_bytes()])
@@ -65,10 +65,10 @@ def test_the_fuzzer_knows_numbers_that_are_not_there(tmp_path: Path) -> None:
         fuzz.outcome(path, [bytes(200)], plain=True)
 
 
-def test_mutations_are_many_and_repeat_with_their_seed() -> None:
-    whole = bytes(range(256)) * 8
-    made = [fuzz.mutated(whole, np.random.default_rng(number)) for number in range(200)]
-    assert len(set(made)) > 180
-    assert made[7] == fuzz.mutated(whole, np.random.default_rng(7))
-    assert any(len(data) < len(whole) - 400 for data in made)
-    assert any(len(data) > len(whole) for data in made)
+def test_mutations_differ_and_repeat_with_their_seed() -> None:
+    content = bytes(range(256)) * 8
+    mutants = [fuzz.mutated(content, np.random.default_rng(number)) for number in range(200)]
+    assert len(set(mutants)) > 180
+    assert mutants[7] == fuzz.mutated(content, np.random.default_rng(7))
+    assert any(len(data) < len(content) - 400 for data in mutants)
+    assert any(len(data) > len(content) for data in mutants)

@@ -1,4 +1,4 @@
-"""Every format, written by its own library, gives the same rows; every broken file one clear sentence."""
+"""Files of NumPy and safetensors: rows, members, folders, and one clear sentence for each broken file."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def write(path: Path, rows: np.ndarray) -> None:
         save_file({"rows": np.ascontiguousarray(rows)}, path)
     else:
         path.mkdir()
-        for number, part in enumerate(np.array_split(rows, 12)):  # 12 shards: 10 comes after 2
-            np.save(path / f"img_emb_{number}.npy", part)
+        for number, shard in enumerate(np.array_split(rows, 12)):  # 12 shards: 10 comes after 2
+            np.save(path / f"img_emb_{number}.npy", shard)
 
 
 PATHS = ("a.npy", "a.npz", "packed.npz", "a.safetensors", "img_emb")
 
 
 @pytest.mark.parametrize("name", PATHS)
-def test_reads_what_was_written(name: str, rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_source_returns_the_rows_that_were_written(name: str, rows: np.ndarray, tmp_path: Path) -> None:
     if name == "img_emb":  # np.array_split would make shards of one row
         rows = np.repeat(rows, 2, axis=0)
     write(tmp_path / name, rows)
@@ -53,7 +53,7 @@ def test_reads_what_was_written(name: str, rows: np.ndarray, tmp_path: Path) -> 
 @pytest.mark.parametrize("dtype", ["<f2", ">f2", "<f4", ">f4", "<f8", ">f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_dtypes_byte_orders_and_array_orders(
+def test_open_source_of_numpy_files_maps_any_dtype_and_order(
     dtype: str, order: str, suffix: str, rows: np.ndarray, tmp_path: Path
 ) -> None:
     rows = np.array(rows, dtype=dtype, order=order)
@@ -64,14 +64,14 @@ def test_dtypes_byte_orders_and_array_orders(
 
 
 @pytest.mark.parametrize("dtype", ["f2", "f4", "f8"])
-def test_safetensors_dtypes(dtype: str, rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_source_of_safetensors_maps_each_dtype(dtype: str, rows: np.ndarray, tmp_path: Path) -> None:
     save_file({"other": np.ones(3), "rows": rows.astype(dtype)}, tmp_path / "a.safetensors")
     source = open_source(f"{tmp_path}/a.safetensors::rows")
     np.testing.assert_array_equal(source.read(0, 99), rows.astype(dtype))
     assert isinstance(source.rows, np.memmap)
 
 
-def test_bfloat16(rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_source_of_bfloat16_returns_float32(rows: np.ndarray, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from safetensors.torch import save_file as save_torch
 
@@ -82,7 +82,7 @@ def test_bfloat16(rows: np.ndarray, tmp_path: Path) -> None:
     np.testing.assert_array_equal(source.read(0, 99), tensor.float().numpy())
 
 
-def test_members(rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_source_selects_a_member(rows: np.ndarray, tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", image=rows, text=rows + 1)
     np.testing.assert_array_equal(open_source(f"{tmp_path}/two.npz::text").read(0, 99), rows + 1)
     with pytest.raises(InputError, match="holds the arrays image, text; say which one as .*two.npz::image"):
@@ -94,7 +94,7 @@ def test_members(rows: np.ndarray, tmp_path: Path) -> None:
         open_source(f"{tmp_path}/one.npy::x")
 
 
-def test_sniffs_by_content(rows: np.ndarray, tmp_path: Path) -> None:
+def test_find_format_without_suffix_reads_the_first_bytes(rows: np.ndarray, tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", rows)
     (tmp_path / "a.npy").rename(tmp_path / "nameless")
     assert find_format(tmp_path / "nameless").name == "npy"
@@ -104,7 +104,7 @@ def test_sniffs_by_content(rows: np.ndarray, tmp_path: Path) -> None:
         open_source(tmp_path / "notes.txt")
 
 
-def test_folders(rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_source_of_a_folder_concatenates_shards(rows: np.ndarray, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no shard of embeddings"):
         open_source(tmp_path)
     write(tmp_path / "img_emb", rows)  # one of the 12 shards has a single row
@@ -117,25 +117,25 @@ def test_folders(rows: np.ndarray, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "packed.npz", "a.safetensors"])
-def test_every_truncation_is_refused(name: str, rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_source_of_a_truncated_file_is_refused(name: str, rows: np.ndarray, tmp_path: Path) -> None:
     write(tmp_path / name, rows)
-    whole = (tmp_path / name).read_bytes()
-    for length in {0, 1, 5, 9, 60, 127, 128, 200, len(whole) // 2, len(whole) - 1}:
-        (tmp_path / name).write_bytes(whole[:length])
+    content = (tmp_path / name).read_bytes()
+    for length in {0, 1, 5, 9, 60, 127, 128, 200, len(content) // 2, len(content) - 1}:
+        (tmp_path / name).write_bytes(content[:length])
         with pytest.raises(InputError, match=re.escape(str(tmp_path / name))) as caught:
             open_source(tmp_path / name)
         assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["a.npy", "a.npz", "packed.npz", "a.safetensors"])
-def test_mutated_headers_end_in_a_clear_error_or_in_rows(name: str, rows: np.ndarray, tmp_path: Path) -> None:
+def test_open_source_of_a_mutated_header_refuses_or_reads(name: str, rows: np.ndarray, tmp_path: Path) -> None:
     write(tmp_path / name, rows)
-    whole = bytearray((tmp_path / name).read_bytes())
+    content = bytearray((tmp_path / name).read_bytes())
     rng = np.random.default_rng(1)
     for _ in range(400):
-        broken = bytearray(whole)
-        for place in rng.integers(0, min(len(broken), 200), size=rng.integers(1, 4)):
-            broken[place] = rng.integers(0, 256)
+        broken = bytearray(content)
+        for position in rng.integers(0, min(len(broken), 200), size=rng.integers(1, 4)):
+            broken[position] = rng.integers(0, 256)
         (tmp_path / name).write_bytes(broken)
         try:
             source = open_source(tmp_path / name)
@@ -159,7 +159,7 @@ def test_mutated_headers_end_in_a_clear_error_or_in_rows(name: str, rows: np.nda
     ],
 )
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
-def test_arrays_that_are_no_embeddings(array: np.ndarray, message: str, suffix: str, tmp_path: Path) -> None:
+def test_open_source_of_other_arrays_is_refused(array: np.ndarray, message: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"a{suffix}"
     if suffix == ".npy":
         np.save(path, array, allow_pickle=True)
@@ -169,7 +169,7 @@ def test_arrays_that_are_no_embeddings(array: np.ndarray, message: str, suffix: 
         open_source(path)
 
 
-def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
+def test_open_source_never_unpickles(tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> tuple[object, ...]:
             return (Path(tmp_path / "sprung").touch, ())
@@ -183,7 +183,7 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-def test_safetensors_of_integers(tmp_path: Path) -> None:
+def test_open_source_of_integer_safetensors_is_refused(tmp_path: Path) -> None:
     save_file({"rows": np.ones((4, 4), dtype=np.int64)}, tmp_path / "a.safetensors")
     with pytest.raises(InputError, match="has dtype I64, expected F16, BF16, F32 or F64"):
         open_source(tmp_path / "a.safetensors")

@@ -1,4 +1,4 @@
-"""Aligned rows in the format that they came in: the other columns are kept, and other libraries read the file."""
+"""Aligned rows in the format of their source, which keeps the other columns and is read by other libraries."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ def aligner(rows: np.ndarray) -> Any:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_in_the_same_format(name: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_to_the_same_format_keeps_the_layout(name: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     path = ALL[name](tmp_path, rows)
     out = path.with_name("out" + path.suffix)
     source = open_source(path)
     assert apply(aligner, source, out, side="x") == rows.shape
     expected = aligner.transform_x(rows)
-    found = open_source(out)
-    assert found.member == source.member
-    np.testing.assert_allclose(found.read(0, 600), expected, atol=1e-6)
+    reopened = open_source(out)
+    assert reopened.member == source.member
+    np.testing.assert_allclose(reopened.read(0, 600), expected, atol=1e-6)
     for key in {"packed_npz": ["number"], "npz": ["number", "image_id"], "safetensors": ["number"]}.get(name, []):
-        np.testing.assert_array_equal(found.keys(key), source.keys(key))
+        np.testing.assert_array_equal(reopened.keys(key), source.keys(key))
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
 @pytest.mark.parametrize("name", ["parquet", "ragged_parquet", "large_parquet", "feather", "arrow", "stream"])
-def test_tables_keep_their_columns(name: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_to_a_table_keeps_its_columns(name: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     path = ALL[name](tmp_path, rows)
     out = path.with_name("out" + path.suffix)
     apply(aligner, open_source(path), out, side="x")
@@ -64,14 +64,14 @@ def test_tables_keep_their_columns(name: str, rows: np.ndarray, aligner: Any, tm
     before, after = read(path), read(out)
     assert after.schema == before.schema
     assert after.drop_columns("embedding") == before.drop_columns("embedding")
-    found = np.array(after["embedding"].to_pylist())
-    np.testing.assert_allclose(found, aligner.transform_x(rows), atol=1e-6)
+    written_rows = np.array(after["embedding"].to_pylist())
+    np.testing.assert_allclose(written_rows, aligner.transform_x(rows), atol=1e-6)
     if name.endswith("parquet"):
         codecs = [pq.ParquetFile(f).metadata.row_group(0).column(0).compression for f in (path, out)]
         assert codecs[0] == codecs[1]
 
 
-def test_a_data_set_is_read_by_its_library(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_to_a_saved_data_set_is_read_by_its_library(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     import datasets
 
     path = formats.dataset(tmp_path, rows)
@@ -86,13 +86,13 @@ def test_a_data_set_is_read_by_its_library(rows: np.ndarray, aligner: Any, tmp_p
     narrow = isthmus.align.SharedSpaceProjection(k=20).fit(isthmus.Pairs(image=flat, text=flat + 0.1))
     narrow_out = tmp_path / "narrow"
     width = apply(narrow, open_source(path), narrow_out, side="x")[1]
-    found = datasets.load_from_disk(narrow_out)
+    narrow_set = datasets.load_from_disk(narrow_out)
     assert width < 300
-    assert found.features["embedding"].length == width
-    assert np.asarray(found[3]["embedding"]).shape == (width,)
+    assert narrow_set.features["embedding"].length == width
+    assert np.asarray(narrow_set[3]["embedding"]).shape == (width,)
 
 
-def test_hdf5_keeps_its_data_sets(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_to_hdf5_keeps_its_datasets(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     import h5py
 
     for make in (formats.hdf5, formats.chunked_hdf5):
@@ -108,15 +108,15 @@ def test_hdf5_keeps_its_data_sets(rows: np.ndarray, aligner: Any, tmp_path: Path
             np.testing.assert_allclose(after["model/embedding"], aligner.transform_x(rows), atol=1e-6)
 
 
-def test_tensors_and_archives_keep_the_rest(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_to_tensors_and_archives_keeps_other_content(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     import torch
 
     path = formats.torch(tmp_path, rows)
     apply(aligner, open_source(path), tmp_path / "out.pt", side="x")
-    found = torch.load(tmp_path / "out.pt", weights_only=True)
-    np.testing.assert_array_equal(found["number"], np.arange(600))
-    assert found["epoch"] == 3
-    np.testing.assert_allclose(found["rows"], aligner.transform_x(rows), atol=1e-6)
+    contents = torch.load(tmp_path / "out.pt", weights_only=True)
+    np.testing.assert_array_equal(contents["number"], np.arange(600))
+    assert contents["epoch"] == 3
+    np.testing.assert_allclose(contents["rows"], aligner.transform_x(rows), atol=1e-6)
     path = formats.webdataset(tmp_path, rows)
     apply(aligner, open_source(path), tmp_path / "out.tar", side="x")
     before, after = formats.members(path), formats.members(tmp_path / "out.tar")
@@ -125,14 +125,14 @@ def test_tensors_and_archives_keep_the_rest(rows: np.ndarray, aligner: Any, tmp_
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz", ".safetensors", ".parquet", ".arrow", ".h5", ".pt", ".tar"])
-def test_into_another_format(suffix: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_to_another_format_writes_the_rows(suffix: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     path = formats.parquet(tmp_path, rows) if suffix != ".parquet" else formats.npy(tmp_path, rows)
     out = tmp_path / f"out{suffix}"
     apply(aligner, open_source(path), out, side="x")
     np.testing.assert_allclose(open_source(out).read(0, 600), aligner.transform_x(rows), atol=1e-6)
 
 
-def test_nothing_is_left_of_work_that_fails(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_that_fails_leaves_no_file(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     rows[500, 3] = np.nan
     for name, make in ALL.items():
         (tmp_path / name).mkdir()
@@ -152,14 +152,14 @@ def test_apply_of_selected_rows_keeps_no_columns_of_other_rows(
     selected = select_rows(open_source(path), numbers)
     out = path.with_name("out" + path.suffix)
     assert apply(aligner, selected, out, side="x") == (3, 300)
-    written = open_source(out)
-    np.testing.assert_allclose(written.read(0, 3), aligner.transform_x(rows[numbers]), atol=1e-6)
+    output = open_source(out)
+    np.testing.assert_allclose(output.read(0, 3), aligner.transform_x(rows[numbers]), atol=1e-6)
     if name in ("parquet", "arrow"):
         with pytest.raises(InputError, match="unknown column of keys"):
-            written.keys("image_id")
+            output.keys("image_id")
 
 
-def test_refusals(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
+def test_apply_to_an_invalid_output_is_refused(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     path = formats.parquet(tmp_path, rows)
     with pytest.raises(InputError, match="is the file that is being read"):
         apply(aligner, open_source(path), path, side="x")
@@ -171,7 +171,7 @@ def test_refusals(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
         apply(aligner, open_source(folder), tmp_path / "there", side="x")
 
 
-def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
+def test_memory_of_parquet_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
     """A row group of 77 MB is read by two threads, sampled and written back without being held whole by Arrow."""
     rows = np.random.default_rng(0).normal(size=(150_000, 128)).astype(np.float32)
     pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=len(rows))
@@ -187,8 +187,8 @@ def test_memory_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
         "apply(aligner, source, sys.argv[1] + '/out.parquet', side='x')\n"
         "print(pa.default_memory_pool().max_memory())\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
-    reading, writing = map(int, done.stdout.split())
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)
+    reading, writing = map(int, process.stdout.split())
     assert reading < 50e6
     assert writing < 50e6
     np.testing.assert_allclose(np.linalg.norm(open_source(tmp_path / "out.parquet").read(0, 10), axis=1), 1, atol=0.5)

@@ -1,0 +1,149 @@
+"""Lists in Parquet and Arrow: plain pages against pyarrow, checksums, nulls and unequal lengths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import formats
+from isthmus import InputError
+from isthmus.data.sources import open_source
+
+
+@pytest.fixture
+def rows(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(43, 6)).astype(np.float32)
+
+
+def nulls(rows: np.ndarray, list_kind: str, *, inside: bool) -> pa.Table:
+    values = [list(map(float, row)) for row in rows]
+    for number in (3, 17, 30):
+        if inside:
+            values[number][2] = None  # type: ignore[call-overload]
+        else:
+            values[number] = None  # type: ignore[call-overload]
+    list_types = {
+        "fixed": pa.list_(pa.float32(), 6),
+        "variable": pa.list_(pa.float32()),
+        "large": pa.large_list(pa.float32()),
+    }
+    return pa.table({"embedding": pa.array(values, type=list_types[list_kind])})
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("list_kind", ["fixed", "variable", "large"])
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_read_of_nulls_is_refused_with_their_rows(
+    suffix: str, list_kind: str, inside: bool, rows: np.ndarray, tmp_path: Path
+) -> None:
+    table, path = nulls(rows, list_kind, inside=inside), tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(table, path, row_group_size=20)
+    else:
+        with pa.ipc.new_file(str(path), table.schema) as out:
+            out.write_table(table, max_chunksize=20)
+    source = open_source(path)
+    state = "partly null" if inside else "null"
+    with pytest.raises(InputError, match=rf"embedding: rows 3, 17 \(counted from 0\) are {state}"):
+        source.read(0, 20)
+    with pytest.raises(InputError, match=rf"row 30 \(counted from 0\) is {state}"):
+        source.read(25, 40)
+    np.testing.assert_array_equal(source.read(4, 17), rows[4:17])  # no row has shifted
+    np.testing.assert_array_equal(source.read(31, 43), rows[31:])
+
+
+def test_read_of_lists_of_unequal_length_is_refused(rows: np.ndarray, tmp_path: Path) -> None:
+    values = [list(map(float, row)) for row in rows]
+    values[21] = values[21][:4]
+    pq.write_table(pa.table({"e": pa.array(values, type=pa.list_(pa.float32()))}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"a.parquet::e: row 21 \(counted from 0\) holds 4 numbers, expected 6"):
+        open_source(tmp_path / "a.parquet").read(0, 43)
+
+
+@pytest.mark.parametrize("list_kind", ["fixed", "variable", "large", "required"])
+@pytest.mark.parametrize("compression", ["none", "snappy", "zstd", "gzip", "lz4", "brotli"])
+@pytest.mark.parametrize("dictionary", [False, True])
+def test_read_of_plain_pages_agrees_with_pyarrow(
+    list_kind: str,
+    compression: str,
+    dictionary: bool,
+    rows: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pages begin in the middle of rows, and dictionaries overflow into plain pages."""
+    from isthmus.data.sources import _parquet_pages
+
+    rows = np.random.default_rng(0).normal(size=(3000, 7)).astype(np.float32)
+    table = formats.table(rows, "fixed" if list_kind == "required" else list_kind)
+    if list_kind == "required":
+        inner = pa.list_(pa.field("item", pa.float32(), nullable=False), 7)
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), type=inner)
+        table = pa.table([lists], schema=pa.schema([pa.field("embedding", inner, nullable=False)]))
+    options: dict[str, Any] = {"row_group_size": 1300, "data_page_size": 4000, "write_batch_size": 64}
+    options |= {"compression": compression, "use_dictionary": dictionary, "dictionary_pagesize_limit": 2000}
+    pq.write_table(table, tmp_path / "a.parquet", write_page_checksum=dictionary, **options)
+    plain, blocks = [], _parquet_pages.ColumnChunk.blocks
+    monkeypatch.setattr(
+        _parquet_pages.ColumnChunk, "blocks", lambda self, size: (plain.append(len(b)) or b for b in blocks(self, size))
+    )
+    source = open_source(tmp_path / "a.parquet")
+    for start, stop in ((0, 3000), (0, 700), (700, 1400), (1400, 2100), (2999, 3000), (5, 6)):
+        np.testing.assert_array_equal(source.read(start, stop), rows[start:stop])
+    np.testing.assert_array_equal(source.take(np.array([2999, 4, 1299, 1300])), rows[[2999, 4, 1299, 1300]])
+    assert sum(plain) > 2000
+
+
+@pytest.mark.parametrize(
+    "options", [{"data_page_version": "2.0"}, {"use_byte_stream_split": ["embedding"], "use_dictionary": ["caption"]}]
+)
+def test_read_of_other_pages_agrees_with_pyarrow(options: dict[str, Any], rows: np.ndarray, tmp_path: Path) -> None:
+    pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=20, **options)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(open_source(tmp_path / "a.parquet").read(0, 99), rows)
+
+
+@pytest.mark.parametrize("lengths", [(6, 5, 7, 6), (6, 12, 0, 6), (6, 7, 5, 6)])
+def test_read_of_unequal_lists_with_the_right_total_is_refused(lengths: tuple[int, ...], tmp_path: Path) -> None:
+    values = [[float(i)] * n for i, n in enumerate(lengths)]
+    table = pa.table({"e": pa.array(values * 300, type=pa.list_(pa.float32()))})
+    for name, options in {"plain": {"use_dictionary": False}, "dictionary": {}}.items():
+        pq.write_table(table, tmp_path / f"{name}.parquet", **options)
+        with pytest.raises(InputError, match=rf"row 1 \(counted from 0\) holds {lengths[1]} numbers, expected 6"):
+            open_source(tmp_path / f"{name}.parquet").read(0, 999)
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy"])
+@pytest.mark.parametrize("group", [0, 1])
+def test_read_of_a_page_with_a_flipped_bit_is_refused(
+    group: int, compression: str, rows: np.ndarray, tmp_path: Path
+) -> None:
+    """pyarrow verifies the first row, which gives the width. The second row group reaches the direct reader alone."""
+    options: dict[str, Any] = {"compression": compression, "use_dictionary": False, "write_page_checksum": True}
+    rows = np.tile(rows, (4, 1))
+    pq.write_table(formats.table(rows).select(["embedding"]), tmp_path / "a.parquet", row_group_size=86, **options)
+    column = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(group).column(0)
+    intact = (tmp_path / "a.parquet").read_bytes()
+    end = column.data_page_offset + column.total_compressed_size
+    for position in (end - 1, end - 100, end - 500):
+        data = bytearray(intact)
+        data[position] ^= 1
+        (tmp_path / "a.parquet").write_bytes(data)
+        with pytest.raises(InputError, match=r"is not a complete parquet file \(.*(checksum|CRC)"):
+            open_source(tmp_path / "a.parquet").read(0, 999)
+    (tmp_path / "a.parquet").write_bytes(intact)
+    np.testing.assert_array_equal(open_source(tmp_path / "a.parquet").read(0, 999), rows)
+
+
+def test_read_of_a_page_with_a_flipped_bit_and_no_checksum_is_silent(rows: np.ndarray, tmp_path: Path) -> None:
+    """The pages of the test above are read as they lie: only the checksum tells that a number has changed."""
+    options: dict[str, Any] = {"compression": "none", "use_dictionary": False, "write_page_checksum": False}
+    pq.write_table(formats.table(rows), tmp_path / "a.parquet", row_group_size=20, **options)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    data[data.index(rows[30].tobytes()) + 3] ^= 1
+    (tmp_path / "a.parquet").write_bytes(data)
+    assert not np.array_equal(open_source(tmp_path / "a.parquet").read(0, 99), rows)
