@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,113 +14,149 @@ from isthmus import InputError
 from isthmus.align import ScoreStandardization
 from isthmus.tasks import MixedSearch, share_sweep
 
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+Unit = Callable[[np.ndarray], np.ndarray]
+Results = dict[str, dict[int, tuple[int, float, float]]]
 
 
 @pytest.fixture
-def sides(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def captions(rng: np.random.Generator, unit: Unit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return 30 unit rows of x, 70 of y, and the items of y."""
     owner = rng.integers(0, 30, 70)
     latent = rng.normal(size=(30, 6))
     return unit(latent + 0.5 * rng.normal(size=(30, 6))), unit(latent[owner] + 0.5 * rng.normal(size=(70, 6))), owner
 
 
-def slow(
-    x: Any, y: Any, owner: Any, as_x: Any, score: Any = lambda q, kind, row, vector: row @ vector
-) -> tuple[dict[int, Any], dict[int, Any]]:
-    """For every x query and y query: rank of its best row, NDCG@10, own share of the top 10."""
+def inner_product(query_modality: str, modality: str, query: Any, stored: Any) -> float:
+    return float(query @ stored)
+
+
+def slow(x: Any, y: Any, owner: Any, as_x: Any, score: Callable[..., float]) -> Results:
+    """Return the rank of the best row, NDCG@10 and the share of the same modality for every query."""
     corpus = [("x", i, x[i]) for i in range(len(x)) if as_x[i]]
     corpus += [("y", owner[j], y[j]) for j in range(len(y)) if not as_x[owner[j]]]
-    found: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
-    queries = [(0, i, i, x[i]) for i in range(len(x)) if not as_x[i]]
-    queries += [(1, j, owner[j], y[j]) for j in range(len(y)) if as_x[owner[j]]]
-    for side, number, item, row in queries:
-        scored = sorted(
-            ((float(score("xy"[side], kind, row, vector)), kind, of == item) for kind, of, vector in corpus),
+    results: Results = {"x": {}, "y": {}}
+    queries = [("x", i, i, x[i]) for i in range(len(x)) if not as_x[i]]
+    queries += [("y", j, owner[j], y[j]) for j in range(len(y)) if as_x[owner[j]]]
+    for query_modality, number, item, row in queries:
+        ranking = sorted(
+            ((score(query_modality, modality, row, stored), modality, i == item) for modality, i, stored in corpus),
             reverse=True,
         )
-        places = [place for place, (_, _, relevant) in enumerate(scored, start=1) if relevant]
-        ideal = sum(1 / math.log2(1 + p) for p in range(1, min(10, len(places)) + 1))
-        gain = sum(1 / math.log2(1 + p) for p in places if p <= 10) / ideal
-        own = np.mean([kind == "xy"[side] for _, kind, relevant in scored if not relevant][:10])
-        found[side][number] = (places[0], gain, own)
-    return found
+        ranks = [rank for rank, (_, _, is_relevant) in enumerate(ranking, start=1) if is_relevant]
+        ideal = sum(1 / math.log2(1 + rank) for rank in range(1, min(10, len(ranks)) + 1))
+        ndcg = sum(1 / math.log2(1 + rank) for rank in ranks if rank <= 10) / ideal
+        nearest = [modality for _, modality, is_relevant in ranking if not is_relevant][:10]
+        share = float(np.mean([modality == query_modality for modality in nearest]))
+        results[query_modality][number] = (ranks[0], ndcg, share)
+    return results
 
 
-@pytest.mark.parametrize("standardised", [False, True])
+@pytest.mark.parametrize("corrected", [False, True])
 @pytest.mark.parametrize("share", [0.5, 0.25, 0.8])
-def test_search_is_that_of_a_slow_loop(sides: Any, share: float, standardised: bool) -> None:
-    x, y, owner = sides
-    options: dict[str, Any] = {}
-    if standardised:
-        x = unit(x + np.eye(6)[0])  # an offset, which the correction takes out
-        levels = ScoreStandardization().fit(x, y, index=owner)
+def test_mixed_search_equals_a_slow_loop(captions: Any, unit: Unit, share: float, corrected: bool) -> None:
+    x, y, owner = captions
+    score: Callable[..., float] = inner_product
+    correction = None
+    if corrected:
+        x = unit(x + np.eye(6)[0])  # an offset, which the correction removes
+        correction = ScoreStandardization().fit(x, y, index=owner)
 
-        def score(q: str, kind: str, row: Any, vector: Any) -> float:
-            mean, deviation = levels.level(query=q, stored=kind)
-            return float((row @ vector - mean) / deviation)
+        def score(query_modality: str, modality: str, query: Any, stored: Any) -> float:
+            mean, deviation = correction.level(query=query_modality, stored=modality)
+            return float((query @ stored - mean) / deviation)
 
-        options = {"score": score}
-    found = MixedSearch.of(x, y, index=owner, share=share, rng=3, correction=levels if standardised else None)
-    count = 15 if share == 0.5 else round(30 * share)
-    as_x = np.random.default_rng(3).permutation(30) < count
-    lonely = np.bincount(owner, minlength=30) == 0
-    expected: tuple[dict[int, Any], dict[int, Any]] = ({}, {})
+    search = MixedSearch.of(x, y, index=owner, share=share, rng=3, correction=correction)
+    as_x = np.random.default_rng(3).permutation(30) < (15 if share == 0.5 else round(30 * share))
+    without_y = np.bincount(owner, minlength=30) == 0
+    expected: Results = {"x": {}, "y": {}}
     for choice in (as_x, ~as_x) if share == 0.5 else (as_x,):
-        for whole, part in zip(expected, slow(x, y, owner, choice | lonely, **options), strict=True):
-            whole.update(part)
-    for ranks, gains, own, side in (
-        (found.x_ranks, found.x_ndcg, found.x_same_modality, expected[0]),
-        (found.y_ranks, found.y_ndcg, found.y_same_modality, expected[1]),
+        for modality, results in slow(x, y, owner, choice | without_y, score).items():
+            expected[modality].update(results)
+    for ranks, ndcg, shares, results in (
+        (search.x_ranks, search.x_ndcg, search.x_same_modality, expected["x"]),
+        (search.y_ranks, search.y_ndcg, search.y_same_modality, expected["y"]),
     ):
-        assert set(np.flatnonzero(ranks)) == set(side)
-        for number, (rank, gain, part) in side.items():
-            assert ranks[number] == rank
-            assert gains[number] == pytest.approx(gain)
-            assert own[number] == pytest.approx(part)
-    assert found.same_modality_share == pytest.approx(np.mean([v[2] for side in expected for v in side.values()]))
-    assert found.recall(1) == pytest.approx(np.mean([np.mean([v[0] == 1 for v in s.values()]) for s in expected]))
-    assert found.mrr() == pytest.approx(np.mean([np.mean([1 / v[0] for v in s.values()]) for s in expected]))
-    assert found.hits.mean() == pytest.approx(found.recall(1))
+        assert set(np.flatnonzero(ranks)) == set(results)
+        for number, values in results.items():
+            assert (ranks[number], ndcg[number], shares[number]) == pytest.approx(values)
+    both = [list(results.values()) for results in expected.values()]
+    shares = [share for results in both for _, _, share in results]
+    assert search.same_modality_share == pytest.approx(np.mean(shares))
+    for k in (1, 5):
+        recalls = [np.mean([rank <= k for rank, _, _ in results]) for results in both]
+        assert search.recall(k) == pytest.approx(np.mean(recalls))
+    assert search.mrr() == pytest.approx(np.mean([np.mean([1 / rank for rank, _, _ in results]) for results in both]))
+    assert search.hits.mean() == pytest.approx(search.recall(1))
 
 
-def test_ndcg_is_that_of_scikit_learn(sides: Any) -> None:
-    x, y, owner = sides
+def test_expected_share_is_the_share_of_the_corpus_in_the_modality_of_the_query(captions: Any) -> None:
+    x, y, owner = captions
+    search = MixedSearch.of(x, y, index=owner, share=0.25, rng=3)
+    as_x = (np.random.default_rng(3).permutation(30) < round(30 * 0.25)) | (np.bincount(owner, minlength=30) == 0)
+    n_x, n_y = np.sum(as_x), np.sum(~as_x[owner])
+    n_x_queries, n_y_queries = np.sum(~as_x), np.sum(as_x[owner])
+    expected = (n_x_queries * n_x + n_y_queries * n_y) / (n_x + n_y) / (n_x_queries + n_y_queries)
+    assert search.expected_share == pytest.approx(expected)
+
+
+def test_ndcg_equals_that_of_scikit_learn(captions: Any) -> None:
+    x, y, owner = captions
     x, y = x[np.unique(owner)], y[np.unique(owner, return_index=True)[1]]
-    found = MixedSearch.of(x, y, rng=0)
+    search = MixedSearch.of(x, y, rng=0)
     as_x = np.random.default_rng(0).permutation(len(x)) < len(x) // 2
-    gains = []
-    for choice in (as_x, ~as_x):
-        corpus, queries = np.where(choice[:, None], x, y), np.where(choice[:, None], y, x)
-        for i in range(len(x)):
-            gains.append(ndcg_score(np.eye(len(x))[i : i + 1], (queries[i] @ corpus.T)[None], k=10))
-    assert found.ndcg() == pytest.approx(np.mean(gains))
-    assert found.ndcg(5) <= found.ndcg(10)
+    for k in (5, 10):
+        values = []
+        for choice in (as_x, ~as_x):
+            corpus, queries = np.where(choice[:, None], x, y), np.where(choice[:, None], y, x)
+            for i in range(len(x)):
+                values.append(ndcg_score(np.eye(len(x))[i : i + 1], (queries[i] @ corpus.T)[None], k=k))
+        assert search.ndcg(k) == pytest.approx(np.mean(values))
 
 
-def test_a_gap_hides_the_other_modality(rng: np.random.Generator) -> None:
+def test_ndcg_of_several_captions_at_another_k_is_refused(captions: Any) -> None:
+    x, y, owner = captions
+    search = MixedSearch.of(x, y, index=owner)
+    assert 0 < search.ndcg() < 1
+    with pytest.raises(InputError, match="NDCG@5 of items with several relevant rows is not available, NDCG@10 is"):
+        search.ndcg(5)
+
+
+def test_mixed_search_with_a_large_gap_finds_the_same_modality_alone(rng: np.random.Generator, unit: Unit) -> None:
     latent = rng.normal(size=(60, 8))
-    far = np.zeros(9)
-    far[8] = 20
-    x, y = (np.hstack([latent, np.zeros((60, 1))]) + sign * far for sign in (1, -1))
-    found = MixedSearch.of(unit(x), unit(y))
-    assert (found.same_modality_share, found.recall(1), found.expected_share) == (1.0, 0.0, 0.5)
-    assert MixedSearch.of(unit(latent), unit(latent)).same_modality_share == pytest.approx(0.5, abs=0.06)
+    offset = 20 * np.eye(9)[8]
+    x, y = (np.hstack([latent, np.zeros((60, 1))]) + sign * offset for sign in (1, -1))
+    search = MixedSearch.of(unit(x), unit(y))
+    assert (search.same_modality_share, search.recall(1), search.expected_share) == (1.0, 0.0, 0.5)
 
 
-def test_the_sweep_is_nested_and_names_what_is_fair(sides: Any) -> None:
-    x, y, owner = sides
+def test_mixed_search_without_a_gap_finds_both_modalities(rng: np.random.Generator, unit: Unit) -> None:
+    rows = unit(rng.normal(size=(60, 8)))
+    assert MixedSearch.of(rows, rows).same_modality_share == pytest.approx(0.5, abs=0.06)
+
+
+def test_share_sweep_is_nested_and_equals_single_searches(captions: Any) -> None:
+    x, y, owner = captions
     table = share_sweep(x, y, shares=(0.2, 0.5, 0.8), index=owner, rng=1)
     assert [row["share"] for row in table] == [0.2, 0.5, 0.8]
-    one = MixedSearch.of(x, y, index=owner, share=0.2, rng=1)
-    assert table[0]["x_R@1"] == np.mean(one.x_ranks[one.x_ranks > 0] == 1)
-    assert table[0]["same_modality_share"] == one.same_modality_share
-    asked = [set(np.flatnonzero(MixedSearch.of(x, y, index=owner, share=s, rng=1).x_ranks)) for s in (0.2, 0.8)]
-    assert asked[1] < asked[0]
+    searches = [MixedSearch.of(x, y, index=owner, share=share, rng=1) for share in (0.2, 0.5, 0.8)]
+    for row, search in zip(table, searches, strict=True):
+        assert row["x_R@1"] == np.mean(search.x_ranks[search.x_ranks > 0] == 1)
+        assert row["y_NDCG@10"] == np.nanmean(search.y_ndcg)
+        assert (row["same_modality_share"], row["expected_share"]) == (
+            search.same_modality_share,
+            search.expected_share,
+        )
+    queries = [set(np.flatnonzero(search.x_ranks)) for search in searches]
+    assert queries[2] < queries[0]
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, 0.001])
-def test_a_share_that_leaves_nothing_is_refused(sides: Any, share: float) -> None:
+def test_mixed_search_with_an_empty_modality_is_refused(captions: Any, share: float) -> None:
     with pytest.raises(InputError, match="leaves one modality of the corpus empty"):
-        MixedSearch.of(*sides[:2], index=sides[2], share=share)
+        MixedSearch.of(*captions[:2], index=captions[2], share=share)
+
+
+def test_mixed_search_of_one_item_is_refused() -> None:
+    with pytest.raises(InputError, match="a share of 0.5 of 1 items leaves one modality of the corpus empty"):
+        MixedSearch.of(np.eye(1), np.eye(1))
+    assert MixedSearch.of(np.eye(2), np.eye(2)).recall() == 1

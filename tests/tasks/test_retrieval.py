@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import hypergeom, norm
 
 from isthmus.compute import score_matrix, topk
 from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
 from isthmus.statistics.intervals import wilson_interval
-from isthmus.tasks import Retrieval, ranks
+from isthmus.tasks import Retrieval, TaskData, ranks, registry
 from isthmus.tasks.ranks import matching_ranks
 
 
@@ -21,9 +21,9 @@ def slow_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[list[in
     scores = x.astype(float) @ y.T.astype(float)
     forward = []
     for i in range(len(x)):
-        own = [scores[i, j] for j in range(len(y)) if owner[j] == i]
-        others = [scores[i, j] for j in range(len(y)) if owner[j] != i]
-        forward.append(1 + sum(s >= max(own) - 1e-6 for s in others) if own else 0)
+        matching = [scores[i, j] for j in range(len(y)) if owner[j] == i]
+        non_matching = [scores[i, j] for j in range(len(y)) if owner[j] != i]
+        forward.append(1 + sum(s >= max(matching) - 1e-6 for s in non_matching) if matching else 0)
     backward = [
         1 + sum(scores[i, j] >= scores[owner[j], j] - 1e-6 for i in range(len(x)) if i != owner[j])
         for j in range(len(y))
@@ -34,7 +34,7 @@ def slow_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[list[in
 @pytest.mark.parametrize("tile", [(1024, 2048), (16, 24), (7, 13)])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("kind", ["one", "sorted", "mixed"])
-def test_ranks_are_those_of_a_slow_loop(
+def test_matching_ranks_equal_a_slow_loop(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, tile: tuple[int, int], dtype: str, kind: str
 ) -> None:
     monkeypatch.setattr(score_matrix, "TILE_SHAPE", tile)
@@ -52,7 +52,9 @@ def test_ranks_are_those_of_a_slow_loop(
     assert backward.tolist() == expected[1]
 
 
-def test_equal_rows_tie_however_the_product_is_cut(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matching_ranks_of_equal_rows_tie_for_every_tile_shape(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     x = unit(rng.normal(size=(40, 300))).astype("f4")
     y = np.repeat(unit(x + 0.1 * rng.normal(size=x.shape)).astype("f4")[:1], 40, axis=0)
     for tile in ((1024, 2048), (3, 5), (1, 1), (40, 7)):
@@ -60,7 +62,9 @@ def test_equal_rows_tie_however_the_product_is_cut(rng: np.random.Generator, mon
         assert matching_ranks(x, y, np.arange(40))[0].tolist() == [40] * 40
 
 
-def test_threads_count_the_same(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_matching_ranks_in_several_threads_equal_a_slow_loop(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner = np.repeat(np.arange(200), 3)
     x = unit(rng.normal(size=(200, 6)))
     y = unit(x[owner] + rng.normal(size=(600, 6)))
@@ -73,29 +77,29 @@ def test_threads_count_the_same(rng: np.random.Generator, monkeypatch: pytest.Mo
     assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, owner)
 
 
-def test_rows_that_are_not_unit(rng: np.random.Generator) -> None:
+def test_matching_ranks_of_rows_that_are_not_unit_equal_a_slow_loop(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 30, 4)) * 50
     forward, backward = matching_ranks(x, y, np.arange(30))
     assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, np.arange(30))
 
 
 @pytest.mark.parametrize("shape", [(3, 8), (600, 16), (10, 2048 * 3), (257, 4104), (5, 13)])
-def test_counts_of_masks(rng: np.random.Generator, shape: tuple[int, int]) -> None:
+def test_count_rows_and_columns_equal_the_sums_of_the_mask(rng: np.random.Generator, shape: tuple[int, int]) -> None:
     for mask in (rng.random(shape) < 0.4, np.ones(shape, dtype=bool)):
         np.testing.assert_array_equal(count_rows(mask), mask.sum(axis=1))
         np.testing.assert_array_equal(count_columns(mask), mask.sum(axis=0))
 
 
-def test_summaries_of_ranks() -> None:
-    found = Retrieval(np.array([1, 2, 4]), np.array([1, 1, 10, 3]), items=3, rows=4, owner=np.array([0, 0, 1, 2]))
-    assert [e.value for e in found.recall(1)] == pytest.approx([1 / 3, 1 / 2])
-    assert found.mrr() == pytest.approx(((1 + 0.5 + 0.25) / 3, (1 + 1 + 0.1 + 1 / 3) / 4))
-    assert found.median_rank() == (2.0, 2.0)
+def test_retrieval_recall_mrr_and_median_equal_hand_computed_values() -> None:
+    ranks_of = Retrieval(np.array([1, 2, 4]), np.array([1, 1, 10, 3]), items=3, rows=4, owner=np.array([0, 0, 1, 2]))
+    assert [e.value for e in ranks_of.recall(1)] == pytest.approx([1 / 3, 1 / 2])
+    assert ranks_of.mrr() == pytest.approx(((1 + 0.5 + 0.25) / 3, (1 + 1 + 0.1 + 1 / 3) / 4))
+    assert ranks_of.median_rank() == (2.0, 2.0)
 
 
-def test_interval_of_recall_counts_items_not_captions() -> None:
+def test_recall_interval_of_agreeing_captions_is_that_of_the_items() -> None:
     owner = np.repeat(np.arange(200), 5)
-    agree = np.repeat(np.where(np.arange(200) % 2, 1, 9), 5)  # all captions of an item have one fate
+    agree = np.repeat(np.where(np.arange(200) % 2, 1, 9), 5)  # all captions of an item agree
     apart = np.tile([1, 9], 500)
     ranks_x = np.ones(200, dtype=int)
     wide = Retrieval(ranks_x, agree, 200, 1000, owner).recall(1)[1]
@@ -106,10 +110,45 @@ def test_interval_of_recall_counts_items_not_captions() -> None:
     assert wide.high - wide.low == pytest.approx(2 * half, rel=0.02)
 
 
+@pytest.mark.parametrize(("difference", "rank"), [(2e-7, 2), (1e-5, 1)])
+def test_matching_ranks_only_differences_of_rounding_are_ties(difference: float, rank: int) -> None:
+    y = np.array([[1, 0], [1 - difference, 0]], dtype=np.float32)
+    assert matching_ranks(np.array([[1, 0], [0, 1]], dtype=np.float32), y, np.arange(2))[0][0] == rank
+
+
+@pytest.mark.parametrize(("k", "n_corpus", "n_relevant"), [(1, 10, 1), (3, 10, 2), (10, 1000, 5), (9, 10, 1)])
+def test_recall_null_is_the_hypergeometric_probability(k: int, n_corpus: int, n_relevant: int) -> None:
+    n_items = n_corpus // n_relevant
+    owner = np.repeat(np.arange(n_items), n_relevant)
+    result = Retrieval(np.ones(n_items, dtype=int), np.ones(n_corpus, dtype=int), n_items, n_corpus, owner)
+    from_x, from_y = result.recall(k)
+    assert from_x.null == pytest.approx(1 - hypergeom.pmf(0, n_corpus, n_relevant, k))
+    assert from_y.null == pytest.approx(min(k / n_items, 1))
+
+
+def test_recall_null_is_one_if_every_draw_contains_a_match() -> None:
+    result = Retrieval(np.array([1, 1]), np.ones(10, dtype=int), 2, 10, np.repeat([0, 1], 5))
+    assert result.recall(6)[0].null == 1
+    assert result.recall(5)[0].null == pytest.approx(1 - 1 / 252)
+
+
+def test_retrieval_task_averages_both_directions(rng: np.random.Generator) -> None:
+    owner = np.array([0, 0, 1, 3, 3, 3])  # item 2 has no row of y
+    x, y = unit(rng.normal(size=(4, 3))), unit(rng.normal(size=(6, 3)))
+    forward, backward = (np.array(r) for r in slow_ranks(x, y, owner))
+    forward = forward[forward > 0]
+    result = registry()["retrieval"].run(TaskData(x, y, owner=owner))
+    for k in (1, 5, 10):
+        expected = (np.mean(forward <= k) + np.mean(backward <= k)) / 2
+        assert result.scores()[f"R@{k}"] == pytest.approx(expected)
+    assert result.scores()["MRR"] == pytest.approx((np.mean(1 / forward) + np.mean(1 / backward)) / 2)
+    assert result.scores()["median_rank"] == (np.median(forward) + np.median(backward)) / 2
+
+
 @pytest.mark.parametrize(
     ("size", "most"), [(0, 8), (1, 8), (25_000, 4192), (5000, 1696), (50, 7), (4192, 4192), (81, 40)]
 )
-def test_cuts_cover_everything_once(size: int, most: int) -> None:
-    cuts = even_slices(size, most)
-    assert [i for cut in cuts for i in range(cut.start, cut.stop)] == list(range(size))
-    assert all(0 < cut.stop - cut.start <= most for cut in cuts)
+def test_even_slices_cover_everything_once(size: int, most: int) -> None:
+    slices = even_slices(size, most)
+    assert [i for block in slices for i in range(block.start, block.stop)] == list(range(size))
+    assert all(0 < block.stop - block.start <= most for block in slices)

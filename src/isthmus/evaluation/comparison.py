@@ -47,6 +47,11 @@ def default_aligners() -> list[Aligner]:
     -------
     list of Aligner
         New aligners with their default options.
+
+    Examples
+    --------
+    >>> [type(aligner).__name__ for aligner in default_aligners()][:2]
+    ['Centering', 'PartialWhitening']
     """
     return [
         Centering(),
@@ -116,8 +121,8 @@ def compare(
     Raises
     ------
     InputError
-        If there are fewer than 8 items, a task lacks labels, a name is unknown, or `fit` holds the test pairs (the
-        same object, the same files or the same rows).
+        If there are fewer than 8 items, a task lacks labels, or a name is unknown. Also if `fit` holds the test
+        pairs: the same object, the same files or the same rows.
 
     Notes
     -----
@@ -189,8 +194,8 @@ def _candidates(
         candidates = default_aligners()
     else:
         candidates = [get(a)(normalize=normalize) if isinstance(a, str) else a for a in aligners]
-    others = [aligner for aligner in expand_grid(candidates, sweep) if type(aligner) is not Identity]
-    return [Identity(normalize=normalize), *others]
+    fitted_aligners = [aligner for aligner in expand_grid(candidates, sweep) if type(aligner) is not Identity]
+    return [Identity(normalize=normalize), *fitted_aligners]
 
 
 def _blocks(candidates: list[Aligner], fit_sizes: Sequence[int] | None) -> list[tuple[int | None, Sequence[Aligner]]]:

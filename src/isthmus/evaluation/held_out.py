@@ -30,6 +30,14 @@ def fingerprint(pairs: Pairs, /) -> str:
     -------
     str
         16 hexadecimal digits, from the rows of both modalities, the pairing and the labels.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Pairs
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 20, 4))
+    >>> fingerprint(Pairs(image=x, text=y)) == fingerprint(Pairs(image=x.copy(), text=y))
+    True
     """
     digest = hashlib.blake2b(digest_size=8)
     for source in (pairs.x, pairs.y):
@@ -60,6 +68,13 @@ def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
     -----
     IsthmusWarning
         If up to 1 % of the test pairs are also fitting pairs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Pairs
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 20, 4))
+    >>> check_disjoint(Pairs(image=x[:10], text=y[:10]), Pairs(image=x[10:], text=y[10:]))
     """
     advice = "evaluate on pairs that the aligner was not fitted on"
     if fit is pairs:
@@ -93,6 +108,15 @@ def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.nda
     -------
     fit_items, test_items : np.ndarray
         Items of each half. If every item is a group of its own, the split is that of `Pairs.split_half`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Pairs
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 20, 4))
+    >>> fit_items, test_items = group_split(Pairs(image=x, text=y), np.arange(20) // 2, rng=0)
+    >>> len(fit_items), set(fit_items // 2) & set(test_items // 2)
+    (10, set())
     """
     n_groups = int(group.max()) + 1
     if n_groups == pairs.n_items:

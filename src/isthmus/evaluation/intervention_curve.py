@@ -46,7 +46,7 @@ class InterventionPoint:
     intervention : str
         A name in `INTERVENTIONS`, or 'raw'.
     strength : float
-        Strength of the intervention; 0 is the raw space.
+        Strength of the intervention. The raw space has 0.
     gap : float
         Angle between the means in degrees, NaN where it is undefined.
     gap_distance : float
@@ -55,6 +55,11 @@ class InterventionPoint:
         Shared-space alignment in [-1, 1], see `isthmus.evaluation.shared_space.shared_alignment`.
     scores : dict of str to float
         Scores of the tasks.
+
+    Examples
+    --------
+    >>> InterventionPoint("rotate", 0.5, 30.0, 0.5, 0.4, {"R@1": 0.6}).gap
+    30.0
     """
 
     intervention: str
@@ -93,6 +98,14 @@ class InterventionCurve:
     -----
     Intervals are percentiles of a bootstrap that resamples the points within each intervention. They state how much
     the answer depends on the chosen strengths, and not how precise the scores are.
+
+    Examples
+    --------
+    >>> raw = InterventionPoint("raw", 0.0, 60.0, 1.0, 0.4, {"R@1": 0.6})
+    >>> half = InterventionPoint("rotate", 0.5, 30.0, 0.5, 0.4, {"R@1": 0.6})
+    >>> curve = InterventionCurve([raw, half], {}, "gap", 8, 100, 100, ("image", "text"))
+    >>> [point.gap for point in curve.curve("rotate")]
+    [60.0, 30.0]
     """
 
     points: list[InterventionPoint]
@@ -179,7 +192,7 @@ class InterventionCurve:
         Returns
         -------
         dict
-            Content of `to_json`; absent numbers are None.
+            Content of `to_json`. Absent numbers are None.
         """
         return {
             "format": FORMAT_VERSION,
@@ -215,7 +228,7 @@ class InterventionCurve:
         Returns
         -------
         str
-            Valid JSON; absent numbers are null.
+            Valid JSON. Absent numbers are null.
         """
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
@@ -225,7 +238,7 @@ class InterventionCurve:
         Parameters
         ----------
         path : str or path-like
-            File to write atomically; a name that ends in .csv selects CSV.
+            File to write atomically. A name that ends in .csv selects CSV.
         """
         text = self.to_json() + "\n"
         if str(path).lower().endswith(".csv"):

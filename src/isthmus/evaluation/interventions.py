@@ -82,10 +82,10 @@ def intervene(
     experiment = _Experiment.of(pairs, shared, rng)
     steps = [("raw", 0.0), *((name, strength) for name in interventions for strength in INTERVENTIONS[name][1])]
     points = []
-    for done, (name, strength) in enumerate(steps, start=1):
+    for n_done, (name, strength) in enumerate(steps, start=1):
         points.append(evaluate_intervention(name, strength, experiment))
         if progress is not None:
-            progress(done, len(steps), name)
+            progress(n_done, len(steps), name)
     gap_measure = "gap" if all(math.isfinite(point.gap) for point in points) else "gap_distance"
     return InterventionCurve(
         points,
@@ -166,6 +166,15 @@ def apply_intervention(
     -------
     list of two np.ndarray
         Rows x and y, of the same shapes.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> moments = isthmus.Moments.of(pairs)
+    >>> x, y = apply_intervention("translate", 1.0, pairs.unit(), moments, shared_basis(moments, 8))
+    >>> bool(np.linalg.norm(x.mean(axis=0) - y.mean(axis=0)) < 0.1)
+    True
     """
     x, y = rows
     mean_x, mean_y = to_numpy(moments.mean_x), to_numpy(moments.mean_y)
@@ -198,7 +207,7 @@ def partial_rotation(u: np.ndarray, v: np.ndarray, share: float, /) -> np.ndarra
     u, v : np.ndarray of shape (d,)
         Vectors of any positive length.
     share : float
-        Share of the angle from u to v; negative shares rotate away from v.
+        Share of the angle from u to v. Negative shares rotate away from v.
 
     Returns
     -------
@@ -264,8 +273,8 @@ def _explained(points: list[InterventionPoint], score: str, gap_measure: str, rn
     names = ("gap", "alignment", "difference", "gap_curve", "alignment_curve", "curve_difference")
     for column, name in enumerate(names):
         finite = draws[:, column][np.isfinite(draws[:, column])]
-        enough = len(finite) > BOOTSTRAPS // 2 and math.isfinite(values[column])
-        low, high = np.quantile(finite, [0.025, 0.975]) if enough else (NAN, NAN)
+        is_estimable = len(finite) > BOOTSTRAPS // 2 and math.isfinite(values[column])
+        low, high = np.quantile(finite, [0.025, 0.975]) if is_estimable else (NAN, NAN)
         unit = "share of variance" if "curve" in name else "rank correlation"
         estimates[name] = Estimate(float(values[column]), float(low), float(high), unit=unit)
     return estimates

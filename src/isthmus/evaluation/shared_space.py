@@ -28,6 +28,15 @@ def shared_basis(moments: Moments, rank: int, /) -> np.ndarray:
     np.ndarray of shape (d, rank)
         Orthonormal eigenvectors of (S_xy + S_xy') / 2 with the largest eigenvalues, where S_xy is the
         cross-covariance. Along them matching rows agree as the inner product measures it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Moments
+    >>> x = np.random.default_rng(0).normal(size=(500, 4)) * [2, 1, 1, 1]
+    >>> basis = shared_basis(Moments.of(x, x, normalize=False), 1)
+    >>> int(np.argmax(np.abs(basis)))
+    0
     """
     return np.ascontiguousarray(covarying_directions(to_numpy(moments.cov_xy))[1][:, :rank])
 
@@ -50,6 +59,14 @@ def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
     Notes
     -----
     The alignment is tr(W' S_xy W) / sqrt(tr S_x tr S_y). The means do not enter, so moving them does not change it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from isthmus import Moments
+    >>> x = np.random.default_rng(0).normal(size=(500, 4)) * [2, 1, 1, 1]
+    >>> round(shared_alignment(Moments.of(x, x, normalize=False), np.eye(4)), 6)
+    1.0
     """
     covariance = float(np.einsum("dk,de,ek->", basis, to_numpy(moments.cov_xy), basis))
     spread_x, spread_y = (float(np.trace(to_numpy(cov))) for cov in (moments.cov_x, moments.cov_y))
@@ -77,6 +94,12 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     ------
     InputError
         If no direction replicates.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> count_shared_dimensions(isthmus.demo.load("collapsed", split="test")) > 0
+    True
     """
     first, second = pairs.split_half(rng=rng)
     basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items))

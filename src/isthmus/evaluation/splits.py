@@ -41,7 +41,7 @@ class Design:
     ----------
     pairs : the pairs to split, or to test on if `fit` is given
     fit : the fitting pairs, or None
-    group : (n_items,), the group of each item; items of a group stay together
+    group : (n_items,), the group of each item, which stays in one half
     tasks : the tasks to evaluate
     blocks : (number of fitting items or None for all, aligners)
     class_texts : label -> vector, or None for the mean fitting text of each class
@@ -79,7 +79,7 @@ class Design:
             yield from trials
 
     def run_split(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Trial]:
-        """Yield the trials of one split; finished ones are not computed again."""
+        """Yield the trials of one split. Finished ones are not computed again."""
         if self.fit is None:
             fit_items, test_items = group_split(self.pairs, self.group, rng=self.rng + number)
         else:

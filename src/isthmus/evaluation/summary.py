@@ -28,9 +28,9 @@ class Summary:
     aligner : Aligner
         The aligner with its options, not fitted.
     scores : dict of str to Estimate
-        Scores of the clouds: 'gap' (degrees, undefined if the means vanish), 'gap_distance' (between the means),
-        'paired_cosine', 'ceiling' (the largest mean cosine that any pairing of these clouds can have) and
-        'ceiling_reached' (the share of it). Then the scores of the tasks. Empty if the aligner could not be fitted.
+        Scores of the clouds, then those of the tasks. The first are 'gap' (degrees, undefined if the means vanish),
+        'gap_distance' (between the means), 'paired_cosine', 'ceiling' and 'ceiling_reached'. The ceiling is the
+        largest mean cosine that any pairing of these clouds can have. Empty if the aligner could not be fitted.
     changes : dict of str to Estimate
         Difference of each score of a task from the raw embeddings, with 95 % intervals.
     notes : list of str
@@ -39,6 +39,12 @@ class Summary:
         Number of fitting items, if it is varied.
     data : str, default ''
         Name of the pairs.
+
+    Examples
+    --------
+    >>> from isthmus.align import HyperplaneRotation
+    >>> Summary(HyperplaneRotation(energy=0.9), {}, {}, fit_size=100).name
+    'HyperplaneRotation(energy=0.9) on 100 items'
     """
 
     aligner: Aligner

@@ -46,6 +46,16 @@ class Comparison:
         Arguments of the run.
     better : dict of str to str
         Direction of each score: 'higher', 'lower' or 'neither'.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
+    >>> [row.name for row in table.rows]
+    ['Identity', 'Centering']
+    >>> table["Centering"].scores["gap_distance"].value < table["Identity"].scores["gap_distance"].value
+    True
     """
 
     rows: list[Summary]
@@ -129,7 +139,7 @@ class Comparison:
         Returns
         -------
         str
-            Valid JSON; absent and undefined numbers are null.
+            Valid JSON. Absent and undefined numbers are null.
         """
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
@@ -173,6 +183,17 @@ def load_comparison(path: str | os.PathLike[str], /) -> Comparison:
     ------
     InputError
         If the file does not exist, is not JSON, holds something else, or has a newer format.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     table.save(pathlib.Path(folder) / "run.json")
+    ...     load_comparison(pathlib.Path(folder) / "run.json").to_json() == table.to_json()
+    True
     """
     path = check_readable(path, _EXPECTED)
     try:
@@ -194,7 +215,7 @@ def merge(runs: Sequence[Comparison], /) -> list[Comparison]:
     Parameters
     ----------
     runs : sequence of Comparison
-        Comparisons. A trial that several runs hold counts once; the first run counts.
+        Comparisons. If several runs hold a trial, the one of the first run counts.
 
     Returns
     -------
@@ -205,6 +226,15 @@ def merge(runs: Sequence[Comparison], /) -> list[Comparison]:
     ------
     InputError
         If there is no run.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
+    >>> other = isthmus.compare(pairs, aligners=["MeanRotation"], tasks=["retrieval"], splits=1)
+    >>> [[row.name for row in merged.rows] for merged in merge([table, other])]
+    [['Identity', 'Centering', 'MeanRotation']]
     """
     if not runs:
         raise InputError("nothing to merge: give one comparison or more")
@@ -237,6 +267,14 @@ def to_csv(tables: Sequence[Comparison], /) -> str:
     str
         One line for each aligner and score, after a header. The columns `fit_pairs`, `test_pairs` and `splits` belong
         to the comparison, and distinguish runs on the same data.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
+    >>> to_csv([table]).splitlines()[0][:40]
+    'data,fit_pairs,test_pairs,splits,aligner'
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -41,6 +41,12 @@ class Trial:
         Warnings of the fit, and the choice of an aligner that chooses.
     error : str, optional
         Reason why the aligner could not be fitted or evaluated.
+
+    Examples
+    --------
+    >>> trial = Trial("Centering", {}, 0, 50, 50, scores={"R@1": 0.5})
+    >>> Trial.from_dict(trial.to_dict()).scores
+    {'R@1': 0.5}
     """
 
     aligner: str
@@ -118,6 +124,15 @@ class TrialLog(Journal):
     ------
     InputError
         If the file is not a journal of a comparison, or belongs to another run.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "run.jsonl"
+    ...     TrialLog(path, {"rng": 0}).append(Trial("Centering", {}, 0, 50, 50))
+    ...     [trial.aligner for trial in TrialLog(path, {"rng": 0}).trials.values()]
+    ['Centering']
     """
 
     def __init__(self, path: str | os.PathLike[str], run: dict[str, Any], /):

@@ -117,11 +117,6 @@ class Metric:
                 raise unknown_name(kind, value, choices)
 
     @property
-    def __wrapped__(self) -> Callable[[MetricContext], Estimate]:
-        """The function. The registry knows by it a measure that a notebook cell defines again."""
-        return self.compute
-
-    @property
     def definition(self) -> str:
         """First paragraph of the docstring of `compute`."""
         return " ".join((self.compute.__doc__ or "").split("\n\n")[0].split())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isthmus.compute.topk import nearest_euclidean
 from isthmus.statistics.concentration import gini
 from isthmus.tasks._base import (
     REGISTRY,
@@ -45,7 +44,6 @@ __all__ = [
     "gini",
     "mean_per_item",
     "mean_texts",
-    "nearest_euclidean",
     "neighbour_overlap",
     "quantize",
     "register",

@@ -39,6 +39,12 @@ class TaskData:
         Seed of everything random.
     correction : object, optional
         Correction of the scores of a mixed corpus, such as `isthmus.align.ScoreStandardization`.
+
+    Examples
+    --------
+    >>> data = TaskData(np.eye(3), np.eye(3)[[0, 1, 1]], owner=np.array([0, 1, 1]))
+    >>> data.n_items, data.raw_x is data.x
+    (3, True)
     """
 
     def __init__(
@@ -82,6 +88,11 @@ class TaskScores:
         standard error from these.
     overall : dict of str to float
         Scores that are not means over items, such as a Gini index.
+
+    Examples
+    --------
+    >>> TaskScores({"R@1": np.array([0.0, 1.0])}, {"gini": 0.25}).scores()
+    {'R@1': 0.5, 'gini': 0.25}
     """
 
     per_item: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -110,6 +121,11 @@ class Score:
         Definition in one phrase, shown in tables.
     range : tuple of float, default (0, 1)
         Smallest and largest possible value.
+
+    Examples
+    --------
+    >>> Score("lower", "median rank of the match", (1, np.inf)).better
+    'lower'
     """
 
     better: str
@@ -172,11 +188,6 @@ class Task:
         if not self.definition:
             paragraph = (inspect.getdoc(self.run) or "").split("\n\n")[0]
             object.__setattr__(self, "definition", " ".join(paragraph.split()))
-
-    @property
-    def __wrapped__(self) -> Callable[[TaskData], TaskScores]:
-        """Return the function that the task stands for; the registry recognises a function that is defined again."""
-        return self.run
 
 
 #: All tasks. A new file in this package, or an entry point of the group, adds one.
@@ -243,6 +254,15 @@ def register(task: Task, /) -> Task:
     ------
     InputError
         If another task has that name.
+
+    Examples
+    --------
+    >>> widest = Task("widest", lambda data: TaskScores({"widest": abs(data.x).max(axis=1)}),
+    ...               scores={"widest": Score("lower", "largest absolute coordinate of a row of x")})
+    >>> register(widest).name
+    'widest'
+    >>> unregister("widest") is widest
+    True
     """
     return REGISTRY.register(task.name, task)
 
@@ -264,6 +284,12 @@ def unregister(name: str, /) -> Task:
     ------
     InputError
         If there is no such task.
+
+    Examples
+    --------
+    >>> retrieval = unregister("retrieval")
+    >>> register(retrieval).name
+    'retrieval'
     """
     return REGISTRY.unregister(name)
 
@@ -275,6 +301,11 @@ def registry() -> dict[str, Task]:
     -------
     dict of str to Task
         Tasks of this package, of other packages that declare the entry point `isthmus.tasks`, and registered ones.
+
+    Examples
+    --------
+    >>> registry()["zero_shot"].needs
+    'labels'
     """
     return dict(REGISTRY)
 
@@ -323,6 +354,11 @@ def require_labels(data: TaskData, name: str, /) -> np.ndarray:
     ------
     InputError
         If there are no labels, their number is not the number of items, or they name fewer than two classes.
+
+    Examples
+    --------
+    >>> require_labels(TaskData(np.eye(2), np.eye(2), labels=np.array(["cat", "dog"])), "my_task").tolist()
+    ['cat', 'dog']
     """
     if data.labels is None:
         raise InputError(f"{name} needs labels: give Pairs(..., labels=), one class for each row of the first modality")

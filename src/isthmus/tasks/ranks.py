@@ -29,7 +29,7 @@ def matching_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[
     Returns
     -------
     ranks_x : (n,) int array
-        Rank of the best matching row of y; 0 for a row of x without a matching row.
+        Rank of the best matching row of y, and 0 for a row of x without a matching row.
     ranks_y : (m,) int array
         Rank of the matching row of x.
     """

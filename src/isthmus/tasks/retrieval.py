@@ -21,7 +21,7 @@ class Retrieval:
     Parameters
     ----------
     x_to_y : np.ndarray of shape (n_queries,)
-        Rank of the best match of each item among the rows of y of other items, for the items that have a row of y.
+        Rank of the best match of each item. Items without a row of y are left out.
     y_to_x : np.ndarray of shape (n_y,)
         Rank of the item of each row of y among all items.
     items, rows : int
@@ -103,7 +103,7 @@ class Retrieval:
         Returns
         -------
         tuple of float
-            Medians; 1 is best.
+            Medians. The best is 1.
         """
         return float(np.median(self.x_to_y)), float(np.median(self.y_to_x))
 

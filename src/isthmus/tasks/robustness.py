@@ -63,7 +63,14 @@ def top1_stability(queries: np.ndarray, corpus: np.ndarray, perturbed: np.ndarra
     Returns
     -------
     np.ndarray of shape (m,)
-        Booleans; their mean is the stability.
+        Booleans. Their mean is the stability.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> stored = np.array([[1.0, 0.0], [0.0, 1.0]])
+    >>> top1_stability(stored, stored, stored[::-1]).tolist()
+    [False, False]
     """
     return nearest_euclidean(queries, corpus) == nearest_euclidean(queries, perturbed)
 
@@ -84,6 +91,13 @@ def add_noise(rows: np.ndarray, variance: float, rng: np.random.Generator, /) ->
     -------
     np.ndarray of shape (n, d)
         Rows of the same dtype.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = add_noise(np.zeros((1000, 8)), 0.04, np.random.default_rng(0))
+    >>> round(float(noise.var()), 2)
+    0.04
     """
     return rows + rng.normal(size=rows.shape).astype(rows.dtype) * rows.dtype.type(np.sqrt(variance))
 

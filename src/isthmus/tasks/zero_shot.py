@@ -45,7 +45,7 @@ class ZeroShot:
 
     @classmethod
     def of(cls, x: np.ndarray, labels: Any, class_texts: np.ndarray, /, *, class_names: Any) -> ZeroShot:
-        """Assign each row of x to the class text with the largest inner product; the first of equal ones.
+        """Assign each row of x to the class text with the largest inner product, and to the first of equal ones.
 
         Parameters
         ----------
@@ -166,6 +166,14 @@ def mean_texts(y: np.ndarray, owner: np.ndarray, labels: Any, /) -> tuple[np.nda
         Classes in sorted order.
     class_texts : np.ndarray of shape (C, d)
         Unit mean of the rows of each class.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> captions = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
+    >>> names, texts = mean_texts(captions, np.arange(3), ["dog", "cat", "cat"])
+    >>> names.tolist(), texts.tolist()
+    (['cat', 'dog'], [[0.0, 1.0], [1.0, 0.0]])
     """
     classes, class_numbers = np.unique(np.asarray(labels)[owner], return_inverse=True)
     order = np.argsort(class_numbers, kind="stable")

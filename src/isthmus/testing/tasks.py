@@ -21,10 +21,10 @@ TOLERANCE = 1e-6
 def check_task(task: Task | str, /) -> None:
     """Check that a task keeps its contract.
 
-    The task must declare its scores, return exactly these within their ranges, not change its input, give the same
-    scores for the same seed, and not depend on the order of items or of rows. Without labels it must either work or
-    raise `InputError` with one clear sentence. Pairs, several rows of y per item, and items without a row of y are
-    used.
+    The task must declare its scores and return exactly these, within their ranges. It must not change its input. The
+    same seed must give the same scores, and the order of items and rows must not matter. Without labels it must work,
+    or raise `InputError` with one clear sentence. The test data have several rows of y per item, and items without
+    one.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def check_task(task: Task | str, /) -> None:
     Raises
     ------
     AssertionError
-        If the task breaks its contract; the message names the broken promise.
+        If the task breaks its contract. The message names the broken promise.
 
     Examples
     --------
@@ -159,8 +159,8 @@ def _check_order(task: Task, data: TaskData) -> None:
         _require(task, difference <= TOLERANCE + 4 * error, message)
         if name in runs[0].per_item and np.ptp(values) == 0:
             expected, actual = runs[0].per_item[name][items], reordered_runs[0].per_item[name]
-            same = np.allclose(actual, expected, rtol=0, atol=TOLERANCE)
-            _require(task, same, f"per-item values of {name} do not follow the order of the items")
+            follows_order = np.allclose(actual, expected, rtol=0, atol=TOLERANCE)
+            _require(task, follows_order, f"per-item values of {name} do not follow the order of the items")
 
 
 def _check_labels(task: Task) -> None:

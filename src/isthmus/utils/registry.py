@@ -128,6 +128,8 @@ def _plain(name: str) -> str:
 
 def _origin(member: Any) -> object:
     """Return the module and qualified name of a class or function, else the object's identity."""
-    target = getattr(member, "cls", None) or inspect.unwrap(member)  # a specification stands for its class or function
+    target = member
+    if not inspect.isclass(member):  # a specification stands for the class or the function that it holds
+        target = next((getattr(member, name) for name in ("cls", "run", "compute") if hasattr(member, name)), member)
     name = getattr(target, "__qualname__", None)
     return id(member) if name is None else (getattr(target, "__module__", None), name)
