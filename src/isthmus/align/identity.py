@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
@@ -25,6 +26,8 @@ class Identity(Aligner):
     >>> bool(np.array_equal(Identity().fit(X, X).transform_x(X), X))
     True
     """
+
+    source: ClassVar[str] = "this package"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return two identity maps."""

@@ -11,7 +11,9 @@ from typing import Any
 
 #: public name -> module of this package that defines it
 _NAMES: dict[str, str] = {
+    "ALIGNER_CHECKS": "aligners",
     "METRIC_CHECKS": "metrics",
+    "check_aligner": "aligners",
     "check_format": "formats",
     "check_metric": "metrics",
     "check_task": "tasks",
