@@ -130,7 +130,7 @@ def test_other_array_libraries(library):
         ({"Y": np.ones((3, 3))}, r"shapes \(3, 2\) and \(3, 3\)"),
         ({"Y": np.ones(3)}, r"same shape \(n, d\)"),
         ({"Y": np.full((3, 2), np.nan)}, "not finite"),
-        ({"temperature": 0.0}, "temperature 0.0 came"),
+        ({"temperature": 0.0}, "temperature 0.0, expected a positive number"),
         ({"temperature": float("nan")}, "positive number"),
         ({"reduction": "average"}, "'sum' or 'mean'"),
         ({"block": 0}, "block 0"),
@@ -148,7 +148,7 @@ def test_messages(change, words):
 def test_tiles_that_are_remembered_or_not_give_the_same_gradient(monkeypatch, room, t):
     X, Y = pairs(25, 4, seed=3)
     expected = info_nce(X, Y, temperature=t, gradient=True)
-    monkeypatch.setattr("isthmus.theory.infonce._REMEMBERED", room)
+    monkeypatch.setattr("isthmus.theory.infonce._CACHE_BYTES", room)
     got = info_nce(X, Y, temperature=t, gradient=True, block=6)
     assert got[0] == pytest.approx(expected[0], rel=1e-13)
     for one, other in zip(got[1:], expected[1:], strict=True):

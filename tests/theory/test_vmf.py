@@ -140,7 +140,7 @@ def test_other_libraries():
     [
         (lambda: VonMisesFisher(np.ones(3), 1.0), r"shape \(3,\) and length 1.73"),
         (lambda: VonMisesFisher(np.ones(1), 1.0), "2 to 4096"),
-        (lambda: VonMisesFisher(np.eye(3)[0], -1.0), "kappa = -1 came"),
+        (lambda: VonMisesFisher(np.eye(3)[0], -1.0), "kappa = -1, expected a concentration"),
         (lambda: VonMisesFisher(np.eye(3)[0], float("nan")), "kappa = nan"),
         (lambda: VonMisesFisher.fit(2 * np.eye(3)), "row 0 has length 2"),
         (lambda: VonMisesFisher.fit(np.full((4, 3), np.nan)), "length nan"),

@@ -1,4 +1,4 @@
-"""How far unit rows are from a von Mises-Fisher distribution: along its mean direction and around it."""
+"""Goodness of fit of the von Mises-Fisher distribution, along its mean direction and around it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,26 @@ from isthmus.utils.errors import InputError
 
 @dataclass(frozen=True)
 class GoodnessOfFit:
-    """Result of `goodness_of_fit`; all numbers without unit, p-values in [0, 1].
+    """Result of `goodness_of_fit`. All numbers are without unit, p-values in [0, 1].
 
-    `radial_ks`, `radial_p`: Kolmogorov-Smirnov distance of c.x from the model's law, and its p-value.
-    `variance_ratio`: variance of c.x over the model's (1 under the model).
-    `isotropy`, `isotropy_p`: (d - 1) tr(S^2) / tr(S)^2 of the unit tangents, without its bias (1 under the
-    model, d - 1 if all lie on one line), and its p-value; NaN for d = 2, where the tangents are only signs.
+    Parameters
+    ----------
+    radial_ks : float
+        Kolmogorov-Smirnov distance of c.x from its law under the model.
+    radial_p : float
+        Its p-value.
+    variance_ratio : float
+        Variance of c.x over that of the model, 1 under the model.
+    isotropy : float
+        (d - 1) tr(S^2) / tr(S)^2 of the unit tangents, without its bias. It is 1 under the model and d - 1 if all
+        tangents lie on one line. NaN for d = 2, where the tangents are only signs.
+    isotropy_p : float
+        Its p-value, NaN for d = 2.
+
+    Examples
+    --------
+    >>> GoodnessOfFit(0.02, 0.4, 1.0, 1.0, 0.5).radial_p
+    0.4
     """
 
     radial_ks: float
@@ -39,26 +53,52 @@ def goodness_of_fit(
     draws: int = 199,
     rng: int | np.random.Generator = 0,
 ) -> GoodnessOfFit:
-    """Compare unit rows `X` (n, d) with `model`, in O(n d min(n, d)).
+    """Compare unit rows with a von Mises-Fisher distribution, in O(n d min(n, d)).
 
-    **Radial.** Under the model c.x has density proportional to exp(kappa w) (1 - w^2)^((d-3)/2). With
-    `fitted=True` (the model was fitted to these very rows) the rows are compared with the concentration
-    that has their own mean cosine, and the p-value is a parametric bootstrap of `draws` samples of cosines,
-    each compared with its own refitted law: given the sum of the rows, their law does not depend on the
-    parameters, so any concentration near the fitted one gives the right null. With `fitted=False`
-    (parameters known beforehand) it is the exact Kolmogorov-Smirnov law.
+    Parameters
+    ----------
+    model : VonMisesFisher
+        The distribution.
+    X : array of shape (n, d)
+        Unit rows, at least 8.
+    fitted : bool, default True
+        True if the model was fitted to these rows, False if its parameters were known beforehand.
+    draws : int, default 199
+        Samples of the parametric bootstrap of a fitted model, at least 19.
+    rng : int or numpy.random.Generator, default 0
+        Seed of the bootstrap.
 
-    **Tangential.** Under the model the unit tangents t_i are uniform on the sphere of R^D, D = d - 1. Then
-    the squared cosines (t_i.t_j)^2 are pairwise independent with mean 1/D, and Bingham's statistic Q = m D
-    (D + 2) / 2 (tr S^2 - 1/D), S = mean t t', has the mean of chi-square with (D - 1)(D + 2)/2 degrees of
-    freedom exactly and its variance up to the factor 1 - 1/m: right for n < d too. m = n, or n - 1 with
-    `fitted=True`, because the tangents at a fitted mean add up to (nearly) nothing.
+    Returns
+    -------
+    GoodnessOfFit
+        Statistics and p-values of the radial and of the tangential part.
 
-    Source: Bingham (1974), An antipodally symmetric distribution on the sphere; Paindaveine and Verdebout
-    (2016), On high-dimensional sign tests, for the limit of many dimensions.
+    Raises
+    ------
+    InputError
+        If there are fewer than 8 rows or 19 draws, or the rows are not unit vectors of R^d.
 
-    Raises `InputError` for fewer than 8 rows, rows that are not unit vectors of R^d, and fewer than 19 draws.
+    Notes
+    -----
+    Radial part: under the model c.x has a density proportional to exp(kappa w) (1 - w^2)^((d-3)/2). If `fitted`, the
+    rows are compared with the concentration that has their own mean cosine. The p-value is a parametric bootstrap of
+    `draws` samples of cosines, each compared with its own refitted law. Given the sum of the rows, their law does not
+    depend on the parameters, so any concentration close to the fitted one gives the correct null. Otherwise the p-value
+    is that of the exact Kolmogorov-Smirnov law.
 
+    Tangential part: under the model the unit tangents t_i are uniform on the sphere of R^D, D = d - 1. The squared
+    cosines (t_i.t_j)^2 are then pairwise independent with mean 1/D. Bingham's statistic is Q = m D (D + 2) / 2 (tr S^2
+    - 1/D) with S = mean t t'. It has exactly the mean of chi-square with (D - 1)(D + 2)/2 degrees of freedom, and its
+    variance up to the factor 1 - 1/m, also for n < d. Here m = n, or n - 1 if `fitted`, because the tangents at a
+    fitted mean nearly add up to zero.
+
+    References
+    ----------
+    .. [1] Bingham (1974), An antipodally symmetric distribution on the sphere.
+    .. [2] Paindaveine and Verdebout (2016), On high-dimensional sign tests, for the limit of many dimensions.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> X = VonMisesFisher(np.eye(20)[0], 30.0).sample(500, rng=1)
     >>> result = goodness_of_fit(VonMisesFisher.fit(X), X)
@@ -67,7 +107,7 @@ def goodness_of_fit(
     """
     rows = unit_rows_or_error(X)
     if len(rows) < 8 or draws < 19:
-        raise InputError(f"{len(rows)} rows and {draws} draws came: give at least 8 rows and 19 draws.")
+        raise InputError(f"{len(rows)} rows and {draws} draws, expected at least 8 rows and 19 draws")
     cosines = model.cosines(rows)
     dim, n = model.dim, len(rows)
     kappa = float(_concentrations(dim, cosines.mean()[None])[0]) if fitted else model.kappa
@@ -94,7 +134,7 @@ def goodness_of_fit(
 
 
 def _concentrations(dim: int, mean_cosines: np.ndarray) -> np.ndarray:
-    """The kappa in [0, 1e6] whose mean cosines come nearest."""
+    """Return the concentrations in [0, 1e6] whose mean cosines are closest to the given ones."""
     top = bessel_ratio(dim / 2 - 1, 1e6)
     return np.asarray(inverse_bessel_ratio(dim / 2 - 1, np.clip(mean_cosines, 0.0, top)))
 
@@ -103,15 +143,14 @@ class _Radial:
     """The law of the cosine with the mean direction, on a grid of angles around its mode."""
 
     def __init__(self, dim: int, kappa: float, points: int = 2049) -> None:
-        # The log density of the angle, kappa cos + (d - 2) log sin, has its mode where kappa sin^2 = (d -
-        # 2) cos.
-        sides = dim - 2.0
-        mode = math.acos(min(1.0, 2.0 * kappa / (sides + math.hypot(sides, 2.0 * kappa)))) if kappa > 0 else np.pi / 2
-        curvature = kappa * math.cos(mode) + (sides / math.sin(mode) ** 2 if sides else 0.0)
+        # The log density of the angle, kappa cos + (d - 2) log sin, has its mode at kappa sin^2 = (d - 2) cos.
+        power = dim - 2.0
+        mode = math.acos(min(1.0, 2.0 * kappa / (power + math.hypot(power, 2.0 * kappa)))) if kappa > 0 else np.pi / 2
+        curvature = kappa * math.cos(mode) + (power / math.sin(mode) ** 2 if power else 0.0)
         reach = 14.0 / math.sqrt(curvature) if curvature > 0.0 else np.pi
         angle = np.linspace(max(0.0, mode - reach), min(np.pi, mode + reach), points)
         with np.errstate(divide="ignore"):
-            log_sine = sides * np.log(np.sin(angle)) if sides else np.zeros(points)
+            log_sine = power * np.log(np.sin(angle)) if power else np.zeros(points)
         log_density = -2.0 * kappa * np.sin(0.5 * angle) ** 2 + log_sine
         density = np.exp(log_density - log_density.max())
         cumulative = np.concatenate([[0.0], np.cumsum(0.5 * (density[1:] + density[:-1]))])
@@ -123,17 +162,18 @@ class _Radial:
         self.variance = float(weights @ (below - weights @ below) ** 2)
 
     def ks(self, cosines: np.ndarray) -> float:
-        """Kolmogorov-Smirnov distance of a sample from this law."""
+        """Return the Kolmogorov-Smirnov distance of a sample from this law."""
         rank = np.arange(cosines.size + 1) / cosines.size
         law = np.interp(np.sort(np.arccos(cosines)), self.angle, self.cumulative)
         return float(max(np.max(rank[1:] - law), np.max(law - rank[:-1])))
 
     def quantile(self, u: np.ndarray) -> np.ndarray:
-        """Cosines at the angle whose probability is `u`."""
+        """Return the cosines at the angles whose probability is `u`."""
         return np.cos(np.interp(u, self.cumulative, self.angle))
 
 
 def _isotropy(rows: np.ndarray, cosines: np.ndarray, mean: np.ndarray, m: int) -> tuple[float, float]:
+    """Return the isotropy of the tangents without its bias, and its p-value."""
     from scipy import stats
 
     dim = rows.shape[1] - 1

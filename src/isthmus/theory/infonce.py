@@ -1,8 +1,8 @@
-"""The symmetric InfoNCE loss and its exact gradient, tile by tile: no n x n matrix is ever kept.
+"""The symmetric InfoNCE loss and its exact gradient, tile by tile, without an n x n matrix.
 
-With S_ij = x_i.y_j / temperature the loss of pair i in one direction is log(1 + sum_{j != i} exp(S_ij - S_ii)). Only
-the sums without the diagonal are gathered, so a loss of 1e-12 keeps its digits. The gradient needs every tile a second
-time: the first few are remembered, as many as fit into a fixed amount of memory, the others are computed again.
+With S_ij = x_i.y_j / temperature, the loss of pair i in one direction is log(1 + sum_{j != i} exp(S_ij - S_ii)). Only
+the sums without the diagonal are accumulated, so that a loss of 1e-12 keeps its digits. The gradient needs every tile a
+second time. The first tiles are kept, as many as fit into a fixed amount of memory, and the others are recomputed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,30 @@ from typing import Any
 from isthmus.compute.arrays import Array, namespace
 from isthmus.utils.errors import InputError
 
-#: bits of the precision -> exponents up to this bound need no shift, neither summed over a million rows nor inverted
+#: Bits of the precision -> largest exponent that needs no shift, summed over a million rows or inverted.
 _SAFE_EXPONENT = {32: 55.0, 64: 300.0}
 _TILE = 1024
-#: bytes of tiles that are remembered for the gradient, whatever n is
-_REMEMBERED = 24 * 2**20
+#: Bytes of tiles that are kept for the gradient, for any n.
+_CACHE_BYTES = 24 * 2**20
 
 
 @dataclass(frozen=True)
 class InfoNCEParts:
-    """`alignment` + `uniformity_x` + `uniformity_y` = Phi = L - 2 log n, all in nats (see
-    `info_nce_parts`).
+    """The parts of Phi = L - 2 log n, in nats (see `info_nce_parts`).
+
+    Parameters
+    ----------
+    alignment : float
+        Part of the matching pairs.
+    uniformity_x : float
+        Part of the x rows against all y rows.
+    uniformity_y : float
+        Part of the y rows against all x rows.
+
+    Examples
+    --------
+    >>> InfoNCEParts(alignment=-2.0, uniformity_x=0.5, uniformity_y=0.5).limit
+    -1.0
     """
 
     alignment: float
@@ -47,27 +60,54 @@ def info_nce(
     gradient: bool = False,
     block: int = _TILE,
 ) -> Any:
-    """Symmetric InfoNCE loss of the pairs (x_i, y_i), rows of `X` and `Y` (n, d), in nats, >= 0.
+    """Return the symmetric InfoNCE loss of pairs, and optionally its gradient.
 
-    L = (1/n) sum_i [-log softmax_j(x_i.y_j / t)_i - log softmax_j(y_i.x_j / t)_i], t = `temperature`.
-    `reduction="sum"` adds the two directions (the convention of the theorems); `"mean"` is half of that (the
-    convention of CLIP's code). Rows are used as they come: nothing is normalised. Products and exponentials are
-    taken in the precision of the arrays (at least float32), sums in float64.
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Rows of the first modality, used without normalisation.
+    Y : array of shape (n, d)
+        Rows of the second modality. Row i matches row i of `X`.
+    temperature : float
+        Temperature t, positive.
+    reduction : {'sum', 'mean'}, default 'sum'
+        'sum' adds the two directions, the convention of the theorems. 'mean' is half of that, the convention of CLIP.
+    gradient : bool, default False
+        Return the gradient too.
+    block : int, default 1024
+        Rows of a tile.
 
-    Returns a float, or with `gradient=True` the triple (loss, dL/dX, dL/dY) with arrays of the type that
-    came. Memory is O(n d + `block`^2), and up to 24 MB of tiles for the gradient. Source: van den Oord, Li
-    and Vinyals (2018), arXiv 1807.03748; Radford et al. (2021), arXiv 2103.00020.
+    Returns
+    -------
+    float or tuple
+        Loss in nats, non-negative. With `gradient=True` the triple (loss, dL/dX, dL/dY), with arrays of the given type.
 
-    Raises `InputError` for arrays that are not two (n, d) of the same shape, values that are not finite, a
-    temperature that is not positive, an unknown reduction, and a block below 1.
+    Raises
+    ------
+    InputError
+        If the arrays are not two of the same shape (n, d), or a value is not finite. Also if the temperature is not
+        positive, the reduction is unknown, or the block is below 1.
 
+    Notes
+    -----
+    L = (1/n) sum_i [-log softmax_j(x_i.y_j / t)_i - log softmax_j(y_i.x_j / t)_i]. Products and exponentials have the
+    precision of the arrays (at least float32), sums are float64. Memory is O(n d + block^2), and up to 24 MB of tiles
+    for the gradient.
+
+    References
+    ----------
+    .. [1] van den Oord, Li and Vinyals (2018), arXiv 1807.03748.
+    .. [2] Radford et al. (2021), arXiv 2103.00020.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> round(info_nce(np.eye(2), np.eye(2), temperature=1.0), 6)
     0.626523
     """
     if reduction not in ("sum", "mean"):
-        raise InputError(f"reduction {reduction!r} came: give 'sum' or 'mean' (of the two directions).")
-    tiles = _Tiles(X, Y, temperature, block, remember=gradient)
+        raise InputError(f"reduction {reduction!r}, expected 'sum' or 'mean' of the two directions")
+    tiles = _Tiles(X, Y, temperature, block, keep_tiles=gradient)
     loss = tiles.loss()
     weight = 1.0 if reduction == "sum" else 0.5
     if not gradient:
@@ -76,15 +116,40 @@ def info_nce(
 
 
 def info_nce_limit(X: Array, Y: Array, /, *, temperature: float, block: int = _TILE) -> float:
-    """Phi = L - 2 log n in nats, L the symmetric loss with both directions summed.
+    """Return Phi = L - 2 log n, the loss without the part that the number of negatives adds.
 
-    Phi is the loss without what the number of negatives adds. It equals, at every n, the population
-    functional -(2/t) E[x.y] + E_x log E_y exp(x.y/t) + E_y log E_x exp(x.y/t) of the empirical
-    distribution of the pairs, so a bound on the functional bounds every batch. Source: Wang and Isola
-    (2020), arXiv 2005.10242.
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Rows of the first modality, used without normalisation.
+    Y : array of shape (n, d)
+        Rows of the second modality. Row i matches row i of `X`.
+    temperature : float
+        Temperature t, positive.
+    block : int, default 1024
+        Rows of a tile.
 
-    Raises `InputError` as `info_nce` does.
+    Returns
+    -------
+    float
+        Phi in nats, with both directions summed.
 
+    Raises
+    ------
+    InputError
+        As `info_nce`.
+
+    Notes
+    -----
+    At every n, Phi equals a population functional of the empirical distribution of the pairs: -(2/t) E[x.y] + E_x log
+    E_y exp(x.y/t) + E_y log E_x exp(x.y/t). A bound of the functional therefore bounds every batch.
+
+    References
+    ----------
+    .. [1] Wang and Isola (2020), arXiv 2005.10242.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> round(info_nce_limit(np.eye(2), np.eye(2), temperature=1.0), 6)
     -0.759771
@@ -93,14 +158,40 @@ def info_nce_limit(X: Array, Y: Array, /, *, temperature: float, block: int = _T
 
 
 def info_nce_parts(X: Array, Y: Array, /, *, temperature: float, block: int = _TILE) -> InfoNCEParts:
-    """Phi = L - 2 log n as alignment plus the uniformity of each side, in nats.
+    """Split Phi = L - 2 log n into alignment and the uniformity of each modality.
 
-    alignment = -(2/t) mean x_i.y_i; uniformity_x = mean_i log mean_j exp(x_i.y_j / t), uniformity_y the
-    same with the roles exchanged. For unit rows alignment is >= -2/t and each uniformity lies in [-1/t,
-    1/t]. Source: Wang and Isola (2020), arXiv 2005.10242, in the finite form of the cross-modal loss.
+    Parameters
+    ----------
+    X : array of shape (n, d)
+        Rows of the first modality, used without normalisation.
+    Y : array of shape (n, d)
+        Rows of the second modality. Row i matches row i of `X`.
+    temperature : float
+        Temperature t, positive.
+    block : int, default 1024
+        Rows of a tile.
 
-    Raises `InputError` as `info_nce` does.
+    Returns
+    -------
+    InfoNCEParts
+        Parts in nats. For unit rows alignment is at least -2/t, and each uniformity lies in [-1/t, 1/t].
 
+    Raises
+    ------
+    InputError
+        As `info_nce`.
+
+    Notes
+    -----
+    alignment = -(2/t) mean x_i.y_i and uniformity_x = mean_i log mean_j exp(x_i.y_j / t). uniformity_y is the same with
+    the roles exchanged.
+
+    References
+    ----------
+    .. [1] Wang and Isola (2020), arXiv 2005.10242, in the finite form of the cross-modal loss.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> parts = info_nce_parts(np.eye(2), np.eye(2), temperature=1.0)
     >>> parts.alignment, round(parts.uniformity_x, 6)
@@ -119,32 +210,30 @@ def info_nce_parts(X: Array, Y: Array, /, *, temperature: float, block: int = _T
 
 
 class _Tiles:
-    """Log-sums of exp(S_ij) over j != i (`rows`) and over i != j (`columns`), and S_ii, as lists of
-    blocks.
-    """
+    """Log-sums of exp(S_ij) over j != i (`rows`) and over i != j (`columns`), and S_ii, as lists of blocks."""
 
-    def __init__(self, X: Array, Y: Array, temperature: float, block: int, *, remember: bool = False) -> None:
+    def __init__(self, X: Array, Y: Array, temperature: float, block: int, *, keep_tiles: bool = False) -> None:
         self.xp = xp = namespace(X, Y)
         if X.ndim != 2 or tuple(X.shape) != tuple(Y.shape) or min(X.shape) < 1:
             raise InputError(
-                f"arrays of shapes {tuple(X.shape)} and {tuple(Y.shape)} came: give two of the same shape (n, d), row "
-                "i of one paired with row i of the other."
+                f"arrays of shapes {tuple(X.shape)} and {tuple(Y.shape)} expected two of the same shape (n, d), where "
+                "row i of one matches row i of the other"
             )
         if not (isinstance(temperature, int | float) and 0.0 < temperature < math.inf):
-            raise InputError(f"temperature {temperature!r} came: give a positive number.")
+            raise InputError(f"temperature {temperature!r}, expected a positive number")
         if block < 1:
-            raise InputError(f"block {block} came: give a number of rows of at least 1.")
+            raise InputError(f"block {block}, expected a number of rows of at least 1")
         self.n, self.temperature = int(X.shape[0]), float(temperature)
         self.X, self.Y = (self._working(array) for array in (X, Y))
         bound = self._longest(self.X) * self._longest(self.Y) / self.temperature
         if not math.isfinite(bound):
-            raise InputError("values that are not finite came: give arrays without NaN and infinity.")
-        bits = self.xp.finfo(self.X.dtype).bits
-        self.unshifted = bound <= _SAFE_EXPONENT[bits]
-        self.room = _REMEMBERED // (bits // 8) if remember else 0
-        self.remembered: dict[tuple[int, int], Array] = {}
+            raise InputError("the arrays have values that are not finite, expected arrays without NaN and infinity")
+        n_bits = self.xp.finfo(self.X.dtype).bits
+        self.unshifted = bound <= _SAFE_EXPONENT[n_bits]
+        self.free_entries = _CACHE_BYTES // (n_bits // 8) if keep_tiles else 0
+        self.cache: dict[tuple[int, int], Array] = {}
         self.edges = [(start, min(start + block, self.n)) for start in range(0, self.n, block)]
-        # Scaled once here: the logits of every tile then are one product.
+        # Scaled once, so that the logits of every tile are one product.
         self.scaled = self.X / self.temperature
         self.diagonal = [
             xp.sum(xp.astype(self.scaled[a:b, :], xp.float64) * xp.astype(self.Y[a:b, :], xp.float64), axis=1)
@@ -153,7 +242,7 @@ class _Tiles:
         self._sum()
 
     def _working(self, array: Array) -> Array:
-        """`array` detached from any gradient, in float64 if it is that wide, else in float32."""
+        """Return `array` detached from any gradient, in float64 if it is that wide, else in float32."""
         xp = self.xp
         array = array.detach() if hasattr(array, "detach") else array
         if not xp.isdtype(array.dtype, "real floating"):
@@ -164,21 +253,21 @@ class _Tiles:
         return math.sqrt(float(self.xp.max(self.xp.sum(array * array, axis=1))))
 
     def _tile(self, row: int, column: int) -> Array:
-        """exp(S) of one tile, or S itself where that could overflow, without the diagonal (0 or -inf)."""
-        if (row, column) in self.remembered:
-            # A tile is asked for twice: the second use is the last, and its memory is free for what follows.
-            return self.remembered.pop((row, column))
+        """Return exp(S) of one tile, or S itself where exp could overflow, without the diagonal (0 or -inf)."""
+        if (row, column) in self.cache:
+            # A tile is used twice. After the second use its memory is free.
+            return self.cache.pop((row, column))
         xp = self.xp
         (a, b), (c, d) = self.edges[row], self.edges[column]
         tile = self.scaled[a:b, :] @ xp.matrix_transpose(self.Y[c:d, :])
         if self.unshifted:
             tile = xp.exp(tile)
         if row == column:
-            same = xp.eye(b - a, dtype=tile.dtype, device=tile.device) > 0.0
-            tile = xp.where(same, xp.full_like(tile, 0.0 if self.unshifted else -math.inf), tile)
-        if (size := (b - a) * (d - c)) <= self.room:
-            self.room -= size
-            self.remembered[row, column] = tile
+            diagonal = xp.eye(b - a, dtype=tile.dtype, device=tile.device) > 0.0
+            tile = xp.where(diagonal, xp.full_like(tile, 0.0 if self.unshifted else -math.inf), tile)
+        if (size := (b - a) * (d - c)) <= self.free_entries:
+            self.free_entries -= size
+            self.cache[row, column] = tile
         return tile
 
     def _sum(self) -> None:
@@ -204,39 +293,40 @@ class _Tiles:
                 sums[i] = log if self.unshifted else log + shifts[i]
 
     def _online(self, S: Array, total: Array, shift: Array, axis: int) -> tuple[Array, Array]:
-        """The running sum and maximum with the values of one more tile."""
+        """Return the running sum and maximum after one more tile."""
         xp = self.xp
         new = xp.maximum(shift, xp.astype(xp.max(S, axis=axis), xp.float64, copy=False))
-        # A row of nothing but -inf (the diagonal of a tile of one) has no maximum yet.
+        # A row of only -inf (the diagonal of a tile of one row) has no maximum yet.
         base = xp.where(new > -math.inf, new, xp.zeros_like(new))
         total = total * xp.exp(xp.minimum(shift - base, xp.zeros_like(new)))
-        moved = xp.exp(S - xp.astype(xp.expand_dims(base, axis=axis), S.dtype, copy=False))
-        return total + xp.sum(moved, axis=axis, dtype=xp.float64), new
+        terms = xp.exp(S - xp.astype(xp.expand_dims(base, axis=axis), S.dtype, copy=False))
+        return total + xp.sum(terms, axis=axis, dtype=xp.float64), new
 
     def loss(self) -> float:
-        """Both directions summed."""
+        """Return the loss with both directions summed."""
         xp = self.xp
         zero = xp.zeros_like(self.diagonal[0][:1])
-        parts = [
+        losses = [
             float(xp.sum(xp.logaddexp(log_sum - s, zero)))
             for sums in (self.rows, self.columns)
             for log_sum, s in zip(sums, self.diagonal, strict=True)
         ]
-        return math.fsum(parts) / self.n
+        return math.fsum(losses) / self.n
 
     def gradient(self, weight: float, X: Array, Y: Array) -> tuple[Array, Array]:
+        """Return the gradients with respect to X and Y."""
         xp = self.xp
         factor = weight / (self.n * self.temperature)
         full_rows = [xp.logaddexp(a, s) for a, s in zip(self.rows, self.diagonal, strict=True)]
         full_columns = [xp.logaddexp(a, s) for a, s in zip(self.columns, self.diagonal, strict=True)]
-        # The softmax of a pair minus 1 is minus the share of all the others: no cancellation.
+        # The softmax of a matching pair minus 1 is minus the share of all other pairs, which avoids cancellation.
         matched = [
             -(xp.exp(a - r) + xp.exp(b - c))[:, None]
             for a, r, b, c in zip(self.rows, full_rows, self.columns, full_columns, strict=True)
         ]
         g_x, g_y = (
-            [xp.astype(m, other.dtype) * other[a:b, :] for m, (a, b) in zip(matched, self.edges, strict=True)]
-            for other in (self.Y, self.X)
+            [xp.astype(m, Z.dtype) * Z[a:b, :] for m, (a, b) in zip(matched, self.edges, strict=True)]
+            for Z in (self.Y, self.X)
         )
         if self.unshifted:
             by_row, by_column = (
@@ -258,6 +348,6 @@ class _Tiles:
         return self._back(xp.concat(g_x) * factor, X), self._back(xp.concat(g_y) * factor, Y)
 
     def _back(self, gradient: Array, array: Array) -> Array:
-        """`gradient` in the floating type of the array that came."""
+        """Return `gradient` in the floating type of the input array."""
         floating = self.xp.isdtype(array.dtype, "real floating")
         return self.xp.astype(gradient, array.dtype, copy=False) if floating else gradient

@@ -1,4 +1,4 @@
-"""What is measured at every recorded step of a particle run, and when a gap angle has no meaning."""
+"""Measures of one arrangement of pairs, and their course during an optimisation."""
 
 from __future__ import annotations
 
@@ -11,19 +11,36 @@ import numpy as np
 from isthmus.compute.arrays import Array, to_numpy
 from isthmus.statistics.intervals import satterthwaite_p_value
 
-#: both means must differ from zero at this level before an angle between them is reported
+#: Level at which both means must differ from zero before an angle between them is reported.
 SIGNIFICANCE = 0.01
 
 
 @dataclass(frozen=True)
 class State:
-    """One arrangement of pairs (float64 numbers; angles in degrees, lengths in [0, 1]).
+    """Measures of one arrangement of pairs: angles in degrees, lengths in [0, 1].
 
-    `gap`: angle between the two means, NaN where undefined (`reason` says why); `floor`: the angle that
-    sampling noise alone shows between two clouds of these spreads whose true means agree in direction;
-    `resultant_x`, `resultant_y`: lengths of the means; `cosine`: mean paired cosine; `mismatch`: root mean
-    square of |P_C x - P_C y| (NaN without a shared space C); `isometry`: root mean square of
-    x.c_x - y.c_y; `shared_x`, `shared_y`: length of the part of the normalised means inside C.
+    Parameters
+    ----------
+    gap : float
+        Angle between the two means, NaN where undefined.
+    floor : float
+        Angle that sampling noise alone shows between two clouds of these spreads whose true means agree in direction.
+    resultant_x : float
+        Length of the mean of x.
+    resultant_y : float
+        Length of the mean of y.
+    cosine : float
+        Mean cosine of matching pairs.
+    mismatch : float
+        Root mean square of |P_C x - P_C y|, NaN without a shared space C.
+    isometry : float
+        Root mean square of x.c_x - y.c_y, with c_x and c_y the normalised means.
+    shared_x : float
+        Length of the projection of c_x on C.
+    shared_y : float
+        Length of the projection of c_y on C.
+    reason : str
+        Why the gap is undefined, or "".
     """
 
     gap: float
@@ -39,11 +56,30 @@ class State:
 
 
 def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) -> State:
-    """The `State` of unit rows `X`, `Y` (n, dim); `shared` (dim, k) spans the shared space C.
+    """Measure gap, means and agreement of an arrangement of pairs.
 
-    A mean counts as real if n |mean|^2 / g exceeds the 99 % point of chi2 with f degrees of freedom,
-    g = tr(S^2)/tr(S), f = tr(S)/g, S the covariance (Satterthwaite's approximation).
+    Parameters
+    ----------
+    X : array of shape (n, dim)
+        Unit rows.
+    Y : array of shape (n, dim)
+        Unit rows. Row i matches row i of `X`.
+    shared : ndarray of shape (dim, k), optional
+        Orthonormal basis of the shared space C.
 
+    Returns
+    -------
+    State
+        The measures.
+
+    Notes
+    -----
+    The gap is defined if both means differ from zero at the level of 1 %. The test compares n |mean|^2 / g with
+    chi-square of f degrees of freedom, g = tr(S^2)/tr(S), f = tr(S)/g, S the covariance (Satterthwaite's
+    approximation).
+
+    Examples
+    --------
     >>> import numpy as np
     >>> square = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
     >>> state = measure_state(square, square)
@@ -56,7 +92,7 @@ def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) ->
     n = len(x)
     means = x.mean(axis=0), y.mean(axis=0)
     lengths = [float(np.linalg.norm(mean)) for mean in means]
-    covariances = [side.T @ side / n - np.outer(mean, mean) for side, mean in zip((x, y), means, strict=True)]
+    covariances = [rows.T @ rows / n - np.outer(mean, mean) for rows, mean in zip((x, y), means, strict=True)]
     spreads = [max(0.0, 1.0 - length**2) for length in lengths]
     reason = ""
     for name, length, covariance in zip("xy", lengths, covariances, strict=True):
@@ -66,11 +102,11 @@ def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) ->
     centres = [mean / length if length > 0.0 else mean for mean, length in zip(means, lengths, strict=True)]
     with np.errstate(divide="ignore"):
         noise = sum(np.float64(s) / np.float64(n * r * r) for s, r in zip(spreads, lengths, strict=True))
-    shared_parts = [float("nan")] * 2
+    shared_lengths = [float("nan")] * 2
     mismatch = float("nan")
     if shared is not None and shared.shape[1]:
         mismatch = float(np.sqrt(np.mean(np.sum(((x - y) @ shared) ** 2, axis=1))))
-        shared_parts = [float(np.linalg.norm(c @ shared)) for c in centres]
+        shared_lengths = [float(np.linalg.norm(c @ shared)) for c in centres]
     return State(
         gap=float("nan") if reason else _angle(centres[0], centres[1]),
         floor=min(180.0, float(np.degrees(math.sqrt(noise)))),
@@ -79,17 +115,29 @@ def measure_state(X: Array, Y: Array, /, *, shared: np.ndarray | None = None) ->
         cosine=float(np.mean(np.sum(x * y, axis=1))),
         mismatch=mismatch,
         isometry=float(np.sqrt(np.mean((x @ centres[0] - y @ centres[1]) ** 2))),
-        shared_x=shared_parts[0],
-        shared_y=shared_parts[1],
+        shared_x=shared_lengths[0],
+        shared_y=shared_lengths[1],
         reason=reason,
     )
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """A run's course: `steps` (k,), `loss` (k,) (sum of both directions, nats), `excess` (k,) loss minus
-    bound, and `states`, one `State` per recorded step; every field of `State` is an array (k,) here too.
+    """The course of a run. Every field of `State` is also an array (k,) of the trajectory.
 
+    Parameters
+    ----------
+    steps : ndarray of shape (k,)
+        Recorded steps.
+    loss : ndarray of shape (k,)
+        Loss with both directions summed, in nats.
+    excess : ndarray of shape (k,)
+        Loss minus bound, in nats.
+    states : tuple of State
+        Measures of each recorded step.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> state = measure_state(np.eye(2), np.eye(2))
     >>> Trajectory(np.array([0]), np.array([1.0]), np.array([0.1]), (state,)).cosine.tolist()
@@ -123,7 +171,7 @@ class Trajectory:
 
     @cached_property
     def cosine(self) -> np.ndarray:
-        """Mean paired cosine (k,)."""
+        """Mean cosine of matching pairs (k,)."""
         return self._column("cosine")
 
     @cached_property
@@ -138,16 +186,22 @@ class Trajectory:
 
     @cached_property
     def shared_x(self) -> np.ndarray:
-        """Length of the part of c_x inside the shared space (k,)."""
+        """Length of the projection of c_x on the shared space (k,)."""
         return self._column("shared_x")
 
     @cached_property
     def shared_y(self) -> np.ndarray:
-        """Length of the part of c_y inside the shared space (k,)."""
+        """Length of the projection of c_y on the shared space (k,)."""
         return self._column("shared_y")
 
     def to_dict(self) -> dict[str, list[float | str | None]]:
-        """Lists of plain numbers, NaN as None: ready for JSON."""
+        """Return lists of plain numbers, NaN as None.
+
+        Returns
+        -------
+        dict of str to list
+            Steps, loss, excess and every field of `State`.
+        """
         out: dict[str, list[float | str | None]] = {
             "steps": [int(step) for step in self.steps],
             "loss": [float(value) for value in self.loss],
@@ -163,11 +217,12 @@ class Trajectory:
 
 
 def _is_real(n: int, length: float, covariance: np.ndarray) -> bool:
+    """Return True if a mean of this length differs from zero at the level `SIGNIFICANCE`."""
     if float(np.trace(covariance)) <= 1e-12:
         return length > 0.0
     return satterthwaite_p_value(n * length**2, covariance) < SIGNIFICANCE
 
 
 def _angle(u: np.ndarray, v: np.ndarray) -> float:
-    """Angle between unit vectors, degrees, exact near 0 and 180."""
+    """Return the angle between unit vectors in degrees, exact close to 0 and 180."""
     return float(np.degrees(2.0 * np.arctan2(np.linalg.norm(u - v), np.linalg.norm(u + v))))
