@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-#: Columns beside the embeddings: an id and a caption for each row.
+#: Function (folder, rows) -> path that writes rows with the library of a format.
 Writer = Callable[[Path, np.ndarray], Path]
 
 
@@ -18,17 +18,17 @@ def ids(count: int) -> list[str]:
     return [f"item-{7 * i % 1009:05d}" for i in range(count)]
 
 
-def table(rows: np.ndarray, kind: str = "fixed"):  # type: ignore[no-untyped-def]
-    """An Arrow table of ids, numbers, captions and lists."""
+def table(rows: np.ndarray, list_kind: str = "fixed"):  # type: ignore[no-untyped-def]
+    """Return an Arrow table of ids, numbers, captions and lists."""
     import pyarrow as pa
 
     flat = pa.array(np.ascontiguousarray(rows).ravel())
-    if kind == "fixed":
+    if list_kind == "fixed":
         lists = pa.FixedSizeListArray.from_arrays(flat, rows.shape[1])
     else:
         offsets = np.arange(len(rows) + 1) * rows.shape[1]
-        one = pa.LargeListArray if kind == "large" else pa.ListArray
-        lists = one.from_arrays(pa.array(offsets, type=pa.int64() if kind == "large" else pa.int32()), flat)
+        list_class = pa.LargeListArray if list_kind == "large" else pa.ListArray
+        lists = list_class.from_arrays(pa.array(offsets, type=pa.int64() if list_kind == "large" else pa.int32()), flat)
     names = ids(len(rows))
     return pa.table(
         {"image_id": names, "number": np.arange(len(rows)), "embedding": lists, "caption": [f"a {n}" for n in names]}
@@ -57,10 +57,12 @@ def safetensors(folder: Path, rows: np.ndarray) -> Path:
     return folder / "a.safetensors"
 
 
-def parquet(folder: Path, rows: np.ndarray, name: str = "a.parquet", kind: str = "fixed", **options: object) -> Path:
+def parquet(
+    folder: Path, rows: np.ndarray, name: str = "a.parquet", list_kind: str = "fixed", **options: object
+) -> Path:
     import pyarrow.parquet as pq
 
-    pq.write_table(table(rows, kind), folder / name, row_group_size=max(len(rows) // 3, 1), **options)
+    pq.write_table(table(rows, list_kind), folder / name, row_group_size=max(len(rows) // 3, 1), **options)
     return folder / name
 
 
@@ -92,18 +94,18 @@ def feather(folder: Path, rows: np.ndarray) -> Path:
 def arrow(folder: Path, rows: np.ndarray) -> Path:
     import pyarrow as pa
 
-    made = table(rows, "variable")
-    with pa.ipc.new_file(str(folder / "a.arrow"), made.schema) as out:
-        out.write_table(made, max_chunksize=10)
+    content = table(rows, "variable")
+    with pa.ipc.new_file(str(folder / "a.arrow"), content.schema) as out:
+        out.write_table(content, max_chunksize=10)
     return folder / "a.arrow"
 
 
 def stream(folder: Path, rows: np.ndarray) -> Path:
     import pyarrow as pa
 
-    made = table(rows)
-    with pa.ipc.new_stream(str(folder / "a.arrows"), made.schema) as out:
-        out.write_table(made, max_chunksize=10)
+    content = table(rows)
+    with pa.ipc.new_stream(str(folder / "a.arrows"), content.schema) as out:
+        out.write_table(content, max_chunksize=10)
     return folder / "a.arrows"
 
 
@@ -164,7 +166,7 @@ def clip_retrieval(folder: Path, rows: np.ndarray) -> Path:
 
 
 def members(path: Path) -> dict[str, bytes]:
-    """What else an archive holds."""
+    """Return the files of an archive by name."""
     with tarfile.open(path) as archive:
         return {e.name: archive.extractfile(e).read() for e in archive}  # type: ignore[union-attr]
 

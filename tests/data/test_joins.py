@@ -161,7 +161,7 @@ def test_open_pairs_by_key_with_y_in_another_order_reads_y_in_the_order_of_x(
 def test_blocks_of_an_ascending_subset_open_the_file_once(rows: np.ndarray, tmp_path: Path, monkeypatch: Any) -> None:
     from isthmus.data.sources import parquet
 
-    path, locations = formats.parquet(tmp_path, np.tile(rows, (50, 1)), kind="variable"), []
+    path, locations = formats.parquet(tmp_path, np.tile(rows, (50, 1)), list_kind="variable"), []
     np.save(tmp_path / "keys.npy", np.arange(0, 3000, 3))
     np.save(tmp_path / "x.npy", np.ones((1000, 6)))
     with pytest.warns(IsthmusWarning, match="2,000 of 3,000 rows"):
