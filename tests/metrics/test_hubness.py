@@ -53,7 +53,7 @@ def test_equal_counts_are_undefined() -> None:
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     turned = np.column_stack([np.cos(angle + 0.07), np.sin(angle + 0.07)])  # between two rows: no ties
     e = isthmus.measure(Pairs(image=circle, text=turned), metrics=["{x}_to_{y}_hubness"])["image_to_text_hubness"]
-    assert e.undefined == "every corpus row is found equally often"
+    assert e.undefined == "every corpus row is retrieved equally often"
 
 
 def test_gini_is_the_mean_difference(rng: np.random.Generator) -> None:

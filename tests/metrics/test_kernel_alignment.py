@@ -98,7 +98,7 @@ def test_null_of_cknna_is_the_mean_of_shuffles(cones: Any, rng: np.random.Genera
 def test_equal_rows_have_no_geometry() -> None:
     x, y = np.ones((12, 3)), np.eye(12)[:, :3] + 1
     assert measured(x, y, "unbiased_cka").undefined
-    assert measured(x, y, "cknna").undefined == "all rows of a side are equal"
+    assert measured(x, y, "cknna").undefined == "the rows of one modality are all equal"
 
 
 def test_clip(clip_coco: Pairs) -> None:

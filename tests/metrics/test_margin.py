@@ -12,7 +12,7 @@ from isthmus import Pairs
 from isthmus.metrics import _pairwise_sums
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
-from isthmus.metrics.margin import Ends, ends
+from isthmus.metrics.margin import ScoreEnds, score_ends
 
 NAMES = ["siglip_margin", "siglip_relative_bias", "siglip_margin_trimmed", "siglip_relative_bias_trimmed"]
 
@@ -29,8 +29,8 @@ def slow(x: np.ndarray, y: np.ndarray, share: float) -> tuple[float, float]:
     return float(positives[0]), float(negatives[-1])
 
 
-def trimmed_ends(rows: PairedRows) -> Ends:
-    return ends(rows, PairwiseSums.of(rows).high_negatives, trim=True)
+def trimmed_ends(rows: PairedRows) -> ScoreEnds:
+    return score_ends(rows, PairwiseSums.of(rows).high_negatives, trim=True)
 
 
 def test_against_a_sort(cones: Any) -> None:
@@ -61,10 +61,10 @@ def test_interval_is_the_scatter_of_halves(rng: np.random.Generator) -> None:
 
 def test_when_the_pilot_misses_the_high_scores(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
-    monkeypatch.setattr(_pairwise_sums, "_kept_from", lambda a, b: 2.0)  # nothing is that high
+    monkeypatch.setattr(_pairwise_sums, "_negatives_threshold", lambda a, b: 2.0)  # nothing is that high
     assert trimmed_ends(PairedRows(x, y)).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
     monkeypatch.undo()
-    monkeypatch.setattr(_pairwise_sums, "PILOT", 60)
+    monkeypatch.setattr(_pairwise_sums, "PILOT_ITEMS", 60)
     rows = PairedRows(x, y)
     assert trimmed_ends(rows).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
     assert len(PairwiseSums.of(rows).high_negatives) < 120 * 119 / 4

@@ -165,7 +165,7 @@ def test_few_items_are_undefined() -> None:
         if m.requires == "rows" and "R@" not in name and name not in ("instance_gap", "alignment"):
             e = measured(pairs, name)
             assert np.isnan(e.value)
-            assert "1 item with a partner" in str(e.undefined) or "needs at least" in str(e.undefined)
+            assert "1 item with a matching row" in str(e.undefined) or "needs at least" in str(e.undefined)
 
 
 def test_swapping_shares_the_work(cones: Any) -> None:

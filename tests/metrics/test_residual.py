@@ -37,4 +37,4 @@ def test_it_is_the_anisotropy_of_one_side_when_the_other_stands_still(rng: np.ra
 def test_partners_of_one_offset_have_no_residual(cones: Any) -> None:
     x = unit(cones[1])
     found = isthmus.measure(Pairs(image=x, text=x + np.eye(12)[2]), normalize=False, metrics="residual_anisotropy")
-    assert found["residual_anisotropy"].undefined == "all partners differ by the same"
+    assert found["residual_anisotropy"].undefined == "all matching rows differ by the same vector"

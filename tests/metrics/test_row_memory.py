@@ -49,7 +49,7 @@ def test_peak_memory_is_far_below_a_table(what: str, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(module, "BLOCK_SCORES", 2**18)
     n = 3_000
     rows = PairedRows(*np.random.default_rng(0).normal(size=(2, n, 8)).astype(np.float32))
-    monkeypatch.setattr(_pairwise_sums, "PILOT", 200)
+    monkeypatch.setattr(_pairwise_sums, "PILOT_ITEMS", 200)
     tracemalloc.start()
     WORK[what](rows)
     peak = tracemalloc.get_traced_memory()[1]

@@ -6,7 +6,7 @@ modules on first use. Modules that start with '_' define what measures share.
 
 from __future__ import annotations
 
-from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext, SecondMoment, SharedWork
+from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext, SecondMoment
 from isthmus.metrics._measure import families, measure
 from isthmus.metrics._metric import FAMILIES, Metric, evaluate, metric, register, registry, unregister
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
@@ -18,7 +18,6 @@ __all__ = [
     "MetricContext",
     "RandomAngles",
     "SecondMoment",
-    "SharedWork",
     "Subspaces",
     "evaluate",
     "families",

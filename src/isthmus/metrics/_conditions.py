@@ -1,4 +1,4 @@
-"""What the data must be like for a measure to mean something, said in the same words everywhere."""
+"""Conditions under which a measure has a meaning, and the messages if they fail."""
 
 from __future__ import annotations
 
@@ -7,39 +7,40 @@ import numpy as np
 from isthmus.metrics._context import MetricContext
 from isthmus.statistics.result import NAN, Estimate
 
-#: Items for each dimension above which a spectrum has nearly stopped to move with n: on power-law spectra of 256
-#: dimensions ranks and effective ranks are then 1 to 4 % below those of a hundred items for each dimension.
-ENOUGH = 10
+#: Items per dimension above which a spectrum hardly depends on n. On power-law spectra of 256 dimensions, ranks and
+#: effective ranks are then 1 to 4 % below those of a hundred items per dimension.
+ITEMS_PER_DIM = 10
+
+NOT_UNIT_ROWS = "the formula holds for unit rows; use normalize=True"
+EQUAL_ROWS = "the rows of one modality are all equal"
+EQUAL_ROWS_IN_EACH = "the rows of each modality are all equal"
+EQUAL_ROWS_IN_BOTH = "the rows of both modalities are all equal"
+EQUAL_MEANS = "the two means are equal"
+ONE_ITEM = "there is only one item"
 
 
-def enough_items(context: MetricContext) -> bool:
-    """Whether there are at least ten items for each dimension."""
-    return context.moments.by_item.n_items >= ENOUGH * context.moments.dim_x
+def has_enough_items(context: MetricContext) -> bool:
+    """Return True if there are at least ten items per dimension."""
+    return context.moments.by_item.n_items >= ITEMS_PER_DIM * context.moments.dim_x
 
 
-def few_items(context: MetricContext) -> str:
-    """The note of measures of the spectrum when there are fewer items than dimensions, else ''."""
+def few_items_note(context: MetricContext) -> str:
+    """Return the note of measures of the spectrum if there are fewer items than dimensions, else ''."""
     n, d = context.moments.by_item.n_items, context.moments.dim_x
-    return f"n = {n:,} < d = {d:,}: needs n >= {ENOUGH * d:,}" if n < d else ""
+    return f"n = {n:,} < d = {d:,}: needs n >= {ITEMS_PER_DIM * d:,}" if n < d else ""
 
 
-def is_unit(context: MetricContext) -> bool:
-    """Whether the rows have length 1 on both sides."""
+def has_unit_rows(context: MetricContext) -> bool:
+    """Return True if the rows of both modalities have length 1."""
     m = context.moments
-    return context.normalize or all(abs(float(np.trace(g)) / m.n - 1) < 1e-6 for g in (m.xx, m.yy))
+    return context.normalize or all(abs(float(np.trace(gram)) / m.n - 1) < 1e-6 for gram in (m.xx, m.yy))
 
 
 def undefined(reason: str) -> Estimate:
-    """An estimate that has no meaning here."""
+    """Return an estimate without a value."""
     return Estimate(NAN, undefined=reason)
 
 
 def too_few_items(n: int, min_items: int) -> Estimate:
     """Return the undefined estimate of fewer than `min_items` items that have a matching row."""
-    return undefined(f"{n} item{'s' if n != 1 else ''} with a partner, at least {min_items} are needed")
-
-
-NOT_UNIT = "the formula holds for unit rows; use normalize=True"
-NO_SPREAD = "the rows of one side are all equal"
-EQUAL = "the rows of both sides are all equal"
-NO_GAP = "the two means are equal"
+    return undefined(f"{n} item{'s' if n != 1 else ''} with a matching row, at least {min_items} are needed")

@@ -70,8 +70,8 @@ class Metric:
     requires : {'moments', 'rows', 'labels'}
         Data that the measure needs: one pass over the data, blocks of rows, or rows and labels.
     invariances : tuple of str
-        Changes of the data that leave the value alone: 'rotation' (one for both modalities), 'row scale' (positive
-        factors of rows, if rows are normalized), 'swap' (of the modalities).
+        Changes of the data that leave the value alone. 'rotation' is one for both modalities, 'row scale' means
+        positive factors of rows that are normalized, and 'swap' exchanges the modalities.
     reference_case : callable or None
         Function without arguments that returns X, Y and the exact value for them, or X, Y, labels and the value if
         the measure needs labels. Tests compare the exact value with the estimate.
@@ -107,14 +107,14 @@ class Metric:
     family: str = "others"
 
     def __post_init__(self) -> None:
-        for kind, value, choices in (
+        for field, value, choices in (
             ("direction", self.direction, DIRECTIONS),
             ("requirement", self.requires, REQUIREMENTS),
             *(("invariance", invariance, INVARIANCES) for invariance in self.invariances),
             ("family", self.family, FAMILIES),
         ):
             if value not in choices:
-                raise unknown_name(kind, value, choices)
+                raise unknown_name(field, value, choices)
 
     @property
     def definition(self) -> str:
@@ -213,6 +213,12 @@ def register(entry: Metric) -> Metric:
     ------
     InputError
         If the name is registered already.
+
+    Examples
+    --------
+    >>> entry = Metric("zero", lambda context: Estimate(0.0), "share", (0, 1), "lower", "an example")
+    >>> register(entry) is unregister("zero")
+    True
     """
     return _MEASURES.register(entry.name, entry)
 
@@ -234,6 +240,12 @@ def unregister(name: str) -> Metric:
     ------
     InputError
         If no measure has this name.
+
+    Examples
+    --------
+    >>> entry = register(Metric("zero", lambda context: Estimate(0.0), "share", (0, 1), "lower", "an example"))
+    >>> unregister("zero") is entry
+    True
     """
     return _MEASURES.unregister(name)
 
@@ -245,6 +257,11 @@ def registry() -> Mapping[str, Metric]:
     -------
     Mapping of str to Metric
         A copy. It does not change when other measures are registered.
+
+    Examples
+    --------
+    >>> next(iter(registry()))
+    'centroid_angle'
     """
     entries = sorted(_MEASURES.values(), key=lambda entry: (FAMILIES.index(entry.family), entry.compute.__module__))
     return {entry.name: entry for entry in entries}
@@ -272,6 +289,13 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
     ------
     InputError
         If the measure needs rows and the context has only moments.
+
+    Examples
+    --------
+    >>> import numpy as np, isthmus
+    >>> X, Y = np.eye(2), -np.eye(2)
+    >>> evaluate(registry()["mean_paired_cosine"], MetricContext(isthmus.Moments.of(X, Y)))["mean_paired_cosine"].value
+    -1.0
     """
     x, y = context.names
     if entry.requires != "moments" and context.pairs is None:

@@ -1,4 +1,4 @@
-"""The nearest rows of every row, in blocks of scores: one pass for all measures of neighbours."""
+"""The nearest rows of every row, within and across the modalities, in one pass for all measures of neighbours."""
 
 from __future__ import annotations
 
@@ -16,38 +16,53 @@ from isthmus.data.worker_pairs import open_cached
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
 
-#: Neighbours that are kept on each side of each row: 20 and the two that follow when an item is left out.
-MOST = 22
+#: Neighbours of each row in each modality: 20, and the two that follow if an item is left out.
+MAX_NEIGHBOURS = 22
 
 
 @dataclass(frozen=True)
-class Part:
-    """What was found for some queries, in order: their nearest rows on the `same` side (themselves left out) and on
-    the `other`, the rank of their partner, and how often each item came `before` a partner. Parts of following queries
-    add up with `+`."""
+class QueryNeighbours:
+    """Neighbours of consecutive queries of one modality. The results of consecutive ranges concatenate with `+`.
 
-    same: TopK
-    other: TopK
+    Parameters
+    ----------
+    within : TopK
+        Nearest rows of the same modality, without the query itself.
+    across : TopK
+        Nearest rows of the other modality.
+    rank : numpy.ndarray
+        Rank of the matching row of each query.
+    before : numpy.ndarray
+        For each item, how often one of its rows comes before the matching row of another item's query.
+    """
+
+    within: TopK
+    across: TopK
     rank: np.ndarray
     before: np.ndarray
 
-    def __add__(self, more: Part) -> Part:
-        return Part(
-            TopK.concatenate([self.same, more.same]),
-            TopK.concatenate([self.other, more.other]),
-            np.concatenate([self.rank, more.rank]),
-            self.before + more.before,
+    def __add__(self, following: QueryNeighbours) -> QueryNeighbours:
+        return QueryNeighbours(
+            TopK.concatenate([self.within, following.within]),
+            TopK.concatenate([self.across, following.across]),
+            np.concatenate([self.rank, following.rank]),
+            self.before + following.before,
         )
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The nearest rows by inner product (cosine of unit rows) within and between two sides of n rows.
+    """The nearest rows by inner product (cosine of unit rows) of n matching rows x and y.
 
-    `xx` and `yy` leave the row itself out; `xy` are the rows of y that are nearest to each row of x.
-    `rank_x[i]` is the rank of y[i] for the query x[i] among the 2n - 1 other rows of both sides; 1 is best, ties
-    count against it. `before_x[j]` is how often a row of item j comes before (or ties with) the partner of another
-    item's x.
+    Parameters
+    ----------
+    xx, xy, yx, yy : TopK
+        Nearest rows of the second modality for each row of the first. `xx` and `yy` leave the row itself out.
+    rank_x, rank_y : numpy.ndarray
+        `rank_x[i]` is the rank of y[i] for the query x[i] among the 2n - 1 other rows of both modalities. 1 is best,
+        and ties count against it.
+    before_x, before_y : numpy.ndarray
+        `before_x[j]` is how often a row of item j comes before (or ties with) the matching row of another item's x.
     """
 
     xx: TopK
@@ -60,20 +75,20 @@ class Neighbours:
     before_y: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, /, *, k: int = MOST) -> Neighbours:
-        """Up to k neighbours of the rows (n, d) on each side, in blocks of scores: four products of n^2 d.
+    def of(cls, x: np.ndarray, y: np.ndarray, /, *, k: int = MAX_NEIGHBOURS) -> Neighbours:
+        """Return up to k neighbours of the rows (n, d) in each modality, in blocks of four products of n^2 d.
 
         >>> import numpy as np
         >>> x = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
         >>> Neighbours.of(x, x[::-1]).xx.index[:, 0].tolist()
         [1, 0, 1]
         """
-        return cls.joined(knn_both_sides(x, x, y, k), knn_both_sides(y, y, x, k))
+        return cls.of_queries(knn_both_modalities(x, x, y, k), knn_both_modalities(y, y, x, k))
 
     @classmethod
-    def joined(cls, x: Part, y: Part, /) -> Neighbours:
-        """The neighbours from what was found for all rows of x and for all rows of y as queries."""
-        return cls(x.same, x.other, y.other, y.same, x.rank, y.rank, x.before, y.before)
+    def of_queries(cls, x: QueryNeighbours, y: QueryNeighbours, /) -> Neighbours:
+        """Return the neighbours, given those of all rows of x and of all rows of y as queries."""
+        return cls(x.within, x.across, y.across, y.within, x.rank, y.rank, x.before, y.before)
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> Neighbours:
@@ -84,13 +99,13 @@ class Neighbours:
         rows = context.shared(PairedRows)
         cluster = current().cluster
         if cluster is not None and rows.open_spec is not None:
-            parts = cluster.split(rows.n, query_blocks(rows.n)[0].stop)
-            options = {"normalize": rows.unit, "k": MOST}
-            return cls.joined(*cluster.tree_reduce(_knn_part, rows.open_spec, parts, "neighbours", **options))
+            ranges = cluster.split(rows.n, query_blocks(rows.n)[0].stop)
+            options = {"normalize": rows.unit, "k": MAX_NEIGHBOURS}
+            return cls.of_queries(*cluster.tree_reduce(_knn_range, rows.open_spec, ranges, "neighbours", **options))
         return cls.of(rows.x, rows.y)
 
     def swapped(self) -> Neighbours:
-        """The neighbours of (y, x)."""
+        """Return the neighbours of (y, x)."""
         return Neighbours(self.yy, self.yx, self.xy, self.xx, self.rank_y, self.rank_x, self.before_y, self.before_x)
 
 
@@ -99,42 +114,51 @@ def query_blocks(n: int) -> list[slice]:
     return block_slices(n, 0, n, score_matrix.BLOCK_SCORES)
 
 
-def knn_both_sides(
-    queries: np.ndarray, same: np.ndarray, other: np.ndarray, k: int, first: int = 0, last: int | None = None
-) -> Part:
+def knn_both_modalities(
+    queries: np.ndarray,
+    same_modality: np.ndarray,
+    other_modality: np.ndarray,
+    k: int,
+    first: int = 0,
+    last: int | None = None,
+) -> QueryNeighbours:
     """Return the neighbours of the queries first .. last - 1 in both modalities.
 
-    Row i of `same` and of `other` is item i, and query i is row i of `same`.
+    Row i of `same_modality` and of `other_modality` is item i, and query i is row i of `same_modality`.
     """
     n = len(queries)
-    across, within = score_matrices(queries, other, same)
-    blocks_same, blocks_other, ranks = [], [], []
+    across, within = score_matrices(queries, other_modality, same_modality)
+    blocks_within, blocks_across, ranks = [], [], []
     before = np.zeros(n, dtype=np.int64)
     for rows in across.blocks(first, last):
         scores = across.tile(rows)
-        own = across.diagonal(scores, rows.start)
-        blocks_other.append(across.topk(scores, k))
-        at_least = scores >= own
+        matching = across.diagonal(scores, rows.start)
+        blocks_across.append(across.topk(scores, k))
+        at_least = scores >= matching
         across.fill_diagonal(at_least, rows.start, False)
         counts = across.to_bytes(at_least)
         scores = within.tile(rows)
         within.fill_diagonal(scores, rows.start, -np.inf)
-        blocks_same.append(within.topk(scores, min(k, n - 1)))
-        counts += within.to_bytes(scores >= own)
+        blocks_within.append(within.topk(scores, min(k, n - 1)))
+        counts += within.to_bytes(scores >= matching)
         ranks.append(1 + within.sums(counts, axis=1))
         before += within.sums(counts, axis=0)
-    return Part(TopK.concatenate(blocks_same), TopK.concatenate(blocks_other), np.concatenate(ranks), before)
+    return QueryNeighbours(
+        TopK.concatenate(blocks_within), TopK.concatenate(blocks_across), np.concatenate(ranks), before
+    )
 
 
 #: Rows of the pairs that a worker opened last.
 _WORKER_ROWS: WeakKeyDictionary[Pairs, PairedRows] = WeakKeyDictionary()
 
 
-def _knn_part(spec: OpenSpec, start: int, stop: int, *, normalize: bool, k: int) -> tuple[Part, Part]:
-    """Return the neighbours of some queries on a worker, from x to y and from y to x."""
+def _knn_range(
+    spec: OpenSpec, start: int, stop: int, *, normalize: bool, k: int
+) -> tuple[QueryNeighbours, QueryNeighbours]:
+    """Return the neighbours of a range of queries on a worker, from x to y and from y to x."""
     pairs = open_cached(spec)
     if pairs not in _WORKER_ROWS:
         _WORKER_ROWS[pairs] = PairedRows.of(pairs, normalize=normalize)
     rows = _WORKER_ROWS[pairs]
-    x = knn_both_sides(rows.x, rows.x, rows.y, k, start, stop)
-    return x, knn_both_sides(rows.y, rows.y, rows.x, k, start, stop)
+    x = knn_both_modalities(rows.x, rows.x, rows.y, k, start, stop)
+    return x, knn_both_modalities(rows.y, rows.y, rows.x, k, start, stop)

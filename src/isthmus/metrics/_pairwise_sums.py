@@ -1,4 +1,4 @@
-"""Sums over all distances between rows, in blocks: one pass for energy distance, MMD, uniformity and margins."""
+"""Sums over all distances between rows, in one pass for energy distance, MMD, uniformity and margins."""
 
 from __future__ import annotations
 
@@ -12,27 +12,42 @@ from isthmus.compute.score_matrix import BLOCK_SCORES
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
 
-#: Items whose distances give the width of the RBF kernels: 2 million distances.
-PILOT = 1_000
+#: Items whose 2 million distances give the median distance, the unit of the bandwidths.
+PILOT_ITEMS = 1_000
+#: Fewest pilot items for the threshold of high negatives. Below, all negatives are kept.
+MIN_PILOT_ITEMS = 50
 #: Bandwidths of the RBF kernels in units of the median distance.
-WIDTHS = (0.5, 1.0, 2.0)
+BANDWIDTHS = (0.5, 1.0, 2.0)
 #: Exponent t of the uniformity exp(-t d^2).
 EXPONENT = 2.0
-#: Share of the negatives that trimmed margins leave out, and the share that is kept at hand to find them exactly.
-TRIM = 0.05
-_KEPT = 0.06
+#: Share of the positives and of the negatives that trimmed margins leave out.
+TRIM_SHARE = 0.05
+#: Share of the negatives that is kept to find the end of the trimmed ones exactly.
+_KEPT_SHARE = 0.06
 
 Sums = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class PairwiseSums:
-    """For each item the sums of functions of its distances d to all other items, j != i.
+    """For each item, sums of functions of its distances to all other items.
 
-    `xx[f][i]` = sum_j f(|x_i - x_j|), `yy` likewise, `xy[f][i]` = sum_j f(|x_i - y_j|),
-    `yx[f][i]` = sum_j f(|x_j - y_i|). The functions f: 'distance' d; 'uniform' exp(-2 d^2); 'rbf_0.5', 'rbf_1',
-    'rbf_2' exp(-d^2 / (2 (m s)^2)) with s the `median`; for xy and yx also 'centred_distance', 'centred_inverse'
-    (1/d) and 'centred_rbf_1', of the distances |x_i - y_j - gap| after the means are aligned.
+    The functions are 'distance' d, 'uniform' exp(-2 d^2), and 'rbf_0.5', 'rbf_1', 'rbf_2' with
+    exp(-d^2 / (2 (width median)^2)). For xy and yx there are also 'centred_distance', 'centred_inverse' (1/d) and
+    'centred_rbf_1' of the distances |x_i - y_j - gap|, after the means are aligned.
+
+    Parameters
+    ----------
+    xx, yy : dict of str to numpy.ndarray
+        `xx[f][i]` is the sum over j != i of f(|x_i - x_j|).
+    xy, yx : dict of str to numpy.ndarray
+        `xy[f][i]` is the sum over j != i of f(|x_i - y_j|), and `yx[f][i]` that of f(|x_j - y_i|).
+    median : float
+        Median distance in the union of both modalities.
+    gap : numpy.ndarray
+        Mean of x minus mean of y.
+    high_negatives : numpy.ndarray
+        The largest x_i . y_j with i != j, at least 5 % of them, in any order.
     """
 
     xx: Sums
@@ -40,23 +55,23 @@ class PairwiseSums:
     yx: Sums
     yy: Sums
     median: float
-    gap: np.ndarray  # mean x - mean y
-    high_negatives: np.ndarray  # the largest x_i . y_j, i != j, at least 5 % of them, in no order
+    gap: np.ndarray
+    high_negatives: np.ndarray
 
     @classmethod
     def of(cls, rows: PairedRows, /) -> PairwiseSums:
-        """One pass over all distances between the rows of both sides."""
+        """Compute all distances between the rows in one pass."""
         x, y = rows.x, rows.y
-        pilot = rows.random_order[:PILOT]
+        pilot = rows.random_order[:PILOT_ITEMS]
         median = _median_distance(np.concatenate([x[pilot], y[pilot]]))
         within = _Functions(median)
         gap = x.mean(axis=0, dtype=np.float64) - y.mean(axis=0, dtype=np.float64)
         across = _Functions(median, gap)
-        xy, yx, high = _across(x, y, across, _kept_from(x[pilot], y[pilot]))
-        if high is None:  # the pilot's threshold was too high
-            xy, yx, high = _across(x, y, across, -math.inf)
-        assert high is not None
-        return cls(_within(x, within), xy, yx, _within(y, within), median, gap, high)
+        xy, yx, high_negatives = _across(x, y, across, _negatives_threshold(x[pilot], y[pilot]))
+        if high_negatives is None:  # the threshold of the pilot items was too high
+            xy, yx, high_negatives = _across(x, y, across, -math.inf)
+        assert high_negatives is not None
+        return cls(_within(x, within), xy, yx, _within(y, within), median, gap, high_negatives)
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> PairwiseSums:
@@ -64,7 +79,7 @@ class PairwiseSums:
         return cls.of(context.shared(PairedRows))
 
     def swapped(self) -> PairwiseSums:
-        """The sums of (y, x)."""
+        """Return the sums of (y, x)."""
         return replace(self, xx=self.yy, xy=self.yx, yx=self.xy, yy=self.xx, gap=-self.gap)
 
 
@@ -76,11 +91,11 @@ class _Functions:
         self.gap = gap
 
     def __call__(self, squares: np.ndarray, shift: np.ndarray | None = None) -> Iterator[tuple[str, np.ndarray]]:
-        """Yields (name, values); the values are overwritten by the next one. `shift` turns d^2 into the centred d^2."""
+        """Yield (name, values). The next function overwrites the values. `shift` turns d^2 into the centred d^2."""
         work = np.empty_like(squares)
         yield "distance", np.sqrt(squares, out=work)
         yield "uniform", np.exp(np.multiply(squares, -EXPONENT, out=work), out=work)
-        # exp(-d^2/8s^2) once; its powers 4 and 16 are the narrower kernels.
+        # One exponential of the widest kernel: its powers 4 and 16 are the narrower kernels.
         yield "rbf_2", _rbf(squares, 2 * self.median, work)
         yield "rbf_1", _fourth(work)
         yield "rbf_0.5", _fourth(work)
@@ -104,7 +119,7 @@ def _fourth(values: np.ndarray) -> np.ndarray:
 
 
 def _squares(a: np.ndarray, b: np.ndarray, a2: np.ndarray, b2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Inner products of a block and the squared distances, |a|^2 + |b|^2 - 2 a.b."""
+    """Return the inner products of a block and the squared distances, |a|^2 + |b|^2 - 2 a.b."""
     scores = a @ b.T
     squares = scores * -2
     squares += a2[:, None]
@@ -117,7 +132,7 @@ def _norms(rows: np.ndarray) -> np.ndarray:
 
 
 def _within(rows: np.ndarray, functions: _Functions) -> Sums:
-    """Sums over the other rows of one side; each distance is computed once."""
+    """Return the sums over the other rows of one modality. Each distance is computed once."""
     n = len(rows)
     norms = _norms(rows)
     sums: Sums = {}
@@ -138,9 +153,9 @@ def _within(rows: np.ndarray, functions: _Functions) -> Sums:
 def _across(
     x: np.ndarray, y: np.ndarray, functions: _Functions, keep_from: float
 ) -> tuple[Sums, Sums, np.ndarray | None]:
-    """Sums over the rows of the other items on the other side, and the scores of at least `keep_from`.
+    """Return the sums over the rows of other items in the other modality, and the negatives of at least `keep_from`.
 
-    None instead of the scores when they are fewer than the trimmed margin must leave out.
+    The negatives are None if they are fewer than a trimmed margin must leave out.
     """
     n = len(x)
     assert functions.gap is not None
@@ -150,37 +165,37 @@ def _across(
     shift_x, shift_y = gap @ gap - 2 * (x @ gap), 2 * (y @ gap)
     xy: Sums = {}
     yx: Sums = {}
-    high = []
+    high_scores = []
     step = max(1, min(BLOCK_SCORES // n, n))
     for start in range(0, n, step):
         stop = min(start + step, n)
-        block, own = np.arange(stop - start), np.arange(start, stop)
+        block, items = np.arange(stop - start), np.arange(start, stop)
         scores, squares = _squares(x[start:stop], y, norms_x[start:stop], norms_y)
-        scores[block, own] = np.nan  # partners are no negatives; NaN is not above anything
-        high.append(scores[scores >= keep_from])
+        scores[block, items] = np.nan  # matching pairs are no negatives, and NaN is not above anything
+        high_scores.append(scores[scores >= keep_from])
         shift = shift_x[start:stop, None] + shift_y
         for name, values in functions(squares, shift):
-            values[block, own] = 0
+            values[block, items] = 0
             xy.setdefault(name, np.zeros(n))[start:stop] = values.sum(axis=1)
             yx.setdefault(name, np.zeros(n))[:] += values.sum(axis=0)
-    negatives = np.concatenate(high)
-    return xy, yx, negatives if len(negatives) > trimmed(n * (n - 1)) else None
+    negatives = np.concatenate(high_scores)
+    return xy, yx, negatives if len(negatives) > trimmed_count(n * (n - 1)) else None
 
 
-def trimmed(count: int) -> int:
-    """How many of `count` values a trimmed margin leaves out on one side."""
-    return math.floor(TRIM * count)
+def trimmed_count(count: int) -> int:
+    """Return how many of `count` values a trimmed margin leaves out."""
+    return math.floor(TRIM_SHARE * count)
 
 
-def _kept_from(x: np.ndarray, y: np.ndarray) -> float:
-    """A score that a little more than 5 % of the negatives of these items exceed."""
+def _negatives_threshold(x: np.ndarray, y: np.ndarray) -> float:
+    """Return a score that slightly more than 5 % of the negatives of these items exceed."""
     scores = x @ y.T
     negatives = scores[~np.eye(len(x), dtype=bool)]
-    return float(np.quantile(negatives, 1 - _KEPT)) if len(x) >= 50 else -math.inf
+    return float(np.quantile(negatives, 1 - _KEPT_SHARE)) if len(x) >= MIN_PILOT_ITEMS else -math.inf
 
 
 def _median_distance(rows: np.ndarray) -> float:
-    """The median distance between two different rows."""
+    """Return the median distance between two different rows."""
     norms = _norms(rows)
     _, squares = _squares(rows, rows, norms, norms)
     return math.sqrt(float(np.median(squares[np.triu_indices(len(rows), 1)])))

@@ -1,4 +1,4 @@
-"""First-order gap: where the two means stand."""
+"""First-order gap: angle and distance between the two means, and the length of each mean."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.metrics._conditions import ONE_ITEM, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
@@ -21,13 +22,13 @@ from isthmus.statistics.mean_intervals import (
 )
 from isthmus.statistics.result import NAN, Estimate
 
-#: The angle is undefined unless both means pass the test at this level ...
-LEVEL = 0.01
+#: The angle is undefined unless both means differ from zero at this level ...
+MEAN_TEST_LEVEL = 0.01
 #: ... and the standard error of its cosine is at most this.
-MOST_ERROR = 0.1
+MAX_COSINE_ERROR = 0.1
 
 
-def _orthogonal() -> tuple[Any, Any, float]:
+def _orthogonal_means() -> tuple[Any, Any, float]:
     x = np.tile([1.0, 0.0, 0.0], (50, 1))
     y = np.tile([0.0, 1.0, 0.0], (50, 1))
     return x, y, 90.0
@@ -43,44 +44,55 @@ def _orthogonal() -> tuple[Any, Any, float]:
     interval="jackknife",
     null_model="modality swap",
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
-    reference_case=_orthogonal,
+    reference_case=_orthogonal_means,
 )
 def centroid_angle(context: MetricContext) -> Estimate:
-    """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|: the modality gap of the theory.
+    """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|.
 
-    The value is the plug-in; the interval is that of the cosine without the terms of an item with itself, with the
-    infinitesimal jackknife's standard error. Undefined unless both means differ from zero at p < .01 and that
-    standard error is at most .1. The null is the angle that swapping the sides of random pairs leaves.
+    The value is the plug-in. The interval is that of the cosine without the terms of an item with itself. Its
+    standard error is the infinitesimal jackknife's. The angle is undefined unless both means differ from zero at
+    p < .01 and that standard error is at most .1. The null is the angle that is left if random pairs swap their
+    modalities.
     """
     return gap_angle(context)
 
 
 def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
-    """`centroid_angle`; `inflation` is 1 + n / n_fit when the rows were centred on n_fit other rows."""
+    """Return `centroid_angle`, also for rows that were centred on the means of other rows.
+
+    Parameters
+    ----------
+    context : MetricContext
+        The data.
+    inflation : float
+        Factor of the variance of the means: 1 + n / n_fit if the rows were centred on n_fit other rows.
+
+    Returns
+    -------
+    Estimate
+        The angle in degrees.
+    """
     m = context.moments
-    sizes = [float(np.linalg.norm(v)) for v in (m.mean_x, m.mean_y)]
+    lengths = [float(np.linalg.norm(mean)) for mean in (m.mean_x, m.mean_y)]
     p_values = (mean_p_value(m, inflation=inflation), mean_p_value(m.swapped(), inflation=inflation))
-    if max(p_values) >= LEVEL:
-        short = int(np.argmax(p_values))
-        return Estimate(
-            NAN,
-            undefined=f"the mean of {context.names[short]} is not distinguishable from zero "
-            f"(length {sizes[short]:.3g}, p = {p_values[short]:.2g})",
+    if max(p_values) >= MEAN_TEST_LEVEL:
+        shorter = int(np.argmax(p_values))
+        return undefined(
+            f"the mean of {context.names[shorter]} is not distinguishable from zero "
+            f"(length {lengths[shorter]:.3g}, p = {p_values[shorter]:.2g})"
         )
     cosine, var = cosine_of_means(context)
-    if not math.sqrt(var) <= MOST_ERROR:
-        return Estimate(
-            NAN,
-            undefined=f"the cosine between the means has a standard error of {math.sqrt(var):.2g}, "
-            f"more than {MOST_ERROR}",
+    if not math.sqrt(var) <= MAX_COSINE_ERROR:
+        return undefined(
+            f"the cosine between the means has a standard error of {math.sqrt(var):.2g}, more than {MAX_COSINE_ERROR}"
         )
     value = _angle_between(m.mean_x, m.mean_y)
     low, high = normal_interval(cosine, var)
-    return Estimate(value, _degrees(high), _degrees(low), _swap_null_angle(context))
+    return Estimate(value, _degrees(high), _degrees(low), _angle_after_swaps(context))
 
 
 def cosine_of_means(context: MetricContext) -> tuple[float, float]:
-    """Debiased cosine between the means and its variance (infinitesimal jackknife)."""
+    """Return the debiased cosine between the means and its variance (infinitesimal jackknife)."""
     m = context.moments
     xy, xx, yy = debiased_mean_products(m)
     if xx <= 0 or yy <= 0:
@@ -94,7 +106,7 @@ def cosine_of_means(context: MetricContext) -> tuple[float, float]:
 
 def _angle_between(u: np.ndarray, v: np.ndarray) -> float:
     u, v = u / np.linalg.norm(u), v / np.linalg.norm(v)
-    # Kahan's form: accurate for every angle, unlike arccos near 0 and 180 degrees.
+    # Kahan's form is accurate for every angle, unlike arccos near 0 and 180 degrees.
     return math.degrees(2 * math.atan2(float(np.linalg.norm(u - v)), float(np.linalg.norm(u + v))))
 
 
@@ -102,17 +114,18 @@ def _degrees(cosine: float) -> float:
     return math.degrees(math.acos(min(1.0, max(-1.0, cosine))))
 
 
-def _swap_null_angle(context: MetricContext) -> float:
-    """The angle between the means when each pair swaps its sides with probability 1/2 (root mean square).
+def _angle_after_swaps(context: MetricContext) -> float:
+    """Return the angle between the means if each pair swaps its modalities with probability 1/2 (root mean square).
 
-    Both means then lie at (mean x + mean y) / 2, apart by the part of a random vector that is orthogonal to it.
+    Both means are then near (mean x + mean y) / 2. They differ by a random vector, of which only the component
+    orthogonal to this midpoint changes the angle.
     """
     m = context.moments
-    middle = (m.mean_x + m.mean_y) / 2
-    length = float(np.linalg.norm(middle))
+    midpoint = (m.mean_x + m.mean_y) / 2
+    length = float(np.linalg.norm(midpoint))
     if length < 1e-12:
         return NAN
-    u = middle / length
+    u = midpoint / length
     c = m.by_item
     differences = c.xx + c.yy - c.xy - c.xy.T
     orthogonal = float(np.trace(differences) - u @ differences @ u) / m.n**2
@@ -129,20 +142,19 @@ def _swap_null_angle(context: MetricContext) -> float:
     interval="jackknife",
     null_model="modality swap",
     source="Liang et al. 2022, arXiv 2203.02053",
-    reference_case=lambda: (*_orthogonal()[:2], math.sqrt(2)),
+    reference_case=lambda: (*_orthogonal_means()[:2], math.sqrt(2)),
 )
 def centroid_distance(context: MetricContext) -> Estimate:
     """Euclidean distance between the two means, |mean x - mean y|.
 
-    The value is the plug-in; the interval is that of the square without its bias tr Cov(x - y) / n. The null is the
-    root mean square distance when each pair swaps its sides with probability 1/2.
+    The value is the plug-in. The interval is that of the square without its bias tr Cov(x - y) / n. The null is the
+    root mean square distance if each pair swaps its modalities with probability 1/2.
     """
     m = context.moments
     c = m.by_item
     null = math.sqrt(max(float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)), 0.0)) / m.n
-    return Estimate(
-        float(np.linalg.norm(m.mean_x - m.mean_y)), *clip_interval(gap_interval(m), 0, _longest(context, 2)), null
-    )
+    low, high = clip_interval(gap_interval(m), 0, _max_length(context, 2))
+    return Estimate(float(np.linalg.norm(m.mean_x - m.mean_y)), low, high, null)
 
 
 @metric(
@@ -155,19 +167,20 @@ def centroid_distance(context: MetricContext) -> Estimate:
     interval="jackknife",
     null_model="modality swap",
     source="derived for this package from Liang et al. 2022, arXiv 2203.02053",
-    reference_case=lambda: (*_orthogonal()[:2], math.sqrt(2)),
+    reference_case=lambda: (*_orthogonal_means()[:2], math.sqrt(2)),
 )
 def centroid_distance_debiased(context: MetricContext) -> Estimate:
-    """Distance between the two means without sampling noise: the root of the unbiased |mean x - mean y|^2, or 0 where
-    that is negative. All terms of an item with itself are left out of the square.
+    """Distance between the two means without sampling noise, the root of the unbiased |mean x - mean y|^2.
 
-    The null is the distance when each pair swaps its sides with probability 1/2, which is 0 without that noise.
+    All terms of an item with itself are left out of the square. The distance is 0 where that square is negative. The
+    null is the distance if each pair swaps its modalities with probability 1/2, which is 0 without sampling noise.
     """
     m = context.moments
     if m.by_item.n_items < 2:
-        return Estimate(NAN, undefined="there is one item only")
+        return undefined(ONE_ITEM)
     squared = debiased_gap_squared(m)[0]
-    return Estimate(math.sqrt(max(squared, 0.0)), *clip_interval(gap_interval(m), 0, _longest(context, 2)), 0.0)
+    low, high = clip_interval(gap_interval(m), 0, _max_length(context, 2))
+    return Estimate(math.sqrt(max(squared, 0.0)), low, high, 0.0)
 
 
 @metric(
@@ -182,18 +195,17 @@ def centroid_distance_debiased(context: MetricContext) -> Estimate:
     reference_case=lambda: (np.array([[1.0, 0], [0, 1.0]]), np.array([[1.0, 0], [0, 1.0]]), math.sqrt(0.5)),
 )
 def mean_resultant_length(context: MetricContext) -> Estimate:
-    """Length of the mean of one side's unit rows: 0 for a cloud spread evenly, 1 for a single direction (the cone).
+    """Length of the mean of one modality's unit rows: 0 for an evenly spread cloud, 1 for a single direction.
 
-    The value is the plug-in; the interval is that of the square without its bias. The null is what as many
-    independent directions of the same scatter give around a mean of zero.
+    The value is the plug-in. The interval is that of the square without its bias. The null is the length for as many
+    independent directions with the same scatter around a mean of zero.
     """
     m = context.moments
     null = math.sqrt(max(float(np.trace(mean_covariance(m))), 0.0))
-    return Estimate(
-        float(np.linalg.norm(m.mean_x)), *clip_interval(mean_length_interval(m), 0, _longest(context, 1)), null
-    )
+    low, high = clip_interval(mean_length_interval(m), 0, _max_length(context, 1))
+    return Estimate(float(np.linalg.norm(m.mean_x)), low, high, null)
 
 
-def _longest(context: MetricContext, most: float) -> float:
-    """The end of the range of a length that is at most `most` for unit rows."""
-    return most if context.normalize else math.inf
+def _max_length(context: MetricContext, of_unit_rows: float) -> float:
+    """Return the largest possible length, given that of unit rows."""
+    return of_unit_rows if context.normalize else math.inf

@@ -1,4 +1,4 @@
-"""The cone: how far the rows of one side crowd around one direction."""
+"""The cone of one modality: the mean cosine of its rows, their concentration and their conformity."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
+from isthmus.linalg.bessel import inverse_bessel_ratio
+from isthmus.metrics._conditions import NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, length_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, mean_covariance, mean_length_interval
 from isthmus.statistics.result import NAN, Estimate
 
-#: Lengths of the mean above which vMF's concentration leaves the range of the Bessel ratio's inverse.
-MOST_LENGTH = 1 - 1e-6
+#: Mean lengths above this value are outside the range of the inverse Bessel ratio.
+MAX_MEAN_LENGTH = 1 - 1e-6
 
 
 def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
@@ -35,13 +36,13 @@ def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
     reference_case=lambda: (_two_rows(0.8), _two_rows(0.8), 0.8),
 )
 def mean_cosine(context: MetricContext) -> Estimate:
-    """Mean of x_i . x_j over rows of different items of one side: (n |mean|^2 - 1) / (n - 1) for one row per item.
+    """Mean of x_i . x_j over rows of different items of one modality.
 
-    The null is that of directions whose mean is zero, 0.
+    With one row per item it is (n |mean|^2 - 1) / (n - 1). The null is the value of directions whose mean is zero, 0.
     """
     m = context.moments
     if m.by_item.n_items < 2:
-        return undefined("there is one item only")
+        return undefined(ONE_ITEM)
     low, high = mean_length_interval(m)
     value = debiased_mean_products(m)[1]
     return Estimate(value, min(low**2, value), max(high**2, value), null=0.0)
@@ -59,24 +60,23 @@ def mean_cosine(context: MetricContext) -> Estimate:
     reference_case=lambda: (*(_two_rows((1 / math.tanh(2) - 0.5) ** 2, 3),) * 2, 2.0),
 )
 def vmf_concentration(context: MetricContext) -> Estimate:
-    """kappa of the von Mises-Fisher law of one side: A(kappa) = R, A = I_{d/2} / I_{d/2 - 1}, R^2 the mean cosine of
-    rows of different items (so without the bias of |mean|^2); the maximum-likelihood estimate but for that.
+    """Concentration kappa of the von Mises-Fisher law of one modality, A(kappa) = R with A = I_{d/2} / I_{d/2 - 1}.
 
-    Real clouds are far from this law in all but the mean (their scatter is anisotropic): kappa says how narrow the
-    cone is, not that the law holds. The null is that of directions whose mean is zero, 0.
+    R^2 is the mean cosine of rows of different items. The estimate is therefore the maximum-likelihood one without the
+    bias of |mean|^2. Real clouds differ from this law in all but the mean, because their scatter is anisotropic: kappa
+    measures how narrow the cone is, not whether the law holds. The null is the value of directions whose mean is
+    zero, 0.
     """
-    from isthmus.linalg.bessel import inverse_bessel_ratio
-
-    if not is_unit(context):
-        return undefined(NOT_UNIT)
+    if not has_unit_rows(context):
+        return undefined(NOT_UNIT_ROWS)
     m = context.moments
     if m.by_item.n_items < 2:
-        return undefined("there is one item only")
+        return undefined(ONE_ITEM)
     squared = debiased_mean_products(m)[1]
-    if squared >= MOST_LENGTH**2:
-        return undefined("the rows of this side are all equal")
+    if squared >= MAX_MEAN_LENGTH**2:
+        return undefined("the rows of this modality are all equal")
     order = m.dim_x / 2 - 1
-    lengths = np.clip([math.sqrt(max(squared, 0.0)), *mean_length_interval(m)], 0.0, MOST_LENGTH)
+    lengths = np.clip([math.sqrt(max(squared, 0.0)), *mean_length_interval(m)], 0.0, MAX_MEAN_LENGTH)
     value, low, high = (float(kappa) for kappa in inverse_bessel_ratio(order, lengths))
     return Estimate(value, low, high, 0.0)
 
@@ -98,17 +98,18 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
     reference_case=_three_rows,
 )
 def conformity_sd(context: MetricContext) -> Estimate:
-    """Standard deviation over the rows of one side of the conformity, a row's mean cosine to all others.
+    """Standard deviation of the conformity of one modality's rows, a row's mean cosine to all other rows.
 
-    Conformity is (n x . mean - 1) / (n - 1) for unit rows, an identity: its near-perfect correlation with the cosine to
-    the mean is no finding. Hence sd = n / (n - 1) sqrt(mean' S mean), S the covariance (1/n). The interval is that of
-    the square without its bias. The null is that of directions whose mean is zero, sqrt(tr S^2 / n).
+    The conformity of unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation with the
+    cosine to the mean is therefore no finding, and sd = n / (n - 1) sqrt(mean' S mean) with the covariance S (1/n).
+    The interval is that of the square without its bias. The null is the value of directions whose mean is zero,
+    sqrt(tr S^2 / n).
     """
-    if not is_unit(context):
-        return undefined(NOT_UNIT)
+    if not has_unit_rows(context):
+        return undefined(NOT_UNIT_ROWS)
     m = context.moments
     if m.n < 2:
-        return undefined("there is one row only")
+        return undefined("there is only one row")
     plug_in, bias, var = _squared_conformity(context)
     value = m.n / (m.n - 1) * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
@@ -118,17 +119,17 @@ def conformity_sd(context: MetricContext) -> Estimate:
 
 
 def _squared_conformity(context: MetricContext) -> tuple[float, float, float]:
-    """mean' S mean, its bias and its variance (NaN without rows)."""
-    m, s = context.moments, context.influence_sample
+    """Return mean' S mean, its bias and its variance (NaN without rows)."""
+    m, sample = context.moments, context.influence_sample
     mean = m.mean_x
-    turned = m.cov_x @ mean
-    plug_in = max(float(mean @ turned), 0.0)
-    if s is None:
+    s_mean = m.cov_x @ mean
+    plug_in = max(float(mean @ s_mean), 0.0)
+    if sample is None:
         return plug_in, NAN, NAN
-    u = s.x - mean
-    along, turned_along = u @ mean, u @ turned
-    # Half the second derivative along each item, with the mean and S moving together.
-    own = np.einsum("ij,ij->i", s.by_item(u), s.by_item(u * along[:, None]))
-    second = s.by_item(context.pca.projections) ** 2 @ context.x.centred[0]
-    second = second + 2 * (own - s.counts * s.by_item(turned_along)) - s.by_item(along) ** 2
-    return plug_in, s.bias(second), s.variance(along**2 + 2 * turned_along)
+    u = sample.x - mean
+    along_mean, along_s_mean = u @ mean, u @ s_mean
+    # Half the second derivative along each item. The mean and S move together.
+    products = np.einsum("ij,ij->i", sample.by_item(u), sample.by_item(u * along_mean[:, None]))
+    second = sample.by_item(context.pca.projections) ** 2 @ context.x.centred[0]
+    second = second + 2 * (products - sample.counts * sample.by_item(along_s_mean)) - sample.by_item(along_mean) ** 2
+    return plug_in, sample.bias(second), sample.variance(along_mean**2 + 2 * along_s_mean)

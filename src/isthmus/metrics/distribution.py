@@ -1,4 +1,4 @@
-"""Differences between the two clouds as distributions: energy distance and MMD, also after their means are aligned."""
+"""Differences of the two clouds as distributions: energy distance and MMD, also after the means are aligned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._pairwise_sums import WIDTHS, PairwiseSums
+from isthmus.metrics._pairwise_sums import BANDWIDTHS, PairwiseSums
 from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.jackknife import jackknife_interval, pair_mean
 from isthmus.statistics.result import Estimate
@@ -21,13 +21,13 @@ BIAS_ITEMS = 500
 BIAS_SWAPS = 16
 
 
-def _pair_sums(p: PairwiseSums, name: str, centred: bool = False) -> np.ndarray:
-    """Sum over j != i of f(x_i, y_j) + f(y_i, x_j) - f(x_i, x_j) - f(y_i, y_j), (n,)."""
+def _item_sums(pairwise: PairwiseSums, name: str, centred: bool = False) -> np.ndarray:
+    """Return the sum over j != i of f(x_i, y_j) + f(y_i, x_j) - f(x_i, x_j) - f(y_i, y_j), (n,)."""
     across = f"centred_{name}" if centred else name
-    return p.xy[across] + p.yx[across] - p.xx[name] - p.yy[name]
+    return pairwise.xy[across] + pairwise.yx[across] - pairwise.xx[name] - pairwise.yy[name]
 
 
-def _apart() -> tuple[np.ndarray, np.ndarray]:
+def _two_points() -> tuple[np.ndarray, np.ndarray]:
     return np.tile([1.0, 0.0, 0.0], (30, 1)), np.tile([0.0, 1.0, 0.0], (30, 1))
 
 
@@ -42,18 +42,18 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
     interval="jackknife",
     null_model="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143",
-    reference_case=lambda: (*_apart(), 2 * math.sqrt(2)),
+    reference_case=lambda: (*_two_points(), 2 * math.sqrt(2)),
 )
 def energy_distance(context: MetricContext) -> Estimate:
-    """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| as a U-statistic: means over different items i != j, so that
-    it is unbiased and can be slightly negative; on at most 10,000 random items with one partner each. Swapping the
-    sides of random pairs gives the null, exactly 0 in the mean.
+    """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| as a U-statistic.
 
-    The interval is the jackknife's over items; near the null it is too wide.
+    Means are taken over different items i != j, so that it is unbiased and can be slightly negative. It is measured on
+    at most 10,000 random items with one pair each. The interval is the jackknife's over items, and too wide near the
+    null. If random pairs swap their modalities, the mean is exactly 0, the null.
     """
     if context.shared(PairedRows).n < 3:
         return too_few_items(context.shared(PairedRows).n, 3)
-    value, left_out = pair_mean(_pair_sums(context.shared(PairwiseSums), "distance"))
+    value, left_out = pair_mean(_item_sums(context.shared(PairwiseSums), "distance"))
     return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
 
@@ -68,66 +68,73 @@ def energy_distance(context: MetricContext) -> Estimate:
     interval="normal",
     null_model="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143; centring derived for this package",
-    reference_case=lambda: (*_apart(), 0.0),
+    reference_case=lambda: (*_two_points(), 0.0),
 )
 def centred_energy_distance(context: MetricContext) -> Estimate:
-    """Energy distance (U-statistic over different items) that is left after the means of both sides are aligned, rows
-    not divided by their norms again; minus the same after random centred pairs swapped their sides (negative, of order
-    1/n, because the means are fitted to the same rows); on at most 10,000 random items with one partner each. Clouds
-    of equal shape give the null, 0.
+    """Energy distance (U-statistic over different items) after the means of both modalities are aligned.
 
-    The interval is normal, with the variance of the projection on items and the error of the means; where the shapes
-    hardly differ it is too wide.
+    Rows are not normalized again. The same distance after random centred pairs swap their modalities is subtracted: it
+    is negative, of order 1/n, because the means are fitted to the same rows. It is measured on at most 10,000 random
+    items with one pair each. Clouds of equal shape give the null, 0.
+
+    The interval is normal, with the variance of the projection on items and the error of the means. It is too wide if
+    the shapes hardly differ.
     """
     rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
-    p, n = context.shared(PairwiseSums), rows.n
-    sums = _pair_sums(p, "distance", centred=True)
-    weights_x, weights_y = p.xy["centred_inverse"], p.yx["centred_inverse"]
-    # d/dgap of 2 mean |x_i - y_j - gap|
-    along_gap = _pull(rows, p.gap, weights_x, weights_y) * -2 / (n * (n - 1))
-    return _projected(rows, sums, along_gap, _centred_bias(rows, np.sqrt))
+    pairwise, n = context.shared(PairwiseSums), rows.n
+    sums = _item_sums(pairwise, "distance", centred=True)
+    weighted = _weighted_differences(rows, pairwise.gap, pairwise.xy["centred_inverse"], pairwise.yx["centred_inverse"])
+    gap_slope = weighted * -2 / (n * (n - 1))  # d/dgap of 2 mean |x_i - y_j - gap|
+    return _centred_estimate(rows, sums, gap_slope, _centred_bias(rows, np.sqrt))
 
 
-def _pull(rows: PairedRows, gap: np.ndarray, weights_x: np.ndarray, weights_y: np.ndarray) -> np.ndarray:
-    """sum_{i != j} w_ij (x_i - y_j - gap) from the row and column sums of w, (d,)."""
+def _weighted_differences(
+    rows: PairedRows, gap: np.ndarray, weights_x: np.ndarray, weights_y: np.ndarray
+) -> np.ndarray:
+    """Return sum_{i != j} w_ij (x_i - y_j - gap) from the row and column sums of w, (d,)."""
     x = weights_x @ rows.x.astype(np.float64)
     y = weights_y @ rows.y.astype(np.float64)
     return x - y - weights_x.sum() * gap
 
 
-def _projected(rows: PairedRows, sums: np.ndarray, along_gap: np.ndarray, bias: float) -> Estimate:
-    """Mean over pairs of items minus its `bias`, with the interval of its projection; `along_gap` is the derivative by
-    the gap."""
+def _centred_estimate(rows: PairedRows, sums: np.ndarray, gap_slope: np.ndarray, bias: float) -> Estimate:
+    """Return the mean over pairs of items minus its bias, with the interval of its projection on items.
+
+    `gap_slope` is the derivative of the mean by the gap.
+    """
     n = rows.n
     mean = float(sums.sum()) / (n * (n - 1))
-    differences = (rows.x.astype(np.float64) - rows.y) @ along_gap
+    differences = (rows.x.astype(np.float64) - rows.y) @ gap_slope
     scores = 2 * (sums / (n - 1) - mean) + differences - differences.mean()
     value = mean - bias
     return Estimate(value, *normal_interval(value, float(scores @ scores) / (n * (n - 1))), null=0.0)
 
 
 def _centred_bias(rows: PairedRows, function: Callable[[np.ndarray], np.ndarray]) -> float:
-    """The mean of a centred distance when random pairs of centred rows swap their sides: what fitting the means takes.
+    """Return the mean of a centred distance after random pairs of centred rows swap their modalities.
 
-    It falls as 1 / n, so that it is found on at most `BIAS_ITEMS` items and scaled.
+    This bias comes from fitting the means. It falls as 1 / n, so that it is computed on at most `BIAS_ITEMS` items and
+    scaled.
     """
-    chosen = rows.random_order[:BIAS_ITEMS]
-    x, y = (side[chosen] - side[chosen].mean(axis=0, dtype=np.float64) for side in (rows.x, rows.y))
-    n = len(chosen)
+    items = rows.random_order[:BIAS_ITEMS]
+    x, y = (modality[items] - modality[items].mean(axis=0, dtype=np.float64) for modality in (rows.x, rows.y))
+    n = len(items)
     rng, different = np.random.default_rng(0), ~np.eye(n, dtype=bool)
-    found = []
+    distances = []
     for _ in range(BIAS_SWAPS):
         swap = rng.random(n)[:, None] < 0.5
         a, b = np.where(swap, y, x), np.where(swap, x, y)
         a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-        across, within_a, within_b = (function(_squares(u, v)[different]).mean() for u, v in ((a, b), (a, a), (b, b)))
-        found.append(2 * across - within_a - within_b)
-    return float(np.mean(found)) * n / rows.n
+        across, within_a, within_b = (
+            function(_squared_distances(u, v)[different]).mean() for u, v in ((a, b), (a, a), (b, b))
+        )
+        distances.append(2 * across - within_a - within_b)
+    return float(np.mean(distances)) * n / rows.n
 
 
-def _squares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     norms_a, norms_b = np.einsum("ij,ij->i", a, a), np.einsum("ij,ij->i", b, b)
     return np.maximum(norms_a[:, None] + norms_b - 2 * (a @ b.T), 0)
 
@@ -136,15 +143,15 @@ def _register(width: float) -> None:
     def mmd(context: MetricContext) -> Estimate:
         if context.shared(PairedRows).n < 3:
             return too_few_items(context.shared(PairedRows).n, 3)
-        value, left_out = pair_mean(-_pair_sums(context.shared(PairwiseSums), f"rbf_{width:g}"))
+        value, left_out = pair_mean(-_item_sums(context.shared(PairwiseSums), f"rbf_{width:g}"))
         return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
-    mmd.__doc__ = (
-        f"MMD^2 with the kernel exp(-d^2 / (2 sigma^2)), sigma = {width:g} times the median distance in the union of "
-        "both sides (of up to 1,000 items), as an unbiased U-statistic over different items i != j; on at most 10,000 "
-        "random items with one partner each. Swapping the sides of random pairs gives the null, exactly 0 in the mean."
-        "\n\nThe interval is the jackknife's over items for the sigma found."
-    )
+    mmd.__doc__ = f"""MMD^2 with the kernel exp(-d^2 / (2 sigma^2)) and sigma = {width:g} times the median distance.
+
+    The median is that of the union of both modalities (of up to 1,000 items). The estimate is an unbiased U-statistic
+    over different items i != j, on at most 10,000 random items with one pair each. The interval is the jackknife's over
+    items for this sigma. If random pairs swap their modalities, the mean is exactly 0, the null.
+    """
     # Of the 1,770 distances in two clusters of 30, 900 are sqrt(2), and so is the median.
     metric(
         f"mmd2_{width:g}",
@@ -157,11 +164,11 @@ def _register(width: float) -> None:
         interval="jackknife",
         null_model="modality swap",
         source="Gretton et al. 2012, JMLR 13; bandwidths of Cai et al. 2026, arXiv 2601.19597",
-        reference_case=lambda: (*_apart(), 2 - 2 * math.exp(-1 / (2 * width**2))),
+        reference_case=lambda: (*_two_points(), 2 - 2 * math.exp(-1 / (2 * width**2))),
     )(mmd)
 
 
-for _width in WIDTHS:
+for _width in BANDWIDTHS:
     _register(_width)
 
 
@@ -176,24 +183,26 @@ for _width in WIDTHS:
     interval="normal",
     null_model="modality swap",
     source="Gretton et al. 2012, JMLR 13; centring derived for this package",
-    reference_case=lambda: (*_apart(), 0.0),
+    reference_case=lambda: (*_two_points(), 0.0),
 )
 def centred_mmd2(context: MetricContext) -> Estimate:
-    """The MMD^2 of `mmd2_1` (its sigma, the unbiased U-statistic) that is left after the means of both sides are
-    aligned, rows not divided by their norms again; minus the same after random centred pairs swapped their sides
-    (negative, of order 1/n); on at most 10,000 random items with one partner each. Clouds of equal shape give the
-    null, 0.
+    """MMD^2 of `mmd2_1` (its sigma, the unbiased U-statistic) after the means of both modalities are aligned.
 
-    The interval is normal for the sigma found, with the variance of the projection on items and the error of the
-    means; where the shapes hardly differ it is too wide.
+    Rows are not normalized again. The same distance after random centred pairs swap their modalities is subtracted: it
+    is negative, of order 1/n. It is measured on at most 10,000 random items with one pair each. Clouds of equal shape
+    give the null, 0.
+
+    The interval is normal for this sigma, with the variance of the projection on items and the error of the means. It
+    is too wide if the shapes hardly differ.
     """
     rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
-    p, n = context.shared(PairwiseSums), rows.n
-    sums = -_pair_sums(p, "rbf_1", centred=True)
-    # d/dgap of -2 mean exp(-|x_i - y_j - gap|^2 / (2 sigma^2))
-    pull = _pull(rows, p.gap, p.xy["centred_rbf_1"], p.yx["centred_rbf_1"])
-    along_gap = pull * -2 / (n * (n - 1) * p.median**2) if p.median > 0 else np.zeros_like(p.gap)
-    width = p.median or 1.0
-    return _projected(rows, sums, along_gap, _centred_bias(rows, lambda d2: -np.exp(d2 / (-2 * width**2))))
+    pairwise, n = context.shared(PairwiseSums), rows.n
+    sums = -_item_sums(pairwise, "rbf_1", centred=True)
+    weighted = _weighted_differences(rows, pairwise.gap, pairwise.xy["centred_rbf_1"], pairwise.yx["centred_rbf_1"])
+    gap_slope = np.zeros_like(pairwise.gap)
+    if pairwise.median > 0:  # d/dgap of -2 mean exp(-|x_i - y_j - gap|^2 / (2 sigma^2))
+        gap_slope = weighted * -2 / (n * (n - 1) * pairwise.median**2)
+    width = pairwise.median or 1.0
+    return _centred_estimate(rows, sums, gap_slope, _centred_bias(rows, lambda d2: -np.exp(d2 / (-2 * width**2))))

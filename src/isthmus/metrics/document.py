@@ -1,4 +1,4 @@
-"""The table of all measures as a page: `python -m isthmus.metrics.document docs/metrics.md` writes it."""
+"""Write the page of all measures: `python -m isthmus.metrics.document docs/metrics.md`."""
 
 from __future__ import annotations
 
@@ -12,33 +12,39 @@ from isthmus.utils.files import atomic_path
 
 _OPENING = """# The measures
 
-Made from the registry by `python -m isthmus.metrics.document docs/metrics.md`; a test compares the two.
+This page is generated from the registry by `python -m isthmus.metrics.document docs/metrics.md`. A test compares the
+two.
 
-`isthmus measure X Y` prints them all, `--metrics fast` those that need no rows, `--metrics neighbours,centroid_angle`
-a family of this page and a single measure; in Python `isthmus.measure(pairs, metrics=...)`.
+`isthmus measure X Y` prints all measures. `--metrics fast` prints those that need no rows, and
+`--metrics neighbours,centroid_angle` prints a family of this page and a single measure. The same names work in Python,
+in `isthmus.measure(pairs, metrics=...)`.
 
-x and y are the two sides, a pair is a row of x with a row of y, an item is a row of x with all its partners.
-`{side}` stands for the name of one side, `{x}` and `{y}` for those of the two.
+x and y are the two modalities. A pair is a row of x with a matching row of y. An item is a row of x with all its
+matching rows of y. Rows of different items are non-matching pairs. In names, `{side}` stands for one of the modalities,
+and `{x}` and `{y}` stand for the two.
 
-- **Needs** `moments`: one pass over the data; `rows`: rows as well, of a sample of the items when there are many.
-- **Interval**: 95 %. `jackknife`: over items, around the value without its bias; where the field reports the biased
-  value, that may lie outside, and a note says so. `normal`: of a mean over items. `wilson`: of a share.
-  `subsampling`: from halves of the items, drawn without replacement. `none`: the reason; `benchmarks/covering.py` shows
-  what subsampling covers there. Near zero, where a normal interval is wrong, squared lengths have that of a noncentral
-  chi-square; intervals are too wide there rather than too narrow. Standard errors come from the scores of at most
-  2,000 random items where the moments alone do not give them.
-- **Null**: what chance gives. `pair shuffle`: partners drawn anew; `random retrieval`: ranks drawn evenly;
-  `modality swap`: pairs swap their sides with probability 1/2; `random subspace`, `random direction`: drawn evenly;
-  `isotropic cloud`: as many rows without any preferred direction; `zero mean`: directions that point nowhere in the
-  mean; `true labels`: what the labels themselves have.
-- **Invariant** under a rotation (one for both sides), positive factors of rows, a swap of the sides.
+- **Needs**: `moments` need one pass over the data. `rows` need rows as well, of a sample of at most 10,000 items.
+  `labels` need rows and a class for each item.
+- **Interval**: the 95 % interval. `jackknife` is over items, around the value without its bias. Where the field
+  reports the biased value, that value may lie outside, and a note gives the other. `normal` is that of a mean over
+  items, `wilson` that of a share. `subsampling` uses halves of the items, drawn without replacement. `none` gives the
+  reason. `benchmarks/covering.py` measures what the intervals cover. Near zero, where a normal interval is wrong,
+  squared lengths have the interval of a noncentral chi-square, and intervals are too wide rather than too narrow.
+  Standard errors come from at most 2,000 random items where the moments alone do not give them.
+- **Null**: the value by chance. `pair shuffle` draws the matching rows anew, and `random retrieval` draws ranks
+  evenly. `modality swap` exchanges the rows of a pair with probability 1/2. `random subspace` and `random direction`
+  are drawn evenly. `isotropic cloud` has as many rows without a preferred direction. `zero mean` means directions
+  whose mean is zero. `true labels` is the value of the labels themselves.
+- **Invariant**: changes that leave the value alone. They are a rotation (one for both modalities), positive factors of
+  rows, and a swap of the modalities.
 
-With fewer items than dimensions, measures of spectra and subspaces carry a note with the number of items they need.
+If there are fewer items than dimensions, measures of spectra and subspaces have a note with the number of items that
+they need.
 """
 
 
 def page() -> str:
-    """The page in Markdown: every registered measure with its definition, formula and promises.
+    """Return the page in Markdown: every registered measure with its definition, formula and declaration.
 
     >>> page().splitlines()[0]
     '# The measures'
@@ -52,34 +58,34 @@ def page() -> str:
     return "\n".join(lines)
 
 
-def _section(m: Metric) -> str:
-    paragraphs = [" ".join(p.split()) for p in inspect.cleandoc(m.compute.__doc__ or "").split("\n\n")]
+def _section(entry: Metric) -> str:
+    paragraphs = [" ".join(p.split()) for p in inspect.cleandoc(entry.compute.__doc__ or "").split("\n\n")]
     facts = [
-        ("Unit", m.unit),
-        ("Range", " to ".join(_end(end) for end in m.range)),
-        ("Better", m.direction),
-        ("Needs", m.requires),
-        ("Interval", m.interval),
-        ("Null", m.null_model),
-        ("Invariant", ", ".join(m.invariances) or "nothing"),
-        ("Source", m.source),
+        ("Unit", entry.unit),
+        ("Range", " to ".join(_bound(bound) for bound in entry.range)),
+        ("Better", entry.direction),
+        ("Needs", entry.requires),
+        ("Interval", entry.interval),
+        ("Null", entry.null_model),
+        ("Invariant", ", ".join(entry.invariances) or "nothing"),
+        ("Source", entry.source),
     ]
     lines = [f"- {name}: {value}" for name, value in facts]
-    return "\n".join([f"### `{m.name}`", "", *(f"{p}\n" for p in paragraphs if ">>>" not in p), *lines, ""])
+    return "\n".join([f"### `{entry.name}`", "", *(f"{p}\n" for p in paragraphs if ">>>" not in p), *lines, ""])
 
 
-def _end(end: float) -> str:
-    if math.isinf(end):
-        return "infinity" if end > 0 else "-infinity"
-    return f"{end:g}"
+def _bound(bound: float) -> str:
+    if math.isinf(bound):
+        return "infinity" if bound > 0 else "-infinity"
+    return f"{bound:g}"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the page to the file that is named."""
+    """Write the page to the file that the only argument names."""
     if len(arguments) != 1:
         raise SystemExit("usage: python -m isthmus.metrics.document FILE")
-    with atomic_path(arguments[0]) as part:
-        part.write_text(page(), encoding="utf-8")
+    with atomic_path(arguments[0]) as temporary:
+        temporary.write_text(page(), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
-"""How far the means are apart in units of the scatter of each side."""
+"""Distance of the means in units of the scatter of each modality."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._conditions import EQUAL, NO_SPREAD, NOT_UNIT, is_unit, undefined
+from isthmus.metrics._conditions import (
+    EQUAL_ROWS_IN_BOTH,
+    EQUAL_ROWS_IN_EACH,
+    NOT_UNIT_ROWS,
+    has_unit_rows,
+    undefined,
+)
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
@@ -25,23 +31,24 @@ from isthmus.statistics.result import Estimate
     reference_case=lambda: (np.eye(2), -np.eye(2), 1.0),
 )
 def fisher_ratio(context: MetricContext) -> Estimate:
-    """tr S_B / tr S_W: scatter of the two means over the scatter of the rows around their own mean.
+    """Scatter of the two means over the scatter of the rows around their own mean, tr S_B / tr S_W.
 
-    For two sides of one size it is |mean x - mean y|^2 / (2 (tr S_x + tr S_y)), covariances with 1/n. The interval is
-    that of the value without its bias. The null is the ratio when each pair swaps its sides with probability 1/2.
+    For modalities of equal size it is |mean x - mean y|^2 / (2 (tr S_x + tr S_y)) with covariances (1/n). The interval
+    is that of the value without its bias. The null is the ratio if each pair swaps its modalities with probability
+    1/2.
     """
     m = context.moments
     squares = float(np.trace(m.xx) + np.trace(m.yy)) / m.n
     gap = m.mean_x - m.mean_y
     scatter = squares - float(m.mean_x @ m.mean_x + m.mean_y @ m.mean_y)
     if scatter <= 1e-12 * squares:
-        return undefined(EQUAL if float(gap @ gap) == 0 else NO_SPREAD.replace("one side", "each side"))
+        return undefined(EQUAL_ROWS_IN_BOTH if float(gap @ gap) == 0 else EQUAL_ROWS_IN_EACH)
     value = float(gap @ gap) / (2 * scatter)
     c = m.by_item
     swapped_gap = float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)) / m.n**2
     null = swapped_gap / (2 * scatter + float(gap @ gap) - swapped_gap)
-    if not is_unit(context):
-        return Estimate(value, null=null, note="no interval: " + NOT_UNIT)
+    if not has_unit_rows(context):
+        return Estimate(value, null=null, note="no interval: " + NOT_UNIT_ROWS)
     unbiased, noise = debiased_gap_squared(m)
     spread = squares - sum(debiased_mean_products(m)[1:])
     if spread <= 0:

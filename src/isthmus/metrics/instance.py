@@ -1,4 +1,4 @@
-"""How far partners are apart: distances within pairs."""
+"""Distances within matching pairs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from isthmus.compute.arrays import to_numpy
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -13,8 +14,12 @@ from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products
 from isthmus.statistics.result import NAN, Estimate
 
+#: Pairs whose distances are computed at a time.
+BLOCK_PAIRS = 4096
 
-def _known() -> tuple[np.ndarray, np.ndarray]:
+
+def _two_distances() -> tuple[np.ndarray, np.ndarray]:
+    """Return pairs of which half are orthogonal and half opposite."""
     x = np.tile([1.0, 0.0, 0.0], (40, 1))
     y = np.where(np.arange(40)[:, None] % 2 == 0, [0.0, 1.0, 0.0], [-1.0, 0.0, 0.0])
     return x, y
@@ -31,16 +36,16 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
     interval="normal",
     null_model="pair shuffle",
     source="Schrodi et al. 2025, arXiv 2404.07983",
-    reference_case=lambda: (*_known(), (math.sqrt(2) + 2) / 2),
+    reference_case=lambda: (*_two_distances(), (math.sqrt(2) + 2) / 2),
 )
 def instance_gap(context: MetricContext) -> Estimate:
-    """Mean Euclidean distance between partners, mean |x_i - y_i|, over all pairs of at most 10,000 random items.
+    """Mean Euclidean distance of matching pairs, mean |x_i - y_i|.
 
-    The interval is normal over items. The null is the mean distance between strangers: 20 shuffles of the pairing,
-    one partner for each item.
+    It is measured on all pairs of at most 10,000 random items. The interval is normal over items. The null is the mean
+    distance of non-matching pairs: 20 shuffles of the pairing, with one row of y per item.
     """
-    distances, owner = partner_distances(context)
-    return Estimate(*mean_interval(distances, owner), null=_strangers(context))
+    distances, owner = pair_distances(context)
+    return Estimate(*mean_interval(distances, owner), null=_non_matching_distance(context))
 
 
 @metric(
@@ -54,40 +59,37 @@ def instance_gap(context: MetricContext) -> Estimate:
     interval="normal",
     null_model="pair shuffle",
     source="Wang and Isola 2020, arXiv 2005.10242",
-    reference_case=lambda: (*_known(), 3.0),
+    reference_case=lambda: (*_two_distances(), 3.0),
 )
 def alignment(context: MetricContext) -> Estimate:
-    """Mean squared distance between partners, mean |x_i - y_i|^2 (alpha = 2), over all pairs of at most 10,000 random
-    items; of unit rows it says the same as the paired cosine, 2 - 2 mean x_i . y_i.
+    """Mean squared distance of matching pairs, mean |x_i - y_i|^2 (alpha = 2).
 
-    The interval is normal over items. The null is the mean over pairs of different items, from the moments.
+    It is measured on all pairs of at most 10,000 random items. For unit rows it equals 2 - 2 mean x_i . y_i. The
+    interval is normal over items. The null is the mean over pairs of different items, from the moments.
     """
-    distances, owner = partner_distances(context)
+    distances, owner = pair_distances(context)
     m = context.moments
-    null = (
-        float(np.trace(m.xx) + np.trace(m.yy)) / m.n - 2 * debiased_mean_products(m)[0]
-        if m.by_item.n_items > 1
-        else NAN
-    )
+    null = NAN
+    if m.by_item.n_items > 1:
+        null = float(np.trace(m.xx) + np.trace(m.yy)) / m.n - 2 * debiased_mean_products(m)[0]
     return Estimate(*mean_interval(distances**2, owner), null=null)
 
 
-def partner_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | None]:
-    """|x - y| of every pair of the sampled items, (n,), and the item of each (None: one pair each)."""
-    from isthmus.compute.arrays import to_numpy
-
-    x, y = (to_numpy(side) for side in context.sample.unit(normalize=context.normalize))
+def pair_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return |x - y| of every pair of the sampled items, (n,), and the item of each pair (None: one pair each)."""
+    x, y = (to_numpy(rows) for rows in context.sample.unit(normalize=context.normalize))
     owner = context.sample.index
     distances = np.empty(len(y))
-    for start in range(0, len(y), 4096):
-        part = slice(start, start + 4096)
-        mine = x[part] if owner is None else x[owner[part]]
-        distances[part] = np.linalg.norm(mine.astype(np.float64) - y[part], axis=1)
+    for start in range(0, len(y), BLOCK_PAIRS):
+        block = slice(start, start + BLOCK_PAIRS)
+        x_block = x[block] if owner is None else x[owner[block]]
+        distances[block] = np.linalg.norm(x_block.astype(np.float64) - y[block], axis=1)
     return distances, owner
 
 
-def _strangers(context: MetricContext) -> float:
+def _non_matching_distance(context: MetricContext) -> float:
     rows = context.shared(PairedRows)
     if rows.n < 2:
         return NAN
-    return float(np.mean([np.mean(np.linalg.norm(rows.x[i] - rows.y[j], axis=1)) for i, j in rows.non_matching_rows()]))
+    shuffles = rows.non_matching_rows()
+    return float(np.mean([np.mean(np.linalg.norm(rows.x[i] - rows.y[j], axis=1)) for i, j in shuffles]))

@@ -1,4 +1,4 @@
-"""Likeness of the two geometries: unbiased CKA and its local variant CKNNA."""
+"""Similarity of the two geometries: unbiased CKA and its local variant CKNNA."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.score_matrix import TopK
-from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._conditions import EQUAL_ROWS, too_few_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
@@ -19,12 +19,12 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Neighbours of CKNNA.
 K = 10
-#: Kernels that vary less than this, as a share of the squared length of the rows, are rounding noise of float32.
-EQUAL = 1e-6
+#: A kernel that varies less than this, as a share of the squared length of the rows, is rounding noise of float32.
+MIN_KERNEL_SPREAD = 1e-6
 
 
-def _known() -> tuple[np.ndarray, np.ndarray]:
-    """y is x turned: the same geometry elsewhere."""
+def _rotated_circle() -> tuple[np.ndarray, np.ndarray]:
+    """Return a circle and the same circle after a rotation."""
     angle = 2 * np.pi * np.arange(30) / 30 + 0.001 * np.arange(30) ** 2
     x = np.column_stack([np.cos(angle), np.sin(angle), np.ones(30)])
     return x, x[:, [2, 0, 1]]
@@ -41,22 +41,21 @@ def _known() -> tuple[np.ndarray, np.ndarray]:
     interval="jackknife",
     null_model="pair shuffle",
     source="Song et al. 2012, JMLR 13 (HSIC); Kornblith et al. 2019, arXiv 1905.00414 (CKA)",
-    reference_case=lambda: (*_known(), 1.0),
+    reference_case=lambda: (*_rotated_circle(), 1.0),
 )
 def unbiased_cka(context: MetricContext) -> Estimate:
-    """Linear CKA with the unbiased HSIC of Song et al., HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)), on at most 10,000
-    random items with one partner each. A shuffled pairing gives the null, exactly 0 in the mean (the biased CKA
-    needs a null that grows with d / n).
+    """Linear CKA with the unbiased HSIC of Song et al., HSIC(x, y) / sqrt(HSIC(x, x) HSIC(y, y)).
 
-    The interval is the jackknife's over items.
+    It is measured on at most 10,000 random items with one pair each. The interval is the jackknife's over items. A
+    shuffled pairing gives the null, whose mean is exactly 0. The null of the biased CKA grows with d / n.
     """
     rows = context.shared(PairedRows)
     if rows.n < 5:
         return too_few_items(rows.n, 5)
-    x, y = (side.astype(np.float64) for side in (rows.x, rows.y))
+    x, y = (modality.astype(np.float64) for modality in (rows.x, rows.y))
     xy, xx, yy = Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y)
     if xx.value <= 0 or yy.value <= 0:
-        return Estimate(NAN, null=0.0, undefined="a side has no variance beyond what chance gives")
+        return Estimate(NAN, null=0.0, undefined="the variance of one modality is not larger than chance gives")
     value = xy.value / math.sqrt(xx.value * yy.value)
     squares = xx.left_out * yy.left_out
     low, high = NAN, NAN
@@ -74,34 +73,34 @@ class Hsic:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /) -> Hsic:
-        """HSIC_1 of float64 rows (n, d_x), (n, d_y) from products of d x d: no n x n kernel is formed.
+        """Return HSIC_1 of float64 rows (n, d_x), (n, d_y) from products of d x d, without an n x n kernel.
 
-        With K, L the kernels without their diagonals:
-        (tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 1'KL1 / (n - 2)) / (n (n - 3)).
+        K and L are the kernels without their diagonals. The value is
+        `(tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 1'KL1 / (n - 2)) / (n (n - 3))`.
 
         >>> rows = np.random.default_rng(0).normal(size=(50, 4))
         >>> bool(Hsic.of(rows, rows).value > 0)
         True
         """
         n = len(x)
-        diagonal_x, diagonal_y = (np.einsum("ij,ij->i", side, side) for side in (x, y))
+        diagonal_x, diagonal_y = (np.einsum("ij,ij->i", rows, rows) for rows in (x, y))
         sums_x, sums_y = x @ x.sum(axis=0) - diagonal_x, y @ y.sum(axis=0) - diagonal_y  # K1 and L1
-        both = np.einsum("ij,ij->i", x @ (x.T @ y), y) - diagonal_x * diagonal_y  # row sums of K * L
+        row_traces = np.einsum("ij,ij->i", x @ (x.T @ y), y) - diagonal_x * diagonal_y  # row sums of K * L
         k_of_l = x @ (x.T @ sums_y) - diagonal_x * sums_y  # K L 1
         l_of_k = y @ (y.T @ sums_x) - diagonal_y * sums_x
-        trace, total_x, total_y, chain = both.sum(), sums_x.sum(), sums_y.sum(), float(sums_x @ sums_y)
+        trace, total_x, total_y, chain = row_traces.sum(), sums_x.sum(), sums_y.sum(), float(sums_x @ sums_y)
         left_out = _hsic(
-            trace - 2 * both,
+            trace - 2 * row_traces,
             total_x - 2 * sums_x,
             total_y - 2 * sums_y,
-            chain - sums_x * sums_y - l_of_k - k_of_l + both,
+            chain - sums_x * sums_y - l_of_k - k_of_l + row_traces,
             n - 1,
         )
         return cls(float(_hsic(trace, total_x, total_y, chain, n)), left_out)
 
 
 def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
-    """The formula of `Hsic.of` from its sums: numbers, or one of each for every item left out."""
+    """Return the formula of `Hsic.of` from its sums, which are numbers or arrays with one value per left-out item."""
     return (trace + total_x * total_y / ((n - 1) * (n - 2)) - 2 * chain / (n - 2)) / (n * (n - 3))
 
 
@@ -116,37 +115,39 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
     interval="none: leaving one item out changes the neighbours of others",
     null_model="pair shuffle",
     source="Huh et al. 2024, arXiv 2405.07987",
-    reference_case=lambda: (*_known(), 1.0),
+    reference_case=lambda: (*_rotated_circle(), 1.0),
 )
 def cknna(context: MetricContext) -> Estimate:
-    """CKNNA with k = 10: A(x, y) / sqrt(A(x, x) A(y, y)), A(x, y) = sum of (x_i . x_j - x_i . mean x)(y_i . y_j -
-    y_i . mean y) over the pairs for which j is among the 10 nearest of i (by cosine) on both sides, as in the paper's
-    formula (its code takes an unbiased HSIC instead); on at most 10,000 random items with one partner each. The null
-    is the mean over shuffled pairings.
+    """CKNNA, the kernel alignment over mutual nearest neighbours, A(x, y) / sqrt(A(x, x) A(y, y)) with k = 10.
+
+    A(x, y) sums (x_i . x_j - x_i . mean x)(y_i . y_j - y_i . mean y) over the pairs (i, j) for which j is among the 10
+    nearest of i (by cosine) in both modalities. This is the formula of the paper. Its code uses an unbiased HSIC
+    instead. It is measured on at most 10,000 random items with one pair each. The null is the mean over shuffled
+    pairings.
     """
     rows = context.shared(PairedRows)
     if rows.n < 3:
         return too_few_items(rows.n, 3)
     n, k = rows.n, min(K, rows.n - 1)
     neighbours = context.shared(Neighbours)
-    near_x, near_y = neighbours.xx, neighbours.yy
-    kernel_x, kernel_y = _local(rows.x, near_x, k), _local(rows.y, near_y, k)
+    nearest_x, nearest_y = neighbours.xx, neighbours.yy
+    kernel_x, kernel_y = _local_kernel(rows.x, nearest_x, k), _local_kernel(rows.y, nearest_y, k)
     scale = math.sqrt(float(np.sum(kernel_x**2) * np.sum(kernel_y**2)))
-    if min(_spread(kernel_x, rows.x), _spread(kernel_y, rows.y)) < EQUAL:
-        return Estimate(NAN, undefined="all rows of a side are equal")
-    same = near_x.index[:, :k, None] == near_y.index[:, None, :k]
-    value = float(np.einsum("ij,ijk,ik->", kernel_x, same, kernel_y)) / scale
+    if min(_spread(kernel_x, rows.x), _spread(kernel_y, rows.y)) < MIN_KERNEL_SPREAD:
+        return undefined(EQUAL_ROWS)
+    is_mutual = nearest_x.index[:, :k, None] == nearest_y.index[:, None, :k]
+    value = float(np.einsum("ij,ijk,ik->", kernel_x, is_mutual, kernel_y)) / scale
     # A shuffle moves every pair (i, j) of y to every pair of different items equally often.
     null = float(kernel_x.sum() * kernel_y.sum()) / (n * (n - 1)) / scale
     return Estimate(value, null=null)
 
 
 def _spread(kernel: np.ndarray, rows: np.ndarray) -> float:
-    """Root mean square of the local kernel as a share of the mean squared length of the rows."""
+    """Return the root mean square of the local kernel as a share of the mean squared length of the rows."""
     return math.sqrt(float(np.mean(kernel**2))) / float(np.mean(np.einsum("ij,ij->i", rows, rows)))
 
 
-def _local(rows: np.ndarray, near: TopK, k: int) -> np.ndarray:
-    """x_i . x_j - x_i . mean x for the k nearest j of each i, (n, k)."""
+def _local_kernel(rows: np.ndarray, nearest: TopK, k: int) -> np.ndarray:
+    """Return x_i . x_j - x_i . mean x for the k nearest j of each i, (n, k)."""
     mean = rows.mean(axis=0, dtype=np.float64)
-    return near.scores[:, :k].astype(np.float64) - (rows @ mean)[:, None]
+    return nearest.scores[:, :k].astype(np.float64) - (rows @ mean)[:, None]

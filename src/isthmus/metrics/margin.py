@@ -1,4 +1,4 @@
-"""Margin and relative bias of the sigmoid loss: how far positives and negatives stand apart."""
+"""Margin and relative bias of the sigmoid loss, from the lowest positives and the highest negatives."""
 
 from __future__ import annotations
 
@@ -10,65 +10,71 @@ import numpy as np
 from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._pairwise_sums import TRIM, PairwiseSums, trimmed
+from isthmus.metrics._paired_rows import SHUFFLES, PairedRows
+from isthmus.metrics._pairwise_sums import TRIM_SHARE, PairwiseSums, trimmed_count
 from isthmus.statistics.intervals import Z95, clip_interval
 from isthmus.statistics.result import Estimate
 
-#: Half samples behind the intervals, and the most items that they are halves of.
-HALVES, MOST = 40, 1_000
-#: With fewer items the intervals do not cover: of 80 items 5 % are four, and 85 % of the intervals hold the truth.
-FEWEST = 200
+#: Half samples behind the intervals.
+HALF_SAMPLES = 40
+#: Most items that are split into halves.
+MAX_SPLIT_ITEMS = 1_000
+#: Fewest items for an interval. Of 80 items 5 % are four, and 85 % of the intervals contain the true value.
+MIN_INTERVAL_ITEMS = 200
 
 
 @dataclass(frozen=True)
-class Ends:
-    """The lowest positive x_i . y_i and the highest negative x_i . y_j (i != j), and those of a shuffled pairing."""
+class ScoreEnds:
+    """Lowest positive x_i . y_i, highest negative x_i . y_j (i != j), and lowest score of shuffled pairs."""
 
     positive: float
     negative: float
     shuffled: float
 
 
-def ends(rows: PairedRows, high: np.ndarray, *, trim: bool) -> Ends:
-    """The ends of all positives and negatives, or of those that are left after `TRIM` of each is left out."""
+def score_ends(rows: PairedRows, high_negatives: np.ndarray, *, trim: bool) -> ScoreEnds:
+    """Return the ends of all positives and negatives, or those that remain without a share of `TRIM_SHARE` of each.
+
+    `high_negatives` are the largest negatives, at least that share of them, in any order.
+    """
     positives = np.einsum("ij,ij->i", rows.x, rows.y)
-    skip_low, skip_high = (trimmed(rows.n), trimmed(rows.n * (rows.n - 1))) if trim else (0, 0)
+    skip_low, skip_high = (trimmed_count(rows.n), trimmed_count(rows.n * (rows.n - 1))) if trim else (0, 0)
     shuffled = [
         np.partition(np.einsum("ij,ij->i", rows.x[i], rows.y[j]), skip_low)[skip_low]
         for i, j in rows.non_matching_rows()
     ]
-    return Ends(
+    rank = len(high_negatives) - 1 - skip_high
+    return ScoreEnds(
         float(np.partition(positives, skip_low)[skip_low]),
-        float(np.partition(high, len(high) - 1 - skip_high)[len(high) - 1 - skip_high]),
+        float(np.partition(high_negatives, rank)[rank]),
         float(np.mean(shuffled)),
     )
 
 
 def half_sample_ends(rows: PairedRows) -> np.ndarray:
-    """The trimmed (positive, negative) ends of random halves of at most `MOST` items, (HALVES, 2), times sqrt(m / n)
-    around their mean: they scatter as those of all n items do.
+    """Return the trimmed (positive, negative) ends of random halves of at most 1,000 items, (HALF_SAMPLES, 2).
 
+    Their deviations from the mean are multiplied by sqrt(m / n), so that they scatter as the ends of all n items do.
     Halves are drawn without replacement: a row that is drawn twice would be its own highest negative.
     """
-    m = min(rows.n, MOST) // 2 * 2
-    chosen = rows.random_order[:m]
-    scores = rows.x[chosen].astype(np.float64) @ rows.y[chosen].astype(np.float64).T
+    m = min(rows.n, MAX_SPLIT_ITEMS) // 2 * 2
+    items = rows.random_order[:m]
+    scores = rows.x[items].astype(np.float64) @ rows.y[items].astype(np.float64).T
     positives, rng, size = np.diag(scores).copy(), np.random.default_rng(0), m // 2
     np.fill_diagonal(scores, -np.inf)
-    low, high = trimmed(size), trimmed(size * (size - 1)) + 1
-    found = []
-    for _ in range(HALVES):
+    low, high = trimmed_count(size), trimmed_count(size * (size - 1)) + 1
+    ends = []
+    for _ in range(HALF_SAMPLES):
         half = rng.permutation(m)[:size]
         negatives = scores[np.ix_(half, half)].ravel()
-        found.append((np.partition(positives[half], low)[low], np.partition(negatives, -high)[-high]))
-    table = np.array(found)
+        ends.append((np.partition(positives[half], low)[low], np.partition(negatives, -high)[-high]))
+    table = np.array(ends)
     return table.mean(axis=0) + (table - table.mean(axis=0)) * math.sqrt(m / rows.n)
 
 
 @dataclass(frozen=True)
 class HalfSampleEnds:
-    """The table of `half_sample_ends` for the sampled items, (HALVES, 2)."""
+    """The table of `half_sample_ends` for the sampled items, (HALF_SAMPLES, 2)."""
 
     table: np.ndarray
 
@@ -78,8 +84,8 @@ class HalfSampleEnds:
         return cls(half_sample_ends(context.shared(PairedRows)))
 
 
-def _known(trim: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Positives .8, negatives 0; when 5 % will be left out, one item whose positive is -1."""
+def _constant_scores(trim: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows with positives of .8 and negatives of 0. If 5 % will be left out, one positive is -1."""
     e = np.eye(80)
     x, y = e[:40], 0.8 * e[:40] + 0.6 * e[40:]
     if trim:
@@ -89,30 +95,33 @@ def _known(trim: bool) -> tuple[np.ndarray, np.ndarray]:
 
 def _register(name: str, trim: bool, bias: bool) -> None:
     def compute(context: MetricContext) -> Estimate:
-        if context.shared(PairedRows).n < 2:
-            return too_few_items(context.shared(PairedRows).n, 2)
-        e = ends(context.shared(PairedRows), context.shared(PairwiseSums).high_negatives, trim=trim)
+        rows = context.shared(PairedRows)
+        if rows.n < 2:
+            return too_few_items(rows.n, 2)
+        ends = score_ends(rows, context.shared(PairwiseSums).high_negatives, trim=trim)
         sign = 1 if bias else -1
-        value, null = ((end + sign * e.negative) / 2 for end in (e.positive, e.shuffled))
+        value, null = ((end + sign * ends.negative) / 2 for end in (ends.positive, ends.shuffled))
         if not trim:
             return Estimate(value, null=null)
-        if context.shared(PairedRows).n < FEWEST:
-            return Estimate(value, null=null, note=f"no interval: needs n >= {FEWEST}")
+        if rows.n < MIN_INTERVAL_ITEMS:
+            return Estimate(value, null=null, note=f"no interval: needs n >= {MIN_INTERVAL_ITEMS}")
         error = float(np.std(context.shared(HalfSampleEnds).table @ [0.5, 0.5 * sign], ddof=1))
         return Estimate(value, *clip_interval((value - Z95 * error, value + Z95 * error), -1, 1), null)
 
-    which = "relative bias" if bias else "margin"
-    formula = "(lowest + highest) / 2" if bias else "(lowest - highest) / 2"
-    left = (
-        f"after the lowest {TRIM:.0%} of the positives and the highest {TRIM:.0%} of the negatives are left out"
-        if trim
-        else "of all positives and negatives"
-    )
+    quantity = "Relative bias (lowest + highest) / 2" if bias else "Margin (lowest - highest) / 2"
     compute.__doc__ = (
-        f"{which[0].upper()}{which[1:]} {formula} with the lowest positive x_i . y_i and the highest negative "
-        f"x_i . y_j, i != j, {left}, on at most 10,000 random items with one partner each. The null shuffles the "
-        "pairing 20 times."
-        + (f"\n\nThe standard error of the interval is the scatter over {HALVES} half samples." if trim else "")
+        f"{quantity} of the lowest positive x_i . y_i and the highest negative x_i . y_j"
+        + (f", {TRIM_SHARE:.0%} trimmed." if trim else ".")
+        + "\n\n"
+        + (
+            f"The lowest {TRIM_SHARE:.0%} of the positives and the highest {TRIM_SHARE:.0%} of the negatives are left "
+            "out. "
+            if trim
+            else ""
+        )
+        + "Negatives pair different items, i != j. It is measured on at most 10,000 random items with one pair each. "
+        f"The null shuffles the pairing {SHUFFLES} times."
+        + (f" The standard error of the interval is the scatter over {HALF_SAMPLES} half samples." if trim else "")
     )
     metric(
         name,
@@ -122,10 +131,10 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         direction="neither" if bias else "higher",
         requires="rows",
         invariances=("rotation", "row scale", "swap"),
-        interval="subsampling" if trim else "none: extremes go on growing with n",
+        interval="subsampling" if trim else "none: extremes keep growing with n",
         null_model="pair shuffle",
         source="Bangachev et al. 2025, arXiv 2509.18552",
-        reference_case=lambda: (*_known(trim), 0.4),
+        reference_case=lambda: (*_constant_scores(trim), 0.4),
     )(compute)
 
 

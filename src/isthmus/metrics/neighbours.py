@@ -1,4 +1,4 @@
-"""Who stands next to whom: neighbourhoods within each side, and in the union of both."""
+"""Neighbourhoods within each modality and in the union of both."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ K_MUTUAL = 10
 K_MIXING = 20
 
 
-def _circles() -> tuple[np.ndarray, np.ndarray]:
-    """Thirty items on a circle of x and, in the same order, on an orthogonal circle of y."""
-    angle = 2 * np.pi * np.arange(30) / 30 + 0.001 * np.arange(30) ** 2  # no two distances alike
+def _orthogonal_circles() -> tuple[np.ndarray, np.ndarray]:
+    """Return thirty items on a circle of x and, in the same order, on an orthogonal circle of y."""
+    angle = 2 * np.pi * np.arange(30) / 30 + 0.001 * np.arange(30) ** 2  # no two distances are equal
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     return np.hstack([circle, np.zeros_like(circle)]), np.hstack([np.zeros_like(circle), circle])
 
 
-def _partner_first() -> tuple[np.ndarray, np.ndarray]:
-    """Sixty items: first comes the partner, then all of the own side, then the other side."""
+def _matching_row_first() -> tuple[np.ndarray, np.ndarray]:
+    """Return sixty items whose nearest row is the matching one, followed by all rows of the same modality."""
     e, axis = np.eye(61), 0.3 * np.eye(61)[60]
     return e[:60] + axis, e[:60] - axis
 
 
 def _two_cones() -> tuple[np.ndarray, np.ndarray]:
-    """Twelve items: all of the own side (11 rows) comes before the partner, and nothing of the other side."""
+    """Return twelve items whose matching row comes after the 11 other rows of the same modality and before the rest."""
     e, axis = np.eye(13), 3 * np.eye(13)[12]
     return e[:12] + axis, e[:12] - axis
 
@@ -53,43 +53,43 @@ def _two_cones() -> tuple[np.ndarray, np.ndarray]:
     interval="normal",
     null_model="pair shuffle",
     source="Huh et al. 2024, arXiv 2405.07987",
-    reference_case=lambda: (*_circles(), 1.0),
+    reference_case=lambda: (*_orthogonal_circles(), 1.0),
 )
 def mutual_knn(context: MetricContext) -> Estimate:
-    """Mean share of the 10 nearest rows of x_i within x (by cosine, itself left out) that are also among the 10
-    nearest of y_i within y, on at most 10,000 random items with one partner each. The null is a shuffled pairing,
-    k / (n - 1).
+    """Mean share of the 10 nearest rows of x_i within x that are also among the 10 nearest of y_i within y.
 
-    The interval is normal, for this number of items. Shares of items that are neighbours (in either direction) on both
-    sides count as dependent: taken as independent they give intervals that cover only 75 to 88 % of the time.
+    Rows are compared by cosine, and a row is not its own neighbour. It is measured on at most 10,000 random items with
+    one pair each. The interval is normal, for this number of items. Shares of items that are neighbours (in either
+    direction) in both modalities count as dependent. Intervals for independent shares cover only 75 to 88 % of the
+    time. The null is a shuffled pairing, k / (n - 1).
     """
-    rows = context.shared(PairedRows)
-    if rows.n < 3:
-        return too_few_items(rows.n, 3)
-    k = min(K_MUTUAL, rows.n - 1)
+    n = context.shared(PairedRows).n
+    if n < 3:
+        return too_few_items(n, 3)
+    k = min(K_MUTUAL, n - 1)
     neighbours = context.shared(Neighbours)
-    near_x, near_y = (near.index[:, :k] for near in (neighbours.xx, neighbours.yy))
-    shares = np.count_nonzero(near_x[:, :, None] == near_y[:, None, :], axis=(1, 2)) / k
+    nearest_x, nearest_y = (nearest.index[:, :k] for nearest in (neighbours.xx, neighbours.yy))
+    shares = np.count_nonzero(nearest_x[:, :, None] == nearest_y[:, None, :], axis=(1, 2)) / k
     value = float(shares.mean())
     residuals = shares - value
-    linked = _links(near_x).multiply(_links(near_y))
-    variance = float(residuals @ residuals + residuals @ (linked @ residuals)) / rows.n**2
-    interval = _share_interval(value, rows.n, normal_interval(value, max(variance, 0.0)))
-    return Estimate(value, *interval, null=k / (rows.n - 1))
+    linked = _links(nearest_x).multiply(_links(nearest_y))
+    variance = float(residuals @ residuals + residuals @ (linked @ residuals)) / n**2
+    interval = _share_interval(value, n, normal_interval(value, max(variance, 0.0)))
+    return Estimate(value, *interval, null=k / (n - 1))
 
 
-def _share_interval(value: float, n: int, found: tuple[float, float]) -> tuple[float, float]:
-    """The interval `found` within [0, 1]; where nothing varies, Wilson's for a share of 0 or 1, else none."""
+def _share_interval(value: float, n: int, interval: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval within [0, 1]. If nothing varies, return Wilson's for a share of 0 or 1, else none."""
     if value in (0.0, 1.0):
         low, high = wilson_interval(round(value * n), n)
-        return (0.0, high) if value == 0 else (low, 1.0)  # exactly: Wilson's own ends round
-    low, high = found
+        return (0.0, high) if value == 0 else (low, 1.0)  # exactly, because Wilson's own ends are rounded
+    low, high = interval
     return (max(low, 0.0), min(high, 1.0)) if high > low else (NAN, NAN)
 
 
 def _links(index: np.ndarray) -> Any:
-    """Sparse (n, n) table with a one where an item is among the neighbours `index` of another, or the reverse."""
-    from scipy.sparse import csr_array
+    """Return a sparse (n, n) matrix with a one where an item is among the neighbours of another, or the reverse."""
+    from scipy.sparse import csr_array  # imported late: scipy.sparse takes a tenth of a second
 
     n, k = index.shape
     directed = csr_array((np.ones(n * k), index.ravel(), np.arange(n + 1) * k), shape=(n, n))
@@ -107,60 +107,68 @@ def _links(index: np.ndarray) -> Any:
     interval="jackknife",
     null_model="modality swap",
     source="Yu et al. 2026 (ReAlign), arXiv 2602.07026",
-    reference_case=lambda: (*_partner_first(), 1 / 20),
+    reference_case=lambda: (*_matching_row_first(), 1 / 20),
 )
 def mixing_rate(context: MetricContext) -> Estimate:
-    """Share of the other modality among the 20 nearest rows (by cosine, itself left out) of a row in the union of both
-    sides, mean over all rows of at most 10,000 random items with one partner each. The null is a well-mixed union,
-    n / (2n - 1).
+    """Share of the other modality among the 20 nearest rows of a row in the union of both, mean over all rows.
 
-    The interval is the jackknife's over items, for this number of items: an item that is left out leaves all lists
-    with both its rows. It is never too narrow, and in a well-mixed union about twice too wide.
+    Rows are compared by cosine, and a row is not its own neighbour. It is measured on at most 10,000 random items with
+    one pair each. The interval is the jackknife's over items, for this number of items. A left-out item leaves all
+    lists with both its rows. The interval is never too narrow, and in a well-mixed union about twice too wide. The
+    null is a well-mixed union, n / (2n - 1).
     """
-    rows = context.shared(PairedRows)
-    if rows.n < 2:
-        return too_few_items(rows.n, 2)
-    n, m = rows.n, context.shared(Neighbours)
+    n = context.shared(PairedRows).n
+    if n < 2:
+        return too_few_items(n, 2)
+    neighbours = context.shared(Neighbours)
     k = min(K_MIXING, 2 * n - 1)
-    sides = [Union.of(m.xx, m.xy, k), Union.of(m.yy, m.yx, k)]
-    counts = [side.other[:, :k].sum(axis=1) for side in sides]
+    unions = [UnionNeighbours.of(neighbours.xx, neighbours.xy, k), UnionNeighbours.of(neighbours.yy, neighbours.yx, k)]
+    counts = [union.is_across[:, :k].sum(axis=1) for union in unions]
     value = float(np.mean(counts)) / k
-    found = (NAN, NAN)
+    interval = (NAN, NAN)
     if n > K_MIXING + 2:
-        total = sum(count.sum() - count + side.changes(k) for count, side in zip(counts, sides, strict=True))
-        found = jackknife_interval(value, total / (2 * (n - 1) * k))
-    return Estimate(value, *_share_interval(value, n, found), null=n / (2 * n - 1))
+        totals = sum(
+            count.sum() - count + union.left_out_changes(k) for count, union in zip(counts, unions, strict=True)
+        )
+        interval = jackknife_interval(value, totals / (2 * (n - 1) * k))
+    return Estimate(value, *_share_interval(value, n, interval), null=n / (2 * n - 1))
 
 
 @dataclass(frozen=True)
-class Union:
-    """The k + 2 nearest rows of the union for each row of one side, nearest first: their items, and whether they are of
-    the other side, (n, k + 2) each (fewer where there are no more)."""
+class UnionNeighbours:
+    """The k + 2 nearest rows of the union of both modalities for each row of one modality, nearest first.
+
+    Parameters
+    ----------
+    item : numpy.ndarray
+        Their items, (n, k + 2), or fewer columns where there are no more rows.
+    is_across : numpy.ndarray
+        True for rows of the other modality, of the same shape.
+    """
 
     item: np.ndarray
-    other: np.ndarray
+    is_across: np.ndarray
 
     @classmethod
-    def of(cls, within: TopK, across: TopK, k: int) -> Union:
-        """Merge the nearest of the own side with those of the other; ties go to the own side."""
+    def of(cls, within: TopK, across: TopK, k: int) -> UnionNeighbours:
+        """Merge the nearest rows of both modalities. Ties go to the modality of the query."""
         scores = np.concatenate([within.scores, across.scores], axis=1)
         nearest = np.argsort(-scores, axis=1, kind="stable")[:, : k + 2]
         items = np.concatenate([within.index, across.index], axis=1)
         return cls(np.take_along_axis(items, nearest, axis=1), nearest >= within.scores.shape[1])
 
-    def changes(self, k: int) -> np.ndarray:
-        """By how much the number of other-side rows in the k nearest of all rows changes without each item, (n,)."""
+    def left_out_changes(self, k: int) -> np.ndarray:
+        """Return the change of the number of rows of the other modality in all lists of k without each item, (n,)."""
         n = len(self.item)
-        inside, other = self.item[:, :k], self.other.astype(float)
-        same = inside[:, :, None] == inside[:, None, :]
-        twice = same.sum(axis=2) > 1  # both rows of the item are in the list: two others move up, half for each
-        last = other[:, k, None]
-        after = other[:, k + 1, None]
-        next_is_too = inside == self.item[:, k, None]
-        moved_up = np.where(twice, (last + after) / 2, np.where(next_is_too, after, last))
-        change = moved_up - other[:, :k]
-        change[inside == np.arange(n)[:, None]] = 0  # the row goes with its own item
-        return np.bincount(inside.ravel(), weights=change.ravel(), minlength=n)
+        listed, is_across = self.item[:, :k], self.is_across.astype(float)
+        # If both rows of an item are in the list, two following rows move up, half for each.
+        has_both = (listed[:, :, None] == listed[:, None, :]).sum(axis=2) > 1
+        next_row, row_after = is_across[:, k, None], is_across[:, k + 1, None]
+        next_leaves_too = listed == self.item[:, k, None]
+        moves_up = np.where(has_both, (next_row + row_after) / 2, np.where(next_leaves_too, row_after, next_row))
+        change = moves_up - is_across[:, :k]
+        change[listed == np.arange(n)[:, None]] = 0  # the query itself leaves with its item
+        return np.bincount(listed.ravel(), weights=change.ravel(), minlength=n)
 
 
 @metric(
@@ -176,17 +184,17 @@ class Union:
     reference_case=lambda: (*_two_cones(), 12.0),
 )
 def mixed_partner_rank(context: MetricContext) -> Estimate:
-    """Mean rank (by cosine, 1 is best, ties count against it) of the partner of one side's row among the 2n - 1 other
-    rows of both sides, on at most 10,000 random items with one partner each. The null is chance, n.
+    """Mean rank of the matching row among the 2n - 1 other rows of both modalities, for the rows of one modality.
 
-    The interval is the jackknife's over items, for this number of items: (rank - 1) / (n - 1) is a mean over pairs.
+    Rows are ranked by cosine, 1 is best, and ties count against the matching row. It is measured on at most 10,000
+    random items with one pair each. The interval is the jackknife's over items, for this number of items, because
+    (rank - 1) / (n - 1) is a mean over pairs. The null is the mean of a random ranking, n.
     """
-    rows = context.shared(PairedRows)
-    if rows.n < 3:
-        return too_few_items(rows.n, 3)
-    n, m = rows.n, context.shared(Neighbours)
-    ahead = m.rank_x - 1.0
-    low, high = jackknife_interval(
-        float(ahead.mean()), (n - 1) * (ahead.sum() - ahead - m.before_x) / ((n - 1) * (n - 2))
-    )
+    n = context.shared(PairedRows).n
+    if n < 3:
+        return too_few_items(n, 3)
+    neighbours = context.shared(Neighbours)
+    ahead = neighbours.rank_x - 1.0
+    left_out = (n - 1) * (ahead.sum() - ahead - neighbours.before_x) / ((n - 1) * (n - 2))
+    low, high = jackknife_interval(float(ahead.mean()), left_out)
     return Estimate(1 + float(ahead.mean()), max(1 + low, 1.0), 1 + high, null=float(n))

@@ -1,4 +1,4 @@
-"""The two subspaces that the sides live in, and how much of them is shared."""
+"""Principal angles between the subspaces of both modalities, and the dimensions that they share."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import numpy as np
 
 from isthmus.linalg.shared_directions import SharedSpace
 from isthmus.linalg.significance import significant_rank
-from isthmus.metrics._conditions import few_items, undefined
+from isthmus.metrics._conditions import few_items_note, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
 from isthmus.statistics.result import Estimate
 
 
-def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
+def _one_shared_axis() -> tuple[np.ndarray, np.ndarray, float]:
     e = np.eye(4)
     return np.repeat(e[[0, 1]], 10, axis=0), np.repeat(e[[0, 2]], 10, axis=0), 1.0
 
@@ -28,15 +28,16 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
     interval="none: a count that jumps with the data",
     null_model="random subspace",
     source="Yi, Douady and Chen 2025, arXiv 2510.03268",
-    reference_case=_one_shared,
+    reference_case=_one_shared_axis,
 )
 def overlap_dimensions(context: MetricContext) -> Estimate:
-    """Principal angles between the 99 % energy subspaces (uncentred) with cosine above 1 - 1e-3.
+    """Number of principal angles between the 99 % energy subspaces (uncentred) with cosine above 1 - 1e-3.
 
-    The null is the count that the ranks alone force, max(0, r_x + r_y - d): only what exceeds it says anything.
+    The null is the count that the ranks alone guarantee, max(0, r_x + r_y - d). Only the excess is evidence of a
+    shared space.
     """
     subspaces = context.shared(Subspaces)
-    return Estimate(float(subspaces.overlap()), null=float(subspaces.guaranteed), note=few_items(context))
+    return Estimate(float(subspaces.overlap()), null=float(subspaces.guaranteed), note=few_items_note(context))
 
 
 @metric(
@@ -49,20 +50,22 @@ def overlap_dimensions(context: MetricContext) -> Estimate:
     interval="none: the smallest of many angles is no smooth function of the data",
     null_model="random subspace",
     source="Bjorck and Golub 1973; Yi, Douady and Chen 2025, arXiv 2510.03268",
-    reference_case=lambda: (*_one_shared()[:2], 0.0),
+    reference_case=lambda: (*_one_shared_axis()[:2], 0.0),
 )
 def smallest_principal_angle(context: MetricContext) -> Estimate:
     """Smallest angle between a direction of one 99 % energy subspace and a direction of the other.
 
-    The null is 0 when the ranks force a shared dimension, else the median for random subspaces of these ranks.
+    The null is 0 if the ranks guarantee a shared dimension, else the median for random subspaces of these ranks.
     """
-    s = context.shared(Subspaces)
-    null = 0.0 if s.guaranteed else float(np.median(np.min(context.shared(RandomAngles).degrees, axis=1)))
-    return Estimate(float(np.min(s.angles.degrees)), null=null, note=few_items(context))
+    subspaces = context.shared(Subspaces)
+    null = 0.0
+    if not subspaces.guaranteed:
+        null = float(np.median(np.min(context.shared(RandomAngles).degrees, axis=1)))
+    return Estimate(float(np.min(subspaces.angles.degrees)), null=null, note=few_items_note(context))
 
 
-def _three_shared() -> tuple[np.ndarray, np.ndarray, float]:
-    """Three directions of 30 that both sides vary along and two of its own for each, all of them above some noise."""
+def _three_shared_axes() -> tuple[np.ndarray, np.ndarray, float]:
+    """Return rows of 30 dimensions with noise, three shared directions and two more in each modality."""
     rng = np.random.default_rng(0)
     x, y = 0.03 * rng.normal(size=(2, 400, 30))
     x[:, :5] += rng.normal(size=(400, 5))
@@ -80,13 +83,14 @@ def _three_shared() -> tuple[np.ndarray, np.ndarray, float]:
     interval="none: a count that jumps with the data",
     null_model="random subspace",
     source="Gavish and Donoho 2014, arXiv 1305.5870; Johnstone 2008, arXiv 0803.3408; derived for this package",
-    reference_case=_three_shared,
+    reference_case=_three_shared_axes,
 )
 def shared_directions(context: MetricContext) -> Estimate:
-    """Principal angles between the significant directions of both sides (centred; singular values that stand out of
-    the noise) that are smaller than random subspaces of these dimensions have them, at the 5 % edge. Needs no pairs.
+    """Number of principal angles between the significant directions of both modalities that are smaller than chance.
 
-    `SharedSpaceProjection` projects on these directions. The null is the count that the ranks alone force.
+    Significant directions (centred) have singular values above those of noise. An angle counts if it is below the 5 %
+    edge of the angles between random subspaces of these dimensions. The measure needs no pairs, and
+    `SharedSpaceProjection` projects on these directions. The null is the count that the ranks alone guarantee.
     """
     m = context.moments
     bases = [
@@ -95,8 +99,8 @@ def shared_directions(context: MetricContext) -> Estimate:
     ]
     space = SharedSpace(*bases)
     if 0 in space.ranks:
-        return undefined("no direction of one side stands out of its noise")
+        return undefined("all directions of one modality are indistinguishable from noise")
     if not space.testable:
         sizes = f"{space.ranks[0]:,} and {space.ranks[1]:,} of {space.dim:,}"
-        return undefined(f"subspaces of {sizes} dimensions leave no chance to compare")
-    return Estimate(float(space.count), null=float(space.guaranteed), note=few_items(context))
+        return undefined(f"subspaces of {sizes} dimensions always intersect, so that no test is possible")
+    return Estimate(float(space.count), null=float(space.guaranteed), note=few_items_note(context))

@@ -1,4 +1,4 @@
-"""Recall at k: does the partner come first?"""
+"""Recall at k in both directions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SampledRetrieval:
         return cls(Retrieval.of(x, y, index=context.sample.index))
 
 
-def _known() -> tuple[np.ndarray, np.ndarray, float]:
+def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
     x = np.eye(12)
     return x, x, 1.0
 
@@ -39,11 +39,11 @@ def _register(direction: int, k: int) -> None:
     def recall(context: MetricContext) -> Estimate:
         return context.shared(SampledRetrieval).retrieval.recall(k)[direction]
 
-    recall.__doc__ = (
-        f"Share of {{{query}}} queries whose partner is among the {k} nearest {{{corpus}}} rows by cosine (any own "
-        "partner counts, ties count against the query). Measured on 10,000 random items when there are more. The "
-        "null is chance."
-    )
+    recall.__doc__ = f"""Share of {{{query}}} queries with a matching row among the {k} nearest {{{corpus}}} rows.
+
+    Rows are ranked by cosine. Any matching row of the query counts, and ties count against the query. It is measured on
+    10,000 random items if there are more. The null is the share of a random ranking.
+    """
     metric(
         f"{_DIRECTIONS[direction]}_R@{k}",
         family="retrieval",
@@ -54,7 +54,7 @@ def _register(direction: int, k: int) -> None:
         interval="wilson",
         null_model="pair shuffle",
         source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",
-        reference_case=_known,
+        reference_case=_identical_rows,
     )(recall)
 
 

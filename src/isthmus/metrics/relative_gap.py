@@ -1,18 +1,18 @@
-"""The gap in relation to how far the rows are apart anyway."""
+"""The gap relative to the distances within each modality."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from isthmus.metrics._conditions import NOT_UNIT, is_unit, undefined
+from isthmus.metrics._conditions import NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.result import Estimate
 
-#: Partners nearer than this count as this far apart (the official code's choice).
-FLOOR = 1e-3
+#: Smallest mean distance of matching pairs that enters the ratio, as in the authors' code.
+MIN_DISTANCE = 1e-3
 
 
 @metric(
@@ -28,23 +28,24 @@ FLOOR = 1e-3
     reference_case=lambda: (np.eye(2), -np.eye(2), 1 / 1.5),
 )
 def relative_modality_gap(context: MetricContext) -> Estimate:
-    """RMG = m / (m + (I + T) / 2): mean distance of partners against the mean distance within each side.
+    """Mean distance of matching pairs relative to the distances within each modality, RMG = m / (m + (I + T) / 2).
 
-    With d(a, b) = (1 - a.b) / 2: m is the larger of the mean d(x_i, y_i) and 1e-3, I and T are the means of d over rows
-    of different items of x and of y. The null is the same with strangers as partners.
+    The distance is d(a, b) = (1 - a.b) / 2. m is the larger of the mean d(x_i, y_i) and 1e-3. I and T are the means of
+    d over rows of different items of x and of y. The null is the same ratio for non-matching pairs.
     """
-    if not is_unit(context):
-        return undefined(NOT_UNIT)
+    if not has_unit_rows(context):
+        return undefined(NOT_UNIT_ROWS)
     m = context.moments
     if m.by_item.n_items < 2:
-        return undefined("there is one item only")
-    strangers, xx, yy = debiased_mean_products(m)
+        return undefined(ONE_ITEM)
+    unpaired, xx, yy = debiased_mean_products(m)
     within = (1 - (xx + yy) / 2) / 2
-    apart, null = (max((1 - cosine) / 2, FLOOR) for cosine in (m.mean_paired, strangers))
-    whole = apart + within
-    value, null = apart / whole, null / (null + within)
-    if apart == FLOOR:
-        return Estimate(value, null=null, note="partners are nearer than the floor of 1e-3 that the definition sets")
-    along = apart / (2 * whole**2)
-    var = linear_variance(m, along * m.mean_x, along * m.mean_y, -within / (2 * whole**2))
+    across, null = (max((1 - cosine) / 2, MIN_DISTANCE) for cosine in (m.mean_paired, unpaired))
+    total = across + within
+    value, null = across / total, null / (null + within)
+    if across == MIN_DISTANCE:
+        note = f"matching pairs are nearer than {MIN_DISTANCE:g}, the smallest distance that the definition allows"
+        return Estimate(value, null=null, note=note)
+    slope = across / (2 * total**2)
+    var = linear_variance(m, slope * m.mean_x, slope * m.mean_y, -within / (2 * total**2))
     return Estimate(value, *clip_interval(normal_interval(value, var), 0, 1), null)

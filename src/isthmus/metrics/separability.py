@@ -1,4 +1,4 @@
-"""Separability: can a linear probe tell the modalities apart on items that it has not seen?"""
+"""Separability of the modalities by a linear probe, on items that it was not fitted on."""
 
 from __future__ import annotations
 
@@ -14,48 +14,50 @@ from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
 from isthmus.statistics.result import Estimate
 
-#: Weight of the log loss against |w|^2 / 2: scikit-learn's default.
+#: Weight of the log loss against |w|^2 / 2, the default of scikit-learn.
 C = 1.0
+#: Fewest items for a split into two halves.
+MIN_ITEMS = 8
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Decision values of a probe for held-out rows, (m,) each: positive means x."""
+    """Decision values of a probe for held-out rows, (m,) each. A positive value predicts x."""
 
     x: np.ndarray
     y: np.ndarray
 
     @classmethod
-    def from_context(cls, context: MetricContext, /) -> Probe:
-        """Fit and judge on the sampled items."""
-        return cls.of(context.shared(PairedRows))
+    def of(cls, rows: PairedRows, /) -> Probe:
+        """Fit on both rows of a random half of the items, and evaluate both rows of the other half."""
+        fit, test = rows.random_order[: rows.n // 2], rows.random_order[rows.n // 2 :]
+        weights, bias = logistic_regression(rows.x[fit], rows.y[fit])
+        return cls(*(modality[test].astype(np.float64) @ weights + bias for modality in (rows.x, rows.y)))
 
     @classmethod
-    def of(cls, rows: PairedRows, /) -> Probe:
-        """Fit on both rows of a random half of the items, judge both rows of the others."""
-        fit, judged = rows.random_order[: rows.n // 2], rows.random_order[rows.n // 2 :]
-        weights, bias = logistic_regression(rows.x[fit], rows.y[fit])
-        return cls(*(side[judged].astype(np.float64) @ weights + bias for side in (rows.x, rows.y)))
+    def from_context(cls, context: MetricContext, /) -> Probe:
+        """Fit and evaluate on the sampled items."""
+        return cls.of(context.shared(PairedRows))
 
 
 def logistic_regression(x: np.ndarray, y: np.ndarray, /) -> tuple[np.ndarray, float]:
-    """Weights (d,) and bias of the logistic regression that tells rows of x (+) from rows of y (-).
+    """Return the weights (d,) and the bias of the logistic regression between rows of x (+) and rows of y (-).
 
-    Minimises |w|^2 / 2 + C sum log(1 + exp(-t (w.r + b))), the bias free, to 1e-10 of the gradient's scale: the
-    minimiser of scikit-learn's default, found without loading scikit-learn.
+    It minimises |w|^2 / 2 + C sum log(1 + exp(-t (w.r + b))) with a free bias, to 1e-10 of the gradient's scale. This
+    is the minimiser of scikit-learn's default, computed without the time to import scikit-learn.
 
     >>> weights, bias = logistic_regression(np.array([[1.0, 0.0]]), np.array([[-1.0, 0.0]]))
     >>> bool(abs(weights[0] - 2 / (1 + np.exp(weights[0]))) < 1e-8), bool(abs(bias) < 1e-8)
     (True, True)
     """
-    from scipy.optimize import minimize
+    from scipy.optimize import minimize  # imported late: scipy.optimize takes a third of a second
     from scipy.special import expit
 
     rows = np.concatenate([x, y]).astype(np.float64)
     targets = np.concatenate([np.ones(len(x)), -np.ones(len(y))])
-    # Start from the middle: the bias is not penalised and would be far to go for clouds off the origin.
-    middle = rows.mean(axis=0)
-    rows -= middle
+    # Centred rows: the bias is not penalised, and would need many steps for clouds away from the origin.
+    midpoint = rows.mean(axis=0)
+    rows -= midpoint
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         w, b = parameters[:-1], parameters[-1]
@@ -65,15 +67,15 @@ def logistic_regression(x: np.ndarray, y: np.ndarray, /) -> tuple[np.ndarray, fl
         return float(value), np.append(w + rows.T @ slopes, slopes.sum())
 
     start = np.zeros(rows.shape[1] + 1)
-    found = minimize(
+    solution = minimize(
         loss, start, jac=True, method="L-BFGS-B",
         options={"maxiter": 10_000, "maxfun": 20_000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 30},
     )  # fmt: skip
-    weights = found.x[:-1]
-    return weights, float(found.x[-1] - weights @ middle)
+    weights = solution.x[:-1]
+    return weights, float(solution.x[-1] - weights @ midpoint)
 
 
-def _far_apart() -> tuple[np.ndarray, np.ndarray, float]:
+def _two_points() -> tuple[np.ndarray, np.ndarray, float]:
     return np.tile([1.0, 0.0, 0.0], (60, 1)), np.tile([0.0, 1.0, 0.0], (60, 1)), 1.0
 
 
@@ -88,17 +90,18 @@ def _far_apart() -> tuple[np.ndarray, np.ndarray, float]:
     interval="wilson",
     null_model="modality swap",
     source="Fahim, Murphy and Fyshe 2024, arXiv 2405.18570",
-    reference_case=_far_apart,
+    reference_case=_two_points,
 )
 def linear_separability(context: MetricContext) -> Estimate:
-    """Accuracy of a logistic regression (C = 1) that tells the modalities apart, fitted on both rows of a random half
-    of at most 10,000 random items (one partner each) and judged on the other half. Chance is .5; after means that
-    were taken from the same rows are subtracted it falls below .5, because the halves' means are then opposite.
+    """Held-out accuracy of a logistic regression (C = 1) that separates the modalities.
 
-    The interval is Wilson's over the held-out items for the probe as fitted, whose two rows are not independent.
+    It is fitted on both rows of a random half of at most 10,000 random items (one pair each) and evaluated on the
+    other half. Chance is .5. If means of the same rows were subtracted, the accuracy falls below .5, because the means
+    of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted probe. The two
+    rows of an item are not independent.
     """
-    if context.shared(PairedRows).n < 8:
-        return too_few_items(context.shared(PairedRows).n, 8)
+    if context.shared(PairedRows).n < MIN_ITEMS:
+        return too_few_items(context.shared(PairedRows).n, MIN_ITEMS)
     probe = context.shared(Probe)
     per_item = ((probe.x > 0).astype(float) + (probe.y < 0)) / 2
     value = float(per_item.mean())
@@ -116,39 +119,41 @@ def linear_separability(context: MetricContext) -> Estimate:
     interval="normal",
     null_model="modality swap",
     source="Hanley and McNeil 1982, Radiology 143; DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44",
-    reference_case=_far_apart,
+    reference_case=_two_points,
 )
 def separability_auc(context: MetricContext) -> Estimate:
-    """Area under the ROC curve of the held-out decision values of the logistic regression of `linear_separability`:
-    the probability that an x row gets a larger value than a y row of another draw, ties counted half. Chance is .5.
+    """Area under the ROC curve of the held-out decision values of `linear_separability`.
 
-    The interval is DeLong's with the two rows of an item taken together; it is absent where no value overlaps.
+    It is the probability that an x row has a larger value than an independent y row, where ties count half. Chance is
+    .5. The interval is DeLong's, with both rows of an item taken together. It is absent if the values of the modalities
+    do not overlap.
     """
-    if context.shared(PairedRows).n < 8:
-        return too_few_items(context.shared(PairedRows).n, 8)
+    if context.shared(PairedRows).n < MIN_ITEMS:
+        return too_few_items(context.shared(PairedRows).n, MIN_ITEMS)
     probe = context.shared(Probe)
-    above_y = _share_below(probe.x, probe.y)  # for each x row, the share of y rows below it
-    above_x = 1 - _share_below(probe.y, probe.x)
-    value = float(above_y.mean())
-    var = float((above_y + above_x).var(ddof=1)) / len(above_y)
+    y_below = _share_below(probe.x, probe.y)  # for each x row, the share of y rows below it
+    x_above = 1 - _share_below(probe.y, probe.x)
+    value = float(y_below.mean())
+    var = float((y_below + x_above).var(ddof=1)) / len(y_below)
     if var == 0:
-        return Estimate(value, null=0.5, note="no interval: no value of one side lies among those of the other")
+        return Estimate(value, null=0.5, note="no interval: the decision values of the modalities do not overlap")
     low, high = normal_interval(value, var)
     return Estimate(value, max(low, 0.0), min(high, 1.0), 0.5)
 
 
-def _share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """For each value the share of `others` below it, equal ones counted half."""
-    ordered = np.sort(others)
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(others))
+def _share_below(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Return the share of `reference` below each value, where equal ones count half."""
+    ordered = np.sort(reference)
+    ranks = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return ranks / (2 * len(reference))
 
 
 def _wilson(share: float, variance: float, n: int) -> tuple[float, float]:
-    """Wilson's interval with as many independent trials as give the variance seen between items."""
+    """Return Wilson's interval for as many independent trials as give the variance between items."""
     if not 0 < share < 1:
         return wilson_interval(round(share * n), n)
     trials = n * max(share * (1 - share) / variance, 1.0) if variance > 0 else 2.0 * n
     z = Z95
     centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    half_width = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
+    return max(0.0, centre - half_width), min(1.0, centre + half_width)

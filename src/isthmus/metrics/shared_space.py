@@ -1,4 +1,4 @@
-"""Do the two clouds vary along the same directions? Overlap of leading subspaces, and whether it comes back."""
+"""Overlap of the leading subspaces of both modalities, and its reproducibility."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import Any
 import numpy as np
 
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE
-from isthmus.metrics._conditions import few_items, undefined
+from isthmus.metrics._conditions import few_items_note, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
 from isthmus.statistics.result import Estimate
 
 #: Directions of the shared space whose reproducibility is tested.
-SHARED = 8
+SHARED_DIMS = 8
 
 
 def _half_shared(q: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Two spans of q coordinates each, of which they share half."""
-    both = np.concatenate([np.eye(2 * q), -np.eye(2 * q)])
-    x = both.reshape(2, 2 * q, 2 * q)[:, :q].reshape(-1, 2 * q)
-    y = both.reshape(2, 2 * q, 2 * q)[:, q // 2 : q // 2 + q].reshape(-1, 2 * q)
+    """Return two clouds that span q coordinates each, half of them in common."""
+    axes = np.concatenate([np.eye(2 * q), -np.eye(2 * q)]).reshape(2, 2 * q, 2 * q)
+    x = axes[:, :q].reshape(-1, 2 * q)
+    y = axes[:, q // 2 : q // 2 + q].reshape(-1, 2 * q)
     return x, y, 0.5
 
 
@@ -29,14 +29,17 @@ def _register(q: int) -> None:
     def overlap(context: MetricContext) -> Estimate:
         d, n = context.moments.dim_x, context.moments.by_item.n_items
         if q >= min(d, n):
-            return undefined(f"{min(d, n)} {'dimensions' if d <= n else 'items'} hold no subspaces of {q} to compare")
+            return undefined(
+                f"{min(d, n)} {'dimensions' if d <= n else 'items'} are too few to compare subspaces of {q} dimensions"
+            )
         value = float(np.sum(context.cross_cosines[:q, :q] ** 2)) / q
-        return Estimate(min(value, 1.0), null=q / d, note=few_items(context))
+        return Estimate(min(value, 1.0), null=q / d, note=few_items_note(context))
 
-    overlap.__doc__ = (
-        f"Overlap of the {q} leading principal directions (centred) of the two sides: |U_x' U_y|_F^2 / {q}, the mean "
-        f"squared cosine of their principal angles. The null is that of random subspaces, {q} / d."
-    )
+    overlap.__doc__ = f"""Overlap of the {q} leading principal directions of both modalities, |U_x' U_y|_F^2 / {q}.
+
+    It is the mean squared cosine of the principal angles between them. Directions are centred. The null is the overlap
+    of random subspaces, {q} / d.
+    """
     metric(
         f"overlap_{q}",
         family="subspaces",
@@ -44,7 +47,7 @@ def _register(q: int) -> None:
         range=(0, 1),
         direction="higher",
         invariances=("rotation", "row scale", "swap"),
-        interval="none: the subspaces turn freely where the eigenvalues at the cut are nearly equal",
+        interval="none: the subspaces are arbitrary where the eigenvalues at the cut are nearly equal",
         null_model="random subspace",
         source="AnisoAlign 2026, arXiv 2605.07825",
         reference_case=lambda: _half_shared(q),
@@ -55,7 +58,7 @@ for _q in (8, 32, 128):
     _register(_q)
 
 
-def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
+def _one_shared_axis() -> tuple[np.ndarray, np.ndarray, float]:
     e = np.eye(12)
     return np.repeat(e[[0, 1]], 10, axis=0), np.repeat(e[[0, 2]], 10, axis=0), 1.0
 
@@ -70,22 +73,22 @@ def _one_shared() -> tuple[np.ndarray, np.ndarray, float]:
     interval="none: a count that jumps with the data",
     null_model="random subspace",
     source="derived for this package; Yi, Douady and Chen 2025, arXiv 2510.03268, for the count",
-    reference_case=_one_shared,
+    reference_case=_one_shared_axis,
 )
 def excess_overlap_dimensions(context: MetricContext) -> Estimate:
-    """Shared dimensions of the 99 % energy subspaces (`overlap_dimensions`) beyond what random subspaces of the same
-    ranks share: those that the ranks force, and any that come as near by chance (mean of nine draws).
+    """Shared dimensions (`overlap_dimensions`) beyond those that random subspaces of the same ranks share.
 
-    The null is 0 by construction.
+    Random subspaces share the dimensions that the ranks guarantee, and those that are close by chance (mean of nine
+    draws). The null is 0 by construction.
     """
-    chance = float(
-        np.mean(np.sum(np.cos(np.radians(context.shared(RandomAngles).degrees)) > 1 - COSINE_TOLERANCE, axis=1))
-    )
-    return Estimate(context.shared(Subspaces).overlap() - chance, null=0.0, note=few_items(context))
+    cosines = np.cos(np.radians(context.shared(RandomAngles).degrees))
+    by_chance = float(np.mean(np.sum(cosines > 1 - COSINE_TOLERANCE, axis=1)))
+    return Estimate(context.shared(Subspaces).overlap() - by_chance, null=0.0, note=few_items_note(context))
 
 
-def _stable() -> tuple[np.ndarray, np.ndarray, float]:
-    x = np.repeat(np.concatenate([np.eye(SHARED, 2 * SHARED), -np.eye(SHARED, 2 * SHARED)]), 40, axis=0)
+def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
+    axes = np.eye(SHARED_DIMS, 2 * SHARED_DIMS)
+    x = np.repeat(np.concatenate([axes, -axes]), 40, axis=0)
     return x, x, 1.0
 
 
@@ -97,34 +100,35 @@ def _stable() -> tuple[np.ndarray, np.ndarray, float]:
     direction="higher",
     requires="rows",
     invariances=("rotation", "row scale", "swap"),
-    interval="none: a comparison of two halves says itself how far the shared space scatters",
+    interval="none: the comparison of two halves is itself a measure of the scatter of the shared space",
     null_model="random subspace",
     source="Wold 1985 (PLS) for the shared directions; split-half reliability, Spearman 1910, Brown 1910",
-    reference_case=_stable,
+    reference_case=_identical_rows,
 )
 def shared_space_reproducibility(context: MetricContext) -> Estimate:
-    """Split-half overlap of the shared space, its 8 directions of the largest cross-covariance (SVD of S_xy).
+    """Split-half overlap of the shared space, its 8 directions of largest cross-covariance (SVD of S_xy).
 
-    |U_1' U_2|_F^2 / 8 between two random halves of at most 2,000 items, mean of the two sides. Low values say that
-    the data are too few, or the pairing too weak, to tell which directions are shared. The null is 8 / d.
+    It is |U_1' U_2|_F^2 / 8 between two random halves of at most 2,000 items, averaged over the modalities. If it is
+    low, there are too few data, or the pairing is too weak, to estimate the shared directions. The null is 8 / d.
     """
     d = context.moments.dim_x
-    s = context.influence_sample
-    if s is None or s.items < 4 * SHARED or d <= SHARED:
-        return undefined(f"needs at least {4 * SHARED} items and more than {SHARED} dimensions")
-    first = np.zeros(s.items, dtype=bool)
-    first[s.random_order[::2]] = True
-    mine = np.repeat(first, s.counts.astype(np.int64))
-    one, two = (_shared_directions(s.x[half], s.y[half]) for half in (mine, ~mine))
-    overlaps = [float(np.sum((a.T @ b) ** 2)) / SHARED for a, b in zip(one, two, strict=True)]
-    return Estimate(min(sum(overlaps) / 2, 1.0), null=SHARED / d)
+    sample = context.influence_sample
+    if sample is None or sample.items < 4 * SHARED_DIMS or d <= SHARED_DIMS:
+        return undefined(f"needs at least {4 * SHARED_DIMS} items and more than {SHARED_DIMS} dimensions")
+    in_first_half = np.zeros(sample.items, dtype=bool)
+    in_first_half[sample.random_order[::2]] = True
+    rows_of_first = np.repeat(in_first_half, sample.counts.astype(np.int64))
+    first, second = (_shared_bases(sample.x[rows], sample.y[rows]) for rows in (rows_of_first, ~rows_of_first))
+    overlaps = [float(np.sum((a.T @ b) ** 2)) / SHARED_DIMS for a, b in zip(first, second, strict=True)]
+    return Estimate(min(sum(overlaps) / 2, 1.0), null=SHARED_DIMS / d)
 
 
-def _shared_directions(x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:
-    """Leading left and right singular vectors, (d, 8) each, of the cross-covariance."""
-    from scipy.linalg import eigh
+def _shared_bases(x: np.ndarray, y: np.ndarray) -> tuple[Any, Any]:
+    """Return the leading left and right singular vectors of the cross-covariance, (d, 8) each."""
+    from scipy.linalg import eigh  # imported late: it takes a tenth of a second
 
     cross = (x - x.mean(axis=0)).T @ (y - y.mean(axis=0))
     d = len(cross)
-    left, right = (eigh(g, subset_by_index=(d - SHARED, d - 1))[1] for g in (cross @ cross.T, cross.T @ cross))
-    return left, right
+    leading = (d - SHARED_DIMS, d - 1)
+    basis_x, basis_y = (eigh(gram, subset_by_index=leading)[1] for gram in (cross @ cross.T, cross.T @ cross))
+    return basis_x, basis_y

@@ -1,4 +1,4 @@
-"""Cosines within and between pairs."""
+"""Mean cosines of matching and of non-matching pairs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ _Y = np.array([[0.6, 0.8], [0.8, -0.6]])
     reference_case=lambda: (_X, _Y, 0.0),
 )
 def mean_paired_cosine(context: MetricContext) -> Estimate:
-    """Mean of x_i . y_i over the pairs. The null is the mean over pairs of different items (shuffled pairing)."""
+    """Mean of x_i . y_i over matching pairs.
+
+    The null is the mean over pairs of different items (shuffled pairing).
+    """
     m = context.moments
     value = m.mean_paired
-    return Estimate(value, *normal_interval(value, linear_variance(m, along_p=1.0)), null=debiased_mean_products(m)[0])
+    interval = normal_interval(value, linear_variance(m, along_p=1.0))
+    return Estimate(value, *interval, null=debiased_mean_products(m)[0])
 
 
 @metric(
@@ -46,10 +50,12 @@ def mean_paired_cosine(context: MetricContext) -> Estimate:
     reference_case=lambda: (_X, _Y, 0.8),
 )
 def mean_unpaired_cosine(context: MetricContext) -> Estimate:
-    """Mean of x_i . y_j over all i, j of different items. The null is that of directions
-    whose means are zero, 0."""
+    """Mean of x_i . y_j over non-matching pairs, all i and j of different items.
+
+    The null is the value of directions whose means are zero, 0.
+    """
     m = context.moments
     value, _, _ = debiased_mean_products(m)
-    noise = mean_product_noise(m)  # the first-order variance holds it twice where the means are short
+    noise = mean_product_noise(m)  # the first-order variance counts it twice if the means are short
     var = max(linear_variance(m, m.mean_y, m.mean_x) - noise, noise)
     return Estimate(value, *normal_interval(value, var), null=0.0)

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: the clouds compared along random directions."""
+"""Sliced Wasserstein distance between the two clouds."""
 
 from __future__ import annotations
 
@@ -14,28 +14,39 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.result import Estimate
 
+#: Random directions of the projections.
 DIRECTIONS = 128
-#: Random swaps of the sides behind the null.
+#: Random swaps of the modalities behind the null.
 SWAPS = 10
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Both sides along the same random directions, (n, directions) each, items in random order."""
+    """Projections of both modalities on the same random directions.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Projections, (n, directions) each, with the items in random order.
+    squared_gap : float
+        |mean x - mean y|^2 of the rows.
+    dim : int
+        Dimension of the rows.
+    """
 
     x: np.ndarray
     y: np.ndarray
-    squared_gap: float  # |mean x - mean y|^2
+    squared_gap: float
     dim: int
 
     @classmethod
     def of(cls, rows: PairedRows, /, *, directions: int = DIRECTIONS, rng: int = 0) -> Slices:
-        """Project on `directions` uniform unit vectors; the same ones for the same `rng` and width."""
+        """Project on `directions` uniform unit vectors, which depend on `rng` and the dimension alone."""
         dim = rows.x.shape[1]
         vectors = np.random.default_rng(rng).normal(size=(dim, directions))
         vectors /= np.linalg.norm(vectors, axis=0)
         order = rows.random_order
-        x, y = (side[order].astype(np.float64) @ vectors for side in (rows.x, rows.y))
+        x, y = (modality[order].astype(np.float64) @ vectors for modality in (rows.x, rows.y))
         gap = rows.x.mean(axis=0, dtype=np.float64) - rows.y.mean(axis=0, dtype=np.float64)
         return cls(x, y, float(gap @ gap), dim)
 
@@ -53,23 +64,22 @@ class Slices:
     def squared(self) -> float:
         """Mean over all directions of the squared W2 distance.
 
-        Along a direction u it is (gap . u)^2 plus that of the centred clouds, and the mean of the first part over the
-        sphere is |gap|^2 / d: it is not left to the random directions.
+        Along a direction u it is (gap . u)^2 plus the distance of the centred clouds. The mean of the first term over
+        the sphere is |gap|^2 / d, so that it needs no random directions.
         """
         return self.squared_gap / self.dim + self.centred
 
     @cached_property
     def nulls(self) -> tuple[float, float]:
-        """Mean of `squared` and of `centred` when each pair swaps its sides with probability 1/2."""
+        """Mean of `squared` and of `centred` if each pair swaps its modalities with probability 1/2."""
         rng = np.random.default_rng(0)
-        whole, centred = [], []
+        totals, centred = [], []
         for _ in range(SWAPS):
             swap = rng.random(len(self.x)) < 0.5
             x, y = np.where(swap[:, None], self.y, self.x), np.where(swap[:, None], self.x, self.y)
-            part = _centred(x, y)
-            centred.append(part)
-            whole.append(part + float(np.mean((x.mean(axis=0) - y.mean(axis=0)) ** 2)))
-        return float(np.mean(whole)), float(np.mean(centred))
+            centred.append(_centred(x, y))
+            totals.append(centred[-1] + float(np.mean((x.mean(axis=0) - y.mean(axis=0)) ** 2)))
+        return float(np.mean(totals)), float(np.mean(centred))
 
 
 def _centred(x: np.ndarray, y: np.ndarray) -> float:
@@ -77,7 +87,7 @@ def _centred(x: np.ndarray, y: np.ndarray) -> float:
     return max(float(np.mean(np.var(differences, axis=0))), 0.0)
 
 
-def _apart() -> tuple[np.ndarray, np.ndarray]:
+def _two_points() -> tuple[np.ndarray, np.ndarray]:
     return np.tile([1.0, 0.0, 0.0], (30, 1)), np.tile([0.0, 1.0, 0.0], (30, 1))
 
 
@@ -92,17 +102,19 @@ def _apart() -> tuple[np.ndarray, np.ndarray]:
     interval="none: the plug-in is biased upwards by sampling",
     null_model="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51",
-    reference_case=lambda: (*_apart(), math.sqrt(2 / 3)),
+    reference_case=lambda: (*_two_points(), math.sqrt(2 / 3)),
 )
 def sliced_wasserstein(context: MetricContext) -> Estimate:
-    """Sliced Wasserstein-2 distance: root of the mean over directions of the squared W2 distance of the projections,
-    128 seeded directions for the centred part and |gap|^2 / d exactly for the means; on at most 10,000 random items
-    with one partner each. The null is the root mean square when random pairs swap their sides.
+    """Sliced Wasserstein-2 distance, the root of the mean over directions u of W2(x . u, y . u)^2.
+
+    The centred clouds are projected on 128 seeded directions, and the means contribute exactly |gap|^2 / d. It is
+    measured on at most 10,000 random items with one pair each. The null is the root mean square if random pairs swap
+    their modalities.
     """
     if context.shared(PairedRows).n < 3:
         return too_few_items(context.shared(PairedRows).n, 3)
-    s = context.shared(Slices)
-    return Estimate(math.sqrt(s.squared), null=math.sqrt(s.nulls[0]))
+    slices = context.shared(Slices)
+    return Estimate(math.sqrt(slices.squared), null=math.sqrt(slices.nulls[0]))
 
 
 @metric(
@@ -116,14 +128,15 @@ def sliced_wasserstein(context: MetricContext) -> Estimate:
     interval="none: the plug-in is biased upwards by sampling",
     null_model="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51; centring derived for this package",
-    reference_case=lambda: (*_apart(), 0.0),
+    reference_case=lambda: (*_two_points(), 0.0),
 )
 def centred_sliced_wasserstein(context: MetricContext) -> Estimate:
-    """Sliced Wasserstein-2 distance (128 seeded directions) that is left after the means of both sides are aligned; on
-    at most 10,000 random items with one partner each. The null is the root mean square when random pairs swap their
-    sides.
+    """Sliced Wasserstein-2 distance (128 seeded directions) after the means of both modalities are aligned.
+
+    It is measured on at most 10,000 random items with one pair each. The null is the root mean square if random pairs
+    swap their modalities.
     """
     if context.shared(PairedRows).n < 3:
         return too_few_items(context.shared(PairedRows).n, 3)
-    s = context.shared(Slices)
-    return Estimate(math.sqrt(s.centred), null=math.sqrt(s.nulls[1]))
+    slices = context.shared(Slices)
+    return Estimate(math.sqrt(slices.centred), null=math.sqrt(slices.nulls[1]))

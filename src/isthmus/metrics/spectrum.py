@@ -1,4 +1,4 @@
-"""How many dimensions one side really uses."""
+"""Spectrum of one modality: ranks, effective rank, participation ratio, anisotropy and power-law slope."""
 
 from __future__ import annotations
 
@@ -8,7 +8,13 @@ import numpy as np
 
 from isthmus.linalg.marchenko_pastur import isotropic_spectrum
 from isthmus.linalg.significance import ENERGY_SHARE, energy_rank
-from isthmus.metrics._conditions import ENOUGH, NO_SPREAD, enough_items, few_items, undefined
+from isthmus.metrics._conditions import (
+    EQUAL_ROWS,
+    ITEMS_PER_DIM,
+    few_items_note,
+    has_enough_items,
+    undefined,
+)
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._trace_estimates import TraceEstimates
@@ -16,8 +22,13 @@ from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.statistics.spectral_errors import SpectralErrors
 
+#: Largest bias of a logarithm that the second-order formula corrects well.
+MAX_LOG_BIAS = 0.1
+#: A bias of this size is rounding.
+ROUNDING = 1e-12
 
-def _two_to_one() -> tuple[np.ndarray, np.ndarray, float]:
+
+def _three_equal_directions() -> tuple[np.ndarray, np.ndarray, float]:
     x = np.repeat(np.eye(3), [8, 8, 8], axis=0)
     return x, x, 3.0
 
@@ -27,12 +38,12 @@ def _register(energy: float) -> None:
 
     def rank(context: MetricContext) -> Estimate:
         null = float(energy_rank(np.sqrt(_isotropic(context)), energy))
-        return Estimate(float(energy_rank(context.x.spectrum, energy)), null=null, note=few_items(context))
+        return Estimate(float(energy_rank(context.x.spectrum, energy)), null=null, note=few_items_note(context))
 
-    rank.__doc__ = (
-        f"Fewest principal directions (uncentred) of one side that hold {percent} % of its energy; grows with n while "
-        "n < d.\n\nThe null is the rank of as many rows without any preferred direction."
-    )
+    rank.__doc__ = f"""Number of principal directions (uncentred) of one modality that hold {percent} % of its energy.
+
+    It is the smallest such number, and grows with n while n < d. The null is the value of as many isotropic rows.
+    """
     metric(
         f"rank_{percent}_{{side}}",
         family="spectrum",
@@ -42,7 +53,7 @@ def _register(energy: float) -> None:
         interval="none: a whole number that grows with n until n is many times d",
         null_model="isotropic cloud",
         source="Yi, Douady and Chen 2025, arXiv 2510.03268",
-        reference_case=_two_to_one,
+        reference_case=_three_equal_directions,
     )(rank)
 
 
@@ -59,22 +70,23 @@ for _energy in (0.9, ENERGY_SHARE):
     interval="jackknife",
     null_model="isotropic cloud",
     source="Garrido et al. 2023 (RankMe), arXiv 2210.02885",
-    reference_case=_two_to_one,
+    reference_case=_three_equal_directions,
 )
 def effective_rank(context: MetricContext) -> Estimate:
-    """RankMe of one side: exp of the entropy of its singular values (uncentred) divided by their sum.
+    """RankMe of one modality, exp of the entropy of its singular values (uncentred) divided by their sum.
 
-    p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. Only comparable between data of the same n and d: it grows with
-    n, and has an interval from n = 10 d on only. The null is that of as many rows without any preferred direction.
+    p_k = sigma_k / sum(sigma) + 1e-7 as in the paper. It grows with n, so that only data of the same n and d are
+    comparable, and it has an interval from n = 10 d on. The null is the value of as many isotropic rows.
     """
-    s = context.x.spectrum
-    s = s[: min(context.moments.n, len(s))]  # the matrix has min(n, d) singular values
-    value = _rankme(s)
+    spectrum = context.x.spectrum
+    spectrum = spectrum[: min(context.moments.n, len(spectrum))]  # the matrix has min(n, d) singular values
+    value = _rankme(spectrum)
     null = _rankme(np.sqrt(_isotropic(context)))
-    note = few_items(context)
-    if not enough_items(context):
-        return Estimate(value, null=null, note=note or f"no interval: needs n >= {ENOUGH * context.moments.dim_x:,}")
-    low, high = _rankme_interval(context, s)
+    note = few_items_note(context)
+    if not has_enough_items(context):
+        needs = f"no interval: needs n >= {ITEMS_PER_DIM * context.moments.dim_x:,}"
+        return Estimate(value, null=null, note=note or needs)
+    low, high = _rankme_interval(context, spectrum)
     if math.isnan(low) and context.influence_sample is not None:
         note = "no interval: some singular values are zero, or their bias is large"
     return Estimate(value, low, high, null, note=note)
@@ -86,48 +98,45 @@ def _rankme(sigma: np.ndarray) -> float:
 
 
 def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, float]:
-    """The entropy of p is log A - B / A with A the sum of sigma and B that of sigma log sigma."""
+    """Return the interval from the entropy log A - B / A, where A sums sigma and B sums sigma log sigma."""
     energies, directions = sigma**2 / context.moments.n, context.x.eigen[1]
     if context.influence_sample is None or energies[-1] <= 1e-12 * energies[0]:
         return NAN, NAN
-    s = SpectralErrors(energies, directions, context.influence_sample)
+    errors = SpectralErrors(energies, directions, context.influence_sample)
     root, log = np.sqrt(energies), np.log(energies)
     a, b = float(root.sum()), float(root @ log) / 2
-    scores_a, bias_a = s.scores_and_bias(0.5 / root, -0.25 / root**3)
-    scores_b, bias_b = s.scores_and_bias((0.25 * log + 0.5) / root, -0.125 * log / root**3)
-    to_a, to_b = 1 / a + b / a**2, -1 / a
-    bias = to_a * bias_a + to_b * bias_b
-    error = math.sqrt(context.influence_sample.variance(to_a * scores_a + to_b * scores_b))
-    return _exponentials(math.log(a) - b / a, bias, error, largest=float(len(sigma)), most_bias=SMALL)
+    scores_a, bias_a = errors.scores_and_bias(0.5 / root, -0.25 / root**3)
+    scores_b, bias_b = errors.scores_and_bias((0.25 * log + 0.5) / root, -0.125 * log / root**3)
+    slope_a, slope_b = 1 / a + b / a**2, -1 / a
+    bias = slope_a * bias_a + slope_b * bias_b
+    error = math.sqrt(context.influence_sample.variance(slope_a * scores_a + slope_b * scores_b))
+    return _exponential_interval(math.log(a) - b / a, bias, error, max_value=float(len(sigma)), max_bias=MAX_LOG_BIAS)
 
 
-#: A bias of a logarithm that its second-order formula still corrects well.
-SMALL = 0.1
-
-
-def _exponentials(
-    logarithm: float, bias: float, error: float, *, largest: float, most_bias: float = 1e-12
+def _exponential_interval(
+    logarithm: float, bias: float, error: float, *, max_value: float, max_bias: float = ROUNDING
 ) -> tuple[float, float]:
-    """The interval of exp(logarithm) without its bias; none where the bias is more than a correction."""
-    if not abs(bias) <= max(error, most_bias):
+    """Return the interval of exp(logarithm) without its bias, NaN if the bias exceeds the error and `max_bias`."""
+    if not abs(bias) <= max(error, max_bias):
         return NAN, NAN
-    middle = logarithm - bias
-    return min(math.exp(middle - Z95 * error), largest), min(math.exp(middle + Z95 * error), largest)
+    midpoint = logarithm - bias
+    return min(math.exp(midpoint - Z95 * error), max_value), min(math.exp(midpoint + Z95 * error), max_value)
 
 
 def _isotropic(context: MetricContext) -> np.ndarray:
     return isotropic_spectrum(context.moments.n, context.moments.dim_x)
 
 
-def _weighted() -> tuple[np.ndarray, np.ndarray, float]:
-    """Directions +-e_k whose variances fall as 1 / k."""
+def _harmonic_variances() -> tuple[np.ndarray, np.ndarray, float]:
+    """Return rows +-e_k whose variances fall as 1 / k."""
     counts = [60, 30, 20, 15, 12, 10]
     x = np.repeat(np.concatenate([np.eye(6), -np.eye(6)]), counts + counts, axis=0)
     return x, x, 1.0
 
 
-def _weighted_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    x, y, _ = _weighted()
+def _harmonic_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the same rows and the share of each variance."""
+    x, y, _ = _harmonic_variances()
     shares = 1 / np.arange(1, 7)
     return x, y, shares / shares.sum()
 
@@ -141,33 +150,33 @@ def _weighted_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     interval="jackknife",
     null_model="isotropic cloud",
     source="Gao et al. 2017, A theory of multineuronal dimensionality, doi 10.1101/214262",
-    reference_case=lambda: (*_weighted()[:2], 1 / float(np.sum(_weighted_shares()[2] ** 2))),
+    reference_case=lambda: (*_harmonic_variances()[:2], 1 / float(np.sum(_harmonic_shares()[2] ** 2))),
 )
 def participation_ratio(context: MetricContext) -> Estimate:
-    """(tr S)^2 / tr S^2 of one side's covariance S: the number of equally strong directions with as much spread.
+    """Number of equally strong directions with as much spread, (tr S)^2 / tr S^2 with one modality's covariance S.
 
-    The value is the plug-in, too small by about its square / n; the interval is that of the value without this bias.
-    The null is that of as many rows without any preferred direction, n d / (n + d).
+    The value is the plug-in, too small by about its square / n. The interval is that of the value without this bias.
+    The null is the value of as many isotropic rows, n d / (n + d).
     """
-    q = context.shared(TraceEstimates)
-    if q.plug_in["x"] <= 0:
-        return undefined(NO_SPREAD)
-    value = q.plug_in["x"] ** 2 / q.plug_in["xx"]
+    traces = context.shared(TraceEstimates)
+    if traces.plug_in["x"] <= 0:
+        return undefined(EQUAL_ROWS)
+    value = traces.plug_in["x"] ** 2 / traces.plug_in["xx"]
     n, d = context.moments.by_item.n_items, context.moments.dim_x
     null = n * d / (n + d)
-    trace, square = q.debiased("x"), q.debiased("xx")
-    if q.covariance is None or not square > 0:
+    trace, square = traces.debiased("x"), traces.debiased("xx")
+    if traces.covariance is None or not square > 0:
         return Estimate(value, null=null, note="no interval: too few items" if context.influence_sample else "")
     weights = {"x": 2 / trace, "xx": -1 / square}
-    # The logarithm's own curvature.
-    middle = (
+    # The last two terms correct the curvature of the logarithm.
+    midpoint = (
         2 * math.log(trace)
         - math.log(square)
-        + q.variance({"x": 1}) / trace**2
-        - q.variance({"xx": 1}) / (2 * square**2)
+        + traces.variance({"x": 1}) / trace**2
+        - traces.variance({"xx": 1}) / (2 * square**2)
     )
-    half = Z95 * math.sqrt(q.variance(weights))
-    low, high = (min(max(math.exp(end), 1.0), float(d)) for end in (middle - half, middle + half))
+    half_width = Z95 * math.sqrt(traces.variance(weights))
+    low, high = (min(max(math.exp(end), 1.0), float(d)) for end in (midpoint - half_width, midpoint + half_width))
     unbiased = trace**2 / square
     note = f"without its bias at n = {n:,}: {unbiased:.4g}" if not low <= value <= high else ""
     return Estimate(value, low, high, null, note=note)
@@ -182,38 +191,38 @@ def participation_ratio(context: MetricContext) -> Estimate:
     interval="jackknife",
     null_model="isotropic cloud",
     source="AnisoAlign 2026, arXiv 2605.07825",
-    reference_case=lambda: (*_weighted()[:2], 6 * float(_weighted_shares()[2][0])),
+    reference_case=lambda: (*_harmonic_variances()[:2], 6 * float(_harmonic_shares()[2][0])),
 )
 def anisotropy(context: MetricContext) -> Estimate:
-    """Largest eigenvalue of one side's covariance over their mean, lambda_1 / (tr S / d).
+    """Largest over mean eigenvalue of one modality's covariance S, lambda_1 / (tr S / d).
 
-    The interval is that of the value without its bias, where lambda_1 stands clear of lambda_2. The null is that of as
-    many rows without any preferred direction, (1 + sqrt(d / n))^2.
+    The interval is that of the value without its bias, and is absent where lambda_1 is not clear of lambda_2. The null
+    is the value of as many isotropic rows, (1 + sqrt(d / n))^2.
     """
     if context.x.centred[0][0] <= 0:
-        return undefined(NO_SPREAD)
+        return undefined(EQUAL_ROWS)
     return anisotropy_of(context.pca, context.moments.by_item.n_items)
 
 
-def anisotropy_of(spectral: SpectralErrors, items: int) -> Estimate:
-    """lambda_1 / (tr S / d) of a covariance with its interval and null; no interval without rows."""
-    values = spectral.values
+def anisotropy_of(errors: SpectralErrors, n_items: int) -> Estimate:
+    """Return lambda_1 / (tr S / d) of a covariance with its null, and with an interval if there are rows."""
+    values = errors.values
     d = len(values)
     value = float(values[0]) * d / float(values.sum())
-    null = (1 + math.sqrt(d / items)) ** 2
-    if spectral.sample is None:
+    null = (1 + math.sqrt(d / n_items)) ** 2
+    if errors.sample is None:
         return Estimate(value, null=null)
     first = np.eye(1, d)[0]
-    top, top_bias = spectral.scores_and_bias(first / values[0], -first / values[0] ** 2)
-    whole, whole_bias = spectral.scores_and_bias(np.full(d, 1 / values.sum()), np.zeros(d))
-    error = math.sqrt(spectral.sample.variance(top - whole))
-    low, high = _exponentials(math.log(value), top_bias - whole_bias, error, largest=float(d))
+    scores_first, bias_first = errors.scores_and_bias(first / values[0], -first / values[0] ** 2)
+    scores_trace, bias_trace = errors.scores_and_bias(np.full(d, 1 / values.sum()), np.zeros(d))
+    error = math.sqrt(errors.sample.variance(scores_first - scores_trace))
+    low, high = _exponential_interval(math.log(value), bias_first - bias_trace, error, max_value=float(d))
     note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(low) else ""
     return Estimate(value, low, high, null, note=note)
 
 
 def slope_range(n: int, dim: int) -> tuple[int, int]:
-    """First and last rank (counted from 1) of the eigenvalues that the power law is fitted to.
+    """Return the first and last rank (counted from 1) of the eigenvalues that the power law is fitted to.
 
     >>> slope_range(500, 512), slope_range(100_000, 512)
     ((2, 249), (2, 256))
@@ -230,14 +239,14 @@ def slope_range(n: int, dim: int) -> tuple[int, int]:
     interval="jackknife",
     null_model="isotropic cloud",
     source="Yu et al. 2026 (ReAlign), arXiv 2602.07026",
-    reference_case=_weighted,
+    reference_case=_harmonic_variances,
 )
 def power_law_slope(context: MetricContext) -> Estimate:
-    """Exponent alpha of lambda_k ~ k^-alpha: minus the least-squares slope of log lambda_k on log k (centred), for k
-    from 2 to min(d, n - 1) / 2.
+    """Exponent alpha of lambda_k ~ k^-alpha, minus the least-squares slope of log lambda_k on log k (centred).
 
-    Each rank counts the same, so that the far end weighs most; it grows with n until n is many times d, and has an
-    interval from n = 10 d on only. The null is that of as many rows without any preferred direction.
+    k runs from 2 to min(d, n - 1) / 2. Each rank has the same weight, so that the small eigenvalues dominate. The slope
+    grows with n until n is many times d, and has an interval from n = 10 d on. The null is the value of as many
+    isotropic rows.
     """
     values = context.x.centred[0]
     begin, end = slope_range(context.moments.by_item.n_items, len(values))
@@ -248,18 +257,18 @@ def power_law_slope(context: MetricContext) -> Estimate:
     weights[begin - 1 : end] = -(ranks - ranks.mean()) / np.sum((ranks - ranks.mean()) ** 2)
     inside = weights != 0
     value, null = (
-        float(weights[inside] @ np.log(v[inside])) for v in (values, isotropic_spectrum(context.moments.n, len(values)))
+        float(weights[inside] @ np.log(spectrum[inside]))
+        for spectrum in (values, isotropic_spectrum(context.moments.n, len(values)))
     )
-    note = few_items(context)
-    sample = context.influence_sample
-    if enough_items(context) and sample is None:
+    note, sample = few_items_note(context), context.influence_sample
+    if not has_enough_items(context):
+        note = note or f"no interval: needs n >= {ITEMS_PER_DIM * len(values):,}"
         return Estimate(max(value, 0.0), null=null, note=note)
-    if sample is None or not enough_items(context):
-        note = note or f"no interval: needs n >= {ENOUGH * len(values):,}"
+    if sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
     scores, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
     error = math.sqrt(sample.variance(scores))
-    if not abs(bias) <= max(error, 1e-12):
+    if not abs(bias) <= max(error, ROUNDING):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
     return Estimate(value, max(value - bias - Z95 * error, 0.0), value - bias + Z95 * error, null)

@@ -87,7 +87,7 @@ def _classes() -> np.ndarray:
 
 
 def _estimates(entry: Metric, x: object, y: object, labels: np.ndarray | None = None) -> Estimates:
-    """Return the estimates of the pairs of rows; labels are used only if the measure needs them."""
+    """Return the estimates of the pairs of rows. Labels are used only if the measure needs them."""
     if entry.requires == "labels" and labels is None:
         labels = _classes()
     pairs = Pairs(image=x, text=y, labels=labels if entry.requires == "labels" else None)
@@ -223,8 +223,8 @@ def _check_blocks(entry: Metric) -> None:
     ):
         _require_equal(entry, estimates, _estimates(entry, x, y), 1e-9, "in blocks of seven rows")
     if entry.requires == "moments":
-        parts = [Moments.of(x[start : start + 50], y[start : start + 50]) for start in range(0, N_ITEMS, 50)]
-        merged = evaluate(entry, MetricContext((parts[0] + parts[1] + parts[2]).numpy()))
+        first, second, third = (Moments.of(x[start : start + 50], y[start : start + 50]) for start in (0, 50, 100))
+        merged = evaluate(entry, MetricContext((first + second + third).numpy()))
         for estimate, of_moments in zip(estimates.values(), merged.values(), strict=True):
             is_equal = _is_close(estimate.value, of_moments.value, 1e-9)
             _require(entry, is_equal, f"value is {estimate.value}, and {of_moments.value} for moments of three parts")
