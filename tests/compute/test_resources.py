@@ -242,14 +242,14 @@ def test_measures_and_maps_on_a_device_agree(tmp_path: Path) -> None:
 def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(InputError, match=r"device 'cuda' was asked for, but PyTorch .* sees no CUDA device"):
+    with pytest.raises(InputError, match=r"device 'cuda' was requested, but PyTorch .* sees no CUDA device"):
         Resources.of(device="cuda")
     with pytest.raises(InputError, match="unknown device 'gpu'"):
         Resources.of(device="gpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert Resources.of(device="cuda").devices == ("cuda",)
-    with pytest.raises(InputError, match="device 'cuda:3' was asked for, but there are 1 CUDA devices"):
+    with pytest.raises(InputError, match="device 'cuda:3' was requested, but there are 1 CUDA devices"):
         Resources.of(device="cuda:0,cuda:3")
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"device 'cuda' needs PyTorch: pip install 'isthmus\[torch\]'"):

@@ -55,8 +55,8 @@ class Accumulator:
         Parameters
         ----------
         block : tuple
-            Rows of x (n, d_x), rows of y (m, d_y), and the row of x of each row of y (m,), sorted, or None if row i
-            of y belongs to row i of x.
+            Rows of x (n, d_x), rows of y (m, d_y), and the sorted owners (m,): the row of x of each row of y. The
+            owners are None if row i of y belongs to row i of x.
 
         Raises
         ------

@@ -1,7 +1,7 @@
-"""The only file that knows array libraries.
+"""Operations on arrays of any library: the only module that knows array libraries.
 
-Arrays of any library that follows the array API (NumPy, PyTorch, CuPy, JAX ...) go in, and arrays of the same
-library come out. A framework is never imported here: `array_api_compat` looks at what the caller already loaded.
+Arrays of every library that follows the array API (NumPy, PyTorch, CuPy, JAX ...) are accepted, and arrays of the same
+library are returned. No framework is imported here, because `array_api_compat` inspects what the caller has loaded.
 """
 
 from __future__ import annotations
@@ -13,31 +13,100 @@ import numpy as np
 
 Array = Any
 
-#: Bytes of rows that are read, changed and read again while they lie in the cache of one core.
+#: Bytes of rows that are read, changed and read again while they stay in the cache of one core.
 SLICE_BYTES = 3 * 2**19
 
 
 def namespace(*arrays: Array) -> Any:
-    """The array API namespace that all `arrays` share (`TypeError` when they differ)."""
+    """Return the array API namespace that all arrays share.
+
+    Parameters
+    ----------
+    *arrays : array
+        Arrays of one library.
+
+    Returns
+    -------
+    module
+        The namespace.
+
+    Raises
+    ------
+    TypeError
+        If the arrays belong to different libraries.
+
+    Examples
+    --------
+    >>> namespace(np.eye(2)).__name__
+    'array_api_compat.numpy'
+    """
     import array_api_compat
 
     return array_api_compat.array_namespace(*arrays)
 
 
 def is_numpy(array: Array) -> bool:
-    """Whether `array` is a NumPy array."""
+    """Return True for a NumPy array.
+
+    Parameters
+    ----------
+    array : object
+        Any object.
+
+    Returns
+    -------
+    bool
+        True for a NumPy array.
+
+    Examples
+    --------
+    >>> is_numpy(np.eye(2)), is_numpy([1.0])
+    (True, False)
+    """
     return isinstance(array, np.ndarray)
 
 
 def is_non_numpy(array: Any) -> bool:
-    """Whether `array` is an array of another library than NumPy."""
+    """Return True for an array of another library than NumPy.
+
+    Parameters
+    ----------
+    array : object
+        Any object.
+
+    Returns
+    -------
+    bool
+        False for NumPy arrays and for objects that are no arrays.
+
+    Examples
+    --------
+    >>> is_non_numpy(np.eye(2)), is_non_numpy([1.0])
+    (False, False)
+    """
     import array_api_compat
 
     return not isinstance(array, np.ndarray) and array_api_compat.is_array_api_obj(array)
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """`array` as a NumPy array on the host; a view where that is possible, detached from any gradient."""
+    """Return an array as a NumPy array on the host, detached from any gradient.
+
+    Parameters
+    ----------
+    array : array
+        Array of any library.
+
+    Returns
+    -------
+    ndarray
+        A view if possible, else a copy.
+
+    Examples
+    --------
+    >>> to_numpy(np.arange(2)).tolist()
+    [0, 1]
+    """
     if isinstance(array, np.ndarray):
         return array
     import array_api_compat
@@ -52,7 +121,25 @@ def to_numpy(array: Array) -> np.ndarray:
 
 
 def asarray_like(values: np.ndarray, reference: Array) -> Array:
-    """NumPy `values` as an array of the library, device and floating dtype of `reference`."""
+    """Convert a NumPy array to the library, device and floating dtype of a reference.
+
+    Parameters
+    ----------
+    values : ndarray
+        Values to convert.
+    reference : array
+        Array of any library.
+
+    Returns
+    -------
+    array
+        The values, in float64 if the reference is no floating array.
+
+    Examples
+    --------
+    >>> asarray_like(np.arange(2), np.zeros(1, dtype="f4")).dtype
+    dtype('float32')
+    """
     if isinstance(reference, np.ndarray):
         dtype = reference.dtype if reference.dtype.kind == "f" else np.dtype(np.float64)
         return np.asarray(values, dtype=dtype.newbyteorder("="))
@@ -65,7 +152,23 @@ def asarray_like(values: np.ndarray, reference: Array) -> Array:
 
 
 def to_float64(array: Array) -> Array:
-    """`array` in float64, in its own library."""
+    """Return an array in float64, in its own library.
+
+    Parameters
+    ----------
+    array : array
+        Array of any library.
+
+    Returns
+    -------
+    array
+        The array itself if it is float64 already.
+
+    Examples
+    --------
+    >>> to_float64(np.zeros(1, dtype="f4")).dtype
+    dtype('float64')
+    """
     if isinstance(array, np.ndarray):
         return np.asarray(array, dtype=np.float64)
     xp = namespace(array)
@@ -73,7 +176,25 @@ def to_float64(array: Array) -> Array:
 
 
 def take(rows: Array, index: np.ndarray) -> Array:
-    """The rows with these numbers, in this order; `rows` may also be anything that is indexed like NumPy."""
+    """Return the rows with these numbers, in this order.
+
+    Parameters
+    ----------
+    rows : array
+        Array of any library, or an object that is indexed like a NumPy array.
+    index : (k,) int array
+        Row numbers.
+
+    Returns
+    -------
+    array
+        The rows.
+
+    Examples
+    --------
+    >>> take(np.arange(3.0)[:, None], np.array([2, 0])).ravel().tolist()
+    [2.0, 0.0]
+    """
     if is_non_numpy(rows):
         import array_api_compat
 
@@ -83,15 +204,43 @@ def take(rows: Array, index: np.ndarray) -> Array:
 
 
 def row_dot(x: Array, y: Array) -> Array:
-    """The inner product of each row of x with the same row of y, (n,)."""
+    """Return the inner product of each row of x with the same row of y.
+
+    Parameters
+    ----------
+    x, y : (n, d) arrays
+        Rows.
+
+    Returns
+    -------
+    (n,) array
+        Inner products.
+
+    Examples
+    --------
+    >>> row_dot(np.eye(2), np.array([[3.0, 4.0], [5.0, 6.0]])).tolist()
+    [3.0, 6.0]
+    """
     if isinstance(x, np.ndarray):
         return np.einsum("ij,ij->i", x, y)
     return namespace(x, y).linalg.vecdot(x, y)
 
 
 def unit_rows(array: Array, /) -> Array:
-    """Rows of `array` (n, d) divided by their Euclidean norm; a zero row stays zero.
+    """Divide rows by their Euclidean norm. A zero row stays zero.
 
+    Parameters
+    ----------
+    array : (n, d) array
+        Rows.
+
+    Returns
+    -------
+    (n, d) array
+        Unit rows.
+
+    Examples
+    --------
     >>> import numpy as np
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
@@ -102,35 +251,81 @@ def unit_rows(array: Array, /) -> Array:
 
 
 def cache_sized_slices(rows: np.ndarray, /) -> Iterator[slice]:
-    """Slices of a few rows each, which stay in the cache of one core while they are worked on."""
-    few = max(SLICE_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
-    return (slice(start, min(start + few, len(rows))) for start in range(0, len(rows), few))
+    """Yield slices of rows that stay in the cache of one core while they are processed.
+
+    Parameters
+    ----------
+    rows : (n, d) array
+        Rows.
+
+    Yields
+    ------
+    slice
+        Consecutive slices of about `SLICE_BYTES`.
+
+    Examples
+    --------
+    >>> list(cache_sized_slices(np.zeros((3, 4))))
+    [slice(0, 3, None)]
+    """
+    step = max(SLICE_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
+    return (slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step))
 
 
 def normalize_and_flag(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:
-    """(rows divided by their norm, whether one of them is NaN, infinite or zero): both stay on the device.
+    """Divide rows by their norm and flag invalid rows, without a transfer from the device.
 
-    Float32 rows shorter than 1e-15 or longer than 1e15 count as such too: their squares leave the range of float32.
+    Parameters
+    ----------
+    rows : (n, d) array
+        Rows.
+    normalize : bool
+        Divide by the norm. If False, rows are only checked for NaN and infinite values.
+
+    Returns
+    -------
+    rows : (n, d) array
+        The rows.
+    invalid : () bool array
+        True if a row is NaN, infinite or zero. Float32 rows shorter than 1e-15 or longer than 1e15 are invalid too,
+        because their squares exceed the range of float32.
+
+    Examples
+    --------
+    >>> bool(normalize_and_flag(np.full((1, 2), np.inf), normalize=False)[1])
+    True
     """
     xp = namespace(rows)
     norms = xp.linalg.vector_norm(rows, axis=1, keepdims=True)
-    good = xp.isfinite(norms)
+    valid = xp.isfinite(norms)
     if normalize:
-        least, most = (1e-15, 1e15) if rows.dtype == xp.float32 else (0.0, float("inf"))
-        good = good & (norms > least) & (norms < most)
+        shortest, longest = (1e-15, 1e15) if rows.dtype == xp.float32 else (0.0, float("inf"))
+        valid = valid & (norms > shortest) & (norms < longest)
         rows = rows / norms
-    return rows, ~xp.all(good)
+    return rows, ~xp.all(valid)
 
 
 class InvalidRowsError(Exception):
-    """Rows without a direction: NaN, infinite or all zero. The caller knows the file and says which."""
+    """Raised for rows without a direction: NaN, infinite or all zero. The caller knows the file and lists them."""
 
 
 class RowNormalizer:
-    """Turns blocks of rows as they lie on disk or device into clean, unit, computable ones.
+    """Convert blocks of rows, as they are stored, to unit rows in the dtype of the computation.
 
-    NumPy blocks go to `dtype` (float32 or float64), native byte order and C order, in one buffer that the next block
-    overwrites; other libraries keep their own type in the same precision.
+    NumPy blocks are converted to native byte order and C order, in one buffer that the next block overwrites. Arrays of
+    other libraries keep their type.
+
+    Parameters
+    ----------
+    dtype : {'float32', 'float64'}
+        Precision of the result.
+    normalize : bool, default True
+        Divide rows by their norm.
+
+    Examples
+    --------
+    >>> RowNormalizer("float64")(np.array([[3.0, 4.0]], dtype="f4")).round(3).tolist()
+    [[0.6, 0.8]]
     """
 
     def __init__(self, dtype: str, *, normalize: bool = True):
@@ -139,25 +334,25 @@ class RowNormalizer:
         self._buffer: np.ndarray | None = None
 
     def __call__(self, block: Array) -> Array:
-        """Raises `InvalidRowsError` when a row has NaN, infinite values or no length."""
+        """Return the rows of a block. Raise `InvalidRowsError` if a row has NaN, infinite values or no length."""
         if not isinstance(block, np.ndarray):
-            return self._foreign(block)
+            return self._normalize_non_numpy(block)
         if self._buffer is None or self._buffer.shape[0] < block.shape[0]:
             self._buffer = np.empty(block.shape, dtype=self.dtype)
         out = self._buffer[: block.shape[0]]
         native = block.dtype == out.dtype and block.flags.c_contiguous
-        for few in cache_sized_slices(out):
-            self._clean(block[few], out[few], native)
+        for rows in cache_sized_slices(out):
+            self._normalize_slice(block[rows], out[rows], native)
         return out if self.normalize or not native else block
 
-    def _clean(self, block: np.ndarray, out: np.ndarray, native: bool) -> None:
-        """A few rows checked, and written to `out` unless they may stay as they are."""
+    def _normalize_slice(self, block: np.ndarray, out: np.ndarray, native: bool) -> None:
+        """Check a few rows, and write them to `out` unless they may stay as they are."""
         if not native:
             np.copyto(out, block, casting="same_kind")
         rows = block if native else out
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", rows, rows)
-        # The comparison is false for NaN. Squares leave the range of float32 long before lengths do.
+        # The comparison is false for NaN. Squares leave the range of float32 long before norms do.
         if not np.all((squares > 1e-30) & (squares < 1e30)):
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
@@ -166,11 +361,12 @@ class RowNormalizer:
         if self.normalize:
             np.multiply(rows, (1 / np.sqrt(squares))[:, None], out=out, casting="same_kind")
 
-    def _foreign(self, block: Array) -> Array:
+    def _normalize_non_numpy(self, block: Array) -> Array:
+        """Return the rows of a block of another library."""
         xp = namespace(block)
         block = xp.astype(block, getattr(xp, self.dtype), copy=False)
-        rows, bad = normalize_and_flag(block, normalize=self.normalize)
-        if bool(bad):
+        rows, invalid = normalize_and_flag(block, normalize=self.normalize)
+        if bool(invalid):
             raise InvalidRowsError
         return rows
 
@@ -187,5 +383,10 @@ def compute_dtype(dtype: str) -> str:
     -------
     str
         'float64' for double precision, else 'float32'.
+
+    Examples
+    --------
+    >>> compute_dtype("float16"), compute_dtype(">f8")
+    ('float32', 'float64')
     """
     return "float64" if dtype.endswith(("float64", "f8")) else "float32"

@@ -28,8 +28,8 @@ REDUCE_FANIN = 8
 class Cluster:
     """Workers of a Dask scheduler, or local worker processes, that compute parts of a pass.
 
-    Use it in a `with` block, or pass it to `isthmus.config_context(cluster=...)`. Pairs that were opened from paths are
-    then computed by the workers; arrays in memory stay in this process.
+    Use it in a `with` block, or pass it to `isthmus.config_context(cluster=...)`. The workers then compute on pairs
+    that were opened from paths. Arrays in memory stay in this process.
 
     Parameters
     ----------
@@ -46,6 +46,12 @@ class Cluster:
         If Dask is not installed.
     InputError
         If neither or both of `address` and `workers` are given, or no scheduler answers.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> with Cluster(workers=2):  # doctest: +SKIP
+    ...     moments = isthmus.Moments.of(isthmus.open_pairs("image.npy", "text.npy"))
     """
 
     def __init__(self, address: str | None = None, *, workers: int | None = None, progress: Progress | None = None):
@@ -136,17 +142,17 @@ class Cluster:
         return [(start, min(start + step, n)) for start in range(0, n, step)]
 
     def tree_reduce(
-        self, function: Callable[..., Any], shared: Any, parts: Sequence[tuple[int, int]], name: str, /, **options: Any
+        self, function: Callable[..., Any], shared: Any, ranges: Sequence[tuple[int, int]], name: str, /, **options: Any
     ) -> Any:
         """Add up function(shared, start, stop, **options) over parts, in a tree of fixed shape.
 
         Parameters
         ----------
         function : callable
-            Computes one part on a worker. Results add up with `+`; the entries of tuples add up one by one.
+            Computes one part on a worker. Results add up with `+`, and tuples entry by entry.
         shared : object
             First argument of every call. It is sent to each worker once.
-        parts : sequence of (start, stop)
+        ranges : sequence of (start, stop)
             Ranges of rows, see `split`.
         name : str
             Name of the work for `progress`.
@@ -162,8 +168,8 @@ class Cluster:
         # A task of its own: a large index is sent to each worker once, and is computed again if it is lost.
         argument = self.client.submit(_identity, shared, pure=False)
         level = [
-            self.client.submit(_compute_part, function, argument, part, options, resources, pure=False)
-            for part in parts
+            self.client.submit(_compute_part, function, argument, rows, options, resources, pure=False)
+            for rows in ranges
         ]
         self._report_progress(level, name)
         while len(level) > 1:
@@ -175,18 +181,19 @@ class Cluster:
         """Call `progress` when each of the futures is done."""
         if self.progress is None:
             return
-        done, total, lock, progress = 0, len(futures), threading.Lock(), self.progress
+        completed, total, lock, progress = 0, len(futures), threading.Lock(), self.progress
 
         def count(_: Any) -> None:
-            nonlocal done
+            nonlocal completed
             with lock:
-                done += 1
-                progress(done, total, name)
+                completed += 1
+                progress(completed, total, name)
 
         for future in futures:
             future.add_done_callback(count)
 
     def _result(self, future: Any) -> Any:
+        """Return the result of a future, or raise `InputError` if it repeatedly ended its worker."""
         from distributed.scheduler import KilledWorker
 
         try:
@@ -198,17 +205,20 @@ class Cluster:
 
 
 def _identity(value: Any) -> Any:
+    """Return the value."""
     return value
 
 
 def _compute_part(
-    function: Callable[..., Any], shared: Any, part: tuple[int, int], options: Any, resources: Any
+    function: Callable[..., Any], shared: Any, rows: tuple[int, int], options: Any, resources: Any
 ) -> Any:
+    """Compute one part on a worker, with the threads and devices of the caller."""
     with config_context(threads=resources["threads"], device=resources["device"]):
-        return function(shared, *part, **options)
+        return function(shared, *rows, **options)
 
 
 def _add(results: Sequence[Any]) -> Any:
+    """Add up results, and tuples entry by entry."""
     if isinstance(results[0], tuple):
         return tuple(reduce(add, entries) for entries in zip(*results, strict=True))
     return reduce(add, results)

@@ -1,6 +1,6 @@
-"""PyTorch devices: is one there, and rows on their way from disk to it.
+"""PyTorch devices: validation, and copies of rows to a device.
 
-PyTorch is imported when a device is asked for and not before. 'cpu' goes through the same code as 'cuda'.
+PyTorch is imported when a device is requested and not before. 'cpu' uses the same code as 'cuda'.
 """
 
 from __future__ import annotations
@@ -12,11 +12,32 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, MissingDependencyError
+
+#: Copiers that each thread keeps.
+_thread_state = threading.local()
 
 
 def validate_device(name: str) -> str:
-    """`name` when PyTorch has that device; `InputError` in one sentence when it has not."""
+    """Return the name of a device that PyTorch has.
+
+    Parameters
+    ----------
+    name : str
+        'cpu', 'cuda' or 'cuda:0'.
+
+    Returns
+    -------
+    str
+        The name.
+
+    Raises
+    ------
+    InputError
+        If PyTorch lacks the device.
+    MissingDependencyError
+        If PyTorch is not installed.
+    """
     torch = _torch(name)
     try:
         device = torch.device(name)
@@ -27,36 +48,41 @@ def validate_device(name: str) -> str:
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise InputError(
-                f"device {name!r} was asked for, but PyTorch {torch.__version__} sees no CUDA device; use a machine "
+                f"device {name!r} was requested, but PyTorch {torch.__version__} sees no CUDA device; use a machine "
                 "and a build of PyTorch with CUDA, or leave the device out"
             )
         if (device.index or 0) >= torch.cuda.device_count():
-            raise InputError(f"device {name!r} was asked for, but there are {torch.cuda.device_count()} CUDA devices")
+            raise InputError(f"device {name!r} was requested, but there are {torch.cuda.device_count()} CUDA devices")
     return name
 
 
-_thread_state = threading.local()
-
-
 class HostToDeviceCopier:
-    """Puts blocks of NumPy rows on a device, in the dtype of the computation.
+    """Copy blocks of NumPy rows to a device, in the dtype of the computation.
 
-    Rows are copied into page-locked memory, two blocks in turn, and travel while the device still works on the block
-    before; a block is overwritten only when its journey is over. On 'cpu' the staging memory is what is computed on.
+    Blocks are double-buffered through pinned host memory, so that a copy overlaps with the computation on the block
+    before. A buffer is reused only after its asynchronous copy has completed. On 'cpu' the computation reads the
+    buffer.
+
+    Parameters
+    ----------
+    device : str
+        PyTorch device.
+    dtype : {'float32', 'float64'}
+        Dtype of the rows on the device.
     """
 
     def __init__(self, device: str, dtype: str):
         self._torch = _torch(device)
         self.device = self._torch.device(device)
         self.dtype = getattr(self._torch, dtype)
-        self._staged: list[tuple[Any, Any]] = []  # (host rows, event of their journey)
+        self._buffers: list[tuple[Any, Any]] = []  # (host rows, event of their copy)
         self._stream: Any = None
 
     def __call__(self, block: np.ndarray) -> Any:
-        """The rows of `block`, (n, d), on the device."""
+        """Return the rows of a block (n, d) on the device."""
         torch, cuda = self._torch, self.device.type == "cuda"
-        if len(self._staged) == 2:
-            host, event = self._staged.pop(0)
+        if len(self._buffers) == 2:
+            host, event = self._buffers.pop(0)
             if event is not None:
                 event.synchronize()
         else:
@@ -66,33 +92,64 @@ class HostToDeviceCopier:
         rows = host[: block.shape[0]]
         np.copyto(rows.numpy(), block, casting="same_kind")
         if not cuda:
-            self._staged.append((host, None))
+            self._buffers.append((host, None))
             return rows.to(self.device)
         self._stream = self._stream or torch.cuda.Stream(self.device)
         with torch.cuda.stream(self._stream):  # beside the stream that computes
-            moved = rows.to(self.device, non_blocking=True)
+            on_device = rows.to(self.device, non_blocking=True)
             event = self._stream.record_event()
-        computing = torch.cuda.current_stream(self.device)
-        computing.wait_event(event)
-        moved.record_stream(computing)  # its memory is not given away before the computation is over
-        self._staged.append((host, event))
-        return moved
+        compute_stream = torch.cuda.current_stream(self.device)
+        compute_stream.wait_event(event)
+        on_device.record_stream(compute_stream)  # its memory is not released before the computation has completed
+        self._buffers.append((host, event))
+        return on_device
 
 
 def to_device_cached(rows: np.ndarray, device: str, dtype: str) -> Any:
-    """`rows` on the device through page-locked memory that this thread keeps; on 'cpu' valid until the next call."""
-    loaders: dict[tuple[str, str], HostToDeviceCopier] = _thread_state.__dict__.setdefault("loaders", {})
-    return loaders.setdefault((device, dtype), HostToDeviceCopier(device, dtype))(rows)
+    """Copy rows to the device through a pinned buffer of this thread.
+
+    Parameters
+    ----------
+    rows : (n, d) array
+        Rows.
+    device : str
+        PyTorch device.
+    dtype : {'float32', 'float64'}
+        Dtype of the rows on the device.
+
+    Returns
+    -------
+    tensor
+        The rows. On 'cpu' later calls overwrite them.
+    """
+    copiers: dict[tuple[str, str], HostToDeviceCopier] = _thread_state.__dict__.setdefault("copiers", {})
+    return copiers.setdefault((device, dtype), HostToDeviceCopier(device, dtype))(rows)
 
 
 def to_device(rows: np.ndarray, device: str) -> Any:
-    """All `rows` on the device."""
+    """Copy an array to the device.
+
+    Parameters
+    ----------
+    rows : array
+        NumPy array.
+    device : str
+        PyTorch device.
+
+    Returns
+    -------
+    tensor
+        A copy on the device.
+    """
     return _torch(device).from_numpy(np.array(rows)).to(device)
 
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Float32 products in float32, whatever the program allows elsewhere (TF32 keeps three digits)."""
+    """Compute float32 products in float32 inside the block, whatever the program allows elsewhere.
+
+    TensorFloat-32 keeps three digits only.
+    """
     torch = _torch("cpu")
     try:
         before = torch.get_float32_matmul_precision()
@@ -109,6 +166,7 @@ def full_precision() -> Iterator[None]:
 
 @contextmanager
 def _ieee_precision(switches: list[Any]) -> Iterator[None]:
+    """Set the newer precision switches of PyTorch inside the block."""
     before = [switch.fp32_precision for switch in switches]
     try:
         for switch in switches:
@@ -120,8 +178,9 @@ def _ieee_precision(switches: list[Any]) -> Iterator[None]:
 
 
 def _torch(device: str) -> Any:
+    """Import PyTorch for a device."""
     try:
         import torch
     except ImportError:
-        raise InputError(f"device {device!r} needs PyTorch: pip install 'isthmus[torch]'") from None
+        raise MissingDependencyError(f"device {device!r} needs PyTorch: pip install 'isthmus[torch]'") from None
     return torch

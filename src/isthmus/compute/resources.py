@@ -30,7 +30,7 @@ _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 class Resources:
     """Resources that a computation may use. `Resources.of` validates the values.
 
-    Attributes
+    Parameters
     ----------
     threads : int or None
         Cores to use. None means as many threads as BLAS has (the cores, or OMP_NUM_THREADS).
@@ -40,6 +40,11 @@ class Resources:
         PyTorch devices, such as ('cuda:0', 'cuda:1'). An empty tuple computes with NumPy.
     cluster : isthmus.compute.cluster.Cluster or None
         Dask cluster whose workers read the files.
+
+    Examples
+    --------
+    >>> Resources().devices
+    ()
     """
 
     threads: int | None = None
@@ -323,7 +328,7 @@ def blas_threads() -> int:
 
 @contextmanager
 def blas_limited(threads: int | None) -> Iterator[None]:
-    """Limit NumPy's BLAS to this many threads in the whole process while the block runs; None changes nothing."""
+    """Limit NumPy's BLAS to this many threads in the whole process while the block runs. None changes nothing."""
     if threads is None:
         yield
         return
@@ -333,7 +338,7 @@ def blas_limited(threads: int | None) -> Iterator[None]:
 
 @cache
 def _blas() -> Any:
-    """Return a controller of the BLAS libraries that are loaded at the first call; the search takes milliseconds."""
+    """Return a controller of the BLAS libraries that are loaded at the first call. The search takes milliseconds."""
     from threadpoolctl import ThreadpoolController
 
     return ThreadpoolController().select(user_api="blas")

@@ -29,12 +29,18 @@ TileFunction = Callable[[Any, slice, slice], Any]
 class TopK:
     """Corpus rows with the largest scores of each query, in descending order.
 
-    Attributes
+    Parameters
     ----------
     scores : (n, k) array
         Their scores.
     index : (n, k) int array
         Their row numbers.
+
+    Examples
+    --------
+    >>> block = TopK(np.array([[1.0]]), np.array([[3]]))
+    >>> TopK.concatenate([block, block]).index.tolist()
+    [[3], [3]]
     """
 
     scores: np.ndarray
@@ -63,9 +69,15 @@ class ScoreMatrix:
     Parameters
     ----------
     queries, corpus : (n, d) and (m, d) arrays
-        Rows; a score is the inner product of a query and a corpus row.
+        Rows. A score is the inner product of a query and a corpus row.
     order : (m,) int array, optional
         Order of the corpus rows. Default: as they are.
+
+    Examples
+    --------
+    >>> matrix = ScoreMatrix(np.eye(2), np.eye(2))
+    >>> [matrix.topk(matrix.tile(rows), 1).index.tolist() for rows in matrix.blocks()]
+    [[[0], [1]]]
     """
 
     def __init__(self, queries: np.ndarray, corpus: np.ndarray, *, order: np.ndarray | None = None):
@@ -86,7 +98,7 @@ class ScoreMatrix:
         return [(row, column) for column in columns for row in rows]
 
     def tile(self, rows: slice, columns: slice | None = None) -> Any:
-        """Return the scores of one tile; the next call in the same thread overwrites them."""
+        """Return the scores of one tile. The next call in the same thread overwrites them."""
         columns = columns or slice(0, self.shape[1])
         corpus = self._corpus[columns] if self._order is None else self._corpus[self._order[columns]]
         shape = (rows.stop - rows.start, len(corpus))
@@ -138,11 +150,11 @@ class ScoreMatrix:
     def rank_relevant(
         self, scores: Any, rows: slice, columns: np.ndarray, is_relevant: np.ndarray, slack: float
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rank the relevant corpus rows of a block of queries; their scores in the block become -inf.
+        """Rank the relevant corpus rows of a block of queries, and set their scores in the block to -inf.
 
-        `columns` (n, r) lists corpus rows of each query, of which those where `is_relevant` (n, r) count. Returns the
-        scores of the relevant rows in descending order, -inf beyond them, and for each the number of other rows whose
-        score is at least that high minus `slack`; (b, r) each.
+        `columns` (n, r) lists corpus rows of each query, and `is_relevant` (n, r) selects those that count. Returns the
+        scores of the relevant rows in descending order (b, r), -inf beyond them. Also returns for each the number of
+        other rows whose score is at least that score minus `slack` (b, r).
         """
         query, column, mask = np.arange(len(scores))[:, None], columns[rows], is_relevant[rows]
         relevant = -np.sort(-np.where(mask, scores[query, column], -np.inf), axis=1)
@@ -220,7 +232,7 @@ def block_slices(n_corpus: int, first: int, last: int, block_scores: int) -> lis
 def even_slices(size: int, max_length: int) -> list[slice]:
     """Return slices of about the same length that cover `size` elements.
 
-    The length is a multiple of 8, which `count_rows` requires, and not of 16: rows of scores that begin a power of two
+    The length is a multiple of 8, which `count_rows` requires, and not of 16. Rows of scores that begin a power of two
     apart share cache sets, and BLAS loses a tenth of its speed writing them.
 
     Parameters
@@ -259,10 +271,10 @@ def count_rows(mask: np.ndarray) -> np.ndarray:
     """
     if mask.shape[1] % 8:
         return np.count_nonzero(mask, axis=1)
-    words = mask.view(np.uint64)
+    packed = mask.view(np.uint64)
     counts = np.zeros(len(mask), dtype=np.int64)
-    for start in range(0, words.shape[1], 255):
-        total = np.add.reduce(words[:, start : start + 255], axis=1)
+    for start in range(0, packed.shape[1], 255):
+        total = np.add.reduce(packed[:, start : start + 255], axis=1)
         counts += total.view(np.uint8).reshape(-1, 8).sum(axis=1, dtype=np.int64)
     return counts
 

@@ -98,7 +98,7 @@ def topk(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, exclude_self: bo
 
 
 def nearest_euclidean(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
-    """Return the number of the Euclidean nearest corpus row of each query; the first of equal ones.
+    """Return the number of the Euclidean nearest corpus row of each query, the first of equal ones.
 
     Parameters
     ----------
@@ -109,6 +109,11 @@ def nearest_euclidean(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
     -------
     (n,) int array
         Row numbers.
+
+    Examples
+    --------
+    >>> nearest_euclidean(np.array([[0.0, 1.0]]), np.array([[3.0, 3.0], [0.0, 2.0]])).tolist()
+    [1]
     """
     half_squares = np.einsum("ij,ij->i", corpus, corpus) / 2
     nearest = np.empty(len(queries), dtype=np.int64)
@@ -161,6 +166,13 @@ def count_at_least(
     -------
     tuple of (n,) and (m,) int arrays
         Counts.
+
+    Examples
+    --------
+    >>> options = {"thresholds_x": np.zeros(2), "thresholds_y": np.ones(2), "owner": np.arange(2)}
+    >>> counts_x, counts_y = count_at_least(np.eye(2), np.eye(2), **options)
+    >>> counts_x.tolist(), counts_y.tolist()
+    ([1, 1], [0, 0])
     """
     (matrix,) = score_matrices(x, y, order=order)
     counts_x, counts_y = np.zeros(len(x), dtype=np.int64), np.zeros(len(y), dtype=np.int64)

@@ -1,14 +1,11 @@
 """Errors and warnings of the package.
 
-Everything that the library raises on purpose is an `InputError`, so that one `except` catches it::
+Every error that the library raises on purpose is an `InputError`, so that one `except` catches all of them.
 
-    ValueError
-    +-- InputError                  the input cannot be used; the message is one line that says what to do
-        +-- NotFittedError          an aligner is used before `fit` (also an AttributeError)
-        +-- MissingDependencyError  an optional library is not installed (also an ImportError)
-
-    UserWarning
-    +-- IsthmusWarning              the result is computed, but something about the data makes it weaker
+- `InputError(ValueError)`: the input cannot be used. The message is one line that says what to do.
+- `NotFittedError(InputError)`: an aligner is used before `fit`.
+- `MissingDependencyError(InputError, ImportError)`: an optional library is not installed.
+- `IsthmusWarning(UserWarning)`: the result is computed, but something about the data makes it weaker.
 """
 
 from __future__ import annotations
@@ -45,16 +42,16 @@ class IsthmusWarning(UserWarning):
     """Warns that a result is computed, but something about the data makes it weaker than it looks."""
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:
     """Return the error for a name that is not in a registry, with the most similar known name.
 
     Parameters
     ----------
-    kind : str
+    noun : str
         What the name stands for, such as 'aligner'.
     name : str
         The unknown name.
-    known : iterable of str
+    choices : iterable of str
         All names.
 
     Returns
@@ -62,11 +59,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     InputError
         The error to raise.
     """
-    names = sorted(known)
+    names = sorted(choices)
     by_lower_case = {entry.lower(): entry for entry in names}
     similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
     hint = f"did you mean {by_lower_case[similar[0]]!r}? " if similar else ""
-    return InputError(f"unknown {kind} {name!r}: {hint}Known: {', '.join(names)}")
+    return InputError(f"unknown {noun} {name!r}: {hint}Known: {', '.join(names)}")
 
 
 def import_optional(library: str, extra: str, purpose: str, *, package: str | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written atomically, and temporary rows."""
 
 from __future__ import annotations
 
@@ -15,54 +15,126 @@ import numpy as np
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import check_readable, check_writable
 
-FORMAT_VERSION = 1  # of saved moments, aligners and results
+#: Version of the format of saved moments, aligners and results.
+FORMAT_VERSION = 1
 
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its name when the block ends well and vanishes when it does not."""
+    """Yield a temporary path beside a file, which replaces the file if the block succeeds.
+
+    If the block raises, the temporary file is removed and the file stays as it was.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+
+    Yields
+    ------
+    Path
+        Temporary path in the same folder.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
     path = check_writable(path)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     os.close(handle)
-    part = Path(name)
+    temporary = Path(name)
     try:
-        yield part
+        yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        os.replace(part, path)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def temporary_rows(
     folder: str | os.PathLike[str] | None, dtype: np.dtype, shape: tuple[int, int]
 ) -> np.memmap[Any, Any]:
-    """Writable rows mapped from a nameless file in `folder` (None: the system's folder for temporary files), which is
-    gone when the rows are. Errors: `OSError` when the disk has no room for it."""
+    """Return writable rows that are mapped from a nameless temporary file.
+
+    Parameters
+    ----------
+    folder : path-like or None
+        Folder of the file. None is the folder of the system for temporary files.
+    dtype : dtype
+        Dtype of the rows.
+    shape : tuple of int
+        Number of rows and dimension.
+
+    Returns
+    -------
+    memmap
+        The rows. The file is removed with them.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    """
     size = max(int(np.prod(shape, dtype=object)) * dtype.itemsize, 1)
     with tempfile.TemporaryFile(dir=folder) as file:
-        # Room is taken now: a mapped file that finds the disk full later would end the process.
+        # The space is allocated now: if a mapped file finds the disk full later, the process ends.
         os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
         return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
 
 
-def save_arrays(path: str | os.PathLike[str], kind: str, arrays: Mapping[str, np.ndarray], header: Any) -> None:
-    """Write `arrays` and a JSON `header` as one safetensors file of this `kind`."""
+def save_arrays(path: str | os.PathLike[str], content: str, arrays: Mapping[str, np.ndarray], header: Any) -> None:
+    """Write arrays and a JSON header as one safetensors file, atomically.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    content : str
+        What the file holds, such as 'moments'.
+    arrays : mapping of str to array
+        Arrays by name.
+    header : object
+        JSON values.
+    """
     from safetensors.numpy import save_file
 
-    metadata = {"isthmus": json.dumps({"kind": kind, "format": FORMAT_VERSION, "header": header})}
-    contiguous = {name: np.asarray(a, order="C") for name, a in arrays.items()}
-    with atomic_path(path) as part:
-        save_file(contiguous, part, metadata=metadata)
+    metadata = {"isthmus": json.dumps({"kind": content, "format": FORMAT_VERSION, "header": header})}
+    contiguous = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    with atomic_path(path) as temporary:
+        save_file(contiguous, temporary, metadata=metadata)
 
 
-def load_arrays(path: str | os.PathLike[str], kind: str | None = None) -> tuple[str, dict[str, np.ndarray], Any]:
-    """(kind, arrays, header) of a file written by `save_arrays`; `InputError` when it is something else."""
+def load_arrays(path: str | os.PathLike[str], content: str | None = None) -> tuple[str, dict[str, np.ndarray], Any]:
+    """Read a file that `save_arrays` wrote.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    content : str, optional
+        What the file must hold. Default: anything.
+
+    Returns
+    -------
+    content : str
+        What the file holds.
+    arrays : dict of str to array
+        Arrays by name.
+    header : object
+        JSON values.
+
+    Raises
+    ------
+    InputError
+        If the file is incomplete, of a newer version, or holds something else.
+    """
     from safetensors import SafetensorError, safe_open
 
     path = check_readable(
-        path, f"the file of saved {kind}" if kind else "an aligner saved by `isthmus fit`, or saved moments"
+        path, f"the file of saved {content}" if content else "an aligner saved by `isthmus fit`, or saved moments"
     )
     try:
         with safe_open(path, framework="np") as file:
@@ -71,12 +143,12 @@ def load_arrays(path: str | os.PathLike[str], kind: str | None = None) -> tuple[
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: is not a complete safetensors file ({error}); save it again") from None
     if metadata is None:
-        raise InputError(f"{path}: holds no isthmus {kind or 'object'}; expected a file written by save()")
+        raise InputError(f"{path}: holds no isthmus {content or 'object'}; expected a file written by save()")
     info = json.loads(metadata)
     if info["format"] > FORMAT_VERSION:
         raise InputError(
             f"{path}: has format {info['format']}, this version reads up to {FORMAT_VERSION}; update isthmus"
         )
-    if kind is not None and info["kind"] != kind:
-        raise InputError(f"{path}: holds {info['kind']}, expected {kind}")
+    if content is not None and info["kind"] != content:
+        raise InputError(f"{path}: holds {info['kind']}, expected {content}")
     return info["kind"], arrays, info["header"]

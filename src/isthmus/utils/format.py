@@ -16,7 +16,7 @@ def number(value: float) -> str:
     Returns
     -------
     str
-        Its text; '-' for NaN.
+        Its text, '-' for NaN.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def precise_number(value: float | str) -> str:
     Returns
     -------
     str
-        Its text; 'undefined' for NaN.
+        Its text, 'undefined' for NaN.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A journal: one JSON line for each finished piece of a long run, so that a run that was cut short goes on."""
+"""A journal of a long run: one JSON line for each finished step, so that an interrupted run can continue."""
 
 from __future__ import annotations
 
@@ -13,11 +13,29 @@ from isthmus.utils.validation import check_writable
 
 
 class Journal:
-    """The `lines` (dictionaries) that were kept at `path`, which is made when it does not exist.
+    """Finished steps of a run, stored as JSON lines.
 
-    The first line on disk names the `verb` that writes it and the `run`, the settings that the others belong to. A last
-    line that was cut off is dropped. Errors: `InputError` when the file is no journal of this verb, or that of another
-    run.
+    The first line names the verb that writes the journal and the settings of the run. An incomplete last line is
+    dropped.
+
+    Parameters
+    ----------
+    path : path-like
+        The file. It is created if it does not exist.
+    verb : str
+        Verb of the command line that writes it.
+    run : dict
+        Settings that the steps belong to.
+
+    Attributes
+    ----------
+    lines : list of dict
+        Steps that are stored.
+
+    Raises
+    ------
+    InputError
+        If the file is no journal of this verb, or the journal of another run.
     """
 
     def __init__(self, path: str | os.PathLike[str], verb: str, run: dict[str, Any]):
@@ -28,38 +46,46 @@ class Journal:
         if self.path.exists() and self.path.stat().st_size:
             self._read(run)
         else:
-            self._write({"format": FORMAT_VERSION, "kind": self._kind, "run": run})
+            self._write({"format": FORMAT_VERSION, "kind": self._content, "run": run})
 
     @property
-    def _kind(self) -> str:
+    def _content(self) -> str:
         return f"{self.verb} journal"
 
     def _read(self, run: dict[str, Any]) -> None:
+        """Read the stored steps and drop an incomplete last line."""
         text = self.path.read_bytes().decode("utf-8", errors="replace")
         lines = text.split("\n")
-        whole, torn = lines[:-1], lines[-1]
+        complete, incomplete = lines[:-1], lines[-1]
         try:
-            found = [json.loads(line) for line in whole]
-            if found[0]["kind"] != self._kind:
+            entries = [json.loads(line) for line in complete]
+            if entries[0]["kind"] != self._content:
                 raise KeyError
         except (ValueError, LookupError, TypeError):
             raise InputError(f"{self.path}: is no journal of isthmus {self.verb}; give another name") from None
-        if found[0]["run"] != run:
-            keys = set(run) | set(found[0]["run"])
-            changed = [key for key in sorted(keys) if found[0]["run"].get(key) != run.get(key)]
+        stored = entries[0]["run"]
+        if stored != run:
+            changed = [key for key in sorted(set(run) | set(stored)) if stored.get(key) != run.get(key)]
             raise InputError(
                 f"{self.path}: is the journal of another run ({', '.join(changed)} differ); give another name"
             )
-        self.lines = found[1:]
-        if torn:
+        self.lines = entries[1:]
+        if incomplete:
             with self.path.open("r+b") as file:
-                file.truncate(len(text[: -len(torn)].encode("utf-8")))
+                file.truncate(len(text[: -len(incomplete)].encode("utf-8")))
 
     def add(self, line: dict[str, Any]) -> None:
-        """Keep `line` and write it at once."""
+        """Store a finished step and write it immediately.
+
+        Parameters
+        ----------
+        line : dict
+            JSON values.
+        """
         self.lines.append(line)
         self._write(line)
 
     def _write(self, line: dict[str, Any]) -> None:
+        """Append one line to the file."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, allow_nan=False) + "\n")

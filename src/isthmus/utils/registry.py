@@ -23,7 +23,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
     Parameters
     ----------
-    kind : str
+    noun : str
         Singular noun of the members, used in messages, such as 'metric'.
     package : str or None
         Dotted name of the package whose modules register members. Modules that start with '_' are skipped.
@@ -48,30 +48,58 @@ class Registry(Mapping[str, T], Generic[T]):
     isthmus.utils.errors.InputError: colour 'red' is registered twice; choose another name or unregister it first
     """
 
-    def __init__(self, kind: str, *, package: str | None = None, group: str | None = None):
-        self.kind = kind
+    def __init__(self, noun: str, *, package: str | None = None, group: str | None = None):
+        self.noun = noun
         self.package = package
         self.group = group
         self._members: dict[str, T] = {}
         self._discovered = False
 
     def register(self, name: str, member: T) -> T:
-        """Add `member` under `name` and return it.
+        """Add a member under a name.
 
         A class or function that is defined again under the same module and qualified name replaces itself, so that a
         notebook cell can be run twice. Every other second registration is refused.
+
+        Parameters
+        ----------
+        name : str
+            Name of the member.
+        member : object
+            The member.
+
+        Returns
+        -------
+        object
+            The member.
+
+        Raises
+        ------
+        InputError
+            If another member has the name.
         """
         old = self._members.get(name)
         if old is not None and old is not member and _origin(old) != _origin(member):
-            raise InputError(f"{self.kind} {name!r} is registered twice; choose another name or unregister it first")
+            raise InputError(f"{self.noun} {name!r} is registered twice; choose another name or unregister it first")
         self._members[name] = member
         return member
 
     def unregister(self, name: str) -> T:
-        """Remove and return the member `name`."""
+        """Remove a member.
+
+        Parameters
+        ----------
+        name : str
+            Name of the member.
+
+        Returns
+        -------
+        object
+            The member.
+        """
         self.discover()
         if name not in self._members:
-            raise unknown_name(self.kind, name, self._members)
+            raise unknown_name(self.noun, name, self._members)
         return self._members.pop(name)
 
     def discover(self) -> None:
@@ -88,25 +116,42 @@ class Registry(Mapping[str, T], Generic[T]):
                 entry.load()
             except Exception as error:  # a broken plug-in must not break the package
                 reason = f"{type(error).__name__}: {error}"
-                message = f"the {self.kind} {entry.name!r} of another package cannot be loaded: {reason}"
+                message = f"the {self.noun} {entry.name!r} of another package cannot be loaded: {reason}"
                 warnings.warn(message, IsthmusWarning, stacklevel=2)
 
     def registered(self) -> dict[str, T]:
-        """Return the members that are registered so far, without a discovery."""
+        """Return the members that are registered so far, without a discovery.
+
+        Returns
+        -------
+        dict
+            Members by name.
+        """
         return dict(self._members)
 
     def find(self, name: str) -> T:
-        """Return the member whose name equals `name` when case, '-' and '_' are ignored."""
+        """Return the member with a name, ignoring case, '-' and '_'.
+
+        Parameters
+        ----------
+        name : str
+            Name of the member.
+
+        Returns
+        -------
+        object
+            The member.
+        """
         self.discover()
-        plain = {_plain(known): member for known, member in self._members.items()}
-        if _plain(name) not in plain:
-            raise unknown_name(self.kind, name, self._members)
-        return plain[_plain(name)]
+        members = {_plain(key): member for key, member in self._members.items()}
+        if _plain(name) not in members:
+            raise unknown_name(self.noun, name, self._members)
+        return members[_plain(name)]
 
     def __getitem__(self, name: str) -> T:
         self.discover()
         if name not in self._members:
-            raise unknown_name(self.kind, name, self._members)
+            raise unknown_name(self.noun, name, self._members)
         return self._members[name]
 
     def __contains__(self, name: object) -> bool:
@@ -123,6 +168,7 @@ class Registry(Mapping[str, T], Generic[T]):
 
 
 def _plain(name: str) -> str:
+    """Return a name without case, '-' and '_'."""
     return name.lower().replace("-", "").replace("_", "")
 
 

@@ -1,4 +1,4 @@
-"""Checks of arguments and files, with their messages."""
+"""Validation of arguments and files, with messages that say what came and what was expected."""
 
 from __future__ import annotations
 
@@ -10,14 +10,32 @@ import numpy as np
 
 from isthmus.utils.errors import InputError
 
-#: What to give where rows are read.
+#: Description of what the caller should pass where rows are read.
 EMBEDDINGS = (
     "the path of an embedding file (.npy, .parquet, .h5 ...; see `isthmus list sources`) or of a folder of shards"
 )
 
 
 def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> Path:
-    """`path` as a `Path` that exists and can be read; `expected` says what to give where there is none."""
+    """Return a path that exists and can be read.
+
+    Parameters
+    ----------
+    path : path-like
+        File or folder.
+    expected : str
+        What to pass instead, for the message.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    InputError
+        If it does not exist or cannot be read.
+    """
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; give {expected}")
@@ -27,7 +45,23 @@ def check_readable(path: str | os.PathLike[str], expected: str = EMBEDDINGS) -> 
 
 
 def check_writable(path: str | os.PathLike[str]) -> Path:
-    """`path` as a `Path` whose folder exists and takes new files; nothing is created."""
+    """Return a path whose folder exists and accepts new files. Nothing is created.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+
+    Returns
+    -------
+    Path
+        The path.
+
+    Raises
+    ------
+    InputError
+        If the path is a folder, or the file cannot be written.
+    """
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder, a file name was expected")
@@ -39,67 +73,144 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def check_float_dtype(dtype: np.dtype, where: str) -> None:
-    """Refuse a dtype that is not float16, float32 or float64."""
+def check_float_dtype(dtype: np.dtype, address: str) -> None:
+    """Raise `InputError` for a dtype that is not float16, float32 or float64.
+
+    Parameters
+    ----------
+    dtype : dtype
+        Dtype of the rows.
+    address : str
+        File or array that the message names.
+    """
     if dtype.kind == "O":
-        raise InputError(f"{where}: holds Python objects (pickled), which are never loaded; save a plain float array")
+        raise InputError(f"{address}: holds Python objects (pickled), which are never loaded; save a plain float array")
     if dtype.kind != "f" or dtype.itemsize > 8:
-        raise InputError(f"{where}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
+        raise InputError(f"{address}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
 
 
-def check_matrix_shape(shape: Sequence[int], where: str, *, min_rows: int = 2) -> None:
-    """Refuse a shape that is not (n, d) with n >= `min_rows` (0 for a shard, else 2) and d >= 2."""
-    shape = tuple(int(s) for s in shape)
+def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2) -> None:
+    """Raise `InputError` for a shape that is not (n, d) with n >= min_rows and d >= 2.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the rows.
+    address : str
+        File or array that the message names.
+    min_rows : int, default 2
+        Smallest number of rows. A shard may have 0.
+    """
+    shape = tuple(int(size) for size in shape)
     if len(shape) != 2:
-        raise InputError(f"{where}: has shape {shape}, expected two dimensions (rows, width)")
+        raise InputError(f"{address}: has shape {shape}, expected two dimensions (rows, width)")
     if shape[0] < 0 or shape[0] == 0 < min_rows:
-        raise InputError(f"{where}: is empty (shape {shape}), expected at least two rows")
+        raise InputError(f"{address}: is empty (shape {shape}), expected at least two rows")
     if shape[0] == 1 < min_rows:
-        raise InputError(f"{where}: has one row (shape {shape}), expected at least two")
+        raise InputError(f"{address}: has one row (shape {shape}), expected at least two")
     if shape[0] and shape[1] < 2:
-        raise InputError(f"{where}: has width {shape[1]}, expected at least two columns")
+        raise InputError(f"{address}: has width {shape[1]}, expected at least two columns")
 
 
-def check_same_length(n_x: int, n_y: int, where_x: str, where_y: str) -> None:
-    """Refuse two sides of different lengths."""
+def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> None:
+    """Raise `InputError` if the two modalities have different numbers of rows.
+
+    Parameters
+    ----------
+    n_x, n_y : int
+        Numbers of rows.
+    address_x, address_y : str
+        Files or arrays that the message names.
+    """
     if n_x != n_y:
         raise InputError(
-            f"{where_x} has {n_x:,} rows and {where_y} has {n_y:,}: row i of one must be the partner of "
-            "row i of the other; give files of one length, or the index of several partners (--index FILE.npy)"
+            f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}: row i of one must match row i of the other; "
+            "give files of one length, or the index of several matching rows (--index FILE.npy)"
         )
 
 
 def check_labels(shape: tuple[int, ...], rows: int, name: str) -> None:
-    """Refuse labels, an array of this shape, that are not one for each row."""
+    """Raise `InputError` for labels that are not one for each row.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the labels.
+    rows : int
+        Number of rows.
+    name : str
+        Name of the modality.
+    """
     if shape != (rows,):
-        came = f"{shape[0]:,} entries" if len(shape) == 1 else f"shape {shape}"
-        raise InputError(f"labels has {came}, expected one for each of the {rows:,} rows of {name}")
+        given = f"{shape[0]:,} entries" if len(shape) == 1 else f"shape {shape}"
+        raise InputError(f"labels has {given}, expected one for each of the {rows:,} rows of {name}")
 
 
-def check_same_dim(d_x: int, d_y: int, where_x: str, where_y: str) -> None:
-    """Refuse two sides of different widths."""
+def check_same_dim(d_x: int, d_y: int, address_x: str, address_y: str) -> None:
+    """Raise `InputError` if the two modalities have different dimensions.
+
+    Parameters
+    ----------
+    d_x, d_y : int
+        Dimensions of the rows.
+    address_x, address_y : str
+        Files or arrays that the message names.
+    """
     if d_x != d_y:
         raise InputError(
-            f"{where_x} has width {d_x} and {where_y} has width {d_y}: both must come from the shared "
+            f"{address_x} has width {d_x} and {address_y} has width {d_y}: both must come from the shared "
             "space of one model"
         )
 
 
-def format_rows(rows: np.ndarray, most: int = 5) -> str:
-    """'row 3', 'rows 3, 8', 'rows 3, 8, 9, 10, 11 and 20 more'."""
-    shown = ", ".join(str(int(r)) for r in rows[:most])
-    more = f" and {len(rows) - most:,} more" if len(rows) > most else ""
-    return f"row{'s' if len(rows) > 1 else ''} {shown}{more}"
+def format_rows(rows: np.ndarray, max_listed: int = 5) -> str:
+    """Return row numbers as text.
+
+    Parameters
+    ----------
+    rows : int array
+        Row numbers.
+    max_listed : int, default 5
+        Largest number of rows to list.
+
+    Returns
+    -------
+    str
+        Text such as 'row 3' or 'rows 3, 8, 9, 10, 11 and 20 more'.
+
+    Examples
+    --------
+    >>> format_rows(np.array([3])), format_rows(np.arange(25), max_listed=2)
+    ('row 3', 'rows 0, 1 and 23 more')
+    """
+    listed = ", ".join(str(int(row)) for row in rows[:max_listed])
+    remaining = f" and {len(rows) - max_listed:,} more" if len(rows) > max_listed else ""
+    return f"row{'s' if len(rows) > 1 else ''} {listed}{remaining}"
 
 
-def invalid_rows(where: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bool = True) -> InputError:
-    """The error for rows that have no direction, in one of two files of pairs or in a file by itself."""
-    bad, one, several = (
+def invalid_rows(address: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bool = True) -> InputError:
+    """Return the error for rows that have no direction.
+
+    Parameters
+    ----------
+    address : str
+        File or array that the message names.
+    non_finite, zero : int arrays
+        Numbers of the rows with NaN or infinite values, and of those that are all zero.
+    paired : bool, default True
+        Whether the file is one of two files of pairs.
+
+    Returns
+    -------
+    InputError
+        The error to raise.
+    """
+    rows, singular, plural = (
         (non_finite, "holds NaN or infinite values", "hold NaN or infinite values")
         if len(non_finite)
         else (zero, "is all zeros and has no direction", "are all zeros and have no direction")
     )
     return InputError(
-        f"{where}: {format_rows(bad)} (counted from 0) of the file {several if len(bad) > 1 else one}; "
+        f"{address}: {format_rows(rows)} (counted from 0) of the file {plural if len(rows) > 1 else singular}; "
         f"remove {'these pairs from both files' if paired else 'them'} or embed them again"
     )
