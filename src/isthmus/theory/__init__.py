@@ -14,7 +14,7 @@ from isthmus.utils.lazy import lazy_names
 
 #: public name -> module that defines it
 _NAMES: dict[str, str] = {
-    "Assumption": "assumptions",
+    "Assumption": "statements",
     "Ceiling": "ceilings",
     "Certificate": "bounds",
     "Check": "assumptions",

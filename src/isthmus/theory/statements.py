@@ -1,20 +1,139 @@
-"""What each theorem assumes and claims, and whether it applies about data whose assumptions were measured.
+"""Assumptions with their residuals, and the theorems that apply if the assumptions hold.
 
-Theorems and corollaries are those of Yi, Douady and Chen (2025), arXiv 2510.03268; the affine case is derived here.
+Theorems and corollaries are those of Yi, Douady and Chen (2025), arXiv 2510.03268. The affine case is derived here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from isthmus.utils.format import json_number
+
+
+@dataclass(frozen=True)
+class Assumption:
+    """One assumption and its residual on data.
+
+    Parameters
+    ----------
+    name : str
+        Name, which ends with the name of the modality if it is about one.
+    statement : str
+        The assumption in words.
+    residual : float
+        Distance from the assumption, 0 if it holds exactly. NaN if it cannot be tested.
+    unit : str
+        Unit of the residual.
+    tolerance : float
+        Largest residual with which the assumption counts as holding.
+    holds : bool or None
+        None if it cannot be tested.
+    message : str
+        The measured values, or the reason why it cannot be tested.
+
+    Examples
+    --------
+    >>> Assumption("isometry", "x.c_x = y.c_y", 0.01, "cosine", 0.02, True, "difference 0.01").holds
+    True
+    """
+
+    name: str
+    statement: str
+    residual: float
+    unit: str
+    tolerance: float
+    holds: bool | None
+    message: str
+
+    @classmethod
+    def tested(
+        cls, name: str, statement: str, residual: float, unit: str, tolerance: float, message: str, /
+    ) -> Assumption:
+        """Build an assumption that holds if its residual is at most the tolerance.
+
+        Parameters
+        ----------
+        name : str
+            Name of the assumption.
+        statement : str
+            The assumption in words.
+        residual : float
+            Distance from the assumption.
+        unit : str
+            Unit of the residual.
+        tolerance : float
+            Largest residual with which it counts as holding.
+        message : str
+            The measured values.
+
+        Returns
+        -------
+        Assumption
+            With `holds` set.
+        """
+        return cls(name, statement, residual, unit, tolerance, bool(residual <= tolerance), message)
+
+    @classmethod
+    def untested(cls, name: str, statement: str, unit: str, tolerance: float, reason: str, /) -> Assumption:
+        """Build an assumption that cannot be tested.
+
+        Parameters
+        ----------
+        name : str
+            Name of the assumption.
+        statement : str
+            The assumption in words.
+        unit : str
+            Unit of the residual.
+        tolerance : float
+            Largest residual with which it would count as holding.
+        reason : str
+            Why it cannot be tested.
+
+        Returns
+        -------
+        Assumption
+            With a residual of NaN and `holds` None.
+        """
+        return cls(name, statement, math.nan, unit, tolerance, None, f"cannot be tested: {reason}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            Every field. A residual of NaN is None.
+        """
+        return asdict(self) | {"residual": json_number(self.residual)}
 
 
 @dataclass(frozen=True)
 class Theorem:
-    """Whether a theorem `applies` about the data: None where an assumption could not be tested and none fails.
+    """A theorem, and whether it applies to data.
 
-    `fails` and `untested` name its assumptions of these kinds; `message` says what it claims and what is seen here.
+    Parameters
+    ----------
+    name : str
+        Name of the theorem.
+    applies : bool or None
+        None if an assumption cannot be tested and none fails.
+    needs : tuple of str
+        Names of its assumptions.
+    fails : tuple of str
+        Assumptions that fail.
+    untested : tuple of str
+        Assumptions that cannot be tested.
+    message : str
+        The claim, and whether it applies.
+
+    Examples
+    --------
+    >>> Theorem("theorem 1", True, (), (), (), "It states ...").applies
+    True
     """
 
     name: str
@@ -25,30 +144,55 @@ class Theorem:
     message: str
 
 
-#: Assumptions that each side has: their names end with the name of the modality.
-OF_A_SIDE = ("cone", "von_mises_fisher", "subspace", "constant_part", "offset_and_shared_only")
+#: Assumptions about one modality. Their names end with the name of that modality.
+OF_ONE_MODALITY = ("cone", "von_mises_fisher", "subspace", "constant_part", "offset_and_shared_only")
+
+#: Theorem -> its claim, after "It states that".
+CLAIMS = {
+    "theorem 1": "without constraints the optimum has equal matching rows, spread evenly, and means that vanish; its "
+    "bound holds for every embedding",
+    "theorem 2": "two cones alone have no gap at the optimum (they may keep one that they started with)",
+    "theorem 3": "cones in two subspaces end with centres orthogonal to the shared space (A6) and a gap of the angle "
+    "between the subspaces (A7)",
+    "theorem 4": "centres orthogonal to the shared space then give matching rows one projection on it (A8), and a "
+    "cosine below 1",
+    "corollary rotation": "rotating one hyperplane onto the other closes the gap",
+    "corollary projection": "projecting on the shared space aligns matching rows",
+    "affine case": "with a constant offset orthogonal to the shared space the loss does not depend on the gap: it "
+    "neither makes nor closes it",
+}
+#: Theorem -> assumptions that its conclusion would make true.
+CONCLUSIONS = {
+    "theorem 1": ("optimum",),
+    "theorem 3": ("orthogonal_centres", "gap_is_the_angle"),
+    "theorem 4": ("equal_projections",),
+}
 
 
 def display_name(name: str, /) -> str:
-    """The name of an assumption in words.
+    """Return the name of an assumption in words.
 
     >>> display_name("von_mises_fisher_image"), display_name("cone_my_text"), display_name("gap_is_the_angle")
     ('von Mises-Fisher (image)', 'cone (my_text)', 'gap is the angle')
     """
-    kind = next((k for k in OF_A_SIDE if name.startswith(f"{k}_")), name)
-    side = name.removeprefix(kind).removeprefix("_")
-    words = kind.replace("_", " ").replace("von mises fisher", "von Mises-Fisher")
-    return f"{words} ({side})" if side else words
+    stem = next((prefix for prefix in OF_ONE_MODALITY if name.startswith(f"{prefix}_")), name)
+    modality = name.removeprefix(stem).removeprefix("_")
+    text = stem.replace("_", " ").replace("von mises fisher", "von Mises-Fisher")
+    return f"{text} ({modality})" if modality else text
 
 
-def theorems(found: Mapping[str, Any], names: tuple[str, str], /) -> dict[str, Theorem]:
-    """Every theorem by name, judged by the assumptions `found` (with `holds`) for modalities of these `names`."""
-    x, y = names
+def apply_theorems(assumptions: Mapping[str, Assumption], names: tuple[str, str], /) -> dict[str, Theorem]:
+    """Return every theorem by name, judged by the assumptions on data with modalities of these `names`."""
+    return {name: _apply(name, needs, assumptions) for name, needs in _needs(*names).items()}
+
+
+def _needs(x: str, y: str) -> dict[str, tuple[str, ...]]:
+    """Return the assumptions of each theorem for modalities `x` and `y`."""
     cone = (f"cone_{x}", f"cone_{y}")
     fisher = (f"von_mises_fisher_{x}", f"von_mises_fisher_{y}")
     subspaces = (f"subspace_{x}", f"subspace_{y}", "different_subspaces")
-    affine = tuple(f"{kind}_{side}" for kind in ("constant_part", "offset_and_shared_only") for side in (x, y))
-    needs = {
+    affine = tuple(f"{stem}_{name}" for stem in ("constant_part", "offset_and_shared_only") for name in (x, y))
+    return {
         "theorem 1": (),
         "theorem 2": (*cone, *fisher),
         "theorem 3": (*cone, *fisher, *subspaces, "not_saturated"),
@@ -57,43 +201,23 @@ def theorems(found: Mapping[str, Any], names: tuple[str, str], /) -> dict[str, T
         "corollary projection": ("shared_space", "equal_projections"),
         "affine case": (*cone, "shared_space", "orthogonal_centres", *affine),
     }
-    concludes = {
-        "theorem 1": ("optimum",),
-        "theorem 3": ("orthogonal_centres", "gap_is_the_angle"),
-        "theorem 4": ("equal_projections",),
-    }
-    claims = {
-        "theorem 1": "without constraints the optimum has equal partners spread evenly, and means that vanish; its "
-        "bound holds for every embedding",
-        "theorem 2": "two cones alone have no gap at the optimum (they may keep one that they started with)",
-        "theorem 3": "cones in two subspaces end with centres orthogonal to what they share (A6) and a gap of the "
-        "angle between them (A7)",
-        "theorem 4": "centres orthogonal to the shared space then give partners one projection on it (A8), and a "
-        "cosine below 1",
-        "corollary rotation": "rotating one hyperplane onto the other closes the gap",
-        "corollary projection": "projecting on the shared space aligns partners",
-        "affine case": "with a constant offset orthogonal to the shared space the loss does not see the gap at all: it "
-        "neither makes it nor mends it",
-    }
-    judged = {}
-    for name, needed in needs.items():
-        fails = tuple(n for n in needed if found[n].holds is False)
-        untested = tuple(n for n in needed if found[n].holds is None)
-        applies = False if fails else None if untested else True
-        words = _spoken(claims[name], needed, fails, untested)
-        missed = [display_name(n) for n in concludes.get(name, ()) if found[n].holds is False]
-        if applies and missed:
-            words += f" What it says of the optimum is not seen ({', '.join(missed)}): these embeddings are not there."
-        judged[name] = Theorem(name, applies, needed, fails, untested, words)
-    return judged
 
 
-def _spoken(claim: str, needed: tuple[str, ...], fails: tuple[str, ...], untested: tuple[str, ...]) -> str:
+def _apply(name: str, needs: tuple[str, ...], assumptions: Mapping[str, Assumption]) -> Theorem:
+    fails = tuple(need for need in needs if assumptions[need].holds is False)
+    untested = tuple(need for need in needs if assumptions[need].holds is None)
+    applies = False if fails else None if untested else True
     listed = ", ".join(map(display_name, fails or untested))
-    if not needed:
-        return f"It says that {claim}. It assumes nothing but unit rows."
-    if fails:
-        return f"It says that {claim}. It does not speak about these embeddings, because of: {listed}."
-    if untested:
-        return f"It says that {claim}. Whether it applies about these embeddings is open; not tested: {listed}."
-    return f"It says that {claim}. Its assumptions hold here."
+    message = f"It states that {CLAIMS[name]}. "
+    if not needs:
+        message += "It assumes only unit rows."
+    elif fails:
+        message += f"It does not apply to these embeddings, because these assumptions fail: {listed}."
+    elif untested:
+        message += f"It is open whether it applies to these embeddings, because these were not tested: {listed}."
+    else:
+        message += "Its assumptions hold here."
+    missed = [display_name(end) for end in CONCLUSIONS.get(name, ()) if assumptions[end].holds is False]
+    if applies and missed:
+        message += f" Its conclusion is not seen ({', '.join(missed)}): these embeddings are not at the optimum."
+    return Theorem(name, applies, needs, fails, untested, message)

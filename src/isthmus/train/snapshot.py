@@ -13,7 +13,8 @@ from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
-from isthmus.theory.assumptions import Assumption, check_moments
+from isthmus.theory.assumptions import check_moments
+from isthmus.theory.statements import Assumption
 from isthmus.utils.format import number
 
 

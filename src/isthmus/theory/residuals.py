@@ -1,0 +1,284 @@
+"""Residuals of the assumptions of the theorems: one function for each assumption."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from isthmus.linalg.psd import fidelity
+from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace, SubspacePair
+from isthmus.linalg.significance import significant_directions
+from isthmus.statistics.mean_intervals import mean_p_value
+from isthmus.statistics.moments import Moments
+from isthmus.theory.goodness import goodness_of_fit
+from isthmus.theory.infonce import info_nce
+from isthmus.theory.loss_bounds import finite_bound, loss_bound, uniform_bound_is_proved
+from isthmus.theory.statements import Assumption
+from isthmus.theory.vmf import VonMisesFisher
+
+#: Fewer items than this show nothing about a shared space.
+MIN_ITEMS = 10
+#: Level at which a mean counts as different from zero.
+MEAN_LEVEL = 0.01
+
+
+class Evidence:
+    """Quantities that several residuals need, computed once from the moments of unit rows."""
+
+    def __init__(self, moments: Moments, names: tuple[str, str]) -> None:
+        self.moments = moments
+        self.names = names
+        self.dim = moments.dim_x
+        self.n_items = moments.by_item.n_items
+        self.lengths = tuple(float(np.linalg.norm(mean)) for mean in (moments.mean_x, moments.mean_y))
+        self.p_values = (mean_p_value(moments), mean_p_value(moments.swapped()))
+        self.centres = tuple(
+            mean / (length or 1.0) for mean, length in zip((moments.mean_x, moments.mean_y), self.lengths, strict=True)
+        )
+        self.grams = (moments.xx / moments.n, moments.yy / moments.n)
+
+    @cached_property
+    def subspaces(self) -> EnergySubspaces:
+        """Subspaces that hold 99 % of the energy of each modality."""
+        return EnergySubspaces.of(*self.grams)
+
+    @cached_property
+    def shared_space(self) -> SharedSpace:
+        """Significant directions of the centred rows, and those that both modalities share."""
+        m = self.moments
+        return SharedSpace.of(m.cov_x, m.cov_y, n_x=self.n_items - 1, n_y=m.n - 1)
+
+    @cached_property
+    def no_shared_space(self) -> str:
+        """Why there is no shared space, or ""."""
+        if self.n_items < MIN_ITEMS:
+            return f"{self.n_items} items are too few to tell a shared space from chance"
+        return self.shared_space.objection()
+
+    @cached_property
+    def shared_basis(self) -> np.ndarray:
+        """Orthonormal basis (d, k) of the shared space."""
+        return self.shared_space.midpoints()
+
+    def no_direction(self, *modalities: int) -> str:
+        """Return why the centre of one of the modalities (default: either) has no direction, or ""."""
+        worst = max(modalities or (0, 1), key=lambda modality: self.p_values[modality])
+        if self.p_values[worst] < MEAN_LEVEL:
+            return ""
+        return (
+            f"the mean of {self.names[worst]} is not distinguishable from zero (length {self.lengths[worst]:.3f}, "
+            f"p = {self.p_values[worst]:.2g}), so that it has no direction"
+        )
+
+
+def moment_residuals(evidence: Evidence, /) -> list[Assumption]:
+    """Return the assumptions that moments alone can test."""
+    return [
+        *(_cone(evidence, modality) for modality in (0, 1)),
+        *(_subspace(evidence, modality) for modality in (0, 1)),
+        _different_subspaces(evidence),
+        _shared_space(evidence),
+        _orthogonal_centres(evidence),
+        _gap_is_the_angle(evidence),
+        *(_constant_part(evidence, modality) for modality in (0, 1)),
+        *(_offset_and_shared_only(evidence, modality) for modality in (0, 1)),
+        _equal_projections(evidence),
+    ]
+
+
+def row_residuals(
+    evidence: Evidence, rows: tuple[np.ndarray, np.ndarray], /, *, temperature: float, rng: int
+) -> tuple[float, list[Assumption]]:
+    """Return the loss of matching unit rows (n, d), and the assumptions that need rows."""
+    distributions = [_von_mises_fisher(evidence, modality, rows[modality], rng) for modality in (0, 1)]
+    loss = info_nce(*rows, temperature=temperature)
+    optimum = _optimum(rows, loss, temperature)
+    return loss, [*distributions, _isometry(evidence, rows), _not_saturated(loss), optimum]
+
+
+def _p_text(value: float) -> str:
+    return "p undefined" if math.isnan(value) else f"p = {value:.2g}" if value >= 1e-9 else "p < 1e-9"
+
+
+def _cone(evidence: Evidence, modality: int) -> Assumption:
+    name, statement = f"cone_{evidence.names[modality]}", "the mean of the modality is not zero"
+    p = evidence.p_values[modality]
+    message = f"the mean has length {evidence.lengths[modality]:.3f} ({_p_text(p)} for a mean of zero)"
+    return Assumption.tested(name, statement, p, "p-value", MEAN_LEVEL, message)
+
+
+def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: int) -> Assumption:
+    name = f"von_mises_fisher_{evidence.names[modality]}"
+    statement = "the modality follows a von Mises-Fisher distribution"
+    if len(rows) < 20 or float(np.ptp(rows, axis=0).max()) < 1e-6:
+        reason = f"{len(rows)} rows, or all of them equal, show no distribution"
+        return Assumption.untested(name, statement, "KS distance", 0.0, reason)
+    model = VonMisesFisher.fit(rows, debiased=True)
+    fit = goodness_of_fit(model, rows, rng=rng)
+    # The tolerance is Kolmogorov's 5 % point. The p-values take into account that the law was fitted, and decide.
+    p = min(fit.radial_p, 1.0 if math.isnan(fit.isotropy_p) else fit.isotropy_p)
+    message = (
+        f"along its centre the cosines vary {fit.variance_ratio:.2g} times as much as under the model "
+        f"(Kolmogorov-Smirnov distance {fit.radial_ks:.3f}, {_p_text(fit.radial_p)}), and around it directions are "
+        f"{fit.isotropy:.3g} times as unequal as uniform ones ({_p_text(fit.isotropy_p)}); fitted "
+        f"concentration {model.kappa:.4g}"
+    )
+    tolerance = 1.36 / math.sqrt(len(rows))
+    return Assumption(name, statement, fit.radial_ks, "KS distance", tolerance, p >= 0.05, message)
+
+
+def _subspace(evidence: Evidence, modality: int) -> Assumption:
+    name = f"subspace_{evidence.names[modality]}"
+    statement = "the modality lies in a subspace of fewer dimensions than the space"
+    rank, dim = evidence.subspaces.ranks[modality], evidence.dim
+    if evidence.n_items <= dim:
+        reason = f"{evidence.n_items:,} items never fill {dim:,} dimensions, whatever the encoder does"
+        return Assumption.untested(name, statement, "share of dimensions", 1.0, reason)
+    message = f"99 % of the energy lies in {rank:,} of {dim:,} dimensions"
+    return Assumption(name, statement, rank / dim, "share of dimensions", 1 - 1 / dim, rank < dim, message)
+
+
+def _different_subspaces(evidence: Evidence) -> Assumption:
+    ranks, closed = evidence.subspaces.ranks, evidence.subspaces.closed()
+    message = (
+        f"of {len(closed):,} principal angles {int(closed.sum()):,} are closed (cosine above "
+        f"1 - {COSINE_TOLERANCE:g}), {evidence.subspaces.guaranteed:,} of them because any two subspaces of dimensions "
+        f"{ranks[0]:,} and {ranks[1]:,} share as many"
+    )
+    holds = not bool(closed.all()) or ranks[0] != ranks[1]
+    residual = 0.0 if holds else 1.0
+    return Assumption("different_subspaces", "the two subspaces differ", residual, "yes or no", 0.0, holds, message)
+
+
+def _shared_space(evidence: Evidence) -> Assumption:
+    name = "shared_space"
+    statement = "the two modalities share directions beyond those that their ranks guarantee"
+    if reason := evidence.no_shared_space:
+        if reason.startswith("no test"):
+            return Assumption.untested(name, statement, "yes or no", 0.0, reason)
+        return Assumption(name, statement, 1.0, "yes or no", 0.0, False, reason)
+    message = f"{evidence.shared_space.count:,} shared directions exceed chance in the centred rows"
+    if evidence.shared_space.guaranteed:
+        message += f"; the ranks alone guarantee {evidence.shared_space.guaranteed:,} of them"
+    if evidence.n_items < evidence.dim:
+        sizes = f"{evidence.n_items:,} items are fewer than the {evidence.dim:,} dimensions"
+        message += f"; {sizes}, so weak directions are missed"
+    return Assumption(name, statement, 0.0, "yes or no", 0.0, True, message)
+
+
+def _orthogonal_centres(evidence: Evidence) -> Assumption:
+    name, statement = "orthogonal_centres", "both centres are orthogonal to the shared space (A6)"
+    if reason := evidence.no_direction() or evidence.no_shared_space:
+        return Assumption.untested(name, statement, "degrees", 5.0, reason)
+    basis, names = evidence.shared_basis, evidence.names
+    k = basis.shape[1]
+    degrees = [math.degrees(math.acos(min(1.0, float(np.linalg.norm(c @ basis))))) for c in evidence.centres]
+    random = math.degrees(math.acos(math.sqrt(k / evidence.dim)))
+    message = (
+        f"the centres make {degrees[0]:.1f} ({names[0]}) and {degrees[1]:.1f} degrees ({names[1]}) with "
+        f"the {k:,} shared directions; a random direction makes about {random:.1f}"
+    )
+    return Assumption.tested(name, statement, 90 - min(degrees), "degrees", 5.0, message)
+
+
+def _gap_is_the_angle(evidence: Evidence) -> Assumption:
+    name, statement = "gap_is_the_angle", "the gap equals the angle between the two subspaces (A7)"
+    if reason := evidence.no_direction():
+        return Assumption.untested(name, statement, "degrees", 5.0, reason)
+    gap = math.degrees(math.acos(max(-1.0, min(1.0, float(evidence.centres[0] @ evidence.centres[1])))))
+    bases = (significant_directions(gram, evidence.n_items, min_rank=1) for gram in evidence.grams)
+    spaces = SubspacePair(*bases)
+    open_angles = np.asarray(spaces.angles.degrees)[~spaces.closed()]
+    described = f"the significant directions of the two modalities ({spaces.ranks[0]:,} and {spaces.ranks[1]:,})"
+    if not len(open_angles):
+        reason = f"all principal angles between {described} are closed"
+        return Assumption.untested(name, statement, "degrees", 5.0, reason)
+    smallest, largest = float(open_angles.min()), float(open_angles.max())
+    message = (
+        f"the gap is {gap:.1f} degrees; of the {len(spaces.closed()):,} principal angles between {described}, "
+        f"{len(open_angles):,} {'is' if len(open_angles) == 1 else 'are'} open, the smallest {smallest:.1f} and the "
+        f"largest {largest:.1f} degrees"
+    )
+    return Assumption.tested(name, statement, abs(gap - smallest), "degrees", 5.0, message)
+
+
+def _isometry(evidence: Evidence, rows: tuple[np.ndarray, np.ndarray]) -> Assumption:
+    name = "isometry"
+    statement = "matching rows have the same cosine with their own centre (intra-modal isometry): x.c_x = y.c_y"
+    if reason := evidence.no_direction():
+        return Assumption.untested(name, statement, "cosine", 0.02, reason)
+    cosines = [X @ centre for X, centre in zip(rows, evidence.centres, strict=True)]
+    spreads = [float(values.std()) for values in cosines]
+    correlation = f"{np.corrcoef(*cosines)[0, 1]:.2f}" if min(spreads) > 1e-6 else "undefined, one modality is constant"
+    difference = float(np.mean(np.abs(cosines[0] - cosines[1])))
+    message = (
+        f"means {cosines[0].mean():.3f} ({evidence.names[0]}) and {cosines[1].mean():.3f} ({evidence.names[1]}), "
+        f"correlation over pairs {correlation}, mean absolute difference {difference:.3f}"
+    )
+    return Assumption.tested(name, statement, difference, "cosine", 0.02, message)
+
+
+def _constant_part(evidence: Evidence, modality: int) -> Assumption:
+    name = f"constant_part_{evidence.names[modality]}"
+    statement = "all rows of the modality have the same component along its centre (affine case)"
+    if reason := evidence.no_direction(modality):
+        return Assumption.untested(name, statement, "cosine", 0.02, reason)
+    centre, length = evidence.centres[modality], evidence.lengths[modality]
+    spread = math.sqrt(max(float(centre @ evidence.grams[modality] @ centre) - length**2, 0.0))
+    message = f"cosines with the centre have the mean {length:.3f} and the standard deviation {spread:.4f}"
+    return Assumption.tested(name, statement, spread, "cosine", 0.02, message)
+
+
+def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
+    name = f"offset_and_shared_only_{evidence.names[modality]}"
+    statement = "the modality is its centre plus a component in the shared space, and nothing else (affine case)"
+    if reason := evidence.no_direction(modality) or evidence.no_shared_space:
+        return Assumption.untested(name, statement, "share of energy", 0.02, reason)
+    frame = np.linalg.qr(np.column_stack([evidence.shared_basis, evidence.centres[modality]]))[0]
+    outside = max(1.0 - float(np.trace(frame.T @ evidence.grams[modality] @ frame)), 0.0)
+    message = f"{outside:.4f} of the energy lies outside the centre and the shared directions"
+    return Assumption.tested(name, statement, outside, "share of energy", 0.02, message)
+
+
+def _equal_projections(evidence: Evidence) -> Assumption:
+    name, statement = "equal_projections", "matching rows have the same projection on the shared space (A8)"
+    unit = "share of the distance of non-matching pairs"
+    if reason := evidence.no_shared_space:
+        return Assumption.untested(name, statement, unit, 0.1, reason)
+    m, basis, n_items = evidence.moments, evidence.shared_basis, evidence.n_items
+    energy, product = (float((basis * (gram @ basis)).sum()) / m.n for gram in (m.xx + m.yy, m.xy))
+    matching = max(energy - 2 * product, 0.0)
+    all_pairs = energy - 2 * float((m.mean_x @ basis) @ (m.mean_y @ basis))
+    non_matching = (n_items * all_pairs - matching) / (n_items - 1)
+    if non_matching <= 0:
+        return Assumption.untested(name, statement, unit, 0.1, "all projections are equal")
+    message = (
+        f"|P_C x - P_C y| is {math.sqrt(matching):.3f} for matching pairs and {math.sqrt(non_matching):.3f} for "
+        "non-matching pairs (root mean squares)"
+    )
+    return Assumption.tested(name, statement, math.sqrt(matching / non_matching), unit, 0.1, message)
+
+
+def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:
+    n, dim = rows[0].shape
+    bound = loss_bound(n, dim, temperature=temperature)
+    covariances = [np.cov(X, rowvar=False, bias=True) for X in rows]
+    best_cosine = min(fidelity(*covariances), 1.0)
+    clouds = max(finite_bound(n, temperature=temperature, cosine=best_cosine), bound)
+    message = (
+        f"the loss of {n:,} pairs at temperature {temperature:g} is {loss:.4g} nats (both directions summed); no "
+        f"embeddings of {n:,} pairs in {dim:,} dimensions get below {bound:.4g}, and no pairing of these two "
+        f"clouds below {clouds:.4g}"
+    )
+    proved = uniform_bound_is_proved(dim, temperature=temperature)
+    if bound > finite_bound(n, temperature=temperature) and not proved:
+        message += " (the first is proved for equal matching rows, and open for others at this temperature)"
+    return Assumption.tested("optimum", "the loss is at its lower bound", loss - bound, "nats", 0.1, message)
+
+
+def _not_saturated(loss: float) -> Assumption:
+    name, statement = "not_saturated", "the loss is not saturated"
+    message = f"the loss is {loss:.3g} nats; a loss close to zero no longer moves the gap"
+    return Assumption(name, statement, max(0.01 - loss, 0.0), "nats", 0.0, loss >= 0.01, message)
