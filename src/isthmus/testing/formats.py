@@ -64,7 +64,7 @@ def _check_all(format: Format, folder: Path, write: Write | None, key: str | Non
     _check_attributes(format)
     can_write = _can_write(format, folder)
     _require(can_write or write is not None, f"{format.name} cannot be written: give check_format a function `write`")
-    for dtype in ("float16", "float32", "float64"):
+    for dtype in format.dtypes:
         rows = _rows(dtype)
         if can_write:
             path = _write_blocks(format, _empty(folder, f"own {dtype}"), rows)
@@ -89,7 +89,11 @@ def _require(condition: object, message: str) -> None:
         raise AssertionError(message)
 
 
-def _rows(dtype: str) -> np.ndarray:
+def _default_dtype(format: Format) -> np.dtype:
+    return np.dtype("float32" if "float32" in format.dtypes else format.dtypes[0])
+
+
+def _rows(dtype: str | np.dtype) -> np.ndarray:
     return np.random.default_rng(0).normal(size=SHAPE).astype(dtype)
 
 
@@ -119,11 +123,11 @@ def _check_attributes(format: Format) -> None:
 
 def _can_write(format: Format, folder: Path) -> bool:
     try:
-        writer = format.writer(_path(format, _empty(folder, "probe")), SHAPE, np.dtype("float32"))
+        writer = format.writer(_path(format, _empty(folder, "probe")), SHAPE, _default_dtype(format))
     except InputError as error:
         _check_message(format, error)
         return False
-    writer.write(_rows("float32"))
+    writer.write(_rows(_default_dtype(format)))
     writer.close()
     return True
 
@@ -199,7 +203,7 @@ def _check_broken_files(format: Format, path: Path, rows: np.ndarray) -> None:
 
 
 def _check_min_rows(format: Format, folder: Path) -> None:
-    path = _write_blocks(format, folder, _rows("float32")[:1])
+    path = _write_blocks(format, folder, _rows(_default_dtype(format))[:1])
     with _raises(format, "a file of one row"):
         format.open_source(path)
     n_rows = format.open_source(path, min_rows=0).shape[0]
@@ -208,7 +212,7 @@ def _check_min_rows(format: Format, folder: Path) -> None:
 
 def _check_rewriting(format: Format, path: Path, folder: Path) -> None:
     """Require that a file made from another one of this format keeps the name of the array or column."""
-    source, rows = format.open_source(path), _rows("float32") + 1
+    source, rows = format.open_source(path), _rows(_default_dtype(format)) + 1
     rewritten = format.open_source(_write_blocks(format, folder, rows, source))
     _require(np.array_equal(rewritten.read(0, SHAPE[0]), rows), f"{format.name}: rows written with `source` differ")
     _require(
@@ -222,7 +226,7 @@ def _check_atomic_writing(format: Format, path: Path, folder: Path) -> None:
     if not is_registered:
         formats.register(format.name, format)
     try:
-        rows = _rows("float32")
+        rows = _rows(_default_dtype(format))
         aligner = Identity().fit(rows, rows)
         output = _path(format, folder)
         rows[-1, 0] = np.nan
@@ -239,7 +243,7 @@ def _check_atomic_writing(format: Format, path: Path, folder: Path) -> None:
 
 def _check_resuming(format: Format, folder: Path) -> None:
     """Require that rows that were flushed survive, and that the others are written again."""
-    rows, path, flushed = _rows("float32"), _path(format, folder), 20
+    rows, path, flushed = _rows(_default_dtype(format)), _path(format, folder), 20
     writer = format.writer(path, SHAPE, rows.dtype)
     writer.write(rows[:flushed])
     writer.flush()

@@ -31,6 +31,8 @@ class Format(ABC):
         Lower-case file suffixes with their dot, the usual one first. No two formats share a suffix.
     magic : bytes or None
         First bytes of every file, by which a file without a known suffix is recognised. Default: None.
+    dtypes : tuple of str
+        NumPy dtypes that files can hold. Default: float16, float32 and float64.
     supports_resume : bool
         Whether `writer` can continue a file that was cut short. Default: False.
     reads_urls : bool
@@ -55,6 +57,7 @@ class Format(ABC):
     name: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     magic: ClassVar[bytes | None] = None
+    dtypes: ClassVar[tuple[str, ...]] = ("float16", "float32", "float64")
     supports_resume: ClassVar[bool] = False
     reads_urls: ClassVar[bool] = False
 
@@ -94,7 +97,7 @@ class Format(ABC):
         Returns
         -------
         Source
-            Rows (n, d) of float16, float32, float64 or, through `Source.convert`, any other type of float.
+            Rows (n, d) of one of `dtypes` or, through `Source.convert`, of any other type of float.
 
         Raises
         ------
@@ -114,7 +117,7 @@ class Format(ABC):
         shape : tuple of int
             Rows and columns (n, d) of the complete file.
         dtype : numpy.dtype
-            float16, float32 or float64.
+            One of `dtypes`.
         start : int
             Rows that an earlier writer has flushed to `path`. Nonzero only if `supports_resume` is True.
         source : Source or None
