@@ -24,7 +24,7 @@ from typing import Any
 FUNCTION_WORDS = frozenset(
     """
     again alike apart asked bears begun bit bits both came chosen come done drawn each enough every far
-    few found given gone got held here house journey judged kept kin kind kinds known lacks lane lanes
+    few found given gone got held here house journey judged kept kin  known lacks lane lanes
     least left lies made many meant more most moved near needed once one opened other others own part
     partner partners parts picked piece pieces place places put rest room rooms said same says seen sent
     shown side sides speaks spoken stands still story stranger strangers stuff such swept taken there

@@ -8,15 +8,33 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import isthmus
+
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+@pytest.fixture
+def registries() -> Iterator[None]:
+    """Unregister everything that a page registers."""
+    packages = (isthmus.metrics, isthmus.align, isthmus.tasks)
+    before = [set(package.registry()) for package in packages]
+    formats = set(isthmus.sources.formats)
+    yield
+    for package, names in zip(packages, before, strict=True):
+        for name in set(package.registry()) - names:
+            package.unregister(name)
+    for name in set(isthmus.sources.formats) - formats:
+        isthmus.sources.formats.unregister(name)
+
+
+@pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
@@ -27,9 +45,9 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 PROGRAMS = [
-    (page, number, *found)
+    (page, number, *block)
     for page in PAGES
-    for number, found in enumerate(
+    for number, block in enumerate(
         re.findall(
             r"^```python needs ([\w. ]+)\n(.*?)^```",
             page.read_text(encoding="utf-8"),
@@ -46,12 +64,12 @@ def test_programs_run(page: Path, number: int, needs: str, program: str, tmp_pat
     def run(code: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
 
-    done = run(program)
-    if done.returncode:
-        able = run(f"import {', '.join(needs.split())}")
-        if able.returncode:
-            pytest.skip(able.stderr.strip().splitlines()[-1])
-        raise AssertionError(done.stderr)
+    process = run(program)
+    if process.returncode:
+        imports = run(f"import {', '.join(needs.split())}")
+        if imports.returncode:
+            pytest.skip(imports.stderr.strip().splitlines()[-1])
+        raise AssertionError(process.stderr)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
