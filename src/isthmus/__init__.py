@@ -41,6 +41,7 @@ _MODULES: dict[str, str] = {
     "demo": "data.demo",
     "encode": "encode",
     "metrics": "metrics",
+    "plot": "reporting.plot",
     "sources": "data.sources",
     "tasks": "tasks",
     "testing": "testing",
@@ -68,6 +69,7 @@ __all__ = [
     "measure",
     "metrics",
     "open_pairs",
+    "plot",
     "report",
     "sources",
     "tasks",
@@ -103,7 +105,7 @@ if TYPE_CHECKING:
     from isthmus.diagnosis.modalities import Modalities
     from isthmus.evaluation import compare
     from isthmus.metrics import measure
-    from isthmus.reporting import report
+    from isthmus.reporting import plot, report
     from isthmus.statistics.moments import Moments
     from isthmus.statistics.result import Estimate, Result
     from isthmus.utils.errors import InputError, IsthmusWarning

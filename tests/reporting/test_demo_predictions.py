@@ -8,11 +8,11 @@ import numpy as np
 from typer.testing import CliRunner
 
 from isthmus.cli import app
-from isthmus.reporting.demo_predictions import cosines_of_pairs, predictions
+from isthmus.reporting.demo_predictions import demo_sections, predict_cosines
 
 
 def test_every_pair_is_where_theory_puts_it() -> None:
-    found = {p.name: p for p in cosines_of_pairs()}
+    found = {p.name: p for p in predict_cosines()}
     shared = found["raw"].shared
     assert len(shared) == 597
     assert np.ptp(shared) > 0.3  # there is something to predict
@@ -24,14 +24,14 @@ def test_every_pair_is_where_theory_puts_it() -> None:
     ):
         np.testing.assert_allclose(found[name].predicted, expected, atol=1e-9)
     for name, most in (
-        ("raw", 1e-6), ("axis onto axis, as made", 1e-6), ("shared space, as made", 1e-6),
+        ("raw", 1e-6), ("axis onto axis, true", 1e-6), ("shared space, true", 1e-6),
         ("MeanRotation", 0.01), ("SharedSpaceProjection", 0.001), ("Centering", 0.02),
     ):  # fmt: skip
         assert np.abs(found[name].measured - found[name].predicted).max() < most, name
 
 
 def test_the_page_shows_it_where_it_holds(tmp_path: Path) -> None:
-    assert predictions("plain") == predictions("warm") == []
+    assert demo_sections("plain") == demo_sections("warm") == []
     page = tmp_path / "demo.html"
     assert CliRunner().invoke(app, ["demo", "--run", "collapsed", "-o", str(page)]).exit_code == 0
     text = page.read_text(encoding="utf-8")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.reporting import figures, samples, wording
+from isthmus.reporting import figures, formatting, samples
 from isthmus.statistics.result import Estimate
 
 CHROMIUM = shutil.which("chromium")
@@ -144,7 +144,7 @@ def test_the_verdict_and_the_headline_numbers_are_on_the_page(tmp_path):
     for sentence in explanation.verdict:
         assert " ".join(sentence.split()) in shown
     for name in ("centroid_angle", "mean_paired_cosine", "image_to_text_R@1", "text_to_image_R@1"):
-        assert wording.value(explanation.result[name]).replace("\u00a0", " ") in shown
+        assert formatting.value(explanation.result[name]).replace("\u00a0", " ") in shown
     for name in explanation.result:
         assert name in shown
     for row in explanation.comparison.rows:
@@ -199,7 +199,7 @@ def test_a_table_in_which_everything_refuses(tmp_path):
     pairs = twins()
     table = isthmus.compare(pairs, aligners=[isthmus.align.SharedSpaceProjection(estimator="published")], splits=1)
     text, _ = page(pairs, tmp_path, comparison=table)
-    assert "Refused:" in text
+    assert "Not fitted:" in text
     assert "No aligner could be fitted" in text
 
 
@@ -226,18 +226,18 @@ def test_large_pairs_are_sampled(tmp_path, monkeypatch):
     pairs = twins(2_600, 8)
     table = isthmus.compare(pairs, splits=1)
     monkeypatch.setattr(pairs, "unit", lambda **_: pytest.fail("read all rows"))
-    sample = samples.Cosines.of(pairs)
+    sample = samples.CosineSample.of(pairs)
     assert sample.items == 2_000
     before, after = samples.before_and_after(pairs, row=table.rows[1])
     assert len(before.x) == 1_300
-    assert len(before.drawn()[0]) == 400
+    assert len(before.visible_points()[0]) == 400
     assert after is not None
 
 
 @pytest.mark.parametrize("bad", ["no/such/folder/report.html", "."])
 def test_a_path_that_cannot_be_written_is_refused_before_the_work(bad, tmp_path, monkeypatch):
-    monkeypatch.setattr("isthmus.reporting.compare", lambda *_, **__: pytest.fail("worked first"))
-    monkeypatch.setattr("isthmus.reporting.explain", lambda *_, **__: pytest.fail("worked first"))
+    monkeypatch.setattr("isthmus.reporting.report_page.compare", lambda *_, **__: pytest.fail("worked first"))
+    monkeypatch.setattr("isthmus.reporting.report_page.explain", lambda *_, **__: pytest.fail("worked first"))
     with pytest.raises(isthmus.InputError, match="folder"):
         isthmus.report(twins(), tmp_path / bad)
     assert not os.listdir(tmp_path)
@@ -276,18 +276,18 @@ def test_clouds_of_equal_means_and_of_one_dimension():
 
 
 def test_densities_integrate_to_one():
-    sample = samples.Cosines.of(twins(300))
+    sample = samples.CosineSample.of(twins(300))
     width = sample.edges[1] - sample.edges[0]
     for kind, density in sample.densities.items():
         assert density.sum() * width == pytest.approx(1, abs=0.01), kind
 
 
 def test_numbers_for_people():
-    assert wording.value(Estimate(0.5521, unit="share")) == "55.2\u00a0%"
-    assert wording.value(Estimate(float("nan"), undefined="no")) == "undefined"
-    assert wording.interval(Estimate(1.0)) == ""
-    assert wording.points(Estimate(-0.026)) == "−2.6"
-    assert [wording.effect(Estimate(0, *ends)) for ends in ((1, 2), (-2, -1), (-1, 1))] == [
+    assert formatting.value(Estimate(0.5521, unit="share")) == "55.2\u00a0%"
+    assert formatting.value(Estimate(float("nan"), undefined="no")) == "undefined"
+    assert formatting.interval(Estimate(1.0)) == ""
+    assert formatting.points(Estimate(-0.026)) == "−2.6"
+    assert [formatting.effect(Estimate(0, *ends)) for ends in ((1, 2), (-2, -1), (-1, 1))] == [
         "rises", "falls", "no measurable change",
     ]  # fmt: skip
 
@@ -326,7 +326,7 @@ def test_marks_of_one_look_are_one_path():
 def test_the_overview_is_one_svg_for_both_schemes(tmp_path):
     pairs = twins()
     explanation = isthmus.explain(pairs, comparison=isthmus.compare(pairs, splits=1))
-    figures.overview(explanation, pairs, tmp_path / "overview.svg")
+    figures.save_overview(explanation, pairs, tmp_path / "overview.svg")
     text = (tmp_path / "overview.svg").read_text(encoding="utf-8")
     root = ElementTree.fromstring(text)
     assert root.get("width") == "900"
@@ -337,8 +337,8 @@ def test_the_overview_is_one_svg_for_both_schemes(tmp_path):
 
 def test_the_overview_needs_a_comparison(tmp_path):
     pairs = twins()
-    with pytest.raises(isthmus.InputError, match="no comparison"):
-        figures.overview(isthmus.explain(pairs), pairs, tmp_path / "overview.svg")
+    with pytest.raises(isthmus.InputError, match="has no comparison"):
+        figures.save_overview(isthmus.explain(pairs), pairs, tmp_path / "overview.svg")
 
 
 @pytest.mark.skipif("ISTHMUS_FIXTURES" not in os.environ, reason="needs ISTHMUS_FIXTURES")
@@ -404,16 +404,20 @@ def test_the_page_carries_the_evidence_of_the_explanation(plain):
     explanation = isthmus.explain(twins())
     text = Page(plain[1]).text
     for name, part in explanation.budget.items():
-        assert f"95 %: {wording.interval(part)}; chance leaves {wording.null(part)}" in text, name
-    assert f"above {explanation.ceiling.centred:.3f}; these partners have {explanation.ceiling.mean_cosine:.3f}" in text
+        assert f"95 %: {formatting.interval(part)}; chance gives {formatting.null(part)}" in text, name
+    assert (
+        f"above {explanation.ceiling.centred:.3f}. These matching pairs have {explanation.ceiling.mean_cosine:.3f}"
+        in text
+    )
     for sentence in explanation.collapse.sentences():
         assert sentence in text
     for theorem in explanation.assumptions.theorems.values():
         assert theorem.message in text
     assert explanation.calibration is not None
+    assert "Meaning of a cosine" in text
     for sentence in explanation.calibration.threshold_sentences():
         assert sentence in text
-    ceilings = plain[1].split("The ceiling, before and after each aligner")[1].split("</table>")[0]
+    ceilings = plain[1].split("Upper bound of the mean cosine, before and after each aligner")[1].split("</table>")[0]
     assert "Identity (raw)" in ceilings
     assert "Centering" in ceilings
 
@@ -421,4 +425,4 @@ def test_the_page_carries_the_evidence_of_the_explanation(plain):
 def test_too_few_items_to_calibrate(tmp_path):
     text, explanation = page(twins(n=19, dim=4), tmp_path)
     assert explanation.calibration is None
-    assert "What a cosine means" not in text
+    assert "Meaning of a cosine" not in text

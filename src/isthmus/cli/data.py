@@ -31,12 +31,12 @@ def demo(
     if export is not None:
         for path in isthmus.demo.export(export, run):
             typer.echo(f"Wrote {path}")
-    from isthmus.reporting.demo_predictions import predictions
+    from isthmus.reporting.demo_predictions import demo_sections
 
     title = f"Digits and captions: the run '{run}'"
     test_pairs, train_pairs = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
     with spinner(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}"):
-        explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=predictions(run))
+        explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=demo_sections(run))
     print_bullets(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
 

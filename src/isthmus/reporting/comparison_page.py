@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.evaluation import Comparison, Summary
-from isthmus.reporting import wording
 from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, add_axes, new_figure, with_report_style
+from isthmus.reporting.formatting import aligner_label, points, shorten
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
@@ -80,8 +80,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
 
 def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str) -> Section:
     label = f"Gap closed against the change of {score}: " + "; ".join(
-        f"{wording.aligner(row)} {100 * closed_share(row, fitted[0]):.0f} %, "
-        f"{wording.points(row.changes[score])} points"
+        f"{aligner_label(row)} {100 * closed_share(row, fitted[0]):.0f} %, {points(row.changes[score])} points"
         for row in fitted
     )
     task = next((task for task in registry().values() if score in task.scores), None)
@@ -161,7 +160,7 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     ax.set(ylim=(low - 0.08 * (high - low), high + 0.12 * (high - low)))
     ax.set(xlabel="gap closed (%)", ylabel=f"change in {score} (points)")
     ax.annotate("raw", points[0], (0, 7), textcoords="offset points", ha="center", va="bottom", weight="bold")
-    _add_names(ax, points[1:], [wording.aligner(row) for row in rows[1:]], height - 50)
+    _add_names(ax, points[1:], [aligner_label(row) for row in rows[1:]], height - 50)
     return fig
 
 
@@ -175,7 +174,7 @@ def _add_names(ax: Any, points: np.ndarray, names: list[str], height: float) -> 
     order = np.argsort(-points[:, 1], kind="stable") if len(points) else np.array([], dtype=int)
     heights = np.array([(26 if "(" in names[i] else 14) / height for i in order])
     for i, y in zip(order, _spread((points[order, 1] - low) / (high - low), heights), strict=True):
-        name = wording.short(names[i].replace("(", "\n("), 44)
+        name = shorten(names[i].replace("(", "\n("), 44)
         # The line starts at the left end of the name. From its middle it would cross the other names.
         line = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkB": 3, "relpos": (0, 0.5)}
         options = {"va": "center", "fontsize": 9.5, "linespacing": 1.1, "arrowprops": line}
@@ -215,7 +214,7 @@ def _column_title(score: str, comparison: Comparison) -> str:
 
 def _title(row: Summary) -> str:
     """Return the name for a table, where a line may break before the options."""
-    return wording.aligner(row).replace("(", " (", 1)
+    return aligner_label(row).replace("(", " (", 1)
 
 
 def _angle(row: Summary) -> str:

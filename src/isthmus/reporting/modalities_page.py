@@ -1,4 +1,4 @@
-"""The page of more than two modalities: matrices of the gap and of the budget, and every pair in sentences."""
+"""Write the page of more than two modalities: matrices, and the verdict of every pair."""
 
 from __future__ import annotations
 
@@ -6,58 +6,67 @@ import os
 
 import numpy as np
 
-from isthmus.diagnosis import COMPONENTS, Explanation
-from isthmus.diagnosis.modalities import PairwiseResults
-from isthmus.reporting import figures, wording
+from isthmus.diagnosis import COMPONENTS, Explanation, PairwiseResults
+from isthmus.reporting.descriptions import describe_budget
+from isthmus.reporting.figures import budget_figure
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
-from isthmus.utils import validation
 from isthmus.utils.files import atomic_path
+from isthmus.utils.validation import check_writable
 
-#: Heading of each matrix, what it shows, and its digits.
+#: Heading, explanation and number of decimals of each matrix.
 MATRICES = {
-    "centroid_angle": ("The angles between the means", "Degrees. No number: the angle of that pair is undefined.", 1),
-    "total": ("The missing cosine", "1 minus the mean cosine of partners; it is the sum of the four parts below.", 3),
-    **{name: (f"The part '{name}'", f"{text[0].upper()}{text[1:]}.", 3) for name, text in COMPONENTS.items()},
-    "R@1": ("The partner comes first", "Share of the queries in %; rows are queries, columns are searched.", 1),
+    "centroid_angle": ("Angles between the means", "Degrees. An empty cell: the angle of that pair is undefined.", 1),
+    "total": ("Cosine deficit", "1 minus the mean cosine of matching pairs, the sum of the four components below.", 3),
+    **{name: (f"Component '{name}'", f"{text[0].upper()}{text[1:]}.", 3) for name, text in COMPONENTS.items()},
+    "R@1": ("Match ranks first", "Share of the queries in %. Rows are queries, columns are searched.", 1),
 }
 
 
 def modalities_page(
-    found: PairwiseResults[Explanation], path: str | os.PathLike[str], /, *, title: str | None = None
+    results: PairwiseResults[Explanation], path: str | os.PathLike[str], /, *, title: str | None = None
 ) -> None:
-    """Write one self-contained page about every two of several modalities to `path`.
+    """Write one self-contained page about every pair of several modalities.
 
-    Errors: `InputError` when `path` cannot be written.
+    Parameters
+    ----------
+    results : PairwiseResults of Explanation
+        From `isthmus.Modalities.explain`.
+    path : str or path
+        The file.
+    title : str, optional
+        Heading of the page.
+
+    Raises
+    ------
+    InputError
+        If `path` cannot be written.
     """
-    path = validation.check_writable(path)
-    sections = [_matrix(found, name) for name in MATRICES]
-    for pair, one in found.items():
-        drawing = inline_svg(
-            figures.budget(one.budget), f"budget-{'-'.join(str(found.names.index(n)) for n in pair)}",
-            label=wording.budget(one.budget),
-        )  # fmt: skip
+    path = check_writable(path)
+    sections = [_matrix_section(results, name) for name in MATRICES]
+    for pair, explanation in results.items():
+        budget = explanation.budget
+        identifier = "-".join(str(results.names.index(name)) for name in pair)
         sections.append(
             Section(
                 " and ".join(pair),
-                one.verdict,
-                figure=drawing,
-                caption="Where the missing cosine of this pair goes; each bar begins where the one above it ends.",
+                explanation.verdict,
+                figure=inline_svg(budget_figure(budget), f"budget-{identifier}", label=describe_budget(budget)),
+                caption="Components of the cosine deficit of this pair. Each bar starts where the one above ends.",
             )
         )
-    first = next(iter(found.values()))
-    facts = (
-        f"{first.result.pairs['n']:,} rows of {len(found.names)} modalities in {first.result.pairs['dim']:,} dimensions"
-    )
-    page = plain_page(title or f"The gaps between {', '.join(found.names[:-1])} and {found.names[-1]}", facts, sections)
-    with atomic_path(path) as part:
-        part.write_bytes(page.encode("utf-8", errors="replace"))
+    facts = next(iter(results.values())).result.pairs
+    summary = f"{facts['n']:,} rows of {len(results.names)} modalities in {facts['dim']:,} dimensions"
+    title = title or f"The gaps between {', '.join(results.names[:-1])} and {results.names[-1]}"
+    page = plain_page(title, summary, sections)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(page.encode("utf-8", errors="replace"))
 
 
-def _matrix(found: PairwiseResults[Explanation], name: str) -> Section:
-    heading, text, digits = MATRICES[name]
-    matrix = found.matrix(name) * (100 if name == "R@1" else 1)
-    cells = [["" if np.isnan(v) else f"{v:.{digits}f}" for v in row] for row in matrix]
-    rows = [(side, *row) for side, row in zip(found.names, cells, strict=True)]
-    return Section(heading, [text], header=("", *found.names), rows=rows)
+def _matrix_section(results: PairwiseResults[Explanation], name: str) -> Section:
+    heading, text, decimals = MATRICES[name]
+    matrix = results.matrix(name) * (100 if name == "R@1" else 1)
+    cells = [["" if np.isnan(v) else f"{v:.{decimals}f}" for v in row] for row in matrix]
+    rows = [(modality, *row) for modality, row in zip(results.names, cells, strict=True)]
+    return Section(heading, [text], header=("", *results.names), rows=rows)

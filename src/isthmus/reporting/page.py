@@ -1,8 +1,9 @@
-"""The page: what the explanation says, laid out by the template."""
+"""Render the report page: collect numbers, figures and text for the template."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
@@ -11,16 +12,36 @@ from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, best_row, retrieval_at_chance
 from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
-from isthmus.reporting import figures, samples, wording
+from isthmus.reporting import descriptions, figures, formatting, panels, samples
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.reporting.templates import render_template
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import percent
 
+#: Short name of each component of the cosine deficit, and the same after "from".
+COMPONENT_NAMES = {
+    "spectrum": ("unequal spectra", "unequal spectra"),
+    "centre": ("angle between the means", "the angle between the means"),
+    "orientation": ("different orientation", "the different orientation of the clouds"),
+    "pairing": ("pairing", "the pairing"),
+}
+
+
+@dataclass
+class TableRow:
+    """Row of the table of aligners. `cells` are (label, text, interval)."""
+
+    name: str
+    is_best: bool
+    notes: list[str]
+    cells: list[tuple[str, str, str]] = field(default_factory=list)
+    recall_falls: bool = False
+
 
 def render(
     explanation: Explanation,
+    comparison: Comparison,
     pairs: Pairs,
     /,
     *,
@@ -28,30 +49,31 @@ def render(
     title: str | None = None,
     extra: Sequence[Section] = (),
 ) -> str:
-    """The whole page as text, with the sections `extra` after the table. `explanation` must hold a comparison."""
-    result, comparison = explanation.result, explanation.comparison
-    assert comparison is not None
-    x, y = names = pairs.names
+    """Return the page as text, with the sections `extra` after the table of aligners."""
+    result = explanation.result
+    x, y = pairs.names
     best = best_row(comparison)
     return render_template(
         "page.html.j2",
         title=title or f"The gap between {x} and {y}",
         x=x,
         y=y,
-        chance=retrieval_at_chance(result),
+        at_chance=retrieval_at_chance(result),
         explanation=explanation,
         verdict=explanation.verdict,
         result=result,
-        parts=explanation.budget,
-        share=_shares(explanation),
+        budget=explanation.budget,
+        percentages=_percentages(explanation),
+        component_names=COMPONENT_NAMES,
         raw=comparison["Identity"],
         best=best,
-        rows=[_cells(row, best) for row in comparison.rows],
-        held_out=samples.held_out(comparison, separate=fit is not None),
-        definitions=_definitions(result, names),
+        comparison=comparison,
+        rows=[_table_row(row, best) for row in comparison.rows],
+        splits=_describe_splits(comparison, separate_fit=fit is not None),
+        definitions=_definitions(result, pairs.names),
         provenance=_provenance(result, pairs),
-        extra=[(part, Markup(part.figure)) for part in extra],
-        wording=wording,
+        extra=[(section, Markup(section.figure)) for section in extra],
+        text=formatting,
         **_figures(explanation, comparison, pairs, fit, best),
     )
 
@@ -59,115 +81,118 @@ def render(
 def _figures(
     explanation: Explanation, comparison: Comparison, pairs: Pairs, fit: Pairs | None, best: Summary | None
 ) -> dict[str, Any]:
-    """Every figure as SVG with its text alternative, and the samples that the captions speak of."""
-    result, names = explanation.result, pairs.names
+    """Return every figure as SVG with its text alternative, and the samples that the captions need."""
+    result, names, budget = explanation.result, pairs.names, explanation.budget
     normalize = bool(result.pairs["normalize"])
     before, after = samples.before_and_after(pairs, row=best, fit=fit, normalize=normalize)
-    limits = figures.shared_limits(before, after)
-    cosines = samples.Cosines.of(pairs, normalize=normalize)
-    null = samples.null_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))
+    limits = panels.shared_limits(before, after)
+    cosines = samples.CosineSample.of(pairs, normalize=normalize)
+    random_angles = samples.random_subspace_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))
 
-    def svg(drawing: Any, name: str, label: str) -> Markup:
-        return Markup(inline_svg(drawing, name, label=label))
+    def svg(figure: Any, name: str, label: str) -> Markup:
+        return Markup(inline_svg(figure, name, label=label))
 
-    drawn: dict[str, Markup | None] = {
+    svgs: dict[str, Markup | None] = {
         "angle": None,
         "after": None,
-        "budget": svg(figures.budget(explanation.budget), "budget", wording.budget(explanation.budget)),
-        "before": svg(figures.clouds(before, names, limits), "before", wording.clouds(before, names, "raw")),
-        "spectra": svg(figures.spectra(result), "spectra", wording.spectra(result)),
-        "angles": svg(figures.principal_angles(result, null), "angles", wording.principal_angles(result, null)),
-        "cosines": svg(figures.cosines(cosines), "cosines", wording.cosines(cosines, names)),
-        "aligners": svg(figures.aligners(comparison), "aligners", wording.aligners(comparison)),
+        "budget": svg(figures.budget_figure(budget), "budget", descriptions.describe_budget(budget)),
+        "before": svg(
+            figures.clouds_figure(before, names, limits), "before", descriptions.describe_clouds(before, names, "raw")
+        ),
+        "spectra": svg(figures.spectra_figure(result), "spectra", descriptions.describe_spectra(result)),
+        "angles": svg(
+            figures.principal_angles_figure(result, random_angles),
+            "angles",
+            descriptions.describe_principal_angles(result, random_angles),
+        ),
+        "cosines": svg(figures.cosines_figure(cosines), "cosines", descriptions.describe_cosines(cosines)),
+        "aligners": svg(figures.aligners_figure(comparison), "aligners", descriptions.describe_aligners(comparison)),
     }
     if not result["centroid_angle"].undefined:
-        drawn["angle"] = svg(figures.angle(result), "angle", wording.angle(result))
+        svgs["angle"] = svg(figures.angle_figure(result), "angle", descriptions.describe_angle(result))
     if after is not None and best is not None:
-        label = wording.clouds(after, names, f"after {wording.aligner(best)}")
-        drawn["after"] = svg(figures.clouds(after, names, limits), "after", label)
-    return {"figure": drawn, "before": before, "after": after, "cosines": cosines}
+        label = descriptions.describe_clouds(after, names, f"after {formatting.aligner_label(best)}")
+        svgs["after"] = svg(figures.clouds_figure(after, names, limits), "after", label)
+    return {"figure": svgs, "before": before, "after": after, "cosines": cosines}
 
 
 def _rank(result: Result, name: str) -> int:
     return int(result[f"rank_99_{name}"].value)
 
 
-def _shares(explanation: Explanation) -> dict[str, float]:
-    """Each part of the budget as a percentage of the total."""
+def _percentages(explanation: Explanation) -> dict[str, float]:
+    """Return each component as a percentage of the deficit."""
     total = explanation.budget.total.value
-    return {name: 100 * part.value / total if total > 0 else 0.0 for name, part in explanation.budget.items()}
+    return {name: 100 * component.value / total if total > 0 else 0.0 for name, component in explanation.budget.items()}
 
 
-def _cells(row: Summary, best: Summary | None) -> dict[str, Any]:
-    """One row of the table as text."""
-    made: dict[str, Any] = {
-        "name": row.name.replace("(", "\u200b("),
-        "best": row is best,
-        "notes": list(row.notes),
-        "cells": [],
-    }
+def _table_row(row: Summary, best: Summary | None) -> TableRow:
+    """Return one row of the table as text. The zero-width space allows a line break before the options."""
+    table_row = TableRow(row.name.replace("(", "\u200b("), row is best, list(row.notes))
     if not row.scores:
-        return made
+        return table_row
     gap = row.scores["gap"]
     if gap.undefined:
-        made["notes"].insert(0, f"No angle: {gap.undefined}.")
-    raw = row.name == "Identity"
+        table_row.notes.insert(0, f"No angle: {gap.undefined}.")
+    is_raw = row.name == "Identity"
     change, mixed = row.changes["R@1"], row.changes["mixed_R@1"]
-    made["cells"] = [
-        ("Gap", wording.value(gap), ""),
+    change_texts = ("", "") if is_raw else (formatting.points(change), formatting.points_interval(change))
+    table_row.cells = [
+        ("Gap", formatting.value(gap), ""),
         ("R@1", percent(row.scores["R@1"].value), ""),
-        (
-            "Change in R@1",
-            "" if raw else f"{wording.points(change)}",
-            "" if raw else wording.points_interval(change),
-        ),
-        (
-            "Mixed R@1",
-            percent(row.scores["mixed_R@1"].value),
-            "" if raw else f"{wording.points_interval(mixed)}",
-        ),
+        ("Change in R@1", *change_texts),
+        ("Mixed R@1", percent(row.scores["mixed_R@1"].value), "" if is_raw else formatting.points_interval(mixed)),
         ("Mixed NDCG@10", f"{row.scores['mixed_NDCG@10'].value:.3f}", ""),
-        ("Own modality", percent(row.scores["same_modality_share"].value), ""),
+        ("Same modality", percent(row.scores["same_modality_share"].value), ""),
     ]
-    made["falls"] = not raw and change.high < 0
-    return made
+    table_row.recall_falls = not is_raw and change.high < 0
+    return table_row
+
+
+def _describe_splits(comparison: Comparison, *, separate_fit: bool) -> str:
+    """Return how the pairs of the table were split, as the end of a sentence."""
+    if separate_fit:
+        return f"fitted on {comparison.n_fit:,} other pairs and judged on {comparison.n_test:,} pairs"
+    halves = "one random half" if comparison.splits == 1 else f"{comparison.splits} random halves, scores averaged"
+    n_fit, n_test = f"{comparison.n_fit:,}", f"{comparison.n_test:,}"
+    return f"fitted on one half ({n_fit} pairs) and judged on the other ({n_test} pairs), {halves}"
 
 
 def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]:
-    """Every registered measure with its numbers, in the registry's order; recall at 1, 5, 10 is one entry."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return every registered measure with its numbers. Recall at 1, 5 and 10 is one entry."""
+    definitions: dict[str, dict[str, Any]] = {}
     for name, entry in registry().items():
         numbers: list[tuple[str, Estimate]] = [(n, result[n]) for n in entry.names(*names) if n in result]
         family = name.split("@")[0]
-        if family in found:
-            found[family]["numbers"] += numbers
+        if family in definitions:
+            definitions[family]["numbers"] += numbers
         elif numbers:
-            found[family] = {
+            definitions[family] = {
                 "numbers": numbers,
                 "definition": numbers[0][1].definition,
-                "reading": wording.READING.get(name, ""),
+                "reading": descriptions.READING_AIDS.get(name, ""),
                 "unit": entry.unit,
-                "better": entry.direction,
+                "direction": entry.direction,
                 "source": entry.source,
             }
-    return list(found.values())
+    return list(definitions.values())
 
 
 def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
-    """Where the numbers come from, as labels and text."""
+    """Return the origin of the numbers as labels and text."""
     facts = result.pairs
-    listed = []
+    lines = []
     for name, path, dtype, source in zip(
         facts["names"], facts["paths"], facts["dtypes"], (pairs.x, pairs.y), strict=True
     ):
-        where = "an array in memory" if path == name else path
-        listed.append((name, f"{where} ({source.shape[0]:,} rows, {dtype})"))
+        origin = "an array in memory" if path == name else path
+        lines.append((name, f"{origin} ({source.shape[0]:,} rows, {dtype})"))
     items = "" if facts["items"] == facts["n"] else f" of {facts['items']:,} items"
-    listed.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
+    lines.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
     if pairs.key_join is not None:
-        listed.append(("pairing", pairs.key_join.summary(pairs.names)))
-    listed.append(("rows", "divided by their norm" if facts["normalize"] else "used as they are (normalize=False)"))
-    listed.append(("sums", f"products in {facts['matmul_dtype']}, sums in float64"))
+        lines.append(("pairing", pairs.key_join.summary(pairs.names)))
+    lines.append(("rows", "divided by their norm" if facts["normalize"] else "not normalized (normalize=False)"))
+    lines.append(("sums", f"products in {facts['matmul_dtype']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:
-        listed.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))
-    return listed
+        lines.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))
+    return lines

@@ -1,4 +1,4 @@
-"""What the figures show of the rows: two clouds on a plane, and cosines. Always a sample, never all rows."""
+"""Sample the rows for the figures: two clouds on a plane, and cosines. The figures never use all rows."""
 
 from __future__ import annotations
 
@@ -10,78 +10,86 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation import MAX_ITEMS as MAX_COMPARED_ITEMS
-from isthmus.evaluation import Comparison, Summary
+from isthmus.evaluation import Summary
+from isthmus.linalg.random_subspaces import random_principal_angles
 from isthmus.statistics.moments import moments_of
 from isthmus.utils.errors import InputError
 
-#: Items that axes and cosines are computed from, and items that are drawn.
-ITEMS, DRAWN, LINES = 2_000, 400, 48
+#: Items that axes and cosines are computed from, items that are visible, and pairs that are joined by a line.
+MAX_ITEMS, MAX_POINTS, MAX_LINES = 2_000, 400, 48
+#: Multiplications that the random principal angles of a page may cost.
+RANDOM_ANGLE_COST = 1e9
+#: Numbers of cosines below which two, and six, bins of a density are joined, so that few pairs give no ragged curve.
+JOIN_TWO_BELOW, JOIN_SIX_BELOW = 5_000, 300
 
 
 @dataclass(frozen=True)
 class CloudProjection:
-    """Rows of both sides on the plane of the mean difference (first axis) and of the widest spread (second
-    axis).
+    """Rows of both modalities on the plane of the mean difference (axis 1) and of the widest spread (axis 2).
 
-    `x`, `y` are (n, 2), row i of one the partner of row i of the other; the origin lies between the means.
+    `x` and `y` are (n, 2), and their rows i are a matching pair. The origin lies between the means, whose distance is
+    `distance`.
     """
 
     x: np.ndarray
     y: np.ndarray
-    distance: float  # between the means
+    distance: float
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /) -> CloudProjection:
-        """The plane of paired rows (n, d): axis 1 from mean x to mean y; axis 2 the first principal component
-        of both sides, each centred on its own mean, orthogonalised to axis 1."""
+        """Project paired rows (n, d).
+
+        Axis 1 points from mean x to mean y. Axis 2 is the first principal component of both modalities, each centred on
+        its own mean, made orthogonal to axis 1.
+        """
         x, y = x.astype(np.float64), y.astype(np.float64)
         mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
         gap = mean_y - mean_x
         distance = float(np.linalg.norm(gap))
-        first = gap / distance if distance > 1e-12 else np.eye(len(gap))[0]
+        first_axis = gap / distance if distance > 1e-12 else np.eye(len(gap))[0]
         centred = np.concatenate([x - mean_x, y - mean_y])
-        centred -= np.outer(centred @ first, first)
-        # The principal component orthogonal to axis 1: the second axis when the first one is taken as given.
-        second = np.linalg.eigh(centred.T @ centred)[1][:, -1]
-        second -= (second @ first) * first
-        length = np.linalg.norm(second)
-        second = second / length if length > 1e-6 else np.zeros_like(first)
-        second *= np.sign(second[np.argmax(np.abs(second))]) or 1.0  # the sign of an eigenvector is arbitrary
-        axes = np.stack([first, second], axis=1)
+        centred -= np.outer(centred @ first_axis, first_axis)
+        second_axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+        second_axis -= (second_axis @ first_axis) * first_axis
+        length = np.linalg.norm(second_axis)
+        second_axis = second_axis / length if length > 1e-6 else np.zeros_like(first_axis)
+        # The sign of an eigenvector is arbitrary, so that its largest entry is made positive.
+        second_axis *= np.sign(second_axis[np.argmax(np.abs(second_axis))]) or 1.0
+        axes = np.stack([first_axis, second_axis], axis=1)
         middle = (mean_x + mean_y) / 2
         return cls((x - middle) @ axes, (y - middle) @ axes, distance)
 
-    def drawn(self, most: int = DRAWN) -> tuple[np.ndarray, np.ndarray]:
-        """At most `most` pairs of points, evenly spread over the sample."""
-        rows = np.linspace(0, len(self.x) - 1, min(most, len(self.x))).astype(int)
+    def visible_points(self, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
+        """Return at most `max_points` pairs of points, evenly spread over the sample."""
+        rows = np.linspace(0, len(self.x) - 1, min(max_points, len(self.x))).astype(int)
         return self.x[rows], self.y[rows]
 
 
 def before_and_after(
     pairs: Pairs, /, *, row: Summary | None, fit: Pairs | None = None, normalize: bool = True
 ) -> tuple[CloudProjection, CloudProjection | None]:
-    """The same held-out pairs raw and after the aligner of `row`, fitted anew on the other half or on `fit`.
+    """Return the same held-out pairs raw and after the aligner of `row`, fitted to the other half or to `fit`.
 
-    The second is None when there is no aligner, or when it refuses these pairs.
+    The second is None if there is no aligner, or if it rejects these pairs.
     """
-    fitting, testing = (fit, pairs) if fit is not None else pairs.sample(MAX_COMPARED_ITEMS).split_half(rng=0)
-    x, y = one_partner(testing.sample(ITEMS), normalize=normalize)
+    training, testing = (fit, pairs) if fit is not None else pairs.sample(MAX_COMPARED_ITEMS).split_half(rng=0)
+    x, y = one_pair_per_item(testing.sample(MAX_ITEMS), normalize=normalize)
     before = CloudProjection.of(x, y)
     if row is None:
         return before, None
     aligner = type(row.aligner)(**row.aligner.get_params())
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the table shows them already
+        warnings.simplefilter("ignore")  # the table of the page shows the warnings
         try:
-            aligner.fit_moments(moments_of(fitting, normalize=aligner.normalize))
+            aligner.fit_moments(moments_of(training, normalize=aligner.normalize))
             return before, CloudProjection.of(*aligner.transform(x, y))
         except InputError:
             return before, None
 
 
-def one_partner(pairs: Pairs, /, *, normalize: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Unit rows of the items that have a partner, each with its first one; (n, d) twice."""
-    x, y = (to_numpy(side) for side in pairs.unit(normalize=normalize))
+def one_pair_per_item(pairs: Pairs, /, *, normalize: bool = True) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit rows (n, d) of the items that have a match, each with its first one."""
+    x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
     if pairs.index is None:
         return x, y
     items, rows = np.unique(pairs.index, return_index=True)
@@ -89,57 +97,45 @@ def one_partner(pairs: Pairs, /, *, normalize: bool = True) -> tuple[np.ndarray,
 
 
 @dataclass(frozen=True)
-class Cosines:
-    """Densities of cosines over `edges` (bins + 1) and their means, by kind.
+class CosineSample:
+    """Densities and means of the cosines among `items` items of the modalities `names`, by kind.
 
-    Kinds: 'paired', 'unpaired' (across the sides, different items), 'x' and 'y' (within that side).
+    `edges` are the bins + 1 edges of the densities. Kinds are 'paired' (matching pairs), 'unpaired' (non-matching pairs
+    across the modalities), and 'x' and 'y' (different items within a modality).
     """
 
+    names: tuple[str, str]
     edges: np.ndarray
     densities: dict[str, np.ndarray]
     means: dict[str, float]
     items: int
 
     @classmethod
-    def of(cls, pairs: Pairs, /, *, normalize: bool = True, bins: int = 120) -> Cosines:
-        """All cosines among at most 2,000 items."""
-        x, y = one_partner(pairs.sample(ITEMS), normalize=normalize)
-        across, others = x @ y.T, ~np.eye(len(x), dtype=bool)
-        values = {
+    def of(cls, pairs: Pairs, /, *, normalize: bool = True, bins: int = 120) -> CosineSample:
+        """Return all cosines among at most 2,000 items."""
+        x, y = one_pair_per_item(pairs.sample(MAX_ITEMS), normalize=normalize)
+        across, different_items = x @ y.T, ~np.eye(len(x), dtype=bool)
+        cosines = {
             "paired": np.diag(across).copy(),
-            "unpaired": across[others],
-            "x": (x @ x.T)[others],
-            "y": (y @ y.T)[others],
+            "unpaired": across[different_items],
+            "x": (x @ x.T)[different_items],
+            "y": (y @ y.T)[different_items],
         }
-        ends = [np.quantile(v, [0.0005, 0.9995]) for v in values.values()]
-        low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+        extremes = [np.quantile(values, [0.0005, 0.9995]) for values in cosines.values()]
+        low, high = min(e[0] for e in extremes), max(e[1] for e in extremes)
         margin = max(0.03 * (high - low), 0.01)
         edges = np.linspace(max(low - margin, -1.001), min(high + margin, 1.001), bins + 1)
         densities = {}
-        for kind, v in values.items():
-            # Few pairs make a ragged histogram: the bins of small samples are joined.
-            width = 1 if len(v) > 5_000 else 2 if len(v) > 300 else 6
-            counts = np.histogram(v, edges[::width])[0]
-            density = counts / len(v) / (edges[width] - edges[0])
+        for kind, values in cosines.items():
+            width = 1 if len(values) > JOIN_TWO_BELOW else 2 if len(values) > JOIN_SIX_BELOW else 6
+            counts = np.histogram(values, edges[::width])[0]
+            density = counts / len(values) / (edges[width] - edges[0])
             densities[kind] = np.repeat(density, width)
-        return cls(edges, densities, {kind: float(v.mean()) for kind, v in values.items()}, len(x))
+        means = {kind: float(values.mean()) for kind, values in cosines.items()}
+        return cls(pairs.names, edges, densities, means, len(x))
 
 
-def null_angles(dim: int, ranks: tuple[int, int], /) -> np.ndarray:
-    """Principal angles of random subspaces of these ranks in degrees, (draws, min(ranks)), ascending."""
-    from isthmus.linalg.random_subspaces import random_principal_angles
-
-    draws = int(np.clip(1e9 // (dim * ranks[0] * ranks[1]), 10, 40))
+def random_subspace_angles(dim: int, ranks: tuple[int, int], /) -> np.ndarray:
+    """Return principal angles of random subspaces of these ranks in degrees, (draws, min(ranks)), ascending."""
+    draws = int(np.clip(RANDOM_ANGLE_COST // (dim * ranks[0] * ranks[1]), 10, 40))
     return np.asarray(random_principal_angles(dim, *ranks, draws=draws, rng=0))
-
-
-def held_out(comparison: Comparison, /, *, separate: bool) -> str:
-    """How the table's pairs were split, as a sentence without its full stop."""
-    if separate:
-        return f"fitted on {comparison.n_fit:,} other pairs and judged on {comparison.n_test:,} pairs"
-    halves = "one random half" if comparison.splits == 1 else f"{comparison.splits} random halves"
-    return (
-        f"fitted on one half ({comparison.n_fit:,} pairs) and judged on the other ({comparison.n_test:,} "
-        f"pairs), "
-        f"{halves}{'' if comparison.splits == 1 else ', scores averaged'}"
-    )

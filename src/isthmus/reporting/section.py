@@ -1,4 +1,4 @@
-"""One part of a page."""
+"""Section of a page."""
 
 from __future__ import annotations
 
@@ -8,8 +8,32 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Section:
-    """`figure` is inline SVG, `wide` when it has several columns; `header` and `rows` a table whose first column names
-    the row, its other cells numbers or, with `text_cells`, text."""
+    """Section of a page with text, at most one figure and at most one table.
+
+    Parameters
+    ----------
+    heading : str
+        Heading.
+    paragraphs : sequence of str
+        Text before the figure.
+    figure : str
+        Inline SVG, from `isthmus.reporting.svg.inline_svg`.
+    caption : str
+        Caption of the figure.
+    header : sequence of str
+        Heads of the columns of the table.
+    rows : sequence of sequence of str
+        Cells. The first column names the row.
+    wide : bool, default False
+        Whether the figure has several columns.
+    text_cells : bool, default False
+        Whether the cells are text and not numbers.
+
+    Examples
+    --------
+    >>> Section("Angles", ["Degrees."], header=("", "text"), rows=[("image", "72.0")]).heading
+    'Angles'
+    """
 
     heading: str
     paragraphs: Sequence[str] = ()

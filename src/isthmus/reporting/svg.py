@@ -149,7 +149,7 @@ def _merge_markers(parent: Element, numbers: Iterator[int]) -> None:
 
 
 def _runs(parent: Element) -> Iterator[tuple[tuple[str, str] | None, list[Element]]]:
-    """Yield the children of `parent` in runs of equal marker and style; the key of other elements is None."""
+    """Yield the children of `parent` in runs of equal marker and style. Other elements have the key None."""
 
     def key(element: Element) -> tuple[str, str] | None:
         if element.tag != "use" or set(element.attrib) != {"href", "x", "y", "style"}:

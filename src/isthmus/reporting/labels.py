@@ -1,0 +1,61 @@
+"""Place text labels beside points so that they cover as little as possible."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isthmus.reporting.drawing import PAPER, SMALL_FONT_SIZE
+
+#: Offsets of a label from its point, in points, in order of preference.
+OFFSETS = ((9, 9), (9, -9), (-9, 9), (-9, -9), (9, 22), (9, -22), (-9, 22), (-9, -22))
+#: Characters of one line of a label.
+MAX_LINE_LENGTH = 22
+#: Cost of one point outside the axis, and of a covered mark, in square points of overlap with other labels.
+OUTSIDE_COST, COVER_COST = 20, 600
+
+Box = tuple[float, float, float, float]
+
+
+def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Sequence[bool]) -> None:
+    """Write each text beside its position (n, 2), inside the axis and apart from marks and earlier labels."""
+    marks = ax.transData.transform(positions)
+    boxes: list[Box] = []
+    for position, mark, text, is_bold in zip(positions, marks, texts, bold, strict=True):
+        lines = textwrap.wrap(text, MAX_LINE_LENGTH, break_long_words=False) or [text]
+        size = max(map(len, lines)) * SMALL_FONT_SIZE * 0.62, len(lines) * SMALL_FONT_SIZE * 1.2
+        candidates = [_label_box(mark, offset, size) for offset in OFFSETS]
+        costs = [_cost(box, ax.bbox, marks, boxes) for box in candidates]
+        choice = costs.index(min(costs))
+        dx, dy = OFFSETS[choice]
+        boxes.append(candidates[choice])
+        ax.annotate(
+            "\n".join(lines),
+            position,
+            (dx, dy),
+            textcoords="offset points",
+            fontsize=SMALL_FONT_SIZE,
+            ha="left" if dx > 0 else "right",
+            va="bottom" if dy > 0 else "top",
+            weight="bold" if is_bold else "normal",
+            bbox={"facecolor": PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 1},
+        )
+
+
+def _label_box(mark: np.ndarray, offset: tuple[int, int], size: tuple[float, float]) -> Box:
+    (dx, dy), (width, height) = offset, size
+    x0 = mark[0] + dx - (width if dx < 0 else 0)
+    y0 = mark[1] + dy - (height if dy < 0 else 0)
+    return x0, y0, x0 + width, y0 + height
+
+
+def _cost(box: Box, frame: Any, marks: np.ndarray, boxes: Sequence[Box]) -> float:
+    """Return the cost of a label in `box` inside `frame`, given all marks and the boxes of earlier labels."""
+    x0, y0, x1, y1 = box
+    outside = max(frame.x0 - x0, 0) + max(x1 - frame.x1 - 8, 0) + max(frame.y0 - y0, 0) + max(y1 - frame.y1, 0)
+    covered = sum(x0 - 5 < x < x1 + 5 and y0 - 5 < y < y1 + 5 for x, y in marks)
+    overlap = sum(max(0, min(x1, b[2]) - max(x0, b[0])) * max(0, min(y1, b[3]) - max(y0, b[1])) for b in boxes)
+    return float(OUTSIDE_COST * outside + COVER_COST * covered + overlap)

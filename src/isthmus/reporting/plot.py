@@ -1,0 +1,264 @@
+"""Plot functions on a given axis: each figure of the report for use in a paper or a notebook.
+
+Every function returns the matplotlib axes. Without `ax` it makes a new figure in the style of the report. With `ax` it
+draws with the matplotlib settings of the caller.
+
+>>> import isthmus
+>>> pairs = isthmus.demo.load("plain", split="test")
+>>> ax = isthmus.plot.cosines(pairs)
+>>> ax.get_xlabel(), [text.get_text() for text in ax.get_legend().get_texts()][:2]
+('cosine', ['matching pairs', 'non-matching pairs'])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from isthmus.data.pairs import Pairs
+from isthmus.diagnosis import CosineDecomposition, Explanation
+from isthmus.evaluation import Comparison
+from isthmus.reporting import panels, samples
+from isthmus.reporting.drawing import WIDTH, add_axes, new_figure, with_report_style
+from isthmus.reporting.samples import CosineSample
+from isthmus.statistics.result import Result
+from isthmus.utils.errors import InputError
+
+__all__ = ["aligners", "angle", "budget", "clouds", "cosines", "principal_angles", "spectra"]
+
+
+def _draw(draw: Callable[..., None], ax: Any, *arguments: Any, height: float = 280) -> Any:
+    """Call `draw(ax, *arguments)`, on new axes in the style of the report if `ax` is None, and return the axes."""
+    if ax is not None:
+        draw(ax, *arguments)
+        return ax
+
+    @with_report_style
+    def on_new_axes() -> Any:
+        new_axes = add_axes(new_figure(WIDTH, height), 88, 42, 12, 8)
+        draw(new_axes, *arguments)
+        return new_axes
+
+    return on_new_axes()
+
+
+def _result(data: Result | Explanation, function: str) -> Result:
+    """Return the measures of `data`."""
+    result = data.result if isinstance(data, Explanation) else data
+    if not isinstance(result, Result):
+        raise InputError(f"{function} got {type(data).__name__}, expected a Result (isthmus.measure) or an Explanation")
+    return result
+
+
+def _pairs(data: Pairs | Explanation, function: str) -> tuple[Pairs, bool]:
+    """Return the pairs of `data` and whether their rows are normalized."""
+    if isinstance(data, Explanation):
+        return data.pairs, bool(data.result.pairs["normalize"])
+    if not isinstance(data, Pairs):
+        raise InputError(f"{function} got {type(data).__name__} without rows, expected Pairs or an Explanation")
+    return data, True
+
+
+def angle(data: Result | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the two mean vectors in their own plane, with the gap angle between them.
+
+    Parameters
+    ----------
+    data : Result or Explanation
+        All measures, from `isthmus.measure` or `isthmus.explain`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Raises
+    ------
+    InputError
+        If the angle is undefined.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> ax = isthmus.plot.angle(isthmus.measure(isthmus.demo.load("collapsed", split="test")))
+    >>> sorted(text.get_text() for text in ax.texts if text.get_text())
+    ['60.0°', 'image', 'text']
+    """
+    result = _result(data, "angle")
+    undefined = result["centroid_angle"].undefined
+    if undefined:
+        raise InputError(f"the angle between the means is undefined: {undefined}")
+    return _draw(panels.draw_angle, ax, result)
+
+
+def budget(data: CosineDecomposition | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the components of the cosine deficit as a waterfall.
+
+    Parameters
+    ----------
+    data : CosineDecomposition or Explanation
+        From `isthmus.explain` or `isthmus.diagnosis.decompose_pairs`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> ax = isthmus.plot.budget(isthmus.explain(isthmus.demo.load("collapsed", split="test")))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['spectrum', 'centre', 'orientation', 'pairing', 'total']
+    """
+    decomposition = data.budget if isinstance(data, Explanation) else data
+    if not isinstance(decomposition, CosineDecomposition):
+        raise InputError(f"budget got {type(data).__name__}, expected a CosineDecomposition or an Explanation")
+    return _draw(panels.draw_budget, ax, decomposition, height=232)
+
+
+def clouds(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw a sample of both modalities on the plane of the mean difference and of the widest spread.
+
+    Parameters
+    ----------
+    data : Pairs or Explanation
+        The rows. The rows of `Pairs` are normalized.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, both with one scale at their current size.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> isthmus.plot.clouds(isthmus.demo.load("collapsed", split="test")).get_xlabel()
+    'along the difference of the means'
+    """
+    pairs, normalize = _pairs(data, "clouds")
+    x, y = samples.one_pair_per_item(pairs.sample(samples.MAX_ITEMS), normalize=normalize)
+    projection = samples.CloudProjection.of(x, y)
+    return _draw(panels.draw_clouds, ax, projection, pairs.names, panels.shared_limits(projection), height=350)
+
+
+def spectra(data: Result | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the share of energy of each principal direction of both modalities by its rank.
+
+    Parameters
+    ----------
+    data : Result or Explanation
+        All measures, from `isthmus.measure` or `isthmus.explain`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with a logarithmic y axis.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> isthmus.plot.spectra(isthmus.measure(isthmus.demo.load("plain", split="test"))).get_yscale()
+    'log'
+    """
+    return _draw(panels.draw_spectra, ax, _result(data, "spectra"))
+
+
+def principal_angles(data: Result | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the principal angles between the 99 % subspaces, with the 5 to 95 % range of random subspaces.
+
+    Parameters
+    ----------
+    data : Result or Explanation
+        All measures, from `isthmus.measure` or `isthmus.explain`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> isthmus.plot.principal_angles(isthmus.measure(isthmus.demo.load("plain", split="test"))).get_ylabel()
+    'degrees'
+    """
+    result = _result(data, "principal_angles")
+    rank_x, rank_y = (int(result[f"rank_99_{name}"].value) for name in result.pairs["names"])
+    random_angles = samples.random_subspace_angles(result.pairs["dim"], (rank_x, rank_y))
+    return _draw(panels.draw_principal_angles, ax, result, random_angles)
+
+
+def cosines(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the densities of the cosines of matching pairs, of non-matching pairs and within each modality.
+
+    Parameters
+    ----------
+    data : Pairs or Explanation
+        The rows, of which at most 2,000 items are sampled. The rows of `Pairs` are normalized.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with a legend.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> isthmus.plot.cosines(isthmus.demo.load("plain", split="test")).get_ylabel()
+    'density'
+    """
+    pairs, normalize = _pairs(data, "cosines")
+
+    def draw(axes: Any, sample: CosineSample) -> None:
+        panels.draw_cosines(axes, sample)
+        axes.legend(frameon=False)
+
+    return _draw(draw, ax, CosineSample.of(pairs, normalize=normalize))
+
+
+def aligners(data: Comparison | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the mixed recall of each aligner against its change in cross-modal recall.
+
+    Parameters
+    ----------
+    data : Comparison or Explanation
+        From `isthmus.compare`, or an explanation with a comparison.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with 95 % intervals.
+
+    Raises
+    ------
+    InputError
+        If there is no comparison.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> table = isthmus.compare(isthmus.demo.load("plain", split="test"), splits=1)
+    >>> isthmus.plot.aligners(table).get_ylabel()
+    'change in R@1 (points)'
+    """
+    comparison = data.comparison if isinstance(data, Explanation) else data
+    if not isinstance(comparison, Comparison):
+        raise InputError(
+            f"aligners got {type(data).__name__} without a comparison, expected the result of isthmus.compare"
+        )
+    return _draw(panels.draw_aligners, ax, comparison, height=300)

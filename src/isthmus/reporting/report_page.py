@@ -1,0 +1,80 @@
+"""Write the report of one pair of modalities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from isthmus.data.pairs import Pairs
+from isthmus.diagnosis import Explanation, explain
+from isthmus.evaluation import Comparison, compare
+from isthmus.reporting.section import Section
+from isthmus.utils.files import atomic_path
+from isthmus.utils.validation import check_writable
+
+
+def report(
+    pairs: Pairs,
+    path: str | os.PathLike[str],
+    /,
+    *,
+    fit: Pairs | None = None,
+    comparison: Comparison | None = None,
+    title: str | None = None,
+    normalize: bool = True,
+    extra: Sequence[Section] = (),
+) -> Explanation:
+    """Write one self-contained HTML page about `pairs` and return the explanation that it shows.
+
+    The page needs no network and no JavaScript. It has a light and a dark scheme and a layout for phones and for print.
+    The same input gives the same page. Large data are sampled where rows are needed.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs, both modalities of one width.
+    path : str or path
+        The HTML file.
+    fit : Pairs, optional
+        Pairs that the aligners are fitted to. Default: one half of `pairs`.
+    comparison : Comparison, optional
+        Result of `isthmus.compare`. Default: it is computed.
+    title : str, optional
+        Heading of the page. Default: 'The gap between X and Y'.
+    normalize : bool, default True
+        Whether rows are divided by their norms.
+    extra : sequence of Section
+        More sections for the page.
+
+    Returns
+    -------
+    Explanation
+        The explanation on the page.
+
+    Raises
+    ------
+    InputError
+        If `path` cannot be written, which is checked first, and as in `isthmus.compare`.
+
+    Examples
+    --------
+    >>> import isthmus, numpy as np, pathlib, tempfile
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 60, 6)) + [[[2.0]], [[3.0]]]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = pathlib.Path(folder) / "report.html"
+    ...     explanation = isthmus.report(isthmus.Pairs(image=X, text=Y), page)
+    ...     page.read_text(encoding="utf-8")[:15], explanation.budget.largest
+    ('<!doctype html>', 'pairing')
+    """
+    # Imported here because jinja2 and the figures are needed for pages only.
+    from isthmus.reporting.page import render
+
+    path = check_writable(path)
+    if comparison is None:
+        comparison = compare(pairs, fit=fit, normalize=normalize)
+    explanation = explain(pairs, comparison=comparison, normalize=normalize)
+    text = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra)
+    with atomic_path(path) as temporary:
+        # A file name that is not valid Unicode becomes question marks instead of an error.
+        temporary.write_bytes(text.encode("utf-8", errors="replace"))
+    return explanation

@@ -1,0 +1,93 @@
+"""Plot functions draw the figures of the report on new axes and on axes of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import isthmus
+from isthmus import InputError, plot
+from isthmus.diagnosis import Explanation
+
+
+@pytest.fixture(scope="module")
+def explanation() -> Explanation:
+    pairs = isthmus.demo.load("collapsed", split="test")
+    return isthmus.explain(pairs, comparison=isthmus.compare(pairs, aligners=[isthmus.align.Centering()], splits=1))
+
+
+@pytest.mark.parametrize("name", plot.__all__)
+def test_plot_without_axes_returns_new_axes(name: str, explanation: Explanation) -> None:
+    ax = getattr(plot, name)(explanation)
+    assert isinstance(ax.figure, Figure)
+    assert ax.has_data()
+
+
+@pytest.mark.parametrize("name", plot.__all__)
+def test_plot_on_axes_draws_on_them_with_the_settings_of_the_caller(name: str, explanation: Explanation) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"font.size": 7.0}):
+        ax = Figure().add_subplot()
+        assert getattr(plot, name)(explanation, ax=ax) is ax
+    assert ax.has_data()
+    if name not in ("angle",):
+        assert ax.xaxis.label.get_size() == 7.0
+
+
+def test_plot_of_parts_of_an_explanation_equals_that_of_the_explanation(explanation: Explanation) -> None:
+    def lines(ax: Any) -> list[np.ndarray]:
+        return [line.get_xydata() for line in ax.lines]
+
+    for name, source in (
+        ("angle", explanation.result),
+        ("budget", explanation.budget),
+        ("spectra", explanation.result),
+        ("principal_angles", explanation.result),
+        ("clouds", explanation.pairs),
+        ("aligners", explanation.comparison),
+    ):
+        function: Callable[..., Any] = getattr(plot, name)
+        expected = lines(function(explanation))
+        assert expected, name
+        for a, b in zip(lines(function(source)), expected, strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+def test_budget_bars_are_the_components(explanation: Explanation) -> None:
+    widths = [bar.get_width() for bar in plot.budget(explanation).patches]
+    budget = explanation.budget
+    np.testing.assert_allclose(widths, [*(component.value for component in budget.values()), budget.total.value])
+
+
+def test_cosines_of_an_explanation_of_raw_rows_are_not_normalized() -> None:
+    pairs = isthmus.Pairs(image=np.eye(30), text=np.eye(30)[:, ::-1])
+    explanation = isthmus.explain(pairs, normalize=False)
+    assert plot.cosines(explanation).get_xlabel() == "cosine"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "message"),
+    [
+        ("angle", "warm", "the angle between the means is undefined: the mean of .* is not distinguishable from zero"),
+        ("spectra", 1, "spectra got int, expected a Result"),
+        ("principal_angles", 1, "principal_angles got int, expected a Result"),
+        ("budget", 1, "budget got int, expected a CosineDecomposition"),
+        ("cosines", 1, "cosines got int without rows, expected Pairs"),
+        ("clouds", 1, "clouds got int without rows, expected Pairs"),
+        ("aligners", 1, "aligners got int without a comparison"),
+    ],
+)
+def test_plot_of_something_else_is_an_error(name: str, wrong: Any, message: str) -> None:
+    data = isthmus.measure(isthmus.demo.load("warm", split="test")) if wrong == "warm" else wrong
+    with pytest.raises(InputError, match=message):
+        getattr(plot, name)(data)
+
+
+def test_aligners_of_an_explanation_without_comparison_is_an_error(explanation: Explanation) -> None:
+    with pytest.raises(InputError, match="aligners got Explanation without a comparison"):
+        plot.aligners(isthmus.explain(explanation.pairs))
