@@ -31,3 +31,24 @@ def test_isotonic_r2_is_that_of_the_better_regression_of_scikit_learn(rng: np.ra
 def test_isotonic_r2_of_a_decreasing_function_is_one(rng: np.random.Generator) -> None:
     a = rng.integers(0, 6, 25).astype(float)
     assert isotonic_r2(a, -(a**3)) == pytest.approx(1)
+
+
+def test_spearman_ignores_differences_below_the_twelfth_decimal() -> None:
+    a = np.array([1.0, 1.0 + 1e-14, 2.0, 3.0])
+    b = np.array([2.0, 1.0, 3.0, 4.0])
+    assert spearman(a, b) == pytest.approx(spearmanr([1, 1, 2, 3], b).statistic)
+    assert spearman(a + np.array([0, 1e-11, 0, 0]), b) == pytest.approx(spearmanr([1, 2, 3, 4], b).statistic)
+
+
+def test_isotonic_r2_treats_values_within_two_per_cent_as_ties() -> None:
+    b = np.array([0.0, 1.0, 0.0, 1.0])
+    apart = np.array([0.0, 0.03, 0.97, 1.0])
+    tied = np.array([0.0, 0.004, 0.996, 1.0])
+    assert isotonic_r2(tied, b) == pytest.approx(0.0)
+    assert isotonic_r2(apart, b) == pytest.approx(0.5)
+
+
+def test_isotonic_r2_of_a_constant_is_zero_and_of_a_constant_response_undefined() -> None:
+    assert isotonic_r2(np.ones(5), np.arange(5.0)) == 0.0
+    assert math.isnan(isotonic_r2(np.arange(5.0), np.ones(5)))
+    assert math.isnan(isotonic_r2(np.ones(5), np.ones(5)))

@@ -1,0 +1,117 @@
+"""Generic intervals against SciPy, and the limits at which they change their form."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, chi2, ncx2, norm
+
+from isthmus.statistics.intervals import (
+    clip_interval,
+    length_interval,
+    noise_interval,
+    normal_interval,
+    satterthwaite_p_value,
+    wilson_interval,
+)
+
+
+def test_normal_interval_has_the_quantiles_of_scipy() -> None:
+    assert normal_interval(3.0, 0.25) == pytest.approx(norm.interval(0.95, loc=3.0, scale=0.5), abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 12), (12, 12), (3, 12), (1, 1), (499, 1000)])
+def test_wilson_interval_is_that_of_scipy(successes: int, n: int) -> None:
+    expected = binomtest(successes, n).proportion_ci(method="wilson")
+    assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_interval_of_no_success_starts_at_zero_and_of_all_ends_at_one() -> None:
+    for n in range(1, 200):
+        assert 0 <= wilson_interval(0, n)[0] < 1e-15
+        assert 1 - 1e-15 < wilson_interval(n, n)[1] <= 1
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [((-0.5, 0.5), (0, 0.5)), ((0.5, 1.5), (0.5, 1)), ((-2, -1), (0, 0)), ((2, 3), (1, 1)), ((0.1, 0.9), (0.1, 0.9))],
+)
+def test_clip_interval_moves_both_ends_into_the_range(
+    interval: tuple[float, float], expected: tuple[float, float]
+) -> None:
+    assert clip_interval(interval, 0.0, 1.0) == expected
+
+
+def test_length_interval_of_a_clear_length_is_symmetric_around_the_corrected_root() -> None:
+    squared, error = 4.0, 0.4
+    low, high = length_interval(squared, error**2)
+    assert (low + high) / 2 == pytest.approx(2 * (1 + 0.1**2 / 8), rel=1e-12)
+    assert high - low == pytest.approx(2 * norm.ppf(0.975) * error / (2 * 2), rel=1e-9)
+
+
+def test_length_interval_changes_its_form_where_the_error_reaches_the_square() -> None:
+    z = norm.ppf(0.975)
+    assert length_interval(1.0, 1.001**2) == pytest.approx((0.0, math.sqrt(1 + z * 1.001)))
+    assert length_interval(1.0, 0.999**2)[1] == pytest.approx(1 + 0.999**2 / 8 + z * 0.999 / 2)
+
+
+def test_length_interval_of_a_negative_square_starts_at_zero() -> None:
+    low, high = length_interval(-0.1, 0.01)
+    assert low == 0.0
+    assert high == pytest.approx(math.sqrt(-0.1 + norm.ppf(0.975) * 0.1))
+    assert length_interval(-1.0, 0.01) == (0.0, 0.0)
+
+
+def test_length_interval_of_a_clear_length_is_never_negative() -> None:
+    assert length_interval(1.0, 0.999**2)[0] >= 0
+    assert length_interval(1e-4, (0.99e-4) ** 2)[0] >= 0
+
+
+def test_noise_interval_holds_the_noncentralities_of_scipy() -> None:
+    covariance = np.diag([2.0, 1.0, 0.5])
+    trace, square = 3.5, 4 + 1 + 0.25
+    g, f = square / trace, trace**2 / square
+    for squared in (4.0, 12.0):
+        interval = noise_interval(squared, covariance)
+        assert interval is not None
+        low, high = interval
+        assert ncx2.cdf(squared / g, f, high / g) == pytest.approx(0.025, abs=1e-6)
+        if chi2.cdf(squared / g, f) > 0.975:
+            assert ncx2.cdf(squared / g, f, low / g) == pytest.approx(0.975, abs=1e-6)
+        else:
+            assert low == 0.0
+
+
+@pytest.mark.parametrize("dim", [1, 4])
+def test_noise_interval_ends_at_the_noise_level(dim: int) -> None:
+    threshold = chi2.isf(0.001, dim)
+    assert noise_interval(threshold * 0.999, np.eye(dim)) is not None
+    assert noise_interval(threshold * 1.001, np.eye(dim)) is None
+
+
+def test_noise_interval_of_a_tiny_length_is_zero_at_both_ends() -> None:
+    assert noise_interval(1e-6, np.eye(4)) == (0.0, 0.0)
+
+
+def test_noise_interval_without_variance_is_none() -> None:
+    assert noise_interval(0.0, np.zeros((2, 2))) is None
+    assert noise_interval(1.0, np.zeros((2, 2))) is None
+
+
+@pytest.mark.parametrize("dim", [1, 3, 10])
+def test_satterthwaite_p_value_of_isotropic_noise_is_chi_square(dim: int) -> None:
+    assert satterthwaite_p_value(5.0, 2 * np.eye(dim)) == pytest.approx(chi2.sf(2.5, dim), rel=1e-10)
+
+
+def test_satterthwaite_p_value_matches_two_moments_of_the_sum(rng: np.random.Generator) -> None:
+    scales = np.array([3.0, 1.0, 1.0, 0.2])
+    squares = np.sum(scales * rng.normal(size=(200_000, 4)) ** 2, axis=1)
+    for value in np.quantile(squares, [0.5, 0.9, 0.99]):
+        assert satterthwaite_p_value(float(value), np.diag(scales)) == pytest.approx(np.mean(squares > value), abs=0.02)
+
+
+def test_satterthwaite_p_value_without_variance_is_zero_or_one() -> None:
+    assert satterthwaite_p_value(0.0, np.zeros((2, 2))) == 1.0
+    assert satterthwaite_p_value(1e-9, np.zeros((2, 2))) == 0.0
