@@ -1,4 +1,8 @@
-"""Every interval holds the true value in about 95 of 100 data sets: 400 simulated ones for each kind of data."""
+"""Intervals of measures of moments contain the true value in about 95 of 100 simulated data sets.
+
+The formulas have faster tests: the jackknife in tests/statistics/test_standard_errors.py, and the angle between the
+means in test_centroid.py.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +18,17 @@ from isthmus.metrics import MetricContext, evaluate
 from isthmus.statistics.moments import moments_of
 
 SETS, LARGE, D = 400, 300_000, 10
-#: Kind of data: items, partners of an item, length of the shift that makes the cone, exponent of the spectrum.
+#: Kind of data: items, rows of y per item, length of the shift that makes the cone, exponent of the spectrum.
 KINDS = {
     "cones": (150, 1, 1.0, 0.7),
-    "several partners": (120, 3, 1.0, 0.7),
+    "several rows of y": (120, 3, 1.0, 0.7),
     "short means": (150, 1, 0.02, 0.7),
     "short means of thin clouds": (150, 1, 0.02, 1.5),
 }
 SHIFT_X, SHIFT_Y = np.zeros((2, D))
 SHIFT_X[[0, 1, 5]] = 1.2, 0.5, 0.3
 SHIFT_Y[[3, 4, 6]] = 1.2, 0.4, 0.3
-#: kappa is a function of the mean cosine, here too slow to invert so often; rows have their own tests.
+#: kappa is a function of the mean cosine that is too slow to invert here. Rows have their own tests.
 ELSEWHERE = ("vmf_concentration_{side}",)
 ENTRIES = {
     name: m
@@ -36,14 +40,14 @@ RECALLS = ("image_to_text_R@1", "text_to_image_R@1", "text_to_image_R@5")
 
 
 def draw(kind: str, items: int, rng: np.random.Generator) -> Pairs:
-    """Anisotropic clouds with correlated partners, cones apart."""
-    _, partners, length, exponent = KINDS[kind]
+    """Return anisotropic clouds with correlated pairs and different means."""
+    _, rows_per_item, length, exponent = KINDS[kind]
     scales = np.arange(1, D + 1) ** -exponent
     latent = rng.normal(size=(items, D)) * scales
-    index = np.repeat(np.arange(items), partners)
+    index = np.repeat(np.arange(items), rows_per_item)
     x = latent + 0.3 * rng.normal(size=(items, D)) * scales + length * SHIFT_X
     y = latent[index] + 0.3 * rng.normal(size=(len(index), D)) * scales + length * SHIFT_Y
-    return Pairs(image=x, text=y, index=None if partners == 1 else index)
+    return Pairs(image=x, text=y, index=None if rows_per_item == 1 else index)
 
 
 def measured(pairs: Pairs, names: tuple[str, ...]) -> dict[str, isthmus.Estimate]:
@@ -54,7 +58,7 @@ def measured(pairs: Pairs, names: tuple[str, ...]) -> dict[str, isthmus.Estimate
 
 @cache
 def truth(kind: str) -> dict[str, float]:
-    """The population's values, from many items: a fortieth of the errors that are tested."""
+    """Return the values of many items. Their errors are a fortieth of those that are tested."""
     rng = np.random.default_rng(1)
     return {name: e.value for name, e in measured(draw(kind, LARGE, rng), tuple(ENTRIES)).items()}
 
@@ -67,35 +71,38 @@ def estimates(kind: str) -> list[dict[str, isthmus.Estimate]]:
 
 
 def missed(kind: str, name: str, true: float) -> tuple[float, int]:
-    """Share of the intervals that miss, and the number of intervals."""
-    found = [e for sets in estimates(kind) if not math.isnan((e := sets[name]).low)]
-    return float(np.mean([not e.low <= true <= e.high for e in found])) if found else math.nan, len(found)
+    """Return the share of the intervals that miss the true value, and the number of intervals."""
+    with_interval = [e for sets in estimates(kind) if not math.isnan((e := sets[name]).low)]
+    is_missed = [not e.low <= true <= e.high for e in with_interval]
+    return float(np.mean(is_missed)) if is_missed else math.nan, len(is_missed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("kind", ["cones", "several partners"])
-def test_coverage(kind: str, name: str) -> None:
+@pytest.mark.parametrize("kind", ["cones", "several rows of y"])
+def test_interval_of_long_means_covers(kind: str, name: str) -> None:
     share, intervals = missed(kind, name, truth(kind)[name])
     assert intervals >= 0.9 * SETS
-    # Nothing of the gap lies outside of the eight coordinates: the interval ends at the bound 1, where the truth is.
+    # The whole gap lies in the eight coordinates: the interval ends at the bound 1, which is the true value.
     assert (0.0 if name == "gap_share_top_8" else 0.02) <= share <= 0.10
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["short means", "short means of thin clouds"])
-def test_coverage_near_zero_is_enough(kind: str, name: str) -> None:
-    """Squares of lengths near zero: too wide is allowed, too narrow is not."""
+def test_interval_near_zero_is_not_too_narrow(kind: str, name: str) -> None:
+    """Intervals of squares of lengths near zero may be too wide."""
     share, intervals = missed(kind, name, truth(kind)[name])
     if name == "centroid_angle":
-        assert intervals <= 0.03 * SETS  # undefined, as it should be: the means are noise
+        assert intervals <= 0.03 * SETS  # undefined, because the means are noise
     else:
         assert share <= 0.11
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECALLS)
-@pytest.mark.parametrize("kind", ["cones", "several partners"])
-def test_coverage_of_recall(kind: str, name: str) -> None:
-    """Wilson's interval for the mean recall among this number of items, of which one has several queries."""
+@pytest.mark.parametrize("kind", ["cones", "several rows of y"])
+def test_interval_of_recall_covers(kind: str, name: str) -> None:
+    """Wilson's interval is for the mean recall among this number of items, with one or several queries per item."""
     true = float(np.mean([sets[name].value for sets in estimates(kind)]))
     share, _ = missed(kind, name, true)
     assert 0.02 <= share <= 0.10

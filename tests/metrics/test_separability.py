@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 import isthmus
 from isthmus import Pairs
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics.separability import Probe, logistic_regression
+from isthmus.metrics.separability import Probe, _wilson, logistic_regression
 
 NAMES = ["linear_separability", "separability_auc"]
 
@@ -75,6 +75,46 @@ def test_separable_sides(cones: Any) -> None:
     assert accuracy.high == pytest.approx(1)
     assert 0.9 < accuracy.low < 1
     assert np.isnan(auc.low)
+
+
+def test_auc_interval_is_that_of_placement_values(rng: np.random.Generator) -> None:
+    """DeLong's variance: placement values of both rows of an item are summed, because they are not independent."""
+    x, y = overlapping(rng)
+    probe = Probe.of(PairedRows(x, y))
+    m = len(probe.x)
+    above = (probe.x[:, None] > probe.y).astype(float)
+    placements = above.mean(axis=1) + above.mean(axis=0)
+    half_width = 1.959963984540054 * np.sqrt(placements.var(ddof=1) / m)
+    auc = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)[NAMES[1]]
+    assert auc.low == pytest.approx(auc.value - half_width, abs=1e-10)
+    assert auc.high == pytest.approx(auc.value + half_width, abs=1e-10)
+
+
+def test_accuracy_interval_is_wilsons_for_the_trials_between_items(rng: np.random.Generator) -> None:
+    x, y = overlapping(rng)
+    probe = Probe.of(PairedRows(x, y))
+    correct = ((probe.x > 0) * 1.0 + (probe.y < 0)) / 2
+    share, n = correct.mean(), len(correct)
+    trials = n * share * (1 - share) / correct.var(ddof=1)
+    assert trials > n  # two rows of an item tell more than one, and less than two
+    accuracy = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)[NAMES[0]]
+    # The ends solve |end - share| = z sqrt(end (1 - end) / trials).
+    for end in (accuracy.low, accuracy.high):
+        assert abs(end - share) == pytest.approx(1.959963984540054 * np.sqrt(end * (1 - end) / trials), abs=1e-10)
+
+
+def test_wilson_interval_has_at_least_one_trial_per_item() -> None:
+    assert _wilson(0.5, 10.0, 40) == pytest.approx(_wilson(0.5, 0.25, 40))
+    assert _wilson(0.5, 0.0, 40) == pytest.approx(_wilson(0.5, 0.125, 40))
+    assert _wilson(1.0, 0.0, 40)[0] == pytest.approx(40 / (40 + 1.959963984540054**2))
+
+
+@pytest.mark.parametrize(("n", "is_defined"), [(7, False), (8, True)])
+def test_separability_needs_eight_items(n: int, is_defined: bool, rng: np.random.Generator) -> None:
+    x, y = overlapping(rng)
+    for estimate in isthmus.measure(Pairs(image=x[:n], text=y[:n]), metrics=NAMES).values():
+        assert (estimate.undefined is None) == is_defined
+        assert is_defined or estimate.undefined == "7 items with a matching row, at least 8 are needed"
 
 
 def test_ties_count_half() -> None:
