@@ -1,7 +1,7 @@
 """Aligners: one file each, fitted to moments and judged on other pairs.
 
-A new module in this folder is found without an edit of this file: its aligner is `isthmus.align.NAME`, and `get`,
-`registry`, the command line and `load` know it. Other packages register aligners by the entry point `isthmus.aligners`.
+A new module in this folder is found without an edit of this file. Its aligner is `isthmus.align.NAME`, and `get`,
+`registry`, `load` and the command line find it. Other packages register aligners by the entry point `isthmus.aligners`.
 """
 
 from __future__ import annotations

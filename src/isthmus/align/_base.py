@@ -88,7 +88,7 @@ class Aligner(Fitting):
 
     normalize: bool = True
 
-    #: Whether mapped rows are divided by their norm. If False, compare them by Euclidean distance.
+    #: True if mapped rows are divided by their norm. If False, compare them by Euclidean distance.
     normalizes_output: ClassVar[bool] = True
     #: Reference of the method.
     source: ClassVar[str] = ""
@@ -278,9 +278,10 @@ class Aligner(Fitting):
         True
         """
         corpus, names = self._corpus_statistics(X_new, Y_new), self.names_ or ("x", "y")
-        given = {key: name for key, name, rows in zip("xy", names, (X_new, Y_new), strict=True) if rows is not None}
+        rows = {"x": X_new, "y": Y_new}
+        modalities = {key: name for key, name in zip("xy", names, strict=True) if rows[key] is not None}
         return measure_drift(
-            self.statistics_, corpus, given, uses_means=self.uses_means, uses_pairs=self.uses_pairs
+            self.statistics_, corpus, modalities, uses_means=self.uses_means, uses_pairs=self.uses_pairs
         )  # fmt: skip
 
     def adapt(self, X_new: Any = None, Y_new: Any = None, /) -> Self:
@@ -340,7 +341,7 @@ class Aligner(Fitting):
         Parameters
         ----------
         statistics : Statistics
-            Statistics of the new corpus. Those of the fit are `statistics_`.
+            Statistics of the new corpus. `statistics_` holds those of the fit.
 
         Returns
         -------

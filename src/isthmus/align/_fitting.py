@@ -37,13 +37,13 @@ class _Fit:
 class Fitting(Options, abc.ABC):
     """Fit and fitted state of an aligner, without the use of its maps."""
 
-    #: Whether the solution needs pairs. If False, unpaired rows suffice.
+    #: True if the solution needs pairs. If False, unpaired rows suffice.
     requires_pairing: ClassVar[bool] = False
-    #: Whether the means of the fitted rows are subtracted. The means of other rows are then nonzero by chance.
+    #: True if the means of the fitted rows are subtracted. The means of other rows are then nonzero by chance.
     uses_means: ClassVar[bool] = False
-    #: Whether moments determine the solution, so that `partial_fit` on blocks gives the result of `fit`.
+    #: True if moments determine the solution, so that `partial_fit` on blocks gives the result of `fit`.
     supports_partial_fit: ClassVar[bool] = True
-    #: Whether rows of x and y may have different dimensions.
+    #: True if rows of x and y may have different dimensions.
     allows_different_dims: ClassVar[bool] = False
     # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
     _fit = cast("_Fit | None", None)

@@ -96,10 +96,10 @@ class Options:
         InputError
             If an option does not exist.
         """
-        known = self.get_params()
+        params = self.get_params()
         for name in options:
-            if name not in known:
-                raise unknown_name(f"option of {type(self).__name__}", name, known)
+            if name not in params:
+                raise unknown_name(f"option of {type(self).__name__}", name, params)
         for name, value in options.items():
             setattr(self, name, value)
         if options:

@@ -62,9 +62,9 @@ def canonical_directions(moments: Moments, lam: float) -> tuple[np.ndarray, np.n
 
     def solve() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         white_x, white_y = whitening(moments, "x", 0.5, lam), whitening(moments, "y", 0.5, lam)
-        left, rho, right = np.linalg.svd(white_x @ moments.cov_xy @ white_y, full_matrices=False)
-        signs = np.sign(left[np.argmax(np.abs(left), axis=0), np.arange(left.shape[1])])
-        return white_x @ (left * signs), white_y @ (right.T * signs), np.minimum(rho, 1.0)
+        left_vectors, rho, right_vectors = np.linalg.svd(white_x @ moments.cov_xy @ white_y, full_matrices=False)
+        signs = np.sign(left_vectors[np.argmax(np.abs(left_vectors), axis=0), np.arange(left_vectors.shape[1])])
+        return white_x @ (left_vectors * signs), white_y @ (right_vectors.T * signs), np.minimum(rho, 1.0)
 
     return cached(moments, ("canonical", lam), solve)
 
@@ -75,10 +75,11 @@ def canonical_maps(moments: Moments, lam: float, g: float) -> tuple[np.ndarray, 
     The rotation changes no score. It makes the result independent of the signs and the order of the directions, so that
     fits to similar data give similar maps.
     """
-    left, right, rho = canonical_directions(moments, lam)
+    directions_x, directions_y, rho = canonical_directions(moments, lam)
     values, vectors = spectrum(moments, "x")
-    back = (vectors * np.sqrt(shrunk_eigenvalues(values, lam))) @ (vectors.T @ left)  # w_x^-1 left, orthonormal
-    return (left * rho**g) @ back.T, (right * rho**g) @ back.T
+    # w_x^-1 directions_x, which is orthonormal
+    back = (vectors * np.sqrt(shrunk_eigenvalues(values, lam))) @ (vectors.T @ directions_x)
+    return (directions_x * rho**g) @ back.T, (directions_y * rho**g) @ back.T
 
 
 def difference_covariance(moments: Moments, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:

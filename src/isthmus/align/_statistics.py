@@ -89,8 +89,8 @@ class Statistics:
             The statistics of `rows` for `modality`, and those of self for the other one.
         """
         moments = Moments.of(rows, rows, normalize=normalize).numpy()
-        own = {f"n_{modality}": moments.n, f"mean_{modality}": moments.mean_x, f"cov_{modality}": moments.cov_x}
-        return replace(self, **own)
+        changes = {f"n_{modality}": moments.n, f"mean_{modality}": moments.mean_x, f"cov_{modality}": moments.cov_x}
+        return replace(self, **changes)
 
     def moments(self, *, normalize: bool) -> Moments:
         """Return moments with these means and covariances and uncorrelated modalities.

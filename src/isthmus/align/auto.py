@@ -60,17 +60,18 @@ class Auto(Aligner):
 
     Notes
     -----
-    Each candidate is fitted to one half of the items and judged on the other one, as a corpus of its own, in both
-    directions and for three random halvings. At most 2,000 items are sampled. Items with the same row of x are one item
-    and stay in one fold. The chosen aligner is fitted to all pairs.
+    Each candidate is fitted to one half of the items and judged on the other one, as a corpus of its own. This is done
+    in both directions and for three random halvings. At most 2,000 items are sampled. Items with the same row of x are
+    one item and stay in one fold. The chosen aligner is fitted to all pairs.
 
     Test halves are large on purpose. A small corpus hides what a strong map costs, and rows mapped by different fits
     must not be ranked against each other. Fits to half of the rows are slightly worse than the final one, so the
     estimate is slightly pessimistic.
 
-    - 'search' takes the best R@1 of mixed-modality search (`isthmus.tasks.MixedSearch`) among the candidates whose
-      cross-modal R@1 is at most min(2 points, one standard error of the difference) below the raw one. Ties go to the
-      earlier, weaker candidate.
+    - 'search' takes the best R@1 of mixed-modality search (`isthmus.tasks.MixedSearch`) among the admissible
+    candidates.
+      Their cross-modal R@1 is at most 2 points and at most one standard error of the difference below the raw one. Ties
+      go to the earlier, weaker candidate.
     - 'retrieval' takes the largest gain of cross-modal R@1 (mean of both directions) whose lower bound is above 0, or
       `Identity`. The bound is one-sided 97.5 % with Bonferroni correction over the candidates (2.9 standard errors), so
       few pairs often give `Identity`.
@@ -109,9 +110,9 @@ class Auto(Aligner):
     @property
     def chosen_(self) -> Aligner:
         """Return the chosen aligner, fitted."""
-        chosen = _chosen_aligner(self.fit_info_)
-        chosen.fitted_state = replace(self.fitted_state, uses_pairs=chosen.uses_pairs, fit_info={})
-        return chosen
+        aligner = _chosen_aligner(self.fit_info_)
+        aligner.fitted_state = replace(self.fitted_state, uses_pairs=aligner.uses_pairs, fit_info={})
+        return aligner
 
     @property
     def table_(self) -> list[dict[str, Any]]:
@@ -217,24 +218,24 @@ class Auto(Aligner):
         return self._fall_back(moments, names, "moments hold no rows to cross-validate on (use fit)")
 
     def _fall_back(self, moments: Moments, names: Names | None, reason: str) -> Self:
-        chosen = (Centering if self.aim == "search" else Identity)(normalize=self.normalize)
-        self._choice = _Choice(chosen, [], [f"{type(chosen).__name__}, not cross-validated: {reason}."])
+        fallback = (Centering if self.aim == "search" else Identity)(normalize=self.normalize)
+        self._choice = _Choice(fallback, [], [f"{type(fallback).__name__}, not cross-validated: {reason}."])
         super().fit_moments(moments, names=names)
-        warnings.warn(f"Auto falls back to {type(chosen).__name__}: {reason}", IsthmusWarning, stacklevel=3)
+        warnings.warn(f"Auto falls back to {type(fallback).__name__}: {reason}", IsthmusWarning, stacklevel=3)
         return self
 
     def solve(self, moments: Moments) -> tuple[Map, Map]:
         """Return the maps of the chosen aligner."""
         assert self._choice is not None
-        chosen = self._choice.aligner
-        chosen.fit_moments(moments)
+        aligner = self._choice.aligner
+        aligner.fit_moments(moments)
         self.fit_info_ = {
-            "chosen": type(chosen).__name__,
-            "chosen_options": chosen.get_params(),
+            "chosen": type(aligner).__name__,
+            "chosen_options": aligner.get_params(),
             "reasons": self._choice.reasons,
             "table": self._choice.table,
         }
-        return chosen.map_x_, chosen.map_y_
+        return aligner.map_x_, aligner.map_y_
 
     @property
     def uses_pairs(self) -> bool:

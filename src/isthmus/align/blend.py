@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from isthmus.align._base import Aligner
+from isthmus.align._blend_options import _BlendOptions
 from isthmus.align._maps import Affine, NormalizedAffine, centering_map
 from isthmus.align._spectra import canonical_maps, whitening
 from isthmus.statistics.moments import Moments
-from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)
-class Blend(Aligner):
+class Blend(_BlendOptions):
     """Concatenate sqrt(1 - w) unit(partial whitening) and sqrt(w) unit(regularised CCA), so that cosines are averaged.
 
     It needs pairs. Mapped rows have twice the dimension. The map is **not affine**, because each block is divided by
@@ -55,18 +53,6 @@ class Blend(Aligner):
     lam: float = 3.0
     cca_lam: float = 1.0
     g: float = 2.0
-
-    requires_pairing: ClassVar[bool] = True
-    uses_means: ClassVar[bool] = True
-    source: ClassVar[str] = "this package"
-
-    def check_options(self) -> None:
-        """Raise `InputError` for a weight outside [0, 1] or negative options."""
-        if not 0 <= self.weight <= 1 or min(self.alpha, self.lam, self.cca_lam, self.g) < 0:
-            raise InputError(
-                f"weight={self.weight}, alpha={self.alpha}, lam={self.lam}, cca_lam={self.cca_lam}, g={self.g}: "
-                "expected weight from 0 to 1 and the others at least 0"
-            )
 
     def solve(self, moments: Moments) -> tuple[NormalizedAffine, NormalizedAffine]:
         """Return the concatenation of both maps for each modality."""

@@ -36,9 +36,9 @@ class DifferenceWhitening(Aligner):
 
     Notes
     -----
-    x -> (x - mean x) W_x D and y -> (y - mean y) W_y D, where W is the map of `PartialWhitening` and
-    D = V (e + lam mean(e))^-alpha V'. Here e and V are the eigenvalues and eigenvectors of the covariance of
-    x W_x - y W_y over the pairs.
+    The maps are `x -> (x - mean x) W_x D` and `y -> (y - mean y) W_y D`. W is the map of `PartialWhitening`, and
+    `D = V (e + lam mean(e))^-alpha V'`. Here e and V are the eigenvalues and eigenvectors of the covariance of
+    `x W_x - y W_y` over the pairs.
 
     References
     ----------

@@ -49,7 +49,7 @@ class DimensionRemoval(Aligner):
     source: ClassVar[str] = "Schrodi et al. 2025, arXiv 2404.07983"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        """Return the same selection of directions for both modalities; `InputError` if `k` is too small or large."""
+        """Return the same selection of directions for both modalities, or raise `InputError`."""
         gap, dim = moments.mean_y - moments.mean_x, moments.dim_x
         if not 1 <= self.k <= dim - 2:
             raise InputError(f"k={self.k} of {dim} dimensions cannot be dropped, expected 1 to {dim - 2}")

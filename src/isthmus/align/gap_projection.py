@@ -41,7 +41,7 @@ class GapProjection(Aligner):
     source: ClassVar[str] = "Schrodi et al. 2025, arXiv 2404.07983"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        """Return the same projection for both modalities; `InputError` if the means are equal."""
+        """Return the same projection for both modalities, or raise `InputError` for equal means."""
         gap = moments.mean_y - moments.mean_x
         length = float(np.linalg.norm(gap))
         if length == 0:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
-from isthmus.align._base import Aligner
+from isthmus.align._blend_options import _BlendOptions
 from isthmus.align._maps import Affine, centering_map
 from isthmus.align._spectra import cached, canonical_directions, shrunk_eigenvalues, spectrum, whitening
 from isthmus.statistics.moments import Moments
-from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)
-class KernelBlend(Aligner):
+class KernelBlend(_BlendOptions):
     """Map each modality so that scores x'y are (1 - w) partial whitening + w regularised CCA.
 
     It needs pairs. The map is affine and keeps the dimension, unlike `Blend`.
@@ -37,11 +35,11 @@ class KernelBlend(Aligner):
 
     Notes
     -----
-    In whitened coordinates W_x x and W_y y both scores are bilinear forms, I / s and K / c. Here
-    K = W_x^-1 C_x C_y' W_y^-1 with the maps C of `RidgeCCA`, and s and c are the geometric means of the total variances
-    of both modalities, so that the forms have equal scale. With the singular value decomposition (1 - w) I / s + w K /
-    c = P S Q', the maps are P sqrt(S) P' W_x (x - mean x) and P sqrt(S) Q' W_y (y - mean y). Before the last division
-    by norms, x'y is exactly the blend.
+    In whitened coordinates `W_x x` and `W_y y` both scores are bilinear forms, `I / s` and `K / c`. Here
+    `K = W_x^-1 C_x C_y' W_y^-1` with the maps C of `RidgeCCA`. The scales s and c are the geometric means of the total
+    variances of both modalities, so that the forms are comparable. With the singular value decomposition
+    `(1 - w) I / s + w K / c = P S Q'`, the maps are `x -> P sqrt(S) P' W_x (x - mean x)` and
+    `y -> P sqrt(S) Q' W_y (y - mean y)`. Before the last division by norms, x'y is exactly the blend.
 
     References
     ----------
@@ -61,18 +59,6 @@ class KernelBlend(Aligner):
     cca_lam: float = 1.0
     g: float = 1.0
 
-    requires_pairing: ClassVar[bool] = True
-    uses_means: ClassVar[bool] = True
-    source: ClassVar[str] = "this package"
-
-    def check_options(self) -> None:
-        """Raise `InputError` for a weight outside [0, 1] or negative options."""
-        if not 0 <= self.weight <= 1 or min(self.alpha, self.lam, self.cca_lam, self.g) < 0:
-            raise InputError(
-                f"weight={self.weight}, alpha={self.alpha}, lam={self.lam}, cca_lam={self.cca_lam}, g={self.g}: "
-                "expected weight from 0 to 1 and the others at least 0"
-            )
-
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the maps of the blended bilinear form."""
         white = [whitening(moments, modality, self.alpha, self.lam) for modality in "xy"]
@@ -80,17 +66,17 @@ class KernelBlend(Aligner):
         identity_scale, cca_form = cached(moments, key, lambda: self._forms(moments, white))
         form = self.weight * cca_form
         form[np.diag_indices(len(form))] += (1 - self.weight) * identity_scale
-        left, strengths, right = np.linalg.svd(form)
+        left_vectors, strengths, right_vectors = np.linalg.svd(form)
         # Both modalities are rotated back by P. Scores stay, and equal singular values leave no arbitrary basis.
-        factor_x = (left * np.sqrt(strengths)) @ left.T
-        factor_y = (right.T * np.sqrt(strengths)) @ left.T
+        factor_x = (left_vectors * np.sqrt(strengths)) @ left_vectors.T
+        factor_y = (right_vectors.T * np.sqrt(strengths)) @ left_vectors.T
         return centering_map(moments.mean_x, white[0] @ factor_x), centering_map(moments.mean_y, white[1] @ factor_y)
 
     def _forms(self, moments: Moments, white: list[np.ndarray]) -> tuple[float, np.ndarray]:
         """Return 1 / s and K / c, which do not depend on `weight`."""
-        left, right, rho = canonical_directions(moments, self.cca_lam)
+        directions_x, directions_y, rho = canonical_directions(moments, self.cca_lam)
         covs = moments.cov_x, moments.cov_y
-        canonical = [left * rho**self.g, right * rho**self.g]
+        canonical = [directions_x * rho**self.g, directions_y * rho**self.g]
         unwhitened = [
             (vectors * shrunk_eigenvalues(values, self.lam) ** self.alpha) @ (vectors.T @ directions)  # W^-1 C
             for (values, vectors), directions in zip((spectrum(moments, m) for m in "xy"), canonical, strict=True)

@@ -25,8 +25,8 @@ class MeanRotation(Aligner):
 
     Notes
     -----
-    R = I + K + K^2 / (1 + u.v) with K = v u' - u v' and the unit means u and v of the fitted rows. If the means are
-    orthogonal to the shared space, this is the rotation between hyperplanes of the reference.
+    The rotation is `I + K + K^2 / (1 + u.v)` with `K = v u' - u v'` and the unit means u and v of the fitted rows. If
+    the means are orthogonal to the shared space, this is the rotation between hyperplanes of the reference.
 
     References
     ----------

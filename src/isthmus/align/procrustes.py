@@ -64,8 +64,8 @@ class Procrustes(Aligner):
         cross = moments.cov_xy if self.center else moments.xy / moments.n
         padded = np.zeros((dim, dim))
         padded[:d_x, :d_y] = cross
-        left, _, right = np.linalg.svd(padded)
-        rotation = (left @ right)[:d_x]
+        left_vectors, _, right_vectors = np.linalg.svd(padded)
+        rotation = (left_vectors @ right_vectors)[:d_x]
         padding = None if d_y == dim else np.eye(d_y, dim)
         if not self.center:
             return Affine(rotation), Affine(padding)

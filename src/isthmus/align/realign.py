@@ -30,8 +30,8 @@ class ReAlign(Aligner):
     Notes
     -----
     The mean of e is a mean over normalised rows, which moments do not hold. It is expanded to second order in the
-    spread s (y - mean y). With a = mean x, r = |a| and S = s^2 S_y, mean e = (a - S a / r^2 - a tr S / (2 r^2) + 3 a
-    (a'S a) / (2 r^4)) / r. The expansion is coarse on cones as wide as those of CLIP (r near .7).
+    spread `s (y - mean y)`. With `a = mean x`, `r = |a|` and `S = s^2 S_y`, the result is `mean e = (a - S a / r^2 - a
+    tr S / (2 r^2) + 3 a (a'S a) / (2 r^4)) / r`. The expansion is coarse on cones as wide as those of CLIP (r near .7).
 
     References
     ----------
@@ -51,7 +51,7 @@ class ReAlign(Aligner):
     source: ClassVar[str] = "Yu et al. 2026, arXiv 2602.07026"
 
     def solve(self, moments: Moments) -> tuple[Affine, NormalizedAffine]:
-        """Return the identity for x and the two-stage map for y; `InputError` without spread or mean."""
+        """Return the identity for x and the two-stage map for y, or raise `InputError`."""
         trace_x, trace_y = (float(np.trace(cov)) for cov in (moments.cov_x, moments.cov_y))
         a = moments.mean_x
         r = float(np.linalg.norm(a))

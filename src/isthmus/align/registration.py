@@ -39,11 +39,11 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> isthmus.load(path).names_
     ('image', 'text')
     """
-    kind, tables, header = load_arrays(path)
-    if kind == "moments":
+    content, tables, header = load_arrays(path)
+    if content == "moments":
         return Moments.load(path)
-    if kind != "aligner":
-        raise InputError(f"{path}: holds {kind}, expected an aligner or moments")
+    if content != "aligner":
+        raise InputError(f"{path}: holds {content}, expected an aligner or moments")
     aligner = get(header["class"])(**header["options"])
     aligner.fitted_state = FittedState.from_arrays(tables, header)
     return aligner
@@ -92,12 +92,12 @@ def get(name: str) -> type[Aligner]:
     return REGISTRY.find(name)
 
 
-def register(cls: type[Aligner]) -> type[Aligner]:
+def register(aligner: type[Aligner]) -> type[Aligner]:
     """Register an aligner class under its name. Public subclasses of `Aligner` do this themselves.
 
     Parameters
     ----------
-    cls : type
+    aligner : type
         Subclass of `Aligner`.
 
     Returns
@@ -115,7 +115,7 @@ def register(cls: type[Aligner]) -> type[Aligner]:
     >>> register(unregister("Centering")).__name__
     'Centering'
     """
-    return REGISTRY.register(cls.__name__, cls)
+    return REGISTRY.register(aligner.__name__, aligner)
 
 
 def unregister(name: str) -> type[Aligner]:

@@ -34,8 +34,9 @@ class RidgeCCA(Aligner):
 
     Notes
     -----
-    x -> (x - mean x) w_x U diag(rho^g) and y -> (y - mean y) w_y Z diag(rho^g), where w_x = (S_x + lam m_x I)^(-1/2)
-    with m_x = tr S_x / d_x, w_y likewise, and U diag(rho) Z' is the singular value decomposition of w_x S_xy w_y.
+    The maps are `x -> (x - mean x) w_x U diag(rho^g)` and `y -> (y - mean y) w_y Z diag(rho^g)`. Here
+    `w_x = (S_x + lam m_x I)^(-1/2)` with `m_x = tr S_x / d_x`, and w_y likewise. `U diag(rho) Z'` is the singular value
+    decomposition of `w_x S_xy w_y`.
 
     References
     ----------
@@ -66,8 +67,8 @@ class RidgeCCA(Aligner):
             raise InputError(f"lam={self.lam}, g={self.g}, k={self.k}: expected at least 0, 0 and 1")
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        """Return the weighted canonical directions of each modality; `InputError` if `k` is too large."""
-        left, right, rho = canonical_directions(moments, self.lam)
+        """Return the weighted canonical directions of each modality, or raise `InputError`."""
+        directions_x, directions_y, rho = canonical_directions(moments, self.lam)
         if self.k is not None and self.k > len(rho):
             raise InputError(f"k={self.k}, expected at most {len(rho)}, the number of canonical directions")
         self.fit_info_ = {"correlations": [float(r) for r in rho[:10]]}
@@ -75,5 +76,5 @@ class RidgeCCA(Aligner):
             matrix_x, matrix_y = canonical_maps(moments, self.lam, self.g)
         else:
             weights = rho[: self.k] ** self.g
-            matrix_x, matrix_y = left[:, : self.k] * weights, right[:, : self.k] * weights
+            matrix_x, matrix_y = directions_x[:, : self.k] * weights, directions_y[:, : self.k] * weights
         return centering_map(moments.mean_x, matrix_x), centering_map(moments.mean_y, matrix_y)

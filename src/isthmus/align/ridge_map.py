@@ -31,7 +31,8 @@ class RidgeMap(Aligner):
 
     Notes
     -----
-    For 'x_to_y': x -> (x - mean x) W with W = (S_x + ridge m I)^-1 S_xy and m = tr S_x / d, and y -> y - mean y.
+    For 'x_to_y' the maps are `x -> (x - mean x) W` and `y -> y - mean y`, with `W = (S_x + ridge m I)^-1 S_xy` and
+    `m = tr S_x / d`.
 
     References
     ----------

@@ -33,10 +33,10 @@ class ScoreStandardization(Aligner):
 
     Notes
     -----
-    mu and sigma^2 are mean and variance of the scores of all pairs of rows of the two modalities, computed exactly from
-    the moments: mu = mean_q.mean_c and sigma^2 = tr(S_q S_c) + mean_q'S_c mean_q + mean_c'S_q mean_c, where q and c are
-    drawn independently and S are covariances. The reference takes them over pseudo-positives (the best hit of each
-    modality), which needs a first search. That variant is not offered.
+    mu and sigma^2 are mean and variance of the scores of all pairs of rows of the two modalities. They follow exactly
+    from means and covariances S, because q and c are drawn independently: `mu = mean_q.mean_c` and `sigma^2 = tr(S_q
+    S_c) + mean_q'S_c mean_q + mean_c'S_q mean_c`. The reference takes them over pseudo-positives (the best hit of each
+    modality), which needs a first search and is not offered.
 
     `scores` returns z directly. Two indexes, one for each modality, are searched as they are and their hits are merged
     by z. One index of inner products needs one coordinate more: store `stored(rows)` = [c / sigma, -mu / sigma] and

@@ -42,10 +42,10 @@ class SharedSignal(Aligner):
 
     Notes
     -----
-    After centring and the map W of `PartialWhitening`, N is half the covariance of x W_x - y W_y plus `shrink` times
-    half its mean eigenvalue, and B is the symmetric part of the cross-covariance. In the basis in which N is the
-    identity and B = diag(b), negative b are set to 0 and a direction gets the weight sqrt((b + floor mean b) / (1 + 2
-    b)).
+    Rows are centred and mapped by the map W of `PartialWhitening`. N is half the covariance of `x W_x - y W_y` plus
+    `shrink` times half its mean eigenvalue, and B is the symmetric part of the cross-covariance. In the basis in which
+    N is the identity, B is diagonal. Its negative entries are set to 0, and a direction with entry b gets the weight
+    `sqrt((b + floor mean b) / (1 + 2 b))`.
 
     References
     ----------
@@ -79,7 +79,7 @@ class SharedSignal(Aligner):
             )
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        """Return the product of whitening and weighting for each modality; `InputError` if nothing is shared."""
+        """Return the product of whitening and weighting for each modality, or raise `InputError`."""
         white_x = whitening(moments, "x", self.before_alpha, self.before_lam)
         white_y = whitening(moments, "y", self.before_alpha, self.before_lam)
         values, vectors = cached(

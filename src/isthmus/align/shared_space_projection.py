@@ -43,16 +43,17 @@ class SharedSpaceProjection(Aligner):
     tolerance : float, default 1e-3
         Distance of a cosine from 1 up to which directions are shared, in (0, 1), for 'published'.
     k : int, optional
-        Largest number of directions. Those with the most energy of both modalities are kept.
+        Largest number of directions. The ones with the most energy of both modalities are kept.
     center : bool, default False
         Whether the mean of each modality is subtracted first.
 
     Notes
     -----
     The first use of the maps raises `InputError` with fewer than 10 items, if nothing is shared, or if the ranks alone
-    guarantee all that is shared: two subspaces of ranks r_x and r_y share at least max(0, r_x + r_y - d) directions. It
-    warns if there are fewer items than dimensions, if a part of the overlap is guaranteed, if the published space is
-    tiny, and if `k` exceeds the number of shared directions.
+    guarantee all that is shared. Two subspaces of ranks r_x and r_y share at least max(0, r_x + r_y - d) directions.
+
+    It warns if there are fewer items than dimensions, or if a part of the overlap is guaranteed. It also warns if the
+    published space is tiny, or if `k` exceeds the number of shared directions.
 
     - 'sound' uses centred covariances. Ranks follow the threshold of Gavish and Donoho, bounded below by 1e-4 of the
       largest singular value. Shared are the principal angles with a larger cosine than random subspaces of these ranks
@@ -106,7 +107,7 @@ class SharedSpaceProjection(Aligner):
         return self.estimator == "paired"
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
-        """Return the projections on the bases of the shared space; `InputError` if there is none."""
+        """Return the projections on the bases of the shared space, or raise `InputError`."""
         items = moments.by_item.n_items
         if items < MIN_ITEMS:
             raise InputError(
@@ -140,7 +141,7 @@ class SharedSpaceProjection(Aligner):
         return Affine(bases[0], -moments.mean_x @ bases[0]), Affine(bases[1], -moments.mean_y @ bases[1])
 
     def _paired(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
-        left, strengths, right = np.linalg.svd(moments.cov_xy, full_matrices=False)
+        left_vectors, strengths, right_vectors = np.linalg.svd(moments.cov_xy, full_matrices=False)
         edge = _unrelated_edge(moments)
         shared = int(np.sum(strengths > edge))
         if shared == 0:
@@ -149,7 +150,7 @@ class SharedSpaceProjection(Aligner):
                 f"{strengths[0]:.3g} and unrelated modalities reach {edge:.3g}; check the pairing, or use Centering"
             )
         info = {"shared": shared, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
-        return (left[:, :shared], right[:shared].T), info
+        return (left_vectors[:, :shared], right_vectors[:shared].T), info
 
     def _published(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
         spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
