@@ -1,8 +1,8 @@
 """Check the assumptions of the theorems on data.
 
-The theorems of Yi, Douady and Chen (2025), arXiv 2510.03268, describe an ideal: von Mises-Fisher clouds in two
-hyperplanes, centres orthogonal to the shared space of the hyperplanes, and so on. `check` measures how far embeddings
-are from each assumption, and says which theorem applies to them.
+The theorems of Yi, Douady and Chen (2025), arXiv 2510.03268, describe an ideal. The clouds are von Mises-Fisher in two
+hyperplanes, and their centres are orthogonal to the shared space of the hyperplanes. `check` measures the distance of
+embeddings from each assumption, and returns which theorem applies to them.
 """
 
 from __future__ import annotations

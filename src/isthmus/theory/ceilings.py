@@ -66,8 +66,10 @@ def ceiling(moments: Any, /) -> Ceiling:
 
     Notes
     -----
+    With S = cov + mean mean', F the `fidelity` and sorted eigenvalues,
+
     mean cosine = mean_x.mean_y + tr cov_xy <= mean_x.mean_y + F(cov_x, cov_y) <= F(S_x, S_y)
-    <= sum_i sqrt(lambda_i(S_x) lambda_i(S_y)), with S = cov + mean mean', F the `fidelity` and sorted eigenvalues.
+    <= sum_i sqrt(lambda_i(S_x) lambda_i(S_y)).
 
     The chain needs no assumption beyond the moments (proved). With few rows the ceilings are loose: 256 uniform rows in
     R^32 have a ceiling of 0.96 and a best assignment of 0.46.

@@ -78,7 +78,7 @@ def cone_is_monotone(*, kappa: float, dim: int, temperature: float) -> bool:
     Notes
     -----
     If False, w = -1 is a local minimum: concentrated clouds that start far apart stay apart. This is proved for the
-    pair of centres. That particles of the full loss are trapped too is measured.
+    pair of centres. It is measured that particles of the full loss are trapped too.
 
     Examples
     --------
@@ -122,7 +122,9 @@ def subspace_function(w1: float, w2: float, t: float, /, *, kappa: float, dim: i
 
     Notes
     -----
-    The value is -w1/tau + log[I_nu(M) kappa^nu / (I_nu(kappa) M^nu)], with nu = (dim - 1)/2 - 1 and M^2 = kappa^2 + 2
+    The value is
+
+    -w1/tau + log[I_nu(M) kappa^nu / (I_nu(kappa) M^nu)], with nu = (dim - 1)/2 - 1 and M^2 = kappa^2 + 2
     kappa w2 / tau + t^2 / tau^2. Its minimum lies at centres *inside* the shared space (measured). The full loss
     decides the other way, so this function alone does not prove the gap.
 

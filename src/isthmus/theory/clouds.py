@@ -16,7 +16,7 @@ _NODES = 200
 def cloud_loss(dim: int, /, *, kappa: float, temperature: float, angle: float, centres: str) -> float:
     """Return Phi = L - 2 log N in the limit of many pairs, for clouds in two hyperplanes A and B of R^dim.
 
-    x is von Mises-Fisher in A with concentration `kappa`, y is the same in B, and matching rows have the same
+    x is von Mises-Fisher in A with concentration `kappa`, and y is the same in B. Matching rows have the same
     projection on C, the intersection of A and B.
 
     Parameters

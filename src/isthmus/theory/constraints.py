@@ -1,7 +1,7 @@
 """The constraints of the theory: where pairs may move, where they start, and what bounds their loss.
 
 A constraint is a small dataclass that builds the `Problem` of the optimiser. The constraints are those of Yi, Douady
-and Chen (2025), arXiv 2510.03268; `ConstantParts` is derived here.
+and Chen (2025), arXiv 2510.03268. `ConstantParts` is derived here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,15 @@ CENTRES = ("free", "shared", "orthogonal", "reversed")
 
 
 class Constraint(ABC):
-    """Base class of the constraints of `optimise`."""
+    """Base class of the constraints of `optimise`.
+
+    A subclass implements `problem`. The other methods have defaults.
+
+    Examples
+    --------
+    >>> issubclass(Cone, Constraint)
+    True
+    """
 
     @abstractmethod
     def problem(self, setup: Setup, /) -> Problem:
@@ -101,13 +109,12 @@ class Unconstrained(Constraint):
     """
 
     def problem(self, setup: Setup, /) -> Problem:
-        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
         return free_problem(setup, None)
 
 
 @dataclass(frozen=True)
 class Cone(Constraint):
-    """The mean of each modality has a fixed length; its direction is free.
+    """The mean of each modality has a fixed length and any direction.
 
     Parameters
     ----------
@@ -131,7 +138,6 @@ class Cone(Constraint):
         _between("resultant", self.resultant, 0.0, 1.0)
 
     def problem(self, setup: Setup, /) -> Problem:
-        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
         return free_problem(setup, None, resultant=self.resultant)
 
 
@@ -142,7 +148,7 @@ class RigidClouds(Constraint):
     Parameters
     ----------
     kappa : float, optional
-        Concentration of a von Mises-Fisher sample; the second cloud is a copy of it.
+        Concentration of a von Mises-Fisher sample. The second cloud is a copy of it.
     clouds : pair of arrays of shape (n, dim), optional
         Rows of both clouds. Give this or `kappa`.
 
@@ -150,6 +156,11 @@ class RigidClouds(Constraint):
     ------
     InputError
         If not exactly one of both is given, or `kappa` is not positive.
+
+    Examples
+    --------
+    >>> RigidClouds(kappa=20.0).kappa
+    20.0
     """
 
     kappa: float | None = None
@@ -162,11 +173,9 @@ class RigidClouds(Constraint):
             _between("kappa", self.kappa, 0.0, math.inf)
 
     def given_arrays(self) -> dict[str, tuple[Array, Array]]:
-        """Return the clouds (see `Constraint.given_arrays`)."""
         return {} if self.clouds is None else {"clouds": self.clouds}
 
     def problem(self, setup: Setup, /) -> Problem:
-        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
         if setup.rows is not None:
             raise InputError("init= does not go with RigidClouds; give the rows as clouds=")
         clouds = self.clouds
@@ -191,7 +200,7 @@ class Subspaces(Constraint):
     Parameters
     ----------
     angle : float or sequence of float, optional
-        Non-zero principal angles in degrees; one angle gives two hyperplanes.
+        Non-zero principal angles in degrees. One angle gives two hyperplanes.
     bases : pair of arrays of shapes (dim, p) and (dim, q), optional
         Orthonormal columns that span A and B. Give this or `angle`.
     resultant : float, optional
@@ -207,6 +216,11 @@ class Subspaces(Constraint):
     ------
     InputError
         If not exactly one of `angle` and `bases` is given, or a parameter is out of range.
+
+    Examples
+    --------
+    >>> Subspaces(angle=60, resultant=0.5).centres
+    'free'
     """
 
     angle: float | Sequence[float] | None = None
@@ -230,11 +244,9 @@ class Subspaces(Constraint):
             raise InputError("penalty= goes with free centres only; leave out one of penalty= and centres=")
 
     def given_dim(self) -> int | None:
-        """Return the dimension of the bases (see `Constraint.given_dim`)."""
         return None if self.bases is None else int(self.bases[0].shape[0])
 
     def problem(self, setup: Setup, /) -> Problem:
-        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
         if self.bases is not None:
             frame = Frame.of_bases(*self.bases)
         else:
@@ -252,7 +264,6 @@ class Subspaces(Constraint):
         )
 
     def classify_optimum(self, state: State, /) -> str:
-        """Describe the position of the means (see `Constraint.classify_optimum`)."""
         if math.isnan(state.gap):
             return f"undefined: {state.reason}"
         if min(state.shared_x, state.shared_y) > 0.95:
@@ -269,7 +280,7 @@ class Subspaces(Constraint):
 class ConstantParts(Constraint):
     """The affine case: x = sqrt(1 - r^2) a + r u and y = sqrt(1 - r^2) b + r v.
 
-    u and v are unit vectors of a shared space C of dim - 2 dimensions; a and b are fixed unit vectors orthogonal to C.
+    u and v are unit vectors of a shared space C of dim - 2 dimensions. a and b are fixed unit vectors orthogonal to C.
 
     Parameters
     ----------
@@ -298,7 +309,6 @@ class ConstantParts(Constraint):
         _between("radius", self.radius, 0.0, 1.0)
 
     def problem(self, setup: Setup, /) -> Problem:
-        """Return manifold, start and bound for a run (see `Constraint.problem`)."""
         n, dim = setup.n, setup.dim
         if dim < 4:
             raise InputError(f"dim={dim}, expected 4 or more for ConstantParts, so that a shared space is left")
@@ -328,7 +338,6 @@ class ConstantParts(Constraint):
         return Problem(manifold=FreePairs(x, y), start=start, bound=bound, shared=common)
 
     def classify_optimum(self, state: State, /) -> str:
-        """Describe the position of the means (see `Constraint.classify_optimum`)."""
         if math.isnan(state.gap):
             return f"undefined: {state.reason}"
         return "the gap is the angle between the constant parts"

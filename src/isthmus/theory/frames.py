@@ -26,7 +26,12 @@ class Frame:
     y : ndarray of shape (dim, q)
         Basis of the second subspace.
     degrees : ndarray of shape (min(p, q),)
-        Principal angles, ascending; column j of `x` and of `y` make the angle `degrees[j]`.
+        Principal angles, ascending. Column j of `x` and of `y` make the angle `degrees[j]`.
+
+    Examples
+    --------
+    >>> hyperplanes(4, 30.0).shared
+    2
     """
 
     x: np.ndarray
@@ -69,14 +74,14 @@ class Frame:
 
 
 def hyperplanes(dim: int, angles: float | Sequence[float], /) -> Frame:
-    """Return two subspaces of R^dim with the given non-zero principal angles; all other directions are shared.
+    """Return two subspaces of R^dim with the given non-zero principal angles. They share all other directions.
 
     Parameters
     ----------
     dim : int
         Dimension of the space.
     angles : float or sequence of float
-        Non-zero principal angles in degrees, above 0 and up to 90. One angle gives two hyperplanes; m angles give
+        Non-zero principal angles in degrees, above 0 and up to 90. One angle gives two hyperplanes, m angles give
         subspaces of dimension dim - m that share dim - 2m.
 
     Returns

@@ -88,9 +88,9 @@ def goodness_of_fit(
 
     Tangential part: under the model the unit tangents t_i are uniform on the sphere of R^D, D = d - 1. The squared
     cosines (t_i.t_j)^2 are then pairwise independent with mean 1/D. Bingham's statistic is Q = m D (D + 2) / 2 (tr S^2
-    - 1/D) with S = mean t t'. It has exactly the mean of chi-square with (D - 1)(D + 2)/2 degrees of freedom, and its
-    variance up to the factor 1 - 1/m, also for n < d. Here m = n, or n - 1 if `fitted`, because the tangents at a
-    fitted mean nearly add up to zero.
+    - 1/D) with S = mean t t'. It has exactly the mean of chi-square with (D - 1)(D + 2)/2 degrees of freedom. Its
+    variance is right up to the factor 1 - 1/m, also for n < d. Here m = n, or n - 1 if `fitted`, because the tangents
+    at a fitted mean nearly add up to zero.
 
     References
     ----------

@@ -1,8 +1,9 @@
 """The sets on which pairs of unit vectors may move, and how to take steps inside them.
 
-Every manifold has four methods. `embed` returns the vectors (n, dim) of both modalities, `pullback` carries a gradient
-back to the coordinates, `tangent` projects a vector onto the tangent space, and `retract` maps a step back onto the
-manifold. The method is that of Absil, Mahony and Sepulchre (2008), Optimization Algorithms on Matrix Manifolds.
+Every manifold has four methods. `embed` returns the vectors (n, dim) of both modalities, and `pullback` carries a
+gradient back to the coordinates. `tangent` projects a vector onto the tangent space, and `retract` maps a step back
+onto the manifold. The method is that of Absil, Mahony and Sepulchre (2008), Optimization Algorithms on Matrix
+Manifolds.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from isthmus.compute.arrays import Array, namespace, unit_rows
 
 Point = tuple[Array, ...]
 
-#: Most Newton steps that bring a mean back to its prescribed length; two or three are used.
+#: Largest number of Newton steps that bring a mean back to its prescribed length. Two or three are used.
 _MAX_CORRECTIONS = 30
 
 
@@ -24,7 +25,7 @@ class RowManifold:
     Parameters
     ----------
     basis : array of shape (dim, k), optional
-        Orthonormal columns; None stands for the identity.
+        Orthonormal columns. None stands for the identity.
     offset : array of shape (dim,), optional
         Constant vector, orthogonal to the basis.
     radius : float, default 1.0

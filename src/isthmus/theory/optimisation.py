@@ -82,6 +82,13 @@ class Run:
         Final gap, means and mismatch.
     trajectory : Trajectory
         The same quantities along the way.
+
+    Examples
+    --------
+    >>> from isthmus.theory import Unconstrained
+    >>> run = optimise(Unconstrained(), n=4, dim=3, temperature=0.5)
+    >>> run.converged, round(run.excess, 6)
+    (True, 0.0)
     """
 
     constraint: Constraint
@@ -97,7 +104,7 @@ class Run:
 
     @property
     def converged(self) -> bool:
-        """Whether the run ended before the largest number of steps."""
+        """True if the run ended before the largest number of steps."""
         return self.stopped != "steps"
 
     @property
@@ -200,7 +207,7 @@ def optimise(
     setup = Setup(n, dim, temperature, init, initial_gap, np.random.default_rng(rng))
     problem = constraint.problem(setup)
     rigid = isinstance(problem.manifold, RotatingCloud)
-    recorder = _Recorder(problem, scale=1.0 if rigid else math.sqrt(n), every=record_every)
+    recorder = _Recorder(problem, scale=1.0 if rigid else math.sqrt(n), interval=record_every)
     objective = problem.objective(temperature=temperature, block=block)
     reach = 0.5 if rigid else 0.3 * math.sqrt(2.0 * n)
     for iterate in descend(objective, problem.manifold, problem.start, reach=reach):
@@ -215,8 +222,8 @@ def optimise(
 class _Recorder:
     """Losses of every step, states of some, and the reason to stop."""
 
-    def __init__(self, problem: Problem, *, scale: float, every: int) -> None:
-        self.problem, self.scale, self.every = problem, scale, every
+    def __init__(self, problem: Problem, *, scale: float, interval: int) -> None:
+        self.problem, self.scale, self.interval = problem, scale, interval
         self.losses: list[float] = []
         self.records: list[tuple[int, float, State]] = []
 
@@ -225,7 +232,7 @@ class _Recorder:
         self.iterate = iterate
         self.rows = self.problem.manifold.embed(iterate.point)
         self.losses.append(iterate.value)
-        if iterate.step % self.every == 0 and not iterate.stuck:
+        if iterate.step % self.interval == 0 and not iterate.stuck:
             self.records.append((iterate.step, iterate.value, self._state()))
         return self.rows
 
@@ -283,9 +290,9 @@ def _sizes(n: int | None, dim: int | None, constraint: Constraint, init: str | t
     if (columns := constraint.given_dim()) is not None:
         shapes.append((None, columns))
     for rows, columns in shapes:
-        for name, asked, actual in (("n", n, rows), ("dim", dim, columns)):
-            if asked is not None and actual is not None and asked != actual:
-                raise InputError(f"{name}={asked}, but the given arrays have {name}={actual}; leave {name} out")
+        for name, requested, actual in (("n", n, rows), ("dim", dim, columns)):
+            if requested is not None and actual is not None and requested != actual:
+                raise InputError(f"{name}={requested}, but the given arrays have {name}={actual}; leave {name} out")
         n, dim = n if rows is None else rows, columns
     return _DEFAULT_N if n is None else n, _DEFAULT_DIM if dim is None else dim
 

@@ -78,9 +78,9 @@ def orthogonal_centres_value(dim: int, /, *, temperature: float, mean_length: fl
 
     Notes
     -----
-    Assumption: both means have length R0, every row has the same component along its own normal direction, and matching
+    Assumption: both means have length R0, and every row has the same component along its own normal direction. Matching
     rows agree in the shared space and are uniform there. The value then holds for both signs of the angle, gap phi and
-    180 - phi (proved). That free centres go there is measured (see `orthogonal_centres_certificate`).
+    180 - phi (proved). It is measured that free centres go there (see `orthogonal_centres_certificate`).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the optimiser minimises: a manifold, a starting point, and a bound of the loss."""
+"""Problems of the optimiser: a manifold, a starting point, and a bound of the loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from isthmus.theory.starts import axis_vector, random_rows, starting_centres, wi
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """Size, temperature and start of a run; `init` is "random", "near" or a pair of arrays (n, dim)."""
+    """Size, temperature and start of a run. `init` is "random", "near" or a pair of arrays (n, dim)."""
 
     n: int
     dim: int
@@ -84,22 +84,22 @@ def free_problem(
         reference = np.empty(0)
     whole_space = frame is None or penalty is not None
     bases = (np.eye(setup.dim), np.eye(setup.dim)) if frame is None else (frame.x, frame.y)
-    held: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    fixed: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     if centres != "free":
         assert frame is not None
         index = 0 if centres == "shared" else len(frame.degrees) - 1
         sign = -1.0 if centres == "reversed" else 1.0
-        held = (axis_vector(bases[0].shape[1], index), sign * axis_vector(bases[1].shape[1], index))
+        fixed = (axis_vector(bases[0].shape[1], index), sign * axis_vector(bases[1].shape[1], index))
     x, y = (
         RowManifold(
             basis=None if whole_space else asarray_like(basis, reference),
             resultant=resultant,
             centre=None if centre is None else asarray_like(centre, reference),
         )
-        for basis, centre in zip(bases, held, strict=True)
+        for basis, centre in zip(bases, fixed, strict=True)
     )
     if isinstance(setup.init, str):
-        directions = held
+        directions = fixed
         if centres == "free":
             directions = starting_centres(frame, setup.dim, setup.initial_gap, setup.rng)
         rows = random_rows(setup.n, [basis.shape[1] for basis in bases], setup.init, setup.rng)

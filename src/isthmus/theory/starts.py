@@ -15,7 +15,7 @@ _JITTER = 0.2
 
 
 def random_rows(n: int, widths: list[int], init: str, rng: np.random.Generator) -> list[np.ndarray]:
-    """Return random unit rows (n, k) of both modalities; `init` "near" makes the y rows noisy copies of the x rows."""
+    """Return random unit rows (n, k) of both modalities. With `init` "near" the y rows are noisy copies of x."""
     first = rng.normal(size=(n, max(widths)))
     second = rng.normal(size=first.shape)
     if init == "near":

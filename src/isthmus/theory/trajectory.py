@@ -41,6 +41,13 @@ class State:
         Length of the projection of c_y on C.
     reason : str
         Why the gap is undefined, or "".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rows = np.array([[1.0, 0.0], [0.8, 0.6]])
+    >>> round(measure_state(rows, rows).cosine, 9)
+    1.0
     """
 
     gap: float

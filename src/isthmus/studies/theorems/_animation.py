@@ -80,7 +80,7 @@ def _animation(
     circles: Sequence[list[list[int]]] = (),
     axes: tuple[int, ...] = (0, 1, 2),
 ) -> dict[str, Any]:
-    """Run the optimiser and return the frames; `axes` are the three coordinates that are drawn."""
+    """Run the optimiser and return the frames. `axes` are the three coordinates that are drawn."""
     steps: list[tuple[float, np.ndarray, np.ndarray]] = []
     final = optimise(
         constraint,

@@ -33,6 +33,11 @@ class Row:
         Tolerance of a check with '='.
     passed : bool
         Whether the relation holds.
+
+    Examples
+    --------
+    >>> close("gap (degrees)", 60.0, 59.99, 0.1).passed
+    True
     """
 
     quantity: str
@@ -45,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Findings:
-    """Return value of the function of an experiment; `ExperimentResult` adds the claim and the time."""
+    """Return value of the function of an experiment. `ExperimentResult` adds the claim and the time."""
 
     rows: Sequence[Row]
     verdict: str
@@ -85,6 +90,12 @@ class ExperimentResult:
         Run time.
     draw : callable
         Draws on an empty matplotlib figure.
+
+    Examples
+    --------
+    >>> result = run("certificate", quick=True)
+    >>> result.verdict, result.passed, result.rows[0].relation
+    ('holds', True, '≤')
     """
 
     name: str
@@ -102,7 +113,7 @@ class ExperimentResult:
 
     @property
     def passed(self) -> bool:
-        """Whether every prediction of the claim came true."""
+        """True if every prediction of the claim is true."""
         return all(row.passed for row in self.rows)
 
     def figure(self) -> Any:
@@ -116,7 +127,7 @@ class ExperimentResult:
         return styled_figure(self.draw)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain JSON values; numbers that are not finite become None.
+        """Return plain JSON values. Numbers that are not finite become None.
 
         Returns
         -------
@@ -149,7 +160,7 @@ class ExperimentResult:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A registered experiment; calling it runs it.
+    """A registered experiment. A call runs it.
 
     Parameters
     ----------
@@ -167,6 +178,11 @@ class Experiment:
         Assumption under which the claim is tested.
     function : callable
         Called as function(quick=bool), returns `Findings`.
+
+    Examples
+    --------
+    >>> experiments()["certificate"].kind
+    'theorem'
     """
 
     name: str
@@ -178,7 +194,7 @@ class Experiment:
     function: Callable[..., Findings] = field(repr=False)
 
     def __call__(self, *, quick: bool = False) -> ExperimentResult:
-        """Run the experiment; `quick` takes fewer particles and settings."""
+        """Run the experiment. `quick` takes fewer particles and settings."""
         start = time.perf_counter()
         findings = self.function(quick=quick)
         return ExperimentResult(
@@ -301,7 +317,7 @@ def run(name: str, /, *, quick: bool = False) -> ExperimentResult:
 
 
 def close(quantity: str, predicted: float, measured: float, tolerance: float) -> Row:
-    """Check that `measured` equals `predicted` within `tolerance`; an undefined value (NaN) equals nothing."""
+    """Check that `measured` equals `predicted` within `tolerance`. An undefined value (NaN) equals nothing."""
     predicted, measured = float(predicted), float(measured)
     passed = abs(measured - predicted) <= tolerance
     return Row(quantity, "=", predicted, "undefined" if math.isnan(measured) else measured, tolerance, passed)

@@ -15,8 +15,8 @@ from isthmus.theory import Cone, RigidClouds, cone_function, cone_is_monotone, o
     title="The cone does not make the gap",
     kind="theorem",
     order=20,
-    claim="With both sides in a cone (von Mises-Fisher, or means of fixed length), the loss is lowest at gap 0 for "
-    "every cone size.",
+    claim="With both modalities in a cone (von Mises-Fisher, or means of fixed length), the loss is lowest at gap 0 "
+    "for every cone size.",
     assumption="As a statement about the global minimum. J(w) below is the loss of the pair of centres; 2 J is no "
     "bound of the full loss.",
 )
@@ -63,25 +63,25 @@ def theorem_2(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
+        left_axes, right_axes = figure.subplots(1, 2)
         fine = np.linspace(-1.0, 1.0, 201)
         for kappa, color in zip((2.0, 10.0, 20.0, 40.0), CYCLE, strict=False):
             values = _curve(fine, kappa, 3, 0.05)
-            left.plot(fine, values - values.min(), label=f"κ = {kappa:g}", color=color)
-        left.set_title("J(w) minus its minimum, h = 3, τ = 0.05")
-        left.set_xlabel("w = cosine of the gap")
-        left.legend()
-        plot_trajectories(right, runs, "gap")
-        right.axhline(0, color=MUTED, linewidth=1)
-        right.set_ylim(-5, 185)
-        right.set_title("gap (degrees), |mean| = 0.5")
-        right.legend(loc="center right")
+            left_axes.plot(fine, values - values.min(), label=f"κ = {kappa:g}", color=color)
+        left_axes.set_title("J(w) minus its minimum, h = 3, τ = 0.05")
+        left_axes.set_xlabel("w = cosine of the gap")
+        left_axes.legend()
+        plot_trajectories(right_axes, runs, "gap")
+        right_axes.axhline(0, color=MUTED, linewidth=1)
+        right_axes.set_ylim(-5, 185)
+        right_axes.set_title("gap (degrees), |mean| = 0.5")
+        right_axes.legend(loc="center right")
 
     return Findings(
         rows=rows,
         verdict=check_all(rows, "global minimisation; a descent can stay at opposite centres"),
         finding=f"Gap 0 is the global minimum in all {settings} settings. In {trapped} of them w = -1 is a local "
-        f"minimum as well: concentrated clouds that start 120° apart come to rest at {stuck.gap:.1f}°. With means of "
+        f"minimum as well: concentrated clouds that start 120° apart end at {stuck.gap:.1f}°. With means of "
         f"length 0.5, opposite centres cost only {min(run.loss for run in high) - min(run.loss for run in low):.4f} "
         "nats more. So the cone does not make a gap, but it can preserve one.",
         numbers={

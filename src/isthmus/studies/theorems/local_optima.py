@@ -1,4 +1,4 @@
-"""Where a descent stays: valleys and saturation. Theorem 3 speaks of the global minimum only."""
+"""Local optima of the descent: valleys and saturation. Theorem 3 is about the global minimum only."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def valley(*, quick: bool) -> Findings:
         axes = figure.subplots()
         for (length, tau), color in zip(cases, (X, Y, ACCENT), strict=False):
             low, high = levels[(length, tau)]
-            found = [runs[(length, tau, start)] for start in starts]
+            selected = [runs[(length, tau, start)] for start in starts]
             axes.plot(
-                [run.gap for run in found],
-                [run.loss - low for run in found],
+                [run.gap for run in selected],
+                [run.loss - low for run in selected],
                 "o",
                 color=color,
                 label=f"R = {length}, τ = {tau}",
@@ -70,9 +70,9 @@ def valley(*, quick: bool) -> Findings:
         rows=rows,
         verdict=check_all(rows),
         finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of the value "
-        "2 log N + B(h-3, τ/(1-R²)), which holds arrangements of almost every gap: a constant part on each side, and "
-        "everything else in the h - 3 shared directions that are left. A descent that enters it keeps about the gap "
-        "it started with.",
+        "2 log N + B(h-3, τ/(1-R²)). It holds arrangements of almost every gap: each modality has a constant part, and "
+        "all other energy lies in the remaining h - 3 shared directions. A descent that enters the valley keeps about "
+        "its initial gap.",
         numbers={
             f"R={length}, tau={tau}, start={start}": {
                 "gap": run.gap,
@@ -91,7 +91,7 @@ def valley(*, quick: bool) -> Findings:
     title="Local minima inside the shared space",
     kind="counterexample",
     order=34,
-    claim="Centres inside the shared space are left behind by the descent.",
+    claim="The descent leaves centres inside the shared space.",
     assumption="None as stated. h = 8, φ = 60°, τ = 0.05, means of length 0.5: a small temperature.",
 )
 def small_temperature(*, quick: bool) -> Findings:
@@ -112,19 +112,19 @@ def small_temperature(*, quick: bool) -> Findings:
     rows.append(at_least("loss from 0° minus loss from 60° (nats)", 0.0, runs[0].loss - runs[60].loss))
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
+        left_axes, right_axes = figure.subplots(1, 2)
         named = {f"start {start}°": run for start, run in runs.items()}
-        plot_trajectories(left, named, "gap")
-        plot_trajectories(right, named, "loss")
-        left.set_title("gap (degrees)")
-        right.set_title("loss (nats)")
-        left.legend(loc="center right")
+        plot_trajectories(left_axes, named, "gap")
+        plot_trajectories(right_axes, named, "loss")
+        left_axes.set_title("gap (degrees)")
+        right_axes.set_title("loss (nats)")
+        left_axes.legend(loc="center right")
 
     return Findings(
         rows=rows,
         verdict=check_all(rows),
         finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; orthogonal "
-        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, the descent does not find it.",
+        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, but the descent does not find it.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
         picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher loss.",
@@ -168,8 +168,8 @@ def saturated_loss(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats there is nothing left to gain: the gap "
-        "ends close to where it started. Many directions, few pairs and a small temperature do that.",
+        finding=f"With a loss of {min(losses):.1e} to {max(losses):.1e} nats nothing remains to gain: the gap "
+        "ends close to its start. Many directions, few pairs and a small temperature cause this.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
         picture="Gap at the end against gap at the start: the points follow the diagonal, not the line at 60 degrees.",
@@ -180,7 +180,7 @@ def saturated_loss(*, quick: bool) -> Findings:
     title="Pairs on circles: many optima, one winner",
     kind="counterexample",
     order=36,
-    claim="A single descent shows where the optimum is.",
+    claim="A single descent finds the optimum.",
     assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle particles cannot "
     "pass each other.",
 )
@@ -225,8 +225,8 @@ def circles(*, quick: bool) -> Findings:
         verdict=check_all(rows),
         finding=f"Over {len(runs)} runs the losses spread from {best.loss:.4f} to {max(run.loss for run in runs):.4f} "
         f"and the gaps from {min(run.gap for run in runs):.0f}° to {max(run.gap for run in runs):.0f}°. The lowest of "
-        f"all has orthogonal centres, a gap of {best.gap:.2f}°: a run that ends elsewhere with a higher loss is no "
-        "counterexample to Theorem 3, only unfinished.",
+        f"all has orthogonal centres, a gap of {best.gap:.2f}°: a run that ends elsewhere with a higher loss does "
+        "not refute Theorem 3, because it is not optimal.",
         numbers={"runs": [{"gap": run.gap, "loss": run.loss} for run in runs]},
         draw=draw,
         picture="Loss against final gap for many runs: a wide scatter whose lowest point lies at 80 degrees.",

@@ -36,21 +36,21 @@ def theorem_1(*, quick: bool) -> Findings:
         ]
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
+        left_axes, right_axes = figure.subplots(1, 2)
         for label, run in runs.items():
-            left.plot(run.trajectory.steps, run.trajectory.excess, label=label)
-            right.plot(run.trajectory.steps, run.trajectory.resultant_x, label=label)
-        for axes, title in ((left, "loss minus bound (nats)"), (right, "length of the mean of x")):
+            left_axes.plot(run.trajectory.steps, run.trajectory.excess, label=label)
+            right_axes.plot(run.trajectory.steps, run.trajectory.resultant_x, label=label)
+        for axes, title in ((left_axes, "loss minus bound (nats)"), (right_axes, "length of the mean of x")):
             axes.set_yscale("log")
             axes.set_xlabel("step")
             axes.set_title(title)
-        left.legend()
+        left_axes.legend()
 
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding="The loss reaches its bound from a random start; partners meet and both means vanish. A gap angle "
-        "printed at this optimum would be the angle between two zero vectors: it is undefined.",
+        finding="The loss reaches its bound from a random start; matching rows meet and both means vanish. A gap "
+        "angle at this optimum would be the angle between two zero vectors: it is undefined.",
         numbers={
             label: {
                 "loss": run.loss,

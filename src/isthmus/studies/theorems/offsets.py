@@ -1,4 +1,4 @@
-"""What happens without a cone, with constant parts, and in batches of finite size."""
+"""Clouds without a cone, with constant parts, and in batches of finite size."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def collapse_without_cone(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding="Both means vanish in every run, so there is no gap to speak of; and where the margin is positive "
-        "the clouds leave their own directions altogether and lie in C, with partners parallel.",
+        finding="Both means vanish in every run, so there is no gap. If the margin is positive, "
+        "the clouds leave their own directions completely and lie in C, with parallel matching rows.",
         numbers={
             f"tau={tau}, phi={phi}": {
                 "spread": spread[(tau, phi)],
@@ -91,10 +91,10 @@ def collapse_without_cone(*, quick: bool) -> Findings:
 
 
 @experiment(
-    title="A constant part makes a gap that the loss cannot see",
+    title="A constant part makes a gap that does not change the loss",
     kind="counterexample",
     order=38,
-    claim="The gap at the optimum tells about the loss: a smaller gap means a better one.",
+    claim="A smaller gap at the optimum means a lower loss.",
     assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C: what trained CLIP models look like.",
 )
 def affine(*, quick: bool) -> Findings:
@@ -115,21 +115,21 @@ def affine(*, quick: bool) -> Findings:
     rows.append(at_least("difference of the losses over all angles (nats)", 1e-3, max(losses) - min(losses)))
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
-        left.plot(angles, losses, "o-", color=X)
-        left.axhline(formula, color=MUTED, linewidth=1)
-        left.set_ylim(formula - 0.05, formula + 0.05)
-        left.set_title("loss at the optimum (nats)")
-        right.plot(angles, [run.state.cosine for run in runs.values()], "o-", color=Y)
-        right.set_title("mean paired cosine")
-        for axes in (left, right):
+        left_axes, right_axes = figure.subplots(1, 2)
+        left_axes.plot(angles, losses, "o-", color=X)
+        left_axes.axhline(formula, color=MUTED, linewidth=1)
+        left_axes.set_ylim(formula - 0.05, formula + 0.05)
+        left_axes.set_title("loss at the optimum (nats)")
+        right_axes.plot(angles, [run.state.cosine for run in runs.values()], "o-", color=Y)
+        right_axes.set_title("mean paired cosine")
+        for axes in (left_axes, right_axes):
             axes.set_xlabel("φ, angle between the constant parts (degrees)")
 
     return Findings(
         rows=rows,
         verdict=check_all(rows),
         finding=f"The loss is {min(losses):.5f} at every angle, from no gap to opposite clouds; only the paired "
-        "cosine changes. InfoNCE is blind to a shift of all logits, so such a gap neither hurts nor helps it.",
+        "cosine changes. InfoNCE does not change if all logits are shifted, so such a gap has no effect on it.",
         numbers={str(angle): {"loss": run.loss, "gap": run.gap} for angle, run in runs.items()} | {"formula": formula},
         draw=draw,
         picture="Left: the loss is a flat line over all angles. Right: the mean paired cosine falls with the angle.",
@@ -152,7 +152,7 @@ def moving_constant_parts(*, quick: bool) -> Findings:
             ConstantParts(angle=angle, radius=radius), n=n, dim=8, temperature=tau, stop=Stop(max_steps=600)
         )
         _, *slopes = info_nce(run.x, run.y, temperature=tau, gradient=True)
-        # The complement of C is spanned by the last two directions; a and b are common to all rows of their side.
+        # The last two directions span the complement of C. a and b are common to all rows of their modality.
         pulls += [float(np.linalg.norm(np.sum(slope, axis=0)[-2:])) for slope in slopes]
         freed[angle] = optimise(
             Cone(resultant=math.sqrt(1.0 - radius**2)),
@@ -161,7 +161,7 @@ def moving_constant_parts(*, quick: bool) -> Findings:
             init=(run.x, run.y),
             stop=Stop(max_steps=1500),
         )
-    # Parallel constant parts take one direction; `affine_infimum` counts two that are taken.
+    # Parallel constant parts occupy one direction, but `affine_infimum` counts two.
     level = 2.0 * math.log(n) + affine_infimum(8 + 1, temperature=tau, radius=radius)
     rows = [
         at_most("a and b orthogonal to C: largest gradient of the loss along them (nats)", 1e-12, max(pulls)),
@@ -178,23 +178,23 @@ def moving_constant_parts(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
+        left_axes, right_axes = figure.subplots(1, 2)
         named = {f"start {angle}°": run for angle, run in freed.items()}
-        plot_trajectories(left, named, "gap")
-        plot_trajectories(right, named, "loss")
+        plot_trajectories(left_axes, named, "gap")
+        plot_trajectories(right_axes, named, "loss")
         for angle, color in zip(freed, CYCLE, strict=False):
-            left.axhline(angle, color=color, linewidth=1, linestyle="--")
-        right.axhline(level, color=MUTED, linewidth=1)
-        left.set_ylim(-5, 185)
-        left.set_title("gap (degrees), dashed: a, b orthogonal to C")
-        right.set_title("loss (nats)")
-        left.legend(loc="center right")
+            left_axes.axhline(angle, color=color, linewidth=1, linestyle="--")
+        right_axes.axhline(level, color=MUTED, linewidth=1)
+        left_axes.set_ylim(-5, 185)
+        left_axes.set_title("gap (degrees), dashed: a, b orthogonal to C")
+        right_axes.set_title("loss (nats)")
+        left_axes.legend(loc="center right")
 
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding="Orthogonal to C nothing pulls at a and b: the gap keeps the value it started with (proved: the "
-        "derivatives of InfoNCE by all logits sum to zero). Where all may move, the gap of 30° ends at "
+        finding="Orthogonal to C the gradient along a and b is zero: the gap keeps its initial value (proved: the "
+        "derivatives of InfoNCE by all logits sum to zero). If all rows may move, the gap of 30° ends at "
         f"{freed[30].gap:.1f}° and that of 120° at {freed[120].gap:.1f}°, at losses of {freed[30].loss:.5f} and "
         f"{freed[120].loss:.5f} nats: an obtuse gap is opened, not closed.",
         numbers={
@@ -232,8 +232,8 @@ def batch_size(*, quick: bool) -> Findings:
     rows += [close(f"N = {n}: loss (nats), limit", limit[n], runs[n].loss, 1e-3) for n in (sizes[-1],)]
     rows += [at_least(f"N = {n}: loss minus best bound (nats)", -1e-9, runs[n].excess) for n in sizes if n > dim + 1]
     rows += [
-        at_most("pairs from which the limit speaks at h = 512, τ = 0.07", 32768.0, crossings[(512, 0.07)]),
-        at_most("pairs from which the limit speaks at h = 512, τ = 0.01", 32768.0, crossings[(512, 0.01)]),
+        at_most("pairs from which the limit bound is the larger at h = 512, τ = 0.07", 32768.0, crossings[(512, 0.07)]),
+        at_most("pairs from which the limit bound is the larger at h = 512, τ = 0.01", 32768.0, crossings[(512, 0.01)]),
     ]
     widest = max(run.excess for run in runs.values())
 
@@ -269,7 +269,7 @@ def batch_size(*, quick: bool) -> Findings:
 
 
 def _crossing(dim: int, tau: float) -> float:
-    """The N at which the limit bound overtakes the simplex bound."""
+    """Return the N at which the limit bound exceeds the simplex bound."""
     limit = uniform_bound(dim, temperature=tau)
     low, high = math.log(2.0), math.log(1e60)
     for _ in range(200):

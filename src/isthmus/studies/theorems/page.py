@@ -1,4 +1,4 @@
-"""One self-contained page of all experiments: table, figures and animation; it needs no network and no other file."""
+"""One self-contained page of all experiments: table, figures and animation, without network or other files."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run_all(
     Parameters
     ----------
     out_dir : str or path
-        Folder of the page; it is created if it does not exist.
+        Folder of the page, created if it does not exist.
     names : sequence of str, optional
         Names of experiments. Default: all, which takes about four minutes on two cores.
     quick : bool, default False
@@ -69,7 +69,7 @@ def collect(
     Parameters
     ----------
     names : sequence of str or None
-        Names of experiments; None stands for all.
+        Names of experiments. None stands for all.
     quick : bool, default False
         Take fewer particles and settings.
     progress : callable, optional
@@ -83,7 +83,7 @@ def collect(
     Raises
     ------
     InputError
-        If a name is unknown; nothing runs then.
+        If a name is unknown. Nothing runs then.
 
     Examples
     --------
@@ -92,9 +92,9 @@ def collect(
     """
     selected = list(experiments().values()) if names is None else [registry[name] for name in names]
     results = []
-    for done, entry in enumerate(selected):
+    for index, entry in enumerate(selected):
         if progress is not None:
-            progress(done, len(selected), entry.name)
+            progress(index, len(selected), entry.name)
         results.append(entry(quick=quick))
     if progress is not None:
         progress(len(selected), len(selected), "")
@@ -109,7 +109,7 @@ def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], 
     results : sequence of ExperimentResult
         Results to show.
     out_dir : str or path
-        Folder of the page; it is created if it does not exist.
+        Folder of the page, created if it does not exist.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], 
 
 
 def check_folder(out_dir: str | os.PathLike[str], /) -> Path:
-    """Return `out_dir` as a path; raise `InputError` if it is a file."""
+    """Return `out_dir` as a path, or raise `InputError` if it is a file."""
     folder = Path(out_dir)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, expected a folder for the page")

@@ -1,4 +1,4 @@
-"""Theorem 4 and its corollaries: partners agree in the shared space and nowhere else."""
+"""Theorem 4 and its corollaries: matching rows agree in the shared space only."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def _optimum(quick: bool, angle: int = 60) -> Run:
 
 
 @experiment(
-    title="Partners agree in the shared space",
+    title="Matching pairs agree in the shared space",
     kind="theorem",
     order=41,
-    claim="At the optimum with orthogonal centres and equal parts along them, partners have the same projection on "
-    "the shared space: P_C x = P_C y.",
+    claim="At the optimum with orthogonal centres and equal components along them, matching rows have the same "
+    "projection on the shared space: P_C x = P_C y.",
     assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. Measured.",
 )
 def theorem_4(*, quick: bool) -> Findings:
@@ -55,22 +55,22 @@ def theorem_4(*, quick: bool) -> Findings:
         ]
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
+        left_axes, right_axes = figure.subplots(1, 2)
         for angle, run in runs.items():
-            left.plot(run.trajectory.steps, run.trajectory.mismatch, label=f"φ = {angle}°")
-            right.plot(run.trajectory.steps, run.trajectory.isometry, label=f"φ = {angle}°")
-        left.set_title("rms of |P_C x - P_C y|")
-        right.set_title("rms of x·c_x - y·c_y")
-        for axes in (left, right):
+            left_axes.plot(run.trajectory.steps, run.trajectory.mismatch, label=f"φ = {angle}°")
+            right_axes.plot(run.trajectory.steps, run.trajectory.isometry, label=f"φ = {angle}°")
+        left_axes.set_title("rms of |P_C x - P_C y|")
+        right_axes.set_title("rms of x·c_x - y·c_y")
+        for axes in (left_axes, right_axes):
             axes.set_yscale("log")
             axes.set_xlabel("step")
-        left.legend()
+        left_axes.legend()
 
     return Findings(
         rows=rows,
         verdict=check_all(rows, "centres orthogonal to the shared space"),
-        finding="The difference of partners inside the shared space falls with convergence, and so does the "
-        "difference of their parts along the centres: the isometry that the theorem assumes comes out by itself.",
+        finding="The difference of matching rows inside the shared space falls with convergence, and so does the "
+        "difference of their components along the centres: the isometry that the theorem assumes is a result here.",
         numbers={
             str(angle): {"mismatch": run.state.mismatch, "isometry": run.state.isometry, "gap": run.gap}
             for angle, run in runs.items()
@@ -81,12 +81,12 @@ def theorem_4(*, quick: bool) -> Findings:
 
 
 @experiment(
-    title="Partners cannot be parallel",
+    title="Matching rows cannot be parallel",
     kind="corollary",
     order=42,
-    claim="For φ > 0 partners are not parallel at the optimum; their cosine is 1 - (1 - cos φ) α².",
-    assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where partners are "
-    "parallel (see the experiment on collapse).",
+    claim="For φ > 0 matching rows are not parallel at the optimum; their cosine is 1 - (1 - cos φ) α².",
+    assumption="Means of a fixed length. Without that condition the clouds may collapse into C, where matching rows "
+    "are parallel (see the experiment on collapse).",
 )
 def corollary_2(*, quick: bool) -> Findings:
     runs = {angle: _optimum(quick, angle) for angle in (_ANGLES[1:2] if quick else _ANGLES)}
@@ -140,18 +140,18 @@ def corollary_2(*, quick: bool) -> Findings:
 )
 def corollary_3(*, quick: bool) -> Findings:
     run, frame = _optimum(quick), hyperplanes(8, 60)
-    # Principal vectors have no sign: turn the axes so that the two means point to the same side.
-    sides = [np.sign(side.mean(axis=0) @ basis[:, -1]) for side, basis in ((run.x, frame.x), (run.y, frame.y))]
-    turned_axis = frame.y.copy()
-    turned_axis[:, -1] *= sides[0] * sides[1]
-    rotation = minimal_rotation(frame.x, frame.y, signs=_signs(frame.x, turned_axis))
-    turned = rotation.apply(run.x)
-    before, after = run.state, measure_state(turned, run.y)
+    # Principal vectors have no sign, so the last axis is flipped if the two means lie on opposite sides.
+    signs = [np.sign(rows.mean(axis=0) @ basis[:, -1]) for rows, basis in ((run.x, frame.x), (run.y, frame.y))]
+    target = frame.y.copy()
+    target[:, -1] *= signs[0] * signs[1]
+    rotation = minimal_rotation(frame.x, frame.y, signs=_signs(frame.x, target))
+    rotated = rotation.apply(run.x)
+    before, after = run.state, measure_state(rotated, run.y)
     p = float(np.mean((run.x @ frame.x[:, -1]) ** 2))
     q = float(np.mean((run.y @ frame.y[:, -1]) ** 2))
     ceilings = hyperplane_ceiling(p, q, angle=60), hyperplane_ceiling(p, q, angle=0)
-    loss = info_nce(turned, run.y, temperature=0.5)
-    best = 2.0 * np.log(len(turned)) + uniform_bound(8, temperature=0.5)
+    loss = info_nce(rotated, run.y, temperature=0.5)
+    best = 2.0 * np.log(len(rotated)) + uniform_bound(8, temperature=0.5)
     rows = [
         close("gap before (degrees)", 60.0, before.gap, 0.05),
         close("gap after (degrees)", 0.0, after.gap, 0.05),
@@ -175,7 +175,7 @@ def corollary_3(*, quick: bool) -> Findings:
         verdict=check_all(rows, "the optimum of Theorem 3"),
         finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one ceiling to "
         f"the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part along the "
-        "centres InfoNCE does not see the angle between the hyperplanes, so closing the gap gains nothing there.",
+        "centres InfoNCE does not depend on the angle between the hyperplanes, so closing the gap gains nothing.",
         numbers={
             "gap_before": before.gap,
             "gap_after": after.gap,
@@ -193,56 +193,56 @@ def corollary_3(*, quick: bool) -> Findings:
     title="Projecting on the shared space",
     kind="corollary",
     order=44,
-    claim="Projected on the shared space and normalised, partners coincide and the gap is gone.",
+    claim="Projected on the shared space and normalised, matching rows coincide and the gap is zero.",
     assumption="The optimum of Theorem 3 and the true shared space. On real data the shared space must be estimated, "
     "and every projection measured so far loses some recall.",
 )
 def corollary_4(*, quick: bool) -> Findings:
     run = _optimum(quick)
     shared = hyperplanes(8, 60).basis_of_shared
-    projected = [side @ shared for side in (run.x, run.y)]
-    projected = [side / np.linalg.norm(side, axis=1, keepdims=True) for side in projected]
+    projected = [rows @ shared for rows in (run.x, run.y)]
+    projected = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in projected]
     after = measure_state(*projected)
     distance = float(np.sqrt(np.mean(np.sum((projected[0] - projected[1]) ** 2, axis=1))))
     retrieved = float(np.mean(np.argmax(projected[0] @ projected[1].T, axis=1) == np.arange(len(run.x))))
     rows = [
         close("mean paired cosine after", 1.0, after.cosine, 1e-4),
-        at_most("rms distance of partners after", 1e-2, distance),
+        at_most("rms distance of matching rows after", 1e-2, distance),
         at_most("longest mean after", 0.05, max(after.resultant_x, after.resultant_y)),
         close("share of pairs retrieved first after", 1.0, retrieved, 0.0),
     ]
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2, sharey=True)
+        left_axes, right_axes = figure.subplots(1, 2, sharey=True)
         for axes, (x, y), title in (
-            (left, (run.x, run.y), f"before: gap {run.gap:.0f}°"),
-            (right, projected, "after: no gap left"),
+            (left_axes, (run.x, run.y), f"before: gap {run.gap:.0f}°"),
+            (right_axes, projected, "after: no gap"),
         ):
             scores = x @ y.T
-            partners = np.diag(scores)
-            others = scores[~np.eye(len(x), dtype=bool)]
+            matching = np.diag(scores)
+            non_matching = scores[~np.eye(len(x), dtype=bool)]
             bins = np.linspace(-1, 1.02, 52)
-            axes.hist(others, bins=bins, density=True, color=Y, alpha=0.8, label="other pairs")
-            axes.hist(partners, bins=bins, density=True, color=ACCENT, alpha=0.8, label="partners")
+            axes.hist(non_matching, bins=bins, density=True, color=Y, alpha=0.8, label="non-matching pairs")
+            axes.hist(matching, bins=bins, density=True, color=ACCENT, alpha=0.8, label="matching pairs")
             axes.set_xlabel("cosine")
             axes.set_title(title)
             axes.set_yscale("log")
-        left.legend()
+        left_axes.legend()
 
     return Findings(
         rows=rows,
         verdict=check_all(rows, "the optimum of Theorem 3 and a known shared space"),
-        finding=f"Partners meet (rms distance {distance:.1e}) and each side's mean shrinks to "
+        finding=f"Matching rows meet (rms distance {distance:.1e}) and each mean shrinks to "
         f"{max(after.resultant_x, after.resultant_y):.1e}: the gap angle is undefined, not zero.",
         numbers={"cosine": after.cosine, "distance": distance, "retrieved": retrieved},
         draw=draw,
-        picture="Histograms of cosines before and after: partners move from below one to exactly one, other pairs "
-        "spread evenly.",
+        picture="Histograms of cosines before and after: matching pairs move from below one to exactly one, "
+        "non-matching pairs spread evenly.",
     )
 
 
 def _signs(a: np.ndarray, b: np.ndarray) -> list[int]:
-    """Signs for `minimal_rotation` that carry the last column of `a` onto the last column of `b`."""
+    """Return signs for `minimal_rotation` that carry the last column of `a` onto the last column of `b`."""
     pairs = principal_angles(a, b)
-    same = np.sign(pairs.vectors_a[:, -1] @ a[:, -1]) * np.sign(pairs.vectors_b[:, -1] @ b[:, -1])
-    return [1] * (a.shape[1] - 1) + [int(same)]
+    sign = np.sign(pairs.vectors_a[:, -1] @ a[:, -1]) * np.sign(pairs.vectors_b[:, -1] @ b[:, -1])
+    return [1] * (a.shape[1] - 1) + [int(sign)]

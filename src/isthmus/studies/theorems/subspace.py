@@ -44,11 +44,11 @@ def theorem_3(*, quick: bool) -> Findings:
                 stop=Stop(max_steps=600),
             )
     angles = (40, 70) if quick else (20, 40, 60, 80, 90)
-    swept = [
+    by_angle = [
         optimise(Subspaces(angle=phi, resultant=0.5), n=n, dim=8, temperature=0.5, initial_gap=phi / 2)
         for phi in angles
     ]
-    held = [
+    fixed_centres = [
         optimise(Subspaces(angle=60, resultant=0.5, centres=centres), n=n, dim=8, temperature=0.5)
         for centres in ("orthogonal", "reversed")
     ]
@@ -59,16 +59,23 @@ def theorem_3(*, quick: bool) -> Findings:
     rows = [close(f"{label}: gap (degrees)", 60.0, run.gap, 0.05) for label, run in runs.items()]
     rows += [
         close(f"h = 8, τ = 0.5, φ = {phi}°: gap (degrees)", phi, run.gap, 0.1)
-        for phi, run in zip(angles, swept, strict=True)
+        for phi, run in zip(angles, by_angle, strict=True)
     ]
     rows += [
         at_most(
             "largest part of a centre inside C",
             0.01,
-            max(max(run.state.shared_x, run.state.shared_y) for run in [*runs.values(), *swept]),
+            max(max(run.state.shared_x, run.state.shared_y) for run in [*runs.values(), *by_angle]),
         ),
-        close("h = 8, τ = 0.5, orthogonal centres: loss (nats)", formula, held[0].loss, 1e-3 if quick else 1e-4),
-        close("the same with one centre reversed, gap 120°: loss (nats)", held[0].loss, held[1].loss, 1e-4),
+        close(
+            "h = 8, τ = 0.5, orthogonal centres: loss (nats)", formula, fixed_centres[0].loss, 1e-3 if quick else 1e-4
+        ),
+        close(
+            "the same with one centre reversed, gap 120°: loss (nats)",
+            fixed_centres[0].loss,
+            fixed_centres[1].loss,
+            1e-4,
+        ),
         at_least(
             "von Mises-Fisher clouds, κ = 10, τ = 0.2: Φ at gap 120° minus Φ at 60° (nats)",
             1e-3,
@@ -77,32 +84,32 @@ def theorem_3(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
-        shown = {k.split(", ")[-1]: v for k, v in runs.items() if k.startswith("h = 3")}
-        plot_trajectories(left, shown, "gap")
-        left.axhline(60, color=MUTED, linewidth=1)
-        left.set_xscale("symlog", linthresh=10)
-        left.set_xlim(left=0)
-        left.set_title("gap (degrees), h = 3, φ = 60°")
-        left.legend()
-        right.plot([0, 90], [0, 90], color=MUTED, linewidth=1, label="gap = φ")
-        right.plot(angles, [run.gap for run in swept], "o", color=X, label="pairs, h = 8, τ = 0.5")
-        right.set_xlabel("φ, angle between the hyperplanes (degrees)")
-        right.set_title("gap at the optimum (degrees)")
-        right.legend()
+        left_axes, right_axes = figure.subplots(1, 2)
+        in_three_dimensions = {k.split(", ")[-1]: v for k, v in runs.items() if k.startswith("h = 3")}
+        plot_trajectories(left_axes, in_three_dimensions, "gap")
+        left_axes.axhline(60, color=MUTED, linewidth=1)
+        left_axes.set_xscale("symlog", linthresh=10)
+        left_axes.set_xlim(left=0)
+        left_axes.set_title("gap (degrees), h = 3, φ = 60°")
+        left_axes.legend()
+        right_axes.plot([0, 90], [0, 90], color=MUTED, linewidth=1, label="gap = φ")
+        right_axes.plot(angles, [run.gap for run in by_angle], "o", color=X, label="pairs, h = 8, τ = 0.5")
+        right_axes.set_xlabel("φ, angle between the hyperplanes (degrees)")
+        right_axes.set_title("gap at the optimum (degrees)")
+        right_axes.legend()
 
     return Findings(
         rows=rows,
         verdict=check_all(rows, "a cone on both sides, an unsaturated loss and a temperature that is not small"),
         finding="Every run ends with centres orthogonal to C and the gap at φ. The loss of the pair of centres alone "
-        f"would argue the other way: it is {lonely[0]:.3f} with both centres in C and {lonely[1]:.3f} with orthogonal "
+        f"points the other way: it is {lonely[0]:.3f} with both centres in C and {lonely[1]:.3f} with orthogonal "
         "ones. The full loss decides, because a constant part of the embeddings costs nothing there. The gap 180° - "
         "φ ties exactly when the constant part is the same for all pairs.",
         numbers={
             "gaps": {label: run.gap for label, run in runs.items()},
-            "sweep": {"angle": list(angles), "gap": [run.gap for run in swept]},
-            "loss_orthogonal": held[0].loss,
-            "loss_reversed": held[1].loss,
+            "sweep": {"angle": list(angles), "gap": [run.gap for run in by_angle]},
+            "loss_orthogonal": fixed_centres[0].loss,
+            "loss_reversed": fixed_centres[1].loss,
             "loss_formula": float(formula),
             "centre_pair_shared": float(lonely[0]),
             "centre_pair_orthogonal": float(lonely[1]),
@@ -197,7 +204,7 @@ def certificate(*, quick: bool) -> Findings:
     clip = orthogonal_centres_certificate(512, temperature=0.01, mean_length=0.8, angle=60.0)
     lengths = np.linspace(0.1, 0.95, 5 if quick else 30)
     temperatures = np.geomspace(0.005, 1.0, 5 if quick else 30)
-    held = {
+    certified = {
         dim: np.array(
             [
                 [
@@ -211,11 +218,11 @@ def certificate(*, quick: bool) -> Findings:
         )
         for dim in (8, 512)
     }
-    # What the certificate proves cannot be beaten by any pairs, wherever they start.
+    # No pairs can beat the optimum that the certificate proves, from any start.
     n, starts = (64, (0,)) if quick else (128, (0, 30, 100, 150))
     mild = orthogonal_centres_certificate(8, temperature=0.5, mean_length=0.5, angle=60.0)
     value = 2.0 * np.log(n) + orthogonal_centres_value(8, temperature=0.5, mean_length=0.5)
-    tried = [
+    runs = [
         optimise(
             Subspaces(angle=60, resultant=0.5), n=n, dim=8, temperature=0.5, initial_gap=start, stop=Stop(max_steps=400)
         )
@@ -228,13 +235,13 @@ def certificate(*, quick: bool) -> Findings:
         at_least(
             f"the same, {n} pairs: lowest loss of {len(starts)} starts minus that of orthogonal centres (nats)",
             -1e-9,
-            min(run.loss for run in tried) - value,
+            min(run.loss for run in runs) - value,
         ),
     ]
 
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, (dim, values) in zip(panels, held.items(), strict=True):
+        for axes, (dim, values) in zip(panels, certified.items(), strict=True):
             axes.contourf(temperatures, lengths, values, levels=[-0.5, 0.5, 1.5], colors=[Y, X], alpha=0.75)
             axes.set_xscale("log")
             axes.set_xlabel("temperature τ")
@@ -247,13 +254,13 @@ def certificate(*, quick: bool) -> Findings:
         rows=rows,
         verdict=check_all(rows),
         finding="The certificate holds in the regime of CLIP. On the map of temperatures and mean lengths it covers "
-        f"{held[512].mean():.0%} at h = 512 and {held[8].mean():.0%} at h = 8: blue is proved, orange is open.",
+        f"{certified[512].mean():.0%} at h = 512 and {certified[8].mean():.0%} at h = 8: blue is proved, orange open.",
         numbers={
             "excess_g": clip.excess_g,
             "excess_h": clip.excess_h,
             "lengths": lengths,
             "temperatures": temperatures,
-            "held": {str(dim): values for dim, values in held.items()},
+            "held": {str(dim): values for dim, values in certified.items()},
         },
         draw=draw,
         picture="Two maps of temperature against the length of the means: at h = 8 the certificate holds in a part "

@@ -26,7 +26,7 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
     best, single = np.zeros((2, len(lengths), len(temperatures)))
     for i, length in enumerate(lengths):
         for j, tau in enumerate(temperatures):
-            found = [
+            runs = [
                 optimise(
                     Subspaces(angle=60, resultant=length),
                     n=n,
@@ -38,15 +38,15 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
                 )
                 for start in starts
             ]
-            best[i, j] = min(found, key=lambda run: run.loss).gap
-            single[i, j] = found[starts.index(30)].gap
+            best[i, j] = min(runs, key=lambda run: run.loss).gap
+            single[i, j] = runs[starts.index(30)].gap
     rows = [
         close(f"R = {length}, τ = {tau:g}: gap (degrees)", 60.0, float(best[i, j]), 0.5)
         for i, length in enumerate(lengths)
         for j, tau in enumerate(temperatures)
     ]
     missed = int(np.sum(np.abs(best - 60.0) > 0.5))
-    kept = int(np.sum(~(np.abs(single - 60.0) <= 0.5)))
+    missed_by_single = int(np.sum(~(np.abs(single - 60.0) <= 0.5)))
 
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, 2, sharey=True)
@@ -75,7 +75,7 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
         verdict=check_all(rows),
         finding=f"The best of {len(starts)} runs ends at 60° in {best.size - missed} of {best.size} cells"
         + (", the others have a saturated loss (small τ, small R)" if missed else "")
-        + f". A single run that starts at 30° misses it in {kept} cells, above all for large means, where "
+        + f". A single run that starts at 30° misses it in {missed_by_single} cells, above all for large means, where "
         "the valley keeps the gap of the start.",
         numbers={"lengths": lengths, "temperatures": temperatures, "best": best, "start_30": single},
         draw=draw,
@@ -94,13 +94,13 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
     "added to the loss of each pair. h = 8 on the left, h = 12 with several principal angles on the right.",
 )
 def collapse_dose_response(*, quick: bool) -> Findings:
-    doses = (0.03, 3.0) if quick else (0.01, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0, 10.0)
+    penalties = (0.03, 3.0) if quick else (0.01, 0.1, 0.2, 0.3, 0.5, 1.0, 3.0, 10.0)
     n = 64 if quick else 96
     soft: dict[float, tuple[float, float]] = {}
-    for dose in doses:
+    for penalty in penalties:
         pair = [
             optimise(
-                Subspaces(angle=60, resultant=0.5, penalty=dose),
+                Subspaces(angle=60, resultant=0.5, penalty=penalty),
                 n=n,
                 dim=8,
                 temperature=0.5,
@@ -111,7 +111,7 @@ def collapse_dose_response(*, quick: bool) -> Findings:
             for start in (10, 60)
         ]
         best = min(pair, key=lambda run: run.loss)
-        soft[dose] = (best.gap, best.loss)
+        soft[penalty] = (best.gap, best.loss)
     sets = (
         [(60.0,), (60.0, 60.0)]
         if quick
@@ -133,16 +133,16 @@ def collapse_dose_response(*, quick: bool) -> Findings:
         ]
         several[angles] = min(pair, key=lambda run: run.loss)
     rows = [
-        at_most(f"λ = {doses[0]:g}: gap (degrees)", 1.0, soft[doses[0]][0]),
-        close(f"λ = {doses[-1]:g}: gap (degrees)", 60.0, soft[doses[-1]][0], 0.5),
+        at_most(f"λ = {penalties[0]:g}: gap (degrees)", 1.0, soft[penalties[0]][0]),
+        close(f"λ = {penalties[-1]:g}: gap (degrees)", 60.0, soft[penalties[-1]][0], 0.5),
     ]
     rows += [
         close(f"principal angles {_name(angles)}: gap (degrees)", max(angles), run.gap, 0.5)
         for angles, run in several.items()
     ]
     off = [angles for angles, run in several.items() if abs(run.gap - max(angles)) > 0.5]
-    # Is another gap better, or only as good? Pairs whose centres are held at the largest angle tell.
-    held = {
+    # Pairs with centres fixed at the largest angle show whether another gap is better or only as good.
+    excess_of_fixed = {
         angles: optimise(
             Subspaces(angle=list(angles), resultant=0.5, centres="orthogonal"),
             n=n,
@@ -155,36 +155,38 @@ def collapse_dose_response(*, quick: bool) -> Findings:
         for angles in off
     }
     rows += [
-        close(f"the same, loss of centres held at {max(angles):g}° minus loss found (nats)", 0.0, more, 5e-4)
-        for angles, more in held.items()
+        close(f"the same, loss of centres fixed at {max(angles):g}° minus best loss (nats)", 0.0, excess, 5e-4)
+        for angles, excess in excess_of_fixed.items()
     ]
 
     def draw(figure: Any) -> None:
-        left, right = figure.subplots(1, 2)
-        left.plot(doses, [soft[dose][0] for dose in doses], "o-", color=X)
-        left.axhline(60, color=MUTED, linewidth=1)
-        left.set_xscale("log")
-        left.set_xlabel("pressure λ (nats)")
-        left.set_title("gap of the best run (degrees)")
-        places = np.arange(len(several))
-        right.barh(places + 0.18, [max(angles) for angles in several], height=0.32, color=MUTED, label="largest angle")
-        right.barh(places - 0.18, [run.gap for run in several.values()], height=0.32, color=Y, label="gap")
-        right.set_yticks(places, [_name(angles) for angles in several], color=INK)
-        right.invert_yaxis()
-        right.set_xlabel("degrees")
-        right.set_title("orange: gap, grey: largest angle")
+        left_axes, right_axes = figure.subplots(1, 2)
+        left_axes.plot(penalties, [soft[penalty][0] for penalty in penalties], "o-", color=X)
+        left_axes.axhline(60, color=MUTED, linewidth=1)
+        left_axes.set_xscale("log")
+        left_axes.set_xlabel("penalty λ (nats)")
+        left_axes.set_title("gap of the best run (degrees)")
+        positions = np.arange(len(several))
+        right_axes.barh(
+            positions + 0.18, [max(angles) for angles in several], height=0.32, color=MUTED, label="largest angle"
+        )
+        right_axes.barh(positions - 0.18, [run.gap for run in several.values()], height=0.32, color=Y, label="gap")
+        right_axes.set_yticks(positions, [_name(angles) for angles in several], color=INK)
+        right_axes.invert_yaxis()
+        right_axes.set_xlabel("degrees")
+        right_axes.set_title("orange: gap, grey: largest angle")
 
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding="Under growing pressure the gap goes "
-        + ", ".join(f"{soft[dose][0]:.1f}° (λ = {dose:g})" for dose in doses)
+        finding="With a growing penalty the gap goes "
+        + ", ".join(f"{soft[penalty][0]:.1f}° (λ = {penalty:g})" for penalty in penalties)
         + ". Largest principal angle and gap "
         + (
             "differ for "
             + "; ".join(
-                f"{_name(angles)}, where the gap is {several[angles].gap:.1f}° and centres held at the largest angle "
-                f"have a loss {held[angles]:.0e} nats higher"
+                f"{_name(angles)}, where the gap is {several[angles].gap:.1f}° and centres fixed at the largest angle "
+                f"have a loss {excess_of_fixed[angles]:.0e} nats higher"
                 for angles in off
             )
             + ". That is a tie: of two pairs of directions too mismatched to carry variance either can hold the "
@@ -193,11 +195,11 @@ def collapse_dose_response(*, quick: bool) -> Findings:
             else "agree for every set of angles tried."
         ),
         numbers={
-            "pressure": {f"{dose:g}": value for dose, value in soft.items()},
+            "penalty": {f"{penalty:g}": value for penalty, value in soft.items()},
             "principal_angles": {_name(angles): {"gap": run.gap, "loss": run.loss} for angles, run in several.items()},
         },
         draw=draw,
-        picture="Left: the gap against the pressure jumps from 0 to above 60 degrees and settles at 60. Right: bars "
+        picture="Left: the gap against the penalty jumps from 0 to above 60 degrees and settles at 60. Right: bars "
         "of the gap and of the largest principal angle for several sets of angles; they agree but for one set.",
     )
 
