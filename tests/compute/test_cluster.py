@@ -52,7 +52,7 @@ def agree(a: Any, b: Any, names: tuple[str, ...] = NUMBERS) -> None:
 
 
 @pytest.mark.parametrize("matmul_dtype", ["float32", "float64"])
-def test_moments_are_those_of_one_process(cluster: Cluster, paths: Any, matmul_dtype: str) -> None:
+def test_moments_on_a_cluster_equal_those_of_one_process(cluster: Cluster, paths: Any, matmul_dtype: str) -> None:
     with isthmus.config_context(**SMALL):  # type: ignore[arg-type]
         alone = Moments.of(isthmus.open_pairs(*paths), matmul_dtype=matmul_dtype)
         with isthmus.config_context(cluster=cluster):
@@ -64,7 +64,9 @@ def test_moments_are_those_of_one_process(cluster: Cluster, paths: Any, matmul_d
     assert np.abs(found.xy - alone.xy).max() <= 1e-12 * scale
 
 
-def test_several_partners(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
+def test_moments_with_several_rows_per_item_equal_those_of_one_process(
+    cluster: Cluster, paths: Any, tmp_path: Path
+) -> None:
     index = np.random.default_rng(1).integers(0, 5_000, size=60_000)
     np.save(tmp_path / "image.npy", np.load(paths[0])[:5_000])
     pairs = isthmus.open_pairs(tmp_path / "image.npy", paths[1], index=index)
@@ -76,7 +78,7 @@ def test_several_partners(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
     agree(found.item_moments, alone.item_moments, ("n_items", "count_sq", "count_x", "count_cos", "xx", "xy", "cos_sq"))
 
 
-def test_only_sums_cross_the_network(cluster: Cluster, paths: Any) -> None:
+def test_part_result_is_as_large_as_the_moments(cluster: Cluster, paths: Any) -> None:
     """What a part returns and what the steps of the tree move is as large as the moments, not as the rows."""
     from distributed.protocol import serialize_bytes
 
@@ -89,7 +91,7 @@ def test_only_sums_cross_the_network(cluster: Cluster, paths: Any) -> None:
     assert len(serialize_bytes(part)) < 3 * 24 * 24 * 8 + 6 * 24 * 8 + 4_000
 
 
-def test_a_killed_worker_changes_nothing(paths: Any) -> None:
+def test_tree_reduce_with_a_killed_worker_gives_the_same_sum(paths: Any) -> None:
     seen: list[int] = []
 
     with Cluster(workers=2) as cluster, isthmus.config_context(**SMALL):  # type: ignore[arg-type]
@@ -110,7 +112,7 @@ def test_a_killed_worker_changes_nothing(paths: Any) -> None:
     assert seen[:3] == [1, 2, 3]
 
 
-def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
+def test_open_cached_repeats_no_warning(paths: Any) -> None:
     from isthmus.data.worker_pairs import open_cached
 
     keys = np.arange(60_000), np.arange(10, 60_010)
@@ -122,7 +124,9 @@ def test_workers_do_not_repeat_what_was_told(paths: Any) -> None:
         assert open_cached(pairs.open_spec).n_pairs == pairs.n_pairs
 
 
-def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_measure_fit_and_apply_on_a_cluster_equal_one_process(
+    cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     known = isthmus.metrics.registry()
     names = [n for n in known if known[n].requires == "moments"][:8] + [
         n for n in known if "neighbour" in n or "hub" in n or "mixing" in n
@@ -148,7 +152,7 @@ def test_measure_fit_and_apply(cluster: Cluster, paths: Any, tmp_path: Path, mon
     assert [p.name for p in tmp_path.iterdir()] == ["aligned.npy"]
 
 
-def test_compare(cluster: Cluster, tmp_path: Path) -> None:
+def test_compare_on_a_cluster_equals_one_process(cluster: Cluster, tmp_path: Path) -> None:
     paths = isthmus.demo.export(tmp_path, "plain")
     by_name = {Path(p).stem: p for p in paths}
     files = [by_name[name] for name in by_name if "image" in name][:1] + [by_name[n] for n in by_name if "text" in n][
@@ -165,7 +169,7 @@ def test_compare(cluster: Cluster, tmp_path: Path) -> None:
     assert found.to_dict()["rows"] == alone.to_dict()["rows"]
 
 
-def test_bad_rows_are_named(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
+def test_moments_with_an_invalid_row_name_the_row(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
     rows = np.load(paths[1])
     rows[41_000] = np.inf
     np.save(tmp_path / "text.npy", rows)
@@ -177,7 +181,9 @@ def test_bad_rows_are_named(cluster: Cluster, paths: Any, tmp_path: Path) -> Non
         Moments.of(pairs)
 
 
-def test_refusals(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cluster_with_unusable_arguments_raises(
+    cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(InputError, match="give the address of a Dask scheduler"):
         Cluster()
     with isthmus.config_context(cluster=cluster):  # arrays in memory stay here
@@ -191,7 +197,7 @@ def test_refusals(cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pyt
         Cluster(workers=1)
 
 
-def test_the_command_line_on_two_workers(paths: Any, tmp_path: Path) -> None:
+def test_command_line_with_workers_equals_one_process(paths: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "isthmus", "fit", "Centering", *paths, "-o"]
     done = [
         subprocess.run(

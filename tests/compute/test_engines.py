@@ -40,7 +40,7 @@ def agree(found: Moments, x: np.ndarray, y: np.ndarray) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # of the engine's own making
-def test_ray_data(pairs: Any) -> None:
+def test_moments_with_ray_data_equal_one_process(pairs: Any) -> None:
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.data")
     x, y, folder = pairs
@@ -68,7 +68,7 @@ def test_ray_data(pairs: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_spark(pairs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_moments_with_spark_equal_one_process(pairs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     sql = pytest.importorskip("pyspark.sql")
     if shutil.which("java") is None:
         pytest.skip("Spark needs a Java runtime")

@@ -42,20 +42,20 @@ def many(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def test_threads_and_memory_do_not_change_the_sums(many: Any) -> None:
+def test_moments_with_other_threads_and_memory_are_equal(many: Any) -> None:
     whole = Moments.of(*many, threads=1)
     assert many[0].shape[0] > 2 * block_rows(12)  # several blocks for each lane
     for options in ({"threads": 3}, {"max_memory": "2 MB"}, {"threads": 2, "max_memory": 3_000_000}):
         agree(Moments.of(*many, **options), whole, 1e-14)  # type: ignore[arg-type]
 
 
-def test_the_same_threads_give_the_same_bits(many: Any) -> None:
+def test_moments_with_the_same_threads_are_identical(many: Any) -> None:
     first, second = (Moments.of(*many, threads=3) for _ in range(2))
     assert np.array_equal(first.xy, second.xy)
     assert np.array_equal(first.sum_x, second.sum_x)
 
 
-def test_several_partners_on_several_threads(many: Any, rng: np.random.Generator) -> None:
+def test_moments_with_several_rows_per_item_on_several_threads_are_equal(many: Any, rng: np.random.Generator) -> None:
     x, y = many
     index = rng.integers(0, 10_000, size=len(y))
     whole, parts = (Moments.of(x[:10_000], y, index=index, threads=t, max_memory="8 MB") for t in (1, 3))
@@ -65,7 +65,7 @@ def test_several_partners_on_several_threads(many: Any, rng: np.random.Generator
     np.testing.assert_allclose(parts.item_moments.xy, whole.item_moments.xy, rtol=1e-11, atol=1e-9)
 
 
-def test_blas_gets_its_threads_back(many: Any) -> None:
+def test_moments_restore_the_threads_of_blas(many: Any) -> None:
     from isthmus.compute.resources import blas_threads
 
     before = blas_threads()
@@ -73,7 +73,7 @@ def test_blas_gets_its_threads_back(many: Any) -> None:
     assert blas_threads() == before
 
 
-def test_a_bad_row_in_any_lane_is_named(many: Any) -> None:
+def test_moments_with_an_invalid_row_in_any_worker_name_the_row(many: Any) -> None:
     x, y = (side.copy() for side in many)
     y[39_000] = np.nan
     for options in ({"threads": 3}, {"device": "cpu"}):
@@ -81,7 +81,7 @@ def test_a_bad_row_in_any_lane_is_named(many: Any) -> None:
             Moments.of(x, y, **options)  # type: ignore[arg-type]
 
 
-def test_plans() -> None:
+def test_plan_pass_with_less_memory_has_smaller_blocks() -> None:
     free = plan_pass(Resources(threads=4), 768, 768, items=10**6, itemsize=4)
     assert (free.n_workers, free.blas_threads) == (4, 1)
     assert 0.95 * PASS_BLOCK_FACTOR * block_rows(768) < free.rows <= PASS_BLOCK_FACTOR * block_rows(768)
@@ -94,7 +94,7 @@ def test_plans() -> None:
     assert plan_pass(Resources(), 768, 768, items=10, itemsize=8).blas_threads is None  # one block: BLAS as it is
 
 
-def test_resources_in_words() -> None:
+def test_resources_from_text_are_parsed_and_validated() -> None:
     assert Resources.of(max_memory="1.5 GB").max_memory == 1_500_000_000
     assert Resources.of(max_memory="200MiB").max_memory == 200_000_000
     with config_context(threads=2):
@@ -142,7 +142,7 @@ def added(paths: list[str], limit: str) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_max_memory_is_kept(tmp_path: Path) -> None:
+def test_pass_keeps_max_memory(tmp_path: Path) -> None:
     paths = [str(tmp_path / f"{side}.npy") for side in ("image", "text")]
     for path in paths:
         out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(24_000, 512))
@@ -151,7 +151,7 @@ def test_max_memory_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-def test_max_memory_is_kept_while_rows_are_unpacked(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_pass_over_compressed_rows_keeps_max_memory(tmp_path: Path, rng: np.random.Generator) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     paths = [str(tmp_path / f"{side}.parquet") for side in ("image", "text")]
     for path, dtype in zip(paths, ("f4", "f8"), strict=True):
@@ -162,7 +162,7 @@ def test_max_memory_is_kept_while_rows_are_unpacked(tmp_path: Path, rng: np.rand
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (np.float32, 1e-5)])
-def test_moments_on_a_device_agree(many: Any, dtype: Any, tolerance: float) -> None:
+def test_moments_on_a_device_agree_with_numpy(many: Any, dtype: Any, tolerance: float) -> None:
     pytest.importorskip("torch")
     x, y = (side.astype(dtype) for side in many)
     matmul_dtype = np.dtype(dtype).name
@@ -174,7 +174,7 @@ def test_moments_on_a_device_agree(many: Any, dtype: Any, tolerance: float) -> N
         agree(found, expected, tolerance)
 
 
-def test_grouped_and_foreign_rows_on_a_device(many: Any, rng: np.random.Generator) -> None:
+def test_moments_of_grouped_and_non_numpy_rows_with_a_device_agree(many: Any, rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
     x, y = many
     index = rng.integers(0, 500, size=len(y))
@@ -184,7 +184,9 @@ def test_grouped_and_foreign_rows_on_a_device(many: Any, rng: np.random.Generato
     agree(there.numpy(), Moments.of(x, y), 1e-13)
 
 
-def test_ranks_and_neighbours_on_a_device_agree(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_and_neighbours_on_a_device_agree_with_numpy(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("torch")
     monkeypatch.setattr("isthmus.compute.torch_kernels.DEVICE_BLOCK_SCORES", 700 * 90)  # several blocks
     x = rng.normal(size=(700, 16))
@@ -203,7 +205,7 @@ def test_ranks_and_neighbours_on_a_device_agree(rng: np.random.Generator, monkey
 
 
 @pytest.mark.parametrize("captions", [1, 3])
-def test_mixed_search_on_a_device_agrees(
+def test_mixed_search_on_a_device_agrees_with_numpy(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, captions: int
 ) -> None:
     pytest.importorskip("torch")
@@ -220,7 +222,7 @@ def test_mixed_search_on_a_device_agrees(
         np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
 
 
-def test_measures_and_maps_on_a_device_agree(tmp_path: Path) -> None:
+def test_measures_and_maps_on_a_device_agree_with_numpy(tmp_path: Path) -> None:
     pytest.importorskip("torch")
     from isthmus.align.streaming import apply
 
@@ -239,7 +241,7 @@ def test_measures_and_maps_on_a_device_agree(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.load(tmp_path / "there.npy"), np.load(tmp_path / "plain.npy"), atol=1e-6)
 
 
-def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_device_without_the_device_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"device 'cuda' was requested, but PyTorch .* sees no CUDA device"):
@@ -256,7 +258,7 @@ def test_devices_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         Resources.of(device="cuda")
 
 
-def test_rows_on_their_way_are_not_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_copier_reuses_a_buffer_after_its_copy_completed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of events on CUDA, with a device that is played: a block in page-locked memory is filled again only
     after its journey, and the computation waits for the copy."""
     from contextlib import nullcontext
@@ -321,7 +323,7 @@ assert newer() == "tf32"
 """
 
 
-def test_a_device_computes_in_full_precision_and_leaves_the_switches_as_they_were() -> None:
+def test_full_precision_restores_the_switches() -> None:
     torch = pytest.importorskip("torch")
     if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
         pytest.skip("this PyTorch has only the older switch")
@@ -329,7 +331,7 @@ def test_a_device_computes_in_full_precision_and_leaves_the_switches_as_they_wer
     assert done.returncode == 0, done.stderr
 
 
-def test_rows_beyond_float32_are_refused_on_a_device_and_by_other_libraries(rng: np.random.Generator) -> None:
+def test_moments_of_rows_beyond_float32_on_a_device_raise(rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
     x, y = rng.normal(size=(2, 100, 8)).astype(np.float32)
     x[3] *= 1e-25

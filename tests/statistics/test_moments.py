@@ -62,7 +62,7 @@ def agree(m: Any, expected: dict[str, Any], tolerance: float = 1e-12) -> None:
         np.testing.assert_allclose(to_numpy(getattr(m, name)), value, atol=tolerance, rtol=tolerance, err_msg=name)
 
 
-def test_against_a_loop(cones: Any, to_xp: Callable[[np.ndarray], Any]) -> None:
+def test_moments_equal_those_of_a_loop(cones: Any, to_xp: Callable[[np.ndarray], Any]) -> None:
     x, y = cones
     m = Moments.of(to_xp(x), to_xp(y))
     agree(m, slow(x, y, list(range(len(x)))))
@@ -70,7 +70,7 @@ def test_against_a_loop(cones: Any, to_xp: Callable[[np.ndarray], Any]) -> None:
     assert m.item_moments is None
 
 
-def test_several_partners_against_a_loop(cones: Any, rng: np.random.Generator) -> None:
+def test_item_moments_equal_those_of_a_loop(cones: Any, rng: np.random.Generator) -> None:
     x, y = cones
     index = rng.integers(0, 50, size=len(y))  # scattered, some items without a partner
     index[index == 7] = 8
@@ -79,7 +79,7 @@ def test_several_partners_against_a_loop(cones: Any, rng: np.random.Generator) -
     agree(m.item_moments, slow_by_item(x[:50], y, index.tolist()))
 
 
-def test_one_partner_each_given_as_an_index_is_the_same(cones: Any) -> None:
+def test_item_moments_of_one_pair_each_equal_those_by_pair(cones: Any) -> None:
     x, y = cones
     grouped, plain = Moments.of(x, y, index=np.arange(len(x))), Moments.of(x, y)
     agree(grouped, {name: getattr(plain, name) for name in NUMBERS})
@@ -92,7 +92,7 @@ def test_one_partner_each_given_as_an_index_is_the_same(cones: Any) -> None:
     )
 
 
-def test_parts_add_up(cones: Any) -> None:
+def test_moments_of_parts_add_up(cones: Any) -> None:
     x, y = cones
     whole = Moments.of(x, y)
     parts = Moments.of(x[:17], y[:17]) + Moments.of(x[17:50], y[17:50]) + Moments.of(x[50:], y[50:])
@@ -106,21 +106,21 @@ def test_parts_add_up(cones: Any) -> None:
     )
 
 
-def test_blocks_do_not_matter(rng: np.random.Generator) -> None:
+def test_moments_in_blocks_are_equal(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 5000, 8)) + 1  # more than one block
     agree(Moments.of(x, y), slow(x, y, list(range(5000))), 1e-10)
 
 
 @pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f4", ">f8", "<f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
-def test_dtypes_and_orders(cones: Any, dtype: str, order: str) -> None:
+def test_moments_of_any_dtype_and_order_are_equal(cones: Any, dtype: str, order: str) -> None:
     x, y = (np.array(side, dtype=dtype, order=order) for side in cones)
     expected = slow(x.astype(np.float64), y.astype(np.float64), list(range(len(x))))
     agree(Moments.of(x, y), expected, 1e-12)
     agree(Moments.of(x, y, matmul_dtype="float32"), expected, 2e-5)
 
 
-def test_float32_products_are_summed_in_float64(rng: np.random.Generator) -> None:
+def test_float32_products_are_added_in_float64(rng: np.random.Generator) -> None:
     x = rng.normal(size=(200_000, 4)).astype(np.float32) + 3
     m32, m64 = (Moments.of(x, x, matmul_dtype=p) for p in ("float32", "float64"))
     assert m32.xx.dtype == np.float64
@@ -129,13 +129,13 @@ def test_float32_products_are_summed_in_float64(rng: np.random.Generator) -> Non
     assert (m32 + m64).matmul_dtype == "float32"
 
 
-def test_tiny_and_huge_rows_have_a_direction() -> None:
+def test_moments_of_tiny_and_huge_rows_are_finite() -> None:
     x = np.array([[3e-25, 4e-25], [3e25, 4e25], [0.3, 0.4]], dtype=np.float32)
     m = Moments.of(x, x, matmul_dtype="float32")
     np.testing.assert_allclose(m.sum_x, [1.8, 2.4], rtol=1e-6)
 
 
-def test_without_normalisation(cones: Any) -> None:
+def test_moments_without_normalize_are_raw_sums(cones: Any) -> None:
     x, y = cones
     m = Moments.of(x, y, normalize=False)
     np.testing.assert_allclose(m.xy, x.T @ y, rtol=1e-12)
@@ -143,7 +143,7 @@ def test_without_normalisation(cones: Any) -> None:
         _ = m + Moments.of(x, y)
 
 
-def test_swapped(cones: Any) -> None:
+def test_swapped_moments_are_those_of_y_and_x(cones: Any) -> None:
     x, y = cones
     index = np.arange(len(y)) // 2
     for a, b in ((Moments.of(x, y), Moments.of(y, x)), (Moments.of(x[:60], y, index=index), None)):
@@ -156,7 +156,7 @@ def test_swapped(cones: Any) -> None:
             np.testing.assert_array_equal(s.item_moments.cos_y, a.item_moments.cos_x)
 
 
-def test_covariances(cones: Any) -> None:
+def test_covariances_equal_those_of_numpy(cones: Any) -> None:
     x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in cones)
     m = Moments.of(x, y)
     joint = np.cov(np.hstack([x, y]).T, bias=True)
@@ -167,7 +167,7 @@ def test_covariances(cones: Any) -> None:
     assert m.mean_paired == pytest.approx(np.mean(np.sum(x * y, axis=1)), abs=1e-14)
 
 
-def test_files(cones: Any, tmp_path: Path) -> None:
+def test_saved_moments_are_loaded_unchanged(cones: Any, tmp_path: Path) -> None:
     x, y = cones
     index = np.arange(len(y)) // 2
     for m in (Moments.of(x, y), Moments.of(x[:60], y, index=index)):
@@ -185,13 +185,13 @@ def test_files(cones: Any, tmp_path: Path) -> None:
         Moments.load(tmp_path / "cut.safetensors")
 
 
-def test_widths_must_fit(cones: Any) -> None:
+def test_moments_of_different_dimensions_cannot_be_added(cones: Any) -> None:
     x, y = cones
     with pytest.raises(InputError, match="width 12 x 12 and of width 5 x 5 cannot be added"):
         _ = Moments.of(x, y) + Moments.of(x[:, :5], y[:, :5])
 
 
-def test_the_bad_side_is_named(cones: Any) -> None:
+def test_moments_with_an_invalid_row_name_the_modality(cones: Any) -> None:
     x, y = cones
     y = y.copy()
     y[[3, 99]] = np.nan
@@ -205,6 +205,6 @@ def test_the_bad_side_is_named(cones: Any) -> None:
         Moments.of(x, y)
 
 
-def test_unknown_precision(cones: Any) -> None:
+def test_moments_with_an_unknown_matmul_dtype_raise(cones: Any) -> None:
     with pytest.raises(InputError, match="matmul_dtype='float16', expected 'float32', 'float64' or None"):
         Moments.of(*cones, matmul_dtype="float16")

@@ -49,7 +49,7 @@ ELSEWHERE = ("gap_share_top_8", "power_law_slope_{side}", "coral_distance", "vmf
 
 
 @pytest.mark.parametrize("partners", [1, 4])
-def test_against_leaving_one_item_out(rng: np.random.Generator, partners: int) -> None:
+def test_intervals_match_leaving_one_item_out(rng: np.random.Generator, partners: int) -> None:
     x, y, index = clouds(rng, partners)
     names = [
         name
@@ -105,7 +105,7 @@ def weighted_up(function: Any, owner: np.ndarray, step: float = 1e-3) -> tuple[A
 
 
 @pytest.mark.parametrize("partners", [1, 4])
-def test_traces_against_weights(rng: np.random.Generator, partners: int) -> None:
+def test_trace_estimates_match_weighted_pairs(rng: np.random.Generator, partners: int) -> None:
     x, y, index = clouds(rng, partners)
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     pairs = Pairs(image=x, text=y, index=index)
@@ -127,7 +127,7 @@ def test_traces_against_weights(rng: np.random.Generator, partners: int) -> None
         assert swapped.variance({name: 1.0}) == pytest.approx(q.variance({other: 1.0}), rel=1e-12)
 
 
-def test_unbiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None:
+def test_debiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None:
     """Without several partners the debiased tr S^2 is, to order 1 / n^2, the U-statistic over four different rows."""
     n = 40
     x = rng.normal(size=(n, 5)) * [2, 1, 1, 0.5, 0.2] + 1
@@ -144,7 +144,7 @@ def test_unbiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None
 
 @pytest.mark.parametrize("centred", [True, False])
 @pytest.mark.parametrize("partners", [1, 3])
-def test_spectral_sums_against_weights(rng: np.random.Generator, centred: bool, partners: int) -> None:
+def test_spectral_scores_and_bias_match_weighted_pairs(rng: np.random.Generator, centred: bool, partners: int) -> None:
     _, y, index = clouds(rng, partners)
     y = y / np.linalg.norm(y, axis=1, keepdims=True)
     weights = np.array([1.0, -2.0, 0.5, 0.5, 0.5, 3.0])
@@ -165,7 +165,7 @@ def test_spectral_sums_against_weights(rng: np.random.Generator, centred: bool, 
 
 
 @pytest.mark.parametrize("partners", [1, 4])
-def test_conformity_against_weights(rng: np.random.Generator, partners: int) -> None:
+def test_conformity_matches_weighted_pairs(rng: np.random.Generator, partners: int) -> None:
     from isthmus.metrics.cone import _squared_conformity
 
     x, y, index = clouds(rng, partners)
@@ -184,7 +184,7 @@ def test_conformity_against_weights(rng: np.random.Generator, partners: int) -> 
     assert var == pytest.approx(covariance[0, 0], rel=1e-5)
 
 
-def test_tied_eigenvalues_have_a_finite_bias() -> None:
+def test_spectral_bias_of_tied_eigenvalues_is_finite() -> None:
     rows = np.repeat(np.concatenate([np.eye(4), -np.eye(4)]), 10, axis=0)
     values = np.full(4, 0.25)
     s = SpectralErrors(values, np.eye(4), InfluenceSample(rows, rows, None, scale=1 / 6400), centre=np.zeros(4))
@@ -194,7 +194,7 @@ def test_tied_eigenvalues_have_a_finite_bias() -> None:
     assert bias == pytest.approx(-0.5 * 4 * (1 / 0.25 - 1) / 80 - 4 / 80)
 
 
-def test_a_sample_of_items_gives_the_standard_error_of_all(rng: np.random.Generator, monkeypatch: Any) -> None:
+def test_influence_sample_gives_the_standard_error_of_all_items(rng: np.random.Generator, monkeypatch: Any) -> None:
     x, y, index = clouds(rng, 3)
     pairs = Pairs(image=np.tile(x, (20, 1)), text=np.tile(y, (20, 1)), index=np.concatenate(
         [index + N * k for k in range(20)]

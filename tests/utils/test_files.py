@@ -12,7 +12,7 @@ from isthmus import InputError
 from isthmus.utils.files import atomic_path, load_arrays, save_arrays
 
 
-def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+def test_atomic_path_after_an_error_leaves_the_file(tmp_path: Path) -> None:
     target = tmp_path / "rows.bin"
     target.write_bytes(b"old")
     with pytest.raises(OSError, match="no space"), atomic_path(target) as part:
@@ -22,14 +22,14 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
     assert target.read_bytes() == b"old"
 
 
-def test_a_written_file_is_readable_as_any_other(tmp_path: Path) -> None:
+def test_atomic_path_creates_a_file_with_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
     with atomic_path(tmp_path / "ours") as part:
         part.write_text("x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
+def test_atomic_path_that_cannot_be_written_raises(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match="because the folder .* does not exist; create it first"),
         atomic_path(tmp_path / "no" / "file"),
@@ -39,13 +39,13 @@ def test_paths_that_cannot_be_written(tmp_path: Path) -> None:
         pass
 
 
-def test_scalars_keep_their_shape(tmp_path: Path) -> None:
+def test_save_arrays_keeps_the_shape_of_scalars(tmp_path: Path) -> None:
     save_arrays(tmp_path / "a", "moments", {"n": np.asarray(3), "m": np.ones((2, 3)).T}, {"k": 1})
     kind, tables, header = load_arrays(tmp_path / "a")
     assert (kind, tables["n"].shape, tables["m"].shape, header) == ("moments", (), (3, 2), {"k": 1})
 
 
-def test_files_of_others(tmp_path: Path) -> None:
+def test_load_arrays_of_other_files_raises(tmp_path: Path) -> None:
     from safetensors.numpy import save_file
 
     save_file({"a": np.ones(3)}, tmp_path / "other.safetensors")
