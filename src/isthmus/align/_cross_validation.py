@@ -121,9 +121,8 @@ def _recall(x: np.ndarray, y: np.ndarray, test: Pairs) -> np.ndarray:
     It is the mean over the query of the item and the queries of its rows of y. An item without rows of y gets 0.
     """
     ranks = Retrieval.of(x, y, index=test.index)
-    owner = np.arange(test.n_items) if test.index is None else test.index
-    counts = np.bincount(owner, minlength=test.n_items)
-    recall = np.bincount(owner, weights=ranks.y_to_x <= 1, minlength=test.n_items) / np.maximum(counts, 1)
+    counts = np.bincount(test.owner, minlength=test.n_items)
+    recall = np.bincount(test.owner, weights=ranks.y_to_x <= 1, minlength=test.n_items) / np.maximum(counts, 1)
     recall[counts > 0] += ranks.x_to_y <= 1
     return recall / 2
 
@@ -146,8 +145,8 @@ def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, fit_pairs: Pairs, cl
     if class_texts is not None:
         names, texts = np.asarray(list(class_texts)), aligner.transform_y(np.stack(list(class_texts.values())))
     else:
-        owner = np.arange(fit_pairs.n_pairs) if fit_pairs.index is None else fit_pairs.index
-        names, texts = mean_texts(aligner.transform_y(fit_pairs.y.read(0, fit_pairs.n_pairs)), owner, fit_pairs.labels)
+        captions = aligner.transform_y(fit_pairs.y.read(0, fit_pairs.n_pairs))
+        names, texts = mean_texts(captions, fit_pairs.owner, fit_pairs.labels)
     has_text = np.isin(labels, names)  # a class whose items are all held out has no text, so none is correct
     correct = np.zeros(len(labels))
     correct[has_text] = ZeroShot.of(x[has_text], labels[has_text], texts, class_names=names).hits

@@ -25,6 +25,8 @@ from isthmus.cli._common import (
 )
 from isthmus.cli.progress import progress_bar
 from isthmus.utils.errors import InputError
+from isthmus.utils.files import atomic_path
+from isthmus.utils.format import number
 from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
@@ -132,7 +134,7 @@ def intervene(
     json_: Json = False,
 ) -> None:
     """Change the gap and the shared space step by step, and show which of the two the tasks follow."""
-    from isthmus.evaluation.interventions import intervene as run_interventions
+    from isthmus.evaluation import intervene as run_interventions
 
     for path in output or []:
         _check_suffix(path, (".html", ".svg", ".json", ".csv"))
@@ -174,8 +176,7 @@ def _report(tables: list[Comparison], output: list[Path] | None, as_json: bool) 
 
 def _write(tables: list[Comparison], path: Path) -> None:
     """Write a page, a JSON file or a CSV file."""
-    from isthmus.evaluation.table import to_csv
-    from isthmus.utils.files import atomic_path
+    from isthmus.evaluation import to_csv
 
     if path.suffix.lower() == ".html":
         from isthmus.reporting.comparison_page import comparison_page
@@ -213,8 +214,6 @@ def _print_comparison(table: Comparison) -> None:
 
 def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
     """Return the cells of one aligner: name, gap, distance, and each score with its change."""
-    from isthmus.utils.format import number
-
     gap = summary.scores["gap"]
     cells = [
         summary.name,

@@ -64,11 +64,9 @@ class Pairs:
         self.x, self.y = (_as_source(name, rows) for name, rows in modalities.items())
         if self.same_dim:
             validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
-        self.index: np.ndarray | None = None
         if index is None:
             validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.address, self.y.address)
-        else:
-            self.index = _checked_index(index, self.x.shape[0], self.y.shape[0])
+        self.index = None if index is None else _checked_index(index, self.x.shape[0], self.y.shape[0])
         #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
         self.labels = None if labels is None else np.asarray(labels)
@@ -84,6 +82,11 @@ class Pairs:
     def n_items(self) -> int:
         """Number of items, which is the number of rows of x. It is below `n_pairs` if items match several rows of y."""
         return self.x.shape[0]
+
+    @property
+    def owner(self) -> np.ndarray:
+        """Row of x that each row of y belongs to, (n_pairs,): `index`, or one item for each row."""
+        return np.arange(self.n_pairs) if self.index is None else self.index
 
     @property
     def dim(self) -> int:
@@ -130,9 +133,8 @@ class Pairs:
     @cached_property
     def _rows_by_item(self) -> tuple[np.ndarray, np.ndarray]:
         """Rows of y sorted by item, and the position where the rows of each item begin."""
-        assert self.index is not None
-        order = np.argsort(self.index, kind="stable")
-        return order, np.concatenate([[0], np.cumsum(np.bincount(self.index, minlength=self.n_items))])
+        order = np.argsort(self.owner, kind="stable")
+        return order, np.concatenate([[0], np.cumsum(np.bincount(self.owner, minlength=self.n_items))])
 
     def take(self, items: np.ndarray) -> Pairs:
         """Return selected items with all matching rows of y, in memory.

@@ -225,9 +225,8 @@ def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> 
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
     x, y = _unit_rows(pairs, moments)
-    owner = np.arange(pairs.n_items) if pairs.index is None else pairs.index
-    swap = (np.random.default_rng(rng).random(pairs.n_items) < 0.5)[owner][:, None]
-    x = x[owner]
+    swap = (np.random.default_rng(rng).random(pairs.n_items) < 0.5)[pairs.owner][:, None]
+    x = x[pairs.owner]
     first, second = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
     mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)
     centre = np.linalg.norm(mean_first) * np.linalg.norm(mean_second) - mean_first @ mean_second

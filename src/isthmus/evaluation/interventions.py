@@ -235,15 +235,13 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
     basis = shared_basis(Moments.of(fit_x, fit_y, index=fit.index, normalize=False), experiment.rank)
     moments = Moments.of(x, y, index=test.index, normalize=False)
     gap = gap_angle(MetricContext(moments, names=test.names))
-    owner = np.arange(len(y)) if test.index is None else test.index
     class_names = class_texts = None
     if "zero_shot_accuracy" in experiment.scores:
-        fit_owner = np.arange(len(fit_y)) if fit.index is None else fit.index
-        class_names, class_texts = mean_texts(fit_y, fit_owner, fit.labels)
+        class_names, class_texts = mean_texts(fit_y, fit.owner, fit.labels)
     data = TaskData(
         x.astype(np.float32),
         y.astype(np.float32),
-        owner=owner,
+        owner=test.owner,
         labels=test.labels,
         class_names=class_names,
         class_texts=class_texts,

@@ -104,12 +104,11 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     first, second = pairs.split_half(rng=rng)
     basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items))
     x, y = (to_numpy(rows).astype(np.float64) for rows in second.unit())
-    owner = np.arange(len(y)) if second.index is None else second.index
-    products = ((x - x.mean(axis=0)) @ basis)[owner] * ((y - y.mean(axis=0)) @ basis)
+    products = ((x - x.mean(axis=0)) @ basis)[second.owner] * ((y - y.mean(axis=0)) @ basis)
     # The captions of one image are not independent. Therefore they are averaged first.
-    counts = np.bincount(owner, minlength=len(x))
+    counts = np.bincount(second.owner, minlength=len(x))
     sums = np.zeros((len(x), basis.shape[1]))
-    np.add.at(sums, owner, products)
+    np.add.at(sums, second.owner, products)
     item_means = sums[counts > 0] / counts[counts > 0, None]
     errors = item_means.std(axis=0, ddof=1) / math.sqrt(len(item_means))
     n_shared = int(np.count_nonzero(item_means.mean(axis=0) > 2 * errors))

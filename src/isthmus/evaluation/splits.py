@@ -249,9 +249,8 @@ class Split:
         fit = self.fit_pairs
         if fit.labels is None:
             return None, None
-        owner = np.arange(fit.n_pairs) if fit.index is None else fit.index
         texts = to_numpy(aligner.transform_y(fit.unit(normalize=self.design.normalize)[1]))
-        return mean_texts(texts, owner, fit.labels)
+        return mean_texts(texts, fit.owner, fit.labels)
 
 
 def _geometry(moments: Moments) -> dict[str, float]:

@@ -73,8 +73,8 @@ def intervention_figure(curve: InterventionCurve) -> Any:
     for row, score in enumerate(scores):
         bottom = height - (row + 1) * _ROW_HEIGHT + 8
         for column, measure in enumerate((curve.gap_measure, "alignment")):
-            left = 52 + column * WIDTH
-            ax = add_axes(fig, left, bottom, 2 * WIDTH - left - WIDTH + 66, row * _ROW_HEIGHT + 8)
+            x_left = 52 + column * WIDTH
+            ax = add_axes(fig, x_left, bottom, 2 * WIDTH - x_left - WIDTH + 66, row * _ROW_HEIGHT + 8)
             for name in _interventions(curve):
                 points = curve.curve(name)
                 colour, marker = _STYLES[name]
