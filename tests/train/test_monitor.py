@@ -201,13 +201,12 @@ def test_a_training_that_pulls_partners_together_and_nothing_else_warns() -> Non
 
 @pytest.mark.parametrize("temperature", ["0.01", "learned"])
 def test_a_healthy_training_does_not_warn(temperature: str) -> None:
-    from isthmus.studies.training.settings import Setting
-    from isthmus.studies.training.trainer import train
+    from isthmus.studies.training import Setting, train_setting
 
     monitor = GapMonitor(every=10, window=5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        run = train(Setting(temperature=temperature, epochs=20), watch=monitor)
+        run = train_setting(Setting(temperature=temperature, epochs=20), monitor=monitor)
     assert len(monitor.snapshots) == 10
     assert run.end["R@1"] > 0.02
     assert monitor.last.lengths["image"] == pytest.approx(run.end["length_image"], abs=0.05)

@@ -2,8 +2,8 @@
 
     isthmus encode MODEL photos/ --captions captions.csv -o embeddings
 
-There is one file for each backend (`open_clip`, `transformers`, `sentence_transformers`), one for each input format
-(`tables`, `jsonl`, `coco`, `tars`) and one for the run. A framework is imported only when its model is opened. Nothing
+Each backend (`open_clip`, `transformers`, `sentence_transformers`) and each input format (`tables`, `jsonl`, `coco`,
+`tars`) has a file of its own. A framework is imported only when its model is opened. Nothing
 is ever downloaded.
 """
 

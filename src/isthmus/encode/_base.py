@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.errors import InputError, first_line, unknown_name
 
 DTYPES = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -203,10 +203,7 @@ def check_dtype(dtype: str) -> str:
     return dtype
 
 
-def load_error(place: str, library: str, item: str, error: Exception) -> InputError:
+def load_error(location: str, library: str, item: str, error: Exception) -> InputError:
     """Return the InputError for files that `library` cannot load, with the first line of its message."""
-    lines = str(error).strip().splitlines()
-    return InputError(
-        f"{place}: {library} cannot load {item} ({lines[0][:150] if lines else type(error).__name__}); save the whole "
-        "model in this folder again"
-    )
+    reason = first_line(error, 150)
+    return InputError(f"{location}: {library} cannot load {item} ({reason}); save the whole model in this folder again")

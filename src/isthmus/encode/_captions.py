@@ -43,7 +43,7 @@ class Item:
     read: Callable[[], bytes]
 
 
-def find_column(names: Iterable[str], requested: str | None, usual: tuple[str, ...], content: str, where: str) -> str:
+def find_column(names: Iterable[str], requested: str | None, usual: tuple[str, ...], content: str, origin: str) -> str:
     """Return the requested column, or the first of the usual names that exists.
 
     `content` says what the column holds ('image' or 'caption'), and `where` names the file or line in errors.
@@ -51,25 +51,25 @@ def find_column(names: Iterable[str], requested: str | None, usual: tuple[str, .
     columns = [str(name) for name in names]
     if requested is not None:
         if requested not in columns:
-            raise unknown_name(f"column of {where}", requested, columns)
+            raise unknown_name(f"column of {origin}", requested, columns)
         return requested
     by_lower_name = {name.strip().lower(): name for name in reversed(columns)}
     for name in usual:
         if name in by_lower_name:
             return by_lower_name[name]
     raise InputError(
-        f"{where}: has the columns {', '.join(columns)}, none of which is known to hold the {content}s; name it with "
+        f"{origin}: has the columns {', '.join(columns)}, none of which is known to hold the {content}s; name it with "
         f"--{content}-column"
     )
 
 
-def add_captions(captions: Captions, image: Any, texts: Any, where: str) -> None:
+def add_captions(captions: Captions, image: Any, texts: Any, origin: str) -> None:
     """Add `texts` (one caption or a list) to `image`. Blank captions are dropped, so that an image may have none."""
     if not isinstance(image, str) or not image.strip():
-        raise InputError(f"{where}: the image is {image!r}, expected the name of a file")
+        raise InputError(f"{origin}: the image is {image!r}, expected the name of a file")
     texts = texts if isinstance(texts, (list, tuple)) else [texts]
     if not all(isinstance(text, str) or text is None for text in texts):
-        raise InputError(f"{where}: the caption is {texts!r}, expected text or a list of texts")
+        raise InputError(f"{origin}: the caption is {texts!r}, expected text or a list of texts")
     captions.setdefault(image.strip(), []).extend(text.strip() for text in texts if text and text.strip())
 
 

@@ -63,7 +63,7 @@ def open_items(
     Parameters
     ----------
     data : path or sequence of paths
-        A folder of images or sounds; or a .tar, several of them, or a folder of them.
+        A folder of images or sounds, a .tar, several of them, or a folder of them.
     captions : path or None, default None
         A .csv, .tsv, .jsonl or COCO .json file. Its paths are relative to `data`.
     image_column, caption_column : str or None, default None

@@ -24,14 +24,14 @@ def read(path: Path, image_column: str | None, caption_column: str | None) -> Ca
     for number, line in enumerate(decode_utf8(path, path.read_bytes()).split("\n"), start=1):
         if not line.strip():
             continue
-        where = f"{path}: line {number}"
+        origin = f"{path}: line {number}"
         try:
             row = json.loads(line)
         except ValueError as error:
-            raise InputError(f"{where} is not valid JSON ({error})") from None
+            raise InputError(f"{origin} is not valid JSON ({error})") from None
         if not isinstance(row, dict):
-            raise InputError(f'{where} is no object, expected such as {{"image": "a.jpg", "caption": "a cat"}}')
-        image = find_column(row, image_column, IMAGE_COLUMNS, "image", where)
-        caption = find_column(row, caption_column, CAPTION_COLUMNS, "caption", where)
-        add_captions(captions, row[image], row[caption], where)
+            raise InputError(f'{origin} is no object, expected such as {{"image": "a.jpg", "caption": "a cat"}}')
+        image = find_column(row, image_column, IMAGE_COLUMNS, "image", origin)
+        caption = find_column(row, caption_column, CAPTION_COLUMNS, "caption", origin)
+        add_captions(captions, row[image], row[caption], origin)
     return captions

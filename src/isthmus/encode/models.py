@@ -74,19 +74,19 @@ def open_encoder(
     if weights is not None:
         if backend not in (None, "open_clip"):
             raise InputError(f"weights need an architecture of open_clip, not the backend {backend!r}")
-        backend, place = "open_clip", model
+        backend, location = "open_clip", model
         if not Path(weights).is_file():
             raise InputError(f"{weights}: no such file; give the checkpoint that open_clip's training has written")
     else:
         folder = locate(model)
-        place = str(folder)
+        location = str(folder)
         backend = backend or _detect_backend(folder)
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
     module = _import_backend(backend)
     options = {} if weights is None else {"weights": str(weights)}
-    encoder: Encoder = module.open_model(place, device=resolve_device(device), dtype=dtype, **options)
-    encoder.source = _describe_source(model, place, weights)
+    encoder: Encoder = module.open_model(location, device=resolve_device(device), dtype=dtype, **options)
+    encoder.source = _describe_source(model, location, weights)
     return encoder
 
 
@@ -117,9 +117,9 @@ def locate(model: str, /) -> Path:
     )
 
 
-def _describe_source(model: str, place: str, weights: str | Path | None) -> dict[str, Any]:
+def _describe_source(model: str, location: str, weights: str | Path | None) -> dict[str, Any]:
     """Return name, revision in the cache, and a SHA-256 of each file that determines the vectors."""
-    path = Path(place)
+    path = Path(location)
     if weights is not None:
         files = {file.name: file for file in (Path(weights), path) if file.is_file()}
     else:

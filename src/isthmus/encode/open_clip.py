@@ -38,21 +38,21 @@ class OpenClip(Encoder):
         return self.model.encode_text(self.tokenizer(texts).to(self.device))
 
 
-def open_model(place: str, *, device: str, dtype: str, weights: str | None = None) -> Encoder:
-    """Open the model in the folder `place`, or a checkpoint of the architecture or .json configuration `place`."""
+def open_model(location: str, *, device: str, dtype: str, weights: str | None = None) -> Encoder:
+    """Open the model in the folder `location`, or a checkpoint of the architecture or .json file `location`."""
     import open_clip
 
-    name = place if weights is not None else f"local-dir:{place}"
-    if weights is not None and place.endswith(".json"):
-        if not Path(place).is_file():
-            raise InputError(f"{place}: no such file; give the .json configuration of an open_clip architecture")
-        open_clip.add_model_config(place)
-        name = Path(place).stem
+    name = location if weights is not None else f"local-dir:{location}"
+    if weights is not None and location.endswith(".json"):
+        if not Path(location).is_file():
+            raise InputError(f"{location}: no such file; give the .json configuration of an open_clip architecture")
+        open_clip.add_model_config(location)
+        name = Path(location).stem
     if weights is not None and name not in open_clip.list_models():
         raise InputError(f"{name}: is no architecture of open_clip; open_clip.list_models() lists them")
     try:
         model, transform = open_clip.create_model_from_pretrained(name, pretrained=weights, device=device)
         tokenizer = open_clip.get_tokenizer(name)
     except Exception as error:  # the library raises many exceptions on files that do not match
-        raise load_error(weights or place, "open_clip", "the model", error) from error
+        raise load_error(weights or location, "open_clip", "the model", error) from error
     return OpenClip(model.eval(), transform, tokenizer, device=device, dtype=dtype)

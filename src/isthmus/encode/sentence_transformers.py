@@ -42,8 +42,8 @@ class SentenceTransformers(Encoder):
         )
 
 
-def open_model(place: str, *, device: str, dtype: str) -> Encoder:
-    """Open the model in the folder `place`. Code in that folder is never run."""
+def open_model(location: str, *, device: str, dtype: str) -> Encoder:
+    """Open the model in the folder `location`. Code in that folder is never run."""
     from sentence_transformers import SentenceTransformer, __version__
 
     if int(__version__.partition(".")[0]) < 6:  # earlier versions trust every local folder
@@ -52,17 +52,17 @@ def open_model(place: str, *, device: str, dtype: str) -> Encoder:
         )
     try:
         with _collect_missing_weights() as missing_weights:
-            model = SentenceTransformer(place, device=device, local_files_only=True, trust_remote_code=False)
+            model = SentenceTransformer(location, device=device, local_files_only=True, trust_remote_code=False)
     except Exception as error:  # the library raises many exceptions on files that do not match
-        raise load_error(place, "sentence-transformers", "the model", error) from error
+        raise load_error(location, "sentence-transformers", "the model", error) from error
     if missing_weights:
         raise InputError(
-            f"{place}: some weights are not in the files and would be random ({missing_weights[0]}); save the whole "
+            f"{location}: some weights are not in the files and would be random ({missing_weights[0]}); save the whole "
             "model in this folder again"
         )
     if not (model.supports("image") and model.supports("text")):
         raise InputError(
-            f"{place}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as CLIP does"
+            f"{location}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as CLIP does"
         )
     return SentenceTransformers(model.eval(), device=device, dtype=dtype)
 

@@ -64,7 +64,7 @@ class Output:
 
     @property
     def complete(self) -> bool:
-        """Whether the run is finished."""
+        """True if the run is finished."""
         return bool(self.record["complete"])
 
     def write_shard(self, shard: Shard) -> None:
@@ -150,10 +150,10 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return record
 
 
-def _refuse_change(earlier: Any, now: Any, where: str, path: Path) -> None:
+def _refuse_change(earlier: Any, now: Any, origin: str, path: Path) -> None:
     """Raise InputError with the first setting that differs from that of the earlier run."""
     if isinstance(earlier, dict) and isinstance(now, dict):
         for key in [*now, *(key for key in earlier if key not in now)]:
-            _refuse_change(earlier.get(key), now.get(key), f"{where}.{key}", path)
+            _refuse_change(earlier.get(key), now.get(key), f"{origin}.{key}", path)
     elif earlier != now:
-        raise InputError(f"{path}: was started with {where} = {earlier!r}, now it is {now!r}; give a new folder")
+        raise InputError(f"{path}: was started with {origin} = {earlier!r}, now it is {now!r}; give a new folder")

@@ -95,36 +95,36 @@ class Transformers(Encoder):
         return int(min(self.processor.tokenizer.model_max_length, positions))
 
 
-def open_model(place: str, *, device: str, dtype: str) -> Encoder:
-    """Open the model and the processor in the folder `place`. Code in that folder is never run."""
+def open_model(location: str, *, device: str, dtype: str) -> Encoder:
+    """Open the model and the processor in the folder `location`. Code in that folder is never run."""
     import transformers
 
     try:
         model, loading = transformers.AutoModel.from_pretrained(
-            place, local_files_only=True, trust_remote_code=False, dtype="float32", output_loading_info=True
+            location, local_files_only=True, trust_remote_code=False, dtype="float32", output_loading_info=True
         )
     except Exception as error:  # the library raises many exceptions on files that do not match
-        raise load_error(place, "transformers", "the model", error) from error
+        raise load_error(location, "transformers", "the model", error) from error
     if loading["missing_keys"]:
         raise InputError(
-            f"{place}: {len(loading['missing_keys'])} weights of {type(model).__name__} are not in the files, such as "
-            f"{min(loading['missing_keys'])}, and would be random; save the whole model in this folder again"
+            f"{location}: {len(loading['missing_keys'])} weights of {type(model).__name__} are not in the files, such "
+            f"as {min(loading['missing_keys'])}, and would be random; save the whole model in this folder again"
         )
     if not hasattr(model, "get_text_features") or not (
         hasattr(model, "get_image_features") or hasattr(model, "get_audio_features")
     ):
         raise InputError(
-            f"{place}: is a {type(model).__name__}, which has no get_text_features with get_image_features or "
+            f"{location}: is a {type(model).__name__}, which has no get_text_features with get_image_features or "
             "get_audio_features; expected a dual encoder such as CLIP, SigLIP or CLAP"
         )
     try:
-        processor = transformers.AutoProcessor.from_pretrained(place, local_files_only=True, trust_remote_code=False)
+        processor = transformers.AutoProcessor.from_pretrained(location, local_files_only=True, trust_remote_code=False)
     except Exception as error:
-        raise load_error(place, "transformers", "its processor", error) from error
+        raise load_error(location, "transformers", "its processor", error) from error
     media_processor = "image_processor" if hasattr(model, "get_image_features") else "feature_extractor"
     for name in ("tokenizer", media_processor):
         if not hasattr(processor, name):
-            raise InputError(f"{place}: its processor has no {name}; save the whole processor beside the model")
+            raise InputError(f"{location}: its processor has no {name}; save the whole processor beside the model")
     return Transformers(model.to(device).eval(), processor, device=device, dtype=dtype)
 
 

@@ -1,8 +1,8 @@
-"""Train the small dual encoders whose embeddings are shipped: `python -m isthmus.studies.demo_training -o DIR`.
+"""Train the small dual encoders of the demonstration embeddings: `python -m isthmus.studies.demo_training -o DIR`.
 
-Needs torch and scikit-learn (for the pictures). Everything is float64 and every random number comes from a
-seeded NumPy generator, so that another order of the sums (more threads, another processor) changes the
-vectors by far less than the precision they are stored in.
+The module needs torch and scikit-learn (for the pictures). All computations are in float64, and all random numbers come
+from seeded NumPy generators. Another order of summation (more threads, another processor) therefore changes the vectors
+by far less than the precision of the stored files.
 """
 
 from __future__ import annotations
@@ -20,27 +20,30 @@ from torch import nn
 
 from isthmus.data.demo import store
 from isthmus.data.demo.captions import compose_captions
-from isthmus.train import InfoNCE  # losses stand alone; the experiment of that room is built on this one
+from isthmus.train import InfoNCE
 
-TRAINED_ON = 1200
-FEATURES = 64  # pixels of a picture, and the width of the joint space
-BUCKETS = 128  # hashed 3-grams and 4-grams of a caption
+N_TRAIN = 1200
+FEATURES = 64  # pixels of a picture, and dimensions of the joint space
+BUCKETS = 128  # buckets of the hashed 3-grams and 4-grams of a caption
 HIDDEN = 256
 EPOCHS = 60
 BATCH = 256
-LEARNING_RATE = 1e-3  # falls to 0 along a half cosine, so that the means settle
-SMALLEST_TEMPERATURE = 0.01  # CLIP's limit
+LEARNING_RATE = 1e-3  # falls to 0 on half a cosine, so that the means converge
+MIN_TEMPERATURE = 0.01  # the limit of CLIP
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one run is trained. `shared` is the dimension of the subspace that both modalities are confined to
-    (beside one fixed axis each, `angle` degrees apart); None leaves them free."""
+    """Describe how one encoder is trained.
+
+    `n_shared` is the dimension of the subspace of both modalities, beside a fixed axis of each. The axes are `angle`
+    degrees apart. None imposes no subspace.
+    """
 
     name: str
     temperature: float
     learn_temperature: bool = False
-    shared: int | None = None
+    n_shared: int | None = None
     radius: float = 1.0
     angle: float = 0.0
     seed: int = 0
@@ -51,14 +54,14 @@ RECIPES = {
     for recipe in (
         Recipe("plain", temperature=0.01),
         Recipe("warm", temperature=0.2),
-        Recipe("collapsed", temperature=0.07, learn_temperature=True, shared=16, radius=0.7, angle=60.0),
+        Recipe("collapsed", temperature=0.07, learn_temperature=True, n_shared=16, radius=0.7, angle=60.0),
     )
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Digits:
-    """The pairs: `pixels` (n, 8, 8) in [0, 1], `labels` (n,), `captions`, and the mask `train` (n,)."""
+    """Pairs of digits: `pixels` (n, 8, 8) in [0, 1], `labels` (n,), `captions`, and the mask `train` (n,)."""
 
     pixels: np.ndarray
     labels: np.ndarray
@@ -67,18 +70,18 @@ class Digits:
 
 
 def load_digits(*, seed: int = 0) -> Digits:
-    """scikit-learn's 1,797 digits with their captions; `seed` draws the 1,200 that are trained on."""
+    """Load the 1,797 digits of scikit-learn with captions. `seed` determines the 1,200 training pairs."""
     from sklearn import datasets
 
     digits = datasets.load_digits()
     pixels = digits.images / 16.0
     train = np.zeros(len(pixels), dtype=bool)
-    train[random_order(np.random.default_rng([seed, 0]), len(pixels))[:TRAINED_ON]] = True
+    train[random_order(np.random.default_rng([seed, 0]), len(pixels))[:N_TRAIN]] = True
     return Digits(pixels, digits.target, compose_captions(pixels, digits.target, seed=seed), train)
 
 
 def hash_captions(captions: Sequence[str], /) -> np.ndarray:
-    """Counts of the 3-grams and 4-grams of each caption in hashed buckets, as unit rows (n, BUCKETS)."""
+    """Return counts of the 3-grams and 4-grams of each caption in hashed buckets, as unit rows (n, BUCKETS)."""
     counts = np.zeros((len(captions), BUCKETS))
     for row, caption in zip(counts, captions, strict=True):
         text = f" {caption.lower()} "
@@ -91,14 +94,14 @@ def hash_captions(captions: Sequence[str], /) -> np.ndarray:
 def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     """Train one dual encoder and encode all pairs with it.
 
-    Returns float64 tensors: `image` and `text` (n, 64) with unit rows; or, for a recipe with a shared
-    subspace, the unit rows `image_part` and `text_part` (n, shared), `axes` (2, 64), `basis` (shared, 64) and
-    `radius` (1,); always `temperature` (1,), the last one.
+    Return float64 arrays: `image` and `text` (n, 64) with unit rows, and the final `temperature` (1,). For a recipe
+    with a shared subspace, the rows are given by the unit rows `image_part` and `text_part` (n, n_shared), `axes`
+    (2, 64), `basis` (n_shared, 64) and `radius` (1,).
     """
     pictures = torch.from_numpy(digits.pixels.reshape(len(digits.pixels), -1))
     captions = torch.from_numpy(hash_captions(digits.captions))
-    # Separate streams, so that a change in one place does not shift the others.
-    width = recipe.shared or FEATURES
+    # Separate streams, so that a change of one does not shift the others.
+    width = recipe.n_shared or FEATURES
     encode_image = perceptron(np.random.default_rng([recipe.seed, 2]), pictures.shape[1], width)
     encode_text = perceptron(np.random.default_rng([recipe.seed, 3]), BUCKETS, width)
     order = np.random.default_rng([recipe.seed, 4])
@@ -118,60 +121,60 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
             batch = torch.from_numpy(shuffled[start : start + BATCH])
             x = nn.functional.normalize(encode_image(pictures[batch]))
             y = nn.functional.normalize(encode_text(captions[batch]))
-            # A fixed axis on each side adds one constant to all logits, which the loss does not see.
+            # A fixed axis of each modality adds one constant to all logits, which does not change the loss.
             loss = info_nce(x, y, recipe.radius**2 * log_scale.exp())
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             with torch.no_grad():
-                log_scale.clamp_(max=-np.log(SMALLEST_TEMPERATURE))
+                log_scale.clamp_(max=-np.log(MIN_TEMPERATURE))
 
     with torch.no_grad():
         x = nn.functional.normalize(encode_image(pictures)).numpy()
         y = nn.functional.normalize(encode_text(captions)).numpy()
         temperature = np.array([(-log_scale).exp().item()])
-    if recipe.shared is None:
+    if recipe.n_shared is None:
         return {"image": x, "text": y, "temperature": temperature}
-    axes, basis = frame(np.random.default_rng([recipe.seed, 5]), recipe.shared, recipe.angle)
+    axes, basis = subspace_frame(np.random.default_rng([recipe.seed, 5]), recipe.n_shared, recipe.angle)
     return {
         "image_part": x, "text_part": y, "axes": axes, "basis": basis,
         "radius": np.array([recipe.radius]), "temperature": temperature,
     }  # fmt: skip
 
 
-def stored(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`tensors` in the precision that is written: rows as float16, parts in the shared space as float32."""
-    kinds = {"image": np.float16, "text": np.float16, "image_part": np.float32, "text_part": np.float32}
-    return {key: value.astype(kinds.get(key, value.dtype)) for key, value in tensors.items()}
+def quantize(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return `tensors` in the precision of the files: rows as float16, rows of the shared space as float32."""
+    dtypes = {"image": np.float16, "text": np.float16, "image_part": np.float32, "text_part": np.float32}
+    return {key: value.astype(dtypes.get(key, value.dtype)) for key, value in tensors.items()}
 
 
 def perceptron(
     rng: np.random.Generator, inputs: int, outputs: int, *, dtype: torch.dtype = torch.float64
 ) -> nn.Sequential:
-    """inputs - HIDDEN - HIDDEN - outputs with GELU; weights and biases uniform within 1/sqrt(fan in)."""
+    """Return a network inputs - HIDDEN - HIDDEN - outputs with GELU and uniform weights within 1/sqrt(fan in)."""
     sizes = (inputs, HIDDEN, HIDDEN, outputs)
     layers: list[nn.Module] = []
-    for before, after in itertools.pairwise(sizes):
-        # Made without values: torch would draw them from its global generator.
-        layer = nn.Linear(before, after, dtype=dtype, device="meta").to_empty(device="cpu")
+    for n_inputs, n_outputs in itertools.pairwise(sizes):
+        # Created without values, which torch would draw from its global generator.
+        layer = nn.Linear(n_inputs, n_outputs, dtype=dtype, device="meta").to_empty(device="cpu")
         with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy((2 * rng.random((after, before)) - 1) / np.sqrt(before)))
-            layer.bias.copy_(torch.from_numpy((2 * rng.random(after) - 1) / np.sqrt(before)))
+            layer.weight.copy_(torch.from_numpy((2 * rng.random((n_outputs, n_inputs)) - 1) / np.sqrt(n_inputs)))
+            layer.bias.copy_(torch.from_numpy((2 * rng.random(n_outputs) - 1) / np.sqrt(n_inputs)))
         layers += [layer, nn.GELU()]
     return nn.Sequential(*layers[:-1])
 
 
-def frame(rng: np.random.Generator, shared: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
-    """Unit axes (2, FEATURES) `angle` degrees apart; an orthonormal basis (shared, FEATURES) beside them."""
-    q, r = np.linalg.qr(rng.random((FEATURES, shared + 2)) - 0.5)
-    q = (q * np.sign(np.diag(r))).T  # the decomposition's signs are the library's choice
-    turn = np.deg2rad(angle)
-    axes = np.stack([q[0], np.cos(turn) * q[0] + np.sin(turn) * q[1]])
+def subspace_frame(rng: np.random.Generator, n_shared: int, angle: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit axes (2, FEATURES) `angle` degrees apart, and an orthonormal basis (n_shared, FEATURES)."""
+    q, r = np.linalg.qr(rng.random((FEATURES, n_shared + 2)) - 0.5)
+    q = (q * np.sign(np.diag(r))).T  # fix the signs, which depend on the library
+    radians = np.deg2rad(angle)
+    axes = np.stack([q[0], np.cos(radians) * q[0] + np.sin(radians) * q[1]])
     return axes, q[2:]
 
 
 def random_order(rng: np.random.Generator, n: int) -> np.ndarray:
-    """A random order of n. From uniforms, whose stream is fixed more firmly than that of `permutation`."""
+    """Return a random order of n. Uniform numbers are more stable across NumPy versions than `permutation`."""
     return np.argsort(rng.random(n), kind="stable")
 
 
@@ -186,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store.write_items(options.output, digits.labels, digits.captions, digits.train)
     for name in options.runs:
         recipe = RECIPES[name]
-        tensors = stored(train_run(recipe, digits))
+        tensors = quantize(train_run(recipe, digits))
         path = options.output / f"{name}.safetensors"
         store.write(path, tensors)
         print(f"{path}: {path.stat().st_size:,} bytes")

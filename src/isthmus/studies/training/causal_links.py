@@ -1,4 +1,4 @@
-"""Which links of the chain collapse -> gap -> pair alignment -> task these runs bear out."""
+"""Tests of each link of the causal chain collapse -> gap -> pair alignment -> task on the runs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 
 from isthmus.statistics.correlation import isotonic_r2, spearman
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training.seed_statistics import bootstrap, value
-from isthmus.studies.training.trainer import Run
+from isthmus.studies.training.seed_statistics import bootstrap_over_seeds, final_value
+from isthmus.studies.training.trainer import TrainingRun
 
 SCORES = ("R@1", "mixed_NDCG@10", "zero_shot_accuracy")
-#: Measured names in words.
-NAMES = {
+#: Display names of measures.
+DISPLAY_NAMES = {
     "angle": "imposed angle",
     "gap": "gap",
     "gap_distance": "distance of the means",
@@ -31,16 +31,19 @@ NAMES = {
     "effective_rank_text": "effective rank, text",
     "loss": "training loss",
 }
-#: From this rank correlation on, one quantity counts as following the other.
-FOLLOWS = 0.5
+#: A link holds if the whole interval of the rank correlation is at least this.
+MIN_CORRELATION = 0.5
+#: Fewer runs decide nothing.
+MIN_RUNS = 4
 
 
 @dataclass(frozen=True)
 class Link:
-    """How closely `effect` follows `cause` over the runs called `among`.
+    """Association of `effect` with `cause` over the runs of the group `among`.
 
-    `correlation` is Spearman's, `share` the share of the effect's variance that a monotone curve of the cause explains;
-    intervals draw the seeds anew. `runs` is how many have both. `verdict`: 'holds', 'does not hold' or 'cannot tell'.
+    `correlation` is Spearman's. `share` is the fraction of the variance of the effect that a monotone function of the
+    cause explains. Intervals resample seeds. `runs` is the number of runs with both measures. `verdict` is 'holds',
+    'does not hold' or 'cannot tell'.
     """
 
     among: str
@@ -52,60 +55,66 @@ class Link:
     verdict: str
 
     @property
-    def words(self) -> str:
-        """'gap → R@1'."""
-        return f"{NAMES[self.cause]} → {NAMES[self.effect]}"
+    def label(self) -> str:
+        """Display name such as 'gap → R@1'."""
+        return f"{DISPLAY_NAMES[self.cause]} → {DISPLAY_NAMES[self.effect]}"
 
 
-def causal_links(dose: Sequence[Run], others: Sequence[Run], /) -> list[Link]:
-    """The chain on imposed collapse, with and without a prescribed mean length, and on everything else."""
-    among = {
-        "two subspaces, mean length prescribed": [r for r in dose if r.setting.regime == "mean_length_penalty"],
-        "two subspaces, mean length free": [r for r in dose if r.setting.regime == "subspace"],
-        "fixed axes (affine)": [r for r in dose if r.setting.regime == "affine"],
-        "nothing imposed: losses, temperatures, switches": list(others),
+def causal_links(collapse_runs: Sequence[TrainingRun], other_runs: Sequence[TrainingRun], /) -> list[Link]:
+    """Test the chain on imposed collapse, with and without a prescribed mean length, and on all other runs."""
+    groups = {
+        "two subspaces, mean length prescribed": _of_regime(collapse_runs, "mean_length_penalty"),
+        "two subspaces, mean length free": _of_regime(collapse_runs, "subspace"),
+        "fixed axes (affine)": _of_regime(collapse_runs, "affine"),
+        "nothing imposed: losses, temperatures, switches": list(other_runs),
     }
-    found = []
-    for name, runs in among.items():
+    links = []
+    for group, runs in groups.items():
         if not runs:
             continue
-        # Runs without an angle have a distance; the angle itself is asked for where one is imposed.
+        # The gap angle is an effect only if an angle is imposed. Runs whose angle is undefined have a distance.
         if any(run.setting.angle for run in runs):
-            found.append(link(name, runs, "angle", "gap"))
-        found.append(link(name, runs, "rank", "gap_distance", sign=-1))
-        found.append(link(name, runs, "gap_distance", "cosine", sign=-1))
-        found.append(link(name, runs, "ceiling", "cosine"))
+            links.append(evaluate_link(group, runs, "angle", "gap"))
+        links.append(evaluate_link(group, runs, "rank", "gap_distance", sign=-1))
+        links.append(evaluate_link(group, runs, "gap_distance", "cosine", sign=-1))
+        links.append(evaluate_link(group, runs, "ceiling", "cosine"))
         for score in SCORES:
-            found.append(link(name, runs, "gap_distance", score, sign=-1))
-            found += [link(name, runs, cause, score) for cause in ("cosine", "alignment")]
-    return found
+            links.append(evaluate_link(group, runs, "gap_distance", score, sign=-1))
+            links += [evaluate_link(group, runs, cause, score) for cause in ("cosine", "alignment")]
+    return links
 
 
-def link(among: str, runs: Sequence[Run], cause: str, effect: str, *, sign: int = 1) -> Link:
-    """One link; `sign` is the direction in which the chain expects it."""
-    kept = [run for run in runs if _of(run, cause) is not None and _of(run, effect) is not None]
-    if len(kept) < 4:
-        return Link(among, cause, effect, Estimate(math.nan), Estimate(math.nan), len(kept), "cannot tell")
-    table = np.array([[_of(run, cause), _of(run, effect)] for run in kept], dtype=float)
-    seeds = [run.setting.seed for run in kept]
-    correlation = bootstrap(table, seeds, lambda rows: spearman(*rows.T))
-    share = bootstrap(table, seeds, lambda rows: isotonic_r2(*rows.T))
+def evaluate_link(group: str, runs: Sequence[TrainingRun], cause: str, effect: str, *, sign: int = 1) -> Link:
+    """Test one link. `sign` is the sign of the correlation that the chain expects."""
+    values = [(_value(run, cause), _value(run, effect), run.setting.seed) for run in runs]
+    values = [row for row in values if row[0] is not None and row[1] is not None]
+    if len(values) < MIN_RUNS:
+        return Link(group, cause, effect, Estimate(math.nan), Estimate(math.nan), len(values), "cannot tell")
+    table = np.array([row[:2] for row in values], dtype=float)
+    seeds = [row[2] for row in values]
+    correlation = bootstrap_over_seeds(table, seeds, lambda rows: spearman(*rows.T))
+    share = bootstrap_over_seeds(table, seeds, lambda rows: isotonic_r2(*rows.T))
     low, high = sorted((sign * correlation.low, sign * correlation.high))
     if not math.isfinite(low):
         verdict = "cannot tell"
-    elif low >= FOLLOWS:
+    elif low >= MIN_CORRELATION:
         verdict = "holds"
-    elif high < FOLLOWS:
+    elif high < MIN_CORRELATION:
         verdict = "does not hold"
     else:
         verdict = "cannot tell"
-    return Link(among, cause, effect, correlation, share, len(kept), verdict)
+    return Link(group, cause, effect, correlation, share, len(values), verdict)
 
 
-def _of(run: Run, name: str) -> float | None:
+def _of_regime(runs: Sequence[TrainingRun], regime: str) -> list[TrainingRun]:
+    return [run for run in runs if run.setting.regime == regime]
+
+
+def _value(run: TrainingRun, name: str) -> float | None:
+    """Return a measure at the end of a run, the imposed angle, or the mean effective rank of both modalities."""
     if name == "angle":
         return run.setting.angle
-    if name == "rank":  # the mean of both sides
-        both = [run.end[f"effective_rank_{side}"] for side in ("image", "text")]
-        return None if None in both else float(np.mean([v for v in both if v is not None]))
-    return value(run, name)
+    if name == "rank":
+        image, text = run.end["effective_rank_image"], run.end["effective_rank_text"]
+        return None if image is None or text is None else float(np.mean([image, text]))
+    return final_value(run, name)

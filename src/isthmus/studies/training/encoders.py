@@ -1,4 +1,4 @@
-"""The two encoders of a run, and what holds their rows in an imposed shape."""
+"""The two encoders of a run, and the maps that impose a subspace on their rows."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isthmus.studies.demo_training import BUCKETS, FEATURES, frame, perceptron
-from isthmus.studies.training.settings import LENGTH, RADIUS, STRENGTH, Setting
+from isthmus.studies.demo_training import BUCKETS, FEATURES, perceptron, subspace_frame
+from isthmus.studies.training.settings import PENALTY_WEIGHT, RADIUS, TARGET_LENGTH, Setting
 
-#: How far apart the first layers' outputs lie from the origin where narrow cones are asked for: the length of the
-#: added output, in root mean squares of what the untrained encoder gives.
-NARROW = 8.0
+#: Length of the bias that creates a narrow cone, relative to the weights of the last layer.
+CONE_BIAS = 8.0
 
 
 @dataclass(frozen=True)
-class Shape:
-    """Rows z of an encoder, unit (n, r), become offset + z @ basis, unit (n, d)."""
+class AffineMap:
+    """Map unit rows z (n, r) to unit rows offset + z @ basis (n, d)."""
 
     basis: Tensor | None = None
     offset: Tensor | None = None
@@ -29,10 +28,10 @@ class Shape:
 
 
 class DualEncoder(nn.Module):  # type: ignore[misc]
-    """Pictures and captions to unit rows (n, 64), inside the subspaces of the setting.
+    """Encode pictures and captions as unit rows (n, 64) inside the subspaces of the setting.
 
-    `shared` (k, 64) is an orthonormal basis of the directions that both subspaces have, `axes` (2, 64) the one
-    direction of each side that the other has not; None where nothing is imposed.
+    `shared_basis` (k, 64) is an orthonormal basis of the directions in both subspaces. `axes` (2, 64) holds the
+    direction of each modality that the other lacks. Both are None in the free regime.
     """
 
     def __init__(self, setting: Setting):
@@ -41,39 +40,43 @@ class DualEncoder(nn.Module):  # type: ignore[misc]
         generators = [np.random.default_rng([setting.seed, stream]) for stream in (2, 3, 5, 6)]
         self.image = perceptron(generators[0], FEATURES, width, dtype=torch.float32)
         self.text = perceptron(generators[1], BUCKETS, width, dtype=torch.float32)
-        self.shared: np.ndarray | None = None
+        self.shared_basis: np.ndarray | None = None
         self.axes: np.ndarray | None = None
-        self.shapes = (Shape(), Shape())
+        self.maps = (AffineMap(), AffineMap())
         if setting.regime != "free":
-            affine = setting.regime == "affine"
-            self.axes, self.shared = frame(generators[2], width if affine else width - 1, setting.angle)
-            self.shapes = tuple(_shape(axis, self.shared, affine) for axis in self.axes)  # type: ignore[assignment]
-        self._holds_length = setting.regime == "mean_length_penalty"
+            is_affine = setting.regime == "affine"
+            n_shared = width if is_affine else width - 1
+            self.axes, self.shared_basis = subspace_frame(generators[2], n_shared, setting.angle)
+            image_map, text_map = (_subspace_map(axis, self.shared_basis, is_affine) for axis in self.axes)
+            self.maps = (image_map, text_map)
+        self._has_penalty = setting.regime == "mean_length_penalty"
         if setting.initial_cone_angle is not None:
             self._start_in_cones(setting.initial_cone_angle, generators[3])
 
     def forward(self, pictures: Tensor, captions: Tensor) -> tuple[Tensor, Tensor]:
-        x, y = (nn.functional.normalize(net(rows)) for net, rows in ((self.image, pictures), (self.text, captions)))
-        return self.shapes[0](x), self.shapes[1](y)
+        """Return the rows of pictures (n, 64) and captions (n, 128)."""
+        x, y = nn.functional.normalize(self.image(pictures)), nn.functional.normalize(self.text(captions))
+        return self.maps[0](x), self.maps[1](y)
 
     def penalty(self, x: Tensor, y: Tensor) -> Tensor:
-        """What the regime adds to the loss: the squared misses of the prescribed length by both means."""
-        if not self._holds_length:
+        """Return the weighted squared deviations of both mean lengths from the target, 0 in other regimes."""
+        if not self._has_penalty:
             return x.new_zeros(())
-        return STRENGTH * sum(((side.mean(0).norm() - LENGTH) ** 2 for side in (x, y)), x.new_zeros(()))
+        deviations = ((rows.mean(0).norm() - TARGET_LENGTH) ** 2 for rows in (x, y))
+        return PENALTY_WEIGHT * sum(deviations, x.new_zeros(()))
 
     def _start_in_cones(self, angle: float, generator: np.random.Generator) -> None:
-        # A long constant in the last layer's bias: all rows then start near it.
-        axes, _ = frame(generator, 1, angle)
-        for net, axis in zip((self.image, self.text), axes, strict=True):
-            last = net[-1]
-            size = float(last.weight.detach().norm()) / last.weight.shape[1] ** 0.5
+        """Set a long bias of the last layers, so that all rows of a modality start in a narrow cone."""
+        axes, _ = subspace_frame(generator, 1, angle)
+        for network, axis in zip((self.image, self.text), axes, strict=True):
+            last = network[-1]
+            scale = float(last.weight.detach().norm()) / last.weight.shape[1] ** 0.5
             with torch.no_grad():
-                last.bias.copy_(torch.from_numpy(NARROW * size * axis))
+                last.bias.copy_(torch.from_numpy(CONE_BIAS * scale * axis))
 
 
-def _shape(axis: np.ndarray, shared: np.ndarray, affine: bool) -> Shape:
-    if affine:
+def _subspace_map(axis: np.ndarray, shared_basis: np.ndarray, is_affine: bool) -> AffineMap:
+    if is_affine:
         offset = np.sqrt(1 - RADIUS**2) * axis
-        return Shape(torch.from_numpy(RADIUS * shared).float(), torch.from_numpy(offset).float())
-    return Shape(torch.from_numpy(np.concatenate([shared, axis[None]])).float())
+        return AffineMap(torch.from_numpy(RADIUS * shared_basis).float(), torch.from_numpy(offset).float())
+    return AffineMap(torch.from_numpy(np.concatenate([shared_basis, axis[None]])).float())

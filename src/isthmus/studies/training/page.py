@@ -1,26 +1,31 @@
-"""One self-contained page about the causal experiment."""
+"""Self-contained page about the study."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
 
-import isthmus.studies.training.figures as figures
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training.causal_links import NAMES
-from isthmus.studies.training.claims import describe
-from isthmus.studies.training.grid import HYPERPLANE, SMALL
-from isthmus.studies.training.results import COMPARED, StudyResult, change, shown
-from isthmus.studies.training.results import describe as setting_words
-from isthmus.studies.training.seed_statistics import groups, summary
+from isthmus.studies.training.causal_links import DISPLAY_NAMES
+from isthmus.studies.training.claims import describe_case
+from isthmus.studies.training.figures import draw_angles, draw_curves, draw_scores, select_groups
+from isthmus.studies.training.grid import HYPERPLANE_RANK, SMALL_RANK
+from isthmus.studies.training.results import (
+    COMPARED_MEASURES,
+    StudyResult,
+    describe_setting,
+    format_difference,
+    format_estimate,
+)
+from isthmus.studies.training.seed_statistics import group_by_setting, mean_final_value
 from isthmus.studies.training.settings import REGIMES, Setting
-from isthmus.studies.training.trainer import Run
+from isthmus.studies.training.trainer import TrainingRun
 from isthmus.utils.files import atomic_path
 from isthmus.utils.validation import check_writable
 
-#: Columns of the tables of runs, with the digits that are shown.
+#: Columns of the tables of losses and alternatives, with their decimal places.
 COLUMNS = {
     "gap": 1,
     "R@1": 3,
@@ -34,139 +39,8 @@ COLUMNS = {
     "cosine": 3,
     "alignment": 3,
 }
-HEADS = {
-    "gap": "gap (degrees)",
-    "length_image": "length of the image mean",
-    "budget_centre": "budget: centre",
-    "budget_orientation": "budget: orientation",
-    "alignment": "shared-space alignment",
-    "cosine": "pair cosine",
-    "loss": "loss",
-    "zero_shot_accuracy": "zero-shot",
-}
-
-
-MADE = Section(
-    "How it was made",
-    [
-        "Two perceptrons with two hidden layers of 256 turn 64 pixels and 128 hashed 3- and 4-grams into unit rows of "
-        "64 dimensions; AdamW, batches of 256, learning rate 0.001 falling along a half cosine. A seed sets the split, "
-        "the weights, the order and the imposed subspaces. Ranks are RankMe, the shared space has 16 directions and is "
-        "fitted on the training pairs, class texts are mean training captions.",
-    ],
-)
-
-
-def write_page(result: StudyResult, path: str | os.PathLike[str], /) -> None:
-    """Write the page to `path`. It holds its figures and needs no network."""
-    path = check_writable(path)
-    parts = result.runs
-    number = len({run.setting for some in parts.values() for run in some})
-    seeds = len({run.setting.seed for some in parts.values() for run in some})
-    sections = [
-        *(_chain(result) if result.links else []),
-        *(_dose(result) if parts.get("collapse") else []),
-        *(_losses(parts["losses"]) if parts.get("losses") else []),
-        *(_rivals(parts["alternatives"]) if parts.get("alternatives") else []),
-        *(_shared(result) if result.shared else []),
-        MADE,
-    ]
-    text = plain_page(
-        "Does collapse make the gap? A dual encoder, trained and watched",
-        f"{number:,} trainings of a dual encoder of 1,797 digits and their captions, {seeds} seeds; everything is "
-        "measured on 597 pairs that training did not see",
-        sections,
-    )
-    with atomic_path(path) as part:
-        part.write_bytes(text.encode("utf-8", errors="replace"))
-
-
-def _chain(result: StudyResult) -> list[Section]:
-    among = list(dict.fromkeys(link.among for link in result.links))
-    found = {(link.words, link.among): link for link in result.links}
-    rows = []
-    for words in dict.fromkeys(link.words for link in result.links):
-        cells = [found.get((words, name)) for name in among]
-        rows.append((words, *("" if c is None else f"{c.verdict}: {shown(c.correlation, digits=2)}" for c in cells)))
-    sizes = [max(link.runs for link in result.links if link.among == name) for name in among]
-    return [
-        Section("What was found", result.sentences()),
-        Section(
-            "The chain: collapse, gap, pair alignment, task",
-            [
-                "Numbers are rank correlations, their intervals draw the seeds anew. A link holds where the "
-                "correlation has the sign that the chain expects and is, with its whole interval, at least one half. "
-                "Many runs have no gap angle: the distance of the means stands for the gap.",
-            ],
-            figures.follows(result),
-            "Every mark is one training. Left: the distance of the means; right: the alignment of partners inside the "
-            "shared space, which the means do not enter.",
-            ("Link", *(f"{name} ({size} runs)" for name, size in zip(among, sizes, strict=True))),
-            rows,
-            wide=True,
-            text_cells=True,
-        ),
-    ]
-
-
-def _dose(result: StudyResult) -> list[Section]:
-    runs = result.runs["collapse"]
-    judged = [(s.case, s.statement, s.predicted, s.measured, s.verdict) for s in result.claims]
-    table = []
-    order = list(REGIMES)
-    for setting, some in sorted(
-        groups(runs).items(),
-        key=lambda item: (
-            order.index(item[0].regime),
-            *(getattr(item[0], k) for k in ("rank", "epochs", "temperature", "angle")),
-        ),
-    ):
-        name = f"{setting.regime}, {setting.angle:g}°, {describe(setting.rank, setting.temperature, setting.epochs)}"
-        cells = [_cell(summary(some, column), digits) for column, digits in DOSE.items()]
-        table.append((name, *cells))
-    named = figures.named_groups(
-        runs,
-        {
-            f"{words}, {angle:g}°": lambda s, kind=kind, angle=angle: (
-                (s.regime, s.rank, s.temperature, s.angle, s.epochs) == (*kind, angle, 60)
-            )
-            for words, kind in CHOSEN.items()
-            for angle in (30.0, 90.0)
-        },
-    )
-    return [
-        Section(
-            "Imposed collapse against the theory",
-            [f"{name}: {words}." for name, words in REGIMES.items() if name != "free"],
-            figures.angles(result),
-            "On the broken line the gap is the imposed angle. Bars are 95 % intervals over seeds; regimes whose means "
-            "vanish have no angle to draw.",
-            ("Case", "the theory says", "predicted", "measured", "verdict"),
-            judged,
-            text_cells=True,
-        ),
-        Section(
-            "Every dose",
-            [
-                "Pair alignment is the mean cosine of partners. No pairing of the two clouds exceeds the ceiling "
-                "mean_x·mean_y + F(cov_x, cov_y); the imposed ceiling is what subspaces at this angle allow at all."
-            ],
-            figures.over_steps(named, "doses"),
-            "Some of them over the epochs, at 30° and 90°. Means over seeds with 95 % intervals.",
-            header=("Dose", *(_head(name) for name in DOSE)),
-            rows=table,
-            wide=True,
-        ),
-    ]
-
-
-#: Doses whose course is drawn: words -> regime, rank, temperature.
-CHOSEN = {
-    "fixed axes": ("affine", 16, "learned"),
-    "length held, rank 8": ("mean_length_penalty", SMALL, "learned"),
-    "hyperplanes, 0.01": ("subspace", HYPERPLANE, "0.01"),
-}
-DOSE = {
+#: Columns of the table of imposed collapse, with their decimal places.
+COLLAPSE_COLUMNS = {
     "gap": 1,
     "length_image": 2,
     "centre_in_shared": 2,
@@ -178,10 +52,162 @@ DOSE = {
     "mixed_R@1": 3,
     "zero_shot_accuracy": 3,
 }
+#: Column titles that differ from the display names.
+COLUMN_TITLES = {
+    "gap": "gap (degrees)",
+    "length_image": "length of the image mean",
+    "budget_centre": "budget: centre",
+    "budget_orientation": "budget: orientation",
+    "alignment": "shared-space alignment",
+    "cosine": "pair cosine",
+    "loss": "loss",
+    "zero_shot_accuracy": "zero-shot",
+}
+#: Cases of imposed collapse whose curves are drawn: label -> regime, rank, temperature.
+DRAWN_CASES = {
+    "fixed axes": ("affine", 16, "learned"),
+    "length held, rank 8": ("mean_length_penalty", SMALL_RANK, "learned"),
+    "hyperplanes, 0.01": ("subspace", HYPERPLANE_RANK, "0.01"),
+}
+DRAWN_ANGLES = (30.0, 90.0)
+
+METHODS = Section(
+    "Methods",
+    [
+        "Two perceptrons with two hidden layers of 256 map 64 pixels and 128 hashed 3- and 4-grams to unit rows of 64 "
+        "dimensions. They are trained with AdamW in batches of 256, with a learning rate of 0.001 on half a cosine. A "
+        "seed sets the split, the weights, the order and the imposed subspaces. Ranks are RankMe. The shared space has "
+        "16 directions and is fitted on the training pairs. Class texts are mean training captions.",
+    ],
+)
 
 
-def _losses(runs: Sequence[Run]) -> list[Section]:
-    named = figures.named_groups(
+def write_page(result: StudyResult, path: str | os.PathLike[str], /) -> None:
+    """Write a page that contains its figures and needs no network.
+
+    Parameters
+    ----------
+    result : StudyResult
+        Result of the study.
+    path : path
+        File to write.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> write_page(StudyResult({}), "page.html")  # doctest: +SKIP
+    """
+    path = check_writable(path)
+    runs_by_part = result.runs
+    n_settings = len({run.setting for runs in runs_by_part.values() for run in runs})
+    n_seeds = len({run.setting.seed for runs in runs_by_part.values() for run in runs})
+    sections = [
+        *(_chain_sections(result) if result.links else []),
+        *(_collapse_sections(result) if runs_by_part.get("collapse") else []),
+        *(_loss_sections(runs_by_part["losses"]) if runs_by_part.get("losses") else []),
+        *(_alternative_sections(runs_by_part["alternatives"]) if runs_by_part.get("alternatives") else []),
+        *(_shared_space_sections(result) if result.shared_space_differences else []),
+        METHODS,
+    ]
+    html = plain_page(
+        "Does collapse cause the gap? A dual encoder, trained and measured",
+        f"{n_settings:,} trainings of a dual encoder of 1,797 digits and their captions with {n_seeds} seeds, measured "
+        "on 597 held-out pairs",
+        sections,
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(html.encode("utf-8", errors="replace"))
+
+
+def _chain_sections(result: StudyResult) -> list[Section]:
+    groups = list(dict.fromkeys(link.among for link in result.links))
+    links = {(link.label, link.among): link for link in result.links}
+    rows = []
+    for label in dict.fromkeys(link.label for link in result.links):
+        row = [links.get((label, group)) for group in groups]
+        cells = ("" if k is None else f"{k.verdict}: {format_estimate(k.correlation, digits=2)}" for k in row)
+        rows.append((label, *cells))
+    sizes = [max(link.runs for link in result.links if link.among == group) for group in groups]
+    return [
+        Section("Results", result.sentences()),
+        Section(
+            "The chain: collapse, gap, pair alignment, task",
+            [
+                "Numbers are rank correlations. Their intervals resample the seeds. A link holds if the correlation "
+                "has the expected sign and its whole interval is at least one half. Many runs have no gap angle, so "
+                "the distance of the means stands for the gap.",
+            ],
+            draw_scores(result),
+            "Every mark is one training. Left: the distance of the means. Right: the alignment of matching pairs "
+            "inside the shared space, which does not depend on the means.",
+            ("Link", *(f"{group} ({size} runs)" for group, size in zip(groups, sizes, strict=True))),
+            rows,
+            wide=True,
+            text_cells=True,
+        ),
+    ]
+
+
+def _collapse_sections(result: StudyResult) -> list[Section]:
+    runs = result.runs["collapse"]
+    claims = [(c.case, c.statement, c.predicted, c.measured, c.verdict) for c in result.claims]
+    rows = []
+    for setting, group in sorted(group_by_setting(runs).items(), key=lambda item: _collapse_order(item[0])):
+        case = describe_case(setting.rank, setting.temperature, setting.epochs)
+        name = f"{setting.regime.replace('_', ' ')}, {setting.angle:g}°, {case}"
+        rows.append((name, *_cells(group, COLLAPSE_COLUMNS)))
+    curves = select_groups(
+        runs,
+        {
+            f"{label}, {angle:g}°": _matches(*case, angle)
+            for label, case in DRAWN_CASES.items()
+            for angle in DRAWN_ANGLES
+        },
+    )
+    regimes = {name.replace("_", " "): text for name, text in REGIMES.items() if name != "free"}
+    return [
+        Section(
+            "Imposed collapse against the theory",
+            [f"{name}: {text}." for name, text in regimes.items()],
+            draw_angles(result),
+            "On the broken line the gap is the imposed angle. Bars are 95 % intervals over seeds. Regimes whose means "
+            "vanish have no angle to draw.",
+            ("Case", "the theory predicts", "prediction", "measured", "verdict"),
+            claims,
+            text_cells=True,
+        ),
+        Section(
+            "All settings of imposed collapse",
+            [
+                "Pair alignment is the mean cosine of matching pairs. No pairing of the two modalities exceeds the "
+                "ceiling mean_x·mean_y + F(cov_x, cov_y). The imposed ceiling is the largest mean cosine that "
+                "subspaces at this angle allow."
+            ],
+            draw_curves(curves, "doses"),
+            "Some settings over the epochs, at 30° and 90°. Means over seeds with 95 % intervals.",
+            header=("Setting", *map(_column_title, COLLAPSE_COLUMNS)),
+            rows=rows,
+            wide=True,
+        ),
+    ]
+
+
+def _matches(regime: str, rank: int, temperature: str, angle: float) -> Callable[[Setting], bool]:
+    """Return a condition on settings of 60 epochs."""
+    values = (regime, rank, temperature, angle, 60)
+    return lambda s: (s.regime, s.rank, s.temperature, s.angle, s.epochs) == values
+
+
+def _collapse_order(setting: Setting) -> tuple[object, ...]:
+    return (list(REGIMES).index(setting.regime), setting.rank, setting.epochs, setting.temperature, setting.angle)
+
+
+def _loss_sections(runs: Sequence[TrainingRun]) -> list[Section]:
+    curves = select_groups(
         runs,
         {
             "temperature 0.01": lambda s: s.temperature == "0.01" and s.loss == "InfoNCE",
@@ -195,22 +221,22 @@ def _losses(runs: Sequence[Run]) -> list[Section]:
     return [
         Section(
             "Losses and temperatures",
-            ["Nothing is imposed. Terms are added to InfoNCE at the weight that their source gives."],
-            figures.over_steps(named, "losses"),
-            "Means over seeds with 95 % intervals, over the epochs; InfoNCE where no loss is named, a learned "
-            "temperature where none is. Lines of the gap end where it is undefined.",
-            ("Loss and temperature", *(_head(name) for name in COLUMNS)),
-            _table(runs, lambda s: f"{s.loss}, {_heat(s)}"),
+            ["Nothing is imposed. Terms are added to InfoNCE at the weight of their source."],
+            draw_curves(curves, "losses"),
+            "Means over seeds with 95 % intervals, over the epochs. Lines without a loss are InfoNCE, lines without a "
+            "temperature have a learned one. Lines of the gap end where it is undefined.",
+            ("Loss and temperature", *map(_column_title, COLUMNS)),
+            _rows(runs, lambda s: f"{s.loss}, temperature {s.temperature}"),
             wide=True,
         )
     ]
 
 
-def _rivals(runs: Sequence[Run]) -> list[Section]:
-    named = figures.named_groups(
+def _alternative_sections(runs: Sequence[TrainingRun]) -> list[Section]:
+    curves = select_groups(
         runs,
         {
-            "as they are": lambda s: s.temperature == "0.01" and _switch(s) == "nothing switched",
+            "unchanged": lambda s: s.temperature == "0.01" and _switch(s) == "nothing switched",
             "half mismatched": lambda s: s.temperature == "0.01" and s.shuffled_fraction == 0.5,
             "captions: digit alone": lambda s: s.temperature == "0.01" and s.caption_dropout == 4,
             "cones at 0°": lambda s: s.temperature == "0.01" and s.initial_cone_angle == 0.0,
@@ -219,63 +245,58 @@ def _rivals(runs: Sequence[Run]) -> list[Section]:
     )
     return [
         Section(
-            "Rival explanations",
+            "Alternative causes",
             [
-                "Mismatched pairs, captions that leave out attributes (information imbalance) and narrow cones in "
-                "which both encoders start are named by other accounts of the gap. None of them imposes a subspace."
+                "Other papers name three causes of the gap: mismatched pairs, captions that leave out attributes "
+                "(information imbalance), and narrow cones in which both encoders start. None of them imposes a "
+                "subspace."
             ],
-            figures.over_steps(named, "alternatives"),
+            draw_curves(curves, "rivals"),
             "InfoNCE at temperature 0.01. Means over seeds with 95 % intervals.",
-            ("Switch", *(_head(name) for name in COLUMNS)),
-            _table(runs, lambda s: f"{_switch(s)}, {_heat(s)}"),
+            ("Switch", *map(_column_title, COLUMNS)),
+            _rows(runs, lambda s: f"{_switch(s)}, temperature {s.temperature}"),
             wide=True,
         )
     ]
 
 
-def _shared(result: StudyResult) -> list[Section]:
+def _shared_space_sections(result: StudyResult) -> list[Section]:
+    runs = [*result.runs.get("shared_space", []), *result.runs.get("ablations", [])]
+    groups = group_by_setting({run.setting: run for run in runs}.values())
     rows = []
-    for setting, found in result.shared.items():
-        runs = len(_runs_of(result, setting))
-        rows.append(
-            (
-                setting_words(setting),
-                str(runs),
-                *(change(found[name]) for name in COMPARED),
-            )
-        )
+    for setting, differences in result.shared_space_differences.items():
+        cells = (format_difference(differences[name]) for name in COMPARED_MEASURES)
+        rows.append((describe_setting(setting), str(len(groups[setting])), *cells))
     return [
         Section(
             "SharedSpaceAlignment minus InfoNCE",
             [
-                "The same seeds, steps and temperature; mean paired differences on held-out pairs with 95 % intervals. "
-                "The loss aligns partners inside the shared space that it estimates while training and has no term on "
-                "the gap."
+                "Seeds, steps and temperature are equal. Numbers are mean paired differences on held-out pairs with "
+                "95 % intervals. The loss aligns matching pairs inside the shared space that it estimates during "
+                "training, and has no term on the gap."
             ],
-            header=("Setting", "seeds", *(NAMES[name] for name in COMPARED)),
+            header=("Setting", "seeds", *(DISPLAY_NAMES[name] for name in COMPARED_MEASURES)),
             rows=rows,
         )
     ]
 
 
-def _table(runs: Sequence[Run], name: Callable[[Setting], str]) -> list[tuple[str, ...]]:
-    return [
-        (name(setting), *(_cell(summary(some, column), digits) for column, digits in COLUMNS.items()))
-        for setting, some in groups(runs).items()
-    ]
+def _rows(runs: Sequence[TrainingRun], name: Callable[[Setting], str]) -> list[tuple[str, ...]]:
+    return [(name(setting), *_cells(group, COLUMNS)) for setting, group in group_by_setting(runs).items()]
+
+
+def _cells(runs: Sequence[TrainingRun], columns: dict[str, int]) -> list[str]:
+    return [_cell(mean_final_value(runs, measure), digits) for measure, digits in columns.items()]
 
 
 def _cell(estimate: Estimate, digits: int) -> str:
-    """The value, and its interval on a line of its own."""
-    return shown(estimate, digits=digits, even=True).replace(" ± ", "\n± ").replace("undefined in", "undefined\nin")
-
-
-def _runs_of(result: StudyResult, setting: Setting) -> list[Run]:
-    everything = [*result.runs.get("shared_space", []), *result.runs.get("ablations", [])]
-    return groups({run.setting: run for run in everything}.values())[setting]
+    """Return the value, with its interval on a second line."""
+    text = format_estimate(estimate, digits=digits, symmetric=True)
+    return text.replace(" ± ", "\n± ").replace("undefined in", "undefined\nin")
 
 
 def _switch(setting: Setting) -> str:
+    """Describe the alternative cause of a setting."""
     if setting.shuffled_fraction:
         return f"{setting.shuffled_fraction:.0%} of the pairs mismatched"
     if setting.caption_dropout:
@@ -285,9 +306,5 @@ def _switch(setting: Setting) -> str:
     return "nothing switched"
 
 
-def _heat(setting: Setting) -> str:
-    return f"temperature {setting.temperature}"
-
-
-def _head(name: str) -> str:
-    return HEADS.get(name) or NAMES.get(name) or name.replace("_", " ")
+def _column_title(name: str) -> str:
+    return COLUMN_TITLES.get(name) or DISPLAY_NAMES.get(name) or name.replace("_", " ")

@@ -1,4 +1,4 @@
-"""Means over seeds with their intervals, paired differences, and groups of runs that differ in their seed alone."""
+"""Statistics over seeds: means with intervals, paired differences, bootstrap, and groups of runs."""
 
 from __future__ import annotations
 
@@ -10,56 +10,56 @@ import numpy as np
 
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.studies.training.settings import Setting
-from isthmus.studies.training.trainer import Run
+from isthmus.studies.training.trainer import TrainingRun
 
 
 def mean_over_seeds(values: Sequence[float | None], /, *, unit: str = "") -> Estimate:
-    """Mean with Student's 95 % interval; undefined when more than half of the `values` are None.
+    """Return the mean with Student's 95 % interval. It is undefined if more than half of the values are None.
 
-    >>> found = mean_over_seeds([1.0, 2.0, 3.0])
-    >>> found.value, round(found.low, 2), round(found.high, 2)
+    >>> estimate = mean_over_seeds([1.0, 2.0, 3.0])
+    >>> estimate.value, round(estimate.low, 2), round(estimate.high, 2)
     (2.0, -0.48, 4.48)
     """
     from scipy.special import stdtrit
 
-    kept = np.array([v for v in values if v is not None])
-    missing = len(values) - len(kept)
-    if len(kept) == 0 or missing > len(values) / 2:
-        return Estimate(NAN, unit=unit, undefined=f"undefined in {missing} of {len(values)} runs")
-    note = f"undefined in {missing} of {len(values)} runs" if missing else ""
-    mean = float(kept.mean())
-    if len(kept) < 2:
+    defined = np.array([value for value in values if value is not None])
+    n_missing = len(values) - len(defined)
+    if len(defined) == 0 or n_missing > len(values) / 2:
+        return Estimate(NAN, unit=unit, undefined=f"undefined in {n_missing} of {len(values)} runs")
+    note = f"undefined in {n_missing} of {len(values)} runs" if n_missing else ""
+    mean = float(defined.mean())
+    if len(defined) < 2:
         return Estimate(mean, unit=unit, note=note)
-    half = float(stdtrit(len(kept) - 1, 0.975)) * float(kept.std(ddof=1)) / math.sqrt(len(kept))
-    return Estimate(mean, mean - half, mean + half, unit=unit, note=note)
+    half_width = float(stdtrit(len(defined) - 1, 0.975)) * float(defined.std(ddof=1)) / math.sqrt(len(defined))
+    return Estimate(mean, mean - half_width, mean + half_width, unit=unit, note=note)
 
 
-def groups(runs: Iterable[Run], /) -> dict[Setting, list[Run]]:
-    """Runs that differ in their seed alone, under their setting with seed 0, in the order of the grid."""
-    found: dict[Setting, list[Run]] = {}
+def group_by_setting(runs: Iterable[TrainingRun], /) -> dict[Setting, list[TrainingRun]]:
+    """Group runs that differ in their seed alone, by their setting with seed 0, in the order of the grid."""
+    groups: dict[Setting, list[TrainingRun]] = {}
     for run in runs:
-        found.setdefault(replace(run.setting, seed=0), []).append(run)
-    return found
+        groups.setdefault(replace(run.setting, seed=0), []).append(run)
+    return groups
 
 
-def value(run: Run, name: str) -> float | None:
-    """What was measured at the end of a run; 'loss' is its training loss."""
+def final_value(run: TrainingRun, name: str) -> float | None:
+    """Return a measure at the end of a run. 'loss' is its training loss."""
     return run.loss if name == "loss" else run.end.get(name)
 
 
-def summary(runs: Sequence[Run], name: str, /) -> Estimate:
-    """`mean_over_seeds` of what was measured at the end."""
-    return mean_over_seeds([value(run, name) for run in runs])
+def mean_final_value(runs: Sequence[TrainingRun], name: str, /) -> Estimate:
+    """Return the mean of a measure at the end of the runs, with its interval over seeds."""
+    return mean_over_seeds([final_value(run, name) for run in runs])
 
 
-def paired(runs: Sequence[Run], base: Sequence[Run], name: str, /) -> Estimate:
-    """Mean difference `runs` - `base` at the end, seed by seed, with Student's 95 % interval."""
-    before = {run.setting.seed: value(run, name) for run in base}
-    both = [(value(run, name), before.get(run.setting.seed)) for run in runs]
-    return mean_over_seeds([None if a is None or b is None else a - b for a, b in both])
+def paired_difference(runs: Sequence[TrainingRun], base: Sequence[TrainingRun], name: str, /) -> Estimate:
+    """Return the mean difference `runs` - `base` at the end, paired by seed, with Student's 95 % interval."""
+    base_values = {run.setting.seed: final_value(run, name) for run in base}
+    pairs = [(final_value(run, name), base_values.get(run.setting.seed)) for run in runs]
+    return mean_over_seeds([None if a is None or b is None else a - b for a, b in pairs])
 
 
-def bootstrap(
+def bootstrap_over_seeds(
     table: np.ndarray,
     seeds: Sequence[int],
     statistic: Callable[[np.ndarray], float],
@@ -68,14 +68,19 @@ def bootstrap(
     draws: int = 200,
     rng: int = 0,
 ) -> Estimate:
-    """`statistic` of the rows of `table` (n, k), one for each run, of these `seeds` (n,); its interval are percentiles
-    over seeds drawn anew, each with all its rows."""
-    rows = [np.flatnonzero(np.asarray(seeds) == seed) for seed in sorted(set(seeds))]
+    """Return `statistic` of the rows of `table` (n, k) with a 95 % percentile interval.
+
+    Row i belongs to a run with `seeds[i]`. The bootstrap resamples seeds, each with all its rows.
+    """
+    rows_by_seed = [np.flatnonzero(np.asarray(seeds) == seed) for seed in sorted(set(seeds))]
     generator = np.random.default_rng(rng)
-    drawn = [np.concatenate([rows[i] for i in generator.integers(len(rows), size=len(rows))]) for _ in range(draws)]
-    kept = [found for chosen in drawn if math.isfinite(found := statistic(table[chosen]))]
-    whole = statistic(table)
-    if not math.isfinite(whole) or len(kept) < draws / 2:
-        return Estimate(whole)
-    low, high = np.quantile(kept, [0.025, 0.975])
-    return Estimate(whole, float(low), float(high))
+    n_seeds = len(rows_by_seed)
+    samples = [
+        np.concatenate([rows_by_seed[i] for i in generator.integers(n_seeds, size=n_seeds)]) for _ in range(draws)
+    ]
+    values = [value for sample in samples if math.isfinite(value := statistic(table[sample]))]
+    estimate = statistic(table)
+    if not math.isfinite(estimate) or len(values) < draws / 2:
+        return Estimate(estimate)
+    low, high = np.quantile(values, [0.025, 0.975])
+    return Estimate(estimate, float(low), float(high))

@@ -1,45 +1,65 @@
-"""One training run of the causal experiment: everything that decides its result, and nothing else."""
+"""Setting of one training run: everything that determines its result."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields
 
 from isthmus.data.demo.captions import NEUTRAL
 from isthmus.studies.demo_training import FEATURES
 from isthmus.utils.errors import InputError, unknown_name
 
-#: What the rows of the two encoders are held to.
+#: Constraints on the rows of the two encoders.
 REGIMES = {
     "free": "nothing is imposed",
-    "affine": "a fixed axis for each side beside a shared space that both fill",
-    "subspace": "each side lies in a subspace of its own; the two share all directions but one",
+    "affine": "a fixed axis for each modality beside a shared space that both fill",
+    "subspace": "each modality lies in a subspace of its own, and the two share all directions but one",
     "mean_length_penalty": "two subspaces, and a penalty that holds the length of both means",
 }
-#: The axes of the affine regime carry this much: rows are sqrt(1 - RADIUS^2) axis + RADIUS u.
+#: Rows of the affine regime are sqrt(1 - RADIUS^2) axis + RADIUS u with unit u in the shared space.
 RADIUS = 0.7
-#: The length that the penalty of the 'mean length' regime prescribes, and its weight.
-LENGTH, STRENGTH = 0.5, 10.0
+#: Length of the means that the penalty of the regime 'mean_length_penalty' prescribes, and its weight.
+TARGET_LENGTH, PENALTY_WEIGHT = 0.5, 10.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How one dual encoder is trained.
+    """Describe how one dual encoder is trained.
 
-    Attributes
+    Parameters
     ----------
-    loss : a name of `isthmus.train.registry()`; a term is added to InfoNCE at the weight that its source gives
-    temperature : one of `TEMPERATURES`
-    weight, k, estimator : options of `SharedSpaceAlignment`; 0 and '': its own defaults
-    regime : one of `REGIMES`
-    rank : dimensions that each side may use (the fixed axis of the affine regime not counted); None: all
-    angle : degrees between the two axes, or between the two directions that the subspaces do not share
-    epochs : passes over the 1,200 training pairs
-    mismatched : share of the training captions that are dealt out anew among themselves
-    dropped : attributes that captions leave out, 0 (none) to 4 (they say the digit alone)
-    cone : degrees between two narrow cones that the encoders start in; None: where random weights put them
-    seed : of the weights, the order, the split and the frames
+    loss : str, default "InfoNCE"
+        Name in `isthmus.train.registry()`. A term is added to InfoNCE at the weight of its source.
+    temperature : str, default "0.07"
+        Key of `TEMPERATURES`.
+    weight, k, estimator : float, int and str
+        Options of `SharedSpaceAlignment`. 0 and '' stand for its defaults.
+    regime : str, default "free"
+        Key of `REGIMES`.
+    rank : int or None, default None
+        Number of dimensions of each modality, without the fixed axis of the affine regime. None means all.
+    angle : float, default 0.0
+        Degrees between the two axes, or between the two directions that the subspaces do not share.
+    epochs : int, default 60
+        Passes over the 1,200 training pairs.
+    shuffled_fraction : float, default 0.0
+        Fraction of the training captions that are permuted among themselves.
+    caption_dropout : int, default 0
+        Number of attributes that captions leave out, from 0 to 4 (the digit alone).
+    initial_cone_angle : float or None, default None
+        Degrees between two narrow cones in which the encoders start. None keeps the random initialisation.
+    seed : int, default 0
+        Seed of the weights, the order, the split and the subspaces.
+
+    Raises
+    ------
+    InputError
+        If a value is unknown or out of range.
+
+    Examples
+    --------
+    >>> Setting(temperature="learned", seed=1).key
+    '{"temperature": "learned", "seed": 1}'
     """
 
     loss: str = "InfoNCE"
@@ -61,24 +81,20 @@ class Setting:
             raise unknown_name("regime", self.regime, REGIMES)
         if (self.rank is None) != (self.regime == "free"):
             raise InputError(
-                f"regime {self.regime!r} with rank {self.rank}: a rank is given if and only if one is imposed"
+                f"regime {self.regime!r} with rank {self.rank}: give a rank with every regime except 'free'"
             )
-        most = FEATURES - 2 if self.regime == "affine" else FEATURES - 1
-        if self.rank is not None and not 2 <= self.rank <= most:
-            raise InputError(f"rank {self.rank}, expected 2 to {most} of {FEATURES} dimensions")
+        max_rank = FEATURES - 2 if self.regime == "affine" else FEATURES - 1
+        if self.rank is not None and not 2 <= self.rank <= max_rank:
+            raise InputError(f"rank {self.rank}, expected 2 to {max_rank} of {FEATURES} dimensions")
         if not 0 <= self.angle <= 180:
             raise InputError(f"angle {self.angle:g}, expected 0 to 180 degrees")
         if not 0 <= self.shuffled_fraction <= 1:
-            raise InputError(f"shuffled_fraction={self.shuffled_fraction:g}, expected a share from 0 to 1")
+            raise InputError(f"shuffled_fraction={self.shuffled_fraction:g}, expected a fraction from 0 to 1")
         if not 0 <= self.caption_dropout <= len(NEUTRAL):
             raise InputError(f"caption_dropout={self.caption_dropout}, expected 0 to {len(NEUTRAL)} attributes")
 
     @property
     def key(self) -> str:
-        """The setting as one line of JSON; what stands at its default is left out."""
-        return json.dumps({f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default})
-
-    @property
-    def without_seed(self) -> tuple[Any, ...]:
-        """The same for all seeds of one setting."""
-        return tuple(v for name, v in asdict(self).items() if name != "seed")
+        """Setting as one line of JSON, without values at their defaults."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return json.dumps({f.name: values[f.name] for f in fields(self) if values[f.name] != f.default})

@@ -1,4 +1,4 @@
-"""Training one dual encoder and measuring it on the way."""
+"""Training of one dual encoder, with measurements on the way."""
 
 from __future__ import annotations
 
@@ -15,20 +15,34 @@ from torch import Tensor
 from isthmus.data.demo.captions import NEUTRAL, compose_captions
 from isthmus.studies import demo_training as demo
 from isthmus.studies.training.encoders import DualEncoder
-from isthmus.studies.training.measures import measured
+from isthmus.studies.training.measures import measure_held_out
 from isthmus.studies.training.objectives import Objective
 from isthmus.studies.training.settings import Setting
 
-#: Shares of the training after which the encoders are measured.
-STOPS = (0.0, 0.05, 0.2, 0.5, 1.0)
+#: Fractions of the training after which the encoders are measured.
+MEASURED_FRACTIONS = (0.0, 0.05, 0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
-class Run:
-    """A trained setting: `curve` holds what was measured on the held-out pairs, by epoch, the last one the result.
+class TrainingRun:
+    """Hold the measurements of a trained setting.
 
-    `loss` is the mean of the training loss over the last epoch (both directions averaged, without the penalty that
-    holds the mean lengths), `seconds` the time that training took, measuring not counted.
+    Parameters
+    ----------
+    setting : Setting
+        How the encoder was trained.
+    curve : list of dict
+        Measures on the held-out pairs by epoch. The last entry is the result.
+    loss : float
+        Mean training loss of the last epoch, without the penalty on the mean lengths. Both directions are averaged.
+    seconds : float
+        Duration of the training without the measurements.
+
+    Examples
+    --------
+    >>> run = TrainingRun(Setting(), [{"epoch": 0.0, "R@1": 0.0}, {"epoch": 60.0, "R@1": 0.4}], 1.5, 2.0)
+    >>> run.end["R@1"]
+    0.4
     """
 
     setting: Setting
@@ -38,116 +52,159 @@ class Run:
 
     @property
     def end(self) -> dict[str, float | None]:
-        """What was measured after the last epoch."""
+        """Measures after the last epoch."""
         return self.curve[-1]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return JSON values.
+
+        Returns
+        -------
+        dict
+            Fields by name.
+        """
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Run:
-        """The inverse of `to_dict`."""
+    def from_dict(cls, values: dict[str, Any]) -> TrainingRun:
+        """Create a run from the result of `to_dict`.
+
+        Parameters
+        ----------
+        values : dict
+            Fields by name.
+
+        Returns
+        -------
+        TrainingRun
+            The run.
+        """
         return cls(**{**values, "setting": Setting(**values["setting"])})
 
 
 @dataclass(frozen=True, eq=False)
-class Data:
-    """The digits as tensors: pictures (n, 64), captions (n, 128), labels (n,), and the rows of training and test."""
+class DigitTensors:
+    """Tensors of one split: pictures (n, 64), captions (n, 128), labels (n,), rows of training and test pairs."""
 
     pictures: Tensor
     captions: Tensor
     labels: np.ndarray
-    train: np.ndarray
-    test: np.ndarray
+    train_rows: np.ndarray
+    test_rows: np.ndarray
 
 
 @functools.lru_cache(maxsize=16)
-def digits(seed: int, caption_dropout: int = 0) -> Data:
-    """The pairs of one split; captions leave out the first `caption_dropout` attributes."""
-    loaded = demo.load_digits(seed=seed)
-    captions = loaded.captions
+def load_split(seed: int, caption_dropout: int = 0) -> DigitTensors:
+    """Return the pairs of one split. Captions leave out the first `caption_dropout` attributes."""
+    digits = demo.load_digits(seed=seed)
+    captions = digits.captions
     if caption_dropout:
-        captions = compose_captions(loaded.pixels, loaded.labels, seed=seed, dropped=list(NEUTRAL)[:caption_dropout])
-    return Data(
-        torch.from_numpy(loaded.pixels.reshape(len(loaded.pixels), -1)).float(),
+        dropped = list(NEUTRAL)[:caption_dropout]
+        captions = compose_captions(digits.pixels, digits.labels, seed=seed, dropped=dropped)
+    return DigitTensors(
+        torch.from_numpy(digits.pixels.reshape(len(digits.pixels), -1)).float(),
         torch.from_numpy(demo.hash_captions(captions)).float(),
-        loaded.labels,
-        np.flatnonzero(loaded.train),
-        np.flatnonzero(~loaded.train),
+        digits.labels,
+        np.flatnonzero(digits.train),
+        np.flatnonzero(~digits.train),
     )
 
 
-def train(setting: Setting, /, *, watch: Callable[[Tensor, Tensor], Any] | None = None) -> Run:
-    """Train the setting on its 1,200 pairs and measure it on the 597 others.
+def train_setting(setting: Setting, /, *, monitor: Callable[[Tensor, Tensor], Any] | None = None) -> TrainingRun:
+    """Train a setting on its 1,200 pairs and measure it on the 597 others.
 
-    `watch`, such as a `GapMonitor`, is called with the features of every step. The recipe is that of the demonstration
-    runs (AdamW, batches of 256, rate falling along a half cosine) in float32.
+    The recipe is that of the demonstration embeddings (AdamW, batches of 256, learning rate on half a cosine) in
+    float32.
+
+    Parameters
+    ----------
+    setting : Setting
+        How to train.
+    monitor : callable or None, default None
+        Function of the features of every step, such as a `GapMonitor`.
+
+    Returns
+    -------
+    TrainingRun
+        Measures on the way and at the end.
+
+    Examples
+    --------
+    >>> train_setting(Setting(epochs=1)).curve[0]["epoch"]
+    0.0
     """
-    data = digits(setting.seed, setting.caption_dropout)
+    data = load_split(setting.seed, setting.caption_dropout)
     encoder = DualEncoder(setting)
-    objective = Objective(setting, steps=setting.epochs * -(-len(data.train) // demo.BATCH))
+    objective = Objective(setting, steps=setting.epochs * -(-len(data.train_rows) // demo.BATCH))
     groups = [
-        {"params": list(encoder.parameters()), "rate": demo.LEARNING_RATE},
-        {"params": list(objective.parameters()), "rate": objective.rate * demo.LEARNING_RATE, "weight_decay": 0.0},
+        {"params": list(encoder.parameters()), "max_lr": demo.LEARNING_RATE},
+        {
+            "params": list(objective.parameters()),
+            "max_lr": objective.lr_factor * demo.LEARNING_RATE,
+            "weight_decay": 0.0,
+        },
     ]
     optimizer = torch.optim.AdamW(groups, lr=demo.LEARNING_RATE, fused=True)
-    order = np.random.default_rng([setting.seed, 4])
-    partners = _partners(setting, data.train)
-    stops = {round(share * setting.epochs) for share in STOPS}
-    found: list[dict[str, float | None]] = []
-    losses, seconds = [], 0.0
+    order_generator = np.random.default_rng([setting.seed, 4])
+    caption_rows = assign_captions(setting, data.train_rows)
+    measured_epochs = {round(fraction * setting.epochs) for fraction in MEASURED_FRACTIONS}
+    curve: list[dict[str, float | None]] = []
+    batch_losses, seconds = [], 0.0
     for epoch in range(setting.epochs + 1):
-        if epoch in stops:
-            found.append({"epoch": float(epoch), "temperature": objective.now, **_measure(encoder, data)})
+        if epoch in measured_epochs:
+            point = {"epoch": float(epoch), "temperature": objective.temperature}
+            curve.append({**point, **_measure(encoder, data)})
         if epoch == setting.epochs:
             break
         start = time.perf_counter()
         for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * (1 + np.cos(np.pi * epoch / setting.epochs)) / 2
-        losses = _epoch(encoder, objective, optimizer, data, demo.random_order(order, len(data.train)), partners, watch)
+            group["lr"] = group["max_lr"] * (1 + np.cos(np.pi * epoch / setting.epochs)) / 2
+        order = demo.random_order(order_generator, len(data.train_rows))
+        batch_losses = _train_epoch(encoder, objective, optimizer, data, order, caption_rows, monitor)
         seconds += time.perf_counter() - start
-    return Run(setting, found, float(np.mean(losses)), seconds)
+    return TrainingRun(setting, curve, float(np.mean(batch_losses)), seconds)
 
 
-def _epoch(
+def _train_epoch(
     encoder: DualEncoder,
     objective: Objective,
     optimizer: torch.optim.Optimizer,
-    data: Data,
+    data: DigitTensors,
     order: np.ndarray,
-    partners: np.ndarray,
-    watch: Callable[[Tensor, Tensor], Any] | None,
+    caption_rows: np.ndarray,
+    monitor: Callable[[Tensor, Tensor], Any] | None,
 ) -> list[float]:
-    """One pass over the training pairs; the loss of each batch."""
-    losses = []
+    """Train on all pairs once and return the loss of each batch."""
+    batch_losses = []
     for start in range(0, len(order), demo.BATCH):
         batch = order[start : start + demo.BATCH]
-        captions = data.captions[partners[batch]]
-        x, y = encoder(data.pictures[data.train[batch]], captions)
-        value = objective(x, y, captions)  # their n-grams are unit rows, and stand for what the items mean
+        captions = data.captions[caption_rows[batch]]
+        x, y = encoder(data.pictures[data.train_rows[batch]], captions)
+        loss = objective(x, y, captions)  # the n-grams are unit rows whose products are similarities of captions
         optimizer.zero_grad()
-        (value + encoder.penalty(x, y)).backward()
+        (loss + encoder.penalty(x, y)).backward()
         optimizer.step()
         objective.step()
-        if watch is not None:
-            watch(x, y)
-        losses.append(value.detach())
-    return [float(value) for value in losses]
+        if monitor is not None:
+            monitor(x, y)
+        batch_losses.append(loss.detach())
+    return [float(loss) for loss in batch_losses]
 
 
-def _partners(setting: Setting, train: np.ndarray) -> np.ndarray:
-    """The row of the caption that each training picture is paired with."""
-    partners = train.copy()
+def assign_captions(setting: Setting, train_rows: np.ndarray) -> np.ndarray:
+    """Return the row of the caption of each training picture, for a fraction of them that of another picture."""
+    caption_rows = train_rows.copy()
     generator = np.random.default_rng([setting.seed, 7])
-    dealt = demo.random_order(generator, len(train))[: round(setting.shuffled_fraction * len(train))]
-    partners[dealt] = train[np.roll(dealt, 1)]  # in a circle: nobody keeps their own
-    return partners
+    order = demo.random_order(generator, len(train_rows))
+    shuffled = order[: round(setting.shuffled_fraction * len(train_rows))]
+    caption_rows[shuffled] = train_rows[np.roll(shuffled, 1)]  # a cycle, so that no picture keeps its caption
+    return caption_rows
 
 
-def _measure(encoder: DualEncoder, data: Data) -> dict[str, float | None]:
+def _measure(encoder: DualEncoder, data: DigitTensors) -> dict[str, float | None]:
+    """Encode all pairs and return the measures of the test pairs."""
     with torch.no_grad():
-        x, y = (side.double().numpy() for side in encoder(data.pictures, data.captions))
-    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
-    fitting, testing = ((x[rows], y[rows], data.labels[rows]) for rows in (data.train, data.test))
-    return measured(fitting, testing, shared=encoder.shared, axes=encoder.axes)
+        x, y = (rows.double().numpy() for rows in encoder(data.pictures, data.captions))
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
+    train_data, test_data = ((x[rows], y[rows], data.labels[rows]) for rows in (data.train_rows, data.test_rows))
+    return measure_held_out(train_data, test_data, shared_basis=encoder.shared_basis, axes=encoder.axes)
