@@ -104,6 +104,17 @@ def test_join_keys_of_invalid_keys_is_refused(x: list[Any], y: list[Any], messag
         join_keys(np.array(x), np.array(y), key="k", columns=("a", "b"))
 
 
+def test_join_keys_with_colliding_hashes_is_refused(monkeypatch: Any) -> None:
+    """A collision of the first hash alone makes its order ambiguous."""
+
+    def colliding(words: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.zeros(len(words), dtype=np.uint64), np.arange(len(words), dtype=np.uint64)
+
+    monkeypatch.setattr("isthmus.data.joins.hash_text", colliding)
+    with pytest.raises(InputError, match="a: two of its keys have the same hash by chance; give integers as keys"):
+        join_keys(np.array(["u", "v"]), np.array(["u", "v"]), key="k", columns=("a", "b"))
+
+
 @pytest.fixture
 def rows(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(60, 6)).astype(np.float32)

@@ -234,3 +234,11 @@ def test_read_by_several_threads_returns_the_rows(name: str, rows: np.ndarray, t
     with ThreadPoolExecutor(4) as pool:
         for first, blocks in zip((0, 300, 600, 900), pool.map(lane, (0, 300, 600, 900)), strict=True):
             np.testing.assert_array_equal(np.concatenate(blocks), rows[first : first + 300])
+
+
+def test_open_source_of_hdf5_with_a_user_block_returns_the_rows(rows: np.ndarray, tmp_path: Path) -> None:
+    import h5py
+
+    with h5py.File(tmp_path / "a.h5", "w", userblock_size=512) as file:
+        file["embedding"] = rows
+    np.testing.assert_array_equal(open_source(tmp_path / "a.h5").read(0, 99), rows)

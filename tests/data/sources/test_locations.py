@@ -97,3 +97,13 @@ def test_open_source_of_an_invalid_folder_is_refused(rows: np.ndarray, tmp_path:
     formats.npy(tmp_path / "both", rows)
     with pytest.raises(InputError, match=r"holds shards of several formats \(.npy, .parquet\)"):
         open_source(tmp_path / "both")
+
+
+def test_open_source_of_shards_of_several_float_types_is_refused(rows: np.ndarray, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    for number, dtype in enumerate((torch.float32, torch.bfloat16)):
+        save_file({"rows": torch.from_numpy(rows).to(dtype)}, tmp_path / f"{number}.safetensors")
+    with pytest.raises(InputError, match=r"1.safetensors: holds bfloat16, but 0.safetensors holds float32"):
+        open_source(tmp_path)

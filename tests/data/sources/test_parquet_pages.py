@@ -147,3 +147,22 @@ def test_read_of_a_page_with_a_flipped_bit_and_no_checksum_is_silent(rows: np.nd
     data[data.index(rows[30].tobytes()) + 3] ^= 1
     (tmp_path / "a.parquet").write_bytes(data)
     assert not np.array_equal(open_source(tmp_path / "a.parquet").read(0, 99), rows)
+
+
+def test_read_of_a_dictionary_page_with_a_flipped_bit_is_refused(tmp_path: Path) -> None:
+    """pyarrow decodes the pages of a dictionary, and is asked to verify their checksums."""
+    rows = np.repeat(np.arange(12, dtype=np.float32).reshape(2, 6), 100, axis=0)
+    pq.write_table(
+        formats.table(rows).select(["embedding"]),
+        tmp_path / "a.parquet",
+        row_group_size=100,
+        compression="none",
+        use_dictionary=True,
+        write_page_checksum=True,
+    )
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    column = pq.ParquetFile(tmp_path / "a.parquet").metadata.row_group(1).column(0)
+    data[data.index(np.float32(11).tobytes(), column.dictionary_page_offset, column.data_page_offset) + 1] ^= 1
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(InputError, match=r"is not a complete parquet file \(.*CRC"):
+        open_source(tmp_path / "a.parquet").read(100, 200)
