@@ -12,7 +12,7 @@ from sklearn.metrics import ndcg_score
 
 from isthmus import InputError
 from isthmus.align import ScoreStandardization
-from isthmus.tasks import MixedSearch, share_sweep
+from isthmus.tasks import MixedSearch, TaskData, registry, share_sweep
 
 Unit = Callable[[np.ndarray], np.ndarray]
 Results = dict[str, dict[int, tuple[int, float, float]]]
@@ -132,6 +132,28 @@ def test_mixed_search_with_a_large_gap_finds_the_same_modality_alone(rng: np.ran
 def test_mixed_search_without_a_gap_finds_both_modalities(rng: np.random.Generator, unit: Unit) -> None:
     rows = unit(rng.normal(size=(60, 8)))
     assert MixedSearch.of(rows, rows).same_modality_share == pytest.approx(0.5, abs=0.06)
+
+
+def test_mixed_search_task_returns_the_summaries_of_the_search(rng: np.random.Generator, unit: Unit) -> None:
+    x, y, owner = unit(rng.normal(size=(60, 6))), unit(rng.normal(size=(120, 6))), np.arange(120) // 2
+    search = MixedSearch.of(x, y, index=owner, rng=4)
+    assert 10 in search.x_ranks
+    assert 10 in search.y_ranks
+    scores = registry()["mixed_search"].run(TaskData(x, y, owner=owner, seed=4)).scores()
+    assert scores == pytest.approx(
+        {
+            "mixed_R@1": search.recall(1),
+            "mixed_R@10": search.recall(10),
+            "mixed_MRR": search.mrr(),
+            "mixed_NDCG@10": search.ndcg(),
+            "same_modality_share": np.mean([np.nanmean(search.x_same_modality), np.nanmean(search.y_same_modality)]),
+        }
+    )
+
+
+def test_share_sweep_has_five_shares_by_default(captions: Any) -> None:
+    shares = [row["share"] for row in share_sweep(captions[0], captions[1], index=captions[2])]
+    assert shares == [0.1, 0.25, 0.5, 0.75, 0.9]
 
 
 def test_share_sweep_is_nested_and_equals_single_searches(captions: Any) -> None:

@@ -110,10 +110,20 @@ def test_recall_interval_of_agreeing_captions_is_that_of_the_items() -> None:
     assert wide.high - wide.low == pytest.approx(2 * half, rel=0.02)
 
 
+@pytest.mark.parametrize("scales", [(1, 1), (100, 1), (1, 100)])
 @pytest.mark.parametrize(("difference", "rank"), [(2e-7, 2), (1e-5, 1)])
-def test_matching_ranks_only_differences_of_rounding_are_ties(difference: float, rank: int) -> None:
-    y = np.array([[1, 0], [1 - difference, 0]], dtype=np.float32)
-    assert matching_ranks(np.array([[1, 0], [0, 1]], dtype=np.float32), y, np.arange(2))[0][0] == rank
+def test_matching_ranks_only_differences_of_rounding_are_ties(
+    difference: float, rank: int, scales: tuple[float, float]
+) -> None:
+    x = scales[0] * np.eye(2, dtype=np.float32)
+    y = scales[1] * np.array([[1, 0], [1 - difference, 0]], dtype=np.float32)
+    assert matching_ranks(x, y, np.arange(2))[0][0] == rank
+
+
+def test_recall_interval_without_misses_counts_items_not_captions() -> None:
+    """If every caption is a hit, the captions of an item are taken to agree: five captions count as one."""
+    result = Retrieval(np.ones(40, dtype=int), np.ones(200, dtype=int), 40, 200, np.repeat(np.arange(40), 5))
+    assert (result.recall(1)[1].low, result.recall(1)[1].high) == pytest.approx(wilson_interval(40, 40))
 
 
 @pytest.mark.parametrize(("k", "n_corpus", "n_relevant"), [(1, 10, 1), (3, 10, 2), (10, 1000, 5), (9, 10, 1)])
