@@ -45,12 +45,12 @@ def slow_mmd(x: np.ndarray, y: np.ndarray, sigma: float) -> float:
     return off_diagonal(rbf_kernel(x, gamma=gamma)) + off_diagonal(rbf_kernel(y, gamma=gamma)) - 2 * across
 
 
-def test_energy_against_loops(cones: Any) -> None:
+def test_energy_distance_equals_loops(cones: Any) -> None:
     x, y = map(unit, cones)
     assert measured(x, y, "energy_distance").value == pytest.approx(slow_energy(x, y), abs=1e-8)
 
 
-def test_energy_is_that_of_scipy_on_a_line(rng: np.random.Generator) -> None:
+def test_energy_distance_on_a_line_equals_scipy(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=50), 0.7 * rng.normal(size=50) + 1
     line = [np.column_stack([a, np.zeros(50)]) for a in (x, y)]
     # SciPy's is the root of the V-statistic: with the terms of an item with itself and 1/n^2 for all.
@@ -61,35 +61,35 @@ def test_energy_is_that_of_scipy_on_a_line(rng: np.random.Generator) -> None:
     assert e.value + correction + within == pytest.approx(energy_distance(x, y) ** 2, abs=1e-8)
 
 
-def test_mmd_against_scikit_learn(cones: Any) -> None:
+def test_mmd_equals_scikit_learn(cones: Any) -> None:
     x, y = map(unit, cones)
     median = float(np.median(pdist(np.vstack([x, y]))))
     for width in (0.5, 1, 2):
         assert measured(x, y, f"mmd2_{width:g}").value == pytest.approx(slow_mmd(x, y, width * median), abs=1e-8)
 
 
-def test_blocks_do_not_matter(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pairwise_sums_in_blocks_are_equal(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
-    whole = PairwiseSums.of(PairedRows(x, y))
+    in_one_block = PairwiseSums.of(PairedRows(x, y))
     monkeypatch.setattr(_pairwise_sums, "BLOCK_SCORES", 7 * len(x))
-    parts = PairwiseSums.of(PairedRows(x, y))
-    for side in ("xx", "xy", "yx", "yy"):
-        for name, sums in getattr(whole, side).items():
-            np.testing.assert_allclose(getattr(parts, side)[name], sums, rtol=1e-12, err_msg=f"{side} {name}")
-    assert set(whole.xy) - set(whole.xx) == {"centred_distance", "centred_inverse", "centred_rbf_1"}
+    in_blocks = PairwiseSums.of(PairedRows(x, y))
+    for key in ("xx", "xy", "yx", "yy"):
+        for name, sums in getattr(in_one_block, key).items():
+            np.testing.assert_allclose(getattr(in_blocks, key)[name], sums, rtol=1e-12, err_msg=f"{key} {name}")
+    assert set(in_one_block.xy) - set(in_one_block.xx) == {"centred_distance", "centred_inverse", "centred_rbf_1"}
 
 
-def test_swapped_sums_are_those_of_swapped_rows(cones: Any) -> None:
+def test_pairwise_sums_swapped_equal_those_of_swapped_rows(cones: Any) -> None:
     x, y = map(unit, cones)
     a, b = PairwiseSums.of(PairedRows(x, y)).swapped(), PairwiseSums.of(PairedRows(y, x))
     np.testing.assert_allclose(a.gap, b.gap, atol=1e-15)
-    for side in ("xx", "xy", "yx", "yy"):
-        for name in getattr(b, side):
-            np.testing.assert_allclose(getattr(a, side)[name], getattr(b, side)[name], rtol=1e-10)
+    for key in ("xx", "xy", "yx", "yy"):
+        for name in getattr(b, key):
+            np.testing.assert_allclose(getattr(a, key)[name], getattr(b, key)[name], rtol=1e-10)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_interval_is_the_jackknife(rng: np.random.Generator, name: str) -> None:
+def test_distance_interval_equals_the_jackknife(rng: np.random.Generator, name: str) -> None:
     x, y = unit(rng.normal(size=(30, 4)) + 0.5), unit(rng.normal(size=(30, 4)))
     e = measured(x, y, name)
     median = float(np.median(pdist(np.vstack([x, y]))))
@@ -102,20 +102,20 @@ def test_interval_is_the_jackknife(rng: np.random.Generator, name: str) -> None:
     assert (e.low, e.high) == pytest.approx((e.value - half, e.value + half), abs=1e-8)
 
 
-def test_swapping_random_sides_gives_the_null_in_the_mean(cones: Any, rng: np.random.Generator) -> None:
+def test_distances_after_random_swaps_have_the_null_mean(cones: Any, rng: np.random.Generator) -> None:
     x, y = map(unit, cones)
     for name in ("energy_distance", "mmd2_1"):
-        found = []
+        estimates = []
         for _ in range(60):
             swap = rng.random(len(x))[:, None] < 0.5
-            found.append(measured(np.where(swap, y, x), np.where(swap, x, y), name).value)
-        error = np.std(found) / math.sqrt(60)
-        assert abs(np.mean(found)) < 4 * error
-        assert measured(x, y, name).value > 20 * np.std(found)
+            estimates.append(measured(np.where(swap, y, x), np.where(swap, x, y), name).value)
+        error = np.std(estimates) / math.sqrt(60)
+        assert abs(np.mean(estimates)) < 4 * error
+        assert measured(x, y, name).value > 20 * np.std(estimates)
 
 
 @pytest.mark.parametrize("name", CENTRED)
-def test_centred_against_loops(cones: Any, name: str) -> None:
+def test_centred_distances_equal_loops(cones: Any, name: str) -> None:
     x, y = map(unit, cones)
     median = float(np.median(pdist(np.vstack([x, y]))))
 
@@ -125,7 +125,7 @@ def test_centred_against_loops(cones: Any, name: str) -> None:
 
     swaps = np.random.default_rng(0)
     order = PairedRows(x, y).random_order
-    a, b = ((side - side.mean(axis=0))[order] for side in (x, y))
+    a, b = ((rows - rows.mean(axis=0))[order] for rows in (x, y))
     biases = []
     for _ in range(16):
         swap = swaps.random(len(x))[:, None] < 0.5
@@ -137,7 +137,7 @@ def test_centred_against_loops(cones: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CENTRED)
-def test_centred_do_not_see_a_shift_but_see_a_shape(rng: np.random.Generator, name: str) -> None:
+def test_centred_distances_ignore_a_shift_and_detect_a_shape(rng: np.random.Generator, name: str) -> None:
     x, y = rng.normal(size=(2, 300, 6))
     same = measured(x + 3, y, name, normalize=False)
     assert same.low < 0 < same.high
@@ -147,24 +147,26 @@ def test_centred_do_not_see_a_shift_but_see_a_shape(rng: np.random.Generator, na
         assert abs(shifted.value - plain.value) < (plain.high - plain.low) / 4  # other random swaps
 
 
-def test_equal_rows(cones: Any) -> None:
+def test_distances_of_equal_rows_are_zero(cones: Any) -> None:
     x = np.tile(unit(cones[0])[:1], (20, 1))
     for name in (*NAMES, *CENTRED):
         e = measured(x, x, name)
         assert e.value == pytest.approx(0, abs=1e-7)
 
 
-def test_clip(clip_coco: Pairs) -> None:
-    found = isthmus.measure(clip_coco, metrics=[*NAMES, *CENTRED])
-    x, y = (np.asarray(side, dtype=np.float64) for side in clip_coco.unit())
-    assert found["energy_distance"].value == pytest.approx(slow_energy(x, y), abs=1e-6)
-    assert found["mmd2_1"].value == pytest.approx(slow_mmd(x, y, float(np.median(pdist(np.vstack([x, y]))))), abs=1e-6)
+def test_distances_of_clip_have_known_values(clip_coco: Pairs) -> None:
+    estimates = isthmus.measure(clip_coco, metrics=[*NAMES, *CENTRED])
+    x, y = (np.asarray(rows, dtype=np.float64) for rows in clip_coco.unit())
+    assert estimates["energy_distance"].value == pytest.approx(slow_energy(x, y), abs=1e-6)
+    assert estimates["mmd2_1"].value == pytest.approx(
+        slow_mmd(x, y, float(np.median(pdist(np.vstack([x, y]))))), abs=1e-6
+    )
     # Most of the difference is the gap between the means, but not all.
-    assert 0 < found["centred_energy_distance"].low < found["centred_energy_distance"].high < 0.02
+    assert 0 < estimates["centred_energy_distance"].low < estimates["centred_energy_distance"].high < 0.02
 
 
 @pytest.mark.parametrize("name", CENTRED)
-def test_interval_of_centred_counts_the_error_of_the_means(rng: np.random.Generator, name: str) -> None:
+def test_centred_interval_includes_the_error_of_the_means(rng: np.random.Generator, name: str) -> None:
     x = np.column_stack([rng.exponential(size=150), 0.3 * rng.normal(size=150)])  # skewed: moving it changes the fit
     y = rng.normal(size=(150, 2)) * [1.0, 0.3]
     e = measured(x, y, name, normalize=False)

@@ -47,12 +47,12 @@ def result(clip_coco: isthmus.Pairs) -> isthmus.Result:
     return isthmus.measure(clip_coco)
 
 
-def test_values(result: isthmus.Result) -> None:
+def test_values_of_clip_are_known(result: isthmus.Result) -> None:
     for name, (value, tolerance) in VALUES.items():
         assert result[name].value == pytest.approx(value, abs=tolerance), name
 
 
-def test_nulls(result: isthmus.Result) -> None:
+def test_nulls_of_clip_are_known(result: isthmus.Result) -> None:
     assert result["cka"].null == pytest.approx(0.083, abs=0.003)
     assert result["overlap_128"].null == 0.25
     assert result["overlap_8"].null == 8 / 512
@@ -61,7 +61,7 @@ def test_nulls(result: isthmus.Result) -> None:
     assert result["centroid_distance"].null == pytest.approx(0.051, abs=0.003)
 
 
-def test_what_500_pairs_cannot_say(result: isthmus.Result) -> None:
+def test_measures_with_few_items_have_a_note(result: isthmus.Result) -> None:
     for name in ("rank_99_image", "effective_rank_text", "power_law_slope_image", "overlap_128", "bures_distance"):
         assert result[name].note == "n = 500 < d = 512: needs n >= 5,120", name
         assert np.isnan(result[name].low), name
@@ -73,26 +73,26 @@ def test_what_500_pairs_cannot_say(result: isthmus.Result) -> None:
         assert result[name].note.startswith("without its bias at n = 500: "), name
 
 
-def test_the_two_coordinates_are_named(result: isthmus.Result) -> None:
+def test_gap_share_names_the_coordinates(result: isthmus.Result) -> None:
     assert result["gap_share_top_2"].note == "coordinates (counted from 0) 442, 362"
 
 
-def test_curves(result: isthmus.Result) -> None:
+def test_curves_sum_to_one(result: isthmus.Result) -> None:
     shares = result.curves["gap_share_per_coordinate"]
     assert shares.sum() == pytest.approx(1)
     assert shares[:2].sum() == pytest.approx(result["gap_share_top_2"].value)
-    for side in ("image", "text"):
-        assert result.curves[f"gap_share_per_direction_{side}"].sum() == pytest.approx(1)
+    for modality in ("image", "text"):
+        assert result.curves[f"gap_share_per_direction_{modality}"].sum() == pytest.approx(1)
 
 
-def test_the_biased_value_is_what_half_of_the_pairs_would_need_to_correct(clip_coco: isthmus.Pairs) -> None:
+def test_bias_predicts_the_change_with_half_of_the_items(clip_coco: isthmus.Pairs) -> None:
     """The bias formula foresees how CKA and the participation ratio change when half of the items are left out."""
     halves = [
         isthmus.measure(half, metrics=["cka", "participation_ratio_{side}"]) for half in clip_coco.split_half(rng=0)
     ]
-    whole = isthmus.measure(clip_coco, metrics=["cka", "participation_ratio_{side}"])
-    for name in whole:
-        middle = (whole[name].low + whole[name].high) / 2
-        bias = whole[name].value - middle
-        moved = np.mean([half[name].value for half in halves]) - whole[name].value
-        assert moved == pytest.approx(bias, rel=0.35), name
+    estimates = isthmus.measure(clip_coco, metrics=["cka", "participation_ratio_{side}"])
+    for name in estimates:
+        middle = (estimates[name].low + estimates[name].high) / 2
+        bias = estimates[name].value - middle
+        change = np.mean([half[name].value for half in halves]) - estimates[name].value
+        assert change == pytest.approx(bias, rel=0.35), name

@@ -20,24 +20,24 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_against_a_loop(cones: Any) -> None:
+def test_hubness_equals_a_loop(cones: Any) -> None:
     x, y = map(unit, cones)
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=["{x}_to_{y}_hubness", "{y}_to_{x}_hubness"])
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=["{x}_to_{y}_hubness", "{y}_to_{x}_hubness"])
     for name, queries, corpus in (("image_to_text_hubness", x, y), ("text_to_image_hubness", y, x)):
         counts = np.zeros(len(corpus))
         for q in queries:
             counts[np.argsort(-(corpus @ q))[:10]] += 1
-        assert found[name].value == pytest.approx(skew(counts), abs=1e-12)
-        assert found[name].null == pytest.approx(float(binom.stats(120, 10 / 120, moments="s")), abs=1e-12)
+        assert estimates[name].value == pytest.approx(skew(counts), abs=1e-12)
+        assert estimates[name].null == pytest.approx(float(binom.stats(120, 10 / 120, moments="s")), abs=1e-12)
 
 
-def test_skewness_is_that_of_scipy(rng: np.random.Generator) -> None:
+def test_skewness_equals_scipy(rng: np.random.Generator) -> None:
     values = rng.gamma(2, size=99)
     assert skewness(values) == pytest.approx(skew(values), abs=1e-12)
     assert np.isnan(skewness(np.ones(5)))
 
 
-def test_independent_queries_have_the_null(rng: np.random.Generator) -> None:
+def test_hubness_of_independent_queries_is_the_null(rng: np.random.Generator) -> None:
     # In high dimensions hubs arise by themselves; on a circle they do not.
     angles = rng.uniform(0, 2 * np.pi, size=(2, 400))
     x, y = (np.column_stack([np.cos(a), np.sin(a)]) for a in angles)
@@ -45,7 +45,7 @@ def test_independent_queries_have_the_null(rng: np.random.Generator) -> None:
     assert abs(e.value) < 1
 
 
-def test_equal_counts_are_undefined() -> None:
+def test_hubness_of_equal_counts_is_undefined() -> None:
     x = np.eye(12)
     e = isthmus.measure(Pairs(image=x[:3], text=x[:3]), metrics=["{x}_to_{y}_hubness"])["image_to_text_hubness"]
     assert not np.isnan(e.value) or "equally often" in str(e.undefined)
@@ -56,7 +56,7 @@ def test_equal_counts_are_undefined() -> None:
     assert e.undefined == "every corpus row is retrieved equally often"
 
 
-def test_gini_is_the_mean_difference(rng: np.random.Generator) -> None:
+def test_gini_equals_the_mean_difference(rng: np.random.Generator) -> None:
     counts = rng.integers(0, 50, size=17)
     differences = np.abs(counts[:, None] - counts).mean()
     assert gini(counts) == pytest.approx(differences / (2 * counts.mean()), abs=1e-12)
@@ -69,21 +69,21 @@ def labelled(rng: np.random.Generator, n: int = 300) -> tuple[np.ndarray, np.nda
     return x, y, labels
 
 
-def test_predicted_classes(rng: np.random.Generator) -> None:
+def test_predicted_class_gini_of_separated_classes_is_that_of_the_labels(rng: np.random.Generator) -> None:
     x, y, labels = labelled(rng)
     names = np.array(["owl", "cat", "dog", "ant"])[labels]
     pairs = Pairs(image=x, text=y, labels=names)
-    found = isthmus.measure(pairs)
+    estimates = isthmus.measure(pairs)
     for name in ("predicted_class_gini_image", "predicted_class_gini_text"):
         # Well-separated classes: the predictions are the labels.
-        assert found[name].value == pytest.approx(found[name].null, abs=1e-12)
-        assert found[name].null == pytest.approx(gini(np.bincount(labels)), abs=0.05)
+        assert estimates[name].value == pytest.approx(estimates[name].null, abs=1e-12)
+        assert estimates[name].null == pytest.approx(gini(np.bincount(labels)), abs=0.05)
     order = rng.permutation(len(x))
     moved = isthmus.measure(Pairs(image=x[order], text=y[order], labels=names[order]))
-    assert moved[name].value == found[name].value
+    assert moved[name].value == estimates[name].value
 
 
-def test_predicted_classes_against_a_loop(rng: np.random.Generator) -> None:
+def test_predicted_class_gini_equals_a_loop(rng: np.random.Generator) -> None:
     x, y, labels = labelled(rng, 80)
     x = unit(x + 0.8 * rng.normal(size=x.shape))
     y = unit(y)
@@ -100,7 +100,7 @@ def test_predicted_classes_against_a_loop(rng: np.random.Generator) -> None:
     assert e.unit == "gini"
 
 
-def test_without_labels(rng: np.random.Generator) -> None:
+def test_predicted_class_gini_without_labels_is_refused(rng: np.random.Generator) -> None:
     x, y, _ = labelled(rng)
     pairs = Pairs(image=x, text=y)
     assert not any("gini" in name for name in isthmus.measure(pairs))
@@ -111,12 +111,12 @@ def test_without_labels(rng: np.random.Generator) -> None:
     assert e.undefined == "fewer than two classes have a mean with a direction"
 
 
-def test_known_answer_of_the_measure_of_labels() -> None:
+def test_predicted_class_gini_reference_case_is_exact() -> None:
     m = isthmus.metrics.registry()["predicted_class_gini_{side}"]
     assert m.reference_case is not None
     x, y, labels, expected = m.reference_case()
-    found = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=[m.name])
-    assert found["predicted_class_gini_image"].value == expected  # every x lies on the mean of class 0
-    assert found["predicted_class_gini_text"].value <= found["predicted_class_gini_image"].value
+    estimates = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=[m.name])
+    assert estimates["predicted_class_gini_image"].value == expected  # every x lies on the mean of class 0
+    assert estimates["predicted_class_gini_text"].value <= estimates["predicted_class_gini_image"].value
     assert m.definition.endswith(".")
     assert m.source

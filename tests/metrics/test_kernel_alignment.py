@@ -52,21 +52,21 @@ def measured(x: Any, y: Any, name: str, **options: Any) -> isthmus.Estimate:
     return isthmus.measure(Pairs(image=x, text=y), metrics=[name], **options)[name]
 
 
-def test_cka_against_kernels(cones: Any) -> None:
+def test_unbiased_cka_equals_kernels(cones: Any) -> None:
     x, y = cones
     assert measured(x, y, "unbiased_cka").value == pytest.approx(slow_cka(unit(x), unit(y)), abs=1e-10)
     assert measured(x, y, "unbiased_cka", normalize=False).value == pytest.approx(slow_cka(x, y), abs=1e-10)
 
 
-def test_hsic_without_each_item(rng: np.random.Generator) -> None:
+def test_hsic_without_each_item_equals_a_loop(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 25, 4))
-    found = Hsic.of(x, y)
-    assert found.value == pytest.approx(slow_hsic(x, y), abs=1e-12)
+    estimates = Hsic.of(x, y)
+    assert estimates.value == pytest.approx(slow_hsic(x, y), abs=1e-12)
     for i in range(25):
-        assert found.left_out[i] == pytest.approx(slow_hsic(np.delete(x, i, 0), np.delete(y, i, 0)), abs=1e-12)
+        assert estimates.left_out[i] == pytest.approx(slow_hsic(np.delete(x, i, 0), np.delete(y, i, 0)), abs=1e-12)
 
 
-def test_interval_is_the_jackknife(cones: Any) -> None:
+def test_unbiased_cka_interval_equals_the_jackknife(cones: Any) -> None:
     x, y = map(unit, cones)
     e = measured(x, y, "unbiased_cka")
     left_out = np.array([slow_cka(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(120)])
@@ -74,36 +74,36 @@ def test_interval_is_the_jackknife(cones: Any) -> None:
     assert e.value - e.low == pytest.approx(half, abs=1e-10)
 
 
-def test_null_of_cka_holds_where_the_biased_one_is_large(rng: np.random.Generator) -> None:
+def test_unbiased_cka_in_high_dimensions_has_the_null_mean(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 60, 100))
     values = [measured(x, y[rng.permutation(60)], "unbiased_cka").value for _ in range(100)]
     assert abs(np.mean(values)) < 4 * np.std(values) / 10
-    centred = [unit(side) - unit(side).mean(axis=0) for side in (x, y)]
-    kernels = [side @ side.T for side in centred]
+    centred = [unit(modality) - unit(modality).mean(axis=0) for modality in (x, y)]
+    kernels = [modality @ modality.T for modality in centred]
     biased = np.sum(kernels[0] * kernels[1]) / np.linalg.norm(kernels[0]) / np.linalg.norm(kernels[1])
     assert biased > 0.5
 
 
-def test_cknna_against_loops(cones: Any) -> None:
+def test_cknna_equals_loops(cones: Any) -> None:
     x, y = cones
     assert measured(x, y, "cknna").value == pytest.approx(slow_cknna(unit(x), unit(y)), abs=1e-10)
 
 
-def test_null_of_cknna_is_the_mean_of_shuffles(cones: Any, rng: np.random.Generator) -> None:
+def test_cknna_null_is_the_mean_of_shuffles(cones: Any, rng: np.random.Generator) -> None:
     x, y = cones
     values = [measured(x, y[rng.permutation(len(y))], "cknna").value for _ in range(60)]
     assert measured(x, y, "cknna").null == pytest.approx(np.mean(values), abs=4 * np.std(values) / math.sqrt(60))
 
 
-def test_equal_rows_have_no_geometry() -> None:
+def test_kernel_alignment_of_equal_rows_is_undefined() -> None:
     x, y = np.ones((12, 3)), np.eye(12)[:, :3] + 1
     assert measured(x, y, "unbiased_cka").undefined
     assert measured(x, y, "cknna").undefined == "the rows of one modality are all equal"
 
 
-def test_clip(clip_coco: Pairs) -> None:
-    x, y = (np.asarray(side, dtype=np.float64) for side in clip_coco.unit())
-    found = isthmus.measure(clip_coco, metrics=["unbiased_cka", "cknna"])
-    assert found["unbiased_cka"].value == pytest.approx(slow_cka(x, y), abs=1e-6)
-    assert found["unbiased_cka"].value < 0.636  # the biased one
-    assert found["cknna"].value > 10 * found["cknna"].null
+def test_kernel_alignment_of_clip_has_known_values(clip_coco: Pairs) -> None:
+    x, y = (np.asarray(modality, dtype=np.float64) for modality in clip_coco.unit())
+    estimates = isthmus.measure(clip_coco, metrics=["unbiased_cka", "cknna"])
+    assert estimates["unbiased_cka"].value == pytest.approx(slow_cka(x, y), abs=1e-6)
+    assert estimates["unbiased_cka"].value < 0.636  # the biased one
+    assert estimates["cknna"].value > 10 * estimates["cknna"].null

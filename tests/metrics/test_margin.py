@@ -33,33 +33,33 @@ def trimmed_ends(rows: PairedRows) -> ScoreEnds:
     return score_ends(rows, PairwiseSums.of(rows).high_negatives, trim=True)
 
 
-def test_against_a_sort(cones: Any) -> None:
+def test_margins_equal_a_sort(cones: Any) -> None:
     x, y = map(unit, cones)
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
     for share, (margin, bias) in ((0.0, NAMES[:2]), (0.05, NAMES[2:])):
         low, high = slow(x, y, share)
-        assert found[margin].value == pytest.approx((low - high) / 2, abs=1e-12)
-        assert found[bias].value == pytest.approx((low + high) / 2, abs=1e-12)
-    assert found[NAMES[2]].value > found[NAMES[0]].value
+        assert estimates[margin].value == pytest.approx((low - high) / 2, abs=1e-12)
+        assert estimates[bias].value == pytest.approx((low + high) / 2, abs=1e-12)
+    assert estimates[NAMES[2]].value > estimates[NAMES[0]].value
 
 
-def test_interval_is_the_scatter_of_halves(rng: np.random.Generator) -> None:
+def test_trimmed_margin_interval_is_the_scatter_of_halves(rng: np.random.Generator) -> None:
     x, y = map(unit, rng.normal(size=(2, 200, 5)) + 1)
     rows = PairedRows(x, y)
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
-    assert np.isnan(found[NAMES[0]].low)
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    assert np.isnan(estimates[NAMES[0]].low)
     draws, order = np.random.default_rng(0), rows.random_order
     halves = [order[draws.permutation(200)[:100]] for _ in range(40)]
     for name, sign in ((NAMES[2], -1), (NAMES[3], 1)):
         low, high = zip(*(slow(x[half], y[half], 0.05) for half in halves), strict=True)
         error = np.std((np.array(low) + sign * np.array(high)) / 2, ddof=1)
-        e = found[name]
+        e = estimates[name]
         assert (e.high - e.low) / 2 == pytest.approx(1.959963984540054 * error, rel=1e-9)
     few = isthmus.measure(Pairs(image=x[:199], text=y[:199]), metrics=NAMES[2:])
     assert few[NAMES[2]].note == "no interval: needs n >= 200"
 
 
-def test_when_the_pilot_misses_the_high_scores(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_score_ends_with_a_high_threshold_are_exact(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
     monkeypatch.setattr(_pairwise_sums, "_negatives_threshold", lambda a, b: 2.0)  # nothing is that high
     assert trimmed_ends(PairedRows(x, y)).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
@@ -70,16 +70,16 @@ def test_when_the_pilot_misses_the_high_scores(cones: Any, monkeypatch: pytest.M
     assert len(PairwiseSums.of(rows).high_negatives) < 120 * 119 / 4
 
 
-def test_null_is_that_of_a_shuffle(rng: np.random.Generator) -> None:
+def test_margin_null_is_that_of_a_shuffle(rng: np.random.Generator) -> None:
     x, y = unit(rng.normal(size=(200, 5))), unit(rng.normal(size=(200, 5)))  # nothing is paired
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
     for name in NAMES:
-        assert found[name].value == pytest.approx(found[name].null, abs=0.05)
+        assert estimates[name].value == pytest.approx(estimates[name].null, abs=0.05)
 
 
-def test_clip(clip_coco: Pairs) -> None:
-    x, y = (np.asarray(side, dtype=np.float64) for side in clip_coco.unit())
-    found = isthmus.measure(clip_coco, metrics=NAMES)
+def test_margins_of_clip_have_known_values(clip_coco: Pairs) -> None:
+    x, y = (np.asarray(modality, dtype=np.float64) for modality in clip_coco.unit())
+    estimates = isthmus.measure(clip_coco, metrics=NAMES)
     low, high = slow(x, y, 0.05)
-    assert found["siglip_margin_trimmed"].value == pytest.approx((low - high) / 2, abs=1e-6)
-    assert found["siglip_margin"].value < 0 < found["siglip_margin_trimmed"].value
+    assert estimates["siglip_margin_trimmed"].value == pytest.approx((low - high) / 2, abs=1e-6)
+    assert estimates["siglip_margin"].value < 0 < estimates["siglip_margin_trimmed"].value

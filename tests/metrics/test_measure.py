@@ -17,7 +17,7 @@ def pairs(cones: Any) -> Pairs:
     return Pairs(image=cones[0], text=cones[1])
 
 
-def test_choices(pairs: Pairs) -> None:
+def test_measure_selects_groups_and_printed_names(pairs: Pairs) -> None:
     registry = isthmus.metrics.registry()
     fast = isthmus.measure(pairs, metrics="fast")
     assert set(fast) == {
@@ -31,7 +31,7 @@ def test_choices(pairs: Pairs) -> None:
         isthmus.measure(pairs, metrics="rank_99_audio")
 
 
-def test_families_are_shown_in_order(pairs: Pairs) -> None:
+def test_measure_orders_by_family(pairs: Pairs) -> None:
     families = isthmus.metrics.families(pairs.names)
     seen = list(dict.fromkeys(families[name] for name in isthmus.measure(pairs, metrics="fast")))
     assert seen == [f for f in isthmus.metrics.FAMILIES if f in seen]
@@ -39,16 +39,16 @@ def test_families_are_shown_in_order(pairs: Pairs) -> None:
         isthmus.metrics.metric("x", unit="", range=(0, 1), source="", direction="lower", family="spectra")(len)
 
 
-def test_moments_alone(pairs: Pairs) -> None:
-    found, whole = isthmus.measure(moments_of(pairs)), isthmus.measure(pairs, metrics="fast")
-    for (name, e), other in zip(found.items(), whole.values(), strict=True):
+def test_measure_of_moments_gives_the_fast_measures(pairs: Pairs) -> None:
+    estimates, whole = isthmus.measure(moments_of(pairs)), isthmus.measure(pairs, metrics="fast")
+    for (name, e), other in zip(estimates.items(), whole.values(), strict=True):
         assert e.value == pytest.approx(other.value, nan_ok=True), name
         if np.isnan(e.low) and not np.isnan(other.low):
             assert "it needs rows" in e.note, name
         elif not np.isnan(e.low):
             assert e.low == pytest.approx(other.low), name
-    assert found["centroid_angle"].low < found["centroid_angle"].high
-    assert found.pairs["names"] == ["x", "y"]
+    assert estimates["centroid_angle"].low < estimates["centroid_angle"].high
+    assert estimates.pairs["names"] == ["x", "y"]
     with pytest.raises(InputError, match="instance_gap needs rows, and moments contain none"):
         isthmus.measure(moments_of(pairs), metrics="instance_gap")
     with pytest.raises(InputError, match="modalities of widths 12 and 11 came"):

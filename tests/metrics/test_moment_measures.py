@@ -37,24 +37,24 @@ def different(index: np.ndarray) -> np.ndarray:
     return index[:, None] != index[None, :]
 
 
-def test_relative_modality_gap(data: Any, captions: Any) -> None:
+def test_relative_modality_gap_equals_loops(data: Any, captions: Any) -> None:
     x, y, result = data
     n = len(x)
     within = [np.mean([(1 - a[i] @ a[j]) / 2 for i in range(n) for j in range(n) if i != j]) for a in (x, y)]
-    partners = np.mean([(1 - a @ b) / 2 for a, b in zip(x, y, strict=True)])
-    strangers = np.mean([(1 - x[i] @ y[j]) / 2 for i in range(n) for j in range(n) if i != j])
+    paired = np.mean([(1 - a @ b) / 2 for a, b in zip(x, y, strict=True)])
+    unpaired = np.mean([(1 - x[i] @ y[j]) / 2 for i in range(n) for j in range(n) if i != j])
     e = result["relative_modality_gap"]
-    assert e.value == pytest.approx(partners / (partners + sum(within) / 2), **TIGHT)
-    assert e.null == pytest.approx(strangers / (strangers + sum(within) / 2), **TIGHT)
+    assert e.value == pytest.approx(paired / (paired + sum(within) / 2), **TIGHT)
+    assert e.null == pytest.approx(unpaired / (unpaired + sum(within) / 2), **TIGHT)
 
     x, y, index, result = captions
-    x, apart = x[index], different(index)
-    within = [np.mean((1 - (a @ a.T)[apart]) / 2) for a in (x, y)]
-    partners = np.mean((1 - np.sum(x * y, axis=1)) / 2)
-    assert result["relative_modality_gap"].value == pytest.approx(partners / (partners + sum(within) / 2), **TIGHT)
+    x, is_different = x[index], different(index)
+    within = [np.mean((1 - (a @ a.T)[is_different]) / 2) for a in (x, y)]
+    paired = np.mean((1 - np.sum(x * y, axis=1)) / 2)
+    assert result["relative_modality_gap"].value == pytest.approx(paired / (paired + sum(within) / 2), **TIGHT)
 
 
-def test_relative_modality_gap_of_equal_partners_has_the_floor(cones: Any) -> None:
+def test_relative_modality_gap_of_equal_rows_has_the_smallest_distance(cones: Any) -> None:
     x = cones[1] / np.linalg.norm(cones[1], axis=1, keepdims=True)
     e = isthmus.measure(Pairs(image=x, text=x))["relative_modality_gap"]
     within = np.mean((1 - (x @ x.T)[~np.eye(len(x), dtype=bool)]) / 2)
@@ -63,7 +63,7 @@ def test_relative_modality_gap_of_equal_partners_has_the_floor(cones: Any) -> No
     assert "the smallest distance that the definition allows" in e.note
 
 
-def test_debiased_distance(data: Any, captions: Any) -> None:
+def test_debiased_distance_leaves_out_equal_items(data: Any, captions: Any) -> None:
     x, y, result = data
     n = len(x)
     squared = np.mean([(x[i] - y[i]) @ (x[j] - y[j]) for i in range(n) for j in range(n) if i != j])
@@ -74,7 +74,7 @@ def test_debiased_distance(data: Any, captions: Any) -> None:
     assert result["centroid_distance_debiased"].value == pytest.approx(math.sqrt(squared), **TIGHT)
 
 
-def test_residual_energy(data: Any, rng: np.random.Generator) -> None:
+def test_residual_energy_share_equals_a_loop(data: Any, rng: np.random.Generator) -> None:
     x, y, result = data
     residual = (x - y) - (x.mean(axis=0) - y.mean(axis=0))
     energy = np.mean(np.sum(residual**2, axis=1))
@@ -89,15 +89,15 @@ def test_residual_energy(data: Any, rng: np.random.Generator) -> None:
     assert e.null == pytest.approx(np.mean(shuffles), abs=0.01)
 
 
-def test_fisher_ratio_is_that_of_discriminant_analysis(data: Any, rng: np.random.Generator) -> None:
+def test_fisher_ratio_equals_discriminant_analysis(data: Any, rng: np.random.Generator) -> None:
     x, y, result = data
-    rows, side = np.concatenate([x, y]), np.repeat([0, 1], len(x))
+    rows, modality = np.concatenate([x, y]), np.repeat([0, 1], len(x))
 
-    def ratio(side: np.ndarray) -> float:
-        means = np.stack([rows[side == s].mean(axis=0) for s in (0, 1)])[side]
+    def ratio(modality: np.ndarray) -> float:
+        means = np.stack([rows[modality == s].mean(axis=0) for s in (0, 1)])[modality]
         return float(np.sum((means - rows.mean(axis=0)) ** 2) / np.sum((rows - means) ** 2))
 
-    assert result["fisher_ratio"].value == pytest.approx(ratio(side), **TIGHT)
+    assert result["fisher_ratio"].value == pytest.approx(ratio(modality), **TIGHT)
     swaps = []
     for _ in range(1000):
         flip = rng.integers(0, 2, size=len(x))
@@ -105,7 +105,7 @@ def test_fisher_ratio_is_that_of_discriminant_analysis(data: Any, rng: np.random
     assert result["fisher_ratio"].null == pytest.approx(np.mean(swaps), rel=0.1)
 
 
-def test_shares_of_the_gap(data: Any, rng: np.random.Generator) -> None:
+def test_gap_shares_equal_sorted_squares(data: Any, rng: np.random.Generator) -> None:
     x, y, result = data
     gap = x.mean(axis=0) - y.mean(axis=0)
     shares = sorted((g**2 / (gap @ gap) for g in gap), reverse=True)
@@ -117,7 +117,7 @@ def test_shares_of_the_gap(data: Any, rng: np.random.Generator) -> None:
         assert result[f"gap_share_top_{count}"].null == pytest.approx(chance, abs=0.02)
 
 
-def test_gap_along_principal_directions(data: Any) -> None:
+def test_gap_shares_along_principal_directions_equal_pca(data: Any) -> None:
     from sklearn.decomposition import PCA
 
     x, y, result = data
@@ -137,7 +137,7 @@ def test_gap_along_principal_directions(data: Any) -> None:
     assert np.ptp(result.curves["gap_share_per_direction_image"]) > 0.1
 
 
-def test_frechet_and_bures(data: Any) -> None:
+def test_frechet_and_bures_equal_scipy(data: Any) -> None:
     from scipy.linalg import sqrtm
 
     x, y, result = data
@@ -150,7 +150,7 @@ def test_frechet_and_bures(data: Any) -> None:
     assert result["coral_distance"].value == pytest.approx(np.linalg.norm(cx - cy), **TIGHT)
 
 
-def test_swap_nulls_of_distances(data: Any, rng: np.random.Generator) -> None:
+def test_distance_nulls_are_those_of_swaps(data: Any, rng: np.random.Generator) -> None:
     from isthmus.linalg import fidelity
 
     x, y, result = data
@@ -169,19 +169,19 @@ def test_swap_nulls_of_distances(data: Any, rng: np.random.Generator) -> None:
     assert result["coral_distance"].null == pytest.approx(math.sqrt(np.mean(coral)), rel=0.05)
 
 
-def test_null_of_large_data_is_scaled_from_a_sample(rng: np.random.Generator, monkeypatch: Any) -> None:
+def test_frechet_null_of_large_data_is_scaled_from_a_sample(rng: np.random.Generator, monkeypatch: Any) -> None:
     latent = rng.normal(size=(4000, 6))
     x, y = latent + 0.5 * rng.normal(size=(2, 4000, 6)) + np.eye(6)[:2, None]
     names = ["bures_distance", "frechet_distance"]
-    whole = isthmus.measure(Pairs(image=x, text=y), metrics=names)
+    of_all = isthmus.measure(Pairs(image=x, text=y), metrics=names)
     monkeypatch.setattr("isthmus.statistics.influence.SAMPLE_ITEMS", 1_000)
     scaled = isthmus.measure(Pairs(image=x, text=y), metrics=names)
     for name in names:
-        assert scaled[name].value == whole[name].value
-        assert scaled[name].null == pytest.approx(whole[name].null, rel=0.3), name
+        assert scaled[name].value == of_all[name].value
+        assert scaled[name].null == pytest.approx(of_all[name].null, rel=0.3), name
 
 
-def test_spectra(data: Any) -> None:
+def test_spectrum_measures_equal_pca(data: Any) -> None:
     from sklearn.decomposition import PCA
 
     x, y, result = data
@@ -203,7 +203,7 @@ def test_spectra(data: Any) -> None:
 
 
 @pytest.mark.parametrize(("n", "d"), [(200, 64), (40, 64)])
-def test_isotropic_nulls(rng: np.random.Generator, n: int, d: int) -> None:
+def test_spectrum_nulls_are_those_of_isotropic_rows(rng: np.random.Generator, n: int, d: int) -> None:
     from isthmus.linalg.marchenko_pastur import isotropic_spectrum
 
     x = rng.normal(size=(n, d))
@@ -215,7 +215,7 @@ def test_isotropic_nulls(rng: np.random.Generator, n: int, d: int) -> None:
         assert result[name].null == pytest.approx(result[name].value, rel=0.15), name
 
 
-def test_overlaps(data: Any) -> None:
+def test_overlaps_equal_scipy(data: Any) -> None:
     from scipy.linalg import subspace_angles
     from sklearn.decomposition import PCA
 
@@ -227,7 +227,7 @@ def test_overlaps(data: Any) -> None:
     assert result["overlap_32"].undefined == "12 dimensions are too few to compare subspaces of 32 dimensions"
 
 
-def test_shared_directions_are_those_of_the_projection(rng: np.random.Generator) -> None:
+def test_shared_directions_equal_those_of_the_projection(rng: np.random.Generator) -> None:
     from isthmus.align import SharedSpaceProjection
 
     n, d = 800, 40
@@ -238,13 +238,13 @@ def test_shared_directions_are_those_of_the_projection(rng: np.random.Generator)
     x[:, 5:9] += own_x
     y[:, 9:13] += own_y
     pairs, shuffled = Pairs(x=x, y=y), Pairs(x=x, y=rng.permutation(y))
-    found = [isthmus.measure(p, metrics="shared_directions")["shared_directions"] for p in (pairs, shuffled)]
-    assert [e.value for e in found] == [5, 5]  # it needs no pairs
-    assert found[0].null == 0
+    estimates = [isthmus.measure(p, metrics="shared_directions")["shared_directions"] for p in (pairs, shuffled)]
+    assert [e.value for e in estimates] == [5, 5]  # it needs no pairs
+    assert estimates[0].null == 0
     assert SharedSpaceProjection().fit_moments(moments_of(pairs)).matrix_x.shape[1] == 5
 
 
-def test_subspaces_that_fill_the_space_are_not_compared(rng: np.random.Generator) -> None:
+def test_shared_directions_of_filling_subspaces_are_undefined(rng: np.random.Generator) -> None:
     x = rng.normal(size=(500, 4)) * [9.0, 8.0, 1.0, 0.9]
     e = isthmus.measure(Pairs(x=x, y=x[:, ::-1]), metrics="shared_directions", normalize=False)["shared_directions"]
     assert e.undefined == "subspaces of 2 and 2 of 4 dimensions always intersect, so that no test is possible"
@@ -254,19 +254,19 @@ def test_subspaces_that_fill_the_space_are_not_compared(rng: np.random.Generator
     )
 
 
-def test_random_subspaces_share_no_direction_beyond_the_edge() -> None:
+def test_shared_directions_of_random_subspaces_are_rare() -> None:
     """The 5 % edge: of 60 data sets of two random subspaces few have a shared direction."""
-    found = []
+    estimates = []
     for seed in range(60):
         rng = np.random.default_rng(seed)
         bases = [np.linalg.qr(rng.normal(size=(60, 12)))[0] for _ in range(2)]
         x, y = (rng.normal(size=(400, 12)) @ b.T + 0.02 * rng.normal(size=(400, 60)) for b in bases)
         context = MetricContext(moments_of(Pairs(x=x, y=y)))
-        found.append(shared_directions(context).value)
-    assert np.mean(np.array(found) > 0) <= 0.15
+        estimates.append(shared_directions(context).value)
+    assert np.mean(np.array(estimates) > 0) <= 0.15
 
 
-def test_excess_overlap_of_random_subspaces_is_none(rng: np.random.Generator) -> None:
+def test_excess_overlap_of_random_subspaces_is_zero(rng: np.random.Generator) -> None:
     d, r = 40, 25
     bases = [np.linalg.qr(rng.normal(size=(d, r)))[0] for _ in range(2)]
     x, y = (rng.normal(size=(300, r)) @ b.T for b in bases)
@@ -275,23 +275,23 @@ def test_excess_overlap_of_random_subspaces_is_none(rng: np.random.Generator) ->
     assert result["excess_overlap_dimensions"].value == pytest.approx(0, abs=1.5)
 
 
-def test_reproducibility_tells_shared_spaces_from_chance(rng: np.random.Generator) -> None:
+def test_reproducibility_separates_shared_spaces_from_chance(rng: np.random.Generator) -> None:
     d, n = 40, 600
     latent = rng.normal(size=(n, 8))
     x, y = 0.5 * rng.normal(size=(2, n, d))
     x[:, :8] += latent
     y[:, 10:18] += latent
     name = "shared_space_reproducibility"
-    found = isthmus.measure(Pairs(x=x, y=y), metrics=[name])[name]
+    estimates = isthmus.measure(Pairs(x=x, y=y), metrics=[name])[name]
     shuffled = isthmus.measure(Pairs(x=x, y=y[::-1]), metrics=[name])[name]
-    assert found.value > 0.9
+    assert estimates.value > 0.9
     assert shuffled.value < 0.5  # above the chance of 0.2 only because both halves prefer the strong directions
-    assert found.null == 0.2
+    assert estimates.null == 0.2
     few = isthmus.measure(Pairs(x=x[:20], y=y[:20]), metrics=[name])[name]
     assert few.undefined is not None
 
 
-def test_cone(data: Any) -> None:
+def test_cone_measures_equal_loops(data: Any) -> None:
     from isthmus.linalg.bessel import bessel_ratio
 
     x, y, result = data
@@ -311,7 +311,7 @@ def test_cone(data: Any) -> None:
         assert result[f"conformity_sd_{name}"].value == pytest.approx(np.std(conformity), **TIGHT)
 
 
-def test_kappa_of_a_known_law(rng: np.random.Generator) -> None:
+def test_vmf_concentration_of_a_known_law_is_covered(rng: np.random.Generator) -> None:
     from scipy.stats import vonmises_fisher
 
     from isthmus.theory import VonMisesFisher
@@ -323,7 +323,7 @@ def test_kappa_of_a_known_law(rng: np.random.Generator) -> None:
     assert e.high - e.low < 0.6
 
 
-def test_cka(data: Any, rng: np.random.Generator) -> None:
+def test_cka_equals_kernels(data: Any, rng: np.random.Generator) -> None:
     x, y, result = data
     n = len(x)
     h = np.eye(n) - 1 / n
@@ -337,7 +337,7 @@ def test_cka(data: Any, rng: np.random.Generator) -> None:
     assert result["cka"].null == pytest.approx(shuffled, rel=0.05)
 
 
-def test_svcca(data: Any, rng: np.random.Generator) -> None:
+def test_svcca_equals_pca(data: Any, rng: np.random.Generator) -> None:
     from sklearn.decomposition import PCA
 
     x, y, result = data
@@ -351,7 +351,7 @@ def test_svcca(data: Any, rng: np.random.Generator) -> None:
     assert result["svcca"].null == pytest.approx(shuffled, rel=0.05)
 
 
-def test_what_has_no_meaning_is_undefined() -> None:
+def test_measures_of_equal_rows_are_undefined() -> None:
     same = np.tile([0.6, 0.8, 0.0], (30, 1))
     result = isthmus.measure(Pairs(x=same, y=same))
     for name in ("participation_ratio_x", "anisotropy_y", "cka", "svcca", "fisher_ratio", "residual_energy_share",
@@ -363,13 +363,13 @@ def test_what_has_no_meaning_is_undefined() -> None:
     assert raw["vmf_concentration_x"].undefined == "the formula holds for unit rows; use normalize=True"
 
 
-def test_rows_of_any_length_keep_their_value(cones: Any) -> None:
+def test_measures_of_raw_rows_have_values(cones: Any) -> None:
     x, y = cones
     result = isthmus.measure(Pairs(x=x, y=y), normalize=False)
     difference = x - y
     gap = difference.mean(axis=0)
-    whole = np.mean(np.sum(difference**2, axis=1))
-    assert result["residual_energy_share"].value == pytest.approx(1 - gap @ gap / whole)
+    of_all = np.mean(np.sum(difference**2, axis=1))
+    assert result["residual_energy_share"].value == pytest.approx(1 - gap @ gap / of_all)
     assert result["residual_energy_share"].note.startswith("no interval: ")
     assert result["coral_distance"].value == pytest.approx(
         np.linalg.norm(np.cov(x.T, bias=True) - np.cov(y.T, bias=True))

@@ -35,9 +35,9 @@ def neighbours_of(rows: np.ndarray, k: int) -> np.ndarray:
 
 @pytest.mark.parametrize("columns", [5, 40, 400, 407, 5000])
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-def test_top_is_a_sort(rng: np.random.Generator, columns: int, dtype: str) -> None:
+def test_select_topk_equals_a_sort(rng: np.random.Generator, columns: int, dtype: str) -> None:
     scores = rng.normal(size=(30, columns)).astype(dtype)
-    scores[3] = np.sort(scores[3])  # the largest side by side
+    scores[3] = np.sort(scores[3])  # the largest beside each other
     scores[4, :] = -np.inf
     scores[4, :5] = 1, 2, 3, 4, 5
     values, index = select_topk(scores.copy(), 5)
@@ -45,14 +45,14 @@ def test_top_is_a_sort(rng: np.random.Generator, columns: int, dtype: str) -> No
     np.testing.assert_array_equal(np.take_along_axis(scores, index, axis=1), values)
 
 
-def test_engine_against_loops(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbours_equal_loops(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
     n, k = len(x), 6
     monkeypatch.setattr(score_matrix, "BLOCK_SCORES", 7 * n)  # eighteen blocks
-    found = Neighbours.of(x, y, k=k)
+    estimates = Neighbours.of(x, y, k=k)
     for mine, within, across, rank, before, other in (
-        (x, found.xx, found.xy, found.rank_x, found.before_x, y),
-        (y, found.yy, found.yx, found.rank_y, found.before_y, x),
+        (x, estimates.xx, estimates.xy, estimates.rank_x, estimates.before_x, y),
+        (y, estimates.yy, estimates.yx, estimates.rank_y, estimates.before_y, x),
     ):
         np.testing.assert_array_equal(within.index, neighbours_of(mine, k))
         expected_before = np.zeros(n, dtype=int)
@@ -67,13 +67,13 @@ def test_engine_against_loops(cones: Any, monkeypatch: pytest.MonkeyPatch) -> No
         np.testing.assert_array_equal(before, expected_before)
 
 
-def test_queries_may_differ_from_the_corpus(rng: np.random.Generator) -> None:
+def test_topk_of_other_queries_equals_a_sort(rng: np.random.Generator) -> None:
     queries, corpus = rng.normal(size=(9, 4)), rng.normal(size=(200, 4))
-    found = topk(queries, corpus, k=3, exclude_self=False)
-    np.testing.assert_array_equal(found.index, np.argsort(-(queries @ corpus.T), axis=1)[:, :3])
+    estimates = topk(queries, corpus, k=3, exclude_self=False)
+    np.testing.assert_array_equal(estimates.index, np.argsort(-(queries @ corpus.T), axis=1)[:, :3])
 
 
-def test_mutual_knn(cones: Any) -> None:
+def test_mutual_knn_and_its_interval_equal_scikit_learn(cones: Any) -> None:
     x, y = cones
     a, b = neighbours_of(x, 10), neighbours_of(y, 10)
     shares = np.array([len(set(p) & set(q)) / 10 for p, q in zip(a, b, strict=True)])
@@ -90,7 +90,7 @@ def test_mutual_knn(cones: Any) -> None:
     assert e.high - e.value == pytest.approx(1.959963984540054 * np.sqrt(variance) / len(x), abs=1e-12)
 
 
-def test_mutual_knn_of_a_shuffle_is_its_null(rng: np.random.Generator) -> None:
+def test_mutual_knn_of_a_shuffle_has_the_null_mean(rng: np.random.Generator) -> None:
     x = rng.normal(size=(60, 5))
     values = [measured(Pairs(image=x, text=x[rng.permutation(60)]), "mutual_knn").value for _ in range(40)]
     assert np.mean(values) == pytest.approx(10 / 59, abs=0.01)
@@ -102,7 +102,7 @@ def shares_of_the_other_side(x: np.ndarray, y: np.ndarray, k: int) -> float:
     return float(np.mean([(i < n) != (j < n) for i, row in enumerate(neighbours_of(union, k)) for j in row]))
 
 
-def test_mixing_rate(cones: Any) -> None:
+def test_mixing_rate_equals_scikit_learn(cones: Any) -> None:
     x, y = map(unit, cones)
     shift = 0.85 * (y.mean(axis=0) - x.mean(axis=0))  # so that the two clouds touch
     for a in (x, x + shift):
@@ -112,7 +112,7 @@ def test_mixing_rate(cones: Any) -> None:
     assert e.null == pytest.approx(120 / 239)
 
 
-def test_interval_of_the_mixing_rate_is_the_jackknife(rng: np.random.Generator) -> None:
+def test_mixing_rate_interval_equals_the_jackknife(rng: np.random.Generator) -> None:
     x = unit(rng.normal(size=(40, 4)) + 0.6 * np.eye(4)[0])
     y = unit(x + 0.4 * rng.normal(size=(40, 4)))
     y[7] = unit(x[7:8] + 0.01)  # both rows of an item in the lists
@@ -122,13 +122,13 @@ def test_interval_of_the_mixing_rate_is_the_jackknife(rng: np.random.Generator) 
     assert e.high - e.value == pytest.approx(half, abs=1e-10)
 
 
-def test_no_mixing_at_all_is_not_certain(cones: Any) -> None:
+def test_mixing_rate_of_zero_has_an_upper_bound(cones: Any) -> None:
     e = measured(Pairs(image=cones[0] + 50 * np.eye(12)[7], text=cones[1]), "mixing_rate")
     assert e.value == e.low == 0
     assert e.high == pytest.approx(1.959963984540054**2 / (120 + 1.959963984540054**2))
 
 
-def test_partner_rank_and_its_jackknife(cones: Any) -> None:
+def test_mixed_partner_rank_and_its_jackknife_equal_a_loop(cones: Any) -> None:
     def slow(x: np.ndarray, y: np.ndarray) -> float:
         scores = np.hstack([x @ x.T, x @ y.T])
         np.fill_diagonal(scores, -np.inf)
@@ -136,8 +136,8 @@ def test_partner_rank_and_its_jackknife(cones: Any) -> None:
 
     x, y = map(unit, cones)
     n = len(x)
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=["mixed_partner_rank_{side}"])
-    image, text = found["mixed_partner_rank_image"], found["mixed_partner_rank_text"]
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=["mixed_partner_rank_{side}"])
+    image, text = estimates["mixed_partner_rank_image"], estimates["mixed_partner_rank_text"]
     assert image.value == pytest.approx(slow(x, y), abs=1e-9)
     assert text.value == pytest.approx(slow(y, x), abs=1e-9)
     assert image.null == n
@@ -147,7 +147,7 @@ def test_partner_rank_and_its_jackknife(cones: Any) -> None:
     assert image.high - image.value == pytest.approx(half, abs=1e-8)
 
 
-def test_first_partners_count(cones: Any) -> None:
+def test_paired_rows_have_the_first_row_of_each_item(cones: Any) -> None:
     x, y = cones
     index = np.array([2, 0, 0, 3, 2, 5, 9, 7, 8, 3, 11, 10, 6])
     several = PairedRows.of(Pairs(image=x[:12], text=y[:13], index=index))
@@ -158,7 +158,7 @@ def test_first_partners_count(cones: Any) -> None:
     assert measured(Pairs(image=x[:12], text=y[:13], index=index), "mutual_knn").value == one.value
 
 
-def test_few_items_are_undefined() -> None:
+def test_row_measures_of_one_item_are_undefined() -> None:
     x = np.eye(4)
     pairs = Pairs(image=x, text=x[[1, 1, 1]], index=[1, 1, 1])
     for name, m in isthmus.metrics.registry().items():
@@ -168,7 +168,7 @@ def test_few_items_are_undefined() -> None:
             assert "1 item with a matching row" in str(e.undefined) or "needs at least" in str(e.undefined)
 
 
-def test_swapping_shares_the_work(cones: Any) -> None:
+def test_swapped_context_shares_the_neighbours(cones: Any) -> None:
     pairs = Pairs(image=cones[0], text=cones[1])
     context = isthmus.metrics.MetricContext(moments_of(pairs), pairs)
     swapped = context.swapped()
@@ -177,7 +177,7 @@ def test_swapping_shares_the_work(cones: Any) -> None:
     np.testing.assert_array_equal(swapped.shared(Neighbours).rank_x, context.shared(Neighbours).rank_y)
 
 
-def test_random_order_belongs_to_the_items(cones: Any, rng: np.random.Generator) -> None:
+def test_random_order_does_not_depend_on_the_row_order(cones: Any, rng: np.random.Generator) -> None:
     x, y = cones
     order = rng.permutation(len(x))
     a, b = PairedRows(x, y), PairedRows(x[order], y[order])
@@ -190,7 +190,7 @@ def test_random_order_belongs_to_the_items(cones: Any, rng: np.random.Generator)
     assert len(list(PairedRows(x[:4], y[:4]).non_matching_rows())) == 6
 
 
-def test_clip(clip_coco: Pairs) -> None:
+def test_neighbours_of_clip_have_known_values(clip_coco: Pairs) -> None:
     assert measured(clip_coco, "mutual_knn").value == pytest.approx(0.249, abs=5e-4)
     assert measured(clip_coco, "mutual_knn").null == pytest.approx(0.020, abs=5e-4)
     assert measured(clip_coco, "mixing_rate").value == 0
@@ -198,7 +198,7 @@ def test_clip(clip_coco: Pairs) -> None:
     assert [round(e.value) for e in ranks.values()] == [500, 483]
 
 
-def test_large_data_are_sampled(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_measures_of_large_data_take_a_sample(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from isthmus.metrics import _context
 
     monkeypatch.setattr(_context, "MAX_ROW_ITEMS", 50)
@@ -208,12 +208,12 @@ def test_large_data_are_sampled(cones: Any, monkeypatch: pytest.MonkeyPatch) -> 
     assert measured(pairs, "mutual_knn").null == pytest.approx(10 / 49)
 
 
-def test_raw_rows_are_ranked_by_inner_product(cones: Any) -> None:
-    found = isthmus.measure(Pairs(image=cones[0], text=cones[1]), normalize=False)  # all measures, no warning
+def test_neighbours_of_raw_rows_are_by_inner_product(cones: Any) -> None:
+    estimates = isthmus.measure(Pairs(image=cones[0], text=cones[1]), normalize=False)  # all measures, no warning
     near = []
-    for side in cones:
-        scores = side @ side.T
+    for modality in cones:
+        scores = modality @ modality.T
         np.fill_diagonal(scores, -np.inf)
         near.append(np.argsort(-scores, axis=1)[:, :10])
     shares = [len(set(a) & set(b)) / 10 for a, b in zip(*near, strict=True)]
-    assert found["mutual_knn"].value == pytest.approx(np.mean(shares), abs=1e-12)
+    assert estimates["mutual_knn"].value == pytest.approx(np.mean(shares), abs=1e-12)

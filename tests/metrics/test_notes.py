@@ -21,7 +21,7 @@ def test_measure_prints_each_caveat_once(tmp_path: Path, rng: np.random.Generato
     assert "siglip_margin, siglip_relative_bias: no interval: " in out.stdout
 
 
-def test_list_shows_interval_and_null() -> None:
+def test_list_prints_interval_and_null() -> None:
     out = CliRunner().invoke(app, ["list", "metrics"])
     assert "interval: jackknife; null: modality swap" in out.stdout
     assert (

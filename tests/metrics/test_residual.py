@@ -15,7 +15,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def test_residual_anisotropy_is_that_of_the_differences(cones: Any) -> None:
+def test_residual_anisotropy_equals_pca_of_the_differences(cones: Any) -> None:
     from sklearn.decomposition import PCA
 
     x, y = map(unit, cones)
@@ -25,16 +25,18 @@ def test_residual_anisotropy_is_that_of_the_differences(cones: Any) -> None:
     assert e.null == pytest.approx((1 + np.sqrt(12 / 120)) ** 2)
 
 
-def test_it_is_the_anisotropy_of_one_side_when_the_other_stands_still(rng: np.random.Generator) -> None:
+def test_residual_anisotropy_with_constant_rows_is_that_of_the_other_modality(rng: np.random.Generator) -> None:
     x = rng.normal(size=(300, 6)) / np.arange(1, 7)
     still = np.tile(np.eye(6)[0], (300, 1))
     names = ["residual_anisotropy", "anisotropy_{side}"]
-    found = isthmus.measure(Pairs(image=x, text=still), metrics=names, normalize=False)
+    estimates = isthmus.measure(Pairs(image=x, text=still), metrics=names, normalize=False)
     for part in ("value", "low", "high", "null"):
-        assert getattr(found["residual_anisotropy"], part) == pytest.approx(getattr(found["anisotropy_image"], part))
+        assert getattr(estimates["residual_anisotropy"], part) == pytest.approx(
+            getattr(estimates["anisotropy_image"], part)
+        )
 
 
-def test_partners_of_one_offset_have_no_residual(cones: Any) -> None:
+def test_residual_of_a_constant_offset_is_undefined(cones: Any) -> None:
     x = unit(cones[1])
-    found = isthmus.measure(Pairs(image=x, text=x + np.eye(12)[2]), normalize=False, metrics="residual_anisotropy")
-    assert found["residual_anisotropy"].undefined == "all matching rows differ by the same vector"
+    estimates = isthmus.measure(Pairs(image=x, text=x + np.eye(12)[2]), normalize=False, metrics="residual_anisotropy")
+    assert estimates["residual_anisotropy"].undefined == "all matching rows differ by the same vector"

@@ -79,8 +79,8 @@ def test_interval_of_an_expectation_covers(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["energy_distance", "mmd2_1", "centred_energy_distance"])
 def test_interval_without_a_gap_is_not_too_narrow(name: str) -> None:
-    found = [measured(seed, ITEMS, 0.0, [name])[name] for seed in range(SETS)]
-    assert np.mean([e.low <= population(0.0)[name] <= e.high for e in found]) >= 0.95
+    results = [measured(seed, ITEMS, 0.0, [name])[name] for seed in range(SETS)]
+    assert np.mean([e.low <= population(0.0)[name] <= e.high for e in results]) >= 0.95
 
 
 @pytest.mark.slow
@@ -88,8 +88,8 @@ def test_centred_mmd_interval_covers_different_shapes() -> None:
     """If the shapes hardly differ, the interval is too wide (.99), as the definition of the measure says."""
     name, sets = "centred_mmd2_1", range(SETS)
     truth = np.mean([measured(10_000 + seed, 1200, 0.7, [name], 3.0)[name].value for seed in range(6)])
-    found = [measured(seed, ITEMS, 0.7, [name], 3.0)[name] for seed in sets]
-    assert 0.90 <= np.mean([e.low <= truth <= e.high for e in found]) <= 0.985
+    results = [measured(seed, ITEMS, 0.7, [name], 3.0)[name] for seed in sets]
+    assert 0.90 <= np.mean([e.low <= truth <= e.high for e in results]) <= 0.985
 
 
 TRIMMED = ("siglip_margin_trimmed", "siglip_relative_bias_trimmed")
@@ -99,15 +99,15 @@ TRIMMED = ("siglip_margin_trimmed", "siglip_relative_bias_trimmed")
 def test_trimmed_margin_interval_covers_from_200_items() -> None:
     names = list(TRIMMED)
     truth = [measured(10_000 + seed, 2500, 0.7, names) for seed in range(3)]
-    found = [measured(seed, 200, 0.7, names) for seed in range(SETS)]
+    results = [measured(seed, 200, 0.7, names) for seed in range(SETS)]
     for name in names:
         true = float(np.mean([e[name].value for e in truth]))
-        assert 0.90 <= np.mean([e[name].low <= true <= e[name].high for e in found]) <= 0.98, name
+        assert 0.90 <= np.mean([e[name].low <= true <= e[name].high for e in results]) <= 0.98, name
 
 
 def test_pair_distance_interval_of_several_rows_per_item_covers() -> None:
     """Items have one to five rows of y whose distances to x are correlated."""
-    rng, found = np.random.default_rng(3), []
+    rng, results = np.random.default_rng(3), []
     names = ["instance_gap", "alignment"]
     entries = isthmus.metrics.registry()
     for sets in range(SETS + 1):
@@ -116,13 +116,13 @@ def test_pair_distance_interval_of_several_rows_per_item_covers() -> None:
         x, shared = rng.normal(size=(2, items, 4)) * [[[1.0]], [[0.6]]]
         data = Pairs(image=x + 2, text=(x + shared)[index] + 0.2 * rng.normal(size=(len(index), 4)) + 2, index=index)
         if sets == SETS:
-            distances = np.linalg.norm(np.subtract(*(side for side in (data.unit()[0][index], data.unit()[1]))), axis=1)
+            distances = np.linalg.norm(data.unit()[0][index] - data.unit()[1], axis=1)
             truth = {"instance_gap": distances.mean(), "alignment": np.mean(distances**2)}
         else:
             context = MetricContext(moments_of(data), data)
-            found.append({name: entries[name].compute(context) for name in names})
+            results.append({name: entries[name].compute(context) for name in names})
     for name in names:
-        assert 0.90 <= np.mean([e[name].low <= truth[name] <= e[name].high for e in found]) <= 0.98, name
+        assert 0.90 <= np.mean([e[name].low <= truth[name] <= e[name].high for e in results]) <= 0.98, name
 
 
 def test_every_interval_is_simulated() -> None:
@@ -137,8 +137,8 @@ def test_every_interval_is_simulated() -> None:
 
 @pytest.mark.parametrize("gap", [0.0, 0.7])
 def test_mixing_rate_interval_is_not_too_narrow(gap: float) -> None:
-    found = [measured(seed, ITEMS, gap, ["mixing_rate"])["mixing_rate"] for seed in range(SETS)]
-    truth = float(np.mean([e.value for e in found]))
-    assert np.mean([e.low <= truth <= e.high for e in found]) >= 0.95
+    results = [measured(seed, ITEMS, gap, ["mixing_rate"])["mixing_rate"] for seed in range(SETS)]
+    truth = float(np.mean([e.value for e in results]))
+    assert np.mean([e.low <= truth <= e.high for e in results]) >= 0.95
     # ... and in a well-mixed union about twice too wide, no more.
-    assert np.mean([e.high - e.low for e in found]) < 2.3 * 3.92 * np.std([e.value for e in found])
+    assert np.mean([e.high - e.low for e in results]) < 2.3 * 3.92 * np.std([e.value for e in results])

@@ -35,14 +35,14 @@ print(next(line.split()[1] for line in open('/proc/self/status') if line.startsw
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", WORK)
-def test_peak_memory_of_20_000_items(what: str) -> None:
+def test_row_passes_of_20_000_items_have_a_small_peak_memory(what: str) -> None:
     code = CODE.format(n=20_000, work=SOURCES[what])
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert int(out) < 1_000_000  # kilobytes; one table of scores alone would be 1.6 GB
 
 
 @pytest.mark.parametrize("what", WORK)
-def test_peak_memory_is_far_below_a_table(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_row_passes_need_less_memory_than_a_score_matrix(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
     for module in (score_matrix, _pairwise_sums):

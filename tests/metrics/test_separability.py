@@ -29,7 +29,7 @@ def overlapping(rng: np.random.Generator, n: int = 300, gap: float = 0.5) -> tup
 
 
 @pytest.mark.parametrize("offset", [0.0, 30.0])
-def test_the_minimiser_is_that_of_scikit_learn(rng: np.random.Generator, offset: float) -> None:
+def test_logistic_regression_equals_scikit_learn(rng: np.random.Generator, offset: float) -> None:
     x, y = overlapping(rng)
     x, y = x + offset, y + offset  # the bias is not penalised
     model = LogisticRegression(tol=1e-12, max_iter=10_000, solver="newton-cholesky")
@@ -39,7 +39,7 @@ def test_the_minimiser_is_that_of_scikit_learn(rng: np.random.Generator, offset:
     assert bias == pytest.approx(model.intercept_[0], abs=1e-6 * max(1, 10 * offset))
 
 
-def test_held_out_accuracy_and_auc(rng: np.random.Generator) -> None:
+def test_separability_equals_scikit_learn_on_held_out_items(rng: np.random.Generator) -> None:
     x, y = overlapping(rng)
     rows = PairedRows(x, y)
     fit, judged = rows.random_order[:150], rows.random_order[150:]
@@ -47,37 +47,37 @@ def test_held_out_accuracy_and_auc(rng: np.random.Generator) -> None:
     model = LogisticRegression(tol=1e-12, max_iter=10_000, solver="newton-cholesky")
     model.fit(np.vstack([x[fit], y[fit]]), np.repeat([1, 0], 150))
     test, truth = np.vstack([x[judged], y[judged]]), np.repeat([1, 0], 150)
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
-    assert found[NAMES[0]].value == pytest.approx(model.score(test, truth), abs=1e-12)
-    assert found[NAMES[1]].value == pytest.approx(roc_auc_score(truth, model.decision_function(test)), abs=1e-12)
-    assert 0.5 < found[NAMES[0]].value < 0.8
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    assert estimates[NAMES[0]].value == pytest.approx(model.score(test, truth), abs=1e-12)
+    assert estimates[NAMES[1]].value == pytest.approx(roc_auc_score(truth, model.decision_function(test)), abs=1e-12)
+    assert 0.5 < estimates[NAMES[0]].value < 0.8
     for name in NAMES:
-        assert found[name].low < found[name].value < found[name].high
-        assert found[name].null == 0.5
+        assert estimates[name].low < estimates[name].value < estimates[name].high
+        assert estimates[name].null == 0.5
 
 
-def test_transductive_centring_falls_below_chance(rng: np.random.Generator) -> None:
+def test_separability_after_centring_falls_below_chance(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 200, 64))
     x, y = unit(x + 2 * np.eye(64)[0]), unit(y + 2 * np.eye(64)[1])
     raw = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
     centred = Pairs(image=x - x.mean(axis=0), text=y - y.mean(axis=0))
-    found = isthmus.measure(centred, metrics=NAMES, normalize=False)
+    estimates = isthmus.measure(centred, metrics=NAMES, normalize=False)
     for name in NAMES:
         assert raw[name].value > 0.9
-        assert found[name].value < 0.4
+        assert estimates[name].value < 0.4
 
 
-def test_separable_sides(cones: Any) -> None:
+def test_separability_of_separable_modalities_is_one(cones: Any) -> None:
     x, y = cones
-    found = isthmus.measure(Pairs(image=x + 9 * np.eye(12)[5], text=y - 9 * np.eye(12)[5]), metrics=NAMES)
-    accuracy, auc = (found[name] for name in NAMES)
+    estimates = isthmus.measure(Pairs(image=x + 9 * np.eye(12)[5], text=y - 9 * np.eye(12)[5]), metrics=NAMES)
+    accuracy, auc = (estimates[name] for name in NAMES)
     assert accuracy.value == auc.value == 1
     assert accuracy.high == pytest.approx(1)
     assert 0.9 < accuracy.low < 1
     assert np.isnan(auc.low)
 
 
-def test_auc_interval_is_that_of_placement_values(rng: np.random.Generator) -> None:
+def test_auc_interval_equals_that_of_placement_values(rng: np.random.Generator) -> None:
     """DeLong's variance: placement values of both rows of an item are summed, because they are not independent."""
     x, y = overlapping(rng)
     probe = Probe.of(PairedRows(x, y))
@@ -90,7 +90,7 @@ def test_auc_interval_is_that_of_placement_values(rng: np.random.Generator) -> N
     assert auc.high == pytest.approx(auc.value + half_width, abs=1e-10)
 
 
-def test_accuracy_interval_is_wilsons_for_the_trials_between_items(rng: np.random.Generator) -> None:
+def test_accuracy_interval_equals_wilson_with_the_trials_between_items(rng: np.random.Generator) -> None:
     x, y = overlapping(rng)
     probe = Probe.of(PairedRows(x, y))
     correct = ((probe.x > 0) * 1.0 + (probe.y < 0)) / 2
@@ -117,15 +117,15 @@ def test_separability_needs_eight_items(n: int, is_defined: bool, rng: np.random
         assert is_defined or estimate.undefined == "7 items with a matching row, at least 8 are needed"
 
 
-def test_ties_count_half() -> None:
+def test_auc_of_ties_counts_half() -> None:
     x = np.ones((20, 3))
     rows = PairedRows(x, x)
     probe = Probe.of(rows)
     assert np.all(probe.x == probe.y)
-    found = isthmus.measure(Pairs(image=x, text=x), metrics=["separability_auc"])
-    assert found["separability_auc"].value == 0.5
+    estimates = isthmus.measure(Pairs(image=x, text=x), metrics=["separability_auc"])
+    assert estimates["separability_auc"].value == 0.5
 
 
-def test_clip(clip_coco: Pairs) -> None:
-    found = isthmus.measure(clip_coco, metrics=NAMES)
-    assert [found[name].value for name in NAMES] == [1, 1]
+def test_separability_of_clip_is_one(clip_coco: Pairs) -> None:
+    estimates = isthmus.measure(clip_coco, metrics=NAMES)
+    assert [estimates[name].value for name in NAMES] == [1, 1]

@@ -28,7 +28,7 @@ def w2_squared(a: np.ndarray, b: np.ndarray) -> float:
     return float(cost[linear_sum_assignment(cost)].mean())
 
 
-def test_against_the_assignment_problem(cones: Any) -> None:
+def test_sliced_wasserstein_equals_the_assignment_problem(cones: Any) -> None:
     x, y = map(unit, cones)
     vectors = np.random.default_rng(0).normal(size=(12, 128))
     vectors /= np.linalg.norm(vectors, axis=0)
@@ -36,19 +36,19 @@ def test_against_the_assignment_problem(cones: Any) -> None:
         [w2_squared((x - x.mean(axis=0)) @ v, (y - y.mean(axis=0)) @ v) for v in vectors.T[:128]], dtype=np.float64
     )
     gap = x.mean(axis=0) - y.mean(axis=0)
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
-    assert found[NAMES[1]].value == pytest.approx(math.sqrt(centred), abs=1e-8)
-    assert found[NAMES[0]].value == pytest.approx(math.sqrt(gap @ gap / 12 + centred), abs=1e-8)
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
+    assert estimates[NAMES[1]].value == pytest.approx(math.sqrt(centred), abs=1e-8)
+    assert estimates[NAMES[0]].value == pytest.approx(math.sqrt(gap @ gap / 12 + centred), abs=1e-8)
 
 
-def test_the_split_is_the_mean_over_many_directions(cones: Any) -> None:
+def test_slices_split_equals_the_mean_over_many_directions(cones: Any) -> None:
     rows = PairedRows(*map(unit, cones))
     many = Slices.of(rows, directions=20_000, rng=5)
     direct = np.mean((np.sort(many.x, axis=0) - np.sort(many.y, axis=0)) ** 2)
     assert Slices.of(rows).squared == pytest.approx(direct, rel=0.03)
 
 
-def test_null(rng: np.random.Generator) -> None:
+def test_sliced_wasserstein_of_equal_laws_is_near_the_null(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 200, 5))
     same = isthmus.measure(Pairs(image=x, text=y), metrics=NAMES)
     other = isthmus.measure(Pairs(image=x + 1, text=y * [1, 1, 1, 1, 9]), metrics=NAMES)
@@ -57,19 +57,21 @@ def test_null(rng: np.random.Generator) -> None:
         assert other[name].value > 2 * other[name].null
 
 
-def test_null_is_what_swaps_give(cones: Any) -> None:
+def test_slices_null_equals_that_of_swaps(cones: Any) -> None:
     rows = PairedRows(*map(unit, cones))
     slices, generator = Slices.of(rows), np.random.default_rng(0)
-    found = []
+    estimates = []
     for _ in range(10):
         swap = generator.random(rows.n)[:, None] < 0.5
         x, y = np.where(swap, slices.y, slices.x), np.where(swap, slices.x, slices.y)
-        found.append(np.mean((np.sort(x, axis=0) - np.sort(y, axis=0)) ** 2))
-    assert slices.nulls[0] == pytest.approx(np.mean(found), abs=1e-12)
+        estimates.append(np.mean((np.sort(x, axis=0) - np.sort(y, axis=0)) ** 2))
+    assert slices.nulls[0] == pytest.approx(np.mean(estimates), abs=1e-12)
     assert slices.nulls[1] < slices.nulls[0]
 
 
-def test_clip(clip_coco: Pairs) -> None:
-    found = isthmus.measure(clip_coco, metrics=NAMES)
-    assert found[NAMES[0]].value == pytest.approx(math.sqrt(0.8514**2 / 512 + found[NAMES[1]].value ** 2), abs=1e-5)
-    assert found[NAMES[1]].value > found[NAMES[1]].null
+def test_sliced_wasserstein_of_clip_has_known_values(clip_coco: Pairs) -> None:
+    estimates = isthmus.measure(clip_coco, metrics=NAMES)
+    assert estimates[NAMES[0]].value == pytest.approx(
+        math.sqrt(0.8514**2 / 512 + estimates[NAMES[1]].value ** 2), abs=1e-5
+    )
+    assert estimates[NAMES[1]].value > estimates[NAMES[1]].null

@@ -23,11 +23,11 @@ def slow(rows: np.ndarray) -> float:
 
 
 def measured(x: Any, y: Any, **options: Any) -> isthmus.Estimate:
-    found = isthmus.measure(Pairs(image=x, text=y), metrics=["intrinsic_dimension_{side}"], **options)
-    return found["intrinsic_dimension_image"]
+    estimates = isthmus.measure(Pairs(image=x, text=y), metrics=["intrinsic_dimension_{side}"], **options)
+    return estimates["intrinsic_dimension_image"]
 
 
-def test_against_scikit_learn(cones: Any) -> None:
+def test_twonn_equals_scikit_learn(cones: Any) -> None:
     x, y = cones
     assert measured(x, y).value == pytest.approx(slow(unit(x)), abs=1e-8)
     assert measured(x, y, normalize=False).value == pytest.approx(slow(x), abs=1e-8)
@@ -35,7 +35,7 @@ def test_against_scikit_learn(cones: Any) -> None:
 
 
 @pytest.mark.parametrize("dimension", [1, 3, 6])
-def test_known_dimensions(rng: np.random.Generator, dimension: int) -> None:
+def test_twonn_of_a_known_dimension_is_covered(rng: np.random.Generator, dimension: int) -> None:
     rows = np.zeros((3000, 10))
     rows[:, :dimension] = rng.uniform(size=(3000, dimension))
     value, error = two_nearest(rows @ np.linalg.qr(rng.normal(size=(10, 10)))[0])
@@ -43,7 +43,7 @@ def test_known_dimensions(rng: np.random.Generator, dimension: int) -> None:
     assert 0.8 * value / np.sqrt(3000) < error < 2 * value / np.sqrt(3000)
 
 
-def test_duplicates_count_once(cones: Any, rng: np.random.Generator) -> None:
+def test_twonn_counts_duplicates_once(cones: Any, rng: np.random.Generator) -> None:
     x, y = cones
     plain = measured(x, y)
     copies = rng.permutation(
@@ -58,27 +58,27 @@ def test_duplicates_count_once(cones: Any, rng: np.random.Generator) -> None:
     assert measured(scaled, scaled).value == pytest.approx(plain.value, abs=1e-8)
 
 
-def test_too_few_distinct_rows() -> None:
+def test_twonn_of_few_distinct_rows_is_undefined() -> None:
     x = np.eye(6)[[0, 0, 0, 1, 1, 1]]
     assert "fewer than three distinct rows" in str(measured(x, x).undefined)
     assert "equal distances to all neighbours" in str(measured(np.eye(8), np.eye(8)).undefined)
     assert np.isnan(intrinsic_dimension(np.eye(2)))
 
 
-def test_close_rows_are_told_apart_in_float32(rng: np.random.Generator) -> None:
+def test_twonn_separates_close_rows_in_float32(rng: np.random.Generator) -> None:
     base = unit(rng.normal(size=(1, 20)))
     rows = (base + 1e-3 * rng.normal(size=(300, 20))).astype(np.float32)  # cosines of 1 - 1e-5
-    found = measured(rows, rows).value
-    assert found == pytest.approx(slow(unit(rows.astype(np.float64))), rel=0.05)
+    estimates = measured(rows, rows).value
+    assert estimates == pytest.approx(slow(unit(rows.astype(np.float64))), rel=0.05)
 
 
-def test_clip(clip_coco: Pairs) -> None:
-    found = isthmus.measure(clip_coco, metrics=["intrinsic_dimension_{side}"])
-    assert found["intrinsic_dimension_image"].value == pytest.approx(14.8, abs=0.06)
-    assert found["intrinsic_dimension_text"].value == pytest.approx(12.2, abs=0.06)
+def test_twonn_of_clip_has_known_values(clip_coco: Pairs) -> None:
+    estimates = isthmus.measure(clip_coco, metrics=["intrinsic_dimension_{side}"])
+    assert estimates["intrinsic_dimension_image"].value == pytest.approx(14.8, abs=0.06)
+    assert estimates["intrinsic_dimension_text"].value == pytest.approx(12.2, abs=0.06)
 
 
-def test_interval_against_a_loop(cones: Any) -> None:
+def test_twonn_interval_equals_a_loop(cones: Any) -> None:
     x, y = cones
     rows = unit(x)
     distances, index = NearestNeighbors(n_neighbors=2).fit(rows).kneighbors()
