@@ -1,4 +1,4 @@
-"""Aligned rows on disk: every format, in order, whole or not at all, and carried on after a kill."""
+"""Aligned rows on disk: formats, order, atomic output and continuation after an interruption."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ENDINGS = pytest.mark.parametrize("ending", [".npy", ".npz", ".safetensors", ""]
 
 @ENDINGS
 @pytest.mark.parametrize("resume", [False, True])
-def test_every_format_holds_the_rows_in_order(source: Path, aligner: Any, ending: str, resume: bool) -> None:
+def test_apply_to_any_format_keeps_the_order_of_rows(source: Path, aligner: Any, ending: str, resume: bool) -> None:
     out = source.with_name(f"out{ending}")
     assert apply(aligner, open_source(source), out, side="image", resume=resume) == (2000, 50)
     found = open_source(out)
@@ -52,7 +52,7 @@ def test_every_format_holds_the_rows_in_order(source: Path, aligner: Any, ending
 
 
 @pytest.mark.parametrize("stop", [None, 3])
-def test_a_folder_keeps_its_shards(source: Path, aligner: Any, stop: int | None) -> None:
+def test_apply_to_a_folder_keeps_its_shards(source: Path, aligner: Any, stop: int | None) -> None:
     folder, rows = source.with_name("img_emb"), np.load(source)
     folder.mkdir()
     for number, (begin, end) in enumerate([(0, 700), (700, 701), (701, 2000)]):
@@ -74,7 +74,7 @@ def test_a_folder_keeps_its_shards(source: Path, aligner: Any, stop: int | None)
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors"])
-def test_an_array_keeps_its_name(source: Path, aligner: Any, ending: str) -> None:
+def test_apply_to_an_archive_keeps_the_name_of_the_array(source: Path, aligner: Any, ending: str) -> None:
     rows = np.load(source)
     file = source.with_name(f"both{ending}")
     if ending == ".npz":
@@ -92,8 +92,8 @@ def test_an_array_keeps_its_name(source: Path, aligner: Any, ending: str) -> Non
     np.testing.assert_array_equal(open_source(f"{out}::image").read(0, 2000), rows)  # what else was there is kept
 
 
-def test_large_files_need_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is allocated does not grow with the number of rows, in every format."""
+def test_apply_to_large_files_needs_constant_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peak of allocated memory does not grow with the number of rows, in every format."""
     import tracemalloc
 
     rng = np.random.default_rng(0)
@@ -135,7 +135,7 @@ class Counting:
 
 
 @ENDINGS
-def test_stopped_work_is_carried_on(source: Path, aligner: Any, ending: str) -> None:
+def test_apply_after_an_error_resumes(source: Path, aligner: Any, ending: str) -> None:
     out = source.with_name(f"out{ending}")
     with pytest.raises(Stop):
         apply(aligner, Counting(source, 4), out, side="x", resume=True)
@@ -156,7 +156,7 @@ def test_stopped_work_is_carried_on(source: Path, aligner: Any, ending: str) -> 
     np.testing.assert_allclose(open_source(out).read(0, 2000), other.transform_x(np.load(source)), atol=1e-6)
 
 
-def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
+def test_apply_after_a_kill_resumes(source: Path, aligner: Any) -> None:
     aligner.save(source.with_name("a.safetensors"))
     code = (
         "import os, sys, isthmus\n"
@@ -180,7 +180,7 @@ def test_a_killed_process_is_carried_on(source: Path, aligner: Any) -> None:
     np.testing.assert_allclose(np.load(out), aligner.transform_x(np.load(source)), atol=1e-6)
 
 
-def test_refusals(source: Path, aligner: Any) -> None:
+def test_apply_to_unknown_format_or_modality_is_refused(source: Path, aligner: Any) -> None:
     with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .arrow, .h5, .* or a folder"):
         apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
     with pytest.raises(InputError, match="unknown modality 'audio' of the rows, expected image or text"):

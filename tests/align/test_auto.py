@@ -1,4 +1,4 @@
-"""Auto: its rule on tables, its leak-freeness, its fallbacks, and what it reaches on real pairs."""
+"""Auto: its rules, its folds, its fallbacks, and its results on real pairs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def row(name: str, value: float, recall: float, change: float, gain: float, erro
     }  # fmt: skip
 
 
-def test_the_rule_for_search() -> None:
+def test_best_row_for_search_is_the_best_admissible_one() -> None:
     table = [
         row("raw", 0.0, 0.6, 0.0, 0.0, 0.0, True),
         row("gentle", 0.29, 0.62, 0.02, 0.29, 0.02, True),
@@ -34,7 +34,7 @@ def test_the_rule_for_search() -> None:
     assert best_row(table, "search") == 1  # the gentler of equals
 
 
-def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
+def test_best_row_for_retrieval_has_a_significant_gain() -> None:
     table = [
         row("raw", 0.6, 0.6, 0.0, 0.0, 0.0, True),
         row("lucky", 0.65, 0.65, 0.05, 0.05, 0.03, True),
@@ -44,7 +44,7 @@ def test_the_rule_for_retrieval_wants_to_be_sure() -> None:
     assert best_row(table[:2], "retrieval") == 0
 
 
-def test_search_on_the_collapsed_run() -> None:
+def test_search_on_the_collapsed_run_finds_mixed_pairs() -> None:
     pairs = isthmus.demo.load("collapsed", split="test")
     fit, test = pairs.split_half(rng=0)
     auto = Auto(aim="search").fit(fit)
@@ -56,8 +56,8 @@ def test_search_on_the_collapsed_run() -> None:
     assert auto.fit_info_["chosen"] == type(auto.chosen_).__name__
 
 
-def test_only_the_fitting_pairs_count_and_items_stay_together(rng: np.random.Generator) -> None:
-    """Twice the same captions: rows of one item in two folds would give the paired maps away."""
+def test_retrieval_on_unrelated_rows_chooses_identity(rng: np.random.Generator) -> None:
+    """Every caption occurs twice. Rows of one item in two folds would leak the pairing."""
     n, d = 60, 12
     x, y = rng.normal(size=(2, n, d))  # no relation at all between the sides
     doubled = np.concatenate([y, y])
@@ -69,7 +69,7 @@ def test_only_the_fitting_pairs_count_and_items_stay_together(rng: np.random.Gen
     assert alone.table_ == again.table_
 
 
-def test_moments_and_few_pairs_fall_back(rng: np.random.Generator) -> None:
+def test_fit_to_moments_or_few_pairs_falls_back(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 100, 6))
     with pytest.warns(IsthmusWarning, match=r"falls back to Centering: moments hold no rows to cross-validate on"):
         auto = Auto().fit_moments(Moments.of(x, y))
@@ -79,8 +79,8 @@ def test_moments_and_few_pairs_fall_back(rng: np.random.Generator) -> None:
         Auto(aim="retrieval").fit(x[:20], y[:20])
 
 
-def test_classification(rng: np.random.Generator) -> None:
-    """A common offset of each side hides the classes from dot products; centring shows them."""
+def test_classification_with_common_offsets_chooses_a_map(rng: np.random.Generator) -> None:
+    """A common offset of each modality hides the classes from dot products, and centring removes it."""
     labels = rng.integers(0, 4, size=400)
     centres = rng.normal(size=(4, 10))
     x, y = centres[labels] + 0.5 * rng.normal(size=(2, 400, 10))
@@ -98,8 +98,8 @@ def test_classification(rng: np.random.Generator) -> None:
         Auto(aim="classification").fit(x, y, labels=labels, class_texts=texts)
 
 
-def test_few_rows_of_a_wide_space(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solving in the span of the rows changes no score: against the same rows with no reduction."""
+def test_reduction_to_the_span_changes_no_score(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few rows of many dimensions are solved in their span and without the reduction."""
     n, d = 45, 120
     latent = rng.normal(size=(n, d)) / np.arange(1, d + 1)
     x, y = latent + 0.1 * rng.normal(size=(2, n, d)) / np.arange(1, d + 1) + np.eye(d)[:2, None]
@@ -117,8 +117,8 @@ def test_few_rows_of_a_wide_space(rng: np.random.Generator, monkeypatch: pytest.
     assert len({row["value"] for row in narrow}) > 3
 
 
-def test_repeated_rows_stay_in_one_fold(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caption list that repeats its image in every row: the paired maps must not know the held-out images."""
+def test_folds_of_repeated_rows_are_disjoint(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each image occurs in three rows. All of them are in one fold."""
     x, y = np.repeat(rng.normal(size=(50, 12)), 3, axis=0), rng.normal(size=(150, 12))
     seen, of = [], Moments.of
     monkeypatch.setattr(
@@ -133,7 +133,7 @@ def test_repeated_rows_stay_in_one_fold(rng: np.random.Generator, monkeypatch: p
         Auto().fit(x[:90], y[:90])
 
 
-def test_options_are_checked(rng: np.random.Generator) -> None:
+def test_fit_with_invalid_options_is_refused(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 100, 6))
     with pytest.raises(InputError, match="aim='fast', expected 'search', 'retrieval' or 'classification'"):
         Auto(aim="fast").fit(x, y)
@@ -141,7 +141,7 @@ def test_options_are_checked(rng: np.random.Generator) -> None:
         Auto(folds=1).fit(x, y)
 
 
-def test_the_file_keeps_choice_and_reasons(tmp_path: Path) -> None:
+def test_loaded_auto_has_choice_and_reasons(tmp_path: Path) -> None:
     pairs = isthmus.demo.load("collapsed", split="test")
     auto = Auto().fit(pairs)
     auto.save(tmp_path / "a.safetensors")
@@ -157,8 +157,8 @@ def recall(x: np.ndarray, y: np.ndarray) -> float:
 
 
 @pytest.mark.slow
-def test_search_on_clip_coco(real: Any) -> None:
-    """Three halves (ten: benchmarks/auto.py): mixed search at least .28 (raw 0), recall within 2 points of raw."""
+def test_search_on_clip_coco_keeps_recall(real: Any) -> None:
+    """On three halves, mixed R@1 is at least .28 (raw 0) and recall within 2 points of raw (benchmarks/auto.py)."""
     x, y = (np.load(real(f"clip_coco/{side}.npy")) for side in ("image", "text"))
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     found = []
@@ -173,8 +173,8 @@ def test_search_on_clip_coco(real: Any) -> None:
     assert change >= -0.02
 
 
-def test_few_pairs_of_videos(real: Any) -> None:
-    """Fifty pairs in 768 dimensions, ten halves: retrieval is not below raw by more than half a point."""
+def test_retrieval_with_few_pairs_keeps_recall(real: Any) -> None:
+    """With fifty pairs of 768 dimensions, recall is at most half a point below raw on ten halves."""
     pairs = isthmus.open_pairs(real("videoclip_msrvtt/video.npy"), real("videoclip_msrvtt/text.npy"))
     changes = []
     for seed in range(10):
@@ -185,7 +185,7 @@ def test_few_pairs_of_videos(real: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", isthmus.demo.RUNS)
-def test_retrieval_never_falls_on_the_demo(run: str) -> None:
+def test_retrieval_on_the_demo_keeps_recall(run: str) -> None:
     train, test = (isthmus.demo.load(run, split=split) for split in ("train", "test"))
     a, b = Auto(aim="retrieval").fit(train).transform(test)
     assert recall(a, b) >= recall(*test.unit()) - 0.005
@@ -197,6 +197,6 @@ def test_retrieval_never_falls_on_the_demo(run: str) -> None:
 
 
 @pytest.mark.parametrize("name", align.registry())
-def test_every_aligner_is_judged_or_named(name: str) -> None:
-    """A new aligner is public under its own name."""
+def test_registered_aligner_is_public(name: str) -> None:
+    """Every aligner of the package is exported under its own name."""
     assert name in align.__all__

@@ -1,4 +1,4 @@
-"""Every aligner against an independent solution: SciPy, scikit-learn or the closed form written out here."""
+"""Every aligner against an independent solution: SciPy, scikit-learn, cca-zoo or a closed form."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def sides(cones: Any) -> tuple[np.ndarray, np.ndarray]:
+def clouds(cones: Any) -> tuple[np.ndarray, np.ndarray]:
     return unit(cones[0]), unit(cones[1])
 
 
@@ -42,7 +42,7 @@ def centred(rows: np.ndarray) -> np.ndarray:
 
 
 def power(cov: np.ndarray, alpha: float, lam: float) -> np.ndarray:
-    """(S + lam tr S / d I)^-alpha by SciPy's matrix power."""
+    """Return (S + lam tr S / d I)^-alpha by the matrix power of SciPy."""
     shifted = cov + lam * np.trace(cov) / len(cov) * np.eye(len(cov))
     return scipy.linalg.fractional_matrix_power(shifted, -alpha)
 
@@ -51,8 +51,8 @@ def cov(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return centred(a).T @ centred(b) / len(a)
 
 
-def test_translation_by_one_and_two_gaps_equals_and_exchanges_means(sides: Any) -> None:
-    x, y = sides
+def test_translation_by_one_and_two_gaps_equals_and_exchanges_means(clouds: Any) -> None:
+    x, y = clouds
     for side in ("both", "x", "y"):
         a, b = Translation(side=side, normalize=False).fit(x, y).transform(x, y)
         np.testing.assert_allclose(a.mean(axis=0), b.mean(axis=0), atol=1e-14)
@@ -66,20 +66,20 @@ def test_translation_by_one_and_two_gaps_equals_and_exchanges_means(sides: Any) 
         Translation(side="left").fit(x, y)
 
 
-def test_standardization_equals_standard_scaler(sides: Any) -> None:
+def test_standardization_equals_standard_scaler(clouds: Any) -> None:
     from sklearn.preprocessing import StandardScaler
 
-    x, y = sides
-    found = Standardization(normalize=False).fit(x, y).transform(x, y)
-    for rows, got in zip(sides, found, strict=True):
-        np.testing.assert_allclose(got, StandardScaler().fit_transform(rows), atol=1e-9)
+    x, y = clouds
+    mapped = Standardization(normalize=False).fit(x, y).transform(x, y)
+    for rows, actual in zip(clouds, mapped, strict=True):
+        np.testing.assert_allclose(actual, StandardScaler().fit_transform(rows), atol=1e-9)
     flat = x.copy()
     flat[:, 2] = 0.3
     assert not Standardization(normalize=False).fit(flat, y).transform_x(x)[:, 2].any()
 
 
-def test_gap_projection_removes_the_gap_direction(sides: Any) -> None:
-    x, y = sides
+def test_gap_projection_removes_the_gap_direction(clouds: Any) -> None:
+    x, y = clouds
     gap = y.mean(axis=0) - x.mean(axis=0)
     a, b = GapProjection().fit(x, y).transform(x, y)
     np.testing.assert_allclose(np.abs(np.vstack([a, b]) @ gap).max(), 0, atol=1e-14)
@@ -87,14 +87,14 @@ def test_gap_projection_removes_the_gap_direction(sides: Any) -> None:
         _ = GapProjection().fit(x, x).map_x_
 
 
-def test_dimension_removal_drops_the_largest_coordinates(sides: Any) -> None:
-    x, y = sides
+def test_dimension_removal_drops_the_largest_coordinates(clouds: Any) -> None:
+    x, y = clouds
     gap = np.abs(y.mean(axis=0) - x.mean(axis=0))
     kept = np.sort(np.argsort(-gap)[3:])
     removal = DimensionRemoval(k=3).fit(x, y)
     np.testing.assert_allclose(removal.transform_x(x), unit(x[:, kept]), atol=1e-14)
     assert removal.fit_info_["gap_share"] == pytest.approx(1 - (gap[kept] ** 2).sum() / (gap**2).sum())
-    # The rotated variant does not see the basis; the plain one does.
+    # The rotated variant does not depend on the basis, and the plain one does.
     q = np.linalg.qr(np.random.default_rng(0).normal(size=(x.shape[1],) * 2))[0]
     scores = []
     for rotated in (True, False):
@@ -128,8 +128,8 @@ def test_orthogonal_shift_keeps_the_promised_rankings(rng: np.random.Generator) 
 
 
 @pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
-def test_procrustes_equals_scipy(sides: Any) -> None:
-    x, y = sides
+def test_procrustes_equals_scipy(clouds: Any) -> None:
+    x, y = clouds
     centred_turn = scipy.linalg.orthogonal_procrustes(centred(x), centred(y))[0]
     turn = scipy.linalg.orthogonal_procrustes(x, y)[0]
     np.testing.assert_allclose(Procrustes().fit(x, y).matrix_x, centred_turn, atol=1e-10)
@@ -140,8 +140,8 @@ def test_procrustes_equals_scipy(sides: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
-def test_procrustes_with_different_dims_pads_the_smaller_one(sides: Any) -> None:
-    x, y = sides
+def test_procrustes_with_different_dims_pads_the_smaller_one(clouds: Any) -> None:
+    x, y = clouds
     narrow = y[:, :9]
     for first, second in ((x, narrow), (narrow, x)):
         a, b = Procrustes(normalize=False).fit(first, second).transform(first, second)
@@ -151,46 +151,46 @@ def test_procrustes_with_different_dims_pads_the_smaller_one(sides: Any) -> None
         assert a.shape == b.shape == (120, 12)
 
 
-def test_procrustes_with_few_pairs_warns(sides: Any) -> None:
+def test_procrustes_with_few_pairs_warns(clouds: Any) -> None:
     with pytest.warns(IsthmusWarning, match="12 x 12 numbers to 119 items, fewer than 10 per dimension"):
-        _ = Procrustes().fit(sides[0][1:], sides[1][1:]).map_x_
+        _ = Procrustes().fit(clouds[0][1:], clouds[1][1:]).map_x_
 
 
 @pytest.mark.parametrize("width", [12, 9])
-def test_ridge_map_equals_scikit_learn_ridge(sides: Any, width: int) -> None:
+def test_ridge_map_equals_scikit_learn_ridge(clouds: Any, width: int) -> None:
     from sklearn.linear_model import Ridge
 
-    x, y = sides[0], sides[1][:, :width]
+    x, y = clouds[0], clouds[1][:, :width]
     for direction, (a, b) in {"x_to_y": (x, y), "y_to_x": (y, x)}.items():
         penalty = 0.5 * np.trace(cov(a, a)) / a.shape[1] * len(a)
         expected = Ridge(alpha=penalty).fit(a, b).coef_.T
-        found = RidgeMap(ridge=0.5, direction=direction, normalize=False).fit(x, y)
-        np.testing.assert_allclose(getattr(found, f"matrix_{direction[0]}"), expected, atol=1e-9)
-        assert found.transform_x(x).shape == found.transform_y(y).shape
+        mapped = RidgeMap(ridge=0.5, direction=direction, normalize=False).fit(x, y)
+        np.testing.assert_allclose(getattr(mapped, f"matrix_{direction[0]}"), expected, atol=1e-9)
+        assert mapped.transform_x(x).shape == mapped.transform_y(y).shape
 
 
 @pytest.mark.parametrize("width", [12, 9])
-def test_ridge_cca_solves_the_generalised_eigenproblem(sides: Any, width: int) -> None:
-    x, y = sides[0], sides[1][:, :width]
+def test_ridge_cca_solves_the_generalised_eigenproblem(clouds: Any, width: int) -> None:
+    x, y = clouds[0], clouds[1][:, :width]
     lam = 0.3
     sx, sy, sxy = cov(x, x), cov(y, y), cov(x, y)
     rx, ry = (s + lam * np.trace(s) / len(s) * np.eye(len(s)) for s in (sx, sy))
     squares, vectors = scipy.linalg.eigh(sxy @ np.linalg.solve(ry, sxy.T), rx)
     cca = RidgeCCA(lam=lam, g=0.0, k=4, normalize=False).fit(x, y)
-    got = cca.matrix_x
+    actual = cca.matrix_x
     np.testing.assert_allclose(np.array(cca.fit_info_["correlations"][:4]) ** 2, squares[::-1][:4], rtol=1e-9)
     expected = vectors[:, ::-1][:, :4]
-    np.testing.assert_allclose(np.abs(np.sum(got * (rx @ expected), axis=0)), 1, atol=1e-9)
+    np.testing.assert_allclose(np.abs(np.sum(actual * (rx @ expected), axis=0)), 1, atol=1e-9)
     weighted = RidgeCCA(lam=lam, g=2.0, k=4, normalize=False).fit(x, y).matrix_x
-    np.testing.assert_allclose(weighted, got * np.array(cca.fit_info_["correlations"][:4]) ** 2, atol=1e-10)
+    np.testing.assert_allclose(weighted, actual * np.array(cca.fit_info_["correlations"][:4]) ** 2, atol=1e-10)
     with pytest.raises(InputError, match=f"k=13, expected at most {width}, the number of canonical directions"):
         _ = RidgeCCA(k=13).fit(x, y).map_x_
 
 
-def test_ridge_cca_without_ridge_equals_scikit_learn(sides: Any) -> None:
+def test_ridge_cca_without_ridge_equals_scikit_learn(clouds: Any) -> None:
     from sklearn.cross_decomposition import CCA
 
-    x, y = sides
+    x, y = clouds
     a, b = CCA(n_components=2, scale=False, max_iter=5000, tol=1e-12).fit_transform(x, y)
     expected = [np.corrcoef(a[:, j], b[:, j])[0, 1] for j in range(2)]
     # The rows of the fixture fill all dimensions after the division by norms, so lam = 0 is well posed.
@@ -200,30 +200,30 @@ def test_ridge_cca_without_ridge_equals_scikit_learn(sides: Any) -> None:
 
 
 @pytest.mark.parametrize(("width", "lam"), [(12, 0.3), (9, 1.0)])
-def test_ridge_cca_equals_cca_zoo(sides: Any, width: int, lam: float) -> None:
-    """cca-zoo blends (1 - c) S + c I; scaled by 1 / (1 - c) that is S + c / (1 - c) I, for each side its own c."""
+def test_ridge_cca_equals_cca_zoo(clouds: Any, width: int, lam: float) -> None:
+    """cca-zoo uses (1 - c) S + c I. Scaled by 1 / (1 - c) this is S + c / (1 - c) I, with c per modality."""
     linear = pytest.importorskip("cca_zoo.linear")
-    x, y = centred(sides[0]), centred(sides[1][:, :width])
+    x, y = centred(clouds[0]), centred(clouds[1][:, :width])
     means = [lam * np.trace(cov(s, s)) / s.shape[1] * len(s) / (len(s) - 1) for s in (x, y)]  # it divides by n - 1
     model = linear.RidgeCCA(n_components=3, shrinkage=[m / (1 + m) for m in means]).fit([x, y])
     expected = model.transform([x, y])
-    cca = RidgeCCA(lam=lam, g=0.0, k=3, normalize=False).fit(sides[0], sides[1][:, :width])
-    for got, wanted in zip(cca.transform(sides[0], sides[1][:, :width]), expected, strict=True):
+    cca = RidgeCCA(lam=lam, g=0.0, k=3, normalize=False).fit(clouds[0], clouds[1][:, :width])
+    for actual, expected_scores in zip(cca.transform(clouds[0], clouds[1][:, :width]), expected, strict=True):
         for j in range(3):
-            assert abs(np.corrcoef(got[:, j], np.asarray(wanted)[:, j])[0, 1]) == pytest.approx(1, abs=1e-8)
+            assert abs(np.corrcoef(actual[:, j], np.asarray(expected_scores)[:, j])[0, 1]) == pytest.approx(1, abs=1e-8)
 
 
-def test_partial_whitening_equals_matrix_powers(sides: Any) -> None:
-    x, y = sides
-    found = PartialWhitening(alpha=0.3, lam=2.0, normalize=False).fit(x, y).transform(x, y)
-    for rows, got in zip(sides, found, strict=True):
-        np.testing.assert_allclose(got, centred(rows) @ power(cov(rows, rows), 0.3, 2.0), atol=1e-9)
+def test_partial_whitening_equals_matrix_powers(clouds: Any) -> None:
+    x, y = clouds
+    mapped = PartialWhitening(alpha=0.3, lam=2.0, normalize=False).fit(x, y).transform(x, y)
+    for rows, actual in zip(clouds, mapped, strict=True):
+        np.testing.assert_allclose(actual, centred(rows) @ power(cov(rows, rows), 0.3, 2.0), atol=1e-9)
 
 
-def test_partial_whitening_at_one_half_equals_pca_whitening(sides: Any) -> None:
+def test_partial_whitening_at_one_half_equals_pca_whitening(clouds: Any) -> None:
     from sklearn.decomposition import PCA
 
-    x, y = sides
+    x, y = clouds
     white = PartialWhitening(alpha=0.5, lam=0.0, normalize=False).fit(x, y).transform_x(x)
     expected = PCA(whiten=True).fit_transform(x)
     np.testing.assert_allclose(white @ white.T, expected @ expected.T * len(x) / (len(x) - 1), atol=1e-7)
@@ -236,11 +236,11 @@ def difference_oracle(x: np.ndarray, y: np.ndarray, alpha: float) -> tuple[np.nd
     return centred(x) @ wx @ common, centred(y) @ wy @ common
 
 
-def test_difference_whitening_equals_solution_from_rows(sides: Any) -> None:
-    x, y = sides
-    found = DifferenceWhitening(alpha=0.5, normalize=False).fit(x, y).transform(x, y)
-    for got, expected in zip(found, difference_oracle(x, y, 0.5), strict=True):
-        np.testing.assert_allclose(got, expected, atol=1e-9)
+def test_difference_whitening_equals_solution_from_rows(clouds: Any) -> None:
+    x, y = clouds
+    mapped = DifferenceWhitening(alpha=0.5, normalize=False).fit(x, y).transform(x, y)
+    for actual, expected in zip(mapped, difference_oracle(x, y, 0.5), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-9)
 
 
 def cca_oracle(x: np.ndarray, y: np.ndarray, g: float) -> tuple[np.ndarray, np.ndarray]:
@@ -249,9 +249,9 @@ def cca_oracle(x: np.ndarray, y: np.ndarray, g: float) -> tuple[np.ndarray, np.n
     return centred(x) @ wx @ (u * rho**g), centred(y) @ wy @ (zt.T * rho**g)
 
 
-def test_blend_cosine_is_the_mean_of_two_cosines(sides: Any) -> None:
-    x, y = sides
-    white = [unit(centred(s) @ power(cov(s, s), 0.25, 3.0)) for s in sides]
+def test_blend_cosine_is_the_mean_of_two_cosines(clouds: Any) -> None:
+    x, y = clouds
+    white = [unit(centred(s) @ power(cov(s, s), 0.25, 3.0)) for s in clouds]
     paired = [unit(s) for s in cca_oracle(x, y, 2.0)]
     blend = Blend(weight=0.3).fit(x, y)
     a, b = blend.transform(x, y)
@@ -261,9 +261,9 @@ def test_blend_cosine_is_the_mean_of_two_cosines(sides: Any) -> None:
         _ = blend.matrix_x
 
 
-def test_kernel_blend_scores_are_the_convex_combination(sides: Any) -> None:
-    x, y = sides
-    white = [centred(s) @ power(cov(s, s), 0.5, 3.0) for s in sides]
+def test_kernel_blend_scores_are_the_convex_combination(clouds: Any) -> None:
+    x, y = clouds
+    white = [centred(s) @ power(cov(s, s), 0.5, 3.0) for s in clouds]
     paired = list(cca_oracle(x, y, 1.0))
     scales = [np.sqrt(np.prod([np.mean(np.sum(s**2, axis=1)) for s in both])) for both in (white, paired)]
     for t in (0.0, 0.4, 1.0):
@@ -272,16 +272,16 @@ def test_kernel_blend_scores_are_the_convex_combination(sides: Any) -> None:
         np.testing.assert_allclose(a @ b.T, expected, atol=1e-8)
     # Nothing is blended in at t = 0: partial whitening itself.
     plain = PartialWhitening(alpha=0.5).fit(x, y).transform(x, y)
-    for got, expected in zip(KernelBlend(weight=0.0).fit(x, y).transform(x, y), plain, strict=True):
-        np.testing.assert_allclose(got, expected, atol=1e-9)
+    for actual, expected in zip(KernelBlend(weight=0.0).fit(x, y).transform(x, y), plain, strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-9)
 
 
-def test_shared_signal_scores_equal_the_likelihood_ratio(sides: Any) -> None:
-    """The log ratio of 'one item' to 'two items' under the two-covariance model, written out with SciPy's densities."""
+def test_shared_signal_scores_equal_the_likelihood_ratio(clouds: Any) -> None:
+    """The oracle is the log ratio of 'one item' and 'two items' from the normal densities of SciPy."""
     from scipy.stats import multivariate_normal
 
-    x, y = sides
-    found = SharedSignal(shrink=0.5, floor=0.0, before_alpha=0.0, normalize=False).fit(x, y).transform(x, y)
+    x, y = clouds
+    mapped = SharedSignal(shrink=0.5, floor=0.0, before_alpha=0.0, normalize=False).fit(x, y).transform(x, y)
     differences = cov(x - y, x - y)
     noise = differences / 2 + 0.5 * np.trace(differences) / 2 / 12 * np.eye(12)
     shared = (cov(x, y) + cov(x, y).T) / 2
@@ -296,7 +296,7 @@ def test_shared_signal_scores_equal_the_likelihood_ratio(sides: Any) -> None:
     ratio = np.array([[one.logpdf(np.hstack([p, q])) - two.logpdf(p) - two.logpdf(q) for q in b[:15]] for p in a[:15]])
     # The ratio is bilinear up to one term for each row: compare double differences.
     double = ratio - ratio.mean(axis=0) - ratio.mean(axis=1)[:, None] + ratio.mean()
-    scores = found[0][:15] @ found[1][:15].T
+    scores = mapped[0][:15] @ mapped[1][:15].T
     double_scores = scores - scores.mean(axis=0) - scores.mean(axis=1)[:, None] + scores.mean()
     np.testing.assert_allclose(double, double_scores, atol=1e-8)
 
@@ -322,8 +322,8 @@ def test_realign_on_narrow_cones_closes_the_gap(rng: np.random.Generator) -> Non
     assert residuals[1] < residuals[0] / 4  # what the expansion leaves out falls faster than the spread squared
 
 
-def test_score_standardization_equals_statistics_of_all_scores(sides: Any) -> None:
-    x, y = sides
+def test_score_standardization_equals_statistics_of_all_scores(clouds: Any) -> None:
+    x, y = clouds
     z = ScoreStandardization().fit(x, y)
     for query, q in (("x", x), ("y", y)):
         for stored, c in (("x", x), ("y", y)):
@@ -338,8 +338,8 @@ def test_score_standardization_equals_statistics_of_all_scores(sides: Any) -> No
         ScoreStandardization().scores(x, y, query="x", stored="y")
 
 
-def test_fit_with_different_dims_is_refused(sides: Any) -> None:
-    x, y = sides
+def test_fit_with_different_dims_is_refused(clouds: Any) -> None:
+    x, y = clouds
     with pytest.raises(InputError, match="x has width 12 and y has width 9"):
         PartialWhitening().fit(x, y[:, :9])
     moments = Moments.of(x, y[:, :9], index=np.arange(len(x)))

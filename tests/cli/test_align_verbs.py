@@ -1,4 +1,4 @@
-"""The verbs `fit`, `apply` and `adapt`: what an aligner may be fitted to, and where aligned rows may go."""
+"""The verbs `fit`, `apply` and `adapt`: inputs of a fit, outputs of aligned rows, and refusals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from isthmus.cli import app
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Some of the demo's pairs, as files in the working folder."""
+    """Write some pairs of the demo to files in the working folder."""
     monkeypatch.chdir(tmp_path)
     run = isthmus.demo.arrays("plain", split="test")
     few = slice(0, 300)
@@ -51,7 +51,7 @@ def same(path: str, expected: align.Aligner) -> None:
     np.testing.assert_allclose(isthmus.load(path).transform_x(rows), expected.transform_x(rows), atol=1e-6)
 
 
-def test_auto_sees_the_rows(files: Path) -> None:
+def test_fit_auto_cross_validates_on_the_rows(files: Path) -> None:
     text = said("fit", "auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=retrieval")
     assert "not cross-validated" not in text
     assert "KernelBlend(weight=0.5)" in text  # the table of candidates
@@ -60,7 +60,7 @@ def test_auto_sees_the_rows(files: Path) -> None:
     assert isthmus.load("a.safetensors").names_ == ("image", "text")
 
 
-def test_auto_classifies(files: Path) -> None:
+def test_fit_auto_for_classification_needs_labels(files: Path) -> None:
     words = ["fit", "Auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=classification"]
     assert "in the shell --labels FILE.npy" in refused(*words)
     found = json.loads(said(*words, "--labels", "labels.npy", "--json"))["fit_info"]
@@ -73,7 +73,7 @@ def test_auto_classifies(files: Path) -> None:
     assert "has shape (9, 64), expected (10, 64)" in refused(*words, *both)
 
 
-def test_saved_moments(files: Path) -> None:
+def test_fit_to_saved_moments_equals_fit_to_pairs(files: Path) -> None:
     pairs = isthmus.open_pairs("image.npy", "text.npy")
     Moments.of(pairs).save("m.safetensors")
     assert "saved moments of 300 pairs" in said("fit", "RidgeCCA", "m.safetensors", "-o", "a.safetensors")
@@ -85,7 +85,7 @@ def test_saved_moments(files: Path) -> None:
         run("fit", "Auto", "m.safetensors", "-o", "a.safetensors")
 
 
-def test_unpaired_rows(files: Path) -> None:
+def test_fit_to_unpaired_rows_accepts_different_lengths(files: Path) -> None:
     np.save("short.npy", np.load("text.npy")[:200])
     words = ["image.npy", "short.npy", "-o", "a.safetensors"]
     assert "has 300 rows" in refused("fit", "PartialWhitening", *words)
@@ -95,14 +95,14 @@ def test_unpaired_rows(files: Path) -> None:
     assert "Procrustes needs pairs" in refused("fit", "Procrustes", *words, "--unpaired")
 
 
-def test_sides_of_two_widths(files: Path) -> None:
+def test_fit_to_different_dims_works_where_allowed(files: Path) -> None:
     np.save("narrow.npy", np.load("text.npy")[:, :50])
     said("fit", "RidgeMap", "image.npy", "narrow.npy", "-o", "a.safetensors")
     same("a.safetensors", align.RidgeMap().fit(np.load("image.npy"), np.load("narrow.npy")))
     assert "has width 64 and narrow.npy has width 50" in refused("fit", "Centering", "image.npy", "narrow.npy")
 
 
-def test_several_captions(files: Path) -> None:
+def test_fit_with_several_captions_uses_the_index(files: Path) -> None:
     owner = np.repeat(np.arange(150), 2)
     np.save("owner.npy", owner)
     np.save("image.npy", np.load("image.npy")[:150])
@@ -110,7 +110,7 @@ def test_several_captions(files: Path) -> None:
     same("a.safetensors", align.Centering().fit(np.load("image.npy"), np.load("text.npy"), index=owner))
 
 
-def test_apply_to_every_format_and_back(files: Path) -> None:
+def test_apply_to_every_format_writes_the_aligned_rows(files: Path) -> None:
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
     expected = isthmus.load("a.safetensors").transform_x(np.load("image.npy"))
     for out in ("out.npy", "out.npz", "out.safetensors", "folder"):
@@ -127,8 +127,8 @@ def test_apply_to_every_format_and_back(files: Path) -> None:
     assert "unknown modality 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--side", "audio")
 
 
-def test_a_shift_is_told(files: Path) -> None:
-    """Aligned rows of two digits alone: written, and the user is told what it costs."""
+def test_apply_to_shifted_rows_warns(files: Path) -> None:
+    """Rows of two digits only are written, and a warning states the cost."""
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
     run_ = isthmus.demo.arrays("plain", split="test")
     np.save("few.npy", run_.image[np.isin(run_.labels, (0, 6))])
@@ -143,12 +143,12 @@ def test_a_shift_is_told(files: Path) -> None:
     assert "are they rows of text?" in subprocess.run(command, capture_output=True, text=True, check=True).stderr
 
 
-def test_work_that_was_cut_short_goes_on(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_apply_after_an_interruption_resumes(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from isthmus.align import streaming
 
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
-    whole = said("apply", "a.safetensors", "image.npy", "whole.npy")
-    assert "Wrote 300" in whole
+    output = said("apply", "a.safetensors", "image.npy", "output.npy")
+    assert "Wrote 300" in output
     monkeypatch.setattr(streaming, "block_rows", lambda dim: 64)
     loaded, reads = isthmus.load("a.safetensors"), []
     read = isthmus.sources.Source.read
@@ -165,10 +165,10 @@ def test_work_that_was_cut_short_goes_on(files: Path, monkeypatch: pytest.Monkey
     assert not Path("out.npy").exists()
     said("apply", "a.safetensors", "image.npy", "out.npy", "--resume")
     assert reads[4:7] == [0, 192, 256]  # the first block for its width, then what is missing
-    assert Path("out.npy").read_bytes() == Path("whole.npy").read_bytes()
+    assert Path("out.npy").read_bytes() == Path("output.npy").read_bytes()
 
 
-def test_adapt_is_that_of_the_library(files: Path) -> None:
+def test_adapt_equals_the_method(files: Path) -> None:
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
     new = np.load("text.npy")[np.load("labels.npy") == 1]
     np.save("new.npy", new)
@@ -180,8 +180,8 @@ def test_adapt_is_that_of_the_library(files: Path) -> None:
     np.testing.assert_allclose(adapted.transform_y(new), old.adapt(None, new).transform_y(new), atol=1e-6)
     assert np.abs(adapted.transform_y(new) - old.transform_y(new)).max() > 0.1
     same("b.safetensors", old)  # the other side stays
-    told = json.loads(said("adapt", "a.safetensors", "image.npy", "new.npy", "-o", "b.safetensors", "--json"))
-    assert told["changed"]
+    result = json.loads(said("adapt", "a.safetensors", "image.npy", "new.npy", "-o", "b.safetensors", "--json"))
+    assert result["changed"]
     np.testing.assert_array_equal(isthmus.load("b.safetensors").bias_y, adapted.bias_y)
     message = refused("adapt", "a.safetensors", "image.npy", "new.npy", "--side", "text")
     assert "--side text: applies to one file" in message

@@ -1,4 +1,4 @@
-"""The torch module gives what the aligner gives."""
+"""The torch module of an aligner."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch")
 
 @pytest.mark.parametrize("name", align.registry())
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
-def test_module_is_the_aligner(name: str, dtype: str) -> None:
+def test_module_output_equals_transform(name: str, dtype: str) -> None:
     run = isthmus.demo.arrays("collapsed")
     x, y = run.image[:900].astype(np.float64), run.text[:900].astype(np.float64)
     with warnings.catch_warnings():
@@ -30,7 +30,7 @@ def test_module_is_the_aligner(name: str, dtype: str) -> None:
         assert torch.equal(a, b)
 
 
-def test_gradients_and_state(tmp_path: Any) -> None:
+def test_module_has_gradients_and_a_state(tmp_path: Any) -> None:
     pairs = isthmus.demo.load("plain")
     heads = align.KernelBlend().fit(pairs).to_torch()
     rows = torch.randn(5, 64, requires_grad=True)
@@ -46,7 +46,7 @@ def test_gradients_and_state(tmp_path: Any) -> None:
         align.Centering().to_torch()
 
 
-def test_matrices_are_the_map() -> None:
+def test_matrix_and_bias_equal_transform() -> None:
     run = isthmus.demo.arrays("plain")
     x = run.image.astype(np.float64)
     x /= np.linalg.norm(x, axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""A new corpus made from the demo's digits: the shift is seen, said, and mended as far as unpaired rows suffice."""
+"""Drift and adaptation to a new corpus that is made from classes of the demo."""
 
 from __future__ import annotations
 
@@ -32,39 +32,41 @@ def digits(run: Any, chosen: tuple[int, ...]) -> np.ndarray:
     return np.flatnonzero(np.isin(run.labels, chosen))
 
 
-def test_rows_of_the_same_corpus_do_not_differ(train: Any) -> None:
-    """Random halves of one split: the test of the means holds its level, the fidelity its null."""
-    seen = []
+def test_drift_of_the_same_corpus_keeps_its_level(train: Any) -> None:
+    """On random halves of one split, the test of the means and the null of the fidelity keep their levels."""
+    detected = []
     for seed in range(20):
         order = np.random.default_rng(seed).permutation(len(train.image))
         fit, new = order[:600], order[600:]
-        found = align.Centering().fit(train.image[fit], train.text[fit]).drift(train.image[new], train.text[new])
-        seen.extend(side.shifted or side.reshaped for side in found.modalities)
-    assert np.mean(seen) < 0.2
+        drift = align.Centering().fit(train.image[fit], train.text[fit]).drift(train.image[new], train.text[new])
+        detected.extend(modality.shifted or modality.reshaped for modality in drift.modalities)
+    assert np.mean(detected) < 0.2
     assert "do not differ measurably" in str(align.Centering().fit(train.image, train.text).drift(train.image))
 
 
-def test_a_subset_of_classes_is_seen(train: Any, test: Any) -> None:
+def test_drift_of_a_subset_of_classes_is_detected(train: Any, test: Any) -> None:
     few = digits(test, (0, 6))
     aligner = align.Centering().fit(isthmus.Pairs(image=train.image, text=train.text))
-    found = aligner.drift(test.image[few], test.text[few])
-    assert found
-    for side, rows, fitted in zip(found.modalities, (test.image, test.text), (train.image, train.text), strict=True):
-        assert side.shifted
-        assert side.reshaped
+    drift = aligner.drift(test.image[few], test.text[few])
+    assert drift
+    for modality, rows, fitted in zip(
+        drift.modalities, (test.image, test.text), (train.image, train.text), strict=True
+    ):
+        assert modality.shifted
+        assert modality.reshaped
         old, new = unit(fitted).mean(axis=0), unit(rows[few]).mean(axis=0)
-        assert side.shift == pytest.approx(np.linalg.norm(new - old), rel=1e-5)
-        assert side.cosine == pytest.approx(old @ new / np.linalg.norm(old) / np.linalg.norm(new), rel=1e-5)
+        assert modality.shift == pytest.approx(np.linalg.norm(new - old), rel=1e-5)
+        assert modality.cosine == pytest.approx(old @ new / np.linalg.norm(old) / np.linalg.norm(new), rel=1e-5)
         covs = [np.cov(unit(r).T, bias=True) for r in (fitted, rows[few])]
         root = scipy.linalg.sqrtm(covs[0] + 1e-15 * np.eye(64)).real
         middle = np.linalg.eigvalsh(root @ covs[1] @ root)
         fidelity = np.sqrt(np.clip(middle, 0, None)).sum() / np.sqrt(np.trace(covs[0]) * np.trace(covs[1]))
-        assert side.fidelity == pytest.approx(fidelity, abs=1e-4)
-    assert "of image lies" in found.sentences[0]
-    assert "adapt() subtracts the new mean" in str(found)
+        assert modality.fidelity == pytest.approx(fidelity, abs=1e-4)
+    assert "of image lies" in drift.sentences[0]
+    assert "adapt() subtracts the new mean" in str(drift)
 
 
-def test_adapting_to_a_subset_of_classes_moves_the_means(train: Any, test: Any) -> None:
+def test_adapt_to_a_subset_of_classes_moves_the_means(train: Any, test: Any) -> None:
     few = digits(test, (0, 6))
     old = align.Centering().fit(train.image, train.text)
     new = old.adapt(test.image[few], test.text[few])
@@ -77,8 +79,8 @@ def test_adapting_to_a_subset_of_classes_moves_the_means(train: Any, test: Any) 
     assert old.drift(test.image[few])  # the old one stays as it was
 
 
-def test_adapting_wins_recall_back_under_a_shift(train: Any, test: Any) -> None:
-    """Rows of the new corpus with a common offset: mixed search with the fitted means against the new ones."""
+def test_adapt_to_shifted_rows_restores_recall(train: Any, test: Any) -> None:
+    """Mixed search in a corpus with a common offset, with the fitted means and with the new ones."""
     from isthmus.tasks import MixedSearch
 
     offset = np.random.default_rng(0).normal(size=(2, 64))
@@ -89,10 +91,10 @@ def test_adapting_wins_recall_back_under_a_shift(train: Any, test: Any) -> None:
     assert after > before + 0.02
 
 
-def test_an_aligner_without_pairs_is_solved_anew(train: Any, test: Any) -> None:
-    for made in (align.PartialWhitening(), align.Translation(), align.Standardization(), align.MeanRotation()):
-        fresh = type(made)().fit(test.image, test.text)
-        adapted = made.fit(train.image, train.text).adapt(test.image, test.text)
+def test_adapt_without_pairs_solves_again(train: Any, test: Any) -> None:
+    for aligner in (align.PartialWhitening(), align.Translation(), align.Standardization(), align.MeanRotation()):
+        fresh = type(aligner)().fit(test.image, test.text)
+        adapted = aligner.fit(train.image, train.text).adapt(test.image, test.text)
         np.testing.assert_allclose(
             adapted.transform_x(unit(test.image)), fresh.transform_x(unit(test.image)), atol=1e-6
         )
@@ -102,7 +104,7 @@ def test_an_aligner_without_pairs_is_solved_anew(train: Any, test: Any) -> None:
     assert np.abs(one.matrix_y - half.matrix_y).max() > 1e-3
 
 
-def test_paired_parts_stay(train: Any, test: Any) -> None:
+def test_adapt_with_pairs_keeps_the_paired_part(train: Any, test: Any) -> None:
     cca = align.RidgeCCA().fit(train.image, train.text)
     new = cca.adapt(test.image)
     np.testing.assert_array_equal(new.matrix_x, cca.matrix_x)
@@ -117,7 +119,7 @@ def test_paired_parts_stay(train: Any, test: Any) -> None:
     )
 
 
-def test_what_cannot_adapt_says_so(train: Any) -> None:
+def test_adapt_without_means_or_rows_is_refused(train: Any) -> None:
     with pytest.raises(InputError, match="HyperplaneRotation holds no means, so unpaired rows cannot adapt it"):
         align.HyperplaneRotation().fit(train.image, train.text).adapt(train.image)
     aligner = align.Centering().fit(train.image, train.text)
@@ -127,9 +129,9 @@ def test_what_cannot_adapt_says_so(train: Any) -> None:
         aligner.drift(None, train.text[:, 1:])
 
 
-def test_statistics_survive_the_file(train: Any, test: Any, tmp_path: Path) -> None:
-    for made in (align.Auto(aim="search"), align.DifferenceWhitening(), align.Blend()):
-        aligner = made.fit(isthmus.Pairs(image=train.image[:300], text=train.text[:300]))
+def test_statistics_of_a_loaded_aligner_give_the_same_drift(train: Any, test: Any, tmp_path: Path) -> None:
+    for aligner in (align.Auto(aim="search"), align.DifferenceWhitening(), align.Blend()):
+        aligner.fit(isthmus.Pairs(image=train.image[:300], text=train.text[:300]))
         aligner.save(tmp_path / "a.safetensors")
         back = isthmus.load(tmp_path / "a.safetensors")
         assert back.drift(test.image) == aligner.drift(test.image)
@@ -137,7 +139,7 @@ def test_statistics_survive_the_file(train: Any, test: Any, tmp_path: Path) -> N
         np.testing.assert_allclose(a.transform_x(test.image), b.transform_x(test.image), atol=1e-6)
 
 
-def test_names_are_kept_and_others_refused(train: Any, tmp_path: Path) -> None:
+def test_transform_of_pairs_with_other_names_is_refused(train: Any, tmp_path: Path) -> None:
     pairs = isthmus.Pairs(image=train.image, text=train.text)
     align.Centering().fit(pairs).save(tmp_path / "a.safetensors")
     back = isthmus.load(tmp_path / "a.safetensors")

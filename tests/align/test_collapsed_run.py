@@ -1,4 +1,4 @@
-"""The affine case: what each map does to every pair, where x = sqrt(.51) a + .7 u and y = sqrt(.51) b + .7 v."""
+"""Predicted cosines of every pair in the collapsed run, x = sqrt(.51) a + .7 u and y = sqrt(.51) b + .7 v."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from isthmus.linalg.rotations import plane_rotation
 
 @pytest.fixture(scope="module")
 def run() -> tuple[np.ndarray, ...]:
-    """Rows, axes and E = u.v of each pair."""
+    """Return rows, axes and E = u.v of each pair."""
     data = demo.arrays("collapsed", split="test")
     x, y = data.image.astype(float), data.text.astype(float)
     assert data.axes is not None
@@ -21,13 +21,13 @@ def run() -> tuple[np.ndarray, ...]:
     return x, y, data.axes, np.sum(u * v, axis=1)
 
 
-def test_raw(run: tuple[np.ndarray, ...]) -> None:
+def test_raw_cosines_equal_the_prediction(run: tuple[np.ndarray, ...]) -> None:
     x, y, (a, b), shared = run
     np.testing.assert_allclose(np.sum(x * y, axis=1), 0.51 * (a @ b) + 0.49 * shared, atol=1e-6)
     assert a @ b == pytest.approx(0.5, abs=1e-9)
 
 
-def test_rotation(run: tuple[np.ndarray, ...]) -> None:
+def test_rotated_cosines_equal_the_prediction(run: tuple[np.ndarray, ...]) -> None:
     x, y, axes, shared = run
     turned = plane_rotation(*axes).apply(x)
     np.testing.assert_allclose(np.sum(turned * y, axis=1), 0.51 + 0.49 * shared, atol=1e-6)
@@ -37,7 +37,7 @@ def test_rotation(run: tuple[np.ndarray, ...]) -> None:
     np.testing.assert_allclose(np.sum(turned * y, axis=1), 0.51 + 0.49 * shared, atol=0.07)
 
 
-def test_projection(run: tuple[np.ndarray, ...]) -> None:
+def test_projected_cosines_equal_the_shared_part(run: tuple[np.ndarray, ...]) -> None:
     x, y, _, shared = run
     train = demo.load("collapsed", split="train")
     for estimator in ("sound", "paired"):
