@@ -2,7 +2,7 @@
 is killed in the middle changes nothing in the sums.
 
 Both read the same mapped files. The cluster is running already; its time includes the making of the tasks, the tree of
-sums and the journey of the result.
+sums and the transfer of the result.
 
     python benchmarks/cluster.py [--rows 400000] [--width 512] [--repeats 3]
 """

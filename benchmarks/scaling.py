@@ -1,7 +1,7 @@
 """Claim: a model of four coefficients predicts the processor's seconds of a pass to 30 % over n, d, threads,
 workers.
 
-seconds = n (4 d^2 / g + o d) / lanes + c, with g the rate of BLAS on one core, o what reading, checking and adding up
+seconds = n (4 d^2 / g + o d) / threads + c, with g the rate of BLAS on one core, o what reading, checking and adding up
 costs for each coordinate of a row, and c what a pass costs before its first row. g, o and c are fitted to the
 processor's seconds of passes on one thread; the predictions are checked on other sizes, on two threads and on two
 workers, all threads and processes added up. Seconds of the clock stand beside them: they are those of the model only
@@ -46,12 +46,14 @@ class Coefficients:
 
 @dataclass(frozen=True)
 class Hardware:
-    """Workers of some `lanes` (cores or GPUs); `speed` is that of a lane in units of the core that was measured, `read`
-    and `network` are bytes per second and worker."""
+    """Workers with a number of `threads` each (cores or GPUs).
+
+    `speed` is that of a thread in units of the measured core, `read` and `network` are bytes per second and worker.
+    """
 
     name: str
     workers: int
-    lanes: int
+    threads: int
     speed: float
     read: float
     network: float
@@ -87,15 +89,15 @@ def moments_bytes(d: int) -> int:
 
 def predict(n: float, d: int, hardware: Hardware, measured: Coefficients, *, itemsize: int = 4) -> Cost:
     """The cost of the moments of n pairs of width d."""
-    workers, lanes = hardware.workers, hardware.workers * hardware.lanes
+    workers, n_threads = hardware.workers, hardware.workers * hardware.threads
     read = 2 * n * d * itemsize / workers
     flops = 4 * n * d * d
-    compute = (flops / measured.flops + n * d * measured.per_value) / hardware.speed / lanes + measured.start
+    compute = (flops / measured.flops + n * d * measured.per_value) / hardware.speed / n_threads + measured.start
     size = moments_bytes(d)
     depth, moved, reduce = 0, 0.0, 0.0
     if workers > 1:
-        depth = math.ceil(math.log(PARTS_PER_THREAD * lanes, REDUCE_FANIN))
-        moved = size * PARTS_PER_THREAD * lanes * (1 - 1 / workers) / workers * (1 + 1 / REDUCE_FANIN)
+        depth = math.ceil(math.log(PARTS_PER_THREAD * n_threads, REDUCE_FANIN))
+        moved = size * PARTS_PER_THREAD * n_threads * (1 - 1 / workers) / workers * (1 + 1 / REDUCE_FANIN)
         reduce = depth * REDUCE_FANIN * (size / hardware.network + size / 8 * measured.add / hardware.speed)
     return Cost(read / hardware.read, compute, reduce, read, moved, flops / workers)
 
@@ -138,7 +140,7 @@ def rows() -> list[Row]:
 
     def row(what: str, n: int, d: int, hardware: Hardware, used: float, seconds: float) -> None:
         cost = predict(n, d, hardware, measured)
-        expected = cost.compute * hardware.workers * hardware.lanes
+        expected = cost.compute * hardware.workers * hardware.threads
         clock = f"by the clock {seconds:.2f} s, predicted {cost.seconds:.2f} s"
         measured_, told = f"{used:.2f} s of the processor", f"predicted {expected:.2f} s"
         table.append(Row(f"{n:,} x {d}, {what}", measured_, told, used / expected, least=0.7, most=1.3, machine=clock))

@@ -1,4 +1,4 @@
-"""A cluster of two local workers gives what one process gives; a worker that dies changes nothing."""
+"""A cluster of two local workers gives the result of one process, also if a worker dies."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("pairs")
     rng = np.random.default_rng(0)
     latent = rng.normal(size=(60_000, 24)).astype(np.float32)
-    for number, side in enumerate(("image", "text")):
+    for number, modality in enumerate(("image", "text")):
         rows = latent + rng.normal(size=latent.shape).astype(np.float32) + 2 * np.eye(24, dtype=np.float32)[number]
-        np.save(folder / f"{side}.npy", rows)
+        np.save(folder / f"{modality}.npy", rows)
     return str(folder / "image.npy"), str(folder / "text.npy")
 
 
@@ -56,12 +56,12 @@ def test_moments_on_a_cluster_equal_those_of_one_process(cluster: Cluster, paths
     with isthmus.config_context(**SMALL):  # type: ignore[arg-type]
         alone = Moments.of(isthmus.open_pairs(*paths), matmul_dtype=matmul_dtype)
         with isthmus.config_context(cluster=cluster):
-            found = Moments.of(isthmus.open_pairs(*paths), matmul_dtype=matmul_dtype)
-    assert found.n == 60_000
-    assert found.matmul_dtype == matmul_dtype
-    agree(found, alone)
+            result = Moments.of(isthmus.open_pairs(*paths), matmul_dtype=matmul_dtype)
+    assert result.n == 60_000
+    assert result.matmul_dtype == matmul_dtype
+    agree(result, alone)
     scale = np.abs(alone.xy).max()
-    assert np.abs(found.xy - alone.xy).max() <= 1e-12 * scale
+    assert np.abs(result.xy - alone.xy).max() <= 1e-12 * scale
 
 
 def test_moments_with_several_rows_per_item_equal_those_of_one_process(
@@ -73,13 +73,15 @@ def test_moments_with_several_rows_per_item_equal_those_of_one_process(
     with isthmus.config_context(max_memory="2 MB"):
         alone = Moments.of(pairs)
         with isthmus.config_context(cluster=cluster):
-            found = Moments.of(pairs)
-    agree(found, alone)
-    agree(found.item_moments, alone.item_moments, ("n_items", "count_sq", "count_x", "count_cos", "xx", "xy", "cos_sq"))
+            result = Moments.of(pairs)
+    agree(result, alone)
+    agree(
+        result.item_moments, alone.item_moments, ("n_items", "count_sq", "count_x", "count_cos", "xx", "xy", "cos_sq")
+    )
 
 
 def test_part_result_is_as_large_as_the_moments(cluster: Cluster, paths: Any) -> None:
-    """What a part returns and what the steps of the tree move is as large as the moments, not as the rows."""
+    """Parts and steps of the tree return results as large as the moments, not as the rows."""
     from distributed.protocol import serialize_bytes
 
     from isthmus.statistics.moments import _moments_part
@@ -87,29 +89,29 @@ def test_part_result_is_as_large_as_the_moments(cluster: Cluster, paths: Any) ->
     pairs = isthmus.open_pairs(*paths)
     assert pairs.open_spec is not None
     assert len(serialize_bytes(pairs.open_spec)) < 2_000
-    part = _moments_part(pairs.open_spec, 0, 16_384, rows=16_384, matmul_dtype="float32", normalize=True)
-    assert len(serialize_bytes(part)) < 3 * 24 * 24 * 8 + 6 * 24 * 8 + 4_000
+    moments = _moments_part(pairs.open_spec, 0, 16_384, rows=16_384, matmul_dtype="float32", normalize=True)
+    assert len(serialize_bytes(moments)) < 3 * 24 * 24 * 8 + 6 * 24 * 8 + 4_000
 
 
 def test_tree_reduce_with_a_killed_worker_gives_the_same_sum(paths: Any) -> None:
-    seen: list[int] = []
+    counts: list[int] = []
 
     with Cluster(workers=2) as cluster, isthmus.config_context(**SMALL):  # type: ignore[arg-type]
         victim = next(iter(cluster.client.run(os.getpid).values()))
 
-        def kill(done: int, total: int, name: str) -> None:
-            seen.append(done)
-            if done == 3:
-                assert done < total
+        def kill(completed: int, total: int, name: str) -> None:
+            counts.append(completed)
+            if completed == 3:
+                assert completed < total
                 os.kill(victim, signal.SIGKILL)
 
         cluster.progress = kill
-        found = Moments.of(isthmus.open_pairs(*paths))
+        result = Moments.of(isthmus.open_pairs(*paths))
         survivors = set(cluster.client.run(os.getpid).values())
         assert victim not in survivors
     with isthmus.config_context(**SMALL):  # type: ignore[arg-type]
-        agree(found, Moments.of(isthmus.open_pairs(*paths)))
-    assert seen[:3] == [1, 2, 3]
+        agree(result, Moments.of(isthmus.open_pairs(*paths)))
+    assert counts[:3] == [1, 2, 3]
 
 
 def test_open_cached_repeats_no_warning(paths: Any) -> None:
@@ -127,21 +129,21 @@ def test_open_cached_repeats_no_warning(paths: Any) -> None:
 def test_measure_fit_and_apply_on_a_cluster_equal_one_process(
     cluster: Cluster, paths: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    known = isthmus.metrics.registry()
-    names = [n for n in known if known[n].requires == "moments"][:8] + [
-        n for n in known if "neighbour" in n or "hub" in n or "mixing" in n
+    registry = isthmus.metrics.registry()
+    names = [n for n in registry if registry[n].requires == "moments"][:8] + [
+        n for n in registry if "neighbour" in n or "hub" in n or "mixing" in n
     ]
     monkeypatch.setattr("isthmus.metrics._context.MAX_ROW_ITEMS", 1_500)
     alone = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
-    asked: list[str] = []
+    names_of_work: list[str] = []
     with isthmus.config_context(cluster=cluster):
-        cluster.progress = lambda done, total, name: asked.append(name)
-        found = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
+        cluster.progress = lambda completed, total, name: names_of_work.append(name)
+        result = isthmus.measure(isthmus.open_pairs(*paths), metrics=names)
         fitted = PartialWhitening().fit(isthmus.open_pairs(*paths))
     cluster.progress = None
-    assert {"moments", "neighbours"} <= set(asked)
+    assert {"moments", "neighbours"} <= set(names_of_work)
     for name, estimate in alone.items():
-        np.testing.assert_allclose(found[name].value, estimate.value, rtol=1e-11, atol=1e-12, err_msg=name)
+        np.testing.assert_allclose(result[name].value, estimate.value, rtol=1e-11, atol=1e-12, err_msg=name)
     expected = PartialWhitening().fit(isthmus.open_pairs(*paths))
     rows = np.load(paths[0])
     np.testing.assert_allclose(fitted.transform_x(rows), expected.transform_x(rows), atol=1e-6)
@@ -160,13 +162,13 @@ def test_compare_on_a_cluster_equals_one_process(cluster: Cluster, tmp_path: Pat
     ]
     options: Any = {"aligners": ["Centering"], "tasks": ["retrieval"], "splits": 2}
     alone = isthmus.compare(isthmus.open_pairs(*files, names=("image", "text")), **options)
-    asked: list[str] = []
+    names_of_work: list[str] = []
     with isthmus.config_context(cluster=cluster):
-        cluster.progress = lambda done, total, name: asked.append(name)
-        found = isthmus.compare(isthmus.open_pairs(*files, names=("image", "text")), **options)
+        cluster.progress = lambda completed, total, name: names_of_work.append(name)
+        result = isthmus.compare(isthmus.open_pairs(*files, names=("image", "text")), **options)
     cluster.progress = None
-    assert asked.count("splits") == 2
-    assert found.to_dict()["rows"] == alone.to_dict()["rows"]
+    assert names_of_work.count("splits") == 2
+    assert result.to_dict()["rows"] == alone.to_dict()["rows"]
 
 
 def test_moments_with_an_invalid_row_name_the_row(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
@@ -199,13 +201,13 @@ def test_cluster_with_unusable_arguments_raises(
 
 def test_command_line_with_workers_equals_one_process(paths: Any, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "isthmus", "fit", "Centering", *paths, "-o"]
-    done = [
+    completed = [
         subprocess.run(
-            [*command, str(tmp_path / f"{n}.safetensors"), *more], capture_output=True, text=True, check=True
+            [*command, str(tmp_path / f"{n}.safetensors"), *options], capture_output=True, text=True, check=True
         )
-        for n, more in enumerate((["--workers", "2"], ["--threads", "1", "--max-memory", "50 MB"]))
+        for n, options in enumerate((["--workers", "2"], ["--threads", "1", "--max-memory", "50 MB"]))
     ]
-    assert "Fitted Centering to 60,000 pairs of image and text" in done[0].stdout
-    assert done[0].stderr == ""
-    two, one = (isthmus.load(tmp_path / f"{n}.safetensors") for n in (0, 1))
-    np.testing.assert_allclose(two.bias_x, one.bias_x, rtol=1e-12)
+    assert "Fitted Centering to 60,000 pairs of image and text" in completed[0].stdout
+    assert completed[0].stderr == ""
+    on_workers, alone = (isthmus.load(tmp_path / f"{n}.safetensors") for n in (0, 1))
+    np.testing.assert_allclose(on_workers.bias_x, alone.bias_x, rtol=1e-12)

@@ -1,4 +1,4 @@
-"""Ray Data and Spark through the same three functions: `Moments.of`, `+` and `transform`; run where installed."""
+"""Ray Data and Spark with `Moments.of`, `+` and `transform`, where they are installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from isthmus.align import Centering
 
 @pytest.fixture
 def pairs(rng: np.random.Generator, tmp_path: Path) -> tuple[np.ndarray, np.ndarray, Path]:
-    """Rows of both sides, and a folder of two parquet files with them in columns of lists."""
+    """Rows of both modalities, and a folder of two parquet files with them in columns of lists."""
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq
 
@@ -32,11 +32,11 @@ def pairs(rng: np.random.Generator, tmp_path: Path) -> tuple[np.ndarray, np.ndar
     return x, y, folder
 
 
-def agree(found: Moments, x: np.ndarray, y: np.ndarray) -> None:
-    whole = Moments.of(x, y, matmul_dtype="float64")
-    assert found.n == whole.n
-    np.testing.assert_allclose(found.xy, whole.xy, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(found.sum_x, whole.sum_x, rtol=1e-12)
+def agree(moments: Moments, x: np.ndarray, y: np.ndarray) -> None:
+    expected = Moments.of(x, y, matmul_dtype="float64")
+    assert moments.n == expected.n
+    np.testing.assert_allclose(moments.xy, expected.xy, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(moments.sum_x, expected.sum_x, rtol=1e-12)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the engine's own making
@@ -45,7 +45,7 @@ def test_moments_with_ray_data_equal_one_process(pairs: Any) -> None:
     pytest.importorskip("ray.data")
     x, y, folder = pairs
 
-    def part(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def part_moments(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         moments = Moments.of(
             np.stack(batch["image"]).astype(np.float64),
             np.stack(batch["text"]).astype(np.float64),
@@ -56,9 +56,9 @@ def test_moments_with_ray_data_equal_one_process(pairs: Any) -> None:
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
         dataset = ray.data.read_parquet(str(folder))
-        found = reduce(add, (pickle.loads(row["moments"]) for row in dataset.map_batches(part).iter_rows()))
-        agree(found, x, y)
-        aligner = Centering().fit_moments(found)
+        moments = reduce(add, (pickle.loads(row["moments"]) for row in dataset.map_batches(part_moments).iter_rows()))
+        agree(moments, x, y)
+        aligner = Centering().fit_moments(moments)
         rows = dataset.map_batches(lambda batch: {"image": aligner.transform_x(np.stack(batch["image"]))})
         aligned = np.stack([row["image"] for row in rows.iter_rows()])
     finally:
@@ -75,18 +75,18 @@ def test_moments_with_spark_equal_one_process(pairs: Any, monkeypatch: pytest.Mo
     x, y, folder = pairs
     monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)  # its workers need the same packages
 
-    def part(rows: Any) -> Any:
+    def part_moments(rows: Any) -> Any:
         rows = list(rows)
         if rows:
-            sides = (np.array([getattr(row, side) for row in rows]) for side in ("image", "text"))
-            yield Moments.of(*sides, matmul_dtype="float64")
+            arrays = (np.array([getattr(row, name) for row in rows]) for name in ("image", "text"))
+            yield Moments.of(*arrays, matmul_dtype="float64")
 
     spark = sql.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
     try:
         table = spark.read.parquet(str(folder))
-        found = table.rdd.mapPartitions(part).treeReduce(add)
-        agree(found, x, y)
-        aligner = Centering().fit_moments(found)
+        moments = table.rdd.mapPartitions(part_moments).treeReduce(add)
+        agree(moments, x, y)
+        aligner = Centering().fit_moments(moments)
         rows = table.rdd.mapPartitions(lambda some: [aligner.transform_x(np.array([row.image for row in some]))])
         aligned = np.concatenate([part for part in rows.collect() if len(part)])
     finally:

@@ -1,4 +1,4 @@
-"""What a computation may use: threads, memory and devices change the work, never the answer."""
+"""Threads, memory and devices of a computation, which do not change its results."""
 
 from __future__ import annotations
 
@@ -37,44 +37,44 @@ def agree(a: Any, b: Any, tolerance: float) -> None:
 
 
 @pytest.fixture
-def many(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def large(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     x, y = rng.normal(size=(2, 40_000, 12)) + 0.5
     return x, y
 
 
-def test_moments_with_other_threads_and_memory_are_equal(many: Any) -> None:
-    whole = Moments.of(*many, threads=1)
-    assert many[0].shape[0] > 2 * block_rows(12)  # several blocks for each lane
+def test_moments_with_other_threads_and_memory_are_equal(large: Any) -> None:
+    expected = Moments.of(*large, threads=1)
+    assert large[0].shape[0] > 2 * block_rows(12)  # several blocks for each worker
     for options in ({"threads": 3}, {"max_memory": "2 MB"}, {"threads": 2, "max_memory": 3_000_000}):
-        agree(Moments.of(*many, **options), whole, 1e-14)  # type: ignore[arg-type]
+        agree(Moments.of(*large, **options), expected, 1e-14)  # type: ignore[arg-type]
 
 
-def test_moments_with_the_same_threads_are_identical(many: Any) -> None:
-    first, second = (Moments.of(*many, threads=3) for _ in range(2))
+def test_moments_with_the_same_threads_are_identical(large: Any) -> None:
+    first, second = (Moments.of(*large, threads=3) for _ in range(2))
     assert np.array_equal(first.xy, second.xy)
     assert np.array_equal(first.sum_x, second.sum_x)
 
 
-def test_moments_with_several_rows_per_item_on_several_threads_are_equal(many: Any, rng: np.random.Generator) -> None:
-    x, y = many
+def test_moments_with_several_rows_per_item_on_several_threads_are_equal(large: Any, rng: np.random.Generator) -> None:
+    x, y = large
     index = rng.integers(0, 10_000, size=len(y))
-    whole, parts = (Moments.of(x[:10_000], y, index=index, threads=t, max_memory="8 MB") for t in (1, 3))
-    agree(parts, whole, 1e-13)
-    assert parts.item_moments is not None
-    assert whole.item_moments is not None
-    np.testing.assert_allclose(parts.item_moments.xy, whole.item_moments.xy, rtol=1e-11, atol=1e-9)
+    expected, threaded = (Moments.of(x[:10_000], y, index=index, threads=t, max_memory="8 MB") for t in (1, 3))
+    agree(threaded, expected, 1e-13)
+    assert threaded.item_moments is not None
+    assert expected.item_moments is not None
+    np.testing.assert_allclose(threaded.item_moments.xy, expected.item_moments.xy, rtol=1e-11, atol=1e-9)
 
 
-def test_moments_restore_the_threads_of_blas(many: Any) -> None:
+def test_moments_restore_the_threads_of_blas(large: Any) -> None:
     from isthmus.compute.resources import blas_threads
 
     before = blas_threads()
-    Moments.of(*many, threads=2)
+    Moments.of(*large, threads=2)
     assert blas_threads() == before
 
 
-def test_moments_with_an_invalid_row_in_any_worker_name_the_row(many: Any) -> None:
-    x, y = (side.copy() for side in many)
+def test_moments_with_an_invalid_row_in_any_worker_name_the_row(large: Any) -> None:
+    x, y = (rows.copy() for rows in large)
     y[39_000] = np.nan
     for options in ({"threads": 3}, {"device": "cpu"}):
         with pytest.raises(InputError, match=r"y: row 39000 \(counted from 0\)"):
@@ -85,8 +85,8 @@ def test_plan_pass_with_less_memory_has_smaller_blocks() -> None:
     free = plan_pass(Resources(threads=4), 768, 768, items=10**6, itemsize=4)
     assert (free.n_workers, free.blas_threads) == (4, 1)
     assert 0.95 * PASS_BLOCK_FACTOR * block_rows(768) < free.rows <= PASS_BLOCK_FACTOR * block_rows(768)
-    few = plan_pass(Resources(threads=4), 2048, 2048, items=9 * 2048, itemsize=4)
-    assert -(-9 * 2048 // few.rows) % 4 == 0  # every lane has as many blocks
+    two_thousand_dim = plan_pass(Resources(threads=4), 2048, 2048, items=9 * 2048, itemsize=4)
+    assert -(-9 * 2048 // two_thousand_dim.rows) % 4 == 0  # every worker has as many blocks
     tight = plan_pass(Resources(threads=4, max_memory=70_000_000), 768, 768, items=10**6, itemsize=4)
     assert tight.rows < free.rows
     assert tight.n_workers * (tight.blas_threads or 0) == 4
@@ -137,13 +137,15 @@ print((peak - before) * 1024)
 
 def added(paths: list[str], limit: str) -> int:
     """Bytes of anonymous memory that a pass adds to a process of its own."""
-    done = subprocess.run([sys.executable, "-c", MEASURED, *paths, limit], capture_output=True, text=True, check=True)
-    return int(done.stdout)
+    process = subprocess.run(
+        [sys.executable, "-c", MEASURED, *paths, limit], capture_output=True, text=True, check=True
+    )
+    return int(process.stdout)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_pass_keeps_max_memory(tmp_path: Path) -> None:
-    paths = [str(tmp_path / f"{side}.npy") for side in ("image", "text")]
+    paths = [str(tmp_path / f"{name}.npy") for name in ("image", "text")]
     for path in paths:
         out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(24_000, 512))
         out[:] = np.random.default_rng(0).standard_normal((1, 512), dtype=np.float32)
@@ -153,7 +155,7 @@ def test_pass_keeps_max_memory(tmp_path: Path) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
 def test_pass_over_compressed_rows_keeps_max_memory(tmp_path: Path, rng: np.random.Generator) -> None:
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
-    paths = [str(tmp_path / f"{side}.parquet") for side in ("image", "text")]
+    paths = [str(tmp_path / f"{name}.parquet") for name in ("image", "text")]
     for path, dtype in zip(paths, ("f4", "f8"), strict=True):
         rows = rng.standard_normal((24_000, 512)).astype(dtype)
         column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), 512)
@@ -162,21 +164,21 @@ def test_pass_over_compressed_rows_keeps_max_memory(tmp_path: Path, rng: np.rand
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-13), (np.float32, 1e-5)])
-def test_moments_on_a_device_agree_with_numpy(many: Any, dtype: Any, tolerance: float) -> None:
+def test_moments_on_a_device_agree_with_numpy(large: Any, dtype: Any, tolerance: float) -> None:
     pytest.importorskip("torch")
-    x, y = (side.astype(dtype) for side in many)
+    x, y = (rows.astype(dtype) for rows in large)
     matmul_dtype = np.dtype(dtype).name
     expected = Moments.of(x, y, matmul_dtype=matmul_dtype)
     for device in ("cpu", ["cpu", "cpu"]):
-        found = Moments.of(x, y, matmul_dtype=matmul_dtype, device=device)
-        assert isinstance(found.xx, np.ndarray)
-        assert found.xx.dtype == np.float64
-        agree(found, expected, tolerance)
+        result = Moments.of(x, y, matmul_dtype=matmul_dtype, device=device)
+        assert isinstance(result.xx, np.ndarray)
+        assert result.xx.dtype == np.float64
+        agree(result, expected, tolerance)
 
 
-def test_moments_of_grouped_and_non_numpy_rows_with_a_device_agree(many: Any, rng: np.random.Generator) -> None:
+def test_moments_of_grouped_and_non_numpy_rows_with_a_device_agree(large: Any, rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
-    x, y = many
+    x, y = large
     index = rng.integers(0, 500, size=len(y))
     agree(Moments.of(x[:500], y, index=index, device="cpu"), Moments.of(x[:500], y, index=index), 1e-13)
     there = Moments.of(torch.from_numpy(x), torch.from_numpy(y), device="cpu", threads=2)
@@ -191,17 +193,17 @@ def test_ranks_and_neighbours_on_a_device_agree_with_numpy(
     monkeypatch.setattr("isthmus.compute.torch_kernels.DEVICE_BLOCK_SCORES", 700 * 90)  # several blocks
     x = rng.normal(size=(700, 16))
     y = np.concatenate([x, x]) + rng.normal(size=(1400, 16))
-    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     owner = rng.permutation(np.arange(1400) % 700)
     expected = matching_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
     with config_context(device="cpu"):
-        found = matching_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
-    for a, b in zip(found[0], expected[0], strict=True):
+        result = matching_ranks(x, y, owner), Neighbours.of(x, y[:700], k=5)
+    for a, b in zip(result[0], expected[0], strict=True):
         assert np.array_equal(a, b)
     for name in ("rank_x", "rank_y", "before_x", "before_y"):
-        assert np.array_equal(getattr(found[1], name), getattr(expected[1], name)), name
+        assert np.array_equal(getattr(result[1], name), getattr(expected[1], name)), name
     for name in ("xx", "xy", "yx", "yy"):
-        assert np.array_equal(getattr(found[1], name).index, getattr(expected[1], name).index), name
+        assert np.array_equal(getattr(result[1], name).index, getattr(expected[1], name).index), name
 
 
 @pytest.mark.parametrize("captions", [1, 3])
@@ -211,15 +213,15 @@ def test_mixed_search_on_a_device_agrees_with_numpy(
     pytest.importorskip("torch")
     monkeypatch.setattr("isthmus.compute.torch_kernels.DEVICE_BLOCK_SCORES", 300 * 90)  # several blocks
     x = rng.normal(size=(300, 16))
-    owner = rng.integers(0, 290, 300 * captions) if captions > 1 else np.arange(300)  # some items without a partner
+    owner = rng.integers(0, 290, 300 * captions) if captions > 1 else np.arange(300)  # some items have no row of y
     y = x[owner] + rng.normal(size=(len(owner), 16))
     y[5] = y[6]  # ties
-    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (x, y))
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     expected = MixedSearch.of(x, y, index=owner)
     with config_context(device="cpu"):
-        found = MixedSearch.of(x, y, index=owner)
+        result = MixedSearch.of(x, y, index=owner)
     for name in ("x_ranks", "y_ranks", "x_ndcg", "y_ndcg", "x_same_modality", "y_same_modality"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name), err_msg=name)
 
 
 def test_measures_and_maps_on_a_device_agree_with_numpy(tmp_path: Path) -> None:
@@ -234,11 +236,11 @@ def test_measures_and_maps_on_a_device_agree_with_numpy(tmp_path: Path) -> None:
     aligner = isthmus.align.Centering().fit(pairs)
     apply(aligner, source, tmp_path / "plain.npy", side="x")
     with config_context(device="cpu"):
-        found = isthmus.measure(Pairs(image=pairs.x, text=pairs.y), metrics=names)
-        apply(aligner, source, tmp_path / "there.npy", side="x")
+        result = isthmus.measure(Pairs(image=pairs.x, text=pairs.y), metrics=names)
+        apply(aligner, source, tmp_path / "device.npy", side="x")
     for name, estimate in expected.items():
-        np.testing.assert_allclose(found[name].value, estimate.value, rtol=1e-5, atol=1e-6, err_msg=name)
-    np.testing.assert_allclose(np.load(tmp_path / "there.npy"), np.load(tmp_path / "plain.npy"), atol=1e-6)
+        np.testing.assert_allclose(result[name].value, estimate.value, rtol=1e-5, atol=1e-6, err_msg=name)
+    np.testing.assert_allclose(np.load(tmp_path / "device.npy"), np.load(tmp_path / "plain.npy"), atol=1e-6)
 
 
 def test_validate_device_without_the_device_raises(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,8 +261,10 @@ def test_validate_device_without_the_device_raises(monkeypatch: pytest.MonkeyPat
 
 
 def test_copier_reuses_a_buffer_after_its_copy_completed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The order of events on CUDA, with a device that is played: a block in page-locked memory is filled again only
-    after its journey, and the computation waits for the copy."""
+    """On a simulated CUDA device, a pinned buffer is filled again only after its copy has completed.
+
+    The computation waits for the copy.
+    """
     from contextlib import nullcontext
     from types import SimpleNamespace
 
@@ -291,7 +295,7 @@ def test_copier_reuses_a_buffer_after_its_copy_completed(monkeypatch: pytest.Mon
             assert pin_memory
         return Rows(np.empty(shape or (0,), dtype=np.float32))
 
-    event = SimpleNamespace(synchronize=lambda: log.append("arrived"))
+    event = SimpleNamespace(synchronize=lambda: log.append("synchronize"))
     copying = SimpleNamespace(record_event=lambda: event)
     computing = SimpleNamespace(wait_event=lambda e: log.append("wait"))
     cuda = SimpleNamespace(
@@ -301,10 +305,10 @@ def test_copier_reuses_a_buffer_after_its_copy_completed(monkeypatch: pytest.Mon
     monkeypatch.setattr(devices, "_torch", lambda device: fake)
     load = devices.HostToDeviceCopier("cuda", "float32")
     blocks = [np.full((4, 2), number, dtype=">f8") for number in range(3)]
-    there = [load(block) for block in blocks]
-    assert [float(t.array[0, 0]) for t in there] == [0.0, 1.0, 2.0]
-    journey = ["fill", "copy", "wait", "hold"]
-    assert log == [*journey, *journey, "arrived", *journey]
+    on_device = [load(block) for block in blocks]
+    assert [float(t.array[0, 0]) for t in on_device] == [0.0, 1.0, 2.0]
+    events = ["fill", "copy", "wait", "hold"]
+    assert log == [*events, *events, "synchronize", *events]
 
 
 PRECISION = """
@@ -327,8 +331,8 @@ def test_full_precision_restores_the_switches() -> None:
     torch = pytest.importorskip("torch")
     if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):
         pytest.skip("this PyTorch has only the older switch")
-    done = subprocess.run([sys.executable, "-c", PRECISION], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", PRECISION], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 def test_moments_of_rows_beyond_float32_on_a_device_raise(rng: np.random.Generator) -> None:
@@ -338,8 +342,8 @@ def test_moments_of_rows_beyond_float32_on_a_device_raise(rng: np.random.Generat
     expected = Moments.of(x, y, matmul_dtype="float64")
     agree(Moments.of(x, y, matmul_dtype="float32"), expected, 1e-5)
     agree(Moments.of(x, y, matmul_dtype="float64", device="cpu"), expected, 1e-13)
-    said = "x or y: rows shorter than 1e-15 or longer than 1e15 .* use matmul_dtype='float64'"
-    with pytest.raises(InputError, match=said):
+    message = "x or y: rows shorter than 1e-15 or longer than 1e15 .* use matmul_dtype='float64'"
+    with pytest.raises(InputError, match=message):
         Moments.of(x, y, matmul_dtype="float32", device="cpu")
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         Moments.of(torch.from_numpy(x), torch.from_numpy(y), matmul_dtype="float32")

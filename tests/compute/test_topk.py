@@ -36,9 +36,9 @@ def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_topk_equals_a_sort_of_all_scores(backend: str, rng: np.random.Generator) -> None:
     queries, corpus = rng.normal(size=(31, 5)), rng.normal(size=(45, 5))
     scores = queries @ corpus.T
-    found = topk(queries, corpus, k=4, exclude_self=False)
-    np.testing.assert_array_equal(found.index, np.argsort(-scores, axis=1)[:, :4])
-    np.testing.assert_allclose(found.scores, -np.sort(-scores, axis=1)[:, :4])
+    nearest = topk(queries, corpus, k=4, exclude_self=False)
+    np.testing.assert_array_equal(nearest.index, np.argsort(-scores, axis=1)[:, :4])
+    np.testing.assert_allclose(nearest.scores, -np.sort(-scores, axis=1)[:, :4])
 
 
 @pytest.mark.usefixtures("small_blocks")
@@ -82,13 +82,15 @@ def test_rank_relevant_equals_a_sort_of_all_scores(backend: str, rng: np.random.
         nearest = matrix.topk_set(block, 2)
         for position, query in enumerate(range(rows.start, rows.stop)):
             scores = corpus @ queries[query]
-            own = columns[query][is_relevant[query]]
-            others = np.delete(np.arange(30), own)
-            expected = -np.sort(-scores[own])
-            np.testing.assert_allclose(relevant[position][: len(own)], expected)
-            assert np.isneginf(relevant[position][len(own) :]).all()
-            assert above[position][: len(own)].tolist() == [int(np.sum(scores[others] >= s)) for s in expected]
-            assert set(nearest[position]) == set(others[np.argsort(-scores[others])[:2]])
+            own_columns = columns[query][is_relevant[query]]
+            other_columns = np.delete(np.arange(30), own_columns)
+            expected = -np.sort(-scores[own_columns])
+            np.testing.assert_allclose(relevant[position][: len(own_columns)], expected)
+            assert np.isneginf(relevant[position][len(own_columns) :]).all()
+            assert above[position][: len(own_columns)].tolist() == [
+                int(np.sum(scores[other_columns] >= s)) for s in expected
+            ]
+            assert set(nearest[position]) == set(other_columns[np.argsort(-scores[other_columns])[:2]])
 
 
 @pytest.mark.usefixtures("small_blocks")

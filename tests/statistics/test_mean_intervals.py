@@ -23,7 +23,7 @@ D = 4
 
 
 class Sample:
-    """Unit rows of items that may have several pairs; the means of x and y are not orthogonal."""
+    """Unit rows of items that may have several pairs. The means of x and y are not orthogonal."""
 
     def __init__(self, rng: np.random.Generator, items: int = 60, rows_per_item: int = 3):
         self.items = items

@@ -1,4 +1,4 @@
-"""Moments against slow loops; sums, swaps, files."""
+"""Moments against slow loops: sums, swaps and files."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def slow_by_item(x: np.ndarray, y: np.ndarray, index: list[int]) -> dict[str, An
     y = [row / np.linalg.norm(row) for row in y]
     totals = []
     for i in sorted(set(index)):
-        mine = [y[j] for j in range(len(y)) if index[j] == i]
-        totals.append((len(mine), len(mine) * x[i], sum(mine), sum(float(x[i] @ b) for b in mine)))
+        own_rows = [y[j] for j in range(len(y)) if index[j] == i]
+        totals.append((len(own_rows), len(own_rows) * x[i], sum(own_rows), sum(float(x[i] @ b) for b in own_rows)))
     return {
         "n_items": len(totals),
         "count_sq": sum(m * m for m, *_ in totals),
@@ -72,7 +72,7 @@ def test_moments_equal_those_of_a_loop(cones: Any, to_xp: Callable[[np.ndarray],
 
 def test_item_moments_equal_those_of_a_loop(cones: Any, rng: np.random.Generator) -> None:
     x, y = cones
-    index = rng.integers(0, 50, size=len(y))  # scattered, some items without a partner
+    index = rng.integers(0, 50, size=len(y))  # scattered, some items have no row of y
     index[index == 7] = 8
     m = Moments.of(x, y, index=index) if len(x) == 50 else Moments.of(x[:50], y, index=index)
     agree(m, slow(x[:50], y, index.tolist()))
@@ -94,15 +94,17 @@ def test_item_moments_of_one_pair_each_equal_those_by_pair(cones: Any) -> None:
 
 def test_moments_of_parts_add_up(cones: Any) -> None:
     x, y = cones
-    whole = Moments.of(x, y)
-    parts = Moments.of(x[:17], y[:17]) + Moments.of(x[17:50], y[17:50]) + Moments.of(x[50:], y[50:])
-    agree(parts, {name: getattr(whole, name) for name in NUMBERS}, 1e-13)
+    expected_total = Moments.of(x, y)
+    total = Moments.of(x[:17], y[:17]) + Moments.of(x[17:50], y[17:50]) + Moments.of(x[50:], y[50:])
+    agree(total, {name: getattr(expected_total, name) for name in NUMBERS}, 1e-13)
     index = np.arange(len(y)) // 2
-    whole = Moments.of(x[:60], y, index=index)
-    parts = Moments.of(x[:20], y[:40], index=index[:40]) + Moments.of(x[20:60], y[40:], index=index[40:] - 20)
-    agree(parts, {name: getattr(whole, name) for name in NUMBERS}, 1e-13)
+    expected_total = Moments.of(x[:60], y, index=index)
+    total = Moments.of(x[:20], y[:40], index=index[:40]) + Moments.of(x[20:60], y[40:], index=index[40:] - 20)
+    agree(total, {name: getattr(expected_total, name) for name in NUMBERS}, 1e-13)
     agree(
-        parts.item_moments, {"count_sq": whole.item_moments.count_sq, "xy": whole.item_moments.xy, "n_items": 60}, 1e-13
+        total.item_moments,
+        {"count_sq": expected_total.item_moments.count_sq, "xy": expected_total.item_moments.xy, "n_items": 60},
+        1e-13,
     )
 
 
@@ -114,7 +116,7 @@ def test_moments_in_blocks_are_equal(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("dtype", ["<f2", ">f4", "<f4", ">f8", "<f8"])
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_moments_of_any_dtype_and_order_are_equal(cones: Any, dtype: str, order: str) -> None:
-    x, y = (np.array(side, dtype=dtype, order=order) for side in cones)
+    x, y = (np.array(rows, dtype=dtype, order=order) for rows in cones)
     expected = slow(x.astype(np.float64), y.astype(np.float64), list(range(len(x))))
     agree(Moments.of(x, y), expected, 1e-12)
     agree(Moments.of(x, y, matmul_dtype="float32"), expected, 2e-5)
@@ -157,7 +159,7 @@ def test_swapped_moments_are_those_of_y_and_x(cones: Any) -> None:
 
 
 def test_covariances_equal_those_of_numpy(cones: Any) -> None:
-    x, y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in cones)
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in cones)
     m = Moments.of(x, y)
     joint = np.cov(np.hstack([x, y]).T, bias=True)
     d = x.shape[1]
@@ -208,3 +210,46 @@ def test_moments_with_an_invalid_row_name_the_modality(cones: Any) -> None:
 def test_moments_with_an_unknown_matmul_dtype_raise(cones: Any) -> None:
     with pytest.raises(InputError, match="matmul_dtype='float16', expected 'float32', 'float64' or None"):
         Moments.of(*cones, matmul_dtype="float16")
+
+
+class RecordingCluster:
+    """A cluster whose parts are computed in this process."""
+
+    def __init__(self) -> None:
+        self.work: list[str] = []
+
+    def split(self, n: int, block: int) -> list[tuple[int, int]]:
+        return [(start, min(start + 100, n)) for start in range(0, n, 100)]
+
+    def tree_reduce(self, function: Any, shared: Any, ranges: Any, name: str, **options: Any) -> Any:
+        self.work.append(name)
+        with isthmus.config_context(threads=1):
+            first, *others = [function(shared, start, stop, **options) for start, stop in ranges]
+        for other in others:
+            first = first + other
+        return first
+
+
+def test_moments_use_the_cluster_for_pairs_that_it_can_open(rng: np.random.Generator, tmp_path: Path) -> None:
+    x, y = rng.normal(size=(2, 250, 4))
+    np.save(tmp_path / "image.npy", x)
+    np.save(tmp_path / "text.npy", y)
+    opened = isthmus.open_pairs(tmp_path / "image.npy", tmp_path / "text.npy")
+    expected = {name: getattr(Moments.of(x, y), name) for name in NUMBERS}
+    cluster = RecordingCluster()
+    agree(Moments.of(opened), expected)
+    assert cluster.work == []
+    with isthmus.config_context(cluster=cluster):
+        agree(Moments.of(opened), expected)
+        assert cluster.work == ["moments"]
+        agree(Moments.of(x, y), expected)  # arrays in memory are computed here
+    assert cluster.work == ["moments"]
+
+
+def test_moments_of_are_computed_once_for_each_option(cones: Any) -> None:
+    pairs = Pairs(image=cones[0], text=cones[1])
+    assert moments_of(pairs) is moments_of(pairs)
+    assert moments_of(pairs) is not moments_of(pairs, normalize=False)
+    assert moments_of(pairs).normalize
+    assert not moments_of(pairs, normalize=False).normalize
+    assert moments_of(pairs, matmul_dtype="float32").matmul_dtype == "float32"

@@ -19,9 +19,9 @@ from isthmus.statistics.spectral_errors import SpectralErrors
 N, D = 150, 6
 
 
-def clouds(rng: np.random.Generator, partners: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def clouds(rng: np.random.Generator, rows_per_item: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     scales = 1 / np.arange(1, D + 1) ** 0.7
-    index = np.repeat(np.arange(N), rng.integers(1, partners + 1, size=N))
+    index = np.repeat(np.arange(N), rng.integers(1, rows_per_item + 1, size=N))
     latent = rng.normal(size=(N, D)) * scales
     x = latent + 0.3 * rng.normal(size=(N, D)) * scales + [1.2, 0.4, 0, 0, 0, 0]
     y = latent[index] + 0.3 * rng.normal(size=(len(index), D)) * scales + [0, 0, 0, 1.2, 0.4, 0.1]
@@ -43,29 +43,29 @@ SCALES = {
 }
 
 
-#: There are not eight coordinates; a slope of two eigenvalues is rough, and the width of CORAL's interval belongs to
-#: the debiased value (sums over spectra and traces are tested below); kappa is a function of the mean cosine.
+#: There are not eight coordinates, a slope of two eigenvalues is rough, and kappa is a function of the mean cosine. The
+#: width of CORAL's interval belongs to the debiased value. Sums over spectra and traces are tested below.
 ELSEWHERE = ("gap_share_top_8", "power_law_slope_{side}", "coral_distance", "vmf_concentration_{side}")
 
 
-@pytest.mark.parametrize("partners", [1, 4])
-def test_intervals_match_leaving_one_item_out(rng: np.random.Generator, partners: int) -> None:
-    x, y, index = clouds(rng, partners)
+@pytest.mark.parametrize("rows_per_item", [1, 4])
+def test_intervals_match_leaving_one_item_out(rng: np.random.Generator, rows_per_item: int) -> None:
+    x, y, index = clouds(rng, rows_per_item)
     names = [
         name
         for name, m in isthmus.metrics.registry().items()
         if m.interval in ("jackknife", "normal") and m.requires == "moments" and name not in ELSEWHERE
     ]
-    whole = estimate(x, y, index, names)
-    left_out: dict[str, list[float]] = {name: [] for name in whole}
+    estimates = estimate(x, y, index, names)
+    left_out: dict[str, list[float]] = {name: [] for name in estimates}
     for item in range(N):
-        kept = np.flatnonzero(index != item)
-        rest = np.delete(np.arange(N), item)
-        found = estimate(x[rest], y[kept], np.searchsorted(rest, index[kept]), names)
-        for name, e in found.items():
+        kept_pairs = np.flatnonzero(index != item)
+        remaining = np.delete(np.arange(N), item)
+        without_item = estimate(x[remaining], y[kept_pairs], np.searchsorted(remaining, index[kept_pairs]), names)
+        for name, e in without_item.items():
             left_out[name].append(e.value)
     checked = 0
-    for name, e in whole.items():
+    for name, e in estimates.items():
         scale = next((f for key, f in SCALES.items() if name.startswith(key)), lambda v: v)
         if np.isnan(e.low):
             continue
@@ -92,21 +92,21 @@ def weighted_up(function: Any, owner: np.ndarray, step: float = 1e-3) -> tuple[A
     half the sum of the second ones, over n^2.
     """
     n, items = len(owner), owner.max() + 1
-    here = np.atleast_1d(function(np.ones(n)))
-    firsts, seconds = [], np.zeros(len(here))
+    value_here = np.atleast_1d(function(np.ones(n)))
+    firsts, seconds = [], np.zeros(len(value_here))
     for item in range(items):
-        mine = (owner == item).astype(float)
+        in_item = (owner == item).astype(float)
         # Mass moves to the item from all: (1 - step m / n) P + step / n (pairs of the item).
-        up, down = (np.atleast_1d(function(1 + sign * step * (mine - mine.sum() / n))) for sign in (1, -1))
+        up, down = (np.atleast_1d(function(1 + sign * step * (in_item - in_item.sum() / n))) for sign in (1, -1))
         firsts.append((up - down) / (2 * step) * n)
-        seconds += (up - 2 * here + down) / step**2 * n**2
+        seconds += (up - 2 * value_here + down) / step**2 * n**2
     table = np.array(firsts)
     return table.T @ table / n**2 * items / (items - 1), seconds / 2 / n**2
 
 
-@pytest.mark.parametrize("partners", [1, 4])
-def test_trace_estimates_match_weighted_pairs(rng: np.random.Generator, partners: int) -> None:
-    x, y, index = clouds(rng, partners)
+@pytest.mark.parametrize("rows_per_item", [1, 4])
+def test_trace_estimates_match_weighted_pairs(rng: np.random.Generator, rows_per_item: int) -> None:
+    x, y, index = clouds(rng, rows_per_item)
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     pairs = Pairs(image=x, text=y, index=index)
     context = MetricContext(moments_of(pairs), pairs)
@@ -117,8 +117,8 @@ def test_trace_estimates_match_weighted_pairs(rng: np.random.Generator, partners
     np.testing.assert_allclose(q.covariance, covariance, rtol=1e-5, atol=1e-12)
     np.testing.assert_allclose(list(q.bias.values()), bias, rtol=1e-4)
     # And nearly what leaving each item out gives.
-    rest = np.array([traces(x[index], y, (index != item).astype(float)) for item in range(N)])
-    np.testing.assert_allclose(list(q.bias.values()), (N - 1) * (rest.mean(axis=0) - value), rtol=0.15)
+    remaining = np.array([traces(x[index], y, (index != item).astype(float)) for item in range(N)])
+    np.testing.assert_allclose(list(q.bias.values()), (N - 1) * (remaining.mean(axis=0) - value), rtol=0.15)
 
     swapped = context.swapped().shared(TraceEstimates)
     assert swapped.plug_in["xx"] == q.plug_in["yy"]
@@ -128,7 +128,7 @@ def test_trace_estimates_match_weighted_pairs(rng: np.random.Generator, partners
 
 
 def test_debiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None:
-    """Without several partners the debiased tr S^2 is, to order 1 / n^2, the U-statistic over four different rows."""
+    """With one pair per item the debiased tr S^2 is, to order 1 / n^2, the U-statistic over four different rows."""
     n = 40
     x = rng.normal(size=(n, 5)) * [2, 1, 1, 0.5, 0.2] + 1
     x /= np.linalg.norm(x, axis=1, keepdims=True)
@@ -143,9 +143,11 @@ def test_debiased_trace_is_the_known_estimator(rng: np.random.Generator) -> None
 
 
 @pytest.mark.parametrize("centred", [True, False])
-@pytest.mark.parametrize("partners", [1, 3])
-def test_spectral_scores_and_bias_match_weighted_pairs(rng: np.random.Generator, centred: bool, partners: int) -> None:
-    _, y, index = clouds(rng, partners)
+@pytest.mark.parametrize("rows_per_item", [1, 3])
+def test_spectral_scores_and_bias_match_weighted_pairs(
+    rng: np.random.Generator, centred: bool, rows_per_item: int
+) -> None:
+    _, y, index = clouds(rng, rows_per_item)
     y = y / np.linalg.norm(y, axis=1, keepdims=True)
     weights = np.array([1.0, -2.0, 0.5, 0.5, 0.5, 3.0])
 
@@ -164,11 +166,11 @@ def test_spectral_scores_and_bias_match_weighted_pairs(rng: np.random.Generator,
     assert bias == pytest.approx(expected[0], rel=1e-3)
 
 
-@pytest.mark.parametrize("partners", [1, 4])
-def test_conformity_matches_weighted_pairs(rng: np.random.Generator, partners: int) -> None:
+@pytest.mark.parametrize("rows_per_item", [1, 4])
+def test_conformity_matches_weighted_pairs(rng: np.random.Generator, rows_per_item: int) -> None:
     from isthmus.metrics.cone import _squared_conformity
 
-    x, y, index = clouds(rng, partners)
+    x, y, index = clouds(rng, rows_per_item)
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
 
     def squared(weights: np.ndarray) -> float:
@@ -190,7 +192,7 @@ def test_spectral_bias_of_tied_eigenvalues_is_finite() -> None:
     s = SpectralErrors(values, np.eye(4), InfluenceSample(rows, rows, None, scale=1 / 6400), centre=np.zeros(4))
     scores, bias = s.scores_and_bias(1 / values, -1 / values**2)
     assert np.isfinite(scores).all()
-    # E log det of a covariance is too small by about d (d + 1) / 2n for normal rows; here z_k z_l = 0 for k != l.
+    # E log det of a covariance is too small by about d (d + 1) / 2n for normal rows. Here z_k z_l = 0 for k != l.
     assert bias == pytest.approx(-0.5 * 4 * (1 / 0.25 - 1) / 80 - 4 / 80)
 
 
@@ -200,9 +202,9 @@ def test_influence_sample_gives_the_standard_error_of_all_items(rng: np.random.G
         [index + N * k for k in range(20)]
     ))  # fmt: skip
     moments = moments_of(pairs)
-    every = InfluenceSample.of(pairs, moments)
+    full = InfluenceSample.of(pairs, moments)
     monkeypatch.setattr("isthmus.statistics.influence.SAMPLE_ITEMS", 1_000)
-    some = InfluenceSample.of(pairs, moments)
-    assert some.items < 0.6 * every.items
-    scores = [np.einsum("ij,ij->i", s.x, s.y) for s in (every, some)]
-    assert some.variance(scores[1]) == pytest.approx(every.variance(scores[0]), rel=0.15)
+    smaller = InfluenceSample.of(pairs, moments)
+    assert smaller.items < 0.6 * full.items
+    scores = [np.einsum("ij,ij->i", s.x, s.y) for s in (full, smaller)]
+    assert smaller.variance(scores[1]) == pytest.approx(full.variance(scores[0]), rel=0.15)

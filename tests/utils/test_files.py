@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, and say clearly when they are not ours."""
+"""Files are written atomically, and files of other programs are refused."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from isthmus.utils.files import atomic_path, load_arrays, save_arrays
 def test_atomic_path_after_an_error_leaves_the_file(tmp_path: Path) -> None:
     target = tmp_path / "rows.bin"
     target.write_bytes(b"old")
-    with pytest.raises(OSError, match="no space"), atomic_path(target) as part:
-        part.write_bytes(b"half")
+    with pytest.raises(OSError, match="no space"), atomic_path(target) as temporary:
+        temporary.write_bytes(b"half")
         raise OSError("no space")
     assert [p.name for p in tmp_path.iterdir()] == ["rows.bin"]
     assert target.read_bytes() == b"old"
@@ -24,8 +24,8 @@ def test_atomic_path_after_an_error_leaves_the_file(tmp_path: Path) -> None:
 
 def test_atomic_path_creates_a_file_with_the_usual_permissions(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
-    with atomic_path(tmp_path / "ours") as part:
-        part.write_text("x")
+    with atomic_path(tmp_path / "ours") as temporary:
+        temporary.write_text("x")
     assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
