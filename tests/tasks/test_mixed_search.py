@@ -135,11 +135,11 @@ def test_mixed_search_without_a_gap_finds_both_modalities(rng: np.random.Generat
 
 
 def test_mixed_search_task_returns_the_summaries_of_the_search(rng: np.random.Generator, unit: Unit) -> None:
-    x, y, owner = unit(rng.normal(size=(60, 6))), unit(rng.normal(size=(120, 6))), np.arange(120) // 2
-    search = MixedSearch.of(x, y, index=owner, rng=4)
+    x, y, owner = unit(rng.normal(size=(40, 6))), unit(rng.normal(size=(80, 6))), np.arange(80) // 2
+    search = MixedSearch.of(x, y, index=owner, rng=1)
     assert 10 in search.x_ranks
     assert 10 in search.y_ranks
-    scores = registry()["mixed_search"].run(TaskData(x, y, owner=owner, seed=4)).scores()
+    scores = registry()["mixed_search"].run(TaskData(x, y, owner=owner, seed=1)).scores()
     assert scores == pytest.approx(
         {
             "mixed_R@1": search.recall(1),
