@@ -11,7 +11,7 @@ import pytest
 
 from isthmus import train
 
-PAGE = Path(__file__).parents[2] / "docs" / "training.md"
+PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 
 
 def test_importing_loads_no_torch() -> None:
