@@ -1,0 +1,171 @@
+"""Thresholds below which a measure is undefined or has no interval."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Estimate, Moments, Pairs
+from isthmus.metrics import MetricContext
+from isthmus.metrics._conditions import few_items_note, has_enough_items, has_unit_rows
+from isthmus.metrics.kernel_alignment import MIN_KERNEL_SPREAD
+from isthmus.metrics.spectrum import MAX_LOG_BIAS, _exponential_interval
+from isthmus.metrics.twonn import two_nearest
+
+#: Fewest items for which a measure of rows is defined.
+MIN_ITEMS = {
+    "energy_distance": 3, "centred_energy_distance": 3, "mmd2_1": 3, "centred_mmd2_1": 3, "sliced_wasserstein": 3,
+    "centred_sliced_wasserstein": 3, "mutual_knn": 3, "mixing_rate": 2, "mixed_partner_rank_{side}": 3,
+    "{x}_to_{y}_hubness": 3, "uniformity_{side}": 2, "cross_uniformity": 2, "unbiased_cka": 5, "cknna": 3,
+    "siglip_margin": 2, "siglip_margin_trimmed": 2, "intrinsic_dimension_{side}": 3, "predicted_class_gini_{side}": 4,
+    "linear_separability": 8, "separability_auc": 8,
+}  # fmt: skip
+
+
+def cloud(n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return correlated rows with a gap."""
+    rng = np.random.default_rng(seed)
+    latent = rng.normal(size=(n, d)) / np.arange(1, d + 1) ** 0.5
+    x, y = latent + 0.4 * rng.normal(size=(2, n, d)) / np.arange(1, d + 1) ** 0.5
+    return x + 1.5 * np.eye(d)[0], y + 1.5 * np.eye(d)[1]
+
+
+def first(name: str, n: int, d: int, *, normalize: bool = True) -> Estimate:
+    x, y = cloud(n, d)
+    labels = np.arange(n) % 2 if name.startswith("predicted") else None
+    if n == 1:  # pairs need two rows: one item with two rows of y, and one without a matching row
+        (x, y), index = cloud(2, d), [0, 0]
+        pairs = Pairs(image=x, text=y, index=index)
+    else:
+        pairs = Pairs(image=x, text=y, labels=labels)
+    return next(iter(isthmus.measure(pairs, metrics=[name], normalize=normalize).values()))
+
+
+@pytest.mark.parametrize(("name", "min_items"), MIN_ITEMS.items())
+def test_row_measure_with_too_few_items_is_undefined(name: str, min_items: int) -> None:
+    n = min_items - 1
+    items = "1 item" if n == 1 else f"{n} items"
+    expected = f"{items} with a matching row, at least {min_items} are needed"
+    assert first(name, n, 6).undefined == expected
+    assert first(name, min_items, 6).undefined != expected.replace(str(n), str(min_items), 1)
+    assert "matching row" not in str(first(name, min_items, 6).undefined)
+
+
+@pytest.mark.parametrize(("n", "note"), [(11, "n = 11 < d = 12: needs n >= 120"), (12, "")])
+def test_few_items_note_is_given_below_the_dimension(n: int, note: str) -> None:
+    assert few_items_note(MetricContext(Moments.of(*cloud(n, 12)))) == note
+
+
+@pytest.mark.parametrize(("n", "expected"), [(119, False), (120, True)])
+def test_effective_rank_interval_needs_ten_items_per_dimension(n: int, expected: bool) -> None:
+    assert has_enough_items(MetricContext(Moments.of(*cloud(n, 12)))) is expected
+    for name in ("effective_rank_{side}", "power_law_slope_{side}"):
+        estimate = first(name, n, 12)
+        assert math.isnan(estimate.low) is not expected
+        assert expected or estimate.note == "no interval: needs n >= 120"
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(1.0, True), (1 + 2e-7, True), (1 + 2e-6, False)])
+def test_has_unit_rows_without_normalization_looks_at_the_lengths(factor: float, expected: bool) -> None:
+    x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in cloud(50, 4))
+    moments = Moments.of(x, y * factor, normalize=False)
+    assert has_unit_rows(MetricContext(moments, normalize=False)) is expected
+    assert has_unit_rows(MetricContext(moments, normalize=True))
+
+
+@pytest.mark.parametrize("name", ["relative_modality_gap", "vmf_concentration_{side}", "conformity_sd_{side}"])
+def test_measure_of_unit_rows_is_undefined_for_raw_rows(name: str) -> None:
+    assert first(name, 40, 4, normalize=False).undefined == "the formula holds for unit rows; use normalize=True"
+    assert first(name, 40, 4).undefined is None
+
+
+@pytest.mark.parametrize(
+    ("name", "d", "reason"),
+    [
+        ("gap_share_top_2", 2, "there are only 2 coordinates"),
+        ("gap_share_top_8", 8, "there are only 8 coordinates"),
+        ("gap_share_leading_8_{side}", 8, "there are only 8 dimensions"),
+        ("overlap_8", 8, "8 dimensions are too few to compare subspaces of 8 dimensions"),
+        ("svcca", 10, "fewer than 10 directions have variance, or there are no more than 11 items"),
+        ("shared_space_reproducibility", 8, "needs at least 32 items and more than 8 dimensions"),
+    ],
+)
+def test_measure_of_directions_needs_more_dimensions(name: str, d: int, reason: str) -> None:
+    assert first(name, 60, d).undefined == reason
+    assert first(name, 60, d + 1).undefined is None
+
+
+@pytest.mark.parametrize(
+    ("name", "n", "reason"),
+    [
+        ("overlap_8", 8, "8 items are too few to compare subspaces of 8 dimensions"),
+        ("svcca", 11, "fewer than 10 directions have variance, or there are no more than 11 items"),
+        ("shared_space_reproducibility", 31, "needs at least 32 items and more than 8 dimensions"),
+        ("centroid_distance_debiased", 1, "there is only one item"),
+        ("mean_cosine_{side}", 1, "there is only one item"),
+        ("relative_modality_gap", 1, "there is only one item"),
+    ],
+)
+def test_measure_of_directions_needs_more_items(name: str, n: int, reason: str) -> None:
+    assert first(name, n, 14).undefined == reason
+    assert first(name, n + 1, 14).undefined is None
+
+
+@pytest.mark.parametrize(("bias", "has_interval"), [(0.049, True), (-0.049, True), (0.051, False), (-0.051, False)])
+def test_exponential_interval_with_a_bias_above_the_error_is_absent(bias: float, has_interval: bool) -> None:
+    low, high = _exponential_interval(1.0, bias, 0.05, max_value=100.0)
+    assert math.isnan(low) is math.isnan(high) is not has_interval
+    if has_interval:
+        assert (math.log(low), math.log(high)) == pytest.approx((1 - bias - 0.098, 1 - bias + 0.098), abs=1e-4)
+
+
+def test_exponential_interval_allows_a_small_bias() -> None:
+    assert math.isnan(_exponential_interval(0.0, 0.101, 0.001, max_value=9.0, max_bias=MAX_LOG_BIAS)[0])
+    low, high = _exponential_interval(0.0, 0.099, 0.001, max_value=9.0, max_bias=MAX_LOG_BIAS)
+    assert low < math.exp(-0.099) < high
+    assert _exponential_interval(3.0, 0.0, 0.1, max_value=9.0) == (9.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("length", "distance", "expected"),
+    [(1.0, 2e-6, True), (1.0, 5e-7, False), (100.0, 2e-5, False), (0.01, 5e-8, True), (0.01, 5e-9, False)],
+)
+def test_two_nearest_duplicates_are_relative_to_the_length(length: float, distance: float, expected: bool) -> None:
+    """Six rows in three close couples: the couples are six rows, or three if they count as duplicates."""
+    base = np.repeat(length * np.eye(8)[:3] * [[1.0], [1.1], [1.25]], 2, axis=0)
+    base[1::2, 5] += distance
+    value, _ = two_nearest(base)
+    # The nearest row is `distance` away and the second about `length`, so that the dimension of six rows is small.
+    assert (0 < value < 0.2) is expected
+
+
+@pytest.mark.parametrize(("spread", "is_defined"), [(3 * MIN_KERNEL_SPREAD, True), (MIN_KERNEL_SPREAD / 3, False)])
+def test_cknna_of_nearly_equal_rows_is_undefined(spread: float, is_defined: bool) -> None:
+    rng = np.random.default_rng(0)
+    x = np.ones((40, 3)) + spread * rng.normal(size=(40, 3))
+    estimate = isthmus.measure(Pairs(x=x, y=rng.normal(size=(40, 3))), metrics="cknna", normalize=False)["cknna"]
+    assert (estimate.undefined is None) is is_defined
+
+
+@pytest.mark.parametrize(("cosine", "is_defined"), [(1 - 4e-6, True), (1 - 1e-6, False)])
+def test_vmf_concentration_of_nearly_equal_rows_is_undefined(cosine: float, is_defined: bool) -> None:
+    angle = math.acos(cosine) / 2
+    x = np.tile([[math.cos(angle), math.sin(angle)], [math.cos(angle), -math.sin(angle)]], (1, 1))
+    estimate = isthmus.measure(Moments.of(x, x), metrics="vmf_concentration_x")["vmf_concentration_x"]
+    assert (estimate.undefined is None) is is_defined
+
+
+@pytest.mark.parametrize(("distance", "has_interval"), [(1.5e-3, True), (0.5e-3, False)])
+def test_relative_modality_gap_of_close_pairs_has_no_interval(distance: float, has_interval: bool) -> None:
+    """d(x, y) = |x - y|^2 / 4 of unit rows."""
+    x, _ = cloud(60, 4)
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    step = np.random.default_rng(1).normal(size=x.shape)
+    step -= np.sum(step * x, axis=1, keepdims=True) * x
+    y = x + 2 * math.sqrt(distance) * step / np.linalg.norm(step, axis=1, keepdims=True)
+    estimate = isthmus.measure(Pairs(image=x, text=y), metrics="relative_modality_gap")["relative_modality_gap"]
+    assert math.isnan(estimate.low) is not has_interval
+    assert ("smallest distance" in estimate.note) is not has_interval
