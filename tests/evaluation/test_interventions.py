@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.cli import app
-from isthmus.evaluation import INTERVENTIONS, InterventionCurve, InterventionPoint, intervene
+from isthmus.data.grouping import item_groups
+from isthmus.evaluation import INTERVENTIONS, InterventionCurve, InterventionPoint, group_split, intervene
 from isthmus.evaluation.interventions import partial_rotation
 from isthmus.reporting.intervention_page import intervention_page
+from isthmus.statistics.correlation import isotonic_r2, spearman
 from isthmus.statistics.result import Estimate
 
 
@@ -43,6 +45,20 @@ class TestInterventions:
         assert gaps[-1] < 5
         alignments = [point.alignment for point in collapsed.curve(name)]
         assert alignments == pytest.approx([collapsed.raw.alignment] * 7, abs=0.01)
+
+    def test_points_have_the_documented_strengths(self, collapsed: InterventionCurve) -> None:
+        strengths = {name: [point.strength for point in collapsed.curve(name)] for name in INTERVENTIONS}
+        shifts, shrinkages = [-0.5, -0.25, 0, 0.25, 0.5, 0.75, 1], [0, 0.2, 0.4, 0.6, 0.8, 0.9, 1]
+        assert strengths == {
+            "translate": shifts, "rotate": shifts, "collapse": shrinkages, "remove_unshared": shrinkages,
+        }  # fmt: skip
+
+    def test_gap_distance_is_that_of_the_means_of_the_test_half(self, collapsed: InterventionCurve) -> None:
+        pairs = isthmus.demo.load("collapsed", split="test")
+        _, test_items = group_split(pairs, item_groups(pairs), rng=0)
+        x, y = pairs.take(test_items).unit()
+        distance = np.linalg.norm(x.mean(axis=0) - y.mean(axis=0))
+        assert collapsed.raw.gap_distance == pytest.approx(distance, abs=1e-6)
 
     def test_rotate_by_one_half_halves_the_angle(self, collapsed: InterventionCurve) -> None:
         half = next(point for point in collapsed.curve("rotate") if point.strength == 0.5)
@@ -80,6 +96,24 @@ class TestConclusions:
         assert abs(collapsed.curve("translate")[-1].scores["R@1"] - collapsed.raw.scores["R@1"]) < 0.02
         assert collapsed.curve("collapse")[-1].scores["R@1"] < 0.02
         assert collapsed.curve("rotate")[-1].scores["mixed_NDCG@10"] > 0.6
+
+    def test_explained_statistics_equal_those_of_the_points(self, collapsed: InterventionCurve) -> None:
+        estimates = collapsed.explained["R@1"]
+        scores = np.array([point.scores["R@1"] for point in collapsed.points])
+        gaps = np.array([point.gap for point in collapsed.points])
+        alignments = np.array([point.alignment for point in collapsed.points])
+        gap, alignment = spearman(gaps, scores), spearman(alignments, scores)
+        gap_curve, alignment_curve = isotonic_r2(gaps, scores), isotonic_r2(alignments, scores)
+        assert {name: estimate.value for name, estimate in estimates.items()} == pytest.approx(
+            {
+                "gap": gap,
+                "alignment": alignment,
+                "difference": abs(alignment) - abs(gap),
+                "gap_curve": gap_curve,
+                "alignment_curve": alignment_curve,
+                "curve_difference": alignment_curve - gap_curve,
+            }
+        )
 
     def test_verdict_has_one_sentence_for_each_score(self, collapsed: InterventionCurve) -> None:
         recall, mixed, zero_shot = collapsed.verdict()

@@ -71,3 +71,11 @@ def test_count_shared_dimensions_does_not_count_captions_as_independent(rng: np.
     single = count_shared_dimensions(Pairs(a=x, b=y))
     repeated = Pairs(a=x, b=np.repeat(y, 10, axis=0), index=np.repeat(np.arange(100), 10))
     assert count_shared_dimensions(repeated) == single
+
+
+def test_count_shared_dimensions_does_not_depend_on_a_large_mean(rng: np.random.Generator) -> None:
+    """The mean of y along the shared direction (e0 + e1) must not add noise to its covariance with x."""
+    shared = 0.1 * rng.normal(size=(400, 1))
+    e0, e1 = np.eye(5)[:2]
+    x, y = (mean + shared * direction + 0.001 * rng.normal(size=(400, 5)) for mean, direction in ((e0, e1), (e1, e0)))
+    assert count_shared_dimensions(Pairs(a=x, b=y)) >= 1
