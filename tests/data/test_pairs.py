@@ -10,6 +10,7 @@ import pytest
 
 import isthmus
 from isthmus import InputError, Pairs
+from isthmus.data.pairs import find_invalid_rows
 
 
 def several() -> Pairs:
@@ -111,3 +112,39 @@ def test_open_pairs_names_modalities_after_paths(tmp_path: Path) -> None:
             isthmus.open_pairs(tmp_path / "image.npy", tmp_path / "text.npy", names=names)
     with pytest.raises(InputError, match="'index' cannot be the name"):
         isthmus.open_pairs(tmp_path / "image.npy", tmp_path / "text.npy", names=["index", "b"])
+
+
+@pytest.mark.parametrize("name", ["index", "labels"])
+def test_open_pairs_with_a_reserved_name_is_refused(name: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", np.eye(3))
+    with pytest.raises(InputError, match=f"'{name}' cannot be the name of a modality"):
+        isthmus.open_pairs(tmp_path / "image.npy", tmp_path / "image.npy", names=["image", name])
+
+
+def test_open_spec_opens_the_same_pairs_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 3))
+    np.save(tmp_path / "image.npy", rows)
+    np.save(tmp_path / "text.npy", rows + 1)
+    monkeypatch.chdir(tmp_path)
+    pairs = isthmus.open_pairs("image.npy", "text.npy")
+    sample = pairs.sample(7, rng=3)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    assert pairs.open_spec is not None
+    assert sample.open_spec is not None
+    assert sample.open_spec.key != pairs.open_spec.key
+    np.testing.assert_array_equal(pairs.open_spec.open().y.read(0, 99), rows + 1)
+    np.testing.assert_array_equal(sample.open_spec.open().x.read(0, 99), sample.x.read(0, 99))
+    assert sample.sample(4).open_spec is None  # a sample of a sample is not recorded
+    assert pairs.sample(7, rng=np.random.default_rng(3)).open_spec is None
+
+
+def test_find_invalid_rows_numbers_rows_across_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.data.pairs.block_rows", lambda dim: 4)
+    rows = np.ones((20, 2))
+    rows[[2, 9, 18]] = 0
+    rows[[5, 13]] = np.nan, np.inf
+    source = isthmus.sources.Source(rows, address="rows")
+    for first, last, expected in ((0, None, ([5, 13], [2, 9, 18])), (3, 13, ([5], [9]))):
+        non_finite, zero = find_invalid_rows(source, first, last)
+        assert (non_finite.tolist(), zero.tolist()) == expected
