@@ -37,7 +37,7 @@ def read(batches: list[tuple[Any, Any]]) -> dict[str, float]:
     return GapSnapshot.of(Moments.of(x, y)).to_dict()
 
 
-def test_only_the_adapter_that_is_asked_for_loads_its_framework() -> None:
+def test_integrations_on_attribute_access_load_no_framework() -> None:
     code = (
         "import sys, isthmus.integrations as a; a.lightning_callback; a.trainer_callback; a.evaluator; a.metric; "
         "print({'lightning', 'transformers', 'sentence_transformers', 'torchmetrics'} & set(sys.modules))"
@@ -55,7 +55,7 @@ def test_only_the_adapter_that_is_asked_for_loads_its_framework() -> None:
         ("torchmetrics", "metric", (4,)),
     ],
 )
-def test_a_framework_that_is_missing_is_named(
+def test_integration_without_its_framework_raises_with_command(
     package: str, adapter: str, arguments: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -64,14 +64,14 @@ def test_a_framework_that_is_missing_is_named(
         getattr(integrations, adapter)(*arguments)
 
 
-def test_features_are_found_by_their_names() -> None:
+def test_find_features_with_known_names_returns_the_pair() -> None:
     x, y = rows(0)
     assert find_features({"audio_embeds": x, "text_embeds": y, "loss": 1})[0] is x
     assert find_features({"image_embeds": None, "text_embeds": y}) is None
     assert find_features(None) is None
 
 
-def test_lightning(tmp_path: Path) -> None:
+def test_lightning_callback_logs_snapshots(tmp_path: Path) -> None:
     lightning = pytest.importorskip("lightning")
     from lightning.pytorch.loggers import CSVLogger
 
@@ -126,7 +126,7 @@ def small_clip() -> Any:
     return transformers.CLIPModel(config)
 
 
-def test_the_trainer_of_transformers(tmp_path: Path) -> None:
+def test_trainer_callback_reads_features_of_the_model(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     pytest.importorskip("accelerate")
     generator = torch.Generator().manual_seed(0)
@@ -185,7 +185,7 @@ def small_sentence_model(folder: Path) -> Any:
     )
 
 
-def test_an_evaluator_of_sentence_transformers(tmp_path: Path) -> None:
+def test_evaluator_measures_held_out_pairs(tmp_path: Path) -> None:
     x = ["a b", "c d", "e f", "g h", "a c e", "b d f"]
     y = ["b a", "d c c", "f e", "h g a", "e c a", "f d b"]
     with warnings.catch_warnings():
@@ -210,7 +210,7 @@ def test_an_evaluator_of_sentence_transformers(tmp_path: Path) -> None:
         integrations.evaluator(x, y[:5])
 
 
-def test_a_metric_of_torchmetrics() -> None:
+def test_metric_equals_the_snapshot() -> None:
     pytest.importorskip("torchmetrics")
     metric = integrations.metric(D, names=("image", "text"))
     batches = [rows(0), rows(1), rows(2)]

@@ -43,7 +43,7 @@ def features(n: int = 32) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("ours", "theirs"), [("InfoNCE", "ClipLoss"), ("Sigmoid", "SigLipLoss")], ids=["ClipLoss", "SigLipLoss"]
 )
-def test_the_same_as_open_clip(ours: str, theirs: str) -> None:
+def test_loss_equals_its_open_clip_counterpart(ours: str, theirs: str) -> None:
     peer = getattr(open_clip_losses(), theirs)()
     found, expected = features(), features()
     value = train.get(ours)()(**found, output_dict=True)
@@ -57,7 +57,7 @@ def test_the_same_as_open_clip(ours: str, theirs: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(train.registry()))
-def test_the_steps_of_open_clips_loop(name: str) -> None:
+def test_loss_in_the_loop_of_open_clip_has_finite_gradients(name: str) -> None:
     """Its loop hands over what the model returned and adds up the values of the dictionary, or those that end in
     _loss, and logs each with .item(); with accumulation it cats the features and hands over the scale apart."""
     loss = train.registry()[name].build()
@@ -89,7 +89,7 @@ def columns(count: int) -> list[dict[str, Any]]:
     return [{"input_ids": torch.randint(40, (5, 3))} for _ in range(count)]
 
 
-def test_sentence_pairs() -> None:
+def test_sentence_pairs_normalises_and_weights_the_loss() -> None:
     model, loss = Embedder(), train.InfoNCE() + 0.5 * train.TruePairAlignment()
     terms = train.SentencePairs(model, loss, temperature=0.1)(columns(2), None)
     x, y = (nn.functional.normalize(model(column)["sentence_embedding"]) for column in columns(2))

@@ -24,7 +24,7 @@ def digits():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", demo.RUNS)
-def test_retraining_gives_the_shipped_vectors(run, digits):
+def test_train_run_reproduces_the_shipped_vectors(run, digits):
     again = demo_training.train_run(demo_training.RECIPES[run], digits)
     shipped = store.read(DATA / f"{run}.safetensors")
     assert set(again) == set(shipped)
@@ -35,14 +35,14 @@ def test_retraining_gives_the_shipped_vectors(run, digits):
         assert (np.abs(again[key] - values.astype(float)) <= allowed).all()
 
 
-def test_the_split_is_the_shipped_one(digits):
+def test_load_digits_reproduces_the_shipped_split(digits):
     labels, captions, mask = store.read_items(DATA)
     np.testing.assert_array_equal(digits.train, mask)
     np.testing.assert_array_equal(digits.labels, labels)
     assert digits.captions == captions
 
 
-def test_the_same_seed_trains_the_same_and_another_does_not(digits, monkeypatch):
+def test_train_run_depends_on_the_seed_only(digits, monkeypatch):
     monkeypatch.setattr(demo_training, "EPOCHS", 1)
     plain = demo_training.RECIPES["plain"]
     first, second = (demo_training.train_run(plain, digits)["image"] for _ in range(2))
@@ -51,21 +51,21 @@ def test_the_same_seed_trains_the_same_and_another_does_not(digits, monkeypatch)
     assert np.abs(other - first).max() > 0.01
 
 
-def test_training_leaves_the_global_generators_alone(digits, monkeypatch):
+def test_train_run_leaves_global_generators_unchanged(digits, monkeypatch):
     monkeypatch.setattr(demo_training, "EPOCHS", 1)
     before = torch.random.get_rng_state()
     demo_training.train_run(demo_training.RECIPES["plain"], digits)
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_hashed_captions_are_unit_rows_that_depend_on_the_words():
+def test_hash_captions_returns_unit_rows_of_the_words():
     rows = demo_training.hash_captions(["a wide two", "a wide ten", "a wide two"])
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1)
     np.testing.assert_array_equal(rows[0], rows[2])
     assert 0.3 < rows[0] @ rows[1] < 0.999
 
 
-def test_the_command_writes_the_files(tmp_path, monkeypatch, capsys):
+def test_main_writes_the_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo_training, "EPOCHS", 1)
     demo_training.main(["-o", str(tmp_path / "data"), "--runs", "collapsed"])
     written = sorted(path.name for path in (tmp_path / "data").iterdir())

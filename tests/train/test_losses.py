@@ -184,32 +184,32 @@ CASES: dict[str, Callable[[Rows, Rows], float]] = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_equals_the_slow_loop(case: str, pairs: tuple[Rows, Rows]) -> None:
+def test_loss_equals_the_slow_loop(case: str, pairs: tuple[Rows, Rows]) -> None:
     value = make(case)(*tensors(*pairs), SCALE, BIAS)
     assert value.dtype == torch.float64
     assert value.item() == pytest.approx(CASES[case](*pairs), rel=1e-10, abs=1e-10)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_gradient(case: str, pairs: tuple[Rows, Rows]) -> None:
+def test_loss_gradient_equals_finite_differences(case: str, pairs: tuple[Rows, Rows]) -> None:
     inputs = (*tensors(*pairs, gradient=True), *tensors(np.array(SCALE), np.array(BIAS), gradient=True))
     assert torch.autograd.gradcheck(make(case).eval(), inputs)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_dictionary_adds_up(case: str, pairs: tuple[Rows, Rows]) -> None:
+def test_loss_with_output_dict_adds_up_to_the_loss(case: str, pairs: tuple[Rows, Rows]) -> None:
     loss = make(case).eval()
     terms = loss(*tensors(*pairs), SCALE, BIAS, output_dict=True)
     assert all(key.endswith("_loss") for key in terms)
     assert sum(value.item() for value in terms.values()) == pytest.approx(loss(*tensors(*pairs), SCALE, BIAS).item())
 
 
-def test_every_loss_has_a_case() -> None:
+def test_registry_losses_all_have_a_case() -> None:
     # The shared space has a file of its own.
     assert {case.split("(")[0] for case in CASES} >= set(train.registry()) - {"SharedSpaceAlignment"}
 
 
-def test_meanings_hold_back_the_separation(pairs: tuple[Rows, Rows], meanings: Rows) -> None:
+def test_separation_with_semantic_features_scales_the_negatives(pairs: tuple[Rows, Rows], meanings: Rows) -> None:
     x, y, m = tensors(*pairs, meanings, gradient=True)
     loss = make("InfoNCE() + 0.5 * IntraModalitySeparation()")
     value = loss(x, y, SCALE, semantic_features=m)
@@ -219,7 +219,7 @@ def test_meanings_hold_back_the_separation(pairs: tuple[Rows, Rows], meanings: R
     assert torch.autograd.gradcheck(lambda a, b: loss(a, b, SCALE, semantic_features=m), (x, y))
 
 
-def test_mixing_is_smooth_where_partners_coincide() -> None:
+def test_mixing_with_equal_rows_is_smooth() -> None:
     x = torch.eye(3, dtype=torch.float64)
     nearly = torch.nn.functional.normalize(x + 1e-6 * torch.eye(3, dtype=torch.float64).roll(1, 0))
     loss = make("GeodesicMixing(ratio=0.3)")
@@ -237,7 +237,7 @@ def test_mixing_is_smooth_where_partners_coincide() -> None:
         assert arc_weight(c, 0.3).item() == pytest.approx(math.sin(0.3 * angle) / math.sin(angle), rel=1e-13)
 
 
-def test_mixing_draws_anew_for_each_step(pairs: tuple[Rows, Rows]) -> None:
+def test_mixing_draws_a_reproducible_ratio_for_each_step(pairs: tuple[Rows, Rows]) -> None:
     rows = tensors(*pairs)
     loss, again = make("GeodesicMixing(seed=3)"), make("GeodesicMixing(seed=3)")
     values = [loss(*rows, SCALE).item() for _ in range(3)]
@@ -251,7 +251,7 @@ def test_mixing_draws_anew_for_each_step(pairs: tuple[Rows, Rows]) -> None:
     assert values == pytest.approx([slow_mixing(*pairs, ratio) for ratio in ratios], rel=1e-10)
 
 
-def test_tiles_keep_no_logits(rng: np.random.Generator) -> None:
+def test_loss_with_block_keeps_no_logits(rng: np.random.Generator) -> None:
     """Between the passes the tiled loss keeps less than a tenth of what the plain one keeps."""
     x, y = (torch.tensor(unit(rng.normal(size=(400, 8))), requires_grad=True) for _ in range(2))
     for whole, tiled in (("InfoNCE()", "InfoNCE(block=20)"), ("Sigmoid()", "Sigmoid(block=20)")):
@@ -273,7 +273,7 @@ def test_tiles_keep_no_logits(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("case", [*CASES, "SharedSpaceAlignment()"])
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_and_autocast_compute_in_float32(case: str, dtype: Any, pairs: tuple[Rows, Rows]) -> None:
+def test_loss_under_autocast_computes_in_float32(case: str, dtype: Any, pairs: tuple[Rows, Rows]) -> None:
     x, y = (torch.tensor(rows).to(dtype).requires_grad_() for rows in pairs)
     scale = torch.tensor(100.0, requires_grad=True)
     with torch.autocast("cpu", dtype=dtype):
@@ -287,7 +287,7 @@ def test_half_precision_and_autocast_compute_in_float32(case: str, dtype: Any, p
 
 
 @pytest.mark.parametrize("name", sorted(train.registry()))
-def test_every_parameter_gets_a_gradient(name: str, pairs: tuple[Rows, Rows]) -> None:
+def test_loss_gives_every_parameter_a_gradient(name: str, pairs: tuple[Rows, Rows]) -> None:
     """DistributedDataParallel stops at parameters without one."""
     scale, bias = tensors(np.array(SCALE), np.array(BIAS), gradient=True)
     train.get(name)()(*tensors(*pairs), scale, bias).backward()
@@ -295,7 +295,7 @@ def test_every_parameter_gets_a_gradient(name: str, pairs: tuple[Rows, Rows]) ->
     assert bias.grad is not None
 
 
-def test_registry() -> None:
+def test_registry_specs_build_losses_and_unknown_names_raise() -> None:
     for name, declared in train.registry().items():
         assert declared.name == name == declared.cls.__name__
         assert declared.definition
@@ -308,12 +308,12 @@ def test_registry() -> None:
         train.get("infonec")
 
 
-def test_terms_of_one_key_are_added(pairs: tuple[Rows, Rows]) -> None:
+def test_sum_with_equal_keys_adds_the_terms(pairs: tuple[Rows, Rows]) -> None:
     terms = make("InfoNCE() + 2 * InfoNCE()")(*tensors(*pairs), SCALE, output_dict=True)
     assert terms["contrastive_loss"].item() == pytest.approx(3 * slow_info_nce(*pairs))
 
 
-def test_logit_scale_of_one_entry(pairs: tuple[Rows, Rows]) -> None:
+def test_loss_with_logit_scale_of_shape_one_is_a_scalar(pairs: tuple[Rows, Rows]) -> None:
     """open_clip can make it a tensor of shape (1,)."""
     value = make("InfoNCE()")(*tensors(*pairs), torch.full((1,), SCALE), torch.full((1,), BIAS))
     assert value.shape == ()
@@ -352,12 +352,12 @@ WRONG = {
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_errors(message: str) -> None:
+def test_loss_with_invalid_arguments_raises(message: str) -> None:
     with pytest.raises(InputError, match=message):
         WRONG[message]()
 
 
-def test_only_losses_add_up() -> None:
+def test_sum_with_other_types_raises() -> None:
     with pytest.raises(TypeError):
         _ = train.InfoNCE() + 1
     with pytest.raises(TypeError):

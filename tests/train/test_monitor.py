@@ -36,7 +36,7 @@ def clouds(rng: np.random.Generator, n: int = 60, d: int = 8, *, mean: float = 4
     return x, y
 
 
-def test_the_sums_are_the_moments(rng: np.random.Generator) -> None:
+def test_moments_from_sums_equal_moments_of_rows(rng: np.random.Generator) -> None:
     x, y = clouds(rng)
     expected = Moments.of(x.numpy(), y.numpy())
     for dtype, accuracy in ((torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 0.2)):
@@ -47,7 +47,7 @@ def test_the_sums_are_the_moments(rng: np.random.Generator) -> None:
             np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=60 * accuracy, err_msg=name)
 
 
-def test_a_reading_is_what_the_measures_say_of_the_window(rng: np.random.Generator) -> None:
+def test_monitor_snapshot_equals_the_measures_of_the_window(rng: np.random.Generator) -> None:
     monitor = GapMonitor(every=5, window=2, names=("sound", "text"))
     batches = [clouds(rng, mean=1 + 0.1 * step) for step in range(10)]
     found = [monitor(*batch) for batch in batches]
@@ -77,7 +77,7 @@ def test_a_reading_is_what_the_measures_say_of_the_window(rng: np.random.Generat
     assert "step 10: gap" in str(reading)
 
 
-def test_features_keep_their_gradient_and_autocast_does_not_matter(rng: np.random.Generator) -> None:
+def test_monitor_under_autocast_keeps_gradients_and_numbers(rng: np.random.Generator) -> None:
     x, y = (side.float().requires_grad_() for side in clouds(rng))
     monitor = GapMonitor(every=1, window=1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -90,7 +90,7 @@ def test_features_keep_their_gradient_and_autocast_does_not_matter(rng: np.rando
     assert 0 < monitor.overhead <= 1
 
 
-def test_a_reading_in_the_background_is_the_same_and_comes_later(rng: np.random.Generator) -> None:
+def test_monitor_in_background_returns_equal_snapshots_later(rng: np.random.Generator) -> None:
     batches = [clouds(rng) for _ in range(6)]
     here, there = GapMonitor(every=2, window=2), GapMonitor(every=2, window=2, background=True)
     returned = [there(*batch) for batch in batches] + [there.flush()]
@@ -102,7 +102,7 @@ def test_a_reading_in_the_background_is_the_same_and_comes_later(rng: np.random.
     assert there.flush() is None
 
 
-def test_means_that_vanish_leave_the_angle_undefined(rng: np.random.Generator) -> None:
+def test_monitor_with_vanishing_means_has_no_angle(rng: np.random.Generator) -> None:
     x = torch.tensor(rng.normal(size=(200, 6)))
     reading = GapMonitor(every=1, window=1)(x, x + 0.1)
     assert "not distinguishable from zero" in reading.gap.undefined
@@ -114,7 +114,7 @@ def test_means_that_vanish_leave_the_angle_undefined(rng: np.random.Generator) -
     ("spoil", "words"),
     [(float("nan"), "NaN or infinite values in the batches up to step 1"), (0.0, "1.7% of the features are all zeros")],
 )
-def test_features_that_cannot_be_read_are_said(rng: np.random.Generator, spoil: float, words: str) -> None:
+def test_monitor_with_invalid_features_warns(rng: np.random.Generator, spoil: float, words: str) -> None:
     x, y = clouds(rng)
     x[3] = spoil
     monitor = GapMonitor(every=1, window=1)
@@ -123,7 +123,39 @@ def test_features_that_cannot_be_read_are_said(rng: np.random.Generator, spoil: 
     assert monitor(y, y) is not None
 
 
-def test_bad_input() -> None:
+@pytest.mark.parametrize(("n_zeros", "has_snapshot"), [(1, True), (3, False)])
+def test_monitor_with_zero_rows_warns_from_one_in_a_thousand(
+    rng: np.random.Generator, n_zeros: int, has_snapshot: bool
+) -> None:
+    x, y = clouds(rng, n=2000)
+    y[:n_zeros] = 0
+    messages: list[str] = []
+    snapshot = GapMonitor(every=1, window=1, warn=messages.append)(x, y)
+    assert (snapshot is not None) == has_snapshot
+    assert len(messages) == (not has_snapshot)
+
+
+def test_monitor_flush_with_incomplete_window_returns_its_snapshot(rng: np.random.Generator) -> None:
+    batches = [clouds(rng) for _ in range(3)]
+    for background in (False, True):
+        monitor = GapMonitor(every=4, window=4, background=background)
+        assert [monitor(*batch) for batch in batches] == [None] * 3
+        snapshot = monitor.flush()
+        assert snapshot is monitor.last
+        assert (snapshot.step, snapshot.n) == (3, 180)
+        assert monitor.flush() is None
+
+
+def test_monitor_evaluate_measures_these_features_alone(rng: np.random.Generator) -> None:
+    monitor = GapMonitor(every=4, window=4)
+    monitor(*clouds(rng, mean=1.0))
+    x, y = clouds(rng)
+    snapshot = monitor.evaluate(x, y, step=40)
+    assert (snapshot.step, snapshot.n) == (40, 60)
+    assert snapshot.to_dict() == pytest.approx(GapSnapshot.of(Moments.of(x.numpy(), y.numpy())).to_dict(), abs=1e-9)
+
+
+def test_monitor_with_invalid_arguments_raises() -> None:
     for options in ({"every": 0}, {"every": 4, "window": 5}, {"window": 0}):
         with pytest.raises(InputError, match="expected every >= window >= 1"):
             GapMonitor(**options)
@@ -148,7 +180,7 @@ def test_bad_input() -> None:
         CollapseDetector(patience=0)
 
 
-def test_a_collapse_of_dimensions_is_said_once_and_again_after_it_recovered(rng: np.random.Generator) -> None:
+def test_monitor_with_collapse_warns_once_and_again_after_recovery(rng: np.random.Generator) -> None:
     said: list[str] = []
     monitor = GapMonitor(every=1, window=1, warn=said.append)
 
@@ -173,7 +205,7 @@ def test_a_collapse_of_dimensions_is_said_once_and_again_after_it_recovered(rng:
     assert len(said) == 2
 
 
-def test_a_training_that_pulls_partners_together_and_nothing_else_warns() -> None:
+def test_monitor_of_training_without_negatives_warns() -> None:
     """No negatives, and partners that have nothing in common: all ends in one point."""
     generator = torch.Generator().manual_seed(0)
     items = torch.randn(2, 256, 32, generator=generator)
@@ -200,7 +232,7 @@ def test_a_training_that_pulls_partners_together_and_nothing_else_warns() -> Non
 
 
 @pytest.mark.parametrize("temperature", ["0.01", "learned"])
-def test_a_healthy_training_does_not_warn(temperature: str) -> None:
+def test_monitor_of_healthy_training_does_not_warn(temperature: str) -> None:
     from isthmus.studies.training import Setting, train_setting
 
     monitor = GapMonitor(every=10, window=5)
@@ -212,7 +244,7 @@ def test_a_healthy_training_does_not_warn(temperature: str) -> None:
     assert monitor.last.lengths["image"] == pytest.approx(run.end["length_image"], abs=0.05)
 
 
-def test_readings_reach_tensorboard(rng: np.random.Generator, tmp_path: Path) -> None:
+def test_monitor_logs_to_tensorboard(rng: np.random.Generator, tmp_path: Path) -> None:
     tensorboard = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     from torch.utils.tensorboard import SummaryWriter
 
@@ -227,7 +259,7 @@ def test_readings_reach_tensorboard(rng: np.random.Generator, tmp_path: Path) ->
     assert set(events.Tags()["scalars"]) == set(monitor.last.to_dict())
 
 
-def test_readings_reach_weights_and_biases(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitor_logs_to_weights_and_biases(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     logged: list[dict[str, float]] = []
     run = types.SimpleNamespace(log=logged.append)
     monitor = GapMonitor(every=1, window=1)  # finds the run that is active
@@ -258,7 +290,7 @@ dist.destroy_process_group()
 """
 
 
-def test_two_processes_read_what_one_reads(rng: np.random.Generator, tmp_path: Path) -> None:
+def test_monitor_in_two_processes_equals_one_process(rng: np.random.Generator, tmp_path: Path) -> None:
     batches = [clouds(rng) for _ in range(4)]
     torch.save({name: [b[side] for b in batches] for side, name in enumerate("xy")}, tmp_path / "rows.pt")
     code = [sys.executable, "-c", TWO]
@@ -277,7 +309,7 @@ def test_two_processes_read_what_one_reads(rng: np.random.Generator, tmp_path: P
             assert one == pytest.approx(two, abs=1e-9)
 
 
-def test_a_reading_of_moments_of_any_origin() -> None:
+def test_snapshot_of_demo_moments_has_the_imposed_angle() -> None:
     reading = GapSnapshot.of(moments_of(isthmus.demo.load("collapsed")), names=("image", "text"))
     assert reading.gap.value == pytest.approx(60, abs=0.5)
     assert reading.assumptions["constant_part_image"].holds

@@ -14,13 +14,13 @@ from isthmus import train
 PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
 
 
-def test_importing_loads_no_torch() -> None:
+def test_import_loads_no_torch() -> None:
     code = "import sys, isthmus.train, isthmus; isthmus.train.__all__; print('torch' in sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "False"
 
 
-def test_without_torch_the_error_says_what_to_do() -> None:
+def test_public_names_without_torch_raise_with_command() -> None:
     code = (
         "import sys; sys.modules['torch'] = None\n"
         "from isthmus import InputError, train\n"
@@ -35,12 +35,12 @@ def test_without_torch_the_error_says_what_to_do() -> None:
     assert all("needs torch, which is not installed" in line for line in lines)
 
 
-def test_unknown_names_are_refused() -> None:
+def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = train.nonsense
 
 
-def test_every_name_is_defined_and_documented() -> None:
+def test_public_names_are_defined_and_documented() -> None:
     pytest.importorskip("torch")
     for name in train.__all__:
         value = getattr(train, name)
@@ -48,7 +48,7 @@ def test_every_name_is_defined_and_documented() -> None:
         assert value.__doc__
 
 
-def test_all_lists_every_registered_loss() -> None:
+def test_public_names_include_every_registered_loss() -> None:
     pytest.importorskip("torch")
     losses = train.registry()
     assert len(losses) == 14
@@ -56,7 +56,7 @@ def test_all_lists_every_registered_loss() -> None:
     assert all(getattr(train, name) is spec.cls for name, spec in losses.items())
 
 
-def test_the_page_knows_every_loss_and_its_source() -> None:
+def test_page_lists_every_loss_with_source_and_weight() -> None:
     pytest.importorskip("torch")
     page = PAGE.read_text(encoding="utf-8")
     for name, declared in train.registry().items():
@@ -69,7 +69,7 @@ def test_the_page_knows_every_loss_and_its_source() -> None:
             assert f"| {declared.weight:g} |" in row.group(), name
 
 
-def test_the_page_knows_every_temperature() -> None:
+def test_page_lists_every_temperature() -> None:
     page = PAGE.read_text(encoding="utf-8")
     for name in train.__all__:
         if name.endswith("Temperature"):

@@ -74,7 +74,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, np.nda
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_are_one(case: str, runs: dict[str, dict[str, np.ndarray]]) -> None:
+def test_loss_in_two_processes_equals_one_process(case: str, runs: dict[str, dict[str, np.ndarray]]) -> None:
     alone = {name: value for name, value in runs["alone"].items() if name.startswith(f"{case}|")}
     assert len(alone) >= 3 * 5
     for name, value in alone.items():
@@ -87,12 +87,12 @@ def test_two_are_one(case: str, runs: dict[str, dict[str, np.ndarray]]) -> None:
         assert runs["alone"][f"{case}|buffer basis"].shape[1] >= 2
 
 
-def test_the_gradients_are_not_zero(runs: dict[str, dict[str, np.ndarray]]) -> None:
+def test_loss_gradients_are_not_zero(runs: dict[str, dict[str, np.ndarray]]) -> None:
     for case in CASES:
         assert np.abs(runs["alone"][f"{case}|2 gradient of image.weight"]).max() > 1e-6, case
 
 
-def test_without_gathering_each_process_has_its_own_loss(runs: dict[str, dict[str, np.ndarray]]) -> None:
+def test_loss_without_gather_uses_pairs_of_each_process(runs: dict[str, dict[str, np.ndarray]]) -> None:
     one, two = (float(runs[part]["own|loss"]) for part in ("first", "second"))
     together = float(runs["alone"]["InfoNCE()|0 loss"])
     assert abs(one - two) > 1e-3
@@ -100,5 +100,5 @@ def test_without_gathering_each_process_has_its_own_loss(runs: dict[str, dict[st
     assert max(one, two) < together
 
 
-def test_every_loss_is_tried() -> None:
+def test_registry_losses_all_have_a_case() -> None:
     assert {case.split("(")[0] for case in CASES} >= set(train.registry())

@@ -56,7 +56,7 @@ def test_running_moments_equal_a_weighted_loop(rng: np.random.Generator) -> None
     assert moments.n_effective == pytest.approx(1 / (weights**2).sum())
 
 
-def test_running_moments_start_over_for_another_width() -> None:
+def test_running_moments_with_another_width_start_again() -> None:
     moments = RunningMoments()
     for width in (3, 5):
         moments.update(Batch(torch.ones(4, width), torch.ones(4, width), 1.0))
@@ -64,7 +64,7 @@ def test_running_moments_start_over_for_another_width() -> None:
     assert moments.n_effective == pytest.approx(4)
 
 
-def test_bases_find_the_shared_space(rng: np.random.Generator) -> None:
+def test_estimators_with_shared_directions_find_them(rng: np.random.Generator) -> None:
     x, y, truth = two_sides(rng)
     arguments = (*covariances(x, y), float(len(x)))
     for name, estimator in ESTIMATORS.items():
@@ -79,7 +79,7 @@ def test_bases_find_the_shared_space(rng: np.random.Generator) -> None:
     assert joint_pca(*arguments, 5).shape == (20, 5)
 
 
-def test_bases_against_other_formulas(rng: np.random.Generator) -> None:
+def test_estimators_equal_other_formulas(rng: np.random.Generator) -> None:
     x, y, _ = two_sides(rng, n=400)
     cov_x, cov_y, cov_xy = covariances(x, y)
     both = np.concatenate([x - x.mean(0), y - y.mean(0)])
@@ -97,7 +97,7 @@ def test_bases_against_other_formulas(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(cosines(cca(cov_x, cov_y, cov_xy, 400.0, 2), np.linalg.qr(middle)[0]), 1, atol=1e-9)
 
 
-def test_overlap_finds_nothing_where_nothing_is_shared(rng: np.random.Generator) -> None:
+def test_overlap_without_shared_directions_is_empty(rng: np.random.Generator) -> None:
     basis = np.linalg.qr(rng.normal(size=(20, 8)))[0].T
     x, y = (rng.normal(size=(500, 4)) @ part + 0.01 * rng.normal(size=(500, 20)) for part in (basis[:4], basis[4:]))
     assert overlap(*covariances(x, y), 500.0, None).shape == (20, 0)
@@ -107,10 +107,10 @@ def test_overlap_finds_nothing_where_nothing_is_shared(rng: np.random.Generator)
     for seed in range(3):
         sides = [np.linalg.qr(np.random.default_rng([seed, side]).normal(size=(20, 15)))[0] for side in (0, 1)]
         cov = [side @ side.T + 1e-12 * np.eye(20) for side in sides]
-        assert overlap(*cov, cov[0], 1e6, None).shape[1] in (0, 20)
+        assert overlap(*cov, cov[0], 1e6, None).shape[1] == 0
 
 
-def test_equals_info_nce_of_the_projections(rng: np.random.Generator) -> None:
+def test_shared_space_loss_equals_info_nce_of_the_projections(rng: np.random.Generator) -> None:
     x, y, _ = two_sides(rng, n=12)
     loss = train.SharedSpaceAlignment(weight=0.7, k=2, every=1, estimator="cross_covariance")
     x_, y_ = torch.tensor(x), torch.tensor(y)
@@ -126,7 +126,7 @@ def test_equals_info_nce_of_the_projections(rng: np.random.Generator) -> None:
     assert terms["contrastive_loss"].item() == pytest.approx(train.InfoNCE()(x_, y_, 3.0).item(), rel=1e-12)
 
 
-def test_gradient_passes_the_rows_and_not_the_basis(rng: np.random.Generator) -> None:
+def test_shared_space_loss_gradient_excludes_the_basis(rng: np.random.Generator) -> None:
     x, y, _ = two_sides(rng, n=8)
     rows = [torch.tensor(side, requires_grad=True) for side in (x, y)]
     loss = train.SharedSpaceAlignment(k=2, every=1, estimator="cca")
@@ -137,7 +137,7 @@ def test_gradient_passes_the_rows_and_not_the_basis(rng: np.random.Generator) ->
     assert torch.autograd.gradcheck(loss.eval(), (*rows, scale))
 
 
-def test_no_term_sees_the_gap(rng: np.random.Generator) -> None:
+def test_shared_space_loss_with_shifted_modality_is_unchanged(rng: np.random.Generator) -> None:
     """Moving one side along a direction that is not shared changes the gap and leaves the second term alone."""
     x, y, _ = (torch.tensor(part) for part in two_sides(rng))
     loss = train.SharedSpaceAlignment(k=3, alone=True, estimator="overlap")
@@ -152,14 +152,14 @@ def test_no_term_sees_the_gap(rng: np.random.Generator) -> None:
     assert before > 0
 
 
-def test_weight_warms_up(rng: np.random.Generator) -> None:
+def test_shared_space_weight_with_warmup_grows_linearly(rng: np.random.Generator) -> None:
     x, y, _ = (torch.tensor(part) for part in two_sides(rng, n=50))
     loss = train.SharedSpaceAlignment(weight=2.0, warmup=4, decay=0.0, every=1, estimator="cca")
     values = [loss(x, y, 3.0, output_dict=True)["shared_space_loss"].item() for _ in range(6)]
     assert values == pytest.approx([values[-1] * share for share in (0.25, 0.5, 0.75, 1, 1, 1)])
 
 
-def test_eval_mode_and_checkpoints(rng: np.random.Generator) -> None:
+def test_shared_space_state_is_fixed_in_eval_and_restored(rng: np.random.Generator) -> None:
     x, y, _ = two_sides(rng, n=50)
     x_, y_ = torch.tensor(x), torch.tensor(y)
     loss = train.SharedSpaceAlignment(every=3, warmup=10, decay=0.5, estimator="cca")
@@ -176,7 +176,7 @@ def test_eval_mode_and_checkpoints(rng: np.random.Generator) -> None:
         assert again.train()(y_, x_, 3.0).item() == loss.train()(y_, x_, 3.0).item()
 
 
-def test_nothing_shared_leaves_the_base(rng: np.random.Generator) -> None:
+def test_shared_space_loss_without_shared_directions_is_zero(rng: np.random.Generator) -> None:
     x, y = (torch.tensor(rng.normal(size=(300, 4))) for _ in range(2))
     terms = train.SharedSpaceAlignment(estimator="overlap")(x, y, 3.0, output_dict=True)
     assert terms["shared_space_loss"].item() == 0
@@ -194,6 +194,6 @@ def test_nothing_shared_leaves_the_base(rng: np.random.Generator) -> None:
         ({"decay": 1.0}, "decay=1.0"),
     ],
 )
-def test_errors(options: dict[str, object], message: str) -> None:
+def test_shared_space_with_invalid_options_raises(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         train.SharedSpaceAlignment(**options)

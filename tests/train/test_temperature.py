@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from isthmus import InputError, train  # noqa: E402
 
 
-def test_start_values() -> None:
+def test_temperature_starts_at_its_value() -> None:
     for temperature in (
         train.FixedTemperature(0.07),
         train.LearnedTemperature(0.07),
@@ -22,7 +22,7 @@ def test_start_values() -> None:
         assert temperature().item() == pytest.approx(1 / 0.07, rel=1e-6)
 
 
-def test_scheduled() -> None:
+def test_scheduled_temperature_follows_its_shape() -> None:
     expected = {
         "linear": lambda share: 0.01 + 0.04 * share,
         "cosine": lambda share: 0.01 + 0.04 * (1 - math.cos(math.pi * share)) / 2,
@@ -52,7 +52,7 @@ def push(temperature: Any, direction: float, steps: int = 300, lr: float = 0.1) 
     return seen
 
 
-def test_learned_stays_within_its_bounds_and_comes_back() -> None:
+def test_learned_temperature_at_a_bound_stays_and_returns() -> None:
     temperature = train.LearnedTemperature(0.07, smallest=0.01, largest=0.5)
     assert push(temperature, -1.0)[-1] == pytest.approx(100, rel=1e-5)
     # Not carried away beyond the bound: the first step back is seen at once.
@@ -60,7 +60,7 @@ def test_learned_stays_within_its_bounds_and_comes_back() -> None:
     assert push(temperature, 1.0, steps=2000)[-1] == pytest.approx(2, rel=1e-5)
 
 
-def test_softplus_moves_slowly_where_the_exponential_runs() -> None:
+def test_softplus_temperature_has_bounded_gradient() -> None:
     gradients = {}
     for kind in (train.LearnedTemperature, train.SoftplusTemperature):
         temperature = kind(0.02)
@@ -72,7 +72,7 @@ def test_softplus_moves_slowly_where_the_exponential_runs() -> None:
 
 
 @pytest.mark.parametrize("name", ["LearnedTemperature", "SoftplusTemperature"])
-def test_two_calls_before_one_backward(name: str) -> None:
+def test_temperature_called_twice_accumulates_gradients(name: str) -> None:
     """As when gradients are accumulated over two batches."""
     temperature = getattr(train, name)(0.1)
     first, second = temperature(), temperature()
@@ -83,7 +83,7 @@ def test_two_calls_before_one_backward(name: str) -> None:
     assert twice.grad.item() == pytest.approx(2 * single.grad.item())
 
 
-def test_groups() -> None:
+def test_parameter_groups_separate_the_temperature() -> None:
     class Model(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -102,7 +102,7 @@ def test_groups() -> None:
 
 
 @pytest.mark.parametrize("name", ["LearnedTemperature", "SoftplusTemperature"])
-def test_trained_along_with_a_loss(name: str) -> None:
+def test_temperature_inside_a_loss_is_trained(name: str) -> None:
     torch.manual_seed(0)
     temperature = getattr(train, name)(0.5)
     x = torch.nn.functional.normalize(torch.randn(16, 4))
@@ -128,6 +128,6 @@ def test_trained_along_with_a_loss(name: str) -> None:
         (lambda: train.parameter_groups(train.LearnedTemperature(), lr=0), "lr=0"),
     ],
 )
-def test_errors(make: Any, message: str) -> None:
+def test_temperature_with_invalid_arguments_raises(make: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
         make()
