@@ -119,7 +119,7 @@ def nearest_euclidean(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
     nearest = np.empty(len(queries), dtype=np.int64)
     best = np.full(len(queries), -np.inf)
 
-    def largest(scores: np.ndarray, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+    def largest(scores: np.ndarray, _rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         # |q - c|^2 = |q|^2 - 2 (q.c - |c|^2 / 2): the largest bracket belongs to the nearest row.
         scores -= half_squares[columns]
         index = np.argmax(scores, axis=1)

@@ -71,8 +71,8 @@ def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calib
         a, b = groups[i], groups[j]
         non_matching[i, j] = _non_matching_histogram(x[a], y[b], same_items=i == j)
         if i <= j:
-            for counts, rows in zip(within, (x, y), strict=True):
-                counts += _non_matching_histogram(rows[a], rows[b], same_items=i == j)
+            for modality, rows in enumerate((x, y)):
+                within[modality] += _non_matching_histogram(rows[a], rows[b], same_items=i == j)
     return Calibration(pairs.names, pairs.n_items, len(x), matching, non_matching, within)
 
 

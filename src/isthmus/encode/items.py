@@ -58,7 +58,7 @@ def open_items(
     image_column: str | None = None,
     caption_column: str | None = None,
 ) -> Items:
-    """Open the items of a folder of images that `captions` lists, or of one or more webdataset tars.
+    r"""Open the items of a folder of images that `captions` lists, or of one or more webdataset tars.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def open_items(
     >>> import pathlib, tempfile
     >>> folder = pathlib.Path(tempfile.mkdtemp())
     >>> size = (folder / "a.png").write_bytes(b"the bytes of an image")
-    >>> size = (folder / "captions.csv").write_text("image,caption\\na.png,a cat\\na.png,my cat\\n")
+    >>> size = (folder / "captions.csv").write_text("image,caption\na.png,a cat\na.png,my cat\n")
     >>> [(item.key, item.captions) for item in open_items(folder, captions=folder / "captions.csv")]
     [('a.png', ('a cat', 'my cat'))]
     """

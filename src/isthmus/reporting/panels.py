@@ -194,7 +194,7 @@ def draw_aligners(ax: Any, comparison: Comparison) -> None:
         _draw_aligner(ax, row, position, is_best=row is best)
     ax.axhline(0, color=INK, lw=0.8, dashes=(3, 3), zorder=0)
     changes = np.array([[100 * r.changes["R@1"].low, 100 * r.changes["R@1"].high] for r in rows])
-    right = max(max(100 * r.changes["mixed_R@1"].high + 100 * rows[0].scores["mixed_R@1"].value for r in rows), 2.0)
+    right = max(2.0, *(100 * r.changes["mixed_R@1"].high + 100 * rows[0].scores["mixed_R@1"].value for r in rows))
     low, high = min(changes.min(), -2.0), max(changes.max(), 2.0)
     ax.set(
         xlim=(-0.05 * right + min(0, positions[:, 0].min()), 1.08 * right),

@@ -90,11 +90,9 @@ def _simplify(element: Element, colours: Mapping[str, str]) -> None:
     attributes = {_local(name): value for name, value in element.attrib.items()}
     if "style" in attributes:
         attributes["style"] = _with_family(attributes["style"])
-    for name, value in attributes.items():
-        if name != "href":
-            for colour, replacement in colours.items():
-                value = value.replace(colour, replacement)
-        attributes[name] = value
+    for name in set(attributes) - {"href"}:
+        for colour, replacement in colours.items():
+            attributes[name] = attributes[name].replace(colour, replacement)
     element.attrib = attributes
 
 

@@ -142,8 +142,7 @@ class Clustering:
     source="Grassucci et al. 2026 (ModGap); Rosenberg and Hirschberg 2007",
 )
 def clustering(data: TaskData) -> TaskScores:
-    """Cluster the rows of both modalities together by k-means with as many clusters as classes, and compare the
-    clusters with the classes and with the modalities."""
+    """Cluster both modalities together by k-means, and compare the clusters with classes and modalities."""
     labels = require_labels(data, "clustering")
     result = Clustering.of(data.x, data.y, labels, index=data.owner, rng=data.seed)
     return TaskScores(

@@ -219,8 +219,10 @@ class MixedSearch:
     source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",
 )
 def mixed_search(data: TaskData) -> TaskScores:
-    """Search a corpus that stores one half of the items as x and the other half as y with the rows of the other
-    modality. A second corpus with the halves exchanged lets every row be a query once."""
+    """Search a corpus of both modalities, which stores each item in one of them, with its rows of the other.
+
+    Half of the items are stored as x. A second corpus with the halves exchanged lets every row be a query once.
+    """
     search = MixedSearch.of(data.x, data.y, index=data.owner, rng=data.seed, correction=data.correction)
     with np.errstate(divide="ignore"):
         reciprocal_ranks = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (search.x_ranks, search.y_ranks)]

@@ -71,8 +71,10 @@ def neighbour_overlap(before: np.ndarray, after: np.ndarray, /, *, ks: Sequence[
     source="Omega_k of AnisoAlign 2026, arXiv 2605.07825",
 )
 def neighbours(data: TaskData) -> TaskScores:
-    """Find the ten nearest rows of each row in its own modality, and compare them before and after the map. The raw
-    embeddings score 1 by definition."""
+    """Compare the ten nearest rows of each row in its own modality before and after the map.
+
+    The raw embeddings score 1 by definition.
+    """
     k = min(K, data.n_items - 1, len(data.y) - 1)
     x = neighbour_overlap(data.raw_x, data.x, ks=[k])[:, 0]
     y = neighbour_overlap(data.raw_y, data.y, ks=[k])[:, 0]

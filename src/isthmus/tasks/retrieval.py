@@ -120,8 +120,10 @@ class Retrieval:
     source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",
 )
 def retrieval(data: TaskData) -> TaskScores:
-    """Search the rows of the other modality for the match of each row. If an item has several matches, the best one
-    counts. Ties count against the query."""
+    """Search the rows of the other modality for the match of each row.
+
+    If an item has several matches, the best one counts. Ties count against the query.
+    """
     ranks_x, ranks_y = matching_ranks(data.x, data.y, data.owner)
     queries = np.flatnonzero(ranks_x)
 

@@ -125,8 +125,10 @@ def _score_names() -> list[str]:
     source="Chowers et al. 2026, arXiv 2603.29080",
 )
 def robustness(data: TaskData) -> TaskScores:
-    """Add noise to the stored rows or quantise them, and count the queries whose nearest row of the other modality
-    stays the same. Scores are the mean of both directions."""
+    """Count the queries whose nearest row of the other modality stays the same under noise or quantisation.
+
+    The stored rows are changed. Scores are the mean of both directions.
+    """
     rng = np.random.default_rng(data.seed)
     items = np.unique(data.owner)
     per_item: dict[str, np.ndarray] = {name: np.zeros(data.n_items) for name in _score_names()}

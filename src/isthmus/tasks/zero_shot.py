@@ -193,8 +193,10 @@ def mean_texts(y: np.ndarray, owner: np.ndarray, labels: Any, /) -> tuple[np.nda
     source="Radford et al. 2021, arXiv 2103.00020",
 )
 def zero_shot(data: TaskData) -> TaskScores:
-    """Assign each row of x to the class of the nearest class text. Without given class texts the unit mean of the
-    labelled fitting texts represents a class."""
+    """Assign each row of x to the class of the nearest class text.
+
+    Without given class texts the unit mean of the labelled fitting texts represents a class.
+    """
     labels = require_labels(data, "zero_shot")
     names, texts = data.class_names, data.class_texts
     if names is None or texts is None:

@@ -167,7 +167,7 @@ def _check_reading(format: Format, path: Path, rows: np.ndarray) -> None:
 
 def _check_keys(format: Format, path: Path, key: str | None) -> None:
     source = format.open_source(path)
-    with _raises(format, "keys() of a missing column"):
+    with _RaisesInputError(format, "keys() of a missing column"):
         source.keys("no such column")
     if key is not None:
         keys = source.keys(key)
@@ -197,14 +197,14 @@ def _check_broken_files(format: Format, path: Path, rows: np.ndarray) -> None:
             f"{format.name}: a file cut off after {length} of {len(complete)} bytes is read as {source.shape}",
         )
     replace(np.random.default_rng(1).bytes(len(complete)))
-    with _raises(format, "a file of random bytes"):
+    with _RaisesInputError(format, "a file of random bytes"):
         format.open_source(path).read(0, SHAPE[0])
     replace(complete)
 
 
 def _check_min_rows(format: Format, folder: Path) -> None:
     path = _write_blocks(format, folder, _rows(_default_dtype(format))[:1])
-    with _raises(format, "a file of one row"):
+    with _RaisesInputError(format, "a file of one row"):
         format.open_source(path)
     n_rows = format.open_source(path, min_rows=0).shape[0]
     _require(n_rows == 1, f"{format.name}: {n_rows} rows with min_rows=0 in a file of one row")
@@ -230,7 +230,7 @@ def _check_atomic_writing(format: Format, path: Path, folder: Path) -> None:
         aligner = Identity().fit(rows, rows)
         output = _path(format, folder)
         rows[-1, 0] = np.nan
-        with _raises(format, "apply() with an invalid row"):
+        with _RaisesInputError(format, "apply() with an invalid row"):
             apply(aligner, Source(rows, address="rows"), output, side="x")
         _require(not [*folder.iterdir()], f"{format.name}: work that fails leaves files behind")
         apply(aligner, open_source(path), output, side="x")
@@ -261,7 +261,7 @@ def _check_message(format: Format, error: InputError) -> None:
     _require("\n" not in message, f"{format.name}: a message of several lines: {message}")
 
 
-class _raises:
+class _RaisesInputError:
     """Context that requires an InputError of one line."""
 
     def __init__(self, format: Format, cause: str):

@@ -73,10 +73,10 @@ def rotation_to(source: np.ndarray, target: np.ndarray, degrees: float, rng: np.
     goal = math.cos(angle) * target + math.sin(angle) * aside
     turn = np.eye(len(target))
     # Two reflections, from `source` to `aside` and on to the goal, which are all unit vectors.
-    for u in (source - aside, aside - goal):
-        length = float(np.linalg.norm(u))
+    for difference in (source - aside, aside - goal):
+        length = float(np.linalg.norm(difference))
         if length > 1e-12:
-            u = u / length
+            u = difference / length
             turn = turn - 2.0 * np.outer(u, u @ turn)
     return turn
 

@@ -75,5 +75,5 @@ def info_nce(batch: Batch, x: Tensor, y: Tensor, all_x: Tensor, all_y: Tensor, *
     return batch.mean((x_to_y + y_to_x - 2 * positives).mean())
 
 
-def _log_sum_exp(rows: Tensor, start: int, candidates: Tensor) -> Tensor:
+def _log_sum_exp(rows: Tensor, _start: int, candidates: Tensor) -> Tensor:
     return torch.logsumexp(rows @ candidates.T, 1)

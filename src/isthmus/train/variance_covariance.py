@@ -59,9 +59,9 @@ class VarianceCovariance(Loss):
         for rows in (batch.x, batch.y):
             width = rows.shape[1]
             # A shift by a constant changes no covariance, and products of rows near the mean keep their digits.
-            rows = rows - batch.mean(rows.detach().mean(0))
-            mean = batch.mean(rows.mean(0))
-            products = batch.mean(rows.T @ rows / batch.n) - torch.outer(mean, mean)
+            shifted = rows - batch.mean(rows.detach().mean(0))
+            mean = batch.mean(shifted.mean(0))
+            products = batch.mean(shifted.T @ shifted / batch.n) - torch.outer(mean, mean)
             matrix = width * batch.n_total / (batch.n_total - 1) * products
             squares = matrix.diagonal()
             variance = variance + (1 - (squares + 1e-4).sqrt()).relu().mean() / 2

@@ -1,8 +1,8 @@
 """Direct reader of PLAIN Parquet pages that hold the numbers of equal lists.
 
 Decoding lists value by value costs more than multiplying them. The numbers of a page are copied as they lie if it is
-PLAIN (no dictionary) and its levels show that no list is null and all have one width. All other pages raise `NotPlain`
-and are decoded by pyarrow.
+PLAIN (no dictionary) and its levels show that no list is null and all have one width. All other pages raise
+`NotPlainError` and are decoded by pyarrow.
 
 The format: Apache Parquet, parquet.thrift, and its encodings PLAIN and RLE.
 """
@@ -29,7 +29,7 @@ _PAGE_TYPE, _UNCOMPRESSED_SIZE, _COMPRESSED_SIZE, _CRC, _DATA_HEADER = 1, 2, 3, 
 _N_VALUES, _ENCODING, _DEFINITION_ENCODING, _REPETITION_ENCODING = 1, 2, 3, 4
 
 
-class NotPlain(Exception):
+class NotPlainError(Exception):
     """Raised when the next page is not PLAIN-encoded."""
 
 
@@ -59,7 +59,7 @@ class ColumnChunk:
         self._position = min(offsets)
         self._end = self._position + metadata.total_compressed_size
         if not 0 < self._position < self._end <= buffer.size or metadata.num_values != rows * width:
-            raise NotPlain
+            raise NotPlainError
         self._values = 0  # number of values before the next page
         while True:
             header, body = self._read_header()
@@ -67,13 +67,16 @@ class ColumnChunk:
             if header.get(_PAGE_TYPE) == _DATA and page is not None and page.get(_ENCODING) == _PLAIN:
                 break
             if header.get(_PAGE_TYPE) not in (_DATA, _DICTIONARY):
-                raise NotPlain
+                raise NotPlainError
             self._values += page[_N_VALUES] if page is not None else 0  # pyarrow decodes the pages of a dictionary
             self._position = body + header[_COMPRESSED_SIZE]
         self.first = -(-self._values // width)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """Yield the rows from `first` on in blocks of `size`. Raise `NotPlain` at the first page that is not plain."""
+        """Yield the rows from `first` on in blocks of `size`.
+
+        Raise `NotPlainError` at the first page that is not plain.
+        """
         pages = self._pages()
         row, values = self.first, np.empty(0, dtype=self._dtype)
         skipped = self.first * self._width - self._values  # values of a list that began before the first page
@@ -84,7 +87,7 @@ class ColumnChunk:
                 if not len(values):
                     values = next(pages, values)
                     if not len(values):
-                        raise NotPlain
+                        raise NotPlainError
                     values, skipped = values[skipped:], max(skipped - len(values), 0)
                     continue
                 copied = values[: len(flat) - filled]
@@ -104,9 +107,9 @@ class ColumnChunk:
             header, body = self._read_header()
             page = header.get(_DATA_HEADER)
             if header.get(_PAGE_TYPE) != _DATA or page is None or page.get(_ENCODING) != _PLAIN:
-                raise NotPlain
+                raise NotPlainError
             if {page.get(_DEFINITION_ENCODING), page.get(_REPETITION_ENCODING)} != {_RLE}:
-                raise NotPlain
+                raise NotPlainError
             data = self._buffer.slice(body, header[_COMPRESSED_SIZE])
             if _CRC in header and zlib.crc32(data) != header[_CRC] & 0xFFFFFFFF:
                 raise ValueError("a page does not agree with its checksum")
@@ -124,14 +127,14 @@ class ColumnChunk:
             levels.append(bytes(data[position + 4 : position + 4 + size]))
             position += 4 + size
         if count <= 0 or len(data) - position != count * self._dtype.itemsize:
-            raise NotPlain
+            raise NotPlainError
         pattern = (self._values % self._width, count, *levels)
         if pattern not in self._patterns:
             is_first = (np.arange(count) + self._values) % self._width == 0
             if np.any(decode_levels(levels[0], 1, count) != ~is_first):
-                raise NotPlain
+                raise NotPlainError
             if np.any(decode_levels(levels[1], self._level.bit_length(), count) != self._level):
-                raise NotPlain
+                raise NotPlainError
             if len(self._patterns) >= MAX_PATTERNS:
                 self._patterns.clear()
             self._patterns.add(pattern)
@@ -146,9 +149,9 @@ class ColumnChunk:
             sizes = (header[_UNCOMPRESSED_SIZE], header[_COMPRESSED_SIZE], n_values)
             valid = min(sizes) >= 0 and self._position + size + header[_COMPRESSED_SIZE] <= self._end
         except (IndexError, KeyError, TypeError):
-            raise NotPlain from None
+            raise NotPlainError from None
         if not valid:
-            raise NotPlain
+            raise NotPlainError
         return header, self._position + size
 
 
@@ -172,11 +175,11 @@ def decode_levels(data: bytes, bit_width: int, count: int) -> np.ndarray:
                 run = np.full(min(size, count - n_decoded), data[position], dtype=np.uint8)
                 position += 1
             if not len(run):
-                raise NotPlain
+                raise NotPlainError
             runs.append(run)
             n_decoded += len(run)
     except (IndexError, ValueError):
-        raise NotPlain from None
+        raise NotPlainError from None
     return np.concatenate(runs)[:count]
 
 

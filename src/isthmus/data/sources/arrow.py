@@ -203,7 +203,7 @@ def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: 
     open_new = pa.ipc.new_stream if is_stream else pa.ipc.new_file
     with open_new(str(path), rewriter.schema) as out:
 
-        def write_block(start: int, block: np.ndarray) -> None:
+        def write_block(_start: int, block: np.ndarray) -> None:
             out.write_table(rewriter.next(block))
 
         yield write_block

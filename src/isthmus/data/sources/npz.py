@@ -129,7 +129,7 @@ def _open_writer(path: Path, shape: tuple[int, int], dtype: np.dtype, template: 
         with archive.open(f"{name}.npy", "w", force_zip64=True) as target:
             target.write(npy.header_bytes(shape, dtype))
 
-            def write_block(start: int, block: np.ndarray) -> None:
+            def write_block(_start: int, block: np.ndarray) -> None:
                 target.write(np.ascontiguousarray(block, dtype=dtype).data)
 
             yield write_block

@@ -132,7 +132,7 @@ class ParquetColumn:
                 for batch in self._decoded(file, number, size, 0, chunk.first):
                     yield begin + row, batch
                     row += len(batch)
-                with suppress(_parquet_pages.NotPlain):
+                with suppress(_parquet_pages.NotPlainError):
                     for block in chunk.blocks(size):
                         yield begin + row, block
                         row += len(block)
@@ -174,7 +174,7 @@ class ParquetColumn:
                 level=leaf.max_definition_level,
                 patterns=self._patterns,
             )
-        except _parquet_pages.NotPlain:
+        except _parquet_pages.NotPlainError:
             return None
 
 

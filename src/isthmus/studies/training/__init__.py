@@ -1,4 +1,4 @@
-"""Causal study: does dimension collapse cause the gap, and how do the tasks respond?
+"""Causal study of dimension collapse, the modality gap and the tasks.
 
 A dual encoder of digits and captions is trained for every loss and temperature. It is trained with imposed collapse (a
 rank limit and an angle between two subspaces), and with the alternative causes that other papers name. Every training
