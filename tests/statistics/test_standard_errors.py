@@ -208,3 +208,16 @@ def test_influence_sample_gives_the_standard_error_of_all_items(rng: np.random.G
     assert smaller.items < 0.6 * full.items
     scores = [np.einsum("ij,ij->i", s.x, s.y) for s in (full, smaller)]
     assert smaller.variance(scores[1]) == pytest.approx(full.variance(scores[0]), rel=0.15)
+
+
+def test_spectral_bias_of_nearly_tied_eigenvalues_is_that_of_ties() -> None:
+    rows = np.repeat(np.concatenate([np.eye(4), -np.eye(4)]), 10, axis=0) + 0.1
+    sample = InfluenceSample(rows, rows, None, scale=1 / 6400)
+
+    def bias(values: np.ndarray) -> float:
+        return SpectralErrors(values, np.eye(4), sample).scores_and_bias(1 / values, -1 / values**2)[1]
+
+    tied = np.full(4, 0.3)
+    nearly = tied * (1 + 3e-16 * np.array([3, 2, 1, 0]))  # quotients of these differences are rounding noise
+    assert (np.diff(nearly) < 0).all()
+    assert bias(nearly) == pytest.approx(bias(tied), rel=1e-6)
