@@ -167,6 +167,12 @@ def test_causal_links_with_two_groups_of_runs_tests_the_chain_in_both() -> None:
     assert next(link for link in links if link.cause == "angle").verdict == "holds"
 
 
+def test_evaluate_link_with_few_runs_cannot_tell() -> None:
+    runs = [make_run(Setting(seed=seed), gap_distance=0.1 * seed, cosine=0.2 * seed) for seed in range(4)]
+    assert evaluate_link("all", runs, "gap_distance", "cosine").verdict == "holds"
+    assert evaluate_link("all", runs[:3], "gap_distance", "cosine").verdict == "cannot tell"
+
+
 @pytest.mark.parametrize(("correlation", "verdict"), [(0.49, "does not hold"), (0.51, "holds")])
 def test_evaluate_link_near_the_threshold_compares_the_interval_with_it(
     correlation: float, verdict: str, monkeypatch: pytest.MonkeyPatch

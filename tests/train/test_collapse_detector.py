@@ -64,6 +64,10 @@ def test_detector_with_patience_reports_once_after_that_many_low_snapshots(snaps
     assert n_messages(CollapseDetector(), snapshot, [20.0, 5.0, 15.0, 5.0, 5.0]) == [0, 0, 0, 0, 1]
 
 
+def test_detector_with_slow_fall_compares_with_the_maximum(snapshot: GapSnapshot) -> None:
+    assert n_messages(CollapseDetector(), snapshot, [20.0, 12.0, 8.0, 8.0]) == [0, 0, 0, 1]
+
+
 def test_detector_after_recovery_reports_again(snapshot: GapSnapshot) -> None:
     assert n_messages(CollapseDetector(), snapshot, [20.0, 5.0, 5.0, 15.0, 5.0, 5.0]) == [0, 0, 1, 0, 0, 1]
 
