@@ -1,0 +1,196 @@
+"""Every threshold of the diagnosis decides on both sides of its documented value."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from scipy.stats import t as student
+
+import isthmus
+from isthmus import Estimate, InputError, Moments, Pairs, Result
+from isthmus.compute.arrays import unit_rows
+from isthmus.diagnosis import calibrate, collapse, decompose_cosine, decompose_pairs, retrieval_at_chance, verdict
+from isthmus.diagnosis.calibration import T95
+from isthmus.diagnosis.collapse import REFUTED, SUPPORTED, UNDECIDED
+from isthmus.diagnosis.cosine_decomposition import Z95_ONE_SIDED, CosineDecomposition
+from isthmus.statistics.result import NAN
+
+
+def test_shuffled_percentile_has_the_one_sided_level(rng: np.random.Generator) -> None:
+    x, y = unit_rows(rng.normal(size=(100, 5)) + 1), unit_rows(rng.normal(size=(100, 5)) + 1)
+    m = Moments.of(x, y)
+    budget = decompose_cosine(m)
+    fidelity = budget["pairing"].null
+    deviation = math.sqrt(np.trace(m.cov_x @ m.cov_y) / 99)
+    assert budget.shuffled_95th_percentile == pytest.approx(norm.ppf(0.95) * deviation / fidelity, rel=1e-12)
+    assert pytest.approx(norm.ppf(0.95), abs=1e-12) == Z95_ONE_SIDED
+
+
+def test_jackknife_quantile_is_that_of_nine_degrees_of_freedom() -> None:
+    assert pytest.approx(student.ppf(0.975, df=9), rel=1e-9) == T95
+
+
+@pytest.mark.parametrize(
+    ("spread", "expected"),
+    [(0.099, SUPPORTED), (0.101, UNDECIDED), (0.199, UNDECIDED), (0.201, REFUTED)],
+)
+def test_offset_is_constant_up_to_a_tenth_and_varies_above_a_fifth(spread: float, expected: str) -> None:
+    # Two rows in each modality, at +- spread around means that are 1 apart along the first axis.
+    x = np.array([[0.5 + spread, 0.0], [0.5 - spread, 0.0]])
+    m = Moments.of(x, x - [1.0, 0.0], normalize=False)
+    measured, judged = collapse._judge_constancy(m)
+    assert judged == expected
+    assert f"{spread:.3f} of its length" in measured
+
+
+@pytest.mark.parametrize(
+    ("share", "null", "few_items", "expected"),
+    [
+        (0.91, 0.5, False, SUPPORTED),
+        (0.89, 0.5, False, REFUTED),
+        (0.89, 0.5, True, UNDECIDED),
+        (0.951, 0.8, False, SUPPORTED),  # .049 inside is at most a quarter of .2
+        (0.949, 0.8, False, REFUTED),  # .051 inside is more
+        (0.89, 0.91, False, UNDECIDED),  # small spans leave everything outside
+        (0.0, 0.0, False, UNDECIDED),  # the spans fill the space
+    ],
+)
+def test_orthogonality_needs_a_share_of_nine_tenths_and_a_quarter_of_chance(
+    share: float, null: float, few_items: bool, expected: str
+) -> None:
+    assert collapse._judge_orthogonality(Estimate(share, null=null), 10, few_items=few_items)[1] == expected
+
+
+@pytest.mark.parametrize(
+    ("gap", "angle", "few_items", "expected"),
+    [
+        (30.0, 34.9, False, SUPPORTED),
+        (30.0, 25.1, False, SUPPORTED),
+        (30.0, 35.1, False, REFUTED),
+        (30.0, 35.1, True, UNDECIDED),  # sampled angles are biased upward
+        (40.1, 35.0, True, REFUTED),
+    ],
+)
+def test_gap_equals_the_angle_within_five_degrees(gap: float, angle: float, few_items: bool, expected: str) -> None:
+    prediction = collapse._angle_prediction(Estimate(gap), np.array([angle, 80.0]), few_items=few_items)
+    assert prediction.verdict == expected
+
+
+def test_hypothesis_is_refuted_by_one_prediction_and_undecided_by_one() -> None:
+    def judge(*verdicts: str) -> str:
+        predictions = tuple(collapse.Prediction("statement", "measured", v) for v in verdicts)
+        return collapse.Hypothesis("name", "source", predictions).verdict
+
+    assert judge(SUPPORTED, UNDECIDED, REFUTED) == REFUTED
+    assert judge(SUPPORTED, UNDECIDED) == UNDECIDED
+    assert judge(SUPPORTED, SUPPORTED) == SUPPORTED
+
+
+def recall_result(n: int, recalls: dict[int, float]) -> Result:
+    """Return a result with these recalls at k in both directions, chance k / n."""
+    metrics = {
+        f"{query}_to_{corpus}_R@{k}": Estimate(value, null=k / n)
+        for k, value in recalls.items()
+        for query, corpus in (("image", "text"), ("text", "image"))
+    }
+    return Result(metrics, {}, {"names": ("image", "text"), "items_ranked": n, "items": n, "dim": 8})
+
+
+@pytest.mark.parametrize(("standard_errors", "expected"), [(2.9, True), (3.1, False)])
+def test_retrieval_is_at_chance_up_to_three_standard_errors(standard_errors: float, expected: bool) -> None:
+    null, n = 0.1, 100
+    recall = null + standard_errors * math.sqrt(null * (1 - null) / n)
+    assert retrieval_at_chance(recall_result(n, {1: 0.9, 10: recall})) is expected
+
+
+@pytest.mark.parametrize(("n", "expected"), [(19, False), (20, True)])
+def test_retrieval_is_judged_by_recall_at_ten_from_twenty_items(n: int, expected: bool) -> None:
+    assert retrieval_at_chance(recall_result(n, {1: 1.0, 10: 10 / n})) is expected
+
+
+def budget_of(components: list[float], **fields: Any) -> CosineDecomposition:
+    names = ("spectrum", "centre", "orientation", "pairing")
+    estimates = {name: Estimate(value, null=0.0) for name, value in zip(names, components, strict=True)}
+    return CosineDecomposition(estimates, Estimate(sum(components)), Estimate(NAN), **fields)
+
+
+def test_components_are_named_from_two_per_cent_of_the_deficit() -> None:
+    named = verdict_module()._deficit_sentence(budget_of([0.0, 0.979, 0.0, 0.021]), collapsed=False)
+    assert "matching pairs that differ" in named
+    unnamed = verdict_module()._deficit_sentence(budget_of([0.0, 0.981, 0.0, 0.019]), collapsed=False)
+    assert "matching pairs that differ" not in unnamed
+    assert "nearly all of it (0.981)" in unnamed
+
+
+@pytest.mark.parametrize(("total", "none"), [(0.99e-4, True), (1.01e-4, False)])
+def test_deficit_below_one_in_ten_thousand_is_none(total: float, none: bool) -> None:
+    sentence = verdict_module()._deficit_sentence(budget_of([0.0, total, 0.0, 0.0]), collapsed=False)
+    assert ("there is no deficit" in sentence) is none
+
+
+@pytest.mark.parametrize(
+    ("value", "null", "captured", "expected"),
+    [
+        (0.31, 0.15, 0.1, True),
+        (0.29, 0.1, 0.1, False),  # below the smallest fraction
+        (0.8, 0.41, 0.1, False),  # less than twice its null
+        (0.8, 0.1, 0.41, False),  # less than twice the captured fraction
+        (0.8, 0.39, 0.39, True),
+    ],
+)
+def test_modalities_are_rotated_if_the_best_rotation_doubles_null_and_captured_fraction(
+    value: float, null: float, captured: float, expected: bool
+) -> None:
+    budget = budget_of([0.1] * 4, best_rotation_fraction=Estimate(value, null=null))
+    budget = dataclasses.replace(budget, captured_fraction=Estimate(captured))
+    assert verdict_module()._is_rotated(budget) is expected
+
+
+def verdict_module() -> Any:
+    """Return the module, whose name in the package is that of its function."""
+    import sys
+
+    assert verdict is not None
+    return sys.modules["isthmus.diagnosis.verdict"]
+
+
+def test_intervals_need_five_items_per_dimension_and_forty_items(rng: np.random.Generator) -> None:
+    def has_interval(n: int, d: int) -> bool:
+        x, y = rng.normal(size=(2, n, d)) + 1
+        return not math.isnan(decompose_pairs(Pairs(image=x, text=y))["centre"].low)
+
+    assert [has_interval(50, 10), has_interval(49, 10)] == [True, False]
+    assert [has_interval(40, 3), has_interval(39, 3)] == [True, False]
+
+
+def test_calibration_needs_twenty_items(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 20, 4))
+    assert calibrate(Pairs(image=x, text=y)).items == 20
+    with pytest.raises(InputError, match="19 items are too few to calibrate a cosine, expected 20 or more"):
+        calibrate(Pairs(image=x[:19], text=y[:19]))
+
+
+@pytest.mark.parametrize(
+    ("n_matching", "n_non_matching", "expected"), [(20, 10, True), (19, 10, False), (20, 9, False)]
+)
+def test_threshold_has_an_interval_from_twenty_matching_and_ten_non_matching_pairs(
+    n_matching: int, n_non_matching: int, expected: bool
+) -> None:
+    calibration = isthmus.calibrate(isthmus.demo.load("plain", split="test"))
+    high, low = 15_000, 5_000
+    matching, non_matching = np.zeros_like(calibration.matching), np.zeros_like(calibration.non_matching)
+    matching[:, low], non_matching[:, :, low] = 1, 100
+    for number in range(n_matching):
+        matching[number % 10, high] += 1
+    for number in range(n_non_matching):
+        non_matching[number % 10, (number + 1) % 10, high] += 1
+    counts = dataclasses.replace(calibration, matching=matching, non_matching=non_matching)
+    threshold = counts.threshold(0.9, prevalence=0.5)
+    assert threshold.value == pytest.approx((low + 1) * 2 / 20_000 - 1)  # only the pairs at `high` reach it
+    assert f"; {n_matching} matching and {n_non_matching} non-matching pairs reach it here" in threshold.definition
+    assert (not math.isnan(threshold.low)) is expected
