@@ -24,7 +24,7 @@ from isthmus.statistics.moments import moments_of
 from isthmus.tasks import MixedSearch, Retrieval
 
 
-def test_clip_on_coco(real: Callable[[str], Path]) -> None:
+def test_clip_embeddings_have_their_golden_values(real: Callable[[str], Path]) -> None:
     files = [str(real(f"clip_coco/{side}.npy")) for side in ("image", "text")]
     done = CliRunner().invoke(app, ["measure", *files, "--json"])
     assert done.exit_code == 0
@@ -50,7 +50,7 @@ def test_clip_on_coco(real: Callable[[str], Path]) -> None:
     ("folder", "names"),
     [("clip_coco_random_init", ("image", "text")), ("videoclip_msrvtt_random_init", ("video", "text"))],
 )
-def test_untrained_controls_are_at_chance(real: Callable[[str], Path], folder: str, names: Any, tmp_path: Path) -> None:
+def test_untrained_encoders_are_at_chance(real: Callable[[str], Path], folder: str, names: Any, tmp_path: Path) -> None:
     pairs = isthmus.open_pairs(*(real(f"{folder}/{name}.npy") for name in names))
     result = isthmus.measure(pairs)
     assert retrieval_at_chance(result)
@@ -61,7 +61,7 @@ def test_untrained_controls_are_at_chance(real: Callable[[str], Path], folder: s
     assert "Retrieval is at chance" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_published_projection_warns_rather_than_return_two_dimensions(clip_coco: Pairs) -> None:
+def test_published_projection_of_two_dimensions_warns(clip_coco: Pairs) -> None:
     aligner = SharedSpaceProjection(estimator="published").fit_moments(moments_of(clip_coco))
     with pytest.warns(IsthmusWarning, match=r"finds 2 shared dimensions \(0 of them guaranteed\) of 251 and 232"):
         x, _ = aligner.transform(*clip_coco.unit())
@@ -102,20 +102,20 @@ class TestCollapsed:
         u, v = (side @ run.basis.T / 0.7 for side in (x, y))
         np.testing.assert_allclose(np.sum(x * y, axis=1), 0.255 + 0.49 * np.sum(u * v, axis=1), atol=1e-6)
 
-    def test_rotating_the_axes(self, held_out: Any) -> None:
+    def test_rotation_of_the_axes_closes_the_gap(self, held_out: Any) -> None:
         x, y = held_out
         a, b = isthmus.demo.arrays("collapsed").axes
         rotated = plane_rotation(a, b).apply(x)
         assert self.gap(rotated, y) <= 10
         assert self.recall(rotated, y) == pytest.approx(self.recall(x, y), abs=0.002)
 
-    def test_rotating_the_means(self, held_out: Any) -> None:
+    def test_rotation_of_the_means_closes_the_gap(self, held_out: Any) -> None:
         x, y = held_out
         rotated, y2 = MeanRotation().fit_moments(moments_of(self.train())).transform(x, y)
         assert self.gap(rotated, y2) <= 3
         assert self.recall(rotated, y2) == pytest.approx(self.recall(x, y), abs=0.02)
 
-    def test_the_shared_space_is_found(self, held_out: Any) -> None:
+    def test_projection_finds_the_shared_space(self, held_out: Any) -> None:
         aligner = SharedSpaceProjection().fit_moments(moments_of(self.train()))
         x, y = aligner.transform(*held_out)
         assert (aligner.fit_info_["shared"], aligner.fit_info_["forced"], x.shape[1]) == (16, 0, 16)
@@ -123,19 +123,19 @@ class TestCollapsed:
         assert np.linalg.norm(basis @ aligner.map_x_.matrix) ** 2 == pytest.approx(16, abs=1e-6)  # the same span
         assert self.recall(x, y) == pytest.approx(self.recall(*held_out), abs=0.002)
 
-    def test_mixed_search(self, held_out: Any) -> None:
+    def test_centering_and_projection_recover_mixed_search(self, held_out: Any) -> None:
         assert self.mixed(*held_out) < 0.01
         moments = moments_of(self.train())
         assert self.mixed(*SharedSpaceProjection().fit_moments(moments).transform(*held_out)) >= 0.12
         assert self.mixed(*Centering().fit_moments(moments).transform(*held_out)) >= 0.13
 
-    def test_the_gap_is_the_largest_part_of_the_budget(self) -> None:
+    def test_centre_is_the_largest_component(self) -> None:
         explanation = isthmus.explain(isthmus.demo.load("collapsed", split="test"))
         assert explanation.budget.largest == "centre"
         assert 0.25 <= explanation.budget["centre"].value <= 0.27
 
 
-def test_plain_run_shows_all_parts() -> None:
+def test_plain_run_has_all_components() -> None:
     explanation = isthmus.explain(isthmus.demo.load("plain", split="test"))
     assert explanation.result["centroid_angle"].value == pytest.approx(30, abs=4)
     parts = {name: part.value for name, part in explanation.budget.items()}
@@ -150,8 +150,8 @@ def test_warm_run_has_no_angle() -> None:
     assert math.isnan(angle.value)
 
 
-def test_the_whole_job_from_files(tmp_path: Path) -> None:
-    """What a new user types, one verb after the other."""
+def test_verbs_in_sequence_do_the_main_job(tmp_path: Path) -> None:
+    """Run the verbs that a new user types, in their order."""
     run = CliRunner().invoke
     assert (
         run(app, ["demo", "--run", "collapsed", "-o", f"{tmp_path}/demo.html", "--export", f"{tmp_path}/emb"]).exit_code

@@ -1,4 +1,4 @@
-"""What a cosine means, against slow counts over all pairs of rows."""
+"""Calibration of the cosine against counts over all pairs of rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def cosines(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("cosine", [-0.5, 0.0, 0.25, 0.8])
-def test_percentiles(pairs: Pairs, cosine: float) -> None:
+def test_percentiles_equal_those_of_all_pairs(pairs: Pairs, cosine: float) -> None:
     matching, non_matching = cosines(pairs)
     x, y = pairs.unit()
     off = ~np.eye(150, dtype=bool)
@@ -46,7 +46,7 @@ def test_percentiles(pairs: Pairs, cosine: float) -> None:
 
 
 @pytest.mark.parametrize("precision", [0.3, 0.6, 0.9])
-def test_threshold_is_the_first_that_is_precise_enough(pairs: Pairs, precision: float) -> None:
+def test_threshold_is_the_smallest_with_the_precision(pairs: Pairs, precision: float) -> None:
     matching, non_matching = cosines(pairs)
     share = 0.05
     slow = np.inf
@@ -54,17 +54,17 @@ def test_threshold_is_the_first_that_is_precise_enough(pairs: Pairs, precision: 
         true, false = share * np.mean(matching >= t), (1 - share) * np.mean(non_matching >= t)
         if true > 0 and true / (true + false) >= precision:
             slow = t
-    found = calibrate(pairs).threshold(precision, prevalence=share)
-    assert found.value == pytest.approx(slow, abs=3 * 2 / BINS)
+    threshold = calibrate(pairs).threshold(precision, prevalence=share)
+    assert threshold.value == pytest.approx(slow, abs=3 * 2 / BINS)
 
 
-def test_the_default_prevalence_is_one_among_the_items(pairs: Pairs) -> None:
+def test_prevalence_default_is_one_match_among_the_items(pairs: Pairs) -> None:
     c = calibrate(pairs)
     assert c.threshold(0.5).value == c.threshold(0.5, prevalence=1 / 150).value
     assert c.probability(0.9) == pytest.approx(c.probability(0.9, prevalence=1 / 150))
 
 
-def test_probability_is_bayes(rng: np.random.Generator) -> None:
+def test_probability_follows_bayes_rule(rng: np.random.Generator) -> None:
     c = calibrate(draw(3000, rng))
     matching, non_matching = cosines(draw(3000, rng))
     near = [np.mean(np.abs(values - 0.75) < 0.02) for values in (matching, non_matching)]
@@ -84,18 +84,18 @@ def test_threshold_intervals_cover() -> None:
     for _ in range(100):
         c = calibrate(draw(400, rng))
         for p, value in truth.items():
-            found = c.threshold(p, prevalence=0.05)
-            covered[p] += found.low <= value <= found.high
+            threshold = c.threshold(p, prevalence=0.05)
+            covered[p] += threshold.low <= value <= threshold.high
     assert min(covered.values()) >= 90
     # Ten groups: Student's interval is wide, and all hundred cover only by luck.
     assert sum(covered.values()) < 300
 
 
-def test_a_threshold_that_rests_on_few_has_no_interval(pairs: Pairs) -> None:
-    found = calibrate(pairs).threshold(0.99)
-    assert np.isnan(found.low)
-    assert "0 non-matching pairs reach it here" in found.definition
-    assert found.note.endswith("non-matching pairs reach it, and 20 and 10 are needed")
+def test_threshold_of_few_pairs_has_no_interval(pairs: Pairs) -> None:
+    threshold = calibrate(pairs).threshold(0.99)
+    assert np.isnan(threshold.low)
+    assert "0 non-matching pairs reach it here" in threshold.definition
+    assert threshold.note.endswith("non-matching pairs reach it, and 20 and 10 are needed")
     one = calibrate(Pairs(image=np.eye(25), text=np.diag([1.0] + [-1.0] * 24)))
     assert (
         "(no interval: 1 matching and 0 non-matching pairs reach it, and 20 and 10 are needed)"
@@ -103,14 +103,16 @@ def test_a_threshold_that_rests_on_few_has_no_interval(pairs: Pairs) -> None:
     )
 
 
-def test_precision_that_is_not_reached(rng: np.random.Generator) -> None:
+def test_threshold_of_an_unreached_precision_is_undefined(rng: np.random.Generator) -> None:
     x, y = unit_rows(rng.normal(size=(2 * 100, 6))).reshape(2, 100, 6)
     x[0], y[1] = y[0], y[0]  # the highest cosine is that of a non-matching pair
-    found = calibrate(Pairs(image=x, text=y)).threshold(0.99)
-    assert found.undefined == "no cosine of these data has a precision of 0.99 at a prevalence of 0.01"
+    threshold = calibrate(Pairs(image=x, text=y)).threshold(0.99)
+    assert threshold.undefined == "no cosine of these data has a precision of 0.99 at a prevalence of 0.01"
 
 
-def test_several_partners_and_samples(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calibrate_uses_the_first_match_and_a_seeded_sample(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pairs = draw(60, rng)
     x, y = pairs.unit()
     double = calibrate(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(60), 2)))
@@ -121,7 +123,7 @@ def test_several_partners_and_samples(rng: np.random.Generator, monkeypatch: pyt
     np.testing.assert_array_equal(part.non_matching, calibrate(pairs).non_matching)  # seeded
 
 
-def test_matched_quantile_leave_as_few_strangers_above(pairs: Pairs) -> None:
+def test_matched_quantile_has_the_same_percentile_within(pairs: Pairs) -> None:
     calibration = isthmus.calibrate(pairs)
     asked = 0.6
     share = calibration.percentiles(asked)["non_matching"]
@@ -133,7 +135,7 @@ def test_matched_quantile_leave_as_few_strangers_above(pairs: Pairs) -> None:
     assert all(np.isnan(v) for v in calibration.matched_quantile(-1.0).values())
 
 
-def test_sentences(pairs: Pairs) -> None:
+def test_sentences_name_the_pairs_near_the_cosine(pairs: Pairs) -> None:
     c = calibrate(pairs)
     assert "times as frequent near it as non-matching pairs" in c.sentences(0.6)[3]
     assert c.sentences(-0.9)[3] in (
@@ -144,7 +146,7 @@ def test_sentences(pairs: Pairs) -> None:
     json.dumps(c.to_dict(-0.9), allow_nan=False)
 
 
-def test_what_is_refused(pairs: Pairs, rng: np.random.Generator) -> None:
+def test_calibrate_of_invalid_input_is_an_error(pairs: Pairs, rng: np.random.Generator) -> None:
     c = calibrate(pairs)
     with pytest.raises(InputError, match=r"cosine=1\.2, expected a number between -1 and 1"):
         c.percentiles(1.2)
@@ -158,5 +160,5 @@ def test_what_is_refused(pairs: Pairs, rng: np.random.Generator) -> None:
         calibrate(draw(30, rng), normalize=False)
 
 
-def test_public_name() -> None:
+def test_calibrate_is_public() -> None:
     assert isthmus.calibrate is calibrate

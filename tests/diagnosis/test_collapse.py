@@ -1,4 +1,4 @@
-"""The collapse report on clouds whose subspaces are known, and the two accounts on data made for each."""
+"""Collapse reports of clouds with known subspaces, and verdicts on data made for each hypothesis."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def subspaces(rng: np.random.Generator, *, shared: int, own: int, d: int = 40, n
     return Pairs(image=x, text=y)
 
 
-def test_ranks_and_shared_dimensions(rng: np.random.Generator) -> None:
+def test_report_counts_ranks_and_shared_dimensions(rng: np.random.Generator) -> None:
     c = report(subspaces(rng, shared=5, own=3))
     assert c.ranks == c.centred_ranks == (8, 8)
     assert (c.shared.value, c.shared.null, c.guaranteed, c.excess) == (5, 0, 0, 5)
@@ -35,14 +35,14 @@ def test_ranks_and_shared_dimensions(rng: np.random.Generator) -> None:
     assert 20 < c.smallest_angle.null < 60
 
 
-def test_forced_dimensions_are_no_excess(rng: np.random.Generator) -> None:
+def test_guaranteed_dimensions_are_no_excess(rng: np.random.Generator) -> None:
     x, y = (rng.normal(size=(800, 15)) @ np.linalg.qr(rng.normal(size=(20, 15)))[0].T for _ in range(2))
     c = report(Pairs(image=x, text=y))
     assert (c.ranks, c.guaranteed, c.excess) == ((15, 15), 10, 0)
     assert c.shared.null == pytest.approx(10, abs=1)
 
 
-def test_orthogonal_share_is_the_projection(rng: np.random.Generator) -> None:
+def test_orthogonal_share_equals_the_projection(rng: np.random.Generator) -> None:
     x, y = np.zeros((2, 300, 12))
     x[:, :4], y[:, :4] = rng.normal(size=(2, 300, 4))
     x[:, 5] += 3.0  # outside both clouds
@@ -57,7 +57,7 @@ def test_orthogonal_share_is_the_projection(rng: np.random.Generator) -> None:
     assert same.undefined == "the two means are equal"
 
 
-def test_a_constant_offset_in_each_of_two_subspaces_keeps_both_accounts() -> None:
+def test_offset_in_each_of_two_subspaces_supports_both_hypotheses() -> None:
     c = report(isthmus.demo.load("collapsed", split="test"))
     assert [a.verdict for a in c.hypotheses] == [SUPPORTED, SUPPORTED]
     assert c.orthogonal_share.value > 0.99
@@ -65,7 +65,7 @@ def test_a_constant_offset_in_each_of_two_subspaces_keeps_both_accounts() -> Non
     json.dumps(c.to_dict(), allow_nan=False)
 
 
-def test_an_offset_without_collapse_speaks_for_the_offset_alone(rng: np.random.Generator) -> None:
+def test_offset_without_collapse_supports_the_offset_alone(rng: np.random.Generator) -> None:
     # Rows fill all but one dimension, and the offset along that one is the same for all.
     u = rng.normal(size=(2000, 11))
     u /= np.linalg.norm(u, axis=1, keepdims=True)
@@ -74,7 +74,7 @@ def test_an_offset_without_collapse_speaks_for_the_offset_alone(rng: np.random.G
     assert [a.verdict for a in c.hypotheses] == [REFUTED, SUPPORTED]
 
 
-def test_a_gap_along_the_data_speaks_against_the_offset(rng: np.random.Generator) -> None:
+def test_gap_along_the_data_refutes_the_offset(rng: np.random.Generator) -> None:
     scales = np.r_[2.0, np.ones(5), np.zeros(14)]
     x, y = rng.normal(size=(2, 1000, 20)) * scales + 1e-3 * rng.normal(size=(2, 1000, 20))
     x[:, 0] += 2
@@ -83,13 +83,13 @@ def test_a_gap_along_the_data_speaks_against_the_offset(rng: np.random.Generator
     assert c.hypotheses[1].verdict == REFUTED
 
 
-def test_without_a_gap_neither_account_is_judged() -> None:
+def test_hypotheses_without_a_gap_are_undecided() -> None:
     c = report(isthmus.demo.load("warm", split="test"))
     assert [a.verdict for a in c.hypotheses] == [UNDECIDED, UNDECIDED]
     assert all("not distinguishable from zero" in a.sentence() for a in c.hypotheses)
 
 
-def test_clip_on_coco(clip_coco: Pairs) -> None:
+def test_report_of_clip_has_its_golden_values(clip_coco: Pairs) -> None:
     c = report(clip_coco)
     assert (c.ranks, c.centred_ranks, c.shared.value, c.guaranteed) == ((251, 232), (296, 277), 2, 0)
     assert c.hypotheses[0].predictions[0].verdict == UNDECIDED  # fewer items than dimensions

@@ -1,4 +1,4 @@
-"""The budget adds up, knows the worked batch, and refuses rows that have no cosine."""
+"""The cosine decomposition adds up, equals a worked batch, and rejects rows without a cosine."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from isthmus.diagnosis import COMPONENTS, decompose_cosine
 from isthmus.diagnosis.cosine_decomposition import decomposition_values
 
 
-def test_worked_batch() -> None:
+def test_decompose_cosine_of_a_worked_batch_equals_hand_values() -> None:
     x = np.array([[1, 0, 0], [0, 1, 0], [0.6, 0.8, 0], [0, 0.6, 0.8]])
     y = np.array([[0.6, 0, 0.8], [0, 1, 0], [0.8, 0, 0.6], [0.6, 0.8, 0]])
-    found = decompose_cosine(Moments.of(x, y))
-    values = [part.value for part in found.values()]
+    budget = decompose_cosine(Moments.of(x, y))
+    values = [part.value for part in budget.values()]
     np.testing.assert_allclose(values, [0.0160504, 0.0274504, 0.0652334, 0.2512657], atol=1e-6)
-    assert found.total.value == pytest.approx(0.36, abs=1e-12)
-    assert found.largest == "pairing"
+    assert budget.total.value == pytest.approx(0.36, abs=1e-12)
+    assert budget.largest == "pairing"
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_parts_are_not_negative_and_add_up(seed: int) -> None:
+def test_components_are_not_negative_and_add_up(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n, d = int(rng.integers(2, 60)), int(rng.integers(2, 40))
     x, y = rng.normal(size=(2, n, d)) * rng.choice([0.0, 1e-6, 1.0, 3.0], size=(2, 1, d)) + 0.1
@@ -37,7 +37,7 @@ def test_parts_are_not_negative_and_add_up(seed: int) -> None:
         assert parts.total == pytest.approx(0, abs=1e-12)
 
 
-def test_rows_must_be_unit(rng: np.random.Generator) -> None:
+def test_decompose_cosine_of_rows_that_are_not_unit_is_an_error(rng: np.random.Generator) -> None:
     x, y = 2 * unit_rows(rng.normal(size=(2 * 20, 4))).reshape(2, 20, 4)
     with pytest.raises(InputError, match="of the rows is 4, expected unit rows .*; use normalize=True"):
         decompose_cosine(Moments.of(x, y, normalize=False))
@@ -46,7 +46,7 @@ def test_rows_must_be_unit(rng: np.random.Generator) -> None:
     )
 
 
-def test_sides_must_be_of_one_width(rng: np.random.Generator) -> None:
+def test_decompose_cosine_of_two_widths_is_an_error(rng: np.random.Generator) -> None:
     m = Moments.of(rng.normal(size=(20, 4)), rng.normal(size=(20, 4)))
     with pytest.raises(InputError, match="width 4 and 3 have no cosine to decompose"):
         decomposition_values(dataclasses.replace(m, sum_y=m.sum_y[:3]))

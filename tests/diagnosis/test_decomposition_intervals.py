@@ -1,4 +1,4 @@
-"""Intervals and nulls of the budget: derivatives against finite differences, coverage against simulated truth."""
+"""Intervals and nulls of the decomposition: derivatives by finite differences, coverage of simulated truth."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def mixed(m: Moments, x: np.ndarray, y: np.ndarray, weight: float) -> Moments:
 
 
 @pytest.mark.parametrize("kind", ["apart", "turned"])
-def test_influence_is_the_derivative(kind: str, rng: np.random.Generator) -> None:
+def test_influence_equals_the_derivative(kind: str, rng: np.random.Generator) -> None:
     x, y = clouds(kind, 60, 5, rng)
     m = Moments.of(x, y)
     scores, step = influence(m, x, y), 1e-6
@@ -51,7 +51,7 @@ def test_influence_is_the_derivative(kind: str, rng: np.random.Generator) -> Non
         np.testing.assert_allclose(scores[i], slopes, atol=2e-5)
 
 
-def test_parts_are_those_of_the_theory(cones: tuple[np.ndarray, np.ndarray]) -> None:
+def test_pairing_equals_the_fidelity_minus_the_covariance(cones: tuple[np.ndarray, np.ndarray]) -> None:
     m = Moments.of(*cones)
     parts = decomposition_values(m)
     assert parts.pairing == pytest.approx(fidelity(m.cov_x, m.cov_y) - np.trace(m.cov_xy), abs=1e-12)
@@ -67,8 +67,8 @@ def test_intervals_cover(kind: str, n: int, d: int) -> None:
     covered = np.zeros(len(NAMES))
     for _ in range(sets):
         x, y = clouds(kind, n, d, rng)
-        found = decompose_pairs(Pairs(image=x, text=y))
-        for k, e in enumerate([*found.values(), found.captured_fraction]):
+        budget = decompose_pairs(Pairs(image=x, text=y))
+        for k, e in enumerate([*budget.values(), budget.captured_fraction]):
             # Parts that are truly zero come out of the long run as 1e-5.
             covered[k] += e.low <= getattr(truth, NAMES[k]) + 5e-5 and getattr(truth, NAMES[k]) <= e.high
     shares = dict(zip(NAMES, covered / sets, strict=True))
@@ -78,7 +78,7 @@ def test_intervals_cover(kind: str, n: int, d: int) -> None:
     assert max([v for name, v in shares.items() if name not in zero]) <= 0.98
 
 
-def test_partners_of_one_item_are_no_new_evidence(rng: np.random.Generator) -> None:
+def test_intervals_of_repeated_matches_do_not_shrink(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 150, 6, rng)
     once = decompose_pairs(Pairs(image=x, text=y))
     twice = decompose_pairs(Pairs(image=x, text=np.repeat(y, 2, axis=0), index=np.repeat(np.arange(150), 2)))
@@ -87,7 +87,7 @@ def test_partners_of_one_item_are_no_new_evidence(rng: np.random.Generator) -> N
             assert getattr(twice[name], end) == pytest.approx(getattr(once[name], end), abs=1e-9)
 
 
-def test_item_influence_add_those_of_the_items_own_pairs(rng: np.random.Generator) -> None:
+def test_item_influence_adds_that_of_its_pairs(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 40, 4, rng)
     index = np.repeat(np.arange(10), [1, 2, 3, 4, 5, 5, 5, 5, 5, 5])
     pairs = Pairs(image=x[:10], text=y, index=index)
@@ -97,7 +97,7 @@ def test_item_influence_add_those_of_the_items_own_pairs(rng: np.random.Generato
     np.testing.assert_allclose(item_influence(pairs, m), slow, atol=1e-12)
 
 
-def test_more_items_than_the_sample_scale(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_intervals_of_a_sample_scale_to_all_items(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = clouds("turned", 4000, 4, rng)
     whole = decompose_pairs(Pairs(image=x, text=y))
     monkeypatch.setattr("isthmus.diagnosis.decomposition_intervals.MAX_ITEMS", 1000)
@@ -109,33 +109,33 @@ def test_more_items_than_the_sample_scale(rng: np.random.Generator, monkeypatch:
 
 def test_few_items_have_a_note_and_no_intervals(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 39, 8, rng)
-    found = decompose_pairs(Pairs(image=x, text=y))
-    assert all(np.isnan(part.low) for part in [*found.values(), found.captured_fraction])
-    assert found.total.low < found.total.value < found.total.high
-    assert "39 items in 8 dimensions" in found.notes[0]
-    assert "about 40 are needed" in found.notes[0]
+    budget = decompose_pairs(Pairs(image=x, text=y))
+    assert all(np.isnan(part.low) for part in [*budget.values(), budget.captured_fraction])
+    assert budget.total.low < budget.total.value < budget.total.high
+    assert "39 items in 8 dimensions" in budget.notes[0]
+    assert "about 40 are needed" in budget.notes[0]
 
 
-def test_null_of_the_pairing_is_a_shuffled_one(rng: np.random.Generator) -> None:
+def test_pairing_null_equals_shuffled_pairings(rng: np.random.Generator) -> None:
     x, y = clouds("turned", 300, 6, rng)
-    found = decompose_pairs(Pairs(image=x, text=y))
+    budget = decompose_pairs(Pairs(image=x, text=y))
     shuffles = [decomposition_values(Moments.of(x, y[rng.permutation(300)])) for _ in range(400)]
-    assert np.mean([s.pairing for s in shuffles]) == pytest.approx(found["pairing"].null, abs=0.01)
+    assert np.mean([s.pairing for s in shuffles]) == pytest.approx(budget["pairing"].null, abs=0.01)
     assert np.mean([s.captured_fraction for s in shuffles]) == pytest.approx(0, abs=0.01)
-    assert np.mean([s.captured_fraction < found.shuffled_95th_percentile for s in shuffles]) == pytest.approx(
+    assert np.mean([s.captured_fraction < budget.shuffled_95th_percentile for s in shuffles]) == pytest.approx(
         0.95, abs=0.03
     )
 
 
-def test_null_of_the_orientation_is_two_clouds_of_one_shape(rng: np.random.Generator) -> None:
+def test_swap_null_equals_two_clouds_of_one_shape(rng: np.random.Generator) -> None:
     scales = np.arange(1, 9) ** -0.7
     values, nulls = [], []
     for _ in range(100):
         x, y = (unit_rows(rng.normal(size=(80, 8)) * scales + np.eye(8)[0]) for _ in range(2))
         m = Moments.of(x, y)
         values.append([getattr(decomposition_values(m), name) for name in ("spectrum", "centre", "orientation")])
-        found = swap_null(Pairs(image=x, text=y), m)
-        nulls.append([found[name] for name in ("spectrum", "centre", "orientation")])
+        swapped = swap_null(Pairs(image=x, text=y), m)
+        nulls.append([swapped[name] for name in ("spectrum", "centre", "orientation")])
     np.testing.assert_allclose(np.mean(nulls, axis=0), np.mean(values, axis=0), rtol=0.15)
 
 
@@ -148,17 +148,19 @@ def test_null_of_the_orientation_is_two_clouds_of_one_shape(rng: np.random.Gener
         ("clip_coco_random_init", "image text", [0.1328, 0.6453, 0.1456, 0.0478, 0.9715, 0.015]),
     ],
 )
-def test_golden_budgets(real, folder: str, files: str, parts: list[float]) -> None:  # type: ignore[no-untyped-def]
+def test_decomposition_of_real_embeddings_has_its_golden_values(
+    real, folder: str, files: str, parts: list[float]
+) -> None:  # type: ignore[no-untyped-def]
     x, y = files.split()
-    found = isthmus.explain(isthmus.open_pairs(real(f"{folder}/{x}.npy"), real(f"{folder}/{y}.npy"))).budget
-    values = [*(part.value for part in found.values()), found.total.value, found.captured_fraction.value]
+    budget = isthmus.explain(isthmus.open_pairs(real(f"{folder}/{x}.npy"), real(f"{folder}/{y}.npy"))).budget
+    values = [*(part.value for part in budget.values()), budget.total.value, budget.captured_fraction.value]
     np.testing.assert_allclose(values, parts, atol=1e-3)
-    assert found.notes  # fewer items than dimensions
+    assert budget.notes  # fewer items than dimensions
 
 
-def test_a_cloud_without_spread_has_no_share_to_reach() -> None:
+def test_captured_fraction_without_spread_is_undefined() -> None:
     x, y = np.tile([1.0, 0.0, 0.0], (30, 1)), np.tile([0.0, 1.0, 0.0], (30, 1))
-    found = decompose_pairs(Pairs(image=x, text=y))
-    assert [part.value for part in found.values()] == pytest.approx([0, 1, 0, 0], abs=1e-12)
-    assert found.captured_fraction.undefined
-    assert np.isnan(found.shuffled_95th_percentile)
+    budget = decompose_pairs(Pairs(image=x, text=y))
+    assert [part.value for part in budget.values()] == pytest.approx([0, 1, 0, 0], abs=1e-12)
+    assert budget.captured_fraction.undefined
+    assert np.isnan(budget.shuffled_95th_percentile)

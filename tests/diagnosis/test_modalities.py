@@ -1,4 +1,4 @@
-"""More than two modalities: every pair as if it stood alone, and matrices over all of them."""
+"""More than two modalities: each pair as if measured alone, and matrices over all pairs."""
 
 from __future__ import annotations
 
@@ -16,74 +16,77 @@ from isthmus.utils.format import number
 
 
 @pytest.fixture
-def sides(rng: np.random.Generator) -> dict[str, np.ndarray]:
+def rows_by_name(rng: np.random.Generator) -> dict[str, np.ndarray]:
     u = rng.normal(size=(120, 6))
     return {
         name: u + 0.5 * rng.normal(size=u.shape) + 2 * np.eye(6)[i] for i, name in enumerate(("image", "text", "audio"))
     }
 
 
-def test_each_pair_is_that_of_pairs(sides: dict[str, np.ndarray]) -> None:
-    measured = Modalities(**sides).measure()
+def test_measure_of_each_pair_equals_that_of_pairs(rows_by_name: dict[str, np.ndarray]) -> None:
+    measured = Modalities(**rows_by_name).measure()
     assert list(measured) == [("image", "text"), ("image", "audio"), ("text", "audio")]
-    alone = isthmus.measure(Pairs(image=sides["image"], audio=sides["audio"]))
+    alone = isthmus.measure(Pairs(image=rows_by_name["image"], audio=rows_by_name["audio"]))
     assert measured["image", "audio"].to_dict() == alone.to_dict()
     assert measured["audio", "image"] is measured["image", "audio"]
 
 
-def test_matrices(sides: dict[str, np.ndarray]) -> None:
-    found = Modalities(**sides).explain()
+def test_matrix_of_undirected_numbers_is_symmetric(rows_by_name: dict[str, np.ndarray]) -> None:
+    explained = Modalities(**rows_by_name).explain()
     for name in ("centroid_angle", "centre", "total", "reached"):
-        matrix = found.matrix(name)
+        matrix = explained.matrix(name)
         np.testing.assert_array_equal(matrix, matrix.T)
         assert np.isnan(np.diag(matrix)).all()
-    parts = sum(found.matrix(name) for name in isthmus.explain(Pairs(a=sides["image"], b=sides["text"])).budget)
-    np.testing.assert_allclose(parts, found.matrix("total"), atol=1e-12)
-    assert found.matrix("centroid_angle")[0, 2] == found["image", "audio"].result["centroid_angle"].value
+    parts = sum(
+        explained.matrix(name)
+        for name in isthmus.explain(Pairs(a=rows_by_name["image"], b=rows_by_name["text"])).budget
+    )
+    np.testing.assert_allclose(parts, explained.matrix("total"), atol=1e-12)
+    assert explained.matrix("centroid_angle")[0, 2] == explained["image", "audio"].result["centroid_angle"].value
 
 
-def test_directed_and_single_numbers(sides: dict[str, np.ndarray]) -> None:
-    found = Modalities(**sides).measure(metrics="retrieval,spectrum")
-    matrix = found.matrix("R@1")
-    assert matrix[0, 1] == found["image", "text"]["image_to_text_R@1"].value
-    assert matrix[1, 0] == found["image", "text"]["text_to_image_R@1"].value
-    assert list(found.per_modality("effective_rank")) == ["image", "text", "audio"]
-    assert found.per_modality("effective_rank")["audio"] == found["image", "audio"]["effective_rank_audio"]
-    assert found.per_modality("centroid_angle") == {}
+def test_matrix_of_recall_is_directed_and_per_modality_is_single(rows_by_name: dict[str, np.ndarray]) -> None:
+    explained = Modalities(**rows_by_name).measure(metrics="retrieval,spectrum")
+    matrix = explained.matrix("R@1")
+    assert matrix[0, 1] == explained["image", "text"]["image_to_text_R@1"].value
+    assert matrix[1, 0] == explained["image", "text"]["text_to_image_R@1"].value
+    assert list(explained.per_modality("effective_rank")) == ["image", "text", "audio"]
+    assert explained.per_modality("effective_rank")["audio"] == explained["image", "audio"]["effective_rank_audio"]
+    assert explained.per_modality("centroid_angle") == {}
 
 
-def test_files(sides: dict[str, np.ndarray], tmp_path: Path) -> None:
-    paths = [tmp_path / f"{name}.npy" for name in sides]
-    for path, rows in zip(paths, sides.values(), strict=True):
+def test_open_files_gives_their_names(rows_by_name: dict[str, np.ndarray], tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.npy" for name in rows_by_name]
+    for path, rows in zip(paths, rows_by_name.values(), strict=True):
         np.save(path, rows)
     opened = Modalities.open(*paths)
     assert opened.names == ("image", "text", "audio")
-    angle = Modalities(**sides).measure(metrics="centroid_angle").matrix("centroid_angle")
+    angle = Modalities(**rows_by_name).measure(metrics="centroid_angle").matrix("centroid_angle")
     np.testing.assert_array_equal(opened.measure(metrics="centroid_angle").matrix("centroid_angle"), angle)
     with pytest.raises(InputError, match="got the names 'a', 'b' for 3 paths"):
         Modalities.open(*paths, names=["a", "b"])
     with pytest.raises(InputError, match="Modalities takes more than two"):
-        Pairs(**sides)
+        Pairs(**rows_by_name)
 
 
-def test_page(sides: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_page_contains_every_pair(rows_by_name: dict[str, np.ndarray], tmp_path: Path) -> None:
     from isthmus.reporting.modalities_page import modalities_page
 
-    found = Modalities(**sides).explain()
-    modalities_page(found, tmp_path / "three.html")
+    explained = Modalities(**rows_by_name).explain()
+    modalities_page(explained, tmp_path / "three.html")
     text = (tmp_path / "three.html").read_text(encoding="utf-8")
     assert "The gaps between image, text and audio" in text
     assert text.count("<svg") == 3
-    for pair, one in found.items():
+    for pair, one in explained.items():
         assert f">{' and '.join(pair)}</h2>" in text
         assert f"{one.budget.total.value:.3f}" in text
         assert one.verdict[0] in text
     assert ">nan" not in text
 
 
-def test_command_line(sides: dict[str, np.ndarray], tmp_path: Path) -> None:
-    paths = [str(tmp_path / f"{name}.npy") for name in sides]
-    for path, rows in zip(paths, sides.values(), strict=True):
+def test_verbs_take_more_than_two_files(rows_by_name: dict[str, np.ndarray], tmp_path: Path) -> None:
+    paths = [str(tmp_path / f"{name}.npy") for name in rows_by_name]
+    for path, rows in zip(paths, rows_by_name.values(), strict=True):
         np.save(path, rows)
 
     def run(*words: str) -> str:
@@ -91,12 +94,12 @@ def test_command_line(sides: dict[str, np.ndarray], tmp_path: Path) -> None:
         assert done.exit_code == 0, done.exception
         return done.output
 
-    found = Modalities(**sides).explain()
-    angle = number(found.matrix("centroid_angle")[0, 2])
+    explained = Modalities(**rows_by_name).explain()
+    angle = number(explained.matrix("centroid_angle")[0, 2])
     assert angle in run("measure", *paths, "--metrics", "first order")
-    explained = run("explain", *paths)
-    assert all(one.verdict[0] in explained for one in found.values())
-    assert number(found.matrix("pairing")[1, 2]) in explained
+    output = run("explain", *paths)
+    assert all(one.verdict[0] in output for one in explained.values())
+    assert number(explained.matrix("pairing")[1, 2]) in output
     page = tmp_path / "page.html"
     run("report", *paths, "-o", str(page))
     assert page.exists()
@@ -106,18 +109,18 @@ def test_command_line(sides: dict[str, np.ndarray], tmp_path: Path) -> None:
     assert "is for two modalities, and 3 were given" in str(refused.exception)
 
 
-def test_json(sides: dict[str, np.ndarray]) -> None:
-    found = json.loads(Modalities(**sides).measure(metrics=["centroid_angle"]).to_json())
-    assert found["modalities"] == ["image", "text", "audio"]
-    assert set(found["pairs"]) == {"image,text", "image,audio", "text,audio"}
+def test_json_names_modalities_and_pairs(rows_by_name: dict[str, np.ndarray]) -> None:
+    explained = json.loads(Modalities(**rows_by_name).measure(metrics=["centroid_angle"]).to_json())
+    assert explained["modalities"] == ["image", "text", "audio"]
+    assert set(explained["pairs"]) == {"image,text", "image,audio", "text,audio"}
 
 
-def test_what_is_refused(sides: dict[str, np.ndarray]) -> None:
+def test_modalities_of_invalid_input_are_an_error(rows_by_name: dict[str, np.ndarray]) -> None:
     with pytest.raises(InputError, match="got 1 modalities, expected two or more"):
-        Modalities(image=sides["image"])
+        Modalities(image=rows_by_name["image"])
     with pytest.raises(InputError, match="has 120 rows and audio has 119"):
-        Modalities(image=sides["image"], text=sides["text"], audio=sides["audio"][1:])
-    measured = Modalities(**sides).measure(metrics=["centroid_angle"])
+        Modalities(image=rows_by_name["image"], text=rows_by_name["text"], audio=rows_by_name["audio"][1:])
+    measured = Modalities(**rows_by_name).measure(metrics=["centroid_angle"])
     with pytest.raises(InputError, match="unknown number 'centroid_angel': did you mean 'centroid_angle'"):
         measured.matrix("centroid_angel")
     with pytest.raises(KeyError, match="no pair 'image', 'video'"):

@@ -32,7 +32,7 @@ def test_waterfall_falls_from_one_to_the_mean_cosine() -> None:
     assert len(bars[4].rstrip()) == pytest.approx(bars[2].index("#"), abs=1)
 
 
-def test_the_verb(files: list[str]) -> None:
+def test_explain_prints_all_sections(files: list[str]) -> None:
     result = CliRunner().invoke(app, ["explain", *files, "--cosine", "0.7", "--temperature", "0.0586"])
     assert result.exit_code == 0, result.output
     for words in (
@@ -45,28 +45,28 @@ def test_the_verb(files: list[str]) -> None:
     assert "nan" not in result.output
 
 
-def test_without_a_question_the_mean_cosine_is_one(files: list[str]) -> None:
+def test_explain_without_cosine_uses_the_mean_cosine(files: list[str]) -> None:
     output = CliRunner().invoke(app, ["explain", *files]).output
     mean = isthmus.explain(isthmus.demo.load("collapsed", split="test")).ceiling.mean_cosine
     assert f"A cosine of {round(mean, 2):g} between image and text" in output
 
 
-def test_the_verb_as_json(files: list[str]) -> None:
+def test_explain_as_json_contains_the_cosine(files: list[str]) -> None:
     result = CliRunner().invoke(app, ["explain", *files, "--json", "--cosine", "0.7", "--names", "digit,words"])
-    found = json.loads(result.output)
-    assert found["format"] == 1
-    assert found["version"] == isthmus.__version__
-    assert found["pairs"]["names"] == ["digit", "words"]
-    assert found["calibration"]["cosine"] == 0.7
-    assert found["assumptions"]["theorems"]["affine case"]["applies"] is True
+    values = json.loads(result.output)
+    assert values["format"] == 1
+    assert values["version"] == isthmus.__version__
+    assert values["pairs"]["names"] == ["digit", "words"]
+    assert values["calibration"]["cosine"] == 0.7
+    assert values["assumptions"]["theorems"]["affine case"]["applies"] is True
 
 
-def test_a_cosine_that_is_none(files: list[str]) -> None:
+def test_explain_of_a_cosine_above_one_is_an_error(files: list[str]) -> None:
     result = CliRunner().invoke(app, ["explain", *files, "--cosine", "2"])
     assert "--cosine 2: expected a number between -1 and 1" in str(result.exception)
 
 
-def test_degenerate_clouds_have_lines(rng: np.random.Generator) -> None:
+def test_lines_of_degenerate_clouds_contain_no_nan(rng: np.random.Generator) -> None:
     x, y = np.tile([1.0, 0, 0], (30, 1)), np.tile([0, 1.0, 0], (30, 1))
     lines = "\n".join(explanation_lines(isthmus.explain(isthmus.Pairs(image=x, text=y))))
     assert "The captured fraction of the covariance is undefined" in lines

@@ -1,4 +1,4 @@
-"""The verdict on made-up cases whose right verdict is known, and what an explanation carries."""
+"""Verdicts on data whose correct verdict is known, and the content of an explanation."""
 
 from __future__ import annotations
 
@@ -27,59 +27,59 @@ def text(explanation: Explanation) -> str:
     return " ".join(explanation.verdict)
 
 
-def test_no_gap(rng: np.random.Generator) -> None:
+def test_verdict_without_gap_starts_with_that(rng: np.random.Generator) -> None:
     u = cloud(rng)
-    said = text(explained(u, u + 0.2 * cloud(rng)))
-    assert said.startswith("There is no significant gap")
-    assert "nearly all of it" in said
-    assert "matching pairs that differ although the clouds agree" in said
-    assert "Neither modality has collapsed" in said
-    assert "dimension collapse" not in said
-    assert "explanations" not in said
+    sentences = text(explained(u, u + 0.2 * cloud(rng)))
+    assert sentences.startswith("There is no significant gap")
+    assert "nearly all of it" in sentences
+    assert "matching pairs that differ although the clouds agree" in sentences
+    assert "Neither modality has collapsed" in sentences
+    assert "dimension collapse" not in sentences
+    assert "explanations" not in sentences
 
 
-def test_equal_sides_miss_nothing(rng: np.random.Generator) -> None:
+def test_verdict_of_equal_rows_names_no_deficit(rng: np.random.Generator) -> None:
     u = cloud(rng)
     assert "Matching pairs have a cosine of 1: there is no deficit." in text(explained(u, u))
 
 
-def test_pure_offset(rng: np.random.Generator) -> None:
+def test_verdict_of_an_offset_names_the_centre_alone(rng: np.random.Generator) -> None:
     u = 0.6 * unit_rows(rng.normal(size=(800, 10)))
     offsets = np.zeros((2, 800, 30))
     offsets[0, :, 0] = offsets[1, :, 1] = 0.8
     explanation = explained(*(np.hstack([u, offset]) for offset in offsets))
-    said = text(explanation)
+    sentences = text(explanation)
     assert explanation.result["centroid_angle"].value == pytest.approx(90, abs=0.5)
-    assert "nearly all of it" in said
-    assert "due to the angle between the means (the modality gap proper)" in said
-    assert "(dimension collapse)" not in said
-    assert "support both explanations of the gap" in said
+    assert "nearly all of it" in sentences
+    assert "due to the angle between the means (the modality gap proper)" in sentences
+    assert "(dimension collapse)" not in sentences
+    assert "support both explanations of the gap" in sentences
     assert explanation.budget["orientation"].value < 1e-6
 
 
-def test_pure_rotation(rng: np.random.Generator) -> None:
+def test_verdict_of_a_rotation_tells_it_from_unpaired_rows(rng: np.random.Generator) -> None:
     u = cloud(rng)
-    said = text(explained(u, u @ np.linalg.qr(rng.normal(size=(16, 16)))[0]))
-    assert said.startswith("Retrieval is at chance")
-    assert "but the rows are paired" in said
-    assert "to 100.0 % of the possible one" in said
-    assert "(a rotation of one modality would remove it)" in said
-    assert "(dimension collapse)" not in said
-    assert "does not match" not in said
+    sentences = text(explained(u, u @ np.linalg.qr(rng.normal(size=(16, 16)))[0]))
+    assert sentences.startswith("Retrieval is at chance")
+    assert "but the rows are paired" in sentences
+    assert "to 100.0 % of the possible one" in sentences
+    assert "(a rotation of one modality would remove it)" in sentences
+    assert "(dimension collapse)" not in sentences
+    assert "does not match" not in sentences
 
 
-def test_unpaired_rows(rng: np.random.Generator) -> None:
+def test_verdict_of_unpaired_rows_starts_with_chance(rng: np.random.Generator) -> None:
     u = cloud(rng)
     explanation = explained(u, rng.permutation(u))
-    said = text(explanation)
-    assert said.startswith("Retrieval is at chance")
+    sentences = text(explanation)
+    assert sentences.startswith("Retrieval is at chance")
     assert "row i of image does not match row i of text" in explanation.verdict[0]
     assert "600 items are too few to detect a weak pairing" in explanation.verdict[0]
-    assert "The match ranks first" not in said
+    assert "The match ranks first" not in sentences
 
 
-def test_a_weak_pairing_is_no_proof_of_wrong_rows(real) -> None:  # type: ignore[no-untyped-def]
-    """A trained encoder whose 99 pairs are found hardly more often than by chance: the verdict must not deny it."""
+def test_verdict_of_a_weak_pairing_does_not_deny_it(real) -> None:  # type: ignore[no-untyped-def]
+    """A trained encoder whose 99 pairs are values hardly more often than by chance: the verdict must not deny it."""
     pairs = isthmus.open_pairs(real("clasp_uniprot/protein.npy"), real("clasp_uniprot/text.npy"))
     first = isthmus.explain(pairs).verdict[0]
     assert (
@@ -88,43 +88,43 @@ def test_a_weak_pairing_is_no_proof_of_wrong_rows(real) -> None:  # type: ignore
     )
 
 
-def test_collapse_into_different_subspaces(rng: np.random.Generator) -> None:
+def test_verdict_of_collapse_counts_shared_dimensions(rng: np.random.Generator) -> None:
     u, v, w = (rng.normal(size=(900, k)) for k in (6, 3, 3))
     zeros = np.zeros((900, 3))
-    said = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
-    assert "the different orientation of the two clouds (dimension collapse)" in said
-    assert "99 % of the energy lies in 9 (image) and 9 (text) of 15 dimensions" in said
-    assert "these share 6, 3 more than the ranks guarantee" in said
+    sentences = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
+    assert "the different orientation of the two clouds (dimension collapse)" in sentences
+    assert "99 % of the energy lies in 9 (image) and 9 (text) of 15 dimensions" in sentences
+    assert "these share 6, 3 more than the ranks guarantee" in sentences
 
 
-def test_too_few_rows(rng: np.random.Generator) -> None:
+def test_verdict_of_few_rows_starts_with_the_caveat(rng: np.random.Generator) -> None:
     u = cloud(rng, n=40, d=50)
     shifted = u + 2 * np.eye(50)[0]
-    said = text(explained(shifted, u + 2 * np.eye(50)[1]))
-    assert said.startswith("There are no more items (40) than dimensions (50)")
+    sentences = text(explained(shifted, u + 2 * np.eye(50)[1]))
+    assert sentences.startswith("There are no more items (40) than dimensions (50)")
     few = text(explained(cloud(rng, n=50) + 2 * np.eye(16)[0], cloud(rng, n=50) + 2 * np.eye(16)[1]))
     assert "because 50 items are few for 16 dimensions" in few
 
 
-def test_the_demonstration_runs() -> None:
-    said = {run: text(isthmus.explain(isthmus.demo.load(run, split="test"))) for run in isthmus.demo.RUNS}
-    assert "support both explanations of the gap" in said["collapsed"]
-    assert "(dimension collapse)" not in said["collapsed"]
-    assert "(dimension collapse)" in said["plain"]
+def test_verdict_of_the_demo_runs_names_their_construction() -> None:
+    sentences = {run: text(isthmus.explain(isthmus.demo.load(run, split="test"))) for run in isthmus.demo.RUNS}
+    assert "support both explanations of the gap" in sentences["collapsed"]
+    assert "(dimension collapse)" not in sentences["collapsed"]
+    assert "(dimension collapse)" in sentences["plain"]
     # Means that vanish: whether they still differ hangs on a thread, but they have no angle either way.
-    assert said["warm"].startswith(("There is no significant gap", "The gap has no angle here"))
-    assert "degrees apart" not in said["warm"]
-    assert "explanations" not in said["warm"]
+    assert sentences["warm"].startswith(("There is no significant gap", "The gap has no angle here"))
+    assert "degrees apart" not in sentences["warm"]
+    assert "explanations" not in sentences["warm"]
 
 
-def test_with_a_comparison_six_sentences_at_most() -> None:
+def test_verdict_with_comparison_ends_with_mixed_search() -> None:
     pairs = isthmus.demo.load("plain", split="test")
     table = isthmus.compare(pairs, splits=1)
-    said = text(isthmus.explain(pairs, comparison=table))
-    assert "In a corpus that mixes both modalities" in said
+    sentences = text(isthmus.explain(pairs, comparison=table))
+    assert "In a corpus that mixes both modalities" in sentences
 
 
-def test_the_ceiling_before_and_after_each_aligner() -> None:
+def test_comparison_contains_the_ceiling_of_each_aligner() -> None:
     table = isthmus.compare(isthmus.demo.load("collapsed"), splits=2)
     for row in table.rows:
         if row.scores:
@@ -136,18 +136,20 @@ def test_the_ceiling_before_and_after_each_aligner() -> None:
     assert table["Centering"].scores["ceiling"].value > 0.97
 
 
-def test_explanation_as_json() -> None:
+def test_explanation_as_json_contains_every_diagnosis() -> None:
     explanation = isthmus.explain(isthmus.demo.load("warm", split="test"), temperature=0.2)
-    found = json.loads(explanation.to_json())
+    values = json.loads(explanation.to_json())
     assert {"format", "version", "pairs", "metrics", "verdict", "budget", "ceiling", "collapse", "assumptions"} <= set(
-        found
+        values
     )
-    assert found["assumptions"]["temperature"] == 0.2
-    assert found["budget"]["parts"]["centre"]["unit"] == "cosine"
-    assert explanation.ceiling_fraction == pytest.approx(found["ceiling"]["mean_cosine"] / found["ceiling"]["centred"])
+    assert values["assumptions"]["temperature"] == 0.2
+    assert values["budget"]["parts"]["centre"]["unit"] == "cosine"
+    assert explanation.ceiling_fraction == pytest.approx(
+        values["ceiling"]["mean_cosine"] / values["ceiling"]["centred"]
+    )
 
 
-def test_an_aligner_that_leaves_one_dimension_refuses(rng: np.random.Generator) -> None:
+def test_comparison_of_one_dimensional_output_gives_the_reason(rng: np.random.Generator) -> None:
     u = rng.normal(size=(200, 1))
     x, y = (np.hstack([u, 0.01 * rng.normal(size=(200, 9))]) + 2 * np.eye(10)[i] for i in (1, 2))
     one = isthmus.align.SharedSpaceProjection(k=1)
