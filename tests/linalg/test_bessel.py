@@ -38,7 +38,7 @@ def sample():
     )
 
 
-def test_log_iv_against_mpmath():
+def test_log_iv_agrees_with_mpmath():
     nu, x = sample()
     exact = [mpmath.log(besseli(n, v)) for n, v in zip(nu, x, strict=True)]
     got = map(mpmath.mpf, log_iv(nu, x).tolist())
@@ -49,7 +49,7 @@ def test_log_iv_against_mpmath():
     assert error[worst] <= allowed[worst], (nu[worst], x[worst], error[worst])
 
 
-def test_ratio_against_mpmath():
+def test_bessel_ratio_agrees_with_mpmath():
     nu, x = sample()
     nu, x = nu[x < 1e4], x[x < 1e4]
     pairs = zip(map(mpmath.mpf, nu.tolist()), map(mpmath.mpf, x.tolist()), strict=True)
@@ -58,7 +58,7 @@ def test_ratio_against_mpmath():
 
 
 @pytest.mark.parametrize("dim", [1, 2, 3, 4, 8, 31, 50, 51, 52, 512, 4098])
-def test_log_sphere_mgf_against_mpmath(dim):
+def test_log_sphere_mgf_agrees_with_mpmath(dim):
     border = 4 * np.sqrt(dim / 2) * np.array([0.3, 0.999, 1.001, 9.0])
     t = np.concatenate([[1e-150, 1e-12, 1e-4, 0.3, 0.999, 1.001], border])
     got = log_sphere_mgf(dim, t)
@@ -90,7 +90,7 @@ def test_derivative_of_the_sphere_mgf_is_the_ratio():
         assert slope == pytest.approx(bessel_ratio(dim / 2 - 1, t), rel=1e-7)
 
 
-def test_edges():
+def test_functions_at_the_edges_of_their_range_are_exact():
     assert log_iv(0, 0) == 0.0
     assert log_iv(0.5, 0) == -np.inf
     assert log_iv(4096, 0) == -np.inf
@@ -102,7 +102,7 @@ def test_edges():
 
 
 @pytest.mark.parametrize("nu", [0, 0.5, 3, 14, 30, 255, 2047, 4096])
-def test_inverse_ratio_to_its_conditioning(nu):
+def test_inverse_ratio_is_as_accurate_as_its_conditioning(nu):
     x = np.geomspace(1e-10, 9e5, 500)
     r = bessel_ratio(nu, x)
     slope = 1 - r * r - (2 * nu + 1) / x * r
@@ -110,7 +110,7 @@ def test_inverse_ratio_to_its_conditioning(nu):
     assert np.max(np.abs(inverse_bessel_ratio(nu, r) / x - 1) / np.maximum(conditioning, 1e-15)) < 5
 
 
-def test_inverse_ratio_against_mpmath_root():
+def test_inverse_ratio_agrees_with_a_root_of_mpmath():
     for nu, r in [(0, 0.3), (2, 0.9), (40, 0.5), (511, 0.02)]:
         r = mpmath.mpf(r)
         start = r * (2 * nu + 2 - r * r) / (1 - r * r)
@@ -118,12 +118,12 @@ def test_inverse_ratio_against_mpmath_root():
         assert inverse_bessel_ratio(nu, float(r)) == pytest.approx(float(root), rel=1e-13)
 
 
-def test_agrees_with_scipy_where_scipy_works():
+def test_log_iv_agrees_with_scipy_where_scipy_is_finite():
     nu, x = np.meshgrid([0, 1.5, 20, 40], [0.5, 10.0, 300.0])
     np.testing.assert_allclose(log_iv(nu, x), np.log(special.ive(nu, x)) + x, rtol=1e-13)
 
 
-def test_shapes_and_libraries():
+def test_functions_keep_shape_and_library():
     assert isinstance(log_iv(3, 2.0), float)
     assert log_iv(np.zeros((3, 1)), np.ones(4)).shape == (3, 4)
     assert log_iv(3, np.float32(2.0)) == log_iv(3, 2.0)
@@ -136,7 +136,7 @@ def test_shapes_and_libraries():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: log_iv(-1, 2), r"nu = -1, expected a number in \[0, 4096\]"),
         (lambda: log_iv(4097, 2), r"nu = 4097"),
@@ -152,6 +152,6 @@ def test_shapes_and_libraries():
         (lambda: log_iv(np.ones(3), np.ones(4)), r"nu of shape \(3,\) and x of shape \(4,\)"),
     ],
 )
-def test_messages(call, words):
-    with pytest.raises(InputError, match=words):
+def test_functions_refuse_values_out_of_range(call, message):
+    with pytest.raises(InputError, match=message):
         call()

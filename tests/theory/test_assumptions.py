@@ -23,7 +23,7 @@ def affine(rng: np.random.Generator, *, angle: float = 60.0, noise: float = 0.0,
     return Pairs(**dict(zip(("image", "text"), sides, strict=True)))
 
 
-def test_the_affine_case_keeps_all_but_the_distribution(rng: np.random.Generator) -> None:
+def test_check_of_the_affine_case_fails_only_the_distribution(rng: np.random.Generator) -> None:
     found = check(affine(rng), temperature=0.1)
     kept = {name for name, entry in found.items() if entry.holds}
     assert kept >= {
@@ -41,7 +41,7 @@ def test_the_affine_case_keeps_all_but_the_distribution(rng: np.random.Generator
     assert found.theorems["theorem 3"].fails == ("von_mises_fisher_image", "von_mises_fisher_text")
 
 
-def test_partners_that_differ_break_only_the_equal_projections(rng: np.random.Generator) -> None:
+def test_check_of_noisy_matching_rows_fails_only_equal_projections(rng: np.random.Generator) -> None:
     found = check(affine(rng, noise=0.3), temperature=0.1)
     assert found["equal_projections"].holds is False
     assert found["orthogonal_centres"].holds
@@ -50,7 +50,7 @@ def test_partners_that_differ_break_only_the_equal_projections(rng: np.random.Ge
     assert "not seen (equal projections)" in found.theorems["theorem 4"].message
 
 
-def test_equal_projections_is_the_slow_ratio(rng: np.random.Generator) -> None:
+def test_equal_projections_residual_equals_a_loop_over_pairs(rng: np.random.Generator) -> None:
     pairs = affine(rng, noise=0.3, n=60)
     found = check(pairs, temperature=0.1)["equal_projections"]
     x, y = (side[:, 16:] for side in pairs.unit())
@@ -59,7 +59,7 @@ def test_equal_projections_is_the_slow_ratio(rng: np.random.Generator) -> None:
     assert found.residual == pytest.approx(np.sqrt(np.trace(squares) / 60 / strangers), abs=1e-6)
 
 
-def test_a_centre_inside_the_shared_space_is_seen(rng: np.random.Generator) -> None:
+def test_check_of_centres_inside_the_shared_space_fails_orthogonal_centres(rng: np.random.Generator) -> None:
     u = rng.normal(size=(500, 6)) + np.array([3.0, 0, 0, 0, 0, 0])
     x = np.hstack([u, np.zeros((500, 14))])
     y = np.hstack([u + 0.1 * rng.normal(size=u.shape), np.zeros((500, 14))])
@@ -68,7 +68,7 @@ def test_a_centre_inside_the_shared_space_is_seen(rng: np.random.Generator) -> N
     assert found.residual > 80
 
 
-def test_clouds_of_the_model_pass_and_the_second_theorem_speaks() -> None:
+def test_check_of_von_mises_fisher_clouds_applies_theorem_2() -> None:
     x, y = (VonMisesFisher(np.eye(10)[i], 20.0).sample(1500, rng=i) for i in (0, 1))
     found = check(Pairs(image=x, text=y), temperature=0.1)
     assert found["von_mises_fisher_image"].holds
@@ -78,7 +78,7 @@ def test_clouds_of_the_model_pass_and_the_second_theorem_speaks() -> None:
     assert "subspace_image" in found.theorems["theorem 3"].fails
 
 
-def test_the_loss_and_its_bound(rng: np.random.Generator) -> None:
+def test_check_of_a_simplex_has_the_loss_of_its_bound(rng: np.random.Generator) -> None:
     e = np.eye(8)
     simplex = unit_rows(e - e.mean(axis=0))
     found = check(Pairs(image=simplex, text=simplex), temperature=0.5)
@@ -91,7 +91,7 @@ def test_the_loss_and_its_bound(rng: np.random.Generator) -> None:
     assert check(Pairs(image=simplex, text=simplex), temperature=0.01)["not_saturated"].holds is False
 
 
-def test_means_that_vanish_leave_the_angles_untested() -> None:
+def test_check_of_means_near_zero_leaves_the_angles_untested() -> None:
     found = check(isthmus.demo.load("warm", split="test"), temperature=0.2)
     for name in ("orthogonal_centres", "gap_is_the_angle", "isometry", "constant_part_image"):
         assert found[name].holds is None
@@ -103,7 +103,7 @@ def test_means_that_vanish_leave_the_angles_untested() -> None:
     json.dumps(found.to_dict(), allow_nan=False)
 
 
-def test_the_demonstration_runs() -> None:
+def test_check_of_the_collapsed_demonstration_applies_the_affine_case() -> None:
     run = isthmus.demo.arrays("collapsed")
     found = check(isthmus.demo.load("collapsed", split="test"), temperature=run.temperature)
     assert found.theorems["affine case"].applies
@@ -113,7 +113,7 @@ def test_the_demonstration_runs() -> None:
     assert {"orthogonal_centres", "constant_part_image"} <= set(plain.theorems["affine case"].fails)
 
 
-def test_several_partners_and_other_libraries(rng: np.random.Generator) -> None:
+def test_check_of_several_matching_rows_and_of_torch_equals_numpy(rng: np.random.Generator) -> None:
     torch = pytest.importorskip("torch")
     pairs = affine(rng, noise=0.2)
     x, y = pairs.unit()
@@ -126,7 +126,7 @@ def test_several_partners_and_other_libraries(rng: np.random.Generator) -> None:
         assert tensors[name].residual == pytest.approx(once[name].residual, abs=1e-9, nan_ok=True)
 
 
-def test_clip_on_coco(clip_coco: Pairs) -> None:
+def test_check_of_clip_on_coco_gives_reference_values(clip_coco: Pairs) -> None:
     found = check(clip_coco)
     assert "means 0.730 (image) and 0.718 (text), correlation over pairs 0.17" in found["isometry"].message
     assert found["isometry"].residual == pytest.approx(0.073, abs=5e-4)

@@ -35,18 +35,18 @@ def simplex(n):
 
 
 @pytest.mark.parametrize(("dim", "t"), [(2, 0.3), (3, 0.2), (8, 0.05), (64, 0.5)])
-def test_uniform_bound_by_quadrature(dim, t):
+def test_uniform_bound_equals_quadrature(dim, t):
     expected = -2 / t + 2 * math.log(sphere_mgf(dim, 1 / t))
     assert theory.uniform_bound(dim, temperature=t) == pytest.approx(expected, rel=1e-10)
 
 
 @pytest.mark.parametrize(("dim", "threshold"), [(3, 0.2322), (8, 0.0800), (512, 0.00118)])
-def test_where_the_uniform_bound_is_proved(dim, threshold):
+def test_uniform_bound_is_proved_above_its_temperature(dim, threshold):
     assert theory.uniform_bound_is_proved(dim, temperature=1.005 * threshold)
     assert not theory.uniform_bound_is_proved(dim, temperature=0.995 * threshold)
 
 
-def test_the_centre_pair_is_no_bound_of_the_clouds():
+def test_cone_function_is_no_bound_of_the_clouds():
     """Phi of a cloud and its copy lies below twice the least loss of the pair of centres."""
     X = theory.VonMisesFisher(np.eye(3)[0], 20.0).sample(4000, rng=0)
     clouds = theory.info_nce_limit(X, X, temperature=0.05)
@@ -54,7 +54,7 @@ def test_the_centre_pair_is_no_bound_of_the_clouds():
     assert clouds < 2 * theory.cone_function(1.0, kappa=20.0, dim=3, temperature=0.05)
 
 
-def test_no_configuration_beats_the_bounds():
+def test_loss_of_random_configurations_stays_above_the_bounds():
     rng = np.random.default_rng(0)
     for n, d, t, noise in itertools.product((2, 5, 40), (2, 3, 6), (0.1, 0.5), (0.0, 0.3)):
         X = unit(rng, n, d) + rng.standard_normal(d)
@@ -71,7 +71,7 @@ def test_no_configuration_beats_the_bounds():
 
 
 @pytest.mark.parametrize("n", [2, 3, 9])
-def test_the_simplex_attains_the_finite_bound(n):
+def test_simplex_attains_the_finite_bound(n):
     X = simplex(n)
     loss = theory.info_nce(X, X, temperature=0.2)
     assert theory.simplex_optimum(n, n - 1, temperature=0.2) == pytest.approx(loss, rel=1e-10)
@@ -82,7 +82,7 @@ def test_the_simplex_attains_the_finite_bound(n):
     ("dim", "t", "n"),
     [(3, 0.2, 10.4), (8, 0.2, 48), (8, 0.05, 2338), (512, 0.07, 7.3e6), (512, 0.01, 1.8e39)],
 )
-def test_where_the_uniform_bound_takes_over(dim, t, n):
+def test_loss_bound_is_the_larger_of_both_bounds(dim, t, n):
     for factor, few in ((0.95, True), (1.05, False)):
         finite = theory.finite_bound(n * factor, temperature=t)
         uniform = 2 * math.log(n * factor) + theory.uniform_bound(dim, temperature=t)
@@ -112,7 +112,7 @@ def test_cone_function_has_its_minimum_at_zero_gap():
     assert theory.cone_is_monotone(kappa=20.0, dim=20, temperature=0.05)
 
 
-def test_affine_clouds_do_not_feel_the_angle():
+def test_affine_infimum_does_not_depend_on_the_angle():
     rng = np.random.default_rng(1)
     u, r, losses = unit(rng, 200, 4), 0.7, []
     for angle in (0.0, 60.0, 180.0):
@@ -156,7 +156,7 @@ def certificate_by_hand(dim, t, R0, angle):
 
 
 @pytest.mark.parametrize(("dim", "t", "R0", "angle"), [(8, 0.5, 0.5, 60.0), (8, 0.2, 0.5, 60.0), (5, 0.3, 0.7, 100.0)])
-def test_certificate(dim, t, R0, angle):
+def test_certificate_equals_its_definition_on_a_grid(dim, t, R0, angle):
     found = theory.orthogonal_centres_certificate(dim, temperature=t, mean_length=R0, angle=angle)
     g, h = certificate_by_hand(dim, t, R0, angle)
     assert found.excess_g == pytest.approx(max(g, 0.0), abs=1e-4)
@@ -164,7 +164,7 @@ def test_certificate(dim, t, R0, angle):
     assert found.holds is bool(max(g, h) < 1e-4)
 
 
-def test_certificate_knows_the_failures():
+def test_certificate_fails_where_orthogonal_centres_lose():
     """Where a better configuration than orthogonal centres is known, the certificate must not hold."""
     for dim, t, R0, angle in [(3, 0.05, 0.3, 80.0), (8, 0.05, linalg.bessel.bessel_ratio(2.5, 2.0), 80.0)]:
         found = theory.orthogonal_centres_certificate(dim, temperature=t, mean_length=R0, angle=angle)
@@ -201,7 +201,7 @@ def test_collapse_margin_is_a_second_derivative():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: theory.uniform_bound(3, temperature=0.0), "temperature 0.0, expected a number of at least 1e-6"),
         (lambda: theory.uniform_bound(0, temperature=0.1), "dim = 0"),
@@ -224,6 +224,6 @@ def test_collapse_margin_is_a_second_derivative():
         (lambda: theory.collapse_margin(5, temperature=0.1, angle=200.0), "angle = 200"),
     ],
 )
-def test_messages(call, words):
-    with pytest.raises(InputError, match=words):
+def test_bounds_refuse_arguments_out_of_range(call, message):
+    with pytest.raises(InputError, match=message):
         call()

@@ -20,19 +20,19 @@ from isthmus.utils.errors import InputError
         (8, "orthogonal", -3.72950),
     ],
 )
-def test_exact_loss_of_clouds(dim, centres, value):
+def test_cloud_loss_equals_reference_values(dim, centres, value):
     loss = cloud_loss(dim, kappa=10.0, temperature=0.2, angle=60, centres=centres)
     assert loss == pytest.approx(value, abs=1e-5)
 
 
-def test_exact_loss_of_clouds_where_centres_in_the_shared_space_win():
+def test_cloud_loss_of_wide_clouds_is_lower_in_the_shared_space():
     values = [
         cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres=centres) for centres in ("shared", "orthogonal")
     ]
     assert values == pytest.approx([-11.6630, -11.6097], abs=1e-4)
 
 
-def test_exact_loss_of_clouds_agrees_with_a_sample():
+def test_cloud_loss_agrees_with_a_sample():
     rng = np.random.default_rng(0)
     n, kappa, tau = 4000, 10.0, 0.2
     turn = rng.vonmises(0.0, kappa, n)
@@ -43,7 +43,7 @@ def test_exact_loss_of_clouds_agrees_with_a_sample():
     assert loss - 2 * math.log(n) == pytest.approx(exact, abs=0.05)
 
 
-def test_cloud_loss_refuses_what_it_cannot_integrate():
+def test_cloud_loss_refuses_arguments_out_of_range():
     with pytest.raises(InputError, match="dim from 3"):
         cloud_loss(2, kappa=1.0, temperature=0.2, angle=60, centres="shared")
     with pytest.raises(InputError, match="'shared' or 'orthogonal'"):

@@ -12,7 +12,7 @@ from isthmus.utils.errors import InputError
 
 
 @pytest.mark.parametrize(("d", "kappa", "n"), [(3, 5.0, 80), (20, 0.5, 60), (120, 100.0, 40)])
-def test_level_with_fitted_parameters(d, kappa, n):
+def test_p_values_with_fitted_parameters_have_their_level(d, kappa, n):
     rng = np.random.default_rng(d)
     model = VonMisesFisher(np.eye(d)[-1], kappa)
     p = []
@@ -26,7 +26,7 @@ def test_level_with_fitted_parameters(d, kappa, n):
 
 
 @pytest.mark.parametrize(("d", "n"), [(5, 60), (100, 30)])
-def test_level_with_known_parameters(d, n):
+def test_p_values_with_known_parameters_have_their_level(d, n):
     rng = np.random.default_rng(d)
     model = VonMisesFisher(np.eye(d)[0], 12.0)
     p = []
@@ -38,7 +38,7 @@ def test_level_with_known_parameters(d, n):
         assert stats.kstest(values, "uniform").pvalue > 1e-4
 
 
-def test_numbers_under_the_model():
+def test_statistics_under_the_model_are_near_one():
     model = VonMisesFisher(np.eye(300)[0], 200.0)
     X = model.sample(3000, rng=0)
     found = goodness_of_fit(VonMisesFisher.fit(X), X, draws=19)
@@ -48,7 +48,7 @@ def test_numbers_under_the_model():
     assert again.radial_ks == pytest.approx(found.radial_ks, abs=1e-9)
 
 
-def test_power_on_anisotropic_clouds():
+def test_isotropy_of_anisotropic_clouds_is_rejected():
     """A few directions, the mean's among them, carry the variance, as in real embeddings: both parts must
     see it.
     """
@@ -63,7 +63,7 @@ def test_power_on_anisotropic_clouds():
     assert found.isotropy > 2
 
 
-def test_power_against_a_wrong_concentration_and_a_mixture():
+def test_radial_law_of_wrong_concentration_and_mixture_is_rejected():
     X = VonMisesFisher(np.eye(30)[0], 20.0).sample(300, rng=0)
     wrong = goodness_of_fit(VonMisesFisher(np.eye(30)[0], 40.0), X, fitted=False)
     assert wrong.radial_p < 1e-6
@@ -73,7 +73,7 @@ def test_power_against_a_wrong_concentration_and_a_mixture():
     assert found.radial_p <= 0.01
 
 
-def test_isotropy_by_slow_loops():
+def test_isotropy_equals_slow_loops():
     rng = np.random.default_rng(2)
     X = VonMisesFisher(np.eye(6)[2], 4.0).sample(25, rng=rng)
     model = VonMisesFisher(np.eye(6)[2], 4.0)
@@ -91,7 +91,7 @@ def test_isotropy_by_slow_loops():
 @pytest.mark.parametrize(
     ("d", "kappa"), [(2, 0.0), (2, 30.0), (3, 2.0), (3, 1e5), (40, 0.0), (40, 100.0), (3000, 2000.0)]
 )
-def test_radial_law_by_quadrature(d, kappa):
+def test_radial_law_equals_quadrature(d, kappa):
     radial = _Radial(d, kappa)
     u = np.array([0.01, 0.3, 0.8])
     angles = np.arccos(radial.quantile(u))
@@ -117,7 +117,7 @@ def test_radial_law_by_quadrature(d, kappa):
 
 
 @pytest.mark.parametrize(("n", "draws"), [(7, 99), (20, 5)])
-def test_messages(n, draws):
+def test_goodness_of_fit_refuses_few_rows_and_few_draws(n, draws):
     model = VonMisesFisher(np.eye(3)[0], 2.0)
     with pytest.raises(InputError, match="at least 8 rows and 19 draws"):
         goodness_of_fit(model, model.sample(n, rng=0), draws=draws)

@@ -31,7 +31,7 @@ def slow_loss(X, Y, t):
 
 @pytest.mark.parametrize("block", [1, 3, 7, 20, 1024])
 @pytest.mark.parametrize("t", [0.05, 0.3, 2.0])
-def test_against_slow_loops(block, t):
+def test_info_nce_equals_slow_loops(block, t):
     X, Y = pairs(20, 5)
     loss = info_nce(X, Y, temperature=t, block=block)
     assert isinstance(loss, float)
@@ -42,7 +42,7 @@ def test_against_slow_loops(block, t):
 @pytest.mark.parametrize(("t", "stretch"), [(0.5, 1.0), (0.01, 1.0), (0.0005, 1.0), (0.1, 30.0)])
 @pytest.mark.parametrize("block", [4, 64])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-def test_gradient_against_torch(t, stretch, block, reduction):
+def test_gradient_equals_torch(t, stretch, block, reduction):
     torch = pytest.importorskip("torch")
     X, Y = pairs(30, 6, seed=4, noise=1.0)
     X = X * stretch
@@ -63,7 +63,7 @@ def test_gradient_against_torch(t, stretch, block, reduction):
     np.testing.assert_allclose(again[1].numpy(), g_x, atol=1e-12 * scale)
 
 
-def test_saturated_loss_keeps_its_digits():
+def test_info_nce_of_a_saturated_loss_keeps_its_digits():
     X = np.eye(5)
     loss, g_x, _ = info_nce(X, X, temperature=0.02, gradient=True)
     exact = 2 * mpmath.log1p(4 * mpmath.exp(-50))
@@ -73,14 +73,14 @@ def test_saturated_loss_keeps_its_digits():
     assert info_nce(X, X, temperature=0.001) == pytest.approx(float(2 * mpmath.log1p(4 * mpmath.exp(-1000))), abs=0)
 
 
-def test_one_pair_costs_nothing():
+def test_info_nce_of_one_pair_is_zero():
     loss, g_x, g_y = info_nce(np.ones((1, 3)), np.ones((1, 3)), temperature=0.5, gradient=True)
     assert loss == 0.0
     assert not g_x.any()
     assert not g_y.any()
 
 
-def test_parts_add_up():
+def test_parts_add_up_to_the_limit():
     X, Y = pairs(25, 4, seed=8)
     t = 0.3
     parts = info_nce_parts(X, Y, temperature=t, block=7)
@@ -93,7 +93,7 @@ def test_parts_add_up():
     assert limit == pytest.approx(info_nce(X, Y, temperature=t) - 2 * math.log(25), abs=1e-12)
 
 
-def test_limit_of_many_pairs_is_the_population_value():
+def test_limit_of_many_pairs_equals_the_population_value():
     rng = np.random.default_rng(0)
     X = rng.standard_normal((6000, 3))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
@@ -103,7 +103,7 @@ def test_limit_of_many_pairs_is_the_population_value():
 
 
 @pytest.mark.parametrize("library", ["torch", "array_api_strict"])
-def test_other_array_libraries(library):
+def test_info_nce_keeps_the_array_library(library):
     xp = pytest.importorskip(library)
     X, Y = pairs(20, 4)
     expected = info_nce(X, Y, temperature=0.2, gradient=True)
@@ -125,7 +125,7 @@ def test_other_array_libraries(library):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         ({"Y": np.ones((3, 3))}, r"shapes \(3, 2\) and \(3, 3\)"),
         ({"Y": np.ones(3)}, r"same shape \(n, d\)"),
@@ -136,16 +136,16 @@ def test_other_array_libraries(library):
         ({"block": 0}, "block 0"),
     ],
 )
-def test_messages(change, words):
+def test_info_nce_refuses_wrong_arguments(change, message):
     options = {"temperature": 0.5, "reduction": "sum", "block": 8} | change
     Y = options.pop("Y", np.ones((3, 2)))
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=message):
         info_nce(np.ones((3, 2)), Y, **options)
 
 
 @pytest.mark.parametrize("room", [0, 100, 500])
 @pytest.mark.parametrize("t", [0.1, 0.002])
-def test_tiles_that_are_remembered_or_not_give_the_same_gradient(monkeypatch, room, t):
+def test_gradient_does_not_depend_on_the_cache_of_tiles(monkeypatch, room, t):
     X, Y = pairs(25, 4, seed=3)
     expected = info_nce(X, Y, temperature=t, gradient=True)
     monkeypatch.setattr("isthmus.theory.infonce._CACHE_BYTES", room)
@@ -156,7 +156,7 @@ def test_tiles_that_are_remembered_or_not_give_the_same_gradient(monkeypatch, ro
 
 
 @pytest.mark.parametrize("t", [1.0, 0.07, 0.017, 0.01, 0.001])
-def test_single_precision_on_both_sides_of_its_range(t):
+def test_info_nce_in_single_precision_is_accurate_with_and_without_shift(t):
     X, Y = (Z.astype(np.float32) for Z in pairs(60, 12, seed=5))
     exact = info_nce(X.astype(np.float64), Y.astype(np.float64), temperature=t, gradient=True)
     got = info_nce(X, Y, temperature=t, gradient=True, block=16)
@@ -166,7 +166,7 @@ def test_single_precision_on_both_sides_of_its_range(t):
         np.testing.assert_allclose(one, other, atol=2e-6 / t * abs(other).max())
 
 
-def test_memory_does_not_grow_with_the_square_of_n():
+def test_info_nce_memory_does_not_grow_with_the_square_of_n():
     X, Y = (Z.astype(np.float32) for Z in pairs(6000, 8))
     tracemalloc.start()
     info_nce(X, Y, temperature=0.2, gradient=True)

@@ -19,7 +19,7 @@ from isthmus.theory.manifolds import FreePairs, RotatingCloud, RowManifold
     ],
     ids=["sphere", "mean length", "mean", "scaled"],
 )
-def test_tangent_projection_is_orthogonal_and_retraction_agrees_to_first_order(side):
+def test_row_manifold_tangent_is_orthogonal_and_retraction_agrees_to_first_order(side):
     rng = np.random.default_rng(2)
     U = side.retract(rng.normal(size=(30, 4)) + 0.5)
     V, W = (rng.normal(size=(30, 4)) for _ in range(2))
@@ -30,7 +30,7 @@ def test_tangent_projection_is_orthogonal_and_retraction_agrees_to_first_order(s
     assert side.retract(U + small * tangent) == pytest.approx(U + small * tangent, abs=1e-8)
 
 
-def test_rotation_manifold_is_orthogonal_and_its_gradient_is_right():
+def test_rotating_cloud_is_orthogonal_and_its_gradient_is_right():
     rng = np.random.default_rng(3)
     X, Y = (rng.normal(size=(20, 3)) for _ in range(2))
     X, Y = (side / np.linalg.norm(side, axis=1, keepdims=True) for side in (X, Y))

@@ -14,7 +14,7 @@ from isthmus.utils.errors import InputError
 
 
 @pytest.mark.parametrize(("temperature", "optimum"), [(0.05, 3.71260), (0.2, 6.485094)])
-def test_free_pairs_reach_the_uniform_optimum_and_their_gap_is_undefined(temperature, optimum):
+def test_unconstrained_pairs_reach_the_uniform_optimum_without_a_gap(temperature, optimum):
     run = optimise(Unconstrained(), n=256, dim=3, temperature=temperature)
     assert run.converged
     assert run.loss == pytest.approx(optimum, abs=1e-4)
@@ -26,7 +26,7 @@ def test_free_pairs_reach_the_uniform_optimum_and_their_gap_is_undefined(tempera
 
 
 @pytest.mark.parametrize("start", [0, 30, 90, 150])
-def test_hyperplanes_and_a_cone_make_the_gap_of_the_hyperplanes(start):
+def test_subspaces_with_a_cone_end_at_the_angle_of_the_hyperplanes(start):
     run = optimise(Subspaces(angle=60, resultant=0.5), n=256, dim=3, temperature=0.2, initial_gap=start)
     assert run.trajectory.gap[0] == pytest.approx(start, abs=1e-6)
     assert run.gap == pytest.approx(60.0, abs=0.05)
@@ -37,7 +37,7 @@ def test_hyperplanes_and_a_cone_make_the_gap_of_the_hyperplanes(start):
 
 
 @pytest.mark.parametrize(("temperature", "start"), [(0.2, 60), (0.5, 30)])
-def test_the_same_in_eight_dimensions(temperature, start):
+def test_subspaces_in_eight_dimensions_end_at_the_angle_of_the_hyperplanes(temperature, start):
     run = optimise(
         Subspaces(angle=60, resultant=0.5),
         n=256,
@@ -49,28 +49,28 @@ def test_the_same_in_eight_dimensions(temperature, start):
     assert run.gap == pytest.approx(60.0, abs=0.05)
 
 
-def test_orthogonal_centres_reach_their_formula():
+def test_subspaces_reach_the_loss_of_orthogonal_centres():
     run = optimise(Subspaces(angle=60, resultant=0.5), n=256, dim=8, temperature=0.5, initial_gap=30)
     level = 2 * math.log(256) + orthogonal_centres_value(8, temperature=0.5, mean_length=0.5)
     assert run.loss == pytest.approx(level, abs=1e-4)
 
 
 @pytest.mark.parametrize(("centres", "gap"), [("orthogonal", 60.0), ("reversed", 120.0)])
-def test_both_signs_of_orthogonal_centres_tie_and_the_tie_has_a_name(centres, gap):
+def test_orthogonal_and_reversed_centres_have_equal_loss_and_their_own_names(centres, gap):
     run = optimise(Subspaces(angle=60, resultant=0.5, centres=centres), n=256, dim=8, temperature=0.5)
     assert run.loss == pytest.approx(8.45698, abs=1e-4)
     assert run.gap == pytest.approx(gap, abs=0.05)
     assert run.classify_optimum().endswith("one of them reversed") == (centres == "reversed")
 
 
-def test_an_obtuse_start_stays_in_the_valley_with_one_shared_dimension_less():
+def test_subspaces_from_an_obtuse_start_stay_in_the_valley():
     run = optimise(Subspaces(angle=60, resultant=0.5), n=256, dim=8, temperature=0.5, initial_gap=150)
     assert run.loss == pytest.approx(2 * math.log(256) + uniform_bound(5, temperature=0.5 / 0.75), abs=1e-4)
     assert run.gap > 125.0
     assert run.classify_optimum() == "centres neither inside nor orthogonal to the shared space"
 
 
-def test_a_cone_alone_closes_the_gap_from_near_and_keeps_it_from_afar():
+def test_cone_closes_a_small_gap_and_keeps_a_large_one():
     near = optimise(Cone(resultant=0.5), n=256, dim=8, temperature=0.5, initial_gap=30)
     far = optimise(Cone(resultant=0.5), n=256, dim=8, temperature=0.5, initial_gap=150)
     assert near.loss == pytest.approx(8.40398, abs=1e-4)
@@ -81,7 +81,7 @@ def test_a_cone_alone_closes_the_gap_from_near_and_keeps_it_from_afar():
     assert far.classify_optimum() == "centres opposite"
 
 
-def test_rigid_clouds_started_far_apart_stay_apart():
+def test_rigid_clouds_from_a_large_gap_stay_apart():
     near = optimise(RigidClouds(kappa=20.0), n=256, dim=3, temperature=0.05, initial_gap=60)
     far = optimise(RigidClouds(kappa=20.0), n=256, dim=3, temperature=0.05, initial_gap=120)
     assert near.gap < 0.5
@@ -91,7 +91,7 @@ def test_rigid_clouds_started_far_apart_stay_apart():
 
 
 @pytest.mark.parametrize("angle", [0, 90, 180])
-def test_constant_parts_make_any_gap_at_the_same_loss(angle):
+def test_constant_parts_have_any_gap_at_one_loss(angle):
     run = optimise(ConstantParts(angle=angle, radius=0.7), n=256, dim=8, temperature=0.2, stop=Stop(plateau=1e-5))
     assert run.loss == pytest.approx(7.13542, abs=1e-4)
     assert run.bound == pytest.approx(2 * math.log(256) + affine_infimum(8, temperature=0.2, radius=0.7), abs=1e-12)
@@ -99,14 +99,14 @@ def test_constant_parts_make_any_gap_at_the_same_loss(angle):
 
 
 @pytest.mark.parametrize("temperature", [0.2, 0.5])
-def test_without_a_cone_the_gap_is_undefined_and_the_clouds_may_collapse(temperature):
+def test_subspaces_without_a_cone_have_no_gap_and_collapse_by_the_margin(temperature):
     run = optimise(Subspaces(angle=60), n=128, dim=8, temperature=temperature, stop=Stop(max_steps=500))
     outside = np.sqrt(np.mean((run.x @ hyperplanes(8, 60).x[:, -1]) ** 2))
     assert math.isnan(run.gap)
     assert (outside < 0.02) == (collapse_margin(8, temperature=temperature, angle=60) > 0)
 
 
-def test_a_saturated_loss_keeps_the_gap_of_the_start():
+def test_subspaces_with_a_saturated_loss_keep_the_initial_gap():
     run = optimise(
         Subspaces(angle=60, resultant=0.5), n=128, dim=32, temperature=0.05, initial_gap=20, stop=Stop(max_steps=200)
     )
@@ -114,7 +114,7 @@ def test_a_saturated_loss_keeps_the_gap_of_the_start():
     assert run.gap == pytest.approx(20.0, abs=2.0)
 
 
-def test_local_minima_inside_the_shared_space_at_a_small_temperature():
+def test_subspaces_at_a_small_temperature_stay_inside_the_shared_space():
     inside, outside = (
         optimise(
             Subspaces(angle=60, resultant=0.5),
@@ -133,7 +133,7 @@ def test_local_minima_inside_the_shared_space_at_a_small_temperature():
     assert inside.loss > outside.loss + 0.01
 
 
-def test_orthogonal_centres_beat_the_gap_of_46_degrees_on_circles():
+def test_orthogonal_centres_on_circles_beat_other_gaps():
     planes, settings = Subspaces(angle=80, resultant=0.3), {"n": 256, "dim": 3, "temperature": 0.05, "init": "near"}
     orthogonal = optimise(planes, **settings, initial_gap=80, rng=6)
     elsewhere = optimise(planes, **settings, initial_gap=46, rng=0)
@@ -141,14 +141,14 @@ def test_orthogonal_centres_beat_the_gap_of_46_degrees_on_circles():
     assert orthogonal.loss < 8.03 < elsewhere.loss
 
 
-def test_runs_are_deterministic_and_differ_by_seed():
+def test_optimise_is_deterministic_and_differs_by_seed():
     settings = {"n": 48, "dim": 4, "temperature": 0.3, "stop": Stop(max_steps=20)}
     first, again, other = (optimise(Unconstrained(), **settings, rng=seed) for seed in (3, np.random.default_rng(3), 4))
     assert np.array_equal(first.x, again.x)
     assert not np.array_equal(first.x, other.x)
 
 
-def test_torch_goes_in_and_torch_comes_out():
+def test_optimise_of_torch_rows_returns_torch_rows():
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     X, Y = (rng.normal(size=(64, 3)) for _ in range(2))
@@ -167,7 +167,7 @@ def test_torch_goes_in_and_torch_comes_out():
     assert single.x.dtype == torch.float32
 
 
-def test_bases_and_clouds_of_torch_give_torch():
+def test_optimise_of_torch_bases_and_clouds_returns_torch_rows():
     torch = pytest.importorskip("torch")
     frame = hyperplanes(5, [30, 50])
     settings = {"n": 32, "temperature": 0.5, "initial_gap": 40, "stop": Stop(max_steps=15)}
@@ -193,7 +193,7 @@ def test_bases_and_clouds_of_torch_give_torch():
         ConstantParts(angle=50, radius=0.7),
     ],
 )
-def test_every_constraint_runs_on_any_array_library(constraint):
+def test_every_constraint_gives_one_loss_in_any_array_library(constraint):
     xp = pytest.importorskip("array_api_strict")
     start = [
         optimise(Unconstrained(), n=40, dim=4, temperature=0.2, rng=seed, stop=Stop(max_steps=0)).x for seed in (0, 1)
@@ -205,7 +205,7 @@ def test_every_constraint_runs_on_any_array_library(constraint):
     assert theirs.loss == pytest.approx(ours.loss, abs=1e-9)
 
 
-def test_subspaces_by_bases_and_several_principal_angles():
+def test_subspaces_by_bases_equal_subspaces_by_angles():
     frame = hyperplanes(6, [30, 50])
     rng = np.random.default_rng(1)
     turns = [np.linalg.qr(rng.normal(size=(4, 4)))[0] for _ in range(2)]
@@ -226,7 +226,7 @@ def test_subspaces_by_bases_and_several_principal_angles():
     assert np.abs(by_bases.x @ normal).max() < 1e-12
 
 
-def test_unequal_subspaces_keep_their_rows():
+def test_subspaces_of_unequal_dimensions_keep_their_rows_inside():
     frame = Frame.of_bases(np.eye(5)[:, :3], np.eye(5)[:, 1:5])
     assert frame.x.shape == (5, 3)
     assert frame.y.shape == (5, 4)
@@ -236,7 +236,7 @@ def test_unequal_subspaces_keep_their_rows():
     assert np.abs(run.y[:, :1]).max() < 1e-12
 
 
-def test_soft_walls_press_the_clouds_into_their_subspaces():
+def test_larger_penalty_moves_the_rows_into_their_subspaces():
     normal = np.linalg.svd(hyperplanes(8, 60).x)[0][:, -1]
     outside = []
     for pressure in (0.0, 1.0, 100.0):
@@ -253,7 +253,7 @@ def test_soft_walls_press_the_clouds_into_their_subspaces():
     assert outside[2] < 0.02
 
 
-def test_trajectory_and_callback():
+def test_optimise_records_a_trajectory_and_calls_the_callback():
     seen = []
     run = optimise(
         Cone(resultant=0.4),
@@ -278,7 +278,7 @@ def test_trajectory_and_callback():
     assert values["loss"][-1] == run.loss
 
 
-def test_the_loss_is_that_of_the_returned_rows():
+def test_run_loss_equals_the_loss_of_its_rows():
     run = optimise(ConstantParts(angle=50, radius=0.6), n=40, dim=6, temperature=0.3, stop=Stop(max_steps=30))
     assert info_nce(run.x, run.y, temperature=0.3) == pytest.approx(run.loss, abs=1e-12)
     assert np.linalg.norm(run.x, axis=1) == pytest.approx(np.ones(40), abs=1e-12)

@@ -20,23 +20,23 @@ TAU = 0.5
     ("dim", "t", "value"),
     [(3, 0.2, -4.605261), (8, 0.05, -15.513702), (512, 0.01, -180.822325), (512, 0.07, -28.172986)],
 )
-def test_uniform_bound(dim, t, value):
+def test_uniform_bound_equals_reference_values(dim, t, value):
     assert theory.uniform_bound(dim, temperature=t) == pytest.approx(value, abs=1e-6)
 
 
 @pytest.mark.parametrize(("w", "value"), [(1.0, -0.693147), (0.0, 7.937698), (-1.0, 3.688879)])
-def test_cone_function(w, value):
+def test_cone_function_equals_reference_values(w, value):
     assert theory.cone_function(w, kappa=20, dim=3, temperature=0.05) == pytest.approx(value, abs=1e-6)
 
 
 @pytest.mark.parametrize(("s", "value"), [(1.0, -0.207303), (0.5, -0.114337)])
-def test_subspace_function(s, value):
+def test_subspace_function_equals_reference_values(s, value):
     found = theory.subspace_function(s, s, s, kappa=10, dim=3, temperature=0.2)
     assert found == pytest.approx(value, abs=1e-6)
 
 
 @pytest.mark.parametrize(("k", "dim", "value"), [(5, 6, 0.590162), (2, 6, 0.308789), (100, 510, 0.189093)])
-def test_mean_resultant(k, dim, value):
+def test_bessel_ratio_equals_reference_values(k, dim, value):
     assert linalg.bessel.bessel_ratio(dim / 2 - 1, k) == pytest.approx(value, abs=1e-6)
 
 
@@ -49,21 +49,21 @@ def test_mean_resultant(k, dim, value):
         (1e4, 4096, 0.81598806295869719),
     ],
 )
-def test_mean_resultant_to_all_digits(k, dim, value):
+def test_bessel_ratio_equals_reference_values_to_all_digits(k, dim, value):
     assert linalg.bessel.bessel_ratio(dim / 2 - 1, k) == pytest.approx(value, rel=1e-13)
     assert linalg.bessel.inverse_bessel_ratio(dim / 2 - 1, value) == pytest.approx(k, rel=1e-13)
 
 
-def test_log_bessel_to_all_digits():
+def test_log_iv_equals_the_reference_value_to_all_digits():
     assert linalg.bessel.log_iv(255, 50) == pytest.approx(-338.46881198536164, rel=1e-13)
 
 
 @pytest.mark.parametrize(("t", "value"), [(0.2, 0.0568882), (0.5, 1.2229997)])
-def test_finite_bound_of_nine_pairs(t, value):
+def test_finite_bound_of_nine_pairs_equals_reference_values(t, value):
     assert theory.finite_bound(9, temperature=t) == pytest.approx(value, abs=1e-6)
 
 
-def test_infima_of_prescribed_centres():
+def test_infima_of_prescribed_centres_equal_reference_values():
     """The particle optima of 256 pairs lie on these infima to 1e-4."""
     many = 2 * math.log(256)
     affine = theory.affine_infimum(8, temperature=0.2, radius=0.7) + many
@@ -74,12 +74,12 @@ def test_infima_of_prescribed_centres():
     assert certificate.holds
 
 
-def test_hyperplane_ceiling():
+def test_hyperplane_ceiling_equals_reference_values():
     assert theory.hyperplane_ceiling(0.3, 0.2, angle=60.0) == pytest.approx(0.870806, abs=1e-6)
     assert theory.hyperplane_ceiling(0.3, 0.2, angle=0.0) == pytest.approx(0.993280, abs=1e-6)
 
 
-def test_worked_batch_loss():
+def test_loss_of_a_worked_batch_equals_reference_values():
     loss = theory.info_nce(X, Y, temperature=TAU)
     assert loss == pytest.approx(2.679675, abs=1e-6)
     bound = 2 * math.log(4) + theory.uniform_bound(3, temperature=TAU)
@@ -87,7 +87,7 @@ def test_worked_batch_loss():
     assert theory.info_nce_limit(X, Y, temperature=TAU) == pytest.approx(2.679675 - 2 * math.log(4), abs=1e-6)
 
 
-def test_worked_batch_ceilings():
+def test_ceilings_of_a_worked_batch_equal_reference_values():
     A, B = X - X.mean(0), Y - Y.mean(0)
     moments = SimpleNamespace(
         mean_x=X.mean(0), mean_y=Y.mean(0), cov_x=A.T @ A / 4, cov_y=B.T @ B / 4, cov_xy=A.T @ B / 4
@@ -117,7 +117,7 @@ def test_worked_batch_ceilings():
 
 
 @pytest.mark.parametrize(("dim", "shared", "apart"), [(3, -0.39633, -0.76399), (8, -3.42933, -3.72950)])
-def test_full_loss_of_von_mises_fisher_clouds(dim, shared, apart):
+def test_loss_of_von_mises_fisher_clouds_equals_reference_values(dim, shared, apart):
     """Phi of clouds in hyperplanes at 60 degrees, partners equal in the shared space: where the centres lie
     decides.
 

@@ -8,7 +8,7 @@ import pytest
 from isthmus.theory.trajectory import measure_state
 
 
-def test_state_of_two_points_and_of_identical_rows():
+def test_measure_state_of_identical_rows_has_no_noise_floor():
     same = np.tile([[0.6, 0.8]], (5, 1))
     state = measure_state(same, same[:, ::-1])
     assert state.gap == pytest.approx(2 * math.degrees(math.atan2(0.8, 0.6)) - 90.0)
@@ -16,7 +16,7 @@ def test_state_of_two_points_and_of_identical_rows():
     assert state.isometry == 0.0
 
 
-def test_a_mean_of_zero_is_taken_for_real_as_often_as_the_level_says():
+def test_measure_state_of_zero_means_defines_a_gap_at_the_level_of_the_test():
     """Rows in few directions, as in real embeddings, without a mean; a mean of 0.3 is always seen."""
     rng = np.random.default_rng(5)
     scales = np.linspace(1, 0.02, 30) ** 3

@@ -20,7 +20,7 @@ def direction(rng, d):
 
 
 @pytest.mark.parametrize(("d", "kappa"), [(2, 3.0), (3, 0.1), (3, 50.0), (10, 7.0), (50, 100.0)])
-def test_against_scipy(d, kappa):
+def test_density_and_entropy_agree_with_scipy(d, kappa):
     rng = np.random.default_rng(d)
     c = direction(rng, d)
     ours, theirs = VonMisesFisher(c, kappa), stats.vonmises_fisher(c, kappa)
@@ -34,7 +34,7 @@ def test_against_scipy(d, kappa):
 
 
 @pytest.mark.parametrize(("d", "kappa"), [(80, 40.0), (512, 50.0), (512, 5000.0), (4096, 1.0), (4096, 3000.0)])
-def test_density_in_high_dimension(d, kappa):
+def test_density_in_high_dimension_agrees_with_its_formula(d, kappa):
     with mpmath.workdps(30):
         nu, k = mpmath.mpf(d) / 2 - 1, mpmath.mpf(kappa)
         log_c = nu * mpmath.log(k) - (nu + 1) * mpmath.log(2 * mpmath.pi)
@@ -49,7 +49,7 @@ def test_density_in_high_dimension(d, kappa):
     assert model.mean_length == pytest.approx(length, rel=1e-13)
 
 
-def test_uniform_case():
+def test_zero_concentration_is_the_uniform_distribution():
     model = VonMisesFisher(np.eye(3)[0], 0.0)
     assert model.entropy() == pytest.approx(math.log(4 * math.pi), rel=1e-14)
     X = model.sample(4000, rng=0)
@@ -58,7 +58,7 @@ def test_uniform_case():
 
 
 @pytest.mark.parametrize(("d", "kappa"), [(2, 0.5), (2, 1e5), (3, 4.0), (3, 1e6), (30, 60.0), (500, 800.0)])
-def test_samples_have_the_law(d, kappa):
+def test_samples_have_the_law_of_the_distribution(d, kappa):
     rng = np.random.default_rng(d)
     model = VonMisesFisher(direction(rng, d), kappa)
     X = model.sample(4000, rng=1)
@@ -94,7 +94,7 @@ def test_fit_solves_the_likelihood_equation(d, R):
     assert likelihood(best.kappa) > max(likelihood(best.kappa * f) for f in (0.99, 1.01))
 
 
-def test_debiased_concentration():
+def test_debiased_fit_recovers_the_concentration():
     truth = VonMisesFisher(np.eye(1024)[0], 10.0)
     fits = [
         [VonMisesFisher.fit(X, debiased=flag).kappa for flag in (False, True)]
@@ -112,7 +112,7 @@ def test_debiased_concentration():
     assert VonMisesFisher.fit_mean(np.zeros(5), n=10).kappa == 0.0
 
 
-def test_sampling_is_fast_in_many_dimensions():
+def test_sample_in_many_dimensions_is_fast():
     model = VonMisesFisher(np.eye(4096)[0], 500.0)
     times = []
     for seed in range(3):
@@ -123,7 +123,7 @@ def test_sampling_is_fast_in_many_dimensions():
     assert min(times) < 1.0
 
 
-def test_other_libraries():
+def test_distribution_accepts_other_array_libraries():
     torch = pytest.importorskip("torch")
     X = VonMisesFisher(np.eye(6)[0], 9.0).sample(50, rng=0)
     model = VonMisesFisher.fit(torch.tensor(X))
@@ -136,7 +136,7 @@ def test_other_libraries():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda: VonMisesFisher(np.ones(3), 1.0), r"shape \(3,\) and length 1.73"),
         (lambda: VonMisesFisher(np.ones(1), 1.0), "2 to 4096"),
@@ -152,6 +152,6 @@ def test_other_libraries():
         (lambda: VonMisesFisher(np.eye(3)[0], 1.0).sample(-1, rng=0), "n = -1"),
     ],
 )
-def test_messages(call, words):
-    with pytest.raises(InputError, match=words):
+def test_distribution_refuses_wrong_parameters_and_rows(call, message):
+    with pytest.raises(InputError, match=message):
         call()

@@ -1,0 +1,81 @@
+"""Fidelity and eigenvalues of positive semidefinite matrices."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import linalg
+
+from isthmus.linalg import fidelity, principal_angles
+from isthmus.linalg.psd import psd_eigh
+from isthmus.utils.errors import InputError
+
+
+def psd(rng, d, rank):
+    A = rng.standard_normal((d, rank))
+    return A @ A.T
+
+
+def test_fidelity_against_matrix_square_roots():
+    rng = np.random.default_rng(0)
+    P, Q = psd(rng, 6, 6), psd(rng, 6, 6)
+    root = linalg.sqrtm(linalg.sqrtm(P) @ Q @ linalg.sqrtm(P))
+    assert fidelity(P, Q) == pytest.approx(np.trace(root).real, rel=1e-10)
+    assert fidelity(P, Q) == pytest.approx(fidelity(Q, P), rel=1e-12)
+    assert fidelity(P, P) == pytest.approx(np.trace(P), rel=1e-12)
+    assert fidelity(3 * P, 2 * Q) == pytest.approx(math.sqrt(6) * fidelity(P, Q), rel=1e-12)
+
+
+def test_fidelity_of_singular_matrices():
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((2, 40))
+    assert fidelity(np.outer(a, a), np.outer(b, b)) == pytest.approx(abs(a @ b), rel=1e-12)
+    A, B = rng.standard_normal((2, 300, 5))
+    expected = np.linalg.svd(A.T @ B, compute_uv=False).sum()
+    assert fidelity(A @ A.T, B @ B.T) == pytest.approx(expected, rel=5e-15)
+    assert fidelity(np.zeros((3, 3)), np.eye(3)) == 0.0
+    frame = np.linalg.qr(rng.standard_normal((30, 8)))[0]
+    angles = principal_angles(frame[:, :4], (frame[:, 2:6] + frame[:, [6, 7, 0, 1]]) / math.sqrt(2))
+    P, Q = (V @ V.T / 4 for V in (angles.vectors_a, angles.vectors_b))
+    assert fidelity(P, Q) == pytest.approx(np.mean(angles.cosines), abs=1e-7)
+
+
+def test_fidelity_is_the_largest_cross_covariance():
+    rng = np.random.default_rng(2)
+    P, Q = psd(rng, 3, 3), psd(rng, 3, 3)
+    best = fidelity(P, Q)
+    L, M = linalg.cholesky(P, lower=True), linalg.cholesky(Q, lower=True)
+    turns = [np.linalg.qr(rng.standard_normal((3, 3)))[0] * rng.choice([-1, 1], 3) for _ in range(3000)]
+    traces = [np.trace(L @ turn @ M.T) for turn in turns]
+    assert max(traces) <= best
+    assert max(traces) > 0.95 * best
+
+
+def test_psd_eigh_sets_rounding_noise_to_zero() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.standard_normal((6, 2))
+    values, vectors = psd_eigh(a @ a.T)
+    assert (values[2:] == 0).all()
+    assert (np.diff(values) <= 0).all()
+    np.testing.assert_allclose(vectors * values @ vectors.T, a @ a.T, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "message"),
+    [
+        (np.ones((2, 3)), "expected a finite square matrix"),
+        (np.full((2, 2), np.nan), "expected a finite square matrix"),
+        (np.array([[1.0, 0.5], [0.0, 1.0]]), "is not symmetric"),
+        (np.diag([1.0, -0.1]), "expected positive semidefinite"),
+    ],
+)
+def test_psd_eigh_refuses_other_matrices(matrix: np.ndarray, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        psd_eigh(matrix)
+
+
+def test_fidelity_of_different_sizes_is_refused() -> None:
+    with pytest.raises(InputError, match="expected two of the same size"):
+        fidelity(np.eye(2), np.eye(3))

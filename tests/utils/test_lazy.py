@@ -1,0 +1,31 @@
+"""Names of a package that are imported on first use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from isthmus.utils.lazy import lazy_names
+
+
+def test_names_are_imported_on_first_use() -> None:
+    code = (
+        "import sys, isthmus.linalg as l; before = 'isthmus.linalg.psd' in sys.modules; l.fidelity;"
+        "print(before, 'isthmus.linalg.psd' in sys.modules, 'fidelity' in vars(l))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out == "False True True\n"
+
+
+def test_name_that_equals_its_module_stands_for_the_module() -> None:
+    getter, _ = lazy_names("isthmus.linalg", {"bessel": "bessel"})
+    assert getter("bessel").__name__ == "isthmus.linalg.bessel"
+
+
+def test_names_are_sorted_and_unknown_names_refused() -> None:
+    getter, names = lazy_names("isthmus.linalg", {"b": "psd", "a": "psd"})
+    assert names() == ["a", "b"]
+    with pytest.raises(AttributeError, match="module 'isthmus.linalg' has no attribute 'c'"):
+        getter("c")
