@@ -87,6 +87,8 @@ def places(path: Path) -> Iterator[tuple[int, str]]:
                 a for a in (node.returns, *(x.annotation for x in ast.walk(node.args) if isinstance(x, ast.arg))) if a
             ]
             ignored += node.decorator_list
+        elif isinstance(node, ast.ClassDef):
+            ignored = list(node.decorator_list)
         elif isinstance(node, ast.Raise | ast.JoinedStr) or (
             isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         ):

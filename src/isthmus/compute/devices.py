@@ -123,7 +123,9 @@ def to_device_cached(rows: np.ndarray, device: str, dtype: str) -> Any:
         The rows. On 'cpu' later calls overwrite them.
     """
     copiers: dict[tuple[str, str], HostToDeviceCopier] = _thread_state.__dict__.setdefault("copiers", {})
-    return copiers.setdefault((device, dtype), HostToDeviceCopier(device, dtype))(rows)
+    if (device, dtype) not in copiers:
+        copiers[device, dtype] = HostToDeviceCopier(device, dtype)
+    return copiers[device, dtype](rows)
 
 
 def to_device(rows: np.ndarray, device: str) -> Any:
