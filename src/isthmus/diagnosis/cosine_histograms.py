@@ -66,14 +66,14 @@ def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calib
     groups = np.array_split(order, GROUPS)
     matching = np.stack([_histogram(row_dot(x[g], y[g])) for g in groups])
     non_matching = np.zeros((GROUPS, GROUPS, BINS), dtype=np.int64)
-    within = (np.zeros(BINS, dtype=np.int64), np.zeros(BINS, dtype=np.int64))
+    within = np.zeros((2, BINS), dtype=np.int64)
     for i, j in itertools.product(range(GROUPS), repeat=2):
         a, b = groups[i], groups[j]
         non_matching[i, j] = _non_matching_histogram(x[a], y[b], same_items=i == j)
         if i <= j:
             for modality, rows in enumerate((x, y)):
                 within[modality] += _non_matching_histogram(rows[a], rows[b], same_items=i == j)
-    return Calibration(pairs.names, pairs.n_items, len(x), matching, non_matching, within)
+    return Calibration(pairs.names, pairs.n_items, len(x), matching, non_matching, (within[0], within[1]))
 
 
 def _non_matching_histogram(a: np.ndarray, b: np.ndarray, *, same_items: bool) -> np.ndarray:
