@@ -23,8 +23,9 @@ from isthmus.tasks._base import (
     task,
     unregister,
 )
+from isthmus.tasks._share_sweep import share_sweep
 from isthmus.tasks.clustering import Clustering
-from isthmus.tasks.mixed_search import MixedSearch, share_sweep
+from isthmus.tasks.mixed_search import MixedSearch
 from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import add_noise, quantize, top1_stability

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from isthmus.compute.topk import score_matrices
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
-from isthmus.tasks.ranks import TIE
+from isthmus.tasks._mixed_corpus import TOP, MixedCorpus, QueryResults, corrected_rows, discounted_gain, search_corpus
 from isthmus.utils.errors import InputError
-
-#: Number of best rows that NDCG and the share of the same modality look at.
-TOP = 10
 
 
 @dataclass(frozen=True)
@@ -31,14 +26,36 @@ class MixedSearch:
     same_modality_share : float
         Share of the top 10, without the target, in the modality of the query, averaged over queries.
     expected_share : float
-        The same share for a search that does not depend on the modality. It is .5 if each modality has half of the
-        corpus.
+        The same share for a search that does not depend on the modality: the share of the corpus, without the target,
+        in the modality of the query. It is about .5 if each modality has half of the corpus.
     owner : np.ndarray of shape (n_y,)
         Item of each row of y.
     x_ndcg, y_ndcg : np.ndarray of shape (n_x,) and (n_y,)
         NDCG@10 of each query, NaN for a row that is not a query.
     x_same_modality, y_same_modality : np.ndarray of shape (n_x,) and (n_y,)
         Share of the top 10 in the modality of each query, NaN for a row that is not a query.
+    x_expected_share, y_expected_share : np.ndarray of shape (n_x,) and (n_y,)
+        Expected value of that share, NaN for a row that is not a query.
+    x_restricted, y_restricted : np.ndarray of shape (n_x,) and (n_y,)
+        1 if the query finds its item first in a search restricted to the modality of the item, otherwise 0. NaN for a
+        row that is not a query.
+    x_exchanged, y_exchanged : np.ndarray of shape (n_x,) and (n_y,)
+        1 for an exchanged hit (see the Notes), otherwise 0. NaN for a row that is not a query.
+
+    Notes
+    -----
+    Mixed R@1 can be gamed: the target is always in the other modality, so that a score that always prefers the other
+    modality is best. The exchange score has no such optimum. For a query let t be the score of its target, c0 the best
+    other row of the modality of the target, o0 the best row of the modality of the query, m = t - c0 and
+    delta = o0 - c0.
+
+    A restricted hit has m > 0. A mixed hit has m > 0 and m > delta. For an exchanged hit the target is moved among the
+    own rows, where it leads o0 by rho m. It is a hit if m > 0 and rho m > -delta. The factor rho is the ratio of two
+    leads: the mean over queries of the best minus the mean of the ten best, among own and among other rows.
+
+    The exchange score is the mean of mixed and exchanged hits. R is the share of restricted hits. If m > 0, then
+    delta <= 0 gives a mixed hit, and delta > 0 gives an exchanged hit. Therefore R/2 <= exchange <= R for every score.
+    A score that always prefers one modality has exactly one of the two hits, so its exchange score is R/2.
 
     References
     ----------
@@ -49,8 +66,8 @@ class MixedSearch:
     >>> import numpy as np
     >>> X = np.eye(4)
     >>> search = MixedSearch.of(X, X)
-    >>> search.recall(1), search.ndcg()
-    (1.0, 1.0)
+    >>> search.recall(1), search.ndcg(), search.exchange()
+    (1.0, 1.0, 1.0)
     """
 
     x_ranks: np.ndarray
@@ -62,6 +79,12 @@ class MixedSearch:
     y_ndcg: np.ndarray
     x_same_modality: np.ndarray
     y_same_modality: np.ndarray
+    x_expected_share: np.ndarray
+    y_expected_share: np.ndarray
+    x_restricted: np.ndarray
+    y_restricted: np.ndarray
+    x_exchanged: np.ndarray
+    y_exchanged: np.ndarray
 
     @classmethod
     def of(
@@ -109,21 +132,26 @@ class MixedSearch:
             raise InputError(f"a share of {share:g} of {n:,} items leaves one modality of the corpus empty")
         as_x = np.random.default_rng(rng).permutation(n) < n_as_x
         without_y = np.bincount(owner, minlength=n) == 0
-        results = {"x": _QueryResults.empty(n), "y": _QueryResults.empty(len(y))}
-        expected_shares = []
+        results = {"x": QueryResults.empty(n), "y": QueryResults.empty(len(y))}
         for stored_as_x in (as_x, ~as_x) if share == 0.5 else (as_x,):
-            expected_shares.append(_search_corpus(x, y, owner, stored_as_x | without_y, results, correction))
+            _search_corpus(x, y, owner, stored_as_x | without_y, results, correction)
         from_x, from_y = results["x"], results["y"]
         return cls(
             from_x.ranks.astype(np.int64),
             from_y.ranks.astype(np.int64),
             float(np.nanmean(np.concatenate([from_x.same_modality, from_y.same_modality]))),
-            float(np.mean(expected_shares)),
+            float(np.nanmean(np.concatenate([from_x.expected, from_y.expected]))),
             owner,
             from_x.ndcg,
             from_y.ndcg,
             from_x.same_modality,
             from_y.same_modality,
+            from_x.expected,
+            from_y.expected,
+            from_x.restricted,
+            from_y.restricted,
+            from_x.exchanged,
+            from_y.exchanged,
         )
 
     def recall(self, k: int = 1, /) -> float:
@@ -173,7 +201,38 @@ class MixedSearch:
             return float(np.mean([ndcg[~np.isnan(ndcg)].mean() for ndcg in (self.x_ndcg, self.y_ndcg)]))
         if len(self.x_ranks) != len(self.y_ranks):
             raise InputError(f"NDCG@{k} of items with several relevant rows is not available, NDCG@{TOP} is")
-        return float(np.mean([_discounted_gain(ranks, k).mean() for ranks in self._query_ranks()]))
+        return float(np.mean([discounted_gain(ranks, k).mean() for ranks in self._query_ranks()]))
+
+    def restricted_recall(self) -> float:
+        """Return R@1 of a search restricted to the modality of the target, the mean over both query modalities.
+
+        Returns
+        -------
+        float
+            Share in [0, 1].
+        """
+        return float(np.mean(self._restricted_hits))
+
+    def exchange(self) -> float:
+        """Return the exchange score, the mean over both query modalities.
+
+        Returns
+        -------
+        float
+            Mean of mixed and exchanged hits, between R/2 and R with R = `restricted_recall()`.
+        """
+        return float(np.mean(self.exchange_hits))
+
+    def fairness(self) -> float:
+        """Return the share of restricted hits that are both mixed and exchanged hits.
+
+        Returns
+        -------
+        float
+            Share in [0, 1]: 0 for a score that always prefers one modality, or one for each query. It is 0 too if
+            there is no restricted hit.
+        """
+        return float(np.mean(_ratio_per_item(2 * self.exchange_hits - self._restricted_hits, self._restricted_hits)))
 
     def _query_ranks(self) -> list[np.ndarray]:
         """Return the ranks of the x queries and of the y queries."""
@@ -183,6 +242,16 @@ class MixedSearch:
     def hits(self) -> np.ndarray:
         """Return the contribution of each item to R@1, of shape (n_x,)."""
         return self.per_item(self.x_ranks == 1, self.y_ranks == 1)
+
+    @property
+    def exchange_hits(self) -> np.ndarray:
+        """Return the contribution of each item to the exchange score, of shape (n_x,)."""
+        return (self.hits + self.per_item(self.x_exchanged, self.y_exchanged)) / 2
+
+    @property
+    def _restricted_hits(self) -> np.ndarray:
+        """Return the contribution of each item to the recall of the restricted search."""
+        return self.per_item(self.x_restricted, self.y_restricted)
 
     def per_item(self, x_values: np.ndarray, y_values: np.ndarray, /) -> np.ndarray:
         """Return the contribution of each item to the mean of values over both query modalities.
@@ -209,11 +278,24 @@ class MixedSearch:
     "mixed_search",
     scores={
         "mixed_R@1": Score("higher", "share of queries that find their item first, mean of both query modalities"),
+        "exchange_R@1": Score(
+            "higher",
+            "mean of mixed_R@1 and of the same search with the target moved to the modality of the query; always "
+            "preferring one modality gives half of restricted_R@1, the least possible",
+        ),
         "mixed_R@10": Score("higher", "share of queries that find their item among the first 10, mean of both"),
         "mixed_MRR": Score("higher", "mean of 1 / rank of the item, mean of both query modalities"),
         "mixed_NDCG@10": Score("higher", "NDCG of the first 10, mean of both query modalities"),
         "same_modality_share": Score(
             "neither", "share of the top 10, without the target, in the modality of the query; .5 is expected"
+        ),
+        "same_modality_ratio": Score("neither", "same_modality_share over its expected value; 1 is fair", (0, np.inf)),
+        "restricted_R@1": Score(
+            "higher", "share of queries that find their item first among the rows of its modality, mean of both"
+        ),
+        "mixed_share_of_restricted": Score("higher", "mixed_R@1 over restricted_R@1"),
+        "fairness": Score(
+            "higher", "share of the hits of restricted_R@1 that stay first wherever the target is stored"
         ),
     },
     source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",
@@ -226,75 +308,23 @@ def mixed_search(data: TaskData) -> TaskScores:
     search = MixedSearch.of(data.x, data.y, index=data.owner, rng=data.seed, correction=data.correction)
     with np.errstate(divide="ignore"):
         reciprocal_ranks = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (search.x_ranks, search.y_ranks)]
+    restricted = search.per_item(search.x_restricted, search.y_restricted)
+    same_modality = search.per_item(search.x_same_modality, search.y_same_modality)
+    expected = search.per_item(search.x_expected_share, search.y_expected_share)
     return TaskScores(
         {
             "mixed_R@1": search.hits,
+            "exchange_R@1": search.exchange_hits,
             "mixed_R@10": search.per_item(search.x_ranks <= 10, search.y_ranks <= 10),
             "mixed_MRR": search.per_item(*reciprocal_ranks),
             "mixed_NDCG@10": search.per_item(search.x_ndcg, search.y_ndcg),
-            "same_modality_share": search.per_item(search.x_same_modality, search.y_same_modality),
+            "same_modality_share": same_modality,
+            "same_modality_ratio": _ratio_per_item(same_modality, expected),
+            "restricted_R@1": restricted,
+            "mixed_share_of_restricted": _ratio_per_item(search.hits, restricted),
+            "fairness": _ratio_per_item(2 * search.exchange_hits - restricted, restricted),
         }
     )
-
-
-def share_sweep(
-    x: np.ndarray,
-    y: np.ndarray,
-    /,
-    *,
-    shares: Sequence[float] = (0.1, 0.25, 0.5, 0.75, 0.9),
-    index: Any = None,
-    rng: int = 0,
-) -> list[dict[str, float]]:
-    """Search corpora with several shares of items stored as x.
-
-    Parameters
-    ----------
-    x, y : np.ndarray of shape (n_x, d) and (n_y, d)
-        Unit rows.
-    shares : sequence of float, default (0.1, 0.25, 0.5, 0.75, 0.9)
-        Shares of the items. The draws are nested: an item stored as x is stored as x at every larger share.
-    index : array-like of shape (n_y,), optional
-        Item of each row of y. Default: row j belongs to item j.
-    rng : int, default 0
-        Seed of the draw.
-
-    Returns
-    -------
-    list of dict
-        For each share the keys 'share', 'x_R@1', 'x_NDCG@10', 'y_R@1', 'y_NDCG@10' (by modality of the query),
-        'same_modality_share' and 'expected_share'.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> [row["x_R@1"] for row in share_sweep(np.eye(8), np.eye(8), shares=[0.25, 0.5])]
-    [1.0, 1.0]
-    """
-    table = []
-    for share in shares:
-        search = MixedSearch.of(x, y, index=index, share=share, rng=rng)
-        row = {"share": float(share)}
-        for modality, ranks, ndcg in (("x", search.x_ranks, search.x_ndcg), ("y", search.y_ranks, search.y_ndcg)):
-            is_query = ranks > 0
-            row[f"{modality}_R@1"] = float(np.mean(ranks[is_query] == 1)) if is_query.any() else float("nan")
-            row[f"{modality}_NDCG@10"] = float(np.mean(ndcg[is_query])) if is_query.any() else float("nan")
-        row |= {"same_modality_share": search.same_modality_share, "expected_share": search.expected_share}
-        table.append(row)
-    return table
-
-
-class _QueryResults(NamedTuple):
-    """Results of the queries of one modality, filled corpus by corpus."""
-
-    ranks: np.ndarray
-    ndcg: np.ndarray
-    same_modality: np.ndarray
-
-    @classmethod
-    def empty(cls, size: int) -> _QueryResults:
-        """Return rank 0 and NaN for every row."""
-        return cls(np.zeros(size), np.full(size, np.nan), np.full(size, np.nan))
 
 
 def _search_corpus(
@@ -302,65 +332,32 @@ def _search_corpus(
     y: np.ndarray,
     owner: np.ndarray,
     stored_as_x: np.ndarray,
-    results: dict[str, _QueryResults],
+    results: dict[str, QueryResults],
     correction: Any,
-) -> float:
-    """Search one corpus, write the results of its queries, and return the expected share of the same modality."""
+) -> None:
+    """Search one corpus, and write the results of its queries."""
     rows_in_y = np.flatnonzero(~stored_as_x[owner])
+    rows_in_y = rows_in_y[np.argsort(owner[rows_in_y], kind="stable")]
     stored = {"x": x[stored_as_x], "y": y[rows_in_y]}
-    items = np.concatenate([np.flatnonzero(stored_as_x), owner[rows_in_y]])
-    is_x = np.arange(len(items)) < len(stored["x"])
-    order = np.argsort(items, kind="stable")
-    items, is_x = items[order], is_x[order]
+    items = {"x": np.flatnonzero(stored_as_x), "y": owner[rows_in_y]}
     query_rows = {"x": np.flatnonzero(~stored_as_x), "y": np.flatnonzero(stored_as_x[owner])}
-    expected_shares = []
-    for modality, rows in query_rows.items():
+    for (modality, rows), other in zip(query_rows.items(), ("y", "x"), strict=True):
         if not len(rows):
             continue
         targets = rows if modality == "x" else owner[rows]
-        same_modality = is_x if modality == "x" else ~is_x
-        expected_shares.append((same_modality.mean(), len(rows)))
-        queries, corpora = (x, y)[modality == "y"][rows], stored
-        if correction is not None:  # the correction depends on the modality of the query
-            queries = correction.query(queries)
-            corpora = {name: correction.stored(block, query=modality, stored=name) for name, block in stored.items()}
-        corpus = np.concatenate([corpora["x"], corpora["y"]])[order]
-        values = _search(queries, targets, corpus, items, same_modality)
+        queries, corpora = corrected_rows(correction, (x, y)[modality == "y"][rows], stored, modality)
+        values = search_corpus(queries, targets, MixedCorpus(corpora[modality], corpora[other], items[other]))
         for target_array, query_values in zip(results[modality], values, strict=True):
             target_array[rows] = query_values
-    shares, counts = np.array(expected_shares).T
-    return float(np.average(shares, weights=counts))
 
 
-def _discounted_gain(ranks: np.ndarray, k: int) -> np.ndarray:
-    """Return 1 / log2(1 + rank) for ranks from 1 to k, otherwise 0."""
-    return np.where((ranks > 0) & (ranks <= k), 1 / np.log2(1 + np.maximum(ranks, 1)), 0.0)
+def _ratio_per_item(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Return contributions of items to a ratio of two means over items, linearised. Their mean is the ratio.
 
-
-def _search(
-    queries: np.ndarray, targets: np.ndarray, corpus: np.ndarray, items: np.ndarray, same_modality: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the rank of the best row of the target item, NDCG@10, and the share of the top 10 of the same modality.
-
-    `items` are the sorted items of the corpus rows. The rows of the target do not count in the share.
+    The ratio is 0 if the denominator is 0.
     """
-    n = len(corpus)
-    begins, ends = np.searchsorted(items, targets), np.searchsorted(items, targets, side="right")
-    max_relevant = int(np.max(ends - begins))
-    columns = begins[:, None] + np.arange(max_relevant)
-    is_relevant = columns < ends[:, None]
-    columns = np.minimum(columns, n - 1)
-    best_ranks, ndcg, shares = (np.empty(len(queries)) for _ in range(3))
-    slack = TIE * float(np.finfo(np.result_type(queries, corpus)).eps)
-    n_nearest = min(TOP, n - max_relevant)
-    ideal_gains = np.cumsum(1 / np.log2(2 + np.arange(TOP)))
-    (matrix,) = score_matrices(queries, corpus)
-    for block in matrix.blocks():
-        scores = matrix.tile(block)
-        relevant, above = matrix.rank_relevant(scores, block, columns, is_relevant, slack)
-        ranks = np.where(np.isfinite(relevant), 1 + above + np.arange(max_relevant), 0)
-        best_ranks[block] = ranks[:, 0]
-        ideal = ideal_gains[np.minimum(is_relevant[block].sum(axis=1), TOP) - 1]
-        ndcg[block] = _discounted_gain(ranks, TOP).sum(axis=1) / ideal
-        shares[block] = same_modality[matrix.topk_set(scores, n_nearest)].mean(axis=1)
-    return best_ranks, ndcg, shares
+    mean = float(denominator.mean())
+    if mean == 0:
+        return np.zeros(len(numerator))
+    ratio = float(numerator.mean()) / mean
+    return ratio + (numerator - ratio * denominator) / mean
