@@ -45,9 +45,9 @@ class MixedSearch:
     Notes
     -----
     Mixed R@1 can be gamed: the target is always in the other modality, so that a score that always prefers the other
-    modality is best. The exchange score has no such optimum. For a query let t be the score of its target, c0 the best
-    other row of the modality of the target, o0 the best row of the modality of the query, m = t - c0 and
-    delta = o0 - c0.
+    modality is best. The exchange score has no such optimum. For a query let t be the score of its target. Let c0 be
+    the best other row in the modality of the target, and o0 the best row in the modality of the query. Let m = t - c0
+    and delta = o0 - c0.
 
     A restricted hit has m > 0. A mixed hit has m > 0 and m > delta. For an exchanged hit the target is moved among the
     own rows, where it leads o0 by rho m. It is a hit if m > 0 and rho m > -delta. The factor rho is the ratio of two
