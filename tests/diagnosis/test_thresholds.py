@@ -194,3 +194,53 @@ def test_threshold_has_an_interval_from_twenty_matching_and_ten_non_matching_pai
     assert threshold.value == pytest.approx((low + 1) * 2 / 20_000 - 1)  # only the pairs at `high` reach it
     assert f"; {n_matching} matching and {n_non_matching} non-matching pairs reach it here" in threshold.definition
     assert (not math.isnan(threshold.low)) is expected
+
+
+@pytest.mark.parametrize(
+    ("null", "expected"), [(0.049, "(dimension collapse)"), (0.051, "(sampling alone gives 0.051)")]
+)
+def test_orientation_without_interval_is_collapse_above_twice_its_null(null: float, expected: str) -> None:
+    budget = budget_of([0.0, 0.5, 0.1, 0.1])
+    components = {**budget.components, "orientation": Estimate(0.1, null=null)}
+    sentence = verdict_module()._deficit_sentence(dataclasses.replace(budget, components=components), collapsed=True)
+    assert expected in sentence
+
+
+@pytest.mark.parametrize(("value", "low", "expected"), [(0.2, 0.0, True), (0.1, 0.05, True), (0.2, 0.05, False)])
+def test_gap_is_missing_if_the_interval_or_the_null_explains_the_distance(
+    value: float, low: float, expected: bool
+) -> None:
+    result = Result({"centroid_distance": Estimate(value, low, 0.3, null=0.1)})
+    assert verdict_module()._no_gap(result) is expected
+
+
+@pytest.mark.parametrize(("remainder", "expected"), [(0.0004, False), (0.0006, True)])
+def test_remainder_is_named_from_half_a_thousandth(remainder: float, expected: bool) -> None:
+    sentence = verdict_module()._deficit_sentence(budget_of([remainder, 0.1, 0.0, 0.1]), collapsed=False)
+    assert ("is negligible" in sentence) is expected
+
+
+@pytest.mark.parametrize(("squared_length", "accepted"), [(1.0009, True), (1.0011, False)])
+def test_decomposition_accepts_a_mean_square_length_within_one_thousandth(
+    squared_length: float, accepted: bool, rng: np.random.Generator
+) -> None:
+    x = math.sqrt(squared_length) * unit_rows(rng.normal(size=(20, 4)))
+    moments = Moments.of(x, unit_rows(x), normalize=False)
+    if accepted:
+        assert decompose_cosine(moments).total.value >= 0
+    else:
+        with pytest.raises(InputError, match="expected unit rows"):
+            decompose_cosine(moments)
+
+
+@pytest.mark.parametrize(("squared_length", "accepted"), [(1.009, True), (1.011, False)])
+def test_calibration_accepts_squared_lengths_up_to_one_hundredth_above_one(
+    squared_length: float, accepted: bool, rng: np.random.Generator
+) -> None:
+    x = unit_rows(rng.normal(size=(30, 4)))
+    pairs = Pairs(image=math.sqrt(squared_length) * x, text=x)
+    if accepted:
+        assert calibrate(pairs, normalize=False).items == 30
+    else:
+        with pytest.raises(InputError, match="image: a row has length 1.00"):
+            calibrate(pairs, normalize=False)
