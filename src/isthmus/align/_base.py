@@ -19,6 +19,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.devices import full_precision, to_device_cached
 from isthmus.compute.resources import current
+from isthmus.data.columns import to_array
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import save_arrays
@@ -202,6 +203,8 @@ class Aligner(Fitting):
 
     def _transform(self, rows: Array, number: int) -> Array:
         mapping = self._solve_once()[number]
+        if not hasattr(rows, "ndim") or not hasattr(rows, "dtype") or str(rows.dtype) == "object":
+            rows = to_array(rows, (self.names_ or ("x", "y"))[number])
         if rows.ndim == 1:
             return self._transform(rows[None, :], number)[0]
         self._check_shape(rows, number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from isthmus.data.grouping import item_groups
 from isthmus.data.hashing import hash_rows
 from isthmus.data.joins import KeyJoin, join_keys, select_rows
-from isthmus.data.opening import open_pairs
+from isthmus.data.opening import as_pairs, open_pairs
 from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs, find_invalid_rows
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "KeyJoin",
     "OpenSpec",
     "Pairs",
+    "as_pairs",
     "find_invalid_rows",
     "hash_rows",
     "item_groups",

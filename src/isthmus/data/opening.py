@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, ParamSpec
 
 import numpy as np
 
 from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
-from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
+from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs, as_source
 from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -25,6 +25,8 @@ def _record_open_spec(open_: Callable[P, Pairs]) -> Callable[P, Pairs]:
     @wraps(open_)
     def open_and_record(*paths: P.args, **options: P.kwargs) -> Pairs:
         pairs = open_(*paths, **options)
+        if not all(isinstance(path, (str, os.PathLike)) for path in paths):
+            return pairs
         absolute = tuple(str(p) if "://" in str(p) else os.path.abspath(str(p)) for p in paths)
         pairs.open_spec = OpenSpec(open_and_record, absolute, {**options, "names": pairs.names})
         return pairs
@@ -34,8 +36,8 @@ def _record_open_spec(open_: Callable[P, Pairs]) -> Callable[P, Pairs]:
 
 @_record_open_spec
 def open_pairs(
-    x: str | os.PathLike[str],
-    y: str | os.PathLike[str],
+    x: Any,
+    y: Any,
     /,
     *,
     names: Sequence[str] | None = None,
@@ -44,19 +46,20 @@ def open_pairs(
     key: Any = None,
     same_dim: bool = True,
 ) -> Pairs:
-    """Open the pairs in two files or folders, memory-mapped if the format allows it.
+    """Open the pairs in two files or folders, memory-mapped if the format allows it, or in two arrays.
 
     Rows are paired by position, by `index` or by `key`. Rows whose key the other file lacks are left out, counted in
     `Pairs.key_join` and reported in an `IsthmusWarning`.
 
     Parameters
     ----------
-    x : str or path-like
-        A file, folder or URL of n_x rows, as in `isthmus.sources.open_source`.
-    y : str or path-like
-        A file, folder or URL of n_y rows.
+    x : str, path-like or array-like
+        A file, folder or URL of n_x rows, as in `isthmus.sources.open_source`, or rows in memory as in `Pairs`.
+    y : str, path-like or array-like
+        The same for n_y rows.
     names : sequence of str, optional
         Names of the two modalities. Default: those that the paths name (``image.npy`` and ``img_emb/`` name 'image').
+        Arrays are called 'x' and 'y'.
     index : array-like of int, optional
         Row of x for each row of y, (n_y,), as in `Pairs`.
     labels : array-like, optional
@@ -87,9 +90,13 @@ def open_pairs(
     ...     open_pairs(f"{folder}/image.npy", f"{folder}/text.npy").names
     ('image', 'text')
     """
-    sources = [open_source(path) for path in (x, y)]
     pairs_class = Pairs if same_dim else CrossDimPairs
+    are_paths = [isinstance(rows, (str, os.PathLike)) for rows in (x, y)]
+    sources = [open_source(rows) if is_path else rows for rows, is_path in zip((x, y), are_paths, strict=True)]
+    if not all(are_paths) and names is None:
+        names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
     modalities = modality_names(x, y, names)
+    sources = [as_source(name, rows) for name, rows in zip(modalities, sources, strict=True)]
     if key is None:
         return pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
     if index is not None:
@@ -107,9 +114,56 @@ def open_pairs(
     return pairs
 
 
-def modality_names(
-    x: str | os.PathLike[str], y: str | os.PathLike[str], names: Sequence[str] | None = None
-) -> tuple[str, str]:
+def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
+    """Return pairs of whatever a function got for both modalities.
+
+    Parameters
+    ----------
+    data : Pairs, array-like, path or mapping
+        Pairs, rows of the first modality, two modalities by name, or a stack of two arrays (2, n, d).
+    y : array-like or path, optional
+        Rows of the second modality, if `data` holds the first one alone.
+    **options
+        Options of `open_pairs`.
+
+    Returns
+    -------
+    Pairs
+        The pairs. Arrays are called 'x' and 'y'.
+
+    Raises
+    ------
+    InputError
+        If the second modality is missing, or one too many is given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_pairs(np.eye(3), np.eye(3)).names, as_pairs({"image": np.eye(3), "text": np.eye(3)}).names
+    (('x', 'y'), ('image', 'text'))
+    """
+    if isinstance(data, Pairs):
+        if y is not None:
+            raise InputError("got Pairs and a second argument, expected Pairs alone or the rows of two modalities")
+        return data
+    if y is not None:
+        return open_pairs(data, y, **options)
+    if isinstance(data, Mapping):
+        if len(data) != 2:
+            raise InputError(f"got {len(data)} modalities, expected two; isthmus.Modalities takes more than two")
+        return open_pairs(*data.values(), **{"names": tuple(data), **options})
+    if isinstance(data, tuple) and len(data) == 2:
+        return open_pairs(*data, **options)
+    shape = tuple(getattr(data, "shape", ()))
+    if len(shape) == 3 and shape[0] == 2:
+        return open_pairs(data[0], data[1], **options)
+    raise InputError(
+        f"got one {type(data).__name__}{f' of shape {shape}' if shape else ''}, expected two modalities: give "
+        "(x, y), Pairs(image=x, text=y), or a stack of shape (2, n, d)"
+    )
+
+
+def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[str, str]:
     """Return the names of two modalities: `names` after a check, or else those that the paths name."""
     if names is None:
         names = [modality_name(path) for path in (x, y)]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import Any
 
 import numpy as np
 
 from isthmus.compute.arrays import row_dot, to_numpy
-from isthmus.data.pairs import Pairs
+from isthmus.data.opening import as_pairs
 from isthmus.diagnosis.calibration import BINS, GROUPS, Calibration
 from isthmus.utils.errors import InputError
 
@@ -20,13 +21,16 @@ MIN_ITEMS = 20
 MAX_SQUARED_LENGTH = 1.01
 
 
-def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calibration:
+def calibrate(pairs: Any, y: Any = None, /, *, normalize: bool = True, rng: int = 0) -> Calibration:
     """Count the cosines of matching and non-matching pairs, across and within the modalities.
 
     Parameters
     ----------
-    pairs : Pairs
-        At least 20 items. An item with several matching rows is represented by the first one.
+    pairs : Pairs, array-like or path
+        At least 20 items, or the rows of the first modality: an array, list, column or file. An item with several
+        matching rows is represented by the first one.
+    y : array-like or path, optional
+        Rows of the second modality. Arrays are called 'x' and 'y'.
     normalize : bool, default True
         Whether rows are divided by their norms.
     rng : int, default 0
@@ -49,6 +53,7 @@ def calibrate(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) -> Calib
     >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 597 * 596
     (597, 597, True)
     """
+    pairs = as_pairs(pairs, y)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
     if sample.index is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, report_collapse
@@ -125,7 +126,8 @@ class Explanation:
 
 
 def explain(
-    pairs: Pairs,
+    pairs: Any,
+    y: Any = None,
     /,
     *,
     comparison: Comparison | None = None,
@@ -136,8 +138,10 @@ def explain(
 
     Parameters
     ----------
-    pairs : Pairs
-        The pairs, both modalities of one width.
+    pairs : Pairs, array-like or path
+        The pairs, both modalities of one width, or the rows of the first modality: an array, list, column or file.
+    y : array-like or path, optional
+        Rows of the second modality. Arrays are called 'x' and 'y'.
     comparison : Comparison, optional
         Result of `isthmus.compare`. The verdict then says what closing the gap does to the tasks.
     normalize : bool, default True
@@ -163,6 +167,7 @@ def explain(
     >>> explanation.budget.largest
     'pairing'
     """
+    pairs = as_pairs(pairs, y)
     result = measure(pairs, normalize=normalize)
     budget = decompose_pairs(pairs, normalize=normalize)
     collapse = report_collapse(pairs, budget, normalize=normalize)

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from isthmus.data.pairs import Pairs
+from isthmus.data.pairs import Pairs, as_source
 from isthmus.data.sources import modality_name, open_source
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
@@ -141,8 +141,8 @@ class Modalities:
 
     Parameters
     ----------
-    **modalities : array (n, d) or Source
-        Rows of each modality, from any array library and all of one shape. The order is kept.
+    **modalities : array-like (n, d), path or Source
+        Rows of each modality: an array, list, column or file, as in `Pairs`, and all of one shape. The order is kept.
 
     Raises
     ------
@@ -162,6 +162,7 @@ class Modalities:
         if len(modalities) < 2:
             raise InputError(f"got {len(modalities)} modalities, expected two or more, as Modalities(image=X, text=Y)")
         self.names = tuple(modalities)
+        modalities = {name: as_source(name, rows) for name, rows in modalities.items()}
         self.pairs = {
             (x, y): Pairs(**{x: modalities[x], y: modalities[y]}) for x, y in itertools.combinations(modalities, 2)
         }

@@ -18,6 +18,7 @@ from isthmus.align import (
     get,
 )
 from isthmus.data.grouping import item_groups
+from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.grid import expand_grid
 from isthmus.evaluation.held_out import check_disjoint, fingerprint
@@ -65,12 +66,13 @@ def default_aligners() -> list[Aligner]:
 
 
 def compare(
-    pairs: Pairs,
+    pairs: Any,
+    y: Any = None,
     /,
     *,
     aligners: Sequence[Aligner | str] | None = None,
     tasks: Sequence[str] = ("retrieval", "mixed_search"),
-    fit: Pairs | None = None,
+    fit: Any = None,
     splits: int = 5,
     rng: int = 0,
     normalize: bool = True,
@@ -87,13 +89,16 @@ def compare(
 
     Parameters
     ----------
-    pairs : Pairs
-        Pairs of rows. More than 10,000 items are sampled. Items with the same row of x stay in one half.
+    pairs : Pairs, array-like or path
+        Pairs of rows, or the rows of the first modality: an array, list, column or file. More than 10,000 items are
+        sampled. Items with the same row of x stay in one half.
+    y : array-like or path, optional
+        Rows of the second modality. Arrays are called 'x' and 'y'.
     aligners : sequence of Aligner or str, optional
         Aligners or their names. Default: `default_aligners`.
     tasks : sequence of str, default ('retrieval', 'mixed_search')
         Names in `isthmus.tasks.registry()`, or ['all'].
-    fit : Pairs, optional
+    fit : Pairs or tuple of two array-likes or paths, optional
         Fitting pairs. If given, every aligner is fitted on them and evaluated on all of `pairs`, once.
     splits : int, default 5
         Number of random halves.
@@ -143,6 +148,8 @@ def compare(
     >>> table.rows[0].name, table.n_fit, table.n_test
     ('Identity', 50, 50)
     """
+    pairs = as_pairs(pairs, y)
+    fit = None if fit is None else as_pairs(fit, names=pairs.names)
     selected_tasks = select_tasks(tasks)
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
 from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
@@ -16,7 +18,9 @@ from isthmus.statistics.result import Result
 from isthmus.utils.errors import InputError, unknown_name
 
 
-def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = None, normalize: bool = True) -> Result:
+def measure(
+    data: Any, y: Any = None, /, *, metrics: str | Sequence[str] | None = None, normalize: bool = True
+) -> Result:
     """Compute measures of the modality gap, with intervals and nulls.
 
     One pass over the data gives the moments. Measures that need rows work in blocks, on a random sample of 10,000
@@ -24,9 +28,11 @@ def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = N
 
     Parameters
     ----------
-    data : Pairs or Moments
-        Pairs, or moments that were summed elsewhere. Moments allow the fast measures only, under the names x and y,
-        and no intervals that need rows.
+    data : Pairs, array-like, path or Moments
+        Pairs, or the rows of the first modality: an array, list, column or file. Moments that were summed elsewhere
+        allow the fast measures only, under the names x and y, and no intervals that need rows.
+    y : array-like or path, optional
+        Rows of the second modality. Arrays are called 'x' and 'y'.
     metrics : str or sequence of str or None
         Names separated by commas, or a list of names: as they are registered ('rank_99_{side}') or as they are
         printed ('rank_99_image'). Also 'all', 'fast' (measures that need only moments) and the names of
@@ -55,10 +61,10 @@ def measure(data: Pairs | Moments, /, *, metrics: str | Sequence[str] | None = N
     >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
     ['effective_rank_x']
     """
-    pairs = data if isinstance(data, Pairs) else None
+    pairs = None if isinstance(data, Moments) and y is None else as_pairs(data, y)
     names = ("x", "y") if pairs is None else pairs.names
     selected = _selected(metrics, pairs, names)
-    moments = data if isinstance(data, Moments) else moments_of(data, normalize=normalize)
+    moments = data if pairs is None else moments_of(pairs, normalize=normalize)
     if pairs is None:
         normalize = moments.normalize
         if moments.dim_x != moments.dim_y:

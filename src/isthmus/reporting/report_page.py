@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
+from typing import Any
 
-from isthmus.data.pairs import Pairs
+from isthmus.data.opening import as_pairs
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
 from isthmus.reporting.section import Section
+from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.validation import check_writable
 
 
 def report(
-    pairs: Pairs,
-    path: str | os.PathLike[str],
-    /,
-    *,
-    fit: Pairs | None = None,
+    pairs: Any,
+    *paths: Any,
+    fit: Any = None,
     comparison: Comparison | None = None,
     title: str | None = None,
     normalize: bool = True,
@@ -31,11 +30,11 @@ def report(
 
     Parameters
     ----------
-    pairs : Pairs
-        The pairs, both modalities of one width.
-    path : str or path
-        The HTML file.
-    fit : Pairs, optional
+    pairs : Pairs, array-like or path
+        The pairs, both modalities of one width, or the rows of the first modality: an array, list, column or file.
+    *paths : array-like or path
+        The rows of the second modality, if `pairs` holds the first one alone, and the HTML file.
+    fit : Pairs or tuple of two array-likes or paths, optional
         Pairs that the aligners are fitted to. Default: one half of `pairs`.
     comparison : Comparison, optional
         Result of `isthmus.compare`. Default: it is computed.
@@ -69,7 +68,11 @@ def report(
     # Imported here because jinja2 and the figures are needed for pages only.
     from isthmus.reporting.page import render
 
-    path = check_writable(path)
+    if not 1 <= len(paths) <= 2:
+        raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
+    path = check_writable(paths[-1])
+    pairs = as_pairs(pairs, *paths[:-1])
+    fit = None if fit is None else as_pairs(fit, names=pairs.names)
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
     explanation = explain(pairs, comparison=comparison, normalize=normalize)

@@ -85,8 +85,33 @@ def check_float_dtype(dtype: np.dtype, address: str) -> None:
     """
     if dtype.kind == "O":
         raise InputError(f"{address}: holds Python objects (pickled), which are never loaded; save a plain float array")
+    if dtype.kind in "iub":
+        raise integer_dtype(str(dtype), address)
     if dtype.kind != "f" or dtype.itemsize > 8:
         raise InputError(f"{address}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
+
+
+def integer_dtype(dtype: str, address: str) -> InputError:
+    """Return the error for rows of whole numbers, which are codes of a quantiser or no embeddings.
+
+    Parameters
+    ----------
+    dtype : str
+        Dtype of the rows.
+    address : str
+        File or array that the message names.
+
+    Returns
+    -------
+    InputError
+        The error to raise.
+    """
+    if dtype.endswith("int8"):
+        return InputError(
+            f"{address}: has dtype {dtype}: codes of a quantiser, which are no embeddings without their scale and "
+            "offset (row = scale * code + offset); a plain cast to floats gives wrong angles"
+        )
+    return InputError(f"{address}: has dtype {dtype}, expected floats; whole numbers are ids or codes, not embeddings")
 
 
 def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2) -> None:
@@ -186,6 +211,29 @@ def format_rows(rows: np.ndarray, max_listed: int = 5) -> str:
     listed = ", ".join(str(int(row)) for row in rows[:max_listed])
     remaining = f" and {len(rows) - max_listed:,} more" if len(rows) > max_listed else ""
     return f"row{'s' if len(rows) > 1 else ''} {listed}{remaining}"
+
+
+def rows_are(rows: np.ndarray, state: str) -> str:
+    """Return a clause about the state of rows.
+
+    Parameters
+    ----------
+    rows : int array
+        Row numbers.
+    state : str
+        What they are, such as 'null'.
+
+    Returns
+    -------
+    str
+        Text such as 'rows 3, 8 (counted from 0) are null'.
+
+    Examples
+    --------
+    >>> rows_are(np.array([3]), "null")
+    'row 3 (counted from 0) is null'
+    """
+    return f"{format_rows(rows)} (counted from 0) {'is' if len(rows) == 1 else 'are'} {state}"
 
 
 def invalid_rows(address: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bool = True) -> InputError:

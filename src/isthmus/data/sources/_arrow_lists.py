@@ -32,7 +32,7 @@ def translated_errors(address: str, format: str) -> Iterator[None]:
 
 def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str:
     """Return the column `member`, or the only column that holds lists of floats."""
-    candidates = [field.name for field in schema if _is_float_list(field.type)]
+    candidates = [field.name for field in schema if is_float_list(field.type)]
     if member is not None:
         if member not in schema.names:
             raise unknown_name(f"column in {address}", member, candidates or schema.names)
@@ -83,7 +83,7 @@ def to_matrix(array: pa.Array, width: int | None, first: int, address: str) -> n
     array.validate(full=True)
     if array.null_count:
         rows = first + np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
-        raise InputError(f"{address}: {_rows_are(rows, 'null')}; remove or embed them again")
+        raise InputError(f"{address}: {validation.rows_are(rows, 'null')}; remove or embed them again")
     if not _is_fixed(array.type):
         lengths = pc.list_value_length(array).to_numpy()
         width = int(lengths[0]) if width is None else width
@@ -100,7 +100,7 @@ def to_matrix(array: pa.Array, width: int | None, first: int, address: str) -> n
     if values.null_count:
         null_values = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
         rows = first + np.unique(null_values // width)
-        raise InputError(f"{address}: {_rows_are(rows, 'partly null')}; remove or embed them again")
+        raise InputError(f"{address}: {validation.rows_are(rows, 'partly null')}; remove or embed them again")
     return values.to_numpy(zero_copy_only=True).reshape(len(array), width)
 
 
@@ -123,14 +123,10 @@ def decode_keys(column: pa.ChunkedArray, address: str) -> pa.ChunkedArray:
     column.validate(full=True)
     if column.null_count:
         rows = np.flatnonzero(column.is_null().to_numpy())
-        raise InputError(f"{address}: {_rows_are(rows, 'null')}; every row needs a key")
+        raise InputError(f"{address}: {validation.rows_are(rows, 'null')}; every row needs a key")
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return column
-
-
-def _rows_are(rows: np.ndarray, state: str) -> str:
-    return f"{validation.format_rows(rows)} (counted from 0) {'is' if len(rows) == 1 else 'are'} {state}"
 
 
 def _storage_type(data_type: Any) -> Any:
@@ -143,12 +139,20 @@ def _is_fixed(data_type: Any) -> bool:
     return bool(pa.types.is_fixed_size_list(data_type))
 
 
-def _is_float_list(data_type: Any) -> bool:
+def is_list(data_type: Any) -> bool:
+    """Return whether a column of this type holds lists."""
     import pyarrow as pa
 
     data_type, t = _storage_type(data_type), pa.types
-    lists = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
-    return any(is_list(data_type) for is_list in lists) and t.is_floating(data_type.value_type)
+    kinds = (t.is_list, t.is_large_list, t.is_fixed_size_list, t.is_list_view, t.is_large_list_view)
+    return any(is_kind(data_type) for is_kind in kinds)
+
+
+def is_float_list(data_type: Any) -> bool:
+    """Return whether a column of this type holds lists of floats."""
+    import pyarrow as pa
+
+    return is_list(data_type) and pa.types.is_floating(_storage_type(data_type).value_type)
 
 
 def _is_key_type(pa: Any, data_type: Any) -> bool:

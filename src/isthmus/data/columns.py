@@ -1,0 +1,197 @@
+"""Rows of embeddings in memory: arrays of any library, lists, and columns of data frames, Arrow or Hugging Face."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isthmus.compute import arrays
+from isthmus.compute.arrays import Array
+from isthmus.data.sources import _arrow_lists
+from isthmus.utils import errors, validation
+from isthmus.utils.errors import InputError
+
+#: Columns that a message lists.
+MAX_LISTED_COLUMNS = 3
+
+
+def to_array(rows: Any, name: str) -> Array:
+    """Return rows of any kind as an array.
+
+    Parameters
+    ----------
+    rows : array-like
+        An array of any library, or a list of rows or of batches. A data frame of pandas or polars, or a column of one.
+        Any object of the Arrow PyCapsule interface, such as a table. A column of Hugging Face `datasets`.
+    name : str
+        Name of the modality for messages.
+
+    Returns
+    -------
+    array
+        The rows, in the array library of `rows` if it has one, else in NumPy.
+
+    Raises
+    ------
+    InputError
+        If the rows are missing, of different lengths, or no numbers.
+
+    Examples
+    --------
+    >>> to_array([[1, 2], [3, 4]], "image").shape
+    (2, 2)
+    """
+    if isinstance(rows, (list, tuple)):
+        return _from_sequence(rows, name)
+    if isinstance(rows, np.ndarray):
+        return _from_sequence(rows.tolist(), name) if rows.dtype == object and rows.ndim == 1 else rows
+    if arrays.is_non_numpy(rows):
+        return rows
+    if hasattr(rows, "with_format"):  # a data set of Hugging Face
+        return _from_arrow(rows.with_format("arrow")[:], name)
+    if hasattr(rows, "source") and hasattr(rows, "column_name"):  # a column of one
+        return _from_arrow(rows.source.with_format("arrow")[:][rows.column_name], name)
+    if hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
+        return _from_capsule(rows, name)
+    if hasattr(rows, "to_numpy"):
+        return _from_data_frame(rows, name)
+    if isinstance(rows, Sequence) and not isinstance(rows, (str, bytes)):
+        return _from_sequence(list(rows), name)
+    if hasattr(rows, "__array__"):
+        return np.asarray(rows)
+    if not hasattr(rows, "shape"):
+        raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d)")
+    return rows
+
+
+def _from_sequence(rows: Sequence[Any], name: str) -> np.ndarray:
+    """Return a list of rows, or of batches that are concatenated, as an array."""
+    missing = np.flatnonzero([row is None for row in rows])
+    if len(missing):
+        raise InputError(f"{name}: {validation.rows_are(missing, 'None')}; remove these pairs or embed them again")
+    if not len(rows) or not (hasattr(rows[0], "shape") or arrays.is_non_numpy(rows[0])):
+        return _from_numbers(rows, name)
+    blocks = [arrays.to_numpy(row) if hasattr(row, "shape") else np.asarray(row) for row in rows]
+    widths = np.array([block.shape[-1] if block.ndim else 0 for block in blocks])
+    unequal = np.flatnonzero([b.ndim != blocks[0].ndim for b in blocks] | (widths != widths[0]))
+    if len(unequal):
+        raise _unequal_rows(name, int(unequal[0]), blocks[unequal[0]].shape, blocks[0].shape)
+    if blocks[0].ndim != 2:
+        return np.stack(blocks)
+    sizes = [len(block) for block in blocks]
+    if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]:
+        raise InputError(
+            f"{name}: holds {len(sizes):,} matrices of {min(sizes)} to {max(sizes)} rows, expected one vector an item; "
+            "average the vectors of each item, or concatenate the matrices if they are batches"
+        )
+    return np.concatenate(blocks)
+
+
+def _from_numbers(rows: Sequence[Any], name: str) -> np.ndarray:
+    """Return a list of lists of numbers as an array of float64."""
+    try:
+        return np.asarray(rows, dtype=np.float64)
+    except (ValueError, TypeError):
+        lengths = [len(row) if isinstance(row, Sequence) and not isinstance(row, str) else -1 for row in rows]
+    unequal = np.flatnonzero(np.array(lengths) != lengths[0])
+    if len(unequal):
+        first = int(unequal[0])
+        raise _unequal_rows(name, first, (max(lengths[first], 0),), (max(lengths[0], 0),)) from None
+    raise InputError(f"{name}: is a list of {type(rows[0]).__name__}, expected rows of numbers")
+
+
+def _unequal_rows(name: str, row: int, shape: tuple[int, ...], expected: tuple[int, ...]) -> InputError:
+    return InputError(
+        f"{name}: row {row:,} (counted from 0) has shape {shape}, expected {expected} as the first row; remove it or "
+        "embed it again"
+    )
+
+
+def _from_capsule(rows: Any, name: str) -> np.ndarray:
+    """Return an object of the Arrow PyCapsule interface as an array."""
+    if hasattr(rows, "to_numpy") and all(dtype.startswith("float") for dtype in _dtypes(rows)):
+        return _from_data_frame(rows, name)
+    try:
+        pa = errors.import_optional("pyarrow", "parquet", f"reading a {type(rows).__name__}")
+    except errors.MissingDependencyError:
+        if hasattr(rows, "to_numpy"):
+            return _from_data_frame(rows, name)
+        raise
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # pandas announces that it converts names of columns to text
+        column = pa.chunked_array(rows if hasattr(rows, "__arrow_c_stream__") else [pa.array(rows)])
+    return _from_arrow(column, name)
+
+
+def _from_arrow(table: Any, name: str) -> np.ndarray:
+    """Return a table, or a column of lists or structures, as an array."""
+    import pyarrow as pa
+
+    if isinstance(table, pa.Table):
+        columns = dict(zip(table.column_names, table.columns, strict=True))
+    elif pa.types.is_struct(table.type):
+        columns = dict(zip([field.name for field in table.type], table.flatten(), strict=True))
+    else:
+        return _from_lists(table, name)
+    lists = [column for column in columns if _arrow_lists.is_list(columns[column].type)]
+    if len(lists) == 1:
+        return _from_lists(columns[lists[0]], f"{name}: column {lists[0]}")
+    if lists:
+        raise InputError(f"{name}: holds several columns of lists, {_first(lists)}; give one column")
+    _check_float_columns(name, [c for c in columns if not pa.types.is_floating(columns[c].type)], len(columns))
+    return np.column_stack([_without_null(column, f"{name}: column {c}") for c, column in columns.items()])
+
+
+def _from_lists(column: Any, name: str) -> np.ndarray:
+    """Return an Arrow column of lists of floats as an array."""
+    if not _arrow_lists.is_float_list(column.type):
+        raise InputError(f"{name}: holds {str(column.type)[:60]}, expected a list of floats in each row")
+    blocks: list[np.ndarray] = []
+    first, width = 0, None
+    for chunk in column.chunks:
+        if len(chunk):
+            with _arrow_lists.translated_errors(name, "Arrow"):
+                blocks.append(_arrow_lists.to_matrix(chunk, width, first, name))
+            first, width = first + len(chunk), blocks[0].shape[1]
+    return np.concatenate(blocks) if blocks else np.empty((0, 2))
+
+
+def _without_null(column: Any, name: str) -> np.ndarray:
+    if column.null_count:
+        nulls = np.flatnonzero(column.is_null().to_numpy())
+        raise InputError(f"{name}: {validation.rows_are(nulls, 'null')}; remove these pairs or embed them again")
+    values: np.ndarray = column.to_numpy()
+    return values
+
+
+def _from_data_frame(rows: Any, name: str) -> np.ndarray:
+    """Return a data frame, or a column of one, through NumPy."""
+    dtypes = _dtypes(rows)
+    if hasattr(rows, "columns"):
+        if len(dtypes) == 1 and not dtypes[0].startswith("float"):
+            return to_array(rows[rows.columns[0]].to_numpy(), name)
+        columns = [str(c) for c, dtype in zip(rows.columns, dtypes, strict=True) if not dtype.startswith("float")]
+        _check_float_columns(name, columns, len(dtypes))
+    return to_array(rows.to_numpy(), name)
+
+
+def _dtypes(rows: Any) -> list[str]:
+    """Return the dtypes of the columns of a data frame in lower case, or one that is no float for anything else."""
+    return [str(dtype).lower() for dtype in rows.dtypes] if hasattr(rows, "columns") else ["object"]
+
+
+def _check_float_columns(name: str, others: Sequence[str], count: int) -> None:
+    """Raise `InputError` if a table of one column a dimension has columns that are no floats."""
+    if others:
+        raise InputError(
+            f"{name}: of its {count:,} columns, {len(others):,} hold no floats: {_first(others)}; give the columns of "
+            "the vector alone"
+        )
+
+
+def _first(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED_COLUMNS:,} more" if len(names) > MAX_LISTED_COLUMNS else ""
+    return ", ".join(name[:40] for name in names[:MAX_LISTED_COLUMNS]) + more

@@ -1,0 +1,194 @@
+"""Rows in memory of every kind give the pairs that plain NumPy arrays give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import isthmus
+from isthmus import InputError, Pairs
+from isthmus.data.opening import as_pairs
+
+RNG = np.random.default_rng(25)
+X = (RNG.normal(size=(60, 8)) + 1).astype(np.float32)
+Y = (X + RNG.normal(size=X.shape) - 2).astype(np.float32)
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+
+
+def angle(x: Any, y: Any) -> float:
+    means = [(rows / np.linalg.norm(rows, axis=1, keepdims=True)).mean(0) for rows in (np.float64(x), np.float64(y))]
+    cosine = means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1])
+    return float(np.degrees(np.arccos(cosine)))
+
+
+def measured(x: Any, y: Any) -> float:
+    return isthmus.measure(x, y, metrics="centroid_angle")["centroid_angle"].value
+
+
+def polars_series(rows: np.ndarray) -> Any:
+    return pytest.importorskip("polars").Series(list(rows))
+
+
+def hugging_face_column(rows: np.ndarray) -> Any:
+    datasets = pytest.importorskip("datasets")
+    return datasets.Dataset.from_dict({"embedding": list(rows)})["embedding"]
+
+
+def hugging_face_data_set(rows: np.ndarray) -> Any:
+    datasets = pytest.importorskip("datasets")
+    return datasets.Dataset.from_dict({"embedding": list(rows), "id": list(range(len(rows)))})
+
+
+KINDS: dict[str, Callable[[np.ndarray], Any]] = {
+    "list of lists": lambda rows: rows.tolist(),
+    "list of arrays": list,
+    "tuple of arrays": tuple,
+    "list of tensors": lambda rows: [torch.tensor(row) for row in rows],
+    "list of batches": lambda rows: [torch.tensor(rows[start : start + 25]) for start in (0, 25, 50)],
+    "tensor": torch.tensor,
+    "parameter": lambda rows: torch.nn.Parameter(torch.tensor(rows)),
+    "object array": lambda rows: pd.Series(list(rows)).to_numpy(),
+    "one vector axis": lambda rows: rows[:, None],
+    "pandas column": lambda rows: pd.Series(list(rows)),
+    "pandas frame of one column": lambda rows: pd.DataFrame({"embedding": list(rows)}),
+    "pandas frame of floats": pd.DataFrame,
+    "Arrow list": lambda rows: pa.array(list(rows)),
+    "Arrow chunks": lambda rows: pa.chunked_array([list(rows[:20]), list(rows[20:])]),
+    "Arrow fixed-size list": lambda rows: pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1]),
+    "Arrow table": lambda rows: pa.table({"id": pa.array(range(len(rows))), "embedding": list(rows)}),
+    "wide Arrow table": lambda rows: pa.table({f"dim_{j}": rows[:, j] for j in range(rows.shape[1])}),
+    "polars column": polars_series,
+    "column of datasets": hugging_face_column,
+    "data set": hugging_face_data_set,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_measure_of_any_kind_on_either_side_gives_the_angle_of_the_arrays(kind: str) -> None:
+    right = angle(X, Y)
+    assert measured(KINDS[kind](X), Y) == pytest.approx(right, abs=1e-6)
+    assert measured(X, KINDS[kind](Y)) == pytest.approx(right, abs=1e-6)
+    assert measured(KINDS[kind](X), torch.tensor(Y)) == pytest.approx(right, abs=1e-6)
+
+
+def test_measure_of_bfloat16_against_an_array_reads_both_in_numpy() -> None:
+    x = torch.tensor(X).bfloat16()
+    assert measured(x, Y) == pytest.approx(angle(x.float().numpy(), Y), abs=1e-5)
+    pairs = Pairs(image=x, text=Y)
+    assert pairs.x.is_numpy
+    assert Pairs(image=x, text=torch.tensor(Y)).x.is_numpy is False
+
+
+@pytest.mark.parametrize("kind", ["pandas column", "pandas frame of one column", "pandas frame of floats"])
+def test_pandas_without_pyarrow_is_read_through_numpy(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = KINDS[kind](X)
+    find = isthmus.utils.errors.importlib.import_module  # type: ignore[attr-defined]
+
+    def hidden(name: str) -> Any:
+        if name == "pyarrow":
+            raise ModuleNotFoundError(name, name=name)
+        return find(name)
+
+    monkeypatch.setattr("isthmus.utils.errors.importlib.import_module", hidden)
+    assert measured(x, Y) == pytest.approx(angle(X, Y), abs=1e-6)
+    with pytest.raises(InputError, match=r"reading a \w*Array needs pyarrow.*pip install 'isthmus\[parquet\]'"):
+        measured(Capsule(pa.array(list(X))), Y)
+
+
+class Capsule:
+    """An object of a library that has nothing but the Arrow interface."""
+
+    def __init__(self, column: Any):
+        self.__arrow_c_array__ = column.__arrow_c_array__
+
+
+Capsule.__name__ = "OtherArray"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ((X * 100).astype(np.int8), "image: has dtype int8: codes of a quantiser"),
+        ((torch.tensor(X) * 100).to(torch.uint8), "image: has dtype torch.uint8: codes of a quantiser"),
+        (np.arange(480).reshape(60, 8), "image: has dtype int64, expected floats; whole numbers are ids"),
+        ([*X[:-1], None], r"image: row 59 \(counted from 0\) is None"),
+        ([*X[:-1], X[0, :3]], r"image: row 59 .* has shape \(3,\), expected \(8,\)"),
+        ([*X.tolist()[:-1], [1.0]], r"image: row 59 .* has shape \(1,\), expected \(8,\)"),
+        (["a"] * 60, "image: is a list of str, expected rows of numbers"),
+        ([X[:3], X[:9], X[:2]], "image: holds 3 matrices of 2 to 9 rows"),
+        ((row for row in X), "image: is a generator"),
+        (pd.DataFrame(X).assign(id=range(60)), "image: of its 9 columns, 1 hold no floats: id"),
+        (pd.DataFrame({"a": list(X), "b": list(Y)}), "image: holds several columns of lists, a, b"),
+        (pa.array([*X.tolist()[:-1], None]), r"image: row 59 \(counted from 0\) is null"),
+        (pa.array(["a"] * 60), "image: holds string, expected a list of floats"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)  # fmt: skip
+def test_pairs_of_rows_that_are_no_matrix_of_floats_are_refused(rows: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        Pairs(image=rows, text=Y)
+    assert len(str(caught.value)) <= 300
+    assert "astype" not in str(caught.value)
+
+
+def test_as_pairs_takes_pairs_mappings_stacks_tuples_and_paths(tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", X)
+    pairs = Pairs(image=X, text=Y)
+    assert as_pairs(pairs) is pairs
+    assert as_pairs({"image": X, "text": Y}).names == ("image", "text")
+    assert as_pairs(np.stack([X, Y])).names == as_pairs((X, Y)).names == ("x", "y")
+    assert as_pairs(tmp_path / "image.npy", Y).names == ("image", "y")
+    np.testing.assert_array_equal(as_pairs(np.stack([X, Y])).y.read(0, 60), Y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((Pairs(image=X, text=Y), Y), "got Pairs and a second argument"),
+        ((X,), r"got one ndarray of shape \(60, 8\), expected two modalities"),
+        (({"image": X},), "got 1 modalities, expected two"),
+        (("image.npy",), "got one str, expected two modalities"),
+    ],
+)
+def test_as_pairs_of_one_modality_or_three_is_refused(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        as_pairs(*arguments)
+
+
+def test_verbs_take_two_arrays_of_different_libraries(tmp_path: Path) -> None:
+    x, y = torch.tensor(X), Y.tolist()
+    pairs = Pairs(x=X, y=Y)
+    assert isthmus.explain(x, y).verdict == isthmus.explain(pairs).verdict
+    assert isthmus.calibrate(x, y).matching.sum() == 60
+    table = isthmus.compare(x, y, aligners=["Centering"], splits=1, tasks=["retrieval"])
+    expected = isthmus.compare(pairs, aligners=["Centering"], splits=1, tasks=["retrieval"])
+    assert [row.name for row in table.rows] == [row.name for row in expected.rows]
+    fitted = isthmus.compare(x[:30], y[:30], aligners=["Centering"], tasks=["retrieval"], fit=(x[30:], y[30:]))
+    assert (fitted.n_fit, fitted.n_test) == (30, 30)
+    isthmus.report(x, y, tmp_path / "page.html", comparison=table)
+    assert (tmp_path / "page.html").is_file()
+    with pytest.raises(InputError, match="got 1 arguments, expected report"):
+        isthmus.report(pairs)
+
+
+def test_modalities_take_paths_lists_and_tensors(tmp_path: Path) -> None:
+    np.save(tmp_path / "image.npy", X)
+    modalities = isthmus.Modalities(image=tmp_path / "image.npy", text=Y.tolist(), audio=torch.tensor(Y))
+    matrix = modalities.measure(metrics="centroid_angle").matrix("centroid_angle")
+    np.testing.assert_allclose(matrix[0, 1:], angle(X, Y), atol=1e-6)
+
+
+def test_transform_takes_lists_and_columns() -> None:
+    aligner = isthmus.align.Centering().fit(X, Y)
+    expected = aligner.transform_y(Y[:3].astype(np.float64))
+    np.testing.assert_allclose(aligner.transform_y(Y[:3].tolist()), expected, atol=1e-12)
+    np.testing.assert_allclose(aligner.transform_y(Y[0].tolist()), expected[0], atol=1e-12)
+    np.testing.assert_allclose(aligner.transform_y(pd.Series(list(Y[:3]))), expected, atol=1e-6)
+    x, y = aligner.transform(list(X), list(Y))
+    assert x.shape == y.shape == (60, 8)
