@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
-from isthmus.data.sources import _arrow_lists
+from isthmus.data.sources import Source, _arrow_lists, open_source
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 
@@ -65,6 +66,38 @@ def to_array(rows: Any, name: str) -> Array:
     if not hasattr(rows, "shape"):
         raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d)")
     return rows
+
+
+def as_source(name: str, rows: Any) -> Source:
+    """Return rows of one modality as a source: an array, list, column, path or source."""
+    if isinstance(rows, Source):
+        return rows
+    if isinstance(rows, (str, os.PathLike)):
+        return open_source(rows)
+    array = to_array(rows, name)
+    if isinstance(array, np.ndarray):
+        validation.check_float_dtype(array.dtype, name)
+    elif "int" in str(array.dtype) or "bool" in str(array.dtype):
+        raise validation.integer_dtype(str(array.dtype), name)
+    elif "float" not in str(array.dtype):
+        raise InputError(f"{name}: has dtype {array.dtype}, expected floats")
+    if len(array.shape) == 3 and array.shape[1] == 1:
+        array = array[:, 0, :]
+    return Source(array, address=name)
+
+
+def same_library(x: Source, y: Source) -> tuple[Source, Source]:
+    """Return both sources as they are, or on the host in NumPy if their libraries or devices differ."""
+    kinds = {(type(source.rows).__module__, str(getattr(source.rows, "device", ""))) for source in (x, y)}
+    if (x.is_numpy and y.is_numpy) or len(kinds) == 1:
+        return x, y
+    return _to_host(x), _to_host(y)
+
+
+def _to_host(source: Source) -> Source:
+    if source.is_numpy:
+        return source
+    return Source(arrays.to_numpy(source.rows), address=source.address, format=source.format)
 
 
 def _from_sequence(rows: Sequence[Any], name: str) -> np.ndarray:

@@ -10,8 +10,9 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
+from isthmus.data.columns import as_source
 from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
-from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs, as_source
+from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
 from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning

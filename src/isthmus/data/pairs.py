@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,9 +13,9 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
-from isthmus.data.columns import to_array
+from isthmus.data.columns import as_source, same_library
 from isthmus.data.joins import KeyJoin
-from isthmus.data.sources import Source, open_source
+from isthmus.data.sources import Source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 
@@ -64,7 +63,7 @@ class Pairs:
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         #: How the pairs were opened, or None if they were not opened from files.
         self.open_spec: OpenSpec | None = None
-        self.x, self.y = _same_library(*(as_source(name, rows) for name, rows in modalities.items()))
+        self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         if self.same_dim:
             validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
         if index is None:
@@ -373,38 +372,6 @@ def find_invalid_rows(source: Source, first: int = 0, last: int | None = None) -
         non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
         zero.append(start + np.flatnonzero(~block.any(axis=1)))
     return source.numbers(np.concatenate(non_finite)), source.numbers(np.concatenate(zero))
-
-
-def as_source(name: str, rows: Any) -> Source:
-    """Return rows of one modality as a source: an array, list, column, path or source."""
-    if isinstance(rows, Source):
-        return rows
-    if isinstance(rows, (str, os.PathLike)):
-        return open_source(rows)
-    array = to_array(rows, name)
-    if isinstance(array, np.ndarray):
-        validation.check_float_dtype(array.dtype, name)
-    elif "int" in str(array.dtype) or "bool" in str(array.dtype):
-        raise validation.integer_dtype(str(array.dtype), name)
-    elif "float" not in str(array.dtype):
-        raise InputError(f"{name}: has dtype {array.dtype}, expected floats")
-    if len(array.shape) == 3 and array.shape[1] == 1:
-        array = array[:, 0, :]
-    return Source(array, address=name)
-
-
-def _same_library(x: Source, y: Source) -> tuple[Source, Source]:
-    """Return both sources as they are, or on the host in NumPy if their libraries or devices differ."""
-    kinds = {(type(source.rows).__module__, str(getattr(source.rows, "device", ""))) for source in (x, y)}
-    if (x.is_numpy and y.is_numpy) or len(kinds) == 1:
-        return x, y
-    return _to_host(x), _to_host(y)
-
-
-def _to_host(source: Source) -> Source:
-    if source.is_numpy:
-        return source
-    return Source(arrays.to_numpy(source.rows), address=source.address, format=source.format)
 
 
 def _checked_index(index: Any, n_x: int, n_y: int) -> np.ndarray:

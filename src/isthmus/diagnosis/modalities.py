@@ -11,7 +11,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from isthmus.data.pairs import Pairs, as_source
+from isthmus.data.columns import as_source
+from isthmus.data.pairs import Pairs
 from isthmus.data.sources import modality_name, open_source
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
