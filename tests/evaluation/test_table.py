@@ -141,6 +141,9 @@ class TestPage:
         assert "http" not in text.replace("http://www.w3.org", "")
         for row in table.rows:
             assert row.name in text
+        heads = "".join(f'<th scope="col">{name} ↑</th>' for name in ("exchange R@1", "mixed R@1"))
+        assert heads in text
+        assert "Gap closed, exchange_R@1 kept" in text
         change = table["MeanRotation"].changes["R@1"]
         assert f"<small>[{change.low:+.3f}, {change.high:+.3f}]</small>" in text  # narrow enough for five scores
 

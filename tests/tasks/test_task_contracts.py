@@ -142,7 +142,7 @@ class TestDeclaration:
         [
             ({"name": "Widest"}, "task name 'Widest': expected lower-case letters"),
             ({"name": "widest-row"}, "task name 'widest-row': expected lower-case letters"),
-            ({"needs": "classes"}, "needs='classes', expected one of pairs, labels"),
+            ({"needs": "classes"}, "needs='classes', expected one of pairs, labels, labels or captions"),
             ({"scores": {}}, "no score is declared"),
             ({"scores": {"a": Score("up", "x")}}, "score a: better='up', expected one of higher, lower, neither"),
         ],
@@ -160,6 +160,11 @@ class TestDeclaration:
         data = TaskData(np.eye(3), np.eye(3))
         assert data.owner.tolist() == [0, 1, 2]
         assert (data.raw_x is data.x, data.raw_y is data.y, data.labels, data.seed) == (True, True, None, 0)
+
+    def test_main_scores_are_the_first_and_the_shown_ones(self) -> None:
+        shown = Score("higher", "an example", is_shown=True)
+        assert Task("widest", widest, {**WIDEST, "b": WIDEST["widest"], "c": shown}).main_scores == ["widest", "c"]
+        assert registry()["mixed_search"].main_scores == ["exchange_R@1", "mixed_R@1"]
 
     def test_registered_task_can_be_sent_to_a_worker(self) -> None:
         entry = registry()["retrieval"]

@@ -14,6 +14,9 @@ import isthmus
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import check_readable
 
+#: Characters to which a line of a table may grow.
+MAX_TABLE_WIDTH = 10_000
+
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs
 
@@ -118,7 +121,7 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent:
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     # The table takes the width that it needs: a pipe has none, and cells must not be cut.
-    console = Console(highlight=False, color_system=None)
+    console = Console(highlight=False, color_system=None, width=MAX_TABLE_WIDTH)
     console.width = console.measure(table).maximum + indent + 1
     with console.capture() as capture:
         console.print(Padding(table, (0, 0, 0, indent)))

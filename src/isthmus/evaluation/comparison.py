@@ -189,6 +189,9 @@ def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], spl
             raise InputError(
                 f"the task {task.name} needs labels: give Pairs(..., labels=), in the shell --labels FILE.npy"
             )
+        if task.needs == "labels or captions" and pairs.labels is None and pairs.index is None:
+            advice = "give Pairs(..., labels=), in the shell --labels FILE.npy"
+            raise InputError(f"the task {task.name} needs labels, or items with several rows of y: {advice}")
         if task.name == "zero_shot" and class_texts is None and fit is not None and fit.labels is None:
             raise InputError("zero_shot needs class_texts=, or labels on the fitting pairs to take mean texts from")
 

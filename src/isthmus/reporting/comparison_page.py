@@ -36,7 +36,7 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     path : str or path-like
         File to write atomically.
     score : str, optional
-        Score of the figure. Default: one figure with the main score of each task.
+        Score of the figure. Default: one figure with the first score of each task.
 
     Raises
     ------
@@ -59,11 +59,13 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     if score is not None and score not in task_scores:
         raise InputError(f"no score {score!r} in this comparison; it has {', '.join(task_scores)}")
     by_task = _scores_by_task(comparison, task_scores)
-    main_scores = [score] if score else [names[0] for names in by_task.values()]
+    figure_scores = [score] if score else [names[0] for names in by_task.values()]
+    shown = {name for task in registry().values() for name in task.main_scores}
+    main_scores = [score] if score else [n for names in by_task.values() for n in names if n in {names[0], *shown}]
     x, y = comparison.data["names"]
     splits = "one split" if comparison.splits == 1 else f"{comparison.splits} splits"
     facts = f"{comparison.n_fit:,} pairs to fit on, {comparison.n_test:,} others to judge on, {splits}"
-    sections = [_trade_off_section(comparison, fitted, name) for name in main_scores]
+    sections = [_trade_off_section(comparison, fitted, name) for name in figure_scores]
     sections.append(_table_section(comparison, fitted, main_scores))
     geometry = [name for name in fitted[0].scores if name not in task_scores and name != "gap"]
     for task, names in {"the clouds": geometry, **by_task}.items():

@@ -136,12 +136,14 @@ def _table_row(row: Summary, best: Summary | None) -> TableRow:
         table_row.notes.insert(0, f"No angle: {gap.undefined}.")
     is_raw = row.name == "Identity"
     change, mixed = row.changes["R@1"], row.changes["mixed_R@1"]
+    exchange_interval = "" if is_raw else formatting.points_interval(row.changes["exchange_R@1"])
     change_texts = ("", "") if is_raw else (formatting.points(change), formatting.points_interval(change))
     table_row.cells = [
         ("Gap", formatting.value(gap), ""),
         ("R@1", percent(row.scores["R@1"].value), ""),
         ("Change in R@1", *change_texts),
         ("Mixed R@1", percent(row.scores["mixed_R@1"].value), "" if is_raw else formatting.points_interval(mixed)),
+        ("Exchange score", percent(row.scores["exchange_R@1"].value), exchange_interval),
         ("Mixed NDCG@10", f"{row.scores['mixed_NDCG@10'].value:.3f}", ""),
         ("Same modality", percent(row.scores["same_modality_share"].value), ""),
     ]

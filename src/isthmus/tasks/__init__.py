@@ -29,6 +29,7 @@ from isthmus.tasks.mixed_search import MixedSearch
 from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import add_noise, quantize, top1_stability
+from isthmus.tasks.two_sided_search import TwoSidedSearch
 from isthmus.tasks.zero_shot import ZeroShot, mean_texts
 from isthmus.utils.errors import InputError
 
@@ -40,6 +41,7 @@ __all__ = [
     "Task",
     "TaskData",
     "TaskScores",
+    "TwoSidedSearch",
     "ZeroShot",
     "add_noise",
     "gini",

@@ -15,7 +15,7 @@ from isthmus.utils.registry import Registry
 #: Directions of a score.
 DIRECTIONS = ("higher", "lower", "neither")
 #: Inputs that a task can require.
-NEEDS = ("pairs", "labels")
+NEEDS = ("pairs", "labels", "labels or captions")
 
 
 class TaskData:
@@ -121,6 +121,8 @@ class Score:
         Definition in one phrase, shown in tables.
     range : tuple of float, default (0, 1)
         Smallest and largest possible value.
+    is_shown : bool, default False
+        Show the score in short tables. They always show the first score of a task.
 
     Examples
     --------
@@ -131,6 +133,7 @@ class Score:
     better: str
     definition: str
     range: tuple[float, float] = (0.0, 1.0)
+    is_shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,8 @@ class Task:
         raises `InputError` (see `require_labels`).
     scores : dict of str to Score
         Scores by name. Names must be unique among all tasks.
-    needs : {'pairs', 'labels'}, default 'pairs'
-        Required input: rows only, or class labels too.
+    needs : {'pairs', 'labels', 'labels or captions'}, default 'pairs'
+        Required input: rows only, class labels too, or either labels or items with several rows of y.
     source : str, default ''
         Reference of the task.
     definition : str, optional
@@ -189,6 +192,11 @@ class Task:
             paragraph = (inspect.getdoc(self.run) or "").split("\n\n")[0]
             object.__setattr__(self, "definition", " ".join(paragraph.split()))
 
+    @property
+    def main_scores(self) -> list[str]:
+        """Return the names of the scores in short tables: the first one, and those with `is_shown`."""
+        return [name for i, (name, score) in enumerate(self.scores.items()) if i == 0 or score.is_shown]
+
 
 #: All tasks. A new file in this package, or an entry point of the group, adds one.
 REGISTRY: Registry[Task] = Registry("task", package="isthmus.tasks", group="isthmus.tasks")
@@ -205,8 +213,8 @@ def task(
         Name in the registry.
     scores : dict of str to Score
         Scores that the function returns.
-    needs : {'pairs', 'labels'}, default 'pairs'
-        Required input: rows only, or class labels too.
+    needs : {'pairs', 'labels', 'labels or captions'}, default 'pairs'
+        Required input, see `Task`.
     source : str, default ''
         Reference of the task.
 

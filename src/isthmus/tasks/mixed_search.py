@@ -277,11 +277,13 @@ class MixedSearch:
 @task(
     "mixed_search",
     scores={
-        "mixed_R@1": Score("higher", "share of queries that find their item first, mean of both query modalities"),
         "exchange_R@1": Score(
             "higher",
-            "mean of mixed_R@1 and of the same search with the target moved to the modality of the query; always "
-            "preferring one modality gives half of restricted_R@1, the least possible",
+            "mean of mixed_R@1 and of the same search with the target moved to the modality of the query; a score that "
+            "always prefers one modality gets half of restricted_R@1, the least possible",
+        ),
+        "mixed_R@1": Score(
+            "higher", "share of queries that find their item first, mean of both query modalities", is_shown=True
         ),
         "mixed_R@10": Score("higher", "share of queries that find their item among the first 10, mean of both"),
         "mixed_MRR": Score("higher", "mean of 1 / rank of the item, mean of both query modalities"),
