@@ -58,7 +58,7 @@ def test_explain_as_json_contains_the_cosine(files: list[str]) -> None:
     assert values["version"] == isthmus.__version__
     assert values["pairs"]["names"] == ["digit", "words"]
     assert values["calibration"]["cosine"] == 0.7
-    assert values["assumptions"]["theorems"]["affine case"]["applies"] is True
+    assert values["assumptions"]["theorems"]["affine case"]["speaks"] is True
 
 
 def test_explain_of_a_cosine_above_one_is_an_error(files: list[str]) -> None:

@@ -8,7 +8,7 @@ embeddings from each assumption, and returns which theorem applies to them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class Check(Mapping[str, Assumption]):
             "temperature": self.temperature,
             "loss": self.loss,
             "assumptions": {name: assumption.to_dict() for name, assumption in self.assumptions.items()},
-            "theorems": {name: asdict(theorem) for name, theorem in self.theorems.items()},
+            "theorems": {name: theorem.to_dict() for name, theorem in self.theorems.items()},
         }
 
 

@@ -106,9 +106,10 @@ class Assumption:
         Returns
         -------
         dict
-            Every field. A residual of NaN is None.
+            Every field, `message` under the key `words`. A residual of NaN is None.
         """
-        return asdict(self) | {"residual": json_number(self.residual)}
+        values = asdict(self) | {"residual": json_number(self.residual)}
+        return values | {"words": values.pop("message")}
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,17 @@ class Theorem:
     fails: tuple[str, ...]
     untested: tuple[str, ...]
     message: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            Every field, `applies` under the key `speaks` and `message` under the key `words`.
+        """
+        values = asdict(self)
+        return values | {"speaks": values.pop("applies"), "words": values.pop("message")}
 
 
 #: Assumptions about one modality. Their names end with the name of that modality.

@@ -132,7 +132,7 @@ class ExperimentResult:
         Returns
         -------
         dict
-            Every field except the figure.
+            Every field except the figure. The quantity of a row has the key 'what'.
         """
         return {
             "name": self.name,
@@ -144,7 +144,7 @@ class ExperimentResult:
             "finding": self.finding,
             "rows": [
                 {
-                    "quantity": row.quantity,
+                    "what": row.quantity,
                     "relation": row.relation,
                     "predicted": _json_value(row.predicted),
                     "measured": _json_value(row.measured),

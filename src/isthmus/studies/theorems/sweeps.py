@@ -195,7 +195,7 @@ def collapse_dose_response(*, quick: bool) -> Findings:
             else "agree for every set of angles tried."
         ),
         numbers={
-            "penalty": {f"{penalty:g}": value for penalty, value in soft.items()},
+            "pressure": {f"{penalty:g}": value for penalty, value in soft.items()},
             "principal_angles": {_name(angles): {"gap": run.gap, "loss": run.loss} for angles, run in several.items()},
         },
         draw=draw,
