@@ -217,9 +217,10 @@ class Aligner(Fitting):
             mapped = mapping(clean(rows))
         except arrays.InvalidRowsError:
             host = arrays.to_numpy(rows)
-            bad = np.flatnonzero(~np.isfinite(host).all(axis=1) | ~host.any(axis=1))
+            invalid_rows = np.flatnonzero(~np.isfinite(host).all(axis=1) | ~host.any(axis=1))
             raise InputError(
-                f"{format_rows(bad)} (counted from 0) hold NaN, infinite values or only zeros; remove them first"
+                f"{format_rows(invalid_rows)} (counted from 0) hold NaN, infinite values or only zeros; "
+                "remove them first"
             ) from None
         return arrays.unit_rows(mapped) if self.normalize and self.normalizes_output else mapped
 

@@ -53,8 +53,8 @@ def shrunk_eigenvalues(values: np.ndarray, lam: float) -> np.ndarray:
 
 def whitening(moments: Moments, modality: str, alpha: float, lam: float) -> np.ndarray:
     """Return the symmetric partial whitening (d, d) of modality 'x' or 'y'."""
-    key = ("whitening", modality, alpha, lam)
-    return cached(moments, key, lambda: inverse_power(*spectrum(moments, modality), alpha, lam))
+    cache_key = ("whitening", modality, alpha, lam)
+    return cached(moments, cache_key, lambda: inverse_power(*spectrum(moments, modality), alpha, lam))
 
 
 def canonical_directions(moments: Moments, lam: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -190,9 +190,9 @@ class Auto(Aligner):
             sample, group, class_texts, aim=self.aim, folds=self.folds, repeats=self.repeats, seed=self.rng,
             normalize=self.normalize,
         )  # fmt: skip
-        best = best_row(table, self.aim)
-        reasons = explain_choice(table, best, self.aim, sample.n_items)
-        self._choice = _Choice(candidates(self.normalize)[best], table, reasons)
+        best_candidate = best_row(table, self.aim)
+        reasons = explain_choice(table, best_candidate, self.aim, sample.n_items)
+        self._choice = _Choice(candidates(self.normalize)[best_candidate], table, reasons)
         return super().fit_moments(moments, names=names)
 
     def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
@@ -263,5 +263,5 @@ class _Choice:
 
 def _chosen_aligner(info: Mapping[str, Any]) -> Aligner:
     """Return the aligner that the `fit_info_` of an `Auto` names, not fitted."""
-    aligner: Aligner = REGISTRY.find(info["chosen"])(**info["chosen_options"])
-    return aligner
+    unfitted: Aligner = REGISTRY.find(info["chosen"])(**info["chosen_options"])
+    return unfitted

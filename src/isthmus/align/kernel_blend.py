@@ -62,8 +62,8 @@ class KernelBlend(_BlendOptions):
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the maps of the blended bilinear form."""
         white = [whitening(moments, modality, self.alpha, self.lam) for modality in "xy"]
-        key = ("kernels", self.alpha, self.lam, self.cca_lam, self.g)
-        identity_scale, cca_form = cached(moments, key, lambda: self._forms(moments, white))
+        cache_key = ("kernels", self.alpha, self.lam, self.cca_lam, self.g)
+        identity_scale, cca_form = cached(moments, cache_key, lambda: self._forms(moments, white))
         form = self.weight * cca_form
         form[np.diag_indices(len(form))] += (1 - self.weight) * identity_scale
         left_vectors, strengths, right_vectors = np.linalg.svd(form)

@@ -82,54 +82,54 @@ def apply(
     path = Path(path)
     form = writable_format(path)
     _check_output(path, source)
-    state, number = aligner.fitted_state, modality_number(aligner, side)
-    if source.shape[1] != state.dims[number]:
+    state, modality = aligner.fitted_state, modality_number(aligner, side)
+    if source.shape[1] != state.dims[modality]:
         raise InputError(
-            f"{source.address}: got rows of dimension {source.shape[1]}, expected {state.dims[number]} for {side} as "
+            f"{source.address}: got rows of dimension {source.shape[1]}, expected {state.dims[modality]} for {side} as "
             f"in the fit of this {type(aligner).__name__}; give rows of the same model, or fit again"
         )
     cluster = current().cluster
     if cluster is not None:
-        return apply_on_cluster(cluster, aligner, source, path, modality=number)
-    transform = (aligner.transform_x, aligner.transform_y)[number]
+        return apply_on_cluster(cluster, aligner, source, path, modality=modality)
+    transform = (aligner.transform_x, aligner.transform_y)[modality]
     n_rows, size = source.shape[0], block_rows(source.shape[1])
 
     def aligned_block(begin: int) -> np.ndarray:
         return to_numpy(transform(to_numpy(source.read(begin, min(begin + size, n_rows)))))
 
     try:
-        first = aligned_block(0)
-        shape, dtype = (n_rows, first.shape[1]), first.dtype
+        first_block = aligned_block(0)
+        shape, dtype = (n_rows, first_block.shape[1]), first_block.dtype
         # Rows for a format that cannot be continued are collected in a .npy file and converted at the end.
-        inner = form if form.supports_resume or not resume else formats["npy"]
-        key = _work_key(aligner, source, number, inner.name) if resume else ""
+        part_format = form if form.supports_resume or not resume else formats["npy"]
+        work_key = _work_key(aligner, source, modality, part_format.name) if resume else ""
         with _unfinished_paths(path, keep=resume) as (part_path, mark_path):
-            start = _finished_rows(part_path, mark_path, key) if resume else 0
-            writer: Writer = inner.writer(part_path, shape, dtype, start=start, source=source)
+            start = _finished_rows(part_path, mark_path, work_key) if resume else 0
+            writer: Writer = part_format.writer(part_path, shape, dtype, start=start, source=source)
             last_mark = time.monotonic()
             try:
                 for begin in range(start, n_rows, size):
-                    writer.write(first if begin == 0 else aligned_block(begin))
+                    writer.write(first_block if begin == 0 else aligned_block(begin))
                     start = min(begin + size, n_rows)
                     if resume and time.monotonic() - last_mark >= MARK_SECONDS:
                         writer.flush()  # before the mark, which says that these rows are on disk
-                        _mark(mark_path, key, start)
+                        _mark(mark_path, work_key, start)
                         last_mark = time.monotonic()
                     if progress is not None:
                         progress(start, n_rows, "rows")
             finally:
                 if resume:
                     writer.flush()
-                    _mark(mark_path, key, start)
+                    _mark(mark_path, work_key, start)
                 writer.close()
-            if inner is not form:
+            if part_format is not form:
                 _convert(part_path, form, shape, dtype, source, path)
             else:
                 os.replace(part_path, path)
     except InputError:
-        non_finite, zero = find_invalid_rows(source)
-        if len(non_finite) or len(zero):
-            raise validation.invalid_rows(source.address, non_finite, zero, paired=False) from None
+        non_finite_rows, zero_rows = find_invalid_rows(source)
+        if len(non_finite_rows) or len(zero_rows):
+            raise validation.invalid_rows(source.address, non_finite_rows, zero_rows, paired=False) from None
         raise
     return shape
 
@@ -266,8 +266,8 @@ def _work_key(aligner: Aligner, source: Source, number: int, form: str) -> str:
     )
     location = Path(source.address.partition("::")[0])
     files = [location, *sorted(location.iterdir())] if location.is_dir() else [location] if location.is_file() else []
-    for file in files:
-        digest.update(repr((file.name, file.stat().st_size, file.stat().st_mtime_ns)).encode())
+    for source_file in files:
+        digest.update(repr((source_file.name, source_file.stat().st_size, source_file.stat().st_mtime_ns)).encode())
     for name, table in sorted(arrays_of_map((aligner.map_x_, aligner.map_y_)[number], "x").items()):
         digest.update(name.encode() + np.ascontiguousarray(table).tobytes())
     return digest.hexdigest()

@@ -60,7 +60,7 @@ def fit(
     check_writable(output)
     estimator = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
-    data = _fit(estimator, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
+    fitting_data = _fit(estimator, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
     estimator.save(output)
     if json_:
         content = {
@@ -71,7 +71,7 @@ def fit(
         }
         typer.echo(json.dumps(content, indent=1))
         return
-    typer.echo(f"Fitted {type(estimator).__name__} to {data}: {output}")
+    typer.echo(f"Fitted {type(estimator).__name__} to {fitting_data}: {output}")
     if isinstance(estimator, isthmus.align.Auto):
         _show_choice(estimator)
         return
@@ -216,11 +216,11 @@ def _options(settings: list[str]) -> dict[str, Any]:
     """Parse NAME=VALUE settings. A value that is not JSON is text."""
     parameters: dict[str, Any] = {}
     for setting in settings:
-        key, equals, value = setting.partition("=")
+        option, equals, value = setting.partition("=")
         if not equals:
             raise InputError(f"--set {setting}: expected NAME=VALUE, such as --set energy=0.95")
         try:
-            parameters[key] = json.loads(value)
+            parameters[option] = json.loads(value)
         except json.JSONDecodeError:
-            parameters[key] = value
+            parameters[option] = value
     return parameters

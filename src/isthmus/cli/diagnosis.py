@@ -74,9 +74,9 @@ def measure(
     if output is not None:
         check_writable(output)
     if len(paths) > 2:
-        modalities = _open_modalities(paths, names, labels, index, key)
-        with spinner(f"measuring {len(modalities.pairs)} pairs of modalities", quiet=json_):
-            results = modalities.measure(metrics=metrics, normalize=not raw)
+        opened_modalities = _open_modalities(paths, names, labels, index, key)
+        with spinner(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
+            results = opened_modalities.measure(metrics=metrics, normalize=not raw)
         if output is not None:
             with atomic_path(output) as temporary:
                 temporary.write_text(results.to_json() + "\n", encoding="utf-8")
@@ -122,11 +122,11 @@ def explain(
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
     if len(paths) > 2:
-        modalities = _open_modalities(paths, names, None, index, key)
+        opened_modalities = _open_modalities(paths, names, None, index, key)
         if cosine is not None:
             raise InputError(f"--cosine needs two modalities, and {len(paths)} were given; give two files")
-        with spinner(f"explaining {len(modalities.pairs)} pairs of modalities", quiet=json_):
-            explanations = modalities.explain(normalize=not raw, temperature=temperature)
+        with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
+            explanations = opened_modalities.explain(normalize=not raw, temperature=temperature)
         if json_:
             typer.echo(explanations.to_json())
             return
@@ -162,9 +162,9 @@ def report(
     if len(paths) > 2:
         from isthmus.reporting.modalities_page import modalities_page
 
-        modalities = _open_modalities(paths, names, labels, index, key)
-        with spinner(f"explaining {len(modalities.pairs)} pairs of modalities", quiet=json_):
-            explanations = modalities.explain(normalize=not raw)
+        opened_modalities = _open_modalities(paths, names, labels, index, key)
+        with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
+            explanations = opened_modalities.explain(normalize=not raw)
             modalities_page(explanations, output, title=title)
         if json_:
             typer.echo(json.dumps({"page": str(output)} | explanations.to_dict(), indent=1))

@@ -80,8 +80,8 @@ def encode(
     if len(encoded.skipped) > N_PRINTED_SKIPS:
         n_more = len(encoded.skipped) - N_PRINTED_SKIPS
         typer.echo(f"  and {n_more:,} more; all are in {output / 'encode.json'}")
-    index = f" --index {encoded.index}" if encoded.captions != encoded.images else ""
-    typer.echo(f"\nNext: isthmus measure {encoded.x} {encoded.y}{index}")
+    index_option = f" --index {encoded.index}" if encoded.captions != encoded.images else ""
+    typer.echo(f"\nNext: isthmus measure {encoded.x} {encoded.y}{index_option}")
 
 
 def _with_rate(update: ProgressCallback, unit: str) -> Callable[[int, int | None], None]:

@@ -33,12 +33,12 @@ def list_(
     for name_of_topic, entries in selected.items():
         typer.echo(name_of_topic)
         family = ""
-        for name, about in entries.items():
-            if about.get("family", "") != family:
-                family = str(about["family"])
+        for name, description in entries.items():
+            if description.get("family", "") != family:
+                family = str(description["family"])
                 typer.echo(f"  {family.upper()}")
             typer.echo(f"  {name}")
-            for line in _lines(about) if name_of_topic == "metrics" else about.values():
+            for line in _lines(description) if name_of_topic == "metrics" else description.values():
                 if line:
                     typer.echo(f"      {line}")
 

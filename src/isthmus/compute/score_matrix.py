@@ -112,9 +112,9 @@ class ScoreMatrix:
     def map_tiles(self, function: TileFunction, *, run: Map = map) -> Iterator[tuple[slice, slice, Any]]:
         """Yield (rows, columns, function(scores, rows, columns)) for every tile, in the order of `tiles`."""
         tiles = self.tiles()
-        results = run(lambda tile: function(self.tile(*tile), *tile), tiles)
-        for (rows, columns), result in zip(tiles, results, strict=True):
-            yield rows, columns, result
+        tile_results = run(lambda tile: function(self.tile(*tile), *tile), tiles)
+        for (rows, columns), tile_result in zip(tiles, tile_results, strict=True):
+            yield rows, columns, tile_result
 
     @staticmethod
     def topk(scores: Any, k: int) -> TopK:
@@ -219,8 +219,8 @@ def select_topk(scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     values = np.take_along_axis(scores, selected, axis=1)
     order = np.argsort(-values, axis=1, kind="stable")
     selected = np.take_along_axis(selected, order, axis=1)
-    index = selected if candidates is None else np.take_along_axis(candidates, selected, axis=1)
-    return np.take_along_axis(values, order, axis=1), index
+    topk_columns = selected if candidates is None else np.take_along_axis(candidates, selected, axis=1)
+    return np.take_along_axis(values, order, axis=1), topk_columns
 
 
 def block_slices(n_corpus: int, first: int, last: int, block_scores: int) -> list[slice]:

@@ -116,20 +116,20 @@ def nearest_euclidean(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
     [1]
     """
     half_squares = np.einsum("ij,ij->i", corpus, corpus) / 2
-    nearest = np.empty(len(queries), dtype=np.int64)
-    best = np.full(len(queries), -np.inf)
+    nearest_rows = np.empty(len(queries), dtype=np.int64)
+    largest_brackets = np.full(len(queries), -np.inf)
 
     def largest(scores: np.ndarray, _rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
         # |q - c|^2 = |q|^2 - 2 (q.c - |c|^2 / 2): the largest bracket belongs to the nearest row.
         scores -= half_squares[columns]
-        index = np.argmax(scores, axis=1)
-        return columns.start + index, scores[np.arange(len(scores)), index]
+        tile_rows = np.argmax(scores, axis=1)
+        return columns.start + tile_rows, scores[np.arange(len(scores)), tile_rows]
 
-    for rows, _, (index, values) in ScoreMatrix(queries, corpus).map_tiles(largest):
-        nearer = values > best[rows]
-        nearest[rows] = np.where(nearer, index, nearest[rows])
-        best[rows] = np.where(nearer, values, best[rows])
-    return nearest
+    for rows, _, (tile_rows, tile_brackets) in ScoreMatrix(queries, corpus).map_tiles(largest):
+        nearer = tile_brackets > largest_brackets[rows]
+        nearest_rows[rows] = np.where(nearer, tile_rows, nearest_rows[rows])
+        largest_brackets[rows] = np.where(nearer, tile_brackets, largest_brackets[rows])
+    return nearest_rows
 
 
 def count_at_least(
@@ -174,10 +174,10 @@ def count_at_least(
     >>> counts_x.tolist(), counts_y.tolist()
     ([1, 1], [0, 0])
     """
-    (matrix,) = score_matrices(x, y, order=order)
+    (score_matrix,) = score_matrices(x, y, order=order)
     counts_x, counts_y = np.zeros(len(x), dtype=np.int64), np.zeros(len(y), dtype=np.int64)
-    counter = matrix.pair_counter(thresholds_x, thresholds_y, owner)
-    for rows, columns, (tile_x, tile_y) in matrix.map_tiles(counter, run=run):
+    counter = score_matrix.pair_counter(thresholds_x, thresholds_y, owner)
+    for rows, columns, (tile_x, tile_y) in score_matrix.map_tiles(counter, run=run):
         counts_x[rows] += tile_x
         counts_y[columns] += tile_y
     return counts_x, counts_y

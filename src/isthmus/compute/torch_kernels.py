@@ -41,11 +41,13 @@ class TorchScoreMatrix(ScoreMatrix):
     ) -> list[ScoreMatrix]:
         """Copy rows to the device and return the scores of the queries against each corpus."""
         dtype = np.result_type(queries, *corpora)
-        on_device = to_device(queries.astype(dtype, copy=False), device)
+        device_queries = to_device(queries.astype(dtype, copy=False), device)
         matrices: list[ScoreMatrix] = []
         for corpus in corpora:
             rows = (corpus if order is None else corpus[order]).astype(dtype, copy=False)
-            matrices.append(cls(on_device, on_device if corpus is queries else to_device(rows, device), device=device))
+            matrices.append(
+                cls(device_queries, device_queries if corpus is queries else to_device(rows, device), device=device)
+            )
         return matrices
 
     def blocks(self, first: int = 0, last: int | None = None) -> list[slice]:
@@ -65,8 +67,8 @@ class TorchScoreMatrix(ScoreMatrix):
     @staticmethod
     def topk(scores: Any, k: int) -> TopK:
         """Return the k largest scores of each row of a block."""
-        values, index = scores.topk(min(k, scores.shape[1]), dim=1)
-        return TopK(to_numpy(values), to_numpy(index))
+        topk_scores, topk_columns = scores.topk(min(k, scores.shape[1]), dim=1)
+        return TopK(to_numpy(topk_scores), to_numpy(topk_columns))
 
     @staticmethod
     def topk_set(scores: Any, k: int) -> np.ndarray:
@@ -97,9 +99,11 @@ class TorchScoreMatrix(ScoreMatrix):
         self, scores: Any, rows: slice, columns: np.ndarray, is_relevant: np.ndarray, slack: float
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rank the relevant corpus rows of a block of queries, see `ScoreMatrix.rank_relevant`."""
-        index, mask = (to_device(table[rows], self._device) for table in (columns, is_relevant))
-        relevant = scores.gather(1, index).masked_fill(~mask, -np.inf)
-        scores.scatter_reduce_(1, index, relevant.new_full(index.shape, -np.inf).where(mask, np.inf), "amin")
+        relevant_columns, mask = (to_device(table[rows], self._device) for table in (columns, is_relevant))
+        relevant = scores.gather(1, relevant_columns).masked_fill(~mask, -np.inf)
+        scores.scatter_reduce_(
+            1, relevant_columns, relevant.new_full(relevant_columns.shape, -np.inf).where(mask, np.inf), "amin"
+        )
         relevant = relevant.sort(dim=1, descending=True).values
         above = [to_numpy((scores >= score[:, None] - slack).sum(1)) for score in relevant.T]
         return to_numpy(relevant), np.stack(above, axis=1)

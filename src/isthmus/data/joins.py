@@ -157,10 +157,10 @@ def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     if not isinstance(key, (str, os.PathLike)):
         keys, address = np.asarray(key), f"the keys of {source.address}"
     else:
-        file, column = split_member(key)
+        key_file, column = split_member(key)
         address = str(key)
-        if Path(file).is_file():
-            keys = _read_key_file(Path(file), column)
+        if Path(key_file).is_file():
+            keys = _read_key_file(Path(key_file), column)
         else:
             keys, address = source.keys(str(key)), f"{source.location}::{key}"
     if len(keys) != source.shape[0]:
@@ -305,11 +305,11 @@ def _text_words(keys: Any) -> Iterator[np.ndarray]:
     for chunk in keys.chunks:
         for start in range(0, len(chunk), size):
             block = chunk[start : start + size].cast(pa.large_binary())
-            _, offsets, data = block.buffers()
+            _, offsets, utf8_bytes = block.buffers()
             ends = np.frombuffer(offsets, dtype=np.int64)[block.offset : block.offset + len(block) + 1]
-            text = np.frombuffer(data or b"", dtype=np.uint8)[ends[0] : ends[-1]]
-            text = np.concatenate([text, np.zeros(width, dtype=np.uint8)])
-            windows = np.lib.stride_tricks.sliding_window_view(text, width)
+            utf8_codes = np.frombuffer(utf8_bytes or b"", dtype=np.uint8)[ends[0] : ends[-1]]
+            utf8_codes = np.concatenate([utf8_codes, np.zeros(width, dtype=np.uint8)])
+            windows = np.lib.stride_tricks.sliding_window_view(utf8_codes, width)
             rows = windows[ends[:-1] - ends[0]]
             rows[np.arange(width) >= np.diff(ends)[:, None]] = 0
             yield rows.view(np.uint64)

@@ -105,7 +105,9 @@ def open_pairs(
     key_join = _join_by_key(sources, key)
     if any(key_join.unmatched):
         warnings.warn(key_join.summary(modalities), IsthmusWarning, stacklevel=3)
-    subsets = [select_rows(source, rows) for source, rows in zip(sources, (key_join.x, key_join.y), strict=True)]
+    subsets = [
+        select_rows(source, row_numbers) for source, row_numbers in zip(sources, (key_join.x, key_join.y), strict=True)
+    ]
     if labels is not None:
         labels = np.asarray(labels)
         validation.check_labels(labels.shape, sources[0].shape[0], modalities[0])

@@ -236,9 +236,9 @@ class Pairs:
         """
         modalities = []
         for source in (self.x, self.y):
-            clean = arrays.RowNormalizer(arrays.compute_dtype(source.dtype), normalize=normalize)
+            normalizer = arrays.RowNormalizer(arrays.compute_dtype(source.dtype), normalize=normalize)
             try:
-                modalities.append(clean(source.read(0, source.shape[0])))
+                modalities.append(normalizer(source.read(0, source.shape[0])))
             except arrays.InvalidRowsError:
                 raise invalid_rows_error(self) from None
         return modalities[0], modalities[1]

@@ -293,8 +293,8 @@ def collapse_hypothesis(context: MetricContext, spaces: EnergySubspaces, budget:
     """Judge Yi, Douady and Chen: both modalities lie in subspaces, these differ, and the gap is their angle."""
     m = context.moments
     items = m.by_item.n_items
-    significant = SubspacePair(*(significant_directions(gram / m.n, items, min_rank=1) for gram in (m.xx, m.yy)))
-    nonzero_angles = np.asarray(significant.angles.degrees)[~significant.closed()]
+    significant_spaces = SubspacePair(*(significant_directions(gram / m.n, items, min_rank=1) for gram in (m.xx, m.yy)))
+    nonzero_angles = np.asarray(significant_spaces.angles.degrees)[~significant_spaces.closed()]
     return Hypothesis(
         "dimension collapse as the cause of the angle of the gap",
         "Yi, Douady and Chen 2025",

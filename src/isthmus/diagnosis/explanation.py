@@ -85,8 +85,8 @@ class Explanation:
     @property
     def ceiling_fraction(self) -> float:
         """Mean cosine of matching pairs divided by `ceiling.centred`, NaN if that is not positive."""
-        top = self.ceiling.centred
-        return self.ceiling.mean_cosine / top if top > 0 else float("nan")
+        centred_ceiling = self.ceiling.centred
+        return self.ceiling.mean_cosine / centred_ceiling if centred_ceiling > 0 else float("nan")
 
     def to_dict(self, cosine: float | None = None) -> dict[str, Any]:
         """Return plain JSON values.
@@ -168,9 +168,9 @@ def explain(
     'pairing'
     """
     pairs = as_pairs(pairs, y)
-    result = measure(pairs, normalize=normalize)
+    measured = measure(pairs, normalize=normalize)
     budget = decompose_pairs(pairs, normalize=normalize)
     collapse = report_collapse(pairs, budget, normalize=normalize)
-    sentences = verdict(result, budget, comparison, collapse)
-    top = ceiling(moments_of(pairs, normalize=normalize).numpy())
-    return Explanation(budget, sentences, result, comparison, collapse, top, pairs, temperature)
+    sentences = verdict(measured, budget, comparison, collapse)
+    best_ceiling = ceiling(moments_of(pairs, normalize=normalize).numpy())
+    return Explanation(budget, sentences, measured, comparison, collapse, best_ceiling, pairs, temperature)

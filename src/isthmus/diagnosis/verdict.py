@@ -175,14 +175,16 @@ def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
     total = budget.total.value
     if total < MIN_DEFICIT:
         return "Matching pairs have a cosine of 1: there is no deficit."
-    names = [name for name in budget if budget[name].value >= NEGLIGIBLE_SHARE * total]
-    names.sort(key=lambda name: -budget[name].value)
+    component_names = [name for name in budget if budget[name].value >= NEGLIGIBLE_SHARE * total]
+    component_names.sort(key=lambda name: -budget[name].value)
     start = f"The cosine of matching pairs is {total:.3f} below 1"
-    phrases = {name: _phrase(budget, name, collapsed=collapsed) for name in names}
-    if len(names) == 1:
-        return f"{start}, nearly all of it ({_amount(budget[names[0]])}) due to {phrases[names[0]]}."
+    phrases = {name: _phrase(budget, name, collapsed=collapsed) for name in component_names}
+    if len(component_names) == 1:
+        return (
+            f"{start}, nearly all of it ({_amount(budget[component_names[0]])}) due to {phrases[component_names[0]]}."
+        )
     amounts = [f"{_amount(budget[name])} due to {phrase}" for name, phrase in phrases.items()]
-    remainder = total - sum(budget[name].value for name in names)
+    remainder = total - sum(budget[name].value for name in component_names)
     ending = f"; the remainder ({remainder:.3f}) is negligible" if remainder >= 0.0005 else ""
     return f"{start}: {', '.join(amounts[:-1])} and {amounts[-1]}{ending}."
 
@@ -285,18 +287,18 @@ def _without_loss(rows: list[Summary]) -> list[Summary]:
 
 def _closing_sentence(comparison: Comparison) -> str:
     raw = comparison["Identity"].scores
-    best = best_row(comparison)
-    if best is None:
+    best_summary = best_row(comparison)
+    if best_summary is None:
         return "No aligner could be fitted: the table lists the reasons."
     recall, same_modality = (percent(raw[name].value) for name in ("mixed_R@1", "same_modality_share"))
     start = f"In a corpus that mixes both modalities the raw space ranks the match first in {recall} of searches"
-    if best.changes["mixed_R@1"].low <= 0:
+    if best_summary.changes["mixed_R@1"].low <= 0:
         return start + "; none of the corrections tested changes that on unseen pairs."
-    description = "correction tested without loss of recall" if _without_loss([best]) else "correction tested"
-    corrected = percent(best.scores["mixed_R@1"].value)
+    description = "correction tested without loss of recall" if _without_loss([best_summary]) else "correction tested"
+    corrected = percent(best_summary.scores["mixed_R@1"].value)
     return (
         f"{start} ({same_modality} of its top ten have the modality of the query). The best {description}, "
-        f"{best.name}, reaches {corrected} on unseen pairs, and {_recall_change(best.changes['R@1'])}."
+        f"{best_summary.name}, reaches {corrected} on unseen pairs, and {_recall_change(best_summary.changes['R@1'])}."
     )
 
 

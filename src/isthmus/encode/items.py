@@ -135,11 +135,11 @@ def _open_tars(paths: list[Path]) -> Items:
         raise InputError(
             f"{paths[0]}: holds no .tar; a folder of images needs a captions file beside it (--captions FILE)"
         )
-    for file in files:
-        tars.check_tar(file)
+    for tar_file in files:
+        tars.check_tar(tar_file)
 
     def iterate() -> Iterator[Item]:
-        for file in files:
-            yield from tars.iter_items(file)
+        for tar_file in files:
+            yield from tars.iter_items(tar_file)
 
-    return Items(iterate, {"format": "tars", "files": [[file.name, file.stat().st_size] for file in files]})
+    return Items(iterate, {"format": "tars", "files": [[tar_file.name, tar_file.stat().st_size] for tar_file in files]})

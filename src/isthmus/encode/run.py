@@ -152,12 +152,12 @@ def run(
         jobs = _iter_batches(items, out.n_shards, shard, batch)
         with closing(prefetch(lambda job: _load(encoder, *job), jobs, workers=workers)) as loading:
             for _, batches in itertools.groupby(loading, key=lambda loaded: loaded.shard):
-                encoded_batches = []
+                shard_batches = []
                 for loaded in batches:
-                    encoded_batches.append(_encode(encoder, loaded, batch, normalize))
+                    shard_batches.append(_encode(encoder, loaded, batch, normalize))
                     n_done += len(loaded.items) + len(loaded.skipped)
                     report(n_done, items.total)
-                out.write_shard(_concatenate(encoded_batches))
+                out.write_shard(_concatenate(shard_batches))
         if out.record["images"] < 2:
             first = next((f": {s['image_id']} {s['reason']}" for s in out.record["skipped"]), "")
             raise InputError(f"{out.record['images']} images could be encoded, expected at least two{first}")
@@ -187,10 +187,10 @@ def _load(encoder: Encoder, shard: int, items: list[Item]) -> _LoadedBatch:
             if not item.captions:
                 raise media.MediaError("has no caption")
             try:
-                data = item.read()
+                encoded_bytes = item.read()
             except OSError as error:
                 raise media.MediaError(f"cannot be read ({error.strerror})") from None
-            decoded.append(media.decode(data, encoder.modality, encoder.sampling_rate))
+            decoded.append(media.decode(encoded_bytes, encoder.modality, encoder.sampling_rate))
             readable.append(item)
         except media.MediaError as error:
             skipped.append({"image_id": item.key, "reason": str(error)})
@@ -206,15 +206,17 @@ def _encode(encoder: Encoder, loaded: _LoadedBatch, batch: int, normalize: bool)
         for row, item in enumerate(loaded.items)
         for caption in item.captions
     ]
-    texts = [str(caption["caption"]) for caption in captions]
+    caption_texts = [str(caption["caption"]) for caption in captions]
     x = encoder.encode_media(loaded.inputs)
-    y = np.concatenate([encoder.encode_texts(texts[start : start + batch]) for start in range(0, len(texts), batch)])
+    y = np.concatenate(
+        [encoder.encode_texts(caption_texts[start : start + batch]) for start in range(0, len(caption_texts), batch)]
+    )
     for rows, image_rows in ((x, list(range(len(x)))), (y, [caption["image"] for caption in captions])):
         invalid = np.flatnonzero(~np.isfinite(rows).all(axis=1))
         if len(invalid):
-            key = loaded.items[image_rows[invalid[0]]].key
+            item_key = loaded.items[image_rows[invalid[0]]].key
             hint = "use bfloat16 or float32" if encoder.dtype == "float16" else "its weights may be broken"
-            raise InputError(f"{key}: the model returns NaN or infinite values in {encoder.dtype}; {hint}")
+            raise InputError(f"{item_key}: the model returns NaN or infinite values in {encoder.dtype}; {hint}")
     if normalize:
         x, y = unit_rows(x), unit_rows(y)
     return Shard(x, y, captions, loaded.skipped)

@@ -51,11 +51,11 @@ class Output:
             "kind": "encoding", "format": FORMAT, "complete": False, **settings,
             "images": 0, "captions": 0, "shards": [], "skipped": [],
         }  # fmt: skip
-        earlier = read_record(self.path)
-        if earlier is not None:
+        earlier_record = read_record(self.path)
+        if earlier_record is not None:
             for key in settings:
-                _refuse_change(earlier.get(key), settings[key], key, self.path)
-            self.record = earlier
+                _refuse_change(earlier_record.get(key), settings[key], key, self.path)
+            self.record = earlier_record
 
     @property
     def n_shards(self) -> int:
@@ -136,17 +136,17 @@ def read_record(path: Path) -> dict[str, Any] | None:
         return None
     if not path.is_dir():
         raise InputError(f"{path}: is a file, expected a folder for the shards")
-    file = path / RECORD
-    if not file.exists():
+    record_file = path / RECORD
+    if not record_file.exists():
         if any(not p.name.endswith(".part") for p in path.iterdir()):
             raise InputError(f"{path}: holds files but no {RECORD}; give a new folder")
         return None
     try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(record_file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{file}: is not valid JSON ({error}); give a new folder") from None
+        raise InputError(f"{record_file}: is not valid JSON ({error}); give a new folder") from None
     if not isinstance(record, dict) or record.get("kind") != "encoding" or record.get("format", 0) > FORMAT:
-        raise InputError(f"{file}: is no record of `isthmus encode` of this version; give a new folder")
+        raise InputError(f"{record_file}: is no record of `isthmus encode` of this version; give a new folder")
     return record
 
 

@@ -22,23 +22,27 @@ SUFFIXES = (".csv", ".tsv")
 def read(path: Path, image_column: str | None, caption_column: str | None) -> Captions:
     """Return image names with their captions, in the order of the file."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    rows = csv.reader(io.StringIO(decode_utf8(path, path.read_bytes()), newline=""), delimiter=delimiter, strict=True)
+    csv_rows = csv.reader(
+        io.StringIO(decode_utf8(path, path.read_bytes()), newline=""), delimiter=delimiter, strict=True
+    )
     captions: Captions = {}
     try:
-        header = next(rows, None)
+        header = next(csv_rows, None)
         if header is None:
             raise InputError(f"{path}: is empty, expected a header line such as image,caption")
-        image = header.index(find_column(header, image_column, IMAGE_COLUMNS, "image", str(path)))
-        caption = header.index(find_column(header, caption_column, CAPTION_COLUMNS, "caption", str(path)))
-        for row in rows:
+        image_column_number = header.index(find_column(header, image_column, IMAGE_COLUMNS, "image", str(path)))
+        caption_column_number = header.index(find_column(header, caption_column, CAPTION_COLUMNS, "caption", str(path)))
+        for row in csv_rows:
             if not row:
                 continue
             if len(row) != len(header):
                 raise InputError(
-                    f"{path}: line {rows.line_num} has {len(row)} fields, the header has {len(header)}; put captions "
-                    "that contain the separator in double quotes"
+                    f"{path}: line {csv_rows.line_num} has {len(row)} fields, the header has {len(header)}; put "
+                    "captions that contain the separator in double quotes"
                 )
-            add_captions(captions, row[image], row[caption], f"{path}: line {rows.line_num}")
+            add_captions(
+                captions, row[image_column_number], row[caption_column_number], f"{path}: line {csv_rows.line_num}"
+            )
     except csv.Error as error:
-        raise InputError(f"{path}: line {rows.line_num} cannot be read ({error})") from None
+        raise InputError(f"{path}: line {csv_rows.line_num} cannot be read ({error})") from None
     return captions

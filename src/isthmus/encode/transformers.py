@@ -88,10 +88,10 @@ class Transformers(Encoder):
 
     def _context_length(self) -> int:
         """Return the tokenizer's limit, or the model's if the tokenizer has none (its limit is then 1e30)."""
-        text = getattr(self.model.config, "text_config", self.model.config)
-        positions = getattr(text, "max_position_embeddings", _DEFAULT_CONTEXT)
-        if getattr(text, "model_type", "").startswith(("roberta", "xlm-roberta", "clap_text")):
-            positions -= text.pad_token_id + 1  # RoBERTa counts positions from after the padding token
+        text_config = getattr(self.model.config, "text_config", self.model.config)
+        positions = getattr(text_config, "max_position_embeddings", _DEFAULT_CONTEXT)
+        if getattr(text_config, "model_type", "").startswith(("roberta", "xlm-roberta", "clap_text")):
+            positions -= text_config.pad_token_id + 1  # RoBERTa counts positions from after the padding token
         return int(min(self.processor.tokenizer.model_max_length, positions))
 
 

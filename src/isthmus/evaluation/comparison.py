@@ -167,13 +167,13 @@ def compare(
         "fit": None if fit is None else fingerprint(fit),
         "class_texts": None if class_texts is None else sorted(map(str, class_texts)),
     }
-    data = _describe(pairs, paths)
-    log = None if journal is None else TrialLog(journal, {"fingerprint": data["fingerprint"], **settings})
+    data_facts = _describe(pairs, paths)
+    log = None if journal is None else TrialLog(journal, {"fingerprint": data_facts["fingerprint"], **settings})
     blocks = _blocks(candidates, fit_sizes)
     design = Design(pairs, fit, group, selected_tasks, blocks, class_texts, normalize, rng)
     trials = _run(design, splits if fit is None else 1, log, progress)
     better = {name: score.better for task in selected_tasks for name, score in task.scores.items()}
-    return Comparison.from_trials(trials, data=data, settings=settings, better=GEOMETRY | better)
+    return Comparison.from_trials(trials, data=data_facts, settings=settings, better=GEOMETRY | better)
 
 
 def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], splits: int, class_texts: Any) -> None:

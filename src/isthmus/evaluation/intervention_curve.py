@@ -177,11 +177,11 @@ class InterventionCurve:
     def _changes(self, score: str) -> str:
         """Describe the score, the gap and the alignment at full strength of each intervention."""
         raw, unit = self.raw, " degrees" if self.gap_measure == "gap" else ""
-        ends = [self.curve(name)[-1] for name in self.settings["interventions"]]
+        full_strengths = [self.curve(name)[-1] for name in self.settings["interventions"]]
         changes = [
-            f"{end.intervention} {end.scores[score] - raw.scores[score]:+.3f} "
-            f"(gap {getattr(end, self.gap_measure):.3g}{unit}, alignment {end.alignment:.3f})"
-            for end in ends
+            f"{full_strength.intervention} {full_strength.scores[score] - raw.scores[score]:+.3f} "
+            f"(gap {getattr(full_strength, self.gap_measure):.3g}{unit}, alignment {full_strength.alignment:.3f})"
+            for full_strength in full_strengths
         ]
         start = f"gap {getattr(raw, self.gap_measure):.3g}{unit}, alignment {raw.alignment:.3f}"
         return f"From {raw.scores[score]:.3f} ({start}) full strength moves it by: {'; '.join(changes)}."
@@ -240,16 +240,16 @@ class InterventionCurve:
         path : str or path-like
             File to write atomically. A name that ends in .csv selects CSV.
         """
-        text = self.to_json() + "\n"
+        file_text = self.to_json() + "\n"
         if str(path).lower().endswith(".csv"):
             buffer = io.StringIO()
             points = self.to_dict()["points"]
             writer = csv.DictWriter(buffer, list(points[0]), lineterminator="\n")
             writer.writeheader()
             writer.writerows(points)
-            text = buffer.getvalue()
+            file_text = buffer.getvalue()
         with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(file_text, encoding="utf-8")
 
 
 def _interval(estimate: Estimate) -> str:

@@ -238,7 +238,7 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
     class_names = class_texts = None
     if "zero_shot_accuracy" in experiment.scores:
         class_names, class_texts = mean_texts(fit_y, fit.owner, fit.labels)
-    data = TaskData(
+    task_data = TaskData(
         x.astype(np.float32),
         y.astype(np.float32),
         owner=test.owner,
@@ -249,7 +249,7 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
     )
     scores: dict[str, float] = {}
     for task in select_tasks([SCORES[name] for name in experiment.scores]):
-        scores |= task.run(data).scores()
+        scores |= task.run(task_data).scores()
     return InterventionPoint(
         intervention,
         strength,

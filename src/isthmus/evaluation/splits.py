@@ -91,8 +91,8 @@ class Design:
                 raise InputError(f"fit_sizes: {size} items to fit on, {available}")
             split = Split(self, test, fit_items[:size], number, size)
             for aligner in aligners:
-                key = (*summary_key(type(aligner).__name__, changed_options(aligner), size), number)
-                yield finished[key] if key in finished else split.evaluate(aligner)
+                trial_key = (*summary_key(type(aligner).__name__, changed_options(aligner), size), number)
+                yield finished[trial_key] if trial_key in finished else split.evaluate(aligner)
 
 
 def _run_split_on_worker(number: int, job: tuple[Any, Any, Design, Mapping[Any, Trial]]) -> list[Trial]:
@@ -133,7 +133,7 @@ class TestHalf:
     ) -> dict[str, TaskScores]:
         """Run every task on mapped rows."""
         raw_x, raw_y = (to_numpy(rows) for rows in self.rows)
-        data = TaskData(
+        task_data = TaskData(
             x,
             y,
             owner=self.pairs.index,
@@ -145,7 +145,7 @@ class TestHalf:
             seed=self.seed,
             correction=correction,
         )
-        return {task.name: task.run(data) for task in self.design.tasks}
+        return {task.name: task.run(task_data) for task in self.design.tasks}
 
     def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, tuple[float, float]]:
         """Return the mean difference from the raw embeddings and its variance, where a group is one observation."""

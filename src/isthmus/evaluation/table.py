@@ -161,9 +161,9 @@ class Comparison:
         path : str or path-like
             File to write atomically.
         """
-        text = self.to_csv() if str(path).lower().endswith(".csv") else self.to_json() + "\n"
+        file_text = self.to_csv() if str(path).lower().endswith(".csv") else self.to_json() + "\n"
         with atomic_path(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(file_text, encoding="utf-8")
 
 
 def load_comparison(path: str | os.PathLike[str], /) -> Comparison:

@@ -37,13 +37,13 @@ def log_iv_kernel(nu: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 def log_mgf_kernel(nu: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Return log[Gamma(nu+1) (2/t)^nu I_nu(t)] for float64 arrays of one shape."""
-    small = t * t <= 16.0 * (nu + 1.0)
-    if small.all():
+    is_small = t * t <= 16.0 * (nu + 1.0)
+    if is_small.all():
         return _log_series(nu, t)
-    if small.any():
-        return _split(log_mgf_kernel, small, nu, t)
-    low = nu < _UNIFORM_FROM
-    if low.all():
+    if is_small.any():
+        return _split(log_mgf_kernel, is_small, nu, t)
+    is_low_order = nu < _UNIFORM_FROM
+    if is_low_order.all():
         # Climb to orders where the expansion holds: mgf_{nu-1} / mgf_nu = 1 + t A_nu(t) / (2 nu).
         nu = nu + _UNIFORM_FROM
         ratio, steps = ratio_kernel(nu, t), np.zeros_like(t)
@@ -52,8 +52,8 @@ def log_mgf_kernel(nu: np.ndarray, t: np.ndarray) -> np.ndarray:
             ratio = 1.0 / (2.0 * nu / t + ratio)
             nu = nu - 1.0
         return log_mgf_kernel(nu + _UNIFORM_FROM, t) + steps
-    if low.any():
-        return _split(log_mgf_kernel, low, nu, t)
+    if is_low_order.any():
+        return _split(log_mgf_kernel, is_low_order, nu, t)
     # Stirling's series of Gamma cancels against the expansion of I_nu, so that only small numbers remain.
     z = t / nu
     s = np.hypot(1.0, z)
@@ -114,10 +114,10 @@ def inverse_ratio_kernel(nu: np.ndarray, r: np.ndarray) -> np.ndarray:
         value = ratio_kernel(nu, np.minimum(k, 2.0 * MAX_ARGUMENT))
         with np.errstate(divide="ignore", invalid="ignore"):
             slope = np.where(k > 0.0, 1.0 - value**2 - (dim - 1.0) * (value / k), 1.0 / dim)
-        new = np.clip(k - (value - r) / np.maximum(slope, 1e-300), lower, upper)
+        next_k = np.clip(k - (value - r) / np.maximum(slope, 1e-300), lower, upper)
         # Convergence is quadratic: after a step this small the error is at the level of rounding.
-        converged = np.all(np.abs(new - k) <= 1e-9 * new)
-        k = new
+        converged = np.all(np.abs(next_k - k) <= 1e-9 * next_k)
+        k = next_k
         if converged:
             break
     return k
@@ -144,13 +144,13 @@ def _polynomials() -> tuple[tuple[float, ...], ...]:
     u = {0: Fraction(1)}
     out = []
     for k in range(1, _TERMS + 1):
-        new: dict[int, Fraction] = {}
+        next_polynomial: dict[int, Fraction] = {}
         for power, c in u.items():
             for shift, value in (
                 (1, c * power / 2 + c / (8 * (power + 1))),
                 (3, -c * power / 2 - 5 * c / (8 * (power + 3))),
             ):
-                new[power + shift] = new.get(power + shift, Fraction(0)) + value
-        u = new
+                next_polynomial[power + shift] = next_polynomial.get(power + shift, Fraction(0)) + value
+        u = next_polynomial
         out.append(tuple(float(u[k + 2 * j]) for j in range(k + 1)))
     return tuple(out)

@@ -139,9 +139,9 @@ def inverse_bessel_ratio(nu: float | Array, r: float | Array, /) -> Any:
     5.0
     """
     order, ratio, restore = _arguments(nu, r, name="r", limit=1.0)
-    top = ratio_kernel(order, np.full_like(order, MAX_ARGUMENT))
-    if np.any(ratio > top):
-        worst = int(np.argmax(ratio - top))
+    largest_ratio = ratio_kernel(order, np.full_like(order, MAX_ARGUMENT))
+    if np.any(ratio > largest_ratio):
+        worst = int(np.argmax(ratio - largest_ratio))
         raise InputError(
             f"r = {ratio.flat[worst]:.12g} at nu = {order.flat[worst]:g} needs an argument above 1e6, expected a mean "
             "resultant length that is less close to 1"
@@ -190,10 +190,10 @@ def log_sphere_mgf(dim: float | Array, t: float | Array, /) -> Any:
     out = log_mgf_kernel(order, argument)
     if line.any():
         # cosh t = 1 + 2 sinh(t/2)^2, which is used where it does not overflow.
-        small = np.minimum(argument, 1.0)
+        capped = np.minimum(argument, 1.0)
         log_cosh = np.where(
             argument <= 1.0,
-            np.log1p(2.0 * np.sinh(0.5 * small) ** 2),
+            np.log1p(2.0 * np.sinh(0.5 * capped) ** 2),
             argument - np.log(2.0) + np.log1p(np.exp(-2.0 * argument)),
         )
         out = np.where(line, log_cosh, out)
@@ -216,15 +216,15 @@ def _arguments(
         argument = np.abs(argument)
     highest = MAX_ORDER if first == "nu" else 2.0 * 2049.0
     closed = limit != 1.0
-    for label, values, low, high, shut in (
+    for argument_name, values, low, high, shut in (
         (first, order, lowest, highest, True),
         (name, argument, 0.0, limit, closed),
     ):
-        bad = ~((values >= low) & ((values <= high) if shut else (values < high)))
-        if np.any(bad):
+        is_outside = ~((values >= low) & ((values <= high) if shut else (values < high)))
+        if np.any(is_outside):
             raise InputError(
-                f"{label} = {values[bad].flat[0]:.12g}, expected a number in "
-                f"[{-high if even and label == name else low:g}, {high:g}{']' if shut else ')'}"
+                f"{argument_name} = {values[is_outside].flat[0]:.12g}, expected a number in "
+                f"[{-high if even and argument_name == name else low:g}, {high:g}{']' if shut else ')'}"
             )
     try:
         order, argument = np.broadcast_arrays(order, argument)

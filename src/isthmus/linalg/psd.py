@@ -70,8 +70,8 @@ def psd_eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if np.max(np.abs(matrix - matrix.T), initial=0.0) > 1e-6 * scale:
         raise InputError("a matrix is not symmetric, expected covariances or second moments")
     values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
-    top = max(float(values[-1]), 0.0)
-    if values[0] < -1e-5 * max(top, scale):
+    largest = max(float(values[-1]), 0.0)
+    if values[0] < -1e-5 * max(largest, scale):
         raise InputError(
             f"a matrix has the eigenvalue {values[0]:.3g} (largest {values[-1]:.3g}), expected positive semidefinite "
             "covariances or second moments"
@@ -91,5 +91,5 @@ def covariance_eigh(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _clip(ascending: np.ndarray) -> np.ndarray:
     """Return the eigenvalues in descending order, those at rounding level set to zero."""
-    top = max(float(ascending[-1]), 0.0)
-    return np.where(ascending > 4.0 * np.finfo(float).eps * top, ascending, 0.0)[::-1]
+    largest = max(float(ascending[-1]), 0.0)
+    return np.where(ascending > 4.0 * np.finfo(float).eps * largest, ascending, 0.0)[::-1]

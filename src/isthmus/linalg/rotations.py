@@ -218,8 +218,8 @@ def _rotation_onto(a: np.ndarray, c: np.ndarray) -> Rotation:
         if acute[j]:
             continue
         if extended:
-            middle = 0.5 * (lengths[j] * a[:, j] + spread[j] * frame[:, -1])
-            mid = np.concatenate([mid, middle[:, None]], axis=1)
+            midpoint = 0.5 * (lengths[j] * a[:, j] + spread[j] * frame[:, -1])
+            mid = np.concatenate([mid, midpoint[:, None]], axis=1)
         else:
             antipodal += 1
     if antipodal % 2:

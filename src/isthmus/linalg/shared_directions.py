@@ -228,8 +228,8 @@ class SharedSpace(SubspacePair):
             Orthonormal columns, which do not depend on the order of the subspaces.
         """
         vectors_a, vectors_b = (np.asarray(v)[:, self.shared] for v in (self.angles.vectors_a, self.angles.vectors_b))
-        middle = vectors_a + vectors_b
-        return np.asarray(middle / np.linalg.norm(middle, axis=0))
+        midpoints = vectors_a + vectors_b
+        return np.asarray(midpoints / np.linalg.norm(midpoints, axis=0))
 
     def objection(self) -> str:
         """Return why no shared space can be reported.
@@ -299,8 +299,8 @@ def cca(cov_x: np.ndarray, cov_y: np.ndarray, cov_xy: np.ndarray, rows: float, k
     vectors_x, correlations, vectors_y = np.linalg.svd(whiten[0] @ cov_xy @ whiten[1])
     size = min(_participation(correlations) if k is None else k, len(cov_x))
     directions = whiten[0] @ vectors_x[:, :size], whiten[1] @ vectors_y[:size].T
-    middle = sum(columns / np.linalg.norm(columns, axis=0) for columns in directions)
-    return np.linalg.qr(middle)[0]
+    midpoints = sum(columns / np.linalg.norm(columns, axis=0) for columns in directions)
+    return np.linalg.qr(midpoints)[0]
 
 
 def joint_pca(cov_x: np.ndarray, cov_y: np.ndarray, cov_xy: np.ndarray, rows: float, k: int | None) -> np.ndarray:

@@ -91,12 +91,12 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
     bases = a, b = orthonormal_pair(A, B)
     cross = a.T @ b
     cosines = np.minimum(np.linalg.svd(cross, compute_uv=False), 1.0)
-    small = int(np.sum(cosines**2 >= 0.5))
+    n_small_angles = int(np.sum(cosines**2 >= 0.5))
     radians = np.arccos(cosines)
-    if small:
-        sines = np.linalg.svd(b - a @ cross, compute_uv=False)[::-1][:small]
-        radians[:small] = np.arcsin(np.minimum(sines, 1.0))
-        cosines[:small] = np.cos(radians[:small])
+    if n_small_angles:
+        sines = np.linalg.svd(b - a @ cross, compute_uv=False)[::-1][:n_small_angles]
+        radians[:n_small_angles] = np.arcsin(np.minimum(sines, 1.0))
+        cosines[:n_small_angles] = np.cos(radians[:n_small_angles])
     return PrincipalAngles(degrees=asarray_like(np.degrees(radians), A), cosines=asarray_like(cosines, A), bases=bases)
 
 
@@ -140,13 +140,13 @@ def principal_vectors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, 
     A, B = pair
     U, cosines, Wt = np.linalg.svd(A.T @ B, full_matrices=False)
     a, b = A @ U, B @ Wt.T
-    small = cosines**2 >= 0.5
-    if small.any():
+    is_small_angle = cosines**2 >= 0.5
+    if is_small_angle.any():
         # Cosines that are equal to rounding still have different sines, which separate the small angles.
-        residual = b[:, small] - A @ (A.T @ b[:, small])
+        residual = b[:, is_small_angle] - A @ (A.T @ b[:, is_small_angle])
         Vt = np.linalg.svd(residual, full_matrices=False)[2]
-        b[:, small] = b[:, small] @ Vt[::-1].T
-        a[:, small] = _gram_schmidt(A @ (A.T @ b[:, small]))
+        b[:, is_small_angle] = b[:, is_small_angle] @ Vt[::-1].T
+        a[:, is_small_angle] = _gram_schmidt(A @ (A.T @ b[:, is_small_angle]))
     return a, b
 
 

@@ -102,19 +102,19 @@ def families(names: tuple[str, str]) -> dict[str, str]:
 
 def _selected(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tuple[str, str]) -> dict[str, list[str]]:
     """Return the printed names that are asked for by registered measure, in the order of the request."""
-    entries = registry()
-    measures_of_printed = {name: entry.name for entry in entries.values() for name in entry.names(*names)}
-    groups = _groups(entries, pairs)
+    registered = registry()
+    measures_of_printed = {name: entry.name for entry in registered.values() for name in entry.names(*names)}
+    groups = _groups(registered, pairs)
     requests = ["all"] if metrics is None else metrics.split(",") if isinstance(metrics, str) else list(metrics)
     selected: dict[str, list[str]] = {}
     for request in map(str.strip, requests):
-        if request in measures_of_printed and request not in entries:
+        if request in measures_of_printed and request not in registered:
             selected.setdefault(measures_of_printed[request], []).append(request)
             continue
-        if request not in entries and request not in groups:
-            raise unknown_name("measure", request, [*groups, *entries])
+        if request not in registered and request not in groups:
+            raise unknown_name("measure", request, [*groups, *registered])
         for name in groups.get(request, [request]):
-            selected[name] = entries[name].names(*names)
+            selected[name] = registered[name].names(*names)
     return selected
 
 

@@ -107,9 +107,9 @@ def _centred_estimate(rows: PairedRows, sums: np.ndarray, gap_slope: np.ndarray,
     n = rows.n
     mean = float(sums.sum()) / (n * (n - 1))
     differences = (rows.x.astype(np.float64) - rows.y) @ gap_slope
-    scores = 2 * (sums / (n - 1) - mean) + differences - differences.mean()
+    influence = 2 * (sums / (n - 1) - mean) + differences - differences.mean()
     value = mean - bias
-    return Estimate(value, *normal_interval(value, float(scores @ scores) / (n * (n - 1))), null=0.0)
+    return Estimate(value, *normal_interval(value, float(influence @ influence) / (n * (n - 1))), null=0.0)
 
 
 def _centred_bias(rows: PairedRows, function: Callable[[np.ndarray], np.ndarray]) -> float:

@@ -42,8 +42,10 @@ class SquaredDistances:
         """
         gap = context.moments.mean_x - context.moments.mean_y
         (lx, _), (ly, _) = context.x.centred, context.y.centred
-        fidelity = np.linalg.svd(np.sqrt(lx)[:, None] * context.cross_cosines * np.sqrt(ly), compute_uv=False).sum()
-        return cls(float(gap @ gap), max(float(lx.sum() + ly.sum() - 2 * fidelity), 0.0))
+        fidelity_trace = np.linalg.svd(
+            np.sqrt(lx)[:, None] * context.cross_cosines * np.sqrt(ly), compute_uv=False
+        ).sum()
+        return cls(float(gap @ gap), max(float(lx.sum() + ly.sum() - 2 * fidelity_trace), 0.0))
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,8 @@ class SwappedDistances(SquaredDistances):
         values, vectors = np.linalg.eigh(covariances[0])
         root = vectors * np.sqrt(np.clip(values, 0.0, None))
         squares = np.linalg.eigvalsh(root.T @ covariances[1] @ root)
-        fidelity = np.sqrt(np.clip(squares, 0.0, None)).sum()
-        bures = max(float(np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * fidelity), 0.0)
+        fidelity_trace = np.sqrt(np.clip(squares, 0.0, None)).sum()
+        bures = max(float(np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * fidelity_trace), 0.0)
         scale = sample.items / context.moments.by_item.n_items
         return cls(float(gap @ gap) * scale, bures * scale)
 

@@ -102,15 +102,17 @@ def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, 
     energies, directions = sigma**2 / context.moments.n, context.x.eigen[1]
     if context.influence_sample is None or energies[-1] <= 1e-12 * energies[0]:
         return NAN, NAN
-    errors = SpectralErrors(energies, directions, context.influence_sample)
+    spectral_errors = SpectralErrors(energies, directions, context.influence_sample)
     root, log = np.sqrt(energies), np.log(energies)
-    a, b = float(root.sum()), float(root @ log) / 2
-    scores_a, bias_a = errors.scores_and_bias(0.5 / root, -0.25 / root**3)
-    scores_b, bias_b = errors.scores_and_bias((0.25 * log + 0.5) / root, -0.125 * log / root**3)
-    slope_a, slope_b = 1 / a + b / a**2, -1 / a
-    bias = slope_a * bias_a + slope_b * bias_b
-    error = math.sqrt(context.influence_sample.variance(slope_a * scores_a + slope_b * scores_b))
-    return _exponential_interval(math.log(a) - b / a, bias, error, max_value=float(len(sigma)), max_bias=MAX_LOG_BIAS)
+    sigma_sum, sigma_log_sum = float(root.sum()), float(root @ log) / 2
+    influence_sum, bias_sum = spectral_errors.scores_and_bias(0.5 / root, -0.25 / root**3)
+    influence_sum_log, bias_sum_log = spectral_errors.scores_and_bias((0.25 * log + 0.5) / root, -0.125 * log / root**3)
+    slope_sum, slope_sum_log = 1 / sigma_sum + sigma_log_sum / sigma_sum**2, -1 / sigma_sum
+    bias = slope_sum * bias_sum + slope_sum_log * bias_sum_log
+    error = math.sqrt(context.influence_sample.variance(slope_sum * influence_sum + slope_sum_log * influence_sum_log))
+    return _exponential_interval(
+        math.log(sigma_sum) - sigma_log_sum / sigma_sum, bias, error, max_value=float(len(sigma)), max_bias=MAX_LOG_BIAS
+    )
 
 
 def _exponential_interval(
@@ -204,18 +206,18 @@ def anisotropy(context: MetricContext) -> Estimate:
     return anisotropy_of(context.pca, context.moments.by_item.n_items)
 
 
-def anisotropy_of(errors: SpectralErrors, n_items: int) -> Estimate:
+def anisotropy_of(spectral_errors: SpectralErrors, n_items: int) -> Estimate:
     """Return lambda_1 / (tr S / d) of a covariance with its null, and with an interval if there are rows."""
-    values = errors.values
+    values = spectral_errors.values
     d = len(values)
     value = float(values[0]) * d / float(values.sum())
     null = (1 + math.sqrt(d / n_items)) ** 2
-    if errors.sample is None:
+    if spectral_errors.sample is None:
         return Estimate(value, null=null)
     first = np.eye(1, d)[0]
-    scores_first, bias_first = errors.scores_and_bias(first / values[0], -first / values[0] ** 2)
-    scores_trace, bias_trace = errors.scores_and_bias(np.full(d, 1 / values.sum()), np.zeros(d))
-    error = math.sqrt(errors.sample.variance(scores_first - scores_trace))
+    influence_first, bias_first = spectral_errors.scores_and_bias(first / values[0], -first / values[0] ** 2)
+    influence_trace, bias_trace = spectral_errors.scores_and_bias(np.full(d, 1 / values.sum()), np.zeros(d))
+    error = math.sqrt(spectral_errors.sample.variance(influence_first - influence_trace))
     low, high = _exponential_interval(math.log(value), bias_first - bias_trace, error, max_value=float(d))
     note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(low) else ""
     return Estimate(value, low, high, null, note=note)
@@ -267,8 +269,8 @@ def power_law_slope(context: MetricContext) -> Estimate:
     if sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
-    scores, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
-    error = math.sqrt(sample.variance(scores))
+    influence, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
+    error = math.sqrt(sample.variance(influence))
     if not abs(bias) <= max(error, ROUNDING):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
     return Estimate(value, max(value - bias - Z95 * error, 0.0), value - bias + Z95 * error, null)

@@ -86,13 +86,13 @@ def two_nearest(rows: np.ndarray, neighbours: TopK | None = None) -> tuple[float
     while len(rows) >= 3:
         if neighbours is None:
             neighbours = _nearest_by_distance(rows)
-        index = neighbours.index[:, :K]
-        distances = _distances(rows, index)
+        nearest_rows = neighbours.index[:, :K]
+        distances = _distances(rows, nearest_rows)
         lengths = np.linalg.norm(rows, axis=1)
         is_duplicate = distances <= DUPLICATE_TOLERANCE * lengths[:, None]
         if not is_duplicate.any():
-            return _estimate(index, distances)
-        rows, neighbours = rows[_first_of_duplicates(index, is_duplicate)], None
+            return _estimate(nearest_rows, distances)
+        rows, neighbours = rows[_first_of_duplicates(nearest_rows, is_duplicate)], None
     return NAN, NAN
 
 

@@ -79,11 +79,13 @@ def cross_uniformity(context: MetricContext) -> Estimate:
 def _log_mean(context: MetricContext, sums: np.ndarray) -> Estimate:
     """Return the logarithm of the mean over pairs of items, given each item's sum over all other items."""
     rows = context.shared(PairedRows)
-    mean, left_out = pair_mean(sums)
-    if mean <= 0:
+    pair_average, leave_one_out_means = pair_mean(sums)
+    if pair_average <= 0:
         return undefined("all rows are so far apart that exp(-2 d^2) is 0 in this precision")
-    value = math.log(mean)
-    low, high = jackknife_interval(value, np.log(left_out)) if np.all(left_out > 0) else (NAN, NAN)
+    value = math.log(pair_average)
+    low, high = (
+        jackknife_interval(value, np.log(leave_one_out_means)) if np.all(leave_one_out_means > 0) else (NAN, NAN)
+    )
     min_value = -4 * EXPONENT if rows.unit else -math.inf
     null = uniform_on_sphere(rows.x.shape[1]) if rows.unit else NAN
     return Estimate(value, max(low, min_value), min(high, 0.0), null)

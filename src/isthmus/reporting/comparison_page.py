@@ -75,13 +75,13 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     errors = [(_title(row), "; ".join(row.notes)) for row in comparison.rows if not row.scores]
     if errors:
         sections.append(Section("Not fitted", header=("Aligner", "Reason"), rows=errors))
-    text = plain_page(f"Closing the gap between {x} and {y}", facts, sections)
+    page_html = plain_page(f"Closing the gap between {x} and {y}", facts, sections)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", errors="replace"))
+        temporary.write_bytes(page_html.encode("utf-8", errors="replace"))
 
 
 def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str) -> Section:
-    label = f"Gap closed against the change of {score}: " + "; ".join(
+    text_alternative = f"Gap closed against the change of {score}: " + "; ".join(
         f"{aligner_label(row)} {100 * closed_share(row, fitted[0]):.0f} %, {points(row.changes[score])} points"
         for row in fitted
     )
@@ -90,7 +90,7 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
     return Section(
         f"Gap closed, {score} kept",
         [f"{definition}Every aligner was fitted on some pairs and judged on others that it had not seen."],
-        inline_svg(trade_off(comparison, score), f"tradeoff-{_identifier(score)}", label=label),
+        inline_svg(trade_off(comparison, score), f"tradeoff-{_identifier(score)}", label=text_alternative),
         "Right: more of the distance between the means is removed. Up: the score rises. Bars are 95 % intervals of the "
         "difference from the raw embeddings.",
     )
@@ -229,12 +229,12 @@ def _cells(row: Summary, names: list[str]) -> list[str]:
 
 
 def _cell(score: Estimate, change: Estimate | None, *, is_raw: bool) -> str:
-    text = number(score.value)
+    value_text = number(score.value)
     if is_raw or change is None:
-        return text
+        return value_text
     if math.isnan(change.low):
-        return f"{text}\n{change.value:+.3f}"
-    return f"{text}\n{change.value:+.3f}\n[{change.low:+.3f}, {change.high:+.3f}]"
+        return f"{value_text}\n{change.value:+.3f}"
+    return f"{value_text}\n{change.value:+.3f}\n[{change.low:+.3f}, {change.high:+.3f}]"
 
 
 def _identifier(score: str) -> str:

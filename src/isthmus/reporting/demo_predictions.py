@@ -77,7 +77,7 @@ def demo_sections(run: str) -> list[Section]:
         )
         for p in predictions
     ]
-    label = "Cosine of each pair against its E: " + "; ".join(
+    text_alternative = "Cosine of each pair against its E: " + "; ".join(
         f"{name} {measured} (predicted {predicted})" for name, _, predicted, measured, *_ in rows
     )
     return [
@@ -88,7 +88,7 @@ def demo_sections(run: str) -> list[Section]:
                 "a shared space that is orthogonal to both. With E = u·v the cosine of a pair is known before and "
                 "after each map. The fitted maps use only the training pairs."
             ],
-            inline_svg(_figure(predictions), "predicted", label=label),
+            inline_svg(_figure(predictions), "predicted", label=text_alternative),
             "Lines: predicted. Points: held-out pairs after the fitted maps. A rotation adds one constant to all "
             "scores, and the projection removes it.",
             ["Map", "cosine of the pair", "predicted mean", "measured mean", "RMS error of a pair", "largest error"],

@@ -41,12 +41,12 @@ def headline_answers(explanation: Explanation) -> tuple[str, str, str]:
     percentage = 100 * budget[budget.largest].value / total if total > 0 else 0.0
     source = f"{percentage:.0f} % of the cosine deficit: {budget.largest}"
     comparison = explanation.comparison
-    best = None if comparison is None else best_row(comparison)
-    if comparison is None or best is None:
+    best_summary = None if comparison is None else best_row(comparison)
+    if comparison is None or best_summary is None:
         return size, source, "no aligner could be fitted"
     raw = percent(comparison["Identity"].scores["mixed_R@1"].value)
-    corrected = percent(best.scores["mixed_R@1"].value)
-    return size, source, f"{shorten(aligner_label(best), 22)}: mixed R@1 {raw} → {corrected}"
+    corrected = percent(best_summary.scores["mixed_R@1"].value)
+    return size, source, f"{shorten(aligner_label(best_summary), 22)}: mixed R@1 {raw} → {corrected}"
 
 
 def describe_angle(result: Result) -> str:

@@ -104,10 +104,10 @@ def save_overview(
         raise InputError("the explanation has no comparison; make it with explain(pairs, comparison=compare(pairs))")
     before, _ = before_and_after(pairs, row=None, fit=fit, normalize=explanation.result.pairs["normalize"])
     fig = _overview_figure(explanation, explanation.comparison, before, pairs.names)
-    label = describe_overview(explanation, explanation.comparison)
-    text = standalone_svg(inline_svg(fig, "overview", label=label))
+    text_alternative = describe_overview(explanation, explanation.comparison)
+    svg_text = standalone_svg(inline_svg(fig, "overview", label=text_alternative))
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(svg_text, encoding="utf-8", newline="\n")
 
 
 @with_report_style

@@ -46,11 +46,11 @@ def intervention_page(curve: InterventionCurve, path: str | os.PathLike[str], /)
     '<svg'
     """
     path = check_writable(path)
-    label = "Scores against the gap and the alignment. " + " ".join(curve.verdict())
-    svg = inline_svg(intervention_figure(curve), "intervention", label=label)
-    text = standalone_svg(svg) if path.suffix.lower() == ".svg" else _page(curve, svg)
+    text_alternative = "Scores against the gap and the alignment. " + " ".join(curve.verdict())
+    svg = inline_svg(intervention_figure(curve), "intervention", label=text_alternative)
+    file_text = standalone_svg(svg) if path.suffix.lower() == ".svg" else _page(curve, svg)
     with atomic_path(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", errors="replace"))
+        temporary.write_bytes(file_text.encode("utf-8", errors="replace"))
 
 
 @with_report_style

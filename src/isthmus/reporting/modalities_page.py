@@ -65,8 +65,8 @@ def modalities_page(
 
 
 def _matrix_section(results: PairwiseResults[Explanation], name: str) -> Section:
-    heading, text, decimals = MATRICES[name]
+    heading, definition, decimals = MATRICES[name]
     matrix = results.matrix(name) * (100 if name == "R@1" else 1)
     cells = [["" if np.isnan(v) else f"{v:.{decimals}f}" for v in row] for row in matrix]
     rows = [(modality, *row) for modality, row in zip(results.names, cells, strict=True)]
-    return Section(heading, [text], header=("", *results.names), rows=rows)
+    return Section(heading, [definition], header=("", *results.names), rows=rows)

@@ -52,7 +52,7 @@ def render(
     """Return the page as text, with the sections `extra` after the table of aligners."""
     result = explanation.result
     x, y = pairs.names
-    best = best_row(comparison)
+    best_summary = best_row(comparison)
     return render_template(
         "page.html.j2",
         title=title or f"The gap between {x} and {y}",
@@ -66,15 +66,15 @@ def render(
         percentages=_percentages(explanation),
         component_names=COMPONENT_NAMES,
         raw=comparison["Identity"],
-        best=best,
+        best=best_summary,
         comparison=comparison,
-        rows=[_table_row(row, best) for row in comparison.rows],
+        rows=[_table_row(row, best_summary) for row in comparison.rows],
         splits=_describe_splits(comparison, separate_fit=fit is not None),
         definitions=_definitions(result, pairs.names),
         provenance=_provenance(result, pairs),
         extra=[(section, Markup(section.figure)) for section in extra],
         text=formatting,
-        **_figures(explanation, comparison, pairs, fit, best),
+        **_figures(explanation, comparison, pairs, fit, best_summary),
     )
 
 

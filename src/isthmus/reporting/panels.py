@@ -142,9 +142,9 @@ def draw_spectra(ax: Any, result: Result) -> None:
         ax.plot(np.arange(1, len(curve) + 1), curve, color=colour, lw=1.8, dashes=dashes)
         ax.plot([rank, rank], [minimum, energy], color=colour, lw=1, dashes=dashes)
         ax.plot(rank, energy, "o", color=colour, ms=6, mec=PAPER)
-        label = f"{shorten(name, 18)}: 99 % in {rank:,}"
+        curve_label = f"{shorten(name, 18)}: 99 % in {rank:,}"
         style = {"color": colour, "weight": "bold", "ha": "right", "va": "top", "transform": ax.transAxes}
-        ax.text(0.98, 0.97 - offset, label, **style)
+        ax.text(0.98, 0.97 - offset, curve_label, **style)
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(lambda share, _: "10" + str(round(math.log10(share))).translate(_SUPERSCRIPTS))
     ax.yaxis.set_minor_locator(NullLocator())
@@ -188,10 +188,10 @@ def draw_cosines(ax: Any, sample: CosineSample) -> None:
 def draw_aligners(ax: Any, comparison: Comparison) -> None:
     """Draw the mixed recall of each aligner against its change in cross-modal recall."""
     rows = [row for row in comparison.rows if row.scores]
-    best = best_row(comparison)
+    best_summary = best_row(comparison)
     positions = np.array([[100 * r.scores["mixed_R@1"].value, 100 * r.changes["R@1"].value] for r in rows])
     for row, position in zip(rows, positions, strict=True):
-        _draw_aligner(ax, row, position, is_best=row is best)
+        _draw_aligner(ax, row, position, is_best=row is best_summary)
     ax.axhline(0, color=INK, lw=0.8, dashes=(3, 3), zorder=0)
     changes = np.array([[100 * r.changes["R@1"].low, 100 * r.changes["R@1"].high] for r in rows])
     right = max(2.0, *(100 * r.changes["mixed_R@1"].high + 100 * rows[0].scores["mixed_R@1"].value for r in rows))
@@ -202,7 +202,7 @@ def draw_aligners(ax: Any, comparison: Comparison) -> None:
     )
     ax.set(xlabel="mixed search: match ranks first (%)", ylabel="change in R@1 (points)")
     names = ["raw" if row.name == "Identity" else aligner_label(row) for row in rows]
-    place_labels(ax, positions, names, [row is best or row.name == "Identity" for row in rows])
+    place_labels(ax, positions, names, [row is best_summary or row.name == "Identity" for row in rows])
 
 
 def _draw_aligner(ax: Any, row: Summary, position: np.ndarray, *, is_best: bool) -> None:

@@ -76,8 +76,8 @@ def report(
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
     explanation = explain(pairs, comparison=comparison, normalize=normalize)
-    text = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra)
+    page_html = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra)
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.
-        temporary.write_bytes(text.encode("utf-8", errors="replace"))
+        temporary.write_bytes(page_html.encode("utf-8", errors="replace"))
     return explanation

@@ -100,12 +100,12 @@ def _with_family(style: str) -> str:
     """Return a style attribute with our font family. Versions of matplotlib write `font:` or `font-family:`."""
     declarations = []
     for declaration in style.split(";"):
-        key, _, value = declaration.partition(":")
-        if key.strip() == "font":
+        property_name, _, value = declaration.partition(":")
+        if property_name.strip() == "font":
             value = value.partition("'")[0] + FAMILY
-        elif key.strip() == "font-family":
+        elif property_name.strip() == "font-family":
             value = f" {FAMILY}"
-        declarations.append(f"{key}:{value}" if value else key)
+        declarations.append(f"{property_name}:{value}" if value else property_name)
     return ";".join(declarations)
 
 

@@ -191,7 +191,7 @@ def satterthwaite_p_value(squared_length: float, covariance: np.ndarray, /) -> f
     from scipy.special import gammaincc  # chi2.sf without the second that scipy.stats takes to load
 
     trace = float(np.trace(covariance))
-    g = float(np.sum(covariance * covariance)) / trace if trace > 0 else 0.0
-    if g <= 0:
+    scale = float(np.sum(covariance * covariance)) / trace if trace > 0 else 0.0
+    if scale <= 0:
         return float(squared_length == 0)
-    return float(gammaincc(trace / g / 2, squared_length / g / 2))
+    return float(gammaincc(trace / scale / 2, squared_length / scale / 2))

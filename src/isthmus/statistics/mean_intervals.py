@@ -54,9 +54,9 @@ def linear_variance(
     b = np.zeros(moments.dim_y) if along_y is None else along_y
     c = along_p
     raw = a @ m.xx @ a + b @ m.yy @ b + c * c * m.cos_sq + 2 * (a @ m.xy @ b + c * (a @ m.cos_x) + c * (b @ m.cos_y))
-    value = a @ moments.mean_x + b @ moments.mean_y + c * (moments.mean_paired if c else 0.0)
+    mean_value = a @ moments.mean_x + b @ moments.mean_y + c * (moments.mean_paired if c else 0.0)
     weighted_by_count = a @ m.count_x + b @ m.count_y + c * m.count_cos
-    total = raw - 2 * value * weighted_by_count + value**2 * m.count_sq
+    total = raw - 2 * mean_value * weighted_by_count + mean_value**2 * m.count_sq
     return max(float(total), 0.0) / n**2 * m.n_items / max(m.n_items - 1, 1)
 
 

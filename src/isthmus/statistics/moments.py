@@ -371,8 +371,8 @@ def moments_of(pairs: Pairs, /, *, normalize: bool = True, matmul_dtype: str | N
     >>> moments_of(pairs) is moments_of(pairs)
     True
     """
-    cached = _CACHE.setdefault(pairs, {})
-    key = (normalize, matmul_dtype)
-    if key not in cached:
-        cached[key] = Moments.of(pairs, normalize=normalize, matmul_dtype=matmul_dtype)
-    return cached[key]
+    moments_by_options = _CACHE.setdefault(pairs, {})
+    options = (normalize, matmul_dtype)
+    if options not in moments_by_options:
+        moments_by_options[options] = Moments.of(pairs, normalize=normalize, matmul_dtype=matmul_dtype)
+    return moments_by_options[options]

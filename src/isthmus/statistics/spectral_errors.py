@@ -91,14 +91,14 @@ class SpectralErrors:
         bias : float
             Bias.
         """
-        s, v = self.sample, self.values
-        assert s is not None
-        gaps = v[:, None] - v[None, :]
-        tied = np.abs(gaps) < 1e-9 * max(v[0], 1e-300)
+        sample, eigenvalues = self.sample, self.values
+        assert sample is not None
+        gaps = eigenvalues[:, None] - eigenvalues[None, :]
+        tied = np.abs(gaps) < 1e-9 * max(eigenvalues[0], 1e-300)
         slopes = np.where(
             tied, (second[:, None] + second[None, :]) / 2, (first[:, None] - first[None, :]) / np.where(tied, 1.0, gaps)
         )
         bias = 0.5 * float(np.sum(self.fourth_moments * slopes))
         if self.centre is not None:
-            bias -= s.bias(s.by_item(self.projections) ** 2 @ first)
-        return self.squares @ first - float(v @ first), bias
+            bias -= sample.bias(sample.by_item(self.projections) ** 2 @ first)
+        return self.squares @ first - float(eigenvalues @ first), bias

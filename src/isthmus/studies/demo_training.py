@@ -84,10 +84,10 @@ def hash_captions(captions: Sequence[str], /) -> np.ndarray:
     """Return counts of the 3-grams and 4-grams of each caption in hashed buckets, as unit rows (n, BUCKETS)."""
     counts = np.zeros((len(captions), BUCKETS))
     for row, caption in zip(counts, captions, strict=True):
-        text = f" {caption.lower()} "
+        padded_caption = f" {caption.lower()} "
         for size in (3, 4):
-            for start in range(len(text) - size + 1):
-                row[zlib.crc32(text[start : start + size].encode()) % BUCKETS] += 1
+            for start in range(len(padded_caption) - size + 1):
+                row[zlib.crc32(padded_caption[start : start + size].encode()) % BUCKETS] += 1
     return counts / np.linalg.norm(counts, axis=1, keepdims=True)
 
 
@@ -116,9 +116,9 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     for epoch in range(EPOCHS):
         for group in optimizer.param_groups:
             group["lr"] = LEARNING_RATE * (1 + np.cos(np.pi * epoch / EPOCHS)) / 2
-        shuffled = rows[random_order(order, len(rows))]
-        for start in range(0, len(shuffled), BATCH):
-            batch = torch.from_numpy(shuffled[start : start + BATCH])
+        epoch_rows = rows[random_order(order, len(rows))]
+        for start in range(0, len(epoch_rows), BATCH):
+            batch = torch.from_numpy(epoch_rows[start : start + BATCH])
             x = nn.functional.normalize(encode_image(pictures[batch]))
             y = nn.functional.normalize(encode_text(captions[batch]))
             # A fixed axis of each modality adds one constant to all logits, which does not change the loss.

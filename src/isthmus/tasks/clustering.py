@@ -144,13 +144,13 @@ class Clustering:
 def clustering(data: TaskData) -> TaskScores:
     """Cluster both modalities together by k-means, and compare the clusters with classes and modalities."""
     labels = require_labels(data, "clustering")
-    result = Clustering.of(data.x, data.y, labels, index=data.owner, rng=data.seed)
+    clusters = Clustering.of(data.x, data.y, labels, index=data.owner, rng=data.seed)
     return TaskScores(
         overall={
-            "ARI": result.ari,
-            "NMI": result.nmi,
-            "V_measure": result.v_measure,
-            "modality_NMI": result.modality_nmi,
+            "ARI": clusters.ari,
+            "NMI": clusters.nmi,
+            "V_measure": clusters.v_measure,
+            "modality_NMI": clusters.modality_nmi,
         }
     )
 

@@ -201,10 +201,10 @@ def zero_shot(data: TaskData) -> TaskScores:
     names, texts = data.class_names, data.class_texts
     if names is None or texts is None:
         raise InputError("zero_shot needs class texts: give class_texts=, or labels on the fitting pairs")
-    result = ZeroShot.of(data.x, labels, texts, class_names=names)
+    classification = ZeroShot.of(data.x, labels, texts, class_names=names)
     return TaskScores(
-        {"zero_shot_accuracy": result.hits.astype(float)},
-        {"predicted_class_gini": result.gini, "predicted_class_entropy": result.entropy},
+        {"zero_shot_accuracy": classification.hits.astype(float)},
+        {"predicted_class_gini": classification.gini, "predicted_class_entropy": classification.entropy},
     )
 
 

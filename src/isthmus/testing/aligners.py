@@ -205,9 +205,11 @@ def _check_array_libraries(cls: AlignerClass) -> None:
         if importlib.util.find_spec(library) is None:
             continue
         xp = importlib.import_module(library)
-        rows = xp.asarray(x), xp.asarray(y)
-        for mapped, numpy_rows in zip(cls().fit(*rows).transform(*rows), expected, strict=True):
-            _require(cls, type(mapped) is type(rows[0]), f"rows of {library} come back as {type(mapped).__name__}")
+        library_pair = xp.asarray(x), xp.asarray(y)
+        for mapped, numpy_rows in zip(cls().fit(*library_pair).transform(*library_pair), expected, strict=True):
+            _require(
+                cls, type(mapped) is type(library_pair[0]), f"rows of {library} come back as {type(mapped).__name__}"
+            )
             _require_close(cls, mapped, numpy_rows, 1e-8, "of NumPy arrays")
 
 
@@ -215,9 +217,9 @@ def _check_dtypes(cls: AlignerClass) -> None:
     x, y = _example_rows()
     aligner = cls().fit(x, y)
     expected = aligner.transform_x(x)
-    for dtype, result, tolerance in (("f2", "f4", 0.02), ("f4", "f4", 1e-4), (">f8", "f8", 1e-12)):
+    for dtype, expected_dtype, tolerance in (("f2", "f4", 0.02), ("f4", "f4", 1e-4), (">f8", "f8", 1e-12)):
         mapped = aligner.transform_x(x.astype(dtype))
-        _require(cls, mapped.dtype == np.dtype(result), f"rows of dtype {dtype} come back as {mapped.dtype}")
+        _require(cls, mapped.dtype == np.dtype(expected_dtype), f"rows of dtype {dtype} come back as {mapped.dtype}")
         _require_close(cls, mapped, expected, tolerance, f"of float64 for dtype {dtype}")
 
 
@@ -233,9 +235,9 @@ def _check_refusals(cls: AlignerClass) -> None:
         rf"got rows of shape \({N_PAIRS}, {N_DIMS - 1}\) for x, expected \(n, {N_DIMS}\)",
         "another dimension",
     )
-    bad = y.copy()
-    bad[5, 0] = np.nan
-    _require_refusal(cls, lambda: aligner.transform_y(bad), "row 5 .* NaN", "a row with NaN")
+    invalid_y = y.copy()
+    invalid_y[5, 0] = np.nan
+    _require_refusal(cls, lambda: aligner.transform_y(invalid_y), "row 5 .* NaN", "a row with NaN")
     other = Moments.of(x, y, normalize=False)
     _require_refusal(cls, lambda: cls().fit_moments(other), "normalize=False", "moments with another normalize")
     _require_refusal(cls, lambda: cls().fit(x), "expected both", "fit to one modality")

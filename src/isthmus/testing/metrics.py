@@ -206,11 +206,11 @@ def _check_order_of_pairs(entry: Metric) -> None:
 def _check_array_libraries(entry: Metric) -> None:
     x, y = _example_rows()
     estimates = _estimates(entry, x, y)
-    for name in ARRAY_LIBRARIES:
-        if importlib.util.find_spec(name) is not None:
-            library = importlib.import_module(name)
+    for library_name in ARRAY_LIBRARIES:
+        if importlib.util.find_spec(library_name) is not None:
+            library = importlib.import_module(library_name)
             converted = _estimates(entry, library.asarray(x), library.asarray(y))
-            _require_equal(entry, estimates, converted, 1e-9, f"for arrays of {name}")
+            _require_equal(entry, estimates, converted, 1e-9, f"for arrays of {library_name}")
 
 
 def _check_blocks(entry: Metric) -> None:

@@ -125,9 +125,11 @@ def _check_scores(task: Task, result: TaskScores, data: TaskData) -> None:
     _require(task, set(names) == set(task.scores), f"returned {sorted(names)}, but {sorted(task.scores)} are declared")
     scores = result.scores()
     for name, values in result.per_item.items():
-        shape = np.shape(values)
+        actual_shape = np.shape(values)
         expected = (data.n_items,)
-        _require(task, shape == expected, f"per-item values of {name} have shape {shape}, expected {expected}")
+        _require(
+            task, actual_shape == expected, f"per-item values of {name} have shape {actual_shape}, expected {expected}"
+        )
         _require(task, bool(np.isfinite(values).all()), f"per-item values of {name} are not finite")
         mean = float(np.mean(values))
         _require(task, abs(mean - scores[name]) <= TOLERANCE, f"the mean over items of {name} is not the score")

@@ -117,8 +117,8 @@ def goodness_of_fit(
         rng = np.random.default_rng(rng)
         samples = radius.quantile(rng.random((draws, n)))
         refitted = _concentrations(dim, samples.mean(axis=1)).tolist()
-        null = np.array([_Radial(dim, k, 1025).ks(w) for k, w in zip(refitted, samples, strict=True)])
-        radial_p = (1.0 + float(np.sum(null >= statistic))) / (draws + 1.0)
+        null_statistics = np.array([_Radial(dim, k, 1025).ks(w) for k, w in zip(refitted, samples, strict=True)])
+        radial_p = (1.0 + float(np.sum(null_statistics >= statistic))) / (draws + 1.0)
     else:
         from scipy import stats
 
@@ -135,8 +135,8 @@ def goodness_of_fit(
 
 def _concentrations(dim: int, mean_cosines: np.ndarray) -> np.ndarray:
     """Return the concentrations in [0, 1e6] whose mean cosines are closest to the given ones."""
-    top = bessel_ratio(dim / 2 - 1, 1e6)
-    return np.asarray(inverse_bessel_ratio(dim / 2 - 1, np.clip(mean_cosines, 0.0, top)))
+    largest_ratio = bessel_ratio(dim / 2 - 1, 1e6)
+    return np.asarray(inverse_bessel_ratio(dim / 2 - 1, np.clip(mean_cosines, 0.0, largest_ratio)))
 
 
 class _Radial:

@@ -295,12 +295,12 @@ class _Tiles:
     def _online(self, S: Array, total: Array, shift: Array, axis: int) -> tuple[Array, Array]:
         """Return the running sum and maximum after one more tile."""
         xp = self.xp
-        new = xp.maximum(shift, xp.astype(xp.max(S, axis=axis), xp.float64, copy=False))
+        new_shift = xp.maximum(shift, xp.astype(xp.max(S, axis=axis), xp.float64, copy=False))
         # A row of only -inf (the diagonal of a tile of one row) has no maximum yet.
-        base = xp.where(new > -math.inf, new, xp.zeros_like(new))
-        total = total * xp.exp(xp.minimum(shift - base, xp.zeros_like(new)))
+        base = xp.where(new_shift > -math.inf, new_shift, xp.zeros_like(new_shift))
+        total = total * xp.exp(xp.minimum(shift - base, xp.zeros_like(new_shift)))
         terms = xp.exp(S - xp.astype(xp.expand_dims(base, axis=axis), S.dtype, copy=False))
-        return total + xp.sum(terms, axis=axis, dtype=xp.float64), new
+        return total + xp.sum(terms, axis=axis, dtype=xp.float64), new_shift
 
     def loss(self) -> float:
         """Return the loss with both directions summed."""

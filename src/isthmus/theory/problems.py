@@ -87,9 +87,9 @@ def free_problem(
     fixed: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
     if centres != "free":
         assert frame is not None
-        index = 0 if centres == "shared" else len(frame.degrees) - 1
+        angle_number = 0 if centres == "shared" else len(frame.degrees) - 1
         sign = -1.0 if centres == "reversed" else 1.0
-        fixed = (axis_vector(bases[0].shape[1], index), sign * axis_vector(bases[1].shape[1], index))
+        fixed = (axis_vector(bases[0].shape[1], angle_number), sign * axis_vector(bases[1].shape[1], angle_number))
     x, y = (
         RowManifold(
             basis=None if whole_space else asarray_like(basis, reference),

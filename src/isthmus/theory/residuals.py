@@ -105,8 +105,8 @@ def _p_text(value: float) -> str:
 def _cone(evidence: Evidence, modality: int) -> Assumption:
     name, statement = f"cone_{evidence.names[modality]}", "the mean of the modality is not zero"
     p = evidence.p_values[modality]
-    message = f"the mean has length {evidence.lengths[modality]:.3f} ({_p_text(p)} for a mean of zero)"
-    return Assumption.tested(name, statement, p, "p-value", MEAN_LEVEL, message)
+    evidence_text = f"the mean has length {evidence.lengths[modality]:.3f} ({_p_text(p)} for a mean of zero)"
+    return Assumption.tested(name, statement, p, "p-value", MEAN_LEVEL, evidence_text)
 
 
 def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: int) -> Assumption:
@@ -119,14 +119,14 @@ def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: 
     fit = goodness_of_fit(model, rows, rng=rng)
     # The tolerance is Kolmogorov's 5 % point. The p-values take into account that the law was fitted, and decide.
     p = min(fit.radial_p, 1.0 if math.isnan(fit.isotropy_p) else fit.isotropy_p)
-    message = (
+    evidence_text = (
         f"along its centre the cosines vary {fit.variance_ratio:.2g} times as much as under the model "
         f"(Kolmogorov-Smirnov distance {fit.radial_ks:.3f}, {_p_text(fit.radial_p)}), and around it directions are "
         f"{fit.isotropy:.3g} times as unequal as uniform ones ({_p_text(fit.isotropy_p)}); fitted "
         f"concentration {model.kappa:.4g}"
     )
     tolerance = 1.36 / math.sqrt(len(rows))
-    return Assumption(name, statement, fit.radial_ks, "KS distance", tolerance, p >= 0.05, message)
+    return Assumption(name, statement, fit.radial_ks, "KS distance", tolerance, p >= 0.05, evidence_text)
 
 
 def _subspace(evidence: Evidence, modality: int) -> Assumption:
@@ -136,20 +136,22 @@ def _subspace(evidence: Evidence, modality: int) -> Assumption:
     if evidence.n_items <= dim:
         reason = f"{evidence.n_items:,} items never fill {dim:,} dimensions, whatever the encoder does"
         return Assumption.untested(name, statement, "share of dimensions", 1.0, reason)
-    message = f"99 % of the energy lies in {rank:,} of {dim:,} dimensions"
-    return Assumption(name, statement, rank / dim, "share of dimensions", 1 - 1 / dim, rank < dim, message)
+    evidence_text = f"99 % of the energy lies in {rank:,} of {dim:,} dimensions"
+    return Assumption(name, statement, rank / dim, "share of dimensions", 1 - 1 / dim, rank < dim, evidence_text)
 
 
 def _different_subspaces(evidence: Evidence) -> Assumption:
     ranks, closed = evidence.subspaces.ranks, evidence.subspaces.closed()
-    message = (
+    evidence_text = (
         f"of {len(closed):,} principal angles {int(closed.sum()):,} are closed (cosine above "
         f"1 - {COSINE_TOLERANCE:g}), {evidence.subspaces.guaranteed:,} of them because any two subspaces of dimensions "
         f"{ranks[0]:,} and {ranks[1]:,} share as many"
     )
     holds = not bool(closed.all()) or ranks[0] != ranks[1]
     residual = 0.0 if holds else 1.0
-    return Assumption("different_subspaces", "the two subspaces differ", residual, "yes or no", 0.0, holds, message)
+    return Assumption(
+        "different_subspaces", "the two subspaces differ", residual, "yes or no", 0.0, holds, evidence_text
+    )
 
 
 def _shared_space(evidence: Evidence) -> Assumption:
@@ -159,13 +161,13 @@ def _shared_space(evidence: Evidence) -> Assumption:
         if reason.startswith("no test"):
             return Assumption.untested(name, statement, "yes or no", 0.0, reason)
         return Assumption(name, statement, 1.0, "yes or no", 0.0, False, reason)
-    message = f"{evidence.shared_space.count:,} shared directions exceed chance in the centred rows"
+    evidence_text = f"{evidence.shared_space.count:,} shared directions exceed chance in the centred rows"
     if evidence.shared_space.guaranteed:
-        message += f"; the ranks alone guarantee {evidence.shared_space.guaranteed:,} of them"
+        evidence_text += f"; the ranks alone guarantee {evidence.shared_space.guaranteed:,} of them"
     if evidence.n_items < evidence.dim:
         sizes = f"{evidence.n_items:,} items are fewer than the {evidence.dim:,} dimensions"
-        message += f"; {sizes}, so weak directions are missed"
-    return Assumption(name, statement, 0.0, "yes or no", 0.0, True, message)
+        evidence_text += f"; {sizes}, so weak directions are missed"
+    return Assumption(name, statement, 0.0, "yes or no", 0.0, True, evidence_text)
 
 
 def _orthogonal_centres(evidence: Evidence) -> Assumption:
@@ -176,11 +178,11 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
     k = basis.shape[1]
     degrees = [math.degrees(math.acos(min(1.0, float(np.linalg.norm(c @ basis))))) for c in evidence.centres]
     random = math.degrees(math.acos(math.sqrt(k / evidence.dim)))
-    message = (
+    evidence_text = (
         f"the centres make {degrees[0]:.1f} ({names[0]}) and {degrees[1]:.1f} degrees ({names[1]}) with "
         f"the {k:,} shared directions; a random direction makes about {random:.1f}"
     )
-    return Assumption.tested(name, statement, 90 - min(degrees), "degrees", 5.0, message)
+    return Assumption.tested(name, statement, 90 - min(degrees), "degrees", 5.0, evidence_text)
 
 
 def _gap_is_the_angle(evidence: Evidence) -> Assumption:
@@ -196,12 +198,12 @@ def _gap_is_the_angle(evidence: Evidence) -> Assumption:
         reason = f"all principal angles between {described} are closed"
         return Assumption.untested(name, statement, "degrees", 5.0, reason)
     smallest, largest = float(open_angles.min()), float(open_angles.max())
-    message = (
+    evidence_text = (
         f"the gap is {gap:.1f} degrees; of the {len(spaces.closed()):,} principal angles between {described}, "
         f"{len(open_angles):,} {'is' if len(open_angles) == 1 else 'are'} open, the smallest {smallest:.1f} and the "
         f"largest {largest:.1f} degrees"
     )
-    return Assumption.tested(name, statement, abs(gap - smallest), "degrees", 5.0, message)
+    return Assumption.tested(name, statement, abs(gap - smallest), "degrees", 5.0, evidence_text)
 
 
 def _isometry(evidence: Evidence, rows: tuple[np.ndarray, np.ndarray]) -> Assumption:
@@ -213,11 +215,11 @@ def _isometry(evidence: Evidence, rows: tuple[np.ndarray, np.ndarray]) -> Assump
     spreads = [float(values.std()) for values in cosines]
     correlation = f"{np.corrcoef(*cosines)[0, 1]:.2f}" if min(spreads) > 1e-6 else "undefined, one modality is constant"
     difference = float(np.mean(np.abs(cosines[0] - cosines[1])))
-    message = (
+    evidence_text = (
         f"means {cosines[0].mean():.3f} ({evidence.names[0]}) and {cosines[1].mean():.3f} ({evidence.names[1]}), "
         f"correlation over pairs {correlation}, mean absolute difference {difference:.3f}"
     )
-    return Assumption.tested(name, statement, difference, "cosine", 0.02, message)
+    return Assumption.tested(name, statement, difference, "cosine", 0.02, evidence_text)
 
 
 def _constant_part(evidence: Evidence, modality: int) -> Assumption:
@@ -227,8 +229,8 @@ def _constant_part(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "cosine", 0.02, reason)
     centre, length = evidence.centres[modality], evidence.lengths[modality]
     spread = math.sqrt(max(float(centre @ evidence.grams[modality] @ centre) - length**2, 0.0))
-    message = f"cosines with the centre have the mean {length:.3f} and the standard deviation {spread:.4f}"
-    return Assumption.tested(name, statement, spread, "cosine", 0.02, message)
+    evidence_text = f"cosines with the centre have the mean {length:.3f} and the standard deviation {spread:.4f}"
+    return Assumption.tested(name, statement, spread, "cosine", 0.02, evidence_text)
 
 
 def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
@@ -238,8 +240,8 @@ def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "share of energy", 0.02, reason)
     frame = np.linalg.qr(np.column_stack([evidence.shared_basis, evidence.centres[modality]]))[0]
     outside = max(1.0 - float(np.trace(frame.T @ evidence.grams[modality] @ frame)), 0.0)
-    message = f"{outside:.4f} of the energy lies outside the centre and the shared directions"
-    return Assumption.tested(name, statement, outside, "share of energy", 0.02, message)
+    evidence_text = f"{outside:.4f} of the energy lies outside the centre and the shared directions"
+    return Assumption.tested(name, statement, outside, "share of energy", 0.02, evidence_text)
 
 
 def _equal_projections(evidence: Evidence) -> Assumption:
@@ -249,16 +251,18 @@ def _equal_projections(evidence: Evidence) -> Assumption:
         return Assumption.untested(name, statement, unit, 0.1, reason)
     m, basis, n_items = evidence.moments, evidence.shared_basis, evidence.n_items
     energy, product = (float((basis * (gram @ basis)).sum()) / m.n for gram in (m.xx + m.yy, m.xy))
-    matching = max(energy - 2 * product, 0.0)
-    all_pairs = energy - 2 * float((m.mean_x @ basis) @ (m.mean_y @ basis))
-    non_matching = (n_items * all_pairs - matching) / (n_items - 1)
-    if non_matching <= 0:
+    matching_square = max(energy - 2 * product, 0.0)
+    all_pairs_square = energy - 2 * float((m.mean_x @ basis) @ (m.mean_y @ basis))
+    non_matching_square = (n_items * all_pairs_square - matching_square) / (n_items - 1)
+    if non_matching_square <= 0:
         return Assumption.untested(name, statement, unit, 0.1, "all projections are equal")
-    message = (
-        f"|P_C x - P_C y| is {math.sqrt(matching):.3f} for matching pairs and {math.sqrt(non_matching):.3f} for "
-        "non-matching pairs (root mean squares)"
+    evidence_text = (
+        f"|P_C x - P_C y| is {math.sqrt(matching_square):.3f} for matching pairs and "
+        f"{math.sqrt(non_matching_square):.3f} for non-matching pairs (root mean squares)"
     )
-    return Assumption.tested(name, statement, math.sqrt(matching / non_matching), unit, 0.1, message)
+    return Assumption.tested(
+        name, statement, math.sqrt(matching_square / non_matching_square), unit, 0.1, evidence_text
+    )
 
 
 def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:
@@ -267,18 +271,18 @@ def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: floa
     covariances = [np.cov(X, rowvar=False, bias=True) for X in rows]
     best_cosine = min(fidelity(*covariances), 1.0)
     clouds = max(finite_bound(n, temperature=temperature, cosine=best_cosine), bound)
-    message = (
+    evidence_text = (
         f"the loss of {n:,} pairs at temperature {temperature:g} is {loss:.4g} nats (both directions summed); no "
         f"embeddings of {n:,} pairs in {dim:,} dimensions get below {bound:.4g}, and no pairing of these two "
         f"clouds below {clouds:.4g}"
     )
     proved = uniform_bound_is_proved(dim, temperature=temperature)
     if bound > finite_bound(n, temperature=temperature) and not proved:
-        message += " (the first is proved for equal matching rows, and open for others at this temperature)"
-    return Assumption.tested("optimum", "the loss is at its lower bound", loss - bound, "nats", 0.1, message)
+        evidence_text += " (the first is proved for equal matching rows, and open for others at this temperature)"
+    return Assumption.tested("optimum", "the loss is at its lower bound", loss - bound, "nats", 0.1, evidence_text)
 
 
 def _not_saturated(loss: float) -> Assumption:
     name, statement = "not_saturated", "the loss is not saturated"
-    message = f"the loss is {loss:.3g} nats; a loss close to zero no longer moves the gap"
-    return Assumption(name, statement, max(0.01 - loss, 0.0), "nats", 0.0, loss >= 0.01, message)
+    evidence_text = f"the loss is {loss:.3g} nats; a loss close to zero no longer moves the gap"
+    return Assumption(name, statement, max(0.01 - loss, 0.0), "nats", 0.0, loss >= 0.01, evidence_text)

@@ -58,9 +58,9 @@ def starting_centres(
     last = len(frame.degrees) - 1
     along_first, along_last = math.sqrt(share), math.sqrt(1.0 - share)
     centres = []
-    for basis, flip in ((frame.x, 1.0), (frame.y, sign)):
+    for basis, first_sign in ((frame.x, 1.0), (frame.y, sign)):
         k = basis.shape[1]
-        centres.append(flip * along_first * axis_vector(k, 0) + along_last * axis_vector(k, last))
+        centres.append(first_sign * along_first * axis_vector(k, 0) + along_last * axis_vector(k, last))
     return centres[0], centres[1]
 
 

@@ -79,10 +79,10 @@ class CollapseDetector:
                 ("spread around the mean", 1 - snapshot.lengths[modality] ** 2, self.spread_fraction),
             ]
             for name, value, fraction in quantities:
-                best = self._confirmed_fall(f"{modality} {name}", value, fraction, snapshot.step)
-                if best is not None:
+                peak = self._confirmed_fall(f"{modality} {name}", value, fraction, snapshot.step)
+                if peak is not None:
                     messages.append(
-                        f"{modality} collapses: its {name} fell from {number(best[0])} at step {best[1]:,} to "
+                        f"{modality} collapses: its {name} fell from {number(peak[0])} at step {peak[1]:,} to "
                         f"{number(value)} at step {snapshot.step:,}. Lower the learning rate, raise the temperature, "
                         "or add a term that keeps the dimensions, such as isthmus.train.VarianceCovariance"
                     )
@@ -90,9 +90,9 @@ class CollapseDetector:
 
     def _confirmed_fall(self, key: str, value: float, fraction: float, step: int) -> tuple[float, int] | None:
         """Return the best value and its step if `value` is the `patience`-th low value in a row, else None."""
-        best = self._best.get(key)
-        if best is None or value > best[0]:
+        peak = self._best.get(key)
+        if peak is None or value > peak[0]:
             self._best[key], self._low_counts[key] = (value, step), 0
             return None
-        self._low_counts[key] = self._low_counts[key] + 1 if value < fraction * best[0] else 0
-        return best if self._low_counts[key] == self.patience else None
+        self._low_counts[key] = self._low_counts[key] + 1 if value < fraction * peak[0] else 0
+        return peak if self._low_counts[key] == self.patience else None

@@ -78,8 +78,8 @@ class Registry(Mapping[str, T], Generic[T]):
         InputError
             If another member has the name.
         """
-        old = self._members.get(name)
-        if old is not None and old is not member and _origin(old) != _origin(member):
+        registered = self._members.get(name)
+        if registered is not None and registered is not member and _origin(registered) != _origin(member):
             raise InputError(f"{self.noun} {name!r} is registered twice; choose another name or unregister it first")
         self._members[name] = member
         return member
@@ -143,7 +143,7 @@ class Registry(Mapping[str, T], Generic[T]):
             The member.
         """
         self.discover()
-        members = {_plain(key): member for key, member in self._members.items()}
+        members = {_plain(member_name): member for member_name, member in self._members.items()}
         if _plain(name) not in members:
             raise unknown_name(self.noun, name, self._members)
         return members[_plain(name)]

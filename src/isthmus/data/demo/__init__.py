@@ -160,8 +160,8 @@ def load(run: str = "plain", *, split: Split | None = None) -> Pairs:
     >>> load("warm", split="test").n_pairs
     597
     """
-    data = arrays(run, split=split)
-    return Pairs(image=data.image, text=data.text, labels=data.labels)
+    run_arrays = arrays(run, split=split)
+    return Pairs(image=run_arrays.image, text=run_arrays.text, labels=run_arrays.labels)
 
 
 def export(directory: str | Path, run: str = "plain", *, split: Split | None = None) -> tuple[Path, Path]:
@@ -195,13 +195,13 @@ def export(directory: str | Path, run: str = "plain", *, split: Split | None = N
     ...     [path.name for path in export(folder, "warm")]
     ['image.npy', 'text.npy']
     """
-    data = arrays(run, split=split)
+    run_arrays = arrays(run, split=split)
     folder = Path(directory)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"cannot export to {str(folder)!r}: it is a file; give a directory")
     folder.mkdir(parents=True, exist_ok=True)
     paths = (folder / "image.npy", folder / "text.npy")
-    for path, rows in zip(paths, (data.image, data.text), strict=True):
+    for path, rows in zip(paths, (run_arrays.image, run_arrays.text), strict=True):
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
     return paths

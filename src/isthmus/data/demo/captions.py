@@ -128,19 +128,19 @@ def compose_captions(
         if attribute not in NEUTRAL:
             raise unknown_name("attribute", attribute, NEUTRAL)
     strokes = measure_strokes(pixels)
-    ink = levels(strokes.ink, len(INK))
-    slant = levels(strokes.slant, len(SLANT))
-    width = levels(strokes.width, len(WIDTH))
-    right = levels(strokes.right, 3)
-    down = levels(strokes.down, 3)
+    ink_levels = levels(strokes.ink, len(INK))
+    slant_levels = levels(strokes.slant, len(SLANT))
+    width_levels = levels(strokes.width, len(WIDTH))
+    right_levels = levels(strokes.right, 3)
+    down_levels = levels(strokes.down, 3)
     template = (np.random.default_rng([seed, 1]).random(len(labels)) * len(TEMPLATES)).astype(int)
     sentences = []
     for i in range(len(labels)):
         phrases = {
-            "ink": INK[ink[i]],
-            "slant": SLANT[slant[i]],
-            "width": WIDTH[width[i]],
-            "position": POSITION[down[i]][right[i]],
+            "ink": INK[ink_levels[i]],
+            "slant": SLANT[slant_levels[i]],
+            "width": WIDTH[width_levels[i]],
+            "position": POSITION[down_levels[i]][right_levels[i]],
         } | {attribute: NEUTRAL[attribute] for attribute in dropped}
         sentences.append(sentence(template[i], NAMES[int(labels[i])], **phrases))
     return sentences

@@ -51,7 +51,9 @@ class RemotePath:
     def iterdir(self) -> list[RemotePath]:
         """Return the files of this folder."""
         entries = self._system.ls(self._path, detail=True)
-        return [RemotePath(f"{self.url}/{e['name'].rpartition('/')[2]}") for e in entries if e["type"] == "file"]
+        return [
+            RemotePath(f"{self.url}/{entry['name'].rpartition('/')[2]}") for entry in entries if entry["type"] == "file"
+        ]
 
     def __str__(self) -> str:
         return self.url

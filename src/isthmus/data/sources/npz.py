@@ -104,14 +104,14 @@ def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:
 
 def _from_bytes(data: bytes, address: str) -> np.ndarray:
     """Return the array in the .npy bytes `data` without a copy. A header cannot announce more than `data` holds."""
-    file = io.BytesIO(data)
-    shape, fortran, dtype = npy.read_header(file, address)
+    npy_stream = io.BytesIO(data)
+    shape, fortran, dtype = npy.read_header(npy_stream, address)
     if dtype.hasobject:
         validation.check_float_dtype(dtype, address)
     count = int(np.prod(shape, dtype=object))
-    if count * dtype.itemsize > len(data) - file.tell():
+    if count * dtype.itemsize > len(data) - npy_stream.tell():
         raise InputError(f"{address}: is truncated: its header announces shape {shape}; save it with numpy.savez")
-    flat = np.frombuffer(data, dtype=dtype, count=count, offset=file.tell())
+    flat = np.frombuffer(data, dtype=dtype, count=count, offset=npy_stream.tell())
     return flat.reshape(shape, order="F" if fortran else "C")
 
 

@@ -63,19 +63,19 @@ def theorem_2(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
-        fine = np.linspace(-1.0, 1.0, 201)
+        left_panel, right_panel = figure.subplots(1, 2)
+        gap_cosines = np.linspace(-1.0, 1.0, 201)
         for kappa, color in zip((2.0, 10.0, 20.0, 40.0), CYCLE, strict=False):
-            values = _curve(fine, kappa, 3, 0.05)
-            left_axes.plot(fine, values - values.min(), label=f"κ = {kappa:g}", color=color)
-        left_axes.set_title("J(w) minus its minimum, h = 3, τ = 0.05")
-        left_axes.set_xlabel("w = cosine of the gap")
-        left_axes.legend()
-        plot_trajectories(right_axes, runs, "gap")
-        right_axes.axhline(0, color=MUTED, linewidth=1)
-        right_axes.set_ylim(-5, 185)
-        right_axes.set_title("gap (degrees), |mean| = 0.5")
-        right_axes.legend(loc="center right")
+            objective_values = _curve(gap_cosines, kappa, 3, 0.05)
+            left_panel.plot(gap_cosines, objective_values - objective_values.min(), label=f"κ = {kappa:g}", color=color)
+        left_panel.set_title("J(w) minus its minimum, h = 3, τ = 0.05")
+        left_panel.set_xlabel("w = cosine of the gap")
+        left_panel.legend()
+        plot_trajectories(right_panel, runs, "gap")
+        right_panel.axhline(0, color=MUTED, linewidth=1)
+        right_panel.set_ylim(-5, 185)
+        right_panel.set_title("gap (degrees), |mean| = 0.5")
+        right_panel.legend(loc="center right")
 
     return Findings(
         rows=rows,

@@ -112,13 +112,13 @@ def small_temperature(*, quick: bool) -> Findings:
     rows.append(at_least("loss from 0° minus loss from 60° (nats)", 0.0, runs[0].loss - runs[60].loss))
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
+        left_panel, right_panel = figure.subplots(1, 2)
         named = {f"start {start}°": run for start, run in runs.items()}
-        plot_trajectories(left_axes, named, "gap")
-        plot_trajectories(right_axes, named, "loss")
-        left_axes.set_title("gap (degrees)")
-        right_axes.set_title("loss (nats)")
-        left_axes.legend(loc="center right")
+        plot_trajectories(left_panel, named, "gap")
+        plot_trajectories(right_panel, named, "loss")
+        left_panel.set_title("gap (degrees)")
+        right_panel.set_title("loss (nats)")
+        left_panel.legend(loc="center right")
 
     return Findings(
         rows=rows,

@@ -36,15 +36,15 @@ def theorem_1(*, quick: bool) -> Findings:
         ]
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
+        left_panel, right_panel = figure.subplots(1, 2)
         for label, run in runs.items():
-            left_axes.plot(run.trajectory.steps, run.trajectory.excess, label=label)
-            right_axes.plot(run.trajectory.steps, run.trajectory.resultant_x, label=label)
-        for axes, title in ((left_axes, "loss minus bound (nats)"), (right_axes, "length of the mean of x")):
+            left_panel.plot(run.trajectory.steps, run.trajectory.excess, label=label)
+            right_panel.plot(run.trajectory.steps, run.trajectory.resultant_x, label=label)
+        for axes, title in ((left_panel, "loss minus bound (nats)"), (right_panel, "length of the mean of x")):
             axes.set_yscale("log")
             axes.set_xlabel("step")
             axes.set_title(title)
-        left_axes.legend()
+        left_panel.legend()
 
     return Findings(
         rows=rows,

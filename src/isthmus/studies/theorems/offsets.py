@@ -115,14 +115,14 @@ def affine(*, quick: bool) -> Findings:
     rows.append(at_least("difference of the losses over all angles (nats)", 1e-3, max(losses) - min(losses)))
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
-        left_axes.plot(angles, losses, "o-", color=X)
-        left_axes.axhline(formula, color=MUTED, linewidth=1)
-        left_axes.set_ylim(formula - 0.05, formula + 0.05)
-        left_axes.set_title("loss at the optimum (nats)")
-        right_axes.plot(angles, [run.state.cosine for run in runs.values()], "o-", color=Y)
-        right_axes.set_title("mean paired cosine")
-        for axes in (left_axes, right_axes):
+        left_panel, right_panel = figure.subplots(1, 2)
+        left_panel.plot(angles, losses, "o-", color=X)
+        left_panel.axhline(formula, color=MUTED, linewidth=1)
+        left_panel.set_ylim(formula - 0.05, formula + 0.05)
+        left_panel.set_title("loss at the optimum (nats)")
+        right_panel.plot(angles, [run.state.cosine for run in runs.values()], "o-", color=Y)
+        right_panel.set_title("mean paired cosine")
+        for axes in (left_panel, right_panel):
             axes.set_xlabel("φ, angle between the constant parts (degrees)")
 
     return Findings(
@@ -178,17 +178,17 @@ def moving_constant_parts(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
+        left_panel, right_panel = figure.subplots(1, 2)
         named = {f"start {angle}°": run for angle, run in freed.items()}
-        plot_trajectories(left_axes, named, "gap")
-        plot_trajectories(right_axes, named, "loss")
+        plot_trajectories(left_panel, named, "gap")
+        plot_trajectories(right_panel, named, "loss")
         for angle, color in zip(freed, CYCLE, strict=False):
-            left_axes.axhline(angle, color=color, linewidth=1, linestyle="--")
-        right_axes.axhline(level, color=MUTED, linewidth=1)
-        left_axes.set_ylim(-5, 185)
-        left_axes.set_title("gap (degrees), dashed: a, b orthogonal to C")
-        right_axes.set_title("loss (nats)")
-        left_axes.legend(loc="center right")
+            left_panel.axhline(angle, color=color, linewidth=1, linestyle="--")
+        right_panel.axhline(level, color=MUTED, linewidth=1)
+        left_panel.set_ylim(-5, 185)
+        left_panel.set_title("gap (degrees), dashed: a, b orthogonal to C")
+        right_panel.set_title("loss (nats)")
+        left_panel.legend(loc="center right")
 
     return Findings(
         rows=rows,
@@ -239,9 +239,19 @@ def batch_size(*, quick: bool) -> Findings:
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
-        grid = np.geomspace(sizes[0], sizes[-1], 200)
-        axes.plot(grid, [finite_bound(n, temperature=tau) for n in grid], color=ACCENT, label="simplex bound")
-        axes.plot(grid, 2 * np.log(grid) + uniform_bound(dim, temperature=tau), color=Y, label="limit bound")
+        numbers_of_pairs = np.geomspace(sizes[0], sizes[-1], 200)
+        axes.plot(
+            numbers_of_pairs,
+            [finite_bound(n, temperature=tau) for n in numbers_of_pairs],
+            color=ACCENT,
+            label="simplex bound",
+        )
+        axes.plot(
+            numbers_of_pairs,
+            2 * np.log(numbers_of_pairs) + uniform_bound(dim, temperature=tau),
+            color=Y,
+            label="limit bound",
+        )
         axes.plot(sizes, [run.loss for run in runs.values()], "o", color=X, label="optimised pairs")
         axes.set_xscale("log")
         axes.set_ylim(-0.5, None)
@@ -270,12 +280,12 @@ def batch_size(*, quick: bool) -> Findings:
 
 def _crossing(dim: int, tau: float) -> float:
     """Return the N at which the limit bound exceeds the simplex bound."""
-    limit = uniform_bound(dim, temperature=tau)
-    low, high = math.log(2.0), math.log(1e60)
+    limit_bound = uniform_bound(dim, temperature=tau)
+    log_low, log_high = math.log(2.0), math.log(1e60)
     for _ in range(200):
-        middle = 0.5 * (low + high)
-        if 2.0 * middle + limit < finite_bound(math.exp(middle), temperature=tau):
-            low = middle
+        log_middle = 0.5 * (log_low + log_high)
+        if 2.0 * log_middle + limit_bound < finite_bound(math.exp(log_middle), temperature=tau):
+            log_low = log_middle
         else:
-            high = middle
-    return math.exp(low)
+            log_high = log_middle
+    return math.exp(log_low)

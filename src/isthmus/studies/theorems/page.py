@@ -92,10 +92,10 @@ def collect(
     """
     selected = list(experiments().values()) if names is None else [registry[name] for name in names]
     results = []
-    for index, entry in enumerate(selected):
+    for n_finished, experiment in enumerate(selected):
         if progress is not None:
-            progress(index, len(selected), entry.name)
-        results.append(entry(quick=quick))
+            progress(n_finished, len(selected), experiment.name)
+        results.append(experiment(quick=quick))
     if progress is not None:
         progress(len(selected), len(selected), "")
     return results
@@ -129,11 +129,11 @@ def write(results: Sequence[ExperimentResult], out_dir: str | os.PathLike[str], 
     'theory.html'
     """
     folder = check_folder(out_dir)
-    text = render(results)
+    page_html = render(results)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "theory.html"
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(page_html, encoding="utf-8")
     return path
 
 

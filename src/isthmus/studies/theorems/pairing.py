@@ -55,16 +55,16 @@ def theorem_4(*, quick: bool) -> Findings:
         ]
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
+        left_panel, right_panel = figure.subplots(1, 2)
         for angle, run in runs.items():
-            left_axes.plot(run.trajectory.steps, run.trajectory.mismatch, label=f"φ = {angle}°")
-            right_axes.plot(run.trajectory.steps, run.trajectory.isometry, label=f"φ = {angle}°")
-        left_axes.set_title("rms of |P_C x - P_C y|")
-        right_axes.set_title("rms of x·c_x - y·c_y")
-        for axes in (left_axes, right_axes):
+            left_panel.plot(run.trajectory.steps, run.trajectory.mismatch, label=f"φ = {angle}°")
+            right_panel.plot(run.trajectory.steps, run.trajectory.isometry, label=f"φ = {angle}°")
+        left_panel.set_title("rms of |P_C x - P_C y|")
+        right_panel.set_title("rms of x·c_x - y·c_y")
+        for axes in (left_panel, right_panel):
             axes.set_yscale("log")
             axes.set_xlabel("step")
-        left_axes.legend()
+        left_panel.legend()
 
     return Findings(
         rows=rows,
@@ -151,14 +151,14 @@ def corollary_3(*, quick: bool) -> Findings:
     q = float(np.mean((run.y @ frame.y[:, -1]) ** 2))
     ceilings = hyperplane_ceiling(p, q, angle=60), hyperplane_ceiling(p, q, angle=0)
     loss = info_nce(rotated, run.y, temperature=0.5)
-    best = 2.0 * np.log(len(rotated)) + uniform_bound(8, temperature=0.5)
+    best_loss = 2.0 * np.log(len(rotated)) + uniform_bound(8, temperature=0.5)
     rows = [
         close("gap before (degrees)", 60.0, before.gap, 0.05),
         close("gap after (degrees)", 0.0, after.gap, 0.05),
         close("mean paired cosine before: its ceiling", ceilings[0], before.cosine, 1e-3),
         close("mean paired cosine after: its ceiling", ceilings[1], after.cosine, 1e-3),
         close("loss after (nats): the loss before", run.loss, loss, 1e-4),
-        at_least("loss after minus the unconstrained bound (nats)", 0.0, loss - best),
+        at_least("loss after minus the unconstrained bound (nats)", 0.0, loss - best_loss),
     ]
 
     def draw(figure: Any) -> None:
@@ -213,10 +213,10 @@ def corollary_4(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2, sharey=True)
+        left_panel, right_panel = figure.subplots(1, 2, sharey=True)
         for axes, (x, y), title in (
-            (left_axes, (run.x, run.y), f"before: gap {run.gap:.0f}°"),
-            (right_axes, projected, "after: no gap"),
+            (left_panel, (run.x, run.y), f"before: gap {run.gap:.0f}°"),
+            (right_panel, projected, "after: no gap"),
         ):
             scores = x @ y.T
             matching = np.diag(scores)
@@ -227,7 +227,7 @@ def corollary_4(*, quick: bool) -> Findings:
             axes.set_xlabel("cosine")
             axes.set_title(title)
             axes.set_yscale("log")
-        left_axes.legend()
+        left_panel.legend()
 
     return Findings(
         rows=rows,

@@ -84,19 +84,19 @@ def theorem_3(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
+        left_panel, right_panel = figure.subplots(1, 2)
         in_three_dimensions = {k.split(", ")[-1]: v for k, v in runs.items() if k.startswith("h = 3")}
-        plot_trajectories(left_axes, in_three_dimensions, "gap")
-        left_axes.axhline(60, color=MUTED, linewidth=1)
-        left_axes.set_xscale("symlog", linthresh=10)
-        left_axes.set_xlim(left=0)
-        left_axes.set_title("gap (degrees), h = 3, φ = 60°")
-        left_axes.legend()
-        right_axes.plot([0, 90], [0, 90], color=MUTED, linewidth=1, label="gap = φ")
-        right_axes.plot(angles, [run.gap for run in by_angle], "o", color=X, label="pairs, h = 8, τ = 0.5")
-        right_axes.set_xlabel("φ, angle between the hyperplanes (degrees)")
-        right_axes.set_title("gap at the optimum (degrees)")
-        right_axes.legend()
+        plot_trajectories(left_panel, in_three_dimensions, "gap")
+        left_panel.axhline(60, color=MUTED, linewidth=1)
+        left_panel.set_xscale("symlog", linthresh=10)
+        left_panel.set_xlim(left=0)
+        left_panel.set_title("gap (degrees), h = 3, φ = 60°")
+        left_panel.legend()
+        right_panel.plot([0, 90], [0, 90], color=MUTED, linewidth=1, label="gap = φ")
+        right_panel.plot(angles, [run.gap for run in by_angle], "o", color=X, label="pairs, h = 8, τ = 0.5")
+        right_panel.set_xlabel("φ, angle between the hyperplanes (degrees)")
+        right_panel.set_title("gap at the optimum (degrees)")
+        right_panel.legend()
 
     return Findings(
         rows=rows,
@@ -138,16 +138,16 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
         for tau in (0.05, 0.2)
     ]
     advantage = {
-        key: cloud_loss(key[0], kappa=key[2], temperature=key[3], angle=key[1], centres="shared")
-        - cloud_loss(key[0], kappa=key[2], temperature=key[3], angle=key[1], centres="orthogonal")
-        for key in settings
+        setting: cloud_loss(setting[0], kappa=setting[2], temperature=setting[3], angle=setting[1], centres="shared")
+        - cloud_loss(setting[0], kappa=setting[2], temperature=setting[3], angle=setting[1], centres="orthogonal")
+        for setting in settings
     }
-    lost = [key for key in settings if advantage[key] <= 0.0]
-    worst = min(settings, key=lambda key: advantage[key])
+    losing = [setting for setting in settings if advantage[setting] <= 0.0]
+    worst = min(settings, key=lambda setting: advantage[setting])
     inside = cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres="shared")
     outside = cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres="orthogonal")
     rows = [
-        close(f"settings of {len(settings)} where orthogonal centres lose", 0, len(lost), 0),
+        close(f"settings of {len(settings)} where orthogonal centres lose", 0, len(losing), 0),
         at_least("h = 8, φ = 80°, τ = 0.05, κ = 2: Φ inside C minus Φ orthogonal (nats)", 0.0, inside - outside),
         at_least("h = 8, φ = 60°, τ = 0.2, κ = 10: the same (nats)", 0.0, advantage[(8, 60, 10.0, 0.2)]),
     ]
@@ -174,8 +174,8 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding=f"Orthogonal centres win in {len(settings) - len(lost)} of {len(settings)} settings. They lose at "
-        + "; ".join(f"h = {h}, φ = {phi}°, κ = {k:g}, τ = {tau:g}" for h, phi, k, tau in lost)
+        finding=f"Orthogonal centres win in {len(settings) - len(losing)} of {len(settings)} settings. They lose at "
+        + "; ".join(f"h = {h}, φ = {phi}°, κ = {k:g}, τ = {tau:g}" for h, phi, k, tau in losing)
         + f" (largest loss {-advantage[worst]:.4f} nats): wide clouds in nearly orthogonal hyperplanes at "
         "a small temperature. To first order in 1/τ the advantage is (2/τ)(t - V)(1 - cos φ) > 0, which is why it "
         "holds elsewhere.",
@@ -183,7 +183,7 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
             "inside": inside,
             "orthogonal": outside,
             "settings": len(settings),
-            "lost": [list(key) for key in lost],
+            "lost": [list(setting) for setting in losing],
         },
         draw=draw,
         picture="Three charts, one per angle: the advantage of orthogonal centres against the concentration is "

@@ -23,7 +23,7 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
     temperatures = (0.2, 0.5) if quick else (0.05, 0.1, 0.2, 0.5, 1.0)
     starts = (30, 60) if quick else (0, 30, 60)
     n = 64 if quick else 96
-    best, single = np.zeros((2, len(lengths), len(temperatures)))
+    best_gaps, single = np.zeros((2, len(lengths), len(temperatures)))
     for i, length in enumerate(lengths):
         for j, tau in enumerate(temperatures):
             runs = [
@@ -38,20 +38,20 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
                 )
                 for start in starts
             ]
-            best[i, j] = min(runs, key=lambda run: run.loss).gap
+            best_gaps[i, j] = min(runs, key=lambda run: run.loss).gap
             single[i, j] = runs[starts.index(30)].gap
     rows = [
-        close(f"R = {length}, τ = {tau:g}: gap (degrees)", 60.0, float(best[i, j]), 0.5)
+        close(f"R = {length}, τ = {tau:g}: gap (degrees)", 60.0, float(best_gaps[i, j]), 0.5)
         for i, length in enumerate(lengths)
         for j, tau in enumerate(temperatures)
     ]
-    missed = int(np.sum(np.abs(best - 60.0) > 0.5))
+    missed = int(np.sum(np.abs(best_gaps - 60.0) > 0.5))
     missed_by_single = int(np.sum(~(np.abs(single - 60.0) <= 0.5)))
 
     def draw(figure: Any) -> None:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, values, title in zip(
-            panels, (best, single), (f"best of {len(starts)} starts", "start at 30° only"), strict=True
+            panels, (best_gaps, single), (f"best of {len(starts)} starts", "start at 30° only"), strict=True
         ):
             axes.pcolormesh(values, vmin=0, vmax=90, cmap="viridis", edgecolors="face", linewidth=0.1)
             axes.set_xticks(np.arange(len(temperatures)) + 0.5, [f"{tau:g}" for tau in temperatures])
@@ -73,11 +73,11 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding=f"The best of {len(starts)} runs ends at 60° in {best.size - missed} of {best.size} cells"
+        finding=f"The best of {len(starts)} runs ends at 60° in {best_gaps.size - missed} of {best_gaps.size} cells"
         + (", the others have a saturated loss (small τ, small R)" if missed else "")
         + f". A single run that starts at 30° misses it in {missed_by_single} cells, above all for large means, where "
         "the valley keeps the gap of the start.",
-        numbers={"lengths": lengths, "temperatures": temperatures, "best": best, "start_30": single},
+        numbers={"lengths": lengths, "temperatures": temperatures, "best": best_gaps, "start_30": single},
         draw=draw,
         picture="Two tables of the final gap over mean length and temperature: nearly all cells of the first read "
         "60, several of the second read other values.",
@@ -110,8 +110,8 @@ def collapse_dose_response(*, quick: bool) -> Findings:
             )
             for start in (10, 60)
         ]
-        best = min(pair, key=lambda run: run.loss)
-        soft[penalty] = (best.gap, best.loss)
+        best_run = min(pair, key=lambda run: run.loss)
+        soft[penalty] = (best_run.gap, best_run.loss)
     sets = (
         [(60.0,), (60.0, 60.0)]
         if quick
@@ -160,21 +160,21 @@ def collapse_dose_response(*, quick: bool) -> Findings:
     ]
 
     def draw(figure: Any) -> None:
-        left_axes, right_axes = figure.subplots(1, 2)
-        left_axes.plot(penalties, [soft[penalty][0] for penalty in penalties], "o-", color=X)
-        left_axes.axhline(60, color=MUTED, linewidth=1)
-        left_axes.set_xscale("log")
-        left_axes.set_xlabel("penalty λ (nats)")
-        left_axes.set_title("gap of the best run (degrees)")
+        left_panel, right_panel = figure.subplots(1, 2)
+        left_panel.plot(penalties, [soft[penalty][0] for penalty in penalties], "o-", color=X)
+        left_panel.axhline(60, color=MUTED, linewidth=1)
+        left_panel.set_xscale("log")
+        left_panel.set_xlabel("penalty λ (nats)")
+        left_panel.set_title("gap of the best run (degrees)")
         positions = np.arange(len(several))
-        right_axes.barh(
+        right_panel.barh(
             positions + 0.18, [max(angles) for angles in several], height=0.32, color=MUTED, label="largest angle"
         )
-        right_axes.barh(positions - 0.18, [run.gap for run in several.values()], height=0.32, color=Y, label="gap")
-        right_axes.set_yticks(positions, [_name(angles) for angles in several], color=INK)
-        right_axes.invert_yaxis()
-        right_axes.set_xlabel("degrees")
-        right_axes.set_title("orange: gap, grey: largest angle")
+        right_panel.barh(positions - 0.18, [run.gap for run in several.values()], height=0.32, color=Y, label="gap")
+        right_panel.set_yticks(positions, [_name(angles) for angles in several], color=INK)
+        right_panel.invert_yaxis()
+        right_panel.set_xlabel("degrees")
+        right_panel.set_title("orange: gap, grey: largest angle")
 
     return Findings(
         rows=rows,

@@ -81,13 +81,13 @@ def describe_gaps(runs: Sequence[TrainingRun]) -> str:
 
 
 def _affine_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
-    for key, case_runs in group_by_case(runs, "affine").items():
-        case = f"fixed axes, {describe_case(*key)}"
+    for case, case_runs in group_by_case(runs, "affine").items():
+        case_text = f"fixed axes, {describe_case(*case)}"
         gaps = [(final_value(run, "gap"), run.setting.angle) for run in case_runs]
         deviations = [abs(gap - angle) for gap, angle in gaps if gap is not None]
         largest = max(deviations) if len(deviations) == len(case_runs) else float("inf")
         yield Claim(
-            case,
+            case_text,
             "fixed axes orthogonal to the shared space: the gap is the angle between them",
             f"within {AFFINE_TOLERANCE:g}°",
             f"largest miss {largest:.2f}° in {len(case_runs)} runs",
@@ -95,7 +95,7 @@ def _affine_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
         )
         loss, recall = (_range_within_seeds(case_runs, name) for name in ("loss", "R@1"))
         yield Claim(
-            case,
+            case_text,
             "the loss does not depend on the angle, and neither does recall",
             "the same at every angle",
             f"largest range over angles of one seed: loss {number(loss)} of "
@@ -115,12 +115,12 @@ def _range_within_seeds(runs: Sequence[TrainingRun], name: str) -> float:
 
 
 def _mean_length_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
-    for key, case_runs in group_by_case(runs, "mean_length_penalty").items():
+    for case, case_runs in group_by_case(runs, "mean_length_penalty").items():
         n_optimal = sum(map(_is_at_optimum, case_runs))
         inside = mean_final_value(case_runs, "centre_in_shared").value
         fraction = f"fraction of the means inside the shared space {inside:.2f} on average"
         yield Claim(
-            f"mean length {TARGET_LENGTH:g} by a penalty, {describe_case(*key)}",
+            f"mean length {TARGET_LENGTH:g} by a penalty, {describe_case(*case)}",
             "at the optimum the means are orthogonal to the shared space, and the gap is the angle or 180° minus it",
             "gap = angle, fraction 0",
             f"reached in {n_optimal} of {len(case_runs)} runs; gaps {describe_gaps(case_runs)}; {fraction}",
@@ -138,13 +138,13 @@ def _is_at_optimum(run: TrainingRun) -> bool:
 
 
 def _subspace_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
-    for key, case_runs in group_by_case(runs, "subspace").items():
+    for case, case_runs in group_by_case(runs, "subspace").items():
         n_undefined = sum(final_value(run, "gap") is None for run in case_runs)
-        case = f"subspaces alone, {describe_case(*key)}"
-        if key[1] == "learned":
+        case_text = f"subspaces alone, {describe_case(*case)}"
+        if case[1] == "learned":
             image, text = (mean_final_value(case_runs, f"length_{name}").value for name in ("image", "text"))
             yield Claim(
-                case,
+                case_text,
                 "without a mean length the means go to 0 and the gap has no angle",
                 "undefined",
                 f"undefined in {n_undefined} of {len(case_runs)} runs, means {image:.2f} and {text:.2f} long",
@@ -158,7 +158,7 @@ def _subspace_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
         else:
             verdict = HOLDS if slope.high < MIN_SLOPE else FAILS
         yield Claim(
-            case,
+            case_text,
             "without a mean length the gap does not follow the angle",
             "slope 0",
             f"slope {slope.value:.2f} ± {slope.high - slope.value:.2f}; gaps {describe_gaps(case_runs)}"

@@ -69,16 +69,18 @@ def write_figures(result: StudyResult, folder: str | os.PathLike[str], /) -> lis
 def draw_angles(result: StudyResult) -> str:
     """Return the measured gap against the imposed angle as inline SVG."""
     lines: list[GapLine] = []
-    for regime, label in _REGIME_LABELS.items():
-        for key, runs in group_by_case(result.runs["collapse"], regime).items():
+    for regime, regime_label in _REGIME_LABELS.items():
+        for case, runs in group_by_case(result.runs["collapse"], regime).items():
             gaps = {angle: mean_final_value(group, "gap") for angle, group in group_by_angle(runs).items()}
             points = [(angle, gap) for angle, gap in gaps.items() if not gap.undefined]
             if points:
-                lines.append((f"{label}, {describe_case(*key)}", points))
-    text = "; ".join(
+                lines.append((f"{regime_label}, {describe_case(*case)}", points))
+    gaps_of_lines = "; ".join(
         f"{name}: " + ", ".join(f"{gap.value:.0f} at {angle:g}" for angle, gap in points) for name, points in lines
     )
-    return inline_svg(_angles(lines), "angles", label=f"Measured gap against the imposed angle, in degrees. {text}")
+    return inline_svg(
+        _angles(lines), "angles", label=f"Measured gap against the imposed angle, in degrees. {gaps_of_lines}"
+    )
 
 
 @with_report_style
@@ -100,8 +102,8 @@ def _angles(lines: list[GapLine]) -> Any:
 def draw_scores(result: StudyResult) -> str:
     """Return scores of all runs against the distance of the means and shared-space alignment as inline SVG."""
     nonempty = {name: list(result.runs[name]) for name in PARTS if result.runs.get(name)}
-    label = "Scores of all runs against the gap and the shared-space alignment."
-    return inline_svg(_scores(nonempty), "follows", label=label)
+    text_alternative = "Scores of all runs against the gap and the shared-space alignment."
+    return inline_svg(_scores(nonempty), "follows", label=text_alternative)
 
 
 @with_report_style

@@ -291,8 +291,8 @@ def _cells(runs: Sequence[TrainingRun], columns: dict[str, int]) -> list[str]:
 
 def _cell(estimate: Estimate, digits: int) -> str:
     """Return the value, with its interval on a second line."""
-    text = format_estimate(estimate, digits=digits, symmetric=True)
-    return text.replace(" ± ", "\n± ").replace("undefined in", "undefined\nin")
+    value_text = format_estimate(estimate, digits=digits, symmetric=True)
+    return value_text.replace(" ± ", "\n± ").replace("undefined in", "undefined\nin")
 
 
 def _switch(setting: Setting) -> str:

@@ -27,9 +27,9 @@ def settings_of(part: str, /, *, seeds: int = 5, quick: bool = False) -> Iterato
         raise unknown_name("part", part, PARTS)
     if seeds < 2:
         raise InputError(f"seeds={seeds}, expected at least 2: an interval needs a spread")
-    part_settings, seed_factor = PARTS[part]
+    make_settings, seed_factor = PARTS[part]
     for seed in range(seed_factor * seeds):
-        for setting in part_settings(quick):
+        for setting in make_settings(quick):
             yield replace(setting, seed=seed)
 
 
@@ -76,7 +76,7 @@ def run_study(
     settings = {name: list(settings_of(name, seeds=seeds, quick=quick)) for name in parts}
     log = None if journal is None else Journal(journal, "train demo", {})
     finished = {} if log is None else {run.setting: run for run in map(TrainingRun.from_dict, log.lines)}
-    queue = list(dict.fromkeys(setting for part_settings in settings.values() for setting in part_settings))
+    queue = list(dict.fromkeys(setting for settings_of_part in settings.values() for setting in settings_of_part))
     for number, setting in enumerate(queue):
         if progress is not None:
             progress(number, len(queue), setting.key)
@@ -86,4 +86,4 @@ def run_study(
                 log.add(finished[setting].to_dict())
     if progress is not None:
         progress(len(queue), len(queue), "")
-    return {name: [finished[setting] for setting in part_settings] for name, part_settings in settings.items()}
+    return {name: [finished[setting] for setting in settings_of_part] for name, settings_of_part in settings.items()}

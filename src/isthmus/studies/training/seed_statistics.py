@@ -55,8 +55,8 @@ def mean_final_value(runs: Sequence[TrainingRun], name: str, /) -> Estimate:
 def paired_difference(runs: Sequence[TrainingRun], base: Sequence[TrainingRun], name: str, /) -> Estimate:
     """Return the mean difference `runs` - `base` at the end, paired by seed, with Student's 95 % interval."""
     base_values = {run.setting.seed: final_value(run, name) for run in base}
-    pairs = [(final_value(run, name), base_values.get(run.setting.seed)) for run in runs]
-    return mean_over_seeds([None if a is None or b is None else a - b for a, b in pairs])
+    value_pairs = [(final_value(run, name), base_values.get(run.setting.seed)) for run in runs]
+    return mean_over_seeds([None if a is None or b is None else a - b for a, b in value_pairs])
 
 
 def bootstrap_over_seeds(

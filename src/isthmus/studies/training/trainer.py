@@ -133,9 +133,9 @@ def train_setting(setting: Setting, /, *, monitor: Callable[[Tensor, Tensor], An
     >>> train_setting(Setting(epochs=1)).curve[0]["epoch"]
     0.0
     """
-    data = load_split(setting.seed, setting.caption_dropout)
+    split = load_split(setting.seed, setting.caption_dropout)
     encoder = DualEncoder(setting)
-    objective = Objective(setting, steps=setting.epochs * -(-len(data.train_rows) // demo.BATCH))
+    objective = Objective(setting, steps=setting.epochs * -(-len(split.train_rows) // demo.BATCH))
     groups = [
         {"params": list(encoder.parameters()), "max_lr": demo.LEARNING_RATE},
         {
@@ -146,21 +146,21 @@ def train_setting(setting: Setting, /, *, monitor: Callable[[Tensor, Tensor], An
     ]
     optimizer = torch.optim.AdamW(groups, lr=demo.LEARNING_RATE, fused=True)
     order_generator = np.random.default_rng([setting.seed, 4])
-    caption_rows = assign_captions(setting, data.train_rows)
+    caption_rows = assign_captions(setting, split.train_rows)
     measured_epochs = {round(fraction * setting.epochs) for fraction in MEASURED_FRACTIONS}
     curve: list[dict[str, float | None]] = []
     batch_losses, seconds = [], 0.0
     for epoch in range(setting.epochs + 1):
         if epoch in measured_epochs:
             point = {"epoch": float(epoch), "temperature": objective.temperature}
-            curve.append({**point, **_measure(encoder, data)})
+            curve.append({**point, **_measure(encoder, split)})
         if epoch == setting.epochs:
             break
         start = time.perf_counter()
         for group in optimizer.param_groups:
             group["lr"] = group["max_lr"] * (1 + np.cos(np.pi * epoch / setting.epochs)) / 2
-        order = demo.random_order(order_generator, len(data.train_rows))
-        batch_losses = _train_epoch(encoder, objective, optimizer, data, order, caption_rows, monitor)
+        order = demo.random_order(order_generator, len(split.train_rows))
+        batch_losses = _train_epoch(encoder, objective, optimizer, split, order, caption_rows, monitor)
         seconds += time.perf_counter() - start
     return TrainingRun(setting, curve, float(np.mean(batch_losses)), seconds)
 
