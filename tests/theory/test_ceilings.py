@@ -81,7 +81,7 @@ def test_ceiling_accepts_other_array_libraries():
         (lambda: fidelity(np.ones((2, 3)), np.eye(2)), r"shape \(2, 3\)"),
         (lambda: fidelity(np.eye(2), np.eye(3)), "2 and 3 rows"),
         (lambda: fidelity(np.array([[1.0, 1.0], [0.0, 1.0]]), np.eye(2)), "not symmetric"),
-        (lambda: fidelity(np.diag([1.0, -1.0]), np.eye(2)), "eigenvalue -1"),
+        (lambda: fidelity(np.diag([1.0, -1.0]), np.eye(2)), "variance -1 along"),
         (lambda: fidelity(np.full((2, 2), np.nan), np.eye(2)), "finite"),
         (lambda: hyperplane_ceiling(1.5, 0.1, angle=0.0), "p = 1.5"),
         (lambda: hyperplane_ceiling(0.5, 0.1, angle=-1.0), "angle = -1"),

@@ -18,7 +18,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
-from isthmus.linalg.psd import fidelity
+from isthmus.linalg.psd import covariance_fidelity
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments, moments_of
@@ -255,7 +255,8 @@ class Split:
 
 def _geometry(moments: Moments) -> dict[str, float]:
     """Return the scores of the clouds after a map: distance of the means, mean cosine and its ceiling."""
-    ceiling = float(moments.mean_x @ moments.mean_y) + fidelity(moments.cov_x, moments.cov_y)  # no pairing has more
+    # No pairing has a higher mean cosine.
+    ceiling = float(moments.mean_x @ moments.mean_y) + covariance_fidelity(moments.cov_x, moments.cov_y)
     return {
         "gap_distance": float(np.linalg.norm(moments.mean_x - moments.mean_y)),
         "paired_cosine": moments.mean_paired,

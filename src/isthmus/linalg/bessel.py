@@ -143,8 +143,8 @@ def inverse_bessel_ratio(nu: float | Array, r: float | Array, /) -> Any:
     if np.any(ratio > largest_ratio):
         worst = int(np.argmax(ratio - largest_ratio))
         raise InputError(
-            f"r = {ratio.flat[worst]:.12g} at nu = {order.flat[worst]:g} needs an argument above 1e6, expected a mean "
-            "resultant length that is less close to 1"
+            f"rows in {2 * order.flat[worst] + 2:g} dimensions whose mean has length r = {ratio.flat[worst]:.12g} are "
+            "too nearly equal: their concentration is above 1e6; expected a length that is less close to 1"
         )
     return restore(inverse_ratio_kernel(order, ratio))
 
@@ -222,15 +222,17 @@ def _arguments(
     ):
         is_outside = ~((values >= low) & ((values <= high) if shut else (values < high)))
         if np.any(is_outside):
+            quantity = "order" if argument_name == "nu" else argument_name
             raise InputError(
-                f"{argument_name} = {values[is_outside].flat[0]:.12g}, expected a number in "
+                f"{quantity} = {values[is_outside].flat[0]:.12g}, expected a number in "
                 f"[{-high if even and argument_name == name else low:g}, {high:g}{']' if shut else ')'}"
             )
     try:
         order, argument = np.broadcast_arrays(order, argument)
     except ValueError:
         raise InputError(
-            f"{first} of shape {order.shape} and {name} of shape {argument.shape}, expected shapes that broadcast"
+            f"{'orders' if first == 'nu' else first} of shape {order.shape} and {name} of shape {argument.shape}, "
+            "expected shapes that broadcast"
         ) from None
     reference = next((v for v in (x, nu) if hasattr(v, "shape") and not is_numpy(v) and not np.isscalar(v)), None)
 

@@ -8,7 +8,7 @@ from isthmus.compute.arrays import Array, to_numpy
 from isthmus.utils.errors import InputError
 
 
-def fidelity(P: Array, Q: Array, /) -> float:
+def fidelity(P: Array, Q: Array, /, *, noise: float = 0.0) -> float:
     """Return the fidelity of two positive semidefinite matrices, the nuclear norm of P^{1/2} Q^{1/2}.
 
     It is the largest trace of a cross-covariance of two random vectors with these covariances.
@@ -19,6 +19,8 @@ def fidelity(P: Array, Q: Array, /) -> float:
         Positive semidefinite matrix.
     Q : array of shape (d, d)
         Positive semidefinite matrix.
+    noise : float, default 0.0
+        Size of the rounding errors of both. A covariance of constant rows consists of them, and counts as zero.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def fidelity(P: Array, Q: Array, /) -> float:
     """
     roots = []
     for matrix in (P, Q):
-        values, vectors = psd_eigh(to_numpy(matrix).astype(np.float64))
+        values, vectors = psd_eigh(to_numpy(matrix).astype(np.float64), noise=noise)
         roots.append(vectors[:, values > 0.0] * np.sqrt(values[values > 0.0]))
     if roots[0].shape[0] != roots[1].shape[0]:
         raise InputError(f"matrices of {roots[0].shape[0]} and {roots[1].shape[0]} rows, expected two of the same size")
@@ -62,19 +64,28 @@ def factor_fidelity(A: np.ndarray, B: np.ndarray) -> float:
     return float(np.sum(np.linalg.svd(A.T @ B, compute_uv=False)))
 
 
-def psd_eigh(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def covariance_fidelity(cov_x: np.ndarray, cov_y: np.ndarray) -> float:
+    """Return the fidelity of two covariances (d, d) of data. Constant rows have the fidelity zero."""
+    factors = []
+    for cov in (cov_x, cov_y):
+        values, vectors = covariance_eigh(cov)
+        factors.append(vectors * np.sqrt(values))
+    return factor_fidelity(*factors)
+
+
+def psd_eigh(matrix: np.ndarray, *, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
     """Return descending eigenvalues of a positive semidefinite matrix, rounding noise set to zero, and eigenvectors."""
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
-        raise InputError(f"a matrix of shape {matrix.shape}, expected a finite square matrix (d, d)")
+        raise InputError(f"a covariance of shape {matrix.shape}, expected finite values of shape (d, d)")
     scale = float(np.max(np.abs(matrix), initial=0.0))
-    if np.max(np.abs(matrix - matrix.T), initial=0.0) > 1e-6 * scale:
-        raise InputError("a matrix is not symmetric, expected covariances or second moments")
+    if np.max(np.abs(matrix - matrix.T), initial=0.0) > max(1e-6 * scale, noise):
+        raise InputError("a covariance is not symmetric, expected covariances or second moments")
     values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
     largest = max(float(values[-1]), 0.0)
-    if values[0] < -1e-5 * max(largest, scale):
+    if values[0] < -max(1e-5 * max(largest, scale), noise):
         raise InputError(
-            f"a matrix has the eigenvalue {values[0]:.3g} (largest {values[-1]:.3g}), expected positive semidefinite "
-            "covariances or second moments"
+            f"a covariance has the variance {values[0]:.3g} along a direction (the largest is {values[-1]:.3g}), "
+            "expected covariances or second moments, which have no negative variance"
         )
     return _clip(values), vectors[:, ::-1]
 

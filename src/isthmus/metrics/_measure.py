@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
 from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
-from isthmus.metrics._metric import FAMILIES, Metric, evaluate, registry
+from isthmus.metrics._metric import FAILURES, FAMILIES, Metric, evaluate, registry
 from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import Result
@@ -134,14 +134,22 @@ def _groups(entries: Mapping[str, Metric], pairs: Pairs | None) -> dict[str, lis
 def _curves(context: MetricContext) -> dict[str, np.ndarray]:
     """Return spectra, principal angles and shares of the gap by name."""
     x, y = context.names
-    return {
-        f"spectrum_{x}": context.x.spectrum**2 / np.sum(context.x.spectrum**2),
-        f"spectrum_{y}": context.y.spectrum**2 / np.sum(context.y.spectrum**2),
-        "principal_angles": context.shared(Subspaces).angles.degrees,
-        "gap_share_per_coordinate": gap_by_coordinate(context),
-        f"gap_share_per_direction_{x}": gap_by_direction(context),
-        f"gap_share_per_direction_{y}": gap_by_direction(context.swapped()),
+    functions: dict[str, Callable[[], np.ndarray]] = {
+        f"spectrum_{x}": lambda: context.x.spectrum**2 / np.sum(context.x.spectrum**2),
+        f"spectrum_{y}": lambda: context.y.spectrum**2 / np.sum(context.y.spectrum**2),
+        "principal_angles": lambda: context.shared(Subspaces).angles.degrees,
+        "gap_share_per_coordinate": lambda: gap_by_coordinate(context),
+        f"gap_share_per_direction_{x}": lambda: gap_by_direction(context),
+        f"gap_share_per_direction_{y}": lambda: gap_by_direction(context.swapped()),
     }
+    curves = {}
+    for name, function in functions.items():
+        try:
+            curves[name] = function()
+        except FAILURES:
+            # Like a measure that fails: the curve is undefined, and the others are not affected.
+            curves[name] = np.full(context.moments.dim_x, np.nan)
+    return curves
 
 
 def _provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from isthmus.metrics._context import MetricContext
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import InputError, unknown_name
@@ -267,6 +269,48 @@ def registry() -> Mapping[str, Metric]:
     return {entry.name: entry for entry in entries}
 
 
+#: Exceptions of a computation that fails on the given data. All others are programming errors.
+FAILURES = (InputError, np.linalg.LinAlgError, ArithmeticError, ValueError)
+
+
+def _computed(entry: Metric, context: MetricContext) -> Estimate:
+    """Return the estimate of a measure. If it fails on these data, it is undefined with the reason.
+
+    Other exceptions, such as TypeError and AttributeError, are raised.
+    """
+    try:
+        return entry.compute(context)
+    except FAILURES as error:
+        return Estimate(math.nan, undefined=failure_reason(error))
+
+
+def failure_reason(error: Exception) -> str:
+    """Return why a computation failed on these data, in plain words.
+
+    Parameters
+    ----------
+    error : Exception
+        What the computation raised.
+
+    Returns
+    -------
+    str
+        The message of an `InputError`, else a sentence about the kind of failure.
+
+    Examples
+    --------
+    >>> failure_reason(ZeroDivisionError("float division by zero"))
+    'its computation divides by zero or overflows on these data'
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, np.linalg.LinAlgError):
+        return "its computation does not converge on these data"
+    if isinstance(error, ArithmeticError):
+        return "its computation divides by zero or overflows on these data"
+    return f"its computation fails on these data: {' '.join(str(error).split())[:200]}"
+
+
 NO_ROWS = "no interval: it needs rows, and moments contain none; measure the pairs"
 
 
@@ -283,12 +327,13 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
     Returns
     -------
     dict of str to Estimate
-        The estimates by name, with the unit and the definition that the measure declares.
+        The estimates by name, with the unit and the definition that the measure declares. An estimate whose
+        computation fails on these data is undefined with the reason.
 
     Raises
     ------
     InputError
-        If the measure needs rows and the context has only moments.
+        If the measure needs rows and the context has only moments, or it needs labels and there are none.
 
     Examples
     --------
@@ -300,12 +345,15 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
     x, y = context.names
     if entry.requires != "moments" and context.pairs is None:
         raise InputError(f"{entry.name} needs rows, and moments contain none; measure the pairs")
+    if entry.requires == "labels" and context.pairs is not None and context.pairs.labels is None:
+        name = entry.name.removesuffix("_{side}")
+        raise InputError(f"{name} needs labels; give Pairs(..., labels=) one for each item")
     contexts = [context, context.swapped()] if "{side}" in entry.name else [context]
     no_interval = entry.interval.removeprefix("none: ") if entry.interval.startswith("none: ") else ""
     definition = entry.definition.replace("{x}", x).replace("{y}", y)
     estimates = {}
     for name, ordered in zip(entry.names(x, y), contexts, strict=True):
-        estimate = entry.compute(ordered)
+        estimate = _computed(entry, ordered)
         is_missing = math.isnan(estimate.low) and not no_interval and not estimate.undefined
         note = estimate.note or (NO_ROWS if is_missing and context.pairs is None else "")
         estimates[name] = dataclasses.replace(

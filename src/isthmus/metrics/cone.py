@@ -6,16 +6,18 @@ import math
 
 import numpy as np
 
-from isthmus.linalg.bessel import inverse_bessel_ratio
-from isthmus.metrics._conditions import NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, undefined
+from isthmus.linalg.bessel import MAX_ORDER, bessel_ratio, inverse_bessel_ratio
+from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, length_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, mean_covariance, mean_length_interval
 from isthmus.statistics.result import NAN, Estimate
 
-#: Mean lengths above this value are outside the range of the inverse Bessel ratio.
-MAX_MEAN_LENGTH = 1 - 1e-6
+#: Smallest 1 - R^2 at which a concentration has a meaning. Rounding errors of equal rows are below it.
+MIN_SPREAD = 1e-10
+#: Concentration above which the first two terms of an expansion replace the inverse of A.
+MAX_EXACT_KAPPA = 1e6
 
 
 def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
@@ -45,7 +47,7 @@ def mean_cosine(context: MetricContext) -> Estimate:
         return undefined(ONE_ITEM)
     low, high = mean_length_interval(m)
     value = debiased_mean_products(m)[1]
-    return Estimate(value, min(low**2, value), max(high**2, value), null=0.0)
+    return Estimate(value, min(low**2, value), min(max(high**2, value), 1.0), null=0.0)
 
 
 @metric(
@@ -73,12 +75,26 @@ def vmf_concentration(context: MetricContext) -> Estimate:
     if m.by_item.n_items < 2:
         return undefined(ONE_ITEM)
     squared = debiased_mean_products(m)[1]
-    if squared >= MAX_MEAN_LENGTH**2:
-        return undefined("the rows of this modality are all equal")
-    order = m.dim_x / 2 - 1
-    lengths = np.clip([math.sqrt(max(squared, 0.0)), *mean_length_interval(m)], 0.0, MAX_MEAN_LENGTH)
-    value, low, high = (float(kappa) for kappa in inverse_bessel_ratio(order, lengths))
-    return Estimate(value, low, high, 0.0)
+    if 1 - squared <= MIN_SPREAD:
+        return undefined(EQUAL_ROWS)
+    if m.dim_x > 2 * MAX_ORDER + 2:
+        return undefined(f"rows of {m.dim_x:,} dimensions are too wide: at most {2 * MAX_ORDER + 2:,.0f}")
+    lengths = np.array([math.sqrt(max(squared, 0.0)), *mean_length_interval(m)])
+    value, low, high = (float(kappa) for kappa in _concentrations(m.dim_x, lengths))
+    note = "the interval has no upper end: these rows do not exclude that all are equal" if high == math.inf else ""
+    return Estimate(value, low, high, 0.0, note=note)
+
+
+def _concentrations(dim: int, lengths: np.ndarray) -> np.ndarray:
+    """Return the concentrations of mean resultant lengths, infinity for lengths that are 1 or longer."""
+    order = dim / 2 - 1
+    largest = bessel_ratio(order, MAX_EXACT_KAPPA)
+    kappas = np.asarray(inverse_bessel_ratio(order, np.clip(lengths, 0.0, largest)))
+    # 1 - A(kappa) = a / kappa - a (d - 3) / (4 kappa^2) + ..., a = (d - 1) / 2, solved for kappa.
+    a, rest = (dim - 1) / 2, 1 - lengths
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expansion = (a + np.sqrt(a * a - rest * a * (dim - 3))) / (2 * rest)
+    return np.where(lengths <= largest, kappas, np.where(rest > MIN_SPREAD / 2, expansion, np.inf))
 
 
 def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:

@@ -16,6 +16,9 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.linalg.psd import fidelity, psd_eigh
 from isthmus.utils.errors import InputError
 
+#: Rounding errors of float32 sums, relative to the largest entry.
+ROUNDING = 1e-6
+
 
 @dataclass(frozen=True)
 class Ceiling:
@@ -96,9 +99,10 @@ def ceiling(moments: Any, /) -> Ceiling:
     centre = float(mean_x @ mean_y)
     second_x, second_y = cov_x + np.outer(mean_x, mean_x), cov_y + np.outer(mean_y, mean_y)
     spectra = [psd_eigh(S)[0] for S in (second_x, second_y)]
+    noise = ROUNDING * float(max(np.abs(second_x).max(), np.abs(second_y).max()))
     return Ceiling(
         mean_cosine=centre + float(np.trace(cov_xy)),
-        centred=centre + fidelity(cov_x, cov_y),
+        centred=centre + fidelity(cov_x, cov_y, noise=noise),
         uncentred=fidelity(second_x, second_y),
         rotated=float(np.sum(np.sqrt(spectra[0] * spectra[1]))),
     )

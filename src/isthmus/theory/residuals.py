@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.linalg.psd import fidelity
+from isthmus.linalg.psd import covariance_fidelity
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace, SubspacePair
 from isthmus.linalg.significance import significant_directions
 from isthmus.statistics.mean_intervals import mean_p_value
@@ -17,6 +17,7 @@ from isthmus.theory.infonce import info_nce
 from isthmus.theory.loss_bounds import finite_bound, loss_bound, uniform_bound_is_proved
 from isthmus.theory.statements import Assumption
 from isthmus.theory.vmf import VonMisesFisher
+from isthmus.utils.errors import InputError
 
 #: Fewer items than this show nothing about a shared space.
 MIN_ITEMS = 10
@@ -115,8 +116,11 @@ def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: 
     if len(rows) < 20 or float(np.ptp(rows, axis=0).max()) < 1e-6:
         reason = f"{len(rows)} rows, or all of them equal, show no distribution"
         return Assumption.untested(name, statement, "KS distance", 0.0, reason)
-    model = VonMisesFisher.fit(rows, debiased=True)
-    fit = goodness_of_fit(model, rows, rng=rng)
+    try:
+        model = VonMisesFisher.fit(rows, debiased=True)
+        fit = goodness_of_fit(model, rows, rng=rng)
+    except InputError as error:
+        return Assumption.untested(name, statement, "KS distance", 0.0, str(error))
     # The tolerance is Kolmogorov's 5 % point. The p-values take into account that the law was fitted, and decide.
     p = min(fit.radial_p, 1.0 if math.isnan(fit.isotropy_p) else fit.isotropy_p)
     evidence_text = (
@@ -269,7 +273,7 @@ def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: floa
     n, dim = rows[0].shape
     bound = loss_bound(n, dim, temperature=temperature)
     covariances = [np.cov(X, rowvar=False, bias=True) for X in rows]
-    best_cosine = min(fidelity(*covariances), 1.0)
+    best_cosine = min(covariance_fidelity(*covariances), 1.0)
     clouds = max(finite_bound(n, temperature=temperature, cosine=best_cosine), bound)
     evidence_text = (
         f"the loss of {n:,} pairs at temperature {temperature:g} is {loss:.4g} nats (both directions summed); no "

@@ -9,7 +9,7 @@ import numpy as np
 from isthmus.diagnosis.cosine_decomposition import COMPONENTS, decomposition_values
 from isthmus.evaluation.shared_space import shared_alignment
 from isthmus.evaluation.shared_space import shared_basis as estimate_shared_basis
-from isthmus.linalg.psd import fidelity
+from isthmus.linalg.psd import covariance_fidelity
 from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
@@ -55,7 +55,7 @@ def measure_held_out(
         **{f"budget_{name}": getattr(decomposition, name) for name in (*COMPONENTS, "total")},
         "budget_reached": decomposition.captured_fraction,
         "cosine": moments.mean_paired,
-        "ceiling": float(moments.mean_x @ moments.mean_y) + fidelity(moments.cov_x, moments.cov_y),
+        "ceiling": float(moments.mean_x @ moments.mean_y) + covariance_fidelity(moments.cov_x, moments.cov_y),
         "alignment": shared_alignment(
             moments, estimate_shared_basis(Moments.of(*train_data[:2], normalize=False), min(N_SHARED, moments.dim_x))
         ),
