@@ -14,7 +14,14 @@ from scipy.stats import t as student
 import isthmus
 from isthmus import Estimate, InputError, Moments, Pairs, Result
 from isthmus.compute.arrays import unit_rows
-from isthmus.diagnosis import calibrate, collapse, decompose_cosine, decompose_pairs, retrieval_at_chance, verdict
+from isthmus.diagnosis import (
+    calibrate,
+    collapse,
+    decompose_cosine,
+    decompose_pairs,
+    retrieval_at_chance,
+    verdict_sentences,
+)
 from isthmus.diagnosis.calibration import T95
 from isthmus.diagnosis.collapse import REFUTED, SUPPORTED, UNDECIDED
 from isthmus.diagnosis.cosine_decomposition import Z95_ONE_SIDED, CosineDecomposition
@@ -120,16 +127,16 @@ def budget_of(components: list[float], **fields: Any) -> CosineDecomposition:
 
 
 def test_components_are_named_from_two_per_cent_of_the_deficit() -> None:
-    named = verdict_module()._deficit_sentence(budget_of([0.0, 0.979, 0.0, 0.021]), collapsed=False)
+    named = verdict_sentences._deficit_sentence(budget_of([0.0, 0.979, 0.0, 0.021]), collapsed=False)
     assert "matching pairs that differ" in named
-    unnamed = verdict_module()._deficit_sentence(budget_of([0.0, 0.981, 0.0, 0.019]), collapsed=False)
+    unnamed = verdict_sentences._deficit_sentence(budget_of([0.0, 0.981, 0.0, 0.019]), collapsed=False)
     assert "matching pairs that differ" not in unnamed
     assert "nearly all of it (0.981)" in unnamed
 
 
 @pytest.mark.parametrize(("total", "none"), [(0.99e-4, True), (1.01e-4, False)])
 def test_deficit_below_one_in_ten_thousand_is_none(total: float, none: bool) -> None:
-    sentence = verdict_module()._deficit_sentence(budget_of([0.0, total, 0.0, 0.0]), collapsed=False)
+    sentence = verdict_sentences._deficit_sentence(budget_of([0.0, total, 0.0, 0.0]), collapsed=False)
     assert ("there is no deficit" in sentence) is none
 
 
@@ -148,15 +155,7 @@ def test_modalities_are_rotated_if_the_best_rotation_doubles_null_and_captured_f
 ) -> None:
     budget = budget_of([0.1] * 4, best_rotation_fraction=Estimate(value, null=null))
     budget = dataclasses.replace(budget, captured_fraction=Estimate(captured))
-    assert verdict_module()._is_rotated(budget) is expected
-
-
-def verdict_module() -> Any:
-    """Return the module, whose name in the package is that of its function."""
-    import sys
-
-    assert verdict is not None
-    return sys.modules["isthmus.diagnosis.verdict"]
+    assert verdict_sentences._is_rotated(budget) is expected
 
 
 def test_intervals_need_five_items_per_dimension_and_forty_items(rng: np.random.Generator) -> None:
@@ -202,7 +201,7 @@ def test_threshold_has_an_interval_from_twenty_matching_and_ten_non_matching_pai
 def test_orientation_without_interval_is_collapse_above_twice_its_null(null: float, expected: str) -> None:
     budget = budget_of([0.0, 0.5, 0.1, 0.1])
     components = {**budget.components, "orientation": Estimate(0.1, null=null)}
-    sentence = verdict_module()._deficit_sentence(dataclasses.replace(budget, components=components), collapsed=True)
+    sentence = verdict_sentences._deficit_sentence(dataclasses.replace(budget, components=components), collapsed=True)
     assert expected in sentence
 
 
@@ -211,12 +210,12 @@ def test_gap_is_missing_if_the_interval_or_the_null_explains_the_distance(
     value: float, low: float, expected: bool
 ) -> None:
     result = Result({"centroid_distance": Estimate(value, low, 0.3, null=0.1)})
-    assert verdict_module()._no_gap(result) is expected
+    assert verdict_sentences._no_gap(result) is expected
 
 
 @pytest.mark.parametrize(("remainder", "expected"), [(0.0004, False), (0.0006, True)])
 def test_remainder_is_named_from_half_a_thousandth(remainder: float, expected: bool) -> None:
-    sentence = verdict_module()._deficit_sentence(budget_of([remainder, 0.1, 0.0, 0.1]), collapsed=False)
+    sentence = verdict_sentences._deficit_sentence(budget_of([remainder, 0.1, 0.0, 0.1]), collapsed=False)
     assert ("is negligible" in sentence) is expected
 
 

@@ -7,7 +7,7 @@ from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.diagnosis.modalities import Modalities, PairwiseResults
-from isthmus.diagnosis.verdict import best_row, retrieval_at_chance, verdict
+from isthmus.diagnosis.verdict_sentences import best_row, retrieval_at_chance, verdict
 
 __all__ = [
     "COMPONENTS",

@@ -14,7 +14,7 @@ from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
-from isthmus.diagnosis.verdict import verdict
+from isthmus.diagnosis.verdict_sentences import verdict
 from isthmus.evaluation import Comparison
 from isthmus.metrics import measure
 from isthmus.statistics.moments import moments_of

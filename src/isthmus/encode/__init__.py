@@ -10,8 +10,8 @@ is ever downloaded.
 from __future__ import annotations
 
 from isthmus.encode._base import Encoder
+from isthmus.encode.encoding_run import Encoded, run
 from isthmus.encode.items import Item, Items, open_items
 from isthmus.encode.models import open_encoder
-from isthmus.encode.run import Encoded, run
 
 __all__ = ["Encoded", "Encoder", "Item", "Items", "open_encoder", "open_items", "run"]
