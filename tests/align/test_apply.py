@@ -14,6 +14,7 @@ import pytest
 
 import isthmus
 from isthmus import InputError, align
+from isthmus.align._cluster import _apply_part
 from isthmus.align.streaming import apply
 from isthmus.data.sources import open_source
 
@@ -185,3 +186,16 @@ def test_apply_to_unknown_format_or_modality_is_refused(source: Path, aligner: A
         apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
     with pytest.raises(InputError, match="unknown modality 'audio' of the rows, expected image or text"):
         apply(aligner, open_source(source), source.with_name("out.npy"), side="audio")
+
+
+def test_apply_part_of_a_cluster_writes_only_its_rows(
+    source: Path, aligner: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.align._cluster.block_rows", lambda dim: 256)
+    out = source.with_name("out.npy")
+    np.save(out, np.full((2000, 50), np.nan, dtype=np.float32))
+    assert _apply_part(aligner, 300, 900, path=str(source), output=str(out), modality=0) == 600
+    rows = np.load(out)
+    np.testing.assert_allclose(rows[300:900], aligner.transform_x(np.load(source))[300:900], atol=1e-6)
+    assert np.isnan(rows[:300]).all()
+    assert np.isnan(rows[900:]).all()

@@ -11,7 +11,7 @@ import pytest
 import isthmus
 from isthmus import InputError, IsthmusWarning, Moments, align
 from isthmus.align import Auto, _cross_validation
-from isthmus.align._cross_validation import AIMS, best_row
+from isthmus.align._cross_validation import AIMS, best_row, explain_choice
 from isthmus.tasks import MixedSearch, Retrieval
 
 
@@ -200,3 +200,27 @@ def test_retrieval_on_the_demo_keeps_recall(run: str) -> None:
 def test_registered_aligner_is_public(name: str) -> None:
     """Every aligner of the package is exported under its own name."""
     assert name in align.__all__
+
+
+def test_explain_choice_says_why_rows_stay_and_which_candidate_was_rejected() -> None:
+    table = [
+        row("Identity", 0.3, 0.6, 0.0, 0.0, 0.0, True),
+        row("Centering", 0.4, 0.65, 0.05, 0.1, 0.02, True),
+        row("RidgeCCA", 0.5, 0.4, -0.20, 0.2, 0.02, False),
+    ]
+    kept, changed = explain_choice(table, 0, "search", 100), explain_choice(table, 1, "search", 100)
+    stays = "No candidate is better at the accepted recall in mixed-modality R@1, so the rows stay as they are."
+    assert kept[1] == stays
+    assert kept[2].startswith("RidgeCCA reaches 50.0 % and was not accepted: cross-modal R@1 -20.0 points")
+    assert len(changed) == 2
+    assert changed[1] == kept[2]
+    assert "is significantly better in accuracy" in explain_choice(table[:1], 0, "classification", 100)[1]
+
+
+def test_fall_back_warns_at_the_line_of_the_caller(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 20, 6))
+    moments = Moments.of(x, y)
+    for fit in (lambda: Auto().fit(x, y), lambda: Auto().fit_moments(moments)):
+        with pytest.warns(IsthmusWarning, match="falls back") as caught:
+            fit()
+        assert caught[0].filename == __file__

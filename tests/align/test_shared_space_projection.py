@@ -70,3 +70,18 @@ def test_projection_with_few_rows_or_guaranteed_overlap_warns(rng: np.random.Gen
     b = rng.normal(size=(12, 8))
     with pytest.raises(InputError, match="all 4 shared dimensions are guaranteed"):
         _ = SharedSpaceProjection(estimator="published", energy=1.0).fit(u @ a.T, v @ np.linalg.qr(b)[0].T).map_x_
+
+
+@pytest.mark.parametrize(
+    ("strong_x", "strong_y", "kept"), [((3, 1), (1, 1), 0), ((1, 1), (1, 3), 1), ((4, 1), (1, 2), 0)]
+)
+def test_projection_on_k_directions_keeps_those_with_the_most_energy_of_both_modalities(
+    rng: np.random.Generator, strong_x: tuple[float, float], strong_y: tuple[float, float], kept: int
+) -> None:
+    u = rng.normal(size=(500, 2))
+    x, y = 0.01 * rng.normal(size=(2, 500, 12))
+    x[:, :2] += u * strong_x
+    y[:, :2] += u * strong_y
+    projection = SharedSpaceProjection(k=1, normalize=False).fit(x, y)
+    assert np.abs(projection.matrix_x[:, 0]).argmax() == kept
+    assert projection.fit_info_["shared"] == 2

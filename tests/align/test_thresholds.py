@@ -261,3 +261,12 @@ def test_unrelated_edge_is_the_largest_of_nineteen_draws(monkeypatch: pytest.Mon
     moments = isthmus.Moments.of(*cones)
     assert module._unrelated_edge(moments) == pytest.approx(19 / np.sqrt(120))
     assert len(draws) == 19
+
+
+def test_shared_signal_of_scaled_rows_has_the_scaled_smallest_noise() -> None:
+    rng = np.random.default_rng(0)
+    u, noise = rng.normal(size=(2, 500, 2))
+    x, y = u, u + noise * [0.0, 1.0]  # one coordinate without noise
+    aligner = align.SharedSignal(shrink=0.0, floor=0.0, before_alpha=0.0, normalize=False)
+    matrix = aligner.fit(x, y).matrix_x
+    np.testing.assert_allclose(100 * aligner.fit(100 * x, 100 * y).matrix_x, matrix, rtol=1e-3, atol=1e-6)

@@ -155,3 +155,13 @@ def test_functions_keep_shape_and_library():
 def test_functions_refuse_values_out_of_range(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_inverse_ratio_of_an_array_with_one_ratio_out_of_range_is_refused():
+    with pytest.raises(InputError, match=r"r = 0.999999999 at nu = 0 needs an argument above 1e6"):
+        inverse_bessel_ratio(0, [0.5, 1 - 1e-9, 0.2])
+
+
+def test_log_sphere_mgf_of_lines_and_spheres_together_is_that_of_each():
+    assert log_sphere_mgf([1, 3], 2.0).tolist() == [log_sphere_mgf(1, 2.0), log_sphere_mgf(3, 2.0)]
+    assert log_sphere_mgf(1, 2.0) == pytest.approx(np.log(np.cosh(2.0)), rel=1e-14)

@@ -47,3 +47,9 @@ def test_principal_directions_decompose_the_gram_matrix(rng: np.random.Generator
     np.testing.assert_allclose(values, np.linalg.svd(x, compute_uv=False))
     np.testing.assert_allclose(directions * values**2 @ directions.T, x.T @ x, atol=1e-10)
     assert principal_directions(np.diag([1.0, -1e-20]))[0].tolist() == [1.0, 0.0]
+
+
+def test_principal_directions_are_in_the_order_of_the_values() -> None:
+    values, directions = principal_directions(np.diag([1.0, 9.0, 4.0]))
+    assert values.tolist() == [3.0, 2.0, 1.0]
+    assert np.abs(directions).argmax(axis=0).tolist() == [1, 2, 0]

@@ -6,11 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import pdist
 
 import isthmus
 from isthmus import Estimate, Moments, Pairs
 from isthmus.metrics import MetricContext
 from isthmus.metrics._conditions import few_items_note, has_enough_items, has_unit_rows
+from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics.kernel_alignment import MIN_KERNEL_SPREAD
 from isthmus.metrics.spectrum import MAX_LOG_BIAS, _exponential_interval
 from isthmus.metrics.twonn import two_nearest
@@ -169,3 +172,55 @@ def test_relative_modality_gap_of_close_pairs_has_no_interval(distance: float, h
     estimate = isthmus.measure(Pairs(image=x, text=y), metrics="relative_modality_gap")["relative_modality_gap"]
     assert math.isnan(estimate.low) is not has_interval
     assert ("smallest distance" in estimate.note) is not has_interval
+
+
+@pytest.mark.parametrize(("directions", "is_defined"), [(9, False), (10, True)])
+def test_svcca_needs_ten_directions_with_variance(directions: int, is_defined: bool) -> None:
+    x = np.zeros((60, 14))
+    x[:, :directions] = np.random.default_rng(0).normal(size=(60, directions))
+    estimate = isthmus.measure(Pairs(x=x, y=x[:, ::-1].copy()), metrics="svcca")["svcca"]
+    assert (estimate.undefined is None) is is_defined
+
+
+@pytest.mark.parametrize("name", ["gap_share_top_2", "gap_share_leading_8_x", "gap_outside_span_x"])
+def test_gap_share_of_equal_means_is_undefined(name: str) -> None:
+    x, _ = cloud(40, 12)
+    assert isthmus.measure(Pairs(x=x, y=x), metrics=name)[name].undefined == "the two means are equal"
+
+
+@pytest.mark.parametrize("name", ["instance_gap", "alignment"])
+def test_pair_distance_of_two_items_has_a_null(name: str) -> None:
+    (x, y) = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in cloud(2, 5))
+    distances = np.array([np.linalg.norm(x[0] - y[1]), np.linalg.norm(x[1] - y[0])])
+    expected = np.mean(distances if name == "instance_gap" else distances**2)
+    assert first(name, 2, 5).null == pytest.approx(expected, rel=1e-12)
+    assert math.isnan(first(name, 1, 5).null)
+
+
+def test_conformity_sd_interval_ends_at_one() -> None:
+    x = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.05], [-1.0, 0.1]])
+    assert isthmus.measure(Pairs(x=x, y=x), metrics="conformity_sd_x")["conformity_sd_x"].high == 1.0
+
+
+def test_smallest_principal_angle_null_is_zero_only_for_guaranteed_dimensions() -> None:
+    rng = np.random.default_rng(0)
+    name = "smallest_principal_angle"
+    x, y = np.zeros((2, 300, 20))
+    x[:, :4], y[:, 6:10] = rng.normal(size=(2, 300, 4))
+    assert 30 < isthmus.measure(Pairs(x=x, y=y), metrics=name)[name].null < 80
+    x, y = rng.normal(size=(2, 300, 6))
+    assert isthmus.measure(Pairs(x=x, y=y), metrics=name)[name].null == 0.0
+
+
+def test_two_nearest_of_three_rows_is_the_formula() -> None:
+    rows = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
+    logs = np.log([3.0 / 1.0, np.sqrt(10) / 1.0, np.sqrt(10) / 3.0])
+    assert two_nearest(rows)[0] == pytest.approx(2 / logs.sum(), rel=1e-12)
+
+
+def test_pairwise_sums_take_the_median_distance_of_a_thousand_items() -> None:
+    rng = np.random.default_rng(0)
+    rows = PairedRows(*rng.normal(size=(2, 1_001, 2)), unit=False)
+    pilot = rows.random_order[:1_000]
+    expected = np.median(pdist(np.concatenate([rows.x[pilot], rows.y[pilot]])))
+    assert PairwiseSums.of(rows).median == pytest.approx(expected, rel=1e-9)

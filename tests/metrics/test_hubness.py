@@ -120,3 +120,16 @@ def test_predicted_class_gini_reference_case_is_exact() -> None:
     assert estimates["predicted_class_gini_text"].value <= estimates["predicted_class_gini_image"].value
     assert m.definition.endswith(".")
     assert m.source
+
+
+def test_predicted_class_gini_never_predicts_a_class_without_a_mean(rng: np.random.Generator) -> None:
+    x, y, labels = labelled(rng, 80)
+    rows = isthmus.metrics.MetricContext(moments_of(Pairs(image=x, text=y)), Pairs(image=x, text=y)).shared(PairedRows)
+    labels[labels == 3] = 2
+    labels[rows.random_order[-1]] = 9  # held out, so that its class has no mean
+    estimate = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=["predicted_class_gini_{side}"])
+    counts = np.bincount(np.unique(labels, return_inverse=True)[1][rows.random_order[40:]])
+    assert estimate["predicted_class_gini_image"].null == pytest.approx(gini(counts), abs=1e-12)
+    # Well-separated classes: all predictions are right except that of the class without a mean.
+    predicted = estimate["predicted_class_gini_image"].value
+    assert any(predicted == pytest.approx(gini([*(counts[:3] + np.eye(3, dtype=int)[k]), 0])) for k in range(3))

@@ -147,5 +147,5 @@ def gap_outside_span(context: MetricContext) -> Estimate:
         return undefined(EQUAL_MEANS)
     values = context.x.centred[0]
     rank = energy_rank(np.sqrt(values)) if values[0] > 0 else 0
-    value = min(max(1 - float(np.sum(shares[:rank])), 0.0), 1.0)
+    value = max(1 - float(np.sum(shares[:rank])), 0.0)
     return Estimate(value, null=1 - rank / len(values), note=few_items_note(context))

@@ -1,0 +1,42 @@
+"""Fits to pairs, to unpaired rows and to both in turn, and the names that a fit keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isthmus import InputError, Pairs, align
+
+
+def test_fit_keeps_the_names_of_both_modalities_in_their_order(cones: Any) -> None:
+    aligner = align.Centering().fit(Pairs(image=cones[0], text=cones[1]))
+    assert aligner.names_ == ("image", "text")
+    assert align.Centering().fit(*cones, names=("a", "b")).names_ == ("a", "b")
+    assert align.Centering().fit(*cones).names_ is None
+
+
+def test_partial_fit_without_pairs_adds_rows_of_one_modality_at_a_time(cones: Any) -> None:
+    x, y = cones
+    aligner = align.Centering(normalize=False)
+    aligner.partial_fit(x[:50], paired=False).partial_fit(None, y, paired=False).partial_fit(x[50:], paired=False)
+    np.testing.assert_allclose(aligner.bias_x, -x.mean(axis=0), atol=1e-12)
+    np.testing.assert_allclose(aligner.bias_y, -y.mean(axis=0), atol=1e-12)
+    # `fit` forgets the earlier rows.
+    aligner.fit(x[:60], y[:40], paired=False)
+    np.testing.assert_allclose(aligner.bias_x, -x[:60].mean(axis=0), atol=1e-12)
+
+
+def test_partial_fit_without_pairs_after_a_fit_to_pairs_is_refused(cones: Any) -> None:
+    x, y = cones
+    aligner = align.Centering().fit(x, y)
+    with pytest.raises(InputError, match="this Centering was fitted to pairs and cannot add unpaired rows"):
+        aligner.partial_fit(x, paired=False)
+    assert aligner.fit(x, y[:40], paired=False).partial_fit(None, y, paired=False).moments_ is not None
+
+
+@pytest.mark.parametrize("name", [name for name in align.registry() if name != "Identity"])
+def test_constructor_takes_options_by_name_only(name: str) -> None:
+    with pytest.raises(TypeError, match="positional argument"):
+        align.get(name)(True)
