@@ -40,3 +40,16 @@ def test_partial_fit_without_pairs_after_a_fit_to_pairs_is_refused(cones: Any) -
 def test_constructor_takes_options_by_name_only(name: str) -> None:
     with pytest.raises(TypeError, match="positional argument"):
         align.get(name)(True)
+
+
+@pytest.mark.parametrize("name", [name for name in align.registry() if name not in ("Auto", "ScoreStandardization")])
+@pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
+def test_aligner_uses_means_if_a_shift_of_all_rows_changes_nothing(name: str, rng: np.random.Generator) -> None:
+    shared = rng.normal(size=(300, 12)) * np.repeat([1.0, 0.05], [4, 8])
+    x, y = shared + 0.02 * rng.normal(size=(2, 300, 12)) + np.eye(12)[:2, None]
+    offset = np.full(12, 0.01)
+    aligner = align.get(name)(normalize=False)
+    mapped = aligner.fit(x, y).transform_x(x)
+    shifted = aligner.fit(x + offset, y + offset).transform_x(x + offset)
+    is_invariant = shifted.shape == mapped.shape and np.abs(shifted - mapped).max() < 1e-8
+    assert bool(is_invariant) == aligner.uses_means
