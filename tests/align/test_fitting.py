@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -53,3 +54,11 @@ def test_aligner_uses_means_if_a_shift_of_all_rows_changes_nothing(name: str, rn
     shifted = aligner.fit(x + offset, y + offset).transform_x(x + offset)
     is_invariant = shifted.shape == mapped.shape and np.abs(shifted - mapped).max() < 1e-8
     assert bool(is_invariant) == aligner.uses_means
+
+
+def test_statistics_of_a_state_without_them_are_refused(cones: Any) -> None:
+    aligner = align.Centering().fit(*cones)
+    aligner.fitted_state = replace(aligner.fitted_state, statistics=None)
+    with pytest.raises(InputError, match="this Centering was saved without statistics of its rows"):
+        _ = aligner.statistics_
+    assert aligner.fitted_state.statistics is None

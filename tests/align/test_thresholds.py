@@ -270,3 +270,12 @@ def test_shared_signal_of_scaled_rows_has_the_scaled_smallest_noise() -> None:
     aligner = align.SharedSignal(shrink=0.0, floor=0.0, before_alpha=0.0, normalize=False)
     matrix = aligner.fit(x, y).matrix_x
     np.testing.assert_allclose(100 * aligner.fit(100 * x, 100 * y).matrix_x, matrix, rtol=1e-3, atol=1e-6)
+
+
+def test_null_fidelity_draws_from_seed_zero() -> None:
+    expected = []
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        a, b = (_drift._sample_factor(np.eye(3), n, rng) for n in (50, 80))
+        expected.append(_drift._factor_fidelity(a, b))
+    assert _drift._null_fidelity(np.eye(3), 50, np.eye(3), 80) == pytest.approx(min(expected), rel=1e-12)
