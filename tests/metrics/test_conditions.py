@@ -174,11 +174,11 @@ def test_relative_modality_gap_of_close_pairs_has_no_interval(distance: float, h
     assert ("smallest distance" in estimate.note) is not has_interval
 
 
-@pytest.mark.parametrize(("directions", "is_defined"), [(9, False), (10, True)])
-def test_svcca_needs_ten_directions_with_variance(directions: int, is_defined: bool) -> None:
-    x = np.zeros((60, 14))
-    x[:, :directions] = np.random.default_rng(0).normal(size=(60, directions))
-    estimate = isthmus.measure(Pairs(x=x, y=x[:, ::-1].copy()), metrics="svcca")["svcca"]
+@pytest.mark.parametrize(("rank_x", "rank_y", "is_defined"), [(9, 14, False), (14, 9, False), (10, 10, True)])
+def test_svcca_needs_ten_directions_with_variance_in_each_modality(rank_x: int, rank_y: int, is_defined: bool) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 14))
+    x[:, rank_x:] = y[:, rank_y:] = 0
+    estimate = isthmus.measure(Pairs(x=x, y=y), metrics="svcca")["svcca"]
     assert (estimate.undefined is None) is is_defined
 
 
