@@ -23,6 +23,7 @@ from isthmus.tasks._base import (
     task,
     unregister,
 )
+from isthmus.tasks._modality_preference import ModalityPreference, modality_preference
 from isthmus.tasks._share_sweep import share_sweep
 from isthmus.tasks.clustering import Clustering
 from isthmus.tasks.mixed_search import MixedSearch
@@ -36,6 +37,7 @@ from isthmus.utils.errors import InputError
 __all__ = [
     "Clustering",
     "MixedSearch",
+    "ModalityPreference",
     "Retrieval",
     "Score",
     "Task",
@@ -47,6 +49,7 @@ __all__ = [
     "gini",
     "mean_per_item",
     "mean_texts",
+    "modality_preference",
     "neighbour_overlap",
     "quantize",
     "register",
