@@ -10,7 +10,7 @@ import pytest
 
 import isthmus
 from isthmus import InputError, Pairs
-from isthmus.data.pairs import find_invalid_rows
+from isthmus.data.invalid_rows import find_invalid_rows
 
 
 def several() -> Pairs:

@@ -18,7 +18,7 @@ from isthmus.align._drift import ModalityDrift
 from isthmus.align._maps import arrays_of_map
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows, current
-from isthmus.data.pairs import find_invalid_rows
+from isthmus.data.invalid_rows import find_invalid_rows
 from isthmus.data.sources import Format, Source, Writer, formats, writable_format
 from isthmus.data.sources.npy import memory_map
 from isthmus.utils import validation
@@ -129,7 +129,7 @@ def apply(
     except InputError:
         non_finite_rows, zero_rows = find_invalid_rows(source)
         if len(non_finite_rows) or len(zero_rows):
-            raise validation.invalid_rows(source.address, non_finite_rows, zero_rows, paired=False) from None
+            raise validation.invalid_rows({source.address: (non_finite_rows, zero_rows)}, paired=False) from None
         raise
     return shape
 

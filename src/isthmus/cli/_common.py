@@ -37,6 +37,9 @@ Key = Annotated[
         help="pair by this column of both sides; or COLUMN,COLUMN or files of keys, such as ids_x.npy,ids_y.npy",
     ),
 ]
+DropBad = Annotated[
+    bool, typer.Option("--drop-bad", help="leave out pairs with a row that is NaN, infinite or all zeros")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
 Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
@@ -58,6 +61,7 @@ def open_pairs(
     labels: Path | None = None,
     index: Path | None = None,
     same_dim: bool = True,
+    drop_bad: bool = False,
 ) -> Pairs:
     """Open two embedding files as pairs, with the options of the command line."""
     return isthmus.open_pairs(
@@ -68,6 +72,7 @@ def open_pairs(
         labels=None if labels is None else read_array(labels),
         key=key if key is None or "," not in key else tuple(key.split(",")),
         same_dim=same_dim,
+        drop_bad=drop_bad,
     )
 
 

@@ -12,6 +12,7 @@ import typer
 import isthmus
 from isthmus.cli._common import (
     ClassTexts,
+    DropBad,
     Embeddings,
     Index,
     Json,
@@ -54,13 +55,16 @@ def fit(
     index: Index = None,
     key: Key = None,
     names: Names = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
     """Fit an aligner to embeddings and save it."""
     check_writable(output)
     estimator = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
-    fitting_data = _fit(estimator, x, y, names, unpaired, labels, class_texts, index, key, quiet=json_)
+    fitting_data = _fit(
+        estimator, x, y, names, unpaired, labels, class_texts, index, key, drop_bad=drop_bad, quiet=json_
+    )
     estimator.save(output)
     if json_:
         content = {
@@ -90,6 +94,7 @@ def _fit(
     index: Path | None,
     key: str | None,
     *,
+    drop_bad: bool,
     quiet: bool,
 ) -> str:
     """Fit `estimator` to the files and return a phrase that describes the data."""
@@ -108,7 +113,8 @@ def _fit(
             estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=not estimator.allows_different_dims)
+    same_dim = not estimator.allows_different_dims
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, drop_bad=drop_bad)
     texts = read_class_texts(class_texts, pairs)
     if texts is not None and not isinstance(estimator, isthmus.align.Auto):
         raise InputError(

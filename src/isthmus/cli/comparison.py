@@ -12,6 +12,7 @@ import typer
 import isthmus
 from isthmus.cli._common import (
     ClassTexts,
+    DropBad,
     Index,
     Json,
     Key,
@@ -71,6 +72,7 @@ def compare(
     index: Index = None,
     key: Key = None,
     names: Names = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -79,13 +81,13 @@ def compare(
         _check_suffix(path, _SUFFIXES)
     if resume is not None:
         check_writable(resume)
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad)
     with progress_bar("comparing", quiet=json_) as progress:
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners),
             tasks=_items(tasks),
-            fit=None if fit is None else open_pairs(*fit, names, key),
+            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad),
             splits=splits,
             rng=seed,
             normalize=not raw,
@@ -131,6 +133,7 @@ def intervene(
     index: Index = None,
     key: Key = None,
     names: Names = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
     """Change the gap and the shared space step by step, and show which of the two the tasks follow."""
@@ -138,7 +141,7 @@ def intervene(
 
     for path in output or []:
         _check_suffix(path, (".html", ".svg", ".json", ".csv"))
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad)
     with progress_bar("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,

@@ -12,6 +12,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import (
+    DropBad,
     Index,
     Json,
     Key,
@@ -67,6 +68,7 @@ def measure(
     index: Index = None,
     key: Key = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -76,7 +78,7 @@ def measure(
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with spinner(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            results = opened_modalities.measure(metrics=metrics, normalize=not raw)
+            results = opened_modalities.measure(metrics=metrics, normalize=not raw, drop_bad=drop_bad)
         if output is not None:
             with atomic_path(output) as temporary:
                 temporary.write_text(results.to_json() + "\n", encoding="utf-8")
@@ -85,7 +87,7 @@ def measure(
         else:
             _print_matrices(results, *((SUMMARY, MODALITY_SUMMARY) if metrics == "all" else _measure_names(results)))
         return
-    pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index)
+    pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad)
     with spinner(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, metrics=metrics, normalize=not raw)
     if output is not None:
@@ -113,6 +115,7 @@ def explain(
     ] = 0.01,
     index: Index = None,
     key: Key = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -126,7 +129,7 @@ def explain(
         if cosine is not None:
             raise InputError(f"--cosine needs two modalities, and {len(paths)} were given; give two files")
         with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            explanations = opened_modalities.explain(normalize=not raw, temperature=temperature)
+            explanations = opened_modalities.explain(normalize=not raw, temperature=temperature, drop_bad=drop_bad)
         if json_:
             typer.echo(explanations.to_json())
             return
@@ -134,7 +137,7 @@ def explain(
         typer.echo("")
         _print_matrices(explanations, ("centroid_angle", *BUDGET))
         return
-    pairs = open_pairs(*_two_paths(paths), names, key, index=index)
+    pairs = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad)
     with spinner(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the spinner is visible
@@ -154,6 +157,7 @@ def report(
     index: Index = None,
     key: Key = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -164,14 +168,14 @@ def report(
 
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            explanations = opened_modalities.explain(normalize=not raw)
+            explanations = opened_modalities.explain(normalize=not raw, drop_bad=drop_bad)
             modalities_page(explanations, output, title=title)
         if json_:
             typer.echo(json.dumps({"page": str(output)} | explanations.to_dict(), indent=1))
             return
         _print_verdicts(explanations)
     else:
-        pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index)
+        pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad)
         with spinner(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
         if json_:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from isthmus.data.grouping import item_groups
 from isthmus.data.hashing import hash_rows
+from isthmus.data.invalid_rows import find_invalid_rows
 from isthmus.data.joins import KeyJoin, join_keys, select_rows
 from isthmus.data.opening import as_pairs, open_pairs
-from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs, find_invalid_rows
+from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
 
 __all__ = [
     "CrossDimPairs",

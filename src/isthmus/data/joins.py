@@ -191,6 +191,8 @@ def select_rows(source: Source, rows: np.ndarray, /) -> Source:
     """
     if len(rows) == source.shape[0] and np.array_equal(rows, np.arange(len(rows))):
         return source
+    if not source.is_numpy:
+        return Source(arrays.take(source.rows, rows), address=source.address, format=source.format, numbers=rows)
     return Source(
         RowSubset(source, rows),
         address=source.address,
@@ -199,7 +201,7 @@ def select_rows(source: Source, rows: np.ndarray, /) -> Source:
         convert=source.convert,
         location=source.location,
         member=source.member,
-        numbers=rows,
+        numbers=source.numbers(rows),
     )
 
 

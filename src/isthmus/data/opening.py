@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from isthmus.data.columns import as_source
+from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
 from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
 from isthmus.data.sources import Source, modality_name, open_source
@@ -46,6 +47,7 @@ def open_pairs(
     labels: Any = None,
     key: Any = None,
     same_dim: bool = True,
+    drop_bad: bool = False,
 ) -> Pairs:
     """Open the pairs in two files or folders, memory-mapped if the format allows it, or in two arrays.
 
@@ -71,6 +73,9 @@ def open_pairs(
         y, such as captions of one image.
     same_dim : bool
         Whether x and y must have the same width. If False, `CrossDimPairs` are returned. Default: True.
+    drop_bad : bool
+        Whether pairs with a row that is NaN, infinite or all zero are left out. They are counted in `Pairs.dropped` and
+        reported in an `IsthmusWarning`. Default: False.
 
     Returns
     -------
@@ -99,7 +104,8 @@ def open_pairs(
     modalities = modality_names(x, y, names)
     sources = [as_source(name, rows) for name, rows in zip(modalities, sources, strict=True)]
     if key is None:
-        return pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
+        pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
+        return drop_invalid_rows(pairs) if drop_bad else pairs
     if index is not None:
         raise InputError("got index and key, expected one of them: both say which rows belong together")
     key_join = _join_by_key(sources, key)
@@ -114,7 +120,55 @@ def open_pairs(
         labels = labels[key_join.x]
     pairs = pairs_class(index=key_join.index, labels=labels, **dict(zip(modalities, subsets, strict=True)))
     pairs.key_join = key_join
-    return pairs
+    return drop_invalid_rows(pairs) if drop_bad else pairs
+
+
+def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
+    """Leave out the pairs with a row that is NaN, infinite or all zero, and report their number in a warning.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs, each row of which is read.
+
+    Returns
+    -------
+    Pairs
+        The usable pairs, or `pairs` itself if all are usable. `Pairs.dropped` counts the others.
+
+    Raises
+    ------
+    InputError
+        If fewer than two pairs are usable.
+
+    Examples
+    --------
+    >>> import numpy as np, warnings
+    >>> pairs = Pairs(image=np.array([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0]]), text=np.eye(3)[:, :2] + 1)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     drop_invalid_rows(pairs).dropped
+    {'image': 1, 'text': 0, 'pairs': 1}
+    """
+    (valid_x, bad_x), (valid_y, bad_y) = valid_mask(pairs.x), valid_mask(pairs.y)
+    if not bad_x + bad_y:
+        return pairs
+    rows_y = np.flatnonzero(valid_x[pairs.owner] & valid_y)
+    items, index = np.unique(pairs.owner[rows_y], return_inverse=True)
+    x, y = pairs.names
+    counts = {x: bad_x, y: bad_y, "pairs": pairs.n_pairs - len(rows_y)}
+    described = f"{bad_x:,} rows of {x} and {bad_y:,} of {y} are NaN, infinite or all zeros"
+    if len(items) < 2:
+        raise InputError(f"{described}: {len(rows_y)} of {pairs.n_pairs:,} pairs are usable, expected two or more")
+    usable = type(pairs)(
+        index=None if pairs.index is None else index,
+        labels=None if pairs.labels is None else pairs.labels[items],
+        **{x: select_rows(pairs.x, items), y: select_rows(pairs.y, rows_y)},
+    )
+    usable.key_join, usable.dropped = pairs.key_join, counts
+    message = f"{described}: left out {counts['pairs']:,} of {pairs.n_pairs:,} pairs, {usable.n_pairs:,} are used"
+    warnings.warn(message, IsthmusWarning, stacklevel=3)
+    return usable
 
 
 def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
@@ -148,7 +202,7 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
     if isinstance(data, Pairs):
         if y is not None:
             raise InputError("got Pairs and a second argument, expected Pairs alone or the rows of two modalities")
-        return data
+        return drop_invalid_rows(data) if options.get("drop_bad") else data
     if y is not None:
         return open_pairs(data, y, **options)
     if isinstance(data, Mapping):

@@ -14,6 +14,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data.columns import as_source, same_library
+from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.joins import KeyJoin
 from isthmus.data.sources import Source
 from isthmus.utils import validation
@@ -71,6 +72,8 @@ class Pairs:
         self.index = None if index is None else _checked_index(index, self.x.shape[0], self.y.shape[0])
         #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
+        #: Rows of each modality without a direction that were left out, and the number of pairs that went with them.
+        self.dropped: dict[str, int] | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
             validation.check_labels(self.labels.shape, self.x.shape[0], self.names[0])
@@ -168,7 +171,7 @@ class Pairs:
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
         subset = type(self)(index=index, labels=labels, **modalities)
-        subset.key_join = self.key_join
+        subset.key_join, subset.dropped = self.key_join, self.dropped
         return subset
 
     def sample(self, n_items: int, /, *, rng: Rng = 0) -> Pairs:
@@ -240,19 +243,17 @@ class Pairs:
             try:
                 modalities.append(normalizer(source.read(0, source.shape[0])))
             except arrays.InvalidRowsError:
-                raise invalid_rows_error(self) from None
+                raise invalid_rows_error(self.x, self.y) from None
         return modalities[0], modalities[1]
 
     @property
     def pairing(self) -> dict[str, Any]:
-        """How rows were paired, as plain values: by position, index or key, with the number of unmatched rows."""
-        if self.key_join is None:
-            return {"by": "position" if self.index is None else "index"}
-        return {
-            "by": "key",
-            "key": self.key_join.key,
-            "unmatched": dict(zip(self.names, self.key_join.unmatched, strict=True)),
-        }
+        """How rows were paired, as plain values: by position, index or key, with the rows that were left out."""
+        pairing: dict[str, Any] = {"by": "position" if self.index is None else "index"}
+        if self.key_join is not None:
+            unmatched = dict(zip(self.names, self.key_join.unmatched, strict=True))
+            pairing = {"by": "key", "key": self.key_join.key, "unmatched": unmatched}
+        return pairing if self.dropped is None else pairing | {"dropped": self.dropped}
 
     def __repr__(self) -> str:
         return f"Pairs({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
@@ -321,57 +322,6 @@ class OpenSpec:
         """
         pairs = self.open_(*self.arguments, **self.options)
         return pairs if self.sample is None else pairs.sample(self.sample[0], rng=self.sample[1])
-
-
-def invalid_rows_error(pairs: Pairs, first: int = 0, last: int | None = None) -> InputError:
-    """Return the error that lists the rows without a direction among the items first .. last - 1.
-
-    It is called after a pass over the pairs met such a row.
-    """
-    invalid = {pairs.x.address: find_invalid_rows(pairs.x, first, last)}
-    invalid[pairs.y.address] = find_invalid_rows(pairs.y, *((first, last) if pairs.index is None else (0, None)))
-    address = next((w for w, (non_finite, zero) in invalid.items() if len(non_finite) or len(zero)), None)
-    if address is None:  # only the float32 path on a device or in another array library rejects these rows
-        return InputError(
-            f"{pairs.x.address} or {pairs.y.address}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
-            "float32; use matmul_dtype='float64', or scale the rows"
-        )
-    return validation.invalid_rows(address, *invalid[address])
-
-
-def find_invalid_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers of the rows with NaN or infinite values, and of those that are all zero.
-
-    Parameters
-    ----------
-    source : Source
-        Rows (n, d).
-    first : int
-        First row that is checked. Default: 0.
-    last : int or None
-        Row after the last one that is checked. Default: all rows.
-
-    Returns
-    -------
-    non_finite : numpy.ndarray
-        Row numbers in the file.
-    zero : numpy.ndarray
-        Row numbers in the file.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> find_invalid_rows(Source(np.array([[1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]]), address="x"))
-    (array([2]), array([1]))
-    """
-    non_finite, zero = [], []
-    size = block_rows(source.shape[1])
-    last = source.shape[0] if last is None else last
-    for start in range(first, last, size):
-        block = arrays.to_numpy(source.read(start, min(start + size, last)))
-        non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
-        zero.append(start + np.flatnonzero(~block.any(axis=1)))
-    return source.numbers(np.concatenate(non_finite)), source.numbers(np.concatenate(zero))
 
 
 def _checked_index(index: Any, n_x: int, n_y: int) -> np.ndarray:

@@ -21,7 +21,9 @@ MIN_ITEMS = 20
 MAX_SQUARED_LENGTH = 1.01
 
 
-def calibrate(pairs: Any, y: Any = None, /, *, normalize: bool = True, rng: int = 0) -> Calibration:
+def calibrate(
+    pairs: Any, y: Any = None, /, *, normalize: bool = True, rng: int = 0, drop_bad: bool = False
+) -> Calibration:
     """Count the cosines of matching and non-matching pairs, across and within the modalities.
 
     Parameters
@@ -35,6 +37,8 @@ def calibrate(pairs: Any, y: Any = None, /, *, normalize: bool = True, rng: int 
         Whether rows are divided by their norms.
     rng : int, default 0
         Seed of the groups, and of the sample of 5,000 items if there are more.
+    drop_bad : bool, default False
+        Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
 
     Returns
     -------
@@ -53,7 +57,7 @@ def calibrate(pairs: Any, y: Any = None, /, *, normalize: bool = True, rng: int 
     >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 597 * 596
     (597, 597, True)
     """
-    pairs = as_pairs(pairs, y)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
     if sample.index is not None:

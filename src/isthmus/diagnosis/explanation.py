@@ -133,6 +133,7 @@ def explain(
     comparison: Comparison | None = None,
     normalize: bool = True,
     temperature: float = 0.01,
+    drop_bad: bool = False,
 ) -> Explanation:
     """Measure `pairs` and explain what their misalignment consists of.
 
@@ -148,6 +149,8 @@ def explain(
         Whether rows are divided by their norms.
     temperature : float, default 0.01
         Temperature of the training, used only to check the assumptions of the theorems.
+    drop_bad : bool, default False
+        Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
 
     Returns
     -------
@@ -167,7 +170,7 @@ def explain(
     >>> explanation.budget.largest
     'pairing'
     """
-    pairs = as_pairs(pairs, y)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad)
     measured = measure(pairs, normalize=normalize)
     budget = decompose_pairs(pairs, normalize=normalize)
     collapse = report_collapse(pairs, budget, normalize=normalize)

@@ -81,6 +81,7 @@ def compare(
     class_texts: Mapping[Any, Any] | None = None,
     journal: Any = None,
     progress: Progress | None = None,
+    drop_bad: bool = False,
 ) -> Comparison:
     """Fit each aligner on one half of the pairs and evaluate it on the other half, over several random halves.
 
@@ -117,6 +118,8 @@ def compare(
         JSON-lines file of finished trials. Trials in it are not computed again.
     progress : callable, optional
         Called as progress(done, total, aligner) after every trial.
+    drop_bad : bool, default False
+        Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
 
     Returns
     -------
@@ -148,8 +151,8 @@ def compare(
     >>> table.rows[0].name, table.n_fit, table.n_test
     ('Identity', 50, 50)
     """
-    pairs = as_pairs(pairs, y)
-    fit = None if fit is None else as_pairs(fit, names=pairs.names)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad)
+    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad)
     selected_tasks = select_tasks(tasks)
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)

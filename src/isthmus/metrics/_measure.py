@@ -19,7 +19,13 @@ from isthmus.utils.errors import InputError, unknown_name
 
 
 def measure(
-    data: Any, y: Any = None, /, *, metrics: str | Sequence[str] | None = None, normalize: bool = True
+    data: Any,
+    y: Any = None,
+    /,
+    *,
+    metrics: str | Sequence[str] | None = None,
+    normalize: bool = True,
+    drop_bad: bool = False,
 ) -> Result:
     """Compute measures of the modality gap, with intervals and nulls.
 
@@ -40,6 +46,8 @@ def measure(
         labels.
     normalize : bool
         Divide rows by their norms. Moments know it already.
+    drop_bad : bool, default False
+        Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
 
     Returns
     -------
@@ -61,7 +69,7 @@ def measure(
     >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
     ['effective_rank_x']
     """
-    pairs = None if isinstance(data, Moments) and y is None else as_pairs(data, y)
+    pairs = None if isinstance(data, Moments) and y is None else as_pairs(data, y, drop_bad=drop_bad)
     names = ("x", "y") if pairs is None else pairs.names
     selected = _selected(metrics, pairs, names)
     moments = data if pairs is None else moments_of(pairs, normalize=normalize)

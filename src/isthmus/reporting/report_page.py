@@ -22,6 +22,7 @@ def report(
     title: str | None = None,
     normalize: bool = True,
     extra: Sequence[Section] = (),
+    drop_bad: bool = False,
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` and return the explanation that it shows.
 
@@ -44,6 +45,8 @@ def report(
         Whether rows are divided by their norms.
     extra : sequence of Section
         More sections for the page.
+    drop_bad : bool, default False
+        Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
 
     Returns
     -------
@@ -71,8 +74,8 @@ def report(
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
     path = check_writable(paths[-1])
-    pairs = as_pairs(pairs, *paths[:-1])
-    fit = None if fit is None else as_pairs(fit, names=pairs.names)
+    pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad)
+    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad)
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
     explanation = explain(pairs, comparison=comparison, normalize=normalize)

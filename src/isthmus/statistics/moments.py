@@ -17,7 +17,8 @@ from isthmus.compute.arrays import Array
 from isthmus.compute.cluster import Cluster
 from isthmus.compute.devices import full_precision
 from isthmus.compute.resources import blas_limited, config_context
-from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs, invalid_rows_error
+from isthmus.data.invalid_rows import invalid_rows_error
+from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
 from isthmus.data.worker_pairs import open_cached
 from isthmus.statistics.item_moments import ItemMoments
 from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
@@ -165,7 +166,7 @@ class Moments:
             with blas_limited(plan.blas_threads), full_precision() if plan.devices else nullcontext():
                 sums, by_item = accumulate_blocks(pairs.blocks(rows or plan.rows, *items), accumulators)
         except arrays.InvalidRowsError:
-            raise invalid_rows_error(pairs, *items) from None
+            raise invalid_rows_error(pairs.x, pairs.y, *items, by_position=pairs.index is None) from None
         item_moments = ItemMoments(**by_item) if by_item else None
         sums["cos_sq"] = float(sums["cos_sq"])
         return cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -236,29 +236,51 @@ def rows_are(rows: np.ndarray, state: str) -> str:
     return f"{format_rows(rows)} (counted from 0) {'is' if len(rows) == 1 else 'are'} {state}"
 
 
-def invalid_rows(address: str, non_finite: np.ndarray, zero: np.ndarray, *, paired: bool = True) -> InputError:
+#: Longest message, and the numbers of rows and characters of a path that are listed until a message is short enough.
+MAX_MESSAGE, SHORTENED = 300, ((5, 1000), (5, 60), (2, 30), (1, 20))
+
+
+def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired: bool = True) -> InputError:
     """Return the error for rows that have no direction.
 
     Parameters
     ----------
-    address : str
-        File or array that the message names.
-    non_finite, zero : int arrays
-        Numbers of the rows with NaN or infinite values, and of those that are all zero.
+    invalid : mapping of str to two int arrays
+        For each file or array the numbers of the rows with NaN or infinite values, and of those that are all zero.
     paired : bool, default True
-        Whether the file is one of two files of pairs.
+        Whether these are the files of pairs.
 
     Returns
     -------
     InputError
-        The error to raise.
+        The error to raise, which names the rows of all files and both kinds.
     """
-    rows, singular, plural = (
-        (non_finite, "holds NaN or infinite values", "hold NaN or infinite values")
-        if len(non_finite)
-        else (zero, "is all zeros and has no direction", "are all zeros and have no direction")
-    )
-    return InputError(
-        f"{address}: {format_rows(rows)} (counted from 0) of the file {plural if len(rows) > 1 else singular}; "
-        f"remove {'these pairs from both files' if paired else 'them'} or embed them again"
-    )
+    message = ""
+    for max_listed, max_path in SHORTENED:
+        clauses = [
+            f"{address[-max_path:]}: {_invalid_clause(*rows, max_listed)}"
+            for address, rows in invalid.items()
+            if any(map(len, rows))
+        ]
+        advice = "remove these pairs from both files, or leave them out with --drop-bad (drop_bad=True)"
+        if message:
+            advice = "leave these pairs out with --drop-bad (drop_bad=True)"
+        message = "; ".join([*clauses, advice if paired else "remove them or embed them again"])
+        if len(message) <= MAX_MESSAGE:
+            break
+    return InputError(message)
+
+
+def _invalid_clause(non_finite: np.ndarray, zero: np.ndarray, max_listed: int) -> str:
+    """Return 'rows 3, 4 (counted from 0) of the file hold NaN or infinite values and row 9 is all zeros'."""
+    kinds = []
+    for rows, singular, plural in (
+        (non_finite, "holds NaN or infinite values", "hold NaN or infinite values"),
+        (zero, "is all zeros and has no direction", "are all zeros and have no direction"),
+    ):
+        if len(rows):
+            counted = "" if kinds or max_listed == 1 else " (counted from 0) of the file"
+            state = plural if len(rows) > 1 else singular
+            state = state if max_listed > 1 else state.partition(" and ha")[0]
+            kinds.append(f"{format_rows(rows, max_listed)}{counted} {state}")
+    return " and ".join(kinds)

@@ -1,0 +1,94 @@
+"""Rows without a direction: NaN, infinite or all zero. They are found, reported, or left out with their pairs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.compute import arrays
+from isthmus.compute.resources import block_rows
+from isthmus.data.sources import Source
+from isthmus.utils import validation
+from isthmus.utils.errors import InputError
+
+
+def invalid_rows_error(
+    x: Source, y: Source, first: int = 0, last: int | None = None, *, by_position: bool = True
+) -> InputError:
+    """Return the error that lists the rows without a direction among the items first .. last - 1.
+
+    It is called after a pass over the pairs met such a row. All rows of y are searched unless they are paired by
+    position.
+    """
+    invalid = {x.address: find_invalid_rows(x, first, last)}
+    invalid[y.address if y.address != x.address else f"{y.address} (y)"] = find_invalid_rows(
+        y, *((first, last) if by_position else (0, None))
+    )
+    if any(len(rows) for kinds in invalid.values() for rows in kinds):
+        return validation.invalid_rows(invalid)
+    # Only the float32 path on a device or in another array library rejects these rows.
+    return InputError(
+        f"{x.address} or {y.address}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
+        "float32; use matmul_dtype='float64', or scale the rows"
+    )
+
+
+def find_invalid_rows(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the numbers of the rows with NaN or infinite values, and of those that are all zero.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d).
+    first : int
+        First row that is checked. Default: 0.
+    last : int or None
+        Row after the last one that is checked. Default: all rows.
+
+    Returns
+    -------
+    non_finite : numpy.ndarray
+        Row numbers in the file.
+    zero : numpy.ndarray
+        Row numbers in the file.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> find_invalid_rows(Source(np.array([[1.0, 2.0], [0.0, 0.0], [np.nan, 1.0]]), address="x"))
+    (array([2]), array([1]))
+    """
+    non_finite, zero = _positions(source, first, last)
+    return source.numbers(non_finite), source.numbers(zero)
+
+
+def valid_mask(source: Source, /) -> tuple[np.ndarray, int]:
+    """Return which rows of a source have a direction.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d).
+
+    Returns
+    -------
+    mask : numpy.ndarray
+        True for each row (n,) that is finite and not zero.
+    count : int
+        Number of the other rows.
+    """
+    mask = np.ones(source.shape[0], dtype=bool)
+    for rows in _positions(source):
+        mask[rows] = False
+    return mask, int(len(mask) - mask.sum())
+
+
+def _positions(source: Source, first: int = 0, last: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions in `source` of the rows with NaN or infinite values, and of those that are all zero."""
+    non_finite, zero = [], []
+    size = block_rows(source.shape[1])
+    last = source.shape[0] if last is None else last
+    for start in range(first, last, size):
+        block = arrays.to_numpy(source.read(start, min(start + size, last)))
+        non_finite.append(start + np.flatnonzero(~np.isfinite(block).all(axis=1)))
+        zero.append(start + np.flatnonzero(~block.any(axis=1)))
+    return np.concatenate(non_finite), np.concatenate(zero)
