@@ -273,7 +273,7 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
 
 def _invalid_clause(non_finite: np.ndarray, zero: np.ndarray, max_listed: int) -> str:
     """Return 'rows 3, 4 (counted from 0) of the file hold NaN or infinite values and row 9 is all zeros'."""
-    kinds = []
+    kinds: list[str] = []
     for rows, singular, plural in (
         (non_finite, "holds NaN or infinite values", "hold NaN or infinite values"),
         (zero, "is all zeros and has no direction", "are all zeros and have no direction"),
