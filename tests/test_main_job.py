@@ -169,5 +169,5 @@ def test_verbs_in_sequence_do_the_main_job(tmp_path: Path) -> None:
     pairs = isthmus.open_pairs(*files)
     expected = Centering().fit_moments(moments_of(pairs)).transform_x(pairs.unit()[0])
     np.testing.assert_allclose(np.load(tmp_path / "aligned.npy"), expected, atol=1e-6)
-    text = run(app, ["apply", saved, files[1], "-o", f"{tmp_path}/t.npy", "--side", "text", "--json"])
+    text = run(app, ["apply", saved, files[1], "-o", f"{tmp_path}/t.npy", "--modality", "text", "--json"])
     assert json.loads(text.stdout)["rows"] == 1797

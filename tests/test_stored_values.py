@@ -78,7 +78,10 @@ def aligned(name: str) -> dict[str, float]:
         warnings.simplefilter("ignore")
         aligner = isthmus.align.get(name)().fit(pairs)
         x, y = pairs.unit()
-        rows = [mapped[:3].tolist() for mapped in aligner.transform(np.asarray(x), np.asarray(y))]
+        rows = [
+            aligner.stored(np.asarray(part), modality=name)[:3].tolist()
+            for name, part in zip(pairs.names, (x, y), strict=True)
+        ]
         content: dict[str, Any] = {"rows": rows, "info": json.loads(json.dumps(aligner.fit_info_, default=str))}
         if isinstance(aligner, isthmus.align.Auto):
             return dict(numbers(content))
@@ -87,7 +90,7 @@ def aligned(name: str) -> dict[str, float]:
         content["drift"] = [v for v in vars(drift).values() if isinstance(v, int | float)]
         if not aligner.uses_pairs or aligner.uses_means:
             try:
-                content["adapted"] = aligner.adapt(new_x).transform_x(new_x[:3]).tolist()
+                content["adapted"] = aligner.adapt(new_x).stored(new_x[:3], modality="image").tolist()
             except isthmus.InputError:  # no solution for the other corpus
                 content["adapted"] = -1
     return dict(numbers(content))

@@ -14,7 +14,7 @@ import pytest
 
 import isthmus
 from isthmus import InputError, align
-from isthmus.align._cluster import _apply_part
+from isthmus.align._cluster import RowForm, _apply_part
 from isthmus.align.streaming import apply
 from isthmus.data.sources import open_source
 
@@ -39,7 +39,7 @@ ENDINGS = pytest.mark.parametrize("ending", [".npy", ".npz", ".safetensors", ""]
 @pytest.mark.parametrize("resume", [False, True])
 def test_apply_to_any_format_keeps_the_order_of_rows(source: Path, aligner: Any, ending: str, resume: bool) -> None:
     out = source.with_name(f"out{ending}")
-    assert apply(aligner, open_source(source), out, side="image", resume=resume) == (2000, 50)
+    assert apply(aligner, open_source(source), out, modality="image", resume=resume) == (2000, 50)
     found = open_source(out)
     np.testing.assert_allclose(found.read(0, 2000), aligner.transform_x(np.load(source)), atol=1e-6)
     assert {p.name for p in source.parent.iterdir()} == {"image.npy", out.name}
@@ -61,17 +61,17 @@ def test_apply_to_a_folder_keeps_its_shards(source: Path, aligner: Any, stop: in
     out = source.with_name("aligned")
     if stop:
         with pytest.raises(Stop):
-            apply(aligner, Counting(folder, stop), out, side="image", resume=True)
+            apply(aligner, Counting(folder, stop), out, modality="image", resume=True)
         assert not out.exists()
-    apply(aligner, open_source(folder), out, side="image", resume=stop is not None)
+    apply(aligner, open_source(folder), out, modality="image", resume=stop is not None)
     assert sorted(p.name for p in out.iterdir()) == sorted(p.name for p in folder.iterdir())
     assert [len(np.load(out / f"img_emb_{n}.npy")) for n in (9, 10, 11)] == [700, 1, 1299]
     np.testing.assert_allclose(open_source(out).read(0, 2000), aligner.transform_x(rows.astype(float)), atol=1e-9)
     assert {p.name for p in source.parent.iterdir()} == {"image.npy", "img_emb", "aligned"}
     with pytest.raises(InputError, match="aligned: exists; give the name of a new folder"):
-        apply(aligner, open_source(folder), out, side="image")
+        apply(aligner, open_source(folder), out, modality="image")
     with pytest.raises(InputError, match="lies in the folder that is being read"):
-        apply(aligner, open_source(folder), folder / "more.npy", side="image")
+        apply(aligner, open_source(folder), folder / "more.npy", modality="image")
 
 
 @pytest.mark.parametrize("ending", [".npz", ".safetensors"])
@@ -85,9 +85,9 @@ def test_apply_to_an_archive_keeps_the_name_of_the_array(source: Path, aligner: 
 
         save_file({"image": rows, "text": rows}, file)
     with pytest.raises(InputError, match="is the file that is being read"):
-        apply(aligner, open_source(f"{file}::text"), file, side="text")
+        apply(aligner, open_source(f"{file}::text"), file, modality="text")
     out = source.with_name(f"out{ending}")
-    apply(aligner, open_source(f"{file}::text"), out, side="text")
+    apply(aligner, open_source(f"{file}::text"), out, modality="text")
     found = open_source(f"{out}::text")
     np.testing.assert_allclose(found.read(0, 2000), aligner.transform_y(rows), atol=1e-6)
     np.testing.assert_array_equal(open_source(f"{out}::image").read(0, 2000), rows)  # what else was there is kept
@@ -106,7 +106,7 @@ def test_apply_to_large_files_needs_constant_memory(tmp_path: Path, monkeypatch:
         np.save(tmp_path / "x.npy", rng.normal(size=(n, 64)).astype(np.float32))
         for ending in (".npy", ".npz", ".safetensors", ""):
             tracemalloc.start()
-            apply(aligner, open_source(tmp_path / "x.npy"), tmp_path / f"out{n}{ending}", side="x")
+            apply(aligner, open_source(tmp_path / "x.npy"), tmp_path / f"out{n}{ending}", modality="x")
             peaks.setdefault(ending, []).append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
     for small, large in peaks.values():
@@ -139,10 +139,10 @@ class Counting:
 def test_apply_after_an_error_resumes(source: Path, aligner: Any, ending: str) -> None:
     out = source.with_name(f"out{ending}")
     with pytest.raises(Stop):
-        apply(aligner, Counting(source, 4), out, side="x", resume=True)
+        apply(aligner, Counting(source, 4), out, modality="x", resume=True)
     assert not out.exists()
     again = Counting(source, 99)
-    apply(aligner, again, out, side="x", resume=True)
+    apply(aligner, again, out, modality="x", resume=True)
     assert again.starts[:2] == [0, 1024]  # the first block for its width, then what is missing
     np.testing.assert_allclose(open_source(out).read(0, 2000), aligner.transform_x(np.load(source)), atol=1e-6)
     if not ending:
@@ -150,9 +150,9 @@ def test_apply_after_an_error_resumes(source: Path, aligner: Any, ending: str) -
     # Work of another aligner is not taken up.
     other = align.Identity().fit(np.load(source)[:50], np.load(source)[:50])
     with pytest.raises(Stop):
-        apply(aligner, Counting(source, 4), out, side="x", resume=True)
+        apply(aligner, Counting(source, 4), out, modality="x", resume=True)
     afresh = Counting(source, 99)
-    apply(other, afresh, out, side="x", resume=True)
+    apply(other, afresh, out, modality="x", resume=True)
     assert afresh.starts[:2] == [0, 256]
     np.testing.assert_allclose(open_source(out).read(0, 2000), other.transform_x(np.load(source)), atol=1e-6)
 
@@ -169,23 +169,24 @@ def test_apply_after_a_kill_resumes(source: Path, aligner: Any) -> None:
         "streaming._mark, streaming.MARK_SECONDS, streaming.block_rows = mark, 0, lambda dim: 256\n"
         "folder = sys.argv[1]\n"
         "source = isthmus.sources.open_source(folder + '/image.npy')\n"
-        "streaming.apply(isthmus.load(folder + '/a.safetensors'), source, folder + '/out.npy', side='x', resume=True)\n"
+        "aligner = isthmus.load(folder + '/a.safetensors')\n"
+        "streaming.apply(aligner, source, folder + '/out.npy', modality='x', resume=True)\n"
     )
     done = subprocess.run([sys.executable, "-c", code, str(source.parent)], check=False, env=dict(os.environ))
     assert done.returncode == -signal.SIGKILL
     out = source.with_name("out.npy")
     assert not out.exists()
     again = Counting(source, 99)
-    apply(isthmus.load(source.with_name("a.safetensors")), again, out, side="x", resume=True)
+    apply(isthmus.load(source.with_name("a.safetensors")), again, out, modality="x", resume=True)
     assert again.starts[1] == 1024
     np.testing.assert_allclose(np.load(out), aligner.transform_x(np.load(source)), atol=1e-6)
 
 
 def test_apply_to_unknown_format_or_modality_is_refused(source: Path, aligner: Any) -> None:
     with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .arrow, .h5, .* or a folder"):
-        apply(aligner, open_source(source), source.with_name("out.csv"), side="x")
+        apply(aligner, open_source(source), source.with_name("out.csv"), modality="x")
     with pytest.raises(InputError, match="unknown modality 'audio' of the rows, expected image or text"):
-        apply(aligner, open_source(source), source.with_name("out.npy"), side="audio")
+        apply(aligner, open_source(source), source.with_name("out.npy"), modality="audio")
 
 
 def test_apply_part_of_a_cluster_writes_only_its_rows(
@@ -194,7 +195,7 @@ def test_apply_part_of_a_cluster_writes_only_its_rows(
     monkeypatch.setattr("isthmus.align._cluster.block_rows", lambda dim: 256)
     out = source.with_name("out.npy")
     np.save(out, np.full((2000, 50), np.nan, dtype=np.float32))
-    assert _apply_part(aligner, 300, 900, path=str(source), output=str(out), modality=0) == 600
+    assert _apply_part(RowForm(aligner, "image"), 300, 900, path=str(source), output=str(out)) == 600
     rows = np.load(out)
     np.testing.assert_allclose(rows[300:900], aligner.transform_x(np.load(source))[300:900], atol=1e-6)
     assert np.isnan(rows[:300]).all()

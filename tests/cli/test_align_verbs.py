@@ -123,8 +123,8 @@ def test_apply_to_every_format_writes_the_aligned_rows(files: Path) -> None:
     assert "give one output" in refused("apply", "a.safetensors", "image.npy")
     assert "give one output" in refused("apply", "a.safetensors", "image.npy", "b.npy", "-o", "c.npy")
     assert "is the aligner itself" in refused("apply", "a.safetensors", "image.npy", "a.safetensors")
-    assert "name it with side= (--side)" in refused("apply", "a.safetensors", "out.npy", "b.npy")
-    assert "unknown modality 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--side", "audio")
+    assert "name it with modality= (--modality)" in refused("apply", "a.safetensors", "out.npy", "b.npy")
+    assert "unknown modality 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--modality", "audio")
 
 
 def test_apply_to_shifted_rows_warns(files: Path) -> None:
@@ -132,7 +132,7 @@ def test_apply_to_shifted_rows_warns(files: Path) -> None:
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
     run_ = isthmus.demo.arrays("plain", split="test")
     np.save("few.npy", run_.image[np.isin(run_.labels, (0, 6))])
-    command = [sys.executable, "-m", "isthmus", "apply", "a.safetensors", "few.npy", "out.npy", "--side", "image"]
+    command = [sys.executable, "-m", "isthmus", "apply", "a.safetensors", "few.npy", "out.npy", "--modality", "image"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "standard errors" in done.stderr
     assert "of the spread of the new rows" in done.stderr
@@ -161,7 +161,7 @@ def test_apply_after_an_interruption_resumes(files: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(isthmus.sources.Source, "read", counted)
     with pytest.raises(KeyboardInterrupt):
-        streaming.apply(loaded, isthmus.sources.open_source("image.npy"), "out.npy", side="image", resume=True)
+        streaming.apply(loaded, isthmus.sources.open_source("image.npy"), "out.npy", modality="image", resume=True)
     assert not Path("out.npy").exists()
     said("apply", "a.safetensors", "image.npy", "out.npy", "--resume")
     assert reads[4:7] == [0, 192, 256]  # the first block for its width, then what is missing
@@ -173,7 +173,7 @@ def test_adapt_equals_the_method(files: Path) -> None:
     new = np.load("text.npy")[np.load("labels.npy") == 1]
     np.save("new.npy", new)
     old = isthmus.load("a.safetensors")
-    text = said("adapt", "a.safetensors", "new.npy", "--side", "text", "-o", "b.safetensors")
+    text = said("adapt", "a.safetensors", "new.npy", "--modality", "text", "-o", "b.safetensors")
     assert "new rows of text" in text
     assert "image" not in text
     adapted = isthmus.load("b.safetensors")
@@ -183,5 +183,5 @@ def test_adapt_equals_the_method(files: Path) -> None:
     result = json.loads(said("adapt", "a.safetensors", "image.npy", "new.npy", "-o", "b.safetensors", "--json"))
     assert result["changed"]
     np.testing.assert_array_equal(isthmus.load("b.safetensors").bias_y, adapted.bias_y)
-    message = refused("adapt", "a.safetensors", "image.npy", "new.npy", "--side", "text")
-    assert "--side text: applies to one file" in message
+    message = refused("adapt", "a.safetensors", "image.npy", "new.npy", "--modality", "text")
+    assert "--modality text: applies to one file" in message

@@ -126,9 +126,9 @@ def test_apply_refuses(folder: Path) -> None:
     )
     refused(isthmus_("apply", folder / "image.npy", folder / "image.npy", "-o", out), "not a complete safetensors file")
     refused(isthmus_("apply", saved, folder / "short.npy", "-o", out), "unknown modality 'short'", "image or text")
-    narrow = isthmus_("apply", saved, folder / "narrow.npy", "--side", "text", "-o", out)
+    narrow = isthmus_("apply", saved, folder / "narrow.npy", "--modality", "text", "-o", out)
     refused(narrow, "narrow.npy: got rows of dimension", "expected 6 for text", "give rows of the same model")
-    refused(isthmus_("apply", saved, folder / "nan.npy", "--side", "text", "-o", out), "nan.npy: rows 3, 17")
+    refused(isthmus_("apply", saved, folder / "nan.npy", "--modality", "text", "-o", out), "nan.npy: rows 3, 17")
     refused(isthmus_("apply", saved, folder / "image.npy", "-o", folder / "out.txt"), "ends in one of them")
     before = (folder / "image.npy").read_bytes()
     refused(

@@ -148,7 +148,7 @@ def test_measure_fit_and_apply_on_a_cluster_equal_one_process(
     rows = np.load(paths[0])
     np.testing.assert_allclose(fitted.transform_x(rows), expected.transform_x(rows), atol=1e-6)
     with isthmus.config_context(cluster=cluster):
-        shape = apply(expected, isthmus.sources.open_source(paths[0]), tmp_path / "aligned.npy", side="image")
+        shape = apply(expected, isthmus.sources.open_source(paths[0]), tmp_path / "aligned.npy", modality="image")
     assert shape == expected.transform_x(rows).shape
     np.testing.assert_allclose(np.load(tmp_path / "aligned.npy"), expected.transform_x(rows), atol=1e-6)
     assert [p.name for p in tmp_path.iterdir()] == ["aligned.npy"]
@@ -193,7 +193,7 @@ def test_cluster_with_unusable_arguments_raises(
     fitted = Centering().fit(np.eye(24), np.eye(24)[::-1])
     source = isthmus.sources.open_source(paths[0])
     with isthmus.config_context(cluster=cluster), pytest.raises(InputError, match="a cluster writes .npy files"):
-        apply(fitted, source, tmp_path / "out.safetensors", side="x")
+        apply(fitted, source, tmp_path / "out.safetensors", modality="x")
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingDependencyError, match=r"a cluster needs Dask: pip install 'isthmus\[dask\]'"):
         Cluster(workers=1)

@@ -234,10 +234,10 @@ def test_measures_and_maps_on_a_device_agree_with_numpy(tmp_path: Path) -> None:
     expected = isthmus.measure(pairs, metrics=names)
     source = isthmus.sources.Source(np.asarray(pairs.x.read(0, pairs.n_items)), address="image")
     aligner = isthmus.align.Centering().fit(pairs)
-    apply(aligner, source, tmp_path / "plain.npy", side="x")
+    apply(aligner, source, tmp_path / "plain.npy", modality="x")
     with config_context(device="cpu"):
         result = isthmus.measure(Pairs(image=pairs.x, text=pairs.y), metrics=names)
-        apply(aligner, source, tmp_path / "device.npy", side="x")
+        apply(aligner, source, tmp_path / "device.npy", modality="x")
     for name, estimate in expected.items():
         np.testing.assert_allclose(result[name].value, estimate.value, rtol=1e-5, atol=1e-6, err_msg=name)
     np.testing.assert_allclose(np.load(tmp_path / "device.npy"), np.load(tmp_path / "plain.npy"), atol=1e-6)

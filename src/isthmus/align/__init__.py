@@ -10,18 +10,24 @@ from typing import Any
 
 from isthmus.align._base import Aligner
 from isthmus.align._drift import Drift, ModalityDrift
+from isthmus.align._hits import Hits
 from isthmus.align._maps import Affine, NormalizedAffine
 from isthmus.align._registry import REGISTRY
+from isthmus.align._score_correction import ScoreCorrection
+from isthmus.align._score_model import ScoreRule
 from isthmus.align._state import FittedState
 from isthmus.align._statistics import Statistics
 from isthmus.align.auto import Auto
+from isthmus.align.bank_normalization import BankNormalization
 from isthmus.align.blend import Blend
 from isthmus.align.centering import Centering
+from isthmus.align.csls import CSLS
 from isthmus.align.difference_whitening import DifferenceWhitening
 from isthmus.align.dimension_removal import DimensionRemoval
 from isthmus.align.gap_projection import GapProjection
 from isthmus.align.hyperplane_rotation import HyperplaneRotation
 from isthmus.align.identity import Identity
+from isthmus.align.inverted_softmax import InvertedSoftmax
 from isthmus.align.kernel_blend import KernelBlend
 from isthmus.align.mean_rotation import MeanRotation
 from isthmus.align.orthogonal_shift import OrthogonalShift
@@ -31,6 +37,7 @@ from isthmus.align.realign import ReAlign
 from isthmus.align.registration import get, load, register, registry, unregister
 from isthmus.align.ridge_cca import RidgeCCA
 from isthmus.align.ridge_map import RidgeMap
+from isthmus.align.score_calibration import ScoreCalibration
 from isthmus.align.score_standardization import ScoreStandardization
 from isthmus.align.shared_signal import SharedSignal
 from isthmus.align.shared_space_projection import SharedSpaceProjection
@@ -38,9 +45,11 @@ from isthmus.align.standardization import Standardization
 from isthmus.align.translation import Translation
 
 __all__ = [
+    "CSLS",
     "Affine",
     "Aligner",
     "Auto",
+    "BankNormalization",
     "Blend",
     "Centering",
     "DifferenceWhitening",
@@ -48,8 +57,10 @@ __all__ = [
     "Drift",
     "FittedState",
     "GapProjection",
+    "Hits",
     "HyperplaneRotation",
     "Identity",
+    "InvertedSoftmax",
     "KernelBlend",
     "MeanRotation",
     "ModalityDrift",
@@ -60,6 +71,9 @@ __all__ = [
     "ReAlign",
     "RidgeCCA",
     "RidgeMap",
+    "ScoreCalibration",
+    "ScoreCorrection",
+    "ScoreRule",
     "ScoreStandardization",
     "SharedSignal",
     "SharedSpaceProjection",

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Self, overload
 import numpy as np
 
 from isthmus.align._drift import Drift, measure_drift
-from isthmus.align._fitting import Fitting
 from isthmus.align._maps import Affine, Map
 from isthmus.align._registry import REGISTRY
+from isthmus.align._roles import Roles
 from isthmus.align._statistics import Statistics
 from isthmus.align.torch_module import torch_module
 from isthmus.compute import arrays
@@ -27,7 +27,7 @@ from isthmus.utils.validation import format_rows
 
 
 @dataclass(kw_only=True, eq=False)
-class Aligner(Fitting):
+class Aligner(Roles):
     """Base class of all aligners.
 
     An aligner has one map for each modality. `transform` divides the rows by their norm, maps them and divides them by
@@ -201,10 +201,14 @@ class Aligner(Fitting):
         """
         return self._transform(Y, 1)
 
+    def _mapping(self, number: int) -> Map:
+        """Return the row map of the modality with this number."""
+        return self._solve_once()[number]
+
     def _transform(self, rows: Array, number: int) -> Array:
-        mapping = self._solve_once()[number]
+        mapping = self._mapping(number)
         if not hasattr(rows, "ndim") or not hasattr(rows, "dtype") or str(rows.dtype) == "object":
-            rows = to_array(rows, (self.names_ or ("x", "y"))[number])
+            rows = to_array(rows, self.modalities[number])
         if rows.ndim == 1:
             return self._transform(rows[None, :], number)[0]
         self._check_shape(rows, number)
@@ -387,5 +391,5 @@ class Aligner(Fitting):
             If the file cannot be written.
         """
         tables, header = self.fitted_state.to_arrays()
-        header |= {"class": type(self).__name__, "options": self.get_params(), "n": self.statistics_.n_x}
+        header |= {"class": type(self).__name__, "options": self.json_options(), "n": self.statistics_.n_x}
         save_arrays(path, "aligner", tables, header)

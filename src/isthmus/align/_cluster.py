@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isthmus.align._base import Aligner
+from isthmus.compute.arrays import to_numpy
 from isthmus.compute.cluster import Cluster
 from isthmus.compute.resources import block_rows
 from isthmus.data.sources import Source, open_source
@@ -16,8 +18,48 @@ from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 
 
+@dataclass(frozen=True, eq=False)
+class RowForm:
+    """The form in which an aligner gives rows of one modality.
+
+    Attributes
+    ----------
+    aligner : Aligner
+        A fitted aligner.
+    modality : str
+        Modality of the rows.
+    role : {'stored', 'query'} or None
+        Whether an index stores the rows or is asked with them. None is allowed for row maps.
+    queries : str or None
+        Modality that asks, for stored rows.
+    """
+
+    aligner: Aligner
+    modality: str
+    role: str | None = None
+    queries: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.role is None and self.aligner.corrects_scores:
+            raise InputError(
+                f"{type(self.aligner).__name__} corrects scores, so rows have two forms; give role='stored' for the "
+                "rows of an index, or role='query' for its queries (--role stored or --role query)"
+            )
+        if self.role not in (None, "stored", "query"):
+            raise InputError(f"role={self.role!r}, expected 'stored' or 'query'")
+        if self.queries is not None and self.role != "stored":
+            raise InputError(f"queries={self.queries!r} is for stored rows; give role='stored' (--role stored) with it")
+
+    def rows(self, rows: Any) -> np.ndarray:
+        """Return rows in this form, as a NumPy array."""
+        rows = to_numpy(rows)
+        if self.role == "query":
+            return to_numpy(self.aligner.query(rows, modality=self.modality))
+        return to_numpy(self.aligner.stored(rows, modality=self.modality, queries=self.queries))
+
+
 def apply_on_cluster(
-    cluster: Cluster, aligner: Aligner, source: Source, path: str | os.PathLike[str], /, *, modality: int
+    cluster: Cluster, form: RowForm, source: Source, path: str | os.PathLike[str], /
 ) -> tuple[int, int]:
     """Write the aligned rows of a source as .npy to a path that all workers can write.
 
@@ -27,14 +69,12 @@ def apply_on_cluster(
     ----------
     cluster : Cluster
         Workers that can open the source under the same path.
-    aligner : Aligner
-        A fitted aligner.
+    form : RowForm
+        Form of the rows.
     source : Source
         Rows to map.
     path : path-like
         File to write.
-    modality : {0, 1}
-        0 for x, 1 for y.
 
     Returns
     -------
@@ -48,27 +88,22 @@ def apply_on_cluster(
     """
     if Path(path).suffix != ".npy":
         raise InputError(f"{path}: a cluster writes .npy files; give a name that ends in it, or use one process")
-    first = _mapped(aligner, source.read(0, 1), modality)
+    first = form.rows(source.read(0, 1))
     shape = (source.shape[0], first.shape[1])
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=first.dtype, shape=shape).flush()
-        options = {"path": source.address, "output": str(temporary.absolute()), "modality": modality}
+        options = {"path": source.address, "output": str(temporary.absolute())}
         parts = cluster.split(shape[0], block_rows(source.shape[1]))
-        cluster.tree_reduce(_apply_part, aligner, parts, "rows", **options)
+        cluster.tree_reduce(_apply_part, form, parts, "rows", **options)
     return shape
 
 
-def _apply_part(aligner: Aligner, start: int, stop: int, *, path: str, output: str, modality: int) -> int:
+def _apply_part(form: RowForm, start: int, stop: int, *, path: str, output: str) -> int:
     """Write the mapped rows start .. stop - 1 to the output and return their number."""
     source, rows = open_source(path), np.lib.format.open_memmap(output, mode="r+")
     size = block_rows(source.shape[1])
     for begin in range(start, stop, size):
         end = min(begin + size, stop)
-        rows[begin:end] = _mapped(aligner, source.read(begin, end), modality)
+        rows[begin:end] = form.rows(source.read(begin, end))
     rows.flush()
     return stop - start
-
-
-def _mapped(aligner: Aligner, rows: Any, modality: int) -> np.ndarray:
-    """Return the mapped rows of one modality as a NumPy array."""
-    return np.asarray((aligner.transform_x, aligner.transform_y)[modality](np.asarray(rows)))

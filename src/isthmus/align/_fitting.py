@@ -6,6 +6,8 @@ import abc
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, cast
 
+import numpy as np
+
 from isthmus.align._maps import Map
 from isthmus.align._options import Options
 from isthmus.align._state import FittedState
@@ -43,6 +45,8 @@ class Fitting(Options, abc.ABC):
     uses_means: ClassVar[bool] = False
     #: True if moments determine the solution, so that `partial_fit` on blocks gives the result of `fit`.
     supports_partial_fit: ClassVar[bool] = True
+    #: True if scores are corrected and rows stay. `stored`, `query` and `scores` then take the place of `transform`.
+    corrects_scores: ClassVar[bool] = False
     #: True if rows of x and y may have different dimensions.
     allows_different_dims: ClassVar[bool] = False
     # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
@@ -79,7 +83,15 @@ class Fitting(Options, abc.ABC):
         return self.requires_pairing
 
     def fit(
-        self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True, names: Names | None = None
+        self,
+        X: Any = None,
+        Y: Any = None,
+        /,
+        *,
+        index: Any = None,
+        paired: bool = True,
+        names: Names | None = None,
+        **modalities: Any,
     ) -> Self:
         """Fit to the rows of both modalities.
 
@@ -95,6 +107,8 @@ class Fitting(Options, abc.ABC):
             If False, rows do not belong together and the modalities may differ in their number of rows.
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
+        **modalities : array of shape (n, d)
+            Rows of the two modalities by name, such as `image=X, text=Y`, in place of X and Y.
 
         Returns
         -------
@@ -107,7 +121,7 @@ class Fitting(Options, abc.ABC):
             If an option is invalid, a modality is missing, rows are invalid, or unpaired rows are given to an aligner
             that requires pairs.
         """
-        names = names or (_pair(X.names) if isinstance(X, Pairs) else None)
+        X, Y, names = self._named_rows(X, Y, names, modalities)
         if Y is None and not isinstance(X, Pairs):
             raise InputError(
                 "fit got rows of one modality, expected both: give X and Y, or Pairs; partial_fit with paired=False "
@@ -118,8 +132,30 @@ class Fitting(Options, abc.ABC):
             return self._add_unpaired(X, Y, names)
         return self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize), names=names)
 
+    def _named_rows(
+        self, X: Any, Y: Any, names: Names | None, modalities: dict[str, Any]
+    ) -> tuple[Any, Any, Names | None]:
+        """Return the rows and the names of both modalities, which may have come by name."""
+        if not modalities:
+            return X, Y, names or (_pair(X.names) if isinstance(X, Pairs) else None)
+        if X is not None or Y is not None or len(modalities) != 2:
+            raise InputError(
+                f"{type(self).__name__} maps the rows of two modalities, and got {', '.join(modalities)} by name; give "
+                "two, such as image=X, text=Y, or use a score correction, such as ScoreCalibration, which takes more"
+            )
+        first, second = modalities.values()
+        return first, second, _pair(list(modalities))
+
     def partial_fit(
-        self, X: Any, Y: Any = None, /, *, index: Any = None, paired: bool = True, names: Names | None = None
+        self,
+        X: Any = None,
+        Y: Any = None,
+        /,
+        *,
+        index: Any = None,
+        paired: bool = True,
+        names: Names | None = None,
+        **modalities: Any,
     ) -> Self:
         """Add rows to those of earlier calls. The result is that of one `fit` on all of them.
 
@@ -135,6 +171,8 @@ class Fitting(Options, abc.ABC):
             If False, rows do not belong together, and one modality may be given at a time.
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs, or of the earlier calls.
+        **modalities : array of shape (n, d)
+            Rows of the two modalities by name, in place of X and Y.
 
         Returns
         -------
@@ -147,7 +185,7 @@ class Fitting(Options, abc.ABC):
             If an option or a row is invalid, or if paired and unpaired rows or other modalities are mixed.
         """
         known_names = None if self._fit is None else self._fit.names
-        names = names or (_pair(X.names) if isinstance(X, Pairs) else None)
+        X, Y, names = self._named_rows(X, Y, names, modalities)
         if names and known_names and names != known_names:
             raise self._wrong_names(names, known_names)
         names = names or known_names
@@ -160,7 +198,7 @@ class Fitting(Options, abc.ABC):
             )
         block = Moments.of(X, Y, index=index, normalize=self.normalize)
         earlier = None if self._fit is None else self._fit.moments
-        return self.fit_moments(block if earlier is None else earlier + block, names=names)
+        return self._fit_sums(block if earlier is None else earlier + block, names)
 
     def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
         """Fit to moments that were computed before.
@@ -184,12 +222,20 @@ class Fitting(Options, abc.ABC):
         """
         self.validate_options()
         self._check_normalize(moments)
+        return self._set_moments(moments, names)
+
+    def _set_moments(self, moments: Moments, names: Names | None) -> Self:
+        """Replace the fit by moments of pairs or of unpaired rows."""
         if not self.allows_different_dims:
             check_same_dim(moments.dim_x, moments.dim_y, *(names or ("x", "y")))
         # The maps are solved on first use, so that a stream of partial_fit solves once.
         self._fit = _Fit((moments.dim_x, moments.dim_y), moments=moments, names=names)
         self._unpaired = (None, None)
         return self
+
+    def _fit_sums(self, moments: Moments, names: Names | None) -> Self:
+        """Fit to the moments of all blocks of a stream."""
+        return self.fit_moments(moments, names=names)
 
     def _check_normalize(self, moments: Moments) -> None:
         if moments.normalize != self.normalize:
@@ -201,7 +247,7 @@ class Fitting(Options, abc.ABC):
     def _add_unpaired(self, X: Any, Y: Any, names: Names | None) -> Self:
         """Add unpaired rows of one or both modalities to the earlier ones."""
         self.validate_options()
-        if self.requires_pairing or self.uses_pairs:
+        if not self._accepts_unpaired:
             raise InputError(
                 f"{type(self).__name__} needs pairs and cannot be fitted to unpaired rows; use an aligner that needs "
                 "no pairs, such as Centering or PartialWhitening"
@@ -218,11 +264,16 @@ class Fitting(Options, abc.ABC):
         moments_x, moments_y = sums
         if moments_x is not None and moments_y is not None:
             statistics = Statistics.of_unpaired(moments_x, moments_y)
-            self.fit_moments(statistics.moments(normalize=self.normalize), names=names)
+            self._set_moments(statistics.moments(normalize=self.normalize), names)
             assert self._fit is not None
             self._fit.statistics = statistics
         self._unpaired = (moments_x, moments_y)
         return self
+
+    @property
+    def _accepts_unpaired(self) -> bool:
+        """Return True if these options have a solution without pairs."""
+        return not (self.requires_pairing or self.uses_pairs)
 
     def _require_fit(self) -> _Fit:
         if self._fit is None:
@@ -291,7 +342,9 @@ class Fitting(Options, abc.ABC):
         map_x, map_y = self._solve_once()
         fit = self._require_fit()
         statistics = None if fit.statistics is None and fit.moments is None else self.statistics_
-        return FittedState(map_x, map_y, fit.dims, statistics, fit.names, self.uses_pairs, dict(fit.info))
+        return FittedState(
+            map_x, map_y, fit.dims, statistics, fit.names, self.uses_pairs, dict(fit.info), self._further_arrays()
+        )
 
     @fitted_state.setter
     def fitted_state(self, state: FittedState) -> None:
@@ -303,13 +356,23 @@ class Fitting(Options, abc.ABC):
             maps=(state.map_x, state.map_y),
             info=dict(state.fit_info),
         )
+        self._restore_arrays(state.arrays)
+
+    def _further_arrays(self) -> dict[str, np.ndarray]:
+        """Return arrays of the fitted state besides maps and statistics."""
+        return {}
+
+    def _restore_arrays(self, further: dict[str, np.ndarray]) -> None:
+        """Take over what `_further_arrays` returned."""
 
     def _check_shape(self, rows: Array, number: int) -> None:
         fit = self._require_fit()
-        if rows.ndim != 2 or rows.shape[1] != fit.dims[number]:
+        dim = fit.dims[min(number, 1)]  # further modalities have the dimension of the second
+        if rows.ndim != 2 or rows.shape[1] != dim:
+            name = (*(fit.names or "xy"), *fit.info.get("modalities", ())[2:])[number]
             raise InputError(
-                f"got rows of shape {tuple(rows.shape)} for {(fit.names or 'xy')[number]}, expected "
-                f"(n, {fit.dims[number]}), the dimension that this {type(self).__name__} was fitted to"
+                f"got rows of shape {tuple(rows.shape)} for {name}, expected (n, {dim}), the dimension that this "
+                f"{type(self).__name__} was fitted to"
             )
 
     def _wrong_names(self, names: Names, expected: Names) -> InputError:

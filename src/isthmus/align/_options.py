@@ -75,6 +75,21 @@ class Options:
         del deep
         return {option.name: getattr(self, option.name) for option in dataclasses.fields(self)}
 
+    def json_options(self) -> dict[str, Any]:
+        """Return the options as JSON values. An option that is an aligner becomes its name and its options.
+
+        Returns
+        -------
+        dict of str to Any
+            Options by name.
+        """
+        return {
+            name: {"class": type(value).__name__, "options": value.json_options()}
+            if isinstance(value, Options)
+            else value
+            for name, value in self.get_params().items()
+        }
+
     def set_params(self, **options: Any) -> Self:
         """Change options. Their values are checked by the next `fit`.
 

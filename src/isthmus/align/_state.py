@@ -10,6 +10,9 @@ import numpy as np
 from isthmus.align._maps import Map, arrays_of_map, map_of_arrays
 from isthmus.align._statistics import Statistics
 
+#: Begin of the names of further arrays in a file.
+FURTHER = "further."
+
 
 @dataclass(frozen=True, eq=False)
 class FittedState:
@@ -32,6 +35,8 @@ class FittedState:
         Whether the maps depend on the pairing of the rows.
     fit_info : dict of str to Any
         Numbers that explain the solution, as in `Aligner.fit_info_`.
+    arrays : dict of str to ndarray
+        Further arrays of the aligner by name, such as the banks of a score correction.
 
     Examples
     --------
@@ -50,6 +55,7 @@ class FittedState:
     names: tuple[str, str] | None = None
     uses_pairs: bool = False
     fit_info: dict[str, Any] = field(default_factory=dict)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
     def to_arrays(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the state as arrays and JSON values, for a file.
@@ -64,6 +70,7 @@ class FittedState:
         tables = {**arrays_of_map(self.map_x, "x"), **arrays_of_map(self.map_y, "y")}
         if self.statistics is not None:
             tables.update(self.statistics.to_arrays())
+        tables.update({FURTHER + name: table for name, table in self.arrays.items()})
         # A safetensors file holds at least one array, and the maps of Identity have none.
         tables["dims"] = np.asarray(self.dims, dtype=np.int64)
         header = {"dims": self.dims, "names": self.names, "uses_pairs": self.uses_pairs, "fit_info": self.fit_info}
@@ -93,4 +100,5 @@ class FittedState:
             names=tuple(header["names"]) if header["names"] else None,
             uses_pairs=bool(header.get("uses_pairs", False)),
             fit_info=header["fit_info"],
+            arrays={name.removeprefix(FURTHER): table for name, table in tables.items() if name.startswith(FURTHER)},
         )

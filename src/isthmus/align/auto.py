@@ -128,7 +128,7 @@ class Auto(Aligner):
 
     def fit(
         self,
-        X: Any,
+        X: Any = None,
         Y: Any = None,
         /,
         *,
@@ -137,6 +137,7 @@ class Auto(Aligner):
         names: Names | None = None,
         labels: Any = None,
         class_texts: Mapping[Any, Any] | None = None,
+        **modalities: Any,
     ) -> Self:
         """Choose an aligner and fit it to the pairs.
 
@@ -156,6 +157,8 @@ class Auto(Aligner):
             Classes of the rows of X, for aim='classification'.
         class_texts : mapping of label to array of shape (d,), optional
             Row of y that represents each class, for aim='classification'.
+        **modalities : array of shape (n, d)
+            Rows of the two modalities by name, in place of X and Y.
 
         Returns
         -------
@@ -168,12 +171,11 @@ class Auto(Aligner):
             If an option or a row is invalid, rows are unpaired, or aim='classification' has no labels.
         """
         self.validate_options()
+        X, Y, names = self._named_rows(X, Y, names, modalities)
         if not paired or (Y is None and not isinstance(X, Pairs)):
             return super().fit(X, Y, paired=paired)  # raises
         pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
         moments = Moments.of(pairs, normalize=self.normalize)
-        if names is None and isinstance(X, Pairs):
-            names = (pairs.names[0], pairs.names[1])
         if self.aim == "classification" and pairs.labels is None:
             raise InputError(
                 "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "

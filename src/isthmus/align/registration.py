@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
 from isthmus.align._base import Aligner
 from isthmus.align._registry import REGISTRY
@@ -44,9 +44,19 @@ def load(path: str | os.PathLike[str]) -> Any:
         return Moments.load(path)
     if content != "aligner":
         raise InputError(f"{path}: holds {content}, expected an aligner or moments")
-    aligner = get(header["class"])(**header["options"])
+    aligner = _of_json(header)
     aligner.fitted_state = FittedState.from_arrays(tables, header)
     return aligner
+
+
+def _of_json(content: dict[str, Any]) -> Aligner:
+    """Return the aligner, not fitted, whose name and options a file holds."""
+    options: dict[str, Any] = {
+        name: _of_json(value) if isinstance(value, dict) and "class" in value else value
+        for name, value in content["options"].items()
+    }
+    aligner: type[Any] = get(content["class"])
+    return cast("Aligner", aligner(**options))
 
 
 def registry() -> dict[str, type[Aligner]]:

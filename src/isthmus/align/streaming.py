@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._cluster import apply_on_cluster
+from isthmus.align._cluster import RowForm, apply_on_cluster
 from isthmus.align._drift import ModalityDrift
 from isthmus.align._maps import arrays_of_map
 from isthmus.compute.arrays import to_numpy, unit_rows
@@ -41,7 +42,9 @@ def apply(
     path: str | os.PathLike[str],
     /,
     *,
-    side: str,
+    modality: str,
+    role: str | None = None,
+    queries: str | None = None,
     resume: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[int, int]:
@@ -60,8 +63,12 @@ def apply(
     path : str or path-like
         Output. The suffix names the format (.npy, .npz, .safetensors ...). Without a suffix it is a new folder of .npy
         shards, with those of the source if it is such a folder.
-    side : str
+    modality : str
         Modality of the rows: 'x', 'y' or a name that the aligner was fitted to.
+    role : {'stored', 'query'}, optional
+        Whether an index stores the rows or is asked with them. Score corrections need it, and row maps do not.
+    queries : str, optional
+        Modality that asks, for stored rows of an index for one asking modality.
     resume : bool, default False
         Whether to continue the unfinished work of an earlier call.
     progress : callable, optional
@@ -80,29 +87,30 @@ def apply(
         If the modality, the dimension or the output is wrong, or if a row is zero, infinite or NaN.
     """
     path = Path(path)
-    form = writable_format(path)
+    output_format = writable_format(path)
     _check_output(path, source)
-    state, modality = aligner.fitted_state, modality_number(aligner, side)
-    if source.shape[1] != state.dims[modality]:
+    state, number = aligner.fitted_state, modality_number(aligner, modality)
+    form = RowForm(aligner, aligner.modalities[number], role, queries)
+    dim = state.dims[min(number, 1)]
+    if source.shape[1] != dim:
         raise InputError(
-            f"{source.address}: got rows of dimension {source.shape[1]}, expected {state.dims[modality]} for {side} as "
+            f"{source.address}: got rows of dimension {source.shape[1]}, expected {dim} for {modality} as "
             f"in the fit of this {type(aligner).__name__}; give rows of the same model, or fit again"
         )
     cluster = current().cluster
     if cluster is not None:
-        return apply_on_cluster(cluster, aligner, source, path, modality=modality)
-    transform = (aligner.transform_x, aligner.transform_y)[modality]
+        return apply_on_cluster(cluster, form, source, path)
     n_rows, size = source.shape[0], block_rows(source.shape[1])
 
     def aligned_block(begin: int) -> np.ndarray:
-        return to_numpy(transform(to_numpy(source.read(begin, min(begin + size, n_rows)))))
+        return form.rows(source.read(begin, min(begin + size, n_rows)))
 
     try:
         first_block = aligned_block(0)
         shape, dtype = (n_rows, first_block.shape[1]), first_block.dtype
         # Rows for a format that cannot be continued are collected in a .npy file and converted at the end.
-        part_format = form if form.supports_resume or not resume else formats["npy"]
-        work_key = _work_key(aligner, source, modality, part_format.name) if resume else ""
+        part_format = output_format if output_format.supports_resume or not resume else formats["npy"]
+        work_key = _work_key(form, source, part_format.name) if resume else ""
         with _unfinished_paths(path, keep=resume) as (part_path, mark_path):
             start = _finished_rows(part_path, mark_path, work_key) if resume else 0
             writer: Writer = part_format.writer(part_path, shape, dtype, start=start, source=source)
@@ -122,8 +130,8 @@ def apply(
                     writer.flush()
                     _mark(mark_path, work_key, start)
                 writer.close()
-            if part_format is not form:
-                _convert(part_path, form, shape, dtype, source, path)
+            if part_format is not output_format:
+                _convert(part_path, output_format, shape, dtype, source, path)
             else:
                 os.replace(part_path, path)
     except InputError:
@@ -134,34 +142,35 @@ def apply(
     return shape
 
 
-def modality_number(aligner: Aligner, side: str) -> int:
-    """Return 0 for the first modality of an aligner and 1 for the second.
+def modality_number(aligner: Aligner, modality: str) -> int:
+    """Return the position of a modality of an aligner, from 0.
 
     Parameters
     ----------
     aligner : Aligner
         Fitted aligner.
-    side : str
+    modality : str
         'x', 'y' or a name that the aligner was fitted to.
 
     Returns
     -------
     int
-        0 or 1.
+        Position in `aligner.modalities`.
 
     Raises
     ------
     InputError
         If the modality is unknown.
     """
-    numbers = {"x": 0, "y": 1, **{name: number for number, name in enumerate(aligner.names_ or ())}}
-    if side not in numbers:
-        expected = " or ".join(aligner.names_ or ("x", "y"))
-        raise InputError(f"unknown modality {side!r} of the rows, expected {expected}; name it with side= (--side)")
-    return numbers[side]
+    if modality not in {"x", "y", *aligner.modalities}:
+        expected = " or ".join(aligner.modalities)
+        raise InputError(
+            f"unknown modality {modality!r} of the rows, expected {expected}; name it with modality= (--modality)"
+        )
+    return aligner.modality_number(modality)
 
 
-def drift_warnings(aligner: Aligner, source: Source, side: str, /) -> list[str]:
+def drift_warnings(aligner: Aligner, source: Source, modality: str, /) -> list[str]:
     """Return warnings for rows that differ from those of the fit.
 
     At most 5,000 rows are compared, evenly spaced over the source.
@@ -172,8 +181,8 @@ def drift_warnings(aligner: Aligner, source: Source, side: str, /) -> list[str]:
         Fitted aligner.
     source : Source
         Rows of one modality.
-    side : str
-        Modality of the rows: 'x', 'y' or a name that the aligner was fitted to.
+    modality : str
+        Modality of the rows: 'x', 'y' or a name that the aligner was fitted to. Only the first two are compared.
 
     Returns
     -------
@@ -181,16 +190,18 @@ def drift_warnings(aligner: Aligner, source: Source, side: str, /) -> list[str]:
         Sentences of the drift if the means differ and the common offset of the rows exceeds a tenth of their spread.
         Empty otherwise, for fewer than 100 rows, and if the aligner was saved without statistics.
     """
-    number = modality_number(aligner, side)
+    number = modality_number(aligner, modality)
+    if number > 1:
+        return []
     if source.shape[0] < MIN_ROWS or aligner.fitted_state.statistics is None:
         return []
     sample = np.unique(np.linspace(0, source.shape[0] - 1, MAX_ROWS).astype(np.int64))
     rows = to_numpy(source.take(sample))
     drift = aligner.drift(*((rows, None) if number == 0 else (None, rows)))
-    modality = drift.modalities[0]
-    if not (modality.shifted and modality.residual > MAX_OFFSET):
+    shift = drift.modalities[0]
+    if not (shift.shifted and shift.residual > MAX_OFFSET):
         return []
-    return [*_swap_warning(aligner, rows, number, modality), *drift.sentences]
+    return [*_swap_warning(aligner, rows, number, shift), *drift.sentences]
 
 
 def _swap_warning(aligner: Aligner, rows: np.ndarray, number: int, modality: ModalityDrift) -> list[str]:
@@ -259,16 +270,21 @@ def _convert(npy_path: Path, form: Format, shape: tuple[int, int], dtype: np.dty
         writer.close()
 
 
-def _work_key(aligner: Aligner, source: Source, number: int, form: str) -> str:
+def _work_key(form: RowForm, source: Source, output_format: str) -> str:
     """Return a hash of the map, the source and the format, which unfinished work must match."""
-    digest = hashlib.sha256(
-        repr((source.address, source.shape, source.dtype, number, aligner.normalize, form)).encode()
-    )
+    aligner, number = form.aligner, form.aligner.modality_number(form.modality)
+    settings: tuple[Any, ...] = (
+        source.address, source.shape, source.dtype, number, aligner.normalize, output_format
+    )  # fmt: skip
+    if aligner.corrects_scores:
+        settings += (form.role, form.queries, aligner.json_options(), aligner.fit_info_)
+    digest = hashlib.sha256(repr(settings).encode())
     location = Path(source.address.partition("::")[0])
     files = [location, *sorted(location.iterdir())] if location.is_dir() else [location] if location.is_file() else []
     for source_file in files:
         digest.update(repr((source_file.name, source_file.stat().st_size, source_file.stat().st_mtime_ns)).encode())
-    for name, table in sorted(arrays_of_map((aligner.map_x_, aligner.map_y_)[number], "x").items()):
+    tables = aligner.fitted_state.arrays | arrays_of_map((aligner.map_x_, aligner.map_y_)[min(number, 1)], "x")
+    for name, table in sorted(tables.items()):
         digest.update(name.encode() + np.ascontiguousarray(table).tobytes())
     return digest.hexdigest()
 

@@ -69,7 +69,7 @@ def fit(
     if json_:
         content = {
             "aligner": type(estimator).__name__,
-            "options": estimator.get_params(),
+            "options": estimator.json_options(),
             "fit_info": estimator.fit_info_,
             "path": str(output),
         }
@@ -150,7 +150,13 @@ def apply(
         typer.Argument(help="path of the aligned rows: .npy, .npz, .safetensors, or a new folder of shards"),
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="the same as OUT")] = None,
-    side: Annotated[str | None, typer.Option(help="modality of the rows; default: the name of the file")] = None,
+    modality: Annotated[str | None, typer.Option(help="modality of the rows; default: the name of the file")] = None,
+    role: Annotated[
+        str | None, typer.Option(help="stored or query: the form of the rows in an index; for score corrections")
+    ] = None,
+    queries: Annotated[
+        str | None, typer.Option(help="modality that asks, for stored rows of an index for one asking modality")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue the same call after an interruption")] = False,
     json_: Json = False,
 ) -> None:
@@ -167,10 +173,12 @@ def apply(
     if path.exists() and path.samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
     source = isthmus.sources.open_source(rows)
-    side = side or modality_name(rows)
+    modality = modality or modality_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
-        shape = apply_to_source(loaded, source, path, side=side, resume=resume, progress=progress)
-    for sentence in drift_warnings(loaded, source, side):
+        shape = apply_to_source(
+            loaded, source, path, modality=modality, role=role, queries=queries, resume=resume, progress=progress
+        )
+    for sentence in drift_warnings(loaded, source, modality):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
     if json_:
         typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
@@ -185,7 +193,9 @@ def adapt(
     output: Annotated[Path, typer.Option("-o", "--output", help="path of the new aligner (.safetensors)")] = Path(
         "adapted.safetensors"
     ),
-    side: Annotated[str | None, typer.Option(help="modality of a single file; default: the name of the file")] = None,
+    modality: Annotated[
+        str | None, typer.Option(help="modality of a single file; default: the name of the file")
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Update a saved aligner with the means and covariances of unpaired rows of a new corpus."""
@@ -194,11 +204,11 @@ def adapt(
 
     check_writable(output)
     loaded = _load_aligner(aligner)
-    if y is not None and side is not None:
-        raise InputError(f"--side {side}: applies to one file, and two files came; leave it out")
+    if y is not None and modality is not None:
+        raise InputError(f"--modality {modality}: applies to one file, and two files came; leave it out")
     rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
     matrices = [source.read(0, source.shape[0]) for source in rows]
-    if y is None and modality_number(loaded, side or modality_name(x)) == 1:
+    if y is None and modality_number(loaded, modality or modality_name(x)) == 1:
         matrices.insert(0, None)
     with spinner("adapting", quiet=json_):
         drift = loaded.drift(*matrices)

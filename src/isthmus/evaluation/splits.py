@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.align import Aligner, Identity, ScoreStandardization
+from isthmus.align import Aligner, Identity, ScoreCorrection
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current
 from isthmus.data.pairs import Pairs
@@ -124,12 +124,12 @@ class TestHalf:
         return self.pairs.unit(normalize=self.design.normalize)
 
     def transform(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows x and y after the map."""
-        x, y = (to_numpy(rows) for rows in aligner.transform(*self.rows))
+        """Return the rows x and y after the map. A score correction leaves them as they are."""
+        x, y = (to_numpy(rows) for rows in _rows_after(aligner, *self.rows))
         return x, y
 
     def run_tasks(
-        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: ScoreStandardization | None = None
+        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: ScoreCorrection | None = None
     ) -> dict[str, TaskScores]:
         """Run every task on mapped rows."""
         raw_x, raw_y = (to_numpy(rows) for rows in self.rows)
@@ -199,7 +199,7 @@ class Split:
                 return replace(trial, error=str(error))
         if x.shape[1] < 2:
             return replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1")
-        correction = fitted if isinstance(fitted, ScoreStandardization) else None
+        correction = fitted if isinstance(fitted, ScoreCorrection) else None
         is_raw = type(aligner) is Identity
         task_scores = raw_scores if is_raw else self.test.run_tasks(x, y, classes, correction)
         moments = Moments.of(x, y, index=self.test.pairs.index, normalize=False, matmul_dtype="float64")
@@ -245,12 +245,19 @@ class Split:
         class_texts = self.design.class_texts
         if class_texts is not None:
             vectors = np.stack([np.asarray(to_numpy(vector), dtype=np.float64) for vector in class_texts.values()])
-            return np.asarray(list(class_texts)), to_numpy(aligner.transform_y(vectors))
+            return np.asarray(list(class_texts)), to_numpy(_rows_after(aligner, None, vectors)[1])
         fit = self.fit_pairs
         if fit.labels is None:
             return None, None
-        texts = to_numpy(aligner.transform_y(fit.unit(normalize=self.design.normalize)[1]))
+        texts = to_numpy(_rows_after(aligner, None, fit.unit(normalize=self.design.normalize)[1])[1])
         return mean_texts(texts, fit.owner, fit.labels)
+
+
+def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
+    """Return rows of x and y after the map. A score correction leaves them as they are."""
+    if isinstance(aligner, ScoreCorrection):
+        return x, y
+    return (None, aligner.transform_y(y)) if x is None else aligner.transform(x, y)
 
 
 def _geometry(moments: Moments) -> dict[str, float]:

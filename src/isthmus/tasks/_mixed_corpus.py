@@ -211,8 +211,8 @@ def corrected_rows(
     """
     if correction is None:
         return queries, stored
-    return correction.query(queries), {
-        name: correction.stored(rows, query=modality, stored=name) for name, rows in stored.items()
+    return correction.query(queries, modality=modality, index="exact"), {
+        name: correction.stored(rows, modality=name, queries=modality) for name, rows in stored.items()
     }
 
 

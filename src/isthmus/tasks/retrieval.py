@@ -124,7 +124,7 @@ def retrieval(data: TaskData) -> TaskScores:
 
     If an item has several matches, the best one counts. Ties count against the query.
     """
-    ranks_x, ranks_y = matching_ranks(data.x, data.y, data.owner)
+    ranks_x, ranks_y = _ranks(data)
     queries = np.flatnonzero(ranks_x)
 
     def mean_of_directions(gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -138,6 +138,18 @@ def retrieval(data: TaskData) -> TaskScores:
     per_item["MRR"] = mean_of_directions(lambda ranks: 1 / ranks)
     medians = (np.median(ranks_x[queries]), np.median(ranks_y))
     return TaskScores(per_item, {"median_rank": float(np.mean(medians))})
+
+
+def _ranks(data: TaskData) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ranks of the matches of the rows of x and of y, by corrected scores if there is a correction."""
+    correction = data.correction
+    if correction is None:
+        return matching_ranks(data.x, data.y, data.owner)
+    queries = [correction.query(rows, modality=name, index="exact") for name, rows in (("x", data.x), ("y", data.y))]
+    stored_x = correction.stored(data.x, modality="x", queries="y")
+    stored_y = correction.stored(data.y, modality="y", queries="x")
+    ranks_x = matching_ranks(queries[0], stored_y, data.owner)[0]
+    return ranks_x, matching_ranks(stored_x, queries[1], data.owner)[1]
 
 
 def _chance(k: int, n_corpus: int, n_relevant: float) -> float:

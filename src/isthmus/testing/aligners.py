@@ -56,6 +56,7 @@ def check_aligner(aligner: AlignerClass | str, /, *, checks: Sequence[str] | Non
       the wrong type are refused by `fit`.
     - 'rows': one row gives its row of the batch, both modalities get one dimension, and mapped rows are unit rows if
       `normalizes_output` is True.
+    - 'roles': `stored`, `query`, `scores` and `merge` agree, and modalities may be given by name.
     - 'blocks': `partial_fit` on blocks gives the result of `fit`, if `supports_partial_fit` is True.
     - 'file': `save` and `load` give bitwise the same rows.
     - 'fitted state': the state restores the fit in another instance and in a copy.
@@ -99,6 +100,19 @@ def _require_refusal(cls: AlignerClass, call: Callable[[], Any], pattern: str, a
     raise AssertionError(f"aligner {cls.__name__}: {action} is not refused with InputError")
 
 
+def _forms(aligner: Aligner, x: Any, y: Any = None) -> tuple[Any, ...]:
+    """Return mapped rows of x, and of y if there are any. For a score correction they are the rows of an index."""
+    if not aligner.corrects_scores:
+        return (aligner.transform_x(x),) if y is None else (aligner.transform_x(x), aligner.transform_y(y))
+    modalities = ("x",) if y is None else ("x", "y")
+    return tuple(aligner.stored(rows, modality=name) for name, rows in zip(modalities, (x, y), strict=False))
+
+
+def _form_x(aligner: Aligner, x: Any) -> Any:
+    """Return mapped rows of x, or rows of x for the index of a score correction."""
+    return _forms(aligner, x)[0]
+
+
 def _example_rows() -> tuple[np.ndarray, np.ndarray]:
     """Return two paired clouds (n, d) on which every aligner of the package has a solution."""
     rng = np.random.default_rng(20260101)
@@ -138,14 +152,40 @@ def _check_options(cls: AlignerClass) -> None:
 def _check_rows(cls: AlignerClass) -> None:
     x, y = _example_rows()
     aligner = cls().fit(x, y)
-    mapped_x, mapped_y = aligner.transform(x, y)
+    mapped_x, mapped_y = _forms(aligner, x, y)
     _require(cls, mapped_x.shape[1] == mapped_y.shape[1], "x and y get different dimensions")
+    _require_close(cls, _form_x(aligner, x[7]), mapped_x[7], 1e-12, "of the batch")
+    _require_close(cls, _forms(aligner, x[7:8], y[7:8])[1], mapped_y[7:8], 1e-12, "of the batch")
+    if cls.corrects_scores:
+        _require_refusal(cls, lambda: aligner.transform(x, y), "stored.*query", "transform of a score correction")
+        return
     _require_close(cls, aligner.transform(x), mapped_x, 0.0, "of transform(X, Y)")
-    _require_close(cls, aligner.transform_x(x[7]), mapped_x[7], 1e-12, "of the batch")
-    _require_close(cls, aligner.transform_y(y[7:8]), mapped_y[7:8], 1e-12, "of the batch")
     if aligner.normalizes_output:
         for rows in (mapped_x, mapped_y):
             _require_close(cls, np.linalg.norm(rows, axis=1), np.ones(len(rows)), 1e-12, "of unit rows")
+
+
+def _check_roles(cls: AlignerClass) -> None:
+    x, y = _example_rows()
+    aligner = cls().fit(x, y)
+    _require(cls, aligner.modalities == ("x", "y"), f"modalities are {aligner.modalities}")
+    named = cls().fit(image=x, text=y)
+    _require(cls, named.modalities == ("image", "text"), f"modalities are {named.modalities}")
+    _require_close(cls, named.stored(y, modality="text"), aligner.stored(y, modality="y"), 0.0, "without names")
+    rows = {"image": x[:50], "text": y[:50]}
+    for query, queries in rows.items():
+        lists, scores = {}, []
+        for stored, corpus in rows.items():
+            scores.append(named.scores(queries, corpus, query=query, stored=stored))
+            products = named.query(queries, modality=query) @ named.stored(corpus, modality=stored).T
+            lists[stored] = products, np.tile(np.arange(len(corpus)), (len(queries), 1))
+            exact = named.query(queries, modality=query, index="exact")
+            exact = exact @ named.stored(corpus, modality=stored, queries=query).T
+            _require_close(cls, exact, scores[-1], 1e-12 * max(1.0, np.abs(exact).max()), "of scores(...)")
+        hits = named.merge(lists, queries, modality=query, k=5)
+        best = -np.sort(-np.concatenate(scores, axis=1), axis=1)[:, :5]
+        _require_close(cls, hits.scores, best, 1e-12 * max(1.0, np.abs(best).max()), "of the best scores")
+    _require_refusal(cls, lambda: aligner.stored(x, modality="z"), "unknown modality 'z'", "an unknown modality")
 
 
 def _check_blocks(cls: AlignerClass) -> None:
@@ -160,7 +200,7 @@ def _check_blocks(cls: AlignerClass) -> None:
         return
     for start in range(0, N_PAIRS, 150):
         stream.partial_fit(x[start : start + 150], y[start : start + 150])
-    for a, b in zip(stream.transform(x, y), cls().fit(x, y).transform(x, y), strict=True):
+    for a, b in zip(_forms(stream, x, y), _forms(cls().fit(x, y), x, y), strict=True):
         _require_close(cls, a, b, 1e-8, "of one fit")
 
 
@@ -174,8 +214,10 @@ def _check_file(cls: AlignerClass) -> None:
     _require(cls, type(loaded) is cls, f"load returns a {type(loaded).__name__}")
     _require(cls, loaded.get_params() == aligner.get_params(), "load changes the options")
     _require(cls, loaded.names_ == ("image", "text"), "load changes the names of the modalities")
-    for a, b in zip(loaded.transform(x, y), aligner.transform(x, y), strict=True):
+    for a, b in zip(_forms(loaded, x, y), _forms(aligner, x, y), strict=True):
         _require_close(cls, a, b, 0.0, "before saving")
+    if cls.corrects_scores:
+        return
     _require_refusal(
         cls,
         lambda: loaded.transform(Pairs(audio=x, text=y)),
@@ -187,26 +229,26 @@ def _check_file(cls: AlignerClass) -> None:
 def _check_fitted_state(cls: AlignerClass) -> None:
     x, y = _example_rows()
     aligner = cls().fit(x, y)
-    mapped_x, _ = aligner.transform(x, y)
+    mapped_x = _form_x(aligner, x)
     state = aligner.fitted_state
     _require(cls, state.dims == (N_DIMS, N_DIMS), f"fitted_state.dims is {state.dims}")
     _require(cls, state.uses_pairs == aligner.uses_pairs, "fitted_state.uses_pairs is not that of the aligner")
     other = cls().fit(y, x)
     other.fitted_state = state
     for restored, name in ((other, "of the state"), (copy.deepcopy(aligner), "of the copied aligner")):
-        _require_close(cls, restored.transform_x(x), mapped_x, 0.0, name)
+        _require_close(cls, _form_x(restored, x), mapped_x, 0.0, name)
         _require(cls, restored.fit_info_ == aligner.fit_info_, f"fit_info_ differs from that {name}")
 
 
 def _check_array_libraries(cls: AlignerClass) -> None:
     x, y = _example_rows()
-    expected = cls().fit(x, y).transform(x, y)
+    expected = _forms(cls().fit(x, y), x, y)
     for library in ARRAY_LIBRARIES:
         if importlib.util.find_spec(library) is None:
             continue
         xp = importlib.import_module(library)
         library_pair = xp.asarray(x), xp.asarray(y)
-        for mapped, numpy_rows in zip(cls().fit(*library_pair).transform(*library_pair), expected, strict=True):
+        for mapped, numpy_rows in zip(_forms(cls().fit(*library_pair), *library_pair), expected, strict=True):
             _require(
                 cls, type(mapped) is type(library_pair[0]), f"rows of {library} come back as {type(mapped).__name__}"
             )
@@ -216,9 +258,9 @@ def _check_array_libraries(cls: AlignerClass) -> None:
 def _check_dtypes(cls: AlignerClass) -> None:
     x, y = _example_rows()
     aligner = cls().fit(x, y)
-    expected = aligner.transform_x(x)
+    expected = _form_x(aligner, x)
     for dtype, expected_dtype, tolerance in (("f2", "f4", 0.02), ("f4", "f4", 1e-4), (">f8", "f8", 1e-12)):
-        mapped = aligner.transform_x(x.astype(dtype))
+        mapped = _form_x(aligner, x.astype(dtype))
         _require(cls, mapped.dtype == np.dtype(expected_dtype), f"rows of dtype {dtype} come back as {mapped.dtype}")
         _require_close(cls, mapped, expected, tolerance, f"of float64 for dtype {dtype}")
 
@@ -231,13 +273,13 @@ def _check_refusals(cls: AlignerClass) -> None:
     aligner = cls().fit(x, y)
     _require_refusal(
         cls,
-        lambda: aligner.transform_x(x[:, 1:]),
+        lambda: _form_x(aligner, x[:, 1:]),
         rf"got rows of shape \({N_PAIRS}, {N_DIMS - 1}\) for x, expected \(n, {N_DIMS}\)",
         "another dimension",
     )
     invalid_y = y.copy()
     invalid_y[5, 0] = np.nan
-    _require_refusal(cls, lambda: aligner.transform_y(invalid_y), "row 5 .* NaN", "a row with NaN")
+    _require_refusal(cls, lambda: _forms(aligner, x, invalid_y), "row 5 .* NaN", "a row with NaN")
     other = Moments.of(x, y, normalize=False)
     _require_refusal(cls, lambda: cls().fit_moments(other), "normalize=False", "moments with another normalize")
     _require_refusal(cls, lambda: cls().fit(x), "expected both", "fit to one modality")
@@ -257,21 +299,26 @@ def _check_pairing(cls: AlignerClass) -> None:
         return
     paired = cls().fit(x, y)
     shuffled = y[np.random.default_rng(0).permutation(N_PAIRS)]
-    _require_close(cls, cls().fit(x, shuffled).transform_x(x), paired.transform_x(x), 1e-8, "of another pairing")
     unpaired = cls().fit(x, shuffled, paired=False)
-    _require_close(cls, unpaired.transform_x(x), paired.transform_x(x), 1e-8, "of the paired fit")
+    if paired.uses_pairs:  # pairs are used, and not required
+        paired = cls().fit(x, y, paired=False)
+    else:
+        _require_close(cls, _form_x(cls().fit(x, shuffled), x), _form_x(paired, x), 1e-8, "of another pairing")
+    _require_close(cls, _form_x(unpaired, x), _form_x(paired, x), 1e-8, "of the paired fit")
     at_once, stream = cls().fit(x, fewer, paired=False), cls()
     stream.partial_fit(x[:150], None, paired=False)
-    _require_refusal(cls, lambda: stream.transform_x(x), "is not fitted", "transform after one modality")
+    _require_refusal(cls, lambda: _form_x(stream, x), "is not fitted", "transform after one modality")
     stream.partial_fit(x[150:], y[:50], paired=False)
     stream.partial_fit(None, y[50:333], paired=False)
-    for a, b in zip(stream.transform(x, y), at_once.transform(x, y), strict=True):
+    for a, b in zip(_forms(stream, x, y), _forms(at_once, x, y), strict=True):
         _require_close(cls, a, b, 1e-8, "of one fit to unpaired rows")
     counts = at_once.statistics_.n_x, at_once.statistics_.n_y
     _require(cls, counts == (N_PAIRS, 333), f"statistics_ count {counts} rows, expected {(N_PAIRS, 333)}")
     _require_refusal(cls, lambda: stream.partial_fit(x, y), "cannot add pairs", "adding pairs to unpaired rows")
     pattern = "cannot add unpaired rows"
-    _require_refusal(cls, lambda: paired.partial_fit(x, None, paired=False), pattern, "adding unpaired rows to pairs")
+    _require_refusal(
+        cls, lambda: cls().fit(x, y).partial_fit(x, None, paired=False), pattern, "adding unpaired rows to pairs"
+    )
 
 
 def _check_dimensions(cls: AlignerClass) -> None:
@@ -280,7 +327,7 @@ def _check_dimensions(cls: AlignerClass) -> None:
     if not cls.allows_different_dims:
         _require_refusal(cls, lambda: cls().fit(x, narrow), f"{N_DIMS} .*{N_DIMS - 5}", "a fit to different dimensions")
         return
-    mapped_x, mapped_y = cls().fit(x, narrow).transform(x, narrow)
+    mapped_x, mapped_y = _forms(cls().fit(x, narrow), x, narrow)
     _require(cls, mapped_x.shape == mapped_y.shape, "x and y get different dimensions")
 
 
@@ -306,6 +353,10 @@ def _check_scikit_learn(cls: AlignerClass) -> None:
     _require(cls, cloned.get_params(deep=True) == aligner.get_params(deep=False), "clone changes the options")
     _require(cls, not cloned.__sklearn_is_fitted__(), "clone keeps the fit")
     _require(cls, get_tags(aligner).target_tags.required, "the tags do not require Y")
+    if cls.corrects_scores:
+        step = Pipeline([("copy", FunctionTransformer()), ("align", cls())]).fit(x, y)["align"]
+        _require_close(cls, _form_x(step, x), _form_x(aligner, x), 1e-12, "outside the pipeline")
+        return
     pipeline = Pipeline([("copy", FunctionTransformer()), ("align", cls())])
     pipeline.set_params(align__normalize=True)
     _require_close(cls, pipeline.fit(x, y).transform(x), aligner.transform_x(x), 1e-12, "outside the pipeline")
@@ -318,6 +369,7 @@ ALIGNER_CHECKS: dict[str, Callable[[AlignerClass], None]] = {
     "declaration": _check_declaration,
     "options": _check_options,
     "rows": _check_rows,
+    "roles": _check_roles,
     "blocks": _check_blocks,
     "file": _check_file,
     "fitted state": _check_fitted_state,

@@ -231,9 +231,9 @@ def _check_atomic_writing(format: Format, path: Path, folder: Path) -> None:
         output = _path(format, folder)
         rows[-1, 0] = np.nan
         with _RaisesInputError(format, "apply() with an invalid row"):
-            apply(aligner, Source(rows, address="rows"), output, side="x")
+            apply(aligner, Source(rows, address="rows"), output, modality="x")
         _require(not [*folder.iterdir()], f"{format.name}: work that fails leaves files behind")
-        apply(aligner, open_source(path), output, side="x")
+        apply(aligner, open_source(path), output, modality="x")
         _require([*folder.iterdir()] == [output], f"{format.name}: apply() leaves other files behind")
         _require(open_source(output).shape == SHAPE, f"{format.name}: the output of apply() has another shape")
     finally:

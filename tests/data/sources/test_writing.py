@@ -38,7 +38,7 @@ def test_apply_to_the_same_format_keeps_the_layout(name: str, rows: np.ndarray, 
     path = ALL[name](tmp_path, rows)
     out = path.with_name("out" + path.suffix)
     source = open_source(path)
-    assert apply(aligner, source, out, side="x") == rows.shape
+    assert apply(aligner, source, out, modality="x") == rows.shape
     expected = aligner.transform_x(rows)
     reopened = open_source(out)
     assert reopened.member == source.member
@@ -52,7 +52,7 @@ def test_apply_to_the_same_format_keeps_the_layout(name: str, rows: np.ndarray, 
 def test_apply_to_a_table_keeps_its_columns(name: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     path = ALL[name](tmp_path, rows)
     out = path.with_name("out" + path.suffix)
-    apply(aligner, open_source(path), out, side="x")
+    apply(aligner, open_source(path), out, modality="x")
 
     def read(file: Path) -> pa.Table:
         if name.endswith("parquet"):
@@ -76,7 +76,7 @@ def test_apply_to_a_saved_data_set_is_read_by_its_library(rows: np.ndarray, alig
 
     path = formats.dataset(tmp_path, rows)
     out = tmp_path / "out"
-    apply(aligner, open_source(path), out, side="x")
+    apply(aligner, open_source(path), out, modality="x")
     before, after = datasets.load_from_disk(path), datasets.load_from_disk(out)
     assert after.features == before.features
     assert after["caption"][:] == before["caption"][:]
@@ -85,7 +85,7 @@ def test_apply_to_a_saved_data_set_is_read_by_its_library(rows: np.ndarray, alig
     flat = rows @ np.diag(np.arange(300) < 50).astype(np.float32)
     narrow = isthmus.align.SharedSpaceProjection(k=20).fit(isthmus.Pairs(image=flat, text=flat + 0.1))
     narrow_out = tmp_path / "narrow"
-    width = apply(narrow, open_source(path), narrow_out, side="x")[1]
+    width = apply(narrow, open_source(path), narrow_out, modality="x")[1]
     narrow_set = datasets.load_from_disk(narrow_out)
     assert width < 300
     assert narrow_set.features["embedding"].length == width
@@ -98,7 +98,7 @@ def test_apply_to_hdf5_keeps_its_datasets(rows: np.ndarray, aligner: Any, tmp_pa
     for make in (formats.hdf5, formats.chunked_hdf5):
         path = make(tmp_path, rows)
         out = tmp_path / f"out{path.suffix}"
-        apply(aligner, open_source(path), out, side="x")
+        apply(aligner, open_source(path), out, modality="x")
         with h5py.File(path) as before, h5py.File(out) as after:
             assert after.attrs["model"] == "some"
             np.testing.assert_array_equal(after["model/scores"], before["model/scores"])
@@ -112,13 +112,13 @@ def test_apply_to_tensors_and_archives_keeps_other_content(rows: np.ndarray, ali
     import torch
 
     path = formats.torch(tmp_path, rows)
-    apply(aligner, open_source(path), tmp_path / "out.pt", side="x")
+    apply(aligner, open_source(path), tmp_path / "out.pt", modality="x")
     contents = torch.load(tmp_path / "out.pt", weights_only=True)
     np.testing.assert_array_equal(contents["number"], np.arange(600))
     assert contents["epoch"] == 3
     np.testing.assert_allclose(contents["rows"], aligner.transform_x(rows), atol=1e-6)
     path = formats.webdataset(tmp_path, rows)
-    apply(aligner, open_source(path), tmp_path / "out.tar", side="x")
+    apply(aligner, open_source(path), tmp_path / "out.tar", modality="x")
     before, after = formats.members(path), formats.members(tmp_path / "out.tar")
     assert list(before) == list(after)
     assert all(before[name] == after[name] for name in before if name.endswith(".json"))
@@ -128,7 +128,7 @@ def test_apply_to_tensors_and_archives_keeps_other_content(rows: np.ndarray, ali
 def test_apply_to_another_format_writes_the_rows(suffix: str, rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     path = formats.parquet(tmp_path, rows) if suffix != ".parquet" else formats.npy(tmp_path, rows)
     out = tmp_path / f"out{suffix}"
-    apply(aligner, open_source(path), out, side="x")
+    apply(aligner, open_source(path), out, modality="x")
     np.testing.assert_allclose(open_source(out).read(0, 600), aligner.transform_x(rows), atol=1e-6)
 
 
@@ -139,7 +139,7 @@ def test_apply_that_fails_leaves_no_file(rows: np.ndarray, aligner: Any, tmp_pat
         path = make(tmp_path / name, rows)
         before = {*path.parent.iterdir()}
         with pytest.raises(InputError, match="row 500 .* holds NaN or infinite values; remove them or embed"):
-            apply(aligner, open_source(path), path.with_name("out" + path.suffix), side="x")
+            apply(aligner, open_source(path), path.with_name("out" + path.suffix), modality="x")
         assert {*path.parent.iterdir()} == before, name
 
 
@@ -151,7 +151,7 @@ def test_apply_of_selected_rows_keeps_no_columns_of_other_rows(
     numbers = np.array([5, 2, 599])
     selected = select_rows(open_source(path), numbers)
     out = path.with_name("out" + path.suffix)
-    assert apply(aligner, selected, out, side="x") == (3, 300)
+    assert apply(aligner, selected, out, modality="x") == (3, 300)
     output = open_source(out)
     np.testing.assert_allclose(output.read(0, 3), aligner.transform_x(rows[numbers]), atol=1e-6)
     if name in ("parquet", "arrow"):
@@ -162,13 +162,13 @@ def test_apply_of_selected_rows_keeps_no_columns_of_other_rows(
 def test_apply_to_an_invalid_output_is_refused(rows: np.ndarray, aligner: Any, tmp_path: Path) -> None:
     path = formats.parquet(tmp_path, rows)
     with pytest.raises(InputError, match="is the file that is being read"):
-        apply(aligner, open_source(path), path, side="x")
+        apply(aligner, open_source(path), path, modality="x")
     folder = formats.parquet_folder(tmp_path, rows)
     with pytest.raises(InputError, match="or in nothing for a folder"):
-        apply(aligner, open_source(folder), tmp_path / "out.xyz", side="x")
+        apply(aligner, open_source(folder), tmp_path / "out.xyz", modality="x")
     (tmp_path / "there").mkdir()
     with pytest.raises(InputError, match="there: exists; give the name of a new folder"):
-        apply(aligner, open_source(folder), tmp_path / "there", side="x")
+        apply(aligner, open_source(folder), tmp_path / "there", modality="x")
 
 
 def test_memory_of_parquet_does_not_grow_with_the_row_group(tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_memory_of_parquet_does_not_grow_with_the_row_group(tmp_path: Path) -> N
         "source.take(np.arange(0, 150_000, 50))\n"
         "print(pa.default_memory_pool().max_memory())\n"
         "isthmus.data.sources.parquet.GROUP_BYTES = 2**22\n"
-        "apply(aligner, source, sys.argv[1] + '/out.parquet', side='x')\n"
+        "apply(aligner, source, sys.argv[1] + '/out.parquet', modality='x')\n"
         "print(pa.default_memory_pool().max_memory())\n"
     )
     process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, capture_output=True, text=True)

@@ -1,0 +1,111 @@
+"""Banks: samples of the fitted rows of one modality, which scores are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus.compute.arrays import compute_dtype, to_numpy, unit_rows
+from isthmus.data.sources import Source
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """A sample of unit rows, which grows with a stream of rows as if all of them had come at once.
+
+    Every row has a random priority that its position alone determines. The rows of lowest priority are kept. Rows of
+    two modalities that are paired by position therefore stay together.
+
+    Attributes
+    ----------
+    rows : (m, d) array
+        Unit rows in the order of the stream.
+    priorities : (m,) array
+        Their priorities.
+    items : (m,) int array
+        Item of each row. -1 stands for unpaired rows.
+    n_rows : int
+        Number of rows of the stream.
+    n_items : int
+        Number of items of the stream.
+    """
+
+    rows: np.ndarray
+    priorities: np.ndarray
+    items: np.ndarray
+    n_rows: int = 0
+    n_items: int = 0
+
+    @classmethod
+    def of_rows(cls, rows: np.ndarray) -> Bank:
+        """Return the bank of a file, which holds the rows alone."""
+        return cls(rows, np.zeros(len(rows)), np.full(len(rows), -1), len(rows), len(rows))
+
+    @classmethod
+    def extended(
+        cls, earlier: Bank | None, source: Source, /, *, size: int, seed: int, owner: np.ndarray | None = None,
+        first_item: int = 0, n_items: int = 0,
+    ) -> Bank:  # fmt: skip
+        """Return the bank of the earlier rows and those of a source.
+
+        Parameters
+        ----------
+        earlier : Bank or None
+            Bank of the rows before.
+        source : Source
+            New rows.
+        size : int
+            Largest number of rows of the bank.
+        seed : int
+            Seed of the priorities.
+        owner : (n,) int array, optional
+            Item of each new row, counted from 0. None for unpaired rows.
+        first_item, n_items : int
+            Numbers of items before the new ones, and of new ones. Used for paired rows.
+
+        Returns
+        -------
+        Bank
+            The new bank.
+        """
+        count = source.shape[0]
+        first_row = 0 if earlier is None else earlier.n_rows
+        if owner is None:
+            priorities = _uniform([seed], first_row, count)
+            items = np.full(count, -1)
+        else:
+            # The first row of every item comes before all further rows, so that samples hold as many pairs as possible.
+            priorities = 1 + _uniform([seed, 1], first_row, count)
+            present, first = np.unique(owner, return_index=True)
+            priorities[first] = _uniform([seed], first_item, n_items)[present]
+            items = first_item + np.asarray(owner, dtype=np.int64)
+        new = np.sort(np.argsort(priorities, kind="stable")[:size])
+        rows = to_numpy(source.read(0, count) if len(new) == count else source.take(new))
+        dtype = np.dtype(compute_dtype(str(rows.dtype)))
+        block = cls(unit_rows(rows.astype(np.float64)).astype(dtype), priorities[new], items[new])
+        if earlier is not None:
+            dtype = np.result_type(earlier.rows, block.rows)
+            block = cls(
+                np.concatenate([earlier.rows.astype(dtype), block.rows.astype(dtype)]),
+                np.concatenate([earlier.priorities, block.priorities]),
+                np.concatenate([earlier.items, block.items]),
+            )
+        kept = np.sort(np.argsort(block.priorities, kind="stable")[:size])
+        return cls(block.rows[kept], block.priorities[kept], block.items[kept], first_row + count, first_item + n_items)
+
+
+def common_pairs(x: Bank, y: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the rows of two banks that belong to one item. Of several rows the first one counts."""
+    items_x, first_x = np.unique(x.items, return_index=True)
+    items_y, first_y = np.unique(y.items, return_index=True)
+    items, place_x, place_y = np.intersect1d(items_x, items_y, assume_unique=True, return_indices=True)
+    is_item = items >= 0
+    return first_x[place_x[is_item]], first_y[place_y[is_item]]
+
+
+def _uniform(seed: list[int], first: int, count: int) -> np.ndarray:
+    """Return the numbers first .. first + count - 1 of a random sequence in [0, 1)."""
+    generator = np.random.PCG64(seed)
+    generator.advance(first)
+    return np.random.Generator(generator).random(count)

@@ -1,0 +1,117 @@
+"""Rows and queries of vector indexes whose inner products give corrected scores.
+
+- 'lists': one list for each stored modality b. Rows `[c, H_a(c) for each asking modality a]` with the hubness H of raw
+  scores, queries `[q, -w at the place of a]`. The inner product P gives S = (P - (1 - w) mu) / sigma - v l.
+- 'exact': one index for each asking modality a. Rows `[c / sigma_ab, -w h_a(c), one-hot of b]`, queries
+  `[q, 1, -mu_ab / sigma_ab - v l_b(q) for each b]`. The inner product is S.
+- 'shared': one index for all asking modalities. The spreads are replaced by products alpha_a beta_b. Rows
+  `[c / beta_b, h_a(c) for each a, one-hot of b]`, queries `[q / alpha_a, -w at a, -mu_ab / sigma_ab - v l_b(q)]`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from isthmus.align._score_model import ScoreModel
+
+INDEX_FORMS = ("lists", "exact", "shared")
+METRICS = ("inner_product", "cosine")
+Blocks = list[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class IndexForm:
+    """Columns that are appended to unit rows, and the scores of inner products, for one form of an index."""
+
+    model: ScoreModel
+    form: str
+
+    def stored(self, rows: np.ndarray, /, *, stored: str, query: str | None) -> tuple[float, np.ndarray]:
+        """Return the divisor of unit rows of a stored modality, and the columns (n, any) that follow them.
+
+        `query` is the asking modality of the form 'exact'.
+        """
+        model = self.model
+        place = _one_hot(model.modalities, stored, len(rows), rows.dtype)
+        if self.form == "exact":
+            assert query is not None
+            weight = model.hubness_weights[query]
+            hubness = model.hubness(rows, query=query, stored=stored)[:, None] if weight else np.zeros((len(rows), 1))
+            return model.levels[query, stored][1], np.concatenate([-weight * hubness, place], axis=1)
+        if not model.weighs_hubness:
+            return (1.0, place[:, :0]) if self.form == "lists" else (self._factors[1][stored], place)
+        hubness = np.stack([model.hubness(rows, query=name, stored=stored) for name in model.modalities], axis=1)
+        if self.form == "shared":
+            return self._factors[1][stored], np.concatenate([hubness, place], axis=1)
+        means, deviations = np.transpose([model.levels[name, stored] for name in model.modalities])
+        return 1.0, hubness * deviations.astype(hubness.dtype) + means.astype(hubness.dtype)
+
+    def query(self, queries: np.ndarray, /, *, query: str) -> tuple[float, np.ndarray]:
+        """Return the divisor of unit queries, and the columns (m, any) that follow them."""
+        model = self.model
+        weights = -model.hubness_weights[query] * _one_hot(model.modalities, query, len(queries), queries.dtype)
+        if self.form == "lists":
+            return 1.0, weights if model.weighs_hubness else weights[:, :0]
+        offsets = np.empty_like(weights)
+        for number, stored in enumerate(model.modalities):
+            mean, deviation = model.levels[query, stored]
+            offsets[:, number] = -mean / deviation
+            if model.level_weight:
+                offsets[:, number] -= model.level_weight * model.level(queries, query=query, stored=stored)
+        if self.form == "exact":
+            return 1.0, np.concatenate([np.ones_like(offsets[:, :1]), offsets], axis=1)
+        columns = [weights, offsets] if model.weighs_hubness else [offsets]
+        return self._factors[0][query], np.concatenate(columns, axis=1)
+
+    def scores(self, products: np.ndarray, queries: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:
+        """Return the corrected scores (m, any) of inner products of the list of one stored modality."""
+        if self.form != "lists":
+            return products
+        model = self.model
+        mean, deviation = model.levels[query, stored]
+        scores = (products - (1 - model.hubness_weights[query]) * mean) / deviation
+        if model.level_weight:
+            scores -= model.level_weight * model.level(queries, query=query, stored=stored)[:, None]
+        return scores
+
+    def norm_bound(self, query: str | None) -> float:
+        """Return a length that no stored row exceeds. Every block of rows has the same bound."""
+        model = self.model
+        names = model.modalities
+        if self.form == "lists":
+            return float(np.sqrt(1 + len(names) * model.weighs_hubness))
+
+        def hubness_bound(asking: str, stored: str) -> float:
+            mean, deviation = model.levels[asking, stored]
+            return (1 + abs(mean)) / deviation
+
+        if self.form == "exact":
+            assert query is not None
+            weight = model.hubness_weights[query]
+            squares = [
+                model.levels[query, name][1] ** -2 + (weight * hubness_bound(query, name)) ** 2 + 1 for name in names
+            ]
+        else:
+            squares = [
+                self._factors[1][name] ** -2 + 1 + sum(hubness_bound(asking, name) ** 2 for asking in names)
+                for name in names
+            ]
+        return float(np.sqrt(max(squares)))
+
+    @cached_property
+    def _factors(self) -> tuple[dict[str, float], dict[str, float]]:
+        """Factors alpha_a and beta_b whose products are nearest to the spreads, in squares of logarithms."""
+        names = self.model.modalities
+        logs = np.log([[self.model.levels[a, b][1] for b in names] for a in names])
+        alpha, beta = np.exp(logs.mean(axis=1) - logs.mean()), np.exp(logs.mean(axis=0))
+        return dict(zip(names, alpha.tolist(), strict=True)), dict(zip(names, beta.tolist(), strict=True))
+
+
+def _one_hot(modalities: tuple[str, ...], name: str, count: int, dtype: np.dtype) -> np.ndarray:
+    """Return `count` rows with a 1 at the place of one modality."""
+    row = np.zeros((1, len(modalities)), dtype=dtype)
+    row[0, modalities.index(name)] = 1
+    return np.repeat(row, count, axis=0)

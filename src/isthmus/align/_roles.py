@@ -1,0 +1,166 @@
+"""Roles of rows in a search: stored rows and queries of named modalities, their scores and the merge of lists."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.align._fitting import Fitting
+from isthmus.align._hits import Hits
+from isthmus.compute.arrays import Array
+from isthmus.utils.errors import unknown_name
+
+
+@dataclass(kw_only=True, eq=False)
+class Roles(Fitting):
+    """Roles of the rows of an aligner. For a row map, a row is stored and asked in one form, the mapped row."""
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Return the names of the modalities in the order of the fit: 'x' and 'y' for arrays without names."""
+        return self._require_fit().names or ("x", "y")
+
+    def modality_number(self, modality: str, /) -> int:
+        """Return the position of a modality.
+
+        Parameters
+        ----------
+        modality : str
+            A name of `modalities`, or 'x' or 'y' for the first two.
+
+        Returns
+        -------
+        int
+            Position in `modalities`.
+
+        Raises
+        ------
+        InputError
+            If the modality is unknown.
+        """
+        numbers = {"x": 0, "y": 1} | {name: number for number, name in enumerate(self.modalities)}
+        if modality not in numbers:
+            raise unknown_name("modality", str(modality), self.modalities)
+        return numbers[modality]
+
+    @abc.abstractmethod
+    def _transform(self, rows: Array, number: int) -> Array:
+        """Return the mapped rows of the modality with this number."""
+
+    def stored(self, rows: Array, /, *, modality: str, queries: str | None = None, index: str | None = None) -> Any:
+        """Return rows in the form that an index stores.
+
+        Parameters
+        ----------
+        rows : array of shape (n, d) or (d,)
+            Rows to store.
+        modality : str
+            Modality of the rows.
+        queries : str, optional
+            Modality that asks. Score corrections alone use it.
+        index : str, optional
+            Form of the index. Score corrections alone use it.
+
+        Returns
+        -------
+        array of shape (n, k) or (k,)
+            Mapped rows.
+
+        Raises
+        ------
+        InputError
+            If a modality is unknown, or if rows are invalid.
+        """
+        del index
+        if queries is not None:
+            self.modality_number(queries)
+        return self._transform(rows, self.modality_number(modality))
+
+    def query(self, rows: Array, /, *, modality: str, index: str | None = None) -> Any:
+        """Return rows in the form in which an index is asked.
+
+        Parameters
+        ----------
+        rows : array of shape (n, d) or (d,)
+            Queries.
+        modality : str
+            Modality of the queries.
+        index : str, optional
+            Form of the index. Score corrections alone use it.
+
+        Returns
+        -------
+        array of shape (n, k) or (k,)
+            Mapped rows.
+
+        Raises
+        ------
+        InputError
+            If the modality is unknown, or if rows are invalid.
+        """
+        del index
+        return self._transform(rows, self.modality_number(modality))
+
+    def scores(self, queries: Array, rows: Array, /, *, query: str, stored: str) -> Any:
+        """Return the scores of queries and stored rows.
+
+        Parameters
+        ----------
+        queries : array of shape (m, d)
+            Queries.
+        rows : array of shape (n, d)
+            Stored rows.
+        query : str
+            Modality of the queries.
+        stored : str
+            Modality of the stored rows.
+
+        Returns
+        -------
+        array of shape (m, n)
+            Inner products of the mapped rows.
+
+        Raises
+        ------
+        InputError
+            If a modality is unknown, or if rows are invalid.
+        """
+        return self.query(queries, modality=query) @ self.stored(rows, modality=stored).T
+
+    def merge(self, lists: Mapping[str, tuple[Any, Any]], queries: Array, /, *, modality: str, k: int = 10) -> Hits:
+        """Merge the hits of one list for each stored modality by their scores.
+
+        Parameters
+        ----------
+        lists : mapping of modality to (values, rows)
+            What the search of each list returned for `query(queries, modality=modality)`: inner products and row
+            numbers, two arrays of shape (m, any). Negative row numbers are missing hits, as in faiss.
+        queries : array of shape (m, d)
+            The queries as they came, before `query`.
+        modality : str
+            Modality of the queries.
+        k : int, default 10
+            Number of hits of each query.
+
+        Returns
+        -------
+        Hits
+            The k best rows of each query with their scores and modalities.
+
+        Raises
+        ------
+        InputError
+            If a modality is unknown, or shapes do not match.
+        """
+        self.modality_number(modality)
+        return Hits.merged(lists, lambda values, name: self._list_scores(values, queries, modality, name), k=k)
+
+    def _list_scores(self, values: np.ndarray, queries: Array, query: str, stored: str) -> np.ndarray:
+        """Return the scores of hits from the inner products that the list of one modality returned."""
+        del queries, query
+        self.modality_number(stored)
+        return values

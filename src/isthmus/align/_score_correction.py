@@ -1,0 +1,379 @@
+"""Base class of score corrections: they change the scores of rows and not the rows."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from dataclasses import dataclass
+from typing import Any, NoReturn, Self
+
+import numpy as np
+
+from isthmus.align._bank import Bank
+from isthmus.align._index_forms import INDEX_FORMS, IndexForm
+from isthmus.align._score_fitting import ScoreFitting
+from isthmus.align._score_model import Cloud, Direction, ScoreModel
+from isthmus.align._score_solution import map_rows
+from isthmus.align._state import FittedState
+from isthmus.compute import arrays
+from isthmus.compute.arrays import Array
+from isthmus.data.columns import as_source
+from isthmus.statistics.moments import Moments
+from isthmus.utils.errors import InputError, IsthmusWarning
+
+
+@dataclass(kw_only=True, eq=False)
+class ScoreCorrection(ScoreFitting):
+    """Base class of score corrections.
+
+    A score correction learns how the scores of each modality are distributed and corrects them. Rows stay as they are,
+    or as the row map in front leaves them. `stored` and `query` return rows for an index of inner products, `scores`
+    returns corrected scores, and `merge` merges the hits of several lists. It takes two or more modalities, and fits
+    each of them alone.
+
+    Parameters
+    ----------
+    normalize : bool, default True
+        Must be True, because scores of unit rows are corrected.
+    row_map : Aligner or str, optional
+        Aligner whose maps are applied to the rows first, such as 'Centering'. Default: rows stay.
+    bank_size : int, default 1000
+        Largest number of rows of each modality that scores are compared with.
+    rng : int, default 0
+        Seed of the sample of the bank.
+    index : {'lists', 'exact', 'shared'}, default 'lists'
+        Form of the index that `stored` and `query` serve. See the Notes.
+    metric : {'inner_product', 'cosine'}, default 'inner_product'
+        Score of the index. For 'cosine' a coordinate completes all stored rows to one norm, so that the order is that
+        of the inner products.
+
+    Attributes
+    ----------
+    modalities : tuple of str
+        Names of the modalities.
+    score_model : ScoreModel
+        Banks, levels and weights of the fit.
+
+    Notes
+    -----
+    A subclass implements `rule`, and `solve` as `return self.solve_scores(moments)`.
+
+    - 'lists' is the default, because one copy of the rows serves all asking modalities and every kind of index keeps
+      its recall. It is one list, partition or filter for each stored modality. Search each with one query, and `merge`
+      the hits.
+    - 'exact' is one index for each asking modality, `stored(rows, modality=, queries=)`, and one plain search. Its rows
+      have very different norms, so HNSW loses recall on it.
+    - 'shared' is one index for all asking modalities. It replaces the spreads by products of one factor for each
+      modality, which costs balance between the modalities, and HNSW loses recall on it.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> train, test = isthmus.demo.load("plain", split="train"), isthmus.demo.load("plain", split="test")
+    >>> images, texts = test.unit()
+    >>> correction = isthmus.align.ScoreCalibration().fit(train)
+    >>> correction.stored(images, modality="image").shape, correction.query(texts, modality="text").shape
+    ((597, 66), (597, 66))
+    """
+
+    @property
+    def score_model(self) -> ScoreModel:
+        """Return banks, levels and weights of the fit."""
+        info = self.fit_info_
+        if self._model is None:
+            levels: dict[Direction, tuple[float, float]] = {
+                (a, b): (level[0], level[1]) for a, row in info["levels"].items() for b, level in row.items()
+            }
+            banks = {
+                name: map_rows(self._mapping(number), self._arrays[f"bank.{number}"])
+                for number, name in enumerate(self.modalities)
+                if f"bank.{number}" in self._arrays
+            }
+            self._model = ScoreModel(
+                banks, levels, info["hubness_weights"], info["level_weight"], info["k"], info["pooling"], info["beta"]
+            )
+        return self._model
+
+    def level(self, *, query: str, stored: str) -> tuple[float, float]:
+        """Return mean and standard deviation of the scores of two modalities.
+
+        Parameters
+        ----------
+        query : str
+            Modality of the queries.
+        stored : str
+            Modality of the stored rows.
+
+        Returns
+        -------
+        mu : float
+            Mean of the scores of random rows. Within one modality no row is scored against itself.
+        sigma : float
+            Standard deviation of these scores.
+
+        Raises
+        ------
+        InputError
+            If a modality is unknown, or if all scores are equal.
+        """
+        model = self.score_model
+        return model.levels[self._name(query), self._name(stored)]
+
+    def _name(self, modality: str) -> str:
+        return self.modalities[self.modality_number(modality)]
+
+    def scores(self, queries: Array, rows: Array, /, *, query: str, stored: str) -> Any:
+        """Return the corrected scores of queries and stored rows.
+
+        Parameters
+        ----------
+        queries : array of shape (m, d)
+            Queries.
+        rows : array of shape (n, d)
+            Stored rows.
+        query : str
+            Modality of the queries.
+        stored : str
+            Modality of the stored rows.
+
+        Returns
+        -------
+        array of shape (m, n)
+            Corrected scores in the array library and dtype of the queries.
+
+        Raises
+        ------
+        InputError
+            If a modality is unknown, or if rows are invalid.
+        """
+        mapped = self._transform(queries, self.modality_number(query))
+        mapped_rows = self._transform(rows, self.modality_number(stored))
+        scores = self.score_model.scores(
+            arrays.to_numpy(mapped), arrays.to_numpy(mapped_rows), query=self._name(query), stored=self._name(stored)
+        )
+        return arrays.asarray_like(scores, mapped)
+
+    def stored(self, rows: Array, /, *, modality: str, queries: str | None = None, index: str | None = None) -> Any:
+        """Return rows for an index of inner products.
+
+        Parameters
+        ----------
+        rows : array of shape (n, d) or (d,)
+            Rows to store.
+        modality : str
+            Modality of the rows.
+        queries : str, optional
+            Modality that asks. It selects the form 'exact', an index for this asking modality alone.
+        index : {'lists', 'exact', 'shared'}, optional
+            Form of the index. Default: 'exact' if `queries` is given, else the option `index`.
+
+        Returns
+        -------
+        array of shape (n, k) or (k,)
+            Rows with further coordinates: d + M for 'lists', d + 1 + M for 'exact' and d + 2 M for 'shared', with M
+            modalities. Without hubness weights fewer suffice. The metric 'cosine' adds one.
+
+        Raises
+        ------
+        InputError
+            If a modality or the form is unknown, rows are invalid, or 'exact' comes without `queries`.
+        """
+        index = index or ("exact" if queries is not None else self.index)
+        form = self._form(index)
+        if index == "exact" and queries is None:
+            raise InputError(
+                "index='exact' serves one asking modality, and queries= is missing; give it, such as "
+                f"stored(rows, modality={modality!r}, queries={self.modalities[0]!r})"
+            )
+        if index == "shared":
+            warnings.warn(
+                "index='shared' serves all asking modalities by approximate spreads, which costs balance between the "
+                "modalities (clip_coco: same-modality share .93 to .55 of the fair one); use 'lists', and never HNSW",
+                IsthmusWarning,
+                stacklevel=2,
+            )
+        asking = None if queries is None else self._name(queries)
+        mapped = self._transform(rows, self.modality_number(modality))
+        is_one_row = mapped.ndim == 1
+        if is_one_row:
+            mapped = mapped[None, :]
+        divisor, columns = form.stored(arrays.to_numpy(mapped), stored=self._name(modality), query=asking)
+        bound = form.norm_bound(asking) if self.metric == "cosine" else None
+        table = _assembled(mapped, divisor, columns, bound)
+        return table[0] if is_one_row else table
+
+    def query(self, rows: Array, /, *, modality: str, index: str | None = None) -> Any:
+        """Return queries for an index of the rows of `stored`.
+
+        Parameters
+        ----------
+        rows : array of shape (m, d) or (d,)
+            Queries.
+        modality : str
+            Modality of the queries.
+        index : {'lists', 'exact', 'shared'}, optional
+            Form of the index. Default: the option `index`.
+
+        Returns
+        -------
+        array of shape (m, k) or (k,)
+            Queries of the width of the stored rows.
+
+        Raises
+        ------
+        InputError
+            If the modality or the form is unknown, or if rows are invalid.
+        """
+        form = self._form(index or self.index)
+        mapped = self._transform(rows, self.modality_number(modality))
+        is_one_row = mapped.ndim == 1
+        if is_one_row:
+            mapped = mapped[None, :]
+        divisor, columns = form.query(arrays.to_numpy(mapped), query=self._name(modality))
+        if self.metric == "cosine":
+            columns = np.concatenate([columns, np.zeros((len(columns), 1), columns.dtype)], axis=1)
+        table = _assembled(mapped, divisor, columns, None)
+        return table[0] if is_one_row else table
+
+    def _form(self, index: str) -> IndexForm:
+        if index not in INDEX_FORMS:
+            raise InputError(f"index={index!r}, expected 'lists', 'exact' or 'shared'")
+        return IndexForm(self.score_model, index)
+
+    def _list_scores(self, values: np.ndarray, queries: Array, query: str, stored: str) -> np.ndarray:
+        form, name, listed = self._form(self.index), self._name(query), self._name(stored)
+        mapped = np.atleast_2d(arrays.to_numpy(self._transform(queries, self.modality_number(query))))
+        if self.metric == "cosine":
+            asked = np.atleast_2d(arrays.to_numpy(self.query(queries, modality=query)))
+            values = values * np.linalg.norm(asked, axis=1)[:, None] * form.norm_bound(name)
+        return form.scores(values, mapped, query=name, stored=listed)
+
+    def adapt(self, X_new: Any = None, Y_new: Any = None, /, **modalities: Any) -> Self:
+        """Return a copy whose levels and banks are those of unpaired rows of a new corpus.
+
+        Parameters
+        ----------
+        X_new : array of shape (n, d), optional
+            New rows of the first modality.
+        Y_new : array of shape (m, d), optional
+            New rows of the second modality.
+        **modalities : array of shape (n, d)
+            New rows by name. A modality that is not given keeps its rows.
+
+        Returns
+        -------
+        ScoreCorrection
+            The adapted copy. This aligner stays as it is.
+
+        Raises
+        ------
+        InputError
+            If no rows are given, shapes are wrong, or a row map cannot be adapted.
+        """
+        rows = {0: X_new, 1: Y_new} | {self.modality_number(name): new for name, new in modalities.items()}
+        rows = {number: new for number, new in rows.items() if new is not None}
+        statistics = self.statistics_
+        if min(rows, default=0) < 2:
+            statistics = self._corpus_statistics(rows.get(0), rows.get(1))
+        state = self.fitted_state
+        counts = list(state.fit_info["rows"].values())
+        clouds = [
+            Cloud(counts[0], statistics.mean_x, statistics.cov_x),
+            Cloud(counts[1], statistics.mean_y, statistics.cov_y),
+            *(Cloud(n, state.arrays[f"mean.{k}"], state.arrays[f"cov.{k}"]) for k, n in enumerate(counts[2:], 2)),
+        ]
+        banks = [state.arrays[f"bank.{k}"] for k in range(len(counts)) if f"bank.{k}" in state.arrays]
+        for number, new in rows.items():
+            self._check_shape(new, number)
+            source = as_source(self.modalities[number], new)
+            moments = Moments.of(source, source, normalize=self.normalize).numpy()
+            clouds[number] = Cloud(moments.n, moments.mean_x, moments.cov_x)
+            if banks:
+                banks[number] = Bank.extended(None, source, size=self.bank_size, seed=self.rng).rows
+        mapper, maps = self._mapper(), (state.map_x, state.map_y)
+        if mapper is not None:
+            mapper.fitted_state = FittedState(*maps, state.dims, state.statistics)
+            maps = mapper.adapt_maps(statistics)
+        adapted = copy.copy(self)
+        adapted.fitted_state = state
+        info = adapted._solve_levels(self.modalities, clouds, banks, maps, {})
+        adapted.fitted_state = FittedState(
+            *maps, state.dims, statistics, state.names, uses_pairs=False, fit_info=info, arrays=adapted._arrays
+        )
+        return adapted
+
+    def transform(self, X: Any, Y: Array = None, /) -> Any:
+        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), or Pairs
+            Rows.
+        Y : array of shape (m, d), optional
+            Rows.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise self._no_transform()
+
+    def transform_x(self, X: Array, /) -> Array:
+        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
+
+        Parameters
+        ----------
+        X : array of shape (n, d)
+            Rows.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise self._no_transform()
+
+    def transform_y(self, Y: Array, /) -> Array:
+        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
+
+        Parameters
+        ----------
+        Y : array of shape (n, d)
+            Rows.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise self._no_transform()
+
+    def to_torch(self) -> NoReturn:
+        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
+
+        Raises
+        ------
+        InputError
+            Always.
+        """
+        raise self._no_transform()
+
+    def _no_transform(self) -> InputError:
+        first, second = self.modalities[:2]
+        return InputError(
+            f"{type(self).__name__} corrects scores and not rows, so it has no transform; store "
+            f"stored(rows, modality={first!r}) in an index, ask it with query(rows, modality={second!r}), or use scores"
+        )
+
+
+def _assembled(rows: Array, divisor: float, columns: np.ndarray, norm_bound: float | None) -> Array:
+    """Return rows / divisor with columns appended, and completed to one norm if there is a bound of their norms."""
+    if norm_bound is not None:
+        squares = arrays.to_numpy(arrays.row_dot(rows, rows)) / divisor**2 + np.sum(columns**2, axis=1)
+        missing = np.sqrt(np.maximum(norm_bound**2 - squares, 0))[:, None].astype(columns.dtype)
+        columns = np.concatenate([columns, missing], axis=1) / norm_bound
+        divisor *= norm_bound
+    xp = arrays.namespace(rows)
+    body = rows if divisor == 1 else rows / divisor
+    return xp.concat([body, arrays.asarray_like(columns, rows)], axis=1) if columns.shape[1] else body

@@ -1,0 +1,266 @@
+"""Corrected scores between named modalities.
+
+S(q, c) = (q.c - mu_ab) / sigma_ab - w_a h_a(c) - v l_b(q) for a query q of modality a and a stored row c of modality b.
+mu and sigma are the mean and the standard deviation of the scores of random rows. h_a(c), the hubness of c, is a mean
+of its k largest standardised scores against a bank of rows of modality a. l_b(q), the level of q, is the same for q
+against a bank of rows of modality b.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from isthmus.compute.score_matrix import ScoreMatrix
+from isthmus.compute.topk import topk
+from isthmus.utils.errors import InputError
+
+#: Unit rows with a larger inner product are compared, because they may be equal.
+EQUAL_COSINE = 1 - 1e-5
+#: Two unit rows are equal if their squared distance is at most this, which rounding to half precision stays below.
+EQUAL_DISTANCE_SQ = 4e-6
+#: Variance of scores below which they are equal up to rounding.
+MIN_VARIANCE = 1e-20
+
+Pooling = Literal["mean", "logsumexp"]
+#: (modality of the query, modality of the stored row)
+Direction = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class ScoreRule:
+    """Say what a score correction does with scores.
+
+    Parameters
+    ----------
+    standardizes : bool
+        Whether mean and standard deviation of the scores are taken out.
+    hubness_weight : float or None, default 0.0
+        Weight of the hubness of stored rows. None chooses it by the size of the bank and by pairs.
+    level_weight : float, default 0.0
+        Weight of the level of queries.
+    k : int, default 8
+        Number of largest bank scores that are averaged.
+    pooling : {'mean', 'logsumexp'}, default 'mean'
+        Mean of the k largest bank scores, or log(mean(exp(beta s))) / beta over the whole bank.
+    beta : float, default 4.0
+        Inverse temperature of 'logsumexp'.
+
+    Examples
+    --------
+    >>> ScoreRule(standardizes=True).needs_bank, ScoreRule(standardizes=True, level_weight=0.5).needs_bank
+    (False, True)
+    """
+
+    standardizes: bool
+    hubness_weight: float | None = 0.0
+    level_weight: float = 0.0
+    k: int = 8
+    pooling: Pooling = "mean"
+    beta: float = 4.0
+
+    @property
+    def needs_bank(self) -> bool:
+        """Return True if rows are compared with a bank."""
+        return self.hubness_weight != 0 or self.level_weight != 0
+
+
+def default_hubness_weight(n_bank: int) -> float:
+    """Return n / (2 (n + 50)), which shrinks the correction by a small bank.
+
+    >>> round(default_hubness_weight(50), 3), round(default_hubness_weight(1000), 3)
+    (0.25, 0.476)
+    """
+    return n_bank / (2 * (n_bank + 50))
+
+
+@dataclass(frozen=True, eq=False)
+class Cloud:
+    """Number, mean (d,) and covariance (d, d) with divisor n of the unit rows of one modality."""
+
+    n: int
+    mean: np.ndarray
+    cov: np.ndarray
+
+
+def score_level(query: Cloud, stored: Cloud, direction: Direction) -> tuple[float, float]:
+    """Return mean and standard deviation of the scores of the rows of two modalities, exactly from their moments.
+
+    Within one modality the scores of a row against itself, which are 1, do not count.
+    """
+    mean = float(query.mean @ stored.mean)
+    variance = float(
+        np.sum(query.cov * stored.cov) + query.mean @ stored.cov @ query.mean + stored.mean @ query.cov @ stored.mean
+    )
+    if direction[0] == direction[1]:
+        n = query.n
+        if n < 2:
+            raise InputError(f"got one row of {direction[0]}, expected 2 or more, because scores need a spread")
+        shift = (1 - mean) / (n - 1)
+        mean -= shift
+        variance = (n * (variance + shift**2) - (1 - mean) ** 2) / (n - 1)
+    if not variance > MIN_VARIANCE:
+        raise InputError(
+            f"all scores of {direction[0]} against {direction[1]} are equal, so there is no spread to divide by"
+        )
+    return mean, math.sqrt(variance)
+
+
+def cloud_of_rows(rows: np.ndarray) -> Cloud:
+    """Return number, mean and covariance of unit rows."""
+    wide = np.asarray(rows, dtype=np.float64)
+    mean = wide.mean(axis=0)
+    centred = wide - mean
+    return Cloud(len(wide), mean, centred.T @ centred / len(wide))
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreModel:
+    """Everything that turns inner products of unit rows into corrected scores.
+
+    Attributes
+    ----------
+    banks : mapping of modality to (n_bank, d) array
+        Unit rows, unpaired.
+    levels : mapping of (query modality, stored modality) to (mu, sigma)
+        Mean and standard deviation of the scores. (0, 1) leaves scores as they are.
+    hubness_weights : mapping of query modality to float
+        w, one for each asking modality. Its keys are the modalities, in order.
+    level_weight : float
+        v.
+    k : int
+        Number of largest bank scores in a pool.
+    pooling : {'mean', 'logsumexp'}
+        Mean of the k largest scores, or log(mean(exp(beta s))) / beta over the whole bank.
+    beta : float
+        Inverse temperature of 'logsumexp'.
+    """
+
+    banks: Mapping[str, np.ndarray]
+    levels: Mapping[Direction, tuple[float, float]]
+    hubness_weights: Mapping[str, float]
+    level_weight: float = 0.5
+    k: int = 8
+    pooling: Pooling = "mean"
+    beta: float = 4.0
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of the modalities in order."""
+        return tuple(self.hubness_weights)
+
+    @property
+    def weighs_hubness(self) -> bool:
+        """Return True if the hubness of stored rows counts in any direction."""
+        return any(weight != 0 for weight in self.hubness_weights.values())
+
+    def hubness(self, rows: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:
+        """Return h, (n,): pooled standardised scores of stored rows against the bank of the asking modality."""
+        return self._pooled(rows, query, self.levels[query, stored])
+
+    def level(self, queries: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:
+        """Return l, (n,): pooled standardised scores of queries against the bank of a stored modality."""
+        return self._pooled(queries, stored, self.levels[query, stored])
+
+    def scores(self, queries: np.ndarray, rows: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:
+        """Return S, (n_queries, n_rows)."""
+        mean, deviation = self.levels[query, stored]
+        scores: np.ndarray = (queries @ rows.T - mean) / deviation
+        if weight := self.hubness_weights[query]:
+            scores -= weight * self.hubness(rows, query=query, stored=stored)
+        if self.level_weight:
+            scores -= self.level_weight * self.level(queries, query=query, stored=stored)[:, None]
+        return scores
+
+    @cached_property
+    def _multiplicity(self) -> dict[str, int]:
+        """Largest number of rows of each bank that may equal one row."""
+        return {name: _largest_multiplicity(bank) for name, bank in self.banks.items()}
+
+    def _pooled(self, rows: np.ndarray, bank_name: str, level: tuple[float, float]) -> np.ndarray:
+        """Return pooled standardised scores of each row against a bank, without bank rows that equal the row."""
+        bank, (mean, deviation) = self.banks[bank_name], level
+        if not len(rows):
+            return np.empty(0, dtype=np.result_type(rows, bank))
+        if self.pooling == "logsumexp":
+            return _log_mean_exp(rows, bank, mean, deviation, self.beta)
+        largest = mean_of_largest(rows, bank, k=self.k, multiplicity=self._multiplicity[bank_name])
+        return (largest - mean) / deviation
+
+
+def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int, multiplicity: int) -> np.ndarray:
+    """Return the mean of the k largest inner products of each row with the bank, without bank rows that equal the row.
+
+    `multiplicity` is the largest number of bank rows that may equal one row. A row that equals the whole bank keeps its
+    scores.
+    """
+    nearest = topk(rows, bank, k=min(k + multiplicity, len(bank)), exclude_self=False)
+    scores = nearest.scores
+    is_equal = _equal_rows(rows, bank, scores, nearest.index)
+    if not is_equal.any():
+        return scores[:, :k].mean(axis=1)
+    is_equal[is_equal.all(axis=1)] = False
+    place = np.cumsum(~is_equal, axis=1)  # place of each score among those that count
+    counts = ~is_equal & (place <= k)
+    return np.where(counts, scores, 0.0).sum(axis=1, dtype=scores.dtype) / counts.sum(axis=1).astype(scores.dtype)
+
+
+def _equal_rows(rows: np.ndarray, bank: np.ndarray, scores: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return which of the bank rows `index` (n, k) equal the rows (n, d). `scores` are their inner products."""
+    is_equal = np.zeros(scores.shape, dtype=bool)
+    row, column = np.nonzero(scores > EQUAL_COSINE)
+    if len(row):
+        differences = rows[row] - bank[index[row, column]]
+        is_equal[row, column] = np.einsum("ij,ij->i", differences, differences) <= EQUAL_DISTANCE_SQ
+    return is_equal
+
+
+def _largest_multiplicity(bank: np.ndarray) -> int:
+    """Return an upper bound of the number of bank rows that equal one row."""
+    matrix = ScoreMatrix(bank, bank)
+    return max((int((matrix.tile(b) > EQUAL_COSINE).sum(axis=1).max()) for b in matrix.blocks()), default=1)
+
+
+def _log_mean_exp(rows: np.ndarray, bank: np.ndarray, mean: float, deviation: float, beta: float) -> np.ndarray:
+    """Return log(mean(exp(beta s))) / beta of the standardised scores s against the bank, without equal rows."""
+    matrix = ScoreMatrix(rows, bank)
+    pooled = np.empty(len(rows), dtype=np.result_type(rows, bank))
+    columns = np.arange(len(bank))
+    for block in matrix.blocks():
+        scores = matrix.tile(block)
+        is_equal = _equal_rows(rows[block], bank, scores, np.broadcast_to(columns, scores.shape))
+        is_equal[is_equal.all(axis=1)] = False
+        scores = beta * (scores - mean) / deviation
+        scores[is_equal] = -np.inf
+        top = scores.max(axis=1)
+        mass = np.exp(scores - top[:, None]).sum(axis=1)
+        pooled[block] = (top + np.log(mass / (~is_equal).sum(axis=1))) / beta
+    return pooled
+
+
+def gain_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -> tuple[float, float]:
+    """Return the change of R@1 that a hubness weight brings on pairs of unit rows, and its standard error.
+
+    The own match of a stored row is left out of its hubness. Both directions are averaged.
+    """
+    n = len(x)
+    gains = np.zeros(n)
+    for queries, rows in ((x, y), (y, x)):
+        hubness = np.empty(n)
+        bank = ScoreMatrix(rows, queries)
+        for block in bank.blocks():
+            scores = bank.tile(block)
+            bank.fill_diagonal(scores, block.start, -np.inf)
+            hubness[block] = bank.topk(scores, min(k, n - 1)).scores.mean(axis=1)
+        matrix = ScoreMatrix(queries, rows)
+        for block in matrix.blocks():
+            scores, match = matrix.tile(block), np.arange(block.start, block.stop)
+            gains[block] -= np.argmax(scores, axis=1) == match
+            gains[block] += np.argmax(scores - weight * hubness, axis=1) == match
+    gains /= 2
+    return float(gains.mean()), float(gains.std(ddof=1) / math.sqrt(n))

@@ -1,0 +1,147 @@
+"""Levels and weights of the scores of several modalities, from moments and banks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from isthmus.align._base import Aligner
+from isthmus.align._maps import Affine, Map
+from isthmus.align._score_model import (
+    Cloud,
+    ScoreRule,
+    default_hubness_weight,
+    gain_of_weight,
+    score_level,
+)
+from isthmus.align._statistics import Statistics
+from isthmus.compute import arrays
+from isthmus.utils.errors import InputError, IsthmusWarning
+
+#: Smaller banks are warned of.
+MIN_BANK_ROWS = 32
+#: Hubness weight that pairs are tested for, and standard errors by which it must gain.
+TESTED_WEIGHT, REQUIRED_ERRORS = 0.5, 2.0
+
+Pairing = Mapping[int, tuple[np.ndarray, np.ndarray]]
+
+
+def solve_levels(
+    rule: ScoreRule, names: Sequence[str], clouds: Sequence[Cloud], banks: Sequence[np.ndarray], pairing: Pairing
+) -> dict[str, Any]:
+    """Return levels and weights of the scores as JSON values.
+
+    Parameters
+    ----------
+    rule : ScoreRule
+        What the correction does with scores.
+    names : sequence of str
+        Modalities.
+    clouds : sequence of Cloud
+        Moments of the unit rows of each modality.
+    banks : sequence of (m, d) arrays
+        Bank of each modality. Empty if no bank was kept.
+    pairing : mapping of int to (int array, int array)
+        For the numbers of modalities that are paired with the first one, the positions of the pairs in its bank and in
+        their own.
+
+    Returns
+    -------
+    dict of str to Any
+        `fit_info_` of the correction.
+    """
+    info: dict[str, Any] = {
+        "levels": {
+            a: {
+                b: list(score_level(query, stored, (a, b))) if rule.standardizes else [0.0, 1.0]
+                for b, stored in zip(names, clouds, strict=True)
+            }
+            for a, query in zip(names, clouds, strict=True)
+        }
+    }
+    if rule.needs_bank:
+        counts = [len(rows) for rows in banks]
+        info["bank_rows"] = dict(zip(names, counts, strict=True))
+        if min(counts) < MIN_BANK_ROWS:
+            warnings.warn(
+                f"scores are compared with a bank of {min(counts)} rows, fewer than {MIN_BANK_ROWS}, so their "
+                "correction is noisy; fit it to more rows, or use ScoreStandardization",
+                IsthmusWarning,
+                stacklevel=2,
+            )
+    if rule.hubness_weight is None:
+        weights, gains = _choose_weights(banks, pairing, rule.k)
+        if gains:
+            info["gain"] = {names[number]: list(gain) for number, gain in gains.items()}
+    else:
+        weights = [rule.hubness_weight] * len(names)
+    info["hubness_weights"] = dict(zip(names, weights, strict=True))
+    return info | {"level_weight": rule.level_weight, "k": rule.k, "pooling": rule.pooling, "beta": rule.beta}
+
+
+def _choose_weights(
+    banks: Sequence[np.ndarray], pairing: Pairing, k: int
+) -> tuple[list[float], dict[int, tuple[float, float]]]:
+    """Return a weight for each modality, and the measured gain of each modality that is paired with the first.
+
+    The weight grows with the bank. It is .5 where the gain on pairs is at least two standard errors. Each further
+    modality is judged against the first one, so that it changes nothing between others.
+    """
+    weights = [default_hubness_weight(len(rows)) for rows in banks]
+    gains = {}
+    for number, (first, other) in pairing.items():
+        if len(first) < 2:
+            continue
+        gain, error = gain_of_weight(banks[0][first], banks[number][other], weight=TESTED_WEIGHT, k=k)
+        gains[number] = (gain, error)
+        if gain > 0 and gain >= REQUIRED_ERRORS * error:
+            weights[number] = TESTED_WEIGHT
+            if number == 1:
+                weights[0] = TESTED_WEIGHT
+    return weights, gains
+
+
+def further_map(
+    mapper: Aligner | None, name: str, clouds: tuple[Cloud, Cloud], map_first: Map, rows: Sequence[np.ndarray]
+) -> Map:
+    """Return the row map of a modality after the second, from its rows and those of the first one without pairs.
+
+    Parameters
+    ----------
+    mapper : Aligner or None
+        Row map, not fitted.
+    name : str
+        Modality.
+    clouds : tuple of Cloud
+        Moments of the first modality and of this one.
+    map_first : Affine or NormalizedAffine
+        Map of the first modality.
+    rows : sequence of (m, d) arrays
+        Rows of the first modality, alone, to compare maps on.
+
+    Returns
+    -------
+    Affine or NormalizedAffine
+        The map.
+    """
+    if mapper is None:
+        return Affine()
+    first, other = clouds
+    if not mapper.uses_pairs:
+        statistics = Statistics(first.n, other.n, first.mean, other.mean, first.cov, other.cov)
+        mapper.fit_moments(statistics.moments(normalize=True))
+        if np.allclose(map_rows(mapper.map_x_, rows[0]), map_rows(map_first, rows[0]), atol=1e-5):
+            return mapper.map_y_
+    raise InputError(
+        f"row_map={type(mapper).__name__} maps the first modality differently for {name} than for the second one; use "
+        "a row map of each modality alone, such as Centering, or none"
+    )
+
+
+def map_rows(mapping: Map, rows: np.ndarray) -> np.ndarray:
+    """Return unit rows after a row map and the division by their norms."""
+    is_identity = isinstance(mapping, Affine) and mapping.matrix is None and mapping.bias is None
+    return rows if is_identity else np.asarray(arrays.unit_rows(mapping(rows)))

@@ -1,0 +1,99 @@
+"""Forms of the index of score corrections: their inner products are the corrected scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isthmus import IsthmusWarning
+from isthmus.align import CSLS, BankNormalization, InvertedSoftmax, ScoreCalibration, ScoreStandardization
+
+CORRECTIONS = (ScoreStandardization, BankNormalization, CSLS, InvertedSoftmax, ScoreCalibration)
+N, D = 90, 12
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+
+@pytest.fixture
+def modalities() -> dict[str, np.ndarray]:
+    """Return paired unit rows of three modalities, each in a cone of its own."""
+    rng = np.random.default_rng(7)
+    latent = rng.normal(size=(N, D)) / np.sqrt(np.arange(1, D + 1))
+    return {
+        name: unit(latent + 0.5 * rng.normal(size=(N, D)) + offset * np.eye(D)[number])
+        for number, (name, offset) in enumerate((("image", 1.5), ("text", 2.0), ("audio", 0.7)))
+    }
+
+
+@pytest.mark.parametrize("cls", CORRECTIONS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-5)])
+@pytest.mark.parametrize("metric", ["inner_product", "cosine"])
+def test_forms_of_the_index_equal_scores(
+    cls: Any, dtype: str, tolerance: float, metric: str, modalities: dict[str, np.ndarray]
+) -> None:
+    rows = {name: table.astype(dtype) for name, table in modalities.items()}
+    correction = cls(metric=metric).fit(**rows)
+    for query, queries in rows.items():
+        scores = {name: correction.scores(queries, table, query=query, stored=name) for name, table in rows.items()}
+        for index in ("lists", "exact"):
+            correction.index = index
+            asked, asking = correction.query(queries, modality=query), query if index == "exact" else None
+            lists = {}
+            for name, table in rows.items():
+                corpus = correction.stored(table, modality=name, queries=asking)
+                assert corpus.dtype == asked.dtype == np.dtype(dtype)
+                products = asked @ corpus.T
+                if metric == "cosine":
+                    np.testing.assert_allclose(np.linalg.norm(corpus, axis=1), 1, atol=1e-6)
+                    products /= np.linalg.norm(asked, axis=1, keepdims=True)
+                lists[name] = products, np.tile(np.arange(N), (N, 1))
+            hits = correction.merge(lists, queries, modality=query, k=3 * N)
+            for i, name in enumerate(rows):
+                in_list = hits.modalities == name
+                ranked = np.empty((N, N))
+                ranked[np.arange(N)[:, None], hits.rows[in_list].reshape(N, N)] = hits.scores[in_list].reshape(N, N)
+                scale = 1 if metric == "inner_product" else 30  # the bound of the norms costs digits
+                np.testing.assert_allclose(ranked, scores[name], atol=tolerance * scale, err_msg=f"{index} {i}")
+
+
+@pytest.mark.parametrize("cls", CORRECTIONS)
+@pytest.mark.parametrize("index", ["lists", "exact"])
+def test_faiss_finds_the_same_top_ten(cls: Any, index: str, modalities: dict[str, np.ndarray]) -> None:
+    faiss = pytest.importorskip("faiss")
+    rows = {name: table.astype("float32") for name, table in modalities.items()}
+    correction = cls(index=index).fit(**rows)
+    for query, queries in rows.items():
+        scores = np.concatenate(
+            [correction.scores(queries, table, query=query, stored=name) for name, table in rows.items()], axis=1
+        )
+        best = np.sort(scores, axis=1)[:, ::-1][:, :10]
+        asking = query if index == "exact" else None
+        corpora = {name: correction.stored(table, modality=name, queries=asking) for name, table in rows.items()}
+        asked = np.ascontiguousarray(correction.query(queries, modality=query))
+        if index == "exact":
+            corpora = {"all": np.concatenate(list(corpora.values()))}
+        lists = {}
+        for name, corpus in corpora.items():
+            store = faiss.IndexFlatIP(corpus.shape[1])
+            store.add(np.ascontiguousarray(corpus))
+            lists[name] = store.search(asked, 10)
+        if index == "exact":
+            numbers = lists["all"][1]
+        else:
+            hits = correction.merge(lists, queries, modality=query, k=10)
+            offsets = {name: N * number for number, name in enumerate(rows)}
+            numbers = hits.rows + np.vectorize(offsets.get)(hits.modalities)
+        np.testing.assert_allclose(np.take_along_axis(scores, numbers, axis=1), best, atol=2e-5)  # but for ties
+
+
+def test_shared_index_is_warned_of_and_exact_where_spreads_are_products(modalities: dict[str, np.ndarray]) -> None:
+    correction = BankNormalization().fit(**modalities)  # all spreads are 1
+    queries = correction.query(modalities["text"], modality="text", index="shared")
+    with pytest.warns(IsthmusWarning, match="costs balance between the modalities"):
+        corpus = correction.stored(modalities["image"], modality="image", index="shared")
+    scores = correction.scores(modalities["text"], modalities["image"], query="text", stored="image")
+    np.testing.assert_allclose(queries @ corpus.T, scores, atol=1e-12)
