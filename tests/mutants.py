@@ -24,12 +24,14 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "isthmus"
 TIMEOUT = 60
+#: Tests of the guards and thresholds of a whole package. They run for each of its modules.
+LIMITS = ("test_conditions", "test_thresholds")
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -127,7 +129,9 @@ def nearest_tests(path: Path) -> list[str]:
     # The stored values of all measures and aligners come first: they take a few seconds.
     stored_values = str(TESTS / "test_stored_values.py")
     nearest = [test for score, test in sorted(scored, reverse=True)[:3] if score > 5 and test != stored_values]
-    chosen = [stored_values, *nearest]
+    limits = [str(test) for test in (TESTS / package).glob("test_*.py") if test.stem in LIMITS]
+    limits = [test for test in limits if test not in nearest]
+    chosen = [stored_values, *nearest, *limits]
     measures = re.findall(r"^@metric\(\s*\"([^\"]+)\"", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     registered = (
         measures if package == "metrics" else [name for name in names if package == "align" and name[0].isupper()]
@@ -157,11 +161,14 @@ class MutantFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         places = [str(self.path.parent)] if is_package else None
         return importlib.util.spec_from_file_location(name, self.path, loader=self, submodule_search_locations=places)
 
+    def get_code(self, name: str) -> CodeType:
+        return compile(self.source, str(self.path), "exec")
+
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        exec(compile(self.source, str(self.path), "exec"), vars(module))
+        exec(self.get_code(module.__name__), vars(module))
 
 
 def run_child(path: Path, source: str, arguments: Sequence[str]) -> int:

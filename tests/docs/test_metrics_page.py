@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,10 @@ def test_writes_a_file(tmp_path: Path) -> None:
     assert (tmp_path / "m.md").read_text(encoding="utf-8") == page()
     with pytest.raises(SystemExit, match="usage"):
         main([])
+
+
+def test_module_run_as_a_script_writes_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["document", str(tmp_path / "m.md")])
+    monkeypatch.delitem(sys.modules, "isthmus.metrics.document")
+    runpy.run_module("isthmus.metrics.document", run_name="__main__")
+    assert (tmp_path / "m.md").read_text(encoding="utf-8") == page()

@@ -14,6 +14,7 @@ from isthmus.metrics import MetricContext
 from isthmus.metrics._conditions import few_items_note, has_enough_items, has_unit_rows
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
+from isthmus.metrics.centroid import cosine_of_means
 from isthmus.metrics.kernel_alignment import MIN_KERNEL_SPREAD
 from isthmus.metrics.spectrum import MAX_LOG_BIAS, _exponential_interval
 from isthmus.metrics.twonn import two_nearest
@@ -224,3 +225,19 @@ def test_pairwise_sums_take_the_median_distance_of_a_thousand_items() -> None:
     pilot = rows.random_order[:1_000]
     expected = np.median(pdist(np.concatenate([rows.x[pilot], rows.y[pilot]])))
     assert PairwiseSums.of(rows).median == pytest.approx(expected, rel=1e-9)
+
+
+def test_cosine_of_means_without_a_debiased_length_is_undefined() -> None:
+    """Two orthogonal rows: the mean product of different items is 0."""
+    assert np.isnan(cosine_of_means(MetricContext(Moments.of(np.eye(2), np.ones((2, 2)))))).all()
+    assert np.isnan(cosine_of_means(MetricContext(Moments.of(np.ones((2, 2)), np.eye(2))))).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_unbiased_cka_with_no_variance_without_an_item_has_no_interval() -> None:
+    x = np.eye(2)[[0, 0, 0, 0, 1, 1]]  # without one of the last two, the HSIC is 0
+    y = np.random.default_rng(0).normal(size=(6, 2))
+    for pair in (Pairs(x=x, y=y), Pairs(x=y, y=x)):
+        estimate = isthmus.measure(pair, metrics="unbiased_cka", normalize=False)["unbiased_cka"]
+        assert not math.isnan(estimate.value)
+        assert math.isnan(estimate.low)
