@@ -105,3 +105,15 @@ def test_no_benchmark_hides_a_library() -> None:
 
     libraries = {name.lower() for name in packages_distributions()} | sys.stdlib_module_names
     assert not {path.stem for path in BENCHMARKS.glob("*.py")} & libraries
+
+
+def test_the_scores_of_the_raw_rows_are_those_of_the_search(bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = bench("scores")
+    monkeypatch.setattr(scores, "SPLITS", 2)
+    pairs = dict(scores.data_sets())["collapsed"]
+    results = scores.measure(pairs)
+    assert set(results) >= {"raw", "ScoreStandardization"}
+    recall, exchange, mixed, balance = results["raw"].mean(axis=0)
+    assert (recall, exchange, mixed, balance) == pytest.approx((52, 33.2, 0, 1.99), abs=2)
+    (row, *_) = [row for row in scores.rows("collapsed") if row.claim.startswith("ScoreStandardization")]
+    assert row.ratio > 1.4

@@ -22,7 +22,7 @@ from isthmus.compute.resources import (
     plan_pass,
 )
 from isthmus.metrics._neighbours import Neighbours
-from isthmus.tasks import MixedSearch
+from isthmus.tasks import MixedSearch, TwoSidedSearch, modality_preference
 from isthmus.tasks.ranks import matching_ranks
 
 NUMBERS = ("n", "sum_x", "sum_y", "xx", "yy", "xy", "cos_sq", "cos_x", "cos_y")
@@ -218,10 +218,16 @@ def test_mixed_search_on_a_device_agrees_with_numpy(
     y[5] = y[6]  # ties
     x, y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
     expected = MixedSearch.of(x, y, index=owner)
+    classes = np.arange(300) % 7
+    two_sided = TwoSidedSearch.of(x, y, index=owner, labels=classes)
+    preference = modality_preference({"x": x, "y": y})
     with config_context(device="cpu"):
         result = MixedSearch.of(x, y, index=owner)
-    for name in ("x_ranks", "y_ranks", "x_ndcg", "y_ndcg", "x_same_modality", "y_same_modality"):
-        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name), err_msg=name)
+        np.testing.assert_array_equal(TwoSidedSearch.of(x, y, index=owner, labels=classes).x_ndcg, two_sided.x_ndcg)
+        np.testing.assert_array_equal(modality_preference({"x": x, "y": y}).shares, preference.shares)
+    for field in ("ranks", "ndcg", "same_modality", "restricted", "exchanged"):
+        for name in (f"x_{field}", f"y_{field}"):
+            np.testing.assert_array_equal(getattr(result, name), getattr(expected, name), err_msg=name)
 
 
 def test_measures_and_maps_on_a_device_agree_with_numpy(tmp_path: Path) -> None:
