@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus import Estimate, InputError
 from isthmus.metrics import Metric, MetricContext, registry
 from isthmus.metrics._paired_rows import PairedRows
@@ -22,6 +23,8 @@ def mean_dot(context: MetricContext) -> Estimate:
 
 def declared(compute: Callable[[MetricContext], Estimate] = mean_dot, **options: Any) -> Metric:
     fields: dict[str, Any] = {"unit": "cosine", "range": (-1, 1), "direction": "higher", "source": "a test"}
+    fields |= {"interval": "none: a test", "null_model": "none: a test"}
+    fields |= {"reference_case": lambda: (np.eye(2), np.eye(2), 1.0)}
     return Metric("mean_dot", compute, **fields | options)
 
 
@@ -49,6 +52,11 @@ def without_docstring(context: MetricContext) -> Estimate:
     return Estimate(0.5)
 
 
+def with_short_docstring(context: MetricContext) -> Estimate:
+    """Mean inner product"""
+    return Estimate(0.5)
+
+
 def by_blocks(context: MetricContext) -> Estimate:
     """Number of rows in a block of the pairs."""
     assert context.pairs is not None
@@ -64,7 +72,13 @@ def by_array_library(context: MetricContext) -> Estimate:
 @pytest.mark.parametrize(
     ("metric", "check", "message"),
     [
-        (declared(without_docstring), "declaration", "the docstring does not start with a paragraph"),
+        (declared(without_docstring), "declaration", "there is no docstring, whose first paragraph defines"),
+        (declared(with_short_docstring), "declaration", "is 'Mean inner product', expected more than 20 .* full stop"),
+        (declared(interval="none: the measure declares none"), "declaration", "interval is 'none: the .*, expected"),
+        (declared(null_model="none: the measure declares none"), "declaration", "null_model is 'none: .*, expected"),
+        (declared(reference_case=None), "declaration", "there is no reference_case"),
+        (declared(reference_case=(1, 2, 3)), "reference case", "reference_case is not a function that returns X, Y"),
+        (declared(reference_case=lambda: (1, 2)), "reference case", "reference_case returned 2 items, expected X, Y"),
         (declared(interval="bootstrap"), "declaration", "interval is 'bootstrap', expected one of"),
         (declared(interval="none: "), "declaration", "interval is 'none: ', expected one of"),
         (declared(null_model="chance"), "declaration", "null_model is 'chance', expected one of"),
@@ -112,8 +126,48 @@ def test_check_metric_moments_of_parts_are_tested() -> None:
         check_metric(declared(has_pairs), checks=["blocks"])
 
 
-def test_check_metric_five_arguments_keep_the_contract() -> None:
+def test_check_metric_complete_declaration_keeps_the_contract() -> None:
     check_metric(declared())
+
+
+def test_check_metric_undecorated_function_is_named() -> None:
+    with pytest.raises(AssertionError, match=r"measure mean_dot: is a function; add the decorator @metric\(\.\.\.\)"):
+        check_metric(mean_dot)  # type: ignore[arg-type]
+
+
+def test_check_metric_unknown_name_is_refused() -> None:
+    with pytest.raises(InputError, match="unknown measure 'centroid_angel': did you mean 'centroid_angle'"):
+        check_metric("centroid_angel")
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (0.5, "measure mean_dot returned float, expected Estimate"),
+        (None, "measure mean_dot returned NoneType, expected Estimate"),
+        (Estimate(np.zeros(12)), r"measure mean_dot: value has shape \(12,\), expected a number"),  # type: ignore[arg-type]
+    ],
+)
+def test_check_metric_of_another_result_names_what_came(result: Any, message: str) -> None:
+    def compute(context: MetricContext) -> Estimate:
+        return result  # type: ignore[no-any-return]
+
+    with pytest.raises(AssertionError, match=f"measure mean_dot, check 'evidence': InputError: {message}"):
+        check_metric(declared(compute), checks=["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mean_{sides}", {}, r"got \{sides\}, expected one of \{side\}, \{x\}, \{y\}"),
+        ("mean", {"range": 1}, r"measure mean: range=1, expected \(smallest, largest\) value"),
+        ("mean", {"intervals": "normal"}, "unknown option of @metric 'intervals': did you mean 'interval'"),
+    ],
+)
+def test_metric_of_an_invalid_declaration_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    fields: dict[str, Any] = {"unit": "cosine", "range": (-1, 1), "direction": "higher", "source": "a test"}
+    with pytest.raises(InputError, match=message):
+        isthmus.metrics.metric(name, **fields | options)(mean_dot)
 
 
 def test_check_metric_unknown_check_is_refused() -> None:

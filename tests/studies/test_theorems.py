@@ -109,7 +109,7 @@ def test_check_all_names_the_condition_of_a_claim_that_holds() -> None:
 def test_run_of_an_unknown_name_suggests_a_known_one() -> None:
     with pytest.raises(InputError, match="did you mean 'theorem_3'"):
         run("theorem3")
-    with pytest.raises(InputError, match="unknown experiment 'zzzzzzzz': Known: affine, batch_size"):
+    with pytest.raises(InputError, match="unknown experiment 'zzzzzzzz'; known: affine, batch_size"):
         run("zzzzzzzz")
 
 
@@ -150,7 +150,7 @@ def test_verb_with_a_name_prints_the_checks_and_writes_the_page(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("theorm_3", "did you mean 'theorem_3'?"), ("zzzzzzzz", "Known: affine, batch_size")]
+    ("name", "hint"), [("theorm_3", "did you mean 'theorem_3'?"), ("zzzzzzzz", "known: affine, batch_size")]
 )
 def test_verb_with_an_unknown_name_exits_with_2_and_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str, hint: str
@@ -161,7 +161,8 @@ def test_verb_with_an_unknown_name_exits_with_2_and_one_line(
     printed = capsys.readouterr()
     assert end.value.code == 2
     assert printed.out == ""
-    assert printed.err.startswith(f"isthmus: error: unknown experiment {name!r}: {hint}")
+    assert printed.err.startswith(f"isthmus: error: unknown experiment {name!r}")
+    assert hint in printed.err
     assert printed.err.count("\n") == 1
     assert not (tmp_path / "new").exists()
 

@@ -50,7 +50,7 @@ def test_registered_task_keeps_the_contract(name: str) -> None:
 
 
 def test_correct_new_task_keeps_the_contract() -> None:
-    check_task(Task("widest", widest, WIDEST))
+    check_task(Task("widest", widest, WIDEST, source="a test"))
 
 
 class TestBrokenTasks:
@@ -58,13 +58,33 @@ class TestBrokenTasks:
         declared = {"widest": Score(**{"better": "lower", "definition": "largest coordinate", **score})}  # type: ignore[arg-type]
         definition = "Find the largest coordinate of each row of x."
         with pytest.raises(AssertionError, match=match):
-            check_task(Task("widest", run, declared, needs, definition=definition))
+            check_task(Task("widest", run, declared, needs, source="a test", definition=definition))
 
     def test_missing_definition(self) -> None:
         with pytest.raises(AssertionError, match="the definition is missing"):
             check_task(Task("widest", lambda data: widest(data), WIDEST))
+        with pytest.raises(AssertionError, match="'Find it.' has 8 characters, expected at least 31"):
+            check_task(Task("widest", widest, WIDEST, definition="Find it."))
         self.broken(widest, "score widest has no definition", definition="")
         self.broken(widest, r"score widest has the empty range \(1, 0\)", range=(1, 0))
+
+    def test_missing_source(self) -> None:
+        with pytest.raises(AssertionError, match="task widest: the source is missing"):
+            check_task(Task("widest", widest, WIDEST))
+
+    def test_undecorated_function(self) -> None:
+        with pytest.raises(AssertionError, match="task widest: is a function; add the decorator @task"):
+            check_task(widest)  # type: ignore[arg-type]
+
+    def test_unknown_name(self) -> None:
+        with pytest.raises(InputError, match="unknown task 'retrival': did you mean 'retrieval'"):
+            check_task("retrival")
+
+    def test_other_error(self) -> None:
+        def fail(data: TaskData) -> TaskScores:
+            raise KeyError("no rows")
+
+        self.broken(fail, "task widest: KeyError for valid data: 'no rows'")
 
     def test_other_result(self) -> None:
         self.broken(lambda data: {"widest": 0.5}, "returned dict, expected TaskScores")  # type: ignore[arg-type, return-value]
@@ -187,6 +207,11 @@ class TestRegistry:
             register(Task("retrieval", widest, WIDEST))
         assert registry()["widest"] is temporary_task
 
+    def test_second_score_of_a_name_is_refused(self, temporary_task: Task) -> None:
+        with pytest.raises(InputError, match="task wide: task 'widest' has a score 'widest' too; choose another name"):
+            register(Task("wide", lambda data: widest(data), WIDEST))
+        assert "wide" not in registry()
+
     def test_same_function_may_be_registered_again(self, temporary_task: Task) -> None:
         again = register(Task("widest", widest, WIDEST, source="the same cell of a notebook"))
         assert registry()["widest"] is again
@@ -201,7 +226,7 @@ class TestRegistry:
     def test_new_file_is_found_without_a_second_edit(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "widest_row.py").write_text(
             "from isthmus.tasks import Score, TaskScores, task\n"
-            "@task('widest_row', scores={'widest_row': Score('lower', 'largest coordinate')})\n"
+            "@task('widest_row', scores={'widest_row': Score('lower', 'largest coordinate')}, source='a test')\n"
             "def widest_row(data):\n"
             "    '''Find the largest coordinate of each row of x.'''\n"
             "    return TaskScores({'widest_row': abs(data.x).max(axis=1)})\n",

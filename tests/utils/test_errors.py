@@ -28,7 +28,18 @@ def test_input_error_with_control_characters_is_one_printable_line() -> None:
 def test_unknown_name_suggests_the_most_similar_name_in_any_case() -> None:
     error = unknown_name("aligner", "centring", ["Centering", "Blend"])
     assert str(error) == "unknown aligner 'centring': did you mean 'Centering'? Known: Blend, Centering"
-    assert str(unknown_name("aligner", "zzz", ["Blend"])) == "unknown aligner 'zzz': Known: Blend"
+    assert str(unknown_name("aligner", "zzz", ["Blend"])) == "unknown aligner 'zzz'; known: Blend"
+
+
+def test_unknown_name_of_many_names_has_at_most_300_characters() -> None:
+    names = [f"name_{number}" for number in range(100)]
+    assert str(unknown_name("task", "zzz", names)) == "unknown task 'zzz'; see `isthmus list tasks`"
+    hint = "unknown measure 'name_10x': did you mean 'name_10'? See `isthmus list metrics`"
+    assert str(unknown_name("measure", "name_10x", names)) == hint
+    message = str(unknown_name("column", "zzz", names))
+    assert message.startswith("unknown column 'zzz'; known: name_0, name_1, name_10, ")
+    assert message.endswith(" ... (100 names)")
+    assert 280 < len(message) <= 300
 
 
 def test_import_optional_of_a_missing_library_says_what_installs_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ FAMILIES = (
 )
 DIRECTIONS = ("lower", "higher", "neither")
 REQUIREMENTS = ("moments", "rows", "labels")
+#: Placeholders in the name of a measure.
+PLACEHOLDERS = ("side", "x", "y")
 INVARIANCES = ("rotation", "row scale", "swap")
 #: Methods of intervals. A measure without an interval declares 'none: ' and the reason.
 INTERVALS = ("jackknife", "normal", "wilson", "subsampling")
@@ -44,6 +47,9 @@ NULL_MODELS = (
     "random retrieval",
     "true labels",
 )
+
+#: Default of the interval and of the null model, for drafts.
+DEFAULT_REASON = "none: the measure declares none"
 
 #: X, Y and the exact value, or X, Y, labels and the exact value if the measure needs labels.
 ReferenceCase = Callable[[], tuple[Any, ...]]
@@ -87,7 +93,8 @@ class Metric:
     Raises
     ------
     InputError
-        If `direction`, `requires`, `invariances` or `family` are not among the values above.
+        If `direction`, `requires`, `invariances` or `family` are not among the values above. If `range` is not a pair
+        of numbers, or `name` holds another placeholder.
 
     Examples
     --------
@@ -104,8 +111,8 @@ class Metric:
     requires: str = "moments"
     invariances: tuple[str, ...] = ("rotation", "row scale")
     reference_case: ReferenceCase | None = None
-    interval: str = "none: the measure declares none"
-    null_model: str = "none: the measure declares none"
+    interval: str = DEFAULT_REASON
+    null_model: str = DEFAULT_REASON
     family: str = "others"
 
     def __post_init__(self) -> None:
@@ -117,6 +124,12 @@ class Metric:
         ):
             if value not in choices:
                 raise unknown_name(field, value, choices)
+        if not isinstance(self.range, tuple) or len(self.range) != 2:
+            raise InputError(f"measure {self.name}: range={self.range!r}, expected (smallest, largest) value")
+        for _, placeholder, _, _ in string.Formatter().parse(self.name):
+            if placeholder is not None and placeholder not in PLACEHOLDERS:
+                expected = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+                raise InputError(f"measure name {self.name!r}: got {{{placeholder}}}, expected one of {expected}")
 
     @property
     def definition(self) -> str:
@@ -190,6 +203,10 @@ def metric(
     >>> unregister("mean_dot").definition
     'Mean inner product of matching rows.'
     """
+    optional_fields = [field.name for field in dataclasses.fields(Metric) if field.default is not dataclasses.MISSING]
+    for option in options:
+        if option not in optional_fields:
+            raise unknown_name("option of @metric", option, optional_fields)
 
     def decorate(function: Callable[[MetricContext], Estimate]) -> Callable[[MetricContext], Estimate]:
         register(Metric(name, function, unit, range, direction, source, **options))
@@ -333,7 +350,8 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
     Raises
     ------
     InputError
-        If the measure needs rows and the context has only moments, or it needs labels and there are none.
+        If the measure needs rows and the context has only moments, or it needs labels and there are none. If it does
+        not return an `Estimate` of a number.
 
     Examples
     --------
@@ -354,6 +372,10 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
     estimates = {}
     for name, ordered in zip(entry.names(x, y), contexts, strict=True):
         estimate = _computed(entry, ordered)
+        if not isinstance(estimate, Estimate):
+            raise InputError(f"measure {name} returned {type(estimate).__name__}, expected Estimate")
+        if np.ndim(estimate.value) != 0:
+            raise InputError(f"measure {name}: value has shape {np.shape(estimate.value)}, expected a number")
         is_missing = math.isnan(estimate.low) and not no_interval and not estimate.undefined
         note = estimate.note or (NO_ROWS if is_missing and context.pairs is None else "")
         estimates[name] = dataclasses.replace(

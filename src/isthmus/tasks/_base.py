@@ -261,7 +261,7 @@ def register(task: Task, /) -> Task:
     Raises
     ------
     InputError
-        If another task has that name.
+        If another task has that name, or a score of the same name.
 
     Examples
     --------
@@ -272,7 +272,19 @@ def register(task: Task, /) -> Task:
     >>> unregister("widest") is widest
     True
     """
-    return REGISTRY.register(task.name, task)
+    if not getattr(task.run, "__module__", "").startswith("isthmus.tasks."):
+        REGISTRY.discover()  # else a built-in task would be the second one, and be refused
+    others = REGISTRY.registered()
+    previous = others.pop(task.name, None)
+    REGISTRY.register(task.name, task)
+    for name, other in others.items():
+        repeated = sorted(set(task.scores) & set(other.scores))
+        if repeated:
+            REGISTRY.unregister(task.name)
+            if previous is not None:
+                REGISTRY.register(previous.name, previous)
+            raise InputError(f"task {task.name}: task {name!r} has a score {repeated[0]!r} too; choose another name")
+    return task
 
 
 def unregister(name: str, /) -> Task:

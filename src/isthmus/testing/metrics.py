@@ -11,7 +11,15 @@ import numpy as np
 
 from isthmus.data.pairs import Pairs
 from isthmus.metrics import Metric, MetricContext, evaluate, registry
-from isthmus.metrics._metric import DIRECTIONS, FAMILIES, INTERVALS, INVARIANCES, NULL_MODELS, REQUIREMENTS
+from isthmus.metrics._metric import (
+    DEFAULT_REASON,
+    DIRECTIONS,
+    FAMILIES,
+    INTERVALS,
+    INVARIANCES,
+    NULL_MODELS,
+    REQUIREMENTS,
+)
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import unknown_name
@@ -20,6 +28,8 @@ Estimates = Mapping[str, Estimate]
 
 #: Items and dimensions of the example data.
 N_ITEMS, N_DIMS = 120, 12
+#: Result of the reference case of a measure, for messages.
+REFERENCE_CASE = "X, Y and the exact value, or X, Y, labels and the exact value"
 #: Array libraries that are tested if they are installed.
 ARRAY_LIBRARIES = ("torch", "array_api_strict")
 
@@ -42,11 +52,12 @@ def check_metric(metric: Metric | str, /, *, checks: Sequence[str] | None = None
     AssertionError
         If the measure breaks its contract. The message names the broken promise.
     InputError
-        If a check is unknown.
+        If a check or a name is unknown.
 
     Notes
     -----
-    - 'declaration': every field has a value that its documentation allows, and the docstring gives a definition.
+    - 'declaration': every field has a value that its documentation allows, and the docstring gives a definition. There
+      is a reference case. A missing interval or null model has a reason.
     - 'evidence': the estimate has an interval and a null if the measure declares them, and only then.
     - 'reference case': the value equals the exact one, to 2e-6.
     - 'range': value and interval lie in the declared range.
@@ -60,11 +71,29 @@ def check_metric(metric: Metric | str, /, *, checks: Sequence[str] | None = None
     --------
     >>> check_metric("mean_paired_cosine")
     """
-    entry = registry()[metric] if isinstance(metric, str) else metric
+    entry = _find(metric)
     for check in METRIC_CHECKS if checks is None else checks:
         if check not in METRIC_CHECKS:
             raise unknown_name("check", check, METRIC_CHECKS)
-        METRIC_CHECKS[check](entry)
+        try:
+            METRIC_CHECKS[check](entry)
+        except AssertionError:
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise AssertionError(f"measure {entry.name}, check {check!r}: {cause}") from error
+
+
+def _find(metric: object) -> Metric:
+    if isinstance(metric, str):
+        entries = registry()
+        if metric not in entries:
+            raise unknown_name("measure", metric, entries)
+        return entries[metric]
+    if not isinstance(metric, Metric):
+        name, kind = getattr(metric, "__name__", repr(metric)), type(metric).__name__
+        raise AssertionError(f"measure {name}: is a {kind}; add the decorator @metric(...) and pass the name")
+    return metric
 
 
 def _require(entry: Metric, condition: bool, message: str) -> None:
@@ -124,13 +153,18 @@ def _check_declaration(entry: Metric) -> None:
         ("interval", entry.interval, INTERVALS),
         ("null_model", entry.null_model, NULL_MODELS),
     ):
-        is_valid = value in choices or (value.startswith("none: ") and len(value) > len("none: "))
+        is_reason = value.startswith("none: ") and len(value) > len("none: ") and value != DEFAULT_REASON
+        is_valid = value in choices or is_reason
         _require(entry, is_valid, f"{field} is {value!r}, expected one of {choices}, or 'none: ' and the reason")
     _require(entry, bool(entry.unit), "the unit is missing")
     _require(entry, bool(entry.source), "the source is missing")
     _require(entry, entry.range[0] < entry.range[1], f"the range {entry.range} is empty")
-    is_definition = len(entry.definition) > 20 and entry.definition.endswith((".", ")"))
-    _require(entry, is_definition, "the docstring does not start with a paragraph that defines the measure")
+    _require(entry, entry.reference_case is not None, "there is no reference_case: give X, Y and the exact value")
+    definition = entry.definition
+    _require(entry, bool(definition), "there is no docstring, whose first paragraph defines the measure")
+    is_definition = len(definition) > 20 and definition.endswith((".", ")"))
+    rule = "more than 20 characters and a full stop at the end"
+    _require(entry, is_definition, f"the first paragraph of the docstring is {definition!r}, expected {rule}")
 
 
 def _check_evidence(entry: Metric) -> None:
@@ -160,7 +194,12 @@ def _check_evidence(entry: Metric) -> None:
 def _check_reference_case(entry: Metric) -> None:
     if entry.reference_case is None:
         return
-    x, y, *labels, expected = entry.reference_case()
+    _require(entry, callable(entry.reference_case), f"reference_case is not a function that returns {REFERENCE_CASE}")
+    case = entry.reference_case()
+    is_case = isinstance(case, tuple) and len(case) in (3, 4)
+    returned = f"{len(case)} items" if isinstance(case, tuple) else type(case).__name__
+    _require(entry, is_case, f"reference_case returned {returned}, expected {REFERENCE_CASE}")
+    x, y, *labels, expected = case
     for name, estimate in _estimates(entry, x, y, *labels).items():
         _require(
             entry,

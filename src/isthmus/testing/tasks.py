@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.compute.arrays import unit_rows
 from isthmus.tasks import Task, TaskData, TaskScores, mean_texts, registry
 from isthmus.tasks._base import DIRECTIONS, NEEDS
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, unknown_name
 
 #: Seeds over which scores are averaged if a task draws random numbers.
 N_SEEDS = 12
@@ -35,12 +35,35 @@ def check_task(task: Task | str, /) -> None:
     ------
     AssertionError
         If the task breaks its contract. The message names the broken promise.
+    InputError
+        If the name is unknown.
 
     Examples
     --------
     >>> check_task("retrieval")
     """
-    task = registry()[task] if isinstance(task, str) else task
+    task = _find(task)
+    try:
+        _check_all(task)
+    except AssertionError:
+        raise
+    except Exception as error:
+        raise AssertionError(f"task {task.name}: {type(error).__name__} for valid data: {error}") from error
+
+
+def _find(task: object) -> Task:
+    if isinstance(task, str):
+        tasks = registry()
+        if task not in tasks:
+            raise unknown_name("task", task, tasks)
+        return tasks[task]
+    if not isinstance(task, Task):
+        name, kind = getattr(task, "__name__", repr(task)), type(task).__name__
+        raise AssertionError(f"task {name}: is a {kind}; add the decorator @task(...) and pass the name")
+    return task
+
+
+def _check_all(task: Task) -> None:
     _check_declaration(task)
     for data in (_example_data(captions=False), _example_data(captions=True)):
         scores = _run(task, data)
@@ -57,7 +80,10 @@ def _require(task: Task, condition: bool, message: str) -> None:
 
 
 def _check_declaration(task: Task) -> None:
-    _require(task, len(task.definition) > 30, "the definition is missing; give the function a docstring")
+    length = len(task.definition)
+    _require(task, length > 0, "the definition is missing; give the function a docstring")
+    _require(task, length > 30, f"the definition {task.definition!r} has {length} characters, expected at least 31")
+    _require(task, bool(task.source), "the source is missing; give source=, the reference of the task")
     _require(task, task.needs in NEEDS, f"needs={task.needs!r}, expected one of {', '.join(NEEDS)}")
     _require(task, len(task.scores) > 0, "no score is declared")
     for name, score in task.scores.items():

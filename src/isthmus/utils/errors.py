@@ -15,6 +15,16 @@ import importlib
 from collections.abc import Iterable
 from typing import Any
 
+#: Commands that list all names of a noun, for messages that have no room for them.
+LIST_COMMANDS = {
+    "measure": "isthmus list metrics",
+    "aligner": "isthmus list aligners",
+    "task": "isthmus list tasks",
+    "format": "isthmus list sources",
+}
+#: Largest number of characters of a message.
+MAX_LENGTH = 300
+
 
 class InputError(ValueError):
     """Raised if the input cannot be used. The message is one printable line that says what to do.
@@ -45,6 +55,9 @@ class IsthmusWarning(UserWarning):
 def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:
     """Return the error for a name that is not in a registry, with the most similar known name.
 
+    The message lists all known names if it then has at most 300 characters. Otherwise it names the command that lists
+    them, or the first names and their number.
+
     Parameters
     ----------
     noun : str
@@ -62,8 +75,18 @@ def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:
     names = sorted(choices)
     by_lower_case = {entry.lower(): entry for entry in names}
     similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
-    hint = f"did you mean {by_lower_case[similar[0]]!r}? " if similar else ""
-    return InputError(f"unknown {noun} {name!r}: {hint}Known: {', '.join(names)}")
+    message = f"unknown {noun} {name!r}"
+    message += f": did you mean {by_lower_case[similar[0]]!r}? " if similar else "; "
+    lead = "Known: " if similar else "known: "
+    complete = f"{message}{lead}{', '.join(names)}"
+    if len(complete) <= MAX_LENGTH:
+        return InputError(complete)
+    if noun in LIST_COMMANDS:
+        return InputError(f"{message}{'See' if similar else 'see'} `{LIST_COMMANDS[noun]}`")
+    ending = f" ... ({len(names)} names)"
+    room = MAX_LENGTH - len(message) - len(lead) - len(ending)
+    n_shown = sum(len(", ".join(names[: i + 1])) <= room for i in range(len(names)))
+    return InputError(f"{message}{lead}{', '.join(names[:n_shown])}{ending}")
 
 
 def import_optional(library: str, extra: str, purpose: str, *, package: str | None = None) -> Any:

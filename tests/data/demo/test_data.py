@@ -75,7 +75,7 @@ def test_arrays_of_a_misspelled_all_pairssuggests_the_name(misspelled):
 
 
 def test_load_of_an_unknown_all_pairslists_the_names():
-    with pytest.raises(InputError, match=r"Known: collapsed, plain, warm$"):
+    with pytest.raises(InputError, match=r"known: collapsed, plain, warm$"):
         demo.load("xyz")
 
 
