@@ -1,4 +1,4 @@
-"""Claim: in a mixed corpus standardised scores find more than any map of the rows, at unchanged cross-modal recall.
+"""Claim: in a mixed corpus standardised scores find more than `KernelBlend`, at unchanged cross-modal recall.
 
     ISTHMUS_FIXTURES=... python benchmarks/score_standardization.py
 
@@ -29,7 +29,7 @@ def rows() -> list[Row]:
             folder = Path(os.environ["ISTHMUS_FIXTURES"]) / name
             pairs = isthmus.open_pairs(*(folder / f"{side}.npy" for side in sides))
             cases[name] = [pairs.split_half(rng=seed) for seed in range(10)]
-    found = []
+    table = []
     for name, splits in cases.items():
         numbers = []
         for seed, (fit, test) in enumerate(splits):
@@ -43,7 +43,7 @@ def rows() -> list[Row]:
                 ]
             )
         standard, plain, blend = np.mean(numbers, axis=0)
-        found.append(
+        table.append(
             Row(
                 f"mixed R@1 on {name}",
                 f"{standard:.3f}",
@@ -51,7 +51,7 @@ def rows() -> list[Row]:
                 standard / blend,
             )
         )
-    return found
+    return table
 
 
 if __name__ == "__main__":

@@ -54,24 +54,24 @@ class Auto(Aligner):
     chosen_ : Aligner
         The chosen aligner, fitted to all pairs.
     table_ : list of dict
-        One entry per candidate: name, value, recall, change of recall, its standard error, admissible.
+        One entry per candidate: name, value, recall, change of recall, its standard error, and 'admissible', which is
+        True if the rule of the aim below allows the choice.
     reasons_ : list of str
         Sentences that explain the choice.
 
     Notes
     -----
     Each candidate is fitted to one half of the items and judged on the other one, as a corpus of its own. This is done
-    in both directions and for three random halvings. At most 2,000 items are sampled. Items with the same row of x are
-    one item and stay in one fold. The chosen aligner is fitted to all pairs.
+    in both directions and for three random halvings. If there are more than 2,000 items, a random sample of 2,000 is
+    used. Items with the same row of x are one item and stay in one fold. The chosen aligner is fitted to all pairs.
 
     Test halves are large on purpose. A small corpus hides what a strong map costs, and rows mapped by different fits
     must not be ranked against each other. Fits to half of the rows are slightly worse than the final one, so the
     estimate is slightly pessimistic.
 
-    - 'search' takes the best R@1 of mixed-modality search (`isthmus.tasks.MixedSearch`) among the admissible
-    candidates.
-      Their cross-modal R@1 is at most 2 points and at most one standard error of the difference below the raw one. Ties
-      go to the earlier, weaker candidate.
+    - 'search' takes the best R@1 of mixed-modality search (`isthmus.tasks.MixedSearch`) among the allowed candidates.
+      A candidate is allowed if its cross-modal R@1 is at most 2 points, and at most one standard error of the
+      difference, below the raw one. Ties go to the earlier, weaker candidate.
     - 'retrieval' takes the largest gain of cross-modal R@1 (mean of both directions) whose lower bound is above 0, or
       `Identity`. The bound is one-sided 97.5 % with Bonferroni correction over the candidates (2.9 standard errors), so
       few pairs often give `Identity`.

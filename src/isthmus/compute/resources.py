@@ -114,7 +114,8 @@ def config_context(
 ) -> Iterator[Resources]:
     """Set the resources that computations inside a `with` block may use.
 
-    Options that are not given keep the value of the enclosing block.
+    Options that are not given keep the value of the enclosing block. An inner block can therefore change a device or a
+    cluster, but cannot return to none.
 
     Parameters
     ----------

@@ -85,7 +85,9 @@ def open_pairs(
     Raises
     ------
     InputError
-        If a path cannot be used, both paths give one name, or keys repeat, are null or have no match.
+        If a path cannot be used, both paths give one name, a name is reserved, or `index` and `key` are both given.
+        Also if the widths differ with `same_dim=True`, or `index` or `labels` does not fit. Also if keys of x repeat,
+        keys are null or no key matches.
 
     Examples
     --------

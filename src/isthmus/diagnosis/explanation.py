@@ -135,7 +135,7 @@ def explain(
     temperature: float = 0.01,
     drop_bad: bool = False,
 ) -> Explanation:
-    """Measure `pairs` and explain what their misalignment consists of.
+    """Measure the gap between two modalities, decompose its cosine deficit and judge two explanations of it.
 
     Parameters
     ----------

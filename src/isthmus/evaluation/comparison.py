@@ -91,8 +91,8 @@ def compare(
     Parameters
     ----------
     pairs : Pairs, array-like or path
-        Pairs of rows, or the rows of the first modality: an array, list, column or file. More than 10,000 items are
-        sampled. Items with the same row of x stay in one half.
+        Pairs of rows, or the rows of the first modality: an array, list, column or file. If there are
+        more than 10,000 items, a random sample of 10,000 is used. Items with the same row of x stay in one half.
     y : array-like or path, optional
         Rows of the second modality. Arrays are called 'x' and 'y'.
     aligners : sequence of Aligner or str, optional

@@ -48,8 +48,9 @@ def intervene(
     Parameters
     ----------
     pairs : Pairs
-        Pairs of the same dimension in both modalities. More than 10,000 items are sampled. With labels zero-shot
-        classification is evaluated too, with the mean fitting text of each class as class text.
+        Pairs of the same dimension in both modalities. If there are more than 10,000 items, a random sample of 10,000
+        is used. With labels, zero-shot classification is evaluated too. Its class text is the mean of the fitting texts
+        of the class.
     interventions : sequence of str, default all
         Names in `INTERVENTIONS`.
     shared : int, optional

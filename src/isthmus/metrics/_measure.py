@@ -45,7 +45,7 @@ def measure(
         `isthmus.metrics.FAMILIES`, such as 'neighbours'. Default: all that the data allow. Measures of labels need
         labels.
     normalize : bool
-        Divide rows by their norms. Moments know it already.
+        Divide rows by their norms. Moments record this already, and the option is ignored for them.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
 

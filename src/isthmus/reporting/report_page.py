@@ -36,7 +36,8 @@ def report(
     *paths : array-like or path
         The rows of the second modality, if `pairs` holds the first one alone, and the HTML file.
     fit : Pairs or tuple of two array-likes or paths, optional
-        Pairs that the aligners are fitted to. Default: one half of `pairs`.
+        Pairs that the aligners are fitted to and that are not on the page. Default: a random half of `pairs` fits, and
+        the other half judges.
     comparison : Comparison, optional
         Result of `isthmus.compare`. Default: it is computed.
     title : str, optional
@@ -56,7 +57,8 @@ def report(
     Raises
     ------
     InputError
-        If `path` cannot be written, which is checked first, and as in `isthmus.compare`.
+        If the HTML file cannot be written, which is checked first. Also if `isthmus.compare` raises it, such as for too
+        few items.
 
     Examples
     --------

@@ -42,13 +42,13 @@ class Moments:
     ----------
     n : int
         Number of pairs.
-    sum_x, sum_y : (d,) array
+    sum_x, sum_y : (d_x,) and (d_y,) array
         Sums of the rows.
-    xx, yy, xy : (d, d) array
+    xx, yy, xy : (d_x, d_x), (d_y, d_y) and (d_x, d_y) array
         Raw sums X'X, Y'Y and X'Y.
     cos_sq : float
         Sum of p^2, with p the paired cosine x.y (0 if the two dimensions differ).
-    cos_x, cos_y : (d,) array
+    cos_x, cos_y : (d_x,) and (d_y,) array
         Sums of p x and of p y.
     item_moments : ItemMoments or None
         Sums by item if items have several pairs.
@@ -199,27 +199,27 @@ class Moments:
 
     @property
     def mean_x(self) -> Array:
-        """Mean of x, (d,). Its length is the mean resultant length."""
+        """Mean of x, (d_x,). Its length is the mean resultant length."""
         return self.sum_x / self.n
 
     @property
     def mean_y(self) -> Array:
-        """Mean of y, (d,)."""
+        """Mean of y, (d_y,)."""
         return self.sum_y / self.n
 
     @property
     def cov_x(self) -> Array:
-        """Covariance of x with 1/n, (d, d)."""
+        """Covariance of x with 1/n, (d_x, d_x)."""
         return self.xx / self.n - self.mean_x[:, None] * self.mean_x[None, :]
 
     @property
     def cov_y(self) -> Array:
-        """Covariance of y with 1/n, (d, d)."""
+        """Covariance of y with 1/n, (d_y, d_y)."""
         return self.yy / self.n - self.mean_y[:, None] * self.mean_y[None, :]
 
     @property
     def cov_xy(self) -> Array:
-        """Cross-covariance of x and y with 1/n, (d, d)."""
+        """Cross-covariance of x and y with 1/n, (d_x, d_y)."""
         return self.xy / self.n - self.mean_x[:, None] * self.mean_y[None, :]
 
     @property

@@ -62,7 +62,7 @@ class Clustering:
         Parameters
         ----------
         x, y : np.ndarray of shape (n_x, d) and (n_y, d)
-            Rows of both modalities. More than 10,000 rows are sampled.
+            Rows of both modalities. If there are more than 10,000 rows, a random sample is used.
         labels : array-like of shape (n_x,)
             Class of each row of x.
         index : array-like of shape (n_y,), optional

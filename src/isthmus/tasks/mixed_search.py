@@ -1,4 +1,4 @@
-"""Mixed-modality search: one corpus that stores some items as x and the others as y."""
+"""Mixed-modality search: one corpus holds the x rows of some items and the y rows of all other items."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from isthmus.utils.errors import InputError
 
 @dataclass(frozen=True)
 class MixedSearch:
-    """Search in a corpus that stores every item as its x row or as its y rows. The other rows are the queries.
+    """Search in a corpus that holds each item as its x row or as its y rows. The rows outside the corpus are queries.
 
     Parameters
     ----------
@@ -46,12 +46,13 @@ class MixedSearch:
     -----
     Mixed R@1 can be gamed: the target is always in the other modality, so that a score that always prefers the other
     modality is best. The exchange score has no such optimum. For a query let t be the score of its target. Let c0 be
-    the best other row in the modality of the target, and o0 the best row in the modality of the query. Let m = t - c0
-    and delta = o0 - c0.
+    the largest score of another row in the modality of the target. Let o0 be the largest score in the modality of the
+    query. Let m = t - c0 and delta = o0 - c0.
 
-    A restricted hit has m > 0. A mixed hit has m > 0 and m > delta. For an exchanged hit the target is moved among the
-    own rows, where it leads o0 by rho m. It is a hit if m > 0 and rho m > -delta. The factor rho is the ratio of two
-    leads: the mean over queries of the best minus the mean of the ten best, among own and among other rows.
+    A restricted hit has m > 0. A mixed hit has m > 0 and m > delta. For an exchanged hit the target is moved to the
+    modality of the query, where it leads o0 by rho m. It is a hit if m > 0 and rho m > -delta. The factor rho is the
+    ratio of two leads, the first in the modality of the query and the second in that of the target. A lead is the mean
+    over queries of the best score minus the mean of the ten best.
 
     The exchange score is the mean of mixed and exchanged hits. R is the share of restricted hits. If m > 0, then
     delta <= 0 gives a mixed hit, and delta > 0 gives an exchanged hit. Therefore R/2 <= exchange <= R for every score.
@@ -303,9 +304,9 @@ class MixedSearch:
     source="Li et al. 2025 (GR-CLIP, MixBench), arXiv 2507.19054",
 )
 def mixed_search(data: TaskData) -> TaskScores:
-    """Search a corpus of both modalities, which stores each item in one of them, with its rows of the other.
+    """Search a corpus that holds the x rows of half of the items and the y rows of the others, with all other rows.
 
-    Half of the items are stored as x. A second corpus with the halves exchanged lets every row be a query once.
+    A second corpus with the halves exchanged makes every row a query once.
     """
     search = MixedSearch.of(data.x, data.y, index=data.owner, rng=data.seed, correction=data.correction)
     with np.errstate(divide="ignore"):

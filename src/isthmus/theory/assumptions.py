@@ -1,4 +1,4 @@
-"""Check the assumptions of the theorems on data.
+"""Measure how far embeddings are from the assumptions of the theorems about the modality gap.
 
 The theorems of Yi, Douady and Chen (2025), arXiv 2510.03268, describe an ideal. The clouds are von Mises-Fisher in two
 hyperplanes, and their centres are orthogonal to the shared space of the hyperplanes. `check` measures the distance of
