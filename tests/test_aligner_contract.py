@@ -115,7 +115,86 @@ def broken_aligners() -> dict[str, tuple[str, Any, str]]:
 
         return NotUnit
 
+    def one_map() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class OneMap(Aligner):
+            solve = lambda self, moments: Affine()  # noqa: E731
+
+        return OneMap
+
+    def scalar_bias() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class ScalarBias(Aligner):
+            solve = lambda self, moments: (Affine(bias=0.5), Affine())  # type: ignore[arg-type] # noqa: E731
+
+        return ScalarBias
+
+    def short_bias() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class ShortBias(Aligner):
+            solve = lambda self, moments: (Affine(bias=np.ones(3)), Affine())  # noqa: E731
+
+        return ShortBias
+
+    def undefined_map() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class UndefinedMap(Aligner):
+            solve = lambda self, moments: (Affine(np.nan * np.eye(40)), Affine())  # noqa: E731
+
+        return UndefinedMap
+
+    def arrays() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class Arrays(Aligner):
+            solve = lambda self, moments: (np.eye(40), np.eye(40))  # noqa: E731
+
+        return Arrays
+
+    def option_without_type() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class OptionWithoutType(Aligner):
+            weight = 0.5
+            solve = lambda self, moments: shifted(moments)  # noqa: E731
+
+        return OptionWithoutType
+
+    def no_docstring() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class NoDocstring(Aligner):
+            solve = lambda self, moments: shifted(moments)  # noqa: E731
+
+        return NoDocstring
+
+    def no_solution() -> type[Aligner]:
+        class NoSolution(Aligner): ...
+
+        return NoSolution
+
+    def private_name() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class _Private(Aligner):
+            solve = lambda self, moments: shifted(moments)  # noqa: E731
+
+        return _Private
+
+    def failing() -> type[Aligner]:
+        @dataclass(kw_only=True, eq=False)
+        class Failing(Aligner):
+            solve = lambda self, moments: moments.mean_z  # noqa: E731
+
+        return Failing
+
     return {
+        "one map": ("maps", one_map, "OneMap: solve returned Affine, expected two maps"),
+        "scalar bias": ("maps", scalar_bias, r"bias has shape \(\), expected \(40,\)"),
+        "short bias": ("maps", short_bias, r"bias has shape \(3,\), expected \(40,\)"),
+        "undefined map": ("maps", undefined_map, "matrix has values that are not finite"),
+        "arrays": ("maps", arrays, "solve returned ndarray, expected Affine for each modality"),
+        "failing": ("maps", failing, "aligner Failing, check 'maps': AttributeError: .*mean_z"),
+        "option": ("declaration", option_without_type, "weight has no type, so that it is no option"),
+        "docstring": ("declaration", no_docstring, "there is no docstring"),
+        "no solve": ("declaration", no_solution, "does not implement `solve`"),
+        "private name": ("declaration", private_name, "the name starts with '_', so that it is not registered"),
         "source": ("declaration", no_source, "the class attribute `source` is empty"),
         "constructor": ("options", attribute_in_constructor, r"the constructor sets \['extra_'\]"),
         "state": ("file", state_outside, "before saving"),
@@ -131,6 +210,18 @@ def test_check_aligner_with_a_broken_promise_fails(promise: str) -> None:
     check, define, message = broken_aligners()[promise]
     with pytest.raises(AssertionError, match=message):
         check_aligner(define(), checks=[check])
+
+
+def test_check_aligner_of_another_object_says_what_to_pass() -> None:
+    with pytest.raises(AssertionError, match="aligner Centering: is an instance; pass the class"):
+        check_aligner(align.Centering())  # type: ignore[arg-type]
+    with pytest.raises(AssertionError, match="expected a subclass of isthmus.align.Aligner, or its name"):
+        check_aligner(dict)  # type: ignore[arg-type]
+
+
+def test_checks_of_aligners_are_documented() -> None:
+    for check in ALIGNER_CHECKS:
+        assert f"- '{check}':" in str(check_aligner.__doc__)
 
 
 def test_new_aligner_is_registered_and_keeps_the_contract() -> None:

@@ -15,18 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.align import Aligner, get, load, registry
+from isthmus.align import Aligner, get, load
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
+from isthmus.testing._aligner_declaration import AlignerClass, check_declaration, check_maps, require, require_class
 from isthmus.utils.errors import InputError, IsthmusWarning, NotFittedError, unknown_name
 
 #: Pairs, dimensions and shared dimensions of the example data.
 N_PAIRS, N_DIMS, N_SHARED = 400, 40, 10
 #: Array libraries that are tested if they are installed.
 ARRAY_LIBRARIES = ("torch", "array_api_strict")
-
-AlignerClass = type[Aligner]
 
 
 def check_aligner(aligner: AlignerClass | str, /, *, checks: Sequence[str] | None = None) -> None:
@@ -52,6 +51,7 @@ def check_aligner(aligner: AlignerClass | str, /, *, checks: Sequence[str] | Non
     -----
     - 'declaration': the class is a registered dataclass with keyword-only options, a docstring with an example and a
       source.
+    - 'maps': `solve` returns two maps of finite numbers, with a matrix (d, k) and a bias (k,).
     - 'options': the constructor sets the options and nothing else, unknown options are refused at once, and options of
       the wrong type are refused by `fit`.
     - 'rows': one row gives its row of the batch, both modalities get one dimension, and mapped rows are unit rows if
@@ -73,29 +73,31 @@ def check_aligner(aligner: AlignerClass | str, /, *, checks: Sequence[str] | Non
     >>> check_aligner("Centering")
     """
     cls = get(aligner) if isinstance(aligner, str) else aligner
+    require_class(cls)
     for check in ALIGNER_CHECKS if checks is None else checks:
         if check not in ALIGNER_CHECKS:
             raise unknown_name("check", check, ALIGNER_CHECKS)
-        ALIGNER_CHECKS[check](cls)
-
-
-def _require(cls: AlignerClass, condition: bool, message: str) -> None:
-    if not condition:
-        raise AssertionError(f"aligner {cls.__name__}: {message}")
+        try:
+            ALIGNER_CHECKS[check](cls)
+        except AssertionError:
+            raise
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise AssertionError(f"aligner {cls.__name__}, check {check!r}: {cause}") from error
 
 
 def _require_close(cls: AlignerClass, actual: Any, expected: Any, tolerance: float, condition: str) -> None:
     a, b = to_numpy(actual), to_numpy(expected)
-    _require(cls, a.shape == b.shape, f"rows have shape {a.shape}, and {b.shape} {condition}")
+    require(cls, a.shape == b.shape, f"rows have shape {a.shape}, and {b.shape} {condition}")
     difference = float(np.abs(a.astype(np.float64) - b).max())
-    _require(cls, difference <= tolerance, f"rows differ by {difference:.3g} from those {condition}")
+    require(cls, difference <= tolerance, f"rows differ by {difference:.3g} from those {condition}")
 
 
 def _require_refusal(cls: AlignerClass, call: Callable[[], Any], pattern: str, action: str) -> None:
     try:
         call()
     except InputError as error:
-        _require(cls, re.search(pattern, str(error)) is not None, f"{action} raises {str(error)!r}, not {pattern!r}")
+        require(cls, re.search(pattern, str(error)) is not None, f"{action} raises {str(error)!r}, not {pattern!r}")
         return
     raise AssertionError(f"aligner {cls.__name__}: {action} is not refused with InputError")
 
@@ -125,25 +127,17 @@ def _example_rows() -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
-def _check_declaration(cls: AlignerClass) -> None:
-    _require(cls, registry().get(cls.__name__) is cls, "the registry does not hold the class under its name")
-    is_own_dataclass = "__dataclass_params__" in vars(cls) or not vars(cls).get("__annotations__")
-    _require(cls, dataclasses.is_dataclass(cls) and is_own_dataclass, "the decorator @dataclass is missing")
-    for option in dataclasses.fields(cls):
-        has_default = option.default is not dataclasses.MISSING or option.default_factory is not dataclasses.MISSING
-        _require(cls, has_default and bool(option.kw_only), f"option {option.name} needs a default and kw_only=True")
-    documentation = vars(cls).get("__doc__") or ""
-    _require(cls, ">>>" in documentation, "the docstring has no example")
-    _require(cls, bool(cls.source), "the class attribute `source` is empty")
+def _check_maps(cls: AlignerClass) -> None:
+    check_maps(cls, *_example_rows())
 
 
 def _check_options(cls: AlignerClass) -> None:
     x, y = _example_rows()
     aligner = cls()
     params = aligner.get_params()
-    _require(cls, set(vars(aligner)) == set(params), f"the constructor sets {sorted(set(vars(aligner)) - set(params))}")
-    _require(cls, set(params) == {option.name for option in dataclasses.fields(cls)}, "get_params misses options")
-    _require(cls, aligner.set_params(**params) is aligner, "set_params does not return the aligner")
+    require(cls, set(vars(aligner)) == set(params), f"the constructor sets {sorted(set(vars(aligner)) - set(params))}")
+    require(cls, set(params) == {option.name for option in dataclasses.fields(cls)}, "get_params misses options")
+    require(cls, aligner.set_params(**params) is aligner, "set_params does not return the aligner")
     _require_refusal(cls, lambda: cls().set_params(no_such_option=1), "unknown option of", "an unknown option")
     wrong = cls().set_params(normalize="yes")
     _require_refusal(cls, lambda: wrong.fit(x, y), "normalize='yes', expected True or False", "a wrong type")
@@ -153,7 +147,7 @@ def _check_rows(cls: AlignerClass) -> None:
     x, y = _example_rows()
     aligner = cls().fit(x, y)
     mapped_x, mapped_y = _forms(aligner, x, y)
-    _require(cls, mapped_x.shape[1] == mapped_y.shape[1], "x and y get different dimensions")
+    require(cls, mapped_x.shape[1] == mapped_y.shape[1], "x and y get different dimensions")
     _require_close(cls, _form_x(aligner, x[7]), mapped_x[7], 1e-12, "of the batch")
     _require_close(cls, _forms(aligner, x[7:8], y[7:8])[1], mapped_y[7:8], 1e-12, "of the batch")
     if cls.corrects_scores:
@@ -168,9 +162,9 @@ def _check_rows(cls: AlignerClass) -> None:
 def _check_roles(cls: AlignerClass) -> None:
     x, y = _example_rows()
     aligner = cls().fit(x, y)
-    _require(cls, aligner.modalities == ("x", "y"), f"modalities are {aligner.modalities}")
+    require(cls, aligner.modalities == ("x", "y"), f"modalities are {aligner.modalities}")
     named = cls().fit(image=x, text=y)
-    _require(cls, named.modalities == ("image", "text"), f"modalities are {named.modalities}")
+    require(cls, named.modalities == ("image", "text"), f"modalities are {named.modalities}")
     _require_close(cls, named.stored(y, modality="text"), aligner.stored(y, modality="y"), 0.0, "without names")
     rows = {"image": x[:50], "text": y[:50]}
     for query, queries in rows.items():
@@ -196,7 +190,7 @@ def _check_blocks(cls: AlignerClass) -> None:
             warnings.simplefilter("always")
             stream.partial_fit(x, y)
         has_warning = any(issubclass(w.category, IsthmusWarning) for w in caught)
-        _require(cls, has_warning, "partial_fit does not warn, and supports_partial_fit is False")
+        require(cls, has_warning, "partial_fit does not warn, and supports_partial_fit is False")
         return
     for start in range(0, N_PAIRS, 150):
         stream.partial_fit(x[start : start + 150], y[start : start + 150])
@@ -211,9 +205,9 @@ def _check_file(cls: AlignerClass) -> None:
         path = Path(folder) / "aligner.safetensors"
         aligner.save(path)
         loaded = load(path)
-    _require(cls, type(loaded) is cls, f"load returns a {type(loaded).__name__}")
-    _require(cls, loaded.get_params() == aligner.get_params(), "load changes the options")
-    _require(cls, loaded.names_ == ("image", "text"), "load changes the names of the modalities")
+    require(cls, type(loaded) is cls, f"load returns a {type(loaded).__name__}")
+    require(cls, loaded.get_params() == aligner.get_params(), "load changes the options")
+    require(cls, loaded.names_ == ("image", "text"), "load changes the names of the modalities")
     for a, b in zip(_forms(loaded, x, y), _forms(aligner, x, y), strict=True):
         _require_close(cls, a, b, 0.0, "before saving")
     if cls.corrects_scores:
@@ -231,13 +225,13 @@ def _check_fitted_state(cls: AlignerClass) -> None:
     aligner = cls().fit(x, y)
     mapped_x = _form_x(aligner, x)
     state = aligner.fitted_state
-    _require(cls, state.dims == (N_DIMS, N_DIMS), f"fitted_state.dims is {state.dims}")
-    _require(cls, state.uses_pairs == aligner.uses_pairs, "fitted_state.uses_pairs is not that of the aligner")
+    require(cls, state.dims == (N_DIMS, N_DIMS), f"fitted_state.dims is {state.dims}")
+    require(cls, state.uses_pairs == aligner.uses_pairs, "fitted_state.uses_pairs is not that of the aligner")
     other = cls().fit(y, x)
     other.fitted_state = state
     for restored, name in ((other, "of the state"), (copy.deepcopy(aligner), "of the copied aligner")):
         _require_close(cls, _form_x(restored, x), mapped_x, 0.0, name)
-        _require(cls, restored.fit_info_ == aligner.fit_info_, f"fit_info_ differs from that {name}")
+        require(cls, restored.fit_info_ == aligner.fit_info_, f"fit_info_ differs from that {name}")
 
 
 def _check_array_libraries(cls: AlignerClass) -> None:
@@ -249,7 +243,7 @@ def _check_array_libraries(cls: AlignerClass) -> None:
         xp = importlib.import_module(library)
         library_pair = xp.asarray(x), xp.asarray(y)
         for mapped, numpy_rows in zip(_forms(cls().fit(*library_pair), *library_pair), expected, strict=True):
-            _require(
+            require(
                 cls, type(mapped) is type(library_pair[0]), f"rows of {library} come back as {type(mapped).__name__}"
             )
             _require_close(cls, mapped, numpy_rows, 1e-8, "of NumPy arrays")
@@ -261,7 +255,7 @@ def _check_dtypes(cls: AlignerClass) -> None:
     expected = _form_x(aligner, x)
     for dtype, expected_dtype, tolerance in (("f2", "f4", 0.02), ("f4", "f4", 1e-4), (">f8", "f8", 1e-12)):
         mapped = _form_x(aligner, x.astype(dtype))
-        _require(cls, mapped.dtype == np.dtype(expected_dtype), f"rows of dtype {dtype} come back as {mapped.dtype}")
+        require(cls, mapped.dtype == np.dtype(expected_dtype), f"rows of dtype {dtype} come back as {mapped.dtype}")
         _require_close(cls, mapped, expected, tolerance, f"of float64 for dtype {dtype}")
 
 
@@ -269,7 +263,7 @@ def _check_refusals(cls: AlignerClass) -> None:
     x, y = _example_rows()
     _require_refusal(cls, lambda: cls().transform_x(x), "is not fitted; call fit", "transform before fit")
     for attribute in ("map_x_", "names_", "fit_info_", "statistics_", "fitted_state"):
-        _require(cls, not hasattr(cls(), attribute), f"an unfitted aligner has the attribute {attribute}")
+        require(cls, not hasattr(cls(), attribute), f"an unfitted aligner has the attribute {attribute}")
     aligner = cls().fit(x, y)
     _require_refusal(
         cls,
@@ -313,7 +307,7 @@ def _check_pairing(cls: AlignerClass) -> None:
     for a, b in zip(_forms(stream, x, y), _forms(at_once, x, y), strict=True):
         _require_close(cls, a, b, 1e-8, "of one fit to unpaired rows")
     counts = at_once.statistics_.n_x, at_once.statistics_.n_y
-    _require(cls, counts == (N_PAIRS, 333), f"statistics_ count {counts} rows, expected {(N_PAIRS, 333)}")
+    require(cls, counts == (N_PAIRS, 333), f"statistics_ count {counts} rows, expected {(N_PAIRS, 333)}")
     _require_refusal(cls, lambda: stream.partial_fit(x, y), "cannot add pairs", "adding pairs to unpaired rows")
     pattern = "cannot add unpaired rows"
     _require_refusal(
@@ -328,7 +322,7 @@ def _check_dimensions(cls: AlignerClass) -> None:
         _require_refusal(cls, lambda: cls().fit(x, narrow), f"{N_DIMS} .*{N_DIMS - 5}", "a fit to different dimensions")
         return
     mapped_x, mapped_y = _forms(cls().fit(x, narrow), x, narrow)
-    _require(cls, mapped_x.shape == mapped_y.shape, "x and y get different dimensions")
+    require(cls, mapped_x.shape == mapped_y.shape, "x and y get different dimensions")
 
 
 def _check_scikit_learn(cls: AlignerClass) -> None:
@@ -350,9 +344,9 @@ def _check_scikit_learn(cls: AlignerClass) -> None:
     aligner.fit(x, y)
     check_is_fitted(aligner)
     cloned = clone(aligner)
-    _require(cls, cloned.get_params(deep=True) == aligner.get_params(deep=False), "clone changes the options")
-    _require(cls, not cloned.__sklearn_is_fitted__(), "clone keeps the fit")
-    _require(cls, get_tags(aligner).target_tags.required, "the tags do not require Y")
+    require(cls, cloned.get_params(deep=True) == aligner.get_params(deep=False), "clone changes the options")
+    require(cls, not cloned.__sklearn_is_fitted__(), "clone keeps the fit")
+    require(cls, get_tags(aligner).target_tags.required, "the tags do not require Y")
     if cls.corrects_scores:
         step = Pipeline([("copy", FunctionTransformer()), ("align", cls())]).fit(x, y)["align"]
         _require_close(cls, _form_x(step, x), _form_x(aligner, x), 1e-12, "outside the pipeline")
@@ -366,7 +360,8 @@ def _check_scikit_learn(cls: AlignerClass) -> None:
 
 #: Checks of the contract by name.
 ALIGNER_CHECKS: dict[str, Callable[[AlignerClass], None]] = {
-    "declaration": _check_declaration,
+    "declaration": check_declaration,
+    "maps": _check_maps,
     "options": _check_options,
     "rows": _check_rows,
     "roles": _check_roles,
