@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,9 @@ SHAPE = (43, 6)
 #: Block sizes in which the rows are written and read.
 BLOCKS = (5, 20, 1, 17)
 
+#: Bytes of a file that are changed one at a time.
+N_HEADER_BYTES = 32
+
 Write = Callable[[Path, np.ndarray], Path]
 
 
@@ -26,7 +30,8 @@ def check_format(format: Format, folder: Path, *, write: Write | None = None, ke
     """Raise AssertionError unless `format` keeps the contract of `isthmus.sources.Format`.
 
     The suite checks the attributes, a round trip in blocks, reads in any order and by several threads, and the dtypes.
-    It also checks keys, truncated and random files, atomic writing, and resuming if the format declares it.
+    It also checks keys, truncated, corrupted and random files, atomic writing, and resuming if the format declares it.
+    The class must be registered.
 
     Parameters
     ----------
@@ -52,16 +57,19 @@ def check_format(format: Format, folder: Path, *, write: Write | None = None, ke
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     check_format(formats["npy"], Path(folder))
     """
+    _require(isinstance(format, Format), f"{format!r} is not an instance of isthmus.sources.Format; pass one")
     try:
         _check_all(format, folder, write, key)
     except AssertionError:
         raise
     except Exception as error:
-        raise AssertionError(f"{format.name}: {type(error).__name__} for a valid call: {error}") from error
+        name = getattr(format, "name", type(format).__name__)
+        raise AssertionError(f"{name}: {type(error).__name__} for a valid call: {error}") from error
 
 
 def _check_all(format: Format, folder: Path, write: Write | None, key: str | None) -> None:
     _check_attributes(format)
+    _check_signature(format)
     can_write = _can_write(format, folder)
     _require(can_write or write is not None, f"{format.name} cannot be written: give check_format a function `write`")
     for dtype in format.dtypes:
@@ -73,15 +81,19 @@ def _check_all(format: Format, folder: Path, write: Write | None, key: str | Non
             _check_reading(format, path, rows)
         if write is not None:
             path = write(_empty(folder, f"library {dtype}"), rows)
+            kind = type(path).__name__
+            _require(isinstance(path, Path), f"{format.name}: write returned {kind}, expected the path of the file")
             _check_reading(format, path, rows)
     _check_keys(format, path, key if write is not None else None)
     _check_broken_files(format, path, rows)
+    _check_min_rows(format, _empty(folder, "one row"), None if can_write else write)
     if can_write:
-        _check_min_rows(format, _empty(folder, "one row"))
         _check_rewriting(format, path, _empty(folder, "rewritten"))
         _check_atomic_writing(format, path, _empty(folder, "atomic"))
     if format.supports_resume:
         _check_resuming(format, _empty(folder, "resumed"))
+    is_registered = format.name in formats.registered()
+    _require(is_registered, f"{format.name} is not registered; decorate the class with @register")
 
 
 def _require(condition: object, message: str) -> None:
@@ -108,8 +120,13 @@ def _path(format: Format, folder: Path) -> Path:
 
 
 def _check_attributes(format: Format) -> None:
-    _require(isinstance(format, Format), f"{format!r} is not an instance of isthmus.sources.Format")
-    _require(isinstance(format.name, str) and format.name.strip(), f"{format!r} has no name")
+    for attribute in ("name", "suffixes"):
+        kind = type(format).__name__
+        _require(hasattr(format, attribute), f"{kind} has no {attribute}; set the class attribute `{attribute}`")
+    has_name = isinstance(format.name, str) and format.name.strip()
+    _require(has_name, f"{format!r} has no name; set the class attribute `name`")
+    is_tuple = isinstance(format.suffixes, tuple)
+    _require(is_tuple, f"suffixes of {format.name} are {format.suffixes!r}, expected a tuple")
     for suffix in format.suffixes:
         _require(
             re.fullmatch(r"\.[a-z0-9_]+", suffix), f"suffix {suffix!r} of {format.name} is not a lower-case '.name'"
@@ -119,6 +136,15 @@ def _check_attributes(format: Format) -> None:
     formats.discover()
     owner = formats.registered().get(format.name, format)
     _require(type(owner) is type(format), f"another format is registered under the name {format.name!r}")
+
+
+def _check_signature(format: Format) -> None:
+    """Require that `open_source` accepts the member and `min_rows`."""
+    parameters = inspect.signature(format.open_source).parameters.values()
+    names = {parameter.name for parameter in parameters}
+    if not any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        for name in ("member", "min_rows"):
+            _require(name in names, f"{format.name}: open_source has no parameter `{name}`")
 
 
 def _can_write(format: Format, folder: Path) -> bool:
@@ -147,14 +173,15 @@ def _check_reading(format: Format, path: Path, rows: np.ndarray) -> None:
     source = format.open_source(path)
     name, dtype = format.name, str(rows.dtype)
     _require(source.shape == rows.shape, f"{name}: shape {source.shape}, expected {rows.shape}")
-    _require(source.dtype == dtype, f"{name}: dtype {source.dtype}, expected {dtype}")
+    is_dtype = np.dtype(source.dtype).newbyteorder("=") == rows.dtype
+    _require(is_dtype, f"{name}: dtype {source.dtype}, expected {dtype} in any byte order")
     _require(name in source.format, f"{name}: the sources call their format {source.format!r}")
     _require(str(path) in source.address, f"{name}: the path {path} is missing in `address`, {source.address!r}")
     n = len(rows)
     for start, stop in ((0, n), (0, 5), (5, 12), (12, 31), (3, 4), (n - 3, n + 50), (20, 20), (13, 16)):
         block = np.asarray(source.read(start, stop))
         _require(np.array_equal(block, rows[start:stop]), f"{name}: read({start}, {stop}) returns other rows")
-        _require(block.dtype == rows.dtype, f"{name}: read returns {block.dtype}, expected {dtype}")
+        _require(block.dtype == source.dtype, f"{name}: read returns {block.dtype}, expected {source.dtype}")
     for numbers in ([7, 1, 1, n - 1], [0], list(range(4, 30)), list(range(n - 1, -1, -2)), []):
         block = np.asarray(source.take(np.array(numbers, dtype=int)))
         _require(np.array_equal(block, rows[numbers]), f"{name}: take({numbers}) returns other rows")
@@ -176,7 +203,10 @@ def _check_keys(format: Format, path: Path, key: str | None) -> None:
 
 
 def _check_broken_files(format: Format, path: Path, rows: np.ndarray) -> None:
-    """Require InputError, or exactly the rows, for every truncated file. Require InputError for random bytes."""
+    """Require InputError, or exactly the rows, for every truncated file. Require InputError for random bytes.
+
+    If one of the first 32 bytes is another one, require InputError or a matrix of floats.
+    """
     broken = path if path.is_file() else max(f for f in path.iterdir() if not f.name.endswith(".json"))
     complete = broken.read_bytes()
 
@@ -192,18 +222,41 @@ def _check_broken_files(format: Format, path: Path, rows: np.ndarray) -> None:
         except InputError as error:
             _check_message(format, error)
             continue
+        except Exception as error:
+            message = f"{format.name}: a truncated file raised {type(error).__name__}, expected InputError"
+            raise AssertionError(message) from error
         _require(
             source.shape == rows.shape and np.array_equal(read, rows),
             f"{format.name}: a file cut off after {length} of {len(complete)} bytes is read as {source.shape}",
         )
+    for position in range(min(N_HEADER_BYTES, len(complete))):
+        for mask in (0x01, 0x80, 0xFF):
+            changed = bytes([complete[position] ^ mask])
+            replace(complete[:position] + changed + complete[position + 1 :])
+            _check_corrupted_file(format, path, f"byte {position} is {changed!r}")
     replace(np.random.default_rng(1).bytes(len(complete)))
     with _RaisesInputError(format, "a file of random bytes"):
         format.open_source(path).read(0, SHAPE[0])
     replace(complete)
 
 
-def _check_min_rows(format: Format, folder: Path) -> None:
-    path = _write_blocks(format, folder, _rows(_default_dtype(format))[:1])
+def _check_corrupted_file(format: Format, path: Path, change: str) -> None:
+    try:
+        source = format.open_source(path)
+        read = np.asarray(source.read(0, SHAPE[0]))
+    except InputError as error:
+        _check_message(format, error)
+        return
+    except Exception as error:
+        message = f"{format.name}: a file where {change} raised {type(error).__name__}, expected InputError: {error}"
+        raise AssertionError(message) from error
+    is_float = np.issubdtype(read.dtype, np.floating) and read.ndim == 2
+    _require(is_float, f"{format.name}: a file where {change} is read as {read.shape} of {read.dtype}, expected floats")
+
+
+def _check_min_rows(format: Format, folder: Path, write: Write | None) -> None:
+    rows = _rows(_default_dtype(format))[:1]
+    path = _write_blocks(format, folder, rows) if write is None else write(folder, rows)
     with _RaisesInputError(format, "a file of one row"):
         format.open_source(path)
     n_rows = format.open_source(path, min_rows=0).shape[0]

@@ -78,7 +78,36 @@ class BytesWriter:
 
 
 def test_check_format_of_minimal_format_passes(tmp_path: Path) -> None:
-    check_format(Bytes(), tmp_path)
+    register(Bytes)
+    try:
+        check_format(Bytes(), tmp_path)
+    finally:
+        formats.unregister("bytes")
+
+
+def test_check_format_of_files_in_other_byte_order_passes(tmp_path: Path) -> None:
+    def write_big_endian(folder: Path, rows: np.ndarray) -> Path:
+        np.save(folder / "rows.npy", rows.astype(rows.dtype.newbyteorder(">")))
+        return folder / "rows.npy"
+
+    check_format(formats["npy"], tmp_path, write=write_big_endian)
+
+
+@pytest.mark.parametrize(
+    ("format", "message"),
+    [
+        (Bytes, "is not an instance of isthmus.sources.Format; pass one"),
+        (Bytes(), "bytes is not registered; decorate the class with @register"),
+    ],
+)
+def test_check_format_of_another_object_says_what_to_do(format: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check_format(format, tmp_path)
+
+
+def test_check_format_of_another_result_of_write_names_it(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="write returned NoneType, expected the path of the file"):
+        check_format(formats["npy"], tmp_path, write=lambda folder, rows: None)  # type: ignore[arg-type, return-value]
 
 
 def broken(**members: Any) -> Format:
@@ -107,6 +136,29 @@ def _crashing(self: Any, location: Any, member: str | None = None, *, min_rows: 
     return Bytes.open_source(self, location, member, min_rows=min_rows)
 
 
+def _value_error(self: Any, location: Any, member: str | None = None, *, min_rows: int = 2) -> Source:
+    try:
+        return Bytes.open_source(self, location, member, min_rows=min_rows)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+
+
+def _any_dtype(self: Any, location: Any, member: str | None = None, *, min_rows: int = 2) -> Source:
+    head = np.fromfile(location, dtype=np.uint8, count=8)
+    if len(head) == 8 and head.tobytes()[:5] == b"BYTES" and head[7] not in (2, 4, 8):
+        rows = np.fromfile(location, dtype=np.uint8)[8:].reshape(43, -1)
+        return Source(rows, address=str(location), format=self.name, min_rows=min_rows)
+    return Bytes.open_source(self, location, member, min_rows=min_rows)
+
+
+def _without_member(self: Any, location: Any, *, min_rows: int = 2) -> Source:
+    return Bytes.open_source(self, location, min_rows=min_rows)
+
+
+def _without_min_rows(self: Any, location: Any, member: str | None = None) -> Source:
+    return Bytes.open_source(self, location, member)
+
+
 def _untidy(self: Any, path: Path, shape: tuple[int, int], dtype: np.dtype, **_: Any) -> Any:
     path.with_name("left over").touch()
     return BytesWriter(path, shape, dtype)
@@ -119,7 +171,12 @@ def _any_length(self: Any, location: Any, member: str | None = None, *, min_rows
 @pytest.mark.parametrize(
     ("members", "message"),
     [
-        ({"name": ""}, "has no name"),
+        ({"name": ""}, "has no name; set the class attribute `name`"),
+        ({"suffixes": ".bytes"}, "suffixes of bytes are '.bytes', expected a tuple"),
+        ({"open_source": _without_member}, "bytes: open_source has no parameter `member`"),
+        ({"open_source": _without_min_rows}, "bytes: open_source has no parameter `min_rows`"),
+        ({"open_source": _value_error}, "bytes: a truncated file raised ValueError, expected InputError"),
+        ({"open_source": _any_dtype}, "bytes: a file where byte 7 is .* of uint8, expected floats"),
         ({"suffixes": ("bytes",)}, "suffix 'bytes' of bytes is not a lower-case"),
         ({"magic": b""}, "magic of bytes is empty"),
         ({"magic": b"OTHER"}, "its own file is not recognised|InputError for a valid call"),
@@ -127,7 +184,7 @@ def _any_length(self: Any, location: Any, member: str | None = None, *, min_rows
         ({"name": "npy"}, "another format is registered under the name 'npy'"),
         ({"open_source": _plus_one}, r"read\(0, 43\) returns other rows"),
         ({"open_source": _lenient}, "a file cut off after .* bytes is read as"),
-        ({"open_source": _crashing}, "KeyError for a"),
+        ({"open_source": _crashing}, "a truncated file raised KeyError, expected InputError"),
         ({"open_source": _any_length}, "no error for a file of one row, expected InputError"),
         ({"writer": _untidy}, "leaves other files beside rows.bytes"),
         ({"writer": Format.writer}, "bytes cannot be written: give check_format a function `write`"),
@@ -161,6 +218,9 @@ def test_register_adds_a_format_that_open_source_finds(tmp_path: Path) -> None:
     ("members", "message"),
     [
         ({"name": "npy", "suffixes": (".other",)}, "format 'npy' is registered twice"),
+        ({"name": ""}, "format Broken has no name; set the class attribute `name`"),
+        ({"suffixes": ".bytes"}, r"format 'bytes': suffixes='.bytes', expected lower-case ones such as \('.npy',\)"),
+        ({"suffixes": ("bytes",)}, r"format 'bytes': suffixes=\('bytes',\), expected lower-case ones"),
         ({"suffixes": (".other", ".pq")}, "format 'bytes' has the suffix .pq, which belongs to 'parquet'"),
     ],
 )

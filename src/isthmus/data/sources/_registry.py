@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,7 +35,7 @@ def register(format_class: FormatClass) -> FormatClass:
     Raises
     ------
     InputError
-        If another format has the same name or one of its suffixes.
+        If another format has the same name or one of its suffixes, or the name or a suffix is invalid.
 
     Examples
     --------
@@ -51,6 +52,11 @@ def register(format_class: FormatClass) -> FormatClass:
     if not format_class.__module__.startswith(f"{_PACKAGE}."):
         formats.discover()  # else a built-in format would be the second one, and be refused
     new = format_class()
+    if not isinstance(getattr(new, "name", None), str) or not new.name.strip():
+        raise InputError(f"format {format_class.__name__} has no name; set the class attribute `name`")
+    suffixes = getattr(new, "suffixes", None)
+    if not isinstance(suffixes, tuple) or not all(re.fullmatch(r"\.[a-z0-9_]+", suffix) for suffix in suffixes):
+        raise InputError(f"format {new.name!r}: suffixes={suffixes!r}, expected lower-case ones such as ('.npy',)")
     for name, registered in formats.registered().items():
         if name == new.name and _qualified_name(registered) == _qualified_name(new):
             formats.unregister(name)  # a notebook cell that is run again
