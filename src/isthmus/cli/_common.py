@@ -37,6 +37,10 @@ Key = Annotated[
         help="pair by this column of both sides; or COLUMN,COLUMN or files of keys, such as ids_x.npy,ids_y.npy",
     ),
 ]
+Pool = Annotated[
+    str | None,
+    typer.Option("--pool", help="mean, max or first: one vector an item from several, without padding of zeros"),
+]
 DropBad = Annotated[
     bool, typer.Option("--drop-bad", help="leave out pairs with a row that is NaN, infinite or all zeros")
 ]
@@ -62,6 +66,7 @@ def open_pairs(
     index: Path | None = None,
     same_dim: bool = True,
     drop_bad: bool = False,
+    pool: str | None = None,
 ) -> Pairs:
     """Open two embedding files as pairs, with the options of the command line."""
     return isthmus.open_pairs(
@@ -73,6 +78,7 @@ def open_pairs(
         key=key if key is None or "," not in key else tuple(key.split(",")),
         same_dim=same_dim,
         drop_bad=drop_bad,
+        pool=pool,
     )
 
 

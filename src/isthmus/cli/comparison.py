@@ -18,6 +18,7 @@ from isthmus.cli._common import (
     Key,
     Labels,
     Names,
+    Pool,
     Raw,
     open_pairs,
     print_bullets,
@@ -73,6 +74,7 @@ def compare(
     key: Key = None,
     names: Names = None,
     drop_bad: DropBad = False,
+    pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -81,13 +83,13 @@ def compare(
         _check_suffix(path, _SUFFIXES)
     if resume is not None:
         check_writable(resume)
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool)
     with progress_bar("comparing", quiet=json_) as progress:
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners),
             tasks=_items(tasks),
-            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad),
+            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad, pool=pool),
             splits=splits,
             rng=seed,
             normalize=not raw,
@@ -134,6 +136,7 @@ def intervene(
     key: Key = None,
     names: Names = None,
     drop_bad: DropBad = False,
+    pool: Pool = None,
     json_: Json = False,
 ) -> None:
     """Change the gap and the shared space step by step, and show which of the two the tasks follow."""
@@ -141,7 +144,7 @@ def intervene(
 
     for path in output or []:
         _check_suffix(path, (".html", ".svg", ".json", ".csv"))
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool)
     with progress_bar("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,

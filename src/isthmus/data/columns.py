@@ -12,6 +12,7 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.data.sources import Source, _arrow_lists, open_source
+from isthmus.data.sources._vector_sets import set_pool
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 
@@ -68,12 +69,12 @@ def to_array(rows: Any, name: str) -> Array:
     return rows
 
 
-def as_source(name: str, rows: Any) -> Source:
+def as_source(name: str, rows: Any, pool: str | None = None) -> Source:
     """Return rows of one modality as a source: an array, list, column, path or source."""
     if isinstance(rows, Source):
         return rows
     if isinstance(rows, (str, os.PathLike)):
-        return open_source(rows)
+        return open_source(rows, pool=pool)
     array = to_array(rows, name)
     if isinstance(array, np.ndarray):
         validation.check_float_dtype(array.dtype, name)
@@ -83,7 +84,11 @@ def as_source(name: str, rows: Any) -> Source:
         raise InputError(f"{name}: has dtype {array.dtype}, expected floats")
     if len(array.shape) == 3 and array.shape[1] == 1:
         array = array[:, 0, :]
-    return Source(array, address=name)
+    if len(array.shape) == 3:
+        array = arrays.to_numpy(array)
+    source = Source(array, address=name)
+    set_pool(source.rows, pool)
+    return source
 
 
 def same_library(x: Source, y: Source) -> tuple[Source, Source]:

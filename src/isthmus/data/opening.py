@@ -48,6 +48,7 @@ def open_pairs(
     key: Any = None,
     same_dim: bool = True,
     drop_bad: bool = False,
+    pool: str | None = None,
 ) -> Pairs:
     """Open the pairs in two files or folders, memory-mapped if the format allows it, or in two arrays.
 
@@ -76,6 +77,8 @@ def open_pairs(
     drop_bad : bool
         Whether pairs with a row that is NaN, infinite or all zero are left out. They are counted in `Pairs.dropped` and
         reported in an `IsthmusWarning`. Default: False.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
 
     Returns
     -------
@@ -100,11 +103,13 @@ def open_pairs(
     """
     pairs_class = Pairs if same_dim else CrossDimPairs
     are_paths = [isinstance(rows, (str, os.PathLike)) for rows in (x, y)]
-    sources = [open_source(rows) if is_path else rows for rows, is_path in zip((x, y), are_paths, strict=True)]
+    sources = [
+        open_source(rows, pool=pool) if is_path else rows for rows, is_path in zip((x, y), are_paths, strict=True)
+    ]
     if not all(are_paths) and names is None:
         names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
     modalities = modality_names(x, y, names)
-    sources = [as_source(name, rows) for name, rows in zip(modalities, sources, strict=True)]
+    sources = [as_source(name, rows, pool) for name, rows in zip(modalities, sources, strict=True)]
     if key is None:
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
         return drop_invalid_rows(pairs) if drop_bad else pairs

@@ -22,7 +22,14 @@ MAX_SQUARED_LENGTH = 1.01
 
 
 def calibrate(
-    pairs: Any, y: Any = None, /, *, normalize: bool = True, rng: int = 0, drop_bad: bool = False
+    pairs: Any,
+    y: Any = None,
+    /,
+    *,
+    normalize: bool = True,
+    rng: int = 0,
+    drop_bad: bool = False,
+    pool: str | None = None,
 ) -> Calibration:
     """Count the cosines of matching and non-matching pairs, across and within the modalities.
 
@@ -39,6 +46,8 @@ def calibrate(
         Seed of the groups, and of the sample of 5,000 items if there are more.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
     Returns
     -------
@@ -57,7 +66,7 @@ def calibrate(
     >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 597 * 596
     (597, 597, True)
     """
-    pairs = as_pairs(pairs, y, drop_bad=drop_bad)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
     if sample.index is not None:

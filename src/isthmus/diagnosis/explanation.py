@@ -134,6 +134,7 @@ def explain(
     normalize: bool = True,
     temperature: float = 0.01,
     drop_bad: bool = False,
+    pool: str | None = None,
 ) -> Explanation:
     """Measure the gap between two modalities, decompose its cosine deficit and judge two explanations of it.
 
@@ -151,6 +152,8 @@ def explain(
         Temperature of the training, used only to check the assumptions of the theorems.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
     Returns
     -------
@@ -170,7 +173,7 @@ def explain(
     >>> explanation.budget.largest
     'pairing'
     """
-    pairs = as_pairs(pairs, y, drop_bad=drop_bad)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
     measured = measure(pairs, normalize=normalize)
     budget = decompose_pairs(pairs, normalize=normalize)
     collapse = report_collapse(pairs, budget, normalize=normalize)

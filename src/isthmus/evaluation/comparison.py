@@ -82,6 +82,7 @@ def compare(
     journal: Any = None,
     progress: Progress | None = None,
     drop_bad: bool = False,
+    pool: str | None = None,
 ) -> Comparison:
     """Fit each aligner on one half of the pairs and evaluate it on the other half, over several random halves.
 
@@ -120,6 +121,8 @@ def compare(
         Called as progress(done, total, aligner) after every trial.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
     Returns
     -------
@@ -151,8 +154,8 @@ def compare(
     >>> table.rows[0].name, table.n_fit, table.n_test
     ('Identity', 50, 50)
     """
-    pairs = as_pairs(pairs, y, drop_bad=drop_bad)
-    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
+    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
     selected_tasks = select_tasks(tasks)
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)

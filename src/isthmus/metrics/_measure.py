@@ -26,6 +26,7 @@ def measure(
     metrics: str | Sequence[str] | None = None,
     normalize: bool = True,
     drop_bad: bool = False,
+    pool: str | None = None,
 ) -> Result:
     """Compute measures of the modality gap, with intervals and nulls.
 
@@ -48,6 +49,8 @@ def measure(
         Divide rows by their norms. Moments record this already, and the option is ignored for them.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
     Returns
     -------
@@ -69,7 +72,7 @@ def measure(
     >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
     ['effective_rank_x']
     """
-    pairs = None if isinstance(data, Moments) and y is None else as_pairs(data, y, drop_bad=drop_bad)
+    pairs = None if isinstance(data, Moments) and y is None else as_pairs(data, y, drop_bad=drop_bad, pool=pool)
     names = ("x", "y") if pairs is None else pairs.names
     selected = _selected(metrics, pairs, names)
     moments = data if pairs is None else moments_of(pairs, normalize=normalize)

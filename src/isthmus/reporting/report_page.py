@@ -23,6 +23,7 @@ def report(
     normalize: bool = True,
     extra: Sequence[Section] = (),
     drop_bad: bool = False,
+    pool: str | None = None,
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` and return the explanation that it shows.
 
@@ -48,6 +49,8 @@ def report(
         More sections for the page.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
     Returns
     -------
@@ -76,8 +79,8 @@ def report(
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
     path = check_writable(paths[-1])
-    pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad)
-    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad)
+    pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, pool=pool)
+    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
     explanation = explain(pairs, comparison=comparison, normalize=normalize)

@@ -115,7 +115,9 @@ def integer_dtype(dtype: str, address: str) -> InputError:
 
 
 def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2) -> None:
-    """Raise `InputError` for a shape that is not (n, d) with n >= min_rows and d >= 2.
+    """Raise `InputError` for a shape that is not (n, d) or (n, k, d) with n >= min_rows and d >= 2.
+
+    A shard may also be one row (d,).
 
     Parameters
     ----------
@@ -127,6 +129,10 @@ def check_matrix_shape(shape: Sequence[int], address: str, *, min_rows: int = 2)
         Smallest number of rows. A shard may have 0.
     """
     shape = tuple(int(size) for size in shape)
+    if len(shape) == 1 and min_rows == 0:
+        shape = (1, *shape)
+    if len(shape) == 3 and shape[1] > 0:
+        shape = (shape[0], shape[2])
     if len(shape) != 2:
         raise InputError(f"{address}: has shape {shape}, expected two dimensions (rows, width)")
     if shape[0] < 0 or shape[0] == 0 < min_rows:

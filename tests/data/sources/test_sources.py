@@ -149,11 +149,11 @@ def test_open_source_of_a_mutated_header_refuses_or_reads(name: str, rows: np.nd
     [
         (np.array([{"a": 1}], dtype=object), "holds Python objects (pickled), which are never loaded"),
         (np.ones(5), "has shape (5,), expected two dimensions"),
-        (np.ones((2, 3, 4)), "has shape (2, 3, 4), expected two dimensions"),
+        (np.ones((2, 3, 4)), "has shape (2, 3, 4): 3 vectors an item, expected one"),
         (np.ones((0, 4)), "is empty (shape (0, 4)), expected at least two rows"),
         (np.ones((1, 4)), "has one row (shape (1, 4)), expected at least two"),
         (np.ones((4, 1)), "has width 1, expected at least two columns"),
-        (np.ones((4, 4), dtype=int), "has dtype int64, expected float16, float32 or float64"),
+        (np.ones((4, 4), dtype=int), "has dtype int64, expected floats; whole numbers"),
         (np.ones((4, 4), dtype=complex), "has dtype complex128, expected"),
         (np.zeros(4, dtype=[("a", "f4")]), "expected float16, float32 or float64"),
     ],

@@ -14,6 +14,7 @@ from isthmus.data.sources._locations import resolve, split_member
 from isthmus.data.sources._registry import find_format, formats, register, writable_format
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._stores import stores, url_scheme
+from isthmus.data.sources._vector_sets import set_pool
 from isthmus.data.sources._writers import Writer
 
 __all__ = [
@@ -36,13 +37,15 @@ _ENDINGS = ("_embeddings", "_embedding", "_embeds", "_embed", "_embs", "_emb", "
 _SYNONYMS = {"img": "image", "images": "image", "txt": "text", "texts": "text", "captions": "text"}
 
 
-def open_source(path: str | os.PathLike[str]) -> Source:
+def open_source(path: str | os.PathLike[str], *, pool: str | None = None) -> Source:
     """Open the embeddings at `path` without reading all of them.
 
     Parameters
     ----------
     path : str or path-like
         A file, a folder of shards, or a URL. ``FILE::NAME`` selects one array or column of several.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
 
     Returns
     -------
@@ -68,9 +71,11 @@ def open_source(path: str | os.PathLike[str]) -> Source:
     scheme = url_scheme(text)
     if scheme is not None and scheme in stores:
         source: Source = stores[scheme].open_source(str(path))
-        return source
-    location = resolve(text)
-    return find_format(location).open_source(location, member)
+    else:
+        location = resolve(text)
+        source = find_format(location).open_source(location, member)
+    set_pool(source.rows, pool)
+    return source
 
 
 def modality_name(path: str | os.PathLike[str]) -> str:

@@ -8,6 +8,15 @@ from pathlib import Path
 from isthmus.data.sources._source import Source
 from isthmus.utils.errors import InputError, unknown_name
 
+#: Names that a message lists.
+MAX_LISTED = 5
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names and the number of the others."""
+    more = f" and {len(names) - MAX_LISTED:,} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(name[:30] for name in names[:MAX_LISTED]) + more
+
 
 def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
     """Return `member` if it is among `names`. If it is None, return the only name."""
@@ -15,7 +24,7 @@ def select_member(path: Path, names: Sequence[str], member: str | None) -> str:
         raise InputError(f"{path}: holds no array")
     if member is None:
         if len(names) > 1:
-            raise InputError(f"{path}: holds the arrays {', '.join(names)}; say which one as {path}::{names[0]}")
+            raise InputError(f"{path}: holds the arrays {listed(names)}; say which one as {path}::{names[0]}")
         return names[0]
     if member not in names:
         raise unknown_name(f"array in {path}", member, names)

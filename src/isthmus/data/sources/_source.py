@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute import arrays
+from isthmus.data.sources._vector_sets import VectorSets
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 
@@ -67,6 +68,11 @@ class Source:
         numbers: np.ndarray | None = None,
         min_rows: int = 2,
     ):
+        validation.check_matrix_shape(rows.shape, address, min_rows=min_rows)
+        if len(rows.shape) == 1:
+            rows = rows[None]
+        if len(rows.shape) == 3:
+            rows, convert = VectorSets(rows, address, convert), None
         self.rows = rows
         self.address = address
         self.format = format
@@ -75,7 +81,6 @@ class Source:
         self.member = member
         self._keys = keys
         self._numbers = numbers
-        validation.check_matrix_shape(rows.shape, address, min_rows=min_rows)
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))
         self.dtype = dtype or str(rows.dtype)
 

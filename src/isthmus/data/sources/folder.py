@@ -15,6 +15,7 @@ from isthmus.data.sources import parquet
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
 from isthmus.data.sources._registry import formats, register
+from isthmus.data.sources._reopened import MAX_OPEN, ReopenedRows
 from isthmus.data.sources._source import ConcatRows, Source, concat_keys
 from isthmus.data.sources._table_rewriter import update_features
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
@@ -38,7 +39,7 @@ class Folder(Format):
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Open the rows of all shards of the folder, concatenated."""
         shard_format, files = find_shards(location, _shard_formats(location))
-        shards = [shard_format.open_source(file, member, min_rows=0) for file in files]
+        shards = [_open_shard(shard_format, file, member, len(files)) for file in files]
         _check_equal_shards(files, shards)
 
         def keys(name: str) -> Any:
@@ -72,6 +73,14 @@ class Folder(Format):
                 )
             return SequentialWriter(_open_writer(path, shape, dtype, source))
         return _NpyShardWriter(path, _npy_layout(source, shape[0]), shape[1], dtype, start)
+
+
+def _open_shard(shard_format: Format, file: Location, member: str | None, n_files: int) -> Source:
+    """Open a shard. In a folder of many shards its file is closed again until rows are read."""
+    shard = shard_format.open_source(file, member, min_rows=0)
+    if n_files > MAX_OPEN:
+        shard.rows = ReopenedRows(shard.rows, lambda: shard_format.open_source(file, member, min_rows=0).rows)
+    return shard
 
 
 def natural_key(path: Location) -> list[object]:

@@ -50,7 +50,8 @@ class Hdf5(Format):
         with translated_errors(str(path)):
             file = h5py.File(path, "r")
             datasets = _local_datasets(h5py, file)
-            candidates = [name for name, data in datasets.items() if data.dtype.kind == "f" and data.ndim == 2]
+            ranks = {name: data.ndim for name, data in datasets.items() if data.dtype.kind == "f"}
+            candidates = [n for n, rank in ranks.items() if rank == 2] or [n for n, rank in ranks.items() if rank == 3]
             if not candidates and member is None:
                 shapes = ", ".join(f"{name} {data.shape} {data.dtype}" for name, data in datasets.items())
                 raise InputError(f"{path}: holds no dataset of floats of two dimensions, only {shapes or 'nothing'}")
@@ -95,7 +96,7 @@ class Hdf5Dataset:
             if isinstance(key, tuple):
                 return np.asarray(self.data[key[0]])
             numbers, inverse = np.unique(np.asarray(key), return_inverse=True)
-            rows = np.empty((len(numbers), self.shape[1]), dtype=self.dtype)
+            rows = np.empty((len(numbers), *self.shape[1:]), dtype=self.dtype)
             # One read for each chunk with a requested row, whatever the number of rows in it.
             chunk_rows = self.data.chunks[0] if self.data.chunks else max(len(numbers), 1)
             chunk_of_row = numbers // chunk_rows

@@ -35,10 +35,13 @@ class Npy(Format):
 
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Open the array of the file."""
-        if member is not None:
-            raise InputError(f"{location}::{member}: an .npy file holds one array; leave out '::{member}'")
         rows = memory_map(location, address=str(location), min_rows=min_rows)
-        return Source(rows, address=str(location), format=self.name, location=location, min_rows=min_rows)
+        address = str(location)
+        if member is not None and rows.ndim == 3 and member in map(str, range(len(rows))):
+            rows, address = rows[int(member)], f"{location}::{member}"  # a stack of modalities
+        elif member is not None:
+            raise InputError(f"{location}::{member}: an .npy file holds one array; leave out '::{member}'")
+        return Source(rows, address=address, format=self.name, location=location, member=member, min_rows=min_rows)
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None

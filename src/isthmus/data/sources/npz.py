@@ -91,7 +91,7 @@ def _may_be_embeddings(archive: zipfile.ZipFile, name: str) -> bool:
             shape, _, dtype = npy.read_header(io.BytesIO(file.read(npy.MAX_HEADER_BYTES)), name)
         except InputError:
             return True
-    return len(shape) == 2 and dtype.kind in "fO"
+    return len(shape) in (2, 3) and dtype.kind in "fO"
 
 
 def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:

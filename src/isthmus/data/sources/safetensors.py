@@ -34,7 +34,8 @@ class Safetensors(Format):
         """Open the tensor `member` of the file, or its only matrix of floats."""
         path: Any = location
         header, begin = _read_header(path)
-        candidates = [n for n, i in header.items() if member is None and i["dtype"] in _DTYPES and len(i["shape"]) == 2]
+        ranks = {n: len(i["shape"]) for n, i in header.items() if member is None and i["dtype"] in _DTYPES}
+        candidates = [n for n, rank in ranks.items() if rank == 2] or [n for n, rank in ranks.items() if rank == 3]
         name = select_member(path, candidates or list(header), member)
         address, info = f"{path}::{name}", header[name]
         if info["dtype"] not in _DTYPES:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
-from isthmus.data.sources._members import select_member
+from isthmus.data.sources._members import listed, select_member
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, from_bfloat16, same_format
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
@@ -33,14 +33,20 @@ class TorchFile(Format):
         torch = errors.import_optional("torch", "torch", f"reading {location}")
         path: Any = location
         tensors = load_tensors(torch, path)
+        vector_names = list(tensors)
+        if member is None and len(tensors) > 1 and {t.ndim for t in tensors.values()} == {1}:
+            tensors = {"": _concat(torch, list(tensors.values()), str(path))}  # one vector for each name
+        else:
+            vector_names = []
         if set(tensors) == {""}:
             if member is not None:
                 raise InputError(f"{path}::{member}: holds one tensor without a name; leave out '::{member}'")
             name, address = "", str(path)
         else:
-            candidates = [n for n, t in tensors.items() if t.ndim == 2 and t.is_floating_point()]
+            floats = {n: t for n, t in tensors.items() if t.is_floating_point()}
+            candidates = [n for n, t in floats.items() if t.ndim == 2] or [n for n, t in floats.items() if t.ndim == 3]
             if member is None and not candidates:
-                raise InputError(f"{path}: holds no tensor of floats of two dimensions, only {', '.join(tensors)}")
+                raise InputError(f"{path}: holds no tensor of floats of two dimensions, only {listed(list(tensors))}")
             name = select_member(path, candidates if member is None else list(tensors), member)
             address = f"{path}::{name}"
         tensor = tensors[name]
@@ -54,6 +60,8 @@ class TorchFile(Format):
         validation.check_matrix_shape(tensor.shape, address, min_rows=min_rows)
 
         def keys(key: str) -> Any:
+            if key == "__key__" and vector_names:
+                return np.array(vector_names)
             columns = [n for n, t in tensors.items() if t.ndim == 1 and not t.is_floating_point()]
             if key not in columns:
                 raise unknown_name(f"tensor of keys in {path}", key, columns)
@@ -106,11 +114,31 @@ def load_tensors(torch: Any, path: Path) -> dict[str, Any]:
     loaded = load(torch, path)
     if isinstance(loaded, torch.Tensor):
         return {"": loaded}
+    if _is_list_of_tensors(torch, loaded):
+        return {"": _concat(torch, loaded, str(path))}
     if isinstance(loaded, dict):
         tensors = {str(key): value for key, value in loaded.items() if isinstance(value, torch.Tensor)}
+        for key, value in loaded.items():
+            if _is_list_of_tensors(torch, value):
+                tensors[str(key)] = _concat(torch, value, f"{path}::{key}")
         if tensors:
             return tensors
     raise InputError(f"{path}: holds a {type(loaded).__name__} without tensors, expected a tensor or a dict of tensors")
+
+
+def _is_list_of_tensors(torch: Any, value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(entry, torch.Tensor) for entry in value)
+
+
+def _concat(torch: Any, tensors: Sequence[Any], address: str) -> Any:
+    """Return a list of vectors, or of batches of them, as one matrix."""
+    shapes = {(*tensor.shape[-1:], tensor.ndim) for tensor in tensors}
+    if len(shapes) > 1 or tensors[0].ndim not in (1, 2):
+        raise InputError(
+            f"{address}: holds {len(tensors):,} tensors of different widths or of {tensors[0].ndim} dimensions, "
+            "expected vectors or batches of one width"
+        )
+    return torch.stack(list(tensors)) if tensors[0].ndim == 1 else torch.cat(list(tensors))
 
 
 def _incomplete(path: Path, error: Exception) -> InputError:
