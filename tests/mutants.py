@@ -30,8 +30,8 @@ from typing import Any
 TESTS = Path(__file__).parent
 SOURCE = TESTS.parent / "src" / "isthmus"
 TIMEOUT = 60
-#: Tests of the guards and thresholds of a whole package. They run for each of its modules.
-LIMITS = ("test_conditions", "test_thresholds")
+#: Tests of guards, thresholds and declarations of a whole package. They run for each of its modules.
+LIMITS = ("test_conditions", "test_thresholds", "test_fitting")
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,

@@ -279,3 +279,9 @@ def test_null_fidelity_draws_from_seed_zero() -> None:
         a, b = (_drift._sample_factor(np.eye(3), n, rng) for n in (50, 80))
         expected.append(_drift._factor_fidelity(a, b))
     assert _drift._null_fidelity(np.eye(3), 50, np.eye(3), 80) == pytest.approx(min(expected), rel=1e-12)
+
+
+def test_standardization_of_equal_rows_gives_zero() -> None:
+    rows = np.tile([1.0, -2.0], (5, 1))
+    mapped = align.Standardization(normalize=False).fit(rows, rows).transform_x(rows + 1.0)
+    np.testing.assert_array_equal(mapped, np.zeros((5, 2)))
