@@ -9,6 +9,12 @@ import numpy as np
 import pytest
 
 from isthmus import InputError, Pairs, align
+from isthmus.align import ScoreCorrection
+
+#: Aligners of rows of any length. Corrections of scores need unit rows, and `Auto` chooses another aligner.
+RAW_ROW_ALIGNERS = [
+    name for name, aligner in align.registry().items() if name != "Auto" and not issubclass(aligner, ScoreCorrection)
+]
 
 
 def test_fit_keeps_the_names_of_both_modalities_in_their_order(cones: Any) -> None:
@@ -43,7 +49,14 @@ def test_constructor_takes_options_by_name_only(name: str) -> None:
         align.get(name)(True)
 
 
-@pytest.mark.parametrize("name", [name for name in align.registry() if name not in ("Auto", "ScoreStandardization")])
+@pytest.mark.parametrize("name", align.registry())
+def test_aligners_with_equal_options_are_different_objects(name: str) -> None:
+    a, b = align.get(name)(), align.get(name)()
+    assert a != b
+    assert len({a, b}) == 2
+
+
+@pytest.mark.parametrize("name", RAW_ROW_ALIGNERS)
 @pytest.mark.filterwarnings("ignore::isthmus.IsthmusWarning")
 def test_aligner_uses_means_if_a_shift_of_all_rows_changes_nothing(name: str, rng: np.random.Generator) -> None:
     shared = rng.normal(size=(300, 12)) * np.repeat([1.0, 0.05], [4, 8])

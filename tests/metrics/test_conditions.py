@@ -241,3 +241,11 @@ def test_unbiased_cka_with_no_variance_without_an_item_has_no_interval() -> None
         estimate = isthmus.measure(pair, metrics="unbiased_cka", normalize=False)["unbiased_cka"]
         assert not math.isnan(estimate.value)
         assert math.isnan(estimate.low)
+
+
+@pytest.mark.parametrize(("rank", "is_defined"), [(5, False), (6, True), (7, True)])
+def test_power_law_slope_needs_variance_in_half_of_the_directions(rank: int, is_defined: bool) -> None:
+    x = np.random.default_rng(0).normal(size=(200, 12))
+    x[:, rank:] = 0
+    estimate = isthmus.measure(Pairs(x=x, y=x), metrics="power_law_slope_x")["power_law_slope_x"]
+    assert (estimate.undefined is None) is is_defined
