@@ -76,7 +76,7 @@ RULES: dict[str, tuple[Any, dict[str, Any]]] = {
     "CSLS": (CSLS(), {"w": 0.5, "v": 0.5, "pool": mean_of(10), "standardizes": False}),
     "InvertedSoftmax": (
         InvertedSoftmax(),
-        {"w": 1.0, "v": 0.0, "pool": lambda scores: float(np.log(np.mean(np.exp(4 * scores))) / 4)},
+        {"w": 0.5, "v": 0.0, "pool": lambda scores: float(np.log(np.mean(np.exp(4 * scores))) / 4)},
     ),
     "ScoreCalibration": (ScoreCalibration(), {"w": N / (2 * (N + 50)), "v": 0.5, "pool": mean_of(8)}),
     "ScoreCalibration with options": (

@@ -185,3 +185,25 @@ def test_adapt_equals_the_method(files: Path) -> None:
     np.testing.assert_array_equal(isthmus.load("b.safetensors").bias_y, adapted.bias_y)
     message = refused("adapt", "a.safetensors", "image.npy", "new.npy", "--modality", "text")
     assert "--modality text: applies to one file" in message
+
+
+def test_fit_and_apply_of_a_score_correction_of_three_modalities(files: Path) -> None:
+    np.save("audio.npy", np.load("image.npy")[:200, ::-1])
+    text = said("fit", "ScoreCalibration", "image.npy", "text.npy", "audio.npy", "--unpaired", "-o", "a.safetensors")
+    assert "300 image, 300 text, 200 audio" in text
+    rows = {name: np.load(f"{name}.npy") for name in ("image", "text", "audio")}
+    expected = align.ScoreCalibration().fit(**rows, paired=False)
+    loaded = isthmus.load("a.safetensors")
+    for name, table in rows.items():
+        said("apply", "a.safetensors", f"{name}.npy", "stored.npy", "--role", "stored", "--modality", name)
+        np.testing.assert_allclose(np.load("stored.npy"), expected.stored(table, modality=name), atol=1e-6)
+        said("apply", "a.safetensors", f"{name}.npy", "query.npy", "--role", "query")
+        np.testing.assert_allclose(np.load("query.npy"), loaded.query(table, modality=name), atol=1e-6)
+    said("apply", "a.safetensors", "text.npy", "exact.npy", "--role", "stored", "--queries", "audio")
+    np.testing.assert_allclose(
+        np.load("exact.npy"), expected.stored(rows["text"], modality="text", queries="audio"), atol=1e-5
+    )
+    assert "give role='stored'" in refused("apply", "a.safetensors", "text.npy", "b.npy")
+    assert "expected 'stored' or 'query'" in refused("apply", "a.safetensors", "text.npy", "b.npy", "--role", "row")
+    assert "maps the rows of two" in refused("fit", "Centering", "image.npy", "text.npy", "audio.npy")
+    assert "with --names image,text,audio" in refused("fit", "CSLS", *["image.npy"] * 3)

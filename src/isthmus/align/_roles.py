@@ -11,7 +11,7 @@ import numpy as np
 
 from isthmus.align._fitting import Fitting
 from isthmus.align._hits import Hits
-from isthmus.compute.arrays import Array
+from isthmus.compute.arrays import Array, to_numpy
 from isthmus.utils.errors import unknown_name
 
 
@@ -156,11 +156,12 @@ class Roles(Fitting):
         InputError
             If a modality is unknown, or shapes do not match.
         """
-        self.modality_number(modality)
-        return Hits.merged(lists, lambda values, name: self._list_scores(values, queries, modality, name), k=k)
+        for name in lists:
+            self.modality_number(name)
+        mapped = np.atleast_2d(to_numpy(self._transform(queries, self.modality_number(modality))))
+        return Hits.merged(lists, lambda values, name: self._list_scores(values, mapped, modality, name), k=k)
 
-    def _list_scores(self, values: np.ndarray, queries: Array, query: str, stored: str) -> np.ndarray:
-        """Return the scores of hits from the inner products that the list of one modality returned."""
-        del queries, query
-        self.modality_number(stored)
+    def _list_scores(self, values: np.ndarray, mapped: np.ndarray, query: str, stored: str) -> np.ndarray:
+        """Return the scores of hits from mapped queries and the inner products that the list of one modality gave."""
+        del mapped, query, stored
         return values

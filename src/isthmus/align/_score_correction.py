@@ -240,11 +240,11 @@ class ScoreCorrection(ScoreFitting):
             raise InputError(f"index={index!r}, expected 'lists', 'exact' or 'shared'")
         return IndexForm(self.score_model, index)
 
-    def _list_scores(self, values: np.ndarray, queries: Array, query: str, stored: str) -> np.ndarray:
+    def _list_scores(self, values: np.ndarray, mapped: np.ndarray, query: str, stored: str) -> np.ndarray:
         form, name, listed = self._form(self.index), self._name(query), self._name(stored)
-        mapped = np.atleast_2d(arrays.to_numpy(self._transform(queries, self.modality_number(query))))
         if self.metric == "cosine":
-            asked = np.atleast_2d(arrays.to_numpy(self.query(queries, modality=query)))
+            divisor, columns = form.query(mapped, query=name)
+            asked = _assembled(mapped, divisor, columns, None)
             values = values * np.linalg.norm(asked, axis=1)[:, None] * form.norm_bound(name)
         return form.scores(values, mapped, query=name, stored=listed)
 

@@ -40,6 +40,9 @@ def fit(
     aligner: Annotated[str, typer.Argument(help="name of the aligner; see `isthmus list aligners`")],
     x: Annotated[str, typer.Argument(help="embeddings of the first modality, or one file of saved moments")],
     y: Annotated[str | None, typer.Argument(help="embeddings of the second modality")] = None,
+    further: Annotated[
+        list[str] | None, typer.Argument(help="embeddings of further modalities, for score corrections")
+    ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="path of the aligner (.safetensors)")] = Path(
         "aligner.safetensors"
     ),
@@ -62,9 +65,14 @@ def fit(
     check_writable(output)
     estimator = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
-    fitting_data = _fit(
-        estimator, x, y, names, unpaired, labels, class_texts, index, key, drop_bad=drop_bad, quiet=json_
-    )
+    if further and y is not None:
+        if index is not None or key is not None or labels is not None or class_texts is not None:
+            raise InputError("--index, --key, --labels and --class-texts are for two files; leave them out for more")
+        fitting_data = _fit_modalities(estimator, [x, y, *further], names, unpaired, quiet=json_)
+    else:
+        fitting_data = _fit(
+            estimator, x, y, names, unpaired, labels, class_texts, index, key, drop_bad=drop_bad, quiet=json_
+        )
     estimator.save(output)
     if json_:
         content = {
@@ -124,6 +132,28 @@ def _fit(
         estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
         estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
+
+
+def _fit_modalities(estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, quiet: bool) -> str:
+    """Fit a score correction to the files of three or more modalities and return a phrase that describes the data."""
+    from isthmus.data.sources import modality_name
+
+    if not estimator.corrects_scores:
+        raise InputError(
+            f"got {len(paths)} files, and {type(estimator).__name__} maps the rows of two modalities; give two, or use "
+            "a score correction, such as ScoreCalibration"
+        )
+    modalities = split_names(names) or [modality_name(path) for path in paths]
+    if len(modalities) != len(paths) or len(set(modalities)) != len(paths):
+        raise InputError(
+            f"got the names {', '.join(modalities)} for {len(paths)} files, expected as many different ones; name them "
+            "with --names image,text,audio"
+        )
+    sources = {name: isthmus.sources.open_source(path) for name, path in zip(modalities, paths, strict=True)}
+    with spinner(f"fitting to {len(paths)} modalities", quiet=quiet):
+        estimator.fit(**sources, paired=not unpaired)
+        estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
+    return ", ".join(f"{source.shape[0]:,} {name}" for name, source in sources.items())
 
 
 def _show_choice(auto: Any) -> None:
