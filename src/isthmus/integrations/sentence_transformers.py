@@ -76,10 +76,10 @@ def evaluator(
             snapshot = gap_monitor.evaluate(*features, step=max(steps, gap_monitor.step + 1))
             if snapshot is None:
                 return {}
-            numbers = {key.replace("/", "_"): value for key, value in snapshot.to_dict().items()}
+            numbers = {measure.replace("/", "_"): value for measure, value in snapshot.to_dict().items()}
             if output_path is not None:
-                file = f"gap_evaluation{'_' + name if name else ''}_results.csv"
-                _append_row(Path(output_path) / file, {"epoch": epoch, "steps": steps, **numbers})
+                file_name = f"gap_evaluation{'_' + name if name else ''}_results.csv"
+                _append_row(Path(output_path) / file_name, {"epoch": epoch, "steps": steps, **numbers})
             numbers = self.prefix_name_to_metrics(numbers, self.name)
             self.store_metrics_in_model_card_data(model, numbers, epoch, steps)
             return numbers

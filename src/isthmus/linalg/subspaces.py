@@ -124,15 +124,15 @@ def orthonormal(columns: Array, /) -> Array:
     >>> orthonormal(np.array([[3.0], [4.0]])).round(9).tolist()
     [[0.6], [0.8]]
     """
-    values = _matrix(columns)
-    spectrum = np.linalg.svd(values, compute_uv=False)
-    rank = int(np.sum(spectrum > spectrum[0] * max(values.shape) * np.finfo(float).eps))
-    if rank < values.shape[1]:
+    matrix = _matrix(columns)
+    spectrum = np.linalg.svd(matrix, compute_uv=False)
+    rank = int(np.sum(spectrum > spectrum[0] * max(matrix.shape) * np.finfo(float).eps))
+    if rank < matrix.shape[1]:
         raise InputError(
-            f"columns of shape {values.shape} have rank {rank}, expected linearly independent columns, such as the "
+            f"columns of shape {matrix.shape} have rank {rank}, expected linearly independent columns, such as the "
             "leading left singular vectors"
         )
-    return asarray_like(_gram_schmidt(values), columns)
+    return asarray_like(_gram_schmidt(matrix), columns)
 
 
 def principal_vectors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -158,28 +158,28 @@ def _gram_schmidt(columns: np.ndarray) -> np.ndarray:
 
 def _matrix(columns: Array) -> np.ndarray:
     """Return checked float64 columns."""
-    values = to_numpy(columns).astype(np.float64)
-    if values.ndim != 2 or not 1 <= values.shape[1] <= values.shape[0] or not np.all(np.isfinite(values)):
+    matrix = to_numpy(columns).astype(np.float64)
+    if matrix.ndim != 2 or not 1 <= matrix.shape[1] <= matrix.shape[0] or not np.all(np.isfinite(matrix)):
         raise InputError(
-            f"columns of shape {values.shape}, expected a finite array (d, p) with 1 <= p <= d, one column for each "
+            f"columns of shape {matrix.shape}, expected a finite array (d, p) with 1 <= p <= d, one column for each "
             "direction"
         )
-    return values
+    return matrix
 
 
 def orthonormal_pair(A: Array, B: Array) -> tuple[np.ndarray, np.ndarray]:
     """Return both bases in float64, after a check that they are orthonormal and lie in one space."""
     out = []
     for name, columns in (("A", A), ("B", B)):
-        values = _matrix(columns)
-        error = float(np.max(np.abs(values.T @ values - np.eye(values.shape[1]))))
+        matrix = _matrix(columns)
+        error = float(np.max(np.abs(matrix.T @ matrix - np.eye(matrix.shape[1]))))
         if error > 1e-4:
             raise InputError(
                 f"the columns of {name} are not orthonormal (largest error {error:.1e}); pass them through "
                 "isthmus.linalg.orthonormal first"
             )
         # Columns that are orthonormal only to single precision are made so to double precision.
-        out.append(_gram_schmidt(values) if error > 1e-14 else values)
+        out.append(_gram_schmidt(matrix) if error > 1e-14 else matrix)
     if out[0].shape[0] != out[1].shape[0]:
         raise InputError(
             f"subspaces of R^{out[0].shape[0]} and of R^{out[1].shape[0]}, expected both in the same space"

@@ -145,7 +145,7 @@ def gap_outside_span(context: MetricContext) -> Estimate:
     shares = gap_by_direction(context)
     if np.isnan(shares[0]):
         return undefined(EQUAL_MEANS)
-    values = context.x.centred[0]
-    rank = energy_rank(np.sqrt(values)) if values[0] > 0 else 0
+    eigenvalues = context.x.centred[0]
+    rank = energy_rank(np.sqrt(eigenvalues)) if eigenvalues[0] > 0 else 0
     value = max(1 - float(np.sum(shares[:rank])), 0.0)
-    return Estimate(value, null=1 - rank / len(values), note=few_items_note(context))
+    return Estimate(value, null=1 - rank / len(eigenvalues), note=few_items_note(context))

@@ -80,12 +80,12 @@ def residual_anisotropy(context: MetricContext) -> Estimate:
     """
     m, sample = context.moments, context.influence_sample
     gap = m.mean_x - m.mean_y
-    values, directions = SecondMoment(m.xx + m.yy - m.xy - m.xy.T, gap, m.n).centred
+    eigenvalues, directions = SecondMoment(m.xx + m.yy - m.xy - m.xy.T, gap, m.n).centred
     # The products of equal rows leave rounding errors in proportion to the rows, not to their differences.
-    if values[0] <= 1e-12 * float(np.trace(m.xx) + np.trace(m.yy)) / m.n:
+    if eigenvalues[0] <= 1e-12 * float(np.trace(m.xx) + np.trace(m.yy)) / m.n:
         return undefined("all matching rows differ by the same vector")
-    differences = None
+    influence_sample = None
     if sample is not None:
-        rows = sample.x - sample.y
-        differences = InfluenceSample(rows, rows, sample.begins, scale=sample.scale)
-    return anisotropy_of(SpectralErrors(values, directions, differences, centre=gap), m.by_item.n_items)
+        differences = sample.x - sample.y
+        influence_sample = InfluenceSample(differences, differences, sample.begins, scale=sample.scale)
+    return anisotropy_of(SpectralErrors(eigenvalues, directions, influence_sample, centre=gap), m.by_item.n_items)

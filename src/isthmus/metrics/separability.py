@@ -154,6 +154,6 @@ def _wilson(share: float, variance: float, n: int) -> tuple[float, float]:
         return wilson_interval(round(share * n), n)
     trials = n * max(share * (1 - share) / variance, 1.0) if variance > 0 else 2.0 * n
     z = Z95
-    centre = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    midpoint = (share + z * z / (2 * trials)) / (1 + z * z / trials)
     half_width = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
-    return max(0.0, centre - half_width), min(1.0, centre + half_width)
+    return max(0.0, midpoint - half_width), min(1.0, midpoint + half_width)

@@ -208,15 +208,15 @@ def anisotropy(context: MetricContext) -> Estimate:
 
 def anisotropy_of(spectral_errors: SpectralErrors, n_items: int) -> Estimate:
     """Return lambda_1 / (tr S / d) of a covariance with its null, and with an interval if there are rows."""
-    values = spectral_errors.values
-    d = len(values)
-    value = float(values[0]) * d / float(values.sum())
+    eigenvalues = spectral_errors.values
+    d = len(eigenvalues)
+    value = float(eigenvalues[0]) * d / float(eigenvalues.sum())
     null = (1 + math.sqrt(d / n_items)) ** 2
     if spectral_errors.sample is None:
         return Estimate(value, null=null)
     first = np.eye(1, d)[0]
-    influence_first, bias_first = spectral_errors.scores_and_bias(first / values[0], -first / values[0] ** 2)
-    influence_trace, bias_trace = spectral_errors.scores_and_bias(np.full(d, 1 / values.sum()), np.zeros(d))
+    influence_first, bias_first = spectral_errors.scores_and_bias(first / eigenvalues[0], -first / eigenvalues[0] ** 2)
+    influence_trace, bias_trace = spectral_errors.scores_and_bias(np.full(d, 1 / eigenvalues.sum()), np.zeros(d))
     error = math.sqrt(spectral_errors.sample.variance(influence_first - influence_trace))
     low, high = _exponential_interval(math.log(value), bias_first - bias_trace, error, max_value=float(d))
     note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(low) else ""
@@ -250,25 +250,25 @@ def power_law_slope(context: MetricContext) -> Estimate:
     grows with n until n is many times d, and has an interval from n = 10 d on. The null is the value of as many
     isotropic rows.
     """
-    values = context.x.centred[0]
-    begin, end = slope_range(context.moments.by_item.n_items, len(values))
-    if end <= begin or values[end - 1] <= 0:
+    eigenvalues = context.x.centred[0]
+    begin, end = slope_range(context.moments.by_item.n_items, len(eigenvalues))
+    if end <= begin or eigenvalues[end - 1] <= 0:
         return undefined(f"fewer than {max(end, begin + 1)} directions have any variance")
-    weights = np.zeros(len(values))
+    weights = np.zeros(len(eigenvalues))
     ranks = np.log(np.arange(begin, end + 1))
     weights[begin - 1 : end] = -(ranks - ranks.mean()) / np.sum((ranks - ranks.mean()) ** 2)
     inside = weights != 0
     value, null = (
         float(weights[inside] @ np.log(spectrum[inside]))
-        for spectrum in (values, isotropic_spectrum(context.moments.n, len(values)))
+        for spectrum in (eigenvalues, isotropic_spectrum(context.moments.n, len(eigenvalues)))
     )
     note, sample = few_items_note(context), context.influence_sample
     if not has_enough_items(context):
-        note = note or f"no interval: needs n >= {ITEMS_PER_DIM * len(values):,}"
+        note = note or f"no interval: needs n >= {ITEMS_PER_DIM * len(eigenvalues):,}"
         return Estimate(max(value, 0.0), null=null, note=note)
     if sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)
-    inverse = np.where(inside, 1 / np.where(inside, values, 1.0), 0.0)
+    inverse = np.where(inside, 1 / np.where(inside, eigenvalues, 1.0), 0.0)
     influence, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
     error = math.sqrt(sample.variance(influence))
     if not abs(bias) <= max(error, ROUNDING):
