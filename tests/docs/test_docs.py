@@ -1,6 +1,7 @@
 """Every Python block of the README and of docs/ runs, and links between the pages lead somewhere.
 
 A block that begins with "```python needs NAME ..." is a program of its own, which runs where these can be imported.
+A block that begins with "```python file" is a complete module in the style of the package. Later blocks use it.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,11 +39,35 @@ def registries() -> Iterator[None]:
 @pytest.mark.usefixtures("registries")
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python( file)?\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "__main__"}  # dataclasses look their module up
+    for number, (is_file, block) in enumerate(blocks):
+        code = compile(block, f"{page.name} block {number + 1}", "exec", dont_inherit=True)
+        if is_file:
+            module = types.ModuleType(f"file_of_block_{number + 1}")
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+            exec(code, vars(module))
+            names |= {name: value for name, value in vars(module).items() if not name.startswith("__")}
+        else:
+            exec(code, names)
+
+
+def test_files_of_the_guide_keep_the_style_of_the_package(tmp_path: Path) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python file\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
     for number, block in enumerate(blocks):
-        exec(compile(block, f"{page.name} block {number + 1}", "exec"), names)
+        folder = tmp_path / "src" / "isthmus" / ("metrics" if number == 0 else "align")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"block_{number}.py").write_text(block, encoding="utf-8")
+    config = ["--config", str(ROOT / "pyproject.toml"), "--no-cache"]
+    for command in (["check", *config], ["format", "--check", *config]):
+        process = subprocess.run(
+            [sys.executable, "-m", "ruff", *command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True
+        )
+        assert process.returncode == 0, process.stdout + process.stderr
 
 
 PROGRAMS = [
