@@ -117,17 +117,33 @@ def stored() -> Any:
     return json.loads(FILE.read_text(encoding="utf-8"))
 
 
+def entry_of(path: str) -> str:
+    """Return the measure or the curve that a number belongs to."""
+    return "/".join(path.split("/")[: 3 if path.startswith(("/curves/", "/metrics/")) else 2])
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_measure_gives_stored_values(case: str, stored: Any) -> None:
-    assert_equal(measured(case), stored[f"measure {case}"])
+    """All numbers of the measures that are stored. A new measure is reported as a skip."""
+    values = measured(case)
+    entries = {entry_of(path) for path in stored[f"measure {case}"]}
+    assert_equal({path: v for path, v in values.items() if entry_of(path) in entries}, stored[f"measure {case}"])
+    new_entries = {entry_of(path).rpartition("/")[2] for path in values if entry_of(path) not in entries}
+    if new_entries:
+        pytest.skip(f"{', '.join(sorted(new_entries))}: not stored; run python tests/test_stored_values.py")
 
 
 def test_explain_gives_stored_values(stored: Any) -> None:
-    assert_equal(explained(), stored["explain"])
+    entries = {entry_of(path) for path in stored["explain"]}
+    values = explained()
+    new_metrics = {path for path in values if path.startswith("/metrics/") and entry_of(path) not in entries}
+    assert_equal({path: value for path, value in values.items() if path not in new_metrics}, stored["explain"])
 
 
 @pytest.mark.parametrize("name", sorted(isthmus.align.registry()))
 def test_aligner_gives_stored_values(name: str, stored: Any) -> None:
+    if f"align {name}" not in stored:
+        pytest.skip(f"{name}: not stored; run python tests/test_stored_values.py")
     assert_equal(aligned(name), stored[f"align {name}"])
 
 

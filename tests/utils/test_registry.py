@@ -62,6 +62,17 @@ def test_discover_imports_public_modules(tmp_path: Path, monkeypatch: pytest.Mon
     assert "toolbox_for_test._private" not in sys.modules
 
 
+def test_discover_warns_of_a_module_that_registers_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "empty_plugin_of_a_test.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = [EntryPoint("empty", "empty_plugin_of_a_test", "isthmus.tools")]
+    monkeypatch.setattr(module, "entry_points", lambda group: points)
+    tools: Registry[int] = Registry("tool", group="isthmus.tools")
+    message = "the tool 'empty' of another package: the module empty_plugin_of_a_test registers none"
+    with pytest.warns(IsthmusWarning, match=message):
+        assert len(tools) == 0
+
+
 def test_discover_loads_entry_points_and_survives_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
     points = [
         EntryPoint("good", "math:pi", "isthmus.tools"),
@@ -69,6 +80,6 @@ def test_discover_loads_entry_points_and_survives_a_broken_one(monkeypatch: pyte
     ]
     monkeypatch.setattr(module, "entry_points", lambda group: points if group == "isthmus.tools" else [])
     tools: Registry[int] = Registry("tool", group="isthmus.tools")
-    with pytest.warns(IsthmusWarning, match="the tool 'bad' of another package cannot be loaded: ModuleNotFoundError"):
+    with pytest.warns(IsthmusWarning, match="tool 'bad' of another package cannot be loaded from no_such_.*: Mod"):
         assert len(tools) == 0
     assert "good" not in tools

@@ -5,9 +5,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
@@ -112,12 +113,21 @@ class Registry(Mapping[str, T], Generic[T]):
                 if not module.name.startswith("_"):
                     importlib.import_module(f"{self.package}.{module.name}")
         for entry in entry_points(group=self.group) if self.group else ():
-            try:
-                entry.load()
-            except Exception as error:  # a broken plug-in must not break the package
-                reason = f"{type(error).__name__}: {error}"
-                message = f"the {self.noun} {entry.name!r} of another package cannot be loaded: {reason}"
-                warnings.warn(message, IsthmusWarning, stacklevel=2)
+            self._load(entry)
+
+    def _load(self, entry: EntryPoint) -> None:
+        """Import the module of an entry point. Warn if that fails or registers nothing."""
+        package = "another package" if entry.dist is None else f"the package {entry.dist.name}"
+        subject = f"the {self.noun} {entry.name!r} of {package}"
+        n_members, was_imported = len(self._members), entry.module in sys.modules
+        try:
+            entry.load()
+        except Exception as error:  # a broken plug-in must not break the package
+            reason = f"{type(error).__name__}: {error}"
+            warnings.warn(f"{subject} cannot be loaded from {entry.value}: {reason}", IsthmusWarning, stacklevel=3)
+            return
+        if not was_imported and len(self._members) == n_members:
+            warnings.warn(f"{subject}: the module {entry.module} registers none", IsthmusWarning, stacklevel=3)
 
     def registered(self) -> dict[str, T]:
         """Return the members that are registered so far, without a discovery.

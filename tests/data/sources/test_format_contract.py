@@ -231,6 +231,19 @@ def test_register_of_a_name_or_suffix_that_exists_is_refused(members: dict[str, 
     assert dict(formats) == before
 
 
+def test_writable_format_of_a_format_that_is_only_read_lists_the_others() -> None:
+    from isthmus.data.sources import writable_format
+
+    read_only = type("ReadOnly", (Bytes,), {"__doc__": "Bytes.", "suffixes": (".ro",), "writer": Format.writer})
+    register(read_only)
+    try:
+        message = r"a\.ro: files of 'bytes' are read but not written; choose one of \.arrow, \.h5, (?!.*\.ro)"
+        with pytest.raises(InputError, match=message):
+            writable_format("a.ro")
+    finally:
+        formats.unregister("bytes")
+
+
 def test_formats_are_found_without_a_list() -> None:
     folder = Path(memory_map.__code__.co_filename).parent
     modules = {path.stem for path in folder.glob("*.py") if not path.stem.startswith("_")}

@@ -122,9 +122,19 @@ def format_by_suffix(location: Location) -> Format | None:
     return next((candidate for candidate in formats.values() if suffix in candidate.suffixes), None)
 
 
-def suffix_list() -> str:
-    """Return the usual suffix of each format, for a message."""
-    return ", ".join(sorted(candidate.suffixes[0] for candidate in formats.values() if candidate.suffixes))
+def suffix_list(*, writable: bool = False) -> str:
+    """Return the usual suffix of each format, or of each that is written, for a message."""
+    return ", ".join(
+        sorted(
+            candidate.suffixes[0]
+            for candidate in formats.values()
+            if candidate.suffixes and not (writable and _is_read_only(candidate))
+        )
+    )
+
+
+def _is_read_only(format: Format) -> bool:
+    return type(format).writer is Format.writer
 
 
 def writable_format(path: str | os.PathLike[str]) -> Format:
@@ -143,7 +153,7 @@ def writable_format(path: str | os.PathLike[str]) -> Format:
     Raises
     ------
     InputError
-        If no format has this suffix.
+        If no format has this suffix, or the format is read but not written.
 
     Examples
     --------
@@ -154,7 +164,10 @@ def writable_format(path: str | os.PathLike[str]) -> Format:
     format = format_by_suffix(path) if path.suffix else formats["folder"]
     if format is None:
         raise InputError(
-            f"{path}: aligned rows are written as {suffix_list()} or a folder of shards; give a name that ends in one "
-            "of them, or in nothing for a folder"
+            f"{path}: aligned rows are written as {suffix_list(writable=True)} or a folder of shards; give a name that "
+            "ends in one of them, or in nothing for a folder"
         )
+    if _is_read_only(format):
+        suffixes = suffix_list(writable=True)
+        raise InputError(f"{path}: files of {format.name!r} are read but not written; choose one of {suffixes}")
     return format
