@@ -100,7 +100,9 @@ def test_find_format_without_suffix_reads_the_first_bytes(rows: np.ndarray, tmp_
     assert find_format(tmp_path / "nameless").name == "npy"
     np.testing.assert_array_equal(open_source(tmp_path / "nameless").read(0, 99), rows)
     (tmp_path / "notes.txt").write_text("hello")
-    with pytest.raises(InputError, match="is in no known format; expected .arrow, .h5, .npy, .npz, .parquet, .pt"):
+    with pytest.raises(
+        InputError, match="is in no known format; expected .arrow, .fbin, .h5, .npy, .npz, .parquet, .pt"
+    ):
         open_source(tmp_path / "notes.txt")
 
 

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TypeVar
 
+from isthmus.data.sources._foreign import check_embeddings
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath, resolve
 from isthmus.utils.errors import InputError
@@ -102,9 +103,13 @@ def find_format(path: str | os.PathLike[str] | Location) -> Format:
     if location.is_dir():
         return formats["folder"]
     format = format_by_suffix(location)
-    if format is None:
+    head = b""
+    if format is None or isinstance(location, Path):
         with location.open("rb") as file:
             head = file.read(512)
+    if isinstance(location, Path) and (format is None or format.name != "torch"):  # old files of PyTorch are pickles
+        check_embeddings(location, head)
+    if format is None:
         format = next((candidate for candidate in formats.values() if candidate.matches(head)), None)
     if format is None:
         raise InputError(f"{location}: is in no known format; expected {suffix_list()} or a folder of shards")

@@ -1,0 +1,53 @@
+"""Files that are something else are named with what to run next, and .fbin files are read."""
+
+from __future__ import annotations
+
+import gzip
+import pickle
+import sqlite3
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus import InputError
+from isthmus.data.sources import open_source
+
+X = np.random.default_rng(24).normal(size=(20, 4)).astype(np.float32)
+
+
+@pytest.mark.parametrize("name", ["image.npy", "image.parquet", "image.bin", f"{'a' * 200}.npy"])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer.*git lfs pull"),
+        (b"\n<!DOCTYPE html><html><body>404</body></html>", "is an HTML page"),
+        (gzip.compress(X.tobytes()), "is compressed by gzip; unpack it with gunzip"),
+        (pickle.dumps({"image": X}), r"is a pickle.*pickle.load\(open\(.*np.save\('rows.npy', np.asarray\(rows\)\)"),
+        (b"IxFI" + X.tobytes(), "is a faiss index; run index = faiss.read_index"),
+    ],
+    ids=["lfs", "html", "gzip", "pickle", "faiss"],
+)
+def test_open_source_of_another_kind_of_file_names_it(content: bytes, message: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        open_source(tmp_path / name)
+    assert len(str(caught.value)) <= 300
+
+
+def test_open_source_of_sqlite_names_it(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "image.db")
+    connection.execute("create table vectors (id integer)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(InputError, match="is an SQLite database"):
+        open_source(tmp_path / "image.db")
+
+
+def test_open_source_of_fbin_maps_the_rows(tmp_path: Path) -> None:
+    with (tmp_path / "base.fbin").open("wb") as file:
+        np.array(X.shape, dtype=np.uint32).tofile(file)
+        X.tofile(file)
+    np.testing.assert_array_equal(open_source(tmp_path / "base.fbin").read(0, 20), X)
+    with pytest.raises(InputError, match="an .fbin file holds one array"):
+        open_source(f"{tmp_path}/base.fbin::x")
