@@ -154,7 +154,7 @@ def test_cknna_of_nearly_equal_rows_is_undefined(spread: float, is_defined: bool
     assert (estimate.undefined is None) is is_defined
 
 
-@pytest.mark.parametrize(("cosine", "is_defined"), [(1 - 1e-6, True), (1 - 1e-12, False)])
+@pytest.mark.parametrize(("cosine", "is_defined"), [(1 - 1e-6, True), (1 - 1e-13, False)])
 def test_vmf_concentration_of_nearly_equal_rows_is_undefined(cosine: float, is_defined: bool) -> None:
     angle = math.acos(cosine) / 2
     x = np.tile([[math.cos(angle), math.sin(angle)], [math.cos(angle), -math.sin(angle)]], (1, 1))

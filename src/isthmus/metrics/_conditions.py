@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from isthmus.metrics._context import MetricContext
+from isthmus.statistics.degeneracy import has_constant_rows, has_equal_pairs
 from isthmus.statistics.result import NAN, Estimate
 
 #: Items per dimension above which a spectrum hardly depends on n. On power-law spectra of 256 dimensions, ranks and
@@ -13,10 +16,42 @@ ITEMS_PER_DIM = 10
 
 NOT_UNIT_ROWS = "the formula holds for unit rows; use normalize=True"
 EQUAL_ROWS = "the rows of one modality are all equal"
+NEARLY_EQUAL_ROWS = "the rows of one modality differ by no more than rounding errors"
 EQUAL_ROWS_IN_EACH = "the rows of each modality are all equal"
 EQUAL_ROWS_IN_BOTH = "the rows of both modalities are all equal"
 EQUAL_MEANS = "the two means are equal"
 ONE_ITEM = "there is only one item"
+
+
+#: Data on which a measure has no meaning, as it declares them in `undefined_if`, in words.
+DEGENERATE_CASES = {
+    "constant side": "all rows of the modality are the same",
+    "constant modality": "all rows of one modality are the same",
+    "one vector": "all rows of both modalities are the same",
+    "equal pairs": "every row is the same as its matching row",
+}
+
+
+def degenerate_reason(context: MetricContext, cases: Sequence[str]) -> str | None:
+    """Return the first of the degenerate cases that the data are, in words with their names, or None."""
+    x, y = context.names
+    is_constant_x, is_constant_y = context.cached("constant", _constant_modalities, lambda flags: flags[::-1])
+    are_equal = context.cached("equal pairs", lambda c: has_equal_pairs(c.moments), bool)
+    for case in cases:
+        if case == "constant side" and is_constant_x:
+            return f"all rows of {x} are the same"
+        if case == "constant modality" and (is_constant_x or is_constant_y):
+            return f"all rows of {x if is_constant_x else y} are the same"
+        if case == "one vector" and is_constant_x and is_constant_y and are_equal:
+            return f"all rows of {x} and of {y} are the same"
+        if case == "equal pairs" and are_equal:
+            return f"every row of {x} is the same as its matching row of {y}"
+    return None
+
+
+def _constant_modalities(context: MetricContext) -> tuple[bool, bool]:
+    m = context.moments
+    return has_constant_rows(m.mean_x, m.xx / m.n), has_constant_rows(m.mean_y, m.yy / m.n)
 
 
 def has_enough_items(context: MetricContext) -> bool:

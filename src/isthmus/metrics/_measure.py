@@ -13,6 +13,7 @@ from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
 from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
 from isthmus.metrics._metric import FAILURES, FAMILIES, Metric, evaluate, registry
 from isthmus.metrics._subspaces import Subspaces
+from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import Result
 from isthmus.utils.errors import InputError, unknown_name
@@ -169,6 +170,7 @@ def _provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object
     provenance: dict[str, object] = {
         "names": list(context.names), "n": m.n, "items": m.by_item.n_items, "dim": m.dim_x
     }  # fmt: skip
+    provenance["degenerate"] = [entry.to_dict() for entry in find_degeneracies(m, context.names)]
     if pairs is not None:
         provenance |= {
             "items": pairs.n_items,

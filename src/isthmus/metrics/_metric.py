@@ -11,6 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.metrics._conditions import (
+    DEGENERATE_CASES,
+    EQUAL_ROWS,
+    EQUAL_ROWS_IN_BOTH,
+    EQUAL_ROWS_IN_EACH,
+    NEARLY_EQUAL_ROWS,
+    degenerate_reason,
+    undefined,
+)
 from isthmus.metrics._context import MetricContext
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import InputError, unknown_name
@@ -89,12 +98,15 @@ class Metric:
         The model whose value is `Estimate.null`, one of `NULL_MODELS`, or 'none: ' and the reason.
     family : str
         Heading under which the measure is shown, one of `FAMILIES`.
+    undefined_if : tuple of str
+        Degenerate data on which the measure has no meaning: 'constant side' (all rows of the modality of '{side}' are
+        the same), 'constant modality' (those of x or of y), 'one vector' (all rows of both), or 'equal pairs'.
 
     Raises
     ------
     InputError
-        If `direction`, `requires`, `invariances` or `family` are not among the values above. If `range` is not a pair
-        of numbers, or `name` holds another placeholder.
+        If `direction`, `requires`, `invariances`, `family` or `undefined_if` are not among the values above. If `range`
+        is not a pair of numbers, or `name` holds another placeholder.
 
     Examples
     --------
@@ -114,12 +126,14 @@ class Metric:
     interval: str = DEFAULT_REASON
     null_model: str = DEFAULT_REASON
     family: str = "others"
+    undefined_if: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field, value, choices in (
             ("direction", self.direction, DIRECTIONS),
             ("requirement", self.requires, REQUIREMENTS),
             *(("invariance", invariance, INVARIANCES) for invariance in self.invariances),
+            *(("degenerate case", case, DEGENERATE_CASES) for case in self.undefined_if),
             ("family", self.family, FAMILIES),
         ):
             if value not in choices:
@@ -182,7 +196,7 @@ def metric(
         Paper of the definition.
     **options
         Other fields of `Metric`: `requires` ('moments'), `invariances` ('rotation' and 'row scale'),
-        `reference_case` (None), `interval` and `null_model` (none), `family` ('others').
+        `reference_case` (None), `interval` and `null_model` (none), `family` ('others'), `undefined_if` (never).
 
     Returns
     -------
@@ -291,14 +305,19 @@ FAILURES = (InputError, np.linalg.LinAlgError, ArithmeticError, ValueError)
 
 
 def _computed(entry: Metric, context: MetricContext) -> Estimate:
-    """Return the estimate of a measure. If it fails on these data, it is undefined with the reason.
+    """Return the estimate of a measure. If it fails or has no meaning on these data, it is undefined with the reason.
 
-    Other exceptions, such as TypeError and AttributeError, are raised.
+    Other exceptions than `FAILURES`, such as TypeError and AttributeError, are raised.
     """
     try:
-        return entry.compute(context)
+        estimate = entry.compute(context)
+        # A reason of the measure itself, such as too few items, is more precise than that of its list.
+        if estimate.undefined not in (None, "", EQUAL_ROWS, NEARLY_EQUAL_ROWS, EQUAL_ROWS_IN_EACH, EQUAL_ROWS_IN_BOTH):
+            return estimate
+        reason = degenerate_reason(context, entry.undefined_if)
     except FAILURES as error:
-        return Estimate(math.nan, undefined=failure_reason(error))
+        return undefined(failure_reason(error))
+    return undefined(reason) if reason else estimate
 
 
 def failure_reason(error: Exception) -> str:

@@ -10,12 +10,13 @@ from isthmus.linalg.bessel import MAX_ORDER, bessel_ratio, inverse_bessel_ratio
 from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
+from isthmus.statistics.degeneracy import has_constant_rows
 from isthmus.statistics.intervals import clip_interval, length_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, mean_covariance, mean_length_interval
 from isthmus.statistics.result import NAN, Estimate
 
 #: Smallest 1 - R^2 at which a concentration has a meaning. Rounding errors of equal rows are below it.
-MIN_SPREAD = 1e-10
+MIN_SPREAD = 1e-12
 #: Concentration above which the first two terms of an expansion replace the inverse of A.
 MAX_EXACT_KAPPA = 1e6
 
@@ -52,6 +53,7 @@ def mean_cosine(context: MetricContext) -> Estimate:
 
 @metric(
     "vmf_concentration_{side}",
+    undefined_if=("constant side",),
     family="cone and uniformity",
     unit="kappa",
     range=(0, np.inf),
@@ -126,6 +128,8 @@ def conformity_sd(context: MetricContext) -> Estimate:
     m = context.moments
     if m.n < 2:
         return undefined("there is only one row")
+    if has_constant_rows(m.mean_x, m.xx / m.n):
+        return Estimate(0.0, 0.0, 0.0, 0.0)
     plug_in, bias, var = _squared_conformity(context)
     value = m.n / (m.n - 1) * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))

@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Sequence
 
+from isthmus.metrics._conditions import DEGENERATE_CASES
 from isthmus.metrics._metric import FAMILIES, Metric, registry
 from isthmus.utils.files import atomic_path
 
@@ -70,6 +71,8 @@ def _section(entry: Metric) -> str:
         ("Invariant", ", ".join(entry.invariances) or "nothing"),
         ("Source", entry.source),
     ]
+    if entry.undefined_if:
+        facts.insert(-1, ("Undefined if", "; ".join(DEGENERATE_CASES[case] for case in entry.undefined_if)))
     lines = [f"- {name}: {value}" for name, value in facts]
     return "\n".join([f"### `{entry.name}`", "", *(f"{p}\n" for p in paragraphs if ">>>" not in p), *lines, ""])
 

@@ -15,6 +15,8 @@ from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import length_interval
 from isthmus.statistics.result import NAN, Estimate
 
+#: Squared distance of unit rows below which two clouds are equal but for rounding.
+MIN_SQUARED_DISTANCE = 1e-13
 _BIASED = (
     "none: sampling noise alone makes two covariances differ, by a share of order d / n, and the distance has no "
     "derivative where one is singular; compare with the null"
@@ -141,7 +143,7 @@ def frechet_centroid_share(context: MetricContext) -> Estimate:
     The rest is the distribution gap. The null is the share if half of the items swap their modalities.
     """
     squares, swapped = context.shared(SquaredDistances), context.shared(SwappedDistances)
-    if squares.gap + squares.bures == 0:
+    if squares.gap + squares.bures <= MIN_SQUARED_DISTANCE:
         return undefined("the two clouds have the same mean and covariance")
     null = swapped.gap / (swapped.gap + swapped.bures) if swapped.gap + swapped.bures > 0 else NAN
     return Estimate(squares.gap / (squares.gap + squares.bures), null=null, note=few_items_note(context))

@@ -123,6 +123,7 @@ def gap_share_leading(context: MetricContext) -> Estimate:
 
 @metric(
     "gap_outside_span_{side}",
+    undefined_if=("constant side",),
     family="first order",
     unit="share",
     range=(0, 1),

@@ -16,6 +16,8 @@ from isthmus.statistics.result import Estimate
 
 #: Principal directions of each modality that SVCCA correlates.
 SVCCA_DIRECTIONS = 10
+#: Fewest items whose CKA depends on the data.
+MIN_CKA_ITEMS = 3
 #: Pairs of random subspaces behind the null of SVCCA.
 RANDOM_SUBSPACES = 50
 
@@ -28,6 +30,7 @@ def _reflected(dim: int) -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "cka",
+    undefined_if=("constant modality",),
     family="representation similarity",
     unit="share",
     range=(0, 1),
@@ -46,6 +49,8 @@ def cka(context: MetricContext) -> Estimate:
     tr S_x tr S_y / ((n - 1) |S_x|_F |S_y|_F).
     """
     traces = context.shared(TraceEstimates)
+    if context.moments.by_item.n_items < MIN_CKA_ITEMS:
+        return undefined(f"{context.moments.by_item.n_items} items always give 1; at least {MIN_CKA_ITEMS} are needed")
     scale = math.sqrt(traces.plug_in["xx"] * traces.plug_in["yy"])
     if scale <= 0:
         return undefined(EQUAL_ROWS)

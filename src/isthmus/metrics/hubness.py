@@ -64,6 +64,7 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
     """
     metric(
         name,
+        undefined_if=("constant modality",),
         family="neighbours",
         unit="skewness",
         range=(-np.inf, np.inf),

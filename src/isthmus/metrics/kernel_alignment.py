@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.score_matrix import TopK
-from isthmus.metrics._conditions import EQUAL_ROWS, too_few_items, undefined
+from isthmus.metrics._conditions import NEARLY_EQUAL_ROWS, too_few_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
@@ -32,6 +32,7 @@ def _rotated_circle() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "unbiased_cka",
+    undefined_if=("constant modality",),
     family="representation similarity",
     unit="share",
     range=(-1, 1),
@@ -52,7 +53,8 @@ def unbiased_cka(context: MetricContext) -> Estimate:
     rows = context.shared(PairedRows)
     if rows.n < 5:
         return too_few_items(rows.n, 5)
-    x, y = (modality.astype(np.float64) for modality in (rows.x, rows.y))
+    # HSIC does not depend on the means. Without them, rows of a narrow cone keep all their digits.
+    x, y = (modality - modality.mean(axis=0, dtype=np.float64) for modality in (rows.x, rows.y))
     xy, xx, yy = Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y)
     if xx.value <= 0 or yy.value <= 0:
         return Estimate(NAN, null=0.0, undefined="the variance of one modality is not larger than chance gives")
@@ -106,6 +108,7 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
 
 @metric(
     "cknna",
+    undefined_if=("constant modality",),
     family="representation similarity",
     unit="share",
     range=(-1, 1),
@@ -134,7 +137,7 @@ def cknna(context: MetricContext) -> Estimate:
     kernel_x, kernel_y = _local_kernel(rows.x, nearest_x, k), _local_kernel(rows.y, nearest_y, k)
     scale = math.sqrt(float(np.sum(kernel_x**2) * np.sum(kernel_y**2)))
     if min(_spread(kernel_x, rows.x), _spread(kernel_y, rows.y)) < MIN_KERNEL_SPREAD:
-        return undefined(EQUAL_ROWS)
+        return undefined(NEARLY_EQUAL_ROWS)
     is_mutual = nearest_x.index[:, :k, None] == nearest_y.index[:, None, :k]
     value = float(np.einsum("ij,ijk,ik->", kernel_x, is_mutual, kernel_y)) / scale
     # A shuffle moves every pair (i, j) of y to every pair of different items equally often.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.score_matrix import TopK
-from isthmus.metrics._conditions import too_few_items
+from isthmus.metrics._conditions import too_few_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
@@ -21,6 +21,8 @@ from isthmus.statistics.result import NAN, Estimate
 K_MUTUAL = 10
 #: Neighbours of the mixing rate.
 K_MIXING = 20
+#: Relative difference of two float32 cosines that are equal but for rounding.
+TIE_TOLERANCE = 2e-7
 
 
 def _orthogonal_circles() -> tuple[np.ndarray, np.ndarray]:
@@ -44,6 +46,7 @@ def _two_cones() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "mutual_knn",
+    undefined_if=("constant modality",),
     family="neighbours",
     unit="share",
     range=(0, 1),
@@ -68,6 +71,8 @@ def mutual_knn(context: MetricContext) -> Estimate:
         return too_few_items(n, 3)
     k = min(K_MUTUAL, n - 1)
     neighbours = context.shared(Neighbours)
+    if _are_ties(neighbours.xx, k) or _are_ties(neighbours.yy, k):
+        return undefined("for most rows of one modality the nearest ones are ties")
     nearest_x, nearest_y = (nearest.index[:, :k] for nearest in (neighbours.xx, neighbours.yy))
     shares = np.count_nonzero(nearest_x[:, :, None] == nearest_y[:, None, :], axis=(1, 2)) / k
     value = float(shares.mean())
@@ -76,6 +81,14 @@ def mutual_knn(context: MetricContext) -> Estimate:
     variance = float(residuals @ residuals + residuals @ (linked @ residuals)) / n**2
     interval = _share_interval(value, n, normal_interval(value, max(variance, 0.0)))
     return Estimate(value, *interval, null=k / (n - 1))
+
+
+def _are_ties(nearest: TopK, k: int) -> bool:
+    """Return whether the k-th and the next neighbour are equally near for more than half of the rows."""
+    if nearest.scores.shape[1] <= k:
+        return False
+    is_tie = nearest.scores[:, k - 1] - nearest.scores[:, k] <= TIE_TOLERANCE * np.abs(nearest.scores[:, k])
+    return bool(np.count_nonzero(is_tie) > len(is_tie) / 2)
 
 
 def _share_interval(value: float, n: int, interval: tuple[float, float]) -> tuple[float, float]:
@@ -98,6 +111,7 @@ def _links(index: np.ndarray) -> Any:
 
 @metric(
     "mixing_rate",
+    undefined_if=("one vector",),
     family="neighbours",
     unit="share",
     range=(0, 1),
@@ -173,6 +187,7 @@ class UnionNeighbours:
 
 @metric(
     "mixed_partner_rank_{side}",
+    undefined_if=("one vector",),
     family="neighbours",
     unit="rank",
     range=(1, np.inf),

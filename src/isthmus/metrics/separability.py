@@ -81,6 +81,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "linear_separability",
+    undefined_if=("equal pairs",),
     family="separability",
     unit="share",
     range=(0, 1),

@@ -32,6 +32,8 @@ def _register(q: int) -> None:
             return undefined(
                 f"{min(d, n)} {'dimensions' if d <= n else 'items'} are too few to compare subspaces of {q} dimensions"
             )
+        if min(context.x.centred[0][q - 1], context.y.centred[0][q - 1]) <= 0:
+            return undefined(f"fewer than {q} directions of one modality have any variance")
         value = float(np.sum(context.cross_cosines[:q, :q] ** 2)) / q
         return Estimate(min(value, 1.0), null=q / d, note=few_items_note(context))
 
@@ -115,6 +117,8 @@ def shared_space_reproducibility(context: MetricContext) -> Estimate:
     sample = context.influence_sample
     if sample is None or sample.items < 4 * SHARED_DIMS or d <= SHARED_DIMS:
         return undefined(f"needs at least {4 * SHARED_DIMS} items and more than {SHARED_DIMS} dimensions")
+    if min(context.x.centred[0][SHARED_DIMS - 1], context.y.centred[0][SHARED_DIMS - 1]) <= 0:
+        return undefined(f"fewer than {SHARED_DIMS} directions of one modality have any variance")
     in_first_half = np.zeros(sample.items, dtype=bool)
     in_first_half[sample.random_order[::2]] = True
     rows_of_first = np.repeat(in_first_half, sample.counts.astype(np.int64))

@@ -2,6 +2,7 @@
 
 from isthmus.statistics.concentration import gini
 from isthmus.statistics.correlation import isotonic_r2, spearman
+from isthmus.statistics.degeneracy import Degeneracy, find_degeneracies
 from isthmus.statistics.influence import InfluenceSample
 from isthmus.statistics.intervals import (
     clip_interval,
@@ -28,6 +29,7 @@ from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.spectral_errors import SpectralErrors
 
 __all__ = [
+    "Degeneracy",
     "Estimate",
     "InfluenceSample",
     "ItemMoments",
@@ -37,6 +39,7 @@ __all__ = [
     "clip_interval",
     "debiased_gap_squared",
     "debiased_mean_products",
+    "find_degeneracies",
     "gap_interval",
     "gini",
     "isotonic_r2",
