@@ -11,7 +11,8 @@ import pytest
 import isthmus
 from isthmus.metrics import MetricContext
 from isthmus.metrics import _measure as measure_module
-from isthmus.metrics._metric import FAILURES, Metric, register, unregister
+from isthmus.metrics._evaluation import FAILURES
+from isthmus.metrics._metric import Metric, register, unregister
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import InputError
 

@@ -7,8 +7,9 @@ modules on first use. Modules that start with '_' define what measures share.
 from __future__ import annotations
 
 from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext, SecondMoment
+from isthmus.metrics._evaluation import evaluate
 from isthmus.metrics._measure import families, measure
-from isthmus.metrics._metric import FAMILIES, Metric, evaluate, metric, register, registry, unregister
+from isthmus.metrics._metric import FAMILIES, Metric, metric, register, registry, unregister
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
 
 __all__ = [

@@ -10,8 +10,9 @@ import numpy as np
 from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
+from isthmus.metrics._evaluation import FAILURES, evaluate
 from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
-from isthmus.metrics._metric import FAILURES, FAMILIES, Metric, evaluate, registry
+from isthmus.metrics._metric import FAMILIES, Metric, registry
 from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments, moments_of

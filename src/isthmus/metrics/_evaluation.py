@@ -1,0 +1,124 @@
+"""The evaluation of one measure: its estimates, or the reason why they are undefined."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+
+from isthmus.metrics._conditions import (
+    EQUAL_ROWS,
+    EQUAL_ROWS_IN_BOTH,
+    EQUAL_ROWS_IN_EACH,
+    NEARLY_EQUAL_ROWS,
+    degenerate_reason,
+    undefined,
+)
+from isthmus.metrics._context import MetricContext
+from isthmus.metrics._metric import Metric
+from isthmus.statistics.result import Estimate
+from isthmus.utils.errors import InputError
+
+#: Exceptions of a computation that fails on the given data. All others are programming errors.
+FAILURES = (InputError, np.linalg.LinAlgError, ArithmeticError, ValueError)
+
+
+def _computed(entry: Metric, context: MetricContext) -> Estimate:
+    """Return the estimate of a measure. If it fails or has no meaning on these data, it is undefined with the reason.
+
+    Other exceptions than `FAILURES`, such as TypeError and AttributeError, are raised.
+    """
+    try:
+        estimate = entry.compute(context)
+        # A reason of the measure itself, such as too few items, is more precise than that of its list.
+        if estimate.undefined not in (None, "", EQUAL_ROWS, NEARLY_EQUAL_ROWS, EQUAL_ROWS_IN_EACH, EQUAL_ROWS_IN_BOTH):
+            return estimate
+        reason = degenerate_reason(context, entry.undefined_if)
+    except FAILURES as error:
+        return undefined(failure_reason(error))
+    return undefined(reason) if reason else estimate
+
+
+def failure_reason(error: Exception) -> str:
+    """Return why a computation failed on these data, in plain words.
+
+    Parameters
+    ----------
+    error : Exception
+        What the computation raised.
+
+    Returns
+    -------
+    str
+        The message of an `InputError`, else a sentence about the kind of failure.
+
+    Examples
+    --------
+    >>> failure_reason(ZeroDivisionError("float division by zero"))
+    'its computation divides by zero or overflows on these data'
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, np.linalg.LinAlgError):
+        return "its computation does not converge on these data"
+    if isinstance(error, ArithmeticError):
+        return "its computation divides by zero or overflows on these data"
+    return f"its computation fails on these data: {' '.join(str(error).split())[:200]}"
+
+
+NO_ROWS = "no interval: it needs rows, and moments contain none; measure the pairs"
+
+
+def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
+    """Compute the estimates of one measure.
+
+    Parameters
+    ----------
+    entry : Metric
+        The measure.
+    context : MetricContext
+        The data.
+
+    Returns
+    -------
+    dict of str to Estimate
+        The estimates by name, with the unit and the definition that the measure declares. An estimate whose
+        computation fails on these data is undefined with the reason.
+
+    Raises
+    ------
+    InputError
+        If the measure needs rows and the context has only moments, or it needs labels and there are none. If it does
+        not return an `Estimate` of a number.
+
+    Examples
+    --------
+    >>> import numpy as np, isthmus
+    >>> from isthmus.metrics import registry
+    >>> X, Y = np.eye(2), -np.eye(2)
+    >>> evaluate(registry()["mean_paired_cosine"], MetricContext(isthmus.Moments.of(X, Y)))["mean_paired_cosine"].value
+    -1.0
+    """
+    x, y = context.names
+    if entry.requires != "moments" and context.pairs is None:
+        raise InputError(f"{entry.name} needs rows, and moments contain none; measure the pairs")
+    if entry.requires == "labels" and context.pairs is not None and context.pairs.labels is None:
+        name = entry.name.removesuffix("_{side}")
+        raise InputError(f"{name} needs labels; give Pairs(..., labels=) one for each item")
+    contexts = [context, context.swapped()] if "{side}" in entry.name else [context]
+    no_interval = entry.interval.removeprefix("none: ") if entry.interval.startswith("none: ") else ""
+    definition = entry.definition.replace("{x}", x).replace("{y}", y)
+    estimates = {}
+    for name, ordered in zip(entry.names(x, y), contexts, strict=True):
+        estimate = _computed(entry, ordered)
+        if not isinstance(estimate, Estimate):
+            raise InputError(f"measure {name} returned {type(estimate).__name__}, expected Estimate")
+        if np.ndim(estimate.value) != 0:
+            raise InputError(f"measure {name}: value has shape {np.shape(estimate.value)}, expected a number")
+        is_missing = math.isnan(estimate.low) and not no_interval and not estimate.undefined
+        note = estimate.note or (NO_ROWS if is_missing and context.pairs is None else "")
+        estimates[name] = dataclasses.replace(
+            estimate, unit=entry.unit, definition=definition, note=note, no_interval=no_interval
+        )
+    return estimates
