@@ -27,13 +27,15 @@ class BlockCorrection:
         self.offsets = {name: rng.normal() + offset * (name[0] != name[1]) for name in self.scales}
         self.coin = coin
 
-    def query(self, rows: np.ndarray) -> np.ndarray:
+    def query(self, rows: np.ndarray, *, modality: str, index: str = "exact") -> np.ndarray:
         return np.column_stack([rows, np.ones(len(rows)), np.where(rows[:, 0] > 0, 1.0, -1.0)])
 
-    def stored(self, rows: np.ndarray, *, query: str, stored: str) -> np.ndarray:
+    def stored(self, rows: np.ndarray, *, modality: str, queries: str) -> np.ndarray:
         constant = np.ones((len(rows), 1))
-        preference = self.coin * constant * (query != stored)
-        return np.hstack([self.scales[query + stored] * rows, self.offsets[query + stored] * constant, preference])
+        preference = self.coin * constant * (queries != modality)
+        return np.hstack(
+            [self.scales[queries + modality] * rows, self.offsets[queries + modality] * constant, preference]
+        )
 
 
 def random_pairs(rng: np.random.Generator, unit: Unit, n: int = 40, *, captions: bool = False) -> Any:
@@ -54,10 +56,10 @@ def slow_hits(x: Any, y: Any, owner: Any, as_x: Any, correction: Any) -> dict[st
         scores: dict[int, tuple[float, list[float], list[float]]] = {}
         for query in queries:
             vectors = {
-                name: [correction.stored(rows[name][[row]], query=modality, stored=name)[0] for row in stored[name]]
+                name: [correction.stored(rows[name][[row]], modality=name, queries=modality)[0] for row in stored[name]]
                 for name in "xy"
             }
-            vector = correction.query(rows[modality][[query]])[0]
+            vector = correction.query(rows[modality][[query]], modality=modality)[0]
             is_target = [items[other][row] == items[modality][query] for row in stored[other]]
             all_other = [float(vector @ row) for row in vectors[other]]
             target = max(score for score, matches in zip(all_other, is_target, strict=True) if matches)

@@ -20,11 +20,11 @@ class OffsetCorrection:
     def __init__(self, offsets: dict[tuple[str, str], float]):
         self.offsets = offsets
 
-    def query(self, rows: np.ndarray) -> np.ndarray:
+    def query(self, rows: np.ndarray, *, modality: str, index: str) -> np.ndarray:
         return np.hstack([rows, np.ones((len(rows), 1))])
 
-    def stored(self, rows: np.ndarray, *, query: str, stored: str) -> np.ndarray:
-        return np.hstack([rows, np.full((len(rows), 1), self.offsets.get((query, stored), 0.0))])
+    def stored(self, rows: np.ndarray, *, modality: str, queries: str) -> np.ndarray:
+        return np.hstack([rows, np.full((len(rows), 1), self.offsets.get((queries, modality), 0.0))])
 
 
 @pytest.fixture

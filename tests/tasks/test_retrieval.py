@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom, norm
 
+from isthmus.align import ScoreStandardization
 from isthmus.compute import score_matrix, topk
 from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
 from isthmus.statistics.intervals import wilson_interval
@@ -162,3 +163,17 @@ def test_even_slices_cover_everything_once(size: int, most: int) -> None:
     slices = even_slices(size, most)
     assert [i for block in slices for i in range(block.start, block.stop)] == list(range(size))
     assert all(0 < block.stop - block.start <= most for block in slices)
+
+
+def test_standardization_keeps_the_ranks_of_float32_rows_that_almost_tie(rng: np.random.Generator) -> None:
+    """The correction makes rows longer, which must not make ties wider."""
+    rows = rng.normal(size=(2, 40, 64)) + 40 * np.eye(64)[:2, None]  # narrow cones: a small spread of the scores
+    x, y = rows / np.linalg.norm(rows, axis=2, keepdims=True)
+    y[:20] = y[0] - np.arange(20)[:, None] * 4e-6 * x[0]
+    y /= np.linalg.norm(y, axis=1, keepdims=True)
+    x, y = x.astype(np.float32), y.astype(np.float32)
+    correction = ScoreStandardization().fit(x, y)
+    raw, corrected = (
+        registry()["retrieval"].run(TaskData(x, y, correction=value)).scores() for value in (None, correction)
+    )
+    assert corrected == raw

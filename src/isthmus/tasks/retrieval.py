@@ -145,9 +145,11 @@ def _ranks(data: TaskData) -> tuple[np.ndarray, np.ndarray]:
     correction = data.correction
     if correction is None:
         return matching_ranks(data.x, data.y, data.owner)
-    queries = [correction.query(rows, modality=name, index="exact") for name, rows in (("x", data.x), ("y", data.y))]
-    stored_x = correction.stored(data.x, modality="x", queries="y")
-    stored_y = correction.stored(data.y, modality="y", queries="x")
+    # Corrected rows are long, and ties are wider for them. In float64 they are no wider than those of the raw rows.
+    x, y = np.asarray(data.x, dtype=np.float64), np.asarray(data.y, dtype=np.float64)
+    queries = [correction.query(rows, modality=name, index="exact") for name, rows in (("x", x), ("y", y))]
+    stored_x = correction.stored(x, modality="x", queries="y")
+    stored_y = correction.stored(y, modality="y", queries="x")
     ranks_x = matching_ranks(queries[0], stored_y, data.owner)[0]
     return ranks_x, matching_ranks(stored_x, queries[1], data.owner)[1]
 
