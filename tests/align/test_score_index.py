@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus import IsthmusWarning
 from isthmus.align import CSLS, BankNormalization, InvertedSoftmax, ScoreCalibration, ScoreStandardization
+from isthmus.utils.errors import NotFittedError
 
 CORRECTIONS = (ScoreStandardization, BankNormalization, CSLS, InvertedSoftmax, ScoreCalibration)
 N, D = 90, 12
@@ -88,6 +91,15 @@ def test_faiss_finds_the_same_top_ten(cls: Any, index: str, modalities: dict[str
             offsets = {name: N * number for number, name in enumerate(rows)}
             numbers = hits.rows + np.vectorize(offsets.get)(hits.modalities)
         np.testing.assert_allclose(np.take_along_axis(scores, numbers, axis=1), best, atol=2e-5)  # but for ties
+
+
+def test_form_of_the_index_is_changed_after_load(modalities: dict[str, np.ndarray], tmp_path: Path) -> None:
+    ScoreCalibration().fit(**modalities).save(tmp_path / "scores.safetensors")
+    loaded = isthmus.load(tmp_path / "scores.safetensors").set_params(index="exact", metric="cosine")
+    corpus = loaded.stored(modalities["image"], modality="image", queries="text")
+    assert corpus.shape[1] == loaded.query(modalities["text"], modality="text").shape[1] == D + 1 + 3 + 1
+    with pytest.raises(NotFittedError):  # the banks of other options were not kept
+        _ = loaded.set_params(bank_size=50).score_model
 
 
 def test_shared_index_is_warned_of_and_exact_where_spreads_are_products(modalities: dict[str, np.ndarray]) -> None:

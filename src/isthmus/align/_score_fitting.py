@@ -346,6 +346,29 @@ class ScoreFitting(Aligner):
     def _restore_arrays(self, further: dict[str, np.ndarray]) -> None:
         self._arrays, self._banks, self._more, self._model = dict(further), {}, {}, None
 
+    def set_params(self, **options: Any) -> Self:
+        """Change options. The form and the metric of the index can be changed after a fit and after `load`.
+
+        Parameters
+        ----------
+        **options : Any
+            New values by name.
+
+        Returns
+        -------
+        ScoreCorrection
+            This aligner.
+
+        Raises
+        ------
+        InputError
+            If an option does not exist.
+        """
+        if options.keys() <= {"index", "metric"}:
+            vars(self).update(options)
+            return self
+        return super().set_params(**options)
+
     def _discard_maps(self) -> None:
         self._model = None
         if self._keeps_bank and not self._banks:
