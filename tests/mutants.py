@@ -132,7 +132,7 @@ def nearest_tests(path: Path) -> list[str]:
     limits = [str(test) for test in (TESTS / package).glob("test_*.py") if test.stem in LIMITS]
     limits = [test for test in limits if test not in nearest]
     chosen = [stored_values, *nearest, *limits]
-    measures = re.findall(r"^@metric\(\s*\"([^\"]+)\"", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    measures = re.findall(r"(?:metric|_register)\(\s*f?\"([^\"]+)\"", path.read_text(encoding="utf-8"))
     registered = (
         measures if package == "metrics" else [name for name in names if package == "align" and name[0].isupper()]
     )
