@@ -244,6 +244,17 @@ def test_new_aligner_is_registered_and_keeps_the_contract() -> None:
     check_aligner(HalfCentering)
 
 
+def test_load_of_an_aligner_of_a_missing_package_says_what_to_do(cones: Any, tmp_path: Path) -> None:
+    @dataclass(kw_only=True, eq=False)
+    class Removed(Aligner):
+        solve = lambda self, moments: shifted(moments)  # noqa: E731
+
+    Removed().fit(*cones).save(tmp_path / "a.safetensors")
+    align.unregister("Removed")
+    with pytest.raises(InputError, match="holds an aligner 'Removed', which is unknown; import or install the package"):
+        isthmus.load(tmp_path / "a.safetensors")
+
+
 def test_second_class_of_a_name_is_refused() -> None:
     with pytest.raises(InputError, match="aligner 'Centering' is registered twice; choose another name"):
 

@@ -29,7 +29,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     Raises
     ------
     InputError
-        If the file is missing, truncated or holds something else.
+        If the file is missing, truncated or holds something else, or the class of the aligner is unknown.
 
     Examples
     --------
@@ -55,7 +55,11 @@ def _of_json(content: dict[str, Any]) -> Aligner:
         name: _of_json(value) if isinstance(value, dict) and "class" in value else value
         for name, value in content["options"].items()
     }
-    aligner: type[Any] = get(content["class"])
+    try:
+        aligner: type[Any] = get(content["class"])
+    except InputError as error:
+        hint = "import or install the package that defines it"
+        raise InputError(f"the file holds an aligner {content['class']!r}, which is unknown; {hint}") from error
     return cast("Aligner", aligner(**options))
 
 
