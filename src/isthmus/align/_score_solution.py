@@ -63,11 +63,11 @@ def solve_levels(
         }
     }
     if rule.needs_bank:
-        counts = [len(rows) for rows in banks]
-        info["bank_rows"] = dict(zip(names, counts, strict=True))
-        if min(counts) < MIN_BANK_ROWS:
+        bank_sizes = [len(rows) for rows in banks]
+        info["bank_rows"] = dict(zip(names, bank_sizes, strict=True))
+        if min(bank_sizes) < MIN_BANK_ROWS:
             warnings.warn(
-                f"scores are compared with a bank of {min(counts)} rows, fewer than {MIN_BANK_ROWS}, so their "
+                f"scores are compared with a bank of {min(bank_sizes)} rows, fewer than {MIN_BANK_ROWS}, so their "
                 "correction is noisy; fit it to more rows, or use ScoreStandardization",
                 IsthmusWarning,
                 stacklevel=2,

@@ -220,10 +220,10 @@ def _print_comparison(table: Comparison) -> None:
 
 def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
     """Return the cells of one aligner: name, gap, distance, and each score with its change."""
-    gap = summary.scores["gap"]
+    gap_score = summary.scores["gap"]
     cells = [
         summary.name,
-        "undefined" if gap.undefined else f"{gap.value:.1f}",
+        "undefined" if gap_score.undefined else f"{gap_score.value:.1f}",
         number(summary.scores["gap_distance"].value),
     ]
     for score in main_scores:

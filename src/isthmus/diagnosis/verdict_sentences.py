@@ -290,14 +290,16 @@ def _closing_sentence(comparison: Comparison) -> str:
     best_summary = best_row(comparison)
     if best_summary is None:
         return "No aligner could be fitted: the table lists the reasons."
-    recall, same_modality = (percent(raw[name].value) for name in ("mixed_R@1", "same_modality_share"))
-    start = f"In a corpus that mixes both modalities the raw space ranks the match first in {recall} of searches"
+    recall_percent, same_modality_percent = (percent(raw[name].value) for name in ("mixed_R@1", "same_modality_share"))
+    start = (
+        f"In a corpus that mixes both modalities the raw space ranks the match first in {recall_percent} of searches"
+    )
     if best_summary.changes["mixed_R@1"].low <= 0:
         return start + "; none of the corrections tested changes that on unseen pairs."
     description = "correction tested without loss of recall" if _without_loss([best_summary]) else "correction tested"
     corrected = percent(best_summary.scores["mixed_R@1"].value)
     return (
-        f"{start} ({same_modality} of its top ten have the modality of the query). The best {description}, "
+        f"{start} ({same_modality_percent} of its top ten have the modality of the query). The best {description}, "
         f"{best_summary.name}, reaches {corrected} on unseen pairs, and {_recall_change(best_summary.changes['R@1'])}."
     )
 

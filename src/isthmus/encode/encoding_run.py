@@ -211,10 +211,10 @@ def _encode(encoder: Encoder, loaded: _LoadedBatch, batch: int, normalize: bool)
     y = np.concatenate(
         [encoder.encode_texts(caption_texts[start : start + batch]) for start in range(0, len(caption_texts), batch)]
     )
-    for rows, image_rows in ((x, list(range(len(x)))), (y, [caption["image"] for caption in captions])):
-        invalid = np.flatnonzero(~np.isfinite(rows).all(axis=1))
+    for vectors, image_numbers in ((x, list(range(len(x)))), (y, [caption["image"] for caption in captions])):
+        invalid = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
         if len(invalid):
-            item_key = loaded.items[image_rows[invalid[0]]].key
+            item_key = loaded.items[image_numbers[invalid[0]]].key
             hint = "use bfloat16 or float32" if encoder.dtype == "float16" else "its weights may be broken"
             raise InputError(f"{item_key}: the model returns NaN or infinite values in {encoder.dtype}; {hint}")
     if normalize:

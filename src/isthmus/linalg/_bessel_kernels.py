@@ -46,10 +46,10 @@ def log_mgf_kernel(nu: np.ndarray, t: np.ndarray) -> np.ndarray:
     if is_low_order.all():
         # Climb to orders where the expansion holds: mgf_{nu-1} / mgf_nu = 1 + t A_nu(t) / (2 nu).
         nu = nu + _UNIFORM_FROM
-        ratio, steps = ratio_kernel(nu, t), np.zeros_like(t)
+        bessel_ratio, steps = ratio_kernel(nu, t), np.zeros_like(t)
         for _ in range(int(_UNIFORM_FROM)):
-            steps += np.log1p(t * ratio / (2.0 * nu))
-            ratio = 1.0 / (2.0 * nu / t + ratio)
+            steps += np.log1p(t * bessel_ratio / (2.0 * nu))
+            bessel_ratio = 1.0 / (2.0 * nu / t + bessel_ratio)
             nu = nu - 1.0
         return log_mgf_kernel(nu + _UNIFORM_FROM, t) + steps
     if is_low_order.any():

@@ -64,14 +64,14 @@ class PairwiseSums:
         x, y = rows.x, rows.y
         pilot = rows.random_order[:PILOT_ITEMS]
         median = _median_distance(np.concatenate([x[pilot], y[pilot]]))
-        within = _Functions(median)
+        within_functions = _Functions(median)
         gap = x.mean(axis=0, dtype=np.float64) - y.mean(axis=0, dtype=np.float64)
-        across = _Functions(median, gap)
-        xy, yx, high_negatives = _across(x, y, across, _negatives_threshold(x[pilot], y[pilot]))
+        across_functions = _Functions(median, gap)
+        xy, yx, high_negatives = _across(x, y, across_functions, _negatives_threshold(x[pilot], y[pilot]))
         if high_negatives is None:  # the threshold of the pilot items was too high
-            xy, yx, high_negatives = _across(x, y, across, -math.inf)
+            xy, yx, high_negatives = _across(x, y, across_functions, -math.inf)
         assert high_negatives is not None
-        return cls(_within(x, within), xy, yx, _within(y, within), median, gap, high_negatives)
+        return cls(_within(x, within_functions), xy, yx, _within(y, within_functions), median, gap, high_negatives)
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> PairwiseSums:

@@ -87,8 +87,8 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
             f"the cosine between the means has a standard error of {math.sqrt(var):.2g}, more than {MAX_COSINE_ERROR}"
         )
     value = _angle_between(m.mean_x, m.mean_y)
-    low, high = normal_interval(cosine, var)
-    return Estimate(value, _degrees(high), _degrees(low), _angle_after_swaps(context))
+    low_cosine, high_cosine = normal_interval(cosine, var)
+    return Estimate(value, _degrees(high_cosine), _degrees(low_cosine), _angle_after_swaps(context))
 
 
 def cosine_of_means(context: MetricContext) -> tuple[float, float]:

@@ -46,9 +46,9 @@ def _register(count: int) -> None:
         largest = np.argsort(gap**2)[::-1][:count]
         value = float(np.sum(gap[largest] ** 2)) / total
         c = m.by_item
-        count_gap = gap * (c.count_x - c.count_y)
+        cross_term = gap * (c.count_x - c.count_y)
         # Variance of each coordinate of the gap.
-        noise = (np.diag(c.xx) + np.diag(c.yy) - 2 * np.diag(c.xy) - 2 * count_gap + c.count_sq * gap**2) / m.n**2
+        noise = (np.diag(c.xx) + np.diag(c.yy) - 2 * np.diag(c.xy) - 2 * cross_term + c.count_sq * gap**2) / m.n**2
         squares = gap**2 - noise
         unbiased = float(squares.sum())
         null = _random_share(len(gap), count)

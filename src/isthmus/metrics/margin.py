@@ -62,12 +62,17 @@ def half_sample_ends(rows: PairedRows) -> np.ndarray:
     scores = rows.x[items].astype(np.float64) @ rows.y[items].astype(np.float64).T
     positives, rng, size = np.diag(scores).copy(), np.random.default_rng(0), m // 2
     np.fill_diagonal(scores, -np.inf)
-    low, high = trimmed_count(size), trimmed_count(size * (size - 1)) + 1
+    positive_position, negative_rank = trimmed_count(size), trimmed_count(size * (size - 1)) + 1
     ends = []
     for _ in range(HALF_SAMPLES):
         half = rng.permutation(m)[:size]
         negatives = scores[np.ix_(half, half)].ravel()
-        ends.append((np.partition(positives[half], low)[low], np.partition(negatives, -high)[-high]))
+        ends.append(
+            (
+                np.partition(positives[half], positive_position)[positive_position],
+                np.partition(negatives, -negative_rank)[-negative_rank],
+            )
+        )
     table = np.array(ends)
     return table.mean(axis=0) + (table - table.mean(axis=0)) * math.sqrt(m / rows.n)
 

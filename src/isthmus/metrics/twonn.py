@@ -129,8 +129,8 @@ def _distances(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
 
 def _first_of_duplicates(index: np.ndarray, is_duplicate: np.ndarray) -> np.ndarray:
     """Return the number of the first row of each set of duplicates."""
-    row, column = np.nonzero(is_duplicate)
-    return np.sort(np.unique(_components(len(index), row, index[row, column]), return_index=True)[1])
+    row, place = np.nonzero(is_duplicate)
+    return np.sort(np.unique(_components(len(index), row, index[row, place]), return_index=True)[1])
 
 
 def _components(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:

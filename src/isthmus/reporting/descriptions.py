@@ -61,8 +61,8 @@ def describe_angle(result: Result) -> str:
 
 def describe_budget(budget: CosineDecomposition) -> str:
     """Return the text alternative of the waterfall."""
-    components = ", ".join(f"{name} {component.value:.3f}" for name, component in budget.items())
-    return f"Waterfall of the cosine deficit: {components}; total {budget.total.value:.3f}."
+    components_text = ", ".join(f"{name} {component.value:.3f}" for name, component in budget.items())
+    return f"Waterfall of the cosine deficit: {components_text}; total {budget.total.value:.3f}."
 
 
 def describe_clouds(projection: CloudProjection, names: tuple[str, str], state: str) -> str:

@@ -116,8 +116,8 @@ def goodness_of_fit(
     if fitted:
         rng = np.random.default_rng(rng)
         samples = radius.quantile(rng.random((draws, n)))
-        refitted = _concentrations(dim, samples.mean(axis=1)).tolist()
-        null_statistics = np.array([_Radial(dim, k, 1025).ks(w) for k, w in zip(refitted, samples, strict=True)])
+        refitted_kappas = _concentrations(dim, samples.mean(axis=1)).tolist()
+        null_statistics = np.array([_Radial(dim, k, 1025).ks(w) for k, w in zip(refitted_kappas, samples, strict=True)])
         radial_p = (1.0 + float(np.sum(null_statistics >= statistic))) / (draws + 1.0)
     else:
         from scipy import stats

@@ -55,10 +55,10 @@ class Problem:
             if self.normals is not None:
                 n = rows[0].shape[0]
                 for index, (X, normal) in enumerate(zip(rows, self.normals, strict=True)):
-                    outside = X @ normal
-                    xp = namespace(outside)
-                    loss = loss + self.penalty * float(xp.sum(outside**2)) / n
-                    slope = (2.0 * self.penalty / n) * (outside @ xp.matrix_transpose(normal))
+                    normal_coords = X @ normal
+                    xp = namespace(normal_coords)
+                    loss = loss + self.penalty * float(xp.sum(normal_coords**2)) / n
+                    slope = (2.0 * self.penalty / n) * (normal_coords @ xp.matrix_transpose(normal))
                     gradients[index] = gradients[index] + slope
             return float(loss), self.manifold.pullback(point, *gradients)
 

@@ -255,17 +255,17 @@ def _equal_projections(evidence: Evidence) -> Assumption:
         return Assumption.untested(name, statement, unit, 0.1, reason)
     m, basis, n_items = evidence.moments, evidence.shared_basis, evidence.n_items
     energy, product = (float((basis * (gram @ basis)).sum()) / m.n for gram in (m.xx + m.yy, m.xy))
-    matching_square = max(energy - 2 * product, 0.0)
-    all_pairs_square = energy - 2 * float((m.mean_x @ basis) @ (m.mean_y @ basis))
-    non_matching_square = (n_items * all_pairs_square - matching_square) / (n_items - 1)
-    if non_matching_square <= 0:
+    matching_sq_distance = max(energy - 2 * product, 0.0)
+    all_pairs_sq_distance = energy - 2 * float((m.mean_x @ basis) @ (m.mean_y @ basis))
+    non_matching_sq_distance = (n_items * all_pairs_sq_distance - matching_sq_distance) / (n_items - 1)
+    if non_matching_sq_distance <= 0:
         return Assumption.untested(name, statement, unit, 0.1, "all projections are equal")
     evidence_text = (
-        f"|P_C x - P_C y| is {math.sqrt(matching_square):.3f} for matching pairs and "
-        f"{math.sqrt(non_matching_square):.3f} for non-matching pairs (root mean squares)"
+        f"|P_C x - P_C y| is {math.sqrt(matching_sq_distance):.3f} for matching pairs and "
+        f"{math.sqrt(non_matching_sq_distance):.3f} for non-matching pairs (root mean squares)"
     )
     return Assumption.tested(
-        name, statement, math.sqrt(matching_square / non_matching_square), unit, 0.1, evidence_text
+        name, statement, math.sqrt(matching_sq_distance / non_matching_sq_distance), unit, 0.1, evidence_text
     )
 
 

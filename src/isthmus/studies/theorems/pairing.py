@@ -243,6 +243,6 @@ def corollary_4(*, quick: bool) -> Findings:
 
 def _signs(a: np.ndarray, b: np.ndarray) -> list[int]:
     """Return signs for `minimal_rotation` that carry the last column of `a` onto the last column of `b`."""
-    pairs = principal_angles(a, b)
-    sign = np.sign(pairs.vectors_a[:, -1] @ a[:, -1]) * np.sign(pairs.vectors_b[:, -1] @ b[:, -1])
+    angles = principal_angles(a, b)
+    sign = np.sign(angles.vectors_a[:, -1] @ a[:, -1]) * np.sign(angles.vectors_b[:, -1] @ b[:, -1])
     return [1] * (a.shape[1] - 1) + [int(sign)]
