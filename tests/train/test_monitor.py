@@ -313,3 +313,14 @@ def test_snapshot_of_demo_moments_has_the_imposed_angle() -> None:
     reading = GapSnapshot.of(moments_of(isthmus.demo.load("collapsed")), names=("image", "text"))
     assert reading.gap.value == pytest.approx(60, abs=0.5)
     assert reading.assumptions["constant_part_image"].holds
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-3])
+def test_monitor_of_a_collapsed_encoder_says_so_at_its_first_snapshot(rng: np.random.Generator, spread: float) -> None:
+    messages: list[str] = []
+    monitor = GapMonitor(every=2, window=2, warn=messages.append)
+    cone, cloud = (torch.tensor(rng.normal(size=(64, 16))) for _ in range(2))
+    for _ in range(6):
+        monitor(torch.nn.functional.normalize(torch.ones(64, 16) + spread * cone), torch.nn.functional.normalize(cloud))
+    assert len(messages) == 1
+    assert messages[0].startswith("image is collapsed at step 2")

@@ -102,6 +102,7 @@ def measure(
     for family in dict.fromkeys(families[name] for name in result):
         rows.append((family.upper(), "", "", "", ""))
         rows += [_table_row(name, e) for name, e in result.items() if families[name] == family]
+    print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
     print_table(("measure", "value", "95 % interval", "null", "unit"), rows)
     _print_remarks(result.metrics)
 

@@ -14,6 +14,7 @@ from isthmus.data.hashing import hash_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
+from isthmus.statistics.degeneracy import UNJUDGED_KINDS, find_degeneracies
 from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN
@@ -202,7 +203,7 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     """Test whether row i of `x` matches row i of `y`, by the cosines of a random sample of at most 2,000 pairs.
 
     The sources look paired if the mean cosine of the pairs exceeds that of non-matching rows by more than 4 standard
-    errors.
+    errors. If a modality is constant or collapsed, the reason says so and not that the order of the rows is wrong.
 
     Parameters
     ----------
@@ -240,8 +241,15 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     error = math.sqrt(linear_variance(moments, -moments.mean_y, -moments.mean_x, 1.0))
     z = (paired - unpaired) / error if error else math.inf * np.sign(paired - unpaired)
     cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z = {z:.1f}"
+    degeneracies = find_degeneracies(moments.numpy(), ("the first source", "the second source"))
+    unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
+    if any(entry.kind == "constant" for entry in unjudged):
+        return Pairing(False, f"cannot be judged: {unjudged[0].message}", paired, unpaired, NAN)
     if z > Z_THRESHOLD:
         return Pairing(True, f"yes: {cosines}", paired, unpaired, z)
+    if unjudged:
+        reasons = ", and ".join(entry.message for entry in unjudged)
+        return Pairing(False, f"cannot be judged: {reasons}; {cosines}", paired, unpaired, z)
     return Pairing(False, f"no sign of it: {cosines}; check the order of the rows", paired, unpaired, z)
 
 

@@ -7,6 +7,7 @@ import math
 from isthmus.diagnosis.collapse import UNDECIDED, VERBS, CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.evaluation import Comparison, Summary
+from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import percent
 
@@ -101,7 +102,9 @@ def retrieval_at_chance(result: Result) -> bool:
 
 
 def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
-    caveats = [_chance_sentence(result, budget, x, y)] if retrieval_at_chance(result) else []
+    caveats = _degeneracy_sentences(result)
+    if retrieval_at_chance(result) and not _is_unjudged(result):
+        caveats.append(_chance_sentence(result, budget, x, y))
     items, dim = result.pairs["items"], result.pairs["dim"]
     if items <= dim:
         # With few items recall has little power, so that this caveat is then the stronger one.
@@ -116,6 +119,28 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
             "dimensions: orientation is biased upward and pairing downward."
         )
     return caveats
+
+
+def _degeneracy_sentences(result: Result) -> list[str]:
+    """Return one sentence for each way in which the data are degenerate."""
+    sentences = []
+    for entry in result.pairs.get("degenerate", []):
+        message = entry["message"]
+        ending = ""
+        if entry["kind"] in UNJUDGED_KINDS and retrieval_at_chance(result):
+            ending = ", so that the pairing and the order of the rows cannot be judged"
+        sentences.append(f"{message[0].upper()}{message[1:]}{ending}.")
+    return sentences
+
+
+def _is_unjudged(result: Result) -> bool:
+    """Return whether the data are so degenerate that retrieval at chance says nothing about the pairing."""
+    return any(entry["kind"] in UNJUDGED_KINDS for entry in result.pairs.get("degenerate", []))
+
+
+def _has_collapsed(result: Result) -> bool:
+    """Return whether all rows of a modality are the same, or nearly."""
+    return any(entry["kind"] in ("constant", "narrow") for entry in result.pairs.get("degenerate", []))
 
 
 def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str) -> str:
@@ -216,7 +241,7 @@ def _subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, 
         sentence = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"
         if items > dim:
             sentence += f", and these {_shared_dimensions(result)}"
-    if collapse is None or result["centroid_angle"].undefined or _no_gap(result):
+    if collapse is None or result["centroid_angle"].undefined or _no_gap(result) or _has_collapsed(result):
         return sentence + "."
     return f"{sentence}. {_hypotheses(collapse)}."
 

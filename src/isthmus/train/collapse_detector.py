@@ -8,6 +8,9 @@ from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
 
+#: Length of the mean of unit rows above which they are nearly all the same.
+MIN_COLLAPSED_LENGTH = 0.999
+
 
 @dataclass
 class CollapseDetector:
@@ -15,7 +18,8 @@ class CollapseDetector:
 
     A modality is low if its effective rank is below `rank_fraction` of its maximum, or its spread 1 - |mean|^2 below
     `spread_fraction` of its maximum. It collapses if it is low in `patience` snapshots in a row. Each collapse is
-    reported once, and again only after a recovery.
+    reported once, and again only after a recovery. A modality whose mean is longer than .999 in the first snapshot is
+    reported at once.
 
     Parameters
     ----------
@@ -72,7 +76,7 @@ class CollapseDetector:
         """
         if snapshot.step <= self.warmup_steps:
             return []
-        messages = []
+        messages = self._first_messages(snapshot)
         for modality in snapshot.names:
             quantities = [
                 ("effective rank", snapshot.effective_ranks[modality], self.rank_fraction),
@@ -87,6 +91,18 @@ class CollapseDetector:
                         "or add a term that keeps the dimensions, such as isthmus.train.VarianceCovariance"
                     )
         return messages
+
+    def _first_messages(self, snapshot: GapSnapshot) -> list[str]:
+        """Return one message for each modality that is collapsed in the first snapshot. There is nothing to compare."""
+        if self._best:
+            return []
+        return [
+            f"{modality} is collapsed at step {snapshot.step:,}: the mean of its rows has the length "
+            f"{snapshot.lengths[modality]:.6f} of at most 1, so that they are all the same or nearly. Check the "
+            "encoder and its normalization, lower the learning rate, or train from another initialization"
+            for modality in snapshot.names
+            if snapshot.lengths[modality] > MIN_COLLAPSED_LENGTH
+        ]
 
     def _confirmed_fall(self, key: str, value: float, fraction: float, step: int) -> tuple[float, int] | None:
         """Return the best value and its step if `value` is the `patience`-th low value in a row, else None."""

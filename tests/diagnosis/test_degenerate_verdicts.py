@@ -1,0 +1,60 @@
+"""Explanation and inspection of collapsed modalities say so and do not blame the order of the rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.data.sources import Source
+from isthmus.diagnosis.inspection import looks_paired
+
+N, DIM = 80, 16
+BLAME = ("does not match row", "check the order", "never trained together", "matrix", "eigenvalue")
+
+
+def rows(seed: int, n: int = N) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, DIM)) + 0.5
+
+
+def narrow(seed: int) -> np.ndarray:
+    return rows(seed)[:1] + 1e-3 * rows(seed + 1)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (np.tile(rows(0)[:1], (N, 1)), rows(1), "All rows of image are the same"),
+        (rows(0), np.tile(rows(1)[:1], (N, 1)), "All rows of text are the same"),
+        (np.tile(rows(0)[:1], (N, 1)), np.tile(rows(1)[:1], (N, 1)), "and all rows of text are the same"),
+        (narrow(0), narrow(5), "The rows of image are nearly all the same"),
+        (rows(0, 3), rows(1, 3), "There are only 3 items"),
+    ],
+)
+def test_verdict_on_degenerate_data_names_the_collapse_and_not_the_order(
+    x: np.ndarray, y: np.ndarray, message: str
+) -> None:
+    verdict = " ".join(isthmus.explain(isthmus.Pairs(image=x, text=y)).verdict)
+    assert message in verdict
+    assert not [word for word in BLAME if word in verdict]
+
+
+def test_verdict_on_ordinary_unpaired_rows_still_doubts_the_order() -> None:
+    verdict = " ".join(isthmus.explain(isthmus.Pairs(image=rows(0), text=rows(1))).verdict)
+    assert "does not match row" in verdict
+    assert "cannot be judged" not in verdict
+
+
+@pytest.mark.parametrize("x", [np.tile(rows(0)[:1], (N, 1)), narrow(20)])
+def test_looks_paired_of_collapsed_rows_cannot_judge_the_order(x: np.ndarray) -> None:
+    for pair in ((x, rows(1)), (rows(1), x)):
+        pairing = looks_paired(*(Source(modality, address="") for modality in pair))
+        assert not pairing.looks_paired
+        assert pairing.reason.startswith("cannot be judged: ")
+        assert "the same" in pairing.reason
+        assert "order" not in pairing.reason
+
+
+def test_looks_paired_of_a_narrow_cone_with_matching_rows_is_true() -> None:
+    x = narrow(0)
+    assert looks_paired(Source(x, address=""), Source(x + 1e-4 * rows(9), address="")).looks_paired
