@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.spatial.distance import pdist
+from scipy.spatial.distance import pdist, squareform
 
 import isthmus
 from isthmus import Estimate, Moments, Pairs
@@ -249,3 +249,14 @@ def test_power_law_slope_needs_variance_in_half_of_the_directions(rank: int, is_
     x[:, rank:] = 0
     estimate = isthmus.measure(Pairs(x=x, y=x), metrics="power_law_slope_x")["power_law_slope_x"]
     assert (estimate.undefined is None) is is_defined
+
+
+def test_two_nearest_error_of_two_groups_is_their_scatter() -> None:
+    triangle = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 3.0]])
+    rows = np.concatenate([triangle, 100 + triangle * [[1.0, 0.5]]])
+    value, error = two_nearest(rows)
+    distances = np.sort(squareform(pdist(rows)), axis=1)[:, 1:3]
+    logs = np.log(distances[:, 1] / distances[:, 0])
+    sums = (logs - logs.mean()).reshape(2, 3).sum(axis=1)
+    assert value == pytest.approx(5 / logs.sum(), rel=1e-12)
+    assert error == pytest.approx(5 / logs.sum() ** 2 * np.sqrt(2 * sums @ sums), rel=1e-9)

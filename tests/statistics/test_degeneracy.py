@@ -75,3 +75,10 @@ def test_constant_rows_and_equal_pairs_do_not_depend_on_the_scale() -> None:
         constant = Moments.of(np.tile(x[:1], (N, 1)), x, normalize=False)
         assert has_constant_rows(constant.mean_x, constant.xx / N)
         assert not has_equal_pairs(constant)
+
+
+@pytest.mark.parametrize(("noise", "is_flat"), [(3e-6, True), (3e-5, False)])
+def test_find_degeneracies_counts_directions_above_1e_10_of_the_largest_variance(noise: float, is_flat: bool) -> None:
+    flat = unit(np.random.default_rng(1).normal(size=(N, 3)) @ np.eye(3, DIM))
+    x = flat + noise * np.random.default_rng(2).normal(size=(N, DIM))
+    assert kinds(x, rows(0)) == ([("few directions", ("image",))] if is_flat else [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
@@ -253,3 +254,8 @@ def test_moments_of_are_computed_once_for_each_option(cones: Any) -> None:
     assert moments_of(pairs).normalize
     assert not moments_of(pairs, normalize=False).normalize
     assert moments_of(pairs, matmul_dtype="float32").matmul_dtype == "float32"
+
+
+def test_moments_cannot_be_changed(cones: Any) -> None:
+    with pytest.raises(FrozenInstanceError):
+        Moments.of(*cones).n = 3  # type: ignore[misc]
