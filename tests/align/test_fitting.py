@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from isthmus import InputError, Pairs, align
-from isthmus.align import ScoreCorrection
+from isthmus.align import Affine, ScoreCorrection
+from isthmus.align._state import FittedState
 
 #: Aligners of rows of any length. Corrections of scores need unit rows, and `Auto` chooses another aligner.
 RAW_ROW_ALIGNERS = [
@@ -75,3 +76,28 @@ def test_statistics_of_a_state_without_them_are_refused(cones: Any) -> None:
     with pytest.raises(InputError, match="this Centering was saved without statistics of its rows"):
         _ = aligner.statistics_
     assert aligner.fitted_state.statistics is None
+
+
+def test_score_calibration_uses_pairs_before_it_is_solved_and_after_a_copy_of_its_state(cones: Any) -> None:
+    fitted, copied = align.ScoreCalibration().fit(*cones), align.ScoreCalibration()
+    assert fitted.uses_pairs
+    copied.fitted_state = fitted.fitted_state
+    assert copied.uses_pairs
+    assert not align.ScoreCalibration().fit(*cones, paired=False).uses_pairs
+
+
+def test_partial_fit_of_a_bank_adds_rows_of_one_modality_at_a_time(cones: Any) -> None:
+    x, y = cones
+    in_steps = align.CSLS().partial_fit(x, paired=False).partial_fit(None, y, paired=False)
+    at_once = align.CSLS().fit(x, y, paired=False)
+    scores = [a.scores(x[:5], y[:7], query="x", stored="y") for a in (in_steps, at_once)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-12)
+
+
+def test_fitted_state_without_further_options_uses_no_pairs() -> None:
+    assert FittedState(Affine(), Affine(), (2, 2)).uses_pairs is False
+
+
+@pytest.mark.parametrize("name", [name for name, cls in align.registry().items() if issubclass(cls, ScoreCorrection)])
+def test_score_correction_before_a_fit_uses_no_pairs(name: str) -> None:
+    assert align.get(name)().uses_pairs is False

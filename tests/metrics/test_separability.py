@@ -13,6 +13,7 @@ import isthmus
 from isthmus import Pairs
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics.separability import Probe, _wilson, logistic_regression
+from isthmus.statistics.intervals import wilson_interval
 
 NAMES = ["linear_separability", "separability_auc"]
 
@@ -129,3 +130,9 @@ def test_auc_of_ties_counts_half() -> None:
 def test_separability_of_clip_is_one(clip_coco: Pairs) -> None:
     estimates = isthmus.measure(clip_coco, metrics=NAMES)
     assert [estimates[name].value for name in NAMES] == [1, 1]
+
+
+def test_wilson_interval_counts_items_as_trials_if_their_rows_agree() -> None:
+    assert _wilson(0.5, 0.25 * 10 / 9, 10) == pytest.approx(wilson_interval(5, 10), rel=1e-12)
+    assert _wilson(0.5, 0.125, 10) == pytest.approx(wilson_interval(10, 20), rel=1e-12)  # independent rows
+    assert _wilson(0.5, 0.25 / 1.2, 10) == pytest.approx(wilson_interval(6, 12), rel=1e-12)
