@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from isthmus.train._batch import Batch
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, IsthmusWarning
+
+#: Temperature of CLIP at its start (A. Radford et al. 2021), used by a call without one.
+DEFAULT_TEMPERATURE = 0.07
+#: Largest deviation of the mean length of unit rows from 1. Rows in bfloat16 deviate by 0.004.
+LENGTH_TOLERANCE = 0.02
+#: Largest difference of a scale from log(1 / 0.07) at which it is taken for this logarithm.
+LOG_TOLERANCE = 1e-3
 
 
 class Loss(nn.Module):  # type: ignore[misc]
@@ -36,16 +45,19 @@ class Loss(nn.Module):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.gather = True
+        #: True after the rows and the scale of the first batch were checked. Each check waits for the device.
+        self.is_checked = False
 
     def forward(
         self,
         image_features: Tensor,
         text_features: Tensor,
-        logit_scale: Tensor | float,
+        logit_scale: Tensor | float | None = None,
         logit_bias: Tensor | float | None = None,
         output_dict: bool = False,
         *,
         semantic_features: Tensor | None = None,
+        temperature: Tensor | float | None = None,
     ) -> Tensor | dict[str, Tensor]:
         """Compute the loss of n pairs.
 
@@ -53,14 +65,16 @@ class Loss(nn.Module):  # type: ignore[misc]
         ----------
         image_features, text_features : Tensor of shape (n, d)
             Unit rows of the two modalities. Row i of both is one pair.
-        logit_scale : Tensor or float
-            1 / temperature, already exponentiated.
+        logit_scale : Tensor or float or None, default None
+            1 / temperature, already exponentiated. Without it and without `temperature`, 1 / 0.07.
         logit_bias : Tensor or float or None, default None
             Bias of the logits, for losses that have one.
         output_dict : bool, default False
             Return the weighted terms instead of their sum.
         semantic_features : Tensor of shape (n, k) or None, default None
             Unit rows whose products are the similarities of the items, for `IntraModalitySeparation`.
+        temperature : Tensor or float or None, default None
+            Temperature, in place of `logit_scale`.
 
         Returns
         -------
@@ -70,8 +84,17 @@ class Loss(nn.Module):  # type: ignore[misc]
         Raises
         ------
         InputError
-            If shapes do not fit, or there are fewer than two pairs.
+            If shapes do not fit, there are fewer than two pairs, or both `logit_scale` and `temperature` are given.
+
+        Warns
+        -----
+        IsthmusWarning
+            On the first call only: if rows are not unit rows, or `logit_scale` is NaN, not positive, or a logarithm.
         """
+        if logit_scale is not None and temperature is not None:
+            raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
+        if logit_scale is None:
+            logit_scale = 1 / (DEFAULT_TEMPERATURE if temperature is None else temperature)
         device = image_features.device.type if isinstance(image_features, Tensor) else "cpu"
         with torch.autocast(device, enabled=False):
             batch = Batch(
@@ -82,6 +105,10 @@ class Loss(nn.Module):  # type: ignore[misc]
                 semantic_features=semantic_features,
                 gather=self.gather,
             )
+            if not self.is_checked:
+                self.is_checked = True
+                for message in first_batch_warnings(batch, logit_scale):
+                    warnings.warn(message, IsthmusWarning, stacklevel=4)
             terms = self.terms(batch)
             # A parameter that no term uses gets the gradient zero, because DistributedDataParallel requires one.
             for parameter in (batch.scale, batch.bias):
@@ -127,6 +154,27 @@ class Loss(nn.Module):  # type: ignore[misc]
         return Sum(self, weights=[weight]) if isinstance(weight, int | float) else NotImplemented
 
     __rmul__ = __mul__
+
+
+def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]:
+    """Return what is suspicious about the rows and the scale of a first batch, in sentences."""
+    messages = []
+    lengths = [float(rows.detach().norm(dim=1).mean()) for rows in (batch.x, batch.y)]
+    if any(abs(length - 1) > LENGTH_TOLERANCE for length in lengths):
+        messages.append(
+            f"rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came, and the losses expect unit rows: "
+            "use torch.nn.functional.normalize(features, dim=1)"
+        )
+    scale = float(batch.scale.detach())
+    is_raw_parameter = isinstance(logit_scale, nn.Parameter)
+    if math.isnan(scale):
+        messages.append("logit_scale is NaN, and so is the loss: look for an overflow in an earlier step")
+    elif scale <= 0 or is_raw_parameter or abs(scale + math.log(DEFAULT_TEMPERATURE)) < LOG_TOLERANCE:
+        messages.append(
+            f"logit_scale={scale:.4g} looks like a logarithm, expected 1 / temperature: if the model stores the "
+            "logarithm, give logit_scale.exp()"
+        )
+    return messages
 
 
 class Sum(Loss):

@@ -1,0 +1,57 @@
+"""A loss names invalid rows and scales once, and has a default temperature."""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from isthmus import InputError, IsthmusWarning  # noqa: E402
+from isthmus.train import InfoNCE, Sigmoid  # noqa: E402
+
+
+def unit_rows(seed: int) -> torch.Tensor:
+    rows = torch.randn(32, 8, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.normalize(rows, dim=1)
+
+
+@pytest.mark.parametrize("loss", [InfoNCE(), Sigmoid(), InfoNCE() + 0.5 * InfoNCE()])
+def test_loss_without_a_scale_has_the_temperature_of_clip(loss: torch.nn.Module) -> None:
+    x, y = unit_rows(0), unit_rows(1)
+    assert loss(x, y).item() == pytest.approx(loss(x, y, 1 / 0.07).item())
+    assert loss(x, y, temperature=0.5).item() == pytest.approx(loss(x, y, logit_scale=2.0).item())
+
+
+def test_loss_with_scale_and_temperature_raises() -> None:
+    with pytest.raises(InputError, match="expected one of them"):
+        InfoNCE()(unit_rows(0), unit_rows(1), 2.0, temperature=0.5)
+
+
+@pytest.mark.parametrize(
+    ("factor", "scale", "message"),
+    [
+        (9.0, 14.3, "rows of mean length 9 and 9 came"),
+        (1.0, math.nan, "logit_scale is NaN"),
+        (1.0, math.log(1 / 0.07), "looks like a logarithm"),
+        (1.0, -2.66, "looks like a logarithm"),
+        (1.0, 0.0, "looks like a logarithm"),
+        (1.0, torch.nn.Parameter(torch.tensor(3.2)), "looks like a logarithm"),
+    ],
+)
+def test_loss_of_a_suspicious_batch_warns_once(factor: float, scale: float, message: str) -> None:
+    loss, x, y = InfoNCE(), factor * unit_rows(0), factor * unit_rows(1)
+    with pytest.warns(IsthmusWarning, match=message):
+        loss(x, y, scale)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(x, y, scale)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_loss_of_unit_rows_does_not_warn(dtype: torch.dtype) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        InfoNCE()(unit_rows(0).to(dtype), unit_rows(1).to(dtype), 1.0)
