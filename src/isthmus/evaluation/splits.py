@@ -197,6 +197,8 @@ class Split:
                 classes = self._classes(fitted)
             except InputError as error:
                 return replace(trial, error=str(error))
+            except np.linalg.LinAlgError:
+                return replace(trial, error="its computation does not converge on these data")
         if x.shape[1] < 2:
             return replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1")
         correction = fitted if isinstance(fitted, ScoreCorrection) else None
