@@ -101,3 +101,14 @@ def test_fitted_state_without_further_options_uses_no_pairs() -> None:
 @pytest.mark.parametrize("name", [name for name, cls in align.registry().items() if issubclass(cls, ScoreCorrection)])
 def test_score_correction_before_a_fit_uses_no_pairs(name: str) -> None:
     assert align.get(name)().uses_pairs is False
+
+
+def test_score_calibration_of_rows_of_y_in_another_order_is_the_same(rng: np.random.Generator) -> None:
+    latent = rng.normal(size=(200, 6))
+    x, y = latent + 0.5 * rng.normal(size=(2, 200, 6))
+    order = rng.permutation(200)
+    gains = [
+        align.ScoreCalibration().fit(x, rows, index=index).fit_info_["gain"]["y"]
+        for rows, index in ((y, None), (y[order], order))
+    ]
+    np.testing.assert_allclose(gains[0], gains[1], rtol=1e-6)
