@@ -14,7 +14,18 @@ from isthmus import InputError, IsthmusWarning, align
 torch = pytest.importorskip("torch")
 
 
-@pytest.mark.parametrize("name", align.registry())
+#: Aligners that map rows. A score correction has no transform.
+ROW_MAPS = [name for name, cls in align.registry().items() if not issubclass(cls, align.ScoreCorrection)]
+
+
+@pytest.mark.parametrize("name", sorted(set(align.registry()) - set(ROW_MAPS)))
+def test_score_correction_has_no_module(name: str) -> None:
+    run = isthmus.demo.arrays("collapsed")
+    with pytest.raises(InputError, match="corrects scores and not rows"):
+        align.get(name)().fit(run.image, run.text).to_torch()
+
+
+@pytest.mark.parametrize("name", ROW_MAPS)
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16"])
 def test_module_output_equals_transform(name: str, dtype: str) -> None:
     run = isthmus.demo.arrays("collapsed")
