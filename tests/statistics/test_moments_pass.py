@@ -65,7 +65,8 @@ def test_plan_moments_of_non_numpy_rows_uses_one_thread_and_no_device(monkeypatc
     with config_context(threads=3, device="cpu"):
         resources = planned(monkeypatch, Pairs(image=rows, text=rows), "float32")["resources"]
         assert (resources.threads, resources.devices) == (1, ())
+        # Rows of two libraries are brought together as NumPy arrays.
         resources = planned(monkeypatch, Pairs(image=rows.numpy(), text=rows), "float32")["resources"]
-        assert (resources.threads, resources.devices) == (1, ())
+        assert (resources.threads, resources.devices) == (3, ("cpu",))
         resources = planned(monkeypatch, pairs_of(40), "float32")["resources"]
         assert (resources.threads, resources.devices) == (3, ("cpu",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 
@@ -24,13 +25,15 @@ from isthmus.utils.errors import InputError
 FAILURES = (InputError, np.linalg.LinAlgError, ArithmeticError, ValueError)
 
 
-def _computed(entry: Metric, context: MetricContext) -> Estimate:
+def _computed(entry: Metric, context: MetricContext) -> Any:
     """Return the estimate of a measure. If it fails or has no meaning on these data, it is undefined with the reason.
 
     Other exceptions than `FAILURES`, such as TypeError and AttributeError, are raised.
     """
     try:
-        estimate = entry.compute(context)
+        estimate: Any = entry.compute(context)
+        if not isinstance(estimate, Estimate):
+            return estimate  # refused by `evaluate`
         # A reason of the measure itself, such as too few items, is more precise than that of its list.
         if estimate.undefined not in (None, "", EQUAL_ROWS, NEARLY_EQUAL_ROWS, EQUAL_ROWS_IN_EACH, EQUAL_ROWS_IN_BOTH):
             return estimate

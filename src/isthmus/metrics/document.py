@@ -42,8 +42,8 @@ and `{x}` and `{y}` stand for the two.
 If there are fewer items than dimensions, measures of spectra and subspaces have a note with the number of items that
 they need.
 
-**Degenerate data.** An encoder that collapsed returns nearly the same row for every item. `measure`, `explain` and `inspect` look for such
-data first and name them: all rows of a modality are the same, or nearly the same (the mean has more than 99.9 % of
+**Degenerate data.** An encoder that collapsed returns nearly the same row for every item. `measure`, `explain` and
+`inspect` look for such data first and name them: all rows of a modality are the same, or nearly the same (the mean has more than 99.9 % of
 their length), they lie along one direction, or they vary in few directions. They also name matching pairs that are
 equal or have one cosine, and data of two to five items. Then they do not doubt the order of the rows, because these
 data cannot decide on it. `Result.pairs["degenerate"]` holds the findings.

@@ -23,7 +23,7 @@ MIN_SPLIT_ITEMS = 4
 
 def _one_never_retrieved() -> tuple[np.ndarray, np.ndarray, float]:
     """Return eleven corpus rows of which eleven queries retrieve ten, and never the last."""
-    x = np.tile([1.0, 0.0], (11, 1))
+    x = np.column_stack([np.ones(11), np.arange(11) / 100])
     y = np.vstack([np.column_stack([np.ones(10), np.arange(1, 11) / 100]), [[-1.0, 0.0]]])
     counts = np.array([11.0] * 10 + [0.0])
     return x, y, skewness(counts)

@@ -169,7 +169,7 @@ def test_open_source_of_an_invalid_archive_is_refused(rows: np.ndarray, tmp_path
         open_source(tmp_path / "c.tar")
     with tarfile.open(tmp_path / "d.tar", "w:gz") as archive:
         archive.add(tmp_path / "a.npy", "a.npy")
-    with pytest.raises(InputError, match="unpack a compressed one"):
+    with pytest.raises(InputError, match="is compressed by gzip; unpack it"):
         open_source(tmp_path / "d.tar")
 
 
