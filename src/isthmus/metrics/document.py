@@ -45,8 +45,8 @@ they need.
 **Degenerate data.** An encoder that collapsed returns nearly the same row for every item. `measure`, `explain` and
 `inspect` look for such data first and name them: all rows of a modality are the same, or nearly the same (the mean
 has more than 99.9 % of their length), they lie along one direction, or they vary in few directions. They also name
-matching pairs that are equal or have one cosine, and data of two to five items. Then they do not doubt the order of the rows, because these
-data cannot decide on it. `Result.pairs["degenerate"]` holds the findings.
+matching pairs that are equal or have one cosine, and data of two to five items. Then they do not doubt the order of
+the rows, because these data cannot decide on it. `Result.pairs["degenerate"]` holds the findings.
 
 A measure without a meaning on such data is undefined with the reason. The line "Undefined if" lists the cases of each
 measure. All other measures keep their values: the angle between two constant modalities is a number, and a narrow cone
