@@ -56,6 +56,45 @@ def test_sample_draws_without_replacement() -> None:
     np.testing.assert_array_equal(subset.x.read(0, 40), subset.y.read(0, 40))
 
 
+def sharing() -> Pairs:
+    """Return six items: items 0, 4 and 2 are connected by two rows of y, items 1 and 5 by one, item 3 by none."""
+    y = np.arange(12, dtype=float).reshape(6, 2)[[0, 1, 2, 3, 0, 1, 2]]
+    x = np.arange(1, 13, dtype=float).reshape(6, 2)
+    return Pairs(image=x, text=y, index=[0, 1, 2, 3, 4, 5, 4], y_groups=[9, 7, 4, 5, 9, 7, 4])
+
+
+def test_components_join_the_items_that_share_a_row_of_y() -> None:
+    np.testing.assert_array_equal(sharing().components, [0, 1, 0, 2, 0, 1])
+    np.testing.assert_array_equal(sharing().y_groups, [0, 1, 2, 3, 0, 1, 2])
+
+
+def test_components_of_distinct_rows_are_the_items() -> None:
+    x = np.arange(1, 9, dtype=float).reshape(4, 2)
+    pairs = Pairs(image=x, text=x, y_groups=[3, 0, 1, 2])
+    assert pairs.y_groups is None
+    np.testing.assert_array_equal(pairs.components, np.arange(4))
+    np.testing.assert_array_equal(several().components, np.arange(4))
+
+
+def test_take_numbers_the_groups_of_y_anew() -> None:
+    subset = sharing().take(np.array([4, 2, 5]))
+    np.testing.assert_array_equal(subset.index, [0, 0, 1, 2])
+    np.testing.assert_array_equal(subset.y_groups, [0, 1, 1, 2])
+    assert sharing().take(np.array([4, 3])).y_groups is None
+    by_position = Pairs(image=np.eye(4), text=np.eye(4)[[0, 1, 0, 3]], y_groups=[0, 1, 0, 2])
+    np.testing.assert_array_equal(by_position.take(np.array([2, 1, 0])).y_groups, [0, 1, 0])
+
+
+def test_split_half_keeps_a_component_in_one_half() -> None:
+    x = np.arange(1, 41, dtype=float).reshape(20, 2)
+    y_groups = np.arange(20) // 2
+    pairs = Pairs(image=x, text=x[y_groups], y_groups=y_groups)
+    for seed in range(5):
+        fit, test = pairs.split_half(rng=seed)
+        assert (fit.n_items, test.n_items) == (10, 10)
+        assert not len(np.intersect1d(fit.y.read(0, 9)[:, 0], test.y.read(0, 9)[:, 0]))
+
+
 def test_blocks_keep_the_pairs_of_an_item_together() -> None:
     p = several()
     block_pairs = []
@@ -87,6 +126,7 @@ def test_unit_normalises_rows(cones: Any) -> None:
         ({"a": {1}, "b": np.eye(3)}, {}, "a: is a set, expected an array"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0, 1, 3]}, "outside the 3 rows of x at row 2"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"index": [0.0, 1.0, 2.0]}, "index has shape .* expected 3 whole numbers"),
+        ({"a": np.eye(3), "b": np.eye(3)}, {"y_groups": [0, 1]}, "y_groups has shape .* expected 3 whole numbers"),
         ({"a": np.eye(3), "b": np.eye(3)}, {"labels": [1, 2]}, "labels has 2 entries, expected one for each of the 3"),
     ],
 )

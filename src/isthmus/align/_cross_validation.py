@@ -111,7 +111,7 @@ def reduce_to_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pai
         basis = np.linalg.qr(stacked.T)[0]
         x, y = x @ basis, y @ basis
         texts = {label: text @ basis for label, text in texts.items()}
-    reduced = Pairs(x=x, y=y, index=pairs.index, labels=pairs.labels)
+    reduced = Pairs(x=x, y=y, index=pairs.index, labels=pairs.labels, y_groups=pairs.y_groups)
     return reduced, texts if class_texts is not None else None, reduced.dim / pairs.dim
 
 

@@ -6,8 +6,9 @@ from isthmus.data.grouping import item_groups
 from isthmus.data.hashing import hash_rows
 from isthmus.data.invalid_rows import find_invalid_rows
 from isthmus.data.joins import KeyJoin, join_keys, select_rows
+from isthmus.data.open_spec import OpenSpec
 from isthmus.data.opening import as_pairs, open_pairs
-from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
+from isthmus.data.pairs import CrossDimPairs, Pairs
 
 __all__ = [
     "CrossDimPairs",

@@ -13,7 +13,8 @@ import numpy as np
 from isthmus.data.columns import as_source
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
-from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
+from isthmus.data.open_spec import OpenSpec
+from isthmus.data.pairs import CrossDimPairs, Pairs
 from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -170,6 +171,7 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
     usable = type(pairs)(
         index=None if pairs.index is None else index,
         labels=None if pairs.labels is None else pairs.labels[items],
+        y_groups=pairs.y_groups_of(rows_y),
         **{x: select_rows(pairs.x, items), y: select_rows(pairs.y, rows_y)},
     )
     usable.key_join, usable.dropped = pairs.key_join, counts
@@ -238,7 +240,7 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
             )
     if len(names) != 2 or names[0] == names[1] or not all(names):
         raise InputError(f"got the names {', '.join(map(repr, names))}, expected two different ones such as image,text")
-    reserved = {"index", "labels"} & set(names)
+    reserved = {"index", "labels", "y_groups"} & set(names)
     if reserved:
         raise InputError(f"{reserved.pop()!r} cannot be the name of a modality; choose another with --names")
     return names[0], names[1]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -14,8 +13,10 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data.columns import as_source, same_library
+from isthmus.data.equal_rows import renumber
 from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.joins import KeyJoin
+from isthmus.data.open_spec import OpenSpec
 from isthmus.data.sources import Source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
@@ -33,6 +34,9 @@ class Pairs:
         to row i of x.
     labels : array-like, optional
         A class for each row of x, (n_items,).
+    y_groups : array-like of int, optional
+        Number of the distinct row of y in each pair, (n_pairs,), such as a caption that several images share. Rows of y
+        with one number are equal. Default: all rows of y are distinct.
     **modalities : array-like, path or Source
         Exactly two, in order: ``Pairs(image=X, text=Y)`` calls x 'image' and y 'text'. Each has n rows of d floats: an
         array of any library, a list, a column of a data frame or of Arrow, or a file. Rows need not be unit vectors.
@@ -41,7 +45,13 @@ class Pairs:
     Raises
     ------
     InputError
-        If the widths or lengths differ, a dtype is not a float, or an entry of `index` is not a row of x.
+        If the widths or lengths differ, a dtype is not a float, or an entry of `index` is not a row of x. Also if
+        `y_groups` does not have one whole number for each row of y.
+
+    Notes
+    -----
+    Equal rows of x are several items here, and equal rows of y are distinct rows unless `y_groups` tells otherwise.
+    `isthmus.open_pairs` and every function that measures find the equal rows of both modalities.
 
     Examples
     --------
@@ -55,7 +65,7 @@ class Pairs:
     #: If True, x and y must have the same width.
     same_dim: ClassVar[bool] = True
 
-    def __init__(self, *, index: Any = None, labels: Any = None, **modalities: Any):
+    def __init__(self, *, index: Any = None, labels: Any = None, y_groups: Any = None, **modalities: Any):
         if len(modalities) != 2:
             raise InputError(
                 f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
@@ -70,6 +80,8 @@ class Pairs:
         if index is None:
             validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.address, self.y.address)
         self.index = None if index is None else _checked_index(index, self.x.shape[0], self.y.shape[0])
+        #: Number of the distinct row of y in each pair (n_pairs,), from 0. None if all rows of y are distinct.
+        self.y_groups = None if y_groups is None else _checked_groups(y_groups, self.y.shape[0])
         #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
         #: Rows of each modality without a direction that were left out, and the number of pairs that went with them.
@@ -92,6 +104,23 @@ class Pairs:
     def owner(self) -> np.ndarray:
         """Row of x that each row of y belongs to, (n_pairs,): `index`, or one item for each row."""
         return np.arange(self.n_pairs) if self.index is None else self.index
+
+    @cached_property
+    def components(self) -> np.ndarray:
+        """Number of the connected component of each item, (n_items,), from 0.
+
+        Items that share a row of y, directly or through other items, are one component. Components are independent of
+        each other. Without `y_groups` every item is its own component.
+        """
+        if self.y_groups is None:
+            return np.arange(self.n_items)
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
+        n_nodes = self.n_items + int(self.y_groups.max(initial=-1)) + 1
+        edges = (np.ones(self.n_pairs, dtype=bool), (self.owner, self.n_items + self.y_groups))
+        labels = connected_components(coo_array(edges, shape=(n_nodes, n_nodes)), directed=False)[1][: self.n_items]
+        return renumber(labels)
 
     @property
     def dim(self) -> int:
@@ -158,19 +187,38 @@ class Pairs:
         labels = None if self.labels is None else self.labels[items]
         x = self.x.take(items)
         if self.index is None:
-            return self._subset(x, self.y.take(items), None, labels)
+            return self._subset(x, self.y.take(items), None, labels, self.y_groups_of(items))
         order, begins = self._rows_by_item
         counts = begins[items + 1] - begins[items]
         rows = np.concatenate([order[begins[i] : begins[i + 1]] for i in items])
-        return self._subset(x, self.y.take(rows), np.repeat(np.arange(len(items)), counts), labels)
+        index = np.repeat(np.arange(len(items)), counts)
+        return self._subset(x, self.y.take(rows), index, labels, self.y_groups_of(rows))
 
-    def _subset(self, x: Array, y: Array, index: np.ndarray | None, labels: np.ndarray | None) -> Pairs:
+    def y_groups_of(self, rows: np.ndarray, /) -> np.ndarray | None:
+        """Return `y_groups` of selected rows of y, numbered anew from 0.
+
+        Parameters
+        ----------
+        rows : numpy.ndarray
+            Numbers of the rows of y (m,).
+
+        Returns
+        -------
+        numpy.ndarray or None
+            Group numbers (m,), or None if the selected rows are distinct.
+        """
+        groups = None if self.y_groups is None else renumber(self.y_groups[rows])
+        return None if groups is None or groups.max(initial=-1) + 1 == len(groups) else groups
+
+    def _subset(
+        self, x: Array, y: Array, index: np.ndarray | None, labels: np.ndarray | None, y_groups: np.ndarray | None
+    ) -> Pairs:
         """Return pairs of rows that were taken from these, with the names of their files."""
         modalities = {
             name: Source(rows, address=source.address, format=source.format)
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
-        subset = type(self)(index=index, labels=labels, **modalities)
+        subset = type(self)(index=index, labels=labels, y_groups=y_groups, **modalities)
         subset.key_join, subset.dropped = self.key_join, self.dropped
         return subset
 
@@ -210,12 +258,35 @@ class Pairs:
         Returns
         -------
         fit : Pairs
-            Half of the items, rounded down, each with all its matching rows of y.
+            Half of the items, rounded down, each with all its matching rows of y. Items that share rows of y are in
+            one half: half of the `components` are here then.
         test : Pairs
             The other items.
         """
-        order = np.random.default_rng(rng).permutation(self.n_items)
-        return self.take(order[: self.n_items // 2]), self.take(order[self.n_items // 2 :])
+        fit_items, test_items = self.half_items(rng=rng)
+        return self.take(fit_items), self.take(test_items)
+
+    def half_items(self, *, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        """Return the items of each half of `split_half`.
+
+        Parameters
+        ----------
+        rng : int or numpy.random.Generator
+            Seed or generator.
+
+        Returns
+        -------
+        fit_items, test_items : numpy.ndarray
+            Item numbers of the two halves. Items of one of the `components` are in one half.
+        """
+        generator = np.random.default_rng(rng)
+        count = int(self.components.max(initial=-1)) + 1
+        if count == self.n_items:
+            order = generator.permutation(count)
+            return order[: count // 2], order[count // 2 :]
+        is_fitting = np.zeros(count, dtype=bool)
+        is_fitting[generator.permutation(count)[: count // 2]] = True
+        return np.flatnonzero(is_fitting[self.components]), np.flatnonzero(~is_fitting[self.components])
 
     def unit(self, *, normalize: bool = True) -> tuple[Array, Array]:
         """Read all rows of x and y into memory and normalise them.
@@ -268,6 +339,8 @@ class CrossDimPairs(Pairs):
         See `Pairs`.
     labels : array-like, optional
         See `Pairs`.
+    y_groups : array-like of int, optional
+        See `Pairs`.
     **modalities : array-like or Source
         See `Pairs`.
 
@@ -282,46 +355,15 @@ class CrossDimPairs(Pairs):
     same_dim: ClassVar[bool] = False
 
 
-@dataclass(frozen=True, eq=False)
-class OpenSpec:
-    """The arguments that pairs were opened with, so that another process can open the same ones without labels.
-
-    Parameters
-    ----------
-    open_ : callable
-        Function that opens them, such as `open_pairs`.
-    arguments : tuple
-        Its positional arguments, with absolute paths.
-    options : dict
-        Its keyword arguments.
-    sample : tuple of int or None
-        Arguments `n_items` and `rng` of `Pairs.sample`, if they are a sample.
-    key : str
-        Unique name of these pairs, by which a worker caches them.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> OpenSpec(lambda: Pairs(image=np.eye(3), text=np.eye(3)), (), {}).open().n_pairs
-    3
-    """
-
-    open_: Callable[..., Pairs]
-    arguments: tuple[Any, ...]
-    options: dict[str, Any]
-    sample: tuple[int, int] | None = None
-    key: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    def open(self) -> Pairs:
-        """Open the pairs again.
-
-        Returns
-        -------
-        Pairs
-            The same pairs, read from the same files.
-        """
-        pairs = self.open_(*self.arguments, **self.options)
-        return pairs if self.sample is None else pairs.sample(self.sample[0], rng=self.sample[1])
+def _checked_groups(groups: Any, n_y: int) -> np.ndarray | None:
+    groups = np.asarray(groups)
+    if groups.shape != (n_y,) or groups.dtype.kind not in "iu":
+        raise InputError(
+            f"y_groups has shape {groups.shape} and dtype {groups.dtype}, expected {n_y:,} whole numbers: for each row "
+            "of y the number of its distinct row"
+        )
+    groups = renumber(groups)
+    return None if groups.max(initial=-1) + 1 == n_y else groups
 
 
 def _checked_index(index: Any, n_x: int, n_y: int) -> np.ndarray:

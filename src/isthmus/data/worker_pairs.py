@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import warnings
 
-from isthmus.data.pairs import OpenSpec, Pairs
+from isthmus.data.open_spec import OpenSpec
+from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import IsthmusWarning
 
 #: The last pairs that this process opened. Their files are mapped and checked once, not for every part.

@@ -11,7 +11,8 @@ from isthmus.compute import score_matrix
 from isthmus.compute.resources import current
 from isthmus.compute.score_matrix import TopK, block_slices
 from isthmus.compute.topk import score_matrices
-from isthmus.data.pairs import OpenSpec, Pairs
+from isthmus.data.open_spec import OpenSpec
+from isthmus.data.pairs import Pairs
 from isthmus.data.worker_pairs import open_cached
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
-from isthmus.data.pairs import OpenSpec, Pairs
+from isthmus.data.open_spec import OpenSpec
+from isthmus.data.pairs import Pairs
 from isthmus.metrics._context import MetricContext
 
 #: Shuffled pairings behind a null.

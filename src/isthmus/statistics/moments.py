@@ -18,7 +18,8 @@ from isthmus.compute.cluster import Cluster
 from isthmus.compute.devices import full_precision
 from isthmus.compute.resources import blas_limited, config_context
 from isthmus.data.invalid_rows import invalid_rows_error
-from isthmus.data.pairs import CrossDimPairs, OpenSpec, Pairs
+from isthmus.data.open_spec import OpenSpec
+from isthmus.data.pairs import CrossDimPairs, Pairs
 from isthmus.data.worker_pairs import open_cached
 from isthmus.statistics.item_moments import ItemMoments
 from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
