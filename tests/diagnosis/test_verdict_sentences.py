@@ -121,7 +121,15 @@ def test_verdict_with_comparison_ends_with_mixed_search() -> None:
     pairs = isthmus.demo.load("plain", split="test")
     table = isthmus.compare(pairs, splits=1)
     sentences = text(isthmus.explain(pairs, comparison=table))
-    assert "In a corpus that mixes both modalities" in sentences
+    assert "Recommended: ScoreCalibration. On unseen pairs the exchange score of mixed search rises" in sentences
+
+
+def test_verdict_with_a_comparison_without_mixed_search_uses_recall() -> None:
+    pairs = isthmus.demo.load("plain", split="test")
+    table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
+    assert "cross-modal R@1" in text(isthmus.explain(pairs, comparison=table))
+    clustering = isthmus.compare(pairs, aligners=["Centering"], tasks=["clustering"], splits=1)
+    assert "Recommended" not in text(isthmus.explain(pairs, comparison=clustering))
 
 
 def test_comparison_contains_the_ceiling_of_each_aligner() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.reporting import formatting, samples
+from isthmus.reporting import comparison_page, formatting, samples
 from shifted_pairs import shifted_pairs
 
 CHROMIUM = shutil.which("chromium")
@@ -206,7 +206,7 @@ def test_samples_of_large_pairs_read_no_other_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "unit", lambda **_: pytest.fail("read all rows"))
     sample = samples.CosineSample.of(pairs)
     assert sample.items == 2_000
-    before, after = samples.before_and_after(pairs, row=table.rows[1])
+    before, after = samples.before_and_after(pairs, row=table["Centering"])
     assert len(before.x) == 1_300
     assert len(before.visible_points()[0]) == 400
     assert after is not None
@@ -321,3 +321,29 @@ def test_report_of_too_few_items_has_no_calibration(tmp_path):
     text, explanation = page(shifted_pairs(n=19, dim=4), tmp_path)
     assert explanation.calibration is None
     assert "Meaning of a cosine" not in text
+
+
+def test_report_leads_with_the_score_correction_and_its_use_in_an_index(tmp_path):
+    text, _ = page(isthmus.demo.load("plain", split="test"), tmp_path)
+    start = Page(text).text[:2500]
+    assert "Recommended: ScoreCalibration" in start
+    assert 'aligner.stored(rows, modality="image")' in text
+
+
+def test_report_of_a_comparison_without_mixed_search_is_refused(tmp_path):
+    pairs = shifted_pairs()
+    table = isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1)
+    with pytest.raises(isthmus.InputError, match="no exchange_R@1, which the page shows"):
+        isthmus.report(pairs, tmp_path / "page.html", comparison=table)
+
+
+@pytest.mark.parametrize(
+    ("better", "low", "high", "is_worse"),
+    [
+        ("higher", -0.2, -0.1, True), ("higher", -0.1, 0.1, False), ("lower", 0.1, 0.2, True),
+        ("lower", -0.2, -0.1, False), ("neither", 0.1, 0.2, False),
+    ],
+)  # fmt: skip
+def test_change_of_a_score_is_worse_against_its_better_direction(better, low, high, is_worse):
+    change = isthmus.Estimate((low + high) / 2, low, high)
+    assert comparison_page._is_worse(change, better) is is_worse

@@ -7,7 +7,8 @@ from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.diagnosis.modalities import Modalities, PairwiseResults
-from isthmus.diagnosis.verdict_sentences import best_row, retrieval_at_chance, verdict
+from isthmus.diagnosis.recommendation import best_row, best_row_map
+from isthmus.diagnosis.verdict_sentences import retrieval_at_chance, verdict
 
 __all__ = [
     "COMPONENTS",
@@ -20,6 +21,7 @@ __all__ = [
     "PairwiseResults",
     "Prediction",
     "best_row",
+    "best_row_map",
     "calibrate",
     "decompose_cosine",
     "decompose_pairs",

@@ -6,7 +6,8 @@ import math
 
 from isthmus.diagnosis.collapse import UNDECIDED, VERBS, CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
-from isthmus.evaluation import Comparison, Summary
+from isthmus.diagnosis.recommendation import recommendation_sentence
+from isthmus.evaluation import Comparison
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import percent
@@ -71,7 +72,7 @@ def verdict(
     sentences.append(_subspace_sentence(result, collapse, x, y))
     sentences.append(_retrieval_sentence(result, x, y))
     if comparison is not None:
-        sentences.append(_closing_sentence(comparison))
+        sentences.append(recommendation_sentence(comparison))
     return [sentence for sentence in sentences if sentence]
 
 
@@ -278,61 +279,3 @@ def _retrieval_sentence(result: Result, x: str, y: str) -> str:
         f"The match ranks first for {percent(x_to_y.value)} of the {x} and {percent(y_to_x.value)} of the {y} queries "
         f"(chance {chance})."
     )
-
-
-def best_row(comparison: Comparison) -> Summary | None:
-    """Return the row of the aligner that the verdict recommends.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        Aligners judged on held-out pairs.
-
-    Returns
-    -------
-    Summary or None
-        The best mixed R@1 among the aligners that improve it without loss of recall, or among all if there is none.
-        None if no aligner could be fitted.
-
-    Examples
-    --------
-    >>> import isthmus
-    >>> pairs = isthmus.demo.load("collapsed", split="test")
-    >>> aligners = [isthmus.align.Centering(), isthmus.align.MeanRotation()]
-    >>> best_row(isthmus.compare(pairs, aligners=aligners, splits=1)).name
-    'MeanRotation'
-    """
-    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
-    return max(_without_loss(rows) or rows, key=lambda row: row.scores["mixed_R@1"].value, default=None)
-
-
-def _without_loss(rows: list[Summary]) -> list[Summary]:
-    return [row for row in rows if row.changes["R@1"].high >= 0 and row.changes["mixed_R@1"].low > 0]
-
-
-def _closing_sentence(comparison: Comparison) -> str:
-    raw = comparison["Identity"].scores
-    best_summary = best_row(comparison)
-    if best_summary is None:
-        return "No aligner could be fitted: the table lists the reasons."
-    recall_percent, same_modality_percent = (percent(raw[name].value) for name in ("mixed_R@1", "same_modality_share"))
-    start = (
-        f"In a corpus that mixes both modalities the raw space ranks the match first in {recall_percent} of searches"
-    )
-    if best_summary.changes["mixed_R@1"].low <= 0:
-        return start + "; none of the corrections tested changes that on unseen pairs."
-    description = "correction tested without loss of recall" if _without_loss([best_summary]) else "correction tested"
-    corrected = percent(best_summary.scores["mixed_R@1"].value)
-    return (
-        f"{start} ({same_modality_percent} of its top ten have the modality of the query). The best {description}, "
-        f"{best_summary.name}, reaches {corrected} on unseen pairs, and {_recall_change(best_summary.changes['R@1'])}."
-    )
-
-
-def _recall_change(change: Estimate) -> str:
-    points = f"{100 * change.value:+.1f} points, 95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"
-    if change.low > 0:
-        return f"cross-modal R@1 rises ({points})"
-    if change.high < 0:
-        return f"cross-modal R@1 falls ({points})"
-    return f"cross-modal R@1 does not change measurably ({points})"

@@ -14,6 +14,7 @@ from isthmus.align import (
     KernelBlend,
     MeanRotation,
     PartialWhitening,
+    ScoreCalibration,
     SharedSpaceProjection,
     get,
 )
@@ -52,9 +53,10 @@ def default_aligners() -> list[Aligner]:
     Examples
     --------
     >>> [type(aligner).__name__ for aligner in default_aligners()][:2]
-    ['Centering', 'PartialWhitening']
+    ['ScoreCalibration', 'Centering']
     """
     return [
+        ScoreCalibration(),
         Centering(),
         PartialWhitening(),
         KernelBlend(),

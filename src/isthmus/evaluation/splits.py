@@ -258,6 +258,7 @@ class Split:
 def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
     """Return rows of x and y after the map. A score correction leaves them as they are."""
     if isinstance(aligner, ScoreCorrection):
+        _ = aligner.score_model  # solved here, so that its warnings are notes of the trial
         return x, y
     return (None, aligner.transform_y(y)) if x is None else aligner.transform(x, y)
 

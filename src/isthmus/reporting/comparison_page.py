@@ -55,6 +55,9 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     """
     path = check_writable(path)
     fitted = [row for row in comparison.rows if row.scores]
+    if not fitted:
+        reasons = {note for row in comparison.rows for note in row.notes}
+        raise InputError(f"no aligner could be fitted, so there is nothing to draw: {'; '.join(sorted(reasons))}")
     task_scores = [name for name in fitted[0].changes if name in comparison.better]
     if score is not None and score not in task_scores:
         raise InputError(f"no score {score!r} in this comparison; it has {', '.join(task_scores)}")
@@ -91,8 +94,9 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
         f"Gap closed, {score} kept",
         [f"{definition}Every aligner was fitted on some pairs and judged on others that it had not seen."],
         inline_svg(trade_off(comparison, score), f"tradeoff-{_identifier(score)}", label=text_alternative),
-        "Right: more of the distance between the means is removed. Up: the score rises. Bars are 95 % intervals of the "
-        "difference from the raw embeddings.",
+        "Right: more of the distance between the means is removed. "
+        f"{_direction(comparison.better.get(score, 'neither'))} Bars are 95 % intervals of the difference from the raw "
+        "embeddings.",
     )
 
 
@@ -152,7 +156,7 @@ def trade_off(comparison: Comparison, score: str) -> Any:
         change = row.changes[score]
         low, high = (100 * (v if math.isfinite(v) else change.value) for v in (change.low, change.high))
         bounds += [low, high]
-        colour = INK if is_raw else ACCENT if low >= 0 or high >= 0 else MUTED
+        colour = INK if is_raw else MUTED if _is_worse(change, comparison.better.get(score, "neither")) else ACCENT
         ax.plot([point[0]] * 2, [low, high], color=colour, lw=1.3)
         ax.plot(*point, "s" if is_raw else "o", color=colour, ms=7, mec=PAPER)
     ax.axhline(0, color=INK, lw=0.8, dashes=(3, 3), zorder=0)
@@ -164,6 +168,18 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     ax.annotate("raw", points[0], (0, 7), textcoords="offset points", ha="center", va="bottom", weight="bold")
     _add_names(ax, points[1:], [aligner_label(row) for row in rows[1:]], height - 50)
     return fig
+
+
+def _is_worse(change: Estimate, better: str) -> bool:
+    """Return whether a change is a loss beyond its interval. A score without a better direction has no loss."""
+    low, high = (v if math.isfinite(v) else change.value for v in (change.low, change.high))
+    return high < 0 if better == "higher" else low > 0 if better == "lower" else False
+
+
+def _direction(better: str) -> str:
+    return {"higher": "Up: the score rises, which is better.", "lower": "Down: the score falls, which is better."}.get(
+        better, "Up: the score rises, which is neither better nor worse."
+    )
 
 
 def _add_names(ax: Any, points: np.ndarray, names: list[str], height: float) -> None:

@@ -44,9 +44,9 @@ def headline_answers(explanation: Explanation) -> tuple[str, str, str]:
     best_summary = None if comparison is None else best_row(comparison)
     if comparison is None or best_summary is None:
         return size, source, "no aligner could be fitted"
-    raw = percent(comparison["Identity"].scores["mixed_R@1"].value)
-    corrected = percent(best_summary.scores["mixed_R@1"].value)
-    return size, source, f"{shorten(aligner_label(best_summary), 22)}: mixed R@1 {raw} → {corrected}"
+    raw = percent(comparison["Identity"].scores["exchange_R@1"].value)
+    corrected = percent(best_summary.scores["exchange_R@1"].value)
+    return size, source, f"{shorten(aligner_label(best_summary), 22)}: exchange {raw} → {corrected}"
 
 
 def describe_angle(result: Result) -> str:
@@ -114,13 +114,13 @@ def describe_cosines(sample: CosineSample) -> str:
 def describe_aligners(comparison: Comparison) -> str:
     """Return the text alternative of the trade-off of the aligners."""
     results = "; ".join(
-        f"{aligner_label(row)} {percent(row.scores['mixed_R@1'].value)} and {points(row.changes['R@1'])} points"
+        f"{aligner_label(row)} {percent(row.scores['exchange_R@1'].value)} and {points(row.changes['R@1'])} points"
         for row in comparison.rows
         if row.scores and row.name != "Identity"
     )
-    raw = percent(comparison["Identity"].scores["mixed_R@1"].value)
+    raw = percent(comparison["Identity"].scores["exchange_R@1"].value)
     return (
-        f"Mixed R@1 and change in cross-modal R@1 of each aligner; raw {raw} and 0; "
+        f"Exchange score and change in cross-modal R@1 of each aligner; raw {raw} and 0; "
         f"{results or 'no aligner could be fitted'}."
     )
 

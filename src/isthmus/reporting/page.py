@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from isthmus.data.pairs import Pairs
-from isthmus.diagnosis import Explanation, best_row, retrieval_at_chance
+from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_chance
 from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
 from isthmus.reporting import descriptions, figures, formatting, panels, samples
@@ -67,6 +67,7 @@ def render(
         component_names=COMPONENT_NAMES,
         raw=comparison["Identity"],
         best=best_summary,
+        mapped=best_row_map(comparison),
         comparison=comparison,
         rows=[_table_row(row, best_summary) for row in comparison.rows],
         splits=_describe_splits(comparison, separate_fit=fit is not None),
@@ -74,17 +75,17 @@ def render(
         provenance=_provenance(result, pairs),
         extra=[(section, Markup(section.figure)) for section in extra],
         text=formatting,
-        **_figures(explanation, comparison, pairs, fit, best_summary),
+        **_figures(explanation, comparison, pairs, fit, best_row_map(comparison)),
     )
 
 
 def _figures(
-    explanation: Explanation, comparison: Comparison, pairs: Pairs, fit: Pairs | None, best: Summary | None
+    explanation: Explanation, comparison: Comparison, pairs: Pairs, fit: Pairs | None, mapped: Summary | None
 ) -> dict[str, Any]:
     """Return every figure as SVG with its text alternative, and the samples that the captions need."""
     result, names, budget = explanation.result, pairs.names, explanation.budget
     normalize = bool(result.pairs["normalize"])
-    before, after = samples.before_and_after(pairs, row=best, fit=fit, normalize=normalize)
+    before, after = samples.before_and_after(pairs, row=mapped, fit=fit, normalize=normalize)
     limits = panels.shared_limits(before, after)
     cosines = samples.CosineSample.of(pairs, normalize=normalize)
     random_angles = samples.random_subspace_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))
@@ -110,8 +111,8 @@ def _figures(
     }
     if not result["centroid_angle"].undefined:
         svgs["angle"] = svg(figures.angle_figure(result), "angle", descriptions.describe_angle(result))
-    if after is not None and best is not None:
-        label = descriptions.describe_clouds(after, names, f"after {formatting.aligner_label(best)}")
+    if after is not None and mapped is not None:
+        label = descriptions.describe_clouds(after, names, f"after {formatting.aligner_label(mapped)}")
         svgs["after"] = svg(figures.clouds_figure(after, names, limits), "after", label)
     return {"figure": svgs, "before": before, "after": after, "cosines": cosines}
 

@@ -186,21 +186,21 @@ def draw_cosines(ax: Any, sample: CosineSample) -> None:
 
 
 def draw_aligners(ax: Any, comparison: Comparison) -> None:
-    """Draw the mixed recall of each aligner against its change in cross-modal recall."""
+    """Draw the exchange score of each aligner against its change in cross-modal recall."""
     rows = [row for row in comparison.rows if row.scores]
     best_summary = best_row(comparison)
-    positions = np.array([[100 * r.scores["mixed_R@1"].value, 100 * r.changes["R@1"].value] for r in rows])
+    positions = np.array([[100 * r.scores["exchange_R@1"].value, 100 * r.changes["R@1"].value] for r in rows])
     for row, position in zip(rows, positions, strict=True):
         _draw_aligner(ax, row, position, is_best=row is best_summary)
     ax.axhline(0, color=INK, lw=0.8, dashes=(3, 3), zorder=0)
     changes = np.array([[100 * r.changes["R@1"].low, 100 * r.changes["R@1"].high] for r in rows])
-    right = max(2.0, *(100 * r.changes["mixed_R@1"].high + 100 * rows[0].scores["mixed_R@1"].value for r in rows))
+    right = max(2.0, *(100 * r.changes["exchange_R@1"].high + 100 * rows[0].scores["exchange_R@1"].value for r in rows))
     low, high = min(changes.min(), -2.0), max(changes.max(), 2.0)
     ax.set(
         xlim=(-0.05 * right + min(0, positions[:, 0].min()), 1.08 * right),
         ylim=(low - 0.08 * (high - low), high + 0.12 * (high - low)),
     )
-    ax.set(xlabel="mixed search: match ranks first (%)", ylabel="change in R@1 (points)")
+    ax.set(xlabel="exchange score of mixed search (%)", ylabel="change in R@1 (points)")
     names = ["raw" if row.name == "Identity" else aligner_label(row) for row in rows]
     place_labels(ax, positions, names, [row is best_summary or row.name == "Identity" for row in rows])
 
@@ -211,8 +211,8 @@ def _draw_aligner(ax: Any, row: Summary, position: np.ndarray, *, is_best: bool)
         ax.plot(*position, "s", color=INK, ms=7, mec=PAPER)
         return
     colour = ACCENT if is_best else MUTED
-    mixed, recall = row.changes["mixed_R@1"], row.changes["R@1"]
-    mixed_ends = [position[0] + 100 * (end - mixed.value) for end in (mixed.low, mixed.high)]
-    ax.plot(mixed_ends, [position[1]] * 2, color=colour, lw=1.3)
+    exchange, recall = row.changes["exchange_R@1"], row.changes["R@1"]
+    exchange_ends = [position[0] + 100 * (end - exchange.value) for end in (exchange.low, exchange.high)]
+    ax.plot(exchange_ends, [position[1]] * 2, color=colour, lw=1.3)
     ax.plot([position[0]] * 2, [100 * recall.low, 100 * recall.high], color=colour, lw=1.3)
     ax.plot(*position, "o", color=colour, ms=8 if is_best else 7, mec=PAPER)

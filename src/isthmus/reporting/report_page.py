@@ -83,6 +83,12 @@ def report(
     fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
     if comparison is None:
         comparison = compare(pairs, fit=fit, normalize=normalize)
+    missing = {"R@1", "exchange_R@1"} - comparison["Identity"].scores.keys()
+    if missing:
+        raise InputError(
+            f"the comparison has no {' and no '.join(sorted(missing))}, which the page shows; run compare with "
+            "tasks=['retrieval', 'mixed_search'] among others"
+        )
     explanation = explain(pairs, comparison=comparison, normalize=normalize)
     page_html = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra)
     with atomic_path(path) as temporary:

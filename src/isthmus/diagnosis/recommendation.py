@@ -1,0 +1,175 @@
+"""Recommend an aligner from a comparison on held-out pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from isthmus.evaluation import Comparison, Summary
+from isthmus.statistics.result import Estimate
+from isthmus.utils.format import percent
+
+#: Scores that can decide which aligner is recommended, the most trustworthy first, and their names in sentences.
+SCORE_TITLES = {
+    "two_sided_NDCG@10": "two-sided NDCG@10",
+    "exchange_R@1": "exchange score of mixed search",
+    "R@1": "cross-modal R@1",
+}
+DECIDING_SCORES = tuple(SCORE_TITLES)
+#: Scores that measure cross-modal recall.
+RECALLS = ("R@1", "restricted_R@1")
+
+
+def deciding_score(comparison: Comparison) -> str | None:
+    """Return the score that decides which aligner is recommended.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Aligners judged on held-out pairs.
+
+    Returns
+    -------
+    str or None
+        The two-sided NDCG@10, which knows the relevant rows of both modalities, if it was computed. Otherwise the
+        exchange score of mixed search, otherwise R@1. None if there is no such score.
+    """
+    return next((name for name in DECIDING_SCORES if name in comparison["Identity"].changes), None)
+
+
+def best_row(comparison: Comparison) -> Summary | None:
+    """Return the row of the aligner that the verdict recommends.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Aligners judged on held-out pairs.
+
+    Returns
+    -------
+    Summary or None
+        The best `deciding_score` among the aligners that improve it without loss of recall, or among all if there is
+        none. None if no aligner could be fitted, or if no task was run that decides.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> aligners = [isthmus.align.ScoreCalibration(), isthmus.align.MeanRotation()]
+    >>> best_row(isthmus.compare(pairs, aligners=aligners, splits=1)).name
+    'ScoreCalibration'
+    """
+    return _best_of(comparison, [row for row in comparison.rows if row.scores and row.name != "Identity"])
+
+
+def best_row_map(comparison: Comparison) -> Summary | None:
+    """Return the row that `best_row` would recommend if score corrections were not allowed.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Aligners judged on held-out pairs.
+
+    Returns
+    -------
+    Summary or None
+        The row of an aligner that maps rows.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> aligners = [isthmus.align.ScoreCalibration(), isthmus.align.Centering()]
+    >>> best_row_map(isthmus.compare(pairs, aligners=aligners, splits=1)).name
+    'Centering'
+    """
+    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
+    return _best_of(comparison, [row for row in rows if not row.aligner.corrects_scores])
+
+
+def _best_of(comparison: Comparison, rows: list[Summary]) -> Summary | None:
+    score = deciding_score(comparison)
+    if score is None:
+        return None
+    return max(_without_loss(rows, score) or rows, key=lambda row: row.scores[score].value, default=None)
+
+
+def _without_loss(rows: list[Summary], score: str) -> list[Summary]:
+    """Return the rows that improve a score, and whose interval of the change of recall reaches 0."""
+    return [row for row in rows if _recall(row)[1].high >= 0 and row.changes[score].low > 0]
+
+
+def _recall(row: Summary) -> tuple[str, Estimate]:
+    """Return the name and the change of cross-modal R@1, or of the restricted search if it was not computed."""
+    name = next((name for name in RECALLS if name in row.changes), "")
+    return name, row.changes.get(name, Estimate(0.0, 0.0, 0.0))
+
+
+def recommendation_sentence(comparison: Comparison) -> str:
+    """Return what is recommended, what it changes on unseen pairs, and how an index uses it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Aligners judged on held-out pairs.
+
+    Returns
+    -------
+    str
+        A few sentences. Empty if no task was run that decides.
+    """
+    score = deciding_score(comparison)
+    best_summary = best_row(comparison)
+    if score is None:
+        return ""
+    if best_summary is None:
+        return "No aligner could be fitted: the table lists the reasons."
+    raw, change = comparison["Identity"].scores, best_summary.changes[score]
+    title = SCORE_TITLES[score]
+    if change.low <= 0:
+        return f"None of the corrections tested raises the {title} ({percent(raw[score].value)}) on unseen pairs."
+    is_without_loss = bool(_without_loss([best_summary], score))
+    start = (
+        f"Recommended: {best_summary.name}. On unseen pairs the {title} rises from {percent(raw[score].value)} to "
+        f"{percent(best_summary.scores[score].value)}"
+    )
+    if "mixed_R@1" in raw:
+        first = (percent(values["mixed_R@1"].value) for values in (raw, best_summary.scores))
+        start += ", the share of mixed searches with the match first from {} to {}".format(*first)
+    name, recall = _recall(best_summary)
+    if not name or name == score:
+        return f"{start}."
+    ending = "" if is_without_loss else "; no correction tested raises it without a loss of recall"
+    return f"{start}, and {_recall_change(recall)}{ending}. {index_advice(best_summary, comparison.data['names'])}"
+
+
+def index_advice(row: Summary, names: Sequence[str]) -> str:
+    """Return a sentence that says how an aligner is used in an index, and what that costs.
+
+    Parameters
+    ----------
+    row : Summary
+        The aligner.
+    names : sequence of str
+        Names of the two modalities.
+
+    Returns
+    -------
+    str
+        One sentence.
+    """
+    x, y = names
+    if not row.aligner.corrects_scores:
+        return f"In an index: store transform_x of the {x} rows and transform_y of the {y} rows."
+    return (
+        f'In an index: keep one list for each modality, store stored(rows, modality="{x}"), ask with '
+        f'query(rows, modality="{y}"), and merge the hits, which costs {len(names)} more coordinates a row.'
+    )
+
+
+def _recall_change(change: Estimate) -> str:
+    points = f"{100 * change.value:+.1f} points, 95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"
+    if change.low > 0:
+        return f"cross-modal R@1 rises ({points})"
+    if change.high < 0:
+        return f"cross-modal R@1 falls ({points})"
+    return f"cross-modal R@1 does not change measurably ({points})"
