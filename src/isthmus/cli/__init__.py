@@ -4,21 +4,46 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
 from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, resources
+from isthmus.cli._help import UncutSummaries
 from isthmus.cli.theory import app as theory
 from isthmus.cli.training import app as train
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.version import __version__
 
+#: Base class of the errors of typer, such as a missing argument.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+# Plain help: rich takes longer to import than everything else that the help needs.
 app = typer.Typer(
+    cls=UncutSummaries,
     help="Measure, explain and close the modality gap of multimodal embeddings.",
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"isthmus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Measure, explain and close the modality gap of multimodal embeddings."""
+
+
 data.mount(app)
 alignment.mount(app)
 diagnosis.mount(app)
@@ -39,7 +64,27 @@ def main() -> None:
     """Run the command line. Bad input prints one line to standard error and exits with code 2."""
     warnings.showwarning = _warn  # type: ignore[assignment]
     try:
-        app()
+        exit_code = app(standalone_mode=False)
     except (InputError, OSError) as error:
-        print(f"isthmus: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
+    except typer.Abort:
+        sys.exit(130)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())  # type: ignore[attr-defined]
+            sys.exit(2)
+        _fail(_usage_message(error))
+    sys.exit(exit_code or 0)
+
+
+def _usage_message(error: Any) -> str:
+    """Return a message of typer as one sentence that names the help to read."""
+    message = " ".join(error.format_message().split()).rstrip(".").replace(". Did you", ": did you").rstrip("?")
+    context = getattr(error, "ctx", None)
+    verb = "isthmus" if context is None else context.command_path
+    return f"{message[:1].lower()}{message[1:]}; run `{verb} --help`"
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"isthmus: error: {message}", file=sys.stderr)
+    sys.exit(2)

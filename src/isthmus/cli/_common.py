@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 import isthmus
@@ -18,6 +17,8 @@ from isthmus.utils.validation import check_readable
 MAX_TABLE_WIDTH = 10_000
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from isthmus.data.pairs import Pairs
 
 Embeddings = Annotated[
@@ -89,6 +90,8 @@ def split_names(names: str | None) -> list[str] | None:
 
 def read_array(path: Path) -> np.ndarray:
     """Return the array in an .npy file that holds numbers or text."""
+    import numpy as np
+
     try:
         return np.asarray(np.load(check_readable(path, "an .npy file of numbers or text"), allow_pickle=False))
     except (ValueError, EOFError, OSError):
@@ -101,6 +104,8 @@ def read_class_texts(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] |
         return None
     if pairs.labels is None:
         raise InputError("--class-texts needs --labels: the classes are those of the labels, sorted")
+    import numpy as np
+
     texts, classes = read_array(path), np.unique(pairs.labels)
     if texts.shape != (len(classes), pairs.y.shape[1]):
         raise InputError(

@@ -23,10 +23,9 @@ def list_(
     json_: Json = False,
 ) -> None:
     """List measures with their definitions, aligners, tasks, file formats and runs of the demo."""
-    entries_by_topic = {name: list_entries() for name, list_entries in _TOPICS.items()}
-    if topic != "all" and topic not in entries_by_topic:
-        raise unknown_name("list", topic, [*entries_by_topic, "all"])
-    selected = entries_by_topic if topic == "all" else {topic: entries_by_topic[topic]}
+    if topic != "all" and topic not in _TOPICS:
+        raise unknown_name("list", topic, [*_TOPICS, "all"])
+    selected = {name: list_entries() for name, list_entries in _TOPICS.items() if topic in (name, "all")}
     if json_:
         typer.echo(json.dumps(selected, indent=1))
         return

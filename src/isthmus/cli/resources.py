@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli.progress import spinner, update_spinner
-from isthmus.compute.resources import config_context
 
 OPTIONS: dict[str, Any] = {
     "threads": Annotated[int | None, typer.Option("--threads", help="number of worker threads; default: all cores")],
@@ -57,6 +56,8 @@ def _with_resources(verb: Callable[..., None]) -> Callable[..., None]:
 @contextmanager
 def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **options: Any) -> Iterator[None]:
     """Apply the options of one call, and start a cluster if one is asked for."""
+    from isthmus.compute.resources import config_context  # imported late: NumPy takes as long as the help
+
     if workers is None and cluster is None:
         with config_context(**options):
             yield

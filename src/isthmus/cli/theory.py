@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from isthmus.cli._common import print_table
+from isthmus.cli._help import UncutSummaries
 from isthmus.cli.progress import progress_bar
 from isthmus.utils.format import precise_number
 from isthmus.utils.version import __version__
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _LISTED = ("name", "kind", "title", "claim", "assumption")
 
 
-class _NameOrCommand(TyperGroup):
+class _NameOrCommand(UncutSummaries):
     """Accept the name of an experiment in the place of a command."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -32,6 +32,7 @@ class _NameOrCommand(TyperGroup):
 
 app = typer.Typer(
     cls=_NameOrCommand,
+    rich_markup_mode=None,
     help="Run the statements of the theory as experiments: NAME for one, `all` for a page of all.",
     no_args_is_help=True,
     subcommand_metavar="list | NAME | all",

@@ -10,10 +10,13 @@ from typing import Annotated, Any
 import typer
 
 from isthmus.cli._common import Json
+from isthmus.cli._help import UncutSummaries
 from isthmus.cli.progress import progress_bar
 from isthmus.utils.errors import InputError, import_optional
 
-app = typer.Typer(help="Train dual encoders and measure the gap.", no_args_is_help=True)
+app = typer.Typer(
+    cls=UncutSummaries, help="Train dual encoders and measure the gap.", no_args_is_help=True, rich_markup_mode=None
+)
 
 #: Length of the name of a run in the progress bar.
 NAME_LENGTH = 60

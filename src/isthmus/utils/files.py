@@ -8,12 +8,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import check_readable, check_writable
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Version of the format of saved moments, aligners and results.
 FORMAT_VERSION = 1
@@ -78,7 +79,9 @@ def temporary_rows(
     OSError
         If the disk is full.
     """
-    size = max(int(np.prod(shape, dtype=object)) * dtype.itemsize, 1)
+    import numpy as np
+
+    size = max(shape[0] * shape[1] * dtype.itemsize, 1)
     with tempfile.TemporaryFile(dir=folder) as file:
         # The space is allocated now: if a mapped file finds the disk full later, the process ends.
         os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
@@ -99,6 +102,7 @@ def save_arrays(path: str | os.PathLike[str], content: str, arrays: Mapping[str,
     header : object
         JSON values.
     """
+    import numpy as np
     from safetensors.numpy import save_file
 
     metadata = {"isthmus": json.dumps({"kind": content, "format": FORMAT_VERSION, "header": header})}

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from isthmus.utils.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 #: Description of what the caller should pass where rows are read.
 EMBEDDINGS = (
@@ -211,6 +213,7 @@ def format_rows(rows: np.ndarray, max_listed: int = 5) -> str:
 
     Examples
     --------
+    >>> import numpy as np
     >>> format_rows(np.array([3])), format_rows(np.arange(25), max_listed=2)
     ('row 3', 'rows 0, 1 and 23 more')
     """
@@ -236,6 +239,7 @@ def rows_are(rows: np.ndarray, state: str) -> str:
 
     Examples
     --------
+    >>> import numpy as np
     >>> rows_are(np.array([3]), "null")
     'row 3 (counted from 0) is null'
     """
