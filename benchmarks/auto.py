@@ -24,7 +24,7 @@ from _table import Row
 import isthmus
 from isthmus import IsthmusWarning, Pairs
 from isthmus.align import Auto
-from isthmus.align.auto import AIMS
+from isthmus.align._candidates import AIMS
 from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
 
 SETS = {"clip_coco": ("image", "text"), "videoclip_msrvtt": ("video", "text")}

@@ -31,6 +31,8 @@ SETS = {
 }
 #: Methods by name. Those that the registry does not have are left out.
 METHODS = ("ScoreStandardization", "ScoreCalibration", "BankNormalization", "CSLS")
+#: Aims of `Auto` that are judged too. 'search' has to reach what ScoreCalibration has to.
+AIMS = ("search", "retrieval")
 #: What ScoreCalibration has to reach: change of R@1 in points, exchange score, mixed R@1.
 ASKED = {
     "clip_coco": (3.5, 63, 62),
@@ -60,7 +62,7 @@ def rows(*names: str) -> list[Row]:
             baseline = f"raw: R@1 {raw[0]:.1f}, exchange {raw[1]:.1f}, mixed {raw[2]:.1f}, {raw[3]:.2f}"
             if method != "raw":
                 table.append(Row(f"{method} on {name}", line, baseline, exchange / raw[1]))
-            if method == "ScoreCalibration" and name in ASKED:
+            if method in ("ScoreCalibration", "Auto(search)") and name in ASKED:
                 reached = (change.mean(), exchange, mixed)
                 for title, value, asked in zip(("change of R@1", *COLUMNS[1:3]), reached, ASKED[name], strict=True):
                     table.append(
@@ -90,8 +92,12 @@ def measure(pairs: isthmus.Pairs) -> dict[str, np.ndarray]:
         x, y = test.unit()
         corrections: dict[str, Any] = {"raw": None}
         corrections |= {name: aligners()[name]().fit(fit) for name in METHODS if name in aligners()}
+        corrections |= {f"Auto({aim})": isthmus.align.Auto(aim=aim).fit(fit) for aim in AIMS}
         for name, correction in corrections.items():
-            data = TaskData(x, y, owner=test.index, seed=100 + seed, correction=correction)
+            rows = (x, y)
+            if correction is not None and not correction.corrects_scores:
+                rows, correction = correction.transform(x, y), None
+            data = TaskData(*rows, owner=test.index, seed=100 + seed, correction=correction)
             scores = tasks()["retrieval"].run(data).scores() | tasks()["mixed_search"].run(data).scores()
             results.setdefault(name, []).append([scores[column] for column in COLUMNS])
     return {name: np.array(values) * (100, 100, 100, 1) for name, values in results.items()}

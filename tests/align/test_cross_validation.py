@@ -1,36 +1,36 @@
-"""The scores of the cross-validation of `Auto` on items with several rows of y, and without any."""
+"""The held-out scores of `Auto` on items with several rows of y, and without any."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from isthmus import Pairs
-from isthmus.align._cross_validation import _mixed_recall, _recall
+from isthmus.align import Centering, Identity, ScoreCalibration
+from isthmus.align._cross_validation import cross_validate, leave_one_out_gains
 
 
-@pytest.fixture
 def captions() -> Pairs:
-    """Four items, of which the third has no row of y and the fourth has two."""
-    x = np.eye(5)[:4]
-    y = np.array([[1.0, 0.1, 0, 0, 0], [0, 0, 1.0, 0, 0], [0, 0, 0, 1.0, 0.1], [1.0, 0, 0, 0.5, 0]])
-    return Pairs(x=x, y=y, index=[0, 1, 3, 3])
-
-
-def test_recall_of_items_averages_both_directions_and_the_rows_of_an_item(captions: Pairs) -> None:
-    recall = _recall(*captions.unit(), captions)
-    # Item 1: its row of y is nearest to item 2. Item 3: one of two rows of y finds it.
-    assert recall.tolist() == [1.0, 0.0, 0.0, 0.75]
-
-
-def test_mixed_recall_of_captions_is_that_of_the_first_row_of_each_item() -> None:
+    """Return 80 items, of which the first has no row of y and all others have two."""
     rng = np.random.default_rng(0)
-    x, y = rng.normal(size=(2, 30, 8))
-    y += 2 * x
-    index = np.repeat(np.arange(1, 30), 2)  # item 0 has no row of y
-    rows = np.empty((58, 8))
-    rows[::2], rows[1::2] = y[1:], rng.normal(size=(29, 8))
-    recall = _mixed_recall(x, rows, Pairs(x=x, y=rows, index=index), 3)
-    first_rows = _mixed_recall(x[1:], y[1:], Pairs(x=x[1:], y=y[1:]), 3)
-    np.testing.assert_array_equal(recall, [0.0, *first_rows])
-    assert 0 < first_rows.mean() < 1
+    x = rng.normal(size=(80, 8))
+    index = np.repeat(np.arange(1, 80), 2)
+    return Pairs(x=x, y=x[index] + 0.3 * rng.normal(size=(158, 8)), index=index)
+
+
+def test_held_out_scores_of_captions_leave_out_items_without_a_match() -> None:
+    held_out = cross_validate(
+        captions(), np.arange(80), None, [Identity(), Centering(), ScoreCalibration()], aim="search", tolerance=0.01,
+        folds=2, repeats=2, seed=0, normalize=True, paired=True,
+    )  # fmt: skip
+    assert held_out.names == ["Identity", "Centering", "ScoreCalibration"]
+    assert held_out.scores.shape == (2, 3, 79)
+    assert held_out.fold.shape == (2, 79)
+    assert (held_out.scores >= 0).all()
+    assert held_out.scores[1].mean() > 0.5
+
+
+def test_leave_one_out_gains_count_each_group_once() -> None:
+    group = np.arange(80) // 2  # items 2k and 2k + 1 are one
+    gains = leave_one_out_gains(captions(), group, True)
+    assert np.flatnonzero(~np.isnan(gains)).tolist() == [1, *range(2, 80, 2)]
+    assert set(np.unique(gains[~np.isnan(gains)])) <= {-1.0, -0.5, 0.0, 0.5, 1.0}

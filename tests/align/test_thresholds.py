@@ -11,7 +11,9 @@ import pytest
 
 import isthmus
 from isthmus import InputError, IsthmusWarning, align
-from isthmus.align import _cross_validation, _drift, _spectra
+from isthmus.align import _drift, _spectra
+from isthmus.align._candidates import candidates
+from isthmus.align._choice import HeldOut
 from isthmus.align.streaming import drift_warnings
 
 
@@ -81,36 +83,6 @@ def test_score_standardization_of_equal_scores_is_refused() -> None:
     assert align.ScoreStandardization().fit(spread, spread).level(query="x", stored="x")[1] > 1e-10
 
 
-def search_table(change: float, error: float) -> dict[str, Any]:
-    recall = np.array([0.5 + change - error, 0.5 + change + error])  # standard error of two values: half their distance
-    means = np.stack([np.array([0.9, 0.9]), recall])
-    raw = np.stack([np.array([0.1, 0.1]), np.array([0.5, 0.5])])
-    return _cross_validation.table_row("candidate", means, raw, "search")
-
-
-@pytest.mark.parametrize(
-    ("change", "error", "admissible"),
-    [(-0.019, 0.05, True), (-0.021, 0.05, False), (-0.009, 0.01, True), (-0.011, 0.01, False), (0.0, 0.0, True)],
-)
-def test_search_accepts_two_points_or_one_standard_error(change: float, error: float, admissible: bool) -> None:
-    row = search_table(change, error)
-    assert row["change_error"] == pytest.approx(error)
-    assert row["admissible"] is admissible
-
-
-@pytest.mark.parametrize(("errors", "best"), [(1.95, 0), (1.97, 1)])
-def test_retrieval_of_one_candidate_needs_1_96_standard_errors(errors: float, best: int) -> None:
-    table = [{"gain": 0.0, "gain_error": 0.0}, {"gain": 0.01 * errors, "gain_error": 0.01}]
-    assert _cross_validation.best_row(table, "retrieval") == best
-
-
-@pytest.mark.parametrize(("errors", "best"), [(2.88, 0), (2.90, 1)])
-def test_retrieval_of_thirteen_candidates_corrects_the_level(errors: float, best: int) -> None:
-    table = [{"gain": 0.0, "gain_error": 0.0}, {"gain": 0.01 * errors, "gain_error": 0.01}]
-    table += [{"gain": -0.1, "gain_error": 0.01}] * 12
-    assert _cross_validation.best_row(table, "classification") == best
-
-
 def test_auto_cross_validates_from_forty_items(rng: np.random.Generator) -> None:
     x, y = rng.normal(size=(2, 40, 4))
     assert align.Auto().fit(x, y).table_
@@ -123,43 +95,26 @@ def test_auto_cross_validates_from_forty_items(rng: np.random.Generator) -> None
 def test_auto_cross_validates_on_at_most_2000_items(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     n_items: list[int] = []
 
-    def record(pairs: isthmus.Pairs, *arguments: Any, **options: Any) -> list[dict[str, Any]]:
+    def record(pairs: isthmus.Pairs, *arguments: Any, **options: Any) -> HeldOut:
         n_items.append(pairs.n_items)
-        return [search_table(0.0, 0.01)]
+        n = pairs.n_items
+        return HeldOut(
+            [], np.zeros((2, len(arguments[2]), n)), np.arange(n), np.arange(n)[None] % 2, np.full(n, np.nan)
+        )
 
     monkeypatch.setattr(align.auto, "cross_validate", record)
     x, y = rng.normal(size=(2, 2001, 4))
     for n in (1999, 2001):
-        align.Auto().fit(x[:n], y[:n])
+        align.Auto(constraint="rows").fit(x[:n], y[:n])
     assert n_items == [1999, 2000]
 
 
 def test_reduction_to_the_span_scales_the_penalties() -> None:
-    plain, reduced = (_cross_validation.candidates(True, fraction) for fraction in (1.0, 0.25))
+    plain, reduced = (candidates("retrieval", "rows", normalize=True, fraction=fraction) for fraction in (1.0, 0.25))
     for a, b in zip(plain, reduced, strict=True):
         for name, value in a.get_params().items():
             relative = name in ("lam", "before_lam", "cca_lam", "shrink", "floor")
             assert b.get_params()[name] == (0.25 * value if relative else value)
-
-
-@pytest.mark.parametrize(("n_items", "halvings"), [(1000, 3), (1001, 1)])
-def test_mixed_recall_averages_three_halvings_up_to_1000_items(
-    n_items: int, halvings: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seeds = []
-
-    class Search:
-        def __init__(self, x: np.ndarray, y: np.ndarray, rng: int) -> None:
-            seeds.append(rng)
-            self.hits = np.full(len(x), float(rng % 1000))
-
-        of = classmethod(lambda cls, x, y, rng: cls(x, y, rng))
-
-    monkeypatch.setattr(_cross_validation, "MixedSearch", Search)
-    rows = np.eye(n_items, 2) + 1.0
-    recall = _cross_validation._mixed_recall(rows, rows, isthmus.Pairs(x=rows, y=rows), 2)
-    assert seeds == [2000, 2001, 2002][:halvings]
-    assert set(recall) == {np.mean(range(halvings))}
 
 
 def modality_drift(**changes: float) -> _drift.ModalityDrift:

@@ -52,11 +52,13 @@ def same(path: str, expected: align.Aligner) -> None:
 
 
 def test_fit_auto_cross_validates_on_the_rows(files: Path) -> None:
-    text = said("fit", "auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "aim=retrieval")
+    text = said("fit", "auto", "image.npy", "text.npy", "-o", "a.safetensors", "--set", "constraint=rows")
     assert "not cross-validated" not in text
-    assert "KernelBlend(weight=0.5)" in text  # the table of candidates
+    assert "ScoreCalibration" not in text
+    assert "Rule: " in text
+    assert "PartialWhitening(alpha=0.5)" in text  # the table of candidates
     pairs = isthmus.open_pairs("image.npy", "text.npy")
-    same("a.safetensors", align.Auto(aim="retrieval").fit(pairs))
+    same("a.safetensors", align.Auto(constraint="rows").fit(pairs))
     assert isthmus.load("a.safetensors").names_ == ("image", "text")
 
 

@@ -1,102 +1,153 @@
-"""Cross-validation of the candidates of `Auto`."""
+"""Cross-validation of the candidates of `Auto`: held-out scores of every item."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align.blend import Blend
-from isthmus.align.centering import Centering
-from isthmus.align.difference_whitening import DifferenceWhitening
-from isthmus.align.identity import Identity
-from isthmus.align.kernel_blend import KernelBlend
-from isthmus.align.partial_whitening import PartialWhitening
-from isthmus.align.ridge_cca import RidgeCCA
-from isthmus.align.shared_signal import SharedSignal
+from isthmus.align._candidates import DEFAULT, display_name
+from isthmus.align._choice import HeldOut, mean_error
+from isthmus.align._score_correction import ScoreCorrection
+from isthmus.align._score_model import gains_of_weight
+from isthmus.align._score_solution import TESTED_WEIGHT
+from isthmus.align.score_calibration import ScoreCalibration
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
-from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
+from isthmus.tasks import MixedSearch, TaskData, ZeroShot, mean_texts
+from isthmus.tasks import registry as tasks
+from isthmus.utils.errors import InputError, IsthmusWarning
 
-AIMS = ("search", "retrieval", "classification")
-#: Loss of cross-modal recall that aim='search' accepts.
-RECALL_TOLERANCE = 0.02
-#: Level of the one-sided bound of a gain, before the Bonferroni correction.
-LEVEL = 0.025
-#: Halvings of the corpus that mixed search is averaged over for up to 1,000 items. Above, one halving is enough.
-HALVINGS = 3
-#: Options of the candidates that are relative to a mean over coordinates.
-RELATIVE_OPTIONS = ("lam", "before_lam", "cca_lam", "shrink", "floor")
+#: A candidate is dropped after the first fold if its score is lower than the best one, or its recall lower than the
+#: tolerance, by this many standard errors.
+DROP_ERRORS = 4.0
 
 
 def cross_validate(
     pairs: Pairs,
     group: np.ndarray,
     class_texts: Any,
+    aligners: Sequence[Aligner],
     *,
     aim: str,
+    tolerance: float,
     folds: int,
     repeats: int,
     seed: int,
     normalize: bool,
-) -> list[dict[str, Any]]:
-    """Return the table of all candidates, from their scores per item over all folds and repeats."""
-    names = [_display_name(candidate) for candidate in candidates(normalize)]
-    pairs, class_texts, fraction = reduce_to_span(pairs, class_texts, normalize)
+    paired: bool,
+) -> HeldOut:
+    """Return the scores per item of all candidates, averaged over the repeats.
+
+    `aligners` are not fitted, Identity first. The moments of each fitting set are the sum of those of the folds.
+    """
     # Score (value, recall), candidate, item: sums over the repeats.
-    scores = np.zeros((2, len(names), pairs.n_items))
+    scores = np.zeros((2, len(aligners), pairs.n_items))
+    partitions = []
+    n_trained = 0
     for repeat in range(repeats):
         order = np.random.default_rng([seed, repeat]).permutation(int(group.max()) + 1)
         fold = order[group] % folds
-        test_sets = [pairs.take(np.flatnonzero(fold == f)) for f in range(folds)]
-        moments = [Moments.of(test, normalize=normalize).numpy() for test in test_sets]
-        for held_out, test in enumerate(test_sets):
-            training = [m for f, m in enumerate(moments) if f != held_out]
-            fit_moments, rows = sum(training[1:], start=training[0]), test.unit(normalize=normalize)
-            fit_pairs = pairs.take(np.flatnonzero(fold != held_out)) if aim == "classification" else None
-            for number, candidate in enumerate(candidates(normalize, fraction)):
-                x, y = candidate.fit_moments(fit_moments).transform(*rows)
-                recall = value = _recall(x, y, test)
-                if aim == "search":
-                    value = _mixed_recall(x, y, test, seed + repeat)
-                elif fit_pairs is not None:
-                    value = _accuracy(candidate, x, test.labels, fit_pairs, class_texts)
-                scores[:, number, fold == held_out] += value, recall
+        partitions.append(fold)
+        tests = [pairs.take(np.flatnonzero(fold == f)) for f in range(folds)]
+        moments = [Moments.of(test, normalize=normalize).numpy() for test in tests]
+        for number, test in enumerate(tests):
+            training = [m for f, m in enumerate(moments) if f != number]
+            fit = Fold(
+                pairs.take(np.flatnonzero(fold != number)), sum(training[1:], start=training[0]), test, class_texts,
+                aim, seed + repeat, paired,
+            )  # fmt: skip
+            inside = fold == number
+            for position, aligner in enumerate(aligners):
+                if not np.isnan(scores[0, position]).any():
+                    scores[:, position, inside] += fit.judge(aligner)
+            if n_trained == 0:
+                _drop(scores, inside, group, tolerance if aim == "search" else 1.0)
+            n_trained += 1
     has_match = np.ones(pairs.n_items, dtype=bool) if pairs.index is None else np.bincount(pairs.index) > 0
-    means = scores[:, :, has_match] / repeats
-    return [table_row(name, means[:, number], means[:, 0], aim) for number, name in enumerate(names)]
+    names = [display_name(aligner) for aligner in aligners]
+    gains = leave_one_out_gains(pairs, group, normalize) if DEFAULT in names else np.full(pairs.n_items, np.nan)
+    return HeldOut(names, scores / repeats, group, np.stack(partitions), gains).take(has_match)
 
 
-def candidates(normalize: bool, fraction: float = 1.0) -> list[Aligner]:
-    """Return the candidates, Identity first and then from weak to strong.
+def leave_one_out_gains(pairs: Pairs, group: np.ndarray, normalize: bool) -> np.ndarray:
+    """Return the change of the hits of each item by the default, with its own match left out of the bank.
 
-    `fraction` is that of the coordinates that rows were reduced to, because penalties are relative to means over
-    coordinates.
+    One pair of each group counts. The other items are NaN.
     """
-    aligners: list[Aligner] = [
-        Identity(),
-        Centering(),
-        PartialWhitening(),
-        DifferenceWhitening(),
-        DifferenceWhitening(alpha=0.5),
-        Blend(weight=0.25),
-        PartialWhitening(alpha=0.5),
-        KernelBlend(weight=0.1),
-        KernelBlend(weight=0.25),
-        KernelBlend(weight=0.5),
-        KernelBlend(weight=0.75),
-        SharedSignal(),
-        SharedSignal(shrink=1.0, floor=0.0, before_alpha=0.25),
-        RidgeCCA(),
-    ]
-    for candidate in aligners:
-        penalties = {name: fraction * v for name, v in candidate.get_params().items() if name in RELATIVE_OPTIONS}
-        candidate.set_params(normalize=normalize, **penalties)
-    return aligners
+    x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
+    matched, rows = np.unique(pairs.owner, return_index=True)
+    first = np.unique(group[matched], return_index=True)[1]
+    items, rows = matched[first], rows[first]
+    gains = np.full(pairs.n_items, np.nan)
+    gains[items] = gains_of_weight(x[items], y[rows], weight=TESTED_WEIGHT, k=ScoreCalibration().k)
+    return gains
+
+
+def _drop(scores: np.ndarray, inside: np.ndarray, group: np.ndarray, tolerance: float) -> None:
+    """Set the scores of hopeless candidates to NaN, from those of the first fold."""
+    values, recalls = scores[:, :, inside]
+    best = int(np.argmax(values.mean(axis=1)))
+    for position in range(1, len(values)):
+        behind, behind_error = mean_error(values[position] - values[best], group[inside])
+        change, change_error = mean_error(recalls[position] - recalls[0], group[inside])
+        if behind < -DROP_ERRORS * behind_error - 0.02 or change < -tolerance - DROP_ERRORS * change_error:
+            scores[:, position] = np.nan
+
+
+class Fold:
+    """One fitting set and its test set."""
+
+    def __init__(self, fit: Pairs, moments: Moments, test: Pairs, class_texts: Any, aim: str, seed: int, paired: bool):
+        self.fit, self.moments, self.test, self.class_texts = fit, moments, test, class_texts
+        self.aim, self.seed, self.paired = aim, seed, paired
+        self.fit_rows = tuple(to_numpy(rows) for rows in fit.unit(normalize=moments.normalize))
+        self.test_rows = tuple(to_numpy(rows) for rows in test.unit(normalize=moments.normalize))
+        self._row_maps: dict[str, Aligner] = {}
+
+    def judge(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
+        """Return the score of the aim and the cross-modal R@1 of each test item. NaN if the aligner has no solution."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", IsthmusWarning)
+            try:
+                return self._judge(aligner)
+            except (InputError, np.linalg.LinAlgError):
+                undefined = np.full(self.test.n_items, np.nan)
+                return undefined, undefined
+
+    def _judge(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
+        correction = None
+        if isinstance(aligner, ScoreCorrection):
+            # The map in front is often a candidate itself, so that it is fitted once.
+            mapper, options = aligner.row_map, {**aligner.get_params(), "row_map": None}
+            (fit_x, fit_y), (x, y) = self.fit_rows, self.test_rows
+            if isinstance(mapper, Aligner):
+                fitted = self._fitted(mapper)
+                fit_x, fit_y = fitted.transform(fit_x, fit_y)
+                x, y = fitted.transform(x, y)
+            index = self.fit.index if self.paired else None
+            correction = type(aligner)(**options).fit(fit_x, fit_y, index=index, paired=self.paired)
+        else:
+            x, y = self._fitted(aligner).transform(*self.test_rows)
+        data = TaskData(x, y, owner=self.test.index, seed=self.seed, correction=correction)
+        recall = tasks()["retrieval"].run(data).per_item["R@1"]
+        if self.aim == "search":
+            search = MixedSearch.of(x, y, index=self.test.index, rng=self.seed, correction=correction)
+            return search.exchange_hits, recall
+        if self.aim == "classification":
+            return _accuracy(self._fitted(aligner), x, self.test.labels, self.fit, self.class_texts), recall
+        return recall, recall
+
+    def _fitted(self, aligner: Aligner) -> Aligner:
+        """Return a row map that is fitted once."""
+        name = display_name(aligner)
+        if name not in self._row_maps:
+            self._row_maps[name] = type(aligner)(**aligner.get_params()).fit_moments(self.moments)
+        return self._row_maps[name]
 
 
 def reduce_to_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pairs, Any, float]:
@@ -111,33 +162,8 @@ def reduce_to_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pai
         basis = np.linalg.qr(stacked.T)[0]
         x, y = x @ basis, y @ basis
         texts = {label: text @ basis for label, text in texts.items()}
-    reduced = Pairs(x=x, y=y, index=pairs.index, labels=pairs.labels, y_groups=pairs.y_groups)
+    reduced = Pairs(x=x, y=y, index=pairs.index, labels=pairs.labels)
     return reduced, texts if class_texts is not None else None, reduced.dim / pairs.dim
-
-
-def _recall(x: np.ndarray, y: np.ndarray, test: Pairs) -> np.ndarray:
-    """Return the R@1 of each item, (items,).
-
-    It is the mean over the query of the item and the queries of its rows of y. An item without rows of y gets 0.
-    """
-    ranks = Retrieval.of(x, y, index=test.index)
-    counts = np.bincount(test.owner, minlength=test.n_items)
-    recall = np.bincount(test.owner, weights=ranks.y_to_x <= 1, minlength=test.n_items) / np.maximum(counts, 1)
-    recall[counts > 0] += ranks.x_to_y <= 1
-    return recall / 2
-
-
-def _mixed_recall(x: np.ndarray, y: np.ndarray, test: Pairs, seed: int) -> np.ndarray:
-    """Return the mixed-modality R@1 of each item with its first row of y, (items,). Without one it is 0."""
-    items = np.arange(test.n_items)
-    if test.index is not None:
-        items, rows = np.unique(test.index, return_index=True)
-        x, y = x[items], y[rows]
-    halvings = HALVINGS if len(x) <= 1000 else 1
-    recall = np.zeros(test.n_items)
-    hits = [MixedSearch.of(x, y, rng=1000 * seed + number).hits for number in range(halvings)]
-    recall[items] = np.mean(hits, axis=0)
-    return recall
 
 
 def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, fit_pairs: Pairs, class_texts: Any) -> np.ndarray:
@@ -151,67 +177,3 @@ def _accuracy(aligner: Aligner, x: np.ndarray, labels: Any, fit_pairs: Pairs, cl
     correct = np.zeros(len(labels))
     correct[has_text] = ZeroShot.of(x[has_text], labels[has_text], texts, class_names=names).hits
     return correct
-
-
-def table_row(name: str, means: np.ndarray, raw: np.ndarray, aim: str) -> dict[str, Any]:
-    """Return the entry of one candidate in the table."""
-    value, recall = means
-    change, gain = recall - raw[1], value - raw[0]
-    error = float(change.std(ddof=1) / math.sqrt(len(change)))
-    row: dict[str, Any] = {
-        "name": name,
-        "value": float(value.mean()),
-        "gain": float(gain.mean()),
-        "gain_error": float(gain.std(ddof=1) / math.sqrt(len(gain))),
-        "recall": float(recall.mean()),
-        "change": float(change.mean()),
-        "change_error": error,
-    }
-    row["admissible"] = aim != "search" or row["change"] >= -min(RECALL_TOLERANCE, error) - 1e-12
-    return row
-
-
-def best_row(table: list[dict[str, Any]], aim: str) -> int:
-    """Return the number of the best row of the table. Row 0 is Identity."""
-    if aim == "search":
-        admissible = [k for k, row in enumerate(table) if row["admissible"]]
-        return max(admissible, key=lambda k: table[k]["value"])
-    from scipy.special import ndtri
-
-    z = float(ndtri(1 - LEVEL / max(len(table) - 1, 1)))
-    for row in table:
-        row["admissible"] = row["gain"] > 0 and row["gain"] >= z * row["gain_error"]
-    significant = [k for k, row in enumerate(table) if row["admissible"]]
-    return max(significant, key=lambda k: table[k]["gain"], default=0)
-
-
-def explain_choice(table: list[dict[str, Any]], best: int, aim: str, n_items: int) -> list[str]:
-    """Return sentences that explain the choice of row `best`."""
-    row, raw = table[best], table[0]
-    score = {"search": "mixed-modality R@1", "retrieval": "cross-modal R@1", "classification": "accuracy"}[aim]
-    reasons = [
-        f"{row['name']} has {score} {100 * row['value']:.1f} % on held-out halves of {n_items:,} items (raw "
-        f"{100 * raw['value']:.1f} %); cross-modal R@1 changes by {100 * row['change']:+.1f} points "
-        f"(standard error {100 * row['change_error']:.1f})."
-    ]
-    if best == 0:
-        advantage = "is better at the accepted recall" if aim == "search" else "is significantly better"
-        reasons.append(f"No candidate {advantage} in {score}, so the rows stay as they are.")
-    higher = [r for r in table if r["value"] > row["value"] and not r["admissible"]]
-    if higher:
-        rejected = max(higher, key=lambda r: r["value"])
-        reasons.append(
-            f"{rejected['name']} reaches {100 * rejected['value']:.1f} % and was not accepted: cross-modal R@1 "
-            f"{100 * rejected['change']:+.1f} points, standard error of its gain {100 * rejected['gain_error']:.1f}."
-        )
-    return reasons
-
-
-def _display_name(aligner: Aligner) -> str:
-    """Return the class name with the options that are not the defaults."""
-    options = [
-        f"{f.name}={getattr(aligner, f.name)!r}"
-        for f in dataclasses.fields(aligner)
-        if getattr(aligner, f.name) != f.default
-    ]
-    return type(aligner).__name__ + (f"({', '.join(options)})" if options else "")

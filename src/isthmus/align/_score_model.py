@@ -244,9 +244,15 @@ def _log_mean_exp(rows: np.ndarray, bank: np.ndarray, mean: float, deviation: fl
 
 
 def gain_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -> tuple[float, float]:
-    """Return the change of R@1 that a hubness weight brings on pairs of unit rows, and its standard error.
+    """Return the change of R@1 that a hubness weight brings on pairs of unit rows, and its standard error."""
+    gains = gains_of_weight(x, y, weight=weight, k=k)
+    return float(gains.mean()), float(gains.std(ddof=1) / math.sqrt(len(gains)))
 
-    The own match of a stored row is left out of its hubness. Both directions are averaged.
+
+def gains_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -> np.ndarray:
+    """Return the change of the hits of each pair that a hubness weight brings, (n,), the mean of both directions.
+
+    The own match of a stored row is left out of its hubness, so that the pairing is not used.
     """
     n = len(x)
     gains = np.zeros(n)
@@ -262,5 +268,4 @@ def gain_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) ->
             scores, match = matrix.tile(block), np.arange(block.start, block.stop)
             gains[block] -= np.argmax(scores, axis=1) == match
             gains[block] += np.argmax(scores - weight * hubness, axis=1) == match
-    gains /= 2
-    return float(gains.mean()), float(gains.std(ddof=1) / math.sqrt(n))
+    return gains / 2

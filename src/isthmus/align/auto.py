@@ -1,22 +1,26 @@
-"""Auto: choose the map and its strength by cross-validation on the fitted pairs."""
+"""Auto: choose a score correction or a row map by cross-validation on the fitted pairs."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._cross_validation import AIMS, best_row, candidates, cross_validate, explain_choice
+from isthmus.align._candidates import AIMS, CONSTRAINTS, DEFAULT, candidates, display_name
+from isthmus.align._choice import choose, explain_choice, independent_scores
+from isthmus.align._chosen import Choice, ChosenAligner
+from isthmus.align._cross_validation import cross_validate, reduce_to_span
 from isthmus.align._fitting import Names
 from isthmus.align._maps import Map
-from isthmus.align._registry import REGISTRY
-from isthmus.align._statistics import Statistics
 from isthmus.align.centering import Centering
 from isthmus.align.identity import Identity
+from isthmus.align.score_calibration import ScoreCalibration
+from isthmus.align.score_standardization import ScoreStandardization
 from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
@@ -25,27 +29,40 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Fewer items than this are not cross-validated.
 MIN_ITEMS = 40
-#: Larger numbers of items are sampled for the cross-validation. The chosen map is fitted to all of them.
+#: Larger numbers of items are sampled for the cross-validation. The chosen aligner is fitted to all of them.
 MAX_ITEMS = 2_000
+#: Smallest number of items of a fold if the number of folds is not given. Smaller test sets are too easy to search.
+MIN_FOLD_ITEMS = 125
+#: Largest number of folds if it is not given.
+MAX_FOLDS = 5
+#: Numbers of partitions if it is not given, for two folds and for more.
+REPEATS = (3, 1)
 
 
 @dataclass(kw_only=True, eq=False)
-class Auto(Aligner):
-    """Choose an aligner and its strength by repeated two-fold cross-validation on the fitted pairs.
+class Auto(ChosenAligner):
+    """Choose a score correction or a row map by cross-validation on the fitted pairs.
 
-    It needs pairs, and it needs their rows: `fit_moments` and `partial_fit` only have moments and fall back to
-    `Centering`, or to `Identity` for 'retrieval' and 'classification', with a warning. Fewer than 40 items do the same.
+    If a score correction is chosen, `stored`, `query`, `scores` and `merge` are those of the correction, and
+    `transform` raises. `constraint="rows"` always gives a row map. Fewer than 40 items give the default without
+    cross-validation: `ScoreCalibration`, `Centering` among row maps, and `Identity` for 'retrieval' and
+    'classification'. Moments hold no rows, so that `fit_moments` and `partial_fit` give `ScoreStandardization` in place
+    of `ScoreCalibration`.
 
     Parameters
     ----------
     normalize : bool, default True
-        Whether rows are divided by their norm before and after the map.
+        Whether rows are divided by their norm before and after the map. False leaves row maps alone.
     aim : {'search', 'retrieval', 'classification'}, default 'search'
         Task whose score is maximised.
-    folds : int, default 2
-        Number of folds, at least 2.
-    repeats : int, default 3
-        Number of random partitions into folds, at least 1.
+    constraint : {'none', 'rows', 'no_pairs', 'affine'}, default 'none'
+        Candidates: all, row maps, those that need no pairs, or row maps that are affine.
+    max_recall_loss : float, default 0.01
+        Loss of cross-modal R@1 that 'search' accepts, in [0, 1].
+    folds : int, default 0
+        Number of folds, at least 2. With 0 it is 5, or as many as have 125 items each, but at least 2.
+    repeats : int, default 0
+        Number of random partitions into folds. With 0 it is 3 for two folds, and otherwise 1.
     rng : int, default 0
         Seed of the partitions.
 
@@ -54,43 +71,47 @@ class Auto(Aligner):
     chosen_ : Aligner
         The chosen aligner, fitted to all pairs.
     table_ : list of dict
-        One entry per candidate: name, value, recall, change of recall, its standard error, and 'admissible', which is
-        True if the rule of the aim below allows the choice.
+        One entry per candidate: name, value, gain, recall, change of recall, their standard errors, and 'admissible',
+        which is True if the rule of the aim below allows the choice.
     reasons_ : list of str
-        Sentences that explain the choice.
+        Sentences that explain the choice. The numbers of the choice on folds that did not make it are among them.
 
     Notes
     -----
-    Each candidate is fitted to one half of the items and judged on the other one, as a corpus of its own. This is done
-    in both directions and for three random halvings. If there are more than 2,000 items, a random sample of 2,000 is
-    used. Items with the same row of x are one item and stay in one fold. The chosen aligner is fitted to all pairs.
+    Candidates are row maps, `ScoreStandardization`, `ScoreCalibration`, and `ScoreCalibration` behind a row map. Each
+    is fitted to all folds but one and judged on that one, as a corpus of its own. If there are more than 2,000 items, a
+    random sample of 2,000 is used. Items with the same row of x are one item and stay in one fold. Candidates that are
+    far behind on the first fold are dropped. The chosen aligner is fitted to all pairs.
 
-    Test halves are large on purpose. A small corpus hides what a strong map costs, and rows mapped by different fits
-    must not be ranked against each other. Fits to half of the rows are slightly worse than the final one, so the
-    estimate is slightly pessimistic.
-
-    - 'search' takes the best R@1 of mixed-modality search (`isthmus.tasks.MixedSearch`) among the allowed candidates.
-      A candidate is allowed if its cross-modal R@1 is at most 2 points, and at most one standard error of the
-      difference, below the raw one. Ties go to the earlier, weaker candidate.
-    - 'retrieval' takes the largest gain of cross-modal R@1 (mean of both directions) whose lower bound is above 0, or
-      `Identity`. The bound is one-sided 97.5 % with Bonferroni correction over the candidates (2.9 standard errors), so
-      few pairs often give `Identity`.
-    - 'classification' applies the same rule to the accuracy and needs `labels`. A held-out row of x is assigned to the
-      class of the nearest mapped row of `class_texts`. Without them, the unit mean of the mapped rows of y with a label
-      represents its class.
+    - 'search' starts from `ScoreCalibration`, which does well without any choice. It is refused if it loses more recall
+      than `max_recall_loss` by more than two standard errors. Another candidate replaces it under two conditions. Its
+      own loss is at most `max_recall_loss`. Its exchange score (`isthmus.tasks.MixedSearch.exchange`) is higher by more
+      than two standard errors of the difference per item. More pairs make smaller differences decide. Without the
+      default, the rows of `Identity` take its place.
+    - 'retrieval' takes the largest significant gain of cross-modal R@1 (mean of both directions), or `Identity`. A gain
+      is significant by its standard error and by a sign test over items, which also holds for few hits. The one-sided
+      level is 2.5 %, of which `ScoreCalibration` gets 2 %. Its gain is measured with all items as the corpus, where the
+      own match is left out of the bank. The others replace it if they beat it by two standard errors on the folds.
+    - 'classification' applies the same rule to the accuracy of row maps and needs `labels`. A held-out row of x is
+      assigned to the class of the nearest mapped row of `class_texts`. Without them, the unit mean of the mapped rows
+      of y with a label represents its class.
 
     Examples
     --------
     >>> import isthmus
     >>> pairs = isthmus.demo.load("collapsed", split="test")
     >>> auto = isthmus.align.Auto(aim="search").fit(pairs)
-    >>> len(auto.table_) > 5, "R@1" in auto.reasons_[0]
-    (True, True)
+    >>> type(auto.chosen_).__name__, "R@1" in auto.reasons_[0]
+    ('ScoreCalibration', True)
+    >>> auto.query(pairs.unit()[1], modality="text").shape
+    (597, 66)
     """
 
     aim: str = "search"
-    folds: int = 2
-    repeats: int = 3
+    constraint: str = "none"
+    max_recall_loss: float = 0.01
+    folds: int = 0
+    repeats: int = 0
     rng: int = 0
 
     requires_pairing: ClassVar[bool] = True
@@ -98,21 +119,19 @@ class Auto(Aligner):
     supports_partial_fit: ClassVar[bool] = False
     source: ClassVar[str] = "this package"
 
-    _choice = cast("_Choice | None", None)  # of the last fit, until its maps are solved
-
     def check_options(self) -> None:
-        """Raise `InputError` for an unknown aim or too small numbers of folds or repeats."""
+        """Raise `InputError` for an unknown aim or constraint, or too small numbers of folds or repeats."""
         if self.aim not in AIMS:
             raise InputError(f"aim={self.aim!r}, expected 'search', 'retrieval' or 'classification'")
-        if self.folds < 2 or self.repeats < 1:
-            raise InputError(f"folds={self.folds}, repeats={self.repeats}: expected 2 or more, and 1 or more")
-
-    @property
-    def chosen_(self) -> Aligner:
-        """Return the chosen aligner, fitted."""
-        aligner = _chosen_aligner(self.fit_info_)
-        aligner.fitted_state = replace(self.fitted_state, uses_pairs=aligner.uses_pairs, fit_info={})
-        return aligner
+        if self.constraint not in CONSTRAINTS:
+            raise InputError(f"constraint={self.constraint!r}, expected 'none', 'rows', 'no_pairs' or 'affine'")
+        if not 0 <= self.max_recall_loss <= 1:
+            raise InputError(f"max_recall_loss={self.max_recall_loss}, expected a share between 0 and 1, such as 0.01")
+        if (self.folds != 0 and self.folds < 2) or self.repeats < 0:
+            raise InputError(
+                f"folds={self.folds}, repeats={self.repeats}: expected 2 or more folds, and 1 or more repeats, or 0 "
+                "for numbers that suit the data"
+            )
 
     @property
     def table_(self) -> list[dict[str, Any]]:
@@ -183,19 +202,27 @@ class Auto(Aligner):
             )
         if class_texts is not None and pairs.labels is not None:
             ZeroShot.check_class_names(pairs.labels, np.asarray(list(class_texts)))
+        aligners = candidates(self.aim, self.constraint, normalize=self.normalize)
         sample = pairs.sample(MAX_ITEMS, rng=self.rng)
         group = item_groups(sample)
         n_items = int(group.max()) + 1
         if n_items < max(MIN_ITEMS, 2 * self.folds):
-            return self._fall_back(moments, names, f"{n_items} items are too few to cross-validate")
-        table = cross_validate(
-            sample, group, class_texts, aim=self.aim, folds=self.folds, repeats=self.repeats, seed=self.rng,
-            normalize=self.normalize,
+            return self._fall_back(moments, names, f"{n_items} items are too few to cross-validate", pairs)
+        reduced, texts, fraction = reduce_to_span(sample, class_texts, self.normalize)
+        folds = self.folds or min(max(n_items // MIN_FOLD_ITEMS, 2), MAX_FOLDS)
+        tolerance = self.max_recall_loss
+        held_out = cross_validate(
+            reduced, group, texts, candidates(self.aim, self.constraint, normalize=self.normalize, fraction=fraction),
+            aim=self.aim, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2], seed=self.rng,
+            normalize=self.normalize, paired=self.constraint != "no_pairs",
         )  # fmt: skip
-        best_candidate = best_row(table, self.aim)
-        reasons = explain_choice(table, best_candidate, self.aim, sample.n_items)
-        self._choice = _Choice(candidates(self.normalize)[best_candidate], table, reasons)
-        return super().fit_moments(moments, names=names)
+        held_out = replace(held_out, names=[display_name(aligner) for aligner in aligners])
+        best, table = choose(held_out, self.aim, tolerance, DEFAULT)
+        independent = independent_scores(held_out, self.aim, tolerance, DEFAULT)
+        reasons = explain_choice(
+            table, best, self.aim, sample.n_items, tolerance=tolerance, default=DEFAULT, independent=independent
+        )
+        return self._adopt(Choice(aligners[best], table, reasons, independent), moments, names, pairs)
 
     def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
         """Fall back to an aligner without cross-validation, with a warning, because moments hold no rows.
@@ -217,53 +244,58 @@ class Auto(Aligner):
         InputError
             If an option is invalid or the moments do not fit.
         """
-        return self._fall_back(moments, names, "moments hold no rows to cross-validate on (use fit)")
+        return self._fall_back(moments, names, "moments hold no rows to cross-validate on (use fit)", None)
 
-    def _fall_back(self, moments: Moments, names: Names | None, reason: str) -> Self:
-        fallback = (Centering if self.aim == "search" else Identity)(normalize=self.normalize)
-        self._choice = _Choice(fallback, [], [f"{type(fallback).__name__}, not cross-validated: {reason}."])
+    def _fall_back(self, moments: Moments, names: Names | None, reason: str, pairs: Pairs | None) -> Self:
+        self.validate_options()
+        fallback: Aligner
+        if self.aim != "search":
+            fallback = Identity(normalize=self.normalize)
+        elif self.constraint in ("rows", "affine") or not self.normalize:
+            fallback = Centering(normalize=self.normalize)
+        else:
+            fallback = ScoreStandardization() if pairs is None else ScoreCalibration()
+        name = type(fallback).__name__
+        self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), moments, names, pairs)
+        warnings.warn(f"Auto falls back to {name}: {reason}", IsthmusWarning, stacklevel=3)
+        return self
+
+    def _adopt(self, choice: Choice, moments: Moments, names: Names | None, pairs: Pairs | None) -> Self:
+        """Fit the chosen aligner. The maps of row maps are solved on first use."""
+        if choice.aligner.corrects_scores:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", IsthmusWarning)  # Auto warns of few rows itself
+                if pairs is None:
+                    choice.aligner.fit_moments(moments, names=names)
+                else:
+                    choice.aligner.fit(pairs, paired=self.constraint != "no_pairs", names=names)
+                choice.aligner.map_x_  # noqa: B018  # solves
+        self._restore_arrays({})
+        self._choice = choice
         super().fit_moments(moments, names=names)
-        warnings.warn(f"Auto falls back to {type(fallback).__name__}: {reason}", IsthmusWarning, stacklevel=3)
+        self._mark_correction(choice.aligner.corrects_scores)
         return self
 
     def solve(self, moments: Moments) -> tuple[Map, Map]:
         """Return the maps of the chosen aligner."""
         assert self._choice is not None
         aligner = self._choice.aligner
-        aligner.fit_moments(moments)
+        if not aligner.corrects_scores:
+            aligner.fit_moments(moments)
+        self._arrays = aligner.fitted_state.arrays
         self.fit_info_ = {
             "chosen": type(aligner).__name__,
-            "chosen_options": aligner.get_params(),
+            "chosen_options": aligner.json_options(),
+            "chosen_fit_info": aligner.fit_info_,
+            "chosen_uses_pairs": aligner.uses_pairs,
+            "modalities": list(self._require_fit().names or ("x", "y")),
             "reasons": self._choice.reasons,
-            "table": self._choice.table,
+            "table": [_json_row(row) for row in self._choice.table],
+            "independent": self._choice.independent,
         }
         return aligner.map_x_, aligner.map_y_
 
-    @property
-    def uses_pairs(self) -> bool:
-        """Return whether the chosen aligner depends on the pairing, or True before the choice."""
-        if self._fit is None:
-            return True
-        if self._fit.maps is None:
-            assert self._choice is not None
-            return self._choice.aligner.uses_pairs
-        return _chosen_aligner(self._fit.info).uses_pairs
 
-    def adapt_maps(self, statistics: Statistics) -> tuple[Map, Map]:
-        """Adapt the maps of the chosen aligner."""
-        return self.chosen_.adapt_maps(statistics)
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """The aligner that was chosen, and why."""
-
-    aligner: Aligner
-    table: list[dict[str, Any]]
-    reasons: list[str]
-
-
-def _chosen_aligner(info: Mapping[str, Any]) -> Aligner:
-    """Return the aligner that the `fit_info_` of an `Auto` names, not fitted."""
-    unfitted: Aligner = REGISTRY.find(info["chosen"])(**info["chosen_options"])
-    return unfitted
+def _json_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the row of the table with None for undefined numbers, which JSON does not have."""
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}

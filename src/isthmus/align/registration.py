@@ -44,15 +44,15 @@ def load(path: str | os.PathLike[str]) -> Any:
         return Moments.load(path)
     if content != "aligner":
         raise InputError(f"{path}: holds {content}, expected an aligner or moments")
-    aligner = _of_json(header)
+    aligner = aligner_of_json(header)
     aligner.fitted_state = FittedState.from_arrays(tables, header)
     return aligner
 
 
-def _of_json(content: dict[str, Any]) -> Aligner:
+def aligner_of_json(content: dict[str, Any]) -> Aligner:
     """Return the aligner, not fitted, whose name and options a file holds."""
     options: dict[str, Any] = {
-        name: _of_json(value) if isinstance(value, dict) and "class" in value else value
+        name: aligner_of_json(value) if isinstance(value, dict) and "class" in value else value
         for name, value in content["options"].items()
     }
     try:

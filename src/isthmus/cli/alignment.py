@@ -161,13 +161,14 @@ def _show_choice(auto: Any) -> None:
     print_bullets(auto.reasons_)
     if not auto.table_:
         return
-    value = {"search": "mixed R@1", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
+    value = {"search": "exchange score", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
     lines = [
         (
             row["name"], f"{row['value']:.3f}", f"{row['recall']:.3f}", f"{row['change']:+.3f}",
             f"{row['change_error']:.3f}", "yes" if row["admissible"] else "no",
         )
         for row in auto.table_
+        if not row["dropped"]
     ]  # fmt: skip
     print_table(("candidate", value, "R@1", "change of R@1", "standard error", "allowed"), lines)
 

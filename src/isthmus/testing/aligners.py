@@ -150,7 +150,7 @@ def _check_rows(cls: AlignerClass) -> None:
     require(cls, mapped_x.shape[1] == mapped_y.shape[1], "x and y get different dimensions")
     _require_close(cls, _form_x(aligner, x[7]), mapped_x[7], 1e-12, "of the batch")
     _require_close(cls, _forms(aligner, x[7:8], y[7:8])[1], mapped_y[7:8], 1e-12, "of the batch")
-    if cls.corrects_scores:
+    if aligner.corrects_scores:
         _require_refusal(cls, lambda: aligner.transform(x, y), "stored.*query", "transform of a score correction")
         return
     _require_close(cls, aligner.transform(x), mapped_x, 0.0, "of transform(X, Y)")
@@ -210,7 +210,7 @@ def _check_file(cls: AlignerClass) -> None:
     require(cls, loaded.names_ == ("image", "text"), "load changes the names of the modalities")
     for a, b in zip(_forms(loaded, x, y), _forms(aligner, x, y), strict=True):
         _require_close(cls, a, b, 0.0, "before saving")
-    if cls.corrects_scores:
+    if loaded.corrects_scores:
         return
     _require_refusal(
         cls,
@@ -347,7 +347,7 @@ def _check_scikit_learn(cls: AlignerClass) -> None:
     require(cls, cloned.get_params(deep=True) == aligner.get_params(deep=False), "clone changes the options")
     require(cls, not cloned.__sklearn_is_fitted__(), "clone keeps the fit")
     require(cls, get_tags(aligner).target_tags.required, "the tags do not require Y")
-    if cls.corrects_scores:
+    if aligner.corrects_scores:
         step = Pipeline([("copy", FunctionTransformer()), ("align", cls())]).fit(x, y)["align"]
         _require_close(cls, _form_x(step, x), _form_x(aligner, x), 1e-12, "outside the pipeline")
         return

@@ -1,0 +1,247 @@
+"""Rules by which `Auto` chooses among candidates from their held-out scores per item, and the sentences about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+#: Level of the one-sided tests of aim='retrieval' and 'classification' together, and the part of the default, which all
+#: other candidates share the rest of.
+LEVEL, DEFAULT_LEVEL = 0.025, 0.02
+#: Standard errors by which a candidate must beat the default of aim='search'.
+REQUIRED_ERRORS = 2.0
+#: Names of the scores in sentences.
+SCORES = {"search": "exchange score", "retrieval": "cross-modal R@1", "classification": "accuracy"}
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Held-out scores of all candidates.
+
+    Attributes
+    ----------
+    names : sequence of str
+        Candidates. The first is Identity.
+    scores : (2, candidates, items) array
+        Score of the aim and cross-modal R@1 of each item. NaN stands for a candidate that was dropped.
+    group : (items,) int array
+        Group of each item. The items of a group are one observation.
+    fold : (repeats, items) int array
+        Fold in which each item was held out.
+    leave_one_out : (items,) array
+        Change of the hits of each item by the default, where its own match is left out of the bank. The corpus is all
+        items, near its final size. NaN for items that do not count, because an equal one does, or without the default.
+    """
+
+    names: Sequence[str]
+    scores: np.ndarray
+    group: np.ndarray
+    fold: np.ndarray
+    leave_one_out: np.ndarray
+
+    def take(self, mask: np.ndarray) -> HeldOut:
+        """Return the scores of some items."""
+        return HeldOut(
+            self.names, self.scores[:, :, mask], self.group[mask], self.fold[:, mask], self.leave_one_out[mask]
+        )
+
+
+def mean_error(values: np.ndarray, group: np.ndarray) -> tuple[float, float]:
+    """Return the mean of values per item and its standard error, where a group is one observation."""
+    mean = float(values.mean())
+    totals = np.bincount(group, weights=values - mean)[np.unique(group)]
+    n_groups = len(totals)
+    return mean, math.sqrt(float(totals @ totals) * n_groups / max(n_groups - 1, 1)) / len(values)
+
+
+def sign_p_value(values: np.ndarray, group: np.ndarray) -> float:
+    """Return the one-sided mid-p-value of the sign test of groups with a nonzero sum."""
+    from scipy.special import bdtrc
+
+    signs = np.sign(np.bincount(group, weights=values))
+    n_gains, n = int((signs > 0).sum()), int((signs != 0).sum())
+    if not n_gains:
+        return 1.0
+    above = float(bdtrc(n_gains, n, 0.5)) if n_gains < n else 0.0
+    return (above + float(bdtrc(n_gains - 1, n, 0.5))) / 2
+
+
+def is_significant(values: np.ndarray, group: np.ndarray, level: float) -> bool:
+    """Return whether a mean gain per item is above 0 by its standard error and by a sign test."""
+    from scipy.special import ndtri
+
+    gain, error = mean_error(values, group)
+    return gain > 0 and gain >= float(ndtri(1 - level)) * error and sign_p_value(values, group) <= level
+
+
+def choose(held_out: HeldOut, aim: str, tolerance: float, default: str) -> tuple[int, list[dict[str, Any]]]:
+    """Return the number of the chosen candidate, and the table."""
+    table = [_table_row(held_out, number) for number in range(len(held_out.names))]
+    names = list(held_out.names)
+    start = names.index(default) if default in names else 0
+    rule = _choose_search if aim == "search" else _choose_gain
+    return rule(held_out, table, start, tolerance), table
+
+
+def _table_row(held_out: HeldOut, number: int) -> dict[str, Any]:
+    value, recall = held_out.scores[:, number]
+    row: dict[str, Any] = {"name": held_out.names[number], "admissible": False, "dropped": bool(np.isnan(value).any())}
+    if row["dropped"]:
+        return row | dict.fromkeys(("value", "gain", "gain_error", "recall", "change", "change_error"), math.nan)
+    gain, gain_error = mean_error(value - held_out.scores[0, 0], held_out.group)
+    change, change_error = mean_error(recall - held_out.scores[1, 0], held_out.group)
+    return row | {
+        "value": float(value.mean()), "gain": gain, "gain_error": gain_error, "recall": float(recall.mean()),
+        "change": change, "change_error": change_error,
+    }  # fmt: skip
+
+
+def _choose_search(held_out: HeldOut, table: list[dict[str, Any]], start: int, tolerance: float) -> int:
+    """Return the default, or the best candidate that beats it significantly at the accepted recall.
+
+    The default is refused if its loss of recall exceeds the tolerance by more than two standard errors. Others are
+    accepted if their estimated loss is at most the tolerance.
+    """
+    for number, row in enumerate(table):
+        slack = REQUIRED_ERRORS * row["change_error"] if number == start else 0.0
+        row["admissible"] = not row["dropped"] and row["change"] >= -tolerance - slack - 1e-12
+    if table[start]["admissible"]:
+        better = []
+        for number, row in enumerate(table):
+            if number != start and row["admissible"]:
+                difference = held_out.scores[0, number] - held_out.scores[0, start]
+                gain, error = mean_error(difference, held_out.group)
+                if gain > 0 and gain > REQUIRED_ERRORS * error:
+                    better.append(number)
+        return max(better, key=lambda k: table[k]["value"], default=start)
+    return max((k for k, row in enumerate(table) if row["admissible"]), key=lambda k: table[k]["value"])
+
+
+def _choose_gain(held_out: HeldOut, table: list[dict[str, Any]], start: int, tolerance: float) -> int:
+    """Return the default if its gain is significant, or the largest significant gain, or Identity.
+
+    The gain of the default is measured on all items, with the own match left out of the bank. Others are judged on
+    held-out folds. They replace a significant default if they beat it there by more than two standard errors.
+    """
+    del tolerance
+    table[0]["admissible"] = True
+    best = 0
+    if start:
+        counts = ~np.isnan(held_out.leave_one_out)
+        gains = held_out.leave_one_out[counts]
+        gain, error = mean_error(gains, np.arange(len(gains)))
+        table[start] |= {"leave_one_out_gain": gain, "leave_one_out_error": error}
+        table[start]["admissible"] = is_significant(gains, np.arange(len(gains)), DEFAULT_LEVEL)
+        best = start if table[start]["admissible"] else 0
+    level = (LEVEL - DEFAULT_LEVEL if start else LEVEL) / max(len(table) - 1 - (start > 0), 1)
+    better = []
+    for number, row in enumerate(table):
+        if number in (0, start) or row["dropped"]:
+            continue
+        value = held_out.scores[0, number]
+        row["admissible"] = is_significant(value - held_out.scores[0, 0], held_out.group, level)
+        difference, error = mean_error(value - held_out.scores[0, best], held_out.group)
+        if row["admissible"] and difference > REQUIRED_ERRORS * error:
+            better.append(number)
+    return max(better, key=lambda k: table[k]["gain"], default=best)
+
+
+def independent_scores(held_out: HeldOut, aim: str, tolerance: float, default: str) -> dict[str, float]:
+    """Return the scores of the choice on data that did not make it.
+
+    For each fold the choice is made on the items outside of it, and judged on those inside.
+    """
+    first_fold = held_out.fold[0]
+    gains = np.empty((2, len(first_fold)))
+    for number in np.unique(first_fold):
+        inside = first_fold == number
+        best, _ = choose(held_out.take(~inside), aim, tolerance, default)
+        gains[:, inside] = held_out.scores[:, best, inside] - held_out.scores[:, 0, inside]
+    gain, gain_error = mean_error(gains[0], held_out.group)
+    change, change_error = mean_error(gains[1], held_out.group)
+    raw = float(held_out.scores[0, 0].mean())
+    return {
+        "value": raw + gain, "gain": gain, "gain_error": gain_error, "change": change, "change_error": change_error
+    }  # fmt: skip
+
+
+def explain_choice(
+    table: list[dict[str, Any]],
+    best: int,
+    aim: str,
+    n_items: int,
+    *,
+    tolerance: float,
+    default: str,
+    independent: dict[str, float],
+) -> list[str]:
+    """Return sentences that explain the choice of row `best`."""
+    row, raw, score = table[best], table[0], SCORES[aim]
+    reasons = [
+        f"{row['name']} has the {score} {_percent(row['value'])} on held-out pairs of {n_items:,} items (raw "
+        f"{_percent(raw['value'])}, difference {_points(row['gain'])} points, standard error "
+        f"{100 * row['gain_error']:.1f}); cross-modal R@1 changes by {_points(row['change'])} points (standard error "
+        f"{100 * row['change_error']:.1f})."
+    ]
+    if aim == "search":
+        reasons.append(_search_rule(table, best, tolerance, default))
+    else:
+        reasons.append(_gain_rule(table, best, score, default))
+    reasons.append(
+        f"On folds that did not choose, the choice reaches {_percent(independent['value'])} "
+        f"({_points(independent['gain'])} points, standard error {100 * independent['gain_error']:.1f}) and changes "
+        f"cross-modal R@1 by {_points(independent['change'])} points (standard error "
+        f"{100 * independent['change_error']:.1f})."
+    )
+    higher = [r for r in table if not r["dropped"] and r["value"] > row["value"]]
+    if higher:
+        rejected = max(higher, key=lambda r: r["value"])
+        reasons.append(
+            f"{rejected['name']} reaches {_percent(rejected['value'])} and was not chosen: cross-modal R@1 "
+            f"{_points(rejected['change'])} points, standard error of its gain {100 * rejected['gain_error']:.1f}."
+        )
+    dropped = [r["name"] for r in table if r["dropped"]]
+    if dropped:
+        reasons.append(f"Dropped after the first fold, where they were far behind: {', '.join(dropped)}.")
+    return reasons
+
+
+def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str) -> str:
+    rule = "its gain is the largest of those that are significant by their standard error and by a sign test"
+    if not best:
+        rule = f"no candidate is significantly better than the raw rows in {score}, so the rows stay as they are"
+    sentence = f"Rule: {rule} (one-sided level {100 * LEVEL:g} % over all candidates)."
+    row = next((row for row in table if "leave_one_out_gain" in row), None)
+    if row is None:
+        return sentence
+    return (
+        f"{sentence} With all items as the corpus and the own match left out of the bank, {default} changes R@1 by "
+        f"{_points(row['leave_one_out_gain'])} points (standard error {100 * row['leave_one_out_error']:.1f}; it is "
+        f"tested at {100 * DEFAULT_LEVEL:g} %)."
+    )
+
+
+def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, default: str) -> str:
+    names = [row["name"] for row in table]
+    accepted = f"a loss of at most {100 * tolerance:g} points of cross-modal R@1"
+    if default not in names and best:
+        return f"Rule: with {accepted} its exchange score is the highest that beats the rows by two standard errors."
+    if default not in names:
+        return f"Rule: no candidate with {accepted} beats the exchange score of the rows by two standard errors."
+    if best == names.index(default):
+        return f"Rule: it is the default, and no candidate with {accepted} beats its score by two standard errors."
+    if table[names.index(default)]["admissible"]:
+        return f"Rule: it beats the exchange score of {default} by more than two standard errors with {accepted}."
+    return f"Rule: {default} loses more recall, and it has the best exchange score of the candidates with {accepted}."
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.1f}"
