@@ -252,3 +252,11 @@ def test_compare_real_pairs_has_the_documented_changes(clip_coco: Pairs) -> None
     assert changes["HyperplaneRotation"] == pytest.approx(-29, abs=3)
     assert 100 * table["Centering"].scores["mixed_R@1"].value == pytest.approx(11, abs=2)
     assert table["Identity"].scores["same_modality_share"].value == pytest.approx(1, abs=0.005)
+
+
+def test_comparison_judges_the_score_correction_that_auto_chose() -> None:
+    pairs = isthmus.demo.load("collapsed", split="test")
+    table = isthmus.compare(pairs, aligners=["Auto", "ScoreCalibration"], splits=1)
+    scores = table["Auto"].scores
+    assert scores["exchange_R@1"].value == table["ScoreCalibration"].scores["exchange_R@1"].value > 0.45
+    assert "ScoreCalibration has the exchange score" in table["Auto"].notes[0]

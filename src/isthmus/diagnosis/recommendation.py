@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from isthmus.align import Auto
 from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.result import Estimate
 from isthmus.utils.format import percent
@@ -83,7 +84,7 @@ def best_row_map(comparison: Comparison) -> Summary | None:
     'Centering'
     """
     rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
-    return _best_of(comparison, [row for row in rows if not row.aligner.corrects_scores])
+    return _best_of(comparison, [row for row in rows if not row.aligner.corrects_scores and row.name != "Auto"])
 
 
 def _best_of(comparison: Comparison, rows: list[Summary]) -> Summary | None:
@@ -158,7 +159,7 @@ def index_advice(row: Summary, names: Sequence[str]) -> str:
         One sentence.
     """
     x, y = names
-    if not row.aligner.corrects_scores:
+    if not row.aligner.corrects_scores and not isinstance(row.aligner, Auto):
         return f"In an index: store transform_x of the {x} rows and transform_y of the {y} rows."
     return (
         f'In an index: keep one list for each modality, store stored(rows, modality="{x}"), ask with '

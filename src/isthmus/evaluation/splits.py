@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.align import Aligner, Identity, ScoreCorrection
+from isthmus.align import Aligner, Identity
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current
 from isthmus.data.pairs import Pairs
@@ -129,7 +129,7 @@ class TestHalf:
         return x, y
 
     def run_tasks(
-        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: ScoreCorrection | None = None
+        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: Aligner | None = None
     ) -> dict[str, TaskScores]:
         """Run every task on mapped rows."""
         raw_x, raw_y = (to_numpy(rows) for rows in self.rows)
@@ -201,7 +201,7 @@ class Split:
                 return replace(trial, error="its computation does not converge on these data")
         if x.shape[1] < 2:
             return replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1")
-        correction = fitted if isinstance(fitted, ScoreCorrection) else None
+        correction = fitted if fitted.corrects_scores else None
         is_raw = type(aligner) is Identity
         task_scores = raw_scores if is_raw else self.test.run_tasks(x, y, classes, correction)
         moments = Moments.of(x, y, index=self.test.pairs.index, normalize=False, matmul_dtype="float64")
@@ -257,8 +257,8 @@ class Split:
 
 def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
     """Return rows of x and y after the map. A score correction leaves them as they are."""
-    if isinstance(aligner, ScoreCorrection):
-        _ = aligner.score_model  # solved here, so that its warnings are notes of the trial
+    if aligner.corrects_scores:
+        _ = aligner.map_x_  # solved here, so that its warnings are notes of the trial
         return x, y
     return (None, aligner.transform_y(y)) if x is None else aligner.transform(x, y)
 
