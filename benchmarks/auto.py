@@ -25,7 +25,8 @@ import isthmus
 from isthmus import IsthmusWarning, Pairs
 from isthmus.align import Auto
 from isthmus.align._candidates import AIMS
-from isthmus.tasks import MixedSearch, Retrieval, ZeroShot, mean_texts
+from isthmus.tasks import MixedSearch, TaskData, ZeroShot, mean_texts
+from isthmus.tasks import registry as tasks
 
 SETS = {"clip_coco": ("image", "text"), "videoclip_msrvtt": ("video", "text")}
 
@@ -100,11 +101,14 @@ def judged(aim: str, fit: Pairs, test: Pairs, seed: int) -> list[float]:
     start = time.process_time()
     auto = Auto(aim=aim).fit(fit)
     seconds = time.process_time() - start
+    rows = (fit.unit(), test.unit())
+    mapped = rows if auto.corrects_scores else (auto.transform(fit), auto.transform(test))
     found: list[list[float]] = []
-    for fitted, mapped in ((fit.unit(), test.unit()), (auto.transform(fit), auto.transform(test))):
-        ranks = Retrieval.of(*mapped)
-        recall = float(np.mean([np.mean(ranks.x_to_y <= 1), np.mean(ranks.y_to_x <= 1)]))
-        found.append([recall, MixedSearch.of(*mapped, rng=seed).recall(1), accuracy(fitted[1], mapped[0], fit, test)])
+    for (fitted, judged_rows), correction in ((rows, None), (mapped, auto if auto.corrects_scores else None)):
+        data = TaskData(*judged_rows, seed=seed, correction=correction)
+        recall = tasks()["retrieval"].run(data).scores()["R@1"]
+        mixed = MixedSearch.of(*judged_rows, rng=seed, correction=correction).recall(1)
+        found.append([recall, mixed, accuracy(fitted[1], judged_rows[0], fit, test)])
     return [seconds] + [value for both in zip(*found, strict=True) for value in both]
 
 

@@ -247,6 +247,17 @@ def recall_changes(pairs: isthmus.Pairs, aim: str, splits: int = 10) -> list[flo
 
 
 @pytest.mark.slow
+def test_retrieval_on_noise_rarely_chooses_anything() -> None:
+    """At most 2.5 % of sets of unrelated rows, and two standard errors of 150 sets."""
+    n_false = 0
+    for seed in range(150):
+        rng = np.random.default_rng([7, seed])
+        x, y = rng.normal(size=(2, (60, 150)[seed % 2], 8)) + rng.normal(size=(2, 1, 8))
+        n_false += Auto(aim="retrieval").fit(x, y).fit_info_["chosen"] != "Identity"
+    assert n_false / 150 <= 0.025 + 2 * (0.025 * 0.975 / 150) ** 0.5
+
+
+@pytest.mark.slow
 def test_auto_on_clip_coco_takes_the_gain_of_the_bank(real: Any) -> None:
     pairs = isthmus.open_pairs(real("clip_coco/image.npy"), real("clip_coco/text.npy"))
     for aim in ("search", "retrieval"):
