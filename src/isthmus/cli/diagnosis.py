@@ -173,7 +173,7 @@ def report(
 
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            explanations = opened_modalities.explain(normalize=not raw, drop_bad=drop_bad)
+            explanations = opened_modalities.explain(metrics="all", normalize=not raw, drop_bad=drop_bad)
             modalities_page(explanations, output, title=title)
         if json_:
             typer.echo(json.dumps({"page": str(output)} | explanations.to_dict(), indent=1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -25,6 +26,21 @@ from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.version import __version__
 
+#: Measures that the verdict and the figures of an explanation show.
+EXPLAINED = (
+    "centroid_angle",
+    "centroid_distance",
+    "mean_paired_cosine",
+    "mean_resultant_length_{side}",
+    "rank_99_{side}",
+    "overlap_dimensions",
+    "smallest_principal_angle",
+    "{x}_to_{y}_R@1",
+    "{x}_to_{y}_R@10",
+    "{y}_to_{x}_R@1",
+    "{y}_to_{x}_R@10",
+)
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -37,7 +53,7 @@ class Explanation:
     verdict : list of str
         The diagnoses in three to six sentences.
     result : Result
-        All measures.
+        The measures that the verdict speaks of, or those that `explain` was asked for beside them.
     comparison : Comparison or None
         Aligners judged on held-out pairs, if they were given.
     collapse : CollapseReport
@@ -131,6 +147,7 @@ def explain(
     /,
     *,
     comparison: Comparison | None = None,
+    metrics: str | Sequence[str] = (),
     normalize: bool = True,
     temperature: float = 0.01,
     drop_bad: bool = False,
@@ -146,6 +163,9 @@ def explain(
         Rows of the second modality. Arrays are called 'x' and 'y'.
     comparison : Comparison, optional
         Result of `isthmus.compare`. The verdict then says what closing the gap does to the tasks.
+    metrics : str or sequence of str, optional
+        Further measures for `Explanation.result`, as in `isthmus.measure`, such as 'all'. Default: only those that the
+        verdict speaks of.
     normalize : bool, default True
         Whether rows are divided by their norms.
     temperature : float, default 0.01
@@ -174,7 +194,8 @@ def explain(
     'pairing'
     """
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
-    measured = measure(pairs, normalize=normalize)
+    further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
+    measured = measure(pairs, metrics=[*further, *EXPLAINED], normalize=normalize)
     budget = decompose_pairs(pairs, normalize=normalize)
     collapse = report_collapse(pairs, budget, normalize=normalize)
     sentences = verdict(measured, budget, comparison, collapse)

@@ -89,7 +89,7 @@ def report(
             f"the comparison has no {' and no '.join(sorted(missing))}, which the page shows; run compare with "
             "tasks=['retrieval', 'mixed_search'] among others"
         )
-    explanation = explain(pairs, comparison=comparison, normalize=normalize)
+    explanation = explain(pairs, comparison=comparison, metrics="all", normalize=normalize)
     page_html = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra)
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.
