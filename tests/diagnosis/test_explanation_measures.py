@@ -12,8 +12,8 @@ from isthmus.diagnosis.explanation import EXPLAINED
 @pytest.fixture(scope="module")
 def pairs() -> isthmus.Pairs:
     """Return 60 pairs of width 8 with a gap."""
-    x, y = np.random.default_rng(3).normal(size=(2, 60, 8)) + [[[2.0]], [[3.0]]]
-    return isthmus.Pairs(image=x, text=y)
+    x, y = np.random.default_rng(3).normal(size=(2, 60, 8))
+    return isthmus.Pairs(image=x + 2, text=y + 3)
 
 
 def test_explain_by_default_measures_only_what_the_verdict_speaks_of(pairs: isthmus.Pairs) -> None:
