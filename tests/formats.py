@@ -165,6 +165,48 @@ def clip_retrieval(folder: Path, rows: np.ndarray) -> Path:
     return folder / "img_emb"
 
 
+def csv(folder: Path, rows: np.ndarray) -> Path:
+    import csv as library
+
+    with (folder / "a.csv").open("w", newline="") as file:
+        out = library.writer(file)
+        out.writerow(["image_id", "embedding", "caption"])
+        out.writerows(zip(ids(len(rows)), map(str, rows.tolist()), ["a, b"] * len(rows), strict=True))
+    return folder / "a.csv"
+
+
+def wide_csv(folder: Path, rows: np.ndarray) -> Path:
+    lines = [",".join(["number", *(f"dim_{j}" for j in range(rows.shape[1]))])]
+    lines += [",".join(map(repr, [number, *row])) for number, row in enumerate(rows.tolist())]
+    (folder / "wide.csv").write_text("\n".join(lines) + "\n")
+    return folder / "wide.csv"
+
+
+def tsv(folder: Path, rows: np.ndarray) -> Path:
+    np.savetxt(folder / "a.tsv", rows, delimiter="\t", fmt="%.17g")
+    return folder / "a.tsv"
+
+
+def jsonl(folder: Path, rows: np.ndarray) -> Path:
+    pairs = zip(ids(len(rows)), rows.tolist(), strict=True)
+    lines = [json.dumps({"image_id": name, "embedding": row, "year": 2020}) for name, row in pairs]
+    (folder / "a.jsonl").write_text("\n".join(lines) + "\n")
+    return folder / "a.jsonl"
+
+
+def text(folder: Path, rows: np.ndarray) -> Path:
+    np.savetxt(folder / "a.txt", rows, fmt="%.17g")
+    return folder / "a.txt"
+
+
+def fvecs(folder: Path, rows: np.ndarray) -> Path:
+    content = np.empty((len(rows), rows.shape[1] + 1), dtype="<f4")
+    content.view("<i4")[:, 0] = rows.shape[1]
+    content[:, 1:] = rows
+    content.tofile(folder / "a.fvecs")
+    return folder / "a.fvecs"
+
+
 def members(path: Path) -> dict[str, bytes]:
     """Return the files of an archive by name."""
     with tarfile.open(path) as archive:
@@ -178,4 +220,6 @@ FILES: dict[str, Writer] = {
         chunked_hdf5, torch, webdataset,
     )
 }  # fmt: skip
+#: Formats that are only read, or that hold one dtype.
+READ_ONLY: dict[str, Writer] = {f.__name__: f for f in (csv, wide_csv, tsv, jsonl, text, fvecs)}
 FOLDERS: dict[str, Writer] = {f.__name__: f for f in (parquet_folder, dataset, clip_retrieval)}

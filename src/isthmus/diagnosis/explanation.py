@@ -53,7 +53,7 @@ class Explanation:
     verdict : list of str
         The diagnoses in three to six sentences.
     result : Result
-        The measures that the verdict speaks of, or those that `explain` was asked for beside them.
+        The measures that the verdict states, and those that `explain` was asked for.
     comparison : Comparison or None
         Aligners judged on held-out pairs, if they were given.
     collapse : CollapseReport
@@ -165,7 +165,7 @@ def explain(
         Result of `isthmus.compare`. The verdict then says what closing the gap does to the tasks.
     metrics : str or sequence of str, optional
         Further measures for `Explanation.result`, as in `isthmus.measure`, such as 'all'. Default: only those that the
-        verdict speaks of.
+        verdict states.
     normalize : bool, default True
         Whether rows are divided by their norms.
     temperature : float, default 0.01

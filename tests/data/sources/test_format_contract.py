@@ -19,13 +19,14 @@ LIBRARY = {
     "npy": None, "npz": "image_id", "packed_npz": "number", "safetensors": "number", "parquet": "image_id",
     "ragged_parquet": "image_id", "large_parquet": "image_id", "feather": "image_id", "arrow": "image_id",
     "stream": "image_id", "hdf5": "image_id", "chunked_hdf5": "image_id", "torch": "number", "webdataset": "__key__",
+    "csv": "image_id", "wide_csv": "number", "tsv": None, "jsonl": "image_id", "text": None, "fvecs": None,
     "parquet_folder": "image_id", "dataset": "image_id", "clip_retrieval": "image_id",
 }  # fmt: skip
-WRITERS = {**library_files.FILES, **library_files.FOLDERS}
+WRITERS = {**library_files.FILES, **library_files.READ_ONLY, **library_files.FOLDERS}
 FORMAT_OF = {
     "packed_npz": "npz", "ragged_parquet": "parquet", "large_parquet": "parquet", "feather": "arrow",
-    "stream": "arrow", "chunked_hdf5": "hdf5", "parquet_folder": "folder", "dataset": "folder",
-    "clip_retrieval": "folder",
+    "stream": "arrow", "wide_csv": "csv", "tsv": "csv", "chunked_hdf5": "hdf5",
+    "parquet_folder": "folder", "dataset": "folder", "clip_retrieval": "folder",
 }  # fmt: skip
 
 

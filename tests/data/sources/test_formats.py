@@ -108,7 +108,7 @@ def test_open_source_of_parquet_selects_a_column(rows: np.ndarray, tmp_path: Pat
     np.testing.assert_array_equal(pairs.y.read(10, 30), (rows + 1)[10:30])
     with pytest.raises(InputError, match="unknown column in .*'text_embeding': did you mean 'text_embedding'"):
         open_source(f"{tmp_path}/a.parquet::text_embeding")
-    with pytest.raises(InputError, match="a.parquet::caption: holds string, expected a list of float16"):
+    with pytest.raises(InputError, match="a.parquet::caption: holds no numbers, lists or text such as"):
         open_source(f"{tmp_path}/a.parquet::caption")
     pq.write_table(one.drop_columns("embedding"), tmp_path / "none.parquet")
     with pytest.raises(InputError, match="holds no column of lists of floats, only image_id: string, number: int64"):

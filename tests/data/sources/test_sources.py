@@ -99,10 +99,10 @@ def test_find_format_without_suffix_reads_the_first_bytes(rows: np.ndarray, tmp_
     (tmp_path / "a.npy").rename(tmp_path / "nameless")
     assert find_format(tmp_path / "nameless").name == "npy"
     np.testing.assert_array_equal(open_source(tmp_path / "nameless").read(0, 99), rows)
-    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "notes.md").write_text("hello")
     suffixes = ", ".join(sorted(known.suffixes[0] for known in formats.values() if known.suffixes))
     with pytest.raises(InputError, match=f"is in no known format; expected {re.escape(suffixes)} or a folder"):
-        open_source(tmp_path / "notes.txt")
+        open_source(tmp_path / "notes.md")
 
 
 def test_open_source_of_a_folder_concatenates_shards(rows: np.ndarray, tmp_path: Path) -> None:

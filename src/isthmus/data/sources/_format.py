@@ -37,21 +37,27 @@ class Format(ABC):
         Whether `writer` can continue a file that was cut short. Default: False.
     reads_urls : bool
         Whether `open_source` accepts a `RemotePath`. Default: False.
+    is_shard : bool
+        Whether files in a folder are shards. False for text, which often lies beside shards as captions or ids.
+        Default: True.
+    announces_length : bool
+        Whether a file says how long it is, so that one that was cut off is refused. False for text. Default: True.
 
     Examples
     --------
-    A format for whitespace-separated text, which is read but not written:
+    A format for raw rows of eight float32 numbers, which is read but not written:
 
     >>> import numpy as np
     >>> from isthmus.data.sources import Format, Source
-    >>> class Text(Format):
-    ...     "Numbers in lines of text (.txt), read into memory."
-    ...     name = "text"
-    ...     suffixes = (".txt",)
+    >>> class Eights(Format):
+    ...     "Raw rows of eight float32 numbers (.f8)."
+    ...     name = "eights"
+    ...     suffixes = (".f8",)
     ...     def open_source(self, location, member=None, *, min_rows=2):
-    ...         return Source(np.loadtxt(location, ndmin=2), address=str(location), format=self.name, min_rows=min_rows)
-    >>> Text().description
-    'Numbers in lines of text (.txt), read into memory.'
+    ...         rows = np.fromfile(location, dtype="<f4").reshape(-1, 8)
+    ...         return Source(rows, address=str(location), format=self.name, min_rows=min_rows)
+    >>> Eights().description
+    'Raw rows of eight float32 numbers (.f8).'
     """
 
     name: ClassVar[str]
@@ -60,6 +66,8 @@ class Format(ABC):
     dtypes: ClassVar[tuple[str, ...]] = ("float16", "float32", "float64")
     supports_resume: ClassVar[bool] = False
     reads_urls: ClassVar[bool] = False
+    is_shard: ClassVar[bool] = True
+    announces_length: ClassVar[bool] = True
 
     @property
     def description(self) -> str:

@@ -120,7 +120,11 @@ def find_shards(location: Location, candidates: Sequence[Format]) -> tuple[Forma
 def _shard_formats(location: Location) -> list[Format]:
     """Return the formats that the shards of a folder may have."""
     remote = isinstance(location, RemotePath)
-    return [format for format in formats.values() if format.suffixes and (format.reads_urls or not remote)]
+    return [
+        format
+        for format in formats.values()
+        if format.suffixes and format.is_shard and (format.reads_urls or not remote)
+    ]
 
 
 def _check_equal_shards(files: Sequence[Location], shards: Sequence[Source]) -> None:

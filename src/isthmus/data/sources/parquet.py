@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.sources import _arrow_lists, _parquet_pages
+from isthmus.data.sources import _arrow_lists, _parquet_pages, _tables
 from isthmus.data.sources._arrow_lists import translated_errors
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath, open_arrow_file
@@ -19,6 +19,7 @@ from isthmus.data.sources._source import Source, same_format
 from isthmus.data.sources._table_rewriter import NAME, TableRewriter, concat_tables
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
 from isthmus.utils import errors
+from isthmus.utils.errors import InputError
 
 #: Rows that are decoded at once when single rows are looked up.
 BATCH = 1024
@@ -38,6 +39,8 @@ class Parquet(Format):
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Open the list column `member`, or the only list column of floats."""
         errors.import_optional("pyarrow.parquet", "parquet", f"reading {location}")
+        if not has_float_lists(location, member):
+            return _convert_cells(self, location, member, min_rows)
         rows = ParquetColumn(location, member)
         return Source(
             rows,
@@ -54,6 +57,37 @@ class Parquet(Format):
     ) -> Writer:
         """Return a writer of a list column. The other columns are those of `source`."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
+
+
+def has_float_lists(location: Location, member: str | None) -> bool:
+    """Return whether `member`, or any column, holds lists of floats. True also if the file or column does not exist."""
+    with translated_errors(str(location), "parquet"):
+        schema = open_file(location).schema_arrow
+    if member is not None:
+        return member not in schema.names or _arrow_lists.is_float_list(schema.field(member).type)
+    return not len(schema) or any(_arrow_lists.is_float_list(field.type) for field in schema)
+
+
+def _convert_cells(format: Format, location: Location, member: str | None, min_rows: int) -> Source:
+    """Open embeddings in cells of text, bytes or nested lists, or in one column for each dimension."""
+    address = str(location)
+    with translated_errors(address, "parquet"):
+        first = next(open_file(location).iter_batches(BATCH), None)
+        if first is None:
+            raise InputError(f"{address[-120:]}: has no rows")
+        embedding = _tables.find_embedding(first, member, address)
+        batches = open_file(location).iter_batches(BATCH * 16, columns=list(embedding.columns), use_threads=False)
+        rows = _tables.spooled_rows(batches, embedding, address)
+    column = embedding.columns[0] if len(embedding.columns) == 1 else None
+    return Source(
+        rows,
+        address=address if column is None else f"{address}::{column}",
+        format=f"{format.name} ({embedding.kind})",
+        location=location,
+        member=column,
+        keys=lambda name: read_keys(location, name),
+        min_rows=min_rows,
+    )
 
 
 def open_file(location: Location) -> Any:

@@ -1,0 +1,297 @@
+"""Embeddings in the cells of a table: lists, text and bytes in one column, or one column for each dimension.
+
+The cells are converted block by block into rows that are mapped from a nameless temporary file, so that memory stays
+constant and single rows can be read afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.sources import _arrow_lists
+from isthmus.utils import validation
+from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
+from isthmus.utils.files import temporary_rows
+
+#: Rows of the first block by which the kind of a column is judged.
+JUDGED_ROWS = 64
+#: Numbers in a cell of bytes, in the order in which they are tried.
+BYTE_DTYPES = ("float32", "float64")
+#: Absolute values that numbers read from bytes may have, beside 0.
+PLAUSIBLE = (1e-12, 1e6)
+#: Names of integer columns that number or label the rows.
+_ID_NAMES = re.compile(r"(?i)(^|_)(id|ids|idx|index|key|keys|label|labels|class|row|rows|number|count|split)$|^$")
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """Columns of a table that hold one embedding in each row.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The column, or one column for each dimension.
+    kind : {'list', 'nested', 'text', 'bytes', 'wide'}
+        What the cells hold.
+    dtype : str
+        Dtype of the rows, or of the numbers in cells of bytes.
+    """
+
+    columns: tuple[str, ...]
+    kind: str
+    dtype: str
+
+
+def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
+    """Return the columns of a table that hold embeddings, judged by its first rows.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        The first rows.
+    member : str or None
+        Name of the column. Default: the only one that can hold embeddings.
+    address : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    Embedding
+        The columns.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or several and none is chosen.
+    """
+    judged = batch.slice(0, JUDGED_ROWS)
+    judgements = [_judge(judged, name) for name in judged.schema.names]
+    candidates = [embedding for embedding in judgements if embedding is not None]
+    if member is not None:
+        chosen = next((entry for entry in candidates if entry.columns == (member,)), None)
+        if chosen is not None:
+            return chosen
+        if member not in judged.schema.names:
+            raise unknown_name(f"column in {address[-80:]}", member, [entry.columns[0] for entry in candidates])
+        raise InputError(f"{address[-120:]}::{member}: holds no numbers, lists or text such as '[0.1, 0.2]'")
+    if len(candidates) > 1:
+        names = ", ".join(entry.columns[0] for entry in candidates[:4])
+        raise InputError(
+            f"{address[-120:]}: holds several columns of embeddings ({names}); give one, such as "
+            f"::{candidates[0].columns[0]} after the name of the file"
+        )
+    return candidates[0] if candidates else Embedding(_wide_columns(judged, address), "wide", "float64")
+
+
+def _judge(batch: Any, name: str) -> Embedding | None:
+    """Return the embedding that a single column holds, or None."""
+    import pyarrow.types as t
+
+    if batch.schema.names.count(name) > 1:
+        return None
+    data_type = batch.schema.field(name).type
+    values = batch.column(name).drop_null()
+    if _arrow_lists.is_list(data_type):
+        inner = getattr(data_type, "storage_type", data_type).value_type
+        if t.is_floating(inner):
+            return Embedding((name,), "list", str(np.dtype(inner.to_pandas_dtype())))
+        if t.is_integer(inner):  # a batch whose numbers are all whole
+            return Embedding((name,), "list", "float64")
+        if _arrow_lists.is_float_list(inner):
+            return Embedding((name,), "nested", str(np.dtype(_arrow_lists.list_dtype(inner))))
+    if (t.is_string(data_type) or t.is_large_string(data_type)) and len(values):
+        first = values[0].as_py().strip()
+        if first[:1] in "[(" and re.fullmatch(r"[\[(][\s\d.,eE+naifNAIF-]*[\])]", first):
+            return Embedding((name,), "text", "float64")
+    if (t.is_binary(data_type) or t.is_large_binary(data_type)) and len(values):
+        dtype = _byte_dtype(values.to_pylist())
+        return None if dtype is None else Embedding((name,), "bytes", dtype)
+    return None
+
+
+def _byte_dtype(cells: list[bytes]) -> str | None:
+    """Return the first dtype in which the cells hold numbers of usual sizes, or None, also for bytes that are text.
+
+    >>> _byte_dtype([np.full(4, 0.1).tobytes()]), _byte_dtype([b"a caption of 24 letters."])
+    ('float64', None)
+    """
+    joined = b"".join(cell for cell in cells if len(cell) == len(cells[0]))
+    if not joined or all(32 <= byte < 127 for byte in joined):
+        return None
+    for dtype in BYTE_DTYPES:
+        if len(cells[0]) % np.dtype(dtype).itemsize:
+            continue
+        sizes = np.abs(np.frombuffer(joined, dtype=dtype).astype(np.float64))
+        if np.isfinite(sizes).all() and ((sizes == 0) | ((sizes > PLAUSIBLE[0]) & (sizes < PLAUSIBLE[1]))).all():
+            return dtype
+    return None
+
+
+def _wide_columns(batch: Any, address: str) -> tuple[str, ...]:
+    """Return the columns of numbers that are dimensions of an embedding."""
+    import pyarrow.types as t
+
+    names = batch.schema.names
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise InputError(
+            f"{address[-120:]}: holds {names.count(repeated[0])} columns called {repeated[0]!r}; rename them"
+        )
+    floats = [field.name for field in batch.schema if t.is_floating(field.type)]
+    integers = [field.name for field in batch.schema if t.is_integer(field.type)]
+    stems = [re.sub(r"\d+$", "", name) for name in floats]
+    numbered = [n for n in integers if re.search(r"\d$", n) and re.sub(r"\d+$", "", n) in stems]
+    dimensions = set(floats) | set(numbered) | (set() if floats else {n for n in integers if not _ID_NAMES.search(n)})
+    columns = tuple(name for name in names if name in dimensions)
+    if len(columns) < 2:
+        kinds = ", ".join(f"{field.name}: {field.type}" for field in batch.schema)
+        raise InputError(
+            f"{address[-120:]}: holds no embeddings, only the columns {kinds[:100] or 'of an empty file'}; expected a "
+            "column of lists or of text such as '[0.1, 0.2]', or one column of numbers for each dimension"
+        )
+    return columns
+
+
+def spooled_rows(batches: Iterable[Any], embedding: Embedding, address: str) -> np.ndarray:
+    """Return the rows of all batches, mapped from a nameless temporary file.
+
+    Parameters
+    ----------
+    batches : iterable of pyarrow.RecordBatch
+        The table.
+    embedding : Embedding
+        Its columns.
+    address : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows (n, d).
+
+    Raises
+    ------
+    InputError
+        If a row is null, has another width than the others, or holds no numbers.
+    """
+    blocks, n_rows, width = [], 0, None
+    for block in _matrices(batches, embedding, address):
+        width = block.shape[1] if width is None else width
+        spooled = temporary_rows(None, block.dtype, block.shape)
+        spooled[:] = block
+        blocks.append(spooled)
+        n_rows += len(block)
+    if not blocks:
+        return np.empty((0, len(embedding.columns)), dtype=embedding.dtype)
+    if len(blocks) == 1:
+        return blocks[0]
+    rows = temporary_rows(None, blocks[0].dtype, (n_rows, blocks[0].shape[1]))
+    start = 0
+    for spooled in blocks:
+        rows[start : start + len(spooled)] = spooled
+        start += len(spooled)
+    return rows
+
+
+def warn_of_missing_end(location: Any) -> None:
+    """Warn if a file of text does not end in a line break, because its last line may then be cut off.
+
+    Parameters
+    ----------
+    location : Path or RemotePath
+        The file.
+    """
+    with location.open("rb") as file:
+        file.seek(0, os.SEEK_END)
+        if not file.tell():
+            return
+        file.seek(-1, os.SEEK_END)
+        is_open = file.read(1) not in (b"\n", b"\r")
+    if is_open:
+        message = f"{location}: does not end in a line break; check that its last row is complete"
+        warnings.warn(message, IsthmusWarning, stacklevel=2)
+
+
+def _matrices(batches: Iterable[Any], embedding: Embedding, address: str) -> Iterator[np.ndarray]:
+    """Yield the rows of each batch as a matrix, all of the width of the first."""
+    first, width = 0, None
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        block = _matrix(batch, embedding, width, first, address)
+        width = block.shape[1]
+        first += batch.num_rows
+        yield block
+
+
+def _matrix(batch: Any, embedding: Embedding, width: int | None, first: int, address: str) -> np.ndarray:
+    """Return the rows of one batch, given the number of its first row and the width of the earlier ones."""
+    import pyarrow as pa
+
+    if embedding.kind == "wide":
+        block = np.empty((batch.num_rows, len(embedding.columns)))
+        for position, name in enumerate(embedding.columns):
+            column = batch.column(name)
+            if column.null_count:
+                rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+                raise InputError(f"{address[-120:]}::{name}: {validation.rows_are(rows, 'null')}; remove these rows")
+            block[:, position] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return block
+    column = batch.column(embedding.columns[0])
+    place = f"{address[-120:]}::{embedding.columns[0]}"
+    if column.null_count:
+        rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
+        raise InputError(f"{place}: {validation.rows_are(rows, 'null')}; remove or embed them again")
+    if embedding.kind == "bytes":
+        lengths = pa.compute.binary_length(column).to_numpy(zero_copy_only=False)
+        expected = (lengths[0] if width is None else width * np.dtype(embedding.dtype).itemsize).item()
+        unequal = np.flatnonzero(lengths != expected)
+        if len(unequal):
+            raise InputError(
+                f"{place}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} bytes, expected "
+                f"{expected:,} as in the other rows"
+            )
+        return np.frombuffer(b"".join(column.to_pylist()), dtype=embedding.dtype).reshape(batch.num_rows, -1)
+    lists = column
+    if embedding.kind == "text":
+        lists = _lists_of_text(column, first, place)
+    elif embedding.kind == "nested":
+        inner = pa.compute.list_value_length(column).to_numpy(zero_copy_only=False)
+        if (inner != 1).any():
+            row = first + int(np.flatnonzero(inner != 1)[0])
+            raise InputError(f"{place}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one")
+        lists = column.flatten()
+    elif pa.types.is_integer(lists.type.value_type):
+        lists = lists.cast(pa.list_(pa.float64()))
+    return _arrow_lists.to_matrix(lists, width, first, place)
+
+
+def _lists_of_text(column: Any, first: int, place: str) -> Any:
+    """Return lists of numbers from text such as '[0.1, 0.2]' or '[0.1 0.2]'. Each number equals ``float(text)``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    bare = pc.utf8_trim(column, "[]() \t\r\n")
+    separated = pc.replace_substring_regex(bare, r"\s*[,\s]\s*", ",")
+    tokens = pc.split_pattern(separated, ",")
+    try:
+        numbers = pc.cast(tokens.flatten(), pa.float64())
+    except pa.ArrowInvalid:
+        valid = pc.match_substring_regex(separated, r"^[-+.,0-9eEnaifNAIFty]*$").to_numpy(zero_copy_only=False)
+        row = first + int(np.flatnonzero(~valid)[0]) if not valid.all() else None
+        where = "a row" if row is None else f"row {row:,} (counted from 0)"
+        raise InputError(f"{place}: {where} holds text that is no list of numbers, expected '[0.1, 0.2]'") from None
+    closed = pc.and_(
+        pc.match_substring_regex(column, r"^\s*[\[(]"), pc.match_substring_regex(column, r"[\])]\s*$")
+    ).to_numpy(zero_copy_only=False)
+    if not closed.all():
+        row = first + int(np.flatnonzero(~closed)[0])
+        raise InputError(f"{place}: row {row:,} (counted from 0) is no complete list in brackets; write it again")
+    return pa.ListArray.from_arrays(tokens.offsets, numbers)

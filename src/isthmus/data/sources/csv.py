@@ -1,0 +1,117 @@
+"""The formats .csv and .tsv."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from isthmus.data.sources import _arrow_lists, _tables
+from isthmus.data.sources._format import Format
+from isthmus.data.sources._locations import Location, RemotePath
+from isthmus.data.sources._registry import register
+from isthmus.data.sources._source import Source
+from isthmus.utils import errors
+from isthmus.utils.errors import InputError
+
+#: Bytes of text that are parsed at a time.
+BLOCK_BYTES = 2**24
+
+
+@register
+class Csv(Format):
+    """Text tables (.csv, .tsv), with or without header: a column for each dimension, or one such as '[0.1, 0.2]'."""
+
+    name = "csv"
+    suffixes = (".csv", ".tsv")
+    dtypes = ("float64",)
+    is_shard = False
+    announces_length = False
+
+    def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
+        """Parse the embeddings in blocks. Each number equals ``float(text)``."""
+        errors.import_optional("pyarrow.csv", "parquet", f"reading {location}")
+        address = str(location)
+        with _translated_errors(address):
+            with _reader(location) as reader:
+                first = reader.read_next_batch()
+            embedding = _tables.find_embedding(first, member, address)
+            with _reader(location, embedding.columns) as reader:
+                rows = _tables.spooled_rows(reader, embedding, address)
+        _tables.warn_of_missing_end(location)
+        column = embedding.columns[0] if len(embedding.columns) == 1 else None
+        return Source(
+            rows,
+            address=address if column is None else f"{address}::{column}",
+            format=self.name,
+            location=location,
+            member=column,
+            keys=lambda name: _keys(location, name),
+            min_rows=min_rows,
+        )
+
+
+@contextmanager
+def _translated_errors(address: str) -> Iterator[None]:
+    """Raise the errors of pyarrow as InputError."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except InputError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, StopIteration) as error:
+        reason = errors.first_line(error)[:120] if str(error) else "it is empty"
+        raise InputError(
+            f"{address[-120:]}: is no complete table of text ({reason}); expected lines of as many fields each"
+        ) from None
+
+
+@contextmanager
+def _reader(location: Location, columns: tuple[str, ...] | None = None) -> Iterator[Any]:
+    """Open the table, or these columns of it, as batches."""
+    import pyarrow as pa
+    import pyarrow.csv as reader
+
+    types = None if columns is None or len(columns) == 1 else dict.fromkeys(columns, pa.float64())
+    table = reader.open_csv(
+        location.open("rb") if isinstance(location, RemotePath) else str(location),
+        read_options=reader.ReadOptions(
+            block_size=BLOCK_BYTES, autogenerate_column_names=not _has_header(location), use_threads=False
+        ),
+        parse_options=reader.ParseOptions(delimiter=_delimiter(location), newlines_in_values=False),
+        convert_options=reader.ConvertOptions(
+            include_columns=list(columns or ()), column_types=types, strings_can_be_null=True, check_utf8=True
+        ),
+    )
+    with table:
+        yield table
+
+
+def _delimiter(location: Location) -> str:
+    return "\t" if location.suffix.lower() == ".tsv" else ","
+
+
+def _has_header(location: Location) -> bool:
+    """Return whether the first line holds names, which are not all numbers."""
+    with location.open("rb") as file:
+        line = file.readline(BLOCK_BYTES)
+    try:
+        [float(cell) for cell in line.decode().strip().split(_delimiter(location))]
+    except ValueError:  # also bytes that are no text
+        return not line.lstrip().startswith((b"[", b'"['))
+    return False
+
+
+def _keys(location: Location, name: str) -> Any:
+    """Return the column `name` as keys."""
+    import pyarrow as pa
+
+    address = f"{location}::{name}"
+    with _translated_errors(str(location)):
+        with _reader(location) as reader:
+            schema = reader.schema
+        name = _arrow_lists.key_column(schema, name, str(location))
+        with _reader(location, (name,)) as reader:
+            table = pa.Table.from_batches(list(reader), schema=reader.schema)
+    return _arrow_lists.decode_keys(table.column(name), address)

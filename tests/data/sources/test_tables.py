@@ -1,0 +1,183 @@
+"""Embeddings in tables: lists, text and bytes in cells, one column for each dimension, and rows that do not fit."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import isthmus
+from isthmus.data.sources import open_source
+
+WIDTH, N = 7, 90
+ROWS = np.random.default_rng(5).normal(size=(N, WIDTH)) * 10.0 ** np.random.default_rng(6).integers(-9, 5, size=(N, 1))
+
+
+def write_cells(path: Path, cells: list[Any], header: bool = True) -> Path:
+    """Write a csv of numbers and cells."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        if header:
+            writer.writerow(["id", "vector"])
+        writer.writerows(enumerate(cells))
+    return path
+
+
+def write_parquet(path: Path, **columns: Any) -> Path:
+    """Write a Parquet file with a column of ids."""
+    pq.write_table(pa.table({"id": np.arange(N), **columns}), path, row_group_size=25)
+    return path
+
+
+def write_lines(path: Path, lines: list[str]) -> Path:
+    """Write lines of text."""
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def json_lines(rows: list[Any]) -> list[str]:
+    """Return one JSON object for each row."""
+    return [json.dumps({"id": number, "vector": row}) for number, row in enumerate(rows)]
+
+
+WRITERS: dict[str, Callable[[Path], Path]] = {
+    "cells of lists": lambda d: write_cells(d / "a.csv", [str(row) for row in ROWS.tolist()]),
+    "cells as NumPy prints them": lambda d: write_cells(
+        d / "a.csv", [np.array2string(row, floatmode="unique", max_line_width=10_000) for row in ROWS]
+    ),
+    "wide without header": lambda d: write_lines(d / "a.csv", [",".join(map(repr, row)) for row in ROWS.tolist()]),
+    "json lines": lambda d: write_lines(d / "a.jsonl", json_lines(ROWS.tolist())),
+    "text": lambda d: write_lines(d / "a.txt", [" ".join(map(repr, row)) for row in ROWS.tolist()]),
+    "text with commas": lambda d: write_lines(d / "a.txt", [",".join(map(repr, row)) for row in ROWS.tolist()]),
+    "Parquet of text": lambda d: write_parquet(d / "a.parquet", vector=[str(row) for row in ROWS.tolist()]),
+    "Parquet of bytes": lambda d: write_parquet(d / "a.parquet", vector=[row.tobytes() for row in ROWS]),
+    "Parquet of nested lists": lambda d: write_parquet(d / "a.parquet", vector=[[row] for row in ROWS.tolist()]),
+    "wide Parquet": lambda d: write_parquet(d / "a.parquet", **{f"dim_{j}": ROWS[:, j] for j in range(WIDTH)}),
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_open_source_of_a_table_gives_the_numbers_bit_for_bit(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("csv", "jsonl"):
+        monkeypatch.setattr(f"isthmus.data.sources.{module}.BLOCK_BYTES", 2_000)
+    monkeypatch.setattr("isthmus.data.sources.text.BLOCK_LINES", 13)
+    source = open_source(WRITERS[kind](tmp_path))
+    assert source.shape == (N, WIDTH)
+    assert source.dtype == "float64"
+    np.testing.assert_array_equal(source.read(0, N), ROWS)
+    np.testing.assert_array_equal(source.take(np.array([80, 2, 2])), ROWS[[80, 2, 2]])
+
+
+def test_open_source_of_bytes_of_float32_reads_float32(tmp_path: Path) -> None:
+    rows = ROWS.astype("f4")
+    source = open_source(write_parquet(tmp_path / "a.parquet", vector=[row.tobytes() for row in rows]))
+    assert source.dtype == "float32"
+    np.testing.assert_array_equal(source.read(0, N), rows)
+
+
+def test_open_source_of_whole_numbers_in_some_blocks_reads_floats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("isthmus.data.sources.csv.BLOCK_BYTES", 200)
+    rows = np.ones((N, 3))
+    rows[50:] = 0.5
+    lines = ["a,b,c", *(",".join(f"{value:g}" for value in row) for row in rows)]
+    np.testing.assert_array_equal(open_source(write_lines(tmp_path / "a.csv", lines)).read(0, N), rows)
+
+
+def test_measure_of_a_table_equals_that_of_the_array(tmp_path: Path) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 40, 6)) + 1
+    for name, rows in (("image", x), ("text", y)):
+        write_lines(tmp_path / f"{name}.jsonl", json_lines(rows.tolist()))
+    measured = isthmus.measure(tmp_path / "image.jsonl", tmp_path / "text.jsonl", metrics="fast")
+    expected = isthmus.measure({"image": x, "text": y}, metrics="fast")
+    assert str(measured["centroid_angle"]) == str(expected["centroid_angle"])
+
+
+def ragged(cells: list[Any]) -> list[Any]:
+    """Return the cells with a shorter one at row 60."""
+    cells[60] = str(ROWS[60, :4].tolist()) if isinstance(cells[60], str) else cells[60][: len(cells[60]) // 2]
+    return cells
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "ragged csv": (
+        lambda d: write_cells(d / "a.csv", ragged([str(row) for row in ROWS.tolist()])),
+        r"row 60 \(counted from 0\) holds 4 numbers, expected 7",
+    ),
+    "null in csv": (
+        lambda d: write_cells(d / "a.csv", ["" if i == 61 else str(r) for i, r in enumerate(ROWS.tolist())]),
+        r"row 61 \(counted from 0\) is null",
+    ),
+    "word in csv": (
+        lambda d: write_cells(d / "a.csv", ["[a, b]" if i == 62 else str(r) for i, r in enumerate(ROWS.tolist())]),
+        r"row 62 \(counted from 0\) holds text that is no list of numbers",
+    ),
+    "csv of captions": (lambda d: write_cells(d / "a.csv", ["a cat"] * N), "holds no embeddings, only the columns id"),
+    "ragged jsonl": (
+        lambda d: write_lines(d / "a.jsonl", json_lines(ragged(ROWS.tolist()))),
+        r"row 60 \(counted from 0\) holds 3 numbers, expected 7",
+    ),
+    "ragged text": (
+        lambda d: write_lines(d / "a.txt", ["1 2 3"] * 60 + ["1 2"] + ["1 2 3"] * 10),
+        "the number of columns changed from 3 to 2 at row 61",
+    ),
+    "words in text": (lambda d: write_lines(d / "a.txt", ["the 1 2"] * 5), "could not convert string 'the'"),
+    "ragged bytes": (
+        lambda d: write_parquet(d / "a.parquet", vector=ragged([row.tobytes() for row in ROWS])),
+        r"row 60 \(counted from 0\) holds 28 bytes, expected 56",
+    ),
+    "several vectors in a row": (
+        lambda d: write_parquet(d / "a.parquet", vector=[[row, row] for row in ROWS.tolist()]),
+        r"row 0 \(counted from 0\) holds 2 vectors, expected one",
+    ),
+    "null in a dimension": (
+        lambda d: write_parquet(d / "a.parquet", a=[None if i == 63 else 0.5 for i in range(N)], b=ROWS[:, 0]),
+        r"::a: row 63 \(counted from 0\) is null",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_open_source_of_a_broken_table_names_the_row(kind: str, tmp_path: Path) -> None:
+    write, message = BROKEN[kind]
+    with pytest.raises(isthmus.InputError, match=message) as caught:
+        open_source(write(tmp_path))
+    assert len(str(caught.value)) - len(str(tmp_path)) < 300
+
+
+def test_open_source_of_several_columns_asks_for_one_and_takes_it(tmp_path: Path) -> None:
+    cells = [str(row) for row in ROWS.tolist()]
+    path = write_parquet(tmp_path / "a.parquet", image=cells, text=[str(row) for row in (-ROWS).tolist()])
+    with pytest.raises(isthmus.InputError, match=r"several columns of embeddings \(image, text\); give one, such as"):
+        open_source(path)
+    np.testing.assert_array_equal(open_source(f"{path}::text").read(0, N), -ROWS)
+
+
+def test_folder_with_captions_in_text_beside_shards_opens_the_shards(tmp_path: Path) -> None:
+    np.save(tmp_path / "rows_0.npy", ROWS)
+    write_lines(tmp_path / "captions.txt", ["a cat"] * N)
+    write_cells(tmp_path / "ids.csv", ["a"] * N)
+    assert open_source(tmp_path).shape == (N, WIDTH)
+
+
+def test_open_source_of_text_without_its_end_warns(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1.5 2.5\n3.5 4.5")
+    with pytest.warns(isthmus.IsthmusWarning, match="does not end in a line break; check that its last row"):
+        assert open_source(path).read(0, 2).tolist() == [[1.5, 2.5], [3.5, 4.5]]
+
+
+@pytest.mark.parametrize("cell", [b"", b"caption of", b"0001234500012345", b"\x01\x02\x03"])
+def test_parquet_of_bytes_that_are_no_numbers_holds_no_embedding(cell: bytes, tmp_path: Path) -> None:
+    with pytest.raises(isthmus.InputError, match="holds no embeddings, only the columns id: int64, vector: binary"):
+        open_source(write_parquet(tmp_path / "a.parquet", vector=[cell] * N))
