@@ -111,7 +111,7 @@ def test_open_source_of_parquet_selects_a_column(rows: np.ndarray, tmp_path: Pat
     with pytest.raises(InputError, match="a.parquet::caption: holds no numbers, lists or text such as"):
         open_source(f"{tmp_path}/a.parquet::caption")
     pq.write_table(one.drop_columns("embedding"), tmp_path / "none.parquet")
-    with pytest.raises(InputError, match="holds no column of lists of floats, only image_id: string, number: int64"):
+    with pytest.raises(InputError, match="holds no embeddings, only the columns image_id: string, number: int64"):
         open_source(tmp_path / "none.parquet")
 
 

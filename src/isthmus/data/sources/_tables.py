@@ -251,7 +251,7 @@ def _matrix(batch: Any, embedding: Embedding, width: int | None, first: int, add
         raise InputError(f"{place}: {validation.rows_are(rows, 'null')}; remove or embed them again")
     if embedding.kind == "bytes":
         lengths = pa.compute.binary_length(column).to_numpy(zero_copy_only=False)
-        expected = (lengths[0] if width is None else width * np.dtype(embedding.dtype).itemsize).item()
+        expected = int(lengths[0]) if width is None else width * np.dtype(embedding.dtype).itemsize
         unequal = np.flatnonzero(lengths != expected)
         if len(unequal):
             raise InputError(
