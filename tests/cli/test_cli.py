@@ -129,7 +129,7 @@ def test_apply_refuses(folder: Path) -> None:
     narrow = isthmus_("apply", saved, folder / "narrow.npy", "--modality", "text", "-o", out)
     refused(narrow, "narrow.npy: got rows of dimension", "expected 6 for text", "give rows of the same model")
     refused(isthmus_("apply", saved, folder / "nan.npy", "--modality", "text", "-o", out), "nan.npy: rows 3, 17")
-    refused(isthmus_("apply", saved, folder / "image.npy", "-o", folder / "out.txt"), "ends in one of them")
+    refused(isthmus_("apply", saved, folder / "image.npy", "-o", folder / "out.txt"), "ends in one of")
     before = (folder / "image.npy").read_bytes()
     refused(
         isthmus_("apply", saved, folder / "image.npy", "-o", folder / "image.npy"), "is the file that is being read"
