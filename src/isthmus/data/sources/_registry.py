@@ -174,5 +174,7 @@ def writable_format(path: str | os.PathLike[str]) -> Format:
         )
     if _is_read_only(format):
         suffixes = suffix_list(writable=True)
-        raise InputError(f"{path}: files of {format.name!r} are read but not written; give a name that ends in one of {suffixes}")
+        raise InputError(
+            f"{path}: files of {format.name!r} are read but not written; give a name that ends in one of {suffixes}"
+        )
     return format
