@@ -85,7 +85,9 @@ def __getattr__(name: str) -> Any:
     elif name in _MODULES:
         value = importlib.import_module(f"isthmus.{_MODULES[name]}")
     else:
-        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+        from isthmus.utils.errors import unknown_attribute
+
+        raise unknown_attribute("isthmus", name, __all__)
     globals()[name] = value
     return value
 

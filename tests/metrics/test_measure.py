@@ -53,3 +53,15 @@ def test_measure_of_moments_gives_the_fast_measures(pairs: Pairs) -> None:
         isthmus.measure(moments_of(pairs), metrics="instance_gap")
     with pytest.raises(InputError, match="modalities of widths 12 and 11 came"):
         isthmus.measure(Moments.of(pairs.unit()[0], pairs.unit()[1][:, 1:]))
+
+
+def test_measure_of_an_unknown_name_proposes_a_name_as_it_is_printed() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 30, 4))
+    pairs = isthmus.Pairs(image=x, text=y)
+    for request, proposal in (
+        ("image_to_text_hubnes", "image_to_text_hubness"),
+        ("text_to_image_R@2", "text_to_image_R@1"),
+    ):
+        with pytest.raises(isthmus.InputError, match=f"did you mean '{proposal}'") as caught:
+            isthmus.measure(pairs, metrics=request)
+        assert "{" not in str(caught.value)

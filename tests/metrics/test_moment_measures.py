@@ -375,3 +375,15 @@ def test_measures_of_raw_rows_have_values(cones: Any) -> None:
         np.linalg.norm(np.cov(x.T, bias=True) - np.cov(y.T, bias=True))
     )
     assert result["coral_distance"].low < result["coral_distance"].value < result["coral_distance"].high
+
+
+def test_frechet_null_of_the_average_over_swaps_varies_less_than_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    nulls: dict[int, list[float]] = {1: [], 5: []}
+    for _ in range(20):
+        x, y = rng.normal(size=(2, 60, 3))
+        for n_swaps, values in nulls.items():
+            monkeypatch.setattr("isthmus.metrics.frechet.N_SWAPS", n_swaps)
+            values.append(isthmus.measure(x, y + 0.3, metrics="frechet_distance")["frechet_distance"].null)
+    assert np.std(nulls[5]) < 0.8 * np.std(nulls[1])
+    assert np.mean(nulls[5]) == pytest.approx(np.mean(nulls[1]), rel=0.1)

@@ -115,3 +115,9 @@ def test_satterthwaite_p_value_matches_two_moments_of_the_sum(rng: np.random.Gen
 def test_satterthwaite_p_value_without_variance_is_zero_or_one() -> None:
     assert satterthwaite_p_value(0.0, np.zeros((2, 2))) == 1.0
     assert satterthwaite_p_value(1e-9, np.zeros((2, 2))) == 0.0
+
+
+@pytest.mark.parametrize("n", [1, 7, 100, 1_000_003])
+def test_wilson_interval_of_a_share_of_0_or_1_ends_exactly_there(n: int) -> None:
+    assert wilson_interval(0, n)[0] == 0.0
+    assert wilson_interval(n, n)[1] == 1.0

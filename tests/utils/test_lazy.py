@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -29,3 +30,16 @@ def test_names_are_sorted_and_unknown_names_refused() -> None:
     assert names() == ["a", "b"]
     with pytest.raises(AttributeError, match="module 'isthmus.linalg' has no attribute 'c'"):
         getter("c")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "hint"),
+    [
+        ("isthmus.align", "Centring", "Centering"),
+        ("isthmus.theory", "optimize", "optimise"),
+        ("isthmus", "mesure", "measure"),
+    ],
+)
+def test_module_without_a_name_proposes_a_similar_one(module: str, name: str, hint: str) -> None:
+    with pytest.raises(AttributeError, match=f"module '{module}' has no attribute '{name}': did you mean '{hint}'"):
+        getattr(importlib.import_module(module), name)

@@ -43,6 +43,7 @@ from isthmus.align.shared_signal import SharedSignal
 from isthmus.align.shared_space_projection import SharedSpaceProjection
 from isthmus.align.standardization import Standardization
 from isthmus.align.translation import Translation
+from isthmus.utils.errors import unknown_attribute
 
 __all__ = [
     "CSLS",
@@ -90,6 +91,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Submodules are looked up before the registry imports them, so private and lower-case names never reach it.
-    if name.startswith("_") or name.islower() or name not in REGISTRY:
-        raise AttributeError(f"module 'isthmus.align' has no attribute {name!r}")
+    if name.startswith("_") or name.islower():
+        raise unknown_attribute("isthmus.align", name, __all__)
+    if name not in REGISTRY:
+        raise unknown_attribute("isthmus.align", name, [*__all__, *REGISTRY])
     return REGISTRY[name]

@@ -125,7 +125,7 @@ def _selected(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: t
             selected.setdefault(measures_of_printed[request], []).append(request)
             continue
         if request not in registered and request not in groups:
-            raise unknown_name("measure", request, [*groups, *registered])
+            raise unknown_name("measure", request, [*groups, *measures_of_printed])
         for name in groups.get(request, [request]):
             selected[name] = registered[name].names(*names)
     return selected

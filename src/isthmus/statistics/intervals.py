@@ -57,7 +57,8 @@ def wilson_interval(successes: float, n: float) -> tuple[float, float]:
     share, z = successes / n, Z95
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At a share of 0 or 1 the difference leaves a rounding error in place of the exact end.
+    return (max(0.0, centre - half) if share > 0 else 0.0), (min(1.0, centre + half) if share < 1 else 1.0)
 
 
 def clip_interval(interval: tuple[float, float], low: float, high: float) -> tuple[float, float]:

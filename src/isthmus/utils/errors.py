@@ -89,6 +89,33 @@ def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:
     return InputError(f"{message}{lead}{', '.join(names[:n_shown])}{ending}")
 
 
+def unknown_attribute(module: str, name: str, choices: Iterable[str]) -> AttributeError:
+    """Return the error for a name that a module lacks, with the most similar one that it has.
+
+    Parameters
+    ----------
+    module : str
+        Dotted name of the module.
+    name : str
+        The missing name.
+    choices : iterable of str
+        Public names of the module.
+
+    Returns
+    -------
+    AttributeError
+        The error to raise.
+
+    Examples
+    --------
+    >>> str(unknown_attribute("isthmus.align", "Centring", ["Centering", "Blend"]))
+    "module 'isthmus.align' has no attribute 'Centring': did you mean 'Centering'?"
+    """
+    similar = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    hint = f": did you mean {similar[0]!r}?" if similar and not name.startswith("_") else ""
+    return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
+
+
 def import_optional(library: str, extra: str, purpose: str, *, package: str | None = None) -> Any:
     """Import an optional library.
 

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from isthmus.utils.errors import unknown_attribute
+
 
 def lazy_names(package: str, modules: Mapping[str, str], /) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return `__getattr__` and `__dir__` of a package whose public names are imported on first use.
@@ -34,7 +36,7 @@ def lazy_names(package: str, modules: Mapping[str, str], /) -> tuple[Callable[[s
 
     def getter(name: str) -> Any:
         if name not in modules:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise unknown_attribute(package, name, modules)
         module = importlib.import_module(f"{package}.{modules[name]}")
         value = module if modules[name] == name else getattr(module, name)
         setattr(sys.modules[package], name, value)
