@@ -10,7 +10,7 @@ import pytest
 from isthmus import Pairs
 from isthmus.data.sources import Source
 from isthmus.diagnosis import inspection
-from isthmus.diagnosis.inspection import first_pairs, inspect, looks_paired
+from isthmus.diagnosis.inspection import first_pairs, has_rotated_pairs, inspect, looks_paired
 
 
 def source(rows: np.ndarray) -> Source:
@@ -99,7 +99,10 @@ def test_looks_paired_reports_the_cosines_of_pairs_and_of_other_rows(rng: np.ran
 def test_looks_paired_of_sources_that_cannot_be_compared_says_why(rng: np.random.Generator) -> None:
     rows = rng.normal(size=(20, 4))
     assert looks_paired(source(rows), source(rows[:19])).reason == "no: 20 rows against 19"
-    assert looks_paired(source(rows), source(rows[:, :3])).reason == "no cosine to compare: width 4 against 3"
+    assert (
+        looks_paired(source(rows), source(rows[:, :3])).reason
+        == "no cosine to compare: width 4 against 3; they do not come from one shared space"
+    )
     rows[:13] = 0
     pairing = looks_paired(source(rows), source(rows))
     assert (pairing.looks_paired, pairing.reason) == (False, "only 7 usable rows to compare")
@@ -111,3 +114,30 @@ def test_first_pairs_gives_the_first_pair_of_each_item(rng: np.random.Generator)
     first_x, first_y = first_pairs(Pairs(image=x, text=y, index=[2, 0, 2, 3, 0, 3]))
     np.testing.assert_array_equal(first_x.read(0, 9), x[[0, 2, 3]])
     np.testing.assert_array_equal(first_y.read(0, 9), y[[1, 0, 3]])
+
+
+def clip_like_rows(rng: np.random.Generator, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    signal, basis = rng.normal(size=(n, 12)), rng.normal(size=(12, d))
+    return tuple(signal @ basis + 1.5 * rng.normal(size=(n, d)) + 3 * rng.normal(size=d) for _ in range(2))  # type: ignore[return-value]
+
+
+def test_looks_paired_of_two_spaces_does_not_blame_the_order(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    rotated = looks_paired(source(x), source(y @ np.linalg.qr(rng.normal(size=(48, 48)))[0]))
+    shuffled = looks_paired(source(x), source(rng.permutation(y)))
+    assert "the rows match" in rotated.reason
+    assert "do not come from one shared space" in rotated.reason
+    assert "check the order" not in rotated.reason
+    assert "check the order" in shuffled.reason
+    assert "shared space" not in shuffled.reason
+    assert looks_paired(source(x), source(y)).looks_paired
+
+
+def test_looks_paired_of_two_widths_names_two_spaces(rng: np.random.Generator) -> None:
+    reason = looks_paired(source(rng.normal(size=(20, 6))), source(rng.normal(size=(20, 4)))).reason
+    assert "width 6 against 4" in reason
+    assert "do not come from one shared space" in reason
+
+
+def test_has_rotated_pairs_of_unrelated_rows_is_never_true(rng: np.random.Generator) -> None:
+    assert not any(has_rotated_pairs(*rng.normal(size=(2, 120, 16))) for _ in range(100))

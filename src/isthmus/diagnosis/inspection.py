@@ -14,6 +14,7 @@ from isthmus.data.hashing import hash_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
+from isthmus.diagnosis.verdict_sentences import SEPARATE_SPACES
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS, find_degeneracies
 from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
 from isthmus.statistics.moments import Moments
@@ -27,6 +28,12 @@ MAX_SAMPLED_PAIRS = 2_000
 MIN_PAIRS = 8
 #: Standard errors by which the cosine of pairs must exceed that of non-matching rows.
 Z_THRESHOLD = 4.0
+#: Shuffles of the pairing behind the null of a rotation.
+ROTATION_SHUFFLES = 20
+#: Standard deviations of that null by which pairs must exceed it.
+ROTATION_Z_THRESHOLD = 6.0
+#: Fewest pairs, and most principal directions of each modality, for the test of a rotation.
+MIN_ROTATION_PAIRS, MAX_ROTATION_DIRECTIONS = 50, 128
 #: Row numbers that an inspection lists.
 MAX_LISTED_ROWS = 5
 
@@ -203,7 +210,8 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     """Test whether row i of `x` matches row i of `y`, by the cosines of a random sample of at most 2,000 pairs.
 
     The sources look paired if the mean cosine of the pairs exceeds that of non-matching rows by more than 4 standard
-    errors. If a modality is constant or collapsed, the reason says so and not that the order of the rows is wrong.
+    errors. If a modality is constant or collapsed, the reason says so and not that the order of the rows is wrong. If
+    only a rotation of one modality would align the pairs, the rows match and the two spaces differ.
 
     Parameters
     ----------
@@ -228,7 +236,7 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     if x.shape[0] != y.shape[0]:
         return Pairing(False, f"no: {x.shape[0]:,} rows against {y.shape[0]:,}")
     if x.shape[1] != y.shape[1]:
-        return Pairing(False, f"no cosine to compare: width {x.shape[1]} against {y.shape[1]}")
+        return Pairing(False, f"no cosine to compare: width {x.shape[1]} against {y.shape[1]}; they {SEPARATE_SPACES}")
     rows = np.arange(x.shape[0])
     if len(rows) > MAX_SAMPLED_PAIRS:
         rows = np.sort(np.random.default_rng(0).choice(len(rows), MAX_SAMPLED_PAIRS, replace=False))
@@ -250,7 +258,52 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     if unjudged:
         reasons = ", and ".join(entry.message for entry in unjudged)
         return Pairing(False, f"cannot be judged: {reasons}; {cosines}", paired, unpaired, z)
+    if has_rotated_pairs(unit_x[valid], unit_y[valid]):
+        reason = f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}"
+        return Pairing(False, reason, paired, unpaired, z)
     return Pairing(False, f"no sign of it: {cosines}; check the order of the rows", paired, unpaired, z)
+
+
+def has_rotated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
+    """Return whether a rotation of one modality would align matching rows better than shuffled ones.
+
+    Parameters
+    ----------
+    x : numpy.ndarray
+        Rows (n, d_x).
+    y : numpy.ndarray
+        The matching rows (n, d_y).
+
+    Returns
+    -------
+    bool
+        True if the nuclear norm of the cross-covariance, the covariance of matching rows after the best rotation,
+        exceeds the mean of 20 shuffled pairings by more than 6 of their standard deviations. The excess must also be
+        more than twice the covariance without a rotation. Widths may differ. False for fewer than 50 pairs.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, rotation = rng.normal(size=(200, 8)), np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    >>> has_rotated_pairs(x, x @ rotation), has_rotated_pairs(x, rng.permutation(x))
+    (True, False)
+    """
+    if len(x) < MIN_ROTATION_PAIRS:
+        return False
+    covariance = float(np.sum((x - x.mean(axis=0)) * (y - y.mean(axis=0)))) if x.shape[1] == y.shape[1] else 0.0
+    x, y = _leading_coordinates(x), _leading_coordinates(y)
+    rng = np.random.default_rng(0)
+    shuffled = np.array([np.linalg.norm(x.T @ y[rng.permutation(len(y))], ord="nuc") for _ in range(ROTATION_SHUFFLES)])
+    excess = float(np.linalg.norm(x.T @ y, ord="nuc") - shuffled.mean())
+    # Pairs that covary as they are need no rotation: they are only weak.
+    return bool(excess > ROTATION_Z_THRESHOLD * shuffled.std(ddof=1) and excess > 2 * abs(covariance))
+
+
+def _leading_coordinates(rows: np.ndarray) -> np.ndarray:
+    """Return centred rows in their leading principal directions."""
+    centred = rows - rows.mean(axis=0)
+    directions = np.linalg.eigh(centred.T @ centred)[1]
+    return np.asarray(centred @ directions[:, -MAX_ROTATION_DIRECTIONS:])
 
 
 def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:

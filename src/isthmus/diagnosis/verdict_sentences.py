@@ -19,6 +19,8 @@ COMPONENT_PHRASES = {
     "orientation": "the different orientation of the two clouds",
     "pairing": "matching pairs that differ although the clouds agree",
 }
+#: Predicate about modalities whose matching rows only a map between two spaces would align.
+SEPARATE_SPACES = "do not come from one shared space"
 #: Share of the deficit below which a component is not named.
 NEGLIGIBLE_SHARE = 0.02
 #: Deficit below which there is none. float32 rows have a deficit of 1e-7.
@@ -153,7 +155,7 @@ def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str
             f"{start}, but the rows are paired: the best rotation of one modality would raise the covariance of "
             f"matching pairs from {percent(budget.captured_fraction.value)} to {percent(rotated.value)} of the "
             f"possible one ({percent(rotated.null)} for shuffled pairs). The modalities are rotated against each other "
-            "and do not come from one shared space."
+            f"and {SEPARATE_SPACES}."
         )
     weak_pairing = budget.captured_fraction.value > budget.shuffled_95th_percentile
     return (
