@@ -277,9 +277,9 @@ def has_rotated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
     Returns
     -------
     bool
-        True if the nuclear norm of the cross-covariance, the covariance of matching rows after the best rotation,
-        exceeds the mean of 20 shuffled pairings by more than 6 of their standard deviations. The excess must also be
-        more than twice the covariance without a rotation. Widths may differ. False for fewer than 50 pairs.
+        True if the largest covariance after a rotation exceeds the mean of 20 shuffled pairings by more than 6 of their
+        standard deviations. The excess must also be more than twice the covariance without a rotation. Widths may
+        differ. False for fewer than 50 pairs.
 
     Examples
     --------
