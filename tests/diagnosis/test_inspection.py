@@ -10,7 +10,7 @@ import pytest
 from isthmus import Pairs
 from isthmus.data.sources import Source
 from isthmus.diagnosis import inspection
-from isthmus.diagnosis.inspection import first_pairs, has_rotated_pairs, inspect, looks_paired
+from isthmus.diagnosis.inspection import first_pairs, has_rotated_pairs, inspect, looks_paired, matching_offset
 
 
 def source(rows: np.ndarray) -> Source:
@@ -141,3 +141,19 @@ def test_looks_paired_of_two_widths_names_two_spaces(rng: np.random.Generator) -
 
 def test_has_rotated_pairs_of_unrelated_rows_is_never_true(rng: np.random.Generator) -> None:
     assert not any(has_rotated_pairs(*rng.normal(size=(2, 120, 16))) for _ in range(100))
+
+
+@pytest.mark.parametrize(("shift", "words"), [(1, "1 row later"), (-7, "7 rows earlier")])
+def test_looks_paired_of_a_shifted_side_names_the_offset(shift: int, words: str, rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    shifted = looks_paired(source(x), source(np.roll(y, shift, axis=0)))
+    swapped = looks_paired(source(np.roll(y, -shift, axis=0)), source(x))
+    assert words in shifted.reason
+    assert words in swapped.reason
+
+
+def test_matching_offset_of_shuffled_or_constant_rows_is_zero(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    offsets = {matching_offset(source(x), source(rng.permutation(y))) for _ in range(50)}
+    assert offsets == {0}
+    assert matching_offset(source(x), source(np.ones((400, 48)))) == 0

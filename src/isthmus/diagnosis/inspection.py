@@ -32,6 +32,8 @@ Z_THRESHOLD = 4.0
 ROTATION_SHUFFLES = 20
 #: Standard deviations of that null by which pairs must exceed it.
 ROTATION_Z_THRESHOLD = 6.0
+#: Robust standard deviations by which the covariance at one offset of the rows must exceed that at other offsets.
+OFFSET_Z_THRESHOLD = 8.0
 #: Fewest pairs, and most principal directions of each modality, for the test of a rotation.
 MIN_ROTATION_PAIRS, MAX_ROTATION_DIRECTIONS = 50, 128
 #: Row numbers that an inspection lists.
@@ -261,6 +263,11 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     if has_rotated_pairs(unit_x[valid], unit_y[valid]):
         reason = f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}"
         return Pairing(False, reason, paired, unpaired, z)
+    offset = matching_offset(x, y)
+    if offset:
+        direction = f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
+        reason = f"no: the match of a row stands {direction} in the second source: {cosines}"
+        return Pairing(False, reason, paired, unpaired, z)
     return Pairing(False, f"no sign of it: {cosines}; check the order of the rows", paired, unpaired, z)
 
 
@@ -297,6 +304,41 @@ def has_rotated_pairs(x: np.ndarray, y: np.ndarray, /) -> bool:
     excess = float(np.linalg.norm(x.T @ y, ord="nuc") - shuffled.mean())
     # Pairs that covary as they are need no rotation: they are only weak.
     return bool(excess > ROTATION_Z_THRESHOLD * shuffled.std(ddof=1) and excess > 2 * abs(covariance))
+
+
+def matching_offset(x: Source, y: Source, /) -> int:
+    """Return the offset at which rows match if one side is shifted.
+
+    Parameters
+    ----------
+    x : Source
+        Rows (n, d), of which the first 2,000 are read.
+    y : Source
+        Rows (n, d).
+
+    Returns
+    -------
+    int
+        Row i of x matches row i + offset of y. It is 0 if no offset stands out: the covariance at the best one must
+        exceed the median by 8 robust standard deviations, and be twice that of every other offset.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(200, 8))
+    >>> matching_offset(Source(rows, address="x"), Source(np.roll(rows, 3, axis=0), address="y"))
+    3
+    """
+    stop = min(x.shape[0], MAX_SAMPLED_PAIRS)
+    unit_x, unit_y = (unit_rows(to_numpy(source.read(0, stop)).astype(np.float64)) for source in (x, y))
+    if stop < MIN_ROTATION_PAIRS or not (np.isfinite(unit_x).all() and np.isfinite(unit_y).all()):
+        return 0
+    spectra = [np.fft.rfft(rows - rows.mean(axis=0), axis=0) for rows in (unit_x, unit_y)]
+    sums = np.fft.irfft((spectra[0].conj() * spectra[1]).sum(axis=1), n=stop)
+    deviations = sums - np.median(sums)
+    spread = 1.4826 * float(np.median(np.abs(deviations)))
+    second, best = np.argsort(deviations)[-2:]
+    stands_out = deviations[best] > OFFSET_Z_THRESHOLD * spread and deviations[best] > 2 * deviations[second]
+    return int(best if best <= stop // 2 else best - stop) if stands_out else 0
 
 
 def _leading_coordinates(rows: np.ndarray) -> np.ndarray:
