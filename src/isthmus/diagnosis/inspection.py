@@ -319,8 +319,8 @@ def matching_offset(x: Source, y: Source, /) -> int:
     Returns
     -------
     int
-        Row i of x matches row i + offset of y. It is 0 if no offset stands out: the covariance at the best one must
-        exceed the median by 8 robust standard deviations, and be twice that of every other offset.
+        Row i of x matches row i + offset of y. It is 0 if no offset stands out. The covariance at the best offset must
+        exceed the median by 8 robust standard deviations. It must also be twice that of every other offset.
 
     Examples
     --------
