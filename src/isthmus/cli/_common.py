@@ -45,6 +45,9 @@ Pool = Annotated[
 DropBad = Annotated[
     bool, typer.Option("--drop-bad", help="leave out pairs with a row that is NaN, infinite or all zeros")
 ]
+AsIs = Annotated[
+    bool, typer.Option("--as-is", help="take equal rows of the first side as different items, not as one with matches")
+]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
 Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
@@ -68,6 +71,7 @@ def open_pairs(
     same_dim: bool = True,
     drop_bad: bool = False,
     pool: str | None = None,
+    as_is: bool = False,
 ) -> Pairs:
     """Open two embedding files as pairs, with the options of the command line."""
     return isthmus.open_pairs(
@@ -80,6 +84,7 @@ def open_pairs(
         same_dim=same_dim,
         drop_bad=drop_bad,
         pool=pool,
+        group=not as_is,
     )
 
 

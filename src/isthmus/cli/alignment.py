@@ -11,6 +11,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import (
+    AsIs,
     ClassTexts,
     DropBad,
     Embeddings,
@@ -59,6 +60,7 @@ def fit(
     key: Key = None,
     names: Names = None,
     drop_bad: DropBad = False,
+    as_is: AsIs = False,
     json_: Json = False,
 ) -> None:
     """Fit an aligner to embeddings and save it."""
@@ -71,7 +73,18 @@ def fit(
         fitting_data = _fit_modalities(estimator, [x, y, *further], names, unpaired, quiet=json_)
     else:
         fitting_data = _fit(
-            estimator, x, y, names, unpaired, labels, class_texts, index, key, drop_bad=drop_bad, quiet=json_
+            estimator,
+            x,
+            y,
+            names,
+            unpaired,
+            labels,
+            class_texts,
+            index,
+            key,
+            drop_bad=drop_bad,
+            as_is=as_is,
+            quiet=json_,
         )
     estimator.save(output)
     if json_:
@@ -103,6 +116,7 @@ def _fit(
     key: str | None,
     *,
     drop_bad: bool,
+    as_is: bool,
     quiet: bool,
 ) -> str:
     """Fit `estimator` to the files and return a phrase that describes the data."""
@@ -122,7 +136,7 @@ def _fit(
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
     same_dim = not estimator.allows_different_dims
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, drop_bad=drop_bad)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, drop_bad=drop_bad, as_is=as_is)
     texts = read_class_texts(class_texts, pairs)
     if texts is not None and not isinstance(estimator, isthmus.align.Auto):
         raise InputError(

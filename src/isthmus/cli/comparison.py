@@ -11,6 +11,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import (
+    AsIs,
     ClassTexts,
     DropBad,
     Index,
@@ -74,6 +75,7 @@ def compare(
     key: Key = None,
     names: Names = None,
     drop_bad: DropBad = False,
+    as_is: AsIs = False,
     pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
@@ -83,13 +85,13 @@ def compare(
         _check_suffix(path, _SUFFIXES)
     if resume is not None:
         check_writable(resume)
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is)
     with progress_bar("comparing", quiet=json_) as progress:
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners),
             tasks=_items(tasks),
-            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad, pool=pool),
+            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad, pool=pool, as_is=as_is),
             splits=splits,
             rng=seed,
             normalize=not raw,
@@ -136,6 +138,7 @@ def intervene(
     key: Key = None,
     names: Names = None,
     drop_bad: DropBad = False,
+    as_is: AsIs = False,
     pool: Pool = None,
     json_: Json = False,
 ) -> None:
@@ -144,7 +147,7 @@ def intervene(
 
     for path in output or []:
         _check_suffix(path, (".html", ".svg", ".json", ".csv"))
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is)
     with progress_bar("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,

@@ -12,6 +12,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import (
+    AsIs,
     DropBad,
     Index,
     Json,
@@ -70,6 +71,7 @@ def measure(
     key: Key = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
     drop_bad: DropBad = False,
+    as_is: AsIs = False,
     pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
@@ -89,7 +91,9 @@ def measure(
         else:
             _print_matrices(results, *((SUMMARY, MODALITY_SUMMARY) if metrics == "all" else _measure_names(results)))
         return
-    pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool)
+    pairs = open_pairs(
+        *_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is
+    )
     with spinner(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
         result = isthmus.measure(pairs, metrics=metrics, normalize=not raw)
     if output is not None:
@@ -119,6 +123,7 @@ def explain(
     index: Index = None,
     key: Key = None,
     drop_bad: DropBad = False,
+    as_is: AsIs = False,
     pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
@@ -141,7 +146,7 @@ def explain(
         typer.echo("")
         _print_matrices(explanations, ("centroid_angle", *BUDGET))
         return
-    pairs = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, pool=pool)
+    pairs = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is)
     with spinner(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the spinner is visible
@@ -162,6 +167,7 @@ def report(
     key: Key = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     drop_bad: DropBad = False,
+    as_is: AsIs = False,
     pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
@@ -180,7 +186,9 @@ def report(
             return
         _print_verdicts(explanations)
     else:
-        pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool)
+        pairs = open_pairs(
+            *_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is
+        )
         with spinner(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
         if json_:

@@ -10,7 +10,9 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
+from isthmus.compute.resources import current
 from isthmus.data.columns import as_source
+from isthmus.data.equal_rows import group_equal_rows
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
@@ -50,6 +52,7 @@ def open_pairs(
     same_dim: bool = True,
     drop_bad: bool = False,
     pool: str | None = None,
+    group: bool = True,
 ) -> Pairs:
     """Open the pairs in two files or folders, memory-mapped if the format allows it, or in two arrays.
 
@@ -80,6 +83,10 @@ def open_pairs(
         reported in an `IsthmusWarning`. Default: False.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
+    group : bool
+        Whether equal rows of x are one item with several rows of y, as with `index`, such as an image that is repeated
+        beside each of its captions. They are counted in `Pairs.grouped` and reported in an `IsthmusWarning`. On a
+        cluster rows are never grouped. Default: True.
 
     Returns
     -------
@@ -113,7 +120,7 @@ def open_pairs(
     sources = [as_source(name, rows, pool) for name, rows in zip(modalities, sources, strict=True)]
     if key is None:
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
-        return drop_invalid_rows(pairs) if drop_bad else pairs
+        return _cleaned(pairs, drop_bad=drop_bad, group=group)
     if index is not None:
         raise InputError("got index and key, expected one of them: both say which rows belong together")
     key_join = _join_by_key(sources, key)
@@ -128,7 +135,23 @@ def open_pairs(
         labels = labels[key_join.x]
     pairs = pairs_class(index=key_join.index, labels=labels, **dict(zip(modalities, subsets, strict=True)))
     pairs.key_join = key_join
-    return drop_invalid_rows(pairs) if drop_bad else pairs
+    return _cleaned(pairs, drop_bad=drop_bad, group=group)
+
+
+def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
+    """Return the pairs without invalid rows if `drop_bad`, and with equal rows of x as one item if `group`."""
+    pairs = drop_invalid_rows(pairs) if drop_bad else pairs
+    if not group or current().cluster is not None:
+        return pairs
+    grouped = group_equal_rows(pairs)
+    if grouped is not pairs and grouped.grouped is not None:
+        name, counts = next(iter(grouped.grouped.items()))
+        message = (
+            f"{counts['distinct']:,} of {counts['rows']:,} {name} rows are distinct: equal rows count as one {name} "
+            "with several matches; --as-is (group=False) takes every row as it is"
+        )
+        warnings.warn(message, IsthmusWarning, stacklevel=4)
+    return grouped
 
 
 def drop_invalid_rows(pairs: Pairs, /) -> Pairs:

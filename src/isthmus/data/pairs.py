@@ -13,9 +13,9 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data.columns import as_source, same_library
-from isthmus.data.equal_rows import renumber
 from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.joins import KeyJoin
+from isthmus.data.numbering import renumber
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.sources import Source
 from isthmus.utils import validation
@@ -86,6 +86,8 @@ class Pairs:
         self.key_join: KeyJoin | None = None
         #: Rows of each modality without a direction that were left out, and the number of pairs that went with them.
         self.dropped: dict[str, int] | None = None
+        #: Numbers of rows and of distinct rows, by modality, if equal rows count as one item. None otherwise.
+        self.grouped: dict[str, dict[str, int]] | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
             validation.check_labels(self.labels.shape, self.x.shape[0], self.names[0])
@@ -324,6 +326,8 @@ class Pairs:
         if self.key_join is not None:
             unmatched = dict(zip(self.names, self.key_join.unmatched, strict=True))
             pairing = {"by": "key", "key": self.key_join.key, "unmatched": unmatched}
+        if self.grouped is not None:
+            pairing["grouped"] = self.grouped
         return pairing if self.dropped is None else pairing | {"dropped": self.dropped}
 
     def __repr__(self) -> str:

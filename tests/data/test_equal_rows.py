@@ -1,0 +1,67 @@
+"""Equal rows: repeated, rounded, scaled and stored rows are found, and similar rows are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isthmus.data.equal_rows import TOLERANCE, find_equal_rows
+from isthmus.data.numbering import renumber
+from isthmus.data.sources import Source
+
+
+def groups(rows: np.ndarray) -> np.ndarray | None:
+    return find_equal_rows(Source(rows, address="x"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("dim", [2, 8, 300])
+@pytest.mark.parametrize("noise", [0.0, 0.4, -0.4])
+def test_find_equal_rows_finds_repeats_in_any_order_with_noise(seed: int, dim: int, noise: float) -> None:
+    rng = np.random.default_rng(seed)
+    distinct = rng.normal(size=(60, dim))
+    distinct /= np.linalg.norm(distinct, axis=1, keepdims=True)
+    numbers = np.concatenate([np.arange(60), rng.integers(0, 60, size=90)])[rng.permutation(150)]
+    shifts = noise * TOLERANCE / 2 * rng.choice([-1.0, 1.0], size=(150, dim)) / 1.2
+    found = groups((distinct[numbers] + shifts) * rng.uniform(0.1, 10, size=(150, 1)))
+    assert found is not None
+    np.testing.assert_array_equal(found, renumber(numbers))
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4"])
+def test_find_equal_rows_of_every_dtype_ignores_the_sign_of_zero(dtype: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(30, 16)).astype(dtype)
+    rows[3, 2], rows[20] = 0.0, rows[3]
+    rows[20, 2] = -0.0
+    found = groups(rows)
+    assert found is not None
+    assert found[20] == 3
+    assert found.max() == 28
+
+
+def test_find_equal_rows_keeps_similar_and_invalid_rows_apart() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 16))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    similar = rows.copy()
+    similar[:, 0] += 4 * TOLERANCE
+    invalid = np.zeros((6, 16))
+    invalid[2:4], invalid[4:] = np.nan, np.inf
+    assert groups(np.concatenate([rows, similar, invalid])) is None
+
+
+def test_find_equal_rows_of_a_narrow_cloud_finds_the_equal_bytes() -> None:
+    rng = np.random.default_rng(0)
+    rows = 1 + 2e-5 * rng.normal(size=(400, 8))
+    rows[200:] = rows[:200]
+    found = groups(rows)
+    assert found is not None
+    np.testing.assert_array_equal(found[200:], found[:200])
+    assert found.max() > 150
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e30])
+def test_find_equal_rows_of_extreme_norms(scale: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 8))
+    found = groups(np.concatenate([rows, scale * rows[:1]]))
+    assert found is not None
+    np.testing.assert_array_equal(found, [*range(20), 0])
