@@ -58,3 +58,16 @@ def test_looks_paired_of_collapsed_rows_cannot_judge_the_order(x: np.ndarray) ->
 def test_looks_paired_of_a_narrow_cone_with_matching_rows_is_true() -> None:
     x = narrow(0)
     assert looks_paired(Source(x, address=""), Source(x + 1e-4 * rows(9), address="")).looks_paired
+
+
+@pytest.mark.parametrize("x", [np.tile(rows(0)[:1], (N, 1)), narrow(0)])
+def test_collapse_report_of_collapsed_rows_decides_on_no_explanation(x: np.ndarray) -> None:
+    report = isthmus.explain(isthmus.Pairs(image=x, text=rows(1))).collapse
+    assert [hypothesis.verdict for hypothesis in report.hypotheses] == ["undecided", "undecided"]
+    assert all("rows of image" in s and "same" in s for s in report.sentences()), report.sentences()
+
+
+def test_looks_paired_of_equal_cosines_has_no_warning() -> None:
+    rows_of_two = np.tile([[1.0, 0.0]], (10, 1)), np.tile([[0.0, 1.0]], (10, 1))
+    with np.errstate(all="raise"):
+        assert not looks_paired(*(Source(modality, address="") for modality in rows_of_two)).looks_paired

@@ -9,7 +9,7 @@ hypotheses do not exclude each other: a constant offset in each of two subspaces
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, 
 from isthmus.linalg.significance import energy_rank, principal_directions, significant_directions
 from isthmus.metrics import MetricContext, RandomAngles, Subspaces
 from isthmus.metrics.centroid import gap_angle
+from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
@@ -247,6 +248,7 @@ def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: 
     max_shared_angle = math.degrees(math.acos(1 - COSINE_TOLERANCE))
     shared_null = float(np.mean(np.sum(random_angles < max_shared_angle, axis=1)))
     share, centred_ranks = orthogonal_share(moments)
+    reason = _collapse_reason(moments, pairs.names)
     angles = np.asarray(spaces.angles.degrees)
     smallest, largest = (
         Estimate(float(function(angles)), null=float(np.median(function(random_angles, axis=1))), unit="degrees")
@@ -262,8 +264,25 @@ def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: 
         smallest_angle=smallest,
         largest_angle=largest,
         orthogonal_share=share,
-        hypotheses=(collapse_hypothesis(context, spaces, budget), offset_hypothesis(context, share)),
+        hypotheses=(
+            _undecided_if(reason, collapse_hypothesis(context, spaces, budget)),
+            _undecided_if(reason, offset_hypothesis(context, share)),
+        ),
     )
+
+
+def _collapse_reason(moments: Moments, names: tuple[str, str]) -> str:
+    """Return why neither explanation can be judged: a modality is one point or one line. Else ''."""
+    entries = [entry for entry in find_degeneracies(moments, names) if entry.kind in ("constant", "narrow", "line")]
+    return ", and ".join(entry.message for entry in entries)
+
+
+def _undecided_if(reason: str, hypothesis: Hypothesis) -> Hypothesis:
+    """Return the hypothesis with every prediction undecided for this reason, or as it is without one."""
+    if not reason:
+        return hypothesis
+    predictions = tuple(Prediction(p.statement, reason, UNDECIDED) for p in hypothesis.predictions)
+    return replace(hypothesis, predictions=predictions)
 
 
 def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:

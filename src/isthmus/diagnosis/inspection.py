@@ -249,7 +249,8 @@ def looks_paired(x: Source, y: Source, /) -> Pairing:
     moments = Moments.of(Pairs(x=unit_x[valid], y=unit_y[valid]), matmul_dtype="float64")
     paired, unpaired = moments.mean_paired, debiased_mean_products(moments)[0]
     error = math.sqrt(linear_variance(moments, -moments.mean_y, -moments.mean_x, 1.0))
-    z = (paired - unpaired) / error if error else math.inf * np.sign(paired - unpaired)
+    difference = paired - unpaired
+    z = difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
     cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z = {z:.1f}"
     degeneracies = find_degeneracies(moments.numpy(), ("the first source", "the second source"))
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]

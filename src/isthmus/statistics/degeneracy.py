@@ -90,7 +90,8 @@ def find_degeneracies(moments: Moments, names: tuple[str, str], /) -> list[Degen
             degeneracies += _collapsed_modality(name, mean, gram / moments.n, moments.by_item.n_items)
     degeneracies += _equal_pairs(moments, names, constant_names)
     items = moments.by_item.n_items
-    if items <= MAX_FEW_ITEMS:
+    # Many pairs of a constant modality are few items because their rows are the same, which is already said.
+    if items <= MAX_FEW_ITEMS and not (constant_names and moments.n > MAX_FEW_ITEMS):
         count = "is only 1 item" if items == 1 else f"are only {items} items"
         degeneracies.append(Degeneracy("few items", names, f"there {count}"))
     return degeneracies
