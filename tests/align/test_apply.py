@@ -183,8 +183,8 @@ def test_apply_after_a_kill_resumes(source: Path, aligner: Any) -> None:
 
 
 def test_apply_to_unknown_format_or_modality_is_refused(source: Path, aligner: Any) -> None:
-    with pytest.raises(InputError, match=r"out.csv: aligned rows are written as .arrow, .fbin, .h5, .* or a folder"):
-        apply(aligner, open_source(source), source.with_name("out.csv"), modality="x")
+    with pytest.raises(InputError, match=r"out.xyz: aligned rows are written as .arrow, .fbin, .h5, .* or a folder"):
+        apply(aligner, open_source(source), source.with_name("out.xyz"), modality="x")
     with pytest.raises(InputError, match="unknown modality 'audio' of the rows, expected image or text"):
         apply(aligner, open_source(source), source.with_name("out.npy"), modality="audio")
 

@@ -176,7 +176,8 @@ def test_blocks_of_an_ascending_subset_open_the_file_once(rows: np.ndarray, tmp_
     np.save(tmp_path / "keys.npy", np.arange(0, 3000, 3))
     np.save(tmp_path / "x.npy", np.ones((1000, 6)))
     with pytest.warns(IsthmusWarning, match="2,000 of 3,000 rows"):
-        pairs = isthmus.open_pairs(path, tmp_path / "x.npy", names=("x", "y"), key=("number", tmp_path / "keys.npy"))
+        keys = ("number", tmp_path / "keys.npy")
+        pairs = isthmus.open_pairs(path, tmp_path / "x.npy", names=("x", "y"), key=keys, group=False)
     real = parquet.open_file
     monkeypatch.setattr(parquet, "open_file", lambda location: locations.append(location) or real(location))
     read_rows = np.concatenate([x for x, _, _ in pairs.blocks(90)])
