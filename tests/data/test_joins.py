@@ -175,8 +175,8 @@ def test_blocks_of_an_ascending_subset_open_the_file_once(rows: np.ndarray, tmp_
     path, locations = formats.parquet(tmp_path, np.tile(rows, (50, 1)), list_kind="variable"), []
     np.save(tmp_path / "keys.npy", np.arange(0, 3000, 3))
     np.save(tmp_path / "x.npy", np.ones((1000, 6)))
+    keys = ("number", tmp_path / "keys.npy")
     with pytest.warns(IsthmusWarning, match="2,000 of 3,000 rows"):
-        keys = ("number", tmp_path / "keys.npy")
         pairs = isthmus.open_pairs(path, tmp_path / "x.npy", names=("x", "y"), key=keys, group=False)
     real = parquet.open_file
     monkeypatch.setattr(parquet, "open_file", lambda location: locations.append(location) or real(location))

@@ -145,7 +145,7 @@ def test_torch_file_of_many_tensors_is_refused_in_a_short_sentence(tmp_path: Pat
 
 
 def test_open_source_of_more_shards_than_open_files_reads_all_rows(tmp_path: Path) -> None:
-    rows = np.random.default_rng(0).normal(size=(600, 6))  # 600 shards
+    rows = np.random.default_rng(0).normal(size=(600, 6)) + 1  # 600 shards
     for name in ("image", "text"):
         (tmp_path / name).mkdir()
         for number, row in enumerate(rows):
