@@ -51,7 +51,7 @@ class Pairs:
     Notes
     -----
     Equal rows of x are several items here, and equal rows of y are distinct rows unless `y_groups` tells otherwise.
-    `isthmus.open_pairs` and every function that measures find the equal rows of both modalities.
+    `isthmus.open_pairs`, and functions that take two arrays or paths, find equal rows of x and make one item of them.
 
     Examples
     --------
