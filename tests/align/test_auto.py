@@ -12,7 +12,7 @@ import isthmus
 from isthmus import InputError, IsthmusWarning, Moments, align
 from isthmus.align import Auto
 from isthmus.align import auto as auto_module
-from isthmus.align._candidates import AIMS
+from isthmus.align._candidates import AIMS, candidates, display_name
 from isthmus.align._choice import HeldOut, choose, explain_choice, independent_scores, sign_p_value
 from isthmus.tasks import MixedSearch, Retrieval, TaskData
 from isthmus.tasks import registry as tasks
@@ -118,7 +118,7 @@ def test_constraint_limits_the_candidates(constraint: str) -> None:
         assert not auto.uses_pairs
         return
     assert not any(name.startswith("Score") for name in names)
-    assert ("KernelBlend" in names) == (constraint == "rows")
+    assert any(name.startswith("Blend") for name in names) == (constraint == "rows")
     assert auto.transform(pairs)[0].shape == (298, 64)
 
 
@@ -291,3 +291,16 @@ def test_fall_back_warns_at_the_line_of_the_caller(rng: np.random.Generator) -> 
     with pytest.warns(IsthmusWarning, match="falls back") as of_moments:
         Auto().fit_moments(moments)
     assert of_fit[0].filename == of_moments[0].filename == __file__
+
+
+@pytest.mark.parametrize("aim", ["search", "classification"])
+def test_candidates_of_constraint_affine_are_all_with_affine_maps(aim: str) -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 6)) + 1
+    kinds = {}
+    for aligner in candidates(aim, "rows", normalize=True):
+        aligner.fit(x, y)
+        kinds[display_name(aligner)] = type(aligner.map_x_).__name__
+    affine = {display_name(aligner) for aligner in candidates(aim, "affine", normalize=True)}
+    assert affine <= kinds.keys()
+    assert {kinds[name] for name in affine} == {"Affine"}
+    assert {"KernelBlend", "SharedSignal", "RidgeCCA"} <= affine

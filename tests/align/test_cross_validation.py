@@ -6,7 +6,7 @@ import numpy as np
 
 from isthmus import Pairs
 from isthmus.align import Centering, Identity, ScoreCalibration
-from isthmus.align._cross_validation import cross_validate, leave_one_out_gains
+from isthmus.align._cross_validation import _drop, cross_validate, leave_one_out_gains
 
 
 def captions() -> Pairs:
@@ -34,3 +34,13 @@ def test_leave_one_out_gains_count_each_group_once() -> None:
     gains = leave_one_out_gains(captions(), group, True)
     assert np.flatnonzero(~np.isnan(gains)).tolist() == [1, *range(2, 80, 2)]
     assert set(np.unique(gains[~np.isnan(gains)])) <= {-1.0, -0.5, 0.0, 0.5, 1.0}
+
+
+def test_candidate_without_a_solution_does_not_keep_hopeless_ones() -> None:
+    rng = np.random.default_rng(0)
+    hits = (rng.random(size=(2, 4, 200)) < 0.9).astype(float)
+    hits[:, 1] = np.nan  # no solution
+    hits[:, 2] = 0.0  # hopeless
+    _drop(hits, np.ones(200, dtype=bool), np.arange(200), 0.01)
+    assert np.isnan(hits[:, [1, 2]]).all()
+    assert not np.isnan(hits[:, [0, 3]]).any()

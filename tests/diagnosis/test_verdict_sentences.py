@@ -122,6 +122,10 @@ def test_verdict_with_comparison_ends_with_mixed_search() -> None:
     table = isthmus.compare(pairs, splits=1)
     sentences = text(isthmus.explain(pairs, comparison=table))
     assert "Recommended: ScoreCalibration. On unseen pairs the exchange score of mixed search rises" in sentences
+    change = table["ScoreCalibration"].changes["exchange_R@1"]
+    ends = f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
+    assert f"({100 * change.value:+.1f} points, 95 %: {ends}), and cross-modal R@1" in sentences
+    assert f"It is the best of {len(table.rows) - 1} on these pairs" in sentences
 
 
 def test_verdict_with_a_comparison_without_mixed_search_uses_recall() -> None:

@@ -324,9 +324,11 @@ def test_report_of_too_few_items_has_no_calibration(tmp_path):
 
 
 def test_report_leads_with_the_score_correction_and_its_use_in_an_index(tmp_path):
-    text, _ = page(isthmus.demo.load("plain", split="test"), tmp_path)
+    text, explanation = page(isthmus.demo.load("plain", split="test"), tmp_path)
     start = Page(text).text[:2500]
     assert "Recommended: ScoreCalibration" in start
+    change = explanation.comparison["ScoreCalibration"].changes["exchange_R@1"]
+    assert f"on pairs it has not seen (95 %: {formatting.points_interval(change)})" in start
     assert 'aligner.stored(rows, modality="image")' in text
 
 

@@ -64,7 +64,7 @@ def candidates(aim: str, constraint: str, *, normalize: bool, fraction: float = 
 
 def is_affine(aligner: Aligner) -> bool:
     """Return whether the maps of an aligner are affine between the two divisions by the norm."""
-    return isinstance(aligner, Identity | Centering | PartialWhitening | DifferenceWhitening | RidgeCCA)
+    return not isinstance(aligner, Blend)
 
 
 def _set_options(aligner: Aligner, normalize: bool, fraction: float) -> None:

@@ -91,7 +91,7 @@ def leave_one_out_gains(pairs: Pairs, group: np.ndarray, normalize: bool) -> np.
 def _drop(scores: np.ndarray, inside: np.ndarray, group: np.ndarray, tolerance: float) -> None:
     """Set the scores of hopeless candidates to NaN, from those of the first fold."""
     values, recalls = scores[:, :, inside]
-    best = int(np.argmax(values.mean(axis=1)))
+    best = int(np.nanargmax(values.mean(axis=1)))  # NaN is a candidate without a solution
     for position in range(1, len(values)):
         behind, behind_error = mean_error(values[position] - values[best], group[inside])
         change, change_error = mean_error(recalls[position] - recalls[0], group[inside])

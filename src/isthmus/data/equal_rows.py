@@ -16,8 +16,8 @@ from isthmus.data.sources import Source
 
 #: Fewest distinct rows of x that are grouped: with fewer the encoder has collapsed, or the rows are classes.
 MIN_DISTINCT_ROWS = 20
-#: Most rows that are searched for equal ones, which takes 64 bytes a row.
-MAX_ROWS = 20_000_000
+#: Most rows that are searched for equal ones. It takes 90 bytes a row, and 200 to 400 if most rows repeat.
+MAX_ROWS = 5_000_000
 #: Largest difference of a coordinate of two unit rows that are equal.
 TOLERANCE = 1e-6
 #: Random directions whose inner products with a unit row give its cell.

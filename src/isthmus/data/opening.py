@@ -148,7 +148,7 @@ def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
         name, counts = next(iter(grouped.grouped.items()))
         message = (
             f"{counts['distinct']:,} of {counts['rows']:,} {name} rows are distinct: equal rows count as one {name} "
-            "with several matches; --as-is (group=False) takes every row as it is"
+            "with several matches; --as-is, or open_pairs(..., group=False), takes every row as it is"
         )
         warnings.warn(message, IsthmusWarning, stacklevel=4)
     return grouped

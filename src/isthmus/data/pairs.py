@@ -36,7 +36,8 @@ class Pairs:
         A class for each row of x, (n_items,).
     y_groups : array-like of int, optional
         Number of the distinct row of y in each pair, (n_pairs,), such as a caption that several images share. Rows of y
-        with one number are equal. Default: all rows of y are distinct.
+        with one number are equal. `components` and `split_half` use it, and measures do not. Default: all rows of y are
+        distinct.
     **modalities : array-like, path or Source
         Exactly two, in order: ``Pairs(image=X, text=Y)`` calls x 'image' and y 'text'. Each has n rows of d floats: an
         array of any library, a list, a column of a data frame or of Arrow, or a file. Rows need not be unit vectors.

@@ -59,7 +59,7 @@ def best_row(comparison: Comparison) -> Summary | None:
     >>> best_row(isthmus.compare(pairs, aligners=aligners, splits=1)).name
     'ScoreCalibration'
     """
-    return _best_of(comparison, [row for row in comparison.rows if row.scores and row.name != "Identity"])
+    return _best_of(comparison, comparison.rows)
 
 
 def best_row_map(comparison: Comparison) -> Summary | None:
@@ -83,15 +83,21 @@ def best_row_map(comparison: Comparison) -> Summary | None:
     >>> best_row_map(isthmus.compare(pairs, aligners=aligners, splits=1)).name
     'Centering'
     """
-    rows = [row for row in comparison.rows if row.scores and row.name != "Identity"]
-    return _best_of(comparison, [row for row in rows if not row.aligner.corrects_scores and row.name != "Auto"])
+    row_maps = [row for row in comparison.rows if not row.aligner.corrects_scores and row.name != "Auto"]
+    return _best_of(comparison, row_maps)
 
 
-def _best_of(comparison: Comparison, rows: list[Summary]) -> Summary | None:
+def _best_of(comparison: Comparison, rows: Sequence[Summary]) -> Summary | None:
     score = deciding_score(comparison)
     if score is None:
         return None
-    return max(_without_loss(rows, score) or rows, key=lambda row: row.scores[score].value, default=None)
+    judged = _corrections(rows)
+    return max(_without_loss(judged, score) or judged, key=lambda row: row.scores[score].value, default=None)
+
+
+def _corrections(rows: Sequence[Summary]) -> list[Summary]:
+    """Return the rows of corrections that could be fitted."""
+    return [row for row in rows if row.scores and row.name != "Identity"]
 
 
 def _without_loss(rows: list[Summary], score: str) -> list[Summary]:
@@ -131,16 +137,18 @@ def recommendation_sentence(comparison: Comparison) -> str:
     is_without_loss = bool(_without_loss([best_summary], score))
     start = (
         f"Recommended: {best_summary.name}. On unseen pairs the {title} rises from {percent(raw[score].value)} to "
-        f"{percent(best_summary.scores[score].value)}"
+        f"{percent(best_summary.scores[score].value)} ({_points(change)})"
     )
-    if "mixed_R@1" in raw:
-        first = (percent(values["mixed_R@1"].value) for values in (raw, best_summary.scores))
-        start += ", the share of mixed searches with the match first from {} to {}".format(*first)
     name, recall = _recall(best_summary)
     if not name or name == score:
         return f"{start}."
     ending = "" if is_without_loss else "; no correction tested raises it without a loss of recall"
-    return f"{start}, and {_recall_change(recall)}{ending}. {index_advice(best_summary, comparison.data['names'])}"
+    n_tested = len(_corrections(comparison.rows))
+    choice = ""
+    if n_tested > 1:
+        choice = f" It is the best of {n_tested} on these pairs, so the numbers may be slightly too high."
+    advice = index_advice(best_summary, comparison.data["names"])
+    return f"{start}, and {_recall_change(recall)}{ending}.{choice} {advice}"
 
 
 def index_advice(row: Summary, names: Sequence[str]) -> str:
@@ -168,9 +176,14 @@ def index_advice(row: Summary, names: Sequence[str]) -> str:
 
 
 def _recall_change(change: Estimate) -> str:
-    points = f"{100 * change.value:+.1f} points, 95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"
+    points = _points(change)
     if change.low > 0:
         return f"cross-modal R@1 rises ({points})"
     if change.high < 0:
         return f"cross-modal R@1 falls ({points})"
     return f"cross-modal R@1 does not change measurably ({points})"
+
+
+def _points(change: Estimate) -> str:
+    """Return a change in percentage points with its interval."""
+    return f"{100 * change.value:+.1f} points, 95 %: {100 * change.low:+.1f} to {100 * change.high:+.1f}"

@@ -105,9 +105,9 @@ def _swapped_distances(sample: InfluenceSample, swapped_items: np.ndarray) -> tu
 def frechet_distance(context: MetricContext) -> Estimate:
     """Frechet distance of the two clouds as Gaussians, sqrt(|gap|^2 + tr(S_x + S_y - 2 (S_x S_y)^1/2)).
 
-    gap is the difference of the means, and covariances have 1/n. The null is the distance if half of the items swap
-    their modalities, so that both clouds have the same law. If there are more than 2,000 items, it is taken from a
-    sample and scaled by 1 / sqrt(n).
+    gap is the difference of the means, and covariances have 1/n. The null is the root mean square distance over five
+    random swaps of the modalities of half of the items, so that both clouds have the same law. If there are more than
+    2,000 items, it is taken from a sample and scaled by 1 / sqrt(n).
     """
     squares, null = context.shared(SquaredDistances), context.shared(SwappedDistances)
     value = math.sqrt(squares.gap + squares.bures)
@@ -150,7 +150,7 @@ def bures_distance(context: MetricContext) -> Estimate:
 def frechet_centroid_share(context: MetricContext) -> Estimate:
     """Share of the squared Frechet distance that is |mean x - mean y|^2.
 
-    The rest is the distribution gap. The null is the share if half of the items swap their modalities.
+    The rest is the distribution gap. The null is the share over the five random swaps of `frechet_distance`.
     """
     squares, swapped = context.shared(SquaredDistances), context.shared(SwappedDistances)
     if squares.gap + squares.bures <= MIN_SQUARED_DISTANCE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,6 +86,37 @@ def temporary_rows(
         # The space is allocated now: if a mapped file finds the disk full later, the process ends.
         os.posix_fallocate(file.fileno(), 0, size) if hasattr(os, "posix_fallocate") else file.truncate(size)
         return np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+
+
+def spooled_rows(blocks: Iterable[np.ndarray]) -> np.memmap[Any, Any] | None:
+    """Return rows that came in blocks, mapped from a nameless temporary file.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray of shape (m, d)
+        Rows of one dtype and one width.
+
+    Returns
+    -------
+    memmap or None
+        The rows (n, d). The file is removed with them. None if there are no blocks.
+
+    Raises
+    ------
+    OSError
+        If the disk is full.
+    """
+    import numpy as np
+
+    n_rows, last = 0, None
+    with tempfile.TemporaryFile() as file:
+        for block in blocks:
+            file.write(np.ascontiguousarray(block).data)
+            n_rows, last = n_rows + len(block), block
+        if last is None:
+            return None
+        file.flush()
+        return np.memmap(file, dtype=last.dtype, mode="r+", shape=(n_rows, last.shape[1]))
 
 
 def save_arrays(path: str | os.PathLike[str], content: str, arrays: Mapping[str, np.ndarray], header: Any) -> None:

@@ -1,7 +1,7 @@
 """Embeddings in the cells of a table: lists, text and bytes in one column, or one column for each dimension.
 
-The cells are converted block by block into rows that are mapped from a nameless temporary file, so that memory stays
-constant and single rows can be read afterwards.
+The cells are converted block by block into rows that are mapped from a nameless temporary file. Memory thus stays
+constant, and single rows can be read afterwards.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from isthmus.data.sources import _arrow_lists
+from isthmus.data.sources._locations import Location
+from isthmus.data.sources._source import Source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
-from isthmus.utils.files import temporary_rows
+from isthmus.utils.files import spooled_rows
 
 #: Rows of the first block by which the kind of a column is judged.
 JUDGED_ROWS = 64
@@ -159,21 +161,35 @@ def _wide_columns(batch: Any, address: str) -> tuple[str, ...]:
     return columns
 
 
-def spooled_rows(batches: Iterable[Any], embedding: Embedding, address: str) -> np.ndarray:
-    """Return the rows of all batches, mapped from a nameless temporary file.
+def open_cells(
+    batches: Iterable[Any],
+    embedding: Embedding,
+    location: Location,
+    *,
+    format: str,
+    keys: Callable[[str], Any],
+    min_rows: int,
+) -> Source:
+    """Return the embeddings of a table as a source.
 
     Parameters
     ----------
     batches : iterable of pyarrow.RecordBatch
-        The table.
+        The table, which is read once.
     embedding : Embedding
         Its columns.
-    address : str
-        Name of the file, for messages.
+    location : Path or RemotePath
+        The file.
+    format : str
+        Name of the format.
+    keys : callable
+        Function from the name of a column to its keys.
+    min_rows : int
+        Fewest rows that are accepted.
 
     Returns
     -------
-    numpy.ndarray
+    Source
         Rows (n, d).
 
     Raises
@@ -181,23 +197,17 @@ def spooled_rows(batches: Iterable[Any], embedding: Embedding, address: str) -> 
     InputError
         If a row is null, has another width than the others, or holds no numbers.
     """
-    blocks, n_rows, width = [], 0, None
-    for block in _matrices(batches, embedding, address):
-        width = block.shape[1] if width is None else width
-        spooled = temporary_rows(None, block.dtype, block.shape)
-        spooled[:] = block
-        blocks.append(spooled)
-        n_rows += len(block)
-    if not blocks:
-        return np.empty((0, len(embedding.columns)), dtype=embedding.dtype)
-    if len(blocks) == 1:
-        return blocks[0]
-    rows = temporary_rows(None, blocks[0].dtype, (n_rows, blocks[0].shape[1]))
-    start = 0
-    for spooled in blocks:
-        rows[start : start + len(spooled)] = spooled
-        start += len(spooled)
-    return rows
+    rows = spooled_rows(_matrices(batches, embedding, str(location)))
+    column = embedding.columns[0] if len(embedding.columns) == 1 else None
+    return Source(
+        np.empty((0, len(embedding.columns)), dtype=embedding.dtype) if rows is None else rows,
+        address=str(location) if column is None else f"{location}::{column}",
+        format=format,
+        location=location,
+        member=column,
+        keys=keys,
+        min_rows=min_rows,
+    )
 
 
 def warn_of_missing_end(location: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from isthmus.data.sources import _arrow_lists, _tables
 from isthmus.data.sources._format import Format
-from isthmus.data.sources._locations import Location, RemotePath
+from isthmus.data.sources._locations import Location
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source
 from isthmus.utils import errors
@@ -36,19 +36,16 @@ class Csv(Format):
             with _reader(location) as reader:
                 first = reader.read_next_batch()
             embedding = _tables.find_embedding(first, member, address)
-            with _reader(location, embedding.columns) as reader:
-                rows = _tables.spooled_rows(reader, embedding, address)
-        _tables.warn_of_missing_end(location)
-        column = embedding.columns[0] if len(embedding.columns) == 1 else None
-        return Source(
-            rows,
-            address=address if column is None else f"{address}::{column}",
-            format=self.name,
-            location=location,
-            member=column,
-            keys=lambda name: _keys(location, name),
-            min_rows=min_rows,
-        )
+            _tables.warn_of_missing_end(location)
+            with _reader(location, embedding.columns) as batches:
+                return _tables.open_cells(
+                    batches,
+                    embedding,
+                    location,
+                    format=self.name,
+                    keys=lambda name: _keys(location, name),
+                    min_rows=min_rows,
+                )
 
 
 @contextmanager
@@ -75,7 +72,7 @@ def _reader(location: Location, columns: tuple[str, ...] | None = None) -> Itera
 
     types = None if columns is None or len(columns) == 1 else dict.fromkeys(columns, pa.float64())
     table = reader.open_csv(
-        location.open("rb") if isinstance(location, RemotePath) else str(location),
+        str(location),
         read_options=reader.ReadOptions(
             block_size=BLOCK_BYTES, autogenerate_column_names=not _has_header(location), use_threads=False
         ),

@@ -37,18 +37,15 @@ class Jsonl(Format):
             if first is None:
                 raise InputError(f"{address[-120:]}: is empty, expected a JSON object in each line")
             embedding = _tables.find_embedding(first, member, address)
-            rows = _tables.spooled_rows(_batches(location), embedding, address)
-        _tables.warn_of_missing_end(location)
-        column = embedding.columns[0] if len(embedding.columns) == 1 else None
-        return Source(
-            rows,
-            address=address if column is None else f"{address}::{column}",
-            format=self.name,
-            location=location,
-            member=column,
-            keys=lambda name: _keys(location, name),
-            min_rows=min_rows,
-        )
+            _tables.warn_of_missing_end(location)
+            return _tables.open_cells(
+                _batches(location),
+                embedding,
+                location,
+                format=self.name,
+                keys=lambda name: _keys(location, name),
+                min_rows=min_rows,
+            )
 
 
 def _batches(location: Location) -> Iterator[Any]:

@@ -77,17 +77,14 @@ def _convert_cells(format: Format, location: Location, member: str | None, min_r
             raise InputError(f"{address[-120:]}: has no rows")
         embedding = _tables.find_embedding(first, member, address)
         batches = open_file(location).iter_batches(BATCH * 16, columns=list(embedding.columns), use_threads=False)
-        rows = _tables.spooled_rows(batches, embedding, address)
-    column = embedding.columns[0] if len(embedding.columns) == 1 else None
-    return Source(
-        rows,
-        address=address if column is None else f"{address}::{column}",
-        format=f"{format.name} ({embedding.kind})",
-        location=location,
-        member=column,
-        keys=lambda name: read_keys(location, name),
-        min_rows=min_rows,
-    )
+        return _tables.open_cells(
+            batches,
+            embedding,
+            location,
+            format=f"{format.name} ({embedding.kind})",
+            keys=lambda name: read_keys(location, name),
+            min_rows=min_rows,
+        )
 
 
 def open_file(location: Location) -> Any:
