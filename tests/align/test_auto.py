@@ -58,6 +58,14 @@ def test_search_chooses_the_default_or_what_beats_it_at_the_accepted_recall(
     assert "standard error" in reasons[0]
 
 
+def test_independent_scores_judge_each_fold_by_the_choice_of_the_others() -> None:
+    raw, gain_in_fold_0 = np.zeros(400), (np.arange(400) % 2 == 0).astype(float)
+    data = held_out(NAMES[:2], [raw, gain_in_fold_0], [raw, raw])
+    assert choose(data, "search", 0.01, "ScoreCalibration")[0] == 1
+    independent = independent_scores(data, "search", 0.01, "ScoreCalibration")
+    assert independent["gain"] == 0  # fold 1 chooses the raw rows for fold 0, and fold 0 its gain for fold 1
+
+
 def test_search_decides_smaller_differences_with_more_pairs() -> None:
     few, many = (held_out(NAMES, [hits(v, n) for v in (0.3, 0.55, 0.5)], [hits(0.6, n)] * 3) for n in (50, 4_000))
     assert choose(few, "search", 0.01, "ScoreCalibration")[0] == 2

@@ -40,7 +40,7 @@ def test_candidate_without_a_solution_does_not_keep_hopeless_ones() -> None:
     rng = np.random.default_rng(0)
     hits = (rng.random(size=(2, 4, 200)) < 0.9).astype(float)
     hits[:, 1] = np.nan  # no solution
-    hits[:, 2] = 0.0  # hopeless
+    hits[0, 2], hits[1, 2] = 0.0, hits[1, 0]  # hopeless in the score of the aim, not in recall
     _drop(hits, np.ones(200, dtype=bool), np.arange(200), 0.01)
     assert np.isnan(hits[:, [1, 2]]).all()
     assert not np.isnan(hits[:, [0, 3]]).any()

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import pytest
+import typer
 
 import isthmus
+from isthmus import cli
 
 
 def run_isthmus(*words: str) -> subprocess.CompletedProcess[str]:
@@ -68,3 +70,16 @@ def test_help_and_version_import_neither_numpy_nor_rich(option: str) -> None:
     )
     result = subprocess.run([sys.executable, "-c", program, option], capture_output=True, text=True, check=False)
     assert result.stdout.endswith("heavy: []\n"), result.stdout + result.stderr
+
+
+def test_interrupted_command_ends_with_the_code_of_typer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    app = typer.Typer()
+    app.command()(interrupt)
+    monkeypatch.setattr(cli, "app", app)
+    monkeypatch.setattr(sys, "argv", ["isthmus"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 130
