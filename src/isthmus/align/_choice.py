@@ -227,7 +227,7 @@ def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str)
 
 def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, default: str) -> str:
     names = [row["name"] for row in table]
-    accepted = f"a loss of at most {100 * tolerance:g} points of cross-modal R@1"
+    accepted = f"a loss of cross-modal R@1 of at most {100 * tolerance:.1f} points"
     if default not in names and best:
         return f"Rule: with {accepted} its exchange score is the highest that beats the rows by two standard errors."
     if default not in names:
