@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import pytest
 
+import isthmus
 from isthmus.utils.errors import (
+    MAX_LENGTH,
     InputError,
+    IsthmusWarning,
     MissingDependencyError,
     NotFittedError,
     first_line,
@@ -55,3 +61,28 @@ def test_first_line_is_cut_and_has_no_full_stop() -> None:
     assert first_line(ValueError("")) == "ValueError"
     assert first_line(ValueError("x" * 200)) == "x" * 160
     assert first_line(ValueError("abcdef"), max_length=3) == "abc"
+
+
+def test_messages_have_at_most_300_characters_and_keep_both_ends() -> None:
+    path = f"/data/{'a_folder/' * 60}image.npy"
+    listing = ", ".join(f"column_{number}" for number in range(5_000))
+    for message in (f"{path}: is empty; write it again", f"{path}: holds {listing}; give one", "x" * 100_000):
+        for text in (str(InputError(message)), str(IsthmusWarning(message)), str(NotFittedError(message))):
+            assert len(text) <= MAX_LENGTH
+            assert text[-8:] == message[-8:]
+    assert "image.npy: holds column_0, " in str(InputError(f"{path}: holds {listing}; give one"))
+    assert str(InputError("x" * MAX_LENGTH)) == "x" * MAX_LENGTH
+
+
+def test_messages_in_the_code_leave_room_for_names_and_numbers() -> None:
+    raised = ("InputError", "IsthmusWarning", "MissingDependencyError", "NotFittedError", "warn")
+    n_calls = 0
+    for file in sorted(Path(isthmus.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            if getattr(node.func, "id", getattr(node.func, "attr", "")) in raised:
+                texts = [n.value for n in ast.walk(node.args[0]) if isinstance(n, ast.Constant)]
+                n_calls += 1
+                assert sum(len(text) for text in texts if isinstance(text, str)) <= 240, f"{file}:{node.lineno}"
+    assert n_calls > 300

@@ -12,7 +12,7 @@ from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listin
 from isthmus.cli._help import UncutSummaries
 from isthmus.cli.theory import app as theory
 from isthmus.cli.training import app as train
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import InputError, IsthmusWarning, bounded
 from isthmus.utils.version import __version__
 
 #: Base class of the errors of typer, such as a missing argument.
@@ -86,5 +86,5 @@ def _usage_message(error: Any) -> str:
 
 
 def _fail(message: str) -> NoReturn:
-    print(f"isthmus: error: {message}", file=sys.stderr)
+    print(f"isthmus: error: {bounded(message)}", file=sys.stderr)
     sys.exit(2)

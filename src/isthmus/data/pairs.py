@@ -69,7 +69,7 @@ class Pairs:
     def __init__(self, *, index: Any = None, labels: Any = None, y_groups: Any = None, **modalities: Any):
         if len(modalities) != 2:
             raise InputError(
-                f"got {len(modalities)} modalities ({', '.join(modalities) or 'none'}), expected two, such "
+                f"got {len(modalities)} modalities ({', '.join([*modalities][:5]) or 'none'}), expected two, such "
                 "as Pairs(image=X, text=Y); isthmus.Modalities takes more than two"
             )
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,10 +25,50 @@ LIST_COMMANDS = {
 }
 #: Largest number of characters of a message.
 MAX_LENGTH = 300
+#: Characters of a path that a message keeps if it is too long, and the mark of a middle that is left out.
+LENGTHS_OF_PATHS, GAP = (60, 30), " ... "
+#: Characters of a message whose paths are still searched.
+MAX_RAW_LENGTH = 5_000
+
+
+def bounded(message: str, max_length: int = MAX_LENGTH) -> str:
+    """Return a message as one printable line of at most 300 characters.
+
+    In a longer one paths are cut to their ends, and then its middle is left out. Its end says what to do.
+
+    Parameters
+    ----------
+    message : str
+        The message.
+    max_length : int, default 300
+        Largest number of characters.
+
+    Returns
+    -------
+    str
+        The message, or its beginning and end.
+
+    Examples
+    --------
+    >>> len(bounded(f"/data/{'deep/' * 70}image.npy: is empty")), bounded("one, two, three, four, five; give one", 30)
+    (72, 'one, two, thr ... ve; give one')
+    """
+    # File names may be untrusted: characters that could break the line or control a terminal are escaped.
+    message = message if len(message) < MAX_RAW_LENGTH else f"{message[:MAX_RAW_LENGTH]}{GAP}{message[-MAX_LENGTH:]}"
+    message = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
+    for n_characters in LENGTHS_OF_PATHS:
+        if len(message) > max_length:
+            message = re.sub(rf"[^\s'\"]*/[^\s'\"]*([^\s'\"]{{{n_characters}}})(?![^\s'\"])", r"...\1", message)
+    if len(message) <= max_length:
+        return message
+    end = max_length * 2 // 5
+    return f"{message[: max_length - end - len(GAP)]}{GAP}{message[-end:]}"
 
 
 class InputError(ValueError):
     """Raised if the input cannot be used. The message is one printable line that says what to do.
+
+    It has at most 300 characters.
 
     Parameters
     ----------
@@ -36,8 +77,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str):
-        # File names may be untrusted: characters that could break the line or control a terminal are escaped.
-        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+        super().__init__(bounded(message))
 
 
 class NotFittedError(InputError, AttributeError):
@@ -49,7 +89,18 @@ class MissingDependencyError(InputError, ImportError):
 
 
 class IsthmusWarning(UserWarning):
-    """Warns that a result is computed, but something about the data makes it weaker than it looks."""
+    """Warns that a result is computed, but something about the data makes it weaker than it looks.
+
+    The message has at most 300 characters.
+
+    Parameters
+    ----------
+    message : str
+        What was found, and what to do.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(bounded(message))
 
 
 def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isthmus.data.sources._members import listed
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError, unknown_name
 
@@ -46,12 +47,12 @@ def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str
         name = candidates[0]
     elif candidates:
         raise InputError(
-            f"{address}: holds several columns of embeddings ({', '.join(candidates)}); say which one as "
+            f"{address}: holds several columns of embeddings ({listed(candidates)}); say which one as "
             f"{address}::{candidates[0]}"
         )
     else:
-        columns = ", ".join(f"{field.name}: {field.type}" for field in schema) or "no column"
-        raise InputError(f"{address}: holds no column of lists of floats, only {columns[:300]}")
+        columns = listed([f"{field.name}: {field.type}" for field in schema]) or "no column"
+        raise InputError(f"{address}: holds no column of lists of floats, only {columns}")
     if schema.names.count(name) > 1:
         raise InputError(f"{address}: holds {schema.names.count(name)} columns called {name!r}; rename all but one")
     return name

@@ -14,6 +14,7 @@ import numpy as np
 from isthmus.data.sources import parquet
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
+from isthmus.data.sources._members import listed
 from isthmus.data.sources._registry import formats, register
 from isthmus.data.sources._reopened import MAX_OPEN, ReopenedRows
 from isthmus.data.sources._source import ConcatRows, Source, concat_keys
@@ -111,9 +112,9 @@ def find_shards(location: Location, candidates: Sequence[Format]) -> tuple[Forma
     inner = [f.name for f in files if isinstance(f, Path) and f.is_dir() and any(f.glob("*.*"))]
     if SPLITS in by_name and inner:
         raise InputError(
-            f"{location}: holds the splits {', '.join(inner)} of a data set; give one, such as {location}/{inner[0]}"
+            f"{location}: holds the splits {listed(inner)} of a data set; give one, such as {location}/{inner[0]}"
         )
-    hint = f"; it holds the folders {', '.join(inner)}: give one of them for each side" if inner else ""
+    hint = f"; it holds the folders {listed(inner)}: give one of them for each side" if inner else ""
     raise InputError(f"{location}: holds no shard of embeddings (.npy, .parquet, .tar ...){hint}")
 
 
@@ -243,7 +244,7 @@ def _saved_shards(state: Location, by_name: dict[str, Location]) -> list[str]:
         raise InputError(f"{state}: does not list the shards of a saved data set ({error}); save it again") from None
     missing = [name for name in names if name not in by_name]
     if missing or not names:
-        raise InputError(f"{state}: lists {', '.join(missing) or 'no shard'}, which the folder does not hold")
+        raise InputError(f"{state}: lists {listed(missing) or 'no shard'}, which the folder does not hold")
     return names
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location
-from isthmus.data.sources._members import select_member
+from isthmus.data.sources._members import listed, select_member
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, same_format
 from isthmus.data.sources._writers import SequentialWriter, WriteBlock, Writer
@@ -53,7 +53,7 @@ class Hdf5(Format):
             ranks = {name: data.ndim for name, data in datasets.items() if data.dtype.kind == "f"}
             candidates = [n for n, rank in ranks.items() if rank == 2] or [n for n, rank in ranks.items() if rank == 3]
             if not candidates and member is None:
-                shapes = ", ".join(f"{name} {data.shape} {data.dtype}" for name, data in datasets.items())
+                shapes = listed([f"{name} {data.shape} {data.dtype}" for name, data in datasets.items()])
                 raise InputError(f"{path}: holds no dataset of floats of two dimensions, only {shapes or 'nothing'}")
             names = candidates if member is None else list(datasets)
             name = select_member(path, names, member and member.strip("/"))
