@@ -153,7 +153,7 @@ def test_fit_to_moments_or_few_pairs_falls_back(rng: np.random.Generator) -> Non
         few = Auto().fit(x[:20], y[:20])
     assert few.stored(x, modality="x").shape == (100, 8)
     assert "not cross-validated" in auto.reasons_[0]
-    with pytest.warns(IsthmusWarning, match="falls back to Identity: 20 items are too few"):
+    with pytest.warns(IsthmusWarning, match="falls back to ScoreCalibration: 20 items are too few"):
         Auto(aim="retrieval").fit(x[:20], y[:20])
 
 

@@ -276,7 +276,7 @@ def test_row_map_in_front_is_applied_first(modalities: dict[str, np.ndarray]) ->
     with pytest.raises(InputError, match="needs pairs"):
         paired.fit(x, y, paired=False)
     with pytest.raises(InputError, match="maps the first modality differently for audio"):
-        _ = ScoreCalibration(row_map="MeanRotation").fit(**modalities).map_x_
+        _ = ScoreCalibration(row_map="Blend").fit(**modalities).map_x_
 
 
 def test_adapted_banks_are_those_of_the_new_corpus(modalities: dict[str, np.ndarray]) -> None:

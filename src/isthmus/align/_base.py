@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Self, overload
+from dataclasses import dataclass
+from typing import Any, ClassVar, overload
 
 import numpy as np
 
-from isthmus.align._drift import Drift, measure_drift
-from isthmus.align._maps import Affine, Map
+from isthmus.align._adaptation import Adaptation
+from isthmus.align._maps import Affine
 from isthmus.align._registry import REGISTRY
-from isthmus.align._roles import Roles
-from isthmus.align._statistics import Statistics
 from isthmus.align.torch_module import torch_module
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
@@ -27,7 +24,7 @@ from isthmus.utils.validation import format_rows
 
 
 @dataclass(kw_only=True, eq=False)
-class Aligner(Roles):
+class Aligner(Adaptation):
     """Base class of all aligners.
 
     An aligner has one map for each modality. `transform` divides the rows by their norm, maps them and divides them by
@@ -201,10 +198,6 @@ class Aligner(Roles):
         """
         return self._transform(Y, 1)
 
-    def _mapping(self, number: int) -> Map:
-        """Return the row map of the modality with this number."""
-        return self._solve_once()[number]
-
     def _transform(self, rows: Array, number: int) -> Array:
         mapping = self._mapping(number)
         if not hasattr(rows, "ndim") or not hasattr(rows, "dtype") or str(rows.dtype) == "object":
@@ -254,126 +247,6 @@ class Aligner(Roles):
         normalize_output = self.normalize and self.normalizes_output
         map_x, map_y = self._solve_once()
         return torch_module(map_x, map_y, normalize_input=self.normalize, normalize_output=normalize_output)
-
-    def drift(self, X_new: Any = None, Y_new: Any = None, /) -> Drift:
-        """Compare unpaired rows of a new corpus with the rows of the fit.
-
-        The test of the means takes rows as independent and their distribution as nearly Gaussian.
-
-        Parameters
-        ----------
-        X_new : array of shape (n, d), optional
-            New rows of the first modality.
-        Y_new : array of shape (m, d), optional
-            New rows of the second modality.
-
-        Returns
-        -------
-        Drift
-            Shift of the means and change of the covariances, with a test, a null and sentences.
-
-        Raises
-        ------
-        InputError
-            If no rows are given, shapes are wrong, or the aligner was saved without statistics.
-
-        Examples
-        --------
-        >>> import isthmus
-        >>> run = isthmus.demo.arrays("plain", split="test")
-        >>> aligner = isthmus.align.Centering().fit(isthmus.demo.load("plain", split="train"))
-        >>> bool(aligner.drift(run.image[run.labels == 1]))
-        True
-        """
-        corpus, names = self._corpus_statistics(X_new, Y_new), self.names_ or ("x", "y")
-        rows = {"x": X_new, "y": Y_new}
-        modalities = {key: name for key, name in zip("xy", names, strict=True) if rows[key] is not None}
-        return measure_drift(
-            self.statistics_, corpus, modalities, uses_means=self.uses_means, uses_pairs=self.uses_pairs
-        )  # fmt: skip
-
-    def adapt(self, X_new: Any = None, Y_new: Any = None, /) -> Self:
-        """Return a copy that is refitted to unpaired rows of a new corpus, as far as these suffice.
-
-        If the solution needs no pairs, it is solved again, and a modality that is not given keeps its statistics.
-        Otherwise the means are replaced and the paired part stays.
-
-        Parameters
-        ----------
-        X_new : array of shape (n, d), optional
-            New rows of the first modality.
-        Y_new : array of shape (m, d), optional
-            New rows of the second modality.
-
-        Returns
-        -------
-        Aligner
-            The adapted copy. This aligner stays as it is.
-
-        Raises
-        ------
-        InputError
-            If no rows are given, shapes are wrong, or the solution depends on pairs and holds no means.
-
-        Examples
-        --------
-        >>> import numpy as np, isthmus
-        >>> X, Y = np.random.default_rng(0).normal(size=(2, 50, 3)) + 1.0
-        >>> aligner = isthmus.align.Centering(normalize=False).fit(X, Y).adapt(X + 5.0)
-        >>> bool(np.allclose(aligner.transform_x(X + 5.0).mean(axis=0), 0))
-        True
-        """
-        corpus = self._corpus_statistics(X_new, Y_new)
-        adapted = copy.copy(self)
-        adapted.fitted_state = self.fitted_state
-        map_x, map_y = adapted.adapt_maps(corpus)
-        adapted.fitted_state = replace(adapted.fitted_state, map_x=map_x, map_y=map_y, statistics=corpus)
-        return adapted
-
-    def _corpus_statistics(self, X_new: Any, Y_new: Any) -> Statistics:
-        """Return the statistics of the fit with those of new rows in the modalities that are given."""
-        if X_new is None and Y_new is None:
-            raise InputError("got no rows, expected rows of the new corpus for x, for y or for both")
-        statistics = self.statistics_
-        for number, (modality, rows) in enumerate((("x", X_new), ("y", Y_new))):
-            if rows is not None:
-                self._check_shape(rows, number)
-                statistics = statistics.with_rows(modality, rows, normalize=self.normalize)
-        return statistics
-
-    def adapt_maps(self, statistics: Statistics) -> tuple[Map, Map]:
-        """Return the maps for a corpus with other statistics.
-
-        The default solves again if the solution needs no pairs. Otherwise it replaces the means in the maps.
-
-        Parameters
-        ----------
-        statistics : Statistics
-            Statistics of the new corpus. `statistics_` holds those of the fit.
-
-        Returns
-        -------
-        map_x, map_y : Affine or NormalizedAffine
-            The adapted maps.
-
-        Raises
-        ------
-        InputError
-            If the solution depends on pairs and holds no means.
-        """
-        if not self.uses_pairs:
-            return self.solve(statistics.moments(normalize=self.normalize))
-        if not self.uses_means:
-            raise InputError(
-                f"{type(self).__name__} holds no means, so unpaired rows cannot adapt it; fit it to pairs of the new "
-                "corpus"
-            )
-        map_x, map_y = self._solve_once()
-        fitted = self.statistics_
-        return (
-            map_x.after_shift(fitted.mean_x - statistics.mean_x),
-            map_y.after_shift(fitted.mean_y - statistics.mean_y),
-        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write maps, options and statistics to a safetensors file that `isthmus.load` reads back exactly.

@@ -25,11 +25,14 @@ DEFAULT = "ScoreCalibration"
 RELATIVE_OPTIONS = ("lam", "before_lam", "cca_lam", "shrink", "floor")
 
 
-def candidates(aim: str, constraint: str, *, normalize: bool, fraction: float = 1.0) -> list[Aligner]:
+def candidates(
+    aim: str, constraint: str, *, normalize: bool, fraction: float = 1.0, has_hub_pairs: bool = True
+) -> list[Aligner]:
     """Return the candidates, Identity first and then from weak to strong.
 
     `fraction` is that of the coordinates that rows were reduced to, because penalties are relative to means over
-    coordinates. Score corrections come with unit rows, and not with classification, which compares rows with texts.
+    coordinates. Score corrections come with unit rows, and not with classification, which compares rows with texts. No
+    map uses pairs without `has_hub_pairs`, if a further modality is not paired with the first one.
     """
     row_maps: list[Aligner] = [
         Identity(),
@@ -46,7 +49,8 @@ def candidates(aim: str, constraint: str, *, normalize: bool, fraction: float = 
         row_maps[5:5] = [Blend(weight=0.25), KernelBlend(weight=0.5), KernelBlend(weight=0.75)]
     for candidate in row_maps:
         _set_options(candidate, normalize, fraction)
-    selected = [candidate for candidate in row_maps if constraint != "no_pairs" or not candidate.uses_pairs]
+    allows_pairs = constraint != "no_pairs" and has_hub_pairs
+    selected = [candidate for candidate in row_maps if allows_pairs or not candidate.uses_pairs]
     if constraint == "affine":
         selected = [candidate for candidate in selected if is_affine(candidate)]
     if constraint in ("rows", "affine") or aim == "classification" or not normalize:
@@ -56,9 +60,7 @@ def candidates(aim: str, constraint: str, *, normalize: bool, fraction: float = 
         _set_options(mapper, normalize, fraction)
     selected += [ScoreStandardization(), ScoreCalibration()]
     return selected + [
-        ScoreCalibration(row_map=mapper)
-        for mapper in maps_in_front
-        if constraint != "no_pairs" or not mapper.uses_pairs
+        ScoreCalibration(row_map=mapper) for mapper in maps_in_front if allows_pairs or not mapper.uses_pairs
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any, Self, cast
 import numpy as np
 
 from isthmus.align._base import Aligner
+from isthmus.align._drift import Drift
 from isthmus.align._hits import Hits
 from isthmus.align._maps import Map
 from isthmus.align._state import FittedState
@@ -82,7 +83,26 @@ class ChosenAligner(Aligner):
         """Adapt the maps of the chosen aligner."""
         return self.chosen_.adapt_maps(statistics)
 
-    def adapt(self, X_new: Any = None, Y_new: Any = None, /) -> Self:
+    def drift(self, X_new: Any = None, Y_new: Any = None, /, **modalities: Any) -> Drift:
+        """Compare unpaired rows of a new corpus with the rows of the fit, by the chosen aligner. See `Aligner.drift`.
+
+        Parameters
+        ----------
+        X_new : array of shape (n, d), optional
+            New rows of the first modality.
+        Y_new : array of shape (m, d), optional
+            New rows of the second modality.
+        **modalities : array of shape (n, d)
+            New rows by the name of their modality.
+
+        Returns
+        -------
+        Drift
+            Shift of the means and change of the covariances, with sentences.
+        """
+        return self.chosen_.drift(X_new, Y_new, **modalities)
+
+    def adapt(self, X_new: Any = None, Y_new: Any = None, /, **modalities: Any) -> Self:
         """Return a copy whose chosen aligner is refitted to unpaired rows of a new corpus.
 
         Parameters
@@ -91,6 +111,8 @@ class ChosenAligner(Aligner):
             New rows of the first modality.
         Y_new : array of shape (m, d), optional
             New rows of the second modality.
+        **modalities : array of shape (n, d)
+            New rows by the name of their modality.
 
         Returns
         -------
@@ -102,9 +124,7 @@ class ChosenAligner(Aligner):
         InputError
             If no rows are given, shapes are wrong, or the solution depends on pairs and holds no means.
         """
-        if not self.corrects_scores:
-            return super().adapt(X_new, Y_new)
-        state: FittedState = self.chosen_.adapt(X_new, Y_new).fitted_state
+        state: FittedState = self.chosen_.adapt(X_new, Y_new, **modalities).fitted_state
         adapted = copy.copy(self)
         info = self.fit_info_ | {"chosen_fit_info": state.fit_info, "chosen_uses_pairs": state.uses_pairs}
         adapted.fitted_state = replace(state, fit_info=info)

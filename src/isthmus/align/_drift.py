@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.align._statistics import Statistics
+from isthmus.align._further import Cloud
 from isthmus.statistics.intervals import satterthwaite_p_value
 
 #: Level of the test of equal means.
@@ -102,27 +102,16 @@ class Drift:
         return " ".join(self.sentences)
 
 
-def measure_drift(
-    fitted: Statistics, corpus: Statistics, names: Mapping[str, str], *, uses_means: bool, uses_pairs: bool
-) -> Drift:
-    """Compare two sets of statistics in the modalities 'x' and 'y' that are keys of `names`."""
-    modalities = tuple(_compare(name, _sample(fitted, key), _sample(corpus, key)) for key, name in names.items())
+def measure_drift(samples: Mapping[str, tuple[Cloud, Cloud]], *, uses_means: bool, uses_pairs: bool) -> Drift:
+    """Compare the fitted rows and the new rows of modalities by name."""
+    modalities = tuple(_compare(name, fitted, corpus) for name, (fitted, corpus) in samples.items())
     sentences = [s for m in modalities for s in _sentences(m, uses_means=uses_means, uses_pairs=uses_pairs)]
     return Drift(modalities, tuple(sentences))
 
 
-#: Number of rows, mean (d,) and covariance (d, d) of one modality.
-_Sample = tuple[int, np.ndarray, np.ndarray]
-
-
-def _sample(statistics: Statistics, modality: str) -> _Sample:
-    if modality == "x":
-        return statistics.n_x, statistics.mean_x, statistics.cov_x
-    return statistics.n_y, statistics.mean_y, statistics.cov_y
-
-
-def _compare(name: str, old: _Sample, new: _Sample) -> ModalityDrift:
-    (n_old, mean_old, cov_old), (n_new, mean_new, cov_new) = old, new
+def _compare(name: str, old: Cloud, new: Cloud) -> ModalityDrift:
+    n_old, mean_old, cov_old = old.n, old.mean, old.cov
+    n_new, mean_new, cov_new = new.n, new.mean, new.cov
     shift = mean_new - mean_old
     error = cov_old / max(n_old - 1, 1) + cov_new / max(n_new - 1, 1)  # covariance of the difference of the means
     trace = float(np.trace(error))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
+from isthmus.align._further import Further, Names, keeps_pairing, rows_by_name, with_further
 from isthmus.align._maps import Map
 from isthmus.align._options import Options
 from isthmus.align._state import FittedState
 from isthmus.align._statistics import Statistics
-from isthmus.compute.arrays import Array
 from isthmus.data.pairs import Pairs
+from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, NotFittedError
 from isthmus.utils.validation import check_same_dim
 
-Names = tuple[str, str]
 _Unpaired = tuple[Moments | None, Moments | None]
 
 
@@ -52,6 +53,8 @@ class Fitting(Options, abc.ABC):
     # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
     _fit = cast("_Fit | None", None)
     _unpaired = cast("_Unpaired", (None, None))  # moments of each modality with itself
+    _more = cast("Mapping[str, Further]", {})  # modalities after the second
+    _arrays = cast("dict[str, np.ndarray]", {})  # further arrays of the fitted state
 
     @abc.abstractmethod
     def solve(self, moments: Moments) -> tuple[Map, Map]:
@@ -93,7 +96,7 @@ class Fitting(Options, abc.ABC):
         names: Names | None = None,
         **modalities: Any,
     ) -> Self:
-        """Fit to the rows of both modalities.
+        """Fit to the rows of two or more modalities.
 
         Parameters
         ----------
@@ -108,7 +111,8 @@ class Fitting(Options, abc.ABC):
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
         **modalities : array of shape (n, d)
-            Rows of the two modalities by name, such as `image=X, text=Y`, in place of X and Y.
+            Rows of two or more modalities by name, such as `image=X, text=Y, audio=Z`, in place of X and Y. A map that
+            needs pairs takes pairs of the first modality with each other one.
 
         Returns
         -------
@@ -121,30 +125,21 @@ class Fitting(Options, abc.ABC):
             If an option is invalid, a modality is missing, rows are invalid, or unpaired rows are given to an aligner
             that requires pairs.
         """
-        X, Y, names = self._named_rows(X, Y, names, modalities)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
+        if modalities and self._accepts_unpaired:
+            paired = keeps_pairing(paired, index, X, Y)
+        self._more = {}
         if Y is None and not isinstance(X, Pairs):
             raise InputError(
                 "fit got rows of one modality, expected both: give X and Y, or Pairs; partial_fit with paired=False "
                 "takes one modality at a time"
             )
-        if not paired:
+        if paired:
+            self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize), names=names)
+        else:
             self._fit, self._unpaired = None, (None, None)
-            return self._add_unpaired(X, Y, names)
-        return self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize), names=names)
-
-    def _named_rows(
-        self, X: Any, Y: Any, names: Names | None, modalities: dict[str, Any]
-    ) -> tuple[Any, Any, Names | None]:
-        """Return the rows and the names of both modalities, which may have come by name."""
-        if not modalities:
-            return X, Y, names or (_pair(X.names) if isinstance(X, Pairs) else None)
-        if X is not None or Y is not None or len(modalities) != 2:
-            raise InputError(
-                f"{type(self).__name__} maps the rows of two modalities, and got {', '.join(modalities)} by name; give "
-                "two, such as image=X, text=Y, or use a score correction, such as ScoreCalibration, which takes more"
-            )
-        first, second = modalities.values()
-        return first, second, _pair(list(modalities))
+            self._add_unpaired(X, Y, names)
+        return self._add_further(X, further, paired)
 
     def partial_fit(
         self,
@@ -172,7 +167,7 @@ class Fitting(Options, abc.ABC):
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs, or of the earlier calls.
         **modalities : array of shape (n, d)
-            Rows of the two modalities by name, in place of X and Y.
+            Rows of modalities by name, in place of X and Y, such as pairs of the first one and one after the second.
 
         Returns
         -------
@@ -185,20 +180,37 @@ class Fitting(Options, abc.ABC):
             If an option or a row is invalid, or if paired and unpaired rows or other modalities are mixed.
         """
         known_names = None if self._fit is None else self._fit.names
-        X, Y, names = self._named_rows(X, Y, names, modalities)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names)
         if names and known_names and names != known_names:
             raise self._wrong_names(names, known_names)
         names = names or known_names
+        if modalities and self._accepts_unpaired:
+            paired = keeps_pairing(paired, index, X, Y)
+        if further and Y is None and (X is None or paired):
+            return self._add_further(X, further, paired)
         if not paired:
-            return self._add_unpaired(X, Y, names)
+            return self._add_unpaired(X, Y, names)._add_further(X, further, paired)
         if self._unpaired != (None, None):
             raise InputError(
                 f"this {type(self).__name__} was fitted to unpaired rows and cannot add pairs; pass paired=False, or "
                 "call fit to start again"
             )
         block = Moments.of(X, Y, index=index, normalize=self.normalize)
-        earlier = None if self._fit is None else self._fit.moments
-        return self._fit_sums(block if earlier is None else earlier + block, names)
+        earlier, more = None if self._fit is None else self._fit.moments, self._more
+        self._fit_sums(block if earlier is None else earlier + block, names)
+        self._more = more
+        return self._add_further(X, further, paired)
+
+    def _add_further(self, first: Any, further: Mapping[str, Source], paired: bool) -> Self:
+        """Add rows of modalities after the second. They are paired with those of the first one, or alone."""
+        if further:
+            fit = self._fit
+            if fit is None or fit.moments is None:
+                raise InputError(f"{', '.join(further)}: comes before the first two; give all modalities to fit")
+            dim = None if self.allows_different_dims else fit.dims[1]
+            self._more = with_further(self._more, first, further, paired, dim=dim, normalize=self.normalize)
+            fit.maps, fit.info = None, {}
+        return self
 
     def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
         """Fit to moments that were computed before.
@@ -222,6 +234,7 @@ class Fitting(Options, abc.ABC):
         """
         self.validate_options()
         self._check_normalize(moments)
+        self._more = {}
         return self._set_moments(moments, names)
 
     def _set_moments(self, moments: Moments, names: Names | None) -> Self:
@@ -287,10 +300,16 @@ class Fitting(Options, abc.ABC):
             self.validate_options()
             fit.is_solving = True
             try:
-                fit.maps = self.solve(fit.moments.numpy())
+                self._arrays = {}
+                maps = self.solve(fit.moments.numpy())
+                self._solve_further(maps)
+                fit.maps = maps
             finally:
                 fit.is_solving = False
         return fit.maps
+
+    def _solve_further(self, maps: tuple[Map, Map]) -> None:
+        """Store the maps of modalities after the second in `_arrays`."""
 
     @property
     def map_x_(self) -> Map:
@@ -360,20 +379,11 @@ class Fitting(Options, abc.ABC):
 
     def _further_arrays(self) -> dict[str, np.ndarray]:
         """Return arrays of the fitted state besides maps and statistics."""
-        return {}
+        return dict(self._arrays)
 
     def _restore_arrays(self, further: dict[str, np.ndarray]) -> None:
         """Take over what `_further_arrays` returned."""
-
-    def _check_shape(self, rows: Array, number: int) -> None:
-        fit = self._require_fit()
-        dim = fit.dims[min(number, 1)]  # further modalities have the dimension of the second
-        if rows.ndim != 2 or rows.shape[1] != dim:
-            name = (*(fit.names or "xy"), *fit.info.get("modalities", ())[2:])[number]
-            raise InputError(
-                f"got rows of shape {tuple(rows.shape)} for {name}, expected (n, {dim}), the dimension that this "
-                f"{type(self).__name__} was fitted to"
-            )
+        self._arrays, self._more = dict(further), {}
 
     def _wrong_names(self, names: Names, expected: Names) -> InputError:
         return InputError(
@@ -388,7 +398,3 @@ class Fitting(Options, abc.ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._fit is not None
-
-
-def _pair(names: Any) -> Names:
-    return (str(names[0]), str(names[1]))

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from isthmus.align._fitting import Fitting
+from isthmus.align._further import MAP
 from isthmus.align._hits import Hits
+from isthmus.align._maps import Map, map_of_arrays
 from isthmus.compute.arrays import Array, to_numpy
-from isthmus.utils.errors import unknown_name
+from isthmus.utils.errors import InputError, unknown_name
 
 
 @dataclass(kw_only=True, eq=False)
@@ -22,7 +24,8 @@ class Roles(Fitting):
     @property
     def modalities(self) -> tuple[str, ...]:
         """Return the names of the modalities in the order of the fit: 'x' and 'y' for arrays without names."""
-        return self._require_fit().names or ("x", "y")
+        fit = self._require_fit()
+        return (*(fit.names or ("x", "y")), *(self._more or fit.info.get("modalities", ())[2:]))
 
     def modality_number(self, modality: str, /) -> int:
         """Return the position of a modality.
@@ -46,6 +49,45 @@ class Roles(Fitting):
         if modality not in numbers:
             raise unknown_name("modality", str(modality), self.modalities)
         return numbers[modality]
+
+    def dim(self, modality: str, /) -> int:
+        """Return the dimension of the rows of a modality.
+
+        Parameters
+        ----------
+        modality : str
+            A name of `modalities`, or 'x' or 'y' for the first two.
+
+        Returns
+        -------
+        int
+            The dimension.
+
+        Raises
+        ------
+        InputError
+            If the modality is unknown.
+        """
+        number, dims = self.modality_number(modality), self._require_fit().dims
+        matrix = getattr(self._mapping(number), "matrix", None) if number > 1 else None
+        return dims[min(number, 1)] if matrix is None else len(matrix)
+
+    def _check_shape(self, rows: Array, number: int) -> None:
+        name = self.modalities[number]
+        dim = self.dim(name)
+        if rows.ndim != 2 or rows.shape[1] != dim:
+            raise InputError(
+                f"got rows of shape {tuple(rows.shape)} for {name}, expected (n, {dim}), the dimension that this "
+                f"{type(self).__name__} was fitted to"
+            )
+
+    def _mapping(self, number: int) -> Map:
+        """Return the row map of the modality with this number."""
+        maps = self._solve_once()
+        if number < 2:
+            return maps[number]
+        tables = {key.removeprefix(MAP): table for key, table in self._arrays.items() if key.startswith(MAP)}
+        return map_of_arrays(tables, str(number))
 
     @abc.abstractmethod
     def _transform(self, rows: Array, number: int) -> Array:

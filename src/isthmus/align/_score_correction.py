@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import copy
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn, Self
 
 import numpy as np
 
 from isthmus.align._bank import Bank
+from isthmus.align._further import Further
 from isthmus.align._index_forms import INDEX_FORMS, IndexForm
 from isthmus.align._score_fitting import ScoreFitting
-from isthmus.align._score_model import Cloud, Direction, ScoreModel
+from isthmus.align._score_model import Direction, ScoreModel
 from isthmus.align._score_solution import map_rows
 from isthmus.align._state import FittedState
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.data.columns import as_source
-from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 
@@ -270,33 +270,25 @@ class ScoreCorrection(ScoreFitting):
         InputError
             If no rows are given, shapes are wrong, or a row map cannot be adapted.
         """
-        rows = {0: X_new, 1: Y_new} | {self.modality_number(name): new for name, new in modalities.items()}
-        rows = {number: new for number, new in rows.items() if new is not None}
-        statistics = self.statistics_
-        if min(rows, default=0) < 2:
-            statistics = self._corpus_statistics(rows.get(0), rows.get(1))
-        state = self.fitted_state
+        rows = self._new_rows(X_new, Y_new, modalities)
+        new, state = self._new_clouds(rows), self.fitted_state
+        clouds = [new.get(number) or self._fitted_cloud(number) for number in range(len(self.modalities))]
+        statistics = clouds[0].statistics(clouds[1])
         counts = list(state.fit_info["rows"].values())
-        clouds = [
-            Cloud(counts[0], statistics.mean_x, statistics.cov_x),
-            Cloud(counts[1], statistics.mean_y, statistics.cov_y),
-            *(Cloud(n, state.arrays[f"mean.{k}"], state.arrays[f"cov.{k}"]) for k, n in enumerate(counts[2:], 2)),
-        ]
-        banks = [state.arrays[f"bank.{k}"] for k in range(len(counts)) if f"bank.{k}" in state.arrays]
-        for number, new in rows.items():
-            self._check_shape(new, number)
-            source = as_source(self.modalities[number], new)
-            moments = Moments.of(source, source, normalize=self.normalize).numpy()
-            clouds[number] = Cloud(moments.n, moments.mean_x, moments.cov_x)
-            if banks:
-                banks[number] = Bank.extended(None, source, size=self.bank_size, seed=self.rng).rows
+        for number, cloud in enumerate(clouds):
+            clouds[number] = replace(cloud, n=cloud.n if number in new else counts[number])
+        banks = [state.arrays[f"bank.{k}"] for k in range(len(clouds)) if f"bank.{k}" in state.arrays]
+        for number, changed in rows.items() if banks else ():
+            source = as_source(self.modalities[number], changed)
+            banks[number] = Bank.extended(None, source, size=self.bank_size, seed=self.rng).rows
         mapper, maps = self._mapper(), (state.map_x, state.map_y)
         if mapper is not None:
             mapper.fitted_state = FittedState(*maps, state.dims, state.statistics)
             maps = mapper.adapt_maps(statistics)
         adapted = copy.copy(self)
         adapted.fitted_state = state
-        info = adapted._solve_levels(self.modalities, clouds, banks, maps, {})
+        further = [Further.alone(cloud, normalize=True) for cloud in clouds[2:]]
+        info = adapted._solve_levels(self.modalities, clouds, banks, maps, further, {})
         adapted.fitted_state = FittedState(
             *maps, state.dims, statistics, state.names, uses_pairs=False, fit_info=info, arrays=adapted._arrays
         )

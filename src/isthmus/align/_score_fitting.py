@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
@@ -11,12 +11,21 @@ import numpy as np
 
 from isthmus.align._bank import Bank, common_pairs
 from isthmus.align._base import Aligner
-from isthmus.align._fitting import Names
+from isthmus.align._further import (
+    Cloud,
+    Further,
+    Names,
+    further_map,
+    keeps_pairing,
+    rows_by_name,
+    same_length,
+    tables_of_further,
+)
 from isthmus.align._index_forms import INDEX_FORMS, METRICS
-from isthmus.align._maps import Affine, Map, arrays_of_map, map_of_arrays
+from isthmus.align._maps import Affine, Map
 from isthmus.align._registry import REGISTRY
-from isthmus.align._score_model import Cloud, ScoreModel, ScoreRule, cloud_of_rows
-from isthmus.align._score_solution import further_map, map_rows, solve_levels
+from isthmus.align._score_model import ScoreModel, ScoreRule, cloud_of_rows
+from isthmus.align._score_solution import map_rows, solve_levels
 from isthmus.data.columns import as_source
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
@@ -37,8 +46,6 @@ class ScoreFitting(Aligner):
     corrects_scores: ClassVar[bool] = True
     # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
     _banks = cast("Mapping[int, Bank]", {})
-    _more = cast("Mapping[str, Moments]", {})  # moments of each modality after the second with itself
-    _arrays = cast("dict[str, np.ndarray]", {})  # further arrays of the fitted state
     _model = cast("ScoreModel | None", None)
 
     @abc.abstractmethod
@@ -103,14 +110,6 @@ class ScoreFitting(Aligner):
     def _keeps_bank(self) -> bool:
         """Return True if rows are kept, for pools or because levels of mapped rows do not follow from moments."""
         return self.rule().needs_bank or self.row_map is not None
-
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """Return the names of the modalities in the order of the fit: 'x' and 'y' for arrays without names."""
-        fit = self._require_fit()
-        if fit.moments is None:
-            return tuple(fit.info["modalities"])
-        return (*(fit.names or ("x", "y")), *self._more)
 
     def fit(
         self,
@@ -199,25 +198,20 @@ class ScoreFitting(Aligner):
             If an option or a row is invalid, or if paired and unpaired rows are mixed.
         """
         self.validate_options()
-        X, Y, names, further = self._by_name(X, Y, names, modalities)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, None if self._fit is None else self._fit.names)
         sources: list[Source | None]
         if isinstance(X, Pairs):
             sources = [X.x, X.y]
             index = X.index
         else:
             sources = [None if rows is None else as_source(name, rows) for name, rows in zip("xy", (X, Y), strict=True)]
-        if modalities and index is None and not _same_length(*sources):
-            paired = False
+        if modalities:
+            paired = keeps_pairing(paired, index, X, Y)
         hub = self._banks.get(0)
         if X is not None or Y is not None or not further:
             super().partial_fit(X, Y, index=index if not isinstance(X, Pairs) else None, paired=paired, names=names)
+        self._add_further(X, further, paired)
         fit = self._fit
-        for name, source in further.items():
-            if fit is None or fit.moments is None or source.shape[1] != fit.dims[1]:
-                reason = "come before the first two" if fit is None or fit.moments is None else "have another dimension"
-                raise InputError(f"{name}: its rows {reason}; give the rows of all modalities of one dimension to fit")
-            block = Moments.of(source, source, normalize=self.normalize).numpy()
-            self._more = {**self._more, name: self._more[name] + block if name in self._more else block}
         self._model, self._arrays = None, {}
         if fit is not None:
             fit.maps, fit.info = None, {}
@@ -230,7 +224,7 @@ class ScoreFitting(Aligner):
         for number, rows in numbered:
             if rows is None:
                 continue
-            is_paired = paired if number < 2 else paired and _same_length(first, rows)
+            is_paired = paired if number < 2 else paired and same_length(first, rows)
             owner = np.arange(rows.shape[0]) if number != 1 or index is None else np.asarray(index)
             bank = Bank.extended(
                 self._banks.get(number), rows, size=self.bank_size, seed=self.rng,
@@ -238,21 +232,6 @@ class ScoreFitting(Aligner):
             )  # fmt: skip
             self._banks = {**self._banks, number: bank}
         return self
-
-    def _by_name(
-        self, X: Any, Y: Any, names: Names | None, modalities: Mapping[str, Any]
-    ) -> tuple[Any, Any, Names | None, dict[str, Source]]:
-        """Return the rows and names of the first two modalities, and the rows of further ones by name."""
-        if not modalities:
-            return X, Y, names, {}
-        if X is not None or Y is not None:
-            raise InputError("got rows by position and by name, expected all by name, such as image=X, text=Y, audio=Z")
-        known = (None if self._fit is None else self._fit.names) or names or tuple(modalities)
-        if len(known) < 2:
-            raise InputError(f"got rows of {known[0]} alone, expected two or more modalities in the first call")
-        sources = {name: as_source(name, rows) for name, rows in modalities.items() if rows is not None}
-        first, second = sources.pop(known[0], None), sources.pop(known[1], None)
-        return first, second, (known[0], known[1]), sources
 
     def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
         """Fit to moments that were computed before, if the correction needs no bank of rows.
@@ -303,8 +282,9 @@ class ScoreFitting(Aligner):
         clouds = [
             Cloud(n_rows[0], statistics.mean_x, statistics.cov_x),
             Cloud(n_rows[1], statistics.mean_y, statistics.cov_y),
-            *(Cloud(more.n, more.mean_x, more.cov_x) for more in self._more.values()),
+            *(more.cloud for more in self._more.values()),
         ]
+        further = list(self._more.values())
         mapper = self._mapper()
         maps: tuple[Map, Map] = (Affine(), Affine())
         if mapper is not None:
@@ -313,7 +293,7 @@ class ScoreFitting(Aligner):
         self._arrays, self._model = {}, None
         banks = [self._banks[number] for number in sorted(self._banks)]
         pairing = {number: common_pairs(banks[0], bank) for number, bank in enumerate(banks) if number}
-        self.fit_info_ = self._solve_levels(names, clouds, [bank.rows for bank in banks], maps, pairing)
+        self.fit_info_ = self._solve_levels(names, clouds, [bank.rows for bank in banks], maps, further, pairing)
         return maps
 
     def _solve_levels(
@@ -322,15 +302,18 @@ class ScoreFitting(Aligner):
         clouds: list[Cloud],
         banks: list[np.ndarray],
         maps: tuple[Map, Map],
+        more: Sequence[Further],
         pairing: Mapping[int, tuple[np.ndarray, np.ndarray]],
     ) -> dict[str, Any]:
         """Return levels and weights of the scores as JSON values, and keep the arrays of the solution."""
         tables = {f"bank.{number}": rows for number, rows in enumerate(banks)}
         all_maps: list[Map] = list(maps)
         for number, cloud in enumerate(clouds[2:], 2):
-            tables |= {f"mean.{number}": cloud.mean, f"cov.{number}": cloud.cov}
-            all_maps.append(further_map(self._mapper(), names[number], (clouds[0], cloud), maps[0], banks))
-            tables |= {f"map.{key}": table for key, table in arrays_of_map(all_maps[-1], str(number)).items()}
+            mapper, mapping = self._mapper(), cast("Map", Affine())
+            if mapper is not None:
+                mapping = further_map(mapper, names[number], clouds[0], more[number - 2], maps[0])
+            all_maps.append(mapping)
+            tables |= tables_of_further(number, cloud, mapping)
         mapped = [map_rows(mapping, rows) for mapping, rows in zip(all_maps, banks, strict=False)]
         counts = {name: cloud.n for name, cloud in zip(names, clouds, strict=True)}
         if self.row_map is not None:
@@ -340,11 +323,12 @@ class ScoreFitting(Aligner):
         self._arrays = tables
         return info
 
-    def _further_arrays(self) -> dict[str, np.ndarray]:
-        return dict(self._arrays)
+    def _solve_further(self, maps: tuple[Map, Map]) -> None:
+        """`solve_scores` has stored the maps of modalities after the second."""
 
     def _restore_arrays(self, further: dict[str, np.ndarray]) -> None:
-        self._arrays, self._banks, self._more, self._model = dict(further), {}, {}, None
+        super()._restore_arrays(further)
+        self._banks, self._model = {}, None
 
     def set_params(self, **options: Any) -> Self:
         """Change options. The form and the metric of the index can be changed after a fit and after `load`.
@@ -374,15 +358,3 @@ class ScoreFitting(Aligner):
         if self._keeps_bank and not self._banks:
             self._fit = None  # the bank of other options was not kept
         super()._discard_maps()
-
-    def _mapping(self, number: int) -> Map:
-        if number < 2:
-            return super()._mapping(number)
-        self._solve_once()
-        prefix = "map."
-        tables = {key.removeprefix(prefix): table for key, table in self._arrays.items() if key.startswith(prefix)}
-        return map_of_arrays(tables, str(number))
-
-
-def _same_length(first: Source | None, second: Source | None) -> bool:
-    return first is not None and second is not None and first.shape[0] == second.shape[0]

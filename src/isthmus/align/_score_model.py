@@ -16,6 +16,7 @@ from typing import Literal
 
 import numpy as np
 
+from isthmus.align._further import Cloud
 from isthmus.compute.score_matrix import ScoreMatrix
 from isthmus.compute.topk import topk
 from isthmus.utils.errors import InputError
@@ -77,15 +78,6 @@ def default_hubness_weight(n_bank: int) -> float:
     (0.25, 0.476)
     """
     return n_bank / (2 * (n_bank + 50))
-
-
-@dataclass(frozen=True, eq=False)
-class Cloud:
-    """Number, mean (d,) and covariance (d, d) with divisor n of the unit rows of one modality."""
-
-    n: int
-    mean: np.ndarray
-    cov: np.ndarray
 
 
 def score_level(query: Cloud, stored: Cloud, direction: Direction) -> tuple[float, float]:

@@ -8,18 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.align._base import Aligner
+from isthmus.align._further import Cloud
 from isthmus.align._maps import Affine, Map
 from isthmus.align._score_model import (
-    Cloud,
     ScoreRule,
     default_hubness_weight,
     gain_of_weight,
     score_level,
 )
-from isthmus.align._statistics import Statistics
 from isthmus.compute import arrays
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import IsthmusWarning
 
 #: Smaller banks are warned of.
 MIN_BANK_ROWS = 32
@@ -102,43 +100,6 @@ def _choose_weights(
             if number == 1:
                 weights[0] = TESTED_WEIGHT
     return weights, gains
-
-
-def further_map(
-    mapper: Aligner | None, name: str, clouds: tuple[Cloud, Cloud], map_first: Map, rows: Sequence[np.ndarray]
-) -> Map:
-    """Return the row map of a modality after the second, from its rows and those of the first one without pairs.
-
-    Parameters
-    ----------
-    mapper : Aligner or None
-        Row map, not fitted.
-    name : str
-        Modality.
-    clouds : tuple of Cloud
-        Moments of the first modality and of this one.
-    map_first : Affine or NormalizedAffine
-        Map of the first modality.
-    rows : sequence of (m, d) arrays
-        Rows of the first modality, alone, to compare maps on.
-
-    Returns
-    -------
-    Affine or NormalizedAffine
-        The map.
-    """
-    if mapper is None:
-        return Affine()
-    first, other = clouds
-    if not mapper.uses_pairs:
-        statistics = Statistics(first.n, other.n, first.mean, other.mean, first.cov, other.cov)
-        mapper.fit_moments(statistics.moments(normalize=True))
-        if np.allclose(map_rows(mapper.map_x_, rows[0]), map_rows(map_first, rows[0]), atol=1e-5):
-            return mapper.map_y_
-    raise InputError(
-        f"row_map={type(mapper).__name__} maps the first modality differently for {name} than for the second one; use "
-        "a row map of each modality alone, such as Centering, or none"
-    )
 
 
 def map_rows(mapping: Map, rows: np.ndarray) -> np.ndarray:

@@ -15,12 +15,14 @@ from isthmus.align._candidates import AIMS, CONSTRAINTS, DEFAULT, candidates, di
 from isthmus.align._choice import choose, explain_choice, independent_scores
 from isthmus.align._chosen import Choice, ChosenAligner
 from isthmus.align._cross_validation import cross_validate, reduce_to_span
-from isthmus.align._fitting import Names
+from isthmus.align._fitting_data import FittingData
+from isthmus.align._further import Names, keeps_pairing, rows_by_name
 from isthmus.align._maps import Map
 from isthmus.align.centering import Centering
 from isthmus.align.identity import Identity
 from isthmus.align.score_calibration import ScoreCalibration
 from isthmus.align.score_standardization import ScoreStandardization
+from isthmus.data.columns import as_source
 from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
@@ -35,6 +37,8 @@ MAX_ITEMS = 2_000
 MIN_FOLD_ITEMS = 125
 #: Largest number of folds if it is not given.
 MAX_FOLDS = 5
+#: Reason for the default of unpaired rows.
+UNPAIRED = "the rows are unpaired, and a choice needs pairs to judge the candidates on"
 #: Numbers of partitions if it is not given, for two folds and for more.
 REPEATS = (3, 1)
 
@@ -44,10 +48,11 @@ class Auto(ChosenAligner):
     """Choose a score correction or a row map by cross-validation on the fitted pairs.
 
     If a score correction is chosen, `stored`, `query`, `scores` and `merge` are those of the correction, and
-    `transform` raises. `constraint="rows"` always gives a row map. Fewer than 40 items give the default without
-    cross-validation: `ScoreCalibration`, `Centering` among row maps, and `Identity` for 'retrieval' and
+    `transform` raises. `constraint="rows"` always gives a row map. Unpaired rows and fewer than 40 items give the
+    default without cross-validation: `ScoreCalibration`, `Centering` among row maps, and `Identity` for
     'classification'. Moments hold no rows, so that `fit_moments` and `partial_fit` give `ScoreStandardization` in place
-    of `ScoreCalibration`.
+    of `ScoreCalibration`, and `Identity` for 'retrieval'. Of three or more modalities, the first two are judged, and
+    the chosen aligner is fitted to all.
 
     Parameters
     ----------
@@ -114,7 +119,6 @@ class Auto(ChosenAligner):
     repeats: int = 0
     rng: int = 0
 
-    requires_pairing: ClassVar[bool] = True
     uses_means: ClassVar[bool] = True
     supports_partial_fit: ClassVar[bool] = False
     source: ClassVar[str] = "this package"
@@ -169,7 +173,8 @@ class Auto(ChosenAligner):
         index : array of int of shape (m,), optional
             Row of X that each row of Y belongs to.
         paired : bool, default True
-            Must be True.
+            If False, rows do not belong together, and the default is fitted without a choice. So it is if rows by name,
+            or those of constraint='no_pairs', are of different lengths.
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
         labels : array of shape (n,), optional
@@ -177,7 +182,7 @@ class Auto(ChosenAligner):
         class_texts : mapping of label to array of shape (d,), optional
             Row of y that represents each class, for aim='classification'.
         **modalities : array of shape (n, d)
-            Rows of the two modalities by name, in place of X and Y.
+            Rows of two or more modalities by name, in place of X and Y. The first two are judged.
 
         Returns
         -------
@@ -187,14 +192,21 @@ class Auto(ChosenAligner):
         Raises
         ------
         InputError
-            If an option or a row is invalid, rows are unpaired, or aim='classification' has no labels.
+            If an option or a row is invalid, or aim='classification' has no labels.
         """
         self.validate_options()
-        X, Y, names = self._named_rows(X, Y, names, modalities)
-        if not paired or (Y is None and not isinstance(X, Pairs)):
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
+        if Y is None and not isinstance(X, Pairs):
             return super().fit(X, Y, paired=paired)  # raises
+        by_length = bool(modalities) or (self.constraint == "no_pairs" and not isinstance(X, Pairs))
+        if by_length:
+            X, Y = (as_source(name, rows) for name, rows in zip(names or ("x", "y"), (X, Y), strict=True))
+        if not (keeps_pairing(paired, index, X, Y) if by_length else paired):
+            X, Y = (X.x, X.y) if isinstance(X, Pairs) else (X, Y)
+            return self._fall_back(FittingData(X, Y, None, further=further), names, UNPAIRED)
         pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
         moments = Moments.of(pairs, normalize=self.normalize)
+        data = FittingData(pairs.x, pairs.y, moments, pairs.index, further)
         if self.aim == "classification" and pairs.labels is None:
             raise InputError(
                 "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "
@@ -202,17 +214,21 @@ class Auto(ChosenAligner):
             )
         if class_texts is not None and pairs.labels is not None:
             ZeroShot.check_class_names(pairs.labels, np.asarray(list(class_texts)))
-        aligners = candidates(self.aim, self.constraint, normalize=self.normalize)
+        constraint = self.constraint
+        if not data.has_hub_pairs:  # of a modality after the second
+            constraint = "no_pairs" if constraint == "none" else constraint
+        options = {"normalize": self.normalize, "has_hub_pairs": data.has_hub_pairs}
+        aligners = candidates(self.aim, self.constraint, **options)
         sample = pairs.sample(MAX_ITEMS, rng=self.rng)
         group = item_groups(sample)
         n_items = int(group.max()) + 1
         if n_items < max(MIN_ITEMS, 2 * self.folds):
-            return self._fall_back(moments, names, f"{n_items} items are too few to cross-validate", pairs)
+            return self._fall_back(data, names, f"{n_items} items are too few to cross-validate")
         reduced, texts, fraction = reduce_to_span(sample, class_texts, self.normalize)
         folds = self.folds or min(max(n_items // MIN_FOLD_ITEMS, 2), MAX_FOLDS)
         tolerance = self.max_recall_loss
         held_out = cross_validate(
-            reduced, group, texts, candidates(self.aim, self.constraint, normalize=self.normalize, fraction=fraction),
+            reduced, group, texts, candidates(self.aim, self.constraint, fraction=fraction, **options),
             aim=self.aim, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2], seed=self.rng,
             normalize=self.normalize, paired=self.constraint != "no_pairs",
         )  # fmt: skip
@@ -222,7 +238,11 @@ class Auto(ChosenAligner):
         reasons = explain_choice(
             table, best, self.aim, sample.n_items, tolerance=tolerance, default=DEFAULT, independent=independent
         )
-        return self._adopt(Choice(aligners[best], table, reasons, independent), moments, names, pairs)
+        if names is not None and further:
+            reasons.append(
+                f"It was judged on pairs of {names[0]} and {names[1]}. It is fitted to {', '.join(further)} as well."
+            )
+        return self._adopt(Choice(aligners[best], table, reasons, independent), data, names)
 
     def fit_moments(self, moments: Moments, /, *, names: Names | None = None) -> Self:
         """Fall back to an aligner without cross-validation, with a warning, because moments hold no rows.
@@ -244,51 +264,62 @@ class Auto(ChosenAligner):
         InputError
             If an option is invalid or the moments do not fit.
         """
-        return self._fall_back(moments, names, "moments hold no rows to cross-validate on (use fit)", None)
+        reason = "moments hold no rows to cross-validate on (use fit)"
+        return self._fall_back(FittingData(None, None, moments), names, reason)
 
-    def _fall_back(self, moments: Moments, names: Names | None, reason: str, pairs: Pairs | None) -> Self:
+    def _add_unpaired(self, X: Any, Y: Any, names: Names | None) -> Self:
+        raise InputError(
+            "Auto takes unpaired rows at once; use fit(X, Y, paired=False), or for a stream partial_fit of "
+            "ScoreCalibration"
+        )
+
+    def _fall_back(self, data: FittingData, names: Names | None, reason: str) -> Self:
         self.validate_options()
+        is_rows = self.constraint in ("rows", "affine") or not self.normalize
         fallback: Aligner
-        if self.aim != "search":
+        if self.aim == "classification" or (self.aim == "retrieval" and (is_rows or data.x is None)):
             fallback = Identity(normalize=self.normalize)
-        elif self.constraint in ("rows", "affine") or not self.normalize:
+        elif is_rows:
             fallback = Centering(normalize=self.normalize)
         else:
-            fallback = ScoreStandardization() if pairs is None else ScoreCalibration()
+            fallback = ScoreStandardization() if data.x is None else ScoreCalibration()
         name = type(fallback).__name__
-        self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), moments, names, pairs)
-        warnings.warn(f"Auto falls back to {name}: {reason}", IsthmusWarning, stacklevel=3)
+        self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), data, names)
+        if data.paired:
+            warnings.warn(f"Auto falls back to {name}: {reason}", IsthmusWarning, stacklevel=3)
         return self
 
-    def _adopt(self, choice: Choice, moments: Moments, names: Names | None, pairs: Pairs | None) -> Self:
-        """Fit the chosen aligner. The maps of row maps are solved on first use."""
-        if choice.aligner.corrects_scores:
-            with warnings.catch_warnings():
+    def _adopt(self, choice: Choice, data: FittingData, names: Names | None) -> Self:
+        """Fit the chosen aligner to all rows. The maps of row maps are solved on first use."""
+        aligner = choice.aligner
+        with warnings.catch_warnings():
+            if aligner.corrects_scores and data.paired:
                 warnings.simplefilter("ignore", IsthmusWarning)  # Auto warns of few rows itself
-                if pairs is None:
-                    choice.aligner.fit_moments(moments, names=names)
-                else:
-                    choice.aligner.fit(pairs, paired=self.constraint != "no_pairs", names=names)
-                choice.aligner.map_x_  # noqa: B018  # solves
+            data.fit(aligner, names, paired=data.paired and self.constraint != "no_pairs")
+            if aligner.corrects_scores:
+                aligner.map_x_  # noqa: B018  # solves
         self._restore_arrays({})
         self._choice = choice
-        super().fit_moments(moments, names=names)
-        self._mark_correction(choice.aligner.corrects_scores)
+        if data.moments is not None:
+            super().fit_moments(data.moments, names=names)
+        else:
+            statistics = aligner.statistics_
+            super().fit_moments(statistics.moments(normalize=self.normalize), names=names)
+            self._require_fit().statistics = statistics
+        self._mark_correction(aligner.corrects_scores)
         return self
 
     def solve(self, moments: Moments) -> tuple[Map, Map]:
         """Return the maps of the chosen aligner."""
         assert self._choice is not None
         aligner = self._choice.aligner
-        if not aligner.corrects_scores:
-            aligner.fit_moments(moments)
         self._arrays = aligner.fitted_state.arrays
         self.fit_info_ = {
             "chosen": type(aligner).__name__,
             "chosen_options": aligner.json_options(),
             "chosen_fit_info": aligner.fit_info_,
             "chosen_uses_pairs": aligner.uses_pairs,
-            "modalities": list(self._require_fit().names or ("x", "y")),
+            "modalities": list(aligner.modalities),
             "reasons": self._choice.reasons,
             "table": [_json_row(row) for row in self._choice.table],
             "independent": self._choice.independent,

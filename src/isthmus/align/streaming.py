@@ -89,9 +89,9 @@ def apply(
     path = Path(path)
     output_format = writable_format(path)
     _check_output(path, source)
-    state, number = aligner.fitted_state, modality_number(aligner, modality)
+    number = modality_number(aligner, modality)
     form = RowForm(aligner, aligner.modalities[number], role, queries)
-    dim = state.dims[min(number, 1)]
+    dim = aligner.dim(modality)
     if source.shape[1] != dim:
         raise InputError(
             f"{source.address}: got rows of dimension {source.shape[1]}, expected {dim} for {modality} as "
@@ -182,7 +182,7 @@ def drift_warnings(aligner: Aligner, source: Source, modality: str, /) -> list[s
     source : Source
         Rows of one modality.
     modality : str
-        Modality of the rows: 'x', 'y' or a name that the aligner was fitted to. Only the first two are compared.
+        Modality of the rows: 'x', 'y' or a name that the aligner was fitted to.
 
     Returns
     -------
@@ -191,13 +191,11 @@ def drift_warnings(aligner: Aligner, source: Source, modality: str, /) -> list[s
         Empty otherwise, for fewer than 100 rows, and if the aligner was saved without statistics.
     """
     number = modality_number(aligner, modality)
-    if number > 1:
-        return []
     if source.shape[0] < MIN_ROWS or aligner.fitted_state.statistics is None:
         return []
     sample = np.unique(np.linspace(0, source.shape[0] - 1, MAX_ROWS).astype(np.int64))
     rows = to_numpy(source.take(sample))
-    drift = aligner.drift(*((rows, None) if number == 0 else (None, rows)))
+    drift = aligner.drift(**{aligner.modalities[number]: rows})
     shift = drift.modalities[0]
     if not (shift.shifted and shift.residual > MAX_OFFSET):
         return []
@@ -206,6 +204,8 @@ def drift_warnings(aligner: Aligner, source: Source, modality: str, /) -> list[s
 
 def _swap_warning(aligner: Aligner, rows: np.ndarray, number: int, modality: ModalityDrift) -> list[str]:
     """Return a question if the rows are at most half as far from the mean of the other modality as from their own."""
+    if number > 1:
+        return []
     other_mean = aligner.statistics_.mean_x if number else aligner.statistics_.mean_y
     if rows.shape[1] != len(other_mean):
         return []

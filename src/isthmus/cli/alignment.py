@@ -42,7 +42,8 @@ def fit(
     x: Annotated[str, typer.Argument(help="embeddings of the first modality, or one file of saved moments")],
     y: Annotated[str | None, typer.Argument(help="embeddings of the second modality")] = None,
     further: Annotated[
-        list[str] | None, typer.Argument(help="embeddings of further modalities, for score corrections")
+        list[str] | None,
+        typer.Argument(help="embeddings of further modalities; pairs are those of the first with each other one"),
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="path of the aligner (.safetensors)")] = Path(
         "aligner.safetensors"
@@ -127,9 +128,11 @@ def _fit(
         name_list = split_names(names)
         estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
         return f"saved moments of {moments.n:,} pairs"
+    sources = [isthmus.sources.open_source(path) for path in (x, y)]
+    if getattr(estimator, "constraint", "none") == "no_pairs" and index is None and key is None:
+        unpaired = unpaired or sources[0].shape[0] != sources[1].shape[0]
     if unpaired:
         modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
-        sources = [isthmus.sources.open_source(path) for path in (x, y)]
         with spinner("fitting to unpaired rows", quiet=quiet):
             estimator.fit(*sources, paired=False, names=modalities)
             estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
@@ -149,14 +152,9 @@ def _fit(
 
 
 def _fit_modalities(estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, quiet: bool) -> str:
-    """Fit a score correction to the files of three or more modalities and return a phrase that describes the data."""
+    """Fit an aligner to the files of three or more modalities and return a phrase that describes the data."""
     from isthmus.data.sources import modality_name
 
-    if not estimator.corrects_scores:
-        raise InputError(
-            f"got {len(paths)} files, and {type(estimator).__name__} maps the rows of two modalities; give two, or use "
-            "a score correction, such as ScoreCalibration"
-        )
     modalities = split_names(names) or [modality_name(path) for path in paths]
     if len(modalities) != len(paths) or len(set(modalities)) != len(paths):
         raise InputError(
@@ -251,13 +249,14 @@ def adapt(
     loaded = _load_aligner(aligner)
     if y is not None and modality is not None:
         raise InputError(f"--modality {modality}: applies to one file, and two files came; leave it out")
-    rows = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
-    matrices = [source.read(0, source.shape[0]) for source in rows]
-    if y is None and modality_number(loaded, modality or modality_name(x)) == 1:
-        matrices.insert(0, None)
+    sources = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
+    names = loaded.modalities[:2]
+    if y is None:
+        names = (loaded.modalities[modality_number(loaded, modality or modality_name(x))],)
+    rows = {name: source.read(0, source.shape[0]) for name, source in zip(names, sources, strict=True)}
     with spinner("adapting", quiet=json_):
-        drift = loaded.drift(*matrices)
-        loaded.adapt(*matrices).save(output)
+        drift = loaded.drift(**rows)
+        loaded.adapt(**rows).save(output)
     if json_:
         typer.echo(json.dumps({"path": str(output), "changed": bool(drift), "sentences": list(drift.sentences)}))
         return

@@ -294,20 +294,22 @@ def _check_pairing(cls: AlignerClass) -> None:
     paired = cls().fit(x, y)
     shuffled = y[np.random.default_rng(0).permutation(N_PAIRS)]
     unpaired = cls().fit(x, shuffled, paired=False)
-    if paired.uses_pairs:  # pairs are used, and not required
+    if paired.uses_pairs or not cls.supports_partial_fit:  # pairs are used, or judge a choice, and are not required
         paired = cls().fit(x, y, paired=False)
     else:
         _require_close(cls, _form_x(cls().fit(x, shuffled), x), _form_x(paired, x), 1e-8, "of another pairing")
     _require_close(cls, _form_x(unpaired, x), _form_x(paired, x), 1e-8, "of the paired fit")
     at_once, stream = cls().fit(x, fewer, paired=False), cls()
+    counts = at_once.statistics_.n_x, at_once.statistics_.n_y
+    require(cls, counts == (N_PAIRS, 333), f"statistics_ count {counts} rows, expected {(N_PAIRS, 333)}")
+    if not cls.supports_partial_fit:
+        return
     stream.partial_fit(x[:150], None, paired=False)
     _require_refusal(cls, lambda: _form_x(stream, x), "is not fitted", "transform after one modality")
     stream.partial_fit(x[150:], y[:50], paired=False)
     stream.partial_fit(None, y[50:333], paired=False)
     for a, b in zip(_forms(stream, x, y), _forms(at_once, x, y), strict=True):
         _require_close(cls, a, b, 1e-8, "of one fit to unpaired rows")
-    counts = at_once.statistics_.n_x, at_once.statistics_.n_y
-    require(cls, counts == (N_PAIRS, 333), f"statistics_ count {counts} rows, expected {(N_PAIRS, 333)}")
     _require_refusal(cls, lambda: stream.partial_fit(x, y), "cannot add pairs", "adding pairs to unpaired rows")
     pattern = "cannot add unpaired rows"
     _require_refusal(
