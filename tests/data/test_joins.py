@@ -140,7 +140,7 @@ def test_open_pairs_by_key_in_each_format_keeps_the_matches(
     assert pairs.pairing["unmatched"] == {"image": 10, "text": 4}
     expected = by_loop(keys.tolist(), caption_keys.tolist())
     x, y = [], []
-    for block_x, block_y, block_owner in pairs.blocks(7):
+    for block_x, block_y, block_owner, _ in pairs.blocks(7):
         assert block_owner is not None
         x.append(block_x[block_owner])
         y.append(block_y)
@@ -180,7 +180,7 @@ def test_blocks_of_an_ascending_subset_open_the_file_once(rows: np.ndarray, tmp_
         pairs = isthmus.open_pairs(path, tmp_path / "x.npy", names=("x", "y"), key=keys, group=False)
     real = parquet.open_file
     monkeypatch.setattr(parquet, "open_file", lambda location: locations.append(location) or real(location))
-    read_rows = np.concatenate([x for x, _, _ in pairs.blocks(90)])
+    read_rows = np.concatenate([x for x, _, _, _ in pairs.blocks(90)])
     np.testing.assert_array_equal(read_rows, np.tile(rows, (50, 1))[::3])
     assert len(locations) == 1
 

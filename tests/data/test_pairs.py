@@ -98,7 +98,7 @@ def test_split_half_keeps_a_component_in_one_half() -> None:
 def test_blocks_keep_the_pairs_of_an_item_together() -> None:
     p = several()
     block_pairs = []
-    for x, y, owner in p.blocks(size=2):
+    for x, y, owner, _ in p.blocks(size=2):
         assert owner is not None
         block_pairs.extend((tuple(x[o]), tuple(row)) for o, row in zip(owner, y, strict=True))
     assert p.index is not None

@@ -171,7 +171,8 @@ class SharedSpaceProjection(Aligner):
         return (basis, basis), {"ranks": spaces.ranks, "shared": shared, "forced": spaces.guaranteed}
 
     def _sound(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
-        space = SharedSpace.of(moments.cov_x, moments.cov_y, n_x=moments.by_item.n_items - 1, n_y=moments.n - 1)
+        n_x, n_y = moments.n_distinct
+        space = SharedSpace.of(moments.cov_x, moments.cov_y, n_x=n_x - 1, n_y=n_y - 1)
         if objection := space.objection():
             raise InputError(f"{objection}; use Centering or more pairs")
         basis = space.midpoints()

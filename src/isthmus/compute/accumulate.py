@@ -17,7 +17,8 @@ from isthmus.compute.devices import HostToDeviceCopier
 CHUNK_ROWS = 64
 
 Sums = dict[str, Any]
-Block = tuple[Any, Any, np.ndarray | None]  # rows of x, rows of y, owner of each row of y
+#: Rows of x, rows of y, owner of each row of y, component of each row of x.
+Block = tuple[Any, Any, np.ndarray | None, np.ndarray | None]
 
 
 class Accumulator:
@@ -56,7 +57,8 @@ class Accumulator:
         ----------
         block : tuple
             Rows of x (n, d_x), rows of y (m, d_y), and the sorted owners (m,): the row of x of each row of y. The
-            owners are None if row i of y belongs to row i of x.
+            owners are None if row i of y belongs to row i of x. Then the sorted numbers of the component of each row
+            of x (n,), or None if each row of x is a component.
 
         Raises
         ------
@@ -73,7 +75,7 @@ class Accumulator:
         if block[2] is None:
             add_sums(self.by_pair, block_sums(x, y))
         else:
-            by_pair, by_item = grouped_block_sums(arrays.to_numpy(x), arrays.to_numpy(y), block[2])
+            by_pair, by_item = grouped_block_sums(arrays.to_numpy(x), arrays.to_numpy(y), *block[2:])
             add_sums(self.by_pair, by_pair)
             add_sums(self.by_item, by_item)
 
@@ -232,8 +234,10 @@ def _weighted_sums(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return chunks.sum(axis=0, dtype=np.float64) + weights[:, full:] @ rows[full:]
 
 
-def grouped_block_sums(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple[Sums, Sums]:
-    """Return the sums of a block in which an item may have several rows of y, by pair and by item.
+def grouped_block_sums(
+    x: np.ndarray, y: np.ndarray, owner: np.ndarray, component: np.ndarray | None = None
+) -> tuple[Sums, Sums]:
+    """Return the sums of a block in which rows may have several matches, by pair and by component.
 
     Parameters
     ----------
@@ -241,6 +245,8 @@ def grouped_block_sums(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple
         Rows of the block.
     owner : (m,) int array, sorted
         Row of x to which each row of y belongs.
+    component : (n,) int array, sorted, optional
+        Component of each row of x. Default: each row of x is one.
 
     Returns
     -------
@@ -261,8 +267,12 @@ def grouped_block_sums(x: np.ndarray, y: np.ndarray, owner: np.ndarray) -> tuple
         "xx": x_item.T @ x, "yy": y.T @ y, "xy": x.T @ y_item,
         "cos_sq": float(p @ p), "cos_x": x.T @ p_item, "cos_y": y.T @ p,
     }  # fmt: skip
+    if component is not None:
+        component = component[paired]
+        firsts = np.flatnonzero(np.concatenate([[True], component[1:] != component[:-1]]))
+        x_item, y_item, p_item, counts = (np.add.reduceat(a, firsts, axis=0) for a in (x_item, y_item, p_item, counts))
     by_item = {
-        "n_items": len(paired), "count_sq": float(counts @ counts), "count_cos": float(counts @ p_item),
+        "n_items": len(counts), "count_sq": float(counts @ counts), "count_cos": float(counts @ p_item),
         "count_x": counts @ x_item, "count_y": counts @ y_item,
         "xx": x_item.T @ x_item, "yy": y_item.T @ y_item, "xy": x_item.T @ y_item,
         "cos_sq": float(p_item @ p_item), "cos_x": x_item.T @ p_item, "cos_y": y_item.T @ p_item,

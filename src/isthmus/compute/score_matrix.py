@@ -162,18 +162,22 @@ class ScoreMatrix:
         above = [np.count_nonzero(scores >= (score - slack)[:, None], axis=1) for score in relevant.T]
         return relevant, np.stack(above, axis=1)
 
-    def pair_counter(self, thresholds_x: np.ndarray, thresholds_y: np.ndarray, owner: np.ndarray) -> TileFunction:
-        """Return the operation of `count_at_least` on a tile."""
+    def pair_counter(
+        self, thresholds_x: np.ndarray, thresholds_y: np.ndarray, pair_rows: np.ndarray, pair_columns: np.ndarray
+    ) -> TileFunction:
+        """Return the operation of `count_at_least` on a tile. The pairs are sorted by row."""
 
         def count(scores: np.ndarray, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-            owners, column_thresholds = owner[columns], thresholds_y[columns]
+            column_thresholds = thresholds_y[columns]
             counts_x = np.empty(scores.shape[0], dtype=np.int64)
             counts_y = np.zeros(scores.shape[1], dtype=np.int64)
             step = max(STRIP_SCORES // scores.shape[1], 1)
             for start in range(0, scores.shape[0], step):
                 strip, first = scores[start : start + step], rows.start + start
-                begin, end = np.searchsorted(owners, (first, first + len(strip)))
-                strip[owners[begin:end] - first, np.arange(begin, end)] = -np.inf  # pairs do not count
+                begin, end = np.searchsorted(pair_rows, (first, first + len(strip)))
+                matching_columns = pair_columns[begin:end] - columns.start
+                is_inside = (matching_columns >= 0) & (matching_columns < strip.shape[1])
+                strip[pair_rows[begin:end][is_inside] - first, matching_columns[is_inside]] = -np.inf  # do not count
                 row_thresholds = thresholds_x[first : first + len(strip), None]
                 counts_x[start : start + step] = count_rows(strip >= row_thresholds)
                 counts_y += count_columns(strip >= column_thresholds)

@@ -140,6 +140,7 @@ def count_at_least(
     thresholds_x: np.ndarray,
     thresholds_y: np.ndarray,
     owner: np.ndarray,
+    columns: np.ndarray | None = None,
     order: np.ndarray | None = None,
     run: Map = map,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -155,8 +156,10 @@ def count_at_least(
         Threshold of each row of x.
     thresholds_y : (m,) array
         Threshold of each row of y, in the order of `order`.
-    owner : (m,) int array, sorted
-        Row of x that matches each row of y, in the order of `order`.
+    owner : (p,) int array, sorted
+        Row of x of each matching pair.
+    columns : (p,) int array, optional
+        Row of y of each matching pair, in the order of `order`. Default: row j belongs to pair j.
     order : (m,) int array, optional
         Order of the rows of y. Default: as they are.
     run : callable, default map
@@ -176,8 +179,9 @@ def count_at_least(
     """
     (score_matrix,) = score_matrices(x, y, order=order)
     counts_x, counts_y = np.zeros(len(x), dtype=np.int64), np.zeros(len(y), dtype=np.int64)
-    counter = score_matrix.pair_counter(thresholds_x, thresholds_y, owner)
-    for rows, columns, (tile_x, tile_y) in score_matrix.map_tiles(counter, run=run):
+    columns = np.arange(len(owner)) if columns is None else columns
+    counter = score_matrix.pair_counter(thresholds_x, thresholds_y, owner, columns)
+    for rows, tile_columns, (tile_x, tile_y) in score_matrix.map_tiles(counter, run=run):
         counts_x[rows] += tile_x
-        counts_y[columns] += tile_y
+        counts_y[tile_columns] += tile_y
     return counts_x, counts_y

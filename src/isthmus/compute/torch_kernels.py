@@ -108,16 +108,19 @@ class TorchScoreMatrix(ScoreMatrix):
         above = [to_numpy((scores >= score[:, None] - slack).sum(1)) for score in relevant.T]
         return to_numpy(relevant), np.stack(above, axis=1)
 
-    def pair_counter(self, thresholds_x: np.ndarray, thresholds_y: np.ndarray, owner: np.ndarray) -> TileFunction:
-        """Return the operation of `count_at_least` on a tile."""
-        minimum_x, minimum_y, owners, numbers = (
-            to_device(values, self._device) for values in (thresholds_x, thresholds_y, owner, np.arange(self.shape[0]))
+    def pair_counter(
+        self, thresholds_x: np.ndarray, thresholds_y: np.ndarray, pair_rows: np.ndarray, pair_columns: np.ndarray
+    ) -> TileFunction:
+        """Return the operation of `count_at_least` on a tile of full rows, see `ScoreMatrix.pair_counter`."""
+        minimum_x, minimum_y, matching_rows, matching_columns = (
+            to_device(values, self._device) for values in (thresholds_x, thresholds_y, pair_rows, pair_columns)
         )
 
         def count(scores: Any, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray]:
-            unpaired = numbers[rows, None] != owners[columns]
-            counts_x = ((scores >= minimum_x[rows, None]) & unpaired).sum(1)
-            counts_y = ((scores >= minimum_y[columns]) & unpaired).sum(0)
+            begin, end = np.searchsorted(pair_rows, (rows.start, rows.stop))
+            scores[matching_rows[begin:end] - rows.start, matching_columns[begin:end]] = -np.inf
+            counts_x = (scores >= minimum_x[rows, None]).sum(1)
+            counts_y = (scores >= minimum_y[columns]).sum(0)
             return to_numpy(counts_x), to_numpy(counts_y)
 
         return count

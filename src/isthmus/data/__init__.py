@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.grouping import item_groups
 from isthmus.data.hashing import hash_rows
 from isthmus.data.invalid_rows import find_invalid_rows
 from isthmus.data.joins import KeyJoin, join_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.opening import as_pairs, open_pairs
-from isthmus.data.pairs import CrossDimPairs, Pairs
+from isthmus.data.pairs import Pairs
 
 __all__ = [
     "CrossDimPairs",

@@ -14,7 +14,7 @@ from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 
-#: Fewest distinct rows of x that are grouped: with fewer the encoder has collapsed, or the rows are classes.
+#: Fewest distinct rows of a modality that are grouped: with fewer the encoder has collapsed, or rows are classes.
 MIN_DISTINCT_ROWS = 20
 #: Most rows that are searched for equal ones. It takes 90 bytes a row, and 200 to 400 if most rows repeat.
 MAX_ROWS = 5_000_000
@@ -74,19 +74,20 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
 
 
 def group_equal_rows(pairs: Pairs, /) -> Pairs:
-    """Make one item of the rows of x that are equal, such as an image that is repeated beside each of its captions.
+    """Make one item of rows that are equal, such as an image that is repeated beside each of its captions.
 
     Parameters
     ----------
     pairs : Pairs
-        The pairs. Rows of x are read once, and those that may be equal again.
+        The pairs. Rows of both modalities are read once, and those that may be equal again.
 
     Returns
     -------
     Pairs
-        Pairs whose x holds distinct rows, with an index, and whose `grouped` counts rows and distinct rows. `pairs`
-        itself if no row repeats, if fewer than 20 rows are distinct, or if rows are not NumPy arrays. Rows with
-        different labels stay apart.
+        Pairs whose x holds distinct rows, with an index, and whose `y_groups` number the distinct rows of y. `grouped`
+        counts rows and distinct rows of the modality, or of both, with repeats. `pairs` itself if no row repeats.
+        Rows of a modality are not grouped if fewer than 20 are distinct, or if they are not NumPy arrays. Rows of x
+        with different labels stay apart.
 
     Examples
     --------
@@ -96,28 +97,38 @@ def group_equal_rows(pairs: Pairs, /) -> Pairs:
     >>> grouped.n_items, grouped.n_pairs, grouped.grouped
     (30, 60, {'image': {'rows': 60, 'distinct': 30}})
     """
-    if not pairs.x.is_numpy or not MIN_DISTINCT_ROWS < pairs.n_items <= MAX_ROWS:
+    groups = _groups(pairs.x, pairs.labels)
+    y_groups = _groups(pairs.y) if pairs.y_groups is None else pairs.y_groups
+    if groups is None and y_groups is pairs.y_groups:
         return pairs
-    groups = find_equal_rows(pairs.x)
-    if groups is None:
-        return pairs
-    if pairs.labels is not None:
-        labels = np.unique(pairs.labels, return_inverse=True)[1]
-        groups = renumber(groups * (labels.max() + 1) + labels)
-    n_distinct = int(groups.max()) + 1
-    if not MIN_DISTINCT_ROWS <= n_distinct < pairs.n_items:
-        return pairs
-    first_rows = np.unique(groups, return_index=True)[1]
     x, y = pairs.names
-    grouped = type(pairs)(
-        index=groups[pairs.owner],
-        labels=None if pairs.labels is None else pairs.labels[first_rows],
-        y_groups=pairs.y_groups,
-        **{x: select_rows(pairs.x, first_rows), y: pairs.y},
-    )
+    rows_x, index, labels = pairs.x, pairs.index, pairs.labels
+    if groups is not None:
+        first_rows = np.unique(groups, return_index=True)[1]
+        rows_x, index = select_rows(pairs.x, first_rows), groups[pairs.owner]
+        labels = None if labels is None else labels[first_rows]
+    grouped = type(pairs)(index=index, labels=labels, y_groups=y_groups, **{x: rows_x, y: pairs.y})
     grouped.key_join, grouped.dropped = pairs.key_join, pairs.dropped
-    grouped.grouped = {x: {"rows": pairs.n_items, "distinct": n_distinct}}
+    grouped.grouped = {
+        name: {"rows": len(numbers), "distinct": int(numbers.max()) + 1}
+        for name, numbers in ((x, groups), (y, y_groups))
+        if numbers is not None
+    }
     return grouped
+
+
+def _groups(source: Source, labels: np.ndarray | None = None) -> np.ndarray | None:
+    """Return the number of the distinct row of each row, or None if rows are not grouped."""
+    n_rows = source.shape[0]
+    if not source.is_numpy or not MIN_DISTINCT_ROWS < n_rows <= MAX_ROWS:
+        return None
+    groups = find_equal_rows(source)
+    if groups is None:
+        return None
+    if labels is not None:
+        classes = np.unique(labels, return_inverse=True)[1]
+        groups = renumber(groups * (classes.max() + 1) + classes)
+    return groups if MIN_DISTINCT_ROWS <= int(groups.max()) + 1 < n_rows else None
 
 
 def _inner_products(source: Source) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,13 @@
-"""Group numbers in order of first occurrence."""
+"""Numbers that join rows to others: groups in order of first occurrence, and the index of pairs."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from isthmus.utils import validation
+from isthmus.utils.errors import InputError
 
 
 def renumber(groups: np.ndarray, /) -> np.ndarray:
@@ -28,3 +33,75 @@ def renumber(groups: np.ndarray, /) -> np.ndarray:
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     return rank[numbers]
+
+
+def checked_y_groups(groups: Any, n_y: int, /) -> np.ndarray | None:
+    """Return the numbers of the distinct rows of y, renumbered, or None if all are distinct.
+
+    Parameters
+    ----------
+    groups : array-like of int
+        A number for each row of y (n_y,).
+    n_y : int
+        Number of rows of y.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Group numbers (n_y,) from 0.
+
+    Raises
+    ------
+    InputError
+        If there is not one whole number for each row of y.
+
+    Examples
+    --------
+    >>> checked_y_groups([5, 5, 2], 3).tolist()
+    [0, 0, 1]
+    """
+    groups = np.asarray(groups)
+    if groups.shape != (n_y,) or groups.dtype.kind not in "iu":
+        raise InputError(
+            f"y_groups has shape {groups.shape} and dtype {groups.dtype}, expected {n_y:,} whole numbers: for each row "
+            "of y the number of its distinct row"
+        )
+    groups = renumber(groups)
+    return None if groups.max(initial=-1) + 1 == n_y else groups
+
+
+def checked_index(index: Any, n_x: int, n_y: int, /) -> np.ndarray:
+    """Return the row of x that each row of y belongs to, after a check.
+
+    Parameters
+    ----------
+    index : array-like of int
+        A row of x for each row of y (n_y,).
+    n_x, n_y : int
+        Numbers of rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        The index (n_y,).
+
+    Raises
+    ------
+    InputError
+        If an entry is not a row of x, or there is not one whole number for each row of y.
+
+    Examples
+    --------
+    >>> checked_index([0, 0, 1], 2, 3).tolist()
+    [0, 0, 1]
+    """
+    index = np.asarray(index)
+    if index.shape != (n_y,) or index.dtype.kind not in "iu":
+        raise InputError(
+            f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for each row of y "
+            "the row of x that it belongs to"
+        )
+    if n_y and (index.min() < 0 or index.max() >= n_x):
+        outside = np.flatnonzero((index < 0) | (index >= n_x))
+        raise InputError(f"index points outside the {n_x:,} rows of x at {validation.format_rows(outside)}")
+    return index.astype(np.int64)

@@ -12,11 +12,12 @@ import numpy as np
 
 from isthmus.compute.resources import current
 from isthmus.data.columns import as_source
+from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.equal_rows import group_equal_rows
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
-from isthmus.data.pairs import CrossDimPairs, Pairs
+from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -84,9 +85,9 @@ def open_pairs(
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
     group : bool
-        Whether equal rows of x are one item with several rows of y, as with `index`, such as an image that is repeated
-        beside each of its captions. They are counted in `Pairs.grouped` and reported in an `IsthmusWarning`. On a
-        cluster rows are never grouped. Default: True.
+        Whether equal rows are one row with several matches: an image that is repeated beside each of its captions, as
+        with `index`, and a caption that is repeated beside each of its images. They are counted in `Pairs.grouped` and
+        reported in an `IsthmusWarning`. On a cluster rows are never grouped. Default: True.
 
     Returns
     -------
@@ -139,19 +140,37 @@ def open_pairs(
 
 
 def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
-    """Return the pairs without invalid rows if `drop_bad`, and with equal rows of x as one item if `group`."""
+    """Return the pairs without invalid rows if `drop_bad`, and with equal rows as one if `group`."""
     pairs = drop_invalid_rows(pairs) if drop_bad else pairs
     if not group or current().cluster is not None:
         return pairs
     grouped = group_equal_rows(pairs)
-    if grouped is not pairs and grouped.grouped is not None:
-        name, counts = next(iter(grouped.grouped.items()))
-        message = (
-            f"{counts['distinct']:,} of {counts['rows']:,} {name} rows are distinct: equal rows count as one {name} "
-            "with several matches; --as-is, or open_pairs(..., group=False), takes every row as it is"
-        )
-        warnings.warn(message, IsthmusWarning, stacklevel=4)
+    if grouped is not pairs:
+        warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=4)
     return grouped
+
+
+def grouping_summary(pairs: Pairs, /) -> str:
+    """Return a sentence about the equal rows of pairs that were grouped.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs whose `grouped` is not None.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    counts = pairs.grouped or {}
+    found = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
+    item = next(iter(counts)) if len(counts) == 1 else "item"
+    intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
+    return (
+        f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
+        "open_pairs(..., group=False), takes every row as it is"
+    )
 
 
 def drop_invalid_rows(pairs: Pairs, /) -> Pairs:

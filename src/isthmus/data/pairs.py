@@ -13,9 +13,10 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data.columns import as_source, same_library
+from isthmus.data.components import connected_items, dependence_reason
 from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.joins import KeyJoin
-from isthmus.data.numbering import renumber
+from isthmus.data.numbering import checked_index, checked_y_groups, renumber
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.sources import Source
 from isthmus.utils import validation
@@ -36,8 +37,8 @@ class Pairs:
         A class for each row of x, (n_items,).
     y_groups : array-like of int, optional
         Number of the distinct row of y in each pair, (n_pairs,), such as a caption that several images share. Rows of y
-        with one number are equal. `components` and `split_half` use it, and measures do not. Default: all rows of y are
-        distinct.
+        with one number are equal. Means count each pair, and searches count each distinct row once. Default: all rows
+        of y are distinct.
     **modalities : array-like, path or Source
         Exactly two, in order: ``Pairs(image=X, text=Y)`` calls x 'image' and y 'text'. Each has n rows of d floats: an
         array of any library, a list, a column of a data frame or of Arrow, or a file. Rows need not be unit vectors.
@@ -52,7 +53,7 @@ class Pairs:
     Notes
     -----
     Equal rows of x are several items here, and equal rows of y are distinct rows unless `y_groups` tells otherwise.
-    `isthmus.open_pairs`, and functions that take two arrays or paths, find equal rows of x and make one item of them.
+    `isthmus.open_pairs`, and functions that take two arrays or paths, find equal rows and make one of them.
 
     Examples
     --------
@@ -80,9 +81,9 @@ class Pairs:
             validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
         if index is None:
             validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.address, self.y.address)
-        self.index = None if index is None else _checked_index(index, self.x.shape[0], self.y.shape[0])
+        self.index = None if index is None else checked_index(index, self.x.shape[0], self.y.shape[0])
         #: Number of the distinct row of y in each pair (n_pairs,), from 0. None if all rows of y are distinct.
-        self.y_groups = None if y_groups is None else _checked_groups(y_groups, self.y.shape[0])
+        self.y_groups = None if y_groups is None else checked_y_groups(y_groups, self.y.shape[0])
         #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
         #: Rows of each modality without a direction that were left out, and the number of pairs that went with them.
@@ -117,13 +118,27 @@ class Pairs:
         """
         if self.y_groups is None:
             return np.arange(self.n_items)
-        from scipy.sparse import coo_array
-        from scipy.sparse.csgraph import connected_components
+        return connected_items(self.owner, self.y_groups, self.n_items)
 
-        n_nodes = self.n_items + int(self.y_groups.max(initial=-1)) + 1
-        edges = (np.ones(self.n_pairs, dtype=bool), (self.owner, self.n_items + self.y_groups))
-        labels = connected_components(coo_array(edges, shape=(n_nodes, n_nodes)), directed=False)[1][: self.n_items]
-        return renumber(labels)
+    @cached_property
+    def n_components(self) -> int:
+        """Number of `components` that have a pair."""
+        return len(self.first_pairs[0])
+
+    @cached_property
+    def first_pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Item and row of y of the first pair of each of the `components` that have one."""
+        if self.index is None and self.y_groups is None:
+            return np.arange(self.n_pairs), np.arange(self.n_pairs)
+        rows = np.unique(self.components[self.owner], return_index=True)[1]
+        return self.owner[rows], rows
+
+    @cached_property
+    def dependence(self) -> str | None:
+        """Why so few of the pairs are independent that there are no intervals. None if there are."""
+        if self.index is None and self.y_groups is None:
+            return None
+        return dependence_reason(self.components[self.owner], self.names)
 
     @property
     def dim(self) -> int:
@@ -132,8 +147,11 @@ class Pairs:
 
     def blocks(
         self, size: int | None = None, first: int = 0, last: int | None = None
-    ) -> Iterator[tuple[Array, Array, np.ndarray | None]]:
+    ) -> Iterator[tuple[Array, Array, np.ndarray | None, np.ndarray | None]]:
         """Yield the pairs in blocks of items. All rows of y that match an item are in its block.
+
+        If items share rows of y and enough `components` are independent, items are in the order of their components,
+        and the items of a component are in one block.
 
         Parameters
         ----------
@@ -152,20 +170,48 @@ class Pairs:
             Rows of y, (k, d).
         owner : numpy.ndarray or None
             Row of the block's x that each row of its y belongs to, (k,), or None if row i belongs to row i.
+        component : numpy.ndarray or None
+            Number of the component of each row of the block's x, (m,), in ascending order. None if each row is one.
         """
         size = size or block_rows(self.dim)
         last = self.n_items if last is None else min(last, self.n_items)
-        if self.index is None:
-            for start in range(first, last, size):
+        starts = range(first, last, size)
+        if self.index is None and self._items_by_component is None:
+            for start in starts:
                 stop = min(start + size, last)
-                yield self.x.read(start, stop), self.y.read(start, stop), None
+                yield self.x.read(start, stop), self.y.read(start, stop), None, None
             return
         order, begins = self._rows_by_item
-        for start in range(first, last, size):
-            stop = min(start + size, last)
-            rows = order[begins[start] : begins[stop]]
-            if len(rows):
-                yield self.x.read(start, stop), self.y.take(rows), self.index[rows] - start
+        if self._items_by_component is None:
+            for start in starts:
+                stop = min(start + size, last)
+                rows = order[begins[start] : begins[stop]]
+                if len(rows):
+                    yield self.x.read(start, stop), self.y.take(rows), self.owner[rows] - start, None
+            return
+        items, bounds = self._items_by_component
+        counts = np.diff(begins)
+        for start in starts:
+            low, high = bounds[np.searchsorted(bounds, (start, min(start + size, last)))]
+            block = items[low:high]
+            if counts[block].any():
+                owner = np.repeat(np.arange(len(block)), counts[block])
+                yield self.x.take(block), self.y.take(self._rows_of(block)), owner, self.components[block]
+
+    @cached_property
+    def _items_by_component(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Items sorted by component, and the positions where components begin and end. None if items are components."""
+        if self.y_groups is None or self.dependence is not None or len(self.components) == self.n_components:
+            return None
+        counts = np.bincount(self.components)
+        return np.argsort(self.components, kind="stable"), np.concatenate([[0], np.cumsum(counts)])
+
+    def _rows_of(self, items: np.ndarray) -> np.ndarray:
+        """Rows of y that match items, item by item."""
+        order, begins = self._rows_by_item
+        counts = begins[items + 1] - begins[items]
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        return order[np.repeat(begins[items], counts) + within]
 
     @cached_property
     def _rows_by_item(self) -> tuple[np.ndarray, np.ndarray]:
@@ -191,10 +237,8 @@ class Pairs:
         x = self.x.take(items)
         if self.index is None:
             return self._subset(x, self.y.take(items), None, labels, self.y_groups_of(items))
-        order, begins = self._rows_by_item
-        counts = begins[items + 1] - begins[items]
-        rows = np.concatenate([order[begins[i] : begins[i + 1]] for i in items])
-        index = np.repeat(np.arange(len(items)), counts)
+        rows = self._rows_of(items)
+        index = np.repeat(np.arange(len(items)), np.diff(self._rows_by_item[1])[items])
         return self._subset(x, self.y.take(rows), index, labels, self.y_groups_of(rows))
 
     def y_groups_of(self, rows: np.ndarray, /) -> np.ndarray | None:
@@ -222,28 +266,32 @@ class Pairs:
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
         subset = type(self)(index=index, labels=labels, y_groups=y_groups, **modalities)
-        subset.key_join, subset.dropped = self.key_join, self.dropped
+        subset.key_join, subset.dropped, subset.grouped = self.key_join, self.dropped, self.grouped
         return subset
 
     def sample(self, n_items: int, /, *, rng: Rng = 0) -> Pairs:
-        """Draw items without replacement.
+        """Draw items without replacement, or whole `components` if items share rows of y.
 
         Parameters
         ----------
         n_items : int
-            Largest number of items.
+            Largest number of items or components.
         rng : int or numpy.random.Generator
             Seed or generator. Default: 0.
 
         Returns
         -------
         Pairs
-            At most `n_items` items in their own order. These pairs themselves if they have no more.
+            At most `n_items` items or components in their own order. These pairs themselves if they have no more.
+            Items are drawn if so few components are independent that there are no intervals (`dependence`).
         """
-        if self.n_items <= n_items:
+        by_item = self.y_groups is None or self.dependence is not None
+        count = self.n_items if by_item else int(self.components.max()) + 1
+        if count <= n_items:
             return self
-        items = np.random.default_rng(rng).choice(self.n_items, size=n_items, replace=False)
-        sample = self.take(np.sort(items))
+        is_drawn = np.zeros(count, dtype=bool)
+        is_drawn[np.random.default_rng(rng).choice(count, size=n_items, replace=False)] = True
+        sample = self.take(np.flatnonzero(is_drawn if by_item else is_drawn[self.components]))
         if self.open_spec is not None and self.open_spec.sample is None and isinstance(rng, int):
             sample.open_spec = replace(
                 self.open_spec, sample=(n_items, rng), key=f"{self.open_spec.key} {n_items} {rng}"
@@ -283,13 +331,24 @@ class Pairs:
             Item numbers of the two halves. Items of one of the `components` are in one half.
         """
         generator = np.random.default_rng(rng)
-        count = int(self.components.max(initial=-1)) + 1
+        groups = self.split_groups
+        count = int(groups.max(initial=-1)) + 1
         if count == self.n_items:
             order = generator.permutation(count)
             return order[: count // 2], order[count // 2 :]
         is_fitting = np.zeros(count, dtype=bool)
         is_fitting[generator.permutation(count)[: count // 2]] = True
-        return np.flatnonzero(is_fitting[self.components]), np.flatnonzero(~is_fitting[self.components])
+        return np.flatnonzero(is_fitting[groups]), np.flatnonzero(~is_fitting[groups])
+
+    @property
+    def split_groups(self) -> np.ndarray:
+        """Group of each item that stays in one half or fold, (n_items,), from 0.
+
+        Groups are `components`. If one of them has more than half of the items, no split keeps it whole, and every item
+        is a group.
+        """
+        counts = np.bincount(self.components)
+        return self.components if 2 * counts.max(initial=0) <= self.n_items else np.arange(self.n_items)
 
     def unit(self, *, normalize: bool = True) -> tuple[Array, Array]:
         """Read all rows of x and y into memory and normalise them.
@@ -333,52 +392,3 @@ class Pairs:
 
     def __repr__(self) -> str:
         return f"Pairs({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
-
-
-class CrossDimPairs(Pairs):
-    """Pairs whose x and y may differ in width: they have moments, and maps between them, but no cosine.
-
-    Parameters
-    ----------
-    index : array-like of int, optional
-        See `Pairs`.
-    labels : array-like, optional
-        See `Pairs`.
-    y_groups : array-like of int, optional
-        See `Pairs`.
-    **modalities : array-like or Source
-        See `Pairs`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> pairs = CrossDimPairs(image=np.eye(3), text=np.eye(4)[:3])
-    >>> pairs.x.shape, pairs.y.shape
-    ((3, 3), (3, 4))
-    """
-
-    same_dim: ClassVar[bool] = False
-
-
-def _checked_groups(groups: Any, n_y: int) -> np.ndarray | None:
-    groups = np.asarray(groups)
-    if groups.shape != (n_y,) or groups.dtype.kind not in "iu":
-        raise InputError(
-            f"y_groups has shape {groups.shape} and dtype {groups.dtype}, expected {n_y:,} whole numbers: for each row "
-            "of y the number of its distinct row"
-        )
-    groups = renumber(groups)
-    return None if groups.max(initial=-1) + 1 == n_y else groups
-
-
-def _checked_index(index: Any, n_x: int, n_y: int) -> np.ndarray:
-    index = np.asarray(index)
-    if index.shape != (n_y,) or index.dtype.kind not in "iu":
-        raise InputError(
-            f"index has shape {index.shape} and dtype {index.dtype}, expected {n_y:,} whole numbers: for each row of y "
-            "the row of x that it belongs to"
-        )
-    if n_y and (index.min() < 0 or index.max() >= n_x):
-        outside = np.flatnonzero((index < 0) | (index >= n_x))
-        raise InputError(f"index points outside the {n_x:,} rows of x at {validation.format_rows(outside)}")
-    return index.astype(np.int64)

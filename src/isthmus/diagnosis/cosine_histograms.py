@@ -69,9 +69,9 @@ def calibrate(
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
-    if sample.index is not None:
-        items, first_rows = np.unique(sample.index, return_index=True)
-        x, y = x[items], y[first_rows]
+    if sample.index is not None or sample.y_groups is not None:
+        items, rows_y = sample.first_pairs
+        x, y = x[items], y[rows_y]
     if len(x) < MIN_ITEMS:
         raise InputError(f"{len(x)} items are too few to calibrate a cosine, expected {MIN_ITEMS} or more")
     for rows, name in zip((x, y), pairs.names, strict=True):

@@ -96,15 +96,19 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     plug_in = decompose_cosine(moments)
     deficit = 1 - moments.mean_paired
     low, high = normal_interval(deficit, linear_variance(moments, along_p=1.0))
+    if pairs.dependence is not None:
+        low = high = NAN
     items = moments.by_item.n_items
     sample = pairs.sample(max(MAX_ITEMS, MIN_ITEMS_PER_DIM * pairs.dim), rng=rng)
-    scale = sample.n_items / pairs.n_items
+    scale = sample.n_components / pairs.n_components
     sample_moments = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
     nulls = {name: scale * value for name, value in swap_null(sample, sample_moments, rng=rng).items()}
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
     required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
-    if items < required:
+    if pairs.dependence is not None:
+        notes.append(f"The components have {pairs.dependence}.")
+    elif items < required:
         notes.append(
             f"The components have no intervals: {items:,} items in {pairs.dim:,} dimensions are too few to estimate "
             f"their bias (about {required:,} are needed). Orientation is biased upward and pairing downward."
@@ -134,7 +138,7 @@ def _intervals(
     values: np.ndarray, sample: Pairs, moments: Moments, scale: float, rng: int
 ) -> dict[str, tuple[float, float]]:
     """Return the bias-corrected intervals of `values` by name, without those that are not finite."""
-    n, dim = sample.n_items, sample.dim
+    n, dim = sample.n_components, sample.dim
     scores = item_influence(sample, moments)
     jackknife_variance = np.sum(scores**2, axis=0) / n**2 * n / (n - 1)
     # The directions are fitted to the same rows, hence the usual correction by degrees of freedom. Means need none.
@@ -189,26 +193,32 @@ def _inverse_root(values: np.ndarray) -> np.ndarray:
 
 
 def item_influence(pairs: Pairs, moments: Moments) -> np.ndarray:
-    """Return the sum of `influence` over the pairs of each item, times items / pairs: (items, 5)."""
+    """Return the sum of `influence` over the pairs of each component, times components / pairs: (components, 5)."""
     x, y = _unit_rows(pairs, moments)
     scores = influence(moments, x if pairs.index is None else x[pairs.index], y)
-    if pairs.index is None:
+    if pairs.index is None and pairs.y_groups is None:
         return scores
-    columns = [np.bincount(pairs.index, weights=column, minlength=pairs.n_items) for column in scores.T]
-    return np.stack(columns, axis=1) * pairs.n_items / pairs.n_pairs
+    components = pairs.components[pairs.owner]
+    columns = [np.bincount(components, weights=column) for column in scores.T]
+    return np.stack(columns, axis=1)[np.bincount(components) > 0] * pairs.n_components / pairs.n_pairs
 
 
 def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> np.ndarray:
     """Return the mean of two half samples minus the value of all items, for several splits: (splits, 5).
 
-    The mean over the splits estimates the bias. Items are assigned to 8 groups, and the rows of a Hadamard matrix
+    The mean over the splits estimates the bias. Components are assigned to 8 groups, and the rows of a Hadamard matrix
     choose 4 of them for each half.
     """
-    order = np.random.default_rng(rng).permutation(pairs.n_items)
+    order = np.random.default_rng(rng).permutation(int(pairs.components.max()) + 1)
+    group_of_component = np.empty(len(order), dtype=np.int64)
+    for number, components in enumerate(np.array_split(order, GROUPS)):
+        group_of_component[components] = number
+    group = group_of_component[pairs.components]
     groups = [
-        moments_of(pairs.take(items), normalize=moments.normalize, matmul_dtype="float64").numpy()
-        for items in np.array_split(order, GROUPS)
+        moments_of(pairs.take(np.flatnonzero(group == number)), normalize=moments.normalize, matmul_dtype="float64")
+        for number in range(GROUPS)
     ]
+    groups = [sums.numpy() for sums in groups]
     signs = np.array([[1]])
     while len(signs) < GROUPS:
         signs = np.block([[signs, signs], [signs, -signs]])
@@ -225,7 +235,8 @@ def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> 
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
     x, y = _unit_rows(pairs, moments)
-    swap = (np.random.default_rng(rng).random(pairs.n_items) < 0.5)[pairs.owner][:, None]
+    is_swapped = np.random.default_rng(rng).random(int(pairs.components.max()) + 1) < 0.5
+    swap = is_swapped[pairs.components[pairs.owner]][:, None]
     x = x[pairs.owner]
     first, second = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
     mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)

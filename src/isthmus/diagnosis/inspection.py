@@ -371,10 +371,10 @@ def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
     >>> first_pairs(pairs)[1].read(0, 2).tolist()
     [[4.0, 5.0], [0.0, 1.0]]
     """
-    if pairs.index is None:
+    if pairs.index is None and pairs.y_groups is None:
         return pairs.x, pairs.y
-    items, first = np.unique(pairs.index, return_index=True)
-    return select_rows(pairs.x, items), select_rows(pairs.y, first)
+    items, rows = pairs.first_pairs
+    return select_rows(pairs.x, items), select_rows(pairs.y, rows)
 
 
 def _plain_fields(report: Inspection | Pairing) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.nda
 
 def _pair_keys(pairs: Pairs) -> Iterator[np.ndarray]:
     """Yield a 64-bit key for each pair, block by block."""
-    for x, y, owner in pairs.blocks():
+    for x, y, owner, _ in pairs.blocks():
         keys = hash_rows(to_numpy(x))
         # The factor makes the order matter: (x, y) is not (y, x).
         yield (keys if owner is None else keys[owner]) * np.uint64(3) + hash_rows(to_numpy(y))

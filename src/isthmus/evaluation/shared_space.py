@@ -105,10 +105,11 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     basis = shared_basis(moments_of(first), min(pairs.dim, first.n_items))
     x, y = (to_numpy(rows).astype(np.float64) for rows in second.unit())
     products = ((x - x.mean(axis=0)) @ basis)[second.owner] * ((y - y.mean(axis=0)) @ basis)
-    # The captions of one image are not independent. Therefore they are averaged first.
-    counts = np.bincount(second.owner, minlength=len(x))
-    sums = np.zeros((len(x), basis.shape[1]))
-    np.add.at(sums, second.owner, products)
+    # The pairs of one image or of one caption are not independent. Therefore they are averaged first.
+    components = second.components[second.owner]
+    counts = np.bincount(components)
+    sums = np.zeros((len(counts), basis.shape[1]))
+    np.add.at(sums, components, products)
     item_means = sums[counts > 0] / counts[counts > 0, None]
     errors = item_means.std(axis=0, ddof=1) / math.sqrt(len(item_means))
     n_shared = int(np.count_nonzero(item_means.mean(axis=0) > 2 * errors))

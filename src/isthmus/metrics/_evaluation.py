@@ -18,7 +18,7 @@ from isthmus.metrics._conditions import (
 )
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import Metric
-from isthmus.statistics.result import Estimate
+from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
 #: Exceptions of a computation that fails on the given data. All others are programming errors.
@@ -121,6 +121,9 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
             raise InputError(f"measure {name}: value has shape {np.shape(estimate.value)}, expected a number")
         is_missing = math.isnan(estimate.low) and not no_interval and not estimate.undefined
         note = estimate.note or (NO_ROWS if is_missing and context.pairs is None else "")
+        dependence = None if context.pairs is None else context.pairs.dependence
+        if dependence and not no_interval and not estimate.undefined:
+            estimate, note = dataclasses.replace(estimate, low=NAN, high=NAN), dependence
         estimates[name] = dataclasses.replace(
             estimate, unit=entry.unit, definition=definition, note=note, no_interval=no_interval
         )

@@ -18,7 +18,9 @@ SHUFFLES = 20
 
 
 class PairedRows:
-    """Items as matching rows x[i] and y[i]. An item with several rows of y has the first of them.
+    """Items as matching rows x[i] and y[i]. An item of several pairs has the first of them.
+
+    Pairs that share rows are one item: an image with its captions, or a caption with its images.
 
     Parameters
     ----------
@@ -59,9 +61,9 @@ class PairedRows:
         """Return the items of `pairs` that have a matching row. All of them are held in memory."""
         x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
         labels = pairs.labels
-        if pairs.index is not None:
-            items, first = np.unique(pairs.index, return_index=True)
-            x, y = x[items], y[first]
+        if pairs.index is not None or pairs.y_groups is not None:
+            items, rows = pairs.first_pairs
+            x, y = x[items], y[rows]
             labels = None if labels is None else labels[items]
         return cls(x, y, labels=labels, unit=normalize, open_spec=pairs.open_spec)
 

@@ -76,15 +76,17 @@ def alignment(context: MetricContext) -> Estimate:
 
 
 def pair_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return |x - y| of every pair of the sampled items, (n,), and the item of each pair (None: one pair each)."""
-    x, y = (to_numpy(rows) for rows in context.sample.unit(normalize=context.normalize))
-    owner = context.sample.index
+    """Return |x - y| of every pair of the sampled items, (n,), and the component of each pair (None: one pair each)."""
+    sample = context.sample
+    x, y = (to_numpy(rows) for rows in sample.unit(normalize=context.normalize))
+    owner = sample.index
     distances = np.empty(len(y))
     for start in range(0, len(y), BLOCK_PAIRS):
         block = slice(start, start + BLOCK_PAIRS)
         x_block = x[block] if owner is None else x[owner[block]]
         distances[block] = np.linalg.norm(x_block.astype(np.float64) - y[block], axis=1)
-    return distances, owner
+    is_paired_once = owner is None and sample.y_groups is None
+    return distances, None if is_paired_once else sample.components[sample.owner]
 
 
 def _non_matching_distance(context: MetricContext) -> float:

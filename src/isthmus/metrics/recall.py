@@ -24,8 +24,9 @@ class SampledRetrieval:
     @classmethod
     def from_context(cls, context: MetricContext, /) -> SampledRetrieval:
         """Rank the sampled items."""
-        x, y = (to_numpy(rows) for rows in context.sample.unit(normalize=context.normalize))
-        return cls(Retrieval.of(x, y, index=context.sample.index))
+        sample = context.sample
+        x, y = (to_numpy(rows) for rows in sample.unit(normalize=context.normalize))
+        return cls(Retrieval.of(x, y, index=sample.index, y_groups=sample.y_groups))
 
 
 def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
@@ -41,8 +42,8 @@ def _register(direction: int, k: int) -> None:
 
     recall.__doc__ = f"""Share of {{{query}}} queries with a matching row among the {k} nearest {{{corpus}}} rows.
 
-    Rows are ranked by cosine. Any matching row of the query counts, and ties count against the query. It is measured on
-    10,000 random items if there are more. The null is the share of a random ranking.
+    Rows are ranked by cosine. Equal rows are one query. Any matching row of the query counts, and ties count against
+    the query. It is measured on 10,000 random items if there are more. The null is the share of a random ranking.
     """
     metric(
         f"{_DIRECTIONS[direction]}_R@{k}",

@@ -88,11 +88,11 @@ def before_and_after(
 
 
 def one_pair_per_item(pairs: Pairs, /, *, normalize: bool = True) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit rows (n, d) of the items that have a match, each with its first one."""
+    """Return unit rows (n, d) of the first pair of each item, where pairs that share rows are one item."""
     x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
-    if pairs.index is None:
+    if pairs.index is None and pairs.y_groups is None:
         return x, y
-    items, rows = np.unique(pairs.index, return_index=True)
+    items, rows = pairs.first_pairs
     return x[items], y[rows]
 
 

@@ -2,8 +2,9 @@
 
 A measure T moves by the score of item g, its first derivative, when g gets more weight (its influence function). In the
 infinitesimal jackknife [1]_, the sum of the squared scores over n^2 is the variance of T. Half the sum of the second
-derivatives over n^2 is its bias. The pairs of an item count as one observation. Scores need rows, but a sample of items
-is enough to estimate the mean of their squares. The cost is therefore the same for a thousand and for a billion pairs.
+derivatives over n^2 is its bias. An item is a component of pairs that share rows, and counts as one observation. Scores
+need rows, but a sample of items is enough to estimate the mean of their squares. The cost is therefore the same for a
+thousand and for a billion pairs.
 
 References
 ----------
@@ -71,15 +72,15 @@ class InfluenceSample:
         InfluenceSample
             The sample.
         """
-        max_items = max(MIN_SAMPLE_ITEMS, SAMPLE_ITEMS * pairs.n_items // max(pairs.n_pairs, 1))
+        max_items = max(MIN_SAMPLE_ITEMS, SAMPLE_ITEMS * pairs.n_components // max(pairs.n_pairs, 1))
         sample = pairs.sample(min(SAMPLE_ITEMS, max_items))
         x, y = (to_numpy(rows).astype(np.float64) for rows in sample.unit(normalize=normalize))
         begins = None
-        if sample.index is not None:
-            order = np.argsort(sample.index, kind="stable")
-            owner = sample.index[order]
-            x, y = x[owner], y[order]
-            begins = np.flatnonzero(np.concatenate([[True], owner[1:] != owner[:-1]]))
+        if sample.index is not None or sample.y_groups is not None:
+            component = sample.components[sample.owner]
+            order = np.lexsort((sample.owner, component))
+            x, y, component = x[sample.owner[order]], y[order], component[order]
+            begins = np.flatnonzero(np.concatenate([[True], component[1:] != component[:-1]]))
         count = len(x) if begins is None else len(begins)
         return cls(x, y, begins, scale=moments.by_item.n_items / max(count, 1) / moments.n**2)
 

@@ -1,4 +1,4 @@
-"""Sums by item, for standard errors when an item has several pairs."""
+"""Sums by item, for standard errors when pairs share rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from isthmus.compute.arrays import Array
 
 @dataclass(frozen=True)
 class ItemMoments:
-    """Sums over items of products of item totals, for standard errors when an item has several pairs.
+    """Sums over items of products of item totals, for standard errors when pairs share rows.
 
-    For item g with m pairs, X = m x_g, Y is the sum of its y rows, and P the sum of its paired cosines.
+    An item g is a component of `isthmus.Pairs`, such as an image with its captions: m pairs that share rows with no
+    other pair. X is the sum of the x rows of these pairs, Y that of their y rows, and P that of their paired cosines.
 
     Parameters
     ----------
     n_items : int
-        Number of items that have a pair.
+        Number of items that have a pair. They are independent.
     count_sq : float
         Sum of m^2.
     count_x, count_y : (d,) array
@@ -29,6 +30,8 @@ class ItemMoments:
         Sum of P^2.
     cos_x, cos_y : (d,) array
         Sums of P X and of P Y.
+    n_x, n_y : int
+        Numbers of distinct rows of x and of y in the pairs. 0 if they are not known.
 
     Examples
     --------
@@ -49,3 +52,5 @@ class ItemMoments:
     cos_sq: float
     cos_x: Array
     cos_y: Array
+    n_x: int = 0
+    n_y: int = 0

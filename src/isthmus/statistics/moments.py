@@ -17,9 +17,10 @@ from isthmus.compute.arrays import Array
 from isthmus.compute.cluster import Cluster
 from isthmus.compute.devices import full_precision
 from isthmus.compute.resources import blas_limited, config_context
+from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.open_spec import OpenSpec
-from isthmus.data.pairs import CrossDimPairs, Pairs
+from isthmus.data.pairs import Pairs
 from isthmus.data.worker_pairs import open_cached
 from isthmus.statistics.item_moments import ItemMoments
 from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
@@ -29,7 +30,7 @@ from isthmus.utils.files import load_arrays, save_arrays
 #: Fields that are no sums.
 _SETTINGS = ("item_moments", "matmul_dtype", "normalize")
 #: Fields of the two modalities that `swapped` exchanges.
-_SWAPS = (("sum_x", "sum_y"), ("xx", "yy"), ("cos_x", "cos_y"), ("count_x", "count_y"))
+_SWAPS = (("sum_x", "sum_y"), ("xx", "yy"), ("cos_x", "cos_y"), ("count_x", "count_y"), ("n_x", "n_y"))
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,10 @@ class Moments:
             with blas_limited(plan.blas_threads), full_precision() if plan.devices else nullcontext():
                 sums, by_item = accumulate_blocks(pairs.blocks(rows or plan.rows, *items), accumulators)
         except arrays.InvalidRowsError:
-            raise invalid_rows_error(pairs.x, pairs.y, *items, by_position=pairs.index is None) from None
-        item_moments = ItemMoments(**by_item) if by_item else None
+            raise invalid_rows_error(
+                pairs.x, pairs.y, *items, by_position=pairs.index is None and pairs.y_groups is None
+            ) from None
+        item_moments = ItemMoments(**by_item, **_distinct_rows(pairs, *items)) if by_item else None
         sums["cos_sq"] = float(sums["cos_sq"])
         return cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
 
@@ -247,7 +250,15 @@ class Moments:
             cos_sq=self.cos_sq,
             cos_x=self.cos_x,
             cos_y=self.cos_y,
+            n_x=self.n,
+            n_y=self.n,
         )
+
+    @property
+    def n_distinct(self) -> tuple[int, int]:
+        """Numbers of distinct rows of x and of y in the pairs."""
+        m = self.by_item
+        return m.n_x or m.n_items, m.n_y or self.n
 
     def swapped(self) -> Moments:
         """Return the moments of (y, x).
@@ -330,6 +341,14 @@ def _field_sums(first: Any, second: Any) -> dict[str, Any]:
     """Return the sums of the fields of two dataclasses, without the settings of `Moments`."""
     names = [f.name for f in fields(first) if f.name not in _SETTINGS]
     return {name: getattr(first, name) + getattr(second, name) for name in names}
+
+
+def _distinct_rows(pairs: Pairs, start: int, stop: int) -> dict[str, int]:
+    """Return the numbers of distinct rows of x and of y in the pairs of a range of items."""
+    owner = pairs.owner
+    in_range = slice(None) if stop - start >= pairs.n_items else (owner >= start) & (owner < stop)
+    y_rows = np.arange(pairs.n_pairs) if pairs.y_groups is None else pairs.y_groups
+    return {"n_x": len(np.unique(owner[in_range])), "n_y": len(np.unique(y_rows[in_range]))}
 
 
 def _moments_on_cluster(cluster: Cluster, pairs: Pairs, **options: Any) -> Moments:

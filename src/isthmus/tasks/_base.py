@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from isthmus.tasks.matches import Matches
 from isthmus.utils.errors import InputError
 from isthmus.utils.registry import Registry
 
@@ -29,6 +31,8 @@ class TaskData:
         Rows of the second modality after the map.
     owner : np.ndarray of shape (n_y,), optional
         Item (row of x) that each row of y belongs to. Default: row j belongs to item j.
+    y_groups : np.ndarray of shape (n_y,), optional
+        Number of the distinct row of y. Default: all are distinct.
     labels : np.ndarray of shape (n_x,), optional
         Class of each item.
     raw_x, raw_y : np.ndarray of shape (n_x, d) and (n_y, d), optional
@@ -54,6 +58,7 @@ class TaskData:
         /,
         *,
         owner: np.ndarray | None = None,
+        y_groups: np.ndarray | None = None,
         labels: np.ndarray | None = None,
         raw_x: np.ndarray | None = None,
         raw_y: np.ndarray | None = None,
@@ -64,6 +69,7 @@ class TaskData:
     ):
         self.x, self.y = x, y
         self.owner = np.arange(len(y)) if owner is None else owner
+        self.y_groups = y_groups
         self.labels = labels
         self.raw_x = x if raw_x is None else raw_x
         self.raw_y = y if raw_y is None else raw_y
@@ -75,6 +81,11 @@ class TaskData:
     def n_items(self) -> int:
         """Return the number of items, which is the number of rows of x."""
         return len(self.x)
+
+    @cached_property
+    def matches(self) -> Matches:
+        """Matching pairs of distinct rows."""
+        return Matches.of(len(self.x), len(self.y), self.owner, self.y_groups)
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,8 +318,7 @@ def unregister(name: str, /) -> Task:
 
     Examples
     --------
-    >>> retrieval = unregister("retrieval")
-    >>> register(retrieval).name
+    >>> register(unregister("retrieval")).name
     'retrieval'
     """
     return REGISTRY.unregister(name)

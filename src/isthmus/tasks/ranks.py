@@ -14,37 +14,49 @@ TIE = 8
 SLICE_ROWS = 2048
 
 
-def matching_ranks(x: np.ndarray, y: np.ndarray, owner: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+def matching_ranks(
+    x: np.ndarray, y: np.ndarray, owner: np.ndarray, columns: np.ndarray | None = None, /
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the ranks of the matching rows for every row of x and of y.
 
-    A rank is 1 + the number of rows of other items that score at least as high (ties count against the query).
+    A rank is 1 + the number of non-matching rows that score at least as high (ties count against the query).
 
     Parameters
     ----------
     x, y : (n, d) and (m, d) arrays
         Unit rows.
-    owner : (m,) int array
-        Row of x that matches each row of y.
+    owner : (p,) int array
+        Row of x of each matching pair.
+    columns : (p,) int array, optional
+        Row of y of each matching pair. Default: row j belongs to pair j.
 
     Returns
     -------
     ranks_x : (n,) int array
         Rank of the best matching row of y, and 0 for a row of x without a matching row.
     ranks_y : (m,) int array
-        Rank of the matching row of x.
+        Rank of the best matching row of x.
     """
     x, y = _same_dtype(x, y)
     order = None if bool(np.all(owner[1:] >= owner[:-1])) else np.argsort(owner, kind="stable")
     if order is not None:
         owner = owner[order]
+    if columns is not None:
+        columns, order = columns if order is None else columns[order], None
     with tile_map(len(x) * len(y)) as run:
-        own = _matching_scores(x, y, owner, order, run)
+        own = _matching_scores(x, y, owner, order if columns is None else columns, run)
         slack = tie_slack(x, y, run)
         best = np.full(len(x), np.inf, dtype=x.dtype)
         matched, begins = np.unique(owner, return_index=True)
         best[matched] = np.maximum.reduceat(own, begins) - slack
-        own -= slack
-        above_x, above_y = count_at_least(x, y, thresholds_x=best, thresholds_y=own, owner=owner, order=order, run=run)
+        best_y = own
+        if columns is not None:
+            best_y = np.full(len(y), -np.inf, dtype=x.dtype)
+            np.maximum.at(best_y, columns, own)
+        best_y -= slack
+        above_x, above_y = count_at_least(
+            x, y, thresholds_x=best, thresholds_y=best_y, owner=owner, columns=columns, order=order, run=run
+        )
     ranks_x = np.where(np.isin(np.arange(len(x)), matched), above_x + 1, 0)
     ranks_y = np.empty(len(y), dtype=np.int64)
     ranks_y[slice(None) if order is None else order] = above_y + 1

@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
 
 
@@ -23,11 +24,15 @@ class Retrieval:
     x_to_y : np.ndarray of shape (n_queries,)
         Rank of the best match of each item. Items without a row of y are left out.
     y_to_x : np.ndarray of shape (n_y,)
-        Rank of the item of each row of y among all items.
+        Rank of the best match of each row of y among all items.
     items, rows : int
         Numbers of rows of x and of y.
-    owner : np.ndarray of shape (n_y,)
-        Item of each row of y.
+    owner : np.ndarray of shape (n_y,) or None
+        Number of the component of each row of y: queries of one component are not independent. None if all are.
+    x_owner : np.ndarray of shape (n_queries,), optional
+        The same for the queries of `x_to_y`. Default: all are independent.
+    n_matches : int, optional
+        Number of matching pairs of rows. Default: one for each row of y.
 
     References
     ----------
@@ -45,10 +50,12 @@ class Retrieval:
     y_to_x: np.ndarray
     items: int
     rows: int
-    owner: np.ndarray
+    owner: np.ndarray | None
+    x_owner: np.ndarray | None = None
+    n_matches: int | None = None
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None) -> Retrieval:
+    def of(cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None, y_groups: Any = None) -> Retrieval:
         """Return the ranks of pairs of unit rows.
 
         Parameters
@@ -57,15 +64,30 @@ class Retrieval:
             Unit rows.
         index : array-like of shape (n_y,), optional
             Item of each row of y. Default: row j belongs to item j.
+        y_groups : array-like of shape (n_y,), optional
+            Number of the distinct row of y, such as a caption that several images share. Each distinct row is one
+            query and one row of the corpus, and all its items match it. Default: all rows of y are distinct.
 
         Returns
         -------
         Retrieval
             Ranks in both directions.
         """
-        owner = np.arange(len(y)) if index is None else np.asarray(index)
-        ranks_x, ranks_y = matching_ranks(x, y, owner)
-        return cls(ranks_x[ranks_x > 0], ranks_y, items=len(x), rows=len(y), owner=owner)
+        matches = Matches.of(len(x), len(y), index, y_groups)
+        ranks_x, ranks_y = matching_ranks(x, y[matches.y_rows], matches.owner, matches.columns)
+        owner, x_owner = matches.y_components, None
+        if matches.columns is not None:
+            x_owner = _unless_distinct(matches.x_components[ranks_x > 0])
+            owner = _unless_distinct(owner)
+        return cls(
+            ranks_x[ranks_x > 0],
+            ranks_y,
+            items=len(x),
+            rows=len(ranks_y),
+            owner=owner,
+            x_owner=x_owner,
+            n_matches=matches.count,
+        )
 
     def recall(self, k: int, /) -> tuple[Estimate, Estimate]:
         """Return R@k from x to y and from y to x: the share of queries whose match ranks among the first k.
@@ -81,10 +103,11 @@ class Retrieval:
             Shares with Wilson's intervals and the share by chance. Captions of one item count as independent queries
             only as far as their ranks differ (design effect of the clusters).
         """
-        rows_per_item = self.rows / max(len(self.x_to_y), 1)
+        n_matches = self.rows if self.n_matches is None else self.n_matches
+        rows_per_item, items_per_row = n_matches / max(len(self.x_to_y), 1), n_matches / max(self.rows, 1)
         return (
-            _share(self.x_to_y <= k, _chance(k, self.rows, rows_per_item)),
-            _share(self.y_to_x <= k, _chance(k, self.items, 1.0), self.owner),
+            _share(self.x_to_y <= k, _chance(k, self.rows, rows_per_item), self.x_owner),
+            _share(self.y_to_x <= k, _chance(k, self.items, items_per_row), self.owner),
         )
 
     def mrr(self) -> tuple[float, float]:
@@ -122,14 +145,15 @@ class Retrieval:
 def retrieval(data: TaskData) -> TaskScores:
     """Search the rows of the other modality for the match of each row.
 
-    If an item has several matches, the best one counts. Ties count against the query.
+    If a row has several matches, the best one counts. Equal rows are one query. Ties count against the query.
     """
+    matches = data.matches
     ranks_x, ranks_y = _ranks(data)
     queries = np.flatnonzero(ranks_x)
 
     def mean_of_directions(gain: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         from_x = mean_per_item(gain(ranks_x[queries]), queries, data.n_items)
-        return (from_x + mean_per_item(gain(ranks_y), data.owner, data.n_items)) / 2
+        return (from_x + mean_per_item(gain(ranks_y), matches.y_items, data.n_items)) / 2
 
     def hits_at(k: int) -> Callable[[np.ndarray], np.ndarray]:
         return lambda ranks: (ranks <= k).astype(float)
@@ -142,16 +166,17 @@ def retrieval(data: TaskData) -> TaskScores:
 
 def _ranks(data: TaskData) -> tuple[np.ndarray, np.ndarray]:
     """Return the ranks of the matches of the rows of x and of y, by corrected scores if there is a correction."""
-    correction = data.correction
+    correction, matches = data.correction, data.matches
+    y_rows = data.y[matches.y_rows]
     if correction is None:
-        return matching_ranks(data.x, data.y, data.owner)
+        return matching_ranks(data.x, y_rows, matches.owner, matches.columns)
     # Corrected rows are long, and ties are wider for them. In float64 they are no wider than those of the raw rows.
-    x, y = np.asarray(data.x, dtype=np.float64), np.asarray(data.y, dtype=np.float64)
+    x, y = np.asarray(data.x, dtype=np.float64), np.asarray(y_rows, dtype=np.float64)
     queries = [correction.query(rows, modality=name, index="exact") for name, rows in (("x", x), ("y", y))]
     stored_x = correction.stored(x, modality="x", queries="y")
     stored_y = correction.stored(y, modality="y", queries="x")
-    ranks_x = matching_ranks(queries[0], stored_y, data.owner)[0]
-    return ranks_x, matching_ranks(stored_x, queries[1], data.owner)[1]
+    ranks_x = matching_ranks(queries[0], stored_y, matches.owner, matches.columns)[0]
+    return ranks_x, matching_ranks(stored_x, queries[1], matches.owner, matches.columns)[1]
 
 
 def _chance(k: int, n_corpus: int, n_relevant: float) -> float:
@@ -170,6 +195,11 @@ def _share(hits: np.ndarray, chance: float, owner: np.ndarray | None = None) -> 
     n_hits, n = int(np.count_nonzero(hits)), len(hits)
     effect = 1.0 if owner is None else max(1.0, _design_effect(hits, owner))
     return Estimate(n_hits / n, *wilson_interval(n_hits / effect, n / effect), chance, unit="share")
+
+
+def _unless_distinct(numbers: np.ndarray) -> np.ndarray | None:
+    """Return numbers, or None if no two are equal."""
+    return None if len(np.unique(numbers)) == len(numbers) else numbers
 
 
 def _design_effect(hits: np.ndarray, owner: np.ndarray) -> float:

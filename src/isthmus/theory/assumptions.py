@@ -110,8 +110,8 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: 
     evidence = Evidence(moments_of(pairs).numpy(), pairs.names)
     subset = pairs.sample(sample, rng=rng)
     x, y = (to_numpy(rows).astype(np.float64) for rows in subset.unit())
-    first = _first_matching_rows(subset.index, len(x))
-    rows = (x[first >= 0], y[first[first >= 0]])
+    items, rows_y = subset.first_pairs
+    rows = (x[items], y[rows_y])
     loss, of_rows = row_residuals(evidence, rows, temperature=temperature, rng=rng)
     assumptions = {assumption.name: assumption for assumption in (*moment_residuals(evidence), *of_rows)}
     return Check(assumptions, apply_theorems(assumptions, pairs.names), temperature, loss)
@@ -140,13 +140,3 @@ def check_moments(moments: Moments, /, *, names: tuple[str, str] = ("x", "y")) -
     (True, 0.0)
     """
     return {assumption.name: assumption for assumption in moment_residuals(Evidence(moments.numpy(), names))}
-
-
-def _first_matching_rows(index: np.ndarray | None, n_items: int) -> np.ndarray:
-    """Return the first row of y that matches each item, or -1."""
-    if index is None:
-        return np.arange(n_items)
-    first = np.full(n_items, -1)
-    items, positions = np.unique(index, return_index=True)
-    first[items] = positions
-    return first

@@ -49,7 +49,8 @@ class Evidence:
     def shared_space(self) -> SharedSpace:
         """Significant directions of the centred rows, and those that both modalities share."""
         m = self.moments
-        return SharedSpace.of(m.cov_x, m.cov_y, n_x=self.n_items - 1, n_y=m.n - 1)
+        n_x, n_y = m.n_distinct
+        return SharedSpace.of(m.cov_x, m.cov_y, n_x=n_x - 1, n_y=n_y - 1)
 
     @cached_property
     def no_shared_space(self) -> str:

@@ -1,0 +1,78 @@
+"""Connected components of the rows that pairs share, which statistics count as independent."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.data.numbering import renumber
+
+#: Largest share of the pairs in one component for which intervals are stated.
+MAX_SHARE = 0.1
+#: Fewest components for which intervals are stated, if rows repeat.
+MIN_COMPONENTS = 20
+
+
+def connected_items(owner: np.ndarray, y_groups: np.ndarray, n_items: int, /) -> np.ndarray:
+    """Return the number of the connected component of each item, where items that share a row of y are connected.
+
+    Parameters
+    ----------
+    owner : numpy.ndarray
+        Item of each pair (n_pairs,).
+    y_groups : numpy.ndarray
+        Number of the distinct row of y in each pair (n_pairs,), from 0.
+    n_items : int
+        Number of items.
+
+    Returns
+    -------
+    numpy.ndarray
+        Component numbers (n_items,) from 0 in order of first occurrence.
+
+    Examples
+    --------
+    >>> connected_items(np.array([0, 1, 2]), np.array([0, 1, 0]), 3).tolist()
+    [0, 1, 0]
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n_nodes = n_items + int(y_groups.max(initial=-1)) + 1
+    edges = (np.ones(len(owner), dtype=bool), (owner, n_items + y_groups))
+    return renumber(connected_components(coo_array(edges, shape=(n_nodes, n_nodes)), directed=False)[1][:n_items])
+
+
+def dependence_reason(pair_components: np.ndarray, names: tuple[str, str], /) -> str | None:
+    """Return why pairs that share rows have no intervals, or None if enough of them are independent.
+
+    Parameters
+    ----------
+    pair_components : numpy.ndarray
+        Component of each pair (n_pairs,).
+    names : tuple of str
+        Names of the modalities.
+
+    Returns
+    -------
+    str or None
+        The reason: one component holds more than a tenth of the pairs, or rows repeat and fewer than 20 components are
+        left.
+
+    Examples
+    --------
+    >>> dependence_reason(np.arange(50), ("image", "text")) is None
+    True
+    >>> dependence_reason(np.minimum(np.arange(50), 40), ("image", "text"))
+    'no interval: 10 of 50 pairs (20 %) share rows of image or text with each other, more than a tenth'
+    """
+    counts = np.bincount(pair_components)
+    n, count, largest = len(pair_components), int(np.count_nonzero(counts)), int(counts.max(initial=0))
+    if count == n:
+        return None
+    shared = " or ".join(names)
+    if count < MIN_COMPONENTS:
+        return f"no interval: {n:,} pairs share so many rows of {shared} that only {count} groups are independent"
+    if largest <= MAX_SHARE * n:
+        return None
+    share = f"{largest:,} of {n:,} pairs ({100 * largest / n:.0f} %)"
+    return f"no interval: {share} share rows of {shared} with each other, more than a tenth"

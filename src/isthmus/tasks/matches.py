@@ -1,0 +1,88 @@
+"""Matching pairs of distinct rows, where rows of either side may repeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.components import connected_items
+from isthmus.data.numbering import renumber
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The matching pairs of distinct rows.
+
+    Parameters
+    ----------
+    n_items : int
+        Number of rows of x.
+    y_rows : np.ndarray or slice
+        First row of y of each distinct one, (n_distinct,), or all.
+    owner : np.ndarray of shape (n_pairs,)
+        Row of x of each pair.
+    columns : np.ndarray of shape (n_pairs,) or None
+        Distinct row of y of each pair. None if row j of y belongs to pair j.
+
+    Examples
+    --------
+    >>> matches = Matches.of(3, 4, [0, 1, 2, 2], [0, 0, 1, 2])
+    >>> matches.y_rows.tolist(), matches.x_components.tolist(), matches.y_items.tolist()
+    ([0, 2, 3], [0, 0, 1], [0, 2, 2])
+    """
+
+    n_items: int
+    y_rows: Any
+    owner: np.ndarray
+    columns: np.ndarray | None
+
+    @classmethod
+    def of(cls, n_items: int, n_y: int, owner: Any = None, y_groups: Any = None, /) -> Matches:
+        """Return the matches of n_items rows of x and n_y rows of y.
+
+        Parameters
+        ----------
+        n_items, n_y : int
+            Numbers of rows.
+        owner : array-like of shape (n_y,), optional
+            Row of x that each row of y belongs to. Default: row j belongs to row j.
+        y_groups : array-like of shape (n_y,), optional
+            Number of the distinct row of y. Default: all rows of y are distinct.
+
+        Returns
+        -------
+        Matches
+            The matching pairs.
+        """
+        owner = np.arange(n_y) if owner is None else np.asarray(owner)
+        if y_groups is None:
+            return cls(n_items, slice(None), owner, None)
+        columns = renumber(np.asarray(y_groups))
+        return cls(n_items, np.unique(columns, return_index=True)[1], owner, columns)
+
+    @property
+    def count(self) -> int:
+        """Return the number of different matching pairs."""
+        if self.columns is None:
+            return len(self.owner)
+        return len(np.unique(self.owner * (int(self.columns.max(initial=0)) + 1) + self.columns))
+
+    @cached_property
+    def x_components(self) -> np.ndarray:
+        """Return the component of each row of x, (n_items,): rows that share a match, directly or through others."""
+        if self.columns is None:
+            return np.arange(self.n_items)
+        return connected_items(self.owner, self.columns, self.n_items)
+
+    @property
+    def y_items(self) -> np.ndarray:
+        """Return the first row of x that each distinct row of y belongs to, (n_distinct,)."""
+        return self.owner[self.y_rows]
+
+    @property
+    def y_components(self) -> np.ndarray:
+        """Return the component of each distinct row of y, (n_distinct,)."""
+        return self.x_components[self.y_items]

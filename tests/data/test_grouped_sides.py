@@ -1,0 +1,129 @@
+"""Rows that repeat are one row, whichever side repeats: measures equal those with the index, or of a slow loop."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.data.components import dependence_reason
+from isthmus.tasks.matches import Matches
+from isthmus.tasks.ranks import matching_ranks
+
+N_ITEMS, WIDTH = 60, 12
+
+
+def repeats(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return distinct texts, the text of each image, and the images."""
+    rng = np.random.default_rng(seed)
+    texts = rng.normal(size=(N_ITEMS, WIDTH)) + 1
+    owner = np.sort(np.concatenate([np.arange(N_ITEMS), rng.integers(0, N_ITEMS, size=2 * N_ITEMS)]))
+    return texts, owner, 0.6 * texts[owner] + rng.normal(size=(len(owner), WIDTH)) - 1
+
+
+def open_grouped(x: Any, y: Any, **options: Any) -> isthmus.Pairs:
+    """Open pairs without the warning about repeated rows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", isthmus.IsthmusWarning)
+        return isthmus.open_pairs(x, y, names=("image", "text"), **options)
+
+
+def assert_equal_estimates(measured: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Compare values, intervals, nulls and reasons of all estimates by name."""
+    assert set(measured) == set(expected)
+    for name, estimate in expected.items():
+        got = measured[name]
+        numbers = [(e.value, e.low, e.high, e.null) for e in (got, estimate)]
+        np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-9, err_msg=name)
+        assert (got.undefined, got.no_interval) == (estimate.undefined, estimate.no_interval), name
+
+
+def test_measure_of_repeated_rows_of_y_equals_that_of_the_transposed_index() -> None:
+    texts, owner, images = repeats()
+    flat = open_grouped(images, texts[owner])
+    assert flat.grouped == {"text": {"rows": 180, "distinct": 60}}
+    indexed = isthmus.Pairs(text=texts, image=images, index=owner)
+    assert_equal_estimates(isthmus.measure(flat), isthmus.measure(indexed))
+    budgets = [isthmus.explain(pairs).budget for pairs in (flat, indexed)]
+    for name in budgets[0]:
+        numbers = [(b[name].value, b[name].low, b[name].high) for b in budgets]
+        np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+def test_measure_of_pairs_that_all_occur_twice_equals_that_with_the_weights_of_one() -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(80, WIDTH)) + 1
+    y = 0.6 * x + rng.normal(size=(80, WIDTH)) - 1
+    twice = rng.permutation(np.arange(160) % 80)
+    doubled = open_grouped(x[twice], y[twice])
+    order = twice[np.sort(np.unique(twice, return_index=True)[1])]
+    once = isthmus.Pairs(image=x[order], text=y[order])
+    measured, expected = (
+        isthmus.measure(doubled, metrics="fast,retrieval"),
+        isthmus.measure(once, metrics="fast,retrieval"),
+    )
+    for name in ("centroid_angle", "mean_paired_cosine", "image_to_text_R@1", "text_to_image_R@5", "gap_norm"):
+        if name in expected:
+            got, estimate = measured[name], expected[name]
+            np.testing.assert_allclose(
+                (got.value, got.low, got.high, got.null),
+                (estimate.value, estimate.low, estimate.high, estimate.null), rtol=2e-3, atol=1e-9, err_msg=name,
+            )  # fmt: skip
+
+
+def test_matching_ranks_of_many_to_many_pairs_equal_a_slow_loop(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(30, 6)), rng.normal(size=(25, 6))
+    pairs = np.unique(rng.integers(0, [30, 25], size=(70, 2)), axis=0)
+    order = rng.permutation(len(pairs))
+    owner, columns = pairs[order].T
+    scores = x @ y.T
+    is_right = np.zeros(scores.shape, dtype=bool)
+    is_right[owner, columns] = True
+    ranks_x, ranks_y = matching_ranks(x, y, owner, columns)
+    for matrix, right, ranks in ((scores, is_right, ranks_x), (scores.T, is_right.T, ranks_y)):
+        for row, row_right, rank in zip(matrix, right, ranks, strict=True):
+            if row_right.any():
+                assert rank == 1 + np.count_nonzero(row[~row_right] >= row[row_right].max())
+
+
+def test_matches_join_rows_that_share_a_match() -> None:
+    matches = Matches.of(4, 5, [0, 1, 2, 3, 2], [5, 5, 3, 4, 3])
+    assert matches.x_components.tolist() == [0, 0, 1, 2]
+    assert matches.y_rows.tolist() == [0, 2, 3]
+    assert matches.y_components.tolist() == [0, 1, 2]
+    assert matches.count == 4
+
+
+def test_measure_where_one_text_is_on_a_third_of_the_images_has_no_interval_and_says_why() -> None:
+    rng = np.random.default_rng(2)
+    texts = rng.normal(size=(90, WIDTH)) + 1
+    numbers = np.where(np.arange(90) % 3 == 0, 0, np.arange(90))
+    images = 0.6 * texts[numbers] + rng.normal(size=(90, WIDTH)) - 1
+    pairs = open_grouped(images, texts[numbers])
+    assert pairs.dependence == (
+        "no interval: 30 of 90 pairs (33 %) share rows of image or text with each other, more than a tenth"
+    )
+    for name, estimate in isthmus.measure(pairs).items():
+        assert np.isnan(estimate.low), name
+        assert estimate.undefined or estimate.no_interval or estimate.note == pairs.dependence, name
+    explanation = isthmus.explain(pairs)
+    assert np.isnan(explanation.budget.total.low)
+    assert any("share rows of image or text" in note for note in explanation.budget.notes)
+
+
+@pytest.mark.parametrize(
+    ("components", "reason"),
+    [
+        (np.arange(10), None),
+        (np.arange(100) // 5, None),
+        (np.arange(100) // 10, "only 10 groups are independent"),
+        (np.minimum(np.arange(100), 20), "80 of 100 pairs"),
+    ],
+)
+def test_dependence_needs_twenty_components_of_at_most_a_tenth(components: np.ndarray, reason: str | None) -> None:
+    found = dependence_reason(components, ("image", "text"))
+    assert found is None if reason is None else reason in str(found)
