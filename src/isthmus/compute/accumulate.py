@@ -75,7 +75,7 @@ class Accumulator:
         if block[2] is None:
             add_sums(self.by_pair, block_sums(x, y))
         else:
-            by_pair, by_item = grouped_block_sums(arrays.to_numpy(x), arrays.to_numpy(y), *block[2:])
+            by_pair, by_item = grouped_block_sums(arrays.to_numpy(x), arrays.to_numpy(y), block[2], block[3])
             add_sums(self.by_pair, by_pair)
             add_sums(self.by_item, by_item)
 

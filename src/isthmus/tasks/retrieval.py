@@ -75,10 +75,11 @@ class Retrieval:
         """
         matches = Matches.of(len(x), len(y), index, y_groups)
         ranks_x, ranks_y = matching_ranks(x, y[matches.y_rows], matches.owner, matches.columns)
-        owner, x_owner = matches.y_components, None
+        owner: np.ndarray | None = matches.y_components
+        x_owner: np.ndarray | None = None
         if matches.columns is not None:
             x_owner = _unless_distinct(matches.x_components[ranks_x > 0])
-            owner = _unless_distinct(owner)
+            owner = _unless_distinct(matches.y_components)
         return cls(
             ranks_x[ranks_x > 0],
             ranks_y,
