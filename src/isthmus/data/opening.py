@@ -85,9 +85,9 @@ def open_pairs(
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
     group : bool
-        Whether equal rows are one row with several matches: an image that is repeated beside each of its captions, as
-        with `index`, and a caption that is repeated beside each of its images. They are counted in `Pairs.grouped` and
-        reported in an `IsthmusWarning`. On a cluster rows are never grouped. Default: True.
+        Whether equal rows are one row with several matches, as with `index`. Examples are an image that is repeated
+        beside each of its captions, and a caption beside each of its images. Rows are counted in `Pairs.grouped` and
+        reported in an `IsthmusWarning`. On a cluster they are never grouped. Default: True.
 
     Returns
     -------
