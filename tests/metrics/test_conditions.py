@@ -19,13 +19,14 @@ from isthmus.metrics.kernel_alignment import MIN_KERNEL_SPREAD
 from isthmus.metrics.spectrum import MAX_LOG_BIAS, _exponential_interval
 from isthmus.metrics.twonn import two_nearest
 
-#: Fewest items for which a measure of rows is defined.
+#: Fewest items for which a measure is defined.
 MIN_ITEMS = {
     "energy_distance": 3, "centred_energy_distance": 3, "mmd2_1": 3, "centred_mmd2_1": 3, "sliced_wasserstein": 3,
-    "centred_sliced_wasserstein": 3, "mutual_knn": 3, "mixing_rate": 2, "mixed_partner_rank_{side}": 3,
-    "{x}_to_{y}_hubness": 3, "uniformity_{side}": 2, "cross_uniformity": 2, "unbiased_cka": 5, "cknna": 3,
+    "centred_sliced_wasserstein": 3, "mutual_knn": 12, "mixing_rate": 11, "mixed_partner_rank_{side}": 3,
+    "{x}_to_{y}_hubness": 11, "uniformity_{side}": 2, "cross_uniformity": 2, "unbiased_cka": 5, "cknna": 3,
     "siglip_margin": 2, "siglip_margin_trimmed": 2, "intrinsic_dimension_{side}": 3, "predicted_class_gini_{side}": 4,
-    "linear_separability": 8, "separability_auc": 8,
+    "linear_separability": 8, "separability_auc": 8, "cka": 3, "participation_ratio_{side}": 3, "anisotropy_{side}": 3,
+    "residual_anisotropy": 3, "conformity_sd_{side}": 3,
 }  # fmt: skip
 
 
@@ -49,7 +50,7 @@ def first(name: str, n: int, d: int, *, normalize: bool = True) -> Estimate:
 
 
 @pytest.mark.parametrize(("name", "min_items"), MIN_ITEMS.items())
-def test_row_measure_with_too_few_items_is_undefined(name: str, min_items: int) -> None:
+def test_measure_with_too_few_items_is_undefined(name: str, min_items: int) -> None:
     n = min_items - 1
     items = "1 item" if n == 1 else f"{n} items"
     expected = f"{items} with a matching row, at least {min_items} are needed"
@@ -94,7 +95,7 @@ def test_measure_of_unit_rows_is_undefined_for_raw_rows(name: str) -> None:
         ("gap_share_leading_8_{side}", 8, "there are only 8 dimensions"),
         ("overlap_8", 8, "8 dimensions are too few to compare subspaces of 8 dimensions"),
         ("svcca", 10, "fewer than 10 directions have variance, or there are no more than 11 items"),
-        ("shared_space_reproducibility", 8, "needs at least 32 items and more than 8 dimensions"),
+        ("shared_space_reproducibility", 8, "8 dimensions are too few to compare shared spaces of 8 dimensions"),
     ],
 )
 def test_measure_of_directions_needs_more_dimensions(name: str, d: int, reason: str) -> None:
@@ -107,7 +108,7 @@ def test_measure_of_directions_needs_more_dimensions(name: str, d: int, reason: 
     [
         ("overlap_8", 8, "8 items are too few to compare subspaces of 8 dimensions"),
         ("svcca", 11, "fewer than 10 directions have variance, or there are no more than 11 items"),
-        ("shared_space_reproducibility", 31, "needs at least 32 items and more than 8 dimensions"),
+        ("shared_space_reproducibility", 31, "31 items with a matching row, at least 32 are needed"),
         ("centroid_distance_debiased", 1, "there is only one item"),
         ("mean_cosine_{side}", 1, "there is only one item"),
         ("relative_modality_gap", 1, "there is only one item"),

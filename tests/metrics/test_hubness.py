@@ -46,9 +46,6 @@ def test_hubness_of_independent_queries_is_the_null(rng: np.random.Generator) ->
 
 
 def test_hubness_of_equal_counts_is_undefined() -> None:
-    x = np.eye(12)
-    e = isthmus.measure(Pairs(image=x[:3], text=x[:3]), metrics=["{x}_to_{y}_hubness"])["image_to_text_hubness"]
-    assert not np.isnan(e.value) or "equally often" in str(e.undefined)
     angle = 2 * np.pi * np.arange(40) / 40
     circle = np.column_stack([np.cos(angle), np.sin(angle)])
     turned = np.column_stack([np.cos(angle + 0.07), np.sin(angle + 0.07)])  # between two rows: no ties

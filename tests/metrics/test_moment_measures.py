@@ -360,7 +360,7 @@ def test_measures_of_equal_rows_are_undefined() -> None:
         assert np.isnan(result[name].value)
     raw = isthmus.measure(Pairs(x=same * 2, y=same[:, ::-1]), normalize=False)
     assert raw["relative_modality_gap"].undefined == "the formula holds for unit rows; use normalize=True"
-    assert raw["vmf_concentration_x"].undefined == "the formula holds for unit rows; use normalize=True"
+    assert raw["vmf_concentration_x"].undefined == "all rows of x are the same"
 
 
 def test_measures_of_raw_rows_have_values(cones: Any) -> None:

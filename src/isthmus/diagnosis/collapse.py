@@ -20,7 +20,7 @@ from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, 
 from isthmus.linalg.significance import energy_rank, principal_directions, significant_directions
 from isthmus.metrics import MetricContext, RandomAngles, Subspaces
 from isthmus.metrics.centroid import gap_angle
-from isthmus.statistics.degeneracy import find_degeneracies
+from isthmus.statistics.degeneracy import constant_modalities, find_degeneracies
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 
@@ -291,9 +291,9 @@ def orthogonal_share(moments: Moments) -> tuple[Estimate, tuple[int, int]]:
     The null is the share of a random direction, 1 - dimension of the sum of both spans / d.
     """
     bases = []
-    for cov in (moments.cov_x, moments.cov_y):
+    for cov, is_constant in zip((moments.cov_x, moments.cov_y), constant_modalities(moments), strict=True):
         spectrum, directions = principal_directions(cov)
-        rank = energy_rank(spectrum) if spectrum[0] > 0 else 0
+        rank = 0 if is_constant else energy_rank(spectrum)
         bases.append(directions[:, :rank])
     ranks = (bases[0].shape[1], bases[1].shape[1])
     stacked = np.column_stack(bases)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isthmus.linalg.psd import covariance_eigh, factor_fidelity
+from isthmus.statistics.degeneracy import constant_modalities
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
@@ -29,7 +30,7 @@ MIN_COVARIANCE = 1e-12
 #: Standard normal quantile of the one-sided 5 % level.
 Z95_ONE_SIDED = 1.6448536269514722
 #: Reason why fractions of the covariance are undefined.
-NO_SPREAD = "neither cloud has a spread that the other one could follow"
+NO_SPREAD = "a cloud without spread has no covariance that the other one could follow"
 
 
 class DecompositionValues(NamedTuple):
@@ -174,7 +175,8 @@ def decomposition_values(moments: Moments) -> DecompositionValues:
     if without_spectrum > total:
         centre, orientation, pairing = (v * total / without_spectrum for v in (centre, orientation, pairing))
     spectrum = max(total - (centre + orientation + pairing), 0.0)
-    captured = pair.covariance / fidelity if fidelity > MIN_COVARIANCE else NAN
+    has_spread = fidelity > MIN_COVARIANCE and not any(constant_modalities(moments))
+    captured = pair.covariance / fidelity if has_spread else NAN
     return DecompositionValues(spectrum, centre, orientation, pairing, total, captured)
 
 
@@ -236,7 +238,7 @@ def decompose_cosine(moments: Moments, /) -> CosineDecomposition:
         name: Estimate(getattr(values, name), unit=unit, definition=text) for name, text in COMPONENTS.items()
     }
     covariance = moments.mean_paired - float(moments.mean_x @ moments.mean_y)
-    fidelity = values.pairing + covariance
+    fidelity = max(values.pairing + covariance, 0.0)
     components["pairing"] = Estimate(values.pairing, null=fidelity, unit=unit, definition=COMPONENTS["pairing"])
     # Variance of tr S_xy over random pairings of the items.
     variance = float(np.sum(moments.cov_x * moments.cov_y)) / max(moments.by_item.n_items - 1, 1)
@@ -251,5 +253,8 @@ def decompose_cosine(moments: Moments, /) -> CosineDecomposition:
             undefined=undefined,
             definition="tr Cov(x, y) / F(Cov x, Cov y)",
         ),
-        shuffled_95th_percentile=NAN if undefined else Z95_ONE_SIDED * math.sqrt(max(variance, 0.0)) / fidelity,
+        # The normal approximation exceeds 1, the largest fraction, for a few items.
+        shuffled_95th_percentile=NAN
+        if undefined
+        else min(Z95_ONE_SIDED * math.sqrt(max(variance, 0.0)) / fidelity, 1.0),
     )

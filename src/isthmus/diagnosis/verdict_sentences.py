@@ -89,7 +89,8 @@ def retrieval_at_chance(result: Result) -> bool:
     Returns
     -------
     bool
-        Judged by R@10, which is more sensitive to a weak pairing than R@1, and by R@1 for fewer than 20 items.
+        Judged by R@10, which is more sensitive to a weak pairing than R@1, and by R@1 for fewer than 20 items. A
+        recall that is undefined, because all rows of a modality are the same, counts as chance.
 
     Examples
     --------
@@ -101,7 +102,10 @@ def retrieval_at_chance(result: Result) -> bool:
     n = result.pairs["items_ranked"]
     k = 10 if n >= MIN_ITEMS_FOR_RECALL else 1
     recalls = [result[f"{a}_to_{b}_R@{k}"] for a, b in ((x, y), (y, x))]
-    return all(e.value - e.null <= CHANCE_STANDARD_ERRORS * math.sqrt(e.null * (1 - e.null) / n) for e in recalls)
+    return all(
+        bool(e.undefined) or e.value - e.null <= CHANCE_STANDARD_ERRORS * math.sqrt(e.null * (1 - e.null) / n)
+        for e in recalls
+    )
 
 
 def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
@@ -125,15 +129,13 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
 
 
 def _degeneracy_sentences(result: Result) -> list[str]:
-    """Return one sentence for each way in which the data are degenerate."""
-    sentences = []
-    for entry in result.pairs.get("degenerate", []):
-        message = entry["message"]
-        ending = ""
-        if entry["kind"] in UNJUDGED_KINDS and retrieval_at_chance(result):
-            ending = ", so that the pairing and the order of the rows cannot be judged"
-        sentences.append(f"{message[0].upper()}{message[1:]}{ending}.")
-    return sentences
+    """Return the ways in which the data are degenerate, and say if the pairing cannot be judged because of them."""
+    entries = result.pairs.get("degenerate", [])
+    unjudged = [entry["message"] for entry in entries if entry["kind"] in UNJUDGED_KINDS]
+    messages = [entry["message"] for entry in entries if entry["kind"] not in UNJUDGED_KINDS]
+    if unjudged and retrieval_at_chance(result):
+        unjudged = [f"{', and '.join(unjudged)}, so that the pairing and the order of the rows cannot be judged"]
+    return [f"{message[0].upper()}{message[1:]}." for message in (*unjudged, *messages)]
 
 
 def _is_unjudged(result: Result) -> bool:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from isthmus.metrics._context import MetricContext
-from isthmus.statistics.degeneracy import has_constant_rows, has_equal_pairs
+from isthmus.statistics.degeneracy import constant_message, constant_modalities, has_equal_pairs
 from isthmus.statistics.result import NAN, Estimate
 
 #: Items per dimension above which a spectrum hardly depends on n. On power-law spectra of 256 dimensions, ranks and
 #: effective ranks are then 1 to 4 % below those of a hundred items per dimension.
 ITEMS_PER_DIM = 10
+
+#: Squared distance of two means that are equal but for rounding, as a share of the squared lengths of the rows.
+MAX_EQUAL_MEANS = 1e-24
 
 NOT_UNIT_ROWS = "the formula holds for unit rows; use normalize=True"
 EQUAL_ROWS = "the rows of one modality are all equal"
@@ -27,7 +30,8 @@ ONE_ITEM = "there is only one item"
 DEGENERATE_CASES = {
     "constant side": "all rows of the modality are the same",
     "constant modality": "all rows of one modality are the same",
-    "one vector": "all rows of both modalities are the same",
+    "constant modalities": "all rows of each modality are the same",
+    "one vector": "all rows of both modalities are one row",
     "equal pairs": "every row is the same as its matching row",
 }
 
@@ -35,23 +39,24 @@ DEGENERATE_CASES = {
 def degenerate_reason(context: MetricContext, cases: Sequence[str]) -> str | None:
     """Return the first of the degenerate cases that the data are, in words with their names, or None."""
     x, y = context.names
-    is_constant_x, is_constant_y = context.cached("constant", _constant_modalities, lambda flags: flags[::-1])
+    is_constant_x, is_constant_y = context.cached("constant", lambda c: constant_modalities(c.moments), _swapped)
     are_equal = context.cached("equal pairs", lambda c: has_equal_pairs(c.moments), bool)
     for case in cases:
         if case == "constant side" and is_constant_x:
-            return f"all rows of {x} are the same"
+            return constant_message([x], context.moments)
         if case == "constant modality" and (is_constant_x or is_constant_y):
-            return f"all rows of {x if is_constant_x else y} are the same"
+            return constant_message([x if is_constant_x else y], context.moments)
+        if case == "constant modalities" and is_constant_x and is_constant_y:
+            return constant_message([x, y], context.moments)
         if case == "one vector" and is_constant_x and is_constant_y and are_equal:
-            return f"all rows of {x} and of {y} are the same"
+            return f"all rows of {x} and of {y} are one row"
         if case == "equal pairs" and are_equal:
             return f"every row of {x} is the same as its matching row of {y}"
     return None
 
 
-def _constant_modalities(context: MetricContext) -> tuple[bool, bool]:
-    m = context.moments
-    return has_constant_rows(m.mean_x, m.xx / m.n), has_constant_rows(m.mean_y, m.yy / m.n)
+def _swapped(flags: tuple[bool, bool]) -> tuple[bool, bool]:
+    return flags[1], flags[0]
 
 
 def has_enough_items(context: MetricContext) -> bool:
@@ -69,6 +74,13 @@ def has_unit_rows(context: MetricContext) -> bool:
     """Return True if the rows of both modalities have length 1."""
     m = context.moments
     return context.normalize or all(abs(float(np.trace(gram)) / m.n - 1) < 1e-6 for gram in (m.xx, m.yy))
+
+
+def has_equal_means(context: MetricContext) -> bool:
+    """Return True if the two means are equal but for rounding."""
+    m = context.moments
+    gap = m.mean_x - m.mean_y
+    return float(gap @ gap) <= MAX_EQUAL_MEANS * float(np.trace(m.xx) + np.trace(m.yy)) / m.n
 
 
 def undefined(reason: str) -> Estimate:

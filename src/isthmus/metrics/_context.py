@@ -15,6 +15,9 @@ from isthmus.statistics.spectral_errors import SpectralErrors
 
 #: Measures that need rows take a random sample of this many items when there are more: they cost n^2.
 MAX_ROW_ITEMS = 10_000
+#: Rounding errors of the eigenvalues of a covariance, as shares of the mean squared length, by products in float64 and
+#: in float32.
+ROUNDING, FLOAT32_ROUNDING = 1e-14, 1e-7
 
 V = TypeVar("V")
 
@@ -58,6 +61,8 @@ class SecondMoment:
         Mean row, (d,). Only `centred` needs it.
     n : int
         Number of rows. Only `centred` needs it.
+    rounding : float
+        Rounding error of an eigenvalue as a share of the mean squared length.
 
     Examples
     --------
@@ -65,10 +70,11 @@ class SecondMoment:
     [2.0, 1.0]
     """
 
-    def __init__(self, gram: np.ndarray, mean: np.ndarray | None = None, n: int = 1):
+    def __init__(self, gram: np.ndarray, mean: np.ndarray | None = None, n: int = 1, *, rounding: float = ROUNDING):
         self.gram = gram
         self.mean = mean
         self.n = n
+        self.rounding = rounding
 
     @cached_property
     def eigen(self) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +96,7 @@ class SecondMoment:
         assert self.mean is not None
         values, vectors = np.linalg.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
         # The subtraction of the mean leaves rounding errors of this size in place of a zero.
-        floor = 1e-14 * float(np.trace(self.gram)) / self.n
+        floor = self.rounding * float(np.trace(self.gram)) / self.n
         return np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]
 
 
@@ -138,8 +144,9 @@ class MetricContext:
         self.pairs = pairs
         self.names = names or (pairs.names if pairs is not None else ("x", "y"))
         self.normalize = normalize
-        self.x = moments_x or SecondMoment(moments.xx, moments.mean_x, moments.n)
-        self.y = moments_y or SecondMoment(moments.yy, moments.mean_y, moments.n)
+        rounding = FLOAT32_ROUNDING if moments.matmul_dtype == "float32" else ROUNDING
+        self.x = moments_x or SecondMoment(moments.xx, moments.mean_x, moments.n, rounding=rounding)
+        self.y = moments_y or SecondMoment(moments.yy, moments.mean_y, moments.n, rounding=rounding)
         self._cache: dict[Hashable, Any] = {}
         self._swapped: MetricContext | None = None
         #: The context in the order of the pairs: this one, or the one that it was swapped from.

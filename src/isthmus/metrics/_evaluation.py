@@ -8,16 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.metrics._conditions import (
-    EQUAL_ROWS,
-    EQUAL_ROWS_IN_BOTH,
-    EQUAL_ROWS_IN_EACH,
-    NEARLY_EQUAL_ROWS,
-    degenerate_reason,
-    undefined,
-)
+from isthmus.metrics._conditions import degenerate_reason, too_few_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import Metric
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
@@ -31,16 +25,18 @@ def _computed(entry: Metric, context: MetricContext) -> Any:
     Other exceptions than `FAILURES`, such as TypeError and AttributeError, are raised.
     """
     try:
-        estimate: Any = entry.compute(context)
-        if not isinstance(estimate, Estimate):
-            return estimate  # refused by `evaluate`
-        # A reason of the measure itself, such as too few items, is more precise than that of its list.
-        if estimate.undefined not in (None, "", EQUAL_ROWS, NEARLY_EQUAL_ROWS, EQUAL_ROWS_IN_EACH, EQUAL_ROWS_IN_BOTH):
-            return estimate
+        n_items = _n_items(entry, context) if entry.min_items > 1 else 1
+        if n_items < entry.min_items:
+            return too_few_items(n_items, entry.min_items)
         reason = degenerate_reason(context, entry.undefined_if)
+        return undefined(reason) if reason else entry.compute(context)
     except FAILURES as error:
         return undefined(failure_reason(error))
-    return undefined(reason) if reason else estimate
+
+
+def _n_items(entry: Metric, context: MetricContext) -> int:
+    """Return the number of items with a matching row that the measure is computed from."""
+    return context.moments.by_item.n_items if entry.requires == "moments" else context.shared(PairedRows).n
 
 
 def failure_reason(error: Exception) -> str:

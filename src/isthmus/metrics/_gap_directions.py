@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.metrics._conditions import has_equal_means
 from isthmus.metrics._context import MetricContext
 
 
 def gap_by_coordinate(context: MetricContext) -> np.ndarray:
     """Return the share of the squared gap in each coordinate, descending, (d,). NaN if the means are equal."""
-    return np.sort(_shares(context.moments.mean_x - context.moments.mean_y))[::-1]
+    return np.sort(_shares(context, context.moments.mean_x - context.moments.mean_y))[::-1]
 
 
 def gap_by_direction(context: MetricContext) -> np.ndarray:
     """Return the share of the squared gap along each principal direction of x (centred, descending variance), (d,)."""
-    return _shares((context.moments.mean_x - context.moments.mean_y) @ context.x.centred[1])
+    return _shares(context, (context.moments.mean_x - context.moments.mean_y) @ context.x.centred[1])
 
 
-def _shares(gap: np.ndarray) -> np.ndarray:
-    total = float(gap @ gap)
-    return gap**2 / total if total > 0 else np.full(gap.shape, np.nan)
+def _shares(context: MetricContext, gap: np.ndarray) -> np.ndarray:
+    return np.full(gap.shape, np.nan) if has_equal_means(context) else gap**2 / float(gap @ gap)

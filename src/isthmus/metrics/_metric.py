@@ -89,8 +89,12 @@ class Metric:
         Heading under which the measure is shown, one of `FAMILIES`.
     undefined_if : tuple of str
         Degenerate data on which the measure has no meaning. In 'constant side' all rows of the modality of '{side}'
-        are the same. In 'constant modality' those of x or of y are, and in 'one vector' all rows of both. In
-        'equal pairs' matching rows are the same.
+        are the same. In 'constant modality' those of x or of y are, in 'constant modalities' those of x and those of
+        y, and in 'one vector' all rows of both. In 'equal pairs' matching rows are the same.
+    min_items : int
+        Fewest items with a matching row. With fewer, the estimate is undefined.
+    conditions : tuple of str
+        Other data on which `compute` returns an undefined estimate, in words for the documentation.
 
     Raises
     ------
@@ -117,6 +121,8 @@ class Metric:
     null_model: str = DEFAULT_REASON
     family: str = "others"
     undefined_if: tuple[str, ...] = ()
+    min_items: int = 1
+    conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for field, value, choices in (
@@ -130,6 +136,8 @@ class Metric:
                 raise unknown_name(field, value, choices)
         if not isinstance(self.range, tuple) or len(self.range) != 2:
             raise InputError(f"measure {self.name}: range={self.range!r}, expected (smallest, largest) value")
+        if self.min_items < 1:
+            raise InputError(f"measure {self.name}: min_items={self.min_items}, expected 1 or more")
         for _, placeholder, _, _ in string.Formatter().parse(self.name):
             if placeholder is not None and placeholder not in PLACEHOLDERS:
                 expected = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
@@ -186,7 +194,8 @@ def metric(
         Paper of the definition.
     **options
         Other fields of `Metric`: `requires` ('moments'), `invariances` ('rotation' and 'row scale'),
-        `reference_case` (None), `interval` and `null_model` (none), `family` ('others'), `undefined_if` (never).
+        `reference_case` (None), `interval` and `null_model` (none), `family` ('others'), `undefined_if` (never),
+        `min_items` (1), `conditions` (none).
 
     Returns
     -------

@@ -36,6 +36,10 @@ def _orthogonal_means() -> tuple[Any, Any, float]:
 
 @metric(
     "centroid_angle",
+    conditions=(
+        "a mean is not distinguishable from zero",
+        "the standard error of the cosine between the means is above .1",
+    ),
     family="first order",
     unit="degrees",
     range=(0, 180),
@@ -159,6 +163,7 @@ def centroid_distance(context: MetricContext) -> Estimate:
 
 @metric(
     "centroid_distance_debiased",
+    conditions=(ONE_ITEM,),
     family="first order",
     unit="distance",
     range=(0, 2),

@@ -10,7 +10,7 @@ from isthmus.linalg.bessel import MAX_ORDER, bessel_ratio, inverse_bessel_ratio
 from isthmus.metrics._conditions import EQUAL_ROWS, NOT_UNIT_ROWS, ONE_ITEM, has_unit_rows, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
-from isthmus.statistics.degeneracy import has_constant_rows
+from isthmus.statistics.degeneracy import constant_modalities
 from isthmus.statistics.intervals import clip_interval, length_interval
 from isthmus.statistics.mean_intervals import debiased_mean_products, mean_covariance, mean_length_interval
 from isthmus.statistics.result import NAN, Estimate
@@ -29,6 +29,7 @@ def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
 
 @metric(
     "mean_cosine_{side}",
+    conditions=(ONE_ITEM,),
     family="cone and uniformity",
     unit="cosine",
     range=(-1, 1),
@@ -53,6 +54,7 @@ def mean_cosine(context: MetricContext) -> Estimate:
 
 @metric(
     "vmf_concentration_{side}",
+    conditions=("rows are not unit rows", ONE_ITEM, "the rows are too wide for the series"),
     undefined_if=("constant side",),
     family="cone and uniformity",
     unit="kappa",
@@ -106,6 +108,8 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "conformity_sd_{side}",
+    min_items=3,
+    conditions=("rows are not unit rows",),
     family="cone and uniformity",
     unit="cosine",
     range=(0, 1),
@@ -128,7 +132,7 @@ def conformity_sd(context: MetricContext) -> Estimate:
     m = context.moments
     if m.n < 2:
         return undefined("there is only one row")
-    if has_constant_rows(m.mean_x, m.xx / m.n):
+    if constant_modalities(m)[0]:
         return Estimate(0.0, 0.0, 0.0, 0.0)
     plug_in, bias, var = _squared_conformity(context)
     value = m.n / (m.n - 1) * math.sqrt(plug_in)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -33,6 +32,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "energy_distance",
+    min_items=3,
     family="distribution",
     unit="distance",
     range=(-4, 4),
@@ -51,14 +51,14 @@ def energy_distance(context: MetricContext) -> Estimate:
     at most 10,000 random items with one pair each. The interval is the jackknife's over items, and too wide near the
     null. If random pairs swap their modalities, the mean is exactly 0, the null.
     """
-    if context.shared(PairedRows).n < 3:
-        return too_few_items(context.shared(PairedRows).n, 3)
     value, left_out = pair_mean(_item_sums(context.shared(PairwiseSums), "distance"))
     return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
 
 @metric(
     "centred_energy_distance",
+    min_items=3,
+    undefined_if=("constant modalities",),
     family="distribution",
     unit="distance",
     range=(-4, 4),
@@ -81,8 +81,6 @@ def centred_energy_distance(context: MetricContext) -> Estimate:
     the shapes hardly differ.
     """
     rows = context.shared(PairedRows)
-    if rows.n < 3:
-        return too_few_items(rows.n, 3)
     pairwise, n = context.shared(PairwiseSums), rows.n
     sums = _item_sums(pairwise, "distance", centred=True)
     weighted = _weighted_differences(rows, pairwise.gap, pairwise.xy["centred_inverse"], pairwise.yx["centred_inverse"])
@@ -141,8 +139,6 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def _register(width: float) -> None:
     def mmd(context: MetricContext) -> Estimate:
-        if context.shared(PairedRows).n < 3:
-            return too_few_items(context.shared(PairedRows).n, 3)
         value, left_out = pair_mean(-_item_sums(context.shared(PairwiseSums), f"rbf_{width:g}"))
         return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
 
@@ -155,6 +151,7 @@ def _register(width: float) -> None:
     # Of the 1,770 distances in two clusters of 30, 900 are sqrt(2), and so is the median.
     metric(
         f"mmd2_{width:g}",
+        min_items=3,
         family="distribution",
         unit="squared distance",
         range=(-2, 2),
@@ -174,6 +171,8 @@ for _width in BANDWIDTHS:
 
 @metric(
     "centred_mmd2_1",
+    min_items=3,
+    undefined_if=("constant modalities",),
     family="distribution",
     unit="squared distance",
     range=(-2, 2),
@@ -196,8 +195,6 @@ def centred_mmd2(context: MetricContext) -> Estimate:
     is too wide if the shapes hardly differ.
     """
     rows = context.shared(PairedRows)
-    if rows.n < 3:
-        return too_few_items(rows.n, 3)
     pairwise, n = context.shared(PairwiseSums), rows.n
     sums = -_item_sums(pairwise, "rbf_1", centred=True)
     weighted = _weighted_differences(rows, pairwise.gap, pairwise.xy["centred_rbf_1"], pairwise.yx["centred_rbf_1"])

@@ -48,10 +48,10 @@ has more than 99.9 % of their length), they lie along one direction, or they var
 matching pairs that are equal or have one cosine, and data of two to five items. Then they do not doubt the order of
 the rows, because these data cannot decide on it. `Result.pairs["degenerate"]` holds the findings.
 
-A measure without a meaning on such data is undefined with the reason. The line "Undefined if" lists the cases of each
-measure. All other measures keep their values: the angle between two constant modalities is a number, and a narrow cone
-of distinct rows has a concentration. A measure that fails for another reason is undefined with that reason, and all
-others are computed.
+A measure without a meaning on such data is undefined with the reason. The line "Undefined if" lists all cases of each
+measure: its fewest items, constant or equal rows, and what else it needs. On all other data it keeps its value: the
+angle between two constant modalities is a number, and a narrow cone of distinct rows has a concentration. A measure
+that fails for another reason is undefined with that reason, and all others are computed.
 """
 
 
@@ -82,10 +82,20 @@ def _section(entry: Metric) -> str:
         ("Invariant", ", ".join(entry.invariances) or "nothing"),
         ("Source", entry.source),
     ]
-    if entry.undefined_if:
-        facts.insert(-1, ("Undefined if", "; ".join(DEGENERATE_CASES[case] for case in entry.undefined_if)))
+    if reasons := undefined_reasons(entry):
+        facts.insert(-1, ("Undefined if", "; ".join(reasons)))
     lines = [f"- {name}: {value}" for name, value in facts]
     return "\n".join([f"### `{entry.name}`", "", *(f"{p}\n" for p in paragraphs if ">>>" not in p), *lines, ""])
+
+
+def undefined_reasons(entry: Metric) -> list[str]:
+    """Return all data on which a measure is undefined, in words.
+
+    >>> undefined_reasons(registry()["cka"])
+    ['there are fewer than 3 items', 'all rows of one modality are the same']
+    """
+    few_items = [f"there are fewer than {entry.min_items} items"] if entry.min_items > 1 else []
+    return [*few_items, *(DEGENERATE_CASES[case] for case in entry.undefined_if), *entry.conditions]
 
 
 def _bound(bound: float) -> str:

@@ -20,6 +20,7 @@ from isthmus.statistics.result import Estimate
 
 @metric(
     "fisher_ratio",
+    undefined_if=("constant modalities",),
     family="separability",
     unit="ratio",
     range=(0, np.inf),

@@ -17,6 +17,8 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Squared distance of unit rows below which two clouds are equal but for rounding.
 MIN_SQUARED_DISTANCE = 1e-13
+#: Data without a distance of which a share could be taken.
+EQUAL_CLOUDS = "the two clouds have the same mean and covariance"
 #: Random swaps that the null averages. The null of one swap alone deviates by about 10 %.
 N_SWAPS = 5
 _BIASED = (
@@ -116,6 +118,7 @@ def frechet_distance(context: MetricContext) -> Estimate:
 
 @metric(
     "bures_distance",
+    undefined_if=("constant modalities",),
     family="distribution",
     unit="distance",
     range=(0, np.inf),
@@ -137,6 +140,7 @@ def bures_distance(context: MetricContext) -> Estimate:
 
 @metric(
     "frechet_centroid_share",
+    conditions=(EQUAL_CLOUDS,),
     family="distribution",
     unit="share",
     range=(0, 1),
@@ -154,13 +158,14 @@ def frechet_centroid_share(context: MetricContext) -> Estimate:
     """
     squares, swapped = context.shared(SquaredDistances), context.shared(SwappedDistances)
     if squares.gap + squares.bures <= MIN_SQUARED_DISTANCE:
-        return undefined("the two clouds have the same mean and covariance")
+        return undefined(EQUAL_CLOUDS)
     null = swapped.gap / (swapped.gap + swapped.bures) if swapped.gap + swapped.bures > 0 else NAN
     return Estimate(squares.gap / (squares.gap + squares.bures), null=null, note=few_items_note(context))
 
 
 @metric(
     "coral_distance",
+    undefined_if=("constant modalities",),
     family="distribution",
     unit="distance",
     range=(0, np.inf),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.linalg.significance import energy_rank
-from isthmus.metrics._conditions import EQUAL_MEANS, few_items_note, undefined
+from isthmus.metrics._conditions import EQUAL_MEANS, few_items_note, has_equal_means, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._gap_directions import gap_by_direction
 from isthmus.metrics._metric import metric
@@ -39,7 +39,7 @@ def _register(count: int) -> None:
         m = context.moments
         gap = m.mean_x - m.mean_y
         total = float(gap @ gap)
-        if total == 0:
+        if has_equal_means(context):
             return undefined(EQUAL_MEANS)
         if count >= len(gap):
             return undefined(f"there are only {len(gap)} coordinates")
@@ -70,6 +70,7 @@ def _register(count: int) -> None:
     """
     metric(
         f"gap_share_top_{count}",
+        conditions=(EQUAL_MEANS, f"there are no more than {count} coordinates"),
         family="first order",
         unit="share",
         range=(0, 1),
@@ -95,6 +96,8 @@ for _count in (2, 8):
 
 @metric(
     "gap_share_leading_8_{side}",
+    undefined_if=("constant side",),
+    conditions=(EQUAL_MEANS, "there are no more than 8 dimensions", "fewer than 8 directions have any variance"),
     family="first order",
     unit="share",
     range=(0, 1),
@@ -123,6 +126,7 @@ def gap_share_leading(context: MetricContext) -> Estimate:
 
 @metric(
     "gap_outside_span_{side}",
+    conditions=(EQUAL_MEANS,),
     undefined_if=("constant side",),
     family="first order",
     unit="share",

@@ -30,6 +30,7 @@ def _reflected(dim: int) -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "cka",
+    min_items=MIN_CKA_ITEMS,
     undefined_if=("constant modality",),
     family="representation similarity",
     unit="share",
@@ -49,8 +50,6 @@ def cka(context: MetricContext) -> Estimate:
     tr S_x tr S_y / ((n - 1) |S_x|_F |S_y|_F).
     """
     traces = context.shared(TraceEstimates)
-    if context.moments.by_item.n_items < MIN_CKA_ITEMS:
-        return undefined(f"{context.moments.by_item.n_items} items always give 1; at least {MIN_CKA_ITEMS} are needed")
     scale = math.sqrt(traces.plug_in["xx"] * traces.plug_in["yy"])
     if scale <= 0:
         return undefined(EQUAL_ROWS)
@@ -70,6 +69,8 @@ def cka(context: MetricContext) -> Estimate:
 
 @metric(
     "svcca",
+    undefined_if=("constant modality",),
+    conditions=("fewer than 10 directions have variance", "there are no more than 11 items or 10 dimensions"),
     family="representation similarity",
     unit="correlation",
     range=(0, 1),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.metrics._conditions import too_few_items, undefined
+from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
@@ -47,11 +47,8 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
         if not forward:
             context = context.swapped()
         n = context.shared(PairedRows).n
-        if n < 3:
-            return too_few_items(n, 3)
-        k = min(K, n - 1)
-        counts = np.bincount(context.shared(Neighbours).xy.index[:, :k].ravel(), minlength=n).astype(float)
-        value, p = skewness(counts), k / n
+        counts = np.bincount(context.shared(Neighbours).xy.index[:, :K].ravel(), minlength=n).astype(float)
+        value, p = skewness(counts), K / n
         null = (1 - 2 * p) / math.sqrt(n * p * (1 - p))
         if math.isnan(value):
             return Estimate(NAN, null=null, undefined="every corpus row is retrieved equally often")
@@ -64,7 +61,9 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
     """
     metric(
         name,
+        min_items=K + 1,
         undefined_if=("constant modality",),
+        conditions=("every row is retrieved equally often",),
         family="neighbours",
         unit="skewness",
         range=(-np.inf, np.inf),
@@ -94,6 +93,8 @@ def _all_predicted_as_one_class() -> tuple[np.ndarray, np.ndarray, np.ndarray, f
 
 @metric(
     "predicted_class_gini_{side}",
+    min_items=MIN_SPLIT_ITEMS,
+    conditions=("fewer than two classes have a mean with a direction",),
     family="neighbours",
     unit="gini",
     range=(0, 1),
@@ -115,8 +116,6 @@ def predicted_class_gini(context: MetricContext) -> Estimate:
     rows = context.shared(PairedRows)
     if rows.labels is None:
         raise InputError("predicted_class_gini needs labels; give Pairs(..., labels=) one for each item")
-    if rows.n < MIN_SPLIT_ITEMS:
-        return too_few_items(rows.n, MIN_SPLIT_ITEMS)
     classes, labels = np.unique(rows.labels, return_inverse=True)
     fit, test = rows.random_order[: rows.n // 2], rows.random_order[rows.n // 2 :]
     sums = np.zeros((len(classes), rows.y.shape[1]))

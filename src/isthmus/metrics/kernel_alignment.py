@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.score_matrix import TopK
-from isthmus.metrics._conditions import NEARLY_EQUAL_ROWS, too_few_items, undefined
+from isthmus.metrics._conditions import NEARLY_EQUAL_ROWS, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
@@ -19,6 +19,8 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Neighbours of CKNNA.
 K = 10
+#: Fewest items of the unbiased HSIC with an interval.
+MIN_HSIC_ITEMS = 5
 #: A kernel that varies less than this, as a share of the squared length of the rows, is rounding noise of float32.
 MIN_KERNEL_SPREAD = 1e-6
 
@@ -32,6 +34,8 @@ def _rotated_circle() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "unbiased_cka",
+    min_items=MIN_HSIC_ITEMS,
+    conditions=("the variance of one modality is not larger than chance gives",),
     undefined_if=("constant modality",),
     family="representation similarity",
     unit="share",
@@ -51,8 +55,6 @@ def unbiased_cka(context: MetricContext) -> Estimate:
     shuffled pairing gives the null, whose mean is exactly 0. The null of the biased CKA grows with d / n.
     """
     rows = context.shared(PairedRows)
-    if rows.n < 5:
-        return too_few_items(rows.n, 5)
     # HSIC does not depend on the means. Without them, rows of a narrow cone keep all their digits.
     x, y = (modality - modality.mean(axis=0, dtype=np.float64) for modality in (rows.x, rows.y))
     xy, xx, yy = Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y)
@@ -108,6 +110,8 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
 
 @metric(
     "cknna",
+    min_items=3,
+    conditions=(NEARLY_EQUAL_ROWS,),
     undefined_if=("constant modality",),
     family="representation similarity",
     unit="share",
@@ -129,8 +133,6 @@ def cknna(context: MetricContext) -> Estimate:
     pairings.
     """
     rows = context.shared(PairedRows)
-    if rows.n < 3:
-        return too_few_items(rows.n, 3)
     n, k = rows.n, min(K, rows.n - 1)
     neighbours = context.shared(Neighbours)
     nearest_x, nearest_y = neighbours.xx, neighbours.yy

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import SHUFFLES, PairedRows
@@ -101,8 +100,6 @@ def _constant_scores(trim: bool) -> tuple[np.ndarray, np.ndarray]:
 def _register(name: str, trim: bool, bias: bool) -> None:
     def compute(context: MetricContext) -> Estimate:
         rows = context.shared(PairedRows)
-        if rows.n < 2:
-            return too_few_items(rows.n, 2)
         ends = score_ends(rows, context.shared(PairwiseSums).high_negatives, trim=trim)
         sign = 1 if bias else -1
         value, null = ((end + sign * ends.negative) / 2 for end in (ends.positive, ends.shuffled))
@@ -130,6 +127,8 @@ def _register(name: str, trim: bool, bias: bool) -> None:
     )
     metric(
         name,
+        min_items=2,
+        undefined_if=("constant modalities",),
         family="separability",
         unit="cosine",
         range=(-1, 1),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.score_matrix import TopK
-from isthmus.metrics._conditions import too_few_items, undefined
+from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
@@ -46,7 +46,9 @@ def _two_cones() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "mutual_knn",
+    min_items=K_MUTUAL + 2,
     undefined_if=("constant modality",),
+    conditions=("for most rows of one modality the nearest rows are ties",),
     family="neighbours",
     unit="share",
     range=(0, 1),
@@ -67,9 +69,7 @@ def mutual_knn(context: MetricContext) -> Estimate:
     time. The null is a shuffled pairing, k / (n - 1).
     """
     n = context.shared(PairedRows).n
-    if n < 3:
-        return too_few_items(n, 3)
-    k = min(K_MUTUAL, n - 1)
+    k = K_MUTUAL
     neighbours = context.shared(Neighbours)
     if _are_ties(neighbours.xx, k) or _are_ties(neighbours.yy, k):
         return undefined("for most rows of one modality the nearest ones are ties")
@@ -111,7 +111,8 @@ def _links(index: np.ndarray) -> Any:
 
 @metric(
     "mixing_rate",
-    undefined_if=("one vector",),
+    min_items=K_MIXING // 2 + 1,
+    undefined_if=("constant modalities",),
     family="neighbours",
     unit="share",
     range=(0, 1),
@@ -132,10 +133,8 @@ def mixing_rate(context: MetricContext) -> Estimate:
     null is a well-mixed union, n / (2n - 1).
     """
     n = context.shared(PairedRows).n
-    if n < 2:
-        return too_few_items(n, 2)
     neighbours = context.shared(Neighbours)
-    k = min(K_MIXING, 2 * n - 1)
+    k = K_MIXING
     unions = [UnionNeighbours.of(neighbours.xx, neighbours.xy, k), UnionNeighbours.of(neighbours.yy, neighbours.yx, k)]
     counts = [union.is_across[:, :k].sum(axis=1) for union in unions]
     value = float(np.mean(counts)) / k
@@ -187,7 +186,8 @@ class UnionNeighbours:
 
 @metric(
     "mixed_partner_rank_{side}",
-    undefined_if=("one vector",),
+    min_items=3,
+    undefined_if=("constant modality",),
     family="neighbours",
     unit="rank",
     range=(1, np.inf),
@@ -206,8 +206,6 @@ def mixed_partner_rank(context: MetricContext) -> Estimate:
     (rank - 1) / (n - 1) is a mean over pairs. The null is the mean of a random ranking, n.
     """
     n = context.shared(PairedRows).n
-    if n < 3:
-        return too_few_items(n, 3)
     neighbours = context.shared(Neighbours)
     ahead = neighbours.rank_x - 1.0
     left_out = (n - 1) * (ahead.sum() - ahead - neighbours.before_x) / ((n - 1) * (n - 2))

@@ -75,6 +75,8 @@ def _three_shared_axes() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "shared_directions",
+    undefined_if=("constant modality",),
+    conditions=("all directions of one modality are indistinguishable from noise", "the subspaces always intersect"),
     family="subspaces",
     unit="dimensions",
     range=(0, np.inf),

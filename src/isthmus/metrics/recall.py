@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.statistics.result import Estimate
@@ -38,6 +39,9 @@ def _register(direction: int, k: int) -> None:
     query, corpus = ("x", "y") if direction == 0 else ("y", "x")
 
     def recall(context: MetricContext) -> Estimate:
+        n_rows = (context.sample.n_pairs, context.sample.n_items)[direction]
+        if n_rows <= k:
+            return undefined(f"the recall at {k} of {n_rows} rows is always 1; more than {k} rows are needed")
         return context.shared(SampledRetrieval).retrieval.recall(k)[direction]
 
     recall.__doc__ = f"""Share of {{{query}}} queries with a matching row among the {k} nearest {{{corpus}}} rows.
@@ -47,6 +51,8 @@ def _register(direction: int, k: int) -> None:
     """
     metric(
         f"{_DIRECTIONS[direction]}_R@{k}",
+        undefined_if=("constant modality",),
+        conditions=(f"there are at most {k} rows to retrieve" if k > 1 else "there is one row to retrieve",),
         family="retrieval",
         unit="share",
         range=(0, 1),

@@ -17,6 +17,7 @@ MIN_DISTANCE = 1e-3
 
 @metric(
     "relative_modality_gap",
+    conditions=("rows are not unit rows", ONE_ITEM),
     undefined_if=("one vector",),
     family="first order",
     unit="share",

@@ -17,6 +17,7 @@ from isthmus.statistics.spectral_errors import SpectralErrors
 
 @metric(
     "residual_energy_share",
+    undefined_if=("constant modalities", "equal pairs"),
     family="distribution",
     unit="share",
     range=(0, 1),
@@ -61,6 +62,9 @@ def _differences_mostly_along_one_axis() -> tuple[np.ndarray, np.ndarray, float]
 
 @metric(
     "residual_anisotropy",
+    min_items=3,
+    undefined_if=("constant modalities", "equal pairs"),
+    conditions=("all matching rows differ by the same vector",),
     family="distribution",
     unit="ratio",
     range=(1, np.inf),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -81,6 +80,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "linear_separability",
+    min_items=MIN_ITEMS,
     undefined_if=("equal pairs",),
     family="separability",
     unit="share",
@@ -101,8 +101,6 @@ def linear_separability(context: MetricContext) -> Estimate:
     of the two halves are then opposite. The interval is Wilson's over the held-out items for the fitted probe. The two
     rows of an item are not independent.
     """
-    if context.shared(PairedRows).n < MIN_ITEMS:
-        return too_few_items(context.shared(PairedRows).n, MIN_ITEMS)
     probe = context.shared(Probe)
     per_item = ((probe.x > 0).astype(float) + (probe.y < 0)) / 2
     value = float(per_item.mean())
@@ -111,6 +109,7 @@ def linear_separability(context: MetricContext) -> Estimate:
 
 @metric(
     "separability_auc",
+    min_items=MIN_ITEMS,
     family="separability",
     unit="share",
     range=(0, 1),
@@ -127,17 +126,20 @@ def separability_auc(context: MetricContext) -> Estimate:
 
     It is the probability that an x row has a larger value than an independent y row, where ties count half. Chance is
     .5. The interval is DeLong's, with both rows of an item taken together. It is absent if the values of the modalities
-    do not overlap.
+    do not overlap, or matching rows are the same.
     """
-    if context.shared(PairedRows).n < MIN_ITEMS:
-        return too_few_items(context.shared(PairedRows).n, MIN_ITEMS)
     probe = context.shared(Probe)
     y_below = _share_below(probe.x, probe.y)  # for each x row, the share of y rows below it
     x_above = 1 - _share_below(probe.y, probe.x)
     value = float(y_below.mean())
     var = float((y_below + x_above).var(ddof=1)) / len(y_below)
     if var == 0:
-        return Estimate(value, null=0.5, note="no interval: the decision values of the modalities do not overlap")
+        reason = (
+            "the decision values of the modalities do not overlap"
+            if value in (0, 1)
+            else "both rows of every item are equally separable"
+        )
+        return Estimate(value, null=0.5, note=f"no interval: {reason}")
     low, high = normal_interval(value, var)
     return Estimate(value, max(low, 0.0), min(high, 1.0), 0.5)
 

@@ -44,6 +44,11 @@ def _register(q: int) -> None:
     """
     metric(
         f"overlap_{q}",
+        undefined_if=("constant modality",),
+        conditions=(
+            f"there are no more than {q} items or dimensions",
+            f"fewer than {q} directions of one modality have any variance",
+        ),
         family="subspaces",
         unit="share",
         range=(0, 1),
@@ -96,6 +101,12 @@ def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "shared_space_reproducibility",
+    min_items=4 * SHARED_DIMS,
+    undefined_if=("constant modality",),
+    conditions=(
+        "there are no more than 8 dimensions",
+        "fewer than 8 directions of one modality have any variance",
+    ),
     family="subspaces",
     unit="share",
     range=(0, 1),
@@ -115,8 +126,8 @@ def shared_space_reproducibility(context: MetricContext) -> Estimate:
     """
     d = context.moments.dim_x
     sample = context.influence_sample
-    if sample is None or sample.items < 4 * SHARED_DIMS or d <= SHARED_DIMS:
-        return undefined(f"needs at least {4 * SHARED_DIMS} items and more than {SHARED_DIMS} dimensions")
+    if sample is None or d <= SHARED_DIMS:
+        return undefined(f"{d} dimensions are too few to compare shared spaces of {SHARED_DIMS} dimensions")
     if min(context.x.centred[0][SHARED_DIMS - 1], context.y.centred[0][SHARED_DIMS - 1]) <= 0:
         return undefined(f"fewer than {SHARED_DIMS} directions of one modality have any variance")
     in_first_half = np.zeros(sample.items, dtype=bool)

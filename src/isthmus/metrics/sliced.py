@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from isthmus.metrics._conditions import too_few_items
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -93,6 +92,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "sliced_wasserstein",
+    min_items=3,
     family="distribution",
     unit="distance",
     range=(0, 2),
@@ -111,14 +111,14 @@ def sliced_wasserstein(context: MetricContext) -> Estimate:
     measured on at most 10,000 random items with one pair each. The null is the root mean square if random pairs swap
     their modalities.
     """
-    if context.shared(PairedRows).n < 3:
-        return too_few_items(context.shared(PairedRows).n, 3)
     slices = context.shared(Slices)
     return Estimate(math.sqrt(slices.squared), null=math.sqrt(slices.nulls[0]))
 
 
 @metric(
     "centred_sliced_wasserstein",
+    min_items=3,
+    undefined_if=("constant modalities",),
     family="distribution",
     unit="distance",
     range=(0, 2),
@@ -136,7 +136,5 @@ def centred_sliced_wasserstein(context: MetricContext) -> Estimate:
     It is measured on at most 10,000 random items with one pair each. The null is the root mean square if random pairs
     swap their modalities.
     """
-    if context.shared(PairedRows).n < 3:
-        return too_few_items(context.shared(PairedRows).n, 3)
     slices = context.shared(Slices)
     return Estimate(math.sqrt(slices.centred), null=math.sqrt(slices.nulls[1]))

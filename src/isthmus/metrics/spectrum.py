@@ -145,6 +145,8 @@ def _harmonic_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @metric(
     "participation_ratio_{side}",
+    min_items=3,
+    undefined_if=("constant side",),
     family="spectrum",
     unit="dimensions",
     range=(1, np.inf),
@@ -186,6 +188,8 @@ def participation_ratio(context: MetricContext) -> Estimate:
 
 @metric(
     "anisotropy_{side}",
+    min_items=3,
+    undefined_if=("constant side",),
     family="spectrum",
     unit="ratio",
     range=(1, np.inf),
@@ -234,6 +238,9 @@ def slope_range(n: int, dim: int) -> tuple[int, int]:
 
 @metric(
     "power_law_slope_{side}",
+    min_items=3,
+    undefined_if=("constant side",),
+    conditions=("fewer than half of the directions have any variance",),
     family="spectrum",
     unit="exponent",
     range=(0, np.inf),

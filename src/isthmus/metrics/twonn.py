@@ -6,7 +6,7 @@ import numpy as np
 
 from isthmus.compute.score_matrix import TopK
 from isthmus.compute.topk import topk
-from isthmus.metrics._conditions import too_few_items, undefined
+from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
@@ -16,6 +16,8 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Rows at a distance below this times their length are duplicates, which float32 cannot distinguish.
 DUPLICATE_TOLERANCE = 1e-6
+#: Rows that have no dimension.
+FEW_DISTANCES = "fewer than three distinct rows, or equal distances to all neighbours"
 #: Neighbours among which duplicates are searched at a time.
 K = 10
 #: Rows whose distances are computed at a time.
@@ -35,6 +37,9 @@ def _right_angles() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "intrinsic_dimension_{side}",
+    min_items=3,
+    undefined_if=("constant side",),
+    conditions=(FEW_DISTANCES,),
     family="spectrum",
     unit="dimensions",
     range=(0, np.inf),
@@ -54,11 +59,9 @@ def twonn(context: MetricContext) -> Estimate:
     linked by nearest neighbours count as dependent.
     """
     rows = context.shared(PairedRows)
-    if rows.n < 3:
-        return too_few_items(rows.n, 3)
     value, error = two_nearest(rows.x, context.shared(Neighbours).xx if rows.unit else None)
     if np.isnan(value):
-        return undefined("fewer than three distinct rows, or equal distances to all neighbours")
+        return undefined(FEW_DISTANCES)
     # The mean logarithm 1 / value is closer to normal than the value.
     low, high = normal_interval(1 / value, (error / value**2) ** 2)
     return Estimate(value, 1 / high, 1 / low if low > 0 else np.inf)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from isthmus.linalg.bessel import log_iv
-from isthmus.metrics._conditions import too_few_items, undefined
+from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -29,6 +29,8 @@ def _two_points(n_antipodal: int, n_equal: int) -> float:
 
 @metric(
     "uniformity_{side}",
+    min_items=2,
+    conditions=("all rows are so far apart that exp(-2 d^2) is 0 in this precision",),
     family="cone and uniformity",
     unit="log",
     range=(-4 * EXPONENT, 0),
@@ -45,13 +47,13 @@ def uniformity(context: MetricContext) -> Estimate:
     It is measured on at most 10,000 random items, of which each has its first row. The interval is the jackknife's over
     items. The null is the value of the uniform distribution on the sphere, the smallest possible one for many rows.
     """
-    if context.shared(PairedRows).n < 2:
-        return too_few_items(context.shared(PairedRows).n, 2)
     return _log_mean(context, context.shared(PairwiseSums).xx["uniform"])
 
 
 @metric(
     "cross_uniformity",
+    min_items=2,
+    conditions=("all rows are so far apart that exp(-2 d^2) is 0 in this precision",),
     family="cone and uniformity",
     unit="log",
     range=(-4 * EXPONENT, 0),
@@ -70,8 +72,6 @@ def cross_uniformity(context: MetricContext) -> Estimate:
     far apart, so that a gap lowers it too. The interval is the jackknife's over items. The null is the value of the
     uniform distribution on the sphere.
     """
-    if context.shared(PairedRows).n < 2:
-        return too_few_items(context.shared(PairedRows).n, 2)
     sums = context.shared(PairwiseSums)
     return _log_mean(context, (sums.xy["uniform"] + sums.yx["uniform"]) / 2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,6 +12,10 @@ from isthmus.statistics.moments import Moments
 
 #: Largest variance, as a share of the mean squared length, of rows that are all the same but for rounding.
 MAX_CONSTANT_SPREAD = 1e-12
+#: The same for products in float32, of which the subtraction of the mean leaves up to 1.4e-6.
+MAX_FLOAT32_SPREAD = 3e-6
+#: Mean squared distance of equal pairs, and variance of equal cosines, that products in float32 leave.
+MAX_FLOAT32_DISTANCE = 1e-8
 #: Length of the mean, relative to the rows, above which the rows are nearly all the same.
 MIN_NARROW_LENGTH = 0.999
 #: Share of the squared length along one direction above which the rows lie along it.
@@ -19,11 +24,11 @@ MIN_LINE_SHARE = 0.999
 MIN_DIRECTIONS = 8
 #: Most items that count as few.
 MAX_FEW_ITEMS = 5
-#: Largest variance of the paired cosines that are all equal but for rounding.
+#: Largest variance of paired cosines that are all equal but for rounding.
 MAX_EQUAL_VARIANCE = 1e-12
 
 #: Kinds of degenerate data for which the order of the rows cannot be judged.
-UNJUDGED_KINDS = ("constant", "narrow", "line", "equal cosines", "few items")
+UNJUDGED_KINDS = ("constant", "narrow", "line", "few directions", "equal cosines", "few items")
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,15 @@ def find_degeneracies(moments: Moments, names: tuple[str, str], /) -> list[Degen
     >>> [entry.message for entry in find_degeneracies(Moments.of(np.ones((50, 16)), X), ("image", "text"))]
     ['all rows of image are the same']
     """
-    degeneracies = _constant_modalities(moments, names)
-    constant_names = {name for entry in degeneracies for name in entry.modalities}
+    constant_names = [name for name, flag in zip(names, constant_modalities(moments), strict=True) if flag]
+    degeneracies = []
+    if constant_names:
+        message = constant_message(constant_names, moments)
+        degeneracies.append(Degeneracy("constant", tuple(constant_names), message))
     for name, mean, gram in zip(names, (moments.mean_x, moments.mean_y), (moments.xx, moments.yy), strict=True):
         if name not in constant_names:
-            degeneracies += _collapsed_modality(name, mean, gram / moments.n, moments.by_item.n_items)
+            noise = MAX_FLOAT32_SPREAD if _has_float32_products(moments) else 1e-13
+            degeneracies += _collapsed_modality(name, mean, gram / moments.n, moments.by_item.n_items, noise)
     degeneracies += _equal_pairs(moments, names, constant_names)
     items = moments.by_item.n_items
     # Many pairs of a constant modality are few items because their rows are the same, which is already said.
@@ -97,28 +106,61 @@ def find_degeneracies(moments: Moments, names: tuple[str, str], /) -> list[Degen
     return degeneracies
 
 
-def has_constant_rows(mean: np.ndarray, second_moment: np.ndarray) -> bool:
-    """Return whether rows are all the same but for rounding.
+def constant_modalities(moments: Moments) -> tuple[bool, bool]:
+    """Return for each modality whether its rows are all the same but for rounding.
 
     Parameters
     ----------
-    mean : (d,) array
-        Mean row.
-    second_moment : (d, d) array
-        Mean of the outer products of the rows.
+    moments : Moments
+        Moments of the pairs, as NumPy arrays.
 
     Returns
     -------
-    bool
-        True if the variance is at most 1e-12 of the mean squared length.
+    tuple of bool
+        True if the variance is at most 1e-12 of the mean squared length, or 3e-6 of it for products in float32.
 
     Examples
     --------
-    >>> has_constant_rows(np.array([1.0, 0.0]), np.diag([1.0, 0.0]))
-    True
+    >>> constant_modalities(Moments.of(np.ones((4, 2)), np.eye(4, 2) + 1))
+    (True, False)
     """
-    squared_length = float(np.trace(second_moment))
-    return squared_length - float(mean @ mean) <= MAX_CONSTANT_SPREAD * squared_length
+    tolerance = MAX_FLOAT32_SPREAD if _has_float32_products(moments) else MAX_CONSTANT_SPREAD
+    squared_lengths = [float(np.trace(gram)) / moments.n for gram in (moments.xx, moments.yy)]
+    is_constant = [
+        squared_length - float(mean @ mean) <= tolerance * squared_length
+        for squared_length, mean in zip(squared_lengths, (moments.mean_x, moments.mean_y), strict=True)
+    ]
+    return is_constant[0], is_constant[1]
+
+
+def constant_message(names: Sequence[str], moments: Moments) -> str:
+    """Return a clause that all rows of these modalities are the same.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the constant modalities.
+    moments : Moments
+        Moments of the pairs. If their products are in float32, the clause states what these cannot tell.
+
+    Returns
+    -------
+    str
+        The clause, without a full stop.
+
+    Examples
+    --------
+    >>> constant_message(["image", "text"], Moments.of(np.ones((4, 2)), np.ones((4, 2))))
+    'all rows of image are the same, and all rows of text are the same'
+    """
+    message = ", and ".join(f"all rows of {name} are the same" for name in names)
+    if _has_float32_products(moments):
+        message += ", as far as products in float32 can tell (up to 50,000 pairs have products in float64)"
+    return message
+
+
+def _has_float32_products(moments: Moments) -> bool:
+    return moments.matmul_dtype == "float32"
 
 
 def has_equal_pairs(moments: Moments) -> bool:
@@ -132,7 +174,8 @@ def has_equal_pairs(moments: Moments) -> bool:
     Returns
     -------
     bool
-        True if the mean squared distance of the pairs is at most 1e-12 of the squared lengths.
+        True if the mean squared distance of the pairs is at most 1e-12 of the squared lengths, or 1e-8 of it for
+        products in float32.
 
     Examples
     --------
@@ -142,24 +185,14 @@ def has_equal_pairs(moments: Moments) -> bool:
     if moments.dim_x != moments.dim_y:
         return False
     squared_lengths = float(np.trace(moments.xx) + np.trace(moments.yy)) / moments.n
-    return squared_lengths - 2 * moments.mean_paired <= MAX_CONSTANT_SPREAD * squared_lengths
+    tolerance = MAX_FLOAT32_DISTANCE if _has_float32_products(moments) else MAX_CONSTANT_SPREAD
+    return squared_lengths - 2 * moments.mean_paired <= tolerance * squared_lengths
 
 
-def _constant_modalities(moments: Moments, names: tuple[str, str]) -> list[Degeneracy]:
-    sums = ((moments.mean_x, moments.xx), (moments.mean_y, moments.yy))
-    constant = tuple(
-        name for name, (mean, gram) in zip(names, sums, strict=True) if has_constant_rows(mean, gram / moments.n)
-    )
-    if not constant:
-        return []
-    message = f"all rows of {constant[0]} are the same"
-    if len(constant) == 2:
-        message += f", and all rows of {constant[1]} are the same"
-    return [Degeneracy("constant", constant, message)]
-
-
-def _collapsed_modality(name: str, mean: np.ndarray, second_moment: np.ndarray, n_items: int) -> list[Degeneracy]:
-    """Return how one modality that is not constant is degenerate."""
+def _collapsed_modality(
+    name: str, mean: np.ndarray, second_moment: np.ndarray, n_items: int, noise: float
+) -> list[Degeneracy]:
+    """Return how one modality that is not constant is degenerate. `noise` is the rounding of its squared length."""
     squared_length = float(np.trace(second_moment))
     length = float(np.linalg.norm(mean)) / np.sqrt(squared_length)
     if length > MIN_NARROW_LENGTH:
@@ -168,20 +201,21 @@ def _collapsed_modality(name: str, mean: np.ndarray, second_moment: np.ndarray, 
     if float(np.linalg.eigvalsh(second_moment)[-1]) > MIN_LINE_SHARE * squared_length:
         return [Degeneracy("line", (name,), f"the rows of {name} lie along one direction")]
     variances = np.linalg.eigvalsh(second_moment - np.outer(mean, mean))
-    directions = int(np.count_nonzero(variances > max(1e-10 * variances[-1], 1e-13 * squared_length)))
+    directions = int(np.count_nonzero(variances > max(1e-10 * variances[-1], noise * squared_length)))
     if directions < min(MIN_DIRECTIONS, n_items - 1, len(mean)):
         message = f"the rows of {name} vary in only {directions} of {len(mean):,} directions"
         return [Degeneracy("few directions", (name,), message)]
     return []
 
 
-def _equal_pairs(moments: Moments, names: tuple[str, str], constant_names: set[str]) -> list[Degeneracy]:
+def _equal_pairs(moments: Moments, names: tuple[str, str], constant_names: Sequence[str]) -> list[Degeneracy]:
     if has_equal_pairs(moments):
         return [
             Degeneracy("equal rows", names, f"every row of {names[0]} is the same as its matching row of {names[1]}")
         ]
     variance = moments.cos_sq / moments.n - moments.mean_paired**2
-    if len(constant_names) < 2 and moments.n > 1 and variance <= MAX_EQUAL_VARIANCE:
+    tolerance = MAX_FLOAT32_DISTANCE if _has_float32_products(moments) else MAX_EQUAL_VARIANCE
+    if len(constant_names) < 2 and moments.n > 1 and variance <= tolerance:
         message = f"all matching pairs have the same cosine, {moments.mean_paired:.4g}"
         return [Degeneracy("equal cosines", names, message)]
     return []
