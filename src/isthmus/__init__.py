@@ -29,7 +29,7 @@ _NAMES: dict[str, str] = {
     "calibrate": "isthmus.diagnosis",
     "compare": "isthmus.evaluation",
     "explain": "isthmus.diagnosis",
-    "load": "isthmus.align",
+    "load": "isthmus.reporting",
     "measure": "isthmus.metrics",
     "open_pairs": "isthmus.data.opening",
     "report": "isthmus.reporting",
@@ -98,7 +98,6 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from isthmus import align, encode, metrics, tasks, testing, theory, train
-    from isthmus.align import load
     from isthmus.compute.resources import config_context
     from isthmus.data import demo, sources
     from isthmus.data.opening import open_pairs
@@ -107,7 +106,7 @@ if TYPE_CHECKING:
     from isthmus.diagnosis.modalities import Modalities
     from isthmus.evaluation import compare
     from isthmus.metrics import measure
-    from isthmus.reporting import plot, report
+    from isthmus.reporting import load, plot, report
     from isthmus.statistics.moments import Moments
     from isthmus.statistics.result import Estimate, Result
     from isthmus.utils.errors import InputError, IsthmusWarning

@@ -63,7 +63,7 @@ BAD = {
 def test_bad_embeddings(verb: str, name: str, folder: Path) -> None:
     before = sorted(p.name for p in folder.iterdir())
     words = {"measure": ["measure"], "report": ["report"], "fit": ["fit", "Centering"]}[verb]
-    out = ["-o", folder / "out.file"]
+    out = ["-o", folder / "out.json"]
     done = isthmus_(*words, folder / "image.npy", folder / name, *out)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""

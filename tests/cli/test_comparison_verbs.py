@@ -59,7 +59,7 @@ class TestCompare:
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            (["-o", "table.xlsx"], "the name must end in .html, .json or .csv"),
+            (["-o", "table.xlsx"], "the name must end in .html, .json, .csv, .md or .tex"),
             (["--sweep", "energy"], "expected NAME=VALUE,VALUE"),
             (["--fit-sizes", "ten"], "'ten' is not a whole number"),
             (["--tasks", "retrieve"], "unknown task 'retrieve'"),

@@ -20,14 +20,14 @@ def explanation() -> Explanation:
     return isthmus.explain(pairs, comparison=isthmus.compare(pairs, aligners=[isthmus.align.Centering()], splits=1))
 
 
-@pytest.mark.parametrize("name", plot.__all__)
+@pytest.mark.parametrize("name", plot.FIGURES[Explanation])
 def test_plot_without_axes_returns_new_axes(name: str, explanation: Explanation) -> None:
     ax = getattr(plot, name)(explanation)
     assert isinstance(ax.figure, Figure)
     assert ax.has_data()
 
 
-@pytest.mark.parametrize("name", plot.__all__)
+@pytest.mark.parametrize("name", plot.FIGURES[Explanation])
 def test_plot_on_axes_draws_on_them_with_the_settings_of_the_caller(name: str, explanation: Explanation) -> None:
     import matplotlib
 

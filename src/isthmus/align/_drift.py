@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from typing import Any, ClassVar
 
 import numpy as np
 
 from isthmus.align._further import Cloud
 from isthmus.statistics.intervals import satterthwaite_p_value
+from isthmus.utils.tabular import Tabular
 
 #: Level of the test of equal means.
 LEVEL = 0.01
@@ -73,8 +75,8 @@ class ModalityDrift:
         return self.fidelity < self.fidelity_null
 
 
-@dataclass(frozen=True)
-class Drift:
+@dataclass(frozen=True, eq=False, repr=False)
+class Drift(Tabular):
     """Difference between a new corpus and the fit. It is true if a mean or a covariance differs.
 
     Parameters
@@ -92,14 +94,56 @@ class Drift:
     False
     """
 
+    kind: ClassVar[str] = "drift"
+
     modalities: tuple[ModalityDrift, ...]
     sentences: tuple[str, ...]
 
     def __bool__(self) -> bool:
         return any(modality.shifted or modality.reshaped for modality in self.modalities)
 
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one row for each modality with the fields of `ModalityDrift`.
+
+        Returns
+        -------
+        dict of str to list
+            Columns by name, and the decisions 'shifted' and 'reshaped'.
+        """
+        names = [*(field.name for field in fields(ModalityDrift)), "shifted", "reshaped"]
+        return {name: [getattr(modality, name) for modality in self.modalities] for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            'modalities' and 'sentences'.
+        """
+        return {"modalities": [asdict(modality) for modality in self.modalities], "sentences": list(self.sentences)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Drift:
+        """Return the drift that `save` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Content of the JSON file.
+
+        Returns
+        -------
+        Drift
+            The drift.
+        """
+        return cls(tuple(ModalityDrift(**values) for values in content["modalities"]), tuple(content["sentences"]))
+
     def __str__(self) -> str:
         return " ".join(self.sentences)
+
+    def __repr__(self) -> str:
+        return "\n".join(["Drift of a new corpus", *(f"  {sentence}" for sentence in self.sentences)])
 
 
 def measure_drift(samples: Mapping[str, tuple[Cloud, Cloud]], *, uses_means: bool, uses_pairs: bool) -> Drift:

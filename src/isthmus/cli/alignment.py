@@ -122,7 +122,7 @@ def _fit(
 ) -> str:
     """Fit `estimator` to the files and return a phrase that describes the data."""
     if y is None:
-        moments = isthmus.load(x)
+        moments = isthmus.align.load(x)
         if not isinstance(moments, isthmus.Moments):
             raise InputError(f"{x}: is an aligner; expected saved moments, or two embedding files")
         name_list = split_names(names)
@@ -266,7 +266,7 @@ def adapt(
 
 def _load_aligner(path: Path) -> Any:
     """Load a saved aligner, and refuse files that hold something else."""
-    loaded = isthmus.load(path)
+    loaded = isthmus.align.load(path)
     if not isinstance(loaded, isthmus.align.Aligner):
         raise InputError(f"{path}: holds {type(loaded).__name__}, expected an aligner written by `isthmus fit`")
     return loaded

@@ -30,6 +30,7 @@ from isthmus.cli.progress import progress_bar
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number
+from isthmus.utils.tabular import SUFFIXES
 from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ if TYPE_CHECKING:
 
 Seed = Annotated[int, typer.Option("--seed", help="seed of the splits and of all random numbers")]
 Outputs = Annotated[
-    list[Path] | None, typer.Option("-o", "--output", help="page (.html), .json or .csv; may be repeated")
+    list[Path] | None, typer.Option("-o", "--output", help="page (.html), .json, .csv, .md or .tex; may be repeated")
 ]
-_SUFFIXES = (".html", ".json", ".csv")
+_SUFFIXES = (".html", *SUFFIXES)
 
 
 def mount(app: typer.Typer) -> None:
@@ -126,7 +127,7 @@ def intervene(
     y: Annotated[str, typer.Argument(help="embeddings of the second modality")],
     output: Annotated[
         list[Path] | None,
-        typer.Option("-o", "--output", help="page (.html), figure (.svg), .json or .csv; may be repeated"),
+        typer.Option("-o", "--output", help="page (.html), figure (.svg), .json, .csv, .md or .tex; may be repeated"),
     ] = None,
     interventions: Annotated[
         str, typer.Option(help="names with commas: translate, rotate, collapse, remove_unshared")
@@ -146,7 +147,7 @@ def intervene(
     from isthmus.evaluation import intervene as run_interventions
 
     for path in output or []:
-        _check_suffix(path, (".html", ".svg", ".json", ".csv"))
+        _check_suffix(path, (".html", ".svg", *SUFFIXES))
     pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is)
     with progress_bar("intervening", quiet=json_) as progress:
         curve = run_interventions(
@@ -157,7 +158,7 @@ def intervene(
             progress=progress,
         )
     for path in output or []:
-        if path.suffix.lower() in (".json", ".csv"):
+        if path.suffix.lower() in SUFFIXES:
             curve.save(path)
         else:
             from isthmus.reporting.intervention_page import intervention_page

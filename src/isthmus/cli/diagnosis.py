@@ -28,13 +28,13 @@ from isthmus.cli._common import (
 )
 from isthmus.cli.progress import spinner
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number
+from isthmus.utils.tabular import check_table_suffix
 from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
     from isthmus.diagnosis import Explanation, Modalities, PairwiseResults
-    from isthmus.statistics.result import Estimate
+    from isthmus.statistics.result import Estimate, Result
 
 Paths = Annotated[
     list[str],
@@ -44,6 +44,17 @@ Paths = Annotated[
         "of .npy shards",
     ),
 ]
+TableFile = Annotated[
+    Path | None, typer.Option("-o", "--output", help="also write this file: .json, .csv, .md or .tex")
+]
+#: Measures that `measure` prints without --all.
+HEADLINES = (
+    "centroid_angle", "centroid_distance", "relative_modality_gap", "mean_paired_cosine", "mean_unpaired_cosine",
+    "linear_separability", "effective_rank_{side}", "overlap_dimensions", "smallest_principal_angle",
+    "{x}_to_{y}_R@1", "{y}_to_{x}_R@1",
+)  # fmt: skip
+#: Measures that a remark names before it counts the others.
+NAMED_MEASURES = 3
 #: Default matrices for more than two modalities, and default numbers of each single modality.
 SUMMARY = ("centroid_angle", "centroid_distance", "relative_modality_gap", "mean_paired_cosine", "R@1")
 MODALITY_SUMMARY = ("mean_resultant_length", "effective_rank", "uniformity")
@@ -63,39 +74,48 @@ def measure(
     paths: Paths,
     names: Names = None,
     metrics: Annotated[
-        str,
+        str | None,
         typer.Option(help="all, fast (no rows needed), a family such as neighbours, or names with commas"),
-    ] = "all",
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="all measures, as with --json and -o")] = False,
     labels: Labels = None,
     index: Index = None,
     key: Key = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="also write the JSON to this file")] = None,
+    output: TableFile = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
     pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Measure the gap, with 95 % intervals and the values that chance gives."""
+    """Measure the gap, with 95 % intervals and the values that chance gives.
+
+    Example: isthmus measure image.npy text.npy --all
+    """
+    metrics = "all" if all_ else metrics
     if output is not None:
         check_writable(output)
+        check_table_suffix(output)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with spinner(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            results = opened_modalities.measure(metrics=metrics, normalize=not raw, drop_bad=drop_bad)
+            results = opened_modalities.measure(metrics=metrics or "all", normalize=not raw, drop_bad=drop_bad)
         if output is not None:
-            with atomic_path(output) as temporary:
-                temporary.write_text(results.to_json() + "\n", encoding="utf-8")
+            results.save(output)
         if json_:
             typer.echo(results.to_json())
         else:
-            _print_matrices(results, *((SUMMARY, MODALITY_SUMMARY) if metrics == "all" else _measure_names(results)))
+            _print_matrices(
+                results, *((SUMMARY, MODALITY_SUMMARY) if metrics in (None, "all") else _measure_names(results))
+            )
         return
     pairs = open_pairs(
         *_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is
     )
     with spinner(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
-        result = isthmus.measure(pairs, metrics=metrics, normalize=not raw)
+        headlines = _headlines(labelled=labels is not None)
+        measured = metrics or ("all" if json_ or output is not None else headlines)
+        result = isthmus.measure(pairs, metrics=measured, normalize=not raw)
     if output is not None:
         result.save(output)
     if json_:
@@ -103,12 +123,16 @@ def measure(
         return
     rows: list[tuple[str, ...]] = []
     families = isthmus.metrics.families(pairs.names)
-    for family in dict.fromkeys(families[name] for name in result):
+    printed = _printed(result, headlines, pairs.names) if metrics is None else result.metrics
+    for family in dict.fromkeys(families[name] for name in printed):
         rows.append((family.upper(), "", "", "", ""))
-        rows += [_table_row(name, e) for name, e in result.items() if families[name] == family]
+        rows += [_table_row(name, e) for name, e in printed.items() if families[name] == family]
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
     print_table(("measure", "value", "95 % interval", "null", "unit"), rows)
-    _print_remarks(result.metrics)
+    _print_remarks(printed)
+    if metrics is None:
+        hidden = len(families) - len(printed)
+        typer.echo(f"\n{hidden} more: --all, or --metrics with names from `isthmus list metrics`")
 
 
 def explain(
@@ -120,6 +144,7 @@ def explain(
     temperature: Annotated[
         float, typer.Option(help="temperature of the training, used for the assumptions of the theorems")
     ] = 0.01,
+    output: TableFile = None,
     index: Index = None,
     key: Key = None,
     drop_bad: DropBad = False,
@@ -133,12 +158,17 @@ def explain(
 
     if cosine is not None and not -1 <= cosine <= 1:
         raise InputError(f"--cosine {cosine:g}: expected a number between -1 and 1")
+    if output is not None:
+        check_writable(output)
+        check_table_suffix(output)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, None, index, key)
         if cosine is not None:
             raise InputError(f"--cosine needs two modalities, and {len(paths)} were given; give two files")
         with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             explanations = opened_modalities.explain(normalize=not raw, temperature=temperature, drop_bad=drop_bad)
+        if output is not None:
+            explanations.save(output)
         if json_:
             typer.echo(explanations.to_json())
             return
@@ -150,6 +180,8 @@ def explain(
     with spinner(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the spinner is visible
+    if output is not None:
+        explanation.save(output)
     if json_:
         typer.echo(json.dumps(values, indent=1, allow_nan=False))
         return
@@ -199,6 +231,18 @@ def report(
     typer.echo(f"\nThe page: {output.resolve()}")
 
 
+def _headlines(*, labelled: bool) -> list[str]:
+    """Return the measures that are printed by default, with those of labels if there are labels."""
+    of_labels = [m.name for m in isthmus.metrics.registry().values() if m.requires == "labels"] if labelled else []
+    return [*HEADLINES, *of_labels]
+
+
+def _printed(result: Result, measures: Sequence[str], modalities: tuple[str, str]) -> dict[str, Estimate]:
+    """Return the estimates of these measures by their printed name."""
+    registered = isthmus.metrics.registry()
+    return {name: result[name] for measure in measures for name in registered[measure].names(*modalities)}
+
+
 def _two_paths(paths: Sequence[str]) -> tuple[str, str]:
     if len(paths) != 2:
         raise InputError(f"got {len(paths)} path, expected the embeddings of two modalities or more")
@@ -232,7 +276,9 @@ def _print_remarks(estimates: Mapping[str, Estimate]) -> None:
     if remarks:
         typer.echo("")
     for remark, measures in remarks.items():
-        typer.echo(f"{', '.join(measures)}: {remark}")
+        hidden = len(measures) - NAMED_MEASURES
+        more = f" and {hidden} more" if hidden > 0 else ""
+        typer.echo(f"{', '.join(measures[:NAMED_MEASURES])}{more}: {remark}")
 
 
 def _print_verdicts(explanations: PairwiseResults[Explanation]) -> None:

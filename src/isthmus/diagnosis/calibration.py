@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
+from isthmus.diagnosis._cosine_bins import BINS, bin_of, share_text, smallest_reaching
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
+from isthmus.utils.files import pack_array, unpack_array
 from isthmus.utils.format import json_number
+from isthmus.utils.tabular import Tabular
 
-#: Bins of the cosine over [-1, 1], a resolution of 1e-4.
-BINS = 20_000
 #: Groups of items that the jackknife leaves out in turn.
 GROUPS = 10
 #: Quantile .975 of Student's t distribution with 9 degrees of freedom.
@@ -26,8 +28,8 @@ MIN_MATCHING, MIN_NON_MATCHING = 20, 10
 MIN_BANDWIDTH = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Tabular):
     """Histograms of the cosines of matching and non-matching pairs in 20,000 bins over [-1, 1].
 
     Parameters
@@ -53,6 +55,8 @@ class Calibration:
     >>> bool(low < high)
     True
     """
+
+    kind: ClassVar[str] = "calibration"
 
     names: tuple[str, str]
     items: int
@@ -87,7 +91,7 @@ class Calibration:
         """
         histograms = {"matching": self.matching.sum(axis=0), "non_matching": self.non_matching.sum(axis=(0, 1))}
         histograms |= {f"within {name}": counts for name, counts in zip(self.names, self.within, strict=True)}
-        position = _bin(cosine)
+        position = bin_of(cosine)
         return {
             name: float((counts[:position].sum() + 0.5 * counts[position]) / max(counts.sum(), 1))
             for name, counts in histograms.items()
@@ -149,7 +153,7 @@ class Calibration:
         mean = float(centres @ matching) / n
         deviation = math.sqrt(max(float((centres - mean) ** 2 @ matching) / n, 0.0))
         bandwidth = max(round(max(0.9 * deviation * n**-0.2, MIN_BANDWIDTH) * BINS / 2), 1)
-        position = _bin(cosine)
+        position = bin_of(cosine)
         window = slice(max(position - bandwidth, 0), position + bandwidth + 1)
         matching_share = matching[window].sum() / n
         non_matching_share = non_matching[window].sum() / non_matching.sum()
@@ -207,14 +211,14 @@ class Calibration:
         if not 0 < precision < 1:
             raise InputError(f"precision={precision}, expected a share between 0 and 1")
         matching, non_matching = self.matching.sum(axis=0), self.non_matching.sum(axis=(0, 1))
-        value = _threshold(matching, non_matching, precision, prior)
+        value = smallest_reaching(matching, non_matching, precision, prior)
         definition = f"smallest cosine with a precision of {precision:g} at a prevalence of {prior:.3g}"
         if math.isnan(value):
             return Estimate(
                 NAN, unit="cosine", definition=definition,
                 undefined=f"no cosine of these data has a precision of {precision:g} at a prevalence of {prior:.3g}",
             )  # fmt: skip
-        position = _bin(value)
+        position = bin_of(value)
         n_matching, n_non_matching = int(matching[position:].sum()), int(non_matching[position:].sum())
         definition += f"; {n_matching:,} matching and {n_non_matching:,} non-matching pairs reach it here"
         if n_matching < MIN_MATCHING or n_non_matching < MIN_NON_MATCHING:
@@ -226,7 +230,7 @@ class Calibration:
         replicates = []
         for g in range(GROUPS):
             removed = self.non_matching[g].sum(axis=0) + self.non_matching[:, g].sum(axis=0) - self.non_matching[g, g]
-            replicates.append(_threshold(matching - self.matching[g], non_matching - removed, precision, prior))
+            replicates.append(smallest_reaching(matching - self.matching[g], non_matching - removed, precision, prior))
         sum_of_squares = float(np.sum((np.array(replicates) - np.mean(replicates)) ** 2))
         error = math.sqrt((GROUPS - 1) / GROUPS * sum_of_squares)
         low, high = (min(max(value + sign * T95 * error, -1.0), 1.0) for sign in (-1, 1))
@@ -246,7 +250,7 @@ class Calibration:
             Between 0 and 1.
         """
         counts = self.matching.sum(axis=0)
-        return float(counts[_bin(cosine) :].sum() / counts.sum())
+        return float(counts[bin_of(cosine) :].sum() / counts.sum())
 
     def sentences(self, cosine: float, /) -> list[str]:
         """Return the meaning of this cosine in sentences.
@@ -264,10 +268,10 @@ class Calibration:
         shares = self.percentiles(cosine)
         x, y = self.names
         sentences = [
-            f"A cosine of {cosine:g} between {x} and {y} is higher than {_percent(shares['non_matching'])} of those of "
-            f"non-matching pairs and than {_percent(shares['matching'])} of those of matching pairs.",
-            f"Within one modality it would be higher than {_percent(shares[f'within {x}'])} ({x}) and "
-            f"{_percent(shares[f'within {y}'])} ({y}) of the cosines of non-matching pairs.",
+            f"A cosine of {cosine:g} between {x} and {y} is higher than {share_text(shares['non_matching'])} of those "
+            f"of non-matching pairs and than {share_text(shares['matching'])} of those of matching pairs.",
+            f"Within one modality it would be higher than {share_text(shares[f'within {x}'])} ({x}) and "
+            f"{share_text(shares[f'within {y}'])} ({y}) of the cosines of non-matching pairs.",
         ]
         quantiles = self.matched_quantile(cosine)
         if not math.isnan(quantiles[x]):
@@ -300,12 +304,12 @@ class Calibration:
         for precision in PRECISIONS:
             threshold = self.threshold(precision)
             if threshold.undefined:
-                sentences.append(f"No threshold has a precision of {_percent(precision)}.")
+                sentences.append(f"No threshold has a precision of {share_text(precision)}.")
                 continue
             interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
             sentences.append(
-                f"At or above {threshold.value:.4f} ({interval}), {_percent(precision)} of the candidates are matches, "
-                f"and {_percent(self.recall(threshold.value))} of the matches are found."
+                f"At or above {threshold.value:.4f} ({interval}), {share_text(precision)} of the candidates are "
+                f"matches, and {share_text(self.recall(threshold.value))} of the matches are found."
             )
         return [f"With one match among {self.items:,} candidates:", *sentences]
 
@@ -342,28 +346,55 @@ class Calibration:
             }
         return values
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Calibration:
+        """Return the calibration that `save` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Content of the JSON file.
+
+        Returns
+        -------
+        Calibration
+            The calibration.
+        """
+        histograms = {name: unpack_array(values) for name, values in content["histograms"].items()}
+        within = (histograms.pop("within_x"), histograms.pop("within_y"))
+        names = (content["names"][0], content["names"][1])
+        return cls(names=names, items=content["items"], sampled=content["sampled"], within=within, **histograms)
+
+    def _saved(self) -> dict[str, Any]:
+        histograms = {"matching": self.matching, "non_matching": self.non_matching}
+        histograms |= dict(zip(("within_x", "within_y"), self.within, strict=True))
+        packed = {name: pack_array(counts) for name, counts in histograms.items()}
+        return {**super()._saved(), "names": list(self.names), "histograms": packed}
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one row for each precision of `threshold_sentences`.
+
+        Returns
+        -------
+        dict of str to list
+            Precision, the threshold of the cosine with its 95 % interval, the recall there, and a note.
+        """
+        thresholds = [self.threshold(precision) for precision in PRECISIONS]
+        return {
+            "precision": list(PRECISIONS),
+            "value": [threshold.value for threshold in thresholds],
+            "low": [threshold.low for threshold in thresholds],
+            "high": [threshold.high for threshold in thresholds],
+            "recall": [NAN if threshold.undefined else self.recall(threshold.value) for threshold in thresholds],
+            "note": [threshold.undefined or threshold.note for threshold in thresholds],
+        }
+
+    def __repr__(self) -> str:
+        heading = f"Calibration of the cosine, {self.sampled:,} of {self.items:,} items"
+        return "\n".join([heading, *(f"  {sentence}" for sentence in self.threshold_sentences())])
+
     def _validated_prevalence(self, prevalence: float | None) -> float:
         share = self.prevalence if prevalence is None else prevalence
         if not 0 < share < 1:
             raise InputError(f"prevalence={share}, expected a share between 0 and 1")
         return share
-
-
-def _bin(cosine: float) -> int:
-    if not -1 <= cosine <= 1:
-        raise InputError(f"cosine={cosine:g}, expected a number between -1 and 1")
-    return min(int((cosine + 1) * (BINS / 2) + 1e-9), BINS - 1)
-
-
-def _threshold(matching: np.ndarray, non_matching: np.ndarray, precision: float, prior: float) -> float:
-    """Return the lower edge of the first bin from which on the precision is reached, NaN if there is none."""
-    true, false = (np.cumsum(counts[::-1])[::-1] / counts.sum() for counts in (matching, non_matching))
-    reached = np.flatnonzero((true > 0) & (prior * true * (1 - precision) >= (1 - prior) * false * precision))
-    return float(reached[0] * 2 / BINS - 1) if len(reached) else NAN
-
-
-def _percent(share: float) -> str:
-    """Return a percentage with three decimals near 0 and 1, else with one."""
-    if 0 < share < 0.001 or 0.999 < share < 1:
-        return f"{100 * share:.3f} %"
-    return f"{100 * share:.1f} %"

@@ -14,7 +14,7 @@ from isthmus.statistics.degeneracy import constant_modalities
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
-from isthmus.utils.format import json_number
+from isthmus.utils.format import json_number, number_from_json
 
 #: Components of the cosine deficit in the order in which they are shown, with their definitions.
 COMPONENTS = {
@@ -115,6 +115,29 @@ class CosineDecomposition(Mapping[str, Estimate]):
             "chance": json_number(self.shuffled_95th_percentile),
             "notes": list(self.notes),
         }
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> CosineDecomposition:
+        """Return the decomposition that `to_dict` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Result of `to_dict`.
+
+        Returns
+        -------
+        CosineDecomposition
+            The decomposition.
+        """
+        return cls(
+            {name: Estimate.from_dict(component) for name, component in content["parts"].items()},
+            Estimate.from_dict(content["total"]),
+            Estimate.from_dict(content["reached"]),
+            number_from_json(content["chance"]),
+            Estimate.from_dict(content["rotated"]),
+            tuple(content["notes"]),
+        )
 
 
 class CovariancePair:

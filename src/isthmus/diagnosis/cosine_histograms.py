@@ -10,7 +10,8 @@ import numpy as np
 
 from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.data.opening import as_pairs
-from isthmus.diagnosis.calibration import BINS, GROUPS, Calibration
+from isthmus.diagnosis._cosine_bins import BINS
+from isthmus.diagnosis.calibration import GROUPS, Calibration
 from isthmus.utils.errors import InputError
 
 #: Larger data are sampled, because n items have n^2 non-matching pairs.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import html
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
+from isthmus.diagnosis._reading import collapse_from_dict
 from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
@@ -24,6 +25,7 @@ from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
 #: Measures that the verdict and the figures of an explanation show.
@@ -42,8 +44,12 @@ EXPLAINED = (
 )
 
 
-@dataclass(frozen=True)
-class Explanation:
+#: Numbers of the collapse in the table of an explanation.
+COLLAPSE_COLUMNS = ("shared", "smallest_angle", "largest_angle", "orthogonal_share")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation(Tabular):
     """Diagnoses of the gap between two modalities, returned by `isthmus.explain`.
 
     Parameters
@@ -60,8 +66,8 @@ class Explanation:
         Ranks, shared dimensions, and the verdicts on two explanations of the gap.
     ceiling : Ceiling
         Upper bounds of the mean cosine of matching pairs.
-    pairs : Pairs
-        The pairs.
+    pairs : Pairs or None
+        The pairs, None for an explanation that was loaded.
     temperature : float, default 0.01
         Temperature of the training, used by `assumptions`.
 
@@ -73,13 +79,15 @@ class Explanation:
     ('centre', 0.91)
     """
 
+    kind: ClassVar[str] = "explanation"
+
     budget: CosineDecomposition
     verdict: list[str]
     result: Result
     comparison: Comparison | None
     collapse: CollapseReport
     ceiling: Ceiling
-    pairs: Pairs
+    pairs: Pairs | None
     temperature: float = 0.01
 
     @cached_property
@@ -130,15 +138,64 @@ class Explanation:
             "calibration": None if self.calibration is None else self.calibration.to_dict(cosine),
         }
 
-    def to_json(self) -> str:
-        """Return `to_dict` as JSON text.
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Explanation:
+        """Return the explanation that `save` wrote, without the pairs.
+
+        Parameters
+        ----------
+        content : mapping
+            Content of the JSON file.
 
         Returns
         -------
-        str
-            Valid JSON. Missing and undefined numbers are null.
+        Explanation
+            The explanation. Its `pairs` is None, so that figures of rows need the data again.
         """
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        comparison = content.get("comparison")
+        explanation = cls(
+            CosineDecomposition.from_dict(content["budget"]),
+            content["verdict"],
+            Result.from_dict(content),
+            None if comparison is None else Comparison.from_dict(comparison),
+            collapse_from_dict(content["collapse"]),
+            Ceiling(**content["ceiling"]),
+            None,
+            content["assumptions"]["temperature"],
+        )
+        calibration = content["calibration"]
+        explanation.__dict__["assumptions"] = Check.from_dict(content["assumptions"])
+        explanation.__dict__["calibration"] = None if calibration is None else Calibration.from_dict(calibration)
+        return explanation
+
+    def _saved(self) -> dict[str, Any]:
+        calibration = None if self.calibration is None else self.calibration._saved()
+        comparison = None if self.comparison is None else self.comparison.to_dict()
+        return {**super()._saved(), "calibration": calibration, "comparison": comparison}
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the components of the cosine deficit, the collapse and the measures, one row each.
+
+        Returns
+        -------
+        dict of str to list
+            'part' is 'budget', 'collapse' or 'measure'. Then follow the columns of `Result.columns`.
+        """
+        budget = {**self.budget.components, "total": self.budget.total, "reached": self.budget.captured_fraction}
+        collapse = {name: getattr(self.collapse, name) for name in COLLAPSE_COLUMNS}
+        measures = Result(self.result.metrics, {}, self.result.pairs)
+        parts = {"budget": Result(budget), "collapse": Result(collapse), "measure": measures}
+        tables = {part: result.columns() for part, result in parts.items()}
+        rows = [(part, len(result)) for part, result in parts.items()]
+        columns: dict[str, list[Any]] = {"part": [part for part, count in rows for _ in range(count)]}
+        return columns | {title: [cell for t in tables.values() for cell in t[title]] for title in tables["budget"]}
+
+    def _repr_html_(self) -> str:
+        sentences = "".join(f"<p>{html.escape(sentence)}</p>" for sentence in self.verdict)
+        return f"{sentences}{super()._repr_html_()}"
+
+    def __repr__(self) -> str:
+        return "\n".join(["Explanation of the gap", *(f"  {sentence}" for sentence in self.verdict)])
 
 
 def explain(

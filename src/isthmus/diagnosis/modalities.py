@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 
@@ -19,13 +18,14 @@ from isthmus.metrics import measure
 from isthmus.statistics.result import NAN, Estimate, Result
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
 T = TypeVar("T", Result, Explanation)
 
 
-@dataclass(frozen=True)
-class PairwiseResults(Mapping[tuple[str, str], T], Generic[T]):
+@dataclass(frozen=True, eq=False, repr=False)
+class PairwiseResults(Tabular, Mapping[tuple[str, str], T], Generic[T]):
     """Results for each pair of modalities, with matrices of single numbers over all pairs.
 
     The object is a mapping from two names, in either order, to a `Result` or an `Explanation`.
@@ -45,6 +45,8 @@ class PairwiseResults(Mapping[tuple[str, str], T], Generic[T]):
     >>> explained["audio", "image"].budget.largest, explained.matrix("total").shape
     ('centre', (3, 3))
     """
+
+    kind: ClassVar[str] = "pairwise results"
 
     names: tuple[str, ...]
     results: Mapping[tuple[str, str], T]
@@ -126,15 +128,54 @@ class PairwiseResults(Mapping[tuple[str, str], T], Generic[T]):
             "pairs": {",".join(pair): result.to_dict() for pair, result in self.results.items()},
         }
 
-    def to_json(self) -> str:
-        """Return `to_dict` as JSON text.
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> PairwiseResults[Any]:
+        """Return the results that `save` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Content of the JSON file.
 
         Returns
         -------
-        str
-            Valid JSON. Missing and undefined numbers are null.
+        PairwiseResults
+            The results.
         """
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+        names = tuple(content["modalities"])
+        of_pair = {f"{x},{y}": (x, y) for x, y in itertools.combinations(names, 2)}
+        kinds: dict[str, type[Result] | type[Explanation]] = {"result": Result, "explanation": Explanation}
+        results: dict[tuple[str, str], Any] = {
+            of_pair[pair]: kinds[values["kind"]].from_dict(values) for pair, values in content["pairs"].items()
+        }
+        return cls(names, results)
+
+    def _saved(self) -> dict[str, Any]:
+        return {**super()._saved(), "pairs": {",".join(pair): result._saved() for pair, result in self.results.items()}}
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the tables of all pairs of modalities, one below the other.
+
+        Returns
+        -------
+        dict of str to list
+            'x' and 'y' are the names of the modalities. Then follow the columns of each result.
+        """
+        tables = {pair: result.columns() for pair, result in self.results.items()}
+        counts = {pair: len(next(iter(table.values()))) for pair, table in tables.items()}
+        columns: dict[str, list[Any]] = {
+            side: [pair[i] for pair, count in counts.items() for _ in range(count)] for i, side in enumerate("xy")
+        }
+        titles = next(iter(tables.values()))
+        return columns | {title: [cell for table in tables.values() for cell in table[title]] for title in titles}
+
+    def __repr__(self) -> str:
+        heading = f"{type(next(iter(self.results.values()))).__name__}s of {len(self)} pairs of {', '.join(self.names)}"
+        lines: list[str] = []
+        for (x, y), result in self.results.items():
+            gap = _numbers(result).get("centroid_angle")
+            lines.append(f"  {x}-{y}" + ("" if gap is None else f": centroid_angle {gap}"))
+        return "\n".join([heading, *lines])
 
 
 class Modalities:

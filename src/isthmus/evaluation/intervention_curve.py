@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from isthmus.statistics.result import Estimate
 from isthmus.utils.errors import unknown_name
-from isthmus.utils.files import FORMAT_VERSION, atomic_path
-from isthmus.utils.format import json_number
+from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.format import json_number, number_from_json
+from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
 #: Each intervention, what it changes, and its strengths. Strength 0 is the raw space.
@@ -70,8 +68,8 @@ class InterventionPoint:
     scores: dict[str, float]
 
 
-@dataclass(frozen=True)
-class InterventionCurve:
+@dataclass(frozen=True, eq=False, repr=False)
+class InterventionCurve(Tabular):
     """All points of an experiment, and how well the gap and the alignment explain each score.
 
     Parameters
@@ -107,6 +105,8 @@ class InterventionCurve:
     >>> [point.gap for point in curve.curve("rotate")]
     [60.0, 30.0]
     """
+
+    kind: ClassVar[str] = "intervention curve"
 
     points: list[InterventionPoint]
     explained: dict[str, dict[str, Estimate]]
@@ -222,34 +222,50 @@ class InterventionCurve:
             ],
         }
 
-    def to_json(self) -> str:
-        """Return the experiment as JSON.
-
-        Returns
-        -------
-        str
-            Valid JSON. Absent numbers are null.
-        """
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
-
-    def save(self, path: str | os.PathLike[str], /) -> None:
-        """Write the experiment as JSON, or its points as CSV.
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> InterventionCurve:
+        """Return the experiment that `save` wrote as JSON.
 
         Parameters
         ----------
-        path : str or path-like
-            File to write atomically. A name that ends in .csv selects CSV.
+        content : mapping
+            Content of the JSON file.
+
+        Returns
+        -------
+        InterventionCurve
+            The experiment.
         """
-        file_text = self.to_json() + "\n"
-        if str(path).lower().endswith(".csv"):
-            buffer = io.StringIO()
-            points = self.to_dict()["points"]
-            writer = csv.DictWriter(buffer, list(points[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(points)
-            file_text = buffer.getvalue()
-        with atomic_path(path) as temporary:
-            temporary.write_text(file_text, encoding="utf-8")
+        explained = {
+            score: {name: Estimate.from_dict(values) for name, values in estimates.items()}
+            for score, estimates in content["explained"].items()
+        }
+        fields = ("intervention", "strength", "gap", "gap_distance", "alignment")
+        points = []
+        for point in content["points"]:
+            own = {name: point[name] for name in fields} | {"gap": number_from_json(point["gap"])}
+            scores = {name: value for name, value in point.items() if name not in fields}
+            points.append(InterventionPoint(**own, scores=scores))
+        sizes = {name: content[name] for name in ("gap_measure", "shared_dimensions", "n_fit", "n_test", "settings")}
+        return cls(points=points, explained=explained, names=(content["names"][0], content["names"][1]), **sizes)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one row for each point.
+
+        Returns
+        -------
+        dict of str to list
+            Intervention, strength, gap in degrees, distance of the means, alignment and every score.
+        """
+        own = ("intervention", "strength", "gap", "gap_distance", "alignment")
+        scores = list(dict.fromkeys(name for point in self.points for name in point.scores))
+        columns: dict[str, list[Any]] = {name: [getattr(point, name) for point in self.points] for name in own}
+        return columns | {name: [point.scores.get(name, math.nan) for point in self.points] for name in scores}
+
+    def __repr__(self) -> str:
+        interventions = ", ".join(dict.fromkeys(point.intervention for point in self.points if point.strength))
+        heading = f"InterventionCurve of {len(self.points)} points ({interventions})"
+        return "\n".join([heading, *(f"  {sentence}" for sentence in self.verdict())])
 
 
 def _interval(estimate: Estimate) -> str:

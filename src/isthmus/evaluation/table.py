@@ -7,27 +7,31 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from isthmus.evaluation.summary import Summary, pool_trials
 from isthmus.evaluation.trial import Trial
 from isthmus.statistics.result import NAN
 from isthmus.utils.errors import InputError
-from isthmus.utils.files import FORMAT_VERSION, atomic_path
+from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.format import number
+from isthmus.utils.tabular import Tabular
 from isthmus.utils.validation import check_readable
 from isthmus.utils.version import __version__
 
 _EXPECTED = "a comparison written by `isthmus compare X Y -o run.json`"
-_CSV_HEADER = (
+_COLUMNS = (
     "data", "fit_pairs", "test_pairs", "splits", "aligner", "fit_items", "score", "better", "value", "change", "low",
     "high", "note",
 )  # fmt: skip
+#: Scores that the text of a comparison shows.
+REPR_SCORES = ("R@1", "exchange_R@1", "mixed_R@1")
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Tabular):
     """The table of `isthmus.compare`.
 
     Parameters
@@ -57,6 +61,8 @@ class Comparison:
     >>> table["Centering"].scores["gap_distance"].value < table["Identity"].scores["gap_distance"].value
     True
     """
+
+    kind: ClassVar[str] = "comparison"
 
     rows: list[Summary]
     n_fit: int
@@ -133,37 +139,51 @@ class Comparison:
             "trials": [trial.to_dict() for trial in self.trials],
         }
 
-    def to_json(self) -> str:
-        """Return the table and its trials as JSON.
-
-        Returns
-        -------
-        str
-            Valid JSON. Absent and undefined numbers are null.
-        """
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
-
-    def to_csv(self) -> str:
-        """Return one line for each aligner and score.
-
-        Returns
-        -------
-        str
-            CSV with a header: value, change from the raw embeddings, and its 95 % interval.
-        """
-        return to_csv([self])
-
-    def save(self, path: str | os.PathLike[str], /) -> None:
-        """Write the table as JSON, or as CSV if the name ends in .csv.
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Comparison:
+        """Return the comparison that `save` wrote as JSON.
 
         Parameters
         ----------
-        path : str or path-like
-            File to write atomically.
+        content : mapping
+            Content of the JSON file.
+
+        Returns
+        -------
+        Comparison
+            The table.
         """
-        file_text = self.to_csv() if str(path).lower().endswith(".csv") else self.to_json() + "\n"
-        with atomic_path(path) as temporary:
-            temporary.write_text(file_text, encoding="utf-8")
+        trials = [Trial.from_dict(trial) for trial in content["trials"]]
+        return cls.from_trials(trials, data=content["data"], settings=content["settings"], better=content["better"])
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one row for each aligner and score.
+
+        Returns
+        -------
+        dict of str to list
+            Data, sizes, aligner, score, its better direction, its value, the change from the raw embeddings with its
+            95 % interval, and a note.
+        """
+        return columns_of([self])
+
+    def __iter__(self) -> Iterator[Summary]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        sizes = f"{self.n_fit:,} pairs to fit, {self.n_test:,} to test, splits: {self.splits}"
+        heading = f"Comparison of {len(self.rows)} aligners, {sizes}"
+        scores = list(dict.fromkeys(name for row in self.rows for name in row.changes))
+        shown = [name for name in REPR_SCORES if name in scores] or scores[:3]
+        width = max((len(row.name) for row in self.rows), default=0)
+        lines = [f"  {'':{width}}  " + "  ".join(shown)]
+        for row in self.rows:
+            cells = (f"{number(row.scores[name].value) if name in row.scores else '-':>{len(name)}}" for name in shown)
+            lines.append(f"  {row.name:{width}}  " + "  ".join(cells))
+        return "\n".join([heading, *lines])
 
 
 def load_comparison(path: str | os.PathLike[str], /) -> Comparison:
@@ -205,8 +225,7 @@ def load_comparison(path: str | os.PathLike[str], /) -> Comparison:
     if content["format"] > FORMAT_VERSION:
         versions = f"has format {content['format']}, this version reads up to {FORMAT_VERSION}"
         raise InputError(f"{path}: {versions}; update isthmus")
-    trials = [Trial.from_dict(trial) for trial in content["trials"]]
-    return Comparison.from_trials(trials, data=content["data"], settings=content["settings"], better=content["better"])
+    return Comparison.from_dict(content)
 
 
 def merge(runs: Sequence[Comparison], /) -> list[Comparison]:
@@ -276,25 +295,33 @@ def to_csv(tables: Sequence[Comparison], /) -> str:
     >>> to_csv([table]).splitlines()[0][:40]
     'data,fit_pairs,test_pairs,splits,aligner'
     """
+    columns = columns_of(tables)
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_CSV_HEADER)
-    for table in tables:
-        for row in table.rows:
-            for line in _csv_lines(row, table.better):
-                writer.writerow((row.data, table.n_fit, table.n_test, table.splits, *line))
+    writer.writerow(columns)
+    for line in zip(*columns.values(), strict=True):
+        writer.writerow("" if isinstance(cell, float) and math.isnan(cell) else cell for cell in line)
     return buffer.getvalue()
 
 
-def _csv_lines(row: Summary, better: dict[str, str]) -> Iterator[tuple[Any, ...]]:
+def columns_of(tables: Sequence[Comparison], /) -> dict[str, list[Any]]:
+    """Return the rows of one or more comparisons as columns, as in `to_csv`."""
+    lines = [
+        (row.data, table.n_fit, table.n_test, table.splits, *line)
+        for table in tables
+        for row in table.rows
+        for line in _lines(row, table.better)
+    ]
+    return {title: [line[i] for line in lines] for i, title in enumerate(_COLUMNS)}
+
+
+def _lines(row: Summary, better: dict[str, str]) -> Iterator[tuple[Any, ...]]:
     """Yield the columns from `aligner` on."""
-    aligner = (row.label, "" if row.fit_size is None else row.fit_size)
+    aligner = (row.label, row.fit_size)
     if not row.scores:
-        yield (*aligner, "", "", "", "", "", "", "; ".join(row.notes))
+        yield (*aligner, "", "", NAN, NAN, NAN, NAN, "; ".join(row.notes))
     for name, score in row.scores.items():
         change = row.changes.get(name)
         numbers = [score.value] + ([change.value, change.low, change.high] if change else [NAN] * 3)
         note = score.undefined or (change.note if change else "")
-        yield (
-            *aligner, name, better.get(name, ""), *("" if math.isnan(v) else repr(float(v)) for v in numbers), note,
-        )  # fmt: skip
+        yield (*aligner, name, better.get(name, ""), *map(float, numbers), note)

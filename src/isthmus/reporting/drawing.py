@@ -82,3 +82,18 @@ def add_axes(fig: Any, left: float, bottom: float, right: float, top: float) -> 
     return fig.add_axes(
         (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
     )
+
+
+def draw_on(draw: Callable[..., None], ax: Any, *arguments: Any, height: float = 280) -> Any:
+    """Call `draw(ax, *arguments)`, on new axes in the style of the report if `ax` is None, and return the axes."""
+    if ax is not None:
+        draw(ax, *arguments)
+        return ax
+
+    @with_report_style
+    def on_new_axes() -> Any:
+        new_axes = add_axes(new_figure(WIDTH, height), 88, 42, 12, 8)
+        draw(new_axes, *arguments)
+        return new_axes
+
+    return on_new_axes()

@@ -7,15 +7,14 @@ import os
 from typing import Any
 
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve
-from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, add_axes, new_figure, with_report_style
+from isthmus.reporting.drawing import WIDTH, add_axes, new_figure, with_report_style
 from isthmus.reporting.plain_page import plain_page
+from isthmus.reporting.result_panels import AXIS_LABELS, draw_interventions, shown_interventions
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.utils.files import atomic_path
 from isthmus.utils.validation import check_writable
 
-_STYLES = {"translate": (X, "o"), "rotate": (Y, "^"), "collapse": (ACCENT, "s"), "remove_unshared": (MUTED, "D")}
-_AXIS_LABELS = {"gap": "gap (degrees)", "gap_distance": "distance of the means", "alignment": "shared-space alignment"}
 #: Height of one score in the figure, in points.
 _ROW_HEIGHT = 150
 
@@ -75,28 +74,15 @@ def intervention_figure(curve: InterventionCurve) -> Any:
         for column, measure in enumerate((curve.gap_measure, "alignment")):
             x_left = 52 + column * WIDTH
             ax = add_axes(fig, x_left, bottom, 2 * WIDTH - x_left - WIDTH + 66, row * _ROW_HEIGHT + 8)
-            for name in _interventions(curve):
-                points = curve.curve(name)
-                colour, marker = _STYLES[name]
-                x = [getattr(point, measure) for point in points]
-                y = [point.scores[score] for point in points]
-                ax.plot(x, y, color=colour, lw=1.5, marker=marker, ms=4, label=name.replace("_", " "))
-            raw = curve.raw
-            ax.plot(getattr(raw, measure), raw.scores[score], "*", color=INK, ms=11, mec=PAPER, zorder=5)
-            ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+            draw_interventions(ax, curve, score, measure)
             if column == 0:
                 ax.set_ylabel(score)
             if row == len(scores) - 1:
-                ax.set_xlabel(_AXIS_LABELS[measure])
+                ax.set_xlabel(AXIS_LABELS[measure])
             if row == 0 and column == 0:
                 handles = ax.get_legend_handles_labels()
     fig.legend(*handles, loc="lower center", ncols=4, frameon=False)
     return fig
-
-
-def _interventions(curve: InterventionCurve) -> list[str]:
-    """Return the names of the interventions that the curve has points of."""
-    return [name for name in INTERVENTIONS if any(point.intervention == name for point in curve.points)]
 
 
 def _page(curve: InterventionCurve, svg: str) -> str:
@@ -118,7 +104,7 @@ def _page(curve: InterventionCurve, svg: str) -> str:
         "The star is the raw space. Each line shows one intervention of growing strength. Intervals of the rank "
         "correlations resample the points: they state how much the answer depends on the chosen strengths."
     )
-    definitions = [f"{name}: {INTERVENTIONS[name][0]}." for name in _interventions(curve)]
+    definitions = [f"{name}: {INTERVENTIONS[name][0]}." for name in shown_interventions(curve)]
     sections = [
         Section("What the tasks follow", curve.verdict(), svg, caption),
         Section("The interventions", definitions),

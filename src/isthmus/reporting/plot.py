@@ -12,34 +12,50 @@ draws with the matplotlib settings of the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from isthmus.align import Drift
 from isthmus.data.pairs import Pairs
-from isthmus.diagnosis import CosineDecomposition, Explanation
+from isthmus.diagnosis import Calibration, CosineDecomposition, Explanation, PairwiseResults
 from isthmus.evaluation import Comparison
+from isthmus.evaluation.intervention_curve import InterventionCurve
 from isthmus.reporting import panels, samples
-from isthmus.reporting.drawing import WIDTH, add_axes, new_figure, with_report_style
+from isthmus.reporting.drawing import draw_on
+from isthmus.reporting.result_plots import calibration, drift, history, interventions, matrix
 from isthmus.reporting.samples import CosineSample
 from isthmus.statistics.result import Result
+from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
+from isthmus.utils.tabular import Tabular
 
-__all__ = ["aligners", "angle", "budget", "clouds", "cosines", "principal_angles", "spectra"]
+__all__ = [
+    "aligners",
+    "angle",
+    "budget",
+    "calibration",
+    "clouds",
+    "cosines",
+    "drift",
+    "history",
+    "interventions",
+    "matrix",
+    "principal_angles",
+    "spectra",
+]
 
-
-def _draw(draw: Callable[..., None], ax: Any, *arguments: Any, height: float = 280) -> Any:
-    """Call `draw(ax, *arguments)`, on new axes in the style of the report if `ax` is None, and return the axes."""
-    if ax is not None:
-        draw(ax, *arguments)
-        return ax
-
-    @with_report_style
-    def on_new_axes() -> Any:
-        new_axes = add_axes(new_figure(WIDTH, height), 88, 42, 12, 8)
-        draw(new_axes, *arguments)
-        return new_axes
-
-    return on_new_axes()
+#: Figures of each class of results, the default first.
+FIGURES: dict[type[Tabular], tuple[str, ...]] = {
+    Result: ("angle", "spectra", "principal_angles"),
+    Explanation: (
+        "budget", "angle", "clouds", "cosines", "calibration", "spectra", "principal_angles", "aligners"
+    ),
+    Comparison: ("aligners",),
+    Calibration: ("calibration",),
+    InterventionCurve: ("interventions",),
+    PairwiseResults: ("matrix",),
+    Drift: ("drift",),
+    GapSnapshot: ("history",),
+}  # fmt: skip
 
 
 def _result(data: Result | Explanation, function: str) -> Result:
@@ -52,10 +68,10 @@ def _result(data: Result | Explanation, function: str) -> Result:
 
 def _pairs(data: Pairs | Explanation, function: str) -> tuple[Pairs, bool]:
     """Return the pairs of `data` and whether their rows are normalized."""
-    if isinstance(data, Explanation):
+    if isinstance(data, Explanation) and data.pairs is not None:
         return data.pairs, bool(data.result.pairs["normalize"])
     if not isinstance(data, Pairs):
-        raise InputError(f"{function} got {type(data).__name__} without rows, expected Pairs or an Explanation")
+        raise InputError(f"{function} got {type(data).__name__} without rows, expected Pairs or a new Explanation")
     return data, True
 
 
@@ -90,7 +106,7 @@ def angle(data: Result | Explanation, /, *, ax: Any = None) -> Any:
     undefined = result["centroid_angle"].undefined
     if undefined:
         raise InputError(f"the angle between the means is undefined: {undefined}")
-    return _draw(panels.draw_angle, ax, result)
+    return draw_on(panels.draw_angle, ax, result)
 
 
 def budget(data: CosineDecomposition | Explanation, /, *, ax: Any = None) -> Any:
@@ -118,7 +134,7 @@ def budget(data: CosineDecomposition | Explanation, /, *, ax: Any = None) -> Any
     decomposition = data.budget if isinstance(data, Explanation) else data
     if not isinstance(decomposition, CosineDecomposition):
         raise InputError(f"budget got {type(data).__name__}, expected a CosineDecomposition or an Explanation")
-    return _draw(panels.draw_budget, ax, decomposition, height=232)
+    return draw_on(panels.draw_budget, ax, decomposition, height=232)
 
 
 def clouds(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
@@ -145,7 +161,7 @@ def clouds(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
     pairs, normalize = _pairs(data, "clouds")
     x, y = samples.one_pair_per_item(pairs.sample(samples.MAX_ITEMS), normalize=normalize)
     projection = samples.CloudProjection.of(x, y)
-    return _draw(panels.draw_clouds, ax, projection, pairs.names, panels.shared_limits(projection), height=350)
+    return draw_on(panels.draw_clouds, ax, projection, pairs.names, panels.shared_limits(projection), height=350)
 
 
 def spectra(data: Result | Explanation, /, *, ax: Any = None) -> Any:
@@ -169,7 +185,7 @@ def spectra(data: Result | Explanation, /, *, ax: Any = None) -> Any:
     >>> isthmus.plot.spectra(isthmus.measure(isthmus.demo.load("plain", split="test"))).get_yscale()
     'log'
     """
-    return _draw(panels.draw_spectra, ax, _result(data, "spectra"))
+    return draw_on(panels.draw_spectra, ax, _result(data, "spectra"))
 
 
 def principal_angles(data: Result | Explanation, /, *, ax: Any = None) -> Any:
@@ -196,7 +212,7 @@ def principal_angles(data: Result | Explanation, /, *, ax: Any = None) -> Any:
     result = _result(data, "principal_angles")
     rank_x, rank_y = (int(result[f"rank_99_{name}"].value) for name in result.pairs["names"])
     random_angles = samples.random_subspace_angles(result.pairs["dim"], (rank_x, rank_y))
-    return _draw(panels.draw_principal_angles, ax, result, random_angles)
+    return draw_on(panels.draw_principal_angles, ax, result, random_angles)
 
 
 def cosines(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
@@ -226,7 +242,7 @@ def cosines(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
         panels.draw_cosines(axes, sample)
         axes.legend(frameon=False)
 
-    return _draw(draw, ax, CosineSample.of(pairs, normalize=normalize))
+    return draw_on(draw, ax, CosineSample.of(pairs, normalize=normalize))
 
 
 def aligners(data: Comparison | Explanation, /, *, ax: Any = None) -> Any:
@@ -261,4 +277,13 @@ def aligners(data: Comparison | Explanation, /, *, ax: Any = None) -> Any:
         raise InputError(
             f"aligners got {type(data).__name__} without a comparison, expected the result of isthmus.compare"
         )
-    return _draw(panels.draw_aligners, ax, comparison, height=300)
+    return draw_on(panels.draw_aligners, ax, comparison, height=300)
+
+
+def draw_result(result: Tabular, figure: str | None = None, /, *, ax: Any = None) -> Any:
+    """Draw a figure of a result, by default the first in `FIGURES`. `Tabular.plot` calls this function."""
+    figures = next((names for known, names in FIGURES.items() if isinstance(result, known)), ())
+    chosen = figure or next(iter(figures), None)
+    if chosen not in figures:
+        raise InputError(f"{type(result).__name__} has no figure {figure!r}; it has {', '.join(figures) or 'none'}")
+    return globals()[str(chosen)](result, ax=ax)

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import math
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from isthmus.utils.errors import unknown_name
-from isthmus.utils.files import FORMAT_VERSION, atomic_path
-from isthmus.utils.format import json_number, number
+from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.format import json_number, number, number_from_json
+from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
 NAN = float("nan")
+#: Estimates that the text of a result shows first.
+HEADLINES = (
+    "centroid_angle", "centroid_distance", "mean_paired_cosine", "relative_modality_gap", "overlap_dimensions",
+    "smallest_principal_angle",
+)  # fmt: skip
+#: Estimates that the text of a result shows if it has none of these.
+REPR_ROWS = 12
 
 
 @dataclass(frozen=True)
@@ -73,15 +80,33 @@ class Estimate:
         Returns
         -------
         dict
-            Fields by name without the definition. Absent numbers and empty texts are None.
+            Fields by name. Absent numbers and empty texts are None.
         """
         numbers = {name: json_number(getattr(self, name)) for name in ("value", "low", "high", "null")}
-        remarks = {name: getattr(self, name) or None for name in ("undefined", "note", "no_interval")}
+        remarks = {name: getattr(self, name) or None for name in ("undefined", "note", "no_interval", "definition")}
         return {**numbers, "unit": self.unit, **remarks}
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Estimate:
+        """Return the estimate that `to_dict` wrote.
 
-@dataclass(frozen=True)
-class Result(Mapping[str, Estimate]):
+        Parameters
+        ----------
+        content : mapping
+            Result of `to_dict`.
+
+        Returns
+        -------
+        Estimate
+            The estimate.
+        """
+        fields: dict[str, Any] = {name: number_from_json(content[name]) for name in ("value", "low", "high", "null")}
+        fields |= {name: content.get(name) or "" for name in ("note", "no_interval", "definition")}
+        return cls(**fields, unit=content["unit"], undefined=content["undefined"])
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Tabular, Mapping[str, Estimate]):
     """Estimates by name, with curves and the provenance of the data.
 
     Parameters
@@ -99,6 +124,8 @@ class Result(Mapping[str, Estimate]):
     >>> list(result), result["gap"].value
     (['gap'], 1.0)
     """
+
+    kind: ClassVar[str] = "result"
 
     metrics: Mapping[str, Estimate]
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -131,23 +158,80 @@ class Result(Mapping[str, Estimate]):
             "curves": {name: [json_number(value) for value in curve] for name, curve in self.curves.items()},
         }
 
-    def to_json(self) -> str:
-        """Return the result as valid JSON.
-
-        Returns
-        -------
-        str
-            JSON text. Numbers that are absent or undefined are null.
-        """
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result as JSON, atomically.
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Result:
+        """Return the result that `save` wrote.
 
         Parameters
         ----------
-        path : path-like
-            File to write.
+        content : mapping
+            Content of the JSON file.
+
+        Returns
+        -------
+        Result
+            The result.
         """
-        with atomic_path(path) as temporary:
-            temporary.write_text(self.to_json() + "\n", encoding="utf-8")
+        metrics = {name: Estimate.from_dict(values) for name, values in content["metrics"].items()}
+        curves = {name: np.array([number_from_json(v) for v in curve]) for name, curve in content["curves"].items()}
+        return cls(metrics, curves, content["pairs"])
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one row for each estimate.
+
+        Returns
+        -------
+        dict of str to list
+            'measure' is the name without modalities, so that results of several models join. 'side' is 'x', 'y',
+            'x_to_y', 'y_to_x' or empty, and 'modality' names it. Then follow the numbers, the unit and remarks.
+        """
+        names = [split_measure(name, self.pairs.get("names", ())) for name in self.metrics]
+        estimates = list(self.metrics.values())
+        numbers = {field: [getattr(e, field) for e in estimates] for field in ("value", "low", "high", "null")}
+        remarks = {field: [getattr(e, field) or "" for e in estimates] for field in ("unit", "undefined", "note")}
+        identity = dict(zip(("measure", "side", "modality"), map(list, zip(*names, strict=True)), strict=True))
+        return {**(identity or {"measure": [], "side": [], "modality": []}), **numbers, **remarks}
+
+    def __repr__(self) -> str:
+        names = self.pairs.get("names", ())
+        sizes = [f"{self.pairs['n_pairs']:,} pairs"] if "n_pairs" in self.pairs else []
+        heading = ", ".join([f"Result of {len(self.metrics)} measures", *(["-".join(names)] if names else []), *sizes])
+        shown = [name for name in HEADLINES if name in self.metrics] or list(self.metrics)[:REPR_ROWS]
+        width = max(map(len, shown), default=0)
+        lines = [f"  {name:{width}}  {self.metrics[name]}" for name in shown]
+        hidden = len(self.metrics) - len(shown)
+        return "\n".join([heading, *lines, *([f"  and {hidden} more in .to_frame()"] if hidden else [])])
+
+
+def split_measure(name: str, modalities: Sequence[str], /) -> tuple[str, str, str]:
+    """Return the measure, its side and its modality from a printed name.
+
+    Parameters
+    ----------
+    name : str
+        Name of an estimate, such as 'rank_99_image' or 'image_to_text_R@1'.
+    modalities : sequence of str
+        Names of the two modalities, or nothing.
+
+    Returns
+    -------
+    measure : str
+        Name without modalities.
+    side : str
+        'x', 'y', 'x_to_y', 'y_to_x' or '' for a measure of both.
+    modality : str
+        The side with the names of the modalities.
+
+    Examples
+    --------
+    >>> split_measure("rank_99_image", ("image", "text")), split_measure("text_to_image_R@1", ("image", "text"))
+    (('rank_99', 'x', 'image'), ('R@1', 'y_to_x', 'text_to_image'))
+    """
+    if len(modalities) == 2:
+        for (query, side_query), (corpus, side_corpus) in itertools.permutations(zip(modalities, "xy", strict=True)):
+            if name.startswith(f"{query}_to_{corpus}_"):
+                direction = f"{query}_to_{corpus}"
+                return name.removeprefix(f"{direction}_"), f"{side_query}_to_{side_corpus}", direction
+            if name.endswith(f"_{query}"):
+                return name.removesuffix(f"_{query}"), side_query, query
+    return name, "", ""

@@ -69,6 +69,24 @@ class Check(Mapping[str, Assumption]):
             "theorems": {name: theorem.to_dict() for name, theorem in self.theorems.items()},
         }
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Check:
+        """Return the result that `to_dict` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Result of `to_dict`.
+
+        Returns
+        -------
+        Check
+            The result.
+        """
+        assumptions = {name: Assumption.from_dict(values) for name, values in content["assumptions"].items()}
+        theorems = {name: Theorem.from_dict(values) for name, values in content["theorems"].items()}
+        return cls(assumptions, theorems, content["temperature"], content["loss"])
+
 
 def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: int = 0) -> Check:
     """Measure the assumptions of the theorems on pairs, with rows divided by their norms.

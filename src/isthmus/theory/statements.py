@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from isthmus.utils.format import json_number
+from isthmus.utils.format import json_number, number_from_json
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,23 @@ class Assumption:
         values = asdict(self) | {"residual": json_number(self.residual)}
         return values | {"words": values.pop("message")}
 
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Assumption:
+        """Return the assumption that `to_dict` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Result of `to_dict`.
+
+        Returns
+        -------
+        Assumption
+            The assumption.
+        """
+        values = {**content, "residual": number_from_json(content["residual"]), "message": content["words"]}
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
 
 @dataclass(frozen=True)
 class Theorem:
@@ -154,6 +171,23 @@ class Theorem:
         """
         values = asdict(self)
         return values | {"speaks": values.pop("applies"), "words": values.pop("message")}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> Theorem:
+        """Return the theorem that `to_dict` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Result of `to_dict`.
+
+        Returns
+        -------
+        Theorem
+            The theorem.
+        """
+        needs, fails, untested = (tuple(content[name]) for name in ("needs", "fails", "untested"))
+        return cls(content["name"], content["speaks"], needs, fails, untested, content["words"])
 
 
 #: Assumptions about one modality. Their names end with the name of that modality.

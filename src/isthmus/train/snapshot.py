@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -15,11 +16,14 @@ from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
 from isthmus.theory.assumptions import check_moments
 from isthmus.theory.statements import Assumption
+from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import number
+from isthmus.utils.tabular import Tabular
+from isthmus.utils.version import __version__
 
 
-@dataclass(frozen=True)
-class GapSnapshot:
+@dataclass(frozen=True, eq=False, repr=False)
+class GapSnapshot(Tabular):
     """Gap, ranks and assumptions of `n` recent pairs at a step of the training.
 
     Parameters
@@ -54,6 +58,8 @@ class GapSnapshot:
     >>> str(snapshot).split(",")[0]
     'step 300: gap 60.0 degrees'
     """
+
+    kind: ClassVar[str] = "gap snapshot"
 
     step: int
     n: int
@@ -137,6 +143,51 @@ class GapSnapshot:
             **{f"residual_{name}": entry.residual for name, entry in self.assumptions.items()},
         }
         return {f"gap/{name}": float(value) for name, value in numbers.items() if math.isfinite(value)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> GapSnapshot:
+        """Return the snapshot that `save` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Content of the JSON file.
+
+        Returns
+        -------
+        GapSnapshot
+            The snapshot.
+        """
+        plain = {name: content[name] for name in ("step", "n", "distance", "lengths", "effective_ranks", "ranks")}
+        return cls(
+            **plain,
+            names=(content["names"][0], content["names"][1]),
+            gap=Estimate.from_dict(content["gap"]),
+            budget=CosineDecomposition.from_dict(content["budget"]),
+            excess_overlap=Estimate.from_dict(content["excess_overlap"]),
+            assumptions={name: Assumption.from_dict(values) for name, values in content["assumptions"].items()},
+        )
+
+    def _saved(self) -> dict[str, Any]:
+        plain = {name: getattr(self, name) for name in ("step", "n", "distance", "lengths", "effective_ranks", "ranks")}
+        parts = {name: getattr(self, name).to_dict() for name in ("gap", "budget", "excess_overlap")}
+        assumptions = {name: assumption.to_dict() for name, assumption in self.assumptions.items()}
+        heading = {"format": FORMAT_VERSION, "kind": self.kind, "version": __version__, "names": list(self.names)}
+        return {**heading, **plain, **parts, "assumptions": assumptions}
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one row with every defined number.
+
+        Returns
+        -------
+        dict of str to list
+            'step', 'n', and the numbers under their names without 'gap/'.
+        """
+        numbers = {name.removeprefix("gap/"): [value] for name, value in self.to_dict().items()}
+        return {"step": [self.step], "n": [self.n], **numbers}
+
+    def __repr__(self) -> str:
+        return f"GapSnapshot({self})"
 
     def __str__(self) -> str:
         gap = "gap undefined" if self.gap.undefined else f"gap {self.gap.value:.1f} degrees"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,3 +189,49 @@ def load_arrays(path: str | os.PathLike[str], content: str | None = None) -> tup
     if content is not None and info["kind"] != content:
         raise InputError(f"{path}: holds {info['kind']}, expected {content}")
     return info["kind"], arrays, info["header"]
+
+
+def pack_array(array: np.ndarray, /) -> dict[str, Any]:
+    """Return an array as JSON values: compressed bytes in base64, with dtype and shape.
+
+    Parameters
+    ----------
+    array : ndarray
+        Numbers.
+
+    Returns
+    -------
+    dict
+        'dtype', 'shape' and 'zlib'.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> unpack_array(pack_array(np.arange(6).reshape(2, 3)))
+    array([[0, 1, 2],
+           [3, 4, 5]])
+    """
+    import numpy as np
+
+    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    packed = base64.b64encode(zlib.compress(little.tobytes(), level=6)).decode("ascii")
+    return {"dtype": little.dtype.str, "shape": list(array.shape), "zlib": packed}
+
+
+def unpack_array(content: Mapping[str, Any], /) -> np.ndarray:
+    """Return the array that `pack_array` made.
+
+    Parameters
+    ----------
+    content : mapping
+        Result of `pack_array`.
+
+    Returns
+    -------
+    ndarray
+        The numbers, in the byte order of the machine.
+    """
+    import numpy as np
+
+    values = np.frombuffer(zlib.decompress(base64.b64decode(content["zlib"])), dtype=np.dtype(content["dtype"]))
+    return values.reshape(content["shape"]).astype(values.dtype.newbyteorder("="))

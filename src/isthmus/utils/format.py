@@ -32,6 +32,41 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def format_interval(value: float, low: float, high: float) -> tuple[str, str]:
+    """Format a number and its interval with the decimals that the width of the interval supports.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    low, high : float
+        Ends of the interval, NaN if there is none.
+
+    Returns
+    -------
+    value : str
+        With two significant digits of the half width, or as `number` does if there is no interval. Empty for NaN.
+    interval : str
+        As 'low to high', empty if there is none.
+
+    Examples
+    --------
+    >>> format_interval(0.38123, 0.3681, 0.3912), format_interval(72.0134, float("nan"), float("nan"))
+    (('0.381', '0.368 to 0.391'), ('72.01', ''))
+    >>> format_interval(12345.6, 12001.0, 12690.2)
+    ('12346', '12001 to 12690')
+    """
+    if math.isnan(value):
+        return "", ""
+    half_width = (high - low) / 2
+    if not math.isfinite(half_width):
+        return number(value), ""
+    if half_width <= 0:
+        return number(value), f"{number(low)} to {number(high)}"
+    decimals = min(max(1 - math.floor(math.log10(half_width)), 0), 12)
+    return f"{value:.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
+
+
 def precise_number(value: float | str) -> str:
     """Format a number with up to five decimals, and with powers of ten if they are shorter.
 
@@ -83,6 +118,27 @@ def percent(share: float) -> str:
     '55.2 %'
     """
     return f"{100 * share:.1f} %"
+
+
+def number_from_json(value: float | None) -> float:
+    """Return the number that `json_number` stored.
+
+    Parameters
+    ----------
+    value : float or None
+        The JSON value.
+
+    Returns
+    -------
+    float
+        NaN for None.
+
+    Examples
+    --------
+    >>> number_from_json(0.5), number_from_json(None)
+    (0.5, nan)
+    """
+    return math.nan if value is None else float(value)
 
 
 def json_number(value: float) -> float | None:

@@ -1,0 +1,32 @@
+"""Bins of the cosine, and thresholds in histograms of these bins."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.statistics.result import NAN
+from isthmus.utils.errors import InputError
+
+#: Bins of the cosine over [-1, 1], a resolution of 1e-4.
+BINS = 20_000
+
+
+def bin_of(cosine: float) -> int:
+    """Return the number of the bin that holds a cosine."""
+    if not -1 <= cosine <= 1:
+        raise InputError(f"cosine={cosine:g}, expected a number between -1 and 1")
+    return min(int((cosine + 1) * (BINS / 2) + 1e-9), BINS - 1)
+
+
+def smallest_reaching(matching: np.ndarray, non_matching: np.ndarray, precision: float, prior: float) -> float:
+    """Return the lower edge of the first bin from which on the precision is reached, NaN if there is none."""
+    true, false = (np.cumsum(counts[::-1])[::-1] / counts.sum() for counts in (matching, non_matching))
+    reached = np.flatnonzero((true > 0) & (prior * true * (1 - precision) >= (1 - prior) * false * precision))
+    return float(reached[0] * 2 / BINS - 1) if len(reached) else NAN
+
+
+def share_text(share: float) -> str:
+    """Return a percentage with three decimals near 0 and 1, else with one."""
+    if 0 < share < 0.001 or 0.999 < share < 1:
+        return f"{100 * share:.3f} %"
+    return f"{100 * share:.1f} %"

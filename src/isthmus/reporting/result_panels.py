@@ -1,0 +1,90 @@
+"""Draw calibrations, interventions, matrices of modalities, drift and training histories on a given axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from isthmus.align import Drift
+from isthmus.diagnosis import Calibration, PairwiseResults
+from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve
+from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, X, Y
+from isthmus.train.snapshot import GapSnapshot
+
+#: Colour and marker of each intervention.
+STYLES = {"translate": (X, "o"), "rotate": (Y, "^"), "collapse": (ACCENT, "s"), "remove_unshared": (MUTED, "D")}
+AXIS_LABELS = {"gap": "gap (degrees)", "gap_distance": "distance of the means", "alignment": "shared-space alignment"}
+#: Cosines at which precision and recall are drawn.
+CALIBRATION_POINTS = 201
+
+
+def draw_calibration(ax: Any, calibration: Calibration) -> None:
+    """Draw the precision and the recall of a threshold on the cosine, for one match among all items."""
+    matching, non_matching = calibration.matching.sum(axis=0), calibration.non_matching.sum(axis=(0, 1))
+    used = np.flatnonzero(matching + non_matching)
+    positions = np.unique(np.linspace(used[0], used[-1], CALIBRATION_POINTS).astype(int))
+    recall, false_rate = (np.cumsum(h[::-1])[::-1][positions] / h.sum() for h in (matching, non_matching))
+    true_share = calibration.prevalence * recall
+    found = true_share + (1 - calibration.prevalence) * false_rate
+    precision = np.divide(true_share, found, out=np.full(len(found), np.nan), where=found > 0)
+    cosines = positions * 2 / len(matching) - 1
+    ax.plot(cosines, 100 * recall, color=X, lw=1.6, label="recall")
+    ax.plot(cosines, 100 * precision, color=Y, lw=1.6, label="precision")
+    ax.set(xlabel="threshold of the cosine", ylabel="%", ylim=(-2, 102))
+    ax.legend(frameon=False)
+
+
+def draw_interventions(ax: Any, curve: InterventionCurve, score: str, measure: str) -> None:
+    """Draw a score against the gap or the alignment, one line for each intervention. The star is the raw space."""
+    for name in shown_interventions(curve):
+        points = curve.curve(name)
+        colour, marker = STYLES[name]
+        x = [getattr(point, measure) for point in points]
+        y = [point.scores[score] for point in points]
+        ax.plot(x, y, color=colour, lw=1.5, marker=marker, ms=4, label=name.replace("_", " "))
+    ax.plot(getattr(curve.raw, measure), curve.raw.scores[score], "*", color=INK, ms=11, mec=PAPER, zorder=5)
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]))
+
+
+def shown_interventions(curve: InterventionCurve) -> list[str]:
+    """Return the names of the interventions that the curve has points of."""
+    return [name for name in INTERVENTIONS if any(point.intervention == name for point in curve.points)]
+
+
+def draw_matrix(ax: Any, results: PairwiseResults[Any], name: str) -> None:
+    """Draw one number for each pair of modalities as a coloured matrix. Rows are queries where that matters."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    matrix = results.matrix(name)
+    ax.imshow(matrix, cmap=LinearSegmentedColormap.from_list("share", [PAPER, X]), aspect="equal")
+    defined = matrix[np.isfinite(matrix)]
+    middle = (defined.min() + defined.max()) / 2 if len(defined) else 0.0
+    for (i, j), value in np.ndenumerate(matrix):
+        if np.isfinite(value):
+            colour = PAPER if value > middle else INK
+            ax.text(j, i, f"{value:.3g}", ha="center", va="center", color=colour)
+    ax.set_xticks(range(len(results.names)), results.names)
+    ax.set_yticks(range(len(results.names)), results.names)
+    ax.set_title(name)
+
+
+def draw_drift(ax: Any, drift: Drift) -> None:
+    """Draw the shift of the mean of each modality in units of its spread. Modalities that shifted are orange."""
+    names = [modality.name for modality in drift.modalities]
+    colours = [Y if modality.shifted else MUTED for modality in drift.modalities]
+    ax.barh(names, [modality.residual for modality in drift.modalities], color=colours, height=0.6)
+    ax.set(xlabel="shift of the mean / spread of the rows")
+    ax.invert_yaxis()
+
+
+def draw_history(ax: Any, snapshots: Sequence[GapSnapshot]) -> None:
+    """Draw the components of the cosine deficit over the steps of a training."""
+    steps = [snapshot.step for snapshot in snapshots]
+    colours = (MUTED, Y, X, ACCENT)
+    for component, colour in zip(snapshots[0].budget, colours, strict=True):
+        values = [snapshot.budget[component].value for snapshot in snapshots]
+        ax.plot(steps, values, color=colour, lw=1.6, marker="o", ms=3, label=component)
+    ax.set(xlabel="step", ylabel="part of 1 - cosine")
+    ax.legend(frameon=False)

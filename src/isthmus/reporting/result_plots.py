@@ -1,0 +1,191 @@
+"""Plot functions of calibrations, interventions, matrices of modalities, drift and training histories."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from isthmus.align import Drift
+from isthmus.diagnosis import Calibration, Explanation, PairwiseResults
+from isthmus.evaluation.intervention_curve import InterventionCurve
+from isthmus.reporting import result_panels
+from isthmus.reporting.drawing import draw_on
+from isthmus.train.snapshot import GapSnapshot
+from isthmus.utils.errors import InputError, unknown_name
+
+
+def calibration(data: Calibration | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the precision and the recall of every threshold on the cosine.
+
+    Parameters
+    ----------
+    data : Calibration or Explanation
+        From `isthmus.calibrate` or `isthmus.explain`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, in per cent, for one match among all items.
+
+    Raises
+    ------
+    InputError
+        If there is no calibration.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> ax = isthmus.plot.calibration(isthmus.calibrate(isthmus.demo.load("plain", split="test")))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['recall', 'precision']
+    """
+    calibrated = data.calibration if isinstance(data, Explanation) else data
+    if not isinstance(calibrated, Calibration):
+        raise InputError(f"calibration got {type(data).__name__} without one, expected the result of isthmus.calibrate")
+    return draw_on(result_panels.draw_calibration, ax, calibrated)
+
+
+def interventions(
+    data: InterventionCurve, /, *, score: str | None = None, measure: str | None = None, ax: Any = None
+) -> Any:
+    """Draw a score against the gap, one line for each intervention on it.
+
+    Parameters
+    ----------
+    data : InterventionCurve
+        From `isthmus.evaluation.intervene`.
+    score : str, optional
+        Name of the score. Default: the first.
+    measure : {'gap', 'gap_distance', 'alignment'}, optional
+        Horizontal axis. Default: the gap.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with a legend. The star is the raw space.
+
+    Raises
+    ------
+    InputError
+        If the score or the measure is unknown.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> from isthmus.evaluation import intervene
+    >>> curve = intervene(isthmus.demo.load("collapsed", split="test"), interventions=["translate"])
+    >>> isthmus.plot.interventions(curve).get_xlabel()
+    'gap (degrees)'
+    """
+    if not isinstance(data, InterventionCurve):
+        raise InputError(
+            f"interventions got {type(data).__name__}, expected the result of isthmus.evaluation.intervene"
+        )
+    shown_score, shown_measure = score or next(iter(data.explained)), measure or data.gap_measure
+    if shown_score not in data.explained:
+        raise unknown_name("score", shown_score, data.explained)
+    if shown_measure not in result_panels.AXIS_LABELS:
+        raise unknown_name("measure", shown_measure, result_panels.AXIS_LABELS)
+
+    def draw(axes: Any) -> None:
+        result_panels.draw_interventions(axes, data, shown_score, shown_measure)
+        axes.set(xlabel=result_panels.AXIS_LABELS[shown_measure], ylabel=shown_score)
+        axes.legend(frameon=False)
+
+    return draw_on(draw, ax)
+
+
+def matrix(data: PairwiseResults[Any], /, *, name: str = "centroid_angle", ax: Any = None) -> Any:
+    """Draw one number for each pair of modalities as a coloured matrix.
+
+    Parameters
+    ----------
+    data : PairwiseResults
+        From `isthmus.Modalities.measure` or `isthmus.Modalities.explain`.
+    name : str, default 'centroid_angle'
+        Name of the number, as in `PairwiseResults.matrix`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes. Rows are queries for a measure of a query and a corpus.
+
+    Examples
+    --------
+    >>> import numpy as np, isthmus
+    >>> X, Y, Z = np.random.default_rng(0).normal(size=(3, 50, 4)) + np.eye(4)[:3, None] * 3
+    >>> measured = isthmus.Modalities(image=X, text=Y, audio=Z).measure(metrics=["centroid_angle"])
+    >>> [label.get_text() for label in isthmus.plot.matrix(measured).get_xticklabels()]
+    ['image', 'text', 'audio']
+    """
+    if not isinstance(data, PairwiseResults):
+        raise InputError(f"matrix got {type(data).__name__}, expected the result of isthmus.Modalities.measure")
+    return draw_on(result_panels.draw_matrix, ax, data, name, height=350)
+
+
+def drift(data: Drift, /, *, ax: Any = None) -> Any:
+    """Draw the shift of the mean of each modality of a new corpus.
+
+    Parameters
+    ----------
+    data : Drift
+        From `aligner.drift`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes. Modalities that shifted (p < .01) are orange.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("plain", split="train")
+    >>> ax = isthmus.plot.drift(isthmus.align.Centering().fit(pairs).drift(pairs.x.read(0, 500)))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['image']
+    """
+    if not isinstance(data, Drift):
+        raise InputError(f"drift got {type(data).__name__}, expected the result of aligner.drift")
+    return draw_on(result_panels.draw_drift, ax, data, height=180)
+
+
+def history(data: GapSnapshot | Sequence[GapSnapshot], /, *, ax: Any = None) -> Any:
+    """Draw the components of the cosine deficit over the steps of a training.
+
+    Parameters
+    ----------
+    data : sequence of GapSnapshot
+        `snapshots` of a `isthmus.train.GapMonitor`.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with a legend.
+
+    Raises
+    ------
+    InputError
+        If there is no snapshot.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> from isthmus.train.snapshot import GapSnapshot
+    >>> moments = isthmus.Moments.of(isthmus.demo.load("collapsed"))
+    >>> isthmus.plot.history([GapSnapshot.of(moments, step=step) for step in (100, 200)]).get_xlabel()
+    'step'
+    """
+    snapshots = [data] if isinstance(data, GapSnapshot) else list(data)
+    if not snapshots:
+        raise InputError("history got no snapshot; the monitor takes the first one after a few batches")
+    return draw_on(result_panels.draw_history, ax, snapshots)
