@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TEST_WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow bench fuzz mutants clean
+.PHONY: demo test test-slow test-stores bench fuzz mutants clean
 
 demo: $(VENV)/installed
 	$(BIN)/isthmus demo -o isthmus-demo.html
@@ -20,6 +20,10 @@ test: $(VENV)/installed-test
 # Simulations that take long: coverage of intervals, sizes and powers of tests.
 test-slow: $(VENV)/installed-test
 	$(PYTEST) -n $(TEST_WORKERS) -m slow tests
+
+# Real vector stores and the other integrations, with their slow tests: 20,000 rows and a kill in the middle.
+test-stores: $(VENV)/installed-stores
+	$(PYTEST) tests/integrations/stores tests/docs/test_stores_page.py
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py; met=$$?; $(BIN)/python benchmarks/scaling.py --page; exit $$met
@@ -40,6 +44,10 @@ $(VENV)/installed-test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[test,torch,encoders]"
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-stores: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --editable ".[stores]"
+	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"

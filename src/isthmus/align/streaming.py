@@ -17,10 +17,13 @@ from isthmus.align._base import Aligner
 from isthmus.align._cluster import RowForm, apply_on_cluster
 from isthmus.align._drift import ModalityDrift
 from isthmus.align._maps import arrays_of_map
+from isthmus.align._store_target import write_to_store
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows, current
 from isthmus.data.invalid_rows import find_invalid_rows
 from isthmus.data.sources import Format, Source, Writer, formats, writable_format
+from isthmus.data.sources._registry import split_format
+from isthmus.data.sources._store import find_store
 from isthmus.data.sources.npy import memory_map
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
@@ -46,13 +49,14 @@ def apply(
     role: str | None = None,
     queries: str | None = None,
     resume: bool = False,
+    replace: bool = False,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[int, int]:
-    """Write the aligned rows of a source to a file or folder, in order and in constant memory.
+    """Write the aligned rows of a source to a file, a folder or a vector store, in constant memory.
 
     The output is written atomically. If the process dies with `resume=True`, unfinished work stays beside it as
     `.NAME.part` and `.NAME.done`, and the same call continues it. Work of another aligner, source or modality is
-    discarded.
+    discarded. A store always continues: rows that have an aligned vector are not written again.
 
     Parameters
     ----------
@@ -62,7 +66,8 @@ def apply(
         Rows of one modality.
     path : str or path-like
         Output. The suffix names the format (.npy, .npz, .safetensors ...). Without a suffix it is a new folder of .npy
-        shards, with those of the source if it is such a folder.
+        shards, with those of the source if it is such a folder. The address of a store is a second column of the table
+        that is read, or a new table.
     modality : str
         Modality of the rows: 'x', 'y' or a name that the aligner was fitted to.
     role : {'stored', 'query'}, optional
@@ -71,6 +76,8 @@ def apply(
         Modality that asks, for stored rows of an index for one asking modality.
     resume : bool, default False
         Whether to continue the unfinished work of an earlier call.
+    replace : bool, default False
+        Whether a column of a store that exists is replaced, such as the column that is read.
     progress : callable, optional
         Called as progress(finished rows, all rows, 'rows').
 
@@ -86,9 +93,7 @@ def apply(
     InputError
         If the modality, the dimension or the output is wrong, or if a row is zero, infinite or NaN.
     """
-    path = Path(path)
-    output_format = writable_format(path)
-    _check_output(path, source)
+    stored = find_store(str(path))
     number = modality_number(aligner, modality)
     form = RowForm(aligner, aligner.modalities[number], role, queries)
     dim = aligner.dim(modality)
@@ -97,6 +102,11 @@ def apply(
             f"{source.address}: got rows of dimension {source.shape[1]}, expected {dim} for {modality} as "
             f"in the fit of this {type(aligner).__name__}; give rows of the same model, or fit again"
         )
+    if stored is not None:
+        return write_to_store(form, source, *stored, replace=replace, progress=progress)
+    output_format = writable_format(path)
+    path = Path(split_format(str(path))[1])
+    _check_output(path, source)
     cluster = current().cluster
     if cluster is not None:
         return apply_on_cluster(cluster, form, source, path)
@@ -194,7 +204,8 @@ def drift_warnings(aligner: Aligner, source: Source, modality: str, /) -> list[s
     if source.shape[0] < MIN_ROWS or aligner.fitted_state.statistics is None:
         return []
     sample = np.unique(np.linspace(0, source.shape[0] - 1, MAX_ROWS).astype(np.int64))
-    rows = to_numpy(source.take(sample))
+    kept = getattr(source.rows, "sample", None)  # rows of a store that `apply` has read
+    rows = to_numpy(source.take(sample)) if kept is None else kept
     drift = aligner.drift(**{aligner.modalities[number]: rows})
     shift = drift.modalities[0]
     if not (shift.shifted and shift.residual > MAX_OFFSET):

@@ -189,10 +189,13 @@ def apply(
     aligner: Annotated[Path, typer.Argument(help="an aligner saved by `isthmus fit`")],
     rows: Embeddings,
     out: Annotated[
-        Path | None,
-        typer.Argument(help="path of the aligned rows: .npy, .npz, .safetensors, or a new folder of shards"),
+        str | None,
+        typer.Argument(
+            help="path of the aligned rows: .npy, .npz, .safetensors, a new folder of shards, or a column of a vector "
+            "store; default for rows of a store: the column COLUMN_corrected beside them"
+        ),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="the same as OUT")] = None,
+    output: Annotated[str | None, typer.Option("-o", "--output", help="the same as OUT")] = None,
     modality: Annotated[str | None, typer.Option(help="modality of the rows; default: the name of the file")] = None,
     role: Annotated[
         str | None, typer.Option(help="stored or query: the form of the rows in an index; for score corrections")
@@ -201,32 +204,50 @@ def apply(
         str | None, typer.Option(help="modality that asks, for stored rows of an index for one asking modality")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue the same call after an interruption")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="replace a column of a vector store, such as the one that is read")
+    ] = False,
     json_: Json = False,
 ) -> None:
-    """Align the rows of a file in their order, with constant memory."""
+    """Align the rows of a file or a vector store, with constant memory."""
     from isthmus.align.streaming import apply as apply_to_source
     from isthmus.align.streaming import drift_warnings
     from isthmus.data.sources import modality_name
+    from isthmus.data.sources._store import find_store
+    from isthmus.utils.errors import without_password
 
-    if (out is None) == (output is None):
+    outputs = [name for name in (out, output) if name is not None]
+    if len(outputs) > 1 or not (outputs or find_store(rows)):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
-    path = out or output
-    assert path is not None
     loaded = _load_aligner(aligner)
-    if path.exists() and path.samefile(aligner):
-        raise InputError(f"{path}: is the aligner itself; choose another output")
     source = isthmus.sources.open_source(rows)
+    path = outputs[0] if outputs else _column_beside(rows, source)
+    if Path(path).exists() and Path(path).samefile(aligner):
+        raise InputError(f"{path}: is the aligner itself; choose another output")
     modality = modality or modality_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
         shape = apply_to_source(
-            loaded, source, path, modality=modality, role=role, queries=queries, resume=resume, progress=progress
+            loaded,
+            source,
+            path,
+            modality=modality,
+            role=role,
+            queries=queries,
+            resume=resume,
+            replace=replace,
+            progress=progress,
         )
     for sentence in drift_warnings(loaded, source, modality):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
     if json_:
-        typer.echo(json.dumps({"path": str(path), "rows": shape[0], "width": shape[1]}))
+        typer.echo(json.dumps({"path": without_password(path), "rows": shape[0], "width": shape[1]}))
     else:
-        typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {path}")
+        typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {without_password(path)}")
+
+
+def _column_beside(rows: str, source: Any) -> str:
+    """Return the address of the column beside the vectors of a store."""
+    return f"{rows.partition('?')[0].partition('::')[0]}::{source.rows.table.address.column}_corrected"
 
 
 def adapt(

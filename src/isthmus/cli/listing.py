@@ -93,7 +93,8 @@ def _tasks() -> dict[str, dict[str, str]]:
 
 
 def _sources() -> dict[str, dict[str, str]]:
-    return {name: {"definition": known.description} for name, known in sorted(isthmus.sources.formats.items())}
+    kinds = {**isthmus.sources.formats, **isthmus.sources.stores}
+    return {name: {"definition": getattr(known, "description", name)} for name, known in sorted(kinds.items())}
 
 
 def _runs() -> dict[str, dict[str, str]]:

@@ -16,6 +16,7 @@ _NAMES: dict[str, str] = {
     "check_aligner": "aligners",
     "check_format": "formats",
     "check_metric": "metrics",
+    "check_store": "stores",
     "check_task": "tasks",
 }
 

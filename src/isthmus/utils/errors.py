@@ -23,6 +23,8 @@ LIST_COMMANDS = {
     "task": "isthmus list tasks",
     "format": "isthmus list sources",
 }
+#: A password in a URL, and the text that is kept of it.
+_PASSWORD = re.compile(r"(://[^/@\s:]*):[^@\s/]*(?=@)|([?&]password)=[^&\s]*")
 #: Largest number of characters of a message.
 MAX_LENGTH = 300
 #: Characters of a path that a message keeps if it is too long, and the mark of a middle that is left out.
@@ -77,7 +79,7 @@ class InputError(ValueError):
     """
 
     def __init__(self, message: str):
-        super().__init__(bounded(message))
+        super().__init__(bounded(without_password(message)))
 
 
 class NotFittedError(InputError, AttributeError):
@@ -101,6 +103,27 @@ class IsthmusWarning(UserWarning):
 
     def __init__(self, message: str):
         super().__init__(bounded(message))
+
+
+def without_password(text: str) -> str:
+    """Return a text without the passwords of the URLs in it.
+
+    Parameters
+    ----------
+    text : str
+        A message or an address.
+
+    Returns
+    -------
+    str
+        The text with user names and hosts only.
+
+    Examples
+    --------
+    >>> without_password("postgresql://me:secret@host/shop/items: no such table")
+    'postgresql://me@host/shop/items: no such table'
+    """
+    return _PASSWORD.sub(lambda match: match[1] or match[2], text)
 
 
 def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:

@@ -24,7 +24,7 @@ X = np.random.default_rng(24).normal(size=(20, 4)).astype(np.float32)
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "is an HTML page"),
         (gzip.compress(X.tobytes()), "is compressed by gzip; unpack it with gunzip"),
         (pickle.dumps({"image": X}), r"is a pickle.*pickle.load\(open\(.*np.save\('rows.npy', np.asarray\(rows\)\)"),
-        (b"IxFI" + X.tobytes(), "is a faiss index; run index = faiss.read_index"),
+        (b"IxFI" + X.tobytes(), "is a faiss index; rename it so that it ends in .index, or write faiss:FILE"),
     ],
     ids=["lfs", "html", "gzip", "pickle", "faiss"],
 )

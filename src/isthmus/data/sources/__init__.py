@@ -11,21 +11,26 @@ from pathlib import Path
 
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import resolve, split_member
-from isthmus.data.sources._registry import find_format, formats, register, writable_format
+from isthmus.data.sources._registry import find_format, formats, register, split_format, writable_format
 from isthmus.data.sources._source import Source
-from isthmus.data.sources._stores import stores, url_scheme
+from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
+from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
 from isthmus.data.sources._vector_sets import set_pool
 from isthmus.data.sources._writers import Writer
 
 __all__ = [
     "Format",
     "Source",
+    "Store",
+    "StoreAddress",
+    "StoreTable",
     "Writer",
     "find_format",
     "formats",
     "modality_name",
     "open_source",
     "register",
+    "register_store",
     "split_member",
     "stores",
     "writable_format",
@@ -33,7 +38,7 @@ __all__ = [
 
 #: Names of arrays and columns that do not name a modality.
 GENERIC_COLUMN_NAMES = {"embedding", "embeddings", "emb", "vector", "vectors", "features", "rows", "npy", "arr_0"}
-_ENDINGS = ("_embeddings", "_embedding", "_embeds", "_embed", "_embs", "_emb", "_features")
+_ENDINGS = ("_embeddings", "_embedding", "_embeds", "_embed", "_embs", "_emb", "_features", "_vectors", "_vector")
 _SYNONYMS = {"img": "image", "images": "image", "txt": "text", "texts": "text", "captions": "text"}
 
 
@@ -43,7 +48,8 @@ def open_source(path: str | os.PathLike[str], *, pool: str | None = None) -> Sou
     Parameters
     ----------
     path : str or path-like
-        A file, a folder of shards, or a URL. ``FILE::NAME`` selects one array or column of several.
+        A file, a folder of shards, a URL, or an address in a vector store such as ``lancedb://folder/table::vector``.
+        ``FILE::NAME`` selects one array or column of several. ``FORMAT:FILE`` names the format, as in ``faiss:FILE``.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
 
@@ -67,13 +73,14 @@ def open_source(path: str | os.PathLike[str], *, pool: str | None = None) -> Sou
     ...     open_source(f"{path}::text").shape
     (5, 4)
     """
-    text, member = split_member(path)
-    scheme = url_scheme(text)
-    if scheme is not None and scheme in stores:
+    scheme = store_scheme(str(path))
+    if scheme is not None:
         source: Source = stores[scheme].open_source(str(path))
     else:
+        named, text = split_format(str(path))
+        text, member = split_member(text)
         location = resolve(text)
-        source = find_format(location).open_source(location, member)
+        source = (named or find_format(location)).open_source(location, member)
     set_pool(source.rows, pool)
     return source
 
@@ -82,7 +89,7 @@ def modality_name(path: str | os.PathLike[str]) -> str:
     """Return the modality that a path names.
 
     The array or column of ``FILE::NAME`` gives the name, unless it is a generic one such as 'embedding'. Endings such
-    as '_emb' are dropped, and 'img' and 'txt' are written out.
+    as '_emb' are dropped, and 'img' and 'txt' are written out. In a vector store, ``?modality=image`` gives the name.
 
     Parameters
     ----------
@@ -101,7 +108,12 @@ def modality_name(path: str | os.PathLike[str]) -> str:
     >>> modality_name("image.parquet::embedding"), modality_name("text_embeddings.npz"), modality_name("audio.h5")
     ('image', 'text', 'audio')
     """
-    file, member = split_member(path)
+    stored = find_store(str(path))
+    if stored is None:
+        file, member = split_member(split_format(str(path))[1])
+    else:
+        address = stored[1]
+        file, member = address.table, dict(address.filters).get("modality", address.column)
     named = None if member is None else _modality_of_file(Path(member))
     return _modality_of_file(Path(file)) if named is None or named in GENERIC_COLUMN_NAMES else named
 

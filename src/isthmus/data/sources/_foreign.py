@@ -21,8 +21,8 @@ def check_embeddings(location: Path, head: bytes) -> None:
     message = next((text for magic, text in _MESSAGES.items() if head.startswith(magic)), None)
     if head.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
         message = "is an HTML page, such as an error or a login instead of a download; download the file again"
-    elif head[:4] in _FAISS:
-        message = "is a faiss index; run index = faiss.read_index(FILE), then np.save(NAME, index.reconstruct_n())"
+    elif head[:4] in _FAISS and location.suffix.lower() not in (".index", ".faiss"):
+        message = "is a faiss index; rename it so that it ends in .index, or write faiss:FILE"
     elif head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         message = (
             "is a pickle, which can run code and is never loaded; if you trust it, run "

@@ -121,6 +121,18 @@ def find_format(path: str | os.PathLike[str] | Location) -> Format:
     return format
 
 
+def split_format(text: str) -> tuple[Format | None, str]:
+    """Split ``FORMAT:PATH`` into the format that it names and the path. Without a name the format is None.
+
+    >>> split_format("faiss:images.bin"), split_format("images.npy")
+    ((<format faiss: .index, .faiss>, 'images.bin'), (None, 'images.npy'))
+    """
+    name, colon, path = text.partition(":")
+    if not colon or path.startswith(":") or not re.fullmatch(r"[a-z][a-z0-9_]+", name) or name not in formats:
+        return None, text
+    return formats[name], path.removeprefix("//")
+
+
 def format_by_suffix(location: Location) -> Format | None:
     """Return the format that has the suffix of `location`, or None."""
     suffix = location.suffix.lower()
@@ -165,8 +177,9 @@ def writable_format(path: str | os.PathLike[str]) -> Format:
     >>> writable_format("aligned.parquet"), writable_format("aligned")
     (<format parquet: .parquet, .pq>, <format folder: no suffix>)
     """
-    path = Path(path)
-    format = format_by_suffix(path) if path.suffix else formats["folder"]
+    named, text = split_format(str(path))
+    path = Path(text)
+    format = named or (format_by_suffix(path) if path.suffix else formats["folder"])
     if format is None:
         raise InputError(
             f"{path}: aligned rows are written as {suffix_list(writable=True)} or a folder of shards; give a name that "

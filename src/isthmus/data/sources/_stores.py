@@ -1,17 +1,24 @@
-"""The registry of vector stores that are read through URLs, by their scheme, such as ``lancedb``.
+"""The registry of vector stores that are read through URLs, by their scheme, and the addresses of their columns.
 
-Packages above this one, and other installed packages, fill it through the entry-point group ``isthmus.stores``. Nothing
-here imports them: the entry points are loaded on the first look-up.
+Stores are registered by the modules of `isthmus.integrations.stores`, which the registry resolves by its dotted name on
+the first look-up. Other installed packages use the entry-point group ``isthmus.stores``.
 """
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field, replace
 from typing import Any
+from urllib.parse import parse_qsl, quote
 
+from isthmus.utils.errors import InputError, without_password
 from isthmus.utils.registry import Registry
 
 #: Every store by the scheme of its URLs. A member has a method `open_source(url)` that returns a `Source`.
-stores: Registry[Any] = Registry("store", group="isthmus.stores")
+stores: Registry[Any] = Registry("store", package="isthmus.integrations.stores", group="isthmus.stores")
+
+#: A scheme before one colon. Two colons select a member of a file.
+_SCHEME = re.compile(r"([a-z][a-z0-9+-]+):(?!:)")
 
 
 def url_scheme(text: str) -> str | None:
@@ -22,3 +29,117 @@ def url_scheme(text: str) -> str | None:
     """
     scheme, separator, _ = text.partition("://")
     return scheme if separator and "::" not in scheme else None
+
+
+def store_scheme(text: str) -> str | None:
+    """Return the scheme of an address if a store of this scheme is registered, else None.
+
+    >>> store_scheme("a/b.npy"), store_scheme("s3://bucket/a.parquet")
+    (None, None)
+    """
+    match = _SCHEME.match(text)
+    return match[1] if match is not None and match[1] in stores else None
+
+
+@dataclass(frozen=True)
+class StoreAddress:
+    """The address of a column of vectors in a store, ``SCHEME:[//]LOCATION/TABLE::COLUMN?NAME=VALUE``.
+
+    Parameters
+    ----------
+    scheme : str
+        Scheme of the store.
+    location : str
+        Everything between the scheme and the column, without options. It may hold a password.
+    column : str or None
+        Name of the column of vectors.
+    filters : tuple of (str, str)
+        Columns and the values that they have in the rows that are meant, such as ('modality', 'image').
+    options : dict of str to str
+        Names that the store takes as options, such as 'id'.
+
+    Examples
+    --------
+    >>> address = StoreAddress.parse("lancedb://data/shop/items::vector?modality=image")
+    >>> address.location, address.column, address.filters
+    ('data/shop/items', 'vector', (('modality', 'image'),))
+    >>> address.folder, address.table
+    ('data/shop', 'items')
+    >>> str(StoreAddress.parse("postgresql://me:secret@host/shop/items::vector"))
+    'postgresql://me@host/shop/items::vector'
+    """
+
+    scheme: str
+    location: str = field(repr=False)
+    column: str | None = None
+    filters: tuple[tuple[str, str], ...] = ()
+    options: dict[str, str] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def parse(cls, text: str, options: tuple[str, ...] = ("id",)) -> StoreAddress:
+        """Return the parts of an address.
+
+        Parameters
+        ----------
+        text : str
+            The address.
+        options : tuple of str
+            Names after '?' that are options. All others are filters. Default: 'id'.
+
+        Returns
+        -------
+        StoreAddress
+            Its parts.
+        """
+        scheme, _, location = text.partition(":")
+        location = location.removeprefix("//")
+        before, colons, column = location.rpartition("::")
+        if not colons or "/" in column.partition("?")[0]:
+            before, column = location, ""
+        before, _, first_query = before.partition("?")
+        column, _, query = column.partition("?")
+        pairs = [*parse_qsl(first_query, keep_blank_values=True), *parse_qsl(query, keep_blank_values=True)]
+        filters = tuple((name, value) for name, value in pairs if name not in options)
+        chosen = {name: value for name, value in pairs if name in options}
+        return cls(scheme, before.rstrip("/"), column or None, filters, chosen)
+
+    @property
+    def folder(self) -> str:
+        """The location without the table."""
+        return self.location.rpartition("/")[0]
+
+    @property
+    def table(self) -> str:
+        """The last component of the location."""
+        return self.location.rpartition("/")[2]
+
+    @property
+    def table_key(self) -> tuple[str, str]:
+        """Scheme and location, which two addresses of one table share."""
+        return self.scheme, self.location
+
+    def with_column(self, column: str) -> StoreAddress:
+        """Return the address of another column of the same rows.
+
+        Parameters
+        ----------
+        column : str
+            Name of the column.
+
+        Returns
+        -------
+        StoreAddress
+            The other address.
+        """
+        return replace(self, column=column)
+
+    def __str__(self) -> str:
+        column = f"::{self.column}" if self.column else ""
+        query = "&".join(f"{name}={quote(value, safe='')}" for name, value in self.filters)
+        return without_password(f"{self.scheme}://{self.location}{column}{f'?{query}' if query else ''}")
+
+
+def require_table(address: StoreAddress, example: str) -> None:
+    """Raise `InputError` unless the address names a folder and a table."""
+    if not address.folder or not address.table:
+        raise InputError(f"{address}: names no table, expected an address such as {example}")

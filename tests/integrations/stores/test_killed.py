@@ -1,0 +1,62 @@
+"""20,000 x 512 rows through each store, with the process killed in the middle."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+import store_tables
+from isthmus.data.sources._store import find_store
+
+N, D = 20_000, 512
+
+
+@pytest.fixture(params=["lancedb"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
+    pytest.importorskip(request.param)
+    return lambda *columns: getattr(store_tables, request.param)(tmp_path, *columns)
+
+
+def written(url: str) -> int:
+    """Return the number of rows with an aligned vector so far."""
+    store, address = find_store(f"{url}::vector")  # type: ignore[misc]
+    table = store.open_table(address)
+    if table.note("corrected") is None:
+        return 0
+    return N - sum(len(ids) for ids, _ in table.blocks(N, missing="corrected"))
+
+
+@pytest.mark.slow
+def test_rows_of_a_killed_call_are_neither_lost_nor_doubled(make: Callable[..., str], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(N, D)).astype("float32") + 0.5
+    ids = rng.permutation(N)
+    url = make(ids, {"vector": rows}, np.full(N, "image"))
+    aligner = isthmus.align.ScoreCalibration().fit(image=rows[:2_000], text=rows[2_000:4_000] - 1)
+    aligner.save(tmp_path / "a.safetensors")
+    command = [sys.executable, "-m", "isthmus", "apply", str(tmp_path / "a.safetensors"), f"{url}::vector"]
+    command += [f"{url}::corrected", "--modality", "image", "--role", "stored"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not written(url) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert 0 < written(url) < N
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"Wrote {N:,} x {D + 2} rows" in finished.stdout, finished.stderr
+    corrected = isthmus.sources.open_source(f"{url}::corrected")
+    assert corrected.shape == (N, D + 2)
+    np.testing.assert_array_equal(corrected.keys("id"), np.arange(N))
+    expected = aligner.stored(rows[np.argsort(ids)], modality="image")
+    np.testing.assert_allclose(corrected.read(0, N), expected, atol=1e-6)
+    old = isthmus.sources.open_source(f"{url}::vector")
+    np.testing.assert_array_equal(old.read(0, N), rows[np.argsort(ids)])
