@@ -211,3 +211,15 @@ def test_command_line_with_workers_equals_one_process(paths: Any, tmp_path: Path
     assert completed[0].stderr == ""
     on_workers, alone = (isthmus.load(tmp_path / f"{n}.safetensors") for n in (0, 1))
     np.testing.assert_allclose(on_workers.bias_x, alone.bias_x, rtol=1e-12)
+
+
+def test_bank_searched_on_a_cluster_gives_the_rows_of_one_process(cluster: Cluster, paths: Any, tmp_path: Path) -> None:
+    pairs = isthmus.open_pairs(*paths)
+    alone = isthmus.align.ScoreCalibration(bank_size=100).fit(pairs)
+    with isthmus.config_context(cluster=cluster):
+        correction = isthmus.align.ScoreCalibration(bank_size=100).fit(pairs)
+        apply(correction, pairs.y, tmp_path / "stored.npy", modality="text", role="stored", queries="image")
+    rows = np.load(tmp_path / "stored.npy")
+    assert rows.shape == (60_000, 24 + 1 + 2)
+    expected = alone.stored(pairs.y.read(0, 500), modality="text", queries="image")
+    np.testing.assert_allclose(rows[:500], expected, atol=1e-5)

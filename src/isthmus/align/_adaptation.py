@@ -99,7 +99,12 @@ class Adaptation(Roles):
         """
         clouds = self._new_clouds(self._new_rows(X_new, Y_new, modalities))
         samples = {self.modalities[k]: (self._fitted_cloud(k), clouds[k]) for k in sorted(clouds)}
-        return measure_drift(samples, uses_means=self.uses_means, uses_pairs=self.uses_pairs)
+        return measure_drift(
+            samples,
+            uses_means=self.uses_means,
+            uses_pairs=self.uses_pairs,
+            corrects_scores=self.corrects_scores,
+        )
 
     def adapt(self, X_new: Any = None, Y_new: Any = None, /, **modalities: Any) -> Self:
         """Return a copy that is refitted to unpaired rows of a new corpus, as far as these suffice.

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.compute.arrays import compute_dtype, to_numpy, unit_rows
+from isthmus.compute.topk import topk
 from isthmus.data.sources import Source
+
+#: Rounds of k-means.
+ROUNDS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,27 @@ class Bank:
             )
         kept = np.sort(np.argsort(block.priorities, kind="stable")[:size])
         return cls(block.rows[kept], block.priorities[kept], block.items[kept], first_row + count, first_item + n_items)
+
+
+def representatives(rows: np.ndarray, size: int) -> np.ndarray:
+    """Return at most `size` of the unit rows, one near the centre of each cluster of spherical k-means, in order.
+
+    The first centres are evenly spaced rows. Each round assigns every row to the centre of largest inner product.
+    """
+    if len(rows) <= size:
+        return rows
+    centres, labels = rows[np.linspace(0, len(rows) - 1, size).astype(np.int64)], np.empty(0, dtype=np.int64)
+    for _ in range(ROUNDS):
+        labels = topk(rows, centres, k=1, exclude_self=False).index[:, 0]
+        order = np.argsort(labels, kind="stable")
+        present, starts = np.unique(labels[order], return_index=True)
+        sums = np.add.reduceat(rows[order], starts, axis=0)
+        centres = centres.copy()
+        centres[present] = unit_rows(sums)
+    scores = np.einsum("ij,ij->i", rows, centres[labels])
+    by_label = np.lexsort((-scores, labels))
+    nearest = by_label[np.unique(labels[by_label], return_index=True)[1]]
+    return rows[np.sort(nearest)]
 
 
 def common_pairs(x: Bank, y: Bank) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.align._base import Aligner
+from isthmus.align._corpus_check import CorpusWarning
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.cluster import Cluster
 from isthmus.compute.resources import block_rows
@@ -53,9 +55,11 @@ class RowForm:
     def rows(self, rows: Any) -> np.ndarray:
         """Return rows in this form, as a NumPy array."""
         rows = to_numpy(rows)
-        if self.role == "query":
-            return to_numpy(self.aligner.query(rows, modality=self.modality))
-        return to_numpy(self.aligner.stored(rows, modality=self.modality, queries=self.queries))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CorpusWarning)  # `drift_warnings` compares rows of the whole file
+            if self.role == "query":
+                return to_numpy(self.aligner.query(rows, modality=self.modality))
+            return to_numpy(self.aligner.stored(rows, modality=self.modality, queries=self.queries))
 
 
 def apply_on_cluster(

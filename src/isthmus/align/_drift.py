@@ -146,10 +146,13 @@ class Drift(Tabular):
         return "\n".join(["Drift of a new corpus", *(f"  {sentence}" for sentence in self.sentences)])
 
 
-def measure_drift(samples: Mapping[str, tuple[Cloud, Cloud]], *, uses_means: bool, uses_pairs: bool) -> Drift:
+def measure_drift(
+    samples: Mapping[str, tuple[Cloud, Cloud]], *, uses_means: bool, uses_pairs: bool, corrects_scores: bool
+) -> Drift:
     """Compare the fitted rows and the new rows of modalities by name."""
     modalities = tuple(_compare(name, fitted, corpus) for name, (fitted, corpus) in samples.items())
-    sentences = [s for m in modalities for s in _sentences(m, uses_means=uses_means, uses_pairs=uses_pairs)]
+    options = {"uses_means": uses_means, "uses_pairs": uses_pairs, "corrects_scores": corrects_scores}
+    sentences = [s for m in modalities for s in _sentences(m, **options)]
     return Drift(modalities, tuple(sentences))
 
 
@@ -208,7 +211,7 @@ def _sample_factor(factor: np.ndarray, n: int, rng: np.random.Generator) -> np.n
     return factor @ triangle / np.sqrt(n)
 
 
-def _sentences(drift: ModalityDrift, *, uses_means: bool, uses_pairs: bool) -> list[str]:
+def _sentences(drift: ModalityDrift, *, uses_means: bool, uses_pairs: bool, corrects_scores: bool) -> list[str]:
     """Return the differences of one modality and their consequences."""
     sentences = []
     if drift.shifted:
@@ -217,7 +220,12 @@ def _sentences(drift: ModalityDrift, *, uses_means: bool, uses_pairs: bool) -> l
             f"{drift.standard_errors:.1f} standard errors (cosine {drift.cosine:.3f})."
         )
         cost = f"{drift.residual:.0%} of the spread of the new rows"
-        if uses_means:
+        if corrects_scores:
+            sentences.append(
+                f"The offset is {cost}. A bank of another corpus loses recall and prefers a modality, so fit again, or "
+                "adapt() to rows of the corpus that is searched."
+            )
+        elif uses_means:
             sentences.append(
                 f"Centring with the fitted mean leaves a common offset of {cost} in every row. Every score carries it, "
                 "so recall falls and the ranking is sorted by modality again. adapt() subtracts the new mean."
@@ -229,8 +237,10 @@ def _sentences(drift: ModalityDrift, *, uses_means: bool, uses_pairs: bool) -> l
     if drift.reshaped:
         sentences.append(
             f"The covariance of {drift.name} has fidelity {drift.fidelity:.3f} with the fitted one, and samples of one "
-            f"population of these sizes have at least {drift.fidelity_null:.3f}. The map weights other directions."
+            f"population of these sizes have at least {drift.fidelity_null:.3f}."
         )
+        if not corrects_scores:
+            sentences[-1] += " The map weights other directions."
         if uses_pairs:
             sentences[-1] += " adapt() updates what unpaired rows determine, and the paired part needs new pairs."
     if not sentences:

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from isthmus.align._bank import Bank
+from isthmus.align._corpus_check import MIN_ROWS, warn_of_other_corpus
 from isthmus.align._further import Further
 from isthmus.align._index_forms import INDEX_FORMS, IndexForm
 from isthmus.align._score_fitting import ScoreFitting
@@ -39,6 +40,8 @@ class ScoreCorrection(ScoreFitting):
         Aligner whose maps are applied to the rows first, such as 'Centering'. Default: rows stay.
     bank_size : int, default 1000
         Largest number of rows of each modality that scores are compared with.
+    bank : {'sample', 'cluster'}, default 'sample'
+        Whether the bank is a sample, or holds one row near each of `bank_size` cluster centres of a larger sample.
     rng : int, default 0
         Seed of the sample of the bank.
     index : {'lists', 'exact', 'shared'}, default 'lists'
@@ -194,6 +197,7 @@ class ScoreCorrection(ScoreFitting):
             )
         asking = None if queries is None else self._name(queries)
         mapped = self._transform(rows, self.modality_number(modality))
+        self._check_corpus(rows, modality)
         is_one_row = mapped.ndim == 1
         if is_one_row:
             mapped = mapped[None, :]
@@ -226,6 +230,7 @@ class ScoreCorrection(ScoreFitting):
         """
         form = self._form(index or self.index)
         mapped = self._transform(rows, self.modality_number(modality))
+        self._check_corpus(rows, modality)
         is_one_row = mapped.ndim == 1
         if is_one_row:
             mapped = mapped[None, :]
@@ -239,6 +244,15 @@ class ScoreCorrection(ScoreFitting):
         if index not in INDEX_FORMS:
             raise InputError(f"index={index!r}, expected 'lists', 'exact' or 'shared'")
         return IndexForm(self.score_model, index)
+
+    def _check_corpus(self, rows: Any, modality: str) -> None:
+        """Warn, once for each modality, of rows that are unlike those of the fit."""
+        number = self.modality_number(modality)
+        if number in self._compared or getattr(rows, "ndim", 2) < 2 or len(rows) < MIN_ROWS:
+            return
+        self._compared |= {number}
+        if self.fitted_state.statistics is not None:
+            warn_of_other_corpus(self._name(modality), self._fitted_cloud(number), rows)
 
     def _list_scores(self, values: np.ndarray, mapped: np.ndarray, query: str, stored: str) -> np.ndarray:
         form, name, listed = self._form(self.index), self._name(query), self._name(stored)
@@ -280,7 +294,7 @@ class ScoreCorrection(ScoreFitting):
         banks = [state.arrays[f"bank.{k}"] for k in range(len(clouds)) if f"bank.{k}" in state.arrays]
         for number, changed in rows.items() if banks else ():
             source = as_source(self.modalities[number], changed)
-            banks[number] = Bank.extended(None, source, size=self.bank_size, seed=self.rng).rows
+            banks[number] = Bank.extended(None, source, size=self._sample_size, seed=self.rng).rows
         mapper, maps = self._mapper(), (state.map_x, state.map_y)
         if mapper is not None:
             mapper.fitted_state = FittedState(*maps, state.dims, state.statistics)

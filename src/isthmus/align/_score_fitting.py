@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
-from isthmus.align._bank import Bank, common_pairs
+from isthmus.align._bank import Bank, common_pairs, representatives
 from isthmus.align._base import Aligner
 from isthmus.align._further import (
     Cloud,
@@ -32,6 +32,11 @@ from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
+#: Ways to take a bank from the fitted rows.
+BANKS = ("sample", "cluster")
+#: Rows of the sample for each cluster.
+ROWS_PER_CLUSTER = 8
+
 
 @dataclass(kw_only=True, eq=False)
 class ScoreFitting(Aligner):
@@ -39,6 +44,7 @@ class ScoreFitting(Aligner):
 
     row_map: Aligner | str | None = None
     bank_size: int = 1000
+    bank: str = "sample"
     rng: int = 0
     index: str = "lists"
     metric: str = "inner_product"
@@ -47,6 +53,7 @@ class ScoreFitting(Aligner):
     # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
     _banks = cast("Mapping[int, Bank]", {})
     _model = cast("ScoreModel | None", None)
+    _compared = cast("frozenset[int]", frozenset())  # modalities of which rows were compared with those of the fit
 
     @abc.abstractmethod
     def rule(self) -> ScoreRule:
@@ -67,6 +74,8 @@ class ScoreFitting(Aligner):
             raise InputError(f"index={self.index!r}, expected 'lists', 'exact' or 'shared'")
         if self.metric not in METRICS:
             raise InputError(f"metric={self.metric!r}, expected 'inner_product' or 'cosine'")
+        if self.bank not in BANKS:
+            raise InputError(f"bank={self.bank!r}, expected 'sample' or 'cluster'")
         rule = self.rule()
         if self.bank_size < 2 or rule.k < 1:
             raise InputError(f"bank_size={self.bank_size}, k={rule.k}: expected at least 2 and at least 1")
@@ -105,6 +114,11 @@ class ScoreFitting(Aligner):
     @property
     def _is_paired(self) -> bool:
         return self._fit is not None and self._fit.moments is not None and self._unpaired == (None, None)
+
+    @property
+    def _sample_size(self) -> int:
+        """Return the number of rows that are kept while fitting, from which the bank is taken."""
+        return self.bank_size * (ROWS_PER_CLUSTER if self.bank == "cluster" else 1)
 
     @property
     def _keeps_bank(self) -> bool:
@@ -155,7 +169,7 @@ class ScoreFitting(Aligner):
         if Y is None and not isinstance(X, Pairs) and len(modalities) < 2:
             Aligner.fit(fresh, X)  # raises
         fresh.partial_fit(X, Y, index=index, paired=paired, names=names, **modalities)
-        for name in ("_fit", "_unpaired", "_banks", "_more", "_arrays", "_model"):
+        for name in ("_fit", "_unpaired", "_banks", "_more", "_arrays", "_model", "_compared"):
             setattr(self, name, getattr(fresh, name))
         return self
 
@@ -227,7 +241,7 @@ class ScoreFitting(Aligner):
             is_paired = paired if number < 2 else paired and same_length(first, rows)
             owner = np.arange(rows.shape[0]) if number != 1 or index is None else np.asarray(index)
             bank = Bank.extended(
-                self._banks.get(number), rows, size=self.bank_size, seed=self.rng,
+                self._banks.get(number), rows, size=self._sample_size, seed=self.rng,
                 owner=owner if is_paired else None, first_item=0 if hub is None else hub.n_items, n_items=n_items,
             )  # fmt: skip
             self._banks = {**self._banks, number: bank}
@@ -300,12 +314,14 @@ class ScoreFitting(Aligner):
         self,
         names: tuple[str, ...],
         clouds: list[Cloud],
-        banks: list[np.ndarray],
+        samples: list[np.ndarray],
         maps: tuple[Map, Map],
         more: Sequence[Further],
         pairing: Mapping[int, tuple[np.ndarray, np.ndarray]],
     ) -> dict[str, Any]:
         """Return levels and weights of the scores as JSON values, and keep the arrays of the solution."""
+        clusters = self.bank == "cluster"
+        banks = [representatives(rows, self.bank_size) for rows in samples] if clusters else samples
         tables = {f"bank.{number}": rows for number, rows in enumerate(banks)}
         all_maps: list[Map] = list(maps)
         for number, cloud in enumerate(clouds[2:], 2):
@@ -314,12 +330,18 @@ class ScoreFitting(Aligner):
                 mapping = further_map(mapper, names[number], clouds[0], more[number - 2], maps[0])
             all_maps.append(mapping)
             tables |= tables_of_further(number, cloud, mapping)
-        mapped = [map_rows(mapping, rows) for mapping, rows in zip(all_maps, banks, strict=False)]
+        mapped = [map_rows(mapping, rows) for mapping, rows in zip(all_maps, samples, strict=False)]
+        pairs = {
+            number: (mapped[0][first[: self.bank_size]], mapped[number][other[: self.bank_size]])
+            for number, (first, other) in pairing.items()
+        }
         counts = {name: cloud.n for name, cloud in zip(names, clouds, strict=True)}
         if self.row_map is not None:
             clouds = [cloud_of_rows(rows) for rows in mapped]
+        if clusters:
+            mapped = [map_rows(mapping, rows) for mapping, rows in zip(all_maps, banks, strict=False)]
         info = {"modalities": list(names), "rows": counts}
-        info |= solve_levels(self.rule(), names, clouds, mapped, pairing)
+        info |= solve_levels(self.rule(), names, clouds, mapped, pairs)
         self._arrays = tables
         return info
 
@@ -328,7 +350,7 @@ class ScoreFitting(Aligner):
 
     def _restore_arrays(self, further: dict[str, np.ndarray]) -> None:
         super()._restore_arrays(further)
-        self._banks, self._model = {}, None
+        self._banks, self._model, self._compared = {}, None, frozenset()
 
     def set_params(self, **options: Any) -> Self:
         """Change options. The form and the metric of the index can be changed after a fit and after `load`.

@@ -24,6 +24,7 @@ MIN_BANK_ROWS = 32
 #: Hubness weight that pairs are tested for, and standard errors by which it must gain.
 TESTED_WEIGHT, REQUIRED_ERRORS = 0.5, 2.0
 
+#: Matching rows of the first modality and of others, by the number of the other one.
 Pairing = Mapping[int, tuple[np.ndarray, np.ndarray]]
 
 
@@ -42,9 +43,8 @@ def solve_levels(
         Moments of the unit rows of each modality.
     banks : sequence of (m, d) arrays
         Bank of each modality. Empty if no bank was kept.
-    pairing : mapping of int to (int array, int array)
-        For the numbers of modalities that are paired with the first one, the positions of the pairs in its bank and in
-        their own.
+    pairing : mapping of int to ((m, d) array, (m, d) array)
+        For the numbers of modalities that are paired with the first one, matching rows of the first one and of theirs.
 
     Returns
     -------
@@ -93,7 +93,7 @@ def _choose_weights(
     for number, (first, other) in pairing.items():
         if len(first) < 2:
             continue
-        gain, error = gain_of_weight(banks[0][first], banks[number][other], weight=TESTED_WEIGHT, k=k)
+        gain, error = gain_of_weight(first, other, weight=TESTED_WEIGHT, k=k)
         gains[number] = (gain, error)
         if gain > 0 and gain >= REQUIRED_ERRORS * error:
             weights[number] = TESTED_WEIGHT

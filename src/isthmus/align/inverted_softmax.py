@@ -25,6 +25,8 @@ class InvertedSoftmax(ScoreCorrection):
         Aligner whose maps are applied to the rows first, such as 'Centering'. Default: rows stay.
     bank_size : int, default 1000
         Largest number of rows of each modality in the bank.
+    bank : {'sample', 'cluster'}, default 'sample'
+        Whether the bank is a sample, or holds one row near each of `bank_size` cluster centres of a larger sample.
     rng : int, default 0
         Seed of the sample of the bank.
     index : {'lists', 'exact', 'shared'}, default 'lists'
