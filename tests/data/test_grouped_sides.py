@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import isthmus
+from isthmus.align import Auto
 from isthmus.data.components import dependence_reason
+from isthmus.evaluation import intervene
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
 
@@ -52,6 +54,33 @@ def test_measure_of_repeated_rows_of_y_equals_that_of_the_transposed_index() -> 
     for name in budgets[0]:
         numbers = [(b[name].value, b[name].low, b[name].high) for b in budgets]
         np.testing.assert_allclose(*numbers, rtol=1e-6, atol=1e-9, err_msg=name)
+
+
+def test_compare_and_auto_of_repeated_rows_of_y_equal_those_of_the_transposed_index() -> None:
+    texts, owner, images = repeats()
+    pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
+    tasks, exchanged = ["retrieval", "mixed_search", "two_sided_search", "neighbours"], {"x": "y", "y": "x"}
+    flat, indexed = (isthmus.compare(p, aligners=["CSLS"], splits=1, tasks=tasks)["CSLS"] for p in pairs)
+    for name, score in flat.scores.items():
+        other = name[:-1] + exchanged[name[-1]] if name.startswith("NAS") else name
+        expected = [indexed.scores[other].value]
+        numbers = [score.value]
+        if name in flat.changes:
+            change, expected_change = flat.changes[name], indexed.changes[other]
+            numbers += [change.value, change.low, change.high]
+            expected += [expected_change.value, expected_change.low, expected_change.high]
+        np.testing.assert_allclose(numbers, expected, rtol=1e-6, atol=1e-9, err_msg=name)
+    choices = [Auto(aim="retrieval", folds=2, repeats=1).fit(p).fit_info_ for p in pairs]
+    assert choices[0]["reasons"] == choices[1]["reasons"]
+
+
+def test_intervene_on_repeated_rows_of_y_equals_that_on_the_transposed_index() -> None:
+    texts, owner, images = repeats()
+    pairs = open_grouped(images, texts[owner]), isthmus.Pairs(text=texts, image=images, index=owner)
+    curves = [intervene(p, interventions=["translate"], shared=4).points for p in pairs]
+    for flat, indexed in zip(*curves, strict=True):
+        assert flat.scores == pytest.approx(indexed.scores, rel=1e-3)
+        assert flat.alignment == pytest.approx(indexed.alignment)
 
 
 def test_measure_of_pairs_that_all_occur_twice_equals_that_with_the_weights_of_one() -> None:
@@ -110,6 +139,9 @@ def test_measure_where_one_text_is_on_a_third_of_the_images_has_no_interval_and_
     for name, estimate in isthmus.measure(pairs).items():
         assert np.isnan(estimate.low), name
         assert estimate.undefined or estimate.no_interval or estimate.note == pairs.dependence, name
+    for change in isthmus.compare(pairs, aligners=["Centering"], splits=3)["Centering"].changes.values():
+        assert np.isnan(change.low)
+        assert change.note == pairs.dependence
     explanation = isthmus.explain(pairs)
     assert np.isnan(explanation.budget.total.low)
     assert any("share rows of image or text" in note for note in explanation.budget.notes)

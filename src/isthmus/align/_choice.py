@@ -53,9 +53,10 @@ class HeldOut:
 def mean_error(values: np.ndarray, group: np.ndarray) -> tuple[float, float]:
     """Return the mean of values per item and its standard error, where a group is one observation."""
     mean = float(values.mean())
-    totals = np.bincount(group, weights=values - mean)[np.unique(group)]
-    n_groups = len(totals)
-    return mean, math.sqrt(float(totals @ totals) * n_groups / max(n_groups - 1, 1)) / len(values)
+    present = np.unique(group)
+    n_groups = len(present)
+    totals = np.bincount(group, weights=values)[present] * n_groups / len(values) - mean
+    return mean, math.sqrt(float(totals @ totals) / n_groups / max(n_groups - 1, 1))
 
 
 def sign_p_value(values: np.ndarray, group: np.ndarray) -> float:

@@ -16,6 +16,7 @@ from isthmus.align._score_model import gains_of_weight
 from isthmus.align._score_solution import TESTED_WEIGHT
 from isthmus.align.score_calibration import ScoreCalibration
 from isthmus.compute.arrays import to_numpy
+from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 from isthmus.tasks import MixedSearch, TaskData, ZeroShot, mean_texts
@@ -41,51 +42,59 @@ def cross_validate(
     normalize: bool,
     paired: bool,
 ) -> HeldOut:
-    """Return the scores per item of all candidates, averaged over the repeats.
+    """Return the scores per group of items of all candidates, averaged over the repeats.
 
     `aligners` are not fitted, Identity first. The moments of each fitting set are the sum of those of the folds.
     """
-    # Score (value, recall), candidate, item: sums over the repeats.
-    scores = np.zeros((2, len(aligners), pairs.n_items))
+    # Score (value, recall), candidate, group: sums over the repeats.
+    count = int(group.max()) + 1
+    scores, groups = np.zeros((2, len(aligners), count)), np.arange(count)
     partitions = []
     n_trained = 0
     for repeat in range(repeats):
-        order = np.random.default_rng([seed, repeat]).permutation(int(group.max()) + 1)
-        fold = order[group] % folds
+        fold = np.random.default_rng([seed, repeat]).permutation(count) % folds
         partitions.append(fold)
-        tests = [pairs.take(np.flatnonzero(fold == f)) for f in range(folds)]
+        tests = [pairs.take(np.flatnonzero(fold[group] == f)) for f in range(folds)]
         moments = [Moments.of(test, normalize=normalize).numpy() for test in tests]
         for number, test in enumerate(tests):
             training = [m for f, m in enumerate(moments) if f != number]
             fit = Fold(
-                pairs.take(np.flatnonzero(fold != number)), sum(training[1:], start=training[0]), test, class_texts,
-                aim, seed + repeat, paired,
+                pairs.take(np.flatnonzero(fold[group] != number)), sum(training[1:], start=training[0]), test,
+                class_texts, aim, seed + repeat, paired,
             )  # fmt: skip
             inside = fold == number
             for position, aligner in enumerate(aligners):
                 if not np.isnan(scores[0, position]).any():
-                    scores[:, position, inside] += fit.judge(aligner)
+                    judged = fit.judge(aligner)
+                    scores[:, position, inside] += [_by_group(values, group, fold, number) for values in judged]
             if n_trained == 0:
-                _drop(scores, inside, group, tolerance if aim == "search" else 1.0)
+                _drop(scores, inside, groups, tolerance if aim == "search" else 1.0)
             n_trained += 1
-    has_match = np.ones(pairs.n_items, dtype=bool) if pairs.index is None else np.bincount(pairs.index) > 0
+    has_match = np.bincount(group[pairs.owner], minlength=count) > 0
     names = [display_name(aligner) for aligner in aligners]
-    gains = leave_one_out_gains(pairs, group, normalize) if DEFAULT in names else np.full(pairs.n_items, np.nan)
-    return HeldOut(names, scores / repeats, group, np.stack(partitions), gains).take(has_match)
+    gains = leave_one_out_gains(pairs, group, normalize) if DEFAULT in names else np.full(count, np.nan)
+    return HeldOut(names, scores / repeats, groups, np.stack(partitions), gains).take(has_match)
 
 
 def leave_one_out_gains(pairs: Pairs, group: np.ndarray, normalize: bool) -> np.ndarray:
-    """Return the change of the hits of each item by the default, with its own match left out of the bank.
+    """Return the change of the hits of each group by the default, with its own match left out of the bank.
 
-    One pair of each group counts. The other items are NaN.
+    One pair of each group counts.
     """
     x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
     matched, rows = np.unique(pairs.owner, return_index=True)
     first = np.unique(group[matched], return_index=True)[1]
     items, rows = matched[first], rows[first]
-    gains = np.full(pairs.n_items, np.nan)
-    gains[items] = gains_of_weight(x[items], y[rows], weight=TESTED_WEIGHT, k=ScoreCalibration().k)
+    gains = np.full(int(group.max()) + 1, np.nan)
+    gains[group[items]] = gains_of_weight(x[items], y[rows], weight=TESTED_WEIGHT, k=ScoreCalibration().k)
     return gains
+
+
+def _by_group(values: np.ndarray, group: np.ndarray, fold: np.ndarray, number: int) -> np.ndarray:
+    """Return the contribution of each group of a fold to the mean of values per item of that fold."""
+    members = group[fold[group] == number]
+    inside = np.flatnonzero(fold == number)
+    return np.bincount(members, weights=values, minlength=len(fold))[inside] * (len(inside) / len(members))
 
 
 def _drop(scores: np.ndarray, inside: np.ndarray, group: np.ndarray, tolerance: float) -> None:
@@ -129,14 +138,18 @@ class Fold:
                 fitted = self._fitted(mapper)
                 fit_x, fit_y = fitted.transform(fit_x, fit_y)
                 x, y = fitted.transform(x, y)
-            index = self.fit.index if self.paired else None
-            correction = type(aligner)(**options).fit(fit_x, fit_y, index=index, paired=self.paired)
+            correction = type(aligner)(**options)
+            if self.paired:
+                correction = correction.fit(with_rows(self.fit, fit_x, fit_y, names=("x", "y")))
+            else:
+                correction = correction.fit(fit_x, fit_y, paired=False)
         else:
             x, y = self._fitted(aligner).transform(*self.test_rows)
-        data = TaskData(x, y, owner=self.test.index, seed=self.seed, correction=correction)
+        matches = {"y_groups": self.test.y_groups, "correction": correction}
+        data = TaskData(x, y, owner=self.test.index, seed=self.seed, **matches)
         recall = tasks()["retrieval"].run(data).per_item["R@1"]
         if self.aim == "search":
-            search = MixedSearch.of(x, y, index=self.test.index, rng=self.seed, correction=correction)
+            search = MixedSearch.of(x, y, index=self.test.index, rng=self.seed, **matches)
             return search.exchange_hits, recall
         if self.aim == "classification":
             return _accuracy(self._fitted(aligner), x, self.test.labels, self.fit, self.class_texts), recall
@@ -162,7 +175,7 @@ def reduce_to_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pai
         basis = np.linalg.qr(stacked.T)[0]
         x, y = x @ basis, y @ basis
         texts = {label: text @ basis for label, text in texts.items()}
-    reduced = Pairs(x=x, y=y, index=pairs.index, labels=pairs.labels)
+    reduced = with_rows(pairs, x, y, names=("x", "y"))
     return reduced, texts if class_texts is not None else None, reduced.dim / pairs.dim
 
 

@@ -27,6 +27,7 @@ from isthmus.align._registry import REGISTRY
 from isthmus.align._score_model import ScoreModel, ScoreRule, cloud_of_rows
 from isthmus.align._score_solution import map_rows, solve_levels
 from isthmus.data.columns import as_source
+from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
@@ -217,6 +218,9 @@ class ScoreFitting(Aligner):
         if isinstance(X, Pairs):
             sources = [X.x, X.y]
             index = X.index
+            if X.y_groups is not None:  # a row of y that repeats is in the bank once
+                rows_y = np.unique(X.y_groups, return_index=True)[1]
+                sources, index = [X.x, select_rows(X.y, rows_y)], X.components[X.owner[rows_y]]
         else:
             sources = [None if rows is None else as_source(name, rows) for name, rows in zip("xy", (X, Y), strict=True)]
         if modalities:
@@ -232,14 +236,17 @@ class ScoreFitting(Aligner):
         if not self._keeps_bank:
             return self
         first = sources[0]
-        n_items = 0 if first is None else first.shape[0]
+        items = X.components if isinstance(X, Pairs) else np.arange(0 if first is None else first.shape[0])
+        n_items = int(items.max(initial=-1)) + 1
         numbers = {name: 2 + number for number, name in enumerate(self._more)}
         numbered = [*enumerate(sources), *((numbers[name], source) for name, source in further.items())]
         for number, rows in numbered:
             if rows is None:
                 continue
             is_paired = paired if number < 2 else paired and same_length(first, rows)
-            owner = np.arange(rows.shape[0]) if number != 1 or index is None else np.asarray(index)
+            owner = items if number == 0 else np.arange(rows.shape[0])
+            if number == 1 and index is not None:
+                owner = np.asarray(index)
             bank = Bank.extended(
                 self._banks.get(number), rows, size=self._sample_size, seed=self.rng,
                 owner=owner if is_paired else None, first_item=0 if hub is None else hub.n_items, n_items=n_items,
@@ -291,8 +298,8 @@ class ScoreFitting(Aligner):
             The maps of `row_map`, or identity maps.
         """
         names = self.modalities
-        statistics, by_item = self.statistics_, moments.by_item
-        n_rows = (statistics.n_x, statistics.n_y) if self._unpaired != (None, None) else (by_item.n_items, moments.n)
+        statistics = self.statistics_
+        n_rows = (statistics.n_x, statistics.n_y) if self._unpaired != (None, None) else moments.n_distinct
         clouds = [
             Cloud(n_rows[0], statistics.mean_x, statistics.cov_x),
             Cloud(n_rows[1], statistics.mean_y, statistics.cov_y),

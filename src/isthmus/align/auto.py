@@ -236,7 +236,7 @@ class Auto(ChosenAligner):
         best, table = choose(held_out, self.aim, tolerance, DEFAULT)
         independent = independent_scores(held_out, self.aim, tolerance, DEFAULT)
         reasons = explain_choice(
-            table, best, self.aim, sample.n_items, tolerance=tolerance, default=DEFAULT, independent=independent
+            table, best, self.aim, n_items, tolerance=tolerance, default=DEFAULT, independent=independent
         )
         if names is not None and further:
             reasons.append(

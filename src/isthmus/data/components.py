@@ -42,6 +42,34 @@ def connected_items(owner: np.ndarray, y_groups: np.ndarray, n_items: int, /) ->
     return renumber(connected_components(coo_array(edges, shape=(n_nodes, n_nodes)), directed=False)[1][:n_items])
 
 
+def halves_of_groups(group: np.ndarray, rng: int | np.random.Generator, /) -> tuple[np.ndarray, np.ndarray]:
+    """Return two random halves of items in which the items of a group stay together.
+
+    Parameters
+    ----------
+    group : numpy.ndarray
+        Number of the group of each item (n,), from 0.
+    rng : int or numpy.random.Generator
+        Seed or generator.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        Item numbers of both halves, group by group in random order. The first half of the groups is rounded down.
+
+    Examples
+    --------
+    >>> [half.tolist() for half in halves_of_groups(np.array([0, 1, 0, 1]), 0)]
+    [[1, 3], [0, 2]]
+    """
+    order = np.random.default_rng(rng).permutation(int(group.max(initial=-1)) + 1)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    items = np.argsort(rank[group], kind="stable")
+    n_first = int(np.count_nonzero(rank[group] < len(order) // 2))
+    return items[:n_first], items[n_first:]
+
+
 def dependence_reason(pair_components: np.ndarray, names: tuple[str, str], /) -> str | None:
     """Return why pairs that share rows have no intervals, or None if enough of them are independent.
 

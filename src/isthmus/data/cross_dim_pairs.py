@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from isthmus.data.pairs import Pairs
 
@@ -30,3 +30,35 @@ class CrossDimPairs(Pairs):
     """
 
     same_dim: ClassVar[bool] = False
+
+
+def with_rows(pairs: Pairs, x: Any, y: Any, /, *, names: tuple[str, str] | None = None) -> Pairs:
+    """Return pairs of other rows that are matched as given pairs are, such as the same rows after a map.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of n items and m rows of y.
+    x, y : array-like
+        Rows (n, d_x) and (m, d_y).
+    names : tuple of str, optional
+        Names of the modalities. Default: those of `pairs`.
+
+    Returns
+    -------
+    Pairs
+        The new pairs, with the labels of the given ones.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pairs = Pairs(image=np.eye(2), text=np.eye(2)[[0, 1, 1]], index=[0, 1, 1])
+    >>> with_rows(pairs, np.eye(3)[:2], np.eye(3)).index.tolist()
+    [0, 1, 1]
+    """
+    return CrossDimPairs(
+        index=pairs.index,
+        labels=pairs.labels,
+        y_groups=pairs.y_groups,
+        **dict(zip(names or pairs.names, (x, y), strict=True)),
+    )

@@ -1,19 +1,15 @@
-"""Groups of items whose x rows are identical, such as an image that is repeated for each of its captions."""
+"""Groups of items that stay together in a split, such as an image that is repeated for each of its captions."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
-from isthmus.compute.resources import block_rows
-from isthmus.data.hashing import hash_rows
+from isthmus.data.equal_rows import find_equal_rows
 from isthmus.data.pairs import Pairs
 
 
 def item_groups(pairs: Pairs, /) -> np.ndarray:
-    """Return the group of each item, where items with identical x rows belong to one group.
-
-    A file that repeats an image in one row per caption has fewer independent items than rows.
+    """Return the group of each item, where items that share rows belong to one group.
 
     Parameters
     ----------
@@ -23,7 +19,8 @@ def item_groups(pairs: Pairs, /) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Group numbers (n_items,) from 0.
+        Group numbers (n_items,) from 0: `Pairs.split_groups`. If equal rows have not been grouped, items with equal
+        rows of x are a group.
 
     Examples
     --------
@@ -33,7 +30,7 @@ def item_groups(pairs: Pairs, /) -> np.ndarray:
     >>> bool(groups[0] == groups[2]), bool(groups[0] == groups[1])
     (True, False)
     """
-    size = block_rows(pairs.dim)
-    starts = range(0, pairs.n_items, size)
-    hashes = [hash_rows(to_numpy(pairs.x.read(start, start + size))) for start in starts]
-    return np.unique(np.concatenate(hashes), return_inverse=True)[1]
+    if pairs.grouped is not None or pairs.y_groups is not None:
+        return pairs.split_groups
+    groups = find_equal_rows(pairs.x)
+    return np.arange(pairs.n_items) if groups is None else groups

@@ -13,7 +13,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.resources import block_rows
 from isthmus.data.columns import as_source, same_library
-from isthmus.data.components import connected_items, dependence_reason
+from isthmus.data.components import connected_items, dependence_reason, halves_of_groups
 from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.joins import KeyJoin
 from isthmus.data.numbering import checked_index, checked_y_groups, renumber
@@ -330,15 +330,7 @@ class Pairs:
         fit_items, test_items : numpy.ndarray
             Item numbers of the two halves. Items of one of the `components` are in one half.
         """
-        generator = np.random.default_rng(rng)
-        groups = self.split_groups
-        count = int(groups.max(initial=-1)) + 1
-        if count == self.n_items:
-            order = generator.permutation(count)
-            return order[: count // 2], order[count // 2 :]
-        is_fitting = np.zeros(count, dtype=bool)
-        is_fitting[generator.permutation(count)[: count // 2]] = True
-        return np.flatnonzero(is_fitting[groups]), np.flatnonzero(~is_fitting[groups])
+        return halves_of_groups(self.split_groups, rng)
 
     @property
     def split_groups(self) -> np.ndarray:

@@ -92,7 +92,7 @@ def calibrate(
         if i <= j:
             for modality, rows in enumerate((x, y)):
                 within[modality] += _non_matching_histogram(rows[a], rows[b], same_items=i == j)
-    return Calibration(pairs.names, pairs.n_items, len(x), matching, non_matching, (within[0], within[1]))
+    return Calibration(pairs.names, pairs.n_components, len(x), matching, non_matching, (within[0], within[1]))
 
 
 def _non_matching_histogram(a: np.ndarray, b: np.ndarray, *, same_items: bool) -> np.ndarray:

@@ -162,7 +162,7 @@ def compare(
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)
     moments_of(pairs, normalize=normalize)  # reads every row, so that an invalid row is reported with its position
-    paths = (str(pairs.x.address), str(pairs.y.address))
+    paths, dependence = (str(pairs.x.address), str(pairs.y.address)), pairs.dependence
     pairs = pairs.sample(MAX_ITEMS, rng=rng)
     group = item_groups(pairs)
     n_groups = int(group.max()) + 1
@@ -178,7 +178,7 @@ def compare(
         "fit": None if fit is None else fingerprint(fit),
         "class_texts": None if class_texts is None else sorted(map(str, class_texts)),
     }
-    data_facts = _describe(pairs, paths)
+    data_facts = _describe(pairs, paths, dependence)
     log = None if journal is None else TrialLog(journal, {"fingerprint": data_facts["fingerprint"], **settings})
     blocks = _blocks(candidates, fit_sizes)
     design = Design(pairs, fit, group, selected_tasks, blocks, class_texts, normalize, rng)
@@ -200,7 +200,7 @@ def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], spl
             raise InputError(
                 f"the task {task.name} needs labels: give Pairs(..., labels=), in the shell --labels FILE.npy"
             )
-        if task.needs == "labels or captions" and pairs.labels is None and pairs.index is None:
+        if task.needs == "labels or captions" and pairs.labels is None and pairs.index is pairs.y_groups is None:
             advice = "give Pairs(..., labels=), in the shell --labels FILE.npy"
             raise InputError(f"the task {task.name} needs labels, or items with several rows of y: {advice}")
         if task.name == "zero_shot" and class_texts is None and fit is not None and fit.labels is None:
@@ -240,7 +240,7 @@ def _run(design: Design, n_splits: int, log: TrialLog | None, progress: Progress
     return trials
 
 
-def _describe(pairs: Pairs, paths: tuple[str, str]) -> dict[str, Any]:
+def _describe(pairs: Pairs, paths: tuple[str, str], dependence: str | None) -> dict[str, Any]:
     """Return the description of the data that is stored with the table."""
     return {
         "name": _short_name(paths, pairs.names),
@@ -251,6 +251,7 @@ def _describe(pairs: Pairs, paths: tuple[str, str]) -> dict[str, Any]:
         "dim": pairs.dim,
         "pairing": pairs.pairing,
         "fingerprint": fingerprint(pairs),
+        **({} if dependence is None else {"no_interval": dependence}),
     }
 
 

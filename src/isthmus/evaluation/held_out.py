@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
+from isthmus.data.components import halves_of_groups
 from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -109,6 +110,11 @@ def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.nda
     fit_items, test_items : np.ndarray
         Items of each half. If every item is a group of its own, the split is that of `Pairs.split_half`.
 
+    Raises
+    ------
+    InputError
+        If there is not one group number for each item.
+
     Examples
     --------
     >>> import numpy as np
@@ -118,13 +124,9 @@ def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.nda
     >>> len(fit_items), set(fit_items // 2) & set(test_items // 2)
     (10, set())
     """
-    n_groups = int(group.max()) + 1
-    if n_groups == pairs.n_items:
-        order = np.random.default_rng(rng).permutation(pairs.n_items)
-        return order[: pairs.n_items // 2], order[pairs.n_items // 2 :]
-    is_fitting = np.zeros(n_groups, dtype=bool)
-    is_fitting[np.random.default_rng(rng).permutation(n_groups)[: n_groups // 2]] = True
-    return np.flatnonzero(is_fitting[group]), np.flatnonzero(~is_fitting[group])
+    if len(group) != pairs.n_items:
+        raise InputError(f"{len(group):,} group numbers for {pairs.n_items:,} items: expected one for each item")
+    return halves_of_groups(group, rng)
 
 
 def _pair_keys(pairs: Pairs) -> Iterator[np.ndarray]:

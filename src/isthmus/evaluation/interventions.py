@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.comparison import MAX_ITEMS
@@ -233,8 +234,8 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
         for rows in (experiment.fit_rows, experiment.test_rows)
     )
     # The shared space is fitted again after each intervention, because a rotation turns it.
-    basis = shared_basis(Moments.of(fit_x, fit_y, index=fit.index, normalize=False), experiment.rank)
-    moments = Moments.of(x, y, index=test.index, normalize=False)
+    basis = shared_basis(Moments.of(with_rows(fit, fit_x, fit_y), normalize=False), experiment.rank)
+    moments = Moments.of(with_rows(test, x, y), normalize=False)
     gap = gap_angle(MetricContext(moments, names=test.names))
     class_names = class_texts = None
     if "zero_shot_accuracy" in experiment.scores:
@@ -243,6 +244,7 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
         x.astype(np.float32),
         y.astype(np.float32),
         owner=test.owner,
+        y_groups=test.y_groups,
         labels=test.labels,
         class_names=class_names,
         class_texts=class_texts,

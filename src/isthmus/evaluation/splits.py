@@ -14,6 +14,7 @@ import numpy as np
 from isthmus.align import Aligner, Identity
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current
+from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.summary import changed_options
@@ -137,6 +138,7 @@ class TestHalf:
             x,
             y,
             owner=self.pairs.index,
+            y_groups=self.pairs.y_groups,
             labels=self.pairs.labels,
             raw_x=raw_x,
             raw_y=raw_y,
@@ -154,8 +156,8 @@ class TestHalf:
         for name, values in scores.per_item.items():
             differences = values - raw_scores.per_item[name]
             mean = float(differences.mean())
-            totals = np.bincount(self.group, weights=differences - mean, minlength=n_groups)
-            variance = float(totals @ totals) / len(differences) ** 2 * n_groups / max(n_groups - 1, 1)
+            totals = np.bincount(self.group, weights=differences) * n_groups / len(differences) - mean
+            variance = float(totals @ totals) / n_groups / max(n_groups - 1, 1)
             changes[name] = (mean, variance)
         return changes | {name: (value - raw_scores.overall[name], NAN) for name, value in scores.overall.items()}
 
@@ -204,8 +206,8 @@ class Split:
         correction = fitted if fitted.corrects_scores else None
         is_raw = type(aligner) is Identity
         task_scores = raw_scores if is_raw else self.test.run_tasks(x, y, classes, correction)
-        moments = Moments.of(x, y, index=self.test.pairs.index, normalize=False, matmul_dtype="float64")
-        inflation = 1 + self.test.pairs.n_items / self.fit_pairs.n_items if aligner.uses_means else 1.0
+        moments = Moments.of(with_rows(self.test.pairs, x, y), normalize=False, matmul_dtype="float64")
+        inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if aligner.uses_means else 1.0
         gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation)
         scores = _geometry(moments)
         changes: dict[str, tuple[float, float]] = {}

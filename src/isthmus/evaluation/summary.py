@@ -82,7 +82,7 @@ def changed_options(aligner: Aligner, /) -> dict[str, Any]:
     return {f.name: getattr(aligner, f.name) for f in fields(aligner) if getattr(aligner, f.name) != f.default}
 
 
-def pool_trials(trials: Sequence[Trial], data: str = "", /) -> Summary:
+def pool_trials(trials: Sequence[Trial], data: str = "", /, *, no_interval: str | None = None) -> Summary:
     """Return the mean over splits of the trials of one aligner.
 
     Parameters
@@ -91,6 +91,8 @@ def pool_trials(trials: Sequence[Trial], data: str = "", /) -> Summary:
         Trials with the same `Trial.summary_key`.
     data : str, default ''
         Name of the pairs.
+    no_interval : str, optional
+        Why no change has an interval, such as few independent pairs.
 
     Returns
     -------
@@ -108,6 +110,8 @@ def pool_trials(trials: Sequence[Trial], data: str = "", /) -> Summary:
     scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
     scores |= {name: Estimate(float(np.mean([trial.scores[name] for trial in trials]))) for name in first.scores}
     changes = {name: pool_changes([trial.changes[name] for trial in trials], trials) for name in first.changes}
+    if no_interval:
+        changes = {name: Estimate(change.value, note=no_interval) for name, change in changes.items()}
     # Notes of different splits often differ only in their numbers. The first of each kind is shown.
     notes: dict[str, str] = {}
     for note in (note for trial in trials for note in trial.notes):

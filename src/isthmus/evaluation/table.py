@@ -98,7 +98,8 @@ class Comparison(Tabular):
         groups: dict[Any, list[Trial]] = {}
         for trial in trials:
             groups.setdefault(trial.summary_key, []).append(trial)
-        rows = [pool_trials(group, data.get("name", "")) for group in groups.values()]
+        reason = data.get("no_interval")
+        rows = [pool_trials(group, data.get("name", ""), no_interval=reason) for group in groups.values()]
         first = next((trial for trial in trials if trial.fit_size is None), trials[0])
         splits = len({trial.split for trial in trials})
         return cls(rows, first.fit_pairs, first.test_pairs, splits, list(trials), data, settings, better)

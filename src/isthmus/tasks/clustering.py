@@ -144,7 +144,8 @@ class Clustering:
 def clustering(data: TaskData) -> TaskScores:
     """Cluster both modalities together by k-means, and compare the clusters with classes and modalities."""
     labels = require_labels(data, "clustering")
-    clusters = Clustering.of(data.x, data.y, labels, index=data.owner, rng=data.seed)
+    y, owner = data.y[data.matches.y_rows], data.matches.y_items
+    clusters = Clustering.of(data.x, y, labels, index=owner, rng=data.seed)
     return TaskScores(
         overall={
             "ARI": clusters.ari,

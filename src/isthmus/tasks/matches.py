@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.data.components import connected_items
+from isthmus.data.components import connected_items, dependence_reason
 from isthmus.data.numbering import renumber
 
 
@@ -86,3 +86,14 @@ class Matches:
     def y_components(self) -> np.ndarray:
         """Return the component of each distinct row of y, (n_distinct,)."""
         return self.x_components[self.y_items]
+
+    @property
+    def items_to_search(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the item of each row of x and of each distinct row of y in a mixed corpus.
+
+        Items are components. If one of them holds more than a tenth of the pairs, or fewer than 20 are left, they are
+        the rows of x, and a row of y belongs to the first of its items.
+        """
+        if self.columns is None or dependence_reason(self.x_components[self.owner], ("x", "y")) is None:
+            return self.x_components, self.y_components
+        return np.arange(self.n_items), self.y_items

@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
 from isthmus.tasks._mixed_corpus import TOP, MixedCorpus, QueryResults, corrected_rows, discounted_gain, search_corpus
+from isthmus.tasks.matches import Matches
 from isthmus.utils.errors import InputError
 
 
@@ -41,6 +42,8 @@ class MixedSearch:
         row that is not a query.
     x_exchanged, y_exchanged : np.ndarray of shape (n_x,) and (n_y,)
         1 for an exchanged hit (see the Notes), otherwise 0. NaN for a row that is not a query.
+    item_weights : np.ndarray of shape (n_x,)
+        Weight of each row of x with the mean 1, such that rows that share matches have the weight of one item.
 
     Notes
     -----
@@ -86,6 +89,7 @@ class MixedSearch:
     y_restricted: np.ndarray
     x_exchanged: np.ndarray
     y_exchanged: np.ndarray
+    item_weights: np.ndarray
 
     @classmethod
     def of(
@@ -95,6 +99,7 @@ class MixedSearch:
         /,
         *,
         index: Any = None,
+        y_groups: Any = None,
         share: float = 0.5,
         rng: int | np.random.Generator = 0,
         correction: Any = None,
@@ -107,6 +112,10 @@ class MixedSearch:
             Unit rows.
         index : array-like of shape (n_y,), optional
             Item of each row of y. Default: row j belongs to item j.
+        y_groups : array-like of shape (n_y,), optional
+            Number of the distinct row of y, such as a caption that several images share. Rows that share matches are
+            one item, unless so few items are left that they are not independent. Then a row of y belongs to its first
+            item. Default: all rows of y are distinct.
         share : float, default 0.5
             Share of the items, drawn at random, that are stored as x. With .5 a second corpus with the halves
             exchanged is searched too, so that every row is a query once. An item without a row of y is always stored
@@ -126,16 +135,19 @@ class MixedSearch:
         InputError
             If the share leaves one modality without an item.
         """
-        owner = np.arange(len(y)) if index is None else np.asarray(index)
-        n = len(x)
+        matches = Matches.of(len(x), len(y), index, y_groups)
+        y, owner = y[matches.y_rows], matches.y_items
+        x_items, y_items = matches.items_to_search
+        n = int(x_items.max(initial=-1)) + 1
         n_as_x = n // 2 if share == 0.5 else round(share * n)
         if n < 2 or not 0 < n_as_x < n:
             raise InputError(f"a share of {share:g} of {n:,} items leaves one modality of the corpus empty")
         as_x = np.random.default_rng(rng).permutation(n) < n_as_x
-        without_y = np.bincount(owner, minlength=n) == 0
-        results = {"x": QueryResults.empty(n), "y": QueryResults.empty(len(y))}
+        without_y = np.bincount(y_items, minlength=n) == 0
+        rows, items = {"x": x, "y": y}, {"x": x_items, "y": y_items}
+        results = {name: QueryResults.empty(len(rows[name])) for name in rows}
         for stored_as_x in (as_x, ~as_x) if share == 0.5 else (as_x,):
-            _search_corpus(x, y, owner, stored_as_x | without_y, results, correction)
+            _search_corpus(rows, items, stored_as_x | without_y, results, correction)
         from_x, from_y = results["x"], results["y"]
         return cls(
             from_x.ranks.astype(np.int64),
@@ -153,6 +165,7 @@ class MixedSearch:
             from_y.restricted,
             from_x.exchanged,
             from_y.exchanged,
+            len(x) / n / np.bincount(x_items, minlength=n)[x_items],
         )
 
     def recall(self, k: int = 1, /) -> float:
@@ -233,7 +246,9 @@ class MixedSearch:
             Share in [0, 1]: 0 for a score that always prefers one modality, or one for each query. It is 0 too if
             there is no restricted hit.
         """
-        return float(np.mean(_ratio_per_item(2 * self.exchange_hits - self._restricted_hits, self._restricted_hits)))
+        return float(
+            np.mean(self.ratio_per_item(2 * self.exchange_hits - self._restricted_hits, self._restricted_hits))
+        )
 
     def _query_ranks(self) -> list[np.ndarray]:
         """Return the ranks of the x queries and of the y queries."""
@@ -274,6 +289,25 @@ class MixedSearch:
                 contributions.append(mean_per_item(values[is_query].astype(float), owner[is_query], n))
         return np.mean(contributions, axis=0)
 
+    def ratio_per_item(self, numerator: np.ndarray, denominator: np.ndarray, /) -> np.ndarray:
+        """Return contributions of items to a ratio of two means over items, linearised.
+
+        Parameters
+        ----------
+        numerator, denominator : np.ndarray of shape (n_x,)
+            Contributions to both means.
+
+        Returns
+        -------
+        np.ndarray of shape (n_x,)
+            Contributions, whose mean is the ratio. 0 if the mean of the denominator is 0.
+        """
+        mean = float(denominator.mean())
+        if mean == 0:
+            return np.zeros(len(numerator))
+        ratio = float(numerator.mean()) / mean
+        return ratio * self.item_weights + (numerator - ratio * denominator) / mean
+
 
 @task(
     "mixed_search",
@@ -308,7 +342,9 @@ def mixed_search(data: TaskData) -> TaskScores:
 
     A second corpus with the halves exchanged makes every row a query once.
     """
-    search = MixedSearch.of(data.x, data.y, index=data.owner, rng=data.seed, correction=data.correction)
+    search = MixedSearch.of(
+        data.x, data.y, index=data.owner, y_groups=data.y_groups, rng=data.seed, correction=data.correction
+    )
     with np.errstate(divide="ignore"):
         reciprocal_ranks = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (search.x_ranks, search.y_ranks)]
     restricted = search.per_item(search.x_restricted, search.y_restricted)
@@ -322,45 +358,38 @@ def mixed_search(data: TaskData) -> TaskScores:
             "mixed_MRR": search.per_item(*reciprocal_ranks),
             "mixed_NDCG@10": search.per_item(search.x_ndcg, search.y_ndcg),
             "same_modality_share": same_modality,
-            "same_modality_ratio": _ratio_per_item(same_modality, expected),
+            "same_modality_ratio": search.ratio_per_item(same_modality, expected),
             "restricted_R@1": restricted,
-            "mixed_share_of_restricted": _ratio_per_item(search.hits, restricted),
-            "fairness": _ratio_per_item(2 * search.exchange_hits - restricted, restricted),
+            "mixed_share_of_restricted": search.ratio_per_item(search.hits, restricted),
+            "fairness": search.ratio_per_item(2 * search.exchange_hits - restricted, restricted),
         }
     )
 
 
 def _search_corpus(
-    x: np.ndarray,
-    y: np.ndarray,
-    owner: np.ndarray,
+    rows: dict[str, np.ndarray],
+    items: dict[str, np.ndarray],
     stored_as_x: np.ndarray,
     results: dict[str, QueryResults],
     correction: Any,
 ) -> None:
-    """Search one corpus, and write the results of its queries."""
-    rows_in_y = np.flatnonzero(~stored_as_x[owner])
-    rows_in_y = rows_in_y[np.argsort(owner[rows_in_y], kind="stable")]
-    stored = {"x": x[stored_as_x], "y": y[rows_in_y]}
-    items = {"x": np.flatnonzero(stored_as_x), "y": owner[rows_in_y]}
-    query_rows = {"x": np.flatnonzero(~stored_as_x), "y": np.flatnonzero(stored_as_x[owner])}
-    for (modality, rows), other in zip(query_rows.items(), ("y", "x"), strict=True):
-        if not len(rows):
-            continue
-        targets = rows if modality == "x" else owner[rows]
-        queries, corpora = corrected_rows(correction, (x, y)[modality == "y"][rows], stored, modality)
-        values = search_corpus(queries, targets, MixedCorpus(corpora[modality], corpora[other], items[other]))
-        for target_array, query_values in zip(results[modality], values, strict=True):
-            target_array[rows] = query_values
+    """Search one corpus, and write the results of its queries.
 
-
-def _ratio_per_item(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Return contributions of items to a ratio of two means over items, linearised. Their mean is the ratio.
-
-    The ratio is 0 if the denominator is 0.
+    `rows` and `items` hold the rows of both modalities and the item of each of them.
     """
-    mean = float(denominator.mean())
-    if mean == 0:
-        return np.zeros(len(numerator))
-    ratio = float(numerator.mean()) / mean
-    return ratio + (numerator - ratio * denominator) / mean
+    is_stored = {"x": stored_as_x[items["x"]], "y": ~stored_as_x[items["y"]]}
+    positions = {}
+    for name, mask in is_stored.items():
+        stored_rows = np.flatnonzero(mask)
+        positions[name] = stored_rows[np.argsort(items[name][stored_rows], kind="stable")]
+    stored = {name: rows[name][place] for name, place in positions.items()}
+    for modality, other in (("x", "y"), ("y", "x")):
+        query_rows = np.flatnonzero(~is_stored[modality])
+        if not len(query_rows):
+            continue
+        targets = items[modality][query_rows]
+        queries, corpora = corrected_rows(correction, rows[modality][query_rows], stored, modality)
+        corpus = MixedCorpus(corpora[modality], corpora[other], items[other][positions[other]])
+        values = search_corpus(queries, targets, corpus)
+        for target_array, query_values in zip(results[modality], values, strict=True):
+            target_array[query_rows] = query_values

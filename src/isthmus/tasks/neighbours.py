@@ -75,10 +75,11 @@ def neighbours(data: TaskData) -> TaskScores:
 
     The raw embeddings score 1 by definition.
     """
-    k = min(K, data.n_items - 1, len(data.y) - 1)
+    rows, items = data.matches.y_rows, data.matches.y_items
+    k = min(K, data.n_items - 1, len(items) - 1)
     x = neighbour_overlap(data.raw_x, data.x, ks=[k])[:, 0]
-    y = neighbour_overlap(data.raw_y, data.y, ks=[k])[:, 0]
-    return TaskScores({f"NAS@{K}_x": x, f"NAS@{K}_y": mean_per_item(y, data.owner, data.n_items)})
+    y = neighbour_overlap(data.raw_y[rows], data.y[rows], ks=[k])[:, 0]
+    return TaskScores({f"NAS@{K}_x": x, f"NAS@{K}_y": mean_per_item(y, items, data.n_items)})
 
 
 def _nearest(matrix: ScoreMatrix, block: slice, k: int) -> np.ndarray:

@@ -131,8 +131,9 @@ def robustness(data: TaskData) -> TaskScores:
     """
     rng = np.random.default_rng(data.seed)
     items = np.unique(data.owner)
+    y, y_items = data.y[data.matches.y_rows], data.matches.y_items
     per_item: dict[str, np.ndarray] = {name: np.zeros(data.n_items) for name in _score_names()}
-    for queries, corpus, owner in ((data.x[items], data.y, items), (data.y, data.x, data.owner)):
+    for queries, corpus, owner in ((data.x[items], y, items), (y, data.x, y_items)):
         clean = nearest_euclidean(queries, corpus)
         perturbed = [add_noise(corpus, variance, rng) for variance in NOISE] + [quantize(corpus, b) for b in BINS]
         for name, rows in zip(_score_names(), perturbed, strict=True):

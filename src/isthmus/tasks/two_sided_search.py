@@ -12,6 +12,7 @@ from isthmus.compute.score_matrix import select_topk
 from isthmus.compute.topk import score_matrices
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, require_labels, task
 from isthmus.tasks._mixed_corpus import TOP, corrected_rows, discounted_gain
+from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import TIE
 from isthmus.utils.errors import InputError
 
@@ -53,7 +54,15 @@ class TwoSidedSearch:
 
     @classmethod
     def of(
-        cls, x: np.ndarray, y: np.ndarray, /, *, index: Any = None, labels: Any = None, correction: Any = None
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        /,
+        *,
+        index: Any = None,
+        y_groups: Any = None,
+        labels: Any = None,
+        correction: Any = None,
     ) -> TwoSidedSearch:
         """Search among unit rows. Every row is stored, and every row is a query for the others.
 
@@ -63,8 +72,10 @@ class TwoSidedSearch:
             Unit rows.
         index : array-like of shape (n_y,), optional
             Item of each row of y. Default: row j belongs to item j.
+        y_groups : array-like of shape (n_y,), optional
+            Number of the distinct row of y. Default: all rows of y are distinct.
         labels : array-like of shape (n_x,), optional
-            Class of each item. Default: each item is a class of its own.
+            Class of each item. Default: items that share rows of y are a class.
         correction : object, optional
             Score correction such as `isthmus.align.ScoreStandardization`. Default: scores are inner products.
 
@@ -78,8 +89,9 @@ class TwoSidedSearch:
         InputError
             If no row has a relevant row in both modalities.
         """
-        owner = np.arange(len(y)) if index is None else np.asarray(index)
-        classes = np.arange(len(x)) if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
+        matches = Matches.of(len(x), len(y), index, y_groups)
+        y, owner = y[matches.y_rows], matches.y_items
+        classes = matches.x_components if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
         groups = {"x": classes, "y": classes[owner]}
         n_groups = int(classes.max()) + 1
         counts = {name: np.bincount(values, minlength=n_groups) for name, values in groups.items()}
@@ -200,9 +212,11 @@ def two_sided_search(data: TaskData) -> TaskScores:
     labels = None
     if data.labels is not None:
         labels = require_labels(data, "two_sided_search")
-    elif len(np.unique(data.owner)) == len(data.owner):
+    elif data.y_groups is None and len(np.unique(data.owner)) == len(data.owner):
         raise InputError(f"two_sided_search {MISSING}")
-    search = TwoSidedSearch.of(data.x, data.y, index=data.owner, labels=labels, correction=data.correction)
+    search = TwoSidedSearch.of(
+        data.x, data.y, index=data.owner, y_groups=data.y_groups, labels=labels, correction=data.correction
+    )
     per_item = {"two_sided_NDCG@10": search.per_item(search.x_ndcg, search.y_ndcg)}
     for column, modality in enumerate(("same", "other")):
         per_item |= {f"{modality}_target_R@{k}": search.hits(k, column) for k in (1, TOP)}
