@@ -219,10 +219,9 @@ class TestCommandLine:
         assert printed["explained"].keys() == collapsed.explained.keys()
         assert Path(outputs[0]).read_text(encoding="utf-8").startswith("<svg")
         assert json.loads(Path(outputs[1]).read_text(encoding="utf-8")) == printed
-        expected = [
-            {"intervention": point.intervention, "strength": point.strength, **point.scores}
-            for point in collapsed.curve("translate")
-        ]
+        pairs = isthmus.open_pairs(*arguments[1:3], labels=np.load(arguments[4]))  # captions of the demo repeat
+        curve = intervene(pairs, interventions=["translate"]).curve("translate")
+        expected = [{"intervention": p.intervention, "strength": p.strength, **p.scores} for p in curve]
         points = sorted(printed["points"], key=lambda point: point["strength"])
         assert [{key: point[key] for key in expected[0]} for point in points] == expected
 

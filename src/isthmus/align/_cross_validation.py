@@ -145,7 +145,7 @@ class Fold:
                 correction = correction.fit(fit_x, fit_y, paired=False)
         else:
             x, y = self._fitted(aligner).transform(*self.test_rows)
-        matches = {"y_groups": self.test.y_groups, "correction": correction}
+        matches: dict[str, Any] = {"y_groups": self.test.y_groups, "correction": correction}
         data = TaskData(x, y, owner=self.test.index, seed=self.seed, **matches)
         recall = tasks()["retrieval"].run(data).per_item["R@1"]
         if self.aim == "search":
