@@ -91,8 +91,8 @@ class Matches:
     def items_to_search(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the item of each row of x and of each distinct row of y in a mixed corpus.
 
-        Items are components. If one of them holds more than a tenth of the pairs, or fewer than 20 are left, they are
-        the rows of x, and a row of y belongs to the first of its items.
+        Items are components. If too few of them are independent (`dependence_reason`), they are the rows of x. A row
+        of y then belongs to the first of its items.
         """
         if self.columns is None or dependence_reason(self.x_components[self.owner], ("x", "y")) is None:
             return self.x_components, self.y_components
