@@ -28,6 +28,7 @@ _NAMES: dict[str, str] = {
     "Result": "isthmus.statistics.result",
     "calibrate": "isthmus.diagnosis",
     "compare": "isthmus.evaluation",
+    "compare_models": "isthmus.diagnosis",
     "explain": "isthmus.diagnosis",
     "load": "isthmus.reporting",
     "measure": "isthmus.metrics",
@@ -61,6 +62,7 @@ __all__ = [
     "align",
     "calibrate",
     "compare",
+    "compare_models",
     "config_context",
     "demo",
     "encode",
@@ -102,7 +104,7 @@ if TYPE_CHECKING:
     from isthmus.data import demo, sources
     from isthmus.data.opening import open_pairs
     from isthmus.data.pairs import Pairs
-    from isthmus.diagnosis import calibrate, explain
+    from isthmus.diagnosis import calibrate, compare_models, explain
     from isthmus.diagnosis.modalities import Modalities
     from isthmus.evaluation import compare
     from isthmus.metrics import measure

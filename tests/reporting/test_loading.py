@@ -35,6 +35,9 @@ def results() -> dict[str, Any]:
         "PairwiseResults": modalities.measure(metrics="centroid_angle"),
         "explained modalities": modalities.explain(),
         "GapSnapshot": GapSnapshot.of(isthmus.Moments.of(pairs), step=3),
+        "ModelComparison": isthmus.compare_models(
+            {"step_1": pairs, "step_2": isthmus.demo.load("plain", split="test")}
+        ),
         "Drift": isthmus.align.Centering().fit(pairs).drift(pairs.x.read(0, 100)),
     }
 

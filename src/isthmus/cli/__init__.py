@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, resources
+from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, models, resources
 from isthmus.cli._help import UncutSummaries
 from isthmus.cli.theory import app as theory
 from isthmus.cli.training import app as train
@@ -48,11 +48,12 @@ data.mount(app)
 alignment.mount(app)
 diagnosis.mount(app)
 comparison.mount(app)
+models.mount(app)
 encoding.mount(app)
 app.add_typer(theory, name="theory")
 app.add_typer(train, name="train")
 listing.mount(app)
-resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "intervene"))
+resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models"))
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:

@@ -7,6 +7,8 @@ from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.diagnosis.modalities import Modalities, PairwiseResults
+from isthmus.diagnosis.model_table import ModelComparison
+from isthmus.diagnosis.models import compare_models
 from isthmus.diagnosis.recommendation import best_row, best_row_map
 from isthmus.diagnosis.verdict_sentences import retrieval_at_chance, verdict
 
@@ -18,11 +20,13 @@ __all__ = [
     "Explanation",
     "Hypothesis",
     "Modalities",
+    "ModelComparison",
     "PairwiseResults",
     "Prediction",
     "best_row",
     "best_row_map",
     "calibrate",
+    "compare_models",
     "decompose_cosine",
     "decompose_pairs",
     "explain",

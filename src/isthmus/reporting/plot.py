@@ -17,11 +17,12 @@ from typing import Any
 from isthmus.align import Drift
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Calibration, CosineDecomposition, Explanation, PairwiseResults
+from isthmus.diagnosis.model_table import ModelComparison
 from isthmus.evaluation import Comparison
 from isthmus.evaluation.intervention_curve import InterventionCurve
 from isthmus.reporting import panels, samples
 from isthmus.reporting.drawing import draw_on
-from isthmus.reporting.result_plots import calibration, drift, history, interventions, matrix
+from isthmus.reporting.result_plots import calibration, checkpoints, drift, history, interventions, matrix, models
 from isthmus.reporting.samples import CosineSample
 from isthmus.statistics.result import Result
 from isthmus.train.snapshot import GapSnapshot
@@ -33,12 +34,14 @@ __all__ = [
     "angle",
     "budget",
     "calibration",
+    "checkpoints",
     "clouds",
     "cosines",
     "drift",
     "history",
     "interventions",
     "matrix",
+    "models",
     "principal_angles",
     "spectra",
 ]
@@ -55,6 +58,7 @@ FIGURES: dict[type[Tabular], tuple[str, ...]] = {
     PairwiseResults: ("matrix",),
     Drift: ("drift",),
     GapSnapshot: ("history",),
+    ModelComparison: ("models", "checkpoints"),
 }  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 from isthmus.align import Drift
 from isthmus.diagnosis import Calibration, Explanation, PairwiseResults
+from isthmus.diagnosis.model_table import ModelComparison
 from isthmus.evaluation.intervention_curve import InterventionCurve
-from isthmus.reporting import result_panels
+from isthmus.reporting import models_page, result_panels
 from isthmus.reporting.drawing import draw_on
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError, unknown_name
@@ -189,3 +190,79 @@ def history(data: GapSnapshot | Sequence[GapSnapshot], /, *, ax: Any = None) -> 
     if not snapshots:
         raise InputError("history got no snapshot; the monitor takes the first one after a few batches")
     return draw_on(result_panels.draw_history, ax, snapshots)
+
+
+def models(data: ModelComparison, /, *, measure: str = "centroid_distance", ax: Any = None) -> Any:
+    """Draw R@1 of several models against another number.
+
+    Parameters
+    ----------
+    data : ModelComparison
+        From `isthmus.compare_models`.
+    measure : str, default 'centroid_distance'
+        Number on the horizontal axis, such as 'shared_alignment'.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with 95 % intervals.
+
+    Raises
+    ------
+    InputError
+        If the measure is unknown.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> runs = {run: isthmus.demo.load(run, split="test") for run in ("plain", "collapsed")}
+    >>> isthmus.plot.models(isthmus.compare_models(runs)).get_ylabel()
+    'R@1'
+    """
+    if not isinstance(data, ModelComparison):
+        raise InputError(f"models got {type(data).__name__}, expected the result of isthmus.compare_models")
+    numbers = next(iter(data.values()))
+    if measure not in numbers:
+        raise unknown_name("measure", measure, numbers)
+
+    def draw(axes: Any) -> None:
+        models_page.draw_models(axes, data, measure)
+        axes.set(xlabel=measure, ylabel="R@1")
+
+    return draw_on(draw, ax)
+
+
+def checkpoints(data: ModelComparison, /, *, ax: Any = None) -> Any:
+    """Draw gap, alignment and retrieval of checkpoints over the training steps.
+
+    Parameters
+    ----------
+    data : ModelComparison
+        From `isthmus.compare_models`, of checkpoints whose names differ in the step alone.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with a legend.
+
+    Raises
+    ------
+    InputError
+        If the models have no steps.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> runs = {f"step_{step}": isthmus.demo.load(run) for step, run in ((100, "plain"), (200, "collapsed"))}
+    >>> isthmus.plot.checkpoints(isthmus.compare_models(runs)).get_xlabel()
+    'step'
+    """
+    if not isinstance(data, ModelComparison):
+        raise InputError(f"checkpoints got {type(data).__name__}, expected the result of isthmus.compare_models")
+    if not data.steps:
+        raise InputError("these models have no steps; name checkpoints like 'step_100', 'step_200'")
+    return draw_on(models_page.draw_steps, ax, data)

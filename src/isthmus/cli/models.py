@@ -1,0 +1,76 @@
+"""The verb `models`: several models or checkpoints side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import isthmus
+from isthmus.cli._common import DropBad, Json, Pool, Raw, print_bullets, print_table, split_names
+from isthmus.cli.progress import spinner
+from isthmus.utils.errors import InputError
+from isthmus.utils.format import number
+from isthmus.utils.tabular import SUFFIXES
+from isthmus.utils.validation import check_writable
+
+#: Numbers that are printed.
+SHOWN = ("centroid_angle", "centroid_distance", "shared_alignment", "R@1", "exchange_R@1", "mixed_R@1")
+
+
+def mount(app: typer.Typer) -> None:
+    """Add the verb to `app`."""
+    app.command()(models)
+
+
+def models(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="a folder with the files of both modalities, or X.npy,Y.npy, each"),
+    ],
+    output: Annotated[
+        list[Path] | None,
+        typer.Option("-o", "--output", help="page (.html), .json, .csv, .md or .tex; may be repeated"),
+    ] = None,
+    names: Annotated[str | None, typer.Option(help="names of the models with commas; default: from the paths")] = None,
+    unpaired: Annotated[bool, typer.Option("--different-pairs", help="the models have different pairs")] = False,
+    drop_bad: DropBad = False,
+    pool: Pool = None,
+    json_: Json = False,
+    raw: Raw = False,
+) -> None:
+    """Compare models or checkpoints: gap, budget, collapse, retrieval, mixed search, and what goes with what.
+
+    Example: isthmus models vit-b-32/ vit-l-14/ -o models.html
+    """
+    from isthmus.diagnosis.models import open_model
+
+    for path in output or []:
+        check_writable(path)
+        if path.suffix.lower() not in (".html", *SUFFIXES):
+            raise InputError(f"{path}: the name must end in .html, {', '.join(SUFFIXES)}")
+    titles = split_names(names) or [Path(path.split(",")[0]).stem if "," in path else Path(path).name for path in paths]
+    if len(titles) != len(paths) or len(set(titles)) < len(titles):
+        raise InputError(f"got the names {', '.join(titles)} for {len(paths)} models; give different ones with --names")
+    opened = {title: open_model(path) for title, path in zip(titles, paths, strict=True)}
+    with spinner(f"comparing {len(opened)} models", quiet=json_):
+        comparison = isthmus.compare_models(
+            opened, same_pairs=False if unpaired else None, normalize=not raw, drop_bad=drop_bad, pool=pool
+        )
+    for path in output or []:
+        if path.suffix.lower() == ".html":
+            from isthmus.reporting.models_page import models_page
+
+            models_page(comparison, path)
+        else:
+            comparison.save(path)
+    if json_:
+        typer.echo(comparison.to_json())
+        return
+    rows = [(model, *(number(own[name].value) for name in SHOWN)) for model, own in comparison.items()]
+    print_table(("model", *SHOWN), rows)
+    typer.echo("")
+    print_bullets(comparison.sentences())
+    for path in output or []:
+        typer.echo(f"Wrote {path}")

@@ -1,0 +1,322 @@
+"""Compare several models or checkpoints: gap, budget, collapse, retrieval and mixed search, and what goes with what."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy
+from isthmus.data.opening import as_pairs, open_pairs
+from isthmus.data.pairs import Pairs
+from isthmus.diagnosis.cosine_decomposition import COMPONENTS, decomposition_values
+from isthmus.diagnosis.decomposition_intervals import decompose_pairs
+from isthmus.diagnosis.model_table import CORRELATED, ModelComparison, rank_correlation
+from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
+from isthmus.metrics import measure
+from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
+from isthmus.statistics.jackknife import jackknife_interval, mean_interval
+from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.result import NAN, Estimate
+from isthmus.tasks import TaskData
+from isthmus.tasks import registry as tasks
+from isthmus.utils.errors import InputError
+
+#: Larger data are sampled for the tasks, with the same items of every model.
+MAX_ITEMS = 10_000
+#: Groups of items that the jackknife leaves out in turn.
+GROUPS = 20
+#: Distance of an angle from 0 and 180 degrees, in multiples of the angle of a random swap, from which on differences of
+#: angles have an interval.
+MIN_NULLS = 3.0
+MEASURES = (
+    "centroid_angle", "centroid_distance", "mean_paired_cosine", "effective_rank_{side}", "rank_99_{side}",
+    "overlap_dimensions",
+)  # fmt: skip
+#: Scores of the tasks, means over items.
+SCORES = {
+    "retrieval": ("R@1", "R@10"),
+    "mixed_search": ("mixed_R@1", "exchange_R@1", "same_modality_share"),
+}
+
+
+def compare_models(
+    models: Mapping[str, Any],
+    /,
+    *,
+    same_pairs: bool | None = None,
+    normalize: bool = True,
+    drop_bad: bool = False,
+    pool: str | None = None,
+    rng: int = 0,
+) -> ModelComparison:
+    """Measure several models or checkpoints, their differences, and what goes with good retrieval across them.
+
+    Parameters
+    ----------
+    models : mapping of str to Pairs, tuple or path
+        Pairs of each model by its name, or the rows of both modalities: arrays, lists, columns or files. A path is a
+        folder that holds the files of both modalities.
+    same_pairs : bool, optional
+        Whether row i belongs to the same item in every model. Differences are then paired, and their intervals are
+        narrower. Default: whether all models have the same numbers of rows and the same matches.
+    normalize : bool, default True
+        Divide rows by their norms.
+    drop_bad : bool, default False
+        Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them. Models of which
+        different pairs are left out have no pairs in common.
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one.
+    rng : int, default 0
+        Seed of the sample, the groups and the permutations.
+
+    Returns
+    -------
+    ModelComparison
+        Numbers of every model with intervals, differences between models, and rank correlations across models.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two models, or `same_pairs=True` and the models have different numbers of rows.
+
+    Notes
+    -----
+    The interval of a difference on the same pairs comes from the items for means over items. For functions of the
+    moments it comes from a jackknife over 20 groups of items, which also removes their bias of order 1/n. Without
+    common pairs the two variances are added.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> models = {run: isthmus.demo.load(run, split="test") for run in ("plain", "collapsed")}
+    >>> table = isthmus.compare_models(models)
+    >>> table.paired, round(table.numbers["collapsed"]["centroid_angle"].value)
+    (True, 60)
+    >>> table.differences["plain", "collapsed"]["centroid_angle"].low > 20
+    True
+    """
+    if len(models) < 2:
+        raise InputError(f"got {len(models)} model, expected two or more, as compare_models({{'a': (X, Y), 'b': ...}})")
+    opened = {name: _pairs_of(data, drop_bad=drop_bad, pool=pool) for name, data in models.items()}
+    paired = _have_same_pairs(opened) if same_pairs is None else same_pairs
+    if paired and not _have_same_pairs(opened):
+        sizes = ", ".join(f"{name} {pairs.n_pairs:,}" for name, pairs in opened.items())
+        raise InputError(f"same_pairs=True, and the models have other rows or matches ({sizes}); use same_pairs=False")
+    studies = {name: _Study(pairs, normalize, rng) for name, pairs in opened.items()}
+    numbers = {name: study.numbers() for name, study in studies.items()}
+    differences = {
+        (a, b): _differences(studies[a], studies[b], numbers[a], numbers[b], paired=paired)
+        for a, b in itertools.combinations(studies, 2)
+    }
+    correlations = {pair: rank_correlation(numbers, *pair, rng=rng) for pair in CORRELATED}
+    counts = {name: pairs.n_pairs for name, pairs in opened.items()}
+    return ModelComparison(numbers, differences, correlations, steps_of(opened), paired, counts)
+
+
+def steps_of(names: Sequence[str] | Mapping[str, Any], /) -> dict[str, int]:
+    """Return the training step of each checkpoint, the last number in its name.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of the models.
+
+    Returns
+    -------
+    dict of str to int
+        Steps by name. Empty unless the names differ in one number alone.
+
+    Examples
+    --------
+    >>> steps_of(["epoch_1", "epoch_10"]), steps_of(["ViT-B-32", "ViT-L-14"])
+    ({'epoch_1': 1, 'epoch_10': 10}, {})
+    """
+    parts = {name: re.fullmatch(r"(.*?)(\d+)(\D*)", name) for name in names}
+    found = {name: match for name, match in parts.items() if match}
+    frames = {(match[1], match[3]) for match in found.values()}
+    steps = {name: int(match[2]) for name, match in found.items()}
+    return steps if len(found) == len(parts) == len(set(steps.values())) and len(frames) == 1 else {}
+
+
+def open_model(path: str | os.PathLike[str], /) -> Pairs:
+    """Open a folder that holds the files of two modalities, or two paths with a comma between them.
+
+    Parameters
+    ----------
+    path : str or path
+        Folder with two files or two folders of shards, or 'image.npy,text.npy'.
+
+    Returns
+    -------
+    Pairs
+        The pairs. The modality that is first by name is x.
+
+    Raises
+    ------
+    InputError
+        If there are not two modalities.
+
+    Examples
+    --------
+    >>> import numpy as np, pathlib, tempfile
+    >>> folder = pathlib.Path(tempfile.mkdtemp())
+    >>> for name in ("image", "text"):
+    ...     np.save(folder / f"{name}.npy", np.eye(30))
+    >>> open_model(folder).names
+    ('image', 'text')
+    """
+    files = [part.strip() for part in str(path).split(",")]
+    if len(files) == 1 and Path(path).is_dir():
+        files = sorted(str(entry) for entry in Path(path).iterdir() if not entry.name.startswith("."))
+    if len(files) != 2:
+        shown = ", ".join(os.path.basename(file) for file in files[:5]) + (" ..." if len(files) > 5 else "")
+        raise InputError(f"{path}: holds {len(files)} entries ({shown}), expected the files of two modalities")
+    return open_pairs(*files)
+
+
+class _Study:
+    """The numbers of one model, and what their differences from another model need."""
+
+    def __init__(self, pairs: Pairs, normalize: bool, rng: int):
+        self.pairs, self.normalize, self.rng = pairs, normalize, rng
+        self.moments = moments_of(pairs, normalize=normalize).numpy()
+        self.names = pairs.names
+        self.per_item = self._task_scores()
+        self.plug_in = _moment_numbers(self.moments)
+        self.left_out = self._left_out(pairs, _moment_numbers)
+        self.alignment = self._shared_alignment()
+
+    def numbers(self) -> dict[str, Estimate]:
+        """Return every number of this model with its interval."""
+        x, y = self.names
+        result = measure(self.pairs, metrics=list(MEASURES), normalize=self.normalize)
+        numbers = {name.replace(f"_{x}", "_x").replace(f"_{y}", "_y"): e for name, e in result.items()}
+        budget = decompose_pairs(self.pairs, normalize=self.normalize, rng=self.rng)
+        numbers |= {f"budget_{name}": component for name, component in budget.items()}
+        numbers["shared_alignment"] = self.alignment
+        for name, values in self.per_item.items():
+            mean, low, high = mean_interval(values, self.components)
+            if mean in (0.0, 1.0):  # no spread, so that the interval comes from the number of independent items
+                n_independent = int(self.components.max()) + 1
+                low, high = wilson_interval(mean * n_independent, n_independent)
+            numbers[name] = Estimate(mean, max(low, 0.0), min(high, 1.0), unit="share")
+        return numbers
+
+    def _task_scores(self) -> dict[str, np.ndarray]:
+        """Return the contribution of each sampled item to each score."""
+        sample = self.pairs.sample(MAX_ITEMS, rng=self.rng)
+        x, y = (to_numpy(rows) for rows in sample.unit(normalize=self.normalize))
+        self.components = sample.components
+        data = TaskData(x, y, owner=sample.owner, y_groups=sample.y_groups, seed=self.rng)
+        results = {name: tasks()[name].run(data) for name in SCORES}
+        return {score: results[name].per_item[score] for name, scores in SCORES.items() for score in scores}
+
+    def _shared_alignment(self) -> Estimate:
+        """Return the alignment in the shared space of one half of the items, judged on the other half."""
+        first, second = self.pairs.split_half(rng=self.rng)
+        try:
+            rank = count_shared_dimensions(self.pairs, rng=self.rng)
+        except InputError as error:
+            return Estimate(NAN, unit="share", undefined=str(error))
+        basis = shared_basis(moments_of(first, normalize=self.normalize), rank)
+
+        def alignment_of(moments: Moments) -> dict[str, float]:
+            return {"shared_alignment": shared_alignment(moments, basis)}
+
+        self.left_out |= self._left_out(second, alignment_of)
+        value = shared_alignment(moments_of(second, normalize=self.normalize).numpy(), basis)
+        self.plug_in["shared_alignment"] = value
+        return Estimate(value, *jackknife_interval(value, self.left_out["shared_alignment"]), unit="share")
+
+    def _left_out(self, pairs: Pairs, numbers_of: Callable[[Moments], dict[str, float]]) -> dict[str, np.ndarray]:
+        """Return numbers of the moments without each group of items, for the jackknife."""
+        n_groups = min(GROUPS, pairs.n_components // 3)
+        groups = np.random.default_rng(self.rng).permutation(pairs.n_components) % n_groups
+        group_of_item = groups[pairs.components]
+        parts = [
+            moments_of(pairs.take(np.flatnonzero(group_of_item == g)), normalize=self.normalize).numpy()
+            for g in range(n_groups)
+        ]
+        before = list(itertools.accumulate(parts, add))
+        after = list(itertools.accumulate(reversed(parts), add))[::-1]
+        values = [numbers_of(reduce(add, [*before[g - 1 : g], *after[g + 1 : g + 2]])) for g in range(len(parts))]
+        return {name: np.array([value[name] for value in values]) for name in values[0]}
+
+
+def _pairs_of(data: Any, *, drop_bad: bool, pool: str | None) -> Pairs:
+    """Return the pairs of one model. A path is a folder with both modalities."""
+    if isinstance(data, str | os.PathLike):
+        return open_model(data)
+    return as_pairs(data, drop_bad=drop_bad, pool=pool)
+
+
+def _moment_numbers(moments: Moments) -> dict[str, float]:
+    """Return the numbers that are smooth functions of the moments."""
+    mean_x, mean_y = to_numpy(moments.mean_x), to_numpy(moments.mean_y)
+    lengths = float(np.linalg.norm(mean_x) * np.linalg.norm(mean_y))
+    values = decomposition_values(moments)
+    return {
+        "centroid_angle": math.degrees(math.acos(min(max(float(mean_x @ mean_y) / lengths, -1.0), 1.0))),
+        "centroid_distance": float(np.linalg.norm(mean_x - mean_y)),
+        "mean_paired_cosine": moments.mean_paired,
+        "effective_rank_x": _effective_rank(moments.xx),
+        "effective_rank_y": _effective_rank(moments.yy),
+        **{f"budget_{name}": float(getattr(values, name)) for name in COMPONENTS},
+    }
+
+
+def _effective_rank(gram: np.ndarray) -> float:
+    """Return exp of the entropy of the singular values."""
+    singular_values = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
+    shares = singular_values / singular_values.sum()
+    shares = shares[shares > 0]
+    return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _is_regular(angle: Estimate) -> bool:
+    """Return whether an angle is so far from 0 and 180 degrees that its error is symmetric."""
+    return min(angle.value, 180 - angle.value) > MIN_NULLS * angle.null
+
+
+def _have_same_pairs(opened: Mapping[str, Pairs]) -> bool:
+    first, *others = opened.values()
+    return all(
+        (pairs.n_pairs, pairs.n_items) == (first.n_pairs, first.n_items) and np.array_equal(pairs.owner, first.owner)
+        for pairs in others
+    )
+
+
+def _differences(
+    a: _Study, b: _Study, numbers_a: Mapping[str, Estimate], numbers_b: Mapping[str, Estimate], *, paired: bool
+) -> dict[str, Estimate]:
+    """Return the numbers of b minus those of a, with intervals."""
+    differences = {}
+    for name, estimate in numbers_a.items():
+        other = numbers_b.get(name)
+        if other is None or estimate.undefined or other.undefined:
+            continue
+        value = other.value - estimate.value
+        if paired and name in a.per_item and a.per_item[name].shape == b.per_item[name].shape:
+            _, low, high = mean_interval(b.per_item[name] - a.per_item[name], a.components)
+        elif paired and name in a.left_out and len(a.left_out[name]) == len(b.left_out[name]):
+            left_out = b.left_out[name] - a.left_out[name]
+            plug_in = b.plug_in[name] - a.plug_in[name]
+            value = plug_in + (len(left_out) - 1) * (plug_in - float(left_out.mean()))  # without the bias of order 1/n
+            low, high = jackknife_interval(value, left_out)
+            if name == "centroid_angle" and not (_is_regular(estimate) and _is_regular(other)):
+                low = high = NAN
+        else:
+            half_widths = [(e.high - e.low) / 2 for e in (estimate, other)]
+            variance = sum((half_width / Z95) ** 2 for half_width in half_widths)
+            low, high = normal_interval(value, variance) if math.isfinite(variance) else (NAN, NAN)
+        differences[name] = Estimate(value, low, high, unit=estimate.unit)
+    return differences

@@ -1,0 +1,189 @@
+"""Several models side by side: numbers, paired differences, and rank correlations across models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import Estimate, InputError
+from isthmus.diagnosis import ModelComparison, compare_models
+from isthmus.diagnosis.model_table import rank_correlation
+from isthmus.diagnosis.models import open_model, steps_of
+
+Rows = tuple[np.ndarray, np.ndarray]
+
+
+def made_up(gap: float, noise: float, *, n: int = 200, seed: int = 0) -> Rows:
+    """Return pairs around two means, of which the noise lowers the recall."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(n, 16)) + 3 * np.eye(16)[1]
+    offset = gap * np.eye(16)[0] * 4
+    x, y = (shared + noise * rng.normal(size=shared.shape) + sign * offset for sign in (1, -1))
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def checkpoints() -> ModelComparison:
+    return compare_models({f"step_{step}": made_up(1 - step / 900, 1.6 - step / 600) for step in range(100, 700, 100)})
+
+
+def test_numbers_of_a_model_are_those_of_measure(checkpoints: ModelComparison) -> None:
+    result = isthmus.measure(made_up(1 - 100 / 900, 1.6 - 100 / 600))
+    numbers = checkpoints["step_100"]
+    for name in ("centroid_angle", "mean_paired_cosine", "effective_rank_x"):
+        assert numbers[name].value == result[name].value
+    mean_recall = (result["x_to_y_R@1"].value + result["y_to_x_R@1"].value) / 2
+    assert numbers["R@1"].value == pytest.approx(mean_recall)
+
+
+def test_correlations_have_the_sign_of_the_construction(checkpoints: ModelComparison) -> None:
+    correlations = checkpoints.correlations
+    assert correlations["centroid_distance", "R@1"].value == pytest.approx(-1, abs=0.03)
+    assert correlations["shared_alignment", "R@1"].value == pytest.approx(1, abs=0.03)
+    assert float(correlations["shared_alignment", "R@1"].note.removeprefix("p = ")) < 0.02
+    text = " ".join(checkpoints.sentences())
+    assert "step_600 has the best cross-modal R@1" in text
+    assert "the alignment of the shared space and cross-modal R@1 rise together" in text
+
+
+def test_differences_on_the_same_pairs_are_narrower_than_those_of_independent_pairs() -> None:
+    models = {"a": made_up(0.5, 0.8), "b": made_up(0.5, 0.82)}
+    paired = compare_models(models).differences["a", "b"]
+    independent = compare_models(models, same_pairs=False).differences["a", "b"]
+    for name in ("R@1", "centroid_angle", "mean_paired_cosine"):
+        assert paired[name].value == pytest.approx(independent[name].value, rel=0.2, abs=0.01)
+        assert paired[name].high - paired[name].low < 0.8 * (independent[name].high - independent[name].low), name
+
+
+def test_difference_of_a_model_from_itself_is_zero() -> None:
+    model = made_up(0.5, 0.8)
+    differences = compare_models({"a": model, "b": model}).differences["a", "b"]
+    assert all(abs(d.value) < 1e-12 for d in differences.values())
+    assert all(np.isnan(d.low) or max(abs(d.low), abs(d.high)) < 1e-12 for d in differences.values())
+
+
+@pytest.mark.slow
+def test_paired_intervals_cover_the_difference() -> None:
+    """The difference of two noise levels is in the 95 % interval in 88 to 100 of 100 data sets."""
+    large = {name: made_up(0.5, noise, n=20_000, seed=99) for name, noise in (("a", 0.8), ("b", 0.9))}
+    truth = compare_models(large).differences["a", "b"]
+    names = ("centroid_angle", "mean_paired_cosine", "shared_alignment")
+    covered = dict.fromkeys(names, 0)
+    for seed in range(100):
+        models = {"a": made_up(0.5, 0.8, n=300, seed=seed), "b": made_up(0.5, 0.9, n=300, seed=seed)}
+        found = compare_models(models).differences["a", "b"]
+        for name in names:
+            covered[name] += found[name].low <= truth[name].value <= found[name].high
+    assert min(covered.values()) >= 88, covered
+
+
+def test_difference_of_angles_near_180_degrees_has_no_interval() -> None:
+    rng = np.random.default_rng(0)
+    opposite = tuple(rng.normal(size=(100, 8)) + sign * np.eye(8)[0] * 4 for sign in (1, -1))
+    difference = compare_models({"a": made_up(0.5, 0.8, n=100), "b": opposite}).differences["a", "b"]
+    assert np.isnan(difference["centroid_angle"].low)
+    assert np.isfinite(difference["centroid_distance"].low)
+
+
+def test_models_of_different_sizes_are_independent() -> None:
+    table = compare_models({"a": made_up(0.5, 0.8), "b": made_up(0.5, 0.8, n=150)})
+    assert not table.paired
+    assert "different pairs" in repr(table)
+    with pytest.raises(InputError, match="same_pairs=True, and the models have other rows"):
+        compare_models({"a": made_up(0.5, 0.8), "b": made_up(0.5, 0.8, n=150)}, same_pairs=True)
+
+
+def test_recall_of_zero_has_an_interval_with_a_width() -> None:
+    rows = np.eye(40)
+    table = compare_models({"a": (rows, np.roll(rows, 1, axis=0)), "b": (rows, rows)})
+    assert table["a"]["R@1"].value == 0
+    assert 0.05 < table["a"]["R@1"].high < 0.15
+    assert 0.85 < table["b"]["R@1"].low < 0.95
+
+
+def test_one_model_is_refused() -> None:
+    with pytest.raises(InputError, match="got 1 model, expected two or more"):
+        compare_models({"a": made_up(0.5, 0.8)})
+
+
+def test_exact_permutation_test_counts_all_orders() -> None:
+    numbers = {str(i): {"a": Estimate(float(i)), "b": Estimate(float(b))} for i, b in enumerate([0, 1, 2, 3, 4])}
+    estimate = rank_correlation(numbers, "a", "b")
+    assert (estimate.value, estimate.note) == (1.0, f"p = {2 / 120:.4g}")
+
+
+def test_permutation_test_of_many_models_keeps_its_level() -> None:
+    rng = np.random.default_rng(0)
+    p_values = []
+    for _ in range(40):
+        a, b = rng.normal(size=(2, 12))
+        numbers = {str(i): {"a": Estimate(a[i]), "b": Estimate(b[i])} for i in range(12)}
+        p_values.append(float(rank_correlation(numbers, "a", "b").note.removeprefix("p = ")))
+    assert 0.3 < np.mean(p_values) < 0.7
+    assert np.mean(np.array(p_values) < 0.1) < 0.3
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [([1, 2, 3], "3 models are too few for a rank correlation, 4 are needed"), ([1, 1, 1, 1], "is the same for all")],
+)
+def test_rank_correlation_without_meaning_is_undefined(values: list[float], reason: str) -> None:
+    numbers = {str(i): {"a": Estimate(value), "b": Estimate(float(i))} for i, value in enumerate(values)}
+    assert reason in str(rank_correlation(numbers, "a", "b").undefined)
+
+
+@pytest.mark.parametrize(
+    ("names", "steps"),
+    [
+        (["step_100", "step_20"], {"step_100": 100, "step_20": 20}),
+        (["epoch1.pt", "epoch2.pt"], {"epoch1.pt": 1, "epoch2.pt": 2}),
+        (["clip-b-32", "siglip-b-16"], {}),
+        (["a", "b"], {}),
+        (["x1", "x01"], {}),
+    ],
+)
+def test_steps_come_from_names_that_differ_in_one_number(names: list[str], steps: dict[str, int]) -> None:
+    assert steps_of(names) == steps
+
+
+def test_folder_of_a_model_holds_two_modalities(tmp_path: Path) -> None:
+    for name in ("image", "text", "audio"):
+        np.save(tmp_path / f"{name}.npy", made_up(0.5, 0.8)[0])
+    with pytest.raises(InputError, match=r"holds 3 entries \(audio.npy, image.npy, text.npy\), expected the files of"):
+        open_model(tmp_path)
+    assert open_model(f"{tmp_path / 'text.npy'},{tmp_path / 'audio.npy'}").names == ("text", "audio")
+
+
+def test_models_verb_writes_a_page_and_a_table(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from isthmus.cli import app
+
+    for model, rows in {"ckpt_1": made_up(0.9, 0.9), "ckpt_2": made_up(0.5, 0.5)}.items():
+        (tmp_path / model).mkdir()
+        for name, values in zip(("image", "text"), rows, strict=True):
+            np.save(tmp_path / model / f"{name}.npy", values)
+    folders = [str(tmp_path / "ckpt_1"), str(tmp_path / "ckpt_2")]
+    outputs = ["-o", str(tmp_path / "m.html"), "-o", str(tmp_path / "m.json"), "-o", str(tmp_path / "m.tex")]
+    done = CliRunner().invoke(app, ["models", *folders, *outputs])
+    assert done.exit_code == 0, done.output
+    assert "ckpt_2 has the best cross-modal R@1" in done.output
+    page = (tmp_path / "m.html").read_text(encoding="utf-8")
+    assert "Over training" in page
+    assert "ckpt_2 has the best" in page
+    loaded = isthmus.load(tmp_path / "m.json")
+    assert loaded.steps == {"ckpt_1": 1, "ckpt_2": 2}
+    assert loaded == isthmus.compare_models(dict(zip(("ckpt_1", "ckpt_2"), folders, strict=True)))
+    assert loaded.plot("checkpoints").get_xlabel() == "step"
+
+
+def test_models_verb_refuses_equal_names(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from isthmus.cli import app
+
+    done = CliRunner().invoke(app, ["models", str(tmp_path), str(tmp_path)])
+    assert "give different ones with --names" in str(done.exception)
