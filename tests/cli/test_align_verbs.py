@@ -212,3 +212,26 @@ def test_fit_and_apply_of_a_score_correction_of_three_modalities(files: Path) ->
     expected_rows = align.Centering().fit(rows["image"], rows["audio"], paired=False).transform_y(rows["audio"])
     np.testing.assert_allclose(np.load("centred.npy"), expected_rows, atol=1e-6)
     assert "with --names image,text,audio" in refused("fit", "CSLS", *["image.npy"] * 3)
+
+
+def test_fit_calibrates_the_relevance_of_hits_and_saves_it(files: Path) -> None:
+    words = ("fit", "ScoreCalibration", "image.npy", "text.npy", "-o", "c.safetensors", "--relevance", 0.5)
+    assert "Image queries search 300 text rows, and 50 % of them have no match." in said(*words)
+    content = json.loads(said(*words, "--json"))
+    assert content["relevance"] == isthmus.load("c.safetensors").relevance().sentences()
+    assert "relevance" not in content["fit_info"]
+    message = refused("fit", "Centering", "image.npy", "text.npy", "-o", "b.safetensors", "--relevance", 0.5)
+    assert "needs pairs of two files and a score correction" in message
+    assert not Path("b.safetensors").exists()
+
+
+def test_explain_cosine_states_the_relevance_of_the_corrected_score(files: Path) -> None:
+    text = said("explain", "image.npy", "text.npy", "--cosine", 0.8)
+    assert "A cosine of 0.8 between image and text is higher than" in text
+    assert "irst hits of image queries in text" in text
+    assert "Image queries search 300 text rows" in text
+    np.save("few.npy", np.load("image.npy")[:25])
+    np.save("few-texts.npy", np.load("text.npy")[:25])
+    values = json.loads(said("explain", "few.npy", "few-texts.npy", "--cosine", 0.6, "--json"))
+    assert "25 items are too few to calibrate the relevance of hits" in values["relevance"][0]
+    assert "relevance" not in json.loads(said("explain", "few.npy", "few-texts.npy", "--json"))

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 import isthmus
 from isthmus import InputError, plot
+from isthmus.align import Reliability
 from isthmus.diagnosis import Explanation
 
 
@@ -64,6 +65,14 @@ def test_budget_bars_are_the_components(explanation: Explanation) -> None:
     np.testing.assert_allclose(widths, [*(component.value for component in budget.values()), budget.total.value])
 
 
+def test_reliability_draws_groups_of_hits_in_their_intervals() -> None:
+    reliability = Reliability(np.array([0.2, 0.8]), np.array([0.3, 0.7]), np.array([50, 50]))
+    axes = plot.reliability(reliability)
+    np.testing.assert_array_equal(axes.lines[1].get_xydata(), [[0.2, 0.3], [0.8, 0.7]])
+    low, high = axes.collections[0].get_segments()[0][:, 1]
+    assert low < 0.3 < high
+
+
 def test_cosines_of_an_explanation_of_raw_rows_are_not_normalized() -> None:
     pairs = isthmus.Pairs(image=np.eye(30), text=np.eye(30)[:, ::-1])
     explanation = isthmus.explain(pairs, normalize=False)
@@ -80,6 +89,7 @@ def test_cosines_of_an_explanation_of_raw_rows_are_not_normalized() -> None:
         ("cosines", 1, "cosines got int without rows, expected Pairs"),
         ("clouds", 1, "clouds got int without rows, expected Pairs"),
         ("aligners", 1, "aligners got int without a comparison"),
+        ("reliability", 1, "reliability got int, expected the result of Relevance.reliability"),
     ],
 )
 def test_plot_of_something_else_is_an_error(name: str, wrong: Any, message: str) -> None:

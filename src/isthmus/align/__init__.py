@@ -10,9 +10,11 @@ from typing import Any
 
 from isthmus.align._base import Aligner
 from isthmus.align._drift import Drift, ModalityDrift
+from isthmus.align._hit_model import Reliability
 from isthmus.align._hits import Hits
 from isthmus.align._maps import Affine, NormalizedAffine
 from isthmus.align._registry import REGISTRY
+from isthmus.align._relevance import Relevance
 from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._score_model import ScoreRule
 from isthmus.align._state import FittedState
@@ -70,6 +72,8 @@ __all__ = [
     "PartialWhitening",
     "Procrustes",
     "ReAlign",
+    "Relevance",
+    "Reliability",
     "RidgeCCA",
     "RidgeMap",
     "ScoreCalibration",

@@ -13,10 +13,13 @@ from isthmus.align._base import Aligner
 from isthmus.align._drift import Drift
 from isthmus.align._hits import Hits
 from isthmus.align._maps import Map
+from isthmus.align._relevance import Relevance
+from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._state import FittedState
 from isthmus.align._statistics import Statistics
 from isthmus.align.registration import aligner_of_json
 from isthmus.compute.arrays import Array
+from isthmus.utils.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,38 @@ class ChosenAligner(Aligner):
         info = self.fit_info_ | {"chosen_fit_info": state.fit_info, "chosen_uses_pairs": state.uses_pairs}
         adapted.fitted_state = replace(state, fit_info=info)
         return adapted
+
+    def relevance(self, pairs: Any = None, y: Any = None, /, **options: Any) -> Relevance:
+        """Calibrate the probability that the first hit of a query is right. See `ScoreCorrection.relevance`.
+
+        Parameters
+        ----------
+        pairs : Pairs or array of shape (n, d), optional
+            Pairs of two of the modalities. Default: what was calibrated before is returned.
+        y : array of shape (n, d), optional
+            Rows of the second modality.
+        **options : Any
+            Options of `ScoreCorrection.relevance`.
+
+        Returns
+        -------
+        Relevance
+            Probabilities, thresholds and reliability.
+
+        Raises
+        ------
+        InputError
+            If a row map was chosen, or if the data do not allow it.
+        """
+        chosen = self.chosen_
+        if not isinstance(chosen, ScoreCorrection):
+            raise InputError(
+                f"{type(self).__name__} chose {type(chosen).__name__}, which has no relevance of hits; use "
+                "ScoreCalibration"
+            )
+        relevance = chosen.relevance(pairs, y, **options)
+        self.fit_info_["chosen_fit_info"] = chosen.fit_info_
+        return relevance
 
     def transform(self, X: Any, Y: Array = None, /) -> Any:
         """Map rows, or raise `InputError` if a score correction was chosen. See `Aligner.transform`.

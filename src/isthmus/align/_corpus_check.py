@@ -24,7 +24,7 @@ class CorpusWarning(IsthmusWarning):
 
 def warn_of_other_corpus(name: str, fitted: Cloud, rows: Any) -> None:
     """Warn if the mean of the rows (n, d) of a modality is far from that of the fitted unit rows."""
-    count = len(rows)
+    count = np.shape(rows)[0]
     if count < MIN_ROWS:
         return
     sample = np.unique(np.linspace(0, count - 1, min(count, MAX_ROWS)).astype(np.int64))

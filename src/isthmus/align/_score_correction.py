@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 import numpy as np
 
 from isthmus.align._bank import Bank
 from isthmus.align._corpus_check import MIN_ROWS, warn_of_other_corpus
 from isthmus.align._further import Further
-from isthmus.align._index_forms import INDEX_FORMS, IndexForm
-from isthmus.align._score_fitting import ScoreFitting
-from isthmus.align._score_model import Direction, ScoreModel
-from isthmus.align._score_solution import map_rows
+from isthmus.align._hits import Hits
+from isthmus.align._index_forms import INDEX_FORMS, IndexForm, assembled
+from isthmus.align._relevance import Relevance
+from isthmus.align._relevance_fitting import calibrate
+from isthmus.align._score_rows import ScoreRows
 from isthmus.align._state import FittedState
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.data.columns import as_source
+from isthmus.data.opening import as_pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 
 @dataclass(kw_only=True, eq=False)
-class ScoreCorrection(ScoreFitting):
+class ScoreCorrection(ScoreRows):
     """Base class of score corrections.
 
     A score correction learns how the scores of each modality are distributed and corrects them. Rows stay as they are,
@@ -78,24 +81,6 @@ class ScoreCorrection(ScoreFitting):
     >>> correction.stored(images, modality="image").shape, correction.query(texts, modality="text").shape
     ((597, 66), (597, 66))
     """
-
-    @property
-    def score_model(self) -> ScoreModel:
-        """Return banks, levels and weights of the fit."""
-        info = self.fit_info_
-        if self._model is None:
-            levels: dict[Direction, tuple[float, float]] = {
-                (a, b): (level[0], level[1]) for a, row in info["levels"].items() for b, level in row.items()
-            }
-            banks = {
-                name: map_rows(self._mapping(number), self._arrays[f"bank.{number}"])
-                for number, name in enumerate(self.modalities)
-                if f"bank.{number}" in self._arrays
-            }
-            self._model = ScoreModel(
-                banks, levels, info["hubness_weights"], info["level_weight"], info["k"], info["pooling"], info["beta"]
-            )
-        return self._model
 
     def level(self, *, query: str, stored: str) -> tuple[float, float]:
         """Return mean and standard deviation of the scores of two modalities.
@@ -203,7 +188,7 @@ class ScoreCorrection(ScoreFitting):
             mapped = mapped[None, :]
         divisor, columns = form.stored(arrays.to_numpy(mapped), stored=self._name(modality), query=asking)
         bound = form.norm_bound(asking) if self.metric == "cosine" else None
-        table = _assembled(mapped, divisor, columns, bound)
+        table = assembled(mapped, divisor, columns, bound)
         return table[0] if is_one_row else table
 
     def query(self, rows: Array, /, *, modality: str, index: str | None = None) -> Any:
@@ -237,8 +222,62 @@ class ScoreCorrection(ScoreFitting):
         divisor, columns = form.query(arrays.to_numpy(mapped), query=self._name(modality))
         if self.metric == "cosine":
             columns = np.concatenate([columns, np.zeros((len(columns), 1), columns.dtype)], axis=1)
-        table = _assembled(mapped, divisor, columns, None)
+        table = assembled(mapped, divisor, columns, None)
         return table[0] if is_one_row else table
+
+    def relevance(
+        self,
+        pairs: Any = None,
+        y: Any = None,
+        /,
+        *,
+        share_without_match: float = 0.5,
+        n_stored: int | None = None,
+        rng: int = 0,
+    ) -> Relevance:
+        """Calibrate the probability that the first hit of a query is right.
+
+        All items search among a random part of them. A logistic regression on the score without the level of the
+        query, its margin to the second hit, and the level is fitted for each direction. Bank rows of the item of a
+        query or of a stored row are left out, so that the pairs may be those of the fit. The result is kept in
+        `fit_info_` and saved with the correction.
+
+        Parameters
+        ----------
+        pairs : Pairs or array of shape (n, d), optional
+            At least 40 pairs of two of the modalities, of which 4,000 are sampled. Without pairs, what was calibrated
+            before is returned.
+        y : array of shape (n, d), optional
+            Rows of the second modality.
+        share_without_match : float, default 0.5
+            Share of the queries that match no stored row. State what you expect, because another share shifts the
+            probabilities.
+        n_stored : int, optional
+            Number of rows of each modality in the corpus in use. Default: that of the calibration.
+        rng : int, default 0
+            Seed of the random parts.
+
+        Returns
+        -------
+        Relevance
+            Probabilities, thresholds, reliability, and sentences that say what these data allow.
+
+        Raises
+        ------
+        InputError
+            If the correction has no bank, pairs or right hits are too few, or nothing was calibrated before.
+        """
+        if pairs is None:
+            if "relevance" not in self.fit_info_:
+                raise InputError("no relevance was calibrated; give pairs, such as correction.relevance(pairs)")
+            return Relevance.from_dict(self, self.fit_info_["relevance"])
+        models = calibrate(self, as_pairs(pairs, y), share_without_match=share_without_match, rng=rng)
+        relevance = Relevance(self, models, n_stored)
+        self.fit_info_["relevance"] = relevance.to_dict()
+        return relevance
+
+    def _with_relevance(self, hits: Hits, best: Mapping[str, Hits], queries: Array, modality: str) -> Hits:
+        return self.relevance().of_hits(hits, best, queries, modality) if "relevance" in self.fit_info_ else hits
 
     def _form(self, index: str) -> IndexForm:
         if index not in INDEX_FORMS:
@@ -248,7 +287,8 @@ class ScoreCorrection(ScoreFitting):
     def _check_corpus(self, rows: Any, modality: str) -> None:
         """Warn, once for each modality, of rows that are unlike those of the fit."""
         number = self.modality_number(modality)
-        if number in self._compared or getattr(rows, "ndim", 2) < 2 or len(rows) < MIN_ROWS:
+        shape = np.shape(rows)
+        if number in self._compared or len(shape) < 2 or shape[0] < MIN_ROWS:
             return
         self._compared |= {number}
         if self.fitted_state.statistics is not None:
@@ -258,7 +298,7 @@ class ScoreCorrection(ScoreFitting):
         form, name, listed = self._form(self.index), self._name(query), self._name(stored)
         if self.metric == "cosine":
             divisor, columns = form.query(mapped, query=name)
-            asked = _assembled(mapped, divisor, columns, None)
+            asked = assembled(mapped, divisor, columns, None)
             values = values * np.linalg.norm(asked, axis=1)[:, None] * form.norm_bound(name)
         return form.scores(values, mapped, query=name, stored=listed)
 
@@ -307,79 +347,3 @@ class ScoreCorrection(ScoreFitting):
             *maps, state.dims, statistics, state.names, uses_pairs=False, fit_info=info, arrays=adapted._arrays
         )
         return adapted
-
-    def transform(self, X: Any, Y: Array = None, /) -> Any:
-        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
-
-        Parameters
-        ----------
-        X : array of shape (n, d), or Pairs
-            Rows.
-        Y : array of shape (m, d), optional
-            Rows.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
-        raise self._no_transform()
-
-    def transform_x(self, X: Array, /) -> Array:
-        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
-
-        Parameters
-        ----------
-        X : array of shape (n, d)
-            Rows.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
-        raise self._no_transform()
-
-    def transform_y(self, Y: Array, /) -> Array:
-        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
-
-        Parameters
-        ----------
-        Y : array of shape (n, d)
-            Rows.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
-        raise self._no_transform()
-
-    def to_torch(self) -> NoReturn:
-        """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
-
-        Raises
-        ------
-        InputError
-            Always.
-        """
-        raise self._no_transform()
-
-    def _no_transform(self) -> InputError:
-        first, second = self.modalities[:2]
-        return InputError(
-            f"{type(self).__name__} corrects scores and not rows, so it has no transform; store "
-            f"stored(rows, modality={first!r}) in an index, ask it with query(rows, modality={second!r}), or use scores"
-        )
-
-
-def _assembled(rows: Array, divisor: float, columns: np.ndarray, norm_bound: float | None) -> Array:
-    """Return rows / divisor with columns appended, and completed to one norm if there is a bound of their norms."""
-    if norm_bound is not None:
-        squares = arrays.to_numpy(arrays.row_dot(rows, rows)) / divisor**2 + np.sum(columns**2, axis=1)
-        missing = np.sqrt(np.maximum(norm_bound**2 - squares, 0))[:, None].astype(columns.dtype)
-        columns = np.concatenate([columns, missing], axis=1) / norm_bound
-        divisor *= norm_bound
-    xp = arrays.namespace(rows)
-    body = rows if divisor == 1 else rows / divisor
-    return xp.concat([body, arrays.asarray_like(columns, rows)], axis=1) if columns.shape[1] else body

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from isthmus.align._further import Cloud
-from isthmus.compute.score_matrix import ScoreMatrix
+from isthmus.compute.score_matrix import ScoreMatrix, TopK
 from isthmus.compute.topk import topk
 from isthmus.utils.errors import InputError
 
@@ -25,6 +25,8 @@ from isthmus.utils.errors import InputError
 EQUAL_COSINE = 1 - 1e-5
 #: Two unit rows are equal if their squared distance is at most this, which rounding to half precision stays below.
 EQUAL_DISTANCE_SQ = 4e-6
+#: Difference of two corrected scores below which they are equal up to rounding.
+EQUAL_SCORE = 1e-4
 #: Variance of scores below which they are equal up to rounding.
 MIN_VARIANCE = 1e-20
 
@@ -169,6 +171,42 @@ class ScoreModel:
             scores -= self.level_weight * self.level(queries, query=query, stored=stored)[:, None]
         return scores
 
+    def best(
+        self, queries: np.ndarray, rows: np.ndarray, /, *, query: str, stored: str, k: int, hubness: np.ndarray | None
+    ) -> TopK:
+        """Return scores without the level of the query, and numbers, of the k best rows of each query.
+
+        No matrix of all scores is stored. `hubness` (n,) is that of the rows, and None computes it.
+        """
+        mean, deviation = self.levels[query, stored]
+        if weight := self.hubness_weights[query]:
+            hubness = self.hubness(rows, query=query, stored=stored) if hubness is None else hubness
+            queries = np.concatenate([queries, np.ones((len(queries), 1), queries.dtype)], axis=1)
+            rows = np.concatenate([rows, (-weight * deviation * hubness)[:, None].astype(rows.dtype)], axis=1)
+        best = topk(queries, rows, k=min(k, len(rows)), exclude_self=False)
+        return TopK((best.scores - mean) / deviation, best.index)
+
+    def hit_features(self, scores: np.ndarray, queries: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:
+        """Return score, margin and level (m, 3) of first hits, from scores (m, 2 or more) without the query level.
+
+        The level is the mean of the k largest scores of the query against the bank of the stored modality, whose rows
+        are corrected by their own hubness. A bank row with the score of the first hit is that hit and left out.
+        """
+        bank, hubness = self.banks[stored], self._bank_hubness.get((query, stored))
+        best = self.best(queries, bank, query=query, stored=stored, k=self.k + 1, hubness=hubness)
+        first, second = scores[:, 0], scores[:, 1]
+        level = mean_of_first(best.scores, np.abs(best.scores - first[:, None]) < EQUAL_SCORE, k=self.k)
+        return np.stack([first, first - second, level], axis=1).astype(np.float64)
+
+    @cached_property
+    def _bank_hubness(self) -> dict[Direction, np.ndarray]:
+        """Hubness of the rows of each bank for the queries of each modality."""
+        return {
+            (query, stored): self.hubness(self.banks[stored], query=query, stored=stored)
+            for query, stored in self.levels
+            if self.hubness_weights[query]
+        }
+
     @cached_property
     def _multiplicity(self) -> dict[str, int]:
         """Largest number of rows of each bank that may equal one row."""
@@ -194,11 +232,19 @@ def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int, multiplici
     nearest = topk(rows, bank, k=min(k + multiplicity, len(bank)), exclude_self=False)
     scores = nearest.scores
     is_equal = _equal_rows(rows, bank, scores, nearest.index)
-    if not is_equal.any():
+    return mean_of_first(scores, is_equal, k=k)
+
+
+def mean_of_first(scores: np.ndarray, is_left_out: np.ndarray, *, k: int) -> np.ndarray:
+    """Return the mean of the first k scores of each row (n, any) without those that are left out.
+
+    A row of which all scores would be left out keeps them.
+    """
+    if not is_left_out.any():
         return scores[:, :k].mean(axis=1)
-    is_equal[is_equal.all(axis=1)] = False
-    place = np.cumsum(~is_equal, axis=1)  # place of each score among those that count
-    counts = ~is_equal & (place <= k)
+    is_left_out[is_left_out.all(axis=1)] = False
+    place = np.cumsum(~is_left_out, axis=1)  # place of each score among those that count
+    counts = ~is_left_out & (place <= k)
     return np.where(counts, scores, 0.0).sum(axis=1, dtype=scores.dtype) / counts.sum(axis=1).astype(scores.dtype)
 
 

@@ -57,6 +57,10 @@ def fit(
     ] = False,
     labels: Labels = None,
     class_texts: ClassTexts = None,
+    relevance: Annotated[
+        float | None,
+        typer.Option(help="also calibrate the relevance of hits; the value is the share of queries without a match"),
+    ] = None,
     index: Index = None,
     key: Key = None,
     names: Names = None,
@@ -66,8 +70,13 @@ def fit(
 ) -> None:
     """Fit an aligner to embeddings and save it."""
     check_writable(output)
-    estimator = isthmus.align.get(aligner)().set_params(**_options(options or []))
+    estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
+    if relevance is not None and (further or unpaired or y is None or not hasattr(estimator, "relevance")):
+        raise InputError(
+            f"--relevance {relevance:g}: needs pairs of two files and a score correction, such as: isthmus fit "
+            "ScoreCalibration image.npy text.npy --relevance 0.5"
+        )
     if further and y is not None:
         if index is not None or key is not None or labels is not None or class_texts is not None:
             raise InputError("--index, --key, --labels and --class-texts are for two files; leave them out for more")
@@ -81,6 +90,7 @@ def fit(
             unpaired,
             labels,
             class_texts,
+            relevance,
             index,
             key,
             drop_bad=drop_bad,
@@ -88,11 +98,14 @@ def fit(
             quiet=json_,
         )
     estimator.save(output)
+    fit_info = {name: value for name, value in estimator.fit_info_.items() if name != "relevance"}
+    sentences = [] if relevance is None else estimator.relevance().sentences()
     if json_:
         content = {
             "aligner": type(estimator).__name__,
             "options": estimator.json_options(),
-            "fit_info": estimator.fit_info_,
+            "fit_info": fit_info,
+            **({} if relevance is None else {"relevance": sentences}),
             "path": str(output),
         }
         typer.echo(json.dumps(content, indent=1))
@@ -100,9 +113,10 @@ def fit(
     typer.echo(f"Fitted {type(estimator).__name__} to {fitting_data}: {output}")
     if isinstance(estimator, isthmus.align.Auto):
         _show_choice(estimator)
-        return
-    for name, value in estimator.fit_info_.items():
-        typer.echo(f"  {name}: {value}")
+    else:
+        for name, value in fit_info.items():
+            typer.echo(f"  {name}: {value}")
+    print_bullets(sentences)
 
 
 def _fit(
@@ -113,6 +127,7 @@ def _fit(
     unpaired: bool,
     labels: Path | None,
     class_texts: Path | None,
+    relevance: float | None,
     index: Path | None,
     key: str | None,
     *,
@@ -148,6 +163,8 @@ def _fit(
     with spinner(f"fitting to {pairs.n_pairs:,} pairs", quiet=quiet):
         estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
         estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
+        if relevance is not None:
+            estimator.relevance(pairs, share_without_match=relevance, n_stored=pairs.n_items)
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 
 

@@ -128,7 +128,6 @@ def measure(
         rows.append((family.upper(), "", "", "", ""))
         rows += [_table_row(name, e) for name, e in printed.items() if families[name] == family]
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
-    print_bullets([sentence for sentence in [result.pairs["matching"]["sentence"]] if sentence])
     print_table(("measure", "value", "95 % interval", "null", "unit"), rows)
     _print_remarks(printed)
     if metrics is None:
@@ -140,7 +139,8 @@ def explain(
     paths: Paths,
     names: Names = None,
     cosine: Annotated[
-        float | None, typer.Option(help="also print the meaning of this cosine for these data, such as 0.25")
+        float | None,
+        typer.Option(help="also print the meaning of this cosine, such as 0.25, and the relevance of a hit with it"),
     ] = None,
     temperature: Annotated[
         float, typer.Option(help="temperature of the training, used for the assumptions of the theorems")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
+from isthmus.align import Relevance, ScoreCalibration
 from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis._reading import collapse_from_dict
@@ -28,6 +29,8 @@ from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
+#: Largest sample of items that relevance is calibrated on.
+MAX_ITEMS = 4_000
 #: Measures that the verdict and the figures of an explanation show.
 EXPLAINED = (
     "centroid_angle",
@@ -106,6 +109,43 @@ class Explanation(Tabular):
         except InputError:
             return None
 
+    @cached_property
+    def relevance(self) -> Relevance | None:
+        """Relevance of the first hits of `ScoreCalibration`, calibrated on first access on at most 4,000 items.
+
+        None if the data do not allow it, for rows that are not unit rows, and after loading.
+        """
+        return self._relevance if isinstance(self._relevance, Relevance) else None
+
+    @cached_property
+    def _relevance(self) -> Relevance | InputError:
+        if not self.result.pairs["normalize"]:
+            return InputError("scores of unit rows are corrected, and these rows are not divided by their norms")
+        if self.pairs is None:
+            return InputError("the explanation was loaded without its pairs; explain the pairs again")
+        try:
+            sample = self.pairs.sample(MAX_ITEMS)
+            return ScoreCalibration().fit(sample).relevance(sample, n_stored=self.pairs.n_items)
+        except InputError as error:
+            return error
+
+    def relevance_sentences(self, cosine: float, /) -> list[str]:
+        """Return what the corrected score says about first hits, or why the data do not allow it.
+
+        Parameters
+        ----------
+        cosine : float
+            Cosine of a query and its first hit, before the correction.
+
+        Returns
+        -------
+        list of str
+            Sentences about this cosine and about thresholds.
+        """
+        if not isinstance(self._relevance, Relevance):
+            return [f"The relevance of corrected scores is unknown: {self._relevance}."]
+        return [*self._relevance.sentences(cosine), *self._relevance.sentences()]
+
     @property
     def ceiling_fraction(self) -> float:
         """Mean cosine of matching pairs divided by `ceiling.centred`, NaN if that is not positive."""
@@ -124,6 +164,7 @@ class Explanation(Tabular):
         -------
         dict
             The values of the result, and 'verdict', 'budget', 'ceiling', 'collapse', 'assumptions' and 'calibration'.
+            With a cosine also 'relevance', the sentences about corrected scores.
         """
         ceilings = {name: getattr(self.ceiling, name) for name in ("mean_cosine", "centred", "uncentred", "rotated")}
         return {
@@ -136,6 +177,7 @@ class Explanation(Tabular):
             "collapse": self.collapse.to_dict(),
             "assumptions": self.assumptions.to_dict(),
             "calibration": None if self.calibration is None else self.calibration.to_dict(cosine),
+            **({} if cosine is None else {"relevance": self.relevance_sentences(cosine)}),
         }
 
     @classmethod

@@ -44,6 +44,9 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     yield from (f"  {sentence}" for sentence in calibration.sentences(max(min(calibrated_cosine, 1.0), -1.0)))
     introduction, *thresholds = calibration.threshold_sentences()
     yield from [f"  {introduction}", *(f"    {sentence}" for sentence in thresholds)]
+    if cosine is not None:
+        yield from ["", "Relevance of a first hit by the corrected score (ScoreCalibration)"]
+        yield from (f"  {sentence}" for sentence in explanation.relevance_sentences(cosine))
 
 
 def waterfall(budget: CosineDecomposition) -> Iterator[str]:

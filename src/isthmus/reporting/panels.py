@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.align import Reliability
 from isthmus.diagnosis import CosineDecomposition, best_row
 from isthmus.evaluation import Comparison, Summary
 from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, SMALL_FONT_SIZE, X, Y
 from isthmus.reporting.formatting import aligner_label, shorten
 from isthmus.reporting.labels import place_labels
 from isthmus.reporting.samples import MAX_LINES, CloudProjection, CosineSample
+from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.result import Result
 
 #: Left, right, bottom and top limit of an axis.
@@ -183,6 +185,17 @@ def draw_cosines(ax: Any, sample: CosineSample) -> None:
         ax.stairs(density, edges, color=colour, lw=1.7, linestyle=line, label=labels[kind])
     ax.set(xlabel="cosine", ylabel="density", xlim=(sample.edges[0], sample.edges[-1]), ylim=(0, None))
     ax.locator_params(axis="y", nbins=5)
+
+
+def draw_reliability(ax: Any, reliability: Reliability) -> None:
+    """Draw the observed share of right hits against their mean probability, with 95 % Wilson intervals."""
+    ax.plot((0, 1), (0, 1), color=MUTED, lw=1, linestyle=(0, (4, 2)))
+    bounds = np.array(
+        [wilson_interval(s * n, n) for s, n in zip(reliability.observed, reliability.counts, strict=True)]
+    )
+    ax.vlines(reliability.predicted, bounds[:, 0], bounds[:, 1], color=ACCENT, lw=1.2)
+    ax.plot(reliability.predicted, reliability.observed, "o-", color=ACCENT, lw=1.7, ms=4)
+    ax.set(xlabel="probability that the hit is right", ylabel="share of right hits", xlim=(0, 1), ylim=(0, 1))
 
 
 def draw_aligners(ax: Any, comparison: Comparison) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from isthmus.align import Drift
+from isthmus.align import Drift, Reliability
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Calibration, CosineDecomposition, Explanation, PairwiseResults
 from isthmus.diagnosis.model_table import ModelComparison
@@ -43,6 +43,7 @@ __all__ = [
     "matrix",
     "models",
     "principal_angles",
+    "reliability",
     "spectra",
 ]
 
@@ -57,6 +58,7 @@ FIGURES: dict[type[Tabular], tuple[str, ...]] = {
     InterventionCurve: ("interventions",),
     PairwiseResults: ("matrix",),
     Drift: ("drift",),
+    Reliability: ("reliability",),
     GapSnapshot: ("history",),
     ModelComparison: ("models", "checkpoints"),
 }  # fmt: skip
@@ -247,6 +249,42 @@ def cosines(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
         axes.legend(frameon=False)
 
     return draw_on(draw, ax, CosineSample.of(pairs, normalize=normalize))
+
+
+def reliability(data: Reliability | Explanation, /, *, ax: Any = None) -> Any:
+    """Draw the observed share of right hits against their probability, in groups of hits.
+
+    Parameters
+    ----------
+    data : Reliability or Explanation
+        From `Relevance.reliability`, or an explanation, whose queries of the first modality are drawn.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with 95 % intervals and the diagonal of perfect calibration.
+
+    Raises
+    ------
+    InputError
+        If `data` is something else, or the data do not allow to calibrate relevance.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> pairs = isthmus.demo.load("collapsed", split="test")
+    >>> relevance = isthmus.align.ScoreCalibration().fit(pairs).relevance(pairs)
+    >>> isthmus.plot.reliability(relevance.reliability(query="text", stored="image")).get_ylabel()
+    'share of right hits'
+    """
+    if isinstance(data, Explanation) and data.relevance is not None:
+        query, stored = next(iter(data.relevance.models))
+        data = data.relevance.reliability(query=query, stored=stored)
+    if not isinstance(data, Reliability):
+        raise InputError(f"reliability got {type(data).__name__}, expected the result of Relevance.reliability")
+    return draw_on(panels.draw_reliability, ax, data)
 
 
 def aligners(data: Comparison | Explanation, /, *, ax: Any = None) -> Any:

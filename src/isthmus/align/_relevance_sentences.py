@@ -1,0 +1,57 @@
+"""Sentences that say what the relevance of hits allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from isthmus.align._hit_model import HitModel
+from isthmus.align._score_model import Direction
+
+#: Recall of right hits below which a threshold is useless.
+MIN_RECALL = 0.1
+#: Precisions of the thresholds.
+PRECISIONS = (0.8, 0.9)
+
+
+def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | None) -> str:
+    """Return the recall of thresholds in a corpus of `n_stored` rows, or that the data do not allow them."""
+    size = model.n_stored if n_stored is None else n_stored
+    query, stored = direction
+    setting = (
+        f"{query[0].upper()}{query[1:]} queries search {size:,} {stored} rows, and "
+        f"{_percent(model.share_without_match)} of them have no match."
+    )
+    recall = {precision: model.recall(precision, size) for precision in PRECISIONS}
+    if recall[PRECISIONS[0]] < MIN_RECALL:
+        return (
+            f"{setting} These data do not allow to tell right hits from wrong ones: at a precision of "
+            f"{_percent(PRECISIONS[0])}, {_percent(recall[PRECISIONS[0]])} of the matches are found."
+        )
+    reached = " and ".join(
+        f"{_percent(value)} at a precision of {_percent(precision)} ({model.threshold(precision):.2f} or more)"
+        for precision, value in recall.items()
+        if value > 0
+    )
+    return (
+        f"{setting} A threshold on the probability finds of the matches {reached}. The probabilities are off by "
+        f"{100 * model.full.reliability().error:.0f} points in the mean."
+    )
+
+
+def cosine_sentence(direction: Direction, cosine: float, hits: Mapping[str, float]) -> str:
+    """Return what the corrected score adds to a cosine, from the result of `Relevance.at_cosine`."""
+    query, stored = direction
+    interval = f"between {hits['from']:.3f} and {hits['to']:.3f}"
+    if math.isnan(hits["right_share"]):
+        return f"All first hits of {query} queries in {stored} have a cosine {interval}, and none has {cosine:g}."
+    return (
+        f"First hits of {query} queries in {stored} with a cosine {interval}: {_percent(hits['right_share'])} are "
+        f"right. "
+        f"The corrected score gives a tenth of them a probability below {hits['low']:.2f}, and another tenth one above "
+        f"{hits['high']:.2f}."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
