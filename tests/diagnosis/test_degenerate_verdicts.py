@@ -7,7 +7,7 @@ import pytest
 
 import isthmus
 from isthmus.data.sources import Source
-from isthmus.diagnosis.inspection import looks_paired
+from isthmus.statistics.pairing import looks_paired
 
 N, DIM = 80, 16
 BLAME = ("does not match row", "check the order", "never trained together", "matrix", "eigenvalue")

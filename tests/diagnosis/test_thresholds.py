@@ -140,24 +140,6 @@ def test_deficit_below_one_in_ten_thousand_is_none(total: float, none: bool) -> 
     assert ("there is no deficit" in sentence) is none
 
 
-@pytest.mark.parametrize(
-    ("value", "null", "captured", "expected"),
-    [
-        (0.31, 0.15, 0.1, True),
-        (0.29, 0.1, 0.1, False),  # below the smallest fraction
-        (0.8, 0.41, 0.1, False),  # less than twice its null
-        (0.8, 0.1, 0.41, False),  # less than twice the captured fraction
-        (0.8, 0.39, 0.39, True),
-    ],
-)
-def test_modalities_are_rotated_if_the_best_rotation_doubles_null_and_captured_fraction(
-    value: float, null: float, captured: float, expected: bool
-) -> None:
-    budget = budget_of([0.1] * 4, best_rotation_fraction=Estimate(value, null=null))
-    budget = dataclasses.replace(budget, captured_fraction=Estimate(captured))
-    assert verdict_sentences._is_rotated(budget) is expected
-
-
 def test_intervals_need_five_items_per_dimension_and_forty_items(rng: np.random.Generator) -> None:
     def has_interval(n: int, d: int) -> bool:
         x, y = rng.normal(size=(2, n, d)) + 1

@@ -55,3 +55,15 @@ def test_loss_of_unit_rows_does_not_warn(dtype: torch.dtype) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         InfoNCE()(unit_rows(0).to(dtype), unit_rows(1).to(dtype), 1.0)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-3])
+def test_loss_of_a_collapsed_first_batch_names_the_modality_once(spread: float) -> None:
+    loss, y = InfoNCE(), unit_rows(1)
+    x = torch.nn.functional.normalize(torch.ones(32, 8) + spread * unit_rows(0), dim=1)
+    with pytest.warns(IsthmusWarning, match="rows of image_features are (nearly all )?"):
+        value = loss(x, y)
+    assert value.item() >= math.log(32) - 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(x, y)

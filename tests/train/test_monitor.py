@@ -32,7 +32,7 @@ from isthmus.train import (  # noqa: E402
 def clouds(rng: np.random.Generator, n: int = 60, d: int = 8, *, mean: float = 4.0) -> tuple[Any, Any]:
     latent = rng.normal(size=(n, d))
     sides = (latent + 0.4 * rng.normal(size=(n, d)) + mean * np.eye(d)[i] for i in (0, 1))
-    x, y = (torch.tensor(side) for side in sides)
+    x, y = (torch.nn.functional.normalize(torch.tensor(side)) for side in sides)
     return x, y
 
 
@@ -104,7 +104,8 @@ def test_monitor_in_background_returns_equal_snapshots_later(rng: np.random.Gene
 
 def test_monitor_with_vanishing_means_has_no_angle(rng: np.random.Generator) -> None:
     x = torch.tensor(rng.normal(size=(200, 6)))
-    reading = GapMonitor(every=1, window=1)(x, x + 0.1)
+    x, y = (torch.nn.functional.normalize(rows) for rows in (x, x + 0.1))
+    reading = GapMonitor(every=1, window=1)(x, y)
     assert "not distinguishable from zero" in reading.gap.undefined
     assert "gap/angle" not in reading.to_dict()
     assert "gap undefined" in str(reading)
@@ -120,7 +121,7 @@ def test_monitor_with_invalid_features_warns(rng: np.random.Generator, spoil: fl
     monitor = GapMonitor(every=1, window=1)
     with pytest.warns(IsthmusWarning, match=words):
         assert monitor(x, y) is None
-    assert monitor(y, y) is not None
+    assert monitor(clouds(rng)[0], y) is not None
 
 
 @pytest.mark.parametrize(("n_zeros", "has_snapshot"), [(1, True), (3, False)])
@@ -171,7 +172,7 @@ def test_monitor_with_invalid_arguments_raises() -> None:
     with pytest.raises(InputError, match=r"features of shapes \(2, 3\) and \(2, 4\) came, expected one shape"):
         monitor(torch.ones(2, 3), torch.ones(2, 4))
     monitor = GapMonitor(every=2, window=2)
-    monitor(torch.ones(2, 3), torch.ones(2, 3))
+    monitor(torch.eye(2, 3), torch.eye(2, 3))
     with pytest.raises(InputError, match="features of width 4 came after features of another width"):
         monitor(torch.ones(2, 4), torch.ones(2, 4))
     with pytest.raises(InputError, match="rank_fraction=2, expected a number"):
@@ -323,4 +324,47 @@ def test_monitor_of_a_collapsed_encoder_says_so_at_its_first_snapshot(rng: np.ra
     for _ in range(6):
         monitor(torch.nn.functional.normalize(torch.ones(64, 16) + spread * cone), torch.nn.functional.normalize(cloud))
     assert len(messages) == 1
-    assert messages[0].startswith("image is collapsed at step 2")
+    assert messages[0].startswith("at step 2 ")
+    assert "rows of image are" in messages[0]
+    assert "the same" in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (lambda: (torch.eye(12), -torch.eye(12)), "all matching pairs have the same cosine, -1"),
+        (lambda: (torch.randn(64, 3) @ torch.eye(3, 12), torch.randn(64, 12)), "image vary in only 3 of 12 directions"),
+        (lambda: (torch.randn(64, 1) @ torch.randn(1, 12), torch.randn(64, 12)), "rows of image lie along one direct"),
+        (lambda: (torch.randn(2, 12), torch.randn(2, 12)), "there are only 4 items"),
+    ],
+)
+def test_monitor_of_degenerate_pairs_names_them_once_at_its_first_snapshot(features: Any, message: str) -> None:
+    messages: list[str] = []
+    torch.manual_seed(0)
+    monitor = GapMonitor(every=2, window=2, warn=messages.append)
+    rows = [torch.nn.functional.normalize(side) for side in features()]
+    for _ in range(4):
+        monitor(*rows)
+    assert len([m for m in messages if message in m]) == 1, messages
+
+
+def test_monitor_of_equal_features_says_so(rng: np.random.Generator) -> None:
+    messages: list[str] = []
+    x, _ = clouds(rng)
+    GapMonitor(every=1, window=1, warn=messages.append)(x, x)
+    assert messages == [
+        "at step 1 every row of image is the same as its matching row of text. Check that the features of two "
+        "modalities are given"
+    ]
+
+
+def test_monitor_of_rows_that_are_not_unit_warns_once_and_measures_the_unit_rows(rng: np.random.Generator) -> None:
+    messages: list[str] = []
+    monitor, unit_monitor = (GapMonitor(every=1, window=1, warn=messages.append) for _ in range(2))
+    x, y = clouds(rng)
+    for _ in range(2):
+        scaled, unit = monitor(9 * x, 9 * y), unit_monitor(x, y)
+    assert [message[:35] for message in messages] == ["features of mean length 9 and 9 cam"]
+    assert scaled is not None
+    assert unit is not None
+    assert scaled.gap.value == pytest.approx(unit.gap.value)

@@ -47,8 +47,8 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
-    from isthmus.diagnosis.inspection import first_pairs, looks_paired
     from isthmus.diagnosis.inspection import inspect as inspect_source
+    from isthmus.statistics.pairing import first_pairs, looks_paired
 
     sources = [isthmus.sources.open_source(path) for path in paths]
     if key is not None and len(sources) != 2:

@@ -128,6 +128,7 @@ def measure(
         rows.append((family.upper(), "", "", "", ""))
         rows += [_table_row(name, e) for name, e in printed.items() if families[name] == family]
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
+    print_bullets([sentence for sentence in [result.pairs["matching"]["sentence"]] if sentence])
     print_table(("measure", "value", "95 % interval", "null", "unit"), rows)
     _print_remarks(printed)
     if metrics is None:

@@ -19,8 +19,6 @@ COMPONENT_PHRASES = {
     "orientation": "the different orientation of the two clouds",
     "pairing": "matching pairs that differ although the clouds agree",
 }
-#: Predicate about modalities whose matching rows only a map between two spaces would align.
-SEPARATE_SPACES = "do not come from one shared space"
 #: Share of the deficit below which a component is not named.
 NEGLIGIBLE_SHARE = 0.02
 #: Deficit below which there is none. float32 rows have a deficit of 1e-7.
@@ -29,9 +27,6 @@ MIN_DEFICIT = 1e-4
 MIN_ITEMS_FOR_RECALL = 20
 #: Standard errors above chance up to which recall counts as chance.
 CHANCE_STANDARD_ERRORS = 3
-#: The modalities count as rotated against each other if the best rotation captures more than this fraction, and more
-#: than this multiple of its null and of the captured fraction.
-MIN_ROTATION_FRACTION, MIN_ROTATION_RATIO = 0.3, 2
 
 
 def verdict(
@@ -110,7 +105,12 @@ def retrieval_at_chance(result: Result) -> bool:
 
 def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
     caveats = _degeneracy_sentences(result)
-    if retrieval_at_chance(result) and not _is_unjudged(result):
+    matching = result.pairs.get("matching", {})
+    if matching.get("sentence"):
+        caveats.append(matching["sentence"])
+    # A shifted side, or two spaces, explain retrieval at chance.
+    is_explained = matching.get("kind") in ("shifted", "rotated")
+    if retrieval_at_chance(result) and not _is_unjudged(result) and not is_explained:
         caveats.append(_chance_sentence(result, budget, x, y))
     items, dim = result.pairs["items"], result.pairs["dim"]
     if items <= dim:
@@ -151,14 +151,6 @@ def _has_collapsed(result: Result) -> bool:
 def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str) -> str:
     recall = result[f"{x}_to_{y}_R@1"]
     start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
-    rotated = budget.best_rotation_fraction
-    if _is_rotated(budget):
-        return (
-            f"{start}, but the rows are paired: the best rotation of one modality would raise the covariance of "
-            f"matching pairs from {percent(budget.captured_fraction.value)} to {percent(rotated.value)} of the "
-            f"possible one ({percent(rotated.null)} for shuffled pairs). The modalities are rotated against each other "
-            f"and {SEPARATE_SPACES}."
-        )
     weak_pairing = budget.captured_fraction.value > budget.shuffled_95th_percentile
     return (
         f"{start}: either row i of {x} does not match row i of {y}, or the encoders were never trained together, or "
@@ -166,14 +158,6 @@ def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str
         + (" (matching pairs covary more than 95 % of shuffled pairs)" if weak_pairing else "")
         + ". The following sentences describe two clouds rather than pairs."
     )
-
-
-def _is_rotated(budget: CosineDecomposition) -> bool:
-    """Return whether a rotation would recover matching pairs that the cosines do not show."""
-    rotated, captured = budget.best_rotation_fraction, budget.captured_fraction.value
-    # Comparisons with NaN are false: without a spread there is nothing to rotate.
-    exceeds = rotated.value > MIN_ROTATION_RATIO * rotated.null and rotated.value > MIN_ROTATION_RATIO * captured
-    return bool(exceeds and rotated.value > MIN_ROTATION_FRACTION)
 
 
 def _gap_sentence(result: Result, x: str, y: str) -> str:

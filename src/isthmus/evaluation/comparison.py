@@ -28,7 +28,7 @@ from isthmus.evaluation.table import Comparison
 from isthmus.evaluation.trial import Trial, TrialLog
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import Task, select_tasks
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, TooFewItemsError
 
 #: More items than this are sampled, because the tasks cost n^2 for every aligner and split.
 MAX_ITEMS = 10_000
@@ -167,7 +167,10 @@ def compare(
     group = item_groups(pairs)
     n_groups = int(group.max()) + 1
     if fit is None and n_groups < MIN_ITEMS:
-        raise InputError(f"{n_groups} different rows of {pairs.names[0]} are too few, expected {MIN_ITEMS} or more")
+        count = f"{n_groups} different row{'s' if n_groups != 1 else ''}"
+        raise TooFewItemsError(
+            f"{count} of {pairs.names[0]} {'are' if n_groups != 1 else 'is'} too few, expected {MIN_ITEMS} or more"
+        )
     settings: dict[str, Any] = {
         "rng": rng,
         "normalize": normalize,
@@ -189,7 +192,7 @@ def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], spl
         check_disjoint(pairs, fit)
     if pairs.n_items < MIN_ITEMS:
         reason = "too few to fit on one half and evaluate on the other"
-        raise InputError(f"{pairs.n_items} items are {reason}, expected {MIN_ITEMS} or more")
+        raise TooFewItemsError(f"{pairs.n_items} items are {reason}, expected {MIN_ITEMS} or more")
     if splits < 1:
         raise InputError(f"splits={splits}, expected 1 or more")
     for task in tasks:

@@ -16,6 +16,7 @@ from isthmus.metrics._metric import FAMILIES, Metric, registry
 from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.pairing import judge_pairing
 from isthmus.statistics.result import Result
 from isthmus.utils.errors import InputError, unknown_name
 
@@ -178,6 +179,7 @@ def _provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object
             "paths": [pairs.x.address, pairs.y.address],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,
+            "matching": judge_pairing(pairs).to_dict(),
         }
     return provenance | {
         "normalize": context.normalize,

@@ -41,18 +41,22 @@ class TableRow:
 
 def render(
     explanation: Explanation,
-    comparison: Comparison,
+    comparison: Comparison | None,
     pairs: Pairs,
     /,
     *,
     fit: Pairs | None = None,
     title: str | None = None,
     extra: Sequence[Section] = (),
+    no_comparison: str = "",
 ) -> str:
-    """Return the page as text, with the sections `extra` after the table of aligners."""
+    """Return the page as text, with the sections `extra` after the table of aligners.
+
+    Without a comparison, the page states the reason `no_comparison` in its place.
+    """
     result = explanation.result
     x, y = pairs.names
-    best_summary = best_row(comparison)
+    best_summary, mapped = (None, None) if comparison is None else (best_row(comparison), best_row_map(comparison))
     return render_template(
         "page.html.j2",
         title=title or f"The gap between {x} and {y}",
@@ -65,27 +69,30 @@ def render(
         budget=explanation.budget,
         percentages=_percentages(explanation),
         component_names=COMPONENT_NAMES,
-        raw=comparison["Identity"],
+        raw=None if comparison is None else comparison["Identity"],
         best=best_summary,
-        mapped=best_row_map(comparison),
+        mapped=mapped,
         comparison=comparison,
-        rows=[_table_row(row, best_summary) for row in comparison.rows],
-        splits=_describe_splits(comparison, separate_fit=fit is not None),
+        no_comparison=no_comparison,
+        rows=[] if comparison is None else [_table_row(row, best_summary) for row in comparison.rows],
+        splits="" if comparison is None else _describe_splits(comparison, separate_fit=fit is not None),
         definitions=_definitions(result, pairs.names),
         provenance=_provenance(result, pairs),
         extra=[(section, Markup(section.figure)) for section in extra],
         text=formatting,
-        **_figures(explanation, comparison, pairs, fit, best_row_map(comparison)),
+        **_figures(explanation, comparison, pairs, fit, mapped),
     )
 
 
 def _figures(
-    explanation: Explanation, comparison: Comparison, pairs: Pairs, fit: Pairs | None, mapped: Summary | None
+    explanation: Explanation, comparison: Comparison | None, pairs: Pairs, fit: Pairs | None, mapped: Summary | None
 ) -> dict[str, Any]:
     """Return every figure as SVG with its text alternative, and the samples that the captions need."""
     result, names, budget = explanation.result, pairs.names, explanation.budget
     normalize = bool(result.pairs["normalize"])
-    before, after = samples.before_and_after(pairs, row=mapped, fit=fit, normalize=normalize)
+    # Without a comparison there are no held-out pairs, and the figure shows all.
+    judged = pairs if comparison is None else fit
+    before, after = samples.before_and_after(pairs, row=mapped, fit=judged, normalize=normalize)
     limits = panels.shared_limits(before, after)
     cosines = samples.CosineSample.of(pairs, normalize=normalize)
     random_angles = samples.random_subspace_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))
@@ -107,8 +114,10 @@ def _figures(
             descriptions.describe_principal_angles(result, random_angles),
         ),
         "cosines": svg(figures.cosines_figure(cosines), "cosines", descriptions.describe_cosines(cosines)),
-        "aligners": svg(figures.aligners_figure(comparison), "aligners", descriptions.describe_aligners(comparison)),
     }
+    if comparison is not None:
+        label = descriptions.describe_aligners(comparison)
+        svgs["aligners"] = svg(figures.aligners_figure(comparison), "aligners", label)
     if not result["centroid_angle"].undefined:
         svgs["angle"] = svg(figures.angle_figure(result), "angle", descriptions.describe_angle(result))
     if after is not None and mapped is not None:

@@ -9,7 +9,7 @@ from isthmus.data.opening import as_pairs
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
 from isthmus.reporting.section import Section
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.validation import check_writable
 
@@ -27,8 +27,9 @@ def report(
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` and return the explanation that it shows.
 
-    The page needs no network and no JavaScript. It has a light and a dark scheme and a layout for phones and for print.
-    The same input gives the same page. Large data are sampled where rows are needed.
+    If there are too few items, or different rows, to fit aligners on one half and judge them on the other, the page has
+    no comparison and states why. The page needs no network and no JavaScript. It has a light and a dark scheme and a
+    layout for phones and for print. The same input gives the same page. Large data are sampled where rows are needed.
 
     Parameters
     ----------
@@ -60,8 +61,8 @@ def report(
     Raises
     ------
     InputError
-        If the HTML file cannot be written, which is checked first. Also if `isthmus.compare` raises it, such as for too
-        few items.
+        If the HTML file cannot be written, which is checked first. Also if `isthmus.compare` raises it for another
+        reason than too few items.
 
     Examples
     --------
@@ -81,16 +82,22 @@ def report(
     path = check_writable(paths[-1])
     pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, pool=pool)
     fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
+    no_comparison = ""
     if comparison is None:
-        comparison = compare(pairs, fit=fit, normalize=normalize)
-    missing = {"R@1", "exchange_R@1"} - comparison["Identity"].scores.keys()
+        try:
+            comparison = compare(pairs, fit=fit, normalize=normalize)
+        except TooFewItemsError as error:
+            no_comparison = str(error)
+    missing = set() if comparison is None else {"R@1", "exchange_R@1"} - comparison["Identity"].scores.keys()
     if missing:
         raise InputError(
             f"the comparison has no {' and no '.join(sorted(missing))}, which the page shows; run compare with "
             "tasks=['retrieval', 'mixed_search'] among others"
         )
     explanation = explain(pairs, comparison=comparison, metrics="all", normalize=normalize)
-    page_html = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra)
+    if no_comparison:
+        explanation.verdict.append(f"No correction was compared: {no_comparison}.")
+    page_html = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra, no_comparison=no_comparison)
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.
         temporary.write_bytes(page_html.encode("utf-8", errors="replace"))

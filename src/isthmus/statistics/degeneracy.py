@@ -27,8 +27,10 @@ MAX_FEW_ITEMS = 5
 #: Largest variance of paired cosines that are all equal but for rounding.
 MAX_EQUAL_VARIANCE = 1e-12
 
+#: Kinds of degenerate data of one modality.
+COLLAPSED_KINDS = ("constant", "narrow", "line", "few directions")
 #: Kinds of degenerate data for which the order of the rows cannot be judged.
-UNJUDGED_KINDS = ("constant", "narrow", "line", "few directions", "equal cosines", "few items")
+UNJUDGED_KINDS = (*COLLAPSED_KINDS, "equal cosines", "few items")
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def constant_message(names: Sequence[str], moments: Moments) -> str:
     """
     message = ", and ".join(f"all rows of {name} are the same" for name in names)
     if _has_float32_products(moments):
-        message += ", as far as products in float32 can tell (up to 50,000 pairs have products in float64)"
+        message += ", as far as products in float32 can tell"
     return message
 
 
@@ -196,7 +198,8 @@ def _collapsed_modality(
     squared_length = float(np.trace(second_moment))
     length = float(np.linalg.norm(mean)) / np.sqrt(squared_length)
     if length > MIN_NARROW_LENGTH:
-        message = f"the rows of {name} are nearly all the same (their mean has {100 * length:.5g} % of their length)"
+        share = f"{100 * length:.5g}" if length < 0.999995 else "more than 99.999"
+        message = f"the rows of {name} are nearly all the same (their mean has {share} % of their length)"
         return [Degeneracy("narrow", (name,), message)]
     if float(np.linalg.eigvalsh(second_moment)[-1]) > MIN_LINE_SHARE * squared_length:
         return [Degeneracy("line", (name,), f"the rows of {name} lie along one direction")]

@@ -6,10 +6,13 @@ import math
 import warnings
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from isthmus.statistics.degeneracy import COLLAPSED_KINDS, find_degeneracies
 from isthmus.train._batch import Batch
+from isthmus.train.batch_moments import batch_sums, moments_from_sums
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Temperature of CLIP at its start (A. Radford et al. 2021), used by a call without one.
@@ -18,6 +21,8 @@ DEFAULT_TEMPERATURE = 0.07
 LENGTH_TOLERANCE = 0.02
 #: Largest difference of a scale from log(1 / 0.07) at which it is taken for this logarithm.
 LOG_TOLERANCE = 1e-3
+#: Pairs of the first batch whose moments are searched for a collapse.
+CHECKED_PAIRS = 256
 
 
 class Loss(nn.Module):  # type: ignore[misc]
@@ -89,7 +94,8 @@ class Loss(nn.Module):  # type: ignore[misc]
         Warns
         -----
         IsthmusWarning
-            On the first call only: if rows are not unit rows, or `logit_scale` is NaN, not positive, or a logarithm.
+            On the first call only: if rows are not unit rows, or all rows of a modality are the same, nearly the same,
+            or vary in few directions. Also if `logit_scale` is NaN, not positive, or a logarithm.
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
@@ -159,12 +165,17 @@ class Loss(nn.Module):  # type: ignore[misc]
 def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]:
     """Return what is suspicious about the rows and the scale of a first batch, in sentences."""
     messages = []
-    lengths = [float(rows.detach().norm(dim=1).mean()) for rows in (batch.x, batch.y)]
-    if any(abs(length - 1) > LENGTH_TOLERANCE for length in lengths):
+    lengths = non_unit_lengths(batch.x, batch.y)
+    if lengths:
         messages.append(
             f"rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came, and the losses expect unit rows: "
             "use torch.nn.functional.normalize(features, dim=1)"
         )
+    rows = [features[:CHECKED_PAIRS].detach() for features in (batch.x, batch.y)]
+    moments = moments_from_sums(batch_sums(*rows)) if batch.x.shape == batch.y.shape else None
+    if moments is not None and np.isfinite(moments.cos_sq):
+        degeneracies = find_degeneracies(moments, ("image_features", "text_features"))
+        messages += [f"in the first batch {d.message}" for d in degeneracies if d.kind in COLLAPSED_KINDS]
     scale = float(batch.scale.detach())
     is_raw_parameter = isinstance(logit_scale, nn.Parameter)
     if math.isnan(scale):
@@ -175,6 +186,16 @@ def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]
             "logarithm, give logit_scale.exp()"
         )
     return messages
+
+
+def non_unit_lengths(x: Tensor, y: Tensor) -> tuple[float, float] | None:
+    """Return the mean lengths of the rows that are not zero, or None if those of both are 1 within 2 %."""
+    lengths = []
+    for rows in (x, y):
+        row_lengths = rows.detach().float().norm(dim=1)
+        lengths.append(float(row_lengths.sum() / (row_lengths > 0).sum().clamp(min=1)))
+    is_unit = not any(abs(length - 1) > LENGTH_TOLERANCE for length in lengths)
+    return None if is_unit else (lengths[0], lengths[1])
 
 
 class Sum(Loss):

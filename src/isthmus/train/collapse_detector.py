@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from isthmus.statistics.degeneracy import COLLAPSED_KINDS
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
 
-#: Length of the mean of unit rows above which they are nearly all the same.
-MIN_COLLAPSED_LENGTH = 0.999
+#: Advice about degenerate pairs, by the kind of the finding.
+ADVICE = {
+    **dict.fromkeys(
+        COLLAPSED_KINDS,
+        "Check the encoder and its normalization, lower the learning rate, or train from another initialization",
+    ),
+    "equal rows": "Check that the features of two modalities are given",
+    "equal cosines": "Check that the features of the two modalities come from the same step",
+    "few items": "Raise window= or the batch size",
+}
 
 
 @dataclass
@@ -18,8 +27,8 @@ class CollapseDetector:
 
     A modality is low if its effective rank is below `rank_fraction` of its maximum, or its spread 1 - |mean|^2 below
     `spread_fraction` of its maximum. It collapses if it is low in `patience` snapshots in a row. Each collapse is
-    reported once, and again only after a recovery. A modality whose mean is longer than .999 in the first snapshot is
-    reported at once.
+    reported once, and again only after a recovery. Degenerate pairs in the first snapshot, such as rows that are all
+    the same, are reported at once.
 
     Parameters
     ----------
@@ -93,16 +102,10 @@ class CollapseDetector:
         return messages
 
     def _first_messages(self, snapshot: GapSnapshot) -> list[str]:
-        """Return one message for each modality that is collapsed in the first snapshot. There is nothing to compare."""
+        """Return how the pairs of the first snapshot are degenerate. There is no earlier snapshot to compare with."""
         if self._best:
             return []
-        return [
-            f"{modality} is collapsed at step {snapshot.step:,}: the mean of its rows has the length "
-            f"{snapshot.lengths[modality]:.6f} of at most 1, so that they are all the same or nearly. Check the "
-            "encoder and its normalization, lower the learning rate, or train from another initialization"
-            for modality in snapshot.names
-            if snapshot.lengths[modality] > MIN_COLLAPSED_LENGTH
-        ]
+        return [f"at step {snapshot.step:,} {entry.message}. {ADVICE[entry.kind]}" for entry in snapshot.degeneracies]
 
     def _confirmed_fall(self, key: str, value: float, fraction: float, step: int) -> tuple[float, int] | None:
         """Return the best value and its step if `value` is the `patience`-th low value in a row, else None."""

@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from isthmus.train._base import non_unit_lengths
 from isthmus.train.batch_moments import batch_sums, moments_from_sums
 from isthmus.train.collapse_detector import CollapseDetector
 from isthmus.train.logs import make_logger
@@ -49,8 +50,8 @@ class GapMonitor:
     detector : CollapseDetector or None, default None
         Detector of dimension collapse, `CollapseDetector()` by default.
     warn : callable or None, default None
-        Function of one message, called when a collapse sets in or features are invalid. By default an
-        `IsthmusWarning` is raised.
+        Function of one message. It is called if a collapse sets in, if the pairs of the first snapshot are degenerate,
+        and if features are invalid or, at first, no unit rows. By default an `IsthmusWarning` is raised.
     background : bool, default False
         Compute snapshots in a thread, so that a GPU does not wait. A later call returns the snapshot, and `flush`
         waits for the last one.
@@ -77,8 +78,8 @@ class GapMonitor:
     >>> import torch
     >>> monitor = GapMonitor(every=2, window=2)
     >>> for step in range(4):
-    ...     x = torch.nn.functional.normalize(torch.randn(50, 8) + 1)
-    ...     snapshot = monitor(x, x)
+    ...     x, y = torch.nn.functional.normalize(torch.randn(2, 50, 8) + 1, dim=2)
+    ...     snapshot = monitor(x, y)
     >>> [snapshot.step for snapshot in monitor.snapshots], monitor.snapshots[0].n
     ([2, 4], 100)
     """
@@ -110,6 +111,8 @@ class GapMonitor:
         self._matmul_dtype = "float32"
         self._start: float | None = None
         self._seconds = 0.0
+        #: True after the lengths of the first features were checked. The check waits for the device.
+        self._is_checked = False
 
     def __call__(self, x: Tensor, y: Tensor, /) -> GapSnapshot | None:
         """Add the features of one step and return a snapshot on every `every`-th call.
@@ -226,6 +229,14 @@ class GapMonitor:
     def _add(self, x: Tensor, y: Tensor) -> None:
         """Add the sums of one batch."""
         sums = batch_sums(x, y)
+        if not self._is_checked:
+            self._is_checked = True
+            lengths = non_unit_lengths(x, y)
+            if lengths:
+                self.warn(
+                    f"features of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came: the monitor divides rows by "
+                    "their norms, and the losses of isthmus.train do not; use torch.nn.functional.normalize"
+                )
         if self._sums is not None and sums.shape != self._sums.shape:
             raise InputError(
                 f"features of width {x.shape[1]} came after features of another width; use one monitor for each width"

@@ -12,6 +12,7 @@ import numpy as np
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition, decompose_cosine
 from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.metrics.centroid import gap_angle
+from isthmus.statistics.degeneracy import Degeneracy, find_degeneracies
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
 from isthmus.theory.assumptions import check_moments
@@ -50,6 +51,8 @@ class GapSnapshot(Tabular):
         Number of dimensions that the modalities share beyond chance.
     assumptions : mapping of str to Assumption
         Deviations from the assumptions of the theorems, `residual` in its unit.
+    degeneracies : tuple of Degeneracy
+        Ways in which the pairs are degenerate, such as rows that are all the same.
 
     Examples
     --------
@@ -72,6 +75,7 @@ class GapSnapshot(Tabular):
     ranks: Mapping[str, float]
     excess_overlap: Estimate
     assumptions: Mapping[str, Assumption]
+    degeneracies: tuple[Degeneracy, ...] = ()
 
     @classmethod
     def of(cls, moments: Moments, /, *, step: int = 0, names: tuple[str, str] = ("image", "text")) -> GapSnapshot:
@@ -120,6 +124,7 @@ class GapSnapshot(Tabular):
             ranks=by_modality("rank_99"),
             excess_overlap=evaluate(metrics["excess_overlap_dimensions"], context)["excess_overlap_dimensions"],
             assumptions=check_moments(moments, names=names),
+            degeneracies=tuple(find_degeneracies(moments, names)),
         )
 
     def to_dict(self) -> dict[str, float]:

@@ -4,6 +4,7 @@ Every error that the library raises on purpose is an `InputError`, so that one `
 
 - `InputError(ValueError)`: the input cannot be used. The message is one line that says what to do.
 - `NotFittedError(InputError)`: an aligner is used before `fit`.
+- `TooFewItemsError(InputError)`: there are too few items to fit on some and judge on others.
 - `MissingDependencyError(InputError, ImportError)`: an optional library is not installed.
 - `IsthmusWarning(UserWarning)`: the result is computed, but something about the data makes it weaker.
 """
@@ -84,6 +85,10 @@ class InputError(ValueError):
 
 class NotFittedError(InputError, AttributeError):
     """Raised if an aligner is used before it is fitted. It is an AttributeError, so that `hasattr` returns False."""
+
+
+class TooFewItemsError(InputError):
+    """Raised if there are too few items, or different rows, to fit on some of them and judge on others."""
 
 
 class MissingDependencyError(InputError, ImportError):

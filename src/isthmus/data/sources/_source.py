@@ -183,10 +183,11 @@ class Source:
 
 
 class ConcatRows:
-    """Several row arrays of one width, concatenated without a copy."""
+    """Several row arrays of one width, concatenated without a copy. `names` are those of their files."""
 
-    def __init__(self, shards: Sequence[Any]):
+    def __init__(self, shards: Sequence[Any], names: Sequence[str] = ()):
         self.shards = shards
+        self.names = names
         self.ends = np.cumsum([shard.shape[0] for shard in shards])
         width = max(shard.shape[1] for shard in shards if shard.shape[0] or shard is shards[0])
         self.shape = (int(self.ends[-1]), width)

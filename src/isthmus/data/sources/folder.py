@@ -49,7 +49,7 @@ class Folder(Format):
             return _metadata_keys(location, name, [shard.shape[0] for shard in shards])
 
         return Source(
-            ConcatRows([shard.rows for shard in shards]),
+            ConcatRows([shard.rows for shard in shards], [file.name for file in files]),
             address=str(location) if member is None else f"{location}::{member}",
             format=f"folder of {len(files)} {shards[0].format} shard{'s' if len(files) > 1 else ''}",
             dtype=shards[0].dtype if shards[0].convert else None,

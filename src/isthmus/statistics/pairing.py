@@ -1,0 +1,394 @@
+"""Judgement of whether the rows of two files match, and from which row on they do not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.data.joins import select_rows
+from isthmus.data.pairs import Pairs
+from isthmus.data.sources import Source
+from isthmus.statistics.degeneracy import UNJUDGED_KINDS, find_degeneracies
+from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
+from isthmus.statistics.moments import Moments
+from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
+from isthmus.statistics.result import NAN
+from isthmus.statistics.rotated_pairs import has_rotated_pairs
+from isthmus.statistics.row_offsets import matching_offset
+from isthmus.statistics.row_samples import RowSample, sample_ranges
+from isthmus.utils.format import json_number
+
+#: Pairs in the sample of the test of all pairs.
+MAX_SAMPLED_PAIRS = 2_000
+#: Fewest valid pairs for that test.
+MIN_PAIRS = 8
+#: Standard errors by which the cosine of pairs must exceed that of non-matching rows: 3 in 100,000 by chance.
+Z_THRESHOLD = 4.0
+#: Rows up to which the end of a break is taken for that of a shard.
+SHARD_TOLERANCE = 16
+#: Predicate about modalities whose matching rows only a map between two spaces would align.
+SEPARATE_SPACES = "do not come from one shared space"
+
+#: Kinds of answers about which `measure` and `explain` say something.
+REPORTED_KINDS = ("broken", "shifted", "rotated")
+
+
+@dataclass(frozen=True)
+class PairingBreak:
+    """Range of rows that do not match although the rows next to them do.
+
+    Parameters
+    ----------
+    start, stop : int
+        First row, and the row after the last one.
+    offset : int
+        Row i of x matches row i + offset of y there. It is 0 if no offset stands out.
+    matches_as_group : bool
+        Whether the rows match those of the range, but not row by row.
+    shard : str or None
+        Name of the shard whose rows they are.
+    is_open : bool
+        Whether the range ends with the file.
+    cosine, other_cosine : float
+        Mean cosine of the pairs in the range, and of the pairs outside all ranges.
+
+    Examples
+    --------
+    >>> PairingBreak(250, 500, 0, False, None, True, 0.16, 0.31).to_dict()["start"]
+    250
+    """
+
+    start: int
+    stop: int
+    offset: int
+    matches_as_group: bool
+    shard: str | None
+    is_open: bool
+    cosine: float
+    other_cosine: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values.
+
+        Returns
+        -------
+        dict
+            One entry per field, NaN as None.
+        """
+        return _plain_fields(self)
+
+    def sentence(self, second: str) -> str:
+        """Return a clause about the range.
+
+        Parameters
+        ----------
+        second : str
+            Name of the second modality.
+
+        Returns
+        -------
+        str
+            For example 'rows 250 to 499 do not match (mean cosine 0.165, others 0.311)'.
+        """
+        rows = f"rows {self.start:,} to {self.stop - 1:,}"
+        name = f"shard {self.shard} ({rows})" if self.shard else rows
+        if self.offset:
+            where = f"from row {self.start:,} on," if self.is_open else f"in {name}"
+            return f"{where} {_offset_clause(self.offset, second)}"
+        verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
+        verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
+        return f"{name} {verb} (mean cosine {self.cosine:.3f}, others {self.other_cosine:.3f})"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Judgement of whether row i of one source matches row i of the other.
+
+    Parameters
+    ----------
+    looks_paired : bool
+        Whether `z` exceeds 4 and no range of rows fails to match.
+    reason : str
+        The answer in a sentence.
+    paired : float
+        Mean cosine of the pairs.
+    unpaired : float
+        Mean cosine of non-matching rows.
+    z : float
+        Difference of the two in standard errors.
+    kind : {'paired', 'broken', 'shifted', 'rotated', 'unpaired', 'unjudged'}
+        All rows match, some ranges do not, one side is shifted, or the rows match in two different spaces. If nothing
+        matches the kind is 'unpaired'. 'unjudged' data are degenerate or too few.
+    breaks : tuple of PairingBreak
+        The ranges that do not match.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> judge_pairing(isthmus.demo.load("plain")).kind
+    'paired'
+    """
+
+    looks_paired: bool
+    reason: str
+    paired: float = NAN
+    unpaired: float = NAN
+    z: float = NAN
+    kind: str = "unjudged"
+    breaks: tuple[PairingBreak, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The answer as a sentence of a report, '' if the rows match or cannot be judged."""
+        text = self.reason.removeprefix("no: ").removeprefix("only in part: ")
+        return f"{text[0].upper()}{text[1:]}." if self.kind in REPORTED_KINDS else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values.
+
+        Returns
+        -------
+        dict
+            One entry per field, NaN as None.
+        """
+        breaks = [entry.to_dict() for entry in self.breaks]
+        return {**_plain_fields(self), "breaks": breaks, "sentence": self.sentence}
+
+
+def looks_paired(
+    x: Source, y: Source, /, *, names: tuple[str, str] = ("the first source", "the second source")
+) -> Pairing:
+    """Judge whether row i of `x` matches row i of `y`, and where the rows stop to match.
+
+    All rows match if the mean cosine of a sample of 2,000 pairs exceeds that of non-matching rows by more than 4
+    standard errors. No range of rows may fail to match, see `find_breaks`. If a modality is
+    constant or collapsed, the reason says so and not that the order of the rows is wrong. If only a rotation of one
+    modality would align the pairs, the rows match and the two spaces differ.
+
+    Parameters
+    ----------
+    x : Source
+        Rows (n, d).
+    y : Source
+        Rows (n, d).
+    names : tuple of str
+        Names of the two in the reason.
+
+    Returns
+    -------
+    Pairing
+        The answer, the two mean cosines, their difference in standard errors, and the ranges that do not match.
+
+    Examples
+    --------
+    >>> import isthmus, numpy as np
+    >>> pairs = isthmus.demo.load("plain")
+    >>> shuffled = pairs.take(np.random.default_rng(0).permutation(pairs.n_items))
+    >>> looks_paired(pairs.x, shuffled.y).looks_paired
+    False
+    """
+    if x.shape[1] != y.shape[1]:
+        counts = "" if x.shape[0] == y.shape[0] else f", and {x.shape[0]:,} rows against {y.shape[0]:,}"
+        widths = f"width {x.shape[1]} against {y.shape[1]}{counts}"
+        return Pairing(False, f"no cosine to compare: {widths}; they {SEPARATE_SPACES}", kind="rotated")
+    if x.shape[0] != y.shape[0]:
+        return _judge_unequal(x, y, names[1])
+    rows = np.arange(x.shape[0])
+    if len(rows) > MAX_SAMPLED_PAIRS:
+        rows = np.sort(np.random.default_rng(0).choice(len(rows), MAX_SAMPLED_PAIRS, replace=False))
+    unit_x, unit_y = (unit_rows(to_numpy(source.take(rows)).astype(np.float64)) for source in (x, y))
+    valid = np.isfinite(unit_x).all(axis=1) & np.isfinite(unit_y).all(axis=1) & unit_x.any(axis=1) & unit_y.any(axis=1)
+    if valid.sum() < MIN_PAIRS:
+        return Pairing(False, f"only {valid.sum()} usable rows to compare")
+    moments = Moments.of(Pairs(x=unit_x[valid], y=unit_y[valid]), matmul_dtype="float64")
+    paired, unpaired = moments.mean_paired, debiased_mean_products(moments)[0]
+    error = math.sqrt(linear_variance(moments, -moments.mean_y, -moments.mean_x, 1.0))
+    difference = paired - unpaired
+    z = difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
+    numbers = (paired, unpaired, z)
+    cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z = {z:.1f}"
+    unjudged = [entry for entry in find_degeneracies(moments.numpy(), names) if entry.kind in UNJUDGED_KINDS]
+    if any(entry.kind == "constant" for entry in unjudged):
+        return Pairing(False, f"cannot be judged: {unjudged[0].message}", paired, unpaired, NAN)
+    breaks = () if unjudged else find_breaks(x, y)
+    if breaks:
+        return Pairing(False, _broken_reason(breaks, names[1]), *numbers, "broken", breaks)
+    if z > Z_THRESHOLD:
+        return Pairing(True, f"yes: {cosines}", *numbers, "paired")
+    if unjudged:
+        reasons = ", and ".join(entry.message for entry in unjudged)
+        return Pairing(False, f"cannot be judged: {reasons}; {cosines}", *numbers)
+    if has_rotated_pairs(unit_x[valid], unit_y[valid]):
+        reason = f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}"
+        return Pairing(False, reason, *numbers, "rotated")
+    if offset := matching_offset(x, y):
+        return Pairing(False, f"no: {_offset_clause(offset, names[1])}: {cosines}", *numbers, "shifted")
+    return Pairing(False, f"no sign of it: {cosines}; check the order of the rows", *numbers, "unpaired")
+
+
+def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:
+    """Find the ranges of rows that do not match while the rows next to them do.
+
+    Parameters
+    ----------
+    x : Source
+        Rows (n, d).
+    y : Source
+        Rows (n, d).
+
+    Returns
+    -------
+    tuple of PairingBreak
+        The ranges with their offset, if one side is only shifted there, and their shard.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> rows = rng.normal(size=(500, 16))
+    >>> shuffled = np.concatenate([rows[:300], rng.permutation(rows[300:])])
+    >>> [(found.start, found.stop) for found in find_breaks(Source(rows, address="x"), Source(shuffled, address="y"))]
+    [(300, 500)]
+    """
+    n, dim = x.shape
+    shards = sorted({*_shard_ends(x), *_shard_ends(y)} - {n})
+    ends = np.array([*shards, n])
+    sample = RowSample.read(x, y, sample_ranges(n, dim, ends))
+    if not len(sample.numbers):
+        return ()
+    means = sample.x.mean(axis=0), sample.y.mean(axis=0)
+
+    def read(ranges: Sequence[tuple[int, int]]) -> RowSample:
+        return RowSample.read(x, y, ranges).centred(*means)
+
+    ranges = find_broken_rows(sample.centred(*means), n, read, ends=ends)
+    if not ranges:
+        return ()
+    cosines = np.einsum("ij,ij->i", sample.x, sample.y)
+    inside = [(sample.numbers >= rows.start) & (sample.numbers < rows.stop) for rows in ranges]
+    other_cosine = _mean(cosines[~np.any(inside, axis=0)])
+    return tuple(
+        _break(x, y, rows, _mean(cosines[is_inside]), other_cosine)
+        for rows, is_inside in zip(ranges, inside, strict=True)
+    )
+
+
+def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: float) -> PairingBreak:
+    start, stop, shard = rows.start, rows.stop, None
+    for source in (x, y):
+        edges = np.array([0, *_shard_ends(source)])
+        first, last = (int(np.argmin(np.abs(edges - row))) for row in (start, stop))
+        if last == first + 1 and max(abs(edges[first] - start), abs(edges[last] - stop)) <= SHARD_TOLERANCE:
+            shard = str(source.rows.names[first])
+            start, stop = int(edges[first]), int(edges[last])
+            break
+    offset = matching_offset(x, y, start, stop)
+    # Selected rows are named by their numbers in the file.
+    first, last = (int(row) for row in x.numbers(np.array([start, stop - 1])))
+    is_open = stop == x.shape[0]
+    return PairingBreak(first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine)
+
+
+def _shard_ends(source: Source) -> list[int]:
+    """Return the row after the last one of each shard, [] for a file."""
+    rows = source.rows
+    return [int(end) for end in rows.ends] if getattr(rows, "names", None) and not source.is_subset else []
+
+
+def _judge_unequal(x: Source, y: Source, second: str) -> Pairing:
+    """Return the judgement of sources of unequal length, by the rows that both have."""
+    count = min(x.shape[0], y.shape[0])
+    reason = f"no: {x.shape[0]:,} rows against {y.shape[0]:,}"
+    if count < MIN_PAIRS or not (x.is_numpy and y.is_numpy):
+        return Pairing(False, reason)
+    first, other = (select_rows(source, np.arange(count)) for source in (x, y))
+    breaks = find_breaks(first, other)
+    if breaks:
+        return Pairing(False, f"{reason}; {_ranges(breaks, second)}", kind="broken", breaks=breaks)
+    if offset := matching_offset(first, other):
+        return Pairing(False, f"{reason}; {_offset_clause(offset, second)}", kind="shifted")
+    return Pairing(False, reason)
+
+
+def _broken_reason(breaks: Sequence[PairingBreak], second: str) -> str:
+    return f"only in part: {_ranges(breaks, second)}; check the order of these rows"
+
+
+def _ranges(breaks: Sequence[PairingBreak], second: str) -> str:
+    """Return the clauses of the first three ranges, with the number of the others."""
+    listed = ", ".join(entry.sentence(second) for entry in breaks[:3])
+    return listed + (f" and {len(breaks) - 3} more ranges" if len(breaks) > 3 else "")
+
+
+def _offset_clause(offset: int, second: str) -> str:
+    direction = f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
+    return f"the match of a row stands {direction} in {second}"
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=np.float64)) if len(values) else NAN
+
+
+def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
+    """Return two sources of which row i of one matches row i of the other: the first pair of each item.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs of n items.
+
+    Returns
+    -------
+    x : Source
+        One row for each item that has a pair.
+    y : Source
+        The first matching row of y for each of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pairs = Pairs(image=np.eye(2), text=np.arange(6.0).reshape(3, 2), index=[1, 1, 0])
+    >>> first_pairs(pairs)[1].read(0, 2).tolist()
+    [[4.0, 5.0], [0.0, 1.0]]
+    """
+    if pairs.index is None and pairs.y_groups is None:
+        return pairs.x, pairs.y
+    items, rows = pairs.first_pairs
+    return select_rows(pairs.x, items), select_rows(pairs.y, rows)
+
+
+#: Judgements of pairs that still exist.
+_CACHE: WeakKeyDictionary[Pairs, Pairing] = WeakKeyDictionary()
+
+
+def judge_pairing(pairs: Pairs, /) -> Pairing:
+    """Judge whether the rows of pairs match, once while the pairs exist.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs. An item with several rows of y counts with the first of them.
+
+    Returns
+    -------
+    Pairing
+        See `looks_paired`.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> judge_pairing(isthmus.demo.load("warm")).looks_paired
+    True
+    """
+    if pairs not in _CACHE:
+        _CACHE[pairs] = looks_paired(*first_pairs(pairs), names=pairs.names)
+    return _CACHE[pairs]
+
+
+def _plain_fields(report: Pairing | PairingBreak) -> dict[str, Any]:
+    return {k: json_number(v) if isinstance(v, float) else v for k, v in vars(report).items()}

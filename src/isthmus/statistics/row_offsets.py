@@ -1,0 +1,104 @@
+"""The offset at which rows match if one side is shifted, or lacks rows."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.data.sources import Source
+
+#: Consecutive rows of x that are compared with the rows of y.
+MAX_QUERIES = 256
+#: Fewest rows that show an offset.
+MIN_QUERIES = 16
+#: Largest offset that is searched.
+MAX_OFFSET = 1_000_000
+#: Rows of y that are read at a time.
+_READ_ROWS = 8192
+#: Probability that an offset stands out among rows in random order.
+FAMILY_LEVEL = 1e-4
+#: Factor from the median absolute deviation to the standard deviation of a normal law.
+_MAD_TO_SD = 1.4826
+
+
+def matching_offset(x: Source, y: Source, /, first: int = 0, last: int | None = None) -> int:
+    """Return the offset at which rows match if one side is shifted.
+
+    Parameters
+    ----------
+    x : Source
+        Rows (n, d).
+    y : Source
+        Rows (m, d).
+    first, last : int
+        Rows of x that are shifted: from the first one up to the one before `last`. Default: all. Up to 256 of them are
+        read at their begin, in their middle and at their end, because the first ones may have no match.
+
+    Returns
+    -------
+    int
+        Row i of x matches row i + offset of y. It is 0 if no offset stands out: the sum of centred inner products at
+        one offset must exceed those at all other offsets by more than chance allows.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(200, 8))
+    >>> matching_offset(Source(rows, address="x"), Source(np.roll(rows, 3, axis=0), address="y"))
+    3
+    """
+    last = x.shape[0] if last is None else last
+    count = min(last - first, MAX_QUERIES)
+    if count < MIN_QUERIES or x.shape[1] != y.shape[1]:
+        return 0
+    for start in dict.fromkeys((first, (first + last - count) // 2, last - count)):
+        if offset := _offset_of_rows(x, y, start, count):
+            return offset
+    return 0
+
+
+def _offset_of_rows(x: Source, y: Source, first: int, count: int) -> int:
+    """Return the offset of `count` rows of x, or 0."""
+    last = first + count
+    begin, end = max(first - MAX_OFFSET, 0), min(last + MAX_OFFSET, y.shape[0])
+    queries = _centred(x, first, last)
+    queries = queries - queries.mean(axis=0)
+    sums = np.zeros(end - begin + count - 1)
+    for start in range(begin, end, _READ_ROWS):
+        stop = min(start + _READ_ROWS, end)
+        scores = queries @ _centred(y, start, stop).T
+        sums[start - begin : stop - begin + count - 1] += _diagonal_sums(scores)
+    # Entry e holds the row pairs (first + i, begin + j) with j - i = e - (count - 1).
+    terms = np.minimum(np.minimum(np.arange(1, len(sums) + 1), np.arange(len(sums), 0, -1)), min(count, end - begin))
+    means = np.where(4 * terms >= count, (sums - np.median(sums)) / np.sqrt(terms), 0.0)
+    entry = _outstanding(means)
+    return 0 if entry is None else entry - (count - 1) + begin - first
+
+
+def _centred(source: Source, start: int, stop: int) -> np.ndarray:
+    """Return unit rows, with zeros for rows that have no direction."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        rows = unit_rows(to_numpy(source.read(start, stop)).astype(np.float64))
+    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, 0.0)
+
+
+def _diagonal_sums(scores: np.ndarray) -> np.ndarray:
+    """Return the sum of each diagonal of a matrix (q, b), from the last row on: (b + q - 1,).
+
+    >>> _diagonal_sums(np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [3.0, 5.0, 2.0]
+    """
+    q, b = scores.shape
+    # Row r of the reversed matrix starts r places later if the rows of a padded matrix are cut one place too short.
+    padded = np.concatenate([scores[::-1], np.zeros((q, q))], axis=1).ravel()
+    return np.asarray(padded[: q * (b + q - 1)].reshape(q, b + q - 1).sum(axis=0))
+
+
+def _outstanding(values: np.ndarray) -> int | None:
+    """Return the position of the value that exceeds all others beyond chance, or None."""
+    from scipy.special import ndtri  # imported late: scipy.special takes a tenth of a second
+
+    spread = _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
+    second, best = np.argsort(values)[-2:]
+    limit = -float(ndtri(FAMILY_LEVEL / len(values))) * spread
+    stands_out = values[best] > limit and values[best] - values[second] > limit / 2
+    return int(best) if spread > 0 and stands_out else None

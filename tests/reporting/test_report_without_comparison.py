@@ -1,0 +1,39 @@
+"""The report of data that no aligner can be judged on: a page without the comparison, which states why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+
+
+def rows(n: int, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=(n, 6)) + 1
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "reason"),
+    [
+        (rows(3, 0), rows(3, 1), "3 items are too few to fit on one half and evaluate on the other"),
+        (np.tile(rows(1, 0), (30, 1)), rows(30, 1), "1 different row of image is too few"),
+    ],
+)
+def test_report_of_too_few_items_is_a_page_without_the_comparison(
+    x: np.ndarray, y: np.ndarray, reason: str, tmp_path: Path
+) -> None:
+    page = tmp_path / "report.html"
+    explanation = isthmus.report(isthmus.Pairs(image=x, text=y), page)
+    html = page.read_text(encoding="utf-8")
+    assert explanation.verdict[-1].startswith(f"No correction was compared: {reason}")
+    assert html.count(reason) == 3  # in the verdict, in place of the effect, and in place of the table
+    assert "Every aligner was" not in html
+    assert "95 %: ;" not in html
+    assert "Meaning of each number" in html
+
+
+def test_compare_of_too_few_items_raises_too_few_items_error() -> None:
+    with pytest.raises(isthmus.utils.errors.TooFewItemsError, match="expected 8 or more"):
+        isthmus.compare(rows(7, 0), rows(7, 1))

@@ -1,0 +1,282 @@
+"""Whether rows match, and where the pairing breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isthmus import Pairs, measure
+from isthmus.data.sources import Source, open_source
+from isthmus.statistics.pairing import find_breaks, first_pairs, has_rotated_pairs, looks_paired, matching_offset
+
+
+def source(rows: np.ndarray) -> Source:
+    return Source(rows, address="x")
+
+
+def clouds(weight: float) -> tuple[Source, Source]:
+    """Return two cones of 300 rows each, whose pairs share a component of this weight."""
+    rng = np.random.default_rng(5)
+    shared, noise_x, noise_y = rng.normal(size=(3, 300, 24))
+    return source(noise_x + weight * shared + 1), source(noise_y + weight * shared - 0.5)
+
+
+def with_z(target: float) -> tuple[Source, Source]:
+    """Return clouds whose pairing test has this z, found by bisection of the weight."""
+    low, high = 0.0, 2.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (middle, high) if looks_paired(*clouds(middle)).z < target else (low, middle)
+    return clouds(high)
+
+
+@pytest.mark.parametrize(("target", "expected"), [(3.95, False), (4.05, True)])
+def test_looks_paired_changes_at_four_standard_errors(target: float, expected: bool) -> None:
+    pairing = looks_paired(*with_z(target))
+    assert pairing.z == pytest.approx(target, abs=1e-6)
+    assert pairing.looks_paired is expected
+    assert pairing.reason.startswith("yes: " if expected else "no sign of it: ")
+
+
+def test_looks_paired_z_is_the_difference_in_standard_errors() -> None:
+    """Over many unrelated clouds z has mean 0 and standard deviation 1."""
+    z = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        x, y = rng.normal(size=(2, 100, 12)) + 0.7
+        z.append(looks_paired(source(x), source(y)).z)
+    assert abs(np.mean(z)) < 0.25
+    assert 0.8 < np.std(z) < 1.25
+
+
+def test_looks_paired_reports_the_cosines_of_pairs_and_of_other_rows(rng: np.random.Generator) -> None:
+    x, y = clouds(0.8)
+    unit_x, unit_y = (np.asarray(s.rows) / np.linalg.norm(s.rows, axis=1, keepdims=True) for s in (x, y))
+    cosines = unit_x @ unit_y.T
+    pairing = looks_paired(x, y)
+    assert pairing.paired == pytest.approx(np.trace(cosines) / 300, abs=1e-12)
+    assert pairing.unpaired == pytest.approx((cosines.sum() - np.trace(cosines)) / (300 * 299), abs=1e-12)
+
+
+def test_looks_paired_of_sources_that_cannot_be_compared_says_why(rng: np.random.Generator) -> None:
+    rows = rng.normal(size=(20, 4))
+    assert looks_paired(source(rows), source(rows[:19])).reason == "no: 20 rows against 19"
+    assert (
+        looks_paired(source(rows), source(rows[:, :3])).reason
+        == "no cosine to compare: width 4 against 3; they do not come from one shared space"
+    )
+    rows[:13] = 0
+    pairing = looks_paired(source(rows), source(rows))
+    assert (pairing.looks_paired, pairing.reason) == (False, "only 7 usable rows to compare")
+    assert pairing.to_dict()["z"] is None
+
+
+def test_first_pairs_gives_the_first_pair_of_each_item(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(4, 3)), rng.normal(size=(6, 3))
+    first_x, first_y = first_pairs(Pairs(image=x, text=y, index=[2, 0, 2, 3, 0, 3]))
+    np.testing.assert_array_equal(first_x.read(0, 9), x[[0, 2, 3]])
+    np.testing.assert_array_equal(first_y.read(0, 9), y[[1, 0, 3]])
+
+
+def clip_like_rows(rng: np.random.Generator, n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
+    signal, basis = rng.normal(size=(n, 12)), rng.normal(size=(12, d))
+    return tuple(signal @ basis + 1.5 * rng.normal(size=(n, d)) + 3 * rng.normal(size=d) for _ in range(2))  # type: ignore[return-value]
+
+
+def test_looks_paired_of_two_spaces_does_not_blame_the_order(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    rotated = looks_paired(source(x), source(y @ np.linalg.qr(rng.normal(size=(48, 48)))[0]))
+    shuffled = looks_paired(source(x), source(rng.permutation(y)))
+    assert "the rows match" in rotated.reason
+    assert "do not come from one shared space" in rotated.reason
+    assert "check the order" not in rotated.reason
+    assert "check the order" in shuffled.reason
+    assert "shared space" not in shuffled.reason
+    assert looks_paired(source(x), source(y)).looks_paired
+
+
+def test_looks_paired_of_two_widths_names_two_spaces(rng: np.random.Generator) -> None:
+    reason = looks_paired(source(rng.normal(size=(20, 6))), source(rng.normal(size=(20, 4)))).reason
+    assert "width 6 against 4" in reason
+    assert "do not come from one shared space" in reason
+
+
+def test_has_rotated_pairs_of_unrelated_rows_is_never_true(rng: np.random.Generator) -> None:
+    assert not any(has_rotated_pairs(*rng.normal(size=(2, 120, 16))) for _ in range(100))
+
+
+@pytest.mark.parametrize(("shift", "words"), [(1, "1 row later"), (-7, "7 rows earlier")])
+def test_looks_paired_of_a_shifted_side_names_the_offset(shift: int, words: str, rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    shifted = looks_paired(source(x), source(np.roll(y, shift, axis=0)))
+    swapped = looks_paired(source(np.roll(y, -shift, axis=0)), source(x))
+    assert words in shifted.reason
+    assert words in swapped.reason
+
+
+def test_matching_offset_of_shuffled_or_constant_rows_is_zero(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    offsets = {matching_offset(source(x), source(rng.permutation(y))) for _ in range(20)}
+    assert offsets == {0}
+    assert matching_offset(source(x), source(np.ones((400, 48)))) == 0
+
+
+def out_of_order(rows: np.ndarray, start: int, stop: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the rows with those from start to stop shuffled among each other."""
+    return np.concatenate([rows[:start], rng.permutation(rows[start:stop]), rows[stop:]])
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize(("start", "stop"), [(200, 400), (0, 100), (300, 400), (60, 400)])
+def test_looks_paired_names_the_rows_that_are_out_of_order(
+    start: int, stop: int, swap: bool, rng: np.random.Generator
+) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    y = out_of_order(y, start, stop, rng)
+    pairing = looks_paired(*map(source, (y, x) if swap else (x, y)))
+    assert (pairing.kind, pairing.looks_paired) == ("broken", False)
+    assert len(pairing.breaks) == 1
+    assert (pairing.breaks[0].start, pairing.breaks[0].stop) == (
+        pytest.approx(start, abs=4), pytest.approx(stop, abs=4)
+    )  # fmt: skip
+    assert "check the order of these rows" in pairing.reason
+
+
+def test_looks_paired_names_all_ranges_that_do_not_match(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 1000, 48)
+    y = out_of_order(out_of_order(y, 150, 250, rng), 700, 800, rng)
+    assert [(b.start, b.stop) for b in looks_paired(source(x), source(y)).breaks] == [
+        (pytest.approx(150, abs=8), pytest.approx(250, abs=8)), (pytest.approx(700, abs=8), pytest.approx(800, abs=8))
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lacks", "words"), [("y", "5 rows earlier"), ("x", "5 rows later")])
+def test_looks_paired_of_rows_missing_in_the_middle_names_row_and_offset(
+    lacks: str, words: str, rng: np.random.Generator
+) -> None:
+    x, y = clip_like_rows(rng, 405, 48)
+    missing = np.delete(np.arange(405), np.arange(250, 255))
+    x, y = (rows[missing] if name == lacks else rows[:400] for name, rows in (("x", x), ("y", y)))
+    pairing = looks_paired(source(x), source(y))
+    assert pairing.breaks[0].start == pytest.approx(250, abs=4)
+    assert f"on, the match of a row stands {words}" in pairing.reason
+
+
+def test_looks_paired_of_unequal_counts_names_the_missing_rows(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 405, 48)
+    pairing = looks_paired(source(x), source(np.delete(y, np.arange(250, 255), axis=0)))
+    assert pairing.reason.startswith("no: 405 rows against 400; from row 25")
+    assert "stands 5 rows earlier" in pairing.reason
+
+
+def test_looks_paired_of_half_sorted_rows_names_the_half(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    order = np.concatenate([np.arange(200), 200 + np.argsort(y[200:, 0])])
+    pairing = looks_paired(source(x), source(y[order]))
+    assert [(b.start, b.stop) for b in pairing.breaks] == [(pytest.approx(200, abs=4), 400)]
+
+
+def test_looks_paired_names_the_shard_that_does_not_match(tmp_path: Path, rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 600, 16)
+    y = out_of_order(y, 400, 500, rng)
+    for name, rows in (("image", x), ("text", y)):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            np.save(tmp_path / name / f"{name}_{number}.npy", rows[100 * number : 100 * number + 100])
+    sources = [open_source(tmp_path / name) for name in ("image", "text")]
+    assert "shard image_4.npy (rows 400 to 499) does not match" in looks_paired(*sources).reason
+
+
+def test_find_breaks_of_a_long_file_reads_samples_and_gives_the_exact_rows(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 60_000, 8)
+    found = find_breaks(source(x), source(out_of_order(y, 20_011, 27_000, rng)))
+    assert [(b.start, b.stop) for b in found] == [(pytest.approx(20_011, abs=16), pytest.approx(27_000, abs=16))]
+
+
+def test_measure_reports_what_inspect_says(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    y = out_of_order(y, 200, 400, rng)
+    matching = measure(Pairs(image=x, text=y), metrics=["centroid_angle"]).pairs["matching"]
+    assert matching["kind"] == "broken"
+    assert matching["sentence"].startswith("Rows 200 to 399 do not match")
+    assert measure(Pairs(image=x, text=x), metrics=["centroid_angle"]).pairs["matching"]["sentence"] == ""
+
+
+def test_rows_of_invalid_values_do_not_hide_a_break(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 400, 48)
+    y = out_of_order(y, 200, 400, rng)
+    x[[3, 250]], y[17] = np.nan, 0.0
+    assert find_breaks(source(x), source(y))[0].start == pytest.approx(200, abs=4)
+
+
+def test_find_breaks_of_equal_class_texts_is_empty(rng: np.random.Generator) -> None:
+    """Captions in the first half, and one text for each class in the sorted second half."""
+    x, y = clip_like_rows(rng, 400, 48)
+    y[200:] = np.repeat(y[200::50], 50, axis=0)
+    x[200:] = y[200:] + rng.normal(size=(200, 48))
+    assert find_breaks(source(x), source(y)) == ()
+
+
+def class_sorted_rows(rng: np.random.Generator, n: int, *, item: float, noise: np.ndarray | float = 1.0) -> list:
+    """Return rows of 20 classes, sorted by class, with what the rows of an item share beyond the class."""
+    basis, labels = rng.normal(size=(12, 64)) / 8, np.sort(rng.integers(0, 20, n))
+    content = 1.5 * rng.normal(size=(20, 12))[labels] + item * rng.normal(size=(n, 12))
+    return [content @ basis * 0.29 + noise * rng.normal(size=(n, 64)) / 8 + rng.normal(size=64) / 11 for _ in range(2)]
+
+
+def pairs_of_quality(rng: np.random.Generator, n: int, noise: np.ndarray | float) -> list[np.ndarray]:
+    basis, content = rng.normal(size=(12, 64)) / 8, rng.normal(size=(n, 12)) * 0.29
+    return [content @ basis + noise * rng.normal(size=(n, 64)) / 8 + rng.normal(size=64) / 11 for _ in range(2)]
+
+
+@pytest.mark.slow
+def test_find_breaks_names_a_tenth_out_of_order_in_95_percent() -> None:
+    """Also in files that are sorted by class. The ends are within 2 % of n."""
+    n = 1000
+    for make in (lambda rng: pairs_of_quality(rng, n, 0.6), lambda rng: class_sorted_rows(rng, n, item=1.0)):
+        found = 0
+        for seed in range(200):
+            rng = np.random.default_rng(seed)
+            x, y = make(rng)
+            start = int(rng.integers(0, n - 100))
+            breaks = find_breaks(source(x), source(out_of_order(y, start, start + 100, rng)))
+            found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - start - 100)) <= 20
+        assert found >= 190
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["class", "class only", "quality", "own cosine", "weak"])
+def test_find_breaks_of_matching_rows_is_empty_in_99_percent(kind: str) -> None:
+    n, alarms = 1000, 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        if kind in ("class", "class only"):
+            x, y = class_sorted_rows(rng, n, item=float(kind == "class"))
+        elif kind == "quality":
+            x, y = pairs_of_quality(rng, n, np.linspace(0.3, 6, n)[:, None])
+        else:
+            x, y = pairs_of_quality(rng, n, 1.5 if kind == "own cosine" else 2.5)
+        if kind == "own cosine":
+            unit_x, unit_y = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (x, y))
+            order = np.argsort(np.sum(unit_x * unit_y, axis=1))
+            x, y = x[order], y[order]
+        alarms += bool(find_breaks(source(x), source(y)))
+    assert alarms <= 2
+
+
+@pytest.mark.slow
+def test_find_breaks_of_clip_coco_names_a_tenth_out_of_order(real: Callable[[str], Path]) -> None:
+    x, y = (np.load(real(f"clip_coco/{name}.npy")) for name in ("image", "text"))
+    found = alarms = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        order = rng.permutation(500)
+        start = int(rng.integers(0, 450))
+        breaks = find_breaks(source(x[order]), source(out_of_order(y[order], start, start + 50, rng)))
+        found += len(breaks) == 1 and max(abs(breaks[0].start - start), abs(breaks[0].stop - start - 50)) <= 10
+        alarms += bool(find_breaks(source(x[order]), source(y[order])))
+    assert found >= 190
+    assert alarms <= 2
