@@ -207,6 +207,22 @@ def fvecs(folder: Path, rows: np.ndarray) -> Path:
     return folder / "a.fvecs"
 
 
+def bvecs(folder: Path, rows: np.ndarray) -> Path:
+    widths = np.full((len(rows), 1), rows.shape[1], dtype="<i4").view(np.uint8)
+    np.hstack([widths, rows]).tofile(folder / "a.bvecs")
+    return folder / "a.bvecs"
+
+
+def counted(name: str) -> Writer:
+    """Return a function that writes the numbers of rows and columns before the rows."""
+
+    def write(folder: Path, rows: np.ndarray) -> Path:
+        (folder / f"a.{name}").write_bytes(np.array(rows.shape, dtype="<u4").tobytes() + rows.tobytes())
+        return folder / f"a.{name}"
+
+    return write
+
+
 def members(path: Path) -> dict[str, bytes]:
     """Return the files of an archive by name."""
     with tarfile.open(path) as archive:
@@ -221,5 +237,7 @@ FILES: dict[str, Writer] = {
     )
 }  # fmt: skip
 #: Formats that are only read, or that hold one dtype.
-READ_ONLY: dict[str, Writer] = {f.__name__: f for f in (csv, wide_csv, tsv, jsonl, text, fvecs)}
+READ_ONLY: dict[str, Writer] = {f.__name__: f for f in (csv, wide_csv, tsv, jsonl, text, fvecs, bvecs)} | {
+    name: counted(name) for name in ("i8bin", "u8bin", "ibin")
+}
 FOLDERS: dict[str, Writer] = {f.__name__: f for f in (parquet_folder, dataset, clip_retrieval)}

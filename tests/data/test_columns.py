@@ -114,8 +114,8 @@ Capsule.__name__ = "OtherArray"
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ((X * 100).astype(np.int8), "image: has dtype int8: codes of a quantiser"),
-        ((torch.tensor(X) * 100).to(torch.uint8), "image: has dtype torch.uint8: codes of a quantiser"),
+        ((X * 100).astype(np.int8), "image: has dtype int8: codes, which are no embeddings without their scale"),
+        ((torch.tensor(X) * 100).to(torch.uint8), "image: has dtype torch.uint8: codes, which"),
         (np.arange(480).reshape(60, 8), "image: has dtype int64, expected floats; whole numbers are ids"),
         ([*X[:-1], None], r"image: row 59 \(counted from 0\) is None"),
         ([*X[:-1], X[0, :3]], r"image: row 59 .* has shape \(3,\), expected \(8,\)"),

@@ -96,15 +96,15 @@ def apply_on_cluster(
     shape = (source.shape[0], first.shape[1])
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=first.dtype, shape=shape).flush()
-        options = {"path": source.address, "output": str(temporary.absolute())}
+        options = {"path": source.address, "output": str(temporary.absolute()), "reading": source.reading}
         parts = cluster.split(shape[0], block_rows(source.shape[1]))
         cluster.tree_reduce(_apply_part, form, parts, "rows", **options)
     return shape
 
 
-def _apply_part(form: RowForm, start: int, stop: int, *, path: str, output: str) -> int:
+def _apply_part(form: RowForm, start: int, stop: int, *, path: str, output: str, reading: dict[str, Any]) -> int:
     """Write the mapped rows start .. stop - 1 to the output and return their number."""
-    source, rows = open_source(path), np.lib.format.open_memmap(output, mode="r+")
+    source, rows = open_source(path, **reading), np.lib.format.open_memmap(output, mode="r+")
     size = block_rows(source.shape[1])
     for begin in range(start, stop, size):
         end = min(begin + size, stop)

@@ -108,7 +108,7 @@ def apply(
     path = Path(split_format(str(path))[1])
     _check_output(path, source)
     cluster = current().cluster
-    if cluster is not None:
+    if cluster is not None and not source.is_subset:
         return apply_on_cluster(cluster, form, source, path)
     n_rows, size = source.shape[0], block_rows(source.shape[1])
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, models, resources
+from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, models, reading, resources
 from isthmus.cli._help import UncutSummaries
 from isthmus.cli.theory import app as theory
 from isthmus.cli.training import app as train
@@ -53,7 +53,10 @@ encoding.mount(app)
 app.add_typer(theory, name="theory")
 app.add_typer(train, name="train")
 listing.mount(app)
-resources.add_options(app, ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models"))
+COMPUTING_VERBS = ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models")
+READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt")
+resources.add_options(app, READING_VERBS, reading.OPTIONS, reading.reading_context)
+resources.add_options(app, COMPUTING_VERBS, resources.OPTIONS, resources.resources_context)
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isthmus
+from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import check_readable
 
@@ -37,10 +38,6 @@ Key = Annotated[
         "--key",
         help="pair by this column of both sides; or COLUMN,COLUMN or files of keys, such as ids_x.npy,ids_y.npy",
     ),
-]
-Pool = Annotated[
-    str | None,
-    typer.Option("--pool", help="mean, max or first: one vector an item from several, without padding of zeros"),
 ]
 DropBad = Annotated[
     bool, typer.Option("--drop-bad", help="leave out pairs with a row that is NaN, infinite or all zeros")
@@ -70,7 +67,6 @@ def open_pairs(
     index: Path | None = None,
     same_dim: bool = True,
     drop_bad: bool = False,
-    pool: str | None = None,
     as_is: bool = False,
 ) -> Pairs:
     """Open two embedding files as pairs, with the options of the command line."""
@@ -83,8 +79,8 @@ def open_pairs(
         key=key if key is None or "," not in key else tuple(key.split(",")),
         same_dim=same_dim,
         drop_bad=drop_bad,
-        pool=pool,
         group=not as_is,
+        **reading_options(),
     )
 
 

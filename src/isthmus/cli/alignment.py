@@ -27,6 +27,7 @@ from isthmus.cli._common import (
     split_names,
 )
 from isthmus.cli.progress import progress_bar, spinner
+from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import check_writable
 
@@ -80,7 +81,8 @@ def fit(
     if further and y is not None:
         if index is not None or key is not None or labels is not None or class_texts is not None:
             raise InputError("--index, --key, --labels and --class-texts are for two files; leave them out for more")
-        fitting_data = _fit_modalities(estimator, [x, y, *further], names, unpaired, quiet=json_)
+        paths = [x, y, *further]
+        fitting_data = _fit_modalities(estimator, paths, names, unpaired, drop_bad=drop_bad, quiet=json_)
     else:
         fitting_data = _fit(
             estimator,
@@ -143,11 +145,12 @@ def _fit(
         name_list = split_names(names)
         estimator.fit_moments(moments, names=None if name_list is None else tuple(name_list))
         return f"saved moments of {moments.n:,} pairs"
-    sources = [isthmus.sources.open_source(path) for path in (x, y)]
+    sources = open_sources([x, y])
     if getattr(estimator, "constraint", "none") == "no_pairs" and index is None and key is None:
         unpaired = unpaired or sources[0].shape[0] != sources[1].shape[0]
     if unpaired:
         modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
+        sources = list(_usable(dict(zip(modalities, sources, strict=True)), drop_bad).values())
         with spinner("fitting to unpaired rows", quiet=quiet):
             estimator.fit(*sources, paired=False, names=modalities)
             estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
@@ -168,7 +171,16 @@ def _fit(
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 
 
-def _fit_modalities(estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, quiet: bool) -> str:
+def _usable(sources: dict[str, Any], drop_bad: bool, *, paired: bool = False) -> dict[str, Any]:
+    """Return the sources, without their invalid rows if `drop_bad`."""
+    from isthmus.data.opening import usable_sources
+
+    return usable_sources(sources, paired=paired) if drop_bad else sources
+
+
+def _fit_modalities(
+    estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, drop_bad: bool, quiet: bool
+) -> str:
     """Fit an aligner to the files of three or more modalities and return a phrase that describes the data."""
     from isthmus.data.sources import modality_name
 
@@ -178,7 +190,7 @@ def _fit_modalities(estimator: Any, paths: list[str], names: str | None, unpaire
             f"got the names {', '.join(modalities)} for {len(paths)} files, expected as many different ones; name them "
             "with --names image,text,audio"
         )
-    sources = {name: isthmus.sources.open_source(path) for name, path in zip(modalities, paths, strict=True)}
+    sources = _usable(dict(zip(modalities, open_sources(paths), strict=True)), drop_bad, paired=not unpaired)
     with spinner(f"fitting to {len(paths)} modalities", quiet=quiet):
         estimator.fit(**sources, paired=not unpaired)
         estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
@@ -224,6 +236,7 @@ def apply(
     replace: Annotated[
         bool, typer.Option("--replace", help="replace a column of a vector store, such as the one that is read")
     ] = False,
+    drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
     """Align the rows of a file or a vector store, with constant memory."""
@@ -237,11 +250,11 @@ def apply(
     if len(outputs) > 1 or not (outputs or find_store(rows)):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
     loaded = _load_aligner(aligner)
-    source = isthmus.sources.open_source(rows)
+    modality = modality or modality_name(rows)
+    source = _usable({modality: open_sources([rows])[0]}, drop_bad)[modality]
     path = outputs[0] if outputs else _column_beside(rows, source)
     if Path(path).exists() and Path(path).samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
-    modality = modality or modality_name(rows)
     with progress_bar("aligning", quiet=json_) as progress:
         shape = apply_to_source(
             loaded,
@@ -277,6 +290,7 @@ def adapt(
     modality: Annotated[
         str | None, typer.Option(help="modality of a single file; default: the name of the file")
     ] = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
     """Update a saved aligner with the means and covariances of unpaired rows of a new corpus."""
@@ -287,11 +301,11 @@ def adapt(
     loaded = _load_aligner(aligner)
     if y is not None and modality is not None:
         raise InputError(f"--modality {modality}: applies to one file, and two files came; leave it out")
-    sources = [isthmus.sources.open_source(path) for path in (x, y) if path is not None]
     names = loaded.modalities[:2]
     if y is None:
         names = (loaded.modalities[modality_number(loaded, modality or modality_name(x))],)
-    rows = {name: source.read(0, source.shape[0]) for name, source in zip(names, sources, strict=True)}
+    sources = dict(zip(names, open_sources([path for path in (x, y) if path is not None]), strict=True))
+    rows = {name: source.read(0, source.shape[0]) for name, source in _usable(sources, drop_bad).items()}
     with spinner("adapting", quiet=json_):
         drift = loaded.drift(**rows)
         loaded.adapt(**rows).save(output)

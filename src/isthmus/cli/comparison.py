@@ -19,7 +19,6 @@ from isthmus.cli._common import (
     Key,
     Labels,
     Names,
-    Pool,
     Raw,
     open_pairs,
     print_bullets,
@@ -77,7 +76,6 @@ def compare(
     names: Names = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
-    pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -86,13 +84,13 @@ def compare(
         _check_suffix(path, _SUFFIXES)
     if resume is not None:
         check_writable(resume)
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
     with progress_bar("comparing", quiet=json_) as progress:
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners),
             tasks=_items(tasks),
-            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad, pool=pool, as_is=as_is),
+            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad, as_is=as_is),
             splits=splits,
             rng=seed,
             normalize=not raw,
@@ -140,7 +138,6 @@ def intervene(
     names: Names = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
-    pool: Pool = None,
     json_: Json = False,
 ) -> None:
     """Change the gap and the shared space step by step, and show which of the two the tasks follow."""
@@ -148,7 +145,7 @@ def intervene(
 
     for path in output or []:
         _check_suffix(path, (".html", ".svg", *SUFFIXES))
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is)
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
     with progress_bar("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,

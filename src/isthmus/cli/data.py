@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 import isthmus
-from isthmus.cli._common import Json, Key, open_pairs, print_bullets
+from isthmus.cli._common import DropBad, Json, Key, open_pairs, print_bullets
 from isthmus.cli.progress import spinner
+from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import check_writable
 
@@ -44,16 +45,20 @@ def demo(
 def inspect(
     paths: Annotated[list[str], typer.Argument(help="one or more embedding files or folders of shards")],
     key: Key = None,
+    drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
     """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
     from isthmus.diagnosis.inspection import inspect as inspect_source
     from isthmus.statistics.pairing import first_pairs, looks_paired
 
-    sources = [isthmus.sources.open_source(path) for path in paths]
-    if key is not None and len(sources) != 2:
-        raise InputError(f"--key {key}: got {len(sources)} paths, expected two")
-    pairs = None if key is None else open_pairs(paths[0], paths[1], "x,y", key)
+    sources = open_sources(paths)
+    if (key is not None or drop_bad) and len(sources) != 2:
+        option = "--drop-bad" if key is None else f"--key {key}"
+        raise InputError(f"{option}: got {len(sources)} paths, expected two")
+    pairs = None
+    if key is not None or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
+        pairs = open_pairs(paths[0], paths[1], "x,y", key, same_dim=False, drop_bad=drop_bad, as_is=key is None)
     with spinner("reading", quiet=json_):
         inspections = [inspect_source(source) for source in sources]
         pairing = None

@@ -19,7 +19,6 @@ from isthmus.cli._common import (
     Key,
     Labels,
     Names,
-    Pool,
     Raw,
     open_pairs,
     print_bullets,
@@ -27,6 +26,7 @@ from isthmus.cli._common import (
     split_names,
 )
 from isthmus.cli.progress import spinner
+from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
 from isthmus.utils.tabular import check_table_suffix
@@ -84,7 +84,6 @@ def measure(
     output: TableFile = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
-    pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -109,9 +108,7 @@ def measure(
                 results, *((SUMMARY, MODALITY_SUMMARY) if metrics in (None, "all") else _measure_names(results))
             )
         return
-    pairs = open_pairs(
-        *_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is
-    )
+    pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
     with spinner(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
         headlines = _headlines(labelled=labels is not None)
         measured = metrics or ("all" if json_ or output is not None else headlines)
@@ -151,7 +148,6 @@ def explain(
     key: Key = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
-    pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -178,7 +174,7 @@ def explain(
         typer.echo("")
         _print_matrices(explanations, ("centroid_angle", *BUDGET))
         return
-    pairs = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is)
+    pairs = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, as_is=as_is)
     with spinner(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the spinner is visible
@@ -202,7 +198,6 @@ def report(
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
-    pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -220,9 +215,7 @@ def report(
             return
         _print_verdicts(explanations)
     else:
-        pairs = open_pairs(
-            *_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, pool=pool, as_is=as_is
-        )
+        pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
         with spinner(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
         if json_:
@@ -258,7 +251,7 @@ def _open_modalities(
     for option, value in (("--labels", labels), ("--index", index), ("--key", key)):
         if value is not None:
             raise InputError(f"{option} {value}: is for two modalities, and {len(paths)} were given")
-    return isthmus.Modalities.open(*paths, names=split_names(names))
+    return isthmus.Modalities.open(*paths, names=split_names(names), **reading_options())
 
 
 def _table_row(name: str, e: Estimate) -> tuple[str, ...]:

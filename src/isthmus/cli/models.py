@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 import isthmus
-from isthmus.cli._common import DropBad, Json, Pool, Raw, print_bullets, print_table, split_names
+from isthmus.cli._common import DropBad, Json, Raw, print_bullets, print_table, split_names
 from isthmus.cli.progress import spinner
+from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
 from isthmus.utils.tabular import SUFFIXES
@@ -36,7 +37,6 @@ def models(
     names: Annotated[str | None, typer.Option(help="names of the models with commas; default: from the paths")] = None,
     unpaired: Annotated[bool, typer.Option("--different-pairs", help="the models have different pairs")] = False,
     drop_bad: DropBad = False,
-    pool: Pool = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -53,10 +53,10 @@ def models(
     titles = split_names(names) or [Path(path.split(",")[0]).stem if "," in path else Path(path).name for path in paths]
     if len(titles) != len(paths) or len(set(titles)) < len(titles):
         raise InputError(f"got the names {', '.join(titles)} for {len(paths)} models; give different ones with --names")
-    opened = {title: open_model(path) for title, path in zip(titles, paths, strict=True)}
+    opened = {title: open_model(path, **reading_options()) for title, path in zip(titles, paths, strict=True)}
     with spinner(f"comparing {len(opened)} models", quiet=json_):
         comparison = isthmus.compare_models(
-            opened, same_pairs=False if unpaired else None, normalize=not raw, drop_bad=drop_bad, pool=pool
+            opened, same_pairs=False if unpaired else None, normalize=not raw, drop_bad=drop_bad
         )
     for path in output or []:
         if path.suffix.lower() == ".html":

@@ -1,10 +1,10 @@
-"""Options of every verb that computes: threads, memory, device and cluster."""
+"""Options of every verb that computes: threads, memory, device and cluster. Options that several verbs share."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import wraps
 from typing import Annotated, Any
 
@@ -12,41 +12,64 @@ import typer
 
 from isthmus.cli.progress import spinner, update_spinner
 
-OPTIONS: dict[str, Any] = {
-    "threads": Annotated[int | None, typer.Option("--threads", help="number of worker threads; default: all cores")],
-    "max_memory": Annotated[
-        str | None, typer.Option("--max-memory", help="memory that a pass over the rows may add, such as '400 MB'")
-    ],
-    "device": Annotated[
-        str | None, typer.Option("--device", help="PyTorch device that computes: cpu, cuda or cuda:0,cuda:1")
-    ],
-    "workers": Annotated[int | None, typer.Option("--workers", help="compute on this many local Dask processes")],
-    "cluster": Annotated[
-        str | None, typer.Option("--cluster", help="compute on a Dask cluster, such as tcp://host:8786")
-    ],
+#: Annotation and default of each option.
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    "threads": (
+        Annotated[int | None, typer.Option("--threads", help="number of worker threads; default: all cores")],
+        None,
+    ),
+    "max_memory": (
+        Annotated[
+            str | None, typer.Option("--max-memory", help="memory that a pass over the rows may add, such as '400 MB'")
+        ],
+        None,
+    ),
+    "device": (
+        Annotated[
+            str | None, typer.Option("--device", help="PyTorch device that computes: cpu, cuda or cuda:0,cuda:1")
+        ],
+        None,
+    ),
+    "workers": (
+        Annotated[int | None, typer.Option("--workers", help="compute on this many local Dask processes")],
+        None,
+    ),
+    "cluster": (
+        Annotated[str | None, typer.Option("--cluster", help="compute on a Dask cluster, such as tcp://host:8786")],
+        None,
+    ),
 }
 
 
-def add_options(app: typer.Typer, verbs: Sequence[str]) -> None:
-    """Add the options to the commands `verbs` of `app`, and run these commands with the chosen resources."""
+def add_options(
+    app: typer.Typer,
+    verbs: Sequence[str],
+    options: Mapping[str, tuple[Any, Any]],
+    context: Callable[..., AbstractContextManager[None]],
+) -> None:
+    """Add options to the commands `verbs` of `app`, and run these commands in the `context` of the chosen values."""
     for command in app.registered_commands:
         if command.callback is not None and command.callback.__name__ in verbs:
-            command.callback = _with_resources(command.callback)
+            command.callback = _with_options(command.callback, options, context)
 
 
-def _with_resources(verb: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command so that it takes the options and runs with them."""
+def _with_options(
+    verb: Callable[..., None],
+    options: Mapping[str, tuple[Any, Any]],
+    context: Callable[..., AbstractContextManager[None]],
+) -> Callable[..., None]:
+    """Wrap a command so that it takes the options and runs in their context."""
 
     @wraps(verb)
-    def run(**options: Any) -> None:
-        resources = {name: options.pop(name) for name in OPTIONS}
-        with _resources(**resources, quiet=bool(options.get("json_"))):
-            verb(**options)
+    def run(**values: Any) -> None:
+        added_values = {name: values.pop(name) for name in options}
+        with context(**added_values, quiet=bool(values.get("json_"))):
+            verb(**values)
 
     signature = inspect.signature(verb, eval_str=True)
     added = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in OPTIONS.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for name, (annotation, default) in options.items()
     ]
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *added])  # type: ignore[attr-defined]
     run.__annotations__ = {p.name: p.annotation for p in [*signature.parameters.values(), *added]}
@@ -54,7 +77,7 @@ def _with_resources(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def _resources(*, workers: int | None, cluster: str | None, quiet: bool, **options: Any) -> Iterator[None]:
+def resources_context(*, workers: int | None, cluster: str | None, quiet: bool, **options: Any) -> Iterator[None]:
     """Apply the options of one call, and start a cluster if one is asked for."""
     from isthmus.compute.resources import config_context  # imported late: NumPy takes as long as the help
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
-from isthmus.data.sources import Source, _arrow_lists, open_source
-from isthmus.data.sources._vector_sets import set_pool
+from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 
@@ -69,26 +68,30 @@ def to_array(rows: Any, name: str) -> Array:
     return rows
 
 
-def as_source(name: str, rows: Any, pool: str | None = None) -> Source:
-    """Return rows of one modality as a source: an array, list, column, path or source."""
+def as_source(name: str, rows: Any, **reading: Any) -> Source:
+    """Return rows of one modality as a source: an array, list, column, path or source.
+
+    Options are those of `isthmus.sources.open_source`. An opened source takes none.
+    """
     if isinstance(rows, Source):
         return rows
     if isinstance(rows, (str, os.PathLike)):
-        return open_source(rows, pool=pool)
+        return open_source(rows, **reading)
     array = to_array(rows, name)
+    reading.pop("raw", None)
+    is_coded = reading.get("bits") or any(reading.get(key) is not None for key in ("scale", "offset", "ranges"))
     if isinstance(array, np.ndarray):
-        validation.check_float_dtype(array.dtype, name)
-    elif "int" in str(array.dtype) or "bool" in str(array.dtype):
+        if not (is_coded and array.dtype.kind in "iu"):
+            validation.check_float_dtype(array.dtype, name)
+    elif not is_coded and ("int" in str(array.dtype) or "bool" in str(array.dtype)):
         raise validation.integer_dtype(str(array.dtype), name)
-    elif "float" not in str(array.dtype):
+    elif not is_coded and "float" not in str(array.dtype):
         raise InputError(f"{name}: has dtype {array.dtype}, expected floats")
     if len(array.shape) == 3 and array.shape[1] == 1:
         array = array[:, 0, :]
     if len(array.shape) == 3:
         array = arrays.to_numpy(array)
-    source = Source(array, address=name)
-    set_pool(source.rows, pool)
-    return source
+    return prepared(Source(array, address=name), **reading)
 
 
 def same_library(x: Source, y: Source) -> tuple[Source, Source]:

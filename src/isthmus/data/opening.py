@@ -19,8 +19,12 @@ from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source, modality_name, open_source
+from isthmus.data.sources._members import listed
 from isthmus.utils import validation
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
+
+#: Options of `open_source` that `open_pairs` passes on.
+READING_OPTIONS = ("pool", "raw", "scale", "offset", "ranges", "bits")
 
 P = ParamSpec("P")
 
@@ -52,8 +56,8 @@ def open_pairs(
     key: Any = None,
     same_dim: bool = True,
     drop_bad: bool = False,
-    pool: str | None = None,
     group: bool = True,
+    **reading: Any,
 ) -> Pairs:
     """Open the pairs in two files or folders, memory-mapped if the format allows it, or in two arrays.
 
@@ -82,12 +86,13 @@ def open_pairs(
     drop_bad : bool
         Whether pairs with a row that is NaN, infinite or all zero are left out. They are counted in `Pairs.dropped` and
         reported in an `IsthmusWarning`. Default: False.
-    pool : {'mean', 'max', 'first'}, optional
-        How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
     group : bool
         Whether equal rows are one row with several matches, as with `index`. Examples are an image that is repeated
         beside each of its captions, and a caption beside each of its images. Rows are counted in `Pairs.grouped` and
         reported in an `IsthmusWarning`. On a cluster they are never grouped. Default: True.
+    **reading
+        Options of `isthmus.sources.open_source`: `pool`, `raw`, `scale`, `offset`, `ranges` and `bits`. A tuple of two
+        has one value for x and one for y.
 
     Returns
     -------
@@ -112,13 +117,15 @@ def open_pairs(
     """
     pairs_class = Pairs if same_dim else CrossDimPairs
     are_paths = [isinstance(rows, (str, os.PathLike)) for rows in (x, y)]
+    readings = reading_of_each(2, reading)
     sources = [
-        open_source(rows, pool=pool) if is_path else rows for rows, is_path in zip((x, y), are_paths, strict=True)
+        open_source(rows, **options) if is_path else rows
+        for rows, is_path, options in zip((x, y), are_paths, readings, strict=True)
     ]
     if not all(are_paths) and names is None:
         names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
     modalities = modality_names(x, y, names)
-    sources = [as_source(name, rows, pool) for name, rows in zip(modalities, sources, strict=True)]
+    sources = [as_source(*named, **options) for *named, options in zip(modalities, sources, readings, strict=True)]
     if key is None:
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
         return _cleaned(pairs, drop_bad=drop_bad, group=group)
@@ -137,6 +144,42 @@ def open_pairs(
     pairs = pairs_class(index=key_join.index, labels=labels, **dict(zip(modalities, subsets, strict=True)))
     pairs.key_join = key_join
     return _cleaned(pairs, drop_bad=drop_bad, group=group)
+
+
+def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str, Any]]:
+    """Return the options of `open_source` for each modality.
+
+    Parameters
+    ----------
+    count : int
+        Number of modalities.
+    reading : mapping
+        Options by name. A tuple has one value for each modality.
+
+    Returns
+    -------
+    list of dict
+        One mapping for each modality.
+
+    Raises
+    ------
+    InputError
+        If an option is unknown, or a tuple has another length.
+
+    Examples
+    --------
+    >>> reading_of_each(2, {"pool": "mean", "scale": (None, 0.1)})
+    [{'pool': 'mean', 'scale': None}, {'pool': 'mean', 'scale': 0.1}]
+    """
+    for name, value in reading.items():
+        if name not in READING_OPTIONS:
+            raise unknown_name("option", name, READING_OPTIONS)
+        if isinstance(value, tuple) and len(value) != count:
+            raise InputError(f"{name} has {len(value)} values, expected one, or {count}: one for each modality")
+    return [
+        {name: value[number] if isinstance(value, tuple) else value for name, value in reading.items()}
+        for number in range(count)
+    ]
 
 
 def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
@@ -219,6 +262,62 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
     usable.key_join, usable.dropped = pairs.key_join, counts
     message = f"{described}: left out {counts['pairs']:,} of {pairs.n_pairs:,} pairs, {usable.n_pairs:,} are used"
     warnings.warn(message, IsthmusWarning, stacklevel=3)
+    return usable
+
+
+def usable_sources(sources: Mapping[str, Source], /, *, paired: bool) -> dict[str, Source]:
+    """Leave out the rows that are NaN, infinite or all zero, and report their number in a warning.
+
+    Parameters
+    ----------
+    sources : mapping of str to Source
+        Rows of each modality, each of which is read.
+    paired : bool
+        Whether rows with one number belong together, so that all of them are left out.
+
+    Returns
+    -------
+    dict of str to Source
+        The sources, without these rows.
+
+    Raises
+    ------
+    InputError
+        If fewer than two rows of a modality are left.
+
+    Examples
+    --------
+    >>> import numpy as np, warnings
+    >>> rows = Source(np.array([[1.0, 2.0], [0.0, 0.0], [3.0, 1.0]]), address="image.npy")
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     usable_sources({"image": rows}, paired=False)["image"].shape
+    (2, 2)
+    """
+    masks = {name: valid_mask(source)[0] for name, source in sources.items()}
+    if all(mask.all() for mask in masks.values()):
+        return dict(sources)
+    if paired:
+        sizes = [len(mask) for mask in masks.values()]
+        if len(set(sizes)) > 1:
+            raise InputError(f"got modalities of {listed(list(map(str, sizes)))} rows, expected as many rows of each")
+        common = np.logical_and.reduce(list(masks.values()))
+        masks = dict.fromkeys(masks, common)
+    usable = {}
+    for name, source in sources.items():
+        rows = np.flatnonzero(masks[name])
+        n_dropped = len(masks[name]) - len(rows)
+        if len(rows) < 2:
+            raise InputError(f"{source.address}: {len(rows)} of {len(masks[name]):,} rows are usable, expected two")
+        usable[name] = select_rows(source, rows) if n_dropped else source
+    counts = {name: len(mask) - int(mask.sum()) for name, mask in masks.items()}
+    described = " and ".join(
+        f"{count:,} of {len(masks[name]):,} {name} rows" for name, count in counts.items() if count
+    )
+    message = f"left out {described}: they, or their matches, are NaN, infinite or all zeros"
+    warnings.warn(
+        message if paired else message.replace("they, or their matches,", "they"), IsthmusWarning, stacklevel=3
+    )
     return usable
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from isthmus.data.columns import as_source
+from isthmus.data.opening import reading_of_each
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import modality_name, open_source
 from isthmus.diagnosis.explanation import Explanation, explain
@@ -183,6 +184,8 @@ class Modalities:
 
     Parameters
     ----------
+    pool : {'mean', 'max', 'first'}, optional
+        How several vectors of an item, (n, k, d), become one, without vectors that are all zero.
     **modalities : array-like (n, d), path or Source
         Rows of each modality: an array, list, column or file, as in `Pairs`, and all of one shape. The order is kept.
 
@@ -200,17 +203,17 @@ class Modalities:
     ([('image', 'text'), ('image', 'audio'), ('text', 'audio')], (3, 3))
     """
 
-    def __init__(self, **modalities: Any):
+    def __init__(self, *, pool: str | None = None, **modalities: Any):
         if len(modalities) < 2:
             raise InputError(f"got {len(modalities)} modalities, expected two or more, as Modalities(image=X, text=Y)")
         self.names = tuple(modalities)
-        modalities = {name: as_source(name, rows) for name, rows in modalities.items()}
+        modalities = {name: as_source(name, rows, pool=pool) for name, rows in modalities.items()}
         self.pairs = {
             (x, y): Pairs(**{x: modalities[x], y: modalities[y]}) for x, y in itertools.combinations(modalities, 2)
         }
 
     @classmethod
-    def open(cls, *paths: str | os.PathLike[str], names: Sequence[str] | None = None) -> Modalities:
+    def open(cls, *paths: str | os.PathLike[str], names: Sequence[str] | None = None, **reading: Any) -> Modalities:
         """Open one file or folder per modality, memory-mapped where the format allows it.
 
         Parameters
@@ -219,6 +222,8 @@ class Modalities:
             Files or folders as in `isthmus.open_pairs`.
         names : sequence of str, optional
             Names of the modalities. Default: from the paths.
+        **reading
+            Options of `isthmus.sources.open_source`, such as `pool` or `scale`. A tuple has one value for each path.
 
         Returns
         -------
@@ -236,7 +241,9 @@ class Modalities:
                 f"got the names {', '.join(map(repr, modalities))} for {len(paths)} paths, expected as many different "
                 "names; give them with --names image,text,audio (names=('image', 'text', 'audio') in Python)"
             )
-        return cls(**dict(zip(modalities, map(open_source, paths), strict=True)))
+        readings = reading_of_each(len(paths), reading)
+        sources = [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
+        return cls(**dict(zip(modalities, sources, strict=True)))
 
     def measure(self, **options: Any) -> PairwiseResults[Result]:
         """Measure every pair of modalities.

@@ -147,13 +147,15 @@ def steps_of(names: Sequence[str] | Mapping[str, Any], /) -> dict[str, int]:
     return steps if len(found) == len(parts) == len(set(steps.values())) and len(frames) == 1 else {}
 
 
-def open_model(path: str | os.PathLike[str], /) -> Pairs:
+def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
     """Open a folder that holds the files of two modalities, or two paths with a comma between them.
 
     Parameters
     ----------
     path : str or path
         Folder with two files or two folders of shards, or 'image.npy,text.npy'.
+    **reading
+        Options of `isthmus.sources.open_source`, such as `pool`.
 
     Returns
     -------
@@ -180,7 +182,7 @@ def open_model(path: str | os.PathLike[str], /) -> Pairs:
     if len(files) != 2:
         shown = ", ".join(os.path.basename(file) for file in files[:5]) + (" ..." if len(files) > 5 else "")
         raise InputError(f"{path}: holds {len(files)} entries ({shown}), expected the files of two modalities")
-    return open_pairs(*files)
+    return open_pairs(*files, **reading)
 
 
 class _Study:

@@ -263,7 +263,7 @@ def _check_corrupted_file(format: Format, path: Path, change: str) -> None:
     except Exception as error:
         message = f"{format.name}: a file where {change} raised {type(error).__name__}, expected InputError: {error}"
         raise AssertionError(message) from error
-    is_float = np.issubdtype(read.dtype, np.floating) and read.ndim == 2
+    is_float = (np.issubdtype(read.dtype, np.floating) or str(read.dtype) in format.dtypes) and read.ndim == 2
     _require(is_float, f"{format.name}: a file where {change} is read as {read.shape} of {read.dtype}, expected floats")
 
 

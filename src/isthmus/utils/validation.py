@@ -75,7 +75,7 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def check_float_dtype(dtype: np.dtype, address: str) -> None:
+def check_float_dtype(dtype: np.dtype, address: str, *, codes: bool = False) -> None:
     """Raise `InputError` for a dtype that is not float16, float32 or float64.
 
     Parameters
@@ -84,9 +84,17 @@ def check_float_dtype(dtype: np.dtype, address: str) -> None:
         Dtype of the rows.
     address : str
         File or array that the message names.
+    codes : bool, default False
+        Whether int8 and uint8 are allowed: codes of a quantiser, which are decoded later.
     """
     if dtype.kind == "O":
-        raise InputError(f"{address}: holds Python objects (pickled), which are never loaded; save a plain float array")
+        raise InputError(
+            f"{address}: holds Python objects (pickled), which are never loaded; if you trust it, run rows = "
+            f"np.load(FILE, allow_pickle=True).tolist() and np.save('rows.npy', np.array(rows, 'float32')), "
+            "with rows[NAME] if it is a dictionary"
+        )
+    if codes and dtype.kind in "iu" and dtype.itemsize == 1:
+        return
     if dtype.kind in "iub":
         raise integer_dtype(str(dtype), address)
     if dtype.kind != "f" or dtype.itemsize > 8:
@@ -110,8 +118,9 @@ def integer_dtype(dtype: str, address: str) -> InputError:
     """
     if dtype.endswith("int8"):
         return InputError(
-            f"{address}: has dtype {dtype}: codes of a quantiser, which are no embeddings without their scale and "
-            "offset (row = scale * code + offset); a plain cast to floats gives wrong angles"
+            f"{address}: has dtype {dtype}: codes, which are no embeddings without their scale (a plain cast gives "
+            "wrong angles); open them with --scale and --offset, --ranges of each coordinate, or --bits if signs are "
+            "packed (open_pairs(..., scale=))"
         )
     return InputError(f"{address}: has dtype {dtype}, expected floats; whole numbers are ids or codes, not embeddings")
 
@@ -275,7 +284,7 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
         advice = "remove these pairs from both files, or leave them out with --drop-bad (drop_bad=True)"
         if message:
             advice = "leave these pairs out with --drop-bad (drop_bad=True)"
-        message = "; ".join([*clauses, advice if paired else "remove them or embed them again"])
+        message = "; ".join([*clauses, advice if paired else "embed them again, or leave them out with --drop-bad"])
         if len(message) <= MAX_MESSAGE:
             break
     return InputError(message)

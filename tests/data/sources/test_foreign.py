@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import lzma
 import pickle
 import sqlite3
 from pathlib import Path
@@ -23,10 +24,16 @@ X = np.random.default_rng(24).normal(size=(20, 4)).astype(np.float32)
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer.*git lfs pull"),
         (b"\n<!DOCTYPE html><html><body>404</body></html>", "is an HTML page"),
         (gzip.compress(X.tobytes()), "is compressed by gzip; unpack it with gunzip"),
-        (pickle.dumps({"image": X}), r"is a pickle.*pickle.load\(open\(.*np.save\('rows.npy', np.asarray\(rows\)\)"),
+        (
+            pickle.dumps({"image": X}),
+            r"is a pickle.*pickle.load\(open\(.*\)\['image'\] and np.save\('rows.npy', np.asa",
+        ),
+        (pickle.dumps(X), r"is a pickle.*pickle.load\(open\(.*'rb'\)\) and np.save\('rows.npy', np.asarray\(rows\)\)"),
+        (lzma.compress(X.tobytes()), "is compressed by xz"),
+        (X.tobytes() + b"LANC", "is a file of a Lance table; give lancedb://"),
         (b"IxFI" + X.tobytes(), "is a faiss index; rename it so that it ends in .index, or write faiss:FILE"),
     ],
-    ids=["lfs", "html", "gzip", "pickle", "faiss"],
+    ids=["lfs", "html", "gzip", "pickled dictionary", "pickle", "xz", "lance", "faiss"],
 )
 def test_open_source_of_another_kind_of_file_names_it(content: bytes, message: str, name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
@@ -49,5 +56,34 @@ def test_open_source_of_fbin_maps_the_rows(tmp_path: Path) -> None:
         np.array(X.shape, dtype=np.uint32).tofile(file)
         X.tofile(file)
     np.testing.assert_array_equal(open_source(tmp_path / "base.fbin").read(0, 20), X)
-    with pytest.raises(InputError, match="an .fbin file holds one array"):
+    with pytest.raises(InputError, match="files of .fbin hold one array"):
         open_source(f"{tmp_path}/base.fbin::x")
+
+
+@pytest.mark.parametrize(
+    ("folder", "files", "message"),
+    [
+        ("vectors.lance", ["data/0.lance"], "is a Lance table; give lancedb://.*/vectors::COLUMN"),
+        ("db", ["vectors.lance/data/0.lance"], "is a Lance table; give lancedb://.*/db/vectors::COLUMN"),
+        ("rows.zarr", [".zarray", "0.0"], r"is a Zarr array or group; run rows = zarr.open\('rows.zarr'\) and np.save"),
+        ("group", ["zarr.json", "image/zarr.json"], "is a Zarr array or group"),
+        ("chroma", ["chroma.sqlite3"], "is a Chroma database"),
+    ],
+)
+def test_open_source_of_a_folder_of_another_kind_names_it(
+    folder: str, files: list[str], message: str, tmp_path: Path
+) -> None:
+    for file in files:
+        (tmp_path / folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / file).write_bytes(b"{}")
+    with pytest.raises(InputError, match=message) as caught:
+        open_source(tmp_path / folder)
+    assert len(str(caught.value)) <= 300
+
+
+def test_object_array_is_refused_with_the_lines_that_make_it_plain(tmp_path: Path) -> None:
+    np.save(tmp_path / "list.npy", np.array([*X, X[0, :2]], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "dict.npy", {"image": X}, allow_pickle=True)  # type: ignore[arg-type]
+    for name in ("list.npy", "dict.npy"):
+        with pytest.raises(InputError, match=r"never loaded.*np.load\(FILE, allow_pickle=True\).*np.save\('rows.npy'"):
+            open_source(tmp_path / name)

@@ -20,6 +20,7 @@ LIBRARY = {
     "ragged_parquet": "image_id", "large_parquet": "image_id", "feather": "image_id", "arrow": "image_id",
     "stream": "image_id", "hdf5": "image_id", "chunked_hdf5": "image_id", "torch": "number", "webdataset": "__key__",
     "csv": "image_id", "wide_csv": "number", "tsv": None, "jsonl": "image_id", "text": None, "fvecs": None,
+    "bvecs": None, "i8bin": None, "u8bin": None, "ibin": None,
     "parquet_folder": "image_id", "dataset": "image_id", "clip_retrieval": "image_id",
 }  # fmt: skip
 WRITERS = {**library_files.FILES, **library_files.READ_ONLY, **library_files.FOLDERS}

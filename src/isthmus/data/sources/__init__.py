@@ -8,10 +8,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
+from isthmus.data.sources._codes import Coding, decode
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import resolve, split_member
-from isthmus.data.sources._registry import find_format, formats, register, split_format, writable_format
+from isthmus.data.sources._raw import open_raw
+from isthmus.data.sources._registry import (
+    find_format,
+    format_by_suffix,
+    formats,
+    register,
+    split_format,
+    writable_format,
+)
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
 from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
@@ -42,7 +52,16 @@ _ENDINGS = ("_embeddings", "_embedding", "_embeds", "_embed", "_embs", "_emb", "
 _SYNONYMS = {"img": "image", "images": "image", "txt": "text", "texts": "text", "captions": "text"}
 
 
-def open_source(path: str | os.PathLike[str], *, pool: str | None = None) -> Source:
+def open_source(
+    path: str | os.PathLike[str],
+    *,
+    pool: str | None = None,
+    raw: str | None = None,
+    scale: Any = None,
+    offset: Any = None,
+    ranges: Any = None,
+    bits: bool = False,
+) -> Source:
     """Open the embeddings at `path` without reading all of them.
 
     Parameters
@@ -52,6 +71,17 @@ def open_source(path: str | os.PathLike[str], *, pool: str | None = None) -> Sou
         ``FILE::NAME`` selects one array or column of several. ``FORMAT:FILE`` names the format, as in ``faiss:FILE``.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding, and are left out.
+    raw : str, optional
+        Dtype and width of a file without a header and of no known format, such as 'float32:512'.
+    scale : float, array-like (d,) or path, optional
+        Factor of stored numbers, such as int8 or uint8 codes: row = scale * code + offset.
+    offset : float, array-like (d,) or path, optional
+        Number that is added to scaled codes.
+    ranges : array-like (2, d) or path, optional
+        Minimum and maximum of each coordinate that int8 or uint8 codes were made from, as sentence-transformers keeps
+        them. A path is that of an .npy file.
+    bits : bool
+        Whether the bits of int8 or uint8 numbers are signs, packed by numpy.packbits. Default: False.
 
     Returns
     -------
@@ -61,7 +91,8 @@ def open_source(path: str | os.PathLike[str], *, pool: str | None = None) -> Sou
     Raises
     ------
     InputError
-        If nothing is there, or the file is truncated or pickled. If the embeddings are not at least two rows of floats
+        If nothing is there, or the file is truncated or pickled. If it holds whole numbers without a scale, ranges or
+        bits. If the embeddings are not at least two rows of floats
         in two dimensions. If the file holds several arrays or columns and none is selected.
 
     Examples
@@ -80,7 +111,20 @@ def open_source(path: str | os.PathLike[str], *, pool: str | None = None) -> Sou
         named, text = split_format(str(path))
         text, member = split_member(text)
         location = resolve(text)
-        source = (named or find_format(location)).open_source(location, member)
+        is_raw = raw is not None and named is None and not location.is_dir() and format_by_suffix(location) is None
+        if is_raw:
+            source = open_raw(location, str(raw))
+        else:
+            source = (named or find_format(location)).open_source(location, member)
+    coding = {"scale": scale, "offset": offset, "ranges": ranges, "bits": bits}
+    source = prepared(source, pool=pool, **coding)
+    source.reading = {"pool": pool, "raw": raw, **coding}
+    return source
+
+
+def prepared(source: Source, *, pool: str | None = None, **coding: Any) -> Source:
+    """Return a source with decoded numbers and pooled vectors, given options of `open_source`."""
+    source = decode(source, Coding(**coding))
     set_pool(source.rows, pool)
     return source
 

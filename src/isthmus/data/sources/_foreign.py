@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pickletools
+from collections.abc import Collection
 from pathlib import Path
 
+from isthmus.data.sources._locations import Location
 from isthmus.utils.errors import InputError
 
 _FAISS = (b"IxFI", b"IxF2", b"IxFl", b"IxMp", b"IxM2", b"IwFl", b"IwPQ", b"IwSQ", b"IHNf", b"IHNs", b"IxPq", b"IxSQ")
@@ -11,6 +14,9 @@ _FAISS = (b"IxFI", b"IxF2", b"IxFl", b"IxMp", b"IxM2", b"IwFl", b"IwPQ", b"IwSQ"
 _MESSAGES = {
     b"version https://git-lfs": "is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository",
     b"\x1f\x8b": "is compressed by gzip; unpack it with gunzip",
+    b"\x28\xb5\x2f\xfd": "is compressed by zstd; unpack it with unzstd",
+    b"\xfd7zXZ\x00": "is compressed by xz; unpack it with unxz",
+    b"BZh9": "is compressed by bzip2; unpack it with bunzip2",
     b"SQLite format 3\x00": "is an SQLite database; read its vectors and save them with numpy.save",
 }
 
@@ -26,7 +32,49 @@ def check_embeddings(location: Path, head: bytes) -> None:
     elif head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
         message = (
             "is a pickle, which can run code and is never loaded; if you trust it, run "
-            f"rows = pickle.load(open({location.name[-24:]!r}, 'rb')) and np.save('rows.npy', np.asarray(rows))"
+            f"rows = pickle.load(open({location.name[-24:]!r}, 'rb')){_pickled_key(head)} and np.save('rows.npy', "
+            "np.asarray(rows))"
         )
+    elif head[:4] == b"LANC" or _ends_with(location, b"LANC"):
+        message = "is a file of a Lance table; give lancedb://FOLDER/TABLE::COLUMN for the folder TABLE.lance"
     if message is not None:
         raise InputError(f"{name}: {message}")
+
+
+def check_embeddings_folder(location: Location, names: Collection[str]) -> None:
+    """Raise `InputError` if a folder with files of these `names` is known to be something else than shards."""
+    quoted = repr(location.name[-40:])
+    tables = [location.name] if "_versions" in names or location.suffix == ".lance" else []
+    tables = tables or [name for name in names if name.endswith(".lance")]
+    if tables:
+        address = f"{str(location).removesuffix(tables[0]).rstrip('/') or '.'}/{tables[0].removesuffix('.lance')}"
+        raise InputError(f"{str(location)[-80:]}: is a Lance table; give lancedb://{address[-80:]}::COLUMN")
+    if {".zarray", ".zgroup", ".zattrs", "zarr.json"} & set(names):
+        raise InputError(
+            f"{str(location)[-80:]}: is a Zarr array or group; run rows = zarr.open({quoted}) and np.save('rows.npy', "
+            "rows[:]), with rows[NAME][:] for one array of a group"
+        )
+    if "chroma.sqlite3" in names:
+        raise InputError(f"{str(location)[-80:]}: is a Chroma database; save its embeddings with numpy.save")
+
+
+def _pickled_key(head: bytes) -> str:
+    """Return how to select the first entry of a pickle that begins as a dictionary, or ''. Nothing is unpickled."""
+    is_dictionary = False
+    try:
+        for opcode, argument, _ in pickletools.genops(head):
+            is_dictionary |= opcode.name == "EMPTY_DICT"
+            if "UNICODE" in opcode.name:
+                return f"[{argument[:24]!r}]" if is_dictionary else ""
+            if opcode.name not in ("PROTO", "FRAME", "EMPTY_DICT", "MARK", "MEMOIZE", "BINPUT"):
+                break
+    except ValueError:
+        pass
+    return ""
+
+
+def _ends_with(path: Path, end: bytes) -> bool:
+    """Return whether the last bytes of a file are `end`."""
+    with path.open("rb") as file:
+        file.seek(max(file.seek(0, 2) - len(end), 0))
+        return file.read() == end

@@ -32,7 +32,8 @@ class Format(ABC):
     magic : bytes or None
         First bytes of every file, by which a file without a known suffix is recognised. Default: None.
     dtypes : tuple of str
-        NumPy dtypes that files can hold. Default: float16, float32 and float64.
+        NumPy dtypes that files can hold. Default: float16, float32 and float64. Whole numbers are codes, which
+        `isthmus.sources.open_source` decodes.
     supports_resume : bool
         Whether `writer` can continue a file that was cut short. Default: False.
     reads_urls : bool
@@ -41,7 +42,8 @@ class Format(ABC):
         Whether files in a folder are shards. False for text, which often lies beside shards as captions or ids.
         Default: True.
     announces_length : bool
-        Whether a file says how long it is, so that one that was cut off is refused. False for text. Default: True.
+        Whether a file says how long it is, so that one that was cut off is refused. False for text and .fvecs.
+        Default: True.
 
     Examples
     --------

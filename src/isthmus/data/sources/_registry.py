@@ -112,7 +112,10 @@ def find_format(path: str | os.PathLike[str] | Location) -> Format:
     if format is None:
         format = next((candidate for candidate in formats.values() if candidate.matches(head)), None)
     if format is None:
-        raise InputError(f"{location}: is in no known format; expected {suffix_list()} or a folder of shards")
+        raise InputError(
+            f"{location}: is in no known format; expected {suffix_list()} or a folder of shards; for rows without a "
+            "header give --raw float32:512 (raw=)"
+        )
     if isinstance(location, RemotePath) and not format.reads_urls:
         remote = " and ".join(
             sorted(candidate.name for candidate in formats.values() if candidate.reads_urls and candidate.suffixes)

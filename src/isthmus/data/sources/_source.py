@@ -69,7 +69,9 @@ class Source:
         min_rows: int = 2,
     ):
         validation.check_matrix_shape(rows.shape, address, min_rows=min_rows)
-        if len(rows.shape) == 1:
+        #: True if the file holds one vector (d,) and not a matrix.
+        self.is_vector = len(rows.shape) == 1
+        if self.is_vector:
             rows = rows[None]
         if len(rows.shape) == 3:
             rows, convert = VectorSets(rows, address, convert), None
@@ -79,6 +81,8 @@ class Source:
         self.convert = convert
         self.location = location
         self.member = member
+        #: Options of `open_source` that opened it, so that another process can open the same rows.
+        self.reading: dict[str, Any] = {}
         self._keys = keys
         self._numbers = numbers
         self.shape: tuple[int, int] = (int(rows.shape[0]), int(rows.shape[1]))

@@ -12,6 +12,8 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from isthmus.data.sources import parquet
+from isthmus.data.sources._folder_names import check_one_modality
+from isthmus.data.sources._foreign import check_embeddings_folder
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
 from isthmus.data.sources._members import listed
@@ -24,6 +26,8 @@ from isthmus.utils.errors import InputError
 
 #: Files that `datasets` writes beside the shards of a saved data set, and into the folder of several splits.
 STATE, SPLITS = "state.json", "dataset_dict.json"
+#: Advice for a file that does not fit to the others.
+NO_SHARD = "; if it is no shard, move it out of the folder"
 #: Rows of a shard if the source has no shards.
 SHARD_ROWS = 1_000_000
 
@@ -40,6 +44,7 @@ class Folder(Format):
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Open the rows of all shards of the folder, concatenated."""
         shard_format, files = find_shards(location, _shard_formats(location))
+        check_one_modality(location, [file.name for file in files])
         shards = [_open_shard(shard_format, file, member, len(files)) for file in files]
         _check_equal_shards(files, shards)
 
@@ -78,7 +83,10 @@ class Folder(Format):
 
 def _open_shard(shard_format: Format, file: Location, member: str | None, n_files: int) -> Source:
     """Open a shard. In a folder of many shards its file is closed again until rows are read."""
-    shard = shard_format.open_source(file, member, min_rows=0)
+    try:
+        shard = shard_format.open_source(file, member, min_rows=0)
+    except InputError as error:
+        raise error if n_files == 1 else InputError(f"{error}{NO_SHARD}") from None
     if n_files > MAX_OPEN:
         shard.rows = ReopenedRows(shard.rows, lambda: shard_format.open_source(file, member, min_rows=0).rows)
     return shard
@@ -97,6 +105,7 @@ def find_shards(location: Location, candidates: Sequence[Format]) -> tuple[Forma
     """Return the format of the shards in a folder, one of `candidates`, and the shards in order."""
     files: list[Location] = sorted((f for f in location.iterdir() if not f.name.startswith(".")), key=natural_key)
     by_name = {file.name: file for file in files}
+    check_embeddings_folder(location, [file.name for file in location.iterdir()])
     if STATE in by_name:
         return formats["arrow"], [by_name[name] for name in _saved_shards(by_name[STATE], by_name)]
     shards = {
@@ -135,8 +144,10 @@ def _check_equal_shards(files: Sequence[Location], shards: Sequence[Source]) -> 
         if shard.shape[1] != filled[0][1].shape[1]:
             raise InputError(
                 f"{file}: has width {shard.shape[1]}, but {filled[0][0].name} has {filled[0][1].shape[1]}; all "
-                "shards of a folder must come from one model"
+                f"shards of a folder must come from one model{NO_SHARD}"
             )
+        if shard.is_vector and any(other.shape[0] > 1 for _, other in filled):
+            raise InputError(f"{file}: holds one vector, and other shards hold matrices{NO_SHARD}")
         if shard.convert is not shards[0].convert:
             raise InputError(f"{file}: holds {shard.dtype}, but {files[0].name} holds {shards[0].dtype}; convert one")
 

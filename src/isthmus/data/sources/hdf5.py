@@ -51,6 +51,7 @@ class Hdf5(Format):
             file = h5py.File(path, "r")
             datasets = _local_datasets(h5py, file)
             ranks = {name: data.ndim for name, data in datasets.items() if data.dtype.kind == "f"}
+            ranks = ranks or {name: data.ndim for name, data in datasets.items() if data.dtype in (np.int8, np.uint8)}
             candidates = [n for n, rank in ranks.items() if rank == 2] or [n for n, rank in ranks.items() if rank == 3]
             if not candidates and member is None:
                 shapes = listed([f"{name} {data.shape} {data.dtype}" for name, data in datasets.items()])
@@ -58,7 +59,7 @@ class Hdf5(Format):
             names = candidates if member is None else list(datasets)
             name = select_member(path, names, member and member.strip("/"))
             address, data = f"{path}::{name}", datasets[name]
-            validation.check_float_dtype(data.dtype, address)
+            validation.check_float_dtype(data.dtype, address, codes=True)
             validation.check_matrix_shape(data.shape, address, min_rows=min_rows)
             mapped = _memory_map(path, data)
             rows = Hdf5Dataset(data, address) if mapped is None else mapped

@@ -62,7 +62,7 @@ def memory_map(
         file.seek(offset)
         shape, fortran, dtype = read_header(file, address)
         begin = file.tell()
-    validation.check_float_dtype(dtype, address)
+    validation.check_float_dtype(dtype, address, codes=True)
     validation.check_matrix_shape(shape, address, min_rows=min_rows)
     data_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
     if end - begin < data_bytes:

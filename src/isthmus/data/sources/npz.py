@@ -47,6 +47,7 @@ class Npz(Format):
         with translated_errors(path), zipfile.ZipFile(path) as archive:
             names = [n.removesuffix(".npy") for n in archive.namelist() if n.endswith(".npy")]
             candidates = [name for name in names if member is None and _may_be_embeddings(archive, name)]
+            candidates = candidates or [name for name in names if member is None and _may_be_codes(archive, name)]
             name = select_member(path, names if member is not None or not candidates else candidates, member)
             address = f"{path}::{name}"
             info = archive.getinfo(f"{name}.npy")
@@ -84,14 +85,19 @@ def translated_errors(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _may_be_embeddings(archive: zipfile.ZipFile, name: str) -> bool:
+def _may_be_codes(archive: zipfile.ZipFile, name: str) -> bool:
+    """Return whether the array may be codes of 8 bits."""
+    return _may_be_embeddings(archive, name, kinds="iu", itemsize=1)
+
+
+def _may_be_embeddings(archive: zipfile.ZipFile, name: str, kinds: str = "fO", itemsize: int | None = None) -> bool:
     """Return whether the array may be embeddings. One with a broken header is refused when it is opened."""
     with archive.open(f"{name}.npy") as file:
         try:
             shape, _, dtype = npy.read_header(io.BytesIO(file.read(npy.MAX_HEADER_BYTES)), name)
         except InputError:
             return True
-    return len(shape) in (2, 3) and dtype.kind in "fO"
+    return len(shape) in (2, 3) and dtype.kind in kinds and itemsize in (None, dtype.itemsize)
 
 
 def _data_offset(path: Path, info: zipfile.ZipInfo) -> int:

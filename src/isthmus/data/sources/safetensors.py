@@ -19,6 +19,8 @@ from isthmus.utils import validation
 from isthmus.utils.errors import InputError, unknown_name
 
 _DTYPES = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2"}
+#: Codes of a quantiser, which are decoded later.
+_CODES = {"I8": "i1", "U8": "u1"}
 _INTEGERS = {"I64": "<i8", "U64": "<u8", "I32": "<i4", "U32": "<u4", "I16": "<i2", "U16": "<u2", "I8": "i1", "U8": "u1"}
 
 
@@ -35,10 +37,11 @@ class Safetensors(Format):
         path: Any = location
         header, begin = _read_header(path)
         ranks = {n: len(i["shape"]) for n, i in header.items() if member is None and i["dtype"] in _DTYPES}
+        codes = [n for n, i in header.items() if i["dtype"] in _CODES and len(i["shape"]) == 2 and member is None]
         candidates = [n for n, rank in ranks.items() if rank == 2] or [n for n, rank in ranks.items() if rank == 3]
-        name = select_member(path, candidates or list(header), member)
+        name = select_member(path, candidates or codes or list(header), member)
         address, info = f"{path}::{name}", header[name]
-        if info["dtype"] not in _DTYPES:
+        if info["dtype"] not in _DTYPES | _CODES:
             raise InputError(f"{address}: has dtype {info['dtype']}, expected F16, BF16, F32 or F64; convert it first")
         validation.check_matrix_shape(info["shape"], address, min_rows=min_rows)
 

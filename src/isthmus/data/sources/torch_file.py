@@ -44,6 +44,7 @@ class TorchFile(Format):
             name, address = "", str(path)
         else:
             floats = {n: t for n, t in tensors.items() if t.is_floating_point()}
+            floats = floats or {n: t for n, t in tensors.items() if t.dtype in (torch.int8, torch.uint8)}
             candidates = [n for n, t in floats.items() if t.ndim == 2] or [n for n, t in floats.items() if t.ndim == 3]
             if member is None and not candidates:
                 raise InputError(f"{path}: holds no tensor of floats of two dimensions, only {listed(list(tensors))}")
@@ -51,7 +52,7 @@ class TorchFile(Format):
             address = f"{path}::{name}"
         tensor = tensors[name]
         if tensor.layout is not torch.strided or tensor.dtype not in (
-            torch.float16, torch.bfloat16, torch.float32, torch.float64,
+            torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int8, torch.uint8,
         ):  # fmt: skip
             raise InputError(
                 f"{address}: is a tensor of {tensor.dtype}, {tensor.layout}, expected dense float16, bfloat16, float32 "

@@ -131,7 +131,7 @@ def _read_first(path: Path, begin: int, n_bytes: int, address: str) -> tuple[int
         file.seek(begin)
         head = io.BytesIO(file.read(min(n_bytes, 4096)))
     shape, _, dtype = npy.read_header(head, address)
-    validation.check_float_dtype(dtype, address)
+    validation.check_float_dtype(dtype, address, codes=True)
     if not shape or int(np.prod(shape[:-1], dtype=object)) != 1:
         raise InputError(f"{address}: holds arrays of shape {shape}, expected one vector for each sample")
     if head.tell() + shape[-1] * dtype.itemsize != n_bytes:

@@ -1,0 +1,94 @@
+"""Options of every verb that reads embeddings: how stored numbers become rows of floats."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Annotated, Any
+
+import typer
+
+OPTIONS: dict[str, tuple[Any, Any]] = {
+    "pool": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--pool", help="mean, max or first: one vector an item from several, without padding of zeros"
+            ),
+        ],
+        None,
+    ),
+    "layout": (
+        Annotated[
+            str | None,
+            typer.Option("--raw", help="dtype and width of files without a header, such as float32:512"),
+        ],
+        None,
+    ),
+    "scale": (
+        Annotated[
+            str | None,
+            typer.Option("--scale", help="factor of int8 or uint8 codes, a number or .npy; X,Y for one of each file"),
+        ],
+        None,
+    ),
+    "offset": (
+        Annotated[str | None, typer.Option("--offset", help="number added to scaled codes, as for --scale")],
+        None,
+    ),
+    "ranges": (
+        Annotated[
+            str | None,
+            typer.Option("--ranges", help=".npy (2, d): minimum and maximum that int8 or uint8 codes were made from"),
+        ],
+        None,
+    ),
+    "bits": (
+        Annotated[bool, typer.Option("--bits", help="bytes are packed signs of the coordinates, as of packbits")],
+        False,
+    ),
+}
+
+_options: ContextVar[dict[str, Any]] = ContextVar("reading options", default={})  # noqa: B039  # never changed in place
+
+
+@contextmanager
+def reading_context(*, layout: str | None, quiet: bool, **options: Any) -> Iterator[None]:  # noqa: ARG001
+    """Read embeddings with these options of a command."""
+    options["raw"] = layout
+    parsed = {name: _parsed(name, value) for name, value in options.items() if value is not None}
+    token = _options.set({name: value for name, value in parsed.items() if value is not False})
+    try:
+        yield
+    finally:
+        _options.reset(token)
+
+
+def reading_options() -> dict[str, Any]:
+    """Return the options of this command, as those of `isthmus.open_pairs`."""
+    return _options.get()
+
+
+def open_sources(paths: list[str]) -> list[Any]:
+    """Open one source for each path with the options of this command."""
+    from isthmus.data.opening import reading_of_each
+    from isthmus.data.sources import open_source
+
+    readings = reading_of_each(len(paths), reading_options())
+    return [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
+
+
+def _parsed(name: str, value: Any) -> Any:
+    """Return the value of an option, with one value for each file if it has commas."""
+    if isinstance(value, str) and "," in value:
+        return tuple(_parsed(name, text) if text else None for text in value.split(","))
+    if name in ("scale", "offset"):
+        try:
+            return float(value)
+        except ValueError:
+            return os.path.abspath(value)  # worker processes have another working directory
+    if name == "ranges":
+        return os.path.abspath(value)
+    return value

@@ -1,0 +1,139 @@
+"""Codes of a quantiser, which are stored as whole numbers, and the floats that they stand for."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.compute import arrays
+from isthmus.data.sources._source import Source
+from isthmus.data.sources._vector_sets import VectorSets
+from isthmus.utils import validation
+from isthmus.utils.errors import InputError
+
+#: Steps between the minimum and the maximum of a coordinate that is stored in 8 bits.
+STEPS = 255
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How stored numbers become floats. Without any option they must be floats.
+
+    Parameters
+    ----------
+    scale : float, array-like (d,) or path of an .npy file, optional
+        Factor of each number, before `offset` is added.
+    offset : float, array-like (d,) or path of an .npy file, optional
+        Number that is added.
+    ranges : array-like (2, d) or path of an .npy file, optional
+        Minimum and maximum of each coordinate that int8 or uint8 codes were made from, as sentence-transformers keeps
+        them. The float is the middle of the interval of a code.
+    bits : bool
+        Whether each bit of the bytes is the sign of one coordinate, 1 for +1 and 0 for -1. Default: False.
+    """
+
+    scale: Any = None
+    offset: Any = None
+    ranges: Any = None
+    bits: bool = False
+
+    @property
+    def is_given(self) -> bool:
+        """True if any option is given."""
+        return self.bits or any(value is not None for value in (self.scale, self.offset, self.ranges))
+
+
+class DecodedRows:
+    """Rows of floats (n, d) that are computed from stored numbers block by block.
+
+    Parameters
+    ----------
+    rows : array-like
+        Stored numbers (n, w).
+    coding : Coding
+        How they become floats.
+    address : str
+        File or array that messages name.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, rows: Any, coding: Coding, address: str):
+        self.rows, self.is_bits = rows, coding.bits
+        self.stored = np.dtype(str(rows.dtype).removeprefix("torch."))
+        n_rows, width = (int(size) for size in rows.shape)
+        self.shape = (n_rows, width * 8 if coding.bits else width)
+        self.random_access = getattr(rows, "random_access", True)
+        is_byte = self.stored.kind in "iu" and self.stored.itemsize == 1
+        linear = coding.scale is not None or coding.offset is not None
+        if linear + (coding.ranges is not None) + coding.bits > 1:
+            raise InputError("got several of scale and offset, ranges, and bits; give one kind of them")
+        if not linear and not is_byte:
+            raise InputError(f"{address}: holds {self.stored}, and ranges and bits are for int8 and uint8 codes")
+        self.half_step: Any = 0
+        if coding.ranges is not None:
+            low, high = _numbers(coding.ranges, (2, width), "ranges", address)
+            self.scale = (high - low) / STEPS
+            self.offset = low + (128 if self.stored.kind == "i" else 0) * self.scale
+            self.half_step = self.scale / 2
+        else:
+            self.scale = _numbers(1 if coding.scale is None else coding.scale, (width,), "scale", address)
+            self.offset = _numbers(0 if coding.offset is None else coding.offset, (width,), "offset", address)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        block = arrays.to_numpy(self.rows[key])
+        if self.is_bits:
+            codes = np.ascontiguousarray(block).view(np.uint8)
+            # Signed bytes are the packed bits minus 128, which is the first bit inverted.
+            codes = codes ^ np.uint8(128) if self.stored.kind == "i" else codes
+            return np.unpackbits(codes, axis=1).astype(self.dtype) * 2 - 1
+        # Quantisers cut towards zero: an unsigned code stands for the half step above it, and a signed one for the
+        # half step away from zero.
+        middle = np.sign(block) if self.stored.kind == "i" else 1
+        return np.asarray(block * self.scale + self.offset + middle * self.half_step, dtype=self.dtype)
+
+
+def decode(source: Source, coding: Coding) -> Source:
+    """Return a source of floats. Raise `InputError` if it holds whole numbers and `coding` has no option."""
+    rows = source.rows.sets if isinstance(source.rows, VectorSets) else source.rows
+    stored = str(source.dtype).removeprefix("torch.")
+    if not coding.is_given:
+        if "int" in stored or stored == "bool":
+            raise validation.integer_dtype(stored, source.address)
+        return source
+    if len(rows.shape) == 3 and rows.shape[1] > 1:
+        raise InputError(f"{source.address}: codes of several vectors an item are not decoded; pool them first")
+    if source.convert is not None:
+        raise InputError(f"{source.address}: holds {stored}, which needs no scale, offset, ranges or bits")
+    decoded = DecodedRows(rows[:, 0] if len(rows.shape) == 3 else rows, coding, source.address)
+    keys = source.keys if source.has_keys else None
+    return Source(
+        decoded,
+        address=source.address,
+        format=f"{source.format} ({stored} codes)",
+        location=source.location,
+        member=source.member,
+        keys=keys,
+        min_rows=0,
+    )
+
+
+def _numbers(value: Any, shape: tuple[int, ...], name: str, address: str) -> Any:
+    """Return a number, or an array of a shape, that is given as such or as the path of an .npy file."""
+    if isinstance(value, (str, os.PathLike)):
+        path = validation.check_readable(value, "a number or an .npy file")
+        try:
+            value = np.load(path, allow_pickle=False)
+        except (ValueError, EOFError, OSError):
+            raise InputError(f"{path}: is not an .npy file of numbers; save the {name} with numpy.save") from None
+    numbers = np.asarray(arrays.to_numpy(value) if hasattr(value, "shape") else value)
+    is_number = numbers.ndim == 0 and len(shape) == 1
+    if numbers.dtype.kind not in "iuf" or not (is_number or numbers.shape == shape) or not np.isfinite(numbers).all():
+        raise InputError(
+            f"{address}: {name} has shape {numbers.shape} and dtype {numbers.dtype}, expected finite numbers of shape "
+            f"{shape}{' or one number' if len(shape) == 1 else ': minimum and maximum'}"
+        )
+    return numbers.astype(np.float64)

@@ -1,0 +1,40 @@
+"""Rows without a header, whose dtype and width the caller gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from isthmus.data.sources._locations import Location, RemotePath
+from isthmus.data.sources._source import Source, from_bfloat16
+from isthmus.utils.errors import InputError
+
+
+def open_raw(location: Location, raw: str) -> Source:
+    """Map a file of rows without a header, given `raw` such as 'float32:512': dtype and width."""
+    name, _, width_text = str(raw).partition(":")
+    try:
+        dtype, width = np.dtype("<u2" if name == "bfloat16" else name), int(width_text)
+    except (TypeError, ValueError):
+        dtype, width = np.dtype(object), 0
+    if not (dtype.kind == "f" or dtype.itemsize == 1 or name == "bfloat16") or dtype.kind not in "fiu" or width < 1:
+        raise InputError(f"raw={raw!r}: expected a dtype and a width, such as float32:512 or int8:1024 (--raw)")
+    path: Any = location
+    if isinstance(location, RemotePath) or path.is_dir():
+        raise InputError(f"{location}: rows without a header are read from one local file; copy or join them")
+    size, row_bytes = path.stat().st_size, width * dtype.itemsize
+    if size == 0 or size % row_bytes:
+        raise InputError(
+            f"{location}: {size:,} bytes are no rows of {row_bytes:,} bytes ({raw}); check the dtype and width"
+        )
+    rows: Any = np.memmap(path, dtype=dtype, mode="r", shape=(size // row_bytes, width))
+    bfloat16 = name == "bfloat16"
+    return Source(
+        rows,
+        address=str(location),
+        format=f"raw {raw}",
+        dtype="bfloat16" if bfloat16 else None,
+        convert=from_bfloat16 if bfloat16 else None,
+        location=location,
+    )

@@ -1,0 +1,179 @@
+"""Codes of quantisers, packed signs and rows without a header, through every verb of the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import isthmus
+from isthmus import InputError
+from isthmus.cli import app
+from isthmus.data.sources import open_source
+
+RNG = np.random.default_rng(9)
+SHARED = RNG.normal(size=(200, 12)) / 4
+X, Y = (
+    (SHARED + RNG.normal(size=SHARED.shape) / 8 + RNG.normal(size=12)).astype(np.float32),
+    (SHARED + RNG.normal(size=SHARED.shape) / 8 + RNG.normal(size=12)).astype(np.float32),
+)
+BOTH = np.concatenate([X, Y])
+RANGES = np.stack([BOTH.min(axis=0), BOTH.max(axis=0)])
+STEP = (RANGES[1] - RANGES[0]) / 255
+
+
+def codes(rows: np.ndarray, dtype: str) -> np.ndarray:
+    """Return the codes of sentence-transformers: cut towards zero, not rounded."""
+    steps = (rows - RANGES[0]) / STEP
+    return (steps - 128).astype(np.int8) if dtype == "int8" else steps.astype(np.uint8)
+
+
+def angle(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the angle between the mean directions in degrees."""
+    means = [(rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(float).mean(axis=0) for rows in (x, y)]
+    cosine = means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1])
+    return float(np.degrees(np.arccos(cosine)))
+
+
+def run(*arguments: Any) -> str:
+    """Return what a command prints."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder with codes of both modalities and their ranges."""
+    for name, rows in (("image", X), ("text", Y)):
+        for dtype in ("int8", "uint8"):
+            np.save(tmp_path / f"{name}_{dtype}.npy", codes(rows, dtype))
+        (tmp_path / f"{name}.dat").write_bytes(rows.tobytes())
+    np.save(tmp_path / "ranges.npy", RANGES)
+    return tmp_path
+
+
+@pytest.mark.parametrize("dtype", ["int8", "uint8"])
+def test_ranges_decode_codes_to_the_middle_of_their_interval(dtype: str, folder: Path) -> None:
+    source = open_source(folder / f"image_{dtype}.npy", ranges=folder / "ranges.npy")
+    assert source.dtype == "float32"
+    decoded = source.read(0, 200)
+    np.testing.assert_array_equal(source.take(np.array([7, 3])), decoded[[7, 3]])
+    # A signed code of 0 stands for both sides, whose interval is two steps wide.
+    assert np.abs(decoded - X).max() <= STEP.max() * 1.001
+    assert abs(float((decoded - X).mean())) < 0.05 * STEP.mean()
+    measured = isthmus.measure(
+        isthmus.open_pairs(codes(X, dtype), codes(Y, dtype), ranges=RANGES), metrics=["centroid_angle"]
+    )
+    assert measured["centroid_angle"].value == pytest.approx(angle(X, Y), abs=0.1)
+
+
+def test_scale_and_offset_are_applied_as_given_to_each_modality(folder: Path) -> None:
+    x, y = folder / "image_uint8.npy", folder / "text_int8.npy"
+    pairs = isthmus.open_pairs(x, y, scale=STEP, offset=(RANGES[0], RANGES[0] + 128 * STEP))
+    np.testing.assert_allclose(pairs.x.read(0, 9), codes(X, "uint8")[:9] * STEP + RANGES[0], rtol=1e-6)
+    np.testing.assert_allclose(pairs.y.read(0, 9), codes(Y, "int8")[:9] * STEP + RANGES[0] + 128 * STEP, atol=1e-6)
+    mixed = isthmus.open_pairs(codes(X, "uint8"), Y, scale=(STEP, None), offset=(RANGES[0], None))
+    np.testing.assert_array_equal(mixed.y.read(0, 200), Y)
+
+
+def test_bits_unpack_signs_of_both_kinds_of_bytes() -> None:
+    wide = np.hstack([X, X, X, X])
+    packed = np.packbits(wide > 0, axis=1)
+    signs = np.where(wide > 0, 1, -1)
+    for stored in (packed, (packed.astype(int) - 128).astype(np.int8), torch.tensor(packed)):
+        np.testing.assert_array_equal(isthmus.open_pairs(stored, stored, bits=True).x.read(0, 200), signs)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pt", ".safetensors", ".h5", ".i8bin", "/"])
+def test_codes_are_decoded_in_every_format(suffix: str, tmp_path: Path) -> None:
+    stored, path = codes(X, "int8"), tmp_path / f"image{suffix}"
+    if suffix == ".npy":
+        np.save(path, stored)
+    elif suffix == ".npz":
+        np.savez_compressed(path, image=stored, ids=np.arange(200))
+    elif suffix == ".pt":
+        torch.save({"image": torch.tensor(stored), "ids": torch.arange(200)}, path)
+    elif suffix == ".safetensors":
+        from safetensors.numpy import save_file
+
+        save_file({"image": stored, "ids": np.arange(200)}, path)
+    elif suffix == ".h5":
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file["image"], file["ids"] = stored, np.arange(200)
+    elif suffix == ".i8bin":
+        path.write_bytes(np.array(stored.shape, dtype="<u4").tobytes() + stored.tobytes())
+    else:
+        path.mkdir()
+        np.save(path / "image_0.npy", stored[:90])
+        np.save(path / "image_1.npy", stored[90:])
+    source = open_source(path, ranges=RANGES)
+    assert source.shape == X.shape
+    assert np.abs(source.read(0, 200) - X).max() <= STEP.max() * 1.001
+    with pytest.raises(InputError, match="has dtype int8: codes, which are no embeddings without their scale"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": 0.1, "bits": True}, "give one kind of them"),
+        ({"ranges": RANGES[:, :4]}, r"ranges has shape \(2, 4\).*expected finite numbers of shape \(2, 12\)"),
+        ({"scale": np.full(12, np.nan)}, "expected finite numbers"),
+        ({"scale": "missing.npy"}, "no such file"),
+        ({"scale": (1, 2, 3)}, "scale has 3 values, expected one, or 2"),
+        ({"scal": 1}, "unknown option 'scal': did you mean 'scale'"),
+    ],
+)
+def test_options_of_codes_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        isthmus.open_pairs(codes(X, "int8"), codes(Y, "int8"), **options)
+
+
+def test_ranges_of_floats_and_of_vector_sets_are_refused() -> None:
+    with pytest.raises(InputError, match="holds float32, and ranges and bits are for int8 and uint8"):
+        isthmus.open_pairs(codes(X, "int8").astype(np.float32), codes(Y, "int8"), ranges=RANGES)
+    with pytest.raises(InputError, match="codes of several vectors an item"):
+        isthmus.open_pairs(np.stack([codes(X, "int8")] * 2, axis=1), Y, ranges=(RANGES, None), pool="mean")
+
+
+def test_raw_rows_are_read_by_dtype_and_width(tmp_path: Path) -> None:
+    (tmp_path / "image.bin").write_bytes(X.tobytes())
+    (tmp_path / "half").write_bytes(X.astype(">f2").tobytes())
+    (tmp_path / "brain.raw").write_bytes((X.view(np.uint32) >> 16).astype(np.uint16).tobytes())
+    np.save(tmp_path / "text.npy", Y)
+    np.testing.assert_array_equal(open_source(tmp_path / "image.bin", raw="float32:12").read(0, 200), X)
+    np.testing.assert_array_equal(open_source(tmp_path / "half", raw=">f2:12").read(0, 200), X.astype(np.float16))
+    np.testing.assert_allclose(open_source(tmp_path / "brain.raw", raw="bfloat16:12").read(0, 200), X, rtol=0.01)
+    assert isthmus.open_pairs(tmp_path / "image.bin", tmp_path / "text.npy", raw="float32:12").n_pairs == 200
+    for raw, message in (("float32:13", "no rows of 52 bytes"), ("float32", "expected a dtype"), ("x:12", "such as")):
+        with pytest.raises(InputError, match=message):
+            open_source(tmp_path / "image.bin", raw=raw)
+    with pytest.raises(InputError, match="is in no known format.*--raw float32:512"):
+        open_source(tmp_path / "image.bin")
+
+
+def test_every_verb_reads_codes_with_their_ranges(folder: Path) -> None:
+    x, y, ranges = folder / "image_int8.npy", folder / "text_int8.npy", ("--ranges", folder / "ranges.npy")
+    true = angle(X, Y)
+    assert "200 x 12, float32" in run("inspect", x, y, *ranges)
+    measured = json.loads(run("measure", x, y, *ranges, "--metrics", "centroid_angle", "--json"))
+    assert measured["metrics"]["centroid_angle"]["value"] == pytest.approx(true, abs=0.1)
+    assert f"{true:.0f}." in run("explain", x, y, *ranges).splitlines()[0]
+    run("fit", "Centering", x, y, *ranges, "-o", folder / "a.safetensors")
+    run("apply", folder / "a.safetensors", x, folder / "out.npy", *ranges, "--modality", "image_int8")
+    expected = isthmus.load(folder / "a.safetensors").transform_x(open_source(x, ranges=RANGES).read(0, 200))
+    np.testing.assert_allclose(np.load(folder / "out.npy"), expected, atol=1e-6)
+    run("adapt", folder / "a.safetensors", x, y, *ranges, "-o", folder / "b.safetensors")
+    tasks = ("--tasks", "retrieval", "--aligners", "Identity", "--splits", 1)
+    assert "100 pairs to fit on" in run("compare", x, y, *ranges, *tasks)
+    matrix = run("measure", x, y, folder / "image_uint8.npy", *ranges, "--metrics", "centroid_angle")
+    assert matrix.count(f"{true:.1f}"[:2]) >= 2
+    raw = ("--raw", "float32:12")
+    values = json.loads(run("measure", folder / "image.dat", folder / "text.dat", *raw, "--json"))
+    assert values["metrics"]["centroid_angle"]["value"] == pytest.approx(true, abs=1e-4)
