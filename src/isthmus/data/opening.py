@@ -125,7 +125,9 @@ def open_pairs(
     if not all(are_paths) and names is None:
         names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
     modalities = modality_names(x, y, names)
-    sources = [as_source(*named, **options) for *named, options in zip(modalities, sources, readings, strict=True)]
+    sources = [
+        as_source(name, rows, **options) for name, rows, options in zip(modalities, sources, readings, strict=True)
+    ]
     if key is None:
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
         return _cleaned(pairs, drop_bad=drop_bad, group=group)
@@ -302,7 +304,7 @@ def usable_sources(sources: Mapping[str, Source], /, *, paired: bool) -> dict[st
         if len(set(sizes)) > 1:
             raise InputError(f"got modalities of {listed(list(map(str, sizes)))} rows, expected as many rows of each")
         common = np.logical_and.reduce(list(masks.values()))
-        masks = dict.fromkeys(masks, common)
+        masks = {name: common for name in masks}
     usable = {}
     for name, source in sources.items():
         rows = np.flatnonzero(masks[name])

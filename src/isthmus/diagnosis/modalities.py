@@ -243,7 +243,8 @@ class Modalities:
             )
         readings = reading_of_each(len(paths), reading)
         sources = [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
-        return cls(**dict(zip(modalities, sources, strict=True)))
+        opened: dict[str, Any] = dict(zip(modalities, sources, strict=True))
+        return cls(**opened)
 
     def measure(self, **options: Any) -> PairwiseResults[Result]:
         """Measure every pair of modalities.

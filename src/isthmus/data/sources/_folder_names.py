@@ -23,18 +23,11 @@ MAX_KINDS = 5
 
 
 def check_one_modality(location: Location, names: Sequence[str]) -> None:
-    """Raise `InputError` if the shards of a folder are named after several modalities.
-
-    Shards of a few kinds of names, such as ``train_0.npy`` and ``test_0.npy``, are read as one modality with a warning.
-    """
+    """Raise `InputError` if the shards of a folder are named after several modalities."""
     first: dict[str, str] = {}
-    kinds: Counter[str] = Counter()
     for name in names:
-        words = [word for word in re.split(r"[^0-9a-z]+", name.lower().partition(".")[0]) if word]
-        # A word such as img2 ends in a number. Words of hexadecimal digits are identifiers.
-        letters = [w for word in words if (w := word.rstrip("0123456789")).isalpha()]
-        kinds["_".join(letters)] += 1
-        modalities = {modality for modality, known in _WORDS.items() if set(known) & set(letters)}
+        words = _words(name)
+        modalities = {modality for modality, known in _WORDS.items() if set(known) & set(words)}
         if len(modalities) == 1:
             first.setdefault(modalities.pop(), name)
     if len(first) > 1:
@@ -42,6 +35,11 @@ def check_one_modality(location: Location, names: Sequence[str]) -> None:
             f"{location}: holds files of {len(first)} modalities, {listed(list(first.values()))}; give a file, or a "
             "folder of one modality, for each side"
         )
+
+
+def warn_of_kinds_of_names(location: Location, names: Sequence[str]) -> None:
+    """Warn of shards with a few kinds of names, such as ``train_0.npy`` and ``test_0.npy``."""
+    kinds = Counter("_".join(_words(name)) for name in names)
     if 1 < len(kinds) <= MAX_KINDS and len(names) > len(kinds):
         counted = listed([f"{kind or 'numbers'}: {count:,}" for kind, count in kinds.items()])
         warnings.warn(
@@ -50,3 +48,9 @@ def check_one_modality(location: Location, names: Sequence[str]) -> None:
             IsthmusWarning,
             stacklevel=2,
         )
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a file name without the numbers at their ends. Other words with digits are identifiers."""
+    words = re.split(r"[^0-9a-z]+", name.lower().partition(".")[0])
+    return [letters for word in words if (letters := word.rstrip("0123456789")).isalpha()]

@@ -65,7 +65,7 @@ def _pickled_key(head: bytes) -> str:
         for opcode, argument, _ in pickletools.genops(head):
             is_dictionary |= opcode.name == "EMPTY_DICT"
             if "UNICODE" in opcode.name:
-                return f"[{argument[:24]!r}]" if is_dictionary else ""
+                return f"[{str(argument)[:24]!r}]" if is_dictionary else ""
             if opcode.name not in ("PROTO", "FRAME", "EMPTY_DICT", "MARK", "MEMOIZE", "BINPUT"):
                 break
     except ValueError:

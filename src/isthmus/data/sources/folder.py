@@ -12,7 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from isthmus.data.sources import parquet
-from isthmus.data.sources._folder_names import check_one_modality
+from isthmus.data.sources._folder_names import check_one_modality, warn_of_kinds_of_names
 from isthmus.data.sources._foreign import check_embeddings_folder
 from isthmus.data.sources._format import Format
 from isthmus.data.sources._locations import Location, RemotePath
@@ -47,6 +47,7 @@ class Folder(Format):
         check_one_modality(location, [file.name for file in files])
         shards = [_open_shard(shard_format, file, member, len(files)) for file in files]
         _check_equal_shards(files, shards)
+        warn_of_kinds_of_names(location, [file.name for file in files])
 
         def keys(name: str) -> Any:
             if shards[0].has_keys:
