@@ -6,7 +6,8 @@ import numpy as np
 
 from isthmus import Pairs
 from isthmus.align import Centering, Identity, ScoreCalibration
-from isthmus.align._cross_validation import _drop, cross_validate, leave_one_out_gains
+from isthmus.align._candidates import DEFAULT
+from isthmus.align._cross_validation import _drop, _drop_futile, cross_validate, leave_one_out_gains
 
 
 def captions() -> Pairs:
@@ -44,3 +45,22 @@ def test_candidate_without_a_solution_does_not_keep_hopeless_ones() -> None:
     _drop(hits, np.ones(200, dtype=bool), np.arange(200), 0.01)
     assert np.isnan(hits[:, [1, 2]]).all()
     assert not np.isnan(hits[:, [0, 3]]).any()
+
+
+def test_candidate_behind_the_default_is_dropped_if_the_default_keeps_recall() -> None:
+    rng = np.random.default_rng(0)
+    hits = (rng.random((4, 200)) < np.array([0.3, 0.6, 0.5, 0.63])[:, None]).astype(float)
+    names, group, inside = ["Identity", DEFAULT, "Centering", "RidgeCCA"], np.arange(200), np.ones(200, dtype=bool)
+
+    def kept(aim: str, recalls: np.ndarray) -> list[str]:
+        scores = np.stack([hits, recalls])
+        _drop_futile(scores, inside, group, aim, 0.01, names)
+        return [name for name, value in zip(names, scores[0], strict=True) if not np.isnan(value).any()]
+
+    same_recall = np.tile(hits[0], (4, 1))
+    assert kept("search", same_recall) == ["Identity", DEFAULT, "RidgeCCA"]
+    lower = same_recall * np.array([1.0, 0.5, 1.0, 1.0])[:, None]
+    assert kept("search", lower) == names  # the default may be refused
+    assert kept("retrieval", same_recall) == names
+    hits[2] = hits[0] * (rng.random(200) < 0.8)
+    assert kept("retrieval", same_recall) == ["Identity", DEFAULT, "RidgeCCA"]

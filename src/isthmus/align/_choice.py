@@ -207,7 +207,7 @@ def explain_choice(
         )
     dropped = [r["name"] for r in table if r["dropped"]]
     if dropped:
-        reasons.append(f"Dropped after the first fold, where they were far behind: {', '.join(dropped)}.")
+        reasons.append(f"Dropped after the first fold, where they were behind: {', '.join(dropped)}.")
     return reasons
 
 
@@ -235,6 +235,8 @@ def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, defau
         return f"Rule: no candidate with {accepted} beats the exchange score of the rows by two standard errors."
     if best == names.index(default):
         return f"Rule: it is the default, and no candidate with {accepted} beats its score by two standard errors."
+    if table[names.index(default)]["dropped"]:
+        return f"Rule: {default} was far behind, and it has the best exchange score of the candidates with {accepted}."
     if table[names.index(default)]["admissible"]:
         return f"Rule: it beats the exchange score of {default} by more than two standard errors with {accepted}."
     return f"Rule: {default} loses more recall, and it has the best exchange score of the candidates with {accepted}."
