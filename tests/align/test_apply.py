@@ -195,7 +195,7 @@ def test_apply_part_of_a_cluster_writes_only_its_rows(
     monkeypatch.setattr("isthmus.align._cluster.block_rows", lambda dim: 256)
     out = source.with_name("out.npy")
     np.save(out, np.full((2000, 50), np.nan, dtype=np.float32))
-    assert _apply_part(RowForm(aligner, "image"), 300, 900, path=str(source), output=str(out)) == 600
+    assert _apply_part(RowForm(aligner, "image"), 300, 900, path=str(source), output=str(out), reading={}) == 600
     rows = np.load(out)
     np.testing.assert_allclose(rows[300:900], aligner.transform_x(np.load(source))[300:900], atol=1e-6)
     assert np.isnan(rows[:300]).all()

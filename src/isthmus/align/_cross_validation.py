@@ -116,9 +116,9 @@ def _drop_futile(
 ) -> None:
     """Set the scores of candidates to NaN that will hardly be significantly better than what they have to beat.
 
-    For 'search' this is the default, as long as its recall is accepted. For the other aims it is Identity. Suppose that a
-    candidate is as good, and `FUTILE_ERRORS` behind on the first of five folds. Then it leads by two standard errors in
-    the end with a chance of .3 %.
+    For 'search' this is the default, as long as its recall is accepted. For the other aims it is Identity. Suppose that
+    a candidate is as good, and `FUTILE_ERRORS` behind on the first of five folds. Then it leads by two standard errors
+    in the end with a chance of .3 %.
     """
     start = names.index(DEFAULT) if DEFAULT in names and aim == "search" else 0
     values, recalls = scores[:, :, inside]
