@@ -348,7 +348,7 @@ def test_moments_of_rows_beyond_float32_on_a_device_raise(rng: np.random.Generat
     expected = Moments.of(x, y, matmul_dtype="float64")
     agree(Moments.of(x, y, matmul_dtype="float32"), expected, 1e-5)
     agree(Moments.of(x, y, matmul_dtype="float64", device="cpu"), expected, 1e-13)
-    message = "x or y: rows shorter than 1e-15 or longer than 1e15 .* use matmul_dtype='float64'"
+    message = "x or y: the squares of some rows leave the range .*; multiply all rows by one factor"
     with pytest.raises(InputError, match=message):
         Moments.of(x, y, matmul_dtype="float32", device="cpu")
     with pytest.raises(InputError, match=message):

@@ -12,6 +12,7 @@ import numpy as np
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array, InvalidRowsError
 from isthmus.compute.devices import HostToDeviceCopier
+from isthmus.compute.rows import cache_sized_slices
 
 #: Rows whose weighted sum is accumulated in the precision of the rows. Sums of such chunks are float64.
 CHUNK_ROWS = 64
@@ -216,7 +217,7 @@ def _vector_sums(x: Array, y: Array) -> Sums:
         sums = {f"sum_{name}": xp.sum(rows, axis=0, dtype=xp.float64) for name, rows in (("x", x), ("y", y))}
         return {**sums, "cos_sq": xp.sum(p * p, dtype=xp.float64), "cos_x": x.T @ p, "cos_y": y.T @ p}
     cos_sq, sums_x, sums_y = 0.0, np.zeros((2, x.shape[1])), np.zeros((2, y.shape[1]))
-    for rows in arrays.cache_sized_slices(x):
+    for rows in cache_sized_slices(x):
         a, b = x[rows], y[rows]
         weights = np.ones((2, len(a)), dtype=x.dtype)
         weights[1] = arrays.row_dot(a, b) if has_cosine else 0

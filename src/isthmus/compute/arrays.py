@@ -6,15 +6,13 @@ library are returned. No framework is imported here, because `array_api_compat` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-Array = Any
+from isthmus.compute.rows import cache_sized_slices, row_norms
 
-#: Bytes of rows that are read, changed and read again while they stay in the cache of one core.
-SLICE_BYTES = 3 * 2**19
+Array = Any
 
 
 def namespace(*arrays: Array) -> Any:
@@ -246,30 +244,11 @@ def unit_rows(array: Array, /) -> Array:
     [[0.6, 0.8], [0.0, 0.0]]
     """
     xp = namespace(array)
-    norms = xp.linalg.vector_norm(array, axis=1, keepdims=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = xp.linalg.vector_norm(array, axis=1, keepdims=True)
+    if isinstance(array, np.ndarray) and np.any((norms == 0) | np.isinf(norms)):
+        norms = row_norms(array)[:, None].astype(norms.dtype)
     return array / xp.where(norms == 0, xp.ones_like(norms), norms)
-
-
-def cache_sized_slices(rows: np.ndarray, /) -> Iterator[slice]:
-    """Yield slices of rows that stay in the cache of one core while they are processed.
-
-    Parameters
-    ----------
-    rows : (n, d) array
-        Rows.
-
-    Yields
-    ------
-    slice
-        Consecutive slices of about `SLICE_BYTES`.
-
-    Examples
-    --------
-    >>> list(cache_sized_slices(np.zeros((3, 4))))
-    [slice(0, 3, None)]
-    """
-    step = max(SLICE_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
-    return (slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step))
 
 
 def normalize_and_flag(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:
@@ -356,8 +335,16 @@ class RowNormalizer:
         if not np.all((squares > 1e-30) & (squares < 1e30)):
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
-            if not np.all((squares > 0) & (squares < np.inf)) and (self.normalize or not np.isfinite(squares).all()):
-                raise InvalidRowsError
+            if not np.all((squares > 0) & (squares < np.inf)):
+                norms = row_norms(rows)  # of rows whose squares exceed the range of float64, too
+                has_direction = (norms > 0) & (norms < np.inf)
+                if not np.all(
+                    has_direction if self.normalize else np.isfinite(squares) & ((squares > 0) | (norms == 0))
+                ):
+                    raise InvalidRowsError
+                if self.normalize:
+                    np.divide(rows, norms[:, None], out=out, casting="same_kind")
+                return
         if self.normalize:
             np.multiply(rows, (1 / np.sqrt(squares))[:, None], out=out, casting="same_kind")
 

@@ -25,10 +25,10 @@ def invalid_rows_error(
     )
     if any(len(rows) for kinds in invalid.values() for rows in kinds):
         return validation.invalid_rows(invalid)
-    # Only the float32 path on a device or in another array library rejects these rows.
+    # Float32 on a device or in another array library rejects these rows, and so do squares that are not normalised.
     return InputError(
-        f"{x.address} or {y.address}: rows shorter than 1e-15 or longer than 1e15 leave the range of "
-        "float32; use matmul_dtype='float64', or scale the rows"
+        f"{x.address} or {y.address}: the squares of some rows leave the range of the computation; multiply all rows "
+        "by one factor, so that they are longer than 1e-15 and shorter than 1e15"
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
+from isthmus.compute.rows import row_norms
 from isthmus.data.hashing import hash_rows
 from isthmus.data.sources import Source
 from isthmus.statistics.result import NAN
@@ -115,8 +116,7 @@ def inspect(source: Source, /) -> Inspection:
     size = block_rows(source.shape[1])
     for start in range(0, source.shape[0], size):
         block = to_numpy(source.read(start, start + size))
-        with np.errstate(over="ignore", invalid="ignore"):
-            norms = np.sqrt(np.einsum("ij,ij->i", block, block, dtype=np.float64))
+        norms = row_norms(block)
         finite = np.isfinite(block).all(axis=1)
         non_finite.append(start + np.flatnonzero(~finite))
         zero.append(start + np.flatnonzero(norms == 0))

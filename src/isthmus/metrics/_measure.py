@@ -17,7 +17,7 @@ from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.pairing import judge_pairing
-from isthmus.statistics.result import Result
+from isthmus.statistics.result import Result, renamed_measure
 from isthmus.utils.errors import InputError, unknown_name
 
 
@@ -126,7 +126,8 @@ def _selected(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: t
             selected.setdefault(measures_of_printed[request], []).append(request)
             continue
         if request not in registered and request not in groups:
-            raise unknown_name("measure", request, [*groups, *measures_of_printed])
+            similar = renamed_measure(request, names, measures_of_printed)
+            raise unknown_name("measure", request, [*groups, *measures_of_printed], similar=similar)
         for name in groups.get(request, [request]):
             selected[name] = registered[name].names(*names)
     return selected

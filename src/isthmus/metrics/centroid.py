@@ -86,9 +86,13 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
             f"(length {lengths[shorter]:.3g}, p = {p_values[shorter]:.2g})"
         )
     cosine, var = cosine_of_means(context)
-    if not math.sqrt(var) <= MAX_COSINE_ERROR:
+    if math.isnan(var):
+        return undefined("a mean has no length beyond its sampling noise")
+    if math.sqrt(var) > MAX_COSINE_ERROR:
+        # Rounded up, so that the number is above the limit that it exceeds.
+        error = math.ceil(1000 * math.sqrt(var)) / 1000
         return undefined(
-            f"the cosine between the means has a standard error of {math.sqrt(var):.2g}, more than {MAX_COSINE_ERROR}"
+            f"the cosine between the means has a standard error of {error:g}, more than {MAX_COSINE_ERROR}"
         )
     value = _angle_between(m.mean_x, m.mean_y)
     low_cosine, high_cosine = normal_interval(cosine, var)

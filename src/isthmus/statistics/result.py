@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -17,6 +17,8 @@ from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
 NAN = float("nan")
+#: Names of modalities that a measure may be asked for, in place of their own names.
+USUAL_NAMES = (("x", "y"), ("image", "text"))
 #: Estimates that the text of a result shows first.
 HEADLINES = (
     "centroid_angle", "centroid_distance", "mean_paired_cosine", "relative_modality_gap", "overlap_dimensions",
@@ -105,6 +107,36 @@ class Estimate:
         return cls(**fields, unit=content["unit"], undefined=content["undefined"])
 
 
+def renamed_measure(name: str, names: Sequence[str], known: Collection[str]) -> str | None:
+    """Return the known name of a measure that is given under other names of the modalities.
+
+    Parameters
+    ----------
+    name : str
+        An unknown name, such as 'y_to_x_R@1'.
+    names : sequence of str
+        Names of the two modalities.
+    known : collection of str
+        Names of the measures.
+
+    Returns
+    -------
+    str or None
+        The name if 'x' and 'y', or 'image' and 'text', stand for the modalities in their order, else None.
+
+    Examples
+    --------
+    >>> renamed_measure("y_to_x_R@1", ("image", "text"), ["image_to_text_R@1", "text_to_image_R@1"])
+    'text_to_image_R@1'
+    """
+    for usual_names in USUAL_NAMES:
+        renamed = dict(zip(usual_names, names, strict=False))
+        similar = "_".join(renamed.get(part, part) for part in name.split("_"))
+        if similar in known:
+            return similar
+    return None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Result(Tabular, Mapping[str, Estimate]):
     """Estimates by name, with curves and the provenance of the data.
@@ -133,7 +165,8 @@ class Result(Tabular, Mapping[str, Estimate]):
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.metrics:
-            raise KeyError(str(unknown_name("measure", name, self.metrics)))
+            similar = renamed_measure(name, self.pairs.get("names", ()), self.metrics)
+            raise KeyError(str(unknown_name("measure", name, self.metrics, similar=similar)))
         return self.metrics[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -131,7 +131,7 @@ def without_password(text: str) -> str:
     return _PASSWORD.sub(lambda match: match[1] or match[2], text)
 
 
-def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:
+def unknown_name(noun: str, name: str, choices: Iterable[str], *, similar: str | None = None) -> InputError:
     """Return the error for a name that is not in a registry, with the most similar known name.
 
     The message lists all known names if it then has at most 300 characters. Otherwise it names the command that lists
@@ -145,6 +145,8 @@ def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:
         The unknown name.
     choices : iterable of str
         All names.
+    similar : str, optional
+        The known name that is meant. Default: the one with the most similar letters, if any is similar.
 
     Returns
     -------
@@ -153,9 +155,11 @@ def unknown_name(noun: str, name: str, choices: Iterable[str]) -> InputError:
     """
     names = sorted(choices)
     by_lower_case = {entry.lower(): entry for entry in names}
-    similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+    if similar is None:
+        matches = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.5)
+        similar = by_lower_case[matches[0]] if matches else None
     message = f"unknown {noun} {name!r}"
-    message += f": did you mean {by_lower_case[similar[0]]!r}? " if similar else "; "
+    message += f": did you mean {similar!r}? " if similar else "; "
     lead = "Known: " if similar else "known: "
     complete = f"{message}{lead}{', '.join(names)}"
     if len(complete) <= MAX_LENGTH:

@@ -25,6 +25,8 @@ def number(value: float) -> str:
     """
     if math.isnan(value):
         return "-"
+    if 1e15 <= abs(value) < math.inf:
+        return f"{value:.4g}"
     if value == 0 or float(value).is_integer():
         return f"{value:.0f}"
     if abs(value) >= 1e4:

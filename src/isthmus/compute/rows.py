@@ -1,0 +1,60 @@
+"""Slices and Euclidean norms of NumPy rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+#: Bytes of rows that are read, changed and read again while they stay in the cache of one core.
+SLICE_BYTES = 3 * 2**19
+
+
+def cache_sized_slices(rows: np.ndarray, /) -> Iterator[slice]:
+    """Yield slices of rows that stay in the cache of one core while they are processed.
+
+    Parameters
+    ----------
+    rows : (n, d) array
+        Rows.
+
+    Yields
+    ------
+    slice
+        Consecutive slices of about `SLICE_BYTES`.
+
+    Examples
+    --------
+    >>> list(cache_sized_slices(np.zeros((3, 4))))
+    [slice(0, 3, None)]
+    """
+    step = max(SLICE_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
+    return (slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step))
+
+
+def row_norms(rows: np.ndarray, /) -> np.ndarray:
+    """Return the Euclidean norms of rows, also where their squares exceed the range of float64.
+
+    Parameters
+    ----------
+    rows : (n, d) array
+        Rows of any floating-point or integer dtype.
+
+    Returns
+    -------
+    (n,) array
+        Norms in float64, infinite or NaN for rows that hold such values.
+
+    Examples
+    --------
+    >>> row_norms(np.array([[3e200, 4e200], [3e-200, 4e-200]])).tolist()
+    [5e+200, 5e-200]
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        extreme = np.flatnonzero((norms == 0) | np.isinf(norms))
+        largest = np.abs(rows[extreme]).max(axis=1).astype(np.float64)
+        has_direction = (largest > 0) & (largest < np.inf)
+        extreme, largest = extreme[has_direction], largest[has_direction]
+        norms[extreme] = largest * np.linalg.norm(rows[extreme] / largest[:, None], axis=1)
+    return np.asarray(norms)
