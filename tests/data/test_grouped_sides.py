@@ -159,3 +159,43 @@ def test_measure_where_one_text_is_on_a_third_of_the_images_has_no_interval_and_
 def test_dependence_needs_twenty_components_of_at_most_a_tenth(components: np.ndarray, reason: str | None) -> None:
     found = dependence_reason(components, ("image", "text"))
     assert found is None if reason is None else reason in str(found)
+
+
+@pytest.mark.parametrize("names", [("image", "text"), ("text", "image")])
+def test_open_pairs_by_a_key_that_repeats_in_both_files_equals_the_index(names: tuple[str, str]) -> None:
+    texts, owner, images = repeats()
+    rng = np.random.default_rng(3)
+    rows = {"image": images, "text": texts[owner]}
+    orders = {name: rng.permutation(len(owner)) for name in rows}
+    shuffled = {name: rows[name][orders[name]] for name in names}
+    ids = [owner[orders[name]] + 100 for name in names]
+    with pytest.warns(isthmus.IsthmusWarning, match="its keys repeat in both files.*180 pairs of") as caught:
+        pairs = isthmus.open_pairs(*shuffled.values(), names=names, key=ids)
+    assert any("60 different rows of text" in str(w.message) for w in caught)
+    assert (pairs.n_pairs, pairs.n_components) == (180, 60)
+    measured = isthmus.measure(pairs, metrics="first order,retrieval")
+    expected = isthmus.measure(isthmus.Pairs(text=texts, image=images, index=owner), metrics="first order,retrieval")
+    for name, estimate in expected.items():
+        if estimate.undefined is None and name != "instance_gap":
+            got = measured[name]
+            np.testing.assert_allclose((got.value, got.low), (estimate.value, estimate.low), rtol=1e-6, err_msg=name)
+
+
+def test_open_pairs_by_a_key_with_two_images_and_three_captions_matches_all_of_them() -> None:
+    rng = np.random.default_rng(4)
+    images, texts = rng.normal(size=(120, WIDTH)), rng.normal(size=(180, WIDTH))
+    ids_x, ids_y = np.repeat(np.arange(60), 2), np.repeat(np.arange(60), 3)
+    pairs = open_grouped(images, texts, key=(ids_x, ids_y))
+    assert (pairs.n_items, pairs.n_pairs, pairs.n_components) == (120, 360, 60)
+    np.testing.assert_array_equal(pairs.owner // 2, np.repeat(np.arange(60), 6))
+    np.testing.assert_array_equal(np.bincount(pairs.y_groups), np.full(180, 2))
+    recalls = isthmus.measure(pairs, metrics="retrieval")
+    scores = images @ texts.T / np.linalg.norm(texts, axis=1)
+    first = np.mean(ids_y[np.argmax(scores, axis=1)] == ids_x)
+    assert recalls["image_to_text_R@1"].value == pytest.approx(first)
+
+
+def test_open_pairs_by_a_key_of_classes_is_refused() -> None:
+    x, y = np.random.default_rng(5).normal(size=(2, 900, 3))
+    with pytest.raises(isthmus.InputError, match="would make 405,000 pairs of 900 and 900 rows"):
+        isthmus.open_pairs(x, y, key=(np.arange(900) % 2, np.arange(900) % 2))

@@ -98,7 +98,8 @@ def group_equal_rows(pairs: Pairs, /) -> Pairs:
     (30, 60, {'image': {'rows': 60, 'distinct': 30}})
     """
     groups = _groups(pairs.x, pairs.labels)
-    y_groups = _groups(pairs.y) if pairs.y_groups is None else pairs.y_groups
+    y_groups = _groups(pairs.y)
+    y_groups = pairs.y_groups if y_groups is None else y_groups
     if groups is None and y_groups is pairs.y_groups:
         return pairs
     x, y = pairs.names

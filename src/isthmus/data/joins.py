@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,16 @@ from isthmus.utils.files import temporary_rows
 
 #: Bytes of text that are hashed at once.
 CHUNK_BYTES = 2**24
+
+
+class RepeatedKeyError(InputError):
+    """A key occurs in several rows of the first file.
+
+    Examples
+    --------
+    >>> issubclass(RepeatedKeyError, InputError)
+    True
+    """
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class KeyJoin:
         Position in `x` for each entry of `y`, or None if every key occurs once in both files.
     sizes : tuple of int
         Rows of the two files.
+    matched : tuple of int or None
+        Rows of the two files that have a match, if keys repeat in both. None if every row has its own entry.
 
     Examples
     --------
@@ -53,11 +65,13 @@ class KeyJoin:
     y: np.ndarray
     index: np.ndarray | None
     sizes: tuple[int, int]
+    matched: tuple[int, int] | None = None
 
     @property
     def unmatched(self) -> tuple[int, int]:
         """Number of rows of either file whose key the other one lacks."""
-        return self.sizes[0] - len(self.x), self.sizes[1] - len(self.y)
+        matched = self.matched or (len(self.x), len(self.y))
+        return self.sizes[0] - matched[0], self.sizes[1] - matched[1]
 
     def summary(self, names: tuple[str, str]) -> str:
         """Return a sentence about what was paired and what was left out.
@@ -76,7 +90,17 @@ class KeyJoin:
             f"{count:,} of {size:,} rows of {name}"
             for count, size, name in zip(self.unmatched, self.sizes, names, strict=True)
         )
-        return f"paired by {self.key}: {len(self.y):,} pairs of {len(self.x):,} items, without a match for {unmatched}"
+        if self.matched is None:
+            made = f"{len(self.y):,} pairs of {len(self.x):,} items"
+        else:
+            different = len(self.x), len(np.unique(self.y))
+            rows = " and ".join(
+                f"{count:,} different rows of {name}" for count, name in zip(different, names, strict=True)
+            )
+            made = (
+                f"its keys repeat in both files, each row matches all rows of its key: {len(self.y):,} pairs of {rows}"
+            )
+        return f"paired by {self.key}: {made}" + (f", without a match for {unmatched}" if any(self.unmatched) else "")
 
 
 def join_keys(x: Any, y: Any, /, *, key: str, columns: tuple[str, str]) -> KeyJoin:
@@ -111,23 +135,13 @@ def join_keys(x: Any, y: Any, /, *, key: str, columns: tuple[str, str]) -> KeyJo
     >>> join_keys(np.array(["a", "b"]), np.array(["b", "b"]), key="id", columns=("x", "y")).index.tolist()
     [0, 0]
     """
-    x, y = (_checked_keys(keys, column) for keys, column in zip((x, y), columns, strict=True))
-    if _is_text(x) != _is_text(y):
-        raise InputError(
-            f"{columns[0]} has keys such as {_example(x, 0)} and {columns[1]} such as {_example(y, 0)}: text and "
-            "integers are never equal, write both in one way"
-        )
-    if "uint64" in (getattr(x, "dtype", ""), getattr(y, "dtype", "")) and x.dtype != y.dtype:
-        for keys, column in ((x, columns[0]), (y, columns[1])):
-            if keys.dtype == np.uint64 and int(keys.max()) >= 2**63:
-                raise InputError(f"{column}: has keys of 2^63 and more, the other file signed integers; use one dtype")
-    codes_x, codes_y = _codes(x), _codes(y)
+    codes_x, codes_y = key_codes((x, y), columns)
     order = np.lexsort(codes_x[::-1])
     sorted_x = [codes[order] for codes in codes_x]
     repeated = np.flatnonzero(np.all([codes[1:] == codes[:-1] for codes in sorted_x], axis=0))
     if len(repeated):
         first, second = sorted(order[repeated[0] : repeated[0] + 2])
-        raise InputError(
+        raise RepeatedKeyError(
             f"{columns[0]}: the key {_example(x, first)} is in rows {first:,} and {second:,} (counted from 0), "
             "expected one row per key in x; give the file with several rows per key second"
         )
@@ -138,15 +152,39 @@ def join_keys(x: Any, y: Any, /, *, key: str, columns: tuple[str, str]) -> KeyJo
     is_match = np.all([a[position] == b for a, b in zip(sorted_x, codes_y, strict=True)], axis=0)
     rows_y = np.flatnonzero(is_match)
     if not len(rows_y):
-        raise InputError(
-            f"no key of {columns[0]} is a key of {columns[1]}: the first have keys such as {_example(x, 0)}, the "
-            f"others such as {_example(y, 0)}"
-        )
+        raise no_common_key(x, y, columns)
     owner = order[position[rows_y]]
     by_owner = np.argsort(owner, kind="stable")
     rows_x, index = np.unique(owner[by_owner], return_inverse=True)
     one_to_one = len(rows_x) == len(rows_y)
     return KeyJoin(key, rows_x, rows_y[by_owner], None if one_to_one else index, (len(x), len(y)))
+
+
+def key_codes(columns_of_keys: Sequence[Any], names: Sequence[str], /) -> list[list[np.ndarray]]:
+    """Return columns of numbers for each column of keys: the integers, or two 64-bit hashes of the text.
+
+    Raises `InputError` if keys are neither integers nor text, or if two columns cannot be compared.
+    """
+    checked = [_checked_keys(keys, name) for keys, name in zip(columns_of_keys, names, strict=True)]
+    x, y = checked[0], checked[-1]
+    if _is_text(x) != _is_text(y):
+        raise InputError(
+            f"{names[0]} has keys such as {_example(x, 0)} and {names[-1]} such as {_example(y, 0)}: text and "
+            "integers are never equal, write both in one way"
+        )
+    if "uint64" in (getattr(x, "dtype", ""), getattr(y, "dtype", "")) and x.dtype != y.dtype:
+        for keys, name in zip(checked, names, strict=True):
+            if keys.dtype == np.uint64 and int(keys.max()) >= 2**63:
+                raise InputError(f"{name}: has keys of 2^63 and more, the other file signed integers; use one dtype")
+    return [_codes(keys) for keys in checked]
+
+
+def no_common_key(x: Any, y: Any, columns: Sequence[str], /) -> InputError:
+    """Return the error of two columns that share no key."""
+    return InputError(
+        f"no key of {columns[0]} is a key of {columns[1]}: the first have keys such as {_example(x, 0)}, the "
+        f"others such as {_example(y, 0)}"
+    )
 
 
 def read_keys(source: Source, key: Any) -> tuple[Any, str]:

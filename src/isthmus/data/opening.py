@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -13,11 +14,12 @@ import numpy as np
 from isthmus.compute.resources import current
 from isthmus.data.columns import as_source
 from isthmus.data.cross_dim_pairs import CrossDimPairs
-from isthmus.data.equal_rows import group_equal_rows
+from isthmus.data.equal_rows import find_equal_rows, group_equal_rows
 from isthmus.data.invalid_rows import valid_mask
-from isthmus.data.joins import KeyJoin, join_keys, read_keys, select_rows
+from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
+from isthmus.data.repeated_keys import join_repeated_keys
 from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.data.sources._members import listed
 from isthmus.utils import validation
@@ -79,8 +81,8 @@ def open_pairs(
         A class for each row of the file `x`, (n_x,).
     key : str, path-like, array-like or sequence of two of them, optional
         A column that both files have, or one key for each file. A key is a column, a file of keys (``.npy``,
-        ``FILE.parquet::COLUMN``) or an array. The keys of x differ from each other. A key may occur in several rows of
-        y, such as captions of one image.
+        ``FILE.parquet::COLUMN``) or an array. A key may occur in several rows, such as captions of one image. If it
+        does in both files, equal rows of a key count once, and each row of x matches all rows of y with its key.
     same_dim : bool
         Whether x and y must have the same width. If False, `CrossDimPairs` are returned. Default: True.
     drop_bad : bool
@@ -103,8 +105,8 @@ def open_pairs(
     ------
     InputError
         If a path cannot be used, both paths give one name, a name is reserved, or `index` and `key` are both given.
-        Also if the widths differ with `same_dim=True`, or `index` or `labels` does not fit. Also if keys of x repeat,
-        keys are null or no key matches.
+        Also if the widths differ with `same_dim=True`, or `index` or `labels` does not fit. Also if keys are null or
+        no key matches.
 
     Examples
     --------
@@ -133,8 +135,8 @@ def open_pairs(
         return _cleaned(pairs, drop_bad=drop_bad, group=group)
     if index is not None:
         raise InputError("got index and key, expected one of them: both say which rows belong together")
-    key_join = _join_by_key(sources, key)
-    if any(key_join.unmatched):
+    key_join = _join_by_key(sources, key, group=group)
+    if any(key_join.unmatched) or key_join.matched is not None:
         warnings.warn(key_join.summary(modalities), IsthmusWarning, stacklevel=3)
     subsets = [
         select_rows(source, row_numbers) for source, row_numbers in zip(sources, (key_join.x, key_join.y), strict=True)
@@ -143,7 +145,10 @@ def open_pairs(
         labels = np.asarray(labels)
         validation.check_labels(labels.shape, sources[0].shape[0], modalities[0])
         labels = labels[key_join.x]
-    pairs = pairs_class(index=key_join.index, labels=labels, **dict(zip(modalities, subsets, strict=True)))
+    y_groups = None if key_join.matched is None else key_join.y
+    pairs = pairs_class(
+        index=key_join.index, labels=labels, y_groups=y_groups, **dict(zip(modalities, subsets, strict=True))
+    )
     pairs.key_join = key_join
     return _cleaned(pairs, drop_bad=drop_bad, group=group)
 
@@ -389,10 +394,14 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
     return names[0], names[1]
 
 
-def _join_by_key(sources: Sequence[Source], key: Any) -> KeyJoin:
+def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool) -> KeyJoin:
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
     if len(keys) != 2:
         raise InputError(f"got {len(keys)} keys, expected one column for both files, or one for each of the two")
     (keys_x, address_x), (keys_y, address_y) = (read_keys(source, k) for source, k in zip(sources, keys, strict=True))
     key_names = [str(k) if isinstance(k, (str, os.PathLike)) else "an array" for k in keys]
-    return join_keys(keys_x, keys_y, key=", ".join(dict.fromkeys(key_names)), columns=(address_x, address_y))
+    name, columns = ", ".join(dict.fromkeys(key_names)), (address_x, address_y)
+    with contextlib.suppress(RepeatedKeyError):
+        return join_keys(keys_x, keys_y, key=name, columns=columns)
+    groups_x, groups_y = (find_equal_rows(source) if group and source.is_numpy else None for source in sources)
+    return join_repeated_keys(keys_x, keys_y, groups_x, groups_y, key=name, columns=columns)
