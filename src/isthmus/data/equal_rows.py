@@ -118,6 +118,29 @@ def group_equal_rows(pairs: Pairs, /) -> Pairs:
     return grouped
 
 
+def grouping_summary(pairs: Pairs, /) -> str:
+    """Return a sentence about the equal rows of pairs that were grouped.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs whose `grouped` is not None.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    counts = pairs.grouped or {}
+    found = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
+    item = next(iter(counts)) if len(counts) == 1 else "item"
+    intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
+    return (
+        f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
+        "open_pairs(..., group=False), takes every row as it is"
+    )
+
+
 def _groups(source: Source, labels: np.ndarray | None = None) -> np.ndarray | None:
     """Return the number of the distinct row of each row, or None if rows are not grouped."""
     n_rows = source.shape[0]

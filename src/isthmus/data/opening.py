@@ -14,7 +14,7 @@ import numpy as np
 from isthmus.compute.resources import current
 from isthmus.data.columns import as_source
 from isthmus.data.cross_dim_pairs import CrossDimPairs
-from isthmus.data.equal_rows import find_equal_rows, group_equal_rows
+from isthmus.data.equal_rows import find_equal_rows, group_equal_rows, grouping_summary
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
@@ -198,29 +198,6 @@ def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
     if grouped is not pairs:
         warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=4)
     return grouped
-
-
-def grouping_summary(pairs: Pairs, /) -> str:
-    """Return a sentence about the equal rows of pairs that were grouped.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        Pairs whose `grouped` is not None.
-
-    Returns
-    -------
-    str
-        The sentence.
-    """
-    counts = pairs.grouped or {}
-    found = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
-    item = next(iter(counts)) if len(counts) == 1 else "item"
-    intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
-    return (
-        f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
-        "open_pairs(..., group=False), takes every row as it is"
-    )
 
 
 def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
