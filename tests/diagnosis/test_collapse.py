@@ -9,8 +9,9 @@ import pytest
 
 import isthmus
 from isthmus import Moments, Pairs
-from isthmus.diagnosis.collapse import REFUTED, SUPPORTED, UNDECIDED, CollapseReport, orthogonal_share, report_collapse
+from isthmus.diagnosis.collapse import CollapseReport, orthogonal_share, report_collapse
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
+from isthmus.diagnosis.hypotheses import REFUTED, SUPPORTED, UNDECIDED
 
 
 def report(pairs: Pairs) -> CollapseReport:

@@ -16,15 +16,15 @@ from isthmus import Estimate, InputError, Moments, Pairs, Result
 from isthmus.compute.arrays import unit_rows
 from isthmus.diagnosis import (
     calibrate,
-    collapse,
     decompose_cosine,
     decompose_pairs,
+    hypotheses,
     retrieval_at_chance,
     verdict_sentences,
 )
 from isthmus.diagnosis.calibration import T95
-from isthmus.diagnosis.collapse import REFUTED, SUPPORTED, UNDECIDED
 from isthmus.diagnosis.cosine_decomposition import Z95_ONE_SIDED, CosineDecomposition
+from isthmus.diagnosis.hypotheses import REFUTED, SUPPORTED, UNDECIDED
 from isthmus.statistics.result import NAN
 
 
@@ -50,7 +50,7 @@ def test_offset_is_constant_up_to_a_tenth_and_varies_above_a_fifth(spread: float
     # Two rows in each modality, at +- spread around means that are 1 apart along the first axis.
     x = np.array([[0.5 + spread, 0.0], [0.5 - spread, 0.0]])
     m = Moments.of(x, x - [1.0, 0.0], normalize=False)
-    measured, judged = collapse._judge_constancy(m)
+    measured, judged = hypotheses._judge_constancy(m)
     assert judged == expected
     assert f"{spread:.3f} of its length" in measured
 
@@ -70,28 +70,13 @@ def test_offset_is_constant_up_to_a_tenth_and_varies_above_a_fifth(spread: float
 def test_orthogonality_needs_a_share_of_nine_tenths_and_a_quarter_of_chance(
     share: float, null: float, few_items: bool, expected: str
 ) -> None:
-    assert collapse._judge_orthogonality(Estimate(share, null=null), 10, few_items=few_items)[1] == expected
-
-
-@pytest.mark.parametrize(
-    ("gap", "angle", "few_items", "expected"),
-    [
-        (30.0, 34.9, False, SUPPORTED),
-        (30.0, 25.1, False, SUPPORTED),
-        (30.0, 35.1, False, REFUTED),
-        (30.0, 35.1, True, UNDECIDED),  # sampled angles are biased upward
-        (40.1, 35.0, True, REFUTED),
-    ],
-)
-def test_gap_equals_the_angle_within_five_degrees(gap: float, angle: float, few_items: bool, expected: str) -> None:
-    prediction = collapse._angle_prediction(Estimate(gap), np.array([angle, 80.0]), few_items=few_items)
-    assert prediction.verdict == expected
+    assert hypotheses._judge_orthogonality(Estimate(share, null=null), 10, few_items=few_items)[1] == expected
 
 
 def test_hypothesis_is_refuted_by_one_prediction_and_undecided_by_one() -> None:
     def judge(*verdicts: str) -> str:
-        predictions = tuple(collapse.Prediction("statement", "measured", v) for v in verdicts)
-        return collapse.Hypothesis("name", "source", predictions).verdict
+        predictions = tuple(hypotheses.Prediction("statement", "measured", v) for v in verdicts)
+        return hypotheses.Hypothesis("name", "source", predictions).verdict
 
     assert judge(SUPPORTED, UNDECIDED, REFUTED) == REFUTED
     assert judge(SUPPORTED, UNDECIDED) == UNDECIDED

@@ -30,7 +30,7 @@ def text(explanation: Explanation) -> str:
 def test_verdict_without_gap_starts_with_that(rng: np.random.Generator) -> None:
     u = cloud(rng)
     sentences = text(explained(u, u + 0.2 * cloud(rng)))
-    assert sentences.startswith("There is no significant gap")
+    assert sentences.startswith("There is no significant gap: the means are less than 0.1 apart")
     assert "nearly all of it" in sentences
     assert "matching pairs that differ although the clouds agree" in sentences
     assert "Neither modality has collapsed" in sentences
@@ -53,7 +53,8 @@ def test_verdict_of_an_offset_names_the_centre_alone(rng: np.random.Generator) -
     assert "nearly all of it" in sentences
     assert "due to the angle between the means (the modality gap proper)" in sentences
     assert "(dimension collapse)" not in sentences
-    assert "support both explanations of the gap" in sentences
+    assert "the data do not decide on dimension collapse as the cause" in sentences  # the clouds spread equally
+    assert "and support a constant offset orthogonal to the data" in sentences
     assert explanation.budget["orientation"].value < 1e-6
 
 

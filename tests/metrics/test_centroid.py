@@ -10,7 +10,8 @@ import pytest
 
 from isthmus import Moments, Pairs
 from isthmus.metrics import MetricContext, evaluate, registry
-from isthmus.metrics.centroid import MAX_COSINE_ERROR, cosine_of_means, gap_angle
+from isthmus.metrics.centroid import MAX_COSINE_ERROR, gap_angle
+from isthmus.statistics.mean_intervals import debiased_mean_cosine
 from isthmus.statistics.moments import moments_of
 
 N, D, SETS = 240, 8, 500
@@ -38,10 +39,12 @@ def population_cosine(angle: float) -> float:
 
 
 @pytest.mark.parametrize("angle", [30, 90, 120])
-def test_cosine_of_means_error_equals_the_jackknife(angle: float, rng: np.random.Generator) -> None:
+def test_cosine_error_equals_the_jackknife(angle: float, rng: np.random.Generator) -> None:
     x, y = clouds(angle, N, rng)
-    _, variance = cosine_of_means(context_of(x, y))
-    left_out = np.array([cosine_of_means(context_of(np.delete(x, i, 0), np.delete(y, i, 0)))[0] for i in range(N)])
+    _, variance = debiased_mean_cosine(context_of(x, y).moments)
+    left_out = np.array(
+        [debiased_mean_cosine(context_of(np.delete(x, i, 0), np.delete(y, i, 0)).moments)[0] for i in range(N)]
+    )
     exact = math.sqrt((N - 1) / N * float(np.sum((left_out - left_out.mean()) ** 2)))
     assert math.sqrt(variance) == pytest.approx(exact, rel=0.03)
 
@@ -71,7 +74,7 @@ def test_centroid_angle_with_a_large_error_is_undefined(rng: np.random.Generator
     """Ten items: both means differ from zero, and the cosine is known to more than `MAX_COSINE_ERROR`."""
     x, y = clouds(90, 12, rng, length=1.0)
     context = context_of(x, y)
-    error = math.sqrt(cosine_of_means(context)[1])
+    error = math.sqrt(debiased_mean_cosine(context.moments)[1])
     assert error > MAX_COSINE_ERROR
     estimate = gap_angle(context)
     assert math.isnan(estimate.value)

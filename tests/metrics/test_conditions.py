@@ -14,10 +14,10 @@ from isthmus.metrics import MetricContext
 from isthmus.metrics._conditions import few_items_note, has_enough_items, has_unit_rows
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
-from isthmus.metrics.centroid import cosine_of_means
 from isthmus.metrics.kernel_alignment import MIN_KERNEL_SPREAD
 from isthmus.metrics.spectrum import MAX_LOG_BIAS, _exponential_interval
 from isthmus.metrics.twonn import two_nearest
+from isthmus.statistics.mean_intervals import debiased_mean_cosine
 
 #: Fewest items for which a measure is defined.
 MIN_ITEMS = {
@@ -228,10 +228,10 @@ def test_pairwise_sums_take_the_median_distance_of_a_thousand_items() -> None:
     assert PairwiseSums.of(rows).median == pytest.approx(expected, rel=1e-9)
 
 
-def test_cosine_of_means_without_a_debiased_length_is_undefined() -> None:
+def test_mean_cosine_without_a_debiased_length_is_undefined() -> None:
     """Two orthogonal rows: the mean product of different items is 0."""
-    assert np.isnan(cosine_of_means(MetricContext(Moments.of(np.eye(2), np.ones((2, 2)))))).all()
-    assert np.isnan(cosine_of_means(MetricContext(Moments.of(np.ones((2, 2)), np.eye(2))))).all()
+    assert np.isnan(debiased_mean_cosine(Moments.of(np.eye(2), np.ones((2, 2))))).all()
+    assert np.isnan(debiased_mean_cosine(Moments.of(np.ones((2, 2)), np.eye(2)))).all()
 
 
 @pytest.mark.filterwarnings("error")

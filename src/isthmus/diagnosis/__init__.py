@@ -1,11 +1,12 @@
 """Explain the modality gap: cosine decomposition, collapse report, calibration and verdict."""
 
 from isthmus.diagnosis.calibration import Calibration
-from isthmus.diagnosis.collapse import CollapseReport, Hypothesis, Prediction, report_collapse
+from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import COMPONENTS, CosineDecomposition, decompose_cosine
 from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.explanation import Explanation, explain
+from isthmus.diagnosis.hypotheses import Hypothesis, Prediction
 from isthmus.diagnosis.modalities import Modalities, PairwiseResults
 from isthmus.diagnosis.model_table import ModelComparison
 from isthmus.diagnosis.models import compare_models

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from isthmus.diagnosis.collapse import UNDECIDED, VERBS, CollapseReport
+from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
+from isthmus.diagnosis.hypotheses import REFUTED, UNDECIDED, VERBS
 from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import Comparison
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS
@@ -21,6 +22,8 @@ COMPONENT_PHRASES = {
 }
 #: Share of the deficit below which a component is not named.
 NEGLIGIBLE_SHARE = 0.02
+#: Distance between the means of unit rows below which the gap is negligible.
+NEGLIGIBLE_GAP = 0.1
 #: Deficit below which there is none. float32 rows have a deficit of 1e-7.
 MIN_DEFICIT = 1e-4
 #: Items below which R@10 is trivial and R@1 replaces it, and recall has little power.
@@ -64,8 +67,7 @@ def verdict(
     x, y = result.pairs["names"]
     sentences = _caveats(result, budget, x, y)
     sentences.append(_gap_sentence(result, x, y))
-    ranks = [result[f"rank_99_{name}"].value for name in (x, y)]
-    sentences.append(_deficit_sentence(budget, collapsed=min(ranks) < result.pairs["dim"]))
+    sentences.append(_deficit_sentence(budget, collapsed=collapse is not None and any(collapse.collapsed)))
     sentences.append(_subspace_sentence(result, collapse, x, y))
     sentences.append(_retrieval_sentence(result, x, y))
     if comparison is not None:
@@ -163,10 +165,7 @@ def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str
 def _gap_sentence(result: Result, x: str, y: str) -> str:
     angle, distance = result["centroid_angle"], result["centroid_distance"]
     if _no_gap(result):
-        return (
-            f"There is no significant gap: the means are {distance.value:.3f} apart, and sampling alone gives "
-            f"{distance.null:.3f}."
-        )
+        return _no_gap_sentence(result)
     if angle.undefined:
         return (
             f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:.3f} apart, and "
@@ -176,6 +175,18 @@ def _gap_sentence(result: Result, x: str, y: str) -> str:
     return (
         f"The mean {x} and the mean {y} are {angle.value:.1f} degrees apart (95 %: {angle.low:.1f} to "
         f"{angle.high:.1f}{swaps}), at a distance of {distance.value:.3f}."
+    )
+
+
+def _no_gap_sentence(result: Result) -> str:
+    """Return that there is no gap if one of `NEGLIGIBLE_GAP` is excluded, else that none can be told from noise."""
+    distance = result["centroid_distance"]
+    interval = f"95 %: {distance.low:.3f} to {distance.high:.3f}; sampling alone gives {distance.null:.3f}"
+    if result.pairs["normalize"] and distance.high < NEGLIGIBLE_GAP:
+        return f"There is no significant gap: the means are less than {NEGLIGIBLE_GAP} apart ({interval})."
+    return (
+        f"No gap can be told from noise at n = {result.pairs['items']:,}: the means are {distance.value:.3f} apart "
+        f"({interval})."
     )
 
 
@@ -216,7 +227,8 @@ def _phrase(budget: CosineDecomposition, name: str, *, collapsed: bool) -> str:
     if name != "orientation":
         return phrase
     component = budget[name]
-    if component.low > component.null or (math.isnan(component.low) and component.value > 2 * component.null):
+    # The interval is free of the bias that the null consists of.
+    if component.low > 0 or (math.isnan(component.low) and component.value > 2 * component.null):
         return phrase + (" (dimension collapse)" if collapsed else " (a rotation of one modality would remove it)")
     return f"{phrase} (sampling alone gives {component.null:.3f})"
 
@@ -224,8 +236,11 @@ def _phrase(budget: CosineDecomposition, name: str, *, collapsed: bool) -> str:
 def _subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
     items, dim = result.pairs["items"], result.pairs["dim"]
     rank_x, rank_y = (result[f"rank_99_{name}"].value for name in (x, y))
-    if min(rank_x, rank_y) >= dim:
-        sentence = f"Neither modality has collapsed: both use all {dim:,} dimensions for 99 % of their energy"
+    if collapse is not None and items > dim and not any(collapse.collapsed):
+        sentence = (
+            f"Neither modality has collapsed: 99 % of the variance lies in {collapse.centred_ranks[0]:,} ({x}) and "
+            f"{collapse.centred_ranks[1]:,} ({y}) of {dim:,} dimensions, about as in isotropic clouds"
+        )
     else:
         sentence = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"
         if items > dim:
@@ -255,7 +270,10 @@ def _hypotheses(collapse: CollapseReport) -> str:
         quantity = "either explanation" if first.verdict == UNDECIDED else "both explanations"
         return f"The data {VERBS[first.verdict]} {quantity} of the gap: {first.name}, and {second.name}"
     verbs = VERBS[first.verdict], VERBS[second.verdict]
-    return f"Of two explanations of the gap, the data {verbs[0]} {first.name} and {verbs[1]} {second.name}"
+    start = "Of two explanations of the gap, the data"
+    if first.verdict == REFUTED and any(collapse.collapsed):
+        start = "There is a collapse, but it does not set the angle of the gap. " + start
+    return f"{start} {verbs[0]} {first.name} and {verbs[1]} {second.name}"
 
 
 def _retrieval_sentence(result: Result, x: str, y: str) -> str:

@@ -13,9 +13,8 @@ from isthmus.metrics._metric import metric
 from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.mean_intervals import (
     debiased_gap_squared,
-    debiased_mean_products,
+    debiased_mean_cosine,
     gap_interval,
-    linear_variance,
     mean_covariance,
     mean_length_interval,
     mean_p_value,
@@ -85,7 +84,7 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
             f"the mean of {context.names[shorter]} is not distinguishable from zero "
             f"(length {lengths[shorter]:.3g}, p = {p_values[shorter]:.2g})"
         )
-    cosine, var = cosine_of_means(context)
+    cosine, var = debiased_mean_cosine(m)
     if math.isnan(var):
         return undefined("a mean has no length beyond its sampling noise")
     if math.sqrt(var) > MAX_COSINE_ERROR:
@@ -97,19 +96,6 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
     value = _angle_between(m.mean_x, m.mean_y)
     low_cosine, high_cosine = normal_interval(cosine, var)
     return Estimate(value, _degrees(high_cosine), _degrees(low_cosine), _angle_after_swaps(context))
-
-
-def cosine_of_means(context: MetricContext) -> tuple[float, float]:
-    """Return the debiased cosine between the means and its variance (infinitesimal jackknife)."""
-    m = context.moments
-    xy, xx, yy = debiased_mean_products(m)
-    if xx <= 0 or yy <= 0:
-        return NAN, NAN
-    scale = math.sqrt(xx * yy)
-    cosine = xy / scale
-    along_x = m.mean_y / scale - cosine * m.mean_x / xx
-    along_y = m.mean_x / scale - cosine * m.mean_y / yy
-    return cosine, linear_variance(m, along_x, along_y)
 
 
 def _angle_between(u: np.ndarray, v: np.ndarray) -> float:

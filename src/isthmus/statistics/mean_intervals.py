@@ -117,6 +117,87 @@ def debiased_mean_products(moments: Moments) -> tuple[float, float, float]:
     return xy, xx, yy
 
 
+def debiased_mean_cosine(moments: Moments) -> tuple[float, float]:
+    """Return the debiased cosine between the means and its variance (infinitesimal jackknife).
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    tuple of float
+        Cosine and variance, NaN if the debiased square of a mean is not positive.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> rows = np.array([[0.6, 0.8], [0.8, 0.6], [1.0, 0.0]])
+    >>> cosine, variance = debiased_mean_cosine(Moments.of(rows, rows))
+    >>> round(cosine, 3), round(variance, 3)
+    (1.0, 0.0)
+    """
+    xy, xx, yy = debiased_mean_products(moments)
+    if xx <= 0 or yy <= 0:
+        return math.nan, math.nan
+    scale = math.sqrt(xx * yy)
+    cosine = xy / scale
+    along_x = moments.mean_y / scale - cosine * moments.mean_x / xx
+    along_y = moments.mean_x / scale - cosine * moments.mean_y / yy
+    return cosine, linear_variance(moments, along_x, along_y)
+
+
+def gap_covariance(moments: Moments) -> np.ndarray:
+    """Return the covariance of mean x - mean y over samples of items.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    (d, d) array
+        Covariance of the difference.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> moments = Moments.of(np.array([[0.6, 0.8], [1.0, 0.0]]), np.eye(2))
+    >>> gap_covariance(moments).round(3).tolist()
+    [[0.245, -0.315], [-0.315, 0.405]]
+    """
+    m, gap = moments.by_item, moments.mean_x - moments.mean_y
+    cross = np.outer(m.count_x - m.count_y, gap)
+    sums = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.count_sq * np.outer(gap, gap)
+    return np.asarray(sums / moments.n**2)
+
+
+def gap_p_value(moments: Moments) -> float:
+    """Return the p-value of equal means, as random swaps of the modalities leave them.
+
+    Parameters
+    ----------
+    moments : Moments
+        Moments of the pairs.
+
+    Returns
+    -------
+    float
+        See `satterthwaite_p_value`.
+
+    Examples
+    --------
+    >>> from isthmus import Moments
+    >>> X = np.random.default_rng(0).normal(size=(200, 5))
+    >>> gap_p_value(Moments.of(X, X[::-1])), gap_p_value(Moments.of(X, X + 1)) < 1e-9
+    (1.0, True)
+    """
+    gap = moments.mean_x - moments.mean_y
+    return satterthwaite_p_value(float(gap @ gap), gap_covariance(moments))
+
+
 def debiased_gap_squared(moments: Moments) -> tuple[float, tuple[float, float] | None]:
     """Return the debiased squared gap |mean x - mean y|^2, and its interval if the gap may be noise.
 
@@ -140,10 +221,8 @@ def debiased_gap_squared(moments: Moments) -> tuple[float, tuple[float, float] |
     -1.2
     """
     xy, xx, yy = debiased_mean_products(moments)
-    m, gap = moments.by_item, moments.mean_x - moments.mean_y
-    cross = np.outer(m.count_x - m.count_y, gap)
-    covariance = m.xx + m.yy - m.xy - m.xy.T - cross - cross.T + m.count_sq * np.outer(gap, gap)
-    return xx + yy - 2 * xy, noise_interval(float(gap @ gap), covariance / moments.n**2)
+    gap = moments.mean_x - moments.mean_y
+    return xx + yy - 2 * xy, noise_interval(float(gap @ gap), gap_covariance(moments))
 
 
 def gap_interval(moments: Moments) -> tuple[float, float]:

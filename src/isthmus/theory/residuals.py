@@ -8,13 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from isthmus.linalg.psd import covariance_fidelity
-from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace, SubspacePair
-from isthmus.linalg.significance import significant_directions
+from isthmus.linalg.shared_directions import SharedSpace
 from isthmus.statistics.mean_intervals import mean_p_value
 from isthmus.statistics.moments import Moments
 from isthmus.theory.goodness import goodness_of_fit
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.loss_bounds import finite_bound, loss_bound, uniform_bound_is_proved
+from isthmus.theory.modality_subspaces import SubspaceAngles, isotropic_rank
 from isthmus.theory.statements import Assumption
 from isthmus.theory.vmf import VonMisesFisher
 from isthmus.utils.errors import InputError
@@ -41,9 +41,9 @@ class Evidence:
         self.grams = (moments.xx / moments.n, moments.yy / moments.n)
 
     @cached_property
-    def subspaces(self) -> EnergySubspaces:
-        """Subspaces that hold 99 % of the energy of each modality."""
-        return EnergySubspaces.of(*self.grams)
+    def angles(self) -> SubspaceAngles:
+        """Subspaces of the centred rows of each modality, and the angles between them."""
+        return SubspaceAngles.of(self.moments)
 
     @cached_property
     def shared_space(self) -> SharedSpace:
@@ -136,27 +136,35 @@ def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: 
 
 def _subspace(evidence: Evidence, modality: int) -> Assumption:
     name = f"subspace_{evidence.names[modality]}"
-    statement = "the modality lies in a subspace of fewer dimensions than the space"
-    rank, dim = evidence.subspaces.ranks[modality], evidence.dim
-    if evidence.n_items <= dim:
-        reason = f"{evidence.n_items:,} items never fill {dim:,} dimensions, whatever the encoder does"
+    statement = "the modality lies in a subspace of clearly fewer dimensions than an isotropic cloud fills"
+    items, dim = evidence.n_items, evidence.dim
+    if items <= dim:
+        reason = f"{items:,} items never fill {dim:,} dimensions, whatever the encoder does"
         return Assumption.untested(name, statement, "share of dimensions", 1.0, reason)
-    evidence_text = f"99 % of the energy lies in {rank:,} of {dim:,} dimensions"
-    return Assumption(name, statement, rank / dim, "share of dimensions", 1 - 1 / dim, rank < dim, evidence_text)
+    cloud = (evidence.angles.x, evidence.angles.y)[modality]
+    isotropic = isotropic_rank(items, dim)
+    evidence_text = (
+        f"the mean and 99 % of the variance lie in {cloud.rank:,} of {dim:,} dimensions, where an isotropic cloud "
+        f"fills {isotropic:,}"
+    )
+    tolerance = cloud.largest_collapsed_rank / dim
+    residual = max(cloud.rank, cloud.basis.shape[1]) / dim
+    return Assumption(name, statement, residual, "share of dimensions", tolerance, cloud.is_collapsed, evidence_text)
 
 
 def _different_subspaces(evidence: Evidence) -> Assumption:
-    ranks, closed = evidence.subspaces.ranks, evidence.subspaces.closed()
+    name, statement = "different_subspaces", "the two subspaces differ"
+    angles = evidence.angles
+    if evidence.n_items > evidence.dim and angles.is_filled:
+        reason = "at least one modality fills the space as an isotropic cloud does"
+        return Assumption.untested(name, statement, "yes or no", 0.0, reason)
+    nonzero, ranks = angles.nonzero, angles.spaces.ranks
     evidence_text = (
-        f"of {len(closed):,} principal angles {int(closed.sum()):,} are closed (cosine above "
-        f"1 - {COSINE_TOLERANCE:g}), {evidence.subspaces.guaranteed:,} of them because any two subspaces of dimensions "
-        f"{ranks[0]:,} and {ranks[1]:,} share as many"
+        f"of {len(nonzero):,} principal angles between the strong directions of the two modalities ({ranks[0]:,} and "
+        f"{ranks[1]:,}), {int(nonzero.sum()):,} exceed their sampling error"
     )
-    holds = not bool(closed.all()) or ranks[0] != ranks[1]
-    residual = 0.0 if holds else 1.0
-    return Assumption(
-        "different_subspaces", "the two subspaces differ", residual, "yes or no", 0.0, holds, evidence_text
-    )
+    holds = bool(nonzero.any()) or ranks[0] != ranks[1]
+    return Assumption(name, statement, 0.0 if holds else 1.0, "yes or no", 0.0, holds, evidence_text)
 
 
 def _shared_space(evidence: Evidence) -> Assumption:
@@ -192,23 +200,14 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
 
 def _gap_is_the_angle(evidence: Evidence) -> Assumption:
     name, statement = "gap_is_the_angle", "the gap equals the angle between the two subspaces (A7)"
+    angles = evidence.angles
     if reason := evidence.no_direction():
-        return Assumption.untested(name, statement, "degrees", 5.0, reason)
-    gap = math.degrees(math.acos(max(-1.0, min(1.0, float(evidence.centres[0] @ evidence.centres[1])))))
-    bases = (significant_directions(gram, evidence.n_items, min_rank=1) for gram in evidence.grams)
-    spaces = SubspacePair(*bases)
-    open_angles = np.asarray(spaces.angles.degrees)[~spaces.closed()]
-    described = f"the significant directions of the two modalities ({spaces.ranks[0]:,} and {spaces.ranks[1]:,})"
-    if not len(open_angles):
-        reason = f"all principal angles between {described} are closed"
-        return Assumption.untested(name, statement, "degrees", 5.0, reason)
-    smallest, largest = float(open_angles.min()), float(open_angles.max())
-    evidence_text = (
-        f"the gap is {gap:.1f} degrees; of the {len(spaces.closed()):,} principal angles between {described}, "
-        f"{len(open_angles):,} {'is' if len(open_angles) == 1 else 'are'} open, the smallest {smallest:.1f} and the "
-        f"largest {largest:.1f} degrees"
-    )
-    return Assumption.tested(name, statement, abs(gap - smallest), "degrees", 5.0, evidence_text)
+        return Assumption.untested(name, statement, "degrees", 0.0, reason)
+    holds, message = angles.judge_gap()
+    if holds is None:
+        return Assumption.untested(name, statement, "degrees", 0.0, message)
+    difference = 90.0 if math.isnan(angles.smallest) else abs(angles.gap - angles.smallest)
+    return Assumption(name, statement, difference, "degrees", angles.tolerance, holds, message)
 
 
 def _isometry(evidence: Evidence, rows: tuple[np.ndarray, np.ndarray]) -> Assumption:
