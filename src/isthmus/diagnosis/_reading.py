@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isthmus.diagnosis.collapse import CollapseReport, Hypothesis, Prediction
+from isthmus.diagnosis.collapse import CollapseReport
+from isthmus.diagnosis.hypotheses import Hypothesis, Prediction
 from isthmus.statistics.result import Estimate
 
 
@@ -21,6 +22,7 @@ def collapse_from_dict(content: Mapping[str, Any], /) -> CollapseReport:
         ranks=(rank_x, rank_y),
         centred_ranks=(centred_ranks[x], centred_ranks[y]),
         guaranteed=content["forced"],
+        collapsed=(content["collapsed"][x], content["collapsed"][y]),
         hypotheses=(collapse, offset),
         **{name: Estimate.from_dict(content[name]) for name in estimates},
     )
