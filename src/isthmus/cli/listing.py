@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,9 @@ import isthmus
 from isthmus.cli._common import Json
 from isthmus.utils.errors import unknown_name
 from isthmus.utils.format import json_number
+
+#: Longest line of the text, and the blanks before a description.
+LINE_WIDTH, INDENT = 100, 6 * " "
 
 
 def mount(app: typer.Typer) -> None:
@@ -37,9 +41,22 @@ def list_(
                 family = str(description["family"])
                 typer.echo(f"  {family.upper()}")
             typer.echo(f"  {name}")
-            for line in _lines(description) if name_of_topic == "metrics" else description.values():
-                if line:
-                    typer.echo(f"      {line}")
+            for line in _text_lines(name_of_topic, description):
+                typer.echo(line)
+
+
+def _text_lines(topic: str, description: dict[str, Any]) -> list[str]:
+    """Return the description of an entry as lines of at most `LINE_WIDTH` characters."""
+    paragraphs = _lines(description) if topic == "metrics" else [t for t in description.values() if isinstance(t, str)]
+    scores = [
+        f"{name} ({score['better']}): {score['definition']}" for name, score in description.get("scores", {}).items()
+    ]
+    lines = [textwrap.wrap(text, LINE_WIDTH, initial_indent=INDENT, subsequent_indent=INDENT) for text in paragraphs]
+    lines += [
+        textwrap.wrap(text, LINE_WIDTH, initial_indent=f"{INDENT}- ", subsequent_indent=f"{INDENT}  ")
+        for text in scores
+    ]
+    return [line for wrapped in lines for line in wrapped]
 
 
 def _metrics() -> dict[str, dict[str, Any]]:
@@ -81,12 +98,12 @@ def _aligners() -> dict[str, dict[str, str]]:
     }
 
 
-def _tasks() -> dict[str, dict[str, str]]:
+def _tasks() -> dict[str, dict[str, Any]]:
     return {
         t.name: {
             "definition": t.definition,
             "about": "; ".join(filter(None, (f"needs {t.needs}", t.source))),
-            "scores": "; ".join(f"{name} ({score.better}): {score.definition}" for name, score in t.scores.items()),
+            "scores": {name: {"better": s.better, "definition": s.definition} for name, s in t.scores.items()},
         }
         for t in isthmus.tasks.registry().values()
     }

@@ -31,6 +31,7 @@ from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import add_noise, quantize, top1_stability
 from isthmus.tasks.two_sided_search import TwoSidedSearch
+from isthmus.tasks.within_modality_search import WithinModalitySearch
 from isthmus.tasks.zero_shot import ZeroShot, mean_texts
 from isthmus.utils.errors import InputError
 
@@ -44,6 +45,7 @@ __all__ = [
     "TaskData",
     "TaskScores",
     "TwoSidedSearch",
+    "WithinModalitySearch",
     "ZeroShot",
     "add_noise",
     "gini",

@@ -222,3 +222,8 @@ def _largest(matrix: Any, scores: Any) -> np.ndarray:
         return np.empty((len(scores), 0))
     largest: np.ndarray = matrix.topk(scores, min(TOP, scores.shape[1])).scores
     return largest
+
+
+def count_ahead(scores: np.ndarray, irrelevant: np.ndarray, slack: float) -> np.ndarray:
+    """Return how many irrelevant scores (b, k) reach each score (b, r), where ties count, as integers (b, r)."""
+    return (irrelevant[:, None, :] >= scores[:, :, None] - slack).sum(axis=2)

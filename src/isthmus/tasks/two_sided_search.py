@@ -11,7 +11,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
 from isthmus.compute.topk import score_matrices
 from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, require_labels, task
-from isthmus.tasks._mixed_corpus import TOP, corrected_rows, discounted_gain
+from isthmus.tasks._mixed_corpus import TOP, corrected_rows, count_ahead, discounted_gain
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import TIE
 from isthmus.utils.errors import InputError
@@ -244,14 +244,9 @@ def _search(
         relevant = np.where(is_relevant, scores, -np.inf)
         irrelevant, _ = select_topk(np.where(is_relevant, -np.inf, scores), TOP)
         best = np.stack([relevant[:, :n_own].max(axis=1), relevant[:, n_own:].max(axis=1)], axis=1)
-        ranks[block] = 1 + _count_ahead(best, irrelevant, slack)
+        ranks[block] = 1 + count_ahead(best, irrelevant, slack)
         top, _ = select_topk(relevant, TOP)
-        positions = 1 + np.arange(top.shape[1]) + _count_ahead(top, irrelevant, slack)
+        positions = 1 + np.arange(top.shape[1]) + count_ahead(top, irrelevant, slack)
         gains = discounted_gain(np.where(np.isfinite(top), positions, 0), TOP)
         ndcg[block] = gains.sum(axis=1) / ideal_gains[np.minimum(n_relevant, TOP) - 1]
     return ranks, ndcg
-
-
-def _count_ahead(scores: np.ndarray, irrelevant: np.ndarray, slack: float) -> np.ndarray:
-    """Return how many irrelevant scores (b, k) reach each score (b, r), where ties count, as integers (b, r)."""
-    return (irrelevant[:, None, :] >= scores[:, :, None] - slack).sum(axis=2)

@@ -1,0 +1,175 @@
+"""Search within one modality, where rows of one class are relevant to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy
+from isthmus.compute.score_matrix import select_topk
+from isthmus.compute.topk import score_matrices
+from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, require_labels, task
+from isthmus.tasks._mixed_corpus import TOP, corrected_rows, count_ahead, discounted_gain
+from isthmus.tasks.ranks import TIE
+from isthmus.utils.errors import InputError
+
+
+@dataclass(frozen=True)
+class WithinModalitySearch:
+    """Search of all other rows of one modality by class.
+
+    Every row is a query for the rows of the other items. The rows of its class are relevant. A row without a relevant
+    row is no query. Other rows of the same item, such as captions of one image, are left out.
+
+    Parameters
+    ----------
+    ranks : np.ndarray of shape (n,)
+        Rank of the best relevant row, where ties count against the query, and 11 stands for all larger ranks. 0 if the
+        row is not a query.
+    ndcg : np.ndarray of shape (n,)
+        NDCG@10 over the relevant rows, NaN if the row is not a query.
+    items : np.ndarray of shape (n,)
+        Item of each row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> search = WithinModalitySearch.of(np.eye(2)[[0, 0, 1, 1]], ["cat", "cat", "dog", "cat"])
+    >>> search.ranks.tolist(), round(search.recall(1), 3)
+    ([1, 1, 0, 3], 0.667)
+    """
+
+    ranks: np.ndarray
+    ndcg: np.ndarray
+    items: np.ndarray
+
+    @classmethod
+    def of(cls, rows: np.ndarray, labels: Any, /, *, items: Any = None) -> WithinModalitySearch:
+        """Search among unit rows.
+
+        Parameters
+        ----------
+        rows : np.ndarray of shape (n, d)
+            Unit rows of one modality.
+        labels : array-like of shape (n,)
+            Class of each row.
+        items : array-like of shape (n,), optional
+            Item of each row. Default: each row is an item.
+
+        Returns
+        -------
+        WithinModalitySearch
+            Ranks and NDCG of all queries.
+
+        Raises
+        ------
+        InputError
+            If no class has rows of two items, or the numbers of rows and labels differ.
+        """
+        return cls._search(rows, rows, np.asarray(labels), np.arange(len(rows)) if items is None else np.asarray(items))
+
+    @classmethod
+    def _search(cls, queries: np.ndarray, corpus: np.ndarray, labels: np.ndarray, items: np.ndarray) -> Any:
+        """Search corpus rows with the queries. Row i of both is the same row, which a score correction may change."""
+        n = len(queries)
+        if len(labels) != n:
+            raise InputError(f"{len(labels):,} labels for {n:,} rows, expected one for each row")
+        groups = np.unique(labels, return_inverse=True)[1]
+        n_items = np.bincount(np.unique(np.stack([groups, items]), axis=1)[0], minlength=int(groups.max()) + 1)
+        rows = np.flatnonzero(n_items[groups] > 1)
+        if not len(rows):
+            raise InputError("no class has two items, expected rows of two or more items in a class")
+        ranks, ndcg = np.zeros(n, dtype=np.int64), np.full(n, np.nan)
+        slack = TIE * float(np.finfo(np.result_type(queries, corpus)).eps)
+        ideal_gains = np.cumsum(1 / np.log2(2 + np.arange(TOP)))
+        (matrix,) = score_matrices(queries[rows], corpus)
+        for block in matrix.blocks():
+            scores = to_numpy(matrix.tile(block))
+            in_class = groups[rows[block], None] == groups
+            is_relevant = in_class & (items[rows[block], None] != items)
+            irrelevant, _ = select_topk(np.where(in_class, -np.inf, scores), TOP)
+            top, _ = select_topk(np.where(is_relevant, scores, -np.inf), TOP)
+            positions = 1 + np.arange(top.shape[1]) + count_ahead(top, irrelevant, slack)
+            ranks[rows[block]] = np.minimum(positions[:, 0], TOP + 1)
+            gains = discounted_gain(np.where(np.isfinite(top), positions, 0), TOP)
+            ndcg[rows[block]] = gains.sum(axis=1) / ideal_gains[np.minimum(is_relevant.sum(axis=1), TOP) - 1]
+        return cls(ranks, ndcg, items)
+
+    @property
+    def is_query(self) -> np.ndarray:
+        """True for each row that is a query, (n,)."""
+        return self.ranks > 0
+
+    def recall(self, k: int = 1, /) -> float:
+        """Return the share of queries with a relevant row among the first k.
+
+        Parameters
+        ----------
+        k : int, default 1
+            Number of ranks, at most 10.
+
+        Returns
+        -------
+        float
+            Share in [0, 1].
+
+        Raises
+        ------
+        InputError
+            If k is not between 1 and 10.
+        """
+        if not 1 <= k <= TOP:
+            raise InputError(f"k={k}, expected 1 to {TOP}")
+        return float(np.mean(self.ranks[self.is_query] <= k))
+
+    def per_item(self, values: np.ndarray, n_items: int, /) -> np.ndarray:
+        """Return the contribution of each item to the mean of values over the queries.
+
+        Parameters
+        ----------
+        values : np.ndarray of shape (n,)
+            A value for each row. Rows that are not queries are ignored.
+        n_items : int
+            Number of items.
+
+        Returns
+        -------
+        np.ndarray of shape (n_items,)
+            Contributions.
+        """
+        return mean_per_item(values[self.is_query].astype(float), self.items[self.is_query], n_items)
+
+
+@task(
+    "within_modality_search",
+    scores={
+        "within_NDCG@10": Score("higher", "NDCG of the first 10 of a search within one modality, mean of both"),
+        "within_R@1": Score("higher", "share of queries whose nearest other row of their modality has their class"),
+        **{
+            f"{name}_{modality}": Score("higher", f"{name} of the rows of {modality}")
+            for modality in ("x", "y")
+            for name in ("within_NDCG@10", "within_R@1")
+        },
+    },
+    needs="labels",
+    source="Järvelin and Kekäläinen 2002, ACM TOIS 20(4); Musgrave, Belongie and Lim 2020, arXiv 2003.08505",
+)
+def within_modality_search(data: TaskData) -> TaskScores:
+    """Search the rows of other items in the modality of the query. The rows of its class are relevant."""
+    labels = require_labels(data, "within_modality_search")
+    sides = {
+        "x": (data.x, np.arange(data.n_items)),
+        "y": (data.y[data.matches.y_rows], data.matches.y_items),
+    }
+    corpora = {name: rows for name, (rows, _) in sides.items()}
+    per_item: dict[str, np.ndarray] = {}
+    for name, (rows, items) in sides.items():
+        queries, corrected = corrected_rows(data.correction, rows, corpora, name)
+        search = WithinModalitySearch._search(queries, corrected[name], labels[items], items)
+        per_item[f"within_NDCG@10_{name}"] = search.per_item(search.ndcg, data.n_items)
+        per_item[f"within_R@1_{name}"] = search.per_item(search.ranks <= 1, data.n_items)
+    for name in ("within_NDCG@10", "within_R@1"):
+        per_item[name] = (per_item[f"{name}_x"] + per_item[f"{name}_y"]) / 2
+    return TaskScores(per_item)
