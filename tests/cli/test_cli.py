@@ -108,7 +108,7 @@ def test_unknown_names(folder: Path) -> None:
     )
     refused(isthmus_("fit", "Centering", *files, "-o", folder / "a", "--set", "x=1"), "unknown option of Centering 'x'")
     refused(isthmus_("fit", "Centering", *files, "-o", folder / "a", "--set", "x"), "expected NAME=VALUE")
-    refused(isthmus_("list", "metric"), "unknown list 'metric': did you mean 'metrics'?")
+    refused(isthmus_("list", "metric"), "unknown entry 'metric': did you mean 'metrics'?")
     refused(isthmus_("demo", "--run", "plane", "-o", folder / "a"), "unknown demo run 'plane': did you mean 'plain'?")
     assert not (folder / "a").exists()
 
@@ -204,3 +204,34 @@ def test_measures_are_chosen_and_labels_and_captions_reach_them(folder: Path) ->
     assert "NEIGHBOURS" not in shown
     refused(isthmus_("measure", folder / "image.npy"), "got 1 path, expected the embeddings of two modalities or more")
     refused(isthmus_("measure", folder / "image.npy", folder / "text.npy", "--metrics", "rnk"), "unknown measure 'rnk'")
+
+
+def test_list_of_one_name_shows_this_entry_alone() -> None:
+    shown = isthmus_("list", "R@1").stdout
+    assert "{x}_to_{y}_R@1" in shown
+    assert "{y}_to_{x}_R@1" in shown
+    assert "R@5" not in shown
+    assert isthmus_("list", "score-calibration").stdout.startswith("aligners\n  ScoreCalibration\n")
+    assert "centroid_angle" in isthmus_("list", "angle").stdout
+    refused(isthmus_("list", "centroid_angel"), "unknown entry 'centroid_angel': did you mean 'centroid_angle'?")
+
+
+def test_short_names_of_measures_are_expanded(folder: Path) -> None:
+    files = folder / "image.npy", folder / "text.npy"
+    done = isthmus_("measure", *files, "--json", "--metrics", "R@1,angle,rmg,effective_rank")
+    assert list(json.loads(done.stdout)["metrics"]) == [
+        "image_to_text_R@1", "text_to_image_R@1", "centroid_angle", "relative_modality_gap", "effective_rank_image",
+        "effective_rank_text",
+    ]  # fmt: skip
+
+
+def test_help_of_every_verb_has_an_example_that_names_real_options() -> None:
+    import re
+
+    from isthmus.cli._help import EXAMPLES
+
+    for verb, example in EXAMPLES.items():
+        shown = isthmus_(verb, "--help").stdout
+        assert f"Example: {example}" in " ".join(shown.split()), verb
+        for option in re.findall(r" (--?[a-z-]+)", example):
+            assert option in shown, (verb, option)

@@ -86,9 +86,9 @@ class TestCompare:
         from isthmus.cli import progress
 
         monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
-        with progress.progress_bar("x", quiet=True) as update:
+        with progress.stages("x", quiet=True) as update:
             assert update is None
-        with progress.progress_bar("x", quiet=False) as update:
+        with progress.stages("x") as update:
             assert update is not None
             update(1, 2, "Centering")
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, models, reading, resources
-from isthmus.cli._help import UncutSummaries
+from isthmus.cli._help import EXAMPLES, UncutSummaries
+from isthmus.cli.progress import is_quiet
 from isthmus.cli.theory import app as theory
 from isthmus.cli.training import app as train
 from isthmus.utils.errors import InputError, IsthmusWarning, bounded
@@ -53,6 +54,9 @@ encoding.mount(app)
 app.add_typer(theory, name="theory")
 app.add_typer(train, name="train")
 listing.mount(app)
+for _command in app.registered_commands:
+    _name = _command.name or (_command.callback.__name__ if _command.callback else "")
+    _command.epilog = f"Example: {EXAMPLES[_name]}" if _name in EXAMPLES else None
 COMPUTING_VERBS = ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models")
 READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt")
 resources.add_options(app, READING_VERBS, reading.OPTIONS, reading.reading_context)
@@ -60,7 +64,7 @@ resources.add_options(app, COMPUTING_VERBS, resources.OPTIONS, resources.resourc
 
 
 def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
-    if issubclass(category, IsthmusWarning):
+    if issubclass(category, IsthmusWarning) and not is_quiet():
         print(f"isthmus: warning: {message}", file=sys.stderr)
 
 

@@ -26,7 +26,7 @@ from isthmus.cli._common import (
     read_class_texts,
     split_names,
 )
-from isthmus.cli.progress import progress_bar, spinner
+from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import check_writable
@@ -151,9 +151,9 @@ def _fit(
     if unpaired:
         modalities = isthmus.data.opening.modality_names(x, y, split_names(names))
         sources = list(_usable(dict(zip(modalities, sources, strict=True)), drop_bad).values())
-        with spinner("fitting to unpaired rows", quiet=quiet):
+        with stages("fitting to unpaired rows", quiet=quiet):
             estimator.fit(*sources, paired=False, names=modalities)
-            estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
+            estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
     same_dim = not estimator.allows_different_dims
@@ -163,9 +163,9 @@ def _fit(
         raise InputError(
             f"--class-texts is for Auto with --set aim=classification; {type(estimator).__name__} has no use for it"
         )
-    with spinner(f"fitting to {pairs.n_pairs:,} pairs", quiet=quiet):
+    with stages(f"fitting to {pairs.n_pairs:,} pairs", quiet=quiet):
         estimator.fit(pairs, **({} if texts is None else {"class_texts": texts}))
-        estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
+        estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
         if relevance is not None:
             estimator.relevance(pairs, share_without_match=relevance, n_stored=pairs.n_items)
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
@@ -191,9 +191,9 @@ def _fit_modalities(
             "with --names image,text,audio"
         )
     sources = _usable(dict(zip(modalities, open_sources(paths), strict=True)), drop_bad, paired=not unpaired)
-    with spinner(f"fitting to {len(paths)} modalities", quiet=quiet):
+    with stages(f"fitting to {len(paths)} modalities", quiet=quiet):
         estimator.fit(**sources, paired=not unpaired)
-        estimator.map_x_  # noqa: B018  # forces the solution while the spinner runs
+        estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
     return ", ".join(f"{source.shape[0]:,} {name}" for name, source in sources.items())
 
 
@@ -255,7 +255,7 @@ def apply(
     path = outputs[0] if outputs else _column_beside(rows, source)
     if Path(path).exists() and Path(path).samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
-    with progress_bar("aligning", quiet=json_) as progress:
+    with stages("aligning", quiet=json_) as progress:
         shape = apply_to_source(
             loaded,
             source,
@@ -306,7 +306,7 @@ def adapt(
         names = (loaded.modalities[modality_number(loaded, modality or modality_name(x))],)
     sources = dict(zip(names, open_sources([path for path in (x, y) if path is not None]), strict=True))
     rows = {name: source.read(0, source.shape[0]) for name, source in _usable(sources, drop_bad).items()}
-    with spinner("adapting", quiet=json_):
+    with stages("adapting", quiet=json_):
         drift = loaded.drift(**rows)
         loaded.adapt(**rows).save(output)
     if json_:

@@ -25,7 +25,7 @@ from isthmus.cli._common import (
     print_table,
     read_class_texts,
 )
-from isthmus.cli.progress import progress_bar
+from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number
@@ -85,7 +85,7 @@ def compare(
     if resume is not None:
         check_writable(resume)
     pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
-    with progress_bar("comparing", quiet=json_) as progress:
+    with stages("comparing corrections", quiet=json_):
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners),
@@ -98,7 +98,6 @@ def compare(
             fit_sizes=None if fit_sizes is None else [_parse_size(size) for size in _items(fit_sizes)],
             class_texts=read_class_texts(class_texts, pairs),
             journal=resume,
-            progress=progress,
         )
     _report([table], output, json_)
 
@@ -146,7 +145,7 @@ def intervene(
     for path in output or []:
         _check_suffix(path, (".html", ".svg", *SUFFIXES))
     pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
-    with progress_bar("intervening", quiet=json_) as progress:
+    with stages("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,
             interventions=[name.replace("-", "_") for name in _items(interventions)],

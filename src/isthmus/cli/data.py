@@ -10,7 +10,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import DropBad, Json, Key, open_pairs, print_bullets
-from isthmus.cli.progress import spinner
+from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import check_writable
@@ -36,7 +36,7 @@ def demo(
 
     title = f"Digits and captions: the run '{run}'"
     test_pairs, train_pairs = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
-    with spinner(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}"):
+    with stages(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}"):
         explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=demo_sections(run))
     print_bullets(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
@@ -59,7 +59,7 @@ def inspect(
     pairs = None
     if key is not None or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
         pairs = open_pairs(paths[0], paths[1], "x,y", key, same_dim=False, drop_bad=drop_bad, as_is=key is None)
-    with spinner("reading", quiet=json_):
+    with stages("reading", quiet=json_):
         inspections = [inspect_source(source) for source in sources]
         pairing = None
         if pairs is not None:

@@ -25,7 +25,7 @@ from isthmus.cli._common import (
     print_table,
     split_names,
 )
-from isthmus.cli.progress import spinner
+from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
@@ -87,17 +87,14 @@ def measure(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Measure the gap, with 95 % intervals and the values that chance gives.
-
-    Example: isthmus measure image.npy text.npy --all
-    """
+    """Measure the gap, with 95 % intervals and the values that chance gives."""
     metrics = "all" if all_ else metrics
     if output is not None:
         check_writable(output)
         check_table_suffix(output)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, labels, index, key)
-        with spinner(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
+        with stages(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             results = opened_modalities.measure(metrics=metrics or "all", normalize=not raw, drop_bad=drop_bad)
         if output is not None:
             results.save(output)
@@ -109,7 +106,7 @@ def measure(
             )
         return
     pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
-    with spinner(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
+    with stages(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
         headlines = _headlines(labelled=labels is not None)
         measured = metrics or ("all" if json_ or output is not None else headlines)
         result = isthmus.measure(pairs, metrics=measured, normalize=not raw)
@@ -163,7 +160,7 @@ def explain(
         opened_modalities = _open_modalities(paths, names, None, index, key)
         if cosine is not None:
             raise InputError(f"--cosine needs two modalities, and {len(paths)} were given; give two files")
-        with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
+        with stages(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             explanations = opened_modalities.explain(normalize=not raw, temperature=temperature, drop_bad=drop_bad)
         if output is not None:
             explanations.save(output)
@@ -175,9 +172,9 @@ def explain(
         _print_matrices(explanations, ("centroid_angle", *BUDGET))
         return
     pairs = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, as_is=as_is)
-    with spinner(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
+    with stages(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
         explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
-        values = explanation.to_dict(cosine)  # computes assumptions and calibration while the spinner is visible
+        values = explanation.to_dict(cosine)  # computes assumptions and calibration while the progress is shown
     if output is not None:
         explanation.save(output)
     if json_:
@@ -207,7 +204,7 @@ def report(
         from isthmus.reporting.modalities_page import modalities_page
 
         opened_modalities = _open_modalities(paths, names, labels, index, key)
-        with spinner(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
+        with stages(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             explanations = opened_modalities.explain(metrics="all", normalize=not raw, drop_bad=drop_bad)
             modalities_page(explanations, output, title=title)
         if json_:
@@ -216,7 +213,7 @@ def report(
         _print_verdicts(explanations)
     else:
         pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
-        with spinner(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
+        with stages(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
         if json_:
             values = {"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict()

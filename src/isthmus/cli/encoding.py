@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from isthmus.cli._common import Json
-from isthmus.cli.progress import ProgressCallback, progress_bar
+from isthmus.cli.progress import stages
+from isthmus.utils.progress import ProgressCallback
 
 #: Shorter runs show no rate, in seconds.
 MIN_SECONDS_FOR_RATE = 0.1
@@ -60,7 +61,7 @@ def encode(
     items = open_items(data, captions=captions, image_column=image_column, caption_column=caption_column)
     encoder = open_encoder(model, backend=backend, weights=weights, device=device, dtype=dtype)
     unit = "images" if encoder.modality == "image" else "sounds"
-    with progress_bar(f"encoding on {encoder.device}", quiet=json_) as update:
+    with stages(f"encoding on {encoder.device}", quiet=json_) as update:
         encoded = run(
             encoder,
             items,

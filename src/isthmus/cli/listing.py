@@ -23,13 +23,15 @@ def mount(app: typer.Typer) -> None:
 
 
 def list_(
-    topic: Annotated[str, typer.Argument(help="metrics, aligners, tasks, sources, runs or all")] = "all",
+    topic: Annotated[
+        str, typer.Argument(metavar="[TOPIC|NAME]", help="metrics, aligners, tasks, sources, runs, or one entry")
+    ] = "all",
     json_: Json = False,
 ) -> None:
     """List measures with their definitions, aligners, tasks, file formats and runs of the demo."""
-    if topic != "all" and topic not in _TOPICS:
-        raise unknown_name("list", topic, [*_TOPICS, "all"])
     selected = {name: list_entries() for name, list_entries in _TOPICS.items() if topic in (name, "all")}
+    if topic != "all" and topic not in _TOPICS:
+        selected = _entries_named(topic)
     if json_:
         typer.echo(json.dumps(selected, indent=1))
         return
@@ -57,6 +59,24 @@ def _text_lines(topic: str, description: dict[str, Any]) -> list[str]:
         for text in scores
     ]
     return [line for wrapped in lines for line in wrapped]
+
+
+def _entries_named(name: str) -> dict[str, dict[str, Any]]:
+    """Return the entries of every topic that have this name, ignoring case, '-' and '_'."""
+    entries = {topic: list_entries() for topic, list_entries in _TOPICS.items()}
+    wanted = {_plain(name), *map(_plain, isthmus.metrics.expand_alias(name))}
+    found = {
+        topic: {entry: about for entry, about in entries_of_topic.items() if _plain(entry) in wanted}
+        for topic, entries_of_topic in entries.items()
+    }
+    found = {topic: entries_of_topic for topic, entries_of_topic in found.items() if entries_of_topic}
+    if not found:
+        raise unknown_name("entry", name, [*_TOPICS, *(entry for known in entries.values() for entry in known)])
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def _metrics() -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import DropBad, Json, Raw, print_bullets, print_table, split_names
-from isthmus.cli.progress import spinner
+from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
@@ -40,10 +40,7 @@ def models(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Compare models or checkpoints: gap, budget, collapse, retrieval, mixed search, and what goes with what.
-
-    Example: isthmus models vit-b-32/ vit-l-14/ -o models.html
-    """
+    """Compare models or checkpoints: gap, budget, collapse, retrieval, mixed search, and what goes with what."""
     from isthmus.diagnosis.models import open_model
 
     for path in output or []:
@@ -54,7 +51,7 @@ def models(
     if len(titles) != len(paths) or len(set(titles)) < len(titles):
         raise InputError(f"got the names {', '.join(titles)} for {len(paths)} models; give different ones with --names")
     opened = {title: open_model(path, **reading_options()) for title, path in zip(titles, paths, strict=True)}
-    with spinner(f"comparing {len(opened)} models", quiet=json_):
+    with stages(f"comparing {len(opened)} models", quiet=json_):
         comparison = isthmus.compare_models(
             opened, same_pairs=False if unpaired else None, normalize=not raw, drop_bad=drop_bad
         )

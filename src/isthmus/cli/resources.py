@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isthmus.cli.progress import spinner, update_spinner
+from isthmus.cli.progress import set_quiet, stages
 
 #: Annotation and default of each option.
 OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -33,6 +33,10 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     "workers": (
         Annotated[int | None, typer.Option("--workers", help="compute on this many local Dask processes")],
         None,
+    ),
+    "is_quiet": (
+        Annotated[bool, typer.Option("--quiet", "-q", help="show neither progress nor warnings")],
+        False,
     ),
     "cluster": (
         Annotated[str | None, typer.Option("--cluster", help="compute on a Dask cluster, such as tcp://host:8786")],
@@ -77,8 +81,11 @@ def _with_options(
 
 
 @contextmanager
-def resources_context(*, workers: int | None, cluster: str | None, quiet: bool, **options: Any) -> Iterator[None]:
+def resources_context(
+    *, workers: int | None, cluster: str | None, is_quiet: bool, quiet: bool, **options: Any
+) -> Iterator[None]:
     """Apply the options of one call, and start a cluster if one is asked for."""
+    set_quiet(is_quiet)
     from isthmus.compute.resources import config_context  # imported late: NumPy takes as long as the help
 
     if workers is None and cluster is None:
@@ -87,7 +94,7 @@ def resources_context(*, workers: int | None, cluster: str | None, quiet: bool, 
         return
     from isthmus.compute.cluster import Cluster
 
-    with spinner("waiting for the workers", quiet=quiet):
-        dask_cluster = Cluster(cluster, workers=workers, progress=update_spinner)
+    with stages("waiting for the workers", quiet=quiet) as progress:
+        dask_cluster = Cluster(cluster, workers=workers, progress=progress)
     with config_context(**options), dask_cluster:
         yield

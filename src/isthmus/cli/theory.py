@@ -10,7 +10,8 @@ import typer
 
 from isthmus.cli._common import print_table
 from isthmus.cli._help import UncutSummaries
-from isthmus.cli.progress import progress_bar
+from isthmus.cli.progress import stages
+from isthmus.utils.errors import InputError
 from isthmus.utils.format import precise_number
 from isthmus.utils.version import __version__
 
@@ -57,9 +58,16 @@ def list_(json_: Json = False) -> None:
 
 
 @app.command("all")
-def all_(output: Output = None, json_: Json = False, quick: Quick = False) -> None:
+def all_(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="folder for theory.html")] = None,
+    output: Output = None,
+    json_: Json = False,
+    quick: Quick = False,
+) -> None:
     """Run every experiment and write a page to DIR (default: the current folder)."""
-    _run(None, output, json_=json_, quick=quick)
+    if folder is not None and output is not None:
+        raise InputError(f"got two folders, {folder} and -o {output}; give one")
+    _run(None, folder or output, json_=json_, quick=quick)
 
 
 @app.command("run", hidden=True)
@@ -75,7 +83,7 @@ def _run(names: list[str] | None, output: Path | None, *, json_: bool, quick: bo
     folder = output or Path(".")
     if wants_page:
         check_folder(folder)  # fail before minutes of work, not after
-    with progress_bar("theory", quiet=json_) as progress:
+    with stages("theory", quiet=json_) as progress:
         results = collect(names, quick=quick, progress=progress)
         page = write(results, folder) if wants_page else None
     if json_:

@@ -11,7 +11,7 @@ import typer
 
 from isthmus.cli._common import Json
 from isthmus.cli._help import UncutSummaries
-from isthmus.cli.progress import progress_bar
+from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError, import_optional
 
 app = typer.Typer(
@@ -57,7 +57,7 @@ def demo(
     for name in parts:
         next(settings_of(name, seeds=seeds, quick=quick))  # raises for unknown parts before the folder is created
     output.mkdir(parents=True, exist_ok=True)
-    with progress_bar("training", quiet=json_) as update:
+    with stages("training", quiet=json_) as update:
         runs = run_study(
             parts,
             seeds=seeds,

@@ -13,9 +13,12 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array, InvalidRowsError
 from isthmus.compute.devices import HostToDeviceCopier
 from isthmus.compute.rows import cache_sized_slices
+from isthmus.utils.progress import report_progress
 
 #: Rows whose weighted sum is accumulated in the precision of the rows. Sums of such chunks are float64.
 CHUNK_ROWS = 64
+#: Blocks after which a pass tells its progress. Shorter passes are parts of other stages.
+TOLD_BLOCKS = 64
 
 Sums = dict[str, Any]
 #: Rows of x, rows of y, owner of each row of y, component of each row of x.
@@ -144,6 +147,8 @@ def accumulate_blocks(
     queues: list[deque[Future[None]]] = [deque() for _ in accumulators]
     try:
         for number, block in enumerate(blocks):
+            if number >= TOLD_BLOCKS and number % 16 == 0:
+                report_progress(number, None, "reading rows")
             _prefetch_pages(block)
             worker = number % len(accumulators)
             queues[worker].append(pools[worker].submit(accumulators[worker].add, block))

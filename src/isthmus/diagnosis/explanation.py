@@ -26,6 +26,7 @@ from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.progress import report_progress
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
@@ -295,8 +296,11 @@ def explain(
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
     further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
     measured = measure(pairs, metrics=[*further, *EXPLAINED], normalize=normalize)
+    report_progress(0, 3, "explaining")
     budget = decompose_pairs(pairs, normalize=normalize)
+    report_progress(1, 3, "explaining")
     collapse = report_collapse(pairs, budget, normalize=normalize)
+    report_progress(2, 3, "explaining")
     sentences = verdict(measured, budget, comparison, collapse)
     best_ceiling = ceiling(moments_of(pairs, normalize=normalize).numpy())
     return Explanation(budget, sentences, measured, comparison, collapse, best_ceiling, pairs, temperature)

@@ -29,6 +29,7 @@ from isthmus.evaluation.trial import Trial, TrialLog
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import Task, select_tasks
 from isthmus.utils.errors import InputError, TooFewItemsError
+from isthmus.utils.progress import report_progress
 
 #: More items than this are sampled, because the tasks cost n^2 for every aligner and split.
 MAX_ITEMS = 10_000
@@ -231,10 +232,12 @@ def _run(design: Design, n_splits: int, log: TrialLog | None, progress: Progress
     finished = {} if log is None else log.trials
     total = n_splits * design.n_trials_per_split
     trials: list[Trial] = []
+    report_progress(0, total, "comparing corrections")
     for trial in design.run(n_splits, finished):
         if log is not None and trial.key not in finished:
             log.append(trial)
         trials.append(trial)
+        report_progress(len(trials), total, "comparing corrections", trial.aligner)
         if progress is not None:
             progress(len(trials), total, trial.aligner)
     return trials

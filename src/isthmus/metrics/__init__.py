@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext, SecondMoment
 from isthmus.metrics._evaluation import evaluate
-from isthmus.metrics._measure import families, measure
+from isthmus.metrics._measure import expand_alias, families, measure
 from isthmus.metrics._metric import FAMILIES, Metric, metric, register, registry, unregister
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
 
@@ -21,6 +21,7 @@ __all__ = [
     "SecondMoment",
     "Subspaces",
     "evaluate",
+    "expand_alias",
     "families",
     "measure",
     "metric",

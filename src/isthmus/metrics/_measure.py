@@ -19,6 +19,10 @@ from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.statistics.result import Result, renamed_measure
 from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.progress import report_progress
+
+#: Short names of measures.
+ALIASES = {"angle": "centroid_angle", "rmg": "relative_modality_gap", "paired_cosine": "mean_paired_cosine"}
 
 
 def measure(
@@ -87,7 +91,8 @@ def measure(
             )
     context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names)
     estimates = {}
-    for entry, printed_names in selected.items():
+    for number, (entry, printed_names) in enumerate(selected.items()):
+        report_progress(number, len(selected), "measuring")
         computed = evaluate(registry()[entry], context)
         estimates.update({name: estimate for name, estimate in computed.items() if name in printed_names})
     return Result(estimates, _curves(context), _provenance(pairs, context))
@@ -121,7 +126,8 @@ def _selected(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: t
     groups = _groups(registered, pairs)
     requests = ["all"] if metrics is None else metrics.split(",") if isinstance(metrics, str) else list(metrics)
     selected: dict[str, list[str]] = {}
-    for request in map(str.strip, requests):
+    expanded = [name for request in requests for name in expand_alias(request.strip())]
+    for request in expanded:
         if request in measures_of_printed and request not in registered:
             selected.setdefault(measures_of_printed[request], []).append(request)
             continue
@@ -131,6 +137,30 @@ def _selected(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: t
         for name in groups.get(request, [request]):
             selected[name] = registered[name].names(*names)
     return selected
+
+
+def expand_alias(name: str, /) -> list[str]:
+    """Return the registered measures that a short name stands for.
+
+    Parameters
+    ----------
+    name : str
+        'angle', 'rmg', 'paired_cosine', or a name without its modality, such as 'R@1' or 'effective_rank'.
+
+    Returns
+    -------
+    list of str
+        Registered names. A name that is no short name is returned as it is.
+
+    Examples
+    --------
+    >>> expand_alias("R@1"), expand_alias("effective_rank"), expand_alias("angle")
+    (['{x}_to_{y}_R@1', '{y}_to_{x}_R@1'], ['effective_rank_{side}'], ['centroid_angle'])
+    """
+    if name in ALIASES:
+        return [ALIASES[name]]
+    templates = (f"{{x}}_to_{{y}}_{name}", f"{{y}}_to_{{x}}_{name}", f"{name}_{{side}}")
+    return [template for template in templates if template in registry()] or [name]
 
 
 def _groups(entries: Mapping[str, Metric], pairs: Pairs | None) -> dict[str, list[str]]:

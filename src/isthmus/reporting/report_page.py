@@ -11,6 +11,7 @@ from isthmus.evaluation import Comparison, compare
 from isthmus.reporting.section import Section
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
+from isthmus.utils.progress import report_progress
 from isthmus.utils.validation import check_writable
 
 
@@ -97,6 +98,7 @@ def report(
     explanation = explain(pairs, comparison=comparison, metrics="all", normalize=normalize)
     if no_comparison:
         explanation.verdict.append(f"No correction was compared: {no_comparison}.")
+    report_progress(0, None, "drawing the page")
     page_html = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra, no_comparison=no_comparison)
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.

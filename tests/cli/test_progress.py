@@ -1,0 +1,85 @@
+"""Progress: a line for each finished stage where there is no terminal, nothing with --json and --quiet."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from isthmus.cli import app, progress
+from isthmus.utils.errors import InputError
+from isthmus.utils.progress import listening, report_progress
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    rows = np.random.default_rng(0).normal(size=(40, 6))
+    for name, offset in (("image", 1.0), ("text", 2.0)):
+        np.save(tmp_path / f"{name}.npy", rows + offset)
+    return [str(tmp_path / "image.npy"), str(tmp_path / "text.npy")]
+
+
+@pytest.fixture(autouse=True)
+def _not_quiet() -> None:
+    progress.set_quiet(False)
+
+
+def test_each_finished_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.stages("working"):
+        for number in range(3):
+            report_progress(number, 3, "reading")
+        report_progress(0, None, "drawing")
+    lines = capsys.readouterr().err.splitlines()
+    assert [re.sub(r"[\d.]+ s", "T", line) for line in lines] == ["isthmus: reading: T", "isthmus: drawing: T"]
+
+
+def test_stage_that_fails_has_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InputError), progress.stages("working"):
+        report_progress(0, 3, "reading")
+        raise InputError("bad rows")
+    assert capsys.readouterr().err == ""
+
+
+def test_bar_shows_stage_and_detail_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress.stages("comparing") as update:
+        assert update is not None
+        update(1, 2, "Centering")
+    assert "comparing: Centering" in capsys.readouterr().err
+
+
+def test_silence_outside_of_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    report_progress(1, 2, "measuring")
+    assert capsys.readouterr().err == ""
+
+
+def test_listener_is_removed_after_its_block() -> None:
+    told: list[tuple[int, int | None, str, str]] = []
+    with listening(lambda *stage: told.append(stage)):
+        report_progress(1, 2, "measuring")
+    report_progress(2, 2, "measuring")
+    assert told == [(1, 2, "measuring", "")]
+
+
+@pytest.mark.parametrize("verb", ["measure", "explain"])
+def test_verbs_tell_their_stages_but_not_with_json_or_quiet(verb: str, files: list[str]) -> None:
+    run = CliRunner().invoke
+    assert "isthmus: measuring: " in run(app, [verb, *files]).stderr
+    assert run(app, [verb, *files, "--json"]).stderr == ""
+    assert run(app, [verb, *files, "--quiet"]).stderr == ""
+    assert run(app, [verb, *files, "-q"]).stdout == run(app, [verb, *files]).stdout
+
+
+def test_report_and_compare_tell_the_comparison(files: list[str], tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    told = run(app, ["report", *files, "-o", str(tmp_path / "r.html")]).stderr
+    stages = re.findall(r"isthmus: (.+): [\d.]+ s", told)
+    assert stages == ["comparing corrections", "measuring", "explaining", "drawing the page"]
+    told = run(app, ["compare", *files, "--aligners", "Centering", "--splits", "1"]).stderr
+    assert told.count("comparing") == 1
