@@ -10,7 +10,7 @@ from typing import Any
 
 from isthmus.utils.progress import ProgressCallback, listening
 
-#: Whether nothing is shown, set by --quiet.
+#: --quiet hides everything.
 _is_quiet = False
 
 
