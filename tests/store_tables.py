@@ -32,6 +32,46 @@ def lancedb(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], mo
     return f"lancedb://{folder}/{name}"
 
 
+def qdrant(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], modality: np.ndarray) -> str:
+    """Make another shard of qdrant-edge in the folder and return its address."""
+    import qdrant_edge as edge
+
+    path = folder / f"shard{len(list(folder.iterdir()))}"
+    path.mkdir()
+    parameters = {name: edge.EdgeVectorParams(rows.shape[1], edge.Distance.Dot) for name, rows in columns.items()}
+    shard = edge.EdgeShard.create(str(path), edge.EdgeConfig(vectors=parameters))
+    points = [
+        edge.Point(int(key), {name: rows[number].tolist() for name, rows in columns.items()}, {"modality": str(kind)})
+        for number, (key, kind) in enumerate(zip(ids, modality, strict=True))
+    ]
+    shard.update(edge.UpdateOperation.upsert_points(points))
+    shard.flush()
+    shard.close()
+    return f"qdrant:{path}"
+
+
+def qdrant_local(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], modality: np.ndarray) -> str:
+    """Make another collection of the local client in the folder and return its address."""
+    from qdrant_client import QdrantClient, models
+
+    client = QdrantClient(path=str(folder))
+    name = f"items{len(client.get_collections().collections)}"
+    distance = models.Distance.DOT
+    sizes = {name: models.VectorParams(size=rows.shape[1], distance=distance) for name, rows in columns.items()}
+    client.create_collection(name, sizes)
+    points = [
+        models.PointStruct(
+            id=int(key),
+            vector={name: rows[number].tolist() for name, rows in columns.items()},
+            payload={"modality": str(kind)},
+        )
+        for number, (key, kind) in enumerate(zip(ids, modality, strict=True))
+    ]
+    client.upsert(name, points)
+    client.close()
+    return f"qdrant:{folder}/{name}"
+
+
 def postgresql(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], modality: np.ndarray) -> str:
     """Make another table of the server of `server` and return its address. Its name needs quotes."""
     import psycopg

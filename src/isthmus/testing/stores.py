@@ -24,7 +24,9 @@ class _InterruptedError(Exception):
     """Ends a call in the middle."""
 
 
-def check_store(store: Store, make: MakeTable, *, dtype: str = "float32", new_table: str | None = None) -> None:
+def check_store(
+    store: Store, make: MakeTable, *, dtype: str = "float32", new_table: str | None = None, columns: bool = True
+) -> None:
     """Raise AssertionError unless `store` keeps the contract of `isthmus.sources.Store`.
 
     The suite reads columns of vectors in the order of their ids, with a filter and with keys. It writes a second
@@ -41,6 +43,8 @@ def check_store(store: Store, make: MakeTable, *, dtype: str = "float32", new_ta
         Type of the numbers that the store keeps. Default: 'float32'.
     new_table : str or None
         Address of a table that does not exist, with a column, if the store makes tables. Default: None.
+    columns : bool
+        Whether a column is added beside the vectors. Default: True.
 
     Raises
     ------
@@ -61,8 +65,9 @@ def check_store(store: Store, make: MakeTable, *, dtype: str = "float32", new_ta
     _require(store.description != store.scheme, f"{store.scheme} has no docstring, which says how to write addresses")
     _check_reading(url, rows, ids, order, modality)
     fitted = Centering().fit(*(rows[name][order] for name in rows))
-    _check_second_column(url, fitted, rows["image_vector"], order, modality)
-    _check_in_place(make(ids, rows, modality), fitted, rows, order, modality)
+    if columns:
+        _check_second_column(url, fitted, rows["image_vector"], order, modality)
+        _check_in_place(make(ids, rows, modality), fitted, rows, order, modality)
     if new_table is not None:
         source = open_source(f"{url}::text_vector")
         _interrupted_twice(fitted, source, new_table, "y", fitted.transform_y(rows["text_vector"][order]))

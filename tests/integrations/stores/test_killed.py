@@ -65,3 +65,35 @@ def test_rows_of_a_killed_call_are_neither_lost_nor_doubled(make: Callable[..., 
     np.testing.assert_allclose(corrected.read(0, N), expected, atol=1e-6)
     old = isthmus.sources.open_source(f"{url}::vector")
     np.testing.assert_array_equal(old.read(0, N), rows[np.argsort(ids)])
+
+
+@pytest.mark.slow
+def test_points_of_a_killed_call_are_neither_lost_nor_doubled(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_edge")
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(N, D)).astype("float32") + 0.5
+    ids = rng.permutation(N)
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    url = store_tables.qdrant(folder, ids, {"vector": rows}, np.full(N, "image"))
+    aligner = isthmus.align.ScoreCalibration().fit(image=rows[:2_000], text=rows[2_000:4_000] - 1)
+    aligner.save(tmp_path / "a.safetensors")
+    target = tmp_path / "fresh"
+    command = [sys.executable, "-m", "isthmus", "apply", str(tmp_path / "a.safetensors"), f"{url}::vector"]
+    command += [f"qdrant:{target}::corrected", "--modality", "image", "--role", "stored"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+        files = [path for path in target.rglob("segments/*/vector_storage*/**/*") if path.is_file()]
+        if sum(path.stat().st_blocks * 512 for path in files) > N * D:  # a quarter of the vectors
+            break
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert 0 < isthmus.sources.open_source(f"qdrant:{target}::corrected").shape[0] < N
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"Wrote {N:,} x {D + 2} rows" in finished.stdout, finished.stderr
+    corrected = isthmus.sources.open_source(f"qdrant:{target}::corrected")
+    np.testing.assert_array_equal(corrected.keys("id"), np.arange(N))
+    expected = aligner.stored(rows[np.argsort(ids)], modality="image")
+    np.testing.assert_allclose(corrected.read(0, N), expected, atol=1e-6)

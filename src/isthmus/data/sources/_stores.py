@@ -57,6 +57,8 @@ class StoreAddress:
         Columns and the values that they have in the rows that are meant, such as ('modality', 'image').
     options : dict of str to str
         Names that the store takes as options, such as 'id'.
+    slashes : str
+        Two slashes after the scheme, or nothing. Default: two slashes.
 
     Examples
     --------
@@ -74,6 +76,7 @@ class StoreAddress:
     column: str | None = None
     filters: tuple[tuple[str, str], ...] = ()
     options: dict[str, str] = field(default_factory=dict, hash=False)
+    slashes: str = "//"
 
     @classmethod
     def parse(cls, text: str, options: tuple[str, ...] = ("id",)) -> StoreAddress:
@@ -136,7 +139,7 @@ class StoreAddress:
     def __str__(self) -> str:
         column = f"::{self.column}" if self.column else ""
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in self.filters)
-        return without_password(f"{self.scheme}://{self.location}{column}{f'?{query}' if query else ''}")
+        return without_password(f"{self.scheme}:{self.slashes}{self.location}{column}{f'?{query}' if query else ''}")
 
 
 def require_table(address: StoreAddress, example: str) -> None:

@@ -1,0 +1,62 @@
+"""Shards of qdrant-edge and collections of qdrant-client as sources and as new tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+import store_tables
+from isthmus import InputError
+from isthmus.testing import check_store
+
+
+def test_edge_keeps_the_contract_of_a_store(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_edge")
+    check_store(
+        isthmus.sources.stores["qdrant"],
+        lambda *columns: store_tables.qdrant(tmp_path, *columns),
+        new_table=f"qdrant:{tmp_path}/fresh::vector",
+        columns=False,
+    )
+
+
+@pytest.mark.slow
+def test_local_client_keeps_the_contract_of_a_store(tmp_path: Path) -> None:
+    pytest.importorskip("qdrant_client")
+    check_store(
+        isthmus.sources.stores["qdrant"],
+        lambda *columns: store_tables.qdrant_local(tmp_path, *columns),
+        new_table=f"qdrant:{tmp_path}/fresh::vector",
+        columns=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("ending", "message"),
+    [
+        ("", "holds the vectors .*; name one as ::NAME"),
+        ("::none", "unknown vector in qdrant:.*'none'"),
+        ("::a?modality=sound", "no point has this payload"),
+        ("/none::a", "is no shard of qdrant-edge; .*qdrant://HOST:6333/COLLECTION"),
+    ],
+)
+def test_address_that_cannot_be_opened_says_what_exists(
+    tmp_path: Path, rng: np.random.Generator, ending: str, message: str
+) -> None:
+    pytest.importorskip("qdrant_edge")
+    rows = rng.normal(size=(6, 4))
+    url = store_tables.qdrant(tmp_path, np.arange(6), {"a": rows, "b": rows}, np.full(6, "image"))
+    with pytest.raises(InputError, match=message):
+        isthmus.sources.open_source(f"{url}{ending}")
+
+
+def test_apply_beside_the_vectors_of_a_shard_is_refused(tmp_path: Path, rng: np.random.Generator) -> None:
+    pytest.importorskip("qdrant_edge")
+    rows = rng.normal(size=(6, 4))
+    url = store_tables.qdrant(tmp_path, np.arange(6), {"a": rows}, np.full(6, "image"))
+    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
+    with pytest.raises(InputError, match="vectors of Qdrant are written to a new shard or collection"):
+        isthmus.align.streaming.apply(aligner, isthmus.sources.open_source(url), f"{url}::b", modality="x")
