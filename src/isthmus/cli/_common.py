@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from isthmus.data.pairs import Pairs
+    from isthmus.data.unpaired_sets import UnpairedSets
 
 Embeddings = Annotated[
     str,
@@ -44,6 +45,9 @@ DropBad = Annotated[
 ]
 AsIs = Annotated[
     bool, typer.Option("--as-is", help="take equal rows of the first side as different items, not as one with matches")
+]
+Unpaired = Annotated[
+    bool, typer.Option("--unpaired", help="two sets without pairs, whose sizes may differ: all that needs no pairs")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
@@ -82,6 +86,16 @@ def open_pairs(
         group=not as_is,
         **reading_options(),
     )
+
+
+def open_sets(x: str, y: str, names: str | None, *, drop_bad: bool, **options: Any) -> UnpairedSets:
+    """Open two embedding files as sets without pairs. Options that are about pairs raise `InputError`."""
+    from isthmus.data.opening_sets import open_sets as open_unpaired
+
+    for name, value in options.items():
+        if value:
+            raise InputError(f"--{name.replace('_', '-')} is about pairs, and --unpaired sets have none; leave one out")
+    return open_unpaired(x, y, names=split_names(names), drop_bad=drop_bad, **reading_options())
 
 
 def split_names(names: str | None) -> list[str] | None:

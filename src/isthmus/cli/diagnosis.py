@@ -20,7 +20,9 @@ from isthmus.cli._common import (
     Labels,
     Names,
     Raw,
+    Unpaired,
     open_pairs,
+    open_sets,
     print_bullets,
     print_table,
     split_names,
@@ -33,6 +35,8 @@ from isthmus.utils.tabular import check_table_suffix
 from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
+    from isthmus.data.pairs import Pairs
+    from isthmus.data.unpaired_sets import UnpairedSets
     from isthmus.diagnosis import Explanation, Modalities, PairwiseResults
     from isthmus.statistics.result import Estimate, Result
 
@@ -84,6 +88,7 @@ def measure(
     output: TableFile = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
+    unpaired: Unpaired = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -105,24 +110,29 @@ def measure(
                 results, *((SUMMARY, MODALITY_SUMMARY) if metrics in (None, "all") else _measure_names(results))
             )
         return
-    pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
-    with stages(f"measuring {pairs.n_pairs:,} pairs", quiet=json_):
-        headlines = _headlines(labelled=labels is not None)
+    data: Pairs | UnpairedSets
+    if unpaired:
+        options: dict[str, Any] = {"labels": labels, "index": index, "key": key, "as_is": as_is}
+        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, **options)
+    else:
+        data = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
+    with stages(f"measuring {_count(data)}", quiet=json_):
+        headlines = _headlines(labelled=labels is not None, paired=not unpaired)
         measured = metrics or ("all" if json_ or output is not None else headlines)
-        result = isthmus.measure(pairs, metrics=measured, normalize=not raw)
+        result = isthmus.measure(data, metrics=measured, normalize=not raw)
     if output is not None:
         result.save(output)
     if json_:
         typer.echo(result.to_json())
         return
     rows: list[tuple[str, ...]] = []
-    families = isthmus.metrics.families(pairs.names)
-    printed = _printed(result, headlines, pairs.names) if metrics is None else result.metrics
+    families = isthmus.metrics.families(data.names)
+    printed = _printed(result, headlines, data.names) if metrics is None else result.metrics
     for family in dict.fromkeys(families[name] for name in printed):
         rows.append((family.upper(), "", "", "", ""))
         rows += [_table_row(name, e) for name, e in printed.items() if families[name] == family]
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
-    print_bullets([sentence for sentence in [result.pairs["matching"]["sentence"]] if sentence])
+    print_bullets([sentence for sentence in [result.pairs["matching"].get("sentence")] if sentence])
     print_table(("measure", "value", "95 % interval", "null", "unit"), rows)
     _print_remarks(printed)
     if metrics is None:
@@ -223,10 +233,17 @@ def report(
     typer.echo(f"\nThe page: {output.resolve()}")
 
 
-def _headlines(*, labelled: bool) -> list[str]:
+def _headlines(*, labelled: bool, paired: bool) -> list[str]:
     """Return the measures that are printed by default, with those of labels if there are labels."""
-    of_labels = [m.name for m in isthmus.metrics.registry().values() if m.requires == "labels"] if labelled else []
-    return [*HEADLINES, *of_labels]
+    registered = isthmus.metrics.registry()
+    of_labels = [m.name for m in registered.values() if m.requires == "labels"] if labelled else []
+    return [name for name in (*HEADLINES, *of_labels) if paired or not registered[name].needs_pairs]
+
+
+def _count(data: Pairs | UnpairedSets) -> str:
+    """Return the number of pairs, or of the rows of each set, in words."""
+    sizes = getattr(data, "sizes", None)
+    return f"{data.n_pairs:,} pairs" if sizes is None else f"{sizes[0]:,} and {sizes[1]:,} rows"  # type: ignore[union-attr]
 
 
 def _printed(result: Result, measures: Sequence[str], modalities: tuple[str, str]) -> dict[str, Estimate]:

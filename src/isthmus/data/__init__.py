@@ -10,12 +10,14 @@ from isthmus.data.joins import KeyJoin, join_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.opening import as_pairs, open_pairs
 from isthmus.data.pairs import Pairs
+from isthmus.data.unpaired_sets import UnpairedSets
 
 __all__ = [
     "CrossDimPairs",
     "KeyJoin",
     "OpenSpec",
     "Pairs",
+    "UnpairedSets",
     "as_pairs",
     "find_invalid_rows",
     "hash_rows",

@@ -118,18 +118,7 @@ def open_pairs(
     ('image', 'text')
     """
     pairs_class = Pairs if same_dim else CrossDimPairs
-    are_paths = [isinstance(rows, (str, os.PathLike)) for rows in (x, y)]
-    readings = reading_of_each(2, reading)
-    sources = [
-        open_source(rows, **options) if is_path else rows
-        for rows, is_path, options in zip((x, y), are_paths, readings, strict=True)
-    ]
-    if not all(are_paths) and names is None:
-        names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
-    modalities = modality_names(x, y, names)
-    sources = [
-        as_source(name, rows, **options) for name, rows, options in zip(modalities, sources, readings, strict=True)
-    ]
+    sources, modalities = named_sources(x, y, names, reading)
     if key is None:
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
         return _cleaned(pairs, drop_bad=drop_bad, group=group)
@@ -151,6 +140,24 @@ def open_pairs(
     )
     pairs.key_join = key_join
     return _cleaned(pairs, drop_bad=drop_bad, group=group)
+
+
+def named_sources(
+    x: Any, y: Any, names: Sequence[str] | None, reading: Mapping[str, Any]
+) -> tuple[list[Source], tuple[str, str]]:
+    """Return the rows of both modalities as sources, with their names."""
+    are_paths = [isinstance(rows, (str, os.PathLike)) for rows in (x, y)]
+    readings = reading_of_each(2, reading)
+    sources = [
+        open_source(rows, **options) if is_path else rows
+        for rows, is_path, options in zip((x, y), are_paths, readings, strict=True)
+    ]
+    if not all(are_paths) and names is None:
+        names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
+    modalities = modality_names(x, y, names)
+    return [
+        as_source(name, rows, **options) for name, rows, options in zip(modalities, sources, readings, strict=True)
+    ], modalities
 
 
 def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str, Any]]:

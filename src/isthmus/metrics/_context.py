@@ -9,7 +9,8 @@ from typing import Any, Protocol, Self, TypeVar
 import numpy as np
 
 from isthmus.data.pairs import Pairs
-from isthmus.statistics.influence import InfluenceSample
+from isthmus.data.unpaired_sets import UnpairedSets
+from isthmus.statistics.influence import InfluenceSample, UnpairedSample
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.spectral_errors import SpectralErrors
 
@@ -107,9 +108,9 @@ class MetricContext:
     ----------
     moments : Moments
         Moments of all pairs, as NumPy arrays.
-    pairs : Pairs or None
+    pairs : Pairs, UnpairedSets or None
         The pairs, for measures that need rows. It is None for moments that were summed elsewhere, and in the context
-        of the swapped modalities.
+        of the swapped modalities. Of sets without pairs, as many random rows of both are taken for pairs.
     normalize : bool
         True if rows are divided by their norms.
     moments_x, moments_y : SecondMoment or None
@@ -133,7 +134,7 @@ class MetricContext:
     def __init__(
         self,
         moments: Moments,
-        pairs: Pairs | None = None,
+        pairs: Pairs | UnpairedSets | None = None,
         *,
         normalize: bool = True,
         moments_x: SecondMoment | None = None,
@@ -141,7 +142,9 @@ class MetricContext:
         names: tuple[str, str] | None = None,
     ):
         self.moments = moments
-        self.pairs = pairs
+        #: The sets without pairs, or None.
+        self.sets = pairs if isinstance(pairs, UnpairedSets) else None
+        self.pairs = pairs.random_pairs if isinstance(pairs, UnpairedSets) else pairs
         self.names = names or (pairs.names if pairs is not None else ("x", "y"))
         self.normalize = normalize
         rounding = FLOAT32_ROUNDING if moments.matmul_dtype == "float32" else ROUNDING
@@ -245,6 +248,8 @@ def _swapped_sample(sample: InfluenceSample | None) -> InfluenceSample | None:
 
 
 def _influence_sample(context: MetricContext) -> InfluenceSample | None:
+    if context.sets is not None:
+        return UnpairedSample.of_sets(context.sets, normalize=context.normalize)
     if context.pairs is None:
         return None
     return InfluenceSample.of(context.pairs, context.moments, normalize=context.normalize)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.unpaired_sets import NO_PAIRS
 from isthmus.metrics._conditions import degenerate_reason, too_few_items, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import Metric
@@ -24,6 +25,8 @@ def _computed(entry: Metric, context: MetricContext) -> Any:
 
     Other exceptions than `FAILURES`, such as TypeError and AttributeError, are raised.
     """
+    if entry.needs_pairs and context.original.sets is not None:
+        return undefined(NO_PAIRS)
     try:
         n_items = _n_items(entry, context) if entry.min_items > 1 else 1
         if n_items < entry.min_items:

@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.opening import as_pairs
+from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
+from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
 from isthmus.metrics._evaluation import FAILURES, evaluate
 from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
 from isthmus.metrics._metric import FAMILIES, Metric, registry
 from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.degeneracy import find_degeneracies
-from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.moments import Moments
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.statistics.result import Result, renamed_measure
+from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.progress import report_progress
 
@@ -34,6 +37,7 @@ def measure(
     normalize: bool = True,
     drop_bad: bool = False,
     pool: str | None = None,
+    unpaired: bool = False,
 ) -> Result:
     """Compute measures of the modality gap, with intervals and nulls.
 
@@ -58,6 +62,9 @@ def measure(
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
+    unpaired : bool, default False
+        Take the rows as two sets without pairs, whose sizes may differ. Measures of pairs are undefined then, and
+        measures of rows use as many random rows of both sets.
 
     Returns
     -------
@@ -79,10 +86,14 @@ def measure(
     >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
     ['effective_rank_x']
     """
-    pairs = None if isinstance(data, Moments) and y is None else as_pairs(data, y, drop_bad=drop_bad, pool=pool)
+    pairs: Pairs | UnpairedSets | None = None
+    if unpaired or isinstance(data, UnpairedSets):
+        pairs = open_sets(data, y, drop_bad=drop_bad, pool=pool)
+    elif not isinstance(data, Moments) or y is not None:
+        pairs = as_pairs(data, y, drop_bad=drop_bad, pool=pool)
     names = ("x", "y") if pairs is None else pairs.names
     selected = _selected(metrics, pairs, names)
-    moments = data if pairs is None else moments_of(pairs, normalize=normalize)
+    moments = data if pairs is None else moments_of_rows(pairs, normalize=normalize)
     if pairs is None:
         normalize = moments.normalize
         if moments.dim_x != moments.dim_y:
@@ -119,7 +130,9 @@ def families(names: tuple[str, str]) -> dict[str, str]:
     return {name: entry.family for entry in registry().values() for name in entry.names(*names)}
 
 
-def _selected(metrics: str | Sequence[str] | None, pairs: Pairs | None, names: tuple[str, str]) -> dict[str, list[str]]:
+def _selected(
+    metrics: str | Sequence[str] | None, pairs: Pairs | UnpairedSets | None, names: tuple[str, str]
+) -> dict[str, list[str]]:
     """Return the printed names that are asked for by registered measure, in the order of the request."""
     registered = registry()
     measures_of_printed = {name: entry.name for entry in registered.values() for name in entry.names(*names)}
@@ -163,11 +176,11 @@ def expand_alias(name: str, /) -> list[str]:
     return [template for template in templates if template in registry()] or [name]
 
 
-def _groups(entries: Mapping[str, Metric], pairs: Pairs | None) -> dict[str, list[str]]:
+def _groups(entries: Mapping[str, Metric], pairs: Pairs | UnpairedSets | None) -> dict[str, list[str]]:
     """Return the measures of 'all', 'fast' and each family that the data allow."""
     allowed = {"moments"}
     if pairs is not None:
-        allowed |= {"rows"} if pairs.labels is None else {"rows", "labels"}
+        allowed |= {"rows"} if getattr(pairs, "labels", None) is None else {"rows", "labels"}
     possible = [entry for entry in entries.values() if entry.requires in allowed]
     return {
         "all": [entry.name for entry in possible],
@@ -197,7 +210,7 @@ def _curves(context: MetricContext) -> dict[str, np.ndarray]:
     return curves
 
 
-def _provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object]:
+def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> dict[str, object]:
     """Return the modalities, sizes, files and options behind a result."""
     m = context.moments
     provenance: dict[str, object] = {
@@ -206,14 +219,14 @@ def _provenance(pairs: Pairs | None, context: MetricContext) -> dict[str, object
     provenance["degenerate"] = [entry.to_dict() for entry in find_degeneracies(m, context.names)]
     if pairs is not None:
         provenance |= {
-            "items": pairs.n_items,
+            "items": min(pairs.sizes) if isinstance(pairs, UnpairedSets) else pairs.n_items,
             "paths": [pairs.x.address, pairs.y.address],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,
-            "matching": judge_pairing(pairs).to_dict(),
+            "matching": {} if isinstance(pairs, UnpairedSets) else judge_pairing(pairs).to_dict(),
         }
     return provenance | {
         "normalize": context.normalize,
         "matmul_dtype": m.matmul_dtype,
-        "items_ranked": 0 if pairs is None else min(pairs.n_items, MAX_ROW_ITEMS),
+        "items_ranked": 0 if context.pairs is None else min(context.pairs.n_items, MAX_ROW_ITEMS),
     }

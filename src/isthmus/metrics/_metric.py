@@ -93,6 +93,9 @@ class Metric:
         y, and in 'one vector' all rows of both. In 'equal pairs' matching rows are the same.
     min_items : int
         Fewest items with a matching row. With fewer, the estimate is undefined.
+    needs_pairs : bool
+        False for a measure of two sets, which takes no notice of which row of y matches a row of x. A measure of pairs
+        is undefined for sets without pairs.
     conditions : tuple of str
         Other data on which `compute` returns an undefined estimate, in words for the documentation.
 
@@ -122,6 +125,7 @@ class Metric:
     family: str = "others"
     undefined_if: tuple[str, ...] = ()
     min_items: int = 1
+    needs_pairs: bool = True
     conditions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -195,7 +199,7 @@ def metric(
     **options
         Other fields of `Metric`: `requires` ('moments'), `invariances` ('rotation' and 'row scale'),
         `reference_case` (None), `interval` and `null_model` (none), `family` ('others'), `undefined_if` (never),
-        `min_items` (1), `conditions` (none).
+        `min_items` (1), `needs_pairs` (True), `conditions` (none).
 
     Returns
     -------

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from isthmus.metrics._context import MetricContext
-from isthmus.statistics.influence import InfluenceSample
+from isthmus.statistics.influence import InfluenceSample, UnpairedSample
 
 #: tr S_x, tr S_y, tr S_x^2, tr S_y^2, tr S_x S_y, |S_xy|_F^2.
 NAMES = ("x", "y", "xx", "yy", "x.y", "xy")
@@ -73,6 +73,8 @@ class TraceEstimates:
         if sample is None:
             return cls(plug_in, dict.fromkeys(NAMES, float("nan")), None)
         zx, zy = context.pca.projections, context.swapped().pca.projections  # u and v in their own principal directions
+        if isinstance(sample, UnpairedSample):
+            return _of_sets(plug_in, sample, zx, zy, context.cross_cosines)
         u_in_y, v_in_x = zx @ context.cross_cosines, zy @ context.cross_cosines.T
         u_cross = zx @ (vx.T @ cross @ vy)  # so that u' S_xy v is a row product with zy
         rows = (zx, zy, u_in_y, v_in_x, u_cross)
@@ -93,6 +95,33 @@ class TraceEstimates:
                 )
             bias[name] = sample.bias(second)
         return cls(plug_in, bias, sample.covariance(*(first[name] for name in NAMES)))
+
+
+def _of_sets(
+    plug_in: dict[str, float], sample: UnpairedSample, zx: np.ndarray, zy: np.ndarray, cosines: np.ndarray
+) -> TraceEstimates:
+    """Estimate the traces of two independent sets. That of the cross-covariance has no meaning."""
+    lx, ly = (np.mean(z**2, axis=0) for z in (zx, zy))
+    zeros_x, zeros_y = np.zeros(len(zx)), np.zeros(len(zy))
+    u, v = zx**2, zy**2
+    of_x = {"x": u.sum(axis=1), "y": zeros_x, "xx": 2 * u @ lx, "yy": zeros_x, "x.y": (zx @ cosines) ** 2 @ ly}
+    of_y = {"x": zeros_y, "y": v.sum(axis=1), "xx": zeros_y, "yy": 2 * v @ ly, "x.y": (zy @ cosines.T) ** 2 @ lx}
+    of_x["xy"], of_y["xy"] = zeros_x, zeros_y
+    covariance = np.zeros((len(NAMES), len(NAMES)))
+    for derivatives, scale in ((of_x, sample.scale), (of_y, sample.scale_y)):
+        table = np.stack([derivatives[name] for name in NAMES], axis=1)
+        table = table - table.mean(axis=0)
+        covariance += table.T @ table * (scale * len(table) / max(len(table) - 1, 1))
+    (n_x, n_y), fourth_x, fourth_y = sample.sizes, float(np.mean(of_x["x"] ** 2)), float(np.mean(of_y["y"] ** 2))
+    bias = {
+        "x": -plug_in["x"] / n_x,
+        "y": -plug_in["y"] / n_y,
+        "xx": (fourth_x - 3 * plug_in["xx"]) / n_x,
+        "yy": (fourth_y - 3 * plug_in["yy"]) / n_y,
+        "x.y": -plug_in["x.y"] * (1 / n_x + 1 / n_y),
+        "xy": float("nan"),
+    }
+    return TraceEstimates(plug_in, bias, covariance)
 
 
 def _first_derivatives(rows: Sequence[np.ndarray], lx: np.ndarray, ly: np.ndarray) -> dict[str, np.ndarray]:

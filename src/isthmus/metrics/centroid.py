@@ -35,6 +35,7 @@ def _orthogonal_means() -> tuple[Any, Any, float]:
 
 @metric(
     "centroid_angle",
+    needs_pairs=False,
     conditions=(
         "a mean is not distinguishable from zero",
         "the standard error of the cosine between the means is above .1",
@@ -121,13 +122,14 @@ def _angle_after_swaps(context: MetricContext) -> float:
         return NAN
     u = midpoint / length
     c = m.by_item
-    differences = c.xx + c.yy - c.xy - c.xy.T
+    differences = c.swap_scatter
     orthogonal = float(np.trace(differences) - u @ differences @ u) / m.n**2
     return math.degrees(2 * math.atan2(math.sqrt(max(orthogonal, 0.0)) / 2, length))
 
 
 @metric(
     "centroid_distance",
+    needs_pairs=False,
     family="first order",
     unit="distance",
     range=(0, 2),
@@ -146,13 +148,14 @@ def centroid_distance(context: MetricContext) -> Estimate:
     """
     m = context.moments
     c = m.by_item
-    null = math.sqrt(max(float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)), 0.0)) / m.n
+    null = math.sqrt(max(float(np.trace(c.swap_scatter)), 0.0)) / m.n
     low, high = clip_interval(gap_interval(m), 0, _max_length(context, 2))
     return Estimate(float(np.linalg.norm(m.mean_x - m.mean_y)), low, high, null)
 
 
 @metric(
     "centroid_distance_debiased",
+    needs_pairs=False,
     conditions=(ONE_ITEM,),
     family="first order",
     unit="distance",
@@ -180,6 +183,7 @@ def centroid_distance_debiased(context: MetricContext) -> Estimate:
 
 @metric(
     "mean_resultant_length_{side}",
+    needs_pairs=False,
     family="cone and uniformity",
     unit="length",
     range=(0, 1),

@@ -29,6 +29,7 @@ def _two_rows(cosine: float, dim: int = 2) -> np.ndarray:
 
 @metric(
     "mean_cosine_{side}",
+    needs_pairs=False,
     conditions=(ONE_ITEM,),
     family="cone and uniformity",
     unit="cosine",
@@ -54,6 +55,7 @@ def mean_cosine(context: MetricContext) -> Estimate:
 
 @metric(
     "vmf_concentration_{side}",
+    needs_pairs=False,
     conditions=("rows are not unit rows", ONE_ITEM, "the rows are too wide for the series"),
     undefined_if=("constant side",),
     family="cone and uniformity",
@@ -108,6 +110,7 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "conformity_sd_{side}",
+    needs_pairs=False,
     min_items=3,
     conditions=("rows are not unit rows",),
     family="cone and uniformity",

@@ -32,6 +32,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "energy_distance",
+    needs_pairs=False,
     min_items=3,
     family="distribution",
     unit="distance",
@@ -57,6 +58,7 @@ def energy_distance(context: MetricContext) -> Estimate:
 
 @metric(
     "centred_energy_distance",
+    needs_pairs=False,
     min_items=3,
     undefined_if=("constant modalities",),
     family="distribution",
@@ -151,6 +153,7 @@ def _register(width: float) -> None:
     # Of the 1,770 distances in two clusters of 30, 900 are sqrt(2), and so is the median.
     metric(
         f"mmd2_{width:g}",
+        needs_pairs=False,
         min_items=3,
         family="distribution",
         unit="squared distance",
@@ -171,6 +174,7 @@ for _width in BANDWIDTHS:
 
 @metric(
     "centred_mmd2_1",
+    needs_pairs=False,
     min_items=3,
     undefined_if=("constant modalities",),
     family="distribution",

@@ -42,6 +42,12 @@ and `{x}` and `{y}` stand for the two.
 If there are fewer items than dimensions, measures of spectra and subspaces have a note with the number of items that
 they need.
 
+**Sets without pairs.** An index and a set of queries, which belong to no row of it, have no pairs and different sizes.
+`isthmus measure base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, gives all measures whose
+line "Needs" says *no pairs*, and the others are undefined with that reason. Means, spectra and subspaces use all rows.
+Measures of rows use as many random rows of both sets. Standard errors are those of two independent samples, and
+`modality swap` deals all rows to two sets of the same sizes.
+
 **Degenerate data.** An encoder that collapsed returns nearly the same row for every item. `measure`, `explain` and
 `inspect` look for such data first and name them: all rows of a modality are the same, or nearly the same (the mean
 has more than 99.9 % of their length), they lie along one direction, or they vary in few directions. They also name
@@ -76,7 +82,7 @@ def _section(entry: Metric) -> str:
         ("Unit", entry.unit),
         ("Range", " to ".join(_bound(bound) for bound in entry.range)),
         ("Better", entry.direction),
-        ("Needs", entry.requires),
+        ("Needs", f"{entry.requires}, {'pairs' if entry.needs_pairs else 'no pairs'}"),
         ("Interval", entry.interval),
         ("Null", entry.null_model),
         ("Invariant", ", ".join(entry.invariances) or "nothing"),

@@ -20,6 +20,7 @@ from isthmus.statistics.result import Estimate
 
 @metric(
     "fisher_ratio",
+    needs_pairs=False,
     undefined_if=("constant modalities",),
     family="separability",
     unit="ratio",
@@ -46,7 +47,7 @@ def fisher_ratio(context: MetricContext) -> Estimate:
         return undefined(EQUAL_ROWS_IN_BOTH if float(gap @ gap) == 0 else EQUAL_ROWS_IN_EACH)
     value = float(gap @ gap) / (2 * scatter)
     c = m.by_item
-    swapped_gap = float(np.trace(c.xx) + np.trace(c.yy) - 2 * np.trace(c.xy)) / m.n**2
+    swapped_gap = float(np.trace(c.swap_scatter)) / m.n**2
     null = swapped_gap / (2 * scatter + float(gap @ gap) - swapped_gap)
     if not has_unit_rows(context):
         return Estimate(value, null=null, note="no interval: " + NOT_UNIT_ROWS)

@@ -11,7 +11,7 @@ from isthmus.metrics._conditions import EQUAL_ROWS_IN_BOTH, few_items_note, unde
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._trace_estimates import TraceEstimates
-from isthmus.statistics.influence import InfluenceSample
+from isthmus.statistics.influence import InfluenceSample, UnpairedSample
 from isthmus.statistics.intervals import length_interval
 from isthmus.statistics.result import NAN, Estimate
 
@@ -69,10 +69,24 @@ class SwappedDistances(SquaredDistances):
         if sample is None or sample.items < 2:
             return cls(NAN, NAN)
         rng = np.random.default_rng(0)
+        if isinstance(sample, UnpairedSample):
+            return cls(*_redealt_distances(sample, rng))
         halves = [rng.permutation(sample.random_order)[::2] for _ in range(N_SWAPS)]
         gap, bures = np.mean([_swapped_distances(sample, half) for half in halves], axis=0)
         scale = sample.items / context.moments.by_item.n_items
         return cls(float(gap) * scale, float(bures) * scale)
+
+
+def _redealt_distances(sample: UnpairedSample, rng: np.random.Generator) -> tuple[float, float]:
+    """Return mean squared gap and Bures distance if all rows are dealt to the two sets at random."""
+    rows, count = np.concatenate([sample.x, sample.y]), len(sample.x)
+    distances = []
+    for _ in range(N_SWAPS):
+        order = rng.permutation(len(rows))
+        distances.append(_cloud_distances(rows[order[:count]], rows[order[count:]]))
+    scale = (1 / sample.sizes[0] + 1 / sample.sizes[1]) / (1 / count + 1 / len(sample.y))
+    gap, bures = np.mean(distances, axis=0) * scale
+    return float(gap), float(bures)
 
 
 def _swapped_distances(sample: InfluenceSample, swapped_items: np.ndarray) -> tuple[float, float]:
@@ -80,7 +94,11 @@ def _swapped_distances(sample: InfluenceSample, swapped_items: np.ndarray) -> tu
     is_swapped = np.zeros(sample.items, dtype=bool)
     is_swapped[swapped_items] = True
     swap = np.repeat(is_swapped, sample.counts.astype(np.int64))[:, None]
-    clouds = [np.where(swap, a, b) for a, b in ((sample.x, sample.y), (sample.y, sample.x))]
+    return _cloud_distances(*(np.where(swap, a, b) for a, b in ((sample.x, sample.y), (sample.y, sample.x))))
+
+
+def _cloud_distances(*clouds: np.ndarray) -> tuple[float, float]:
+    """Return squared gap and squared Bures distance of two clouds."""
     gap = clouds[0].mean(axis=0) - clouds[1].mean(axis=0)
     covariances = [(c.T @ c) / len(c) - np.outer(c.mean(axis=0), c.mean(axis=0)) for c in clouds]
     values, vectors = np.linalg.eigh(covariances[0])
@@ -93,6 +111,7 @@ def _swapped_distances(sample: InfluenceSample, swapped_items: np.ndarray) -> tu
 
 @metric(
     "frechet_distance",
+    needs_pairs=False,
     family="distribution",
     unit="distance",
     range=(0, np.inf),
@@ -118,6 +137,7 @@ def frechet_distance(context: MetricContext) -> Estimate:
 
 @metric(
     "bures_distance",
+    needs_pairs=False,
     undefined_if=("constant modalities",),
     family="distribution",
     unit="distance",
@@ -140,6 +160,7 @@ def bures_distance(context: MetricContext) -> Estimate:
 
 @metric(
     "frechet_centroid_share",
+    needs_pairs=False,
     conditions=(EQUAL_CLOUDS,),
     family="distribution",
     unit="share",
@@ -165,6 +186,7 @@ def frechet_centroid_share(context: MetricContext) -> Estimate:
 
 @metric(
     "coral_distance",
+    needs_pairs=False,
     undefined_if=("constant modalities",),
     family="distribution",
     unit="distance",
@@ -204,6 +226,12 @@ def _swapped_coral(sample: InfluenceSample, midpoint: np.ndarray) -> float:
     It is the sum over items of |sum (aa' - bb')|_F^2 / n^2. The rows a and b of the item are taken minus the mean of
     all rows, which is the mean of both modalities after swaps.
     """
+    if isinstance(sample, UnpairedSample):
+        rows = np.concatenate([sample.x, sample.y])
+        rows = rows - rows.mean(axis=0)
+        lengths = np.einsum("ij,ij->i", rows, rows)
+        spread = float(np.mean(lengths**2)) - float(np.sum((rows.T @ rows / len(rows)) ** 2))
+        return max(spread, 0.0) * (1 / sample.sizes[0] + 1 / sample.sizes[1])
     a, b = sample.x - midpoint, sample.y - midpoint
     total = sum(float(np.sum(np.einsum("ij,ij->i", u, v) ** 2)) * w for u, v, w in ((a, a, 1), (b, b, 1), (a, b, -2)))
     for i, j in sample.within_item_pairs:

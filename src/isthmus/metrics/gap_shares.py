@@ -70,6 +70,7 @@ def _register(count: int) -> None:
     """
     metric(
         f"gap_share_top_{count}",
+        needs_pairs=False,
         conditions=(EQUAL_MEANS, f"there are no more than {count} coordinates"),
         family="first order",
         unit="share",
@@ -96,6 +97,7 @@ for _count in (2, 8):
 
 @metric(
     "gap_share_leading_8_{side}",
+    needs_pairs=False,
     undefined_if=("constant side",),
     conditions=(EQUAL_MEANS, "there are no more than 8 dimensions", "fewer than 8 directions have any variance"),
     family="first order",
@@ -126,6 +128,7 @@ def gap_share_leading(context: MetricContext) -> Estimate:
 
 @metric(
     "gap_outside_span_{side}",
+    needs_pairs=False,
     conditions=(EQUAL_MEANS,),
     undefined_if=("constant side",),
     family="first order",

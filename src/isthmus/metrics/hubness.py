@@ -61,6 +61,7 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
     """
     metric(
         name,
+        needs_pairs=False,
         min_items=K + 1,
         undefined_if=("constant modality",),
         conditions=("every row is retrieved equally often",),

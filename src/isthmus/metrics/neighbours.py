@@ -111,6 +111,7 @@ def _links(index: np.ndarray) -> Any:
 
 @metric(
     "mixing_rate",
+    needs_pairs=False,
     min_items=K_MIXING // 2 + 1,
     undefined_if=("constant modalities",),
     family="neighbours",

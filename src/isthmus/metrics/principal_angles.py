@@ -20,6 +20,7 @@ def _one_shared_axis() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "overlap_dimensions",
+    needs_pairs=False,
     family="subspaces",
     unit="dimensions",
     range=(0, np.inf),
@@ -42,6 +43,7 @@ def overlap_dimensions(context: MetricContext) -> Estimate:
 
 @metric(
     "smallest_principal_angle",
+    needs_pairs=False,
     family="subspaces",
     unit="degrees",
     range=(0, 90),
@@ -75,6 +77,7 @@ def _three_shared_axes() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "shared_directions",
+    needs_pairs=False,
     undefined_if=("constant modality",),
     conditions=("all directions of one modality are indistinguishable from noise", "the subspaces always intersect"),
     family="subspaces",

@@ -80,6 +80,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "linear_separability",
+    needs_pairs=False,
     min_items=MIN_ITEMS,
     undefined_if=("equal pairs",),
     family="separability",
@@ -109,6 +110,7 @@ def linear_separability(context: MetricContext) -> Estimate:
 
 @metric(
     "separability_auc",
+    needs_pairs=False,
     min_items=MIN_ITEMS,
     family="separability",
     unit="share",

@@ -44,6 +44,7 @@ def _register(q: int) -> None:
     """
     metric(
         f"overlap_{q}",
+        needs_pairs=False,
         undefined_if=("constant modality",),
         conditions=(
             f"there are no more than {q} items or dimensions",
@@ -72,6 +73,7 @@ def _one_shared_axis() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "excess_overlap_dimensions",
+    needs_pairs=False,
     family="subspaces",
     unit="dimensions",
     range=(-np.inf, np.inf),

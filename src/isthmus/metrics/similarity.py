@@ -39,6 +39,7 @@ def mean_paired_cosine(context: MetricContext) -> Estimate:
 
 @metric(
     "mean_unpaired_cosine",
+    needs_pairs=False,
     family="first order",
     unit="cosine",
     range=(-1, 1),

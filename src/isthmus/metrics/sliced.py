@@ -92,6 +92,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray]:
 
 @metric(
     "sliced_wasserstein",
+    needs_pairs=False,
     min_items=3,
     family="distribution",
     unit="distance",
@@ -117,6 +118,7 @@ def sliced_wasserstein(context: MetricContext) -> Estimate:
 
 @metric(
     "centred_sliced_wasserstein",
+    needs_pairs=False,
     min_items=3,
     undefined_if=("constant modalities",),
     family="distribution",

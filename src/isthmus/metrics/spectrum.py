@@ -46,6 +46,7 @@ def _register(energy: float) -> None:
     """
     metric(
         f"rank_{percent}_{{side}}",
+        needs_pairs=False,
         family="spectrum",
         unit="dimensions",
         range=(1, np.inf),
@@ -63,6 +64,7 @@ for _energy in (0.9, ENERGY_SHARE):
 
 @metric(
     "effective_rank_{side}",
+    needs_pairs=False,
     family="spectrum",
     unit="dimensions",
     range=(1, np.inf),
@@ -145,6 +147,7 @@ def _harmonic_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @metric(
     "participation_ratio_{side}",
+    needs_pairs=False,
     min_items=3,
     undefined_if=("constant side",),
     family="spectrum",
@@ -188,6 +191,7 @@ def participation_ratio(context: MetricContext) -> Estimate:
 
 @metric(
     "anisotropy_{side}",
+    needs_pairs=False,
     min_items=3,
     undefined_if=("constant side",),
     family="spectrum",
@@ -238,6 +242,7 @@ def slope_range(n: int, dim: int) -> tuple[int, int]:
 
 @metric(
     "power_law_slope_{side}",
+    needs_pairs=False,
     min_items=3,
     undefined_if=("constant side",),
     conditions=("fewer than half of the directions have any variance",),

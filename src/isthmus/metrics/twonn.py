@@ -37,6 +37,7 @@ def _right_angles() -> tuple[np.ndarray, np.ndarray, float]:
 
 @metric(
     "intrinsic_dimension_{side}",
+    needs_pairs=False,
     min_items=3,
     undefined_if=("constant side",),
     conditions=(FEW_DISTANCES,),

@@ -29,6 +29,7 @@ def _two_points(n_antipodal: int, n_equal: int) -> float:
 
 @metric(
     "uniformity_{side}",
+    needs_pairs=False,
     min_items=2,
     conditions=("all rows are so far apart that exp(-2 d^2) is 0 in this precision",),
     family="cone and uniformity",
@@ -52,6 +53,7 @@ def uniformity(context: MetricContext) -> Estimate:
 
 @metric(
     "cross_uniformity",
+    needs_pairs=False,
     min_items=2,
     conditions=("all rows are so far apart that exp(-2 d^2) is 0 in this precision",),
     family="cone and uniformity",

@@ -54,3 +54,8 @@ class ItemMoments:
     cos_y: Array
     n_x: int = 0
     n_y: int = 0
+
+    @property
+    def swap_scatter(self) -> Array:
+        """Expected square of n times the difference of the means if random items swap their modalities, (d, d)."""
+        return self.xx + self.yy - self.xy - self.xy.T

@@ -385,6 +385,8 @@ def judge_pairing(pairs: Pairs, /) -> Pairing:
     >>> judge_pairing(isthmus.demo.load("warm")).looks_paired
     True
     """
+    if pairs.n_components < MIN_PAIRS:
+        return Pairing(False, f"only {pairs.n_components} usable rows to compare")
     if pairs not in _CACHE:
         _CACHE[pairs] = looks_paired(*first_pairs(pairs), names=pairs.names)
     return _CACHE[pairs]

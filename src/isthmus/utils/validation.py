@@ -167,7 +167,8 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
     if n_x != n_y:
         raise InputError(
             f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}: row i of one must match row i of the other; "
-            "give files of one length, or the index of several matching rows (--index FILE.npy)"
+            "give files of one length, the index of several matching rows (--index FILE.npy), or --unpaired "
+            "(unpaired=True) for sets without pairs"
         )
 
 
@@ -200,8 +201,8 @@ def check_same_dim(d_x: int, d_y: int, address_x: str, address_y: str) -> None:
     """
     if d_x != d_y:
         raise InputError(
-            f"{address_x} has width {d_x} and {address_y} has width {d_y}: both must come from the shared "
-            "space of one model"
+            f"{address_x} has width {d_x} and {address_y} has width {d_y}: they do not come from one shared space; "
+            "give the outputs of both projections of one model"
         )
 
 

@@ -1,0 +1,59 @@
+"""Opening of two sets of rows without pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from isthmus.data.opening import named_sources, usable_sources
+from isthmus.data.pairs import Pairs
+from isthmus.data.unpaired_sets import UnpairedSets
+from isthmus.utils.errors import InputError
+
+
+def open_sets(
+    x: Any, y: Any = None, /, *, names: Sequence[str] | None = None, drop_bad: bool = False, **reading: Any
+) -> UnpairedSets:
+    """Open two sets of rows without pairs, whose sizes may differ.
+
+    Parameters
+    ----------
+    x : UnpairedSets, Pairs, array-like, path or mapping
+        Sets, pairs whose pairing is not used, rows of the first modality, or two modalities by name.
+    y : array-like or path, optional
+        Rows of the second modality, if `x` holds the first one alone.
+    names : sequence of str, optional
+        Names of the two modalities, as in `open_pairs`.
+    drop_bad : bool
+        Whether rows that are NaN, infinite or all zero are left out, with a warning. Default: False.
+    **reading
+        Options of `isthmus.sources.open_source`, as in `open_pairs`.
+
+    Returns
+    -------
+    UnpairedSets
+        The sets.
+
+    Raises
+    ------
+    InputError
+        If the second modality is missing, or the widths differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> open_sets(np.eye(3), np.eye(3)[:2]).sizes
+    (3, 2)
+    """
+    if isinstance(x, (Pairs, UnpairedSets)):
+        modalities = dict(zip(x.names, (x.x, x.y), strict=True))
+    else:
+        if y is None and isinstance(x, Mapping) and len(x) == 2:
+            (x, y), names = x.values(), tuple(x)
+        elif y is None and isinstance(x, tuple) and len(x) == 2:
+            x, y = x
+        if y is None:
+            raise InputError(f"got one {type(x).__name__}, expected two modalities: give (x, y)")
+        sources, opened_names = named_sources(x, y, names, reading)
+        modalities = dict(zip(opened_names, sources, strict=True))
+    return UnpairedSets(**(usable_sources(modalities, paired=False) if drop_bad else modalities))

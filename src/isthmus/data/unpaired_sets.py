@@ -1,0 +1,96 @@
+"""Two sets of rows without pairs, such as an index and queries that belong to no row of it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy
+from isthmus.data.columns import as_source, same_library
+from isthmus.data.pairs import Pairs
+from isthmus.data.sources import Source
+from isthmus.utils import validation
+from isthmus.utils.errors import InputError
+
+#: Rows of each set that measures of rows use, as many of both.
+MAX_SAMPLED_ROWS = 10_000
+
+#: Reason why a measure of pairs is undefined.
+NO_PAIRS = "the rows have no matching pairs (--unpaired)"
+
+
+class UnpairedSets:
+    """Two named sets of rows of one width without pairs. Their sizes may differ.
+
+    Parameters
+    ----------
+    **modalities : array-like, path or Source
+        Exactly two, in order, as in `isthmus.Pairs`.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Names of the modalities.
+    x, y : Source
+        Rows of the two modalities.
+
+    Raises
+    ------
+    InputError
+        If the widths differ or a dtype is not a float.
+
+    Examples
+    --------
+    >>> sets = UnpairedSets(image=np.eye(3), text=np.eye(3)[:2])
+    >>> sets.names, sets.sizes
+    (('image', 'text'), (3, 2))
+    """
+
+    def __init__(self, **modalities: Any):
+        if len(modalities) != 2:
+            raise InputError(f"got {len(modalities)} modalities, expected two, such as UnpairedSets(image=X, text=Y)")
+        self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
+        self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
+        validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Numbers of rows of x and of y."""
+        return self.x.shape[0], self.y.shape[0]
+
+    @property
+    def dim(self) -> int:
+        """Width of the rows."""
+        return self.x.shape[1]
+
+    @property
+    def pairing(self) -> dict[str, Any]:
+        """Sizes of the sets, which have no pairs, as plain values."""
+        return {"by": "none", "rows": dict(zip(self.names, self.sizes, strict=True))}
+
+    @cached_property
+    def random_pairs(self) -> Pairs:
+        """As many random rows of x as of y, at most 10,000, in random order.
+
+        Rows i are as independent of each other as any other two rows. Statistics of two sets that leave out equal row
+        numbers are therefore right for them.
+        """
+        count = min(*self.sizes, MAX_SAMPLED_ROWS)
+        x, y = (sample_rows(source, count, seed) for source, seed in ((self.x, 0), (self.y, 1)))
+        return Pairs(**dict(zip(self.names, (x, y), strict=True)))
+
+    def __repr__(self) -> str:
+        return f"UnpairedSets({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"
+
+
+def sample_rows(source: Source, count: int, seed: int) -> np.ndarray:
+    """Return `count` random rows, or all if there are no more, in random order.
+
+    >>> sample_rows(Source(np.eye(3), address="x"), 5, 0).sum()
+    np.float64(3.0)
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.choice(source.shape[0], min(count, source.shape[0]), replace=False))
+    return np.asarray(to_numpy(source.take(rows)))[rng.permutation(len(rows))]
