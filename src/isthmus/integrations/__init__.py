@@ -1,4 +1,4 @@
-"""The monitor in the training loops of other frameworks, one file each. A framework is imported only on use.
+"""Other libraries: vector stores, and the monitor in training loops, one file each. They are imported only on use.
 
 A plain loop needs no integration: call the `GapMonitor` with the features of each step.
 """
@@ -10,13 +10,15 @@ from typing import Any
 
 #: Public name -> module of this package that defines it.
 _MODULES = {
+    "chroma_embedding": "stores.chroma",
     "evaluator": "sentence_transformers",
+    "lancedb_embedding": "stores.lancedb",
     "lightning_callback": "lightning",
     "metric": "torchmetrics",
     "trainer_callback": "transformers",
 }
 
-__all__ = ["evaluator", "lightning_callback", "metric", "trainer_callback"]
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.align.registration import load
 from isthmus.data.sources import Store, StoreAddress, StoreTable, _arrow_lists, register_store
 from isthmus.data.sources._stores import require_table
 from isthmus.utils import errors
@@ -213,3 +214,68 @@ def _equals(schema: Any, name: str, value: str, address: StoreAddress) -> str:
     else:
         literal = "'" + value.replace("'", "''") + "'"
     return f"{_quoted(name)} = {literal}"
+
+
+def lancedb_embedding() -> Any:
+    """Register the embedding function 'isthmus' of LanceDB and return its class.
+
+    It wraps another embedding function, and corrects rows on the way in and queries on the way to the search. So the
+    plain search of the table gives the corrected ranking. Call this function in each process that opens such a table.
+
+    Returns
+    -------
+    type
+        Subclass of `lancedb.embeddings.EmbeddingFunction`. Its `create` takes `correction`, the path of a saved
+        correction, and `base` and `base_options`, the name and the options of a registered embedding function.
+        `source_modality` and `text_modality` name the modalities of what is stored and of queries that are text.
+
+    Raises
+    ------
+    InputError
+        If lancedb is not installed.
+
+    Examples
+    --------
+    >>> corrected = lancedb_embedding().create(correction="scores.safetensors", base="open-clip")  # doctest: +SKIP
+    >>> class Item(LanceModel):  # doctest: +SKIP
+    ...     image: str = corrected.SourceField()
+    ...     vector: Vector(corrected.ndims()) = corrected.VectorField()
+    """
+    embeddings = errors.import_optional("lancedb.embeddings", "lancedb", "lancedb_embedding", package="lancedb")
+    registry = embeddings.get_registry()
+    if NOTE in registry._functions:
+        return registry.get(NOTE)
+
+    class CorrectedEmbedding(embeddings.EmbeddingFunction):  # type: ignore[misc,name-defined]
+        correction: str
+        base: str
+        base_options: dict = {}  # noqa: RUF012 (pydantic copies it)
+        source_modality: str = "image"
+        text_modality: str = "text"
+        _loaded: Any = None
+
+        def loaded(self) -> Any:
+            """Return the correction and the embedding function that it corrects, loaded once."""
+            if self._loaded is None:
+                function = registry.get(self.base).create(**self.base_options)
+                self._loaded = load(self.correction), function
+            return self._loaded
+
+        def compute_source_embeddings(self, inputs: Any, *args: Any, **kwargs: Any) -> list[np.ndarray]:
+            correction, function = self.loaded()
+            rows = np.asarray(function.compute_source_embeddings(inputs, *args, **kwargs))
+            return list(correction.stored(rows, modality=self.source_modality))
+
+        def compute_query_embeddings(self, query: Any, *args: Any, **kwargs: Any) -> list[np.ndarray]:
+            correction, function = self.loaded()
+            rows = np.asarray(function.compute_query_embeddings(query, *args, **kwargs))
+            modality = self.text_modality if isinstance(query, str) else self.source_modality
+            return list(correction.query(rows, modality=modality))
+
+        def ndims(self) -> int:
+            correction, function = self.loaded()
+            row = np.ones(function.ndims())
+            return len(correction.stored(row, modality=self.source_modality))
+
+    embeddings.register(NOTE)(CorrectedEmbedding)
+    return CorrectedEmbedding
