@@ -36,6 +36,8 @@ def test_loss_with_scale_and_temperature_raises() -> None:
         (9.0, 14.3, "rows of mean length 9 and 9 came"),
         (1.0, math.nan, "logit_scale is NaN"),
         (1.0, math.log(1 / 0.07), "looks like a logarithm"),
+        (1.0, torch.tensor(100.0).log(), "looks like a logarithm"),
+        (1.0, math.log(10), "looks like a logarithm"),
         (1.0, -2.66, "looks like a logarithm"),
         (1.0, 0.0, "looks like a logarithm"),
         (1.0, torch.nn.Parameter(torch.tensor(3.2)), "looks like a logarithm"),
@@ -44,6 +46,17 @@ def test_loss_with_scale_and_temperature_raises() -> None:
 def test_loss_of_a_suspicious_batch_warns_once(factor: float, scale: float, message: str) -> None:
     loss, x, y = InfoNCE(), factor * unit_rows(0), factor * unit_rows(1)
     with pytest.warns(IsthmusWarning, match=message):
+        loss(x, y, scale)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(x, y, scale)
+
+
+@pytest.mark.parametrize("scale", [math.nan, torch.tensor(math.nan)])
+def test_loss_whose_scale_becomes_nan_warns_once(scale: float) -> None:
+    loss, x, y = InfoNCE(), unit_rows(0), unit_rows(1)
+    loss(x, y, 14.3)
+    with pytest.warns(IsthmusWarning, match="logit_scale is NaN, and so is the loss"):
         loss(x, y, scale)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -19,8 +19,11 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 DEFAULT_TEMPERATURE = 0.07
 #: Largest deviation of the mean length of unit rows from 1. Rows in bfloat16 deviate by 0.004.
 LENGTH_TOLERANCE = 0.02
-#: Largest difference of a scale from log(1 / 0.07) at which it is taken for this logarithm.
+#: Scales at the start and at the end of the training of CLIP, and at the start of SigLIP.
+USUAL_SCALES = (1 / DEFAULT_TEMPERATURE, 100.0, 10.0)
+#: Largest difference of a scale from the logarithm of a usual one at which it is taken for this logarithm.
 LOG_TOLERANCE = 1e-3
+NAN_SCALE = "logit_scale is NaN, and so is the loss: look for an overflow in an earlier step"
 #: Pairs of the first batch whose moments are searched for a collapse.
 CHECKED_PAIRS = 256
 
@@ -52,6 +55,8 @@ class Loss(nn.Module):  # type: ignore[misc]
         self.gather = True
         #: True after the rows and the scale of the first batch were checked. Each check waits for the device.
         self.is_checked = False
+        #: True after a scale that is NaN was reported.
+        self.has_warned_of_nan = False
 
     def forward(
         self,
@@ -94,8 +99,8 @@ class Loss(nn.Module):  # type: ignore[misc]
         Warns
         -----
         IsthmusWarning
-            On the first call only: if rows are not unit rows, or all rows of a modality are the same, nearly the same,
-            or vary in few directions. Also if `logit_scale` is NaN, not positive, or a logarithm.
+            Once, if `logit_scale` becomes NaN. On the first call only: if rows are not unit rows, or all rows of a modality are the same, nearly the same,
+            or vary in few directions. Also if `logit_scale` is not positive, or the logarithm of a usual one.
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
@@ -115,6 +120,10 @@ class Loss(nn.Module):  # type: ignore[misc]
                 self.is_checked = True
                 for message in first_batch_warnings(batch, logit_scale):
                     warnings.warn(message, IsthmusWarning, stacklevel=4)
+                    self.has_warned_of_nan |= message == NAN_SCALE
+            elif not self.has_warned_of_nan and is_nan_on_host(logit_scale):
+                self.has_warned_of_nan = True
+                warnings.warn(NAN_SCALE, IsthmusWarning, stacklevel=4)
             terms = self.terms(batch)
             # A parameter that no term uses gets the gradient zero, because DistributedDataParallel requires one.
             for parameter in (batch.scale, batch.bias):
@@ -179,13 +188,20 @@ def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]
     scale = float(batch.scale.detach())
     is_raw_parameter = isinstance(logit_scale, nn.Parameter)
     if math.isnan(scale):
-        messages.append("logit_scale is NaN, and so is the loss: look for an overflow in an earlier step")
-    elif scale <= 0 or is_raw_parameter or abs(scale + math.log(DEFAULT_TEMPERATURE)) < LOG_TOLERANCE:
+        messages.append(NAN_SCALE)
+    elif scale <= 0 or is_raw_parameter or any(abs(scale - math.log(usual)) < LOG_TOLERANCE for usual in USUAL_SCALES):
         messages.append(
             f"logit_scale={scale:.4g} looks like a logarithm, expected 1 / temperature: if the model stores the "
             "logarithm, give logit_scale.exp()"
         )
     return messages
+
+
+def is_nan_on_host(scale: Tensor | float) -> bool:
+    """Return whether a scale is NaN. A scale on a device is not read, because that would wait for the device."""
+    if torch.compiler.is_compiling() or (isinstance(scale, Tensor) and (scale.is_cuda or scale.numel() != 1)):
+        return False
+    return math.isnan(float(scale.detach() if isinstance(scale, Tensor) else scale))
 
 
 def non_unit_lengths(x: Tensor, y: Tensor) -> tuple[float, float] | None:
