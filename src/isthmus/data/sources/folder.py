@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -89,8 +89,17 @@ def _open_shard(shard_format: Format, file: Location, member: str | None, n_file
     except InputError as error:
         raise error if n_files == 1 else InputError(f"{error}{NO_SHARD}") from None
     if n_files > MAX_OPEN:
-        shard.rows = ReopenedRows(shard.rows, lambda: shard_format.open_source(file, member, min_rows=0).rows)
+        shard.rows = ReopenedRows(shard.rows, _reopening(shard_format, file, member, shard.rows))
     return shard
+
+
+def _reopening(shard_format: Format, file: Location, member: str | None, rows: Any) -> Callable[[], Any]:
+    """Return a function that opens the rows of a shard again. The header of an .npy file is not parsed again."""
+    if shard_format.name == "npy" and isinstance(rows, np.memmap) and rows.ndim == 2:
+        order: Any = "C" if rows.flags.c_contiguous else "F"
+        shape, dtype, offset = rows.shape, rows.dtype, rows.offset
+        return lambda: np.memmap(file, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+    return lambda: shard_format.open_source(file, member, min_rows=0).rows
 
 
 def natural_key(path: Location) -> list[object]:
