@@ -1,7 +1,7 @@
 """Claim: a pass over pairs in shards of 1 MB takes at most 1.3 times that over the same pairs in few shards.
 
-The same rows of both modalities are written as 2 x 300 .npy shards of 1 MB, of which few stay open, and as 2 x 3
-shards of 100 MB. One run times in turns the pass (`Moments.of`, what every verb begins with) over each. Opening is apart.
+The rows of both modalities are written as 2 x 300 .npy shards of 1 MB, of which few stay open, and as 2 x 3 shards of
+100 MB. One run times in turns the pass (`Moments.of`, what every verb begins with) over each. Opening is timed apart.
 
     python benchmarks/shards.py [--shards 300] [--repeats 5]
 """

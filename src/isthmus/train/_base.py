@@ -99,8 +99,9 @@ class Loss(nn.Module):  # type: ignore[misc]
         Warns
         -----
         IsthmusWarning
-            Once, if `logit_scale` becomes NaN. On the first call only: if rows are not unit rows, or all rows of a modality are the same, nearly the same,
-            or vary in few directions. Also if `logit_scale` is not positive, or the logarithm of a usual one.
+            Once, if `logit_scale` becomes NaN. On the first call only, if rows are not unit rows, or all rows of a
+            modality are the same, nearly the same, or vary in few directions. Also if `logit_scale` is not positive, or
+            the logarithm of a usual one.
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")

@@ -26,6 +26,10 @@ class ReopenedRows:
         self._reopen = reopen
 
     def __getitem__(self, key: Any) -> Any:
+        return np.array(self.borrow(key))  # a view would keep the file open
+
+    def borrow(self, key: Any) -> Any:
+        """Return rows that are copied at once by the caller, because they keep the file open."""
         with _lock:
             rows = _open_rows.pop(id(self), None)
             if rows is None:
@@ -33,7 +37,7 @@ class ReopenedRows:
             _open_rows[id(self)] = rows
             while len(_open_rows) > _CACHED_SHARDS:
                 _open_rows.popitem(last=False)
-        return np.array(rows[key])  # a view would keep the file open
+        return rows[key]
 
     def __del__(self) -> None:
         with _lock:

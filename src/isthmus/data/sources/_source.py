@@ -201,13 +201,21 @@ class ConcatRows:
     def __getitem__(self, key: Any) -> np.ndarray:
         if isinstance(key, tuple):  # rows[start:stop, ...]
             start, stop, _ = key[0].indices(self.shape[0])
-            first, last = np.searchsorted(self.ends, [start, max(stop - 1, start)], side="right")
-            blocks = []
+            if start >= stop:
+                return np.empty((0, self.shape[1]), dtype=self.dtype)
+            first, last = np.searchsorted(self.ends, [start, stop - 1], side="right")
+            if first == last:
+                begin = self._begin(first)
+                return np.asarray(self.shards[first][start - begin : stop - begin, ...])
+            block = np.empty((stop - start, self.shape[1]), dtype=self.dtype)
             for number in range(first, last + 1):
                 shard, begin = self.shards[number], self._begin(number)
                 if shard.shape[0]:
-                    blocks.append(shard[max(start - begin, 0) : min(stop - begin, shard.shape[0]), ...])
-            return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, dtype=self.dtype)
+                    read = getattr(shard, "borrow", shard.__getitem__)
+                    block[max(begin - start, 0) : int(self.ends[number]) - start] = read(
+                        (slice(max(start - begin, 0), min(stop - begin, shard.shape[0])), ...)
+                    )
+            return block
         key = np.asarray(key)
         rows = np.empty((len(key), self.shape[1]), dtype=self.dtype)
         shard_of_row = np.searchsorted(self.ends, key, side="right")

@@ -97,8 +97,9 @@ def _reopening(shard_format: Format, file: Location, member: str | None, rows: A
     """Return a function that opens the rows of a shard again. The header of an .npy file is not parsed again."""
     if shard_format.name == "npy" and isinstance(rows, np.memmap) and rows.ndim == 2:
         order: Any = "C" if rows.flags.c_contiguous else "F"
+        path: Any = file
         shape, dtype, offset = rows.shape, rows.dtype, rows.offset
-        return lambda: np.memmap(file, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+        return lambda: np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
     return lambda: shard_format.open_source(file, member, min_rows=0).rows
 
 
