@@ -5,11 +5,15 @@
 Ten random halves of each set (`numpy.random.default_rng(s).permutation(n)`, s = 0 to 9): fitted on the first half,
 judged on the second. The demo's runs are halved in the same way, from their test split. All numbers are in percent:
 R@1 is the mean of both directions, exchange and mixed R@1 that of both query modalities. The ratio is the share of the
-modality of the query in the top ten over its expected value, so that 1 is fair.
+modality of the query in the top ten over its expected value, so that 1 is fair. The package nnn-retrieval, if it is
+installed, takes the same fitting rows as its reference, with k = 8 and its default weight .5.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -54,6 +58,16 @@ def rows(*names: str) -> list[Row]:
             continue
         results = measure(pairs)
         raw = results["raw"].mean(axis=0)
+        if "nnn-retrieval" in results:
+            own, other = (results[method] for method in ("ScoreCalibration", "nnn-retrieval"))
+            for title, column in (("R@1", 0), ("exchange score", 1)):
+                difference = (own - other)[:, column]
+                error, peer = difference.std(ddof=1) / SPLITS**0.5, other[:, column].mean()
+                measured = f"{own[:, column].mean():.1f} ({difference.mean():+.1f} ± {error:.1f})"
+                least = 1 - 2 * error / peer if column == 0 else 1  # equal within two standard errors
+                claim = f"{title} of ScoreCalibration beside nnn-retrieval on {name}"
+                ratio = own[:, column].mean() / peer
+                table.append(Row(claim, measured, f"nnn-retrieval {peer:.1f}", ratio, round(least, 3)))
         for method, values in results.items():
             change = values[:, 0] - results["raw"][:, 0]
             error = change.std(ddof=1) / SPLITS**0.5
@@ -69,6 +83,28 @@ def rows(*names: str) -> list[Row]:
                         Row(f"{title} of {method} on {name}", f"{value:.1f}", f"{asked} asked", value / asked, 1)
                     )
     return table
+
+
+class Nnn:
+    """Scores of nnn-retrieval in the roles of a score correction: inner products minus half of its mean of a row."""
+
+    def __init__(self, fit: isthmus.Pairs):
+        self.banks = dict(zip(("x", "y"), fit.unit(), strict=True))
+        self.modalities, self.corrects_scores = ("x", "y"), True
+
+    def query(self, rows: np.ndarray, *, modality: str, index: str = "exact") -> np.ndarray:
+        """Rows with a 1."""
+        return np.concatenate([rows, np.ones((len(rows), 1), rows.dtype)], axis=1)
+
+    def stored(self, rows: np.ndarray, *, modality: str, queries: str) -> np.ndarray:
+        """Rows with minus half of their mean score against the bank, as the package computes it."""
+        import nnn
+
+        retriever = nnn.NNNRetriever(rows.shape[1])
+        with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+            ranker = nnn.NNNRanker(retriever, rows, self.banks[queries].astype(rows.dtype), alternate_ks=8)
+        means = np.asarray(ranker.alignment_means).reshape(-1, 1)
+        return np.concatenate([rows, -ranker.alternate_weight * means.astype(rows.dtype)], axis=1)
 
 
 def data_sets() -> Iterator[tuple[str, isthmus.Pairs]]:
@@ -93,6 +129,8 @@ def measure(pairs: isthmus.Pairs) -> dict[str, np.ndarray]:
         corrections: dict[str, Any] = {"raw": None}
         corrections |= {name: aligners()[name]().fit(fit) for name in METHODS if name in aligners()}
         corrections |= {f"Auto({aim})": isthmus.align.Auto(aim=aim).fit(fit) for aim in AIMS}
+        if importlib.util.find_spec("nnn") is not None:
+            corrections["nnn-retrieval"] = Nnn(fit)
         for name, correction in corrections.items():
             rows = (x, y)
             if correction is not None and not correction.corrects_scores:

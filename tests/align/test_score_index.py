@@ -65,10 +65,11 @@ def test_forms_of_the_index_equal_scores(
 
 @pytest.mark.parametrize("cls", CORRECTIONS)
 @pytest.mark.parametrize("index", ["lists", "exact"])
-def test_faiss_finds_the_same_top_ten(cls: Any, index: str, modalities: dict[str, np.ndarray]) -> None:
+@pytest.mark.parametrize("metric", ["inner_product", "cosine"])
+def test_faiss_finds_the_same_top_ten(cls: Any, index: str, metric: str, modalities: dict[str, np.ndarray]) -> None:
     faiss = pytest.importorskip("faiss")
     rows = {name: table.astype("float32") for name, table in modalities.items()}
-    correction = cls(index=index).fit(**rows)
+    correction = cls(index=index, metric=metric).fit(**rows)
     for query, queries in rows.items():
         scores = np.concatenate(
             [correction.scores(queries, table, query=query, stored=name) for name, table in rows.items()], axis=1
@@ -76,7 +77,9 @@ def test_faiss_finds_the_same_top_ten(cls: Any, index: str, modalities: dict[str
         best = np.sort(scores, axis=1)[:, ::-1][:, :10]
         asking = query if index == "exact" else None
         corpora = {name: correction.stored(table, modality=name, queries=asking) for name, table in rows.items()}
-        asked = np.ascontiguousarray(correction.query(queries, modality=query))
+        asked = np.array(correction.query(queries, modality=query), order="C")
+        if metric == "cosine":
+            faiss.normalize_L2(asked)
         if index == "exact":
             corpora = {"all": np.concatenate(list(corpora.values()))}
         lists = {}
@@ -84,13 +87,48 @@ def test_faiss_finds_the_same_top_ten(cls: Any, index: str, modalities: dict[str
             store = faiss.IndexFlatIP(corpus.shape[1])
             store.add(np.ascontiguousarray(corpus))
             lists[name] = store.search(asked, 10)
-        if index == "exact":
-            numbers = lists["all"][1]
-        else:
+        values, numbers = lists.get("all", (None, None))
+        if index == "lists":
             hits = correction.merge(lists, queries, modality=query, k=10)
             offsets = {name: N * number for number, name in enumerate(rows)}
-            numbers = hits.rows + np.vectorize(offsets.get)(hits.modalities)
-        np.testing.assert_allclose(np.take_along_axis(scores, numbers, axis=1), best, atol=2e-5)  # but for ties
+            values, numbers = hits.scores, hits.rows + np.vectorize(offsets.get)(hits.modalities)
+        tolerance = 1e-5 if metric == "inner_product" else 1e-4  # the bound of the norms costs digits
+        found = np.take_along_axis(scores, numbers, axis=1)
+        np.testing.assert_allclose(found, best, atol=2 * tolerance)  # but for ties
+        if metric == "inner_product" or index == "lists":
+            np.testing.assert_allclose(values, found, atol=tolerance)
+
+
+def test_hnsw_keeps_the_recall_of_the_lists_and_the_shared_form_has_its_measured_loss() -> None:
+    faiss = pytest.importorskip("faiss")
+    train, test = (isthmus.demo.load("plain", split=split) for split in ("train", "test"))
+    corpus, (images, texts) = dict(zip(train.names, train.unit(), strict=True)), test.unit()
+    del images
+    correction = ScoreCalibration().fit(train)
+    scores = np.concatenate(
+        [correction.scores(texts, rows, query="text", stored=name) for name, rows in corpus.items()], axis=1
+    )
+    truth = np.argsort(-scores, axis=1)[:, :10]
+
+    def overlap(numbers: np.ndarray) -> float:
+        return float(np.mean([len(np.intersect1d(a, b)) for a, b in zip(numbers, truth, strict=True)])) / 10
+
+    def graph(rows: np.ndarray) -> Any:
+        store = faiss.IndexHNSWFlat(rows.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
+        store.hnsw.efSearch = 64
+        store.add(np.ascontiguousarray(rows, dtype="float32"))
+        return store
+
+    asked = np.ascontiguousarray(correction.query(texts, modality="text"), dtype="float32")
+    lists = {name: graph(correction.stored(rows, modality=name)).search(asked, 10) for name, rows in corpus.items()}
+    hits = correction.merge(lists, texts, modality="text", k=10)
+    assert overlap(hits.rows + train.n_items * (hits.modalities == "text")) > 0.97
+    with pytest.warns(IsthmusWarning, match=r"it finds \d+% of the ten best rows.*never HNSW") as caught:
+        shared = [correction.stored(rows, modality=name, index="shared") for name, rows in corpus.items()]
+    measured = int(str(caught[0].message).split(" finds ")[1].split("%")[0]) / 100
+    asked = np.ascontiguousarray(correction.query(texts, modality="text", index="shared"), dtype="float32")
+    assert measured < 0.6
+    assert overlap(graph(np.concatenate(shared)).search(asked, 10)[1]) < 0.6
 
 
 def test_form_of_the_index_is_changed_after_load(modalities: dict[str, np.ndarray], tmp_path: Path) -> None:

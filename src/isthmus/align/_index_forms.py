@@ -18,8 +18,11 @@ import numpy as np
 from isthmus.align._score_model import ScoreModel
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
+from isthmus.compute.score_matrix import select_topk
 
 INDEX_FORMS = ("lists", "exact", "shared")
+#: Rows of each bank on which the loss of the form 'shared' is measured.
+LOSS_ROWS = 300
 METRICS = ("inner_product", "cosine")
 Blocks = list[np.ndarray]
 
@@ -104,12 +107,61 @@ class IndexForm:
         return float(np.sqrt(max(squares)))
 
     @cached_property
+    def loss(self) -> tuple[float, float, float] | None:
+        """Return what the form 'shared' loses, measured on rows of the banks that search each other.
+
+        The first number is the share of the ten best rows that it finds. The others are the same-modality share of the
+        ten best rows over a fair one, by the corrected scores and by this form. None without banks.
+        """
+        model, names = self.model, self.model.modalities
+        if not model.banks:
+            return None
+        banks = {name: bank[:LOSS_ROWS] for name, bank in model.banks.items()}
+        found, shares, count = [], [], sum(len(bank) for bank in banks.values()) - 1
+        for name, queries in banks.items():
+            divisor, columns = self.query(queries, query=name)
+            asked = np.concatenate([queries / divisor, columns], axis=1)
+            tables: list[list[np.ndarray]] = [[], []]
+            for stored, rows in banks.items():
+                divisor, columns = self.stored(rows, stored=stored, query=None)
+                tables[0].append(model.scores(queries, rows, query=name, stored=stored))
+                tables[1].append(asked @ np.concatenate([rows / divisor, columns], axis=1).T)
+                if stored == name:
+                    for table in tables:
+                        np.fill_diagonal(table[-1], -np.inf)
+            k = min(10, count)
+            best = [select_topk(np.concatenate(table, axis=1), k)[1] for table in tables]
+            found.append(np.mean([len(np.intersect1d(a, b)) for a, b in zip(*best, strict=True)]) / k)
+            owner = np.repeat(np.arange(len(names)), [len(bank) for bank in banks.values()])
+            own = [float(np.mean(owner[columns] == names.index(name))) for columns in best]
+            shares.append(np.array(own) * count / (len(queries) - 1))
+        exact, shared = np.mean(shares, axis=0)
+        return float(np.mean(found)), float(exact), float(shared)
+
+    @cached_property
     def _factors(self) -> tuple[dict[str, float], dict[str, float]]:
         """Factors alpha_a and beta_b whose products are nearest to the spreads, in squares of logarithms."""
         names = self.model.modalities
         logs = np.log([[self.model.levels[a, b][1] for b in names] for a in names])
         alpha, beta = np.exp(logs.mean(axis=1) - logs.mean()), np.exp(logs.mean(axis=0))
         return dict(zip(names, alpha.tolist(), strict=True)), dict(zip(names, beta.tolist(), strict=True))
+
+
+def shared_warning(form: IndexForm) -> str:
+    """Return the warning of the form 'shared' with its loss."""
+    loss = form.loss
+    numbers = (
+        ""
+        if loss is None
+        else (
+            f": on the bank it finds {loss[0]:.0%} of the ten best rows, with a same-modality share of {loss[2]:.2f} "
+            f"of the fair one in place of {loss[1]:.2f}"
+        )
+    )
+    return (
+        "index='shared' serves all asking modalities by approximate spreads, which costs balance between the "
+        f"modalities{numbers}; use 'lists', and never HNSW"
+    )
 
 
 def _one_hot(modalities: tuple[str, ...], name: str, count: int, dtype: np.dtype) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -202,13 +202,21 @@ class Roles(Fitting):
             self.modality_number(name)
         mapped = np.atleast_2d(to_numpy(self._transform(queries, self.modality_number(modality))))
 
-        def score(values: np.ndarray, name: str) -> np.ndarray:
-            return self._list_scores(values, mapped, modality, name)
+        scored: dict[str, np.ndarray] = {}
 
-        best = {name: Hits.merged({name: found}, score, k=2) for name, found in lists.items()}
+        def score(values: np.ndarray, name: str) -> np.ndarray:
+            if name not in scored:
+                scored[name] = self._list_scores(values, mapped, modality, name)
+            return scored[name]
+
+        def best() -> dict[str, Hits]:
+            return {name: Hits.merged({name: found}, score, k=2) for name, found in lists.items()}
+
         return self._with_relevance(Hits.merged(lists, score, k=k), best, queries, modality)
 
-    def _with_relevance(self, hits: Hits, best: Mapping[str, Hits], queries: Array, modality: str) -> Hits:
+    def _with_relevance(
+        self, hits: Hits, best: Callable[[], Mapping[str, Hits]], queries: Array, modality: str
+    ) -> Hits:
         """Return hits with the probability that they are right, from the two best hits of each list, if calibrated."""
         del best, queries, modality
         return hits

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -14,7 +14,7 @@ from isthmus.align._bank import Bank
 from isthmus.align._corpus_check import MIN_ROWS, warn_of_other_corpus
 from isthmus.align._further import Further
 from isthmus.align._hits import Hits
-from isthmus.align._index_forms import INDEX_FORMS, IndexForm, assembled
+from isthmus.align._index_forms import INDEX_FORMS, IndexForm, assembled, shared_warning
 from isthmus.align._relevance import Relevance
 from isthmus.align._relevance_fitting import calibrate
 from isthmus.align._score_rows import ScoreRows
@@ -174,12 +174,7 @@ class ScoreCorrection(ScoreRows):
                 f"stored(rows, modality={modality!r}, queries={self.modalities[0]!r})"
             )
         if index == "shared":
-            warnings.warn(
-                "index='shared' serves all asking modalities by approximate spreads, which costs balance between the "
-                "modalities (clip_coco: same-modality share .93 to .55 of the fair one); use 'lists', and never HNSW",
-                IsthmusWarning,
-                stacklevel=2,
-            )
+            warnings.warn(shared_warning(form), IsthmusWarning, stacklevel=2)
         asking = None if queries is None else self._name(queries)
         mapped = self._transform(rows, self.modality_number(modality))
         self._check_corpus(rows, modality)
@@ -276,8 +271,10 @@ class ScoreCorrection(ScoreRows):
         self.fit_info_["relevance"] = relevance.to_dict()
         return relevance
 
-    def _with_relevance(self, hits: Hits, best: Mapping[str, Hits], queries: Array, modality: str) -> Hits:
-        return self.relevance().of_hits(hits, best, queries, modality) if "relevance" in self.fit_info_ else hits
+    def _with_relevance(
+        self, hits: Hits, best: Callable[[], Mapping[str, Hits]], queries: Array, modality: str
+    ) -> Hits:
+        return self.relevance().of_hits(hits, best(), queries, modality) if "relevance" in self.fit_info_ else hits
 
     def _form(self, index: str) -> IndexForm:
         if index not in INDEX_FORMS:

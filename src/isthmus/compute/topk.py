@@ -88,13 +88,15 @@ def topk(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, exclude_self: bo
     [[3.0], [2.0]]
     """
     (matrix,) = score_matrices(queries, corpus)
-    blocks = []
-    for rows in matrix.blocks():
+
+    def block_topk(rows: slice) -> TopK:
         scores = matrix.tile(rows)
         if exclude_self:
             matrix.fill_diagonal(scores, rows.start, -np.inf)
-        blocks.append(matrix.topk(scores, k))
-    return TopK.concatenate(blocks)
+        return matrix.topk(scores, k)
+
+    with tile_map(len(queries) * len(corpus)) as run:
+        return TopK.concatenate(list(run(block_topk, matrix.blocks())))
 
 
 def nearest_euclidean(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
