@@ -155,6 +155,7 @@ def explain(
     key: Key = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
+    unpaired: Unpaired = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -181,9 +182,14 @@ def explain(
         typer.echo("")
         _print_matrices(explanations, ("centroid_angle", *BUDGET))
         return
-    pairs = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, as_is=as_is)
-    with stages(f"explaining {pairs.n_pairs:,} pairs", quiet=json_):
-        explanation = isthmus.explain(pairs, normalize=not raw, temperature=temperature)
+    data: Pairs | UnpairedSets
+    if unpaired:
+        options: dict[str, Any] = {"cosine": cosine, "index": index, "key": key, "as_is": as_is}
+        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, **options)
+    else:
+        data = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, as_is=as_is)
+    with stages(f"explaining {_count(data)}", quiet=json_):
+        explanation = isthmus.explain(data, normalize=not raw, temperature=temperature)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the progress is shown
     if output is not None:
         explanation.save(output)

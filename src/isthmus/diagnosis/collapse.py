@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.pairs import Pairs
+from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.hypotheses import SUPPORTED, Hypothesis, collapse_hypothesis, offset_hypothesis, undecided_if
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE
 from isthmus.linalg.significance import energy_rank, principal_directions
 from isthmus.metrics import MetricContext, RandomAngles, Subspaces
 from isthmus.statistics.degeneracy import constant_modalities, find_degeneracies
-from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import NAN, Estimate
+from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.theory.modality_subspaces import SubspaceAngles
 
 #: Eigenvalues of a sum of projections below this are zero.
@@ -118,15 +120,17 @@ class CollapseReport:
         }
 
 
-def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: bool = True) -> CollapseReport:
+def report_collapse(
+    pairs: Pairs | UnpairedSets, budget: CosineDecomposition, /, *, normalize: bool = True
+) -> CollapseReport:
     """Report ranks, shared dimensions, principal angles, and the verdicts on two explanations of the gap.
 
     Parameters
     ----------
-    pairs : Pairs
-        The pairs, both modalities of one width.
+    pairs : Pairs or UnpairedSets
+        The pairs, or two sets without pairs, both modalities of one width.
     budget : CosineDecomposition
-        Decomposition of the same pairs with its nulls, from `decompose_pairs`.
+        Decomposition of the same rows with its nulls, such as from `decompose_pairs`.
     normalize : bool, default True
         Whether rows are divided by their norms.
 
@@ -148,7 +152,7 @@ def report_collapse(pairs: Pairs, budget: CosineDecomposition, /, *, normalize: 
     >>> [hypothesis.verdict for hypothesis in report.hypotheses], round(report.orthogonal_share.value, 2)
     (['supported', 'supported'], 1.0)
     """
-    moments = moments_of(pairs, normalize=normalize).numpy()
+    moments = moments_of_rows(pairs, normalize=normalize).numpy()
     context = MetricContext(moments, pairs, normalize=normalize)
     spaces = context.shared(Subspaces)
     random_angles = context.shared(RandomAngles).degrees

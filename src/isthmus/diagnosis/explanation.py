@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
 from isthmus.align import Relevance, ScoreCalibration
 from isthmus.data.opening import as_pairs
+from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
+from isthmus.data.unpaired_sets import NO_PAIRS, UnpairedSets
 from isthmus.diagnosis._reading import collapse_from_dict
 from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.cosine_histograms import calibrate
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
+from isthmus.diagnosis.unpaired_verdict import decompose_sets, verdict_of_sets
 from isthmus.diagnosis.verdict_sentences import verdict
 from isthmus.evaluation import Comparison
 from isthmus.metrics import measure
-from isthmus.statistics.moments import moments_of
-from isthmus.statistics.result import Result
+from isthmus.statistics.result import NAN, Result
+from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.theory.assumptions import Check, check
 from isthmus.theory.ceilings import Ceiling, ceiling
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.format import json_number, number_from_json
 from isthmus.utils.progress import report_progress
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
@@ -70,8 +74,8 @@ class Explanation(Tabular):
         Ranks, shared dimensions, and the verdicts on two explanations of the gap.
     ceiling : Ceiling
         Upper bounds of the mean cosine of matching pairs.
-    pairs : Pairs or None
-        The pairs, None for an explanation that was loaded.
+    pairs : Pairs, UnpairedSets or None
+        The pairs, or sets without pairs. None for an explanation that was loaded.
     temperature : float, default 0.01
         Temperature of the training, used by `assumptions`.
 
@@ -91,20 +95,30 @@ class Explanation(Tabular):
     comparison: Comparison | None
     collapse: CollapseReport
     ceiling: Ceiling
-    pairs: Pairs | None
+    pairs: Pairs | UnpairedSets | None
     temperature: float = 0.01
+
+    @property
+    def is_paired(self) -> bool:
+        """False for sets without pairs, of which pairing, assumptions and calibration say nothing."""
+        pairing: Mapping[str, Any] = self.result.pairs.get("pairing", {})
+        return pairing.get("by") != "none"
 
     @cached_property
     def assumptions(self) -> Check:
         """Assumptions of the theorems, checked on these pairs on first access (`isthmus.theory.check`)."""
+        if not self.is_paired:
+            raise InputError(f"the assumptions of the theorems are about pairs: {NO_PAIRS}")
         return check(self.pairs, temperature=self.temperature)
 
     @cached_property
     def calibration(self) -> Calibration | None:
         """Calibration of the cosine, computed on first access.
 
-        None for fewer than 20 items and for rows that are not unit rows.
+        None for fewer than 20 items, for rows that are not unit rows, and for sets without pairs.
         """
+        if not self.is_paired:
+            return None
         try:
             return calibrate(self.pairs, normalize=bool(self.result.pairs["normalize"]))
         except InputError:
@@ -122,7 +136,9 @@ class Explanation(Tabular):
     def _relevance(self) -> Relevance | InputError:
         if not self.result.pairs["normalize"]:
             return InputError("scores of unit rows are corrected, and these rows are not divided by their norms")
-        if self.pairs is None:
+        if not self.is_paired:
+            return InputError(NO_PAIRS)
+        if not isinstance(self.pairs, Pairs):
             return InputError("the explanation was loaded without its pairs; explain the pairs again")
         try:
             sample = self.pairs.sample(MAX_ITEMS)
@@ -167,7 +183,10 @@ class Explanation(Tabular):
             The values of the result, and 'verdict', 'budget', 'ceiling', 'collapse', 'assumptions' and 'calibration'.
             With a cosine also 'relevance', the sentences about corrected scores.
         """
-        ceilings = {name: getattr(self.ceiling, name) for name in ("mean_cosine", "centred", "uncentred", "rotated")}
+        ceilings = {
+            name: json_number(getattr(self.ceiling, name))
+            for name in ("mean_cosine", "centred", "uncentred", "rotated")
+        }
         return {
             **self.result.to_dict(),
             "format": FORMAT_VERSION,
@@ -176,7 +195,7 @@ class Explanation(Tabular):
             "budget": self.budget.to_dict(),
             "ceiling": ceilings,
             "collapse": self.collapse.to_dict(),
-            "assumptions": self.assumptions.to_dict(),
+            "assumptions": self.assumptions.to_dict() if self.is_paired else None,
             "calibration": None if self.calibration is None else self.calibration.to_dict(cosine),
             **({} if cosine is None else {"relevance": self.relevance_sentences(cosine)}),
         }
@@ -202,12 +221,13 @@ class Explanation(Tabular):
             Result.from_dict(content),
             None if comparison is None else Comparison.from_dict(comparison),
             collapse_from_dict(content["collapse"]),
-            Ceiling(**content["ceiling"]),
+            Ceiling(**{name: number_from_json(value) for name, value in content["ceiling"].items()}),
             None,
-            content["assumptions"]["temperature"],
+            content["assumptions"]["temperature"] if content["assumptions"] else 0.01,
         )
         calibration = content["calibration"]
-        explanation.__dict__["assumptions"] = Check.from_dict(content["assumptions"])
+        if content["assumptions"]:
+            explanation.__dict__["assumptions"] = Check.from_dict(content["assumptions"])
         explanation.__dict__["calibration"] = None if calibration is None else Calibration.from_dict(calibration)
         return explanation
 
@@ -252,6 +272,7 @@ def explain(
     temperature: float = 0.01,
     drop_bad: bool = False,
     pool: str | None = None,
+    unpaired: bool = False,
 ) -> Explanation:
     """Measure the gap between two modalities, decompose its cosine deficit and judge two explanations of it.
 
@@ -274,6 +295,9 @@ def explain(
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
+    unpaired : bool, default False
+        Take the rows as two sets without pairs, whose sizes may differ. The explanation is then about means, spectra,
+        collapse and gap, and everything about pairs is undefined.
 
     Returns
     -------
@@ -293,14 +317,24 @@ def explain(
     >>> explanation.budget.largest
     'pairing'
     """
-    pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
+    data: Pairs | UnpairedSets
+    if unpaired or isinstance(pairs, UnpairedSets):
+        data = open_sets(pairs, y, drop_bad=drop_bad, pool=pool)
+    else:
+        data = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
     further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-    measured = measure(pairs, metrics=[*further, *EXPLAINED], normalize=normalize)
+    measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize)
     report_progress(0, 3, "explaining")
-    budget = decompose_pairs(pairs, normalize=normalize)
+    if isinstance(data, Pairs):
+        budget = decompose_pairs(data, normalize=normalize)
+    else:
+        budget = decompose_sets(data, normalize=normalize)
     report_progress(1, 3, "explaining")
-    collapse = report_collapse(pairs, budget, normalize=normalize)
+    collapse = report_collapse(data, budget, normalize=normalize)
     report_progress(2, 3, "explaining")
-    sentences = verdict(measured, budget, comparison, collapse)
-    best_ceiling = ceiling(moments_of(pairs, normalize=normalize).numpy())
-    return Explanation(budget, sentences, measured, comparison, collapse, best_ceiling, pairs, temperature)
+    best_ceiling = ceiling(moments_of_rows(data, normalize=normalize).numpy())
+    if isinstance(data, Pairs):
+        sentences = verdict(measured, budget, comparison, collapse)
+    else:
+        sentences, best_ceiling = verdict_of_sets(measured, budget, collapse), replace(best_ceiling, mean_cosine=NAN)
+    return Explanation(budget, sentences, measured, comparison, collapse, best_ceiling, data, temperature)

@@ -20,6 +20,9 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
 
     The default for `cosine` is the mean cosine of matching pairs.
     """
+    if not explanation.is_paired:
+        yield from _lines_of_sets(explanation)
+        return
     yield from ["", "Components of the cosine deficit"]
     yield from waterfall(explanation.budget)
     ceiling, fraction = explanation.ceiling, explanation.ceiling_fraction
@@ -47,6 +50,17 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     if cosine is not None:
         yield from ["", "Relevance of a first hit by the corrected score (ScoreCalibration)"]
         yield from (f"  {sentence}" for sentence in explanation.relevance_sentences(cosine))
+
+
+def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
+    """Yield the components that need no pairs, and the collapse report."""
+    yield from ["", "Components of the cosine deficit of any pairing"]
+    for name, component in explanation.budget.items():
+        value = f"undefined: {component.undefined}" if component.undefined else f"{component.value:.4f}"
+        yield f"  {name:11} {value}  {_evidence(component)}".rstrip()
+    yield f"  No pairing of these two clouds has a mean cosine above {explanation.ceiling.centred:.4f}."
+    yield from ["", "Collapse"]
+    yield from _collapse_lines(explanation)
 
 
 def waterfall(budget: CosineDecomposition) -> Iterator[str]:

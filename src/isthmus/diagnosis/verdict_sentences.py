@@ -66,9 +66,9 @@ def verdict(
     """
     x, y = result.pairs["names"]
     sentences = _caveats(result, budget, x, y)
-    sentences.append(_gap_sentence(result, x, y))
+    sentences.append(gap_sentence(result, x, y))
     sentences.append(_deficit_sentence(budget, collapsed=collapse is not None and any(collapse.collapsed)))
-    sentences.append(_subspace_sentence(result, collapse, x, y))
+    sentences.append(subspace_sentence(result, collapse, x, y))
     sentences.append(_retrieval_sentence(result, x, y))
     if comparison is not None:
         sentences.append(recommendation_sentence(comparison))
@@ -162,7 +162,8 @@ def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str
     )
 
 
-def _gap_sentence(result: Result, x: str, y: str) -> str:
+def gap_sentence(result: Result, x: str, y: str) -> str:
+    """Return the angle and the distance of the means, or that there is no gap."""
     angle, distance = result["centroid_angle"], result["centroid_distance"]
     if _no_gap(result):
         return _no_gap_sentence(result)
@@ -203,7 +204,7 @@ def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
     component_names = [name for name in budget if budget[name].value >= NEGLIGIBLE_SHARE * total]
     component_names.sort(key=lambda name: -budget[name].value)
     start = f"The cosine of matching pairs is {total:.3f} below 1"
-    phrases = {name: _phrase(budget, name, collapsed=collapsed) for name in component_names}
+    phrases = {name: component_phrase(budget, name, collapsed=collapsed) for name in component_names}
     if len(component_names) == 1:
         return (
             f"{start}, nearly all of it ({_amount(budget[component_names[0]])}) due to {phrases[component_names[0]]}."
@@ -222,7 +223,8 @@ def _amount(component: Estimate) -> str:
     return f"{component.value:.{digits}f} [{component.low:.{digits}f}, {component.high:.{digits}f}]"
 
 
-def _phrase(budget: CosineDecomposition, name: str, *, collapsed: bool) -> str:
+def component_phrase(budget: CosineDecomposition, name: str, *, collapsed: bool) -> str:
+    """Return the cause of a component, with what sampling alone gives if it is no larger."""
     phrase = COMPONENT_PHRASES[name]
     if name != "orientation":
         return phrase
@@ -233,7 +235,8 @@ def _phrase(budget: CosineDecomposition, name: str, *, collapsed: bool) -> str:
     return f"{phrase} (sampling alone gives {component.null:.3f})"
 
 
-def _subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
+def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y: str) -> str:
+    """Return the ranks of both modalities, and the verdicts on the explanations of the gap."""
     items, dim = result.pairs["items"], result.pairs["dim"]
     rank_x, rank_y = (result[f"rank_99_{name}"].value for name in (x, y))
     if collapse is not None and items > dim and not any(collapse.collapsed):

@@ -74,7 +74,7 @@ def _result(data: Result | Explanation, function: str) -> Result:
 
 def _pairs(data: Pairs | Explanation, function: str) -> tuple[Pairs, bool]:
     """Return the pairs of `data` and whether their rows are normalized."""
-    if isinstance(data, Explanation) and data.pairs is not None:
+    if isinstance(data, Explanation) and isinstance(data.pairs, Pairs):
         return data.pairs, bool(data.result.pairs["normalize"])
     if not isinstance(data, Pairs):
         raise InputError(f"{function} got {type(data).__name__} without rows, expected Pairs or a new Explanation")

@@ -278,7 +278,7 @@ class SubspaceAngles:
             The angles.
         """
         m = moments.numpy()
-        items = m.by_item.n_items
+        items_x, items_y = m.by_item.n_items, m.swapped().by_item.n_items
         cosine, variance = debiased_mean_cosine(m)
         # Components of the means that are zero in expectation add noise which the first order misses.
         variance += mean_product_noise(m) / max(float(m.mean_x @ m.mean_x) * float(m.mean_y @ m.mean_y), 1e-300)
@@ -286,7 +286,7 @@ class SubspaceAngles:
         # Near 0 and 180 degrees the derivative of arccos is unbounded, and its root is the error.
         sine = max(math.sin(angle), variance**0.25) if variance > 0 else 1.0
         error = math.degrees(math.sqrt(variance) / sine) if not math.isnan(variance) else math.nan
-        x, y = ModalitySubspace(items, m.mean_x, m.cov_x), ModalitySubspace(items, m.mean_y, m.cov_y)
+        x, y = ModalitySubspace(items_x, m.mean_x, m.cov_x), ModalitySubspace(items_y, m.mean_y, m.cov_y)
         return cls(x, y, math.degrees(angle), error, gap_p_value(m))
 
     @property

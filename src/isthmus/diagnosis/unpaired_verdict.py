@@ -1,0 +1,107 @@
+"""Decomposition and verdict of two sets without pairs: means, spectra, collapse and gap, and nothing about pairing."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from isthmus.data.unpaired_sets import NO_PAIRS, UnpairedSets
+from isthmus.diagnosis.collapse import CollapseReport
+from isthmus.diagnosis.cosine_decomposition import CosineDecomposition, decompose_cosine
+from isthmus.diagnosis.decomposition_intervals import swap_null
+from isthmus.diagnosis.verdict_sentences import component_phrase, gap_sentence, subspace_sentence
+from isthmus.statistics.moments import moments_of
+from isthmus.statistics.result import NAN, Estimate, Result
+from isthmus.statistics.unpaired_moments import moments_of_rows
+
+
+def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDecomposition:
+    """Decompose what any pairing of two sets must lose of the cosine. Components of the pairing are undefined.
+
+    Parameters
+    ----------
+    sets : UnpairedSets
+        The sets, of one width.
+    normalize : bool, default True
+        Whether rows are divided by their norms.
+
+    Returns
+    -------
+    CosineDecomposition
+        'spectrum', 'centre' and 'orientation' with the values after all rows are dealt to the two sets at random.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 300, 8)) + [[[2.0]], [[3.0]]]
+    >>> budget = decompose_sets(UnpairedSets(image=X, text=Y[:100]))
+    >>> budget["pairing"].undefined, budget["centre"].value < 0.02
+    ('the rows have no matching pairs (--unpaired)', True)
+    """
+    plug_in = decompose_cosine(moments_of_rows(sets, normalize=normalize))
+    sample = sets.random_pairs
+    nulls = swap_null(sample, moments_of(sample, normalize=normalize).numpy())
+    scale = (1 / sets.sizes[0] + 1 / sets.sizes[1]) * sample.n_items / 2
+    missing = Estimate(NAN, undefined=NO_PAIRS)
+    components = {
+        name: dataclasses.replace(component, null=scale * nulls[name])
+        if name in nulls
+        else dataclasses.replace(missing, unit=component.unit, definition=component.definition)
+        for name, component in plug_in.items()
+    }
+    return dataclasses.replace(
+        plug_in,
+        components=components,
+        total=dataclasses.replace(missing, unit="cosine", definition=plug_in.total.definition),
+        captured_fraction=dataclasses.replace(missing, unit="share"),
+        best_rotation_fraction=dataclasses.replace(missing, unit="share"),
+        shuffled_95th_percentile=NAN,
+    )
+
+
+def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: CollapseReport, /) -> list[str]:
+    """Return the sentences about two sets without pairs, the strongest caveat first.
+
+    Parameters
+    ----------
+    result : Result
+        Measures of the sets.
+    budget : CosineDecomposition
+        Decomposition from `decompose_sets`.
+    collapse : CollapseReport
+        Ranks and the verdicts on two explanations of the gap.
+
+    Returns
+    -------
+    list of str
+        Complete sentences.
+
+    Examples
+    --------
+    >>> import numpy as np, isthmus
+    >>> X, Y = np.random.default_rng(0).normal(size=(2, 300, 8)) + [[[2.0]], [[3.0]]]
+    >>> isthmus.explain(X, Y[:100], unpaired=True).verdict[0]
+    'The 300 rows of x and 100 of y have no pairs: nothing is said about pairing and retrieval.'
+    """
+    x, y = result.pairs["names"]
+    rows, dim = result.pairs["pairing"]["rows"], result.pairs["dim"]
+    messages = [entry["message"] for entry in result.pairs.get("degenerate", [])]
+    sentences = [f"{message[0].upper()}{message[1:]}." for message in messages]
+    counts = f"{rows[x]:,} rows of {x} and {rows[y]:,} of {y}"
+    sentences.append(f"The {counts} have no pairs: nothing is said about pairing and retrieval.")
+    if min(rows.values()) <= dim:
+        few = [f"{name} has no more rows ({rows[name]:,})" for name in (x, y) if rows[name] <= dim]
+        sentences.append(f"{' and '.join(few)} than dimensions ({dim:,}): its ranks would change with more rows.")
+    sentences.append(gap_sentence(result, x, y))
+    present = {name: component for name, component in budget.items() if not math.isnan(component.value)}
+    phrases = [
+        f"{component.value:.3f} due to {component_phrase(budget, name, collapsed=any(collapse.collapsed))}"
+        for name, component in sorted(present.items(), key=lambda entry: -entry[1].value)
+    ]
+    total = sum(component.value for component in present.values())
+    sentences.append(
+        f"No pairing of these two clouds has a mean cosine above {1 - total:.3f}: {', '.join(phrases[:-1])} and "
+        f"{phrases[-1]}."
+    )
+    sentences.append(subspace_sentence(result, collapse, x, y))
+    return sentences

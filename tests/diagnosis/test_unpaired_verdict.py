@@ -1,0 +1,78 @@
+"""The explanation of two sets without pairs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import isthmus
+from isthmus.cli import app
+from isthmus.data.unpaired_sets import NO_PAIRS
+from isthmus.diagnosis.unpaired_verdict import decompose_sets
+from isthmus.utils.errors import InputError
+
+PAIRING_WORDS = ("does not match", "Retrieval is at chance", "ranks first", "check the order")
+
+
+def sets_of(rng: np.random.Generator, n_x: int = 600, n_y: int = 200, d: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    content = rng.normal(size=(n_x + n_y, 5)) @ rng.normal(size=(5, d))
+    x, y = content[:n_x] + 2 * np.eye(d)[0], content[n_x:] + 2 * np.eye(d)[1]
+    return x + 0.3 * rng.normal(size=x.shape), y + 0.3 * rng.normal(size=y.shape)
+
+
+def test_explain_of_unpaired_sets_covers_gap_and_collapse_and_not_pairing(rng: np.random.Generator) -> None:
+    x, y = sets_of(rng)
+    explanation = isthmus.explain(x, y, unpaired=True)
+    text = " ".join(explanation.verdict)
+    assert text.startswith("The 600 rows of x and 200 of y have no pairs")
+    assert "degrees apart" in text
+    assert "No pairing of these two clouds" in text
+    assert not any(words in text for words in PAIRING_WORDS)
+    assert explanation.budget["pairing"].undefined == explanation.budget.total.undefined == NO_PAIRS
+    assert explanation.calibration is None
+    with pytest.raises(InputError, match="no matching pairs"):
+        _ = explanation.assumptions
+
+
+def test_components_of_unpaired_sets_are_those_of_pairs_of_the_same_rows(rng: np.random.Generator) -> None:
+    x, y = sets_of(rng, 300, 300)
+    unpaired = isthmus.explain(x, y, unpaired=True)
+    paired = isthmus.explain(x, y)
+    for name in ("spectrum", "centre", "orientation"):
+        assert unpaired.budget[name].value == pytest.approx(paired.budget[name].value, abs=1e-9)
+    assert unpaired.ceiling.centred == pytest.approx(paired.ceiling.centred, abs=1e-9)
+
+
+def test_components_of_two_samples_of_one_law_have_their_null_on_average() -> None:
+    numbers = []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        cloud = rng.normal(size=(800, 5)) @ rng.normal(size=(5, 10)) + 2
+        budget = decompose_sets(isthmus.data.UnpairedSets(x=cloud[:600], y=cloud[600:]))
+        numbers.append([(budget[name].value, budget[name].null) for name in ("spectrum", "centre", "orientation")])
+    for value, null in np.mean(numbers, axis=0):
+        assert 0.6 < value / null < 1.6
+
+
+def test_explanation_of_unpaired_sets_loads_as_it_was_saved(tmp_path: Path, rng: np.random.Generator) -> None:
+    explanation = isthmus.explain(*sets_of(rng), unpaired=True)
+    json.dumps(explanation.to_dict(), allow_nan=False)
+    explanation.save(tmp_path / "explanation.json")
+    loaded = isthmus.load(tmp_path / "explanation.json")
+    assert loaded.verdict == explanation.verdict
+    assert loaded.to_dict()["assumptions"] is None
+
+
+def test_explain_command_of_unpaired_sets(tmp_path: Path, rng: np.random.Generator) -> None:
+    for name, rows in zip(("image", "text"), sets_of(rng), strict=True):
+        np.save(tmp_path / f"{name}.npy", rows)
+    paths = [str(tmp_path / f"{name}.npy") for name in ("image", "text")]
+    output = CliRunner().invoke(app, ["explain", *paths, "--unpaired"]).output
+    assert f"pairing     undefined: {NO_PAIRS}" in output
+    assert "Assumptions" not in output
+    refused = CliRunner().invoke(app, ["explain", *paths, "--unpaired", "--cosine", "0.2"])
+    assert "--cosine is about pairs" in str(refused.exception)
