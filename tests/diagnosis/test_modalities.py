@@ -125,3 +125,25 @@ def test_modalities_of_invalid_input_are_an_error(rows_by_name: dict[str, np.nda
         measured.matrix("centroid_angel")
     with pytest.raises(KeyError, match="no pair 'image', 'video'"):
         _ = measured["image", "video"]
+
+
+def test_matrices_show_interval_null_and_the_reason_of_undefined_entries(
+    rows_by_name: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    rows_by_name["audio"] = np.tile(rows_by_name["audio"][:1], (120, 1))
+    explained = Modalities(**rows_by_name).explain()
+    estimates = explained.estimates("R@1")
+    assert estimates["image", "audio"].undefined == "all rows of audio are the same"
+    assert estimates["text", "image"].value == explained.matrix("R@1")[1, 0]
+    for name, rows in rows_by_name.items():
+        np.save(tmp_path / f"{name}.npy", rows)
+    files = [str(tmp_path / f"{name}.npy") for name in rows_by_name]
+    printed = CliRunner().invoke(app, ["measure", *files]).output
+    assert "  image, audio: undefined: all rows of audio are the same\n" in printed
+    angle = explained.estimates("centroid_angle")["image", "text"]
+    assert f"  image, text: 95 % {number(angle.low)} to {number(angle.high)}; null {number(angle.null)}\n" in printed
+    page = tmp_path / "page.html"
+    assert CliRunner().invoke(app, ["report", *files, "-o", str(page)]).exit_code == 0
+    html = page.read_text(encoding="utf-8")
+    assert f"{angle.value:.1f} ({angle.low:.1f} to {angle.high:.1f})" in html
+    assert "undefined: all rows of audio are the same" in html

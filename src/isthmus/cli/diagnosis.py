@@ -314,11 +314,14 @@ def _measure_names(results: PairwiseResults[Any]) -> tuple[list[str], list[str]]
 def _print_matrices(results: PairwiseResults[Any], names: Sequence[str], modality_names: Sequence[str] = ()) -> None:
     """Print one matrix per name, and one table with the numbers of each single modality."""
     for name in names:
-        typer.echo("\n".join([name, *_matrix_lines(results, name), ""]))
+        typer.echo("\n".join([name, *_matrix_lines(results, name), *_evidence_lines(results.estimates(name)), ""]))
     if modality_names:
         estimates = {name: results.per_modality(name) for name in modality_names}
         rows = [(name, *(_cell(e[modality].value) for modality in results.names)) for name, e in estimates.items()]
         print_table(("of each modality", *results.names), rows)
+        for name, by_modality in estimates.items():
+            for line in _evidence_lines({(name, modality): e for modality, e in by_modality.items()}):
+                typer.echo(line)
     if "R@1" in names:
         typer.echo("R@1: rows are queries, columns are searched.")
 
@@ -329,6 +332,22 @@ def _matrix_lines(results: PairwiseResults[Any], name: str) -> list[str]:
     rows = [("", *results.names), *((modality, *row) for modality, row in zip(results.names, cells, strict=True))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+
+
+def _evidence_lines(estimates: Mapping[tuple[str, str], Estimate]) -> list[str]:
+    """Return interval and null of each estimate, or why it is undefined. Both directions are one line if equal."""
+    texts: dict[tuple[str, str], str] = {}
+    for (row, column), estimate in estimates.items():
+        if estimate.undefined:
+            text = f"undefined: {estimate.undefined}"
+        else:
+            interval = "" if math.isnan(estimate.low) else f"95 % {_cell(estimate.low)} to {_cell(estimate.high)}"
+            text = "; ".join(
+                filter(None, [interval, "" if math.isnan(estimate.null) else f"null {_cell(estimate.null)}"])
+            )
+        if text and texts.get((column, row)) != text:
+            texts[row, column] = text
+    return [f"  {row}, {column}: {text}" for (row, column), text in texts.items()]
 
 
 def _cell(value: float) -> str:

@@ -88,10 +88,31 @@ class PairwiseResults(Tabular, Mapping[tuple[str, str], T], Generic[T]):
             For an unknown name.
         """
         matrix = np.full((len(self.names), len(self.names)), NAN)
-        for (x, y), result in self.results.items():
-            i, j = self.names.index(x), self.names.index(y)
-            matrix[i, j], matrix[j, i] = (_number(result, name, *pair).value for pair in ((x, y), (y, x)))
+        for (x, y), estimate in self.estimates(name).items():
+            matrix[self.names.index(x), self.names.index(y)] = estimate.value
         return matrix
+
+    def estimates(self, name: str) -> dict[tuple[str, str], Estimate]:
+        """Return the estimates of `matrix`, with their intervals, nulls and reasons.
+
+        Parameters
+        ----------
+        name : str
+            A name as in `matrix`.
+
+        Returns
+        -------
+        dict of (str, str) to Estimate
+            Estimates by row and column of the matrix, without its diagonal.
+
+        Raises
+        ------
+        InputError
+            For an unknown name.
+        """
+        return {
+            pair: _number(result, name, *pair) for (x, y), result in self.results.items() for pair in ((x, y), (y, x))
+        }
 
     def per_modality(self, name: str) -> dict[str, Estimate]:
         """Return one number of every single modality.

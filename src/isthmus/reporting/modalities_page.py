@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import math
 import os
-
-import numpy as np
 
 from isthmus.diagnosis import COMPONENTS, Explanation, PairwiseResults
 from isthmus.reporting.descriptions import describe_budget
@@ -17,7 +16,7 @@ from isthmus.utils.validation import check_writable
 
 #: Heading, explanation and number of decimals of each matrix.
 MATRICES = {
-    "centroid_angle": ("Angles between the means", "Degrees. An empty cell: the angle of that pair is undefined.", 1),
+    "centroid_angle": ("Angles between the means", "Degrees.", 1),
     "total": ("Cosine deficit", "1 minus the mean cosine of matching pairs, the sum of the four components below.", 3),
     **{name: (f"Component '{name}'", f"{text[0].upper()}{text[1:]}.", 3) for name, text in COMPONENTS.items()},
     "R@1": ("Match ranks first", "Share of the queries in %. Rows are queries, columns are searched.", 1),
@@ -66,7 +65,32 @@ def modalities_page(
 
 def _matrix_section(results: PairwiseResults[Explanation], name: str) -> Section:
     heading, definition, decimals = MATRICES[name]
-    matrix = results.matrix(name) * (100 if name == "R@1" else 1)
-    cells = [["" if np.isnan(v) else f"{v:.{decimals}f}" for v in row] for row in matrix]
-    rows = [(modality, *row) for modality, row in zip(results.names, cells, strict=True)]
-    return Section(heading, [definition], header=("", *results.names), rows=rows)
+    estimates, factor = results.estimates(name), 100 if name == "R@1" else 1
+
+    def text(value: float) -> str:
+        return f"{factor * value:.{decimals}f}"
+
+    def cell(row: str, column: str) -> str:
+        estimate = estimates.get((row, column))
+        if estimate is None:
+            return ""
+        if estimate.undefined:
+            return "undefined"
+        interval = "" if math.isnan(estimate.low) else f" ({text(estimate.low)} to {text(estimate.high)})"
+        return f"{text(estimate.value)}{interval}"
+
+    rows = [(modality, *(cell(modality, other) for other in results.names)) for modality in results.names]
+    remarks = ["Intervals are 95 %."] if any(not math.isnan(e.low) for e in estimates.values()) else []
+    pairs_of_remark: dict[str, list[str]] = {}
+    for (x, y), estimate in estimates.items():
+        if estimate.undefined:
+            remark = f"undefined: {estimate.undefined}"
+        elif not math.isnan(estimate.null):
+            remark = f"{text(estimate.null)} by chance"
+        else:
+            continue
+        pairs = pairs_of_remark.setdefault(remark, [])
+        if f"{y}, {x}" not in pairs:  # most measures are the same in both directions
+            pairs.append(f"{x}, {y}")
+    remarks += [f"{' and '.join(pairs)}: {remark}." for remark, pairs in pairs_of_remark.items()]
+    return Section(heading, [definition, *remarks], header=("", *results.names), rows=rows)
