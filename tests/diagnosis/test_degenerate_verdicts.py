@@ -7,6 +7,7 @@ import pytest
 
 import isthmus
 from isthmus.data.sources import Source
+from isthmus.diagnosis.inspection import inspect
 from isthmus.statistics.pairing import looks_paired
 
 N, DIM = 80, 16
@@ -71,3 +72,37 @@ def test_looks_paired_of_equal_cosines_has_no_warning() -> None:
     rows_of_two = np.tile([[1.0, 0.0]], (10, 1)), np.tile([[0.0, 1.0]], (10, 1))
     with np.errstate(all="raise"):
         assert not looks_paired(*(Source(modality, address="") for modality in rows_of_two)).looks_paired
+
+
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (np.tile(rows(0)[:1], (N, 1)), "all rows of x.npy are the same"),
+        (narrow(0), "the rows of x.npy are nearly all the same"),
+        (rows(0)[:, :3] @ rows(1)[:3], "the rows of x.npy vary in only 3 of 16 directions"),
+        (rows(0), ""),
+    ],
+)
+def test_inspect_of_one_file_names_its_collapse(x: np.ndarray, message: str) -> None:
+    assert inspect(Source(x, address="folder/x.npy")).collapse.startswith(message)
+    assert bool(inspect(Source(x, address="folder/x.npy")).collapse) == bool(message)
+
+
+def test_looks_paired_of_a_file_with_itself_says_so() -> None:
+    pairing = looks_paired(Source(rows(0), address=""), Source(rows(0), address=""), names=("image", "text"))
+    assert pairing.reason.endswith("; every row of image is the same as its matching row of text")
+
+
+def test_looks_paired_of_two_repeated_rows_shows_no_endless_z() -> None:
+    x, y = (rows(seed)[np.arange(N) % 2] for seed in (0, 1))
+    pairing = looks_paired(Source(x, address=""), Source(y, address=""))
+    assert "z > 10,000" in pairing.reason or "z < -10,000" in pairing.reason
+    assert "check the order" not in pairing.reason
+
+
+def test_verdict_on_few_directions_does_not_blame_the_order() -> None:
+    basis = rows(9)[:3]
+    pair = isthmus.Pairs(image=rows(0)[:, :3] @ basis, text=rows(1)[:, :3] @ basis)
+    verdict = " ".join(isthmus.explain(pair).verdict)
+    assert "vary in only 3 of 16 directions" in verdict
+    assert not [word for word in BLAME if word in verdict]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +15,9 @@ from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError
 from isthmus.utils.validation import check_writable
+
+if TYPE_CHECKING:
+    from isthmus.data.sources import Source
 
 
 def mount(app: typer.Typer) -> None:
@@ -63,9 +67,9 @@ def inspect(
         inspections = [inspect_source(source) for source in sources]
         pairing = None
         if pairs is not None:
-            pairing = looks_paired(*first_pairs(pairs))
+            pairing = looks_paired(*first_pairs(pairs), names=_names_of(sources))
         elif len(sources) == 2:
-            pairing = looks_paired(*sources)
+            pairing = looks_paired(*sources, names=_names_of(sources))
     if json_:
         content = {
             "format": 1,
@@ -86,8 +90,16 @@ def inspect(
         typer.echo(f"  zero        {_rows(inspection.zero, inspection.zero_rows)}")
         scope = "" if inspection.rows_compared == inspection.rows else f" among the first {inspection.rows_compared:,}"
         typer.echo(f"  duplicates  {inspection.duplicates:,} row{'s' if inspection.duplicates != 1 else ''}{scope}")
+        if inspection.collapse:
+            typer.echo(f"  collapse    {inspection.collapse}")
     if pairing:
         typer.echo(f"Paired? {pairing.reason}")
+
+
+def _names_of(sources: Sequence[Source]) -> tuple[str, str]:
+    """Return the names of two files without their folders, or of their order if these are the same."""
+    names = [Path(source.address).name for source in sources]
+    return ("the first source", "the second source") if names[0] == names[1] else (names[0], names[1])
 
 
 def _rows(count: int, first: list[int]) -> str:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
+from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
 from isthmus.compute.rows import row_norms
 from isthmus.data.hashing import hash_rows
 from isthmus.data.sources import Source
+from isthmus.statistics.degeneracy import find_collapse
 from isthmus.statistics.result import NAN
 
 #: Rows that are compared for duplicates. Eight bytes of each are kept.
 MAX_COMPARED_ROWS = 10_000_000
+#: Rows that are searched for a collapse, and the fewest for it.
+MAX_SAMPLED_ROWS, MIN_ROWS = 2_000, 6
 #: Row numbers that an inspection lists.
 MAX_LISTED_ROWS = 5
 
@@ -55,6 +59,9 @@ class Inspection:
         Number of rows that equal an earlier row, among `rows_compared`.
     rows_compared : int
         Number of rows, from the first on, that were compared.
+    collapse : str
+        How the rows are collapsed, judged by at most 2,000 of them: all or nearly the same, along one direction, or
+        in few directions. Empty if they are not.
 
     Examples
     --------
@@ -78,6 +85,7 @@ class Inspection:
     zero_rows: list[int]
     duplicates: int
     rows_compared: int
+    collapse: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values.
@@ -143,7 +151,17 @@ def inspect(source: Source, /) -> Inspection:
         zero_rows=zero_rows[:MAX_LISTED_ROWS].tolist(),
         duplicates=len(compared) - len(np.unique(compared)),
         rows_compared=len(compared),
+        collapse=_collapse(source),
     )
+
+
+def _collapse(source: Source) -> str:
+    """Return how a sample of the rows is collapsed, or ''."""
+    n_rows = source.shape[0]
+    numbers = np.linspace(0, n_rows - 1, min(n_rows, MAX_SAMPLED_ROWS)).astype(np.int64)
+    rows = to_numpy(source.take(numbers)).astype(np.float64)
+    rows = rows[np.isfinite(rows).all(axis=1) & rows.any(axis=1)]
+    return "" if len(rows) < MIN_ROWS else find_collapse(unit_rows(rows), PurePath(source.address).name)
 
 
 def _plain_fields(report: Inspection) -> dict[str, Any]:

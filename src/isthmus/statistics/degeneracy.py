@@ -135,6 +135,35 @@ def constant_modalities(moments: Moments) -> tuple[bool, bool]:
     return is_constant[0], is_constant[1]
 
 
+def find_collapse(rows: np.ndarray, name: str) -> str:
+    """Return how the rows of one modality are collapsed.
+
+    Parameters
+    ----------
+    rows : (n, d) array
+        Rows in float64.
+    name : str
+        Name of the modality.
+
+    Returns
+    -------
+    str
+        A clause without a full stop: all rows are the same or nearly the same, lie along one direction, or vary in few
+        directions. Empty if the rows are not collapsed.
+
+    Examples
+    --------
+    >>> find_collapse(np.outer([1.0, -2.0, 3.0, 1.5, -1.0], [0.6, 0.8]), "image")
+    'the rows of image lie along one direction'
+    """
+    mean, second_moment = rows.mean(axis=0), rows.T @ rows / len(rows)
+    squared_length = float(np.trace(second_moment))
+    if squared_length - float(mean @ mean) <= MAX_CONSTANT_SPREAD * squared_length:
+        return f"all rows of {name} are the same"
+    entries = _collapsed_modality(name, mean, second_moment, len(rows), 1e-13)
+    return entries[0].message if entries else ""
+
+
 def constant_message(names: Sequence[str], moments: Moments) -> str:
     """Return a clause that all rows of these modalities are the same.
 

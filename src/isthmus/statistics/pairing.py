@@ -30,6 +30,8 @@ MAX_SAMPLED_PAIRS = 2_000
 MIN_PAIRS = 8
 #: Standard errors by which the cosine of pairs must exceed that of non-matching rows: 3 in 100,000 by chance.
 Z_THRESHOLD = 4.0
+#: Largest z that is shown as a number: without a spread it has no meaning.
+MAX_SHOWN_Z = 10_000
 #: Rows up to which the end of a break is taken for that of a shard.
 SHARD_TOLERANCE = 16
 #: Predicate about modalities whose matching rows only a map between two spaces would align.
@@ -212,15 +214,17 @@ def looks_paired(
     difference = paired - unpaired
     z = difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
     numbers = (paired, unpaired, z)
-    cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z = {z:.1f}"
-    unjudged = [entry for entry in find_degeneracies(moments.numpy(), names) if entry.kind in UNJUDGED_KINDS]
+    size = f"= {z:.1f}" if abs(z) < MAX_SHOWN_Z else f"{'>' if z > 0 else '<'} {math.copysign(MAX_SHOWN_Z, z):,.0f}"
+    cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z {size}"
+    degeneracies = find_degeneracies(moments.numpy(), names)
+    unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
     if any(entry.kind == "constant" for entry in unjudged):
         return Pairing(False, f"cannot be judged: {unjudged[0].message}", paired, unpaired, NAN)
     breaks = () if unjudged else find_breaks(x, y)
     if breaks:
         return Pairing(False, _broken_reason(breaks, names[1]), *numbers, "broken", breaks)
     if z > Z_THRESHOLD:
-        return Pairing(True, f"yes: {cosines}", *numbers, "paired")
+        return Pairing(True, "; ".join([f"yes: {cosines}", *(d.message for d in degeneracies)]), *numbers, "paired")
     if unjudged:
         reasons = ", and ".join(entry.message for entry in unjudged)
         return Pairing(False, f"cannot be judged: {reasons}; {cosines}", *numbers)
