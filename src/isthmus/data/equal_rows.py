@@ -8,7 +8,6 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
-from isthmus.data.hashing import hash_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
@@ -16,14 +15,14 @@ from isthmus.data.sources import Source
 
 #: Fewest distinct rows of a modality that are grouped: with fewer the encoder has collapsed, or rows are classes.
 MIN_DISTINCT_ROWS = 20
-#: Most rows that are searched for equal ones. It takes 90 bytes a row, and 200 to 400 if most rows repeat.
+#: Most rows that are searched for equal ones. It takes at most 64 bytes a row.
 MAX_ROWS = 5_000_000
 #: Largest difference of a coordinate of two unit rows that are equal.
 TOLERANCE = 1e-6
 #: Random directions whose inner products with a unit row give its cell.
 N_DIRECTIONS = 8
-#: Columns whose products are summed in float32. The sums are added in float64.
-CHUNK_COLUMNS = 128
+#: Evenly spaced columns that the inner products use, if rows have twice as many or more.
+USED_COLUMNS = 128
 #: Width of a cell in largest differences of an inner product.
 CELL_WIDTH = 32
 #: Rows of a cell that all other rows of the cell are compared with, one after the other.
@@ -48,11 +47,12 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
 
     Notes
     -----
-    Equal unit rows differ by at most delta = 1e-6 |r|_1 in the inner product with a direction r, besides rounding. A
-    cell is a box of width 32 delta in eight such products. A row within delta of the upper face of its box belongs to
-    the next box as well, in every combination of directions. Equal rows thus share at least one cell. Rows of a cell
-    are compared with its first row, and what differs from it with the next one. Rows that differ from four of them are
-    compared by 128-bit hashes of their bytes alone.
+    Rows with the same 128-bit hash of their bytes are equal, so that exact copies are not read again. The first row of
+    each such set is searched for rows that are nearly equal. Their unit rows differ by at most delta = 1e-6 |r|_1 in
+    the inner product with a direction r, besides rounding. A cell is a box of width 32 delta in eight such products. A
+    row within delta of the upper face of its box belongs to the next box as well, in every combination of directions.
+    Equal rows thus share at least one cell. Rows of a cell are compared with its first row, and what differs from it
+    with the next one, for four rows.
 
     Examples
     --------
@@ -60,17 +60,22 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
     >>> find_equal_rows(Source(np.array([[1.0, 2.0], [3.0, 4.0], [1.0, 2.0]]), address="x")).tolist()
     [0, 1, 0]
     """
-    products, deltas = _inner_products(source)
-    edges = list(_equal_pairs(source, products, deltas))
+    hashes, keys, rows = _scan(source)
+    first = _first_of_equal_bytes(hashes, rows)
+    del hashes
+    is_first = first == np.arange(len(first), dtype=np.int32)
+    if not is_first.all():
+        keys, rows = keys[is_first[rows]], rows[is_first[rows]]
+    edges = list(_equal_pairs(source, keys, rows))
     if not edges:
-        return None
+        return None if is_first.all() else (np.cumsum(is_first) - 1)[first]
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    first, second = np.concatenate(edges, axis=1)
+    joined, others = np.concatenate(edges, axis=1)
     n = source.shape[0]
-    graph = coo_array((np.ones(len(first), dtype=bool), (first, second)), shape=(n, n))
-    return renumber(connected_components(graph, directed=False)[1])
+    graph = coo_array((np.ones(len(joined), dtype=bool), (joined, others)), shape=(n, n))
+    return renumber(connected_components(graph, directed=False)[1][first])
 
 
 def group_equal_rows(pairs: Pairs, /) -> Pairs:
@@ -155,30 +160,56 @@ def _groups(source: Source, labels: np.ndarray | None = None) -> np.ndarray | No
     return groups if MIN_DISTINCT_ROWS <= int(groups.max()) + 1 < n_rows else None
 
 
-def _inner_products(source: Source) -> tuple[np.ndarray, np.ndarray]:
-    """Return inner products of the unit rows with random directions, and the largest difference for equal rows."""
+def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Read all rows once, and return two hashes of each row (n, 2), the keys of all cells, and the row of each key.
+
+    Rows that are NaN, infinite or all zero are in no cell.
+    """
     n, dim = source.shape
-    directions = np.random.default_rng(0).normal(size=(dim, N_DIRECTIONS))
+    columns = slice(None, None, max(dim // USED_COLUMNS, 1))
+    n_used = len(range(dim)[columns])
+    directions = np.random.default_rng(0).normal(size=(n_used, N_DIRECTIONS))
     directions /= np.linalg.norm(directions, axis=0)
     single = directions.astype(np.float32)
-    products = np.empty((n, N_DIRECTIONS), dtype=np.float32)
+    # A float32 sum of m products is off by at most m u |x| |r|, the norm by dim u / 2, and each operand by u.
+    rounding = 2 * (n_used + 8 + np.sqrt(dim)) * 2.0**-24
+    deltas = TOLERANCE * np.abs(directions).sum(axis=0) + rounding
+    hashes = np.empty((n, 2), dtype=np.uint64)
+    keys, numbers = [], []
     size = block_rows(dim)
     for start in range(0, n, size):
         block = to_numpy(source.read(start, start + size))
-        with np.errstate(all="ignore"):
-            rows = np.ascontiguousarray(block, dtype=np.float32)
+        hashes[start : start + len(block)] = _byte_hashes(block)
+        block_keys, block_numbers = _cells(_inner_products(block, single, columns), deltas)
+        keys.append(block_keys)
+        numbers.append((start + block_numbers).astype(np.int32))
+    cell_rows = np.concatenate(numbers)
+    del numbers
+    return hashes, np.concatenate(keys), cell_rows
+
+
+def _byte_hashes(block: np.ndarray) -> np.ndarray:
+    """Return two sums of the 64-bit words of each row times odd random numbers, the second of every fourth word."""
+    octets = np.ascontiguousarray(block).view(np.uint8).reshape(len(block), -1)
+    if octets.shape[1] % 8:
+        octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 8)))
+    words = octets.view(np.uint64)
+    factors = np.random.default_rng(2).integers(0, 2**63, size=(2, words.shape[1]), dtype=np.uint64) * np.uint64(2) + 1
+    hashes = np.empty((len(words), 2), dtype=np.uint64)
+    for column, step in enumerate((1, 4)):
+        np.einsum("ij,j->i", words[:, ::step], factors[column, ::step], out=hashes[:, column])
+    return hashes
+
+
+def _inner_products(block: np.ndarray, directions: np.ndarray, columns: slice) -> np.ndarray:
+    """Return inner products of some columns of the unit rows of a block with directions, (m, 8)."""
+    with np.errstate(all="ignore"):
+        rows = np.ascontiguousarray(block, dtype=np.float32)
+        squares = np.einsum("ij,ij->i", rows, rows)
+        if not np.all((squares > 1e-20) & (squares < 1e20)):
+            rows = _scaled(block)
             squares = np.einsum("ij,ij->i", rows, rows)
-            if not np.all((squares > 1e-20) & (squares < 1e20)):
-                rows = _scaled(block)
-                squares = np.einsum("ij,ij->i", rows, rows)
-            sums = np.zeros((len(rows), N_DIRECTIONS))
-            for column in range(0, dim, CHUNK_COLUMNS):
-                columns = slice(column, column + CHUNK_COLUMNS)
-                sums += rows[:, columns] @ single[columns]
-            products[start : start + len(rows)] = sums / np.sqrt(squares)[:, None]
-    # A float32 sum of m products is off by at most m u |x| |r|, the norm by dim u / 2, and each operand by u.
-    rounding = 2 * (CHUNK_COLUMNS + 8 + np.sqrt(dim)) * 2.0**-24
-    return products, TOLERANCE * np.abs(directions).sum(axis=0) + rounding
+        return np.ascontiguousarray(rows[:, columns]) @ directions / np.sqrt(squares)[:, None]
 
 
 def _scaled(block: np.ndarray) -> np.ndarray:
@@ -187,48 +218,66 @@ def _scaled(block: np.ndarray) -> np.ndarray:
     return np.asarray(rows / np.abs(rows).max(axis=1, keepdims=True), dtype=np.float32)
 
 
+def _first_of_equal_bytes(hashes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the first row with the bytes of each row. Rows that are in no cell stay alone."""
+    n = len(hashes)
+    order = np.argsort(hashes[:, 0]).astype(np.int32)
+    is_new = np.ones(n, dtype=bool)
+    for column in range(2):
+        ordered = hashes[order, column]
+        is_new[1:] &= ordered[1:] == ordered[:-1]
+    is_new[1:] = ~is_new[1:]
+    in_cell = np.zeros(n, dtype=bool)
+    in_cell[rows] = True
+    is_new |= ~in_cell[order]
+    if is_new.all():
+        return np.arange(n, dtype=np.int32)
+    lowest = np.minimum.reduceat(order, np.flatnonzero(is_new))
+    first = np.empty(n, dtype=np.int32)
+    first[order] = lowest[np.cumsum(is_new, dtype=np.int32) - 1]
+    return first
+
+
 def _cells(products: np.ndarray, deltas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the key of a cell and the row for each cell that a row belongs to."""
-    rows = np.flatnonzero(np.isfinite(products).all(axis=1))
-    keys = np.zeros(len(rows), dtype=np.uint64)
+    rows = np.flatnonzero(np.isfinite(products.sum(axis=1)))
     factors = np.random.default_rng(1).integers(0, 2**63, size=N_DIRECTIONS, dtype=np.uint64) * np.uint64(2) + 1
+    places = (products if len(rows) == len(products) else products[rows]) / (CELL_WIDTH * deltas).astype(np.float32)
+    cells = np.floor(places)
+    places -= cells
+    keys = np.einsum("ij,j->i", cells.astype(np.int64).view(np.uint64), factors)
+    is_near = places >= 1 - 1.01 / CELL_WIDTH
     position = np.arange(len(rows))
-    is_near = []
-    for column, (delta, factor) in enumerate(zip(deltas, factors, strict=True)):
-        cell = products[rows, column] / (CELL_WIDTH * delta)
-        is_near.append(cell - np.floor(cell) >= 1 - 1.01 / CELL_WIDTH)
-        keys += np.floor(cell).astype(np.int64).view(np.uint64) * factor
-    for near, factor in zip(is_near, factors, strict=True):
-        copied = near[position]
+    for near, factor in zip(is_near.T, factors, strict=True):
+        copied = np.flatnonzero(near[position])
         keys = np.concatenate([keys, keys[copied] + factor])
         position = np.concatenate([position, position[copied]])
     return keys, rows[position]
 
 
-def _equal_pairs(source: Source, products: np.ndarray, deltas: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield pairs of equal rows (2, m) that connect all equal rows."""
-    keys, rows = _cells(products, deltas)
+def _equal_pairs(source: Source, keys: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield pairs of equal rows (2, m) that connect the equal rows of each cell."""
     ordered = np.sort(keys)
     repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
     if not len(repeated):
         return
+    del ordered
     kept = np.flatnonzero(np.isin(keys, repeated))
     order = kept[np.lexsort((rows[kept], keys[kept]))]
-    keys, rows = keys[order], rows[order]
+    keys, rows = keys[order], rows[order].astype(np.int64)
     for _ in range(MAX_LEADERS):
         begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
         leaders = np.repeat(rows[begins], np.diff(np.append(begins, len(keys))))
-        is_close = np.all(np.abs(products[rows] - products[leaders]) <= 1.01 * deltas, axis=1) & (rows != leaders)
-        candidates, inverse = np.unique(np.stack([leaders[is_close], rows[is_close]]), axis=1, return_inverse=True)
+        others = rows != leaders
+        candidates, inverse = np.unique(leaders[others] * source.shape[0] + rows[others], return_inverse=True)
+        candidates = np.stack(np.divmod(candidates, source.shape[0]))
         is_equal = _are_equal(source, *candidates)
         if is_equal.any():
             yield candidates[:, is_equal]
-        remaining = rows != leaders
-        remaining[np.flatnonzero(is_close)[is_equal[inverse.ravel()]]] = False
+        remaining = np.flatnonzero(others)[~is_equal[inverse.ravel()]]
         keys, rows = keys[remaining], rows[remaining]
         if not len(keys):
             return
-    yield _same_bytes(source, np.unique(rows))
 
 
 def _are_equal(source: Source, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -245,16 +294,3 @@ def _are_equal(source: Source, first: np.ndarray, second: np.ndarray) -> np.ndar
         a, b = np.split(inverse.ravel(), 2)
         is_equal[start : start + size] = np.abs(rows[a] - rows[b]).max(axis=1) <= TOLERANCE
     return is_equal
-
-
-def _same_bytes(source: Source, rows: np.ndarray) -> np.ndarray:
-    """Return pairs of a row and the first row with the same bytes, (2, m)."""
-    size = block_rows(source.shape[1])
-    hashes = np.empty((2, len(rows)), dtype=np.uint64)
-    for start in range(0, len(rows), size):
-        block = to_numpy(source.take(rows[start : start + size]))
-        for seed in range(2):
-            hashes[seed, start : start + size] = hash_rows(block, seed=seed)
-    _, first, inverse = np.unique(hashes, axis=1, return_index=True, return_inverse=True)
-    leaders = rows[first[inverse.ravel()]]
-    return np.stack([leaders, rows])[:, leaders != rows]
