@@ -13,6 +13,7 @@ import isthmus
 from isthmus import InputError, IsthmusWarning, align
 from isthmus.align import CSLS, BankNormalization, InvertedSoftmax, ScoreCalibration, ScoreStandardization
 from isthmus.align._bank import representatives
+from isthmus.align._score_model import gains_of_weight
 
 CORRECTIONS = (ScoreStandardization, BankNormalization, CSLS, InvertedSoftmax, ScoreCalibration)
 N, D = 240, 10
@@ -128,3 +129,10 @@ def test_rows_of_another_corpus_are_warned_of_once(pair: Any, tmp_path: Path) ->
             loaded.adapt(other).stored(other, modality="x")
     drift = loaded.drift(other)
     assert any("A bank of another corpus loses recall" in sentence for sentence in drift.sentences)
+
+
+def test_gain_in_blocks_equals_the_gain_of_one_product(pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = gains_of_weight(*pair, weight=0.5, k=8)
+    monkeypatch.setattr("isthmus.align._score_model.BLOCK_SCORES", 100)
+    np.testing.assert_array_equal(gains_of_weight(*pair, weight=0.5, k=8), whole)
+    assert 0 < np.abs(whole).sum() < N

@@ -9,7 +9,7 @@ against a bank of rows of modality b.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from isthmus.align._further import Cloud
-from isthmus.compute.score_matrix import ScoreMatrix, TopK
+from isthmus.compute.score_matrix import BLOCK_SCORES, ScoreMatrix, TopK
 from isthmus.compute.topk import topk
 from isthmus.utils.errors import InputError
 
@@ -294,16 +294,26 @@ def gains_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -
     """
     n = len(x)
     gains = np.zeros(n)
-    for queries, rows in ((x, y), (y, x)):
+    fits = n * n <= BLOCK_SCORES
+    products = x @ y.T if fits else None  # one product serves both directions
+    turned = np.ascontiguousarray(products.T) if products is not None else None
+    for queries, rows, forward, backward in ((x, y, products, turned), (y, x, turned, products)):
         hubness = np.empty(n)
-        bank = ScoreMatrix(rows, queries)
-        for block in bank.blocks():
-            scores = bank.tile(block)
-            bank.fill_diagonal(scores, block.start, -np.inf)
-            hubness[block] = bank.topk(scores, min(k, n - 1)).scores.mean(axis=1)
-        matrix = ScoreMatrix(queries, rows)
-        for block in matrix.blocks():
-            scores, match = matrix.tile(block), np.arange(block.start, block.stop)
+        for block, scores in _blocks(rows, queries, backward):
+            ScoreMatrix.fill_diagonal(scores, block.start, -np.inf)
+            hubness[block] = ScoreMatrix.topk(scores, min(k, n - 1)).scores.mean(axis=1)
+        for block, scores in _blocks(queries, rows, forward):
+            match = np.arange(block.start, block.stop)
             gains[block] -= np.argmax(scores, axis=1) == match
             gains[block] += np.argmax(scores - weight * hubness, axis=1) == match
     return gains / 2
+
+
+def _blocks(queries: np.ndarray, rows: np.ndarray, products: np.ndarray | None) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield blocks of queries with their scores, which may be overwritten, from all `products` or from the rows."""
+    if products is not None:
+        yield slice(0, len(queries)), products.copy()
+        return
+    matrix = ScoreMatrix(queries, rows)
+    for block in matrix.blocks():
+        yield block, matrix.tile(block)

@@ -82,7 +82,29 @@ def canonical_maps(moments: Moments, lam: float, g: float) -> tuple[np.ndarray, 
     return (directions_x * rho**g) @ back.T, (directions_y * rho**g) @ back.T
 
 
-def difference_covariance(moments: Moments, map_x: np.ndarray, map_y: np.ndarray) -> np.ndarray:
-    """Return the covariance (k, k) of x @ map_x - y @ map_y over the pairs."""
-    cross = map_x.T @ moments.cov_xy @ map_y
-    return map_x.T @ moments.cov_x @ map_x + map_y.T @ moments.cov_y @ map_y - cross - cross.T
+def whitened_cross(moments: Moments, alpha: float, lam: float) -> np.ndarray:
+    """Return the cross-covariance (d, d) of partially whitened rows."""
+
+    def compute() -> np.ndarray:
+        return whitening(moments, "x", alpha, lam) @ moments.cov_xy @ whitening(moments, "y", alpha, lam)
+
+    return cached(moments, ("whitened cross", alpha, lam), compute)
+
+
+def whitened_variances(values: np.ndarray, alpha: float, lam: float) -> np.ndarray:
+    """Return the eigenvalues (d,) of the covariance of partially whitened rows, from those of the rows."""
+    return values * shrunk_eigenvalues(values, lam) ** (-2 * alpha)
+
+
+def difference_spectrum(moments: Moments, alpha: float, lam: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return `eigen` of the covariance of x W_x - y W_y over the pairs, with the partial whitenings W."""
+
+    def compute() -> tuple[np.ndarray, np.ndarray]:
+        cross = whitened_cross(moments, alpha, lam)
+        total = -cross - cross.T
+        for modality in "xy":
+            values, vectors = spectrum(moments, modality)  # they are those of the whitening too
+            total += (vectors * whitened_variances(values, alpha, lam)) @ vectors.T
+        return eigen(total)
+
+    return cached(moments, ("difference", alpha, lam), compute)

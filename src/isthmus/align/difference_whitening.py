@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centering_map
-from isthmus.align._spectra import cached, difference_covariance, eigen, inverse_power, whitening
+from isthmus.align._spectra import difference_spectrum, inverse_power, whitening
 from isthmus.align._statistics import Statistics
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
@@ -81,11 +81,7 @@ class DifferenceWhitening(Aligner):
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the product of whitening and damping for each modality."""
         white_x, white_y = self._whitenings(moments)
-        values, vectors = cached(
-            moments,
-            ("difference", self.before_alpha, self.before_lam),
-            lambda: eigen(difference_covariance(moments, white_x, white_y)),
-        )
+        values, vectors = difference_spectrum(moments, self.before_alpha, self.before_lam)
         damping = inverse_power(values, vectors, self.alpha, self.lam)
         return centering_map(moments.mean_x, white_x @ damping), centering_map(moments.mean_y, white_y @ damping)
 

@@ -8,7 +8,14 @@ import numpy as np
 
 from isthmus.align._blend_options import _BlendOptions
 from isthmus.align._maps import Affine, centering_map
-from isthmus.align._spectra import cached, canonical_directions, shrunk_eigenvalues, spectrum, whitening
+from isthmus.align._spectra import (
+    cached,
+    canonical_directions,
+    shrunk_eigenvalues,
+    spectrum,
+    whitened_variances,
+    whitening,
+)
 from isthmus.statistics.moments import Moments
 
 
@@ -63,7 +70,7 @@ class KernelBlend(_BlendOptions):
         """Return the maps of the blended bilinear form."""
         white = [whitening(moments, modality, self.alpha, self.lam) for modality in "xy"]
         cache_key = ("kernels", self.alpha, self.lam, self.cca_lam, self.g)
-        identity_scale, cca_form = cached(moments, cache_key, lambda: self._forms(moments, white))
+        identity_scale, cca_form = cached(moments, cache_key, lambda: self._forms(moments))
         form = self.weight * cca_form
         form[np.diag_indices(len(form))] += (1 - self.weight) * identity_scale
         left_vectors, strengths, right_vectors = np.linalg.svd(form)
@@ -72,7 +79,7 @@ class KernelBlend(_BlendOptions):
         factor_y = (right_vectors.T * np.sqrt(strengths)) @ left_vectors.T
         return centering_map(moments.mean_x, white[0] @ factor_x), centering_map(moments.mean_y, white[1] @ factor_y)
 
-    def _forms(self, moments: Moments, white: list[np.ndarray]) -> tuple[float, np.ndarray]:
+    def _forms(self, moments: Moments) -> tuple[float, np.ndarray]:
         """Return 1 / s and K / c, which do not depend on `weight`."""
         directions_x, directions_y, rho = canonical_directions(moments, self.cca_lam)
         covs = moments.cov_x, moments.cov_y
@@ -81,10 +88,11 @@ class KernelBlend(_BlendOptions):
             (vectors * shrunk_eigenvalues(values, self.lam) ** self.alpha) @ (vectors.T @ directions)  # W^-1 C
             for (values, vectors), directions in zip((spectrum(moments, m) for m in "xy"), canonical, strict=True)
         ]
-        return 1 / _scale(white, covs), unwhitened[0] @ unwhitened[1].T / _scale(canonical, covs)
+        white = [float(whitened_variances(spectrum(moments, m)[0], self.alpha, self.lam).sum()) for m in "xy"]
+        mapped = [float(np.einsum("ij,ij->", m, cov @ m)) for m, cov in zip(canonical, covs, strict=True)]
+        return 1 / _scale(white), unwhitened[0] @ unwhitened[1].T / _scale(mapped)
 
 
-def _scale(maps: list[np.ndarray], covs: tuple[np.ndarray, np.ndarray]) -> float:
-    """Return the geometric mean over the modalities of the total variance of the mapped rows."""
-    traces = [float(np.einsum("ij,ij->", m, cov @ m)) for m, cov in zip(maps, covs, strict=True)]
-    return max(float(np.sqrt(traces[0] * traces[1])), 1e-300)
+def _scale(variances: list[float]) -> float:
+    """Return the geometric mean of the total variances of both modalities."""
+    return max(float(np.sqrt(variances[0] * variances[1])), 1e-300)

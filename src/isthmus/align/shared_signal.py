@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centering_map
-from isthmus.align._spectra import cached, difference_covariance, eigen, whitening
+from isthmus.align._spectra import difference_spectrum, eigen, whitened_cross, whitening
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -82,16 +82,12 @@ class SharedSignal(Aligner):
         """Return the product of whitening and weighting for each modality, or raise `InputError`."""
         white_x = whitening(moments, "x", self.before_alpha, self.before_lam)
         white_y = whitening(moments, "y", self.before_alpha, self.before_lam)
-        values, vectors = cached(
-            moments,
-            ("difference", self.before_alpha, self.before_lam),
-            lambda: eigen(difference_covariance(moments, white_x, white_y)),
-        )
+        values, vectors = difference_spectrum(moments, self.before_alpha, self.before_lam)
         noise = np.maximum(
             values / 2 + self.shrink * float(values.mean()) / 2, MIN_NOISE * max(float(values.max()), 1e-300)
         )
         noise_whitening = (vectors * noise**-0.5) @ vectors.T
-        cross = white_x @ moments.cov_xy @ white_y
+        cross = whitened_cross(moments, self.before_alpha, self.before_lam)
         signal, basis = eigen(noise_whitening @ ((cross + cross.T) / 2) @ noise_whitening)
         if not signal.max() > 0:
             raise InputError(
