@@ -62,14 +62,16 @@ def test_untrained_encoders_are_at_chance(real: Callable[[str], Path], folder: s
 
 
 def test_published_projection_of_two_dimensions_warns(clip_coco: Pairs) -> None:
-    aligner = SharedSpaceProjection(estimator="published").fit_moments(moments_of(clip_coco))
+    aligner = SharedSpaceProjection(estimator="published", judge=False).fit_moments(moments_of(clip_coco))
     with pytest.warns(IsthmusWarning, match=r"finds 2 shared dimensions \(0 of them guaranteed\) of 251 and 232"):
         x, _ = aligner.transform(*clip_coco.unit())
     assert x.shape == (500, 2)
     assert (aligner.fit_info_["shared"], aligner.fit_info_["forced"]) == (2, 0)
     half, _ = clip_coco.split_half(rng=0)
     with pytest.raises(InputError, match="no shared space: the 0.99 energy subspaces of dimensions"):
-        SharedSpaceProjection(estimator="published").fit_moments(moments_of(half)).transform(*clip_coco.unit())
+        SharedSpaceProjection(estimator="published", judge=False).fit_moments(moments_of(half)).transform(
+            *clip_coco.unit()
+        )
 
 
 class TestCollapsed:
@@ -116,7 +118,7 @@ class TestCollapsed:
         assert self.recall(rotated, y2) == pytest.approx(self.recall(x, y), abs=0.02)
 
     def test_projection_finds_the_shared_space(self, held_out: Any) -> None:
-        aligner = SharedSpaceProjection().fit_moments(moments_of(self.train()))
+        aligner = SharedSpaceProjection(judge=False).fit_moments(moments_of(self.train()))
         x, y = aligner.transform(*held_out)
         assert (aligner.fit_info_["shared"], aligner.fit_info_["forced"], x.shape[1]) == (16, 0, 16)
         basis = isthmus.demo.arrays("collapsed").basis
@@ -126,7 +128,7 @@ class TestCollapsed:
     def test_centering_and_projection_recover_mixed_search(self, held_out: Any) -> None:
         assert self.mixed(*held_out) < 0.01
         moments = moments_of(self.train())
-        assert self.mixed(*SharedSpaceProjection().fit_moments(moments).transform(*held_out)) >= 0.12
+        assert self.mixed(*SharedSpaceProjection(judge=False).fit_moments(moments).transform(*held_out)) >= 0.12
         assert self.mixed(*Centering().fit_moments(moments).transform(*held_out)) >= 0.13
 
     def test_centre_is_the_largest_component(self) -> None:

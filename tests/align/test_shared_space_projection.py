@@ -48,8 +48,8 @@ def test_paired_estimator_on_unrelated_rows_is_refused(rng: np.random.Generator)
 def test_projection_with_large_k_or_few_items_warns_or_is_refused(rng: np.random.Generator) -> None:
     x, y = latent(rng, paired=True, rotated=False)
     with pytest.warns(IsthmusWarning, match="got k=40 directions, but the data support 12"):
-        _ = SharedSpaceProjection(estimator="paired", k=40).fit(x, y).map_x_
-    assert SharedSpaceProjection(estimator="paired", k=3).fit(x, y).transform_x(x).shape == (1500, 3)
+        _ = SharedSpaceProjection(estimator="paired", k=40, judge=False).fit(x, y).map_x_
+    assert SharedSpaceProjection(estimator="paired", k=3, judge=False).fit(x, y).transform_x(x).shape == (1500, 3)
     with pytest.raises(InputError, match="9 items are too few to tell a shared space from chance, expected 10"):
         _ = SharedSpaceProjection(estimator="paired").fit(x[:9], y[:9]).map_x_
 
@@ -57,9 +57,9 @@ def test_projection_with_large_k_or_few_items_warns_or_is_refused(rng: np.random
 def test_projection_with_few_rows_or_guaranteed_overlap_warns(rng: np.random.Generator) -> None:
     x, y = latent(rng, paired=True, rotated=False)
     with pytest.warns(IsthmusWarning, match="59 items are fewer than the 60 dimensions: weak directions are missed"):
-        _ = SharedSpaceProjection().fit(x[:59], y[:59]).map_x_
+        _ = SharedSpaceProjection(judge=False).fit(x[:59], y[:59]).map_x_
     with pytest.warns(IsthmusWarning, match="59 items are fewer than the 60 dimensions: the ranks still grow"):
-        _ = SharedSpaceProjection(estimator="published", tolerance=0.1).fit(x[:59], y[:59]).map_x_
+        _ = SharedSpaceProjection(estimator="published", tolerance=0.1, judge=False).fit(x[:59], y[:59]).map_x_
     # Any two subspaces of 8 dimensions in a width of 12 share four. These share five.
     a, b = (np.linalg.qr(rng.normal(size=(12, 8)))[0] for _ in range(2))
     b[:, :5] = a[:, :5]
@@ -82,6 +82,6 @@ def test_projection_on_k_directions_keeps_those_with_the_most_energy_of_both_mod
     x, y = 0.01 * rng.normal(size=(2, 500, 12))
     x[:, :2] += u * strong_x
     y[:, :2] += u * strong_y
-    projection = SharedSpaceProjection(k=1, normalize=False).fit(x, y)
+    projection = SharedSpaceProjection(k=1, judge=False, normalize=False).fit(x, y)
     assert np.abs(projection.matrix_x[:, 0]).argmax() == kept
     assert projection.fit_info_["shared"] == 2

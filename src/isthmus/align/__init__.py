@@ -17,6 +17,7 @@ from isthmus.align._registry import REGISTRY
 from isthmus.align._relevance import Relevance
 from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._score_model import ScoreRule
+from isthmus.align._self_judging import RecallWarning, SelfJudging
 from isthmus.align._state import FittedState
 from isthmus.align._statistics import Statistics
 from isthmus.align.auto import Auto
@@ -72,6 +73,7 @@ __all__ = [
     "PartialWhitening",
     "Procrustes",
     "ReAlign",
+    "RecallWarning",
     "Relevance",
     "Reliability",
     "RidgeCCA",
@@ -80,6 +82,7 @@ __all__ = [
     "ScoreCorrection",
     "ScoreRule",
     "ScoreStandardization",
+    "SelfJudging",
     "SharedSignal",
     "SharedSpaceProjection",
     "Standardization",

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine
+from isthmus.align._self_judging import SelfJudging
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace
 from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
@@ -25,7 +25,7 @@ DRAWS = 19
 
 
 @dataclass(kw_only=True, eq=False)
-class SharedSpaceProjection(Aligner):
+class SharedSpaceProjection(SelfJudging):
     """Project both modalities on the directions that they share: x -> unit(B'x), y -> unit(B'y).
 
     B (d, k) is an orthonormal basis of the shared space. Only estimator='paired' needs pairs. `fit_info_` holds the
@@ -36,6 +36,9 @@ class SharedSpaceProjection(Aligner):
     ----------
     normalize : bool, default True
         Whether rows are divided by their norm before and after the map.
+    judge : bool, default True
+        Whether `fit` warns of the recall that is lost on held-out pairs, from one split of at most 2,000 items. The
+        change is stored in `fit_info_["held_out_recall"]`.
     estimator : {'sound', 'published', 'paired'}, default 'sound'
         Definition of the shared space, see the notes.
     energy : float, default 0.99
@@ -158,14 +161,14 @@ class SharedSpaceProjection(Aligner):
         if shared == 0:
             raise InputError(
                 f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
-                f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}; "
-                "use estimator='sound', a larger tolerance, or more pairs"
+                f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}, so "
+                "estimator='published' does not apply; use estimator='sound', a larger tolerance, or more pairs"
             )
         if spaces.guaranteed and shared <= spaces.guaranteed:
             raise InputError(
                 f"all {shared} shared dimensions are guaranteed: any two subspaces of dimensions "
-                f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.guaranteed} of {moments.dim_x} dimensions; "
-                "use estimator='sound' or a smaller energy"
+                f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.guaranteed} of {moments.dim_x} dimensions, so "
+                "estimator='published' does not apply; use estimator='sound' or a smaller energy"
             )
         basis = spaces.angles.vectors_a[:, spaces.closed(self.tolerance)]
         return (basis, basis), {"ranks": spaces.ranks, "shared": shared, "forced": spaces.guaranteed}

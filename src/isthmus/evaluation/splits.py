@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.align import Aligner, Identity
+from isthmus.align import Aligner, Identity, RecallWarning, SelfJudging
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current
 from isthmus.data.cross_dim_pairs import with_rows
@@ -214,7 +214,9 @@ class Split:
         for name, result in task_scores.items():
             scores |= result.scores()
             changes |= self.test.changes(result, raw_scores[name])
-        notes = [str(w.message) for w in caught if issubclass(w.category, IsthmusWarning)]
+        # Recall is judged here.
+        shown = [w for w in caught if not issubclass(w.category, RecallWarning)]
+        notes = [str(w.message) for w in shown if issubclass(w.category, IsthmusWarning)]
         notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
         return replace(
             trial,
@@ -234,7 +236,7 @@ class Split:
         return self.test.raw_scores
 
     def _fit(self, aligner: Aligner) -> Aligner:
-        if type(aligner).fit is Aligner.fit:
+        if type(aligner).fit is Aligner.fit or isinstance(aligner, SelfJudging):
             return aligner.fit_moments(moments_of(self.fit_pairs, normalize=aligner.normalize))
         # An aligner that is not a function of moments overrides `fit`.
         options: dict[str, Any] = {}

@@ -55,7 +55,7 @@ def predict_cosines() -> list[MapPrediction]:
             ("axis onto axis, true", rotated, (plane_rotation(*run.axes).apply(x), y)),
             ("MeanRotation", rotated, MeanRotation().fit(train).transform(x, y)),
             ("shared space, true", projected, (u, v)),
-            ("SharedSpaceProjection", projected, SharedSpaceProjection().fit(train).transform(x, y)),
+            ("SharedSpaceProjection", projected, SharedSpaceProjection(judge=False).fit(train).transform(x, y)),
             ("Centering", projected, Centering().fit(train).transform(x, y)),
         )
     ]
