@@ -121,7 +121,7 @@ Capsule.__name__ = "OtherArray"
         ([*X[:-1], X[0, :3]], r"image: row 59 .* has shape \(3,\), expected \(8,\)"),
         ([*X.tolist()[:-1], [1.0]], r"image: row 59 .* has shape \(1,\), expected \(8,\)"),
         (["a"] * 60, "image: is a list of str, expected rows of numbers"),
-        ([X[:3], X[:9], X[:2]], "image: holds 3 matrices of 2 to 9 rows"),
+        ([X[:3], X[:9], X[:2]], "image: holds 3 arrays of 2 to 9 rows"),
         ((row for row in X), "image: is a generator"),
         (pd.DataFrame(X).assign(id=range(60)), "image: of its 9 columns, 1 hold no floats: id"),
         (pd.DataFrame({"a": list(X), "b": list(Y)}), "image: holds several columns of lists, a, b"),

@@ -125,8 +125,8 @@ def _from_sequence(rows: Sequence[Any], name: str) -> np.ndarray:
     sizes = [len(block) for block in blocks]
     if any(size != sizes[0] for size in sizes[:-1]) or sizes[-1] > sizes[0]:
         raise InputError(
-            f"{name}: holds {len(sizes):,} matrices of {min(sizes)} to {max(sizes)} rows, expected one vector an item; "
-            "average the vectors of each item, or concatenate the matrices if they are batches"
+            f"{name}: holds {len(sizes):,} arrays of {min(sizes)} to {max(sizes)} rows, expected one vector an item; "
+            "average the vectors of each item, or concatenate them if they are batches"
         )
     return np.concatenate(blocks)
 

@@ -53,7 +53,7 @@ def fidelity(P: Array, Q: Array, /, *, noise: float = 0.0) -> float:
         values, vectors = psd_eigh(to_numpy(matrix).astype(np.float64), noise=noise)
         roots.append(vectors[:, values > 0.0] * np.sqrt(values[values > 0.0]))
     if roots[0].shape[0] != roots[1].shape[0]:
-        raise InputError(f"matrices of {roots[0].shape[0]} and {roots[1].shape[0]} rows, expected two of the same size")
+        raise InputError(f"roots of {roots[0].shape[0]} and {roots[1].shape[0]} rows, expected two of the same size")
     if 0 in (roots[0].shape[1], roots[1].shape[1]):
         return 0.0
     return factor_fidelity(*roots)

@@ -40,7 +40,7 @@ def test_folder_of_two_modalities_is_refused_with_a_file_of_each(tmp_path: Path)
         ),
         (
             np.zeros(6, dtype=np.float32),
-            r"ids.npy: holds one vector, and other shards hold matrices; if it is no shard",
+            r"ids.npy: holds one vector, and other shards hold several; if it is no shard",
         ),
         (np.array(["a", "b"]), "ids.npy: has dtype.*; if it is no shard"),
     ],

@@ -47,7 +47,7 @@ class Faiss(Format):
         if not isinstance(location, Path):
             raise InputError(f"{location}: an index of faiss is read from a local file; copy it to this machine")
         if member is not None:
-            raise InputError(f"{location}::{member}: a faiss index holds one matrix; leave out '::{member}'")
+            raise InputError(f"{location}::{member}: a faiss index holds one set of rows; leave out '::{member}'")
         with location.open("rb") as file:
             head = file.read(4)
         rows, ids = _mapped(location) if head in (*FLAT, *IDS) else (None, None)

@@ -158,7 +158,7 @@ def _check_equal_shards(files: Sequence[Location], shards: Sequence[Source]) -> 
                 f"shards of a folder must come from one model{NO_SHARD}"
             )
         if shard.is_vector and any(other.shape[0] > 1 for _, other in filled):
-            raise InputError(f"{file}: holds one vector, and other shards hold matrices{NO_SHARD}")
+            raise InputError(f"{file}: holds one vector, and other shards hold several{NO_SHARD}")
         if shard.convert is not shards[0].convert:
             raise InputError(f"{file}: holds {shard.dtype}, but {files[0].name} holds {shards[0].dtype}; convert one")
 
