@@ -15,7 +15,10 @@ _MODULES = {
     "lancedb_embedding": "stores.lancedb",
     "lightning_callback": "lightning",
     "metric": "torchmetrics",
+    "to_faiss": "faiss",
+    "to_onnx": "onnx",
     "trainer_callback": "transformers",
+    "with_correction": "sentence_transformers",
 }
 
 __all__ = sorted(_MODULES)

@@ -1,4 +1,4 @@
-"""The snapshot of held-out pairs as an evaluator of sentence-transformers."""
+"""Sentence-transformers: the snapshot of held-out pairs as an evaluator, and a model with a correction inside."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from isthmus.align._base import Aligner
+from isthmus.integrations._layers import Linear, role_layers
 from isthmus.train.monitor import GapMonitor
 from isthmus.utils.errors import InputError, import_optional
 from isthmus.utils.files import atomic_path
@@ -99,3 +101,107 @@ def _append_row(path: Path, row: dict[str, Any]) -> None:
     writer.writerows(rows)
     with atomic_path(path) as temporary:
         temporary.write_text(buffer.getvalue(), encoding="utf-8")
+
+
+def with_correction(
+    model: Any, correction: Aligner, /, *, comparison: Any = None, licence: str | None = None, roles: Any = None
+) -> Any:
+    """Return a model whose `encode_query` and `encode_document` give corrected vectors.
+
+    It is made of classes of sentence-transformers alone: the modules of the model, `Normalize`, and a `Router` with one
+    route for each role and modality. So it is saved, pushed and loaded without isthmus and without
+    `trust_remote_code`. Its similarity is the inner product. The library refuses batches of several modalities.
+
+    Parameters
+    ----------
+    model : sentence_transformers.SentenceTransformer
+        The model, which stays as it is and shares its modules.
+    correction : Aligner
+        A correction that was fitted to embeddings of the model. Its modalities have the names of sentence-transformers:
+        'text', 'image', 'audio' or 'video'.
+    comparison : Comparison, optional
+        Held-out numbers for the model card, from `isthmus.compare`.
+    licence : str, optional
+        Licence of the model card, such as 'mit'.
+    roles : sequence of {'query', 'document'}, optional
+        Roles that the model serves. Default: both.
+
+    Returns
+    -------
+    sentence_transformers.SentenceTransformer
+        The model with the correction.
+
+    Raises
+    ------
+    InputError
+        If sentence-transformers is not installed, a modality has another name, or a role depends on a bank.
+
+    Examples
+    --------
+    >>> corrected = with_correction(model, correction)  # doctest: +SKIP
+    >>> corrected.similarity(corrected.encode_query(texts), corrected.encode_document(images))  # doctest: +SKIP
+    """
+    library = import_optional("sentence_transformers", "encoders", "with_correction", package="sentence-transformers")
+    modules = import_optional("sentence_transformers.base.modules", "encoders", "with_correction")
+    unknown = set(correction.modalities) - {"text", "image", "audio", "video"}
+    if unknown:
+        raise InputError(
+            f"the correction has the modality {sorted(unknown)[0]!r}, and the model knows text, image, audio, video; "
+            "fit it with names=('image', 'text')"
+        )
+    routes: dict[str, list[Any]] = {}
+    mappings: dict[tuple[str | None, str], str] = {}
+    chosen_roles = {"query": "query", "document": "stored"}
+    for task in roles or chosen_roles:
+        for modality in correction.modalities:
+            name = f"{task}_{modality}"
+            routes[name] = _modules(modules, role_layers(correction, role=chosen_roles[task], modality=modality))
+            mappings[task, modality] = name
+            if task == "document" or roles is not None:
+                mappings[None, modality] = name
+    router = modules.Router(routes, route_mappings=mappings)
+    corrected = library.SentenceTransformer(
+        modules=[*model.children(), router],
+        device=str(model.device),
+        prompts=dict(model.prompts),
+        default_prompt_name=model.default_prompt_name,
+        similarity_fn_name="dot",
+    )
+    corrected._model_card_text = _card(correction, comparison, licence)
+    return corrected.eval()
+
+
+def _modules(modules: Any, layers: Any) -> list[Any]:
+    """Return layers as modules of sentence-transformers."""
+    built = []
+    for layer in layers:
+        if isinstance(layer, Linear):
+            dense = modules.Dense(*layer.matrix.shape, bias=True, activation_function=torch.nn.Identity())
+            with torch.no_grad():
+                dense.linear.weight.copy_(torch.from_numpy(layer.matrix.T))
+                dense.linear.bias.copy_(torch.from_numpy(layer.bias))
+            built.append(dense)
+        elif len(layer.widths) == 1:
+            built.append(modules.Normalize())
+        else:
+            raise InputError(
+                f"the map divides {len(layer.widths)} blocks of columns by their norms, and sentence-transformers has "
+                "no module for that; take another correction"
+            )
+    return built
+
+
+def _card(correction: Aligner, comparison: Any, licence: str | None) -> str:
+    """Return the model card: the correction, how to ask, and its held-out numbers."""
+    chosen = type(getattr(correction, "chosen_", correction)).__name__
+    header = ["---", "library_name: sentence-transformers", "tags:", "- sentence-transformers", "- modality-gap"]
+    header += [f"license: {licence}"] if licence else []
+    names = ", ".join(correction.modalities)
+    text = [
+        f"# Model with {chosen}",
+        f"`encode_query` and `encode_document` give vectors of {names} that {chosen} of isthmus corrects. Compare them "
+        "by inner products (`model.similarity`). One call takes one modality.",
+    ]
+    if comparison is not None:
+        text += ["## Held-out pairs", f"```text\n{comparison!r}\n```"]
+    return "\n".join([*header, "---", ""]) + "\n" + "\n\n".join(text) + "\n"
