@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, models, reading, resources
+from isthmus.cli import alignment, comparison, data, diagnosis, encoding, listing, models, reading, resources, zero_shot
 from isthmus.cli._help import EXAMPLES, UncutSummaries
 from isthmus.cli.progress import is_quiet
 from isthmus.cli.theory import app as theory
@@ -50,6 +50,7 @@ alignment.mount(app)
 diagnosis.mount(app)
 comparison.mount(app)
 models.mount(app)
+zero_shot.mount(app)
 encoding.mount(app)
 app.add_typer(theory, name="theory")
 app.add_typer(train, name="train")
@@ -58,7 +59,7 @@ for _command in app.registered_commands:
     _name = _command.name or (_command.callback.__name__ if _command.callback else "")
     _command.epilog = f"Example: {EXAMPLES[_name]}" if _name in EXAMPLES else None
 COMPUTING_VERBS = ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models")
-READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt")
+READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt", "zero_shot")
 resources.add_options(app, READING_VERBS, reading.OPTIONS, reading.reading_context)
 resources.add_options(app, COMPUTING_VERBS, resources.OPTIONS, resources.resources_context)
 

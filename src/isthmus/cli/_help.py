@@ -25,6 +25,7 @@ class UncutSummaries(TyperGroup):
 EXAMPLES = {
     "demo": "isthmus demo --run collapsed -o demo.html",
     "inspect": "isthmus inspect image.npy text.npy",
+    "zero-shot": "isthmus zero-shot image.npy class_texts.npy --labels labels.npy",
     "measure": "isthmus measure image.npy text.npy --all",
     "explain": "isthmus explain image.npy text.npy --cosine 0.25",
     "report": "isthmus report image.npy text.npy -o report.html",

@@ -11,6 +11,7 @@ from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alig
 from isthmus.evaluation.summary import Summary
 from isthmus.evaluation.table import Comparison, load_comparison, merge, to_csv
 from isthmus.evaluation.trial import Trial, TrialLog
+from isthmus.evaluation.zero_shot_report import ZeroShotReport, evaluate_zero_shot
 
 __all__ = [
     "INTERVENTIONS",
@@ -21,11 +22,13 @@ __all__ = [
     "Summary",
     "Trial",
     "TrialLog",
+    "ZeroShotReport",
     "apply_intervention",
     "check_disjoint",
     "compare",
     "count_shared_dimensions",
     "default_aligners",
+    "evaluate_zero_shot",
     "expand_grid",
     "fingerprint",
     "group_split",

@@ -1,0 +1,227 @@
+"""Zero-shot classification of rows by class texts, and what the gap does to it. No text is repeated for any row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.compute.resources import block_rows
+from isthmus.data.opening_sets import open_sets
+from isthmus.metrics import measure
+from isthmus.statistics.intervals import wilson_interval
+from isthmus.statistics.jackknife import mean_interval
+from isthmus.statistics.result import Estimate
+from isthmus.statistics.unpaired_moments import moments_of_rows
+from isthmus.tasks.zero_shot import ZeroShot
+from isthmus.utils.errors import InputError
+from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.format import json_number, percent
+from isthmus.utils.version import __version__
+
+#: Classes that a sentence lists.
+LISTED_CLASSES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroShotReport:
+    """Zero-shot classification of rows as they are, and after both means are removed.
+
+    Parameters
+    ----------
+    names : tuple of str
+        Names of the rows and of the class texts.
+    raw : ZeroShot
+        Classes by the nearest class text.
+    centred : ZeroShot
+        Classes after the mean row and the mean class text are subtracted, which closes the gap.
+    gap_angle : Estimate
+        Angle between the two means.
+
+    Examples
+    --------
+    >>> X, T = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]]), np.eye(2)
+    >>> evaluate_zero_shot(X, T, ["cat", "dog", "cat"], class_names=["cat", "dog"]).accuracy.value
+    0.6666666666666666
+    """
+
+    names: tuple[str, str]
+    raw: ZeroShot
+    centred: ZeroShot
+    gap_angle: Estimate
+
+    @property
+    def accuracy(self) -> Estimate:
+        """Share of rows whose nearest class text is that of their class. The null is the share of the largest class."""
+        hits = self.raw.hits
+        counts = np.unique(self.raw.labels, return_counts=True)[1]
+        return Estimate(
+            self.raw.accuracy,
+            *wilson_interval(float(hits.sum()), len(hits)),
+            null=float(counts.max() / len(hits)),
+            unit="share",
+        )
+
+    @property
+    def change(self) -> Estimate:
+        """Change of the accuracy if both means are removed, with the interval of the paired differences."""
+        differences = self.centred.hits.astype(float) - self.raw.hits
+        return Estimate(*mean_interval(differences), null=0.0, unit="share")
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return one row for each class.
+
+        Returns
+        -------
+        list of dict
+            'class', 'rows', 'accuracy', 'predicted' (rows that are assigned to it) and 'centred_accuracy'.
+        """
+        raw, centred = self.raw.per_class, self.centred.per_class
+        return [
+            {
+                "class": name,
+                "rows": int(np.count_nonzero(self.raw.labels == name)),
+                "accuracy": json_number(raw[name]),
+                "predicted": int(count),
+                "centred_accuracy": json_number(centred[name]),
+            }
+            for name, count in zip(self.raw.classes.tolist(), self.raw.counts, strict=True)
+        ]
+
+    def sentences(self) -> list[str]:
+        """Return accuracy, the weakest classes, and what the gap does to them.
+
+        Returns
+        -------
+        list of str
+            Complete sentences.
+        """
+        accuracy, change = self.accuracy, self.change
+        x, y = self.names
+        classes = [row for row in self.rows() if row["accuracy"] is not None]
+        weakest = sorted(classes, key=lambda row: row["accuracy"])[:LISTED_CLASSES]
+        listed = ", ".join(f"class {row['class']} ({percent(row['accuracy'])})" for row in weakest)
+        angle = self.gap_angle
+        gap = f"has no angle ({angle.undefined})" if angle.undefined else f"is {angle.value:.1f} degrees"
+        effect = "raises" if change.low > 0 else "lowers" if change.high < 0 else "does not change"
+        return [
+            f"The nearest of {len(self.raw.classes)} class texts is right for {percent(accuracy.value)} of the "
+            f"{len(self.raw.labels):,} rows of {x} (95 %: {percent(accuracy.low)} to {percent(accuracy.high)}; the "
+            f"largest class has {percent(accuracy.null)}).",
+            f"Lowest accuracy: {listed}. Gini index of the predicted classes {self.raw.gini:.3f}, of the true ones "
+            f"{self.raw.label_gini:.3f}.",
+            f"The gap between {x} and {y} {gap}. Removing both means {effect} the accuracy: "
+            f"{percent(self.centred.accuracy)}, {100 * change.value:+.1f} points (95 %: {100 * change.low:+.1f} to "
+            f"{100 * change.high:+.1f}).",
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values.
+
+        Returns
+        -------
+        dict
+            'accuracy', 'centred_accuracy', 'change', 'gap_angle', Gini indices, and 'classes' with `rows`.
+        """
+        return {
+            "format": FORMAT_VERSION,
+            "version": __version__,
+            "names": list(self.names),
+            "n": len(self.raw.labels),
+            "accuracy": self.accuracy.to_dict(),
+            "centred_accuracy": self.centred.accuracy,
+            "change": self.change.to_dict(),
+            "gap_angle": self.gap_angle.to_dict(),
+            "predicted_class_gini": self.raw.gini,
+            "label_gini": self.raw.label_gini,
+            "classes": self.rows(),
+        }
+
+
+def evaluate_zero_shot(
+    x: Any,
+    class_texts: Any,
+    labels: Any,
+    /,
+    *,
+    class_names: Any = None,
+    names: Sequence[str] | None = None,
+    normalize: bool = True,
+    **reading: Any,
+) -> ZeroShotReport:
+    """Classify rows by the nearest class text, as they are and after both means are removed.
+
+    Parameters
+    ----------
+    x : array-like or path
+        Rows (n, d), such as images. Files are read in blocks.
+    class_texts : array-like or path
+        One row (C, d) for each class.
+    labels : array-like
+        Class of each row of x, (n,).
+    class_names : array-like, optional
+        Class of each class text, (C,). Default: row c belongs to class c if the labels are whole numbers from 0 to
+        C - 1, else to the c-th of the sorted labels.
+    names : sequence of str, optional
+        Names of x and of the class texts, as in `isthmus.open_pairs`.
+    normalize : bool, default True
+        Whether rows are divided by their norms.
+    **reading
+        Options of `isthmus.sources.open_source`.
+
+    Returns
+    -------
+    ZeroShotReport
+        Accuracy, per class, and what the gap does to it.
+
+    Raises
+    ------
+    InputError
+        If the numbers do not match, a label has no class text, or the widths differ.
+
+    Examples
+    --------
+    >>> X = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
+    >>> evaluate_zero_shot(X, np.eye(2), [0, 1, 1]).accuracy.value
+    1.0
+    """
+    sets = open_sets(x, class_texts, names=names, **reading)
+    n, n_classes = sets.sizes
+    labels = np.asarray(labels)
+    if labels.shape != (n,):
+        raise InputError(f"got labels of shape {labels.shape} for {n:,} rows of {sets.names[0]}, expected one each")
+    classes = _class_names(labels, n_classes, sets.y.address) if class_names is None else np.asarray(class_names)
+    if classes.shape != (n_classes,):
+        raise InputError(f"got {len(classes)} class names for {n_classes} class texts, expected one for each")
+    ZeroShot.check_class_names(labels, classes)
+    moments = moments_of_rows(sets, normalize=normalize)
+    texts = to_numpy(sets.y.read(0, n_classes)).astype(np.float64)
+    texts = unit_rows(texts) if normalize else texts
+    centred_texts = unit_rows(texts - moments.mean_y)
+    predicted, predicted_centred = np.empty(n, dtype=np.int64), np.empty(n, dtype=np.int64)
+    size = block_rows(sets.dim)
+    for start in range(0, n, size):
+        rows = to_numpy(sets.x.read(start, start + size)).astype(np.float64)
+        rows = unit_rows(rows) if normalize else rows
+        predicted[start : start + size] = np.argmax(rows @ texts.T, axis=1)
+        # The norm of a row does not change the order of its scores.
+        predicted_centred[start : start + size] = np.argmax((rows - moments.mean_x) @ centred_texts.T, axis=1)
+    angle = measure(sets, metrics=["centroid_angle"], normalize=normalize)["centroid_angle"]
+    raw, centred = (ZeroShot(classes[numbers], labels, classes) for numbers in (predicted, predicted_centred))
+    return ZeroShotReport(sets.names, raw, centred, angle)
+
+
+def _class_names(labels: np.ndarray, n_classes: int, address: str) -> np.ndarray:
+    """Return the class of each class text: 0 to C - 1, or the sorted labels."""
+    if labels.dtype.kind in "iu" and len(labels) and labels.min() >= 0 and labels.max() < n_classes:
+        return np.arange(n_classes)
+    classes = np.unique(labels)
+    if len(classes) != n_classes:
+        raise InputError(
+            f"{address}: has {n_classes} class texts, and the labels name {len(classes)} classes; give one text for "
+            "each class in sorted order, or the class of each text (--classes FILE.npy, class_names=)"
+        )
+    return classes

@@ -1,0 +1,80 @@
+"""Zero-shot classification of rows by class texts, without repeated texts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from isthmus.cli import app
+from isthmus.evaluation import evaluate_zero_shot
+from isthmus.utils.errors import InputError
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def images_and_class_texts(n: int = 400, n_classes: int = 8, d: int = 32) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(7)
+    basis, classes = rng.normal(size=(10, d)) / 6, rng.normal(size=(n_classes, 10))
+    labels = rng.integers(0, n_classes, n)
+    offset_x, offset_y = 0.8 * rng.normal(size=(2, d)) / 6
+    x = (classes[labels] + 1.2 * rng.normal(size=(n, 10))) @ basis * 0.3 + 0.3 * rng.normal(size=(n, d)) / 6 + offset_x
+    texts = classes @ basis * 0.3 + 0.2 * rng.normal(size=(n_classes, d)) / 6 + offset_y
+    return x, texts, labels
+
+
+def test_zero_shot_report_agrees_with_numpy() -> None:
+    x, texts, labels = images_and_class_texts()
+    report = evaluate_zero_shot(x, texts, labels)
+    predicted = np.argmax(unit(x) @ unit(texts).T, axis=1)
+    assert report.accuracy.value == np.mean(predicted == labels)
+    assert report.accuracy.low < report.accuracy.value < report.accuracy.high
+    assert report.accuracy.null == np.bincount(labels).max() / len(labels)
+    u, t = unit(x), unit(texts)
+    centred = np.argmax(unit(u - u.mean(axis=0)) @ unit(t - t.mean(axis=0)).T, axis=1)
+    np.testing.assert_array_equal(report.centred.predicted, centred)
+    assert report.change.value == pytest.approx(np.mean(centred == labels) - np.mean(predicted == labels))
+    cosine = u.mean(axis=0) @ t.mean(axis=0) / np.linalg.norm(u.mean(axis=0)) / np.linalg.norm(t.mean(axis=0))
+    assert report.gap_angle.value == pytest.approx(np.degrees(np.arccos(cosine)))
+    row = report.rows()[3]
+    assert row["accuracy"] == pytest.approx(np.mean(predicted[labels == 3] == 3))
+    assert row["predicted"] == np.count_nonzero(predicted == 3)
+
+
+def test_zero_shot_report_takes_names_of_classes_in_any_order() -> None:
+    x, texts, labels = images_and_class_texts()
+    names = np.array([f"class {c}" for c in range(8)])
+    order = np.array([3, 1, 7, 0, 2, 6, 5, 4])
+    report = evaluate_zero_shot(x, texts[order], names[labels], class_names=names[order])
+    assert report.accuracy.value == evaluate_zero_shot(x, texts, labels).accuracy.value
+    assert evaluate_zero_shot(x, texts, names[labels]).accuracy.value == report.accuracy.value
+
+
+def test_zero_shot_report_of_wrong_counts_says_what_to_give() -> None:
+    x, texts, labels = images_and_class_texts()
+    with pytest.raises(InputError, match="one text for each class in sorted order"):
+        evaluate_zero_shot(x, texts[:5], labels)
+    with pytest.raises(InputError, match="400 rows of x, expected one each"):
+        evaluate_zero_shot(x, texts, labels[:9])
+    with pytest.raises(InputError, match="no class text"):
+        evaluate_zero_shot(x, texts, labels, class_names=np.arange(1, 9))
+
+
+def test_zero_shot_command_prints_accuracy_and_classes(tmp_path: Path) -> None:
+    x, texts, labels = images_and_class_texts()
+    paths = [str(tmp_path / f"{name}.npy") for name in ("image", "class_text", "labels")]
+    for path, rows in zip(paths, (x, texts, labels), strict=True):
+        np.save(path, rows)
+    expected = evaluate_zero_shot(x, texts, labels)
+    words = ["zero-shot", paths[0], paths[1], "--labels", paths[2]]
+    output = CliRunner().invoke(app, words).output
+    assert f"right for {100 * expected.accuracy.value:.1f} % of the 400 rows of image" in output
+    assert "Removing both means" in output
+    content = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    assert content["accuracy"]["value"] == expected.accuracy.value
+    assert len(content["classes"]) == 8
