@@ -20,7 +20,7 @@ from isthmus.data.columns import to_array
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import save_arrays
-from isthmus.utils.validation import format_rows
+from isthmus.utils.validation import format_rows, integer_dtype
 
 
 @dataclass(kw_only=True, eq=False)
@@ -204,6 +204,9 @@ class Aligner(Adaptation):
             rows = to_array(rows, self.modalities[number])
         if rows.ndim == 1:
             return self._transform(rows[None, :], number)[0]
+        if str(rows.dtype).endswith("int8"):
+            raise integer_dtype(str(rows.dtype), self.modalities[number])
+        rows = rows[:, 0] if rows.ndim == 3 and rows.shape[1] == 1 else rows
         self._check_shape(rows, number)
         dtype, devices = arrays.compute_dtype(str(rows.dtype)), current().devices
         if devices and isinstance(rows, np.ndarray):

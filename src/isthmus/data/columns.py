@@ -45,12 +45,14 @@ def to_array(rows: Any, name: str) -> Array:
     >>> to_array([[1, 2], [3, 4]], "image").shape
     (2, 2)
     """
+    if isinstance(rows, Source):
+        return rows.read(0, rows.shape[0])
     if isinstance(rows, (list, tuple)):
         return _from_sequence(rows, name)
     if isinstance(rows, np.ndarray):
         return _from_sequence(rows.tolist(), name) if rows.dtype == object and rows.ndim == 1 else rows
     if arrays.is_non_numpy(rows):
-        return rows
+        return rows.detach() if getattr(rows, "requires_grad", False) else rows
     if hasattr(rows, "with_format"):  # a data set of Hugging Face
         return _from_arrow(rows.with_format("arrow")[:], name)
     if hasattr(rows, "source") and hasattr(rows, "column_name"):  # a column of one
@@ -64,7 +66,8 @@ def to_array(rows: Any, name: str) -> Array:
     if hasattr(rows, "__array__"):
         return np.asarray(rows)
     if not hasattr(rows, "shape"):
-        raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d)")
+        advice = "; run its method collect() first" if hasattr(rows, "collect") else ""
+        raise InputError(f"{name}: is a {type(rows).__name__}, expected an array of shape (n, d){advice}")
     return rows
 
 

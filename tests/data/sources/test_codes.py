@@ -158,22 +158,20 @@ def test_raw_rows_are_read_by_dtype_and_width(tmp_path: Path) -> None:
         open_source(tmp_path / "image.bin")
 
 
-def test_every_verb_reads_codes_with_their_ranges(folder: Path) -> None:
+def test_verbs_read_codes_with_their_ranges(folder: Path) -> None:
     x, y, ranges = folder / "image_int8.npy", folder / "text_int8.npy", ("--ranges", folder / "ranges.npy")
     true = angle(X, Y)
     assert "200 x 12, float32" in run("inspect", x, y, *ranges)
     measured = json.loads(run("measure", x, y, *ranges, "--metrics", "centroid_angle", "--json"))
     assert measured["metrics"]["centroid_angle"]["value"] == pytest.approx(true, abs=0.1)
-    assert f"{true:.0f}." in run("explain", x, y, *ranges).splitlines()[0]
     run("fit", "Centering", x, y, *ranges, "-o", folder / "a.safetensors")
     run("apply", folder / "a.safetensors", x, folder / "out.npy", *ranges, "--modality", "image_int8")
     expected = isthmus.load(folder / "a.safetensors").transform_x(open_source(x, ranges=RANGES).read(0, 200))
     np.testing.assert_allclose(np.load(folder / "out.npy"), expected, atol=1e-6)
-    run("adapt", folder / "a.safetensors", x, y, *ranges, "-o", folder / "b.safetensors")
-    tasks = ("--tasks", "retrieval", "--aligners", "Identity", "--splits", 1)
-    assert "100 pairs to fit on" in run("compare", x, y, *ranges, *tasks)
     matrix = run("measure", x, y, folder / "image_uint8.npy", *ranges, "--metrics", "centroid_angle")
     assert matrix.count(f"{true:.1f}"[:2]) >= 2
     raw = ("--raw", "float32:12")
-    values = json.loads(run("measure", folder / "image.dat", folder / "text.dat", *raw, "--json"))
+    values = json.loads(
+        run("measure", folder / "image.dat", folder / "text.dat", *raw, "--metrics", "centroid_angle", "--json")
+    )
     assert values["metrics"]["centroid_angle"]["value"] == pytest.approx(true, abs=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,12 @@ from isthmus.compute import arrays
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._vector_sets import VectorSets
 from isthmus.utils import validation
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Steps between the minimum and the maximum of a coordinate that is stored in 8 bits.
 STEPS = 255
+#: Rows whose numbers are checked for codes, and the least width and largest number of codes.
+CHECKED_ROWS, MIN_CODES = 64, 8
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,13 @@ def decode(source: Source, coding: Coding) -> Source:
     if not coding.is_given:
         if "int" in stored or stored == "bool":
             raise validation.integer_dtype(stored, source.address)
+        if isinstance(source.rows, np.ndarray) and source.convert is None and look_like_codes(source.rows):
+            warnings.warn(
+                f"{source.address[-100:]}: the first rows hold whole numbers only, like codes of a quantiser: without "
+                "their scale and offset (--scale, --offset) every angle is wrong",
+                IsthmusWarning,
+                stacklevel=2,
+            )
         return source
     if len(rows.shape) == 3 and rows.shape[1] > 1:
         raise InputError(f"{source.address}: codes of several vectors an item are not decoded; pool them first")
@@ -119,6 +129,16 @@ def decode(source: Source, coding: Coding) -> Source:
         keys=keys,
         min_rows=0,
     )
+
+
+def look_like_codes(rows: np.ndarray) -> bool:
+    """Return whether the first floats of a matrix are whole numbers up to 255 that a quantiser may have written."""
+    head = np.asarray(rows[:CHECKED_ROWS])
+    if head.shape[1] < MIN_CODES or not len(head):
+        return False
+    with np.errstate(invalid="ignore"):
+        largest = np.abs(head).max()
+        return bool(MIN_CODES <= largest <= STEPS and (head == np.floor(head)).all())
 
 
 def _numbers(value: Any, shape: tuple[int, ...], name: str, address: str) -> Any:

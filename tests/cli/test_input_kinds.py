@@ -1,0 +1,187 @@
+"""Inputs one step away from two matrices, through the verbs of the command line."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import isthmus
+from isthmus import InputError, IsthmusWarning
+from isthmus.cli import app
+
+RNG = np.random.default_rng(4)
+SHARED = RNG.normal(size=(120, 16)) / 4
+X = (SHARED + RNG.normal(size=SHARED.shape) / 9 + np.eye(16)[0]).astype(np.float32)
+Y = (SHARED + RNG.normal(size=SHARED.shape) / 9 + np.eye(16)[1]).astype(np.float32)
+
+
+def angle(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the angle between the mean directions in degrees, in NumPy alone."""
+    means = [(rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(float).mean(axis=0) for rows in (x, y)]
+    return float(np.degrees(np.arccos(means[0] @ means[1] / np.linalg.norm(means[0]) / np.linalg.norm(means[1]))))
+
+
+def run(*arguments: Any) -> str:
+    """Return what a command prints to standard output."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", IsthmusWarning)
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def measured(*arguments: Any) -> tuple[float, int]:
+    """Return the angle that `isthmus measure` prints, and the number of pairs."""
+    values = json.loads(run("measure", *arguments, "--metrics", "centroid_angle", "--json"))
+    return values["metrics"]["centroid_angle"]["value"], values["pairs"]["n"]
+
+
+def run_quick_verbs(folder: Path, x: Path | str, y: Path | str, *options: Any) -> None:
+    """Inspect two files, fit an aligner to them, and apply it."""
+    named = ("--names", "image,text", *options)
+    assert "Paired? yes" in run("inspect", x, y, *options)
+    assert "Fitted Centering" in run("fit", "Centering", x, y, *named, "-o", folder / "a.safetensors")
+    assert "Wrote" in run("apply", folder / "a.safetensors", x, folder / "out.npy", "--modality", "image", *options)
+
+
+def run_slow_verbs(folder: Path, x: Path | str, y: Path | str, *options: Any) -> None:
+    """Run the other verbs that take two files."""
+    named = ("--names", "image,text", *options)
+    assert f"{measured(x, y, *named)[0]:.1f} degrees" in run("explain", x, y, *named)
+    run_quick_verbs(folder, x, y, *options)
+    assert "Adapted" in run("adapt", folder / "a.safetensors", x, y, *options, "-o", folder / "b.safetensors")
+    chosen = ("--tasks", "retrieval", "--aligners", "Identity,Centering", "--splits", "1")
+    assert "pairs to fit on" in run("compare", x, y, *named, *chosen)
+    assert "gap" in run("intervene", x, y, *named, "--interventions", "translate")
+
+
+def test_verbs_read_a_folder_of_one_vector_a_file(tmp_path: Path) -> None:
+    for name, rows in (("image", X), ("text", Y)):
+        (tmp_path / name).mkdir()
+        for number, row in enumerate(rows[:60]):
+            np.save(tmp_path / name / f"{number:04d}.npy", row.astype(np.float16))
+    assert measured(tmp_path / "image", tmp_path / "text") == pytest.approx(
+        (angle(X[:60].astype(np.float16), Y[:60].astype(np.float16)), 60), abs=0.01
+    )
+
+
+def test_verbs_read_every_kind_of_tensors_in_a_file(tmp_path: Path) -> None:
+    tensors = {"vision": torch.tensor(X), "text": torch.tensor(Y) * 100, "audio": torch.tensor(X + 0.1) * 20}
+    torch.save(tensors | {"logit_scale": torch.tensor(4.6)}, tmp_path / "modalities.pt")
+    torch.save([torch.tensor(X[start : start + 50]) for start in range(0, 120, 50)], tmp_path / "batches.pt")
+    torch.save({"image": list(torch.tensor(X)), "text": list(torch.tensor(Y))}, tmp_path / "lists.pt")
+    torch.save({f"{number:06d}.jpg": row for number, row in enumerate(torch.tensor(X))}, tmp_path / "by_name.pt")
+    torch.save({"image": torch.tensor(X).bfloat16()}, tmp_path / "half.pt")
+    text, names = f"{tmp_path}/lists.pt::text", ("--names", "a,b")
+    for first in ("modalities.pt::vision", "batches.pt", "lists.pt::image", "by_name.pt"):
+        assert measured(f"{tmp_path}/{first}", text, *names) == pytest.approx((angle(X, Y), 120), abs=1e-4)
+    half = torch.tensor(X).bfloat16().float().numpy()
+    assert measured(f"{tmp_path}/half.pt", text, *names)[0] == pytest.approx(angle(half, Y), abs=1e-4)
+    matrix = run("measure", *(f"{tmp_path}/modalities.pt::{n}" for n in ("vision", "text", "audio")))
+    assert f"{angle(X, Y):.2f}" in matrix
+    for path in ("modalities.pt", "lists.pt"):
+        with pytest.raises(InputError, match="holds the arrays .* say which one as") as caught:
+            run("inspect", tmp_path / path)
+        assert len(str(caught.value)) <= 300
+
+
+def test_verbs_squeeze_and_pool_sets_of_vectors(tmp_path: Path) -> None:
+    sets = np.repeat(X[:, None], 6, axis=1) + (RNG.normal(size=(120, 6, 16)) / 50).astype(np.float32)
+    counts = 1 + np.arange(120) % 6
+    sets[np.arange(6) >= counts[:, None]] = 0
+    pooled = sets.sum(axis=1) / counts[:, None]
+    np.save(tmp_path / "sets.npy", sets)
+    np.save(tmp_path / "text.npy", Y)
+    np.save(tmp_path / "one.npy", X[:, None])
+    np.save(tmp_path / "stack.npy", np.stack([X, Y]))
+    assert measured(tmp_path / "one.npy", tmp_path / "text.npy")[0] == pytest.approx(angle(X, Y), abs=1e-4)
+    assert measured(f"{tmp_path}/stack.npy::0", f"{tmp_path}/stack.npy::1")[0] == pytest.approx(angle(X, Y), abs=1e-4)
+    found = measured(tmp_path / "sets.npy", tmp_path / "text.npy", "--pool", "mean")[0]
+    assert found == pytest.approx(angle(pooled, Y), abs=1e-4)
+    run_quick_verbs(tmp_path, tmp_path / "sets.npy", tmp_path / "text.npy", "--pool", "mean")
+    for verb in (("inspect",), ("fit", "Centering"), ("measure",)):
+        with pytest.raises(InputError, match=r"has shape \(120, 6, 16\): 6 vectors an item.*--pool mean, max or first"):
+            run(*verb, tmp_path / "sets.npy", tmp_path / "text.npy")
+    modalities = isthmus.Modalities(image=sets, text=Y, audio=X, pool="mean").measure(metrics="centroid_angle")
+    assert modalities.matrix("centroid_angle")[0, 1] == pytest.approx(angle(pooled, Y), abs=1e-4)
+
+
+def test_verbs_leave_out_invalid_rows_of_both_modalities(tmp_path: Path) -> None:
+    x, y = X.copy(), Y.copy()
+    x[[3, 50]], x[[9, 10]], y[70] = np.nan, 0, 0
+    usable = np.isfinite(x).all(axis=1) & x.any(axis=1) & y.any(axis=1)
+    np.save(tmp_path / "image.npy", x)
+    np.save(tmp_path / "text.npy", y)
+    paths = (tmp_path / "image.npy", tmp_path / "text.npy")
+    assert measured(*paths, "--drop-bad") == pytest.approx((angle(x[usable], y[usable]), 115), abs=1e-4)
+    run_quick_verbs(tmp_path, *paths, "--drop-bad")
+    assert np.load(tmp_path / "out.npy").shape == (116, 16)
+    with pytest.warns(IsthmusWarning, match="left out 4 of 120 image rows: they are NaN, infinite or all zeros"):
+        isthmus.data.opening.usable_sources({"image": isthmus.sources.open_source(paths[0])}, paired=False)
+    with pytest.raises(InputError, match=r"rows 3.* rows 9.*; .*text.npy: row 70 .* --drop-bad"):
+        run("measure", *paths)
+    fitted = run("fit", "ScoreCalibration", *paths, paths[0], "--names", "a,b,c", "--drop-bad", "-o", tmp_path / "c.st")
+    assert "115 a, 115 b, 115 c" in fitted
+    unpaired = run("fit", "Centering", *paths, "--unpaired", "--drop-bad", "-o", tmp_path / "d.safetensors")
+    assert "116 image and 119 text" in unpaired
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["pooled", "dropped", "codes", "raw", "folder"])
+def test_every_verb_reads_every_kind(kind: str, tmp_path: Path) -> None:
+    x, y = X.copy(), Y
+    options: tuple[Any, ...] = ()
+    if kind == "pooled":
+        x, options = np.stack([X, 2 * X, 0 * X], axis=1), ("--pool", "max")
+    elif kind == "dropped":
+        x[7], options = np.inf, ("--drop-bad",)
+    elif kind == "codes":
+        x, y = np.round(X * 100).astype(np.int8), np.round(Y * 100).astype(np.int8)
+        options = ("--scale", "0.01")
+    elif kind == "raw":
+        options = ("--raw", "float32:16")
+    for name, rows in (("image", x), ("text", y)):
+        if kind == "folder":
+            (tmp_path / name).mkdir()
+            for number, row in enumerate(rows):
+                np.save(tmp_path / name / f"{number}.npy", row)
+        elif kind == "raw":
+            (tmp_path / name).write_bytes(rows.tobytes())
+        else:
+            np.save(tmp_path / f"{name}.npy", rows)
+    suffix = "" if kind in ("folder", "raw") else ".npy"
+    run_slow_verbs(tmp_path, tmp_path / f"image{suffix}", tmp_path / f"text{suffix}", *options)
+
+
+def test_transform_takes_rows_of_any_kind_and_refuses_codes() -> None:
+    aligner = isthmus.align.Centering().fit(X, Y)
+    expected = aligner.transform_x(X)
+    for rows in (X.tolist(), X[:, None], list(X), isthmus.sources.Source(X, address="image"), torch.tensor(X)):
+        np.testing.assert_allclose(np.asarray(aligner.transform_x(rows)), expected, atol=1e-6)
+    for codes in ((X * 50).astype(np.int8), torch.tensor(X * 9).to(torch.uint8)):
+        with pytest.raises(InputError, match="codes, which are no embeddings without their scale"):
+            aligner.transform_x(codes)
+
+
+def test_tensors_with_a_gradient_are_measured_silently() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        x = torch.tensor(X, requires_grad=True)
+        value = isthmus.measure(x, torch.nn.Parameter(torch.tensor(Y)), metrics="centroid_angle")[
+            "centroid_angle"
+        ].value
+    assert value == pytest.approx(angle(X, Y), abs=1e-4)
+
+
+def test_floats_that_hold_codes_are_warned_of() -> None:
+    codes = np.round(X * 60).astype(np.float32)
+    with pytest.warns(IsthmusWarning, match="x: the first rows hold whole numbers only, like codes of a quantiser"):
+        isthmus.open_pairs(codes, Y)
+    isthmus.open_pairs(np.eye(16), Y[:16])  # one-hot rows are no codes
