@@ -25,7 +25,7 @@ PAGE = HERE.parent / "docs" / "benchmarks.md"
 #: Packages whose versions the page names.
 PACKAGES = (
     "numpy", "scipy", "torch", "scikit-learn", "dask", "dask-ml", "faiss-cpu", "usearch", "torchmetrics", "cca-zoo",
-    "mpmath", "pyarrow", "h5py", "datasets",
+    "mpmath", "pyarrow", "h5py", "datasets", "nnn-retrieval",
 )  # fmt: skip
 INTRODUCTION = """# Benchmarks
 

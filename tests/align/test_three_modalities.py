@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus import InputError, align
 from isthmus.cli import app
+from isthmus.tasks import MixedSearch
 
 N, D = 200, 10
 PAIRED_MAPS = ("RidgeCCA", "SharedSignal", "KernelBlend", "DifferenceWhitening", "Procrustes")
@@ -196,6 +197,9 @@ def test_three_files_without_pairs_serve_one_index(
     np.testing.assert_array_equal(
         scores, two.scores(modalities["text"][:30], modalities["image"], query="text", stored="image")
     )
+    pair = modalities["image"][: N - 20], modalities["text"][: N - 20]
+    exchange = [MixedSearch.of(*pair, correction=correction).exchange() for correction in (three, two)]
+    assert exchange[0] == exchange[1] > MixedSearch.of(*pair).exchange()
     lists = {}
     listed = np.load("queries.npy")[:30]
     for name in counts:
