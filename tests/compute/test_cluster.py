@@ -80,6 +80,22 @@ def test_moments_with_several_rows_per_item_equal_those_of_one_process(
     )
 
 
+def test_moments_of_repeated_rows_on_a_cluster_equal_those_of_one_process(cluster: Cluster, tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    texts = rng.normal(size=(60, 8))
+    owner = np.repeat(np.arange(60), 3)
+    images = texts[owner] + rng.normal(size=(180, 8))
+    paths = [tmp_path / "image.npy", tmp_path / "text.npy"]
+    for path, rows in zip(paths, (images, texts[owner]), strict=True):
+        np.save(path, rows)
+    alone = Moments.of(isthmus.open_pairs(*paths))
+    with isthmus.config_context(cluster=cluster):
+        together = Moments.of(isthmus.open_pairs(*paths))
+    assert alone.by_item.n_items == 60
+    assert together.n_distinct == alone.n_distinct == (180, 60)
+    agree(alone.by_item, together.by_item, ("xx", "count_y"))
+
+
 def test_part_result_is_as_large_as_the_moments(cluster: Cluster, paths: Any) -> None:
     """Parts and steps of the tree return results as large as the moments, not as the rows."""
     from distributed.protocol import serialize_bytes

@@ -44,7 +44,7 @@ DropBad = Annotated[
     bool, typer.Option("--drop-bad", help="leave out pairs with a row that is NaN, infinite or all zeros")
 ]
 AsIs = Annotated[
-    bool, typer.Option("--as-is", help="take equal rows of the first side as different items, not as one with matches")
+    bool, typer.Option("--as-is", help="take equal rows as different rows, not as one row with several matches")
 ]
 Unpaired = Annotated[
     bool, typer.Option("--unpaired", help="two sets without pairs, whose sizes may differ: all that needs no pairs")

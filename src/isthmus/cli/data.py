@@ -53,6 +53,7 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
+    from isthmus.data.equal_rows import MIN_DISTINCT_ROWS
     from isthmus.diagnosis.inspection import inspect as inspect_source
     from isthmus.statistics.pairing import first_pairs, looks_paired
 
@@ -94,6 +95,13 @@ def inspect(
             typer.echo(f"  collapse    {inspection.collapse}")
     if pairing:
         typer.echo(f"Paired? {pairing.reason}")
+        for inspection, name in zip(inspections, _names_of(sources), strict=True):
+            distinct = inspection.rows - inspection.duplicates
+            if inspection.rows_compared == inspection.rows > distinct >= MIN_DISTINCT_ROWS:
+                typer.echo(
+                    f"Repeats: {distinct:,} of {inspection.rows:,} rows of {name} are distinct. Measures count equal "
+                    "rows as one row with several matches."
+                )
 
 
 def _names_of(sources: Sequence[Source]) -> tuple[str, str]:

@@ -11,7 +11,6 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from isthmus.compute.resources import current
 from isthmus.data.columns import as_source
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.equal_rows import find_equal_rows, group_equal_rows, grouping_summary
@@ -91,7 +90,7 @@ def open_pairs(
     group : bool
         Whether equal rows are one row with several matches, as with `index`. Examples are an image that is repeated
         beside each of its captions, and a caption beside each of its images. Rows are counted in `Pairs.grouped` and
-        reported in an `IsthmusWarning`. On a cluster they are never grouped. Default: True.
+        reported in an `IsthmusWarning`. Default: True.
     **reading
         Options of `isthmus.sources.open_source`: `pool`, `raw`, `scale`, `offset`, `ranges` and `bits`. A tuple of two
         has one value for x and one for y.
@@ -199,7 +198,7 @@ def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str,
 def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
     """Return the pairs without invalid rows if `drop_bad`, and with equal rows as one if `group`."""
     pairs = drop_invalid_rows(pairs) if drop_bad else pairs
-    if not group or current().cluster is not None:
+    if not group:
         return pairs
     grouped = group_equal_rows(pairs)
     if grouped is not pairs:

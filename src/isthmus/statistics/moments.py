@@ -346,7 +346,11 @@ def _field_sums(first: Any, second: Any) -> dict[str, Any]:
 def _distinct_rows(pairs: Pairs, start: int, stop: int) -> dict[str, int]:
     """Return the numbers of distinct rows of x and of y in the pairs of a range of items."""
     owner = pairs.owner
-    in_range = slice(None) if stop - start >= pairs.n_items else (owner >= start) & (owner < stop)
+    in_range: Any = slice(None)
+    if stop - start < pairs.n_items:
+        is_inside = np.zeros(pairs.n_items, dtype=bool)
+        is_inside[pairs.items_of_part(start, stop)] = True
+        in_range = is_inside[owner]
     y_rows = np.arange(pairs.n_pairs) if pairs.y_groups is None else pairs.y_groups
     return {"n_x": len(np.unique(owner[in_range])), "n_y": len(np.unique(y_rows[in_range]))}
 

@@ -1,0 +1,88 @@
+"""Properties of flat exports: any repetition of rows, in any order and of any scale, equals the index."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import isthmus
+from isthmus.data.equal_rows import find_equal_rows
+from isthmus.data.sources import Source
+
+WIDTH = 5
+#: Few examples keep the suite fast. The seeds of a run are fixed.
+QUICK = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+
+
+def opened(x: np.ndarray, y: np.ndarray) -> isthmus.Pairs:
+    """Open pairs without the warning about repeated rows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", isthmus.IsthmusWarning)
+        return isthmus.open_pairs(x, y, names=("image", "text"))
+
+
+@QUICK
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    repeats=st.lists(st.integers(1, 4), min_size=40, max_size=60),
+    repeated=st.sampled_from(["image", "text"]),
+    has_scales=st.booleans(),
+)
+def test_repeated_rows_of_either_side_give_the_estimates_and_intervals_of_the_index(
+    seed: int, repeats: list[int], repeated: str, has_scales: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    owner = np.repeat(np.arange(len(repeats)), repeats)
+    once = rng.normal(size=(len(repeats), WIDTH)) + 1
+    many = 0.7 * once[owner] + rng.normal(size=(len(owner), WIDTH)) - 0.5
+    order = rng.permutation(len(owner))
+    scales = rng.choice([0.25, 1.0, 8.0] if has_scales else [1.0], size=(len(owner), 1))
+    other = "text" if repeated == "image" else "image"
+    rows = {repeated: (once[owner] * scales)[order], other: many[order]}
+    flat = isthmus.measure(opened(rows["image"], rows["text"]), metrics="fast,retrieval")
+    indexed = isthmus.Pairs(**{repeated: once, other: many}, index=owner)
+    expected = isthmus.measure(indexed, metrics="fast,retrieval")
+    for name, estimate in expected.items():
+        got = flat[name]
+        numbers = [(e.value, e.low, e.high, e.null) for e in (got, estimate)]
+        np.testing.assert_allclose(*numbers, rtol=1e-5, atol=1e-7, err_msg=name)
+        assert got.undefined == estimate.undefined, name
+
+
+@QUICK
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    copies=st.lists(st.integers(1, 3), min_size=30, max_size=50),
+    noise=st.sampled_from([0.0, 1e-9]),
+)
+def test_find_equal_rows_numbers_copies_in_any_order_by_first_occurrence(
+    seed: int, copies: list[int], noise: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    numbers = rng.permutation(np.repeat(np.arange(len(copies)), copies))
+    rows = rng.normal(size=(len(copies), WIDTH))[numbers] * rng.choice([0.5, 2.0], size=(len(numbers), 1))
+    groups = find_equal_rows(Source(rows * (1 + noise * rng.normal(size=rows.shape)), address="rows"))
+    expected = np.unique(numbers, return_index=True)[1]
+    if groups is None:
+        assert len(expected) == len(numbers)
+        return
+    first = {number: rank for rank, number in enumerate(numbers[np.sort(expected)])}
+    np.testing.assert_array_equal(groups, [first[number] for number in numbers])
+
+
+@QUICK
+@given(seed=st.integers(0, 2**32 - 1), times=st.integers(2, 4))
+def test_pairs_that_all_repeat_give_the_same_means_and_recalls(seed: int, times: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(45, WIDTH)) + 1
+    y = x + rng.normal(size=x.shape) - 1
+    names = "centroid_angle,mean_paired_cosine,image_to_text_R@1,text_to_image_R@5"
+    single = isthmus.measure(isthmus.Pairs(image=x, text=y), metrics=names)
+    repeated = isthmus.measure(opened(np.tile(x, (times, 1)), np.tile(y, (times, 1))), metrics=names)
+    for name in names.split(","):
+        assert repeated[name].value == pytest.approx(single[name].value, abs=1e-9, nan_ok=True)
+        assert repeated[name].undefined == single[name].undefined
