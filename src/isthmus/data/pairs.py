@@ -189,20 +189,14 @@ class Pairs:
                 if len(rows):
                     yield self.x.read(start, stop), self.y.take(rows), self.owner[rows] - start, None
             return
+        items, bounds = self._items_by_component
         counts = np.diff(begins)
         for start in starts:
-            block = self.items_of_part(start, min(start + size, last))
+            low, high = bounds[np.searchsorted(bounds, (start, min(start + size, last)))]
+            block = items[low:high]
             if counts[block].any():
                 owner = np.repeat(np.arange(len(block)), counts[block])
                 yield self.x.take(block), self.y.take(self._rows_of(block)), owner, self.components[block]
-
-    def items_of_part(self, first: int, last: int) -> np.ndarray:
-        """Return the items of the part first .. last - 1 of `blocks`, which are whole components."""
-        if self._items_by_component is None:
-            return np.arange(first, last)
-        items, bounds = self._items_by_component
-        low, high = bounds[np.searchsorted(bounds, (first, last))]
-        return items[low:high]
 
     @cached_property
     def _items_by_component(self) -> tuple[np.ndarray, np.ndarray] | None:

@@ -23,7 +23,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.worker_pairs import open_cached
 from isthmus.statistics.item_moments import ItemMoments
-from isthmus.statistics.moments_pass import gemm_dtype, plan_moments
+from isthmus.statistics.moments_pass import distinct_rows, gemm_dtype, plan_moments
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import load_arrays, save_arrays
 
@@ -171,7 +171,7 @@ class Moments:
             raise invalid_rows_error(
                 pairs.x, pairs.y, *items, by_position=pairs.index is None and pairs.y_groups is None
             ) from None
-        item_moments = ItemMoments(**by_item, **_distinct_rows(pairs, *items)) if by_item else None
+        item_moments = ItemMoments(**by_item, **distinct_rows(pairs, *items)) if by_item else None
         sums["cos_sq"] = float(sums["cos_sq"])
         return cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
 
@@ -341,18 +341,6 @@ def _field_sums(first: Any, second: Any) -> dict[str, Any]:
     """Return the sums of the fields of two dataclasses, without the settings of `Moments`."""
     names = [f.name for f in fields(first) if f.name not in _SETTINGS]
     return {name: getattr(first, name) + getattr(second, name) for name in names}
-
-
-def _distinct_rows(pairs: Pairs, start: int, stop: int) -> dict[str, int]:
-    """Return the numbers of distinct rows of x and of y in the pairs of a range of items."""
-    owner = pairs.owner
-    in_range: Any = slice(None)
-    if stop - start < pairs.n_items:
-        is_inside = np.zeros(pairs.n_items, dtype=bool)
-        is_inside[pairs.items_of_part(start, stop)] = True
-        in_range = is_inside[owner]
-    y_rows = np.arange(pairs.n_pairs) if pairs.y_groups is None else pairs.y_groups
-    return {"n_x": len(np.unique(owner[in_range])), "n_y": len(np.unique(y_rows[in_range]))}
 
 
 def _moments_on_cluster(cluster: Cluster, pairs: Pairs, **options: Any) -> Moments:

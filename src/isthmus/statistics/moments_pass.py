@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from isthmus.compute.arrays import compute_dtype
 from isthmus.compute.resources import PassPlan, current, plan_pass
 from isthmus.data.pairs import Pairs
@@ -60,3 +62,32 @@ def plan_moments(pairs: Pairs, dtype: str) -> PassPlan:
         itemsize_on_disk=max(8 if compute_dtype(source.dtype) == "float64" else 4 for source in sources),
         decompressed=not all(source.random_access for source in sources),
     )
+
+
+def distinct_rows(pairs: Pairs, start: int, stop: int) -> dict[str, int]:
+    """Return the numbers of distinct rows of x and of y in the pairs of one part of a pass.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        All pairs.
+    start, stop : int
+        Range of items of the part, in the order of `Pairs.blocks`.
+
+    Returns
+    -------
+    dict
+        The numbers `n_x` and `n_y`.
+
+    Examples
+    --------
+    >>> rows = np.eye(3)
+    >>> distinct_rows(Pairs(image=rows, text=rows[[0, 0, 1, 2]], index=[0, 0, 1, 2]), 0, 2)
+    {'n_x': 2, 'n_y': 3}
+    """
+    y_rows = np.arange(pairs.n_pairs) if pairs.y_groups is None else pairs.y_groups
+    component = pairs.components if pairs.dependence is None else np.arange(pairs.n_items)
+    counts = np.bincount(component)
+    begins = np.cumsum(counts) - counts  # components are whole in the part in which they begin
+    is_inside = ((begins >= start) & (begins < stop))[component][pairs.owner]
+    return {"n_x": len(np.unique(pairs.owner[is_inside])), "n_y": len(np.unique(y_rows[is_inside]))}
