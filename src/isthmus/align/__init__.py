@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from isthmus.align._base import Aligner
+from isthmus.align._combined_items import CombinedItems
 from isthmus.align._drift import Drift, ModalityDrift
 from isthmus.align._hit_model import Reliability
 from isthmus.align._hits import Hits
@@ -56,6 +57,7 @@ __all__ = [
     "BankNormalization",
     "Blend",
     "Centering",
+    "CombinedItems",
     "DifferenceWhitening",
     "DimensionRemoval",
     "Drift",
