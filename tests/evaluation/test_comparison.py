@@ -230,7 +230,9 @@ class TestArguments:
             x = np.repeat(rng.normal(size=(n_different, 3)), 3, axis=0)
             return Pairs(image=x, text=rng.normal(size=x.shape))
 
-        with pytest.raises(InputError, match="7 different rows of image are too few, expected 8 or more"):
+        with pytest.raises(
+            InputError, match="7 different items are too few, where equal rows are one item, expected 8 or more"
+        ):
             compare(repeated(7), aligners=[], tasks=["retrieval"])
         assert compare(repeated(8), aligners=[], tasks=["retrieval"], splits=1).n_fit == 12
 

@@ -22,7 +22,7 @@ from isthmus.data.grouping import item_groups
 from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.grid import expand_grid
-from isthmus.evaluation.held_out import check_disjoint, fingerprint
+from isthmus.evaluation.held_out import check_disjoint, check_groups, fingerprint
 from isthmus.evaluation.splits import Design
 from isthmus.evaluation.table import Comparison
 from isthmus.evaluation.trial import Trial, TrialLog
@@ -166,12 +166,8 @@ def compare(
     paths, dependence = (str(pairs.x.address), str(pairs.y.address)), pairs.dependence
     pairs = pairs.sample(MAX_ITEMS, rng=rng)
     group = item_groups(pairs)
-    n_groups = int(group.max()) + 1
-    if fit is None and n_groups < MIN_ITEMS:
-        count = f"{n_groups} different row{'s' if n_groups != 1 else ''}"
-        raise TooFewItemsError(
-            f"{count} of {pairs.names[0]} {'are' if n_groups != 1 else 'is'} too few, expected {MIN_ITEMS} or more"
-        )
+    if fit is None:
+        check_groups(group, MIN_ITEMS)
     settings: dict[str, Any] = {
         "rng": rng,
         "normalize": normalize,

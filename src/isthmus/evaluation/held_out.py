@@ -13,7 +13,7 @@ from isthmus.compute.resources import block_rows
 from isthmus.data.components import halves_of_groups
 from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import InputError, IsthmusWarning, TooFewItemsError
 
 #: Largest share of test pairs that may also be fitting pairs. A smaller share causes a warning.
 MAX_SHARED = 0.01
@@ -91,6 +91,31 @@ def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
         raise InputError(f"{message}: {advice}; remove them from one of the two sets")
     if n_shared:
         warnings.warn(message, IsthmusWarning, stacklevel=3)
+
+
+def check_groups(group: np.ndarray, min_groups: int, /) -> None:
+    """Raise if there are too few groups of items to fit on some and judge on others.
+
+    Parameters
+    ----------
+    group : np.ndarray of shape (n_items,)
+        Number of the group of each item, from 0, see `isthmus.data.grouping.item_groups`.
+    min_groups : int
+        Fewest groups.
+
+    Raises
+    ------
+    TooFewItemsError
+        If there are fewer groups.
+
+    Examples
+    --------
+    >>> check_groups(np.arange(10), 8)
+    """
+    n_groups = int(group.max()) + 1
+    if n_groups < min_groups:
+        count = "1 different item is" if n_groups == 1 else f"{n_groups} different items are"
+        raise TooFewItemsError(f"{count} too few, where equal rows are one item, expected {min_groups} or more")
 
 
 def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray, np.ndarray]:

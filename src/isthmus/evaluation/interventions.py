@@ -13,7 +13,7 @@ from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.comparison import MAX_ITEMS
-from isthmus.evaluation.held_out import group_split
+from isthmus.evaluation.held_out import check_groups, group_split
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve, InterventionPoint
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.linalg.rotations import plane_rotation
@@ -136,7 +136,9 @@ class _Experiment:
         """Split the items and fit the shared space."""
         moments_of(pairs)  # reads every row, so that an invalid row is reported with its position in the file
         pairs = pairs.sample(MAX_ITEMS, rng=rng)
-        fit, test = (pairs.take(items) for items in group_split(pairs, item_groups(pairs), rng=rng))
+        group = item_groups(pairs)
+        check_groups(group, MIN_ITEMS)
+        fit, test = (pairs.take(items) for items in group_split(pairs, group, rng=rng))
         fit_rows, test_rows = ([to_numpy(rows).astype(np.float64) for rows in half.unit()] for half in (fit, test))
         rank = count_shared_dimensions(fit, rng=rng) if shared is None else shared
         if not 1 <= rank <= pairs.dim:

@@ -10,6 +10,7 @@ from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext, SecondMoment
 from isthmus.metrics._evaluation import evaluate
 from isthmus.metrics._measure import expand_alias, families, measure
 from isthmus.metrics._metric import FAMILIES, Metric, metric, register, registry, unregister
+from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._subspaces import RandomAngles, Subspaces
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "MAX_ROW_ITEMS",
     "Metric",
     "MetricContext",
+    "PairedRows",
     "RandomAngles",
     "SecondMoment",
     "Subspaces",

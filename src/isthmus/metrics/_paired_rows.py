@@ -58,7 +58,20 @@ class PairedRows:
 
     @classmethod
     def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> PairedRows:
-        """Return the items of `pairs` that have a matching row. All of them are held in memory."""
+        """Return the items of `pairs` that have a matching row. All of them are held in memory.
+
+        Parameters
+        ----------
+        pairs : Pairs
+            The pairs.
+        normalize : bool, default True
+            Divide rows by their norms.
+
+        Returns
+        -------
+        PairedRows
+            One pair for each item.
+        """
         x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
         labels = pairs.labels
         if pairs.index is not None or pairs.y_groups is not None:
@@ -69,7 +82,18 @@ class PairedRows:
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> PairedRows:
-        """Return the sampled items."""
+        """Return the sampled items.
+
+        Parameters
+        ----------
+        context : MetricContext
+            The data.
+
+        Returns
+        -------
+        PairedRows
+            One pair for each of at most 10,000 items.
+        """
         return cls.of(context.sample, normalize=context.normalize)
 
     @property
@@ -78,7 +102,13 @@ class PairedRows:
         return len(self.x)
 
     def swapped(self) -> PairedRows:
-        """Return the same rows with x and y exchanged."""
+        """Return the same rows with x and y exchanged.
+
+        Returns
+        -------
+        PairedRows
+            The rows.
+        """
         return PairedRows(self.y, self.x, labels=self.labels, unit=self.unit)
 
     @cached_property
@@ -96,6 +126,16 @@ class PairedRows:
 
         The shuffles are cyclic shifts by 1, -1, 2, -2 ... of one random order. Each shuffle comes with its inverse,
         so that swapping x and y gives the same shuffles.
+
+        Parameters
+        ----------
+        shuffles : int
+            Largest number of shuffles.
+
+        Yields
+        ------
+        tuple of array
+            Row numbers of x and of y, (n,) each.
         """
         order = self.random_order
         for number in range(min(shuffles, 2 * (self.n - 1))):

@@ -165,12 +165,13 @@ def draw_principal_angles(ax: Any, result: Result, random_angles: np.ndarray) ->
     if guaranteed:
         ax.axvline(guaranteed + 0.5, color=INK, lw=1, dashes=(3, 3))
         alignment = "right" if guaranteed > len(numbers) / 2 else "left"
-        ax.text(guaranteed + 0.5, 88, f" {guaranteed} guaranteed ", ha=alignment, va="top", fontsize=SMALL_FONT_SIZE)
-    ax.set(xlabel="number of the principal angle", ylabel="degrees", ylim=(-1, 91), xlim=(0, len(numbers) + 1))
+        ax.text(guaranteed + 0.5, 92, f" {guaranteed} guaranteed ", ha=alignment, va="bottom", fontsize=SMALL_FONT_SIZE)
+    # The space above 90 degrees, where no curve can be, is for the labels.
+    ax.set(xlabel="number of the principal angle", ylabel="degrees", ylim=(-1, 126), xlim=(0, len(numbers) + 1))
     ax.set_yticks([0, 30, 60, 90])
-    style = {"weight": "bold", "ha": "right", "transform": ax.transAxes}
-    ax.text(0.98, 0.12, "measured", color=ACCENT, **style)
-    ax.text(0.98, 0.04, "random subspaces, 5–95 %", color=MUTED, **style)
+    style = {"weight": "bold", "ha": "right", "va": "top", "transform": ax.transAxes}
+    ax.text(0.98, 0.99, "measured", color=ACCENT, **style)
+    ax.text(0.98, 0.91, "random subspaces, 5–95 %", color=MUTED, **style)
 
 
 def draw_cosines(ax: Any, sample: CosineSample) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from isthmus.data.sources._codes import Coding, decode
 from isthmus.data.sources._format import Format
-from isthmus.data.sources._locations import resolve, split_member
+from isthmus.data.sources._locations import Location, resolve, split_member
 from isthmus.data.sources._raw import open_raw
 from isthmus.data.sources._registry import (
     find_format,
@@ -26,10 +26,12 @@ from isthmus.data.sources._source import Source
 from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
 from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
 from isthmus.data.sources._vector_sets import set_pool
-from isthmus.data.sources._writers import Writer
+from isthmus.data.sources._writers import RawRowsWriter, Writer
 
 __all__ = [
     "Format",
+    "Location",
+    "RawRowsWriter",
     "Source",
     "Store",
     "StoreAddress",

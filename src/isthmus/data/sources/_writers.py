@@ -53,7 +53,32 @@ class Writer(ABC):
 
 
 class RawRowsWriter(Writer):
-    """Writer for formats that are a header followed by the rows as they lie in memory."""
+    """Writer for formats that are a header followed by the rows as they lie in memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    header : bytes
+        Bytes before the rows.
+    shape : tuple of int
+        Numbers of rows and columns.
+    dtype : numpy.dtype
+        Type of the rows.
+    start : int
+        Number of rows that the file holds already.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder) / "rows.bin"
+    ...     writer = RawRowsWriter(path, b"HEAD", (2, 2), np.dtype("<f4"), 0)
+    ...     writer.write(np.eye(2, dtype="f4"))
+    ...     writer.close()
+    ...     path.stat().st_size
+    20
+    """
 
     def __init__(self, path: Path, header: bytes, shape: tuple[int, int], dtype: np.dtype, start: int):
         self.dtype = dtype.newbyteorder("<")
