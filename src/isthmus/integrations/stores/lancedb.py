@@ -109,7 +109,8 @@ class LanceTable(StoreTable):
             )
 
     def note(self, column: str) -> str | None:
-        """Return the note in the metadata of a column."""
+        """Return the note in the metadata of a column, as it is by now."""
+        self.table.checkout_latest()
         if column not in self.table.schema.names:
             return None
         metadata = self.table.schema.field(column).metadata or {}
@@ -117,6 +118,7 @@ class LanceTable(StoreTable):
 
     def add_column(self, column: str, width: int, dtype: np.dtype, note: str) -> None:
         """Add a column of nulls."""
+        self.table.checkout_latest()
         self.table.add_columns(_vector_field(column, width, dtype, note))
 
     def write(self, column: str, ids: np.ndarray, rows: np.ndarray) -> None:
