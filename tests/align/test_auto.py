@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +313,24 @@ def test_candidates_of_constraint_affine_are_all_with_affine_maps(aim: str) -> N
     assert affine <= kinds.keys()
     assert {kinds[name] for name in affine} == {"Affine"}
     assert {"KernelBlend", "SharedSignal", "RidgeCCA"} <= affine
+
+
+def test_rule_of_search_states_the_standard_error_of_what_decided() -> None:
+    rng = np.random.default_rng(0)
+
+    def rule(shares: list[float], recalls: list[float]) -> str:
+        values, recall_hits = ([(rng.random(400) < share).astype(float) for share in s] for s in (shares, recalls))
+        scores = held_out(NAMES, values, recall_hits)
+        best, table = choose(scores, "search", 0.01, "ScoreCalibration")
+        numbers = {"value": 0.5, "gain": 0.1, "gain_error": 0.1, "change": 0.0, "change_error": 0.1}
+        options: Any = {"tolerance": 0.01, "default": "ScoreCalibration", "independent": numbers}
+        return explain_choice(table, best, "search", 400, **options)[1]
+
+    kept = rule([0.2, 0.6, 0.6], [0.1, 0.5, 0.5])
+    assert re.search(r"it is the default.*The nearest is \w+, [+-]\d+.\d points, standard error \d.\d\.", kept)
+    beaten = rule([0.2, 0.7, 0.4], [0.1, 0.5, 0.5])
+    assert re.search(
+        r"beats the exchange score of ScoreCalibration .*\(\+\d+.\d points, standard error \d.\d\)", beaten
+    )
+    refused = rule([0.2, 0.6, 0.6], [0.5, 0.9, 0.2])
+    assert re.search(r"ScoreCalibration loses recall \(-\d+.\d points, standard error \d.\d\)", refused)

@@ -116,6 +116,7 @@ def _choose_search(held_out: HeldOut, table: list[dict[str, Any]], start: int, t
             if number != start and row["admissible"]:
                 difference = held_out.scores[0, number] - held_out.scores[0, start]
                 gain, error = mean_error(difference, held_out.group)
+                row |= {"lead": gain, "lead_error": error}
                 if gain > 0 and gain > REQUIRED_ERRORS * error:
                     better.append(number)
         return max(better, key=lambda k: table[k]["value"], default=start)
@@ -233,13 +234,24 @@ def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, defau
         return f"Rule: with {accepted} its exchange score is the highest that beats the rows by two standard errors."
     if default not in names:
         return f"Rule: no candidate with {accepted} beats the exchange score of the rows by two standard errors."
+    start = table[names.index(default)]
     if best == names.index(default):
-        return f"Rule: it is the default, and no candidate with {accepted} beats its score by two standard errors."
-    if table[names.index(default)]["dropped"]:
+        rule = f"Rule: it is the default, and no candidate with {accepted} beats its score by two standard errors"
+        nearest = max((row for row in table if "lead" in row), key=lambda row: row["lead"], default=None)
+        return f"{rule}." if nearest is None else f"{rule}. The nearest is {nearest['name']}, {_lead(nearest)}."
+    if start["dropped"]:
         return f"Rule: {default} was far behind, and it has the best exchange score of the candidates with {accepted}."
-    if table[names.index(default)]["admissible"]:
-        return f"Rule: it beats the exchange score of {default} by more than two standard errors with {accepted}."
-    return f"Rule: {default} loses more recall, and it has the best exchange score of the candidates with {accepted}."
+    if start["admissible"]:
+        return (
+            f"Rule: it beats the exchange score of {default} by more than two standard errors ({_lead(table[best])}), "
+            f"with {accepted}."
+        )
+    loss = f"{_points(start['change'])} points, standard error {100 * start['change_error']:.1f}"
+    return f"Rule: {default} loses recall ({loss}). It has the best exchange score of the candidates with {accepted}."
+
+
+def _lead(row: dict[str, Any]) -> str:
+    return f"{_points(row['lead'])} points, standard error {100 * row['lead_error']:.1f}"
 
 
 def _percent(value: float) -> str:

@@ -77,7 +77,8 @@ class Auto(ChosenAligner):
         The chosen aligner, fitted to all pairs.
     table_ : list of dict
         One entry per candidate: name, value, gain, recall, change of recall, their standard errors, and 'admissible',
-        which is True if the rule of the aim below allows the choice.
+        which is True if the rule of the aim below allows the choice. For 'search', 'lead' is the difference to the
+        default.
     reasons_ : list of str
         Sentences that explain the choice. The numbers of the choice on folds that did not make it are among them.
 
