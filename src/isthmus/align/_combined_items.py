@@ -102,42 +102,40 @@ class CombinedItems:
         _check(correction, query, names)
         table, items = to_numpy(queries), {name: to_numpy(rows[name]) for name in names}
         n_items = len(items[names[0]])
-        own = np.arange(len(table)) if owner is None else np.asarray(owner)
-        if len(items[names[1]]) != n_items or len(own) != len(table) or n_items < 4 or not _is_item(own, n_items):
+        owners = np.arange(len(table)) if owner is None else np.asarray(owner)
+        if len(items[names[1]]) != n_items or len(owners) != len(table) or n_items < 4 or not _is_item(owners, n_items):
             raise InputError(
-                f"got {n_items} and {len(items[names[1]])} rows of items, {len(table)} queries and {len(own)} owners, "
-                "expected two rows for each item, at least 4 items, and one item for each query"
+                f"got {n_items} and {len(items[names[1]])} rows of items, {len(table)} queries and {len(owners)} "
+                "owners, expected two rows for each item, at least 4 items, and one item for each query"
             )
-        if query in items and np.mean(np.abs(table - items[query][own]).max(axis=1) < 1e-6) > MAX_EQUAL:
+        if query in items and np.mean(np.abs(table - items[query][owners]).max(axis=1) < 1e-6) > MAX_EQUAL:
             raise InputError(
                 f"queries of {query} equal the stored rows of their items, so they find them by themselves; give "
                 "queries that are not stored, such as further captions"
             )
         sample = np.sort(np.random.default_rng(0).permutation(n_items)[:MAX_ITEMS])
-        place = np.full(n_items, -1)
-        place[sample] = np.arange(len(sample))
-        is_asked = place[own] >= 0
-        own = place[own[is_asked]]
-        asked = to_numpy(correction.query(table[is_asked], modality=query, index="exact"))
+        sample_position = np.full(n_items, -1)
+        sample_position[sample] = np.arange(len(sample))
+        is_asked = sample_position[owners] >= 0
+        owners = sample_position[owners[is_asked]]
+        query_rows = to_numpy(correction.query(table[is_asked], modality=query, index="exact"))
         stored = [to_numpy(correction.stored(items[name][sample], modality=name, queries=query)) for name in names]
-        hits = np.stack([
-            topk(asked, weight * stored[0] + (1 - weight) * stored[1], k=1, exclude_self=False).index[:, 0] == own
-            for weight in WEIGHTS
-        ])  # fmt: skip
-        half = np.random.default_rng(1).permutation(len(sample))[own] % 2
-        found = np.empty(len(own))
+        sums = (weight * stored[0] + (1 - weight) * stored[1] for weight in WEIGHTS)
+        hits = np.stack([topk(query_rows, s, k=1, exclude_self=False).index[:, 0] == owners for s in sums])
+        half = np.random.default_rng(1).permutation(len(sample))[owners] % 2
+        held_out_hits = np.empty(len(owners))
         for number in (0, 1):
-            found[half == number] = hits[_best(hits[:, half != number])][half == number]
+            held_out_hits[half == number] = hits[_best(hits[:, half != number])][half == number]
         alone = {names[0]: float(hits[-1].mean()), names[1]: float(hits[0].mean())}
         best, better = _best(hits), max(alone, key=lambda name: alone[name])
         of_better, of_worse = (hits[-1], hits[0]) if better == names[0] else (hits[0], hits[-1])
-        gain, lead = found - of_better, of_better.astype(float) - of_worse
+        gain, lead = held_out_hits - of_better, of_better.astype(float) - of_worse
         root = math.sqrt(len(gain))
         # Without a clear leader among the modalities, a sum is the safer choice.
         is_clear = lead.mean() > LEAD_ERRORS * lead.std() / root
         is_gain = gain.mean() > (gain.std() / root if is_clear else 0)
         weight = WEIGHTS[best] if is_gain else float(better == names[0])
-        recall = {**alone, "both": float(found.mean()) if is_gain else alone[better]}
+        recall = {**alone, "both": float(held_out_hits.mean()) if is_gain else alone[better]}
         return cls(correction, query, {names[0]: weight, names[1]: 1 - weight}, recall)
 
     def stored(self, **rows: Array) -> np.ndarray:
@@ -194,8 +192,8 @@ def _check(correction: Aligner, query: str, names: tuple[str, ...]) -> None:
         raise InputError("rows for metric='cosine' have one norm and cannot be added; use metric='inner_product'")
 
 
-def _is_item(own: np.ndarray, n_items: int) -> bool:
-    return own.dtype.kind in "iu" and own.min(initial=0) >= 0 and own.max(initial=0) < n_items
+def _is_item(owners: np.ndarray, n_items: int) -> bool:
+    return owners.dtype.kind in "iu" and owners.min(initial=0) >= 0 and owners.max(initial=0) < n_items
 
 
 def _best(hits: np.ndarray) -> int:
