@@ -259,6 +259,10 @@ def _printed(result: Result, measures: Sequence[str], modalities: tuple[str, str
 
 
 def _two_paths(paths: Sequence[str]) -> tuple[str, str]:
+    if len(paths) == 1:
+        from isthmus.data.sources.npy import stack_members
+
+        paths = stack_members(paths[0]) or paths
     if len(paths) != 2:
         raise InputError(f"got {len(paths)} path, expected the embeddings of two modalities or more")
     return paths[0], paths[1]

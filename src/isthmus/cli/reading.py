@@ -73,7 +73,7 @@ def reading_options() -> dict[str, Any]:
 
 def open_sources(paths: list[str]) -> list[Any]:
     """Open one source for each path with the options of this command."""
-    from isthmus.data.opening import reading_of_each
+    from isthmus.data.reading_options import reading_of_each
     from isthmus.data.sources import open_source
 
     readings = reading_of_each(len(paths), reading_options())

@@ -18,14 +18,12 @@ from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
+from isthmus.data.reading_options import reading_of_each
 from isthmus.data.repeated_keys import join_repeated_keys
-from isthmus.data.sources import Source, modality_name, open_source
+from isthmus.data.sources import Source, modality_name, npy, open_source
 from isthmus.data.sources._members import listed
 from isthmus.utils import validation
-from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
-
-#: Options of `open_source` that `open_pairs` passes on.
-READING_OPTIONS = ("pool", "raw", "scale", "offset", "ranges", "bits")
+from isthmus.utils.errors import InputError, IsthmusWarning
 
 P = ParamSpec("P")
 
@@ -159,42 +157,6 @@ def named_sources(
     ], modalities
 
 
-def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str, Any]]:
-    """Return the options of `open_source` for each modality.
-
-    Parameters
-    ----------
-    count : int
-        Number of modalities.
-    reading : mapping
-        Options by name. A tuple has one value for each modality.
-
-    Returns
-    -------
-    list of dict
-        One mapping for each modality.
-
-    Raises
-    ------
-    InputError
-        If an option is unknown, or a tuple has another length.
-
-    Examples
-    --------
-    >>> reading_of_each(2, {"pool": "mean", "scale": (None, 0.1)})
-    [{'pool': 'mean', 'scale': None}, {'pool': 'mean', 'scale': 0.1}]
-    """
-    for name, value in reading.items():
-        if name not in READING_OPTIONS:
-            raise unknown_name("option", name, READING_OPTIONS)
-        if isinstance(value, tuple) and len(value) != count:
-            raise InputError(f"{name} has {len(value)} values, expected one, or {count}: one for each modality")
-    return [
-        {name: value[number] if isinstance(value, tuple) else value for name, value in reading.items()}
-        for number in range(count)
-    ]
-
-
 def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
     """Return the pairs without invalid rows if `drop_bad`, and with equal rows as one if `group`."""
     pairs = drop_invalid_rows(pairs) if drop_bad else pairs
@@ -317,7 +279,7 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
     Parameters
     ----------
     data : Pairs, array-like, path or mapping
-        Pairs, rows of the first modality, two modalities by name, or a stack of two arrays (2, n, d).
+        Pairs, rows of the first modality, two modalities by name, or a stack of two arrays (2, n, d) or its .npy file.
     y : array-like or path, optional
         Rows of the second modality, if `data` holds the first one alone.
     **options
@@ -351,6 +313,9 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
         return open_pairs(*data.values(), **{"names": tuple(data), **options})
     if isinstance(data, tuple) and len(data) == 2:
         return open_pairs(*data, **options)
+    stacked = npy.stack_members(data) if isinstance(data, (str, os.PathLike)) else []
+    if stacked:
+        return open_pairs(*stacked, **options)
     shape = tuple(getattr(data, "shape", ()))
     if len(shape) == 3 and shape[0] == 2:
         return open_pairs(data[0], data[1], **options)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 
 from isthmus.data.columns import as_source
-from isthmus.data.opening import reading_of_each
 from isthmus.data.pairs import Pairs
+from isthmus.data.reading_options import reading_of_each
 from isthmus.data.sources import modality_name, open_source
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tokenize
 import warnings
 from pathlib import Path
@@ -48,6 +49,16 @@ class Npy(Format):
     ) -> Writer:
         """Return a writer of an .npy file in C order."""
         return RawRowsWriter(path, header_bytes(shape, dtype), shape, dtype, start)
+
+
+def stack_members(path: str | os.PathLike[str]) -> list[str]:
+    """Return the addresses of both modalities of an .npy stack (2, n, d). Empty for every other path."""
+    file = Path(path)
+    if file.suffix.lower() != ".npy" or not file.is_file():
+        return []
+    with file.open("rb") as stream:
+        shape = read_header(stream, str(path))[0]
+    return [f"{path}::0", f"{path}::1"] if len(shape) == 3 and shape[0] == 2 else []
 
 
 def memory_map(
