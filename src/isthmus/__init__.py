@@ -17,6 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from isthmus.utils.version import __version__
 
+#: Folder of modules whose import name is not their path, such as `isthmus.sources`.
+__path__.append(f"{__path__[0]}/utils/aliases")
+
 #: public name -> module that defines it
 _NAMES: dict[str, str] = {
     "Estimate": "isthmus.statistics.result",
