@@ -129,11 +129,11 @@ def measure(
     families = isthmus.metrics.families(data.names)
     printed = _printed(result, headlines, data.names) if metrics is None else result.metrics
     for family in dict.fromkeys(families[name] for name in printed):
-        rows.append((family.upper(), "", "", "", ""))
+        rows.append((family.upper(), "", "", "", "", ""))
         rows += [_table_row(name, e) for name, e in printed.items() if families[name] == family]
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
     print_bullets([sentence for sentence in [result.pairs["matching"].get("sentence")] if sentence])
-    print_table(("measure", "value", "95 % interval", "null", "unit"), rows)
+    print_table(("measure", "value", "95 % interval", "plug-in", "null", "unit"), rows)
     _print_remarks(printed)
     if metrics is None:
         hidden = len(families) - len(printed)
@@ -281,7 +281,7 @@ def _open_modalities(
 def _table_row(name: str, e: Estimate) -> tuple[str, ...]:
     interval = "" if math.isnan(e.low) else f"{number(e.low)} .. {number(e.high)}"
     value = "undefined" if e.undefined else number(e.value)
-    return f"  {name}", value, interval, "" if math.isnan(e.null) else number(e.null), e.unit
+    return f"  {name}", value, interval, e.plugin_text, "" if math.isnan(e.null) else number(e.null), e.unit
 
 
 def _print_remarks(estimates: Mapping[str, Estimate]) -> None:

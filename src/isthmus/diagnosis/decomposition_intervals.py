@@ -68,7 +68,8 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     Returns
     -------
     CosineDecomposition
-        Values are the plug-in estimates, which add up. Notes give the reason if there are no intervals.
+        Values are without the bias of sampling if there are intervals, else the plug-in estimates. Both add up. Notes
+        give the reason if there are no intervals.
 
     Raises
     ------
@@ -77,8 +78,8 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
 
     Notes
     -----
-    An interval is centred on the value minus its bias and clipped at zero. A value can therefore lie above its own
-    interval if most of it is bias.
+    An interval is centred on the value and clipped at zero. Components without bias that would be negative are zero,
+    and the largest one is smaller by as much, so that they add up.
 
     The null of 'spectrum', 'centre' and 'orientation' is the value after the two rows of random items were swapped
     (after centring for 'spectrum' and 'orientation'). This is the value of two samples from one distribution. The null
@@ -108,6 +109,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     nulls = {name: scale * value for name, value in swap_null(sample, sample_moments, rng=rng).items()}
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
+    debiased: dict[str, float] = {}
     required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
     if pairs.dependence is not None:
         notes.append(f"The components have {pairs.dependence}.")
@@ -118,29 +120,36 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         )
     else:
         values = np.array([*(plug_in[name].value for name in COMPONENTS), plug_in.captured_fraction.value])
-        intervals = _intervals(values, sample, sample_moments, scale, rng)
+        debiased, intervals = _intervals(values, sample, sample_moments, scale, rng)
     components = {
-        name: dataclasses.replace(_with_interval(component, intervals.get(name)), null=nulls.get(name, component.null))
+        name: dataclasses.replace(
+            _with_interval(component, debiased, intervals, name), null=nulls.get(name, component.null)
+        )
         for name, component in plug_in.items()
     }
     return dataclasses.replace(
         plug_in,
         components=components,
         total=dataclasses.replace(plug_in.total, low=low, high=high),
-        captured_fraction=_with_interval(plug_in.captured_fraction, intervals.get("captured_fraction")),
+        captured_fraction=_with_interval(plug_in.captured_fraction, debiased, intervals, "captured_fraction"),
         best_rotation_fraction=best_rotation_fraction(sample, sample_moments, rng=rng),
         notes=tuple(notes),
     )
 
 
-def _with_interval(estimate: Estimate, interval: tuple[float, float] | None) -> Estimate:
-    return estimate if interval is None else dataclasses.replace(estimate, low=interval[0], high=interval[1])
+def _with_interval(
+    estimate: Estimate, debiased: dict[str, float], intervals: dict[str, tuple[float, float]], name: str
+) -> Estimate:
+    if name not in intervals:
+        return estimate
+    low, high = intervals[name]
+    return dataclasses.replace(estimate, value=debiased[name], low=low, high=high, plugin=estimate.value)
 
 
 def _intervals(
     values: np.ndarray, sample: Pairs, moments: Moments, scale: float, rng: int
-) -> dict[str, tuple[float, float]]:
-    """Return the bias-corrected intervals of `values` by name, without those that are not finite."""
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return `values` without bias and their intervals by name, without those that are not finite."""
     n, dim = sample.n_components, sample.dim
     scores = item_influence(sample, moments)
     jackknife_variance = np.sum(scores**2, axis=0) / n**2 * n / (n - 1)
@@ -152,11 +161,17 @@ def _intervals(
     half_width = Z95 * np.sqrt(scale * correction * jackknife_variance + bias_variance)
     minimum = np.array([0.0] * len(COMPONENTS) + [-1.0])
     low, high = (np.maximum(values - bias + sign * half_width, minimum) for sign in (-1, 1))
-    return {
+    intervals = {
         name: (float(a), float(b))
         for name, a, b in zip(NAMES, low, high, strict=True)
         if math.isfinite(a) and math.isfinite(b)
     }
+    if any(name not in intervals for name in COMPONENTS):
+        return dict(zip(NAMES, values.tolist(), strict=True)), {}
+    debiased = np.maximum(values - bias, minimum)
+    components = debiased[: len(COMPONENTS)]
+    components[np.argmax(components)] -= components.sum() - values[: len(COMPONENTS)].sum()
+    return dict(zip(NAMES, debiased.tolist(), strict=True)), intervals
 
 
 def influence(moments: Moments, x: np.ndarray, y: np.ndarray) -> np.ndarray:

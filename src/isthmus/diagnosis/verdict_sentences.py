@@ -169,8 +169,8 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
         return _no_gap_sentence(result)
     if angle.undefined:
         return (
-            f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:.3f} apart, and "
-            f"sampling alone gives {distance.null:.3f}."
+            f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:.3f} apart "
+            f"({_distance_evidence(distance)})."
         )
     swaps = "" if math.isnan(angle.null) else f"; random swaps of the modalities leave {angle.null:.1f}"
     return (
@@ -182,7 +182,7 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
 def _no_gap_sentence(result: Result) -> str:
     """Return that there is no gap if one of `NEGLIGIBLE_GAP` is excluded, else that none can be told from noise."""
     distance = result["centroid_distance"]
-    interval = f"95 %: {distance.low:.3f} to {distance.high:.3f}; sampling alone gives {distance.null:.3f}"
+    interval = _distance_evidence(distance)
     if result.pairs["normalize"] and distance.high < NEGLIGIBLE_GAP:
         return f"There is no significant gap: the means are less than {NEGLIGIBLE_GAP} apart ({interval})."
     return (
@@ -191,10 +191,16 @@ def _no_gap_sentence(result: Result) -> str:
     )
 
 
+def _distance_evidence(distance: Estimate) -> str:
+    """Return the interval, and the plug-in beside its null."""
+    interval = f"95 %: {distance.low:.3f} to {distance.high:.3f}"
+    return f"{interval}; with sampling noise {distance.plugin:.3f}, where noise alone gives {distance.null:.3f}"
+
+
 def _no_gap(result: Result) -> bool:
     """Return whether sampling alone explains the distance of the means."""
     distance = result["centroid_distance"]
-    return distance.low == 0 or distance.value <= distance.null
+    return distance.low == 0 or distance.plugin <= distance.null
 
 
 def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
@@ -216,8 +222,7 @@ def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
 
 
 def _amount(component: Estimate) -> str:
-    # An interval that does not contain the value would need an explanation that is too long for a verdict.
-    if math.isnan(component.low) or component.low > component.value or component.high < component.value:
+    if math.isnan(component.low):
         return f"{component.value:.3f}"
     digits = 3 if component.high - component.low >= 0.001 else 4
     return f"{component.value:.{digits}f} [{component.low:.{digits}f}, {component.high:.{digits}f}]"

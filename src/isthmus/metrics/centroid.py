@@ -14,6 +14,7 @@ from isthmus.statistics.intervals import clip_interval, normal_interval
 from isthmus.statistics.mean_intervals import (
     debiased_gap_squared,
     debiased_mean_cosine,
+    debiased_mean_products,
     gap_interval,
     mean_covariance,
     mean_length_interval,
@@ -25,6 +26,8 @@ from isthmus.statistics.result import NAN, Estimate
 MEAN_TEST_LEVEL = 0.01
 #: ... and the standard error of its cosine is at most this.
 MAX_COSINE_ERROR = 0.1
+#: Difference of two cosines that is rounding.
+ROUNDING = 1e-13
 
 
 def _orthogonal_means() -> tuple[Any, Any, float]:
@@ -53,9 +56,9 @@ def _orthogonal_means() -> tuple[Any, Any, float]:
 def centroid_angle(context: MetricContext) -> Estimate:
     """Angle between the two mean directions, arccos(c_x . c_y) with c = mean / |mean|.
 
-    The value is the plug-in. The interval is that of the cosine without the terms of an item with itself. Its
-    standard error is the infinitesimal jackknife's. The angle is undefined unless both means differ from zero at
-    p < .01 and that standard error is at most .1. The null is the angle that is left if random pairs swap their
+    The value and its interval leave out the terms of an item with itself. The plug-in, the published form, includes
+    them. The standard error is the infinitesimal jackknife's. The angle is undefined unless both means differ from zero
+    at p < .01 and that standard error is at most .1. The null is the angle that is left if random pairs swap their
     modalities.
     """
     return gap_angle(context)
@@ -94,9 +97,13 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
         return undefined(
             f"the cosine between the means has a standard error of {error:g}, more than {MAX_COSINE_ERROR}"
         )
-    value = _angle_between(m.mean_x, m.mean_y)
+    plugin = _angle_between(m.mean_x, m.mean_y)
+    # arccos magnifies rounding errors near 0 and 180 degrees.
+    is_equal = abs(cosine - math.cos(math.radians(plugin))) < ROUNDING
     low_cosine, high_cosine = normal_interval(cosine, var)
-    return Estimate(value, _degrees(high_cosine), _degrees(low_cosine), _angle_after_swaps(context))
+    interval = _degrees(high_cosine), _degrees(low_cosine)
+    value = plugin if is_equal else _degrees(cosine)
+    return Estimate.debiased(value, interval, plugin=plugin, null=_angle_after_swaps(context))
 
 
 def _angle_between(u: np.ndarray, v: np.ndarray) -> float:
@@ -143,14 +150,15 @@ def _angle_after_swaps(context: MetricContext) -> float:
 def centroid_distance(context: MetricContext) -> Estimate:
     """Euclidean distance between the two means, |mean x - mean y|.
 
-    The value is the plug-in. The interval is that of the square without its bias tr Cov(x - y) / n. The null is the
-    root mean square distance if each pair swaps its modalities with probability 1/2.
+    The value and its interval are those of the square without its bias tr Cov(x - y) / n. The plug-in includes it. The
+    null is the root mean square of the plug-in if each pair swaps its modalities with probability 1/2.
     """
     m = context.moments
     c = m.by_item
     null = math.sqrt(max(float(np.trace(c.swap_scatter)), 0.0)) / m.n
-    low, high = clip_interval(gap_interval(m), 0, _max_length(context, 2))
-    return Estimate(float(np.linalg.norm(m.mean_x - m.mean_y)), low, high, null)
+    interval = clip_interval(gap_interval(m), 0, _max_length(context, 2))
+    plugin = float(np.linalg.norm(m.mean_x - m.mean_y))
+    return Estimate.debiased(_debiased_length(debiased_gap_squared(m)[0], plugin), interval, plugin=plugin, null=null)
 
 
 @metric(
@@ -176,9 +184,9 @@ def centroid_distance_debiased(context: MetricContext) -> Estimate:
     m = context.moments
     if m.by_item.n_items < 2:
         return undefined(ONE_ITEM)
-    squared = debiased_gap_squared(m)[0]
-    low, high = clip_interval(gap_interval(m), 0, _max_length(context, 2))
-    return Estimate(math.sqrt(max(squared, 0.0)), low, high, 0.0)
+    value = math.sqrt(max(debiased_gap_squared(m)[0], 0.0))
+    interval = clip_interval(gap_interval(m), 0, _max_length(context, 2))
+    return Estimate(min(max(value, interval[0]), interval[1]), *interval, 0.0)
 
 
 @metric(
@@ -196,13 +204,19 @@ def centroid_distance_debiased(context: MetricContext) -> Estimate:
 def mean_resultant_length(context: MetricContext) -> Estimate:
     """Length of the mean of one modality's unit rows: 0 for an evenly spread cloud, 1 for a single direction.
 
-    The value is the plug-in. The interval is that of the square without its bias. The null is the length for as many
-    independent directions with the same scatter around a mean of zero.
+    The value and its interval are those of the square without its bias, which the plug-in includes. The null is the
+    plug-in for as many independent directions with the same scatter around a mean of zero.
     """
     m = context.moments
     null = math.sqrt(max(float(np.trace(mean_covariance(m))), 0.0))
-    low, high = clip_interval(mean_length_interval(m), 0, _max_length(context, 1))
-    return Estimate(float(np.linalg.norm(m.mean_x)), low, high, null)
+    interval = clip_interval(mean_length_interval(m), 0, _max_length(context, 1))
+    plugin = float(np.linalg.norm(m.mean_x))
+    return Estimate.debiased(_debiased_length(debiased_mean_products(m)[1], plugin), interval, plugin=plugin, null=null)
+
+
+def _debiased_length(squared: float, plugin: float) -> float:
+    """Return the root of a debiased square, or the plug-in if they differ by rounding alone."""
+    return plugin if abs(squared - plugin**2) < ROUNDING else math.sqrt(max(squared, 0.0))
 
 
 def _max_length(context: MetricContext, of_unit_rows: float) -> float:

@@ -125,9 +125,9 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
 def conformity_sd(context: MetricContext) -> Estimate:
     """Standard deviation of the conformity of one modality's rows, a row's mean cosine to all other rows.
 
-    The conformity of unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation with the
-    cosine to the mean is therefore no finding, and sd = n / (n - 1) sqrt(mean' S mean) with the covariance S (1/n).
-    The interval is that of the square without its bias. The null is the value of directions whose mean is zero,
+    The conformity of unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation with the cosine
+    to the mean is therefore no finding, and sd = n / (n - 1) sqrt(mean' S mean) with the covariance S (1/n). The value
+    and its interval are those of the square without its bias. The null is the plug-in of directions whose mean is zero,
     sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):
@@ -141,7 +141,9 @@ def conformity_sd(context: MetricContext) -> Estimate:
     value = m.n / (m.n - 1) * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
     if plug_in - bias > 0:
-        return Estimate(value, *clip_interval(length_interval(plug_in - bias, var), 0, 1), null)
+        debiased = m.n / (m.n - 1) * math.sqrt(plug_in - bias)
+        interval = clip_interval(length_interval(plug_in - bias, var), 0, 1)
+        return Estimate.debiased(debiased, interval, plugin=value, null=null)
     return Estimate(value, null=null, note="no interval: not distinguishable from the null" if plug_in <= bias else "")
 
 

@@ -26,8 +26,8 @@ and `{x}` and `{y}` stand for the two.
 
 - **Needs**: `moments` need one pass over the data. `rows` need rows as well, of a sample of at most 10,000 items.
   `labels` need rows and a class for each item.
-- **Interval**: the 95 % interval. `jackknife` is over items, around the value without its bias. Where the field
-  reports the biased value, that value may lie outside, and a note gives the other. `normal` is that of a mean over
+- **Interval**: the 95 % interval. `jackknife` is over items, around the value, which is without the bias of sampling.
+  Where the field reports the biased form, `plugin` stands beside the value, and may lie outside of the interval. `normal` is that of a mean over
   items, `wilson` that of a share. `subsampling` uses halves of the items, drawn without replacement. `none` gives the
   reason. `benchmarks/covering.py` measures what the intervals cover. Near zero, where a normal interval is wrong,
   squared lengths have the interval of a noncentral chi-square, and intervals are too wide rather than too narrow.

@@ -35,9 +35,9 @@ from isthmus.statistics.result import Estimate
 def fisher_ratio(context: MetricContext) -> Estimate:
     """Scatter of the two means over the scatter of the rows around their own mean, tr S_B / tr S_W.
 
-    For modalities of equal size it is |mean x - mean y|^2 / (2 (tr S_x + tr S_y)) with covariances (1/n). The interval
-    is that of the value without its bias. The null is the ratio if each pair swaps its modalities with probability
-    1/2.
+    For modalities of equal size it is |mean x - mean y|^2 / (2 (tr S_x + tr S_y)) with covariances (1/n). The value and
+    its interval are without bias, which the plug-in includes. The null is the ratio if each pair swaps its modalities
+    with probability 1/2.
     """
     m = context.moments
     squares = float(np.trace(m.xx) + np.trace(m.yy)) / m.n
@@ -55,10 +55,11 @@ def fisher_ratio(context: MetricContext) -> Estimate:
     spread = squares - sum(debiased_mean_products(m)[1:])
     if spread <= 0:
         return Estimate(value, null=null, note="no interval: too few items")
-    if noise:
-        return Estimate(value, noise[0] / (2 * spread), noise[1] / (2 * spread), null)
     ratio = unbiased / (2 * spread)
+    if noise:
+        interval = noise[0] / (2 * spread), noise[1] / (2 * spread)
+        return Estimate.debiased(ratio, interval, plugin=value, null=null)
     along_x = (gap + 2 * ratio * m.mean_x) / spread
     along_y = (-gap + 2 * ratio * m.mean_y) / spread
     low, high = normal_interval(ratio, linear_variance(m, along_x, along_y))
-    return Estimate(value, *clip_interval((low, high), 0, np.inf), null)
+    return Estimate.debiased(ratio, clip_interval((low, high), 0, np.inf), plugin=value, null=null)

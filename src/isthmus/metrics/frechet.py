@@ -201,8 +201,9 @@ def frechet_centroid_share(context: MetricContext) -> Estimate:
 def coral_distance(context: MetricContext) -> Estimate:
     """Frobenius distance of the two covariances, |S_x - S_y|_F with 1/n.
 
-    The loss of the paper is its square over 4 d^2. The value is the plug-in. The interval is that of the square without
-    its bias. The null is the root mean square distance if each item swaps its modalities with probability 1/2.
+    The loss of the paper is its square over 4 d^2. The value and its interval are those of the square without its bias,
+    which the plug-in includes. The null is the root mean square of the plug-in if each item swaps its modalities with
+    probability 1/2.
     """
     traces, sample = context.shared(TraceEstimates), context.influence_sample
     squared = max(traces.plug_in["xx"] + traces.plug_in["yy"] - 2 * traces.plug_in["x.y"], 0.0)
@@ -213,11 +214,10 @@ def coral_distance(context: MetricContext) -> Estimate:
         return Estimate(value)
     weights = {"xx": 1.0, "yy": 1.0, "x.y": -2.0}
     unbiased = sum(w * traces.debiased(name) for name, w in weights.items())
-    low, high = length_interval(unbiased, traces.variance(weights))
-    n = context.moments.by_item.n_items
-    note = "" if low <= value <= high else f"without its bias at n = {n:,}: {math.sqrt(max(unbiased, 0.0)):.4g}"
+    interval = length_interval(unbiased, traces.variance(weights))
     midpoint = (context.moments.mean_x + context.moments.mean_y) / 2
-    return Estimate(value, low, high, math.sqrt(_swapped_coral(sample, midpoint)), note=note)
+    null = math.sqrt(_swapped_coral(sample, midpoint))
+    return Estimate.debiased(math.sqrt(max(unbiased, 0.0)), interval, plugin=value, null=null)
 
 
 def _swapped_coral(sample: InfluenceSample, midpoint: np.ndarray) -> float:

@@ -61,12 +61,13 @@ def _register(count: int) -> None:
         # If the gap is zero in all other coordinates, its first-order error is zero, but not that of their squares.
         noise_elsewhere = np.delete(noise, largest)
         var = linear_variance(m, slope, -slope) + 2 * float(noise_elsewhere @ noise_elsewhere) / unbiased**2
-        return Estimate(value, *clip_interval(normal_interval(share, var), 0, 1), null, note=note)
+        interval = clip_interval(normal_interval(share, var), 0, 1)
+        return Estimate.debiased(share, interval, plugin=value, null=null, note=note)
 
     concentration.__doc__ = f"""Share of the squared gap |mean x - mean y|^2 in its {count} largest coordinates.
 
-    Coordinates are the axes of the model, without a rotation. The interval is that of the share without its bias, for
-    these coordinates. The null is the share of a random direction.
+    Coordinates are the axes of the model, without a rotation. The value and its interval are without bias, for these
+    coordinates. The null is the share of a random direction.
     """
     metric(
         f"gap_share_top_{count}",

@@ -45,9 +45,8 @@ def _reflected(dim: int) -> tuple[np.ndarray, np.ndarray, float]:
 def cka(context: MetricContext) -> Estimate:
     """Linear centred kernel alignment, |S_xy|_F^2 / (|S_x|_F |S_y|_F): 1 if one cloud is the other one rotated.
 
-    The value is the usual biased form, which is too high by about its null. The interval is that of the value without
-    this bias, so that it may lie below the value. The null is the mean over shuffled pairings,
-    tr S_x tr S_y / ((n - 1) |S_x|_F |S_y|_F).
+    The plug-in is the usual biased form, which is too high by about the null. The value and its interval are without
+    this bias. The null is the mean of the plug-in over shuffled pairings, tr S_x tr S_y / ((n - 1) |S_x|_F |S_y|_F).
     """
     traces = context.shared(TraceEstimates)
     scale = math.sqrt(traces.plug_in["xx"] * traces.plug_in["yy"])
@@ -62,9 +61,8 @@ def cka(context: MetricContext) -> Estimate:
     scale = math.sqrt(xx * yy)
     unbiased = xy / scale
     var = traces.variance({"xy": 1 / scale, "xx": -unbiased / (2 * xx), "yy": -unbiased / (2 * yy)})
-    low, high = clip_interval(normal_interval(unbiased, var), 0, 1)
-    note = "" if low <= value <= high else f"without its bias at n = {n:,}: {max(unbiased, 0.0):.4g}"
-    return Estimate(value, low, high, null, note=note)
+    interval = clip_interval(normal_interval(unbiased, var), 0, 1)
+    return Estimate.debiased(unbiased, interval, plugin=value, null=null)
 
 
 @metric(

@@ -32,8 +32,8 @@ def residual_energy_share(context: MetricContext) -> Estimate:
     """Share of the mean squared distance of matching pairs that is left after the means are aligned.
 
     It is tr S_r / (|gap|^2 + tr S_r) with the covariance S_r of x - y (1/n) and the difference of the means, gap. The
-    denominator equals mean |x - y|^2. The interval is that of the value without its bias. The null is the share for
-    non-matching pairs.
+    denominator equals mean |x - y|^2. The value and its interval are without bias, which the plug-in includes. The null
+    is the share for non-matching pairs.
     """
     m = context.moments
     squares = float(np.trace(m.xx) + np.trace(m.yy)) / m.n
@@ -48,10 +48,12 @@ def residual_energy_share(context: MetricContext) -> Estimate:
     if not has_unit_rows(context):
         return Estimate(value, null=null, note="no interval: " + NOT_UNIT_ROWS)
     if noise:
-        return Estimate(value, *clip_interval((1 - noise[1] / total, 1 - noise[0] / total), 0, 1), null)
+        interval = clip_interval((1 - noise[1] / total, 1 - noise[0] / total), 0, 1)
+        return Estimate.debiased(1 - unbiased / total, interval, plugin=value, null=null)
     slope = -2 * gap / total
     var = linear_variance(m, slope, -slope, -2 * unbiased / total**2)
-    return Estimate(value, *clip_interval(normal_interval(1 - unbiased / total, var), 0, 1), null)
+    interval = clip_interval(normal_interval(1 - unbiased / total, var), 0, 1)
+    return Estimate.debiased(1 - unbiased / total, interval, plugin=value, null=null)
 
 
 def _differences_mostly_along_one_axis() -> tuple[np.ndarray, np.ndarray, float]:
@@ -78,9 +80,9 @@ def _differences_mostly_along_one_axis() -> tuple[np.ndarray, np.ndarray, float]
 def residual_anisotropy(context: MetricContext) -> Estimate:
     """Largest over mean eigenvalue of the covariance S_r of x - y, lambda_1 / (tr S_r / d).
 
-    It measures how much of the difference of matching rows lies in one direction after the means are aligned. The
-    interval is that of the value without its bias, and is absent where lambda_1 is not clear of lambda_2. The null is
-    the value of as many isotropic differences, (1 + sqrt(d / n))^2.
+    It measures how much of the difference of matching rows lies in one direction after the means are aligned. The value
+    and its interval are without bias, which the plug-in includes. Where lambda_1 is not clear of lambda_2 the interval
+    is absent and the value is the plug-in. The null is the value of as many isotropic differences, (1 + sqrt(d / n))^2.
     """
     m, sample = context.moments, context.influence_sample
     gap = m.mean_x - m.mean_y

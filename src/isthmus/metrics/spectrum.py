@@ -88,10 +88,10 @@ def effective_rank(context: MetricContext) -> Estimate:
     if not has_enough_items(context):
         needs = f"no interval: needs n >= {ITEMS_PER_DIM * context.moments.dim_x:,}"
         return Estimate(value, null=null, note=note or needs)
-    low, high = _rankme_interval(context, spectrum)
-    if math.isnan(low) and context.influence_sample is not None:
+    debiased, interval = _rankme_interval(context, spectrum)
+    if math.isnan(interval[0]) and context.influence_sample is not None:
         note = "no interval: some singular values are zero, or their bias is large"
-    return Estimate(value, low, high, null, note=note)
+    return Estimate.debiased(debiased, interval, plugin=value, null=null, note=note)
 
 
 def _rankme(sigma: np.ndarray) -> float:
@@ -99,11 +99,11 @@ def _rankme(sigma: np.ndarray) -> float:
     return float(np.exp(-np.sum(p * np.log(p))))
 
 
-def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, float]:
-    """Return the interval from the entropy log A - B / A, where A sums sigma and B sums sigma log sigma."""
+def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """Return value and interval from the entropy log A - B / A, where A sums sigma and B sums sigma log sigma."""
     energies, directions = sigma**2 / context.moments.n, context.x.eigen[1]
     if context.influence_sample is None or energies[-1] <= 1e-12 * energies[0]:
-        return NAN, NAN
+        return NAN, (NAN, NAN)
     spectral_errors = SpectralErrors(energies, directions, context.influence_sample)
     root, log = np.sqrt(energies), np.log(energies)
     sigma_sum, sigma_log_sum = float(root.sum()), float(root @ log) / 2
@@ -112,9 +112,9 @@ def _rankme_interval(context: MetricContext, sigma: np.ndarray) -> tuple[float, 
     slope_sum, slope_sum_log = 1 / sigma_sum + sigma_log_sum / sigma_sum**2, -1 / sigma_sum
     bias = slope_sum * bias_sum + slope_sum_log * bias_sum_log
     error = math.sqrt(context.influence_sample.variance(slope_sum * influence_sum + slope_sum_log * influence_sum_log))
-    return _exponential_interval(
-        math.log(sigma_sum) - sigma_log_sum / sigma_sum, bias, error, max_value=float(len(sigma)), max_bias=MAX_LOG_BIAS
-    )
+    entropy, max_value = math.log(sigma_sum) - sigma_log_sum / sigma_sum, float(len(sigma))
+    interval = _exponential_interval(entropy, bias, error, max_value=max_value, max_bias=MAX_LOG_BIAS)
+    return math.exp(entropy - bias), interval
 
 
 def _exponential_interval(
@@ -162,8 +162,8 @@ def _harmonic_shares() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def participation_ratio(context: MetricContext) -> Estimate:
     """Number of equally strong directions with as much spread, (tr S)^2 / tr S^2 with one modality's covariance S.
 
-    The value is the plug-in, too small by about its square / n. The interval is that of the value without this bias.
-    The null is the value of as many isotropic rows, n d / (n + d).
+    The plug-in is too small by about its square / n. The value and its interval are without this bias. The null is the
+    value of as many isotropic rows, n d / (n + d).
     """
     traces = context.shared(TraceEstimates)
     if traces.plug_in["x"] <= 0:
@@ -184,9 +184,7 @@ def participation_ratio(context: MetricContext) -> Estimate:
     )
     half_width = Z95 * math.sqrt(traces.variance(weights))
     low, high = (min(max(math.exp(end), 1.0), float(d)) for end in (midpoint - half_width, midpoint + half_width))
-    unbiased = trace**2 / square
-    note = f"without its bias at n = {n:,}: {unbiased:.4g}" if not low <= value <= high else ""
-    return Estimate(value, low, high, null, note=note)
+    return Estimate.debiased(trace**2 / square, (low, high), plugin=value, null=null)
 
 
 @metric(
@@ -206,8 +204,9 @@ def participation_ratio(context: MetricContext) -> Estimate:
 def anisotropy(context: MetricContext) -> Estimate:
     """Largest over mean eigenvalue of one modality's covariance S, lambda_1 / (tr S / d).
 
-    The interval is that of the value without its bias, and is absent where lambda_1 is not clear of lambda_2. The null
-    is the value of as many isotropic rows, (1 + sqrt(d / n))^2.
+    The value and its interval are without bias, which the plug-in includes. Where lambda_1 is not clear of lambda_2 the
+    interval is absent and the value is the plug-in. The null is the value of as many isotropic rows, (1 + sqrt(d /
+    n))^2.
     """
     if context.x.centred[0][0] <= 0:
         return undefined(EQUAL_ROWS)
@@ -226,9 +225,13 @@ def anisotropy_of(spectral_errors: SpectralErrors, n_items: int) -> Estimate:
     influence_first, bias_first = spectral_errors.scores_and_bias(first / eigenvalues[0], -first / eigenvalues[0] ** 2)
     influence_trace, bias_trace = spectral_errors.scores_and_bias(np.full(d, 1 / eigenvalues.sum()), np.zeros(d))
     error = math.sqrt(spectral_errors.sample.variance(influence_first - influence_trace))
-    low, high = _exponential_interval(math.log(value), bias_first - bias_trace, error, max_value=float(d))
-    note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(low) else ""
-    return Estimate(value, low, high, null, note=note)
+    bias = bias_first - bias_trace
+    interval, debiased = (
+        _exponential_interval(math.log(value), bias, error, max_value=float(d)),
+        value * math.exp(-bias),
+    )
+    note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(interval[0]) else ""
+    return Estimate.debiased(debiased, interval, plugin=value, null=null, note=note)
 
 
 def slope_range(n: int, dim: int) -> tuple[int, int]:
@@ -285,4 +288,5 @@ def power_law_slope(context: MetricContext) -> Estimate:
     error = math.sqrt(sample.variance(influence))
     if not abs(bias) <= max(error, ROUNDING):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
-    return Estimate(value, max(value - bias - Z95 * error, 0.0), value - bias + Z95 * error, null)
+    interval = max(value - bias - Z95 * error, 0.0), max(value - bias + Z95 * error, 0.0)
+    return Estimate.debiased(value - bias, interval, plugin=max(value, 0.0), null=null)

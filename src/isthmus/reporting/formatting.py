@@ -41,6 +41,11 @@ def interval(estimate: Estimate) -> str:
     return f"{_with_unit(estimate.low, estimate.unit)} to {_with_unit(estimate.high, estimate.unit)}"
 
 
+def plugin(estimate: Estimate) -> str:
+    """Return the plug-in, or an empty text where it does not differ from the value."""
+    return _with_unit(estimate.plugin, estimate.unit) if estimate.plugin_text else ""
+
+
 def null(estimate: Estimate) -> str:
     """Return the null, or an empty text if there is none."""
     return "" if estimate.undefined or math.isnan(estimate.null) else _with_unit(estimate.null, estimate.unit)

@@ -50,11 +50,16 @@ class Estimate:
         Caveat of this number on these data, such as 'n = 500 < d = 512: needs n >= 5,120'.
     no_interval : str
         Reason why this measure never has an interval.
+    plugin : float
+        The published form of the measure, computed as if the sample were the population. Sampling biases it where it
+        differs from `value`, which the interval is about. Default: `value`.
 
     Examples
     --------
     >>> print(Estimate(0.5, 0.4, 0.6, unit="cosine"))
     0.5 [0.4, 0.6] cosine
+    >>> print(Estimate(0.5, 0.4, 0.6, unit="cosine", plugin=0.7))
+    0.5 [0.4, 0.6] cosine (plug-in 0.7)
     """
 
     value: float
@@ -66,6 +71,46 @@ class Estimate:
     definition: str = ""
     note: str = ""
     no_interval: str = ""
+    plugin: float = NAN
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.plugin):
+            object.__setattr__(self, "plugin", self.value)
+
+    @classmethod
+    def debiased(
+        cls, value: float, interval: tuple[float, float], *, plugin: float, null: float = NAN, note: str = ""
+    ) -> Estimate:
+        """Build an estimate without the bias of sampling beside its plug-in, which replaces it without an interval.
+
+        Parameters
+        ----------
+        value : float
+            Estimate without bias. It is clipped to the interval, which respects the range of the quantity.
+        interval : tuple of float
+            Ends of its 95 % interval, or NaN.
+        plugin : float
+            Value with the bias of sampling.
+        null : float
+            Value of the plug-in under the null model.
+        note : str
+            Caveat.
+
+        Returns
+        -------
+        Estimate
+            The estimate.
+        """
+        low, high = interval
+        if math.isnan(low) or math.isnan(high) or math.isnan(value):
+            return cls(plugin, null=null, note=note)
+        return cls(min(max(value, low), high), low, high, null, note=note, plugin=plugin)
+
+    @property
+    def plugin_text(self) -> str:
+        """The plug-in with four digits, or '' where it does not differ from the value."""
+        text = number(self.plugin)
+        return "" if self.undefined or text == number(self.value) else text
 
     def __float__(self) -> float:
         return float(self.value)
@@ -74,7 +119,8 @@ class Estimate:
         if self.undefined:
             return f"undefined ({self.undefined})"
         interval = "" if math.isnan(self.low) else f" [{number(self.low)}, {number(self.high)}]"
-        return f"{number(self.value)}{interval} {self.unit}".rstrip()
+        plugin = f" (plug-in {self.plugin_text})" if self.plugin_text else ""
+        return f"{number(self.value)}{interval} {self.unit}".rstrip() + plugin
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values.
@@ -82,11 +128,12 @@ class Estimate:
         Returns
         -------
         dict
-            Fields by name. Absent numbers and empty texts are None.
+            Fields by name. Absent numbers and empty texts are None, and so is a plug-in that equals the value.
         """
         numbers = {name: json_number(getattr(self, name)) for name in ("value", "low", "high", "null")}
         remarks = {name: getattr(self, name) or None for name in ("undefined", "note", "no_interval", "definition")}
-        return {**numbers, "unit": self.unit, **remarks}
+        plugin = None if self.plugin == self.value else json_number(self.plugin)
+        return {**numbers, "plugin": plugin, "unit": self.unit, **remarks}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], /) -> Estimate:
@@ -103,6 +150,7 @@ class Estimate:
             The estimate.
         """
         fields: dict[str, Any] = {name: number_from_json(content[name]) for name in ("value", "low", "high", "null")}
+        fields["plugin"] = number_from_json(content.get("plugin"))
         fields |= {name: content.get(name) or "" for name in ("note", "no_interval", "definition")}
         return cls(**fields, unit=content["unit"], undefined=content["undefined"])
 
@@ -220,7 +268,9 @@ class Result(Tabular, Mapping[str, Estimate]):
         """
         names = [split_measure(name, self.pairs.get("names", ())) for name in self.metrics]
         estimates = list(self.metrics.values())
-        numbers = {field: [getattr(e, field) for e in estimates] for field in ("value", "low", "high", "null")}
+        numbers = {
+            field: [getattr(e, field) for e in estimates] for field in ("value", "low", "high", "null", "plugin")
+        }
         remarks = {field: [getattr(e, field) or "" for e in estimates] for field in ("unit", "undefined", "note")}
         identity = dict(zip(("measure", "side", "modality"), map(list, zip(*names, strict=True)), strict=True))
         return {**(identity or {"measure": [], "side": [], "modality": []}), **numbers, **remarks}
