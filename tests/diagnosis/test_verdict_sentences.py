@@ -95,7 +95,7 @@ def test_verdict_of_collapse_counts_shared_dimensions(rng: np.random.Generator) 
     sentences = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
     assert "the different orientation of the two clouds (dimension collapse)" in sentences
     assert "99 % of the energy lies in 9 (image) and 9 (text) of 15 dimensions" in sentences
-    assert "these share 6, 3 more than the ranks guarantee" in sentences
+    assert "these overlap in 6, 3 more than the ranks guarantee" in sentences
 
 
 def test_verdict_of_few_rows_starts_with_the_caveat(rng: np.random.Generator) -> None:

@@ -88,7 +88,7 @@ def by_array_library(context: MetricContext) -> Estimate:
         (declared(interval="normal"), "evidence", r"mean_dot has the interval \[nan, nan\] and declares 'normal'"),
         (declared(null_model="zero mean"), "evidence", "mean_dot has the null nan and declares 'zero mean'"),
         (declared(with_infinite_interval), "evidence", r"mean_dot has the interval \[0.98, 0.99\] and declares 'none"),
-        (declared(with_infinite_interval, interval="normal"), "evidence", "lies outside .* and no note explains it"),
+        (declared(with_infinite_interval, interval="normal"), "evidence", "lies outside .* see Estimate.debiased"),
         (declared(reference_case=lambda: (np.eye(2), np.eye(2), 0.5)), "reference case", "= 1.0 .*expected 0.5"),
         (declared(range=(-1, 0)), "range", r"lies outside the range \(-1, 0\)"),
         (declared(with_infinite_interval, range=(-1, 0.985)), "range", r"\[0.98, 0.99\] of mean_dot leaves"),

@@ -49,7 +49,14 @@ def result(clip_coco: isthmus.Pairs) -> isthmus.Result:
 
 def test_values_of_clip_are_known(result: isthmus.Result) -> None:
     for name, (value, tolerance) in VALUES.items():
-        assert result[name].value == pytest.approx(value, abs=tolerance), name
+        assert result[name].plugin == pytest.approx(value, abs=tolerance), name
+
+
+def test_values_of_clip_lie_in_their_intervals(result: isthmus.Result) -> None:
+    assert result["centroid_angle"].value == pytest.approx(72.01, abs=0.05)  # hardly biased
+    assert result["image_to_text_R@1"].value == 276 / 500
+    for name, estimate in result.items():
+        assert np.isnan(estimate.low) or estimate.low <= estimate.value <= estimate.high, name
 
 
 def test_nulls_of_clip_are_known(result: isthmus.Result) -> None:
@@ -67,10 +74,12 @@ def test_measures_with_few_items_have_a_note(result: isthmus.Result) -> None:
         assert np.isnan(result[name].low), name
     assert result.to_dict()["metrics"]["rank_99_image"]["note"] == "n = 500 < d = 512: needs n >= 5,120"
     assert result.to_dict()["metrics"]["centroid_angle"]["note"] is None
-    # The biased values of the field lie outside of the intervals, and the note says where the others are.
+    # The biased forms of the field lie outside of the intervals, and stand beside the values.
     for name in ("participation_ratio_image", "cka"):
-        assert not result[name].low <= result[name].value <= result[name].high
-        assert result[name].note.startswith("without its bias at n = 500: "), name
+        assert not result[name].low <= result[name].plugin <= result[name].high
+        assert f"(plug-in {result[name].plugin:.4g})" in str(result[name])
+        assert result.to_dict()["metrics"][name]["plugin"] == pytest.approx(result[name].plugin)
+    assert result.to_dict()["metrics"]["image_to_text_R@1"]["plugin"] is None
 
 
 def test_gap_share_names_the_coordinates(result: isthmus.Result) -> None:
@@ -80,7 +89,7 @@ def test_gap_share_names_the_coordinates(result: isthmus.Result) -> None:
 def test_curves_sum_to_one(result: isthmus.Result) -> None:
     shares = result.curves["gap_share_per_coordinate"]
     assert shares.sum() == pytest.approx(1)
-    assert shares[:2].sum() == pytest.approx(result["gap_share_top_2"].value)
+    assert shares[:2].sum() == pytest.approx(result["gap_share_top_2"].plugin)
     for modality in ("image", "text"):
         assert result.curves[f"gap_share_per_direction_{modality}"].sum() == pytest.approx(1)
 
@@ -93,6 +102,6 @@ def test_bias_predicts_the_change_with_half_of_the_items(clip_coco: isthmus.Pair
     estimates = isthmus.measure(clip_coco, metrics=["cka", "participation_ratio_{side}"])
     for name in estimates:
         middle = (estimates[name].low + estimates[name].high) / 2
-        bias = estimates[name].value - middle
-        change = np.mean([half[name].value for half in halves]) - estimates[name].value
+        bias = estimates[name].plugin - middle
+        change = np.mean([half[name].plugin for half in halves]) - estimates[name].plugin
         assert change == pytest.approx(bias, rel=0.35), name

@@ -23,6 +23,7 @@ def test_text_of_an_estimate_has_interval_unit_or_reason(estimate: Estimate, tex
 
 def test_dictionary_of_an_estimate_has_none_for_what_is_absent() -> None:
     assert Estimate(0.5, null=0.1, note="few items").to_dict() == {
-        "value": 0.5, "low": None, "high": None, "null": 0.1, "unit": "", "undefined": None, "note": "few items",
+        "value": 0.5, "low": None, "high": None, "null": 0.1, "plugin": None, "unit": "", "undefined": None,
+        "note": "few items",
         "no_interval": None, "definition": None,
     }  # fmt: skip

@@ -129,7 +129,7 @@ def intervene(
     interventions: Annotated[
         str, typer.Option(help="names with commas: translate, rotate, collapse, remove_unshared")
     ] = "translate,rotate,collapse,remove_unshared",
-    shared: Annotated[int | None, typer.Option(help="number of shared directions; default: estimated")] = None,
+    shared: Annotated[int | None, typer.Option(help="number of covarying directions; default: estimated")] = None,
     seed: Seed = 0,
     labels: Labels = None,
     index: Index = None,

@@ -111,8 +111,8 @@ def _collapse_lines(explanation: Explanation) -> Iterator[str]:
             f"{centred_rank:,}"
         )
     yield (
-        f"  shared dimensions: {report.shared.value:.0f}, guaranteed by the ranks {report.guaranteed:,}, between "
-        f"random subspaces {report.shared.null:.1f}; excess {report.excess:,}"
+        f"  overlap of the 99 % subspaces in dimensions: {report.shared.value:.0f}, guaranteed by the ranks "
+        f"{report.guaranteed:,}, between random subspaces {report.shared.null:.1f}; excess {report.excess:,}"
     )
     smallest, largest = report.smallest_angle, report.largest_angle
     yield (

@@ -119,7 +119,7 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
         # With few items recall has little power, so that this caveat is then the stronger one.
         caveats.insert(
             0 if items < MIN_ITEMS_FOR_RECALL else len(caveats),
-            f"There are no more items ({items:,}) than dimensions ({dim:,}): ranks, shared dimensions, orientation and "
+            f"There are no more items ({items:,}) than dimensions ({dim:,}): ranks, overlap, orientation and "
             "pairing would change with more items.",
         )
     elif budget.notes:
@@ -264,11 +264,12 @@ def _shared_dimensions(result: Result) -> str:
     excess = int(shared.value) - guaranteed
     if shared.value == 0:
         angle = result["smallest_principal_angle"]
-        return f"share none (their smallest angle is {angle.value:.1f} degrees, {angle.null:.1f} for random subspaces)"
+        angles = f"{angle.value:.1f} degrees, {angle.null:.1f} for random subspaces"
+        return f"overlap in none (their smallest angle is {angles})"
     if guaranteed == 0:
-        return f"share {shared.value:.0f}, where random subspaces share none"
+        return f"overlap in {shared.value:.0f}, where random subspaces overlap in none"
     surplus = f"{excess} more than" if excess > 0 else "no more than"
-    return f"share {shared.value:.0f}, {surplus} the ranks guarantee"
+    return f"overlap in {shared.value:.0f}, {surplus} the ranks guarantee"
 
 
 def _hypotheses(collapse: CollapseReport) -> str:

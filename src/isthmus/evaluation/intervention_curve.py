@@ -25,11 +25,11 @@ INTERVENTIONS: dict[str, tuple[str, tuple[float, ...]]] = {
         (-0.5, -0.25, 0.25, 0.5, 0.75, 1.0),
     ),
     "collapse": (
-        "the shared directions shrink by this share in both modalities; at 1 they are removed",
+        "the covarying directions shrink by this share in both modalities; at 1 they are removed",
         (0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
     ),
     "remove_unshared": (
-        "the directions that are not shared shrink by this share in both modalities; at 1 they are removed",
+        "the directions that do not covary shrink by this share in both modalities; at 1 they are removed",
         (0.2, 0.4, 0.6, 0.8, 0.9, 1.0),
     ),
 }

@@ -74,7 +74,7 @@ def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
 
 
 def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
-    """Count the shared directions of one half of the items that replicate in the other half.
+    """Count the covarying directions of one half of the items that replicate in the other half.
 
     A direction replicates if the covariance of matching rows along it exceeds two standard errors in the other half.
 
@@ -114,5 +114,7 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     errors = item_means.std(axis=0, ddof=1) / math.sqrt(len(item_means))
     n_shared = int(np.count_nonzero(item_means.mean(axis=0) > 2 * errors))
     if n_shared == 0:
-        raise InputError("no shared direction: matching rows do not covary in any direction that replicates on others")
+        raise InputError(
+            "no covarying direction: matching rows do not covary in any direction that replicates on others"
+        )
     return n_shared

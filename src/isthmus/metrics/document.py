@@ -27,10 +27,11 @@ and `{x}` and `{y}` stand for the two.
 - **Needs**: `moments` need one pass over the data. `rows` need rows as well, of a sample of at most 10,000 items.
   `labels` need rows and a class for each item.
 - **Interval**: the 95 % interval. `jackknife` is over items, around the value, which is without the bias of sampling.
-  Where the field reports the biased form, `plugin` stands beside the value, and may lie outside of the interval. `normal` is that of a mean over
-  items, `wilson` that of a share. `subsampling` uses halves of the items, drawn without replacement. `none` gives the
-  reason. `benchmarks/covering.py` measures what the intervals cover. Near zero, where a normal interval is wrong,
-  squared lengths have the interval of a noncentral chi-square, and intervals are too wide rather than too narrow.
+  Where the field reports the biased form, `plugin` stands beside the value, and may lie outside of the interval.
+  `normal` is that of a mean over items, `wilson` that of a share. `subsampling` uses halves of the items, drawn
+  without replacement. `none` gives the reason. `benchmarks/covering.py` measures what the intervals cover. Near zero,
+  where a normal interval is wrong, squared lengths have the interval of a noncentral chi-square, and intervals are too
+  wide rather than too narrow.
   Standard errors come from at most 2,000 random items where the moments alone do not give them.
 - **Null**: the value by chance. `pair shuffle` draws the matching rows anew, and `random retrieval` draws ranks
   evenly. `modality swap` exchanges the rows of a pair with probability 1/2. `random subspace` and `random direction`

@@ -99,7 +99,7 @@ def _page(curve: InterventionCurve, svg: str) -> str:
         for point in curve.points
     ]
     sizes = f"{curve.n_fit:,} pairs to fit on, {curve.n_test:,} others to judge on"
-    facts = f"{sizes}, {curve.shared_dimensions} shared directions"
+    facts = f"{sizes}, {curve.shared_dimensions} covarying directions"
     caption = (
         "The star is the raw space. Each line shows one intervention of growing strength. Intervals of the rank "
         "correlations resample the points: they state how much the answer depends on the chosen strengths."
