@@ -141,8 +141,8 @@ def compare(
     Notes
     -----
     If a score is a mean over items, the interval of its change comes from the differences of the items. Items with
-    the same row of x count as one. The variance is that of a single split: splits share items, so the mean over splits
-    is at least as precise. The interval of other scores (ARI, Gini index) comes from the spread over three or more
+    the same row of x count as one. Splits share items, so that the variance of the mean over many splits is
+    half of that of one. The interval of other scores (ARI, Gini index) comes from the spread over three or more
     splits with the correction of [1]_.
 
     References
