@@ -126,7 +126,7 @@ def test_items_of_clip_are_found_as_often_as_by_the_better_modality(clip_coco: i
     image, text = (np.asarray(table, dtype=np.float64) for table in clip_coco.unit())
     rng = np.random.default_rng(0)
     changes = []
-    for seed in range(2):
+    for seed in range(1):
         order = np.random.default_rng(seed).permutation(500)
         fit, test = order[:250], order[250:]
         correction = ScoreCalibration().fit(image=image[fit], text=text[fit])

@@ -284,7 +284,7 @@ def test_hit_model_restores_from_its_json_values(relevance: Relevance) -> None:
 
 def test_relevance_of_clip_finds_half_of_the_matches_at_four_fifths_precision(clip_coco: isthmus.Pairs) -> None:
     recall, kept = [], []
-    for seed in range(4):
+    for seed in range(2):
         order = np.random.default_rng(seed).permutation(500)
         relevance = ScoreCalibration().fit(clip_coco.take(order[:250])).relevance(clip_coco.take(order[:250]))
         probability, is_right, n_matches = open_set(relevance, clip_coco.take(order[250:]))
