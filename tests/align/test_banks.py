@@ -136,3 +136,13 @@ def test_gain_in_blocks_equals_the_gain_of_one_product(pair: Any, monkeypatch: p
     monkeypatch.setattr("isthmus.align._score_model.BLOCK_SCORES", 100)
     np.testing.assert_array_equal(gains_of_weight(*pair, weight=0.5, k=8), whole)
     assert 0 < np.abs(whole).sum() < N
+
+
+def test_aligners_declare_what_they_need() -> None:
+    assert ScoreStandardization().needs == "no pairs, moments suffice"
+    assert ScoreCalibration(hubness_weight=0.0, level_weight=0.0).needs == "no pairs, moments suffice"
+    assert ScoreCalibration(row_map="RidgeCCA").needs == "pairs, a bank of rows"
+    for cls in (BankNormalization, CSLS, InvertedSoftmax, ScoreCalibration):
+        assert cls().needs == "no pairs, a bank of rows"
+    assert align.RidgeCCA().needs == "pairs"
+    assert align.SharedSpaceProjection(estimator="paired").needs == "pairs"

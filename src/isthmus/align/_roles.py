@@ -27,6 +27,11 @@ class Roles(Fitting):
         fit = self._require_fit()
         return (*(fit.names or ("x", "y")), *(self._more or fit.info.get("modalities", ())[2:]))
 
+    @property
+    def needs(self) -> str:
+        """Return what a fit with these options needs: 'pairs' or 'no pairs', and more for score corrections."""
+        return "no pairs" if self._accepts_unpaired else "pairs"
+
     def modality_number(self, modality: str, /) -> int:
         """Return the position of a modality.
 

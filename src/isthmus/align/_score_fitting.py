@@ -108,6 +108,11 @@ class ScoreFitting(Aligner):
         return self._is_paired and self.rule().hubness_weight is None
 
     @property
+    def needs(self) -> str:
+        """Return what a fit with these options needs: pairs or none, and a bank of rows or moments alone."""
+        return f"{super().needs}, {'a bank of rows' if self._keeps_bank else 'moments suffice'}"
+
+    @property
     def _accepts_unpaired(self) -> bool:
         mapper = self._mapper()
         return mapper is None or not mapper.uses_pairs

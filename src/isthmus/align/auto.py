@@ -139,6 +139,11 @@ class Auto(ChosenAligner):
             )
 
     @property
+    def needs(self) -> str:
+        """Return what a fit needs: pairs for a choice. Unpaired rows are given to the default."""
+        return "pairs for a choice, no pairs for the default"
+
+    @property
     def table_(self) -> list[dict[str, Any]]:
         """Return the scores of the candidates."""
         table: list[dict[str, Any]] = self.fit_info_["table"]

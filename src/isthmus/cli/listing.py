@@ -112,7 +112,7 @@ def _aligners() -> dict[str, dict[str, str]]:
     return {
         name: {
             "definition": " ".join((cls.__doc__ or "").split("\n\n")[0].split()),
-            "about": "; ".join(filter(None, ["needs pairs" if cls.requires_pairing else "needs no pairs", cls.source])),
+            "about": "; ".join(filter(None, [f"needs {cls().needs}", cls.source])),
         }
         for name, cls in isthmus.align.registry().items()
     }
