@@ -49,11 +49,14 @@ line "Needs" says *no pairs*, and the others are undefined with that reason. Mea
 Measures of rows use as many random rows of both sets. Standard errors are those of two independent samples, and
 `modality swap` deals all rows to two sets of the same sizes.
 
-**Degenerate data.** An encoder that collapsed returns nearly the same row for every item. `measure`, `explain` and
-`inspect` look for such data first and name them: all rows of a modality are the same, or nearly the same (the mean
-has more than 99.9 % of their length), they lie along one direction, or they vary in few directions. They also name
-matching pairs that are equal or have one cosine, and data of two to five items. Then they do not doubt the order of
-the rows, because these data cannot decide on it. `Result.pairs["degenerate"]` holds the findings.
+**Degenerate data.** An encoder that collapsed returns nearly the same row for every item. `measure`, `explain`,
+`report` and `inspect` look for such data first and name them: all rows of a modality are the same, or nearly the same
+(the mean has more than 99.9 % of their length), they lie along one direction, or they vary in few directions. They
+also name matching pairs that are equal or have one cosine, and data of two to five items. Then they do not doubt the
+order of the rows, because these data cannot decide on it. `Result.pairs["degenerate"]` holds the findings. The
+monitor of a training names them at its first snapshot, and the losses name a collapsed first batch. `report` of too
+few items or different rows has no comparison and states why. Products in float32, which more than 50,000 pairs have,
+cannot tell rows that differ by less than a thousandth of their length.
 
 A measure without a meaning on such data is undefined with the reason. The line "Undefined if" lists all cases of each
 measure: its fewest items, constant or equal rows, and what else it needs. On all other data it keeps its value: the
