@@ -17,6 +17,13 @@ import store_tables
 from isthmus.data.sources._store import find_store
 
 N, D = 20_000, 512
+#: The command line with blocks of 1,020 rows, so that a call is killed in the middle on a fast machine, too.
+PROGRAM = """
+from isthmus.data.sources import _stored_rows
+_stored_rows.BLOCK_BYTES = 2**21
+from isthmus.cli import main
+main()
+"""
 
 
 @pytest.fixture(params=["lancedb", "postgresql"])
@@ -47,7 +54,7 @@ def test_rows_of_a_killed_call_are_neither_lost_nor_doubled(make: Callable[..., 
     url = make(ids, {"vector": rows}, np.full(N, "image"))
     aligner = isthmus.align.ScoreCalibration().fit(image=rows[:2_000], text=rows[2_000:4_000] - 1)
     aligner.save(tmp_path / "a.safetensors")
-    command = [sys.executable, "-m", "isthmus", "apply", str(tmp_path / "a.safetensors"), f"{url}::vector"]
+    command = [sys.executable, "-c", PROGRAM, "apply", str(tmp_path / "a.safetensors"), f"{url}::vector"]
     command += [f"{url}::corrected", "--modality", "image", "--role", "stored"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
@@ -79,7 +86,7 @@ def test_points_of_a_killed_call_are_neither_lost_nor_doubled(tmp_path: Path) ->
     aligner = isthmus.align.ScoreCalibration().fit(image=rows[:2_000], text=rows[2_000:4_000] - 1)
     aligner.save(tmp_path / "a.safetensors")
     target = tmp_path / "fresh"
-    command = [sys.executable, "-m", "isthmus", "apply", str(tmp_path / "a.safetensors"), f"{url}::vector"]
+    command = [sys.executable, "-c", PROGRAM, "apply", str(tmp_path / "a.safetensors"), f"{url}::vector"]
     command += [f"qdrant:{target}::corrected", "--modality", "image", "--role", "stored"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120

@@ -66,7 +66,8 @@ class LanceTable(StoreTable):
             batches = self._scan([column], "", 1)
             return next((batch.column(column) for batch in batches if batch.num_rows), [])
 
-        self.width = _arrow_lists.list_width(list_type, first_list, str(self.address))
+        declared = int(getattr(list_type, "list_size", -1))  # LanceDB keeps vectors as lists of one size
+        self.width = declared if declared > 0 else _arrow_lists.list_width(list_type, first_list, str(self.address))
 
     def _scan(self, columns: list[str], where: str, size: int) -> Iterator[Any]:
         """Yield batches of the columns of the rows that the filter and `where` select."""
