@@ -75,6 +75,14 @@ def test_recall_is_not_checked_without_pairs_of_rows_at_once(how: str) -> None:
     assert "held_out_recall" not in aligner.fit_info_
 
 
+def test_recall_is_not_checked_if_half_of_the_pairs_has_no_solution(clip_coco: isthmus.Pairs) -> None:
+    with (
+        pytest.warns(RecallWarning, match="was not checked"),
+        pytest.warns(isthmus.IsthmusWarning, match="too little to search in: use estimator='sound'"),
+    ):
+        _ = SharedSpaceProjection(estimator="published").fit(clip_coco).map_x_
+
+
 def test_a_later_fit_replaces_the_judgement() -> None:
     pairs = pairs_of(private=0.01)
     aligner = SharedSpaceProjection().fit(pairs)

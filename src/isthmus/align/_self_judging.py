@@ -59,7 +59,7 @@ class SelfJudging(Aligner):
 
     judge: bool = True
 
-    # None: no pairs of rows were given. Empty: they were too few, or half of them has no solution.
+    # None: no pairs of rows were given, or half of them has no solution. Empty: they were too few.
     _judgement = cast("dict[str, float] | None", None)
 
     def fit(
@@ -136,18 +136,18 @@ class SelfJudging(Aligner):
             self.fit_info_ = {**self.fit_info_, "held_out_recall": self._judgement}
         elif self.judge and self._judgement is None:
             warnings.warn(
-                f"the recall of {type(self).__name__} was not checked, because it was not fitted to pairs of rows at "
-                "once, and it often falls; check it with isthmus compare",
+                f"the recall of {type(self).__name__} was not checked, and it often falls: the check takes pairs of "
+                "rows at once, and a solution for half of them; use isthmus compare",
                 RecallWarning,
                 stacklevel=2,
             )
 
 
-def held_out_change(aligner: SelfJudging, pairs: Pairs) -> dict[str, float]:
+def held_out_change(aligner: SelfJudging, pairs: Pairs) -> dict[str, float] | None:
     """Return the change of R@1 on one half of the items of an aligner fitted to the other half.
 
     'change' is the mean of both directions, 'error' its paired standard error and 'items' the number of items. The
-    result is empty for few items, and if the aligner has no solution for half of them.
+    result is empty for few items, and None if the aligner has no solution for half of them.
     """
     if pairs.n_items < MIN_ITEMS:
         return {}
@@ -160,7 +160,7 @@ def held_out_change(aligner: SelfJudging, pairs: Pairs) -> dict[str, float]:
         try:
             mapped = fresh.fit_moments(Moments.of(fit, normalize=aligner.normalize)).transform(*raw)
         except (InputError, np.linalg.LinAlgError):
-            return {}
+            return None
     recall = []
     for x, y in (raw, mapped):
         data = TaskData(to_numpy(x), to_numpy(y), owner=test.index, seed=0, y_groups=test.y_groups)
