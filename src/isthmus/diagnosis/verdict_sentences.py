@@ -265,9 +265,9 @@ def _shared_dimensions(result: Result) -> str:
     if shared.value == 0:
         angle = result["smallest_principal_angle"]
         angles = f"{angle.value:.1f} degrees, {angle.null:.1f} for random subspaces"
-        return f"overlap in none (their smallest angle is {angles})"
+        return f"overlap in no dimension (their smallest angle is {angles})"
     if guaranteed == 0:
-        return f"overlap in {shared.value:.0f}, where random subspaces overlap in none"
+        return f"overlap in {shared.value:.0f}, where random subspaces overlap in no dimension"
     surplus = f"{excess} more than" if excess > 0 else "no more than"
     return f"overlap in {shared.value:.0f}, {surplus} the ranks guarantee"
 
@@ -275,14 +275,14 @@ def _shared_dimensions(result: Result) -> str:
 def _hypotheses(collapse: CollapseReport) -> str:
     """Return the verdicts on the two hypotheses as a sentence without its full stop."""
     first, second = collapse.hypotheses
+    remark = ""
+    if first.verdict == REFUTED and any(collapse.collapsed):
+        remark = "There is a collapse, but it does not set the angle of the gap. "
     if first.verdict == second.verdict:
         quantity = "either explanation" if first.verdict == UNDECIDED else "both explanations"
-        return f"The data {VERBS[first.verdict]} {quantity} of the gap: {first.name}, and {second.name}"
+        return f"{remark}The data {VERBS[first.verdict]} {quantity} of the gap: {first.name}, and {second.name}"
     verbs = VERBS[first.verdict], VERBS[second.verdict]
-    start = "Of two explanations of the gap, the data"
-    if first.verdict == REFUTED and any(collapse.collapsed):
-        start = "There is a collapse, but it does not set the angle of the gap. " + start
-    return f"{start} {verbs[0]} {first.name} and {verbs[1]} {second.name}"
+    return f"{remark}Of two explanations of the gap, the data {verbs[0]} {first.name} and {verbs[1]} {second.name}"
 
 
 def _retrieval_sentence(result: Result, x: str, y: str) -> str:

@@ -42,8 +42,13 @@ def interval(estimate: Estimate) -> str:
 
 
 def plugin(estimate: Estimate) -> str:
-    """Return the plug-in, or an empty text where it does not differ from the value."""
-    return _with_unit(estimate.plugin, estimate.unit) if estimate.plugin_text else ""
+    """Return the plug-in, or an empty text where it does not differ from the value as shown.
+
+    >>> plugin(Estimate(0.5, unit="cosine", plugin=0.7)), plugin(Estimate(0.5, unit="cosine", plugin=0.50001))
+    ('0.700', '')
+    """
+    text = "" if estimate.undefined else _with_unit(estimate.plugin, estimate.unit)
+    return "" if text == value(estimate) else text
 
 
 def null(estimate: Estimate) -> str:
