@@ -95,6 +95,8 @@ def inspect(
             typer.echo(f"  collapse    {inspection.collapse}")
     if pairing:
         typer.echo(f"Paired? {pairing.reason}")
+        if len({inspection.rows for inspection in inspections}) > 1 and not pairing.breaks and key is None:
+            typer.echo("Two sets without pairs are measured by `isthmus measure --unpaired`.")
         for inspection, name in zip(inspections, _names_of(sources), strict=True):
             distinct = inspection.rows - inspection.duplicates
             if inspection.rows_compared == inspection.rows > distinct >= MIN_DISTINCT_ROWS:

@@ -62,8 +62,8 @@ class PairingBreak:
 
     Examples
     --------
-    >>> PairingBreak(250, 500, 0, False, None, True, 0.16, 0.31).to_dict()["start"]
-    250
+    >>> PairingBreak(250, 500, 0, False, None, True, 0.16, 0.31).sentence("text")
+    'rows 250 to 499 do not match (mean cosine 0.160, others 0.310)'
     """
 
     start: int
@@ -96,7 +96,7 @@ class PairingBreak:
         Returns
         -------
         str
-            For example 'rows 250 to 499 do not match (mean cosine 0.165, others 0.311)'.
+            The clause.
         """
         rows = f"rows {self.start:,} to {self.stop - 1:,}"
         name = f"shard {self.shard} ({rows})" if self.shard else rows
@@ -222,7 +222,13 @@ def looks_paired(
         return Pairing(False, f"cannot be judged: {unjudged[0].message}", paired, unpaired, NAN)
     breaks = () if unjudged else find_breaks(x, y)
     if breaks:
-        return Pairing(False, _broken_reason(breaks, names[1]), *numbers, "broken", breaks)
+        return Pairing(
+            False,
+            f"only in part: {_ranges(breaks, names[1])}; check the order of these rows",
+            *numbers,
+            "broken",
+            breaks,
+        )
     if z > Z_THRESHOLD:
         return Pairing(True, "; ".join([f"yes: {cosines}", *(d.message for d in degeneracies)]), *numbers, "paired")
     if unjudged:
@@ -275,9 +281,9 @@ def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:
         return ()
     cosines = np.einsum("ij,ij->i", sample.x, sample.y)
     inside = [(sample.numbers >= rows.start) & (sample.numbers < rows.stop) for rows in ranges]
-    other_cosine = _mean(cosines[~np.any(inside, axis=0)])
+    other_cosine = float(np.mean(cosines[~np.any(inside, axis=0)]))
     return tuple(
-        _break(x, y, rows, _mean(cosines[is_inside]), other_cosine)
+        _break(x, y, rows, float(np.mean(cosines[is_inside])), other_cosine)
         for rows, is_inside in zip(ranges, inside, strict=True)
     )
 
@@ -293,8 +299,9 @@ def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: 
             break
     offset = matching_offset(x, y, start, stop)
     # Selected rows are named by their numbers in the file.
-    first, last = (int(row) for row in x.numbers(np.array([start, stop - 1])))
     is_open = stop == x.shape[0]
+    first, last, following = (int(row) for row in x.numbers(np.array([start, stop - 1, stop - is_open])))
+    last = max(last, following - 1)  # rows of the file that repeat the last one belong to it
     return PairingBreak(first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine)
 
 
@@ -319,10 +326,6 @@ def _judge_unequal(x: Source, y: Source, second: str) -> Pairing:
     return Pairing(False, reason)
 
 
-def _broken_reason(breaks: Sequence[PairingBreak], second: str) -> str:
-    return f"only in part: {_ranges(breaks, second)}; check the order of these rows"
-
-
 def _ranges(breaks: Sequence[PairingBreak], second: str) -> str:
     """Return the clauses of the first three ranges, with the number of the others."""
     listed = ", ".join(entry.sentence(second) for entry in breaks[:3])
@@ -332,10 +335,6 @@ def _ranges(breaks: Sequence[PairingBreak], second: str) -> str:
 def _offset_clause(offset: int, second: str) -> str:
     direction = f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
     return f"the match of a row stands {direction} in {second}"
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean(dtype=np.float64)) if len(values) else NAN
 
 
 def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
