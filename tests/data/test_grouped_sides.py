@@ -12,6 +12,7 @@ import pytest
 import isthmus
 from isthmus.align import Auto
 from isthmus.data.components import dependence_reason
+from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import intervene
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
@@ -120,6 +121,19 @@ def test_matching_ranks_of_many_to_many_pairs_equal_a_slow_loop(rng: np.random.G
                 assert rank == 1 + np.count_nonzero(row[~row_right] >= row[row_right].max())
 
 
+def test_pairs_in_one_component_are_sampled_by_item_and_shuffled_without_shared_rows() -> None:
+    rng = np.random.default_rng(6)
+    owner, shared = np.repeat(np.arange(40), 3), rng.integers(0, 50, size=120)
+    images, texts = rng.normal(size=(40, WIDTH)), rng.normal(size=(50, WIDTH))
+    pairs = open_grouped(images[owner], texts[shared])
+    assert "form one group, fewer than 20" in str(pairs.dependence)
+    items, rows = pairs.first_pairs
+    assert len(np.unique(items)) == len(np.unique(pairs.y_groups[rows])) == len(rows) > 20
+    assert pairs.sample(10).n_items == 10
+    budget = isthmus.explain(pairs).budget
+    assert budget["centre"].null < budget["centre"].value
+
+
 def test_matches_join_rows_that_share_a_match() -> None:
     matches = Matches.of(4, 5, [0, 1, 2, 3, 2], [5, 5, 3, 4, 3])
     assert matches.x_components.tolist() == [0, 0, 1, 2]
@@ -143,9 +157,14 @@ def test_measure_where_one_text_is_on_a_third_of_the_images_has_no_interval_and_
     for change in isthmus.compare(pairs, aligners=["Centering"], splits=3)["Centering"].changes.values():
         assert np.isnan(change.low)
         assert change.note == pairs.dependence
+    assert recommendation_sentence(isthmus.compare(pairs, aligners=["Centering"], splits=1)).startswith(
+        "No correction can be recommended, because no change has an interval (30 of 90 pairs"
+    )
     explanation = isthmus.explain(pairs)
     assert np.isnan(explanation.budget.total.low)
     assert any("share rows of image or text" in note for note in explanation.budget.notes)
+    assert f"There is {pairs.dependence}." in explanation.verdict
+    assert "nan" not in " ".join(explanation.verdict)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +172,7 @@ def test_measure_where_one_text_is_on_a_third_of_the_images_has_no_interval_and_
     [
         (np.arange(10), None),
         (np.arange(100) // 5, None),
-        (np.arange(100) // 10, "only 10 groups are independent"),
+        (np.arange(100) // 10, "and form 10 groups, fewer than 20"),
         (np.minimum(np.arange(100), 20), "80 of 100 pairs"),
     ],
 )

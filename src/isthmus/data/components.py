@@ -8,6 +8,8 @@ from isthmus.data.numbering import renumber
 
 #: Largest share of the pairs in one component for which intervals are stated.
 MAX_SHARE = 0.1
+#: Begin of every reason for the absence of intervals.
+NO_INTERVAL = "no interval: "
 #: Fewest components for which intervals are stated, if rows repeat.
 MIN_COMPONENTS = 20
 
@@ -99,8 +101,9 @@ def dependence_reason(pair_components: np.ndarray, names: tuple[str, str], /) ->
         return None
     shared = " or ".join(names)
     if count < MIN_COMPONENTS:
-        return f"no interval: {n:,} pairs share so many rows of {shared} that only {count} groups are independent"
+        groups = "one group" if count == 1 else f"{count} groups"
+        return f"{NO_INTERVAL}{n:,} pairs share rows of {shared} and form {groups}, fewer than {MIN_COMPONENTS}"
     if largest <= MAX_SHARE * n:
         return None
     share = f"{largest:,} of {n:,} pairs ({100 * largest / n:.0f} %)"
-    return f"no interval: {share} share rows of {shared} with each other, more than a tenth"
+    return f"{NO_INTERVAL}{share} share rows of {shared} with each other, more than a tenth"

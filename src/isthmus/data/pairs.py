@@ -123,15 +123,23 @@ class Pairs:
     @cached_property
     def n_components(self) -> int:
         """Number of `components` that have a pair."""
-        return len(self.first_pairs[0])
+        return len(np.unique(self.components[self.owner]))
 
     @cached_property
     def first_pairs(self) -> tuple[np.ndarray, np.ndarray]:
-        """Item and row of y of the first pair of each of the `components` that have one."""
+        """Item and row of y of the first pair of each component. If `dependence`, of pairs that share no row."""
         if self.index is None and self.y_groups is None:
             return np.arange(self.n_pairs), np.arange(self.n_pairs)
-        rows = np.unique(self.components[self.owner], return_index=True)[1]
+        rows = np.unique(self.sampling_units[self.owner], return_index=True)[1]
+        if self.dependence is not None and self.y_groups is not None:
+            rows = rows[np.unique(self.y_groups[rows], return_index=True)[1]]
+            rows = rows[np.argsort(self.owner[rows])]
         return self.owner[rows], rows
+
+    @property
+    def sampling_units(self) -> np.ndarray:
+        """Unit of each item that samples and shuffles keep whole: `components`, or items if `dependence`."""
+        return self.components if self.dependence is None else np.arange(self.n_items)
 
     @cached_property
     def dependence(self) -> str | None:
@@ -285,13 +293,12 @@ class Pairs:
             At most `n_items` items or components in their own order. These pairs themselves if they have no more.
             Items are drawn if so few components are independent that there are no intervals (`dependence`).
         """
-        by_item = self.y_groups is None or self.dependence is not None
-        count = self.n_items if by_item else int(self.components.max()) + 1
+        count = int(self.sampling_units.max(initial=-1)) + 1
         if count <= n_items:
             return self
         is_drawn = np.zeros(count, dtype=bool)
         is_drawn[np.random.default_rng(rng).choice(count, size=n_items, replace=False)] = True
-        sample = self.take(np.flatnonzero(is_drawn if by_item else is_drawn[self.components]))
+        sample = self.take(np.flatnonzero(is_drawn[self.sampling_units]))
         if self.open_spec is not None and self.open_spec.sample is None and isinstance(rng, int):
             sample.open_spec = replace(
                 self.open_spec, sample=(n_items, rng), key=f"{self.open_spec.key} {n_items} {rng}"

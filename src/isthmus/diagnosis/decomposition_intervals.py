@@ -104,7 +104,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         low = high = NAN
     items = moments.by_item.n_items
     sample = pairs.sample(max(MAX_ITEMS, MIN_ITEMS_PER_DIM * pairs.dim), rng=rng)
-    scale = sample.n_components / pairs.n_components
+    scale = len(sample.first_pairs[0]) / len(pairs.first_pairs[0])
     sample_moments = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
     nulls = {name: scale * value for name, value in swap_null(sample, sample_moments, rng=rng).items()}
     notes = []
@@ -253,8 +253,9 @@ def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> 
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:
     """Return 'spectrum', 'centre' and 'orientation' after the two rows of random items were swapped."""
     x, y = _unit_rows(pairs, moments)
-    is_swapped = np.random.default_rng(rng).random(int(pairs.components.max()) + 1) < 0.5
-    swap = is_swapped[pairs.components[pairs.owner]][:, None]
+    units = pairs.sampling_units
+    is_swapped = np.random.default_rng(rng).random(int(units.max()) + 1) < 0.5
+    swap = is_swapped[units[pairs.owner]][:, None]
     x = x[pairs.owner]
     first, second = (np.where(swap, a, b).astype(np.float64) for a, b in ((x, y), (y, x)))
     mean_first, mean_second = first.mean(axis=0), second.mean(axis=0)

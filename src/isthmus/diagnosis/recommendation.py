@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from isthmus.align import Auto
+from isthmus.data.components import NO_INTERVAL
 from isthmus.evaluation import Comparison, Summary
 from isthmus.statistics.result import Estimate
 from isthmus.utils.format import percent
@@ -132,6 +133,14 @@ def recommendation_sentence(comparison: Comparison) -> str:
         return "No aligner could be fitted: the table lists the reasons."
     raw, change = comparison["Identity"].scores, best_summary.changes[score]
     title = SCORE_TITLES[score]
+    reason = comparison.data.get("no_interval")
+    if reason:  # one value without an interval shows no improvement
+        because = reason.removeprefix(NO_INTERVAL)
+        return (
+            f"No correction can be recommended, because no change has an interval ({because}). "
+            f"{best_summary.name} has the largest {title}: {percent(best_summary.scores[score].value)}, raw "
+            f"{percent(raw[score].value)}."
+        )
     if change.low <= 0:
         return f"None of the corrections tested raises the {title} ({percent(raw[score].value)}) on unseen pairs."
     is_without_loss = bool(_without_loss([best_summary], score))

@@ -122,7 +122,9 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
             f"There are no more items ({items:,}) than dimensions ({dim:,}): ranks, overlap, orientation and "
             "pairing would change with more items.",
         )
-    elif budget.notes:
+    if result.pairs.get("no_interval"):
+        caveats.append(f"There is {result.pairs['no_interval']}.")
+    elif budget.notes and items > dim:
         caveats.append(
             f"The components of the cosine deficit have no intervals, because {items:,} items are few for {dim:,} "
             "dimensions: orientation is biased upward and pairing downward."
@@ -173,9 +175,10 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
             f"({_distance_evidence(distance)})."
         )
     swaps = "" if math.isnan(angle.null) else f"; random swaps of the modalities leave {angle.null:.1f}"
+    interval = "no interval" if math.isnan(angle.low) else f"95 %: {angle.low:.1f} to {angle.high:.1f}"
     return (
-        f"The mean {x} and the mean {y} are {angle.value:.1f} degrees apart (95 %: {angle.low:.1f} to "
-        f"{angle.high:.1f}{swaps}), at a distance of {distance.value:.3f}."
+        f"The mean {x} and the mean {y} are {angle.value:.1f} degrees apart ({interval}{swaps}), at a distance of "
+        f"{distance.value:.3f}."
     )
 
 
@@ -193,7 +196,7 @@ def _no_gap_sentence(result: Result) -> str:
 
 def _distance_evidence(distance: Estimate) -> str:
     """Return the interval, and the plug-in beside its null."""
-    interval = f"95 %: {distance.low:.3f} to {distance.high:.3f}"
+    interval = "no interval" if math.isnan(distance.low) else f"95 %: {distance.low:.3f} to {distance.high:.3f}"
     return f"{interval}; with sampling noise {distance.plugin:.3f}, where noise alone gives {distance.null:.3f}"
 
 

@@ -106,7 +106,7 @@ def count_shared_dimensions(pairs: Pairs, /, *, rng: int = 0) -> int:
     x, y = (to_numpy(rows).astype(np.float64) for rows in second.unit())
     products = ((x - x.mean(axis=0)) @ basis)[second.owner] * ((y - y.mean(axis=0)) @ basis)
     # The pairs of one image or of one caption are not independent. Therefore they are averaged first.
-    components = second.components[second.owner]
+    components = second.sampling_units[second.owner]
     counts = np.bincount(components)
     sums = np.zeros((len(counts), basis.shape[1]))
     np.add.at(sums, components, products)

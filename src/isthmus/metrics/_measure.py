@@ -223,6 +223,7 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
             "paths": [pairs.x.address, pairs.y.address],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,
+            **({} if pairs.dependence is None else {"no_interval": pairs.dependence}),
             "matching": {} if isinstance(pairs, UnpairedSets) else judge_pairing(pairs).to_dict(),
         }
     return provenance | {

@@ -77,7 +77,9 @@ def points(change: Estimate) -> str:
 
 
 def points_interval(change: Estimate) -> str:
-    """Return the interval of the change of a share in percentage points."""
+    """Return the interval of the change of a share in percentage points, or that there is none."""
+    if math.isnan(change.low):
+        return "no interval"
     return f"{100 * change.low:+.1f} to {100 * change.high:+.1f}".replace("-", "−")
 
 

@@ -15,7 +15,7 @@ from isthmus.reporting.formatting import aligner_label, shorten
 from isthmus.reporting.labels import place_labels
 from isthmus.reporting.samples import MAX_LINES, CloudProjection, CosineSample
 from isthmus.statistics.intervals import wilson_interval
-from isthmus.statistics.result import Result
+from isthmus.statistics.result import Estimate, Result
 
 #: Left, right, bottom and top limit of an axis.
 Limits = tuple[float, float, float, float]
@@ -207,8 +207,9 @@ def draw_aligners(ax: Any, comparison: Comparison) -> None:
     for row, position in zip(rows, positions, strict=True):
         _draw_aligner(ax, row, position, is_best=row is best_summary)
     ax.axhline(0, color=INK, lw=0.8, dashes=(3, 3), zorder=0)
-    changes = np.array([[100 * r.changes["R@1"].low, 100 * r.changes["R@1"].high] for r in rows])
-    right = max(2.0, *(100 * r.changes["exchange_R@1"].high + 100 * rows[0].scores["exchange_R@1"].value for r in rows))
+    changes = 100 * np.array([_ends(r.changes["R@1"]) for r in rows])
+    raw = rows[0].scores["exchange_R@1"].value
+    right = max(2.0, *(100 * (_ends(r.changes["exchange_R@1"])[1] + raw) for r in rows))
     low, high = min(changes.min(), -2.0), max(changes.max(), 2.0)
     ax.set(
         xlim=(-0.05 * right + min(0, positions[:, 0].min()), 1.08 * right),
@@ -217,6 +218,11 @@ def draw_aligners(ax: Any, comparison: Comparison) -> None:
     ax.set(xlabel="exchange score of mixed search (%)", ylabel="change in R@1 (points)")
     names = ["raw" if row.name == "Identity" else aligner_label(row) for row in rows]
     place_labels(ax, positions, names, [row is best_summary or row.name == "Identity" for row in rows])
+
+
+def _ends(change: Estimate) -> tuple[float, float]:
+    """Return the ends of the interval, or the value twice if there is none."""
+    return (change.value, change.value) if math.isnan(change.low) else (change.low, change.high)
 
 
 def _draw_aligner(ax: Any, row: Summary, position: np.ndarray, *, is_best: bool) -> None:

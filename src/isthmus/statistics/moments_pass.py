@@ -86,7 +86,7 @@ def distinct_rows(pairs: Pairs, start: int, stop: int) -> dict[str, int]:
     {'n_x': 2, 'n_y': 3}
     """
     y_rows = np.arange(pairs.n_pairs) if pairs.y_groups is None else pairs.y_groups
-    component = pairs.components if pairs.dependence is None else np.arange(pairs.n_items)
+    component = pairs.sampling_units
     counts = np.bincount(component)
     begins = np.cumsum(counts) - counts  # components are whole in the part in which they begin
     is_inside = ((begins >= start) & (begins < stop))[component][pairs.owner]
