@@ -223,9 +223,10 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
             "paths": [pairs.x.address, pairs.y.address],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,
-            **({} if pairs.dependence is None else {"no_interval": pairs.dependence}),
             "matching": {} if isinstance(pairs, UnpairedSets) else judge_pairing(pairs).to_dict(),
         }
+    if context.pairs is not None and context.pairs.dependence is not None:
+        provenance["no_interval"] = context.pairs.dependence
     return provenance | {
         "normalize": context.normalize,
         "matmul_dtype": m.matmul_dtype,
