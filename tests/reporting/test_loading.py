@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 import isthmus
 from isthmus import InputError
+from isthmus.align._hit_model import Reliability
 from isthmus.evaluation import intervene
 from isthmus.reporting.plot import FIGURES
 from isthmus.train.snapshot import GapSnapshot
@@ -38,6 +39,7 @@ def results() -> dict[str, Any]:
         "ModelComparison": isthmus.compare_models(
             {"step_1": pairs, "step_2": isthmus.demo.load("plain", split="test")}
         ),
+        "Reliability": Reliability(np.array([0.2, 0.9]), np.array([0.1, 0.8]), np.array([50, 50])),
         "Drift": isthmus.align.Centering().fit(pairs).drift(pairs.x.read(0, 100)),
     }
 

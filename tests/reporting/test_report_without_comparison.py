@@ -32,7 +32,7 @@ def test_report_of_too_few_items_is_a_page_without_the_comparison(
     assert html.count(reason) == 3  # in the verdict, in place of the effect, and in place of the table
     assert "Every aligner was" not in html
     assert "95 %: ;" not in html
-    assert "Meaning of each number" in html
+    assert "Glossary: the meaning of all" in html
 
 
 def test_compare_of_too_few_items_raises_too_few_items_error() -> None:

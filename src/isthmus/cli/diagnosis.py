@@ -32,7 +32,7 @@ from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
 from isthmus.utils.tabular import check_table_suffix
-from isthmus.utils.validation import check_writable
+from isthmus.utils.validation import check_readable, check_writable
 
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs
@@ -208,6 +208,10 @@ def report(
     labels: Labels = None,
     index: Index = None,
     key: Key = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="text file with a line for each item, shown for points and examples")
+    ] = None,
+    ids: Annotated[Path | None, typer.Option(help="text file with an identifier for each item")] = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
@@ -230,13 +234,22 @@ def report(
     else:
         pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
         with stages(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
-            explanation = isthmus.report(pairs, output, title=title, normalize=not raw)
+            explanation = isthmus.report(
+                pairs, output, title=title, normalize=not raw, captions=_lines_of(captions), ids=_lines_of(ids)
+            )
         if json_:
             values = {"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict()
             typer.echo(json.dumps(values, indent=1))
             return
         print_bullets(explanation.verdict)
     typer.echo(f"\nThe page: {output.resolve()}")
+
+
+def _lines_of(path: Path | None) -> list[str] | None:
+    """Return the lines of a text file, None without one."""
+    if path is None:
+        return None
+    return check_readable(path, "a text file with a line for each item").read_text("utf-8", "replace").splitlines()
 
 
 def _headlines(*, labelled: bool, paired: bool) -> list[str]:

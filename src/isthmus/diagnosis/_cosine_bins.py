@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from isthmus.statistics.result import NAN
@@ -30,3 +32,28 @@ def share_text(share: float) -> str:
     if 0 < share < 0.001 or 0.999 < share < 1:
         return f"{100 * share:.3f} %"
     return f"{100 * share:.1f} %"
+
+
+def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]:
+    """Return precision, recall and the share of non-matching pairs at or above evenly spread cosines.
+
+    Parameters
+    ----------
+    calibration : Calibration
+        Histograms of the cosines.
+    n_positions : int
+        Largest number of cosines, from the lowest to the highest bin that holds a pair.
+
+    Returns
+    -------
+    dict of str to np.ndarray
+        'cosines', 'precision' for one match among all items, 'recall' and 'above'.
+    """
+    matching, non_matching = calibration.matching.sum(axis=0), calibration.non_matching.sum(axis=(0, 1))
+    used = np.flatnonzero(matching + non_matching)
+    positions = np.unique(np.linspace(used[0], used[-1], n_positions).astype(int))
+    recall, above = (np.cumsum(counts[::-1])[::-1][positions] / counts.sum() for counts in (matching, non_matching))
+    true_share = calibration.prevalence * recall
+    found = true_share + (1 - calibration.prevalence) * above
+    precision = np.divide(true_share, found, out=np.full(len(found), NAN), where=found > 0)
+    return {"cosines": positions * 2 / BINS - 1, "precision": precision, "recall": recall, "above": above}

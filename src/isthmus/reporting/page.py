@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_
 from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
 from isthmus.reporting import descriptions, figures, formatting, panels, samples
+from isthmus.reporting.page_data import PairExamples, cloud_views, slider_data
+from isthmus.reporting.recommended_commands import commands
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.reporting.templates import render_template
@@ -49,6 +51,7 @@ def render(
     title: str | None = None,
     extra: Sequence[Section] = (),
     no_comparison: str = "",
+    texts: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
     """Return the page as text, with the sections `extra` after the table of aligners.
 
@@ -56,6 +59,8 @@ def render(
     """
     result = explanation.result
     x, y = pairs.names
+    normalize = bool(result.pairs["normalize"])
+    texts = texts or {}
     best_summary, mapped = (None, None) if comparison is None else (best_row(comparison), best_row_map(comparison))
     return render_template(
         "page.html.j2",
@@ -80,6 +85,17 @@ def render(
         provenance=_provenance(result, pairs),
         extra=[(section, Markup(section.figure)) for section in extra],
         text=formatting,
+        commands=None if best_summary is None else commands(best_summary, pairs),
+        examples=PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
+        clouds_data=cloud_views(
+            pairs,
+            comparison,
+            fit,
+            texts,
+            normalize=normalize,
+            shown=None if mapped is None else formatting.aligner_label(mapped),
+        ),
+        calibration_data=None if explanation.calibration is None else slider_data(explanation.calibration),
         **_figures(explanation, comparison, pairs, fit, mapped),
     )
 

@@ -23,6 +23,8 @@ def report(
     title: str | None = None,
     normalize: bool = True,
     extra: Sequence[Section] = (),
+    captions: Sequence[Any] | None = None,
+    ids: Sequence[Any] | None = None,
     drop_bad: bool = False,
     pool: str | None = None,
 ) -> Explanation:
@@ -49,6 +51,10 @@ def report(
         Whether rows are divided by their norms.
     extra : sequence of Section
         More sections for the page.
+    captions : sequence, optional
+        A text for each item, that the page shows for points, examples and failures. Texts are escaped.
+    ids : sequence, optional
+        An identifier for each item, shown beside its number.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
@@ -77,12 +83,14 @@ def report(
     """
     # Imported here because jinja2 and the figures are needed for pages only.
     from isthmus.reporting.page import render
+    from isthmus.reporting.page_data import item_texts
 
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
     path = check_writable(paths[-1])
     pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, pool=pool)
     fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
+    texts = item_texts({"ids": ids, "labels": pairs.labels, "captions": captions}, pairs.n_items)
     no_comparison = ""
     if comparison is None:
         try:
@@ -99,7 +107,9 @@ def report(
     if no_comparison:
         explanation.verdict.append(f"No correction was compared: {no_comparison}.")
     report_progress(0, None, "drawing the page")
-    page_html = render(explanation, comparison, pairs, fit=fit, title=title, extra=extra, no_comparison=no_comparison)
+    page_html = render(
+        explanation, comparison, pairs, fit=fit, title=title, extra=extra, no_comparison=no_comparison, texts=texts
+    )
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.
         temporary.write_bytes(page_html.encode("utf-8", errors="replace"))

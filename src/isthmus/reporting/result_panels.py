@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.align import Drift
 from isthmus.diagnosis import Calibration, PairwiseResults
+from isthmus.diagnosis._cosine_bins import threshold_curve
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve
 from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, X, Y
 from isthmus.train.snapshot import GapSnapshot
@@ -22,14 +23,8 @@ CALIBRATION_POINTS = 201
 
 def draw_calibration(ax: Any, calibration: Calibration) -> None:
     """Draw the precision and the recall of a threshold on the cosine, for one match among all items."""
-    matching, non_matching = calibration.matching.sum(axis=0), calibration.non_matching.sum(axis=(0, 1))
-    used = np.flatnonzero(matching + non_matching)
-    positions = np.unique(np.linspace(used[0], used[-1], CALIBRATION_POINTS).astype(int))
-    recall, false_rate = (np.cumsum(h[::-1])[::-1][positions] / h.sum() for h in (matching, non_matching))
-    true_share = calibration.prevalence * recall
-    found = true_share + (1 - calibration.prevalence) * false_rate
-    precision = np.divide(true_share, found, out=np.full(len(found), np.nan), where=found > 0)
-    cosines = positions * 2 / len(matching) - 1
+    curve = threshold_curve(calibration, CALIBRATION_POINTS)
+    cosines, recall, precision = (curve[name] for name in ("cosines", "recall", "precision"))
     ax.plot(cosines, 100 * recall, color=X, lw=1.6, label="recall")
     ax.plot(cosines, 100 * precision, color=Y, lw=1.6, label="precision")
     ax.set(xlabel="threshold of the cosine", ylabel="%", ylim=(-2, 102))

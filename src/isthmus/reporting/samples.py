@@ -23,6 +23,11 @@ RANDOM_ANGLE_COST = 1e9
 JOIN_TWO_BELOW, JOIN_SIX_BELOW = 5_000, 300
 
 
+def visible_rows(n_rows: int, max_points: int = MAX_POINTS) -> np.ndarray:
+    """Return at most `max_points` row numbers, evenly spread."""
+    return np.linspace(0, n_rows - 1, min(max_points, n_rows)).astype(int)
+
+
 @dataclass(frozen=True)
 class CloudProjection:
     """Rows of both modalities on the plane of the mean difference (axis 1) and of the widest spread (axis 2).
@@ -61,7 +66,7 @@ class CloudProjection:
 
     def visible_points(self, max_points: int = MAX_POINTS) -> tuple[np.ndarray, np.ndarray]:
         """Return at most `max_points` pairs of points, evenly spread over the sample."""
-        rows = np.linspace(0, len(self.x) - 1, min(max_points, len(self.x))).astype(int)
+        rows = visible_rows(len(self.x), max_points)
         return self.x[rows], self.y[rows]
 
 

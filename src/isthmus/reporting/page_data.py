@@ -1,0 +1,204 @@
+"""Data of the interactive parts of the report: clouds after each correction, cosines, and examples of pairs."""
+
+from __future__ import annotations
+
+import copy
+import unicodedata
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from isthmus.compute.arrays import to_numpy
+from isthmus.data.pairs import Pairs
+from isthmus.diagnosis import Calibration
+from isthmus.diagnosis._cosine_bins import threshold_curve
+from isthmus.evaluation import MAX_ITEMS as MAX_COMPARED_ITEMS
+from isthmus.evaluation import Comparison
+from isthmus.reporting.formatting import aligner_label
+from isthmus.reporting.samples import MAX_ITEMS, CloudProjection, visible_rows
+from isthmus.statistics.moments import moments_of
+from isthmus.utils.errors import InputError
+
+#: Positions of the slider of the cosine.
+SLIDER_POSITIONS = 201
+#: Pairs in each list of examples.
+EXAMPLES = 10
+#: Characters of a caption that the page shows.
+MAX_CAPTION = 200
+
+
+def plain_text(text: Any, /) -> str:
+    r"""Return text of a stranger on one line, without control and direction characters, cut to 200 characters.
+
+    >>> plain_text("a\\u202eb\\nc\\x00" + "d" * 300)[:6]
+    'ab cdd'
+    """
+    line = " ".join(str(text).split())
+    visible = (character for character in line if unicodedata.category(character) not in ("Cc", "Cf", "Cs"))
+    kept = " ".join("".join(visible).split())
+    return kept if len(kept) <= MAX_CAPTION else kept[: MAX_CAPTION - 1] + "…"
+
+
+def item_texts(texts: Mapping[str, Sequence[Any] | None], n_items: int, /) -> dict[str, list[str]]:
+    """Return texts of the items by kind, checked and cleaned.
+
+    Parameters
+    ----------
+    texts : mapping of str to sequence or None
+        'ids', 'labels' or 'captions', one text for each item.
+    n_items : int
+        Number of items.
+
+    Raises
+    ------
+    InputError
+        If their number is not that of the items.
+    """
+    given = {}
+    for kind, values in texts.items():
+        if values is None:
+            continue
+        if len(values) != n_items:
+            raise InputError(f"{kind}: got {len(values):,} texts for {n_items:,} items, expected one for each item")
+        given[kind] = [plain_text(value) for value in values]
+    return given
+
+
+def cloud_views(
+    pairs: Pairs,
+    comparison: Comparison | None,
+    fit: Pairs | None,
+    texts: Mapping[str, Sequence[str]],
+    /,
+    *,
+    normalize: bool,
+    shown: str | None,
+) -> dict[str, Any]:
+    """Return coordinates of held-out rows, raw and after every row map of the table, for the script of the page.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs.
+    comparison : Comparison or None
+        The table. Without one, all pairs are shown raw.
+    fit : Pairs or None
+        Pairs that the maps are fitted to. None is one half of `pairs`.
+    texts : mapping of str to sequence of str
+        Result of `item_texts`.
+    normalize : bool
+        Whether rows are divided by their norms.
+    shown : str or None
+        Name of the map that is shown first.
+    """
+    numbered = copy.copy(pairs)
+    numbered.labels = np.arange(pairs.n_items)
+    training, testing = fit or numbered, numbered
+    if fit is None and comparison is not None:
+        training, testing = numbered.sample(MAX_COMPARED_ITEMS).split_half(rng=0)
+    sample = testing.sample(MAX_ITEMS)
+    x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
+    items, rows_y = sample.first_pairs
+    x, y, numbers = x[items], y[rows_y], np.asarray(sample.labels)[items]
+    rows = visible_rows(len(x))
+    views = [_view("raw", CloudProjection.of(x, y), rows)]
+    for row in [] if comparison is None else comparison.rows:
+        if not row.scores or row.aligner.corrects_scores or row.name == "Identity":
+            continue
+        aligner = type(row.aligner)(**row.aligner.get_params())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the table of the page shows the warnings
+            try:
+                aligner.fit_moments(moments_of(training, normalize=aligner.normalize))
+                views.append(_view(aligner_label(row), CloudProjection.of(*aligner.transform(x, y)), rows))
+            except (InputError, NotImplementedError):
+                continue
+    names = [view["name"] for view in views]
+    return {
+        "views": views,
+        "shown": names.index(shown) if shown in names else min(1, len(views) - 1),
+        "rows": numbers[rows].tolist(),
+        **{kind: [values[number] for number in numbers[rows]] for kind, values in texts.items()},
+    }
+
+
+def _view(name: str, projection: CloudProjection, rows: np.ndarray) -> dict[str, Any]:
+    return {
+        "name": name,
+        "x": np.round(projection.x[rows], 4).tolist(),
+        "y": np.round(projection.y[rows], 4).tolist(),
+        "distance": round(projection.distance, 4),
+    }
+
+
+def slider_data(calibration: Calibration, /) -> dict[str, list[float | None]]:
+    """Return precision, recall and the share of non-matching pairs above each cosine of the slider."""
+    curve = threshold_curve(calibration, SLIDER_POSITIONS)
+    return {
+        name: [None if not np.isfinite(value) else round(float(value), 6) for value in values]
+        for name, values in curve.items()
+    }
+
+
+@dataclass(frozen=True)
+class PairExamples:
+    """Pairs that people look at first, as rows of tables: item, cosine or rank, and texts.
+
+    Parameters
+    ----------
+    lists : mapping of str to list of list of str
+        'nearest', 'farthest', 'failures' and 'hubs'.
+    headers : mapping of str to tuple of str
+        Titles of the columns.
+    items : int
+        Number of sampled items.
+    """
+
+    lists: Mapping[str, list[list[str]]]
+    headers: Mapping[str, tuple[str, ...]]
+    items: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, texts: Mapping[str, Sequence[str]], /, *, normalize: bool) -> PairExamples:
+        """Return the examples among at most 2,000 items."""
+        numbered = copy.copy(pairs)
+        numbered.labels = np.arange(pairs.n_items)
+        sample = numbered.sample(MAX_ITEMS)
+        x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
+        items, rows_y = sample.first_pairs
+        numbers = np.asarray(sample.labels)[items]
+        scores = x[items] @ y[rows_y].T
+        matching = np.diagonal(scores)
+        ranks = (scores >= matching[:, None]).sum(axis=1)  # ties count against the query
+        first = scores.argmax(axis=1)
+        order = np.argsort(-matching, kind="stable")
+
+        def item(position: int) -> str:
+            own = [values[numbers[position]] for values in texts.values()]
+            return f"{numbers[position]:,}" + (f": {' · '.join(own)}" if own else "")
+
+        def pair_line(position: int) -> list[str]:
+            return [item(position), f"{matching[position]:.3f}", f"{ranks[position]:,}"]
+
+        failures = [p for p in np.argsort(-ranks, kind="stable")[:EXAMPLES] if ranks[p] > 1]
+        counts = np.bincount(first, minlength=len(numbers))
+        hubs = [p for p in np.argsort(-counts, kind="stable")[:EXAMPLES] if counts[p] > 1]
+        x_name, y_name = pairs.names
+        return cls(
+            {
+                "nearest": [pair_line(p) for p in order[:EXAMPLES]],
+                "farthest": [pair_line(p) for p in order[::-1][:EXAMPLES]],
+                "failures": [[item(p), item(first[p]), f"{ranks[p]:,}"] for p in failures],
+                "hubs": [[item(p), f"{counts[p]:,}"] for p in hubs],
+            },
+            {
+                "nearest": ("Item", "Cosine", "Rank of the match"),
+                "farthest": ("Item", "Cosine", "Rank of the match"),
+                "failures": (f"{x_name} query", f"First {y_name}", "Rank of the match"),
+                "hubs": (f"{y_name}", "Queries that find it first"),
+            },
+            len(numbers),
+        )

@@ -1,0 +1,197 @@
+"""The page is alive with JavaScript, whole without it, safe with texts of strangers, and short at first."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.reporting.page_data import PairExamples, item_texts, plain_text
+from isthmus.reporting.recommended_commands import commands
+
+CHROMIUM = shutil.which("chromium")
+HOSTILE = "</script><script>alert(1)</script> \"quotes\" 'single' \u202egnp.exe \x07 <b>"
+ARGUMENTS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    pairs = isthmus.demo.load("plain", split="test")
+    captions = [HOSTILE if i == 0 else f"caption {i}" for i in range(pairs.n_items)]
+    isthmus.report(pairs, path, comparison=isthmus.compare(pairs, splits=1), captions=captions)
+    return path
+
+
+def test_texts_of_strangers_are_cleaned_and_escaped(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "alert(1)</script>" not in text
+    assert "\u202e" not in text
+    assert "\x07" not in text
+    data = json.loads(re.findall(r'id="clouds-data">(.*?)</script>', text, flags=re.DOTALL)[0])
+    assert len(data["captions"]) == len(data["rows"]) == len(data["views"][0]["x"])
+    first = data["captions"][data["rows"].index(0)] if 0 in data["rows"] else plain_text(HOSTILE)
+    assert first == "</script><script>alert(1)</script> \"quotes\" 'single' gnp.exe <b>"
+    assert len(text.encode()) < 2_000_000
+
+
+def test_long_texts_are_cut() -> None:
+    assert plain_text("a" * 500) == "a" * 199 + "…"
+
+
+def test_texts_of_another_number_are_refused() -> None:
+    with pytest.raises(isthmus.InputError, match="captions: got 2 texts for 3 items, expected one for each item"):
+        item_texts({"captions": ["a", "b"]}, 3)
+
+
+def test_views_hold_every_row_map_and_their_distances(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    data = json.loads(re.findall(r'id="clouds-data">(.*?)</script>', text, flags=re.DOTALL)[0])
+    names = [view["name"] for view in data["views"]]
+    assert names[0] == "raw"
+    assert {"Centering", "MeanRotation", "HyperplaneRotation"} <= set(names)
+    assert "ScoreCalibration" not in names  # rows stay as they are
+    by_name = {view["name"]: view["distance"] for view in data["views"]}
+    assert by_name["Centering"] < 0.3 * by_name["raw"]
+
+
+def test_examples_are_the_extremes() -> None:
+    rows = np.eye(6)
+    matching = rows.copy()
+    matching[1] = (rows[1] + rows[0]) / 2  # a worse pair, whose x row still finds it first
+    matching[2] = rows[3]  # a failure: the x row 2 finds it at the end
+    found = PairExamples.of(isthmus.Pairs(image=rows, text=matching), {}, normalize=True)
+    assert found.lists["farthest"][0][:2] == ["2", "0.000"]
+    assert found.lists["nearest"][0][1] == "1.000"
+    assert found.lists["failures"][0][0] == "2"
+
+
+def test_commands_are_those_of_the_recommended_aligner() -> None:
+    pairs = isthmus.demo.load("plain", split="test")
+    table = isthmus.compare(pairs, aligners=[isthmus.align.HyperplaneRotation(energy=0.9)], splits=1)
+    lines = commands(table.rows[1], pairs)
+    assert lines["shell"].splitlines()[0] == (
+        "isthmus fit HyperplaneRotation --set energy=0.9 image.npy text.npy -o correction.safetensors"
+    )
+    assert "isthmus.align.HyperplaneRotation(energy=0.9).fit(pairs)" in lines["python"]
+    compile(lines["python"], "page", "exec")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium")
+    with playwright_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS.split())
+        yield running
+        running.close()
+
+
+def opened(browser: Any, page: Path, *, width: int = 1280, **options: Any) -> tuple[Any, list[str], list[str]]:
+    """Return the opened page, what its console says, and what it asks the network for."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True, **options)
+    view = context.new_page()
+    said: list[str] = []
+    asked: list[str] = []
+    view.on("console", lambda message: said.append(message.text))
+    view.on("pageerror", lambda error: said.append(str(error)))
+    view.on("request", lambda request: asked.append(request.url))
+    view.goto(page.as_uri())
+    return view, said, [url for url in asked if url != page.as_uri()]
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scripted", [True, False])
+def test_page_is_quiet_readable_and_not_too_wide(
+    browser: Any, page: Path, width: int, scheme: str, scripted: bool
+) -> None:
+    view, said, asked = opened(browser, page, width=width, color_scheme=scheme, java_script_enabled=scripted)
+    assert (said, asked) == ([], [])
+    if scripted:
+        assert view.evaluate("document.documentElement.scrollWidth") <= width
+        smallest = view.evaluate(
+            "Math.min(...[...document.querySelectorAll('body *')]"
+            ".filter(e => !e.closest('svg, script, style') && e.innerText?.trim() && e.offsetParent)"
+            ".map(e => parseFloat(getComputedStyle(e).fontSize)))"
+        )
+        assert smallest >= 12
+    view.context.close()
+
+
+def test_page_is_short_before_anything_is_unfolded(browser: Any, page: Path) -> None:
+    view, _, _ = opened(browser, page)
+    assert view.evaluate("document.documentElement.scrollHeight") <= 4000
+    words = view.evaluate("document.body.innerText.split(/\\s+/).length")
+    assert words <= 1200
+    view.context.close()
+
+
+def test_controls_do_what_they_say(browser: Any, page: Path) -> None:
+    view, said, _ = opened(browser, page)
+    clouds = view.locator("#cloud-views figure").first.locator("svg")
+    box = clouds.bounding_box()
+    point = view.locator("#cloud-views figure svg circle").nth(5)
+    point.scroll_into_view_if_needed()
+    spot = point.bounding_box()
+    view.mouse.move(spot["x"] + spot["width"] / 2, spot["y"] + spot["height"] / 2)
+    assert re.match(r"row \d+ · .*caption \d+", view.locator(".tip").inner_text())
+    assert box["width"] > 200
+    clouds.focus()
+    view.keyboard.press("ArrowRight")
+    assert "row" in view.locator(".tip").inner_text()
+    after = view.locator("#cloud-views figure").nth(1)
+    before = after.locator(".distance").inner_text()
+    choice = after.locator("select")
+    choice.select_option(label="PartialWhitening")
+    assert "PartialWhitening" in after.locator("svg").get_attribute("aria-label")
+    assert after.locator(".distance").inner_text() != "" != before
+    slider = view.locator("#cosine-slider")
+    meaning = view.locator("#cosine-meaning").inner_text()
+    slider.fill("190")
+    assert view.locator("#cosine-meaning").inner_text() != meaning
+    view.locator("button.component").nth(1).click()
+    assert "the modality gap proper" in view.locator("#component-meaning").inner_text()
+    view.locator(".scheme").click()
+    assert view.evaluate("document.documentElement.dataset.scheme") == "light"
+    assert said == []
+    view.context.close()
+
+
+def test_tables_are_sorted_filtered_and_saved(browser: Any, page: Path) -> None:
+    view, said, _ = opened(browser, page, accept_downloads=True)
+    table = view.locator("section[aria-labelledby=s-table] table").first
+    table.locator("button.sort", has_text="Mixed NDCG@10").click()
+    values = [float(text) for text in table.locator("tbody td:nth-child(7) span").all_inner_texts()]
+    assert values == sorted(values, reverse=True)
+    table.locator("button.sort", has_text="Mixed NDCG@10").click()
+    values = [float(text) for text in table.locator("tbody td:nth-child(7) span").all_inner_texts()]
+    assert values == sorted(values)
+    section = view.locator("section[aria-labelledby=s-table]")
+    section.locator("input[type=search]").fill("rotation")
+    assert table.locator("tbody tr:visible").count() == 2
+    with view.expect_download() as saved:
+        section.get_by_role("button", name="Save as CSV").click()
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert lines[0].startswith('"Aligner","Gap","R@1"')
+    assert len(lines) > 5
+    with view.expect_download() as saved:
+        view.locator("figure").first.get_by_role("button", name="Save SVG").click()
+    assert Path(saved.value.path()).read_text().startswith("<svg")
+    with view.expect_download() as saved:
+        view.locator("figure").first.get_by_role("button", name="Save PNG").click()
+    assert Path(saved.value.path()).read_bytes()[:4] == b"\x89PNG"
+    view.goto(page.as_uri() + "#s-meaning")
+    search = view.get_by_role("searchbox", name="Search the measures")
+    search.fill("hubness")
+    assert 1 <= view.locator(".measure:visible").count() <= 10
+    assert said == []
+    view.context.close()
