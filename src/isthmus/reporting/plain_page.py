@@ -11,7 +11,7 @@ from isthmus.reporting.templates import render_template
 
 
 def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:
-    """Return one self-contained HTML page that needs no network and no JavaScript, for light and dark.
+    """Return one self-contained HTML page that needs no network, for light and dark.
 
     Parameters
     ----------
