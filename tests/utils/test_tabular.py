@@ -41,7 +41,7 @@ def test_frame_holds_the_columns(result: Result, library: str) -> None:
     pytest.importorskip(library)
     frame = result.to_frame(library)
     assert type(frame).__module__.split(".")[0] == library
-    assert frame.shape == (3, 10)
+    assert frame.shape == (3, 11)
     assert [float(value) for value in frame["value"][:2].to_numpy()] == [0.38123, 7.0]
 
 
@@ -66,9 +66,9 @@ def test_arrow_reads_a_result(result: Result) -> None:
 
 def test_csv_has_full_precision_and_empty_cells(result: Result) -> None:
     header, first, _, last = result.to_csv().splitlines()
-    assert header == "measure,side,modality,value,low,high,null,unit,undefined,note"
-    assert first == "fisher_ratio,,,0.38123,0.3681,0.3912,0.0,share,,"
-    assert last == "R@1,x_to_y,a_b_to_text,,,,,share,no rows,"
+    assert header == "measure,side,modality,value,low,high,null,plugin,unit,undefined,note"
+    assert first == "fisher_ratio,,,0.38123,0.3681,0.3912,0.0,0.38123,share,,"
+    assert last == "R@1,x_to_y,a_b_to_text,,,,,,share,no rows,"
 
 
 def test_markdown_rounds_to_the_interval_and_escapes_bars(result: Result) -> None:

@@ -31,7 +31,7 @@ MAX_CAPTION = 200
 
 
 def plain_text(text: Any, /) -> str:
-    r"""Return text of a stranger on one line, without control and direction characters, cut to 200 characters.
+    r"""Return text from outside on one line, without control and direction characters, cut to 200 characters.
 
     >>> plain_text("a\\u202eb\\nc\\x00" + "d" * 300)[:6]
     'ab cdd'

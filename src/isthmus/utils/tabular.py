@@ -280,6 +280,9 @@ def display_table(columns: Mapping[str, Sequence[Any]], /) -> tuple[list[str], l
     (['name', 'value', '95 % interval'], [['fisher_ratio', '0.381', '0.368 to 0.391']])
     """
     shown = dict(columns)
+    if "plugin" in shown:  # the published form, where it differs from the value
+        both = zip(shown["plugin"], shown["value"], strict=True)
+        shown["plugin"] = [math.nan if plugin == value else plugin for plugin, value in both]
     if "low" in shown and "high" in shown:
         estimated = "change" if "change" in shown else "value"
         intervals = [format_interval(*ends) for ends in zip(shown[estimated], shown["low"], shown["high"], strict=True)]
