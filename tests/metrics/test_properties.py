@@ -77,7 +77,8 @@ def test_repeated_pairs_leave_the_means_alone(seed: int, times: int) -> None:
     expected = isthmus.measure(Pairs(image=x, text=y), metrics=names)
     repeated = isthmus.measure(Pairs(image=np.tile(x, (times, 1)), text=np.tile(y, (times, 1))), metrics=names)
     for name, estimate in expected.items():
-        assert repeated[name].value == pytest.approx(estimate.value, rel=1e-6), name
+        # The bias of sampling depends on the number of items, and the plug-in does not.
+        assert repeated[name].plugin == pytest.approx(estimate.plugin, rel=1e-6, nan_ok=True), name
 
 
 @hypothesis.settings(max_examples=12, deadline=None, derandomize=True, database=None)

@@ -49,7 +49,7 @@ def mean_cosine(context: MetricContext) -> Estimate:
     if m.by_item.n_items < 2:
         return undefined(ONE_ITEM)
     low, high = mean_length_interval(m)
-    value = debiased_mean_products(m)[1]
+    value = min(debiased_mean_products(m)[1], 1.0)  # rounding may exceed the range
     return Estimate(value, min(low**2, value), min(max(high**2, value), 1.0), null=0.0)
 
 
