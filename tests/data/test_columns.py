@@ -19,6 +19,7 @@ X = (RNG.normal(size=(60, 8)) + 1).astype(np.float32)
 Y = (X + RNG.normal(size=X.shape) - 2).astype(np.float32)
 pd = pytest.importorskip("pandas")
 pa = pytest.importorskip("pyarrow")
+nw = pytest.importorskip("narwhals")
 
 
 def angle(x: Any, y: Any) -> float:
@@ -63,6 +64,8 @@ KINDS: dict[str, Callable[[np.ndarray], Any]] = {
     "Arrow fixed-size list": lambda rows: pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1]),
     "Arrow table": lambda rows: pa.table({"id": pa.array(range(len(rows))), "embedding": list(rows)}),
     "wide Arrow table": lambda rows: pa.table({f"dim_{j}": rows[:, j] for j in range(rows.shape[1])}),
+    "narwhals frame": lambda rows: nw.from_native(pd.DataFrame({"embedding": list(rows)})),
+    "narwhals column": lambda rows: nw.from_native(pd.Series(list(rows)), series_only=True),
     "polars column": polars_series,
     "column of datasets": hugging_face_column,
     "data set": hugging_face_data_set,

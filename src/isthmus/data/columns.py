@@ -53,6 +53,8 @@ def to_array(rows: Any, name: str) -> Array:
         return _from_sequence(rows.tolist(), name) if rows.dtype == object and rows.ndim == 1 else rows
     if arrays.is_non_numpy(rows):
         return rows.detach() if getattr(rows, "requires_grad", False) else rows
+    if hasattr(rows, "to_native"):  # narwhals
+        return to_array(rows.to_native(), name)
     if hasattr(rows, "with_format"):  # a data set of Hugging Face
         return _from_arrow(rows.with_format("arrow")[:], name)
     if hasattr(rows, "source") and hasattr(rows, "column_name"):  # a column of one
