@@ -15,6 +15,7 @@ _MODULES = {
     "lancedb_embedding": "stores.lancedb",
     "lightning_callback": "lightning",
     "metric": "torchmetrics",
+    "to_atlas": "atlas",
     "to_faiss": "faiss",
     "to_onnx": "onnx",
     "trainer_callback": "transformers",
