@@ -40,7 +40,7 @@ def test_zero_shot_report_agrees_with_numpy() -> None:
     np.testing.assert_array_equal(report.centred.predicted, centred)
     assert report.change.value == pytest.approx(np.mean(centred == labels) - np.mean(predicted == labels))
     cosine = u.mean(axis=0) @ t.mean(axis=0) / np.linalg.norm(u.mean(axis=0)) / np.linalg.norm(t.mean(axis=0))
-    assert report.gap_angle.value == pytest.approx(np.degrees(np.arccos(cosine)))
+    assert report.gap_angle.plugin == pytest.approx(np.degrees(np.arccos(cosine)))
     row = report.rows()[3]
     assert row["accuracy"] == pytest.approx(np.mean(predicted[labels == 3] == 3))
     assert row["predicted"] == np.count_nonzero(predicted == 3)

@@ -47,12 +47,12 @@ def test_measure_of_unpaired_sets_agrees_with_numpy(rng: np.random.Generator) ->
     u, v = unit(x), unit(y)
     mean_x, mean_y = u.mean(axis=0), v.mean(axis=0)
     cosine = mean_x @ mean_y / np.linalg.norm(mean_x) / np.linalg.norm(mean_y)
-    assert result["centroid_angle"].value == pytest.approx(np.degrees(np.arccos(cosine)), abs=1e-9)
-    assert result["centroid_distance"].value == pytest.approx(np.linalg.norm(mean_x - mean_y), abs=1e-12)
+    assert result["centroid_angle"].plugin == pytest.approx(np.degrees(np.arccos(cosine)), abs=1e-9)
+    assert result["centroid_distance"].plugin == pytest.approx(np.linalg.norm(mean_x - mean_y), abs=1e-12)
     assert result["mean_unpaired_cosine"].value == pytest.approx(np.mean(u @ v.T), abs=1e-12)
     assert result["mean_cosine_y"].value == pytest.approx(((v @ v.T).sum() - 160) / (160 * 159), abs=1e-12)
     spread = [np.cov(rows.T, bias=True) for rows in (u, v)]
-    assert result["coral_distance"].value == pytest.approx(np.linalg.norm(spread[0] - spread[1]), abs=1e-9)
+    assert result["coral_distance"].plugin == pytest.approx(np.linalg.norm(spread[0] - spread[1]), abs=1e-9)
 
 
 def test_measure_of_swapped_unpaired_sets_swaps_the_names(rng: np.random.Generator) -> None:

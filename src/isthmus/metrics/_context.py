@@ -149,7 +149,8 @@ class MetricContext:
         self.normalize = normalize
         rounding = FLOAT32_ROUNDING if moments.matmul_dtype == "float32" else ROUNDING
         self.x = moments_x or SecondMoment(moments.xx, moments.mean_x, moments.n, rounding=rounding)
-        self.y = moments_y or SecondMoment(moments.yy, moments.mean_y, moments.n, rounding=rounding)
+        second = moments.swapped()  # of sets without pairs, y has a number of rows of its own
+        self.y = moments_y or SecondMoment(second.xx, second.mean_x, second.n, rounding=rounding)
         self._cache: dict[Hashable, Any] = {}
         self._swapped: MetricContext | None = None
         #: The context in the order of the pairs: this one, or the one that it was swapped from.
