@@ -69,7 +69,7 @@ def waterfall(budget: CosineDecomposition) -> Iterator[str]:
     >>> import isthmus
     >>> lines = list(waterfall(isthmus.explain(isthmus.demo.load("collapsed")).budget))
     >>> print(lines[2][:22])
-      centre       -0.2552
+      centre       -0.2551
     """
     total = budget.total.value
     scale = WIDTH / max(1.0, total)
