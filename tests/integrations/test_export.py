@@ -20,6 +20,8 @@ from isthmus.align import (
     SharedSpaceProjection,
 )
 
+#: The maps are exported whatever they do to recall.
+pytestmark = pytest.mark.filterwarnings("ignore:.* changes the R@1 of held-out pairs")
 N, D = 200, 12
 
 
