@@ -40,7 +40,7 @@ def run(*arguments: Any) -> str:
 def measured(*arguments: Any) -> tuple[float, int]:
     """Return the angle that `isthmus measure` prints, and the number of pairs."""
     values = json.loads(run("measure", *arguments, "--metrics", "centroid_angle", "--json"))
-    return values["metrics"]["centroid_angle"]["value"], values["pairs"]["n"]
+    return values["metrics"]["centroid_angle"]["plugin"], values["pairs"]["n"]
 
 
 def run_quick_verbs(folder: Path, x: Path | str, y: Path | str, *options: Any) -> None:
@@ -54,7 +54,8 @@ def run_quick_verbs(folder: Path, x: Path | str, y: Path | str, *options: Any) -
 def run_slow_verbs(folder: Path, x: Path | str, y: Path | str, *options: Any) -> None:
     """Run the other verbs that take two files."""
     named = ("--names", "image,text", *options)
-    assert f"{measured(x, y, *named)[0]:.1f} degrees" in run("explain", x, y, *named)
+    values = json.loads(run("measure", x, y, *named, "--metrics", "centroid_angle", "--json"))["metrics"]
+    assert f"{values['centroid_angle']['value']:.1f} degrees" in run("explain", x, y, *named)
     run_quick_verbs(folder, x, y, *options)
     assert "Adapted" in run("adapt", folder / "a.safetensors", x, y, *options, "-o", folder / "b.safetensors")
     chosen = ("--tasks", "retrieval", "--aligners", "Identity,Centering", "--splits", "1")
@@ -112,7 +113,7 @@ def test_verbs_squeeze_and_pool_sets_of_vectors(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"has shape \(120, 6, 16\): 6 vectors an item.*--pool mean, max or first"):
             run(*verb, tmp_path / "sets.npy", tmp_path / "text.npy")
     modalities = isthmus.Modalities(image=sets, text=Y, audio=X, pool="mean").measure(metrics="centroid_angle")
-    assert modalities.matrix("centroid_angle")[0, 1] == pytest.approx(angle(pooled, Y), abs=1e-4)
+    assert modalities["image", "text"]["centroid_angle"].plugin == pytest.approx(angle(pooled, Y), abs=1e-4)
 
 
 def test_verbs_leave_out_invalid_rows_of_both_modalities(tmp_path: Path) -> None:
@@ -178,7 +179,7 @@ def test_tensors_with_a_gradient_are_measured_silently() -> None:
         x = torch.tensor(X, requires_grad=True)
         value = isthmus.measure(x, torch.nn.Parameter(torch.tensor(Y)), metrics="centroid_angle")[
             "centroid_angle"
-        ].value
+        ].plugin
     assert value == pytest.approx(angle(X, Y), abs=1e-4)
 
 

@@ -70,7 +70,7 @@ def test_ranges_decode_codes_to_the_middle_of_their_interval(dtype: str, folder:
     measured = isthmus.measure(
         isthmus.open_pairs(codes(X, dtype), codes(Y, dtype), ranges=RANGES), metrics=["centroid_angle"]
     )
-    assert measured["centroid_angle"].value == pytest.approx(angle(X, Y), abs=0.1)
+    assert measured["centroid_angle"].plugin == pytest.approx(angle(X, Y), abs=0.1)
 
 
 def test_scale_and_offset_are_applied_as_given_to_each_modality(folder: Path) -> None:
@@ -163,7 +163,7 @@ def test_verbs_read_codes_with_their_ranges(folder: Path) -> None:
     true = angle(X, Y)
     assert "200 x 12, float32" in run("inspect", x, y, *ranges)
     measured = json.loads(run("measure", x, y, *ranges, "--metrics", "centroid_angle", "--json"))
-    assert measured["metrics"]["centroid_angle"]["value"] == pytest.approx(true, abs=0.1)
+    assert measured["metrics"]["centroid_angle"]["plugin"] == pytest.approx(true, abs=0.1)
     run("fit", "Centering", x, y, *ranges, "-o", folder / "a.safetensors")
     run("apply", folder / "a.safetensors", x, folder / "out.npy", *ranges, "--modality", "image_int8")
     expected = isthmus.load(folder / "a.safetensors").transform_x(open_source(x, ranges=RANGES).read(0, 200))
@@ -174,4 +174,4 @@ def test_verbs_read_codes_with_their_ranges(folder: Path) -> None:
     values = json.loads(
         run("measure", folder / "image.dat", folder / "text.dat", *raw, "--metrics", "centroid_angle", "--json")
     )
-    assert values["metrics"]["centroid_angle"]["value"] == pytest.approx(true, abs=1e-4)
+    assert values["metrics"]["centroid_angle"]["plugin"] == pytest.approx(true, abs=1e-4)
