@@ -29,7 +29,7 @@ def angle(x: Any, y: Any) -> float:
 
 
 def measured(x: Any, y: Any) -> float:
-    return isthmus.measure(x, y, metrics="centroid_angle")["centroid_angle"].value
+    return isthmus.measure(x, y, metrics="centroid_angle")["centroid_angle"].plugin
 
 
 def polars_series(rows: np.ndarray) -> Any:
@@ -183,8 +183,9 @@ def test_verbs_take_two_arrays_of_different_libraries(tmp_path: Path) -> None:
 def test_modalities_take_paths_lists_and_tensors(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", X)
     modalities = isthmus.Modalities(image=tmp_path / "image.npy", text=Y.tolist(), audio=torch.tensor(Y))
-    matrix = modalities.measure(metrics="centroid_angle").matrix("centroid_angle")
-    np.testing.assert_allclose(matrix[0, 1:], angle(X, Y), atol=1e-6)
+    measured = modalities.measure(metrics="centroid_angle")
+    angles = [measured["image", name]["centroid_angle"].plugin for name in ("text", "audio")]
+    np.testing.assert_allclose(angles, angle(X, Y), atol=1e-6)
 
 
 def test_transform_takes_lists_and_columns() -> None:
