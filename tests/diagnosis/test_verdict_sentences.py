@@ -61,7 +61,9 @@ def test_verdict_of_an_offset_names_the_centre_alone(rng: np.random.Generator) -
 def test_verdict_of_a_rotation_tells_it_from_unpaired_rows(rng: np.random.Generator) -> None:
     u = cloud(rng)
     sentences = text(explained(u, u @ np.linalg.qr(rng.normal(size=(16, 16)))[0]))
-    assert sentences.startswith("The rows match, but the modalities are rotated against each other")
+    assert sentences.startswith(
+        "Retrieval is at chance (R@1 0.0 %, chance 0.2 %): the rows match, but the modalities are rotated"
+    )
     assert "do not come from one shared space" in sentences
     assert "Retrieval is at chance" not in sentences
     assert "(a rotation of one modality would remove it)" in sentences

@@ -108,11 +108,14 @@ def retrieval_at_chance(result: Result) -> bool:
 def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> list[str]:
     caveats = _degeneracy_sentences(result)
     matching = result.pairs.get("matching", {})
-    if matching.get("sentence"):
-        caveats.append(matching["sentence"])
+    sentence = matching.get("sentence", "")
+    is_at_chance = retrieval_at_chance(result) and not _is_unjudged(result)
     # A shifted side, or two spaces, explain retrieval at chance.
     is_explained = matching.get("kind") in ("shifted", "rotated")
-    if retrieval_at_chance(result) and not _is_unjudged(result) and not is_explained:
+    if sentence and is_at_chance and is_explained:
+        sentence = f"{_chance_start(result, x, y)}: {sentence[0].lower()}{sentence[1:]}"
+    caveats += [sentence] if sentence else []
+    if is_at_chance and not is_explained:
         caveats.append(_chance_sentence(result, budget, x, y))
     items, dim = result.pairs["items"], result.pairs["dim"]
     if items <= dim:
@@ -152,9 +155,13 @@ def _has_collapsed(result: Result) -> bool:
     return any(entry["kind"] in ("constant", "narrow") for entry in result.pairs.get("degenerate", []))
 
 
-def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str) -> str:
+def _chance_start(result: Result, x: str, y: str) -> str:
     recall = result[f"{x}_to_{y}_R@1"]
-    start = f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
+    return f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
+
+
+def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str) -> str:
+    start = _chance_start(result, x, y)
     weak_pairing = budget.captured_fraction.value > budget.shuffled_95th_percentile
     return (
         f"{start}: either row i of {x} does not match row i of {y}, or the encoders were never trained together, or "
