@@ -38,8 +38,7 @@ def test_explain_prints_all_sections(files: list[str]) -> None:
     for words in (
         "- The mean image", "Components of the cosine deficit", "Collapse", "excess 8", "Both hypotheses hold together",
         "fails    von Mises-Fisher (image)", "Affine case", "Its assumptions hold here", "Meaning of a cosine",
-        "A cosine of 0.7 between image and text", "With one match among 597 candidates:",
-        "90.0 % of the candidates are matches",
+        "A cosine of 0.7 between image and text", 
     ):  # fmt: skip
         assert words in result.output, words
     assert "nan" not in result.output

@@ -65,7 +65,6 @@ def test_verdict_of_a_rotation_tells_it_from_unpaired_rows(rng: np.random.Genera
         "Retrieval is at chance (R@1 0.0 %, chance 0.2 %): the rows match, but the modalities are rotated"
     )
     assert "do not come from one shared space" in sentences
-    assert "Retrieval is at chance" not in sentences
     assert "(a rotation of one modality would remove it)" in sentences
     assert "(dimension collapse)" not in sentences
     assert "does not match" not in sentences

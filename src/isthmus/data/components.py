@@ -62,7 +62,7 @@ def halves_of_groups(group: np.ndarray, rng: int | np.random.Generator, /) -> tu
     Examples
     --------
     >>> [half.tolist() for half in halves_of_groups(np.array([0, 1, 0, 1]), 0)]
-    [[1, 3], [0, 2]]
+    [[0, 2], [1, 3]]
     """
     order = np.random.default_rng(rng).permutation(int(group.max(initial=-1)) + 1)
     rank = np.empty(len(order), dtype=np.int64)

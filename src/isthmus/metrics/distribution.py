@@ -11,6 +11,7 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import BANDWIDTHS, PairwiseSums
+from isthmus.metrics._reference_clouds import same_centred_clouds, two_points
 from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.jackknife import jackknife_interval, pair_mean
 from isthmus.statistics.result import Estimate
@@ -26,10 +27,6 @@ def _item_sums(pairwise: PairwiseSums, name: str, centred: bool = False) -> np.n
     return pairwise.xy[across] + pairwise.yx[across] - pairwise.xx[name] - pairwise.yy[name]
 
 
-def _two_points() -> tuple[np.ndarray, np.ndarray]:
-    return np.tile([1.0, 0.0, 0.0], (30, 1)), np.tile([0.0, 1.0, 0.0], (30, 1))
-
-
 @metric(
     "energy_distance",
     needs_pairs=False,
@@ -43,7 +40,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray]:
     interval="jackknife",
     null_model="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143",
-    reference_case=lambda: (*_two_points(), 2 * math.sqrt(2)),
+    reference_case=lambda: (*two_points(), 2 * math.sqrt(2)),
 )
 def energy_distance(context: MetricContext) -> Estimate:
     """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| as a U-statistic.
@@ -70,7 +67,7 @@ def energy_distance(context: MetricContext) -> Estimate:
     interval="normal",
     null_model="modality swap",
     source="Szekely and Rizzo 2013, J. Stat. Plan. Inference 143; centring derived for this package",
-    reference_case=lambda: (*_two_points(), 0.0),
+    reference_case=lambda: (*same_centred_clouds(), 0.0),
 )
 def centred_energy_distance(context: MetricContext) -> Estimate:
     """Energy distance (U-statistic over different items) after the means of both modalities are aligned.
@@ -164,7 +161,7 @@ def _register(width: float) -> None:
         interval="jackknife",
         null_model="modality swap",
         source="Gretton et al. 2012, JMLR 13; bandwidths of Cai et al. 2026, arXiv 2601.19597",
-        reference_case=lambda: (*_two_points(), 2 - 2 * math.exp(-1 / (2 * width**2))),
+        reference_case=lambda: (*two_points(), 2 - 2 * math.exp(-1 / (2 * width**2))),
     )(mmd)
 
 
@@ -186,7 +183,7 @@ for _width in BANDWIDTHS:
     interval="normal",
     null_model="modality swap",
     source="Gretton et al. 2012, JMLR 13; centring derived for this package",
-    reference_case=lambda: (*_two_points(), 0.0),
+    reference_case=lambda: (*same_centred_clouds(), 0.0),
 )
 def centred_mmd2(context: MetricContext) -> Estimate:
     """MMD^2 of `mmd2_1` (its sigma, the unbiased U-statistic) after the means of both modalities are aligned.

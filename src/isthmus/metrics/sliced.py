@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._reference_clouds import same_centred_clouds, two_points
 from isthmus.statistics.result import Estimate
 
 #: Random directions of the projections.
@@ -86,10 +87,6 @@ def _centred(x: np.ndarray, y: np.ndarray) -> float:
     return max(float(np.mean(np.var(differences, axis=0))), 0.0)
 
 
-def _two_points() -> tuple[np.ndarray, np.ndarray]:
-    return np.tile([1.0, 0.0, 0.0], (30, 1)), np.tile([0.0, 1.0, 0.0], (30, 1))
-
-
 @metric(
     "sliced_wasserstein",
     needs_pairs=False,
@@ -103,7 +100,7 @@ def _two_points() -> tuple[np.ndarray, np.ndarray]:
     interval="none: the plug-in is biased upwards by sampling",
     null_model="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51",
-    reference_case=lambda: (*_two_points(), math.sqrt(2 / 3)),
+    reference_case=lambda: (*two_points(), math.sqrt(2 / 3)),
 )
 def sliced_wasserstein(context: MetricContext) -> Estimate:
     """Sliced Wasserstein-2 distance, the root of the mean over directions u of W2(x . u, y . u)^2.
@@ -130,7 +127,7 @@ def sliced_wasserstein(context: MetricContext) -> Estimate:
     interval="none: the plug-in is biased upwards by sampling",
     null_model="modality swap",
     source="Bonneel et al. 2015, J. Math. Imaging Vis. 51; centring derived for this package",
-    reference_case=lambda: (*_two_points(), 0.0),
+    reference_case=lambda: (*same_centred_clouds(), 0.0),
 )
 def centred_sliced_wasserstein(context: MetricContext) -> Estimate:
     """Sliced Wasserstein-2 distance (128 seeded directions) after the means of both modalities are aligned.

@@ -11,7 +11,6 @@ from isthmus.diagnosis.model_table import ModelComparison
 from isthmus.reporting.drawing import ACCENT, INK, MUTED, WIDTH, X, Y, add_axes, new_figure, with_report_style
 from isthmus.reporting.formatting import shorten
 from isthmus.reporting.labels import place_labels
-from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.statistics.result import Estimate
@@ -67,6 +66,8 @@ def models_page(comparison: ModelComparison, path: str | os.PathLike[str], /) ->
     ...     "collapsed has the best" in (pathlib.Path(folder) / "models.html").read_text(encoding="utf-8")
     True
     """
+    from isthmus.reporting.plain_page import plain_page  # jinja2 is needed for pages only
+
     path = check_writable(path)
     same = "the same pairs" if comparison.paired else "different pairs"
     size = f"{next(iter(comparison.sizes.values())):,} pairs" if len(set(comparison.sizes.values())) == 1 else ""

