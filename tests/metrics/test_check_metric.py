@@ -122,7 +122,7 @@ def test_check_metric_moments_of_parts_are_tested() -> None:
         """Value that depends on whether there are pairs."""
         return Estimate(float(context.pairs is not None))
 
-    with pytest.raises(AssertionError, match="value is 1.0, and 0.0 for moments of three parts"):
+    with pytest.raises(AssertionError, match="plug-in is 1.0, and 0.0 for moments of three parts"):
         check_metric(declared(has_pairs), checks=["blocks"])
 
 
