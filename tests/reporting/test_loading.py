@@ -15,6 +15,7 @@ from isthmus import InputError
 from isthmus.align._hit_model import Reliability
 from isthmus.evaluation import intervene
 from isthmus.reporting.plot import FIGURES
+from isthmus.train.history import GapHistory
 from isthmus.train.snapshot import GapSnapshot
 
 #: Figures that need the rows, which a loaded explanation does not have.
@@ -40,6 +41,7 @@ def results() -> dict[str, Any]:
             {"step_1": pairs, "step_2": isthmus.demo.load("plain", split="test")}
         ),
         "Reliability": Reliability(np.array([0.2, 0.9]), np.array([0.1, 0.8]), np.array([50, 50])),
+        "GapHistory": GapHistory(tuple(GapSnapshot.of(isthmus.Moments.of(pairs), step=step) for step in (1, 2))),
         "Drift": isthmus.align.Centering().fit(pairs).drift(pairs.x.read(0, 100)),
     }
 

@@ -368,3 +368,20 @@ def test_monitor_of_rows_that_are_not_unit_warns_once_and_measures_the_unit_rows
     assert scaled is not None
     assert unit is not None
     assert scaled.gap.value == pytest.approx(unit.gap.value)
+
+
+def test_history_is_a_table_of_all_snapshots_and_is_drawn() -> None:
+    monitor = GapMonitor(every=1, window=1)
+    with pytest.raises(InputError, match="history got no snapshot"):
+        monitor.plot()
+    for offset in (0.5, 1.0):
+        rows = torch.nn.functional.normalize(torch.randn(60, 8, generator=torch.Generator().manual_seed(0)) + offset)
+        monitor(rows, rows.roll(1, 0))
+    history = monitor.history
+    assert history.columns()["step"] == [1, 2]
+    assert history.columns()["distance"] == [snapshot.distance for snapshot in monitor.snapshots]
+    assert list(history) == monitor.snapshots
+    assert len(history.to_frame()) == 2
+    assert monitor.plot().get_xlabel() == "step"
+    names = [name for name in monitor.snapshots[0].to_dict() if name.startswith("gap/p_")]
+    assert all(0 <= monitor.snapshots[0].to_dict()[name] <= 1 for name in names)

@@ -25,6 +25,7 @@ from isthmus.reporting.drawing import draw_on
 from isthmus.reporting.result_plots import calibration, checkpoints, drift, history, interventions, matrix, models
 from isthmus.reporting.samples import CosineSample
 from isthmus.statistics.result import Result
+from isthmus.train.history import GapHistory
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
 from isthmus.utils.tabular import Tabular
@@ -60,6 +61,7 @@ FIGURES: dict[type[Tabular], tuple[str, ...]] = {
     Drift: ("drift",),
     Reliability: ("reliability",),
     GapSnapshot: ("history",),
+    GapHistory: ("history",),
     ModelComparison: ("models", "checkpoints"),
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from isthmus.train._base import non_unit_lengths
 from isthmus.train.batch_moments import batch_sums, moments_from_sums
 from isthmus.train.collapse_detector import CollapseDetector
+from isthmus.train.history import GapHistory
 from isthmus.train.logs import make_logger
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -182,6 +183,31 @@ class GapMonitor:
     def last(self) -> GapSnapshot | None:
         """Latest snapshot."""
         return self.snapshots[-1] if self.snapshots else None
+
+    @property
+    def history(self) -> GapHistory:
+        """All snapshots as a table: `history.to_frame()`, `history.save(path)`."""
+        return GapHistory(tuple(self.snapshots))
+
+    def plot(self, *, ax: Any = None) -> Any:
+        """Draw the components of the cosine deficit over the steps.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on. Default: new axes.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The axes.
+
+        Raises
+        ------
+        InputError
+            If there is no snapshot yet.
+        """
+        return self.history.plot(ax=ax)
 
     @property
     def overhead(self) -> float:

@@ -133,7 +133,8 @@ class GapSnapshot(Tabular):
         Returns
         -------
         dict of str to float
-            Numbers by names such as 'gap/angle', 'gap/budget_centre' and 'gap/residual_constant_part_image'.
+            Numbers by names such as 'gap/angle', 'gap/budget_centre' and 'gap/residual_constant_part_image'. The
+            names of p-values start with 'gap/p_'.
         """
         numbers = {
             "angle": self.gap.value,
@@ -145,7 +146,10 @@ class GapSnapshot(Tabular):
             **{f"effective_rank_{name}": value for name, value in self.effective_ranks.items()},
             **{f"rank_99_{name}": value for name, value in self.ranks.items()},
             "excess_overlap": self.excess_overlap.value,
-            **{f"residual_{name}": entry.residual for name, entry in self.assumptions.items()},
+            **{
+                f"p_{name}" if entry.unit == "p-value" else f"residual_{name}": entry.residual
+                for name, entry in self.assumptions.items()
+            },
         }
         return {f"gap/{name}": float(value) for name, value in numbers.items() if math.isfinite(value)}
 
