@@ -126,3 +126,26 @@ def test_figure_to_svg_replaces_the_given_colours_only():
     text = svg.figure_to_svg(fig, "other", label="A line.", colours={"#112233": "currentColor"})
     assert "currentColor" in text
     assert "#112233" not in text
+
+
+def test_labels_of_points_close_together_do_not_overlap() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
+    from isthmus.reporting.labels import place_labels
+
+    fig = Figure(figsize=(5.6, 4.2), dpi=72)
+    ax = fig.add_subplot()
+    positions = np.array([[48.0, 0.3], [48.2, 0.1], [48.4, 0.2], [48.1, 0.0], [47.0, -2.0], [45.0, -4.0], [30.0, 0.0]])
+    ax.plot(*positions.T, "o")
+    ax.set(xlim=(0, 55), ylim=(-10, 6))
+    place_labels(ax, positions, [f"Correction{i}" for i in range(len(positions))], [False] * len(positions))
+    FigureCanvasAgg(fig).draw()
+    boxes = [Text.get_window_extent(text) for text in ax.texts]  # without the lines to the points
+    for i in range(len(boxes)):
+        for j in range(i):
+            common = Bbox.intersection(boxes[i], boxes[j])
+            shared = 0.0 if common is None else common.width * common.height
+            assert shared < 0.1 * boxes[i].width * boxes[i].height, (i, j)  # sizes are estimated

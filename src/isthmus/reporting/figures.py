@@ -75,7 +75,7 @@ def cosines_figure(sample: CosineSample) -> Any:
 def aligners_figure(comparison: Comparison) -> Any:
     """Return the trade-off of the aligners."""
     fig = new_figure(WIDTH, 300)
-    panels.draw_aligners(add_axes(fig, 52, 42, 12, 8), comparison)
+    panels.draw_aligners(add_axes(fig, 64, 42, 12, 8), comparison)
     return fig
 
 

@@ -8,14 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.reporting.drawing import PAPER, SMALL_FONT_SIZE
+from isthmus.reporting.drawing import MUTED, PAPER, SMALL_FONT_SIZE
 
 #: Offsets of a label from its point, in points, in order of preference.
-OFFSETS = ((9, 9), (9, -9), (-9, 9), (-9, -9), (9, 22), (9, -22), (-9, 22), (-9, -22))
+OFFSETS = tuple((dx, sign * dy) for dy in (9, 22, 36, 50, 64, 78, 92) for dx in (9, -9) for sign in (1, -1))
+#: Offset from which on a thin line joins a label and its point.
+MIN_LINE_OFFSET = 30
 #: Characters of one line of a label.
 MAX_LINE_LENGTH = 22
-#: Cost of one point outside the axis, and of a covered mark, in square points of overlap with other labels.
-OUTSIDE_COST, COVER_COST = 20, 600
+#: Cost of one point outside the axis, of a covered mark, of a square point of overlap with another label, and of a
+#: point of distance.
+OUTSIDE_COST, COVER_COST, OVERLAP_COST, DISTANCE_COST = 200, 3000, 60, 4
 
 Box = tuple[float, float, float, float]
 
@@ -28,7 +31,10 @@ def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Seq
         lines = textwrap.wrap(text, MAX_LINE_LENGTH, break_long_words=False) or [text]
         size = max(map(len, lines)) * SMALL_FONT_SIZE * 0.62, len(lines) * SMALL_FONT_SIZE * 1.2
         candidates = [_label_box(mark, offset, size) for offset in OFFSETS]
-        costs = [_cost(box, ax.bbox, marks, boxes) for box in candidates]
+        costs = [
+            _cost(box, ax.bbox, marks, boxes) + DISTANCE_COST * abs(offset[1])
+            for box, offset in zip(candidates, OFFSETS, strict=True)
+        ]
         choice = costs.index(min(costs))
         dx, dy = OFFSETS[choice]
         boxes.append(candidates[choice])
@@ -41,6 +47,7 @@ def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Seq
             ha="left" if dx > 0 else "right",
             va="bottom" if dy > 0 else "top",
             weight="bold" if is_bold else "normal",
+            arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.6} if abs(dy) >= MIN_LINE_OFFSET else None,
             bbox={"facecolor": PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 1},
         )
 
@@ -58,4 +65,4 @@ def _cost(box: Box, frame: Any, marks: np.ndarray, boxes: Sequence[Box]) -> floa
     outside = max(frame.x0 - x0, 0) + max(x1 - frame.x1 - 8, 0) + max(frame.y0 - y0, 0) + max(y1 - frame.y1, 0)
     covered = sum(x0 - 5 < x < x1 + 5 and y0 - 5 < y < y1 + 5 for x, y in marks)
     overlap = sum(max(0, min(x1, b[2]) - max(x0, b[0])) * max(0, min(y1, b[3]) - max(y0, b[1])) for b in boxes)
-    return float(OUTSIDE_COST * outside + COVER_COST * covered + overlap)
+    return float(OUTSIDE_COST * outside + COVER_COST * covered + OVERLAP_COST * overlap)
