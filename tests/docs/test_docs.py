@@ -112,3 +112,9 @@ def test_code_in_the_readme_is_short() -> None:
     )
     assert block is not None
     assert len([line for line in block.group(1).splitlines() if line.strip()]) <= 10
+
+
+def test_printed_number_of_the_readme_is_the_measured_one() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    printed = readme.split('print(result["centroid_angle"])')[1].splitlines()[0].strip().removeprefix("# ")
+    assert printed == str(isthmus.measure(isthmus.demo.load("plain", split="test"))["centroid_angle"])

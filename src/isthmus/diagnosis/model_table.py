@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.statistics.correlation import spearman
+from isthmus.statistics.correlation import mean_ranks, spearman
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.format import number
@@ -261,7 +261,7 @@ def rank_correlation(
         generator = np.random.default_rng(rng)
         drawn = np.array([generator.permutation(count) for _ in range(PERMUTATIONS)])
         orders = np.concatenate([np.arange(count)[None], drawn])
-    ranks_a, ranks_b = (_centred_ranks(values) for values in (a, b))
+    ranks_a, ranks_b = (ranks - ranks.mean() for ranks in map(mean_ranks, (a, b)))
     permuted = np.abs(ranks_b[orders] @ ranks_a)
     p_value = float(np.mean(permuted >= abs(float(ranks_a @ ranks_b)) - 1e-9))
     low = high = NAN
@@ -269,9 +269,3 @@ def rank_correlation(
         half_width = Z95 * math.sqrt((1 + value**2 / 2) / (count - 3))
         low, high = math.tanh(math.atanh(value) - half_width), math.tanh(math.atanh(value) + half_width)
     return Estimate(value, low, high, null=0.0, unit="correlation", note=f"p = {p_value:.4g}")
-
-
-def _centred_ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    return ranks - ranks.mean()

@@ -22,6 +22,7 @@ from isthmus.diagnosis.decomposition_intervals import decompose_pairs
 from isthmus.diagnosis.model_table import CORRELATED, ModelComparison, rank_correlation
 from isthmus.evaluation.shared_space import count_shared_dimensions, shared_alignment, shared_basis
 from isthmus.metrics import measure
+from isthmus.metrics.spectrum import rankme
 from isthmus.statistics.intervals import Z95, normal_interval, wilson_interval
 from isthmus.statistics.jackknife import jackknife_interval, mean_interval
 from isthmus.statistics.moments import Moments, moments_of
@@ -270,18 +271,10 @@ def _moment_numbers(moments: Moments) -> dict[str, float]:
         "centroid_angle": math.degrees(math.acos(min(max(float(mean_x @ mean_y) / lengths, -1.0), 1.0))),
         "centroid_distance": float(np.linalg.norm(mean_x - mean_y)),
         "mean_paired_cosine": moments.mean_paired,
-        "effective_rank_x": _effective_rank(moments.xx),
-        "effective_rank_y": _effective_rank(moments.yy),
+        "effective_rank_x": rankme(np.sqrt(np.clip(np.linalg.eigvalsh(moments.xx), 0, None))),
+        "effective_rank_y": rankme(np.sqrt(np.clip(np.linalg.eigvalsh(moments.yy), 0, None))),
         **{f"budget_{name}": float(getattr(values, name)) for name in COMPONENTS},
     }
-
-
-def _effective_rank(gram: np.ndarray) -> float:
-    """Return exp of the entropy of the singular values."""
-    singular_values = np.sqrt(np.clip(np.linalg.eigvalsh(gram), 0, None))
-    shares = singular_values / singular_values.sum()
-    shares = shares[shares > 0]
-    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
 def _is_regular(angle: Estimate) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from isthmus.statistics.result import NAN
-from isthmus.utils.format import json_number
+from isthmus.utils.format import json_number, number_from_json
 from isthmus.utils.journal import Journal
 
 
@@ -99,9 +99,11 @@ class Trial:
         Trial
             The trial.
         """
-        values = dict(values, gap=_from_json(values["gap"]))
-        values["scores"] = {name: _from_json(v) for name, v in values["scores"].items()}
-        values["changes"] = {name: (_from_json(a), _from_json(b)) for name, (a, b) in values["changes"].items()}
+        values = dict(values, gap=number_from_json(values["gap"]))
+        values["scores"] = {name: number_from_json(v) for name, v in values["scores"].items()}
+        values["changes"] = {
+            name: (number_from_json(a), number_from_json(b)) for name, (a, b) in values["changes"].items()
+        }
         return cls(**values)
 
 
@@ -149,7 +151,3 @@ class TrialLog(Journal):
         """
         self.trials[trial.key] = trial
         self.add(trial.to_dict())
-
-
-def _from_json(value: float | None) -> float:
-    return NAN if value is None else value

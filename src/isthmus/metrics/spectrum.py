@@ -82,8 +82,8 @@ def effective_rank(context: MetricContext) -> Estimate:
     """
     spectrum = context.x.spectrum
     spectrum = spectrum[: min(context.moments.n, len(spectrum))]  # the matrix has min(n, d) singular values
-    value = _rankme(spectrum)
-    null = _rankme(np.sqrt(_isotropic(context)))
+    value = rankme(spectrum)
+    null = rankme(np.sqrt(_isotropic(context)))
     note = few_items_note(context)
     if not has_enough_items(context):
         needs = f"no interval: needs n >= {ITEMS_PER_DIM * context.moments.dim_x:,}"
@@ -94,7 +94,8 @@ def effective_rank(context: MetricContext) -> Estimate:
     return Estimate.debiased(debiased, interval, plugin=value, null=null, note=note)
 
 
-def _rankme(sigma: np.ndarray) -> float:
+def rankme(sigma: np.ndarray) -> float:
+    """Return exp of the entropy of singular values (d,) divided by their sum, with 1e-7 added as in the paper."""
     p = sigma / sigma.sum() + 1e-7
     return float(np.exp(-np.sum(p * np.log(p))))
 

@@ -33,7 +33,7 @@ def spearman(a: np.ndarray, b: np.ndarray) -> float:
     >>> spearman(np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 9.0]))
     1.0
     """
-    ranks = [_mean_ranks(values) for values in (a, b)]
+    ranks = [mean_ranks(values) for values in (a, b)]
     u, v = (r - r.mean() for r in ranks)
     size = math.sqrt(float(u @ u) * float(v @ v))
     return float(u @ v) / size if size > 0 else NAN
@@ -75,7 +75,23 @@ def isotonic_r2(a: np.ndarray, b: np.ndarray) -> float:
     return 1 - min(residuals) / total
 
 
-def _mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Return the ranks from 1, ties at their mean rank."""
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the ranks of values, with ties at their mean rank.
+
+    Parameters
+    ----------
+    values : (n,) array
+        Numbers, compared to 12 decimals.
+
+    Returns
+    -------
+    (n,) array
+        Ranks from 1.
+
+    Examples
+    --------
+    >>> mean_ranks(np.array([5.0, 2.0, 5.0])).tolist()
+    [2.5, 1.0, 2.5]
+    """
     _, number, counts = np.unique(np.round(values, 12), return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[number]
