@@ -1,7 +1,7 @@
 """What the benchmarks share: a row of the table, contenders timed in turns, and work in a process of its own.
 
 A benchmark is one file here with a function `rows() -> list[Row]`. `python benchmarks/NAME.py` prints its rows;
-`python benchmarks/run.py` runs all of them and writes docs/benchmarks.md.
+`python benchmarks/run.py` runs all of them and writes docs/reference/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def peak_anonymous(work: Callable[[], Any]) -> float:
 
 
 def show(rows: Iterable[Row]) -> None:
-    """Print rows as the table that docs/benchmarks.md has."""
+    """Print rows as the table that docs/reference/benchmarks.md has."""
     print(HEADER)
     for row in rows:
         print(row.line(), flush=True)

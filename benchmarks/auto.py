@@ -2,7 +2,7 @@
 
     ISTHMUS_FIXTURES=... python benchmarks/auto.py [clip_coco] [videoclip_msrvtt] [plain] [warm] [collapsed]
 
-Run alone it prints the table of docs/aligners.md, every aim on every set. Ten random halves of each set
+Run alone it prints the table of docs/reference/aligners.md, every aim on every set. Ten random halves of each set
 (`numpy.random.default_rng(s).permutation(n)`, s = 0 to 9): fitted on the first half, judged on the second. The demo's
 runs also: fitted on their training split, judged on their test split, once. In percent and points: R@1 is the mean of
 both directions, mixed R@1 that of both query modalities, accuracy that of the nearest class, whose prototype is the

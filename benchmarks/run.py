@@ -1,8 +1,8 @@
 """Runs the benchmarks and writes the table: python benchmarks/run.py [NAME ...]
 
 Each benchmark runs in a process of its own with as many threads as the machine has cores. Its rows are kept in
-benchmarks/results.json, from which docs/benchmarks.md is written, so that one benchmark can be run anew alone. The
-exit code is 1 when one of them failed or a claim is not met.
+benchmarks/results.json, from which docs/reference/benchmarks.md is written, so that one benchmark can be run anew
+alone. The exit code is 1 when one of them failed or a claim is not met.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 from _table import HEADER, HERE, Row, child
 
 RESULTS = HERE / "results.json"
-PAGE = HERE.parent / "docs" / "benchmarks.md"
+PAGE = HERE.parent / "docs" / "reference" / "benchmarks.md"
 #: Packages whose versions the page names.
 PACKAGES = (
     "numpy", "scipy", "torch", "scikit-learn", "dask", "dask-ml", "faiss-cpu", "usearch", "torchmetrics", "cca-zoo",
@@ -66,7 +66,7 @@ def machine() -> str:
 
 
 def page(results: dict[str, Any]) -> str:
-    """docs/benchmarks.md from the rows that are kept."""
+    """docs/reference/benchmarks.md from the rows that are kept."""
     lines = [INTRODUCTION]
     for place in dict.fromkeys(one["machine"] for one in results.values()):
         lines.append(f"Measured on: {place}.\n")

@@ -5,8 +5,8 @@ seconds = n (4 d^2 / g + o d) / threads + c, with g the rate of BLAS on one core
 costs for each coordinate of a row, and c what a pass costs before its first row. g, o and c are fitted to the
 processor's seconds of passes on one thread; the predictions are checked on other sizes, on two threads and on two
 workers, all threads and processes added up. Seconds of the clock stand beside them: they are those of the model only
-when nothing else runs on the cores. docs/scaling.md has what the model says about larger machines: its tables are
-written by this file.
+when nothing else runs on the cores. docs/explanation/scaling.md has what the model says about larger machines: its
+tables are written by this file.
 
     python benchmarks/scaling.py [--page]
 """
@@ -30,7 +30,7 @@ from growth import shards, the_pass
 from isthmus.compute.cluster import PARTS_PER_THREAD, REDUCE_FANIN
 
 COEFFICIENTS = HERE / "coefficients.json"
-PAGE = HERE.parent / "docs" / "scaling.md"
+PAGE = HERE.parent / "docs" / "explanation" / "scaling.md"
 
 
 @dataclass(frozen=True)
@@ -223,7 +223,7 @@ MACHINES = (
 
 
 def tables(measured: Coefficients) -> dict[str, str]:
-    """The tables of docs/scaling.md by name."""
+    """The tables of docs/explanation/scaling.md by name."""
     found = {
         "coefficients": "\n".join([
             "| coefficient | value |", "|---|---|",
@@ -285,7 +285,7 @@ def _time(seconds: float) -> str:
 
 
 def write_page() -> None:
-    """Put the tables into docs/scaling.md."""
+    """Put the tables into docs/explanation/scaling.md."""
     text = PAGE.read_text(encoding="utf-8")
     for name, table in tables(Coefficients(**json.loads(COEFFICIENTS.read_text(encoding="utf-8")))).items():
         begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
@@ -298,7 +298,7 @@ def write_page() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--page", action="store_true", help="write docs/scaling.md from the coefficients that are there"
+        "--page", action="store_true", help="write docs/explanation/scaling.md from the coefficients that are there"
     )
     if parser.parse_args().page:
         write_page()

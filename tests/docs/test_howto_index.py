@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto-index.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "mixed-index.md"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

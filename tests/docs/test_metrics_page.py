@@ -11,11 +11,13 @@ import pytest
 import isthmus
 from isthmus.metrics.document import main, page
 
-FILE = Path(__file__).parents[2] / "docs" / "metrics.md"
+FILE = Path(__file__).parents[2] / "docs" / "reference" / "metrics.md"
 
 
 def test_file_is_what_the_registry_gives() -> None:
-    assert FILE.read_text(encoding="utf-8") == page(), "run `python -m isthmus.metrics.document docs/metrics.md`"
+    assert FILE.read_text(encoding="utf-8") == page(), (
+        "run `python -m isthmus.metrics.document docs/reference/metrics.md`"
+    )
 
 
 def test_every_measure_has_its_facts() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 import store_tables
 
-PAGE = Path(__file__).parents[2] / "docs" / "stores.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "stores.md"
 SECTIONS = {
     title: body
     for title, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)

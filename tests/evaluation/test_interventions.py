@@ -232,7 +232,7 @@ class TestCommandLine:
 
 @pytest.mark.usefixtures("few_bootstraps")
 def test_intervene_real_pairs_has_the_documented_numbers(clip_coco: Pairs) -> None:
-    """The numbers of docs/tasks.md."""
+    """The numbers of docs/reference/tasks.md."""
     curve = intervene(clip_coco)
     shares = {
         score: [round(100 * curve.explained[score][f"{name}_curve"].value) for name in ("gap", "alignment")]

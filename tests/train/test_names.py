@@ -11,7 +11,7 @@ import pytest
 
 from isthmus import train
 
-PAGE = Path(__file__).parents[2] / "docs" / "losses.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "losses.md"
 
 
 def test_import_loads_no_torch() -> None:

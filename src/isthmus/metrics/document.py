@@ -1,4 +1,4 @@
-"""Write the page of all measures: `python -m isthmus.metrics.document docs/metrics.md`."""
+"""Write the page of all measures: `python -m isthmus.metrics.document docs/reference/metrics.md`."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from isthmus.utils.files import atomic_path
 
 _OPENING = """# The measures
 
-This page is generated from the registry by `python -m isthmus.metrics.document docs/metrics.md`. A test compares the
-two.
+This page is generated from the registry by `python -m isthmus.metrics.document docs/reference/metrics.md`. A test
+compares the two.
 
 `isthmus measure X Y` prints all measures. `--metrics fast` prints those that need no rows, and
 `--metrics neighbours,centroid_angle` prints a family of this page and a single measure. The same names work in Python,
