@@ -55,7 +55,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_files_of_the_guide_keep_the_style_of_the_package(tmp_path: Path) -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "how-to" / "extend.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python file\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     assert len(blocks) == 4
     for number, block in enumerate(blocks):
