@@ -54,16 +54,16 @@ def cov(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def test_translation_by_one_and_two_gaps_equals_and_exchanges_means(clouds: Any) -> None:
     x, y = clouds
     for side in ("both", "x", "y"):
-        a, b = Translation(side=side, normalize=False).fit(x, y).transform(x, y)
+        a, b = Translation(moves=side, normalize=False).fit(x, y).transform(x, y)
         np.testing.assert_allclose(a.mean(axis=0), b.mean(axis=0), atol=1e-14)
     a, b = Translation(delta=2.0, normalize=False).fit(x, y).transform(x, y)
     np.testing.assert_allclose(a.mean(axis=0), y.mean(axis=0), atol=1e-14)
     np.testing.assert_allclose(b.mean(axis=0), x.mean(axis=0), atol=1e-14)
-    only = Translation(side="y").fit(x, y)
+    only = Translation(moves="y").fit(x, y)
     np.testing.assert_allclose(only.transform_x(x), x, atol=1e-14)
     np.testing.assert_allclose(only.transform_y(y), unit(y - (y.mean(axis=0) - x.mean(axis=0))), atol=1e-14)
-    with pytest.raises(InputError, match="side='left', expected 'both', 'x' or 'y'"):
-        Translation(side="left").fit(x, y)
+    with pytest.raises(InputError, match="moves='left', expected 'both', 'x' or 'y'"):
+        Translation(moves="left").fit(x, y)
 
 
 def test_standardization_equals_standard_scaler(clouds: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -42,6 +42,8 @@ class Aligner(Adaptation):
         Maps of the rows of x and y.
     moments_ : Moments or None
         Moments of the fit. None for unpaired rows of a file and after `load`.
+    n_features_in_ : int
+        Dimension of the rows of x.
     statistics_ : Statistics
         Means and covariances of the fitted rows. They are saved with the maps.
     names_ : tuple of str, or None
@@ -96,6 +98,11 @@ class Aligner(Adaptation):
             REGISTRY.register(cls.__name__, cls)
 
     @property
+    def n_features_in_(self) -> int:
+        """Return the dimension of the rows of x, as scikit-learn's CCA does."""
+        return self._require_fit().dims[0]
+
+    @property
     def matrix_x(self) -> np.ndarray:
         """Return the matrix (d, k) that rows of x are multiplied by, or raise `InputError` if the map is not affine."""
         return self._dense(0)[0]
@@ -121,42 +128,130 @@ class Aligner(Adaptation):
             raise InputError(f"{type(self).__name__} is not an affine map of the rows; use transform or to_torch")
         return mapping.dense(self._require_fit().dims[number])
 
-    @overload
-    def transform(self, X: Any, Y: Array, /) -> tuple[Array, Array]: ...
-
-    @overload
-    def transform(self, X: Any, /) -> Any: ...
-
-    def transform(self, X: Any, Y: Array = None, /) -> Any:
-        """Map the rows of both modalities, or of the first one alone.
+    def transform(self, X: Any, Y: Array = None, /) -> tuple[Array, Array]:
+        """Map the rows of both modalities.
 
         Parameters
         ----------
         X : array of shape (n, d), or Pairs
             Rows of the first modality, or both modalities. Pairs must have the names that were fitted.
         Y : array of shape (m, d), optional
-            Rows of the second modality.
+            Rows of the second modality, unless X holds both.
 
         Returns
         -------
         x : array of shape (n, k)
             Mapped rows of X.
         y : array of shape (m, k)
-            Mapped rows of Y. If Y is None and X is an array, `x` alone is returned, as in scikit-learn's CCA.
+            Mapped rows of Y.
 
         Raises
         ------
         NotFittedError
             If the aligner is not fitted.
         InputError
-            If names, shapes or rows are invalid.
+            If the rows of one modality alone are given, or names, shapes or rows are invalid.
+
+        See Also
+        --------
+        side : The maps of one modality.
         """
         if isinstance(X, Pairs):
             names = self.names_
             if names is not None and tuple(X.names) != names:
                 raise self._wrong_names((X.names[0], X.names[1]), names)
             X, Y = (rows.read(0, rows.shape[0]) for rows in (X.x, X.y))
-        return self.transform_x(X) if Y is None else (self.transform_x(X), self.transform_y(Y))
+        if Y is None:
+            first, second = self.modalities[:2]
+            raise InputError(
+                f"transform got rows of one modality, expected those of {first} and {second}; give transform(X, Y), or "
+                f"use side({first!r}).transform(X) or side({second!r}).transform(Y) for one of them"
+            )
+        return self.transform_x(X), self.transform_y(Y)
+
+    def fit_transform(self, X: Any, Y: Any = None, /, **options: Any) -> tuple[Array, Array]:
+        """Fit to the rows of both modalities and map them.
+
+        Mapped rows of the fit say little about other rows, see `isthmus.compare`.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), or Pairs
+            Rows of the first modality, or both modalities with their names.
+        Y : array of shape (m, d), optional
+            Rows of the second modality.
+        **options
+            Options of `fit`, such as `index` and `paired`.
+
+        Returns
+        -------
+        x : array of shape (n, k)
+            Mapped rows of X.
+        y : array of shape (m, k)
+            Mapped rows of Y.
+
+        Raises
+        ------
+        InputError
+            If `fit` or `transform` refuses the rows.
+
+        Examples
+        --------
+        >>> import numpy as np, isthmus
+        >>> X, Y = np.random.default_rng(0).normal(size=(2, 50, 3)) + 1.0
+        >>> x, y = isthmus.align.Centering(normalize=False).fit_transform(X, Y)
+        >>> bool(np.allclose(x.mean(axis=0), 0)), y.shape
+        (True, (50, 3))
+        """
+        return self.fit(X, Y, **options).transform(X, Y)
+
+    def side(self, modality: str, /) -> Any:
+        """Return the maps of one modality as a scikit-learn transformer, for a `Pipeline`.
+
+        The maps are frozen: `fit` and `clone` of the transformer keep them. It has `set_output`.
+
+        Parameters
+        ----------
+        modality : str
+            A name of `modalities`, or 'x' or 'y' for the first two.
+
+        Returns
+        -------
+        OneSidedAligner
+            Transformer of the rows of this modality.
+
+        Raises
+        ------
+        NotFittedError
+            If the aligner is not fitted.
+        InputError
+            If the modality is unknown, or if the aligner corrects scores and not rows.
+
+        Examples
+        --------
+        >>> import isthmus
+        >>> from sklearn.linear_model import LogisticRegression
+        >>> from sklearn.pipeline import make_pipeline
+        >>> run = isthmus.demo.arrays("plain", split="test")
+        >>> aligner = isthmus.align.Centering().fit(image=run.image, text=run.text)
+        >>> classifier = make_pipeline(aligner.side("image"), LogisticRegression()).fit(run.image, run.labels)
+        >>> bool(classifier.score(run.image, run.labels) > 0.9)
+        True
+        """
+        if self.corrects_scores:
+            raise self._no_transform()
+        # Imported on use: the base classes of the transformer are those of scikit-learn.
+        from isthmus.align._one_sided import OneSidedAligner
+
+        return OneSidedAligner(self, self.modalities[self.modality_number(modality)])
+
+    def _no_transform(self) -> InputError:
+        """Return the error for a correction of scores that is asked for mapped rows."""
+        first, second = self.modalities[:2]
+        return InputError(
+            f"{type(self).__name__} corrects scores and not rows, so it has no transform; store "
+            f"stored(rows, modality={first!r}) in an index, ask it with query(rows, modality={second!r}), or use scores"
+        )
 
     def transform_x(self, X: Array, /) -> Array:
         """Map rows of the first modality.
@@ -219,7 +314,8 @@ class Aligner(Adaptation):
             host = arrays.to_numpy(rows)
             invalid_rows = np.flatnonzero(~np.isfinite(host).all(axis=1) | ~host.any(axis=1))
             raise InputError(
-                f"{format_rows(invalid_rows)} (counted from 0) hold NaN, infinite values or only zeros; "
+                f"{format_rows(invalid_rows)} (counted from 0) hold{'s' * (len(invalid_rows) == 1)} NaN, infinite "
+                "values or only zeros; "
                 "remove them first"
             ) from None
         return arrays.unit_rows(mapped) if self.normalize and self.normalizes_output else mapped

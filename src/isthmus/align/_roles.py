@@ -52,7 +52,8 @@ class Roles(Fitting):
         """
         numbers = {"x": 0, "y": 1} | {name: number for number, name in enumerate(self.modalities)}
         if modality not in numbers:
-            raise unknown_name("modality", str(modality), self.modalities)
+            unnamed = " (fit(image=X, text=Y) gives them names)" if self._require_fit().names is None else ""
+            raise InputError(f"{unknown_name('modality', str(modality), self.modalities)}{unnamed}")
         return numbers[modality]
 
     def dim(self, modality: str, /) -> int:

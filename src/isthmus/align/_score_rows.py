@@ -9,7 +9,6 @@ from isthmus.align._score_fitting import ScoreFitting
 from isthmus.align._score_model import Direction, ScoreModel
 from isthmus.align._score_solution import map_rows
 from isthmus.compute.arrays import Array
-from isthmus.utils.errors import InputError
 
 
 @dataclass(kw_only=True, eq=False)
@@ -57,7 +56,7 @@ class ScoreRows(ScoreFitting):
         """
         return self._transform(rows, self.modality_number(modality))
 
-    def transform(self, X: Any, Y: Array = None, /) -> Any:
+    def transform(self, X: Any, Y: Array = None, /) -> NoReturn:
         """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.
 
         Parameters
@@ -113,10 +112,3 @@ class ScoreRows(ScoreFitting):
             Always.
         """
         raise self._no_transform()
-
-    def _no_transform(self) -> InputError:
-        first, second = self.modalities[:2]
-        return InputError(
-            f"{type(self).__name__} corrects scores and not rows, so it has no transform; store "
-            f"stored(rows, modality={first!r}) in an index, ask it with query(rows, modality={second!r}), or use scores"
-        )

@@ -25,8 +25,8 @@ class Translation(Aligner):
     delta : float, default 1.0
         Step in units of the gap. 0 leaves the rows alone, 1 makes the means equal before the last division by norms, 2
         exchanges them, and negative values widen the gap. The source sweeps the shift delta |g| from -2 to 2 gaps.
-    side : {'both', 'x', 'y'}, default 'both'
-        Modality that moves. With 'both' each one moves half of the way.
+    moves : {'both', 'x', 'y'}, default 'both'
+        Which modality moves. With 'both' each one moves half of the way.
 
     References
     ----------
@@ -42,17 +42,17 @@ class Translation(Aligner):
     """
 
     delta: float = 1.0
-    side: str = "both"
+    moves: str = "both"
 
     source: ClassVar[str] = "Liang et al. 2022, arXiv 2203.02053"
 
     def check_options(self) -> None:
-        """Raise `InputError` if `side` is unknown."""
-        if self.side not in ("both", "x", "y"):
-            raise InputError(f"side={self.side!r}, expected 'both', 'x' or 'y'")
+        """Raise `InputError` if `moves` is unknown."""
+        if self.moves not in ("both", "x", "y"):
+            raise InputError(f"moves={self.moves!r}, expected 'both', 'x' or 'y'")
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the two translations."""
         step = self.delta * (moments.mean_y - moments.mean_x)
-        fraction = {"both": 0.5, "x": 1.0, "y": 0.0}[self.side]
+        fraction = {"both": 0.5, "x": 1.0, "y": 0.0}[self.moves]
         return Affine(bias=fraction * step), Affine(bias=(fraction - 1) * step)
