@@ -66,7 +66,7 @@ def test_moments_with_several_rows_per_item_on_several_threads_are_equal(large: 
 
 
 def test_moments_restore_the_threads_of_blas(large: Any) -> None:
-    from isthmus.compute.resources import blas_threads
+    from isthmus.compute.threads import blas_threads
 
     before = blas_threads()
     Moments.of(*large, threads=2)
@@ -91,7 +91,8 @@ def test_plan_pass_with_less_memory_has_smaller_blocks() -> None:
     assert tight.rows < free.rows
     assert tight.n_workers * (tight.blas_threads or 0) == 4
     assert pass_bytes(tight.rows, tight.n_workers, 768, 768, 4) <= 70_000_000
-    assert plan_pass(Resources(), 768, 768, items=10, itemsize=8).blas_threads is None  # one block: BLAS as it is
+    few = plan_pass(Resources(threads=4), 768, 768, items=10, itemsize=8)
+    assert (few.n_workers, few.blas_threads) == (1, 1)
 
 
 def test_resources_from_text_are_parsed_and_validated() -> None:

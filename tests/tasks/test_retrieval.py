@@ -73,7 +73,7 @@ def test_matching_ranks_in_several_threads_equal_a_slow_loop(
     monkeypatch.setattr(score_matrix, "STRIP_SCORES", 450)
     monkeypatch.setattr(ranks, "SLICE_ROWS", 40)
     monkeypatch.setattr(topk, "PARALLEL_SCORES", 0)
-    monkeypatch.setattr(topk, "blas_threads", lambda: 4)
+    monkeypatch.setattr(topk, "n_threads", lambda: 4)
     forward, backward = matching_ranks(x, y, owner)
     assert (forward.tolist(), backward.tolist()) == slow_ranks(x, y, owner)
 

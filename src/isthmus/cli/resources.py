@@ -15,7 +15,13 @@ from isthmus.cli.progress import set_quiet, stages
 #: Annotation and default of each option.
 OPTIONS: dict[str, tuple[Any, Any]] = {
     "threads": (
-        Annotated[int | None, typer.Option("--threads", help="number of worker threads; default: all cores")],
+        Annotated[
+            int | None,
+            typer.Option(
+                "--threads",
+                help="number of worker threads; default: the cores that the process may use, or OMP_NUM_THREADS",
+            ),
+        ],
         None,
     ),
     "max_memory": (

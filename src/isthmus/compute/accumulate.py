@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -143,10 +144,16 @@ def accumulate_blocks(
     InvalidRowsError
         If a row has no direction.
     """
+    remaining = iter(blocks)
+    first_blocks = list(islice(remaining, 2))
+    if len(first_blocks) < 2:  # nothing to read ahead
+        for block in first_blocks:
+            accumulators[0].add(block)
+        return accumulators[0].result()
     pools = [ThreadPoolExecutor(max_workers=1) for _ in accumulators]
     queues: list[deque[Future[None]]] = [deque() for _ in accumulators]
     try:
-        for number, block in enumerate(blocks):
+        for number, block in enumerate(chain(first_blocks, remaining)):
             if number >= TOLD_BLOCKS and number % 16 == 0:
                 report_progress(number, None, "reading rows")
             _prefetch_pages(block)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.devices import validate_device
+from isthmus.compute.threads import available_threads, in_parallel_task
 from isthmus.utils.errors import InputError
 
 #: Smallest and largest number of rows in a block of one modality.
@@ -23,6 +24,8 @@ PASS_BLOCK_FACTOR = 4
 #: Further blocks that the reader holds while it decompresses rows. A block that spans two row groups is joined from two
 #: batches, and pyarrow decodes levels and numbers of each before they become rows.
 DECODER_BLOCKS = 8
+#: Items from which a pass uses several threads.
+MIN_PARALLEL_ITEMS = 2048
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
 
 
@@ -33,7 +36,8 @@ class Resources:
     Parameters
     ----------
     threads : int or None
-        Cores to use. None means as many threads as BLAS has (the cores, or OMP_NUM_THREADS).
+        Threads to use. None means the cores that the process may use: its affinity mask and the quota of its
+        container, or OMP_NUM_THREADS.
     max_memory : int or None
         Bytes that a pass over rows may add to the process. None means a few blocks per thread.
     devices : tuple of str
@@ -120,7 +124,7 @@ def config_context(
     Parameters
     ----------
     threads : int, optional
-        Cores to use. Default: as many as BLAS has.
+        Threads to use. Default: the cores that the process may use, or OMP_NUM_THREADS.
     max_memory : int or str, optional
         Memory that a pass over rows may add to the process, in bytes or as '400 MB'.
     device : str or sequence of str, optional
@@ -228,8 +232,8 @@ def plan_pass(
     on_gpu = any(device.startswith("cuda") for device in resources.devices)
     max_rows = MAX_BLOCK_ROWS if on_gpu else PASS_BLOCK_FACTOR * block_rows(dim)
     rows = max(int(min(max_rows, MAX_BLOCK_ROWS) / rows_per_item), 1)
-    one_block = items <= rows  # BLAS then has all threads
-    threads = resources.threads or (1 if one_block or resources.devices else blas_threads())
+    one_block = items < MIN_PARALLEL_ITEMS  # too few rows for several threads
+    threads = 1 if in_parallel_task() else resources.threads or available_threads()
     n_workers = len(resources.devices) or (1 if one_block else threads)
     if resources.max_memory is not None:
         options: dict[str, Any] = {"itemsize_on_disk": itemsize_on_disk, "decompressed": decompressed}
@@ -253,8 +257,9 @@ def plan_pass(
     blocks = -(-items // rows)
     if blocks:  # equal blocks, and as many for every worker
         rows = -(-items // (-(-blocks // n_workers) * n_workers))
-    threads_per_worker = threads // n_workers if n_workers > 1 or resources.threads else None
-    return PassPlan(rows, n_workers, threads_per_worker, resources.devices)
+    # One thread each, unless memory is too short for as many workers as threads.
+    blas_threads = None if resources.devices else 1 if one_block else max(threads // n_workers, 1)
+    return PassPlan(rows, n_workers, blas_threads, resources.devices)
 
 
 def pass_bytes(
@@ -322,27 +327,15 @@ def cache_bytes() -> int:
     return min(max(size, 2**23), 2**25) if size > 0 else 2**25
 
 
-def blas_threads() -> int:
-    """Return the number of threads that BLAS uses: the cores, or the value of OMP_NUM_THREADS and its like."""
-    return max((pool["num_threads"] for pool in _blas().info()), default=1)
+def n_threads() -> int:
+    """Return the number of threads for a computation: those of the resources in use, else all that are available.
 
-
-@contextmanager
-def blas_limited(threads: int | None) -> Iterator[None]:
-    """Limit NumPy's BLAS to this many threads in the whole process while the block runs. None changes nothing."""
-    if threads is None:
-        yield
-        return
-    with _blas().limit(limits=threads):
-        yield
-
-
-@cache
-def _blas() -> Any:
-    """Return a controller of the BLAS libraries that are loaded at the first call. The search takes milliseconds."""
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController().select(user_api="blas")
+    Returns
+    -------
+    int
+        One inside a task of `isthmus.compute.threads.run_parallel`, because the other tasks use the other cores.
+    """
+    return 1 if in_parallel_task() else current().threads or available_threads()
 
 
 def _parse_bytes(size: int | str) -> int:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from isthmus.compute.resources import blas_limited, blas_threads, current
+from isthmus.compute.resources import current, n_threads
 from isthmus.compute.score_matrix import Map, ScoreMatrix, TopK
+from isthmus.compute.threads import blas_limited
 from isthmus.compute.torch_kernels import TorchScoreMatrix
 
 #: Number of scores from which several threads compute tiles.
@@ -43,8 +44,8 @@ def score_matrices(queries: np.ndarray, *corpora: np.ndarray, order: np.ndarray 
 def tile_map(n_scores: int) -> Iterator[Map]:
     """Yield `map`, or a version of it in several threads if many scores are computed with NumPy.
 
-    It uses as many threads as BLAS has, and limits BLAS to one thread in each. One thread counts its tile while
-    another multiplies, and none waits for the other.
+    BLAS is limited to one thread in each. One thread counts its tile while another multiplies, and none waits for the
+    other.
 
     Parameters
     ----------
@@ -56,9 +57,13 @@ def tile_map(n_scores: int) -> Iterator[Map]:
     callable
         A function like `map`, for `ScoreMatrix.map_tiles`.
     """
-    threads = blas_threads() if n_scores >= PARALLEL_SCORES and not current().devices else 1
-    if threads == 1:
+    if n_scores < PARALLEL_SCORES or current().devices:
         yield map
+        return
+    threads = n_threads()
+    if threads == 1:
+        with blas_limited(1):
+            yield map
         return
     with blas_limited(1), ThreadPoolExecutor(threads) as pool:
         yield pool.map

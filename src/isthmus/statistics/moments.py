@@ -16,7 +16,8 @@ from isthmus.compute.accumulate import Accumulator, accumulate_blocks
 from isthmus.compute.arrays import Array
 from isthmus.compute.cluster import Cluster
 from isthmus.compute.devices import full_precision
-from isthmus.compute.resources import blas_limited, config_context
+from isthmus.compute.resources import config_context
+from isthmus.compute.threads import blas_limited
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.invalid_rows import invalid_rows_error
 from isthmus.data.open_spec import OpenSpec
