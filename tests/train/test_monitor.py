@@ -51,7 +51,7 @@ def test_monitor_snapshot_equals_the_measures_of_the_window(rng: np.random.Gener
     monitor = GapMonitor(every=5, window=2, names=("sound", "text"))
     batches = [clouds(rng, mean=1 + 0.1 * step) for step in range(10)]
     found = [monitor(*batch) for batch in batches]
-    assert [reading is not None for reading in found] == [False] * 4 + [True] + [False] * 4 + [True]
+    assert [step for step, reading in enumerate(found, 1) if reading is not None] == [1, 5, 10]
     reading = found[9]
     assert reading is monitor.last
     assert (reading.step, reading.n) == (10, 120)
@@ -75,6 +75,45 @@ def test_monitor_snapshot_equals_the_measures_of_the_window(rng: np.random.Gener
     assert numbers["gap/residual_subspace_text"] == reading.assumptions["subspace_text"].residual
     json.dumps(numbers, allow_nan=False)
     assert "step 10: gap" in str(reading)
+
+
+@pytest.mark.parametrize(
+    ("n", "every", "window", "steps"),
+    [(5, 20, 4, [4, 20]), (60, 20, 4, [1, 20]), (5, 20, 17, [20]), (1, 20, 4, [16, 20]), (60, 20, 20, [20])],
+)
+def test_monitor_first_snapshot_comes_when_there_are_two_pairs_a_dimension(
+    rng: np.random.Generator, n: int, every: int, window: int, steps: list[int]
+) -> None:
+    monitor = GapMonitor(every=every, window=window, show=False, warn=lambda message: None)
+    for _ in range(20):
+        monitor(*clouds(rng, n=n))
+    assert [snapshot.step for snapshot in monitor.snapshots] == steps
+    assert monitor.snapshots[-1].n == window * n
+    if len(steps) == 2:
+        assert 16 <= monitor.snapshots[0].n == steps[0] * n
+
+
+def test_monitor_counts_no_fall_from_its_first_snapshot(rng: np.random.Generator) -> None:
+    messages: list[str] = []
+    monitor = GapMonitor(every=4, window=1, warn=messages.append, show=False)
+    for step in range(20):
+        x, y = clouds(rng, n=100, mean=0.0)
+        x[:, 2:] *= 1.0 if step < 3 else 0.02  # full rank before the training alone
+        monitor(x, y)
+    assert [snapshot.step for snapshot in monitor.snapshots] == [1, 4, 8, 12, 16, 20]
+    assert not [message for message in messages if "collapses" in message]
+
+
+def test_monitor_prints_one_line_for_each_snapshot_unless_it_is_told_not_to(
+    rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown, hidden = GapMonitor(every=2, window=2), GapMonitor(every=2, window=2, show=False)
+    for _ in range(4):
+        for monitor in (shown, hidden):
+            monitor(*clouds(rng))
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [str(snapshot) for snapshot in shown.snapshots]
 
 
 def test_monitor_under_autocast_keeps_gradients_and_numbers(rng: np.random.Generator) -> None:
@@ -240,7 +279,7 @@ def test_monitor_of_healthy_training_does_not_warn(temperature: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run = train_setting(Setting(temperature=temperature, epochs=20), monitor=monitor)
-    assert len(monitor.snapshots) == 10
+    assert [snapshot.step for snapshot in monitor.snapshots] == [1, *range(10, 101, 10)]
     assert run.end["R@1"] > 0.02
     assert monitor.last.lengths["image"] == pytest.approx(run.end["length_image"], abs=0.05)
 
@@ -255,8 +294,8 @@ def test_monitor_logs_to_tensorboard(rng: np.random.Generator, tmp_path: Path) -
             monitor(*clouds(rng))
     events = tensorboard.EventAccumulator(str(tmp_path)).Reload()
     points = events.Scalars("gap/angle")
-    assert [point.step for point in points] == [2, 4]
-    assert points[1].value == pytest.approx(monitor.last.gap.value, rel=1e-6)
+    assert [point.step for point in points] == [1, 2, 4]
+    assert points[2].value == pytest.approx(monitor.last.gap.value, rel=1e-6)
     assert set(events.Tags()["scalars"]) == set(monitor.last.to_dict())
 
 
@@ -281,7 +320,7 @@ from isthmus.train import GapMonitor
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 rows = torch.load(f"{folder}/rows.pt", weights_only=True)
-monitor = GapMonitor(every=2, window=2)
+monitor = GapMonitor(every=3, window=2)
 for x, y in zip(rows["x"], rows["y"]):
     half = slice(rank * len(x) // 2, (rank + 1) * len(x) // 2)
     monitor(x[half], y[half])
@@ -299,7 +338,7 @@ def test_monitor_in_two_processes_equals_one_process(rng: np.random.Generator, t
     for process in both:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    monitor = GapMonitor(every=2, window=2)
+    monitor = GapMonitor(every=3, window=2)
     for batch in batches:
         monitor(*batch)
     expected = [reading.to_dict() for reading in monitor.snapshots]

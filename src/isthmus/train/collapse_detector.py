@@ -60,6 +60,7 @@ class CollapseDetector:
     warmup_steps: int = 0
     _best: dict[str, tuple[float, int]] = field(default_factory=dict, init=False, repr=False)
     _low_counts: dict[str, int] = field(default_factory=dict, init=False, repr=False)
+    _has_started: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("rank_fraction", "spread_fraction"):
@@ -85,7 +86,7 @@ class CollapseDetector:
         """
         if snapshot.step <= self.warmup_steps:
             return []
-        messages = self._first_messages(snapshot)
+        messages = self.first_messages(snapshot)
         for modality in snapshot.names:
             quantities = [
                 ("effective rank", snapshot.effective_ranks[modality], self.rank_fraction),
@@ -101,10 +102,22 @@ class CollapseDetector:
                     )
         return messages
 
-    def _first_messages(self, snapshot: GapSnapshot) -> list[str]:
-        """Return how the pairs of the first snapshot are degenerate. There is no earlier snapshot to compare with."""
-        if self._best:
+    def first_messages(self, snapshot: GapSnapshot, /) -> list[str]:
+        """Return how the pairs are degenerate, for the first snapshot alone. Later ones are compared with earlier ones.
+
+        Parameters
+        ----------
+        snapshot : GapSnapshot
+            Snapshot of the training run.
+
+        Returns
+        -------
+        list of str
+            Messages with the step, what is degenerate, and what to check.
+        """
+        if self._has_started or snapshot.step <= self.warmup_steps:
             return []
+        self._has_started = True
         return [f"at step {snapshot.step:,} {entry.message}. {ADVICE[entry.kind]}" for entry in snapshot.degeneracies]
 
     def _confirmed_fall(self, key: str, value: float, fraction: float, step: int) -> tuple[float, int] | None:

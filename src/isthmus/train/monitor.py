@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -23,6 +25,8 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Features whose mean squared norm is below this contain rows of zeros, since all other rows are normalised.
 MIN_MEAN_SQUARED_NORM = 1 - 1e-3
+#: Pairs for each dimension that the first snapshot needs.
+FIRST_PAIRS_PER_DIMENSION = 2
 
 
 def _warn(message: str) -> None:
@@ -34,14 +38,14 @@ class GapMonitor:
     """Measure the gap, its decomposition, the ranks and the assumptions on recent batches every `every` steps.
 
     Call the monitor with the features of every step. It adds up the moments of the last `window` batches before a
-    snapshot, on the device of the features and without a gradient. All other batches are ignored. If
-    `torch.distributed` is initialised, the sums of all processes are added. Every process must then call the monitor
-    equally often, and gets the snapshot of all pairs.
+    snapshot, on the device of the features and without a gradient. All other batches are ignored. The first snapshot
+    comes earlier: as soon as there are two pairs for each dimension. If `torch.distributed` is initialised, the sums of
+    all processes are added. Every process must then call the monitor equally often, and gets the snapshot of all pairs.
 
     Parameters
     ----------
     every : int, default 200
-        Number of steps between two snapshots.
+        Number of steps between two snapshots. An earlier first one needs fewer than `every - window` steps.
     window : int, default 16
         Number of batches in a snapshot, at most `every`. The ranks need more pairs than dimensions.
     names : tuple of two str, default ("image", "text")
@@ -53,6 +57,8 @@ class GapMonitor:
     warn : callable or None, default None
         Function of one message. It is called if a collapse sets in, if the pairs of the first snapshot are degenerate,
         and if features are invalid or, at first, no unit rows. By default an `IsthmusWarning` is raised.
+    show : bool, default True
+        Print each snapshot as one line to standard error, on the first process alone.
     background : bool, default False
         Compute snapshots in a thread, so that a GPU does not wait. A later call returns the snapshot, and `flush`
         waits for the last one.
@@ -77,7 +83,7 @@ class GapMonitor:
     Examples
     --------
     >>> import torch
-    >>> monitor = GapMonitor(every=2, window=2)
+    >>> monitor = GapMonitor(every=2, window=2, show=False)
     >>> for step in range(4):
     ...     x, y = torch.nn.functional.normalize(torch.randn(2, 50, 8) + 1, dim=2)
     ...     snapshot = monitor(x, y)
@@ -94,6 +100,7 @@ class GapMonitor:
         log: Any = None,
         detector: CollapseDetector | None = None,
         warn: Callable[[str], None] | None = None,
+        show: bool = True,
         background: bool = False,
     ) -> None:
         if every < 1 or not 1 <= window <= every:
@@ -104,19 +111,22 @@ class GapMonitor:
         self.log = make_logger(log)
         self.detector = CollapseDetector() if detector is None else detector
         self.warn = _warn if warn is None else warn
+        self.show = show
         self.step = 0
         self.snapshots: list[GapSnapshot] = []
         self._pool = ThreadPoolExecutor(max_workers=1) if background else None
         self._pending: Future[GapSnapshot] | None = None
         self._sums: Tensor | None = None
         self._matmul_dtype = "float32"
+        #: Step of the first snapshot, 0 if it is a regular one, None before the first features.
+        self._first_step: int | None = None
         self._start: float | None = None
         self._seconds = 0.0
         #: True after the lengths of the first features were checked. The check waits for the device.
         self._is_checked = False
 
     def __call__(self, x: Tensor, y: Tensor, /) -> GapSnapshot | None:
-        """Add the features of one step and return a snapshot on every `every`-th call.
+        """Add the features of one step and return a snapshot on every `every`-th call, and an earlier first one.
 
         Parameters
         ----------
@@ -138,9 +148,12 @@ class GapMonitor:
         self._start = start if self._start is None else self._start
         self.step += 1
         snapshot = self._collect() if self._pending is not None and self._pending.done() else None
-        if (self.step - 1) % self.every >= self.every - self.window:
+        if self._first_step is None:
+            self._first_step = self._step_of_first_snapshot(x)
+        is_in_window = (self.step - 1) % self.every >= self.every - self.window
+        if is_in_window or self.step <= self._first_step:
             self._add(x, y)
-            if self.step % self.every == 0:
+            if self.step == self._first_step or self.step % self.every == 0:
                 snapshot = self._compute() or snapshot
         self._seconds += time.perf_counter() - start
         return snapshot
@@ -162,7 +175,7 @@ class GapMonitor:
             was pending before.
         """
         self.step = self.step + 1 if step is None else step
-        self._sums = None
+        self._first_step, self._sums = 0, None
         self._add(x, y)
         return self._compute()
 
@@ -219,6 +232,16 @@ class GapMonitor:
             return 0.0
         return self._seconds / max(time.perf_counter() - self._start, 1e-9)
 
+    def _step_of_first_snapshot(self, x: Tensor) -> int:
+        """Return the step at which there are enough pairs, or 0 if the regular window begins before it."""
+        if not isinstance(x, Tensor) or x.ndim != 2 or not len(x):
+            return 0  # the sums of the batch refuse these features
+        count = torch.full((1,), len(x), device=x.device)
+        if dist.is_available() and dist.is_initialized():
+            dist.all_reduce(count)  # all processes take the first snapshot at the same step
+        first_step = math.ceil(FIRST_PAIRS_PER_DIMENSION * x.shape[1] / int(count))
+        return first_step if first_step <= self.every - self.window else 0
+
     def _compute(self) -> GapSnapshot | None:
         """Compute, or submit to the thread, the snapshot of the batches that were added."""
         sums, self._sums = self._sums, None
@@ -245,10 +268,14 @@ class GapMonitor:
         return None if pending is None else self._record(pending.result())
 
     def _record(self, snapshot: GapSnapshot) -> GapSnapshot:
-        """Store and log a snapshot and warn of a collapse."""
+        """Store, log and show a snapshot and warn of a collapse."""
         self.snapshots.append(snapshot)
         self.log(snapshot.to_dict(), snapshot.step)
-        for message in self.detector(snapshot):
+        if self.show and not (dist.is_available() and dist.is_initialized() and dist.get_rank()):
+            print(snapshot, file=sys.stderr)
+        # Untrained encoders may spread over random directions, so that no fall is counted from the first snapshot.
+        is_early = snapshot.step == self._first_step
+        for message in self.detector.first_messages(snapshot) if is_early else self.detector(snapshot):
             self.warn(message)
         return snapshot
 
