@@ -48,8 +48,10 @@ class TestFiles:
     @pytest.mark.parametrize(
         ("content", "message"),
         [
-            ("[1]", "bad.json: not a comparison"),
-            ('{"kind": "result"}', "bad.json: not a comparison"),
+            ("[1]", "bad.json: holds something else; expected a comparison written by"),
+            ('{"kind": "result"}', "bad.json: holds something else; expected a comparison written by"),
+            ('{"kind": "comparison", "format": 1}', "a part of this comparison is missing or wrong"),
+            ('{"kind": "comparison", "format": "1"}', "a part of this comparison is missing or wrong"),
             ("not json", "bad.json: not valid JSON"),
             ('{"kind": "comparison", "format": 99}', "has format 99, this version reads up to"),
         ],

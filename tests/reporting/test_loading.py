@@ -109,7 +109,7 @@ def test_load_of_an_aligner_and_of_moments_still_works(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", "not valid JSON; expected a result"),
-        ('{"kind": "cake", "format": 1}', "holds no result of isthmus"),
+        ('{"kind": "cake", "format": 1}', "holds something else; expected a result, an aligner or moments"),
         ('{"kind": "result", "format": 99}', "has format 99, this version reads up to 1; update isthmus"),
         ('{"kind": "result", "format": 1}', "a part of this result is missing or wrong"),
     ],

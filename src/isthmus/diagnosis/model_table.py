@@ -53,7 +53,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
     differences : mapping of (str, str) to mapping of str to Estimate
         Numbers of the second model minus those of the first, with 95 % intervals.
     correlations : mapping of (str, str) to Estimate
-        Spearman's rank correlation of two numbers across models. The note holds the p-value of a permutation test.
+        Spearman's rank correlation of two numbers across models. Their p-values are those of a permutation test.
     steps : mapping of str to int
         Training step of each checkpoint, empty if the names are no steps.
     paired : bool
@@ -105,7 +105,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
             if correlation.undefined:
                 sentences.append(f"Whether {words} go together is undefined: {correlation.undefined}.")
                 break
-            p_value = float(correlation.note.removeprefix("p = "))
+            p_value = correlation.p_value
             if p_value >= LEVEL:
                 sentences.append(
                     f"Across these models {words} show no rank correlation beyond chance "
@@ -232,7 +232,7 @@ def rank_correlation(
     Returns
     -------
     Estimate
-        In [-1, 1]. The note is 'p = ...', two-sided. The interval is that of Bonett and Wright (2000) for the models
+        In [-1, 1], with the two-sided p-value. The interval is that of Bonett and Wright (2000) for the models
         as a sample of models, from 6 models on. Undefined for fewer than 4 models with both numbers, and if one number
         is the same for all.
 
@@ -244,8 +244,8 @@ def rank_correlation(
     --------
     >>> numbers = {str(i): {"a": Estimate(i), "b": Estimate(i**2)} for i in range(4)}
     >>> estimate = rank_correlation(numbers, "a", "b")
-    >>> estimate.value, estimate.note
-    (1.0, 'p = 0.08333')
+    >>> estimate.value, round(estimate.p_value, 3)
+    (1.0, 0.083)
     """
     both = [(own[first].value, own[second].value) for own in numbers.values() if first in own and second in own]
     a, b = np.array([pair for pair in both if np.isfinite(pair).all()]).reshape(-1, 2).T
@@ -268,4 +268,4 @@ def rank_correlation(
     if count >= MIN_MODELS_OF_INTERVAL and abs(value) < 1:
         half_width = Z95 * math.sqrt((1 + value**2 / 2) / (count - 3))
         low, high = math.tanh(math.atanh(value) - half_width), math.tanh(math.atanh(value) + half_width)
-    return Estimate(value, low, high, null=0.0, unit="correlation", note=f"p = {p_value:.4g}")
+    return Estimate(value, low, high, null=0.0, unit="correlation", p_value=p_value)

@@ -17,7 +17,7 @@ from isthmus.statistics.result import NAN
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import number
-from isthmus.utils.tabular import Tabular
+from isthmus.utils.tabular import Tabular, read_result
 from isthmus.utils.validation import check_readable
 from isthmus.utils.version import __version__
 
@@ -188,7 +188,7 @@ class Comparison(Tabular):
 
 
 def load_comparison(path: str | os.PathLike[str], /) -> Comparison:
-    """Read a comparison that `Comparison.save` wrote as JSON.
+    """Read a comparison that `Comparison.save` wrote as JSON, and nothing else. `isthmus.load` reads every result.
 
     Parameters
     ----------
@@ -216,17 +216,8 @@ def load_comparison(path: str | os.PathLike[str], /) -> Comparison:
     ...     load_comparison(pathlib.Path(folder) / "run.json").to_json() == table.to_json()
     True
     """
-    path = check_readable(path, _EXPECTED)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError):
-        raise InputError(f"{path}: not valid JSON; expected {_EXPECTED}") from None
-    if not isinstance(content, dict) or content.get("kind") != "comparison":
-        raise InputError(f"{path}: not a comparison; expected {_EXPECTED}")
-    if content["format"] > FORMAT_VERSION:
-        versions = f"has format {content['format']}, this version reads up to {FORMAT_VERSION}"
-        raise InputError(f"{path}: {versions}; update isthmus")
-    return Comparison.from_dict(content)
+    comparison: Comparison = read_result(check_readable(path, _EXPECTED), {Comparison.kind: Comparison}, _EXPECTED)
+    return comparison
 
 
 def merge(runs: Sequence[Comparison], /) -> list[Comparison]:

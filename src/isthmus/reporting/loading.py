@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
 from isthmus.align.registration import load as load_arrays_file
 from isthmus.reporting.plot import FIGURES
-from isthmus.utils.errors import InputError
-from isthmus.utils.files import FORMAT_VERSION
+from isthmus.utils.tabular import read_result
 from isthmus.utils.validation import check_readable
 
 _EXPECTED = "a result, an aligner or moments that isthmus saved"
@@ -48,19 +46,4 @@ def load(path: str | os.PathLike[str], /) -> Any:
         is_json = file.read(64).lstrip()[:1] == b"{"
     if not is_json:
         return load_arrays_file(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, UnicodeDecodeError):
-        raise InputError(f"{path}: not valid JSON; expected {_EXPECTED}") from None
-    classes = {known.kind: known for known in FIGURES}
-    if not isinstance(content, dict) or content.get("kind") not in classes:
-        raise InputError(f"{path}: holds no result of isthmus; expected {_EXPECTED}")
-    if content["format"] > FORMAT_VERSION:
-        raise InputError(
-            f"{path}: has format {content['format']}, this version reads up to {FORMAT_VERSION}; update isthmus"
-        )
-    try:
-        return classes[content["kind"]].from_dict(content)
-    except (KeyError, TypeError, ValueError) as error:
-        what = f"a part of this {content['kind']} is missing or wrong ({error})"
-        raise InputError(f"{path}: {what}; save it again") from None
+    return read_result(path, {known.kind: known for known in FIGURES}, _EXPECTED)

@@ -53,6 +53,8 @@ class Estimate:
     plugin : float
         The published form of the measure, computed as if the sample were the population. Sampling biases it where it
         differs from `value`, which the interval is about. Default: `value`.
+    p_value : float
+        Two-sided p-value of the test that the value is the null value, or NaN if there is no test.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class Estimate:
     note: str = ""
     no_interval: str = ""
     plugin: float = NAN
+    p_value: float = NAN
 
     def __post_init__(self) -> None:
         if math.isnan(self.plugin):
@@ -128,12 +131,14 @@ class Estimate:
         Returns
         -------
         dict
-            Fields by name. Absent numbers and empty texts are None, and so is a plug-in that equals the value.
+            Fields by name. Absent numbers and empty texts are None, and so is a plug-in that equals the value. A
+            p-value stands there only if there is a test.
         """
         numbers = {name: json_number(getattr(self, name)) for name in ("value", "low", "high", "null")}
         remarks = {name: getattr(self, name) or None for name in ("undefined", "note", "no_interval", "definition")}
         plugin = None if self.plugin == self.value else json_number(self.plugin)
-        return {**numbers, "plugin": plugin, "unit": self.unit, **remarks}
+        tested = {} if math.isnan(self.p_value) else {"p_value": self.p_value}
+        return {**numbers, "plugin": plugin, **tested, "unit": self.unit, **remarks}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], /) -> Estimate:
@@ -150,7 +155,7 @@ class Estimate:
             The estimate.
         """
         fields: dict[str, Any] = {name: number_from_json(content[name]) for name in ("value", "low", "high", "null")}
-        fields["plugin"] = number_from_json(content.get("plugin"))
+        fields |= {name: number_from_json(content.get(name)) for name in ("plugin", "p_value")}
         fields |= {name: content.get(name) or "" for name in ("note", "no_interval", "definition")}
         return cls(**fields, unit=content["unit"], undefined=content["undefined"])
 

@@ -238,6 +238,54 @@ class Tabular(ABC):
         return json.dumps(self._saved(), sort_keys=True) == json.dumps(other._saved(), sort_keys=True)
 
 
+def read_result(path: Path, classes: Mapping[str, type[Tabular]], expected: str, /) -> Any:
+    """Return the result that `Tabular.save` wrote as JSON.
+
+    Parameters
+    ----------
+    path : Path
+        A readable file.
+    classes : mapping of str to type
+        Classes of results that are accepted, by their `kind`.
+    expected : str
+        What the file should hold, for messages.
+
+    Returns
+    -------
+    Tabular
+        The result.
+
+    Raises
+    ------
+    InputError
+        If the file is not JSON, holds something else, or has a newer format.
+
+    Examples
+    --------
+    >>> import isthmus, pathlib, tempfile
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "result.json"
+    >>> isthmus.Result({"gap": isthmus.Estimate(1.0)}).save(path)
+    >>> read_result(path, {"result": isthmus.Result}, "a result")["gap"].value
+    1.0
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, UnicodeDecodeError):
+        raise InputError(f"{path}: not valid JSON; expected {expected}") from None
+    if not isinstance(content, dict) or content.get("kind") not in classes:
+        raise InputError(f"{path}: holds something else; expected {expected}")
+    kind = content["kind"]
+    try:
+        if content["format"] > FORMAT_VERSION:
+            versions = f"has format {content['format']}, this version reads up to {FORMAT_VERSION}"
+            raise InputError(f"{path}: {versions}; update isthmus")
+        return classes[kind].from_dict(content)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path}: a part of this {kind} is missing or wrong ({error}); save it again") from None
+
+
 def check_table_suffix(path: str | os.PathLike[str], /) -> None:
     """Raise an InputError if `Tabular.save` does not know the suffix of a file.
 
