@@ -17,7 +17,7 @@ from _table import Row
 COMMANDS = {
     "--help": ("import typer, rich", 1.3),
     "--version": ("import typer, rich", 1.3),
-    "list runs": ("import typer, rich, numpy", 1.5),
+    "list": ("import typer, rich, numpy", 1.5),
     "list metrics": ("import typer, rich, numpy", 1.5),
 }
 REPEATS = 10

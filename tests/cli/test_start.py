@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
 
 import isthmus
 from isthmus import cli
+from isthmus.cli import _catalogue
+from isthmus.cli._help import MAX_SUMMARY, VERBS
 
 
 def run_isthmus(*words: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +39,75 @@ def test_root_help_shows_whole_summaries() -> None:
     text = " ".join(run_isthmus("--help").stdout.split())
     assert "Measure the gap, with 95 % intervals and the values that chance gives." in text
     assert "..." not in text.replace("[ARGS]...", "")
+
+
+def test_summaries_are_the_first_sentences_of_the_verbs() -> None:
+    group = typer.main.get_command(cli.app)
+    context = typer.Context(group)
+    for name, verb in VERBS.items():
+        command = group.get_command(context, name)  # type: ignore[attr-defined]
+        assert command.get_short_help_str(limit=MAX_SUMMARY) == verb.summary, name
+    assert list(VERBS) == group.list_commands(context)  # type: ignore[attr-defined]
+
+
+def test_unknown_name_of_the_command_line_is_refused() -> None:
+    with pytest.raises(AttributeError, match="isthmus.cli"):
+        _ = cli.apps  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """A catalogue of one entry a topic that is kept in a new folder, and the topics that were computed."""
+    computed: list[str] = []
+
+    def list_entries(topic: str) -> dict[str, dict[str, str]]:
+        computed.append(topic)
+        return {f"entry of {topic}": {"definition": "a definition"}}
+
+    lists = {topic: lambda topic=topic: list_entries(topic) for topic in _catalogue.TOPICS}
+    monkeypatch.setattr(_catalogue, "_LISTS", lists)
+    monkeypatch.setattr(importlib.util, "cache_from_source", lambda _: str(tmp_path / "cache" / "_catalogue.pyc"))
+    return computed
+
+
+def test_catalogue_is_computed_once_for_one_state_of_the_installation(
+    counted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = _catalogue.catalogue()
+    assert _catalogue.catalogue() == first
+    assert counted == list(_catalogue.TOPICS)
+    monkeypatch.setattr(_catalogue, "__version__", "another version")
+    assert _catalogue.catalogue() == first
+    assert len(counted) == 2 * len(_catalogue.TOPICS)
+
+
+def test_catalogue_that_cannot_be_read_or_kept_is_computed(
+    counted: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    entries = _catalogue.catalogue()
+    (path,) = (tmp_path / "cache").glob("_catalogue.*.json")
+    for content in ("{", json.dumps({"metrics": {}})):
+        path.write_text(content)
+        assert _catalogue.catalogue() == entries
+    path.unlink()
+    (tmp_path / "cache").rmdir()
+    (tmp_path / "cache").write_text("a file")
+    assert _catalogue.catalogue() == entries
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: ["an extension"])
+    assert _catalogue.catalogue() == entries
+    assert len(counted) == 5 * len(_catalogue.TOPICS)
+
+
+@pytest.mark.parametrize(
+    ("words", "answers"),
+    [(["runs"], True), (["--json", "runs"], True), (["runs", "tasks"], False), (["--help"], False), (["angle"], False)],
+    ids=str,
+)
+def test_list_of_topics_needs_no_library_of_the_command_line(
+    words: list[str], answers: bool, counted: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli._print_list(words) == answers
+    assert ("entry of runs" in capsys.readouterr().out) == answers
 
 
 def test_call_without_arguments_prints_the_help() -> None:

@@ -1,8 +1,8 @@
-"""How the help lists commands."""
+"""How the help lists commands, and what it says about each verb."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from typer.core import TyperGroup
 
@@ -15,27 +15,114 @@ class UncutSummaries(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the commands and their summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self.summaries(ctx).items()))
+
+    def summaries(self, ctx: Any) -> dict[str, str]:
+        """Return the summary of each command that is not hidden."""
         commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
         visible = {name: command for name, command in commands.items() if command is not None and not command.hidden}
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.get_short_help_str(limit=MAX_SUMMARY)) for name, entry in visible.items()])
+        return {name: command.get_short_help_str(limit=MAX_SUMMARY) for name, command in visible.items()}
 
 
-#: One call of each verb that its help shows.
-EXAMPLES = {
-    "demo": "isthmus demo --run collapsed -o demo.html",
-    "inspect": "isthmus inspect image.npy text.npy",
-    "zero-shot": "isthmus zero-shot image.npy class_texts.npy --labels labels.npy",
-    "measure": "isthmus measure image.npy text.npy --all",
-    "explain": "isthmus explain image.npy text.npy --cosine 0.25",
-    "report": "isthmus report image.npy text.npy -o report.html",
-    "fit": "isthmus fit Auto image.npy text.npy -o correction.safetensors",
-    "apply": "isthmus apply correction.safetensors image.npy stored.npy --role stored",
-    "adapt": "isthmus adapt correction.safetensors new_image.npy new_text.npy -o adapted.safetensors",
-    "compare": "isthmus compare image.npy text.npy --splits 10 -o compare.html -o compare.csv",
-    "compare-merge": "isthmus compare-merge run1.json run2.json -o merged.html",
-    "intervene": "isthmus intervene image.npy text.npy -o interventions.html",
-    "encode": "isthmus encode openai/clip-vit-base-patch32 pictures.csv -o embeddings/",
-    "models": "isthmus models vit-b-32/ vit-l-14/ -o models.html",
-    "list": "isthmus list centroid_angle",
+class Verb(NamedTuple):
+    """Entry of a verb in the help, which is shown before its module is imported.
+
+    Attributes
+    ----------
+    module : module of `isthmus.cli` that defines the verb
+    summary : first sentence of its help
+    example : one call, which its help shows
+    """
+
+    module: str
+    summary: str
+    example: str = ""
+
+
+#: The verbs in the order of the help.
+VERBS = {
+    "demo": Verb(
+        "data",
+        "Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs.",
+        "isthmus demo --run collapsed -o demo.html",
+    ),
+    "inspect": Verb(
+        "data",
+        "Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired.",
+        "isthmus inspect image.npy text.npy",
+    ),
+    "fit": Verb(
+        "alignment",
+        "Fit an aligner to embeddings and save it.",
+        "isthmus fit Auto image.npy text.npy -o correction.safetensors",
+    ),
+    "apply": Verb(
+        "alignment",
+        "Align the rows of a file or a vector store, with constant memory.",
+        "isthmus apply correction.safetensors image.npy stored.npy --role stored",
+    ),
+    "adapt": Verb(
+        "alignment",
+        "Update a saved aligner with the means and covariances of unpaired rows of a new corpus.",
+        "isthmus adapt correction.safetensors new_image.npy new_text.npy -o adapted.safetensors",
+    ),
+    "measure": Verb(
+        "diagnosis",
+        "Measure the gap, with 95 % intervals and the values that chance gives.",
+        "isthmus measure image.npy text.npy --all",
+    ),
+    "explain": Verb(
+        "diagnosis",
+        "Explain the gap: verdict, components of the cosine deficit, collapse, and the theorems that apply.",
+        "isthmus explain image.npy text.npy --cosine 0.25",
+    ),
+    "report": Verb(
+        "diagnosis",
+        "Write one self-contained page: verdict, figures, and every aligner judged on held-out pairs.",
+        "isthmus report image.npy text.npy -o report.html",
+    ),
+    "compare": Verb(
+        "comparison",
+        "Evaluate aligners on held-out pairs, with the change of each score from the raw embeddings and its interval.",
+        "isthmus compare image.npy text.npy --splits 10 -o compare.html -o compare.csv",
+    ),
+    "compare-merge": Verb(
+        "comparison",
+        "Merge saved comparisons: runs of the same pairs and settings become one table.",
+        "isthmus compare-merge run1.json run2.json -o merged.html",
+    ),
+    "intervene": Verb(
+        "comparison",
+        "Change the gap and the shared space step by step, and show which of the two the tasks follow.",
+        "isthmus intervene image.npy text.npy -o interventions.html",
+    ),
+    "models": Verb(
+        "models",
+        "Compare models or checkpoints: gap, budget, collapse, retrieval, mixed search, and what goes with what.",
+        "isthmus models vit-b-32/ vit-l-14/ -o models.html",
+    ),
+    "zero-shot": Verb(
+        "zero_shot",
+        "Classify rows by the nearest class text: accuracy, each class, and what the gap does to it.",
+        "isthmus zero-shot image.npy class_texts.npy --labels labels.npy",
+    ),
+    "encode": Verb(
+        "encoding",
+        "Encode images and captions with a model, and write shards that every other verb reads.",
+        "isthmus encode openai/clip-vit-base-patch32 pictures.csv -o embeddings/",
+    ),
+    "list": Verb(
+        "listing",
+        "List measures with their definitions, aligners, tasks, file formats and runs of the demo.",
+        "isthmus list centroid_angle",
+    ),
+    "theory": Verb(
+        "theory",
+        "Run the statements of the theory as experiments: NAME for one, `all` for a page of all.",
+    ),
+    "train": Verb(
+        "training",
+        "Train dual encoders and measure the gap.",
+    ),
 }

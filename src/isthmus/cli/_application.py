@@ -1,0 +1,122 @@
+"""The application of the command line. The module of a verb is imported when the verb is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from isthmus.cli._help import VERBS, UncutSummaries
+from isthmus.utils.errors import InputError, IsthmusWarning, bounded
+from isthmus.utils.version import __version__
+
+#: Base class of the errors of typer, such as a missing argument.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+#: Verbs that take the options of computing, and those that take the options of reading.
+COMPUTING_VERBS = ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models")
+READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt", "zero_shot")
+
+
+class Verbs(UncutSummaries):
+    """The group of all verbs. A verb is built when it is called, because the help of all verbs needs none of them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the verbs."""
+        self.commands.update({name: None for name in VERBS if name not in self.commands})  # type: ignore[misc]
+        return list(VERBS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return a verb, or None for an unknown name."""
+        self.list_commands(ctx)
+        if cmd_name in VERBS and self.commands[cmd_name] is None:
+            self.commands.update(_built(cmd_name))
+        return self.commands.get(cmd_name)
+
+    def summaries(self, ctx: Any) -> dict[str, str]:
+        """Return the summaries of the verbs, which need no verb."""
+        return {name: verb.summary for name, verb in VERBS.items()}
+
+
+def _built(name: str) -> dict[str, Any]:
+    """Return the commands of the module that defines a verb."""
+    module = importlib.import_module(f"isthmus.cli.{VERBS[name].module}")
+    group = typer.Typer(rich_markup_mode=None)
+    group.callback()(lambda: None)  # so that a single verb is a command of a group
+    if not hasattr(module, "mount"):
+        group.add_typer(module.app, name=name)
+        return dict(typer.main.get_command(group).commands)  # type: ignore[attr-defined]
+    from isthmus.cli import reading, resources
+
+    module.mount(group)
+    for command in group.registered_commands:
+        verb = command.name or (command.callback.__name__ if command.callback else "")
+        command.epilog = f"Example: {VERBS[verb].example}"
+    resources.add_options(group, READING_VERBS, reading.OPTIONS, reading.reading_context)
+    resources.add_options(group, COMPUTING_VERBS, resources.OPTIONS, resources.resources_context)
+    return dict(typer.main.get_command(group).commands)  # type: ignore[attr-defined]
+
+
+# Plain help: rich takes longer to import than everything else that the help needs.
+app = typer.Typer(
+    cls=Verbs,
+    help="Measure, explain and close the modality gap of multimodal embeddings.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"isthmus {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="print the version and exit")
+    ] = False,
+) -> None:
+    """Measure, explain and close the modality gap of multimodal embeddings."""
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    from isthmus.cli.progress import is_quiet
+
+    if issubclass(category, IsthmusWarning) and not is_quiet():
+        print(f"isthmus: warning: {message}", file=sys.stderr)
+
+
+def run(application: Any) -> None:
+    """Run an application of typer. Bad input prints one line to standard error and exits with code 2."""
+    warnings.showwarning = _warn  # type: ignore[assignment]
+    try:
+        exit_code = application(standalone_mode=False)
+    except (InputError, OSError) as error:
+        _fail(str(error))
+    except typer.Abort:
+        sys.exit(130)
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            typer.echo(error.format_message())  # type: ignore[attr-defined]
+            sys.exit(2)
+        _fail(_usage_message(error))
+    sys.exit(exit_code or 0)
+
+
+def _usage_message(error: Any) -> str:
+    """Return a message of typer as one sentence that names the help to read."""
+    message = " ".join(error.format_message().split()).rstrip(".").replace(". Did you", ": did you").rstrip("?")
+    context = getattr(error, "ctx", None)
+    verb = "isthmus" if context is None else context.command_path
+    return f"{message[:1].lower()}{message[1:]}; run `{verb} --help`"
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"isthmus: error: {bounded(message)}", file=sys.stderr)
+    sys.exit(2)
