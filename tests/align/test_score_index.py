@@ -42,7 +42,7 @@ def test_forms_of_the_index_equal_scores(
     correction = cls(metric=metric).fit(**rows)
     for query, queries in rows.items():
         scores = {name: correction.scores(queries, table, query=query, stored=name) for name, table in rows.items()}
-        for index in ("lists", "exact"):
+        for index in ("lists", "centered", "exact"):
             correction.index = index
             asked, asking = correction.query(queries, modality=query), query if index == "exact" else None
             lists = {}

@@ -2,6 +2,8 @@
 
 - 'lists': one list for each stored modality b. Rows `[c, H_a(c) for each asking modality a]` with the hubness H of raw
   scores, queries `[q, -w at the place of a]`. The inner product P gives S = (P - (1 - w) mu) / sigma - v l.
+- 'centered': as 'lists' with H_a(c) minus its mean over the bank of b, which changes no order within a list. Rows then
+  have nearly one length, which HNSW needs, and codes of few bits spend no range on a constant.
 - 'exact': one index for each asking modality a. Rows `[c / sigma_ab, -w h_a(c), one-hot of b]`, queries
   `[q, 1, -mu_ab / sigma_ab - v l_b(q) for each b]`. The inner product is S.
 - 'shared': one index for all asking modalities. The spreads are replaced by products alpha_a beta_b. Rows
@@ -10,6 +12,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +23,9 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.score_matrix import select_topk
 
-INDEX_FORMS = ("lists", "exact", "shared")
+INDEX_FORMS = ("lists", "centered", "exact", "shared")
+#: Forms with one list for each stored modality.
+LIST_FORMS = ("lists", "centered")
 #: Rows of each bank on which the loss of the form 'shared' is measured.
 LOSS_ROWS = 300
 METRICS = ("inner_product", "cosine")
@@ -47,18 +52,20 @@ class IndexForm:
             hubness = model.hubness(rows, query=query, stored=stored)[:, None] if weight else np.zeros((len(rows), 1))
             return model.levels[query, stored][1], np.concatenate([-weight * hubness, place], axis=1)
         if not model.weighs_hubness:
-            return (1.0, place[:, :0]) if self.form == "lists" else (self._factors[1][stored], place)
+            return (1.0, place[:, :0]) if self.form in LIST_FORMS else (self._factors[1][stored], place)
         hubness = np.stack([model.hubness(rows, query=name, stored=stored) for name in model.modalities], axis=1)
         if self.form == "shared":
             return self._factors[1][stored], np.concatenate([hubness, place], axis=1)
         means, deviations = np.transpose([model.levels[name, stored] for name in model.modalities])
+        if self.form == "centered":
+            means = means - [self._centres[name, stored] for name in model.modalities]
         return 1.0, hubness * deviations.astype(hubness.dtype) + means.astype(hubness.dtype)
 
     def query(self, queries: np.ndarray, /, *, query: str) -> tuple[float, np.ndarray]:
         """Return the divisor of unit queries, and the columns (m, any) that follow them."""
         model = self.model
         weights = -model.hubness_weights[query] * _one_hot(model.modalities, query, len(queries), queries.dtype)
-        if self.form == "lists":
+        if self.form in LIST_FORMS:
             return 1.0, weights if model.weighs_hubness else weights[:, :0]
         offsets = np.empty_like(weights)
         for number, stored in enumerate(model.modalities):
@@ -73,11 +80,14 @@ class IndexForm:
 
     def scores(self, products: np.ndarray, queries: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:
         """Return the corrected scores (m, any) of inner products of the list of one stored modality."""
-        if self.form != "lists":
+        if self.form not in LIST_FORMS:
             return products
         model = self.model
         mean, deviation = model.levels[query, stored]
-        scores = (products - (1 - model.hubness_weights[query]) * mean) / deviation
+        offset = (1 - model.hubness_weights[query]) * mean
+        if self.form == "centered" and model.weighs_hubness:
+            offset += model.hubness_weights[query] * self._centres[query, stored]
+        scores = (products - offset) / deviation
         if model.level_weight:
             scores -= model.level_weight * model.level(queries, query=query, stored=stored)[:, None]
         return scores
@@ -86,8 +96,9 @@ class IndexForm:
         """Return a length that no stored row exceeds. Every block of rows has the same bound."""
         model = self.model
         names = model.modalities
-        if self.form == "lists":
-            return float(np.sqrt(1 + len(names) * model.weighs_hubness))
+        if self.form in LIST_FORMS:  # a centred coordinate is a difference of two numbers of at most 1
+            largest = 1.0 if self.form == "lists" else 2.0
+            return float(np.sqrt(1 + largest**2 * len(names) * model.weighs_hubness))
 
         def hubness_bound(asking: str, stored: str) -> float:
             mean, deviation = model.levels[asking, stored]
@@ -137,6 +148,15 @@ class IndexForm:
             shares.append(np.array(own) * count / (len(queries) - 1))
         exact, shared = np.mean(shares, axis=0)
         return float(np.mean(found)), float(exact), float(shared)
+
+    @cached_property
+    def _centres(self) -> dict[tuple[str, str], float]:
+        """Mean hubness of raw scores over the bank of the stored modality, by (asking, stored) modality."""
+        centres = {(asking, stored): 0.0 for asking, stored in itertools.product(self.model.modalities, repeat=2)}
+        for names, hubness in self.model.bank_hubness.items():
+            mean, deviation = self.model.levels[names]
+            centres[names] = mean + deviation * float(np.mean(hubness, dtype=np.float64))
+        return centres
 
     @cached_property
     def _factors(self) -> tuple[dict[str, float], dict[str, float]]:

@@ -47,7 +47,7 @@ class ScoreCorrection(ScoreRows):
         Whether the bank is a sample, or holds one row near each of `bank_size` cluster centres of a larger sample.
     rng : int, default 0
         Seed of the sample of the bank.
-    index : {'lists', 'exact', 'shared'}, default 'lists'
+    index : {'lists', 'centered', 'exact', 'shared'}, default 'lists'
         Form of the index that `stored` and `query` serve. See the Notes.
     metric : {'inner_product', 'cosine'}, default 'inner_product'
         Score of the index. For 'cosine' a coordinate completes all stored rows to one norm, so that the order is that
@@ -67,6 +67,8 @@ class ScoreCorrection(ScoreRows):
     - 'lists' is the default, because one copy of the rows serves all asking modalities and every kind of index keeps
       its recall. It is one list, partition or filter for each stored modality. Search each with one query, and `merge`
       the hits.
+    - 'centered' is 'lists' for HNSW and for indexes that keep codes of few bits. The mean of each further coordinate
+      over the bank is subtracted, which leaves the order within a list as it is, and `merge` adds it again.
     - 'exact' is one index for each asking modality, `stored(rows, modality=, queries=)`, and one plain search. Its rows
       have very different norms, so HNSW loses recall on it.
     - 'shared' is one index for all asking modalities. It replaces the spreads by products of one factor for each
@@ -152,14 +154,14 @@ class ScoreCorrection(ScoreRows):
             Modality of the rows.
         queries : str, optional
             Modality that asks. It selects the form 'exact', an index for this asking modality alone.
-        index : {'lists', 'exact', 'shared'}, optional
+        index : {'lists', 'centered', 'exact', 'shared'}, optional
             Form of the index. Default: 'exact' if `queries` is given, else the option `index`.
 
         Returns
         -------
         array of shape (n, k) or (k,)
-            Rows with further coordinates: d + M for 'lists', d + 1 + M for 'exact' and d + 2 M for 'shared', with M
-            modalities. Without hubness weights fewer suffice. The metric 'cosine' adds one.
+            Rows with further coordinates: d + M for 'lists' and 'centered', d + 1 + M for 'exact' and d + 2 M for
+            'shared', with M modalities. Without hubness weights fewer suffice. The metric 'cosine' adds one.
 
         Raises
         ------
@@ -195,7 +197,7 @@ class ScoreCorrection(ScoreRows):
             Queries.
         modality : str
             Modality of the queries.
-        index : {'lists', 'exact', 'shared'}, optional
+        index : {'lists', 'centered', 'exact', 'shared'}, optional
             Form of the index. Default: the option `index`.
 
         Returns
@@ -278,7 +280,7 @@ class ScoreCorrection(ScoreRows):
 
     def _form(self, index: str) -> IndexForm:
         if index not in INDEX_FORMS:
-            raise InputError(f"index={index!r}, expected 'lists', 'exact' or 'shared'")
+            raise InputError(f"index={index!r}, expected 'lists', 'centered', 'exact' or 'shared'")
         return IndexForm(self.score_model, index)
 
     def _check_corpus(self, rows: Any, modality: str) -> None:

@@ -72,7 +72,7 @@ class ScoreFitting(Aligner):
         if not self.normalize:
             raise InputError(f"got normalize=False, expected True, because {name} scores unit rows")
         if self.index not in INDEX_FORMS:
-            raise InputError(f"index={self.index!r}, expected 'lists', 'exact' or 'shared'")
+            raise InputError(f"index={self.index!r}, expected 'lists', 'centered', 'exact' or 'shared'")
         if self.metric not in METRICS:
             raise InputError(f"metric={self.metric!r}, expected 'inner_product' or 'cosine'")
         if self.bank not in BANKS:

@@ -192,14 +192,14 @@ class ScoreModel:
         The level is the mean of the k largest scores of the query against the bank of the stored modality, whose rows
         are corrected by their own hubness. A bank row with the score of the first hit is that hit and left out.
         """
-        bank, hubness = self.banks[stored], self._bank_hubness.get((query, stored))
+        bank, hubness = self.banks[stored], self.bank_hubness.get((query, stored))
         best = self.best(queries, bank, query=query, stored=stored, k=self.k + 1, hubness=hubness)
         first, second = scores[:, 0], scores[:, 1]
         level = mean_of_first(best.scores, np.abs(best.scores - first[:, None]) < EQUAL_SCORE, k=self.k)
         return np.stack([first, first - second, level], axis=1).astype(np.float64)
 
     @cached_property
-    def _bank_hubness(self) -> dict[Direction, np.ndarray]:
+    def bank_hubness(self) -> dict[Direction, np.ndarray]:
         """Hubness of the rows of each bank for the queries of each modality."""
         return {
             (query, stored): self.hubness(self.banks[stored], query=query, stored=stored)

@@ -31,7 +31,7 @@ class ScoreCalibration(ScoreCorrection):
         Whether the bank is a sample, or holds one row near each of `bank_size` cluster centres of a larger sample.
     rng : int, default 0
         Seed of the sample of the bank.
-    index : {'lists', 'exact', 'shared'}, default 'lists'
+    index : {'lists', 'centered', 'exact', 'shared'}, default 'lists'
         Form of the index that `stored` and `query` serve.
     metric : {'inner_product', 'cosine'}, default 'inner_product'
         Score of the index.

@@ -16,7 +16,6 @@ from isthmus.tasks._base import (
     Task,
     TaskData,
     TaskScores,
-    mean_per_item,
     register,
     registry,
     require_labels,
@@ -24,6 +23,7 @@ from isthmus.tasks._base import (
     unregister,
 )
 from isthmus.tasks._modality_preference import ModalityPreference, modality_preference
+from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks._share_sweep import share_sweep
 from isthmus.tasks.clustering import Clustering
 from isthmus.tasks.mixed_search import MixedSearch
@@ -33,7 +33,7 @@ from isthmus.tasks.robustness import add_noise, quantize, top1_stability
 from isthmus.tasks.two_sided_search import TwoSidedSearch
 from isthmus.tasks.within_modality_search import WithinModalitySearch
 from isthmus.tasks.zero_shot import ZeroShot, mean_texts
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, import_optional
 
 __all__ = [
     "Clustering",
@@ -71,7 +71,8 @@ def select_tasks(names: Sequence[str], /) -> list[Task]:
     Parameters
     ----------
     names : sequence of str
-        Names, where '-' and '_' are equivalent and case is ignored. ['all'] selects every task.
+        Names, where '-' and '_' are equivalent and case is ignored. ['all'] selects every task whose
+        package is installed.
 
     Returns
     -------
@@ -81,7 +82,7 @@ def select_tasks(names: Sequence[str], /) -> list[Task]:
     Raises
     ------
     InputError
-        If no name is given or a name is unknown.
+        If no name is given, a name is unknown, or the package of a task is not installed.
 
     Examples
     --------
@@ -89,7 +90,11 @@ def select_tasks(names: Sequence[str], /) -> list[Task]:
     ['retrieval', 'mixed_search']
     """
     if list(names) == ["all"]:
-        return list(REGISTRY.values())
+        return [task for task in REGISTRY.values() if task.is_available]
     if not names:
         raise InputError(f"no task was named; known: {', '.join(REGISTRY)}")
-    return list({task.name: task for task in (REGISTRY.find(name.strip()) for name in names)}.values())
+    selected = list({task.name: task for task in (REGISTRY.find(name.strip()) for name in names)}.values())
+    for entry in selected:
+        if not entry.is_available:
+            import_optional(entry.package, entry.package, f"the task {entry.name}")
+    return selected

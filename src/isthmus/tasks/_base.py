@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -134,6 +135,8 @@ class Score:
         Smallest and largest possible value.
     is_shown : bool, default False
         Show the score in short tables. They always show the first score of a task.
+    is_time : bool, default False
+        The score is a measured time, which differs between equal runs.
 
     Examples
     --------
@@ -145,6 +148,7 @@ class Score:
     definition: str
     range: tuple[float, float] = (0.0, 1.0)
     is_shown: bool = False
+    is_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,8 @@ class Task:
         Reference of the task.
     definition : str, optional
         Definition of the task. Default: first paragraph of the docstring of `run`.
+    package : str, default ''
+        Optional package that the task imports. Without it, ['all'] leaves the task out.
 
     Raises
     ------
@@ -187,6 +193,7 @@ class Task:
     needs: str = "pairs"
     source: str = ""
     definition: str = ""
+    package: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or self.name != self.name.lower():
@@ -204,6 +211,11 @@ class Task:
             object.__setattr__(self, "definition", " ".join(paragraph.split()))
 
     @property
+    def is_available(self) -> bool:
+        """Return whether the package that the task needs is installed."""
+        return not self.package or importlib.util.find_spec(self.package) is not None
+
+    @property
     def main_scores(self) -> list[str]:
         """Return the names of the scores in short tables: the first one, and those with `is_shown`."""
         return [name for i, (name, score) in enumerate(self.scores.items()) if i == 0 or score.is_shown]
@@ -214,7 +226,7 @@ REGISTRY: Registry[Task] = Registry("task", package="isthmus.tasks", group="isth
 
 
 def task(
-    name: str, /, *, scores: Mapping[str, Score], needs: str = "pairs", source: str = ""
+    name: str, /, *, scores: Mapping[str, Score], needs: str = "pairs", source: str = "", package: str = ""
 ) -> Callable[[Callable[[TaskData], TaskScores]], Callable[[TaskData], TaskScores]]:
     """Register the decorated function as a task.
 
@@ -228,6 +240,8 @@ def task(
         Required input, see `Task`.
     source : str, default ''
         Reference of the task.
+    package : str, default ''
+        Optional package that the task imports.
 
     Returns
     -------
@@ -250,7 +264,7 @@ def task(
     """
 
     def decorate(function: Callable[[TaskData], TaskScores]) -> Callable[[TaskData], TaskScores]:
-        register(Task(name, function, scores, needs, source))
+        register(Task(name, function, scores, needs, source, package=package))
         return function
 
     return decorate
@@ -338,31 +352,6 @@ def registry() -> dict[str, Task]:
     'labels'
     """
     return dict(REGISTRY)
-
-
-def mean_per_item(values: np.ndarray, owner: np.ndarray, n_items: int, /) -> np.ndarray:
-    """Return the contribution of each item to the mean of values over queries.
-
-    Parameters
-    ----------
-    values : np.ndarray of shape (n_queries,)
-        A value for each query.
-    owner : np.ndarray of shape (n_queries,)
-        Item that each query belongs to.
-    n_items : int
-        Number of items.
-
-    Returns
-    -------
-    np.ndarray of shape (n_items,)
-        Contributions. Their mean is the mean of `values`, also if an item has several queries or none.
-
-    Examples
-    --------
-    >>> mean_per_item(np.array([1.0, 0.0, 1.0]), np.array([0, 0, 2]), 3).tolist()
-    [1.0, 0.0, 1.0]
-    """
-    return np.bincount(owner, weights=values, minlength=n_items) * (n_items / max(len(values), 1))
 
 
 def require_labels(data: TaskData, name: str, /) -> np.ndarray:

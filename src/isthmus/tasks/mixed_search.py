@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._mixed_corpus import TOP, MixedCorpus, QueryResults, corrected_rows, discounted_gain, search_corpus
+from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches
 from isthmus.utils.errors import InputError
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from isthmus.compute.score_matrix import ScoreMatrix
-from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._per_item import mean_per_item
 from isthmus.utils.errors import InputError
 
 #: Number of neighbours that the task compares.

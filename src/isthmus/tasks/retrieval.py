@@ -10,7 +10,8 @@ import numpy as np
 
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.result import Estimate
-from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.compute.topk import nearest_euclidean
-from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._per_item import mean_per_item
 from isthmus.utils.errors import InputError
 
 #: Variances of the noise in each coordinate.

@@ -10,8 +10,9 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
 from isthmus.compute.topk import score_matrices
-from isthmus.tasks._base import Score, TaskData, TaskScores, mean_per_item, require_labels, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
 from isthmus.tasks._mixed_corpus import TOP, corrected_rows, count_ahead, discounted_gain
+from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.ranks import TIE
 from isthmus.utils.errors import InputError
 

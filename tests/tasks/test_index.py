@@ -1,0 +1,101 @@
+"""Approximate indexes against exact search, raw and corrected."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import InputError
+from isthmus.align import Centering, ScoreCalibration
+from isthmus.tasks import Score, Task, TaskData, TaskScores, registry, select_tasks
+from isthmus.tasks.index import INDEXES, _Corpus, _share
+from isthmus.testing import check_task
+
+faiss = pytest.importorskip("faiss")
+#: Pairs of the demonstration.
+N = 300
+
+
+@pytest.fixture(scope="module")
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    """Return paired unit rows of images and texts with a gap."""
+    x, y = isthmus.demo.load("plain", split="test").unit()
+    return x[:N], y[:N]
+
+
+@pytest.fixture(scope="module")
+def train() -> isthmus.Pairs:
+    """Return pairs to fit on."""
+    return isthmus.demo.load("plain", split="train")
+
+
+def run(data: TaskData) -> dict[str, float]:
+    return registry()["index"].run(data).scores()
+
+
+def test_index_finds_few_rows_exactly_and_fewer_with_fewer_bits(rows: tuple[np.ndarray, np.ndarray]) -> None:
+    scores = run(TaskData(*rows))
+    assert scores["hnsw_x"] > 0.97
+    assert scores["int8_x"] > 0.95
+    assert scores["int8_x"] > scores["pq_x"] > scores["binary_x"] > 10 / N
+    assert all(scores[f"{name}_us"] > 0 for name in ("exact", *INDEXES))
+
+
+def test_centering_raises_the_recall_of_codes_for_queries_of_the_other_modality(
+    rows: tuple[np.ndarray, np.ndarray], train: isthmus.Pairs
+) -> None:
+    raw, centred = run(TaskData(*rows)), run(TaskData(*Centering().fit(train).transform(*rows)))
+    for name, gain in (("binary_x", 0.1), ("binary_y", 0.1), ("pq_x", 0.01), ("pq_y", 0.01)):
+        assert centred[name] > raw[name] + gain, name
+
+
+def test_centred_coordinates_of_a_score_correction_keep_the_recall_of_hnsw(
+    rows: tuple[np.ndarray, np.ndarray], train: isthmus.Pairs
+) -> None:
+    scores = {
+        form: run(TaskData(*rows, correction=ScoreCalibration(index=form).fit(train)))
+        for form in ("lists", "centered", "exact")
+    }
+    assert scores["centered"]["int8_mixed"] > 0.97
+    assert scores["centered"]["hnsw_y"] >= scores["lists"]["hnsw_y"] - 1e-9
+    # One index of both modalities holds rows of very different lengths, and signs are the same for all of a modality.
+    assert scores["exact"]["binary_mixed"] < scores["centered"]["binary_mixed"] - 0.1
+    if importlib.util.find_spec("usearch") is not None:
+        assert scores["centered"]["usearch_int8_y"] > scores["lists"]["usearch_int8_y"]
+
+
+def test_recall_counts_ties_and_leaves_out_the_query_itself() -> None:
+    rows = np.eye(4, dtype="float32")[[0, 0, 1, 2]]
+    corpus = _Corpus(rows[:2], rows, np.array([0, 1]), np.arange(4))
+    assert corpus.best_numbers[:, 0].tolist() == [1, 0]
+    found, _ = corpus.search(lambda queries, k: np.tile(np.array([[0, 1, 2, -1]]), (2, 1)))
+    assert found.tolist() == [[1, 2, -1], [0, 2, -1]]
+    # The third row ties with the second, and no row is none.
+    np.testing.assert_allclose(corpus.recall(found), 2 / 3)
+    np.testing.assert_allclose(_share(np.array([[3.0, 1.0]]), np.array([[3.0, 2.0]])), 0.5)
+
+
+def test_index_without_its_package_is_left_out_of_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Task, "is_available", property(lambda task: not task.package))
+    assert "index" not in [entry.name for entry in select_tasks(["all"])]
+    monkeypatch.setattr("isthmus.tasks.import_optional", lambda *_: (_ for _ in ()).throw(InputError("pip install")))
+    with pytest.raises(InputError, match="pip install"):
+        select_tasks(["index"])
+
+
+def test_measured_time_may_differ_between_equal_runs() -> None:
+    clock = iter(range(1_000))
+
+    def timed(data: TaskData) -> TaskScores:
+        """Return how often this function was called before, an example."""
+        return TaskScores({}, {"calls": float(next(clock))})
+
+    declared = {
+        is_time: {"calls": Score("lower", "number of calls", (0, 1e9), is_time=is_time)} for is_time in (True, False)
+    }
+    check_task(Task("timed", timed, declared[True], source="a test"))
+    with pytest.raises(AssertionError, match="the same seed gives different scores"):
+        check_task(Task("timed", timed, declared[False], source="a test"))
