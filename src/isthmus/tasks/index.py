@@ -29,12 +29,12 @@ SHOWN = ("hnsw", "pq", "binary")
 def _scores() -> dict[str, Score]:
     scores = {}
     for name, (description, _) in INDEXES.items():
-        found = f"share of the exact {K} nearest rows that {description} finds"
-        for side, other in (("x", "y"), ("y", "x")):
-            label = f"{name}_{side}"
-            scores[label] = Score("higher", f"{found}, for {side} asking {other}", is_shown=name in SHOWN)
-        scores[f"{name}_own"] = Score("higher", f"{found}, for each modality asking itself")
-        scores[f"{name}_mixed"] = Score("higher", f"{found}, for one corpus of both modalities")
+        recall = f"share of the exact {K} nearest rows that {description} finds"
+        for query, stored in (("x", "y"), ("y", "x")):
+            definition = f"{recall}, for {query} asking {stored}"
+            scores[f"{name}_{query}"] = Score("higher", definition, is_shown=name in SHOWN)
+        scores[f"{name}_own"] = Score("higher", f"{recall}, for each modality asking itself")
+        scores[f"{name}_mixed"] = Score("higher", f"{recall}, for one corpus of both modalities")
     for name in ("exact", *INDEXES):
         definition = f"microseconds of one thread for a query of the other modality: {name}"
         scores[f"{name}_us"] = Score("lower", definition, (0, np.inf), is_time=True)
@@ -58,16 +58,16 @@ def index(data: TaskData) -> TaskScores:
     rows = {"x": data.x, "y": data.y[data.matches.y_rows]}
     owner = {"x": np.arange(data.n_items), "y": data.matches.y_items}
     rng = np.random.default_rng(data.seed)
-    asking = {side: np.sort(rng.permutation(len(table))[:MAX_QUERIES]) for side, table in rows.items()}
+    asking = {modality: np.sort(rng.permutation(len(table))[:MAX_QUERIES]) for modality, table in rows.items()}
     searches = _Searches(data.correction, rows, asking, data.seed)
     recalls: dict[str, dict[str, np.ndarray]] = {}
     seconds = dict.fromkeys(("exact", *INDEXES), 0.0)
     with one_thread(faiss):
-        for side in rows:
-            for name, values, elapsed in searches.of(side, faiss):
+        for modality in rows:
+            for name, values, elapsed in searches.of(modality, faiss):
                 if values is not None:
-                    contributions = mean_per_item(values, owner[side][asking[side]], data.n_items)
-                    recalls.setdefault(name, {})[side] = contributions
+                    contributions = mean_per_item(values, owner[modality][asking[modality]], data.n_items)
+                    recalls.setdefault(name, {})[modality] = contributions
                 else:
                     seconds[name] += elapsed / sum(map(len, asking.values()))
     per_item = {name: np.mean(list(by_side.values()), axis=0) for name, by_side in recalls.items()}
@@ -117,9 +117,9 @@ class _Corpus:
     def search(self, search: Search) -> tuple[np.ndarray, float]:
         """Return the numbers that an index finds, and the seconds of the processor."""
         start = time.process_time()
-        found = search(self.asked, self.k + (self.own is not None))
+        positions = search(self.asked, self.k + (self.own is not None))
         elapsed = time.process_time() - start
-        return self._without_own(np.where(found < 0, -1, self.order[found])), elapsed
+        return self._without_own(np.where(positions < 0, -1, self.order[positions])), elapsed
 
     def recall(self, numbers: np.ndarray) -> np.ndarray:
         """Return the share of the k nearest rows among these, (m,). Rows that tie with the last one count."""
@@ -127,10 +127,10 @@ class _Corpus:
 
 
 def _share(values: np.ndarray, best: np.ndarray) -> np.ndarray:
-    """Return the share of values that reach the least of the best ones, (m,)."""
-    least = best.min(axis=1, keepdims=True)
+    """Return the share of values that reach the last of the best ones, (m,)."""
+    tenth_best = best.min(axis=1, keepdims=True)
     slack = TIE * np.abs(best).max()
-    return np.asarray((values >= least - slack).mean(axis=1))
+    return np.asarray((values >= tenth_best - slack).mean(axis=1))
 
 
 class _Searches:
@@ -141,9 +141,9 @@ class _Searches:
     correction : object or None
         Score correction.
     rows : dict of str to (n, d) array
-        Rows of each side.
+        Rows of each modality.
     asking : dict of str to (m,) int array
-        Numbers of the rows of each side that are queries.
+        Numbers of the rows of each modality that are queries.
     seed : int
         Seed of the order of the rows and of the indexes.
     """
@@ -151,50 +151,57 @@ class _Searches:
     def __init__(self, correction: Any, rows: Mapping[str, np.ndarray], asking: Mapping[str, np.ndarray], seed: int):
         self.correction, self.rows, self.asking, self.seed = correction, rows, asking, seed % 2**31
         self.order = {
-            side: np.random.default_rng((seed, i)).permutation(len(rows[side])) for i, side in enumerate(rows)
+            modality: np.random.default_rng((seed, i)).permutation(len(rows[modality]))
+            for i, modality in enumerate(rows)
         }
         names = ("x", "y") if correction is None else correction.modalities[:2]
         self.names = dict(zip(rows, names, strict=True))
         self.merges = correction is not None and correction.index in LIST_FORMS
 
-    def _stored(self, side: str, query: str) -> np.ndarray:
-        """Return the rows of a side as an index for the queries of a side stores them."""
+    def _stored(self, modality: str, query: str) -> np.ndarray:
+        """Return the rows of a modality as an index for the queries of a modality stores them."""
         if self.correction is None:
-            return self.rows[side]
+            return self.rows[modality]
         asking = self.names[query] if self.correction.index == "exact" else None
-        return np.asarray(self.correction.stored(self.rows[side], modality=self.names[side], queries=asking))
+        return np.asarray(self.correction.stored(self.rows[modality], modality=self.names[modality], queries=asking))
 
     def of(self, query: str, faiss: Any) -> Iterator[tuple[str, np.ndarray | None, float]]:
-        """Yield (score, recall of each query, 0) and (index, None, seconds) for the queries of one side."""
+        """Yield (score, recall of each query, 0) and (index, None, seconds) for the queries of one modality."""
         raw = self.rows[query][self.asking[query]]
         name, correction = self.names[query], self.correction
-        asked = raw if correction is None else np.asarray(correction.query(raw, modality=name))
-        stored = {side: self._stored(side, query) for side in self.rows}
-        (other,) = set(self.rows) - {query}
-        cross = _Corpus(asked, stored[other], None, self.order[other])
-        own = _Corpus(asked, stored[query], self.asking[query], self.order[query])
+        queries = raw if correction is None else np.asarray(correction.query(raw, modality=name))
+        stored = {modality: self._stored(modality, query) for modality in self.rows}
+        (opposite,) = set(self.rows) - {query}
+        cross = _Corpus(queries, stored[opposite], None, self.order[opposite])
+        within = _Corpus(queries, stored[query], self.asking[query], self.order[query])
 
         def merged(corpora: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
             return np.asarray(correction.merge(corpora, raw, modality=name, k=K).scores)
 
         if self.merges:
             best = merged(
-                {self.names[side]: (c.best_values, c.best_numbers) for side, c in ((other, cross), (query, own))}
+                {
+                    self.names[modality]: (c.best_values, c.best_numbers)
+                    for modality, c in ((opposite, cross), (query, within))
+                }
             )
         else:
-            both = np.concatenate([stored[query], stored[other]])
-            order = np.random.default_rng((self.seed, 2)).permutation(len(both))
-            mixed = _Corpus(asked, both, self.asking[query], order)
+            mixed_rows = np.concatenate([stored[query], stored[opposite]])
+            order = np.random.default_rng((self.seed, 2)).permutation(len(mixed_rows))
+            mixed = _Corpus(queries, mixed_rows, self.asking[query], order)
         yield "exact", None, cross.search(exact(faiss, cross.shuffled, self.seed))[1]
         for label, (_, build) in INDEXES.items():
-            found, elapsed = cross.search(build(faiss, cross.shuffled, self.seed))
-            found_own, _ = own.search(build(faiss, own.shuffled, self.seed))
+            numbers, elapsed = cross.search(build(faiss, cross.shuffled, self.seed))
+            own_numbers, _ = within.search(build(faiss, within.shuffled, self.seed))
             yield label, None, elapsed
-            yield f"{label}_{query}", cross.recall(found), 0.0
-            yield f"{label}_own", own.recall(found_own), 0.0
+            yield f"{label}_{query}", cross.recall(numbers), 0.0
+            yield f"{label}_own", within.recall(own_numbers), 0.0
             if self.merges:
-                lists = {self.names[other]: (cross.values(found), found), name: (own.values(found_own), found_own)}
+                lists = {
+                    self.names[opposite]: (cross.values(numbers), numbers),
+                    name: (within.values(own_numbers), own_numbers),
+                }
                 yield f"{label}_mixed", _share(merged(lists), best), 0.0
             else:
-                found_mixed, _ = mixed.search(build(faiss, mixed.shuffled, self.seed))
-                yield f"{label}_mixed", mixed.recall(found_mixed), 0.0
+                mixed_numbers, _ = mixed.search(build(faiss, mixed.shuffled, self.seed))
+                yield f"{label}_mixed", mixed.recall(mixed_numbers), 0.0
