@@ -66,10 +66,22 @@ def test_every_result_has_all_forms(results: dict[str, Any], tmp_path: Path) -> 
         rows = len(next(iter(result.columns().values())))
         assert rows > 0, name
         assert len(result.to_frame()) == rows, name
-        assert result._repr_html_().count("<tr>") == 1 + min(rows, 60), name
-        for ending in (".csv", ".md", ".tex"):
+        shown = len(next(iter(result.display_columns().values())))
+        assert result._repr_html_().count("<tr>") == 1 + min(shown, 60), name
+        for ending, count in ((".csv", rows), (".md", shown), (".tex", shown)):
             result.save(tmp_path / f"result{ending}")
-            assert (tmp_path / f"result{ending}").read_text(encoding="utf-8").count("\n") >= rows, name
+            assert (tmp_path / f"result{ending}").read_text(encoding="utf-8").count("\n") >= count, name
+
+
+@pytest.mark.parametrize("name", ["Comparison", "ModelComparison"])
+def test_table_for_a_paper_has_one_line_for_each_subject(results: dict[str, Any], name: str) -> None:
+    result = results[name]
+    lines = result.to_markdown().splitlines()
+    assert len(lines) == 2 + len(result)
+    assert len(lines[2]) < 200
+    assert len(result.columns()["value"]) > 10 * len(result)
+    assert "R@1" in lines[0]
+    assert "[" in lines[-1]  # intervals
 
 
 def test_every_figure_of_a_result_is_drawn_on_the_given_axes(results: dict[str, Any]) -> None:

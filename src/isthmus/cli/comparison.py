@@ -197,12 +197,8 @@ def _write(tables: list[Comparison], path: Path) -> None:
 
 def _print_comparison(table: Comparison) -> None:
     """Print the main scores of each task with its change, and the notes."""
-    from isthmus.tasks import registry
-
     summaries = [summary for summary in table.rows if summary.scores]
-    tasks = registry()
-    main_scores = [score for name in table.settings["tasks"] if name in tasks for score in tasks[name].main_scores]
-    main_scores = [score for score in main_scores if summaries and score in summaries[0].scores]
+    main_scores = table.main_scores
     sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
     typer.echo(f"{table.data['name']}: {sizes}")
     heads = [head for score in main_scores for head in (score, "change, 95 %")]

@@ -13,7 +13,7 @@ import numpy as np
 from isthmus.statistics.correlation import mean_ranks, spearman
 from isthmus.statistics.intervals import Z95
 from isthmus.statistics.result import NAN, Estimate
-from isthmus.utils.format import number
+from isthmus.utils.format import number, with_interval
 from isthmus.utils.tabular import Tabular
 
 #: Pairs of numbers that are correlated across models: first what may explain, then what users want.
@@ -154,6 +154,21 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
             "difference_high": [e.high for e in differences],
             "note": [e.undefined or e.note for _, _, e in rows],
         }
+
+    def display_columns(self) -> dict[str, list[Any]]:
+        """Return one row for each model with the main numbers and their intervals.
+
+        Returns
+        -------
+        dict of str to list
+            Model, step of checkpoints, and texts. The columns of `columns` hold all numbers.
+        """
+        steps = {"step": [self.steps[model] for model in self.numbers]} if self.steps else {}
+        main = {
+            name: [with_interval(own[name].value, own[name].low, own[name].high) for own in self.numbers.values()]
+            for name in SHOWN
+        }
+        return {"model": list(self.numbers), **steps, **main}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values.

@@ -13,10 +13,11 @@ from typing import Any, ClassVar
 
 from isthmus.evaluation.summary import Summary, pool_trials
 from isthmus.evaluation.trial import Trial
-from isthmus.statistics.result import NAN
+from isthmus.statistics.result import NAN, Estimate
+from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import number
+from isthmus.utils.format import number, with_interval
 from isthmus.utils.tabular import Tabular, read_result
 from isthmus.utils.validation import check_readable
 from isthmus.utils.version import __version__
@@ -167,6 +168,39 @@ class Comparison(Tabular):
             95 % interval, and a note.
         """
         return columns_of([self])
+
+    @property
+    def main_scores(self) -> list[str]:
+        """Return the main scores of the tasks that were run."""
+        known = registry()
+        of_tasks = [
+            score for task in self.settings.get("tasks", ()) if task in known for score in known[task].main_scores
+        ]
+        computed = next((row.scores for row in self.rows if row.scores), {})
+        return [score for score in of_tasks if score in computed]
+
+    def display_columns(self) -> dict[str, list[Any]]:
+        """Return one row for each aligner: gap, distance of the means, main scores and their changes.
+
+        Returns
+        -------
+        dict of str to list
+            Texts and numbers. The columns of `columns` hold all scores.
+        """
+        absent = Estimate(NAN)
+        shown: dict[str, list[Any]] = {
+            "aligner": [row.name for row in self.rows],
+            "gap (degrees)": [row.scores.get("gap", absent).value for row in self.rows],
+            "distance": [row.scores.get("gap_distance", absent).value for row in self.rows],
+        }
+        for score in self.main_scores:
+            changes = [row.changes.get(score, absent) for row in self.rows]
+            shown[score] = [row.scores.get(score, absent).value for row in self.rows]
+            shown[f"change of {score}"] = [
+                "" if row.name == "Identity" else with_interval(e.value, e.low, e.high, sign=True)
+                for row, e in zip(self.rows, changes, strict=True)
+            ]
+        return {**shown, "note": ["" if row.scores else "; ".join(row.notes).partition(":")[0] for row in self.rows]}
 
     def __iter__(self) -> Iterator[Summary]:
         return iter(self.rows)

@@ -69,6 +69,35 @@ def format_interval(value: float, low: float, high: float) -> tuple[str, str]:
     return f"{value:.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
 
 
+def with_interval(value: float, low: float, high: float, *, sign: bool = False) -> str:
+    """Format a number and its interval as one text.
+
+    Parameters
+    ----------
+    value : float
+        The number.
+    low, high : float
+        Ends of the interval, NaN if there is none.
+    sign : bool, default False
+        Whether positive numbers have a sign, as changes do.
+
+    Returns
+    -------
+    str
+        As 'value [low, high]' with the digits that the interval supports. Empty for NaN.
+
+    Examples
+    --------
+    >>> with_interval(0.38123, 0.3681, 0.3912), with_interval(0.0662, 0.0451, 0.0882, sign=True)
+    ('0.381 [0.368, 0.391]', '+0.066 [+0.045, +0.088]')
+    """
+    text, interval = format_interval(value, low, high)
+    numbers = [text, *interval.split(" to ")] if interval else [text]
+    if sign:
+        numbers = [f"+{entry}" if entry and not entry.startswith("-") else entry for entry in numbers]
+    return f"{numbers[0]} [{', '.join(numbers[1:])}]" if interval else numbers[0]
+
+
 def precise_number(value: float | str) -> str:
     """Format a number with up to five decimals, and with powers of ten if they are shorter.
 

@@ -54,6 +54,16 @@ class Tabular(ABC):
             Numbers and texts. Absent numbers are NaN and absent texts are empty.
         """
 
+    def display_columns(self) -> dict[str, list[Any]]:
+        """Return the columns that Markdown, LaTeX and notebooks show.
+
+        Returns
+        -------
+        dict of str to list
+            Those of `columns`, unless a class of long tables shows one line for each of its subjects.
+        """
+        return self.columns()
+
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values.
@@ -150,7 +160,7 @@ class Tabular(ABC):
         str
             Numbers with the digits that their interval supports.
         """
-        header, rows = display_table(self.columns())
+        header, rows = display_table(self.display_columns())
         lines = [header, ["---"] * len(header), *rows]
         return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines) + "\n"
 
@@ -162,8 +172,8 @@ class Tabular(ABC):
         str
             Numbers with the digits that their interval supports. The document needs `\usepackage{booktabs}`.
         """
-        header, rows = display_table(self.columns())
-        numeric = _numeric_titles(self.columns())
+        header, rows = display_table(self.display_columns())
+        numeric = _numeric_titles(self.display_columns())
         alignment = "".join("r" if title in numeric else "l" for title in header)
         lines = [" & ".join(map(_escape_latex, line)) + r" \\" for line in (header, *rows)]
         body = [rf"\begin{{tabular}}{{{alignment}}}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
@@ -219,7 +229,7 @@ class Tabular(ABC):
 
     def _repr_html_(self) -> str:
         """Return the head of the table for a notebook."""
-        header, rows = display_table(self.columns())
+        header, rows = display_table(self.display_columns())
         titles = "".join(f"<th style='text-align:left'>{html.escape(title)}</th>" for title in header)
         cells = (
             "".join(f"<td style='text-align:left'>{html.escape(cell)}</td>" for cell in row)
