@@ -13,7 +13,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import _pairwise_sums
+from isthmus.compute import score_sweep
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
 
@@ -71,7 +71,7 @@ def test_mmd_equals_scikit_learn(cones: Any) -> None:
 def test_pairwise_sums_in_blocks_are_equal(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = map(unit, cones)
     in_one_block = PairwiseSums.of(PairedRows(x, y))
-    monkeypatch.setattr(_pairwise_sums, "BLOCK_SCORES", 7 * len(x))
+    monkeypatch.setattr(score_sweep, "TILE_ROWS", 16)
     in_blocks = PairwiseSums.of(PairedRows(x, y))
     for key in ("xx", "xy", "yx", "yy"):
         for name, sums in getattr(in_one_block, key).items():

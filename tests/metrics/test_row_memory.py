@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from isthmus.compute import score_matrix
+from isthmus.compute import score_sweep
 from isthmus.metrics import _pairwise_sums
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
@@ -45,8 +45,7 @@ def test_row_passes_of_20_000_items_have_a_small_peak_memory(what: str) -> None:
 def test_row_passes_need_less_memory_than_a_score_matrix(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
-    for module in (score_matrix, _pairwise_sums):
-        monkeypatch.setattr(module, "BLOCK_SCORES", 2**18)
+    monkeypatch.setattr(score_sweep, "TILE_ROWS", 504)
     n = 3_000
     rows = PairedRows(*np.random.default_rng(0).normal(size=(2, n, 8)).astype(np.float32))
     monkeypatch.setattr(_pairwise_sums, "PILOT_ITEMS", 200)

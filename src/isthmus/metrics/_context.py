@@ -151,6 +151,8 @@ class MetricContext:
         self.x = moments_x or SecondMoment(moments.xx, moments.mean_x, moments.n, rounding=rounding)
         second = moments.swapped()  # of sets without pairs, y has a number of rows of its own
         self.y = moments_y or SecondMoment(second.xx, second.mean_x, second.n, rounding=rounding)
+        #: Kinds of work that the measures of this run take from the pass over all scores.
+        self.planned_sweeps: frozenset[type[Any]] = frozenset()
         self._cache: dict[Hashable, Any] = {}
         self._swapped: MetricContext | None = None
         #: The context in the order of the pairs: this one, or the one that it was swapped from.

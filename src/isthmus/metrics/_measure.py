@@ -101,6 +101,7 @@ def measure(
                 f"modalities of widths {moments.dim_x} and {moments.dim_y} came; the gap needs two of the same width"
             )
     context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names)
+    context.planned_sweeps = frozenset(work for entry in selected for work in registry()[entry].sweeps)
     estimates = {}
     for number, (entry, printed_names) in enumerate(selected.items()):
         report_progress(number, len(selected), "measuring")

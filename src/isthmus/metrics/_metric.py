@@ -98,6 +98,9 @@ class Metric:
         is undefined for sets without pairs.
     conditions : tuple of str
         Other data on which `compute` returns an undefined estimate, in words for the documentation.
+    sweeps : tuple of type
+        Shared work of `compute` that is computed from all scores. One pass serves all measures of a run that declare
+        their work.
 
     Raises
     ------
@@ -127,6 +130,7 @@ class Metric:
     min_items: int = 1
     needs_pairs: bool = True
     conditions: tuple[str, ...] = ()
+    sweeps: tuple[type[Any], ...] = ()
 
     def __post_init__(self) -> None:
         for field, value, choices in (
@@ -199,7 +203,7 @@ def metric(
     **options
         Other fields of `Metric`: `requires` ('moments'), `invariances` ('rotation' and 'row scale'),
         `reference_case` (None), `interval` and `null_model` (none), `family` ('others'), `undefined_if` (never),
-        `min_items` (1), `needs_pairs` (True), `conditions` (none).
+        `min_items` (1), `needs_pairs` (True), `conditions` (none), `sweeps` (none).
 
     Returns
     -------

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from isthmus.compute import score_matrix
 from isthmus.compute.resources import current
-from isthmus.compute.score_matrix import TopK, block_slices
+from isthmus.compute.score_matrix import TopK, block_slices, count_columns, count_rows
+from isthmus.compute.score_sweep import Workspace, fill_diagonal, sweep_blocks, sweep_scores
+from isthmus.compute.streaming_topk import StreamingTopK
 from isthmus.compute.topk import score_matrices
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.worker_pairs import open_cached
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._score_sweep import swept
+from isthmus.tasks.ranks import tie_slack
 
 #: Neighbours of each row in each modality: 20, and the two that follow if an item is left out.
 MAX_NEIGHBOURS = 22
@@ -77,14 +82,29 @@ class Neighbours:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, /, *, k: int = MAX_NEIGHBOURS) -> Neighbours:
-        """Return up to k neighbours of the rows (n, d) in each modality, in blocks of four products of n^2 d.
+        """Return up to k neighbours of the rows (n, d) in each modality, in one pass over the scores.
 
         >>> import numpy as np
         >>> x = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]])
         >>> Neighbours.of(x, x[::-1]).xx.index[:, 0].tolist()
         [1, 0, 1]
         """
-        return cls.of_queries(knn_both_modalities(x, x, y, k), knn_both_modalities(y, y, x, k))
+        if current().devices:
+            return cls.of_queries(knn_both_modalities(x, x, y, k), knn_both_modalities(y, y, x, k))
+        consumer = NeighbourTiles(x, y, k)
+        sweep_scores(x, y, [consumer])
+        return consumer.result()
+
+    @classmethod
+    def consumer(cls, rows: PairedRows, /) -> NeighbourTiles:
+        """Return the consumer of scores that finds the neighbours."""
+        return NeighbourTiles(rows.x, rows.y, MAX_NEIGHBOURS)
+
+    @classmethod
+    def is_swept(cls, rows: PairedRows, /) -> bool:
+        """Return False if a device or a cluster finds the neighbours."""
+        resources = current()
+        return not resources.devices and (resources.cluster is None or rows.open_spec is None)
 
     @classmethod
     def of_queries(cls, x: QueryNeighbours, y: QueryNeighbours, /) -> Neighbours:
@@ -97,17 +117,81 @@ class Neighbours:
 
         The cluster in use computes them if its workers can open the same rows.
         """
-        rows = context.shared(PairedRows)
-        cluster = current().cluster
-        if cluster is not None and rows.open_spec is not None:
-            ranges = cluster.split(rows.n, query_blocks(rows.n)[0].stop)
-            options = {"normalize": rows.unit, "k": MAX_NEIGHBOURS}
-            return cls.of_queries(*cluster.tree_reduce(_knn_range, rows.open_spec, ranges, "neighbours", **options))
-        return cls.of(rows.x, rows.y)
+        rows, cluster = context.shared(PairedRows), current().cluster
+        if cls.is_swept(rows):
+            neighbours: Neighbours = swept(context, cls)
+            return neighbours
+        if cluster is None or rows.open_spec is None:
+            return cls.of(rows.x, rows.y)
+        ranges = cluster.split(rows.n, query_blocks(rows.n)[0].stop)
+        options = {"normalize": rows.unit, "k": MAX_NEIGHBOURS}
+        return cls.of_queries(*cluster.tree_reduce(_knn_range, rows.open_spec, ranges, "neighbours", **options))
 
     def swapped(self) -> Neighbours:
         """Return the neighbours of (y, x)."""
         return Neighbours(self.yy, self.yx, self.xy, self.xx, self.rank_y, self.rank_x, self.before_y, self.before_x)
+
+
+class NeighbourTiles:
+    """Find the neighbours and the ranks of matching rows in tiles of scores.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Matching rows, (n, d).
+    k : int
+        Number of neighbours.
+    """
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, k: int):
+        n = len(x)
+        dtype = np.result_type(x, y)
+        self._blocks = sweep_blocks(n)
+        self._number = {block.start: number for number, block in enumerate(self._blocks)}
+        sizes = {"xx": n - 1, "yy": n - 1, "xy": n, "yx": n}
+        self._nearest = {kind: StreamingTopK(self._blocks, min(k, size), dtype) for kind, size in sizes.items()}
+        #: Scores that a row must reach to come before the matching row.
+        self._thresholds = np.einsum("ij,ij->i", x, y).astype(dtype) - dtype.type(tie_slack(x, y))
+        self._ahead = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
+        self._before = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
+        self._workspace = Workspace()
+
+    def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
+        """Add the neighbours of a tile. Return how many scores come before the matching rows."""
+        row_block, column_block = self._number[rows.start], self._number[columns.start]
+        if kind == "xy":
+            self._nearest["xy"].add(scores, row_block, columns)
+            self._nearest["yx"].add_transposed(scores, column_block, rows)
+            fill_diagonal(scores, rows, columns, -np.inf)
+        else:
+            fill_diagonal(scores, rows, columns, -np.inf)
+            self._nearest[kind].add(scores, row_block, columns)
+            if rows != columns:
+                self._nearest[kind].add_transposed(scores, column_block, rows)
+        mask = self._workspace.empty("mask", scores.shape, bool)
+        np.greater_equal(scores, self._thresholds[rows, None], out=mask)
+        counts = [count_rows(mask), count_columns(mask)]
+        if kind == "xy" or rows != columns:
+            np.greater_equal(scores, self._thresholds[columns], out=mask)
+            counts += [count_rows(mask), count_columns(mask)]
+        return counts
+
+    def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
+        """Add the counts of a tile."""
+        row_side, column_side = kind[0], kind[1]
+        self._ahead[row_side][rows] += partial[0]
+        self._before[row_side][columns] += partial[1]
+        if len(partial) == 4:
+            self._before[column_side][rows] += partial[2]
+            self._ahead[column_side][columns] += partial[3]
+
+    def result(self) -> Neighbours:
+        """Return the neighbours after all tiles."""
+        nearest = {kind: table.result() for kind, table in self._nearest.items()}
+        return Neighbours(
+            nearest["xx"], nearest["xy"], nearest["yx"], nearest["yy"],
+            1 + self._ahead["x"], 1 + self._ahead["y"], self._before["x"], self._before["y"],
+        )  # fmt: skip
 
 
 def query_blocks(n: int) -> list[slice]:
@@ -129,11 +213,12 @@ def knn_both_modalities(
     """
     n = len(queries)
     across, within = score_matrices(queries, other_modality, same_modality)
+    slack = tie_slack(queries, other_modality)
     blocks_within, blocks_across, ranks = [], [], []
     before = np.zeros(n, dtype=np.int64)
     for rows in across.blocks(first, last):
         scores = across.tile(rows)
-        matching = across.diagonal(scores, rows.start)
+        matching = across.diagonal(scores, rows.start) - slack
         blocks_across.append(across.topk(scores, k))
         at_least = scores >= matching
         across.fill_diagonal(at_least, rows.start, False)

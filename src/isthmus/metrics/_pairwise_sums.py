@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from isthmus.compute.score_matrix import BLOCK_SCORES
+from isthmus.compute.score_matrix import BLOCK_SCORES, block_slices
+from isthmus.compute.score_sweep import Workspace, fill_diagonal
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._score_sweep import sweep_rows, swept
 
 #: Items whose 2 million distances give the median distance, the unit of the bandwidths.
 PILOT_ITEMS = 1_000
@@ -24,6 +27,10 @@ EXPONENT = 2.0
 TRIM_SHARE = 0.05
 #: Share of the negatives that is kept to find the end of the trimmed ones exactly.
 _KEPT_SHARE = 0.06
+#: Largest exponent of the factors that centre a kernel. Their product stays within the range of float32.
+MAX_KERNEL_EXPONENT = 30.0
+#: Buffers of a tile.
+_BUFFERS = "squares", "values", "centred"
 
 Sums = dict[str, np.ndarray]
 
@@ -61,50 +68,132 @@ class PairwiseSums:
     @classmethod
     def of(cls, rows: PairedRows, /) -> PairwiseSums:
         """Compute all distances between the rows in one pass."""
-        x, y = rows.x, rows.y
-        pilot = rows.random_order[:PILOT_ITEMS]
-        median = _median_distance(np.concatenate([x[pilot], y[pilot]]))
-        within_functions = _Functions(median)
-        gap = x.mean(axis=0, dtype=np.float64) - y.mean(axis=0, dtype=np.float64)
-        across_functions = _Functions(median, gap)
-        xy, yx, high_negatives = _across(x, y, across_functions, _negatives_threshold(x[pilot], y[pilot]))
-        if high_negatives is None:  # the threshold of the pilot items was too high
-            xy, yx, high_negatives = _across(x, y, across_functions, -math.inf)
-        assert high_negatives is not None
-        return cls(_within(x, within_functions), xy, yx, _within(y, within_functions), median, gap, high_negatives)
+        sums: PairwiseSums = sweep_rows(rows, cls)[cls]
+        return sums
+
+    @classmethod
+    def consumer(cls, rows: PairedRows, /) -> PairwiseTiles:
+        """Return the consumer of scores that computes the sums."""
+        return PairwiseTiles(rows)
+
+    @classmethod
+    def is_swept(cls, rows: PairedRows, /) -> bool:
+        """Return True: no device computes the sums."""
+        return True
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> PairwiseSums:
         """Return the sums of the sampled items."""
-        return cls.of(context.shared(PairedRows))
+        sums: PairwiseSums = swept(context, cls)
+        return sums
 
     def swapped(self) -> PairwiseSums:
         """Return the sums of (y, x)."""
         return replace(self, xx=self.yy, xy=self.yx, yx=self.xy, yy=self.xx, gap=-self.gap)
 
 
-class _Functions:
-    """Functions of a block of squared distances, one at a time in one buffer."""
+class PairwiseTiles:
+    """Sum functions of the distances in tiles of scores.
 
-    def __init__(self, median: float, gap: np.ndarray | None = None):
-        self.median = median
-        self.gap = gap
+    Parameters
+    ----------
+    rows : PairedRows
+        Items.
+    """
 
-    def __call__(self, squares: np.ndarray, shift: np.ndarray | None = None) -> Iterator[tuple[str, np.ndarray]]:
-        """Yield (name, values). The next function overwrites the values. `shift` turns d^2 into the centred d^2."""
-        work = np.empty_like(squares)
-        yield "distance", np.sqrt(squares, out=work)
-        yield "uniform", np.exp(np.multiply(squares, -EXPONENT, out=work), out=work)
+    def __init__(self, rows: PairedRows):
+        x, y = rows.x, rows.y
+        dtype = np.result_type(x, y)
+        pilot = rows.random_order[:PILOT_ITEMS]
+        self._rows = rows
+        self._median = _median_distance(np.concatenate([x[pilot], y[pilot]]))
+        self._gap = x.mean(axis=0, dtype=np.float64) - y.mean(axis=0, dtype=np.float64)
+        self._negatives_from = _negatives_threshold(x[pilot], y[pilot])
+        self._norms = {"x": _norms(x), "y": _norms(y)}
+        gap = self._gap.astype(dtype)
+        # |x - y - g|^2 = |x - y|^2 - 2 (x - y).g + |g|^2
+        self._shift_x, self._shift_y = gap @ gap - 2 * (x @ gap), 2 * (y @ gap)
+        self._sums: dict[str, Sums] = {"xx": {}, "xy": {}, "yx": {}, "yy": {}}
+        self._negatives: list[np.ndarray] = []
+        self._workspace = Workspace()
+
+    def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
+        """Return the sums over the rows and over the columns of a tile by function, and its high negatives."""
+        squares, work, centred = (self._workspace.empty(name, scores.shape, scores.dtype) for name in _BUFFERS)
+        np.multiply(scores, -2, out=squares)
+        squares += self._norms[kind[0]][rows, None]
+        squares += self._norms[kind[1]][columns]
+        np.maximum(squares, 0, out=squares)
+        fill_diagonal(squares, rows, columns, 0)
+        ones = [np.ones(length, dtype=scores.dtype) for length in scores.shape]
+        sums: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+        def add(name: str, values: np.ndarray, weights: Sequence[np.ndarray] = ones) -> None:
+            """Store the sums of the values times the weights of their rows and columns."""
+            fill_diagonal(values, rows, columns, 0)  # an item has no distance to itself
+            is_weighted = weights is not ones
+            sums[name] = tuple(
+                total * weight if is_weighted else total
+                for total, weight in zip((values @ weights[1], weights[0] @ values), weights, strict=True)
+            )
+
+        add("distance", np.sqrt(squares, out=work))
+        add("uniform", np.exp(np.multiply(squares, -EXPONENT, out=work), out=work))
         # One exponential of the widest kernel: its powers 4 and 16 are the narrower kernels.
-        yield "rbf_2", _rbf(squares, 2 * self.median, work)
-        yield "rbf_1", _fourth(work)
-        yield "rbf_0.5", _fourth(work)
-        if shift is not None:
-            centred = np.maximum(squares + shift, 0)
-            yield "centred_rbf_1", _rbf(centred, self.median, work)
-            yield "centred_distance", np.sqrt(centred, out=centred)
-            work[...] = 0
-            yield "centred_inverse", np.divide(1, centred, out=work, where=centred > 0)
+        add("rbf_2", _rbf(squares, 2 * self._median, work))
+        add("rbf_1", _fourth(work))
+        if kind != "xy":
+            add("rbf_0.5", _fourth(work))
+            return sums, None
+        kernel_factors = self._kernel_factors(rows, columns)
+        if kernel_factors is not None:  # the kernel of the centred distance is that of the distance times two factors
+            add("centred_rbf_1", work, kernel_factors)
+        add("rbf_0.5", _fourth(work))
+        np.add(squares, self._shift_x[rows, None], out=centred)
+        centred += self._shift_y[columns]
+        np.maximum(centred, 0, out=centred)
+        if kernel_factors is None:
+            add("centred_rbf_1", _rbf(centred, self._median, work))
+        add("centred_distance", np.sqrt(centred, out=centred))
+        work[...] = 0
+        add("centred_inverse", np.divide(1, centred, out=work, where=centred > 0))
+        fill_diagonal(scores, rows, columns, -np.inf)  # matching pairs are no negatives
+        return sums, scores[scores > max(self._negatives_from, -np.finfo(scores.dtype).max)]
+
+    def _kernel_factors(self, rows: slice, columns: slice) -> list[np.ndarray] | None:
+        """Return the factors of rows and columns that centre the kernel, or None if they could overflow."""
+        shifts = self._shift_x[rows], self._shift_y[columns]
+        scale = 2 * self._median**2
+        if max(float(np.abs(shift).max()) for shift in shifts) >= MAX_KERNEL_EXPONENT * scale:
+            return None
+        return [np.exp(shift / -scale) for shift in shifts]
+
+    def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
+        """Add the sums of a tile."""
+        sums, negatives = partial
+        n = self._rows.n
+        for name, (row_sums, column_sums) in sums.items():
+            self._sums[kind].setdefault(name, np.zeros(n))[rows] += row_sums
+            if kind == "xy" or rows != columns:
+                self._sums[kind if kind != "xy" else "yx"].setdefault(name, np.zeros(n))[columns] += column_sums
+        if negatives is not None:
+            self._negatives.append(negatives)
+
+    def result(self) -> PairwiseSums:
+        """Return the sums after all tiles."""
+        negatives = np.concatenate(self._negatives)
+        n = self._rows.n
+        if len(negatives) <= trimmed_count(n * (n - 1)):  # the threshold of the pilot items was too high
+            negatives = _all_negatives(self._rows.x, self._rows.y)
+        sums = self._sums
+        return PairwiseSums(sums["xx"], sums["xy"], sums["yx"], sums["yy"], self._median, self._gap, negatives)
+
+
+def _all_negatives(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the scores of all pairs of different items."""
+    blocks = block_slices(len(y), 0, len(x), BLOCK_SCORES)
+    is_other = (np.arange(rows.start, rows.stop)[:, None] != np.arange(len(y)) for rows in blocks)
+    return np.concatenate([(x[rows] @ y.T)[mask] for rows, mask in zip(blocks, is_other, strict=True)])
 
 
 def _rbf(squares: np.ndarray, width: float, out: np.ndarray) -> np.ndarray:
@@ -118,68 +207,8 @@ def _fourth(values: np.ndarray) -> np.ndarray:
     return np.multiply(values, values, out=values)
 
 
-def _squares(a: np.ndarray, b: np.ndarray, a2: np.ndarray, b2: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inner products of a block and the squared distances, |a|^2 + |b|^2 - 2 a.b."""
-    scores = a @ b.T
-    squares = scores * -2
-    squares += a2[:, None]
-    squares += b2
-    return scores, np.maximum(squares, 0, out=squares)
-
-
 def _norms(rows: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", rows, rows)
-
-
-def _within(rows: np.ndarray, functions: _Functions) -> Sums:
-    """Return the sums over the other rows of one modality. Each distance is computed once."""
-    n = len(rows)
-    norms = _norms(rows)
-    sums: Sums = {}
-    step = max(1, min(BLOCK_SCORES // n, n))
-    for start in range(0, n, step):
-        stop = min(start + step, n)
-        size = stop - start
-        _, squares = _squares(rows[start:stop], rows[start:], norms[start:stop], norms[start:])
-        squares[np.arange(size), np.arange(size)] = 0
-        for name, values in functions(squares):
-            total = sums.setdefault(name, np.zeros(n))
-            values[np.arange(size), np.arange(size)] = 0
-            total[start:stop] += values.sum(axis=1)
-            total[stop:] += values[:, size:].sum(axis=0)
-    return sums
-
-
-def _across(
-    x: np.ndarray, y: np.ndarray, functions: _Functions, keep_from: float
-) -> tuple[Sums, Sums, np.ndarray | None]:
-    """Return the sums over the rows of other items in the other modality, and the negatives of at least `keep_from`.
-
-    The negatives are None if they are fewer than a trimmed margin must leave out.
-    """
-    n = len(x)
-    assert functions.gap is not None
-    gap = functions.gap.astype(x.dtype)
-    norms_x, norms_y = _norms(x), _norms(y)
-    # |x - y - g|^2 = |x - y|^2 - 2 (x - y).g + |g|^2
-    shift_x, shift_y = gap @ gap - 2 * (x @ gap), 2 * (y @ gap)
-    xy: Sums = {}
-    yx: Sums = {}
-    high_scores = []
-    step = max(1, min(BLOCK_SCORES // n, n))
-    for start in range(0, n, step):
-        stop = min(start + step, n)
-        block, items = np.arange(stop - start), np.arange(start, stop)
-        scores, squares = _squares(x[start:stop], y, norms_x[start:stop], norms_y)
-        scores[block, items] = np.nan  # matching pairs are no negatives, and NaN is not above anything
-        high_scores.append(scores[scores >= keep_from])
-        shift = shift_x[start:stop, None] + shift_y
-        for name, values in functions(squares, shift):
-            values[block, items] = 0
-            xy.setdefault(name, np.zeros(n))[start:stop] = values.sum(axis=1)
-            yx.setdefault(name, np.zeros(n))[:] += values.sum(axis=0)
-    negatives = np.concatenate(high_scores)
-    return xy, yx, negatives if len(negatives) > trimmed_count(n * (n - 1)) else None
 
 
 def trimmed_count(count: int) -> int:
@@ -197,5 +226,5 @@ def _negatives_threshold(x: np.ndarray, y: np.ndarray) -> float:
 def _median_distance(rows: np.ndarray) -> float:
     """Return the median distance between two different rows."""
     norms = _norms(rows)
-    _, squares = _squares(rows, rows, norms, norms)
+    squares = np.maximum(norms[:, None] + norms - 2 * (rows @ rows.T), 0)
     return math.sqrt(float(np.median(squares[np.triu_indices(len(rows), 1)])))

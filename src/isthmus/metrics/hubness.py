@@ -70,6 +70,7 @@ def _register(name: str, query: str, corpus: str, forward: bool) -> None:
         range=(-np.inf, np.inf),
         direction="lower",
         requires="rows",
+        sweeps=(Neighbours,),
         interval="none: a third moment depends on a few hubs",
         null_model="random retrieval",
         source="Radovanovic, Nanopoulos and Ivanovic 2010, JMLR 11",

@@ -118,6 +118,7 @@ def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
     range=(-1, 1),
     direction="higher",
     requires="rows",
+    sweeps=(Neighbours,),
     invariances=("rotation", "row scale", "swap"),
     interval="none: leaving one item out changes the neighbours of others",
     null_model="pair shuffle",

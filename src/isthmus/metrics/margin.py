@@ -134,6 +134,7 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         range=(-1, 1),
         direction="neither" if bias else "higher",
         requires="rows",
+        sweeps=(PairwiseSums,),
         invariances=("rotation", "row scale", "swap"),
         interval="subsampling" if trim else "none: extremes keep growing with n",
         null_model="pair shuffle",

@@ -46,6 +46,7 @@ def _right_angles() -> tuple[np.ndarray, np.ndarray, float]:
     range=(0, np.inf),
     direction="neither",
     requires="rows",
+    sweeps=(Neighbours,),
     interval="normal",
     null_model="none: it is a size",
     source="Facco et al. 2017 (TwoNN), Sci. Rep. 7:12140",

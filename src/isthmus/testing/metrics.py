@@ -258,7 +258,7 @@ def _check_blocks(entry: Metric) -> None:
     with (
         mock.patch("isthmus.data.pairs.block_rows", return_value=7),
         mock.patch("isthmus.compute.score_matrix.BLOCK_SCORES", 7 * 2 * N_ITEMS),
-        mock.patch("isthmus.metrics._pairwise_sums.BLOCK_SCORES", 7 * N_ITEMS),
+        mock.patch("isthmus.compute.score_sweep.TILE_ROWS", 16),
     ):
         _require_equal(entry, estimates, _estimates(entry, x, y), 1e-9, "in blocks of seven rows")
     if entry.requires == "moments":
