@@ -36,6 +36,7 @@ VERDICTS = {
     "corollary_2": "holds under means of a fixed length",
     "corollary_3": "holds under the optimum of Theorem 3",
     "corollary_4": "holds under the optimum of Theorem 3 and a known shared space",
+    "translation_or_projection": "fails, as stated",
     "cone_temperature_sweep": "holds",
     "collapse_dose_response": "holds",
 }

@@ -40,6 +40,12 @@ and `{x}` and `{y}` stand for the two.
 - **Invariant**: changes that leave the value alone. They are a rotation (one for both modalities), positive factors of
   rows, and a swap of the modalities.
 
+**Not offered.** These published measures are left out, because they need more than two sets of vectors, or because
+another measure contains them: the unbalanced optimal transport gap (UOT-Gap), the modality integration rate of language
+models (MIR), the modality dominance of sparse features (MDS), penetration and coverage of AnisoAlign, the spectral
+alignment score, PWCCA, cycle and longest-subsequence neighbours, the divergence of conformity histograms, the
+Cauchy-Schwarz divergence, and the distribution gap of TPC-CMA, whose formula we have not seen.
+
 If there are fewer items than dimensions, measures of spectra and subspaces have a note with the number of items that
 they need.
 

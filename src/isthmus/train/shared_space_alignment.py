@@ -23,8 +23,8 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
     """Add InfoNCE of the projections onto the estimated shared space to a base loss.
 
     No term depends on the gap: a shift of one modality along a direction that is not shared leaves the second term
-    unchanged. The abstract of the sequel of the paper says that alignment is improved inside the shared space and that
-    the gap is not optimised. Its details are not public, so this class is our reading of it.
+    unchanged. The abstract of the sequel [2]_ says that alignment is improved inside the shared space and that the gap
+    is not optimised. We have read the abstract only, so this class is our reading of it.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
 
     References
     ----------
-    Yi, Douady and Chen (2025), arXiv 2510.03268, and its sequel (ICML 2026).
+    .. [1] Yi, Douady and Chen (2025), arXiv 2510.03268.
+    .. [2] Yi, Douady and Chen (2026), The Convergent Representation of Contrastive Vision-Language Models: Geometry,
+       Modality Gap and Shared Space Alignment, ICML 2026, PMLR v306.
 
     Examples
     --------

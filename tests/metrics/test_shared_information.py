@@ -1,0 +1,112 @@
+"""Mutual information of leading directions, and the variance that is unique to a modality."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.metrics.shared_information import DIRECTIONS
+
+MUTUAL = "gaussian_mutual_information"
+UNIQUE = "unique_variance_x"
+
+
+def _law(dim: int, decay: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the covariance of both modalities, diagonal, and their cross-covariance, (d,) and (d, d)."""
+    rng = np.random.default_rng(seed)
+    variances = np.arange(1, dim + 1.0) ** -decay
+    mixing = np.linalg.qr(np.eye(dim) + rng.normal(size=(dim, dim)) / np.sqrt(dim))[0]
+    correlations = np.diag(0.8 * np.arange(1, dim + 1.0) ** -0.5) @ mixing
+    return variances, np.sqrt(np.outer(variances, variances)) * correlations
+
+
+def _draw(variances: np.ndarray, cross: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    d = len(variances)
+    covariance = np.block([[np.diag(variances), cross], [cross.T, np.diag(variances)]])
+    rows = rng.normal(size=(n, 2 * d)) @ np.linalg.cholesky(covariance + 1e-12 * np.eye(2 * d)).T
+    return rows[:, :d], rows[:, d:]
+
+
+def _measure(x: np.ndarray, y: np.ndarray, **options: object) -> isthmus.Result:
+    return isthmus.measure(x, y, metrics=[MUTUAL, "unique_variance_{side}"], normalize=False, **options)
+
+
+def _truth(variances: np.ndarray, cross: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return both measures of the law along the leading directions of a sample, by determinants."""
+    leading = [np.linalg.eigh(np.cov(rows.T))[1][:, -DIRECTIONS:] for rows in (x, y)]
+    of_x, of_y = (basis.T @ (variances[:, None] * basis) for basis in leading)
+    between = leading[0].T @ cross @ leading[1]
+    joint = np.block([[of_x, between], [between.T, of_y]])
+    logs = [np.linalg.slogdet(matrix)[1] for matrix in (of_x, of_y, joint)]
+    to_y = cross @ leading[1]
+    explained = np.trace(to_y @ np.linalg.solve(of_y, to_y.T))
+    return (logs[0] + logs[1] - logs[2]) / 2, 1 - explained / variances.sum()
+
+
+def test_measures_of_two_correlated_gaussians_equal_their_formula():
+    rng = np.random.default_rng(0)
+    variances, correlations = np.r_[np.full(10, 2.0), np.full(6, 1e-3)], np.linspace(0.1, 0.9, 10)
+    cross = np.diag(np.r_[2 * correlations, np.zeros(6)])
+    x, y = _draw(variances, cross, 20_000, rng)
+    result = _measure(x, y)
+    information = -0.5 * np.log(1 - correlations**2).sum()
+    assert result[MUTUAL].value == pytest.approx(information, abs=0.03)
+    assert result[UNIQUE].value == pytest.approx(1 - 2 * (correlations**2).sum() / variances.sum(), abs=0.01)
+
+
+def test_information_of_shuffled_pairs_includes_zero_and_its_plugin_equals_the_null():
+    rng = np.random.default_rng(1)
+    estimates = [_measure(*rng.normal(size=(2, 150, 16))) for _ in range(20)]
+    assert sum(result[MUTUAL].low == 0 for result in estimates) >= 18
+    plugin = np.mean([result[MUTUAL].plugin for result in estimates])
+    assert plugin == pytest.approx(estimates[0][MUTUAL].null, rel=0.1)
+    assert np.mean([result[UNIQUE].plugin for result in estimates]) == pytest.approx(
+        estimates[0][UNIQUE].null, abs=0.01
+    )
+
+
+def test_information_does_not_change_under_linear_maps_within_ten_dimensions():
+    rng = np.random.default_rng(2)
+    x, y = _draw(*_law(10, 1.0, 0), 300, rng)
+    mapped = x @ rng.normal(size=(10, 10)), y @ rng.normal(size=(10, 10))
+    before, after = _measure(x, y)[MUTUAL], _measure(*mapped)[MUTUAL]
+    np.testing.assert_allclose([before.value, before.low, before.high], [after.value, after.low, after.high], rtol=1e-6)
+
+
+def test_information_of_a_linear_function_is_undefined():
+    x = np.random.default_rng(3).normal(size=(200, 12))
+    assert "infinite" in _measure(x, x @ np.diag(np.arange(1, 13.0)))[MUTUAL].undefined
+
+
+def test_information_is_blind_to_dependence_without_correlation():
+    x = np.random.default_rng(4).normal(size=(2_000, 12))
+    result = _measure(x, x**2 - 1)
+    assert result[MUTUAL].low < 0.02
+    assert result[UNIQUE].high > 0.99
+
+
+def test_repeated_pairs_leave_the_value_and_widen_the_interval():
+    x, y = _draw(*_law(16, 1.0, 0), 200, np.random.default_rng(5))
+    rng, index = np.random.default_rng(6), np.repeat(np.arange(200), 5)
+    texts = y[index] + 0.3 * np.std(y, axis=0) * rng.normal(size=(1_000, 16))
+    of_images, of_rows = _measure(x[index], texts), _measure(x[index] + 1e-4 * rng.normal(size=texts.shape), texts)
+    assert of_images[MUTUAL].plugin == pytest.approx(of_rows[MUTUAL].plugin, rel=1e-3)
+    widths = [result[MUTUAL].high - result[MUTUAL].low for result in (of_images, of_rows, _measure(x, y))]
+    assert widths[0] > 1.5 * widths[1]
+    assert widths[0] == pytest.approx(widths[2], rel=0.35)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("decay", [0.3, 1.2])
+@pytest.mark.parametrize("n", [200, 1_000])
+def test_intervals_of_shared_information_cover_the_value_of_the_law(decay, n):
+    rng = np.random.default_rng(7)
+    variances, cross = _law(64, decay, 1)
+    covered = np.zeros(2)
+    for _ in range(200):
+        x, y = _draw(variances, cross, n, rng)
+        result = _measure(x, y)
+        for i, (name, value) in enumerate(zip((MUTUAL, UNIQUE), _truth(variances, cross, x, y), strict=True)):
+            covered[i] += result[name].low <= value <= result[name].high
+    assert np.all(covered >= 178)
