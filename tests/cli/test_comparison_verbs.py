@@ -37,7 +37,7 @@ class TestCompare:
         head, raw = (next(line for line in result.stdout.splitlines() if word in line) for word in ("R@1", "Identity"))
         assert [name for name in head.split() if "R@1" in name] == ["R@1", "exchange_R@1", "mixed_R@1"]
         assert "…" not in head + raw  # no column is cut
-        assert "gap undefined (Centering): " in result.stdout
+        assert "gap within noise (Centering): " in result.stdout
         assert all(Path(path).stat().st_size > 100 for path in outputs)
         printed = json.loads(run("compare", *files, *options, "--json").stdout)
         assert printed == json.loads(Path(outputs[1]).read_text(encoding="utf-8"))

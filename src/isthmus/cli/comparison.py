@@ -197,18 +197,22 @@ def _write(tables: list[Comparison], path: Path) -> None:
 
 def _print_comparison(table: Comparison) -> None:
     """Print the main scores of each task with its change, and the notes."""
+    from isthmus.metrics.centroid import both_means_vanish
+
     summaries = [summary for summary in table.rows if summary.scores]
     main_scores = table.main_scores
     sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
     typer.echo(f"{table.data['name']}: {sizes}")
     heads = [head for score in main_scores for head in (score, "change, 95 %")]
     print_table(("aligner", "gap", "distance", *heads), [_table_line(summary, main_scores) for summary in summaries])
-    undefined: dict[str, list[str]] = {}
+    undefined: dict[tuple[str, str], list[str]] = {}
     for summary in summaries:
-        if summary.scores["gap"].undefined:
-            undefined.setdefault(summary.scores["gap"].undefined, []).append(summary.name)
-    for reason, names in undefined.items():
-        typer.echo(f"gap undefined ({', '.join(names)}): {reason}")
+        gap = summary.scores["gap"]
+        if gap.undefined:
+            state = "within noise" if both_means_vanish(gap) else "undefined"
+            undefined.setdefault((state, gap.undefined), []).append(summary.name)
+    for (state, reason), names in undefined.items():
+        typer.echo(f"gap {state} ({', '.join(names)}): {reason}")
     for summary in table.rows:
         for note in summary.notes:
             typer.echo(f"{summary.name}: {note}")
@@ -216,10 +220,14 @@ def _print_comparison(table: Comparison) -> None:
 
 def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
     """Return the cells of one aligner: name, gap, distance, and each score with its change."""
+    from isthmus.metrics.centroid import both_means_vanish
+
     gap_score = summary.scores["gap"]
     cells = [
         summary.name,
-        "undefined" if gap_score.undefined else f"{gap_score.value:.1f}",
+        ("within noise" if both_means_vanish(gap_score) else "undefined")
+        if gap_score.undefined
+        else f"{gap_score.value:.1f}",
         number(summary.scores["gap_distance"].value),
     ]
     for score in main_scores:

@@ -306,6 +306,13 @@ class Calibration(Tabular):
             if threshold.undefined:
                 sentences.append(f"No threshold has a precision of {share_text(precision)}.")
                 continue
+            n_matching = int(self.matching.sum(axis=0)[bin_of(threshold.value) :].sum())
+            if n_matching < MIN_MATCHING:
+                sentences.append(
+                    f"A precision of {share_text(precision)} cannot be judged on these pairs: the threshold would rest "
+                    f"on {n_matching:,} matching pair{'s' * (n_matching != 1)}, and {MIN_MATCHING} are needed."
+                )
+                continue
             interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
             sentences.append(
                 f"At or above {threshold.value:.4f} ({interval}), {share_text(precision)} of the candidates are "

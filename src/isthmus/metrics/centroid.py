@@ -26,6 +26,8 @@ from isthmus.statistics.result import NAN, Estimate
 MEAN_TEST_LEVEL = 0.01
 #: ... and the standard error of its cosine is at most this.
 MAX_COSINE_ERROR = 0.1
+#: Words between the two means if neither is distinguishable from zero.
+ALSO = ", nor is that of"
 #: Difference of two cosines that is rounding.
 ROUNDING = 1e-13
 
@@ -84,10 +86,14 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
     p_values = (mean_p_value(m, inflation=inflation), mean_p_value(m.swapped(), inflation=inflation))
     if max(p_values) >= MEAN_TEST_LEVEL:
         shorter = int(np.argmax(p_values))
-        return undefined(
+        reason = (
             f"the mean of {context.names[shorter]} is not distinguishable from zero "
             f"(length {lengths[shorter]:.3g}, p = {p_values[shorter]:.2g})"
         )
+        other = 1 - shorter
+        if p_values[other] >= MEAN_TEST_LEVEL:
+            reason += f"{ALSO} {context.names[other]} (length {lengths[other]:.3g}, p = {p_values[other]:.2g})"
+        return undefined(reason)
     cosine, var = debiased_mean_cosine(m)
     if math.isnan(var):
         return undefined("a mean has no length beyond its sampling noise")
@@ -104,6 +110,15 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
     interval = _degrees(high_cosine), _degrees(low_cosine)
     value = plugin if is_equal else _degrees(cosine)
     return Estimate.debiased(value, interval, plugin=plugin, null=_angle_after_swaps(context))
+
+
+def both_means_vanish(gap: Estimate, /) -> bool:
+    """Return whether an angle is undefined because neither mean is distinguishable from zero: there is no gap.
+
+    >>> both_means_vanish(Estimate(NAN, undefined="the mean of image is not distinguishable from zero"))
+    False
+    """
+    return ALSO in (gap.undefined or "")
 
 
 def _angle_between(u: np.ndarray, v: np.ndarray) -> float:

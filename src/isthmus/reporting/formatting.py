@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 
 from isthmus.evaluation import Summary
+from isthmus.metrics.centroid import both_means_vanish
 from isthmus.statistics.result import Estimate
 from isthmus.utils.format import number, percent
+
+#: Most decimals of a number with each unit, and of all other numbers.
+MOST_DECIMALS = {"degrees": 1, "share": 1, "cosine": 3, "length": 3, "distance": 3}
+OTHER_DECIMALS = 4
 
 
 def shorten(name: str, max_length: int) -> str:
@@ -23,22 +28,32 @@ def aligner_label(row: Summary) -> str:
     return row.name.replace("estimator=", "").replace("'", "")
 
 
-def value(estimate: Estimate) -> str:
-    """Return the value with its unit or 'undefined'. Shares become percentages.
+def gap(row: Summary) -> str:
+    """Return the angle of the gap after an aligner. If neither mean differs from zero, the gap is within noise."""
+    estimate = row.scores["gap"]
+    if both_means_vanish(estimate):
+        return "none (within noise)" if row.name == "Identity" else "closed (within noise)"
+    return "no angle" if estimate.undefined else value(estimate)
 
-    >>> value(Estimate(72.012, unit="degrees")), value(Estimate(2.0, unit="dimensions"))
-    ('72.0°', '2')
+
+def value(estimate: Estimate) -> str:
+    """Return the value with its unit or 'undefined', with the digits that its interval supports.
+
+    Shares become percentages.
+
+    >>> value(Estimate(72.012, unit="degrees")), value(Estimate(0.38123, 0.3681, 0.3912, unit="ratio"))
+    ('72.0°', '0.381')
     """
     if estimate.undefined or math.isnan(estimate.value):
         return "undefined"
-    return _with_unit(estimate.value, estimate.unit)
+    return _with_unit(estimate.value, estimate)
 
 
 def interval(estimate: Estimate) -> str:
     """Return the interval as '0.307 to 0.313', or an empty text if there is none."""
     if estimate.undefined or math.isnan(estimate.low) or math.isnan(estimate.high):
         return ""
-    return f"{_with_unit(estimate.low, estimate.unit)} to {_with_unit(estimate.high, estimate.unit)}"
+    return f"{_with_unit(estimate.low, estimate)} to {_with_unit(estimate.high, estimate)}"
 
 
 def plugin(estimate: Estimate) -> str:
@@ -47,23 +62,27 @@ def plugin(estimate: Estimate) -> str:
     >>> plugin(Estimate(0.5, unit="cosine", plugin=0.7)), plugin(Estimate(0.5, unit="cosine", plugin=0.50001))
     ('0.700', '')
     """
-    text = "" if estimate.undefined else _with_unit(estimate.plugin, estimate.unit)
+    text = "" if estimate.undefined else _with_unit(estimate.plugin, estimate)
     return "" if text == value(estimate) else text
 
 
 def null(estimate: Estimate) -> str:
     """Return the null, or an empty text if there is none."""
-    return "" if estimate.undefined or math.isnan(estimate.null) else _with_unit(estimate.null, estimate.unit)
+    return "" if estimate.undefined or math.isnan(estimate.null) else _with_unit(estimate.null, estimate)
 
 
-def _with_unit(x: float, unit: str) -> str:
-    if unit == "degrees":
-        return f"{x:.1f}°"
-    if unit == "share":
-        return share(x)
-    if unit in ("cosine", "length", "distance"):
-        return f"{x:.3f}"
-    return f"{x:.0f}" if float(x).is_integer() else number(round(x, 1))
+def _with_unit(x: float, estimate: Estimate) -> str:
+    """Return a number of an estimate with its unit, and with the decimals that the width of the interval supports."""
+    factor, sign = {"share": (100, "\u00a0%"), "degrees": (1, "°")}.get(estimate.unit, (1, ""))
+    half_width = factor * (estimate.high - estimate.low) / 2
+    most = MOST_DECIMALS.get(estimate.unit, OTHER_DECIMALS)
+    if 0 < half_width < math.inf:
+        decimals = min(max(1 - math.floor(math.log10(half_width)), 0), most)
+    elif estimate.unit in MOST_DECIMALS:
+        decimals = most
+    else:
+        return number(x)
+    return f"{factor * x:.{decimals}f}{sign}"
 
 
 def share(x: float) -> str:

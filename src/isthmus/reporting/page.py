@@ -165,7 +165,7 @@ def _table_row(row: Summary, best: Summary | None) -> TableRow:
     exchange_interval = "" if is_raw else formatting.points_interval(row.changes["exchange_R@1"])
     change_texts = ("", "") if is_raw else (formatting.points(change), formatting.points_interval(change))
     table_row.cells = [
-        ("Gap", formatting.value(gap), ""),
+        ("Gap", formatting.gap(row), ""),
         ("R@1", percent(row.scores["R@1"].value), ""),
         ("Change in R@1", *change_texts),
         ("Mixed R@1", percent(row.scores["mixed_R@1"].value), "" if is_raw else formatting.points_interval(mixed)),
