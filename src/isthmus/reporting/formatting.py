@@ -92,14 +92,27 @@ def share(x: float) -> str:
 
 def points(change: Estimate) -> str:
     """Return the change of a share in percentage points, for example '−2.6'."""
-    return f"{100 * change.value:+.1f}".replace("-", "−")
+    return _signed_points(change.value)
 
 
 def points_interval(change: Estimate) -> str:
     """Return the interval of the change of a share in percentage points, or that there is none."""
     if math.isnan(change.low):
         return "no interval"
-    return f"{100 * change.low:+.1f} to {100 * change.high:+.1f}".replace("-", "−")
+    return f"{_signed_points(change.low)} to {_signed_points(change.high)}"
+
+
+def _signed_points(share_change: float) -> str:
+    """Return percentage points with a sign, and with a second decimal if one decimal would hide the sign.
+
+    >>> _signed_points(0.284), _signed_points(-0.0003), _signed_points(0.0)
+    ('+28.4', '−0.03', '0.0')
+    """
+    for decimals in (1, 2):
+        text = f"{100 * share_change:+.{decimals}f}"
+        if float(text) != 0:
+            return text.replace("-", "−")
+    return "0.0"
 
 
 def effect(change: Estimate) -> str:

@@ -21,6 +21,12 @@
     const holder = document.getElementById(id);
     return holder ? JSON.parse(holder.textContent) : null;
   };
+  // The name of a file that is saved, from the heading above.
+  const fileName = (place, suffix) => {
+    const heading = place.closest("figure")?.querySelector("h3") || place.closest("section, details")?.querySelector("h2, h3");
+    const words = (heading ? heading.textContent : document.title).toLowerCase().match(/[a-z0-9]+/g) || ["table"];
+    return words.slice(0, 6).join("-") + suffix;
+  };
   document.documentElement.classList.add("scripted");
 
   // Light, dark, or as the system has it.
@@ -50,20 +56,41 @@
       }
       setTimeout(() => { button.textContent = "Copy"; }, 2000);
     });
-    code.after(button);
+    const block = element("div", { class: "code-block" });
+    code.before(block);
+    block.append(code, button);
   }
 
   // Tables: sort by a column, filter rows, save as CSV.
-  const cellText = (cell) => (cell.querySelector("span") || cell).childNodes[0]?.textContent.trim() ?? "";
+  const lines = (cell) => {
+    const copy = cell.cloneNode(true);
+    for (const extra of copy.querySelectorAll("details, .tag, img")) extra.remove();
+    const small = [...copy.querySelectorAll("small")].map((line) => { line.remove(); return line.textContent; });
+    return [copy.textContent, ...small].map((text) => text.replace(/\u200b/g, "").replace(/\s+/g, " ").trim());
+  };
+  const cellText = (cell) => lines(cell)[0];
   const numberOf = (text) => {
     const match = text.replace(/−/g, "-").replace(/,/g, "").match(/-?\d+(\.\d+)?/);
     return match ? Number(match[0]) : NaN;
   };
-  const rowTexts = (row) => [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim());
+  // A cell that begins like a formula is quoted, because spreadsheets run formulas. Numbers with a sign stay numbers.
+  const csvCell = (text) => {
+    const risky = /^[=@+\-\t]/.test(text) && !/^[+\-]?[\d.]/.test(text);
+    return `"${(risky ? `'${text}` : text).replace(/"/g, '""')}"`;
+  };
+  // The small lines of a cell, such as intervals, become columns of their own.
+  const csv = (table) => {
+    const rows = [...table.rows].map((row) => [...row.cells].map(lines));
+    const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 1)));
+    return rows.map((row, i) => row.flatMap((cell, column) =>
+      Array.from({ length: widths[column] }, (_, k) => cell[k] ?? (i || !k ? "" : `${cell[0]} (${k + 1})`)),
+    ).map(csvCell).join(",")).join("\n") + "\n";
+  };
   for (const table of document.querySelectorAll("table")) {
     const body = table.tBodies[0];
     const heads = table.tHead ? [...table.tHead.rows[0].cells] : [];
     heads.forEach((head, column) => {
+      if (!head.textContent.trim() || body.rows.length < 2) return;
       const button = element("button", { type: "button", class: "sort" });
       button.append(...head.childNodes);
       head.append(button);
@@ -85,15 +112,13 @@
     if (body.rows.length > 5) {
       const filter = element("input", { type: "search", placeholder: "Filter rows", "aria-label": "Filter rows" });
       filter.addEventListener("input", () => {
-        for (const row of body.rows) row.hidden = !row.innerText.toLowerCase().includes(filter.value.toLowerCase());
+        for (const row of body.rows) row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase());
       });
       tools.append(filter);
     }
     const save = element("button", { type: "button", class: "tool" }, "Save as CSV");
     save.addEventListener("click", () => {
-      const quote = (text) => `"${text.replace(/"/g, '""')}"`;
-      const lines = [...table.rows].map((row) => rowTexts(row).map(quote).join(","));
-      download("table.csv", new Blob([lines.join("\n") + "\n"], { type: "text/csv" }));
+      download(fileName(table, ".csv"), new Blob([csv(table)], { type: "text/csv" }));
     });
     tools.append(save);
     (table.closest(".scroll") || table).after(tools);
@@ -119,7 +144,7 @@
     const saveSvg = element("button", { type: "button", class: "tool" }, "Save SVG");
     saveSvg.addEventListener("click", () => {
       const [text] = standalone(figure.querySelector("svg"));
-      download("figure.svg", new Blob([text], { type: "image/svg+xml" }));
+      download(fileName(figure, ".svg"), new Blob([text], { type: "image/svg+xml" }));
     });
     const savePng = element("button", { type: "button", class: "tool" }, "Save PNG");
     savePng.addEventListener("click", () => {
@@ -129,7 +154,7 @@
         const canvas = element("canvas");
         [canvas.width, canvas.height] = [3 * box.width, 3 * box.height];
         canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-        canvas.toBlob((blob) => download("figure.png", blob));
+        canvas.toBlob((blob) => download(fileName(figure, ".png"), blob));
       };
       image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(text)}`;
     });
@@ -177,11 +202,14 @@
     mark();
   }
 
-  // Components of the deficit: what each one means.
+  // Components of the deficit: what each one means. The bars are for the pointer, the buttons also for the keyboard.
   const meaning = document.getElementById("component-meaning");
-  for (const button of document.querySelectorAll("button.component")) {
-    button.addEventListener("click", () => { meaning.textContent = button.dataset.meaning; });
-  }
+  const bars = document.querySelectorAll(".stack span");
+  document.querySelectorAll("button.component").forEach((button, i) => {
+    const explain = () => { meaning.textContent = button.dataset.meaning; };
+    button.addEventListener("click", explain);
+    bars[i]?.addEventListener("click", explain);
+  });
 
   // The cosine: precision, recall and percentile of any threshold.
   const calibration = data("calibration-data");
@@ -203,44 +231,73 @@
     tell();
   }
 
-  // The clouds: a chosen correction, and the row under the pointer with its matching row.
+  // The clouds: a chosen correction, and the row under the pointer with its matching row. Both pictures have one scale.
   const clouds = data("clouds-data");
   const views = document.getElementById("cloud-views");
   if (clouds && views) {
-    const tip = element("p", { class: "tip", role: "status" }, "Point at a row, or use the arrow keys, to see its match.");
-    const label = (row) => {
+    const [width, height, top] = [480, 280, 26];
+    const tip = element("div", { class: "tip", role: "status" }, "Point at a row, or use the arrow keys, to see its match.");
+    const tell = (row) => {
       const parts = [`row ${clouds.rows[row]}`];
       for (const key of ["ids", "labels", "captions"]) if (clouds[key]) parts.push(clouds[key][row]);
-      return parts.join(" · ");
+      tip.textContent = "";
+      const picture = clouds.images && clouds.images[row];
+      if (picture) tip.append(element("img", { class: "thumb", src: picture, alt: "" }));
+      tip.append(element("span", {}, parts.join(" · ")));
     };
-    const draw = (figure, view) => {
-      const [width, height] = [400, 340];
-      const all = [...view.x, ...view.y];
-      const [left, right] = [Math.min(...all.map((p) => p[0])), Math.max(...all.map((p) => p[0]))];
-      const [bottom, top] = [Math.min(...all.map((p) => p[1])), Math.max(...all.map((p) => p[1]))];
-      const scale = Math.min((width - 24) / (right - left || 1), (height - 24) / (top - bottom || 1));
+    const view = (i) => ({ ...clouds.views[clouds.views[i].same ?? i], ...clouds.views[i] });
+    const extent = (shown) => {
+      const all = shown.flatMap((v) => [...v.x, ...v.y, ...v.means]);
+      return [0, 1].map((axis) => {
+        const values = all.map((point) => point[axis]);
+        return [Math.min(...values), Math.max(...values)];
+      });
+    };
+    const shape = { x: ([a, b]) => `M${a - 2.6} ${b}a2.6 2.6 0 1 0 5.2 0a2.6 2.6 0 1 0 -5.2 0`,
+      y: ([a, b]) => `M${a} ${b - 3.1}l3 5.4h-6z` };
+    const draw = (figure, shown, [[left, right], [bottom, high]]) => {
+      const scale = Math.min((width - 24) / (right - left || 1), (height - top - 40) / (high - bottom || 1));
       const place = ([a, b]) => [
-        width / 2 + scale * (a - (left + right) / 2), height / 2 - scale * (b - (bottom + top) / 2),
-      ];
+        width / 2 + scale * (a - (left + right) / 2), top + (height - top - 30) / 2 - scale * (b - (bottom + high) / 2),
+      ].map((value) => Math.round(10 * value) / 10);
       const svg = svgElement("svg", {
         viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: "0",
-        "aria-label": `Rows of both modalities, ${view.name}. The means are ${view.distance.toFixed(2)} apart.`,
+        "aria-label": `Rows of both modalities, ${shown.name}. The means are ${shown.distance.toFixed(2)} apart.`,
       });
+      const text = (content, attributes, style) => {
+        const size = Math.max(13, (13 * width) / (figure.clientWidth || width));
+        const made = svgElement("text", { ...attributes, style: `font-size:${size}px;${style}` });
+        made.textContent = content;
+        svg.append(made);
+      };
+      text(`● ${clouds.names[0]}`, { x: 4, y: 15 }, "fill:var(--x);font-weight:bold");
+      text(`${clouds.names[1]} ▲`, { x: width - 4, y: 15, "text-anchor": "end" }, "fill:var(--y);font-weight:bold");
+      text("along the difference of the means →", { x: width / 2, y: height - 6, "text-anchor": "middle" }, "fill:currentColor");
+      const step = Math.max(1, Math.floor(shown.x.length / 48));
+      const joined = shown.x.map((point, row) => [point, shown.y[row]]).filter((_, row) => row % step === 0);
+      svg.append(svgElement("path", {
+        d: joined.map(([a, b]) => `M${place(a).join(" ")}L${place(b).join(" ")}`).join(""),
+        style: "stroke:currentColor;stroke-opacity:.22;stroke-width:.6;fill:none",
+      }));
       const points = [];
       for (const side of ["x", "y"]) {
-        view[side].forEach((point, row) => {
+        shown[side].forEach((point, row) => {
           const [cx, cy] = place(point);
-          points.push({ cx, cy, row, side });
-          svg.append(svgElement("circle", { cx, cy, r: 2.6, style: `fill:var(--${side});fill-opacity:.55` }));
+          points.push({ cx, cy, row });
+          svg.append(svgElement("path", { class: "row", d: shape[side]([cx, cy]), style: `fill:var(--${side});fill-opacity:.55` }));
         });
       }
-      const line = svgElement("line", { style: "stroke:currentColor;stroke-width:1.2", visibility: "hidden" });
+      const [[ax, ay], [bx, by]] = shown.means.map(place);
+      svg.append(svgElement("path", { d: `M${ax} ${ay}L${bx} ${by}`, style: "stroke:var(--paper);stroke-width:5" }));
+      svg.append(svgElement("path", { d: `M${ax} ${ay}L${bx} ${by}`, style: "stroke:currentColor;stroke-width:2" }));
+      svg.append(svgElement("circle", { cx: ax, cy: ay, r: 6, style: "fill:var(--x);stroke:var(--paper);stroke-width:1.5" }));
+      svg.append(svgElement("path", { d: `M${bx} ${by - 7}l7 12h-14z`, style: "fill:var(--y);stroke:var(--paper);stroke-width:1.5" }));
+      const line = svgElement("line", { style: "stroke:currentColor;stroke-width:1.5", visibility: "hidden" });
       const rings = ["x", "y"].map((side) =>
-        svgElement("circle", { r: 6, style: `fill:none;stroke:var(--${side});stroke-width:2`, visibility: "hidden" }));
+        svgElement("circle", { r: 7, style: `fill:none;stroke:var(--${side});stroke-width:2.5`, visibility: "hidden" }));
       svg.append(line, ...rings);
       const choose = (row) => {
-        const ends = [place(view.x[row]), place(view.y[row])];
-        ends.forEach(([cx, cy], i) => {
+        [place(shown.x[row]), place(shown.y[row])].forEach(([cx, cy], i) => {
           rings[i].setAttribute("cx", cx);
           rings[i].setAttribute("cy", cy);
           line.setAttribute(`x${i + 1}`, cx);
@@ -248,40 +305,50 @@
         });
         for (const mark of [line, ...rings]) mark.setAttribute("visibility", "visible");
         svg.dataset.row = row;
-        tip.textContent = label(row);
+        tell(row);
       };
-      svg.addEventListener("pointermove", (event) => {
+      const point = (event) => {
         const box = svg.getBoundingClientRect();
-        const [px, py] = [((event.clientX - box.left) * width) / box.width, ((event.clientY - box.top) * height) / box.height];
+        const drawn = Math.min(box.width / width, box.height / height);
+        const px = (event.clientX - box.left - (box.width - drawn * width) / 2) / drawn;
+        const py = (event.clientY - box.top - (box.height - drawn * height) / 2) / drawn;
         let best = null;
-        for (const point of points) {
-          const distance = (point.cx - px) ** 2 + (point.cy - py) ** 2;
-          if (!best || distance < best.distance) best = { distance, row: point.row };
+        for (const { cx, cy, row } of points) {
+          const distance = (cx - px) ** 2 + (cy - py) ** 2;
+          if (!best || distance < best.distance) best = { distance, row };
         }
-        if (best && best.distance < 900) choose(best.row);
-      });
+        if (best && best.distance < 400) choose(best.row);
+      };
+      svg.addEventListener("pointermove", point);
+      svg.addEventListener("pointerdown", point);
       svg.addEventListener("keydown", (event) => {
-        const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
-        if (!step) return;
+        const move = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+        if (!move) return;
         event.preventDefault();
-        const count = view.x.length;
-        choose((Number(svg.dataset.row ?? -step) + step + count) % count);
+        const count = shown.x.length;
+        choose((Number(svg.dataset.row ?? -move) + move + count) % count);
       });
       figure.querySelector("svg").replaceWith(svg);
-      figure.querySelector(".distance").textContent = view.distance.toFixed(2);
+      figure.querySelector(".distance").textContent = shown.distance.toFixed(2);
+      const note = figure.querySelector(".view-note");
+      if (note) note.textContent = shown.note;
     };
     const figures = views.querySelectorAll("figure");
-    draw(figures[0], clouds.views[0]);
+    const show = (i) => {
+      const both = [view(0), view(figures[1] ? i : 0)];
+      const limits = extent(both);
+      figures.forEach((figure, k) => draw(figure, both[k], limits));
+    };
     if (figures[1] && clouds.views.length > 1) {
       const choice = element("select", { "aria-label": "Correction that is shown" });
-      clouds.views.slice(1).forEach((view, i) => choice.append(element("option", { value: i + 1 }, view.name)));
+      clouds.views.forEach(({ name }, i) => choice.append(element("option", { value: i }, name)));
       choice.value = String(clouds.shown);
-      choice.addEventListener("change", () => draw(figures[1], clouds.views[Number(choice.value)]));
+      choice.addEventListener("change", () => show(Number(choice.value)));
       const heading = figures[1].querySelector("h3");
       heading.textContent = "After ";
       heading.append(choice);
-      draw(figures[1], clouds.views[clouds.shown]);
     }
+    show(clouds.shown);
     views.after(tip);
   }
 })();

@@ -18,6 +18,7 @@ from isthmus.reporting.recommended_commands import commands
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.reporting.templates import render_template
+from isthmus.reporting.theorem_sentences import theorem_sentences
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import percent
 
@@ -85,6 +86,7 @@ def render(
         provenance=_provenance(result, pairs),
         extra=[(section, Markup(section.figure)) for section in extra],
         text=formatting,
+        theorems=theorem_sentences(explanation.assumptions),
         commands=None if best_summary is None else commands(best_summary, pairs),
         examples=PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
         clouds_data=cloud_views(

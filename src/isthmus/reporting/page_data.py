@@ -17,7 +17,7 @@ from isthmus.diagnosis import Calibration
 from isthmus.diagnosis._cosine_bins import threshold_curve
 from isthmus.evaluation import MAX_ITEMS as MAX_COMPARED_ITEMS
 from isthmus.evaluation import Comparison
-from isthmus.reporting.formatting import aligner_label
+from isthmus.reporting.formatting import aligner_label, gap
 from isthmus.reporting.samples import MAX_ITEMS, CloudProjection, visible_rows
 from isthmus.statistics.moments import moments_of
 from isthmus.utils.errors import InputError
@@ -104,20 +104,26 @@ def cloud_views(
     items, rows_y = sample.first_pairs
     x, y, numbers = x[items], y[rows_y], np.asarray(sample.labels)[items]
     rows = visible_rows(len(x))
-    views = [_view("raw", CloudProjection.of(x, y), rows)]
+    views = [_view("raw", CloudProjection.of(x, y), rows, "These are the raw rows.")]
     for row in [] if comparison is None else comparison.rows:
-        if not row.scores or row.aligner.corrects_scores or row.name == "Identity":
+        if not row.scores or row.name == "Identity":
+            continue
+        if row.aligner.corrects_scores:
+            note = f"{aligner_label(row)} corrects the scores and leaves the rows where they are."
+            views.append({"name": aligner_label(row), "same": 0, "note": note})
             continue
         aligner = type(row.aligner)(**row.aligner.get_params())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the table of the page shows the warnings
             try:
                 aligner.fit_moments(moments_of(training, normalize=aligner.normalize))
-                views.append(_view(aligner_label(row), CloudProjection.of(*aligner.transform(x, y)), rows))
+                projection = CloudProjection.of(*aligner.transform(x, y))
             except (InputError, NotImplementedError):
                 continue
+        views.append(_view(aligner_label(row), projection, rows, f"Gap angle: {gap(row)}. Fitted on other pairs."))
     names = [view["name"] for view in views]
     return {
+        "names": [plain_text(name) for name in pairs.names],
         "views": views,
         "shown": names.index(shown) if shown in names else min(1, len(views) - 1),
         "rows": numbers[rows].tolist(),
@@ -125,12 +131,15 @@ def cloud_views(
     }
 
 
-def _view(name: str, projection: CloudProjection, rows: np.ndarray) -> dict[str, Any]:
+def _view(name: str, projection: CloudProjection, rows: np.ndarray, note: str) -> dict[str, Any]:
+    means = np.stack([projection.x.mean(axis=0), projection.y.mean(axis=0)])
     return {
         "name": name,
         "x": np.round(projection.x[rows], 4).tolist(),
         "y": np.round(projection.y[rows], 4).tolist(),
+        "means": np.round(means, 4).tolist(),
         "distance": round(projection.distance, 4),
+        "note": note,
     }
 
 

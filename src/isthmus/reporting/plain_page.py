@@ -10,7 +10,7 @@ from isthmus.reporting.section import Section
 from isthmus.reporting.templates import render_template
 
 
-def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:
+def plain_page(title: str, facts: str, sections: Sequence[Section], *, conclusion: Sequence[str] = ()) -> str:
     """Return one self-contained HTML page that needs no network, for light and dark.
 
     Parameters
@@ -21,6 +21,8 @@ def plain_page(title: str, facts: str, sections: Sequence[Section]) -> str:
         One line below the heading.
     sections : sequence of Section
         The content.
+    conclusion : sequence of str
+        One or two sentences with numbers, which come first.
     """
     with_figures = [(section, Markup(section.figure)) for section in sections]
-    return render_template("plain.html.j2", title=title, facts=facts, sections=with_figures)
+    return render_template("plain.html.j2", title=title, facts=facts, sections=with_figures, conclusion=conclusion)

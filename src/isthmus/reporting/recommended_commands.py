@@ -33,17 +33,20 @@ def commands(row: Summary, pairs: Pairs, /) -> dict[str, str]:
     arguments = ", ".join(f"{name}={value!r}" for name, value in options.items())
     path = "correction.safetensors"
     shell = [f"isthmus fit {aligner}{flags} {' '.join(map(shlex.quote, files))} -o {path}"]
-    python = ["import isthmus", "", f"pairs = isthmus.open_pairs({', '.join(map(repr, files))})"]
+    python = ["import isthmus", "", "pairs = isthmus.open_pairs(", *(f"    {file!r}," for file in files), ")"]
     python.append(f"correction = isthmus.align.{aligner}({arguments}).fit(pairs)")
     for name, file in zip((x, y), files, strict=True):
         role = " --role stored" if row.aligner.corrects_scores else ""
         output = shlex.quote(f"{name}_corrected.npy")
         shell.append(f"isthmus apply {path} {shlex.quote(file)} {output} --modality {shlex.quote(name)}{role}")
-    merge = "  # then correction.merge" if row.aligner.corrects_scores else ""
     python += [
-        f"index.add(correction.stored(rows, modality={x!r}))  # and those of {y}",
-        f"hits = index.search(correction.query(query, modality={y!r})){merge}",
+        "",
+        f"# `index` is your vector index. Store the rows of {y} in the same way.",
+        f"index.add(correction.stored(rows, modality={x!r}))",
+        f"hits = index.search(correction.query(query, modality={y!r}))",
     ]
+    if row.aligner.corrects_scores:
+        python.append("# Merge the hits of both modalities with correction.merge.")
     return {"shell": "\n".join(shell), "python": "\n".join(python)}
 
 

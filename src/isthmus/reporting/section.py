@@ -28,6 +28,12 @@ class Section:
         Whether the figure has several columns.
     text_cells : bool, default False
         Whether the cells are text and not numbers.
+    folded : bool, default False
+        Whether a reader unfolds the section.
+    short : str
+        Name in the contents. Default: the heading.
+    code : str
+        Lines to copy, such as commands.
 
     Examples
     --------
@@ -43,3 +49,6 @@ class Section:
     rows: Sequence[Sequence[str]] = field(default_factory=list)
     wide: bool = False
     text_cells: bool = False
+    folded: bool = False
+    short: str = ""
+    code: str = ""

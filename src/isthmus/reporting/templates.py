@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from isthmus.reporting.drawing import DARK, FAMILY, INK, VARIABLES
 from isthmus.utils.version import __version__
@@ -19,7 +19,8 @@ def template_environment(package: str = "isthmus.reporting") -> Environment:
     `palette` as CSS variables of the light and the dark scheme.
     """
     environment = Environment(
-        loader=PackageLoader(package, ""),
+        # A template of another package may extend those of the report.
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("isthmus.reporting", "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
