@@ -57,3 +57,11 @@ def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]
     found = true_share + (1 - calibration.prevalence) * above
     precision = np.divide(true_share, found, out=np.full(len(found), NAN), where=found > 0)
     return {"cosines": positions * 2 / BINS - 1, "precision": precision, "recall": recall, "above": above}
+
+
+def few_pairs_sentence(precision: float, n_matching: int, needed: int, /) -> str:
+    """Return why a precision is not judged: fewer matching pairs than needed lie above the threshold."""
+    return (
+        f"A precision of {share_text(precision)} cannot be judged on these pairs: the threshold would rest on "
+        f"{n_matching:,} matching pair{'s' * (n_matching != 1)}, and {needed} are needed."
+    )

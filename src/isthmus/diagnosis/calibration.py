@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.diagnosis._cosine_bins import BINS, bin_of, share_text, smallest_reaching
+from isthmus.diagnosis._cosine_bins import BINS, bin_of, few_pairs_sentence, share_text, smallest_reaching
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import pack_array, unpack_array
@@ -308,10 +308,7 @@ class Calibration(Tabular):
                 continue
             n_matching = int(self.matching.sum(axis=0)[bin_of(threshold.value) :].sum())
             if n_matching < MIN_MATCHING:
-                sentences.append(
-                    f"A precision of {share_text(precision)} cannot be judged on these pairs: the threshold would rest "
-                    f"on {n_matching:,} matching pair{'s' * (n_matching != 1)}, and {MIN_MATCHING} are needed."
-                )
+                sentences.append(few_pairs_sentence(precision, n_matching, MIN_MATCHING))
                 continue
             interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
             sentences.append(
