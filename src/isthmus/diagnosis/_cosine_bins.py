@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.statistics.result import NAN
+from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 
 #: Bins of the cosine over [-1, 1], a resolution of 1e-4.
@@ -59,9 +59,18 @@ def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]
     return {"cosines": positions * 2 / BINS - 1, "precision": precision, "recall": recall, "above": above}
 
 
-def few_pairs_sentence(precision: float, n_matching: int, needed: int, /) -> str:
-    """Return why a precision is not judged: fewer matching pairs than needed lie above the threshold."""
+def threshold_sentence(threshold: Estimate, shares: tuple[str, str], n_matching: int, needed: int, /) -> str:
+    """Return the meaning of a threshold, or why it is not judged: too few matching pairs lie above it.
+
+    `shares` are its precision and its recall.
+    """
+    if n_matching < needed:
+        return (
+            f"A precision of {shares[0]} cannot be judged on these pairs: the threshold would rest on {n_matching:,} "
+            f"matching pair{'s' * (n_matching != 1)}, and {needed} are needed."
+        )
+    interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
     return (
-        f"A precision of {share_text(precision)} cannot be judged on these pairs: the threshold would rest on "
-        f"{n_matching:,} matching pair{'s' * (n_matching != 1)}, and {needed} are needed."
+        f"At or above {threshold.value:.4f} ({interval}), {shares[0]} of the candidates are matches, "
+        f"and {shares[1]} of the matches are found."
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.diagnosis._cosine_bins import BINS, bin_of, few_pairs_sentence, share_text, smallest_reaching
+from isthmus.diagnosis._cosine_bins import BINS, bin_of, share_text, smallest_reaching, threshold_sentence
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import pack_array, unpack_array
@@ -307,14 +307,8 @@ class Calibration(Tabular):
                 sentences.append(f"No threshold has a precision of {share_text(precision)}.")
                 continue
             n_matching = int(self.matching.sum(axis=0)[bin_of(threshold.value) :].sum())
-            if n_matching < MIN_MATCHING:
-                sentences.append(few_pairs_sentence(precision, n_matching, MIN_MATCHING))
-                continue
-            interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
-            sentences.append(
-                f"At or above {threshold.value:.4f} ({interval}), {share_text(precision)} of the candidates are "
-                f"matches, and {share_text(self.recall(threshold.value))} of the matches are found."
-            )
+            shares = share_text(precision), share_text(self.recall(threshold.value))
+            sentences.append(threshold_sentence(threshold, shares, n_matching, MIN_MATCHING))
         return [f"With one match among {self.items:,} candidates:", *sentences]
 
     def to_dict(self, cosine: float | None = None) -> dict[str, Any]:
