@@ -13,6 +13,7 @@ import isthmus
 from isthmus import InputError, plot
 from isthmus.align import Reliability
 from isthmus.diagnosis import Explanation
+from isthmus.reporting import drawing
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +102,66 @@ def test_plot_of_something_else_is_an_error(name: str, wrong: Any, message: str)
 def test_aligners_of_an_explanation_without_comparison_is_an_error(explanation: Explanation) -> None:
     with pytest.raises(InputError, match="aligners got Explanation without a comparison"):
         plot.aligners(isthmus.explain(explanation.pairs))
+
+
+def test_style_of_the_report_is_that_of_new_figures_and_leaves_settings_alone(explanation: Explanation) -> None:
+    import matplotlib
+
+    before = dict(matplotlib.rcParams)
+    ax = plot.spectra(explanation)
+    assert dict(matplotlib.rcParams) == before
+    assert ax.xaxis.label.get_color() == drawing.INK
+    assert ax.xaxis.label.get_size() == drawing.FONT_SIZE
+    assert not ax.spines["top"].get_visible()
+
+
+def test_style_is_switched_off_or_replaced(explanation: Explanation) -> None:
+    import matplotlib
+
+    with matplotlib.rc_context({"axes.labelcolor": "red"}), plot.style(None):
+        assert plot.spectra(explanation).xaxis.label.get_color() == "red"
+    with plot.style([drawing.STYLE_SHEET, {"font.size": 7.0}]):
+        ax = plot.spectra(explanation)
+    assert ax.xaxis.label.get_size() == 7.0
+    assert ax.xaxis.label.get_color() == drawing.INK
+    assert plot.spectra(explanation).xaxis.label.get_size() == drawing.FONT_SIZE
+
+
+def test_style_sheet_is_known_to_matplotlib_by_its_name() -> None:
+    import matplotlib
+    from matplotlib import style
+
+    with plot.style(), matplotlib.rc_context():
+        settings = dict(matplotlib.rcParams)
+    with style.context(["default", drawing.STYLE_SHEET]):
+        assert dict(matplotlib.rcParams) == settings
+    assert settings["font.size"] == drawing.FONT_SIZE
+    assert settings["text.color"] == drawing.INK
+
+
+def test_new_figures_are_those_of_pyplot_if_it_is_in_use(
+    explanation: Explanation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+    for _ in range(25):  # without a warning of many open figures
+        figure = plot.angle(explanation).figure
+    assert figure is pyplot.gcf()
+    pyplot.close("all")
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot")
+    assert plot.angle(explanation).figure.canvas.manager is None
+    assert pyplot.get_fignums() == []
+
+
+def test_labels_stay_inside_axes_of_any_resolution(explanation: Explanation) -> None:
+    for dpi in (72, 200):
+        figure = Figure(figsize=(5, 4), dpi=dpi, layout="constrained")
+        ax = plot.aligners(explanation, ax=figure.add_subplot())
+        figure.draw_without_rendering()
+        frame = ax.bbox
+        for text in ax.texts:
+            box = text.get_window_extent()
+            assert frame.x0 - 0.1 * frame.width < box.x0 < box.x1 < frame.x1 + 0.1 * frame.width

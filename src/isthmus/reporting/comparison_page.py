@@ -145,11 +145,21 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     matplotlib.figure.Figure
         The figure.
     """
+    height = trade_off_height(comparison)
+    fig = new_figure(WIDTH, height)
+    draw_trade_off(add_axes(fig, 46, 42, NAMES_WIDTH, 8), comparison, score)
+    return fig
+
+
+def trade_off_height(comparison: Comparison) -> float:
+    """Return the height of the figure in points at which the names do not overlap."""
+    return max(300.0, 50 + 27 * sum(bool(row.scores) for row in comparison.rows))
+
+
+def draw_trade_off(ax: Any, comparison: Comparison, score: str) -> None:
+    """Draw the share of the gap that each aligner closes against the change of a score, with names to the right."""
     rows = [row for row in comparison.rows if row.scores]
     points = np.array([[100 * closed_share(row, rows[0]), 100 * row.changes[score].value] for row in rows])
-    height = max(300.0, 50 + 27 * len(rows))
-    fig = new_figure(WIDTH, height)
-    ax = add_axes(fig, 46, 42, NAMES_WIDTH, 8)
     bounds = []
     for row, point in zip(rows, points, strict=True):
         is_raw = row.name == "Identity"
@@ -166,8 +176,8 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     ax.set(ylim=(low - 0.08 * (high - low), high + 0.12 * (high - low)))
     ax.set(xlabel="gap closed (%)", ylabel=f"change in {score} (points)")
     ax.annotate("raw", points[0], (0, 7), textcoords="offset points", ha="center", va="bottom", weight="bold")
-    _add_names(ax, points[1:], [aligner_label(row) for row in rows[1:]], height - 50)
-    return fig
+    height = 72 / ax.figure.dpi * ax.get_window_extent().height
+    _add_names(ax, points[1:], [aligner_label(row) for row in rows[1:]], height)
 
 
 def _is_worse(change: Estimate, better: str) -> bool:

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib.resources
+import os
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import Any, ParamSpec
 
 # Figures are drawn in the colours of the light scheme. In a page each colour becomes a CSS variable, so that the
@@ -22,36 +27,76 @@ DARK = {INK: "#e8eaed", PAPER: "#15181c", X: "#6db3f2", Y: "#f6935a", ACCENT: "#
 
 #: Default width of a figure in points. A page that is 358 px wide shows a figure of 400 points completely.
 WIDTH = 400
-#: Font size of labels in points, and that of annotations.
+#: Font size of labels in points, as in the style sheet, and that of annotations.
 FONT_SIZE, SMALL_FONT_SIZE = 11.5, 10.5
 #: Font family of figures and pages.
 FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",  # text stays text, so that it can be searched, selected and read aloud
-    "text.parse_math": False,  # a dollar sign in a name is no formula
-    "text.usetex": False,
-    "font.size": FONT_SIZE,
-    "text.color": INK,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.linewidth": 0.7,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "xtick.major.size": 3.0,
-    "ytick.major.size": 3.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "axes.unicode_minus": True,
-    "path.simplify": True,
-}
+#: Style sheet of all figures, the file report.mplstyle beside this module.
+STYLE_SHEET = "isthmus.reporting.report"
+#: Resolution of figures that the plot functions make.
+DPI = 144
+#: Argument of `matplotlib.style.use`: a name, a path, settings, or a list of these.
+Sheet = str | os.PathLike[str] | Mapping[str, Any] | Sequence[Any]
+
+_sheet: ContextVar[Sheet | None] = ContextVar("style sheet of plot functions", default=STYLE_SHEET)
 
 P = ParamSpec("P")
+
+
+@functools.cache
+def _report_settings() -> Any:
+    """Return the settings of the style sheet. The file is parsed once."""
+    from matplotlib import rc_params_from_file
+
+    with importlib.resources.as_file(importlib.resources.files("isthmus.reporting") / "report.mplstyle") as path:
+        return rc_params_from_file(path, use_default_template=False)
+
+
+@contextmanager
+def style(sheet: Sheet | None = STYLE_SHEET) -> Iterator[None]:
+    """Draw figures of the block in the style of the report, in another style, or in the settings of the caller.
+
+    Axes that the block makes have this style, and so have those that the plot functions make. Outside of such a block,
+    plot functions without `ax` use the style of the report.
+
+    Parameters
+    ----------
+    sheet : str, path, mapping or list, optional
+        Style as in `matplotlib.style.use`. Default: that of the report. None keeps the settings of the caller.
+
+    Yields
+    ------
+    None
+        Nothing.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> result = isthmus.measure(isthmus.demo.load("plain", split="test"))
+    >>> with isthmus.plot.style("ggplot"):
+    ...     ax = isthmus.plot.spectra(result)
+    >>> ax.get_facecolor()[:3] == isthmus.plot.spectra(result).get_facecolor()[:3]
+    False
+    """
+    token = _sheet.set(sheet)
+    try:
+        with _settings_of(sheet):
+            yield
+    finally:
+        _sheet.reset(token)
+
+
+def _settings_of(sheet: Sheet | None) -> AbstractContextManager[None]:
+    """Return the context of a style sheet on top of the defaults of matplotlib, or of nothing for None."""
+    if sheet is None:
+        return nullcontext()
+    from matplotlib import style as matplotlib_style
+
+    sheets = list(sheet) if isinstance(sheet, Sequence) and not isinstance(sheet, str) else [sheet]
+    settings = [_report_settings() if entry == STYLE_SHEET else entry for entry in sheets]
+    context: AbstractContextManager[None] = matplotlib_style.context(["default", *settings])
+    return context
 
 
 def with_report_style(function: Callable[P, Any]) -> Callable[P, Any]:
@@ -59,9 +104,7 @@ def with_report_style(function: Callable[P, Any]) -> Callable[P, Any]:
 
     @functools.wraps(function)
     def styled(*args: P.args, **kwargs: P.kwargs) -> Any:
-        from matplotlib import style
-
-        with style.context(["default", _STYLE]), warnings.catch_warnings():
+        with _settings_of(STYLE_SHEET), warnings.catch_warnings():
             # The browser draws the text with its own fonts, so that a glyph missing in matplotlib's font is harmless.
             warnings.filterwarnings("ignore", message="Glyph")
             return function(*args, **kwargs)
@@ -84,16 +127,34 @@ def add_axes(fig: Any, left: float, bottom: float, right: float, top: float) -> 
     )
 
 
+def apply_layout(ax: Any) -> None:
+    """Move the axes to where the layout of their figure puts them, so that their size is known."""
+    figure = ax.figure.canvas.figure
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()
+
+
 def draw_on(draw: Callable[..., None], ax: Any, *arguments: Any, height: float = 280) -> Any:
-    """Call `draw(ax, *arguments)`, on new axes in the style of the report if `ax` is None, and return the axes."""
+    """Call `draw(ax, *arguments)` and return the axes. If `ax` is None, they are new, in the style of `style`."""
     if ax is not None:
         draw(ax, *arguments)
         return ax
-
-    @with_report_style
-    def on_new_axes() -> Any:
-        new_axes = add_axes(new_figure(WIDTH, height), 88, 42, 12, 8)
+    with _settings_of(_sheet.get()):
+        new_axes = _shown_figure(WIDTH, height).add_subplot()
         draw(new_axes, *arguments)
-        return new_axes
+    return new_axes
 
-    return on_new_axes()
+
+def _shown_figure(width: float, height: float) -> Any:
+    """Return a figure of this size in points, which notebooks and `plt.show` display if pyplot is in use."""
+    options: dict[str, Any] = {"figsize": (width / 72, height / 72), "dpi": DPI, "layout": "constrained"}
+    ipython = sys.modules.get("IPython")
+    if "matplotlib.pyplot" in sys.modules or (ipython is not None and ipython.get_ipython() is not None):
+        import matplotlib
+        from matplotlib import pyplot
+
+        with matplotlib.rc_context({"figure.max_open_warning": 0}):
+            return pyplot.figure(**options)
+    from matplotlib.figure import Figure
+
+    return Figure(**options)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.reporting.drawing import MUTED, PAPER, SMALL_FONT_SIZE
+from isthmus.reporting.drawing import MUTED, PAPER, SMALL_FONT_SIZE, apply_layout
 
 #: Offsets of a label from its point, in points, in order of preference.
 OFFSETS = tuple((dx, sign * dy) for dy in (9, 22, 36, 50, 64, 78, 92) for dx in (9, -9) for sign in (1, -1))
@@ -25,20 +25,25 @@ Box = tuple[float, float, float, float]
 
 def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Sequence[bool]) -> None:
     """Write each text beside its position (n, 2), inside the axis and apart from marks and earlier labels."""
-    marks = ax.transData.transform(positions)
+    from matplotlib.transforms import Bbox
+
+    apply_layout(ax)
+    points_per_pixel = 72 / ax.figure.dpi
+    marks = points_per_pixel * ax.transData.transform(positions)
+    frame = Bbox(points_per_pixel * ax.bbox.get_points())
     boxes: list[Box] = []
     for position, mark, text, is_bold in zip(positions, marks, texts, bold, strict=True):
         lines = textwrap.wrap(text, MAX_LINE_LENGTH, break_long_words=False) or [text]
         size = max(map(len, lines)) * SMALL_FONT_SIZE * 0.62, len(lines) * SMALL_FONT_SIZE * 1.2
         candidates = [_label_box(mark, offset, size) for offset in OFFSETS]
         costs = [
-            _cost(box, ax.bbox, marks, boxes) + DISTANCE_COST * abs(offset[1])
+            _cost(box, frame, marks, boxes) + DISTANCE_COST * abs(offset[1])
             for box, offset in zip(candidates, OFFSETS, strict=True)
         ]
         choice = costs.index(min(costs))
         dx, dy = OFFSETS[choice]
         boxes.append(candidates[choice])
-        ax.annotate(
+        label = ax.annotate(
             "\n".join(lines),
             position,
             (dx, dy),
@@ -50,6 +55,7 @@ def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Seq
             arrowprops={"arrowstyle": "-", "color": MUTED, "lw": 0.6} if abs(dy) >= MIN_LINE_OFFSET else None,
             bbox={"facecolor": PAPER, "alpha": 0.8, "edgecolor": "none", "pad": 1},
         )
+        label.set_in_layout(False)  # its place was chosen for this layout
 
 
 def _label_box(mark: np.ndarray, offset: tuple[int, int], size: tuple[float, float]) -> Box:

@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.align import Reliability
 from isthmus.diagnosis import CosineDecomposition, best_row
 from isthmus.evaluation import Comparison, Summary
-from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, SMALL_FONT_SIZE, X, Y
+from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, SMALL_FONT_SIZE, X, Y, apply_layout
 from isthmus.reporting.formatting import aligner_label, shorten
 from isthmus.reporting.labels import place_labels
 from isthmus.reporting.samples import MAX_LINES, CloudProjection, CosineSample
@@ -117,6 +117,8 @@ def draw_clouds(ax: Any, projection: CloudProjection, names: tuple[str, str], li
     style = {"weight": "bold", "va": "top", "transform": ax.transAxes}
     ax.text(0.01, 0.985, f"● {name_x}", color=X, ha="left", **style)
     ax.text(0.99, 0.985, f"{name_y} ▲", color=Y, ha="right", **style)
+    ax.set(xlabel="along the difference of the means", ylabel="widest direction of spread")
+    apply_layout(ax)
     # Both axes have one scale. The larger one of the two decides it, so that equal limits give equal figures.
     box = ax.get_window_extent()
     scale = max((limits[1] - limits[0]) / box.width, (limits[3] - limits[2]) / box.height)
@@ -126,7 +128,6 @@ def draw_clouds(ax: Any, projection: CloudProjection, names: tuple[str, str], li
     ):
         getattr(ax, f"set_{axis}lim")((doubled_middle - scale * size) / 2, (doubled_middle + scale * size) / 2)
     ax.locator_params(nbins=6)
-    ax.set(xlabel="along the difference of the means", ylabel="widest direction of spread")
 
 
 def draw_spectra(ax: Any, result: Result) -> None:

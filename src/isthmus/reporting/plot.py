@@ -1,7 +1,8 @@
 """Plot functions on a given axis: each figure of the report for use in a paper or a notebook.
 
-Every function returns the matplotlib axes. Without `ax` it makes a new figure in the style of the report. With `ax` it
-draws with the matplotlib settings of the caller.
+Every function returns the matplotlib axes. Without `ax` it makes a new figure in the style of the report, which `style`
+changes or switches off. With `ax` it draws with the matplotlib settings of the caller. In a notebook, and after pyplot
+is imported, new figures are those of pyplot, so that they are shown.
 
 >>> import isthmus
 >>> pairs = isthmus.demo.load("plain", split="test")
@@ -21,8 +22,17 @@ from isthmus.diagnosis.model_table import ModelComparison
 from isthmus.evaluation import Comparison
 from isthmus.evaluation.intervention_curve import InterventionCurve
 from isthmus.reporting import panels, samples
-from isthmus.reporting.drawing import draw_on
-from isthmus.reporting.result_plots import calibration, checkpoints, drift, history, interventions, matrix, models
+from isthmus.reporting.drawing import draw_on, style
+from isthmus.reporting.result_plots import (
+    calibration,
+    checkpoints,
+    drift,
+    history,
+    interventions,
+    matrix,
+    models,
+    trade_off,
+)
 from isthmus.reporting.samples import CosineSample
 from isthmus.statistics.result import Result
 from isthmus.train.history import GapHistory
@@ -46,6 +56,8 @@ __all__ = [
     "principal_angles",
     "reliability",
     "spectra",
+    "style",
+    "trade_off",
 ]
 
 #: Figures of each class of results, the default first.
@@ -54,7 +66,7 @@ FIGURES: dict[type[Tabular], tuple[str, ...]] = {
     Explanation: (
         "budget", "angle", "clouds", "cosines", "calibration", "spectra", "principal_angles", "aligners"
     ),
-    Comparison: ("aligners",),
+    Comparison: ("aligners", "trade_off"),
     Calibration: ("calibration",),
     InterventionCurve: ("interventions",),
     PairwiseResults: ("matrix",),

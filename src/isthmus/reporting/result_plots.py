@@ -1,4 +1,4 @@
-"""Plot functions of calibrations, interventions, matrices of modalities, drift and training histories."""
+"""Plot functions of comparisons, calibrations, interventions, matrices of modalities, drift and training histories."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from isthmus.align import Drift
 from isthmus.diagnosis import Calibration, Explanation, PairwiseResults
 from isthmus.diagnosis.model_table import ModelComparison
+from isthmus.evaluation import Comparison
 from isthmus.evaluation.intervention_curve import InterventionCurve
 from isthmus.reporting import models_page, result_panels
 from isthmus.reporting.drawing import draw_on
@@ -46,6 +47,46 @@ def calibration(data: Calibration | Explanation, /, *, ax: Any = None) -> Any:
     if not isinstance(calibrated, Calibration):
         raise InputError(f"calibration got {type(data).__name__} without one, expected the result of isthmus.calibrate")
     return draw_on(result_panels.draw_calibration, ax, calibrated)
+
+
+def trade_off(data: Comparison, /, *, score: str | None = None, ax: Any = None) -> Any:
+    """Draw the share of the gap that each aligner closes against the change of a score.
+
+    Parameters
+    ----------
+    data : Comparison
+        From `isthmus.compare`.
+    score : str, optional
+        Name of the score. Default: the first main score of the tasks.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on, with space for the names to the right. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with 95 % intervals. The square is the raw space, and losses beyond their interval are grey.
+
+    Raises
+    ------
+    InputError
+        If the score is unknown.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> table = isthmus.compare(isthmus.demo.load("plain", split="test"), aligners=["Centering"], splits=1)
+    >>> isthmus.plot.trade_off(table, score="R@5").get_ylabel()
+    'change in R@5 (points)'
+    """
+    from isthmus.reporting import comparison_page  # imports jinja2, which the other figures do not need
+
+    if not isinstance(data, Comparison):
+        raise InputError(f"trade_off got {type(data).__name__}, expected the result of isthmus.compare")
+    scores = list(next((row.changes for row in data.rows if row.changes), {}))
+    shown = score or next(iter(data.main_scores or scores), "")
+    if shown not in scores:
+        raise unknown_name("score", shown, scores)
+    return draw_on(comparison_page.draw_trade_off, ax, data, shown, height=comparison_page.trade_off_height(data))
 
 
 def interventions(
