@@ -72,6 +72,8 @@ def test_sweep_covers_each_score_once(rng: np.random.Generator, monkeypatch: pyt
     tables = {kind: np.zeros((50, 50)) for kind in ("xx", "yy", "xy")}
 
     class Copy:
+        kinds = "xx", "yy", "xy"
+
         def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
             return scores.copy()
 

@@ -184,11 +184,16 @@ def test_random_order_does_not_depend_on_the_row_order(cones: Any, rng: np.rando
     a, b = PairedRows(x, y), PairedRows(x[order], y[order])
     np.testing.assert_array_equal(x[a.random_order], x[order][b.random_order])
     assert sorted(a.random_order) == list(range(len(x)))
-    for i, j in a.non_matching_rows():
-        assert np.all(i != j)
-        assert sorted(j) == list(range(len(x)))
-    assert len(list(a.non_matching_rows())) == 20
-    assert len(list(PairedRows(x[:4], y[:4]).non_matching_rows())) == 6
+    shifted = np.roll(a.random_order, 1)  # the first shuffle
+    scores = np.einsum("ij,ij->i", x[a.random_order], y[shifted])
+    np.testing.assert_allclose(a.non_matching_scores[0], scores, atol=1e-12)
+    distances = np.linalg.norm(x[a.random_order] - y[shifted], axis=1)
+    np.testing.assert_allclose(a.non_matching_distances[0], distances, atol=1e-12)
+    backward = np.roll(a.random_order, -10)  # the last one
+    scores = np.einsum("ij,ij->i", x[a.random_order], y[backward])
+    np.testing.assert_allclose(a.non_matching_scores[19], scores, atol=1e-12)
+    assert a.non_matching_scores.shape == (20, len(x))
+    assert PairedRows(x[:4], y[:4]).non_matching_scores.shape == (6, 4)
 
 
 def test_neighbours_of_clip_have_known_values(clip_coco: Pairs) -> None:

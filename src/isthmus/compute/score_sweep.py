@@ -20,7 +20,14 @@ class ScoreConsumer(Protocol):
 
     Tiles of 'xx' and 'yy' lie on the diagonal or above it, because these scores are symmetric: a tile above the
     diagonal serves its rows and its columns. Tiles of 'xy' cover the whole matrix, with x as rows.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        The kinds of tiles that the computation looks at, of 'xx', 'yy' and 'xy'.
     """
+
+    kinds: tuple[str, ...]
 
     def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
         """Return the partial result of one tile. It is called in several threads.
@@ -68,7 +75,7 @@ def sweep_scores(x: np.ndarray, y: np.ndarray, consumers: Sequence[ScoreConsumer
     Examples
     --------
     >>> class Largest:
-    ...     value = -np.inf
+    ...     kinds, value = ("xy",), -np.inf
     ...     def tile(self, kind, scores, rows, columns):
     ...         return scores.max()
     ...     def add(self, kind, partial, rows, columns):
@@ -76,7 +83,7 @@ def sweep_scores(x: np.ndarray, y: np.ndarray, consumers: Sequence[ScoreConsumer
     >>> largest = Largest()
     >>> sweep_scores(np.eye(2), 2 * np.eye(2), [largest])
     >>> largest.value
-    4.0
+    2.0
     """
     x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
     operands = {"xx": (x, x), "yy": (y, y), "xy": (x, y)}
@@ -84,21 +91,24 @@ def sweep_scores(x: np.ndarray, y: np.ndarray, consumers: Sequence[ScoreConsumer
     tiles = [
         (kind, rows, columns)
         for kind in operands
+        if any(kind in consumer.kinds for consumer in consumers)
         for number, rows in enumerate(blocks)
         for columns in (blocks if kind == "xy" else blocks[number:])
     ]
     workspace = Workspace()
 
-    def consume(tile: tuple[str, slice, slice]) -> list[Any]:
+    def consume(tile: tuple[str, slice, slice]) -> list[tuple[ScoreConsumer, Any]]:
         kind, rows, columns = tile
         a, b = operands[kind][0][rows], operands[kind][1][columns]
         scores = workspace.empty("scores", (len(a), len(b)), np.result_type(a, b))
         np.matmul(a, b.T, out=scores)
-        return [consumer.tile(kind, scores, rows, columns) for consumer in consumers]
+        return [
+            (consumer, consumer.tile(kind, scores, rows, columns)) for consumer in consumers if kind in consumer.kinds
+        ]
 
     with tile_map(2 * len(x) * len(y)) as run:
         for (kind, rows, columns), partials in zip(tiles, run(consume, tiles), strict=True):
-            for consumer, partial in zip(consumers, partials, strict=True):
+            for consumer, partial in partials:
                 consumer.add(kind, partial, rows, columns)
 
 

@@ -20,7 +20,7 @@ from isthmus.data.worker_pairs import open_cached
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._score_sweep import swept
-from isthmus.tasks.ranks import tie_slack
+from isthmus.tasks.ranks import match_thresholds, tie_slack
 
 #: Neighbours of each row in each modality: 20, and the two that follow if an item is left out.
 MAX_NEIGHBOURS = 22
@@ -143,6 +143,8 @@ class NeighbourTiles:
         Number of neighbours.
     """
 
+    kinds: tuple[str, ...] = ("xx", "yy", "xy")
+
     def __init__(self, x: np.ndarray, y: np.ndarray, k: int):
         n = len(x)
         dtype = np.result_type(x, y)
@@ -151,7 +153,7 @@ class NeighbourTiles:
         sizes = {"xx": n - 1, "yy": n - 1, "xy": n, "yx": n}
         self._nearest = {kind: StreamingTopK(self._blocks, min(k, size), dtype) for kind, size in sizes.items()}
         #: Scores that a row must reach to come before the matching row.
-        self._thresholds = np.einsum("ij,ij->i", x, y).astype(dtype) - dtype.type(tie_slack(x, y))
+        self._thresholds = match_thresholds(x, y)
         self._ahead = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
         self._before = {modality: np.zeros(n, dtype=np.int64) for modality in "xy"}
         self._workspace = Workspace()

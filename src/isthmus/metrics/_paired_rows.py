@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +14,10 @@ from isthmus.metrics._context import MetricContext
 
 #: Shuffled pairings behind a null.
 SHUFFLES = 20
+#: Rows of x whose scores with the rows of y around them are computed at a time.
+BAND_ROWS = 256
+#: Rounding error of a squared distance in float64 as a share of the squared lengths.
+ROUNDING = 1e-14
 
 
 class PairedRows:
@@ -32,6 +35,8 @@ class PairedRows:
         True if all rows have length 1.
     open_spec : OpenSpec or None
         Arguments that open the same pairs in another process.
+    is_one_to_one : bool
+        True if these are all rows of the items.
 
     Examples
     --------
@@ -49,12 +54,14 @@ class PairedRows:
         labels: Any = None,
         unit: bool = True,
         open_spec: OpenSpec | None = None,
+        is_one_to_one: bool = True,
     ):
         self.x = x
         self.y = y
         self.labels = labels
         self.unit = unit
         self.open_spec = open_spec
+        self.is_one_to_one = is_one_to_one
 
     @classmethod
     def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> PairedRows:
@@ -74,11 +81,12 @@ class PairedRows:
         """
         x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
         labels = pairs.labels
-        if pairs.index is not None or pairs.y_groups is not None:
+        is_one_to_one = pairs.index is None and pairs.y_groups is None
+        if not is_one_to_one:
             items, rows = pairs.first_pairs
             x, y = x[items], y[rows]
             labels = None if labels is None else labels[items]
-        return cls(x, y, labels=labels, unit=normalize, open_spec=pairs.open_spec)
+        return cls(x, y, labels=labels, unit=normalize, open_spec=pairs.open_spec, is_one_to_one=is_one_to_one)
 
     @classmethod
     def from_context(cls, context: MetricContext, /) -> PairedRows:
@@ -109,7 +117,7 @@ class PairedRows:
         PairedRows
             The rows.
         """
-        return PairedRows(self.y, self.x, labels=self.labels, unit=self.unit)
+        return PairedRows(self.y, self.x, labels=self.labels, unit=self.unit, is_one_to_one=self.is_one_to_one)
 
     @cached_property
     def random_order(self) -> np.ndarray:
@@ -121,23 +129,36 @@ class PairedRows:
         cosines = np.einsum("ij,ij->i", self.x, self.y, dtype=np.float64)
         return np.argsort(cosines, kind="stable")[np.random.default_rng(0).permutation(self.n)]
 
-    def non_matching_rows(self, shuffles: int = SHUFFLES) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield row numbers (i, j), i != j, that pair every x with the y of another item, one for each shuffle.
+    @cached_property
+    def non_matching_scores(self) -> np.ndarray:
+        """Inner products x_i . y_j with i != j, which pair every x with the y of another item, (shuffles, n).
 
-        The shuffles are cyclic shifts by 1, -1, 2, -2 ... of one random order. Each shuffle comes with its inverse,
-        so that swapping x and y gives the same shuffles.
-
-        Parameters
-        ----------
-        shuffles : int
-            Largest number of shuffles.
-
-        Yields
-        ------
-        tuple of array
-            Row numbers of x and of y, (n,) each.
+        The shuffles are cyclic shifts by 1, -1, 2, -2 ... of one random order, at most `SHUFFLES`. Each shuffle comes
+        with its inverse, so that swapping x and y gives the same shuffles. All of them lie in a band of the matrix of
+        scores, which is computed in blocks in float64.
         """
-        order = self.random_order
-        for number in range(min(shuffles, 2 * (self.n - 1))):
-            shift = (1 + number // 2) * (-1) ** number
-            yield order, np.roll(order, shift)
+        n, order = self.n, self.random_order
+        shifts = [(1 + number // 2) * (-1) ** number for number in range(min(SHUFFLES, 2 * (n - 1)))]
+        width = max(shifts, default=0)
+        scores = np.empty((len(shifts), n))
+        for start in range(0, n, BAND_ROWS):
+            rows = np.arange(start, min(start + BAND_ROWS, n))
+            columns = np.arange(start - width, rows[-1] + 1 + width) % n
+            band = self.x[order[rows]].astype(np.float64) @ self.y[order[columns]].astype(np.float64).T
+            for number, shift in enumerate(shifts):
+                scores[number, rows] = band[rows - start, rows - start + width - shift]
+        return scores
+
+    @property
+    def non_matching_distances(self) -> np.ndarray:
+        """Distances of the pairs of `non_matching_scores`, (shuffles, n)."""
+        n, order = self.n, self.random_order
+        squares_x, squares_y = (
+            np.einsum("ij,ij->i", modality, modality, dtype=np.float64)[order] for modality in (self.x, self.y)
+        )
+        distances = np.empty_like(self.non_matching_scores)
+        for number, scores in enumerate(self.non_matching_scores):
+            lengths = squares_x + squares_y[(np.arange(n) - (1 + number // 2) * (-1) ** number) % n]
+            squares = lengths - 2 * scores
+            distances[number] = np.sqrt(np.where(squares > ROUNDING * lengths, squares, 0))  # equal rows have 0
+        return distances

@@ -101,6 +101,8 @@ class PairwiseTiles:
         Items.
     """
 
+    kinds: tuple[str, ...] = ("xx", "yy", "xy")
+
     def __init__(self, rows: PairedRows):
         x, y = rows.x, rows.y
         dtype = np.result_type(x, y)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 
@@ -86,7 +85,7 @@ def centred_energy_distance(context: MetricContext) -> Estimate:
     sums = _item_sums(pairwise, "distance", centred=True)
     weighted = _weighted_differences(rows, pairwise.gap, pairwise.xy["centred_inverse"], pairwise.yx["centred_inverse"])
     gap_slope = weighted * -2 / (n * (n - 1))  # d/dgap of 2 mean |x_i - y_j - gap|
-    return _centred_estimate(rows, sums, gap_slope, _centred_bias(rows, np.sqrt))
+    return _centred_estimate(rows, sums, gap_slope, context.cached("centred biases", _centred_biases, tuple)[0])
 
 
 def _weighted_differences(
@@ -111,26 +110,34 @@ def _centred_estimate(rows: PairedRows, sums: np.ndarray, gap_slope: np.ndarray,
     return Estimate(value, *normal_interval(value, float(influence @ influence) / (n * (n - 1))), null=0.0)
 
 
-def _centred_bias(rows: PairedRows, function: Callable[[np.ndarray], np.ndarray]) -> float:
-    """Return the mean of a centred distance after random pairs of centred rows swap their modalities.
+def _centred_biases(context: MetricContext) -> tuple[float, float]:
+    """Return the means of the centred energy distance and MMD^2 after random pairs swap their modalities.
 
-    This bias comes from fitting the means. It falls as 1 / n, so that it is computed on at most `BIAS_ITEMS` items and
-    scaled.
+    Centred rows are swapped. This bias comes from fitting the means. It falls as 1 / n, so that it is computed on at
+    most `BIAS_ITEMS` items and scaled.
     """
+    rows, width = context.shared(PairedRows), context.shared(PairwiseSums).median or 1.0
     items = rows.random_order[:BIAS_ITEMS]
     x, y = (modality[items] - modality[items].mean(axis=0, dtype=np.float64) for modality in (rows.x, rows.y))
     n = len(items)
-    rng, different = np.random.default_rng(0), ~np.eye(n, dtype=bool)
-    distances = []
+    rng = np.random.default_rng(0)
+    biases = []
     for _ in range(BIAS_SWAPS):
         swap = rng.random(n)[:, None] < 0.5
         a, b = np.where(swap, y, x), np.where(swap, x, y)
         a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-        across, within_a, within_b = (
-            function(_squared_distances(u, v)[different]).mean() for u, v in ((a, b), (a, a), (b, b))
-        )
-        distances.append(2 * across - within_a - within_b)
-    return float(np.mean(distances)) * n / rows.n
+        across, within_a, within_b = (_mean_functions(u, v, width) for u, v in ((a, b), (a, a), (b, b)))
+        biases.append(2 * across - within_a - within_b)
+    distance, kernel = np.mean(biases, axis=0) * n / rows.n
+    return float(distance), -float(kernel)
+
+
+def _mean_functions(a: np.ndarray, b: np.ndarray, width: float) -> np.ndarray:
+    """Return the means of the distance and of the kernel over the rows of different items, (2,)."""
+    squares = _squared_distances(a, b)
+    functions = np.sqrt(squares), np.exp(squares / (-2 * width**2))
+    n = len(squares)
+    return np.array([(values.sum() - np.trace(values)) / (n * (n - 1)) for values in functions])
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -206,5 +213,4 @@ def centred_mmd2(context: MetricContext) -> Estimate:
     gap_slope = np.zeros_like(pairwise.gap)
     if pairwise.median > 0:  # d/dgap of -2 mean exp(-|x_i - y_j - gap|^2 / (2 sigma^2))
         gap_slope = weighted * -2 / (n * (n - 1) * pairwise.median**2)
-    width = pairwise.median or 1.0
-    return _centred_estimate(rows, sums, gap_slope, _centred_bias(rows, lambda d2: -np.exp(d2 / (-2 * width**2))))
+    return _centred_estimate(rows, sums, gap_slope, context.cached("centred biases", _centred_biases, tuple)[1])

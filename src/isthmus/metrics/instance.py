@@ -93,5 +93,4 @@ def _non_matching_distance(context: MetricContext) -> float:
     rows = context.shared(PairedRows)
     if rows.n < 2:
         return NAN
-    shuffles = rows.non_matching_rows()
-    return float(np.mean([np.mean(np.linalg.norm(rows.x[i] - rows.y[j], axis=1)) for i, j in shuffles]))
+    return float(np.mean(rows.non_matching_distances))

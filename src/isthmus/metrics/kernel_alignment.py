@@ -57,7 +57,8 @@ def unbiased_cka(context: MetricContext) -> Estimate:
     rows = context.shared(PairedRows)
     # HSIC does not depend on the means. Without them, rows of a narrow cone keep all their digits.
     x, y = (modality - modality.mean(axis=0, dtype=np.float64) for modality in (rows.x, rows.y))
-    xy, xx, yy = Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y)
+    dtype = np.result_type(rows.x, rows.y)
+    xy, xx, yy = (Hsic.of(a, b, dtype=dtype) for a, b in ((x, y), (x, x), (y, y)))
     if xx.value <= 0 or yy.value <= 0:
         return Estimate(NAN, null=0.0, undefined="the variance of one modality is not larger than chance gives")
     value = xy.value / math.sqrt(xx.value * yy.value)
@@ -76,10 +77,11 @@ class Hsic:
     left_out: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, /) -> Hsic:
+    def of(cls, x: np.ndarray, y: np.ndarray, /, *, dtype: Any = np.float64) -> Hsic:
         """Return HSIC_1 of float64 rows (n, d_x), (n, d_y) from products of d x d, without an n x n kernel.
 
-        K and L are the kernels without their diagonals. The value is
+        K and L are the kernels without their diagonals. The shares of single items, which give the interval, have the
+        precision `dtype`. The value is
         `(tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 1'KL1 / (n - 2)) / (n (n - 3))`.
 
         >>> rows = np.random.default_rng(0).normal(size=(50, 4))
@@ -89,10 +91,19 @@ class Hsic:
         n = len(x)
         diagonal_x, diagonal_y = (np.einsum("ij,ij->i", rows, rows) for rows in (x, y))
         sums_x, sums_y = x @ x.sum(axis=0) - diagonal_x, y @ y.sum(axis=0) - diagonal_y  # K1 and L1
-        row_traces = np.einsum("ij,ij->i", x @ (x.T @ y), y) - diagonal_x * diagonal_y  # row sums of K * L
+        products = x.T @ y
+        narrow_x = x.astype(dtype, copy=False)
+        narrow_y = narrow_x if y is x else y.astype(dtype, copy=False)
+        row_traces = np.einsum("ij,ij->i", narrow_x @ products.astype(dtype), narrow_y, dtype=np.float64)
+        row_traces -= diagonal_x * diagonal_y  # row sums of K * L
         k_of_l = x @ (x.T @ sums_y) - diagonal_x * sums_y  # K L 1
         l_of_k = y @ (y.T @ sums_x) - diagonal_y * sums_x
-        trace, total_x, total_y, chain = row_traces.sum(), sums_x.sum(), sums_y.sum(), float(sums_x @ sums_y)
+        trace, total_x, total_y, chain = (
+            float(np.vdot(products, products) - diagonal_x @ diagonal_y),
+            sums_x.sum(),
+            sums_y.sum(),
+            float(sums_x @ sums_y),
+        )
         left_out = _hsic(
             trace - 2 * row_traces,
             total_x - 2 * sums_x,

@@ -38,10 +38,7 @@ def score_ends(rows: PairedRows, high_negatives: np.ndarray, *, trim: bool) -> S
     """
     positives = np.einsum("ij,ij->i", rows.x, rows.y)
     skip_low, skip_high = (trimmed_count(rows.n), trimmed_count(rows.n * (rows.n - 1))) if trim else (0, 0)
-    shuffled = [
-        np.partition(np.einsum("ij,ij->i", rows.x[i], rows.y[j]), skip_low)[skip_low]
-        for i, j in rows.non_matching_rows()
-    ]
+    shuffled = np.partition(rows.non_matching_scores, skip_low, axis=1)[:, skip_low]
     rank = len(high_negatives) - 1 - skip_high
     return ScoreEnds(
         float(np.partition(positives, skip_low)[skip_low]),

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.compute.resources import current
+from isthmus.compute.score_matrix import count_columns, count_rows
+from isthmus.compute.score_sweep import Workspace, fill_diagonal
 from isthmus.metrics._conditions import undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
+from isthmus.metrics._paired_rows import PairedRows
+from isthmus.metrics._score_sweep import swept
 from isthmus.statistics.result import Estimate
+from isthmus.tasks.ranks import match_thresholds
 from isthmus.tasks.retrieval import Retrieval
 
 _DIRECTIONS = ("{x}_to_{y}", "{y}_to_{x}")
@@ -26,8 +33,55 @@ class SampledRetrieval:
     def from_context(cls, context: MetricContext, /) -> SampledRetrieval:
         """Rank the sampled items."""
         sample = context.sample
+        if cls.is_swept(context.shared(PairedRows)):
+            retrieval: SampledRetrieval = swept(context, cls)
+            return retrieval
         x, y = (to_numpy(rows) for rows in sample.unit(normalize=context.normalize))
         return cls(Retrieval.of(x, y, index=sample.index, y_groups=sample.y_groups))
+
+    @classmethod
+    def consumer(cls, rows: PairedRows, /) -> RankTiles:
+        """Return the consumer of scores that ranks one match for each row."""
+        return RankTiles(rows.x, rows.y)
+
+    @classmethod
+    def is_swept(cls, rows: PairedRows, /) -> bool:
+        """Return False if a device computes the ranks."""
+        return rows.is_one_to_one and not current().devices
+
+
+class RankTiles:
+    """Count the scores that reach that of the match, in tiles of scores.
+
+    Parameters
+    ----------
+    x, y : numpy.ndarray
+        Matching rows, (n, d).
+    """
+
+    kinds: tuple[str, ...] = ("xy",)
+
+    def __init__(self, x: np.ndarray, y: np.ndarray):
+        self._thresholds = match_thresholds(x, y)
+        self._ranks = np.ones((2, len(x)), dtype=np.int64)
+        self._workspace = Workspace()
+
+    def tile(self, kind: str, scores: np.ndarray, rows: slice, columns: slice) -> Any:
+        """Return the counts of the rows and of the columns of a tile."""
+        fill_diagonal(scores, rows, columns, -np.inf)
+        mask = self._workspace.empty("mask", scores.shape, bool)
+        counts = count_rows(np.greater_equal(scores, self._thresholds[rows, None], out=mask))
+        return counts, count_columns(np.greater_equal(scores, self._thresholds[columns], out=mask))
+
+    def add(self, kind: str, partial: Any, rows: slice, columns: slice) -> None:
+        """Add the counts of a tile."""
+        self._ranks[0, rows] += partial[0]
+        self._ranks[1, columns] += partial[1]
+
+    def result(self) -> SampledRetrieval:
+        """Return the ranks after all tiles."""
+        (x_to_y, y_to_x), n = self._ranks, self._ranks.shape[1]
+        return SampledRetrieval(Retrieval(x_to_y, y_to_x, items=n, rows=n, owner=np.arange(n), n_matches=n))
 
 
 def _identical_rows() -> tuple[np.ndarray, np.ndarray, float]:
@@ -58,6 +112,7 @@ def _register(direction: int, k: int) -> None:
         range=(0, 1),
         direction="higher",
         requires="rows",
+        sweeps=(SampledRetrieval,),
         interval="wilson",
         null_model="pair shuffle",
         source="Karpathy and Fei-Fei 2015, arXiv 1412.2306",

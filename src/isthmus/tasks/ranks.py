@@ -102,6 +102,23 @@ def tie_slack(x: np.ndarray, y: np.ndarray, run: Map = map) -> float:
     return TIE * float(np.finfo(x.dtype).eps) * norms[0] * norms[1]
 
 
+def match_thresholds(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the score from which a row ties with or precedes the match of x[i] or y[i], which are one pair.
+
+    Parameters
+    ----------
+    x, y : (n, d) arrays
+        Matching rows.
+
+    Returns
+    -------
+    (n,) array
+        Inner products of the matching rows minus `tie_slack`, in the precision of their product.
+    """
+    dtype = np.result_type(x, y)
+    return np.einsum("ij,ij->i", x, y).astype(dtype) - dtype.type(tie_slack(x, y))
+
+
 def _same_dtype(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both arrays in float32 or float64, native and C-ordered."""
     wide = np.result_type(x.dtype, y.dtype).itemsize > 4
