@@ -196,3 +196,37 @@ def test_transform_takes_lists_and_columns() -> None:
     np.testing.assert_allclose(aligner.transform_y(pd.Series(list(Y[:3]))), expected, atol=1e-6)
     x, y = aligner.transform(list(X), list(Y))
     assert x.shape == y.shape == (60, 8)
+
+
+def frame_of(library: str) -> Any:
+    rows = np.random.default_rng(0).normal(size=(2, 30, 4))
+    columns = {"img_emb": rows[0].tolist(), "text_embedding": rows[1].tolist()}
+    if library == "datasets":
+        return pytest.importorskip("datasets").Dataset.from_dict(columns)
+    if library == "pyarrow":
+        return pytest.importorskip("pyarrow").table(columns)
+    return pytest.importorskip(library).DataFrame(columns)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "datasets"])
+def test_columns_of_a_table_name_the_modalities(library: str) -> None:
+    frame = frame_of(library)
+    assert isthmus.open_pairs(frame["img_emb"], frame["text_embedding"]).names == ("image", "text")
+    assert isthmus.open_pairs(frame["img_emb"], frame["text_embedding"], names=["a", "b"]).names == ("a", "b")
+    assert isthmus.open_pairs(frame["img_emb"], frame["img_emb"], group=False).names == ("x", "y")
+    aligner = isthmus.align.Centering().fit(frame["img_emb"], frame["text_embedding"])
+    assert aligner.modalities == ("image", "text")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow", "datasets"])
+def test_table_of_two_columns_is_two_modalities(library: str) -> None:
+    frame = frame_of(library)
+    result = isthmus.measure(frame, metrics="centroid_distance")
+    expected = isthmus.measure(*frame_of("pandas").to_dict("list").values(), metrics="centroid_distance")
+    assert result.pairs["names"] == ["image", "text"]
+    assert result["centroid_distance"].value == expected["centroid_distance"].value
+
+
+def test_table_of_three_columns_says_what_to_give() -> None:
+    with pytest.raises(InputError, match="got one DataFrame of shape .*a table of two columns"):
+        isthmus.measure(frame_of("pandas").assign(caption="a"))

@@ -10,7 +10,7 @@ import numpy as np
 
 from isthmus.align._maps import Affine, Map, arrays_of_map
 from isthmus.align._statistics import Statistics
-from isthmus.data.columns import as_source
+from isthmus.data.columns import as_source, column_modalities
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
@@ -86,7 +86,8 @@ def rows_by_name(
 ) -> tuple[Any, Any, Names | None, dict[str, Source]]:
     """Return the rows and names of the first two modalities, and the rows of further ones by name."""
     if not modalities:
-        return X, Y, names or ((str(X.names[0]), str(X.names[1])) if isinstance(X, Pairs) else None), {}
+        own_names = (str(X.names[0]), str(X.names[1])) if isinstance(X, Pairs) else column_modalities(X, Y)
+        return X, Y, names or own_names, {}
     if X is not None or Y is not None:
         raise InputError("got rows by position and by name, expected all by name, such as image=X, text=Y, audio=Z")
     known = fitted_names or names or tuple(modalities)

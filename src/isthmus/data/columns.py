@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
-from isthmus.data.sources import Source, _arrow_lists, open_source, prepared
+from isthmus.data.sources import Source, _arrow_lists, modality_of_column, open_source, prepared
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 
 #: Columns that a message lists.
 MAX_LISTED_COLUMNS = 3
+#: Arguments of `Pairs`, which no modality may be called.
+RESERVED_NAMES = frozenset({"index", "labels", "y_groups"})
 
 
 def to_array(rows: Any, name: str) -> Array:
@@ -97,6 +99,68 @@ def as_source(name: str, rows: Any, **reading: Any) -> Source:
     if len(array.shape) == 3:
         array = arrays.to_numpy(array)
     return prepared(Source(array, address=name), **reading)
+
+
+def column_modalities(x: Any, y: Any) -> tuple[str, str] | None:
+    """Return the modalities that two columns of a table name, None unless both have different names of modalities.
+
+    Parameters
+    ----------
+    x, y : object
+        Columns of pandas, polars or Hugging Face `datasets`, or rows of another kind.
+
+    Returns
+    -------
+    tuple of two str, or None
+        Names without endings such as '_embedding'.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> frame = pandas.DataFrame({"img_emb": [[1.0, 0.0]], "text_emb": [[0.0, 1.0]], "vector": [[1.0, 1.0]]})
+    >>> column_modalities(frame["img_emb"], frame["text_emb"]), column_modalities(frame["img_emb"], frame["vector"])
+    (('image', 'text'), None)
+    """
+    names = [_name_of_column(rows) for rows in (x, y)]
+    modalities = [None if name is None else modality_of_column(name) for name in names]
+    first, second = modalities
+    return None if first is None or second is None or first == second else (first, second)
+
+
+def _name_of_column(rows: Any) -> str | None:
+    if isinstance(rows, (Source, str, os.PathLike)) or arrays.is_non_numpy(rows):
+        return None
+    name = getattr(rows, "column_name", getattr(rows, "name", None))
+    return name if isinstance(name, str) and name not in RESERVED_NAMES else None
+
+
+def pair_of_columns(data: Any) -> dict[str, Any]:
+    """Return the two columns of a table of two columns by their modalities, nothing for anything else.
+
+    Parameters
+    ----------
+    data : object
+        A data frame of pandas or polars, a table of pyarrow, or a data set of Hugging Face.
+
+    Returns
+    -------
+    dict of str to object
+        Two columns, or nothing.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> list(pair_of_columns(pandas.DataFrame({"img_emb": [[1.0, 0.0]], "text_emb": [[0.0, 1.0]]})))
+    ['image', 'text']
+    """
+    names = getattr(data, "column_names", getattr(data, "columns", ()))
+    if not isinstance(names, Iterable) or not hasattr(data, "__getitem__"):
+        return {}
+    columns = [name for name in names if isinstance(name, str)]
+    modalities = [modality_of_column(name) or name for name in columns]
+    if len(columns) != 2 or modalities[0] == modalities[1] or RESERVED_NAMES & set(modalities):
+        return {}
+    return {modality: data[name] for modality, name in zip(modalities, columns, strict=True)}
 
 
 def same_library(x: Source, y: Source) -> tuple[Source, Source]:

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec
 
 import numpy as np
 
-from isthmus.data.columns import as_source
+from isthmus.data.columns import RESERVED_NAMES, as_source, column_modalities, pair_of_columns
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.equal_rows import find_equal_rows, group_equal_rows, grouping_summary
 from isthmus.data.invalid_rows import valid_mask
@@ -71,7 +71,7 @@ def open_pairs(
         The same for n_y rows.
     names : sequence of str, optional
         Names of the two modalities. Default: those that the paths name (``image.npy`` and ``img_emb/`` name 'image').
-        Arrays are called 'x' and 'y'.
+        Columns of a table have the names of the columns. Arrays are called 'x' and 'y'.
     index : array-like of int, optional
         Row of x for each row of y, (n_y,), as in `Pairs`.
     labels : array-like, optional
@@ -149,6 +149,7 @@ def named_sources(
         open_source(rows, **options) if is_path else rows
         for rows, is_path, options in zip((x, y), are_paths, readings, strict=True)
     ]
+    names = names or column_modalities(x, y)
     if not all(are_paths) and names is None:
         names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
     modalities = modality_names(x, y, names)
@@ -279,7 +280,8 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
     Parameters
     ----------
     data : Pairs, array-like, path or mapping
-        Pairs, rows of the first modality, two modalities by name, or a stack of two arrays (2, n, d) or its .npy file.
+        Pairs, rows of the first modality, two modalities by name, a table of two columns, or a stack of two arrays
+        (2, n, d) or its .npy file.
     y : array-like or path, optional
         Rows of the second modality, if `data` holds the first one alone.
     **options
@@ -316,12 +318,15 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
     stacked = npy.stack_members(data) if isinstance(data, (str, os.PathLike)) else []
     if stacked:
         return open_pairs(*stacked, **options)
+    columns = pair_of_columns(data)
+    if columns:
+        return open_pairs(*columns.values(), **{"names": tuple(columns), **options})
     shape = tuple(getattr(data, "shape", ()))
     if len(shape) == 3 and shape[0] == 2:
         return open_pairs(data[0], data[1], **options)
     raise InputError(
         f"got one {type(data).__name__}{f' of shape {shape}' if shape else ''}, expected two modalities: give "
-        "(x, y), Pairs(image=x, text=y), or a stack of shape (2, n, d)"
+        "(x, y), Pairs(image=x, text=y), a table of two columns, or a stack of shape (2, n, d)"
     )
 
 
@@ -336,9 +341,9 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
             )
     if len(names) != 2 or names[0] == names[1] or not all(names):
         raise InputError(f"got the names {', '.join(map(repr, names))}, expected two different ones such as image,text")
-    reserved = {"index", "labels", "y_groups"} & set(names)
+    reserved = RESERVED_NAMES & set(names)
     if reserved:
-        raise InputError(f"{reserved.pop()!r} cannot be the name of a modality; choose another with --names")
+        raise InputError(f"{min(reserved)!r} cannot be the name of a modality; choose another with --names")
     return names[0], names[1]
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "find_format",
     "formats",
     "modality_name",
+    "modality_of_column",
     "open_source",
     "register",
     "register_store",
@@ -160,8 +161,30 @@ def modality_name(path: str | os.PathLike[str]) -> str:
     else:
         address = stored[1]
         file, member = address.table, dict(address.filters).get("modality", address.column)
-    named = None if member is None else _modality_of_file(Path(member))
-    return _modality_of_file(Path(file)) if named is None or named in GENERIC_COLUMN_NAMES else named
+    named = None if member is None else modality_of_column(member)
+    return _modality_of_file(Path(file)) if named is None else named
+
+
+def modality_of_column(name: str) -> str | None:
+    """Return the modality that an array or a column names, None for a generic name such as 'embedding'.
+
+    Parameters
+    ----------
+    name : str
+        Name of the array or column.
+
+    Returns
+    -------
+    str or None
+        The name of the modality.
+
+    Examples
+    --------
+    >>> modality_of_column("img_emb"), modality_of_column("embedding")
+    ('image', None)
+    """
+    modality = _modality_of_file(Path(name))
+    return None if modality in GENERIC_COLUMN_NAMES else modality
 
 
 def _modality_of_file(path: Path) -> str:
