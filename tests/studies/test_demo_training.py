@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def digits():
 @pytest.mark.parametrize("run", demo.RUNS)
 def test_train_run_reproduces_the_shipped_vectors(run, digits):
     again = demo_training.train_run(demo_training.RECIPES[run], digits)
-    shipped = store.read(DATA / f"{run}.safetensors")
+    shipped = store.read(DATA / f"{run}{store.SUFFIX}")
     assert set(again) == set(shipped)
     for key, values in shipped.items():
         # What rounding to the stored type costs, and 1e-9 for arithmetic. Measured: 3e-14 between 1 thread
@@ -69,8 +70,8 @@ def test_main_writes_the_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(demo_training, "EPOCHS", 1)
     demo_training.main(["-o", str(tmp_path / "data"), "--runs", "collapsed"])
     written = sorted(path.name for path in (tmp_path / "data").iterdir())
-    assert written == ["collapsed.safetensors", "items.safetensors"]
-    assert "collapsed.safetensors: 239," in capsys.readouterr().out
-    image, text = store.rows(store.read(tmp_path / "data" / "collapsed.safetensors"))
+    assert written == ["collapsed.safetensors.xz", "items.safetensors.xz"]
+    assert re.search(r"collapsed\.safetensors\.xz: 19\d,\d+ bytes", capsys.readouterr().out)
+    image, text = store.rows(store.read(tmp_path / "data" / f"collapsed{store.SUFFIX}"))
     np.testing.assert_allclose(np.linalg.norm(image, axis=1), 1, atol=1e-6)
     assert image.shape == text.shape == (1797, 64)

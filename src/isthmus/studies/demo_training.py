@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in options.runs:
         recipe = RECIPES[name]
         tensors = quantize(train_run(recipe, digits))
-        path = options.output / f"{name}.safetensors"
+        path = options.output / f"{name}{store.SUFFIX}"
         store.write(path, tensors)
         print(f"{path}: {path.stat().st_size:,} bytes")
 

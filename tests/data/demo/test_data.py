@@ -48,8 +48,8 @@ def test_arrays_of_all_runs_have_the_same_captions():
 
 def test_data_files_are_small():
     files = list(DATA.glob("*"))
-    assert {file.name for file in files} == {f"{name}.safetensors" for name in ("items", *demo.RUNS)}
-    assert sum(file.stat().st_size for file in files) < 1_500_000
+    assert {file.name for file in files} == {f"{name}.safetensors.xz" for name in ("items", *demo.RUNS)}
+    assert sum(file.stat().st_size for file in files) < 1_000_000
 
 
 def test_demo_all_pairsis_frozen():

@@ -106,7 +106,7 @@ def arrays(run: str = "plain", *, split: Split | None = None) -> DemoRun:
     if run not in RUNS:
         raise unknown_name("demo run", run, RUNS)
     labels, captions, train = store.read_items(_DATA)
-    tensors = store.read(_DATA / f"{run}.safetensors")
+    tensors = store.read(_DATA / f"{run}{store.SUFFIX}")
     image, text = store.rows(tensors)
     all_pairs = DemoRun(
         name=run,

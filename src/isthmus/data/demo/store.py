@@ -1,13 +1,15 @@
-"""Files of the demonstration runs: safetensors, small because rows are rounded or factored.
+"""Files of the demonstration runs: compressed safetensors, small because rows are rounded or factored.
 
-`items.safetensors` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows. A run
-holds either float16 rows `image` and `text`, or factors of them. The factors are the two `axes`, the `basis` of a small
-subspace, the coordinates in it (`image_part`, `text_part`) and the `radius`.
+`items.safetensors.xz` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows.
+A run holds either float16 rows `image` and `text`, or factors of them. The factors are the two `axes`, the `basis` of a
+small subspace, the coordinates in it (`image_part`, `text_part`) and the `radius`.
 """
 
 from __future__ import annotations
 
 import itertools
+import lzma
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,10 @@ import numpy as np
 from isthmus.utils.files import atomic_path
 
 ITEMS = "items"
+#: Suffix of all files.
+SUFFIX = ".safetensors.xz"
+#: Options of the compression, for numbers of two and four bytes.
+_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "lc": 2, "lp": 2, "pb": 2}]
 
 
 def compose(coordinates: np.ndarray, axis: np.ndarray, basis: np.ndarray, radius: float) -> np.ndarray:
@@ -32,17 +38,23 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 def write(path: Path, tensors: dict[str, np.ndarray]) -> None:
     """Write `tensors` to `path` atomically."""
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
+    content = save({key: np.ascontiguousarray(value) for key, value in tensors.items()})
     with atomic_path(path) as temporary:
-        save_file({key: np.ascontiguousarray(value) for key, value in tensors.items()}, temporary)
+        temporary.write_bytes(lzma.compress(content, filters=_FILTERS))
+
+
+@lru_cache
+def _decompressed(path: Path) -> bytes:
+    return lzma.decompress(path.read_bytes())
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
     """Return the tensors of a file that `write` wrote."""
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
-    return dict(load_file(path))
+    return {key: value.copy() for key, value in load(_decompressed(path)).items()}
 
 
 def write_items(directory: Path, labels: np.ndarray, captions: list[str], train: np.ndarray) -> None:
@@ -54,12 +66,12 @@ def write_items(directory: Path, labels: np.ndarray, captions: list[str], train:
         "offsets": np.cumsum([0, *map(len, encoded)]).astype(np.int32),
         "train": train.astype(np.uint8),
     }
-    write(directory / f"{ITEMS}.safetensors", tensors)
+    write(directory / f"{ITEMS}{SUFFIX}", tensors)
 
 
 def read_items(directory: Path) -> tuple[np.ndarray, list[str], np.ndarray]:
     """Return the labels (n,) int64, the captions, and the mask (n,) of the training rows."""
-    tensors = read(directory / f"{ITEMS}.safetensors")
+    tensors = read(directory / f"{ITEMS}{SUFFIX}")
     text = tensors["captions"].tobytes()
     ends = tensors["offsets"].tolist()
     captions = [text[start:end].decode() for start, end in itertools.pairwise(ends)]
