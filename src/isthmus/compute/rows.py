@@ -51,10 +51,25 @@ def row_norms(rows: np.ndarray, /) -> np.ndarray:
     ['5e+200', '5e-200']
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        norms = np.sqrt(_squared_norms(rows))
         extreme = np.flatnonzero((norms == 0) | np.isinf(norms))
         largest = np.abs(rows[extreme]).max(axis=1).astype(np.float64)
         has_direction = (largest > 0) & (largest < np.inf)
         extreme, largest = extreme[has_direction], largest[has_direction]
         norms[extreme] = largest * np.linalg.norm(rows[extreme] / largest[:, None], axis=1)
     return np.asarray(norms)
+
+
+def _squared_norms(rows: np.ndarray) -> np.ndarray:
+    """Return the sums of squares of the rows in float64, (n,)."""
+    if rows.dtype == np.float64 or rows.ndim != 2:
+        return np.asarray(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+    rows = np.asarray(rows)  # slices of a memory-mapped array cost more
+    squares = np.empty(len(rows))
+    step = max(SLICE_BYTES // 4 // max(8 * rows.shape[1], 1), 1)
+    wide = np.empty((min(step, len(rows)), rows.shape[1]))
+    for start in range(0, len(rows), step):
+        values = wide[: min(step, len(rows) - start)]
+        values[...] = rows[start : start + step]
+        np.einsum("ij,ij->i", values, values, out=squares[start : start + step])
+    return squares

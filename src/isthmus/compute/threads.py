@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
@@ -23,6 +24,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 #: Files of the processor quota of a container: one of cgroup v2, or quota and period of v1.
 CGROUP = Path("/sys/fs/cgroup")
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 #: True in a task of `run_parallel`, whose siblings occupy the other cores.
@@ -208,6 +210,48 @@ def run_parallel(tasks: Sequence[Callable[[], T]], threads: int) -> list[T]:
             return [future.result() for future in futures]
         finally:
             for future in futures:
+                future.cancel()
+
+
+def map_ahead(function: Callable[[S], T], arguments: Iterable[S], threads: int) -> Iterator[T]:
+    """Yield function(argument) for each argument, in order, with several threads that work ahead.
+
+    The calling thread takes the arguments, at most two ahead of each thread. Arguments may therefore be blocks of a
+    file that one thread reads.
+
+    Parameters
+    ----------
+    function : callable
+        Function of one argument.
+    arguments : iterable
+        The arguments.
+    threads : int
+        Number of threads. One thread calls the function in the calling thread.
+
+    Yields
+    ------
+    object
+        Results in the order of the arguments.
+
+    Examples
+    --------
+    >>> list(map_ahead(abs, [-1, 2, -3], threads=2))
+    [1, 2, 3]
+    """
+    if threads == 1:
+        yield from map(function, arguments)
+        return
+    with blas_limited(1), ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[T]] = deque()
+        try:
+            for argument in arguments:
+                waiting.append(pool.submit(function, argument))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
                 future.cancel()
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+#: Values whose words are mixed at a time: 256 kB of integers.
+SLICE_WORDS = 2**15
+
 
 def hash_rows(rows: np.ndarray, /, *, seed: int = 0) -> np.ndarray:
     """Return a 64-bit hash of each row.
@@ -35,11 +38,22 @@ def hash_rows(rows: np.ndarray, /, *, seed: int = 0) -> np.ndarray:
     >>> bool(hashes[0] == hashes[1]), bool(hashes[0] == hashes[2])
     (True, False)
     """
-    native = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("=")) + rows.dtype.type(0)  # -0.0 becomes 0.0
-    words = native.view(f"u{native.dtype.itemsize}").astype(np.uint64)
-    words *= np.random.default_rng(seed).integers(0, 2**63, size=words.shape[1], dtype=np.uint64) * np.uint64(2) + 1
-    words ^= words >> np.uint64(31)
-    return words.sum(axis=1, dtype=np.uint64)
+    rows = np.asarray(rows)  # slices of a memory-mapped array cost more
+    native = rows.dtype.newbyteorder("=")
+    integers = np.dtype(f"u{native.itemsize}")
+    n, dim = rows.shape
+    multipliers = np.random.default_rng(seed).integers(0, 2**63, size=dim, dtype=np.uint64) * np.uint64(2) + 1
+    hashes = np.empty(n, dtype=np.uint64)
+    step = max(SLICE_WORDS // max(dim, 1), 1)
+    values, words, shifted = (np.empty((min(step, n), dim), dtype=dtype) for dtype in (native, np.uint64, np.uint64))
+    for start in range(0, n, step):  # slices stay in the cache of one core
+        count = min(step, n - start)
+        np.add(rows[start : start + count], native.type(0), out=values[:count])  # -0.0 becomes 0.0
+        np.multiply(values[:count].view(integers), multipliers, out=words[:count])
+        np.right_shift(words[:count], np.uint64(31), out=shifted[:count])
+        words[:count] ^= shifted[:count]
+        np.add.reduce(words[:count], axis=1, out=hashes[start : start + count])
+    return hashes
 
 
 def hash_text(words: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:

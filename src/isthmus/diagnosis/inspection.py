@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
@@ -10,17 +11,21 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
-from isthmus.compute.resources import block_rows
+from isthmus.compute.resources import block_rows, n_threads
 from isthmus.compute.rows import row_norms
+from isthmus.compute.threads import map_ahead
 from isthmus.data.hashing import hash_rows
 from isthmus.data.sources import Source
 from isthmus.statistics.degeneracy import find_collapse
 from isthmus.statistics.result import NAN
+from isthmus.utils.progress import report_progress
 
 #: Rows that are compared for duplicates. Eight bytes of each are kept.
 MAX_COMPARED_ROWS = 10_000_000
 #: Rows that are searched for a collapse, and the fewest for it.
 MAX_SAMPLED_ROWS, MIN_ROWS = 2_000, 6
+#: Blocks after which the progress is reported.
+PROGRESS_BLOCKS = 16
 #: Row numbers that an inspection lists.
 MAX_LISTED_ROWS = 5
 
@@ -122,18 +127,23 @@ def inspect(source: Source, /) -> Inspection:
     zero: list[np.ndarray] = []
     hashes: list[np.ndarray] = []
     size = block_rows(source.shape[1])
-    for start in range(0, source.shape[0], size):
-        block = to_numpy(source.read(start, start + size))
-        norms = row_norms(block)
-        finite = np.isfinite(block).all(axis=1)
-        non_finite.append(start + np.flatnonzero(~finite))
-        zero.append(start + np.flatnonzero(norms == 0))
-        valid_norms = norms[finite & (norms > 0)]
+    starts = range(0, source.shape[0], size)
+
+    def blocks() -> Iterator[tuple[int, np.ndarray]]:
+        for number, start in enumerate(starts):
+            if number % PROGRESS_BLOCKS == 0:
+                report_progress(start, source.shape[0], "reading rows")
+            yield start, to_numpy(source.read(start, start + size))
+
+    for start, block in zip(starts, map_ahead(_inspect_block, blocks(), n_threads()), strict=True):
+        non_finite.append(start + block.non_finite)
+        zero.append(start + np.flatnonzero(block.norms == 0))
+        valid_norms = block.norms[block.norms > 0]
         if len(valid_norms):
             low, high = min(low, float(valid_norms.min())), max(high, float(valid_norms.max()))
             total, n_valid = total + float(valid_norms.sum()), n_valid + len(valid_norms)
-        if start < MAX_COMPARED_ROWS:
-            hashes.append(hash_rows(block))
+        if block.hashes is not None:
+            hashes.append(block.hashes)
     compared = np.concatenate(hashes)
     non_finite_rows, zero_rows = np.concatenate(non_finite), np.concatenate(zero)
     return Inspection(
@@ -153,6 +163,25 @@ def inspect(source: Source, /) -> Inspection:
         rows_compared=len(compared),
         collapse=_collapse(source),
     )
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Norms of the rows, NaN where a value is not finite, numbers of those rows, and hashes."""
+
+    norms: np.ndarray
+    non_finite: np.ndarray
+    hashes: np.ndarray | None
+
+
+def _inspect_block(numbered: tuple[int, np.ndarray]) -> _Block:
+    """Return what is counted of a block of rows, given its first row number and the rows."""
+    start, rows = numbered
+    norms = row_norms(rows)
+    suspects = np.flatnonzero(~np.isfinite(norms))  # a finite norm has finite values
+    non_finite = suspects[~np.isfinite(rows[suspects]).all(axis=1)]
+    norms[non_finite] = np.nan
+    return _Block(norms, non_finite, hash_rows(rows) if start < MAX_COMPARED_ROWS else None)
 
 
 def _collapse(source: Source) -> str:
