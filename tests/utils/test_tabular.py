@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+import isthmus
 from isthmus import Estimate, InputError, Result
 from isthmus.utils.tabular import display_table
 
@@ -34,6 +36,21 @@ def test_results_of_other_modality_names_join_on_measure_and_side(result: Result
     other = Result(renamed, {}, {"names": ["audio", "text"]})
     for column in ("measure", "side"):
         assert other.columns()[column] == result.columns()[column]
+
+
+def test_measures_of_models_with_other_modality_names_join_row_by_row() -> None:
+    pandas = pytest.importorskip("pandas")
+    x, y = np.random.default_rng(0).normal(size=(2, 60, 5)) + 1
+    names = [("image", "text"), ("sound_x", "x"), ("protein_to", "a b")]  # also names that are parts of others
+    frames = [
+        isthmus.measure(isthmus.Pairs(**{first: x, second: y})).to_frame("pandas").set_index(["measure", "side"])
+        for first, second in names
+    ]
+    assert frames[0].index.is_unique
+    for frame in frames[1:]:
+        assert list(frame.index) == list(frames[0].index)
+        joined = frames[0].merge(frame, on=["measure", "side"], suffixes=("_a", "_b"), validate="one_to_one")
+        pandas.testing.assert_series_equal(joined["value_a"], joined["value_b"], check_names=False)
 
 
 @pytest.mark.parametrize("library", ["pandas", "polars", "pyarrow"])
