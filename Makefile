@@ -6,7 +6,7 @@ BIN = $(VENV)/bin
 TEST_WORKERS ?= 2
 PYTEST = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
 
-.PHONY: demo test test-slow test-stores docs bench fuzz mutants clean
+.PHONY: demo test test-slow test-stores docs package test-lowest bench fuzz mutants clean
 
 demo: $(VENV)/installed
 	$(BIN)/isthmus demo -o isthmus-demo.html
@@ -31,6 +31,24 @@ docs: $(VENV)/installed-docs
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -n -q -b html -d out/doctrees docs out/site
 	ISTHMUS_SITE=out/site $(PYTEST) tests/docs/test_site.py
 	@echo "The site: out/site/index.html"
+
+# The wheel and the sdist in out/dist, and the wheel with its dependencies in a fresh environment of $(PYTHON).
+package:
+	rm -rf out/dist out/package
+	$(PYTHON) -m venv out/package
+	out/package/bin/python -m pip install --quiet build
+	out/package/bin/python -m build --outdir out/dist .
+	out/package/bin/python -m pip install --quiet out/dist/isthmus-*.whl
+	cd out/package && bin/isthmus --version && bin/isthmus demo -o demo.html
+
+# The oldest version of every dependency that pyproject.toml allows, with the tests that need no other extra.
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	$(VENV)-lowest/bin/python -m pip install --quiet uv
+	$(VENV)-lowest/bin/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct \
+		--editable ".[parquet,hdf5]" "pytest>=8" "hypothesis>=6.100" "mpmath>=1.3"
+	OMP_NUM_THREADS=1 $(VENV)-lowest/bin/python -m pytest -m "not slow" \
+		tests/utils tests/statistics tests/linalg tests/metrics tests/tasks tests/data tests/cli
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/run.py; met=$$?; $(BIN)/python benchmarks/scaling.py --page; exit $$met
@@ -67,4 +85,4 @@ $(VENV)/installed-bench: $(VENV)/installed-test
 	touch $@
 
 clean:
-	rm -rf $(VENV) isthmus-demo.html .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-lowest out isthmus-demo.html .pytest_cache .mypy_cache .ruff_cache
