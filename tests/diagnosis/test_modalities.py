@@ -145,5 +145,6 @@ def test_matrices_show_interval_null_and_the_reason_of_undefined_entries(
     page = tmp_path / "page.html"
     assert CliRunner().invoke(app, ["report", *files, "-o", str(page)]).exit_code == 0
     html = page.read_text(encoding="utf-8")
-    assert f"{angle.value:.1f} ({angle.low:.1f} to {angle.high:.1f})" in html
+    interval = f"<small>{angle.low:.1f} to {angle.high:.1f}</small><small>chance {angle.null:.1f}</small>"
+    assert f"{angle.value:.1f}{interval}" in html
     assert "undefined: all rows of audio are the same" in html

@@ -145,7 +145,7 @@ class TestPage:
             assert row.name in text
         heads = "".join(f'<th scope="col">{name} ↑</th>' for name in ("exchange R@1", "mixed R@1"))
         assert heads in text
-        assert "Gap closed, exchange_R@1 kept" in text
+        assert "Change of exchange R@1 where the gap is closed" in text
         change = table["MeanRotation"].changes["R@1"]
         assert f"<small>[{change.low:+.3f}, {change.high:+.3f}]</small>" in text  # narrow enough for five scores
 

@@ -14,7 +14,7 @@ import pytest
 
 import isthmus
 from isthmus.reporting.page_data import PairExamples, item_texts, plain_text
-from isthmus.reporting.recommended_commands import commands
+from isthmus.reporting.recommended_commands import commands, files_of
 
 CHROMIUM = shutil.which("chromium")
 HOSTILE = "</script><script>alert(1)</script> \"quotes\" 'single' \u202egnp.exe \x07 <b>"
@@ -77,7 +77,7 @@ def test_examples_are_the_extremes() -> None:
 def test_commands_are_those_of_the_recommended_aligner() -> None:
     pairs = isthmus.demo.load("plain", split="test")
     table = isthmus.compare(pairs, aligners=[isthmus.align.HyperplaneRotation(energy=0.9)], splits=1)
-    lines = commands(table.rows[1], pairs)
+    lines = commands(table.rows[1], pairs.names, files_of(pairs))
     assert lines["shell"].splitlines()[0] == (
         "isthmus fit HyperplaneRotation --set energy=0.9 image.npy text.npy -o correction.safetensors"
     )

@@ -155,16 +155,10 @@ class InterventionCurve(Tabular):
         """
         sentences = []
         for score, estimates in self.explained.items():
-            difference = estimates["curve_difference"]
-            if not math.isfinite(difference.value) or not math.isfinite(difference.low):
+            conclusion = self._followed(score)
+            if not conclusion:
                 sentences.append(f"{score} hardly changes over these interventions, so there is nothing to explain.")
                 continue
-            if difference.low > 0:
-                conclusion = f"{score} follows the alignment of the shared space more closely than the gap"
-            elif difference.high < 0:
-                conclusion = f"{score} follows the gap more closely than the alignment of the shared space"
-            else:
-                conclusion = f"These interventions do not show which of the two {score} follows"
             gap, alignment = (
                 f"{100 * estimates[f'{name}_curve'].value:.0f} % of its variance "
                 f"(rank correlation {_interval(estimates[name])})"
@@ -173,6 +167,33 @@ class InterventionCurve(Tabular):
             evidence = f"a monotone curve of the gap explains {gap}, one of the alignment {alignment}"
             sentences.append(f"{conclusion}: {evidence}. {self._changes(score)}")
         return sentences
+
+    def conclusions(self) -> list[str]:
+        """Return the verdict on each score in one short sentence with the two shares of variance.
+
+        Returns
+        -------
+        list of str
+            Sentences in the order of `explained`.
+        """
+        sentences = []
+        for score, estimates in self.explained.items():
+            conclusion = self._followed(score)
+            gap, alignment = (f"{100 * estimates[f'{name}_curve'].value:.0f} %" for name in ("gap", "alignment"))
+            evidence = f"the alignment explains {alignment} of its variance here, the gap {gap}"
+            sentences.append(f"{conclusion}: {evidence}." if conclusion else f"{score} hardly changes here.")
+        return sentences
+
+    def _followed(self, score: str) -> str:
+        """Return which of the gap and the alignment a score follows, or an empty text if it hardly changes."""
+        difference = self.explained[score]["curve_difference"]
+        if not math.isfinite(difference.value) or not math.isfinite(difference.low):
+            return ""
+        if difference.low > 0:
+            return f"{score} follows the alignment of the shared space more closely than the gap"
+        if difference.high < 0:
+            return f"{score} follows the gap more closely than the alignment of the shared space"
+        return f"These interventions do not show which of the two {score} follows"
 
     def _changes(self, score: str) -> str:
         """Describe the score, the gap and the alignment at full strength of each intervention."""

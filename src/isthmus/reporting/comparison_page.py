@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.diagnosis.recommendation import best_row, recommendation_sentence
 from isthmus.evaluation import Comparison, Summary
 from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, add_axes, new_figure, with_report_style
-from isthmus.reporting.formatting import aligner_label, points, shorten
+from isthmus.reporting.formatting import aligner_label, gap, points, shorten
 from isthmus.reporting.plain_page import plain_page
+from isthmus.reporting.recommended_commands import commands
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.statistics.result import Estimate
@@ -22,6 +24,8 @@ from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number
 from isthmus.utils.validation import check_writable
 
+#: Share of the distance between the means from which on a gap counts as closed in the conclusion.
+CLOSED = 0.5
 #: Width in points to the right of the axes, for the names.
 NAMES_WIDTH = 132
 
@@ -70,17 +74,51 @@ def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, 
     facts = f"{comparison.n_fit:,} pairs to fit on, {comparison.n_test:,} others to judge on, {splits}"
     sections = [_trade_off_section(comparison, fitted, name) for name in figure_scores]
     sections.append(_table_section(comparison, fitted, main_scores))
+    recommendation, _, in_index = recommendation_sentence(comparison).partition(" In an index: ")
+    best = best_row(comparison) if in_index else None
+    if best is not None:
+        sections.append(
+            Section(
+                "Use the recommended aligner",
+                [f"{in_index[0].upper()}{in_index[1:]}", "In the shell:"],
+                code=commands(best, comparison.data["names"], _files(comparison))["shell"],
+                short="Use it",
+            )
+        )
     geometry = [name for name in fitted[0].scores if name not in task_scores and name != "gap"]
     for task, names in {"the clouds": geometry, **by_task}.items():
         header = ["Aligner", *(_column_title(name, comparison) for name in names)]
         rows = [[_title(row), *_cells(row, names)] for row in fitted]
-        sections.append(Section(f"Every score of {task}", header=header, rows=rows))
+        heading = f"Every score of {task.replace('_', ' ')}"
+        sections.append(Section(heading, header=header, rows=rows, folded=True))
     errors = [(_title(row), "; ".join(row.notes)) for row in comparison.rows if not row.scores]
     if errors:
-        sections.append(Section("Not fitted", header=("Aligner", "Reason"), rows=errors))
-    page_html = plain_page(f"Closing the gap between {x} and {y}", facts, sections)
+        sections.append(Section("Not fitted", header=("Aligner", "Reason"), rows=errors, text_cells=True))
+    conclusion = [text for text in (recommendation, _closing(fitted)) if text]
+    page_html = plain_page(f"Closing the gap between {x} and {y}", facts, sections, conclusion=conclusion)
     with atomic_path(path) as temporary:
         temporary.write_bytes(page_html.encode("utf-8", errors="replace"))
+
+
+def _files(comparison: Comparison) -> list[str]:
+    """Return the files of both modalities, and made-up names for arrays in memory."""
+    names, paths = comparison.data["names"], comparison.data["paths"]
+    return [f"{name}.npy" if path == name else path for name, path in zip(names, paths, strict=True)]
+
+
+def _closing(fitted: list[Summary]) -> str:
+    """Return how many aligners close the gap, and how many of these lose recall, as a sentence."""
+    raw, corrections = fitted[0], [row for row in fitted if row.name != "Identity"]
+    closing = [row for row in corrections if closed_share(row, raw) >= CLOSED]
+    if not closing or "R@1" not in raw.scores:
+        return ""
+    losing = [row for row in closing if row.changes["R@1"].high < 0]
+    verb = "removes" if len(closing) == 1 else "remove"
+    loss = "loses" if len(losing) <= 1 else "lose"
+    return (
+        f"{len(closing)} of {len(corrections)} aligners {verb} at least {100 * CLOSED:.0f} % of the distance between "
+        f"the means, and {len(losing) or 'none'} of these {loss} cross-modal R@1 beyond the 95 % interval."
+    )
 
 
 def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str) -> Section:
@@ -91,12 +129,15 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
     task = next((task for task in registry().values() if score in task.scores), None)
     definition = f"{score}: {task.scores[score].definition}. " if task else ""
     return Section(
-        f"Gap closed, {score} kept",
-        [f"{definition}Every aligner was fitted on some pairs and judged on others that it had not seen."],
-        inline_svg(trade_off(comparison, score), f"tradeoff-{_identifier(score)}", label=text_alternative),
-        "Right: more of the distance between the means is removed. "
+        f"Change of {score.replace('_', ' ')} where the gap is closed",
+        short=score.replace("_", " "),
+        paragraphs=[
+            f"{definition}Every aligner was fitted on some pairs and judged on others that it had not seen.",
+        ],
+        figure=inline_svg(trade_off(comparison, score), f"tradeoff-{_identifier(score)}", label=text_alternative),
+        caption="Right: more of the distance between the means is removed. "
         f"{_direction(comparison.better.get(score, 'neither'))} Bars are 95 % intervals of the difference from the raw "
-        "embeddings.",
+        "embeddings. Grey: a loss beyond the interval. Green: no such loss. Square: the raw embeddings.",
     )
 
 
@@ -104,9 +145,10 @@ def _table_section(comparison: Comparison, fitted: list[Summary], scores: list[s
     return Section(
         "The table",
         ["Small lines: the difference from the raw embeddings on the same items, and its 95 % interval."],
+        short="Table",
         header=["Aligner", "gap angle", "gap closed", *(_column_title(name, comparison) for name in scores)],
         rows=[
-            [_title(row), _angle(row), f"{100 * closed_share(row, fitted[0]):.0f} %", *_cells(row, scores)]
+            [_title(row), gap(row), f"{100 * closed_share(row, fitted[0]):.0f} %", *_cells(row, scores)]
             for row in fitted
         ],
     )
@@ -126,7 +168,8 @@ def closed_share(row: Summary, raw: Summary, /) -> float:
         Share, at most 1 and negative if the distance grows.
     """
     distance = raw.scores["gap_distance"].value
-    return 1 - row.scores["gap_distance"].value / distance if distance > 0 else 0.0
+    # Rounded, so that an aligner that moves no row does not show a tiny negative share.
+    return round(1 - row.scores["gap_distance"].value / distance, 6) + 0.0 if distance > 0 else 0.0
 
 
 @with_report_style
@@ -245,22 +288,19 @@ def _title(row: Summary) -> str:
     return aligner_label(row).replace("(", " (", 1)
 
 
-def _angle(row: Summary) -> str:
-    gap = row.scores["gap"]
-    return "undefined" if gap.undefined else f"{gap.value:.1f}°"
-
-
 def _cells(row: Summary, names: list[str]) -> list[str]:
     return [_cell(row.scores[name], row.changes.get(name), is_raw=row.name == "Identity") for name in names]
 
 
 def _cell(score: Estimate, change: Estimate | None, *, is_raw: bool) -> str:
-    value_text = number(score.value)
     if is_raw or change is None:
-        return value_text
+        return number(round(score.value, 3))
     if math.isnan(change.low):
-        return f"{value_text}\n{change.value:+.3f}"
-    return f"{value_text}\n{change.value:+.3f}\n[{change.low:+.3f}, {change.high:+.3f}]"
+        return f"{number(round(score.value, 3))}\n{change.value:+.3f}".replace("-", "−")
+    width = change.high - change.low
+    decimals = min(max(1 - math.floor(math.log10(width / 2)), 0), 4) if 0 < width < math.inf else 3
+    bounds = f"{change.low:+.{decimals}f} to {change.high:+.{decimals}f}"
+    return f"{score.value:.{decimals}f}\n{change.value:+.{decimals}f}\n{bounds}".replace("-", "−")
 
 
 def _identifier(score: str) -> str:

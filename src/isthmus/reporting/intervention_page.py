@@ -16,7 +16,7 @@ from isthmus.utils.files import atomic_path
 from isthmus.utils.validation import check_writable
 
 #: Height of one score in the figure, in points.
-_ROW_HEIGHT = 150
+_ROW_HEIGHT = 172
 
 
 def intervention_page(curve: InterventionCurve, path: str | os.PathLike[str], /) -> None:
@@ -67,10 +67,10 @@ def intervention_figure(curve: InterventionCurve) -> Any:
         The figure.
     """
     scores = list(curve.explained)
-    height = _ROW_HEIGHT * len(scores) + 70
+    height = _ROW_HEIGHT * len(scores) + 48
     fig = new_figure(2 * WIDTH, height)
     for row, score in enumerate(scores):
-        bottom = height - (row + 1) * _ROW_HEIGHT + 8
+        bottom = height - (row + 1) * _ROW_HEIGHT + 30
         for column, measure in enumerate((curve.gap_measure, "alignment")):
             x_left = 52 + column * WIDTH
             ax = add_axes(fig, x_left, bottom, 2 * WIDTH - x_left - WIDTH + 66, row * _ROW_HEIGHT + 8)
@@ -91,7 +91,7 @@ def _page(curve: InterventionCurve, svg: str) -> str:
     rows = [
         [
             f"{point.intervention.replace('_', ' ')} {point.strength:g}",
-            "undefined" if math.isnan(point.gap) else f"{point.gap:.1f}°",
+            "no angle" if math.isnan(point.gap) else f"{point.gap:.1f}°",
             f"{point.gap_distance:.3f}",
             f"{point.alignment:.3f}",
             *(f"{point.scores[name]:.3f}" for name in scores),
@@ -101,13 +101,24 @@ def _page(curve: InterventionCurve, svg: str) -> str:
     sizes = f"{curve.n_fit:,} pairs to fit on, {curve.n_test:,} others to judge on"
     facts = f"{sizes}, {curve.shared_dimensions} covarying directions"
     caption = (
-        "The star is the raw space. Each line shows one intervention of growing strength. Intervals of the rank "
-        "correlations resample the points: they state how much the answer depends on the chosen strengths."
+        "The star is the raw space. Each line shows one intervention of growing strength, and the key gives its "
+        "colour. A score that follows the gap changes along the left pictures, one that follows the alignment along "
+        "the right ones."
     )
     definitions = [f"{name}: {INTERVENTIONS[name][0]}." for name in shown_interventions(curve)]
     sections = [
-        Section("What the tasks follow", curve.verdict(), svg, caption),
+        Section("Each score against the gap and the alignment", (), svg, caption, wide=True, short="Figure"),
         Section("The interventions", definitions),
-        Section("All points", header=("Intervention", "gap", "distance", "alignment", *scores), rows=rows),
+        Section(
+            "The evidence in numbers",
+            [
+                *curve.verdict(),
+                "Intervals of the rank correlations resample the points. They state how much the answer depends on the "
+                "chosen strengths.",
+            ],
+            folded=True,
+        ),
+        Section("All points", header=("Intervention", "gap", "distance", "alignment", *scores), rows=rows, folded=True),
     ]
-    return plain_page(f"How the gap between {x} and {y} affects the tasks", facts, sections)
+    title = f"How the gap between {x} and {y} affects the tasks"
+    return plain_page(title, facts, sections, conclusion=curve.conclusions())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ PARTS = {
 }
 #: Lines of the figure over training steps.
 OVER_STEPS = (("centroid_distance", Y), ("shared_alignment", ACCENT), ("R@1", X), ("exchange_R@1", INK))
+OVER_STEPS_NAMES = tuple(name for name, _ in OVER_STEPS)
 
 
 def models_page(comparison: ModelComparison, path: str | os.PathLike[str], /) -> None:
@@ -72,25 +74,47 @@ def models_page(comparison: ModelComparison, path: str | os.PathLike[str], /) ->
     same = "the same pairs" if comparison.paired else "different pairs"
     size = f"{next(iter(comparison.sizes.values())):,} pairs" if len(set(comparison.sizes.values())) == 1 else ""
     facts = ", ".join(filter(None, [f"{len(comparison)} models", same, size]))
-    svg = inline_svg(models_figure(comparison), "models", label=" ".join(comparison.sentences()))
+    sentences = comparison.sentences()
+    svg = inline_svg(models_figure(comparison), "models", label=_describe(comparison, ("centroid_distance", "R@1")))
     sections = [
         Section(
-            "What the models show",
-            comparison.sentences(),
+            "Recall against the gap, and against the alignment",
+            sentences[1:],
             svg,
-            "Each point is a model, with 95 % intervals.",
+            "Each point is a model, with 95 % intervals. Left: the gap. Right: how well matching pairs agree inside "
+            "the dimensions that both modalities share.",
             wide=True,
+            short="Figure",
         ),
         _table("The numbers", comparison, COLUMNS),
-        _table("What the missing cosine is made of, and the dimensions", comparison, PARTS),
         _differences(comparison),
+        _table("What the missing cosine is made of, and the dimensions", comparison, PARTS, folded=True),
     ]
     if comparison.steps:
-        figure = inline_svg(steps_figure(comparison), "steps", label="The numbers over the training steps.")
+        figure = inline_svg(steps_figure(comparison), "steps", label=_describe(comparison, OVER_STEPS_NAMES))
         sections.insert(1, Section("Over training", [], figure, "Shares and the distance of the means by step."))
-    page = plain_page("Several models, side by side", facts, sections)
+    page = plain_page("Several models, side by side", facts, sections, conclusion=[_gaps(comparison), sentences[0]])
     with atomic_path(path) as temporary:
         temporary.write_bytes(page.encode("utf-8", errors="replace"))
+
+
+def _gaps(comparison: ModelComparison) -> str:
+    """Return the smallest and the largest gap in a sentence."""
+    distances = {model: own["centroid_distance"].value for model, own in comparison.items()}
+    low, high = min(distances, key=distances.__getitem__), max(distances, key=distances.__getitem__)
+    return (
+        f"The gap, as the distance between the two means, is smallest in {low} ({distances[low]:.3f}) and largest in "
+        f"{high} ({distances[high]:.3f})."
+    )
+
+
+def _describe(comparison: ModelComparison, names: Sequence[str]) -> str:
+    """Return the text alternative of a figure: the drawn numbers of each model."""
+    numbers = (
+        f"{model}: " + ", ".join(f"{COLUMNS[name]} {own[name].value:.3f}" for name in names if name in own)
+        for model, own in comparison.items()
+    )
+    return "; ".join(numbers) + "."
 
 
 @with_report_style
@@ -142,10 +166,10 @@ def _errors(estimate: Estimate) -> list[list[float]] | None:
     return [[max(estimate.value - estimate.low, 0.0)], [max(estimate.high - estimate.value, 0.0)]]
 
 
-def _table(heading: str, comparison: ModelComparison, columns: dict[str, str]) -> Section:
+def _table(heading: str, comparison: ModelComparison, columns: dict[str, str], *, folded: bool = False) -> Section:
     shown = {name: title for name, title in columns.items() if any(name in own for own in comparison.values())}
     rows = [[model, *(_cell(own.get(name)) for name in shown)] for model, own in comparison.items()]
-    return Section(heading, header=("Model", *shown.values()), rows=rows)
+    return Section(heading, header=("Model", *shown.values()), rows=rows, folded=folded)
 
 
 def _differences(comparison: ModelComparison) -> Section:
@@ -166,4 +190,4 @@ def _cell(estimate: Estimate | None, *, sign: bool = False) -> str:
         return "undefined"
     value, interval = format_interval(estimate.value, estimate.low, estimate.high)
     plus = "+" if sign and estimate.value > 0 else ""
-    return f"{plus}{value}" + (f" ({interval})" if interval else "")
+    return f"{plus}{value}\n{interval}".rstrip().replace("-", "−")

@@ -14,7 +14,7 @@ from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
 from isthmus.reporting import descriptions, figures, formatting, panels, samples
 from isthmus.reporting.page_data import PairExamples, cloud_views, slider_data
-from isthmus.reporting.recommended_commands import commands
+from isthmus.reporting.recommended_commands import commands, files_of
 from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.reporting.templates import render_template
@@ -87,7 +87,7 @@ def render(
         extra=[(section, Markup(section.figure)) for section in extra],
         text=formatting,
         theorems=theorem_sentences(explanation.assumptions),
-        commands=None if best_summary is None else commands(best_summary, pairs),
+        commands=None if best_summary is None else commands(best_summary, pairs.names, files_of(pairs)),
         examples=PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
         clouds_data=cloud_views(
             pairs,

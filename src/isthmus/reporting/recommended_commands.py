@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from isthmus.data.pairs import Pairs
@@ -10,23 +11,25 @@ from isthmus.evaluation import Summary
 from isthmus.evaluation.summary import changed_options
 
 
-def commands(row: Summary, pairs: Pairs, /) -> dict[str, str]:
+def commands(row: Summary, names: Sequence[str], files: Sequence[str] | None = None, /) -> dict[str, str]:
     """Return the lines that fit and apply the aligner of a row.
 
     Parameters
     ----------
     row : Summary
         The recommended row of a comparison.
-    pairs : Pairs
-        The pairs. Arrays in memory are called image.npy and so on.
+    names : sequence of str
+        Names of the two modalities.
+    files : sequence of str, optional
+        Files of their rows. Default: image.npy and so on, as for arrays in memory.
 
     Returns
     -------
     dict of str to str
         'shell' and 'python'.
     """
-    x, y = pairs.names
-    files = [_file(str(source.address), name) for source, name in ((pairs.x, x), (pairs.y, y))]
+    x, y = names
+    files = files or [f"{name}.npy" for name in names]
     aligner = type(row.aligner).__name__
     options = changed_options(row.aligner)
     flags = "".join(f" --set {shlex.quote(f'{name}={value}')}" for name, value in options.items())
@@ -50,6 +53,10 @@ def commands(row: Summary, pairs: Pairs, /) -> dict[str, str]:
     return {"shell": "\n".join(shell), "python": "\n".join(python)}
 
 
-def _file(address: str, name: str) -> str:
-    """Return the path of the rows, or a made-up one for rows in memory."""
-    return f"{name}.npy" if address == name else str(Path(address))
+def files_of(pairs: Pairs, /) -> list[str]:
+    """Return the paths of the rows of both modalities, and made-up ones for rows in memory."""
+    addresses = [str(source.address) for source in (pairs.x, pairs.y)]
+    return [
+        f"{name}.npy" if address == name else str(Path(address))
+        for address, name in zip(addresses, pairs.names, strict=True)
+    ]

@@ -79,6 +79,7 @@ METHODS = Section(
         "seed sets the split, the weights, the order and the imposed subspaces. Ranks are RankMe. The shared space has "
         "16 directions and is fitted on the training pairs. Class texts are mean training captions.",
     ],
+    folded=True,
 )
 
 
@@ -118,6 +119,7 @@ def write_page(result: StudyResult, path: str | os.PathLike[str], /) -> None:
         f"{n_settings:,} trainings of a dual encoder of 1,797 digits and their captions with {n_seeds} seeds, measured "
         "on 597 held-out pairs",
         sections,
+        conclusion=result.sentences()[:2],
     )
     with atomic_path(path) as temporary:
         temporary.write_bytes(html.encode("utf-8", errors="replace"))
@@ -133,7 +135,7 @@ def _chain_sections(result: StudyResult) -> list[Section]:
         rows.append((label, *cells))
     sizes = [max(link.runs for link in result.links if link.among == group) for group in groups]
     return [
-        Section("Results", result.sentences()),
+        Section("Results", result.sentences()[2:] or result.sentences()),
         Section(
             "The chain: collapse, gap, pair alignment, task",
             [
@@ -192,6 +194,7 @@ def _collapse_sections(result: StudyResult) -> list[Section]:
             header=("Setting", *map(_column_title, COLLAPSE_COLUMNS)),
             rows=rows,
             wide=True,
+            folded=True,
         ),
     ]
 
