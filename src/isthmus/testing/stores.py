@@ -17,6 +17,7 @@ SHAPE = (600, 6)
 #: Rows in a block, so that there are several.
 BLOCK_ROWS = 256
 
+ColumnAddress = Callable[[str, str], str]
 MakeTable = Callable[[np.ndarray, Mapping[str, np.ndarray], np.ndarray], str]
 
 
@@ -25,7 +26,14 @@ class _InterruptedError(Exception):
 
 
 def check_store(
-    store: Store, make: MakeTable, *, dtype: str = "float32", new_table: str | None = None, columns: bool = True
+    store: Store,
+    make: MakeTable,
+    *,
+    dtype: str = "float32",
+    new_table: str | None = None,
+    columns: bool = True,
+    filters: bool = True,
+    column_address: ColumnAddress = "{}::{}".format,
 ) -> None:
     """Raise AssertionError unless `store` keeps the contract of `isthmus.sources.Store`.
 
@@ -45,6 +53,11 @@ def check_store(
         Address of a table that does not exist, with a column, if the store makes tables. Default: None.
     columns : bool
         Whether a column is added beside the vectors. Default: True.
+    filters : bool
+        Whether the rows of one modality are selected by a filter. Default: True.
+    column_address : callable
+        Function (address, name) -> address of one column of vectors, for stores with one vector in a row, which keep
+        each column in a table of its own. Default: ADDRESS::NAME.
 
     Raises
     ------
@@ -63,31 +76,36 @@ def check_store(
     url = make(ids, rows, modality)
     _require(stores.registered().get(store.scheme) is store, f"{store.scheme} is not registered under its scheme")
     _require(store.description != store.scheme, f"{store.scheme} has no docstring, which says how to write addresses")
-    _check_reading(url, rows, ids, order, modality)
+    _check_reading(lambda name: column_address(url, name), rows, ids, order, modality if filters else None)
     fitted = Centering().fit(*(rows[name][order] for name in rows))
     if columns:
         _check_second_column(url, fitted, rows["image_vector"], order, modality)
         _check_in_place(make(ids, rows, modality), fitted, rows, order, modality)
     if new_table is not None:
-        source = open_source(f"{url}::text_vector")
+        source = open_source(column_address(url, "text_vector"))
         _interrupted_twice(fitted, source, new_table, "y", fitted.transform_y(rows["text_vector"][order]))
 
 
 def _check_reading(
-    url: str, rows: Mapping[str, np.ndarray], ids: np.ndarray, order: np.ndarray, modality: np.ndarray
+    column: Callable[[str], str],
+    rows: Mapping[str, np.ndarray],
+    ids: np.ndarray,
+    order: np.ndarray,
+    modality: np.ndarray | None,
 ) -> None:
-    for name, column in rows.items():
-        source = open_source(f"{url}::{name}")
-        _equal(source.read(0, SHAPE[0]), column[order], "rows are not those of the table in the order of their ids")
-        _equal(source.read(250, 260), column[order][250:260], "a block in the middle is wrong")
-        _equal(source.take(np.array([5, 1, 5])), column[order][[5, 1, 5]], "selected rows are wrong")
-        _require(str(source.dtype) == str(column.dtype), f"dtype is {source.dtype}, expected {column.dtype}")
+    for name, table in rows.items():
+        source = open_source(column(name))
+        _equal(source.read(0, SHAPE[0]), table[order], "rows are not those of the table in the order of their ids")
+        _equal(source.read(250, 260), table[order][250:260], "a block in the middle is wrong")
+        _equal(source.take(np.array([5, 1, 5])), table[order][[5, 1, 5]], "selected rows are wrong")
+        _require(str(source.dtype) == str(table.dtype), f"dtype is {source.dtype}, expected {table.dtype}")
     _require((np.asarray(source.keys("id")).astype(int) == ids[order]).all(), "keys are not in the order of the rows")
-    texts = open_source(f"{url}::text_vector?modality=text")
-    selected = order[modality[order] == "text"]
-    _equal(texts.read(0, SHAPE[0]), rows["text_vector"][selected], "a filter selects other rows")
-    _require((np.asarray(texts.keys("id")).astype(int) == ids[selected]).all(), "keys of a filter are other ones")
-    for address in (f"{url}::nothing", f"{url}::text_vector?nothing=1"):
+    if modality is not None:
+        texts = open_source(f"{column('text_vector')}?modality=text")
+        selected = order[modality[order] == "text"]
+        _equal(texts.read(0, SHAPE[0]), rows["text_vector"][selected], "a filter selects other rows")
+        _require((np.asarray(texts.keys("id")).astype(int) == ids[selected]).all(), "keys of a filter are other ones")
+    for address in (column("nothing"), f"{column('text_vector')}?nothing=1"):
         try:
             open_source(address)
         except InputError:

@@ -9,6 +9,7 @@ import pytest
 
 import isthmus
 from isthmus import InputError
+from isthmus.align.streaming import apply
 from isthmus.data.sources import open_source
 from isthmus.testing import check_format
 
@@ -92,3 +93,27 @@ def test_keys_of_an_index_without_ids_are_refused(tmp_path: Path, rows: np.ndarr
     source = open_source(write(tmp_path / "a.index", faiss.IndexFlatL2(D), rows))
     with pytest.raises(InputError, match="holds no ids"):
         source.keys("id")
+
+
+def test_file_of_ids_selects_rows_and_aligned_rows_keep_the_ids(tmp_path: Path) -> None:
+    faiss = pytest.importorskip("faiss")
+    rng = np.random.default_rng(0)
+    rows, ids = rng.normal(size=(50, 6)).astype("float32"), rng.permutation(50) + 7
+    for name, index in (("ids", faiss.IndexIDMap(faiss.IndexFlatIP(6))), ("numbers", faiss.IndexFlatIP(6))):
+        index.add_with_ids(rows, ids) if name == "ids" else index.add(rows)
+        faiss.write_index(index, str(tmp_path / f"{name}.index"))
+    np.save(tmp_path / "chosen.npy", np.sort(ids)[[30, 3, 3, 12]])
+    source = open_source(f"{tmp_path}/ids.index::{tmp_path}/chosen.npy")
+    chosen = np.sort(ids)[[3, 12, 30]]
+    positions = [int(np.flatnonzero(ids == number)[0]) for number in chosen]
+    np.testing.assert_array_equal(source.keys("id"), chosen)
+    np.testing.assert_array_equal(source.read(0, 3), rows[positions])
+    np.testing.assert_array_equal(
+        open_source(f"{tmp_path}/numbers.index::{tmp_path}/chosen.npy").read(0, 3), rows[chosen]
+    )
+    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
+    apply(aligner, source, tmp_path / "new.index", modality="x")
+    np.testing.assert_array_equal(open_source(tmp_path / "new.index").keys("id"), chosen)
+    np.save(tmp_path / "chosen.npy", np.array([99]))
+    with pytest.raises(InputError, match="1 of its ids, such as 99, are not in"):
+        open_source(f"{tmp_path}/ids.index::{tmp_path}/chosen.npy")

@@ -104,3 +104,63 @@ def test_points_of_a_killed_call_are_neither_lost_nor_doubled(tmp_path: Path) ->
     np.testing.assert_array_equal(corrected.keys("id"), np.arange(N))
     expected = aligner.stored(rows[np.argsort(ids)], modality="image")
     np.testing.assert_allclose(corrected.read(0, N), expected, atol=1e-6)
+
+
+#: Rows, address of the rows, and address of the corrected rows, by store.
+OTHERS = {
+    "duckdb": (N, "{url}::vector", "{url}::corrected"),
+    "usearch": (N, "{url}/vector.usearch", "usearch:{folder}/new.usearch"),
+    "chroma": (1_000, "{url}-vector", "chroma:{folder}/corrected"),
+    "qdrant_local": (1_000, "{url}::vector", "qdrant:{folder}/corrected::vector"),
+}
+#: The command line with small blocks, which kills itself while it writes the third one if it is told to.
+KILLED = """
+import os, signal, sys, threading
+from isthmus.align import _store_target
+from isthmus.data.sources import _stored_rows
+kills, bytes_of_block = sys.argv.pop(1), sys.argv.pop(1)
+_stored_rows.BLOCK_BYTES = int(bytes_of_block)
+formed, blocks = _store_target._formed, []
+def formed_or_killed(*arguments):
+    blocks.append(1)
+    if len(blocks) == 3 and kills == "killed":
+        threading.Timer(0.002, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return formed(*arguments)
+_store_target._formed = formed_or_killed
+from isthmus.cli import main
+main()
+"""
+LIBRARIES = {"duckdb": "duckdb", "usearch": "usearch", "chroma": "chromadb", "qdrant_local": "qdrant_client"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+def test_rows_of_a_call_that_dies_while_it_writes_are_neither_lost_nor_doubled(name: str, tmp_path: Path) -> None:
+    pytest.importorskip(LIBRARIES[name])
+    n, read, target = OTHERS[name]
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(n, D)).astype("float32") + 0.5
+    ids = rng.permutation(n)
+    folder = tmp_path / "store"
+    folder.mkdir()
+    url = getattr(store_tables, name)(folder, ids, {"vector": rows}, np.full(n, "image"))
+    if name in ("chroma", "qdrant_local"):
+        folder = Path(url.partition(":")[2]).parent
+    addresses = [text.format(url=url, folder=folder) for text in (read, target)]
+    aligner = isthmus.align.ScoreCalibration().fit(image=rows[: n // 4], text=rows[n // 4 : n // 2] - 1)
+    aligner.save(tmp_path / "a.safetensors")
+    options = ["apply", str(tmp_path / "a.safetensors"), *addresses, "--modality", "image", "--role", "stored"]
+    outcomes = []
+    kill_calls = ["killed", "killed"] if n == N else ["killed"]  # 1,000 rows are four blocks
+    for kills in (*kill_calls, "-"):
+        command = [sys.executable, "-c", KILLED, kills, str(4 * D * n // 20), *options]
+        outcomes.append(subprocess.run(command, capture_output=True, text=True, check=False))
+    expected_codes = [-signal.SIGKILL] * len(kill_calls) + [0]
+    assert [outcome.returncode for outcome in outcomes] == expected_codes, outcomes[-1].stderr
+    assert f"Wrote {n:,} x {D + 2} rows" in outcomes[-1].stdout
+    corrected = isthmus.sources.open_source(addresses[1])
+    assert corrected.shape == (n, D + 2)
+    np.testing.assert_array_equal(corrected.keys("id"), np.arange(n))
+    expected = aligner.stored(rows[np.argsort(ids)], modality="image")
+    np.testing.assert_allclose(corrected.read(0, n), expected, atol=1e-6)
+    np.testing.assert_array_equal(isthmus.sources.open_source(addresses[0]).read(0, n), rows[np.argsort(ids)])

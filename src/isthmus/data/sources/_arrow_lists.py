@@ -117,6 +117,22 @@ def key_column(schema: pa.Schema, name: str, address: str) -> str:
     return name
 
 
+def id_column(schema: pa.Schema, named: str | None, address: str) -> str | None:
+    """Return the column of ids: the one that is named, or else 'id' or '_id', or None."""
+    if named is not None:
+        return key_column(schema, named, address)
+    return next((name for name in ("id", "_id") if name in schema.names), None)
+
+
+def key_values(column: Any) -> np.ndarray:
+    """Return ids or keys as an array of integers or text."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(column.type):
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+    return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(np.str_))
+
+
 def decode_keys(column: pa.ChunkedArray, address: str) -> pa.ChunkedArray:
     """Check that a column of keys has no nulls, and decode a dictionary."""
     import pyarrow as pa

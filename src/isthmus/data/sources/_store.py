@@ -152,6 +152,9 @@ class StoreTable(ABC):
         """
         raise read_only(self.address)
 
+    def finish(self) -> None:  # noqa: B027
+        """Complete a new table after its last row was written. The default does nothing."""
+
     def drop_column(self, column: str) -> None:
         """Remove a column.
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.data.sources._format import Format
+from isthmus.data.sources._ids import SelectedRows, selected_ids
 from isthmus.data.sources._locations import Location
 from isthmus.data.sources._registry import register
 from isthmus.data.sources._source import Source, same_format
@@ -31,7 +32,10 @@ _UNUSED = 1 << 20
 
 @register
 class Faiss(Format):
-    """faiss (.index, .faiss): a flat index, mapped, or a scalar-quantised one, with its ids. Others lack their rows."""
+    """faiss (.index, .faiss): a flat index, mapped, or a scalar-quantised one, with its ids. Others lack their rows.
+
+    FILE.index::IDS.npy reads the rows whose ids are in a file.
+    """
 
     name = "faiss"
     suffixes = (".index", ".faiss")
@@ -46,13 +50,20 @@ class Faiss(Format):
         """Open the rows of the index. Its ids are the keys 'id'."""
         if not isinstance(location, Path):
             raise InputError(f"{location}: an index of faiss is read from a local file; copy it to this machine")
-        if member is not None:
-            raise InputError(f"{location}::{member}: a faiss index holds one set of rows; leave out '::{member}'")
+        if member is not None and not member.endswith(".npy"):
+            raise InputError(
+                f"{location}::{member}: a faiss index holds one set of rows; leave out '::{member}', or give a file of "
+                "ids as ::IDS.npy"
+            )
         with location.open("rb") as file:
             head = file.read(4)
         rows, ids = _mapped(location) if head in (*FLAT, *IDS) else (None, None)
         if rows is None:
             rows, ids = _decoded(location)
+        if member is not None:
+            ids = np.arange(rows.shape[0]) if ids is None else ids
+            chosen, order = selected_ids(member, ids, str(location)), np.argsort(ids, kind="stable")
+            rows, ids = SelectedRows(rows, order[np.searchsorted(ids, chosen, sorter=order)]), chosen
         numbers = ids
 
         def keys(name: str) -> Any:
@@ -61,7 +72,16 @@ class Faiss(Format):
                 raise InputError(f"{location}: holds {has}, and {name!r} is missing; give a file of keys")
             return numbers
 
-        return Source(rows, address=str(location), format=self.name, location=location, keys=keys, min_rows=min_rows)
+        address = str(location) if member is None else f"{location}::{member}"
+        return Source(
+            rows,
+            address=address,
+            format=self.name,
+            location=location,
+            member=member,
+            keys=keys,
+            min_rows=min_rows,
+        )
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
@@ -73,7 +93,7 @@ class Faiss(Format):
         if template is not None:
             with Path(template.location).open("rb") as file:
                 has_ids = file.read(4) in IDS
-            ids = np.asarray(template.keys("id"), dtype="<i8") if has_ids else None
+            ids = np.asarray(template.keys("id"), dtype="<i8") if has_ids or template.member else None
         return _IndexWriter(path, shape, start, ids)
 
 

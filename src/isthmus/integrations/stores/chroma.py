@@ -1,12 +1,163 @@
-"""Chroma: queries and documents that are corrected on the way in."""
+"""Chroma: collections of a folder as sources and new collections, and queries that are corrected on the way in."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from isthmus.data.sources import Store, StoreAddress, StoreTable, register_store
+from isthmus.data.sources._stores import require_table
 from isthmus.utils import errors
+from isthmus.utils.errors import InputError, unknown_name
+
+#: Key of the note in the metadata of a collection.
+NOTE = "isthmus"
+
+
+@register_store
+class Chroma(Store):
+    """Chroma (chroma:FOLDER/COLLECTION?modality=image): a second collection with the same ids."""
+
+    scheme = "chroma"
+    options = ()
+
+    def parse(self, url: str) -> StoreAddress:
+        """Return the parts of an address, which is a path and has no slashes after the scheme."""
+        return replace(super().parse(url), slashes="")
+
+    def open_table(self, address: StoreAddress) -> ChromaTable:
+        """Open a collection of a folder."""
+        client, names = _client(address, create=False)
+        if address.table not in names:
+            raise unknown_name(f"collection in {address.folder}", address.table, names)
+        return ChromaTable(address, client, client.get_collection(address.table, embedding_function=None))
+
+    def create_table(
+        self, address: StoreAddress, ids: np.ndarray, width: int, dtype: np.dtype, note: str
+    ) -> ChromaTable:
+        """Create a collection of inner products."""
+        del ids, dtype
+        client, names = _client(address, create=True)
+        if address.table not in names:
+            space = {"hnsw": {"space": "ip"}}
+            client.create_collection(address.table, metadata={NOTE: note}, configuration=space, embedding_function=None)
+        collection = client.get_collection(address.table, embedding_function=None)
+        if (collection.metadata or {}).get(NOTE) != note:
+            raise InputError(f"{address}: exists; give the name of a new collection")
+        return ChromaTable(address, client, collection, width)
+
+
+class ChromaTable(StoreTable):
+    """The records of a collection in the order of their ids, as numbers if all ids are whole numbers, else as text."""
+
+    ordered = True
+
+    def __init__(self, address: StoreAddress, client: Any, collection: Any, width: int = 0):
+        if address.column is not None:
+            raise InputError(f"{address}: a collection of Chroma holds one vector a record; leave out the column")
+        self.address, self.collection = address, collection
+        self.dtype = np.dtype(np.float32)
+        self.batch_size = int(client.get_max_batch_size())
+        self._where = _condition(address)
+        self.names = np.asarray(collection.get(where=self._where, include=[])["ids"], dtype=np.str_)
+        self.ids = _numbers(self.names)
+        order = np.argsort(self.ids, kind="stable")
+        self.names, self.ids = self.names[order], self.ids[order]
+        self.count = len(self.ids)
+        if address.filters and not self.count:
+            raise InputError(f"{address}: no record has this metadata; check its name and value")
+        first = collection.get(ids=self.names[:1].tolist(), include=["embeddings"])["embeddings"] if self.count else []
+        self.width = len(first[0]) if len(first) else width
+
+    def blocks(self, size: int, *, missing: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the records in the order of their ids."""
+        del missing
+        size = min(size, self.batch_size)
+        for begin in range(0, self.count, size):
+            names = self.names[begin : begin + size]
+            records = self.collection.get(ids=names.tolist(), include=["embeddings"])
+            if len(records["ids"]) != len(names):
+                raise InputError(f"{self.address}: records were removed while they were read; open it again")
+            order = np.argsort(np.asarray(records["ids"], dtype=np.str_))
+            position = np.empty(len(names), dtype=np.int64)
+            position[np.argsort(names)] = order  # Chroma returns records in an order of its own
+            yield self.ids[begin : begin + size], np.asarray(records["embeddings"], dtype=np.float32)[position]
+
+    def key_blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield ids and the values of a metadata field, or the ids themselves for 'id'."""
+        if name == "id":
+            yield self.ids, self.ids
+            return
+        records = self.collection.get(where=self._where, include=["metadatas"])
+        values = {
+            key: (fields or {}).get(name) for key, fields in zip(records["ids"], records["metadatas"], strict=True)
+        }
+        keys = [values[key] for key in self.names.tolist()]
+        if None in keys:
+            raise InputError(f"{self.address}: metadata {name!r}: {keys.count(None):,} records lack it")
+        is_number = all(isinstance(key, int) for key in keys)
+        yield self.ids, np.asarray(keys if is_number else [str(key) for key in keys])
+
+    def written_ids(self) -> np.ndarray:
+        """Return the ids of all records in ascending order."""
+        return self.ids
+
+    def note(self, column: str) -> str | None:
+        """Raise `InputError`, because vectors are written to a new collection."""
+        raise InputError(
+            f"{self.address}: Chroma keeps one vector a record, so vectors are written to a new collection and not "
+            f"beside the old ones as {column!r}; give another address"
+        )
+
+    def write(self, column: str, ids: np.ndarray, rows: np.ndarray) -> None:
+        """Add records."""
+        del column
+        for begin in range(0, len(ids), self.batch_size):
+            end = begin + self.batch_size
+            names = [str(key) for key in ids[begin:end].tolist()]
+            self.collection.upsert(ids=names, embeddings=np.ascontiguousarray(rows[begin:end], dtype=np.float32))
+
+
+def _client(address: StoreAddress, *, create: bool) -> tuple[Any, list[str]]:
+    """Open the folder of an address, and return its client and the names of its collections."""
+    chromadb = errors.import_optional("chromadb", "chroma", f"reading {address}")
+    require_table(address, "chroma:folder/collection")
+    if not create and not (Path(address.folder) / "chroma.sqlite3").is_file():
+        raise InputError(f"{address}: there is no Chroma in the folder {address.folder}; give chroma:FOLDER/COLLECTION")
+    settings = chromadb.Settings(anonymized_telemetry=False)
+    client = chromadb.PersistentClient(address.folder, settings=settings)
+    return client, [collection.name for collection in client.list_collections()]
+
+
+def _condition(address: StoreAddress) -> dict[str, Any] | None:
+    """Return the filters of an address: a field has the value as text, or as the number or the truth that it spells."""
+    conditions: list[dict[str, Any]] = []
+    for name, text in address.filters:
+        values: list[Any] = [text]
+        for number in (int, float):
+            try:
+                values.append(number(text))
+            except ValueError:
+                continue
+        values = [value for value in values if not isinstance(value, float) or math.isfinite(value)]
+        values += [text.lower() == "true"] if text.lower() in ("true", "false") else []
+        choices = [{name: value} for value in values]
+        conditions.append(choices[0] if len(choices) == 1 else {"$or": choices})
+    return None if not conditions else conditions[0] if len(conditions) == 1 else {"$and": conditions}
+
+
+def _numbers(names: np.ndarray) -> np.ndarray:
+    """Return ids as integers if all are written as such, else as text."""
+    try:
+        numbers = names.astype(np.int64) if len(names) else np.empty(0, dtype=np.int64)
+    except (ValueError, OverflowError):
+        return names
+    return numbers if (numbers.astype(np.str_) == names).all() else names
 
 
 def chroma_embedding(correction: Any, base: Any, /, *, stored: str = "image", query: str = "text") -> Any:

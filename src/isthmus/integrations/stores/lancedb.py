@@ -57,7 +57,7 @@ class LanceTable(StoreTable):
         self.adds_rows = False
         list_type = schema.field(column).type
         self.dtype = _arrow_lists.list_dtype(list_type)
-        self.id_column = _id_column(schema, address)
+        self.id_column = _arrow_lists.id_column(schema, address.options.get("id"), str(address.with_column("")))
         self.has_ids = self.id_column is not None
         self._where = " AND ".join(_equals(schema, name, value, self.address) for name, value in address.filters)
         self.count = table.count_rows(self._where or None)
@@ -86,7 +86,7 @@ class LanceTable(StoreTable):
             for batch in self._scan([*ids, column], where, size):
                 rows = _arrow_lists.to_matrix(batch.column(column), self.width, first, str(self.address))
                 numbers = np.arange(first, first + len(rows))
-                yield (_values(batch.column(ids[0])) if ids else numbers), rows
+                yield (_arrow_lists.key_values(batch.column(ids[0])) if ids else numbers), rows
                 first += len(rows)
 
     def key_blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -96,7 +96,7 @@ class LanceTable(StoreTable):
         for batch in self._scan(list(dict.fromkeys((ids, name))), "", 65_536):
             if batch.column(name).null_count:
                 raise InputError(f"{self.address}: column {name!r} has nulls; every row needs a key")
-            yield _values(batch.column(ids)), _values(batch.column(name))
+            yield _arrow_lists.key_values(batch.column(ids)), _arrow_lists.key_values(batch.column(name))
 
     def check_ids(self) -> None:
         """Raise `InputError` unless the ids all differ, which LanceDB does not enforce."""
@@ -176,23 +176,6 @@ def _vector_field(column: str, width: int, dtype: np.dtype, note: str) -> Any:
 
     value_type = pa.from_numpy_dtype(dtype)
     return pa.field(column, pa.list_(pa.field("item", value_type), width), metadata={NOTE: note})
-
-
-def _id_column(schema: Any, address: StoreAddress) -> str | None:
-    """Return the column of ids: the one that the address names, or else 'id' or '_id'."""
-    named = address.options.get("id")
-    if named is not None:
-        return _arrow_lists.key_column(schema, named, str(address.with_column("")))
-    return next((name for name in ("id", "_id") if name in schema.names), None)
-
-
-def _values(column: Any) -> np.ndarray:
-    """Return ids or keys as a NumPy array."""
-    import pyarrow as pa
-
-    if pa.types.is_integer(column.type):
-        return np.asarray(column.to_numpy(zero_copy_only=False))
-    return np.asarray(column.cast(pa.string()).to_numpy(zero_copy_only=False).astype(np.str_))
 
 
 def _quoted(column: str) -> str:
