@@ -57,6 +57,7 @@ class Faiss(Format):
             )
         with location.open("rb") as file:
             head = file.read(4)
+        rows: Any
         rows, ids = _mapped(location) if head in (*FLAT, *IDS) else (None, None)
         if rows is None:
             rows, ids = _decoded(location)
