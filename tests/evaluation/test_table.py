@@ -147,7 +147,8 @@ class TestPage:
         assert heads in text
         assert "Change of exchange R@1 where the gap is closed" in text
         change = table["MeanRotation"].changes["R@1"]
-        assert f"<small>[{change.low:+.3f}, {change.high:+.3f}]</small>" in text  # narrow enough for five scores
+        interval = f"{change.low:+.3f} to {change.high:+.3f}".replace("-", "−")
+        assert f"<small>{interval}</small>" in text  # narrow enough for five scores
 
     def test_comparison_page_of_an_unknown_score_is_refused(self, table: Comparison, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no score 'R@2' in this comparison"):
