@@ -19,6 +19,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+from isthmus.utils.progress import listening
+
 #: Variables with which a user sets the number of threads. BLAS reads them when it is loaded.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 #: Files of the processor quota of a container: one of cgroup v2, or quota and period of v1.
@@ -27,7 +29,7 @@ CGROUP = Path("/sys/fs/cgroup")
 S = TypeVar("S")
 T = TypeVar("T")
 
-#: True in a task of `run_parallel`, whose siblings occupy the other cores.
+#: True in a task of `map_ahead`, whose siblings occupy the other cores.
 _in_task: ContextVar[bool] = ContextVar("in_task", default=False)
 
 
@@ -172,7 +174,7 @@ def blas_limited(threads: int | None) -> Iterator[None]:
 
 
 def in_parallel_task() -> bool:
-    """Return whether the caller is a task of `run_parallel`, whose siblings use the other cores."""
+    """Return whether the caller is a task of `map_ahead`, whose siblings use the other cores."""
     return _in_task.get()
 
 
@@ -182,7 +184,7 @@ def run_parallel(tasks: Sequence[Callable[[], T]], threads: int) -> list[T]:
     Parameters
     ----------
     tasks : sequence of callable
-        Functions without arguments. They see the context variables of the caller.
+        Functions without arguments.
     threads : int
         Number of threads. One thread calls the functions one after another.
 
@@ -196,28 +198,16 @@ def run_parallel(tasks: Sequence[Callable[[], T]], threads: int) -> list[T]:
     >>> run_parallel([lambda: 1, lambda: 2], threads=2)
     [1, 2]
     """
-    if threads == 1 or len(tasks) < 2:
-        with blas_limited(1) if tasks else blas_limited(None):
-            return [task() for task in tasks]
-
-    def marked(task: Callable[[], T]) -> T:
-        _in_task.set(True)
-        return task()
-
-    with blas_limited(1), ThreadPoolExecutor(min(threads, len(tasks))) as pool:
-        futures = [pool.submit(copy_context().run, marked, task) for task in tasks]
-        try:
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+    return list(map_ahead(lambda task: task(), tasks, threads, ahead=len(tasks)))
 
 
-def map_ahead(function: Callable[[S], T], arguments: Iterable[S], threads: int) -> Iterator[T]:
+def map_ahead(
+    function: Callable[[S], T], arguments: Iterable[S], threads: int, *, ahead: int | None = None
+) -> Iterator[T]:
     """Yield function(argument) for each argument, in order, with several threads that work ahead.
 
-    The calling thread takes the arguments, at most two ahead of each thread. Arguments may therefore be blocks of a
-    file that one thread reads.
+    BLAS has one thread in each. The calling thread takes the arguments, which may therefore be blocks of a file that
+    one thread reads. The function sees the context variables of the caller, but it reports no progress.
 
     Parameters
     ----------
@@ -227,6 +217,8 @@ def map_ahead(function: Callable[[S], T], arguments: Iterable[S], threads: int) 
         The arguments.
     threads : int
         Number of threads. One thread calls the function in the calling thread.
+    ahead : int, optional
+        Arguments that are taken before the first result is yielded. Default: two for each thread.
 
     Yields
     ------
@@ -239,14 +231,21 @@ def map_ahead(function: Callable[[S], T], arguments: Iterable[S], threads: int) 
     [1, 2, 3]
     """
     if threads == 1:
-        yield from map(function, arguments)
+        with blas_limited(1):
+            yield from map(function, arguments)
         return
+
+    def marked(argument: S) -> T:
+        _in_task.set(True)
+        with listening(None):
+            return function(argument)
+
     with blas_limited(1), ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[T]] = deque()
         try:
             for argument in arguments:
-                waiting.append(pool.submit(function, argument))
-                if len(waiting) > 2 * threads:
+                waiting.append(pool.submit(copy_context().run, marked, argument))
+                if len(waiting) > (2 * threads if ahead is None else ahead):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Protocol, Self, TypeVar
 
 import numpy as np
 
+from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.statistics.influence import InfluenceSample, UnpairedSample
@@ -76,29 +80,39 @@ class SecondMoment:
         self.mean = mean
         self.n = n
         self.rounding = rounding
+        self._eigen: tuple[np.ndarray, np.ndarray] | None = None
+        self._centred: tuple[np.ndarray, np.ndarray] | None = None
+        # The lock of each object: measures of both modalities decompose side by side.
+        self._lock = threading.RLock()
 
-    @cached_property
+    @property
     def eigen(self) -> tuple[np.ndarray, np.ndarray]:
         """Singular values of the (uncentred) rows, descending, (d,), and right singular vectors, (d, d)."""
-        values, vectors = np.linalg.eigh(self.gram)
-        return np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
+        with self._lock:
+            if self._eigen is None:
+                values, vectors = np.linalg.eigh(self.gram)
+                self._eigen = np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
+            return self._eigen
 
     @property
     def spectrum(self) -> np.ndarray:
         """Singular values of the (uncentred) rows, descending, (d,)."""
         return self.eigen[0]
 
-    @cached_property
+    @property
     def centred(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues of the covariance (1/n), descending, (d,), and eigenvectors, (d, d).
 
         Eigenvalues that are rounding noise are set to 0.
         """
         assert self.mean is not None
-        values, vectors = np.linalg.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
-        # The subtraction of the mean leaves rounding errors of this size in place of a zero.
-        floor = self.rounding * float(np.trace(self.gram)) / self.n
-        return np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]
+        with self._lock:
+            if self._centred is None:
+                values, vectors = np.linalg.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
+                # The subtraction of the mean leaves rounding errors of this size in place of a zero.
+                floor = self.rounding * float(np.trace(self.gram)) / self.n
+                self._centred = np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]
+            return self._centred
 
 
 class MetricContext:
@@ -154,6 +168,9 @@ class MetricContext:
         #: Kinds of work that the measures of this run take from the pass over all scores.
         self.planned_sweeps: frozenset[type[Any]] = frozenset()
         self._cache: dict[Hashable, Any] = {}
+        # Measures run in several threads. The first one that needs a shared result computes it, and the others wait.
+        self._locks: defaultdict[Hashable, threading.RLock] = defaultdict(threading.RLock)
+        self._reading = threading.RLock()
         self._swapped: MetricContext | None = None
         #: The context in the order of the pairs: this one, or the one that it was swapped from.
         self.original = self
@@ -216,10 +233,12 @@ class MetricContext:
             The value for this order of the modalities.
         """
         if key not in self._cache:
-            if swap is None or self.original is self:
-                self._cache[key] = compute(self)
-            else:
-                self._cache[key] = swap(self.original.cached(key, compute, swap))
+            with self._locks[key]:
+                if key not in self._cache:
+                    if swap is None or self.original is self:
+                        self._cache[key] = compute(self)
+                    else:
+                        self._cache[key] = swap(self.original.cached(key, compute, swap))
         value: V = self._cache[key]
         return value
 
@@ -239,11 +258,40 @@ class MetricContext:
         """Cosines between the principal directions (centred) of x (rows) and y (columns), (d, d)."""
         return self.cached("cross_cosines", lambda c: c.x.centred[1].T @ c.y.centred[1], np.transpose)
 
-    @cached_property
+    @property
     def sample(self) -> Pairs:
         """At most `MAX_ROW_ITEMS` random items of the pairs, in the order of the pairs."""
-        assert self.pairs is not None
-        return self.pairs.sample(MAX_ROW_ITEMS)
+        return self.cached("sample", _sample)
+
+    @property
+    def sample_rows(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of x and of y of the sample, divided by their norms if `normalize`."""
+        return self.cached("sample rows", _sample_rows)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Read the data in this block alone: readers of some formats do not share their files with other threads.
+
+        Yields
+        ------
+        None
+            Nothing. Other threads wait before their blocks.
+        """
+        with self.original._reading:
+            yield
+
+
+def _sample(context: MetricContext) -> Pairs:
+    assert context.pairs is not None
+    with context.reading():
+        return context.pairs.sample(MAX_ROW_ITEMS)
+
+
+def _sample_rows(context: MetricContext) -> tuple[np.ndarray, np.ndarray]:
+    sample = context.sample
+    with context.reading():
+        x, y = (to_numpy(rows) for rows in sample.unit(normalize=context.normalize))
+    return x, y
 
 
 def _swapped_sample(sample: InfluenceSample | None) -> InfluenceSample | None:
@@ -251,8 +299,9 @@ def _swapped_sample(sample: InfluenceSample | None) -> InfluenceSample | None:
 
 
 def _influence_sample(context: MetricContext) -> InfluenceSample | None:
-    if context.sets is not None:
-        return UnpairedSample.of_sets(context.sets, normalize=context.normalize)
-    if context.pairs is None:
-        return None
-    return InfluenceSample.of(context.pairs, context.moments, normalize=context.normalize)
+    with context.reading():
+        if context.sets is not None:
+            return UnpairedSample.of_sets(context.sets, normalize=context.normalize)
+        if context.pairs is None:
+            return None
+        return InfluenceSample.of(context.pairs, context.moments, normalize=context.normalize)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import blas_limited, map_ahead
 from isthmus.data.opening import as_pairs
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
@@ -15,6 +18,7 @@ from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
 from isthmus.metrics._evaluation import FAILURES, evaluate
 from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
 from isthmus.metrics._metric import FAMILIES, Metric, registry
+from isthmus.metrics._score_sweep import planned_sweep
 from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments
@@ -24,6 +28,8 @@ from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.progress import report_progress
 
+#: Numbers of one modality from which measures run side by side, and items from which one pass has several threads.
+MIN_PARALLEL_VALUES, MIN_SWEPT_ITEMS = 2**17, 3_000
 #: Short names of measures.
 ALIASES = {"angle": "centroid_angle", "rmg": "relative_modality_gap", "paired_cosine": "mean_paired_cosine"}
 
@@ -102,12 +108,21 @@ def measure(
             )
     context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names)
     context.planned_sweeps = frozenset(work for entry in selected for work in registry()[entry].sweeps)
+    entries = [registry()[name] for name in selected]
+    size = moments.by_item.n_items, moments.by_item.n_items * moments.dim_x
+    threads = n_threads() if size[1] >= MIN_PARALLEL_VALUES else 1
     estimates = {}
-    for number, (entry, printed_names) in enumerate(selected.items()):
-        report_progress(number, len(selected), "measuring")
-        computed = evaluate(registry()[entry], context)
-        estimates.update({name: estimate for name, estimate in computed.items() if name in printed_names})
-    return Result(estimates, _curves(context), _provenance(pairs, context))
+    with blas_limited(1):
+        report_progress(0, len(entries), "measuring")
+        if threads > 1 and context.planned_sweeps and size[0] >= MIN_SWEPT_ITEMS:
+            with suppress(*FAILURES):  # each measure states its failure
+                planned_sweep(context)  # it uses all threads by itself
+        results = map_ahead(lambda entry: evaluate(entry, context), entries, threads, ahead=len(entries))
+        for number, (entry, computed) in enumerate(zip(selected, results, strict=True), start=1):
+            report_progress(number, len(entries), "measuring")
+            estimates.update({name: estimate for name, estimate in computed.items() if name in selected[entry]})
+        curves, provenance = _curves(context), _provenance(pairs, context)
+    return Result(estimates, curves, provenance)
 
 
 def families(names: tuple[str, str]) -> dict[str, str]:

@@ -64,7 +64,9 @@ class PairedRows:
         self.is_one_to_one = is_one_to_one
 
     @classmethod
-    def of(cls, pairs: Pairs, /, *, normalize: bool = True) -> PairedRows:
+    def of(
+        cls, pairs: Pairs, /, *, normalize: bool = True, rows: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> PairedRows:
         """Return the items of `pairs` that have a matching row. All of them are held in memory.
 
         Parameters
@@ -73,18 +75,20 @@ class PairedRows:
             The pairs.
         normalize : bool, default True
             Divide rows by their norms.
+        rows : tuple of numpy.ndarray, optional
+            Rows of x and of y, if they have been read already.
 
         Returns
         -------
         PairedRows
             One pair for each item.
         """
-        x, y = (to_numpy(rows) for rows in pairs.unit(normalize=normalize))
+        x, y = rows or (to_numpy(modality) for modality in pairs.unit(normalize=normalize))
         labels = pairs.labels
         is_one_to_one = pairs.index is None and pairs.y_groups is None
         if not is_one_to_one:
-            items, rows = pairs.first_pairs
-            x, y = x[items], y[rows]
+            items, y_rows = pairs.first_pairs
+            x, y = x[items], y[y_rows]
             labels = None if labels is None else labels[items]
         return cls(x, y, labels=labels, unit=normalize, open_spec=pairs.open_spec, is_one_to_one=is_one_to_one)
 
@@ -102,7 +106,7 @@ class PairedRows:
         PairedRows
             One pair for each of at most 10,000 items.
         """
-        return cls.of(context.sample, normalize=context.normalize)
+        return cls.of(context.sample, normalize=context.normalize, rows=context.sample_rows)
 
     @property
     def n(self) -> int:

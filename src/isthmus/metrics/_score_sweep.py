@@ -33,8 +33,14 @@ class SweptWork(Protocol):
 
 def swept(context: MetricContext, work: type[SweptWork], /) -> Any:
     """Return the result of one kind of work, computed together with all that the measures of the run declare."""
-    results = context.cached("score sweep", _sweep_planned)
+    results = planned_sweep(context)
     return results[work] if work in results else sweep_rows(context.shared(PairedRows), work)[work]
+
+
+def planned_sweep(context: MetricContext, /) -> dict[type[SweptWork], Any]:
+    """Return the results of all work that the measures of the run declare, computed on the first call."""
+    results: dict[type[SweptWork], Any] = context.original.cached("score sweep", _sweep_planned)
+    return results
 
 
 def sweep_rows(rows: PairedRows, *works: type[SweptWork]) -> dict[type[SweptWork], Any]:

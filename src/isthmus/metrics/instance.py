@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -78,7 +77,7 @@ def alignment(context: MetricContext) -> Estimate:
 def pair_distances(context: MetricContext) -> tuple[np.ndarray, np.ndarray | None]:
     """Return |x - y| of every pair of the sampled items, (n,), and the component of each pair (None: one pair each)."""
     sample = context.sample
-    x, y = (to_numpy(rows) for rows in sample.unit(normalize=context.normalize))
+    x, y = context.sample_rows
     owner = sample.index
     distances = np.empty(len(y))
     for start in range(0, len(y), BLOCK_PAIRS):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current
 from isthmus.compute.score_matrix import count_columns, count_rows
 from isthmus.compute.score_sweep import Workspace, fill_diagonal
@@ -36,7 +35,7 @@ class SampledRetrieval:
         if cls.is_swept(context.shared(PairedRows)):
             retrieval: SampledRetrieval = swept(context, cls)
             return retrieval
-        x, y = (to_numpy(rows) for rows in sample.unit(normalize=context.normalize))
+        x, y = context.sample_rows
         return cls(Retrieval.of(x, y, index=sample.index, y_groups=sample.y_groups))
 
     @classmethod

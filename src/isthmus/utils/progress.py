@@ -40,13 +40,13 @@ def report_progress(done: int, total: int | None, stage: str, detail: str = "", 
 
 
 @contextmanager
-def listening(listener: Listener, /) -> Iterator[None]:
+def listening(listener: Listener | None, /) -> Iterator[None]:
     """Send the progress of the block to a listener.
 
     Parameters
     ----------
-    listener : callable
-        Called as listener(done, total, stage, detail).
+    listener : callable or None
+        Called as listener(done, total, stage, detail). None: the block is silent.
     """
     token = _listener.set(listener)
     try:

@@ -1,0 +1,69 @@
+"""Measures that run side by side give the same numbers as one after another."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.compute.resources import config_context
+from isthmus.metrics import _measure
+from isthmus.metrics._context import SecondMoment
+
+
+@pytest.fixture
+def parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run also measures of few rows side by side."""
+    monkeypatch.setattr(_measure, "MIN_PARALLEL_VALUES", 0)
+    monkeypatch.setattr(_measure, "MIN_SWEPT_ITEMS", 0)
+
+
+@pytest.mark.usefixtures("parallel")
+def test_measure_in_several_threads_gives_the_same_numbers(rng: np.random.Generator, tmp_path: Path) -> None:
+    rows = rng.normal(size=(2, 120, 8)) + 1
+    for name, modality in zip("xy", rows, strict=True):
+        np.save(tmp_path / f"{name}.npy", modality)
+    index = np.repeat(np.arange(60), 2)
+    for data in (
+        isthmus.Pairs(image=tmp_path / "x.npy", text=tmp_path / "y.npy", labels=np.arange(120) % 3),
+        isthmus.Pairs(image=rows[0][:60], text=rows[1], index=index),
+    ):
+        results = []
+        for threads in (1, 4):
+            with config_context(threads=threads):
+                results.append(isthmus.measure(data))
+        one, several = results
+        assert list(one) == list(several)
+        for name, estimate in one.items():
+            numbers = [[e.value, e.low, e.high, e.null] for e in (estimate, several[name])]
+            np.testing.assert_array_equal(*numbers, err_msg=name)
+
+
+@pytest.mark.usefixtures("parallel")
+def test_measure_in_several_threads_raises_the_errors_of_a_plugin(rng: np.random.Generator) -> None:
+    from isthmus.metrics import metric, unregister
+
+    @metric("broken", unit="share", range=(0, 1), direction="lower", source="a test")
+    def broken(context: object) -> None:
+        raise TypeError("a programming error")
+
+    try:
+        with config_context(threads=2), pytest.raises(TypeError, match="a programming error"):
+            isthmus.measure(*rng.normal(size=(2, 20, 3)), metrics=["centroid_angle", "broken"])
+    finally:
+        unregister("broken")
+
+
+def test_second_moment_is_decomposed_once_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls, eigh = [], np.linalg.eigh
+    monkeypatch.setattr(np.linalg, "eigh", lambda matrix: (calls.append(1), eigh(matrix))[1])
+    moment = SecondMoment(np.diag([1.0, 2.0]), np.zeros(2), 1)
+    threads = [threading.Thread(target=lambda: (moment.centred, moment.eigen)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(calls) == 2
