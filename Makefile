@@ -13,7 +13,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-test
 	$(BIN)/ruff check src tests benchmarks docs
-	$(BIN)/ruff format --check src tests benchmarks docs/conf.py docs/_ext docs/_gallery
+	$(BIN)/ruff format --check src tests benchmarks docs/conf.py docs/_ext docs/_gallery docs/_figures
 	$(BIN)/python -m mypy
 	$(PYTEST) -n $(TEST_WORKERS) -m "not slow" --doctest-modules src tests
 

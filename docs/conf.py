@@ -28,7 +28,7 @@ extensions = [
     "code_links",
     "offline",
 ]
-exclude_patterns = ["_gallery", "_ext", "figures"]
+exclude_patterns = ["_gallery", "_ext", "_figures", "figures"]
 suppress_warnings = ["config.cache"]  # the order of the gallery is a function
 
 # Pages are Markdown. Links to headings are checked, which needs the anchors of all levels.

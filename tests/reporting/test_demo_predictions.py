@@ -33,7 +33,14 @@ def test_every_pair_is_where_theory_puts_it() -> None:
 def test_the_page_shows_it_where_it_holds(tmp_path: Path) -> None:
     assert demo_sections("plain") == demo_sections("warm") == []
     page = tmp_path / "demo.html"
-    assert CliRunner().invoke(app, ["demo", "--run", "collapsed", "-o", str(page)]).exit_code == 0
+    answer = CliRunner().invoke(app, ["demo", "--run", "collapsed", "-o", str(page)])
+    assert answer.exit_code == 0
+    assert answer.stdout.startswith("- Recommended: ScoreCalibration. ")
+    *_, report, fit, apply_image, apply_text = (line.strip() for line in answer.stdout.splitlines())
+    assert report == "isthmus report image.npy text.npy -o gap.html"
+    assert fit == "isthmus fit ScoreCalibration image.npy text.npy -o correction.safetensors"
+    assert apply_image.startswith("isthmus apply correction.safetensors image.npy")
+    assert apply_text.endswith("--modality text --role stored")
     text = page.read_text(encoding="utf-8")
     assert "What theory predicts for every pair" in text
     assert "Cosine of each pair against its E: raw 0.679 (predicted 0.679)" in text

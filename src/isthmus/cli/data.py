@@ -18,6 +18,7 @@ from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
+    from isthmus.diagnosis import Explanation
 
 
 def mount(app: typer.Typer) -> None:
@@ -31,7 +32,10 @@ def demo(
     output: Annotated[Path, typer.Option("-o", "--output", help="path of the page")] = Path("isthmus-demo.html"),
     export: Annotated[Path | None, typer.Option(help="also write the embeddings as .npy files to this folder")] = None,
 ) -> None:
-    """Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs."""
+    """Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs.
+
+    The recommended correction comes first. The commands for your own files come last. No browser is opened.
+    """
     check_writable(output)
     if export is not None:
         for path in isthmus.demo.export(export, run):
@@ -42,8 +46,21 @@ def demo(
     test_pairs, train_pairs = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
     with stages(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}"):
         explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=demo_sections(run))
-    print_bullets(explanation.verdict)
-    typer.echo(f"\nThe page: {output.resolve()}")
+    *sentences, recommendation = explanation.verdict
+    print_bullets([recommendation, *sentences])
+    typer.echo(f"\nThe page: {output.resolve()}\n\nThe same on your own files, one row for each item:")
+    for line in _own_commands(explanation):
+        typer.echo(f"  {line}")
+
+
+def _own_commands(explanation: Explanation) -> list[str]:
+    """Return the commands that repeat the report on files, and that fit and apply the recommended correction."""
+    from isthmus.diagnosis import best_row
+    from isthmus.reporting.recommended_commands import commands
+
+    own = ["isthmus report image.npy text.npy -o gap.html"]
+    recommended = best_row(explanation.comparison) if explanation.comparison else None
+    return own if recommended is None else own + commands(recommended, ("image", "text"))["shell"].splitlines()
 
 
 def inspect(
