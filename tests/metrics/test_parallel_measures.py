@@ -12,6 +12,7 @@ import isthmus
 from isthmus.compute.resources import config_context
 from isthmus.metrics import _measure
 from isthmus.metrics._context import SecondMoment
+from isthmus.utils.errors import InputError
 
 
 @pytest.fixture
@@ -67,3 +68,22 @@ def test_second_moment_is_decomposed_once_by_several_threads(monkeypatch: pytest
     for thread in threads:
         thread.join()
     assert len(calls) == 2
+
+
+def test_measure_states_the_sample_and_its_standard_error(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 400, 6)) + 1
+    names = ["image_to_text_R@10", "image_to_text_hubness", "centroid_angle"]
+    result = isthmus.measure(isthmus.Pairs(image=x, text=y), metrics=names, sample=150)
+    assert [result[name].sampled for name in names] == [150, 150, 0]
+    assert result.pairs["items_ranked"] == 150
+    recall = result["image_to_text_R@10"]
+    assert recall.standard_error == pytest.approx(np.sqrt(recall.value * (1 - recall.value) / 150), rel=0.1)
+    restored = type(result).from_dict(result.to_dict())
+    assert restored["image_to_text_R@10"].sampled == 150
+    assert result.to_dict()["metrics"]["image_to_text_R@10"]["standard_error"] == recall.standard_error
+    assert "sampled" not in result.to_dict()["metrics"]["centroid_angle"]
+    assert result.columns()["sampled"] == [150, 150, 0]
+    everything = isthmus.measure(isthmus.Pairs(image=x, text=y), metrics=names, sample=400)
+    assert {estimate.sampled for estimate in everything.values()} == {0}
+    with pytest.raises(InputError, match="sample=99: expected 100 items or more"):
+        isthmus.measure(x, y, sample=99)

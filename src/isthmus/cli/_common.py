@@ -50,6 +50,10 @@ Unpaired = Annotated[
     bool, typer.Option("--unpaired", help="two sets without pairs, whose sizes may differ: all that needs no pairs")
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+Sample = Annotated[
+    int | None,
+    typer.Option("--sample", help="items in the random sample of measures that need rows; default: 10000"),
+]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
 Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
 Index = Annotated[

@@ -20,6 +20,7 @@ from isthmus.cli._common import (
     Labels,
     Names,
     Raw,
+    Sample,
     Unpaired,
     open_pairs,
     open_sets,
@@ -89,6 +90,7 @@ def measure(
     drop_bad: DropBad = False,
     as_is: AsIs = False,
     unpaired: Unpaired = False,
+    sample: Sample = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -100,7 +102,9 @@ def measure(
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with stages(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            results = opened_modalities.measure(metrics=metrics or "all", normalize=not raw, drop_bad=drop_bad)
+            results = opened_modalities.measure(
+                metrics=metrics or "all", normalize=not raw, drop_bad=drop_bad, sample=sample
+            )
         if output is not None:
             results.save(output)
         if json_:
@@ -119,7 +123,7 @@ def measure(
     with stages(f"measuring {_count(data)}", quiet=json_):
         headlines = _headlines(labelled=labels is not None, paired=not unpaired)
         measured = metrics or ("all" if json_ or output is not None else headlines)
-        result = isthmus.measure(data, metrics=measured, normalize=not raw)
+        result = isthmus.measure(data, metrics=measured, normalize=not raw, sample=sample)
     if output is not None:
         result.save(output)
     if json_:
@@ -134,6 +138,11 @@ def measure(
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
     print_bullets([sentence for sentence in [result.pairs["matching"].get("sentence")] if sentence])
     print_table(("measure", "value", "95 % interval", "plug-in", "null", "unit"), rows)
+    if sampled := max((e.sampled for e in printed.values()), default=0):
+        typer.echo(
+            f"\n* of a random sample of {sampled:,} of {result.pairs['items']:,} items (--sample). Their intervals "
+            "hold the error of sampling, and --json its standard error."
+        )
     _print_remarks(printed)
     if metrics is None:
         hidden = len(families) - len(printed)
@@ -156,6 +165,7 @@ def explain(
     drop_bad: DropBad = False,
     as_is: AsIs = False,
     unpaired: Unpaired = False,
+    sample: Sample = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -172,7 +182,9 @@ def explain(
         if cosine is not None:
             raise InputError(f"--cosine needs two modalities, and {len(paths)} were given; give two files")
         with stages(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            explanations = opened_modalities.explain(normalize=not raw, temperature=temperature, drop_bad=drop_bad)
+            explanations = opened_modalities.explain(
+                normalize=not raw, temperature=temperature, drop_bad=drop_bad, sample=sample
+            )
         if output is not None:
             explanations.save(output)
         if json_:
@@ -189,7 +201,7 @@ def explain(
     else:
         data = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, as_is=as_is)
     with stages(f"explaining {_count(data)}", quiet=json_):
-        explanation = isthmus.explain(data, normalize=not raw, temperature=temperature)
+        explanation = isthmus.explain(data, normalize=not raw, temperature=temperature, sample=sample)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the progress is shown
     if output is not None:
         explanation.save(output)
@@ -294,6 +306,7 @@ def _open_modalities(
 def _table_row(name: str, e: Estimate) -> tuple[str, ...]:
     interval = "" if math.isnan(e.low) else f"{number(e.low)} .. {number(e.high)}"
     value = "undefined" if e.undefined else number(e.value)
+    value += " *" if e.sampled else ""
     return f"  {name}", value, interval, e.plugin_text, "" if math.isnan(e.null) else number(e.null), e.unit
 
 

@@ -273,6 +273,7 @@ def explain(
     drop_bad: bool = False,
     pool: str | None = None,
     unpaired: bool = False,
+    sample: int | None = None,
 ) -> Explanation:
     """Measure the gap between two modalities, decompose its cosine deficit and judge two explanations of it.
 
@@ -298,6 +299,8 @@ def explain(
     unpaired : bool, default False
         Take the rows as two sets without pairs, whose sizes may differ. The explanation is then about means, spectra,
         collapse and gap, and everything about pairs is undefined.
+    sample : int, optional
+        Items in the sample of measures that need rows, as in `isthmus.measure`. Default: 10,000.
 
     Returns
     -------
@@ -323,7 +326,7 @@ def explain(
     else:
         data = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
     further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-    measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize)
+    measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize, sample=sample)
     report_progress(0, 3, "explaining")
     if isinstance(data, Pairs):
         budget = decompose_pairs(data, normalize=normalize)

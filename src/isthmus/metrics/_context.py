@@ -131,6 +131,8 @@ class MetricContext:
         Second moments of the modalities whose decompositions are known already. Default: those of `moments`.
     names : tuple of str or None
         Names of the modalities. Default: those of `pairs`, or 'x' and 'y'.
+    sample_items : int or None
+        Items that measures of rows are computed from, at most. Default: `MAX_ROW_ITEMS`.
 
     Attributes
     ----------
@@ -154,8 +156,11 @@ class MetricContext:
         moments_x: SecondMoment | None = None,
         moments_y: SecondMoment | None = None,
         names: tuple[str, str] | None = None,
+        sample_items: int | None = None,
     ):
         self.moments = moments
+        #: Items that measures of rows are computed from, at most.
+        self.sample_items = MAX_ROW_ITEMS if sample_items is None else sample_items
         #: The sets without pairs, or None.
         self.sets = pairs if isinstance(pairs, UnpairedSets) else None
         self.pairs = pairs.random_pairs if isinstance(pairs, UnpairedSets) else pairs
@@ -260,8 +265,15 @@ class MetricContext:
 
     @property
     def sample(self) -> Pairs:
-        """At most `MAX_ROW_ITEMS` random items of the pairs, in the order of the pairs."""
+        """At most `sample_items` random items of the pairs, in the order of the pairs."""
         return self.cached("sample", _sample)
+
+    @property
+    def sampled(self) -> int:
+        """Number of items of the sample, or 0 if it contains all items or there are no rows."""
+        if self.original.pairs is None or self.original.sample is self.original.pairs:
+            return 0
+        return self.original.sample.n_items
 
     @property
     def sample_rows(self) -> tuple[np.ndarray, np.ndarray]:
@@ -284,7 +296,7 @@ class MetricContext:
 def _sample(context: MetricContext) -> Pairs:
     assert context.pairs is not None
     with context.reading():
-        return context.pairs.sample(MAX_ROW_ITEMS)
+        return context.pairs.sample(context.sample_items)
 
 
 def _sample_rows(context: MetricContext) -> tuple[np.ndarray, np.ndarray]:

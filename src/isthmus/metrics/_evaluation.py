@@ -123,7 +123,8 @@ def evaluate(entry: Metric, context: MetricContext) -> dict[str, Estimate]:
         dependence = None if context.pairs is None else context.pairs.dependence
         if dependence and not no_interval and not estimate.undefined:
             estimate, note = dataclasses.replace(estimate, low=NAN, high=NAN), dependence
+        sampled = 0 if entry.requires == "moments" or estimate.undefined else context.sampled
         estimates[name] = dataclasses.replace(
-            estimate, unit=entry.unit, definition=definition, note=note, no_interval=no_interval
+            estimate, unit=entry.unit, definition=definition, note=note, no_interval=no_interval, sampled=sampled
         )
     return estimates

@@ -14,7 +14,7 @@ from isthmus.data.opening import as_pairs
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
-from isthmus.metrics._context import MAX_ROW_ITEMS, MetricContext
+from isthmus.metrics._context import MetricContext
 from isthmus.metrics._evaluation import FAILURES, evaluate
 from isthmus.metrics._gap_directions import gap_by_coordinate, gap_by_direction
 from isthmus.metrics._metric import FAMILIES, Metric, registry
@@ -30,6 +30,8 @@ from isthmus.utils.progress import report_progress
 
 #: Numbers of one modality from which measures run side by side, and items from which one pass has several threads.
 MIN_PARALLEL_VALUES, MIN_SWEPT_ITEMS = 2**17, 3_000
+#: Fewest items of a sample that is asked for.
+MIN_SAMPLE_ITEMS = 100
 #: Short names of measures.
 ALIASES = {"angle": "centroid_angle", "rmg": "relative_modality_gap", "paired_cosine": "mean_paired_cosine"}
 
@@ -44,11 +46,13 @@ def measure(
     drop_bad: bool = False,
     pool: str | None = None,
     unpaired: bool = False,
+    sample: int | None = None,
 ) -> Result:
     """Compute measures of the modality gap, with intervals and nulls.
 
     One pass over the data gives the moments. Measures that need rows work in blocks, on a random sample of 10,000
-    items when there are more.
+    items when there are more. `Estimate.sampled` is then the number of items, and `Estimate.standard_error` that of
+    sampling.
 
     Parameters
     ----------
@@ -71,6 +75,8 @@ def measure(
     unpaired : bool, default False
         Take the rows as two sets without pairs, whose sizes may differ. Measures of pairs are undefined then, and
         measures of rows use as many random rows of both sets.
+    sample : int, optional
+        Items in the sample of measures that need rows. Their time grows with its square. Default: 10,000.
 
     Returns
     -------
@@ -80,7 +86,8 @@ def measure(
     Raises
     ------
     InputError
-        If a measure is unknown, the modalities have different widths, or a row is zero, NaN or infinite.
+        If a measure is unknown, the modalities have different widths, or a row is zero, NaN or infinite. If `sample`
+        is below 100.
 
     Examples
     --------
@@ -92,6 +99,8 @@ def measure(
     >>> list(isthmus.measure(isthmus.Moments.of(X, Y), metrics=["effective_rank_x"]))
     ['effective_rank_x']
     """
+    if sample is not None and sample < MIN_SAMPLE_ITEMS:
+        raise InputError(f"sample={sample}: expected {MIN_SAMPLE_ITEMS} items or more")
     pairs: Pairs | UnpairedSets | None = None
     if unpaired or isinstance(data, UnpairedSets):
         pairs = open_sets(data, y, drop_bad=drop_bad, pool=pool)
@@ -106,7 +115,7 @@ def measure(
             raise InputError(
                 f"modalities of widths {moments.dim_x} and {moments.dim_y} came; the gap needs two of the same width"
             )
-    context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names)
+    context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names, sample_items=sample)
     context.planned_sweeps = frozenset(work for entry in selected for work in registry()[entry].sweeps)
     entries = [registry()[name] for name in selected]
     size = moments.by_item.n_items, moments.by_item.n_items * moments.dim_x
@@ -246,5 +255,5 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
     return provenance | {
         "normalize": context.normalize,
         "matmul_dtype": m.matmul_dtype,
-        "items_ranked": 0 if context.pairs is None else min(context.pairs.n_items, MAX_ROW_ITEMS),
+        "items_ranked": 0 if context.pairs is None else min(context.pairs.n_items, context.sample_items),
     }

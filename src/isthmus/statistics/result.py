@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from isthmus.statistics.intervals import Z95
 from isthmus.utils.errors import unknown_name
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import json_number, number, number_from_json
@@ -55,6 +56,8 @@ class Estimate:
         differs from `value`, which the interval is about. Default: `value`.
     p_value : float
         Two-sided p-value of the test that the value is the null value, or NaN if there is no test.
+    sampled : int
+        Number of items of the random sample that the value was computed from, or 0 if it was computed from all items.
 
     Examples
     --------
@@ -75,6 +78,7 @@ class Estimate:
     no_interval: str = ""
     plugin: float = NAN
     p_value: float = NAN
+    sampled: int = 0
 
     def __post_init__(self) -> None:
         if math.isnan(self.plugin):
@@ -110,6 +114,11 @@ class Estimate:
         return cls(min(max(value, low), high), low, high, null, note=note, plugin=plugin)
 
     @property
+    def standard_error(self) -> float:
+        """Standard error of the value: the width of the 95 % interval over 2 x 1.96, or NaN without an interval."""
+        return (self.high - self.low) / (2 * Z95)
+
+    @property
     def plugin_text(self) -> str:
         """The plug-in with four digits, or '' where it does not differ from the value."""
         text = number(self.plugin)
@@ -132,13 +141,16 @@ class Estimate:
         -------
         dict
             Fields by name. Absent numbers and empty texts are None, and so is a plug-in that equals the value. A
-            p-value stands there only if there is a test.
+            p-value stands there only if there is a test, and the size of a sample with its standard error only if the
+            value was computed from one.
         """
         numbers = {name: json_number(getattr(self, name)) for name in ("value", "low", "high", "null")}
         remarks = {name: getattr(self, name) or None for name in ("undefined", "note", "no_interval", "definition")}
         plugin = None if self.plugin == self.value else json_number(self.plugin)
-        tested = {} if math.isnan(self.p_value) else {"p_value": self.p_value}
-        return {**numbers, "plugin": plugin, **tested, "unit": self.unit, **remarks}
+        extra: dict[str, Any] = {} if math.isnan(self.p_value) else {"p_value": self.p_value}
+        if self.sampled:
+            extra |= {"sampled": self.sampled, "standard_error": json_number(self.standard_error)}
+        return {**numbers, "plugin": plugin, **extra, "unit": self.unit, **remarks}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any], /) -> Estimate:
@@ -157,7 +169,7 @@ class Estimate:
         fields: dict[str, Any] = {name: number_from_json(content[name]) for name in ("value", "low", "high", "null")}
         fields |= {name: number_from_json(content.get(name)) for name in ("plugin", "p_value")}
         fields |= {name: content.get(name) or "" for name in ("note", "no_interval", "definition")}
-        return cls(**fields, unit=content["unit"], undefined=content["undefined"])
+        return cls(**fields, unit=content["unit"], undefined=content["undefined"], sampled=content.get("sampled", 0))
 
 
 def renamed_measure(name: str, names: Sequence[str], known: Collection[str]) -> str | None:
@@ -269,7 +281,8 @@ class Result(Tabular, Mapping[str, Estimate]):
         -------
         dict of str to list
             'measure' is the name without modalities, so that results of several models join. 'side' is 'x', 'y',
-            'x_to_y', 'y_to_x' or empty, and 'modality' names it. Then follow the numbers, the unit and remarks.
+            'x_to_y', 'y_to_x' or empty, and 'modality' names it. Then follow the numbers, the unit,
+            remarks, and the items of the sample (0: all items).
         """
         names = [split_measure(name, self.pairs.get("names", ())) for name in self.metrics]
         estimates = list(self.metrics.values())
@@ -278,7 +291,8 @@ class Result(Tabular, Mapping[str, Estimate]):
         }
         remarks = {field: [getattr(e, field) or "" for e in estimates] for field in ("unit", "undefined", "note")}
         identity = dict(zip(("measure", "side", "modality"), map(list, zip(*names, strict=True)), strict=True))
-        return {**(identity or {"measure": [], "side": [], "modality": []}), **numbers, **remarks}
+        sampled = {"sampled": [e.sampled for e in estimates]}
+        return {**(identity or {"measure": [], "side": [], "modality": []}), **numbers, **remarks, **sampled}
 
     def __repr__(self) -> str:
         names = self.pairs.get("names", ())
