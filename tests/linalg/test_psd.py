@@ -9,7 +9,7 @@ import pytest
 from scipy import linalg
 
 from isthmus.linalg import fidelity, principal_angles
-from isthmus.linalg.psd import psd_eigh
+from isthmus.linalg.psd import covariance_fidelity, psd_eigh, row_fidelity
 from isthmus.utils.errors import InputError
 
 
@@ -79,3 +79,19 @@ def test_psd_eigh_refuses_other_matrices(matrix: np.ndarray, message: str) -> No
 def test_fidelity_of_different_sizes_is_refused() -> None:
     with pytest.raises(InputError, match="expected two of the same size"):
         fidelity(np.eye(2), np.eye(3))
+
+
+@pytest.mark.parametrize("n", [20, 200], ids=["singular", "regular"])
+def test_fidelity_of_covariances_and_of_rows_agree_with_the_roots(n: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(size=(n, 60)) * np.arange(1, 61) ** -0.5 for _ in "xy")
+    cov_x, cov_y = (np.cov(rows.T, bias=True) for rows in (x, y))
+    expected = fidelity(cov_x, cov_y)
+    assert covariance_fidelity(cov_x, cov_y) == pytest.approx(expected, rel=1e-12)
+    assert row_fidelity(x, y) == pytest.approx(expected, rel=1e-12)
+
+
+def test_fidelity_of_constant_rows_is_zero() -> None:
+    x, y = np.random.default_rng(0).normal(size=(30, 5)), np.full((30, 5), 0.3)
+    assert covariance_fidelity(np.cov(x.T), np.zeros((5, 5))) == 0
+    assert row_fidelity(x, y) == pytest.approx(0, abs=1e-15)

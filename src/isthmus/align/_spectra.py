@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from isthmus.linalg import remembered
 from isthmus.statistics.moments import Moments
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ def cached(moments: Moments, key: tuple, compute: Callable[[], T]) -> T:
 
 def eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the eigenvalues (d,), clipped at zero, and the eigenvectors (d, d) of a covariance."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    values, vectors = remembered.eigh((matrix + matrix.T) / 2)
     return np.clip(values, 0, None), vectors
 
 
@@ -62,7 +63,7 @@ def canonical_directions(moments: Moments, lam: float) -> tuple[np.ndarray, np.n
 
     def solve() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         white_x, white_y = whitening(moments, "x", 0.5, lam), whitening(moments, "y", 0.5, lam)
-        left_vectors, rho, right_vectors = np.linalg.svd(white_x @ moments.cov_xy @ white_y, full_matrices=False)
+        left_vectors, rho, right_vectors = remembered.svd(white_x @ moments.cov_xy @ white_y, full_matrices=False)
         signs = np.sign(left_vectors[np.argmax(np.abs(left_vectors), axis=0), np.arange(left_vectors.shape[1])])
         return white_x @ (left_vectors * signs), white_y @ (right_vectors.T * signs), np.minimum(rho, 1.0)
 

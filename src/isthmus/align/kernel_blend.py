@@ -16,6 +16,7 @@ from isthmus.align._spectra import (
     whitened_variances,
     whitening,
 )
+from isthmus.linalg import remembered
 from isthmus.statistics.moments import Moments
 
 
@@ -73,7 +74,7 @@ class KernelBlend(_BlendOptions):
         identity_scale, cca_form = cached(moments, cache_key, lambda: self._forms(moments))
         form = self.weight * cca_form
         form[np.diag_indices(len(form))] += (1 - self.weight) * identity_scale
-        left_vectors, strengths, right_vectors = np.linalg.svd(form)
+        left_vectors, strengths, right_vectors = remembered.svd(form)
         # Both modalities are rotated back by P. Scores stay, and equal singular values leave no arbitrary basis.
         factor_x = (left_vectors * np.sqrt(strengths)) @ left_vectors.T
         factor_y = (right_vectors.T * np.sqrt(strengths)) @ left_vectors.T

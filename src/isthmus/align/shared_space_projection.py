@@ -11,6 +11,7 @@ import numpy as np
 
 from isthmus.align._maps import Affine
 from isthmus.align._self_judging import SelfJudging
+from isthmus.linalg import remembered
 from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, SharedSpace
 from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
@@ -144,7 +145,7 @@ class SharedSpaceProjection(SelfJudging):
         return Affine(bases[0], -moments.mean_x @ bases[0]), Affine(bases[1], -moments.mean_y @ bases[1])
 
     def _paired(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
-        left_vectors, strengths, right_vectors = np.linalg.svd(moments.cov_xy, full_matrices=False)
+        left_vectors, strengths, right_vectors = remembered.svd(moments.cov_xy, full_matrices=False)
         edge = _unrelated_edge(moments)
         shared = int(np.sum(strengths > edge))
         if shared == 0:

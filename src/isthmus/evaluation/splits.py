@@ -19,7 +19,7 @@ from isthmus.data.pairs import Pairs
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
-from isthmus.linalg.psd import covariance_fidelity
+from isthmus.linalg.psd import covariance_fidelity, row_fidelity
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments, moments_of
@@ -209,7 +209,7 @@ class Split:
         moments = Moments.of(with_rows(self.test.pairs, x, y), normalize=False, matmul_dtype="float64")
         inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if aligner.uses_means else 1.0
         gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation)
-        scores = _geometry(moments)
+        scores = _geometry(moments, self.test.pairs, x, y)
         changes: dict[str, tuple[float, float]] = {}
         for name, result in task_scores.items():
             scores |= result.scores()
@@ -267,10 +267,15 @@ def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
     return (None, aligner.transform_y(y)) if x is None else aligner.transform(x, y)
 
 
-def _geometry(moments: Moments) -> dict[str, float]:
+def _geometry(moments: Moments, pairs: Pairs, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     """Return the scores of the clouds after a map: distance of the means, mean cosine and its ceiling."""
+    is_one_to_one = pairs.index is None and pairs.y_groups is None
+    if is_one_to_one and len(x) < x.shape[1]:
+        best = row_fidelity(x, y)
+    else:
+        best = covariance_fidelity(moments.cov_x, moments.cov_y)
     # No pairing has a higher mean cosine.
-    ceiling = float(moments.mean_x @ moments.mean_y) + covariance_fidelity(moments.cov_x, moments.cov_y)
+    ceiling = float(moments.mean_x @ moments.mean_y) + best
     return {
         "gap_distance": float(np.linalg.norm(moments.mean_x - moments.mean_y)),
         "paired_cosine": moments.mean_paired,

@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from isthmus.compute.arrays import Array, to_numpy
+from isthmus.linalg import remembered
 from isthmus.utils.errors import InputError
+
+#: Smallest pivot of a covariance, relative to its largest variance, whose Cholesky factor is used.
+MIN_PIVOT = 1e-10
 
 
 def fidelity(P: Array, Q: Array, /, *, noise: float = 0.0) -> float:
@@ -61,16 +65,30 @@ def fidelity(P: Array, Q: Array, /, *, noise: float = 0.0) -> float:
 
 def factor_fidelity(A: np.ndarray, B: np.ndarray) -> float:
     """Return the fidelity of A A' and B B', the nuclear norm of A'B, for factors `A` (d, r) and `B` (d, s)."""
-    return float(np.sum(np.linalg.svd(A.T @ B, compute_uv=False)))
+    return float(np.sum(remembered.singular_values(A.T @ B)))
 
 
 def covariance_fidelity(cov_x: np.ndarray, cov_y: np.ndarray) -> float:
     """Return the fidelity of two covariances (d, d) of data. Constant rows have the fidelity zero."""
-    factors = []
-    for cov in (cov_x, cov_y):
-        values, vectors = covariance_eigh(cov)
-        factors.append(vectors * np.sqrt(values))
-    return factor_fidelity(*factors)
+    return factor_fidelity(*(_covariance_factor(cov) for cov in (cov_x, cov_y)))
+
+
+def row_fidelity(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the fidelity of the covariances of rows (n, d) and (m, d), which costs little where rows are few."""
+    factors = [np.asarray(rows, dtype=np.float64) for rows in (x, y)]
+    return factor_fidelity(*((rows - rows.mean(axis=0)).T / np.sqrt(len(rows)) for rows in factors))
+
+
+def _covariance_factor(cov: np.ndarray) -> np.ndarray:
+    """Return A with A A' = cov, (d, d). Any factor gives the fidelity, and that of Cholesky costs a tenth."""
+    try:
+        factor = np.linalg.cholesky(cov)
+        if float(np.min(np.diagonal(factor))) ** 2 > MIN_PIVOT * float(np.max(np.diagonal(cov))):
+            return factor
+    except np.linalg.LinAlgError:
+        pass
+    values, vectors = covariance_eigh(cov)
+    return vectors * np.sqrt(values)
 
 
 def psd_eigh(matrix: np.ndarray, *, noise: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +98,7 @@ def psd_eigh(matrix: np.ndarray, *, noise: float = 0.0) -> tuple[np.ndarray, np.
     scale = float(np.max(np.abs(matrix), initial=0.0))
     if np.max(np.abs(matrix - matrix.T), initial=0.0) > max(1e-6 * scale, noise):
         raise InputError("a covariance is not symmetric, expected covariances or second moments")
-    values, vectors = np.linalg.eigh(0.5 * (matrix + matrix.T))
+    values, vectors = remembered.eigh(0.5 * (matrix + matrix.T))
     largest = max(float(values[-1]), 0.0)
     if values[0] < -max(1e-5 * max(largest, scale), noise):
         raise InputError(
@@ -96,7 +114,7 @@ def covariance_eigh(cov: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Eigenvalues at rounding level become zero, because their square roots would not be small. The matrix is not
     validated: the covariance of constant rows consists of rounding errors of either sign.
     """
-    values, vectors = np.linalg.eigh(cov)
+    values, vectors = remembered.eigh(cov)
     return _clip(values), vectors[:, ::-1]
 
 

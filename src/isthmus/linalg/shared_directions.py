@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 
+from isthmus.linalg import remembered
 from isthmus.linalg.random_subspaces import tracy_widom_edge
 from isthmus.linalg.significance import ENERGY_SHARE, energy_rank, principal_directions, significant_directions
 from isthmus.linalg.subspaces import PrincipalAngles, principal_angles
@@ -294,9 +295,9 @@ def cca(cov_x: np.ndarray, cov_y: np.ndarray, cov_xy: np.ndarray, rows: float, k
     """
     whiten = []
     for cov in (cov_x, cov_y):
-        values, vectors = np.linalg.eigh(cov)
+        values, vectors = remembered.eigh(cov)
         whiten.append((vectors / np.sqrt(np.clip(values, 0, None) + values.mean())) @ vectors.T)
-    vectors_x, correlations, vectors_y = np.linalg.svd(whiten[0] @ cov_xy @ whiten[1])
+    vectors_x, correlations, vectors_y = remembered.svd(whiten[0] @ cov_xy @ whiten[1])
     size = min(_participation(correlations) if k is None else k, len(cov_x))
     directions = whiten[0] @ vectors_x[:, :size], whiten[1] @ vectors_y[:size].T
     midpoints = sum(columns / np.linalg.norm(columns, axis=0) for columns in directions)
@@ -332,7 +333,7 @@ def covarying_directions(cov_xy: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]
 
 
 def _descending_eigenvectors(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    values, vectors = np.linalg.eigh(symmetric)
+    values, vectors = remembered.eigh(symmetric)
     return values[::-1], vectors[:, ::-1]
 
 

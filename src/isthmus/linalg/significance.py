@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from isthmus.linalg import remembered
+
 #: Singular values below this share of the largest are rounding of float32 rows, not signal.
 ROUNDING_SHARE = 1e-4
 #: Share of the energy that the subspace of one modality holds by default (the choice of arXiv 2510.03268).
@@ -131,5 +133,5 @@ def principal_directions(gram: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     >>> principal_directions(np.diag([1.0, 9.0]))[0].tolist()
     [3.0, 1.0]
     """
-    values, vectors = np.linalg.eigh(gram)
+    values, vectors = remembered.eigh(gram)
     return np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]

@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from isthmus.compute.arrays import Array, asarray_like, to_numpy
+from isthmus.linalg import remembered
 from isthmus.utils.errors import InputError
 
 
@@ -90,7 +91,7 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
     """
     bases = a, b = orthonormal_pair(A, B)
     cross = a.T @ b
-    cosines = np.minimum(np.linalg.svd(cross, compute_uv=False), 1.0)
+    cosines = np.minimum(remembered.singular_values(cross), 1.0)
     n_small_angles = int(np.sum(cosines**2 >= 0.5))
     radians = np.arccos(cosines)
     if n_small_angles:
@@ -138,13 +139,13 @@ def orthonormal(columns: Array, /) -> Array:
 def principal_vectors(pair: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Return principal vectors of A (d, m) and of B (d, m), angles ascending."""
     A, B = pair
-    U, cosines, Wt = np.linalg.svd(A.T @ B, full_matrices=False)
+    U, cosines, Wt = remembered.svd(A.T @ B, full_matrices=False)
     a, b = A @ U, B @ Wt.T
     is_small_angle = cosines**2 >= 0.5
     if is_small_angle.any():
         # Cosines that are equal to rounding still have different sines, which separate the small angles.
         residual = b[:, is_small_angle] - A @ (A.T @ b[:, is_small_angle])
-        Vt = np.linalg.svd(residual, full_matrices=False)[2]
+        Vt = remembered.svd(residual, full_matrices=False)[2]
         b[:, is_small_angle] = b[:, is_small_angle] @ Vt[::-1].T
         a[:, is_small_angle] = _gram_schmidt(A @ (A.T @ b[:, is_small_angle]))
     return a, b

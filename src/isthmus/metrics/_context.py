@@ -14,6 +14,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
+from isthmus.linalg import remembered
 from isthmus.statistics.influence import InfluenceSample, UnpairedSample
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.spectral_errors import SpectralErrors
@@ -90,7 +91,7 @@ class SecondMoment:
         """Singular values of the (uncentred) rows, descending, (d,), and right singular vectors, (d, d)."""
         with self._lock:
             if self._eigen is None:
-                values, vectors = np.linalg.eigh(self.gram)
+                values, vectors = remembered.eigh(self.gram)
                 self._eigen = np.sqrt(np.clip(values[::-1], 0.0, None)), vectors[:, ::-1]
             return self._eigen
 
@@ -108,7 +109,7 @@ class SecondMoment:
         assert self.mean is not None
         with self._lock:
             if self._centred is None:
-                values, vectors = np.linalg.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
+                values, vectors = remembered.eigh(self.gram / self.n - np.outer(self.mean, self.mean))
                 # The subtraction of the mean leaves rounding errors of this size in place of a zero.
                 floor = self.rounding * float(np.trace(self.gram)) / self.n
                 self._centred = np.where(values > floor, values, 0.0)[::-1], vectors[:, ::-1]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from isthmus.linalg import remembered
 from isthmus.metrics._conditions import EQUAL_ROWS_IN_BOTH, few_items_note, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
@@ -101,7 +102,7 @@ def _cloud_distances(*clouds: np.ndarray) -> tuple[float, float]:
     """Return squared gap and squared Bures distance of two clouds."""
     gap = clouds[0].mean(axis=0) - clouds[1].mean(axis=0)
     covariances = [(c.T @ c) / len(c) - np.outer(c.mean(axis=0), c.mean(axis=0)) for c in clouds]
-    values, vectors = np.linalg.eigh(covariances[0])
+    values, vectors = remembered.eigh(covariances[0])
     root = vectors * np.sqrt(np.clip(values, 0.0, None))
     squares = np.linalg.eigvalsh(root.T @ covariances[1] @ root)
     fidelity_trace = np.sqrt(np.clip(squares, 0.0, None)).sum()

@@ -1,0 +1,154 @@
+"""Decompositions that are computed once: measures, aligners and diagnoses decompose the same few matrices."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+#: Bytes of results that are kept. The oldest ones are dropped.
+MAX_BYTES = 2**26
+#: Matrices with fewer rows and columns are decomposed faster than they are looked up.
+MIN_SIZE = 48
+
+
+class DecompositionCache:
+    """Results of decompositions by the content of the matrix, as arrays that cannot be written.
+
+    Parameters
+    ----------
+    max_bytes : int
+        Largest size of all results together.
+
+    Examples
+    --------
+    >>> cache = DecompositionCache(2**20)
+    >>> matrix = np.eye(64)
+    >>> first = cache.get(matrix, "eigh", lambda: tuple(np.linalg.eigh(matrix)))
+    >>> cache.get(matrix.copy(), "eigh", lambda: tuple(np.linalg.eigh(matrix)))[1] is first[1]
+    True
+    """
+
+    def __init__(self, max_bytes: int):
+        self.max_bytes = max_bytes
+        self._results: OrderedDict[Hashable, tuple[np.ndarray, ...]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(
+        self, matrix: np.ndarray, kind: str, decompose: Callable[[], tuple[np.ndarray, ...]], /
+    ) -> tuple[np.ndarray, ...]:
+        """Return the result of `decompose()` for a matrix, computed once while it is kept.
+
+        Parameters
+        ----------
+        matrix : array of shape (m, n)
+            The matrix, whose content is the key.
+        kind : str
+            Name of the decomposition with its options.
+        decompose : callable
+            Returns the arrays of the result.
+
+        Returns
+        -------
+        tuple of array
+            The result. Its arrays cannot be written.
+        """
+        if max(matrix.shape) < MIN_SIZE:
+            return decompose()
+        digest = hashlib.blake2b(np.ascontiguousarray(matrix).data, digest_size=16).digest()
+        key = (kind, matrix.shape, matrix.dtype.str, digest)
+        with self._lock:
+            if key in self._results:
+                self._results.move_to_end(key)
+                return self._results[key]
+        result = tuple(decompose())
+        for array in result:
+            array.flags.writeable = False
+        size = sum(array.nbytes for array in result)
+        if size <= self.max_bytes:
+            with self._lock:
+                self._results[key] = result
+                total = sum(array.nbytes for arrays in self._results.values() for array in arrays)
+                while total > self.max_bytes:
+                    _, dropped = self._results.popitem(last=False)
+                    total -= sum(array.nbytes for array in dropped)
+        return result
+
+
+_CACHE = DecompositionCache(MAX_BYTES)
+
+
+def eigh(matrix: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+    """Return `numpy.linalg.eigh` of a symmetric matrix, computed once for each content.
+
+    Parameters
+    ----------
+    matrix : array of shape (d, d)
+        Symmetric matrix.
+
+    Returns
+    -------
+    values : array of shape (d,)
+        Ascending eigenvalues, which cannot be written.
+    vectors : array of shape (d, d)
+        Eigenvectors, which cannot be written.
+
+    Examples
+    --------
+    >>> eigh(np.diag([2.0, 1.0]))[0].tolist()
+    [1.0, 2.0]
+    """
+    values, vectors = _CACHE.get(matrix, "eigh", lambda: tuple(np.linalg.eigh(matrix)))
+    return values, vectors
+
+
+def svd(matrix: np.ndarray, /, *, full_matrices: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return `numpy.linalg.svd` of a matrix, computed once for each content.
+
+    Parameters
+    ----------
+    matrix : array of shape (m, n)
+        The matrix.
+    full_matrices : bool, default True
+        Whether all m and n singular vectors are returned, or min(m, n) of each.
+
+    Returns
+    -------
+    left_vectors, values, right_vectors : array
+        Singular vectors and descending singular values, which cannot be written.
+
+    Examples
+    --------
+    >>> svd(np.diag([1.0, 2.0]))[1].tolist()
+    [2.0, 1.0]
+    """
+    kind = f"svd {full_matrices}"
+    left_vectors, values, right_vectors = _CACHE.get(
+        matrix, kind, lambda: tuple(np.linalg.svd(matrix, full_matrices=full_matrices))
+    )
+    return left_vectors, values, right_vectors
+
+
+def singular_values(matrix: np.ndarray, /) -> Any:
+    """Return the descending singular values of a matrix, computed once for each content.
+
+    Parameters
+    ----------
+    matrix : array of shape (m, n)
+        The matrix.
+
+    Returns
+    -------
+    array of shape (min(m, n),)
+        Singular values, which cannot be written.
+
+    Examples
+    --------
+    >>> singular_values(np.diag([1.0, 2.0])).tolist()
+    [2.0, 1.0]
+    """
+    return _CACHE.get(matrix, "values", lambda: (np.linalg.svd(matrix, compute_uv=False),))[0]
