@@ -13,7 +13,7 @@ import pytest
 import isthmus
 from isthmus import InputError, IsthmusWarning, align
 from isthmus.align import CSLS, BankNormalization, InvertedSoftmax, ScoreCalibration, ScoreStandardization
-from isthmus.align._score_model import gain_of_weight
+from isthmus.align._score_model import gain_of_weight, mean_of_largest
 
 CORRECTIONS = (ScoreStandardization, BankNormalization, CSLS, InvertedSoftmax, ScoreCalibration)
 N, D = 90, 12
@@ -339,3 +339,15 @@ def test_moments_hold_no_bank(modalities: dict[str, np.ndarray]) -> None:
     assert plain.level(query="x", stored="y") == ScoreStandardization().fit(
         modalities["image"], modalities["text"]
     ).level(query="x", stored="y")
+
+
+def test_level_of_one_query_equals_that_of_many() -> None:
+    rng = np.random.default_rng(0)
+    bank = rng.normal(size=(30, 6))
+    bank /= np.linalg.norm(bank, axis=1, keepdims=True)
+    bank[4] = bank[3]
+    queries = np.concatenate([bank[2:5], rng.normal(size=(3, 6)) / 3])  # three equal bank rows, two of them each other
+    for k in (1, 8, 40):
+        together = mean_of_largest(queries, bank, k=k, multiplicity=2)
+        alone = [mean_of_largest(query[None], bank, k=k, multiplicity=2)[0] for query in queries]
+        np.testing.assert_allclose(alone, together, rtol=1e-12)

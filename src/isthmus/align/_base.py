@@ -16,6 +16,7 @@ from isthmus.compute import arrays
 from isthmus.compute.arrays import Array
 from isthmus.compute.devices import full_precision, to_device_cached
 from isthmus.compute.resources import current
+from isthmus.compute.rows import dtype_name
 from isthmus.data.columns import to_array
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError
@@ -295,15 +296,16 @@ class Aligner(Adaptation):
 
     def _transform(self, rows: Array, number: int) -> Array:
         mapping = self._mapping(number)
-        if not hasattr(rows, "ndim") or not hasattr(rows, "dtype") or str(rows.dtype) == "object":
+        if not hasattr(rows, "ndim") or not hasattr(rows, "dtype") or dtype_name(rows.dtype) == "object":
             rows = to_array(rows, self.modalities[number])
         if rows.ndim == 1:
             return self._transform(rows[None, :], number)[0]
-        if str(rows.dtype).endswith("int8"):
-            raise integer_dtype(str(rows.dtype), self.modalities[number])
+        name = dtype_name(rows.dtype)
+        if name.endswith("int8"):
+            raise integer_dtype(name, self.modalities[number])
         rows = rows[:, 0] if rows.ndim == 3 and rows.shape[1] == 1 else rows
         self._check_shape(rows, number)
-        dtype, devices = arrays.compute_dtype(str(rows.dtype)), current().devices
+        dtype, devices = arrays.compute_dtype(name), current().devices
         if devices and isinstance(rows, np.ndarray):
             with full_precision():
                 return np.array(arrays.to_numpy(self._transform(to_device_cached(rows, devices[0], dtype), number)))

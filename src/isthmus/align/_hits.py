@@ -80,10 +80,12 @@ class Hits:
                     f"got scores of shape {values.shape} and rows of shape {numbers.shape} in the list of {modality}, "
                     "expected one shape, and one row for each query"
                 )
-            corrected = score(values, modality)
-            scores.append(np.where(numbers < 0, -np.inf, corrected))
-            rows.append(np.where(numbers < 0, -1, numbers))
+            corrected, is_missing = score(values, modality), numbers < 0
+            if is_missing.any():
+                corrected, numbers = np.where(is_missing, -np.inf, corrected), np.where(is_missing, -1, numbers)
+            scores.append(corrected)
+            rows.append(numbers)
             modalities.append(np.full(numbers.shape, modality))
         best, columns = select_topk(np.concatenate(scores, axis=1), k)
-        joined = (np.concatenate(tables, axis=1) for tables in (rows, modalities))
-        return cls(best, *(np.take_along_axis(table, columns, axis=1) for table in joined))
+        query = np.arange(len(best))[:, None]
+        return cls(best, *(np.concatenate(tables, axis=1)[query, columns] for tables in (rows, modalities)))

@@ -186,9 +186,9 @@ def shared_warning(form: IndexForm) -> str:
 
 def _one_hot(modalities: tuple[str, ...], name: str, count: int, dtype: np.dtype) -> np.ndarray:
     """Return `count` rows with a 1 at the place of one modality."""
-    row = np.zeros((1, len(modalities)), dtype=dtype)
-    row[0, modalities.index(name)] = 1
-    return np.repeat(row, count, axis=0)
+    rows = np.zeros((count, len(modalities)), dtype=dtype)
+    rows[:, modalities.index(name)] = 1
+    return rows
 
 
 def assembled(rows: Array, divisor: float, columns: np.ndarray, norm_bound: float | None) -> Array:
@@ -198,6 +198,8 @@ def assembled(rows: Array, divisor: float, columns: np.ndarray, norm_bound: floa
         missing = np.sqrt(np.maximum(norm_bound**2 - squares, 0))[:, None].astype(columns.dtype)
         columns = np.concatenate([columns, missing], axis=1) / norm_bound
         divisor *= norm_bound
-    xp = arrays.namespace(rows)
     body = rows if divisor == 1 else rows / divisor
+    if isinstance(rows, np.ndarray):
+        return np.concatenate([body, arrays.asarray_like(columns, rows)], axis=1) if columns.shape[1] else body
+    xp = arrays.namespace(rows)
     return xp.concat([body, arrays.asarray_like(columns, rows)], axis=1) if columns.shape[1] else body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,11 +38,20 @@ class Affine:
             object.__setattr__(self, "matrix", np.ascontiguousarray(self.matrix))
 
     def __call__(self, rows: Array) -> Array:
-        if self.matrix is not None:
-            rows = rows @ arrays.asarray_like(self.matrix, rows)
-        if self.bias is not None:
-            rows = rows + arrays.asarray_like(self.bias, rows)
+        matrix, bias = self.matrix, self.bias
+        if isinstance(rows, np.ndarray) and rows.dtype == np.float32:
+            matrix, bias = self._single
+        if matrix is not None:
+            rows = rows @ arrays.asarray_like(matrix, rows)
+        if bias is not None:
+            rows = rows + arrays.asarray_like(bias, rows)
         return rows
+
+    @cached_property
+    def _single(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Matrix and bias in float32, because a conversion for each query takes longer than the product."""
+        matrix = None if self.matrix is None else self.matrix.astype(np.float32)
+        return matrix, None if self.bias is None else np.asarray(self.bias, dtype=np.float32)
 
     def dense(self, dim: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the matrix and the bias with identity and zero written out.

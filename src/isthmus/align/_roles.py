@@ -50,11 +50,13 @@ class Roles(Fitting):
         InputError
             If the modality is unknown.
         """
-        numbers = {"x": 0, "y": 1} | {name: number for number, name in enumerate(self.modalities)}
-        if modality not in numbers:
+        names = self.modalities
+        if modality in names:
+            return names.index(modality)
+        if modality not in ("x", "y"):
             unnamed = " (fit(image=X, text=Y) gives them names)" if self._require_fit().names is None else ""
-            raise InputError(f"{unknown_name('modality', str(modality), self.modalities)}{unnamed}")
-        return numbers[modality]
+            raise InputError(f"{unknown_name('modality', str(modality), names)}{unnamed}")
+        return 0 if modality == "x" else 1
 
     def dim(self, modality: str, /) -> int:
         """Return the dimension of the rows of a modality.
@@ -74,14 +76,16 @@ class Roles(Fitting):
         InputError
             If the modality is unknown.
         """
-        number, dims = self.modality_number(modality), self._require_fit().dims
+        return self._dim(self.modality_number(modality))
+
+    def _dim(self, number: int) -> int:
         matrix = getattr(self._mapping(number), "matrix", None) if number > 1 else None
-        return dims[min(number, 1)] if matrix is None else len(matrix)
+        return self._require_fit().dims[min(number, 1)] if matrix is None else len(matrix)
 
     def _check_shape(self, rows: Array, number: int) -> None:
-        name = self.modalities[number]
-        dim = self.dim(name)
+        dim = self._dim(number)
         if rows.ndim != 2 or rows.shape[1] != dim:
+            name = self.modalities[number]
             raise InputError(
                 f"got rows of shape {tuple(rows.shape)} for {name}, expected (n, {dim}), the dimension that this "
                 f"{type(self).__name__} was fitted to"

@@ -229,10 +229,15 @@ def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int, multiplici
     `multiplicity` is the largest number of bank rows that may equal one row. A row that equals the whole bank keeps its
     scores.
     """
-    nearest = topk(rows, bank, k=min(k + multiplicity, len(bank)), exclude_self=False)
-    scores = nearest.scores
-    is_equal = _equal_rows(rows, bank, scores, nearest.index)
-    return mean_of_first(scores, is_equal, k=k)
+    n_nearest = min(k + multiplicity, len(bank))
+    if len(rows) == 1:  # a search waits for the answer to one query
+        products = bank @ rows[0]
+        largest = products if k >= len(bank) else np.partition(products, len(bank) - k)[-k:]
+        largest = -np.sort(-largest)
+        if largest[0] <= EQUAL_COSINE:  # no bank row equals the row
+            return largest.mean(keepdims=True)
+    nearest = topk(rows, bank, k=n_nearest, exclude_self=False)
+    return mean_of_first(nearest.scores, _equal_rows(rows, bank, nearest.scores, nearest.index), k=k)
 
 
 def mean_of_first(scores: np.ndarray, is_left_out: np.ndarray, *, k: int) -> np.ndarray:

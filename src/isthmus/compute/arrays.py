@@ -243,12 +243,16 @@ def unit_rows(array: Array, /) -> Array:
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
-    xp = namespace(array)
-    with np.errstate(over="ignore", invalid="ignore"):
+    if not isinstance(array, np.ndarray):
+        xp = namespace(array)
         norms = xp.linalg.vector_norm(array, axis=1, keepdims=True)
-    if isinstance(array, np.ndarray) and np.any((norms == 0) | np.isinf(norms)):
+        return array / xp.where(norms == 0, xp.ones_like(norms), norms)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.sqrt(np.add.reduce(array * array, axis=1, keepdims=True))
+    if not norms.all() or np.isinf(norms).any():
         norms = row_norms(array)[:, None].astype(norms.dtype)
-    return array / xp.where(norms == 0, xp.ones_like(norms), norms)
+        norms[norms == 0] = 1
+    return array / norms
 
 
 def normalize_and_flag(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:

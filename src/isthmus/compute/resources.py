@@ -101,11 +101,12 @@ class Resources:
 
 
 _CURRENT: ContextVar[Resources] = ContextVar("resources")
+_DEFAULT = Resources()
 
 
 def current() -> Resources:
     """Return the resources of the innermost `config_context` block."""
-    return _CURRENT.get(Resources())
+    return _CURRENT.get(_DEFAULT)
 
 
 @contextmanager

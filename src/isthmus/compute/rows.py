@@ -1,8 +1,10 @@
-"""Slices and Euclidean norms of NumPy rows."""
+"""Slices, Euclidean norms and dtypes of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +32,28 @@ def cache_sized_slices(rows: np.ndarray, /) -> Iterator[slice]:
     """
     step = max(SLICE_BYTES // max(rows.itemsize * rows.shape[1], 1), 1)
     return (slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step))
+
+
+@cache
+def dtype_name(dtype: Any, /) -> str:
+    """Return the name of a dtype of any library. NumPy takes long for it.
+
+    Parameters
+    ----------
+    dtype : dtype
+        The dtype.
+
+    Returns
+    -------
+    str
+        Its name, such as 'float32' or 'torch.float32'.
+
+    Examples
+    --------
+    >>> dtype_name(np.dtype("f4"))
+    'float32'
+    """
+    return str(dtype)
 
 
 def row_norms(rows: np.ndarray, /) -> np.ndarray:
