@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from isthmus.cli import app, progress
+from isthmus.cli._help import VERBS
 from isthmus.utils.errors import InputError
 from isthmus.utils.progress import listening, report_progress
 
@@ -24,7 +25,7 @@ def files(tmp_path: Path) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def _not_quiet() -> None:
-    progress.set_quiet(False)
+    progress.set_detail(is_quiet=False, is_verbose=False)
 
 
 def test_each_finished_stage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,3 +84,35 @@ def test_report_and_compare_tell_the_comparison(files: list[str], tmp_path: Path
     assert stages == ["comparing corrections", "measuring", "explaining", "drawing the page"]
     told = run(app, ["compare", *files, "--aligners", "Centering", "--splits", "1"]).stderr
     assert told.count("comparing") == 1
+
+
+def test_verbose_logs_every_step_with_its_time_and_the_memory(files: list[str]) -> None:
+    lines = CliRunner().invoke(app, ["measure", *files, "-v"]).stderr.splitlines()
+    assert re.fullmatch(r"isthmus:   0\.\d\d s  isthmus .*, Python 3.*, NumPy .*, \d+ threads", lines[0])
+    assert re.fullmatch(r"isthmus: +\d+\.\d\d s  measuring 1/11: centroid_angle", lines[2])
+    assert len([line for line in lines if "measuring" in line]) == 12
+    assert re.fullmatch(r"isthmus: .* s  finished: .* s of processor time, .* MB of memory at most", lines[-1])
+
+
+def test_log_of_many_steps_ends(capsys: pytest.CaptureFixture[str]) -> None:
+    progress.set_detail(is_quiet=False, is_verbose=True)
+    with progress.stages("working"):
+        for number in range(1000):
+            report_progress(number, 1000, "encoding", f"{number} images/s")
+    assert len(capsys.readouterr().err.splitlines()) < 250
+
+
+def test_quiet_and_verbose_together_are_refused(files: list[str]) -> None:
+    error = CliRunner().invoke(app, ["measure", *files, "-q", "-v"]).exception
+    assert isinstance(error, InputError)
+    assert str(error) == "got --quiet and --verbose, expected one of them"
+
+
+@pytest.mark.parametrize("verb", [name for name in VERBS if name != "list"])
+def test_every_verb_has_an_example_and_the_options_of_progress(verb: str) -> None:
+    words = {"theory": ["theory", "all"], "train": ["train", "demo"]}.get(verb, [verb])
+    text = CliRunner().invoke(app, [*words, "--help"]).stdout
+    assert "--quiet" in text
+    assert "--verbose" in text
+    own_help = CliRunner().invoke(app, [verb, "--help"]).stdout
+    assert f"Example: {VERBS[verb].example.split(' -')[0]}"[:60] in " ".join(own_help.split())

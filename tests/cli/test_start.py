@@ -121,9 +121,12 @@ def test_call_without_arguments_prints_the_help() -> None:
     ("words", "message"),
     [
         (("measure",), "missing argument 'X Y [Z...]'; run `"),
-        (("mesure", "a", "b"), "no such command 'mesure': did you mean 'measure'; run `"),
-        (("measure", "a", "b", "--nams", "p,q"), "no such option: --nams"),
-        (("measure", "a", "b", "--names"), "option '--names' requires an argument; run `"),
+        (("mesure", "a", "b"), "unknown command 'mesure': did you mean 'measure'; run `"),
+        (("measure", "a", "b", "--nams", "p,q"), "unknown option '--nams': did you mean '--names'; run `"),
+        (("measure", "a", "b", "--names"), "option '--names' needs a value; run `isthmus measure --help`"),
+        (("compare", "a", "b", "--splits", "x"), "invalid value for '--splits': expected a whole number; run `"),
+        (("explain", "a", "b", "--cosine", "x"), "invalid value for '--cosine': expected a number; run `"),
+        (("train", "demos"), "unknown command 'demos': did you mean 'demo'; run `"),
         (("explain", "a", "b", "--cosine", "high"), "invalid value for '--cosine'"),
     ],
 )

@@ -41,6 +41,7 @@ def test_the_page_shows_it_where_it_holds(tmp_path: Path) -> None:
     assert fit == "isthmus fit ScoreCalibration image.npy text.npy -o correction.safetensors"
     assert apply_image.startswith("isthmus apply correction.safetensors image.npy")
     assert apply_text.endswith("--modality text --role stored")
+    assert answer.stdout.count("Recommended") == 1
     text = page.read_text(encoding="utf-8")
     assert "What theory predicts for every pair" in text
     assert "Cosine of each pair against its E: raw 0.679 (predicted 0.679)" in text

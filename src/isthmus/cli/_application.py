@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import re
 import sys
 import warnings
 from typing import Annotated, Any, NoReturn
@@ -18,6 +20,17 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 #: Verbs that take the options of computing, and those that take the options of reading.
 COMPUTING_VERBS = ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models")
 READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt", "zero_shot")
+
+#: Patterns of messages of typer, and the words of our own messages for them.
+_WORDS = (
+    (r"^No such command", "unknown command"),
+    (r"^No such option:? '?(-[^ ']*)'?", r"unknown option '\1'"),
+    (r"Input should be a valid integer.*", "expected a whole number"),
+    (r"Input should be a valid number.*", "expected a number"),
+    (r"'([^']*)' is not a valid (integer|int)\b", r"got '\1', expected a whole number"),
+    (r"'([^']*)' is not a valid float\b", r"got '\1', expected a number"),
+    (r"requires an argument$", "needs a value"),
+)
 
 
 class Verbs(UncutSummaries):
@@ -45,17 +58,23 @@ def _built(name: str) -> dict[str, Any]:
     module = importlib.import_module(f"isthmus.cli.{VERBS[name].module}")
     group = typer.Typer(rich_markup_mode=None)
     group.callback()(lambda: None)  # so that a single verb is a command of a group
-    if not hasattr(module, "mount"):
-        group.add_typer(module.app, name=name)
+    if name == "list":
+        module.mount(group)
+        group.registered_commands[0].epilog = f"Example: {VERBS[name].example}"
         return dict(typer.main.get_command(group).commands)  # type: ignore[attr-defined]
     from isthmus.cli import reading, resources
 
+    if not hasattr(module, "mount"):
+        resources.add_options(module.app, (), resources.DETAIL_OPTIONS, resources.detail_context)
+        group.add_typer(module.app, name=name, epilog=f"Example: {VERBS[name].example}")
+        return dict(typer.main.get_command(group).commands)  # type: ignore[attr-defined]
     module.mount(group)
     for command in group.registered_commands:
         verb = command.name or (command.callback.__name__ if command.callback else "")
         command.epilog = f"Example: {VERBS[verb].example}"
     resources.add_options(group, READING_VERBS, reading.OPTIONS, reading.reading_context)
     resources.add_options(group, COMPUTING_VERBS, resources.OPTIONS, resources.resources_context)
+    resources.add_options(group, (), resources.DETAIL_OPTIONS, resources.detail_context)
     return dict(typer.main.get_command(group).commands)  # type: ignore[attr-defined]
 
 
@@ -112,8 +131,15 @@ def run(application: Any) -> None:
 def _usage_message(error: Any) -> str:
     """Return a message of typer as one sentence that names the help to read."""
     message = " ".join(error.format_message().split()).rstrip(".").replace(". Did you", ": did you").rstrip("?")
+    for pattern, replacement in _WORDS:
+        message = re.sub(pattern, replacement, message)
+    similar = re.fullmatch(r"(unknown option '([^']*)') \(Possible options?: ([^)]*)\)", message)
+    if similar:
+        closest = difflib.get_close_matches(similar[2], similar[3].split(", "), n=1, cutoff=0)[0]
+        message = f"{similar[1]}: did you mean {closest!r}"
     context = getattr(error, "ctx", None)
-    verb = "isthmus" if context is None else context.command_path
+    called = "isthmus" if sys.argv[1:2] == [] or sys.argv[1] not in VERBS else f"isthmus {sys.argv[1]}"
+    verb = called if context is None else context.command_path
     return f"{message[:1].lower()}{message[1:]}; run `{verb} --help`"
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from isthmus.data.pairs import Pairs
     from isthmus.data.unpaired_sets import UnpairedSets
+    from isthmus.diagnosis import Explanation
 
 Embeddings = Annotated[
     str,
@@ -140,6 +141,15 @@ def print_bullets(sentences: Sequence[str]) -> None:
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     for sentence in sentences:
         console.print(f"- {sentence}", markup=False)
+
+
+def print_verdict(explanation: Explanation) -> None:
+    """Print the sentences of the verdict as a list, the recommended correction first."""
+    from isthmus.diagnosis.recommendation import recommendation_sentence
+
+    comparison = explanation.comparison
+    recommendation = "" if comparison is None else recommendation_sentence(comparison)
+    print_bullets(sorted(explanation.verdict, key=lambda sentence: sentence != recommendation))
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0) -> None:

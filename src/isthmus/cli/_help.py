@@ -120,9 +120,11 @@ VERBS = {
     "theory": Verb(
         "theory",
         "Run the statements of the theory as experiments: NAME for one, `all` for a page of all.",
+        "isthmus theory all theory-page/",
     ),
     "train": Verb(
         "training",
         "Train dual encoders and measure the gap.",
+        "isthmus train demo --quick -o training/",
     ),
 }

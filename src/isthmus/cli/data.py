@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import isthmus
-from isthmus.cli._common import DropBad, Json, Key, open_pairs, print_bullets
+from isthmus.cli._common import DropBad, Json, Key, open_pairs, print_verdict
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError
@@ -31,23 +31,27 @@ def demo(
     run: Annotated[str, typer.Option(help="plain, warm or collapsed; see `isthmus list runs`")] = "plain",
     output: Annotated[Path, typer.Option("-o", "--output", help="path of the page")] = Path("isthmus-demo.html"),
     export: Annotated[Path | None, typer.Option(help="also write the embeddings as .npy files to this folder")] = None,
+    json_: Json = False,
 ) -> None:
     """Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs.
 
     The recommended correction comes first. The commands for your own files come last. No browser is opened.
     """
     check_writable(output)
-    if export is not None:
-        for path in isthmus.demo.export(export, run):
-            typer.echo(f"Wrote {path}")
+    exported = [] if export is None else [str(path) for path in isthmus.demo.export(export, run)]
     from isthmus.reporting.demo_predictions import demo_sections
 
     title = f"Digits and captions: the run '{run}'"
     test_pairs, train_pairs = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
-    with stages(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}"):
+    with stages(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}", quiet=json_):
         explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=demo_sections(run))
-    *sentences, recommendation = explanation.verdict
-    print_bullets([recommendation, *sentences])
+    if json_:
+        heading = {"run": run, "page": str(output), "exported": exported, "verdict": explanation.verdict}
+        typer.echo(json.dumps(heading | explanation.result.to_dict(), indent=1))
+        return
+    print_verdict(explanation)
+    for path in exported:
+        typer.echo(f"Wrote {path}")
     typer.echo(f"\nThe page: {output.resolve()}\n\nThe same on your own files, one row for each item:")
     for line in _own_commands(explanation):
         typer.echo(f"  {line}")

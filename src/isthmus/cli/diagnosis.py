@@ -26,6 +26,7 @@ from isthmus.cli._common import (
     open_sets,
     print_bullets,
     print_table,
+    print_verdict,
     split_names,
 )
 from isthmus.cli.progress import stages
@@ -253,7 +254,7 @@ def report(
             values = {"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict()
             typer.echo(json.dumps(values, indent=1))
             return
-        print_bullets(explanation.verdict)
+        print_verdict(explanation)
     typer.echo(f"\nThe page: {output.resolve()}")
 
 

@@ -1,23 +1,36 @@
-"""Progress on standard error: a bar for each stage on a terminal, one line for each stage elsewhere."""
+"""Progress on standard error: a bar for each stage on a terminal, one line for each stage elsewhere, and a log."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from isthmus.utils.errors import InputError
 from isthmus.utils.progress import ProgressCallback, listening
+from isthmus.utils.version import __version__
 
-#: --quiet hides everything.
-_is_quiet = False
+#: --quiet hides everything, and --verbose shows every step.
+_is_quiet, _is_verbose = False, False
+#: Steps of a stage that the log shows.
+MAX_STEPS = 200
 
 
-def set_quiet(is_quiet: bool) -> None:
-    """Show progress and warnings, or neither."""
-    global _is_quiet  # noqa: PLW0603 (one flag of one process, set by the command line)
-    _is_quiet = is_quiet
+def set_detail(*, is_quiet: bool, is_verbose: bool) -> None:
+    """Show progress and warnings, neither, or a log of every step.
+
+    Raises
+    ------
+    InputError
+        If both are asked for.
+    """
+    global _is_quiet, _is_verbose
+    if is_quiet and is_verbose:
+        raise InputError("got --quiet and --verbose, expected one of them")
+    _is_quiet, _is_verbose = is_quiet, is_verbose
 
 
 def is_quiet() -> bool:
@@ -44,7 +57,7 @@ def stages(description: str, *, quiet: bool = False) -> Iterator[ProgressCallbac
     if quiet or _is_quiet:
         yield None
         return
-    display = _Bar(description) if sys.stderr.isatty() else _Lines()
+    display = _Log() if _is_verbose else _Bar(description) if sys.stderr.isatty() else _Lines()
     try:
         with listening(display):
             yield lambda done, total, detail: display(done, total, description, detail)
@@ -73,6 +86,48 @@ class _Lines:
 
     def close(self) -> None:
         """Do nothing: a stage that failed has no line."""
+
+
+class _Log:
+    """A line for each step with the seconds since the start, and the resources that were used at the end."""
+
+    def __init__(self) -> None:
+        import platform
+
+        from isthmus.compute.resources import current
+
+        self.start, self.processor_start = time.monotonic(), time.process_time()
+        self.steps: dict[str, set[str]] = {}
+        threads = current().threads or os.cpu_count() or 1
+        library = sys.modules["numpy"].__version__
+        self._write(f"isthmus {__version__}, Python {platform.python_version()}, NumPy {library}, {threads} threads")
+
+    def __call__(self, done: int, total: int | None, stage: str, detail: str = "") -> None:
+        steps = self.steps.setdefault(stage, set())
+        if detail in steps or len(steps) > MAX_STEPS:
+            return
+        steps.add(detail)
+        count = f" {done:,}/{total:,}" if total else ""
+        self._write(f"{stage}{count}{': ' if detail else ''}{detail}")
+
+    def finish(self) -> None:
+        """Write the processor time and the memory."""
+        used = f"{time.process_time() - self.processor_start:.1f} s of processor time"
+        try:
+            import resource
+        except ImportError:  # not on Windows
+            memory = ""
+        else:
+            unit = 1 if sys.platform == "darwin" else 1024
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+            memory = f", {peak / 1e6:,.0f} MB of memory at most"
+        self._write(f"finished: {used}{memory}")
+
+    def close(self) -> None:
+        """Do nothing: lines stay."""
+
+    def _write(self, text: str) -> None:
+        print(f"isthmus: {time.monotonic() - self.start:6.2f} s  {text}", file=sys.stderr)
 
 
 class _Bar:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isthmus.cli.progress import set_quiet, stages
+from isthmus.cli.progress import set_detail, stages
 
 #: Annotation and default of each option.
 OPTIONS: dict[str, tuple[Any, Any]] = {
@@ -40,13 +40,21 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[int | None, typer.Option("--workers", help="compute on this many local Dask processes")],
         None,
     ),
+    "cluster": (
+        Annotated[str | None, typer.Option("--cluster", help="compute on a Dask cluster, such as tcp://host:8786")],
+        None,
+    ),
+}
+
+#: Annotation and default of each option of what is shown on standard error.
+DETAIL_OPTIONS: dict[str, tuple[Any, Any]] = {
     "is_quiet": (
         Annotated[bool, typer.Option("--quiet", "-q", help="show neither progress nor warnings")],
         False,
     ),
-    "cluster": (
-        Annotated[str | None, typer.Option("--cluster", help="compute on a Dask cluster, such as tcp://host:8786")],
-        None,
+    "is_verbose": (
+        Annotated[bool, typer.Option("--verbose", "-v", help="show every step with its time, and the memory used")],
+        False,
     ),
 }
 
@@ -57,10 +65,13 @@ def add_options(
     options: Mapping[str, tuple[Any, Any]],
     context: Callable[..., AbstractContextManager[None]],
 ) -> None:
-    """Add options to the commands `verbs` of `app`, and run these commands in the `context` of the chosen values."""
+    """Add options to the commands `verbs` of `app`, or to all, and run them in the `context` of the chosen values."""
     for command in app.registered_commands:
-        if command.callback is not None and command.callback.__name__ in verbs:
-            command.callback = _with_options(command.callback, options, context)
+        verb = command.callback
+        if verb is None or {*options} <= {*inspect.signature(verb).parameters}:
+            continue  # a group of verbs that is built again has the options already
+        if not verbs or verb.__name__ in verbs:
+            command.callback = _with_options(verb, options, context)
 
 
 def _with_options(
@@ -87,11 +98,15 @@ def _with_options(
 
 
 @contextmanager
-def resources_context(
-    *, workers: int | None, cluster: str | None, is_quiet: bool, quiet: bool, **options: Any
-) -> Iterator[None]:
+def detail_context(*, is_quiet: bool, is_verbose: bool, quiet: bool) -> Iterator[None]:  # noqa: ARG001
+    """Show as much of the progress of one call as its options ask for."""
+    set_detail(is_quiet=is_quiet, is_verbose=is_verbose)
+    yield
+
+
+@contextmanager
+def resources_context(*, workers: int | None, cluster: str | None, quiet: bool, **options: Any) -> Iterator[None]:
     """Apply the options of one call, and start a cluster if one is asked for."""
-    set_quiet(is_quiet)
     from isthmus.compute.resources import config_context  # imported late: NumPy takes as long as the help
 
     if workers is None and cluster is None:

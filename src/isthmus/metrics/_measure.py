@@ -128,7 +128,7 @@ def measure(
                 planned_sweep(context)  # it uses all threads by itself
         results = map_ahead(lambda entry: evaluate(entry, context), entries, threads, ahead=len(entries))
         for number, (entry, computed) in enumerate(zip(selected, results, strict=True), start=1):
-            report_progress(number, len(entries), "measuring")
+            report_progress(number, len(entries), "measuring", entry)
             estimates.update({name: estimate for name, estimate in computed.items() if name in selected[entry]})
         curves, provenance = _curves(context), _provenance(pairs, context)
     return Result(estimates, curves, provenance)
