@@ -166,3 +166,23 @@ def test_score_correction_without_roles_is_refused_in_one_sentence() -> None:
         encoder.encode([{"text": ["1"], "image": [None]}])
     with pytest.raises(InputError, match="came before index"):
         AlignedSearch(DualEncoder(), Centering().fit(image=images, text=texts)).search(None, top_k=3)
+
+
+def test_aligned_encoder_keeps_the_prompts_of_the_roles() -> None:
+    from mteb.types import PromptType
+
+    class Prompted(DualEncoder):
+        prompts = {"query": "7 ", "document": "9 "}  # noqa: RUF012
+
+        def encode(self, inputs: Any, *, prompt_type: Any = None, **options: Any) -> np.ndarray:
+            prompt = self.prompts[prompt_type.value]
+            return super().encode([{"text": [prompt + text for text in batch["text"]]} for batch in inputs])
+
+    model, generator = Prompted(), np.random.default_rng(1)
+    rows = {"image": generator.normal(size=(40, D)) + 1, "text": generator.normal(size=(40, D)) - 1}
+    correction = ScoreCalibration().fit(**rows)
+    batches = [{"text": ["1 2", "3"]}, {"text": ["4"]}]
+    for kind, role in ((PromptType.query, correction.query), (PromptType.document, correction.stored)):
+        vectors = model.encode(batches, prompt_type=kind)
+        aligned = AlignedEncoder(model, correction).encode(batches, prompt_type=kind)
+        np.testing.assert_allclose(aligned, role(vectors, modality="text"), atol=1e-6)

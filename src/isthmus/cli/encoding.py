@@ -47,6 +47,12 @@ def encode(
         bool, typer.Option("--normalize/--raw", help="write unit rows, or the vectors of the model")
     ] = False,
     batch: Annotated[int, typer.Option(help="number of images in one call of the model")] = 64,
+    media_role: Annotated[
+        str | None, typer.Option(help="query or document: role of the images (or sounds), for models with roles")
+    ] = None,
+    text_role: Annotated[str | None, typer.Option(help="query or document: role of the captions")] = None,
+    media_prompt: Annotated[str | None, typer.Option(help="instruction before each image (or sound)")] = None,
+    text_prompt: Annotated[str | None, typer.Option(help="text or instruction before each caption")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, or bfloat16 or float16 for autocast")] = "float32",
     shard: Annotated[int, typer.Option(help="number of images in a file, the most that a killed run loses")] = 10_000,
@@ -56,10 +62,13 @@ def encode(
     """Encode images and captions with a model, and write shards that every other verb reads."""
     # Set before the libraries are imported: no file of a model is downloaded, and their progress bars stay hidden.
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    from isthmus.encode import open_encoder, open_items, run
+    from isthmus.encode import Instructions, open_encoder, open_items, run
 
     items = open_items(data, captions=captions, image_column=image_column, caption_column=caption_column)
-    encoder = open_encoder(model, backend=backend, weights=weights, device=device, dtype=dtype)
+    instructions = Instructions(media_role, text_role, media_prompt, text_prompt)
+    encoder = open_encoder(
+        model, backend=backend, weights=weights, device=device, dtype=dtype, instructions=instructions
+    )
     unit = "images" if encoder.modality == "image" else "sounds"
     with stages(f"encoding on {encoder.device}", quiet=json_) as update:
         encoded = run(

@@ -9,9 +9,21 @@ is ever downloaded.
 
 from __future__ import annotations
 
-from isthmus.encode._base import Encoder
+from isthmus.encode._base import Encoder, Instructions
 from isthmus.encode.encoding_run import Encoded, run
 from isthmus.encode.items import Item, Items, open_items
+from isthmus.encode.mixed import MixedVectors, encode_mixed
 from isthmus.encode.models import open_encoder
 
-__all__ = ["Encoded", "Encoder", "Item", "Items", "open_encoder", "open_items", "run"]
+__all__ = [
+    "Encoded",
+    "Encoder",
+    "Instructions",
+    "Item",
+    "Items",
+    "MixedVectors",
+    "encode_mixed",
+    "open_encoder",
+    "open_items",
+    "run",
+]

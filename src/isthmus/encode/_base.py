@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +12,54 @@ import numpy as np
 from isthmus.utils.errors import InputError, first_line, unknown_name
 
 DTYPES = ("float32", "bfloat16", "float16")
+ROLES = ("query", "document")
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+@dataclass(frozen=True)
+class Instructions:
+    """How a model is asked: the role and the prompt of the images (or sounds) and of the texts.
+
+    Parameters
+    ----------
+    media_role, text_role : {"query", "document"} or None, default None
+        Role in a search. Models with roles encode queries and documents in two ways.
+    media_prompt, text_prompt : str or None, default None
+        Text before each input, such as an instruction. It replaces the prompt that the model has for the role.
+
+    Raises
+    ------
+    InputError
+        If a role is unknown.
+
+    Examples
+    --------
+    >>> Instructions(text_role="query").to_dict()["text"]
+    {'role': 'query', 'prompt': None}
+    """
+
+    media_role: str | None = None
+    text_role: str | None = None
+    media_prompt: str | None = None
+    text_prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        for role in (self.media_role, self.text_role):
+            if role not in (None, *ROLES):
+                raise unknown_name("role", str(role), ROLES)
+
+    def to_dict(self) -> dict[str, dict[str, str | None]]:
+        """Return JSON values.
+
+        Returns
+        -------
+        dict
+            Role and prompt of 'media' and 'text'.
+        """
+        return {
+            "media": {"role": self.media_role, "prompt": self.media_prompt},
+            "text": {"role": self.text_role, "prompt": self.text_prompt},
+        }
 
 
 class Encoder(ABC):
@@ -38,6 +86,10 @@ class Encoder(ABC):
         Samples per second that the model expects of sounds.
     source : dict
         Name, revision and digests of the files of the model.
+    instructions : Instructions
+        Roles and prompts.
+    has_roles : bool
+        Whether the library applies roles and prompts itself. Otherwise a prompt is put before each text.
 
     Examples
     --------
@@ -56,6 +108,8 @@ class Encoder(ABC):
     modality: Literal["image", "audio"] = "image"
     sampling_rate: int = 0
     source: dict[str, Any]
+    has_roles: ClassVar[bool] = False
+    instructions: Instructions = Instructions()
 
     def __init__(self, *, device: str, dtype: str):
         self.device = device
@@ -115,7 +169,8 @@ class Encoder(ABC):
         InputError
             If the batch does not fit into memory, or the model returns no vectors.
         """
-        return self._run(self.text_features, texts)
+        prompt = None if self.has_roles else self.instructions.text_prompt
+        return self._run(self.text_features, [f"{prompt}{text}" for text in texts] if prompt else texts)
 
     @abstractmethod
     def preprocessing(self) -> dict[str, Any]:

@@ -140,6 +140,10 @@ def run(
         "preprocessing": encoder.preprocessing(),
         "versions": _versions(encoder.libraries),
         "input": items.provenance,
+        "rows": {
+            "text" if kind == "text" else encoder.modality: entry
+            for kind, entry in encoder.instructions.to_dict().items()
+        },
         "options": {
             "device": encoder.device, "dtype": encoder.dtype, "normalize": normalize, "batch": batch, "shard": shard,
         },

@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from isthmus.encode._base import Encoder, check_dtype, resolve_device
+from isthmus.encode._base import Encoder, Instructions, check_dtype, resolve_device
 from isthmus.utils.errors import InputError, first_line, import_optional, unknown_name
 
 #: Backend -> (its module here, the library that it needs).
@@ -37,6 +37,7 @@ def open_encoder(
     weights: str | Path | None = None,
     device: str = "auto",
     dtype: str = "float32",
+    instructions: Instructions | None = None,
 ) -> Encoder:
     """Open a dual encoder from a folder, or by the name of a model in the Hugging Face cache of this user.
 
@@ -52,6 +53,8 @@ def open_encoder(
         'cpu', 'cuda', 'cuda:1' or 'mps'. 'auto' is cuda if available, else mps, else cpu.
     dtype : {"float32", "bfloat16", "float16"}, default "float32"
         Precision. The half-precision types use autocast.
+    instructions : Instructions or None, default None
+        Roles and prompts. Roles and prompts of images need sentence-transformers, and a prompt of texts does not.
 
     Returns
     -------
@@ -62,7 +65,7 @@ def open_encoder(
     ------
     InputError
         If the model does not exist, has no known kind, cannot be loaded or is no dual encoder. Also if a package or the
-        device is missing, or torch and torchvision do not match.
+        device is missing, torch and torchvision do not match, or the backend has no roles.
 
     Examples
     --------
@@ -87,6 +90,14 @@ def open_encoder(
     options = {} if weights is None else {"weights": str(weights)}
     encoder: Encoder = module.open_model(location, device=resolve_device(device), dtype=dtype, **options)
     encoder.source = _describe_source(model, location, weights)
+    if instructions is not None:
+        needs_roles = any((instructions.media_role, instructions.text_role, instructions.media_prompt))
+        if needs_roles and not encoder.has_roles:
+            raise InputError(
+                f"{model}: roles and prompts of images need a model of sentence-transformers, and this is one of "
+                f"{backend}; it takes a prompt of texts alone (--text-prompt)"
+            )
+        encoder.instructions = instructions
     return encoder
 
 

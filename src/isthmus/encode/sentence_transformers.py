@@ -1,4 +1,4 @@
-"""Multimodal models of sentence-transformers, which encode PIL images and texts with `encode`."""
+"""Multimodal models of sentence-transformers, which encode images, sounds and texts with `encode`."""
 
 from __future__ import annotations
 
@@ -20,25 +20,42 @@ class SentenceTransformers(Encoder):
         *("tokenizers", "pillow"),
     )
 
+    has_roles: ClassVar[bool] = True
+
     def __init__(self, model: Any, **options: str):
         super().__init__(**options)
         self.model = model
+        self.modality = "image" if model.supports("image") else "audio"
+        if self.modality == "audio":
+            self.sampling_rate = int(model[0].processor.feature_extractor.sampling_rate)
 
     def prepare(self, media: list[Any]) -> Any:
-        return media
+        if self.modality == "image":
+            return media
+        return [{"array": sound, "sampling_rate": self.sampling_rate} for sound in media]
 
     def preprocessing(self) -> dict[str, Any]:
-        return {"modules": str(self.model), "max_seq_length": self.model.max_seq_length}
+        return {
+            "modules": str(self.model),
+            "max_seq_length": self.model.max_seq_length,
+            "prompts": dict(self.model.prompts),
+        }
 
     def media_features(self, inputs: Any) -> Any:
-        return self._encode(inputs)
+        return self._encode(inputs, self.instructions.media_role, self.instructions.media_prompt)
 
     def text_features(self, texts: list[str]) -> Any:
-        return self._encode(texts)
+        return self._encode(texts, self.instructions.text_role, self.instructions.text_prompt)
 
-    def _encode(self, inputs: list[Any]) -> Any:
-        return self.model.encode(
-            inputs, batch_size=len(inputs), convert_to_tensor=True, show_progress_bar=False, normalize_embeddings=False
+    def _encode(self, inputs: list[Any], role: str | None, prompt: str | None) -> Any:
+        encode = self.model.encode if role is None else getattr(self.model, f"encode_{role}")
+        return encode(
+            inputs,
+            prompt=prompt,
+            batch_size=len(inputs),
+            convert_to_tensor=True,
+            show_progress_bar=False,
+            normalize_embeddings=False,
         )
 
 
@@ -60,9 +77,10 @@ def open_model(location: str, *, device: str, dtype: str) -> Encoder:
             f"{location}: some weights are not in the files and would be random ({missing_weights[0]}); save the whole "
             "model in this folder again"
         )
-    if not (model.supports("image") and model.supports("text")):
+    if not ((model.supports("image") or model.supports("audio")) and model.supports("text")):
         raise InputError(
-            f"{location}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as CLIP does"
+            f"{location}: encodes {', '.join(map(str, model.modalities))}, expected images and texts, as CLIP does, or "
+            "sounds and texts"
         )
     return SentenceTransformers(model.eval(), device=device, dtype=dtype)
 

@@ -125,12 +125,10 @@ class DuckTable(StoreTable):
                 raise unknown_name(f"column in {address.with_column('')}", name, schema.names)
         self._where = " AND ".join(f"{quoted(name)}::VARCHAR = ?" for name, _ in address.filters) or "true"
         self._values = [value for _, value in address.filters]
-        (row,) = database.execute(
-            f"SELECT count(*), max(len({quoted(column)})) FROM {self.name} WHERE {self._where}", self._values
-        )
-        self.count = int(row[0])
-        self.width = int(getattr(schema.field(column).type, "list_size", -1))
-        self.width = self.width if self.width > 0 else int(row[1] or 0)
+        declared = int(getattr(schema.field(column).type, "list_size", -1))
+        longest = str(declared) if declared > 0 else f"max(len({quoted(column)}))"
+        (row,) = database.execute(f"SELECT count(*), {longest} FROM {self.name} WHERE {self._where}", self._values)
+        self.count, self.width = int(row[0]), int(row[1] or 0)
 
     def _schema(self) -> Any:
         with self.database.translated():
