@@ -208,7 +208,7 @@ def test_folds_of_repeated_rows_are_disjoint(rng: np.random.Generator, monkeypat
         lambda p, *rest, **options: (seen.append(p), of(p, *rest, **options))[1],
     )
     Auto(aim="retrieval", constraint="rows").fit(x, y)
-    folds = [{tuple(row) for row in part.x.read(0, 150).round(9)} for part in seen[1:]]
+    folds = [{tuple(row) for row in part.x.read(0, 150).round(9)} for part in seen[2:]]
     assert [len(fold) for fold in folds] == [25] * 6
     assert len(folds[0] | folds[1]) == 50
     with pytest.warns(IsthmusWarning, match="30 items are too few"):
@@ -256,6 +256,7 @@ def recall_changes(pairs: isthmus.Pairs, aim: str, splits: int = 10) -> list[flo
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The match of a row stands")  # in noise, seldom
 def test_retrieval_on_noise_rarely_chooses_anything() -> None:
     """At most 2.5 % of sets of unrelated rows, and two standard errors of 150 sets."""
     n_false = 0

@@ -23,6 +23,7 @@ def latent(rng: np.random.Generator, *, paired: bool, rotated: bool) -> tuple[np
     return x, y
 
 
+@pytest.mark.filterwarnings("ignore:The rows match, but the modalities are rotated")
 @pytest.mark.parametrize("rotated", [False, True])
 def test_paired_estimator_finds_the_shared_directions(rng: np.random.Generator, rotated: bool) -> None:
     x, y = latent(rng, paired=True, rotated=rotated)

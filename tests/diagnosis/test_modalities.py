@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import isthmus
-from isthmus import InputError, Modalities, Pairs
+from isthmus import InputError, IsthmusWarning, Modalities, Pairs
 from isthmus.cli import app
 from isthmus.utils.format import number
 
@@ -138,7 +138,8 @@ def test_matrices_show_interval_null_and_the_reason_of_undefined_entries(
     for name, rows in rows_by_name.items():
         np.save(tmp_path / f"{name}.npy", rows)
     files = [str(tmp_path / f"{name}.npy") for name in rows_by_name]
-    printed = CliRunner().invoke(app, ["measure", *files]).output
+    with pytest.warns(IsthmusWarning, match="audio: all rows of audio are the same"):
+        printed = CliRunner().invoke(app, ["measure", *files]).output
     assert "  image, audio: undefined: all rows of audio are the same\n" in printed
     angle = explained.estimates("centroid_angle")["image", "text"]
     assert f"  image, text: 95 % {number(angle.low)} to {number(angle.high)}; null {number(angle.null)}\n" in printed

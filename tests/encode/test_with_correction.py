@@ -73,7 +73,7 @@ def test_documents_of_a_correction_with_a_bank_are_refused(clip: Path, items: tu
     images, texts = items
     model = SentenceTransformer(str(clip), device="cpu")
     raw = [model.encode(inputs, show_progress_bar=False) for inputs in (images, texts)]
-    correction = ScoreCalibration().fit(image=raw[0], text=raw[1])
+    correction = ScoreCalibration().fit(image=raw[0], text=raw[1], paired=False)
     with pytest.raises(InputError, match="depend on a bank and have no layers"):
         integrations.with_correction(model, correction)
     asked = integrations.with_correction(model, correction, roles=["query"])

@@ -196,6 +196,7 @@ class TestIntervals:
         assert math.isnan(pool_changes([(0.5, nan), (0.6, nan)], trials[:2]).low)
         assert math.isfinite(pool_changes([(0.5, nan), (0.6, nan), (0.7, nan)], trials[:3]).low)
 
+    @pytest.mark.filterwarnings("ignore:The rows match, but the modalities are rotated")
     def test_interval_of_repeated_rows_is_not_narrower(self, rng: np.random.Generator) -> None:
         x, y = rng.normal(size=(2, 60, 6)) + 1.0
         repeated = Pairs(image=np.repeat(x, 5, axis=0), text=np.repeat(y, 5, axis=0) + 0.01 * rng.normal(size=(300, 6)))

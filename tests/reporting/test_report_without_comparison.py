@@ -19,7 +19,7 @@ def rows(n: int, seed: int) -> np.ndarray:
     ("x", "y", "reason"),
     [
         (rows(3, 0), rows(3, 1), "3 items are too few to fit on one half and evaluate on the other"),
-        (np.tile(rows(1, 0), (30, 1)), rows(30, 1), "1 different item is too few"),
+        (np.tile(rows(1, 0), (30, 1)), rows(30, 1), "all rows of image are the same: 1 different item is too few"),
     ],
 )
 def test_report_of_too_few_items_is_a_page_without_the_comparison(
@@ -41,5 +41,8 @@ def test_compare_of_too_few_items_raises_too_few_items_error() -> None:
 
 
 def test_intervene_on_one_repeated_row_counts_the_different_items() -> None:
-    with pytest.raises(isthmus.utils.errors.TooFewItemsError, match="1 different item is too few"):
+    with (
+        pytest.warns(isthmus.IsthmusWarning, match="All rows of image are the same"),
+        pytest.raises(isthmus.utils.errors.TooFewItemsError, match="1 different item is too few"),
+    ):
         intervene(isthmus.Pairs(image=np.tile(rows(1, 0), (60, 1)), text=rows(60, 1)))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
+from isthmus.align._data_warnings import warn_of_fit
 from isthmus.align._further import Further, Names, keeps_pairing, rows_by_name, with_further
 from isthmus.align._maps import Map
 from isthmus.align._options import Options
@@ -111,8 +112,7 @@ class Fitting(Options, abc.ABC):
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
         **modalities : array of shape (n, d)
-            Rows of two or more modalities by name, such as `image=X, text=Y, audio=Z`, in place of X and Y. A map that
-            needs pairs takes pairs of the first modality with each other one.
+            Rows of two or more modalities by name, in place of X and Y. Pairs are those of the first with each other.
 
         Returns
         -------
@@ -122,8 +122,7 @@ class Fitting(Options, abc.ABC):
         Raises
         ------
         InputError
-            If an option is invalid, a modality is missing, rows are invalid, or unpaired rows are given to an aligner
-            that requires pairs.
+            If an option or a row is invalid, a modality is missing, or an aligner that requires pairs gets none.
         """
         X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
         if modalities and self._accepts_unpaired:
@@ -139,6 +138,7 @@ class Fitting(Options, abc.ABC):
         else:
             self._fit, self._unpaired = None, (None, None)
             self._add_unpaired(X, Y, names)
+        warn_of_fit(self, X, Y, further, index=index, paired=paired, names=names)
         return self._add_further(X, further, paired)
 
     def partial_fit(

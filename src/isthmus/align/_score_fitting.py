@@ -11,6 +11,7 @@ import numpy as np
 
 from isthmus.align._bank import Bank, common_pairs, representatives
 from isthmus.align._base import Aligner
+from isthmus.align._data_warnings import warn_of_fit
 from isthmus.align._further import (
     Cloud,
     Further,
@@ -177,6 +178,9 @@ class ScoreFitting(Aligner):
         fresh.partial_fit(X, Y, index=index, paired=paired, names=names, **modalities)
         for name in ("_fit", "_unpaired", "_banks", "_more", "_arrays", "_model", "_compared"):
             setattr(self, name, getattr(fresh, name))
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
+        paired = keeps_pairing(paired, index, X, Y) if modalities else paired
+        warn_of_fit(self, X, Y, further, index=index, paired=paired, names=names)
         return self
 
     def partial_fit(

@@ -15,6 +15,7 @@ from isthmus.align._candidates import AIMS, CONSTRAINTS, DEFAULT, candidates, di
 from isthmus.align._choice import choose, explain_choice, independent_scores
 from isthmus.align._chosen import Choice, ChosenAligner
 from isthmus.align._cross_validation import cross_validate, reduce_to_span
+from isthmus.align._data_warnings import warn_of_fit
 from isthmus.align._fitting_data import FittingData
 from isthmus.align._further import Names, keeps_pairing, rows_by_name
 from isthmus.align._maps import Map
@@ -25,6 +26,7 @@ from isthmus.align.score_standardization import ScoreStandardization
 from isthmus.data.columns import as_source
 from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
+from isthmus.statistics.data_warnings import without_data_warnings
 from isthmus.statistics.moments import Moments
 from isthmus.tasks import ZeroShot
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -212,6 +214,7 @@ class Auto(ChosenAligner):
             return self._fall_back(FittingData(X, Y, None, further=further), names, UNPAIRED)
         pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
         moments = Moments.of(pairs, normalize=self.normalize)
+        warn_of_fit(self, pairs, None, further, index=None, paired=True, names=names)
         data = FittingData(pairs.x, pairs.y, moments, pairs.index, further)
         if self.aim == "classification" and pairs.labels is None:
             raise InputError(
@@ -233,11 +236,12 @@ class Auto(ChosenAligner):
         reduced, texts, fraction = reduce_to_span(sample, class_texts, self.normalize)
         folds = self.folds or min(max(n_items // MIN_FOLD_ITEMS, 2), MAX_FOLDS)
         tolerance = self.max_recall_loss
-        held_out = cross_validate(
-            reduced, group, texts, candidates(self.aim, self.constraint, fraction=fraction, **options),
-            aim=self.aim, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2], seed=self.rng,
-            normalize=self.normalize, paired=self.constraint != "no_pairs",
-        )  # fmt: skip
+        with without_data_warnings():
+            held_out = cross_validate(
+                reduced, group, texts, candidates(self.aim, self.constraint, fraction=fraction, **options),
+                aim=self.aim, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2],
+                seed=self.rng, normalize=self.normalize, paired=self.constraint != "no_pairs",
+            )  # fmt: skip
         held_out = replace(held_out, names=[display_name(aligner) for aligner in aligners])
         best, table = choose(held_out, self.aim, tolerance, DEFAULT)
         independent = independent_scores(held_out, self.aim, tolerance, DEFAULT)
@@ -298,7 +302,7 @@ class Auto(ChosenAligner):
     def _adopt(self, choice: Choice, data: FittingData, names: Names | None) -> Self:
         """Fit the chosen aligner to all rows. The maps of row maps are solved on first use."""
         aligner = choice.aligner
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), without_data_warnings():
             if aligner.corrects_scores and data.paired:
                 warnings.simplefilter("ignore", IsthmusWarning)  # Auto warns of few rows itself
             data.fit(aligner, names, paired=data.paired and self.constraint != "no_pairs")

@@ -34,9 +34,9 @@ class Standardization(Aligner):
     Examples
     --------
     >>> import numpy as np
-    >>> X = np.array([[1.0, 10.0], [3.0, 30.0]])
+    >>> X = np.array([[1.0, 30.0], [3.0, 10.0]])
     >>> Standardization(normalize=False).fit(X, X).transform_x(X).tolist()
-    [[-1.0, -1.0], [1.0, 1.0]]
+    [[-1.0, 1.0], [1.0, -1.0]]
     """
 
     uses_means: ClassVar[bool] = True

@@ -35,10 +35,10 @@ class Translation(Aligner):
     Examples
     --------
     >>> import numpy as np
-    >>> X, Y = np.array([[3.0, 0.0], [5.0, 0.0]]), np.array([[0.0, 2.0], [0.0, 4.0]])
+    >>> X, Y = np.array([[3.0, 0.0], [5.0, 2.0]]), np.array([[0.0, 2.0], [2.0, 4.0]])
     >>> X2, Y2 = Translation(normalize=False).fit(X, Y).transform(X, Y)
     >>> X2.mean(axis=0).tolist(), Y2.mean(axis=0).tolist()
-    ([2.0, 1.5], [2.0, 1.5])
+    ([2.5, 2.0], [2.5, 2.0])
     """
 
     delta: float = 1.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +12,7 @@ import typer
 
 import isthmus
 from isthmus.cli.reading import reading_options
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import check_readable
 
 #: Characters to which a line of a table may grow.
@@ -91,6 +92,14 @@ def open_pairs(
         group=not as_is,
         **reading_options(),
     )
+
+
+def warn_if_unpaired(pairs: Pairs) -> None:
+    """Warn if the mean cosine of the pairs is that of non-matching rows."""
+    from isthmus.statistics.pairing import judge_pairing
+
+    if sentence := judge_pairing(pairs).absence:
+        warnings.warn(sentence, IsthmusWarning, stacklevel=2)
 
 
 def open_sets(x: str, y: str, names: str | None, *, drop_bad: bool, **options: Any) -> UnpairedSets:

@@ -25,6 +25,7 @@ from isthmus.cli._common import (
     print_table,
     read_class_texts,
     split_names,
+    warn_if_unpaired,
 )
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
@@ -168,6 +169,7 @@ def _fit(
         estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
         if relevance is not None:
             estimator.relevance(pairs, share_without_match=relevance, n_stored=pairs.n_items)
+    warn_if_unpaired(pairs)
     return f"{pairs.n_pairs:,} pairs of {' and '.join(pairs.names)}"
 
 

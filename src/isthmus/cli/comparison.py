@@ -24,6 +24,7 @@ from isthmus.cli._common import (
     print_bullets,
     print_table,
     read_class_texts,
+    warn_if_unpaired,
 )
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError
@@ -99,6 +100,7 @@ def compare(
             class_texts=read_class_texts(class_texts, pairs),
             journal=resume,
         )
+    warn_if_unpaired(pairs)
     _report([table], output, json_)
 
 
@@ -153,6 +155,7 @@ def intervene(
             rng=seed,
             progress=progress,
         )
+    warn_if_unpaired(pairs)
     for path in output or []:
         if path.suffix.lower() in SUFFIXES:
             curve.save(path)

@@ -28,6 +28,7 @@ from isthmus.cli._common import (
     print_table,
     print_verdict,
     split_names,
+    warn_if_unpaired,
 )
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
@@ -125,6 +126,8 @@ def measure(
         headlines = _headlines(labelled=labels is not None, paired=not unpaired)
         measured = metrics or ("all" if json_ or output is not None else headlines)
         result = isthmus.measure(data, metrics=measured, normalize=not raw, sample=sample)
+    if not unpaired:
+        warn_if_unpaired(data)  # type: ignore[arg-type]
     if output is not None:
         result.save(output)
     if json_:

@@ -12,6 +12,7 @@ from isthmus.compute.arrays import row_dot, to_numpy
 from isthmus.data.opening import as_pairs
 from isthmus.diagnosis._cosine_bins import BINS
 from isthmus.diagnosis.calibration import GROUPS, Calibration
+from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.utils.errors import InputError
 
 #: Larger data are sampled, because n items have n^2 non-matching pairs.
@@ -81,6 +82,7 @@ def calibrate(
             raise InputError(
                 f"{name}: a row has length {math.sqrt(squared_length):.4g}, expected unit rows; use normalize=True"
             )
+    warn_of_data(pairs)
     order = np.random.default_rng(rng).permutation(len(x))
     groups = np.array_split(order, GROUPS)
     matching = np.stack([_histogram(row_dot(x[g], y[g])) for g in groups])

@@ -23,6 +23,7 @@ from isthmus.diagnosis.unpaired_verdict import decompose_sets, verdict_of_sets
 from isthmus.diagnosis.verdict_sentences import verdict
 from isthmus.evaluation import Comparison
 from isthmus.metrics import measure
+from isthmus.statistics.data_warnings import state_remarks, without_data_warnings
 from isthmus.statistics.result import NAN, Result
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.theory.assumptions import Check, check
@@ -142,7 +143,8 @@ class Explanation(Tabular):
             return InputError("the explanation was loaded without its pairs; explain the pairs again")
         try:
             sample = self.pairs.sample(MAX_ITEMS)
-            return ScoreCalibration().fit(sample).relevance(sample, n_stored=self.pairs.n_items)
+            with without_data_warnings():
+                return ScoreCalibration().fit(sample).relevance(sample, n_stored=self.pairs.n_items)
         except InputError as error:
             return error
 
@@ -338,6 +340,7 @@ def explain(
     best_ceiling = ceiling(moments_of_rows(data, normalize=normalize).numpy())
     if isinstance(data, Pairs):
         sentences = verdict(measured, budget, comparison, collapse)
+        state_remarks(data)
     else:
         sentences, best_ceiling = verdict_of_sets(measured, budget, collapse), replace(best_ceiling, mean_cosine=NAN)
     return Explanation(budget, sentences, measured, comparison, collapse, best_ceiling, data, temperature)

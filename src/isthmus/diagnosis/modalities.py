@@ -16,6 +16,7 @@ from isthmus.data.reading_options import reading_of_each
 from isthmus.data.sources import modality_name, open_source
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
+from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.result import NAN, Estimate, Result
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import FORMAT_VERSION
@@ -280,7 +281,10 @@ class Modalities:
         PairwiseResults
             One `Result` for each pair.
         """
-        return self._for_each_pair(measure, options)
+        results = self._for_each_pair(measure, options)
+        for pairs in self.pairs.values():
+            warn_of_data(pairs, named=len(self.names) > 2)
+        return results
 
     def explain(self, **options: Any) -> PairwiseResults[Explanation]:
         """Explain the gap of every pair of modalities.

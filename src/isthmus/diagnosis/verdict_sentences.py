@@ -254,7 +254,7 @@ def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y
     """Return the ranks of both modalities, and the verdicts on the explanations of the gap."""
     items, dim = result.pairs["items"], result.pairs["dim"]
     rank_x, rank_y = (result[f"rank_99_{name}"].value for name in (x, y))
-    if collapse is not None and items > dim and not any(collapse.collapsed):
+    if collapse is not None and items > dim and not any(collapse.collapsed) and not _has_collapsed(result):
         sentence = (
             f"Neither modality has collapsed: 99 % of the variance lies in {collapse.centred_ranks[0]:,} ({x}) and "
             f"{collapse.centred_ranks[1]:,} ({y}) of {dim:,} dimensions, about as in isotropic clouds"

@@ -26,6 +26,7 @@ from isthmus.evaluation.held_out import check_disjoint, check_groups, fingerprin
 from isthmus.evaluation.splits import Design
 from isthmus.evaluation.table import Comparison
 from isthmus.evaluation.trial import Trial, TrialLog
+from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import Task, select_tasks
 from isthmus.utils.errors import InputError, TooFewItemsError
@@ -163,11 +164,12 @@ def compare(
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)
     moments_of(pairs, normalize=normalize)  # reads every row, so that an invalid row is reported with its position
+    warn_of_data(pairs)
     paths, dependence = (str(pairs.x.address), str(pairs.y.address)), pairs.dependence
     pairs = pairs.sample(MAX_ITEMS, rng=rng)
     group = item_groups(pairs)
     if fit is None:
-        check_groups(group, MIN_ITEMS)
+        check_groups(group, MIN_ITEMS, pairs=pairs)
     settings: dict[str, Any] = {
         "rng": rng,
         "normalize": normalize,

@@ -13,6 +13,7 @@ from isthmus.compute.resources import block_rows
 from isthmus.data.components import halves_of_groups
 from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
+from isthmus.statistics.pairing import judge_pairing
 from isthmus.utils.errors import InputError, IsthmusWarning, TooFewItemsError
 
 #: Largest share of test pairs that may also be fitting pairs. A smaller share causes a warning.
@@ -93,7 +94,7 @@ def check_disjoint(pairs: Pairs, fit: Pairs, /) -> None:
         warnings.warn(message, IsthmusWarning, stacklevel=3)
 
 
-def check_groups(group: np.ndarray, min_groups: int, /) -> None:
+def check_groups(group: np.ndarray, min_groups: int, /, *, pairs: Pairs | None = None) -> None:
     """Raise if there are too few groups of items to fit on some and judge on others.
 
     Parameters
@@ -102,6 +103,8 @@ def check_groups(group: np.ndarray, min_groups: int, /) -> None:
         Number of the group of each item, from 0, see `isthmus.data.grouping.item_groups`.
     min_groups : int
         Fewest groups.
+    pairs : Pairs, optional
+        The pairs, whose constant modalities the message names.
 
     Raises
     ------
@@ -115,6 +118,8 @@ def check_groups(group: np.ndarray, min_groups: int, /) -> None:
     n_groups = int(group.max()) + 1
     if n_groups < min_groups:
         count = "1 different item is" if n_groups == 1 else f"{n_groups} different items are"
+        constant = [] if pairs is None else [d for d in judge_pairing(pairs).degenerate if d.kind == "constant"]
+        count = f"{constant[0].message}: {count}" if constant else count
         raise TooFewItemsError(f"{count} too few, where equal rows are one item, expected {min_groups} or more")
 
 

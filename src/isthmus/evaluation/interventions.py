@@ -20,6 +20,7 @@ from isthmus.linalg.rotations import plane_rotation
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.correlation import isotonic_r2, spearman
+from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.tasks import TaskData, mean_texts, select_tasks
@@ -135,9 +136,10 @@ class _Experiment:
     def of(cls, pairs: Pairs, shared: int | None, rng: int) -> _Experiment:
         """Split the items and fit the shared space."""
         moments_of(pairs)  # reads every row, so that an invalid row is reported with its position in the file
+        warn_of_data(pairs, stacklevel=4)
         pairs = pairs.sample(MAX_ITEMS, rng=rng)
         group = item_groups(pairs)
-        check_groups(group, MIN_ITEMS)
+        check_groups(group, MIN_ITEMS, pairs=pairs)
         fit, test = (pairs.take(items) for items in group_split(pairs, group, rng=rng))
         fit_rows, test_rows = ([to_numpy(rows).astype(np.float64) for rows in half.unit()] for half in (fit, test))
         rank = count_shared_dimensions(fit, rng=rng) if shared is None else shared

@@ -22,6 +22,7 @@ from isthmus.evaluation.trial import Trial, summary_key
 from isthmus.linalg.psd import covariance_fidelity, row_fidelity
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
+from isthmus.statistics.data_warnings import without_data_warnings
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN
 from isthmus.tasks import Task, TaskData, TaskScores, mean_texts
@@ -242,7 +243,8 @@ class Split:
         options: dict[str, Any] = {}
         if self.design.class_texts is not None and "class_texts" in inspect.signature(aligner.fit).parameters:
             options["class_texts"] = self.design.class_texts
-        return aligner.fit(self.fit_pairs, **options)
+        with without_data_warnings():
+            return aligner.fit(self.fit_pairs, **options)
 
     def _classes(self, aligner: Aligner) -> ClassTexts:
         """Return the classes and the vectors that represent them, after the map."""

@@ -9,6 +9,7 @@ from isthmus.data.opening import as_pairs
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
 from isthmus.reporting.section import Section
+from isthmus.statistics.data_warnings import state_remarks
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.progress import report_progress
@@ -93,6 +94,7 @@ def report(
     fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
     texts = item_texts({"ids": ids, "labels": pairs.labels, "captions": captions}, pairs.n_items)
     no_comparison = ""
+    state_remarks(pairs)  # in the verdict
     if comparison is None:
         try:
             comparison = compare(pairs, fit=fit, normalize=normalize)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,15 +14,15 @@ from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
-from isthmus.statistics.degeneracy import UNJUDGED_KINDS, find_degeneracies
+from isthmus.statistics.degeneracy import UNJUDGED_KINDS, Degeneracy, find_degeneracies
 from isthmus.statistics.mean_intervals import debiased_mean_products, linear_variance
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
+from isthmus.statistics.pairing_sentences import PairingBreak, offset_clause, plain_fields, ranges_clause
 from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
 from isthmus.statistics.row_offsets import matching_offset
 from isthmus.statistics.row_samples import RowSample, sample_ranges
-from isthmus.utils.format import json_number
 
 #: Pairs in the sample of the test of all pairs.
 MAX_SAMPLED_PAIRS = 2_000
@@ -39,73 +39,6 @@ SEPARATE_SPACES = "do not come from one shared space"
 
 #: Kinds of answers about which `measure` and `explain` say something.
 REPORTED_KINDS = ("broken", "shifted", "rotated")
-
-
-@dataclass(frozen=True)
-class PairingBreak:
-    """Range of rows that do not match although the rows next to them do.
-
-    Parameters
-    ----------
-    start, stop : int
-        First row, and the row after the last one.
-    offset : int
-        Row i of x matches row i + offset of y there. It is 0 if no offset stands out.
-    matches_as_group : bool
-        Whether the rows match those of the range, but not row by row.
-    shard : str or None
-        Name of the shard whose rows they are.
-    is_open : bool
-        Whether the range ends with the file.
-    cosine, other_cosine : float
-        Mean cosine of the pairs in the range, and of the pairs outside all ranges.
-
-    Examples
-    --------
-    >>> PairingBreak(250, 500, 0, False, None, True, 0.16, 0.31).sentence("text")
-    'rows 250 to 499 do not match (mean cosine 0.160, others 0.310)'
-    """
-
-    start: int
-    stop: int
-    offset: int
-    matches_as_group: bool
-    shard: str | None
-    is_open: bool
-    cosine: float
-    other_cosine: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as plain values.
-
-        Returns
-        -------
-        dict
-            One entry per field, NaN as None.
-        """
-        return _plain_fields(self)
-
-    def sentence(self, second: str) -> str:
-        """Return a clause about the range.
-
-        Parameters
-        ----------
-        second : str
-            Name of the second modality.
-
-        Returns
-        -------
-        str
-            The clause.
-        """
-        rows = f"rows {self.start:,} to {self.stop - 1:,}"
-        name = f"shard {self.shard} ({rows})" if self.shard else rows
-        if self.offset:
-            where = f"from row {self.start:,} on," if self.is_open else f"in {name}"
-            return f"{where} {_offset_clause(self.offset, second)}"
-        verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
-        verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
-        return f"{name} {verb} (mean cosine {self.cosine:.3f}, others {self.other_cosine:.3f})"
 
 
 @dataclass(frozen=True)
@@ -129,6 +62,8 @@ class Pairing:
         matches the kind is 'unpaired'. 'unjudged' data are degenerate or too few.
     breaks : tuple of PairingBreak
         The ranges that do not match.
+    degenerate : tuple of Degeneracy
+        Ways in which the sampled pairs are degenerate.
 
     Examples
     --------
@@ -144,6 +79,30 @@ class Pairing:
     z: float = NAN
     kind: str = "unjudged"
     breaks: tuple[PairingBreak, ...] = ()
+    degenerate: tuple[Degeneracy, ...] = ()
+
+    def remarks(self, kinds: Collection[str] | None = None) -> list[str]:
+        """Return sentences about degenerate data and about rows that do not match.
+
+        Parameters
+        ----------
+        kinds : collection of str, optional
+            Kinds of degenerate data that count. Default: all.
+
+        Returns
+        -------
+        list of str
+            The sentences that `measure` prints.
+        """
+        entries = [entry for entry in self.degenerate if kinds is None or entry.kind in kinds]
+        messages = [f"{entry.message[0].upper()}{entry.message[1:]}." for entry in entries]
+        return [*messages, self.sentence] if self.sentence else messages
+
+    @property
+    def absence(self) -> str:
+        """Sentence that no mean cosine shows a pairing, '' for every other answer."""
+        reason = self.reason.removeprefix("no sign of it: ")
+        return f"No sign that the rows match: {reason}." if self.kind == "unpaired" else ""
 
     @property
     def sentence(self) -> str:
@@ -159,8 +118,9 @@ class Pairing:
         dict
             One entry per field, NaN as None.
         """
-        breaks = [entry.to_dict() for entry in self.breaks]
-        return {**_plain_fields(self), "breaks": breaks, "sentence": self.sentence}
+        fields = plain_fields(self)
+        del fields["degenerate"]  # results state the degeneracies of all pairs, and these are of a sample
+        return {**fields, "breaks": [entry.to_dict() for entry in self.breaks], "sentence": self.sentence}
 
 
 def looks_paired(
@@ -216,30 +176,31 @@ def looks_paired(
     numbers = (paired, unpaired, z)
     size = f"= {z:.1f}" if abs(z) < MAX_SHOWN_Z else f"{'>' if z > 0 else '<'} {math.copysign(MAX_SHOWN_Z, z):,.0f}"
     cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z {size}"
-    degeneracies = find_degeneracies(moments.numpy(), names)
+    degeneracies = tuple(find_degeneracies(moments.numpy(), names))
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
+
+    def judged(kind: str, reason: str, breaks: tuple[PairingBreak, ...] = ()) -> Pairing:
+        return Pairing(kind == "paired", reason, *numbers, kind, breaks, degeneracies)
+
     if any(entry.kind == "constant" for entry in unjudged):
-        return Pairing(False, f"cannot be judged: {unjudged[0].message}", paired, unpaired, NAN)
+        numbers = (paired, unpaired, NAN)
+        return judged("unjudged", f"cannot be judged: {unjudged[0].message}")
     breaks = () if unjudged else find_breaks(x, y)
     if breaks:
-        return Pairing(
-            False,
-            f"only in part: {_ranges(breaks, names[1])}; check the order of these rows",
-            *numbers,
-            "broken",
-            breaks,
+        return judged(
+            "broken", f"only in part: {ranges_clause(breaks, names[1])}; check the order of these rows", breaks
         )
     if z > Z_THRESHOLD:
-        return Pairing(True, "; ".join([f"yes: {cosines}", *(d.message for d in degeneracies)]), *numbers, "paired")
+        return judged("paired", "; ".join([f"yes: {cosines}", *(entry.message for entry in degeneracies)]))
     if unjudged:
         reasons = ", and ".join(entry.message for entry in unjudged)
-        return Pairing(False, f"cannot be judged: {reasons}; {cosines}", *numbers)
+        return judged("unjudged", f"cannot be judged: {reasons}; {cosines}")
     if has_rotated_pairs(unit_x[valid], unit_y[valid]):
         reason = f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}"
-        return Pairing(False, reason, *numbers, "rotated")
+        return judged("rotated", reason)
     if offset := matching_offset(x, y):
-        return Pairing(False, f"no: {_offset_clause(offset, names[1])}: {cosines}", *numbers, "shifted")
-    return Pairing(False, f"no sign of it: {cosines}; check the order of the rows", *numbers, "unpaired")
+        return judged("shifted", f"no: {offset_clause(offset, names[1])}: {cosines}")
+    return judged("unpaired", f"no sign of it: {cosines}; check the order of the rows")
 
 
 def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:
@@ -320,21 +281,10 @@ def _judge_unequal(x: Source, y: Source, second: str) -> Pairing:
     first, other = (select_rows(source, np.arange(count)) for source in (x, y))
     breaks = find_breaks(first, other)
     if breaks:
-        return Pairing(False, f"{reason}; {_ranges(breaks, second)}", kind="broken", breaks=breaks)
+        return Pairing(False, f"{reason}; {ranges_clause(breaks, second)}", kind="broken", breaks=breaks)
     if offset := matching_offset(first, other):
-        return Pairing(False, f"{reason}; {_offset_clause(offset, second)}", kind="shifted")
+        return Pairing(False, f"{reason}; {offset_clause(offset, second)}", kind="shifted")
     return Pairing(False, reason)
-
-
-def _ranges(breaks: Sequence[PairingBreak], second: str) -> str:
-    """Return the clauses of the first three ranges, with the number of the others."""
-    listed = ", ".join(entry.sentence(second) for entry in breaks[:3])
-    return listed + (f" and {len(breaks) - 3} more ranges" if len(breaks) > 3 else "")
-
-
-def _offset_clause(offset: int, second: str) -> str:
-    direction = f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
-    return f"the match of a row stands {direction} in {second}"
 
 
 def first_pairs(pairs: Pairs, /) -> tuple[Source, Source]:
@@ -388,12 +338,10 @@ def judge_pairing(pairs: Pairs, /) -> Pairing:
     >>> judge_pairing(isthmus.demo.load("warm")).looks_paired
     True
     """
-    if pairs.n_components < MIN_PAIRS:
-        return Pairing(False, f"only {pairs.n_components} usable rows to compare")
-    if pairs not in _CACHE:
+    if pairs not in _CACHE and pairs.n_components < MIN_PAIRS:
+        degeneracies = tuple(find_degeneracies(moments_of(pairs).numpy(), pairs.names))
+        reason = f"only {pairs.n_components} usable rows to compare"
+        _CACHE[pairs] = Pairing(False, reason, degenerate=degeneracies)
+    elif pairs not in _CACHE:
         _CACHE[pairs] = looks_paired(*first_pairs(pairs), names=pairs.names)
     return _CACHE[pairs]
-
-
-def _plain_fields(report: Pairing | PairingBreak) -> dict[str, Any]:
-    return {k: json_number(v) if isinstance(v, float) else v for k, v in vars(report).items()}

@@ -16,7 +16,7 @@ MAX_OFFSET = 1_000_000
 #: Rows of y that are read at a time.
 _READ_ROWS = 8192
 #: Probability that an offset stands out among rows in random order.
-FAMILY_LEVEL = 1e-4
+FAMILY_LEVEL = 1e-6
 #: Factor from the median absolute deviation to the standard deviation of a normal law.
 _MAD_TO_SD = 1.4826
 
@@ -100,5 +100,5 @@ def _outstanding(values: np.ndarray) -> int | None:
     spread = _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
     second, best = np.argsort(values)[-2:]
     limit = -float(ndtri(FAMILY_LEVEL / len(values))) * spread
-    stands_out = values[best] > limit and values[best] - values[second] > limit / 2
+    stands_out = values[best] > limit and values[best] - values[second] > limit * 3 / 4
     return int(best) if spread > 0 and stands_out else None

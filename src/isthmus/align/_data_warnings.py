@@ -1,0 +1,50 @@
+"""Warnings of `fit` about collapsed modalities, and about rows that do not match."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isthmus.align._further import Names, same_length
+from isthmus.data.columns import as_source
+from isthmus.data.cross_dim_pairs import CrossDimPairs
+from isthmus.data.pairs import Pairs
+from isthmus.data.sources import Source
+from isthmus.statistics.data_warnings import warn_of_data
+
+#: Kinds of degenerate data of which a fit warns. Few items and few directions are no error of the data.
+KINDS = ("constant", "narrow")
+
+
+def warn_of_fit(
+    aligner: Any, X: Any, Y: Any, further: Mapping[str, Source], *, index: Any, paired: bool, names: Names | None
+) -> None:
+    """Warn once if the pairs of a fit are collapsed or do not match. It is called by `fit`.
+
+    Parameters
+    ----------
+    aligner : Aligner
+        The aligner. One that needs pairs may align two spaces, so that these are not warned of.
+    X, Y : array of shape (n, d), Source or Pairs
+        Rows of the first two modalities.
+    further : mapping of str to Source
+        Rows of further modalities. Those that have as many rows as the first one are paired with it.
+    index : array of int, optional
+        Row of X that each row of Y belongs to.
+    paired : bool
+        Whether rows belong together. If not, nothing happens.
+    names : tuple of str or None
+        Names of the first two modalities.
+    """
+    if not paired:
+        return
+    needs_no_pairs = aligner._accepts_unpaired
+    x, y = names or ("x", "y")
+    every_pair = [X] if isinstance(X, Pairs) else [] if Y is None else [CrossDimPairs(index=index, **{x: X, y: Y})]
+    if further:
+        first = X.x if isinstance(X, Pairs) else as_source(x, X)
+        hub_pairs = {name: rows for name, rows in further.items() if same_length(first, rows)}
+        every_pair += [CrossDimPairs(**{x: first, name: rows}) for name, rows in hub_pairs.items()]
+    for pairs in every_pair:
+        if pairs.x.shape[1] == pairs.y.shape[1]:
+            warn_of_data(pairs, rotated=needs_no_pairs, kinds=KINDS, named=bool(further), stacklevel=4)

@@ -1,0 +1,93 @@
+"""Ranges of rows that do not match, and the clauses about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from isthmus.utils.format import json_number
+
+
+@dataclass(frozen=True)
+class PairingBreak:
+    """Range of rows that do not match although the rows next to them do.
+
+    Parameters
+    ----------
+    start, stop : int
+        First row, and the row after the last one.
+    offset : int
+        Row i of x matches row i + offset of y there. It is 0 if no offset stands out.
+    matches_as_group : bool
+        Whether the rows match those of the range, but not row by row.
+    shard : str or None
+        Name of the shard whose rows they are.
+    is_open : bool
+        Whether the range ends with the file.
+    cosine, other_cosine : float
+        Mean cosine of the pairs in the range, and of the pairs outside all ranges.
+
+    Examples
+    --------
+    >>> PairingBreak(250, 500, 0, False, None, True, 0.16, 0.31).sentence("text")
+    'rows 250 to 499 do not match (mean cosine 0.160, others 0.310)'
+    """
+
+    start: int
+    stop: int
+    offset: int
+    matches_as_group: bool
+    shard: str | None
+    is_open: bool
+    cosine: float
+    other_cosine: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values.
+
+        Returns
+        -------
+        dict
+            One entry per field, NaN as None.
+        """
+        return plain_fields(self)
+
+    def sentence(self, second: str) -> str:
+        """Return a clause about the range.
+
+        Parameters
+        ----------
+        second : str
+            Name of the second modality.
+
+        Returns
+        -------
+        str
+            The clause.
+        """
+        rows = f"rows {self.start:,} to {self.stop - 1:,}"
+        name = f"shard {self.shard} ({rows})" if self.shard else rows
+        if self.offset:
+            where = f"from row {self.start:,} on," if self.is_open else f"in {name}"
+            return f"{where} {offset_clause(self.offset, second)}"
+        verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
+        verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
+        return f"{name} {verb} (mean cosine {self.cosine:.3f}, others {self.other_cosine:.3f})"
+
+
+def ranges_clause(breaks: Sequence[PairingBreak], second: str) -> str:
+    """Return the clauses of the first three ranges, with the number of the others."""
+    listed = ", ".join(entry.sentence(second) for entry in breaks[:3])
+    return listed + (f" and {len(breaks) - 3} more ranges" if len(breaks) > 3 else "")
+
+
+def offset_clause(offset: int, second: str) -> str:
+    """Return where the match of a row is, if one side is shifted."""
+    direction = f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
+    return f"the match of a row stands {direction} in {second}"
+
+
+def plain_fields(report: Any) -> dict[str, Any]:
+    """Return the fields of a report as plain values, NaN as None."""
+    return {k: json_number(v) if isinstance(v, float) else v for k, v in vars(report).items()}

@@ -1,0 +1,132 @@
+"""Warnings of comparisons, fits, calibrations, interventions and modalities about degenerate and unmatched data."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus import IsthmusWarning, Pairs, align
+from isthmus.diagnosis import calibrate
+from isthmus.evaluation import intervene
+
+N, D = 300, 16
+VERBS: dict[str, Callable[[Pairs], Any]] = {
+    "compare": lambda pairs: isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1),
+    "fit": lambda pairs: align.Centering().fit(pairs),
+    "fit of scores": lambda pairs: align.ScoreCalibration().fit(pairs.x, pairs.y),
+    "Auto": lambda pairs: align.Auto(aim="retrieval", constraint="rows", repeats=1).fit(pairs),
+    "calibrate": calibrate,
+    "Modalities": lambda pairs: isthmus.Modalities(image=pairs.x, text=pairs.y).measure(metrics="centroid_angle"),
+}
+
+
+def rows_of(kind: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    x = rng.normal(size=(N, D))
+    y = x + 0.3 * rng.normal(size=(N, D)) + np.eye(D)[0] * 2
+    if kind == "half shuffled":
+        y[N // 2 :] = rng.permutation(y[N // 2 :])
+    if kind == "shifted":
+        y = np.roll(y, 3, axis=0)
+    if kind == "rotated":
+        y = y @ np.linalg.qr(rng.normal(size=(D, D)))[0]
+    if kind == "narrow":
+        x = 1 + 0.001 * x
+    return x, y
+
+
+SENTENCES = {
+    "half shuffled": "Rows 1[45][0-9] to 299 do not match",
+    "shifted": "The match of a row stands 3 rows later in",
+    "rotated": "The rows match, but the modalities are rotated against each other",
+    "narrow": "The rows of (image|x) are nearly all the same",
+}
+
+
+def messages_of(verb: Callable[[Pairs], Any], pairs: Pairs) -> list[str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        verb(pairs)
+    return [str(entry.message) for entry in caught if issubclass(entry.category, IsthmusWarning)]
+
+
+@pytest.mark.parametrize("kind", SENTENCES)
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_on_unmatched_or_collapsed_rows_warns_once(verb: str, kind: str, rng: np.random.Generator) -> None:
+    x, y = rows_of(kind, rng)
+    pairs = Pairs(image=x, text=y)
+    messages = [text for text in messages_of(VERBS[verb], pairs) if "match" in text or "the same" in text]
+    # Auto may choose a map that aligns two spaces.
+    assert len(messages) == (0 if (verb, kind) == ("Auto", "rotated") else 1)
+    assert all(re.match(SENTENCES[kind], text) for text in messages)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_verb_on_matching_rows_is_silent(verb: str, rng: np.random.Generator) -> None:
+    x = rng.normal(size=(N, D))
+    assert messages_of(VERBS[verb], Pairs(image=x, text=x + 0.3 * rng.normal(size=(N, D)))) == []
+
+
+def test_interventions_on_shifted_rows_warn(rng: np.random.Generator) -> None:
+    x, y = rows_of("shifted", rng)
+    messages: list[str] = []
+
+    def run(pairs: Pairs) -> None:
+        with contextlib.suppress(isthmus.InputError):
+            intervene(pairs, interventions=["translate"])
+
+    messages = messages_of(run, Pairs(image=x, text=y))
+    assert messages[0].startswith("The match of a row stands 3 rows later in text")
+
+
+def test_second_call_with_the_same_pairs_is_silent(rng: np.random.Generator) -> None:
+    x, y = rows_of("shifted", rng)
+    pairs = Pairs(image=x, text=y)
+    assert len(messages_of(VERBS["calibrate"], pairs)) == 1
+    assert messages_of(VERBS["compare"], pairs) == []
+
+
+def test_paired_map_of_two_spaces_is_silent(rng: np.random.Generator) -> None:
+    x, y = rows_of("rotated", rng)
+    assert messages_of(lambda pairs: align.RidgeCCA().fit(pairs), Pairs(image=x, text=y)) == []
+
+
+@pytest.mark.slow
+def test_report_states_in_its_verdict_and_does_not_warn(rng: np.random.Generator, tmp_path: Path) -> None:
+    x, y = rows_of("shifted", rng)
+    sentences: list[str] = []
+    pairs = Pairs(image=x, text=y)
+    assert messages_of(lambda p: sentences.extend(isthmus.report(p, tmp_path / "r.html").verdict), pairs) == []
+    assert "the match of a row stands 3 rows later in text" in sentences[0]
+
+
+def test_further_modality_is_named_in_the_warning(rng: np.random.Generator) -> None:
+    x, y = rows_of("shifted", rng)
+    rows = {"image": x, "text": x + 0.1 * y, "audio": y}
+    messages = messages_of(lambda _: align.Procrustes().fit(**rows), Pairs(image=x, text=y))
+    assert any(
+        message.startswith("image and audio: the match of a row stands 3 rows later in audio") for message in messages
+    )
+
+
+@pytest.mark.parametrize("collapsed", [("image",), ("text",), ("image", "text")])
+def test_comparison_of_constant_rows_names_them(collapsed: tuple[str, ...], rng: np.random.Generator) -> None:
+    rows = dict(zip(("image", "text"), rows_of("", rng), strict=True))
+    rows |= {name: np.ones((N, D)) + np.eye(D)[number] for number, name in enumerate(collapsed)}
+    messages: list[str] = []
+    with contextlib.suppress(isthmus.InputError):
+        messages = messages_of(lambda pairs: isthmus.compare(pairs, aligners=["Centering"], splits=1), Pairs(**rows))
+    if collapsed == ("text",):
+        assert messages == ["All rows of text are the same."]
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(isthmus.InputError, match=f"all rows of {collapsed[0]} are the same.*1 different item"):
+            isthmus.compare(Pairs(**rows), aligners=["Centering"], splits=1)
