@@ -20,6 +20,8 @@ import operator
 import numpy as np
 
 from isthmus.compute.arrays import row_dot, to_numpy
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import run_parallel
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import (
     COMPONENTS,
@@ -47,6 +49,8 @@ GROUPS = 8
 MIN_ITEMS_PER_GROUP = 5
 #: Dimensions above which three half samples replace seven. The bias is then a mean of many terms and equally precise.
 MANY_DIMS = 128
+#: Dimension from which half samples are decomposed side by side.
+MIN_PARALLEL_DIM = 128
 #: Swaps of the modalities behind the test of the orientation, and Student's t for 3 % at 38 degrees of freedom.
 SWAPS, SWAPS_CRITICAL_VALUE = 39, 1.9390
 #: Numbers that have an interval, in the order of the columns of `influence`.
@@ -242,12 +246,20 @@ def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> 
         signs = np.block([[signs, signs], [signs, -signs]])
     splits = GROUPS - 1 if pairs.dim <= MANY_DIMS else 3
     values = _as_array(decomposition_values(moments))
-    differences = []
-    for row in signs[1 : 1 + splits]:
-        halves = [[g for g, s in zip(groups, row, strict=True) if s == sign] for sign in (1, -1)]
-        half_values = [_as_array(decomposition_values(functools.reduce(operator.add, half))) for half in halves]
-        differences.append(np.mean(half_values, axis=0) - values)
-    return np.array(differences)
+    halves = [
+        [g for g, s in zip(groups, row, strict=True) if s == sign] for row in signs[1 : 1 + splits] for sign in (1, -1)
+    ]
+    threads = n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1
+    half_values = run_parallel(
+        [functools.partial(_half_values, half) for half in halves],
+        threads,
+    )
+    return np.mean(np.reshape(half_values, (splits, 2, -1)), axis=1) - values
+
+
+def _half_values(groups: list[Moments]) -> np.ndarray:
+    """Return the components of the items of several groups."""
+    return _as_array(decomposition_values(functools.reduce(operator.add, groups)))
 
 
 def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, float]:

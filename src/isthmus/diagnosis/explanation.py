@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from isthmus.align import Relevance, ScoreCalibration
+from isthmus.compute.threads import blas_limited
 from isthmus.data.opening import as_pairs
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
@@ -328,16 +329,17 @@ def explain(
     else:
         data = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
     further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
-    measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize, sample=sample)
-    report_progress(0, 3, "explaining")
-    if isinstance(data, Pairs):
-        budget = decompose_pairs(data, normalize=normalize)
-    else:
-        budget = decompose_sets(data, normalize=normalize)
-    report_progress(1, 3, "explaining")
-    collapse = report_collapse(data, budget, normalize=normalize)
-    report_progress(2, 3, "explaining")
-    best_ceiling = ceiling(moments_of_rows(data, normalize=normalize).numpy())
+    with blas_limited(1):  # decompositions run side by side
+        measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize, sample=sample)
+        report_progress(0, 3, "explaining")
+        if isinstance(data, Pairs):
+            budget = decompose_pairs(data, normalize=normalize)
+        else:
+            budget = decompose_sets(data, normalize=normalize)
+        report_progress(1, 3, "explaining")
+        collapse = report_collapse(data, budget, normalize=normalize)
+        report_progress(2, 3, "explaining")
+        best_ceiling = ceiling(moments_of_rows(data, normalize=normalize).numpy())
     if isinstance(data, Pairs):
         sentences = verdict(measured, budget, comparison, collapse)
         state_remarks(data)
