@@ -241,10 +241,14 @@ def apply(
     drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
-    """Align the rows of a file or a vector store, with constant memory."""
+    """Align the rows of a file or a vector store, with constant memory.
+
+    The columns of two or more modalities of a table, such as image_embedding and text_embedding of a Parquet, Arrow or
+    CSV file, are aligned in one pass. ::COLUMN chooses one column, and ::COLUMN,COLUMN several.
+    """
     from isthmus.align.streaming import apply as apply_to_source
     from isthmus.align.streaming import drift_warnings
-    from isthmus.data.sources import modality_name
+    from isthmus.data.sources import modality_name, split_member
     from isthmus.data.sources._store import find_store
     from isthmus.utils.errors import without_password
 
@@ -252,6 +256,14 @@ def apply(
     if len(outputs) > 1 or not (outputs or find_store(rows)):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
     loaded = _load_aligner(aligner)
+    columns = {} if modality or find_store(rows) else _columns_of_table(rows, loaded)
+    if columns:
+        if resume or replace:
+            option = "resume" if resume else "replace"
+            raise InputError(f"--{option} is for one column; leave it out, or choose a column with FILE::COLUMN")
+        options = {"role": role, "queries": queries, "drop_bad": drop_bad}
+        _apply_to_table(loaded, split_member(rows)[0], outputs[0], columns, json_=json_, **options)
+        return
     modality = modality or modality_name(rows)
     source = _usable({modality: open_sources([rows])[0]}, drop_bad)[modality]
     path = outputs[0] if outputs else _column_beside(rows, source)
@@ -275,6 +287,41 @@ def apply(
         typer.echo(json.dumps({"path": without_password(path), "rows": shape[0], "width": shape[1]}))
     else:
         typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {without_password(path)}")
+
+
+def _columns_of_table(rows: str, aligner: Any) -> dict[str, str]:
+    """Return the columns of a table by modality, if they are of two or more modalities and no single one is chosen."""
+    from isthmus.align._whole_table import table_columns
+    from isthmus.data.sources import split_member
+
+    path, member = split_member(rows)
+    if member is not None and "," not in member:
+        return {}
+    columns = table_columns(path, (member or "").split(",") if member else (), aligner.modalities)
+    return columns if len(columns) > 1 else {}
+
+
+def _apply_to_table(
+    aligner: Any, path: str, output: str, columns: dict[str, str], *, json_: bool, **options: Any
+) -> None:
+    """Align the columns of several modalities of a table."""
+    from isthmus.align._whole_table import apply_to_table
+    from isthmus.align.streaming import drift_warnings
+
+    with stages("aligning", quiet=json_) as progress:
+        applied = apply_to_table(aligner, path, output, columns, progress=progress, **options)
+    if applied.n_dropped:
+        message = f"{path}: left out {applied.n_dropped:,} rows that are NaN, infinite or all zeros in a column"
+        warnings.warn(message, IsthmusWarning, stacklevel=1)
+    for modality, sample in applied.samples.items():
+        for sentence in drift_warnings(aligner, sample, modality):
+            warnings.warn(sentence, IsthmusWarning, stacklevel=1)
+    if json_:
+        content = {"path": output, "rows": applied.n_rows, "columns": applied.columns, "widths": applied.widths}
+        typer.echo(json.dumps(content))
+        return
+    described = " and ".join(f"{column} ({applied.widths[name]} wide)" for name, column in applied.columns.items())
+    typer.echo(f"Wrote {applied.n_rows:,} rows with aligned {described}: {output}")
 
 
 def _column_beside(rows: str, source: Any) -> str:

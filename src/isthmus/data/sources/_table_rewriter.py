@@ -33,9 +33,9 @@ class TableRewriter:
         if schema is None:
             schema = pa.schema([pa.field(column, pa.list_(pa.field("item", value_type), width))])
         index = schema.get_field_index(column)
-        self.list_type = _with_values(schema.field(index).type, value_type, width)
+        self.list_type = list_type_like(schema.field(index).type, value_type, width)
         schema = schema.set(index, schema.field(index).with_type(self.list_type))
-        self.schema: pa.Schema = _update_hf_metadata(schema, column, dtype, width)
+        self.schema: pa.Schema = update_hf_metadata(schema, column, dtype, width)
         self.column, self._batches = column, batches
         self._buffered: Any = None
 
@@ -75,7 +75,7 @@ def concat_tables(tables: Sequence[Any]) -> Any:
     return tables[0] if len(tables) == 1 else pa.concat_tables(tables)
 
 
-def _with_values(list_type: Any, value_type: Any, width: int) -> Any:
+def list_type_like(list_type: Any, value_type: Any, width: int) -> Any:
     """Return the type of lists of `width` values, as fixed-size, large or plain lists like `list_type`."""
     import pyarrow as pa
 
@@ -86,7 +86,7 @@ def _with_values(list_type: Any, value_type: Any, width: int) -> Any:
     return pa.large_list(field) if pa.types.is_large_list(list_type) else pa.list_(field)
 
 
-def _update_hf_metadata(schema: Any, column: str, dtype: np.dtype, width: int) -> Any:
+def update_hf_metadata(schema: Any, column: str, dtype: np.dtype, width: int) -> Any:
     """Return the schema with the metadata of Hugging Face `datasets` changed to the new type of `column`."""
     metadata = dict(schema.metadata or {})
     if b"huggingface" not in metadata:

@@ -235,14 +235,38 @@ def _matrices(batches: Iterable[Any], embedding: Embedding, address: str) -> Ite
     for batch in batches:
         if not batch.num_rows:
             continue
-        block = _matrix(batch, embedding, width, first, address)
+        block = matrix_of_cells(batch, embedding, width, first, address)
         width = block.shape[1]
         first += batch.num_rows
         yield block
 
 
-def _matrix(batch: Any, embedding: Embedding, width: int | None, first: int, address: str) -> np.ndarray:
-    """Return the rows of one batch, given the number of its first row and the width of the earlier ones."""
+def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: int, address: str) -> np.ndarray:
+    """Return the rows of one batch as a matrix.
+
+    Parameters
+    ----------
+    batch : pyarrow.RecordBatch
+        Rows of the table.
+    embedding : Embedding
+        Its columns.
+    width : int or None
+        Width of the earlier rows, None for the first.
+    first : int
+        Number of the first row in the table.
+    address : str
+        Name of the file, for messages.
+
+    Returns
+    -------
+    numpy.ndarray
+        Rows (m, d).
+
+    Raises
+    ------
+    InputError
+        If a row is null, has another width, or holds no numbers.
+    """
     import pyarrow as pa
 
     if embedding.kind == "wide":

@@ -33,11 +33,11 @@ class Csv(Format):
         errors.import_optional("pyarrow.csv", "parquet", f"reading {location}")
         address = str(location)
         with _translated_errors(address):
-            with _reader(location) as reader:
+            with open_batches(location) as reader:
                 first = reader.read_next_batch()
             embedding = _tables.find_embedding(first, member, address)
             _tables.warn_of_missing_end(location)
-            with _reader(location, embedding.columns) as batches:
+            with open_batches(location, embedding.columns) as batches:
                 return _tables.open_cells(
                     batches,
                     embedding,
@@ -65,7 +65,7 @@ def _translated_errors(address: str) -> Iterator[None]:
 
 
 @contextmanager
-def _reader(location: Location, columns: tuple[str, ...] | None = None) -> Iterator[Any]:
+def open_batches(location: Location, columns: tuple[str, ...] | None = None) -> Iterator[Any]:
     """Open the table, or these columns of it, as batches."""
     import pyarrow as pa
     import pyarrow.csv as reader
@@ -106,9 +106,9 @@ def _keys(location: Location, name: str) -> Any:
 
     address = f"{location}::{name}"
     with _translated_errors(str(location)):
-        with _reader(location) as reader:
+        with open_batches(location) as reader:
             schema = reader.schema
         name = _arrow_lists.key_column(schema, name, str(location))
-        with _reader(location, (name,)) as reader:
+        with open_batches(location, (name,)) as reader:
             table = pa.Table.from_batches(list(reader), schema=reader.schema)
     return _arrow_lists.decode_keys(table.column(name), address)

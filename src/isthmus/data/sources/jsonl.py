@@ -33,13 +33,13 @@ class Jsonl(Format):
         errors.import_optional("pyarrow.json", "parquet", f"reading {location}")
         address = str(location)
         with translated_errors(address, "jsonl"):
-            first = next(_batches(location), None)
+            first = next(json_batches(location), None)
             if first is None:
                 raise InputError(f"{address[-120:]}: is empty, expected a JSON object in each line")
             embedding = _tables.find_embedding(first, member, address)
             _tables.warn_of_missing_end(location)
             return _tables.open_cells(
-                _batches(location),
+                json_batches(location),
                 embedding,
                 location,
                 format=self.name,
@@ -48,7 +48,7 @@ class Jsonl(Format):
             )
 
 
-def _batches(location: Location) -> Iterator[Any]:
+def json_batches(location: Location) -> Iterator[Any]:
     """Yield the lines as Arrow batches."""
     import pyarrow.json as reader
 
@@ -62,6 +62,6 @@ def _keys(location: Location, name: str) -> Any:
     import pyarrow as pa
 
     with translated_errors(str(location), "jsonl"):
-        table = pa.Table.from_batches(list(_batches(location)))
+        table = pa.Table.from_batches(list(json_batches(location)))
         name = _arrow_lists.key_column(table.schema, name, str(location))
     return _arrow_lists.decode_keys(table.column(name), f"{location}::{name}")
