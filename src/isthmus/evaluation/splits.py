@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import threading
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -13,7 +14,8 @@ import numpy as np
 
 from isthmus.align import Aligner, Identity, RecallWarning, SelfJudging
 from isthmus.compute.arrays import to_numpy
-from isthmus.compute.resources import current
+from isthmus.compute.resources import current, n_threads
+from isthmus.compute.threads import map_ahead
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.held_out import group_split
@@ -30,6 +32,9 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Fewer fitting items than this define no map.
 MIN_FIT_ITEMS = 4
+
+#: Tasks that catch no warnings, so that they may run while another thread collects those of a fit.
+CONCURRENT_TASKS = frozenset({"retrieval", "mixed_search", "two_sided_search", "within_modality_search", "zero_shot"})
 
 #: Names of the classes and the vectors that represent them, or None twice.
 ClassTexts = tuple[np.ndarray | None, np.ndarray | None]
@@ -72,8 +77,7 @@ class Design:
         """
         cluster = current().cluster
         if cluster is None or self.fit is not None or self.pairs.open_spec is None:
-            for number in range(n_splits):
-                yield from self.run_split(number, finished)
+            yield from self._run_all(range(n_splits), finished)
             return
         without_pairs = replace(self, pairs=None)  # type: ignore[arg-type]  # each worker opens them
         job = (self.pairs.open_spec, self.pairs.labels, without_pairs, dict(finished))
@@ -82,6 +86,19 @@ class Design:
 
     def run_split(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Trial]:
         """Yield the trials of one split. Finished ones are not computed again."""
+        return self._run_all([number], finished)
+
+    def _run_all(self, numbers: Iterable[int], finished: Mapping[Any, Trial]) -> Iterator[Trial]:
+        """Yield the trials of some splits. Aligners are fitted here, and judged in other threads at the same time."""
+        prepared = (trial for number in numbers for trial in self._prepared(number, finished))
+        threads = n_threads() if CONCURRENT_TASKS.issuperset(task.name for task in self.tasks) else 1
+        return map_ahead(lambda trial: trial.judged(), prepared, threads, ahead=threads)
+
+    def _prepared(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Prepared]:
+        """Yield the fitted aligners of one split with the mapped rows of its test half, and trials that are finished.
+
+        Warnings belong to the process, so that only one thread may fit and collect them.
+        """
         if self.fit is None:
             fit_items, test_items = group_split(self.pairs, self.group, rng=self.rng + number)
         else:
@@ -94,7 +111,7 @@ class Design:
             split = Split(self, test, fit_items[:size], number, size)
             for aligner in aligners:
                 trial_key = (*summary_key(type(aligner).__name__, changed_options(aligner), size), number)
-                yield finished[trial_key] if trial_key in finished else split.evaluate(aligner)
+                yield Prepared(finished[trial_key]) if trial_key in finished else split.prepare(aligner)
 
 
 def _run_split_on_worker(number: int, job: tuple[Any, Any, Design, Mapping[Any, Trial]]) -> list[Trial]:
@@ -114,6 +131,7 @@ class TestHalf:
         self.design, self.items, self.seed = design, items, seed
         self.group = np.unique(design.group[items], return_inverse=True)[1]
         self.raw_scores: dict[str, TaskScores] | None = None
+        self.lock = threading.Lock()  # one thread computes the scores of the raw embeddings
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -181,8 +199,8 @@ class Split:
             return fit
         return (self.design.pairs if fit is None else fit).take(self.fit_items)
 
-    def evaluate(self, aligner: Aligner) -> Trial:
-        """Fit an aligner, and evaluate it on the test half."""
+    def prepare(self, aligner: Aligner) -> Prepared:
+        """Fit an aligner, and map the rows of the test half."""
         trial = Trial(
             type(aligner).__name__,
             changed_options(aligner),
@@ -191,7 +209,6 @@ class Split:
             self.test.pairs.n_pairs,
             self.fit_size,
         )
-        raw_scores = self._raw_scores()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
@@ -199,42 +216,42 @@ class Split:
                 x, y = self.test.transform(fitted)
                 classes = self._classes(fitted)
             except InputError as error:
-                return replace(trial, error=str(error))
+                return Prepared(replace(trial, error=str(error)))
             except np.linalg.LinAlgError:
-                return replace(trial, error="its computation does not converge on these data")
+                return Prepared(replace(trial, error="its computation does not converge on these data"))
         if x.shape[1] < 2:
-            return replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1")
+            return Prepared(replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1"))
+        # Recall is judged here.
+        shown = [w for w in caught if not issubclass(w.category, RecallWarning)]
+        notes = [str(w.message) for w in shown if issubclass(w.category, IsthmusWarning)]
+        notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
+        return Prepared(replace(trial, notes=notes), self, fitted, (x, y), classes)
+
+    def judge(self, fitted: Aligner, x: np.ndarray, y: np.ndarray, classes: ClassTexts) -> dict[str, Any]:
+        """Return scores, changes and gap of mapped rows of the test half, as fields of a trial."""
+        raw_scores = self._raw_scores()
         correction = fitted if fitted.corrects_scores else None
-        is_raw = type(aligner) is Identity
+        is_raw = type(fitted) is Identity
         task_scores = raw_scores if is_raw else self.test.run_tasks(x, y, classes, correction)
         moments = Moments.of(with_rows(self.test.pairs, x, y), normalize=False, matmul_dtype="float64")
-        inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if aligner.uses_means else 1.0
+        inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if fitted.uses_means else 1.0
         gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation)
         scores = _geometry(moments, self.test.pairs, x, y)
         changes: dict[str, tuple[float, float]] = {}
         for name, result in task_scores.items():
             scores |= result.scores()
             changes |= self.test.changes(result, raw_scores[name])
-        # Recall is judged here.
-        shown = [w for w in caught if not issubclass(w.category, RecallWarning)]
-        notes = [str(w.message) for w in shown if issubclass(w.category, IsthmusWarning)]
-        notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
-        return replace(
-            trial,
-            scores=scores,
-            changes=changes,
-            gap=NAN if gap.undefined else gap.value,
-            gap_undefined=gap.undefined,
-            notes=notes,
-        )
+        gap_value = NAN if gap.undefined else gap.value
+        return {"scores": scores, "changes": changes, "gap": gap_value, "gap_undefined": gap.undefined}
 
     def _raw_scores(self) -> dict[str, TaskScores]:
         """Return the scores of the raw embeddings, computed once for each split."""
-        if self.test.raw_scores is None:
-            normalize = self.design.normalize
-            identity = Identity(normalize=normalize).fit_moments(moments_of(self.fit_pairs, normalize=normalize))
-            self.test.raw_scores = self.test.run_tasks(*self.test.transform(identity), self._classes(identity))
-        return self.test.raw_scores
+        with self.test.lock:
+            if self.test.raw_scores is None:
+                normalize = self.design.normalize
+                identity = Identity(normalize=normalize).fit_moments(moments_of(self.fit_pairs, normalize=normalize))
+                self.test.raw_scores = self.test.run_tasks(*self.test.transform(identity), self._classes(identity))
+            return self.test.raw_scores
 
     def _fit(self, aligner: Aligner) -> Aligner:
         if type(aligner).fit is Aligner.fit or isinstance(aligner, SelfJudging):
@@ -259,6 +276,32 @@ class Split:
             return None, None
         texts = to_numpy(_rows_after(aligner, None, fit.unit(normalize=self.design.normalize)[1])[1])
         return mean_texts(texts, fit.owner, fit.labels)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A trial whose aligner is fitted: mapped rows of the test half that wait to be judged, or none if it is finished.
+
+    Attributes
+    ----------
+    trial : the trial as far as it is known
+    split : the split, or None for a finished trial
+    fitted : the fitted aligner
+    rows : mapped rows x and y
+    classes : classes and the vectors that represent them
+    """
+
+    trial: Trial
+    split: Split | None = None
+    fitted: Any = None
+    rows: tuple[Any, Any] = (None, None)
+    classes: ClassTexts = (None, None)
+
+    def judged(self) -> Trial:
+        """Return the finished trial."""
+        if self.split is None:
+            return self.trial
+        return replace(self.trial, **self.split.judge(self.fitted, *self.rows, self.classes))
 
 
 def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
