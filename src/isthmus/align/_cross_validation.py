@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +18,8 @@ from isthmus.align._score_model import gains_of_weight
 from isthmus.align._score_solution import TESTED_WEIGHT
 from isthmus.align.score_calibration import ScoreCalibration
 from isthmus.compute.arrays import to_numpy
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import map_ahead
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
@@ -28,6 +32,8 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 DROP_ERRORS = 4.0
 #: Standard errors by which a candidate is behind what it has to beat, so that it is dropped after the first fold.
 FUTILE_ERRORS = 1.0
+#: A fitting set with its test set, the fold of each group, and the number of the fold that is tested.
+Trial = tuple["Fold", np.ndarray, int]
 
 
 def cross_validate(
@@ -52,8 +58,8 @@ def cross_validate(
     # Score (value, recall), candidate, group: sums over the repeats.
     count = int(group.max()) + 1
     scores, groups = np.zeros((2, len(aligners), count)), np.arange(count)
-    partitions = []
-    n_trained = 0
+    partitions: list[np.ndarray] = []
+    trials: list[Trial] = []
     for repeat in range(repeats):
         fold = np.random.default_rng([seed, repeat]).permutation(count) % folds
         partitions.append(fold)
@@ -65,18 +71,30 @@ def cross_validate(
                 pairs.take(np.flatnonzero(fold[group] != number)), sum(training[1:], start=training[0]), test,
                 class_texts, aim, seed + repeat, paired,
             )  # fmt: skip
-            inside = fold == number
-            for position, aligner in enumerate(aligners):
-                if not np.isnan(scores[0, position]).any():
-                    judged = fit.judge(aligner)
-                    scores[:, position, inside] += [_by_group(values, group, fold, number) for values in judged]
-            if n_trained == 0:
-                _drop(scores, inside, groups, tolerance if aim == "search" else 1.0)
-                _drop_futile(scores, inside, groups, aim, tolerance, names)
-            n_trained += 1
+            trials.append((fit, fold, number))
+    with warnings.catch_warnings():  # of all threads together, because warnings belong to the process
+        warnings.simplefilter("ignore", IsthmusWarning)
+        _judge(trials[:1], aligners, group, scores)
+        inside = partitions[0] == 0
+        _drop(scores, inside, groups, tolerance if aim == "search" else 1.0)
+        _drop_futile(scores, inside, groups, aim, tolerance, names)
+        _judge(trials[1:], aligners, group, scores)
     has_match = np.bincount(group[pairs.owner], minlength=count) > 0
     gains = leave_one_out_gains(pairs, group, normalize) if DEFAULT in names else np.full(count, np.nan)
     return HeldOut(names, scores / repeats, groups, np.stack(partitions), gains).take(has_match)
+
+
+def _judge(trials: Sequence[Trial], aligners: Sequence[Aligner], group: np.ndarray, scores: np.ndarray) -> None:
+    """Add the scores of all candidates that were not dropped, each trial and candidate in a thread of its own."""
+    positions = [position for position in range(len(aligners)) if not np.isnan(scores[0, position]).any()]
+    jobs = [(trial, position) for trial in trials for position in positions]
+
+    def judge(job: tuple[Trial, int]) -> tuple[np.ndarray, np.ndarray]:
+        (fit, _, _), position = job
+        return fit.judge(aligners[position])
+
+    for ((_, fold, number), position), judged in zip(jobs, map_ahead(judge, jobs, n_threads()), strict=True):
+        scores[:, position, fold == number] += [_by_group(values, group, fold, number) for values in judged]
 
 
 def leave_one_out_gains(pairs: Pairs, group: np.ndarray, normalize: bool) -> np.ndarray:
@@ -132,7 +150,7 @@ def _drop_futile(
 
 
 class Fold:
-    """One fitting set and its test set."""
+    """One fitting set and its test set. Candidates are judged in several threads."""
 
     def __init__(self, fit: Pairs, moments: Moments, test: Pairs, class_texts: Any, aim: str, seed: int, paired: bool):
         self.fit, self.moments, self.test, self.class_texts = fit, moments, test, class_texts
@@ -140,16 +158,15 @@ class Fold:
         self.fit_rows = tuple(to_numpy(rows) for rows in fit.unit(normalize=moments.normalize))
         self.test_rows = tuple(to_numpy(rows) for rows in test.unit(normalize=moments.normalize))
         self._row_maps: dict[str, Aligner] = {}
+        self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def judge(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
         """Return the score of the aim and the cross-modal R@1 of each test item. NaN if the aligner has no solution."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", IsthmusWarning)
-            try:
-                return self._judge(aligner)
-            except (InputError, np.linalg.LinAlgError):
-                undefined = np.full(self.test.n_items, np.nan)
-                return undefined, undefined
+        try:
+            return self._judge(aligner)
+        except (InputError, np.linalg.LinAlgError):
+            undefined = np.full(self.test.n_items, np.nan)
+            return undefined, undefined
 
     def _judge(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
         correction = None
@@ -179,11 +196,14 @@ class Fold:
         return recall, recall
 
     def _fitted(self, aligner: Aligner) -> Aligner:
-        """Return a row map that is fitted once."""
+        """Return a row map that is fitted and solved once."""
         name = display_name(aligner)
-        if name not in self._row_maps:
-            self._row_maps[name] = type(aligner)(**aligner.get_params()).fit_moments(self.moments)
-        return self._row_maps[name]
+        with self._locks[name]:
+            if name not in self._row_maps:
+                fitted = type(aligner)(**aligner.get_params()).fit_moments(self.moments)
+                _ = fitted.map_x_
+                self._row_maps[name] = fitted
+            return self._row_maps[name]
 
 
 def reduce_to_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pairs, Any, float]:

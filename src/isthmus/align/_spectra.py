@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,19 +14,31 @@ from isthmus.statistics.moments import Moments
 
 T = TypeVar("T")
 
+
+class _Entry:
+    """A decomposition, which one thread computes while others wait for it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.values: list[Any] = []
+
+
 #: Decompositions by the id of their moments, which have no hash. An entry is removed together with its moments.
-_CACHES: dict[int, dict[Any, Any]] = {}
+_CACHES: dict[int, dict[Any, _Entry]] = {}
+_LOCK = threading.Lock()
 
 
 def cached(moments: Moments, key: tuple, compute: Callable[[], T]) -> T:
     """Return `compute()`, cached per moments and key, because `Auto` solves many aligners on the same moments."""
-    if id(moments) not in _CACHES:
-        _CACHES[id(moments)] = {}
-        weakref.finalize(moments, _CACHES.pop, id(moments), None)
-    cache = _CACHES[id(moments)]
-    if key not in cache:
-        cache[key] = compute()
-    value: T = cache[key]
+    with _LOCK:
+        if id(moments) not in _CACHES:
+            _CACHES[id(moments)] = {}
+            weakref.finalize(moments, _CACHES.pop, id(moments), None)
+        entry = _CACHES[id(moments)].setdefault(key, _Entry())
+    with entry.lock:
+        if not entry.values:
+            entry.values.append(compute())
+    value: T = entry.values[0]
     return value
 
 
