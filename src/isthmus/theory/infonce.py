@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import array_api_compat
+
 from isthmus.compute.arrays import Array, namespace
 from isthmus.utils.errors import InputError
 
@@ -263,7 +265,7 @@ class _Tiles:
         if self.unshifted:
             tile = xp.exp(tile)
         if row == column:
-            diagonal = xp.eye(b - a, dtype=tile.dtype, device=tile.device) > 0.0
+            diagonal = xp.eye(b - a, dtype=tile.dtype, device=array_api_compat.device(tile)) > 0.0
             tile = xp.where(diagonal, xp.full_like(tile, 0.0 if self.unshifted else -math.inf), tile)
         if (size := (b - a) * (d - c)) <= self.free_entries:
             self.free_entries -= size

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import array_api_compat
+
 from isthmus.compute.arrays import Array, namespace, unit_rows
 
 Point = tuple[Array, ...]
@@ -65,7 +67,7 @@ class RowManifold:
             c = unit_rows(xp.mean(U, axis=0, keepdims=True))
             normal = c - (U @ xp.matrix_transpose(c)) * U
             return G - (xp.sum(G * normal) / xp.sum(normal * normal)) * normal
-        gram = n * xp.eye(k, dtype=U.dtype, device=U.device) - xp.matrix_transpose(U) @ U
+        gram = n * xp.eye(k, dtype=U.dtype, device=array_api_compat.device(U)) - xp.matrix_transpose(U) @ U
         shift = xp.matrix_transpose(xp.linalg.solve(gram, xp.sum(G, axis=0)[:, None]))
         return G - shift + (U @ xp.matrix_transpose(shift)) * U
 
@@ -89,7 +91,7 @@ class RowManifold:
             else:
                 missing = target * self.centre[None, :] - mean
                 error = float(xp.linalg.vector_norm(missing))
-                gram = xp.eye(k, dtype=U.dtype, device=U.device) - xp.matrix_transpose(U) @ U / n
+                gram = xp.eye(k, dtype=U.dtype, device=array_api_compat.device(U)) - xp.matrix_transpose(U) @ U / n
                 shift = xp.matrix_transpose(xp.linalg.solve(gram, xp.matrix_transpose(missing)))
             if abs(error) < exact:
                 break
