@@ -107,5 +107,6 @@ def test_programs_run(page: Path, number: int, needs: str, program: str, tmp_pat
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
     for target in re.findall(r"\]\(([^)#]+)\)", text):
-        if not target.startswith("http"):
+        # The build of the site writes the API reference, and checks links to it.
+        if not target.startswith("http") and "api/" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -222,7 +222,7 @@ def _independent_factors_of_one() -> tuple[np.ndarray, np.ndarray, float]:
     unit="share",
     range=(0, 1),
     direction="neither",
-    invariances=("rotation", "row scale", "swap"),
+    invariances=("rotation", "row scale"),
     interval="jackknife",
     null_model="pair shuffle",
     source="Ezekiel 1930, Methods of Correlation Analysis, for the adjusted R^2; bias derived for this package",

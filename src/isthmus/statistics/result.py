@@ -83,6 +83,9 @@ class Estimate:
     def __post_init__(self) -> None:
         if math.isnan(self.plugin):
             object.__setattr__(self, "plugin", self.value)
+        for name in ("value", "low", "high", "null", "plugin", "p_value"):
+            if math.isnan(getattr(self, name)):
+                object.__setattr__(self, name, NAN)  # one object, so that estimates with absent numbers are equal
 
     @classmethod
     def debiased(
