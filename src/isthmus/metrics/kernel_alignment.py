@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compute.score_matrix import TopK
+from isthmus.compute.score_matrix import TopK, even_slices
 from isthmus.metrics._conditions import NEARLY_EQUAL_ROWS, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
@@ -19,6 +19,8 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Neighbours of CKNNA.
 K = 10
+#: Rows that are multiplied in float64 at a time.
+BLOCK_ROWS = 1024
 #: Fewest items of the unbiased HSIC with an interval.
 MIN_HSIC_ITEMS = 5
 #: A kernel that varies less than this, as a share of the squared length of the rows, is rounding noise of float32.
@@ -56,9 +58,8 @@ def unbiased_cka(context: MetricContext) -> Estimate:
     """
     rows = context.shared(PairedRows)
     # HSIC does not depend on the means. Without them, rows of a narrow cone keep all their digits.
-    x, y = (modality - modality.mean(axis=0, dtype=np.float64) for modality in (rows.x, rows.y))
-    dtype = np.result_type(rows.x, rows.y)
-    xy, xx, yy = (Hsic.of(a, b, dtype=dtype) for a, b in ((x, y), (x, x), (y, y)))
+    x, y = _centred(rows.x), _centred(rows.y)
+    xy, xx, yy = Hsic.of(x, y), Hsic.of(x, x), Hsic.of(y, y)
     if xx.value <= 0 or yy.value <= 0:
         return Estimate(NAN, null=0.0, undefined="the variance of one modality is not larger than chance gives")
     value = xy.value / math.sqrt(xx.value * yy.value)
@@ -77,11 +78,11 @@ class Hsic:
     left_out: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, /, *, dtype: Any = np.float64) -> Hsic:
-        """Return HSIC_1 of float64 rows (n, d_x), (n, d_y) from products of d x d, without an n x n kernel.
+    def of(cls, x: np.ndarray, y: np.ndarray, /) -> Hsic:
+        """Return HSIC_1 of rows (n, d_x), (n, d_y) from products of d x d, without an n x n kernel.
 
         K and L are the kernels without their diagonals. The shares of single items, which give the interval, have the
-        precision `dtype`. The value is
+        precision of the rows, and all else that of float64. The value is
         `(tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 1'KL1 / (n - 2)) / (n (n - 3))`.
 
         >>> rows = np.random.default_rng(0).normal(size=(50, 4))
@@ -89,21 +90,16 @@ class Hsic:
         True
         """
         n = len(x)
-        diagonal_x, diagonal_y = (np.einsum("ij,ij->i", rows, rows) for rows in (x, y))
-        sums_x, sums_y = x @ x.sum(axis=0) - diagonal_x, y @ y.sum(axis=0) - diagonal_y  # K1 and L1
-        products = x.T @ y
-        narrow_x = x.astype(dtype, copy=False)
-        narrow_y = narrow_x if y is x else y.astype(dtype, copy=False)
-        row_traces = np.einsum("ij,ij->i", narrow_x @ products.astype(dtype), narrow_y, dtype=np.float64)
+        diagonal_x, diagonal_y = (np.einsum("ij,ij->i", rows, rows, dtype=np.float64) for rows in (x, y))
+        products = _cross_products(x, y)
+        sums_x, sums_y = (_times(rows, rows.sum(axis=0, dtype=np.float64)) for rows in (x, y))
+        sums_x, sums_y = sums_x - diagonal_x, sums_y - diagonal_y  # K1 and L1
+        row_traces = np.einsum("ij,ij->i", x @ products.astype(x.dtype), y, dtype=np.float64)
         row_traces -= diagonal_x * diagonal_y  # row sums of K * L
-        k_of_l = x @ (x.T @ sums_y) - diagonal_x * sums_y  # K L 1
-        l_of_k = y @ (y.T @ sums_x) - diagonal_y * sums_x
-        trace, total_x, total_y, chain = (
-            float(np.vdot(products, products) - diagonal_x @ diagonal_y),
-            sums_x.sum(),
-            sums_y.sum(),
-            float(sums_x @ sums_y),
-        )
+        k_of_l = _times(x, _weighted_sum(sums_y, x)) - diagonal_x * sums_y  # K L 1
+        l_of_k = _times(y, _weighted_sum(sums_x, y)) - diagonal_y * sums_x
+        trace, chain = float(np.vdot(products, products) - diagonal_x @ diagonal_y), float(sums_x @ sums_y)
+        total_x, total_y = sums_x.sum(), sums_y.sum()
         left_out = _hsic(
             trace - 2 * row_traces,
             total_x - 2 * sums_x,
@@ -112,6 +108,38 @@ class Hsic:
             n - 1,
         )
         return cls(float(_hsic(trace, total_x, total_y, chain, n)), left_out)
+
+
+def _centred(rows: np.ndarray) -> np.ndarray:
+    """Return the rows minus their mean. The difference is taken in float64 and rounded to the precision of the rows."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    centred = np.empty(rows.shape, dtype=np.result_type(rows, np.float32))
+    for block in _blocks(len(rows)):
+        centred[block] = rows[block] - mean
+    return centred
+
+
+def _blocks(n: int) -> list[slice]:
+    return even_slices(n, BLOCK_ROWS)
+
+
+def _cross_products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return x' y in float64, (d_x, d_y)."""
+    total = np.zeros((x.shape[1], y.shape[1]))
+    for block in _blocks(len(x)):
+        a = x[block].astype(np.float64)
+        total += a.T @ (a if y is x else y[block].astype(np.float64))
+    return total
+
+
+def _times(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """Return rows @ vector in float64, (n,)."""
+    return np.concatenate([rows[block].astype(np.float64) @ vector for block in _blocks(len(rows))])
+
+
+def _weighted_sum(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return weights @ rows in float64, (d,)."""
+    return np.sum([weights[block] @ rows[block].astype(np.float64) for block in _blocks(len(rows))], axis=0)
 
 
 def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:
