@@ -73,6 +73,17 @@ def test_every_result_has_all_forms(results: dict[str, Any], tmp_path: Path) -> 
             assert (tmp_path / f"result{ending}").read_text(encoding="utf-8").count("\n") >= count, name
 
 
+def test_every_result_iterates_over_its_rows_or_its_entries(results: dict[str, Any]) -> None:
+    for name, result in results.items():
+        entries = list(result)
+        if isinstance(entries[0], dict):
+            columns = result.columns()
+            assert [list(entry) for entry in entries] == [list(columns)] * len(entries), name
+            assert [entry[next(iter(columns))] for entry in entries] == next(iter(columns.values())), name
+        else:
+            assert len(entries) == len(result), name
+
+
 @pytest.mark.parametrize("name", ["Comparison", "ModelComparison"])
 def test_table_for_a_paper_has_one_line_for_each_subject(results: dict[str, Any], name: str) -> None:
     result = results[name]

@@ -11,7 +11,7 @@ import json
 import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -239,6 +239,11 @@ class Tabular(ABC):
         hidden = len(rows) - NOTEBOOK_ROWS
         caption = f"<p>{hidden:,} more rows in .to_frame()</p>" if hidden > 0 else ""
         return f"<table><thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table>{caption}"
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the rows of the table as dictionaries, unless a class is a collection of something else."""
+        columns = self.columns()
+        return (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
 
     __hash__ = None  # type: ignore[assignment]
 
