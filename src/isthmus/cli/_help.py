@@ -67,6 +67,11 @@ VERBS = {
         "Update a saved aligner with the means and covariances of unpaired rows of a new corpus.",
         "isthmus adapt correction.safetensors new_image.npy new_text.npy -o adapted.safetensors",
     ),
+    "export": Verb(
+        "exporting",
+        "Write an aligner as a folder for a model hub: safetensors, ONNX graphs and a model card.",
+        "isthmus export correction.safetensors correction/ --comparison run.json --licence mit",
+    ),
     "measure": Verb(
         "diagnosis",
         "Measure the gap, with 95 % intervals and the values that chance gives.",

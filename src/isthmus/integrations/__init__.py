@@ -17,6 +17,7 @@ _MODULES = {
     "metric": "torchmetrics",
     "to_atlas": "atlas",
     "to_faiss": "faiss",
+    "to_folder": "folder",
     "to_onnx": "onnx",
     "trainer_callback": "transformers",
     "with_correction": "sentence_transformers",

@@ -71,7 +71,7 @@ def to_atlas(
             ("id", ids, [f"{name}-{number}" for number in range(n_rows)]),
             ("text", texts, [""] * n_rows),
         ):
-            values = default if given is None else [str(value) for value in given[name]]
+            values = default if given is None or name not in given else [str(value) for value in given[name]]
             if len(values) != n_rows:
                 raise InputError(
                     f"got {len(values):,} entries of {column} for {n_rows:,} rows of {name}, expected one each"
