@@ -31,7 +31,7 @@ def to_folder(
     """Write a correction as a folder that is ready to be pushed to a model hub.
 
     The folder holds `correction.safetensors`, one ONNX graph for each role and modality that has one, and a model card
-    with the held-out numbers. It appears whole or not at all. `hf upload NAME FOLDER` publishes it.
+    with the held-out numbers. The folder is complete or absent. `hf upload NAME FOLDER` publishes it.
 
     Parameters
     ----------
