@@ -12,8 +12,17 @@ from isthmus.studies.theorems._experiment import ExperimentResult, Row, experime
 from isthmus.studies.theorems._style import figure_to_inline_svg
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import precise_number
+from isthmus.utils.format import number, precise_number
 
+#: Name of the experiment on the central claim.
+CENTRAL = "theorem_3"
+#: Kind of an experiment -> heading of its section.
+HEADINGS = {
+    "theorem": "Theorems",
+    "corollary": "Corollaries",
+    "counterexample": "Counterexamples and limits",
+    "sweep": "Sweeps",
+}
 #: Called with the number of finished experiments, their total and the name of the next one, "" at the end.
 Progress = Callable[[int, int, str], None]
 
@@ -152,6 +161,9 @@ def render(results: Sequence[ExperimentResult], /) -> str:
     return render_template(
         "page.html.j2",
         package="isthmus.studies.theorems",
+        title="The theory of the modality gap, tested",
+        headings=HEADINGS,
+        conclusion=_conclusion(results),
         experiments=[
             {
                 "result": result,
@@ -167,6 +179,25 @@ def render(results: Sequence[ExperimentResult], /) -> str:
         number=precise_number,
         seconds=sum(result.seconds for result in results),
     )
+
+
+def _conclusion(results: Sequence[ExperimentResult]) -> list[str]:
+    """Return how many claims hold, and the verdict on the central one, in two sentences."""
+    tones = [_tone(result) for result in results]
+    counts = [
+        f"{tones.count('holds')} hold",
+        f"{tones.count('limits')} hold under an assumption",
+        f"{tones.count('fails')} fail as stated",
+    ]
+    sentences = [f"Of {len(results)} claims about the gap, {counts[0]}, {counts[1]} and {counts[2]}."]
+    central = next((result for result in results if result.name == CENTRAL), None)
+    if central is not None:
+        row = _headline(central)
+        sentences.append(
+            f"'{central.title}' {central.verdict}: {number(row.predicted)} is predicted and {number(row.measured)} was "
+            f"measured ({row.quantity})."
+        )
+    return sentences
 
 
 def figure_svg(result: ExperimentResult, /) -> str:
