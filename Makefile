@@ -69,6 +69,8 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed-test: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable ".[test,torch,encoders]"
+	# The accessibility tests of the pages need axe-core, and are skipped without npm.
+	if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix $(VENV)/npm axe-core || true; fi
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-stores: $(VENV)/installed-test

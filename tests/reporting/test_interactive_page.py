@@ -15,9 +15,9 @@ import pytest
 import isthmus
 from isthmus.reporting.page_data import PairExamples, item_texts, plain_text
 from isthmus.reporting.recommended_commands import commands, files_of
+from report_pages import HOSTILE, smallest_text
 
 CHROMIUM = shutil.which("chromium")
-HOSTILE = "</script><script>alert(1)</script> \"quotes\" 'single' \u202egnp.exe \x07 <b>"
 ARGUMENTS = "--no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
 
 
@@ -119,12 +119,7 @@ def test_page_is_quiet_readable_and_not_too_wide(
     assert (said, asked) == ([], [])
     if scripted:
         assert view.evaluate("document.documentElement.scrollWidth") <= width
-        smallest = view.evaluate(
-            "Math.min(...[...document.querySelectorAll('body *')]"
-            ".filter(e => !e.closest('svg, script, style') && e.innerText?.trim() && e.offsetParent)"
-            ".map(e => parseFloat(getComputedStyle(e).fontSize)))"
-        )
-        assert smallest >= 12
+        assert smallest_text(view) >= 12
     view.context.close()
 
 

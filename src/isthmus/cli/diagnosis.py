@@ -228,6 +228,9 @@ def report(
         Path | None, typer.Option(help="text file with a line for each item, shown for points and examples")
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="text file with an identifier for each item")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="folder of images, or text file with a path a line; shown small, encoded anew")
+    ] = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     drop_bad: DropBad = False,
     as_is: AsIs = False,
@@ -250,9 +253,8 @@ def report(
     else:
         pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
         with stages(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
-            explanation = isthmus.report(
-                pairs, output, title=title, normalize=not raw, captions=_lines_of(captions), ids=_lines_of(ids)
-            )
+            texts: dict[str, Any] = {"captions": _lines_of(captions), "ids": _lines_of(ids), "images": images}
+            explanation = isthmus.report(pairs, output, title=title, normalize=not raw, **texts)
         if json_:
             values = {"page": str(output), "verdict": explanation.verdict} | explanation.result.to_dict()
             typer.echo(json.dumps(values, indent=1))
@@ -265,7 +267,9 @@ def _lines_of(path: Path | None) -> list[str] | None:
     """Return the lines of a text file, None without one."""
     if path is None:
         return None
-    return check_readable(path, "a text file with a line for each item").read_text("utf-8", "replace").splitlines()
+    from isthmus.reporting.thumbnails import lines_of
+
+    return lines_of(check_readable(path, "a text file with a line for each item"))
 
 
 def _headlines(*, labelled: bool, paired: bool) -> list[str]:

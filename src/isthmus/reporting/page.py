@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
@@ -19,6 +20,7 @@ from isthmus.reporting.section import Section
 from isthmus.reporting.svg import inline_svg
 from isthmus.reporting.templates import render_template
 from isthmus.reporting.theorem_sentences import theorem_sentences
+from isthmus.reporting.thumbnails import make_thumbnails
 from isthmus.statistics.result import Estimate, Result
 from isthmus.utils.format import percent
 
@@ -53,6 +55,7 @@ def render(
     extra: Sequence[Section] = (),
     no_comparison: str = "",
     texts: Mapping[str, Sequence[str]] | None = None,
+    images: Sequence[Path | None] | None = None,
 ) -> str:
     """Return the page as text, with the sections `extra` after the table of aligners.
 
@@ -62,7 +65,23 @@ def render(
     x, y = pairs.names
     normalize = bool(result.pairs["normalize"])
     texts = texts or {}
+    examples = PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None
     best_summary, mapped = (None, None) if comparison is None else (best_row(comparison), best_row_map(comparison))
+    clouds = cloud_views(
+        pairs,
+        comparison,
+        fit,
+        texts,
+        normalize=normalize,
+        shown=None if mapped is None else formatting.aligner_label(mapped),
+    )
+    thumbnails: dict[int, str] = {}
+    if images is not None:
+        in_lists = (
+            [] if examples is None else [item for rows in examples.numbers.values() for row in rows for item in row]
+        )
+        thumbnails = make_thumbnails(images, [*clouds["rows"], *in_lists])
+        clouds["images"] = [thumbnails.get(item) for item in clouds["rows"]]
     return render_template(
         "page.html.j2",
         title=title or f"The gap between {x} and {y}",
@@ -88,15 +107,9 @@ def render(
         text=formatting,
         theorems=theorem_sentences(explanation.assumptions),
         commands=None if best_summary is None else commands(best_summary, pairs.names, files_of(pairs)),
-        examples=PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
-        clouds_data=cloud_views(
-            pairs,
-            comparison,
-            fit,
-            texts,
-            normalize=normalize,
-            shown=None if mapped is None else formatting.aligner_label(mapped),
-        ),
+        examples=examples,
+        thumbnails=thumbnails,
+        clouds_data=clouds,
         calibration_data=None if explanation.calibration is None else slider_data(explanation.calibration),
         **_figures(explanation, comparison, pairs, fit, mapped),
     )

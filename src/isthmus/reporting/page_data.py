@@ -6,7 +6,7 @@ import copy
 import unicodedata
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -164,11 +164,14 @@ class PairExamples:
         Titles of the columns.
     items : int
         Number of sampled items.
+    numbers : mapping of str to list of list of int
+        Numbers of the items in the first columns of each row.
     """
 
     lists: Mapping[str, list[list[str]]]
     headers: Mapping[str, tuple[str, ...]]
     items: int
+    numbers: Mapping[str, list[list[int]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, pairs: Pairs, texts: Mapping[str, Sequence[str]], /, *, normalize: bool) -> PairExamples:
@@ -210,4 +213,10 @@ class PairExamples:
                 "hubs": (f"{y_name}", "Queries that find it first"),
             },
             len(numbers),
+            {
+                "nearest": [[int(numbers[p])] for p in order[:EXAMPLES]],
+                "farthest": [[int(numbers[p])] for p in order[::-1][:EXAMPLES]],
+                "failures": [[int(numbers[p]), int(numbers[first[p]])] for p in failures],
+                "hubs": [[int(numbers[p])] for p in hubs],
+            },
         )

@@ -26,6 +26,7 @@ def report(
     extra: Sequence[Section] = (),
     captions: Sequence[Any] | None = None,
     ids: Sequence[Any] | None = None,
+    images: Any = None,
     drop_bad: bool = False,
     pool: str | None = None,
 ) -> Explanation:
@@ -57,6 +58,9 @@ def report(
         A text for each item, that the page shows for points, examples and failures. Texts are escaped.
     ids : sequence, optional
         An identifier for each item, shown beside its number.
+    images : path or sequence of path, optional
+        An image for each item: a folder, a text file with a path in each line, or the paths. The page holds small
+        copies of the images that it shows, encoded anew and without metadata.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
@@ -86,6 +90,7 @@ def report(
     # Imported here because jinja2 and the figures are needed for pages only.
     from isthmus.reporting.page import render
     from isthmus.reporting.page_data import item_texts
+    from isthmus.reporting.thumbnails import image_paths
 
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
@@ -93,6 +98,7 @@ def report(
     pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, pool=pool)
     fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
     texts = item_texts({"ids": ids, "labels": pairs.labels, "captions": captions}, pairs.n_items)
+    image_files = None if images is None else image_paths(images, pairs.n_items)
     no_comparison = ""
     state_remarks(pairs)  # in the verdict
     if comparison is None:
@@ -111,7 +117,15 @@ def report(
         explanation.verdict.append(f"No correction was compared: {no_comparison}.")
     report_progress(0, None, "drawing the page")
     page_html = render(
-        explanation, comparison, pairs, fit=fit, title=title, extra=extra, no_comparison=no_comparison, texts=texts
+        explanation,
+        comparison,
+        pairs,
+        fit=fit,
+        title=title,
+        extra=extra,
+        no_comparison=no_comparison,
+        texts=texts,
+        images=image_files,
     )
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.

@@ -14,6 +14,8 @@ from isthmus.reporting.drawing import DARK, FAMILY, INK, VARIABLES, with_report_
 
 #: Shortest run of equal markers that becomes one path. A marker then takes a tenth of its bytes.
 MIN_RUN = 8
+#: Control characters, and characters that reverse the direction of text. Names, titles and paths may hold them.
+UNSAFE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
@@ -41,7 +43,7 @@ def figure_to_svg(fig: Any, name: str, /, *, label: str, colours: Mapping[str, s
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
         fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    root = ElementTree.fromstring(buffer.getvalue())
+    root = ElementTree.fromstring(UNSAFE.sub("", buffer.getvalue()))
     for parent in list(root.iter()):
         for child in list(parent):
             if _local(child.tag) == "metadata":

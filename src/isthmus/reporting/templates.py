@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from isthmus.reporting.drawing import DARK, FAMILY, INK, VARIABLES
+from isthmus.reporting.svg import UNSAFE
 from isthmus.utils.version import __version__
 
 
@@ -32,7 +33,7 @@ def template_environment(package: str = "isthmus.reporting") -> Environment:
 
 def render_template(name: str, /, *, package: str = "isthmus.reporting", **values: Any) -> str:
     """Return the template `name` of `package`, filled with `values`."""
-    return template_environment(package).get_template(name).render(**values)
+    return UNSAFE.sub("", template_environment(package).get_template(name).render(**values))
 
 
 def _palette() -> dict[str, dict[str, str]]:

@@ -194,10 +194,14 @@ def _conclusion(results: Sequence[ExperimentResult]) -> list[str]:
     if central is not None:
         row = _headline(central)
         sentences.append(
-            f"'{central.title}' {central.verdict}: {number(row.predicted)} is predicted and {number(row.measured)} was "
+            f"'{central.title}' {central.verdict}: {_short(row.predicted)} is predicted and {_short(row.measured)} was "
             f"measured ({row.quantity})."
         )
     return sentences
+
+
+def _short(value: float | str) -> str:
+    return value if isinstance(value, str) else number(value)
 
 
 def figure_svg(result: ExperimentResult, /) -> str:

@@ -1,0 +1,165 @@
+"""Every page states its conclusion first, works in a browser at both widths, and is safe with names from outside."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import isthmus
+import report_pages as pages
+
+CHROMIUM = shutil.which("chromium")
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    for name, write in pages.PAGES.items():
+        write(folder / f"{name}.html", (pages.HOSTILE, "text"))
+    return {name: folder / f"{name}.html" for name in pages.PAGES}
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_names_from_outside_are_escaped(written: dict[str, Path], name: str) -> None:
+    text = written[name].read_text(encoding="utf-8")
+    assert "<script>alert(1)" not in text
+    assert not re.search("[\u202e\x07]", text)
+    assert len(text.encode()) < 2_000_000
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_conclusion_with_numbers_comes_first(written: dict[str, Path], name: str) -> None:
+    text = written[name].read_text(encoding="utf-8")
+    conclusion = re.findall(r'<div class="conclusion">(.*?)</div>', text, flags=re.DOTALL)[0]
+    assert 1 <= conclusion.count("<p>") <= 2
+    assert re.search(r"\d", conclusion)
+    assert text.index('class="conclusion"') < text.index("<table")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium")
+    with playwright_api.sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield running
+        running.close()
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_page_is_quiet_and_readable(browser: Any, written: dict[str, Path], name: str, width: int, scheme: str) -> None:
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+    view = context.new_page()
+    messages: list[str] = []
+    requests: list[str] = []
+    view.on("console", lambda message: messages.append(message.text))
+    view.on("pageerror", lambda error: messages.append(str(error)))
+    view.on("request", lambda request: requests.append(request.url))
+    view.goto(written[name].as_uri())
+    assert (messages, requests) == ([], [written[name].as_uri()])
+    assert view.evaluate("document.documentElement.scrollWidth") <= width
+    assert pages.smallest_text(view) >= 12
+    context.close()
+
+
+@pytest.mark.parametrize("name", pages.PAGES)
+def test_figures_are_readable_in_a_talk(browser: Any, written: dict[str, Path], name: str) -> None:
+    """Text of figures has at least 9 points, and no two tick labels or names overlap."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    view = context.new_page()
+    view.goto(written[name].as_uri())
+    view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    sizes, overlaps = view.evaluate(
+        """() => {
+        const sizes = [], overlaps = [];
+        for (const svg of document.querySelectorAll('svg')) {
+          const texts = [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim());
+          const boxes = texts.map((t) => t.getBoundingClientRect());
+          texts.forEach((t, i) => {
+            sizes.push(parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a || 99);
+            for (let j = 0; j < i; j++) {
+              const [a, b] = [boxes[i], boxes[j]];
+              const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+              const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+              if (wide > 3 && high > 4) overlaps.push([t.textContent, texts[j].textContent]);
+            }
+          });
+        }
+        return [sizes, overlaps];
+      }"""
+    )
+    context.close()
+    assert overlaps == []
+    assert min(sizes, default=99) >= 12  # 9 points
+
+
+def test_tables_of_a_page_are_sorted_and_saved(browser: Any, written: dict[str, Path]) -> None:
+    context = browser.new_context(offline=True, accept_downloads=True)
+    view = context.new_page()
+    view.goto(written["comparison"].as_uri())
+    section = view.locator("section:has(> h2:text-is('The table'))")
+    section.locator("button.sort", has_text="exchange R@1").click()
+    values = [float(text.split()[0]) for text in section.locator("tbody td:nth-child(4) span").all_inner_texts()]
+    assert values == sorted(values, reverse=True)
+    with view.expect_download() as saved:
+        section.get_by_role("button", name="Save as CSV").click()
+    assert saved.value.suggested_filename == "the-table.csv"
+    lines = Path(saved.value.path()).read_text().splitlines()
+    assert lines[0].startswith('"Aligner","gap angle","gap closed","exchange R@1 ↑","exchange R@1 ↑ (2)"')
+    assert view.get_by_role("button", name="Copy these lines").is_visible()
+    context.close()
+
+
+def test_cells_that_look_like_formulas_are_quoted(browser: Any, written: dict[str, Path]) -> None:
+    context = browser.new_context(offline=True, accept_downloads=True)
+    view = context.new_page()
+    view.goto(written["comparison"].as_uri())
+    cell = view.locator("section:has(> h2:text-is('The table')) tbody th").first
+    cell.evaluate("(cell) => { cell.textContent = '=HYPERLINK(\"x\")'; }")
+    with view.expect_download() as saved:
+        view.get_by_role("button", name="Save as CSV").first.click()
+    assert Path(saved.value.path()).read_text().splitlines()[1].startswith('"\'=HYPERLINK(""x"")"')
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    pairs = isthmus.demo.load("plain", split="test")
+    isthmus.report(pairs, path, comparison=isthmus.compare(pairs, splits=1), captions=[pages.HOSTILE] * pairs.n_items)
+    return path
+
+
+NEEDS_AXE = pytest.mark.skipif(not pages.AXE.is_file(), reason="axe-core is not installed: `make test` uses npm for it")
+
+
+@NEEDS_AXE
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_axe_finds_no_violation_on_any_page(
+    browser: Any, written: dict[str, Path], report_page: Path, width: int, scheme: str
+) -> None:
+    for name, path in {**written, "report": report_page}.items():
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        view = context.new_page()
+        view.goto(path.as_uri())
+        assert (name, pages.violations(view)) == (name, [])
+        context.close()
+
+
+@NEEDS_AXE
+@pytest.mark.slow
+def test_axe_finds_a_known_violation(browser: Any, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("<!doctype html><html lang='en'><title>t</title><main><h1>t</h1><button></button></main></html>")
+    view = browser.new_page()
+    view.goto(page.as_uri())
+    assert [found.split(":")[0] for found in pages.violations(view)] == ["button-name"]
+    view.close()
