@@ -90,9 +90,9 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
             f"the mean of {context.names[shorter]} is not distinguishable from zero "
             f"(length {lengths[shorter]:.3g}, p = {p_values[shorter]:.2g})"
         )
-        other = 1 - shorter
-        if p_values[other] >= MEAN_TEST_LEVEL:
-            reason += f"{ALSO} {context.names[other]} (length {lengths[other]:.3g}, p = {p_values[other]:.2g})"
+        longer = 1 - shorter
+        if p_values[longer] >= MEAN_TEST_LEVEL:
+            reason += f"{ALSO} {context.names[longer]} (length {lengths[longer]:.3g}, p = {p_values[longer]:.2g})"
         return undefined(reason)
     cosine, var = debiased_mean_cosine(m)
     if math.isnan(var):

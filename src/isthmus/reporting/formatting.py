@@ -75,11 +75,11 @@ def _with_unit(x: float, estimate: Estimate) -> str:
     """Return a number of an estimate with its unit, and with the decimals that the width of the interval supports."""
     factor, sign = {"share": (100, "\u00a0%"), "degrees": (1, "°")}.get(estimate.unit, (1, ""))
     half_width = factor * (estimate.high - estimate.low) / 2
-    most = MOST_DECIMALS.get(estimate.unit, OTHER_DECIMALS)
+    max_decimals = MOST_DECIMALS.get(estimate.unit, OTHER_DECIMALS)
     if 0 < half_width < math.inf:
-        decimals = min(max(1 - math.floor(math.log10(half_width)), 0), most)
+        decimals = min(max(1 - math.floor(math.log10(half_width)), 0), max_decimals)
     elif estimate.unit in MOST_DECIMALS:
-        decimals = most
+        decimals = max_decimals
     else:
         return number(x)
     return f"{factor * x:.{decimals}f}{sign}"

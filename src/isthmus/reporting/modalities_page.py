@@ -78,9 +78,11 @@ def _conclusion(results: PairwiseResults[Explanation]) -> list[str]:
     angles = {pair: estimate.value for pair, estimate in results.estimates("centroid_angle").items()}
     gaps = _extremes(angles, lambda pair, value: f"between {' and '.join(pair)} ({value:.1f}°)")
     recalls = {pair: 100 * estimate.value for pair, estimate in results.estimates("R@1").items()}
-    found = _extremes(recalls, lambda pair, value: f"from {pair[0]} to {pair[1]} ({value:.1f} %)")
+    searches = _extremes(recalls, lambda pair, value: f"from {pair[0]} to {pair[1]} ({value:.1f} %)")
     sentences = [f"The gap is widest {gaps[1]} and narrowest {gaps[0]}."] if gaps else []
-    return sentences + ([f"The match ranks first most often {found[1]} and least often {found[0]}."] if found else [])
+    return sentences + (
+        [f"The match ranks first most often {searches[1]} and least often {searches[0]}."] if searches else []
+    )
 
 
 def _extremes(

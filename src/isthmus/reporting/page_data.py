@@ -38,8 +38,8 @@ def plain_text(text: Any, /) -> str:
     """
     line = " ".join(str(text).split())
     visible = (character for character in line if unicodedata.category(character) not in ("Cc", "Cf", "Cs"))
-    kept = " ".join("".join(visible).split())
-    return kept if len(kept) <= MAX_CAPTION else kept[: MAX_CAPTION - 1] + "…"
+    text_line = " ".join("".join(visible).split())
+    return text_line if len(text_line) <= MAX_CAPTION else text_line[: MAX_CAPTION - 1] + "…"
 
 
 def item_texts(texts: Mapping[str, Sequence[Any] | None], n_items: int, /) -> dict[str, list[str]]:
@@ -57,14 +57,14 @@ def item_texts(texts: Mapping[str, Sequence[Any] | None], n_items: int, /) -> di
     InputError
         If their number is not that of the items.
     """
-    given = {}
+    cleaned = {}
     for kind, values in texts.items():
         if values is None:
             continue
         if len(values) != n_items:
             raise InputError(f"{kind}: got {len(values):,} texts for {n_items:,} items, expected one for each item")
-        given[kind] = [plain_text(value) for value in values]
-    return given
+        cleaned[kind] = [plain_text(value) for value in values]
+    return cleaned
 
 
 def cloud_views(

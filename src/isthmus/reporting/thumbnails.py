@@ -16,7 +16,7 @@ from isthmus.utils.errors import InputError, IsthmusWarning, import_optional
 from isthmus.utils.validation import check_readable
 
 #: Longest sides in pixels, the largest first. The first one whose thumbnails fit into `MAX_CHARACTERS` is taken.
-SIDES = (96, 72, 48, 32)
+SIZES = (96, 72, 48, 32)
 #: Characters that the thumbnails may add to a page.
 MAX_CHARACTERS = 1_200_000
 #: Quality of the encoded thumbnails.
@@ -43,21 +43,21 @@ def image_paths(images: Any, n_items: int, /) -> list[Path | None]:
         If their number is not that of the items.
     """
     if isinstance(images, (str, os.PathLike)):
-        place = Path(images)
-        if place.is_dir():
-            files = (entry for entry in place.iterdir() if entry.suffix.lower() in SUFFIXES and entry.name[0] != ".")
+        source = Path(images)
+        if source.is_dir():
+            files = (entry for entry in source.iterdir() if entry.suffix.lower() in SUFFIXES and entry.name[0] != ".")
             paths: list[Path | None] = [*sorted(files, key=_natural_order)]
-            found = f"{place}: found {len(paths):,} image files"
+            count = f"{source}: found {len(paths):,} image files"
             advice = "; a text file with a path in each line leaves some out with an empty line"
         else:
-            lines = lines_of(check_readable(place, "a folder of images, or a text file with a path in each line"))
-            paths = [place.parent / line.strip() if line.strip() else None for line in lines]
-            found, advice = f"{place}: found {len(paths):,} lines", ""
+            lines = lines_of(check_readable(source, "a folder of images, or a text file with a path in each line"))
+            paths = [source.parent / line.strip() if line.strip() else None for line in lines]
+            count, advice = f"{source}: found {len(paths):,} lines", ""
     else:
         paths = [None if path is None else Path(path) for path in images]
-        found, advice = f"images: got {len(paths):,} paths", ""
+        count, advice = f"images: got {len(paths):,} paths", ""
     if len(paths) != n_items:
-        raise InputError(f"{found} for {n_items:,} items, expected one for each item{advice}")
+        raise InputError(f"{count} for {n_items:,} items, expected one for each item{advice}")
     return paths
 
 
@@ -100,8 +100,8 @@ def make_thumbnails(paths: Sequence[Path | None], items: Iterable[int], /) -> di
         if not pictures:
             raise InputError(f"images: {sentence}; give files in one of the formats {', '.join(FORMATS)}")
         warnings.warn(f"{sentence}: the page has no thumbnail of these items", IsthmusWarning, stacklevel=2)
-    for side in SIDES:
-        addresses = {item: _address(picture, side) for item, picture in pictures.items()}
+    for size in SIZES:
+        addresses = {item: _address(picture, size) for item, picture in pictures.items()}
         if sum(len(address) * uses[item] for item, address in addresses.items()) <= MAX_CHARACTERS:
             break
     return addresses
@@ -109,11 +109,13 @@ def make_thumbnails(paths: Sequence[Path | None], items: Iterable[int], /) -> di
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
     """Return a key that sorts numbers inside names by value."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", path.name) if part]
+    return [
+        (int(piece), "") if piece.isdecimal() else (-1, piece) for piece in re.split(r"([0-9]+)", path.name) if piece
+    ]
 
 
 def _read(path: Path | None) -> Any:
-    """Return the image of a file as RGB, at most `SIDES[0]` pixels wide and high."""
+    """Return the image of a file as RGB, at most `SIZES[0]` pixels wide and high."""
     from PIL import Image, ImageOps
 
     if path is None or not path.is_file():
@@ -121,22 +123,22 @@ def _read(path: Path | None) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as image:
-            image.draft("RGB", (2 * SIDES[0], 2 * SIDES[0]))  # JPEG is decoded at a lower resolution
+            image.draft("RGB", (2 * SIZES[0], 2 * SIZES[0]))  # JPEG is decoded at a lower resolution
             upright = ImageOps.exif_transpose(image)
             opaque = upright.convert("RGBA" if "transparency" in upright.info else "RGB").convert("RGB")
-            opaque.thumbnail((SIDES[0], SIDES[0]))
-            # Pixels alone: a copy would keep metadata, such as the place where a photograph was taken.
+            opaque.thumbnail((SIZES[0], SIZES[0]))
+            # Pixels alone: a copy would keep metadata, such as the source where a photograph was taken.
             pixels = Image.new("RGB", opaque.size)
             pixels.paste(opaque)
             return pixels
 
 
-def _address(picture: Any, side: int) -> str:
-    """Return a picture as a `data:` address, at most `side` pixels wide and high."""
+def _address(picture: Any, size: int) -> str:
+    """Return a picture as a `data:` address, at most `size` pixels wide and high."""
     from PIL import features
 
     small = picture.copy()
-    small.thumbnail((side, side))
+    small.thumbnail((size, size))
     kind = "webp" if features.check("webp") else "jpeg"
     buffer = io.BytesIO()
     small.save(buffer, kind, quality=QUALITY)
