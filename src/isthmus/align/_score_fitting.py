@@ -173,6 +173,8 @@ class ScoreFitting(Aligner):
             If an option is invalid, a modality is missing, or rows are invalid.
         """
         fresh = type(self)(**self.get_params())
+        if not modalities:
+            X, Y, _, _ = rows_by_name(X, Y, names, modalities, None)
         if Y is None and not isinstance(X, Pairs) and len(modalities) < 2:
             Aligner.fit(fresh, X)  # raises
         fresh.partial_fit(X, Y, index=index, paired=paired, names=names, **modalities)

@@ -94,6 +94,20 @@ def open_pairs(
     )
 
 
+def two_paths(x: str, y: str | None) -> tuple[str, str]:
+    """Return the paths of two modalities. One .npy file may hold a stack (2, n, d) of both."""
+    if y is not None:
+        return x, y
+    from isthmus.data.sources import open_source
+    from isthmus.data.sources.npy import stack_members
+
+    members = stack_members(x)
+    if members:
+        return members[0], members[1]
+    open_source(x)  # the error of a file of several arrays lists them
+    raise InputError(f"got {x} alone, expected the embeddings of two modalities or more, or a stack (2, n, d) of two")
+
+
 def warn_if_unpaired(pairs: Pairs) -> None:
     """Warn if the mean cosine of the pairs is that of non-matching rows."""
     from isthmus.statistics.pairing import judge_pairing

@@ -71,6 +71,8 @@ def fit(
     json_: Json = False,
 ) -> None:
     """Fit an aligner to embeddings and save it."""
+    from isthmus.data.sources.npy import stack_members
+
     check_writable(output)
     estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
@@ -79,6 +81,8 @@ def fit(
             f"--relevance {relevance:g}: needs pairs of two files and a score correction, such as: isthmus fit "
             "ScoreCalibration image.npy text.npy --relevance 0.5"
         )
+    if y is None and stack_members(x):
+        x, y = stack_members(x)
     if further and y is not None:
         if index is not None or key is not None or labels is not None or class_texts is not None:
             raise InputError("--index, --key, --labels and --class-texts are for two files; leave them out for more")

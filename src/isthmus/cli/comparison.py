@@ -24,6 +24,7 @@ from isthmus.cli._common import (
     print_bullets,
     print_table,
     read_class_texts,
+    two_paths,
     warn_if_unpaired,
 )
 from isthmus.cli.progress import stages
@@ -52,7 +53,7 @@ def mount(app: typer.Typer) -> None:
 
 def compare(
     x: Annotated[str, typer.Argument(help="embeddings of the first modality")],
-    y: Annotated[str, typer.Argument(help="embeddings of the second modality")],
+    y: Annotated[str | None, typer.Argument(help="embeddings of the second modality")] = None,
     output: Outputs = None,
     aligners: Annotated[str | None, typer.Option(help="names with commas; see `isthmus list aligners`")] = None,
     tasks: Annotated[str, typer.Option(help="names with commas, or all; see `isthmus list tasks`")] = (
@@ -85,7 +86,7 @@ def compare(
         _check_suffix(path, _SUFFIXES)
     if resume is not None:
         check_writable(resume)
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
+    pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
     with stages("comparing corrections", quiet=json_):
         table = isthmus.compare(
             pairs,
@@ -123,7 +124,7 @@ def compare_merge(
 
 def intervene(
     x: Annotated[str, typer.Argument(help="embeddings of the first modality")],
-    y: Annotated[str, typer.Argument(help="embeddings of the second modality")],
+    y: Annotated[str | None, typer.Argument(help="embeddings of the second modality")] = None,
     output: Annotated[
         list[Path] | None,
         typer.Option("-o", "--output", help="page (.html), figure (.svg), .json, .csv, .md or .tex; may be repeated"),
@@ -146,7 +147,7 @@ def intervene(
 
     for path in output or []:
         _check_suffix(path, (".html", ".svg", *SUFFIXES))
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
+    pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
     with stages("intervening", quiet=json_) as progress:
         curve = run_interventions(
             pairs,

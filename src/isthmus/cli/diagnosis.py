@@ -28,6 +28,7 @@ from isthmus.cli._common import (
     print_table,
     print_verdict,
     split_names,
+    two_paths,
     warn_if_unpaired,
 )
 from isthmus.cli.progress import stages
@@ -292,13 +293,7 @@ def _printed(result: Result, measures: Sequence[str], modalities: tuple[str, str
 
 
 def _two_paths(paths: Sequence[str]) -> tuple[str, str]:
-    if len(paths) == 1:
-        from isthmus.data.sources.npy import stack_members
-
-        paths = stack_members(paths[0]) or paths
-    if len(paths) != 2:
-        raise InputError(f"got {len(paths)} path, expected the embeddings of two modalities or more")
-    return paths[0], paths[1]
+    return two_paths(paths[0], paths[1] if len(paths) == 2 else None)
 
 
 def _open_modalities(

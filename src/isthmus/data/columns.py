@@ -257,7 +257,7 @@ def _from_arrow(table: Any, name: str) -> np.ndarray:
 
 def _from_lists(column: Any, name: str) -> np.ndarray:
     """Return an Arrow column of lists of floats as an array."""
-    if not _arrow_lists.is_float_list(column.type):
+    if not (_arrow_lists.is_float_list(column.type) or _arrow_lists.is_code_list(column.type)):
         raise InputError(f"{name}: holds {str(column.type)[:60]}, expected a list of floats in each row")
     blocks: list[np.ndarray] = []
     first, width = 0, None

@@ -315,19 +315,24 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
         return open_pairs(*data.values(), **{"names": tuple(data), **options})
     if isinstance(data, tuple) and len(data) == 2:
         return open_pairs(*data, **options)
-    stacked = npy.stack_members(data) if isinstance(data, (str, os.PathLike)) else []
-    if stacked:
-        return open_pairs(*stacked, **options)
+    if is_stack(data):
+        return open_pairs(*(npy.stack_members(data) if isinstance(data, (str, os.PathLike)) else data), **options)
     columns = pair_of_columns(data)
     if columns:
         return open_pairs(*columns.values(), **{"names": tuple(columns), **options})
     shape = tuple(getattr(data, "shape", ()))
-    if len(shape) == 3 and shape[0] == 2:
-        return open_pairs(data[0], data[1], **options)
     raise InputError(
         f"got one {type(data).__name__}{f' of shape {shape}' if shape else ''}, expected two modalities: give "
         "(x, y), Pairs(image=x, text=y), a table of two columns, or a stack of shape (2, n, d)"
     )
+
+
+def is_stack(data: Any) -> bool:
+    """Return whether `data` is a stack (2, n, d) of two modalities, or an .npy file of one."""
+    if isinstance(data, (str, os.PathLike)):
+        return bool(npy.stack_members(data))
+    shape = tuple(getattr(data, "shape", ()))
+    return len(shape) == 3 and shape[0] == 2
 
 
 def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[str, str]:

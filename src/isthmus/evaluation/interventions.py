@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.grouping import item_groups
+from isthmus.data.opening import as_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.comparison import MAX_ITEMS
 from isthmus.evaluation.held_out import check_groups, group_split
@@ -34,7 +36,8 @@ BOOTSTRAPS = 2000
 
 
 def intervene(
-    pairs: Pairs,
+    pairs: Any,
+    y: Any = None,
     /,
     *,
     interventions: Sequence[str] = tuple(INTERVENTIONS),
@@ -49,10 +52,12 @@ def intervene(
 
     Parameters
     ----------
-    pairs : Pairs
-        Pairs of the same dimension in both modalities. If there are more than 10,000 items, a random sample of 10,000
-        is used. With labels, zero-shot classification is evaluated too. Its class text is the mean of the fitting texts
-        of the class.
+    pairs : Pairs, array-like or path
+        Pairs of the same dimension in both modalities, or the rows of the first one: an array, list, column or file.
+        If there are more than 10,000 items, a random sample of 10,000 is used. With labels, zero-shot classification is
+        evaluated too. Its class text is the mean of the fitting texts of the class.
+    y : array-like or path, optional
+        Rows of the second modality. Arrays are called 'x' and 'y'.
     interventions : sequence of str, default all
         Names in `INTERVENTIONS`.
     shared : int, optional
@@ -81,6 +86,7 @@ def intervene(
     >>> len(curve.points), curve.gap_measure
     (13, 'gap')
     """
+    pairs = as_pairs(pairs, y)
     _check(pairs, interventions)
     experiment = _Experiment.of(pairs, shared, rng)
     steps = [("raw", 0.0), *((name, strength) for name in interventions for strength in INTERVENTIONS[name][1])]

@@ -32,8 +32,10 @@ def translated_errors(address: str, format: str) -> Iterator[None]:
 
 
 def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str:
-    """Return the column `member`, or the only column that holds lists of floats."""
+    """Return the column `member`, or the only column that holds lists of floats, or else lists of 8-bit codes."""
     candidates = [field.name for field in schema if is_float_list(field.type)]
+    codes = [field.name for field in schema if is_code_list(field.type)]
+    candidates = codes if member in codes else candidates or codes
     if member is not None:
         if member not in schema.names:
             raise unknown_name(f"column in {address}", member, candidates or schema.names)
@@ -170,6 +172,18 @@ def is_float_list(data_type: Any) -> bool:
     import pyarrow as pa
 
     return is_list(data_type) and pa.types.is_floating(_storage_type(data_type).value_type)
+
+
+def is_code_list(data_type: Any) -> bool:
+    """Return whether a column of this type holds lists of int8 or uint8 numbers, the codes of a quantiser."""
+    return is_list(data_type) and is_code(_storage_type(data_type).value_type)
+
+
+def is_code(data_type: Any) -> bool:
+    """Return whether numbers of this type have 8 bits."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_int8(data_type) or pa.types.is_uint8(data_type))
 
 
 def _is_key_type(pa: Any, data_type: Any) -> bool:

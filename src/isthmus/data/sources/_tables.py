@@ -89,7 +89,12 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
             f"{address[-120:]}: holds several columns of embeddings ({names}); give one, such as "
             f"::{candidates[0].columns[0]} after the name of the file"
         )
-    return candidates[0] if candidates else Embedding(_wide_columns(judged, address), "wide", "float64")
+    if candidates:
+        return candidates[0]
+    columns = _wide_columns(judged, address)
+    types = {judged.schema.field(name).type for name in columns}
+    is_coded = len(types) == 1 and _arrow_lists.is_code(next(iter(types)))
+    return Embedding(columns, "wide", str(next(iter(types))) if is_coded else "float64")
 
 
 def _judge(batch: Any, name: str) -> Embedding | None:
@@ -104,9 +109,9 @@ def _judge(batch: Any, name: str) -> Embedding | None:
         inner = getattr(data_type, "storage_type", data_type).value_type
         if t.is_floating(inner):
             return Embedding((name,), "list", str(np.dtype(inner.to_pandas_dtype())))
-        if t.is_integer(inner):  # a batch whose numbers are all whole
-            return Embedding((name,), "list", "float64")
-        if _arrow_lists.is_float_list(inner):
+        if t.is_integer(inner):  # codes, or a batch whose numbers are all whole
+            return Embedding((name,), "list", str(inner) if _arrow_lists.is_code(inner) else "float64")
+        if _arrow_lists.is_float_list(inner) or _arrow_lists.is_code_list(inner):
             return Embedding((name,), "nested", str(np.dtype(_arrow_lists.list_dtype(inner))))
     if (t.is_string(data_type) or t.is_large_string(data_type)) and len(values):
         first = values[0].as_py().strip()
@@ -270,13 +275,13 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
     import pyarrow as pa
 
     if embedding.kind == "wide":
-        block = np.empty((batch.num_rows, len(embedding.columns)))
+        block = np.empty((batch.num_rows, len(embedding.columns)), dtype=embedding.dtype)
         for position, name in enumerate(embedding.columns):
             column = batch.column(name)
             if column.null_count:
                 rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
                 raise InputError(f"{address[-120:]}::{name}: {validation.rows_are(rows, 'null')}; remove these rows")
-            block[:, position] = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+            block[:, position] = column.cast(pa.from_numpy_dtype(block.dtype)).to_numpy(zero_copy_only=False)
         return block
     column = batch.column(embedding.columns[0])
     place = f"{address[-120:]}::{embedding.columns[0]}"
@@ -302,7 +307,7 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
             row = first + int(np.flatnonzero(inner != 1)[0])
             raise InputError(f"{place}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one")
         lists = column.flatten()
-    elif pa.types.is_integer(lists.type.value_type):
+    elif pa.types.is_integer(lists.type.value_type) and embedding.dtype == "float64":
         lists = lists.cast(pa.list_(pa.float64()))
     return _arrow_lists.to_matrix(lists, width, first, place)
 

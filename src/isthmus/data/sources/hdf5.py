@@ -35,6 +35,10 @@ def translated_errors(address: str) -> Iterator[None]:
         ) from None
 
 
+#: Datasets of a file of ann-benchmarks: the index, the queries, and the nearest rows of each query.
+ANN_BENCHMARKS = {"train", "test", "neighbors"}
+
+
 @register
 class Hdf5(Format):
     """HDF5 (.h5, .hdf5): a dataset of two dimensions, FILE::DATASET, mapped in place if it is stored as one piece."""
@@ -56,6 +60,11 @@ class Hdf5(Format):
             if not candidates and member is None:
                 shapes = listed([f"{name} {data.shape} {data.dtype}" for name, data in datasets.items()])
                 raise InputError(f"{path}: holds no dataset of floats of two dimensions, only {shapes or 'nothing'}")
+            if member is None and datasets.keys() >= ANN_BENCHMARKS:
+                raise InputError(
+                    f"{path}: is a file of ann-benchmarks, whose index and queries are no pairs; run isthmus measure "
+                    f"{path}::train {path}::test --unpaired"
+                )
             names = candidates if member is None else list(datasets)
             name = select_member(path, names, member and member.strip("/"))
             address, data = f"{path}::{name}", datasets[name]
