@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _table import Row, child, peak_anonymous, show, threads
+from _table import Row, anonymous, child, peak_anonymous, show, threads
 
-#: What a verb may hold beside the rows of memory-mapped files, in MB.
+#: What a verb may add to the process, in MB.
 MEMORY = 600.0
 NOISE = "import numpy as np\na = np.random.default_rng(0).random((2000, 2000))\nwhile True:\n    a @ a"
 
@@ -46,7 +46,7 @@ def write_pairs(folder: str, n: int, dim: int) -> tuple[str, str]:
 
 
 def verb(name: str, paths: list[str], with_memory: bool = False) -> dict[str, float]:
-    """Return seconds, seconds of the processor and anonymous MB of one verb in this process."""
+    """Return seconds, seconds of the processor and the anonymous MB that one verb adds to this process."""
     import isthmus
     from isthmus.data.sources import open_source
     from isthmus.diagnosis.inspection import inspect
@@ -66,7 +66,8 @@ def verb(name: str, paths: list[str], with_memory: bool = False) -> dict[str, fl
         "inspect": inspect_both,
     }
     if with_memory:
-        return {"memory": peak_anonymous(work[name])}
+        held = anonymous()
+        return {"memory": peak_anonymous(work[name]) - held}
     begin, used = time.perf_counter(), time.process_time()
     work[name]()
     return {"seconds": time.perf_counter() - begin, "used": time.process_time() - used}

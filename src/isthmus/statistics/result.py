@@ -84,7 +84,7 @@ class Estimate:
         if math.isnan(self.plugin):
             object.__setattr__(self, "plugin", self.value)
         for name in ("value", "low", "high", "null", "plugin", "p_value"):
-            if math.isnan(getattr(self, name)):
+            if np.ndim(getattr(self, name)) == 0 and math.isnan(getattr(self, name)):
                 object.__setattr__(self, name, NAN)  # one object, so that estimates with absent numbers are equal
 
     @classmethod
