@@ -110,7 +110,8 @@ class ScoreCorrection(ScoreRows):
         return model.levels[self._name(query), self._name(stored)]
 
     def _name(self, modality: str) -> str:
-        return self.modalities[self.modality_number(modality)]
+        names = self.modalities
+        return modality if modality in names else names[self.modality_number(modality)]
 
     def scores(self, queries: Array, rows: Array, /, *, query: str, stored: str) -> Any:
         """Return the corrected scores of queries and stored rows.

@@ -233,9 +233,9 @@ def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int, multiplici
     if len(rows) == 1:  # a search waits for the answer to one query
         products = bank @ rows[0]
         largest = products if k >= len(bank) else np.partition(products, len(bank) - k)[-k:]
-        largest = -np.sort(-largest)
+        largest = np.sort(largest)[::-1]
         if largest[0] <= EQUAL_COSINE:  # no bank row equals the row
-            return largest.mean(keepdims=True)
+            return np.add.reduce(largest, keepdims=True) / largest.dtype.type(len(largest))
     nearest = topk(rows, bank, k=n_nearest, exclude_self=False)
     return mean_of_first(nearest.scores, _equal_rows(rows, bank, nearest.scores, nearest.index), k=k)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.compute.rows import cache_sized_slices, row_norms
+from isthmus.compute.rows import SLICE_BYTES, cache_sized_slices, row_norms
 
 Array = Any
 
@@ -324,8 +324,11 @@ class RowNormalizer:
             self._buffer = np.empty(block.shape, dtype=self.dtype)
         out = self._buffer[: block.shape[0]]
         native = block.dtype == out.dtype and block.flags.c_contiguous
-        for rows in cache_sized_slices(out):
-            self._normalize_slice(block[rows], out[rows], native)
+        if out.nbytes <= SLICE_BYTES:
+            self._normalize_slice(block, out, native)
+        else:
+            for rows in cache_sized_slices(out):
+                self._normalize_slice(block[rows], out[rows], native)
         return out if self.normalize or not native else block
 
     def _normalize_slice(self, block: np.ndarray, out: np.ndarray, native: bool) -> None:
