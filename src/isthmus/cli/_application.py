@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 import re
 import sys
+import threading
 import warnings
 from typing import Annotated, Any, NoReturn
 
@@ -15,6 +17,8 @@ from isthmus.cli._help import VERBS, UncutSummaries
 from isthmus.utils.errors import InputError, IsthmusWarning, bounded
 from isthmus.utils.version import __version__
 
+#: Exit code of a program that Ctrl-C ends.
+INTERRUPTED = 130
 #: Base class of the errors of typer, such as a missing argument.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 #: Verbs that take the options of computing, and those that take the options of reading.
@@ -119,13 +123,24 @@ def run(application: Any) -> None:
     except (InputError, OSError) as error:
         _fail(str(error))
     except typer.Abort:
-        sys.exit(130)
+        _end_interrupted()
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             typer.echo(error.format_message())  # type: ignore[attr-defined]
             sys.exit(2)
         _fail(_usage_message(error))
+    if exit_code == INTERRUPTED:
+        _end_interrupted()
     sys.exit(exit_code or 0)
+
+
+def _end_interrupted() -> NoReturn:
+    """Exit with the code of an interrupt, without waiting for other threads, whose products may take seconds."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()):
+        os._exit(INTERRUPTED)
+    sys.exit(INTERRUPTED)
 
 
 def _usage_message(error: Any) -> str:

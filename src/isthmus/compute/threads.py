@@ -240,7 +240,7 @@ def map_ahead(
         with listening(None):
             return function(argument)
 
-    with blas_limited(1), ThreadPoolExecutor(threads) as pool:
+    with blas_limited(1), thread_pool(threads) as pool:
         waiting: deque[Future[T]] = deque()
         try:
             for argument in arguments:
@@ -252,6 +252,36 @@ def map_ahead(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@contextmanager
+def thread_pool(threads: int) -> Iterator[ThreadPoolExecutor]:
+    """Yield a pool of threads, which is awaited at the end of the block. An interrupt waits for no task.
+
+    Parameters
+    ----------
+    threads : int
+        Number of threads.
+
+    Yields
+    ------
+    ThreadPoolExecutor
+        The pool. After any error, tasks that have not begun are cancelled.
+
+    Examples
+    --------
+    >>> with thread_pool(2) as pool:
+    ...     list(pool.map(abs, [-1, 2]))
+    [1, 2]
+    """
+    pool, waits = ThreadPoolExecutor(threads), True
+    try:
+        yield pool
+    except (KeyboardInterrupt, GeneratorExit):
+        waits = False
+        raise
+    finally:
+        pool.shutdown(wait=waits, cancel_futures=True)
 
 
 @cache

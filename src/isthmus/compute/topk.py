@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
 
 from isthmus.compute.resources import current, n_threads
 from isthmus.compute.score_matrix import Map, ScoreMatrix, TopK
-from isthmus.compute.threads import blas_limited
+from isthmus.compute.threads import blas_limited, thread_pool
 from isthmus.compute.torch_kernels import TorchScoreMatrix
 
 #: Number of scores from which several threads compute tiles.
@@ -65,7 +64,7 @@ def tile_map(n_scores: int) -> Iterator[Map]:
         with blas_limited(1):
             yield map
         return
-    with blas_limited(1), ThreadPoolExecutor(threads) as pool:
+    with blas_limited(1), thread_pool(threads) as pool:
         yield pool.map
 
 
