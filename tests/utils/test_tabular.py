@@ -58,7 +58,7 @@ def test_frame_holds_the_columns(result: Result, library: str) -> None:
     pytest.importorskip(library)
     frame = result.to_frame(library)
     assert type(frame).__module__.split(".")[0] == library
-    assert frame.shape == (3, 11)
+    assert frame.shape == (3, 12)
     assert [float(value) for value in frame["value"][:2].to_numpy()] == [0.38123, 7.0]
 
 
@@ -83,9 +83,9 @@ def test_arrow_reads_a_result(result: Result) -> None:
 
 def test_csv_has_full_precision_and_empty_cells(result: Result) -> None:
     header, first, _, last = result.to_csv().splitlines()
-    assert header == "measure,side,modality,value,low,high,null,plugin,unit,undefined,note"
-    assert first == "fisher_ratio,,,0.38123,0.3681,0.3912,0.0,0.38123,share,,"
-    assert last == "R@1,x_to_y,a_b_to_text,,,,,,share,no rows,"
+    assert header == "measure,side,modality,value,low,high,null,plugin,unit,undefined,note,sampled"
+    assert first == "fisher_ratio,,,0.38123,0.3681,0.3912,0.0,0.38123,share,,,0"
+    assert last == "R@1,x_to_y,a_b_to_text,,,,,,share,no rows,,0"
 
 
 def test_markdown_rounds_to_the_interval_and_escapes_bars(result: Result) -> None:
@@ -122,6 +122,12 @@ def test_save_refuses_an_unknown_ending_and_writes_nothing(result: Result, tmp_p
 def test_display_leaves_out_empty_columns() -> None:
     columns: dict[str, list[Any]] = {"name": ["a"], "value": [float("nan")], "note": ["why"], "unit": [""]}
     assert display_table(columns) == (["name", "note"], [["a", "why"]])
+
+
+def test_display_shows_the_size_of_a_sample_alone() -> None:
+    columns: dict[str, list[Any]] = {"name": ["a", "b"], "sampled": [0, 0]}
+    assert display_table(columns) == (["name"], [["a"], ["b"]])
+    assert display_table(columns | {"sampled": [0, 900]})[1] == [["a", "0"], ["b", "900"]]
 
 
 def test_equal_results_are_equal_and_others_are_not(result: Result) -> None:

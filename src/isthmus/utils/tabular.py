@@ -353,6 +353,8 @@ def display_table(columns: Mapping[str, Sequence[Any]], /) -> tuple[list[str], l
         shown = {("95 % interval" if title == "low" else title): cells for title, cells in shown.items()}
         shown["95 % interval"] = [ends for _, ends in intervals]
         del shown["high"]
+    if not any(shown.get("sampled", ())):  # no number is one of a sample
+        shown.pop("sampled", None)
     shown = {title: cells for title, cells in shown.items() if not all(map(_is_absent, cells))}
     return list(shown), [[_cell(value) for value in row] for row in zip(*shown.values(), strict=True)]
 
