@@ -33,12 +33,15 @@ def registries() -> Iterator[None]:
     packages = (isthmus.metrics, isthmus.align, isthmus.tasks)
     before = [set(package.registry()) for package in packages]
     formats = set(isthmus.sources.formats)
+    stores = set(isthmus.sources.stores.registered())
     yield
     for package, names in zip(packages, before, strict=True):
         for name in set(package.registry()) - names:
             package.unregister(name)
     for name in set(isthmus.sources.formats) - formats:
         isthmus.sources.formats.unregister(name)
+    for name in set(isthmus.sources.stores.registered()) - stores:
+        isthmus.sources.stores.unregister(name)
 
 
 @pytest.mark.usefixtures("registries")
@@ -62,7 +65,7 @@ def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_files_of_the_guide_keep_the_style_of_the_package(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "how-to" / "extend.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python file\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
-    assert len(blocks) == 4
+    assert len(blocks) == 5
     for number, block in enumerate(blocks):
         folder = tmp_path / "src" / "isthmus" / ("metrics" if number == 0 else "align")
         folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ def cache_sized_slices(rows: np.ndarray, /) -> Iterator[slice]:
     return (slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step))
 
 
-@cache
+@lru_cache(maxsize=None, typed=True)  # dtypes of libraries have one hash, and comparing them warns
 def dtype_name(dtype: Any, /) -> str:
     """Return the name of a dtype of any library. NumPy takes long for it.
 
