@@ -163,7 +163,7 @@ def test_bank_given_twice_with_twice_k_changes_nothing(modalities: dict[str, np.
     x, y = modalities["image"], modalities["text"]
     rows = unit(np.random.default_rng(1).normal(size=(5, D)))
     once = CSLS(k=4).fit(x, y)
-    twice = CSLS(k=8).fit(np.concatenate([x, x]), np.concatenate([y, y]))
+    twice = CSLS(k=8).fit(np.concatenate([x, x]), np.concatenate([y, y]), group=False)
     for queries in (rows, x):
         np.testing.assert_allclose(
             once.scores(queries, rows, query="x", stored="y"),

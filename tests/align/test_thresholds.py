@@ -25,7 +25,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 def test_standardization_of_a_nearly_constant_coordinate_gives_zero_below_1e_7(deviation: float, scaled: float) -> None:
     signs = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
     rows = signs * [1.0, deviation]
-    mapped = align.Standardization(normalize=False).fit(rows, rows).transform_x(rows)
+    mapped = align.Standardization(normalize=False).fit(rows, rows, group=False).transform_x(rows)
     np.testing.assert_allclose(mapped, signs * [1.0, scaled], atol=1e-6)
 
 
@@ -68,7 +68,7 @@ def test_hyperplane_rotation_flips_beyond_three_standard_errors(correlation: flo
         v = -v
     x = np.column_stack([u, np.full(100, 3.0), np.zeros((100, 3))])
     y = np.column_stack([v, np.zeros(100), np.full(100, 3.0), np.zeros((100, 2))])
-    aligner = align.HyperplaneRotation(energy=1.0, normalize=False).fit(x, y)
+    aligner = align.HyperplaneRotation(energy=1.0, normalize=False).fit(x, y, group=False)
     assert np.mean(u * v) == pytest.approx(correlation, abs=0.03)
     assert aligner.fit_info_["flipped"] == flipped
 
@@ -201,7 +201,7 @@ def test_published_projection_below_half_of_the_energy_warns(kept: float, warns:
     u, v = np.sign(rng.normal(size=(2, 400)))
     x = np.column_stack([u, np.zeros((400, 5))])
     y = np.column_stack([np.sqrt(kept) * u, np.sqrt(1 - kept) * v, np.zeros((400, 4))])
-    projection = align.SharedSpaceProjection(estimator="published", normalize=False).fit(x, y)
+    projection = align.SharedSpaceProjection(estimator="published", normalize=False).fit(x, y, group=False)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         _ = projection.map_x_

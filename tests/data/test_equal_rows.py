@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import isthmus
 from isthmus.data.equal_rows import TOLERANCE, find_equal_rows
 from isthmus.data.numbering import renumber
 from isthmus.data.sources import Source
@@ -65,3 +66,13 @@ def test_find_equal_rows_of_extreme_norms(scale: float) -> None:
     found = groups(np.concatenate([rows, scale * rows[:1]]))
     assert found is not None
     np.testing.assert_array_equal(found, [*range(20), 0])
+
+
+def test_rows_of_different_lengths_are_one_item_only_if_they_are_normalised() -> None:
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(30, 6)), 3, axis=0)
+    y, scales = rng.normal(size=(90, 6)), np.tile([1.0, 2.0, 1.0], 30)[:, None]
+    for normalize, items in ((True, 30), (False, 60)):
+        with pytest.warns(isthmus.IsthmusWarning, match=f"{items} of 90 x rows are distinct"):
+            result = isthmus.measure(x * scales, y, metrics="mean_paired_cosine", normalize=normalize)
+        assert result.pairs["items"] == items

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.data.equal_rows import MIN_DISTINCT_ROWS
+from isthmus.reporting.page_data import texts_of_items
 
 N_ITEMS, WIDTH = 60, 12
 
@@ -98,11 +98,77 @@ def test_open_pairs_keeps_equal_rows_of_different_labels_apart() -> None:
         assert set(labels[pairs.index == item]) == {pairs.labels[item]}
 
 
-@pytest.mark.parametrize("n_distinct", [1, MIN_DISTINCT_ROWS - 1])
-def test_open_pairs_of_a_collapsed_side_does_not_group(n_distinct: int) -> None:
+@pytest.mark.parametrize("spread", [0.0, 1e-3])
+def test_open_pairs_of_a_collapsed_side_does_not_group(spread: float) -> None:
     rng = np.random.default_rng(0)
-    rows = rng.normal(size=(n_distinct, WIDTH))[rng.integers(0, n_distinct, size=100)]
+    rows = (1 + spread * rng.normal(size=(19, WIDTH)))[rng.integers(0, 19, size=100)]
     assert isthmus.open_pairs(rows, rng.normal(size=(100, WIDTH))).n_items == 100
+
+
+def test_measure_of_a_text_for_each_of_few_classes_counts_all_its_images_as_right() -> None:
+    rng = np.random.default_rng(0)
+    classes = rng.integers(0, 10, size=200)
+    texts = rng.normal(size=(10, WIDTH))
+    images = texts[classes] + 0.3 * rng.normal(size=(200, WIDTH))
+    with pytest.warns(isthmus.IsthmusWarning, match="10 of 200 y rows are distinct"):
+        recall = isthmus.measure(images, texts[classes], metrics="x_to_y_R@1")["x_to_y_R@1"]
+    unit_images, unit_texts = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (images, texts))
+    assert recall.value == pytest.approx(np.mean((unit_images @ unit_texts.T).argmax(axis=1) == classes))
+    assert "form 10 groups, fewer than 20" in recall.note
+
+
+VERBS = {
+    "measure": lambda pairs: isthmus.measure(pairs, metrics="text_to_image_R@1"),
+    "explain": lambda pairs: isthmus.explain(pairs, metrics="image_to_text_R@1").result,
+    "compare": lambda pairs: [
+        row.scores for row in isthmus.compare(pairs, aligners=["Centering"], tasks=["retrieval"], splits=1).rows
+    ],
+    "intervene": lambda pairs: isthmus.evaluation.intervene(pairs, interventions=["translate"]).points,
+    "calibrate": lambda pairs: isthmus.calibrate(pairs).matching.tolist(),
+    "compare_models": lambda pairs: isthmus.compare_models({"a": pairs, "b": pairs}).numbers,
+    "fit": lambda pairs: isthmus.align.ScoreCalibration().fit(pairs).fitted_state.arrays,
+    "judge": lambda pairs: isthmus.align.HyperplaneRotation().fit(pairs).fit_info_,
+    "Auto": lambda pairs: isthmus.align.Auto(constraint="affine", repeats=1).fit(pairs).reasons_,
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.filterwarnings("ignore:HyperplaneRotation")
+def test_every_verb_groups_equal_rows_of_hand_made_pairs(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.evaluation.interventions.BOOTSTRAPS", 20)
+    images, texts, owner = captions()
+    flat = isthmus.Pairs(image=images[owner], text=texts)
+    with pytest.warns(isthmus.IsthmusWarning, match=f"{N_ITEMS} of {len(owner)} image rows are distinct"):
+        of_flat = VERBS[verb](flat)
+    assert repr(of_flat) == repr(VERBS[verb](isthmus.Pairs(image=images, text=texts, index=owner)))
+
+
+def test_texts_of_rows_become_texts_of_items() -> None:
+    images, texts, owner = captions()
+    pairs = open_quietly(images[owner], texts)
+    assert texts_of_items([f"image {i}" for i in owner], pairs) == [f"image {i}" for i in range(N_ITEMS)]
+    assert texts_of_items(range(N_ITEMS), pairs) == range(N_ITEMS)
+
+
+def test_modalities_group_equal_rows_of_each_pair() -> None:
+    images, texts, owner = captions()
+    audio = np.random.default_rng(3).normal(size=texts.shape)
+    modalities = isthmus.Modalities(image=images[owner], text=texts, audio=audio)
+    with pytest.warns(isthmus.IsthmusWarning, match="image rows are distinct"):
+        results = modalities.measure(metrics="R@1")
+    assert results["image", "audio"].pairs["items"] == N_ITEMS
+    assert results["text", "audio"].pairs["items"] == len(owner)
+    as_is = modalities.measure(metrics="R@1", group=False)
+    assert as_is["image", "audio"].pairs["items"] == len(owner)
+
+
+def test_group_false_after_grouping_names_the_way_to_open_the_pairs() -> None:
+    images, texts, owner = captions()
+    pairs = open_quietly(images[owner], texts)
+    with pytest.raises(isthmus.InputError, match="open them with group=False"):
+        isthmus.measure(pairs, group=False)
+    by_hand = isthmus.Pairs(image=images[owner], text=texts)
+    assert isthmus.measure(by_hand, metrics="fast", group=False).pairs["items"] == len(owner)
 
 
 def test_open_pairs_of_distinct_rows_gives_no_warning() -> None:

@@ -12,6 +12,7 @@ import pytest
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.align import Centering, HyperplaneRotation, Identity, MeanRotation, SharedSpaceProjection, unregister
+from isthmus.data.equal_rows import pairs_of_items
 from isthmus.evaluation import Comparison, compare
 from isthmus.evaluation.summary import pool_changes
 from isthmus.evaluation.trial import Trial
@@ -80,7 +81,7 @@ class TestScores:
         assert centred.changes["ARI"].low < centred.changes["ARI"].value < centred.changes["ARI"].high
 
     def test_compare_given_class_texts_are_mapped(self) -> None:
-        pairs = isthmus.demo.load("warm", split="test")
+        pairs = pairs_of_items(isthmus.demo.load("warm", split="test"))
         labels, text = pairs.labels, pairs.unit()[1]
         assert labels is not None
         means = {int(c): text[labels == c].mean(axis=0) for c in np.unique(labels)}
@@ -230,10 +231,10 @@ class TestArguments:
             x = np.repeat(rng.normal(size=(n_different, 3)), 3, axis=0)
             return Pairs(image=x, text=rng.normal(size=x.shape))
 
-        with pytest.raises(
-            InputError, match="7 different items are too few, where equal rows are one item, expected 8 or more"
-        ):
+        with pytest.raises(InputError, match="7 items are too few to fit on one half"):
             compare(repeated(7), aligners=[], tasks=["retrieval"])
+        with pytest.raises(InputError, match="7 different items are too few, where equal rows are one item"):
+            compare(repeated(7), aligners=[], tasks=["retrieval"], group=False)
         assert compare(repeated(8), aligners=[], tasks=["retrieval"], splits=1).n_fit == 12
 
     def test_compare_invalid_splits_and_names_are_refused(self, pairs: Pairs) -> None:

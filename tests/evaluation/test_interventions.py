@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.cli import app
+from isthmus.data.equal_rows import pairs_of_items
 from isthmus.data.grouping import item_groups
 from isthmus.evaluation import INTERVENTIONS, InterventionCurve, InterventionPoint, group_split, intervene
 from isthmus.evaluation.interventions import partial_rotation
@@ -54,7 +55,7 @@ class TestInterventions:
         }  # fmt: skip
 
     def test_gap_distance_is_that_of_the_means_of_the_test_half(self, collapsed: InterventionCurve) -> None:
-        pairs = isthmus.demo.load("collapsed", split="test")
+        pairs = pairs_of_items(isthmus.demo.load("collapsed", split="test"))
         _, test_items = group_split(pairs, item_groups(pairs), rng=0)
         x, y = pairs.take(test_items).unit()
         distance = np.linalg.norm(x.mean(axis=0) - y.mean(axis=0))

@@ -112,7 +112,7 @@ def test_predicted_class_gini_reference_case_is_exact() -> None:
     m = isthmus.metrics.registry()["predicted_class_gini_{side}"]
     assert m.reference_case is not None
     x, y, labels, expected = m.reference_case()
-    estimates = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=[m.name])
+    estimates = isthmus.measure(Pairs(image=x, text=y, labels=labels), metrics=[m.name], group=False)
     assert estimates["predicted_class_gini_image"].value == expected  # every x lies on the mean of class 0
     assert estimates["predicted_class_gini_text"].value <= estimates["predicted_class_gini_image"].value
     assert m.definition.endswith(".")

@@ -23,19 +23,20 @@ def affine(rng: np.random.Generator, *, angle: float = 60.0, noise: float = 0.0,
     return Pairs(**dict(zip(("image", "text"), sides, strict=True)))
 
 
-def test_check_of_the_affine_case_fails_only_the_distribution(rng: np.random.Generator) -> None:
+def test_check_of_the_affine_case_leaves_open_whether_the_subspaces_differ(rng: np.random.Generator) -> None:
     found = check(affine(rng), temperature=0.1)
     kept = {name for name, entry in found.items() if entry.holds}
     assert kept >= {
-        "cone_image", "cone_text", "subspace_image", "subspace_text", "different_subspaces", "shared_space",
+        "cone_image", "cone_text", "subspace_image", "subspace_text", "shared_space",
         "orthogonal_centres", "gap_is_the_angle", "isometry", "constant_part_image", "offset_and_shared_only_text",
         "equal_projections",
     }  # fmt: skip
+    assert found["different_subspaces"].holds is None  # the clouds differ by their constant axes alone
     assert found["von_mises_fisher_image"].holds is False
     assert found["gap_is_the_angle"].residual < 0.5
     speaks = {name: theorem.applies for name, theorem in found.theorems.items()}
     assert speaks == {
-        "theorem 1": True, "theorem 2": False, "theorem 3": False, "theorem 4": True, "corollary rotation": True,
+        "theorem 1": True, "theorem 2": False, "theorem 3": False, "theorem 4": None, "corollary rotation": None,
         "corollary projection": True, "affine case": True,
     }  # fmt: skip
     assert found.theorems["theorem 3"].fails == ("von_mises_fisher_image", "von_mises_fisher_text")
@@ -47,7 +48,7 @@ def test_check_of_noisy_matching_rows_fails_only_equal_projections(rng: np.rando
     assert found["orthogonal_centres"].holds
     assert found.theorems["affine case"].applies
     assert found.theorems["corollary projection"].fails == ("equal_projections",)
-    assert "not seen (equal projections)" in found.theorems["theorem 4"].message
+    assert found.theorems["theorem 4"].untested == ("different_subspaces",)
 
 
 def test_equal_projections_residual_equals_a_loop_over_pairs(rng: np.random.Generator) -> None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from isthmus.align._data_warnings import warn_of_fit
-from isthmus.align._further import Further, Names, keeps_pairing, rows_by_name, with_further
+from isthmus.align._further import Further, Names, keeps_pairing, pairs_of_rows, rows_by_name, with_further
 from isthmus.align._maps import Map
 from isthmus.align._options import Options
-from isthmus.align._state import FittedState
+from isthmus.align._state import CurrentFit, FittedState
 from isthmus.align._statistics import Statistics
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
@@ -22,19 +22,6 @@ from isthmus.utils.errors import InputError, NotFittedError
 from isthmus.utils.validation import check_same_dim
 
 _Unpaired = tuple[Moments | None, Moments | None]
-
-
-@dataclass(eq=False)
-class _Fit:
-    """Moments or statistics of a fit and, once they are solved, its maps."""
-
-    dims: tuple[int, int]
-    moments: Moments | None = None
-    statistics: Statistics | None = None
-    names: Names | None = None
-    maps: tuple[Map, Map] | None = None
-    info: dict[str, Any] = field(default_factory=dict)
-    is_solving: bool = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -52,7 +39,7 @@ class Fitting(Options, abc.ABC):
     #: True if rows of x and y may have different dimensions.
     allows_different_dims: ClassVar[bool] = False
     # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
-    _fit = cast("_Fit | None", None)
+    _fit = cast("CurrentFit | None", None)
     _unpaired = cast("_Unpaired", (None, None))  # moments of each modality with itself
     _more = cast("Mapping[str, Further]", {})  # modalities after the second
     _arrays = cast("dict[str, np.ndarray]", {})  # further arrays of the fitted state
@@ -94,6 +81,7 @@ class Fitting(Options, abc.ABC):
         *,
         index: Any = None,
         paired: bool = True,
+        group: bool = True,
         names: Names | None = None,
         **modalities: Any,
     ) -> Self:
@@ -108,7 +96,9 @@ class Fitting(Options, abc.ABC):
         index : array of int of shape (m,), optional
             Row of X that each row of Y belongs to.
         paired : bool, default True
-            If False, rows do not belong together and the modalities may differ in their number of rows.
+            If False, rows do not belong together, and their numbers may differ.
+        group : bool, default True
+            Whether equal rows of a modality are one item with several matches.
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
         **modalities : array of shape (n, d)
@@ -134,7 +124,8 @@ class Fitting(Options, abc.ABC):
                 "takes one modality at a time"
             )
         if paired:
-            self.fit_moments(Moments.of(X, Y, index=index, normalize=self.normalize), names=names)
+            pairs = pairs_of_rows(X, Y, index, group=group and not further, normalize=self.normalize)
+            self.fit_moments(Moments.of(pairs, normalize=self.normalize), names=names)
         else:
             self._fit, self._unpaired = None, (None, None)
             self._add_unpaired(X, Y, names)
@@ -195,7 +186,9 @@ class Fitting(Options, abc.ABC):
                 f"this {type(self).__name__} was fitted to unpaired rows and cannot add pairs; pass paired=False, or "
                 "call fit to start again"
             )
-        block = Moments.of(X, Y, index=index, normalize=self.normalize)
+        block = Moments.of(
+            pairs_of_rows(X, Y, index, group=not further, normalize=self.normalize), normalize=self.normalize
+        )
         earlier, more = None if self._fit is None else self._fit.moments, self._more
         self._fit_sums(block if earlier is None else earlier + block, names)
         self._more = more
@@ -242,7 +235,7 @@ class Fitting(Options, abc.ABC):
         if not self.allows_different_dims:
             check_same_dim(moments.dim_x, moments.dim_y, *(names or ("x", "y")))
         # The maps are solved on first use, so that a stream of partial_fit solves once.
-        self._fit = _Fit((moments.dim_x, moments.dim_y), moments=moments, names=names)
+        self._fit = CurrentFit((moments.dim_x, moments.dim_y), moments=moments, names=names)
         self._unpaired = (None, None)
         return self
 
@@ -288,7 +281,7 @@ class Fitting(Options, abc.ABC):
         """Return True if these options have a solution without pairs."""
         return not (self.requires_pairing or self.uses_pairs)
 
-    def _require_fit(self) -> _Fit:
+    def _require_fit(self) -> CurrentFit:
         if self._fit is None:
             raise NotFittedError(f"this {type(self).__name__} is not fitted; call fit(X, Y) first")
         return self._fit
@@ -368,7 +361,7 @@ class Fitting(Options, abc.ABC):
     @fitted_state.setter
     def fitted_state(self, state: FittedState) -> None:
         self._unpaired = (None, None)
-        self._fit = _Fit(
+        self._fit = CurrentFit(
             state.dims,
             statistics=state.statistics,
             names=state.names,

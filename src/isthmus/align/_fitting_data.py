@@ -8,6 +8,7 @@ from typing import Any
 
 from isthmus.align._base import Aligner
 from isthmus.align._further import Names, same_length
+from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
 
@@ -22,8 +23,8 @@ class FittingData:
         Rows of the first two modalities. None if there are moments alone.
     moments : Moments or None
         Their moments, if they are paired.
-    index : (m,) int array or None
-        Row of x that each row of y belongs to.
+    pairs : Pairs or None
+        The pairs, if they are paired.
     further : mapping of str to Source
         Rows of further modalities.
     """
@@ -31,7 +32,7 @@ class FittingData:
     x: Any
     y: Any
     moments: Moments | None
-    index: Any = None
+    pairs: Pairs | None = None
     further: Mapping[str, Source] = field(default_factory=dict)
 
     @property
@@ -50,8 +51,9 @@ class FittingData:
             assert names is not None
             rows = {names[0]: self.x, names[1]: self.y, **self.further}
             paired = paired or (self.paired and not aligner.corrects_scores)
-            aligner.fit(**rows, index=self.index, paired=paired)
+            aligner.fit(**rows, index=None if self.pairs is None else self.pairs.index, paired=paired)
         elif self.moments is not None and (self.x is None or not aligner.corrects_scores):
             aligner.fit_moments(self.moments, names=names)
         else:
-            aligner.fit(self.x, self.y, index=self.index, paired=paired, names=names)
+            both = (self.x, self.y) if self.pairs is None else (self.pairs,)
+            aligner.fit(*both, paired=paired, names=names)

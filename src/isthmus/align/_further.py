@@ -12,6 +12,8 @@ import numpy as np
 from isthmus.align._maps import Affine, Map, arrays_of_map
 from isthmus.align._statistics import Statistics
 from isthmus.data.columns import as_source, column_modalities
+from isthmus.data.cross_dim_pairs import CrossDimPairs
+from isthmus.data.equal_rows import pairs_of_items
 from isthmus.data.opening import is_stack
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source, npy
@@ -100,6 +102,15 @@ def rows_by_name(
     sources = {name: as_source(name, rows) for name, rows in modalities.items() if rows is not None}
     first, second = sources.pop(known[0], None), sources.pop(known[1], None)
     return first, second, (known[0], known[1]), sources
+
+
+def pairs_of_rows(
+    X: Any, Y: Any, index: Any = None, /, *, labels: Any = None, group: bool, normalize: bool, same_dim: bool = False
+) -> Pairs:
+    """Return the pairs that a fit got, in which equal rows are one item unless `group` is False."""
+    new = Pairs if same_dim else CrossDimPairs
+    pairs = X if isinstance(X, Pairs) else new(x=X, y=Y, index=index, labels=labels)
+    return pairs_of_items(pairs, group=group, normalize=normalize)
 
 
 def with_further(

@@ -18,6 +18,7 @@ from isthmus.align._further import (
     Names,
     further_map,
     keeps_pairing,
+    pairs_of_rows,
     rows_by_name,
     same_length,
     tables_of_further,
@@ -140,6 +141,7 @@ class ScoreFitting(Aligner):
         *,
         index: Any = None,
         paired: bool = True,
+        group: bool = True,
         names: Names | None = None,
         **modalities: Any,
     ) -> Self:
@@ -147,20 +149,18 @@ class ScoreFitting(Aligner):
 
         Parameters
         ----------
-        X : array of shape (n, d), or Pairs
-            Rows of the first modality, or two modalities with their names.
-        Y : array of shape (m, d), optional
-            Rows of the second modality.
+        X, Y : array of shape (n, d) and (m, d)
+            Rows of the two modalities, or Pairs alone.
         index : array of int of shape (m,), optional
             Row of X that each row of Y belongs to.
         paired : bool, default True
             If False, rows do not belong together.
+        group : bool, default True
+            Whether equal rows of a modality are one item with several matches.
         names : tuple of str, optional
             Names of the first two modalities.
         **modalities : array of shape (n, d)
-            Rows of two or more modalities by name, such as `image=X, text=Y, audio=Z`, in place of X and Y. The first
-            two count as pairs if they have equally many rows and `paired` is True. So does each further one with the
-            first.
+            Rows of two or more modalities by name. The first counts as paired with each one of as many rows.
 
         Returns
         -------
@@ -173,11 +173,10 @@ class ScoreFitting(Aligner):
             If an option is invalid, a modality is missing, or rows are invalid.
         """
         fresh = type(self)(**self.get_params())
-        if not modalities:
-            X, Y, _, _ = rows_by_name(X, Y, names, modalities, None)
+        X, Y = (X, Y) if modalities else rows_by_name(X, Y, names, {}, None)[:2]
         if Y is None and not isinstance(X, Pairs) and len(modalities) < 2:
             Aligner.fit(fresh, X)  # raises
-        fresh.partial_fit(X, Y, index=index, paired=paired, names=names, **modalities)
+        fresh._add_rows(X, Y, index, paired, names, modalities, group)
         for name in ("_fit", "_unpaired", "_banks", "_more", "_arrays", "_model", "_compared"):
             setattr(self, name, getattr(fresh, name))
         X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
@@ -200,10 +199,8 @@ class ScoreFitting(Aligner):
 
         Parameters
         ----------
-        X : array of shape (n, d), Pairs, or None
-            Rows of the first modality, or two modalities with their names. None is allowed if `paired` is False.
-        Y : array of shape (m, d), optional
-            Rows of the second modality. None is allowed if `paired` is False.
+        X, Y : array of shape (n, d) and (m, d), or None
+            Rows of the two modalities, or Pairs and None. One of them may be None if `paired` is False.
         index : array of int of shape (m,), optional
             Row of X that each row of Y belongs to.
         paired : bool, default True
@@ -217,14 +214,17 @@ class ScoreFitting(Aligner):
         -------
         ScoreCorrection
             This aligner.
-
-        Raises
-        ------
-        InputError
-            If an option or a row is invalid, or if paired and unpaired rows are mixed.
         """
+        return self._add_rows(X, Y, index, paired, names, modalities, True)
+
+    def _add_rows(
+        self, X: Any, Y: Any, index: Any, paired: bool, names: Names | None, modalities: Mapping[str, Any], group: bool
+    ) -> Self:
         self.validate_options()
-        X, Y, names, further = rows_by_name(X, Y, names, modalities, None if self._fit is None else self._fit.names)
+        known_names = None if self._fit is None else self._fit.names
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names)
+        if paired and not modalities and (isinstance(X, Pairs) or (X is not None and Y is not None)):
+            X, Y, index = pairs_of_rows(X, Y, index, group=group, normalize=self.normalize), None, None
         sources: list[Source | None]
         if isinstance(X, Pairs):
             sources = [X.x, X.y]
@@ -238,19 +238,19 @@ class ScoreFitting(Aligner):
             paired = keeps_pairing(paired, index, X, Y)
         hub = self._banks.get(0)
         if X is not None or Y is not None or not further:
-            super().partial_fit(X, Y, index=index if not isinstance(X, Pairs) else None, paired=paired, names=names)
+            super().partial_fit(
+                X, Y, index=None if isinstance(X, Pairs) else index, paired=paired, names=names or known_names
+            )
         self._add_further(X, further, paired)
-        fit = self._fit
         self._model, self._arrays = None, {}
-        if fit is not None:
-            fit.maps, fit.info = None, {}
+        if self._fit is not None:
+            self._fit.maps, self._fit.info, self._fit.names = None, {}, names or known_names
         if not self._keeps_bank:
             return self
         first = sources[0]
         items = X.components if isinstance(X, Pairs) else np.arange(0 if first is None else first.shape[0])
         n_items = int(items.max(initial=-1)) + 1
-        numbers = {name: 2 + number for number, name in enumerate(self._more)}
-        numbered = [*enumerate(sources), *((numbers[name], source) for name, source in further.items())]
+        numbered = [*enumerate(sources), *((2 + [*self._more].index(name), rows) for name, rows in further.items())]
         for number, rows in numbered:
             if rows is None:
                 continue

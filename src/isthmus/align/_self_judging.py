@@ -9,9 +9,10 @@ from typing import Any, Self, cast
 import numpy as np
 
 from isthmus.align._base import Aligner
-from isthmus.align._further import Names, rows_by_name
+from isthmus.align._further import Names, pairs_of_rows, rows_by_name
 from isthmus.align._maps import Map
 from isthmus.compute.arrays import to_numpy
+from isthmus.data.columns import as_source, same_library
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
 from isthmus.tasks import TaskData
@@ -70,6 +71,7 @@ class SelfJudging(Aligner):
         *,
         index: Any = None,
         paired: bool = True,
+        group: bool = True,
         names: Names | None = None,
         **modalities: Any,
     ) -> Self:
@@ -85,6 +87,8 @@ class SelfJudging(Aligner):
             Row of X that each row of Y belongs to.
         paired : bool, default True
             If False, rows do not belong together, and recall is not checked.
+        group : bool, default True
+            Whether equal rows of a modality are one item with several matches.
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
         **modalities : array of shape (n, d)
@@ -105,11 +109,13 @@ class SelfJudging(Aligner):
         IsthmusWarning
             If the recall of held-out pairs falls by more than its paired standard error.
         """
-        super().fit(X, Y, index=index, paired=paired, names=names, **modalities)
+        if X is not None and Y is not None:  # sources remember which of their rows are equal
+            X, Y = same_library(as_source("x", X), as_source("y", Y))
+        super().fit(X, Y, index=index, paired=paired, group=group, names=names, **modalities)
         if not self.judge or self._unpaired != (None, None):
             return self
         X, Y, _, _ = rows_by_name(X, Y, names, modalities, None)
-        pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index)
+        pairs = pairs_of_rows(X, Y, index, group=group, normalize=self.normalize, same_dim=True)
         self._judgement = held_out_change(self, pairs)
         if self._judgement and self._judgement["change"] < -self._judgement["error"]:
             change, error = (100 * self._judgement[name] for name in ("change", "error"))

@@ -9,6 +9,7 @@ import numpy as np
 
 from isthmus.align._maps import Map, arrays_of_map, map_of_arrays
 from isthmus.align._statistics import Statistics
+from isthmus.statistics.moments import Moments
 
 #: Begin of the names of further arrays in a file.
 FURTHER = "further."
@@ -102,3 +103,16 @@ class FittedState:
             fit_info=header["fit_info"],
             arrays={name.removeprefix(FURTHER): table for name, table in tables.items() if name.startswith(FURTHER)},
         )
+
+
+@dataclass(eq=False)
+class CurrentFit:
+    """Moments or statistics of a fit and, once they are solved, its maps."""
+
+    dims: tuple[int, int]
+    moments: Moments | None = None
+    statistics: Statistics | None = None
+    names: tuple[str, str] | None = None
+    maps: tuple[Map, Map] | None = None
+    info: dict[str, Any] = field(default_factory=dict)
+    is_solving: bool = False

@@ -17,7 +17,7 @@ from isthmus.align._chosen import Choice, ChosenAligner
 from isthmus.align._cross_validation import cross_validate, reduce_to_span
 from isthmus.align._data_warnings import warn_of_fit
 from isthmus.align._fitting_data import FittingData
-from isthmus.align._further import Names, keeps_pairing, rows_by_name
+from isthmus.align._further import Names, keeps_pairing, pairs_of_rows, rows_by_name
 from isthmus.align._maps import Map
 from isthmus.align.centering import Centering
 from isthmus.align.identity import Identity
@@ -165,6 +165,7 @@ class Auto(ChosenAligner):
         *,
         index: Any = None,
         paired: bool = True,
+        group: bool = True,
         names: Names | None = None,
         labels: Any = None,
         class_texts: Mapping[Any, Any] | None = None,
@@ -183,6 +184,8 @@ class Auto(ChosenAligner):
         paired : bool, default True
             If False, rows do not belong together, and the default is fitted without a choice. So it is if rows by name,
             or those of constraint='no_pairs', are of different lengths.
+        group : bool, default True
+            Whether equal rows of a modality are one item with several matches.
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
         labels : array of shape (n,), optional
@@ -212,10 +215,12 @@ class Auto(ChosenAligner):
         if not (keeps_pairing(paired, index, X, Y) if by_length else paired):
             X, Y = (X.x, X.y) if isinstance(X, Pairs) else (X, Y)
             return self._fall_back(FittingData(X, Y, None, further=further), names, UNPAIRED)
-        pairs = X if isinstance(X, Pairs) else Pairs(x=X, y=Y, index=index, labels=labels)
+        pairs = pairs_of_rows(
+            X, Y, index, labels=labels, group=group and not further, normalize=self.normalize, same_dim=True
+        )
         moments = Moments.of(pairs, normalize=self.normalize)
         warn_of_fit(self, pairs, None, further, index=None, paired=True, names=names)
-        data = FittingData(pairs.x, pairs.y, moments, pairs.index, further)
+        data = FittingData(pairs.x, pairs.y, moments, pairs, further)
         if self.aim == "classification" and pairs.labels is None:
             raise InputError(
                 "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "
@@ -229,8 +234,8 @@ class Auto(ChosenAligner):
         options = {"normalize": self.normalize, "has_hub_pairs": data.has_hub_pairs}
         aligners = candidates(self.aim, self.constraint, **options)
         sample = pairs.sample(MAX_ITEMS, rng=self.rng)
-        group = item_groups(sample)
-        n_items = int(group.max()) + 1
+        item_group = item_groups(sample)
+        n_items = int(item_group.max()) + 1
         if n_items < max(MIN_ITEMS, 2 * self.folds):
             return self._fall_back(data, names, f"{n_items} items are too few to cross-validate")
         reduced, texts, fraction = reduce_to_span(sample, class_texts, self.normalize)
@@ -238,7 +243,7 @@ class Auto(ChosenAligner):
         tolerance = self.max_recall_loss
         with without_data_warnings():
             held_out = cross_validate(
-                reduced, group, texts, candidates(self.aim, self.constraint, fraction=fraction, **options),
+                reduced, item_group, texts, candidates(self.aim, self.constraint, fraction=fraction, **options),
                 aim=self.aim, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2],
                 seed=self.rng, normalize=self.normalize, paired=self.constraint != "no_pairs",
             )  # fmt: skip

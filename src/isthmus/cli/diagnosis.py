@@ -106,7 +106,7 @@ def measure(
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with stages(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             results = opened_modalities.measure(
-                metrics=metrics or "all", normalize=not raw, drop_bad=drop_bad, sample=sample
+                metrics=metrics or "all", normalize=not raw, drop_bad=drop_bad, sample=sample, group=not as_is
             )
         if output is not None:
             results.save(output)
@@ -188,7 +188,7 @@ def explain(
             raise InputError(f"--cosine needs two modalities, and {len(paths)} were given; give two files")
         with stages(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
             explanations = opened_modalities.explain(
-                normalize=not raw, temperature=temperature, drop_bad=drop_bad, sample=sample
+                normalize=not raw, temperature=temperature, drop_bad=drop_bad, sample=sample, group=not as_is
             )
         if output is not None:
             explanations.save(output)
@@ -245,7 +245,9 @@ def report(
 
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with stages(f"explaining {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
-            explanations = opened_modalities.explain(metrics="all", normalize=not raw, drop_bad=drop_bad)
+            explanations = opened_modalities.explain(
+                metrics="all", normalize=not raw, drop_bad=drop_bad, group=not as_is
+            )
             modalities_page(explanations, output, title=title)
         if json_:
             typer.echo(json.dumps({"page": str(output)} | explanations.to_dict(), indent=1))

@@ -56,9 +56,11 @@ def with_rows(pairs: Pairs, x: Any, y: Any, /, *, names: tuple[str, str] | None 
     >>> with_rows(pairs, np.eye(3)[:2], np.eye(3)).index.tolist()
     [0, 1, 1]
     """
-    return CrossDimPairs(
+    mapped = CrossDimPairs(
         index=pairs.index,
         labels=pairs.labels,
         y_groups=pairs.y_groups,
         **dict(zip(names or pairs.names, (x, y), strict=True)),
     )
+    mapped.rows_are_items = True
+    return mapped

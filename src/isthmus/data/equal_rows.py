@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
+from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
 from isthmus.data.joins import select_rows
 from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
+from isthmus.utils.errors import InputError, IsthmusWarning
 
-#: Fewest distinct rows of a modality that are grouped: with fewer the encoder has collapsed, or rows are classes.
+#: Distinct rows of a modality from which on equal rows are grouped in any case.
 MIN_DISTINCT_ROWS = 20
+#: Length of the mean of fewer distinct unit rows above which the encoder has collapsed, and rows are not grouped.
+COLLAPSED_LENGTH = 0.999
 #: Most rows that are searched for equal ones. It takes at most 64 bytes a row.
 MAX_ROWS = 5_000_000
 #: Largest difference of a coordinate of two unit rows that are equal.
 TOLERANCE = 1e-6
 #: Random directions whose inner products with a unit row give its cell.
-N_DIRECTIONS = 8
+N_DIRECTIONS = 6
 #: Evenly spaced columns that the inner products use, if rows have twice as many or more.
-USED_COLUMNS = 128
+USED_COLUMNS = 64
 #: Width of a cell in largest differences of an inner product.
 CELL_WIDTH = 32
 #: Rows of a cell that all other rows of the cell are compared with, one after the other.
 MAX_LEADERS = 4
+#: Results of `find_equal_rows` and of `group_equal_rows` while what they were computed from exists.
+_NUMBERS: WeakKeyDictionary[Source, np.ndarray | None] = WeakKeyDictionary()
+_GROUPED: WeakKeyDictionary[Pairs, dict[bool, Pairs]] = WeakKeyDictionary()
 
 
 def find_equal_rows(source: Source, /) -> np.ndarray | None:
@@ -49,7 +58,7 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
     -----
     Rows with the same 128-bit hash of their bytes are equal, so that exact copies are not read again. The first row of
     each such set is searched for rows that are nearly equal. Their unit rows differ by at most delta = 1e-6 |r|_1 in
-    the inner product with a direction r, besides rounding. A cell is a box of width 32 delta in eight such products. A
+    the inner product with a direction r, besides rounding. A cell is a box of width 32 delta in six such products. A
     row within delta of the upper face of its box belongs to the next box as well, in every combination of directions.
     Equal rows thus share at least one cell. Rows of a cell are compared with its first row, and what differs from it
     with the next one, for four rows.
@@ -78,21 +87,23 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
     return renumber(connected_components(graph, directed=False)[1][first])
 
 
-def group_equal_rows(pairs: Pairs, /) -> Pairs:
+def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
     """Make one item of rows that are equal, such as an image that is repeated beside each of its captions.
 
     Parameters
     ----------
     pairs : Pairs
         The pairs. Rows of both modalities are read once, and those that may be equal again.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
 
     Returns
     -------
     Pairs
         Pairs whose x holds distinct rows, with an index, and whose `y_groups` number the distinct rows of y. `grouped`
         counts rows and distinct rows of the modality, or of both, with repeats. `pairs` itself if no row repeats.
-        Rows of a modality are not grouped if fewer than 20 are distinct, or if they are not NumPy arrays. Rows of x
-        with different labels stay apart.
+        Rows of a modality are not grouped if all are equal, or if fewer than 20 are distinct and nearly equal. Rows of
+        x with different labels stay apart.
 
     Examples
     --------
@@ -102,10 +113,11 @@ def group_equal_rows(pairs: Pairs, /) -> Pairs:
     >>> grouped.n_items, grouped.n_pairs, grouped.grouped
     (30, 60, {'image': {'rows': 60, 'distinct': 30}})
     """
-    groups = _groups(pairs.x, pairs.labels)
-    y_groups = _groups(pairs.y)
+    groups = _groups(pairs.x, pairs.labels, normalize=normalize)
+    y_groups = _groups(pairs.y, normalize=normalize)
     y_groups = pairs.y_groups if y_groups is None else y_groups
     if groups is None and y_groups is pairs.y_groups:
+        pairs.rows_are_items = normalize
         return pairs
     x, y = pairs.names
     rows_x, index, labels = pairs.x, pairs.index, pairs.labels
@@ -114,13 +126,60 @@ def group_equal_rows(pairs: Pairs, /) -> Pairs:
         rows_x, index = select_rows(pairs.x, first_rows), groups[pairs.owner]
         labels = None if labels is None else labels[first_rows]
     grouped = type(pairs)(index=index, labels=labels, y_groups=y_groups, **{x: rows_x, y: pairs.y})
-    grouped.key_join, grouped.dropped = pairs.key_join, pairs.dropped
+    grouped.with_history_of(pairs).rows_are_items = True
     grouped.grouped = {
         name: {"rows": len(numbers), "distinct": int(numbers.max()) + 1}
         for name, numbers in ((x, groups), (y, y_groups))
         if numbers is not None
     }
     return grouped
+
+
+def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = True) -> Pairs:
+    """Return pairs in which equal rows are one item, and say so in a warning, or pairs with all rows as they are.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs. Their rows are searched in the first call only.
+    group : bool
+        Whether equal rows are one item. Default: True.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
+
+    Returns
+    -------
+    Pairs
+        The result of `group_equal_rows`, or these pairs as they are.
+
+    Raises
+    ------
+    InputError
+        If `group` is False, and equal rows were grouped when the pairs were opened.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pairs = Pairs(image=np.eye(30), text=np.eye(30))
+    >>> pairs_of_items(pairs) is pairs
+    True
+    """
+    if pairs.rows_are_items:
+        if pairs.grouped is not None and not group:
+            raise InputError("equal rows of these pairs were grouped when they were opened; open them with group=False")
+        return pairs
+    if not group:
+        ungrouped = copy.copy(pairs)
+        ungrouped.rows_are_items = True
+        return ungrouped
+    known = _GROUPED.setdefault(pairs, {})
+    if normalize not in known:
+        grouped = group_equal_rows(pairs, normalize=normalize)
+        if grouped is pairs:
+            return pairs
+        warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=5)
+        known[normalize] = grouped
+    return known[normalize]
 
 
 def grouping_summary(pairs: Pairs, /) -> str:
@@ -142,22 +201,46 @@ def grouping_summary(pairs: Pairs, /) -> str:
     intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
     return (
         f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
-        "open_pairs(..., group=False), takes every row as it is"
+        "group=False in Python, takes every row as it is"
     )
 
 
-def _groups(source: Source, labels: np.ndarray | None = None) -> np.ndarray | None:
+def _groups(source: Source, labels: np.ndarray | None = None, *, normalize: bool) -> np.ndarray | None:
     """Return the number of the distinct row of each row, or None if rows are not grouped."""
     n_rows = source.shape[0]
-    if not source.is_numpy or not MIN_DISTINCT_ROWS < n_rows <= MAX_ROWS:
+    if n_rows > MAX_ROWS:
         return None
-    groups = find_equal_rows(source)
-    if groups is None:
+    if source not in _NUMBERS:
+        _NUMBERS[source] = find_equal_rows(source)
+    groups = _NUMBERS[source]
+    if groups is None or int(groups.max()) == 0:
         return None
+    if int(groups.max()) + 1 < MIN_DISTINCT_ROWS:
+        rows = to_numpy(source.take(np.unique(groups, return_index=True)[1])).astype(np.float64)
+        if np.linalg.norm(unit_rows(rows).mean(axis=0)) > COLLAPSED_LENGTH:
+            return None
+    if not normalize:
+        groups = _split_by_length(source, groups)
     if labels is not None:
         classes = np.unique(labels, return_inverse=True)[1]
         groups = renumber(groups * (classes.max() + 1) + classes)
-    return groups if MIN_DISTINCT_ROWS <= int(groups.max()) + 1 < n_rows else None
+    return groups if int(groups.max()) + 1 < n_rows else None
+
+
+def _split_by_length(source: Source, groups: np.ndarray) -> np.ndarray:
+    """Return groups whose rows also have the same length, to a share of `TOLERANCE`."""
+    repeated = np.flatnonzero(np.bincount(groups)[groups] > 1)
+    lengths = np.zeros(len(groups))
+    size = block_rows(source.shape[1])
+    for start in range(0, len(repeated), size):
+        rows = repeated[start : start + size]
+        lengths[rows] = np.linalg.norm(to_numpy(source.take(rows)).astype(np.float64), axis=1)
+    order = np.lexsort((lengths, groups))
+    is_new = np.diff(groups[order], prepend=-1) > 0
+    is_new[1:] |= np.diff(lengths[order]) > TOLERANCE * lengths[order][1:]
+    numbers = np.empty(len(groups), dtype=np.int64)
+    numbers[order] = np.cumsum(is_new) - 1
+    return renumber(numbers)
 
 
 def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -176,40 +259,47 @@ def _scan(source: Source) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     deltas = TOLERANCE * np.abs(directions).sum(axis=0) + rounding
     hashes = np.empty((n, 2), dtype=np.uint64)
     keys, numbers = [], []
-    size = block_rows(dim)
+    size = 2 * block_rows(dim)
     for start in range(0, n, size):
         block = to_numpy(source.read(start, start + size))
-        hashes[start : start + len(block)] = _byte_hashes(block)
-        block_keys, block_numbers = _cells(_inner_products(block, single, columns), deltas)
-        keys.append(block_keys)
+        used, squares = _used_columns(block, columns)
+        stop = start + len(block)
+        hashes[start:stop, 0], hashes[start:stop, 1] = _hash(block, 2), _hash(used, 3)
+        with np.errstate(all="ignore"):
+            products = used @ single / np.sqrt(squares)[:, None]
+        block_keys, block_numbers = _cells(products, deltas)
+        # A few keys are equal by chance, and their rows are compared.
+        keys.append((block_keys >> np.uint64(32)).astype(np.uint32))
         numbers.append((start + block_numbers).astype(np.int32))
     cell_rows = np.concatenate(numbers)
     del numbers
     return hashes, np.concatenate(keys), cell_rows
 
 
-def _byte_hashes(block: np.ndarray) -> np.ndarray:
-    """Return two sums of the 64-bit words of each row times odd random numbers, the second of every fourth word."""
+def _hash(block: np.ndarray, seed: int) -> np.ndarray:
+    """Return the sum of the 64-bit words of each row times odd random numbers."""
     octets = np.ascontiguousarray(block).view(np.uint8).reshape(len(block), -1)
     if octets.shape[1] % 8:
         octets = np.pad(octets, ((0, 0), (0, -octets.shape[1] % 8)))
     words = octets.view(np.uint64)
-    factors = np.random.default_rng(2).integers(0, 2**63, size=(2, words.shape[1]), dtype=np.uint64) * np.uint64(2) + 1
-    hashes = np.empty((len(words), 2), dtype=np.uint64)
-    for column, step in enumerate((1, 4)):
-        np.einsum("ij,j->i", words[:, ::step], factors[column, ::step], out=hashes[:, column])
-    return hashes
+    factors = np.random.default_rng(seed).integers(0, 2**63, size=words.shape[1], dtype=np.uint64) * np.uint64(2) + 1
+    return np.asarray(np.einsum("ij,j->i", words, factors))
 
 
-def _inner_products(block: np.ndarray, directions: np.ndarray, columns: slice) -> np.ndarray:
-    """Return inner products of some columns of the unit rows of a block with directions, (m, 8)."""
+def _used_columns(block: np.ndarray, columns: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Return some columns of the rows of a block in float32, and the squared lengths of the rows on their scale."""
     with np.errstate(all="ignore"):
         rows = np.ascontiguousarray(block, dtype=np.float32)
-        squares = np.einsum("ij,ij->i", rows, rows)
+        squares = _squared_lengths(rows)
         if not np.all((squares > 1e-20) & (squares < 1e20)):
             rows = _scaled(block)
-            squares = np.einsum("ij,ij->i", rows, rows)
-        return np.ascontiguousarray(rows[:, columns]) @ directions / np.sqrt(squares)[:, None]
+            squares = _squared_lengths(rows)
+    return np.ascontiguousarray(rows[:, columns]), squares
+
+
+def _squared_lengths(rows: np.ndarray) -> np.ndarray:
+    """Return the squared length of each row. `vecdot` of NumPy 2 is faster."""
+    return np.asarray(np.vecdot(rows, rows) if hasattr(np, "vecdot") else np.einsum("ij,ij->i", rows, rows))
 
 
 def _scaled(block: np.ndarray) -> np.ndarray:
@@ -221,20 +311,26 @@ def _scaled(block: np.ndarray) -> np.ndarray:
 def _first_of_equal_bytes(hashes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the first row with the bytes of each row. Rows that are in no cell stay alone."""
     n = len(hashes)
-    order = np.argsort(hashes[:, 0]).astype(np.int32)
-    is_new = np.ones(n, dtype=bool)
+    # The lowest bits of the first hash make room for the row number, so that one sort orders both.
+    bits = max(n - 1, 1).bit_length()
+    row_bits = np.uint64((1 << bits) - 1)
+    packed = (hashes[:, 0] & ~row_bits) | np.arange(n, dtype=np.uint64)
+    packed.sort()
+    is_repeat = (packed[1:] ^ packed[:-1]) <= row_bits
+    if not is_repeat.any():
+        return np.arange(n, dtype=np.int32)
+    order = (packed & row_bits).astype(np.int32)
+    del packed
     for column in range(2):
         ordered = hashes[order, column]
-        is_new[1:] &= ordered[1:] == ordered[:-1]
-    is_new[1:] = ~is_new[1:]
+        is_repeat &= ordered[1:] == ordered[:-1]
+    del ordered
     in_cell = np.zeros(n, dtype=bool)
     in_cell[rows] = True
-    is_new |= ~in_cell[order]
-    if is_new.all():
-        return np.arange(n, dtype=np.int32)
-    lowest = np.minimum.reduceat(order, np.flatnonzero(is_new))
+    is_repeat &= in_cell[order[1:]]
+    begins = np.flatnonzero(np.concatenate([[True], ~is_repeat]))
     first = np.empty(n, dtype=np.int32)
-    first[order] = lowest[np.cumsum(is_new, dtype=np.int32) - 1]
+    first[order] = np.repeat(order[begins], np.diff(np.append(begins, n)))  # rows of one hash are in ascending order
     return first
 
 
@@ -262,7 +358,10 @@ def _equal_pairs(source: Source, keys: np.ndarray, rows: np.ndarray) -> Iterator
     if not len(repeated):
         return
     del ordered
-    kept = np.flatnonzero(np.isin(keys, repeated))
+    begins_like_repeated = np.zeros(2**16, dtype=bool)
+    begins_like_repeated[repeated >> np.uint32(16)] = True
+    kept = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)])
+    kept = kept[np.isin(keys[kept], repeated)]
     order = kept[np.lexsort((rows[kept], keys[kept]))]
     keys, rows = keys[order], rows[order].astype(np.int64)
     for _ in range(MAX_LEADERS):

@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.data.columns import RESERVED_NAMES, as_source, column_modalities, pair_of_columns
 from isthmus.data.cross_dim_pairs import CrossDimPairs
-from isthmus.data.equal_rows import find_equal_rows, group_equal_rows, grouping_summary
+from isthmus.data.equal_rows import find_equal_rows, pairs_of_items
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
@@ -160,13 +160,7 @@ def named_sources(
 
 def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
     """Return the pairs without invalid rows if `drop_bad`, and with equal rows as one if `group`."""
-    pairs = drop_invalid_rows(pairs) if drop_bad else pairs
-    if not group:
-        return pairs
-    grouped = group_equal_rows(pairs)
-    if grouped is not pairs:
-        warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=4)
-    return grouped
+    return pairs_of_items(drop_invalid_rows(pairs) if drop_bad else pairs, group=group)
 
 
 def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
@@ -212,7 +206,7 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
         y_groups=pairs.y_groups_of(rows_y),
         **{x: select_rows(pairs.x, items), y: select_rows(pairs.y, rows_y)},
     )
-    usable.key_join, usable.dropped = pairs.key_join, counts
+    usable.with_history_of(pairs).dropped = counts
     message = f"{described}: left out {counts['pairs']:,} of {pairs.n_pairs:,} pairs, {usable.n_pairs:,} are used"
     warnings.warn(message, IsthmusWarning, stacklevel=3)
     return usable
@@ -274,7 +268,7 @@ def usable_sources(sources: Mapping[str, Source], /, *, paired: bool) -> dict[st
     return usable
 
 
-def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
+def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: Any) -> Pairs:
     """Return pairs of whatever a function got for both modalities.
 
     Parameters
@@ -284,6 +278,8 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
         (2, n, d) or its .npy file.
     y : array-like or path, optional
         Rows of the second modality, if `data` holds the first one alone.
+    normalize : bool
+        Whether rows are divided by their norms later, so that rows of different lengths may be equal. Default: True.
     **options
         Options of `open_pairs`.
 
@@ -306,7 +302,12 @@ def as_pairs(data: Any, y: Any = None, /, **options: Any) -> Pairs:
     if isinstance(data, Pairs):
         if y is not None:
             raise InputError("got Pairs and a second argument, expected Pairs alone or the rows of two modalities")
-        return drop_invalid_rows(data) if options.get("drop_bad") else data
+        data = drop_invalid_rows(data) if options.get("drop_bad") else data
+        return pairs_of_items(data, group=options.get("group", True), normalize=normalize)
+    if not normalize and options.get("group", True):
+        pairs = as_pairs(data, y, **{**options, "group": False})
+        pairs.rows_are_items = False
+        return pairs_of_items(pairs, normalize=False)
     if y is not None:
         return open_pairs(data, y, **options)
     if isinstance(data, Mapping):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class Pairs:
     Notes
     -----
     Equal rows of x are several items here, and equal rows of y are distinct rows unless `y_groups` tells otherwise.
-    `isthmus.open_pairs`, and functions that take two arrays or paths, find equal rows and make one of them.
+    Functions that measure or fit pairs find equal rows and make one item of them, unless their `group` is False.
 
     Examples
     --------
@@ -86,10 +86,11 @@ class Pairs:
         self.y_groups = None if y_groups is None else checked_y_groups(y_groups, self.y.shape[0])
         #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
-        #: Rows of each modality without a direction that were left out, and the number of pairs that went with them.
-        self.dropped: dict[str, int] | None = None
+        self.dropped: dict[str, int] | None = None  #: Rows without a direction that were left out, by modality
         #: Numbers of rows and of distinct rows, by modality, if equal rows count as one item. None otherwise.
         self.grouped: dict[str, dict[str, int]] | None = None
+        #: True if equal rows have been grouped or are to stay apart.
+        self.rows_are_items = False
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
             validation.check_labels(self.labels.shape, self.x.shape[0], self.names[0])
@@ -273,9 +274,13 @@ class Pairs:
             name: Source(rows, address=source.address, format=source.format)
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
-        subset = type(self)(index=index, labels=labels, y_groups=y_groups, **modalities)
-        subset.key_join, subset.dropped, subset.grouped = self.key_join, self.dropped, self.grouped
-        return subset
+        return type(self)(index=index, labels=labels, y_groups=y_groups, **modalities).with_history_of(self)
+
+    def with_history_of(self, other: Pairs, /) -> Self:
+        """Take over how the rows of `other`, of which these are a part or an image, were opened."""
+        for fact in ("key_join", "dropped", "grouped", "rows_are_items"):
+            setattr(self, fact, getattr(other, fact))
+        return self
 
     def sample(self, n_items: int, /, *, rng: Rng = 0) -> Pairs:
         """Draw items without replacement, or whole `components` if items share rows of y.

@@ -79,7 +79,9 @@ class UnpairedSets:
         """
         count = min(*self.sizes, MAX_SAMPLED_ROWS)
         x, y = (sample_rows(source, count, seed) for source, seed in ((self.x, 0), (self.y, 1)))
-        return Pairs(**dict(zip(self.names, (x, y), strict=True)))
+        pairs = Pairs(**dict(zip(self.names, (x, y), strict=True)))
+        pairs.rows_are_items = True
+        return pairs
 
     def __repr__(self) -> str:
         return f"UnpairedSets({self.names[0]}={self.x!r}, {self.names[1]}={self.y!r})"

@@ -31,6 +31,7 @@ def calibrate(
     normalize: bool = True,
     rng: int = 0,
     drop_bad: bool = False,
+    group: bool = True,
     pool: str | None = None,
 ) -> Calibration:
     """Count the cosines of matching and non-matching pairs, across and within the modalities.
@@ -48,6 +49,8 @@ def calibrate(
         Seed of the groups, and of the sample of 5,000 items if there are more.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    group : bool, default True
+        Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
@@ -68,7 +71,7 @@ def calibrate(
     >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 597 * 596
     (597, 597, True)
     """
-    pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     sample = pairs.sample(MAX_ITEMS, rng=rng)
     x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
     if sample.index is not None or sample.y_groups is not None:

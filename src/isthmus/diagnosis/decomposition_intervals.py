@@ -33,7 +33,6 @@ from isthmus.diagnosis.cosine_decomposition import (
     decompose_cosine,
     decomposition_values,
 )
-from isthmus.linalg.psd import covariance_eigh, factor_fidelity
 from isthmus.statistics.intervals import Z95, normal_interval
 from isthmus.statistics.mean_intervals import linear_variance
 from isthmus.statistics.moments import Moments, moments_of
@@ -51,8 +50,6 @@ MIN_ITEMS_PER_GROUP = 5
 MANY_DIMS = 128
 #: Dimension from which half samples are decomposed side by side.
 MIN_PARALLEL_DIM = 128
-#: Swaps of the modalities behind the test of the orientation, and Student's t for 3 % at 38 degrees of freedom.
-SWAPS, SWAPS_CRITICAL_VALUE = 39, 1.9390
 #: Numbers that have an interval, in the order of the columns of `influence`.
 NAMES = (*COMPONENTS, "captured_fraction")
 
@@ -281,37 +278,6 @@ def swap_null(pairs: Pairs, moments: Moments, *, rng: int = 0) -> dict[str, floa
         "centre": max(float(centre), 0.0),
         "orientation": pair.bound - pair.fidelity,
     }
-
-
-def orientation_exceeds_swaps(pairs: Pairs, moments: Moments, basis: np.ndarray, *, rng: int = 0) -> bool:
-    """Return whether the orientation component exceeds the values after swaps of the two rows of random items.
-
-    The rows are centred, and projected on the columns of `basis` (d, r). The level is 3 %, by Student's t of the
-    logarithms over `SWAPS` swaps, which are nearly normal.
-    """
-    sample = pairs.sample(max(MAX_ITEMS, MIN_ITEMS_PER_DIM * pairs.dim), rng=rng)
-    x, y = _unit_rows(sample, moments)
-    x = (x[sample.owner].astype(np.float64) - moments.mean_x) @ basis
-    y = (y.astype(np.float64) - moments.mean_y) @ basis
-    generator = np.random.default_rng(rng)
-    orientation = _orientation(x, y)
-    if orientation <= MIN_COVARIANCE:
-        return False
-    logarithms = np.empty(SWAPS)
-    for i in range(SWAPS):
-        swap = (generator.random(sample.n_items) < 0.5)[sample.owner][:, None]
-        logarithms[i] = math.log(max(_orientation(np.where(swap, y, x), np.where(swap, x, y)), MIN_COVARIANCE))
-    spread = float(logarithms.std(ddof=1)) * math.sqrt(1 + 1 / SWAPS)
-    return bool(math.log(orientation) > logarithms.mean() + SWAPS_CRITICAL_VALUE * spread)
-
-
-def _orientation(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the orientation component of the covariances of two clouds of rows (n, d)."""
-    (lambdas, directions_x), (mus, directions_y) = (
-        covariance_eigh(np.atleast_2d(np.cov(rows, rowvar=False, bias=True))) for rows in (x, y)
-    )
-    fidelity = factor_fidelity(directions_x * np.sqrt(lambdas), directions_y * np.sqrt(mus))
-    return max(float(np.sqrt(lambdas * mus).sum()) - fidelity, 0.0)
 
 
 def best_rotation_fraction(pairs: Pairs, moments: Moments, *, rng: int = 0) -> Estimate:

@@ -274,6 +274,7 @@ def explain(
     normalize: bool = True,
     temperature: float = 0.01,
     drop_bad: bool = False,
+    group: bool = True,
     pool: str | None = None,
     unpaired: bool = False,
     sample: int | None = None,
@@ -297,6 +298,8 @@ def explain(
         Temperature of the training, used only to check the assumptions of the theorems.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    group : bool, default True
+        Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
     unpaired : bool, default False
@@ -327,7 +330,7 @@ def explain(
     if unpaired or isinstance(pairs, UnpairedSets):
         data = open_sets(pairs, y, drop_bad=drop_bad, pool=pool)
     else:
-        data = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
+        data = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     further = metrics.split(",") if isinstance(metrics, str) else list(metrics)
     with blas_limited(1):  # decompositions run side by side
         measured = measure(data, metrics=[*further, *EXPLAINED], normalize=normalize, sample=sample)

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
-from isthmus.diagnosis.decomposition_intervals import orientation_exceeds_swaps
 from isthmus.metrics import MetricContext
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.result import Estimate
 from isthmus.theory.modality_subspaces import SubspaceAngles, isotropic_rank
+from isthmus.theory.orientation import orientation_exceeds_swaps
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "undecided"
 #: An offset is orthogonal if at least this share of its square lies outside the spans ...

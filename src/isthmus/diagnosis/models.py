@@ -56,6 +56,7 @@ def compare_models(
     same_pairs: bool | None = None,
     normalize: bool = True,
     drop_bad: bool = False,
+    group: bool = True,
     pool: str | None = None,
     rng: int = 0,
 ) -> ModelComparison:
@@ -74,6 +75,8 @@ def compare_models(
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them. Models of which
         different pairs are left out have no pairs in common.
+    group : bool, default True
+        Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one.
     rng : int, default 0
@@ -107,7 +110,10 @@ def compare_models(
     """
     if len(models) < 2:
         raise InputError(f"got {len(models)} model, expected two or more, as compare_models({{'a': (X, Y), 'b': ...}})")
-    opened = {name: _pairs_of(data, drop_bad=drop_bad, pool=pool) for name, data in models.items()}
+    opened = {
+        name: _pairs_of(data, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
+        for name, data in models.items()
+    }
     paired = _have_same_pairs(opened) if same_pairs is None else same_pairs
     if paired and not _have_same_pairs(opened):
         sizes = ", ".join(f"{name} {pairs.n_pairs:,}" for name, pairs in opened.items())
@@ -255,11 +261,11 @@ class _Study:
         return {name: np.array([value[name] for value in values]) for name in values[0]}
 
 
-def _pairs_of(data: Any, *, drop_bad: bool, pool: str | None) -> Pairs:
+def _pairs_of(data: Any, **options: Any) -> Pairs:
     """Return the pairs of one model. A path is a folder with both modalities."""
     if isinstance(data, str | os.PathLike):
         return open_model(data)
-    return as_pairs(data, drop_bad=drop_bad, pool=pool)
+    return as_pairs(data, **options)
 
 
 def _moment_numbers(moments: Moments) -> dict[str, float]:

@@ -86,6 +86,7 @@ def compare(
     journal: Any = None,
     progress: Progress | None = None,
     drop_bad: bool = False,
+    group: bool = True,
     pool: str | None = None,
 ) -> Comparison:
     """Fit each aligner on one half of the pairs and evaluate it on the other half, over several random halves.
@@ -125,6 +126,8 @@ def compare(
         Called as progress(done, total, aligner) after every trial.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    group : bool, default True
+        Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
@@ -158,8 +161,12 @@ def compare(
     >>> table.rows[0].name, table.n_fit, table.n_test
     ('Identity', 50, 50)
     """
-    pairs = as_pairs(pairs, y, drop_bad=drop_bad, pool=pool)
-    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
+    pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
+    fit = (
+        None
+        if fit is None
+        else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
+    )
     selected_tasks = select_tasks(tasks)
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)
@@ -167,9 +174,9 @@ def compare(
     warn_of_data(pairs)
     paths, dependence = (str(pairs.x.address), str(pairs.y.address)), pairs.dependence
     pairs = pairs.sample(MAX_ITEMS, rng=rng)
-    group = item_groups(pairs)
+    item_group = item_groups(pairs)
     if fit is None:
-        check_groups(group, MIN_ITEMS, pairs=pairs)
+        check_groups(item_group, MIN_ITEMS, pairs=pairs)
     settings: dict[str, Any] = {
         "rng": rng,
         "normalize": normalize,
@@ -180,7 +187,7 @@ def compare(
     data_facts = _describe(pairs, paths, dependence)
     log = None if journal is None else TrialLog(journal, {"fingerprint": data_facts["fingerprint"], **settings})
     blocks = _blocks(candidates, fit_sizes)
-    design = Design(pairs, fit, group, selected_tasks, blocks, class_texts, normalize, rng)
+    design = Design(pairs, fit, item_group, selected_tasks, blocks, class_texts, normalize, rng)
     trials = _run(design, splits if fit is None else 1, log, progress)
     better = {name: score.better for task in selected_tasks for name, score in task.scores.items()}
     return Comparison.from_trials(trials, data=data_facts, settings=settings, better=GEOMETRY | better)

@@ -43,6 +43,7 @@ def intervene(
     interventions: Sequence[str] = tuple(INTERVENTIONS),
     shared: int | None = None,
     rng: int = 0,
+    group: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> InterventionCurve:
     """Change the gap and the shared space step by step, and evaluate the tasks at each step.
@@ -65,6 +66,8 @@ def intervene(
         fitting half.
     rng : int, default 0
         Seed of the sample, the split, the tasks and the bootstrap.
+    group : bool, default True
+        Take equal rows of a modality as one item with several matches, with a warning that counts them.
     progress : callable, optional
         Called as progress(done, total, intervention) after each step.
 
@@ -86,7 +89,7 @@ def intervene(
     >>> len(curve.points), curve.gap_measure
     (13, 'gap')
     """
-    pairs = as_pairs(pairs, y)
+    pairs = as_pairs(pairs, y, group=group)
     _check(pairs, interventions)
     experiment = _Experiment.of(pairs, shared, rng)
     steps = [("raw", 0.0), *((name, strength) for name in interventions for strength in INTERVENTIONS[name][1])]

@@ -44,6 +44,7 @@ def measure(
     metrics: str | Sequence[str] | None = None,
     normalize: bool = True,
     drop_bad: bool = False,
+    group: bool = True,
     pool: str | None = None,
     unpaired: bool = False,
     sample: int | None = None,
@@ -70,6 +71,8 @@ def measure(
         Divide rows by their norms. Moments record this already, and the option is ignored for them.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    group : bool, default True
+        Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
     unpaired : bool, default False
@@ -105,7 +108,7 @@ def measure(
     if unpaired or isinstance(data, UnpairedSets):
         pairs = open_sets(data, y, drop_bad=drop_bad, pool=pool)
     elif not isinstance(data, Moments) or y is not None:
-        pairs = as_pairs(data, y, drop_bad=drop_bad, pool=pool)
+        pairs = as_pairs(data, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     names = ("x", "y") if pairs is None else pairs.names
     selected = _selected(metrics, pairs, names)
     moments = data if pairs is None else moments_of_rows(pairs, normalize=normalize)

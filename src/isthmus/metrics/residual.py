@@ -81,8 +81,8 @@ def residual_anisotropy(context: MetricContext) -> Estimate:
     """Largest over mean eigenvalue of the covariance S_r of x - y, lambda_1 / (tr S_r / d).
 
     It measures how much of the difference of matching rows lies in one direction after the means are aligned. The value
-    and its interval are without bias, which the plug-in includes. Where lambda_1 is not clear of lambda_2 the interval
-    is absent and the value is the plug-in. The null is the value of as many isotropic differences, (1 + sqrt(d / n))^2.
+    and its interval are without bias, which the plug-in includes, as for `anisotropy_{side}`. The null is the value of
+    as many isotropic differences, (1 + sqrt(d / n))^2.
     """
     m, sample = context.moments, context.influence_sample
     gap = m.mean_x - m.mean_y

@@ -205,9 +205,9 @@ def participation_ratio(context: MetricContext) -> Estimate:
 def anisotropy(context: MetricContext) -> Estimate:
     """Largest over mean eigenvalue of one modality's covariance S, lambda_1 / (tr S / d).
 
-    The value and its interval are without bias, which the plug-in includes. Where lambda_1 is not clear of lambda_2 the
-    interval is absent and the value is the plug-in. The null is the value of as many isotropic rows, (1 + sqrt(d /
-    n))^2.
+    The value and its interval are without bias, which the plug-in includes. The interval is wider where lambda_1 is not
+    clear of lambda_2. Where the bias exceeds the standard error, as for isotropic rows, it is absent and the value is
+    the plug-in. The null is the value of as many isotropic rows, (1 + sqrt(d / n))^2.
     """
     if context.x.centred[0][0] <= 0:
         return undefined(EQUAL_ROWS)
@@ -223,16 +223,20 @@ def anisotropy_of(spectral_errors: SpectralErrors, n_items: int) -> Estimate:
     if spectral_errors.sample is None:
         return Estimate(value, null=null)
     first = np.eye(1, d)[0]
-    influence_first, bias_first = spectral_errors.scores_and_bias(first / eigenvalues[0], -first / eigenvalues[0] ** 2)
-    influence_trace, bias_trace = spectral_errors.scores_and_bias(np.full(d, 1 / eigenvalues.sum()), np.zeros(d))
-    error = math.sqrt(spectral_errors.sample.variance(influence_first - influence_trace))
-    bias = bias_first - bias_trace
-    interval, debiased = (
-        _exponential_interval(math.log(value), bias, error, max_value=float(d)),
-        value * math.exp(-bias),
+    influence_first, bias_first = spectral_errors.scores_and_bias(
+        first / eigenvalues[0], -first / eigenvalues[0] ** 2, shrinks=True
     )
-    note = "no interval: the largest eigenvalue is not clear of the second" if math.isnan(interval[0]) else ""
-    return Estimate.debiased(debiased, interval, plugin=value, null=null, note=note)
+    influence_trace, bias_trace = spectral_errors.scores_and_bias(np.full(d, 1 / eigenvalues.sum()), np.zeros(d))
+    scores, bias = influence_first - influence_trace, bias_first - bias_trace
+    sample = spectral_errors.sample
+    error = math.sqrt(sample.variance(scores))
+    if not abs(bias) <= max(error, ROUNDING):
+        note = "no interval: the largest eigenvalue is not clear of the others"
+        return Estimate(value, null=null, note=note)
+    half_width = sample.quantile(scores) * math.hypot(error, bias)  # the correction is as uncertain as it is large
+    midpoint = math.log(value) - bias
+    low, high = (min(math.exp(midpoint + sign * half_width), float(d)) for sign in (-1, 1))
+    return Estimate.debiased(value * math.exp(-bias), (low, high), plugin=value, null=null)
 
 
 def slope_range(n: int, dim: int) -> tuple[int, int]:
@@ -289,5 +293,6 @@ def power_law_slope(context: MetricContext) -> Estimate:
     error = math.sqrt(sample.variance(influence))
     if not abs(bias) <= max(error, ROUNDING):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
-    interval = max(value - bias - Z95 * error, 0.0), max(value - bias + Z95 * error, 0.0)
+    half_width = sample.quantile(influence) * error
+    interval = max(value - bias - half_width, 0.0), max(value - bias + half_width, 0.0)
     return Estimate.debiased(value - bias, interval, plugin=max(value, 0.0), null=null)

@@ -42,6 +42,14 @@ def plain_text(text: Any, /) -> str:
     return text_line if len(text_line) <= MAX_CAPTION else text_line[: MAX_CAPTION - 1] + "…"
 
 
+def texts_of_items(texts: Sequence[Any] | None, pairs: Pairs, /) -> Sequence[Any] | None:
+    """Return a text for each item from a text for each row of x, if equal rows of x were grouped."""
+    counts = (pairs.grouped or {}).get(pairs.names[0])
+    if texts is None or counts is None or len(texts) != counts["rows"] or pairs.dropped or pairs.key_join:
+        return texts
+    return [texts[row] for row in pairs.x.numbers(np.arange(pairs.n_items))]
+
+
 def item_texts(texts: Mapping[str, Sequence[Any] | None], n_items: int, /) -> dict[str, list[str]]:
     """Return texts of the items by kind, checked and cleaned.
 

@@ -28,6 +28,7 @@ def report(
     ids: Sequence[Any] | None = None,
     images: Any = None,
     drop_bad: bool = False,
+    group: bool = True,
     pool: str | None = None,
 ) -> Explanation:
     """Write one self-contained HTML page about `pairs` and return the explanation that it shows.
@@ -63,6 +64,8 @@ def report(
         copies of the images that it shows, encoded anew and without metadata.
     drop_bad : bool, default False
         Leave out pairs with a row that is NaN, infinite or all zero, with a warning that counts them.
+    group : bool, default True
+        Take equal rows of a modality as one item with several matches, with a warning that counts them.
     pool : {'mean', 'max', 'first'}, optional
         How several vectors of an item, (n, k, d), become one. Vectors that are all zero are padding.
 
@@ -89,14 +92,19 @@ def report(
     """
     # Imported here because jinja2 and the figures are needed for pages only.
     from isthmus.reporting.page import render
-    from isthmus.reporting.page_data import item_texts
+    from isthmus.reporting.page_data import item_texts, texts_of_items
     from isthmus.reporting.thumbnails import image_paths
 
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
     path = check_writable(paths[-1])
-    pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, pool=pool)
-    fit = None if fit is None else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, pool=pool)
+    pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
+    fit = (
+        None
+        if fit is None
+        else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
+    )
+    ids, captions = texts_of_items(ids, pairs), texts_of_items(captions, pairs)
     texts = item_texts({"ids": ids, "labels": pairs.labels, "captions": captions}, pairs.n_items)
     image_files = None if images is None else image_paths(images, pairs.n_items)
     no_comparison = ""

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.data.equal_rows import pairs_of_items
 from isthmus.statistics.moments import Moments, moments_of
-from isthmus.theory.residuals import Evidence, moment_residuals, row_residuals
+from isthmus.theory.residuals import Evidence, different_orientation, moment_residuals, row_residuals
 from isthmus.theory.statements import Assumption, Theorem, apply_theorems
 
 
@@ -125,6 +126,7 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: 
     >>> [name for name, theorem in result.theorems.items() if theorem.applies]
     ['theorem 1', 'theorem 4', 'corollary rotation', 'affine case']
     """
+    pairs = pairs_of_items(pairs)
     evidence = Evidence(moments_of(pairs).numpy(), pairs.names)
     subset = pairs.sample(sample, rng=rng)
     x, y = (to_numpy(rows).astype(np.float64) for rows in subset.unit())
@@ -132,6 +134,7 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: 
     rows = (x[items], y[rows_y])
     loss, of_rows = row_residuals(evidence, rows, temperature=temperature, rng=rng)
     assumptions = {assumption.name: assumption for assumption in (*moment_residuals(evidence), *of_rows)}
+    assumptions["different_subspaces"] = different_orientation(assumptions["different_subspaces"], evidence, pairs)
     return Check(assumptions, apply_theorems(assumptions, pairs.names), temperature, loss)
 
 

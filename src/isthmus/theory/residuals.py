@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
 
+from isthmus.data.pairs import Pairs
 from isthmus.linalg.psd import covariance_fidelity
 from isthmus.linalg.shared_directions import SharedSpace
 from isthmus.statistics.mean_intervals import mean_p_value
@@ -15,6 +17,7 @@ from isthmus.theory.goodness import goodness_of_fit
 from isthmus.theory.infonce import info_nce
 from isthmus.theory.loss_bounds import finite_bound, loss_bound, uniform_bound_is_proved
 from isthmus.theory.modality_subspaces import SubspaceAngles, isotropic_rank
+from isthmus.theory.orientation import orientation_exceeds_swaps
 from isthmus.theory.statements import Assumption
 from isthmus.theory.vmf import VonMisesFisher
 from isthmus.utils.errors import InputError
@@ -165,6 +168,17 @@ def _different_subspaces(evidence: Evidence) -> Assumption:
     )
     holds = bool(nonzero.any()) or ranks[0] != ranks[1]
     return Assumption(name, statement, 0.0 if holds else 1.0, "yes or no", 0.0, holds, evidence_text)
+
+
+def different_orientation(found: Assumption, evidence: Evidence, pairs: Pairs, /) -> Assumption:
+    """Return the assumption that the subspaces differ, untested if swaps of the modalities explain how they differ."""
+    angles = evidence.angles
+    if not found.holds or not angles.are_collapsed:
+        return found
+    if orientation_exceeds_swaps(pairs, evidence.moments, angles.joint_basis):
+        return replace(found, message=f"{found.message}, and the orientation of the rows exceeds that after swaps")
+    reason = f"swaps of the modalities explain the difference; {found.message}"
+    return Assumption.untested(found.name, found.statement, found.unit, found.tolerance, reason)
 
 
 def _shared_space(evidence: Evidence) -> Assumption:
