@@ -60,10 +60,12 @@ def test_monitor_snapshot_equals_the_measures_of_the_window(rng: np.random.Gener
     result, explained, assumed = isthmus.measure(pairs), isthmus.explain(pairs), check(pairs)
     assert reading.gap.value == pytest.approx(result["centroid_angle"].value, abs=1e-9)
     assert reading.gap.low == pytest.approx(result["centroid_angle"].low, abs=1e-9)
-    assert reading.distance == pytest.approx(result["centroid_distance"].plugin, abs=1e-12)
+    assert reading.distance == pytest.approx(result["centroid_distance"].value, abs=1e-12)
+    assert reading.plugins["distance"] == pytest.approx(result["centroid_distance"].plugin, abs=1e-12)
     assert reading.excess_overlap.value == result["excess_overlap_dimensions"].value
     for side in ("sound", "text"):
-        assert reading.lengths[side] == pytest.approx(result[f"mean_resultant_length_{side}"].plugin)
+        assert reading.lengths[side] == pytest.approx(result[f"mean_resultant_length_{side}"].value)
+        assert reading.plugins[f"length_{side}"] == pytest.approx(result[f"mean_resultant_length_{side}"].plugin)
         assert reading.effective_ranks[side] == pytest.approx(result[f"effective_rank_{side}"].plugin)
         assert reading.ranks[side] == result[f"rank_99_{side}"].value
     for name, part in explained.budget.items():

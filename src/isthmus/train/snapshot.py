@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
-
-import numpy as np
 
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition, decompose_cosine
 from isthmus.metrics import MetricContext, evaluate, registry
@@ -18,7 +16,7 @@ from isthmus.statistics.result import Estimate
 from isthmus.theory.assumptions import check_moments
 from isthmus.theory.statements import Assumption
 from isthmus.utils.files import FORMAT_VERSION
-from isthmus.utils.format import number
+from isthmus.utils.format import json_number, number, number_from_json
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
@@ -38,9 +36,9 @@ class GapSnapshot(Tabular):
     gap : Estimate
         Angle between the means in degrees, `undefined` if a mean is not distinguishable from zero.
     distance : float
-        Distance between the means, in [0, 2].
+        Distance between the means, in [0, 2], without the bias of sampling.
     lengths : mapping of str to float
-        Length of the mean of each modality, in [0, 1].
+        Length of the mean of each modality, in [0, 1], without the bias of sampling.
     budget : CosineDecomposition
         Decomposition of 1 - E[x.y].
     effective_ranks : mapping of str to float
@@ -51,6 +49,8 @@ class GapSnapshot(Tabular):
         Number of dimensions that the modalities share beyond chance.
     assumptions : mapping of str to Assumption
         Deviations from the assumptions of the theorems, `residual` in its unit.
+    plugins : mapping of str to float
+        Plug-in of 'angle', 'distance' and 'length_NAME', which the bias of sampling changes.
     degeneracies : tuple of Degeneracy
         Ways in which the pairs are degenerate, such as rows that are all the same.
 
@@ -75,6 +75,7 @@ class GapSnapshot(Tabular):
     ranks: Mapping[str, float]
     excess_overlap: Estimate
     assumptions: Mapping[str, Assumption]
+    plugins: Mapping[str, float] = field(default_factory=dict)
     degeneracies: tuple[Degeneracy, ...] = ()
 
     @classmethod
@@ -109,15 +110,19 @@ class GapSnapshot(Tabular):
             estimates = evaluate(metrics[measure + "_{side}"], context)
             return {name: estimates[f"{measure}_{name}"].value for name in names}
 
+        gap = gap_angle(context)
+        distance = evaluate(metrics["centroid_distance"], context)["centroid_distance"]
+        lengths = evaluate(metrics["mean_resultant_length_{side}"], context)
+        of_means = {f"length_{name}": lengths[f"mean_resultant_length_{name}"] for name in names}
         return cls(
             step=step,
             n=moments.n,
             names=names,
-            gap=gap_angle(context),
-            distance=float(np.linalg.norm(moments.mean_x - moments.mean_y)),
-            lengths={
-                name: float(np.linalg.norm(mean))
-                for name, mean in zip(names, (moments.mean_x, moments.mean_y), strict=True)
+            gap=gap,
+            distance=distance.value,
+            lengths={name: of_means[f"length_{name}"].value for name in names},
+            plugins={
+                name: estimate.plugin for name, estimate in {"angle": gap, "distance": distance, **of_means}.items()
             },
             budget=decompose_cosine(moments),
             effective_ranks=by_modality("effective_rank"),
@@ -140,6 +145,7 @@ class GapSnapshot(Tabular):
             "angle": self.gap.value,
             "distance": self.distance,
             **{f"length_{name}": value for name, value in self.lengths.items()},
+            **{f"plugin_{name}": value for name, value in self.plugins.items()},
             **{f"budget_{name}": estimate.value for name, estimate in self.budget.items()},
             "budget_total": self.budget.total.value,
             "reached": self.budget.captured_fraction.value,
@@ -175,12 +181,14 @@ class GapSnapshot(Tabular):
             budget=CosineDecomposition.from_dict(content["budget"]),
             excess_overlap=Estimate.from_dict(content["excess_overlap"]),
             assumptions={name: Assumption.from_dict(values) for name, values in content["assumptions"].items()},
+            plugins={name: number_from_json(value) for name, value in content.get("plugins", {}).items()},
         )
 
     def _saved(self) -> dict[str, Any]:
         plain = {name: getattr(self, name) for name in ("step", "n", "distance", "lengths", "effective_ranks", "ranks")}
         parts = {name: getattr(self, name).to_dict() for name in ("gap", "budget", "excess_overlap")}
         assumptions = {name: assumption.to_dict() for name, assumption in self.assumptions.items()}
+        plain["plugins"] = {name: json_number(value) for name, value in self.plugins.items()}
         heading = {"format": FORMAT_VERSION, "kind": self.kind, "version": __version__, "names": list(self.names)}
         return {**heading, **plain, **parts, "assumptions": assumptions}
 
