@@ -55,5 +55,5 @@ class FittingData:
         elif self.moments is not None and (self.x is None or not aligner.corrects_scores):
             aligner.fit_moments(self.moments, names=names)
         else:
-            both = (self.x, self.y) if self.pairs is None else (self.pairs,)
-            aligner.fit(*both, paired=paired, names=names)
+            modality_rows = (self.x, self.y) if self.pairs is None else (self.pairs,)
+            aligner.fit(*modality_rows, paired=paired, names=names)

@@ -108,8 +108,8 @@ def pairs_of_rows(
     X: Any, Y: Any, index: Any = None, /, *, labels: Any = None, group: bool, normalize: bool, same_dim: bool = False
 ) -> Pairs:
     """Return the pairs that a fit got, in which equal rows are one item unless `group` is False."""
-    new = Pairs if same_dim else CrossDimPairs
-    pairs = X if isinstance(X, Pairs) else new(x=X, y=Y, index=index, labels=labels)
+    pairs_class = Pairs if same_dim else CrossDimPairs
+    pairs = X if isinstance(X, Pairs) else pairs_class(x=X, y=Y, index=index, labels=labels)
     return pairs_of_items(pairs, group=group, normalize=normalize)
 
 

@@ -126,7 +126,7 @@ def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
         rows_x, index = select_rows(pairs.x, first_rows), groups[pairs.owner]
         labels = None if labels is None else labels[first_rows]
     grouped = type(pairs)(index=index, labels=labels, y_groups=y_groups, **{x: rows_x, y: pairs.y})
-    grouped.with_history_of(pairs).rows_are_items = True
+    grouped._with_history_of(pairs).rows_are_items = True
     grouped.grouped = {
         name: {"rows": len(numbers), "distinct": int(numbers.max()) + 1}
         for name, numbers in ((x, groups), (y, y_groups))
@@ -172,14 +172,14 @@ def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = Tru
         ungrouped = copy.copy(pairs)
         ungrouped.rows_are_items = True
         return ungrouped
-    known = _GROUPED.setdefault(pairs, {})
-    if normalize not in known:
+    grouped_by_option = _GROUPED.setdefault(pairs, {})
+    if normalize not in grouped_by_option:
         grouped = group_equal_rows(pairs, normalize=normalize)
         if grouped is pairs:
             return pairs
         warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=5)
-        known[normalize] = grouped
-    return known[normalize]
+        grouped_by_option[normalize] = grouped
+    return grouped_by_option[normalize]
 
 
 def grouping_summary(pairs: Pairs, /) -> str:
@@ -312,8 +312,8 @@ def _first_of_equal_bytes(hashes: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return the first row with the bytes of each row. Rows that are in no cell stay alone."""
     n = len(hashes)
     # The lowest bits of the first hash make room for the row number, so that one sort orders both.
-    bits = max(n - 1, 1).bit_length()
-    row_bits = np.uint64((1 << bits) - 1)
+    n_row_bits = max(n - 1, 1).bit_length()
+    row_bits = np.uint64((1 << n_row_bits) - 1)
     packed = (hashes[:, 0] & ~row_bits) | np.arange(n, dtype=np.uint64)
     packed.sort()
     is_repeat = (packed[1:] ^ packed[:-1]) <= row_bits
@@ -360,20 +360,20 @@ def _equal_pairs(source: Source, keys: np.ndarray, rows: np.ndarray) -> Iterator
     del ordered
     begins_like_repeated = np.zeros(2**16, dtype=bool)
     begins_like_repeated[repeated >> np.uint32(16)] = True
-    kept = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)])
-    kept = kept[np.isin(keys[kept], repeated)]
-    order = kept[np.lexsort((rows[kept], keys[kept]))]
+    in_shared_cell = np.flatnonzero(begins_like_repeated[keys >> np.uint32(16)])
+    in_shared_cell = in_shared_cell[np.isin(keys[in_shared_cell], repeated)]
+    order = in_shared_cell[np.lexsort((rows[in_shared_cell], keys[in_shared_cell]))]
     keys, rows = keys[order], rows[order].astype(np.int64)
     for _ in range(MAX_LEADERS):
         begins = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
         leaders = np.repeat(rows[begins], np.diff(np.append(begins, len(keys))))
-        others = rows != leaders
-        candidates, inverse = np.unique(leaders[others] * source.shape[0] + rows[others], return_inverse=True)
+        is_other = rows != leaders
+        candidates, inverse = np.unique(leaders[is_other] * source.shape[0] + rows[is_other], return_inverse=True)
         candidates = np.stack(np.divmod(candidates, source.shape[0]))
         is_equal = _are_equal(source, *candidates)
         if is_equal.any():
             yield candidates[:, is_equal]
-        remaining = np.flatnonzero(others)[~is_equal[inverse.ravel()]]
+        remaining = np.flatnonzero(is_other)[~is_equal[inverse.ravel()]]
         keys, rows = keys[remaining], rows[remaining]
         if not len(keys):
             return

@@ -206,7 +206,7 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
         y_groups=pairs.y_groups_of(rows_y),
         **{x: select_rows(pairs.x, items), y: select_rows(pairs.y, rows_y)},
     )
-    usable.with_history_of(pairs).dropped = counts
+    usable._with_history_of(pairs).dropped = counts
     message = f"{described}: left out {counts['pairs']:,} of {pairs.n_pairs:,} pairs, {usable.n_pairs:,} are used"
     warnings.warn(message, IsthmusWarning, stacklevel=3)
     return usable

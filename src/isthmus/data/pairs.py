@@ -274,12 +274,12 @@ class Pairs:
             name: Source(rows, address=source.address, format=source.format)
             for name, rows, source in zip(self.names, (x, y), (self.x, self.y), strict=True)
         }
-        return type(self)(index=index, labels=labels, y_groups=y_groups, **modalities).with_history_of(self)
+        return type(self)(index=index, labels=labels, y_groups=y_groups, **modalities)._with_history_of(self)
 
-    def with_history_of(self, other: Pairs, /) -> Self:
-        """Take over how the rows of `other`, of which these are a part or an image, were opened."""
+    def _with_history_of(self, opened: Pairs, /) -> Self:
+        """Take over how the rows of `opened`, of which these are a part or an image, were found."""
         for fact in ("key_join", "dropped", "grouped", "rows_are_items"):
-            setattr(self, fact, getattr(other, fact))
+            setattr(self, fact, getattr(opened, fact))
         return self
 
     def sample(self, n_items: int, /, *, rng: Rng = 0) -> Pairs:
