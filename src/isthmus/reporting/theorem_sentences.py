@@ -68,4 +68,5 @@ def _reasons(fails: tuple[str, ...]) -> str:
     for name in fails:
         stem = next((stem for stem in OF_ONE_MODALITY if name.startswith(f"{stem}_")), name)
         modalities.setdefault(stem, []).append(name.removeprefix(f"{stem}_"))
-    return " and ".join(FAILURES[stem].format(" and ".join(names)) for stem, names in modalities.items())
+    reasons = [FAILURES[stem].format(" and ".join(names)) for stem, names in modalities.items()]
+    return ", and ".join(filter(None, [", ".join(reasons[:-1]), reasons[-1]]))
