@@ -202,7 +202,7 @@ def test_measures_are_chosen_and_labels_and_captions_reach_them(folder: Path) ->
     shown = isthmus_("measure", folder / "image.npy", folder / "text.npy", "--metrics", "fast").stdout
     assert "FIRST ORDER" in shown
     assert "NEIGHBOURS" not in shown
-    refused(isthmus_("measure", folder / "image.npy"), "got 1 path, expected the embeddings of two modalities or more")
+    refused(isthmus_("measure", folder / "image.npy"), "alone, expected the embeddings of two modalities or more")
     refused(isthmus_("measure", folder / "image.npy", folder / "text.npy", "--metrics", "rnk"), "unknown measure 'rnk'")
 
 
