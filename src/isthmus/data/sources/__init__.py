@@ -26,6 +26,7 @@ from isthmus.data.sources._source import Source
 from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
 from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
 from isthmus.data.sources._vector_sets import set_pool
+from isthmus.data.sources._write_codes import write_codes
 from isthmus.data.sources._writers import RawRowsWriter, Writer
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "split_member",
     "stores",
     "writable_format",
+    "write_codes",
 ]
 
 #: Names of arrays and columns that do not name a modality.
