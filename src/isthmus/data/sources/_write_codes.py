@@ -63,8 +63,8 @@ def write_codes(
     True
     """
     is_source = isinstance(rows, Source)
-    table = None if is_source else np.asarray(arrays.to_numpy(rows))
-    shape = tuple(rows.shape if is_source else np.shape(table))
+    table: Any = None if is_source else np.asarray(arrays.to_numpy(rows))
+    shape = tuple(rows.shape if is_source else table.shape)
     if len(shape) != 2 or not shape[0] or (table is not None and table.dtype.kind != "f"):
         raise InputError(f"got rows of shape {shape}, expected floats (n, d)")
     n_rows, width = int(shape[0]), int(shape[1])
@@ -74,12 +74,12 @@ def write_codes(
         raise InputError(f"rows have {width} coordinates, expected a multiple of 8 for bits; pad them with zeros")
 
     def read(begin: int, end: int) -> np.ndarray:
-        return np.asarray(rows.read(begin, end) if is_source else table[begin:end], dtype=np.float64)  # type: ignore[index]
+        return np.asarray(rows.read(begin, end) if is_source else table[begin:end], dtype=np.float64)
 
     if not bits:
         if ranges is None:
             numbers = np.unique(np.linspace(0, n_rows - 1, min(n_rows, MAX_RANGE_ROWS)).astype(np.int64))
-            sample = np.asarray(rows.take(numbers) if is_source else table[numbers])  # type: ignore[index]
+            sample = np.asarray(rows.take(numbers) if is_source else table[numbers])
             ranges = np.stack([sample.min(axis=0), sample.max(axis=0)])
         ranges = np.asarray(ranges, dtype=np.float64)
         if ranges.shape != (2, width) or not np.isfinite(ranges).all() or (ranges[1] < ranges[0]).any():
