@@ -78,7 +78,11 @@ class TestCompare:
         assert "fit and test are the same files" in str(run("compare", *files, "--fit", *files).exception)
 
     def test_compare_one_path_is_refused(self, files: list[str]) -> None:
-        assert run("compare", files[0]).exit_code == 2
+        error = run("compare", files[0]).exception
+        assert isinstance(error, InputError)
+        assert str(error).endswith(
+            "image.npy alone, expected the embeddings of two modalities or more, or a stack (2, n, d) of two"
+        )
 
     def test_compare_with_json_prints_no_progress(self, files: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         result = run("compare", *files, "--aligners", "centering", "--splits", "1", "--json")
