@@ -200,9 +200,12 @@ def _write(tables: list[Comparison], path: Path) -> None:
 
 
 def _print_comparison(table: Comparison) -> None:
-    """Print the main scores of each task with its change, and the notes."""
+    """Print what is recommended, the main scores of each task with its change, and the notes."""
+    from isthmus.diagnosis.recommendation import recommendation_sentence
     from isthmus.metrics.centroid import both_means_vanish
 
+    if recommendation := recommendation_sentence(table):
+        print_bullets([recommendation])
     summaries = [summary for summary in table.rows if summary.scores]
     main_scores = table.main_scores
     sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
