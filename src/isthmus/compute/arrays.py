@@ -249,10 +249,10 @@ def unit_rows(array: Array, /) -> Array:
         return array / xp.where(norms == 0, xp.ones_like(norms), norms)
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.sqrt(np.add.reduce(array * array, axis=1, keepdims=True))
-    if not norms.all() or np.isinf(norms).any():
-        norms = row_norms(array)[:, None].astype(norms.dtype)
-        norms[norms == 0] = 1
-    return array / norms
+        if not norms.all() or np.isinf(norms).any():
+            norms = row_norms(array)[:, None].astype(norms.dtype)
+            norms[norms == 0] = 1
+        return array / norms  # infinite values become NaN without a warning
 
 
 def normalize_and_flag(rows: Array, /, *, normalize: bool) -> tuple[Array, Array]:
