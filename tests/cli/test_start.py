@@ -37,7 +37,7 @@ def test_short_help_option_equals_the_long_one(words: tuple[str, ...]) -> None:
 
 def test_root_help_shows_whole_summaries() -> None:
     text = " ".join(run_isthmus("--help").stdout.split())
-    assert "Measure the gap, with 95 % intervals and the values that chance gives." in text
+    assert "Measure the gap, with 95 % intervals and the values expected by chance." in text
     assert "..." not in text.replace("[ARGS]...", "")
 
 

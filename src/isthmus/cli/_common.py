@@ -39,31 +39,38 @@ Key = Annotated[
     str | None,
     typer.Option(
         "--key",
-        help="pair by this column of both sides; or COLUMN,COLUMN or files of keys, such as ids_x.npy,ids_y.npy",
+        help="pair rows by this column of both files; or COLUMN,COLUMN, or files of keys: ids_x.npy,ids_y.npy",
     ),
 ]
 DropBad = Annotated[
     bool, typer.Option("--drop-bad", help="leave out pairs with a row that is NaN, infinite or all zeros")
 ]
 AsIs = Annotated[
-    bool, typer.Option("--as-is", help="take equal rows as different rows, not as one row with several matches")
+    bool, typer.Option("--as-is", help="treat equal rows as different rows, not as one row with several matches")
 ]
 Unpaired = Annotated[
-    bool, typer.Option("--unpaired", help="two sets without pairs, whose sizes may differ: all that needs no pairs")
+    bool,
+    typer.Option("--unpaired", help="the rows are not paired, and sizes may differ; compute only what needs no pairs"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="print JSON")]
 Sample = Annotated[
     int | None,
-    typer.Option("--sample", help="items in the random sample of measures that need rows; default: 10000"),
+    typer.Option("--sample", help="number of items in the random sample for measures that need rows; default: 10000"),
 ]
 Raw = Annotated[bool, typer.Option("--no-normalize", help="do not divide rows by their norms")]
-Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with a class for each row of the first side")]
+Labels = Annotated[Path | None, typer.Option("--labels", help=".npy with the class of each row of the first modality")]
 Index = Annotated[
-    Path | None, typer.Option("--index", help=".npy: for each row of the second side its row of the first")
+    Path | None,
+    typer.Option(
+        "--index", help=".npy with, for each row of the second modality, the number of its matching row in the first"
+    ),
 ]
 ClassTexts = Annotated[
     Path | None,
-    typer.Option("--class-texts", help=".npy with a row of the second side for each class, the classes sorted"),
+    typer.Option(
+        "--class-texts",
+        help=".npy with one embedding in the second modality for each class, in the order of the sorted classes",
+    ),
 ]
 
 

@@ -44,7 +44,7 @@ class Verb(NamedTuple):
 VERBS = {
     "demo": Verb(
         "data",
-        "Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs.",
+        "Run a complete example on data of the package: embeddings of handwritten digits and their captions.",
         "isthmus demo --run collapsed -o demo.html",
     ),
     "inspect": Verb(
@@ -59,7 +59,7 @@ VERBS = {
     ),
     "apply": Verb(
         "alignment",
-        "Align the rows of a file or a vector store, with constant memory.",
+        "Correct the rows of a file or a vector store, with constant memory.",
         "isthmus apply correction.safetensors image.npy stored.npy --role stored",
     ),
     "adapt": Verb(
@@ -74,7 +74,7 @@ VERBS = {
     ),
     "measure": Verb(
         "diagnosis",
-        "Measure the gap, with 95 % intervals and the values that chance gives.",
+        "Measure the gap, with 95 % intervals and the values expected by chance.",
         "isthmus measure image.npy text.npy --all",
     ),
     "explain": Verb(
@@ -84,7 +84,7 @@ VERBS = {
     ),
     "report": Verb(
         "diagnosis",
-        "Write one self-contained page: verdict, figures, and every aligner judged on held-out pairs.",
+        "Write one self-contained page: verdict, figures, and all aligners evaluated on held-out pairs.",
         "isthmus report image.npy text.npy -o report.html",
     ),
     "compare": Verb(
@@ -99,17 +99,17 @@ VERBS = {
     ),
     "intervene": Verb(
         "comparison",
-        "Change the gap and the shared space step by step, and show which of the two the tasks follow.",
+        "Change the gap and the shared space step by step, and show which of the two affects the tasks.",
         "isthmus intervene image.npy text.npy -o interventions.html",
     ),
     "models": Verb(
         "models",
-        "Compare models or checkpoints: gap, budget, collapse, retrieval, mixed search, and what goes with what.",
+        "Compare models or checkpoints: gap, cosine deficit, collapse, retrieval, mixed search, correlations.",
         "isthmus models vit-b-32/ vit-l-14/ -o models.html",
     ),
     "zero-shot": Verb(
         "zero_shot",
-        "Classify rows by the nearest class text: accuracy, each class, and what the gap does to it.",
+        "Classify rows by the nearest class text: accuracy, also of each class, and the effect of the gap on it.",
         "isthmus zero-shot image.npy class_texts.npy --labels labels.npy",
     ),
     "encode": Verb(
@@ -124,7 +124,7 @@ VERBS = {
     ),
     "theory": Verb(
         "theory",
-        "Run the statements of the theory as experiments: NAME for one, `all` for a page of all.",
+        "Run numerical experiments that test the theory: NAME runs one, `all` runs all and writes a page.",
         "isthmus theory all theory-page/",
     ),
     "train": Verb(

@@ -236,16 +236,19 @@ def apply(
         str | None, typer.Option(help="stored or query: the form of the rows in an index; for score corrections")
     ] = None,
     queries: Annotated[
-        str | None, typer.Option(help="modality that asks, for stored rows of an index for one asking modality")
+        str | None, typer.Option(help="modality of the queries, if the index serves queries of one modality only")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue the same call after an interruption")] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="replace a column of a vector store, such as the one that is read")
+        bool,
+        typer.Option(
+            "--replace", help="allow an existing column of a vector store to be replaced, also the one that is read"
+        ),
     ] = False,
     drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
-    """Align the rows of a file or a vector store, with constant memory.
+    """Correct the rows of a file or a vector store, with constant memory.
 
     The columns of two or more modalities of a table, such as image_embedding and text_embedding of a Parquet, Arrow or
     CSV file, are aligned in one pass. ::COLUMN chooses one column, and ::COLUMN,COLUMN several.

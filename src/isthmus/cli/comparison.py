@@ -55,8 +55,8 @@ def compare(
     x: Annotated[str, typer.Argument(help="embeddings of the first modality")],
     y: Annotated[str | None, typer.Argument(help="embeddings of the second modality")] = None,
     output: Outputs = None,
-    aligners: Annotated[str | None, typer.Option(help="names with commas; see `isthmus list aligners`")] = None,
-    tasks: Annotated[str, typer.Option(help="names with commas, or all; see `isthmus list tasks`")] = (
+    aligners: Annotated[str | None, typer.Option(help="comma-separated names; see `isthmus list aligners`")] = None,
+    tasks: Annotated[str, typer.Option(help="comma-separated names, or all; see `isthmus list tasks`")] = (
         "retrieval,mixed_search"
     ),
     splits: Annotated[int, typer.Option(help="number of random halves")] = 5,
@@ -67,7 +67,9 @@ def compare(
     sweep: Annotated[
         list[str] | None, typer.Option(help="values of an option, such as energy=0.9,0.95,0.99; may be repeated")
     ] = None,
-    fit_sizes: Annotated[str | None, typer.Option(help="numbers of fitting items, such as 50,100,250")] = None,
+    fit_sizes: Annotated[
+        str | None, typer.Option(help="also vary the number of items in the fit, such as 50,100,250")
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="journal (.jsonl) of finished trials; an interrupted run continues from it")
     ] = None,
@@ -130,7 +132,7 @@ def intervene(
         typer.Option("-o", "--output", help="page (.html), figure (.svg), .json, .csv, .md or .tex; may be repeated"),
     ] = None,
     interventions: Annotated[
-        str, typer.Option(help="names with commas: translate, rotate, collapse, remove_unshared")
+        str, typer.Option(help="comma-separated names: translate, rotate, collapse, remove_unshared")
     ] = "translate,rotate,collapse,remove_unshared",
     shared: Annotated[int | None, typer.Option(help="number of covarying directions; default: estimated")] = None,
     seed: Seed = 0,
@@ -142,7 +144,7 @@ def intervene(
     as_is: AsIs = False,
     json_: Json = False,
 ) -> None:
-    """Change the gap and the shared space step by step, and show which of the two the tasks follow."""
+    """Change the gap and the shared space step by step, and show which of the two affects the tasks."""
     from isthmus.evaluation import intervene as run_interventions
 
     for path in output or []:

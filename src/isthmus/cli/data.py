@@ -33,7 +33,7 @@ def demo(
     export: Annotated[Path | None, typer.Option(help="also write the embeddings as .npy files to this folder")] = None,
     json_: Json = False,
 ) -> None:
-    """Run the main job on the embedded data: handwritten digits and their captions, on held-out pairs.
+    """Run a complete example on data of the package: embeddings of handwritten digits and their captions.
 
     The recommended correction comes first. The commands for your own files come last. No browser is opened.
     """

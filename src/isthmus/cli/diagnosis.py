@@ -83,9 +83,11 @@ def measure(
     names: Names = None,
     metrics: Annotated[
         str | None,
-        typer.Option(help="all, fast (no rows needed), a family such as neighbours, or names with commas"),
+        typer.Option(
+            help="all, fast (only measures that need no rows), a family such as neighbours, or comma-separated names"
+        ),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="all measures, as with --json and -o")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="print all measures, as --json and -o do")] = False,
     labels: Labels = None,
     index: Index = None,
     key: Key = None,
@@ -97,7 +99,7 @@ def measure(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Measure the gap, with 95 % intervals and the values that chance gives."""
+    """Measure the gap, with 95 % intervals and the values expected by chance."""
     metrics = "all" if all_ else metrics
     if output is not None:
         check_writable(output)
@@ -159,10 +161,10 @@ def explain(
     names: Names = None,
     cosine: Annotated[
         float | None,
-        typer.Option(help="also print the meaning of this cosine, such as 0.25, and the relevance of a hit with it"),
+        typer.Option(help="also explain this cosine, such as 0.25, and the relevance of a hit with it"),
     ] = None,
     temperature: Annotated[
-        float, typer.Option(help="temperature of the training, used for the assumptions of the theorems")
+        float, typer.Option(help="temperature that the encoders were trained with, for the assumptions of the theorems")
     ] = 0.01,
     output: TableFile = None,
     index: Index = None,
@@ -226,11 +228,11 @@ def report(
     index: Index = None,
     key: Key = None,
     captions: Annotated[
-        Path | None, typer.Option(help="text file with a line for each item, shown for points and examples")
+        Path | None, typer.Option(help="text file with one line for each item, shown beside points and examples")
     ] = None,
     ids: Annotated[Path | None, typer.Option(help="text file with an identifier for each item")] = None,
     images: Annotated[
-        Path | None, typer.Option(help="folder of images, or text file with a path a line; shown small, encoded anew")
+        Path | None, typer.Option(help="folder of images, or text file with one path in each line; shown as thumbnails")
     ] = None,
     title: Annotated[str | None, typer.Option(help="heading of the page")] = None,
     drop_bad: DropBad = False,
@@ -238,7 +240,7 @@ def report(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Write one self-contained page: verdict, figures, and every aligner judged on held-out pairs."""
+    """Write one self-contained page: verdict, figures, and all aligners evaluated on held-out pairs."""
     check_writable(output)
     if len(paths) > 2:
         from isthmus.reporting.modalities_page import modalities_page

@@ -55,7 +55,9 @@ def encode(
     text_prompt: Annotated[str | None, typer.Option(help="text or instruction before each caption")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, or bfloat16 or float16 for autocast")] = "float32",
-    shard: Annotated[int, typer.Option(help="number of images in a file, the most that a killed run loses")] = 10_000,
+    shard: Annotated[
+        int, typer.Option(help="number of images in each file; an interrupted run loses at most one file")
+    ] = 10_000,
     workers: Annotated[int, typer.Option(help="number of loader threads")] = 2,
     json_: Json = False,
 ) -> None:

@@ -28,19 +28,25 @@ def mount(app: typer.Typer) -> None:
 def models(
     paths: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="a folder with the files of both modalities, or X.npy,Y.npy, each"),
+        typer.Argument(
+            metavar="MODEL...", help="one folder with the files of both modalities, or X.npy,Y.npy, for each model"
+        ),
     ],
     output: Annotated[
         list[Path] | None,
         typer.Option("-o", "--output", help="page (.html), .json, .csv, .md or .tex; may be repeated"),
     ] = None,
-    names: Annotated[str | None, typer.Option(help="names of the models with commas; default: from the paths")] = None,
-    unpaired: Annotated[bool, typer.Option("--different-pairs", help="the models have different pairs")] = False,
+    names: Annotated[
+        str | None, typer.Option(help="comma-separated names of the models; default: taken from the paths")
+    ] = None,
+    unpaired: Annotated[
+        bool, typer.Option("--different-pairs", help="do not assume that row i is the same item in all models")
+    ] = False,
     drop_bad: DropBad = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Compare models or checkpoints: gap, budget, collapse, retrieval, mixed search, and what goes with what."""
+    """Compare models or checkpoints: gap, cosine deficit, collapse, retrieval, mixed search, correlations."""
     from isthmus.diagnosis.models import open_model
 
     for path in output or []:

@@ -15,7 +15,7 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                "--pool", help="mean, max or first: one vector an item from several, without padding of zeros"
+                "--pool", help="pool several vectors of an item: mean, max or first; vectors of zeros are padding"
             ),
         ],
         None,
@@ -30,23 +30,32 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     "scale": (
         Annotated[
             str | None,
-            typer.Option("--scale", help="factor of int8 or uint8 codes, a number or .npy; X,Y for one of each file"),
+            typer.Option(
+                "--scale", help="factor of int8 or uint8 codes: a number or a .npy file, or one for each file: X,Y"
+            ),
         ],
         None,
     ),
     "offset": (
-        Annotated[str | None, typer.Option("--offset", help="number added to scaled codes, as for --scale")],
+        Annotated[
+            str | None, typer.Option("--offset", help="number added to the scaled codes, in the form of --scale")
+        ],
         None,
     ),
     "ranges": (
         Annotated[
             str | None,
-            typer.Option("--ranges", help=".npy (2, d): minimum and maximum that int8 or uint8 codes were made from"),
+            typer.Option(
+                "--ranges",
+                help=".npy (2, d): minimum and maximum of each coordinate before quantisation to int8 or uint8",
+            ),
         ],
         None,
     ),
     "bits": (
-        Annotated[bool, typer.Option("--bits", help="bytes are packed signs of the coordinates, as of packbits")],
+        Annotated[
+            bool, typer.Option("--bits", help="each bit is the sign of a coordinate, as written by numpy.packbits")
+        ],
         False,
     ),
 }

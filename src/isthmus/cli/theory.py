@@ -34,7 +34,7 @@ class _NameOrCommand(UncutSummaries):
 app = typer.Typer(
     cls=_NameOrCommand,
     rich_markup_mode=None,
-    help="Run the statements of the theory as experiments: NAME for one, `all` for a page of all.",
+    help="Run numerical experiments that test the theory: NAME runs one, `all` runs all and writes a page.",
     no_args_is_help=True,
     subcommand_metavar="list | NAME | all",
 )
@@ -42,7 +42,7 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="one of `isthmus theory list`")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="folder for theory.html")]
-Quick = Annotated[bool, typer.Option("--quick", help="fewer particles and settings")]
+Quick = Annotated[bool, typer.Option("--quick", help="run with fewer particles and settings")]
 
 
 @app.command("list")

@@ -30,7 +30,7 @@ def zero_shot(
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
-    """Classify rows by the nearest class text: accuracy, each class, and what the gap does to it."""
+    """Classify rows by the nearest class text: accuracy, also of each class, and the effect of the gap on it."""
     from isthmus.evaluation import evaluate_zero_shot
 
     with stages("classifying", quiet=json_):
