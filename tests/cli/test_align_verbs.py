@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus import InputError, IsthmusWarning, Moments, align
 from isthmus.cli import app
+from isthmus.cli.alignment import _show_choice
 
 
 @pytest.fixture
@@ -60,6 +62,20 @@ def test_fit_auto_cross_validates_on_the_rows(files: Path) -> None:
     pairs = isthmus.open_pairs("image.npy", "text.npy")
     same("a.safetensors", align.Auto(constraint="rows").fit(pairs))
     assert isthmus.load("a.safetensors").names_ == ("image", "text")
+
+
+@pytest.mark.parametrize(("aim", "columns"), [("search", ["exchange", "score", "R@1"]), ("retrieval", ["R@1"])])
+def test_choice_of_auto_has_one_column_of_recall(
+    aim: str, columns: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"name": "Identity", "value": 0.5, "recall": 0.4, "change": 0.0, "change_error": 0.0}
+    table = [{**row, "admissible": True, "dropped": False}]
+    _show_choice(SimpleNamespace(aim=aim, reasons_=["Rule: none."], table_=table))
+    rule, header, line = capsys.readouterr().out.splitlines()
+    assert header.split()[: len(columns) + 1] == ["candidate", *columns]
+    assert header.count("R@1") == 2
+    assert line.split() == ["Identity", *(["0.500"] if aim == "search" else []), "0.400", "+0.000", "0.000", "yes"]
+    assert rule == "- Rule: none."
 
 
 def test_fit_auto_for_classification_needs_labels(files: Path) -> None:

@@ -217,7 +217,9 @@ def _show_choice(auto: Any) -> None:
         for row in auto.table_
         if not row["dropped"]
     ]  # fmt: skip
-    print_table(("candidate", value, "R@1", "change of R@1", "standard error", "allowed"), lines)
+    header = ("candidate", value, "R@1", "change of R@1", "standard error", "allowed")
+    shown = [0, *range(2 if value == "R@1" else 1, len(header))]  # one column of R@1
+    print_table([header[i] for i in shown], [[line[i] for i in shown] for line in lines])
 
 
 def apply(
