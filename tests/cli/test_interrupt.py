@@ -17,6 +17,9 @@ from isthmus.cli import main
 from isthmus.compute import threads
 from isthmus.utils.files import atomic_path
 
+# A shell starts background jobs with Ctrl-C switched off.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 def late(verb_module, name):
     def interrupted(*arguments, **options):
         with atomic_path(Path({output!r})) as temporary, threads.thread_pool(2) as pool:

@@ -180,6 +180,7 @@ def test_verbs_take_two_arrays_of_different_libraries(tmp_path: Path) -> None:
         isthmus.report(pairs)
 
 
+@pytest.mark.filterwarnings("ignore:text and audio. every row")
 def test_modalities_take_paths_lists_and_tensors(tmp_path: Path) -> None:
     np.save(tmp_path / "image.npy", X)
     modalities = isthmus.Modalities(image=tmp_path / "image.npy", text=Y.tolist(), audio=torch.tensor(Y))

@@ -11,8 +11,9 @@ from isthmus.cli import app
 
 
 def test_measure_prints_each_caveat_once(tmp_path: Path, rng: np.random.Generator) -> None:
+    latent = rng.normal(size=(30, 40)) + 1
     for name in ("image", "text"):
-        np.save(tmp_path / f"{name}.npy", rng.normal(size=(30, 40)) + 1)
+        np.save(tmp_path / f"{name}.npy", latent + rng.normal(size=(30, 40)))
     out = CliRunner().invoke(app, ["measure", str(tmp_path / "image.npy"), str(tmp_path / "text.npy"), "--all"])
     assert out.exit_code == 0
     lines = [line for line in out.stdout.splitlines() if ": n = 30 < d = 40: needs n >= 400" in line]

@@ -68,8 +68,8 @@ def calibrate(
     --------
     >>> import isthmus
     >>> calibration = calibrate(isthmus.demo.load("plain", split="test"))
-    >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 597 * 596
-    (597, 597, True)
+    >>> calibration.items, int(calibration.matching.sum()), int(calibration.non_matching.sum()) == 579 * 578
+    (579, 579, True)
     """
     pairs = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     sample = pairs.sample(MAX_ITEMS, rng=rng)

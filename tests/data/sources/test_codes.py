@@ -158,6 +158,7 @@ def test_raw_rows_are_read_by_dtype_and_width(tmp_path: Path) -> None:
         open_source(tmp_path / "image.bin")
 
 
+@pytest.mark.filterwarnings("ignore:image_int8 and image_uint8")
 def test_verbs_read_codes_with_their_ranges(folder: Path) -> None:
     x, y, ranges = folder / "image_int8.npy", folder / "text_int8.npy", ("--ranges", folder / "ranges.npy")
     true = angle(X, Y)
