@@ -29,7 +29,7 @@ Embeddings = Annotated[
     str,
     typer.Argument(
         help="embeddings: .npy, .npz, .safetensors, .parquet, .arrow, .h5, .pt, .tar, a folder of shards, or the URL "
-        "of a parquet file; FILE::NAME picks an array or column; or a vector store, such as lancedb://FOLDER/TABLE::COLUMN"
+        "of a parquet file; FILE::NAME selects an array or column; or a vector store, such as lancedb://FOLDER/TABLE::COLUMN"
     ),
 ]
 Names = Annotated[

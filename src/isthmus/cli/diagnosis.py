@@ -48,7 +48,7 @@ Paths = Annotated[
     list[str],
     typer.Argument(
         metavar="X Y [Z...]",
-        help="embeddings of two or more modalities: .npy, .npz, .safetensors (FILE::NAME picks an array) or a folder "
+        help="embeddings of two or more modalities: .npy, .npz, .safetensors (FILE::NAME selects an array) or a folder "
         "of .npy shards",
     ),
 ]

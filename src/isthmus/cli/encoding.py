@@ -61,7 +61,7 @@ def encode(
     workers: Annotated[int, typer.Option(help="number of loader threads")] = 2,
     json_: Json = False,
 ) -> None:
-    """Encode images and captions with a model, and write shards that every other verb reads."""
+    """Encode images and captions with a model, and write shards that every other command reads."""
     # Set before the libraries are imported: no file of a model is downloaded, and their progress bars stay hidden.
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     from isthmus.encode import Instructions, open_encoder, open_items, run
