@@ -1,8 +1,8 @@
 """
-What the missing cosine is made of
-==================================
+The components of the cosine deficit
+===================================
 
-The cosine of matching pairs stays below 1 for four reasons, whose parts add up exactly.
+The mean cosine of matching pairs is below 1. The deficit is the exact sum of four components.
 """
 
 import matplotlib.pyplot as plt

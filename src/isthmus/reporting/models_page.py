@@ -88,7 +88,7 @@ def models_page(comparison: ModelComparison, path: str | os.PathLike[str], /) ->
         ),
         _table("The numbers", comparison, COLUMNS),
         _differences(comparison),
-        _table("What the missing cosine is made of, and the dimensions", comparison, PARTS, folded=True),
+        _table("Components of the cosine deficit, and the dimensions", comparison, PARTS, folded=True),
     ]
     if comparison.steps:
         figure = inline_svg(steps_figure(comparison), "steps", label=_describe(comparison, OVER_STEPS_NAMES))
