@@ -1,6 +1,6 @@
 """
 The components of the cosine deficit
-===================================
+====================================
 
 The mean cosine of matching pairs is below 1. The deficit is the exact sum of four components.
 """
