@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from warnings import catch_warnings, filterwarnings
 
 import typer
 
@@ -13,7 +14,7 @@ import isthmus
 from isthmus.cli._common import DropBad, Json, Key, open_pairs, print_verdict
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import check_writable
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def demo(
 
     title = f"Digits and captions: the run '{run}'"
     test_pairs, train_pairs = isthmus.demo.load(run, split="test"), isthmus.demo.load(run, split="train")
-    with stages(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}", quiet=json_):
+    with stages(f"measuring {test_pairs.n_pairs} held-out pairs of the run {run!r}", quiet=json_), catch_warnings():
+        filterwarnings("ignore", ".* rows are distinct", IsthmusWarning)  # the page says that captions repeat
         explanation = isthmus.report(test_pairs, output, fit=train_pairs, title=title, extra=demo_sections(run))
     if json_:
         heading = {"run": run, "page": str(output), "exported": exported, "verdict": explanation.verdict}
