@@ -35,6 +35,8 @@ def test_the_page_shows_it_where_it_holds(tmp_path: Path) -> None:
     page = tmp_path / "demo.html"
     answer = CliRunner().invoke(app, ["demo", "--run", "collapsed", "-o", str(page)])
     assert answer.exit_code == 0
+    assert "are distinct" not in answer.output
+    assert "579 of 597 text rows are distinct" in page.read_text(encoding="utf-8")
     assert answer.stdout.startswith("- Recommended: ScoreCalibration. ")
     *_, report, fit, apply_image, apply_text = (line.strip() for line in answer.stdout.splitlines())
     assert report == "isthmus report image.npy text.npy -o gap.html"

@@ -9,6 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from isthmus.data.equal_rows import grouping_summary
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_chance
 from isthmus.evaluation import Comparison, Summary
@@ -234,6 +235,8 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
     lines.append(("pairs", f"{facts['n']:,}{items}, width {facts['dim']:,}"))
     if pairs.key_join is not None:
         lines.append(("pairing", pairs.key_join.summary(pairs.names)))
+    if pairs.grouped is not None:
+        lines.append(("equal rows", grouping_summary(pairs)))
     lines.append(("rows", "divided by their norm" if facts["normalize"] else "not normalized (normalize=False)"))
     lines.append(("sums", f"products in {facts['matmul_dtype']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:
