@@ -47,6 +47,7 @@ def test_clip_embeddings_have_their_golden_values(real: Callable[[str], Path]) -
     assert len(found["curves"]["principal_angles"]) == 232
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "names"),
     [("clip_coco_random_init", ("image", "text")), ("videoclip_msrvtt_random_init", ("video", "text"))],

@@ -73,6 +73,7 @@ def test_probability_follows_bayes_rule(rng: np.random.Generator) -> None:
     assert c.probability(0.6, prevalence=0.1) == pytest.approx(0.1 * ratio / (0.1 * ratio + 0.9))
 
 
+@pytest.mark.slow
 def test_threshold_intervals_cover() -> None:
     rng = np.random.default_rng(3)
     big = [calibrate(draw(4000, rng)) for _ in range(3)]

@@ -57,6 +57,7 @@ def test_pairing_equals_the_fidelity_minus_the_covariance(cones: tuple[np.ndarra
     assert parts.pairing == pytest.approx(fidelity(m.cov_x, m.cov_y) - np.trace(m.cov_xy), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "n", "d"), [("apart", 200, 8), ("zero", 200, 8), ("turned", 200, 8), ("turned", 60, 12)]
 )

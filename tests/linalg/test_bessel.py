@@ -38,6 +38,7 @@ def sample():
     )
 
 
+@pytest.mark.slow
 def test_log_iv_agrees_with_mpmath():
     nu, x = sample()
     exact = [mpmath.log(besseli(n, v)) for n, v in zip(nu, x, strict=True)]

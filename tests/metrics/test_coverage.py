@@ -87,6 +87,7 @@ def test_interval_of_long_means_covers(kind: str, name: str) -> None:
     assert (0.0 if name == "gap_share_top_8" else 0.02) <= share <= 0.10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("kind", ["short means", "short means of thin clouds"])
 def test_interval_near_zero_is_not_too_narrow(kind: str, name: str) -> None:

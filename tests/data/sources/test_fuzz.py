@@ -19,14 +19,18 @@ import fuzz
 TESTS = Path(__file__).parents[2]
 
 
-def test_open_source_of_mutated_files_refuses_or_reads() -> None:
+@pytest.mark.parametrize("count", [40, pytest.param(200, marks=pytest.mark.slow)])
+def test_open_source_of_mutated_files_refuses_or_reads(count: int) -> None:
     # In a process of its own: children are forked there, which is not safe beside the threads of this one.
-    arguments = [sys.executable, str(TESTS / "fuzz.py"), "--count", "200", "--seed", "1"]
+    arguments = [sys.executable, str(TESTS / "fuzz.py"), "--count", str(count), "--seed", "1"]
     process = subprocess.run(arguments, capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stdout + process.stderr
-    reports = re.findall(r"^(\w+) +200 files: (\d+) refused, (\d+) read, 0 failed", process.stdout, flags=re.MULTILINE)
+    reports = re.findall(
+        rf"^(\w+) +{count} files: (\d+) refused, (\d+) read, 0 failed", process.stdout, flags=re.MULTILINE
+    )
     assert [name for name, *_ in reports] == [*formats.FILES, *formats.FOLDERS]
-    assert all(int(refused) + int(read) == 200 and int(refused) > 50 and int(read) > 0 for _, refused, read in reports)
+    assert all(int(refused) + int(read) == count and int(refused) > count / 4 for _, refused, read in reports)
+    assert count < 200 or all(int(read) > 0 for *_, read in reports)
 
 
 @pytest.mark.parametrize(
