@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import isthmus
-from isthmus.metrics.shared_information import DIRECTIONS
+from isthmus.metrics.shared_information import DIRECTIONS, _information_without_each, _unique_share_without_each
+from isthmus.statistics.influence import InfluenceSample
 
 MUTUAL = "gaussian_mutual_information"
 UNIQUE = "unique_variance_x"
@@ -95,6 +96,41 @@ def test_repeated_pairs_leave_the_value_and_widen_the_interval():
     widths = [result[MUTUAL].high - result[MUTUAL].low for result in (of_images, of_rows, _measure(x, y))]
     assert widths[0] > 1.5 * widths[1]
     assert widths[0] == pytest.approx(widths[2], rel=0.35)
+
+
+def test_values_without_each_item_equal_a_slow_recomputation():
+    rng = np.random.default_rng(8)
+    counts = np.arange(40) % 3 + 1
+    begins, n, k = np.cumsum(counts) - counts, int(counts.sum()), 3
+    x = rng.normal(size=(n, k)) @ rng.normal(size=(k, k)) + 1
+    y = x @ rng.normal(size=(k, k)) + 2 * rng.normal(size=(n, k))
+    to_x, rho, to_y = np.linalg.svd(_whitened(x).T @ _whitened(y) / n)
+    scores_x, scores_y = _whitened(x) @ to_x, _whitened(y) @ to_y.T
+    sample = InfluenceSample(x, y, begins, scale=1.0)
+    residuals = (x - x.mean(axis=0)) - scores_y @ (scores_y.T @ (x - x.mean(axis=0)) / n)
+    sums = float(np.sum(residuals**2)), float(np.sum((x - x.mean(axis=0)) ** 2)), n
+    information, unique = [], []
+    for first, count in zip(begins, counts, strict=True):
+        others = np.delete(np.arange(n), slice(first, first + count))
+        logs = [
+            np.linalg.slogdet(np.cov(table[others].T))[1]
+            for table in (scores_x, scores_y, np.hstack([scores_x, scores_y]))
+        ]
+        information.append((logs[0] + logs[1] - logs[2]) / 2)
+        design, rows = np.hstack([np.ones((len(others), 1)), scores_y[others]]), x[others]
+        remaining = rows - design @ np.linalg.lstsq(design, rows, rcond=None)[0]
+        unique.append(np.sum(remaining**2) / np.sum((rows - rows.mean(axis=0)) ** 2))
+    np.testing.assert_allclose(_information_without_each(sample, scores_x, scores_y, rho, n), information, rtol=1e-9)
+    centred = x - x.mean(axis=0)
+    np.testing.assert_allclose(
+        _unique_share_without_each(sample, centred, residuals, scores_y, sums), unique, rtol=1e-9
+    )
+
+
+def _whitened(rows: np.ndarray) -> np.ndarray:
+    """Return centred rows whose covariance (1/n) is the identity."""
+    values, vectors = np.linalg.eigh(np.cov(rows.T, bias=True))
+    return (rows - rows.mean(axis=0)) @ vectors / np.sqrt(values)
 
 
 @pytest.mark.slow

@@ -46,6 +46,16 @@ def test_experiments_are_those_with_a_known_verdict() -> None:
     assert list(experiments()) == list(VERDICTS)
 
 
+def test_translation_fails_only_if_the_parts_along_the_centres_vary() -> None:
+    rows = {row.quantity: row.passed for row in run("translation_or_projection", quick=True).rows}
+    failed = [quantity for quantity, passed in rows.items() if not passed]
+    assert failed == [
+        "varying α: mean paired cosine after the translation",
+        "varying α: energy distance after the translation",
+    ]
+    assert len(rows) == 7
+
+
 @pytest.mark.parametrize("name", VERDICTS)
 def test_experiment_run_quickly_gives_the_known_verdict(name: str) -> None:
     result = run(name, quick=True)
