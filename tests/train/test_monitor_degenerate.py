@@ -1,0 +1,44 @@
+"""The monitor names degenerate features at its first snapshot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from isthmus.train import GapMonitor  # noqa: E402
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-3])
+def test_monitor_of_a_collapsed_encoder_says_so_at_its_first_snapshot(rng: np.random.Generator, spread: float) -> None:
+    messages: list[str] = []
+    monitor = GapMonitor(every=2, window=2, warn=messages.append)
+    cone, cloud = (torch.tensor(rng.normal(size=(64, 16))) for _ in range(2))
+    for _ in range(6):
+        monitor(torch.nn.functional.normalize(torch.ones(64, 16) + spread * cone), torch.nn.functional.normalize(cloud))
+    assert len(messages) == 1
+    assert messages[0].startswith("at step 2 ")
+    assert "rows of image are" in messages[0]
+    assert "the same" in messages[0]
+
+
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (lambda: (torch.eye(12), -torch.eye(12)), "all matching pairs have the same cosine, -1"),
+        (lambda: (torch.randn(64, 3) @ torch.eye(3, 12), torch.randn(64, 12)), "image vary in only 3 of 12 directions"),
+        (lambda: (torch.randn(64, 1) @ torch.randn(1, 12), torch.randn(64, 12)), "rows of image lie along one direct"),
+        (lambda: (torch.randn(2, 12), torch.randn(2, 12)), "there are only 4 items"),
+    ],
+)
+def test_monitor_of_degenerate_pairs_names_them_once_at_its_first_snapshot(features: Any, message: str) -> None:
+    messages: list[str] = []
+    torch.manual_seed(0)
+    monitor = GapMonitor(every=2, window=2, warn=messages.append)
+    rows = [torch.nn.functional.normalize(side) for side in features()]
+    for _ in range(4):
+        monitor(*rows)
+    assert len([m for m in messages if message in m]) == 1, messages
