@@ -32,20 +32,25 @@ class Chroma(Store):
 
     def open_table(self, address: StoreAddress) -> ChromaTable:
         """Open a collection of a folder."""
-        client, names = _client(address, create=False)
-        if address.table not in names:
-            raise unknown_name(f"collection in {address.folder}", address.table, names)
-        return ChromaTable(address, client, client.get_collection(address.table, embedding_function=None))
+        client, chroma_errors = _client(address, create=False)
+        try:
+            collection = client.get_collection(address.table, embedding_function=None)
+        except chroma_errors.NotFoundError:
+            raise unknown_name(f"collection in {address.folder}", address.table, _names(client)) from None
+        return ChromaTable(address, client, collection)
 
     def create_table(
         self, address: StoreAddress, ids: np.ndarray, width: int, dtype: np.dtype, note: str
     ) -> ChromaTable:
         """Create a collection of inner products."""
         del ids, dtype
-        client, names = _client(address, create=True)
-        if address.table not in names:
-            space = {"hnsw": {"space": "ip"}}
-            client.create_collection(address.table, metadata={NOTE: note}, configuration=space, embedding_function=None)
+        client, chroma_errors = _client(address, create=True)
+        options = {"metadata": {NOTE: note}, "configuration": {"hnsw": {"space": "ip"}}, "embedding_function": None}
+        try:
+            if address.table not in _names(client):
+                client.create_collection(address.table, **options)
+        except chroma_errors.InvalidArgumentError as error:
+            raise InputError(f"{address}: Chroma says: {errors.first_line(error)}") from None
         collection = client.get_collection(address.table, embedding_function=None)
         if (collection.metadata or {}).get(NOTE) != note:
             raise InputError(f"{address}: exists; give the name of a new collection")
@@ -71,8 +76,7 @@ class ChromaTable(StoreTable):
         self.count = len(self.ids)
         if address.filters and not self.count:
             raise InputError(f"{address}: no record has this metadata; check its name and value")
-        first = collection.get(ids=self.names[:1].tolist(), include=["embeddings"])["embeddings"] if self.count else []
-        self.width = len(first[0]) if len(first) else width
+        self.width = int(collection.get_model().dimension or width)
 
     def blocks(self, size: int, *, missing: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the records in the order of their ids."""
@@ -80,13 +84,22 @@ class ChromaTable(StoreTable):
         size = min(size, self.batch_size)
         for begin in range(0, self.count, size):
             names = self.names[begin : begin + size]
-            records = self.collection.get(ids=names.tolist(), include=["embeddings"])
-            if len(records["ids"]) != len(names):
-                raise InputError(f"{self.address}: records were removed while they were read; open it again")
-            order = np.argsort(np.asarray(records["ids"], dtype=np.str_))
-            position = np.empty(len(names), dtype=np.int64)
-            position[np.argsort(names)] = order  # Chroma returns records in an order of its own
-            yield self.ids[begin : begin + size], np.asarray(records["embeddings"], dtype=np.float32)[position]
+            selection = {"where": self._where} if self.count <= size else {"ids": names.tolist()}
+            records = self.collection.get(**selection, include=["embeddings"])
+            rows, returned = (
+                np.asarray(records["embeddings"], dtype=np.float32),
+                np.asarray(records["ids"], dtype=np.str_),
+            )
+            if not np.array_equal(returned, names):  # Chroma returns records in an order of its own
+                order, sorted_names = np.argsort(returned), np.argsort(names)
+                if not np.array_equal(returned[order], names[sorted_names]):
+                    raise InputError(
+                        f"{self.address}: records were added or removed while they were read; open it again"
+                    )
+                position = np.empty(len(names), dtype=np.int64)
+                position[sorted_names] = order
+                rows = rows[position]
+            yield self.ids[begin : begin + size], rows
 
     def key_blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield ids and the values of a metadata field, or the ids themselves for 'id'."""
@@ -123,15 +136,19 @@ class ChromaTable(StoreTable):
             self.collection.upsert(ids=names, embeddings=np.ascontiguousarray(rows[begin:end], dtype=np.float32))
 
 
-def _client(address: StoreAddress, *, create: bool) -> tuple[Any, list[str]]:
-    """Open the folder of an address, and return its client and the names of its collections."""
+def _client(address: StoreAddress, *, create: bool) -> tuple[Any, Any]:
+    """Open the folder of an address, and return its client and the module of Chroma's errors."""
     chromadb = errors.import_optional("chromadb", "chroma", f"reading {address}")
     require_table(address, "chroma:folder/collection")
     if not create and not (Path(address.folder) / "chroma.sqlite3").is_file():
         raise InputError(f"{address}: there is no Chroma in the folder {address.folder}; give chroma:FOLDER/COLLECTION")
     settings = chromadb.Settings(anonymized_telemetry=False)
-    client = chromadb.PersistentClient(address.folder, settings=settings)
-    return client, [collection.name for collection in client.list_collections()]
+    return chromadb.PersistentClient(address.folder, settings=settings), chromadb.errors
+
+
+def _names(client: Any) -> list[str]:
+    """Return the names of the collections of a client."""
+    return [collection.name for collection in client.list_collections()]
 
 
 def _condition(address: StoreAddress) -> dict[str, Any] | None:
