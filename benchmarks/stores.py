@@ -1,4 +1,5 @@
 """Rows per second through each vector store against the store's own bare calls, which move the same vectors in blocks.
+The ratios are those of processor seconds, and for PostgreSQL, which is another process, those of the clock.
 
 Reading is a pass over all vectors. Applying reads them, corrects them with `ScoreCalibration`, and writes them as a new
 column, or as a new shard of Qdrant. The bare calls do the same with the store's library alone.
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from _table import Row, fastest, missing
+from _table import Row, fastest_both, missing
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -251,20 +252,24 @@ def store_rows(name: str, url: str, vectors: np.ndarray, aligner: Any) -> list[R
         aligner.stored(vectors, modality="image")
         bare_write(next(numbers))
 
-    repetitions = 1 if name == "qdrant_local" else REPETITIONS
-    reading = fastest({"isthmus": lambda: read_through_isthmus(address), "bare": bare_read}, repeats=repetitions)
-    applying = fastest({"isthmus": apply_to_store, "bare": bare_apply}, repeats=repetitions)
-    claims = {f"{name}: read {len(vectors):,} x {WIDTH}": reading, f"{name}: apply to them": applying}
-    return [
-        Row(
-            claim,
-            f"{len(vectors) / times['isthmus']:,.0f} rows/s",
-            f"bare calls: {len(vectors) / times['bare']:,.0f} rows/s",
-            times["bare"] / times["isthmus"],
-            least=LEAST,
+    contenders = {
+        f"{name}: read {len(vectors):,} x {WIDTH}": (lambda: read_through_isthmus(address), bare_read, REPETITIONS),
+        f"{name}: apply to them": (apply_to_store, bare_apply, 1 if name in SLOW else REPETITIONS),
+    }
+    results = []
+    for claim, (through_isthmus, bare, repetitions) in contenders.items():
+        seconds, used = fastest_both({"isthmus": through_isthmus, "bare": bare}, repeats=repetitions)
+        compared = seconds if name == "postgresql" else used
+        results.append(
+            Row(
+                claim,
+                f"{len(vectors) / seconds['isthmus']:,.0f} rows/s",
+                f"bare calls: {len(vectors) / seconds['bare']:,.0f} rows/s",
+                compared["bare"] / compared["isthmus"],
+                least=LEAST,
+            )
         )
-        for claim, times in claims.items()
-    ]
+    return results
 
 
 BARE = {
@@ -293,6 +298,8 @@ TARGETS = {
     "usearch": "{url}/new{number}.usearch",
     "chroma": "{url}-new{number}",
 }
+#: Stores that write a set of rows in many seconds.
+SLOW = ("usearch", "qdrant_local")
 #: Stores that take fewer rows, because they are slow.
 SMALL = {"chroma": 1_000, "qdrant_local": 1_000}
 

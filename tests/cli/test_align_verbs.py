@@ -146,6 +146,49 @@ def test_apply_to_every_format_writes_the_aligned_rows(files: Path) -> None:
     assert "unknown modality 'audio'" in refused("apply", "a.safetensors", "image.npy", "b.npy", "--modality", "audio")
 
 
+@pytest.mark.parametrize("codes", ["int8", "uint8", "binary"])
+def test_apply_writes_codes_that_are_read_with_the_printed_option(files: Path, codes: str) -> None:
+    said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")
+    expected = isthmus.load("a.safetensors").transform_x(np.load("image.npy"))
+    text = said("apply", "a.safetensors", "image.npy", "codes.npy", "--codes", codes)
+    option = "--bits" if codes == "binary" else "--ranges codes.ranges.npy"
+    assert text.splitlines()[-1] == f"Read them with {option}"
+    assert "300 x 64, float32" in said("inspect", "codes.npy", *option.split())
+    assert np.load("codes.npy").dtype == ("int8" if codes == "int8" else "uint8")
+    if codes == "binary":
+        decoded = isthmus.sources.open_source("codes.npy", bits=True).read(0, 300)
+        np.testing.assert_array_equal(decoded, np.where(expected > 0, 1, -1))
+        return
+    ranges = np.load("codes.ranges.npy")
+    decoded = isthmus.sources.open_source("codes.npy", ranges=ranges).read(0, 300)
+    assert (np.abs(decoded - expected) <= (ranges[1] - ranges[0]) / 255 * 1.01).all()
+    other = ["text.npy", "text_codes.npy", "--codes", codes, "--code-ranges", "codes.ranges.npy", "--modality", "text"]
+    answer = json.loads(said("apply", "a.safetensors", *other, "--json"))
+    assert answer["read_with"] == "--ranges codes.ranges.npy"
+    assert not Path("text_codes.ranges.npy").exists()
+
+
+def test_apply_without_possible_codes_is_refused_and_leaves_no_file(files: Path) -> None:
+    said("fit", "ScoreCalibration", "image.npy", "text.npy", "-o", "a.safetensors")
+    before = sorted(files.iterdir())
+    for words, message in (
+        (["c.npy", "--codes", "int4"], "codes='int4', expected int8, uint8, binary"),
+        (["c.npy", "--codes", "binary"], "66 coordinates, expected a multiple of 8"),
+        (["c.npz", "--codes", "int8"], "expected a name that ends in .npy"),
+        (["c.npy", "--codes", "int8", "--resume"], "leave out resume"),
+        (["c.npy", "--code-ranges", "image.npy"], "--code-ranges is for --codes"),
+        (["c.npy", "--codes", "int8", "--code-ranges", "image.npy"], r"ranges has shape (300, 64)"),
+        (["c.npy", "--codes", "binary", "--code-ranges", "image.npy"], "binary codes are signs"),
+    ):
+        assert message in refused("apply", "a.safetensors", "image.npy", *words, "--role", "stored")
+    rows = np.load("image.npy")
+    rows[7] = 0
+    np.save("image.npy", rows)
+    line = refused("apply", "a.safetensors", "image.npy", "c.npy", "--codes", "int8", "--role", "stored")
+    assert "7" in line
+    assert sorted(files.iterdir()) == before
+
+
 def test_apply_to_shifted_rows_warns(files: Path) -> None:
     """Rows of two digits only are written, and a warning states the cost."""
     said("fit", "Centering", "image.npy", "text.npy", "-o", "a.safetensors")

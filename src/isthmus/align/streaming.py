@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.align._aligned_codes import write_aligned_codes
 from isthmus.align._base import Aligner
 from isthmus.align._cluster import RowForm, apply_on_cluster
 from isthmus.align._drift import ModalityDrift
@@ -50,6 +51,8 @@ def apply(
     queries: str | None = None,
     resume: bool = False,
     replace: bool = False,
+    codes: str | None = None,
+    ranges: Any = None,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> tuple[int, int]:
     """Write the aligned rows of a source to a file, a folder or a vector store, in constant memory.
@@ -78,6 +81,11 @@ def apply(
         Whether to continue the unfinished work of an earlier call.
     replace : bool, default False
         Whether a column of a store that exists is replaced, such as the column that is read.
+    codes : {'int8', 'uint8', 'binary'}, optional
+        Write codes of a quantiser to a .npy file instead of floats, and the ranges of 8-bit codes beside them, to
+        `NAME.ranges.npy`. Binary codes are the signs.
+    ranges : array-like of shape (2, d) or path of a .npy file, optional
+        Minimum and maximum of each coordinate for `codes`. Default: those of these rows.
     progress : callable, optional
         Called as progress(finished rows, all rows, 'rows').
 
@@ -102,11 +110,18 @@ def apply(
             f"{source.address}: got rows of dimension {source.shape[1]}, expected {dim} for {modality} as "
             f"in the fit of this {type(aligner).__name__}; give rows of the same model, or fit again"
         )
+    if codes is not None and (stored is not None or resume):
+        raise InputError(
+            f"{path}: codes are written to a new .npy file at once; leave out resume (--resume) and stores"
+        )
     if stored is not None:
         return write_to_store(form, source, *stored, replace=replace, progress=progress)
     output_format = writable_format(path)
     path = Path(split_format(str(path))[1])
     _check_output(path, source)
+    if codes is not None:
+        with _named_invalid_rows(source):
+            return write_aligned_codes(form, source, path, codes, ranges, progress)
     cluster = current().cluster
     if cluster is not None and not source.is_subset:
         return apply_on_cluster(cluster, form, source, path)
@@ -115,7 +130,7 @@ def apply(
     def aligned_block(begin: int) -> np.ndarray:
         return form.rows(source.read(begin, min(begin + size, n_rows)))
 
-    try:
+    with _named_invalid_rows(source):
         first_block = aligned_block(0)
         shape, dtype = (n_rows, first_block.shape[1]), first_block.dtype
         # Rows for a format that cannot be continued are collected in a .npy file and converted at the end.
@@ -144,11 +159,6 @@ def apply(
                 _convert(part_path, output_format, shape, dtype, source, path)
             else:
                 os.replace(part_path, path)
-    except InputError:
-        non_finite_rows, zero_rows = find_invalid_rows(source)
-        if len(non_finite_rows) or len(zero_rows):
-            raise validation.invalid_rows({source.address: (non_finite_rows, zero_rows)}, paired=False) from None
-        raise
     return shape
 
 
@@ -244,6 +254,18 @@ def _check_output(path: Path, source: Source) -> None:
         raise InputError(f"{path}: exists; give the name of a new folder, or of a file with a suffix such as .npy")
     else:
         validation.check_writable(path)
+
+
+@contextmanager
+def _named_invalid_rows(source: Source) -> Iterator[None]:
+    """Name the rows that are zero, NaN or infinite, if an aligner raises `InputError` because of them."""
+    try:
+        yield
+    except InputError:
+        non_finite_rows, zero_rows = find_invalid_rows(source)
+        if len(non_finite_rows) or len(zero_rows):
+            raise validation.invalid_rows({source.address: (non_finite_rows, zero_rows)}, paired=False) from None
+        raise
 
 
 @contextmanager

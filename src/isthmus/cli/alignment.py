@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 import isthmus
+from isthmus.cli._applying import apply_columns, column_beside, columns_of_table, reading_option
 from isthmus.cli._common import (
     AsIs,
     ClassTexts,
@@ -247,6 +248,13 @@ def apply(
             "--replace", help="allow an existing column of a vector store to be replaced, also the one that is read"
         ),
     ] = False,
+    codes: Annotated[
+        str | None,
+        typer.Option(help="write codes to OUT (.npy) and their ranges to OUT.ranges.npy: int8, uint8 or binary"),
+    ] = None,
+    code_ranges: Annotated[
+        Path | None, typer.Option(help="ranges for --codes, as written for another modality of the same index")
+    ] = None,
     drop_bad: DropBad = False,
     json_: Json = False,
 ) -> None:
@@ -264,18 +272,20 @@ def apply(
     outputs = [name for name in (out, output) if name is not None]
     if len(outputs) > 1 or not (outputs or find_store(rows)):
         raise InputError("give one output, such as: isthmus apply aligner.safetensors image.npy aligned.npy")
+    if code_ranges is not None and codes is None:
+        raise InputError("--code-ranges is for --codes; give --codes int8 or uint8 with it")
     loaded = _load_aligner(aligner)
-    columns = {} if modality or find_store(rows) else _columns_of_table(rows, loaded)
+    columns = {} if modality or find_store(rows) else columns_of_table(rows, loaded)
     if columns:
-        if resume or replace:
-            option = "resume" if resume else "replace"
+        if resume or replace or codes:
+            option = "resume" if resume else "replace" if replace else "codes"
             raise InputError(f"--{option} is for one column; leave it out, or choose a column with FILE::COLUMN")
         options = {"role": role, "queries": queries, "drop_bad": drop_bad}
-        _apply_to_table(loaded, split_member(rows)[0], outputs[0], columns, json_=json_, **options)
+        apply_columns(loaded, split_member(rows)[0], outputs[0], columns, json_=json_, **options)
         return
     modality = modality or modality_name(rows)
     source = _usable({modality: open_sources([rows])[0]}, drop_bad)[modality]
-    path = outputs[0] if outputs else _column_beside(rows, source)
+    path = outputs[0] if outputs else column_beside(rows, source)
     if Path(path).exists() and Path(path).samefile(aligner):
         raise InputError(f"{path}: is the aligner itself; choose another output")
     with stages("aligning", quiet=json_) as progress:
@@ -288,54 +298,20 @@ def apply(
             queries=queries,
             resume=resume,
             replace=replace,
+            codes=codes,
+            ranges=code_ranges,
             progress=progress,
         )
     for sentence in drift_warnings(loaded, source, modality):
         warnings.warn(sentence, IsthmusWarning, stacklevel=1)
+    written_codes = {} if codes is None else {"codes": codes, "read_with": reading_option(codes, path, code_ranges)}
     if json_:
-        typer.echo(json.dumps({"path": without_password(path), "rows": shape[0], "width": shape[1]}))
-    else:
-        typer.echo(f"Wrote {shape[0]:,} x {shape[1]} rows: {without_password(path)}")
-
-
-def _columns_of_table(rows: str, aligner: Any) -> dict[str, str]:
-    """Return the columns of a table by modality, if they are of two or more modalities and no single one is chosen."""
-    from isthmus.align._whole_table import table_columns
-    from isthmus.data.sources import split_member
-
-    path, member = split_member(rows)
-    if member is not None and "," not in member:
-        return {}
-    columns = table_columns(path, (member or "").split(",") if member else (), aligner.modalities)
-    return columns if len(columns) > 1 else {}
-
-
-def _apply_to_table(
-    aligner: Any, path: str, output: str, columns: dict[str, str], *, json_: bool, **options: Any
-) -> None:
-    """Align the columns of several modalities of a table."""
-    from isthmus.align._whole_table import apply_to_table
-    from isthmus.align.streaming import drift_warnings
-
-    with stages("aligning", quiet=json_) as progress:
-        applied = apply_to_table(aligner, path, output, columns, progress=progress, **options)
-    if applied.n_dropped:
-        message = f"{path}: left out {applied.n_dropped:,} rows that are NaN, infinite or all zeros in a column"
-        warnings.warn(message, IsthmusWarning, stacklevel=1)
-    for modality, sample in applied.samples.items():
-        for sentence in drift_warnings(aligner, sample, modality):
-            warnings.warn(sentence, IsthmusWarning, stacklevel=1)
-    if json_:
-        content = {"path": output, "rows": applied.n_rows, "columns": applied.columns, "widths": applied.widths}
-        typer.echo(json.dumps(content))
+        typer.echo(json.dumps({"path": without_password(path), "rows": shape[0], "width": shape[1]} | written_codes))
         return
-    described = " and ".join(f"{column} ({applied.widths[name]} wide)" for name, column in applied.columns.items())
-    typer.echo(f"Wrote {applied.n_rows:,} rows with aligned {described}: {output}")
-
-
-def _column_beside(rows: str, source: Any) -> str:
-    """Return the address of the column beside the vectors of a store."""
-    return f"{rows.partition('?')[0].partition('::')[0]}::{source.rows.table.address.column}_corrected"
+    kind = f"aligned rows as {codes} codes" if codes else "rows"
+    typer.echo(f"Wrote {shape[0]:,} x {shape[1]} {kind}: {without_password(path)}")
+    if codes:
+        typer.echo(f"Read them with {reading_option(codes, path, code_ranges)}")
 
 
 def adapt(

@@ -46,7 +46,12 @@ def test_given_ranges_clip_and_bits_keep_the_signs(tmp_path: Path, rng: np.rando
         (np.ones((3, 8)), "codes.csv", {}, "expected a name that ends in .npy"),
         (np.ones((3, 9)), "codes.npy", {"bits": True}, "expected a multiple of 8 for bits"),
         (np.ones((3, 8), dtype=int), "codes.npy", {}, "expected floats"),
-        (np.ones((3, 8)), "codes.npy", {"ranges": np.ones((2, 3))}, "expected minimum and maximum of 8 coordinates"),
+        (
+            np.ones((3, 8)),
+            "codes.npy",
+            {"ranges": np.ones((2, 3))},
+            r"expected finite numbers of shape \(2, 8\): minimum",
+        ),
         (np.full((3, 8), np.nan), "codes.npy", {"bits": True}, "hold NaN or infinite values"),
     ],
 )

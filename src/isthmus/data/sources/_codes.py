@@ -78,13 +78,13 @@ class DecodedRows:
             raise InputError(f"{address}: holds {self.stored}, and ranges and bits are for int8 and uint8 codes")
         self.half_step: Any = 0
         if coding.ranges is not None:
-            low, high = _numbers(coding.ranges, (2, width), "ranges", address)
+            low, high = read_numbers(coding.ranges, (2, width), "ranges", address)
             self.scale = (high - low) / STEPS
             self.offset = low + (128 if self.stored.kind == "i" else 0) * self.scale
             self.half_step = self.scale / 2
         else:
-            self.scale = _numbers(1 if coding.scale is None else coding.scale, (width,), "scale", address)
-            self.offset = _numbers(0 if coding.offset is None else coding.offset, (width,), "offset", address)
+            self.scale = read_numbers(1 if coding.scale is None else coding.scale, (width,), "scale", address)
+            self.offset = read_numbers(0 if coding.offset is None else coding.offset, (width,), "offset", address)
 
     def __getitem__(self, key: Any) -> np.ndarray:
         block = arrays.to_numpy(self.rows[key])
@@ -141,7 +141,7 @@ def look_like_codes(rows: np.ndarray) -> bool:
         return bool(MIN_CODES <= largest <= STEPS and (head == np.floor(head)).all())
 
 
-def _numbers(value: Any, shape: tuple[int, ...], name: str, address: str) -> Any:
+def read_numbers(value: Any, shape: tuple[int, ...], name: str, address: str) -> Any:
     """Return a number, or an array of a shape, that is given as such or as the path of an .npy file."""
     if isinstance(value, (str, os.PathLike)):
         path = validation.check_readable(value, "a number or an .npy file")

@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from isthmus.compute import arrays
-from isthmus.data.sources._codes import STEPS
+from isthmus.data.sources._codes import STEPS, read_numbers
 from isthmus.data.sources._registry import formats
 from isthmus.data.sources._source import Source
 from isthmus.data.sources._stored_rows import block_size
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 
+#: The lowest code of each type.
+LOWEST_CODES = {"int8": -128, "uint8": 0}
 #: Rows from which the ranges of the coordinates are measured, evenly spaced.
 MAX_RANGE_ROWS = 10_000
 
 
 def write_codes(
-    rows: Any, path: str | os.PathLike[str], /, *, ranges: Any = None, bits: bool = False
+    rows: Any,
+    path: str | os.PathLike[str],
+    /,
+    *,
+    ranges: Any = None,
+    bits: bool = False,
+    dtype: str = "int8",
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> np.ndarray | None:
-    """Write rows as int8 codes or as signs, in blocks, as `open_source` reads them with `ranges=` or `bits=`.
+    """Write rows as 8-bit codes or as signs, in blocks, as `open_source` reads them with `ranges=` or `bits=`.
 
     A code counts the 255 steps between the minimum and the maximum of its coordinate, cut towards zero. Numbers outside
     of the range get its end. Aligned rows need ranges of their own: quantise them after `apply`.
@@ -34,11 +44,15 @@ def write_codes(
         Rows of floats.
     path : str or path-like
         File of codes (.npy), which is written atomically.
-    ranges : array-like of shape (2, d), optional
+    ranges : array-like of shape (2, d) or path of an .npy file, optional
         Minimum and maximum of each coordinate. Default: those of up to 10,000 rows. Rows of all modalities of one
         index take the same.
     bits : bool, default False
         Write the signs, 8 coordinates a byte, instead. They need a number of coordinates that is a multiple of 8.
+    dtype : {'int8', 'uint8'}, default 'int8'
+        Type of the codes, which begin at -128 or at 0.
+    progress : callable, optional
+        Called as progress(finished rows, all rows, 'rows').
 
     Returns
     -------
@@ -71,7 +85,11 @@ def write_codes(
     if Path(path).suffix.lower() != ".npy":
         raise InputError(f"{path}: expected a name that ends in .npy")
     if bits and width % 8:
-        raise InputError(f"rows have {width} coordinates, expected a multiple of 8 for bits; pad them with zeros")
+        raise InputError(
+            f"rows have {width} coordinates, expected a multiple of 8 for bits; append zeros, or write int8 codes"
+        )
+    if dtype not in LOWEST_CODES:
+        raise InputError(f"dtype={dtype!r}, expected 'int8' or 'uint8'")
 
     def read(begin: int, end: int) -> np.ndarray:
         return np.asarray(rows.read(begin, end) if is_source else table[begin:end], dtype=np.float64)
@@ -81,13 +99,13 @@ def write_codes(
             numbers = np.unique(np.linspace(0, n_rows - 1, min(n_rows, MAX_RANGE_ROWS)).astype(np.int64))
             sample = np.asarray(rows.take(numbers) if is_source else table[numbers])
             ranges = np.stack([sample.min(axis=0), sample.max(axis=0)])
-        ranges = np.asarray(ranges, dtype=np.float64)
-        if ranges.shape != (2, width) or not np.isfinite(ranges).all() or (ranges[1] < ranges[0]).any():
-            raise InputError(f"ranges have shape {ranges.shape}, expected minimum and maximum of {width} coordinates")
+        ranges = read_numbers(ranges, (2, width), "ranges", str(path))
+        if (ranges[1] < ranges[0]).any():
+            raise InputError(f"{path}: ranges hold a minimum above its maximum; give the minima in the first row")
         steps = np.where(ranges[1] > ranges[0], (ranges[1] - ranges[0]) / STEPS, 1.0)
-    dtype = np.dtype(np.uint8 if bits else np.int8)
+    written_type, lowest = np.dtype(np.uint8 if bits else dtype), LOWEST_CODES[dtype]
     with atomic_path(path) as temporary:
-        writer = formats["npy"].writer(temporary, (n_rows, width // 8 if bits else width), dtype)
+        writer = formats["npy"].writer(temporary, (n_rows, width // 8 if bits else width), written_type)
         try:
             for begin in range(0, n_rows, block_size(2 * width)):
                 block = read(begin, min(begin + block_size(2 * width), n_rows))
@@ -96,7 +114,10 @@ def write_codes(
                 if bits:
                     writer.write(np.packbits(block > 0, axis=1))
                 else:
-                    writer.write(np.clip(np.trunc((block - ranges[0]) / steps - 128), -128, 127).astype(np.int8))
+                    codes = np.trunc((block - ranges[0]) / steps + lowest)
+                    writer.write(np.clip(codes, lowest, lowest + STEPS).astype(written_type))
+                if progress is not None:
+                    progress(begin + len(block), n_rows, "rows")
         finally:
             writer.close()
     return None if bits else ranges
