@@ -162,13 +162,31 @@ def test_modalities_group_equal_rows_of_each_pair() -> None:
     assert as_is["image", "audio"].pairs["items"] == len(owner)
 
 
-def test_group_false_after_grouping_names_the_way_to_open_the_pairs() -> None:
+def test_group_false_after_grouping_takes_all_rows_and_of_a_sample_names_the_way() -> None:
     images, texts, owner = captions()
     pairs = open_quietly(images[owner], texts)
+    assert isthmus.measure(pairs, metrics="fast", group=False).pairs["items"] == len(owner)
     with pytest.raises(isthmus.InputError, match="open them with group=False"):
-        isthmus.measure(pairs, group=False)
+        isthmus.measure(pairs.sample(30), group=False)
     by_hand = isthmus.Pairs(image=images[owner], text=texts)
     assert isthmus.measure(by_hand, metrics="fast", group=False).pairs["items"] == len(owner)
+
+
+@pytest.mark.parametrize("opened", [True, False])
+def test_rows_of_different_lengths_are_equal_only_where_rows_are_normalised(opened: bool) -> None:
+    images, texts, owner = captions()
+    scaled = images[owner] * np.where(np.arange(len(owner)) % 2, 3.0, 1.0)[:, None]
+    pairs = open_quietly(scaled, texts) if opened else isthmus.Pairs(image=scaled, text=texts)
+    n_distinct = len(np.unique(np.stack([owner, np.arange(len(owner)) % 2]), axis=1).T)
+    with pytest.warns(isthmus.IsthmusWarning, match=f"{n_distinct} of {len(owner)} image rows are distinct"):
+        raw = isthmus.measure(pairs, metrics="fast", normalize=False)
+    indexed = np.unique(scaled, axis=0, return_inverse=True)
+    expected = isthmus.Pairs(image=indexed[0], text=texts, index=indexed[1].ravel())
+    expected_result = isthmus.measure(expected, metrics="fast", normalize=False)
+    assert raw["centroid_distance"].plugin == pytest.approx(expected_result["centroid_distance"].plugin)
+    assert raw["centroid_distance"].low == pytest.approx(expected_result["centroid_distance"].low)
+    if opened:
+        assert isthmus.measure(pairs, metrics="fast").pairs["items"] == N_ITEMS
 
 
 def test_open_pairs_of_distinct_rows_gives_no_warning() -> None:

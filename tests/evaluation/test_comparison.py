@@ -12,7 +12,7 @@ import pytest
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.align import Centering, HyperplaneRotation, Identity, MeanRotation, SharedSpaceProjection, unregister
-from isthmus.data.equal_rows import pairs_of_items
+from isthmus.data.grouping import pairs_of_items
 from isthmus.evaluation import Comparison, compare
 from isthmus.evaluation.summary import pool_changes
 from isthmus.evaluation.trial import Trial

@@ -16,8 +16,7 @@ from typer.testing import CliRunner
 import isthmus
 from isthmus import InputError, Pairs
 from isthmus.cli import app
-from isthmus.data.equal_rows import pairs_of_items
-from isthmus.data.grouping import item_groups
+from isthmus.data.grouping import item_groups, pairs_of_items
 from isthmus.evaluation import INTERVENTIONS, InterventionCurve, InterventionPoint, group_split, intervene
 from isthmus.evaluation.interventions import partial_rotation
 from isthmus.reporting.intervention_page import intervention_page

@@ -13,7 +13,7 @@ from isthmus.align._maps import Affine, Map, arrays_of_map
 from isthmus.align._statistics import Statistics
 from isthmus.data.columns import as_source, column_modalities
 from isthmus.data.cross_dim_pairs import CrossDimPairs
-from isthmus.data.equal_rows import pairs_of_items
+from isthmus.data.grouping import pairs_of_items
 from isthmus.data.opening import is_stack
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source, npy

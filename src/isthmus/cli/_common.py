@@ -85,6 +85,7 @@ def open_pairs(
     same_dim: bool = True,
     drop_bad: bool = False,
     as_is: bool = False,
+    normalize: bool = True,
 ) -> Pairs:
     """Open two embedding files as pairs, with the options of the command line."""
     return isthmus.open_pairs(
@@ -97,6 +98,7 @@ def open_pairs(
         same_dim=same_dim,
         drop_bad=drop_bad,
         group=not as_is,
+        normalize=normalize,
         **reading_options(),
     )
 

@@ -163,7 +163,8 @@ def _fit(
         counts = [f"{source.shape[0]:,} {name}" for source, name in zip(sources, modalities, strict=True)]
         return f"unpaired rows, {' and '.join(counts)}"
     same_dim = not estimator.allows_different_dims
-    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, drop_bad=drop_bad, as_is=as_is)
+    reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": getattr(estimator, "normalize", True)}
+    pairs = open_pairs(x, y, names, key, labels=labels, index=index, same_dim=same_dim, **reading)
     texts = read_class_texts(class_texts, pairs)
     if texts is not None and not isinstance(estimator, isthmus.align.Auto):
         raise InputError(

@@ -88,13 +88,14 @@ def compare(
         _check_suffix(path, _SUFFIXES)
     if resume is not None:
         check_writable(resume)
-    pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
+    reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
+    pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, **reading)
     with stages("comparing corrections", quiet=json_):
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners),
             tasks=_items(tasks),
-            fit=None if fit is None else open_pairs(*fit, names, key, drop_bad=drop_bad, as_is=as_is),
+            fit=None if fit is None else open_pairs(*fit, names, key, **reading),
             splits=splits,
             rng=seed,
             normalize=not raw,

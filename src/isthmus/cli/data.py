@@ -76,7 +76,7 @@ def inspect(
     json_: Json = False,
 ) -> None:
     """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
-    from isthmus.data.equal_rows import MIN_DISTINCT_ROWS
+    from isthmus.data.grouping import MIN_DISTINCT_ROWS
     from isthmus.diagnosis.inspection import inspect as inspect_source
     from isthmus.statistics.pairing import first_pairs, looks_paired
 

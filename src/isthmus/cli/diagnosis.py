@@ -124,7 +124,8 @@ def measure(
         options: dict[str, Any] = {"labels": labels, "index": index, "key": key, "as_is": as_is}
         data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, **options)
     else:
-        data = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
+        reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
+        data = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
     with stages(f"measuring {_count(data)}", quiet=json_):
         headlines = _headlines(labelled=labels is not None, paired=not unpaired)
         measured = metrics or ("all" if json_ or output is not None else headlines)
@@ -206,7 +207,8 @@ def explain(
         options: dict[str, Any] = {"cosine": cosine, "index": index, "key": key, "as_is": as_is}
         data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, **options)
     else:
-        data = open_pairs(*_two_paths(paths), names, key, index=index, drop_bad=drop_bad, as_is=as_is)
+        reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
+        data = open_pairs(*_two_paths(paths), names, key, index=index, **reading)
     with stages(f"explaining {_count(data)}", quiet=json_):
         explanation = isthmus.explain(data, normalize=not raw, temperature=temperature, sample=sample)
         values = explanation.to_dict(cosine)  # computes assumptions and calibration while the progress is shown
@@ -256,7 +258,8 @@ def report(
             return
         _print_verdicts(explanations)
     else:
-        pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, drop_bad=drop_bad, as_is=as_is)
+        reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
+        pairs = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
         with stages(f"measuring and comparing {pairs.n_pairs:,} pairs", quiet=json_):
             texts: dict[str, Any] = {"captions": _lines_of(captions), "ids": _lines_of(ids), "images": images}
             explanation = isthmus.report(pairs, output, title=title, normalize=not raw, **texts)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 import isthmus
-from isthmus.cli._common import DropBad, Json, Raw, print_bullets, print_table, split_names
+from isthmus.cli._common import AsIs, DropBad, Json, Raw, print_bullets, print_table, split_names
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
@@ -43,6 +43,7 @@ def models(
         bool, typer.Option("--different-pairs", help="do not assume that row i is the same item in all models")
     ] = False,
     drop_bad: DropBad = False,
+    as_is: AsIs = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -56,10 +57,11 @@ def models(
     titles = split_names(names) or [Path(path.split(",")[0]).stem if "," in path else Path(path).name for path in paths]
     if len(titles) != len(paths) or len(set(titles)) < len(titles):
         raise InputError(f"got the names {', '.join(titles)} for {len(paths)} models; give different ones with --names")
-    opened = {title: open_model(path, **reading_options()) for title, path in zip(titles, paths, strict=True)}
+    reading: dict[str, Any] = {"drop_bad": drop_bad, "group": not as_is, "normalize": not raw, **reading_options()}
+    opened = {title: open_model(path, **reading) for title, path in zip(titles, paths, strict=True)}
     with stages(f"comparing {len(opened)} models", quiet=json_):
         comparison = isthmus.compare_models(
-            opened, same_pairs=False if unpaired else None, normalize=not raw, drop_bad=drop_bad
+            opened, same_pairs=False if unpaired else None, normalize=not raw, group=not as_is
         )
     for path in output or []:
         if path.suffix.lower() == ".html":

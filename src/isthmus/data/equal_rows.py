@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-import warnings
 from collections.abc import Iterator
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import block_rows
-from isthmus.data.joins import select_rows
 from isthmus.data.numbering import renumber
-from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
-from isthmus.utils.errors import InputError, IsthmusWarning
 
-#: Distinct rows of a modality from which on equal rows are grouped in any case.
-MIN_DISTINCT_ROWS = 20
-#: Length of the mean of fewer distinct unit rows above which the encoder has collapsed, and rows are not grouped.
-COLLAPSED_LENGTH = 0.999
-#: Most rows that are searched for equal ones. It takes at most 64 bytes a row.
-MAX_ROWS = 5_000_000
 #: Largest difference of a coordinate of two unit rows that are equal.
 TOLERANCE = 1e-6
 #: Random directions whose inner products with a unit row give its cell.
@@ -33,12 +21,9 @@ USED_COLUMNS = 64
 CELL_WIDTH = 32
 #: Rows of a cell that all other rows of the cell are compared with, one after the other.
 MAX_LEADERS = 4
-#: Results of `find_equal_rows` and of `group_equal_rows` while what they were computed from exists.
-_NUMBERS: WeakKeyDictionary[Source, np.ndarray | None] = WeakKeyDictionary()
-_GROUPED: WeakKeyDictionary[Pairs, dict[bool, Pairs]] = WeakKeyDictionary()
 
 
-def find_equal_rows(source: Source, /) -> np.ndarray | None:
+def find_equal_rows(source: Source, /, *, normalize: bool = True) -> np.ndarray | None:
     """Return the number of the distinct row of each row.
 
     Two rows are equal if their unit rows differ by at most 1e-6 in every coordinate, so that a row and a multiple of it
@@ -48,6 +33,8 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
     ----------
     source : Source
         Rows (n, d), which are read once. Rows that may be equal are read again.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
 
     Returns
     -------
@@ -76,7 +63,7 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
     if not is_first.all():
         keys, rows = keys[is_first[rows]], rows[is_first[rows]]
     edges = list(_equal_pairs(source, keys, rows))
-    if not edges:
+    if not edges:  # rows of equal bytes have equal lengths
         return None if is_first.all() else (np.cumsum(is_first) - 1)[first]
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -84,147 +71,9 @@ def find_equal_rows(source: Source, /) -> np.ndarray | None:
     joined, others = np.concatenate(edges, axis=1)
     n = source.shape[0]
     graph = coo_array((np.ones(len(joined), dtype=bool), (joined, others)), shape=(n, n))
-    return renumber(connected_components(graph, directed=False)[1][first])
-
-
-def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
-    """Make one item of rows that are equal, such as an image that is repeated beside each of its captions.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        The pairs. Rows of both modalities are read once, and those that may be equal again.
-    normalize : bool
-        Whether rows of different lengths may be equal. Default: True.
-
-    Returns
-    -------
-    Pairs
-        Pairs whose x holds distinct rows, with an index, and whose `y_groups` number the distinct rows of y. `grouped`
-        counts rows and distinct rows of the modality, or of both, with repeats. `pairs` itself if no row repeats.
-        Rows of a modality are not grouped if all are equal, or if fewer than 20 are distinct and nearly equal. Rows of
-        x with different labels stay apart.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> x, y = np.random.default_rng(0).normal(size=(2, 60, 4))
-    >>> grouped = group_equal_rows(Pairs(image=np.repeat(x[:30], 2, axis=0), text=y))
-    >>> grouped.n_items, grouped.n_pairs, grouped.grouped
-    (30, 60, {'image': {'rows': 60, 'distinct': 30}})
-    """
-    groups = _groups(pairs.x, pairs.labels, normalize=normalize)
-    y_groups = _groups(pairs.y, normalize=normalize)
-    y_groups = pairs.y_groups if y_groups is None else y_groups
-    if groups is None and y_groups is pairs.y_groups:
-        pairs.rows_are_items = normalize
-        return pairs
-    x, y = pairs.names
-    rows_x, index, labels = pairs.x, pairs.index, pairs.labels
-    if groups is not None:
-        first_rows = np.unique(groups, return_index=True)[1]
-        rows_x, index = select_rows(pairs.x, first_rows), groups[pairs.owner]
-        labels = None if labels is None else labels[first_rows]
-    grouped = type(pairs)(index=index, labels=labels, y_groups=y_groups, **{x: rows_x, y: pairs.y})
-    grouped._with_history_of(pairs).rows_are_items = True
-    grouped.grouped = {
-        name: {"rows": len(numbers), "distinct": int(numbers.max()) + 1}
-        for name, numbers in ((x, groups), (y, y_groups))
-        if numbers is not None
-    }
-    return grouped
-
-
-def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = True) -> Pairs:
-    """Return pairs in which equal rows are one item, and say so in a warning, or pairs with all rows as they are.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        The pairs. Their rows are searched in the first call only.
-    group : bool
-        Whether equal rows are one item. Default: True.
-    normalize : bool
-        Whether rows of different lengths may be equal. Default: True.
-
-    Returns
-    -------
-    Pairs
-        The result of `group_equal_rows`, or these pairs as they are.
-
-    Raises
-    ------
-    InputError
-        If `group` is False, and equal rows were grouped when the pairs were opened.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> pairs = Pairs(image=np.eye(30), text=np.eye(30))
-    >>> pairs_of_items(pairs) is pairs
-    True
-    """
-    if pairs.rows_are_items:
-        if pairs.grouped is not None and not group:
-            raise InputError("equal rows of these pairs were grouped when they were opened; open them with group=False")
-        return pairs
-    if not group:
-        ungrouped = copy.copy(pairs)
-        ungrouped.rows_are_items = True
-        return ungrouped
-    grouped_by_option = _GROUPED.setdefault(pairs, {})
-    if normalize not in grouped_by_option:
-        grouped = group_equal_rows(pairs, normalize=normalize)
-        if grouped is pairs:
-            return pairs
-        warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=5)
-        grouped_by_option[normalize] = grouped
-    return grouped_by_option[normalize]
-
-
-def grouping_summary(pairs: Pairs, /) -> str:
-    """Return a sentence about the equal rows of pairs that were grouped.
-
-    Parameters
-    ----------
-    pairs : Pairs
-        Pairs whose `grouped` is not None.
-
-    Returns
-    -------
-    str
-        The sentence.
-    """
-    counts = pairs.grouped or {}
-    found = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
-    item = next(iter(counts)) if len(counts) == 1 else "item"
-    intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
-    return (
-        f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
-        "group=False in Python, takes every row as it is"
-    )
-
-
-def _groups(source: Source, labels: np.ndarray | None = None, *, normalize: bool) -> np.ndarray | None:
-    """Return the number of the distinct row of each row, or None if rows are not grouped."""
-    n_rows = source.shape[0]
-    if n_rows > MAX_ROWS:
-        return None
-    if source not in _NUMBERS:
-        _NUMBERS[source] = find_equal_rows(source)
-    groups = _NUMBERS[source]
-    if groups is None or int(groups.max()) == 0:
-        return None
-    if int(groups.max()) + 1 < MIN_DISTINCT_ROWS:
-        rows = to_numpy(source.take(np.unique(groups, return_index=True)[1])).astype(np.float64)
-        if np.linalg.norm(unit_rows(rows).mean(axis=0)) > COLLAPSED_LENGTH:
-            return None
-    if not normalize:
-        groups = _split_by_length(source, groups)
-    if labels is not None:
-        classes = np.unique(labels, return_inverse=True)[1]
-        groups = renumber(groups * (classes.max() + 1) + classes)
-    return groups if int(groups.max()) + 1 < n_rows else None
+    groups = renumber(connected_components(graph, directed=False)[1][first])
+    groups = groups if normalize else _split_by_length(source, groups)
+    return groups if int(groups.max()) + 1 < n else None
 
 
 def _split_by_length(source: Source, groups: np.ndarray) -> np.ndarray:

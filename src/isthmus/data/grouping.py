@@ -1,11 +1,152 @@
-"""Groups of items that stay together in a split, such as an image that is repeated for each of its captions."""
+"""Pairs whose equal rows are one item, such as an image that is repeated for each of its captions."""
 
 from __future__ import annotations
 
+import copy
+import warnings
+from weakref import WeakKeyDictionary
+
 import numpy as np
 
+from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.data.equal_rows import find_equal_rows
+from isthmus.data.joins import select_rows
+from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
+from isthmus.data.sources import Source
+from isthmus.utils.errors import InputError, IsthmusWarning
+
+#: Distinct rows of a modality from which on equal rows are grouped in any case.
+MIN_DISTINCT_ROWS = 20
+#: Length of the mean of fewer distinct unit rows above which the encoder has collapsed, and rows are not grouped.
+COLLAPSED_LENGTH = 0.999
+#: Most rows that are searched for equal ones. It takes at most 64 bytes a row.
+MAX_ROWS = 5_000_000
+#: Results of `find_equal_rows` and of `group_equal_rows` while what they were computed from exists.
+_NUMBERS: WeakKeyDictionary[Source, dict[bool, np.ndarray | None]] = WeakKeyDictionary()
+_GROUPED: WeakKeyDictionary[Pairs, dict[bool, Pairs]] = WeakKeyDictionary()
+
+
+def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
+    """Make one item of rows that are equal, such as an image that is repeated beside each of its captions.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs. Rows of both modalities are read once, and those that may be equal again.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
+
+    Returns
+    -------
+    Pairs
+        Pairs whose x holds distinct rows, with an index, and whose `y_groups` number the distinct rows of y. `grouped`
+        counts rows and distinct rows of the modality, or of both, with repeats. `pairs` itself if no row repeats.
+        Rows of a modality are not grouped if all are equal, or if fewer than 20 are distinct and nearly equal. Rows of
+        x with different labels stay apart.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 60, 4))
+    >>> grouped = group_equal_rows(Pairs(image=np.repeat(x[:30], 2, axis=0), text=y))
+    >>> grouped.n_items, grouped.n_pairs, grouped.grouped
+    (30, 60, {'image': {'rows': 60, 'distinct': 30}})
+    """
+    groups = _groups(pairs.x, pairs.labels, normalize=normalize)
+    y_groups = _groups(pairs.y, normalize=normalize)
+    y_groups = pairs.y_groups if y_groups is None else y_groups
+    if groups is None and y_groups is pairs.y_groups:
+        pairs.rows_are_items = normalize
+        return pairs
+    x, y = pairs.names
+    rows_x, index, labels = pairs.x, pairs.index, pairs.labels
+    if groups is not None:
+        first_rows = np.unique(groups, return_index=True)[1]
+        rows_x, index = select_rows(pairs.x, first_rows), groups[pairs.owner]
+        labels = None if labels is None else labels[first_rows]
+    grouped = type(pairs)(index=index, labels=labels, y_groups=y_groups, **{x: rows_x, y: pairs.y})
+    grouped._with_history_of(pairs).rows_are_items = True
+    grouped.ungrouped = copy.copy(pairs), normalize  # a copy, because `_GROUPED` must not keep its keys alive
+    grouped.grouped = {
+        name: {"rows": len(numbers), "distinct": int(numbers.max()) + 1}
+        for name, numbers in ((x, groups), (y, y_groups))
+        if numbers is not None
+    }
+    return grouped
+
+
+def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = True) -> Pairs:
+    """Return pairs in which equal rows are one item, and say so in a warning, or pairs with all rows as they are.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        The pairs. Their rows are searched in the first call only. Pairs that were grouped with other options are
+        grouped anew.
+    group : bool
+        Whether equal rows are one item. Default: True.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
+
+    Returns
+    -------
+    Pairs
+        The result of `group_equal_rows`, or these pairs as they are.
+
+    Raises
+    ------
+    InputError
+        If `group` is False, and the pairs are a part of pairs whose equal rows were grouped.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> pairs = Pairs(image=np.eye(30), text=np.eye(30))
+    >>> pairs_of_items(pairs) is pairs
+    True
+    """
+    if pairs.ungrouped is not None and (not group or pairs.ungrouped[1] != normalize):
+        pairs = pairs.ungrouped[0]
+    elif pairs.rows_are_items:
+        if pairs.grouped is not None and not group:
+            raise InputError("equal rows of these pairs were grouped when they were opened; open them with group=False")
+        return pairs
+    if not group:
+        ungrouped = copy.copy(pairs)
+        ungrouped.rows_are_items = True
+        return ungrouped
+    grouped_by_option = _GROUPED.setdefault(pairs, {})
+    if normalize not in grouped_by_option:
+        grouped = group_equal_rows(pairs, normalize=normalize)
+        if grouped is pairs:
+            return pairs
+        warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=5)
+        grouped_by_option[normalize] = grouped
+    return grouped_by_option[normalize]
+
+
+def grouping_summary(pairs: Pairs, /) -> str:
+    """Return a sentence about the equal rows of pairs that were grouped.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Pairs whose `grouped` is not None.
+
+    Returns
+    -------
+    str
+        The sentence.
+    """
+    counts = pairs.grouped or {}
+    found = " and ".join(f"{c['distinct']:,} of {c['rows']:,} {name} rows" for name, c in counts.items())
+    item = next(iter(counts)) if len(counts) == 1 else "item"
+    intervals = "" if pairs.dependence is None else f"; {pairs.dependence}"
+    return (
+        f"{found} are distinct: equal rows count as one {item} with several matches{intervals}; --as-is, or "
+        "group=False in Python, takes every row as it is"
+    )
 
 
 def item_groups(pairs: Pairs, /) -> np.ndarray:
@@ -34,3 +175,24 @@ def item_groups(pairs: Pairs, /) -> np.ndarray:
         return pairs.split_groups
     groups = find_equal_rows(pairs.x)
     return np.arange(pairs.n_items) if groups is None else groups
+
+
+def _groups(source: Source, labels: np.ndarray | None = None, *, normalize: bool) -> np.ndarray | None:
+    """Return the number of the distinct row of each row, or None if rows are not grouped."""
+    n_rows = source.shape[0]
+    if n_rows > MAX_ROWS:
+        return None
+    numbers_by_option = _NUMBERS.setdefault(source, {})
+    if normalize not in numbers_by_option:
+        numbers_by_option[normalize] = find_equal_rows(source, normalize=normalize)
+    groups = numbers_by_option[normalize]
+    if groups is None or int(groups.max()) == 0:
+        return None
+    if int(groups.max()) + 1 < MIN_DISTINCT_ROWS:
+        rows = to_numpy(source.take(np.unique(groups, return_index=True)[1])).astype(np.float64)
+        if np.linalg.norm(unit_rows(rows).mean(axis=0)) > COLLAPSED_LENGTH:
+            return None
+    if labels is not None:
+        classes = np.unique(labels, return_inverse=True)[1]
+        groups = renumber(groups * (classes.max() + 1) + classes)
+    return groups if int(groups.max()) + 1 < n_rows else None

@@ -13,7 +13,8 @@ import numpy as np
 
 from isthmus.data.columns import RESERVED_NAMES, as_source, column_modalities, pair_of_columns
 from isthmus.data.cross_dim_pairs import CrossDimPairs
-from isthmus.data.equal_rows import find_equal_rows, pairs_of_items
+from isthmus.data.equal_rows import find_equal_rows
+from isthmus.data.grouping import pairs_of_items
 from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
@@ -56,6 +57,7 @@ def open_pairs(
     same_dim: bool = True,
     drop_bad: bool = False,
     group: bool = True,
+    normalize: bool = True,
     **reading: Any,
 ) -> Pairs:
     """Open the pairs in two files or folders, memory-mapped if the format allows it, or in two arrays.
@@ -89,6 +91,9 @@ def open_pairs(
         Whether equal rows are one row with several matches, as with `index`. Examples are an image that is repeated
         beside each of its captions, and a caption beside each of its images. Rows are counted in `Pairs.grouped` and
         reported in an `IsthmusWarning`. Default: True.
+    normalize : bool
+        Whether a row and a multiple of it are equal rows. False suits functions that get `normalize=False`. Default:
+        True.
     **reading
         Options of `isthmus.sources.open_source`: `pool`, `raw`, `scale`, `offset`, `ranges` and `bits`. A tuple of two
         has one value for x and one for y.
@@ -118,10 +123,10 @@ def open_pairs(
     sources, modalities = named_sources(x, y, names, reading)
     if key is None:
         pairs = pairs_class(index=index, labels=labels, **dict(zip(modalities, sources, strict=True)))
-        return _cleaned(pairs, drop_bad=drop_bad, group=group)
+        return _cleaned(pairs, drop_bad=drop_bad, group=group, normalize=normalize)
     if index is not None:
         raise InputError("got index and key, expected one of them: both say which rows belong together")
-    key_join = _join_by_key(sources, key, group=group)
+    key_join = _join_by_key(sources, key, group=group, normalize=normalize)
     if any(key_join.unmatched) or key_join.matched is not None:
         warnings.warn(key_join.summary(modalities), IsthmusWarning, stacklevel=3)
     subsets = [
@@ -136,7 +141,7 @@ def open_pairs(
         index=key_join.index, labels=labels, y_groups=y_groups, **dict(zip(modalities, subsets, strict=True))
     )
     pairs.key_join = key_join
-    return _cleaned(pairs, drop_bad=drop_bad, group=group)
+    return _cleaned(pairs, drop_bad=drop_bad, group=group, normalize=normalize)
 
 
 def named_sources(
@@ -158,9 +163,9 @@ def named_sources(
     ], modalities
 
 
-def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool) -> Pairs:
+def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool, normalize: bool) -> Pairs:
     """Return the pairs without invalid rows if `drop_bad`, and with equal rows as one if `group`."""
-    return pairs_of_items(drop_invalid_rows(pairs) if drop_bad else pairs, group=group)
+    return pairs_of_items(drop_invalid_rows(pairs) if drop_bad else pairs, group=group, normalize=normalize)
 
 
 def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
@@ -304,10 +309,7 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
             raise InputError("got Pairs and a second argument, expected Pairs alone or the rows of two modalities")
         data = drop_invalid_rows(data) if options.get("drop_bad") else data
         return pairs_of_items(data, group=options.get("group", True), normalize=normalize)
-    if not normalize and options.get("group", True):
-        pairs = as_pairs(data, y, **{**options, "group": False})
-        pairs.rows_are_items = False
-        return pairs_of_items(pairs, normalize=False)
+    options["normalize"] = normalize
     if y is not None:
         return open_pairs(data, y, **options)
     if isinstance(data, Mapping):
@@ -353,7 +355,7 @@ def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[
     return names[0], names[1]
 
 
-def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool) -> KeyJoin:
+def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool, normalize: bool) -> KeyJoin:
     keys = (key, key) if isinstance(key, (str, os.PathLike)) else tuple(key)
     if len(keys) != 2:
         raise InputError(f"got {len(keys)} keys, expected one column for both files, or one for each of the two")
@@ -362,5 +364,7 @@ def _join_by_key(sources: Sequence[Source], key: Any, *, group: bool) -> KeyJoin
     name, columns = ", ".join(dict.fromkeys(key_names)), (address_x, address_y)
     with contextlib.suppress(RepeatedKeyError):
         return join_keys(keys_x, keys_y, key=name, columns=columns)
-    groups_x, groups_y = (find_equal_rows(source) if group and source.is_numpy else None for source in sources)
+    groups_x, groups_y = (
+        find_equal_rows(source, normalize=normalize) if group and source.is_numpy else None for source in sources
+    )
     return join_repeated_keys(keys_x, keys_y, groups_x, groups_y, key=name, columns=columns)

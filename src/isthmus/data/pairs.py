@@ -82,15 +82,15 @@ class Pairs:
         if index is None:
             validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.address, self.y.address)
         self.index = None if index is None else checked_index(index, self.x.shape[0], self.y.shape[0])
-        #: Number of the distinct row of y in each pair (n_pairs,), from 0. None if all rows of y are distinct.
+        #: Number of the distinct row of y in each pair (n_pairs,), from 0, or None if all rows of y are distinct.
         self.y_groups = None if y_groups is None else checked_y_groups(y_groups, self.y.shape[0])
         #: How the rows of two files were matched by a key. None if they were paired by position or `index`.
         self.key_join: KeyJoin | None = None
         self.dropped: dict[str, int] | None = None  #: Rows without a direction that were left out, by modality
-        #: Numbers of rows and of distinct rows, by modality, if equal rows count as one item. None otherwise.
-        self.grouped: dict[str, dict[str, int]] | None = None
-        #: True if equal rows have been grouped or are to stay apart.
-        self.rows_are_items = False
+        self.grouped: dict[str, dict[str, int]] | None = None  #: Rows and distinct rows by modality, if grouped
+        self.rows_are_items = False  #: True if equal rows have been grouped or are to stay apart.
+        #: The pairs before equal rows were grouped, and whether rows of different lengths could be equal then.
+        self.ungrouped: tuple[Pairs, bool] | None = None
         self.labels = None if labels is None else np.asarray(labels)
         if self.labels is not None:
             validation.check_labels(self.labels.shape, self.x.shape[0], self.names[0])

@@ -162,7 +162,7 @@ def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
     path : str or path
         Folder with two files or two folders of shards, or 'image.npy,text.npy'.
     **reading
-        Options of `isthmus.sources.open_source`, such as `pool`.
+        Options of `isthmus.open_pairs`, such as `pool` or `drop_bad`.
 
     Returns
     -------
@@ -264,7 +264,7 @@ class _Study:
 def _pairs_of(data: Any, **options: Any) -> Pairs:
     """Return the pairs of one model. A path is a folder with both modalities."""
     if isinstance(data, str | os.PathLike):
-        return open_model(data)
+        return open_model(data, **options)
     return as_pairs(data, **options)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from isthmus.data.equal_rows import grouping_summary
+from isthmus.data.grouping import grouping_summary
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_chance
 from isthmus.evaluation import Comparison, Summary

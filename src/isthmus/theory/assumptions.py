@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
-from isthmus.data.equal_rows import pairs_of_items
+from isthmus.data.grouping import pairs_of_items
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.theory.residuals import Evidence, different_orientation, moment_residuals, row_residuals
 from isthmus.theory.statements import Assumption, Theorem, apply_theorems
