@@ -5,5 +5,6 @@ Pytest would otherwise import such a module a second time, and its classes would
 
 import isthmus.align
 import isthmus.data.sources
+import isthmus.evaluation
 import isthmus.metrics
 import isthmus.tasks  # noqa: F401

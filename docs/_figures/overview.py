@@ -13,7 +13,7 @@ from typing import Any
 import isthmus
 from isthmus.reporting import panels
 from isthmus.reporting.drawing import ACCENT, INK, MUTED, SMALL_FONT_SIZE, add_axes, new_figure, with_report_style
-from isthmus.reporting.samples import before_and_after
+from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.svg import inline_svg, standalone_svg
 
 #: Where the picture is, and the correction that `isthmus report` recommends for these data.
@@ -60,7 +60,7 @@ def figure(pairs: isthmus.Pairs, explanation: Any, scores: dict[str, tuple[float
     width, height = 900, 330
     fig = new_figure(width, height)
     clouds, budget, search = (add_axes(fig, left, 52, right, 62) for left, right in ((60, 606), (402, 300), (650, 16)))
-    projection, _ = before_and_after(pairs, row=None, fit=None, normalize=True)
+    projection = HeldOutClouds(pairs).raw
     panels.draw_clouds(clouds, projection, pairs.names, panels.shared_limits(projection))
     panels.draw_budget(budget, explanation.budget)
     draw_search(search, scores)

@@ -14,6 +14,7 @@ import pytest
 
 import isthmus
 from isthmus.reporting import comparison_page, formatting, samples
+from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.theorem_sentences import theorem_sentences
 from shifted_pairs import shifted_pairs
 
@@ -216,10 +217,17 @@ def test_samples_of_large_pairs_read_no_other_rows(tmp_path, monkeypatch):
     monkeypatch.setattr(pairs, "unit", lambda **_: pytest.fail("read all rows"))
     sample = samples.CosineSample.of(pairs)
     assert sample.items == 2_000
-    before, after = samples.before_and_after(pairs, row=table["Centering"])
+    clouds = HeldOutClouds(pairs)
+    before, after = clouds.raw, clouds.mapped(table["Centering"])
     assert len(before.x) == 1_300
     assert len(before.visible_points()[0]) == 400
     assert after is not None
+
+
+def test_report_after_its_comparison_fits_no_aligner_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.reporting.held_out_clouds.moments_of", lambda *_, **__: pytest.fail("fits again"))
+    isthmus.report(shifted_pairs(60, 6), tmp_path / "report.html")
+    assert "Gap angle" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("bad", ["no/such/folder/report.html", "."])

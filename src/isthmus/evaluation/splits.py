@@ -18,6 +18,7 @@ from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
+from isthmus.evaluation.fit_observers import observe_fit
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
@@ -225,6 +226,8 @@ class Split:
         shown = [w for w in caught if not issubclass(w.category, RecallWarning)]
         notes = [str(w.message) for w in shown if issubclass(w.category, IsthmusWarning)]
         notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
+        if self.fit_size is None:
+            observe_fit(self.number, self.test.items, fitted)
         return Prepared(replace(trial, notes=notes), self, fitted, (x, y), classes)
 
     def judge(self, fitted: Aligner, x: np.ndarray, y: np.ndarray, classes: ClassTexts) -> dict[str, Any]:

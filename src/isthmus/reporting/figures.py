@@ -13,7 +13,8 @@ from isthmus.evaluation import Comparison
 from isthmus.reporting import panels
 from isthmus.reporting.descriptions import describe_overview, headline_answers
 from isthmus.reporting.drawing import SMALL_FONT_SIZE, WIDTH, add_axes, new_figure, with_report_style
-from isthmus.reporting.samples import CloudProjection, CosineSample, before_and_after
+from isthmus.reporting.held_out_clouds import HeldOutClouds
+from isthmus.reporting.samples import CloudProjection, CosineSample
 from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.statistics.result import Result
 from isthmus.utils.errors import InputError
@@ -102,7 +103,7 @@ def save_overview(
     """
     if explanation.comparison is None:
         raise InputError("the explanation has no comparison; make it with explain(pairs, comparison=compare(pairs))")
-    before, _ = before_and_after(pairs, row=None, fit=fit, normalize=explanation.result.pairs["normalize"])
+    before = HeldOutClouds(pairs, fit, normalize=bool(explanation.result.pairs["normalize"])).raw
     fig = _overview_figure(explanation, explanation.comparison, before, pairs.names)
     text_alternative = describe_overview(explanation, explanation.comparison)
     svg_text = standalone_svg(inline_svg(fig, "overview", label=text_alternative))

@@ -15,6 +15,7 @@ from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_
 from isthmus.evaluation import Comparison, Summary
 from isthmus.metrics import registry
 from isthmus.reporting import descriptions, figures, formatting, panels, samples
+from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.page_data import PairExamples, cloud_views, slider_data
 from isthmus.reporting.recommended_commands import commands, files_of
 from isthmus.reporting.section import Section
@@ -57,9 +58,11 @@ def render(
     no_comparison: str = "",
     texts: Mapping[str, Sequence[str]] | None = None,
     images: Sequence[Path | None] | None = None,
+    held_out: HeldOutClouds | None = None,
 ) -> str:
     """Return the page as text, with the sections `extra` after the table of aligners.
 
+    `held_out` are the projections of a comparison that was observed. By default the page fits the aligners anew.
     Without a comparison, the page states the reason `no_comparison` in its place.
     """
     result = explanation.result
@@ -68,12 +71,11 @@ def render(
     texts = texts or {}
     examples = PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None
     best_summary, mapped = (None, None) if comparison is None else (best_row(comparison), best_row_map(comparison))
+    held_out = held_out or HeldOutClouds(pairs, fit, is_compared=comparison is not None, normalize=normalize)
     clouds = cloud_views(
-        pairs,
+        held_out,
         comparison,
-        fit,
         texts,
-        normalize=normalize,
         shown=None if mapped is None else formatting.aligner_label(mapped),
     )
     thumbnails: dict[int, str] = {}
@@ -112,19 +114,21 @@ def render(
         thumbnails=thumbnails,
         clouds_data=clouds,
         calibration_data=None if explanation.calibration is None else slider_data(explanation.calibration),
-        **_figures(explanation, comparison, pairs, fit, mapped),
+        **_figures(explanation, comparison, pairs, held_out, mapped),
     )
 
 
 def _figures(
-    explanation: Explanation, comparison: Comparison | None, pairs: Pairs, fit: Pairs | None, mapped: Summary | None
+    explanation: Explanation,
+    comparison: Comparison | None,
+    pairs: Pairs,
+    held_out: HeldOutClouds,
+    mapped: Summary | None,
 ) -> dict[str, Any]:
     """Return every figure as SVG with its text alternative, and the samples that the captions need."""
     result, names, budget = explanation.result, pairs.names, explanation.budget
     normalize = bool(result.pairs["normalize"])
-    # Without a comparison there are no held-out pairs, and the figure shows all.
-    judged = pairs if comparison is None else fit
-    before, after = samples.before_and_after(pairs, row=mapped, fit=judged, normalize=normalize)
+    before, after = held_out.raw, None if mapped is None else held_out.mapped(mapped)
     limits = panels.shared_limits(before, after)
     cosines = samples.CosineSample.of(pairs, normalize=normalize)
     random_angles = samples.random_subspace_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))

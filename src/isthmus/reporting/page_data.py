@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import unicodedata
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,11 +14,10 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Calibration
 from isthmus.diagnosis._cosine_bins import threshold_curve
-from isthmus.evaluation import MAX_ITEMS as MAX_COMPARED_ITEMS
 from isthmus.evaluation import Comparison
 from isthmus.reporting.formatting import aligner_label, gap
+from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.samples import MAX_ITEMS, CloudProjection, visible_rows
-from isthmus.statistics.moments import moments_of
 from isthmus.utils.errors import InputError
 
 #: Positions of the slider of the cosine.
@@ -76,43 +74,28 @@ def item_texts(texts: Mapping[str, Sequence[Any] | None], n_items: int, /) -> di
 
 
 def cloud_views(
-    pairs: Pairs,
+    clouds: HeldOutClouds,
     comparison: Comparison | None,
-    fit: Pairs | None,
     texts: Mapping[str, Sequence[str]],
     /,
     *,
-    normalize: bool,
     shown: str | None,
 ) -> dict[str, Any]:
     """Return coordinates of held-out rows, raw and after every row map of the table, for the script of the page.
 
     Parameters
     ----------
-    pairs : Pairs
-        The pairs.
+    clouds : HeldOutClouds
+        The rows.
     comparison : Comparison or None
         The table. Without one, all pairs are shown raw.
-    fit : Pairs or None
-        Pairs that the maps are fitted to. None is one half of `pairs`.
     texts : mapping of str to sequence of str
         Result of `item_texts`.
-    normalize : bool
-        Whether rows are divided by their norms.
     shown : str or None
         Name of the map that is shown first.
     """
-    numbered = copy.copy(pairs)
-    numbered.labels = np.arange(pairs.n_items)
-    training, testing = fit or numbered, numbered
-    if fit is None and comparison is not None:
-        training, testing = numbered.sample(MAX_COMPARED_ITEMS).split_half(rng=0)
-    sample = testing.sample(MAX_ITEMS)
-    x, y = (to_numpy(rows) for rows in sample.unit(normalize=normalize))
-    items, rows_y = sample.first_pairs
-    x, y, numbers = x[items], y[rows_y], np.asarray(sample.labels)[items]
-    rows = visible_rows(len(x))
-    views = [_view("raw", CloudProjection.of(x, y), rows, "These are the raw rows.")]
+    numbers, rows = clouds.numbers, visible_rows(len(clouds.numbers))
+    views = [_view("raw", clouds.raw, rows, "These are the raw rows.")]
     for row in [] if comparison is None else comparison.rows:
         if not row.scores or row.name == "Identity":
             continue
@@ -120,18 +103,12 @@ def cloud_views(
             note = f"{aligner_label(row)} corrects the scores and leaves the rows where they are."
             views.append({"name": aligner_label(row), "same": 0, "note": note})
             continue
-        aligner = type(row.aligner)(**row.aligner.get_params())
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the table of the page shows the warnings
-            try:
-                aligner.fit_moments(moments_of(training, normalize=aligner.normalize))
-                projection = CloudProjection.of(*aligner.transform(x, y))
-            except (InputError, NotImplementedError):
-                continue
-        views.append(_view(aligner_label(row), projection, rows, f"Gap angle: {gap(row)}. Fitted on other pairs."))
+        projection = clouds.mapped(row)
+        if projection is not None:
+            views.append(_view(aligner_label(row), projection, rows, f"Gap angle: {gap(row)}. Fitted on other pairs."))
     names = [view["name"] for view in views]
     return {
-        "names": [plain_text(name) for name in pairs.names],
+        "names": [plain_text(name) for name in clouds.pairs.names],
         "views": views,
         "shown": names.index(shown) if shown in names else min(1, len(views) - 1),
         "rows": numbers[rows].tolist(),

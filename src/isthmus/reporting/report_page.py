@@ -8,6 +8,7 @@ from typing import Any
 from isthmus.data.opening import as_pairs
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
+from isthmus.evaluation.fit_observers import observing_fits
 from isthmus.reporting.section import Section
 from isthmus.statistics.data_warnings import state_remarks
 from isthmus.utils.errors import InputError, TooFewItemsError
@@ -91,6 +92,7 @@ def report(
     ('<!doctype html>', 'pairing')
     """
     # Imported here because jinja2 and the figures are needed for pages only.
+    from isthmus.reporting.held_out_clouds import HeldOutClouds
     from isthmus.reporting.page import render
     from isthmus.reporting.page_data import item_texts, texts_of_items
     from isthmus.reporting.thumbnails import image_paths
@@ -107,13 +109,14 @@ def report(
     ids, captions = texts_of_items(ids, pairs), texts_of_items(captions, pairs)
     texts = item_texts({"ids": ids, "labels": pairs.labels, "captions": captions}, pairs.n_items)
     image_files = None if images is None else image_paths(images, pairs.n_items)
-    no_comparison = ""
+    no_comparison, held_out = "", HeldOutClouds(pairs, fit, normalize=normalize)
     state_remarks(pairs)  # in the verdict
     if comparison is None:
         try:
-            comparison = compare(pairs, fit=fit, normalize=normalize)
+            with observing_fits(held_out.observe):
+                comparison = compare(pairs, fit=fit, normalize=normalize)
         except TooFewItemsError as error:
-            no_comparison = str(error)
+            no_comparison, held_out.is_compared = str(error), False
     missing = set() if comparison is None else {"R@1", "exchange_R@1"} - comparison["Identity"].scores.keys()
     if missing:
         raise InputError(
@@ -134,6 +137,7 @@ def report(
         no_comparison=no_comparison,
         texts=texts,
         images=image_files,
+        held_out=held_out,
     )
     with atomic_path(path) as temporary:
         # A file name that is not valid Unicode becomes question marks instead of an error.

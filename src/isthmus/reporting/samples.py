@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.pairs import Pairs
-from isthmus.evaluation import MAX_ITEMS as MAX_COMPARED_ITEMS
-from isthmus.evaluation import Summary
+from isthmus.linalg.leading import leading_eigenvector
 from isthmus.linalg.random_subspaces import random_principal_angles
-from isthmus.statistics.moments import moments_of
-from isthmus.utils.errors import InputError
 
 #: Items that axes and cosines are computed from, items that are visible, and pairs that are joined by a line.
 MAX_ITEMS, MAX_POINTS, MAX_LINES = 2_000, 400, 48
@@ -54,7 +50,7 @@ class CloudProjection:
         first_axis = gap / distance if distance > 1e-12 else np.eye(len(gap))[0]
         centred = np.concatenate([x - mean_x, y - mean_y])
         centred -= np.outer(centred @ first_axis, first_axis)
-        second_axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+        second_axis = leading_eigenvector(centred.T @ centred)
         second_axis -= (second_axis @ first_axis) * first_axis
         length = np.linalg.norm(second_axis)
         second_axis = second_axis / length if length > 1e-6 else np.zeros_like(first_axis)
@@ -68,28 +64,6 @@ class CloudProjection:
         """Return at most `max_points` pairs of points, evenly spread over the sample."""
         rows = visible_rows(len(self.x), max_points)
         return self.x[rows], self.y[rows]
-
-
-def before_and_after(
-    pairs: Pairs, /, *, row: Summary | None, fit: Pairs | None = None, normalize: bool = True
-) -> tuple[CloudProjection, CloudProjection | None]:
-    """Return the same held-out pairs raw and after the aligner of `row`, fitted to the other half or to `fit`.
-
-    The second is None if there is no aligner, or if it rejects these pairs.
-    """
-    training, testing = (fit, pairs) if fit is not None else pairs.sample(MAX_COMPARED_ITEMS).split_half(rng=0)
-    x, y = one_pair_per_item(testing.sample(MAX_ITEMS), normalize=normalize)
-    before = CloudProjection.of(x, y)
-    if row is None:
-        return before, None
-    aligner = type(row.aligner)(**row.aligner.get_params())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the table of the page shows the warnings
-        try:
-            aligner.fit_moments(moments_of(training, normalize=aligner.normalize))
-            return before, CloudProjection.of(*aligner.transform(x, y))
-        except InputError:
-            return before, None
 
 
 def one_pair_per_item(pairs: Pairs, /, *, normalize: bool = True) -> tuple[np.ndarray, np.ndarray]:
