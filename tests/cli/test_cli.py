@@ -177,6 +177,11 @@ def test_list_shows_every_registered_thing() -> None:
     assert set(rooms["metrics"]) == set(isthmus.metrics.registry())
     assert set(rooms["runs"]) == {"plain", "warm", "collapsed"}
     assert "clip-retrieval" in isthmus_("list", "sources").stdout
+    kinds = [set(json.loads(isthmus_("list", kind, "--json").stdout)[kind]) for kind in ("formats", "stores")]
+    assert "npy" in kinds[0]
+    assert "qdrant" in kinds[1]
+    assert set.union(*kinds) == set(json.loads(isthmus_("list", "sources", "--json").stdout)["sources"])
+    assert "runs it" in isthmus_("list", "theorem_1").stdout
 
 
 def test_no_verb_shows_help() -> None:
@@ -230,8 +235,12 @@ def test_help_of_every_verb_has_an_example_that_names_real_options() -> None:
 
     from isthmus.cli._help import VERBS
 
-    for verb, example in ((name, verb.example) for name, verb in VERBS.items() if verb.example):
-        shown = isthmus_(verb, "--help").stdout
+    examples = {(name,): verb.example for name, verb in VERBS.items()}
+    groups = [("train", "demo"), ("theory", "all"), ("theory", "list"), ("theory", "theorem_1")]
+    for words in [*examples, *groups]:
+        shown = isthmus_(*words, "--help").stdout
+        example = examples.get(words) or " ".join(shown.split()).split("Example: ")[1]
+        verb = words[0]
         assert f"Example: {example}" in " ".join(shown.split()), verb
         for option in re.findall(r" (--?[a-z-]+)", example):
             assert option in shown, (verb, option)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import isthmus
 from isthmus.cli import app
 from isthmus.evaluation import evaluate_zero_shot
 from isthmus.utils.errors import InputError
@@ -75,6 +76,18 @@ def test_zero_shot_command_prints_accuracy_and_classes(tmp_path: Path) -> None:
     output = CliRunner().invoke(app, words).output
     assert f"right for {100 * expected.accuracy.value:.1f} % of the 400 rows of image" in output
     assert "Removing both means" in output
-    content = json.loads(CliRunner().invoke(app, [*words, "--json"]).output)
+    content = json.loads(CliRunner().invoke(app, [*words, "--json", "-o", str(tmp_path / "report.json")]).output)
     assert content["accuracy"]["value"] == expected.accuracy.value
     assert len(content["classes"]) == 8
+    assert isthmus.load(tmp_path / "report.json").columns() == expected.columns()
+
+
+def test_accuracy_of_a_class_has_an_interval_and_a_class_without_rows_has_none() -> None:
+    x, texts, labels = images_and_class_texts()
+    report = evaluate_zero_shot(x[labels != 5], texts, labels[labels != 5], class_names=np.arange(8))
+    for row in report.rows():
+        if row["class"] == 5:
+            assert (row["rows"], row["accuracy"], row["low"]) == (0, None, None)
+        else:
+            assert row["low"] <= row["accuracy"] <= row["high"]
+    assert len(isthmus.plot.zero_shot(report, n_classes=3).get_yticklabels()) == 3

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 import isthmus
 from isthmus import InputError
 from isthmus.align._hit_model import Reliability
-from isthmus.evaluation import intervene
+from isthmus.evaluation import evaluate_zero_shot, intervene
 from isthmus.reporting.plot import FIGURES
 from isthmus.train.history import GapHistory
 from isthmus.train.snapshot import GapSnapshot
@@ -42,6 +42,7 @@ def results() -> dict[str, Any]:
         ),
         "Reliability": Reliability(np.array([0.2, 0.9]), np.array([0.1, 0.8]), np.array([50, 50])),
         "GapHistory": GapHistory(tuple(GapSnapshot.of(isthmus.Moments.of(pairs), step=step) for step in (1, 2))),
+        "ZeroShotReport": evaluate_zero_shot(Y[:6], Z[:3], np.array(list("abcabb")), class_names=np.array(list("abc"))),
         "Drift": isthmus.align.Centering().fit(pairs).drift(pairs.x.read(0, 100)),
     }
 

@@ -39,9 +39,9 @@ def _print_list(arguments: list[str]) -> bool:
     topics = [word for word in arguments if word != "--json"]
     if len(topics) > 1 or any(word.startswith("-") for word in topics):
         return False
-    from isthmus.cli._catalogue import TOPICS, print_entries
+    from isthmus.cli._catalogue import KINDS, TOPICS, print_entries
 
-    if not {*topics} <= {*TOPICS, "all"}:
+    if not {*topics} <= {*TOPICS, *KINDS, "all"}:
         return False
     print_entries(topics[0] if topics else "all", as_json="--json" in arguments)
     return True

@@ -12,16 +12,19 @@ import json
 import os
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import isthmus
-from isthmus.utils.errors import unknown_name
+from isthmus.utils.errors import MissingDependencyError, unknown_name
 from isthmus.utils.version import __version__
 
 #: Longest line of the text, and the blanks before a description.
 LINE_WIDTH, INDENT = 100, 6 * " "
-TOPICS = ("metrics", "aligners", "tasks", "sources", "runs")
+TOPICS = ("metrics", "aligners", "tasks", "losses", "sources", "experiments", "runs")
+#: The two kinds of sources, each a topic of its own: files and folders, or vector stores.
+KINDS = {"formats": False, "stores": True}
 #: Entry points of other packages, whose modules the key of a kept catalogue does not know.
 GROUPS = ("isthmus.metrics", "isthmus.aligners", "isthmus.tasks", "isthmus.formats", "isthmus.stores")
 
@@ -32,7 +35,10 @@ def print_entries(topic: str, *, as_json: bool) -> None:
     """Print the entries of a topic, of all topics, or of one name."""
     entries = catalogue()
     selected = {name: entries[name] for name in TOPICS if topic in (name, "all")}
-    if topic != "all" and topic not in TOPICS:
+    if topic in KINDS:
+        sources = entries["sources"].items()
+        selected = {topic: {name: about for name, about in sources if about["store"] == KINDS[topic]}}
+    elif topic != "all" and topic not in TOPICS:
         selected = _entries_named(topic, entries)
     if as_json:
         print(json.dumps(selected, indent=1))
@@ -121,7 +127,7 @@ def _entries_named(name: str, entries: Catalogue) -> Catalogue:
     }
     found = {topic: entries_of_topic for topic, entries_of_topic in found.items() if entries_of_topic}
     if not found:
-        raise unknown_name("entry", name, [*TOPICS, *(entry for known in entries.values() for entry in known)])
+        raise unknown_name("entry", name, [*TOPICS, *KINDS, *(entry for known in entries.values() for entry in known)])
     return found
 
 
@@ -181,13 +187,52 @@ def _tasks() -> dict[str, dict[str, Any]]:
     }
 
 
-def _sources() -> dict[str, dict[str, str]]:
-    kinds = {**isthmus.sources.formats, **isthmus.sources.stores}
-    return {name: {"definition": getattr(known, "description", name)} for name, known in sorted(kinds.items())}
+def _losses() -> dict[str, dict[str, str]]:
+    try:
+        losses = isthmus.train.registry()
+    except MissingDependencyError:  # the losses need torch
+        return {}
+    return {
+        name: {
+            "definition": spec.definition,
+            "about": f"{'trains alone' if spec.standalone else f'a term beside InfoNCE, weight {spec.weight:g}'}; "
+            f"{spec.source}",
+        }
+        for name, spec in losses.items()
+    }
+
+
+def _sources() -> dict[str, dict[str, Any]]:
+    stores = isthmus.sources.stores
+    kinds = {**isthmus.sources.formats, **stores}
+    return {
+        name: {"definition": getattr(known, "description", name), "store": name in stores}
+        for name, known in sorted(kinds.items())
+    }
+
+
+def _experiments() -> dict[str, dict[str, str]]:
+    from isthmus.studies.theorems import experiments
+
+    return {
+        name: {
+            "definition": f"{known.title} ({known.kind}). {known.claim}",
+            "about": f"`isthmus theory {name}` runs it",
+        }
+        for name, known in experiments().items()
+    }
 
 
 def _runs() -> dict[str, dict[str, str]]:
     return {name: {"definition": about} for name, about in isthmus.demo.RUNS.items()}
 
 
-_LISTS = {"metrics": _metrics, "aligners": _aligners, "tasks": _tasks, "sources": _sources, "runs": _runs}
+_LISTS: dict[str, Callable[[], dict[str, dict[str, Any]]]] = {
+    "metrics": _metrics,
+    "aligners": _aligners,
+    "tasks": _tasks,
+    "losses": _losses,
+    "sources": _sources,
+    "experiments": _experiments,
+    "runs": _runs,
+}

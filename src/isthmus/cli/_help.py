@@ -119,7 +119,7 @@ VERBS = {
     ),
     "list": Verb(
         "listing",
-        "List measures with their definitions, aligners, tasks, file formats and runs of the demo.",
+        "List measures with their definitions, aligners, tasks, losses, file formats, stores, experiments and runs.",
         "isthmus list centroid_angle",
     ),
     "theory": Verb(

@@ -17,9 +17,13 @@ def mount(app: typer.Typer) -> None:
 
 def list_(
     topic: Annotated[
-        str, typer.Argument(metavar="[TOPIC|NAME]", help="metrics, aligners, tasks, sources, runs, or one entry")
+        str,
+        typer.Argument(
+            metavar="TOPIC|NAME",
+            help="metrics, aligners, tasks, losses, sources, formats, stores, experiments, runs, or one entry",
+        ),
     ] = "all",
     json_: Json = False,
 ) -> None:
-    """List measures with their definitions, aligners, tasks, file formats and runs of the demo."""
+    """List measures with their definitions, aligners, tasks, losses, file formats, stores, experiments and runs."""
     print_entries(topic, as_json=json_)

@@ -45,7 +45,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", he
 Quick = Annotated[bool, typer.Option("--quick", help="run with fewer particles and settings")]
 
 
-@app.command("list")
+@app.command("list", epilog="Example: isthmus theory list --json")
 def list_(json_: Json = False) -> None:
     """List every experiment."""
     from isthmus.studies.theorems import experiments
@@ -57,7 +57,7 @@ def list_(json_: Json = False) -> None:
     print_table(("name", "kind", "statement"), [(entry.name, entry.kind, entry.title) for entry in entries])
 
 
-@app.command("all")
+@app.command("all", epilog="Example: isthmus theory all theory-page/ --quick")
 def all_(
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="folder for theory.html")] = None,
     output: Output = None,
@@ -70,7 +70,7 @@ def all_(
     _run(None, folder or output, json_=json_, quick=quick)
 
 
-@app.command("run", hidden=True)
+@app.command("run", hidden=True, epilog="Example: isthmus theory theorem_3 --quick")
 def run_(name: Name, output: Output = None, json_: Json = False, quick: Quick = False) -> None:
     """Run the experiment NAME."""
     _run([name], output, json_=json_, quick=quick)

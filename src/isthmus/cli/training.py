@@ -28,7 +28,7 @@ def group() -> None:
     """Train dual encoders and measure the gap."""
 
 
-@app.command()
+@app.command(epilog="Example: isthmus train demo --quick --part losses -o training/")
 def demo(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="folder for the page, JSON and journal")
@@ -38,7 +38,9 @@ def demo(
     ] = 5,
     part: Annotated[
         list[str] | None,
-        typer.Option("--part", help="collapse, losses, alternatives, shared_space or ablations; may be repeated"),
+        typer.Option(
+            "--part", metavar="NAME", help="collapse, losses, alternatives, shared_space or ablations; may be repeated"
+        ),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="fewer settings, two seeds: some minutes")] = False,
     json_: Json = False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,8 @@ import typer
 from isthmus.cli._common import Json, Names, Raw, print_bullets, print_table, read_array, split_names
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
-from isthmus.utils.format import number
+from isthmus.utils.tabular import check_table_suffix, display_table
+from isthmus.utils.validation import check_writable
 
 
 def mount(app: typer.Typer) -> None:
@@ -27,12 +27,18 @@ def zero_shot(
         Path | None, typer.Option("--classes", help=".npy with the class of each class text; default: 0, 1, 2 ...")
     ] = None,
     names: Names = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="also write this file: .json, .csv, .md or .tex")
+    ] = None,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
     """Classify rows by the nearest class text: accuracy, also of each class, and the effect of the gap on it."""
     from isthmus.evaluation import evaluate_zero_shot
 
+    if output is not None:
+        check_writable(output)
+        check_table_suffix(output)
     with stages("classifying", quiet=json_):
         report = evaluate_zero_shot(
             x,
@@ -43,17 +49,11 @@ def zero_shot(
             normalize=not raw,
             **reading_options(),
         )
+    if output is not None:
+        report.save(output)
     if json_:
-        typer.echo(json.dumps(report.to_dict(), indent=1, allow_nan=False))
+        typer.echo(report.to_json())
         return
     print_bullets(report.sentences())
-    cells = [
-        (
-            str(row["class"]),
-            f"{row['rows']:,}",
-            *("-" if row[name] is None else number(row[name]) for name in ("accuracy", "centred_accuracy")),
-            f"{row['predicted']:,}",
-        )
-        for row in report.rows()
-    ]
-    print_table(("class", "rows", "accuracy", "means removed", "predicted"), cells)
+    header, rows = display_table(report.columns())
+    print_table(tuple(header), [tuple(row) for row in rows])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,15 +21,16 @@ from isthmus.tasks.zero_shot import ZeroShot
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import json_number, percent
+from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
 
 #: Classes that a sentence lists.
 LISTED_CLASSES = 3
 
 
-@dataclass(frozen=True, eq=False)
-class ZeroShotReport:
-    """Zero-shot classification of rows as they are, and after both means are removed.
+@dataclass(frozen=True, eq=False, repr=False)
+class ZeroShotReport(Tabular):
+    """Zero-shot classification of rows as they are, and after both means are removed: a table with a line a class.
 
     Parameters
     ----------
@@ -48,10 +50,15 @@ class ZeroShotReport:
     0.6666666666666666
     """
 
+    kind: ClassVar[str] = "zero-shot report"
+
     names: tuple[str, str]
     raw: ZeroShot
     centred: ZeroShot
     gap_angle: Estimate
+
+    def __repr__(self) -> str:
+        return "\n".join(self.sentences())
 
     @property
     def accuracy(self) -> Estimate:
@@ -77,19 +84,38 @@ class ZeroShotReport:
         Returns
         -------
         list of dict
-            'class', 'rows', 'accuracy', 'predicted' (rows that are assigned to it) and 'centred_accuracy'.
+            'class', 'rows', 'accuracy' with the ends 'low' and 'high' of its 95 % interval, 'predicted' (rows that are
+            assigned to it) and 'centred_accuracy'. A class without rows has None.
         """
         raw, centred = self.raw.per_class, self.centred.per_class
-        return [
-            {
-                "class": name,
-                "rows": int(np.count_nonzero(self.raw.labels == name)),
-                "accuracy": json_number(raw[name]),
-                "predicted": int(count),
-                "centred_accuracy": json_number(centred[name]),
-            }
-            for name, count in zip(self.raw.classes.tolist(), self.raw.counts, strict=True)
-        ]
+        classes = []
+        for name, count in zip(self.raw.classes.tolist(), self.raw.counts, strict=True):
+            n_rows = int(np.count_nonzero(self.raw.labels == name))
+            low, high = wilson_interval(raw[name] * n_rows, n_rows) if n_rows else (math.nan, math.nan)
+            classes.append(
+                {
+                    "class": name,
+                    "rows": n_rows,
+                    "accuracy": json_number(raw[name]),
+                    "low": json_number(low),
+                    "high": json_number(high),
+                    "predicted": int(count),
+                    "centred_accuracy": json_number(centred[name]),
+                }
+            )
+        return classes
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return one line for each class as columns.
+
+        Returns
+        -------
+        dict of str to list
+            The values of `rows`. Classes are texts, and absent numbers are NaN.
+        """
+        rows = self.rows()
+        columns = {name: [math.nan if row[name] is None else row[name] for row in rows] for name in rows[0]}
+        return {**columns, "class": [str(row["class"]) for row in rows]}
 
     def sentences(self) -> list[str]:
         """Return accuracy, the weakest classes, and what the gap does to them.
@@ -139,6 +165,34 @@ class ZeroShotReport:
             "label_gini": self.raw.label_gini,
             "classes": self.rows(),
         }
+
+    def _saved(self) -> dict[str, Any]:
+        classes = self.raw.classes.tolist()
+        numbers = {name: number for number, name in enumerate(classes)}
+        columns = {"labels": self.raw.labels, "predicted": self.raw.predicted, "centred": self.centred.predicted}
+        classified = {name: [numbers[row] for row in values.tolist()] for name, values in columns.items()}
+        return {**super()._saved(), "class_of_rows": classified}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], /) -> ZeroShotReport:
+        """Return the report that `save` wrote.
+
+        Parameters
+        ----------
+        content : mapping
+            Content of the JSON file.
+
+        Returns
+        -------
+        ZeroShotReport
+            The report, with the class of each row.
+        """
+        classes = np.asarray([row["class"] for row in content["classes"]])
+        rows = {
+            name: classes[np.asarray(numbers, dtype=np.int64)] for name, numbers in content["class_of_rows"].items()
+        }
+        raw, centred = (ZeroShot(rows[name], rows["labels"], classes) for name in ("predicted", "centred"))
+        return cls((content["names"][0], content["names"][1]), raw, centred, Estimate.from_dict(content["gap_angle"]))
 
 
 def evaluate_zero_shot(

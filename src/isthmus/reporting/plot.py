@@ -19,7 +19,7 @@ from isthmus.align import Drift, Reliability
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Calibration, CosineDecomposition, Explanation, PairwiseResults
 from isthmus.diagnosis.model_table import ModelComparison
-from isthmus.evaluation import Comparison
+from isthmus.evaluation import Comparison, ZeroShotReport
 from isthmus.evaluation.intervention_curve import InterventionCurve
 from isthmus.reporting import panels, samples
 from isthmus.reporting.drawing import draw_on, style
@@ -32,6 +32,7 @@ from isthmus.reporting.result_plots import (
     matrix,
     models,
     trade_off,
+    zero_shot,
 )
 from isthmus.reporting.samples import CosineSample
 from isthmus.statistics.result import Result
@@ -58,6 +59,7 @@ __all__ = [
     "spectra",
     "style",
     "trade_off",
+    "zero_shot",
 ]
 
 #: Figures of each class of results, the default first.
@@ -75,6 +77,7 @@ FIGURES: dict[type[Tabular], tuple[str, ...]] = {
     GapSnapshot: ("history",),
     GapHistory: ("history",),
     ModelComparison: ("models", "checkpoints"),
+    ZeroShotReport: ("zero_shot",),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Draw calibrations, interventions, matrices of modalities, drift and training histories on a given axis."""
+"""Draw calibrations, interventions, matrices, drift, training histories and zero-shot reports on a given axis."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from isthmus.align import Drift
 from isthmus.diagnosis import Calibration, PairwiseResults
 from isthmus.diagnosis._cosine_bins import threshold_curve
+from isthmus.evaluation import ZeroShotReport
 from isthmus.evaluation.intervention_curve import INTERVENTIONS, InterventionCurve
 from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, X, Y
 from isthmus.train.snapshot import GapSnapshot
@@ -82,4 +83,19 @@ def draw_history(ax: Any, snapshots: Sequence[GapSnapshot]) -> None:
         values = [snapshot.budget[component].value for snapshot in snapshots]
         ax.plot(steps, values, color=colour, lw=1.6, marker="o", ms=3, label=component)
     ax.set(xlabel="step", ylabel="part of 1 - cosine")
+    ax.legend(frameon=False)
+
+
+def draw_zero_shot(ax: Any, report: ZeroShotReport, n_classes: int) -> None:
+    """Draw the accuracy of the `n_classes` weakest classes with 95 % intervals, and after both means are removed."""
+    rows = sorted((row for row in report.rows() if row["rows"]), key=lambda row: row["accuracy"])[:n_classes]
+    positions = range(len(rows))
+    accuracy, low, high, centred = (
+        np.array([100 * row[name] for row in rows]) for name in ("accuracy", "low", "high", "centred_accuracy")
+    )
+    bars = np.clip([accuracy - low, high - accuracy], 0, None)
+    ax.errorbar(accuracy, positions, xerr=bars, fmt="o", color=X, ms=5, lw=1.2, label="raw")
+    ax.plot(centred, positions, "^", color=Y, ms=6, label="means removed")
+    ax.set_yticks(positions, [str(row["class"]) for row in rows])
+    ax.set(xlabel="accuracy (%)", ylim=(len(rows) - 0.5, -0.5))
     ax.legend(frameon=False)

@@ -8,7 +8,7 @@ from typing import Any
 from isthmus.align import Drift
 from isthmus.diagnosis import Calibration, Explanation, PairwiseResults
 from isthmus.diagnosis.model_table import ModelComparison
-from isthmus.evaluation import Comparison
+from isthmus.evaluation import Comparison, ZeroShotReport
 from isthmus.evaluation.intervention_curve import InterventionCurve
 from isthmus.reporting import models_page, result_panels
 from isthmus.reporting.drawing import draw_on
@@ -231,6 +231,46 @@ def history(data: GapSnapshot | Sequence[GapSnapshot], /, *, ax: Any = None) -> 
     if not snapshots:
         raise InputError("history got no snapshot; the monitor takes the first one after a few batches")
     return draw_on(result_panels.draw_history, ax, snapshots)
+
+
+def zero_shot(data: ZeroShotReport, /, *, n_classes: int = 20, ax: Any = None) -> Any:
+    """Draw the accuracy of the weakest classes, as they are and after both means are removed.
+
+    Parameters
+    ----------
+    data : ZeroShotReport
+        From `isthmus.evaluation.evaluate_zero_shot`.
+    n_classes : int, default 20
+        Number of classes, the one with the lowest accuracy first.
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes, with 95 % intervals and a legend.
+
+    Raises
+    ------
+    InputError
+        If there is no report, or `n_classes` is below 1.
+
+    Examples
+    --------
+    >>> import numpy as np, isthmus
+    >>> from isthmus.evaluation import evaluate_zero_shot
+    >>> report = evaluate_zero_shot(np.eye(3), np.eye(3), ["cat", "dog", "cat"], class_names=["cat", "dog", "owl"])
+    >>> [label.get_text() for label in isthmus.plot.zero_shot(report).get_yticklabels()]
+    ['cat', 'dog']
+    """
+    if not isinstance(data, ZeroShotReport):
+        raise InputError(
+            f"zero_shot got {type(data).__name__}, expected the result of isthmus.evaluation.evaluate_zero_shot"
+        )
+    if n_classes < 1:
+        raise InputError(f"got n_classes={n_classes}, expected at least 1")
+    n_shown = min(n_classes, len(data.raw.classes))
+    return draw_on(result_panels.draw_zero_shot, ax, data, n_shown, height=100 + 18 * n_shown)
 
 
 def models(data: ModelComparison, /, *, measure: str = "centroid_distance", ax: Any = None) -> Any:

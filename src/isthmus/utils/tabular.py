@@ -328,7 +328,8 @@ def display_table(columns: Mapping[str, Sequence[Any]], /) -> tuple[list[str], l
     Parameters
     ----------
     columns : mapping of str to sequence
-        Columns of one length. 'low' and 'high' become '95 % interval', and 'value' or 'change' has its digits.
+        Columns of one length. 'low' and 'high' become '95 % interval', and 'value', 'change' or 'accuracy' has its
+        digits.
 
     Returns
     -------
@@ -347,7 +348,7 @@ def display_table(columns: Mapping[str, Sequence[Any]], /) -> tuple[list[str], l
         both = zip(shown["plugin"], shown["value"], strict=True)
         shown["plugin"] = [math.nan if plugin == value else plugin for plugin, value in both]
     if "low" in shown and "high" in shown:
-        estimated = "change" if "change" in shown else "value"
+        estimated = next(title for title in ("change", "value", "accuracy") if title in shown)
         intervals = [format_interval(*ends) for ends in zip(shown[estimated], shown["low"], shown["high"], strict=True)]
         shown[estimated] = [value for value, _ in intervals]
         shown = {("95 % interval" if title == "low" else title): cells for title, cells in shown.items()}
