@@ -58,6 +58,38 @@ def test_differences_on_the_same_pairs_are_narrower_than_those_of_independent_pa
         assert paired[name].high - paired[name].low < 0.8 * (independent[name].high - independent[name].low), name
 
 
+def with_repeats(rows: Rows) -> Rows:
+    """Return the same pairs, in which every second row of x repeats the one before."""
+    return np.repeat(rows[0][::2], 2, axis=0), rows[1]
+
+
+@pytest.mark.filterwarnings("ignore:100 of 200")
+def test_models_of_which_one_has_equal_rows_are_paired() -> None:
+    models = {"a": made_up(0.5, 0.8), "b": with_repeats(made_up(0.5, 0.82))}
+    table = compare_models(models)
+    assert table.paired
+    paired, independent = (t.differences["a", "b"] for t in (table, compare_models(models, same_pairs=False)))
+    for name in ("R@1", "mean_paired_cosine"):
+        assert paired[name].high - paired[name].low < 0.9 * (independent[name].high - independent[name].low), name
+    assert not compare_models(models, group=False)["b"]["R@1"].value == table["b"]["R@1"].value
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_models_of_few_pairs_have_no_shared_alignment_and_no_interval(n: int) -> None:
+    table = compare_models({"a": made_up(0.5, 0.8, n=n), "b": made_up(0.5, 0.9, n=n)})
+    assert table["a"]["shared_alignment"].undefined
+    assert np.isnan(table.differences["a", "b"]["mean_paired_cosine"].low)
+
+
+def test_models_that_share_too_many_rows_have_no_intervals() -> None:
+    x, y = made_up(0.5, 0.9)
+    y[:100] = y[0]
+    with pytest.warns(isthmus.IsthmusWarning, match="no interval: 100 of 200 pairs"):
+        table = compare_models({"a": made_up(0.5, 0.8), "b": (x, y)})
+    assert np.isnan(table.differences["a", "b"]["R@1"].low)
+    assert table["a"]["R@1"].note.startswith("no interval: 100 of 200 pairs (50 %) share rows")
+
+
 def test_difference_of_a_model_from_itself_is_zero() -> None:
     model = made_up(0.5, 0.8)
     differences = compare_models({"a": model, "b": model}).differences["a", "b"]

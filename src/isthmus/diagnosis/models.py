@@ -6,7 +6,8 @@ import itertools
 import math
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.data.components import connected_items, dependence_reason, halves_of_groups
+from isthmus.data.numbering import renumber
 from isthmus.data.opening import as_pairs, open_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import COMPONENTS, decomposition_values
@@ -35,6 +38,8 @@ from isthmus.utils.errors import InputError
 MAX_ITEMS = 10_000
 #: Groups of items that the jackknife leaves out in turn.
 GROUPS = 20
+#: Fewest independent items in a group. Without two groups there are no intervals.
+MIN_GROUP_UNITS = 3
 #: Distance of an angle from 0 and 180 degrees, in multiples of the angle of a random swap, from which on differences of
 #: angles have an interval.
 MIN_NULLS = 3.0
@@ -69,7 +74,7 @@ def compare_models(
         folder that holds the files of both modalities.
     same_pairs : bool, optional
         Whether row i belongs to the same item in every model. Differences are then paired, and their intervals are
-        narrower. Default: whether all models have the same numbers of rows and the same matches.
+        narrower. Default: whether all models have the same numbers of rows and the same matches, apart from equal rows.
     normalize : bool, default True
         Divide rows by their norms.
     drop_bad : bool, default False
@@ -95,8 +100,8 @@ def compare_models(
     Notes
     -----
     The interval of a difference on the same pairs comes from the items for means over items. For functions of the
-    moments it comes from a jackknife over 20 groups of items, which also removes their bias of order 1/n. Without
-    common pairs the two variances are added.
+    moments it comes from a jackknife over 20 groups of items, which also removes their bias of order 1/n. Items that
+    share equal rows in any of the models are left out together. Without common pairs the two variances are added.
 
     Examples
     --------
@@ -118,7 +123,8 @@ def compare_models(
     if paired and not _have_same_pairs(opened):
         sizes = ", ".join(f"{name} {pairs.n_pairs:,}" for name, pairs in opened.items())
         raise InputError(f"same_pairs=True, and the models have other rows or matches ({sizes}); use same_pairs=False")
-    studies = {name: _Study(pairs, normalize, rng) for name, pairs in opened.items()}
+    pair_units = _common_units(opened.values()) if paired else None
+    studies = {name: _Study(pairs, normalize, rng, pair_units) for name, pairs in opened.items()}
     numbers = {name: study.numbers() for name, study in studies.items()}
     differences = {
         (a, b): _differences(studies[a], studies[b], numbers[a], numbers[b], paired=paired)
@@ -195,13 +201,23 @@ def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
 class _Study:
     """The numbers of one model, and what their differences from another model need."""
 
-    def __init__(self, pairs: Pairs, normalize: bool, rng: int):
+    def __init__(self, pairs: Pairs, normalize: bool, rng: int, pair_units: np.ndarray | None):
         self.pairs, self.normalize, self.rng = pairs, normalize, rng
+        #: Unit of each item, (n_items,), which is independent of the others and common to all models on the same pairs.
+        self.units = pairs.components
+        if pair_units is not None:
+            self.units = np.zeros(pairs.n_items, dtype=np.int64)
+            self.units[pairs.owner] = pair_units
+        #: Why no interval can be stated, or None.
+        self.dependence = dependence_reason(self.units[pairs.owner], pairs.names)
+        if self.dependence is not None:
+            self.units = np.arange(pairs.n_items)
+        self.n_units = int(self.units.max()) + 1
         self.moments = moments_of(pairs, normalize=normalize).numpy()
         self.names = pairs.names
         self.per_item = self._task_scores()
         self.plug_in = _moment_numbers(self.moments)
-        self.left_out = self._left_out(pairs, _moment_numbers)
+        self.left_out = self._left_out(np.arange(pairs.n_items), _moment_numbers)
         self.alignment = self._shared_alignment()
 
     def numbers(self) -> dict[str, Estimate]:
@@ -213,46 +229,57 @@ class _Study:
         numbers |= {f"budget_{name}": component for name, component in budget.items()}
         numbers["shared_alignment"] = self.alignment
         for name, values in self.per_item.items():
-            mean, low, high = mean_interval(values, self.components)
+            mean, low, high = mean_interval(values, self.sample_units)
             if mean in (0.0, 1.0):  # no spread, so that the interval comes from the number of independent items
-                n_independent = int(self.components.max()) + 1
+                n_independent = len(np.unique(self.sample_units))
                 low, high = wilson_interval(mean * n_independent, n_independent)
             numbers[name] = Estimate(mean, max(low, 0.0), min(high, 1.0), unit="share")
-        return numbers
+        if self.dependence is None:
+            return numbers
+        return {name: replace(e, low=NAN, high=NAN, note=self.dependence) for name, e in numbers.items()}
 
     def _task_scores(self) -> dict[str, np.ndarray]:
         """Return the contribution of each sampled item to each score."""
-        sample = self.pairs.sample(MAX_ITEMS, rng=self.rng)
+        items = np.arange(self.pairs.n_items)
+        if self.n_units > MAX_ITEMS:  # the same items of every model
+            drawn = np.random.default_rng(self.rng).choice(self.n_units, size=MAX_ITEMS, replace=False)
+            items = np.flatnonzero(np.isin(self.units, drawn))
+        sample = self.pairs if len(items) == self.pairs.n_items else self.pairs.take(items)
         x, y = (to_numpy(rows) for rows in sample.unit(normalize=self.normalize))
-        self.components = sample.components
+        self.sample_units = self.units[items]
         data = TaskData(x, y, owner=sample.owner, y_groups=sample.y_groups, seed=self.rng)
         results = {name: tasks()[name].run(data) for name in SCORES}
         return {score: results[name].per_item[score] for name, scores in SCORES.items() for score in scores}
 
     def _shared_alignment(self) -> Estimate:
         """Return the alignment in the shared space of one half of the items, judged on the other half."""
-        first, second = self.pairs.split_half(rng=self.rng)
+        halves = halves_of_groups(self.units, self.rng)
+        if min(map(len, halves)) < 2:
+            return Estimate(NAN, unit="share", undefined="two halves need two items each")
+        first, second = (self.pairs.take(half) for half in halves)
         try:
             rank = count_shared_dimensions(self.pairs, rng=self.rng)
+            basis = shared_basis(moments_of(first, normalize=self.normalize), rank)
         except InputError as error:
             return Estimate(NAN, unit="share", undefined=str(error))
-        basis = shared_basis(moments_of(first, normalize=self.normalize), rank)
 
         def alignment_of(moments: Moments) -> dict[str, float]:
             return {"shared_alignment": shared_alignment(moments, basis)}
 
-        self.left_out |= self._left_out(second, alignment_of)
+        self.left_out |= self._left_out(halves[1], alignment_of)
         value = shared_alignment(moments_of(second, normalize=self.normalize).numpy(), basis)
         self.plug_in["shared_alignment"] = value
         return Estimate(value, *jackknife_interval(value, self.left_out["shared_alignment"]), unit="share")
 
-    def _left_out(self, pairs: Pairs, numbers_of: Callable[[Moments], dict[str, float]]) -> dict[str, np.ndarray]:
-        """Return numbers of the moments without each group of items, for the jackknife."""
-        n_groups = min(GROUPS, pairs.n_components // 3)
-        groups = np.random.default_rng(self.rng).permutation(pairs.n_components) % n_groups
-        group_of_item = groups[pairs.components]
+    def _left_out(self, items: np.ndarray, numbers_of: Callable[[Moments], dict[str, float]]) -> dict[str, np.ndarray]:
+        """Return numbers of the moments of these items without each group of units, for the jackknife."""
+        units, unit_of_item = np.unique(self.units[items], return_inverse=True)
+        if len(units) < 2 * MIN_GROUP_UNITS:
+            return {name: np.full(2, NAN) for name in numbers_of(self.moments)}
+        n_groups = min(GROUPS, len(units) // MIN_GROUP_UNITS)
+        group_of_item = (np.random.default_rng(self.rng).permutation(len(units)) % n_groups)[unit_of_item]
         parts = [
-            moments_of(pairs.take(np.flatnonzero(group_of_item == g)), normalize=self.normalize).numpy()
+            moments_of(self.pairs.take(items[group_of_item == g]), normalize=self.normalize).numpy()
             for g in range(n_groups)
         ]
         before = list(itertools.accumulate(parts, add))
@@ -289,11 +316,30 @@ def _is_regular(angle: Estimate) -> bool:
 
 
 def _have_same_pairs(opened: Mapping[str, Pairs]) -> bool:
-    first, *others = opened.values()
+    """Return whether the rows of all models are matched alike, before equal rows of a model became one item."""
+    first, *others = (pairs if pairs.ungrouped is None else pairs.ungrouped[0] for pairs in opened.values())
     return all(
         (pairs.n_pairs, pairs.n_items) == (first.n_pairs, first.n_items) and np.array_equal(pairs.owner, first.owner)
         for pairs in others
     )
+
+
+def _common_units(opened: Iterable[Pairs]) -> np.ndarray:
+    """Return the number of the component of each pair, (n_pairs,), where pairs that share rows in any model are one."""
+    first, *others = (pairs.components[pairs.owner] for pairs in opened)
+    for components in others:
+        first = connected_items(first, components, int(first.max()) + 1)[first]
+    return renumber(first)
+
+
+def _variance_of_difference(a: _Study, b: _Study, name: str) -> float:
+    """Return the variance of the difference of two mean scores, from what each unit adds to both means."""
+    contributions = np.zeros(a.n_units)
+    for study, sign in ((a, -1), (b, 1)):
+        scores = study.per_item[name]
+        contributions += np.bincount(study.sample_units, (scores - scores.mean()) * (sign / len(scores)), a.n_units)
+    n_drawn = len(np.unique(a.sample_units))
+    return float(contributions @ contributions) * n_drawn / max(n_drawn - 1, 1)
 
 
 def _differences(
@@ -306,8 +352,10 @@ def _differences(
         if other is None or estimate.undefined or other.undefined:
             continue
         value = other.value - estimate.value
-        if paired and name in a.per_item and a.per_item[name].shape == b.per_item[name].shape:
-            _, low, high = mean_interval(b.per_item[name] - a.per_item[name], a.components)
+        if a.dependence or b.dependence:
+            low = high = NAN
+        elif paired and name in a.per_item:
+            low, high = normal_interval(value, _variance_of_difference(a, b, name))
         elif paired and name in a.left_out and len(a.left_out[name]) == len(b.left_out[name]):
             left_out = b.left_out[name] - a.left_out[name]
             plug_in = b.plug_in[name] - a.plug_in[name]
