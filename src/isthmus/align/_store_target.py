@@ -13,6 +13,7 @@ import numpy as np
 from isthmus.align._cluster import RowForm
 from isthmus.data.sources import Source, Store, StoreAddress, StoreTable
 from isthmus.data.sources._stored_rows import StoredRows, block_size
+from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 
 #: Ending of the column in which rows are collected that replace another column.
@@ -160,11 +161,8 @@ def _formed(form: RowForm, address: str, ids: np.ndarray, rows: np.ndarray) -> n
         unusable = ids[~np.isfinite(rows).all(axis=1) | (rows == 0).all(axis=1)]
         if not len(unusable):
             raise
-        shown = ", ".join(str(entry) for entry in unusable[:5].tolist())
-        more = f" and {len(unusable) - 5:,} more of this block" if len(unusable) > 5 else ""
-        raise InputError(
-            f"{address}: the rows with the ids {shown}{more} are zero, NaN or infinite; remove them or embed them again"
-        ) from None
+        state = validation.ids_are(unusable, "zero, NaN or infinite")
+        raise InputError(f"{address}: {state}; remove or embed them again") from None
 
 
 def _read(source: Source, origin: StoreTable | None, size: int) -> Blocks:

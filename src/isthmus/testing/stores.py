@@ -105,7 +105,7 @@ def _check_reading(
         selected = order[modality[order] == "text"]
         _equal(texts.read(0, SHAPE[0]), rows["text_vector"][selected], "a filter selects other rows")
         _require((np.asarray(texts.keys("id")).astype(int) == ids[selected]).all(), "keys of a filter are other ones")
-    for address in (column("nothing"), f"{column('text_vector')}?nothing=1"):
+    for address in (column("nothing"), f"{column('text_vector')}?nothing=1", f"{column('text_vector')}?modality=none"):
         try:
             open_source(address)
         except InputError:

@@ -256,6 +256,35 @@ def rows_are(rows: np.ndarray, state: str) -> str:
     return f"{format_rows(rows)} (counted from 0) {'is' if len(rows) == 1 else 'are'} {state}"
 
 
+def ids_are(ids: np.ndarray, state: str, max_listed: int = 5) -> str:
+    """Return a clause about the state of rows that have ids.
+
+    Parameters
+    ----------
+    ids : array
+        Ids of the rows.
+    state : str
+        What the rows are, such as 'null'.
+    max_listed : int, default 5
+        Largest number of ids to list.
+
+    Returns
+    -------
+    str
+        Text such as 'the rows of the ids 3, 8 are null'.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ids_are(np.array(["a7"]), "null")
+    'the row of the id a7 is null'
+    """
+    listed = ", ".join(str(key) for key in ids[:max_listed].tolist())
+    remaining = f" and {len(ids) - max_listed:,} more" if len(ids) > max_listed else ""
+    plural = "s" if len(ids) > 1 else ""
+    return f"the row{plural} of the id{plural} {listed}{remaining} {'are' if plural else 'is'} {state}"
+
+
 #: Longest message, and the numbers of rows and characters of a path that are listed until a message is short enough.
 MAX_MESSAGE, SHORTENED = 300, ((5, 1000), (5, 60), (2, 30), (1, 20))
 

@@ -41,7 +41,9 @@ def test_open_source_of_a_url_returns_the_rows(rows: np.ndarray, tmp_path: Path)
         open_source("memory://bucket/a.npy")
 
 
-@pytest.mark.parametrize("url", ["weaviate://table", "weaviate://db/table::vector", "nosuch://bucket/none.parquet"])
+@pytest.mark.parametrize(
+    "url", ["weaviate://table", "weaviate://db/table::vector", "nosuch://bucket/none.parquet", "sqlite:t.db/t::v"]
+)
 def test_open_source_of_unknown_scheme_says_that_no_store_is_installed(url: str) -> None:
     scheme = url.partition(":")[0]
     with pytest.raises(InputError, match=f"no store or file system of the scheme '{scheme}' is installed; install"):

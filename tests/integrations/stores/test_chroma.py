@@ -37,7 +37,7 @@ def test_ids_that_are_text_and_numbers_of_metadata_are_read(tmp_path: Path, rng:
     np.testing.assert_array_equal(source.read(0, 3), rows[[3, 1, 5]])
     assert source.keys("page").tolist() == [1, 1, 1]
     for ending, message in (
-        ("?page=5", "no record has this metadata"),
+        ("?page=5", "no row has this value"),
         ("::vector", "holds one vector a record"),
         ("x", "unknown collection"),
     ):

@@ -30,7 +30,7 @@ def test_duckdb_keeps_the_contract_of_a_store(tmp_path: Path) -> None:
     [
         ("", "several|holds"),
         ("::none", "none"),
-        ("::a?modality=sound", "is empty"),
+        ("::a?modality=sound", "no row has this value"),
         ("/none::a", "there is no file"),
     ],
 )

@@ -41,7 +41,7 @@ def test_row_without_direction_is_named_by_its_id(tmp_path: Path, rng: np.random
     aligner = isthmus.align.Centering().fit(rows, rows[::-1])
     rows[7] = 0
     url = make_table(tmp_path, np.arange(100, 150), {"vector": rows}, np.full(50, "image"))
-    with pytest.raises(InputError, match="the rows with the ids 107 are zero, NaN or infinite"):
+    with pytest.raises(InputError, match="the row of the id 107 is zero, NaN or infinite"):
         isthmus.align.streaming.apply(aligner, isthmus.sources.open_source(url), f"{url}::new", modality="x")
 
 

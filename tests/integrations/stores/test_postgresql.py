@@ -59,7 +59,7 @@ def test_ids_of_text_and_uuid_select_and_write_rows(folder: Path, rng: np.random
         ("postgresql://postgres:secret@/postgres/plain::v?id=number", "'number' is not a unique key"),
         ("postgresql://postgres:secret@/nodatabase/plain::v", 'PostgreSQL says: .*"nodatabase" does not exist'),
         ("postgresql://postgres:secret@/postgres", "names no table"),
-        ("postgresql://postgres:secret@/postgres/empty::v", "is null in rows such as 1, 2"),
+        ("postgresql://postgres:secret@/postgres/empty::v", "the rows of the ids 1, 2.* are null"),
     ],
 )
 def test_address_that_cannot_be_read_says_why_without_the_password(folder: Path, address: str, message: str) -> None:

@@ -39,7 +39,7 @@ def test_local_client_keeps_the_contract_of_a_store(tmp_path: Path) -> None:
     [
         ("", "holds the vectors .*; name one as ::NAME"),
         ("::none", "unknown vector in qdrant:.*'none'"),
-        ("::a?modality=sound", "no point has this payload"),
+        ("::a?modality=sound", "no row has this value"),
         ("/none::a", "is no shard of qdrant-edge; .*qdrant://HOST:6333/COLLECTION"),
     ],
 )
@@ -51,6 +51,21 @@ def test_address_that_cannot_be_opened_says_what_exists(
     url = store_tables.qdrant(tmp_path, np.arange(6), {"a": rows, "b": rows}, np.full(6, "image"))
     with pytest.raises(InputError, match=message):
         isthmus.sources.open_source(f"{url}{ending}")
+
+
+def test_filter_of_a_field_with_quotes_and_spaces_selects_its_points(tmp_path: Path) -> None:
+    edge = pytest.importorskip("qdrant_edge")
+    shard = edge.EdgeShard.create(
+        str(tmp_path), edge.EdgeConfig(vectors={"v": edge.EdgeVectorParams(2, edge.Distance.Dot)})
+    )
+    points = [edge.Point(row, {"v": [1.0, row]}, {"it's é": f"o'neil {row % 2}"}) for row in range(6)]
+    shard.update(edge.UpdateOperation.upsert_points(points))
+    shard.flush()
+    shard.close()
+    source = isthmus.sources.open_source(f"qdrant:{tmp_path}::v?it's é=o'neil 1")
+    np.testing.assert_array_equal(source.read(0, 3), [[1, 1], [1, 3], [1, 5]])
+    with pytest.raises(InputError, match="holds a double quote"):
+        isthmus.sources.open_source(f'qdrant:{tmp_path}::v?a"b=1')
 
 
 def test_apply_beside_the_vectors_of_a_shard_is_refused(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -73,8 +73,12 @@ def list_width(list_type: pa.DataType, read_first: Callable[[], pa.Array], addre
     return len(to_matrix(array, None, 0, address)[0])
 
 
-def to_matrix(array: pa.Array, width: int | None, first: int, address: str) -> np.ndarray:
+def to_matrix(
+    array: pa.Array, width: int | None, first: int, address: str, ids: np.ndarray | None = None
+) -> np.ndarray:
     """Return the lists of `array` as rows (n, width) without a copy, given the number `first` of its first row.
+
+    Messages name rows by their ids if these are given, else by their numbers.
 
     A null among fixed-size lists has values in the buffer. `flatten` drops them and `values` keeps them, so the rows
     behind a null may shift. Rows with a null are therefore refused, as are rows of another length than `width`, which
@@ -82,19 +86,24 @@ def to_matrix(array: pa.Array, width: int | None, first: int, address: str) -> n
     """
     import pyarrow.compute as pc
 
+    def rows_are(numbers: np.ndarray, state: str) -> str:
+        return validation.rows_are(first + numbers, state) if ids is None else validation.ids_are(ids[numbers], state)
+
     array = getattr(array, "storage", array)
     array.validate(full=True)
     if array.null_count:
-        rows = first + np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
-        raise InputError(f"{address}: {validation.rows_are(rows, 'null')}; remove or embed them again")
+        nulls = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
+        raise InputError(f"{address}: {rows_are(nulls, 'null')}; remove or embed them again")
     if not _is_fixed(array.type):
         lengths = pc.list_value_length(array).to_numpy()
         width = int(lengths[0]) if width is None else width
         unequal = np.flatnonzero(lengths != width)
         if len(unequal):
+            number = unequal[0]
+            row = f"row {first + number:,} (counted from 0)" if ids is None else f"the row of the id {ids[number]}"
             raise InputError(
-                f"{address}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} numbers, "
-                f"expected {width:,} as in the other rows; {len(unequal):,} of the rows read with it differ"
+                f"{address}: {row} holds {lengths[number]:,} numbers, expected {width:,} as in the other rows; "
+                f"{len(unequal):,} of the rows read with it differ"
             )
     elif width is not None and array.type.list_size != width:
         raise InputError(f"{address}: has width {array.type.list_size}, expected {width}")
@@ -102,8 +111,8 @@ def to_matrix(array: pa.Array, width: int | None, first: int, address: str) -> n
     values = array.flatten()
     if values.null_count:
         null_values = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
-        rows = first + np.unique(null_values // width)
-        raise InputError(f"{address}: {validation.rows_are(rows, 'partly null')}; remove or embed them again")
+        nulls = np.unique(null_values // width)
+        raise InputError(f"{address}: {rows_are(nulls, 'partly null')}; remove or embed them again")
     return values.to_numpy(zero_copy_only=True).reshape(len(array), width)
 
 

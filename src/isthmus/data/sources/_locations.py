@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import IO, Any
 
-from isthmus.data.sources._stores import url_scheme
+from isthmus.data.sources._stores import unknown_scheme, url_scheme
 from isthmus.utils import errors, validation
 from isthmus.utils.errors import InputError
 
@@ -19,10 +19,7 @@ class RemotePath:
         self.url = url.rstrip("/")
         scheme = url_scheme(self.url)
         if scheme is not None and scheme not in fsspec.available_protocols():
-            raise InputError(
-                f"{url}: no store or file system of the scheme {scheme!r} is installed; install the package that "
-                "provides it, or give a path or URL of a file"
-            )
+            raise unknown_scheme(self.url) or InputError(f"{url}: cannot be opened")
         try:
             self._system, self._path = fsspec.core.url_to_fs(self.url)
         except (ValueError, ImportError) as error:
@@ -101,6 +98,9 @@ def resolve(text: str) -> Location:
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" not in text:
+        error = None if Path(text).exists() else unknown_scheme(text)
+        if error is not None:
+            raise error
         return validation.check_readable(text)
     location = RemotePath(text)
     try:

@@ -285,6 +285,8 @@ class Store(ABC):
             The rows in the order of their ids. The first read copies them to a nameless temporary file.
         """
         table = self.open_table(self.parse(url))
+        if table.address.filters and not table.count:
+            raise InputError(f"{table.address}: no row has this value; check the name and the value of the filter")
         rows = StoredRows(table)
         address = str(table.address)
         return Source(rows, address=address, format=self.scheme, location=address, keys=rows.keys)

@@ -17,6 +17,8 @@ from isthmus.utils.registry import Registry
 #: Every store by the scheme of its URLs. A member has a method `open_source(url)` that returns a `Source`.
 stores: Registry[Any] = Registry("store", package="isthmus.integrations.stores", group="isthmus.stores")
 
+#: Other names of schemes.
+ALIASES = {"postgres": "postgresql"}
 #: A scheme before one colon. Two colons select a member of a file.
 _SCHEME = re.compile(r"([a-z][a-z0-9+-]+):(?!:)")
 
@@ -38,7 +40,20 @@ def store_scheme(text: str) -> str | None:
     (None, None)
     """
     match = _SCHEME.match(text)
-    return match[1] if match is not None and match[1] in stores else None
+    scheme = None if match is None else ALIASES.get(match[1], match[1])
+    return scheme if scheme in stores else None
+
+
+def unknown_scheme(text: str) -> InputError | None:
+    """Return the error for an address whose scheme no store has, or None for a path without a scheme."""
+    match = _SCHEME.match(text)
+    if match is None:
+        return None
+    known = ", ".join(sorted(stores))
+    return InputError(
+        f"{text}: no store or file system of the scheme {match[1]!r} is installed; install the package that provides "
+        f"it, take one of {known}, or export the vectors to a Parquet file"
+    )
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,7 @@ class StoreAddress:
             Its parts.
         """
         scheme, _, location = text.partition(":")
+        scheme = ALIASES.get(scheme, scheme)
         location = location.removeprefix("//")
         before, colons, column = location.rpartition("::")
         if not colons or "/" in column.partition("?")[0]:

@@ -74,8 +74,6 @@ class ChromaTable(StoreTable):
         order = np.argsort(self.ids, kind="stable")
         self.names, self.ids = self.names[order], self.ids[order]
         self.count = len(self.ids)
-        if address.filters and not self.count:
-            raise InputError(f"{address}: no record has this metadata; check its name and value")
         self.width = int(collection.get_model().dimension or width)
 
     def blocks(self, size: int, *, missing: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -122,9 +120,10 @@ class ChromaTable(StoreTable):
 
     def note(self, column: str) -> str | None:
         """Raise `InputError`, because vectors are written to a new collection."""
+        del column
         raise InputError(
             f"{self.address}: Chroma keeps one vector a record, so vectors are written to a new collection and not "
-            f"beside the old ones as {column!r}; give another address"
+            "beside the old ones; give its address as the output"
         )
 
     def write(self, column: str, ids: np.ndarray, rows: np.ndarray) -> None:

@@ -147,9 +147,9 @@ class DuckTable(StoreTable):
         ids = [] if self.id_column is None else [self.id_column]
         condition = "true" if missing is None else f"{quoted(missing)} IS NULL"
         for batch in self._batches([*ids, column], condition, size):
-            rows = _arrow_lists.to_matrix(batch.column(column), self.width, first, str(self.address))
-            numbers = np.arange(first, first + len(rows))
-            yield (_arrow_lists.key_values(batch.column(ids[0])) if ids else numbers), rows
+            keys = _arrow_lists.key_values(batch.column(ids[0])) if ids else None
+            rows = _arrow_lists.to_matrix(batch.column(column), self.width, first, str(self.address), keys)
+            yield np.arange(first, first + len(rows)) if keys is None else keys, rows
             first += len(rows)
 
     def key_blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -168,6 +168,8 @@ class DuckTable(StoreTable):
         repeated = self.database.execute(
             f"SELECT {column}, count(*) FROM {self.name} GROUP BY 1 HAVING count(*) > 1 OR {column} IS NULL LIMIT 1"
         )
+        if repeated and repeated[0][0] is None:
+            raise InputError(f"{self.address}: column {self.id_column!r} has nulls; every row needs a key")
         if repeated:
             raise InputError(
                 f"{self.address}: the id {repeated[0][0]} of column {self.id_column!r} is in {repeated[0][1]} rows, "

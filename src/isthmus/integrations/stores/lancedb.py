@@ -84,9 +84,9 @@ class LanceTable(StoreTable):
         where = "" if missing is None else f"{_quoted(missing)} IS NULL"
         with _arrow_lists.translated_errors(str(self.address), "LanceDB"):
             for batch in self._scan([*ids, column], where, size):
-                rows = _arrow_lists.to_matrix(batch.column(column), self.width, first, str(self.address))
-                numbers = np.arange(first, first + len(rows))
-                yield (_arrow_lists.key_values(batch.column(ids[0])) if ids else numbers), rows
+                keys = _arrow_lists.key_values(batch.column(ids[0])) if ids else None
+                rows = _arrow_lists.to_matrix(batch.column(column), self.width, first, str(self.address), keys)
+                yield np.arange(first, first + len(rows)) if keys is None else keys, rows
                 first += len(rows)
 
     def key_blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:

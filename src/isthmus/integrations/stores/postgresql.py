@@ -212,8 +212,8 @@ class PostgresTable(StoreTable):
                 null.format(sql.Identifier(self.id_column), self.database.table, where, column)
             ).fetchall()
             if nulls:
-                listed = ", ".join(str(key) for (key,) in nulls)
-                raise InputError(f"{self.address}: is null in rows such as {listed}; remove or embed them again")
+                described = validation.ids_are(np.array([key for (key,) in nulls]), "null")
+                raise InputError(f"{self.address}: {described}; remove or embed them again")
             last = None
             for page in self._pages(connection, [], where, size):
                 query = sql.SQL("COPY (SELECT {} FROM {} WHERE {} AND {} AND {} ORDER BY {}) TO STDOUT (FORMAT BINARY)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -92,8 +93,6 @@ class QdrantTable(StoreTable):
         self.address = address.with_column(column)
         self.width, self.dtype = vectors[column], np.dtype(np.float32)
         self.count = backend.count(address.filters)
-        if address.filters and not self.count:
-            raise InputError(f"{self.address}: no point has this payload; check its name and value")
 
     def _pages(self, size: int, vector: str | None, payload: list[str]) -> Iterator[list[Record]]:
         offset = None
@@ -138,9 +137,10 @@ class QdrantTable(StoreTable):
 
     def note(self, column: str) -> str | None:
         """Raise `InputError`, because vectors are written to a new shard or collection."""
+        del column
         raise InputError(
-            f"{self.address}: vectors of Qdrant are written to a new shard or collection, not beside the old ones as "
-            f"{column!r}; give another address"
+            f"{self.address}: vectors of Qdrant are written to a new shard or collection, not beside the old ones; "
+            "give its address as the output"
         )
 
     def write(self, column: str, ids: np.ndarray, rows: np.ndarray) -> None:
@@ -160,7 +160,7 @@ class _Shard:
 
     def _filter(self, filters: Sequence[tuple[str, str]]) -> Any:
         edge = self.edge
-        return edge.Filter(must=[edge.FieldCondition(key=k, match=edge.MatchValue(v)) for k, v in filters])
+        return edge.Filter(must=[edge.FieldCondition(key=_path(k), match=edge.MatchValue(v)) for k, v in filters])
 
     def count(self, filters: Sequence[tuple[str, str]]) -> int:
         count: int = self.shard.count(self.edge.CountRequest(filter=self._filter(filters), exact=True))
@@ -189,6 +189,13 @@ class _Shard:
         return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
 
+def _path(name: str) -> str:
+    """Return the path of a field of the payload. Names with other characters than letters and digits are quoted."""
+    if '"' in name:
+        raise InputError(f"the filter {name!r} holds a double quote, which names of Qdrant's filters cannot hold")
+    return name if re.fullmatch(r"[\w.\[\]-]+", name, re.ASCII) else f'"{name}"'
+
+
 _shards: WeakValueDictionary[str, _Shard] = WeakValueDictionary()
 
 
@@ -205,7 +212,7 @@ class _Collection:
 
     def _filter(self, filters: Sequence[tuple[str, str]]) -> Any:
         m = self.models
-        return m.Filter(must=[m.FieldCondition(key=k, match=m.MatchValue(value=v)) for k, v in filters])
+        return m.Filter(must=[m.FieldCondition(key=_path(k), match=m.MatchValue(value=v)) for k, v in filters])
 
     def count(self, filters: Sequence[tuple[str, str]]) -> int:
         count: int = self.client.count(self.name, count_filter=self._filter(filters), exact=True).count
@@ -248,7 +255,10 @@ def _client(address: StoreAddress) -> tuple[Any, Any]:
             scheme = "https" if address.options.get("https") else "http"
             client = library.QdrantClient(url=f"{scheme}://{folder}", api_key=os.environ.get("QDRANT_API_KEY"))
         else:
-            client = library.QdrantClient(path=folder)
+            try:
+                client = library.QdrantClient(path=folder)
+            except RuntimeError as error:  # another process uses the folder
+                raise InputError(f"{address}: cannot be opened ({errors.first_line(error, 150)})") from None
         _clients[key] = client
     return client, library.models
 

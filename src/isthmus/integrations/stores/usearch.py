@@ -96,9 +96,10 @@ class USearchTable(StoreTable):
 
     def note(self, column: str) -> str | None:
         """Raise `InputError`, because vectors are written to a new file."""
+        del column
         raise InputError(
-            f"{self.address}: vectors of usearch are written to a new file, not beside the old ones as {column!r}; "
-            "give another address"
+            f"{self.address}: vectors of usearch are written to a new file, not beside the old ones; "
+            "give its address as the output"
         )
 
     def write(self, column: str, ids: np.ndarray, rows: np.ndarray) -> None:
