@@ -287,9 +287,38 @@ def _log_mean_exp(rows: np.ndarray, bank: np.ndarray, mean: float, deviation: fl
 
 
 def gain_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -> tuple[float, float]:
-    """Return the change of R@1 that a hubness weight brings on pairs of unit rows, and its standard error."""
-    gains = gains_of_weight(x, y, weight=weight, k=k)
-    return float(gains.mean()), float(gains.std(ddof=1) / math.sqrt(len(gains)))
+    """Return the change of the mean reciprocal rank that a hubness weight brings on pairs, and its standard error.
+
+    For each query and each stored row that competes with its match, the pairs of both are left out of the bank. Banks
+    of other pairs therefore bring the same change, but for their size.
+    """
+    n = len(x)
+    n_nearest = min(k, n - 2)
+    if n_nearest < 1:
+        return 0.0, 0.0
+    gains = np.zeros(n)
+    slack = 8 * float(np.finfo(np.result_type(x, y)).eps)  # ties count against the query
+    products = x @ y.T if n * n <= BLOCK_SCORES else None  # one product serves both directions
+    turned = np.ascontiguousarray(products.T) if products is not None else None
+    for queries, rows, forward, backward in ((x, y, products, turned), (y, x, turned, products)):
+        totals, following = np.empty((2, n), dtype=np.result_type(x, y))
+        for block, scores in _blocks(rows, queries, backward):
+            ScoreMatrix.fill_diagonal(scores, block.start, -np.inf)
+            largest = ScoreMatrix.topk(scores, n_nearest + 1).scores
+            totals[block], following[block] = largest[:, :-1].sum(axis=1), largest[:, -1]
+        for (block, scores), (_, mirrored) in zip(
+            _blocks(queries, rows, forward), _blocks(rows, queries, backward), strict=True
+        ):
+            match = ScoreMatrix.diagonal(scores, block.start) - slack
+            gains[block] -= 1 / np.count_nonzero(scores >= match, axis=1)
+            # Hubness of each competitor without the query, minus that of the match without the query of the competitor.
+            difference = totals - np.maximum(scores - following, 0)
+            difference -= totals[block, None] - np.maximum(mirrored - following[block, None], 0)
+            np.subtract(scores, weight / n_nearest * difference, out=scores)
+            ScoreMatrix.fill_diagonal(scores, block.start, np.inf)
+            gains[block] += 1 / np.count_nonzero(scores >= match, axis=1)
+    gains /= 2
+    return float(gains.mean()), float(gains.std(ddof=1) / math.sqrt(n))
 
 
 def gains_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -> np.ndarray:

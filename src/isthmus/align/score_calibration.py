@@ -49,8 +49,9 @@ class ScoreCalibration(ScoreCorrection):
     modality. A bank row that equals the row is left out.
 
     By default w = n / (2 (n + 50)) for a bank of n rows, because a small bank overcorrects. Pairs are tested: w = .5
-    where it raises the leave-one-out R@1 of the pairs in the bank, compared with w = 0, by two standard errors. A bank
-    of another corpus loses recall, so fit it to rows of the corpus that is searched, or of its queries.
+    where it raises the mean reciprocal rank of the matches by two standard errors, compared with w = 0. The pairs in
+    the bank search each other for this, and a query and its competitor are left out of the bank. A bank of another
+    corpus loses recall, so fit it to rows of the corpus that is searched, or of its queries.
 
     References
     ----------
