@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from isthmus import cli
 from isthmus.cli.theory import app
 from isthmus.reporting.drawing import INK
 from isthmus.studies.theorems import Row, experiments, page, run
-from isthmus.studies.theorems._experiment import at_least, at_most, check_all, close, equal, undefined
+from isthmus.studies.theorems._experiment import Findings, at_least, at_most, check_all, close, equal, undefined
+from isthmus.studies.theorems._journal import journal_line, result_of
 from isthmus.utils.errors import InputError
 
 #: Name -> the verdict with `quick`, up to the condition under which a claim holds.
@@ -54,6 +56,40 @@ def test_translation_fails_only_if_the_parts_along_the_centres_vary() -> None:
         "varying α: energy distance after the translation",
     ]
     assert len(rows) == 7
+
+
+def test_result_from_a_journal_equals_the_one_that_was_written() -> None:
+    result = run("certificate", quick=True)
+    loaded = result_of(json.loads(json.dumps(journal_line(result))))
+    assert loaded == replace(result, seconds=loaded.seconds, numbers=loaded.numbers)
+    assert loaded.to_dict() == result.to_dict()
+    assert page.figure_svg(loaded) == page.figure_svg(result)
+    with pytest.raises(InputError, match="run the experiment again"):
+        loaded.figure()
+
+
+def test_interrupted_run_of_all_experiments_goes_on_where_it_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [close("one", 1, 1, 0)]
+    findings = Findings(rows, check_all(rows), "It is.", {}, lambda figure: None, "Nothing.")
+    first, second = (replace(experiments()[name], function=lambda quick: findings) for name in ("affine", "valley"))
+
+    def interrupted(*, quick: bool) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(page, "animations", list)
+    monkeypatch.setattr(page, "experiments", lambda: {"a": first, "b": replace(second, function=interrupted)})
+    result = CliRunner().invoke(app, ["all", str(tmp_path), "--quick"])
+    assert result.exit_code == 130
+    assert [path.name for path in tmp_path.iterdir()] == ["theory-quick.jsonl"]
+    monkeypatch.setattr(page, "experiments", lambda: {"a": replace(first, function=interrupted), "b": second})
+    result = CliRunner().invoke(app, ["all", str(tmp_path), "--quick"])
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["theory.html"]
+    text = (tmp_path / "theory.html").read_text(encoding="utf-8")
+    assert first.title in text
+    assert second.title in text
 
 
 @pytest.mark.parametrize("name", VERDICTS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -64,7 +65,10 @@ def all_(
     json_: Json = False,
     quick: Quick = False,
 ) -> None:
-    """Run every experiment and write a page to DIR (default: the current folder)."""
+    """Run every experiment and write a page to DIR (default: the current folder).
+
+    An interrupted run is resumed: finished experiments are stored in DIR/theory.jsonl until the page is written.
+    """
     if folder is not None and output is not None:
         raise InputError(f"got two folders, {folder} and -o {output}; give one")
     _run(None, folder or output, json_=json_, quick=quick)
@@ -77,14 +81,17 @@ def run_(name: Name, output: Output = None, json_: Json = False, quick: Quick = 
 
 
 def _run(names: list[str] | None, output: Path | None, *, json_: bool, quick: bool) -> None:
+    from isthmus.studies.theorems._journal import resumable
     from isthmus.studies.theorems.page import check_folder, collect, write
 
     wants_page = output is not None or (names is None and not json_)
     folder = output or Path(".")
     if wants_page:
         check_folder(folder)  # fail before minutes of work, not after
-    with stages("theory", quiet=json_) as progress:
-        results = collect(names, quick=quick, progress=progress)
+    goes_on = wants_page and names is None
+    stored = resumable(folder, quick=quick) if goes_on else nullcontext()
+    with stages("theory", quiet=json_) as progress, stored as journal:
+        results = collect(names, quick=quick, progress=progress, journal=journal)
         page = write(results, folder) if wants_page else None
     if json_:
         _print_json(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from isthmus.studies.theorems._style import styled_figure
+from isthmus.utils.errors import InputError
 from isthmus.utils.format import json_number
 from isthmus.utils.registry import Registry
 
@@ -88,8 +89,10 @@ class ExperimentResult:
         Text alternative of the figure.
     seconds : float
         Run time.
-    draw : callable
-        Draws on an empty matplotlib figure.
+    draw : callable or None
+        Draws on an empty matplotlib figure. None for a result from the journal of an interrupted run.
+    svg : str, default ''
+        The figure as an inline SVG element, of a result from a journal.
 
     Examples
     --------
@@ -109,7 +112,8 @@ class ExperimentResult:
     numbers: Mapping[str, Any] = field(repr=False)
     picture: str = field(repr=False)
     seconds: float
-    draw: Callable[[Any], None] = field(repr=False, compare=False)
+    draw: Callable[[Any], None] | None = field(repr=False, compare=False)
+    svg: str = field(default="", repr=False, compare=False)
 
     @property
     def passed(self) -> bool:
@@ -123,7 +127,14 @@ class ExperimentResult:
         -------
         matplotlib.figure.Figure
             The figure, which the caller closes or saves.
+
+        Raises
+        ------
+        InputError
+            If the result comes from a journal, which holds the SVG alone.
         """
+        if self.draw is None:
+            raise InputError(f"the figure of {self.name} comes from a journal as SVG; run the experiment again")
         return styled_figure(self.draw)
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from isthmus.studies.theorems._animation import animations
 from isthmus.studies.theorems._experiment import ExperimentResult, Row, experiments, registry
+from isthmus.studies.theorems._journal import journal_line, resumable, stored_results
 from isthmus.studies.theorems._style import figure_to_inline_svg
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number, precise_number
+from isthmus.utils.journal import Journal
 
 #: Name of the experiment on the central claim.
 CENTRAL = "theorem_3"
@@ -58,6 +60,11 @@ def run_all(
     InputError
         If a name is unknown, or `out_dir` is a file.
 
+    Notes
+    -----
+    Finished experiments are stored in `theory.jsonl` of the folder (`theory-quick.jsonl` with `quick`) until the page
+    is written. An interrupted run goes on after them.
+
     Examples
     --------
     >>> import tempfile
@@ -67,11 +74,17 @@ def run_all(
     ('theory.html', True)
     """
     folder = check_folder(out_dir)
-    return write(collect(names, quick=quick, progress=progress), folder)
+    with resumable(folder, quick=quick) as journal:
+        return write(collect(names, quick=quick, progress=progress, journal=journal), folder)
 
 
 def collect(
-    names: Sequence[str] | None, /, *, quick: bool = False, progress: Progress | None = None
+    names: Sequence[str] | None,
+    /,
+    *,
+    quick: bool = False,
+    progress: Progress | None = None,
+    journal: Journal | None = None,
 ) -> list[ExperimentResult]:
     """Run experiments and return their results.
 
@@ -83,6 +96,8 @@ def collect(
         Take fewer particles and settings.
     progress : callable, optional
         Called as progress(done, total, name) before each experiment and at the end.
+    journal : Journal, optional
+        Finished experiments, see `resumable`. They do not run again, and each new one is added.
 
     Returns
     -------
@@ -100,11 +115,16 @@ def collect(
     ['holds']
     """
     selected = list(experiments().values()) if names is None else [registry[name] for name in names]
+    stored = {} if journal is None else stored_results(journal)
     results = []
     for n_finished, experiment in enumerate(selected):
         if progress is not None:
             progress(n_finished, len(selected), experiment.name)
-        results.append(experiment(quick=quick))
+        if experiment.name not in stored:
+            stored[experiment.name] = experiment(quick=quick)
+            if journal is not None:
+                journal.add(journal_line(stored[experiment.name]))
+        results.append(stored[experiment.name])
     if progress is not None:
         progress(len(selected), len(selected), "")
     return results
@@ -206,7 +226,7 @@ def _short(value: float | str) -> str:
 
 def figure_svg(result: ExperimentResult, /) -> str:
     """Return the figure as an inline SVG element with its text alternative."""
-    return figure_to_inline_svg(result.draw, result.name, result.picture)
+    return result.svg if result.draw is None else figure_to_inline_svg(result.draw, result.name, result.picture)
 
 
 def _headline(result: ExperimentResult) -> Row:
