@@ -23,7 +23,7 @@ from isthmus.compute.threads import map_ahead
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments
-from isthmus.tasks import MixedSearch, TaskData, ZeroShot, mean_texts
+from isthmus.tasks import TaskData, ZeroShot, mean_texts
 from isthmus.tasks import registry as tasks
 from isthmus.utils.errors import InputError, IsthmusWarning
 
@@ -185,12 +185,13 @@ class Fold:
                 correction = correction.fit(fit_x, fit_y, paired=False)
         else:
             x, y = self._fitted(aligner).transform(*self.test_rows)
-        matches: dict[str, Any] = {"y_groups": self.test.y_groups, "correction": correction}
-        data = TaskData(x, y, owner=self.test.index, seed=self.seed, **matches)
+        names = ("retrieval", "mixed_search") if self.aim == "search" else ("retrieval",)
+        data = TaskData(
+            x, y, owner=self.test.index, seed=self.seed, y_groups=self.test.y_groups, correction=correction, tasks=names
+        )
         recall = tasks()["retrieval"].run(data).per_item["R@1"]
         if self.aim == "search":
-            search = MixedSearch.of(x, y, index=self.test.index, rng=self.seed, **matches)
-            return search.exchange_hits, recall
+            return tasks()["mixed_search"].run(data).per_item["exchange_R@1"], recall
         if self.aim == "classification":
             return _accuracy(self._fitted(aligner), x, self.test.labels, self.fit, self.class_texts), recall
         return recall, recall

@@ -223,6 +223,37 @@ class ScoreCorrection(ScoreRows):
         table = assembled(mapped, divisor, columns, None)
         return table[0] if is_one_row else table
 
+    def score_terms(
+        self, x: Array, y: Array, /
+    ) -> tuple[tuple[np.ndarray, np.ndarray], dict[tuple[str, str], tuple[float, np.ndarray, np.ndarray]]]:
+        """Return the terms that make corrected scores of the inner products of two modalities, each computed once.
+
+        Parameters
+        ----------
+        x, y : array of shape (n, d) and (m, d)
+            Rows of the first and of the second modality, as queries and as stored rows.
+
+        Returns
+        -------
+        rows : tuple of ndarray
+            Rows of both modalities after the row map, whose inner products are meant.
+        terms : dict of tuple of str to tuple
+            For each asking and stored modality, 'x' or 'y': scale, a term for each stored row and one for each query.
+            A corrected score is the product / scale + both terms.
+
+        Raises
+        ------
+        InputError
+            If rows are invalid.
+        """
+        names = dict(zip("xy", self.modalities, strict=False))
+        mapped = {}
+        for number, (side, rows) in enumerate((("x", x), ("y", y))):
+            mapped[side] = arrays.to_numpy(self._transform(rows, number))
+            self._check_corpus(rows, names[side])
+        terms = self.score_model.terms({names[side]: rows for side, rows in mapped.items()})
+        return (mapped["x"], mapped["y"]), {(a, b): terms[names[a], names[b]] for a in "xy" for b in "xy"}
+
     def relevance(
         self,
         pairs: Any = None,

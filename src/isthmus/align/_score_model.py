@@ -171,6 +171,35 @@ class ScoreModel:
             scores -= self.level_weight * self.level(queries, query=query, stored=stored)[:, None]
         return scores
 
+    def terms(self, rows: Mapping[str, np.ndarray], /) -> dict[Direction, tuple[float, np.ndarray, np.ndarray]]:
+        """Return (scale, stored, query) of each pair of modalities, such that S = product / scale + stored + query.
+
+        `rows` are both queries and stored rows. The hubness of stored rows and the level of queries are pooled scores
+        against the same banks, so that each modality is compared with each bank once.
+        """
+        pools: dict[tuple, np.ndarray] = {}
+
+        def pooled(name: str, bank: str, level: tuple[float, float]) -> np.ndarray:
+            if self.pooling == "logsumexp":
+                return self._pooled(rows[name], bank, level)
+            if (name, bank) not in pools:
+                pools[name, bank] = self._pooled(rows[name], bank, (0.0, 1.0))
+            return (pools[name, bank] - level[0]) / level[1]
+
+        terms = {}
+        for (query, stored), level in self.levels.items():
+            if not {query, stored} <= rows.keys():
+                continue
+            weight, types = self.hubness_weights[query], [rows[name].dtype for name in (query, stored)]
+            of_stored, of_query = (np.zeros(len(rows[name]), np.result_type(*types)) for name in (stored, query))
+            if weight:
+                of_stored -= weight * pooled(stored, query, level)
+            of_query -= level[0] / level[1]
+            if self.level_weight:
+                of_query -= self.level_weight * pooled(query, stored, level)
+            terms[query, stored] = (level[1], of_stored, of_query)
+        return terms
+
     def best(
         self, queries: np.ndarray, rows: np.ndarray, /, *, query: str, stored: str, k: int, hubness: np.ndarray | None
     ) -> TopK:

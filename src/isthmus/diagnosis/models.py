@@ -247,7 +247,7 @@ class _Study:
         sample = self.pairs if len(items) == self.pairs.n_items else self.pairs.take(items)
         x, y = (to_numpy(rows) for rows in sample.unit(normalize=self.normalize))
         self.sample_units = self.units[items]
-        data = TaskData(x, y, owner=sample.owner, y_groups=sample.y_groups, seed=self.rng)
+        data = TaskData(x, y, owner=sample.owner, y_groups=sample.y_groups, seed=self.rng, tasks=SCORES)
         results = {name: tasks()[name].run(data) for name in SCORES}
         return {score: results[name].per_item[score] for name, scores in SCORES.items() for score in scores}
 

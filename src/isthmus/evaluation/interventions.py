@@ -262,9 +262,10 @@ def evaluate_intervention(intervention: str, strength: float, experiment: _Exper
         class_names=class_names,
         class_texts=class_texts,
         seed=experiment.rng,
+        tasks=(names := [SCORES[name] for name in experiment.scores]),
     )
     scores: dict[str, float] = {}
-    for task in select_tasks([SCORES[name] for name in experiment.scores]):
+    for task in select_tasks(names):
         scores |= task.run(task_data).scores()
     return InterventionPoint(
         intervention,

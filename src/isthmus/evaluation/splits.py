@@ -166,6 +166,7 @@ class TestHalf:
             class_texts=classes[1],
             seed=self.seed,
             correction=correction,
+            tasks=[task.name for task in self.design.tasks],
         )
         return {task.name: task.run(task_data) for task in self.design.tasks}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,8 @@ class TaskData:
         Seed of everything random.
     correction : object, optional
         Correction of the scores of a mixed corpus, such as `isthmus.align.ScoreStandardization`.
+    tasks : iterable of str, optional
+        Names of all tasks that will run on this input, so that they share the work that they have in common.
 
     Examples
     --------
@@ -67,6 +69,7 @@ class TaskData:
         class_texts: np.ndarray | None = None,
         seed: int = 0,
         correction: Any = None,
+        tasks: Iterable[str] = (),
     ):
         self.x, self.y = x, y
         self.owner = np.arange(len(y)) if owner is None else owner
@@ -77,6 +80,8 @@ class TaskData:
         self.class_names, self.class_texts = class_names, class_texts
         self.seed = seed
         self.correction = correction
+        self.tasks = frozenset(tasks)
+        self.shared: dict[str, Any] = {}  # work that several tasks share
 
     @property
     def n_items(self) -> int:

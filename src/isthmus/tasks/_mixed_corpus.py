@@ -8,6 +8,7 @@ import numpy as np
 
 from isthmus.compute.topk import score_matrices
 from isthmus.tasks.ranks import TIE
+from isthmus.utils.errors import InputError
 
 #: Number of best rows that NDCG, the share of the same modality and the exchange score look at.
 TOP = 10
@@ -75,97 +76,117 @@ def search_corpus(queries: np.ndarray, targets: np.ndarray, corpus: MixedCorpus)
     """
     n_own, n_other = len(corpus.own), len(corpus.other)
     begins, ends = np.searchsorted(corpus.items, targets), np.searchsorted(corpus.items, targets, side="right")
-    n_relevant = ends - begins
-    max_relevant = int(np.max(n_relevant))
+    max_relevant = int(np.max(ends - begins))
     columns = begins[:, None] + np.arange(max_relevant)
     is_relevant = columns < ends[:, None]
     columns = np.minimum(columns, n_other - 1)
     rows = np.concatenate([corpus.other, corpus.own])
     slack = TIE * float(np.finfo(np.result_type(queries, rows)).eps)
-    n_nearest = min(TOP, len(rows) - max_relevant)
-    n_compared = min(TOP, n_own, n_other - max_relevant)
-    ideal_gains = np.cumsum(1 / np.log2(2 + np.arange(TOP)))
-    results = QueryResults.empty(len(queries))
-    best = BestScores.empty(len(queries))
     (matrix,) = score_matrices(queries, rows)
+    blocks = []
     for block in matrix.blocks():
         scores = matrix.tile(block)
         relevant, above = matrix.rank_relevant(scores, block, columns, is_relevant, slack)
-        ranks = np.where(np.isfinite(relevant), 1 + above + np.arange(max_relevant), 0)
-        results.ranks[block] = ranks[:, 0]
-        ideal = ideal_gains[np.minimum(n_relevant[block], TOP) - 1]
-        results.ndcg[block] = discounted_gain(ranks, TOP).sum(axis=1) / ideal
-        other = _largest(matrix, scores[:, :n_other])
-        own = _largest(matrix, scores[:, n_other:])
-        nearest = np.argpartition(-np.concatenate([other, own], axis=1), n_nearest - 1, axis=1)[:, :n_nearest]
-        results.same_modality[block] = (nearest >= other.shape[1]).mean(axis=1)
-        best.put(block, relevant[:, 0], relevant[:, 0] - slack, own, other, n_compared)
-    results.expected[:] = n_own / (len(rows) - n_relevant)
-    restricted, exchanged = best.hits(slack)
-    results.restricted[:], results.exchanged[:] = restricted, exchanged
-    return results
+        own, other = (_largest(matrix, part) for part in (scores[:, n_other:], scores[:, :n_other]))
+        blocks.append(SearchedScores(relevant, above, own, other))
+    searched = SearchedScores(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
+    return searched.results(n_own, n_other, slack)
 
 
-class BestScores(NamedTuple):
-    """Scores of the target and of its best competitors in both modalities, (n,) each, -inf without a competitor.
+class SearchedScores(NamedTuple):
+    """What a search of one corpus has found for each query, -inf where there is nothing.
 
     Attributes
     ----------
-    target : score of the best row of the target item
-    threshold : the score that ties with the target
-    own, other : best competitor in the modality of the query, and in the modality of the target
-    own_mean, other_mean : means of the ten best competitors
+    relevant : (n, r), scores of the rows of the target item in descending order
+    above : (n, r), number of other rows that reach each of them, where ties count
+    own, other : (n, any), ten largest scores of other items in the modality of the query, and in that of the target
     """
 
-    target: np.ndarray
-    threshold: np.ndarray
+    relevant: np.ndarray
+    above: np.ndarray
     own: np.ndarray
     other: np.ndarray
-    own_mean: np.ndarray
-    other_mean: np.ndarray
 
-    @classmethod
-    def empty(cls, size: int) -> BestScores:
-        """Return -inf everywhere."""
-        return cls(*(np.full(size, -np.inf) for _ in range(6)))
+    def results(self, n_own: int, n_other: int, slack: float) -> QueryResults:
+        """Return the results of the queries, from the numbers of stored rows and the difference that still ties."""
+        is_relevant = np.isfinite(self.relevant)
+        n_relevant, max_relevant = is_relevant.sum(axis=1), self.relevant.shape[1]
+        ranks = np.where(is_relevant, 1 + self.above + np.arange(max_relevant), 0)
+        ideal_gains = np.cumsum(1 / np.log2(2 + np.arange(TOP)))
+        ndcg = discounted_gain(ranks, TOP).sum(axis=1) / ideal_gains[np.minimum(n_relevant, TOP) - 1]
+        n_nearest = min(TOP, n_own + n_other - max_relevant)
+        largest = np.concatenate([self.other, self.own], axis=1)
+        nearest = np.argpartition(-largest, n_nearest - 1, axis=1)[:, :n_nearest]
+        same_modality = (nearest >= self.other.shape[1]).mean(axis=1)
+        expected = n_own / (n_own + n_other - n_relevant)
+        restricted, exchanged = self._hits(min(TOP, n_own, n_other - max_relevant), slack)
+        return QueryResults(
+            ranks[:, 0].astype(float), ndcg, same_modality, expected, restricted.astype(float), exchanged.astype(float)
+        )
 
-    def put(
-        self,
-        block: slice,
-        target: np.ndarray,
-        threshold: np.ndarray,
-        own: np.ndarray,
-        other: np.ndarray,
-        n_compared: int,
-    ) -> None:
-        """Store the scores of a block of queries. `own` and `other` are in descending order."""
-        self.target[block], self.threshold[block] = target, threshold
-        for scores, first, mean in ((own, self.own, self.own_mean), (other, self.other, self.other_mean)):
-            if scores.shape[1]:
-                first[block] = scores[:, 0]
-            if n_compared > 0:
-                mean[block] = scores[:, :n_compared].mean(axis=1, dtype=np.float64)
-
-    def spread_ratio(self) -> float:
-        """Return the mean lead of the best own row over its ten best, relative to that of the other modality.
-
-        It is 1 if there is nothing to compare.
-        """
-        with np.errstate(invalid="ignore"):
-            own, other = float(np.mean(self.own - self.own_mean)), float(np.mean(self.other - self.other_mean))
-        return own / other if np.isfinite(own) and np.isfinite(other) and other > 0 else 1.0
-
-    def hits(self, slack: float) -> tuple[np.ndarray, np.ndarray]:
+    def _hits(self, n_compared: int, slack: float) -> tuple[np.ndarray, np.ndarray]:
         """Return whether each query finds its target in a restricted search, and after the exchange of modalities.
 
         In the exchanged corpus the target stands among the own rows. Its lead over the best own row is its lead over
         the best other row, times the ratio of the spreads of the two modalities.
         """
-        restricted = self.other < self.threshold
+        target, threshold = self.relevant[:, 0], (self.relevant[:, 0] - slack).astype(np.float64)
+        first = [
+            scores[:, 0].astype(np.float64) if scores.shape[1] else np.full(len(target), -np.inf)
+            for scores in (self.own, self.other)
+        ]
+        own, other = first
+        ratio = 1.0  # there is nothing to compare
+        if n_compared > 0:
+            leads = [
+                float(np.mean(best - scores[:, :n_compared].mean(axis=1, dtype=np.float64)))
+                for best, scores in zip(first, (self.own, self.other), strict=True)
+            ]
+            ratio = leads[0] / leads[1] if leads[1] > 0 else 1.0
+        restricted = other < threshold
         with np.errstate(invalid="ignore"):  # -inf minus -inf, where a modality has no competitor
-            margin, difference = self.target - self.other, self.own - self.other
-            beats_other = (difference > 0) | (self.spread_ratio() * margin + difference > slack)
+            margin, difference = target - other, own - other
+            beats_other = (difference > 0) | (ratio * margin + difference > slack)
         return restricted, restricted & beats_other
+
+
+def stored_items(n_items: int, share: float, rng: int | np.random.Generator) -> np.ndarray:
+    """Return which items are stored as x, (n_items,), a random draw of this share."""
+    n_as_x = n_items // 2 if share == 0.5 else round(share * n_items)
+    if n_items < 2 or not 0 < n_as_x < n_items:
+        raise InputError(f"a share of {share:g} of {n_items:,} items leaves one modality of the corpus empty")
+    is_stored: np.ndarray = np.random.default_rng(rng).permutation(n_items) < n_as_x
+    return is_stored
+
+
+def search_both(
+    rows: dict[str, np.ndarray],
+    items: dict[str, np.ndarray],
+    stored_as_x: np.ndarray,
+    results: dict[str, QueryResults],
+    correction: Any,
+) -> None:
+    """Search one corpus with the queries of both modalities, and write their results.
+
+    `rows` and `items` hold the rows of both modalities and the item of each of them.
+    """
+    is_stored = {"x": stored_as_x[items["x"]], "y": ~stored_as_x[items["y"]]}
+    positions = {}
+    for name, mask in is_stored.items():
+        stored_rows = np.flatnonzero(mask)
+        positions[name] = stored_rows[np.argsort(items[name][stored_rows], kind="stable")]
+    stored = {name: rows[name][place] for name, place in positions.items()}
+    for modality, other in (("x", "y"), ("y", "x")):
+        query_rows = np.flatnonzero(~is_stored[modality])
+        if not len(query_rows):
+            continue
+        targets = items[modality][query_rows]
+        queries, corpora = corrected_rows(correction, rows[modality][query_rows], stored, modality)
+        corpus = MixedCorpus(corpora[modality], corpora[other], items[other][positions[other]])
+        values = search_corpus(queries, targets, corpus)
+        for target_array, query_values in zip(results[modality], values, strict=True):
+            target_array[query_rows] = query_values
 
 
 def discounted_gain(ranks: np.ndarray, k: int) -> np.ndarray:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
-from isthmus.tasks._mixed_corpus import TOP, MixedCorpus, QueryResults, corrected_rows, discounted_gain, search_corpus
+from isthmus.tasks._joint_search import joint_results
+from isthmus.tasks._mixed_corpus import TOP, QueryResults, discounted_gain, search_both, stored_items
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches
 from isthmus.utils.errors import InputError
@@ -140,16 +141,33 @@ class MixedSearch:
         y, owner = y[matches.y_rows], matches.y_items
         x_items, y_items = matches.items_to_search
         n = int(x_items.max(initial=-1)) + 1
-        n_as_x = n // 2 if share == 0.5 else round(share * n)
-        if n < 2 or not 0 < n_as_x < n:
-            raise InputError(f"a share of {share:g} of {n:,} items leaves one modality of the corpus empty")
-        as_x = np.random.default_rng(rng).permutation(n) < n_as_x
+        as_x = stored_items(n, share, rng)
         without_y = np.bincount(y_items, minlength=n) == 0
         rows, items = {"x": x, "y": y}, {"x": x_items, "y": y_items}
         results = {name: QueryResults.empty(len(rows[name])) for name in rows}
         for stored_as_x in (as_x, ~as_x) if share == 0.5 else (as_x,):
-            _search_corpus(rows, items, stored_as_x | without_y, results, correction)
-        from_x, from_y = results["x"], results["y"]
+            search_both(rows, items, stored_as_x | without_y, results, correction)
+        return cls.of_results(results, x_items, owner)
+
+    @classmethod
+    def of_results(cls, results: dict[str, QueryResults], x_items: np.ndarray, owner: np.ndarray, /) -> MixedSearch:
+        """Return the search from the results of its queries.
+
+        Parameters
+        ----------
+        results : dict of str to QueryResults
+            Results of the rows 'x' and of the distinct rows 'y'.
+        x_items : np.ndarray of shape (n_x,)
+            Item of each row of x.
+        owner : np.ndarray of shape (n_y,)
+            Row of x that each distinct row of y belongs to first.
+
+        Returns
+        -------
+        MixedSearch
+            Ranks, NDCG and shares of all queries.
+        """
+        from_x, from_y, n = results["x"], results["y"], int(x_items.max()) + 1
         return cls(
             from_x.ranks.astype(np.int64),
             from_y.ranks.astype(np.int64),
@@ -166,7 +184,7 @@ class MixedSearch:
             from_y.restricted,
             from_x.exchanged,
             from_y.exchanged,
-            len(x) / n / np.bincount(x_items, minlength=n)[x_items],
+            len(x_items) / n / np.bincount(x_items, minlength=n)[x_items],
         )
 
     def recall(self, k: int = 1, /) -> float:
@@ -343,9 +361,13 @@ def mixed_search(data: TaskData) -> TaskScores:
 
     A second corpus with the halves exchanged makes every row a query once.
     """
-    search = MixedSearch.of(
-        data.x, data.y, index=data.owner, y_groups=data.y_groups, rng=data.seed, correction=data.correction
-    )
+    joint = joint_results(data)
+    if joint is not None:
+        search = MixedSearch.of_results(joint.mixed, data.matches.items_to_search[0], data.matches.y_items)
+    else:
+        search = MixedSearch.of(
+            data.x, data.y, index=data.owner, y_groups=data.y_groups, rng=data.seed, correction=data.correction
+        )
     with np.errstate(divide="ignore"):
         reciprocal_ranks = [1 / np.where(ranks > 0, ranks, np.inf) for ranks in (search.x_ranks, search.y_ranks)]
     restricted = search.per_item(search.x_restricted, search.y_restricted)
@@ -365,32 +387,3 @@ def mixed_search(data: TaskData) -> TaskScores:
             "fairness": search.ratio_per_item(2 * search.exchange_hits - restricted, restricted),
         }
     )
-
-
-def _search_corpus(
-    rows: dict[str, np.ndarray],
-    items: dict[str, np.ndarray],
-    stored_as_x: np.ndarray,
-    results: dict[str, QueryResults],
-    correction: Any,
-) -> None:
-    """Search one corpus, and write the results of its queries.
-
-    `rows` and `items` hold the rows of both modalities and the item of each of them.
-    """
-    is_stored = {"x": stored_as_x[items["x"]], "y": ~stored_as_x[items["y"]]}
-    positions = {}
-    for name, mask in is_stored.items():
-        stored_rows = np.flatnonzero(mask)
-        positions[name] = stored_rows[np.argsort(items[name][stored_rows], kind="stable")]
-    stored = {name: rows[name][place] for name, place in positions.items()}
-    for modality, other in (("x", "y"), ("y", "x")):
-        query_rows = np.flatnonzero(~is_stored[modality])
-        if not len(query_rows):
-            continue
-        targets = items[modality][query_rows]
-        queries, corpora = corrected_rows(correction, rows[modality][query_rows], stored, modality)
-        corpus = MixedCorpus(corpora[modality], corpora[other], items[other][positions[other]])
-        values = search_corpus(queries, targets, corpus)
-        for target_array, query_values in zip(results[modality], values, strict=True):
-            target_array[query_rows] = query_values

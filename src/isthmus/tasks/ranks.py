@@ -91,15 +91,16 @@ def tie_slack(x: np.ndarray, y: np.ndarray, run: Map = map) -> float:
     float
         `TIE` units of rounding times the largest norms.
     """
+    return TIE * float(np.finfo(x.dtype).eps) * max_norm(x, run) * max_norm(y, run)
 
-    def max_norm(rows: np.ndarray) -> float:
-        return float(np.max(np.einsum("ij,ij->i", rows, rows))) ** 0.5
 
-    norms = [
-        max(run(max_norm, [rows[block] for block in even_slices(len(rows), SLICE_ROWS)]), default=0.0)
-        for rows in (x, y)
-    ]
-    return TIE * float(np.finfo(x.dtype).eps) * norms[0] * norms[1]
+def max_norm(rows: np.ndarray, run: Map = map) -> float:
+    """Return the largest norm of rows (n, d), 0 without rows."""
+
+    def largest(block: slice) -> float:
+        return float(np.max(np.einsum("ij,ij->i", rows[block], rows[block]))) ** 0.5
+
+    return max(run(largest, even_slices(len(rows), SLICE_ROWS)), default=0.0)
 
 
 def match_thresholds(x: np.ndarray, y: np.ndarray) -> np.ndarray:

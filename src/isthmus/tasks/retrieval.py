@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._joint_search import joint_results
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
@@ -168,6 +169,8 @@ def retrieval(data: TaskData) -> TaskScores:
 
 def _ranks(data: TaskData) -> tuple[np.ndarray, np.ndarray]:
     """Return the ranks of the matches of the rows of x and of y, by corrected scores if there is a correction."""
+    if (joint := joint_results(data)) is not None:
+        return joint.ranks_x, joint.ranks_y
     correction, matches = data.correction, data.matches
     y_rows = data.y[matches.y_rows]
     if correction is None:

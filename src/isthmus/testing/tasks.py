@@ -115,7 +115,7 @@ def _example_data(*, captions: bool, labels: bool = True, seed: int = 3) -> Task
 
 def _copy(data: TaskData, *, seed: int | None = None) -> TaskData:
     """Return data with arrays of its own."""
-    arrays = {
+    arrays: dict[str, Any] = {
         name: None if getattr(data, name) is None else getattr(data, name).copy()
         for name in ("owner", "labels", "raw_x", "raw_y", "class_names", "class_texts")
     }

@@ -1,0 +1,105 @@
+"""The largest scores of each row and of each column of a matrix that is seen tile by tile."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from isthmus.compute.score_matrix import FOLD
+
+#: Fewer scores for each query than this many times k are selected without a bound.
+MIN_FOLDED_WIDTH = 4
+
+
+class RunningTop:
+    """The k largest scores of each query, which tiles of scores are added to.
+
+    A score below the k-th largest one so far changes nothing. So a tile costs one comparison, and the few scores that
+    pass are merged. Several threads may add tiles, because the order of the tiles does not matter.
+
+    Parameters
+    ----------
+    n_queries, k : int
+        Numbers of queries and of scores.
+    dtype : np.dtype
+        Type of the scores.
+
+    Attributes
+    ----------
+    values : (n_queries, k) array
+        The largest scores in descending order, -inf where there are fewer.
+
+    Examples
+    --------
+    >>> top = RunningTop(2, 2, np.float64)
+    >>> top.add(np.array([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]]), slice(0, 2))
+    >>> top.values.tolist()
+    [[3.0, 2.0], [5.0, 4.0]]
+    >>> top.add(np.array([[9.0, 0.0]]), slice(0, 2), axis=1)
+    >>> top.values.tolist()
+    [[9.0, 3.0], [5.0, 4.0]]
+    """
+
+    def __init__(self, n_queries: int, k: int, dtype: np.dtype | type):
+        self.values = np.full((n_queries, k), -np.inf, dtype=dtype)
+        self._lock = threading.Lock()
+
+    def add(self, scores: np.ndarray, queries: slice, *, axis: int = 0) -> None:
+        """Add a tile of scores of consecutive queries.
+
+        Parameters
+        ----------
+        scores : (b, m) array
+            Scores, C-ordered.
+        queries : slice
+            The queries that they belong to.
+        axis : {0, 1}, default 0
+            Axis of the queries.
+        """
+        if not scores.size:
+            return
+        bound = self.values[queries, -1]
+        if np.isneginf(bound).any():
+            bound = np.maximum(bound, self._lower_bound(scores, axis))
+        flat = np.flatnonzero((scores > (bound[:, None] if axis == 0 else bound)).ravel())
+        if not len(flat):
+            return
+        passing, query = scores.ravel()[flat], flat // scores.shape[1]
+        if axis:
+            query = flat - query * scores.shape[1]
+            order = np.argsort(query, kind="stable")
+            query, passing = query[order], passing[order]
+        with self._lock:
+            self._merge(query, passing, self.values[queries])
+
+    def _lower_bound(self, scores: np.ndarray, axis: int) -> np.ndarray:
+        """Return a number for each query that is below its k-th largest score of the tile.
+
+        It is just below the k-th largest maximum of groups of scores.
+        """
+        width, k = scores.shape[1 - axis], self.values.shape[1]
+        fold = min(FOLD, width // (MIN_FOLDED_WIDTH * k))
+        if fold < 2:
+            return np.full(scores.shape[axis], -np.inf, dtype=scores.dtype)
+        groups = width // fold
+        if axis == 0:
+            maxima = scores[:, : fold * groups].reshape(len(scores), fold, groups).max(axis=1)
+        else:
+            maxima = scores[: fold * groups].reshape(fold, groups, scores.shape[1]).max(axis=0).T.copy()
+        maxima.partition(groups - k, axis=1)
+        return np.nextafter(maxima[:, groups - k], -np.inf, dtype=scores.dtype)
+
+    @staticmethod
+    def _merge(query: np.ndarray, passing: np.ndarray, values: np.ndarray) -> None:
+        """Merge scores (p,) of ascending queries (p,) into the largest ones (n, k)."""
+        counts = np.bincount(query, minlength=len(values))
+        changed = np.flatnonzero(counts)
+        ends = np.cumsum(counts)
+        k = values.shape[1]
+        table = np.full((len(changed), k + int(counts.max())), np.inf, dtype=values.dtype)
+        table[:, :k] = -values[changed]
+        row = np.repeat(np.arange(len(changed)), counts[changed])
+        table[row, k + np.arange(len(query)) - (ends - counts)[query]] = -passing
+        table.sort(axis=1)
+        values[changed] = -table[:, :k]

@@ -1,0 +1,389 @@
+"""Retrieval and mixed search from one pass over the scores, for callers that run both tasks on the same rows.
+
+Both corpora of mixed search hold the rows of one half of the items as x and those of the other half as y. Every score
+that they need between the modalities is one that retrieval needs too, and a score within a modality serves both of its
+rows. So half of the products of the separate searches suffice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isthmus.compute.resources import current
+from isthmus.compute.running_top import RunningTop
+from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
+from isthmus.compute.score_sweep import Workspace
+from isthmus.compute.topk import tile_map
+from isthmus.tasks._base import TaskData
+from isthmus.tasks._mixed_corpus import TOP, QueryResults, SearchedScores, stored_items
+from isthmus.tasks.ranks import TIE, max_norm
+
+#: Tasks that one pass serves.
+JOINT_TASKS = frozenset({"retrieval", "mixed_search"})
+#: Rows and columns of a tile: 5 MB of float32, which stay in the cache while they are counted.
+TILE_SHAPE = (1000, 1256)
+#: More matching rows of one query are searched apart.
+MAX_RELEVANT = 32
+#: Halves of the items that are stored as x in one of both corpora, and items without a row of y, stored as x in both.
+FIRST, SECOND, ALWAYS = range(3)
+
+
+class Terms(NamedTuple):
+    """Scores of the queries of one modality against the stored rows of one: product / scale + stored + query.
+
+    Attributes
+    ----------
+    scale : divisor of the inner products
+    stored : (n,) term of each stored row, or None for zero
+    query : (m,) term of each query, or None for zero
+    """
+
+    scale: float = 1.0
+    stored: np.ndarray | None = None
+    query: np.ndarray | None = None
+
+    def ordered(self, query_order: np.ndarray, stored_order: np.ndarray) -> Terms:
+        """Return the terms of rows in another order."""
+        stored = None if self.stored is None else self.stored[stored_order]
+        return Terms(self.scale, stored, None if self.query is None else self.query[query_order])
+
+    def columns(self, dtype: np.dtype) -> np.ndarray | None:
+        """Return what is added to the products of each stored row before they are compared, or None."""
+        return None if self.stored is None else (self.scale * self.stored).astype(dtype)
+
+    def scores(self, values: np.ndarray, query: Any, stored: Any = None) -> np.ndarray:
+        """Return scores of compared values of some queries, or of products, if the stored rows are given."""
+        scores: np.ndarray = values / self.scale if self.scale != 1 else values
+        if self.stored is not None and stored is not None:
+            scores = scores + self.stored[stored]
+        if self.query is not None:
+            scores = scores + self.query[query].reshape(-1, *(1,) * (scores.ndim - 1))
+        return scores
+
+    def bounds(self, scores: np.ndarray) -> np.ndarray:
+        """Return the compared values (m, r) that have these scores (m, r)."""
+        return self.scale * (scores if self.query is None else scores - self.query[:, None])
+
+
+class JointResults(NamedTuple):
+    """Results of both tasks.
+
+    Attributes
+    ----------
+    ranks_x, ranks_y : ranks of retrieval, as those of `isthmus.tasks.ranks.matching_ranks`
+    mixed : results of mixed search by modality of the query, for the rows of x and the distinct rows of y
+    """
+
+    ranks_x: np.ndarray
+    ranks_y: np.ndarray
+    mixed: dict[str, QueryResults]
+
+
+@dataclass
+class _Side:
+    """The rows of one modality in the order of the pass, as queries and as stored rows.
+
+    Attributes
+    ----------
+    rows : (n, d)
+    order : (n,), number of each row before the pass
+    items : (n,), item of each row
+    spans : the consecutive rows of each part of the items
+    terms : terms of its queries against stored rows of its own and of the other modality
+    relevant : (n, r), scores of the matching rows in descending order, -inf beyond them
+    best : (n,), largest score of a match of retrieval, -inf without one
+    """
+
+    rows: np.ndarray
+    order: np.ndarray
+    items: np.ndarray
+    spans: tuple[slice, ...]
+    terms: dict[str, Terms] = field(default_factory=dict)
+    relevant: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    best: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @classmethod
+    def of(cls, rows: np.ndarray, items: np.ndarray, part: np.ndarray) -> _Side:
+        """Sort the rows by part and item."""
+        order = np.lexsort((items, part[items]))
+        counts = np.bincount(part[items], minlength=3)
+        ends = np.cumsum(counts)
+        spans = tuple(slice(int(end - count), int(end)) for count, end in zip(counts, ends, strict=True))
+        return cls(np.ascontiguousarray(rows[order]), order, items[order], spans)
+
+    def set_bounds(self, slack: float) -> None:
+        """Prepare the bounds that scores are compared with, and what is collected."""
+        n, dtype = len(self.rows), self.rows.dtype
+        self.lock = threading.Lock()
+        scores = np.where(np.isneginf(self.relevant), np.inf, self.relevant - slack)
+        self.bounds = {name: terms.bounds(scores).astype(dtype) for name, terms in self.terms.items()}
+        best = np.where(np.isneginf(self.best), np.inf, self.best - slack)
+        self.best_bound = self.terms["other"].bounds(best[:, None])[:, 0].astype(dtype)
+        self.shares_bound = bool(np.array_equal(self.best_bound, self.bounds["other"][:, 0]))
+        self.columns = {name: terms.columns(dtype) for name, terms in self.terms.items()}
+        self.above_best = np.zeros(n, dtype=np.int64)
+        self.above = np.zeros(self.relevant.shape, dtype=np.int64)
+        self.top = {name: RunningTop(n, TOP, dtype) for name in self.terms}
+
+    def look(self, scores: np.ndarray, queries: slice, kind: str, *, axis: int, searched: bool) -> None:
+        """Count and collect the scores of a tile for the queries along one axis.
+
+        `searched` says whether the tile is part of a mixed corpus. All tiles between the modalities are part of the
+        corpus of retrieval.
+        """
+        count = count_rows if axis == 0 else count_columns
+        counted = None
+        if kind == "other":
+            bound = self.best_bound[queries]
+            counted = count(scores >= (bound[:, None] if axis == 0 else bound))
+            with self.lock:
+                self.above_best[queries] += counted
+        if not searched:
+            return
+        for number in range(self.relevant.shape[1]):
+            if counted is None or number or not self.shares_bound:
+                bound = self.bounds[kind][queries, number]
+                counted = count(scores >= (bound[:, None] if axis == 0 else bound))
+            with self.lock:
+                self.above[queries, number] += counted
+        self.top[kind].add(scores, queries, axis=axis)
+
+    def add_best(self, queries: np.ndarray, values: np.ndarray) -> None:
+        """Count single scores of queries in retrieval."""
+        with self.lock:
+            np.add.at(self.above_best, queries, values >= self.best_bound[queries])
+
+    def results(self, corpora: list[tuple[slice, dict[str, int]]], slack: float) -> QueryResults:
+        """Return the results of mixed search in the order before the pass."""
+        results = QueryResults.empty(len(self.rows))
+        for queries, stored in corpora:
+            numbers = self.order[queries]
+            if not len(numbers):
+                continue
+            relevant = self.relevant[queries]
+            relevant = relevant[:, : max(int(np.isfinite(relevant).any(axis=0).sum()), 1)]
+            largest = {name: self.terms[name].scores(top.values[queries], queries) for name, top in self.top.items()}
+            searched = SearchedScores(
+                relevant, self.above[queries, : relevant.shape[1]], largest["own"], largest["other"]
+            )
+            for target, values in zip(results, searched.results(stored["own"], stored["other"], slack), strict=True):
+                target[numbers] = values
+        return results
+
+
+def joint_results(data: TaskData) -> JointResults | None:
+    """Return the results of retrieval and mixed search, computed once, or None if the tasks have to search apart.
+
+    Parameters
+    ----------
+    data : TaskData
+        Rows whose `tasks` say which tasks run on them.
+
+    Returns
+    -------
+    JointResults or None
+        None if not both tasks run, on a device, for a correction without terms, and for items whose rows are not those
+        of their matches.
+    """
+    if "joint" not in data.shared:
+        data.shared["joint"] = _search(data) if data.tasks >= JOINT_TASKS else None
+    results: JointResults | None = data.shared["joint"]
+    return results
+
+
+def _search(data: TaskData) -> JointResults | None:
+    """Search the rows, or return None if one pass does not serve both tasks."""
+    matches, correction = data.matches, data.correction
+    if current().devices or (correction is not None and not hasattr(correction, "score_terms")):
+        return None
+    x_items, y_items = matches.items_to_search
+    n_items = int(x_items.max(initial=-1)) + 1
+    columns = np.arange(len(matches.owner)) if matches.columns is None else matches.columns
+    relevant = _pairs_of_items(x_items, y_items)
+    if n_items < 2 or relevant is None or not np.array_equal(x_items[matches.owner], y_items[columns]):
+        return None
+    x, y = np.asarray(data.x), np.asarray(data.y)[matches.y_rows]
+    dtype = np.float64 if correction is not None or np.result_type(x, y).itemsize > 4 else np.float32
+    x, y = x.astype(dtype, copy=False), y.astype(dtype, copy=False)
+    terms: Mapping[tuple[str, str], tuple[float, np.ndarray, np.ndarray]] = {}
+    if correction is not None:
+        (x, y), terms = correction.score_terms(x, y)
+    part = np.where(stored_items(n_items, 0.5, data.seed), FIRST, SECOND)
+    part[np.bincount(y_items, minlength=n_items) == 0] = ALWAYS
+    sides = {"x": _Side.of(x, x_items, part), "y": _Side.of(y, y_items, part)}
+    for query, stored in ((a, b) for a in "xy" for b in "xy"):
+        given = Terms(*terms[query, stored]) if terms else Terms()
+        kind = "own" if query == stored else "other"
+        sides[query].terms[kind] = given.ordered(sides[query].order, sides[stored].order)
+    places = {name: _inverse(side.order) for name, side in sides.items()}
+    pairs = places["x"][relevant[0]], places["y"][relevant[1]]
+    matching = places["x"][matches.owner], places["y"][columns]
+    return _Pass(sides, pairs, matching, same_pairs=matches.columns is None).run()
+
+
+def _pairs_of_items(x_items: np.ndarray, y_items: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the rows of x and of y of every pair of one item, or None if an item has very many."""
+    counts = np.bincount(x_items)
+    n_relevant = np.bincount(y_items, minlength=len(counts))
+    if max(int(counts[n_relevant > 0].max(initial=0)), int(n_relevant.max(initial=0))) > MAX_RELEVANT:
+        return None
+    by_item = np.argsort(x_items, kind="stable")
+    begins, repeats = (np.cumsum(counts) - counts)[y_items], counts[y_items]
+    rows_y = np.repeat(np.arange(len(y_items)), repeats)
+    place = np.arange(len(rows_y)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    return by_item[np.repeat(begins, repeats) + place], rows_y
+
+
+def _inverse(order: np.ndarray) -> np.ndarray:
+    """Return the place of each number in an order."""
+    places = np.empty_like(order)
+    places[order] = np.arange(len(order))
+    return places
+
+
+class _Pass:
+    """One pass over the tiles of scores.
+
+    Parameters
+    ----------
+    sides : dict of str to _Side
+        Rows of both modalities.
+    pairs : tuple of (p,) arrays
+        Rows of x and of y of one item.
+    matching : tuple of (m,) arrays
+        Rows of x and of y that match. They are among the pairs.
+    same_pairs : bool
+        Whether all pairs match.
+    """
+
+    def __init__(
+        self, sides: dict[str, _Side], pairs: tuple[np.ndarray, ...], matching: tuple[np.ndarray, ...], same_pairs: bool
+    ):
+        self.x, self.y = sides["x"], sides["y"]
+        order = np.argsort(pairs[0], kind="stable")
+        self.rows, self.columns = pairs[0][order], pairs[1][order]
+        keys = [rows * len(self.y.rows) + columns for rows, columns in ((self.rows, self.columns), matching)]
+        self.unmatched = np.zeros(len(self.rows), dtype=bool) if same_pairs else ~np.isin(*keys)
+        products = _products(self.x.rows, self.y.rows, self.rows, self.columns)
+        bound = max_norm(self.x.rows) * max_norm(self.y.rows)
+        for side, rows, columns in ((self.x, self.rows, self.columns), (self.y, self.columns, self.rows)):
+            terms = side.terms["other"]
+            scores = terms.scores(products, rows, columns)
+            side.relevant = _ragged(scores, rows, len(side.rows))
+            side.best = np.full(len(side.rows), -np.inf, dtype=scores.dtype)
+            np.maximum.at(side.best, rows[~self.unmatched], scores[~self.unmatched])
+        sizes = [
+            bound / terms.scale + sum(float(np.abs(t).max(initial=0)) for t in terms[1:] if t is not None)
+            for side in (self.x, self.y)
+            for terms in side.terms.values()
+        ]
+        self.slack = TIE * float(np.finfo(self.x.rows.dtype).eps) * max(sizes)
+        for side in (self.x, self.y):
+            side.set_bounds(self.slack)
+        self.workspace = Workspace()
+
+    def run(self) -> JointResults:
+        """Look at all tiles, and return the results."""
+        x, y = self.x, self.y
+        tiles = [
+            (rows, columns, self._between, (part_x == part_y, part_x in (part_y, ALWAYS)))
+            for part_x in (FIRST, SECOND, ALWAYS)
+            for part_y in (FIRST, SECOND)
+            for rows, columns in _tiles(x.spans[part_x], y.spans[part_y])
+        ] + [
+            (rows, columns, self._within, (side, part != ALWAYS))
+            for side in (x, y)
+            for part, opposite in ((FIRST, SECOND), (ALWAYS, FIRST), (ALWAYS, SECOND))
+            for rows, columns in _tiles(side.spans[part], side.spans[opposite])
+        ]
+        with tile_map(len(x.rows) * len(y.rows)) as run:
+            for _ in run(lambda tile: tile[2](tile[0], tile[1], *tile[3]), tiles):
+                pass
+        results = {}
+        for name, side, other in (("x", x, y), ("y", y, x)):
+            corpora = []
+            for queried, stored in ((FIRST, SECOND), (SECOND, FIRST)):
+                # Queries of x look for y rows of their own half. The rows of x beside them are those of the other half.
+                own = _length(side.spans[stored]) + _length(side.spans[ALWAYS])
+                opposite = _length(other.spans[queried]) + _length(other.spans[ALWAYS])
+                corpora.append((side.spans[queried], {"own": own, "other": opposite}))
+            results[name] = side.results(corpora, self.slack)
+        ranks_x, ranks_y = np.zeros(len(x.rows), dtype=np.int64), np.empty(len(y.rows), dtype=np.int64)
+        ranks_x[x.order] = np.where(np.isneginf(x.best), 0, x.above_best + 1)
+        ranks_y[y.order] = y.above_best + 1
+        return JointResults(ranks_x, ranks_y, results)
+
+    def _tile(self, a: _Side, b: _Side, rows: slice, columns: slice) -> np.ndarray:
+        """Return the products of a tile. The next call in the same thread overwrites them."""
+        scores = self.workspace.empty("scores", (_length(rows), _length(columns)), a.rows.dtype)
+        return np.matmul(a.rows[rows], b.rows[columns].T, out=scores)
+
+    def _between(self, rows: slice, columns: slice, *searched: bool) -> None:
+        """Look at a tile of scores between the modalities. Pairs of one item do not count."""
+        scores = self._tile(self.x, self.y, rows, columns)
+        begin, end = np.searchsorted(self.rows, (rows.start, rows.stop))
+        pair_rows, pair_columns = self.rows[begin:end] - rows.start, self.columns[begin:end] - columns.start
+        inside = (pair_columns >= 0) & (pair_columns < scores.shape[1])
+        pair_rows, pair_columns, unmatched = pair_rows[inside], pair_columns[inside], self.unmatched[begin:end][inside]
+        products = scores[pair_rows[unmatched], pair_columns[unmatched]]
+        scores[pair_rows, pair_columns] = -np.inf
+        views = ((self.x, rows, 0, columns), (self.y, columns, 1, rows))
+        for (side, queries, axis, stored), is_searched in zip(views, searched, strict=True):
+            added = side.columns["other"]
+            side.look(self._added(scores, added, stored, axis), queries, "other", axis=axis, searched=is_searched)
+            if len(products):  # rows of the item that do not match count in retrieval
+                places = (pair_rows[unmatched], pair_columns[unmatched])
+                values = products if added is None else products + added[stored][places[1 - axis]]
+                query = queries.start + places[axis]
+                side.add_best(query, values)
+
+    def _within(self, rows: slice, columns: slice, side: _Side, asks_rows: bool) -> None:
+        """Look at a tile of scores within a modality, which serves the rows of both of its axes as queries."""
+        scores = self._tile(side, side, rows, columns)
+        for queries, axis, stored in ((rows, 0, columns), (columns, 1, rows)):
+            if axis or asks_rows:
+                view = self._added(scores, side.columns["own"], stored, axis)
+                side.look(view, queries, "own", axis=axis, searched=True)
+
+    def _added(self, scores: np.ndarray, added: np.ndarray | None, stored: slice, axis: int) -> np.ndarray:
+        """Return the scores with the terms of the stored rows."""
+        if added is None:
+            return scores
+        view = self.workspace.empty("view", scores.shape, scores.dtype)
+        return np.add(scores, added[stored] if axis == 0 else added[stored, None], out=view)
+
+
+def _length(span: slice) -> int:
+    return int(span.stop - span.start)
+
+
+def _tiles(span_a: slice, span_b: slice) -> list[tuple[slice, slice]]:
+    """Return the tiles of two spans of rows."""
+    rows, columns = (
+        [slice(span.start + part.start, span.start + part.stop) for part in even_slices(_length(span), length)]
+        for span, length in zip((span_a, span_b), TILE_SHAPE, strict=True)
+    )
+    return list(itertools.product(rows, columns))
+
+
+def _products(x: np.ndarray, y: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Return x[rows[p]] . y[columns[p]] for every pair p."""
+    blocks = even_slices(len(rows), 2048)
+    products = [np.einsum("ij,ij->i", x[rows[block]], y[columns[block]]) for block in blocks]
+    return np.concatenate(products) if products else np.empty(0, dtype=x.dtype)
+
+
+def _ragged(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return the values (p,) of each row in descending order, (n_rows, most), -inf beyond them."""
+    order = np.lexsort((-values, rows))
+    counts = np.bincount(rows, minlength=n_rows)
+    table = np.full((n_rows, max(int(counts.max(initial=0)), 1)), -np.inf, dtype=values.dtype)
+    place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows[order]]
+    table[rows[order], place] = values[order]
+    return table

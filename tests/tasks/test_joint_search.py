@@ -1,0 +1,96 @@
+"""Retrieval and mixed search of one pass have the scores of separate searches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from isthmus.align import InvertedSoftmax, ScoreCalibration, ScoreStandardization
+from isthmus.compute.running_top import RunningTop
+from isthmus.tasks import TaskData, registry
+from isthmus.tasks._joint_search import TILE_SHAPE, joint_results
+
+TASKS = ("retrieval", "mixed_search")
+
+
+def unit(rows: np.ndarray, dtype: Any = np.float64) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(dtype)
+
+
+def pairs(n: int, m: int, rng: np.random.Generator, dtype: Any = np.float64) -> tuple[np.ndarray, Any, np.ndarray]:
+    owner = np.arange(n) if m == n else rng.integers(0, n, m)
+    x = rng.normal(size=(n, 12))
+    return unit(x, dtype), unit(x[owner] + rng.normal(size=(m, 12)) + 0.5, dtype), owner
+
+
+def assert_same_scores(x: np.ndarray, y: np.ndarray, **options: Any) -> None:
+    apart, joint = TaskData(x, y, **options), TaskData(x, y, tasks=TASKS, **options)
+    assert joint_results(apart) is None
+    assert joint_results(joint) is not None
+    for name in TASKS:
+        expected, result = (registry()[name].run(data) for data in (apart, joint))
+        for score, values in expected.per_item.items():
+            np.testing.assert_allclose(result.per_item[score], values, atol=1e-12, err_msg=score)
+        assert dict(result.overall) == pytest.approx(dict(expected.overall))
+
+
+@pytest.mark.parametrize(("captions", "dtype"), [(1, np.float32), (2, np.float64)])
+def test_joint_search_more_rows_than_a_tile_is_that_of_separate_searches(captions, dtype):
+    n = 2 * TILE_SHAPE[0] + 300
+    x, y, owner = pairs(n, captions * n, np.random.default_rng(0), dtype)
+    assert_same_scores(x, y, owner=owner, seed=3)
+
+
+def test_joint_search_equal_rows_ties_count_against_the_query():
+    x, y, _ = pairs(90, 90, np.random.default_rng(1))
+    x[:30], y[20:60] = x[0], y[20]
+    assert_same_scores(x, y, seed=5)
+
+
+def test_joint_search_rows_of_one_item_that_do_not_match_count_in_retrieval_alone():
+    rng = np.random.default_rng(2)
+    n = 300
+    x, y, owner = pairs(n, 2 * n, rng)
+    groups = np.arange(2 * n)
+    groups[rng.permutation(2 * n)[:12]] = rng.integers(0, 2 * n, 12)
+    numbers, first = np.unique(groups, return_index=True)
+    y = y[first[np.searchsorted(numbers, groups)]]
+    assert len(np.unique(TaskData(x, y, owner=owner, y_groups=groups).matches.x_components)) < n
+    assert_same_scores(x, y, owner=owner, y_groups=groups)
+
+
+@pytest.mark.parametrize(
+    "correction", [ScoreStandardization(), ScoreCalibration(row_map="Centering"), InvertedSoftmax()], ids=repr
+)
+def test_joint_search_corrected_scores_is_that_of_separate_searches(correction):
+    rng = np.random.default_rng(3)
+    correction.fit(*pairs(200, 200, rng)[:2])
+    x, y, owner = pairs(150, 250, rng)
+    assert_same_scores(x, y, owner=owner, correction=correction)
+
+
+def test_joint_search_correction_without_terms_searches_apart():
+    class Plain:
+        def query(self, rows, *, modality, index):
+            return rows
+
+        def stored(self, rows, *, modality, queries):
+            return rows
+
+    x, y, _ = pairs(40, 40, np.random.default_rng(4))
+    data = TaskData(x, y, tasks=TASKS, correction=Plain())
+    assert joint_results(data) is None
+    assert registry()["mixed_search"].run(data).scores() == registry()["mixed_search"].run(TaskData(x, y)).scores()
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_running_top_tiles_in_any_order_gives_the_largest_scores(axis):
+    scores = np.random.default_rng(5).integers(0, 400, (90, 1500)).astype(np.float32)
+    top = RunningTop(90, 7, np.float32)
+    for start in (700, 0, 200, 1400):
+        columns = slice(start, {700: 1400, 0: 200, 200: 700, 1400: 1500}[start])
+        tile = scores[:, columns] if axis == 0 else scores[:, columns].T
+        top.add(np.ascontiguousarray(tile), slice(0, 90), axis=axis)
+    np.testing.assert_array_equal(top.values, -np.sort(-scores, axis=1)[:, :7])
