@@ -58,7 +58,7 @@ class Terms(NamedTuple):
         return None if self.stored is None else (self.scale * self.stored).astype(dtype)
 
     def scores(self, values: np.ndarray, query: Any, stored: Any = None) -> np.ndarray:
-        """Return scores of compared values of some queries, or of products, if the stored rows are given."""
+        """Return scores of compared values of some queries, or of products, if the stored rows are score_terms."""
         scores: np.ndarray = values / self.scale if self.scale != 1 else values
         if self.stored is not None and stored is not None:
             scores = scores + self.stored[stored]
@@ -86,7 +86,7 @@ class JointResults(NamedTuple):
 
 
 @dataclass
-class _Side:
+class _Modality:
     """The rows of one modality in the order of the pass, as queries and as stored rows.
 
     Attributes
@@ -94,7 +94,7 @@ class _Side:
     rows : (n, d)
     order : (n,), number of each row before the pass
     items : (n,), item of each row
-    spans : the consecutive rows of each part of the items
+    spans : the consecutive rows of each half of the items
     terms : terms of its queries against stored rows of its own and of the other modality
     relevant : (n, r), scores of the matching rows in descending order, -inf beyond them
     best : (n,), largest score of a match of retrieval, -inf without one
@@ -109,10 +109,10 @@ class _Side:
     best: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     @classmethod
-    def of(cls, rows: np.ndarray, items: np.ndarray, part: np.ndarray) -> _Side:
-        """Sort the rows by part and item."""
-        order = np.lexsort((items, part[items]))
-        counts = np.bincount(part[items], minlength=3)
+    def of(cls, rows: np.ndarray, items: np.ndarray, half: np.ndarray) -> _Modality:
+        """Sort the rows by half and item."""
+        order = np.lexsort((items, half[items]))
+        counts = np.bincount(half[items], minlength=3)
         ends = np.cumsum(counts)
         spans = tuple(slice(int(end - count), int(end)) for count, end in zip(counts, ends, strict=True))
         return cls(np.ascontiguousarray(rows[order]), order, items[order], spans)
@@ -214,17 +214,17 @@ def _search(data: TaskData) -> JointResults | None:
     terms: Mapping[tuple[str, str], tuple[float, np.ndarray, np.ndarray]] = {}
     if correction is not None:
         (x, y), terms = correction.score_terms(x, y)
-    part = np.where(stored_items(n_items, 0.5, data.seed), FIRST, SECOND)
-    part[np.bincount(y_items, minlength=n_items) == 0] = ALWAYS
-    sides = {"x": _Side.of(x, x_items, part), "y": _Side.of(y, y_items, part)}
+    half = np.where(stored_items(n_items, 0.5, data.seed), FIRST, SECOND)
+    half[np.bincount(y_items, minlength=n_items) == 0] = ALWAYS
+    modalities = {"x": _Modality.of(x, x_items, half), "y": _Modality.of(y, y_items, half)}
     for query, stored in ((a, b) for a in "xy" for b in "xy"):
-        given = Terms(*terms[query, stored]) if terms else Terms()
+        score_terms = Terms(*terms[query, stored]) if terms else Terms()
         kind = "own" if query == stored else "other"
-        sides[query].terms[kind] = given.ordered(sides[query].order, sides[stored].order)
-    places = {name: _inverse(side.order) for name, side in sides.items()}
-    pairs = places["x"][relevant[0]], places["y"][relevant[1]]
-    matching = places["x"][matches.owner], places["y"][columns]
-    return _Pass(sides, pairs, matching, same_pairs=matches.columns is None).run()
+        modalities[query].terms[kind] = score_terms.ordered(modalities[query].order, modalities[stored].order)
+    numbers = {name: _inverse(modality.order) for name, modality in modalities.items()}
+    pairs = numbers["x"][relevant[0]], numbers["y"][relevant[1]]
+    matching = numbers["x"][matches.owner], numbers["y"][columns]
+    return _Pass(modalities, pairs, matching, same_pairs=matches.columns is None).run()
 
 
 def _pairs_of_items(x_items: np.ndarray, y_items: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -236,15 +236,15 @@ def _pairs_of_items(x_items: np.ndarray, y_items: np.ndarray) -> tuple[np.ndarra
     by_item = np.argsort(x_items, kind="stable")
     begins, repeats = (np.cumsum(counts) - counts)[y_items], counts[y_items]
     rows_y = np.repeat(np.arange(len(y_items)), repeats)
-    place = np.arange(len(rows_y)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-    return by_item[np.repeat(begins, repeats) + place], rows_y
+    column = np.arange(len(rows_y)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+    return by_item[np.repeat(begins, repeats) + column], rows_y
 
 
 def _inverse(order: np.ndarray) -> np.ndarray:
     """Return the place of each number in an order."""
-    places = np.empty_like(order)
-    places[order] = np.arange(len(order))
-    return places
+    numbers = np.empty_like(order)
+    numbers[order] = np.arange(len(order))
+    return numbers
 
 
 class _Pass:
@@ -252,7 +252,7 @@ class _Pass:
 
     Parameters
     ----------
-    sides : dict of str to _Side
+    modalities : dict of str to _Modality
         Rows of both modalities.
     pairs : tuple of (p,) arrays
         Rows of x and of y of one item.
@@ -263,29 +263,33 @@ class _Pass:
     """
 
     def __init__(
-        self, sides: dict[str, _Side], pairs: tuple[np.ndarray, ...], matching: tuple[np.ndarray, ...], same_pairs: bool
+        self,
+        modalities: dict[str, _Modality],
+        pairs: tuple[np.ndarray, ...],
+        matching: tuple[np.ndarray, ...],
+        same_pairs: bool,
     ):
-        self.x, self.y = sides["x"], sides["y"]
+        self.x, self.y = modalities["x"], modalities["y"]
         order = np.argsort(pairs[0], kind="stable")
         self.rows, self.columns = pairs[0][order], pairs[1][order]
         keys = [rows * len(self.y.rows) + columns for rows, columns in ((self.rows, self.columns), matching)]
         self.unmatched = np.zeros(len(self.rows), dtype=bool) if same_pairs else ~np.isin(*keys)
         products = _products(self.x.rows, self.y.rows, self.rows, self.columns)
         bound = max_norm(self.x.rows) * max_norm(self.y.rows)
-        for side, rows, columns in ((self.x, self.rows, self.columns), (self.y, self.columns, self.rows)):
-            terms = side.terms["other"]
+        for modality, rows, columns in ((self.x, self.rows, self.columns), (self.y, self.columns, self.rows)):
+            terms = modality.terms["other"]
             scores = terms.scores(products, rows, columns)
-            side.relevant = _ragged(scores, rows, len(side.rows))
-            side.best = np.full(len(side.rows), -np.inf, dtype=scores.dtype)
-            np.maximum.at(side.best, rows[~self.unmatched], scores[~self.unmatched])
+            modality.relevant = _ragged(scores, rows, len(modality.rows))
+            modality.best = np.full(len(modality.rows), -np.inf, dtype=scores.dtype)
+            np.maximum.at(modality.best, rows[~self.unmatched], scores[~self.unmatched])
         sizes = [
             bound / terms.scale + sum(float(np.abs(t).max(initial=0)) for t in terms[1:] if t is not None)
-            for side in (self.x, self.y)
-            for terms in side.terms.values()
+            for modality in (self.x, self.y)
+            for terms in modality.terms.values()
         ]
         self.slack = TIE * float(np.finfo(self.x.rows.dtype).eps) * max(sizes)
-        for side in (self.x, self.y):
-            side.set_bounds(self.slack)
+        for modality in (self.x, self.y):
+            modality.set_bounds(self.slack)
         self.workspace = Workspace()
 
     def run(self) -> JointResults:
@@ -297,29 +301,29 @@ class _Pass:
             for part_y in (FIRST, SECOND)
             for rows, columns in _tiles(x.spans[part_x], y.spans[part_y])
         ] + [
-            (rows, columns, self._within, (side, part != ALWAYS))
-            for side in (x, y)
-            for part, opposite in ((FIRST, SECOND), (ALWAYS, FIRST), (ALWAYS, SECOND))
-            for rows, columns in _tiles(side.spans[part], side.spans[opposite])
+            (rows, columns, self._within, (modality, half != ALWAYS))
+            for modality in (x, y)
+            for half, opposite in ((FIRST, SECOND), (ALWAYS, FIRST), (ALWAYS, SECOND))
+            for rows, columns in _tiles(modality.spans[half], modality.spans[opposite])
         ]
         with tile_map(len(x.rows) * len(y.rows)) as run:
             for _ in run(lambda tile: tile[2](tile[0], tile[1], *tile[3]), tiles):
                 pass
         results = {}
-        for name, side, other in (("x", x, y), ("y", y, x)):
+        for name, modality, opposite_modality in (("x", x, y), ("y", y, x)):
             corpora = []
             for queried, stored in ((FIRST, SECOND), (SECOND, FIRST)):
                 # Queries of x look for y rows of their own half. The rows of x beside them are those of the other half.
-                own = _length(side.spans[stored]) + _length(side.spans[ALWAYS])
-                opposite = _length(other.spans[queried]) + _length(other.spans[ALWAYS])
-                corpora.append((side.spans[queried], {"own": own, "other": opposite}))
-            results[name] = side.results(corpora, self.slack)
+                n_own = _length(modality.spans[stored]) + _length(modality.spans[ALWAYS])
+                n_other = _length(opposite_modality.spans[queried]) + _length(opposite_modality.spans[ALWAYS])
+                corpora.append((modality.spans[queried], {"own": n_own, "other": n_other}))
+            results[name] = modality.results(corpora, self.slack)
         ranks_x, ranks_y = np.zeros(len(x.rows), dtype=np.int64), np.empty(len(y.rows), dtype=np.int64)
         ranks_x[x.order] = np.where(np.isneginf(x.best), 0, x.above_best + 1)
         ranks_y[y.order] = y.above_best + 1
         return JointResults(ranks_x, ranks_y, results)
 
-    def _tile(self, a: _Side, b: _Side, rows: slice, columns: slice) -> np.ndarray:
+    def _tile(self, a: _Modality, b: _Modality, rows: slice, columns: slice) -> np.ndarray:
         """Return the products of a tile. The next call in the same thread overwrites them."""
         scores = self.workspace.empty("scores", (_length(rows), _length(columns)), a.rows.dtype)
         return np.matmul(a.rows[rows], b.rows[columns].T, out=scores)
@@ -334,22 +338,22 @@ class _Pass:
         products = scores[pair_rows[unmatched], pair_columns[unmatched]]
         scores[pair_rows, pair_columns] = -np.inf
         views = ((self.x, rows, 0, columns), (self.y, columns, 1, rows))
-        for (side, queries, axis, stored), is_searched in zip(views, searched, strict=True):
-            added = side.columns["other"]
-            side.look(self._added(scores, added, stored, axis), queries, "other", axis=axis, searched=is_searched)
+        for (modality, queries, axis, stored), is_searched in zip(views, searched, strict=True):
+            added = modality.columns["other"]
+            modality.look(self._added(scores, added, stored, axis), queries, "other", axis=axis, searched=is_searched)
             if len(products):  # rows of the item that do not match count in retrieval
-                places = (pair_rows[unmatched], pair_columns[unmatched])
-                values = products if added is None else products + added[stored][places[1 - axis]]
-                query = queries.start + places[axis]
-                side.add_best(query, values)
+                numbers = (pair_rows[unmatched], pair_columns[unmatched])
+                values = products if added is None else products + added[stored][numbers[1 - axis]]
+                query = queries.start + numbers[axis]
+                modality.add_best(query, values)
 
-    def _within(self, rows: slice, columns: slice, side: _Side, asks_rows: bool) -> None:
+    def _within(self, rows: slice, columns: slice, modality: _Modality, asks_rows: bool) -> None:
         """Look at a tile of scores within a modality, which serves the rows of both of its axes as queries."""
-        scores = self._tile(side, side, rows, columns)
+        scores = self._tile(modality, modality, rows, columns)
         for queries, axis, stored in ((rows, 0, columns), (columns, 1, rows)):
             if axis or asks_rows:
-                view = self._added(scores, side.columns["own"], stored, axis)
-                side.look(view, queries, "own", axis=axis, searched=True)
+                view = self._added(scores, modality.columns["own"], stored, axis)
+                modality.look(view, queries, "own", axis=axis, searched=True)
 
     def _added(self, scores: np.ndarray, added: np.ndarray | None, stored: slice, axis: int) -> np.ndarray:
         """Return the scores with the terms of the stored rows."""
@@ -366,7 +370,7 @@ def _length(span: slice) -> int:
 def _tiles(span_a: slice, span_b: slice) -> list[tuple[slice, slice]]:
     """Return the tiles of two spans of rows."""
     rows, columns = (
-        [slice(span.start + part.start, span.start + part.stop) for part in even_slices(_length(span), length)]
+        [slice(span.start + half.start, span.start + half.stop) for half in even_slices(_length(span), length)]
         for span, length in zip((span_a, span_b), TILE_SHAPE, strict=True)
     )
     return list(itertools.product(rows, columns))
@@ -384,6 +388,6 @@ def _ragged(values: np.ndarray, rows: np.ndarray, n_rows: int) -> np.ndarray:
     order = np.lexsort((-values, rows))
     counts = np.bincount(rows, minlength=n_rows)
     table = np.full((n_rows, max(int(counts.max(initial=0)), 1)), -np.inf, dtype=values.dtype)
-    place = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows[order]]
-    table[rows[order], place] = values[order]
+    column = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows[order]]
+    table[rows[order], column] = values[order]
     return table

@@ -87,14 +87,17 @@ def search_corpus(queries: np.ndarray, targets: np.ndarray, corpus: MixedCorpus)
     for block in matrix.blocks():
         scores = matrix.tile(block)
         relevant, above = matrix.rank_relevant(scores, block, columns, is_relevant, slack)
-        own, other = (_largest(matrix, part) for part in (scores[:, n_other:], scores[:, :n_other]))
-        blocks.append(SearchedScores(relevant, above, own, other))
+        blocks.append(
+            SearchedScores(
+                relevant, above, _largest(matrix, scores[:, n_other:]), _largest(matrix, scores[:, :n_other])
+            )
+        )
     searched = SearchedScores(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
     return searched.results(n_own, n_other, slack)
 
 
 class SearchedScores(NamedTuple):
-    """What a search of one corpus has found for each query, -inf where there is nothing.
+    """Scores that a search of one corpus has found for each query, -inf where there is none.
 
     Attributes
     ----------
@@ -136,7 +139,7 @@ class SearchedScores(NamedTuple):
             scores[:, 0].astype(np.float64) if scores.shape[1] else np.full(len(target), -np.inf)
             for scores in (self.own, self.other)
         ]
-        own, other = first
+        own_best, other_best = first
         ratio = 1.0  # there is nothing to compare
         if n_compared > 0:
             leads = [
@@ -144,9 +147,9 @@ class SearchedScores(NamedTuple):
                 for best, scores in zip(first, (self.own, self.other), strict=True)
             ]
             ratio = leads[0] / leads[1] if leads[1] > 0 else 1.0
-        restricted = other < threshold
+        restricted = other_best < threshold
         with np.errstate(invalid="ignore"):  # -inf minus -inf, where a modality has no competitor
-            margin, difference = target - other, own - other
+            margin, difference = target - other_best, own_best - other_best
             beats_other = (difference > 0) | (ratio * margin + difference > slack)
         return restricted, restricted & beats_other
 
