@@ -71,7 +71,7 @@ def test_main_writes_the_files(tmp_path, monkeypatch, capsys):
     demo_training.main(["-o", str(tmp_path / "data"), "--runs", "collapsed"])
     written = sorted(path.name for path in (tmp_path / "data").iterdir())
     assert written == ["collapsed.safetensors.xz", "items.safetensors.xz"]
-    assert re.search(r"collapsed\.safetensors\.xz: 19\d,\d+ bytes", capsys.readouterr().out)
+    assert re.search(r"collapsed\.safetensors\.xz: 9\d,\d+ bytes", capsys.readouterr().out)
     image, text = store.rows(store.read(tmp_path / "data" / f"collapsed{store.SUFFIX}"))
     np.testing.assert_allclose(np.linalg.norm(image, axis=1), 1, atol=1e-6)
     assert image.shape == text.shape == (1797, 64)

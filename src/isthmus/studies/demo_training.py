@@ -144,8 +144,8 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
 
 
 def quantize(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return `tensors` in the precision of the files: rows as float16, rows of the shared space as float32."""
-    dtypes = {"image": np.float16, "text": np.float16, "image_part": np.float32, "text_part": np.float32}
+    """Return `tensors` in the precision of the files: rows and coordinates as float16."""
+    dtypes = dict.fromkeys(("image", "text", "image_part", "text_part"), np.float16)
     return {key: value.astype(dtypes.get(key, value.dtype)) for key, value in tensors.items()}
 
 

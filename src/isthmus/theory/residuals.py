@@ -286,7 +286,7 @@ def _equal_projections(evidence: Evidence) -> Assumption:
 def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:
     n, dim = rows[0].shape
     bound = loss_bound(n, dim, temperature=temperature)
-    covariances = [np.cov(X, rowvar=False, bias=True) for X in rows]
+    covariances = [np.atleast_2d(np.cov(X, rowvar=False, bias=True)) for X in rows]
     best_cosine = min(covariance_fidelity(*covariances), 1.0)
     clouds = max(finite_bound(n, temperature=temperature, cosine=best_cosine), bound)
     evidence_text = (

@@ -2,7 +2,7 @@
 
 `items.safetensors.xz` holds what the runs share: labels, captions (UTF-8 bytes and offsets) and the training rows.
 A run holds either float16 rows `image` and `text`, or factors of them. The factors are the two `axes`, the `basis` of a
-small subspace, the coordinates in it (`image_part`, `text_part`) and the `radius`.
+small subspace, the float16 coordinates in it (`image_part`, `text_part`) and the `radius`.
 """
 
 from __future__ import annotations
