@@ -17,7 +17,26 @@ from isthmus.utils.errors import (
     first_line,
     import_optional,
     unknown_name,
+    without_password,
 )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "postgresql://me:secret@host/a and postgres://you:secret2@b/c",
+            "postgresql://me@host/a and postgres://you@b/c",
+        ),
+        ("postgresql://me:s@cr/et@host:5432/a: no such table", "postgresql://me@host:5432/a: no such table"),
+        ("postgresql://me:12345@host/a", "postgresql://me@host/a"),
+        ("postgresql://me@host/a?password=secret&host=b", "postgresql://me@host/a?password&host=b"),
+        ("https://host/a.parquet?X-Amz-Signature=secret&b=c", "https://host/a.parquet?X-Amz-Signature&b=c"),
+        ("qdrant://host:6333/a@b::vector", "qdrant://host:6333/a@b::vector"),
+    ],
+)
+def test_without_password_removes_passwords_and_keys_of_urls_only(text: str, expected: str) -> None:
+    assert without_password(text) == expected
 
 
 def test_errors_are_caught_as_input_error_and_as_the_built_in_one() -> None:

@@ -96,7 +96,10 @@ def apply_on_cluster(
     shape = (source.shape[0], first.shape[1])
     with atomic_path(path) as temporary:
         np.lib.format.open_memmap(temporary, mode="w+", dtype=first.dtype, shape=shape).flush()
-        options = {"path": source.address, "output": str(temporary.absolute()), "reading": source.reading}
+        # The address of a URL is without its password.
+        url = getattr(source.location, "url", None)
+        path_of_source = source.address if url is None else f"{url}::{source.member}" if source.member else url
+        options = {"path": path_of_source, "output": str(temporary.absolute()), "reading": source.reading}
         parts = cluster.split(shape[0], block_rows(source.shape[1]))
         cluster.tree_reduce(_apply_part, form, parts, "rows", **options)
     return shape

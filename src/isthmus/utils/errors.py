@@ -24,8 +24,12 @@ LIST_COMMANDS = {
     "task": "isthmus list tasks",
     "format": "isthmus list sources",
 }
-#: A password in a URL, and the text that is kept of it.
-_PASSWORD = re.compile(r"(://[^/@\s:]*):[^@\s/]*(?=@)|([?&]password)=[^&\s]*")
+#: A password or a key in a URL, and the text that is kept of it. A password may hold '@' and '/'.
+_PASSWORD = re.compile(
+    r"(://[^/@\s:]*):(?!\d+(?:/|\s|$))\S*(?=@)"
+    r"|([?&](?:ssl)?password|[?&]api_?key|[?&]token|[?&]sig|[?&]x-amz-(?:signature|security-token))=[^&\s]*",
+    re.IGNORECASE,
+)
 #: Largest number of characters of a message.
 MAX_LENGTH = 300
 #: Characters of a path that a message keeps if it is too long, and the mark of a middle that is left out.

@@ -41,6 +41,27 @@ def test_open_source_of_a_url_returns_the_rows(rows: np.ndarray, tmp_path: Path)
         open_source("memory://bucket/a.npy")
 
 
+def test_source_of_a_url_does_not_hold_its_password(rows: np.ndarray, tmp_path: Path) -> None:
+    import fsspec
+
+    class Guarded(fsspec.implementations.local.LocalFileSystem):
+        protocol = "guarded"
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return str(path).rpartition("@")[2]
+
+    fsspec.register_implementation("guarded", Guarded, clobber=True)
+    formats.parquet(tmp_path, rows)
+    url = f"guarded://me:secret@{tmp_path}/a.parquet"
+    source = open_source(url)
+    np.testing.assert_array_equal(source.read(3, 9), rows[3:9])
+    pairs = isthmus.open_pairs(url, tmp_path / "a.parquet", names=("a", "b"))
+    result = isthmus.measure(pairs, metrics="centroid_angle")
+    assert "secret" not in f"{source} {source.address} {source.location} {result.to_dict()}"
+    assert source.address.startswith("guarded://me@")
+
+
 @pytest.mark.parametrize(
     "url", ["weaviate://table", "weaviate://db/table::vector", "nosuch://bucket/none.parquet", "sqlite:t.db/t::v"]
 )

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import isthmus
 from isthmus import InputError
+from isthmus.cli import app
 from isthmus.testing import check_store
 from store_tables import postgresql as make_table
 from store_tables import postgresql_server
@@ -59,6 +61,7 @@ def test_ids_of_text_and_uuid_select_and_write_rows(folder: Path, rng: np.random
         ("postgresql://postgres:secret@/postgres/plain::v?id=number", "'number' is not a unique key"),
         ("postgresql://postgres:secret@/nodatabase/plain::v", 'PostgreSQL says: .*"nodatabase" does not exist'),
         ("postgresql://postgres:secret@/postgres", "names no table"),
+        ("postgresql://postgres:s@secret/@localhost:1/postgres/plain::v", "several '@'; write '@' as %40"),
         ("postgresql://postgres:secret@/postgres/empty::v", "the rows of the ids 1, 2.* are null"),
     ],
 )
@@ -73,6 +76,34 @@ def test_address_that_cannot_be_read_says_why_without_the_password(folder: Path,
     with pytest.raises(InputError, match=message) as caught:
         isthmus.sources.open_source(f"{address}{separator}host={folder}").read(0, 2)
     assert "secret" not in str(caught.value)
+
+
+def test_no_verb_prints_or_writes_the_password(
+    folder: Path, rng: np.random.Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = rng.normal(size=(60, 4)) + 1
+    columns = {"image": rows, "text": rows + rng.normal(size=rows.shape) / 3}
+    url = make_table(folder, np.arange(60), columns, np.full(60, "image")).replace("postgres@", "postgres:secret@")
+    path, _, host = url.partition("?")
+    x, y, new = (f"{path}::{name}?{host}" for name in ("image", "text", "new"))
+    for words in (
+        ["inspect", x, y],
+        ["measure", x, y, "--metrics", "fast", "-o", "m.json"],
+        ["explain", x, y, "--json"],
+        ["fit", "Centering", x, y, "-o", "a.safetensors"],
+        ["apply", "a.safetensors", x, new],
+        ["apply", "a.safetensors", x, "codes.npy", "--codes", "int8", "--json"],
+        ["compare", x, y, "--aligners", "Centering", "--splits", "1", "-o", "run.json", "--resume", "run.jsonl"],
+        ["report", x, y, "-o", "page.html"],
+        ["adapt", "a.safetensors", x, y],
+    ):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 0, done.output
+        assert "secret" not in done.output, words
+    written = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {"m.json", "run.json", "run.jsonl", "page.html", "a.safetensors"} <= {file.name for file in written}
+    assert not [file for file in written if b"secret" in file.read_bytes()]
 
 
 def test_password_is_not_printed_by_a_source(folder: Path, rng: np.random.Generator) -> None:

@@ -18,7 +18,7 @@ class RemotePath:
         fsspec = errors.import_optional("fsspec", "parquet", f"reading {url}")
         self.url = url.rstrip("/")
         scheme = url_scheme(self.url)
-        if scheme is not None and scheme not in fsspec.available_protocols():
+        if scheme is not None and scheme not in {*fsspec.available_protocols(), *fsspec.registry}:
             raise unknown_scheme(self.url) or InputError(f"{url}: cannot be opened")
         try:
             self._system, self._path = fsspec.core.url_to_fs(self.url)
@@ -53,7 +53,7 @@ class RemotePath:
         ]
 
     def __str__(self) -> str:
-        return self.url
+        return errors.without_password(self.url)  # pages and results hold this text
 
 
 Location = Path | RemotePath

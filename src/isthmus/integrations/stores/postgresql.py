@@ -74,6 +74,10 @@ class Database:
         self.psycopg = errors.import_optional("psycopg", "pgvector", f"reading {address}")
         self.sql = errors.import_optional("psycopg.sql", "pgvector", f"reading {address}")
         server, *path = address.location.split("/")
+        if address.location.count("@") > 1:
+            raise InputError(
+                "the address of PostgreSQL holds several '@'; write '@' as %40 and '/' as %2F in passwords and names"
+            )
         if len(path) not in (2, 3) or not all(path):
             raise InputError(f"{address}: names no table, expected postgresql://USER@HOST/DATABASE/TABLE::COLUMN")
         parameters = {name: value for name, value in address.options.items() if name in LIBPQ}
