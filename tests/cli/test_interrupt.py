@@ -1,7 +1,8 @@
-"""Ctrl-C: a verb ends at once, waits for no other thread, and leaves nothing half-written."""
+"""Ctrl-C: a verb ends at once, waits for no thread and no product, and leaves nothing half-written."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,44 +10,114 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-#: Runs a verb whose main thread is interrupted while another thread computes something that takes long.
+import isthmus
+
+#: Runs verbs side by side, each in a process of its own whose main thread waits for another thread, or is in a
+#: function that no signal interrupts, like a decomposition: a mutex that it holds itself. Prints the exit code of each
+#: verb, and the seconds from Ctrl-C to its end.
 PROGRAM = """
-import os, signal, sys, threading, time
-from pathlib import Path
-from isthmus.cli import main
+import ctypes, importlib, json, os, signal, sys, threading, time
+import isthmus
+import isthmus.data.sources, isthmus.evaluation, isthmus.reporting.page
+from isthmus.cli import alignment, comparison, diagnosis, main, resources
 from isthmus.compute import threads
-from isthmus.utils.files import atomic_path
 
 # A shell starts background jobs with Ctrl-C switched off.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-def late(verb_module, name):
-    def interrupted(*arguments, **options):
-        with atomic_path(Path({output!r})) as temporary, threads.thread_pool(2) as pool:
-            temporary.write_text("half")
-            pool.submit(time.sleep, 30)
-            time.sleep(0.05)
-            signal.raise_signal(signal.SIGINT)
-    setattr(verb_module, name, interrupted)
+def send(verb):
+    with open(f"../{verb}.sent", "w") as file:
+        file.write(str(time.monotonic()))
+    os.kill(os.getpid(), signal.SIGINT)
 
-import isthmus
-late(isthmus, {function!r})
-sys.argv = ["isthmus", *{words!r}]
-main()
+def blocked(verb):
+    threading.Timer(0.05, send, (verb,)).start()
+    mutex = ctypes.create_string_buffer(256)
+    for _ in range(2):
+        ctypes.CDLL(None).pthread_mutex_lock(mutex)
+
+def waiting(verb):
+    with threads.thread_pool(2) as pool:
+        pool.submit(time.sleep, 30)
+        time.sleep(0.05)
+        send(verb)
+        time.sleep(10)
+
+processes = {}
+for verb, (words, module, owner, name, kind) in json.loads(sys.argv[1]).items():
+    processes[os.fork()] = verb
+    if verb in processes.values() and 0 in processes:
+        os.chdir(verb)
+        place = importlib.import_module(module)
+        place = getattr(place, owner) if owner else place
+        setattr(place, name, lambda *arguments, **options: globals()[kind](verb))
+        sys.argv = ["isthmus", *words]
+        main()
+ends = {}
+for _ in range(len(processes)):
+    process, status = os.wait()
+    verb, now = processes[process], time.monotonic()
+    try:
+        seconds = now - float(open(f"{verb}.sent").read())
+    except OSError:
+        seconds = None
+    ends[verb] = os.waitstatus_to_exitcode(status), seconds
+print(json.dumps(ends))
 """
-VERBS = ("measure", "explain", "report", "compare")
+FILES = ["../x.npy", "../y.npy"]
+READ = ("isthmus.data.sources._source", "Source", "read")
+#: Folder of the verb -> its words, the function that is interrupted (module, class, name), and what it does then.
+VERBS = {
+    "measure": (["measure", *FILES, "-o", "a.json"], *READ, "waiting"),
+    "explain": (["explain", *FILES, "-o", "a.json"], *READ, "waiting"),
+    "report": (["report", *FILES, "-o", "a.html"], *READ, "blocked"),
+    "compare": (["compare", *FILES, "-o", "a.json"], *READ, "blocked"),
+    "fit": (["fit", "Centering", *FILES, "-o", "a.safetensors"], *READ, "blocked"),
+    "apply": (
+        ["apply", "../a.safetensors", "../x.npy", "a.npy"],
+        *("isthmus.data.sources._writers", "RawRowsWriter", "write", "blocked"),
+    ),
+    "intervene": (["intervene", *FILES, "-o", "a.json"], *READ, "blocked"),
+    "models": (["models", ",".join(FILES), "../y.npy,../x.npy", "-o", "a.html"], *READ, "blocked"),
+    "theory": (
+        ["theory", "certificate", "-o", "."],
+        *("isthmus.studies.theorems._experiment", "Experiment", "__call__", "blocked"),
+    ),
+}
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_interrupt_ends_a_verb_that_computes_in_another_thread(verb: str, tmp_path: Path) -> None:
-    rows = np.random.default_rng(0).normal(size=(20, 4))
-    for name in ("x", "y"):
-        np.save(tmp_path / f"{name}.npy", rows + 1)
-    folder = tmp_path / "written"
-    folder.mkdir()
-    suffix = "html" if verb == "report" else "json"
-    words = [verb, str(tmp_path / "x.npy"), str(tmp_path / "y.npy"), "-o", str(folder / f"out.{suffix}")]
-    program = PROGRAM.format(output=str(folder / "out.json"), function=verb, words=words)
-    process = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=25, check=False)
-    assert process.returncode == 130, process.stderr
-    assert list(folder.iterdir()) == []
+def interrupted(verbs: dict[str, object], folder: Path) -> dict[str, tuple[int, float]]:
+    """Return the exit code of each verb, and the seconds from Ctrl-C to its end."""
+    rows = np.random.default_rng(0).normal(size=(20, 4)) + 1
+    for name, table in (("x", rows), ("y", rows + 1)):
+        np.save(folder / f"{name}.npy", table)
+    isthmus.align.Centering().fit(x=rows, y=rows + 1).save(folder / "a.safetensors")
+    for verb in verbs:
+        (folder / verb).mkdir()
+    process = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(verbs)],
+        capture_output=True, text=True, timeout=50, check=False, cwd=folder,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the mutex is that of Linux")
+def test_interrupt_ends_every_verb_at_once_and_leaves_no_file(tmp_path: Path) -> None:
+    ends = interrupted(VERBS, tmp_path)
+    assert {verb: code for verb, (code, _) in ends.items()} == dict.fromkeys(VERBS, 130)
+    # Half a second at most by itself. The rest is for a machine with other work.
+    assert all(seconds < 3 for _, seconds in ends.values()), ends
+    assert {verb: list((tmp_path / verb).iterdir()) for verb in VERBS} == {verb: [] for verb in VERBS}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the mutex is that of Linux")
+def test_interrupt_of_a_training_leaves_the_journal_alone(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    verb = ["train", "demo", "--part", "losses", "--quick", "-o", "."]
+    training = (verb, "isthmus.studies.training.runner", "", "train_setting", "blocked")
+    code, seconds = interrupted({"train": training}, tmp_path)["train"]
+    assert code == 130
+    assert seconds < 3
+    assert [path.name for path in (tmp_path / "train").iterdir()] == ["train.jsonl"]

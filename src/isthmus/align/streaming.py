@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from isthmus.data.sources.npy import memory_map
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
+from isthmus.utils.interrupts import removed_on_exit
 
 #: Seconds between two marks of the finished rows.
 MARK_SECONDS = 1.0
@@ -273,16 +274,17 @@ def _unfinished_paths(path: Path, *, keep: bool) -> Iterator[tuple[Path, Path]]:
     """Yield the paths of the unfinished rows and of their mark. With `keep`, both survive a failure."""
     unique = "" if keep else f".{os.getpid()}-{time.monotonic_ns()}"
     part_path, mark_path = (path.with_name(f".{path.name}{unique}.{ending}") for ending in ("part", "done"))
-    try:
-        yield part_path, mark_path
-    except BaseException as error:
-        if keep and not isinstance(error, InputError):  # invalid input cannot be continued
+    with nullcontext() if keep else removed_on_exit(part_path):
+        try:
+            yield part_path, mark_path
+        except BaseException as error:
+            if keep and not isinstance(error, InputError):  # invalid input cannot be continued
+                raise
+            _remove(part_path)
+            mark_path.unlink(missing_ok=True)
             raise
         _remove(part_path)
         mark_path.unlink(missing_ok=True)
-        raise
-    _remove(part_path)
-    mark_path.unlink(missing_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -15,10 +15,9 @@ import typer
 
 from isthmus.cli._help import VERBS, UncutSummaries
 from isthmus.utils.errors import InputError, IsthmusWarning, bounded
+from isthmus.utils.interrupts import INTERRUPTED, ended_by_interrupt
 from isthmus.utils.version import __version__
 
-#: Exit code of a program that Ctrl-C ends.
-INTERRUPTED = 130
 #: Base class of the errors of typer, such as a missing argument.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 #: Verbs that take the options of computing, and those that take the options of reading.
@@ -119,7 +118,8 @@ def run(application: Any) -> None:
     """Run an application of typer. Bad input prints one line to standard error and exits with code 2."""
     warnings.showwarning = _warn  # type: ignore[assignment]
     try:
-        exit_code = application(standalone_mode=False)
+        with ended_by_interrupt():
+            exit_code = application(standalone_mode=False)
     except (InputError, OSError) as error:
         _fail(str(error))
     except typer.Abort:

@@ -12,6 +12,7 @@ from typing import Any
 from isthmus.align._base import Aligner
 from isthmus.integrations.onnx import to_onnx
 from isthmus.utils.errors import InputError, import_optional
+from isthmus.utils.interrupts import removed_on_exit
 
 #: Names of the files.
 CORRECTION, CARD = "correction.safetensors", "README.md"
@@ -72,22 +73,23 @@ def to_folder(
         raise InputError(f"model={model!r}, expected a name such as 'openai/clip-vit-base-patch32'")
     graphs: dict[str, tuple[str, str]] = {}
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.absolute().parent))
-    try:
-        correction.save(temporary / CORRECTION)
-        for modality in correction.modalities:
-            for role in ("query", "stored"):
-                name = f"{role}_{re.sub(r'[^A-Za-z0-9_-]', '_', modality)}.onnx"
-                try:
-                    to_onnx(correction, temporary / name, modality=modality, role=role)
-                except InputError:
-                    continue  # stored rows that depend on a bank have no graph
-                graphs[name] = (role, modality)
-        card = _card(correction, graphs, comparison, licence, model)
-        (temporary / CARD).write_text(card, encoding="utf-8")
-        temporary.chmod(0o755)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with removed_on_exit(temporary):
+        try:
+            correction.save(temporary / CORRECTION)
+            for modality in correction.modalities:
+                for role in ("query", "stored"):
+                    name = f"{role}_{re.sub(r'[^A-Za-z0-9_-]', '_', modality)}.onnx"
+                    try:
+                        to_onnx(correction, temporary / name, modality=modality, role=role)
+                    except InputError:
+                        continue  # stored rows that depend on a bank have no graph
+                    graphs[name] = (role, modality)
+            card = _card(correction, graphs, comparison, licence, model)
+            (temporary / CARD).write_text(card, encoding="utf-8")
+            temporary.chmod(0o755)
+            temporary.rename(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     return path
 
 
