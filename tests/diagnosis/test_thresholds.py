@@ -113,9 +113,9 @@ def budget_of(components: list[float], **fields: Any) -> CosineDecomposition:
 
 def test_components_are_named_from_two_per_cent_of_the_deficit() -> None:
     named = verdict_sentences._deficit_sentence(budget_of([0.0, 0.979, 0.0, 0.021]), collapsed=False)
-    assert "matching pairs that differ" in named
+    assert "matching rows that still differ" in named
     unnamed = verdict_sentences._deficit_sentence(budget_of([0.0, 0.981, 0.0, 0.019]), collapsed=False)
-    assert "matching pairs that differ" not in unnamed
+    assert "matching rows that still differ" not in unnamed
     assert "nearly all of it (0.981)" in unnamed
 
 

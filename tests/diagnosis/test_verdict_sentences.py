@@ -32,7 +32,7 @@ def test_verdict_without_gap_starts_with_that(rng: np.random.Generator) -> None:
     sentences = text(explained(u, u + 0.2 * cloud(rng)))
     assert sentences.startswith("There is no significant gap: the means are less than 0.1 apart")
     assert "nearly all of it" in sentences
-    assert "matching pairs that differ although the clouds agree" in sentences
+    assert "matching rows that still differ when the two clouds agree" in sentences
     assert "Neither modality has collapsed" in sentences
     assert "dimension collapse" not in sentences
     assert "explanations" not in sentences
@@ -53,8 +53,8 @@ def test_verdict_of_an_offset_names_the_centre_alone(rng: np.random.Generator) -
     assert "nearly all of it" in sentences
     assert "due to the angle between the means (the modality gap proper)" in sentences
     assert "(dimension collapse)" not in sentences
-    assert "the data do not decide on dimension collapse as the cause" in sentences  # the clouds spread equally
-    assert "and support a constant offset orthogonal to the data" in sentences
+    assert "the cause of the angle of the gap (undecided)" in sentences  # the clouds spread equally
+    assert "and a constant offset orthogonal to the data (supported)" in sentences
     assert explanation.budget["orientation"].value < 1e-6
 
 
@@ -96,21 +96,21 @@ def test_verdict_of_collapse_counts_shared_dimensions(rng: np.random.Generator) 
     sentences = text(explained(np.hstack([u, v, zeros, zeros]), np.hstack([u, zeros, w, zeros])))
     assert "the different orientation of the two clouds (dimension collapse)" in sentences
     assert "99 % of the energy lies in 9 (image) and 9 (text) of 15 dimensions" in sentences
-    assert "these overlap in 6, 3 more than the ranks guarantee" in sentences
+    assert "the two subspaces share 6 directions, 3 more than their ranks guarantee" in sentences
 
 
 def test_verdict_of_few_rows_starts_with_the_caveat(rng: np.random.Generator) -> None:
     u = cloud(rng, n=40, d=50)
     shifted = u + 2 * np.eye(50)[0]
     sentences = text(explained(shifted, u + 2 * np.eye(50)[1]))
-    assert sentences.startswith("There are no more items (40) than dimensions (50)")
+    assert sentences.startswith("There are fewer items (40) than dimensions (50)")
     few = text(explained(cloud(rng, n=50) + 2 * np.eye(16)[0], cloud(rng, n=50) + 2 * np.eye(16)[1]))
     assert "because 50 items are few for 16 dimensions" in few
 
 
 def test_verdict_of_the_demo_runs_names_their_construction() -> None:
     sentences = {run: text(isthmus.explain(isthmus.demo.load(run, split="test"))) for run in isthmus.demo.RUNS}
-    assert "support both explanations of the gap" in sentences["collapsed"]
+    assert sentences["collapsed"].count("(supported)") == 2
     assert "(dimension collapse)" not in sentences["collapsed"]
     assert "(dimension collapse)" in sentences["plain"]
     assert "There is a collapse, but it does not set the angle of the gap." in sentences["plain"]
@@ -129,7 +129,7 @@ def test_verdict_with_comparison_ends_with_mixed_search() -> None:
     ends = f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
     assert f"({100 * change.value:+.1f} points, 95 %: {ends}), and cross-modal R@1" in sentences
     n_fitted = sum(bool(row.scores) for row in table.rows) - 1  # without the raw rows
-    assert f"It is the best of {n_fitted} on these pairs" in sentences
+    assert f"It was chosen as the best of {n_fitted} on these pairs" in sentences
 
 
 def test_verdict_with_a_comparison_without_mixed_search_uses_recall() -> None:

@@ -44,7 +44,7 @@ def test_formatting_of_numbers():
     assert formatting.interval(Estimate(1.0)) == ""
     assert formatting.points(Estimate(-0.026)) == "−2.6"
     assert [formatting.effect(Estimate(0, *ends)) for ends in ((1, 2), (-2, -1), (-1, 1))] == [
-        "rises", "falls", "no measurable change",
+        "rises", "falls", "does not change measurably",
     ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ COMPONENTS = {
     "spectrum": "the two clouds spread over their directions in different amounts (no rotation changes this)",
     "centre": "the angle between the two means: the modality gap proper",
     "orientation": "the two clouds spread in different directions (a rotation of one of them would remove this)",
-    "pairing": "matching pairs differ although the clouds agree (no rotation or shift changes this)",
+    "pairing": "matching rows still differ when the two clouds agree (no rotation or shift changes this)",
 }
 #: Largest deviation of the mean square length of unit rows from 1.
 LENGTH_TOLERANCE = 1e-3

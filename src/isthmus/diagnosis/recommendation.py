@@ -155,13 +155,13 @@ def recommendation_sentence(comparison: Comparison) -> str:
     n_tested = len(_corrections(comparison.rows))
     choice = ""
     if n_tested > 1:
-        choice = f" It is the best of {n_tested} on these pairs, so the numbers may be slightly too high."
+        choice = f" It was chosen as the best of {n_tested} on these pairs, so the numbers may be slightly too high."
     advice = index_advice(best_summary, comparison.data["names"])
     return f"{start}, and {_recall_change(recall)}{ending}.{choice} {advice}"
 
 
 def index_advice(row: Summary, names: Sequence[str]) -> str:
-    """Return a sentence that says how an aligner is used in an index, and what that costs.
+    """Return how an aligner is used in an index, and what that costs, in sentences.
 
     Parameters
     ----------
@@ -173,14 +173,15 @@ def index_advice(row: Summary, names: Sequence[str]) -> str:
     Returns
     -------
     str
-        One sentence.
+        One or several sentences.
     """
     x, y = names
     if not row.aligner.corrects_scores and not isinstance(row.aligner, Auto):
         return f"In an index: store transform_x of the {x} rows and transform_y of the {y} rows."
     return (
-        f'In an index: keep one list for each modality, store stored(rows, modality="{x}"), ask with '
-        f'query(rows, modality="{y}"), and merge the hits, which costs {len(names)} more coordinates a row.'
+        f'In an index: keep one list for each modality. Store correction.stored(rows, modality="{x}"), search with '
+        f'correction.query(rows, modality="{y}"), and merge the lists of hits. Each stored row has {len(names)} more '
+        "coordinates."
     )
 
 

@@ -6,19 +6,19 @@ import math
 
 from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
-from isthmus.diagnosis.hypotheses import REFUTED, UNDECIDED, VERBS
+from isthmus.diagnosis.hypotheses import REFUTED
 from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import Comparison
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
-from isthmus.utils.format import percent
+from isthmus.utils.format import percent, visible_decimals
 
 #: Phrase for each component in a sentence.
 COMPONENT_PHRASES = {
     "spectrum": "the unequal spread of the two clouds over their directions",
     "centre": "the angle between the means (the modality gap proper)",
     "orientation": "the different orientation of the two clouds",
-    "pairing": "matching pairs that differ although the clouds agree",
+    "pairing": "matching rows that still differ when the two clouds agree",
 }
 #: Share of the deficit below which a component is not named.
 NEGLIGIBLE_SHARE = 0.02
@@ -122,8 +122,8 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
         # With few items recall has little power, so that this caveat is then the stronger one.
         caveats.insert(
             0 if items < MIN_ITEMS_FOR_RECALL else len(caveats),
-            f"There are no more items ({items:,}) than dimensions ({dim:,}): ranks, overlap, orientation and "
-            "pairing would change with more items.",
+            f"There are {'as many' if items == dim else 'fewer'} items ({items:,}) {'as' if items == dim else 'than'} "
+            f"dimensions ({dim:,}), so ranks, overlap, orientation and pairing would change with more items.",
         )
     if result.pairs.get("no_interval"):
         caveats.append(f"There is {result.pairs['no_interval']}.")
@@ -181,11 +181,12 @@ def gap_sentence(result: Result, x: str, y: str) -> str:
             f"The gap has no angle here, because {angle.undefined}. The means are {distance.value:.3f} apart "
             f"({_distance_evidence(distance)})."
         )
-    swaps = "" if math.isnan(angle.null) else f"; random swaps of the modalities leave {angle.null:.1f}"
-    interval = "no interval" if math.isnan(angle.low) else f"95 %: {angle.low:.1f} to {angle.high:.1f}"
+    chance = "" if math.isnan(angle.null) else f"; sampling alone would give {angle.null:.1f}"
+    digits = visible_decimals(angle.low, angle.high, 1)
+    interval = "no interval" if math.isnan(angle.low) else f"95 %: {angle.low:.{digits}f} to {angle.high:.{digits}f}"
     return (
-        f"The mean {x} and the mean {y} are {angle.value:.1f} degrees apart ({interval}{swaps}), at a distance of "
-        f"{distance.value:.3f}."
+        f"The mean {x} and the mean {y} are {angle.value:.{digits}f} degrees apart ({interval}{chance}), at a distance "
+        f"of {distance.value:.3f}."
     )
 
 
@@ -219,7 +220,7 @@ def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
         return "Matching pairs have a cosine of 1: there is no deficit."
     component_names = [name for name in budget if budget[name].value >= NEGLIGIBLE_SHARE * total]
     component_names.sort(key=lambda name: -budget[name].value)
-    start = f"The cosine of matching pairs is {total:.3f} below 1"
+    start = f"The mean cosine of matching pairs is {total:.3f} below 1"
     phrases = {name: component_phrase(budget, name, collapsed=collapsed) for name in component_names}
     if len(component_names) == 1:
         return (
@@ -234,7 +235,7 @@ def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
 def _amount(component: Estimate) -> str:
     if math.isnan(component.low):
         return f"{component.value:.3f}"
-    digits = 3 if component.high - component.low >= 0.001 else 4
+    digits = visible_decimals(component.low, component.high, 3)
     return f"{component.value:.{digits}f} [{component.low:.{digits}f}, {component.high:.{digits}f}]"
 
 
@@ -262,7 +263,7 @@ def subspace_sentence(result: Result, collapse: CollapseReport | None, x: str, y
     else:
         sentence = f"99 % of the energy lies in {rank_x:.0f} ({x}) and {rank_y:.0f} ({y}) of {dim:,} dimensions"
         if items > dim:
-            sentence += f", and these {_shared_dimensions(result)}"
+            sentence += f", and the two subspaces {_shared_dimensions(result)}"
     if collapse is None or result["centroid_angle"].undefined or _no_gap(result) or _has_collapsed(result):
         return sentence + "."
     return f"{sentence}. {_hypotheses(collapse)}."
@@ -274,12 +275,13 @@ def _shared_dimensions(result: Result) -> str:
     excess = int(shared.value) - guaranteed
     if shared.value == 0:
         angle = result["smallest_principal_angle"]
-        angles = f"{angle.value:.1f} degrees, {angle.null:.1f} for random subspaces"
-        return f"overlap in no dimension (their smallest angle is {angles})"
+        angles = f"{angle.value:.1f} degrees, in random subspaces {angle.null:.1f}"
+        return f"share no direction (smallest angle {angles})"
+    directions = "direction" if shared.value == 1 else "directions"
     if guaranteed == 0:
-        return f"overlap in {shared.value:.0f}, where random subspaces overlap in no dimension"
+        return f"share {shared.value:.0f} {directions}, where random subspaces share none"
     surplus = f"{excess} more than" if excess > 0 else "no more than"
-    return f"overlap in {shared.value:.0f}, {surplus} the ranks guarantee"
+    return f"share {shared.value:.0f} {directions}, {surplus} their ranks guarantee"
 
 
 def _hypotheses(collapse: CollapseReport) -> str:
@@ -288,11 +290,8 @@ def _hypotheses(collapse: CollapseReport) -> str:
     remark = ""
     if first.verdict == REFUTED and any(collapse.collapsed):
         remark = "There is a collapse, but it does not set the angle of the gap. "
-    if first.verdict == second.verdict:
-        quantity = "either explanation" if first.verdict == UNDECIDED else "both explanations"
-        return f"{remark}The data {VERBS[first.verdict]} {quantity} of the gap: {first.name}, and {second.name}"
-    verbs = VERBS[first.verdict], VERBS[second.verdict]
-    return f"{remark}Of two explanations of the gap, the data {verbs[0]} {first.name} and {verbs[1]} {second.name}"
+    tested = " and ".join(f"{hypothesis.name} ({hypothesis.verdict})" for hypothesis in (first, second))
+    return f"{remark}Two explanations of the gap were tested: {tested}"
 
 
 def _retrieval_sentence(result: Result, x: str, y: str) -> str:

@@ -7,7 +7,7 @@ import math
 from isthmus.evaluation import Summary
 from isthmus.metrics.centroid import both_means_vanish
 from isthmus.statistics.result import Estimate
-from isthmus.utils.format import number, percent
+from isthmus.utils.format import number, percent, visible_decimals
 
 #: Most decimals of a number with each unit, and of all other numbers.
 MOST_DECIMALS = {"degrees": 1, "share": 1, "cosine": 3, "length": 3, "distance": 3}
@@ -77,7 +77,8 @@ def _with_unit(x: float, estimate: Estimate) -> str:
     half_width = factor * (estimate.high - estimate.low) / 2
     max_decimals = MOST_DECIMALS.get(estimate.unit, OTHER_DECIMALS)
     if 0 < half_width < math.inf:
-        decimals = min(max(1 - math.floor(math.log10(half_width)), 0), max_decimals)
+        most = visible_decimals(factor * estimate.low, factor * estimate.high, max_decimals)
+        decimals = min(max(1 - math.floor(math.log10(half_width)), 0), most)
     elif estimate.unit in MOST_DECIMALS:
         decimals = max_decimals
     else:
@@ -96,9 +97,11 @@ def points(change: Estimate) -> str:
 
 
 def points_interval(change: Estimate) -> str:
-    """Return the interval of the change of a share in percentage points, or that there is none."""
+    """Return the interval of the change of a share in percentage points, or that there is none or no change."""
     if math.isnan(change.low):
         return "no interval"
+    if change.low == change.high == 0:
+        return "no change"
     return f"{_signed_points(change.low)} to {_signed_points(change.high)}"
 
 
@@ -116,5 +119,7 @@ def _signed_points(share_change: float) -> str:
 
 
 def effect(change: Estimate) -> str:
-    """Return 'rises', 'falls' or 'no measurable change' according to the interval."""
-    return "rises" if change.low > 0 else "falls" if change.high < 0 else "no measurable change"
+    """Return 'rises', 'falls', 'stays the same' or 'does not change measurably' according to the interval."""
+    if change.low == change.high == 0:
+        return "stays the same"
+    return "rises" if change.low > 0 else "falls" if change.high < 0 else "does not change measurably"

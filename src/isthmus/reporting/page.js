@@ -219,14 +219,19 @@
     const percent = (share) => `${(100 * share).toFixed(share > 0 && share < 0.001 ? 3 : 1)} %`;
     const tell = () => {
       const position = Number(slider.value);
-      const precision = calibration.precision[position];
-      document.getElementById("cosine-value").textContent = calibration.cosines[position].toFixed(3);
-      document.getElementById("cosine-meaning").textContent =
-        `At or above it: ${precision === null ? "no candidate" : `${percent(precision)} of the candidates are matches`}` +
-        `, ${percent(calibration.recall[position])} of the matches are found, ` +
-        `and ${percent(1 - calibration.above[position])} of the non-matching pairs are below.`;
+      const cosine = calibration.cosines[position].toFixed(3);
+      slider.setAttribute("aria-valuetext", cosine);
+      document.getElementById("cosine-value").textContent = cosine;
+      document.getElementById("cosine-meaning").textContent = (calibration.recall[position]
+        ? `Recall: ${percent(calibration.recall[position])} of the matching pairs have this cosine or more. ` +
+          `Precision: ${percent(calibration.precision[position])} of the candidates there are matches. `
+        : "No matching pair has this cosine or more. ") +
+        `${percent(1 - calibration.above[position])} of the non-matching pairs have less.`;
     };
     slider.max = String(calibration.cosines.length - 1);
+    // The threshold with the best balance (F1) of precision and recall comes first.
+    const balance = calibration.recall.map((r, i) => (r ? (r * calibration.precision[i]) / (r + calibration.precision[i]) : 0));
+    slider.value = String(balance.indexOf(Math.max(...balance)));
     slider.addEventListener("input", tell);
     tell();
   }

@@ -44,12 +44,12 @@ def commands(row: Summary, names: Sequence[str], files: Sequence[str] | None = N
         shell.append(f"isthmus apply {path} {shlex.quote(file)} {output} --modality {shlex.quote(name)}{role}")
     python += [
         "",
-        f"# `index` is your vector index. Store the rows of {y} in the same way.",
+        "# In your index, for both modalities:",
         f"index.add(correction.stored(rows, modality={x!r}))",
         f"hits = index.search(correction.query(query, modality={y!r}))",
     ]
     if row.aligner.corrects_scores:
-        python.append("# Merge the hits of both modalities with correction.merge.")
+        python.append("# then correction.merge(...) joins both lists of hits")
     return {"shell": "\n".join(shell), "python": "\n".join(python)}
 
 

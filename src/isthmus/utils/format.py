@@ -69,6 +69,33 @@ def format_interval(value: float, low: float, high: float) -> tuple[str, str]:
     return f"{value:.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
 
 
+def visible_decimals(low: float, high: float, usual: int, /, *, most: int = 6) -> int:
+    """Return the usual number of decimals, or more if both ends of the interval would look the same.
+
+    Parameters
+    ----------
+    low, high : float
+        Ends of the interval, NaN if there is none.
+    usual : int
+        Decimals of a number whose interval is not narrow.
+    most : int, default 6
+        Largest number of decimals.
+
+    Returns
+    -------
+    int
+        The number of decimals.
+
+    Examples
+    --------
+    >>> visible_decimals(71.8, 72.2, 1), visible_decimals(80.29, 80.31, 1), visible_decimals(0.5, 0.5, 1)
+    (1, 2, 1)
+    """
+    if not 10.0**-most <= high - low < math.inf:
+        return usual
+    return next((n for n in range(usual, most) if f"{low:.{n}f}" != f"{high:.{n}f}"), most)
+
+
 def with_interval(value: float, low: float, high: float, *, sign: bool = False) -> str:
     """Format a number and its interval as one text.
 
