@@ -15,6 +15,7 @@ from isthmus.align._maps import Map
 from isthmus.align._options import Options
 from isthmus.align._state import CurrentFit, FittedState
 from isthmus.align._statistics import Statistics
+from isthmus.align._stream import PairStream
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
@@ -42,6 +43,7 @@ class Fitting(Options, abc.ABC):
     _fit = cast("CurrentFit | None", None)
     _unpaired = cast("_Unpaired", (None, None))  # moments of each modality with itself
     _more = cast("Mapping[str, Further]", {})  # modalities after the second
+    _stream = cast("PairStream | None", None)  # pairs of the calls of `partial_fit`
     _arrays = cast("dict[str, np.ndarray]", {})  # further arrays of the fitted state
 
     @abc.abstractmethod
@@ -145,6 +147,8 @@ class Fitting(Options, abc.ABC):
     ) -> Self:
         """Add rows to those of earlier calls. The result is that of one `fit` on all of them.
 
+        An item may continue in the next block. Other rows that come back are new items and reported.
+
         Parameters
         ----------
         X : array of shape (n, d), Pairs, or None
@@ -186,12 +190,10 @@ class Fitting(Options, abc.ABC):
                 f"this {type(self).__name__} was fitted to unpaired rows and cannot add pairs; pass paired=False, or "
                 "call fit to start again"
             )
-        block = Moments.of(
-            pairs_of_rows(X, Y, index, group=not further, normalize=self.normalize), normalize=self.normalize
-        )
-        earlier, more = None if self._fit is None else self._fit.moments, self._more
-        self._fit_sums(block if earlier is None else earlier + block, names)
-        self._more = more
+        pairs = pairs_of_rows(X, Y, index, group=not further, normalize=self.normalize)
+        more, stream = self._more, PairStream.continued(self._stream, None if self._fit is None else self._fit.moments)
+        self._fit_sums(stream.add(pairs, normalize=self.normalize, names=names), names)
+        self._more, self._stream = more, stream
         return self._add_further(X, further, paired)
 
     def _add_further(self, first: Any, further: Mapping[str, Source], paired: bool) -> Self:
@@ -297,6 +299,8 @@ class Fitting(Options, abc.ABC):
                 maps = self.solve(fit.moments.numpy())
                 self._solve_further(maps)
                 fit.maps = maps
+                if self._stream is not None and self._stream.moments is fit.moments and self._stream.repeated:
+                    fit.info = {**fit.info, "repeated_rows": dict(self._stream.repeated)}
             finally:
                 fit.is_solving = False
         return fit.maps

@@ -28,6 +28,7 @@ from isthmus.align._maps import Affine, Map
 from isthmus.align._registry import REGISTRY
 from isthmus.align._score_model import ScoreModel, ScoreRule, cloud_of_rows
 from isthmus.align._score_solution import map_rows, solve_levels
+from isthmus.align._stream import PairStream
 from isthmus.data.columns import as_source
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
@@ -35,10 +36,8 @@ from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
-#: Ways to take a bank from the fitted rows.
-BANKS = ("sample", "cluster")
-#: Rows of the sample for each cluster.
-ROWS_PER_CLUSTER = 8
+BANKS = ("sample", "cluster")  #: Ways to take a bank from the fitted rows.
+ROWS_PER_CLUSTER = 8  #: Rows of the sample for each cluster.
 
 
 @dataclass(kw_only=True, eq=False)
@@ -176,6 +175,7 @@ class ScoreFitting(Aligner):
         X, Y = (X, Y) if modalities else rows_by_name(X, Y, names, {}, None)[:2]
         if Y is None and not isinstance(X, Pairs) and len(modalities) < 2:
             Aligner.fit(fresh, X)  # raises
+        fresh._stream = PairStream(remembers=False)
         fresh._add_rows(X, Y, index, paired, names, modalities, group)
         for name in ("_fit", "_unpaired", "_banks", "_more", "_arrays", "_model", "_compared"):
             setattr(self, name, getattr(fresh, name))

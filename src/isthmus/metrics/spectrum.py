@@ -267,8 +267,8 @@ def power_law_slope(context: MetricContext) -> Estimate:
     """Exponent alpha of lambda_k ~ k^-alpha, minus the least-squares slope of log lambda_k on log k (centred).
 
     k runs from 2 to min(d, n - 1) / 2. Each rank has the same weight, so that the small eigenvalues dominate. The slope
-    grows with n until n is many times d, and has an interval from n = 10 d on. The null is the value of as many
-    isotropic rows.
+    grows with n until n is many times d, and has an interval from n = 10 d on, whose error is that of n - d items. The
+    null is the value of as many isotropic rows.
     """
     eigenvalues = context.x.centred[0]
     begin, end = slope_range(context.moments.by_item.n_items, len(eigenvalues))
@@ -290,7 +290,9 @@ def power_law_slope(context: MetricContext) -> Estimate:
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, eigenvalues, 1.0), 0.0)
     influence, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
-    error = math.sqrt(sample.variance(influence))
+    n_effective = context.moments.n**2 / context.moments.by_item.count_sq
+    # A logarithm of a variance has the curvature of n - d degrees of freedom.
+    error = math.sqrt(sample.variance(influence) * n_effective / max(n_effective - len(eigenvalues), 1.0))
     if not abs(bias) <= max(error, ROUNDING):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
     half_width = sample.quantile(influence) * error

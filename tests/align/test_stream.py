@@ -1,0 +1,89 @@
+"""Streams of pairs: items that continue in the next block, and rows that come back later."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isthmus
+from isthmus.align import Centering, ScoreCalibration
+from isthmus.data.row_history import RowHistory
+
+N_ITEMS, TIMES, WIDTH = 80, 5, 6
+
+
+def flat_export(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows that repeat five times, beside distinct ones."""
+    rows = rng.normal(size=(N_ITEMS, WIDTH)) + 1
+    repeated = np.repeat(rows, TIMES, axis=0)
+    return repeated, 0.6 * repeated + rng.normal(size=repeated.shape) - 1
+
+
+def stream_of(aligner: isthmus.align.Aligner, x: np.ndarray, y: np.ndarray, size: int) -> list[str]:
+    """Fit an aligner block by block from one buffer, and return the warnings about rows of earlier blocks."""
+    buffer_x, buffer_y = np.empty((2, size, WIDTH))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for start in range(0, len(x), size):
+            count = min(size, len(x) - start)
+            buffer_x[:count], buffer_y[:count] = x[start : start + count], y[start : start + count]
+            aligner.partial_fit(buffer_x[:count], buffer_y[:count])
+    return [str(w.message) for w in caught if "earlier block" in str(w.message)]
+
+
+@pytest.mark.filterwarnings("ignore:80 of 400")
+@pytest.mark.parametrize("size", [200, 130, 58])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_items_that_continue_in_the_next_block_stay_one_item(
+    size: int, swapped: bool, rng: np.random.Generator
+) -> None:
+    x, y = flat_export(rng)[:: -1 if swapped else 1]
+    aligner = Centering()
+    assert stream_of(aligner, x, y, size) == []
+    assert "repeated_rows" not in aligner.fit_info_
+    streamed, at_once = aligner.moments_.by_item, Centering().fit(x, y).moments_.by_item
+    counts = ("n_items", "count_sq", "n_x", "n_y")
+    assert [getattr(streamed, name) for name in counts] == [getattr(at_once, name) for name in counts]
+    np.testing.assert_allclose(streamed.xy, at_once.xy, atol=1e-10)
+
+
+@pytest.mark.parametrize("aligner", [Centering(), ScoreCalibration()])
+def test_rows_that_come_back_in_a_later_block_are_reported_once_and_counted(
+    aligner: isthmus.align.Aligner, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    x, y = flat_export(rng)
+    order = rng.permutation(len(x))
+    messages = stream_of(aligner, x[order], y[order], 100)
+    came_before = [np.isin(owner, (order // TIMES)[:start]).sum()
+                   for start in (100, 200, 300) for owner in [(order // TIMES)[start : start + 100]]]  # fmt: skip
+    assert len(messages) == 1
+    assert messages[0].startswith(f"{came_before[0]} of 100 x rows of this block came in an earlier block and count as")
+    difference = abs(aligner.fit_info_["repeated_rows"]["x"] - sum(came_before))
+    assert difference <= 3 * TIMES  # rows of an item that continues are not counted
+    aligner.save(tmp_path / "aligner.isthmus")
+    assert isthmus.load(tmp_path / "aligner.isthmus").fit_info_["repeated_rows"] == aligner.fit_info_["repeated_rows"]
+
+
+def test_fit_after_a_stream_forgets_its_rows(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(2, 60, WIDTH))
+    aligner = Centering().partial_fit(x, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        aligner.fit(x, y).fit(x, y)
+    with pytest.warns(isthmus.IsthmusWarning, match="60 of 60 image rows and 60 of 60 text rows of this block came in"):
+        Centering().partial_fit(x, y, names=("image", "text")).partial_fit(
+            np.roll(x, 30, axis=0), np.roll(y, 30, axis=0)
+        )
+
+
+def test_row_history_of_many_rows_estimates_the_count(rng: np.random.Generator) -> None:
+    history = RowHistory(limit=1000)
+    hashes = rng.integers(0, 2**64, size=20_000, dtype=np.uint64)
+    assert history.add(hashes) == 0
+    assert not history.is_exact
+    assert len(history._hashes) <= 1000
+    assert history.add(hashes[:10_000]) == pytest.approx(10_000, rel=0.2)
+    assert history.add(rng.integers(0, 2**64, size=20_000, dtype=np.uint64)) == 0
