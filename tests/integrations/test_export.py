@@ -92,7 +92,7 @@ def test_faiss_index_corrects_raw_queries(name: str, pairs: tuple[np.ndarray, np
     stored = np.ascontiguousarray(correction.stored(images, modality="image"), dtype="float32")
     index = faiss.IndexFlatIP(stored.shape[1])
     index.add(stored)
-    if name == "projection" and len(getattr(correction._mapping(0), "widths", (0,))) > 1:
+    if name == "projection" and len(getattr(correction.map_of("image"), "widths", (0,))) > 1:
         with pytest.raises(InputError, match="divides .* blocks"):
             integrations.to_faiss(correction, index, modality="text")
         return

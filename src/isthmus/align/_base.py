@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -348,6 +350,34 @@ class Aligner(Adaptation):
         normalize_output = self.normalize and self.normalizes_output
         map_x, map_y = self._solve_once()
         return torch_module(map_x, map_y, normalize_input=self.normalize, normalize_output=normalize_output)
+
+    def digest(self, *settings: str | None) -> str:
+        """Return a hash of the maps, options and statistics, by which written rows are recognised.
+
+        Parameters
+        ----------
+        *settings : str or None
+            Further text that the hash depends on, such as the role of the rows.
+
+        Returns
+        -------
+        str
+            64 hexadecimal digits.
+
+        Examples
+        --------
+        >>> import isthmus
+        >>> pairs = isthmus.demo.load("plain")
+        >>> first, second = (isthmus.align.Centering().fit(pairs).digest() for _ in range(2))
+        >>> first == second != isthmus.align.Procrustes().fit(pairs).digest()
+        True
+        """
+        tables, header = self.fitted_state.to_arrays()
+        content = json.dumps((self.json_options(), *settings, header), sort_keys=True, default=str)
+        digest = hashlib.sha256(content.encode())
+        for name, table in sorted(tables.items()):
+            digest.update(name.encode() + np.ascontiguousarray(table).tobytes())
+        return digest.hexdigest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write maps, options and statistics to a safetensors file that `isthmus.load` reads back exactly.

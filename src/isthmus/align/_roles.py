@@ -91,6 +91,35 @@ class Roles(Fitting):
                 f"{type(self).__name__} was fitted to"
             )
 
+    def map_of(self, modality: str, /) -> Map:
+        """Return the map of the rows of a modality, without the divisions by norms before and after it.
+
+        Exports to other libraries hold its matrices. Rows are corrected with `stored` and `query`.
+
+        Parameters
+        ----------
+        modality : str
+            A name of `modalities`, or 'x' or 'y' for the first two.
+
+        Returns
+        -------
+        Affine or NormalizedAffine
+            The map.
+
+        Raises
+        ------
+        InputError
+            If the modality is unknown.
+
+        Examples
+        --------
+        >>> import isthmus, numpy as np
+        >>> aligner = isthmus.align.Centering(normalize=False).fit(image=np.eye(2), text=2 * np.eye(2))
+        >>> aligner.map_of("text").bias.tolist()
+        [-1.0, -1.0]
+        """
+        return self._mapping(self.modality_number(modality))
+
     def _mapping(self, number: int) -> Map:
         """Return the row map of the modality with this number."""
         maps = self._solve_once()

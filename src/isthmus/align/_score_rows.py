@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -55,6 +56,19 @@ class ScoreRows(ScoreFitting):
             Unit rows.
         """
         return self._transform(rows, self.modality_number(modality))
+
+    def without_row_map(self) -> Any:
+        """Return a copy whose `stored` and `query` append coordinates to rows that the row map has mapped already.
+
+        Returns
+        -------
+        ScoreCorrection
+            The copy, which shares the model of the scores.
+        """
+        copied = copy.copy(self)
+        copied._model = self.score_model
+        copied._transform = lambda rows, _: rows  # type: ignore[method-assign]
+        return copied
 
     def transform(self, X: Any, Y: Array = None, /) -> NoReturn:
         """Raise `InputError`, because scores are corrected and rows stay. Use `stored` and `query`.

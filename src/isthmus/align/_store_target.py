@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace as with_changes
-from typing import Any
 
 import numpy as np
 
@@ -177,11 +174,6 @@ def _read(source: Source, origin: StoreTable | None, size: int) -> Blocks:
 
 def _note(form: RowForm, origin: str) -> str:
     """Return the note of a column: the aligner, its role and a hash of its content, and where the rows come from."""
-    digest = hashlib.sha256()
-    tables, header = form.aligner.fitted_state.to_arrays()
-    settings: Any = (form.aligner.json_options(), form.role, form.queries, header)
-    digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-    for name, table in sorted(tables.items()):
-        digest.update(name.encode() + np.ascontiguousarray(table).tobytes())
+    digest = form.aligner.digest(form.role, form.queries)
     role = "" if form.role is None else f", {form.role}"
-    return f"isthmus: {type(form.aligner).__name__}{role} {digest.hexdigest()[:16]} of {origin}"
+    return f"isthmus: {type(form.aligner).__name__}{role} {digest[:16]} of {origin}"

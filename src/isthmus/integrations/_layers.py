@@ -1,8 +1,11 @@
-"""The form of a row in a role as layers: divisions by norms and affine maps, which other libraries can hold."""
+"""The form of a row in a role as layers: divisions by norms and affine maps, which other libraries can hold.
+
+Every other integration calls `stored` and `query`. Layers need the matrices of the row map too: the rows that these
+methods return have norm 1, so they determine each row of a matrix only up to its length.
+"""
 
 from __future__ import annotations
 
-import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -43,8 +46,7 @@ def role_layers(correction: Aligner, /, *, role: str, modality: str) -> list[Lay
     if role not in ("stored", "query"):
         raise InputError(f"role={role!r}, expected 'stored' or 'query'")
     chosen: Any = getattr(correction, "chosen_", correction)
-    number = chosen.modality_number(modality)
-    mapping, dim = chosen._mapping(number), chosen.dim(modality)
+    mapping, dim = chosen.map_of(modality), chosen.dim(modality)
     layers: list[Layer] = [Normalize((dim,))] if chosen.normalize else []
     stages = (mapping.first, mapping.second) if isinstance(mapping, NormalizedAffine) else (mapping,)
     width = dim
@@ -69,10 +71,8 @@ def _is_identity(affine: Affine) -> bool:
 
 def _coordinates(correction: Any, role: str, modality: str, width: int) -> Linear:
     """Return the affine map that appends the coordinates of a role to unit rows."""
-    on_mapped_rows = copy.copy(correction)
-    on_mapped_rows._transform = lambda rows, _: rows  # the row map has layers of its own
     name = correction.modalities[correction.modality_number(modality)]
-    form = getattr(on_mapped_rows, role)
+    form = getattr(correction.without_row_map(), role)  # the row map has layers of its own
 
     def formed(rows: np.ndarray) -> np.ndarray:
         with warnings.catch_warnings():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -301,8 +300,5 @@ def _encoded(
 def _meta(model: Any, correction: Aligner) -> Any:
     """Return the metadata of a model with the name of the correction and a hash of its content."""
     meta = model.mteb_model_meta
-    digest = hashlib.sha256(repr(correction.json_options()).encode())
-    for name, table in sorted(correction.fitted_state.to_arrays()[0].items()):
-        digest.update(name.encode() + np.ascontiguousarray(table).tobytes())
     name = f"{meta.name or 'isthmus/model'}-{type(correction).__name__}"
-    return meta.model_copy(update={"name": name, "revision": f"{meta.revision or 'none'}-{digest.hexdigest()[:12]}"})
+    return meta.model_copy(update={"name": name, "revision": f"{meta.revision or 'none'}-{correction.digest()[:12]}"})
