@@ -67,7 +67,7 @@ class ScoreRows(ScoreFitting):
         """
         copied = copy.copy(self)
         copied._model = self.score_model
-        copied._transform = lambda rows, number: rows  # type: ignore[method-assign]  # noqa: ARG005
+        copied._transform = lambda rows, number: rows  # type: ignore[method-assign]
         return copied
 
     def transform(self, X: Any, Y: Array = None, /) -> NoReturn:
