@@ -1,6 +1,6 @@
 """The form of a row in a role as layers: divisions by norms and affine maps, which other libraries can hold.
 
-Every other integration calls `stored` and `query`. Layers need the matrices of the row map too: the rows that these
+Every other integration calls `stored` and `query`. Layers also need the matrices of the row map. The rows that these
 methods return have norm 1, so they determine each row of a matrix only up to its length.
 """
 
