@@ -37,6 +37,23 @@ def modalities() -> dict[str, np.ndarray]:
     }
 
 
+@pytest.mark.filterwarnings("ignore:.*rows are distinct", "ignore:Auto falls back")
+@pytest.mark.parametrize("name", ["ScoreCalibration", "CSLS", "RidgeCCA", "Auto"])
+def test_repeated_rows_of_any_modality_give_the_fit_of_the_index(name: str, modalities: dict[str, np.ndarray]) -> None:
+    owner = np.repeat(np.arange(60), 3)
+    once = {modality: rows[:60] for modality, rows in modalities.items()}
+    once["text"] = modalities["text"][:180]
+    options = {"repeats": 1} if name == "Auto" else {}
+    flat_rows = {"image": once["image"][owner], "text": once["text"], "audio": once["audio"][owner]}
+    flat, as_is = (align.get(name)(**options).fit(**flat_rows, group=group) for group in (True, False))
+    indexed = align.get(name)(**options).fit(**once, index=owner)
+    queries, stored = once["text"][:20], once["audio"][:30]
+    scores = [a.scores(queries, stored, query="text", stored="audio") for a in (flat, indexed, as_is)]
+    np.testing.assert_allclose(scores[0], scores[1], atol=1e-9)
+    if name in ("ScoreCalibration", "CSLS"):
+        assert np.abs(scores[0] - scores[2]).max() > 0.01
+
+
 def recall(aligner: Any, rows: dict[str, np.ndarray], query: str, stored: str) -> float:
     scores = aligner.scores(rows[query], rows[stored], query=query, stored=stored)
     return float(np.mean(scores.argmax(axis=1) == np.arange(len(scores))))

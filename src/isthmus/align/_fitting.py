@@ -126,13 +126,13 @@ class Fitting(Options, abc.ABC):
                 "takes one modality at a time"
             )
         if paired:
-            pairs = pairs_of_rows(X, Y, index, group=group and not further, normalize=self.normalize)
+            pairs = pairs_of_rows(X, Y, index, names=names, group=group, normalize=self.normalize)
             self.fit_moments(Moments.of(pairs, normalize=self.normalize), names=names)
         else:
             self._fit, self._unpaired = None, (None, None)
             self._add_unpaired(X, Y, names)
         warn_of_fit(self, X, Y, further, index=index, paired=paired, names=names)
-        return self._add_further(X, further, paired)
+        return self._add_further(X, further, paired, group=group)
 
     def partial_fit(
         self,
@@ -190,20 +190,21 @@ class Fitting(Options, abc.ABC):
                 f"this {type(self).__name__} was fitted to unpaired rows and cannot add pairs; pass paired=False, or "
                 "call fit to start again"
             )
-        pairs = pairs_of_rows(X, Y, index, group=not further, normalize=self.normalize)
+        pairs = pairs_of_rows(X, Y, index, names=names, group=True, normalize=self.normalize)
         more, stream = self._more, PairStream.continued(self._stream, None if self._fit is None else self._fit.moments)
         self._fit_sums(stream.add(pairs, normalize=self.normalize, names=names), names)
         self._more, self._stream = more, stream
         return self._add_further(X, further, paired)
 
-    def _add_further(self, first: Any, further: Mapping[str, Source], paired: bool) -> Self:
+    def _add_further(self, first: Any, further: Mapping[str, Source], paired: bool, *, group: bool = True) -> Self:
         """Add rows of modalities after the second. They are paired with those of the first one, or alone."""
         if further:
             fit = self._fit
             if fit is None or fit.moments is None:
                 raise InputError(f"{', '.join(further)}: comes before the first two; give all modalities to fit")
             dim = None if self.allows_different_dims else fit.dims[1]
-            self._more = with_further(self._more, first, further, paired, dim=dim, normalize=self.normalize)
+            options: Any = {"hub_name": (fit.names or "x")[0], "dim": dim, "group": group, "normalize": self.normalize}
+            self._more = with_further(self._more, first, further, paired, **options)
             fit.maps, fit.info = None, {}
         return self
 

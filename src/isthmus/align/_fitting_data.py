@@ -27,6 +27,10 @@ class FittingData:
         The pairs, if they are paired.
     further : mapping of str to Source
         Rows of further modalities.
+    index : array of int, optional
+        Row of x that each row of y belongs to.
+    group : bool, default True
+        Whether equal rows of a modality are one item.
     """
 
     x: Any
@@ -34,6 +38,8 @@ class FittingData:
     moments: Moments | None
     pairs: Pairs | None = None
     further: Mapping[str, Source] = field(default_factory=dict)
+    index: Any = None
+    group: bool = True
 
     @property
     def paired(self) -> bool:
@@ -51,7 +57,7 @@ class FittingData:
             assert names is not None
             rows = {names[0]: self.x, names[1]: self.y, **self.further}
             paired = paired or (self.paired and not aligner.corrects_scores)
-            aligner.fit(**rows, index=None if self.pairs is None else self.pairs.index, paired=paired)
+            aligner.fit(**rows, index=self.index, paired=paired, group=self.group)
         elif self.moments is not None and (self.x is None or not aligner.corrects_scores):
             aligner.fit_moments(self.moments, names=names)
         else:

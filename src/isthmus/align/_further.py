@@ -64,10 +64,16 @@ class Further:
     is_paired: bool
 
     @classmethod
-    def of(cls, first: Source | None, source: Source, *, is_paired: bool, normalize: bool) -> Further:
+    def of(
+        cls, first: Source | None, source: Source, names: Names, *, is_paired: bool, group: bool, normalize: bool
+    ) -> Further:
         """Return the moments of a source, which is paired with the rows of the first modality or alone."""
-        x = first if is_paired else source
-        return cls(Moments.of(x, source, normalize=normalize).numpy(), is_paired)
+        if not is_paired:
+            return cls(Moments.of(source, source, normalize=normalize).numpy(), False)
+        pairs = CrossDimPairs(**dict(zip(names, (first, source), strict=True)))
+        return cls(
+            Moments.of(pairs_of_items(pairs, group=group, normalize=normalize), normalize=normalize).numpy(), True
+        )
 
     @classmethod
     def alone(cls, cloud: Cloud, *, normalize: bool) -> Further:
@@ -105,11 +111,22 @@ def rows_by_name(
 
 
 def pairs_of_rows(
-    X: Any, Y: Any, index: Any = None, /, *, labels: Any = None, group: bool, normalize: bool, same_dim: bool = False
+    X: Any,
+    Y: Any,
+    index: Any = None,
+    /,
+    *,
+    names: Names | None = None,
+    labels: Any = None,
+    group: bool,
+    normalize: bool,
+    same_dim: bool = False,
 ) -> Pairs:
     """Return the pairs that a fit got, in which equal rows are one item unless `group` is False."""
-    pairs_class = Pairs if same_dim else CrossDimPairs
-    pairs = X if isinstance(X, Pairs) else pairs_class(x=X, y=Y, index=index, labels=labels)
+    if isinstance(X, Pairs):
+        return pairs_of_items(X, group=group, normalize=normalize)
+    rows = dict(zip(names or ("x", "y"), (X, Y), strict=True))
+    pairs = (Pairs if same_dim else CrossDimPairs)(index=index, labels=labels, **rows)
     return pairs_of_items(pairs, group=group, normalize=normalize)
 
 
@@ -119,7 +136,9 @@ def with_further(
     further: Mapping[str, Source],
     paired: bool,
     *,
+    hub_name: str,
     dim: int | None,
+    group: bool,
     normalize: bool,
 ) -> dict[str, Further]:
     """Return the moments of further modalities with new rows. `dim` is their dimension, or None for any."""
@@ -131,7 +150,8 @@ def with_further(
                 f"{name}: its rows have another dimension, {source.shape[1]}, expected {dim}; give the rows of all "
                 "modalities of one dimension to fit"
             )
-        block = Further.of(hub, source, is_paired=paired and same_length(hub, source), normalize=normalize)
+        is_paired = paired and same_length(hub, source)
+        block = Further.of(hub, source, (hub_name, name), is_paired=is_paired, group=group, normalize=normalize)
         more[name] = more[name] + block if name in more else block
     return more
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from isthmus.align._bank import Bank, common_pairs, representatives
+from isthmus.align._bank_rows import rows_by_number, rows_of_pairs
 from isthmus.align._base import Aligner
 from isthmus.align._data_warnings import warn_of_fit
 from isthmus.align._further import (
@@ -20,7 +21,6 @@ from isthmus.align._further import (
     keeps_pairing,
     pairs_of_rows,
     rows_by_name,
-    same_length,
     tables_of_further,
 )
 from isthmus.align._index_forms import INDEX_FORMS, METRICS
@@ -30,9 +30,7 @@ from isthmus.align._score_model import ScoreModel, ScoreRule, cloud_of_rows
 from isthmus.align._score_solution import map_rows, solve_levels
 from isthmus.align._stream import PairStream
 from isthmus.data.columns import as_source
-from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
-from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -223,44 +221,36 @@ class ScoreFitting(Aligner):
         self.validate_options()
         known_names = None if self._fit is None else self._fit.names
         X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names)
-        if paired and not modalities and (isinstance(X, Pairs) or (X is not None and Y is not None)):
-            X, Y, index = pairs_of_rows(X, Y, index, group=group, normalize=self.normalize), None, None
-        sources: list[Source | None]
-        if isinstance(X, Pairs):
-            sources = [X.x, X.y]
-            index = X.index
-            if X.y_groups is not None:  # a row of y that repeats is in the bank once
-                rows_y = np.unique(X.y_groups, return_index=True)[1]
-                sources, index = [X.x, select_rows(X.y, rows_y)], X.components[X.owner[rows_y]]
-        else:
-            sources = [None if rows is None else as_source(name, rows) for name, rows in zip("xy", (X, Y), strict=True)]
+        if not isinstance(X, Pairs):  # sources remember which of their rows are equal
+            X, Y = (None if rows is None else as_source(name, rows) for name, rows in zip("xy", (X, Y), strict=True))
         if modalities:
             paired = keeps_pairing(paired, index, X, Y)
+        pairs = None
+        if paired and (isinstance(X, Pairs) or (X is not None and Y is not None)):
+            pairs = pairs_of_rows(X, Y, index, names=names, group=group, normalize=self.normalize)
         hub = self._banks.get(0)
-        if X is not None or Y is not None or not further:
-            super().partial_fit(
-                X, Y, index=None if isinstance(X, Pairs) else index, paired=paired, names=names or known_names
-            )
-        self._add_further(X, further, paired)
+        if pairs is not None:
+            super().partial_fit(pairs, names=names or known_names)
+        elif X is not None or Y is not None or not further:
+            super().partial_fit(X, Y, index=index, paired=paired, names=names or known_names)
+        self._add_further(X, further, paired, group=group)
         self._model, self._arrays = None, {}
         if self._fit is not None:
             self._fit.maps, self._fit.info, self._fit.names = None, {}, names or known_names
         if not self._keeps_bank:
             return self
-        first = sources[0]
-        items = X.components if isinstance(X, Pairs) else np.arange(0 if first is None else first.shape[0])
-        n_items = int(items.max(initial=-1)) + 1
-        numbered = [*enumerate(sources), *((2 + [*self._more].index(name), rows) for name, rows in further.items())]
-        for number, rows in numbered:
-            if rows is None:
-                continue
-            is_paired = paired if number < 2 else paired and same_length(first, rows)
-            owner = items if number == 0 else np.arange(rows.shape[0])
-            if number == 1 and index is not None:
-                owner = np.asarray(index)
+        if pairs is not None and not further:
+            entries, n_items = rows_of_pairs(pairs)
+        else:
+            X, Y = (X.x, X.y) if isinstance(X, Pairs) else (X, Y)
+            numbered = {2 + [*self._more].index(name): rows for name, rows in further.items()}
+            entries, n_items = rows_by_number(
+                (X, Y), numbered, index, paired=paired, group=group, normalize=self.normalize
+            )
+        for number, (rows, owner) in entries.items():
             bank = Bank.extended(
-                self._banks.get(number), rows, size=self._sample_size, seed=self.rng,
-                owner=owner if is_paired else None, first_item=0 if hub is None else hub.n_items, n_items=n_items,
+                self._banks.get(number), rows, size=self._sample_size, seed=self.rng, owner=owner,
+                first_item=0 if hub is None else hub.n_items, n_items=n_items,
             )  # fmt: skip
             self._banks = {**self._banks, number: bank}
         return self
@@ -314,7 +304,7 @@ class ScoreFitting(Aligner):
         clouds = [
             Cloud(n_rows[0], statistics.mean_x, statistics.cov_x),
             Cloud(n_rows[1], statistics.mean_y, statistics.cov_y),
-            *(more.cloud for more in self._more.values()),
+            *(replace(more.cloud, n=more.moments.n_distinct[1]) for more in self._more.values()),
         ]
         further = list(self._more.values())
         mapper = self._mapper()

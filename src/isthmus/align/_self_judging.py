@@ -114,8 +114,8 @@ class SelfJudging(Aligner):
         super().fit(X, Y, index=index, paired=paired, group=group, names=names, **modalities)
         if not self.judge or self._unpaired != (None, None):
             return self
-        X, Y, _, _ = rows_by_name(X, Y, names, modalities, None)
-        pairs = pairs_of_rows(X, Y, index, group=group, normalize=self.normalize, same_dim=True)
+        X, Y, names, _ = rows_by_name(X, Y, names, modalities, None)
+        pairs = pairs_of_rows(X, Y, index, names=names, group=group, normalize=self.normalize, same_dim=True)
         self._judgement = held_out_change(self, pairs)
         if self._judgement and self._judgement["change"] < -self._judgement["error"]:
             change, error = (100 * self._judgement[name] for name in ("change", "error"))

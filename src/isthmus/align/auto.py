@@ -216,11 +216,15 @@ class Auto(ChosenAligner):
             X, Y = (X.x, X.y) if isinstance(X, Pairs) else (X, Y)
             return self._fall_back(FittingData(X, Y, None, further=further), names, UNPAIRED)
         pairs = pairs_of_rows(
-            X, Y, index, labels=labels, group=group and not further, normalize=self.normalize, same_dim=True
+            X, Y, index, names=names, labels=labels, group=group, normalize=self.normalize, same_dim=True
         )
         moments = Moments.of(pairs, normalize=self.normalize)
-        warn_of_fit(self, pairs, None, further, index=None, paired=True, names=names)
-        data = FittingData(pairs.x, pairs.y, moments, pairs, further)
+        if further:  # they belong to the rows as they came
+            warn_of_fit(self, X, Y, further, index=index, paired=True, names=names)
+            data = FittingData(X, Y, moments, pairs, further, index, group)
+        else:
+            warn_of_fit(self, pairs, None, further, index=None, paired=True, names=names)
+            data = FittingData(pairs.x, pairs.y, moments, pairs)
         if self.aim == "classification" and pairs.labels is None:
             raise InputError(
                 "aim='classification' needs labels= (one class for each row of x), or Pairs with labels; "

@@ -88,7 +88,8 @@ def fit(
         if index is not None or key is not None or labels is not None or class_texts is not None:
             raise InputError("--index, --key, --labels and --class-texts are for two files; leave them out for more")
         paths = [x, y, *further]
-        fitting_data = _fit_modalities(estimator, paths, names, unpaired, drop_bad=drop_bad, quiet=json_)
+        reading = {"drop_bad": drop_bad, "as_is": as_is}
+        fitting_data = _fit_modalities(estimator, paths, names, unpaired, **reading, quiet=json_)
     else:
         fitting_data = _fit(
             estimator,
@@ -187,7 +188,7 @@ def _usable(sources: dict[str, Any], drop_bad: bool, *, paired: bool = False) ->
 
 
 def _fit_modalities(
-    estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, drop_bad: bool, quiet: bool
+    estimator: Any, paths: list[str], names: str | None, unpaired: bool, *, drop_bad: bool, as_is: bool, quiet: bool
 ) -> str:
     """Fit an aligner to the files of three or more modalities and return a phrase that describes the data."""
     from isthmus.data.sources import modality_name
@@ -200,7 +201,7 @@ def _fit_modalities(
         )
     sources = _usable(dict(zip(modalities, open_sources(paths), strict=True)), drop_bad, paired=not unpaired)
     with stages(f"fitting to {len(paths)} modalities", quiet=quiet):
-        estimator.fit(**sources, paired=not unpaired)
+        estimator.fit(**sources, paired=not unpaired, group=not as_is)
         estimator.map_x_  # noqa: B018  # forces the solution while the progress is shown
     return ", ".join(f"{source.shape[0]:,} {name}" for name, source in sources.items())
 

@@ -53,8 +53,8 @@ def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
     >>> grouped.n_items, grouped.n_pairs, grouped.grouped
     (30, 60, {'image': {'rows': 60, 'distinct': 30}})
     """
-    groups = _groups(pairs.x, pairs.labels, normalize=normalize)
-    y_groups = _groups(pairs.y, normalize=normalize)
+    groups = row_groups(pairs.x, pairs.labels, normalize=normalize)
+    y_groups = row_groups(pairs.y, normalize=normalize)
     y_groups = pairs.y_groups if y_groups is None else y_groups
     if groups is None and y_groups is pairs.y_groups:
         pairs.rows_are_items = normalize
@@ -177,8 +177,30 @@ def item_groups(pairs: Pairs, /) -> np.ndarray:
     return np.arange(pairs.n_items) if groups is None else groups
 
 
-def _groups(source: Source, labels: np.ndarray | None = None, *, normalize: bool) -> np.ndarray | None:
-    """Return the number of the distinct row of each row, or None if rows are not grouped."""
+def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize: bool = True) -> np.ndarray | None:
+    """Return the number of the distinct row of each row, computed once while the rows exist.
+
+    Parameters
+    ----------
+    source : Source
+        Rows (n, d).
+    labels : numpy.ndarray or None
+        Classes of the rows (n,). Rows of different classes stay apart.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        Group numbers (n,) from 0, or None if rows are not grouped: all are distinct, or all are equal, or fewer than 20
+        are distinct and these are nearly equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> row_groups(Source(np.array([[1.0, 2.0], [3.0, -4.0], [1.0, 2.0]]), address="x")).tolist()
+    [0, 1, 0]
+    """
     n_rows = source.shape[0]
     if n_rows > MAX_ROWS:
         return None
