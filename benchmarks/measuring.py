@@ -49,13 +49,12 @@ def verb(name: str, paths: list[str], with_memory: bool = False) -> dict[str, fl
     """Return seconds, seconds of the processor and the anonymous MB that one verb adds to this process."""
     import isthmus
     from isthmus.data.sources import open_source
-    from isthmus.diagnosis.inspection import inspect
+    from isthmus.diagnosis.inspection import inspect_pair
     from isthmus.statistics.pairing import looks_paired
 
     def inspect_both() -> None:
         sources = [open_source(path) for path in paths]
-        for source in sources:
-            inspect(source)
+        inspect_pair(*sources)
         looks_paired(*sources)
 
     work: dict[str, Any] = {

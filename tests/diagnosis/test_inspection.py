@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from isthmus.data.sources import Source
 from isthmus.diagnosis import inspection
-from isthmus.diagnosis.inspection import inspect
+from isthmus.diagnosis.inspection import inspect, inspect_pair
 
 
 def source(rows: np.ndarray) -> Source:
@@ -48,3 +50,31 @@ def test_inspect_compares_the_first_rows_only(rng: np.random.Generator, monkeypa
     monkeypatch.setattr(inspection, "MAX_COMPARED_ROWS", 25)
     report = inspect(source(np.tile(rng.normal(size=(10, 3)), (5, 1))))
     assert (report.rows_compared, report.duplicates) == (30, 20)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_inspect_pair_gives_the_cosines_of_all_usable_rows(
+    dtype: type, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = rng.normal(size=(2, 200, 5)).astype(dtype)
+    x[[3, 50]] = 0
+    x[7, 2], y[90] = np.nan, np.inf
+    monkeypatch.setattr(inspection, "block_rows", lambda dim: 37)
+    first, second, cosines = inspect_pair(source(x), source(y))
+    for report, rows in ((first, x), (second, y)):
+        alone = inspect(source(rows))
+        assert report == replace(alone, norm_mean=pytest.approx(alone.norm_mean))  # blocks of other sizes
+    usable = np.delete(np.arange(200), [3, 7, 50, 90])
+    a, b = (rows[usable].astype(np.float64) for rows in (x, y))
+    expected = (a * b).sum(axis=1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+    assert cosines is not None
+    assert cosines.pairs == 196
+    values = (cosines.low, cosines.mean, cosines.high)
+    np.testing.assert_allclose(values, (expected.min(), expected.mean(), expected.max()), atol=1e-6)
+
+
+def test_inspect_pair_of_other_shapes_or_no_usable_row_gives_no_cosine() -> None:
+    assert inspect_pair(source(np.eye(3)), source(np.eye(4)))[2] is None
+    cosines = inspect_pair(source(np.eye(3)), source(np.zeros((3, 3))))[2]
+    assert cosines is not None
+    assert cosines.to_dict() == {"pairs": 0, "low": None, "mean": None, "high": None}

@@ -78,6 +78,7 @@ def inspect(
     """Report shape, dtype, norms, unusable rows, duplicates, and whether two files look paired."""
     from isthmus.data.grouping import MIN_DISTINCT_ROWS
     from isthmus.diagnosis.inspection import inspect as inspect_source
+    from isthmus.diagnosis.inspection import inspect_pair
     from isthmus.statistics.pairing import first_pairs, looks_paired
 
     sources = open_sources(paths)
@@ -88,8 +89,11 @@ def inspect(
     if key is not None or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
         pairs = open_pairs(paths[0], paths[1], "x,y", key, same_dim=False, drop_bad=drop_bad, as_is=key is None)
     with stages("reading", quiet=json_):
-        inspections = [inspect_source(source) for source in sources]
-        pairing = None
+        pairing = cosines = None
+        if len(sources) == 2:
+            *inspections, cosines = inspect_pair(*sources)
+        else:
+            inspections = [inspect_source(source) for source in sources]
         if pairs is not None:
             pairing = looks_paired(*first_pairs(pairs), names=_names_of(sources))
         elif len(sources) == 2:
@@ -99,6 +103,7 @@ def inspect(
             "format": 1,
             "version": isthmus.__version__,
             "sources": [inspection.to_dict() for inspection in inspections],
+            "cosines": cosines.to_dict() if cosines else None,
             "pairing": pairing.to_dict() if pairing else None,
         }
         typer.echo(json.dumps(content, indent=1))
@@ -116,6 +121,9 @@ def inspect(
         typer.echo(f"  duplicates  {inspection.duplicates:,} row{'s' if inspection.duplicates != 1 else ''}{scope}")
         if inspection.collapse:
             typer.echo(f"  collapse    {inspection.collapse}")
+    if cosines and cosines.pairs and key is None:
+        low, high, mean = (f"{value:.3f}" for value in (cosines.low, cosines.high, cosines.mean))
+        typer.echo(f"Cosines of row i with row i: {low} to {high}, mean {mean}, of all {cosines.pairs:,} usable pairs")
     if pairing:
         typer.echo(f"Paired? {pairing.reason}")
         if len({inspection.rows for inspection in inspections}) > 1 and not pairing.breaks and key is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows, n_threads
-from isthmus.compute.rows import row_norms
+from isthmus.compute.rows import cache_sized_slices, row_norms
 from isthmus.compute.threads import map_ahead
 from isthmus.data.hashing import hash_rows
 from isthmus.data.sources import Source
@@ -103,6 +103,43 @@ class Inspection:
         return _plain_fields(self)
 
 
+@dataclass(frozen=True)
+class PairedCosines:
+    """Cosines of row i of one source with row i of the other, over all rows that are finite and not zero.
+
+    Parameters
+    ----------
+    pairs : int
+        Number of these rows.
+    low : float
+        Smallest cosine. NaN if there are no such rows.
+    mean : float
+        Mean cosine.
+    high : float
+        Largest cosine.
+
+    Examples
+    --------
+    >>> PairedCosines(2, 0.25, 0.5, 0.75).to_dict()["mean"]
+    0.5
+    """
+
+    pairs: int
+    low: float
+    mean: float
+    high: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain values.
+
+        Returns
+        -------
+        dict
+            One entry per field, NaN as None.
+        """
+        return _plain_fields(self)
+
+
 def inspect(source: Source, /) -> Inspection:
     """Read every row of a source once, in blocks, and describe them.
 
@@ -122,47 +159,118 @@ def inspect(source: Source, /) -> Inspection:
     >>> inspect(Source(np.eye(3), address="x")).norm_high
     1.0
     """
-    low, high, total, n_valid = math.inf, -math.inf, 0.0, 0
-    non_finite: list[np.ndarray] = []
-    zero: list[np.ndarray] = []
-    hashes: list[np.ndarray] = []
-    size = block_rows(source.shape[1])
-    starts = range(0, source.shape[0], size)
+    return _inspect_side_by_side([source])[0][0]
 
-    def blocks() -> Iterator[tuple[int, np.ndarray]]:
-        for number, start in enumerate(starts):
+
+def inspect_pair(x: Source, y: Source, /) -> tuple[Inspection, Inspection, PairedCosines | None]:
+    """Read every row of two sources once, and describe them and the cosines of row i with row i.
+
+    Parameters
+    ----------
+    x, y : Source
+        Rows (n, d) of each.
+
+    Returns
+    -------
+    first, second : Inspection
+        As from `inspect`.
+    cosines : PairedCosines or None
+        None if the shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, y = (Source(rows, address="rows") for rows in (np.eye(3), np.eye(3)[[0, 2, 1]]))
+    >>> inspect_pair(x, y)[2]
+    PairedCosines(pairs=3, low=0.0, mean=0.3333333333333333, high=1.0)
+    """
+    if x.shape != y.shape:
+        return inspect(x), inspect(y), None
+    (first, second), cosines = _inspect_side_by_side([x, y])
+    return first, second, cosines
+
+
+def _inspect_side_by_side(sources: Sequence[Source]) -> tuple[list[Inspection], PairedCosines | None]:
+    """Read the rows of one source, or of two of one shape, and return what is known of them and of their cosines."""
+    n_rows, width = sources[0].shape
+    size = max(block_rows(width) // len(sources), 1)
+    tallies, cosines = [_Tally() for _ in sources], _Range()
+
+    def blocks() -> Iterator[tuple[int, list[np.ndarray]]]:
+        for number, start in enumerate(range(0, n_rows, size)):
             if number % PROGRESS_BLOCKS == 0:
-                report_progress(start, source.shape[0], "reading rows")
-            yield start, to_numpy(source.read(start, start + size))
+                report_progress(start, n_rows, "reading rows")
+            yield start, [to_numpy(source.read(start, start + size)) for source in sources]
 
-    for start, block in zip(starts, map_ahead(_inspect_block, blocks(), n_threads()), strict=True):
-        non_finite.append(start + block.non_finite)
-        zero.append(start + np.flatnonzero(block.norms == 0))
-        valid_norms = block.norms[block.norms > 0]
-        if len(valid_norms):
-            low, high = min(low, float(valid_norms.min())), max(high, float(valid_norms.max()))
-            total, n_valid = total + float(valid_norms.sum()), n_valid + len(valid_norms)
+    for start, (inspected, block_cosines) in zip(
+        range(0, n_rows, size), map_ahead(_inspect_blocks, blocks(), n_threads()), strict=True
+    ):
+        for tally, block in zip(tallies, inspected, strict=True):
+            tally.add(start, block)
+        if block_cosines is not None:
+            cosines.add(block_cosines)
+    reports = [tally.inspection(source) for tally, source in zip(tallies, sources, strict=True)]
+    low, mean, high = cosines.values
+    return reports, PairedCosines(cosines.count, low, mean, high) if len(sources) == 2 else None
+
+
+class _Range:
+    """Smallest, mean and largest of values that come in blocks."""
+
+    def __init__(self) -> None:
+        self.low, self.high, self.total, self.count = math.inf, -math.inf, 0.0, 0
+
+    def add(self, values: np.ndarray) -> None:
+        """Add a block of values."""
+        if len(values):
+            self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+            self.total, self.count = self.total + float(values.sum()), self.count + len(values)
+
+    @property
+    def values(self) -> tuple[float, float, float]:
+        """The three numbers, NaN without values."""
+        return (self.low, self.total / self.count, self.high) if self.count else (NAN, NAN, NAN)
+
+
+class _Tally:
+    """Counts of one source, block by block."""
+
+    def __init__(self) -> None:
+        self.norms = _Range()
+        self.non_finite: list[np.ndarray] = []
+        self.zero: list[np.ndarray] = []
+        self.hashes: list[np.ndarray] = []
+
+    def add(self, start: int, block: _Block) -> None:
+        """Add a block, given the number of its first row."""
+        self.non_finite.append(start + block.non_finite)
+        self.zero.append(start + np.flatnonzero(block.norms == 0))
+        self.norms.add(block.norms[block.norms > 0])
         if block.hashes is not None:
-            hashes.append(block.hashes)
-    compared = np.concatenate(hashes)
-    non_finite_rows, zero_rows = np.concatenate(non_finite), np.concatenate(zero)
-    return Inspection(
-        where=source.address,
-        format=source.format,
-        rows=source.shape[0],
-        width=source.shape[1],
-        dtype=source.dtype,
-        norm_low=low if n_valid else NAN,
-        norm_mean=total / n_valid if n_valid else NAN,
-        norm_high=high if n_valid else NAN,
-        non_finite=len(non_finite_rows),
-        non_finite_rows=non_finite_rows[:MAX_LISTED_ROWS].tolist(),
-        zero=len(zero_rows),
-        zero_rows=zero_rows[:MAX_LISTED_ROWS].tolist(),
-        duplicates=len(compared) - len(np.unique(compared)),
-        rows_compared=len(compared),
-        collapse=_collapse(source),
-    )
+            self.hashes.append(block.hashes)
+
+    def inspection(self, source: Source) -> Inspection:
+        """Return the inspection of the source."""
+        compared = np.concatenate(self.hashes)
+        non_finite_rows, zero_rows = np.concatenate(self.non_finite), np.concatenate(self.zero)
+        low, mean, high = self.norms.values
+        return Inspection(
+            where=source.address,
+            format=source.format,
+            rows=source.shape[0],
+            width=source.shape[1],
+            dtype=source.dtype,
+            norm_low=low,
+            norm_mean=mean,
+            norm_high=high,
+            non_finite=len(non_finite_rows),
+            non_finite_rows=non_finite_rows[:MAX_LISTED_ROWS].tolist(),
+            zero=len(zero_rows),
+            zero_rows=zero_rows[:MAX_LISTED_ROWS].tolist(),
+            duplicates=len(compared) - len(np.unique(compared)),
+            rows_compared=len(compared),
+            collapse=_collapse(source),
+        )
 
 
 @dataclass(frozen=True)
@@ -174,9 +282,31 @@ class _Block:
     hashes: np.ndarray | None
 
 
-def _inspect_block(numbered: tuple[int, np.ndarray]) -> _Block:
+def _inspect_blocks(numbered: tuple[int, list[np.ndarray]]) -> tuple[list[_Block], np.ndarray | None]:
+    """Return what is counted of blocks of rows, and the cosines of two, given the first row number and the rows."""
+    start, tables = numbered
+    blocks = [_inspect_block(start, rows) for rows in tables]
+    if len(blocks) != 2:
+        return blocks, None
+    return blocks, _paired_cosines(tables[0], tables[1], blocks[0].norms * blocks[1].norms)
+
+
+def _paired_cosines(x: np.ndarray, y: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return the cosines of row i of `x` with row i of `y`, without rows of length zero or NaN."""
+    products = np.empty(len(x))
+    for rows in cache_sized_slices(x):
+        first, second = (
+            table[rows] if table.dtype.kind == "f" and table.itemsize > 2 else table[rows].astype(np.float32)
+            for table in (x, y)
+        )
+        products[rows] = np.einsum("ij,ij->i", first, second)
+    usable = (lengths > 0) & np.isfinite(products)
+    cosines: np.ndarray = products[usable] / lengths[usable]
+    return cosines
+
+
+def _inspect_block(start: int, rows: np.ndarray) -> _Block:
     """Return what is counted of a block of rows, given its first row number and the rows."""
-    start, rows = numbered
     norms = row_norms(rows)
     suspects = np.flatnonzero(~np.isfinite(norms))  # a finite norm has finite values
     non_finite = suspects[~np.isfinite(rows[suspects]).all(axis=1)]
@@ -193,5 +323,5 @@ def _collapse(source: Source) -> str:
     return "" if len(rows) < MIN_ROWS else find_collapse(unit_rows(rows), PurePath(source.address).name)
 
 
-def _plain_fields(report: Inspection) -> dict[str, Any]:
+def _plain_fields(report: Inspection | PairedCosines) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in asdict(report).items()}

@@ -118,6 +118,8 @@ def measure(
             raise InputError(
                 f"modalities of widths {moments.dim_x} and {moments.dim_y} came; the gap needs two of the same width"
             )
+    if isinstance(pairs, Pairs):
+        judge_pairing(pairs)  # remembered: its samples of rows are freed before the measures take theirs
     context = MetricContext(moments.numpy(), pairs, normalize=normalize, names=names, sample_items=sample)
     context.planned_sweeps = frozenset(work for entry in selected for work in registry()[entry].sweeps)
     entries = [registry()[name] for name in selected]
