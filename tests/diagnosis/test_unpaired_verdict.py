@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 import isthmus
 from isthmus.cli import app
-from isthmus.data.unpaired_sets import NO_PAIRS
+from isthmus.data.unpaired_sets import NO_PAIRS, UnpairedSets
 from isthmus.diagnosis.unpaired_verdict import decompose_sets
 from isthmus.utils.errors import InputError
 
@@ -49,13 +49,16 @@ def test_components_of_unpaired_sets_are_those_of_pairs_of_the_same_rows(rng: np
 
 def test_components_of_two_samples_of_one_law_have_their_null_on_average() -> None:
     numbers = []
-    for seed in range(30):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
-        cloud = rng.normal(size=(800, 5)) @ rng.normal(size=(5, 10)) + 2
-        budget = decompose_sets(isthmus.data.UnpairedSets(x=cloud[:600], y=cloud[600:]))
-        numbers.append([(budget[name].value, budget[name].null) for name in ("spectrum", "centre", "orientation")])
-    for value, null in np.mean(numbers, axis=0):
-        assert 0.6 < value / null < 1.6
+        cloud = rng.normal(size=(400, 5)) @ rng.normal(size=(5, 8)) + 2
+        budget = decompose_sets(UnpairedSets(x=cloud[:300], y=cloud[300:]))
+        components = [budget[name] for name in ("spectrum", "centre", "orientation")]
+        numbers.append([(e.plugin, e.null, e.value, e.low) for e in components])
+    for plugin, null, value, _ in np.mean(numbers, axis=0):
+        assert 0.6 < plugin / null < 1.6
+        assert value < 0.6 * null
+    assert np.mean(np.array(numbers)[:, :, 3] == 0) > 0.9
 
 
 def test_explanation_of_unpaired_sets_loads_as_it_was_saved(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -76,3 +79,27 @@ def test_explain_command_of_unpaired_sets(tmp_path: Path, rng: np.random.Generat
     assert "Assumptions" not in output
     refused = CliRunner().invoke(app, ["explain", *paths, "--unpaired", "--cosine", "0.2"])
     assert "--cosine is about pairs" in str(refused.exception)
+
+
+@pytest.mark.parametrize(("n_x", "n_y"), [(160, 60), (60, 160)])
+def test_intervals_of_the_components_of_two_sets_cover(n_x: int, n_y: int) -> None:
+    mixing = np.random.default_rng(9).normal(size=(2, 4, 4)) * [1.5, 1.2, 0.9, 0.6]
+
+    def sets(rng: np.random.Generator, first: int, second: int) -> UnpairedSets:
+        x = 0.5 * rng.normal(size=(first, 4)) @ mixing[0] + [1, 0, 0, 1]
+        return UnpairedSets(x=x, y=0.5 * rng.normal(size=(second, 4)) @ mixing[1] + [0, 1, 0, 1])
+
+    large = decompose_sets(sets(np.random.default_rng(10), 200_000, 200_000))
+    covered = np.zeros(3)
+    for seed in range(25):
+        budget = decompose_sets(sets(np.random.default_rng(seed), n_x, n_y))
+        names = ("spectrum", "centre", "orientation")
+        covered += [budget[name].low <= large[name].plugin <= budget[name].high for name in names]
+    assert covered.min() >= 21
+
+
+def test_a_set_with_few_rows_is_named_as_the_reason_for_no_intervals(rng: np.random.Generator) -> None:
+    x, y = sets_of(rng, 600, 30)
+    explanation = isthmus.explain(x, y, unpaired=True)
+    assert np.isnan(explanation.budget["centre"].low)
+    assert "30 rows of y in 10 dimensions are too few to estimate their bias" in explanation.budget.notes[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +41,15 @@ def test_compare_of_too_few_items_raises_too_few_items_error() -> None:
         isthmus.compare(rows(7, 0), rows(7, 1))
 
 
-def test_intervene_on_one_repeated_row_counts_the_different_items() -> None:
+@pytest.mark.parametrize("verb", [intervene, isthmus.compare])
+@pytest.mark.parametrize("constant", ["image", "text"])
+def test_verbs_on_one_repeated_row_of_either_modality_count_the_different_items(
+    verb: Callable[..., object], constant: str
+) -> None:
+    modalities = {name: rows(60, seed) for seed, name in enumerate(("image", "text"))}
+    modalities[constant] = np.tile(modalities[constant][:1], (60, 1))
     with (
-        pytest.warns(isthmus.IsthmusWarning, match="All rows of image are the same"),
-        pytest.raises(isthmus.utils.errors.TooFewItemsError, match="1 different item is too few"),
+        pytest.warns(isthmus.IsthmusWarning, match=f"All rows of {constant} are the same"),
+        pytest.raises(isthmus.utils.errors.TooFewItemsError, match=f"all rows of {constant} are the same: 1 different"),
     ):
-        intervene(isthmus.Pairs(image=np.tile(rows(1, 0), (60, 1)), text=rows(60, 1)))
+        verb(isthmus.Pairs(**modalities))

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 
 torch = pytest.importorskip("torch")
 
-from isthmus import InputError, train  # noqa: E402
+from isthmus import InputError, IsthmusWarning, train  # noqa: E402
 from isthmus.linalg.shared_directions import ESTIMATORS, cca, cross_covariance, joint_pca, overlap  # noqa: E402
 from isthmus.train._batch import Batch  # noqa: E402
 from isthmus.train.running_moments import RunningMoments  # noqa: E402
@@ -200,3 +200,13 @@ def test_shared_space_loss_without_shared_directions_is_zero(rng: np.random.Gene
 def test_shared_space_with_invalid_options_raises(options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         train.SharedSpaceAlignment(**options)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_shared_space_loss_of_features_with_nan_warns_and_finds_nothing(rng: np.random.Generator, value: float) -> None:
+    x, y = (torch.from_numpy(rng.normal(size=(32, 6))) for _ in range(2))
+    x[3, 2] = value
+    loss = train.SharedSpaceAlignment()
+    with pytest.warns(IsthmusWarning, match="features hold NaN or infinite values, so SharedSpaceAlignment finds no"):
+        loss(x, y)
+    assert loss.basis.shape[1] == 0

@@ -16,6 +16,7 @@ from isthmus.align._spectra import (
     whitened_variances,
     whitening,
 )
+from isthmus.align._spread import require_spread
 from isthmus.linalg import remembered
 from isthmus.statistics.moments import Moments
 
@@ -69,6 +70,7 @@ class KernelBlend(_BlendOptions):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the maps of the blended bilinear form."""
+        require_spread(self, moments, "KernelBlend needs directions in which they differ")
         white = [whitening(moments, modality, self.alpha, self.lam) for modality in "xy"]
         cache_key = ("kernels", self.alpha, self.lam, self.cca_lam, self.g)
         identity_scale, cca_form = cached(moments, cache_key, lambda: self._forms(moments))

@@ -10,6 +10,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, NormalizedAffine
+from isthmus.align._spread import require_spread
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -55,8 +56,9 @@ class ReAlign(Aligner):
         trace_x, trace_y = (float(np.trace(cov)) for cov in (moments.cov_x, moments.cov_y))
         a = moments.mean_x
         r = float(np.linalg.norm(a))
-        if trace_y <= 0 or r == 0:
-            raise InputError(f"the spread of y is {trace_y:g} and the mean of x has length {r:g}: expected both > 0")
+        require_spread(self, moments, "ReAlign gives one modality the spread of the other")
+        if r == 0:
+            raise InputError("the mean of x is zero, so ReAlign cannot move y to it; use Centering")
         scale = math.sqrt(trace_x / trace_y)
         cov = scale**2 * moments.cov_y
         cov_a = cov @ a

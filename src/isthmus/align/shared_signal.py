@@ -91,7 +91,8 @@ class SharedSignal(Aligner):
         signal, basis = eigen(noise_whitening @ ((cross + cross.T) / 2) @ noise_whitening)
         if not signal.max() > 0:
             raise InputError(
-                "matching rows share no direction, because the cross-covariance has no positive part; check the pairing"
+                "matching rows vary together in no direction, so there is no shared signal to weigh; use Centering or "
+                "PartialWhitening"
             )
         weights = np.sqrt((signal + self.floor * float(signal.mean())) / (1 + 2 * signal))
         # Rotated back by the basis, so that the result does not depend on the basis of equal weights.

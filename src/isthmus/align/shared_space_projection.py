@@ -150,8 +150,9 @@ class SharedSpaceProjection(SelfJudging):
         shared = int(np.sum(strengths > edge))
         if shared == 0:
             raise InputError(
-                f"matching rows share no direction: the largest singular value of the cross-covariance is "
-                f"{strengths[0]:.3g} and unrelated modalities reach {edge:.3g}; check the pairing, or use Centering"
+                "matching rows vary together in no direction beyond chance (the strongest covariance is "
+                f"{strengths[0]:.3g}, and unrelated modalities reach {edge:.3g}), so there is nothing to project on; "
+                "use Centering"
             )
         info = {"shared": shared, "edge": edge, "strengths": [float(v) for v in strengths[:10]]}
         return (left_vectors[:, :shared], right_vectors[:shared].T), info

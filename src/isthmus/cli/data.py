@@ -87,7 +87,8 @@ def inspect(
         raise InputError(f"{option}: got {len(sources)} paths, expected two")
     pairs = None
     if key is not None or (drop_bad and sources[0].shape[0] == sources[1].shape[0]):
-        pairs = open_pairs(paths[0], paths[1], "x,y", key, same_dim=False, drop_bad=drop_bad, as_is=key is None)
+        names = ",".join(name.replace(",", " ") for name in _names_of(sources))
+        pairs = open_pairs(paths[0], paths[1], names, key, same_dim=False, drop_bad=drop_bad, as_is=key is None)
     with stages("reading", quiet=json_):
         pairing = cosines = None
         if len(sources) == 2:
@@ -127,7 +128,10 @@ def inspect(
     if pairing:
         typer.echo(f"Paired? {pairing.reason}")
         if len({inspection.rows for inspection in inspections}) > 1 and not pairing.breaks and key is None:
-            typer.echo("Two sets without pairs are measured by `isthmus measure --unpaired`.")
+            typer.echo(
+                "Two sets without pairs are measured by `isthmus measure --unpaired`, and rows with class texts and "
+                "labels by `isthmus zero-shot`."
+            )
         for inspection, name in zip(inspections, _names_of(sources), strict=True):
             distinct = inspection.rows - inspection.duplicates
             if inspection.rows_compared == inspection.rows > distinct >= MIN_DISTINCT_ROWS:

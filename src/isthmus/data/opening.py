@@ -202,7 +202,7 @@ def drop_invalid_rows(pairs: Pairs, /) -> Pairs:
     items, index = np.unique(pairs.owner[rows_y], return_inverse=True)
     x, y = pairs.names
     counts = {x: bad_x, y: bad_y, "pairs": pairs.n_pairs - len(rows_y)}
-    described = f"{bad_x:,} rows of {x} and {bad_y:,} of {y} are NaN, infinite or all zeros"
+    described = f"{bad_x:,} row{'s' * (bad_x != 1)} of {x} and {bad_y:,} of {y} are NaN, infinite or all zeros"
     if len(items) < 2:
         raise InputError(f"{described}: {len(rows_y)} of {pairs.n_pairs:,} pairs are usable, expected two or more")
     usable = type(pairs)(

@@ -238,20 +238,41 @@ def half_sample_differences(pairs: Pairs, moments: Moments, *, rng: int = 0) -> 
         for number in range(GROUPS)
     ]
     groups = [sums.numpy() for sums in groups]
-    signs = np.array([[1]])
-    while len(signs) < GROUPS:
-        signs = np.block([[signs, signs], [signs, -signs]])
     splits = GROUPS - 1 if pairs.dim <= MANY_DIMS else 3
     values = _as_array(decomposition_values(moments))
-    halves = [
-        [g for g, s in zip(groups, row, strict=True) if s == sign] for row in signs[1 : 1 + splits] for sign in (1, -1)
-    ]
+    halves = [[groups[number] for number in half] for halves in balanced_halves(GROUPS, splits) for half in halves]
     threads = n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1
     half_values = run_parallel(
         [functools.partial(_half_values, half) for half in halves],
         threads,
     )
     return np.mean(np.reshape(half_values, (splits, 2, -1)), axis=1) - values
+
+
+def balanced_halves(n_groups: int, splits: int, /) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return splits of groups into halves, any two of which share half of their groups.
+
+    Parameters
+    ----------
+    n_groups : int
+        Number of groups, a power of two.
+    splits : int
+        Number of splits, fewer than `n_groups`.
+
+    Returns
+    -------
+    list of tuple of ndarray
+        Numbers of the groups of both halves, from the rows of a Hadamard matrix.
+
+    Examples
+    --------
+    >>> [half.tolist() for half in balanced_halves(4, 1)[0]]
+    [[0, 2], [1, 3]]
+    """
+    signs = np.array([[1]])
+    while len(signs) < n_groups:
+        signs = np.block([[signs, signs], [signs, -signs]])
+    return [(np.flatnonzero(row == 1), np.flatnonzero(row == -1)) for row in signs[1 : 1 + splits]]
 
 
 def _half_values(groups: list[Moments]) -> np.ndarray:

@@ -58,7 +58,9 @@ def _lines_of_sets(explanation: Explanation) -> Iterator[str]:
     for name, component in explanation.budget.items():
         value = f"undefined: {component.undefined}" if component.undefined else f"{component.value:.4f}"
         yield f"  {name:11} {value}  {_evidence(component)}".rstrip()
-    yield f"  No pairing of these two clouds has a mean cosine above {explanation.ceiling.centred:.4f}."
+    yield from (f"  {note}" for note in explanation.budget.notes)
+    components = [component.value for component in explanation.budget.values() if not component.undefined]
+    yield f"  No pairing of these two clouds has a mean cosine above {1 - sum(components):.4f}."
     yield from ["", "Collapse"]
     yield from _collapse_lines(explanation)
 

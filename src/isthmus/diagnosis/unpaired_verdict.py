@@ -9,10 +9,17 @@ from isthmus.data.unpaired_sets import NO_PAIRS, UnpairedSets
 from isthmus.diagnosis.collapse import CollapseReport
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition, decompose_cosine
 from isthmus.diagnosis.decomposition_intervals import swap_null
-from isthmus.diagnosis.verdict_sentences import component_phrase, gap_sentence, subspace_sentence
+from isthmus.diagnosis.unpaired_intervals import few_rows_note, set_intervals
+from isthmus.diagnosis.verdict_sentences import (
+    MIN_DEFICIT,
+    amounts_due,
+    component_phrases,
+    gap_sentence,
+    subspace_sentence,
+)
 from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import NAN, Estimate, Result
-from isthmus.statistics.unpaired_moments import moments_of_rows
+from isthmus.statistics.unpaired_moments import UnpairedMoments, moments_of_rows
 
 
 def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDecomposition:
@@ -28,7 +35,8 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
     Returns
     -------
     CosineDecomposition
-        'spectrum', 'centre' and 'orientation' with the values after all rows are dealt to the two sets at random.
+        'spectrum', 'centre' and 'orientation' without the bias of sampling, with 95 % intervals, and with the values
+        after all rows are dealt to the two sets at random. A note gives the reason if there are no intervals.
 
     Examples
     --------
@@ -38,13 +46,16 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
     >>> budget["pairing"].undefined, budget["centre"].value < 0.02
     ('the rows have no matching pairs (--unpaired)', True)
     """
-    plug_in = decompose_cosine(moments_of_rows(sets, normalize=normalize))
+    moments = moments_of_rows(sets, normalize=normalize)
+    plug_in = decompose_cosine(moments)
+    note = few_rows_note(sets)
+    intervals = set_intervals(sets, moments) if not note and isinstance(moments, UnpairedMoments) else {}
     sample = sets.random_pairs
     nulls = swap_null(sample, moments_of(sample, normalize=normalize).numpy())
     scale = (1 / sets.sizes[0] + 1 / sets.sizes[1]) * sample.n_items / 2
     missing = Estimate(NAN, undefined=NO_PAIRS)
     components = {
-        name: dataclasses.replace(component, null=scale * nulls[name])
+        name: _with_interval(dataclasses.replace(component, null=scale * nulls[name]), intervals.get(name))
         if name in nulls
         else dataclasses.replace(missing, unit=component.unit, definition=component.definition)
         for name, component in plug_in.items()
@@ -56,7 +67,15 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
         captured_fraction=dataclasses.replace(missing, unit="share"),
         best_rotation_fraction=dataclasses.replace(missing, unit="share"),
         shuffled_95th_percentile=NAN,
+        notes=(note,) if note else (),
     )
+
+
+def _with_interval(component: Estimate, interval: tuple[float, ...] | None) -> Estimate:
+    if interval is None:
+        return component
+    value, low, high = interval
+    return dataclasses.replace(component, value=value, low=low, high=high, plugin=component.value)
 
 
 def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: CollapseReport, /) -> list[str]:
@@ -93,15 +112,9 @@ def verdict_of_sets(result: Result, budget: CosineDecomposition, collapse: Colla
         few = [f"{name} has no more rows ({rows[name]:,})" for name in (x, y) if rows[name] <= dim]
         sentences.append(f"{' and '.join(few)} than dimensions ({dim:,}): its ranks would change with more rows.")
     sentences.append(gap_sentence(result, x, y))
-    present = {name: component for name, component in budget.items() if not math.isnan(component.value)}
-    phrases = [
-        f"{component.value:.3f} due to {component_phrase(budget, name, collapsed=any(collapse.collapsed))}"
-        for name, component in sorted(present.items(), key=lambda entry: -entry[1].value)
-    ]
-    total = sum(component.value for component in present.values())
-    sentences.append(
-        f"No pairing of these two clouds has a mean cosine above {1 - total:.3f}: {', '.join(phrases[:-1])} and "
-        f"{phrases[-1]}."
-    )
+    total = sum(component.value for component in budget.values() if not math.isnan(component.value))
+    phrases = component_phrases(budget, total, collapsed=any(collapse.collapsed))
+    amounts = f": {amounts_due(budget, total, phrases)}" if total >= MIN_DEFICIT else ""
+    sentences.append(f"No pairing of these two clouds has a mean cosine above {1 - total:.3f}{amounts}.")
     sentences.append(subspace_sentence(result, collapse, x, y))
     return sentences

@@ -218,18 +218,28 @@ def _deficit_sentence(budget: CosineDecomposition, *, collapsed: bool) -> str:
     total = budget.total.value
     if total < MIN_DEFICIT:
         return "Matching pairs have a cosine of 1: there is no deficit."
+    start = f"The mean cosine of matching pairs is {total:.3f} below 1"
+    phrases = component_phrases(budget, total, collapsed=collapsed)
+    if len(phrases) == 1:
+        return (
+            f"{start}, nearly all of it ({_amount(budget[next(iter(phrases))])}) due to {next(iter(phrases.values()))}."
+        )
+    return f"{start}: {amounts_due(budget, total, phrases)}."
+
+
+def component_phrases(budget: CosineDecomposition, total: float, *, collapsed: bool) -> dict[str, str]:
+    """Return the causes of the components that are not negligible, the largest first."""
     component_names = [name for name in budget if budget[name].value >= NEGLIGIBLE_SHARE * total]
     component_names.sort(key=lambda name: -budget[name].value)
-    start = f"The mean cosine of matching pairs is {total:.3f} below 1"
-    phrases = {name: component_phrase(budget, name, collapsed=collapsed) for name in component_names}
-    if len(component_names) == 1:
-        return (
-            f"{start}, nearly all of it ({_amount(budget[component_names[0]])}) due to {phrases[component_names[0]]}."
-        )
+    return {name: component_phrase(budget, name, collapsed=collapsed) for name in component_names}
+
+
+def amounts_due(budget: CosineDecomposition, total: float, phrases: dict[str, str]) -> str:
+    """Return the amounts of components with their causes, and what remains of their sum."""
     amounts = [f"{_amount(budget[name])} due to {phrase}" for name, phrase in phrases.items()]
-    remainder = total - sum(budget[name].value for name in component_names)
+    remainder = total - sum(budget[name].value for name in phrases)
     ending = f"; the remainder ({remainder:.3f}) is negligible" if remainder >= 0.0005 else ""
-    return f"{start}: {', '.join(amounts[:-1])} and {amounts[-1]}{ending}."
+    return " and ".join(filter(None, (", ".join(amounts[:-1]), amounts[-1]))) + ending
 
 
 def _amount(component: Estimate) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from isthmus.compute.arrays import to_numpy
+from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
 from isthmus.data.components import halves_of_groups
 from isthmus.data.hashing import hash_rows
@@ -115,12 +115,20 @@ def check_groups(group: np.ndarray, min_groups: int, /, *, pairs: Pairs | None =
     --------
     >>> check_groups(np.arange(10), 8)
     """
-    n_groups = int(group.max()) + 1
+    constant = "" if pairs is None else _constant_message(pairs)
+    n_groups = 1 if constant else int(group.max()) + 1
     if n_groups < min_groups:
         count = "1 different item is" if n_groups == 1 else f"{n_groups} different items are"
-        constant = [] if pairs is None else [d for d in judge_pairing(pairs).degenerate if d.kind == "constant"]
-        count = f"{constant[0].message}: {count}" if constant else count
+        count = f"{constant}: {count}" if constant else count
         raise TooFewItemsError(f"{count} too few, where equal rows are one item, expected {min_groups} or more")
+
+
+def _constant_message(pairs: Pairs) -> str:
+    """Return a clause that all rows of a modality are the same, or ''."""
+    first_rows = [unit_rows(to_numpy(source.read(0, 2)).astype(np.float64)) for source in (pairs.x, pairs.y)]
+    if not any(np.allclose(rows, rows[0], rtol=0, atol=1e-5) for rows in first_rows):
+        return ""  # without a pass over the rows
+    return next((d.message for d in judge_pairing(pairs).degenerate if d.kind == "constant"), "")
 
 
 def group_split(pairs: Pairs, group: np.ndarray, /, *, rng: int) -> tuple[np.ndarray, np.ndarray]:

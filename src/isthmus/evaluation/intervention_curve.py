@@ -290,4 +290,7 @@ class InterventionCurve(Tabular):
 
 
 def _interval(estimate: Estimate) -> str:
-    return f"{estimate.value:+.2f}, {estimate.low:+.2f} to {estimate.high:+.2f}"
+    if math.isnan(estimate.value):
+        return "undefined"
+    interval = "no interval" if math.isnan(estimate.low) else f"{estimate.low:+.2f} to {estimate.high:+.2f}"
+    return f"{estimate.value:+.2f}, {interval}"

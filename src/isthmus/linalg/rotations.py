@@ -229,8 +229,9 @@ def _rotation_onto(a: np.ndarray, c: np.ndarray) -> Rotation:
         frame, extended = _extend(frame, np.eye(a.shape[0])[axis], floor=1e-4)
         if not extended:
             raise InputError(
-                f"an odd number of shared directions of R^{a.shape[0]} cannot be flipped by a rotation, because no "
-                "direction is free; change one of the signs"
+                "an odd number of directions that both modalities share would be reversed, and no rotation of "
+                f"{a.shape[0]} dimensions does this where no direction is free; change one of the signs, or use "
+                "Procrustes, which also reflects"
             )
         mid = np.concatenate([mid, frame[:, [-1]]], axis=1)
     return Rotation(first=a, second=np.linalg.qr(mid)[0])

@@ -77,10 +77,22 @@ class UnpairedMoments(Moments):
             Moments.of(CrossDimPairs(**{name: source, f"{name} again": source}), normalize=normalize).numpy()
             for name, source in zip(sets.names, (sets.x, sets.y), strict=True)
         )
-        return cls._of_moments(first, second)
+        return cls.of_moments(first, second)
 
     @classmethod
-    def _of_moments(cls, first: Moments, second: Moments) -> UnpairedMoments:
+    def of_moments(cls, first: Moments, second: Moments, /) -> UnpairedMoments:
+        """Return the moments of two sets from those of each set.
+
+        Parameters
+        ----------
+        first, second : Moments
+            Moments of the rows of each set with themselves.
+
+        Returns
+        -------
+        UnpairedMoments
+            The moments.
+        """
         n, scale = first.n, first.n / second.n
         mean_x, mean_y = first.mean_x, second.mean_x
         second_x, second_y = first.xx / n, second.xx / second.n
@@ -112,7 +124,7 @@ class UnpairedMoments(Moments):
         UnpairedMoments
             The same sets with x and y exchanged.
         """
-        return self._of_moments(self.second, self.first)
+        return self.of_moments(self.second, self.first)
 
     def numpy(self) -> UnpairedMoments:
         """Return these moments, which are NumPy arrays.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -15,7 +18,7 @@ from isthmus.train._registry import loss
 from isthmus.train._state import DynamicBuffersMixin, StepCounterMixin
 from isthmus.train.info_nce import InfoNCE, info_nce
 from isthmus.train.running_moments import RunningMoments
-from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 
 
 @loss(source="our reading of the sequel of Yi, Douady and Chen 2025, arXiv 2510.03268 (ICML 2026)", standalone=True)
@@ -145,7 +148,15 @@ class SharedSpaceAlignment(Loss, DynamicBuffersMixin, StepCounterMixin):
         if batch.rank == 0:
             cov_x, cov_y, cov_xy = (to_numpy(covariance) for covariance in self.moments.covariances)
             n = self.moments.n_effective
-            basis = torch.from_numpy(ESTIMATORS[self.estimator](cov_x, cov_y, cov_xy, n, self.k).copy())
+            if all(np.isfinite(cov).all() for cov in (cov_x, cov_y, cov_xy)):
+                basis = torch.from_numpy(ESTIMATORS[self.estimator](cov_x, cov_y, cov_xy, n, self.k).copy())
+            else:  # on other processes an exception here would leave the broadcast below waiting
+                warnings.warn(
+                    "features hold NaN or infinite values, so SharedSpaceAlignment finds no shared space from here on; "
+                    "load an earlier checkpoint, and lower the learning rate",
+                    IsthmusWarning,
+                    stacklevel=2,
+                )
         if batch.world_size > 1:
             # Rank 0 decides, because other processes could round a borderline case differently.
             n_columns = torch.tensor(basis.shape[1], device=batch.x.device)
