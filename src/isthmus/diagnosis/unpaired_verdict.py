@@ -35,8 +35,8 @@ def decompose_sets(sets: UnpairedSets, /, *, normalize: bool = True) -> CosineDe
     Returns
     -------
     CosineDecomposition
-        'spectrum', 'centre' and 'orientation' without the bias of sampling, with 95 % intervals, and with the values
-        after all rows are dealt to the two sets at random. A note gives the reason if there are no intervals.
+        Without the bias of sampling, with 95 % intervals, and with the values after all rows are dealt to the two sets
+        at random. A note gives the reason if there are no intervals.
 
     Examples
     --------
