@@ -11,7 +11,7 @@ import pytest
 import isthmus
 from isthmus import IsthmusWarning
 from isthmus.align import CSLS, BankNormalization, InvertedSoftmax, ScoreCalibration, ScoreStandardization
-from isthmus.utils.errors import NotFittedError
+from isthmus.utils.errors import InputError, NotFittedError
 
 CORRECTIONS = (ScoreStandardization, BankNormalization, CSLS, InvertedSoftmax, ScoreCalibration)
 N, D = 90, 12
@@ -147,3 +147,51 @@ def test_shared_index_is_warned_of_and_exact_where_spreads_are_products(modaliti
         corpus = correction.stored(modalities["image"], modality="image", index="shared")
     scores = correction.scores(modalities["text"], modalities["image"], query="text", stored="image")
     np.testing.assert_allclose(queries @ corpus.T, scores, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        ([(np.ones((5, 2)), np.ones((5, 2), int))], "a list of lists, expected a dictionary"),
+        ({"image": np.ones((5, 2))}, r"a ndarray as the list of image, expected a pair \(scores, rows\)"),
+        ({"image": (np.ones((5, 2)),)}, "a tuple of 1 as the list of image"),
+        ({"image": (np.ones((5, 2)), np.ones((5, 3), int))}, r"shape \(5, 2\) and rows of shape \(5, 3\)"),
+        ({"image": (np.ones((5, 2)), np.ones((5, 2)))}, "rows of float64 in the list of image"),
+        (
+            {"image": (np.ones((4, 2)), np.ones((4, 2), int))},
+            "the hits of 4 queries in the list of image and 5 queries",
+        ),
+        (
+            {"image": (np.ones((5, 2)), np.ones((5, 2), int)), "text": (np.ones((3, 2)), np.ones((3, 2), int))},
+            "the hits of 5 for image, 3 for text queries",
+        ),
+        ({"audio": (np.ones((5, 2)), np.ones((5, 2), int))}, "audio"),
+        ({}, "0 lists"),
+    ],
+)
+def test_merge_of_unusable_lists_raises_one_sentence(lists: Any, message: str) -> None:
+    pairs = isthmus.demo.load("plain", split="test").take(range(60))
+    auto = isthmus.align.Auto(aim="search")
+    with pytest.warns(IsthmusWarning):
+        auto.fit(pairs)
+    for correction in (auto, ScoreCalibration().fit(pairs), isthmus.align.Centering().fit(pairs)):
+        with pytest.raises(InputError, match=message) as caught:
+            correction.merge(lists, pairs.unit()[1][:5], modality="text")
+        assert len(str(caught.value)) < 300
+
+
+def test_merge_of_many_hits_equals_that_of_few(modalities: dict[str, np.ndarray]) -> None:
+    correction = ScoreCalibration().fit(**modalities)
+    queries = modalities["text"][:3]
+    asked = correction.query(queries, modality="text")
+    lists, few = {}, {}
+    for name, rows in modalities.items():
+        products = asked @ correction.stored(rows, modality=name).T
+        order = np.argsort(-products, axis=1)
+        lists[name] = (products, np.broadcast_to(np.arange(len(rows)), products.shape))
+        few[name] = (np.take_along_axis(products, order, axis=1)[:, :12], order[:, :12])
+        few[name][1][:, 10:] = -1  # as faiss marks a hit that is missing
+    many, sorted_hits = (correction.merge(found, queries, modality="text", k=10) for found in (lists, few))
+    np.testing.assert_array_equal(many.rows, sorted_hits.rows)
+    np.testing.assert_array_equal(many.modalities, sorted_hits.modalities)
+    np.testing.assert_array_equal(many.scores, sorted_hits.scores)

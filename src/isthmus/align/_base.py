@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isthmus.align._adaptation import Adaptation
-from isthmus.align._maps import Affine
+from isthmus.align._maps import Affine, is_identity
 from isthmus.align._registry import REGISTRY
 from isthmus.align.torch_module import torch_module
 from isthmus.compute import arrays
@@ -322,7 +322,8 @@ class Aligner(Adaptation):
                 "values or only zeros; "
                 "remove them first"
             ) from None
-        return arrays.unit_rows(mapped) if self.normalize and self.normalizes_output else mapped
+        divides = self.normalize and self.normalizes_output and not (self.corrects_scores and is_identity(mapping))
+        return arrays.unit_rows(mapped) if divides else mapped
 
     def to_torch(self) -> Any:
         """Return the maps as a `torch.nn.Module` with the heads `x` and `y`.

@@ -12,6 +12,9 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
 from isthmus.utils.errors import InputError
 
+#: So few hits of a query are sorted. More are selected first.
+SORTED_HITS = 64
+
 
 @dataclass(frozen=True, eq=False)
 class Hits:
@@ -68,24 +71,57 @@ class Hits:
         InputError
             If there is no list, k is not positive, or shapes do not match.
         """
+        if not isinstance(lists, Mapping):
+            raise InputError(
+                f"got a {type(lists).__name__} of lists, expected a dictionary from the modality of each list to its "
+                "pair (scores, rows)"
+            )
         if not lists or k < 1:
             raise InputError(f"got {len(lists)} lists and k={k}, expected one or more lists and k of 1 or more")
-        scores: list[np.ndarray] = []
-        rows: list[np.ndarray] = []
-        modalities: list[np.ndarray] = []
-        for modality, tables in lists.items():
-            values, numbers = (np.atleast_2d(to_numpy(table)) for table in tables)
-            if values.shape != numbers.shape or (rows and len(values) != len(rows[0])):
-                raise InputError(
-                    f"got scores of shape {values.shape} and rows of shape {numbers.shape} in the list of {modality}, "
-                    "expected one shape, and one row for each query"
-                )
-            corrected, is_missing = score(values, modality), numbers < 0
-            if is_missing.any():
-                corrected, numbers = np.where(is_missing, -np.inf, corrected), np.where(is_missing, -1, numbers)
-            scores.append(corrected)
-            rows.append(numbers)
-            modalities.append(np.full(numbers.shape, modality))
-        best, columns = select_topk(np.concatenate(scores, axis=1), k)
-        query = np.arange(len(best))[:, None]
-        return cls(best, *(np.concatenate(tables, axis=1)[query, columns] for tables in (rows, modalities)))
+        if len(lists) == 1:
+            ((modality, found),) = lists.items()
+            values, rows = _tables(modality, found)
+            scores, modality_of_column = score(values, modality), np.zeros(rows.shape[1], dtype=np.intp)
+        else:
+            tables = [_tables(modality, found) for modality, found in lists.items()]
+            if len({len(values) for values, _ in tables}) > 1:
+                counts = ", ".join(f"{len(values)} for {name}" for name, (values, _) in zip(lists, tables, strict=True))
+                raise InputError(f"got lists with the hits of {counts} queries, expected one row for each query in all")
+            scored = [score(values, modality) for modality, (values, _) in zip(lists, tables, strict=True)]
+            scores = np.concatenate(scored, axis=1)
+            rows = np.concatenate([numbers for _, numbers in tables], axis=1)
+            modality_of_column = np.concatenate(
+                [np.full(values.shape[1], number) for number, (values, _) in enumerate(tables)]
+            )
+        if rows.size and rows.min() < 0:
+            scores, rows = np.where(rows < 0, -np.inf, scores), np.maximum(rows, -1)
+        if scores.shape[1] <= SORTED_HITS:
+            columns = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+        else:
+            columns = select_topk(scores, k)[1]
+        query = np.arange(len(scores))[:, None]
+        return cls(scores[query, columns], rows[query, columns], np.array(list(lists))[modality_of_column[columns]])
+
+
+def _tables(modality: str, found: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores and the row numbers (m, any) of a list. Raise `InputError` if it holds something else."""
+    if not isinstance(found, (tuple, list)) or len(found) != 2:
+        size = f" of {len(found)}" if isinstance(found, (tuple, list)) else ""
+        raise InputError(
+            f"got a {type(found).__name__}{size} as the list of {modality}, expected a pair (scores, rows) of two "
+            "arrays of shape (queries, hits), as the search of an index returns them"
+        )
+    values, numbers = to_numpy(found[0]), to_numpy(found[1])
+    if values.ndim < 2:
+        values, numbers = np.atleast_2d(values), np.atleast_2d(numbers)
+    if values.shape != numbers.shape or values.ndim != 2:
+        raise InputError(
+            f"got scores of shape {values.shape} and rows of shape {numbers.shape} in the list of {modality}, "
+            "expected one shape, and one row for each query"
+        )
+    if numbers.dtype.kind not in "iu" or values.dtype.kind not in "fiu":
+        raise InputError(
+            f"got scores of {values.dtype} and rows of {numbers.dtype} in the list of {modality}, expected a pair "
+            "(scores, rows) of numbers and of integer row numbers"
+        )
+    return values, numbers

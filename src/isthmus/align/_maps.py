@@ -143,6 +143,11 @@ class NormalizedAffine:
 Map = Affine | NormalizedAffine
 
 
+def is_identity(mapping: Map) -> bool:
+    """Return True for the map that leaves rows as they are."""
+    return isinstance(mapping, Affine) and mapping.matrix is None and mapping.bias is None
+
+
 def centering_map(mean: np.ndarray, matrix: np.ndarray | None = None) -> Affine:
     """Return the map that sends rows r to (r - mean) @ matrix."""
     return Affine(matrix, -mean if matrix is None else -(mean @ matrix))

@@ -235,17 +235,23 @@ class Roles(Fitting):
         Raises
         ------
         InputError
-            If a modality is unknown, or shapes do not match.
+            If a modality is unknown, a list is no pair of scores and row numbers, or shapes do not match.
         """
-        for name in lists:
-            self.modality_number(name)
-        mapped = np.atleast_2d(to_numpy(self._transform(queries, self.modality_number(modality))))
-
+        names, number = self.modalities, self.modality_number(modality)
+        for name in lists if isinstance(lists, Mapping) else ():
+            if name not in names:
+                self.modality_number(name)
+        mapped = np.atleast_2d(to_numpy(self._transform(queries, number)))
         scored: dict[str, np.ndarray] = {}
 
         def score(values: np.ndarray, name: str) -> np.ndarray:
+            if len(values) != len(mapped):
+                raise InputError(
+                    f"got the hits of {len(values)} queries in the list of {name} and {len(mapped)} queries, expected "
+                    "one row of hits for each query"
+                )
             if name not in scored:
-                scored[name] = self._list_scores(values, mapped, modality, name)
+                scored[name] = self._list_scores(values, mapped, names[number], name)
             return scored[name]
 
         def best() -> dict[str, Hits]:

@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -83,6 +83,8 @@ class ScoreCorrection(ScoreRows):
     >>> correction.stored(images, modality="image").shape, correction.query(texts, modality="text").shape
     ((597, 66), (597, 66))
     """
+
+    _forms = cast("Mapping[str, IndexForm]", {})  # of the last model, by index
 
     def level(self, *, query: str, stored: str) -> tuple[float, float]:
         """Return mean and standard deviation of the scores of two modalities.
@@ -179,12 +181,13 @@ class ScoreCorrection(ScoreRows):
         if index == "shared":
             warnings.warn(shared_warning(form), IsthmusWarning, stacklevel=2)
         asking = None if queries is None else self._name(queries)
-        mapped = self._transform(rows, self.modality_number(modality))
-        self._check_corpus(rows, modality)
+        number = self.modality_number(modality)
+        mapped = self._transform(rows, number)
+        self._check_corpus(rows, number)
         is_one_row = mapped.ndim == 1
         if is_one_row:
             mapped = mapped[None, :]
-        divisor, columns = form.stored(arrays.to_numpy(mapped), stored=self._name(modality), query=asking)
+        divisor, columns = form.stored(arrays.to_numpy(mapped), stored=self.modalities[number], query=asking)
         bound = form.norm_bound(asking) if self.metric == "cosine" else None
         table = assembled(mapped, divisor, columns, bound)
         return table[0] if is_one_row else table
@@ -212,12 +215,13 @@ class ScoreCorrection(ScoreRows):
             If the modality or the form is unknown, or if rows are invalid.
         """
         form = self._form(index or self.index)
-        mapped = self._transform(rows, self.modality_number(modality))
-        self._check_corpus(rows, modality)
+        number = self.modality_number(modality)
+        mapped = self._transform(rows, number)
+        self._check_corpus(rows, number)
         is_one_row = mapped.ndim == 1
         if is_one_row:
             mapped = mapped[None, :]
-        divisor, columns = form.query(arrays.to_numpy(mapped), query=self._name(modality))
+        divisor, columns = form.query(arrays.to_numpy(mapped), query=self.modalities[number])
         if self.metric == "cosine":
             columns = np.concatenate([columns, np.zeros((len(columns), 1), columns.dtype)], axis=1)
         table = assembled(mapped, divisor, columns, None)
@@ -250,7 +254,7 @@ class ScoreCorrection(ScoreRows):
         mapped = {}
         for number, (side, rows) in enumerate((("x", x), ("y", y))):
             mapped[side] = arrays.to_numpy(self._transform(rows, number))
-            self._check_corpus(rows, names[side])
+            self._check_corpus(rows, number)
         terms = self.score_model.terms({names[side]: rows for side, rows in mapped.items()})
         return (mapped["x"], mapped["y"]), {(a, b): terms[names[a], names[b]] for a in "xy" for b in "xy"}
 
@@ -313,25 +317,29 @@ class ScoreCorrection(ScoreRows):
     def _form(self, index: str) -> IndexForm:
         if index not in INDEX_FORMS:
             raise InputError(f"index={index!r}, expected 'lists', 'centered', 'exact' or 'shared'")
-        return IndexForm(self.score_model, index)
+        model = self.score_model
+        form = self._forms.get(index)
+        if form is None or form.model is not model:
+            form = IndexForm(model, index)
+            self._forms = {**self._forms, index: form}
+        return form
 
-    def _check_corpus(self, rows: Any, modality: str) -> None:
+    def _check_corpus(self, rows: Any, number: int) -> None:
         """Warn, once for each modality, of rows that are unlike those of the fit."""
-        number = self.modality_number(modality)
         shape = np.shape(rows)
         if number in self._compared or len(shape) < 2 or shape[0] < MIN_ROWS:
             return
         self._compared |= {number}
         if self.fitted_state.statistics is not None:
-            warn_of_other_corpus(self._name(modality), self._fitted_cloud(number), rows)
+            warn_of_other_corpus(self.modalities[number], self._fitted_cloud(number), rows)
 
     def _list_scores(self, values: np.ndarray, mapped: np.ndarray, query: str, stored: str) -> np.ndarray:
-        form, name, listed = self._form(self.index), self._name(query), self._name(stored)
+        form, listed = self._form(self.index), self._name(stored)
         if self.metric == "cosine":
-            divisor, columns = form.query(mapped, query=name)
+            divisor, columns = form.query(mapped, query=query)
             asked = assembled(mapped, divisor, columns, None)
-            values = values * np.linalg.norm(asked, axis=1)[:, None] * form.norm_bound(name)
-        return form.scores(values, mapped, query=name, stored=listed)
+            values = values * np.linalg.norm(asked, axis=1)[:, None] * form.norm_bound(query)
+        return form.scores(values, mapped, query=query, stored=listed)
 
     def adapt(self, X_new: Any = None, Y_new: Any = None, /, **modalities: Any) -> Self:
         """Return a copy whose levels and banks are those of unpaired rows of a new corpus.

@@ -143,12 +143,12 @@ class ScoreModel:
     pooling: Pooling = "mean"
     beta: float = 4.0
 
-    @property
+    @cached_property
     def modalities(self) -> tuple[str, ...]:
         """Names of the modalities in order."""
         return tuple(self.hubness_weights)
 
-    @property
+    @cached_property
     def weighs_hubness(self) -> bool:
         """Return True if the hubness of stored rows counts in any direction."""
         return any(weight != 0 for weight in self.hubness_weights.values())
@@ -261,8 +261,11 @@ def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int, multiplici
     n_nearest = min(k + multiplicity, len(bank))
     if len(rows) == 1:  # a search waits for the answer to one query
         products = bank @ rows[0]
-        largest = products if k >= len(bank) else np.partition(products, len(bank) - k)[-k:]
-        largest = np.sort(largest)[::-1]
+        if k < len(bank):
+            products.partition(len(bank) - k)
+            products = products[len(bank) - k :]
+        products.sort()
+        largest = products[::-1]
         if largest[0] <= EQUAL_COSINE:  # no bank row equals the row
             return np.add.reduce(largest, keepdims=True) / largest.dtype.type(len(largest))
     nearest = topk(rows, bank, k=n_nearest, exclude_self=False)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.align._further import Cloud
-from isthmus.align._maps import Affine, Map
+from isthmus.align._maps import Map, is_identity
 from isthmus.align._score_model import (
     ScoreRule,
     default_hubness_weight,
@@ -104,5 +104,4 @@ def _choose_weights(
 
 def map_rows(mapping: Map, rows: np.ndarray) -> np.ndarray:
     """Return unit rows after a row map and the division by their norms."""
-    is_identity = isinstance(mapping, Affine) and mapping.matrix is None and mapping.bias is None
-    return rows if is_identity else np.asarray(arrays.unit_rows(mapping(rows)))
+    return rows if is_identity(mapping) else np.asarray(arrays.unit_rows(mapping(rows)))

@@ -339,7 +339,9 @@ class RowNormalizer:
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", rows, rows)
         # The comparison is false for NaN. Squares leave the range of float32 long before norms do.
-        if not np.all((squares > 1e-30) & (squares < 1e30)):
+        one_row = len(squares) == 1  # a search waits for one query
+        smallest, largest = (squares[0], squares[0]) if one_row else (squares.min(initial=1), squares.max(initial=1))
+        if not (smallest > 1e-30 and largest < 1e30):
             with np.errstate(over="ignore", invalid="ignore"):
                 squares = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
             if not np.all((squares > 0) & (squares < np.inf)):
