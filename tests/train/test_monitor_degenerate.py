@@ -1,4 +1,4 @@
-"""The monitor names degenerate features at its first snapshot."""
+"""The monitor names degenerate features at its first snapshot, and says where few pairs bias a snapshot."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import isthmus
+
 torch = pytest.importorskip("torch")
 
-from isthmus.train import GapMonitor  # noqa: E402
+from isthmus.train import GapMonitor, GapSnapshot  # noqa: E402
 
 
 @pytest.mark.parametrize("spread", [0.0, 1e-3])
@@ -42,3 +44,12 @@ def test_monitor_of_degenerate_pairs_names_them_once_at_its_first_snapshot(featu
     for _ in range(4):
         monitor(*rows)
     assert len([m for m in messages if message in m]) == 1, messages
+
+
+@pytest.mark.parametrize(("n", "is_few"), [(79, True), (80, False)])
+def test_snapshot_of_few_pairs_says_how_sampling_biases_it(n: int, is_few: bool, rng: np.random.Generator) -> None:
+    snapshot = GapSnapshot.of(isthmus.Moments.of(*(rng.normal(size=(2, n, 8)) + 1)))
+    assert ("ranks are too low: few pairs" in str(snapshot)) == is_few
+    assert [note.split(":")[0] for note in snapshot.budget.notes] == [
+        "Few pairs (79 of the 80 that 8 dimensions need)"
+    ] * is_few

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition, decompose_cosine
@@ -19,6 +19,9 @@ from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import json_number, number, number_from_json
 from isthmus.utils.tabular import Tabular
 from isthmus.utils.version import __version__
+
+#: Pairs for each dimension from which on the bias of ranks and components is small.
+PAIRS_PER_DIMENSION = 10
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,13 +43,14 @@ class GapSnapshot(Tabular):
     lengths : mapping of str to float
         Length of the mean of each modality, in [0, 1], without the bias of sampling.
     budget : CosineDecomposition
-        Decomposition of 1 - E[x.y].
+        Decomposition of 1 - E[x.y]. The components are plug-ins. Below ten pairs for each dimension, `budget.notes`
+        says in which direction sampling biases them.
     effective_ranks : mapping of str to float
-        Effective rank (RankMe) of each modality in dimensions.
+        Effective rank (RankMe) of each modality in dimensions, a plug-in that is too low for few pairs.
     ranks : mapping of str to float
-        Number of dimensions with 99 % of the energy of each modality.
+        Number of dimensions with 99 % of the energy of each modality, a plug-in that is too low for few pairs.
     excess_overlap : Estimate
-        Number of dimensions that the modalities share beyond chance.
+        Number of dimensions that the modalities share beyond chance, a plug-in.
     assumptions : mapping of str to Assumption
         Deviations from the assumptions of the theorems, `residual` in its unit.
     plugins : mapping of str to float
@@ -124,7 +128,7 @@ class GapSnapshot(Tabular):
             plugins={
                 name: estimate.plugin for name, estimate in {"angle": gap, "distance": distance, **of_means}.items()
             },
-            budget=decompose_cosine(moments),
+            budget=replace(decompose_cosine(moments), notes=_bias_notes(moments)),
             effective_ranks=by_modality("effective_rank"),
             ranks=by_modality("rank_99"),
             excess_overlap=evaluate(metrics["excess_overlap_dimensions"], context)["excess_overlap_dimensions"],
@@ -211,4 +215,16 @@ class GapSnapshot(Tabular):
         x, y = self.names
         ranks = f"effective ranks {number(self.effective_ranks[x])} ({x}) and {number(self.effective_ranks[y])} ({y})"
         lengths = f"means {self.lengths[x]:.2f} and {self.lengths[y]:.2f} long"
-        return f"step {self.step:,}: {gap}, {lengths}, {ranks}, mean cosine {1 - self.budget.total.value:.3f}"
+        bias = " (ranks are too low: few pairs)" if self.budget.notes else ""
+        return f"step {self.step:,}: {gap}, {lengths}, {ranks}{bias}, mean cosine {1 - self.budget.total.value:.3f}"
+
+
+def _bias_notes(moments: Moments) -> tuple[str, ...]:
+    """Return how sampling biases plug-ins of so few pairs, or nothing."""
+    needed = PAIRS_PER_DIMENSION * moments.dim_x
+    if moments.n >= needed:
+        return ()
+    return (
+        f"Few pairs ({moments.n:,} of the {needed:,} that {moments.dim_x:,} dimensions need): ranks and pairing are too "
+        "low, and orientation is too high.",
+    )
