@@ -192,3 +192,13 @@ def test_rows_of_different_lengths_are_equal_only_where_rows_are_normalised(open
 def test_open_pairs_of_distinct_rows_gives_no_warning() -> None:
     x, y = np.random.default_rng(0).normal(size=(2, 200, WIDTH))
     assert isthmus.open_pairs(x, y).index is None
+
+
+def test_modality_of_too_many_rows_is_not_grouped_and_its_repeats_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, texts, owner = captions()
+    monkeypatch.setattr("isthmus.data.grouping.MAX_ROWS", 170)
+    with pytest.warns(
+        isthmus.IsthmusWarning, match=r"of its first 170 rows are distinct, and more than 170 rows are not"
+    ):
+        pairs = isthmus.open_pairs(images[owner], texts, names=("image", "text"))
+    assert pairs.n_items == len(owner)

@@ -22,6 +22,8 @@ MIN_DISTINCT_ROWS = 20
 COLLAPSED_LENGTH = 0.999
 #: Most rows that are searched for equal ones. It takes at most 64 bytes a row.
 MAX_ROWS = 5_000_000
+#: Rows of a longer modality that are searched for equal ones, to report them.
+N_FIRST_ROWS = 1_000_000
 #: Results of `find_equal_rows` and of `group_equal_rows` while what they were computed from exists.
 _NUMBERS: WeakKeyDictionary[Source, dict[bool, np.ndarray | None]] = WeakKeyDictionary()
 _GROUPED: WeakKeyDictionary[Pairs, dict[bool, Pairs]] = WeakKeyDictionary()
@@ -203,6 +205,7 @@ def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize
     """
     n_rows = source.shape[0]
     if n_rows > MAX_ROWS:
+        _warn_of_repeats_in_long(source, normalize=normalize)
         return None
     numbers_by_option = _NUMBERS.setdefault(source, {})
     if normalize not in numbers_by_option:
@@ -218,3 +221,22 @@ def row_groups(source: Source, labels: np.ndarray | None = None, /, *, normalize
         classes = np.unique(labels, return_inverse=True)[1]
         groups = renumber(groups * (classes.max() + 1) + classes)
     return groups if int(groups.max()) + 1 < n_rows else None
+
+
+def _warn_of_repeats_in_long(source: Source, *, normalize: bool) -> None:
+    """Warn once if the first of more than `MAX_ROWS` rows repeat, because longer modalities are not grouped."""
+    numbers_by_option = _NUMBERS.setdefault(source, {})
+    if normalize in numbers_by_option:
+        return
+    n_first = min(N_FIRST_ROWS, MAX_ROWS)
+    first = select_rows(source, np.arange(n_first))
+    numbers_by_option[normalize] = find_equal_rows(first, normalize=normalize)
+    groups = numbers_by_option[normalize]
+    if groups is not None:
+        warnings.warn(
+            f"{source.address}: {int(groups.max()) + 1:,} of its first {n_first:,} rows are distinct, and more than "
+            f"{MAX_ROWS:,} rows are not grouped: equal rows count as different rows, so that recall and intervals are "
+            "wrong; give the distinct rows with --index or --key",
+            IsthmusWarning,
+            stacklevel=6,
+        )

@@ -225,6 +225,6 @@ def _bias_notes(moments: Moments) -> tuple[str, ...]:
     if moments.n >= needed:
         return ()
     return (
-        f"Few pairs ({moments.n:,} of the {needed:,} that {moments.dim_x:,} dimensions need): ranks and pairing are too "
-        "low, and orientation is too high.",
+        f"Few pairs ({moments.n:,} of the {needed:,} that {moments.dim_x:,} dimensions need): ranks and pairing are "
+        "too low, and orientation is too high.",
     )
