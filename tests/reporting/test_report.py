@@ -224,6 +224,21 @@ def test_samples_of_large_pairs_read_no_other_rows(tmp_path, monkeypatch):
     assert after is not None
 
 
+def test_numbers_of_a_sample_are_marked_in_the_verdict_and_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr("isthmus.metrics._context.MAX_ROW_ITEMS", 100)
+    monkeypatch.setattr("isthmus.evaluation.comparison.MAX_ITEMS", 80)
+    pairs = shifted_pairs(200, 6)
+    text, explanation = page(pairs, tmp_path)
+    plain_text, mark = Page(text).text, "a random sample of 100 of 200 items, standard error"
+    assert any(f"among {mark}" in sentence for sentence in explanation.verdict)
+    assert f"of {mark}" in plain_text
+    assert "judged on the other (40 pairs) of a random sample of 80 of 200 items" in plain_text
+    # Numbers of all items have no mark, and those of rows have one.
+    entries = dict(re.findall(r"<dt><code>(\w+)</code>.*?</dt>\s*<dd[^>]*>(.*?)</dd>", text))
+    assert "random sample" in entries["alignment"]
+    assert "random sample" not in entries["centroid_distance"]
+
+
 def test_report_after_its_comparison_fits_no_aligner_again(tmp_path, monkeypatch):
     monkeypatch.setattr("isthmus.reporting.held_out_clouds.moments_of", lambda *_, **__: pytest.fail("fits again"))
     isthmus.report(shifted_pairs(60, 6), tmp_path / "report.html")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.explanation import Explanation
 from isthmus.statistics.result import Estimate
+from isthmus.statistics.sampling_clause import sample_remark
+from isthmus.theory.assumptions import ROW_ITEMS
 from isthmus.theory.statements import display_name
 from isthmus.utils.format import number
 
@@ -33,7 +35,10 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     )
     yield from ["", "Collapse"]
     yield from _collapse_lines(explanation)
-    yield from ["", f"Assumptions of the theory (temperature {explanation.temperature:g})"]
+    items = explanation.result.pairs["items"]
+    sample = f"; laws, isometry and loss of a random sample of {ROW_ITEMS:,} of {items:,} items"
+    sample = sample if items > ROW_ITEMS else ""
+    yield from ["", f"Assumptions of the theory (temperature {explanation.temperature:g}{sample})"]
     labels = {True: "holds", False: "fails", None: "untested"}
     for name, assumption in explanation.assumptions.items():
         yield f"  {labels[assumption.holds]:9}{display_name(name)}: {assumption.message}"
@@ -42,7 +47,7 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     calibration = explanation.calibration
     if calibration is None:
         return
-    yield from ["", "Meaning of a cosine"]
+    yield from ["", f"Meaning of a cosine{sample_remark(calibration.sampled, calibration.items)}"]
     calibrated_cosine = round(ceiling.mean_cosine, 2) if cosine is None else cosine
     yield from (f"  {sentence}" for sentence in calibration.sentences(max(min(calibrated_cosine, 1.0), -1.0)))
     introduction, *thresholds = calibration.threshold_sentences()

@@ -11,6 +11,7 @@ from isthmus.diagnosis.recommendation import recommendation_sentence
 from isthmus.evaluation import Comparison
 from isthmus.statistics.degeneracy import UNJUDGED_KINDS
 from isthmus.statistics.result import Estimate, Result
+from isthmus.statistics.sampling_clause import sampling_clause
 from isthmus.utils.format import percent, visible_decimals
 
 #: Phrase for each component in a sentence.
@@ -157,7 +158,8 @@ def _has_collapsed(result: Result) -> bool:
 
 def _chance_start(result: Result, x: str, y: str) -> str:
     recall = result[f"{x}_to_{y}_R@1"]
-    return f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)})"
+    sample = _sample_of(result, recall)
+    return f"Retrieval is at chance (R@1 {percent(recall.value)}, chance {percent(recall.null)}{sample})"
 
 
 def _chance_sentence(result: Result, budget: CosineDecomposition, x: str, y: str) -> str:
@@ -311,5 +313,11 @@ def _retrieval_sentence(result: Result, x: str, y: str) -> str:
     chance = " and ".join(dict.fromkeys(percent(recall.null) for recall in (x_to_y, y_to_x)))
     return (
         f"The match ranks first for {percent(x_to_y.value)} of the {x} and {percent(y_to_x.value)} of the {y} queries "
-        f"(chance {chance})."
+        f"(chance {chance}{_sample_of(result, x_to_y, y_to_x)})."
     )
+
+
+def _sample_of(result: Result, *recalls: Estimate) -> str:
+    """Return the sample that recalls were measured on, as the end of a clause. '' if it is all items."""
+    clause = sampling_clause(result.pairs["items"], *recalls)
+    return f"; among {clause}" if clause else ""

@@ -6,7 +6,8 @@ import math
 
 from isthmus.evaluation import Summary
 from isthmus.metrics.centroid import both_means_vanish
-from isthmus.statistics.result import Estimate
+from isthmus.statistics.result import Estimate, Result
+from isthmus.statistics.sampling_clause import sampling_clause
 from isthmus.utils.format import number, percent, visible_decimals
 
 #: Most decimals of a number with each unit, and of all other numbers.
@@ -47,6 +48,12 @@ def value(estimate: Estimate) -> str:
     if estimate.undefined or math.isnan(estimate.value):
         return "undefined"
     return _with_unit(estimate.value, estimate)
+
+
+def sample_of(result: Result, estimate: Estimate) -> str:
+    """Return the sample that an estimate comes from with its standard error, '' if it comes from all items."""
+    clause = sampling_clause(result.pairs["items"], estimate)
+    return f"; of {clause}" if clause else ""
 
 
 def interval(estimate: Estimate) -> str:

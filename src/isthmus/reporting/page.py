@@ -24,6 +24,7 @@ from isthmus.reporting.templates import render_template
 from isthmus.reporting.theorem_sentences import theorem_sentences
 from isthmus.reporting.thumbnails import make_thumbnails
 from isthmus.statistics.result import Estimate, Result
+from isthmus.statistics.sampling_clause import sample_remark
 from isthmus.utils.format import percent
 
 #: Short name of each component of the cosine deficit, and the same after "from".
@@ -103,11 +104,12 @@ def render(
         comparison=comparison,
         no_comparison=no_comparison,
         rows=[] if comparison is None else [_table_row(row, best_summary) for row in comparison.rows],
-        splits="" if comparison is None else _describe_splits(comparison, separate_fit=fit is not None),
+        splits="" if comparison is None else _describe_splits(comparison, pairs.n_items, separate_fit=fit is not None),
         definitions=_definitions(result, pairs.names),
         provenance=_provenance(result, pairs),
         extra=[(section, Markup(section.figure)) for section in extra],
         text=formatting,
+        sample_remark=sample_remark,
         theorems=theorem_sentences(explanation.assumptions),
         commands=None if best_summary is None else commands(best_summary, pairs.names, files_of(pairs)),
         examples=examples,
@@ -197,13 +199,15 @@ def _table_row(row: Summary, best: Summary | None) -> TableRow:
     return table_row
 
 
-def _describe_splits(comparison: Comparison, *, separate_fit: bool) -> str:
+def _describe_splits(comparison: Comparison, items: int, *, separate_fit: bool) -> str:
     """Return how the pairs of the table were split, as the end of a sentence."""
+    compared = comparison.data.get("items", items)
+    sample = f" of a random sample of {compared:,} of {items:,} items" if compared < items else ""
     if separate_fit:
-        return f"fitted on {comparison.n_fit:,} other pairs and judged on {comparison.n_test:,} pairs"
+        return f"fitted on {comparison.n_fit:,} other pairs and judged on {comparison.n_test:,} pairs{sample}"
     halves = "one random half" if comparison.splits == 1 else f"{comparison.splits} random halves, scores averaged"
     n_fit, n_test = f"{comparison.n_fit:,}", f"{comparison.n_test:,}"
-    return f"fitted on one half ({n_fit} pairs) and judged on the other ({n_test} pairs), {halves}"
+    return f"fitted on one half ({n_fit} pairs) and judged on the other ({n_test} pairs){sample}, {halves}"
 
 
 def _definitions(result: Result, names: tuple[str, str]) -> list[dict[str, Any]]:
@@ -244,5 +248,6 @@ def _provenance(result: Result, pairs: Pairs) -> list[tuple[str, str]]:
     lines.append(("rows", "divided by their norm" if facts["normalize"] else "not normalized (normalize=False)"))
     lines.append(("sums", f"products in {facts['matmul_dtype']}, sums in float64"))
     if facts["items_ranked"] < facts["items"]:
-        lines.append(("recall", f"measured on a random sample of {facts['items_ranked']:,} items"))
+        sample = f"a random sample of {facts['items_ranked']:,} of {facts['items']:,} items"
+        lines.append(("sample", f"measures that say so come from {sample}, all others from all items"))
     return lines

@@ -19,6 +19,9 @@ from isthmus.statistics.moments import Moments, moments_of
 from isthmus.theory.residuals import Evidence, different_orientation, moment_residuals, row_residuals
 from isthmus.theory.statements import Assumption, Theorem, apply_theorems
 
+#: Items in the sample of rows for the laws of the clouds, the isometry and the loss.
+ROW_ITEMS = 2_000
+
 
 @dataclass(frozen=True)
 class Check(Mapping[str, Assumption]):
@@ -89,7 +92,7 @@ class Check(Mapping[str, Assumption]):
         return cls(assumptions, theorems, content["temperature"], content["loss"])
 
 
-def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = 2000, rng: int = 0) -> Check:
+def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = ROW_ITEMS, rng: int = 0) -> Check:
     """Measure the assumptions of the theorems on pairs, with rows divided by their norms.
 
     Parameters
