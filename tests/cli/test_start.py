@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -160,3 +161,9 @@ def test_interrupted_command_ends_with_the_code_of_typer(monkeypatch: pytest.Mon
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 130
+
+
+def test_list_into_a_closed_pipe_ends_without_a_traceback() -> None:
+    command = f"{shlex.quote(sys.executable)} -m isthmus list | head -1"
+    answer = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "metrics\n", "")

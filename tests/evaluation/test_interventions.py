@@ -117,7 +117,7 @@ class TestConclusions:
 
     def test_verdict_has_one_sentence_for_each_score(self, collapsed: InterventionCurve) -> None:
         recall, mixed, zero_shot = collapsed.verdict()
-        assert recall.startswith("R@1 follows the alignment of the shared space more closely than the gap: a monotone")
+        assert recall.startswith("R@1 follows the alignment of the shared space more closely than the gap. A monotone")
         assert mixed.startswith("mixed_NDCG@10 follows the gap more closely than the alignment of the shared space")
         assert zero_shot.startswith("These interventions do not show which of the two zero_shot_accuracy follows")
 

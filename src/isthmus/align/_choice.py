@@ -194,21 +194,24 @@ def explain_choice(
     else:
         reasons.append(_gain_rule(table, best, score, default))
     reasons.append(
-        f"On folds that did not choose, the choice reaches {_percent(independent['value'])} "
-        f"({_points(independent['gain'])} points, standard error {100 * independent['gain_error']:.1f}) and changes "
-        f"cross-modal R@1 by {_points(independent['change'])} points (standard error "
+        f"On folds that took no part in the choice, the {score} is {_percent(independent['value'])} "
+        f"({_points(independent['gain'])} points, standard error {100 * independent['gain_error']:.1f}), and "
+        f"cross-modal R@1 changes by {_points(independent['change'])} points (standard error "
         f"{100 * independent['change_error']:.1f})."
     )
     higher = [r for r in table if not r["dropped"] and r["value"] > row["value"]]
     if higher:
         rejected = max(higher, key=lambda r: r["value"])
         reasons.append(
-            f"{rejected['name']} reaches {_percent(rejected['value'])} and was not chosen: cross-modal R@1 "
-            f"{_points(rejected['change'])} points, standard error of its gain {100 * rejected['gain_error']:.1f}."
+            f"{rejected['name']} has a higher {score} ({_percent(rejected['value'])}), but was not chosen: its gain "
+            f"has a standard error of {100 * rejected['gain_error']:.1f} points, and cross-modal R@1 changes by "
+            f"{_points(rejected['change'])} points."
         )
     dropped = [r["name"] for r in table if r["dropped"]]
     if dropped:
-        reasons.append(f"Dropped after the first fold, where they were behind: {', '.join(dropped)}.")
+        reasons.append(
+            f"Dropped after the first fold, because their {score} was clearly lower there: {', '.join(dropped)}."
+        )
     return reasons
 
 
@@ -229,25 +232,26 @@ def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str)
 
 def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, default: str) -> str:
     names = [row["name"] for row in table]
-    accepted = f"a loss of cross-modal R@1 of at most {100 * tolerance:.1f} points"
+    accepted = f"that lose at most {100 * tolerance:.1f} points of cross-modal R@1"
+    significant = "better than that of the raw rows by more than two standard errors"
     if default not in names and best:
-        return f"Rule: with {accepted} its exchange score is the highest that beats the rows by two standard errors."
+        return f"Rule: of the candidates {accepted}, it has the best exchange score, which is {significant}."
     if default not in names:
-        return f"Rule: no candidate with {accepted} beats the exchange score of the rows by two standard errors."
+        return f"Rule: of the candidates {accepted}, none has an exchange score {significant}."
     start = table[names.index(default)]
     if best == names.index(default):
-        rule = f"Rule: it is the default, and no candidate with {accepted} beats its score by two standard errors"
+        rule = f"Rule: it is the default, and of the candidates {accepted}, none is better by two standard errors"
         nearest = max((row for row in table if "lead" in row), key=lambda row: row["lead"], default=None)
         return f"{rule}." if nearest is None else f"{rule}. The nearest is {nearest['name']}, {_lead(nearest)}."
     if start["dropped"]:
-        return f"Rule: {default} was far behind, and it has the best exchange score of the candidates with {accepted}."
+        return f"Rule: {default} was far behind, and of the candidates {accepted}, it has the best exchange score."
     if start["admissible"]:
         return (
-            f"Rule: it beats the exchange score of {default} by more than two standard errors ({_lead(table[best])}), "
-            f"with {accepted}."
+            f"Rule: of the candidates {accepted}, it has the best exchange score. It beats that of {default} by more "
+            f"than two standard errors ({_lead(table[best])})."
         )
     loss = f"{_points(start['change'])} points, standard error {100 * start['change_error']:.1f}"
-    return f"Rule: {default} loses recall ({loss}). It has the best exchange score of the candidates with {accepted}."
+    return f"Rule: {default} loses recall ({loss}). Of the candidates {accepted}, it has the best exchange score."
 
 
 def _lead(row: dict[str, Any]) -> str:

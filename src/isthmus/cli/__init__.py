@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -43,5 +44,9 @@ def _print_list(arguments: list[str]) -> bool:
 
     if not {*topics} <= {*TOPICS, *KINDS, "all"}:
         return False
-    print_entries(topics[0] if topics else "all", as_json="--json" in arguments)
+    try:
+        print_entries(topics[0] if topics else "all", as_json="--json" in arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -31,6 +32,7 @@ from isthmus.cli._common import (
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.format import number
 from isthmus.utils.validation import check_writable
 
 
@@ -124,8 +126,20 @@ def fit(
         _show_choice(estimator)
     else:
         for name, value in fit_info.items():
-            typer.echo(f"  {name}: {value}")
+            typer.echo(f"  {name.replace('_', ' ')}: {_readable(value)}")
     print_bullets(sentences)
+
+
+def _readable(value: Any) -> str:
+    """Return a fact about a fit as text: names before their values, numbers with four digits."""
+    if isinstance(value, Mapping):
+        if any(isinstance(entry, Mapping) for entry in value.values()):
+            return "; ".join(f"{name}: {_readable(entry)}" for name, entry in value.items())
+        return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
+    if isinstance(value, list | tuple):
+        is_nested = any(isinstance(entry, list | tuple) for entry in value)
+        return (", " if is_nested else " and ").join(_readable(entry) for entry in value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _fit(

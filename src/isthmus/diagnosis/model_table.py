@@ -103,7 +103,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
         for (cause, effect), correlation in self.correlations.items():
             words = f"{WORDS[cause]} and {WORDS[effect]}"
             if correlation.undefined:
-                sentences.append(f"Whether {words} go together is undefined: {correlation.undefined}.")
+                sentences.append(f"The rank correlation of {words} is undefined: {correlation.undefined}.")
                 break
             p_value = correlation.p_value
             if p_value >= LEVEL:

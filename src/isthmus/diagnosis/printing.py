@@ -94,7 +94,7 @@ def waterfall(budget: CosineDecomposition) -> Iterator[str]:
         yield f"  The captured fraction of the covariance is undefined: {captured.undefined}."
     else:
         yield (
-            f"  Matching pairs capture {_without_unit(captured)} of the largest covariance of two such clouds. "
+            f"  Matching pairs reach {_without_unit(captured)} of the largest covariance that such clouds can have. "
             f"95 % of shuffled pairings stay below {number(budget.shuffled_95th_percentile)}."
         )
     yield from (f"  {note}" for note in budget.notes)

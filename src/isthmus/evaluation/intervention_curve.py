@@ -164,8 +164,8 @@ class InterventionCurve(Tabular):
                 f"(rank correlation {_interval(estimates[name])})"
                 for name in ("gap", "alignment")
             )
-            evidence = f"a monotone curve of the gap explains {gap}, one of the alignment {alignment}"
-            sentences.append(f"{conclusion}: {evidence}. {self._changes(score)}")
+            evidence = f"A monotone curve of the alignment explains {alignment}, and one of the gap {gap}."
+            sentences.append(f"{conclusion}. {evidence} {self._changes(score)}")
         return sentences
 
     def conclusions(self) -> list[str]:
@@ -205,7 +205,7 @@ class InterventionCurve(Tabular):
             for full_strength in full_strengths
         ]
         start = f"gap {getattr(raw, self.gap_measure):.3g}{unit}, alignment {raw.alignment:.3f}"
-        return f"From {raw.scores[score]:.3f} ({start}) full strength moves it by: {'; '.join(changes)}."
+        return f"At full strength it changes from {raw.scores[score]:.3f} ({start}) by: {'; '.join(changes)}."
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values.
@@ -292,5 +292,5 @@ class InterventionCurve(Tabular):
 def _interval(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "undefined"
-    interval = "no interval" if math.isnan(estimate.low) else f"{estimate.low:+.2f} to {estimate.high:+.2f}"
+    interval = "no interval" if math.isnan(estimate.low) else f"95 %: {estimate.low:+.2f} to {estimate.high:+.2f}"
     return f"{estimate.value:+.2f}, {interval}"

@@ -136,7 +136,7 @@ def gap_share_leading(context: MetricContext) -> Estimate:
     unit="share",
     range=(0, 1),
     direction="neither",
-    interval="none: the span is cut where a whole number of directions reaches 99 %, which jumps with the data",
+    interval="none: the number of directions that reach 99 % changes in whole steps",
     null_model="random direction",
     source="Chowers et al. 2026, arXiv 2603.29080",
     reference_case=lambda: (

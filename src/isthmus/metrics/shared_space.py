@@ -79,7 +79,7 @@ def _one_shared_axis() -> tuple[np.ndarray, np.ndarray, float]:
     range=(-np.inf, np.inf),
     direction="neither",
     invariances=("rotation", "row scale", "swap"),
-    interval="none: a count that jumps with the data",
+    interval="none: a count changes in whole steps",
     null_model="random subspace",
     source="derived for this package; Yi, Douady and Chen 2025, arXiv 2510.03268, for the count",
     reference_case=_one_shared_axis,

@@ -80,7 +80,7 @@ class ExperimentResult:
     rows : tuple of Row
         Predicted against measured values.
     verdict : str
-        'holds', 'holds under ...' or 'fails, as stated'.
+        'holds', 'holds under ...' or 'fails as stated'.
     finding : str
         Explanation in a few sentences.
     numbers : mapping
@@ -358,10 +358,10 @@ def undefined(quantity: str, angle: float) -> Row:
 
 
 def check_all(rows: Sequence[Row], condition: str = "") -> str:
-    """Return "holds" (under `condition`) if every row passed, else "fails, as stated"."""
+    """Return "holds" (under `condition`) if every row passed, else "fails as stated"."""
     if all(row.passed for row in rows):
         return f"holds under {condition}" if condition else "holds"
-    return "fails, as stated"
+    return "fails as stated"
 
 
 def _json_value(value: Any) -> Any:
