@@ -12,8 +12,10 @@ import pytest
 pytest.importorskip("sentence_transformers")
 
 from PIL import Image
+from typer.testing import CliRunner
 
 from isthmus import InputError, Modalities
+from isthmus.cli import app
 from isthmus.encode import Instructions, encode_mixed, open_encoder, open_items, run
 
 PROMPTS = {"query": "the small ", "document": "a bold "}
@@ -99,6 +101,66 @@ def test_model_with_one_encode_for_sounds_and_texts_is_opened(clap: Path, tmp_pa
     direct = open_encoder(str(clap), device="cpu")
     np.testing.assert_allclose(vectors.rows[1], direct.encode_texts(["zero"])[0], atol=1e-5)
     np.testing.assert_allclose(vectors.rows[[0, 2]], direct.encode_media(direct.prepare(sounds)), atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def omni(clip: Path, clap: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with one `encode` for texts, images and sounds, and a prompt for each role."""
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.base.modules import Router
+
+    folder = tmp_path_factory.mktemp("omni")
+    pictures, sounds = (SentenceTransformer(str(path), device="cpu")[0] for path in (clip, clap))
+    routes = {(None, "text"): "pictures", (None, "image"): "pictures", (None, "audio"): "sounds"}
+    router = Router({"pictures": [pictures], "sounds": [sounds]}, route_mappings=routes)
+    SentenceTransformer(modules=[router], device="cpu", prompts=PROMPTS).save(str(folder))
+    return folder
+
+
+def test_mixed_list_of_three_modalities_is_encoded_by_one_model(
+    omni: Path, clip: Path, clap: Path, images: list[Any]
+) -> None:
+    encoder = open_encoder(str(omni), device="cpu", instructions=Instructions("document", "query"))
+    assert encoder.media == ("image", "audio")
+    sound = np.sin(np.arange(4_000) / 10).astype("float32")
+    vectors = encode_mixed(encoder, ["zero", sound, images[0], "one", sound[::-1].copy()])
+    assert vectors.modalities.tolist() == ["text", "audio", "image", "text", "audio"]
+    assert vectors.roles.tolist() == ["query", "document", "document", "query", "document"]
+    assert {name: len(rows) for name, rows in vectors.by_modality().items()} == {"text": 2, "audio": 2, "image": 1}
+    pictures, sounds = open_encoder(str(clip), device="cpu"), open_encoder(str(clap), device="cpu")
+    np.testing.assert_allclose(vectors.rows[0], pictures.encode_texts(["the small zero"])[0], atol=1e-5)
+    np.testing.assert_allclose(vectors.rows[2], pictures.encode_media(pictures.prepare(images[:1]))[0], atol=1e-5)
+    np.testing.assert_allclose(vectors.rows[1], sounds.encode_media(sounds.prepare([sound]))[0], atol=1e-4)
+    with pytest.raises(InputError, match="the model encodes image, audio, text, and not 'video'"):
+        open_encoder(str(omni), device="cpu", media="video")
+
+
+def test_encode_of_a_model_of_three_modalities_takes_images_or_sounds(
+    omni: Path, digits: tuple[Path, list[str], list[str]], tmp_path: Path
+) -> None:
+    from scipy.io import wavfile
+
+    (tmp_path / "sounds").mkdir()
+    for number in range(3):
+        tone = np.sin(np.arange(4_000) * (number + 1) / 10).astype("float32")
+        wavfile.write(tmp_path / "sounds" / f"{number}.wav", 8_000, tone)
+    (tmp_path / "sounds.csv").write_text("audio,caption\n0.wav,zero\n1.wav,one\n2.wav,two\n")
+    (tmp_path / "images.csv").write_text(
+        "\n".join(["image,caption", *(f"{name},{text}" for name, text in zip(*digits[1:], strict=True))])
+    )
+    for name, folder, media in (("image", digits[0], []), ("audio", tmp_path / "sounds", ["--media", "audio"])):
+        captions = tmp_path / ("images.csv" if name == "image" else "sounds.csv")
+        words = ["encode", omni, folder, "--captions", captions, "-o", tmp_path / name, "--device", "cpu", *media]
+        words += ["--media-role", "document", "--text-role", "query"]
+        done = CliRunner().invoke(app, list(map(str, words)))
+        assert done.exit_code == 0, done.output
+        record = json.loads((tmp_path / name / "encode.json").read_text())
+        assert record["rows"] == {name: {"role": "document", "prompt": None}, "text": {"role": "query", "prompt": None}}
+        folder_name = "audio_emb" if media else "img_emb"
+        assert np.load(tmp_path / name / folder_name / f"{folder_name}_0.npy").shape[1] == 16
+    words = ["encode", omni, tmp_path / "sounds", "--captions", captions, "-o", tmp_path / "none", "--device", "cpu"]
+    refused = CliRunner().invoke(app, list(map(str, words)))
+    assert "give media='audio' (--media audio)" in str(refused.exception)
 
 
 def test_record_of_a_run_holds_modalities_roles_and_prompts(

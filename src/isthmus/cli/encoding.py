@@ -53,6 +53,9 @@ def encode(
     text_role: Annotated[str | None, typer.Option(help="query or document: role of the captions")] = None,
     media_prompt: Annotated[str | None, typer.Option(help="instruction before each image (or sound)")] = None,
     text_prompt: Annotated[str | None, typer.Option(help="text or instruction before each caption")] = None,
+    media: Annotated[
+        str | None, typer.Option(help="image or audio, for models that encode both; default: image")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, or bfloat16 or float16 for autocast")] = "float32",
     shard: Annotated[
@@ -69,7 +72,7 @@ def encode(
     items = open_items(data, captions=captions, image_column=image_column, caption_column=caption_column)
     instructions = Instructions(media_role, text_role, media_prompt, text_prompt)
     encoder = open_encoder(
-        model, backend=backend, weights=weights, device=device, dtype=dtype, instructions=instructions
+        model, backend=backend, weights=weights, device=device, dtype=dtype, instructions=instructions, media=media
     )
     unit = "images" if encoder.modality == "image" else "sounds"
     with stages(f"encoding on {encoder.device}", quiet=json_) as update:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
@@ -82,6 +83,8 @@ class Encoder(ABC):
         Libraries whose versions determine the vectors.
     modality : {"image", "audio"}
         Modality beside the texts.
+    media : tuple of str
+        Modalities that the model encodes beside the texts.
     sampling_rate : int
         Samples per second that the model expects of sounds.
     source : dict
@@ -115,6 +118,35 @@ class Encoder(ABC):
         self.device = device
         self.dtype = dtype
         self.source = {}
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """Return the modalities that the model encodes beside the texts. Omni models have several."""
+        return (self.modality,)
+
+    def for_media(self, modality: str) -> Encoder:
+        """Return this encoder for another modality beside the texts. The model is shared.
+
+        Parameters
+        ----------
+        modality : {"image", "audio"}
+            One of `media`.
+
+        Returns
+        -------
+        Encoder
+            The encoder.
+
+        Raises
+        ------
+        InputError
+            If the model does not encode this modality.
+        """
+        if modality not in self.media:
+            raise InputError(f"the model encodes {', '.join((*self.media, 'text'))}, and not {modality!r}")
+        encoder = copy.copy(self)
+        encoder.modality = cast("Any", modality)
+        return encoder
 
     @abstractmethod
     def prepare(self, media: list[Any]) -> Any:

@@ -164,7 +164,10 @@ def run(
                 out.write_shard(_concatenate(shard_batches))
         if out.record["images"] < 2:
             first = next((f": {s['image_id']} {s['reason']}" for s in out.record["skipped"]), "")
-            raise InputError(f"{out.record['images']} images could be encoded, expected at least two{first}")
+            kind = "images" if encoder.modality == "image" else "sounds"
+            other = next((name for name in encoder.media if name != encoder.modality), None)
+            hint = f"; for the model's other modality give media={other!r} (--media {other})" if other else ""
+            raise InputError(f"{out.record['images']} {kind} could be encoded, expected at least two{first}{hint}")
         out.finish()
     return Encoded(
         out.path / out.media_folder, out.path / "text_emb", out.path / "index.npy",

@@ -1,4 +1,4 @@
-"""Vectors of a list that mixes texts with images or sounds, with the modality and the role of each."""
+"""Vectors of a list that mixes texts, images and sounds, with the modality and the role of each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class MixedVectors:
     rows : ndarray of shape (n, d)
         Vectors in float32.
     modalities : ndarray of shape (n,)
-        Modality of each row: 'text', and 'image' or 'audio'.
+        Modality of each row: 'text', 'image' or 'audio'.
     roles : ndarray of shape (n,)
         Role of each row: 'query', 'document', or '' for a model without roles.
 
@@ -67,7 +67,7 @@ class MixedVectors:
 
 
 def encode_mixed(encoder: Encoder, items: Sequence[Any], /, *, batch: int = 64) -> MixedVectors:
-    """Encode a list that mixes texts with images or sounds. Every batch holds one modality, as libraries demand.
+    """Encode a list that mixes texts, images and sounds. Every batch holds one modality, as libraries demand.
 
     Parameters
     ----------
@@ -95,19 +95,20 @@ def encode_mixed(encoder: Encoder, items: Sequence[Any], /, *, batch: int = 64) 
     """
     if not len(items) or batch < 1:
         raise InputError(f"got {len(items)} items and batch={batch}, expected one or more of both")
-    is_text = np.array([isinstance(item, str) for item in items])
+    modalities = np.array([_modality(item, encoder.media) for item in items])
     instructions = encoder.instructions
-    modalities = np.where(is_text, "text", encoder.modality)
-    roles = np.where(is_text, instructions.text_role or "", instructions.media_role or "")
+    roles = np.where(modalities == "text", instructions.text_role or "", instructions.media_role or "")
     rows: np.ndarray | None = None
-    for numbers in (np.flatnonzero(is_text), np.flatnonzero(~is_text)):
+    for modality in ("text", *encoder.media):
+        numbers = np.flatnonzero(modalities == modality)
+        media = encoder if modality == "text" else encoder.for_media(modality)
         for begin in range(0, len(numbers), batch):
             chosen = numbers[begin : begin + batch]
             inputs = [items[number] for number in chosen]
-            if is_text[chosen[0]]:
+            if modality == "text":
                 vectors = encoder.encode_texts(inputs)
             else:
-                vectors = encoder.encode_media(encoder.prepare(inputs))
+                vectors = media.encode_media(media.prepare(inputs))
             rows = np.empty((len(items), vectors.shape[1]), dtype=np.float32) if rows is None else rows
             if vectors.shape[1] != rows.shape[1]:
                 raise InputError(
@@ -117,3 +118,10 @@ def encode_mixed(encoder: Encoder, items: Sequence[Any], /, *, batch: int = 64) 
             rows[chosen] = vectors
     assert rows is not None
     return MixedVectors(rows, modalities, roles)
+
+
+def _modality(item: Any, media: Sequence[str]) -> str:
+    """Return the modality of an item. Without a choice it is the one that the model encodes beside the texts."""
+    if isinstance(item, str):
+        return "text"
+    return media[0] if len(media) == 1 else "audio" if isinstance(item, np.ndarray) and item.ndim == 1 else "image"

@@ -38,6 +38,7 @@ def open_encoder(
     device: str = "auto",
     dtype: str = "float32",
     instructions: Instructions | None = None,
+    media: str | None = None,
 ) -> Encoder:
     """Open a dual encoder from a folder, or by the name of a model in the Hugging Face cache of this user.
 
@@ -55,6 +56,8 @@ def open_encoder(
         Precision. The half-precision types use autocast.
     instructions : Instructions or None, default None
         Roles and prompts. Roles and prompts of images need sentence-transformers, and a prompt of texts does not.
+    media : {"image", "audio"} or None, default None
+        Modality beside the texts, for models that encode several. Default: images if the model encodes them.
 
     Returns
     -------
@@ -98,7 +101,7 @@ def open_encoder(
                 f"{backend}; it takes a prompt of texts alone (--text-prompt)"
             )
         encoder.instructions = instructions
-    return encoder
+    return encoder if media is None else encoder.for_media(media)
 
 
 def locate(model: str, /) -> Path:

@@ -26,13 +26,19 @@ class SentenceTransformers(Encoder):
         super().__init__(**options)
         self.model = model
         self.modality = "image" if model.supports("image") else "audio"
-        if self.modality == "audio":
-            self.sampling_rate = int(model[0].processor.feature_extractor.sampling_rate)
+        if model.supports("audio"):
+            self.sampling_rate = _sampling_rate(model)
+
+    @property
+    def media(self) -> tuple[str, ...]:
+        """Return the modalities that the model encodes beside the texts."""
+        return tuple(name for name in ("image", "audio") if self.model.supports(name))
 
     def prepare(self, media: list[Any]) -> Any:
         if self.modality == "image":
             return media
-        return [{"array": sound, "sampling_rate": self.sampling_rate} for sound in media]
+        # A router would take the keys of a plain dictionary for the names of its routes.
+        return [{"audio": {"array": sound, "sampling_rate": self.sampling_rate}} for sound in media]
 
     def preprocessing(self) -> dict[str, Any]:
         return {
@@ -83,6 +89,15 @@ def open_model(location: str, *, device: str, dtype: str) -> Encoder:
             "sounds and texts"
         )
     return SentenceTransformers(model.eval(), device=device, dtype=dtype)
+
+
+def _sampling_rate(model: Any) -> int:
+    """Return the samples per second of the first module that takes sounds, which may be behind a router."""
+    for module in model.modules():
+        extractor = getattr(getattr(module, "processor", None), "feature_extractor", None)
+        if hasattr(extractor, "sampling_rate"):
+            return int(extractor.sampling_rate)
+    raise InputError("the model takes sounds and does not tell their sampling rate; save its processor with it")
 
 
 @contextmanager
