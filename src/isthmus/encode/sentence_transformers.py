@@ -94,7 +94,7 @@ def open_model(location: str, *, device: str, dtype: str) -> Encoder:
 def _sampling_rate(model: Any) -> int:
     """Return the samples per second of the first module that takes sounds, which may be behind a router."""
     for module in model.modules():
-        extractor = getattr(getattr(module, "processor", None), "feature_extractor", None)
+        extractor: Any = getattr(getattr(module, "processor", None), "feature_extractor", None)
         if hasattr(extractor, "sampling_rate"):
             return int(extractor.sampling_rate)
     raise InputError("the model takes sounds and does not tell their sampling rate; save its processor with it")
