@@ -202,3 +202,21 @@ def test_modality_of_too_many_rows_is_not_grouped_and_its_repeats_are_reported(m
     ):
         pairs = isthmus.open_pairs(images[owner], texts, names=("image", "text"))
     assert pairs.n_items == len(owner)
+
+
+def test_repeats_of_the_second_modality_give_what_exchanged_modalities_give_with_the_index() -> None:
+    once, many, owner = captions()
+    with pytest.warns(isthmus.IsthmusWarning, match=f"{N_ITEMS} of {len(owner)} text rows are distinct"):
+        flat = isthmus.open_pairs(many, once[owner], names=("image", "text"))
+    indexed = isthmus.Pairs(text=once, image=many, index=owner)
+    numbers = [isthmus.compare_models({"a": pairs, "b": pairs}).numbers["a"] for pairs in (flat, indexed)]
+    tables = [
+        isthmus.compare(pairs, aligners=["Centering"], splits=1, tasks=["retrieval"]) for pairs in (flat, indexed)
+    ]
+    found, expected = (
+        {name: e for name, e in (own | table["Centering"].changes | table["Centering"].scores).items()}
+        for own, table in zip(numbers, tables, strict=True)
+    )
+    for name in ("R@1", "mixed_R@1", "centroid_angle", "shared_alignment", "budget_pairing", "paired_cosine"):
+        for number in ("value", "low", "high"):
+            assert getattr(found[name], number) == pytest.approx(getattr(expected[name], number), abs=1e-7, nan_ok=True)

@@ -215,7 +215,7 @@ class _Study:
         self.n_units = int(self.units.max()) + 1
         self.moments = moments_of(pairs, normalize=normalize).numpy()
         self.names = pairs.names
-        self.per_item = self._task_scores()
+        self.per_unit = self._task_scores()
         self.plug_in = _moment_numbers(self.moments)
         self.left_out = self._left_out(np.arange(pairs.n_items), _moment_numbers)
         self.alignment = self._shared_alignment()
@@ -228,28 +228,31 @@ class _Study:
         budget = decompose_pairs(self.pairs, normalize=self.normalize, rng=self.rng)
         numbers |= {f"budget_{name}": component for name, component in budget.items()}
         numbers["shared_alignment"] = self.alignment
-        for name, values in self.per_item.items():
-            mean, low, high = mean_interval(values, self.sample_units)
+        for name, values in self.per_unit.items():
+            mean, low, high = mean_interval(values)
             if mean in (0.0, 1.0):  # no spread, so that the interval comes from the number of independent items
-                n_independent = len(np.unique(self.sample_units))
-                low, high = wilson_interval(mean * n_independent, n_independent)
+                low, high = wilson_interval(mean * len(values), len(values))
             numbers[name] = Estimate(mean, max(low, 0.0), min(high, 1.0), unit="share")
         if self.dependence is None:
             return numbers
         return {name: replace(e, low=NAN, high=NAN, note=self.dependence) for name, e in numbers.items()}
 
     def _task_scores(self) -> dict[str, np.ndarray]:
-        """Return the contribution of each sampled item to each score."""
+        """Return the contribution of each sampled unit to each score, of which the score is the mean."""
         items = np.arange(self.pairs.n_items)
         if self.n_units > MAX_ITEMS:  # the same items of every model
             drawn = np.random.default_rng(self.rng).choice(self.n_units, size=MAX_ITEMS, replace=False)
             items = np.flatnonzero(np.isin(self.units, drawn))
         sample = self.pairs if len(items) == self.pairs.n_items else self.pairs.take(items)
         x, y = (to_numpy(rows) for rows in sample.unit(normalize=self.normalize))
-        self.sample_units = self.units[items]
+        units, unit_of_item = np.unique(self.units[items], return_inverse=True)
         data = TaskData(x, y, owner=sample.owner, y_groups=sample.y_groups, seed=self.rng, tasks=SCORES)
         results = {name: tasks()[name].run(data) for name in SCORES}
-        return {score: results[name].per_item[score] for name, scores in SCORES.items() for score in scores}
+        return {
+            score: np.bincount(unit_of_item, results[name].per_item[score]) * (len(units) / len(items))
+            for name, scores in SCORES.items()
+            for score in scores
+        }
 
     def _shared_alignment(self) -> Estimate:
         """Return the alignment in the shared space of one half of the items, judged on the other half."""
@@ -332,16 +335,6 @@ def _common_units(opened: Iterable[Pairs]) -> np.ndarray:
     return renumber(first)
 
 
-def _variance_of_difference(a: _Study, b: _Study, name: str) -> float:
-    """Return the variance of the difference of two mean scores, from what each unit adds to both means."""
-    contributions = np.zeros(a.n_units)
-    for study, sign in ((a, -1), (b, 1)):
-        scores = study.per_item[name]
-        contributions += np.bincount(study.sample_units, (scores - scores.mean()) * (sign / len(scores)), a.n_units)
-    n_drawn = len(np.unique(a.sample_units))
-    return float(contributions @ contributions) * n_drawn / max(n_drawn - 1, 1)
-
-
 def _differences(
     a: _Study, b: _Study, numbers_a: Mapping[str, Estimate], numbers_b: Mapping[str, Estimate], *, paired: bool
 ) -> dict[str, Estimate]:
@@ -354,8 +347,8 @@ def _differences(
         value = other.value - estimate.value
         if a.dependence or b.dependence:
             low = high = NAN
-        elif paired and name in a.per_item:
-            low, high = normal_interval(value, _variance_of_difference(a, b, name))
+        elif paired and name in a.per_unit:
+            _, low, high = mean_interval(b.per_unit[name] - a.per_unit[name])
         elif paired and name in a.left_out and len(a.left_out[name]) == len(b.left_out[name]):
             left_out = b.left_out[name] - a.left_out[name]
             plug_in = b.plug_in[name] - a.plug_in[name]
