@@ -55,15 +55,36 @@ def test_candidate_behind_the_default_is_dropped_if_the_default_keeps_recall() -
     hits = (rng.random((4, 200)) < np.array([0.3, 0.6, 0.5, 0.63])[:, None]).astype(float)
     names, group, inside = ["Identity", DEFAULT, "Centering", "RidgeCCA"], np.arange(200), np.ones(200, dtype=bool)
 
-    def kept(aim: str, recalls: np.ndarray) -> list[str]:
+    def kept(aim: str, recalls: np.ndarray, share: float = 0.2) -> list[str]:
         scores = np.stack([hits, recalls])
-        _drop_futile(scores, inside, group, aim, 0.01, names)
+        _drop_futile(scores, inside, group, aim, 0.01, names, share)
         return [name for name, value in zip(names, scores[0], strict=True) if not np.isnan(value).any()]
 
     same_recall = np.tile(hits[0], (4, 1))
     assert kept("search", same_recall) == ["Identity", DEFAULT, "RidgeCCA"]
+    assert kept("search", same_recall, share=0.95) == [
+        "Identity",
+        DEFAULT,
+    ]  # one standard error ahead cannot become two
     lower = same_recall * np.array([1.0, 0.5, 1.0, 1.0])[:, None]
     assert kept("search", lower) == names  # the default may be refused
     assert kept("retrieval", same_recall) == names
     hits[2] = hits[0] * (rng.random(200) < 0.8)
     assert kept("retrieval", same_recall) == ["Identity", DEFAULT, "RidgeCCA"]
+
+
+def test_candidate_behind_the_best_is_dropped_if_the_default_is_dropped() -> None:
+    rng = np.random.default_rng(1)
+    hits = (rng.random((4, 400)) < np.array([0.3, 0.6, 0.9, 0.78])[:, None]).astype(float)
+    hits[1] = np.nan
+    names, inside = ["Identity", DEFAULT, "Centering", "RidgeCCA"], np.ones(400, dtype=bool)
+    for share, recall, expected in (
+        (0.2, 1.0, "Identity Centering RidgeCCA"),
+        (0.6, 1.0, "Identity Centering"),
+        (0.6, 0.98, "Identity Centering RidgeCCA"),  # the best one loses too much recall
+    ):
+        scores = np.stack([hits, np.ones((4, 400))])
+        scores[1, 2] = recall
+        _drop_futile(scores, inside, np.arange(400), "search", 0.01, names, share)
+        named = [name for name, value in zip(names, scores[0], strict=True) if not np.isnan(value).any()]
+        assert named == expected.split()

@@ -353,6 +353,6 @@ def test_level_of_one_query_equals_that_of_many() -> None:
     bank[4] = bank[3]
     queries = np.concatenate([bank[2:5], rng.normal(size=(3, 6)) / 3])  # three equal bank rows, two of them each other
     for k in (1, 8, 40):
-        together = mean_of_largest(queries, bank, k=k, multiplicity=2)
-        alone = [mean_of_largest(query[None], bank, k=k, multiplicity=2)[0] for query in queries]
+        together = mean_of_largest(queries, bank, k=k)
+        alone = [mean_of_largest(query[None], bank, k=k)[0] for query in queries]
         np.testing.assert_allclose(alone, together, rtol=1e-12)

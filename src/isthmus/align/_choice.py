@@ -210,7 +210,7 @@ def explain_choice(
     dropped = [r["name"] for r in table if r["dropped"]]
     if dropped:
         reasons.append(
-            f"Dropped after the first fold, because their {score} was clearly lower there: {', '.join(dropped)}."
+            f"Dropped before the last fold, because they could hardly be chosen any more: {', '.join(dropped)}."
         )
     return reasons
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 from collections import defaultdict
@@ -27,11 +28,14 @@ from isthmus.tasks import TaskData, ZeroShot, mean_texts
 from isthmus.tasks import registry as tasks
 from isthmus.utils.errors import InputError, IsthmusWarning
 
-#: A candidate is dropped after the first fold if its score is lower than the best one, or its recall lower than the
+#: A candidate is dropped after a fold if its score is lower than the best one, or its recall lower than the
 #: tolerance, by this many standard errors.
 DROP_ERRORS = 4.0
 #: Standard errors by which a candidate is behind what it has to beat, so that it is dropped after the first fold.
 FUTILE_ERRORS = 1.0
+#: After further folds it is dropped if it leads in the end with a chance of at most .1 %, if it is as good. These are
+#: the normal quantile of that chance, and the standard errors that it has to lead by.
+FUTILE_QUANTILE, NEEDED_ERRORS = 3.09, 2.0
 #: A fitting set with its test set, the fold of each group, and the number of the fold that is tested.
 Trial = tuple["Fold", np.ndarray, int]
 
@@ -74,11 +78,15 @@ def cross_validate(
             trials.append((fit, fold, number))
     with warnings.catch_warnings():  # of all threads together, because warnings belong to the process
         warnings.simplefilter("ignore", IsthmusWarning)
-        _judge(trials[:1], aligners, group, scores)
-        inside = partitions[0] == 0
-        _drop(scores, inside, groups, tolerance if aim == "search" else 1.0)
-        _drop_futile(scores, inside, groups, aim, tolerance, names)
-        _judge(trials[1:], aligners, group, scores)
+        # Each fold decides which candidates go on. Repeats are judged at once.
+        n_single = folds if repeats == 1 else 1
+        for number in range(n_single):
+            _judge(trials[number : number + 1], aligners, group, scores)
+            inside = partitions[0] <= number
+            if number + 1 < folds:
+                _drop(scores, inside, groups, tolerance if aim == "search" else 1.0)
+                _drop_futile(scores, inside, groups, aim, tolerance, names, (number + 1) / len(trials))
+        _judge(trials[n_single:], aligners, group, scores)
     has_match = np.bincount(group[pairs.owner], minlength=count) > 0
     gains = leave_one_out_gains(pairs, group, normalize) if DEFAULT in names else np.full(count, np.nan)
     return HeldOut(names, scores / repeats, groups, np.stack(partitions), gains).take(has_match)
@@ -119,9 +127,9 @@ def _by_group(values: np.ndarray, group: np.ndarray, fold: np.ndarray, number: i
 
 
 def _drop(scores: np.ndarray, inside: np.ndarray, group: np.ndarray, tolerance: float) -> None:
-    """Set the scores of hopeless candidates to NaN, from those of the first fold."""
+    """Set the scores of hopeless candidates to NaN, from those of the folds that were judged."""
     values, recalls = scores[:, :, inside]
-    best = int(np.nanargmax(values.mean(axis=1)))  # NaN is a candidate without a solution
+    best = int(np.nanargmax(values.mean(axis=1)))  # NaN is a candidate without a solution, or dropped
     for position in range(1, len(values)):
         behind, behind_error = mean_error(values[position] - values[best], group[inside])
         change, change_error = mean_error(recalls[position] - recalls[0], group[inside])
@@ -130,22 +138,34 @@ def _drop(scores: np.ndarray, inside: np.ndarray, group: np.ndarray, tolerance: 
 
 
 def _drop_futile(
-    scores: np.ndarray, inside: np.ndarray, group: np.ndarray, aim: str, tolerance: float, names: Sequence[str]
+    scores: np.ndarray,
+    inside: np.ndarray,
+    group: np.ndarray,
+    aim: str,
+    tolerance: float,
+    names: Sequence[str],
+    share: float,
 ) -> None:
     """Set the scores of candidates to NaN that will hardly be significantly better than what they have to beat.
 
     For 'search' this is the default, as long as its recall is accepted. For the other aims it is Identity. Suppose that
-    a candidate is as good, and `FUTILE_ERRORS` behind on the first of five folds. Then it leads by two standard errors
-    in the end with a chance of .3 %.
+    a candidate is as good. If it is `FUTILE_ERRORS` behind on the first of five folds, then it leads by two standard
+    errors in the end with a chance of .3 %. At each later look, after a share of the trials, the chance is .1 %. If the
+    default is dropped, then the best one is chosen, and a candidate has to lead it at all.
     """
     start = names.index(DEFAULT) if DEFAULT in names and aim == "search" else 0
     values, recalls = scores[:, :, inside]
-    accepted = aim != "search" or (start > 0 and (recalls[start] - recalls[0]).mean() >= -tolerance)
-    if not accepted or np.isnan(values[start]).any():
+    needed, latest = NEEDED_ERRORS, -FUTILE_ERRORS
+    if np.isnan(values[start]).any():  # the best one at the accepted recall is chosen
+        keeps_recall = (recalls - recalls[0]).mean(axis=1) >= -(tolerance if aim == "search" else 1.0)
+        start = int(np.nanargmax(np.where(keeps_recall, values.mean(axis=1), np.nan)))
+        needed, latest = 0.0, -math.inf
+    elif aim == "search" and not (start and (recalls[start] - recalls[0]).mean() >= -tolerance):
         return
+    reachable = (needed - FUTILE_QUANTILE * math.sqrt(1 - share)) / math.sqrt(share)
     for position, value in enumerate(values):
         difference, error = mean_error(value - values[start], group[inside])
-        if position not in (0, start) and names[position] != DEFAULT and difference < -FUTILE_ERRORS * error:
+        if position not in (0, start) and names[position] != DEFAULT and difference < max(reachable, latest) * error:
             scores[:, position] = np.nan
 
 

@@ -236,11 +236,6 @@ class ScoreModel:
             if self.hubness_weights[query]
         }
 
-    @cached_property
-    def _multiplicity(self) -> dict[str, int]:
-        """Largest number of rows of each bank that may equal one row."""
-        return {name: _largest_multiplicity(bank) for name, bank in self.banks.items()}
-
     def _pooled(self, rows: np.ndarray, bank_name: str, level: tuple[float, float]) -> np.ndarray:
         """Return pooled standardised scores of each row against a bank, without bank rows that equal the row."""
         bank, (mean, deviation) = self.banks[bank_name], level
@@ -248,17 +243,15 @@ class ScoreModel:
             return np.empty(0, dtype=np.result_type(rows, bank))
         if self.pooling == "logsumexp":
             return _log_mean_exp(rows, bank, mean, deviation, self.beta)
-        largest = mean_of_largest(rows, bank, k=self.k, multiplicity=self._multiplicity[bank_name])
+        largest = mean_of_largest(rows, bank, k=self.k)
         return (largest - mean) / deviation
 
 
-def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int, multiplicity: int) -> np.ndarray:
+def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int) -> np.ndarray:
     """Return the mean of the k largest inner products of each row with the bank, without bank rows that equal the row.
 
-    `multiplicity` is the largest number of bank rows that may equal one row. A row that equals the whole bank keeps its
-    scores.
+    A row that equals the whole bank keeps its scores.
     """
-    n_nearest = min(k + multiplicity, len(bank))
     if len(rows) == 1:  # a search waits for the answer to one query
         products = bank @ rows[0]
         if k < len(bank):
@@ -268,8 +261,16 @@ def mean_of_largest(rows: np.ndarray, bank: np.ndarray, /, *, k: int, multiplici
         largest = products[::-1]
         if largest[0] <= EQUAL_COSINE:  # no bank row equals the row
             return np.add.reduce(largest, keepdims=True) / largest.dtype.type(len(largest))
-    nearest = topk(rows, bank, k=n_nearest, exclude_self=False)
-    return mean_of_first(nearest.scores, _equal_rows(rows, bank, nearest.scores, nearest.index), k=k)
+    means = np.empty(len(rows), dtype=np.result_type(rows, bank))
+    numbers, n_nearest = np.arange(len(rows)), min(k + 1, len(bank))
+    while len(numbers):  # more neighbours of the rows that several bank rows equal
+        asked = rows if len(numbers) == len(rows) else rows[numbers]
+        nearest = topk(asked, bank, k=n_nearest, exclude_self=False)
+        is_equal = _equal_rows(asked, bank, nearest.scores, nearest.index)
+        settled = np.ones(len(numbers), bool) if n_nearest == len(bank) else n_nearest - is_equal.sum(axis=1) >= k
+        means[numbers[settled]] = mean_of_first(nearest.scores[settled], is_equal[settled], k=k)
+        numbers, n_nearest = numbers[~settled], min(2 * n_nearest, len(bank))
+    return means
 
 
 def mean_of_first(scores: np.ndarray, is_left_out: np.ndarray, *, k: int) -> np.ndarray:
@@ -293,12 +294,6 @@ def _equal_rows(rows: np.ndarray, bank: np.ndarray, scores: np.ndarray, index: n
         differences = rows[row] - bank[index[row, column]]
         is_equal[row, column] = np.einsum("ij,ij->i", differences, differences) <= EQUAL_DISTANCE_SQ
     return is_equal
-
-
-def _largest_multiplicity(bank: np.ndarray) -> int:
-    """Return an upper bound of the number of bank rows that equal one row."""
-    matrix = ScoreMatrix(bank, bank)
-    return max((int((matrix.tile(b) > EQUAL_COSINE).sum(axis=1).max()) for b in matrix.blocks()), default=1)
 
 
 def _log_mean_exp(rows: np.ndarray, bank: np.ndarray, mean: float, deviation: float, beta: float) -> np.ndarray:

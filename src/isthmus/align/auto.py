@@ -88,8 +88,8 @@ class Auto(ChosenAligner):
     -----
     Candidates are row maps, `ScoreStandardization`, `ScoreCalibration`, and `ScoreCalibration` behind a row map. Each
     is fitted to all folds but one and judged on that one, as a corpus of its own. If there are more than 2,000 items, a
-    random sample of 2,000 is used. Items with the same row of x are one item and stay in one fold. Candidates that are
-    far behind on the first fold are dropped. The chosen aligner is fitted to all pairs.
+    random sample of 2,000 is used. Items with the same row of x are one item and stay in one fold. After each
+    fold, candidates that will hardly win any more are dropped. The chosen aligner is fitted to all pairs.
 
     - 'search' starts from `ScoreCalibration`, which does well without any choice. It is refused if it loses more recall
       than `max_recall_loss` by more than two standard errors. Another candidate replaces it under two conditions. Its

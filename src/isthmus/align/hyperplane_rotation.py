@@ -91,8 +91,9 @@ def _signs(angles: PrincipalAngles, moments: Moments) -> np.ndarray:
     """
     a, b = angles.vectors_a, angles.vectors_b
     n = moments.n
-    mean_product = np.einsum("dj,de,ej->j", a, moments.xy, b) / n
-    energy_x = np.einsum("dj,de,ej->j", a, moments.xx, a) / n
-    energy_y = np.einsum("dj,de,ej->j", b, moments.yy, b) / n
+    mean_product, energy_x, energy_y = (
+        np.einsum("dj,dj->j", left, matrix @ right) / n
+        for left, matrix, right in ((a, moments.xy, b), (a, moments.xx, a), (b, moments.yy, b))
+    )
     error = np.sqrt(np.clip(energy_x * energy_y, 0, None)) / math.sqrt(moments.by_item.n_items)
     return np.where(mean_product < -FLIP_ERRORS * error, -1, 1)
