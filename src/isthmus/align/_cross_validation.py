@@ -23,7 +23,7 @@ from isthmus.compute.resources import n_threads
 from isthmus.compute.threads import map_ahead
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.tasks import TaskData, ZeroShot, mean_texts
 from isthmus.tasks import registry as tasks
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -177,6 +177,7 @@ class Fold:
         self.aim, self.seed, self.paired = aim, seed, paired
         self.fit_rows = tuple(to_numpy(rows) for rows in fit.unit(normalize=moments.normalize))
         self.test_rows = tuple(to_numpy(rows) for rows in test.unit(normalize=moments.normalize))
+        moments_of(fit, normalize=moments.normalize, known=moments)
         self._row_maps: dict[str, Aligner] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
@@ -193,16 +194,13 @@ class Fold:
         if isinstance(aligner, ScoreCorrection):
             # The map in front is often a candidate itself, so that it is fitted once.
             mapper, options = aligner.row_map, {**aligner.get_params(), "row_map": None}
-            (fit_x, fit_y), (x, y) = self.fit_rows, self.test_rows
+            (x, y), fit = self.test_rows, self.fit
             if isinstance(mapper, Aligner):
                 fitted = self._fitted(mapper)
-                fit_x, fit_y = fitted.transform(fit_x, fit_y)
                 x, y = fitted.transform(x, y)
+                fit = with_rows(self.fit, *fitted.transform(*self.fit_rows), names=("x", "y"))
             correction = type(aligner)(**options)
-            if self.paired:
-                correction = correction.fit(with_rows(self.fit, fit_x, fit_y, names=("x", "y")))
-            else:
-                correction = correction.fit(fit_x, fit_y, paired=False)
+            correction = correction.fit(fit) if self.paired else correction.fit(fit.x, fit.y, paired=False)
         else:
             x, y = self._fitted(aligner).transform(*self.test_rows)
         names = ("retrieval", "mixed_search") if self.aim == "search" else ("retrieval",)

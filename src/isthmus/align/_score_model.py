@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from isthmus.align._further import Cloud
-from isthmus.compute.score_matrix import BLOCK_SCORES, ScoreMatrix, TopK
+from isthmus.compute.score_matrix import BLOCK_SCORES, ScoreMatrix, TopK, block_slices
 from isthmus.compute.topk import topk
 from isthmus.utils.errors import InputError
 
@@ -27,6 +27,9 @@ EQUAL_COSINE = 1 - 1e-5
 EQUAL_DISTANCE_SQ = 4e-6
 #: Difference of two corrected scores below which they are equal up to rounding.
 EQUAL_SCORE = 1e-4
+#: Scores of a product that are changed at a time: 256 kB of float64, which stay in the cache with what they are
+#: compared with.
+STRIP_SCORES = 2**15
 #: Variance of scores below which they are equal up to rounding.
 MIN_VARIANCE = 1e-20
 
@@ -373,7 +376,8 @@ def gains_of_weight(x: np.ndarray, y: np.ndarray, /, *, weight: float, k: int) -
 def _blocks(queries: np.ndarray, rows: np.ndarray, products: np.ndarray | None) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield blocks of queries with their scores, which may be overwritten, from all `products` or from the rows."""
     if products is not None:
-        yield slice(0, len(queries)), products.copy()
+        for block in block_slices(len(rows), 0, len(queries), STRIP_SCORES):
+            yield block, products[block].copy()
         return
     matrix = ScoreMatrix(queries, rows)
     for block in matrix.blocks():

@@ -55,7 +55,13 @@ def spectrum(moments: Moments, modality: str) -> tuple[np.ndarray, np.ndarray]:
 
 def inverse_power(values: np.ndarray, vectors: np.ndarray, alpha: float, lam: float) -> np.ndarray:
     """Return V (e + lam mean(e))^-alpha V', (d, d), which is a whitening at alpha = .5 and lam = 0."""
-    return (vectors * shrunk_eigenvalues(values, lam) ** -alpha) @ vectors.T
+    return weighted_projection(vectors, shrunk_eigenvalues(values, lam) ** -alpha)
+
+
+def weighted_projection(vectors: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return V w V', (d, d), for weights (m,) of 0 or more. A product with its own transpose costs half."""
+    table = vectors * np.sqrt(weights)
+    return table @ table.T
 
 
 def shrunk_eigenvalues(values: np.ndarray, lam: float) -> np.ndarray:
@@ -83,12 +89,34 @@ def canonical_directions(moments: Moments, lam: float) -> tuple[np.ndarray, np.n
     return cached(moments, ("canonical", lam), solve)
 
 
+def canonical_form(moments: Moments, lam: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the cross-covariance M (d_x, d_y) of whitened rows, and the eigenpairs of (M M')^(1/2).
+
+    The eigenvalues are the ascending canonical correlations. The eigenvectors are the left singular vectors of M. Their
+    decomposition costs half of a singular value decomposition, and its errors are small where M is.
+    """
+
+    def solve() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        cross = whitened_cross(moments, 0.5, lam)
+        squares, vectors = remembered.eigh(cross @ cross.T)
+        return cross, np.sqrt(np.clip(squares, 0.0, 1.0)), vectors
+
+    return cached(moments, ("canonical form", lam), solve)
+
+
 def canonical_maps(moments: Moments, lam: float, g: float) -> tuple[np.ndarray, np.ndarray]:
     """Return canonical directions weighted by rho^g and rotated back by the left singular vectors.
 
     The rotation changes no score. It makes the result independent of the signs and the order of the directions, so that
     fits to similar data give similar maps.
     """
+    if g >= 1:
+        # The right singular vectors are M' L / rho, so that rho^(g - 1) suffices for the second map.
+        cross, rho, left_vectors = canonical_form(moments, lam)
+        white_x, white_y = whitening(moments, "x", 0.5, lam), whitening(moments, "y", 0.5, lam)
+        return white_x @ weighted_projection(left_vectors, rho**g), white_y @ (
+            cross.T @ weighted_projection(left_vectors, rho ** (g - 1))
+        )
     directions_x, directions_y, rho = canonical_directions(moments, lam)
     values, vectors = spectrum(moments, "x")
     # w_x^-1 directions_x, which is orthonormal
@@ -118,7 +146,7 @@ def difference_spectrum(moments: Moments, alpha: float, lam: float) -> tuple[np.
         total = -cross - cross.T
         for modality in "xy":
             values, vectors = spectrum(moments, modality)  # they are those of the whitening too
-            total += (vectors * whitened_variances(values, alpha, lam)) @ vectors.T
+            total += weighted_projection(vectors, whitened_variances(values, alpha, lam))
         return eigen(total)
 
     return cached(moments, ("difference", alpha, lam), compute)

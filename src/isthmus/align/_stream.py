@@ -17,7 +17,7 @@ from isthmus.data.hashing import hash_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.row_history import RowHistory
 from isthmus.data.sources import Source
-from isthmus.statistics.moments import Moments
+from isthmus.statistics.moments import Moments, moments_of
 from isthmus.utils.errors import IsthmusWarning
 
 #: Fields of moments that are no sums.
@@ -75,7 +75,7 @@ class PairStream:
             block = self._with_components(block)
             last = _last_items(block)
             self._last = None if last is None else (last, [h[-1] for h in hashes])
-        moments = Moments.of(block, normalize=normalize)
+        moments = moments_of(block, normalize=normalize)
         self.moments = moments if self.moments is None else self.moments + moments
         return self.moments
 

@@ -11,14 +11,19 @@ from isthmus.align._maps import Affine, centering_map
 from isthmus.align._spectra import (
     cached,
     canonical_directions,
+    canonical_form,
     shrunk_eigenvalues,
     spectrum,
+    weighted_projection,
     whitened_variances,
     whitening,
 )
 from isthmus.align._spread import require_spread
 from isthmus.linalg import remembered
 from isthmus.statistics.moments import Moments
+
+#: Smallest eigenvalue of F F' relative to the largest, from which the roots of the form F are taken from them.
+MIN_SQUARE = 1e-6
 
 
 @dataclass(kw_only=True, eq=False)
@@ -76,23 +81,41 @@ class KernelBlend(_BlendOptions):
         identity_scale, cca_form = cached(moments, cache_key, lambda: self._forms(moments))
         form = self.weight * cca_form
         form[np.diag_indices(len(form))] += (1 - self.weight) * identity_scale
-        left_vectors, strengths, right_vectors = remembered.svd(form)
         # Both modalities are rotated back by P. Scores stay, and equal singular values leave no arbitrary basis.
-        factor_x = (left_vectors * np.sqrt(strengths)) @ left_vectors.T
-        factor_y = (right_vectors.T * np.sqrt(strengths)) @ left_vectors.T
+        squares, vectors = remembered.eigh(form @ form.T)
+        if squares[0] > MIN_SQUARE * squares[-1]:
+            factor_x = weighted_projection(vectors, squares**0.25)
+            factor_y = form.T @ weighted_projection(vectors, squares**-0.25)
+        else:
+            left_vectors, strengths, right_vectors = remembered.svd(form)
+            factor_x = weighted_projection(left_vectors, np.sqrt(strengths))
+            factor_y = (right_vectors.T * np.sqrt(strengths)) @ left_vectors.T
         return centering_map(moments.mean_x, white[0] @ factor_x), centering_map(moments.mean_y, white[1] @ factor_y)
 
     def _forms(self, moments: Moments) -> tuple[float, np.ndarray]:
         """Return 1 / s and K / c, which do not depend on `weight`."""
-        directions_x, directions_y, rho = canonical_directions(moments, self.cca_lam)
-        covs = moments.cov_x, moments.cov_y
-        canonical = [directions_x * rho**self.g, directions_y * rho**self.g]
-        unwhitened = [
-            (vectors * shrunk_eigenvalues(values, self.lam) ** self.alpha) @ (vectors.T @ directions)  # W^-1 C
-            for (values, vectors), directions in zip((spectrum(moments, m) for m in "xy"), canonical, strict=True)
+        spectra = [spectrum(moments, modality) for modality in "xy"]
+        white = [float(whitened_variances(values, self.alpha, self.lam).sum()) for values, _ in spectra]
+        shrunk = [
+            (shrunk_eigenvalues(values, self.lam), shrunk_eigenvalues(values, self.cca_lam)) for values, _ in spectra
         ]
-        white = [float(whitened_variances(spectrum(moments, m)[0], self.alpha, self.lam).sum()) for m in "xy"]
-        mapped = [float(np.einsum("ij,ij->", m, cov @ m)) for m, cov in zip(canonical, covs, strict=True)]
+        if self.g >= 1:
+            cross, rho, left_vectors = canonical_form(moments, self.cca_lam)
+            # Left and right singular vectors, weighted by rho^g, in the bases of both spectra.
+            directions = [
+                (spectra[0][1].T @ left_vectors) * rho**self.g,
+                (spectra[1][1].T @ cross.T) @ left_vectors * rho ** (self.g - 1),
+            ]
+        else:
+            canonical = canonical_directions(moments, self.cca_lam)
+            directions = [
+                (vectors.T @ table) * np.sqrt(after)[:, None] * canonical[2] ** self.g
+                for (_, vectors), table, (_, after) in zip(spectra, canonical, shrunk, strict=False)
+            ]
+        mapped, unwhitened = [], []
+        for (values, vectors), (before, after), table in zip(spectra, shrunk, directions, strict=True):
+            mapped.append(float(np.einsum("i,ij,ij->", values / after, table, table)))
+            unwhitened.append(vectors @ (table * (before**self.alpha / np.sqrt(after))[:, None]))  # W^-1 C
         return 1 / _scale(white), unwhitened[0] @ unwhitened[1].T / _scale(mapped)
 
 

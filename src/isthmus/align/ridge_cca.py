@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centering_map
-from isthmus.align._spectra import canonical_directions, canonical_maps
+from isthmus.align._spectra import canonical_directions, canonical_form, canonical_maps
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -68,13 +68,17 @@ class RidgeCCA(Aligner):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the weighted canonical directions of each modality, or raise `InputError`."""
-        directions_x, directions_y, rho = canonical_directions(moments, self.lam)
-        if self.k is not None and self.k > len(rho):
-            raise InputError(f"k={self.k}, expected at most {len(rho)}, the number of canonical directions")
-        self.fit_info_ = {"correlations": [float(r) for r in rho[:10]]}
-        if self.k is None and moments.dim_x == moments.dim_y:
+        if self.k is None and moments.dim_x == moments.dim_y and self.g >= 1:
+            rho = canonical_form(moments, self.lam)[1][::-1]
             matrix_x, matrix_y = canonical_maps(moments, self.lam, self.g)
         else:
-            weights = rho[: self.k] ** self.g
-            matrix_x, matrix_y = directions_x[:, : self.k] * weights, directions_y[:, : self.k] * weights
+            directions_x, directions_y, rho = canonical_directions(moments, self.lam)
+            if self.k is not None and self.k > len(rho):
+                raise InputError(f"k={self.k}, expected at most {len(rho)}, the number of canonical directions")
+            if self.k is None and moments.dim_x == moments.dim_y:
+                matrix_x, matrix_y = canonical_maps(moments, self.lam, self.g)
+            else:
+                weights = rho[: self.k] ** self.g
+                matrix_x, matrix_y = directions_x[:, : self.k] * weights, directions_y[:, : self.k] * weights
+        self.fit_info_ = {"correlations": [float(r) for r in rho[:10]]}
         return centering_map(moments.mean_x, matrix_x), centering_map(moments.mean_y, matrix_y)

@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centering_map
-from isthmus.align._spectra import difference_spectrum, eigen, whitened_cross, whitening
+from isthmus.align._spectra import difference_spectrum, eigen, weighted_projection, whitened_cross, whitening
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -86,7 +86,7 @@ class SharedSignal(Aligner):
         noise = np.maximum(
             values / 2 + self.shrink * float(values.mean()) / 2, MIN_NOISE * max(float(values.max()), 1e-300)
         )
-        noise_whitening = (vectors * noise**-0.5) @ vectors.T
+        noise_whitening = weighted_projection(vectors, noise**-0.5)
         cross = whitened_cross(moments, self.before_alpha, self.before_lam)
         signal, basis = eigen(noise_whitening @ ((cross + cross.T) / 2) @ noise_whitening)
         if not signal.max() > 0:
@@ -96,6 +96,6 @@ class SharedSignal(Aligner):
             )
         weights = np.sqrt((signal + self.floor * float(signal.mean())) / (1 + 2 * signal))
         # Rotated back by the basis, so that the result does not depend on the basis of equal weights.
-        weighting = noise_whitening @ (basis * weights) @ basis.T
+        weighting = noise_whitening @ weighted_projection(basis, weights)
         self.fit_info_ = {"shared": int(np.sum(signal > 0.5))}
         return centering_map(moments.mean_x, white_x @ weighting), centering_map(moments.mean_y, white_y @ weighting)

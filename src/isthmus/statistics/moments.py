@@ -361,7 +361,9 @@ def _moments_part(spec: OpenSpec, start: int, stop: int, **options: Any) -> Mome
 _CACHE: WeakKeyDictionary[Pairs, dict[tuple[bool, str | None], Moments]] = WeakKeyDictionary()
 
 
-def moments_of(pairs: Pairs, /, *, normalize: bool = True, matmul_dtype: str | None = None) -> Moments:
+def moments_of(
+    pairs: Pairs, /, *, normalize: bool = True, matmul_dtype: str | None = None, known: Moments | None = None
+) -> Moments:
     """Return `Moments.of(pairs)`, computed once for each choice of options while the pairs exist.
 
     Parameters
@@ -372,6 +374,8 @@ def moments_of(pairs: Pairs, /, *, normalize: bool = True, matmul_dtype: str | N
         Divide rows by their norm first.
     matmul_dtype : {'float32', 'float64'}, optional
         Precision of the block products, see `Moments.of`.
+    known : Moments, optional
+        Moments of the pairs that are known already, such as the sum of those of parts.
 
     Returns
     -------
@@ -388,5 +392,5 @@ def moments_of(pairs: Pairs, /, *, normalize: bool = True, matmul_dtype: str | N
     moments_by_options = _CACHE.setdefault(pairs, {})
     options = (normalize, matmul_dtype)
     if options not in moments_by_options:
-        moments_by_options[options] = Moments.of(pairs, normalize=normalize, matmul_dtype=matmul_dtype)
+        moments_by_options[options] = known or Moments.of(pairs, normalize=normalize, matmul_dtype=matmul_dtype)
     return moments_by_options[options]
