@@ -3,8 +3,8 @@
 Each verb runs in a process of its own on made-up CLIP-like pairs: two cones with a common anisotropic signal. The bare
 products are float32 products of the same shapes in the same process, in turns with the verb, with the same threads.
 They are listed in `PRODUCTS`. A query is measured alone, in microseconds above its product. Peers do the same work on
-the same rows: faiss, torch.cdist and POT, where they are installed. scikit-learn's neighbours are a peer in
-`neighbours`.
+the same rows: faiss, torch.cdist, POT and cka-pytorch, where they are installed. scikit-learn's neighbours are a peer
+in `neighbours`.
 
     python benchmarks/verbs.py [VERB ...] [--rows 20000] [--width 512]
 """
@@ -44,6 +44,8 @@ PRODUCTS: dict[str, Callable[[int], list[tuple[int, int]]]] = {
     "compare": lambda n: 45 * 3 * [(min(n, SAMPLED) // 2, min(n, SAMPLED) // 4)],
     "report": lambda n: PRODUCTS["compare"](n) + 3 * [(min(n, SAMPLED),) * 2],
 }
+#: Rows of the comparison with a package whose cost grows with the cube of their number.
+CKA_ROWS = 4_000
 #: Microseconds above the product that are asked for.
 QUERIES = {"transform_y of PartialWhitening": 50.0, "query and merge of ScoreCalibration, 1,000 bank rows": 150.0}
 
@@ -126,21 +128,29 @@ def query_microseconds(width: int = 512, repeats: int = 2000) -> dict[str, tuple
 
 
 def peer_seconds(rows: int, width: int) -> dict[str, float]:
-    """Seconds of isthmus and of its peers for the same work, the least of three rounds in turns."""
+    """Seconds of the processor of isthmus and of its peers for the same work, the least of three rounds in turns."""
     from _table import fastest
 
     from isthmus.compute.topk import topk
     from isthmus.metrics import _pairwise_sums
     from isthmus.metrics._paired_rows import PairedRows
+    from isthmus.metrics.kernel_alignment import Hsic
     from isthmus.metrics.sliced import DIRECTIONS, Slices
 
     x, y = clip_like(rows, width)
+
+    def cka_of_products() -> float:
+        a, b = (table[:CKA_ROWS] - table[:CKA_ROWS].mean(axis=0) for table in (x, y))
+        return Hsic.of(a, b).value / (Hsic.of(a, a).value * Hsic.of(b, b).value) ** 0.5
+
     work: dict[str, Callable[[], Any]] = {
         "nearest": lambda: topk(x, y, k=20, exclude_self=False),
         "distances": lambda: _pairwise_sums.PairwiseSums.of(PairedRows(x, y)),
-        "slices": lambda: Slices.of(PairedRows(x, y)),
+        "slices": lambda: Slices.of(PairedRows(x, y)).squared,
+        "CKA": cka_of_products,
     }
     faiss, torch, transport = installed("faiss"), installed("torch"), installed("ot")
+    hsic = installed("cka_pytorch.hsic")
     if transport is not None:
         work["POT"] = lambda: transport.sliced_wasserstein_distance(x, y, n_projections=DIRECTIONS, seed=0)
     if faiss is not None:
@@ -152,7 +162,18 @@ def peer_seconds(rows: int, width: int) -> dict[str, float]:
         torch.set_num_threads(threads())
         sides = torch.from_numpy(x), torch.from_numpy(y)
         work["torch.cdist"] = lambda: [float(torch.cdist(a, b).sum()) for a in sides for b in sides]
-    return fastest(work, repeats=3)
+    if torch is not None and hsic is not None:
+        # The CKA of the package takes models and loads of images; this is what it makes of two layers of one load.
+        def cka() -> float:
+            centred = [side[:CKA_ROWS] - side[:CKA_ROWS].mean(dim=0) for side in sides]
+            grams = [side.matmul(side.T)[None] for side in centred]
+            xy, xx, yy = (float(hsic.hsic1(grams[a], grams[b])) for a, b in ((0, 1), (0, 0), (1, 1)))
+            return xy / (xx * yy) ** 0.5
+
+        difference = abs(cka() - work["CKA"]())
+        assert difference < 1e-3, f"CKA of the package differs by {difference}"
+        work["cka-pytorch"] = cka
+    return fastest(work, repeats=3, clock=time.process_time)
 
 
 def rows(verbs: Sequence[str] = (), n: int = 0, width: int = 0) -> list[Row]:
@@ -188,6 +209,7 @@ def _peers(n: int, width: int) -> list[Row]:
         ("nearest", "faiss flat", "20 nearest rows of the other modality"),
         ("distances", "torch.cdist", "sums over all distances within and across"),
         ("slices", "POT", "sliced Wasserstein distance of equally many projections"),
+        ("CKA", "cka-pytorch", f"unbiased CKA of {min(n, CKA_ROWS):,} rows"),
     ):
         if peer not in seconds:
             table.append(missing(f"{claim}, {size}", peer))
