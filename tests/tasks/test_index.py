@@ -10,7 +10,9 @@ import pytest
 import isthmus
 from isthmus import InputError
 from isthmus.align import Centering, ScoreCalibration
+from isthmus.compute.topk import topk
 from isthmus.tasks import Score, Task, TaskData, TaskScores, registry, select_tasks
+from isthmus.tasks._indexes import one_thread
 from isthmus.tasks.index import INDEXES, _Corpus, _share
 from isthmus.testing import check_task
 
@@ -99,3 +101,19 @@ def test_measured_time_may_differ_between_equal_runs() -> None:
     check_task(Task("timed", timed, declared[True], source="a test"))
     with pytest.raises(AssertionError, match="the same seed gives different scores"):
         check_task(Task("timed", timed, declared[False], source="a test"))
+
+
+def test_product_quantisation_of_the_demo_gains_the_recall_that_the_page_states() -> None:
+    images, texts = isthmus.demo.load("collapsed").unit()
+    moved = Centering().fit(isthmus.demo.load("collapsed", split="train")).transform(images, texts)
+    recalls = []
+    with one_thread(faiss):
+        for asked, stored in ((texts, images), moved[::-1], (images, texts), moved):
+            queries, rows = (np.ascontiguousarray(table, dtype="float32") for table in (asked, stored))
+            index = faiss.IndexPQ(rows.shape[1], 16, 4, faiss.METRIC_INNER_PRODUCT)
+            index.train(rows)
+            index.add(rows)
+            best = topk(queries, rows, k=10, exclude_self=False).index
+            hits = index.search(queries, 10)[1]
+            recalls.append(10 * np.mean([len(np.intersect1d(*pair)) for pair in zip(hits, best, strict=True)]))
+    np.testing.assert_allclose(recalls, [51, 62, 50, 61], atol=1.5)
