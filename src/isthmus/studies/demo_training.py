@@ -37,7 +37,7 @@ class Recipe:
     """Describe how one encoder is trained.
 
     `n_shared` is the dimension of the subspace of both modalities, beside a fixed axis of each. The axes are `angle`
-    degrees apart. None imposes no subspace.
+    degrees apart. None imposes no subspace. Numbers of a row are rounded to multiples of `step`, and then to float16.
     """
 
     name: str
@@ -47,13 +47,14 @@ class Recipe:
     radius: float = 1.0
     angle: float = 0.0
     seed: int = 0
+    step: float = 0.0
 
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe("plain", temperature=0.01),
-        Recipe("warm", temperature=0.2),
+        Recipe("warm", temperature=0.2, step=2**-11),
         Recipe("collapsed", temperature=0.07, learn_temperature=True, n_shared=16, radius=0.7, angle=60.0),
     )
 }
@@ -143,10 +144,13 @@ def train_run(recipe: Recipe, digits: Digits) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def quantize(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return `tensors` in the precision of the files: rows and coordinates as float16."""
-    dtypes = dict.fromkeys(("image", "text", "image_part", "text_part"), np.float16)
-    return {key: value.astype(dtypes.get(key, value.dtype)) for key, value in tensors.items()}
+def quantize(tensors: dict[str, np.ndarray], step: float = 0.0) -> dict[str, np.ndarray]:
+    """Return `tensors` in the precision of the files: rows and coordinates as float16, multiples of `step` if given."""
+    rounded = dict(tensors)
+    for key in {"image", "text", "image_part", "text_part"} & set(tensors):
+        rows = step * np.round(tensors[key] / step) if step else tensors[key]
+        rounded[key] = rows.astype(np.float16)
+    return rounded
 
 
 def perceptron(
@@ -190,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     store.write_items(options.output, digits.labels, digits.captions, digits.train)
     for name in options.runs:
         recipe = RECIPES[name]
-        tensors = quantize(train_run(recipe, digits))
+        tensors = quantize(train_run(recipe, digits), recipe.step)
         path = options.output / f"{name}{store.SUFFIX}"
         store.write(path, tensors)
         print(f"{path}: {path.stat().st_size:,} bytes")
