@@ -35,6 +35,11 @@ def test_public_names_without_torch_raise_with_command() -> None:
     assert all("needs torch, which is not installed" in line for line in lines)
 
 
+def test_list_without_torch_has_no_losses() -> None:
+    code = "import sys; sys.modules['torch'] = None; from isthmus.cli._catalogue import _losses; print(_losses())"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "{}\n"
+
+
 def test_unknown_name_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = train.nonsense

@@ -290,7 +290,8 @@ def power_law_slope(context: MetricContext) -> Estimate:
         return Estimate(max(value, 0.0), null=null, note=note)
     inverse = np.where(inside, 1 / np.where(inside, eigenvalues, 1.0), 0.0)
     influence, bias = context.pca.scores_and_bias(weights * inverse, -weights * inverse**2)
-    n_effective = context.moments.n**2 / context.moments.by_item.count_sq
+    n, count_sq = context.moments.n, context.moments.by_item.count_sq
+    n_effective = n**2 / count_sq if count_sq else n  # each row of a set without pairs is an item
     # A logarithm of a variance has the curvature of n - d degrees of freedom.
     error = math.sqrt(sample.variance(influence) * n_effective / max(n_effective - len(eigenvalues), 1.0))
     if not abs(bias) <= max(error, ROUNDING):

@@ -87,6 +87,13 @@ class Estimate:
             if np.ndim(getattr(self, name)) == 0 and math.isnan(getattr(self, name)):
                 object.__setattr__(self, name, NAN)  # one object, so that estimates with absent numbers are equal
 
+    def __eq__(self, other: object) -> bool:
+        # Dictionaries compare absent numbers by identity. The generated method compares them by == from Python 3.13 on.
+        return vars(self) == vars(other) if isinstance(other, Estimate) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(vars(self).values()))
+
     @classmethod
     def debiased(
         cls, value: float, interval: tuple[float, float], *, plugin: float, null: float = NAN, note: str = ""

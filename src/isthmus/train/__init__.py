@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from isthmus.train._registry import LOSSES, LossSpec, loss
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import MissingDependencyError
 from isthmus.utils.registry import Registry
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def _load(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise InputError(
+        raise MissingDependencyError(
             f"isthmus.train.{name} needs torch, which is not installed: pip install 'isthmus[torch]'"
         ) from None
     return getattr(module, name)
