@@ -113,3 +113,17 @@ def test_links_lead_somewhere(page: Path) -> None:
         # The build of the site writes the API reference, and checks links to it.
         if not target.startswith("http") and "api/" not in target:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_questions_are_one_click_away_and_lead_to_a_section() -> None:
+    page = ROOT / "docs" / "how-to" / "questions.md"
+    rows = re.findall(
+        r"^\| (.*\?) \| (.*\.|.*`.*) \| \[.*\]\(([^)#]+)#?(.*)\) \|$", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert len(rows) == 20
+    for question, _, target, anchor in rows:
+        headings = re.findall(r"^#+ (.*)$", (page.parent / target).read_text(encoding="utf-8"), re.MULTILINE)
+        anchors = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+        assert not anchor or anchor in anchors, question
+    for start in (ROOT / "README.md", ROOT / "docs" / "index.md"):
+        assert "how-to/questions.md)" in start.read_text(encoding="utf-8")
