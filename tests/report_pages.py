@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
@@ -50,6 +51,47 @@ def write_theory(path: Path, names: tuple[str, str]) -> None:
     page.run_all(path.parent, names=["certificate"], quick=True).rename(path)
 
 
+def write_training(path: Path, names: tuple[str, str]) -> None:
+    """Write the page of trainings that were made up: measures of 60 epochs that rise or fall with the imposed angle."""
+    from isthmus.studies.training import StudyResult, write_page
+
+    write_page(StudyResult({part: training_runs(part) for part in ("collapse", "losses", "alternatives")}), path)
+
+
+def training_runs(part: str) -> list[Any]:
+    """Return made-up trainings of one part of the study, with three seeds for each setting."""
+    from isthmus.studies.training import Setting, TrainingRun
+
+    settings = {
+        "collapse": [
+            {"regime": regime, "rank": rank, "angle": angle, "temperature": "learned"}
+            for regime, rank in (("affine", 16), ("mean_length_penalty", 8))
+            for angle in (30.0, 60.0, 90.0)
+        ],
+        "losses": [{"temperature": temperature} for temperature in ("0.01", "learned", "0.2")],
+        "alternatives": [{"temperature": "0.01", **switch} for switch in ({}, {"shuffled_fraction": 0.5})],
+    }[part]
+    rng, runs = np.random.default_rng(0), []
+    for options in settings:
+        for seed in range(3):
+            angle = float(options.get("angle", 40.0))  # type: ignore[arg-type]
+            points = []
+            for epoch in (0.0, 3.0, 12.0, 60.0):
+                share = 0.2 + 0.5 * epoch / 60 + 0.02 * rng.random()
+                numbers = dict.fromkeys(
+                    (
+                        "gap_distance", "length_image", "length_text", "cosine", "ceiling", "alignment", "R@1",
+                        "centre_in_shared", "budget_centre", "budget_orientation", "mixed_R@1", "mixed_NDCG@10",
+                        "zero_shot_accuracy", "imposed_ceiling",
+                    ),
+                    share,
+                )  # fmt: skip
+                ranks = dict.fromkeys(("effective_rank_image", "effective_rank_text"), 20 * share)
+                points.append({"epoch": epoch, "gap": angle + rng.random(), **numbers, **ranks})
+            runs.append(TrainingRun(Setting(seed=seed, **options), points, 1.0, 1.0))  # type: ignore[arg-type]
+    return runs
+
+
 PAGES: dict[str, Callable[[Path, tuple[str, str]], None]] = {
     "comparison": write_comparison,
     "interventions": write_interventions,
@@ -57,6 +99,8 @@ PAGES: dict[str, Callable[[Path, tuple[str, str]], None]] = {
     "models": write_models,
     "theory": write_theory,
 }
+if importlib.util.find_spec("torch") is not None:
+    PAGES["training"] = write_training
 
 
 def violations(view: Any) -> list[str]:
@@ -64,6 +108,37 @@ def violations(view: Any) -> list[str]:
     view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
     view.evaluate(AXE.read_text(encoding="utf-8"))
     return [f"{v['id']}: {v['nodes'][0]['html'][:200]}" for v in view.evaluate("axe.run()")["violations"]]
+
+
+def figure_texts(view: Any) -> tuple[float, list[list[str]], list[str]]:
+    """Return the smallest text of the figures in pixels, texts that overlap, and texts outside their figure."""
+    view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
+    smallest, overlaps, outside = view.evaluate(
+        """() => {
+        const sizes = [], overlaps = [], outside = [];
+        for (const svg of document.querySelectorAll('svg')) {
+          const frame = svg.getBoundingClientRect();
+          const texts = [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim() && frame.width);
+          const boxes = texts.map((t) => t.getBoundingClientRect());
+          texts.forEach((t, i) => {
+            const matrix = t.getScreenCTM();
+            sizes.push(parseFloat(getComputedStyle(t).fontSize) * Math.hypot(matrix.a, matrix.b));
+            const box = boxes[i];
+            const across = Math.min(box.left - frame.left, frame.right - box.right);
+            const along = Math.min(box.top - frame.top, frame.bottom - box.bottom);
+            if (Math.min(across, along) < -2) outside.push(t.textContent);
+            for (let j = 0; j < i; j++) {
+              const [a, b] = [boxes[i], boxes[j]];
+              const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+              const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+              if (wide > 3 && high > 4) overlaps.push([t.textContent, texts[j].textContent]);
+            }
+          });
+        }
+        return [Math.min(99, ...sizes), overlaps, outside];
+      }"""
+    )
+    return float(smallest), overlaps, outside
 
 
 def smallest_text(view: Any) -> float:

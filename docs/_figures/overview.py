@@ -12,7 +12,7 @@ from typing import Any
 
 import isthmus
 from isthmus.reporting import panels
-from isthmus.reporting.drawing import ACCENT, INK, MUTED, SMALL_FONT_SIZE, add_axes, new_figure, with_report_style
+from isthmus.reporting.drawing import ACCENT, INK, MUTED, FONT_SIZE, add_axes, new_figure, with_report_style
 from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.svg import inline_svg, standalone_svg
 
@@ -43,11 +43,11 @@ def percentages(pairs: isthmus.Pairs) -> dict[str, tuple[float, float]]:
 def draw_search(axes: Any, scores: dict[str, tuple[float, float]]) -> None:
     """Draw two bars for each score: before and after the correction."""
     for row, (name, label) in enumerate(SCORES.items()):
-        axes.text(0, row - 0.36, label, fontsize=SMALL_FONT_SIZE, va="center")
+        axes.text(0, row - 0.36, label, fontsize=FONT_SIZE, va="center")
         for shift, value, colour in zip((-0.1, 0.18), scores[name], (MUTED, ACCENT), strict=True):
             axes.barh(row + shift, value, height=0.24, color=colour)
             text = f"{value:.0f} %"
-            axes.text(value + 2, row + shift, text, va="center", fontsize=SMALL_FONT_SIZE, weight="bold")
+            axes.text(value + 2, row + shift, text, va="center", fontsize=FONT_SIZE, weight="bold")
     axes.set(ylim=(len(SCORES) - 0.6, -0.6), xlim=(0, 118), xlabel="% of held-out queries or hits")
     axes.set_xticks([0, 50, 100])
     axes.set_yticks([])
@@ -73,7 +73,7 @@ def figure(pairs: isthmus.Pairs, explanation: Any, scores: dict[str, tuple[float
     }
     for start, (title, subtitle) in titles.items():
         fig.text(start / width, 1 - 22 / height, title, weight="bold", fontsize=14, va="center", color=INK)
-        fig.text(start / width, 1 - 42 / height, subtitle, fontsize=SMALL_FONT_SIZE, va="center", alpha=0.85)
+        fig.text(start / width, 1 - 42 / height, subtitle, fontsize=FONT_SIZE, va="center", alpha=0.85)
     return fig
 
 

@@ -119,7 +119,7 @@ class TestConclusions:
         recall, mixed, zero_shot = collapsed.verdict()
         assert recall.startswith("R@1 follows the alignment of the shared space more closely than the gap. A monotone")
         assert mixed.startswith("mixed_NDCG@10 follows the gap more closely than the alignment of the shared space")
-        assert zero_shot.startswith("These interventions do not show which of the two zero_shot_accuracy follows")
+        assert zero_shot.startswith("These interventions do not show whether zero_shot_accuracy follows the gap")
 
     def test_verdict_of_a_score_that_does_not_change_explains_nothing(self) -> None:
         raw = InterventionPoint("raw", 0, 60, 1, 0.5, {"R@1": 0.5})

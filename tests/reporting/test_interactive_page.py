@@ -162,6 +162,31 @@ def test_controls_do_what_they_say(browser: Any, page: Path) -> None:
     view.context.close()
 
 
+def test_slider_starts_at_a_threshold_with_matches_and_says_its_value(browser: Any, page: Path) -> None:
+    view, _, _ = opened(browser, page)
+    meaning = view.locator("#cosine-meaning").inner_text()
+    recall, precision = (float(share) for share in re.findall(r"(?:Recall|Precision): ([\d.]+) %", meaning))
+    assert min(recall, precision) > 10
+    slider = view.locator("#cosine-slider")
+    assert slider.get_attribute("aria-valuetext") == view.locator("#cosine-value").inner_text()
+    slider.fill(slider.get_attribute("max"))
+    assert "too few pairs to judge the precision" in view.locator("#cosine-meaning").inner_text()
+    view.context.close()
+
+
+def test_controls_above_the_clouds_do_not_overlap_on_a_phone(browser: Any, page: Path) -> None:
+    view, _, _ = opened(browser, page, width=390)
+    figure = view.locator("#cloud-views figure").nth(1)
+    boxes = [control.bounding_box() for control in figure.locator("select, button").all()]
+    assert len(boxes) == 3
+    for i, a in enumerate(boxes):
+        for b in boxes[:i]:
+            wide = min(a["x"] + a["width"], b["x"] + b["width"]) - max(a["x"], b["x"])
+            high = min(a["y"] + a["height"], b["y"] + b["height"]) - max(a["y"], b["y"])
+            assert min(wide, high) <= 0
+    view.context.close()
+
+
 def test_tables_are_sorted_filtered_and_saved(browser: Any, page: Path) -> None:
     view, said, _ = opened(browser, page, accept_downloads=True)
     table = view.locator("section[aria-labelledby=s-table] table").first

@@ -69,35 +69,57 @@ def test_page_is_quiet_and_readable(browser: Any, written: dict[str, Path], name
     context.close()
 
 
+@pytest.fixture(scope="module")
+def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("report") / "report.html"
+    pairs = isthmus.demo.load("plain", split="test")
+    isthmus.report(pairs, path, comparison=isthmus.compare(pairs, splits=1), captions=[pages.HOSTILE] * pairs.n_items)
+    return path
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scripted", [True, False])
+def test_text_of_figures_is_large_enough_and_apart(
+    browser: Any, written: dict[str, Path], report_page: Path, width: int, scripted: bool
+) -> None:
+    """Text of figures has at least 12 px (9 points), stays inside its figure, and no two texts overlap."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    view = context.new_page()
+    for name, path in {**written, "report": report_page}.items():
+        text = path.read_text(encoding="utf-8")
+        view.set_content(text if scripted else re.sub("<script>.*?</script>", "", text, flags=re.DOTALL))
+        smallest, overlaps, outside = pages.figure_texts(view)
+        assert (name, overlaps, outside) == (name, [], [])
+        assert smallest >= 11.9, name
+    context.close()
+
+
 @pytest.mark.parametrize("name", pages.PAGES)
-def test_figures_are_readable_in_a_talk(browser: Any, written: dict[str, Path], name: str) -> None:
-    """Text of figures has at least 9 points, and no two tick labels or names overlap."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+def test_printed_page_is_light_and_without_controls(browser: Any, written: dict[str, Path], name: str) -> None:
+    context = browser.new_context(viewport={"width": 720, "height": 900}, color_scheme="dark", offline=True)
     view = context.new_page()
     view.goto(written[name].as_uri())
-    view.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = true; })")
-    sizes, overlaps = view.evaluate(
-        """() => {
-        const sizes = [], overlaps = [];
-        for (const svg of document.querySelectorAll('svg')) {
-          const texts = [...svg.querySelectorAll('text')].filter((t) => t.textContent.trim());
-          const boxes = texts.map((t) => t.getBoundingClientRect());
-          texts.forEach((t, i) => {
-            sizes.push(parseFloat(getComputedStyle(t).fontSize) * t.getScreenCTM().a || 99);
-            for (let j = 0; j < i; j++) {
-              const [a, b] = [boxes[i], boxes[j]];
-              const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
-              const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-              if (wide > 3 && high > 4) overlaps.push([t.textContent, texts[j].textContent]);
-            }
-          });
-        }
-        return [sizes, overlaps];
-      }"""
-    )
+    view.emulate_media(media="print")
+    assert view.locator("button.tool:visible, nav.contents:visible, input:visible, select:visible").count() == 0
+    colour = view.evaluate("getComputedStyle(document.body).color")
+    assert max(int(part) for part in re.findall(r"\d+", colour)[:3]) < 100  # dark ink
+    assert view.evaluate("document.documentElement.scrollWidth") <= 720
+    assert view.pdf(format="A4").startswith(b"%PDF")
     context.close()
-    assert overlaps == []
-    assert min(sizes, default=99) >= 12  # 9 points
+
+
+def test_page_moves_only_without_reduced_motion(browser: Any, written: dict[str, Path]) -> None:
+    for motion, behaviour in (("reduce", "auto"), ("no-preference", "smooth")):
+        context = browser.new_context(reduced_motion=motion, offline=True)
+        view = context.new_page()
+        for path in written.values():
+            view.goto(path.as_uri())
+            assert view.evaluate("getComputedStyle(document.documentElement).scrollBehavior") == behaviour
+            if motion == "reduce":
+                styles = "[...document.querySelectorAll('*')].map((e) => getComputedStyle(e))"
+                moving = "parseFloat(style.transitionDuration) || style.animationName !== 'none'"
+                assert view.evaluate(f"{styles}.filter((style) => {moving}).length") == 0
+        context.close()
 
 
 def test_tables_of_a_page_are_sorted_and_saved(browser: Any, written: dict[str, Path]) -> None:
@@ -127,14 +149,6 @@ def test_cells_that_look_like_formulas_are_quoted(browser: Any, written: dict[st
         view.get_by_role("button", name="Save as CSV").first.click()
     assert Path(saved.value.path()).read_text().splitlines()[1].startswith('"\'=HYPERLINK(""x"")"')
     context.close()
-
-
-@pytest.fixture(scope="module")
-def report_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    pairs = isthmus.demo.load("plain", split="test")
-    isthmus.report(pairs, path, comparison=isthmus.compare(pairs, splits=1), captions=[pages.HOSTILE] * pairs.n_items)
-    return path
 
 
 NEEDS_AXE = pytest.mark.skipif(not pages.AXE.is_file(), reason="axe-core is not installed: `make test` uses npm for it")

@@ -11,6 +11,9 @@ from isthmus.utils.errors import InputError
 
 #: Bins of the cosine over [-1, 1], a resolution of 1e-4.
 BINS = 20_000
+#: Pairs at or above a threshold below which the jackknife does not cover, so that there is no interval. With fewer
+#: matching pairs there is no precision either.
+MIN_MATCHING, MIN_NON_MATCHING = 20, 10
 
 
 def bin_of(cosine: float) -> int:
@@ -47,7 +50,8 @@ def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]
     Returns
     -------
     dict of str to np.ndarray
-        'cosines', 'precision' for one match among all items, 'recall' and 'above'.
+        'cosines', 'precision' for one match among all items, 'recall' and 'above'. A precision of fewer than
+        `MIN_MATCHING` matching pairs is NaN.
     """
     matching, non_matching = calibration.matching.sum(axis=0), calibration.non_matching.sum(axis=(0, 1))
     used = np.flatnonzero(matching + non_matching)
@@ -56,6 +60,7 @@ def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]
     true_share = calibration.prevalence * recall
     found = true_share + (1 - calibration.prevalence) * above
     precision = np.divide(true_share, found, out=np.full(len(found), NAN), where=found > 0)
+    precision[np.rint(recall * matching.sum()) < MIN_MATCHING] = NAN
     return {"cosines": positions * 2 / BINS - 1, "precision": precision, "recall": recall, "above": above}
 
 

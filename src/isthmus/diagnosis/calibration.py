@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.diagnosis._cosine_bins import BINS, bin_of, share_text, smallest_reaching, threshold_sentence
+from isthmus.diagnosis._cosine_bins import (
+    BINS,
+    MIN_MATCHING,
+    MIN_NON_MATCHING,
+    bin_of,
+    share_text,
+    smallest_reaching,
+    threshold_sentence,
+)
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import pack_array, unpack_array
@@ -22,8 +30,6 @@ GROUPS = 10
 T95 = 2.2621571627409915
 #: Precisions of the thresholds in sentences and in JSON.
 PRECISIONS = (0.5, 0.9, 0.99)
-#: Pairs at or above a threshold below which the jackknife does not cover, so that there is no interval.
-MIN_MATCHING, MIN_NON_MATCHING = 20, 10
 #: Smallest bandwidth of the likelihood ratio.
 MIN_BANDWIDTH = 1e-3
 
@@ -276,8 +282,8 @@ class Calibration(Tabular):
         quantiles = self.matched_quantile(cosine)
         if not math.isnan(quantiles[x]):
             sentences.append(
-                f"As many non-matching pairs exceed {cosine:g} across the modalities as exceed {quantiles[x]:.2f} "
-                f"within {x} and {quantiles[y]:.2f} within {y}."
+                f"The share of non-matching pairs above {cosine:g} across the modalities is the share above "
+                f"{quantiles[x]:.2f} within {x} and above {quantiles[y]:.2f} within {y}."
             )
         ratio = self.likelihood_ratio(cosine)
         if math.isnan(ratio):

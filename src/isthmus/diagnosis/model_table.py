@@ -126,7 +126,7 @@ class ModelComparison(Tabular, Mapping[str, Mapping[str, Estimate]]):
             return ""
         low, high = (lead.low, lead.high) if key == (second, best) else (-lead.high, -lead.low)
         text = f"{low:+.3f} to {high:+.3f} against {second}"
-        return f" ({text})" if low > 0 else f", not told from {second} ({text})"
+        return f" ({text})" if low > 0 else f", but chance can explain the difference ({text})"
 
     def columns(self) -> dict[str, list[Any]]:
         """Return one row for each model and number.

@@ -193,7 +193,7 @@ class InterventionCurve(Tabular):
             return f"{score} follows the alignment of the shared space more closely than the gap"
         if difference.high < 0:
             return f"{score} follows the gap more closely than the alignment of the shared space"
-        return f"These interventions do not show which of the two {score} follows"
+        return f"These interventions do not show whether {score} follows the gap or the alignment"
 
     def _changes(self, score: str) -> str:
         """Describe the score, the gap and the alignment at full strength of each intervention."""

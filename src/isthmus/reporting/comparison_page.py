@@ -11,7 +11,17 @@ import numpy as np
 
 from isthmus.diagnosis.recommendation import best_row, recommendation_sentence
 from isthmus.evaluation import Comparison, Summary
-from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, add_axes, new_figure, with_report_style
+from isthmus.reporting.drawing import (
+    ACCENT,
+    FONT_SIZE,
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    add_axes,
+    new_figure,
+    with_report_style,
+)
 from isthmus.reporting.formatting import aligner_label, gap, points, shorten
 from isthmus.reporting.plain_page import plain_page
 from isthmus.reporting.recommended_commands import commands
@@ -21,13 +31,12 @@ from isthmus.statistics.result import Estimate
 from isthmus.tasks import registry
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import number
 from isthmus.utils.validation import check_writable
 
 #: Share of the distance between the means from which on a gap counts as closed in the conclusion.
 CLOSED = 0.5
 #: Width in points to the right of the axes, for the names.
-NAMES_WIDTH = 132
+NAMES_WIDTH = 150
 
 
 def comparison_page(comparison: Comparison, path: str | os.PathLike[str], /, *, score: str | None = None) -> None:
@@ -190,7 +199,7 @@ def trade_off(comparison: Comparison, score: str) -> Any:
     """
     height = trade_off_height(comparison)
     fig = new_figure(WIDTH, height)
-    draw_trade_off(add_axes(fig, 46, 42, NAMES_WIDTH, 8), comparison, score)
+    draw_trade_off(add_axes(fig, 52, 42, NAMES_WIDTH, 8), comparison, score)
     return fig
 
 
@@ -218,7 +227,7 @@ def draw_trade_off(ax: Any, comparison: Comparison, score: str) -> None:
     ax.set(xlim=(x_min - 0.06 * (x_max - x_min), x_max + 0.06 * (x_max - x_min)))
     ax.set(ylim=(low - 0.08 * (high - low), high + 0.12 * (high - low)))
     ax.set(xlabel="gap closed (%)", ylabel=f"change in {score} (points)")
-    ax.annotate("raw", points[0], (0, 7), textcoords="offset points", ha="center", va="bottom", weight="bold")
+    ax.annotate("raw", points[0], (7, -4), textcoords="offset points", ha="left", va="top", weight="bold")
     height = 72 / ax.figure.dpi * ax.get_window_extent().height
     _add_names(ax, points[1:], [aligner_label(row) for row in rows[1:]], height)
 
@@ -243,12 +252,12 @@ def _add_names(ax: Any, points: np.ndarray, names: list[str], height: float) -> 
     """
     low, high = ax.get_ylim()
     order = np.argsort(-points[:, 1], kind="stable") if len(points) else np.array([], dtype=int)
-    heights = np.array([(26 if "(" in names[i] else 14) / height for i in order])
+    heights = np.array([(30 if "(" in names[i] else 16) / height for i in order])
     for i, y in zip(order, _spread((points[order, 1] - low) / (high - low), heights), strict=True):
         name = shorten(names[i].replace("(", "\n("), 44)
         # The line starts at the left end of the name. From its middle it would cross the other names.
         line = {"arrowstyle": "-", "color": MUTED, "lw": 0.6, "shrinkB": 3, "relpos": (0, 0.5)}
-        options = {"va": "center", "fontsize": 9.5, "linespacing": 1.1, "arrowprops": line}
+        options = {"va": "center", "fontsize": FONT_SIZE, "linespacing": 1.1, "arrowprops": line}
         ax.annotate(name, points[i], (1.06, y), textcoords="axes fraction", **options)
 
 
@@ -294,9 +303,11 @@ def _cells(row: Summary, names: list[str]) -> list[str]:
 
 def _cell(score: Estimate, change: Estimate | None, *, is_raw: bool) -> str:
     if is_raw or change is None:
-        return number(round(score.value, 3))
+        return f"{score.value:.3f}".replace("-", "−")
+    if change.low == change.high == 0:
+        return f"{score.value:.3f}\nno change".replace("-", "−")
     if math.isnan(change.low):
-        return f"{number(round(score.value, 3))}\n{change.value:+.3f}".replace("-", "−")
+        return f"{score.value:.3f}\n{change.value:+.3f}".replace("-", "−")
     width = change.high - change.low
     decimals = min(max(1 - math.floor(math.log10(width / 2)), 0), 4) if 0 < width < math.inf else 3
     bounds = f"{change.low:+.{decimals}f} to {change.high:+.{decimals}f}"

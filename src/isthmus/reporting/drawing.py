@@ -25,10 +25,10 @@ VARIABLES = {
 #: Colour of the light scheme -> colour of the dark scheme.
 DARK = {INK: "#e8eaed", PAPER: "#15181c", X: "#6db3f2", Y: "#f6935a", ACCENT: "#4cc9b4", MUTED: "#8b949e"}
 
-#: Default width of a figure in points. A page that is 358 px wide shows a figure of 400 points completely.
-WIDTH = 400
-#: Font size of labels in points, as in the style sheet, and that of annotations.
-FONT_SIZE, SMALL_FONT_SIZE = 11.5, 10.5
+#: Default width of a figure in points, that of a figure on a phone in pixels, where text then has `FONT_SIZE` pixels.
+WIDTH = 358
+#: Font size of all text in points, as in the style sheet.
+FONT_SIZE = 12
 #: Font family of figures and pages.
 FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 

@@ -12,7 +12,7 @@ from isthmus.diagnosis import CosineDecomposition, Explanation
 from isthmus.evaluation import Comparison
 from isthmus.reporting import panels
 from isthmus.reporting.descriptions import describe_overview, headline_answers
-from isthmus.reporting.drawing import SMALL_FONT_SIZE, WIDTH, add_axes, new_figure, with_report_style
+from isthmus.reporting.drawing import FONT_SIZE, WIDTH, add_axes, new_figure, with_report_style
 from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.samples import CloudProjection, CosineSample
 from isthmus.reporting.svg import inline_svg, standalone_svg
@@ -43,7 +43,7 @@ def budget_figure(budget: CosineDecomposition) -> Any:
 @with_report_style
 def clouds_figure(projection: CloudProjection, names: tuple[str, str], limits: panels.Limits) -> Any:
     """Return the scatter plot of both clouds."""
-    fig = new_figure(WIDTH, 350)
+    fig = new_figure(WIDTH, 300)
     panels.draw_clouds(add_axes(fig, 62, 42, 16, 8), projection, names, limits)
     return fig
 
@@ -124,5 +124,5 @@ def _overview_figure(
     questions = ("How big is the gap?", "Where does it come from?", "What does closing it do?")
     for start, question, answer in zip((24, 338, 640), questions, headline_answers(explanation), strict=True):
         fig.text(start / width, 1 - 22 / height, question, weight="bold", fontsize=14, va="center")
-        fig.text(start / width, 1 - 42 / height, answer, fontsize=SMALL_FONT_SIZE, va="center", alpha=0.85)
+        fig.text(start / width, 1 - 42 / height, answer, fontsize=FONT_SIZE, va="center", alpha=0.85)
     return fig

@@ -81,7 +81,7 @@ def intervention_figure(curve: InterventionCurve) -> Any:
                 ax.set_xlabel(AXIS_LABELS[measure])
             if row == 0 and column == 0:
                 handles = ax.get_legend_handles_labels()
-    fig.legend(*handles, loc="lower center", ncols=4, frameon=False)
+    fig.legend(*handles, loc="lower left", ncols=4, frameon=False)
     return fig
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.reporting.drawing import MUTED, PAPER, SMALL_FONT_SIZE, apply_layout
+from isthmus.reporting.drawing import FONT_SIZE, MUTED, PAPER, apply_layout
 
 #: Offsets of a label from its point, in points, in order of preference.
 OFFSETS = tuple((dx, sign * dy) for dy in (9, 22, 36, 50, 64, 78, 92) for dx in (9, -9) for sign in (1, -1))
@@ -18,7 +18,7 @@ MIN_LINE_OFFSET = 30
 MAX_LINE_LENGTH = 22
 #: Cost of one point outside the axis, of a covered mark, of a square point of overlap with another label, and of a
 #: point of distance.
-OUTSIDE_COST, COVER_COST, OVERLAP_COST, DISTANCE_COST = 200, 3000, 60, 4
+OUTSIDE_COST, COVER_COST, OVERLAP_COST, DISTANCE_COST = 1000, 3000, 60, 4
 
 Box = tuple[float, float, float, float]
 
@@ -28,13 +28,14 @@ def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Seq
     from matplotlib.transforms import Bbox
 
     apply_layout(ax)
+    ax.autoscale_view()  # limits that are still to be computed would move the marks
     points_per_pixel = 72 / ax.figure.dpi
     marks = points_per_pixel * ax.transData.transform(positions)
     frame = Bbox(points_per_pixel * ax.bbox.get_points())
     boxes: list[Box] = []
     for position, mark, text, is_bold in zip(positions, marks, texts, bold, strict=True):
         lines = textwrap.wrap(text, MAX_LINE_LENGTH, break_long_words=False) or [text]
-        size = max(map(len, lines)) * SMALL_FONT_SIZE * 0.62, len(lines) * SMALL_FONT_SIZE * 1.2
+        size = max(map(len, lines)) * FONT_SIZE * 0.62, len(lines) * FONT_SIZE * 1.2
         candidates = [_label_box(mark, offset, size) for offset in OFFSETS]
         costs = [
             _cost(box, frame, marks, boxes) + DISTANCE_COST * abs(offset[1])
@@ -48,7 +49,7 @@ def place_labels(ax: Any, positions: np.ndarray, texts: Sequence[str], bold: Seq
             position,
             (dx, dy),
             textcoords="offset points",
-            fontsize=SMALL_FONT_SIZE,
+            fontsize=FONT_SIZE,
             ha="left" if dx > 0 else "right",
             va="bottom" if dy > 0 else "top",
             weight="bold" if is_bold else "normal",

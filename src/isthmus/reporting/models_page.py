@@ -27,7 +27,7 @@ COLUMNS = {
     "R@1": "R@1",
     "exchange_R@1": "exchange R@1",
     "mixed_R@1": "mixed R@1",
-    "same_modality_share": "own-modality share",
+    "same_modality_share": "same-modality share",
 }
 #: Numbers of the budget and of the collapse.
 PARTS = {

@@ -224,7 +224,8 @@
       document.getElementById("cosine-value").textContent = cosine;
       document.getElementById("cosine-meaning").textContent = (calibration.recall[position]
         ? `Recall: ${percent(calibration.recall[position])} of the matching pairs have this cosine or more. ` +
-          `Precision: ${percent(calibration.precision[position])} of the candidates there are matches. `
+          (calibration.precision[position] === null ? "These are too few pairs to judge the precision. "
+            : `Precision: ${percent(calibration.precision[position])} of the candidates there are matches. `)
         : "No matching pair has this cosine or more. ") +
         `${percent(1 - calibration.above[position])} of the non-matching pairs have less.`;
     };

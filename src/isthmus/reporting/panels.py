@@ -10,7 +10,7 @@ import numpy as np
 from isthmus.align import Reliability
 from isthmus.diagnosis import CosineDecomposition, best_row
 from isthmus.evaluation import Comparison, Summary
-from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, SMALL_FONT_SIZE, X, Y, apply_layout
+from isthmus.reporting.drawing import ACCENT, FONT_SIZE, INK, MUTED, PAPER, X, Y, apply_layout
 from isthmus.reporting.formatting import aligner_label, shorten
 from isthmus.reporting.labels import place_labels
 from isthmus.reporting.samples import MAX_LINES, CloudProjection, CosineSample
@@ -77,7 +77,7 @@ def draw_budget(ax: Any, budget: CosineDecomposition) -> None:
             row,
             f"{value:.3f}{percentage}",
             va="center",
-            fontsize=SMALL_FONT_SIZE,
+            fontsize=FONT_SIZE,
             weight="bold" if name in (budget.largest, "total") else "normal",
         )
         if name != "total":
@@ -166,7 +166,7 @@ def draw_principal_angles(ax: Any, result: Result, random_angles: np.ndarray) ->
     if guaranteed:
         ax.axvline(guaranteed + 0.5, color=INK, lw=1, dashes=(3, 3))
         alignment = "right" if guaranteed > len(numbers) / 2 else "left"
-        ax.text(guaranteed + 0.5, 92, f" {guaranteed} guaranteed ", ha=alignment, va="bottom", fontsize=SMALL_FONT_SIZE)
+        ax.text(guaranteed + 0.5, 92, f" {guaranteed} guaranteed ", ha=alignment, va="bottom", fontsize=FONT_SIZE)
     # The space above 90 degrees, where no curve can be, is for the labels.
     ax.set(xlabel="number of the principal angle", ylabel="degrees", ylim=(-1, 126), xlim=(0, len(numbers) + 1))
     ax.set_yticks([0, 30, 60, 90])

@@ -55,8 +55,8 @@ def format_interval(value: float, low: float, high: float) -> tuple[str, str]:
     --------
     >>> format_interval(0.38123, 0.3681, 0.3912), format_interval(72.0134, float("nan"), float("nan"))
     (('0.381', '0.368 to 0.391'), ('72.01', ''))
-    >>> format_interval(12345.6, 12001.0, 12690.2)
-    ('12346', '12001 to 12690')
+    >>> format_interval(12345.6, 12001.0, 12690.2), format_interval(-0.14, -0.28, -0.003)
+    (('12346', '12001 to 12690'), ('-0.14', '-0.28 to -0.003'))
     """
     if math.isnan(value):
         return "", ""
@@ -66,7 +66,16 @@ def format_interval(value: float, low: float, high: float) -> tuple[str, str]:
     if half_width <= 0:
         return number(value), f"{number(low)} to {number(high)}"
     decimals = min(max(1 - math.floor(math.log10(half_width)), 0), 12)
-    return f"{value:.{decimals}f}", f"{low:.{decimals}f} to {high:.{decimals}f}"
+    text = f"{value:.{decimals}f}"
+    return text if float(text) != 0 else text.lstrip("-"), " to ".join(
+        _signed_end(end, decimals) for end in (low, high)
+    )
+
+
+def _signed_end(end: float, decimals: int) -> str:
+    """Format an end of an interval with up to two more decimals where it would look like zero, and is not."""
+    texts = [f"{end:.{decimals + more}f}" for more in (0, 1, 2)]
+    return next((text for text in texts if float(text) != 0), f"{0:.{decimals}f}")
 
 
 def visible_decimals(low: float, high: float, usual: int, /, *, most: int = 6) -> int:

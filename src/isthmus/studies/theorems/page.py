@@ -214,8 +214,8 @@ def _conclusion(results: Sequence[ExperimentResult]) -> list[str]:
     if central is not None:
         row = _headline(central)
         sentences.append(
-            f"'{central.title}' {central.verdict}: {_short(row.predicted)} is predicted and {_short(row.measured)} was "
-            f"measured ({row.quantity})."
+            f"'{central.title}' {central.verdict}. The check '{row.quantity}' predicts {_short(row.predicted)}, and "
+            f"{_short(row.measured)} was measured."
         )
     return sentences
 

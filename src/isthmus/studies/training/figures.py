@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.reporting.drawing import ACCENT, INK, MUTED, PAPER, WIDTH, X, Y, add_axes, new_figure, with_report_style
+from isthmus.reporting.drawing import (
+    ACCENT,
+    FONT_SIZE,
+    INK,
+    MUTED,
+    PAPER,
+    WIDTH,
+    X,
+    Y,
+    add_axes,
+    new_figure,
+    with_report_style,
+)
 from isthmus.reporting.svg import inline_svg, standalone_svg
 from isthmus.statistics.result import Estimate
 from isthmus.studies.training.causal_links import DISPLAY_NAMES, SCORES
@@ -113,8 +125,8 @@ def _scores(runs_by_part: dict[str, list[TrainingRun]]) -> Any:
     for row, score in enumerate(SCORES):
         is_last_row = row == len(SCORES) - 1
         for column, cause in enumerate(("gap_distance", "alignment")):
-            left_margin = 52 + column * WIDTH
-            right_margin = WIDTH - left_margin + 66 if column == 0 else 14
+            left_margin = 64 + column * WIDTH
+            right_margin = WIDTH + 8 if column == 0 else 14
             bottom = height - (row + 1) * _ROW_HEIGHT + 8
             ax = add_axes(fig, left_margin, bottom, right_margin, row * _ROW_HEIGHT + 8)
             for (name, runs), (colour, marker) in zip(runs_by_part.items(), _STYLES, strict=False):
@@ -124,10 +136,11 @@ def _scores(runs_by_part: dict[str, list[TrainingRun]]) -> Any:
             if column == 0:
                 ax.set_ylabel(DISPLAY_NAMES[score])
             ax.tick_params(labelbottom=is_last_row)
+            ax.locator_params(nbins=4)
             if is_last_row:
                 ax.set_xlabel(DISPLAY_NAMES[cause])
             handles = ax.get_legend_handles_labels()
-    fig.legend(*handles, loc="lower center", ncols=5, frameon=False)
+    fig.legend(*handles, loc="lower left", ncols=5, frameon=False)
     return fig
 
 
@@ -163,7 +176,7 @@ def _curves(groups: Mapping[str, Sequence[TrainingRun]]) -> Any:
         column_width = width / n_columns
         left_margin, right_margin = column * column_width + 48, width - (column + 1) * column_width + 8
         ax = add_axes(fig, left_margin, height - (row + 1) * _ROW_HEIGHT + 24, right_margin, row * _ROW_HEIGHT + 22)
-        ax.set_title(title, fontsize=11, loc="left", pad=4)
+        ax.set_title(title, fontsize=FONT_SIZE, loc="left", pad=4)
         for (label, runs), (colour, marker) in zip(groups.items(), _STYLES, strict=False):
             epochs = [point["epoch"] for point in runs[0].curve]
             means = [mean_over_seeds([run.curve[i].get(measure) for run in runs]) for i in range(len(epochs))]
@@ -174,7 +187,7 @@ def _curves(groups: Mapping[str, Sequence[TrainingRun]]) -> Any:
         ax.set_xticks([0, 3, 12, 60], ["0", "3", "12", "60"])
         ax.minorticks_off()
         handles = ax.get_legend_handles_labels()
-    fig.legend(*handles, loc="lower center", ncols=3, frameon=False)
+    fig.legend(*handles, loc="lower left", ncols=3, frameon=False)
     return fig
 
 
