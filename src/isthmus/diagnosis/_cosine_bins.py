@@ -11,9 +11,9 @@ from isthmus.utils.errors import InputError
 
 #: Bins of the cosine over [-1, 1], a resolution of 1e-4.
 BINS = 20_000
-#: Pairs at or above a threshold below which the jackknife does not cover, so that there is no interval. With fewer
-#: matching pairs there is no precision either.
-MIN_MATCHING, MIN_NON_MATCHING = 20, 10
+#: Matching and non-matching pairs at or above a threshold that an interval of it needs. With fewer matching pairs there
+#: is no precision either.
+MIN_PAIRS = (20, 10)
 
 
 def bin_of(cosine: float) -> int:
@@ -51,7 +51,7 @@ def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]
     -------
     dict of str to np.ndarray
         'cosines', 'precision' for one match among all items, 'recall' and 'above'. A precision of fewer than
-        `MIN_MATCHING` matching pairs is NaN.
+        `MIN_PAIRS` matching pairs is NaN.
     """
     matching, non_matching = calibration.matching.sum(axis=0), calibration.non_matching.sum(axis=(0, 1))
     used = np.flatnonzero(matching + non_matching)
@@ -60,19 +60,19 @@ def threshold_curve(calibration: Any, n_positions: int) -> dict[str, np.ndarray]
     true_share = calibration.prevalence * recall
     found = true_share + (1 - calibration.prevalence) * above
     precision = np.divide(true_share, found, out=np.full(len(found), NAN), where=found > 0)
-    precision[np.rint(recall * matching.sum()) < MIN_MATCHING] = NAN
+    precision[np.rint(recall * matching.sum()) < MIN_PAIRS[0]] = NAN
     return {"cosines": positions * 2 / BINS - 1, "precision": precision, "recall": recall, "above": above}
 
 
-def threshold_sentence(threshold: Estimate, shares: tuple[str, str], n_matching: int, needed: int, /) -> str:
+def threshold_sentence(threshold: Estimate, shares: tuple[str, str], n_matching: int, /) -> str:
     """Return the meaning of a threshold, or why it is not judged: too few matching pairs lie above it.
 
     `shares` are its precision and its recall.
     """
-    if n_matching < needed:
+    if n_matching < MIN_PAIRS[0]:
         return (
             f"A precision of {shares[0]} cannot be judged on these pairs: the threshold would rest on {n_matching:,} "
-            f"matching pair{'s' * (n_matching != 1)}, and {needed} are needed."
+            f"matching pair{'s' * (n_matching != 1)}, and {MIN_PAIRS[0]} are needed."
         )
     interval = threshold.note or f"95 %: {threshold.low:.4f} to {threshold.high:.4f}"
     return (

@@ -9,15 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from isthmus.diagnosis._cosine_bins import (
-    BINS,
-    MIN_MATCHING,
-    MIN_NON_MATCHING,
-    bin_of,
-    share_text,
-    smallest_reaching,
-    threshold_sentence,
-)
+from isthmus.diagnosis._cosine_bins import BINS, MIN_PAIRS, bin_of, share_text, smallest_reaching, threshold_sentence
 from isthmus.statistics.result import NAN, Estimate
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import pack_array, unpack_array
@@ -227,10 +219,10 @@ class Calibration(Tabular):
         position = bin_of(value)
         n_matching, n_non_matching = int(matching[position:].sum()), int(non_matching[position:].sum())
         definition += f"; {n_matching:,} matching and {n_non_matching:,} non-matching pairs reach it here"
-        if n_matching < MIN_MATCHING or n_non_matching < MIN_NON_MATCHING:
+        if n_matching < MIN_PAIRS[0] or n_non_matching < MIN_PAIRS[1]:
             note = (
                 f"no interval: {n_matching:,} matching and {n_non_matching:,} non-matching pairs reach it, and "
-                f"{MIN_MATCHING} and {MIN_NON_MATCHING} are needed"
+                f"{MIN_PAIRS[0]} and {MIN_PAIRS[1]} are needed"
             )
             return Estimate(value, unit="cosine", definition=definition, note=note)
         replicates = []
@@ -314,7 +306,7 @@ class Calibration(Tabular):
                 continue
             n_matching = int(self.matching.sum(axis=0)[bin_of(threshold.value) :].sum())
             shares = share_text(precision), share_text(self.recall(threshold.value))
-            sentences.append(threshold_sentence(threshold, shares, n_matching, MIN_MATCHING))
+            sentences.append(threshold_sentence(threshold, shares, n_matching))
         return [f"With one match among {self.items:,} candidates:", *sentences]
 
     def to_dict(self, cosine: float | None = None) -> dict[str, Any]:
