@@ -106,6 +106,27 @@ def eigh(matrix: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
     return values, vectors
 
 
+def eigvalsh(matrix: np.ndarray, /) -> np.ndarray:
+    """Return the ascending eigenvalues of a symmetric matrix, computed once for each content.
+
+    Parameters
+    ----------
+    matrix : array of shape (d, d)
+        Symmetric matrix.
+
+    Returns
+    -------
+    array of shape (d,)
+        Eigenvalues, which cannot be written.
+
+    Examples
+    --------
+    >>> eigvalsh(np.diag([2.0, 1.0])).tolist()
+    [1.0, 2.0]
+    """
+    return _CACHE.get(matrix, "eigvalsh", lambda: (np.linalg.eigvalsh(matrix),))[0]
+
+
 def svd(matrix: np.ndarray, /, *, full_matrices: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return `numpy.linalg.svd` of a matrix, computed once for each content.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isthmus.linalg import remembered
+from isthmus.linalg.psd import covariance_fidelity, row_fidelity
 from isthmus.metrics._conditions import EQUAL_ROWS_IN_BOTH, few_items_note, undefined
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
@@ -101,13 +101,14 @@ def _swapped_distances(sample: InfluenceSample, swapped_items: np.ndarray) -> tu
 def _cloud_distances(*clouds: np.ndarray) -> tuple[float, float]:
     """Return squared gap and squared Bures distance of two clouds."""
     gap = clouds[0].mean(axis=0) - clouds[1].mean(axis=0)
-    covariances = [(c.T @ c) / len(c) - np.outer(c.mean(axis=0), c.mean(axis=0)) for c in clouds]
-    values, vectors = remembered.eigh(covariances[0])
-    root = vectors * np.sqrt(np.clip(values, 0.0, None))
-    squares = np.linalg.eigvalsh(root.T @ covariances[1] @ root)
-    fidelity_trace = np.sqrt(np.clip(squares, 0.0, None)).sum()
-    bures = float(np.trace(covariances[0]) + np.trace(covariances[1]) - 2 * fidelity_trace)
-    return float(gap @ gap), max(bures, 0.0)
+    if max(len(cloud) for cloud in clouds) < clouds[0].shape[1]:
+        fidelity = row_fidelity(*clouds)
+    else:
+        means = [cloud.mean(axis=0) for cloud in clouds]
+        covariances = [(c.T @ c) / len(c) - np.outer(mean, mean) for c, mean in zip(clouds, means, strict=True)]
+        fidelity = covariance_fidelity(*covariances)
+    spread = sum(float(cloud.var(axis=0).sum()) for cloud in clouds)
+    return float(gap @ gap), max(spread - 2 * fidelity, 0.0)
 
 
 @metric(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+import threading
 from collections.abc import Sequence
 from typing import Any
 
+from isthmus.compute.resources import n_threads
 from isthmus.data.opening import as_pairs
 from isthmus.diagnosis import Explanation, explain
 from isthmus.evaluation import Comparison, compare
@@ -109,6 +112,7 @@ def report(
     ids, captions = texts_of_items(ids, pairs), texts_of_items(captions, pairs)
     texts = item_texts({"ids": ids, "labels": pairs.labels, "captions": captions}, pairs.n_items)
     image_files = None if images is None else image_paths(images, pairs.n_items)
+    _load_figures()
     no_comparison, held_out = "", HeldOutClouds(pairs, fit, normalize=normalize)
     state_remarks(pairs)  # in the verdict
     if comparison is None:
@@ -143,3 +147,10 @@ def report(
         # A file name that is not valid Unicode becomes question marks instead of an error.
         temporary.write_bytes(page_html.encode("utf-8", errors="replace"))
     return explanation
+
+
+def _load_figures() -> None:
+    """Import matplotlib in another thread while the pairs are compared, if the process may use one."""
+    if n_threads() > 1:
+        modules = ("matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.style")
+        threading.Thread(target=lambda: [importlib.import_module(name) for name in modules], name="figures").start()

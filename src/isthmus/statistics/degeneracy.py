@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.linalg import remembered
 from isthmus.statistics.moments import Moments
 
 #: Largest variance, as a share of the mean squared length, of rows that are all the same but for rounding.
@@ -230,9 +231,11 @@ def _collapsed_modality(
         share = f"{100 * length:.5g}" if length < 0.999995 else "more than 99.999"
         message = f"the rows of {name} are nearly all the same (their mean has {share} % of their length)"
         return [Degeneracy("narrow", (name,), message)]
-    if float(np.linalg.eigvalsh(second_moment)[-1]) > MIN_LINE_SHARE * squared_length:
+    # The Frobenius norm is an upper bound of the largest eigenvalue.
+    largest_bound, line = float(np.linalg.norm(second_moment)), MIN_LINE_SHARE * squared_length
+    if largest_bound > line and float(remembered.eigvalsh(second_moment)[-1]) > line:
         return [Degeneracy("line", (name,), f"the rows of {name} lie along one direction")]
-    variances = np.linalg.eigvalsh(second_moment - np.outer(mean, mean))
+    variances = remembered.eigvalsh(second_moment - np.outer(mean, mean))
     directions = int(np.count_nonzero(variances > max(1e-10 * variances[-1], noise * squared_length)))
     if directions < min(MIN_DIRECTIONS, n_items - 1, len(mean)):
         message = f"the rows of {name} vary in only {directions} of {len(mean):,} directions"

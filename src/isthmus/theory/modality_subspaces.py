@@ -9,6 +9,7 @@ are compared with it.
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -275,9 +276,18 @@ class SubspaceAngles:
         Returns
         -------
         SubspaceAngles
-            The angles.
+            The angles, computed once while the moments exist.
         """
         m = moments.numpy()
+        remembered_moments, remembered = _ANGLES.get(id(m), (None, None))
+        if remembered is not None and remembered_moments is not None and remembered_moments() is m:
+            return remembered
+        angles, key = cls._of(m), id(m)
+        _ANGLES[key] = (weakref.ref(m, lambda _: _ANGLES.pop(key, None)), angles)
+        return angles
+
+    @classmethod
+    def _of(cls, m: Moments) -> SubspaceAngles:
         items_x, items_y = m.by_item.n_items, m.swapped().by_item.n_items
         cosine, variance = debiased_mean_cosine(m)
         # Components of the means that are zero in expectation add noise which the first order misses.
@@ -382,3 +392,7 @@ class SubspaceAngles:
             return holds or None, measured
         # With few rows the angles between sampled subspaces are too large, so that only a gap above them refutes.
         return (None if self.x.n_items <= self.x.dim and self.gap < self.smallest else False), measured
+
+
+#: Angles of moments that still exist, which explanation and assumptions share.
+_ANGLES: dict[int, tuple[weakref.ref[Moments], SubspaceAngles]] = {}
