@@ -9,7 +9,7 @@ import pytest
 
 from isthmus.align import InvertedSoftmax, ScoreCalibration, ScoreStandardization
 from isthmus.compute.running_top import RunningTop
-from isthmus.tasks import TaskData, registry
+from isthmus.tasks import TaskData, _joint_search, registry
 from isthmus.tasks._joint_search import TILE_SHAPE, joint_results
 
 TASKS = ("retrieval", "mixed_search")
@@ -36,7 +36,7 @@ def assert_same_scores(x: np.ndarray, y: np.ndarray, **options: Any) -> None:
         assert dict(result.overall) == pytest.approx(dict(expected.overall))
 
 
-@pytest.mark.parametrize(("captions", "dtype"), [(1, np.float32), (2, np.float64)])
+@pytest.mark.parametrize(("captions", "dtype"), [(1, np.float32), (2, np.float64)])  # float64 is screened in float32
 def test_joint_search_more_rows_than_a_tile_is_that_of_separate_searches(captions, dtype):
     n = 2 * TILE_SHAPE[0] + 300
     x, y, owner = pairs(n, captions * n, np.random.default_rng(0), dtype)
@@ -47,6 +47,16 @@ def test_joint_search_equal_rows_ties_count_against_the_query():
     x, y, _ = pairs(90, 90, np.random.default_rng(1))
     x[:30], y[20:60] = x[0], y[20]
     assert_same_scores(x, y, seed=5)
+
+
+def test_joint_search_screened_scores_that_nearly_tie_are_repaired(monkeypatch):
+    monkeypatch.setattr(_joint_search, "SCREENED_SCORES", 1)
+    rng = np.random.default_rng(6)
+    x, y, _ = pairs(120, 120, rng)
+    x[1::2] = unit(x[::2] + 1e-9 * rng.normal(size=(60, 12)))  # closer than float32 tells apart
+    x[40:60], y[80:100] = x[40], y[80]
+    assert_same_scores(x, y, seed=2)
+    assert_same_scores(x, y, seed=2, correction=ScoreCalibration().fit(x, y))
 
 
 def test_joint_search_rows_of_one_item_that_do_not_match_count_in_retrieval_alone():

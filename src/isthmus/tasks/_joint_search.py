@@ -8,67 +8,30 @@ rows. So half of the products of the separate searches suffice.
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from isthmus.compute.resources import current
-from isthmus.compute.running_top import RunningTop
-from isthmus.compute.score_matrix import count_columns, count_rows, even_slices
+from isthmus.compute.score_matrix import even_slices
 from isthmus.compute.score_sweep import Workspace
 from isthmus.compute.topk import tile_map
 from isthmus.tasks._base import TaskData
-from isthmus.tasks._mixed_corpus import TOP, QueryResults, SearchedScores, stored_items
+from isthmus.tasks._mixed_corpus import QueryResults, stored_items
+from isthmus.tasks._searched_modality import SearchedModality, Terms
 from isthmus.tasks.ranks import TIE, max_norm
 
 #: Tasks that one pass serves.
 JOINT_TASKS = frozenset({"retrieval", "mixed_search"})
 #: Rows and columns of a tile: 5 MB of float32, which stay in the cache while they are counted.
 TILE_SHAPE = (1000, 1256)
+#: From this number of scores on, rows of float64 are multiplied in float32, and scores near a bound are repaired.
+SCREENED_SCORES = 2**20
 #: More matching rows of one query are searched apart.
 MAX_RELEVANT = 32
 #: Halves of the items that are stored as x in one of both corpora, and items without a row of y, stored as x in both.
 FIRST, SECOND, ALWAYS = range(3)
-
-
-class Terms(NamedTuple):
-    """Scores of the queries of one modality against the stored rows of one: product / scale + stored + query.
-
-    Attributes
-    ----------
-    scale : divisor of the inner products
-    stored : (n,) term of each stored row, or None for zero
-    query : (m,) term of each query, or None for zero
-    """
-
-    scale: float = 1.0
-    stored: np.ndarray | None = None
-    query: np.ndarray | None = None
-
-    def ordered(self, query_order: np.ndarray, stored_order: np.ndarray) -> Terms:
-        """Return the terms of rows in another order."""
-        stored = None if self.stored is None else self.stored[stored_order]
-        return Terms(self.scale, stored, None if self.query is None else self.query[query_order])
-
-    def columns(self, dtype: np.dtype) -> np.ndarray | None:
-        """Return what is added to the products of each stored row before they are compared, or None."""
-        return None if self.stored is None else (self.scale * self.stored).astype(dtype)
-
-    def scores(self, values: np.ndarray, query: Any, stored: Any = None) -> np.ndarray:
-        """Return scores of compared values of some queries, or of products, if the stored rows are score_terms."""
-        scores: np.ndarray = values / self.scale if self.scale != 1 else values
-        if self.stored is not None and stored is not None:
-            scores = scores + self.stored[stored]
-        if self.query is not None:
-            scores = scores + self.query[query].reshape(-1, *(1,) * (scores.ndim - 1))
-        return scores
-
-    def bounds(self, scores: np.ndarray) -> np.ndarray:
-        """Return the compared values (m, r) that have these scores (m, r)."""
-        return self.scale * (scores if self.query is None else scores - self.query[:, None])
 
 
 class JointResults(NamedTuple):
@@ -83,98 +46,6 @@ class JointResults(NamedTuple):
     ranks_x: np.ndarray
     ranks_y: np.ndarray
     mixed: dict[str, QueryResults]
-
-
-@dataclass
-class _Modality:
-    """The rows of one modality in the order of the pass, as queries and as stored rows.
-
-    Attributes
-    ----------
-    rows : (n, d)
-    order : (n,), number of each row before the pass
-    items : (n,), item of each row
-    spans : the consecutive rows of each half of the items
-    terms : terms of its queries against stored rows of its own and of the other modality
-    relevant : (n, r), scores of the matching rows in descending order, -inf beyond them
-    best : (n,), largest score of a match of retrieval, -inf without one
-    """
-
-    rows: np.ndarray
-    order: np.ndarray
-    items: np.ndarray
-    spans: tuple[slice, ...]
-    terms: dict[str, Terms] = field(default_factory=dict)
-    relevant: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    best: np.ndarray = field(default_factory=lambda: np.empty(0))
-
-    @classmethod
-    def of(cls, rows: np.ndarray, items: np.ndarray, half: np.ndarray) -> _Modality:
-        """Sort the rows by half and item."""
-        order = np.lexsort((items, half[items]))
-        counts = np.bincount(half[items], minlength=3)
-        ends = np.cumsum(counts)
-        spans = tuple(slice(int(end - count), int(end)) for count, end in zip(counts, ends, strict=True))
-        return cls(np.ascontiguousarray(rows[order]), order, items[order], spans)
-
-    def set_bounds(self, slack: float) -> None:
-        """Prepare the bounds that scores are compared with, and what is collected."""
-        n, dtype = len(self.rows), self.rows.dtype
-        self.lock = threading.Lock()
-        scores = np.where(np.isneginf(self.relevant), np.inf, self.relevant - slack)
-        self.bounds = {name: terms.bounds(scores).astype(dtype) for name, terms in self.terms.items()}
-        best = np.where(np.isneginf(self.best), np.inf, self.best - slack)
-        self.best_bound = self.terms["other"].bounds(best[:, None])[:, 0].astype(dtype)
-        self.shares_bound = bool(np.array_equal(self.best_bound, self.bounds["other"][:, 0]))
-        self.columns = {name: terms.columns(dtype) for name, terms in self.terms.items()}
-        self.above_best = np.zeros(n, dtype=np.int64)
-        self.above = np.zeros(self.relevant.shape, dtype=np.int64)
-        self.top = {name: RunningTop(n, TOP, dtype) for name in self.terms}
-
-    def look(self, scores: np.ndarray, queries: slice, kind: str, *, axis: int, searched: bool) -> None:
-        """Count and collect the scores of a tile for the queries along one axis.
-
-        `searched` says whether the tile is part of a mixed corpus. All tiles between the modalities are part of the
-        corpus of retrieval.
-        """
-        count = count_rows if axis == 0 else count_columns
-        counted = None
-        if kind == "other":
-            bound = self.best_bound[queries]
-            counted = count(scores >= (bound[:, None] if axis == 0 else bound))
-            with self.lock:
-                self.above_best[queries] += counted
-        if not searched:
-            return
-        for number in range(self.relevant.shape[1]):
-            if counted is None or number or not self.shares_bound:
-                bound = self.bounds[kind][queries, number]
-                counted = count(scores >= (bound[:, None] if axis == 0 else bound))
-            with self.lock:
-                self.above[queries, number] += counted
-        self.top[kind].add(scores, queries, axis=axis)
-
-    def add_best(self, queries: np.ndarray, values: np.ndarray) -> None:
-        """Count single scores of queries in retrieval."""
-        with self.lock:
-            np.add.at(self.above_best, queries, values >= self.best_bound[queries])
-
-    def results(self, corpora: list[tuple[slice, dict[str, int]]], slack: float) -> QueryResults:
-        """Return the results of mixed search in the order before the pass."""
-        results = QueryResults.empty(len(self.rows))
-        for queries, stored in corpora:
-            numbers = self.order[queries]
-            if not len(numbers):
-                continue
-            relevant = self.relevant[queries]
-            relevant = relevant[:, : max(int(np.isfinite(relevant).any(axis=0).sum()), 1)]
-            largest = {name: self.terms[name].scores(top.values[queries], queries) for name, top in self.top.items()}
-            searched = SearchedScores(
-                relevant, self.above[queries, : relevant.shape[1]], largest["own"], largest["other"]
-            )
-            for target, values in zip(results, searched.results(stored["own"], stored["other"], slack), strict=True):
-                target[numbers] = values
-        return results
 
 
 def joint_results(data: TaskData) -> JointResults | None:
@@ -216,7 +87,11 @@ def _search(data: TaskData) -> JointResults | None:
         (x, y), terms = correction.score_terms(x, y)
     half = np.where(stored_items(n_items, 0.5, data.seed), FIRST, SECOND)
     half[np.bincount(y_items, minlength=n_items) == 0] = ALWAYS
-    modalities = {"x": _Modality.of(x, x_items, half), "y": _Modality.of(y, y_items, half)}
+    precision = np.float32 if len(x) * len(y) >= SCREENED_SCORES else x.dtype
+    modalities = {
+        name: SearchedModality.of(rows, items, half, precision)
+        for name, rows, items in (("x", x, x_items), ("y", y, y_items))
+    }
     for query, stored in ((a, b) for a in "xy" for b in "xy"):
         score_terms = Terms(*terms[query, stored]) if terms else Terms()
         kind = "own" if query == stored else "other"
@@ -252,7 +127,7 @@ class _Pass:
 
     Parameters
     ----------
-    modalities : dict of str to _Modality
+    modalities : dict of str to SearchedModality
         Rows of both modalities.
     pairs : tuple of (p,) arrays
         Rows of x and of y of one item.
@@ -264,7 +139,7 @@ class _Pass:
 
     def __init__(
         self,
-        modalities: dict[str, _Modality],
+        modalities: dict[str, SearchedModality],
         pairs: tuple[np.ndarray, ...],
         matching: tuple[np.ndarray, ...],
         same_pairs: bool,
@@ -274,8 +149,8 @@ class _Pass:
         self.rows, self.columns = pairs[0][order], pairs[1][order]
         keys = [rows * len(self.y.rows) + columns for rows, columns in ((self.rows, self.columns), matching)]
         self.unmatched = np.zeros(len(self.rows), dtype=bool) if same_pairs else ~np.isin(*keys)
-        products = _products(self.x.rows, self.y.rows, self.rows, self.columns)
-        bound = max_norm(self.x.rows) * max_norm(self.y.rows)
+        self.products = products = _products(self.x.exact, self.y.exact, self.rows, self.columns)
+        largest = max_norm(self.x.exact) * max_norm(self.y.exact)
         for modality, rows, columns in ((self.x, self.rows, self.columns), (self.y, self.columns, self.rows)):
             terms = modality.terms["other"]
             scores = terms.scores(products, rows, columns)
@@ -283,13 +158,14 @@ class _Pass:
             modality.best = np.full(len(modality.rows), -np.inf, dtype=scores.dtype)
             np.maximum.at(modality.best, rows[~self.unmatched], scores[~self.unmatched])
         sizes = [
-            bound / terms.scale + sum(float(np.abs(t).max(initial=0)) for t in terms[1:] if t is not None)
+            largest / terms.scale + sum(float(np.abs(t).max(initial=0)) for t in terms[1:] if t is not None)
             for modality in (self.x, self.y)
             for terms in modality.terms.values()
         ]
-        self.slack = TIE * float(np.finfo(self.x.rows.dtype).eps) * max(sizes)
-        for modality in (self.x, self.y):
-            modality.set_bounds(self.slack)
+        self.slack = TIE * float(np.finfo(self.x.exact.dtype).eps) * max(sizes)
+        largest = max(max_norm(self.x.exact), max_norm(self.y.exact)) ** 2
+        for modality, opposite in ((self.x, self.y), (self.y, self.x)):
+            modality.prepare(opposite, self.slack, largest)
         self.workspace = Workspace()
 
     def run(self) -> JointResults:
@@ -323,7 +199,7 @@ class _Pass:
         ranks_y[y.order] = y.above_best + 1
         return JointResults(ranks_x, ranks_y, results)
 
-    def _tile(self, a: _Modality, b: _Modality, rows: slice, columns: slice) -> np.ndarray:
+    def _tile(self, a: SearchedModality, b: SearchedModality, rows: slice, columns: slice) -> np.ndarray:
         """Return the products of a tile. The next call in the same thread overwrites them."""
         scores = self.workspace.empty("scores", (_length(rows), _length(columns)), a.rows.dtype)
         return np.matmul(a.rows[rows], b.rows[columns].T, out=scores)
@@ -335,25 +211,23 @@ class _Pass:
         pair_rows, pair_columns = self.rows[begin:end] - rows.start, self.columns[begin:end] - columns.start
         inside = (pair_columns >= 0) & (pair_columns < scores.shape[1])
         pair_rows, pair_columns, unmatched = pair_rows[inside], pair_columns[inside], self.unmatched[begin:end][inside]
-        products = scores[pair_rows[unmatched], pair_columns[unmatched]]
+        products = self.products[begin:end][inside][unmatched]
         scores[pair_rows, pair_columns] = -np.inf
         views = ((self.x, rows, 0, columns), (self.y, columns, 1, rows))
         for (modality, queries, axis, stored), is_searched in zip(views, searched, strict=True):
-            added = modality.columns["other"]
-            modality.look(self._added(scores, added, stored, axis), queries, "other", axis=axis, searched=is_searched)
+            view = self._added(scores, modality.added["other"], stored, axis)
+            modality.look(view, queries, stored, "other", axis=axis, searched=is_searched)
             if len(products):  # rows of the item that do not match count in retrieval
-                numbers = (pair_rows[unmatched], pair_columns[unmatched])
-                values = products if added is None else products + added[stored][numbers[1 - axis]]
-                query = queries.start + numbers[axis]
-                modality.add_best(query, values)
+                numbers = pair_rows[unmatched], pair_columns[unmatched]
+                modality.add_best(queries.start + numbers[axis], stored.start + numbers[1 - axis], products)
 
-    def _within(self, rows: slice, columns: slice, modality: _Modality, asks_rows: bool) -> None:
+    def _within(self, rows: slice, columns: slice, modality: SearchedModality, asks_rows: bool) -> None:
         """Look at a tile of scores within a modality, which serves the rows of both of its axes as queries."""
         scores = self._tile(modality, modality, rows, columns)
         for queries, axis, stored in ((rows, 0, columns), (columns, 1, rows)):
             if axis or asks_rows:
-                view = self._added(scores, modality.columns["own"], stored, axis)
-                modality.look(view, queries, "own", axis=axis, searched=True)
+                view = self._added(scores, modality.added["own"], stored, axis)
+                modality.look(view, queries, stored, "own", axis=axis, searched=True)
 
     def _added(self, scores: np.ndarray, added: np.ndarray | None, stored: slice, axis: int) -> np.ndarray:
         """Return the scores with the terms of the stored rows."""

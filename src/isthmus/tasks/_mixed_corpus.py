@@ -92,7 +92,7 @@ def search_corpus(queries: np.ndarray, targets: np.ndarray, corpus: MixedCorpus)
                 relevant, above, _largest(matrix, scores[:, n_other:]), _largest(matrix, scores[:, :n_other])
             )
         )
-    searched = SearchedScores(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
+    searched = SearchedScores(*(np.concatenate(arrays) for arrays in zip(*(b[:4] for b in blocks), strict=True)))
     return searched.results(n_own, n_other, slack)
 
 
@@ -104,12 +104,14 @@ class SearchedScores(NamedTuple):
     relevant : (n, r), scores of the rows of the target item in descending order
     above : (n, r), number of other rows that reach each of them, where ties count
     own, other : (n, any), ten largest scores of other items in the modality of the query, and in that of the target
+    restricted : (n,), whether a search in the modality of the target finds it first. None compares `other` with it
     """
 
     relevant: np.ndarray
     above: np.ndarray
     own: np.ndarray
     other: np.ndarray
+    restricted: np.ndarray | None = None
 
     def results(self, n_own: int, n_other: int, slack: float) -> QueryResults:
         """Return the results of the queries, from the numbers of stored rows and the difference that still ties."""
@@ -147,7 +149,7 @@ class SearchedScores(NamedTuple):
                 for best, scores in zip(first, (self.own, self.other), strict=True)
             ]
             ratio = leads[0] / leads[1] if leads[1] > 0 else 1.0
-        restricted = other_best < threshold
+        restricted = other_best < threshold if self.restricted is None else self.restricted
         with np.errstate(invalid="ignore"):  # -inf minus -inf, where a modality has no competitor
             margin, difference = target - other_best, own_best - other_best
             beats_other = (difference > 0) | (ratio * margin + difference > slack)
