@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.align import Aligner, Identity, RecallWarning, SelfJudging
+from isthmus.align import Aligner, Identity, RecallWarning, ScoreCorrection, SelfJudging
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
@@ -29,6 +29,7 @@ from isthmus.statistics.data_warnings import without_data_warnings
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import NAN
 from isthmus.tasks import Task, TaskData, TaskScores, mean_texts
+from isthmus.tasks._joint_search import search_together
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Fewer fitting items than this define no map.
@@ -110,9 +111,18 @@ class Design:
                 available = f"expected {MIN_FIT_ITEMS} to the {len(fit_items):,} that are available"
                 raise InputError(f"fit_sizes: {size} items to fit on, {available}")
             split = Split(self, test, fit_items[:size], number, size)
-            for aligner in aligners:
-                trial_key = (*summary_key(type(aligner).__name__, changed_options(aligner), size), number)
-                yield Prepared(finished[trial_key]) if trial_key in finished else split.prepare(aligner)
+            keys = [(*summary_key(type(a).__name__, changed_options(a), size), number) for a in aligners]
+            early: dict[int, Prepared] = {}
+            for position, (aligner, trial_key) in enumerate(zip(aligners, keys, strict=True)):
+                # Corrections of raw rows are fitted first, so that they share the products of the raw embeddings.
+                if isinstance(aligner, ScoreCorrection) and aligner.row_map is None and trial_key not in finished:
+                    early[position] = split.prepare(aligner)
+            test.corrections += [prepared.fitted for prepared in early.values() if prepared.split is not None]
+            for position, (aligner, trial_key) in enumerate(zip(aligners, keys, strict=True)):
+                if trial_key in finished:
+                    yield Prepared(finished[trial_key])
+                else:
+                    yield early.pop(position) if position in early else split.prepare(aligner)
 
 
 def _run_split_on_worker(number: int, job: tuple[Any, Any, Design, Mapping[Any, Trial]]) -> list[Trial]:
@@ -133,6 +143,8 @@ class TestHalf:
         self.group = np.unique(design.group[items], return_inverse=True)[1]
         self.raw_scores: dict[str, TaskScores] | None = None
         self.lock = threading.Lock()  # one thread computes the scores of the raw embeddings
+        self.corrections: list[Aligner] = []  # fitted corrections of the raw embeddings, whose products they share
+        self.inputs: dict[int, TaskData] = {}  # what these corrections are judged on, by their id
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -153,8 +165,25 @@ class TestHalf:
         self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: Aligner | None = None
     ) -> dict[str, TaskScores]:
         """Run every task on mapped rows."""
+        known = self.inputs.pop(id(correction), None)
+        task_data = self.task_data(x, y, classes, correction)
+        if known is not None:
+            task_data.shared |= known.shared
+        return {task.name: task.run(task_data) for task in self.design.tasks}
+
+    def search_raw(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+        """Search the raw embeddings and those of the corrections at once, and return what their tasks share."""
+        raw = self.task_data(x, y, (None, None))
+        self.inputs = {id(c): self.task_data(*self.transform(c), (None, None), c) for c in self.corrections}
+        search_together([raw, *self.inputs.values()])
+        return raw.shared
+
+    def task_data(
+        self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: Aligner | None = None
+    ) -> TaskData:
+        """Return the input of the tasks."""
         raw_x, raw_y = (to_numpy(rows) for rows in self.rows)
-        task_data = TaskData(
+        return TaskData(
             x,
             y,
             owner=self.pairs.index,
@@ -168,7 +197,6 @@ class TestHalf:
             correction=correction,
             tasks=[task.name for task in self.design.tasks],
         )
-        return {task.name: task.run(task_data) for task in self.design.tasks}
 
     def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, tuple[float, float]]:
         """Return the mean difference from the raw embeddings and its variance, where a group is one observation."""
@@ -254,7 +282,10 @@ class Split:
             if self.test.raw_scores is None:
                 normalize = self.design.normalize
                 identity = Identity(normalize=normalize).fit_moments(moments_of(self.fit_pairs, normalize=normalize))
-                self.test.raw_scores = self.test.run_tasks(*self.test.transform(identity), self._classes(identity))
+                x, y = self.test.transform(identity)
+                data = self.test.task_data(x, y, self._classes(identity))
+                data.shared |= self.test.search_raw(x, y)
+                self.test.raw_scores = {task.name: task.run(data) for task in self.design.tasks}
             return self.test.raw_scores
 
     def _fit(self, aligner: Aligner) -> Aligner:

@@ -8,7 +8,7 @@ rows. So half of the products of the separate searches suffice.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ JOINT_TASKS = frozenset({"retrieval", "mixed_search"})
 TILE_SHAPE = (1000, 1256)
 #: From this number of scores on, rows of float64 are multiplied in float32, and scores near a bound are repaired.
 SCREENED_SCORES = 2**20
+#: Length of the difference of two rows up to which products of one stand for those of the other, before the repair.
+SAME_ROWS = 1e-6
 #: More matching rows of one query are searched apart.
 MAX_RELEVANT = 32
 #: Halves of the items that are stored as x in one of both corpora, and items without a row of y, stored as x in both.
@@ -63,13 +65,31 @@ def joint_results(data: TaskData) -> JointResults | None:
         of their matches.
     """
     if "joint" not in data.shared:
-        data.shared["joint"] = _search(data) if data.tasks >= JOINT_TASKS else None
+        search_together([data])
     results: JointResults | None = data.shared["joint"]
     return results
 
 
-def _search(data: TaskData) -> JointResults | None:
-    """Search the rows, or return None if one pass does not serve both tasks."""
+def search_together(inputs: Sequence[TaskData]) -> None:
+    """Search rows, and the same rows with score corrections, with the same products where that is possible.
+
+    Parameters
+    ----------
+    inputs : sequence of TaskData
+        The rows, and the same rows with corrections. Their `joint_results` are computed.
+    """
+    passes = [_prepared(data) if data.tasks >= JOINT_TASKS else None for data in inputs]
+    first = passes[0]
+    if first is not None:
+        first.followers = [single for single in passes[1:] if single is not None and single.can_follow(first)]
+    for data, single in zip(inputs, passes, strict=True):
+        if single is not None and (first is None or single not in first.followers):
+            single.run()
+        data.shared["joint"] = None if single is None else single.results()
+
+
+def _prepared(data: TaskData) -> _Pass | None:
+    """Return the pass over the scores of rows, or None if one pass does not serve both tasks."""
     matches, correction = data.matches, data.correction
     if current().devices or (correction is not None and not hasattr(correction, "score_terms")):
         return None
@@ -99,7 +119,7 @@ def _search(data: TaskData) -> JointResults | None:
     numbers = {name: _inverse(modality.order) for name, modality in modalities.items()}
     pairs = numbers["x"][relevant[0]], numbers["y"][relevant[1]]
     matching = numbers["x"][matches.owner], numbers["y"][columns]
-    return _Pass(modalities, pairs, matching, same_pairs=matches.columns is None).run()
+    return _Pass(modalities, pairs, matching, same_pairs=matches.columns is None)
 
 
 def _pairs_of_items(x_items: np.ndarray, y_items: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -167,9 +187,19 @@ class _Pass:
         for modality, opposite in ((self.x, self.y), (self.y, self.x)):
             modality.prepare(opposite, self.slack, largest)
         self.workspace = Workspace()
+        self.followers: list[_Pass] = []
 
-    def run(self) -> JointResults:
-        """Look at all tiles, and return the results."""
+    def can_follow(self, first: _Pass) -> bool:
+        """Return whether products of another pass may stand for its own, because scores near bounds are repaired."""
+        if self.x.is_exact or first.x.rows.dtype != self.x.rows.dtype:
+            return False
+        return all(
+            a.rows.shape == b.rows.shape and max_norm(a.rows - b.rows) <= SAME_ROWS
+            for a, b in ((self.x, first.x), (self.y, first.y))
+        )
+
+    def run(self) -> None:
+        """Look at all tiles, also for the passes that follow."""
         x, y = self.x, self.y
         tiles = [
             (rows, columns, self._between, (part_x == part_y, part_x in (part_y, ALWAYS)))
@@ -177,15 +207,18 @@ class _Pass:
             for part_y in (FIRST, SECOND)
             for rows, columns in _tiles(x.spans[part_x], y.spans[part_y])
         ] + [
-            (rows, columns, self._within, (modality, half != ALWAYS))
-            for modality in (x, y)
+            (rows, columns, self._within, (name, half != ALWAYS))
+            for name, modality in (("x", x), ("y", y))
             for half, opposite in ((FIRST, SECOND), (ALWAYS, FIRST), (ALWAYS, SECOND))
             for rows, columns in _tiles(modality.spans[half], modality.spans[opposite])
         ]
         with tile_map(len(x.rows) * len(y.rows)) as run:
             for _ in run(lambda tile: tile[2](tile[0], tile[1], *tile[3]), tiles):
                 pass
-        results = {}
+
+    def results(self) -> JointResults:
+        """Return the results of all tiles."""
+        x, y, results = self.x, self.y, {}
         for name, modality, opposite_modality in (("x", x, y), ("y", y, x)):
             corpora = []
             for queried, stored in ((FIRST, SECOND), (SECOND, FIRST)):
@@ -211,23 +244,38 @@ class _Pass:
         pair_rows, pair_columns = self.rows[begin:end] - rows.start, self.columns[begin:end] - columns.start
         inside = (pair_columns >= 0) & (pair_columns < scores.shape[1])
         pair_rows, pair_columns, unmatched = pair_rows[inside], pair_columns[inside], self.unmatched[begin:end][inside]
-        products = self.products[begin:end][inside][unmatched]
         scores[pair_rows, pair_columns] = -np.inf
+        unmatched_pairs = pair_rows[unmatched], pair_columns[unmatched], (begin + np.flatnonzero(inside))[unmatched]
+        for single in (self, *self.followers):
+            single._look_between(scores, rows, columns, searched, unmatched_pairs)
+
+    def _look_between(
+        self,
+        scores: np.ndarray,
+        rows: slice,
+        columns: slice,
+        searched: tuple[bool, ...],
+        unmatched: tuple[np.ndarray, ...],
+    ) -> None:
+        """Look at a tile of scores between the modalities with the terms of this pass."""
         views = ((self.x, rows, 0, columns), (self.y, columns, 1, rows))
         for (modality, queries, axis, stored), is_searched in zip(views, searched, strict=True):
             view = self._added(scores, modality.added["other"], stored, axis)
             modality.look(view, queries, stored, "other", axis=axis, searched=is_searched)
-            if len(products):  # rows of the item that do not match count in retrieval
-                numbers = pair_rows[unmatched], pair_columns[unmatched]
-                modality.add_best(queries.start + numbers[axis], stored.start + numbers[1 - axis], products)
+            if len(unmatched[0]):  # rows of the item that do not match count in retrieval
+                products = self.products[unmatched[2]]
+                modality.add_best(queries.start + unmatched[axis], stored.start + unmatched[1 - axis], products)
 
-    def _within(self, rows: slice, columns: slice, modality: SearchedModality, asks_rows: bool) -> None:
+    def _within(self, rows: slice, columns: slice, name: str, asks_rows: bool) -> None:
         """Look at a tile of scores within a modality, which serves the rows of both of its axes as queries."""
+        modality: SearchedModality = getattr(self, name)
         scores = self._tile(modality, modality, rows, columns)
-        for queries, axis, stored in ((rows, 0, columns), (columns, 1, rows)):
-            if axis or asks_rows:
-                view = self._added(scores, modality.added["own"], stored, axis)
-                modality.look(view, queries, stored, "own", axis=axis, searched=True)
+        for single in (self, *self.followers):
+            modality = getattr(single, name)
+            for queries, axis, stored in ((rows, 0, columns), (columns, 1, rows)):
+                if axis or asks_rows:
+                    view = self._added(scores, modality.added["own"], stored, axis)
+                    modality.look(view, queries, stored, "own", axis=axis, searched=True)
 
     def _added(self, scores: np.ndarray, added: np.ndarray | None, stored: slice, axis: int) -> np.ndarray:
         """Return the scores with the terms of the stored rows."""
