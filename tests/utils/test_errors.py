@@ -71,7 +71,7 @@ def test_import_optional_of_a_missing_library_says_what_installs_it() -> None:
     with pytest.raises(MissingDependencyError, match=r"reading X needs absent_lib, .*: pip install 'isthmus\[extra\]'"):
         import_optional("absent_lib", "extra", "reading X")
     with pytest.raises(MissingDependencyError, match="needs some-package, which is not installed: pip install some-"):
-        import_optional("absent_lib", "extra", "reading X", package="some-package")
+        import_optional("absent_lib", "", "reading X", package="some-package")
     assert import_optional("json", "extra", "reading X").__name__ == "json"
 
 

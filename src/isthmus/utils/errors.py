@@ -211,11 +211,11 @@ def import_optional(library: str, extra: str, purpose: str, *, package: str | No
     library : str
         Name of the module.
     extra : str
-        Extra of isthmus that installs it.
+        Extra of isthmus that installs it, or an empty text if none does.
     purpose : str
         What needs it, such as 'reading FILE.h5'.
     package : str, optional
-        Name of the package to install, if no extra installs it.
+        Name of the package, if it differs from that of the module. It is installed alone if there is no extra.
 
     Returns
     -------
@@ -233,7 +233,7 @@ def import_optional(library: str, extra: str, purpose: str, *, package: str | No
     except ImportError as error:
         if isinstance(error, ModuleNotFoundError) and not f"{library}.".startswith(f"{error.name}."):
             raise
-        command = f"pip install {package}" if package else f"pip install 'isthmus[{extra}]'"
+        command = f"pip install 'isthmus[{extra}]'" if extra else f"pip install {package or library}"
         raise MissingDependencyError(
             f"{purpose} needs {package or library}, which is not installed: {command}"
         ) from None
