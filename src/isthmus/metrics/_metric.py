@@ -303,5 +303,8 @@ def registry() -> Mapping[str, Metric]:
     >>> next(iter(registry()))
     'centroid_angle'
     """
-    entries = sorted(_MEASURES.values(), key=lambda entry: (FAMILIES.index(entry.family), entry.compute.__module__))
+    _MEASURES.discover()
+    entries = sorted(
+        _MEASURES.registered().values(), key=lambda entry: (FAMILIES.index(entry.family), entry.compute.__module__)
+    )
     return {entry.name: entry for entry in entries}
