@@ -144,8 +144,9 @@ def read_array(path: Path) -> np.ndarray:
     """Return the array in an .npy file that holds numbers or text."""
     import numpy as np
 
+    readable = check_readable(path, "an .npy file of numbers or text")
     try:
-        return np.asarray(np.load(check_readable(path, "an .npy file of numbers or text"), allow_pickle=False))
+        return np.asarray(np.load(readable, allow_pickle=False))
     except (ValueError, EOFError, OSError):
         raise InputError(f"{path}: is not an .npy file of numbers or text; save it with numpy.save") from None
 

@@ -252,8 +252,8 @@ def plan_pass(
             n_workers -= 1
         if exceeds_memory():
             raise InputError(
-                f"max_memory={resources.max_memory / 1e6:.0f} MB is too little for rows of width {dim}: the smallest "
-                f"pass needs {required_bytes() / 1e6:.0f} MB"
+                f"max_memory={resources.max_memory / 1e6:.3g} MB is too little for rows of width {dim}: the smallest "
+                f"pass needs {required_bytes() / 1e6:.3g} MB"
             )
     blocks = -(-items // rows)
     if blocks:  # equal blocks, and as many for every worker

@@ -20,15 +20,23 @@ def invalid_rows_error(
     position.
     """
     invalid = {x.address: find_invalid_rows(x, first, last)}
+    if y is x:  # a set without pairs, whose moments are those of the rows with themselves
+        if any(map(len, invalid[x.address])):
+            return validation.invalid_rows(invalid, paired=False)
+        return _out_of_range(x.address)
     invalid[y.address if y.address != x.address else f"{y.address} (y)"] = find_invalid_rows(
         y, *((first, last) if by_position else (0, None))
     )
     if any(len(rows) for kinds in invalid.values() for rows in kinds):
         return validation.invalid_rows(invalid)
-    # Float32 on a device or in another array library rejects these rows, and so do squares that are not normalised.
+    return _out_of_range(f"{x.address} or {y.address}")
+
+
+def _out_of_range(address: str) -> InputError:
+    """Return the error for rows that float32 on a device or in another library rejects, or squares without norms."""
     return InputError(
-        f"{x.address} or {y.address}: the squares of some rows leave the range of the computation; multiply all rows "
-        "by one factor, so that they are longer than 1e-15 and shorter than 1e15"
+        f"{address}: the squares of some rows leave the range of the computation; multiply all rows by one factor, so "
+        "that they are longer than 1e-15 and shorter than 1e15"
     )
 
 

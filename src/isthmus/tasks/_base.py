@@ -390,5 +390,7 @@ def require_labels(data: TaskData, name: str, /) -> np.ndarray:
     if len(labels) != data.n_items:
         raise InputError(f"{name} got {len(labels):,} labels for {data.n_items:,} rows of the first modality")
     if len(np.unique(labels)) < 2:
-        raise InputError(f"{name} needs two classes or more, but all {len(labels):,} labels are {labels[0]!r}")
+        raise InputError(
+            f"{name} needs two classes or more, but all {len(labels):,} labels are {labels[:1].tolist()[0]!r}"
+        )
     return labels

@@ -97,6 +97,10 @@ def check_float_dtype(dtype: np.dtype, address: str, *, codes: bool = False) -> 
         return
     if dtype.kind in "iub":
         raise integer_dtype(str(dtype), address)
+    if dtype.kind not in "fc":
+        held = {"U": "text", "S": "text", "M": "dates", "m": "times"}.get(dtype.kind, "records")
+        held = "bytes, as NumPy saves bfloat16: save float32" if dtype.kind == "V" and dtype.names is None else held
+        raise InputError(f"{address}: has dtype {str(dtype)[:40]} ({held}), expected float16, float32 or float64")
     if dtype.kind != "f" or dtype.itemsize > 8:
         raise InputError(f"{address}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
 
@@ -314,7 +318,9 @@ def invalid_rows(invalid: Mapping[str, tuple[np.ndarray, np.ndarray]], *, paired
         advice = "remove these pairs from both files, or leave them out with --drop-bad (drop_bad=True)"
         if message:
             advice = "leave these pairs out with --drop-bad (drop_bad=True)"
-        message = "; ".join([*clauses, advice if paired else "embed them again, or leave them out with --drop-bad"])
+        message = "; ".join(
+            [*clauses, advice if paired else "embed them again, or leave them out with --drop-bad (drop_bad=True)"]
+        )
         if len(message) <= MAX_MESSAGE:
             break
     return InputError(message)
