@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from typer.testing import CliRunner
 
 import isthmus
-from isthmus import InputError
+from isthmus import InputError, IsthmusWarning
 from isthmus.cli import app
 from isthmus.data.sources import open_source
 
@@ -25,11 +28,13 @@ X, Y = (
 BOTH = np.concatenate([X, Y])
 RANGES = np.stack([BOTH.min(axis=0), BOTH.max(axis=0)])
 STEP = (RANGES[1] - RANGES[0]) / 255
+#: Ranges of 12 coordinates whose steps are 1/32 wide.
+EIGHT = np.array([[-4.0] * 12, [-4.0 + 255 / 32] * 12])
 
 
 def codes(rows: np.ndarray, dtype: str) -> np.ndarray:
-    """Return the codes of sentence-transformers: cut towards zero, not rounded."""
-    steps = (rows - RANGES[0]) / STEP
+    """Return the codes of sentence-transformers: rounded down, not to the nearest."""
+    steps = np.floor((rows - RANGES[0]) / STEP)
     return (steps - 128).astype(np.int8) if dtype == "int8" else steps.astype(np.uint8)
 
 
@@ -58,14 +63,58 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize("rounding", [np.floor, np.trunc])
+def test_int8_codes_that_were_rounded_down_or_cut_towards_zero_are_told_apart(rounding: np.ufunc) -> None:
+    rows = RNG.normal(size=(500, 16))
+    ranges = np.stack([rows.min(axis=0), rows.max(axis=0)])
+    step = (ranges[1] - ranges[0]) / 255
+    stored = rounding((rows - ranges[0]) / step - 128).astype(np.int8)
+    error = (isthmus.open_pairs(stored, stored + 0, ranges=ranges).x.read(0, 500) - rows) / step
+    assert abs(error.mean()) < 0.02
+    assert 0.28 < np.sqrt((error**2).mean()) < 0.31
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize(
+    ("write", "options", "atol"),
+    [
+        (lambda rows: np.floor((rows + 4) * 32 - 128).astype(np.int8), {"ranges": EIGHT}, 0.016),
+        (lambda rows: np.floor((rows + 4) * 32).astype(np.uint8), {"ranges": EIGHT}, 0.016),
+        (lambda rows: rows, {}, 0),
+        (lambda rows: rows.astype(np.float16), {}, 2e-3),
+    ],
+)
+def test_bytes_of_codes_and_floats_in_parquet_are_read(
+    write: Callable[[np.ndarray], np.ndarray], options: dict[str, Any], atol: float, fixed: bool, tmp_path: Path
+) -> None:
+    rows = np.clip(RNG.normal(size=(200, 12)), -3.9, 3.9).astype(np.float32)
+    stored = write(rows)
+    kind = pa.binary(stored.shape[1] * stored.itemsize) if fixed else pa.binary()
+    hashes = pa.array([RNG.bytes(32) for _ in rows], pa.binary(32))
+    table = pa.table({"hash": hashes, "emb": pa.array([row.tobytes() for row in stored], kind)})
+    pq.write_table(table, tmp_path / "image.parquet")
+    source = open_source(tmp_path / "image.parquet", **options)
+    np.testing.assert_allclose(source.read(0, 200), rows, rtol=0, atol=atol)
+
+
+def test_bytes_of_packed_signs_are_read_from_the_chosen_column(tmp_path: Path) -> None:
+    rows = RNG.normal(size=(200, 64))
+    packed = [row.tobytes() for row in np.packbits(rows > 0, axis=1)]
+    pq.write_table(pa.table({"emb": packed}), tmp_path / "image.parquet")
+    with pytest.warns(IsthmusWarning, match="a column of bytes is read as unsigned"):
+        signs = open_source(f"{tmp_path / 'image.parquet'}::emb", bits=True).read(0, 200)
+    np.testing.assert_array_equal(signs, np.where(rows > 0, 1, -1))
+    with pytest.raises(InputError, match="choose a column of packed signs by ::COLUMN"):
+        open_source(tmp_path / "image.parquet", bits=True)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "uint8"])
 def test_ranges_decode_codes_to_the_middle_of_their_interval(dtype: str, folder: Path) -> None:
     source = open_source(folder / f"image_{dtype}.npy", ranges=folder / "ranges.npy")
     assert source.dtype == "float32"
     decoded = source.read(0, 200)
     np.testing.assert_array_equal(source.take(np.array([7, 3])), decoded[[7, 3]])
-    # A signed code of 0 stands for both sides, whose interval is two steps wide.
-    assert np.abs(decoded - X).max() <= STEP.max() * 1.001
+    assert np.abs(decoded - X).max() <= STEP.max() * 0.501
     assert abs(float((decoded - X).mean())) < 0.05 * STEP.mean()
     measured = isthmus.measure(
         isthmus.open_pairs(codes(X, dtype), codes(Y, dtype), ranges=RANGES), metrics=["centroid_angle"]

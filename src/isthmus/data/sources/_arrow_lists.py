@@ -54,7 +54,10 @@ def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str
         )
     else:
         columns = listed([f"{field.name}: {field.type}" for field in schema]) or "no column"
-        raise InputError(f"{address}: holds no column of lists of floats, only {columns}")
+        raise InputError(
+            f"{address}: holds no column of lists of floats, only {columns}; text, bytes and one column a dimension "
+            "are read from Parquet"
+        )
     if schema.names.count(name) > 1:
         raise InputError(f"{address}: holds {schema.names.count(name)} columns called {name!r}; rename all but one")
     return name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from isthmus.utils.errors import InputError, IsthmusWarning
 STEPS = 255
 #: Rows whose numbers are checked for codes, and the least width and largest number of codes.
 CHECKED_ROWS, MIN_CODES = 64, 8
+#: First rows that show how codes were rounded, and fewest codes 1 to 4 of either sign among them that decide.
+ROUNDING_ROWS, MIN_NEAR_ZERO = 1024, 100
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,23 @@ class DecodedRows:
             # Signed bytes are the packed bits minus 128, which is the first bit inverted.
             codes = codes ^ np.uint8(128) if self.stored.kind == "i" else codes
             return np.unpackbits(codes, axis=1).astype(self.dtype) * 2 - 1
-        # Quantisers cut towards zero: an unsigned code stands for the half step above it, and a signed one for the
-        # half step away from zero.
-        middle = np.sign(block) if self.stored.kind == "i" else 1
+        # A code that was rounded down stands for the half step above it, one cut towards zero for that away from zero.
+        middle = np.sign(block) if self.is_cut_towards_zero else 1
         return np.asarray(block * self.scale + self.offset + middle * self.half_step, dtype=self.dtype)
+
+    @cached_property
+    def is_cut_towards_zero(self) -> bool:
+        """True if signed codes of ranges were cut towards zero, as by sentence-transformers before its version 6.
+
+        The code 0 then stands for two steps, so that it is about twice as frequent as its neighbours. With too few
+        codes near zero to tell, codes count as rounded down.
+        """
+        if self.stored.kind != "i" or np.ndim(self.half_step) == 0:
+            return False
+        head = arrays.to_numpy(self.rows[0 : min(ROUNDING_ROWS, self.shape[0]), ...])
+        n_zeros, n_near = int(np.count_nonzero(head == 0)), int(np.count_nonzero((head >= -4) & (head <= 4)))
+        n_neighbours = n_near - n_zeros  # of eight codes
+        return n_neighbours >= MIN_NEAR_ZERO and n_zeros > 1.45 * n_neighbours / 8
 
 
 def decode(source: Source, coding: Coding) -> Source:

@@ -24,10 +24,8 @@ from isthmus.utils.files import spooled_rows
 
 #: Rows of the first block by which the kind of a column is judged.
 JUDGED_ROWS = 64
-#: Numbers in a cell of bytes, in the order in which they are tried.
-BYTE_DTYPES = ("float32", "float64")
-#: Absolute values that numbers read from bytes may have, beside 0.
-PLAUSIBLE = (1e-12, 1e6)
+#: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
+BYTE_DTYPES = {"float32": (1e-12, 1e6), "float64": (1e-12, 1e6), "float16": (1e-8, 1e3)}
 #: Names of integer columns that number or label the rows.
 _ID_NAMES = re.compile(r"(?i)(^|_)(id|ids|idx|index|key|keys|label|labels|class|row|rows|number|count|split)$|^$")
 
@@ -74,8 +72,11 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
         If there is no such column, or several and none is chosen.
     """
     judged = batch.slice(0, JUDGED_ROWS)
-    judgements = [_judge(judged, name) for name in judged.schema.names]
-    candidates = [embedding for embedding in judgements if embedding is not None]
+    judgements = [_judge(judged, name, chosen=name == member) for name in judged.schema.names]
+    judgements = [embedding for embedding in judgements if embedding is not None]
+    # Bytes that are no floats may be codes, where the table holds nothing else.
+    floats = [entry for entry in judgements if entry.kind != "bytes" or entry.dtype in BYTE_DTYPES]
+    candidates = judgements if member is not None else floats or judgements
     if member is not None:
         chosen = next((entry for entry in candidates if entry.columns == (member,)), None)
         if chosen is not None:
@@ -97,8 +98,8 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
     return Embedding(columns, "wide", str(next(iter(types))) if is_coded else "float64")
 
 
-def _judge(batch: Any, name: str) -> Embedding | None:
-    """Return the embedding that a single column holds, or None."""
+def _judge(batch: Any, name: str, *, chosen: bool) -> Embedding | None:
+    """Return the embedding that a single column holds, or None. A column that is chosen may hold any bytes."""
     import pyarrow.types as t
 
     if batch.schema.names.count(name) > 1:
@@ -117,8 +118,9 @@ def _judge(batch: Any, name: str) -> Embedding | None:
         first = values[0].as_py().strip()
         if first[:1] in "[(" and re.fullmatch(r"[\[(][\s\d.,eE+naifNAIF-]*[\])]", first):
             return Embedding((name,), "text", "float64")
-    if (t.is_binary(data_type) or t.is_large_binary(data_type)) and len(values):
-        dtype = _byte_dtype(values.to_pylist())
+    if (t.is_binary(data_type) or t.is_large_binary(data_type) or t.is_fixed_size_binary(data_type)) and len(values):
+        cells = values.to_pylist()
+        dtype = _byte_dtype(cells) or _code_dtype(cells, chosen=chosen)
         return None if dtype is None else Embedding((name,), "bytes", dtype)
     return None
 
@@ -132,13 +134,39 @@ def _byte_dtype(cells: list[bytes]) -> str | None:
     joined = b"".join(cell for cell in cells if len(cell) == len(cells[0]))
     if not joined or all(32 <= byte < 127 for byte in joined):
         return None
-    for dtype in BYTE_DTYPES:
+    for dtype, (low, high) in BYTE_DTYPES.items():
         if len(cells[0]) % np.dtype(dtype).itemsize:
             continue
-        sizes = np.abs(np.frombuffer(joined, dtype=dtype).astype(np.float64))
-        if np.isfinite(sizes).all() and ((sizes == 0) | ((sizes > PLAUSIBLE[0]) & (sizes < PLAUSIBLE[1]))).all():
+        with np.errstate(invalid="ignore"):  # some bytes are no numbers
+            sizes = np.abs(np.frombuffer(joined, dtype=dtype).astype(np.float64))
+        if np.isfinite(sizes).all() and ((sizes == 0) | ((sizes > low) & (sizes < high))).all():
             return dtype
     return None
+
+
+def _code_dtype(cells: list[bytes], *, chosen: bool) -> str | None:
+    """Return 'int8' or 'uint8' for bytes that a quantiser wrote, or None, such as for hashes and pictures.
+
+    The ends of the range of a coordinate are rare among its codes. Packed signs are spread like hashes, so that their
+    column has to be chosen.
+
+    >>> _code_dtype([bytes([120, 140, 128, 131])], chosen=False), _code_dtype([bytes([250, 3, 0, 7])], chosen=False)
+    ('uint8', 'int8')
+    """
+    joined = b"".join(cells)
+    if len({len(cell) for cell in cells}) > 1 or not joined or all(32 <= byte < 127 for byte in joined):
+        return None
+    values = np.frombuffer(joined, dtype=np.uint8)
+    middle, ends = (int(np.count_nonzero((values + np.uint8(shift)) < 32)) for shift in (144, 16))
+    if ends > 2 * middle:
+        return "int8"
+    if middle <= 2 * ends and chosen:
+        warnings.warn(
+            "a column of bytes is read as unsigned, as numpy.packbits writes signs; write codes as lists of int8",
+            IsthmusWarning,
+            stacklevel=2,
+        )
+    return "uint8" if middle > 2 * ends or chosen else None
 
 
 def _wide_columns(batch: Any, address: str) -> tuple[str, ...]:
@@ -162,6 +190,7 @@ def _wide_columns(batch: Any, address: str) -> tuple[str, ...]:
         raise InputError(
             f"{address[-120:]}: holds no embeddings, only the columns {kinds[:100] or 'of an empty file'}; expected a "
             "column of lists or of text such as '[0.1, 0.2]', or one column of numbers for each dimension"
+            + ("; choose a column of packed signs by ::COLUMN" if "binary" in kinds else "")
         )
     return columns
 
@@ -289,6 +318,7 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
         rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
         raise InputError(f"{place}: {validation.rows_are(rows, 'null')}; remove or embed them again")
     if embedding.kind == "bytes":
+        column = column.cast(pa.binary()) if pa.types.is_fixed_size_binary(column.type) else column
         lengths = pa.compute.binary_length(column).to_numpy(zero_copy_only=False)
         expected = int(lengths[0]) if width is None else width * np.dtype(embedding.dtype).itemsize
         unequal = np.flatnonzero(lengths != expected)

@@ -35,8 +35,9 @@ def write_codes(
 ) -> np.ndarray | None:
     """Write rows as 8-bit codes or as signs, in blocks, as `open_source` reads them with `ranges=` or `bits=`.
 
-    A code counts the 255 steps between the minimum and the maximum of its coordinate, cut towards zero. Numbers outside
-    of the range get its end. Aligned rows need ranges of their own: quantise them after `apply`.
+    A code counts the 255 steps between the minimum and the maximum of its coordinate, rounded down, as in
+    sentence-transformers from version 6. Numbers outside of the range get its end. Aligned rows need ranges of their
+    own: quantise them after `apply`.
 
     Parameters
     ----------
@@ -114,7 +115,7 @@ def write_codes(
                 if bits:
                     writer.write(np.packbits(block > 0, axis=1))
                 else:
-                    codes = np.trunc((block - ranges[0]) / steps + lowest)
+                    codes = np.floor((block - ranges[0]) / steps) + lowest
                     writer.write(np.clip(codes, lowest, lowest + STEPS).astype(written_type))
                 if progress is not None:
                     progress(begin + len(block), n_rows, "rows")
