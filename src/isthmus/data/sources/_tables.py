@@ -72,8 +72,8 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
         If there is no such column, or several and none is chosen.
     """
     judged = batch.slice(0, JUDGED_ROWS)
-    judgements = [_judge(judged, name, chosen=name == member) for name in judged.schema.names]
-    judgements = [embedding for embedding in judgements if embedding is not None]
+    every_judgement = [_judge(judged, name, chosen=name == member) for name in judged.schema.names]
+    judgements = [embedding for embedding in every_judgement if embedding is not None]
     # Bytes that are no floats may be codes, where the table holds nothing else.
     floats = [entry for entry in judgements if entry.kind != "bytes" or entry.dtype in BYTE_DTYPES]
     candidates = judgements if member is not None else floats or judgements
