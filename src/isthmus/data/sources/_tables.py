@@ -22,7 +22,7 @@ from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 from isthmus.utils.files import spooled_rows
 
-#: Rows of the first block by which the kind of a column is judged.
+#: Rows of the first block by which the kind of a column is first_rows.
 JUDGED_ROWS = 64
 #: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
 BYTE_DTYPES = {"float32": (1e-12, 1e6), "float64": (1e-12, 1e6), "float16": (1e-8, 1e3)}
@@ -50,7 +50,7 @@ class Embedding:
 
 
 def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
-    """Return the columns of a table that hold embeddings, judged by its first rows.
+    """Return the columns of a table that hold embeddings, first_rows by its first rows.
 
     Parameters
     ----------
@@ -71,17 +71,17 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
     InputError
         If there is no such column, or several and none is chosen.
     """
-    judged = batch.slice(0, JUDGED_ROWS)
-    every_judgement = [_judge(judged, name, chosen=name == member) for name in judged.schema.names]
+    first_rows = batch.slice(0, JUDGED_ROWS)
+    every_judgement = [_judge(first_rows, name, is_selected=name == member) for name in first_rows.schema.names]
     judgements = [embedding for embedding in every_judgement if embedding is not None]
     # Bytes that are no floats may be codes, where the table holds nothing else.
     floats = [entry for entry in judgements if entry.kind != "bytes" or entry.dtype in BYTE_DTYPES]
     candidates = judgements if member is not None else floats or judgements
     if member is not None:
-        chosen = next((entry for entry in candidates if entry.columns == (member,)), None)
-        if chosen is not None:
-            return chosen
-        if member not in judged.schema.names:
+        selected = next((entry for entry in candidates if entry.columns == (member,)), None)
+        if selected is not None:
+            return selected
+        if member not in first_rows.schema.names:
             raise unknown_name(f"column in {address[-80:]}", member, [entry.columns[0] for entry in candidates])
         raise InputError(f"{address[-120:]}::{member}: holds no numbers, lists or text such as '[0.1, 0.2]'")
     if len(candidates) > 1:
@@ -92,13 +92,13 @@ def find_embedding(batch: Any, member: str | None, address: str) -> Embedding:
         )
     if candidates:
         return candidates[0]
-    columns = _wide_columns(judged, address)
-    types = {judged.schema.field(name).type for name in columns}
+    columns = _wide_columns(first_rows, address)
+    types = {first_rows.schema.field(name).type for name in columns}
     is_coded = len(types) == 1 and _arrow_lists.is_code(next(iter(types)))
     return Embedding(columns, "wide", str(next(iter(types))) if is_coded else "float64")
 
 
-def _judge(batch: Any, name: str, *, chosen: bool) -> Embedding | None:
+def _judge(batch: Any, name: str, *, is_selected: bool) -> Embedding | None:
     """Return the embedding that a single column holds, or None. A column that is chosen may hold any bytes."""
     import pyarrow.types as t
 
@@ -120,7 +120,7 @@ def _judge(batch: Any, name: str, *, chosen: bool) -> Embedding | None:
             return Embedding((name,), "text", "float64")
     if (t.is_binary(data_type) or t.is_large_binary(data_type) or t.is_fixed_size_binary(data_type)) and len(values):
         cells = values.to_pylist()
-        dtype = _byte_dtype(cells) or _code_dtype(cells, chosen=chosen)
+        dtype = _byte_dtype(cells) or _code_dtype(cells, is_selected=is_selected)
         return None if dtype is None else Embedding((name,), "bytes", dtype)
     return None
 
@@ -144,14 +144,16 @@ def _byte_dtype(cells: list[bytes]) -> str | None:
     return None
 
 
-def _code_dtype(cells: list[bytes], *, chosen: bool) -> str | None:
+def _code_dtype(cells: list[bytes], *, is_selected: bool) -> str | None:
     """Return 'int8' or 'uint8' for bytes that a quantiser wrote, or None, such as for hashes and pictures.
 
     The ends of the range of a coordinate are rare among its codes. Packed signs are spread like hashes, so that their
     column has to be chosen.
 
-    >>> _code_dtype([bytes([120, 140, 128, 131])], chosen=False), _code_dtype([bytes([250, 3, 0, 7])], chosen=False)
-    ('uint8', 'int8')
+    >>> _code_dtype([bytes([120, 140, 128, 131])], is_selected=False)
+    'uint8'
+    >>> _code_dtype([bytes([250, 3, 0, 7])], is_selected=False)
+    'int8'
     """
     joined = b"".join(cells)
     if len({len(cell) for cell in cells}) > 1 or not joined or all(32 <= byte < 127 for byte in joined):
@@ -160,13 +162,13 @@ def _code_dtype(cells: list[bytes], *, chosen: bool) -> str | None:
     middle, ends = (int(np.count_nonzero((values + np.uint8(shift)) < 32)) for shift in (144, 16))
     if ends > 2 * middle:
         return "int8"
-    if middle <= 2 * ends and chosen:
+    if middle <= 2 * ends and is_selected:
         warnings.warn(
             "a column of bytes is read as unsigned, as numpy.packbits writes signs; write codes as lists of int8",
             IsthmusWarning,
             stacklevel=2,
         )
-    return "uint8" if middle > 2 * ends or chosen else None
+    return "uint8" if middle > 2 * ends or is_selected else None
 
 
 def _wide_columns(batch: Any, address: str) -> tuple[str, ...]:
@@ -313,10 +315,10 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
             block[:, position] = column.cast(pa.from_numpy_dtype(block.dtype)).to_numpy(zero_copy_only=False)
         return block
     column = batch.column(embedding.columns[0])
-    place = f"{address[-120:]}::{embedding.columns[0]}"
+    address_of_column = f"{address[-120:]}::{embedding.columns[0]}"
     if column.null_count:
         rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-        raise InputError(f"{place}: {validation.rows_are(rows, 'null')}; remove or embed them again")
+        raise InputError(f"{address_of_column}: {validation.rows_are(rows, 'null')}; remove or embed them again")
     if embedding.kind == "bytes":
         column = column.cast(pa.binary()) if pa.types.is_fixed_size_binary(column.type) else column
         lengths = pa.compute.binary_length(column).to_numpy(zero_copy_only=False)
@@ -324,25 +326,27 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
         unequal = np.flatnonzero(lengths != expected)
         if len(unequal):
             raise InputError(
-                f"{place}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} bytes, expected "
-                f"{expected:,} as in the other rows"
+                f"{address_of_column}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} bytes, "
+                f"expected {expected:,} as in the other rows"
             )
         return np.frombuffer(b"".join(column.to_pylist()), dtype=embedding.dtype).reshape(batch.num_rows, -1)
     lists = column
     if embedding.kind == "text":
-        lists = _lists_of_text(column, first, place)
+        lists = _lists_of_text(column, first, address_of_column)
     elif embedding.kind == "nested":
         inner = pa.compute.list_value_length(column).to_numpy(zero_copy_only=False)
         if (inner != 1).any():
             row = first + int(np.flatnonzero(inner != 1)[0])
-            raise InputError(f"{place}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one")
+            raise InputError(
+                f"{address_of_column}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one"
+            )
         lists = column.flatten()
     elif pa.types.is_integer(lists.type.value_type) and embedding.dtype == "float64":
         lists = lists.cast(pa.list_(pa.float64()))
-    return _arrow_lists.to_matrix(lists, width, first, place)
+    return _arrow_lists.to_matrix(lists, width, first, address_of_column)
 
 
-def _lists_of_text(column: Any, first: int, place: str) -> Any:
+def _lists_of_text(column: Any, first: int, address_of_column: str) -> Any:
     """Return lists of numbers from text such as '[0.1, 0.2]' or '[0.1 0.2]'. Each number equals ``float(text)``."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -356,11 +360,15 @@ def _lists_of_text(column: Any, first: int, place: str) -> Any:
         valid = pc.match_substring_regex(separated, r"^[-+.,0-9eEnaifNAIFty]*$").to_numpy(zero_copy_only=False)
         row = first + int(np.flatnonzero(~valid)[0]) if not valid.all() else None
         where = "a row" if row is None else f"row {row:,} (counted from 0)"
-        raise InputError(f"{place}: {where} holds text that is no list of numbers, expected '[0.1, 0.2]'") from None
+        raise InputError(
+            f"{address_of_column}: {where} holds text that is no list of numbers, expected '[0.1, 0.2]'"
+        ) from None
     closed = pc.and_(
         pc.match_substring_regex(column, r"^\s*[\[(]"), pc.match_substring_regex(column, r"[\])]\s*$")
     ).to_numpy(zero_copy_only=False)
     if not closed.all():
         row = first + int(np.flatnonzero(~closed)[0])
-        raise InputError(f"{place}: row {row:,} (counted from 0) is no complete list in brackets; write it again")
+        raise InputError(
+            f"{address_of_column}: row {row:,} (counted from 0) is no complete list in brackets; write it again"
+        )
     return pa.ListArray.from_arrays(tokens.offsets, numbers)
