@@ -315,10 +315,10 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
             block[:, position] = column.cast(pa.from_numpy_dtype(block.dtype)).to_numpy(zero_copy_only=False)
         return block
     column = batch.column(embedding.columns[0])
-    address_of_column = f"{address[-120:]}::{embedding.columns[0]}"
+    column_address = f"{address[-120:]}::{embedding.columns[0]}"
     if column.null_count:
         rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-        raise InputError(f"{address_of_column}: {validation.rows_are(rows, 'null')}; remove or embed them again")
+        raise InputError(f"{column_address}: {validation.rows_are(rows, 'null')}; remove or embed them again")
     if embedding.kind == "bytes":
         column = column.cast(pa.binary()) if pa.types.is_fixed_size_binary(column.type) else column
         lengths = pa.compute.binary_length(column).to_numpy(zero_copy_only=False)
@@ -326,27 +326,27 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
         unequal = np.flatnonzero(lengths != expected)
         if len(unequal):
             raise InputError(
-                f"{address_of_column}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} bytes, "
+                f"{column_address}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} bytes, "
                 f"expected {expected:,} as in the other rows"
             )
         return np.frombuffer(b"".join(column.to_pylist()), dtype=embedding.dtype).reshape(batch.num_rows, -1)
     lists = column
     if embedding.kind == "text":
-        lists = _lists_of_text(column, first, address_of_column)
+        lists = _lists_of_text(column, first, column_address)
     elif embedding.kind == "nested":
         inner = pa.compute.list_value_length(column).to_numpy(zero_copy_only=False)
         if (inner != 1).any():
             row = first + int(np.flatnonzero(inner != 1)[0])
             raise InputError(
-                f"{address_of_column}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one"
+                f"{column_address}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one"
             )
         lists = column.flatten()
     elif pa.types.is_integer(lists.type.value_type) and embedding.dtype == "float64":
         lists = lists.cast(pa.list_(pa.float64()))
-    return _arrow_lists.to_matrix(lists, width, first, address_of_column)
+    return _arrow_lists.to_matrix(lists, width, first, column_address)
 
 
-def _lists_of_text(column: Any, first: int, address_of_column: str) -> Any:
+def _lists_of_text(column: Any, first: int, column_address: str) -> Any:
     """Return lists of numbers from text such as '[0.1, 0.2]' or '[0.1 0.2]'. Each number equals ``float(text)``."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -361,7 +361,7 @@ def _lists_of_text(column: Any, first: int, address_of_column: str) -> Any:
         row = first + int(np.flatnonzero(~valid)[0]) if not valid.all() else None
         where = "a row" if row is None else f"row {row:,} (counted from 0)"
         raise InputError(
-            f"{address_of_column}: {where} holds text that is no list of numbers, expected '[0.1, 0.2]'"
+            f"{column_address}: {where} holds text that is no list of numbers, expected '[0.1, 0.2]'"
         ) from None
     closed = pc.and_(
         pc.match_substring_regex(column, r"^\s*[\[(]"), pc.match_substring_regex(column, r"[\])]\s*$")
@@ -369,6 +369,6 @@ def _lists_of_text(column: Any, first: int, address_of_column: str) -> Any:
     if not closed.all():
         row = first + int(np.flatnonzero(~closed)[0])
         raise InputError(
-            f"{address_of_column}: row {row:,} (counted from 0) is no complete list in brackets; write it again"
+            f"{column_address}: row {row:,} (counted from 0) is no complete list in brackets; write it again"
         )
     return pa.ListArray.from_arrays(tokens.offsets, numbers)
