@@ -57,7 +57,9 @@ def group_equal_rows(pairs: Pairs, /, *, normalize: bool = True) -> Pairs:
     """
     groups = row_groups(pairs.x, pairs.labels, normalize=normalize)
     y_groups = row_groups(pairs.y, normalize=normalize)
-    y_groups = pairs.y_groups if y_groups is None else y_groups
+    is_known = y_groups is not None and pairs.y_groups is not None and np.array_equal(y_groups, pairs.y_groups)
+    if y_groups is None or is_known:  # a key has named the rows of y that repeat
+        y_groups = pairs.y_groups
     if groups is None and y_groups is pairs.y_groups:
         pairs.rows_are_items = normalize
         return pairs
