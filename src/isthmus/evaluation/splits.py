@@ -199,7 +199,11 @@ class TestHalf:
         )
 
     def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, tuple[float, float]]:
-        """Return the mean difference from the raw embeddings and its variance, where a group is one observation."""
+        """Return the mean difference from the raw embeddings and its variance, where a group is one observation.
+
+        The variance is NaN if items do not show it.
+        """
+        needs_splits = {name for task in self.design.tasks for name, score in task.scores.items() if score.needs_splits}
         n_groups = int(self.group.max()) + 1
         changes = {}
         for name, values in scores.per_item.items():
@@ -207,7 +211,7 @@ class TestHalf:
             mean = float(differences.mean())
             totals = np.bincount(self.group, weights=differences) * n_groups / len(differences) - mean
             variance = float(totals @ totals) / n_groups / max(n_groups - 1, 1)
-            changes[name] = (mean, variance)
+            changes[name] = (mean, NAN if name in needs_splits else variance)
         return changes | {name: (value - raw_scores.overall[name], NAN) for name, value in scores.overall.items()}
 
 

@@ -151,7 +151,7 @@ def pool_changes(changes: Sequence[tuple[float, float]], trials: Sequence[Trial]
         half_width = Z95 * math.sqrt(float(variances.mean()) * factor)
         return Estimate(mean, mean - half_width, mean + half_width)
     if len(values) < MIN_SPLITS:
-        return Estimate(mean, note="no interval: a score that is not a mean over items requires three splits")
+        return Estimate(mean, note="no interval: items do not show the error of this score, and three splits do")
     if values.min() == values.max():
         return Estimate(mean, note="no interval: all splits give the same number, which does not show its error")
     # The spread over splits, corrected for the items that splits share (Nadeau and Bengio 2003).

@@ -32,7 +32,7 @@ class Trial:
         Scores by name.
     changes : dict of str to tuple of float
         For each score of a task the difference from the raw embeddings and the variance of that difference. The
-        variance comes from the items, and is NaN for a score that is not a mean over items.
+        variance comes from the items, and is NaN for a score whose error they do not show.
     gap : float
         Angle between the means in degrees, NaN if it is undefined.
     gap_undefined : str, optional

@@ -142,6 +142,9 @@ class Score:
         Show the score in short tables. They always show the first score of a task.
     is_time : bool, default False
         The score is a measured time, which differs between equal runs.
+    needs_splits : bool, default False
+        The fit and the stored rows move the score of all queries together, so that the spread over queries does not
+        show its error. The spread over splits does.
 
     Examples
     --------
@@ -154,6 +157,7 @@ class Score:
     range: tuple[float, float] = (0.0, 1.0)
     is_shown: bool = False
     is_time: bool = False
+    needs_splits: bool = False
 
 
 @dataclass(frozen=True)

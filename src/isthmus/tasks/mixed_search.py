@@ -343,9 +343,13 @@ class MixedSearch:
         "mixed_MRR": Score("higher", "mean of 1 / rank of the item, mean of both query modalities"),
         "mixed_NDCG@10": Score("higher", "NDCG of the first 10, mean of both query modalities"),
         "same_modality_share": Score(
-            "neither", "share of the top 10, without the target, in the modality of the query; .5 is expected"
+            "neither",
+            "share of the top 10, without the target, in the modality of the query; .5 is expected",
+            needs_splits=True,
         ),
-        "same_modality_ratio": Score("neither", "same_modality_share over its expected value; 1 is fair", (0, np.inf)),
+        "same_modality_ratio": Score(
+            "neither", "same_modality_share over its expected value; 1 is fair", (0, np.inf), needs_splits=True
+        ),
         "restricted_R@1": Score(
             "higher", "share of queries that find their item first among the rows of its modality, mean of both"
         ),
