@@ -12,7 +12,8 @@ import pytest
 import isthmus
 from isthmus import InputError
 from isthmus.align import ScoreStandardization
-from isthmus.tasks import TaskData, TwoSidedSearch, registry
+from isthmus.diagnosis.recommendation import recommendation_sentence
+from isthmus.tasks import TaskData, TwoSidedSearch, has_two_sided_truth, registry
 
 Unit = Callable[[np.ndarray], np.ndarray]
 
@@ -130,3 +131,42 @@ def test_compare_evaluates_items_with_several_captions(captions: Any) -> None:
     table = isthmus.compare(pairs, aligners=["Centering"], tasks=["two_sided_search"], splits=2)
     assert 0 < table["Identity"].scores["two_sided_NDCG@10"].value < 1
     assert table["Centering"].changes["two_sided_NDCG@10"].low > -1
+
+
+def test_large_groups_are_searched_like_small_ones(captions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y, owner = captions
+    few = TwoSidedSearch.of(x, y, index=owner)
+    monkeypatch.setattr("isthmus.tasks.two_sided_search.MAX_MEMBERS", 1)
+    many = TwoSidedSearch.of(x, y, index=owner)
+    for name in ("x_ranks", "y_ranks", "x_ndcg", "y_ndcg"):
+        np.testing.assert_allclose(getattr(few, name), getattr(many, name), rtol=1e-12)
+
+
+def test_two_sided_truth_needs_a_few_relevant_rows_for_most_queries() -> None:
+    owner = np.repeat(np.arange(40), 3)
+    assert has_two_sided_truth(40, 120, index=owner)
+    assert has_two_sided_truth(40, 40, labels=owner[:40])
+    assert not has_two_sided_truth(40, 40)
+    assert not has_two_sided_truth(40, 40, labels=np.arange(40) % 2)  # twenty items of a class
+    assert not has_two_sided_truth(40, 40, labels=np.arange(40))
+    assert not has_two_sided_truth(12, 12, labels=owner[:12])
+    assert not has_two_sided_truth(40, 40, y_groups=np.maximum(np.arange(40) - 1, 0))  # one caption repeats
+    assert not has_two_sided_truth(1, 5, index=np.zeros(5, dtype=int))
+
+
+def test_captions_decide_what_is_recommended_and_chosen(rng: np.random.Generator, unit: Unit) -> None:
+    owner, latent = np.repeat(np.arange(80), 2), rng.normal(size=(80, 8))
+    x = unit(latent + 0.5 * rng.normal(size=(80, 8)) + 3 * np.eye(8)[0])
+    pairs = isthmus.Pairs(image=x, text=unit(latent[owner] + 0.5 * rng.normal(size=(160, 8))), index=owner)
+    table = isthmus.compare(pairs, aligners=["ScoreCalibration", "Centering"], splits=1)
+    assert table.settings["tasks"] == ["retrieval", "mixed_search", "two_sided_search"]
+    sentence = recommendation_sentence(table)
+    assert "The two-sided NDCG@10 decides, because captions or labels make rows of both modalities" in sentence
+    auto = isthmus.align.Auto(aim="search").fit(pairs)
+    assert "has the two-sided NDCG@10" in auto.reasons_[0]
+    assert auto.table_[0]["value"] < auto.table_[1]["value"]
+    one_match = isthmus.Pairs(image=x, text=pairs.y.read(0, 160)[::2])
+    assert "has the exchange score" in isthmus.align.Auto(aim="search").fit(one_match).reasons_[0]
+    table = isthmus.compare(one_match, aligners=["ScoreCalibration"], splits=1)
+    assert table.settings["tasks"] == ["retrieval", "mixed_search"]
+    assert "The exchange score of mixed search decides, because" in recommendation_sentence(table)

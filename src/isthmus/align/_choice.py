@@ -14,8 +14,15 @@ import numpy as np
 LEVEL, DEFAULT_LEVEL = 0.025, 0.02
 #: Standard errors by which a candidate must beat the default of aim='search'.
 REQUIRED_ERRORS = 2.0
+#: Yardstick of aim='search' where rows of both modalities are relevant.
+TWO_SIDED = "two-sided search"
 #: Names of the scores in sentences.
-SCORES = {"search": "exchange score", "retrieval": "cross-modal R@1", "classification": "accuracy"}
+SCORES = {
+    "search": "exchange score",
+    TWO_SIDED: "two-sided NDCG@10",
+    "retrieval": "cross-modal R@1",
+    "classification": "accuracy",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +91,7 @@ def choose(held_out: HeldOut, aim: str, tolerance: float, default: str) -> tuple
     table = [_table_row(held_out, number) for number in range(len(held_out.names))]
     names = list(held_out.names)
     start = names.index(default) if default in names else 0
-    rule = _choose_search if aim == "search" else _choose_gain
+    rule = _choose_search if aim in ("search", TWO_SIDED) else _choose_gain
     return rule(held_out, table, start, tolerance), table
 
 
@@ -189,8 +196,8 @@ def explain_choice(
         f"{100 * row['gain_error']:.1f}); cross-modal R@1 changes by {_points(row['change'])} points (standard error "
         f"{100 * row['change_error']:.1f})."
     ]
-    if aim == "search":
-        reasons.append(_search_rule(table, best, tolerance, default))
+    if aim in ("search", TWO_SIDED):
+        reasons.append(_search_rule(table, best, tolerance, default, score))
     else:
         reasons.append(_gain_rule(table, best, score, default))
     reasons.append(
@@ -199,6 +206,8 @@ def explain_choice(
         f"cross-modal R@1 changes by {_points(independent['change'])} points (standard error "
         f"{100 * independent['change_error']:.1f})."
     )
+    if aim == TWO_SIDED:
+        reasons.append(f"The {score} decides because captions or labels make rows of both modalities relevant.")
     higher = [r for r in table if not r["dropped"] and r["value"] > row["value"]]
     if higher:
         rejected = max(higher, key=lambda r: r["value"])
@@ -230,28 +239,28 @@ def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str)
     )
 
 
-def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, default: str) -> str:
+def _search_rule(table: list[dict[str, Any]], best: int, tolerance: float, default: str, score: str) -> str:
     names = [row["name"] for row in table]
     accepted = f"that lose at most {100 * tolerance:.1f} points of cross-modal R@1"
     significant = "better than that of the raw rows by more than two standard errors"
     if default not in names and best:
-        return f"Rule: of the candidates {accepted}, it has the best exchange score, which is {significant}."
+        return f"Rule: of the candidates {accepted}, it has the best {score}, which is {significant}."
     if default not in names:
-        return f"Rule: of the candidates {accepted}, none has an exchange score {significant}."
+        return f"Rule: of the candidates {accepted}, no {score} is {significant}."
     start = table[names.index(default)]
     if best == names.index(default):
         rule = f"Rule: it is the default, and of the candidates {accepted}, none is better by two standard errors"
         nearest = max((row for row in table if "lead" in row), key=lambda row: row["lead"], default=None)
         return f"{rule}." if nearest is None else f"{rule}. The nearest is {nearest['name']}, {_lead(nearest)}."
     if start["dropped"]:
-        return f"Rule: {default} was far behind, and of the candidates {accepted}, it has the best exchange score."
+        return f"Rule: {default} was far behind, and of the candidates {accepted}, it has the best {score}."
     if start["admissible"]:
         return (
-            f"Rule: of the candidates {accepted}, it has the best exchange score. It beats that of {default} by more "
+            f"Rule: of the candidates {accepted}, it has the best {score}. It beats that of {default} by more "
             f"than two standard errors ({_lead(table[best])})."
         )
     loss = f"{_points(start['change'])} points, standard error {100 * start['change_error']:.1f}"
-    return f"Rule: {default} loses recall ({loss}). Of the candidates {accepted}, it has the best exchange score."
+    return f"Rule: {default} loses recall ({loss}). Of the candidates {accepted}, it has the best {score}."
 
 
 def _lead(row: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._candidates import DEFAULT, display_name
-from isthmus.align._choice import HeldOut, mean_error
+from isthmus.align._choice import TWO_SIDED, HeldOut, mean_error
 from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._score_model import gains_of_weight
 from isthmus.align._score_solution import TESTED_WEIGHT
@@ -36,6 +36,8 @@ FUTILE_ERRORS = 1.0
 #: After further folds it is dropped if it leads in the end with a chance of at most .1 %, if it is as good. These are
 #: the normal quantile of that chance, and the standard errors that it has to lead by.
 FUTILE_QUANTILE, NEEDED_ERRORS = 3.09, 2.0
+#: Task and score that judge a search, by the yardstick.
+SEARCH_TASKS = {"search": ("mixed_search", "exchange_R@1"), TWO_SIDED: ("two_sided_search", "two_sided_NDCG@10")}
 #: A fitting set with its test set, the fold of each group, and the number of the fold that is tested.
 Trial = tuple["Fold", np.ndarray, int]
 
@@ -84,7 +86,7 @@ def cross_validate(
             _judge(trials[number : number + 1], aligners, group, scores)
             inside = partitions[0] <= number
             if number + 1 < folds:
-                _drop(scores, inside, groups, tolerance if aim == "search" else 1.0)
+                _drop(scores, inside, groups, tolerance if aim in SEARCH_TASKS else 1.0)
                 _drop_futile(scores, inside, groups, aim, tolerance, names, (number + 1) / len(trials))
         _judge(trials[n_single:], aligners, group, scores)
     has_match = np.bincount(group[pairs.owner], minlength=count) > 0
@@ -153,14 +155,14 @@ def _drop_futile(
     errors in the end with a chance of .3 %. At each later look, after a share of the trials, the chance is .1 %. If the
     default is dropped, then the best one is chosen, and a candidate has to lead it at all.
     """
-    start = names.index(DEFAULT) if DEFAULT in names and aim == "search" else 0
+    start = names.index(DEFAULT) if DEFAULT in names and aim in SEARCH_TASKS else 0
     values, recalls = scores[:, :, inside]
     needed, latest = NEEDED_ERRORS, -FUTILE_ERRORS
     if np.isnan(values[start]).any():  # the best one at the accepted recall is chosen
-        keeps_recall = (recalls - recalls[0]).mean(axis=1) >= -(tolerance if aim == "search" else 1.0)
+        keeps_recall = (recalls - recalls[0]).mean(axis=1) >= -(tolerance if aim in SEARCH_TASKS else 1.0)
         start = int(np.nanargmax(np.where(keeps_recall, values.mean(axis=1), np.nan)))
         needed, latest = 0.0, -math.inf
-    elif aim == "search" and not (start and (recalls[start] - recalls[0]).mean() >= -tolerance):
+    elif aim in SEARCH_TASKS and not (start and (recalls[start] - recalls[0]).mean() >= -tolerance):
         return
     reachable = (needed - FUTILE_QUANTILE * math.sqrt(1 - share)) / math.sqrt(share)
     for position, value in enumerate(values):
@@ -203,13 +205,15 @@ class Fold:
             correction = correction.fit(fit) if self.paired else correction.fit(fit.x, fit.y, paired=False)
         else:
             x, y = self._fitted(aligner).transform(*self.test_rows)
-        names = ("retrieval", "mixed_search") if self.aim == "search" else ("retrieval",)
+        names = ("retrieval", SEARCH_TASKS[self.aim][0]) if self.aim in SEARCH_TASKS else ("retrieval",)
         data = TaskData(
-            x, y, owner=self.test.index, seed=self.seed, y_groups=self.test.y_groups, correction=correction, tasks=names
-        )
+            x, y, owner=self.test.index, seed=self.seed, y_groups=self.test.y_groups, labels=self.test.labels,
+            correction=correction, tasks=names,
+        )  # fmt: skip
         recall = tasks()["retrieval"].run(data).per_item["R@1"]
-        if self.aim == "search":
-            return tasks()["mixed_search"].run(data).per_item["exchange_R@1"], recall
+        if self.aim in SEARCH_TASKS:
+            task, score = SEARCH_TASKS[self.aim]
+            return tasks()[task].run(data).per_item[score], recall
         if self.aim == "classification":
             return _accuracy(self._fitted(aligner), x, self.test.labels, self.fit, self.class_texts), recall
         return recall, recall

@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.align._base import Aligner
 from isthmus.align._candidates import AIMS, CONSTRAINTS, DEFAULT, candidates, display_name
-from isthmus.align._choice import choose, explain_choice, independent_scores
+from isthmus.align._choice import TWO_SIDED, choose, explain_choice, independent_scores
 from isthmus.align._chosen import Choice, ChosenAligner
 from isthmus.align._cross_validation import cross_validate, reduce_to_span
 from isthmus.align._data_warnings import warn_of_fit
@@ -28,7 +28,7 @@ from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.data_warnings import without_data_warnings
 from isthmus.statistics.moments import Moments
-from isthmus.tasks import ZeroShot
+from isthmus.tasks import ZeroShot, has_two_sided_truth
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Fewer items than this are not cross-validated.
@@ -95,7 +95,8 @@ class Auto(ChosenAligner):
       than `max_recall_loss` by more than two standard errors. Another candidate replaces it under two conditions. Its
       own loss is at most `max_recall_loss`. Its exchange score (`isthmus.tasks.MixedSearch.exchange`) is higher by more
       than two standard errors of the difference per item. More pairs make smaller differences decide. Without the
-      default, the rows of `Identity` take its place.
+      default, the rows of `Identity` take its place. Where several captions, or labels of at most ten items each, make
+      rows of both modalities relevant, the two-sided NDCG@10 (`isthmus.tasks.TwoSidedSearch`) is that score.
     - 'retrieval' takes the largest significant gain of cross-modal R@1 (mean of both directions), or `Identity`. A gain
       is significant by its standard error and by a sign test over items, which also holds for few hits. The one-sided
       level is 2.5 %, of which `ScoreCalibration` gets 2 %. Its gain is measured with all items as the corpus, where the
@@ -189,7 +190,7 @@ class Auto(ChosenAligner):
         names : tuple of str, optional
             Names of the two modalities. Default: those of the Pairs.
         labels : array of shape (n,), optional
-            Classes of the rows of X, for aim='classification'.
+            Classes of the rows of X, for 'classification', and for 'search' if they have two to ten items each.
         class_texts : mapping of label to array of shape (d,), optional
             Row of y that represents each class, for aim='classification'.
         **modalities : array of shape (n, d)
@@ -244,18 +245,21 @@ class Auto(ChosenAligner):
             return self._fall_back(data, names, f"{n_items} items are too few to cross-validate")
         reduced, texts, fraction = reduce_to_span(sample, class_texts, self.normalize)
         folds = self.folds or min(max(n_items // MIN_FOLD_ITEMS, 2), MAX_FOLDS)
-        tolerance = self.max_recall_loss
+        tolerance, yardstick = self.max_recall_loss, self.aim
+        truth = {"index": sample.index, "y_groups": sample.y_groups, "labels": sample.labels}
+        if self.aim == "search" and has_two_sided_truth(sample.n_items, sample.n_pairs, **truth):
+            yardstick = TWO_SIDED
         with without_data_warnings():
             held_out = cross_validate(
                 reduced, item_group, texts, candidates(self.aim, self.constraint, fraction=fraction, **options),
-                aim=self.aim, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2],
+                aim=yardstick, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2],
                 seed=self.rng, normalize=self.normalize, paired=self.constraint != "no_pairs",
             )  # fmt: skip
         held_out = replace(held_out, names=[display_name(aligner) for aligner in aligners])
-        best, table = choose(held_out, self.aim, tolerance, DEFAULT)
-        independent = independent_scores(held_out, self.aim, tolerance, DEFAULT)
+        best, table = choose(held_out, yardstick, tolerance, DEFAULT)
+        independent = independent_scores(held_out, yardstick, tolerance, DEFAULT)
         reasons = explain_choice(
-            table, best, self.aim, n_items, tolerance=tolerance, default=DEFAULT, independent=independent
+            table, best, yardstick, n_items, tolerance=tolerance, default=DEFAULT, independent=independent
         )
         if names is not None and further:
             reasons.append(

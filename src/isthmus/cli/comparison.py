@@ -56,9 +56,13 @@ def compare(
     y: Annotated[str | None, typer.Argument(help="embeddings of the second modality")] = None,
     output: Outputs = None,
     aligners: Annotated[str | None, typer.Option(help="comma-separated names; see `isthmus list aligners`")] = None,
-    tasks: Annotated[str, typer.Option(help="comma-separated names, or all; see `isthmus list tasks`")] = (
-        "retrieval,mixed_search"
-    ),
+    tasks: Annotated[
+        str | None,
+        typer.Option(
+            help="comma-separated names, or all; see `isthmus list tasks`. Default: retrieval,mixed_search, and "
+            "two_sided_search with several captions, or labels of at most ten items each"
+        ),
+    ] = None,
     splits: Annotated[int, typer.Option(help="number of random halves")] = 5,
     seed: Seed = 0,
     fit: Annotated[
@@ -94,7 +98,7 @@ def compare(
         table = isthmus.compare(
             pairs,
             aligners=None if aligners is None else _items(aligners),
-            tasks=_items(tasks),
+            tasks=None if tasks is None else _items(tasks),
             fit=None if fit is None else open_pairs(*fit, names, key, **reading),
             splits=splits,
             rng=seed,

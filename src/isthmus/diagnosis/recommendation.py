@@ -17,6 +17,11 @@ SCORE_TITLES = {
     "R@1": "cross-modal R@1",
 }
 DECIDING_SCORES = tuple(SCORE_TITLES)
+#: Why a score decides, after its name.
+REASONS = {
+    "two_sided_NDCG@10": "captions or labels make rows of both modalities relevant",
+    "exchange_R@1": "relevant rows in the modality of the query were not judged (task two_sided_search)",
+}
 #: Scores that measure cross-modal recall.
 RECALLS = ("R@1", "restricted_R@1")
 
@@ -151,13 +156,14 @@ def recommendation_sentence(comparison: Comparison) -> str:
     name, recall = _recall(best_summary)
     if not name or name == score:
         return f"{start}."
+    because = f" The {title} decides, because {REASONS[score]}." if score in REASONS else ""
     ending = "" if is_without_loss else "; no correction tested raises it without a loss of recall"
     n_tested = len(_corrections(comparison.rows))
     choice = ""
     if n_tested > 1:
         choice = f" It was chosen as the best of {n_tested} on these pairs, so the numbers may be slightly too high."
     advice = index_advice(best_summary, comparison.data["names"])
-    return f"{start}, and {_recall_change(recall)}{ending}.{choice} {advice}"
+    return f"{start}, and {_recall_change(recall)}{ending}.{because}{choice} {advice}"
 
 
 def index_advice(row: Summary, names: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ from isthmus.evaluation.table import Comparison
 from isthmus.evaluation.trial import Trial, TrialLog
 from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import moments_of
-from isthmus.tasks import Task, select_tasks
+from isthmus.tasks import Task, has_two_sided_truth, select_tasks
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.progress import report_progress
 
@@ -75,7 +75,7 @@ def compare(
     /,
     *,
     aligners: Sequence[Aligner | str] | None = None,
-    tasks: Sequence[str] = ("retrieval", "mixed_search"),
+    tasks: Sequence[str] | None = None,
     fit: Any = None,
     splits: int = 5,
     rng: int = 0,
@@ -103,8 +103,10 @@ def compare(
         Rows of the second modality. Arrays are called 'x' and 'y'.
     aligners : sequence of Aligner or str, optional
         Aligners or their names. Default: `default_aligners`.
-    tasks : sequence of str, default ('retrieval', 'mixed_search')
-        Names in `isthmus.tasks.registry()`, or ['all'].
+    tasks : sequence of str, optional
+        Names in `isthmus.tasks.registry()`, or ['all']. Default: 'retrieval' and 'mixed_search', and 'two_sided_search'
+        where several captions, or labels of at most ten items each, make rows of both modalities relevant. It then
+        decides what is recommended.
     fit : Pairs or tuple of two array-likes or paths, optional
         Fitting pairs. If given, every aligner is fitted on them and evaluated on all of `pairs`, once.
     splits : int, default 5
@@ -167,7 +169,7 @@ def compare(
         if fit is None
         else as_pairs(fit, names=pairs.names, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     )
-    selected_tasks = select_tasks(tasks)
+    selected_tasks = select_tasks(_default_tasks(pairs) if tasks is None else tasks)
     _check_arguments(pairs, fit, selected_tasks, splits, class_texts)
     candidates = _candidates(aligners, sweep or {}, normalize)
     moments_of(pairs, normalize=normalize)  # reads every row, so that an invalid row is reported with its position
@@ -191,6 +193,13 @@ def compare(
     trials = _run(design, splits if fit is None else 1, log, progress)
     better = {name: score.better for task in selected_tasks for name, score in task.scores.items()}
     return Comparison.from_trials(trials, data=data_facts, settings=settings, better=GEOMETRY | better)
+
+
+def _default_tasks(pairs: Pairs) -> list[str]:
+    """Return the tasks that judge by the exchange score, or by the two-sided truth where there is one."""
+    truth = {"index": pairs.index, "y_groups": pairs.y_groups, "labels": pairs.labels}
+    two_sided = has_two_sided_truth(pairs.n_items, pairs.n_pairs, **truth)
+    return ["retrieval", "mixed_search", *(["two_sided_search"] if two_sided else [])]
 
 
 def _check_arguments(pairs: Pairs, fit: Pairs | None, tasks: Sequence[Task], splits: int, class_texts: Any) -> None:

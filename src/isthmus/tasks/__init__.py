@@ -30,7 +30,7 @@ from isthmus.tasks.mixed_search import MixedSearch
 from isthmus.tasks.neighbours import neighbour_overlap
 from isthmus.tasks.retrieval import Retrieval
 from isthmus.tasks.robustness import add_noise, quantize, top1_stability
-from isthmus.tasks.two_sided_search import TwoSidedSearch
+from isthmus.tasks.two_sided_search import TwoSidedSearch, has_two_sided_truth
 from isthmus.tasks.within_modality_search import WithinModalitySearch
 from isthmus.tasks.zero_shot import ZeroShot, mean_texts
 from isthmus.utils.errors import InputError, import_optional
@@ -49,6 +49,7 @@ __all__ = [
     "ZeroShot",
     "add_noise",
     "gini",
+    "has_two_sided_truth",
     "mean_per_item",
     "mean_texts",
     "modality_preference",

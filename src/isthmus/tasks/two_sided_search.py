@@ -21,6 +21,57 @@ from isthmus.utils.errors import InputError
 MISSING = "needs labels or several rows of y for one item, so that rows of both modalities are relevant to a query"
 
 
+#: Share of the rows of a modality that have to be queries, and items, so that two-sided search decides by itself.
+MIN_QUERIES, MIN_ITEMS = 0.5, 40
+#: More relevant rows of a query are found by comparing the groups of all rows.
+MAX_MEMBERS = 64
+
+
+def has_two_sided_truth(n_x: int, n_y: int, /, *, index: Any = None, y_groups: Any = None, labels: Any = None) -> bool:
+    """Return whether most rows of a modality have a few relevant rows in both modalities.
+
+    Larger classes, of which the first ten hits hold a part, say less about a search than the pairs do.
+
+    Parameters
+    ----------
+    n_x, n_y : int
+        Numbers of rows of x and of y.
+    index : array-like of shape (n_y,), optional
+        Item of each row of y.
+    y_groups : array-like of shape (n_y,), optional
+        Number of the distinct row of y.
+    labels : array-like of shape (n_x,), optional
+        Class of each item.
+
+    Returns
+    -------
+    bool
+        True for items with several captions, and for classes of two to ten items.
+
+    Examples
+    --------
+    >>> has_two_sided_truth(2, 4, index=[0, 0, 1, 1]), has_two_sided_truth(2, 2)
+    (True, False)
+    """
+    if index is None and y_groups is None and labels is None:
+        return False
+    classes, of_y = _classes(Matches.of(n_x, n_y, index, y_groups), labels)
+    counts = [np.bincount(values, minlength=int(classes.max()) + 1) for values in (classes, of_y)]
+    if len(np.unique(of_y)) < 2 or (labels is not None and n_x < MIN_ITEMS):
+        return False
+    for own, other, classes_of_rows in ((counts[0], counts[1], classes), (counts[1], counts[0], of_y)):
+        is_query = (own[classes_of_rows] > 1) & (other[classes_of_rows] > 0)
+        if is_query.mean() >= MIN_QUERIES and np.median(own[classes_of_rows[is_query]]) <= TOP:
+            return True
+    return False
+
+
+def _classes(matches: Matches, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class of each row of x and of each distinct row of y. Without labels it is their item."""
+    classes = matches.x_components if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
+    return classes, classes[matches.y_items]
+
+
 @dataclass(frozen=True)
 class TwoSidedSearch:
     """Search of all other rows, where rows of both modalities are relevant.
@@ -92,8 +143,8 @@ class TwoSidedSearch:
         """
         matches = Matches.of(len(x), len(y), index, y_groups)
         y, owner = y[matches.y_rows], matches.y_items
-        classes = matches.x_components if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
-        groups = {"x": classes, "y": classes[owner]}
+        classes, of_y = _classes(matches, labels)
+        groups = {"x": classes, "y": of_y}
         n_groups = int(classes.max()) + 1
         counts = {name: np.bincount(values, minlength=n_groups) for name, values in groups.items()}
         ranks = {name: np.zeros((len(values), 2), dtype=np.int64) for name, values in groups.items()}
@@ -236,18 +287,40 @@ def _search(
     ranks, ndcg = np.empty((len(queries), 2), dtype=np.int64), np.empty(len(queries))
     slack = TIE * float(np.finfo(np.result_type(queries, corpus)).eps)
     ideal_gains = np.cumsum(1 / np.log2(2 + np.arange(TOP)))
+    members, n_members = _members(groups)
     (matrix,) = score_matrices(queries, corpus)
     for block in matrix.blocks():
         scores = to_numpy(matrix.tile(block))
-        scores[np.arange(len(scores)), rows[block]] = -np.inf
-        is_relevant = groups[rows[block], None] == groups
-        n_relevant = is_relevant.sum(axis=1) - 1  # without the query
-        relevant = np.where(is_relevant, scores, -np.inf)
-        irrelevant, _ = select_topk(np.where(is_relevant, -np.inf, scores), TOP)
-        best = np.stack([relevant[:, :n_own].max(axis=1), relevant[:, n_own:].max(axis=1)], axis=1)
+        query = np.arange(len(scores))[:, None]
+        scores[query[:, 0], rows[block]] = -np.inf
+        if members is None:
+            is_relevant = groups[rows[block], None] == groups
+            relevant = np.where(is_relevant, scores, -np.inf)
+            irrelevant, _ = select_topk(np.where(is_relevant, -np.inf, scores), TOP)
+            best = np.stack([relevant[:, :n_own].max(axis=1), relevant[:, n_own:].max(axis=1)], axis=1)
+        else:  # few relevant rows are taken out
+            columns = members[groups[rows[block]]]
+            is_row = columns >= 0
+            relevant = np.where(is_row, scores[query, columns], -np.inf)
+            scores[np.broadcast_to(query, columns.shape)[is_row], columns[is_row]] = -np.inf
+            irrelevant, _ = select_topk(scores, TOP)
+            is_own = columns < n_own
+            best = np.stack([np.where(mask, relevant, -np.inf).max(axis=1) for mask in (is_own, ~is_own)], axis=1)
+        n_relevant = n_members[groups[rows[block]]] - 1  # without the query
         ranks[block] = 1 + count_ahead(best, irrelevant, slack)
         top, _ = select_topk(relevant, TOP)
         positions = 1 + np.arange(top.shape[1]) + count_ahead(top, irrelevant, slack)
         gains = discounted_gain(np.where(np.isfinite(top), positions, 0), TOP)
         ndcg[block] = gains.sum(axis=1) / ideal_gains[np.minimum(n_relevant, TOP) - 1]
     return ranks, ndcg
+
+
+def _members(groups: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+    """Return the rows of each group (n_groups, most), -1 beyond them, or None if a group is large, and their counts."""
+    counts = np.bincount(groups)
+    if counts.max() > MAX_MEMBERS:
+        return None, counts
+    members = np.full((len(counts), int(counts.max())), -1)
+    order = np.argsort(groups, kind="stable")
+    members[groups[order], np.arange(len(order)) - (np.cumsum(counts) - counts)[groups[order]]] = order
+    return members, counts
