@@ -186,7 +186,9 @@ class ScoreModel:
             if self.pooling == "logsumexp":
                 return self._pooled(rows[name], bank, level)
             if (name, bank) not in pools:
-                pools[name, bank] = self._pooled(rows[name], bank, (0.0, 1.0))
+                # Retrieval counts ties between the modalities exactly. Within one the precision of the bank suffices.
+                asked = rows[name].astype(self.banks[bank].dtype, copy=False) if name == bank else rows[name]
+                pools[name, bank] = self._pooled(asked, bank, (0.0, 1.0))
             return (pools[name, bank] - level[0]) / level[1]
 
         terms = {}

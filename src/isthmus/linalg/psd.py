@@ -65,7 +65,7 @@ def fidelity(P: Array, Q: Array, /, *, noise: float = 0.0) -> float:
 
 def factor_fidelity(A: np.ndarray, B: np.ndarray) -> float:
     """Return the fidelity of A A' and B B', the nuclear norm of A'B, for factors `A` (d, r) and `B` (d, s)."""
-    return float(np.sum(remembered.singular_values(A.T @ B)))
+    return remembered.nuclear_norm(A.T @ B)
 
 
 def covariance_fidelity(cov_x: np.ndarray, cov_y: np.ndarray) -> float:
