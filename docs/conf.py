@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 DOCS = Path(__file__).parent
@@ -62,7 +63,10 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "abort_on_example_error": True,
     "copyfile_regex": "",
+    "capture_repr": (),  # a page shows its figure, and not the text of the last object
 }
+# Captions of the demonstration data repeat, which is no news on every page of the gallery.
+warnings.filterwarnings("ignore", message=".* rows are distinct", category=isthmus.IsthmusWarning)
 
 html_theme = "furo"
 html_title = f"isthmus {version}"
