@@ -68,8 +68,8 @@ def figure(pairs: isthmus.Pairs, explanation: Any, scores: dict[str, tuple[float
     centre, total = explanation.budget["centre"].value, explanation.budget.total.value
     titles = {
         24: ("The gap of CLIP", f"{gap:.0f} degrees between images and texts"),
-        330: ("What it is made of", f"the means: {100 * centre / total:.0f} % of the missing cosine"),
-        650: ("Search in images and texts", f"as encoded (grey), {CORRECTION} (green)"),
+        330: ("What it is made of", f"the means: {100 * centre / total:.0f} % of the cosine deficit"),
+        650: ("Search in images and texts", f"raw (grey), {CORRECTION} (green)"),
     }
     for start, (title, subtitle) in titles.items():
         fig.text(start / width, 1 - 22 / height, title, weight="bold", fontsize=14, va="center", color=INK)
@@ -85,7 +85,7 @@ def main(path: Path = PATH) -> None:
     before, after = scores["mixed_R@1"]
     label = (
         f"Three panels on 500 COCO pairs of CLIP. Images and texts are {gap:.0f} degrees apart. The means make most of "
-        f"the missing cosine. {CORRECTION} raises R@1 of mixed search from {before:.0f} % to {after:.0f} %."
+        f"the cosine deficit. {CORRECTION} raises R@1 of mixed search from {before:.0f} % to {after:.0f} %."
     )
     svg = standalone_svg(inline_svg(figure(pairs, explanation, scores), "overview", label=label))
     path.write_text(svg, encoding="utf-8", newline="\n")
