@@ -24,6 +24,8 @@ from isthmus.utils.files import spooled_rows
 
 #: Rows of the first block by which the kind of a column is first_rows.
 JUDGED_ROWS = 64
+#: Fewest bytes of a cell that count as codes.
+MIN_CODES = 8
 #: Numbers in a cell of bytes, in the order in which they are tried, and the absolute values that they have beside 0.
 BYTE_DTYPES = {"float32": (1e-12, 1e6), "float64": (1e-12, 1e6), "float16": (1e-8, 1e3)}
 #: Names of integer columns that number or label the rows.
@@ -150,13 +152,15 @@ def _code_dtype(cells: list[bytes], *, is_selected: bool) -> str | None:
     The ends of the range of a coordinate are rare among its codes. Packed signs are spread like hashes, so that their
     column has to be chosen.
 
-    >>> _code_dtype([bytes([120, 140, 128, 131])], is_selected=False)
+    >>> _code_dtype([bytes([120, 140, 128, 131] * 2)], is_selected=False)
     'uint8'
-    >>> _code_dtype([bytes([250, 3, 0, 7])], is_selected=False)
+    >>> _code_dtype([bytes([250, 3, 0, 7] * 2)], is_selected=False)
     'int8'
     """
     joined = b"".join(cells)
     if len({len(cell) for cell in cells}) > 1 or not joined or all(32 <= byte < 127 for byte in joined):
+        return None
+    if len(cells[0]) < MIN_CODES and not is_selected:
         return None
     values = np.frombuffer(joined, dtype=np.uint8)
     middle, ends = (int(np.count_nonzero((values + np.uint8(shift)) < 32)) for shift in (144, 16))
