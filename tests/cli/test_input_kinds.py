@@ -106,7 +106,7 @@ def test_verbs_squeeze_and_pool_sets_of_vectors(tmp_path: Path) -> None:
     assert measured(tmp_path / "one.npy", tmp_path / "text.npy")[0] == pytest.approx(angle(X, Y), abs=1e-4)
     assert measured(f"{tmp_path}/stack.npy::0", f"{tmp_path}/stack.npy::1")[0] == pytest.approx(angle(X, Y), abs=1e-4)
     assert measured(tmp_path / "stack.npy")[0] == pytest.approx(angle(X, Y), abs=1e-4)
-    assert isthmus.measure(tmp_path / "stack.npy", metrics="centroid_angle").pairs["names"] == ["0", "1"]
+    assert isthmus.measure(tmp_path / "stack.npy", metrics="centroid_angle").pairs["names"] == ["x", "y"]
     found = measured(tmp_path / "sets.npy", tmp_path / "text.npy", "--pool", "mean")[0]
     assert found == pytest.approx(angle(pooled, Y), abs=1e-4)
     run_quick_verbs(tmp_path, tmp_path / "sets.npy", tmp_path / "text.npy", "--pool", "mean")

@@ -341,7 +341,7 @@ def is_stack(data: Any) -> bool:
 def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[str, str]:
     """Return the names of two modalities: `names` after a check, or else those that the paths name."""
     if names is None:
-        names = [modality_name(path) for path in (x, y)]
+        names = ["x", "y"] if npy.are_stack_members(x, y) else [modality_name(path) for path in (x, y)]
         if names[0] == names[1]:
             raise InputError(
                 f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "

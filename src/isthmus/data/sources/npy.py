@@ -61,6 +61,12 @@ def stack_members(path: str | os.PathLike[str]) -> list[str]:
     return [f"{path}::0", f"{path}::1"] if len(shape) == 3 and shape[0] == 2 else []
 
 
+def are_stack_members(x: Any, y: Any) -> bool:
+    """Return whether two addresses are the modalities of one .npy stack, whose numbers are no names."""
+    members = [str(address).removesuffix(f"::{number}") for number, address in enumerate((x, y))]
+    return members[0] == members[1] != str(x) and members[0].lower().endswith(".npy")
+
+
 def memory_map(
     path: Any, *, address: str, offset: int = 0, n_bytes: int | None = None, min_rows: int = 2
 ) -> np.ndarray:
