@@ -232,6 +232,16 @@ def pairs_of_quality(rng: np.random.Generator, n: int, noise: np.ndarray | float
     return [content @ basis + noise * rng.normal(size=(n, 64)) / 8 + rng.normal(size=64) / 11 for _ in range(2)]
 
 
+def pairs_sorted_by_length(rng: np.random.Generator, n: int) -> list[np.ndarray]:
+    """Return rows sorted by the length of their caption, which moves both means and makes y clearer."""
+    length = np.sort(rng.gamma(3, 4, n)).clip(2, 60)
+    trend = np.log(length)[:, None] - np.log(length).mean()
+    basis, content, direction = rng.normal(size=(12, 48)), rng.normal(size=(n, 12)) / np.sqrt(12), rng.normal(size=48)
+    x = content @ basis + 0.8 * rng.normal(size=(n, 48)) + 0.7 * trend * direction + 2 * rng.normal(size=48)
+    noise = 1.2 / np.sqrt(length / 6)[:, None] * rng.normal(size=(n, 48))
+    return [x, content @ basis + noise + 1.5 * trend * direction + 2 * rng.normal(size=48)]
+
+
 @pytest.mark.slow
 def test_find_breaks_names_a_tenth_out_of_order_in_95_percent() -> None:
     """Also in files that are sorted by class. The ends are within 2 % of n."""
@@ -248,13 +258,16 @@ def test_find_breaks_names_a_tenth_out_of_order_in_95_percent() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["class", "class only", "quality", "own cosine", "weak"])
+@pytest.mark.parametrize("kind", ["class", "class only", "quality", "own cosine", "weak", "length", "length downwards"])
 def test_find_breaks_of_matching_rows_is_empty_in_99_percent(kind: str) -> None:
     n, alarms = 1000, 0
     for seed in range(200):
         rng = np.random.default_rng(seed)
         if kind in ("class", "class only"):
             x, y = class_sorted_rows(rng, n, item=float(kind == "class"))
+        elif kind.startswith("length"):
+            step = -1 if "downwards" in kind else 1
+            x, y = (rows[::step] for rows in pairs_sorted_by_length(rng, n))
         elif kind == "quality":
             x, y = pairs_of_quality(rng, n, np.linspace(0.3, 6, n)[:, None])
         else:
