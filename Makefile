@@ -23,7 +23,7 @@ test-slow: $(VENV)/installed-test
 
 # Real vector stores and the other integrations, with their slow tests: 20,000 rows and a kill in the middle.
 test-stores: $(VENV)/installed-stores
-	$(PYTEST) tests/integrations/stores tests/integrations/test_export.py tests/integrations/test_mteb.py \
+	$(PYTEST) tests/integrations/stores tests/integrations/test_export.py tests/integrations/test_folder.py tests/integrations/test_mteb.py \
 		tests/docs/test_stores_page.py
 
 # The site, in out/site. The build reads no network, its warnings are errors, and it checks every internal link.
