@@ -104,6 +104,28 @@ def test_aligners_of_an_explanation_without_comparison_is_an_error(explanation: 
         plot.aligners(isthmus.explain(explanation.pairs))
 
 
+def test_study_draws_each_panel_of_an_experiment_and_of_a_training_study() -> None:
+    import report_pages
+    from isthmus.studies.theorems import run
+
+    studies: list[Any] = [run("certificate", quick=True)]
+    if "training" in report_pages.PAGES:
+        from isthmus.studies.training import StudyResult
+
+        studies.append(StudyResult({"collapse": report_pages.training_runs("collapse")}))
+        assert {"angles", "R@1 by alignment", "gap over epochs, collapse"} <= set(studies[1].panels())
+    for study in studies:
+        for panel in study.panels():
+            ax = Figure().add_subplot()
+            assert plot.study(study, panel=panel, ax=ax) is ax
+            assert ax.has_data(), panel
+    assert plot.study(studies[0]).get_xlabel()
+    with pytest.raises(InputError, match="unknown panel 'lef'"):
+        plot.study(studies[0], panel="lef")
+    with pytest.raises(InputError, match="study got int without panels"):
+        plot.study(1)  # type: ignore[arg-type]
+
+
 def test_style_of_the_report_is_that_of_new_figures_and_leaves_settings_alone(explanation: Explanation) -> None:
     import matplotlib
 

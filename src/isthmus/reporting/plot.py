@@ -35,6 +35,7 @@ from isthmus.reporting.result_plots import (
     zero_shot,
 )
 from isthmus.reporting.samples import CosineSample
+from isthmus.reporting.study_plots import study
 from isthmus.statistics.result import Result
 from isthmus.train.history import GapHistory
 from isthmus.train.snapshot import GapSnapshot
@@ -57,6 +58,7 @@ __all__ = [
     "principal_angles",
     "reliability",
     "spectra",
+    "study",
     "style",
     "trade_off",
     "zero_shot",

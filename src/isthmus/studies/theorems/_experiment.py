@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from isthmus.studies.theorems._style import styled_figure
+from isthmus.studies.theorems._style import panels_of, styled_figure
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import json_number
 from isthmus.utils.registry import Registry
@@ -136,6 +136,10 @@ class ExperimentResult:
         if self.draw is None:
             raise InputError(f"the figure of {self.name} comes from a journal as SVG; run the experiment again")
         return styled_figure(self.draw)
+
+    def panels(self) -> dict[str, Callable[[Any], None]]:
+        """Return the panels of the figure by name, for `isthmus.plot.study`: 'figure', or 'left' and 'right'."""
+        return panels_of(self.draw)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values. Numbers that are not finite become None.

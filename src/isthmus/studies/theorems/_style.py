@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,36 @@ def figure_to_inline_svg(draw: Callable[[Any], None], name: str, label: str) -> 
 
     with matplotlib.rc_context(_settings()):  # tick labels are made when the figure is saved
         return figure_to_svg(styled_figure(draw), name, label=label)
+
+
+class _OnePanel:
+    """Stand-in for a figure: one of its axes is that of the caller, and the others are drawn for nothing."""
+
+    def __init__(self, ax: Any, position: int) -> None:
+        self.ax, self.position = ax, position
+
+    def subplots(self, n_rows: int = 1, n_columns: int = 1, **options: Any) -> Any:
+        """Return axes as `Figure.subplots` does. An axis of the caller is shared with no other."""
+        from matplotlib.figure import Figure
+
+        axes = list(Figure().subplots(n_rows, n_columns, squeeze=False, **options).ravel())
+        self.first = axes[0]
+        axes[self.position] = self.ax
+        return axes if len(axes) > 1 else self.ax
+
+
+def panels_of(draw: Callable[[Any], None]) -> dict[str, Callable[[Any], None]]:
+    """Return the axes of the figure that `draw` draws as functions of an axis: 'figure', or 'left' and 'right'."""
+    n_panels = len(styled_figure(draw).axes)
+    names = {1: ["figure"], 2: ["left", "right"]}.get(n_panels, [f"panel {i + 1}" for i in range(n_panels)])
+
+    def draw_panel(ax: Any, position: int) -> None:
+        figure = _OnePanel(ax, position)
+        draw(figure)
+        if not ax.get_ylabel() and position:
+            ax.set_ylabel(figure.first.get_ylabel())
+
+    return {name: functools.partial(draw_panel, position=i) for i, name in enumerate(names)}
 
 
 def plot_trajectories(axes: Any, runs: dict[str, Any], quantity: str) -> None:

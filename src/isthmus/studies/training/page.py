@@ -10,8 +10,8 @@ from isthmus.reporting.section import Section
 from isthmus.statistics.result import Estimate
 from isthmus.studies.training.causal_links import DISPLAY_NAMES
 from isthmus.studies.training.claims import describe_case
-from isthmus.studies.training.figures import draw_angles, draw_curves, draw_scores, select_groups
-from isthmus.studies.training.grid import HYPERPLANE_RANK, SMALL_RANK
+from isthmus.studies.training.figures import draw_angles, draw_curves, draw_scores
+from isthmus.studies.training.panels import curve_groups, describe_switch
 from isthmus.studies.training.results import (
     COMPARED_MEASURES,
     StudyResult,
@@ -63,14 +63,6 @@ COLUMN_TITLES = {
     "loss": "loss",
     "zero_shot_accuracy": "zero-shot",
 }
-#: Cases of imposed collapse whose curves are drawn: label -> regime, rank, temperature.
-DRAWN_CASES = {
-    "fixed axes": ("affine", 16, "learned"),
-    "length held, rank 8": ("mean_length_penalty", SMALL_RANK, "learned"),
-    "hyperplanes, 0.01": ("subspace", HYPERPLANE_RANK, "0.01"),
-}
-DRAWN_ANGLES = (30.0, 90.0)
-
 METHODS = Section(
     "Methods",
     [
@@ -162,14 +154,7 @@ def _collapse_sections(result: StudyResult) -> list[Section]:
         case = describe_case(setting.rank, setting.temperature, setting.epochs)
         name = f"{setting.regime.replace('_', ' ')}, {setting.angle:g}°, {case}"
         rows.append((name, *_cells(group, COLLAPSE_COLUMNS)))
-    curves = select_groups(
-        runs,
-        {
-            f"{label}, {angle:g}°": _matches(*case, angle)
-            for label, case in DRAWN_CASES.items()
-            for angle in DRAWN_ANGLES
-        },
-    )
+    curves = curve_groups("collapse", runs)
     regimes = {name.replace("_", " "): text for name, text in REGIMES.items() if name != "free"}
     return [
         Section(
@@ -199,28 +184,12 @@ def _collapse_sections(result: StudyResult) -> list[Section]:
     ]
 
 
-def _matches(regime: str, rank: int, temperature: str, angle: float) -> Callable[[Setting], bool]:
-    """Return a condition on settings of 60 epochs."""
-    values = (regime, rank, temperature, angle, 60)
-    return lambda s: (s.regime, s.rank, s.temperature, s.angle, s.epochs) == values
-
-
 def _collapse_order(setting: Setting) -> tuple[object, ...]:
     return (list(REGIMES).index(setting.regime), setting.rank, setting.epochs, setting.temperature, setting.angle)
 
 
 def _loss_sections(runs: Sequence[TrainingRun]) -> list[Section]:
-    curves = select_groups(
-        runs,
-        {
-            "temperature 0.01": lambda s: s.temperature == "0.01" and s.loss == "InfoNCE",
-            "learned": lambda s: s.temperature == "learned" and s.loss == "InfoNCE",
-            "temperature 0.2": lambda s: s.temperature == "0.2" and s.loss == "InfoNCE",
-            "rising": lambda s: s.temperature == "rising",
-            "CUAXU": lambda s: s.temperature == "learned" and s.loss == "CUAXU",
-            "SharedSpaceAlignment": lambda s: s.temperature == "learned" and s.loss == "SharedSpaceAlignment",
-        },
-    )
+    curves = curve_groups("losses", runs)
     return [
         Section(
             "Losses and temperatures",
@@ -236,16 +205,7 @@ def _loss_sections(runs: Sequence[TrainingRun]) -> list[Section]:
 
 
 def _alternative_sections(runs: Sequence[TrainingRun]) -> list[Section]:
-    curves = select_groups(
-        runs,
-        {
-            "unchanged": lambda s: s.temperature == "0.01" and _switch(s) == "nothing switched",
-            "half mismatched": lambda s: s.temperature == "0.01" and s.shuffled_fraction == 0.5,
-            "captions: digit alone": lambda s: s.temperature == "0.01" and s.caption_dropout == 4,
-            "cones at 0°": lambda s: s.temperature == "0.01" and s.initial_cone_angle == 0.0,
-            "cones at 180°": lambda s: s.temperature == "0.01" and s.initial_cone_angle == 180.0,
-        },
-    )
+    curves = curve_groups("alternatives", runs)
     return [
         Section(
             "Alternative causes",
@@ -257,7 +217,7 @@ def _alternative_sections(runs: Sequence[TrainingRun]) -> list[Section]:
             draw_curves(curves, "rivals"),
             "InfoNCE at temperature 0.01. Means over seeds with 95 % intervals.",
             ("Switch", *map(_column_title, COLUMNS)),
-            _rows(runs, lambda s: f"{_switch(s)}, temperature {s.temperature}"),
+            _rows(runs, lambda s: f"{describe_switch(s)}, temperature {s.temperature}"),
             wide=True,
         )
     ]
@@ -296,17 +256,6 @@ def _cell(estimate: Estimate, digits: int) -> str:
     """Return the value, with its interval on a second line."""
     value_text = format_estimate(estimate, digits=digits, symmetric=True)
     return value_text.replace(" ± ", "\n± ").replace("undefined in", "undefined\nin")
-
-
-def _switch(setting: Setting) -> str:
-    """Describe the alternative cause of a setting."""
-    if setting.shuffled_fraction:
-        return f"{setting.shuffled_fraction:.0%} of the pairs mismatched"
-    if setting.caption_dropout:
-        return f"captions leave out {setting.caption_dropout} of 4 attributes"
-    if setting.initial_cone_angle is not None:
-        return f"narrow cones {setting.initial_cone_angle:g}° apart at the start"
-    return "nothing switched"
 
 
 def _column_title(name: str) -> str:

@@ -14,6 +14,7 @@ from isthmus.statistics.result import Estimate
 from isthmus.studies.training.causal_links import DISPLAY_NAMES, Link, causal_links
 from isthmus.studies.training.claims import HOLDS, PARTLY, Claim, evaluate_claims
 from isthmus.studies.training.grid import SHARED_SPACE_SETTINGS
+from isthmus.studies.training.panels import Panel, study_panels
 from isthmus.studies.training.seed_statistics import group_by_setting, paired_difference
 from isthmus.studies.training.settings import Setting
 from isthmus.studies.training.trainer import TrainingRun
@@ -49,6 +50,10 @@ class StudyResult:
     def claims(self) -> list[Claim]:
         """Claims of the theory about imposed collapse, with verdicts."""
         return evaluate_claims(self.runs.get("collapse", []))
+
+    def panels(self) -> dict[str, Panel]:
+        """Return every panel of the figures of the page by name, for `isthmus.plot.study`."""
+        return study_panels(self.runs)
 
     @cached_property
     def links(self) -> list[Link]:
