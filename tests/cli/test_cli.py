@@ -63,7 +63,7 @@ BAD = {
 def test_bad_embeddings(verb: str, name: str, folder: Path) -> None:
     before = sorted(p.name for p in folder.iterdir())
     words = {"measure": ["measure"], "report": ["report"], "fit": ["fit", "Centering"]}[verb]
-    out = ["-o", folder / "out.json"]
+    out = ["-o", folder / {"measure": "out.json", "report": "out.html", "fit": "out.safetensors"}[verb]]
     done = isthmus_(*words, folder / "image.npy", folder / name, *out)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
@@ -228,6 +228,14 @@ def test_short_names_of_measures_are_expanded(folder: Path) -> None:
         "image_to_text_R@1", "text_to_image_R@1", "centroid_angle", "relative_modality_gap", "effective_rank_image",
         "effective_rank_text",
     ]  # fmt: skip
+
+
+def test_outputs_with_another_ending_are_refused(folder: Path) -> None:
+    files = folder / "image.npy", folder / "text.npy"
+    refused(isthmus_("report", *files, "-o", folder / "page.pdf"), "a page is written as .html or .htm")
+    refused(isthmus_("demo", "-o", folder / "page.txt"), "a page is written as .html or .htm")
+    refused(isthmus_("fit", "Centering", *files, "-o", folder / "a.pkl"), "an aligner is written as .safetensors")
+    refused(isthmus_("measure", *files, "-o", folder / "a.txt"), "a result is written as .json, .csv, .md, .tex")
 
 
 def test_help_of_every_verb_has_an_example_that_names_real_options() -> None:

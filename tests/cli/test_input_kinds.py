@@ -131,7 +131,9 @@ def test_verbs_leave_out_invalid_rows_of_both_modalities(tmp_path: Path) -> None
         isthmus.data.opening.usable_sources({"image": isthmus.sources.open_source(paths[0])}, paired=False)
     with pytest.raises(InputError, match=r"rows 3.* rows 9.*; .*text.npy: row 70 .* --drop-bad"):
         run("measure", *paths)
-    fitted = run("fit", "ScoreCalibration", *paths, paths[0], "--names", "a,b,c", "--drop-bad", "-o", tmp_path / "c.st")
+    fitted = run(
+        "fit", "ScoreCalibration", *paths, paths[0], "--names", "a,b,c", "--drop-bad", "-o", tmp_path / "c.safetensors"
+    )
     assert "115 a, 115 b, 115 c" in fitted
     unpaired = run("fit", "Centering", *paths, "--unpaired", "--drop-bad", "-o", tmp_path / "d.safetensors")
     assert "116 image and 119 text" in unpaired

@@ -104,6 +104,19 @@ def test_aligners_of_an_explanation_without_comparison_is_an_error(explanation: 
         plot.aligners(isthmus.explain(explanation.pairs))
 
 
+def test_clouds_after_an_aligner_have_closer_means() -> None:
+    pairs = isthmus.demo.load("collapsed", split="test")
+    centering = isthmus.align.Centering().fit(pairs)
+
+    def distance(**options: Any) -> float:
+        return max(
+            np.ptp(line.get_xdata()) for line in plot.clouds(pairs, **options).lines if len(line.get_xdata()) == 2
+        )
+
+    assert distance(aligner=centering) < 0.5 * distance()
+    assert plot.predicted_cosines().has_data()
+
+
 def test_study_draws_each_panel_of_an_experiment_and_of_a_training_study() -> None:
     import report_pages
     from isthmus.studies.theorems import run

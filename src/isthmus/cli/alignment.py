@@ -33,7 +33,10 @@ from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.format import number
-from isthmus.utils.validation import check_writable
+from isthmus.utils.validation import check_suffix, check_writable
+
+#: Endings of the names of aligners. A name without ending is kept.
+ALIGNER_SUFFIXES = (".safetensors", "")
 
 
 def mount(app: typer.Typer) -> None:
@@ -77,6 +80,7 @@ def fit(
     from isthmus.data.sources.npy import stack_members
 
     check_writable(output)
+    check_suffix(output, ALIGNER_SUFFIXES, "an aligner")
     estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
     estimator.validate_options()
     if relevance is not None and (further or unpaired or y is None or not hasattr(estimator, "relevance")):
@@ -348,6 +352,7 @@ def adapt(
     from isthmus.data.sources import modality_name
 
     check_writable(output)
+    check_suffix(output, ALIGNER_SUFFIXES, "an aligner")
     loaded = _load_aligner(aligner)
     if y is not None and modality is not None:
         raise InputError(f"--modality {modality}: applies to one file, and two files came; leave it out")

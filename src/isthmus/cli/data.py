@@ -15,7 +15,7 @@ from isthmus.cli._common import DropBad, Json, Key, open_pairs, print_verdict
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.validation import check_writable
+from isthmus.utils.validation import PAGE_SUFFIXES, check_suffix, check_writable
 
 if TYPE_CHECKING:
     from isthmus.data.sources import Source
@@ -39,6 +39,7 @@ def demo(
     The recommended correction comes first. The commands for your own files come last. No browser is opened.
     """
     check_writable(output)
+    check_suffix(output, PAGE_SUFFIXES, "a page")
     exported = [] if export is None else [str(path) for path in isthmus.demo.export(export, run)]
     from isthmus.reporting.demo_predictions import demo_sections
 

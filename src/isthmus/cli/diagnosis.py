@@ -36,7 +36,7 @@ from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import number
 from isthmus.utils.tabular import check_table_suffix
-from isthmus.utils.validation import check_readable, check_writable
+from isthmus.utils.validation import PAGE_SUFFIXES, check_readable, check_suffix, check_writable
 
 if TYPE_CHECKING:
     from isthmus.data.pairs import Pairs
@@ -244,6 +244,7 @@ def report(
 ) -> None:
     """Write one self-contained page: verdict, figures, and all aligners evaluated on held-out pairs."""
     check_writable(output)
+    check_suffix(output, PAGE_SUFFIXES, "a page")
     if len(paths) > 2:
         from isthmus.reporting.modalities_page import modalities_page
 

@@ -101,7 +101,12 @@ def demo_sections(run: str) -> list[Section]:
 def _figure(predictions: list[MapPrediction]) -> Any:
     """Return the cosine of a pair against E, predicted and measured."""
     fig = new_figure(WIDTH, 280)
-    ax = add_axes(fig, 44, 42, 14, 8)
+    draw_predictions(add_axes(fig, 44, 42, 14, 8), predictions)
+    return fig
+
+
+def draw_predictions(ax: Any, predictions: list[MapPrediction]) -> None:
+    """Draw the cosine of a pair against E, predicted and measured."""
     by_name = {p.name: p for p in predictions}
     for name, label, colour in (
         ("raw", "raw", INK),
@@ -122,7 +127,6 @@ def _figure(predictions: list[MapPrediction]) -> Any:
         )  # fmt: skip
     ax.set(xlabel="E, the cosine of the pair inside the shared space", ylabel="cosine of the pair")
     ax.grid(color=MUTED, lw=0.3, alpha=0.5)
-    return fig
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

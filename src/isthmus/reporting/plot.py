@@ -55,6 +55,7 @@ __all__ = [
     "interventions",
     "matrix",
     "models",
+    "predicted_cosines",
     "principal_angles",
     "reliability",
     "spectra",
@@ -162,13 +163,15 @@ def budget(data: CosineDecomposition | Explanation, /, *, ax: Any = None) -> Any
     return draw_on(panels.draw_budget, ax, decomposition, height=232)
 
 
-def clouds(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
+def clouds(data: Pairs | Explanation, /, *, aligner: Any = None, ax: Any = None) -> Any:
     """Draw a sample of both modalities on the plane of the mean difference and of the widest spread.
 
     Parameters
     ----------
     data : Pairs or Explanation
         The rows. The rows of `Pairs` are normalized.
+    aligner : Aligner, optional
+        A fitted aligner of two modalities, whose rows are drawn. Default: the rows as they are.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on. Default: new axes.
 
@@ -185,8 +188,34 @@ def clouds(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
     """
     pairs, normalize = _pairs(data, "clouds")
     x, y = samples.one_pair_per_item(pairs.sample(samples.MAX_ITEMS), normalize=normalize)
+    if aligner is not None:
+        x, y = aligner.transform_x(x), aligner.transform_y(y)
     projection = samples.CloudProjection.of(x, y)
     return draw_on(panels.draw_clouds, ax, projection, pairs.names, panels.shared_limits(projection), height=350)
+
+
+def predicted_cosines(*, ax: Any = None) -> Any:
+    """Draw the cosines that theory predicts for each pair of the demo run 'collapsed', and those measured.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes, optional
+        Axes to draw on. Default: new axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes. Lines are predicted, and points are held-out pairs.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> [text.get_text() for text in isthmus.plot.predicted_cosines().texts]
+    ['raw', 'rotation', 'projection']
+    """
+    from isthmus.reporting import demo_predictions  # imports jinja2 through its page, which no other figure needs
+
+    return draw_on(demo_predictions.draw_predictions, ax, demo_predictions.predict_cosines())
 
 
 def spectra(data: Result | Explanation, /, *, ax: Any = None) -> Any:

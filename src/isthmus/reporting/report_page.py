@@ -17,7 +17,7 @@ from isthmus.statistics.data_warnings import state_remarks
 from isthmus.utils.errors import InputError, TooFewItemsError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.progress import report_progress
-from isthmus.utils.validation import check_writable
+from isthmus.utils.validation import PAGE_SUFFIXES, check_suffix, check_writable
 
 
 def report(
@@ -103,6 +103,7 @@ def report(
     if not 1 <= len(paths) <= 2:
         raise InputError(f"got {len(paths) + 1} arguments, expected report(pairs, path) or report(x, y, path)")
     path = check_writable(paths[-1])
+    check_suffix(path, PAGE_SUFFIXES, "a page")
     pairs = as_pairs(pairs, *paths[:-1], drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     fit = (
         None

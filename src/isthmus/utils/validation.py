@@ -75,6 +75,36 @@ def check_writable(path: str | os.PathLike[str]) -> Path:
     return path
 
 
+#: Endings of the names of pages. A name without ending is kept.
+PAGE_SUFFIXES = (".html", ".htm", "")
+
+
+def check_suffix(path: str | os.PathLike[str], suffixes: Sequence[str], content: str, /) -> None:
+    """Raise an InputError if the name of a file to write ends in another format.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write.
+    suffixes : sequence of str
+        Endings that are accepted. '' accepts a name without ending.
+    content : str
+        What is written, such as 'a page'.
+
+    Raises
+    ------
+    InputError
+        If the name has another ending.
+
+    Examples
+    --------
+    >>> check_suffix("report.html", (".html", ".htm"), "a page")
+    """
+    if Path(path).suffix.lower() not in suffixes:
+        endings = " or ".join(suffix for suffix in suffixes if suffix)
+        raise InputError(f"{path}: {content} is written as {endings}; choose this ending")
+
+
 def check_float_dtype(dtype: np.dtype, address: str, *, codes: bool = False) -> None:
     """Raise `InputError` for a dtype that is not float16, float32 or float64.
 

@@ -138,8 +138,11 @@ class ExperimentResult:
         return styled_figure(self.draw)
 
     def panels(self) -> dict[str, Callable[[Any], None]]:
-        """Return the panels of the figure by name, for `isthmus.plot.study`: 'figure', or 'left' and 'right'."""
-        return panels_of(self.draw)
+        """Return the panels of the figure by name, for `isthmus.plot.study`: 'figure', or 'left' and 'right'.
+
+        A result from a journal has none.
+        """
+        return {} if self.draw is None else panels_of(self.draw)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values. Numbers that are not finite become None.
