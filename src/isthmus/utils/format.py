@@ -74,7 +74,7 @@ def format_interval(value: float, low: float, high: float) -> tuple[str, str]:
 
 def _signed_end(end: float, decimals: int) -> str:
     """Format an end of an interval with up to two more decimals where it would look like zero, and is not."""
-    texts = [f"{end:.{decimals + more}f}" for more in (0, 1, 2)]
+    texts = [f"{end:.{decimals + n_added}f}" for n_added in (0, 1, 2)]
     return next((text for text in texts if float(text) != 0), f"{0:.{decimals}f}")
 
 

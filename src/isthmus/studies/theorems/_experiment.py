@@ -138,9 +138,12 @@ class ExperimentResult:
         return styled_figure(self.draw)
 
     def panels(self) -> dict[str, Callable[[Any], None]]:
-        """Return the panels of the figure by name, for `isthmus.plot.study`: 'figure', or 'left' and 'right'.
+        """Return the panels of the figure, for `isthmus.plot.study`.
 
-        A result from a journal has none.
+        Returns
+        -------
+        dict of str to callable
+            Functions that draw on an axis: 'figure', or 'left' and 'right'. A result from a journal has none.
         """
         return {} if self.draw is None else panels_of(self.draw)
 

@@ -63,10 +63,12 @@ def study_panels(runs_by_part: Mapping[str, Sequence[TrainingRun]], /) -> dict[s
             panels[f"{score} by {cause}"] = functools.partial(
                 draw_score, runs_by_part=nonempty, score=score, cause=cause
             )
-    for part in CURVE_CONDITIONS:
-        groups = curve_groups(part, runs_by_part.get(part, []))
+    for part_name in CURVE_CONDITIONS:
+        groups = curve_groups(part_name, runs_by_part.get(part_name, []))
         for measure in CURVES if groups else ():
-            panels[f"{measure} over epochs, {part}"] = functools.partial(draw_curve, groups=groups, measure=measure)
+            panels[f"{measure} over epochs, {part_name}"] = functools.partial(
+                draw_curve, groups=groups, measure=measure
+            )
     return panels
 
 
@@ -80,7 +82,7 @@ def gap_lines(runs: Sequence[TrainingRun], /) -> list[GapLine]:
     lines: list[GapLine] = []
     for regime, regime_label in _REGIME_LABELS.items():
         for case, group in group_by_case(runs, regime).items():
-            gaps = {angle: mean_final_value(own, "gap") for angle, own in group_by_angle(group).items()}
+            gaps = {angle: mean_final_value(runs_at, "gap") for angle, runs_at in group_by_angle(group).items()}
             points = [(angle, gap) for angle, gap in gaps.items() if not gap.undefined]
             if points:
                 lines.append((f"{regime_label}, {describe_case(*case)}", points))
@@ -122,9 +124,9 @@ def draw_curve(ax: Any, groups: Mapping[str, Sequence[TrainingRun]], measure: st
     ax.minorticks_off()
 
 
-def curve_groups(part: str, runs: Sequence[TrainingRun], /) -> dict[str, list[TrainingRun]]:
+def curve_groups(part_name: str, runs: Sequence[TrainingRun], /) -> dict[str, list[TrainingRun]]:
     """Return the groups of runs of one part of the grid whose curves are drawn, by their labels."""
-    return select_groups(runs, CURVE_CONDITIONS[part])
+    return select_groups(runs, CURVE_CONDITIONS[part_name])
 
 
 def select_groups(

@@ -52,7 +52,13 @@ class StudyResult:
         return evaluate_claims(self.runs.get("collapse", []))
 
     def panels(self) -> dict[str, Panel]:
-        """Return every panel of the figures of the page by name, for `isthmus.plot.study`."""
+        """Return every panel of the figures of the page, for `isthmus.plot.study`.
+
+        Returns
+        -------
+        dict of str to callable
+            Functions that draw on an axis, by the name of the panel.
+        """
         return study_panels(self.runs)
 
     @cached_property
