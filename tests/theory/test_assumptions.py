@@ -135,3 +135,13 @@ def test_check_of_clip_on_coco_gives_reference_values(clip_coco: Pairs) -> None:
     assert 0.24 <= found["von_mises_fisher_text"].residual <= 0.38
     assert found["subspace_image"].holds is None
     assert found.theorems["affine case"].applies is False
+
+
+@pytest.mark.filterwarnings("ignore:.* rows .* are the same")
+def test_constant_modality_lies_along_one_direction_and_has_no_distribution(rng: np.random.Generator) -> None:
+    x = np.repeat(rng.normal(size=(1, 8)), 100, axis=0)
+    assumptions = check(Pairs(image=x, text=rng.normal(size=(100, 8))))
+    assert assumptions["subspace_image"].holds
+    assert assumptions["subspace_image"].residual == 1 / 8
+    assert assumptions["subspace_image"].message == "all rows are the same, along one direction"
+    assert assumptions["von_mises_fisher_image"].message == "cannot be tested: all rows are the same"

@@ -11,6 +11,7 @@ import numpy as np
 from isthmus.data.pairs import Pairs
 from isthmus.linalg.psd import covariance_fidelity
 from isthmus.linalg.shared_directions import SharedSpace
+from isthmus.statistics.degeneracy import MAX_CONSTANT_SPREAD
 from isthmus.statistics.mean_intervals import mean_p_value
 from isthmus.statistics.moments import Moments
 from isthmus.theory.goodness import goodness_of_fit
@@ -117,8 +118,10 @@ def _cone(evidence: Evidence, modality: int) -> Assumption:
 def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: int) -> Assumption:
     name = f"von_mises_fisher_{evidence.names[modality]}"
     statement = "the modality follows a von Mises-Fisher distribution"
-    if len(rows) < 20 or float(np.ptp(rows, axis=0).max()) < 1e-6:
-        reason = f"{len(rows)} rows, or all of them equal, show no distribution"
+    is_constant = float(np.ptp(rows, axis=0).max()) < 1e-6
+    if len(rows) < 20 or is_constant:
+        few = f"{len(rows)} independent row{'s show' if len(rows) != 1 else ' shows'} no distribution, 20 are needed"
+        reason = "all rows are the same" if is_constant and len(rows) > 1 else few
         return Assumption.untested(name, statement, "KS distance", 0.0, reason)
     try:
         model = VonMisesFisher.fit(rows, debiased=True)
@@ -146,11 +149,14 @@ def _subspace(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "share of dimensions", 1.0, reason)
     cloud = (evidence.angles.x, evidence.angles.y)[modality]
     isotropic = isotropic_rank(items, dim)
+    tolerance = cloud.largest_collapsed_rank / dim
+    if float(np.trace(cloud.cov)) <= MAX_CONSTANT_SPREAD * float(cloud.mean @ cloud.mean):
+        evidence_text = "all rows are the same, along one direction"
+        return Assumption(name, statement, 1 / dim, "share of dimensions", tolerance, True, evidence_text)
     evidence_text = (
         f"the mean and 99 % of the variance lie in {cloud.rank:,} of {dim:,} dimensions, where an isotropic cloud "
         f"fills {isotropic:,}"
     )
-    tolerance = cloud.largest_collapsed_rank / dim
     residual = max(cloud.rank, cloud.basis.shape[1]) / dim
     return Assumption(name, statement, residual, "share of dimensions", tolerance, cloud.is_collapsed, evidence_text)
 
