@@ -296,6 +296,6 @@ def power_law_slope(context: MetricContext) -> Estimate:
     error = math.sqrt(sample.variance(influence) * n_effective / max(n_effective - len(eigenvalues), 1.0))
     if not abs(bias) <= max(error, ROUNDING):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
-    half_width = sample.quantile(influence) * error
+    half_width = sample.quantile(influence) * math.hypot(error, bias)  # a correction is as uncertain as it is large
     interval = max(value - bias - half_width, 0.0), max(value - bias + half_width, 0.0)
     return Estimate.debiased(value - bias, interval, plugin=max(value, 0.0), null=null)
