@@ -41,9 +41,8 @@ def test_version_is_the_newest_of_the_changelog() -> None:
     assert newest[1] == citation[1] == PROJECT["version"] == isthmus.__version__
 
 
-def test_changelog_fits_the_width_and_names_no_change_twice() -> None:
+def test_changelog_names_no_change_twice() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert max(map(len, text.splitlines())) <= 120
     entries = [" ".join(entry.split()) for entry in re.split(r"^(?:- |#)", text, flags=re.MULTILINE)[1:]]
     assert len({entry[:40] for entry in entries if entry}) == len([entry for entry in entries if entry])
 
