@@ -53,7 +53,7 @@ def evaluator(
     >>> dev(model)["dev_gap_angle"]  # doctest: +SKIP
     """
     package = "sentence-transformers"
-    evaluation = import_optional("sentence_transformers.evaluation", "encoders", "evaluator", package=package)
+    evaluation = import_optional("sentence_transformers.evaluation", "", "evaluator", package=package)
     if len(x) != len(y) or len(x) < 2:
         raise InputError(f"{len(x)} and {len(y)} items came, expected two or more pairs: x[i] belongs to y[i]")
     gap_monitor = GapMonitor(every=1, window=1) if monitor is None else monitor
