@@ -25,8 +25,8 @@ PAGE = HERE.parent / "docs" / "reference" / "benchmarks.md"
 #: Packages whose versions the page names.
 PACKAGES = (
     "numpy", "scipy", "torch", "scikit-learn", "dask", "dask-ml", "faiss-cpu", "usearch", "torchmetrics", "cca-zoo",
-    "mpmath", "pyarrow", "h5py", "datasets", "nnn-retrieval", "POT", "cka-pytorch", "lancedb", "psycopg", "qdrant-client",
-    "qdrant-edge-py", "duckdb", "chromadb",
+    "mpmath", "pyarrow", "h5py", "datasets", "nnn-retrieval", "POT", "cka-pytorch", "lancedb", "psycopg",
+    "qdrant-client", "qdrant-edge-py", "duckdb", "chromadb",
 )  # fmt: skip
 INTRODUCTION = """# Benchmarks
 
