@@ -91,5 +91,5 @@ def test_invalid_rows_names_non_finite_rows_before_zero_rows() -> None:
     error = invalid_rows({"x": (np.array([]), np.array([1, 2]))}, paired=False)
     assert str(error) == (
         "x: rows 1, 2 (counted from 0) of the file are all zeros and have no direction; embed them again, or "
-        "leave them out with --drop-bad"
+        "leave them out with --drop-bad (drop_bad=True)"
     )
