@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 import formats
 import isthmus
 from isthmus import InputError, IsthmusWarning
+from isthmus.cli import app
 from isthmus.data.joins import join_keys
 from isthmus.data.sources import open_source
 from isthmus.statistics.moments import moments_of
@@ -283,3 +285,15 @@ def test_command_line_with_key_pairs_rows(rows: np.ndarray, tmp_path: Path) -> N
     )
     assert "Paired? yes" in run("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
     assert "expected two" in run("inspect", "image.parquet", "--key", "image_id").stderr
+
+
+def test_inspect_with_key_gives_no_cosines_of_rows_in_file_order(rows: np.ndarray, tmp_path: Path) -> None:
+    for name, step in (("image", 1), ("text", -1)):
+        pq.write_table(formats.table(rows + 1)[::step], tmp_path / f"{name}.parquet")
+    paths = [str(tmp_path / f"{name}.parquet") for name in ("image", "text")]
+    keyed, in_order = (
+        json.loads(CliRunner().invoke(app, ["inspect", *paths, "--json", *options]).stdout)
+        for options in (["--key", "image_id"], [])
+    )
+    assert keyed["cosines"] is None
+    assert in_order["cosines"]["pairs"] == len(rows)

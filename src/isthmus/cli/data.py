@@ -94,6 +94,7 @@ def inspect(
         pairing = cosines = None
         if len(sources) == 2:
             *inspections, cosines = inspect_pair(*sources)
+            cosines = cosines if key is None else None  # row i and row i are no pair where a key pairs the rows
         else:
             inspections = [inspect_source(source) for source in sources]
         if pairs is not None:
@@ -123,7 +124,7 @@ def inspect(
         typer.echo(f"  duplicates  {inspection.duplicates:,} row{'s' if inspection.duplicates != 1 else ''}{scope}")
         if inspection.collapse:
             typer.echo(f"  collapse    {inspection.collapse}")
-    if cosines and cosines.pairs and key is None:
+    if cosines and cosines.pairs:
         low, high, mean = (f"{value:.3f}" for value in (cosines.low, cosines.high, cosines.mean))
         typer.echo(f"Cosines of row i with row i: {low} to {high}, mean {mean}, of all {cosines.pairs:,} usable pairs")
     if pairing:
