@@ -191,3 +191,12 @@ def test_floats_that_hold_codes_are_warned_of() -> None:
     with pytest.warns(IsthmusWarning, match="x: the first rows hold whole numbers only, like codes of a quantiser"):
         isthmus.open_pairs(codes, Y)
     isthmus.open_pairs(np.eye(16), Y[:16])  # one-hot rows are no codes
+
+
+def test_empty_argument_or_one_file_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", X)
+    with pytest.raises(InputError, match="the argument after `inspect` is empty; give a path"):
+        CliRunner().invoke(app, ["inspect", ""], catch_exceptions=False)
+    alone = ["fit", "Translation", str(tmp_path / "x.npy"), "-o", str(tmp_path / "a.safetensors")]
+    with pytest.raises(InputError, match=r"got .*x.npy alone, expected the embeddings of two modalities"):
+        CliRunner().invoke(app, alone, catch_exceptions=False)

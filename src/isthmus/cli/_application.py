@@ -24,6 +24,9 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 COMPUTING_VERBS = ("measure", "report", "explain", "fit", "apply", "compare", "intervene", "models")
 READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt", "zero_shot")
 
+#: Options whose value is any text, also the empty one.
+TEXT_OPTIONS = ("--title",)
+
 #: Patterns of messages of typer, and the words of our own messages for them.
 _WORDS = (
     (r"^No such command", "unknown command"),
@@ -38,6 +41,16 @@ _WORDS = (
 
 class Verbs(UncutSummaries):
     """The group of all verbs. A verb is built when it is called, because the help of all verbs needs none of them."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Refuse empty arguments, which would be read as the current folder."""
+        for number, text in enumerate(args):
+            if not text and (number == 0 or args[number - 1] not in TEXT_OPTIONS):
+                before = " ".join(args[max(number - 2, 0) : number])
+                raise InputError(
+                    f"the argument after `{before}` is empty; give a path or a value (is a shell variable unset?)"
+                )
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of the verbs."""

@@ -27,6 +27,7 @@ from isthmus.cli._common import (
     print_table,
     read_class_texts,
     split_names,
+    two_paths,
     warn_if_unpaired,
 )
 from isthmus.cli.progress import stages
@@ -164,6 +165,8 @@ def _fit(
 ) -> str:
     """Fit `estimator` to the files and return a phrase that describes the data."""
     if y is None:
+        if Path(x).suffix not in ALIGNER_SUFFIXES or Path(x).is_dir():
+            two_paths(x, None)  # its error says what is expected
         moments = isthmus.align.load(x)
         if not isinstance(moments, isthmus.Moments):
             raise InputError(f"{x}: is an aligner; expected saved moments, or two embedding files")

@@ -82,11 +82,13 @@ def reading_options() -> dict[str, Any]:
 
 def open_sources(paths: list[str]) -> list[Any]:
     """Open one source for each path with the options of this command."""
-    from isthmus.data.reading_options import reading_of_each
+    from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
     from isthmus.data.sources import open_source
 
     readings = reading_of_each(len(paths), reading_options())
-    return [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
+    sources = [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
+    warn_of_unused_raw(sources, readings)
+    return sources
 
 
 def _parsed(name: str, value: Any) -> Any:

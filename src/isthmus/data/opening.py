@@ -19,7 +19,7 @@ from isthmus.data.invalid_rows import valid_mask
 from isthmus.data.joins import KeyJoin, RepeatedKeyError, join_keys, read_keys, select_rows
 from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
-from isthmus.data.reading_options import reading_of_each
+from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.repeated_keys import join_repeated_keys
 from isthmus.data.sources import Source, modality_name, npy, open_source
 from isthmus.data.sources._members import listed
@@ -158,9 +158,11 @@ def named_sources(
     if not all(are_paths) and names is None:
         names = [modality_name(rows) if p else letter for rows, p, letter in zip((x, y), are_paths, "xy", strict=True)]
     modalities = modality_names(x, y, names)
-    return [
+    sources = [
         as_source(name, rows, **options) for name, rows, options in zip(modalities, sources, readings, strict=True)
-    ], modalities
+    ]
+    warn_of_unused_raw(sources, readings)
+    return sources, modalities
 
 
 def _cleaned(pairs: Pairs, *, drop_bad: bool, group: bool, normalize: bool) -> Pairs:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isthmus.utils.errors import InputError, unknown_name
+from isthmus.utils.errors import InputError, IsthmusWarning, unknown_name
 
 #: Options of `open_source` that `open_pairs` passes on.
 READING_OPTIONS = ("pool", "raw", "scale", "offset", "ranges", "bits")
@@ -45,3 +46,28 @@ def reading_of_each(count: int, reading: Mapping[str, Any], /) -> list[dict[str,
         {name: value[number] if isinstance(value, tuple) else value for name, value in reading.items()}
         for number in range(count)
     ]
+
+
+def warn_of_unused_raw(sources: Sequence[Any], readings: Sequence[Mapping[str, Any]], /) -> None:
+    """Warn if `raw` is given and every file has a format of its own, so that nothing is read with it.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        The opened modalities.
+    readings : sequence of dict
+        Their options, as from `reading_of_each`.
+
+    Examples
+    --------
+    >>> warn_of_unused_raw([], [])
+    """
+    given = next((reading["raw"] for reading in readings if reading.get("raw") is not None), None)
+    if given is None or any(str(source.format or "").startswith("raw ") for source in sources):
+        return
+    warnings.warn(
+        f"raw={given} (--raw) is not used: it is for files without a header, and {sources[0].address[-100:]} has a "
+        "format that its name tells",
+        IsthmusWarning,
+        stacklevel=3,
+    )

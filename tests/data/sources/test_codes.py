@@ -225,3 +225,15 @@ def test_verbs_read_codes_with_their_ranges(folder: Path) -> None:
         run("measure", folder / "image.dat", folder / "text.dat", *raw, "--metrics", "centroid_angle", "--json")
     )
     assert values["metrics"]["centroid_angle"]["plugin"] == pytest.approx(true, abs=1e-4)
+
+
+def test_scale_of_rows_with_fractions_is_refused(folder: Path) -> None:
+    np.save(folder / "rows.npy", X)
+    with pytest.raises(InputError, match="rows.npy: holds float32 with fractions.*--scale 0.1, for the first of two"):
+        open_source(folder / "rows.npy", scale=STEP)
+
+
+def test_raw_that_no_file_needs_warns(folder: Path) -> None:
+    np.save(folder / "rows.npy", X)
+    with pytest.warns(IsthmusWarning, match="raw=float32:9 .--raw. is not used.*rows.npy has a format"):
+        isthmus.open_pairs(folder / "rows.npy", Y, raw="float32:9")

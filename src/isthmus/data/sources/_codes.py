@@ -134,6 +134,11 @@ def decode(source: Source, coding: Coding) -> Source:
         raise InputError(f"{source.address}: codes of several vectors an item are not decoded; pool them first")
     if source.convert is not None:
         raise InputError(f"{source.address}: holds {stored}, which needs no scale, offset, ranges or bits")
+    if isinstance(rows, np.ndarray) and not coding.bits and coding.ranges is None and hold_fractions(rows):
+        raise InputError(
+            f"{source.address[-100:]}: holds {stored} with fractions, and scale and offset are for codes; leave "
+            "them out, or give one value for each file, such as --scale 0.1, for the first of two alone"
+        )
     decoded = DecodedRows(rows[:, 0] if len(rows.shape) == 3 else rows, coding, source.address)
     keys = source.keys if source.has_keys else None
     return Source(
@@ -155,6 +160,14 @@ def look_like_codes(rows: np.ndarray) -> bool:
     with np.errstate(invalid="ignore"):
         largest = np.abs(head).max()
         return bool(MIN_CODES <= largest <= STEPS and (head == np.floor(head)).all())
+
+
+def hold_fractions(rows: np.ndarray) -> bool:
+    """Return whether the first rows of a matrix are floats with fractions, which no quantiser has written."""
+    if rows.dtype.kind != "f":
+        return False
+    head = np.asarray(rows[:CHECKED_ROWS])
+    return bool((np.isfinite(head) & (head != np.trunc(head))).any())
 
 
 def read_numbers(value: Any, shape: tuple[int, ...], name: str, address: str) -> Any:
