@@ -106,8 +106,29 @@ def test_measure_command_of_unpaired_sets(tmp_path: Path, rng: np.random.Generat
     output = CliRunner().invoke(app, ["measure", *paths, "--unpaired"]).output
     assert "centroid_angle" in output
     assert "undefined" not in output
-    refused = CliRunner().invoke(app, ["measure", *paths, "--unpaired", "--as-is"])
-    assert "--as-is is about pairs" in str(refused.exception)
+    refused = CliRunner().invoke(app, ["measure", *paths, "--unpaired", "--key", "id"])
+    assert "--key is about pairs" in str(refused.exception)
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_repeated_rows_of_a_set_count_once(side: int) -> None:
+    rows = [rng_rows + 1 for rng_rows in np.random.default_rng(5).normal(size=(2, 300, 6))]
+    flat = [np.repeat(rows[k], 5, axis=0) if k == side else rows[k] for k in (0, 1)]
+    names = ["centroid_angle", "centroid_distance", "effective_rank_x", "effective_rank_y", "energy_distance"]
+    expected, plain = isthmus.measure(*rows, unpaired=True, metrics=names), isthmus.explain(*rows, unpaired=True)
+    with pytest.warns(isthmus.IsthmusWarning, match="300 of 1,500 . rows are distinct: without pairs, equal rows"):
+        measured = isthmus.measure(*flat, unpaired=True, metrics=names)
+    with pytest.warns(isthmus.IsthmusWarning, match="equal rows count once"):
+        explanation = isthmus.explain(*flat, unpaired=True)
+    for name in names:
+        assert [measured[name].low, measured[name].value, measured[name].high] == pytest.approx(
+            [expected[name].low, expected[name].value, expected[name].high], rel=1e-6
+        )
+    assert str(explanation) == str(plain)
+    as_is = isthmus.measure(*flat, unpaired=True, metrics=names, group=False)
+    assert as_is["centroid_distance"].high - as_is["centroid_distance"].low < (
+        0.95 * (measured["centroid_distance"].high - measured["centroid_distance"].low)
+    )
 
 
 @pytest.mark.slow

@@ -125,14 +125,17 @@ def warn_if_unpaired(pairs: Pairs) -> None:
         warnings.warn(sentence, IsthmusWarning, stacklevel=2)
 
 
-def open_sets(x: str, y: str, names: str | None, *, drop_bad: bool, **options: Any) -> UnpairedSets:
+def open_sets(
+    x: str, y: str, names: str | None, *, drop_bad: bool, group: bool, normalize: bool, **options: Any
+) -> UnpairedSets:
     """Open two embedding files as sets without pairs. Options that are about pairs raise `InputError`."""
     from isthmus.data.opening_sets import open_sets as open_unpaired
 
     for name, value in options.items():
         if value:
             raise InputError(f"--{name.replace('_', '-')} is about pairs, and --unpaired sets have none; leave one out")
-    return open_unpaired(x, y, names=split_names(names), drop_bad=drop_bad, **reading_options())
+    reading = {"drop_bad": drop_bad, "group": group, "normalize": normalize, **reading_options()}
+    return open_unpaired(x, y, names=split_names(names), **reading)
 
 
 def split_names(names: str | None) -> list[str] | None:

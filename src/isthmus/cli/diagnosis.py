@@ -121,8 +121,8 @@ def measure(
         return
     data: Pairs | UnpairedSets
     if unpaired:
-        options: dict[str, Any] = {"labels": labels, "index": index, "key": key, "as_is": as_is}
-        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, **options)
+        options: dict[str, Any] = {"labels": labels, "index": index, "key": key}
+        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, group=not as_is, normalize=not raw, **options)
     else:
         reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
         data = open_pairs(*_two_paths(paths), names, key, labels=labels, index=index, **reading)
@@ -204,8 +204,8 @@ def explain(
         return
     data: Pairs | UnpairedSets
     if unpaired:
-        options: dict[str, Any] = {"cosine": cosine, "index": index, "key": key, "as_is": as_is}
-        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, **options)
+        options: dict[str, Any] = {"cosine": cosine, "index": index, "key": key}
+        data = open_sets(*_two_paths(paths), names, drop_bad=drop_bad, group=not as_is, normalize=not raw, **options)
     else:
         reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
         data = open_pairs(*_two_paths(paths), names, key, index=index, **reading)

@@ -14,6 +14,7 @@ from isthmus.data.joins import select_rows
 from isthmus.data.numbering import renumber
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
+from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Distinct rows of a modality from which on equal rows are grouped in any case.
@@ -128,6 +129,53 @@ def pairs_of_items(pairs: Pairs, /, *, group: bool = True, normalize: bool = Tru
         warnings.warn(grouping_summary(grouped), IsthmusWarning, stacklevel=5)
         grouped_by_option[normalize] = grouped
     return grouped_by_option[normalize]
+
+
+def distinct_sets(sets: UnpairedSets, /, *, group: bool = True, normalize: bool = True) -> UnpairedSets:
+    """Return sets without pairs in which equal rows count once, and say so in a warning, or all rows as they are.
+
+    Parameters
+    ----------
+    sets : UnpairedSets
+        The sets. Sets that this function returned are returned as they are.
+    group : bool
+        Whether equal rows of a set count once. Default: True.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
+
+    Returns
+    -------
+    UnpairedSets
+        The sets of distinct rows. Rows of a set stay as they are where `row_groups` does not group them.
+
+    Examples
+    --------
+    >>> import numpy as np, warnings
+    >>> x, y = np.random.default_rng(0).normal(size=(2, 60, 4))
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     distinct_sets(UnpairedSets(image=np.repeat(x, 5, axis=0), text=y)).sizes
+    (60, 60)
+    """
+    if sets.rows_are_items:
+        return sets
+    sources, summaries = {}, []
+    for name, source in zip(sets.names, (sets.x, sets.y), strict=True):
+        groups = row_groups(source, normalize=normalize) if group else None
+        sources[name] = source
+        if groups is not None:
+            sources[name] = select_rows(source, np.unique(groups, return_index=True)[1])
+            summaries.append(f"{sources[name].shape[0]:,} of {source.shape[0]:,} {name} rows")
+    if summaries:
+        warnings.warn(
+            f"{' and '.join(summaries)} are distinct: without pairs, equal rows count once; --as-is, or group=False in "
+            "Python, takes every row as it is",
+            IsthmusWarning,
+            stacklevel=4,
+        )
+    distinct_rows = UnpairedSets(**sources)
+    distinct_rows.rows_are_items = True
+    return distinct_rows
 
 
 def grouping_summary(pairs: Pairs, /) -> str:

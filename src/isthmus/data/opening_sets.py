@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from isthmus.data.grouping import distinct_sets
 from isthmus.data.opening import is_stack, named_sources, usable_sources
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import npy
@@ -14,7 +15,15 @@ from isthmus.utils.errors import InputError
 
 
 def open_sets(
-    x: Any, y: Any = None, /, *, names: Sequence[str] | None = None, drop_bad: bool = False, **reading: Any
+    x: Any,
+    y: Any = None,
+    /,
+    *,
+    names: Sequence[str] | None = None,
+    drop_bad: bool = False,
+    group: bool = True,
+    normalize: bool = True,
+    **reading: Any,
 ) -> UnpairedSets:
     """Open two sets of rows without pairs, whose sizes may differ.
 
@@ -28,6 +37,10 @@ def open_sets(
         Names of the two modalities, as in `open_pairs`.
     drop_bad : bool
         Whether rows that are NaN, infinite or all zero are left out, with a warning. Default: False.
+    group : bool
+        Whether equal rows of a set count once, as in `distinct_sets`. Default: True.
+    normalize : bool
+        Whether rows of different lengths may be equal. Default: True.
     **reading
         Options of `isthmus.sources.open_source`, as in `open_pairs`.
 
@@ -47,6 +60,8 @@ def open_sets(
     >>> open_sets(np.eye(3), np.eye(3)[:2]).sizes
     (3, 2)
     """
+    if isinstance(x, UnpairedSets) and not drop_bad:
+        return distinct_sets(x, group=group, normalize=normalize)
     if isinstance(x, (Pairs, UnpairedSets)):
         modalities = dict(zip(x.names, (x.x, x.y), strict=True))
     else:
@@ -60,4 +75,5 @@ def open_sets(
             raise InputError(f"got one {type(x).__name__}, expected two modalities: give (x, y)")
         sources, opened_names = named_sources(x, y, names, reading)
         modalities = dict(zip(opened_names, sources, strict=True))
-    return UnpairedSets(**(usable_sources(modalities, paired=False) if drop_bad else modalities))
+    sets = UnpairedSets(**(usable_sources(modalities, paired=False) if drop_bad else modalities))
+    return distinct_sets(sets, group=group, normalize=normalize)

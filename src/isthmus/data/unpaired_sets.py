@@ -53,6 +53,8 @@ class UnpairedSets:
             raise InputError(f"got {len(modalities)} modalities, expected two, such as UnpairedSets(image=X, text=Y)")
         self.names: tuple[str, str] = tuple(modalities)  # type: ignore[assignment]
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
+        #: True if equal rows of a set have been looked for, as in `Pairs`.
+        self.rows_are_items = False
         validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
 
     @property

@@ -328,7 +328,7 @@ def explain(
     """
     data: Pairs | UnpairedSets
     if unpaired or isinstance(pairs, UnpairedSets):
-        data = open_sets(pairs, y, drop_bad=drop_bad, pool=pool)
+        data = open_sets(pairs, y, drop_bad=drop_bad, group=group, normalize=normalize, pool=pool)
     else:
         data = as_pairs(pairs, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     further = metrics.split(",") if isinstance(metrics, str) else list(metrics)

@@ -242,7 +242,7 @@ def evaluate_zero_shot(
     >>> evaluate_zero_shot(X, np.eye(2), [0, 1, 1]).accuracy.value
     1.0
     """
-    sets = open_sets(x, class_texts, names=names, **reading)
+    sets = open_sets(x, class_texts, names=names, group=False, **reading)
     n, n_classes = sets.sizes
     labels = np.asarray(labels)
     if labels.shape != (n,):

@@ -106,7 +106,7 @@ def measure(
         raise InputError(f"sample={sample}: expected {MIN_SAMPLE_ITEMS} items or more")
     pairs: Pairs | UnpairedSets | None = None
     if unpaired or isinstance(data, UnpairedSets):
-        pairs = open_sets(data, y, drop_bad=drop_bad, pool=pool)
+        pairs = open_sets(data, y, drop_bad=drop_bad, group=group, normalize=normalize, pool=pool)
     elif not isinstance(data, Moments) or y is not None:
         pairs = as_pairs(data, y, drop_bad=drop_bad, group=group, pool=pool, normalize=normalize)
     names = ("x", "y") if pairs is None else pairs.names
