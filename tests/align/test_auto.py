@@ -88,6 +88,29 @@ def test_retrieval_takes_a_significant_gain_of_the_default(gains: int, losses: i
     assert table[2]["leave_one_out_gain"] == pytest.approx((gains - losses) / 400)
 
 
+def test_retrieval_never_chooses_a_default_that_was_dropped() -> None:
+    changes = np.repeat([1.0, 0.0], [40, 360])
+    values = [hits(0.2), hits(0.6), np.full(400, np.nan)]
+    data = held_out(NAMES, values, values, changes)
+    best, table = choose(data, "retrieval", 0.01, "ScoreCalibration")
+    assert (best, table[2]["admissible"]) == (1, False)
+    assert np.isfinite(independent_scores(data, "retrieval", 0.01, "ScoreCalibration")["gain"])
+
+
+@pytest.mark.parametrize(("other", "expected"), [(0.8, "It beats ScoreCalibration by"), (0.602, "no other candidate")])
+def test_rule_of_retrieval_states_the_lead_that_decided(other: float, expected: str) -> None:
+    values = [hits(0.3), hits(other), hits(0.6)]
+    data = held_out(NAMES, values, values, np.repeat([1.0, 0.0], [40, 360]))
+    best, table = choose(data, "retrieval", 0.01, "ScoreCalibration")
+    reasons = explain_choice(
+        table, best, "retrieval", 400, tolerance=0.01, default="ScoreCalibration",
+        independent=independent_scores(data, "retrieval", 0.01, "ScoreCalibration"),
+    )  # fmt: skip
+    lead, error = (100 * table[1][name] for name in ("lead", "lead_error"))
+    assert expected in reasons[1]
+    assert f"{lead:+.1f} points, standard error {error:.1f}" in " ".join(reasons)
+
+
 def test_sign_test_of_few_hits_is_a_binomial_test() -> None:
     values = np.array([1.0, 1.0, 1.0, -1.0, 0.0])
     assert sign_p_value(values, np.arange(5)) == pytest.approx((1 / 16 + 5 / 16) / 2)  # mid-p of 3 of 4

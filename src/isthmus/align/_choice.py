@@ -134,7 +134,8 @@ def _choose_gain(held_out: HeldOut, table: list[dict[str, Any]], start: int, tol
     """Return the default if its gain is significant, or the largest significant gain, or Identity.
 
     The gain of the default is measured on all items, with the own match left out of the bank. Others are judged on
-    held-out folds. They replace a significant default if they beat it there by more than two standard errors.
+    held-out folds. They replace a significant default if they beat it there by more than two standard errors, or if it
+    was dropped because it is far behind.
     """
     del tolerance
     table[0]["admissible"] = True
@@ -144,7 +145,8 @@ def _choose_gain(held_out: HeldOut, table: list[dict[str, Any]], start: int, tol
         gains = held_out.leave_one_out[counts]
         gain, error = mean_error(gains, np.arange(len(gains)))
         table[start] |= {"leave_one_out_gain": gain, "leave_one_out_error": error}
-        table[start]["admissible"] = is_significant(gains, np.arange(len(gains)), DEFAULT_LEVEL)
+        is_gain = is_significant(gains, np.arange(len(gains)), DEFAULT_LEVEL)
+        table[start]["admissible"] = is_gain and not table[start]["dropped"]
         best = start if table[start]["admissible"] else 0
     level = (LEVEL - DEFAULT_LEVEL if start else LEVEL) / max(len(table) - 1 - (start > 0), 1)
     better = []
@@ -154,6 +156,8 @@ def _choose_gain(held_out: HeldOut, table: list[dict[str, Any]], start: int, tol
         value = held_out.scores[0, number]
         row["admissible"] = is_significant(value - held_out.scores[0, 0], held_out.group, level)
         difference, error = mean_error(value - held_out.scores[0, best], held_out.group)
+        if best:
+            row |= {"lead": difference, "lead_error": error}
         if row["admissible"] and difference > REQUIRED_ERRORS * error:
             better.append(number)
     return max(better, key=lambda k: table[k]["gain"], default=best)
@@ -211,10 +215,12 @@ def explain_choice(
     higher = [r for r in table if not r["dropped"] and r["value"] > row["value"]]
     if higher:
         rejected = max(higher, key=lambda r: r["value"])
+        decisive = f"its gain has a standard error of {100 * rejected['gain_error']:.1f} points"
+        if "lead" in rejected and row["name"] == default:
+            decisive = f"its lead is {_lead(rejected)}"
         reasons.append(
-            f"{rejected['name']} has a higher {score} ({_percent(rejected['value'])}), but was not chosen: its gain "
-            f"has a standard error of {100 * rejected['gain_error']:.1f} points, and cross-modal R@1 changes by "
-            f"{_points(rejected['change'])} points."
+            f"{rejected['name']} has a higher {score} ({_percent(rejected['value'])}), but was not chosen: {decisive}, "
+            f"and cross-modal R@1 changes by {_points(rejected['change'])} points."
         )
     dropped = [r["name"] for r in table if r["dropped"]]
     if dropped:
@@ -228,7 +234,14 @@ def _gain_rule(table: list[dict[str, Any]], best: int, score: str, default: str)
     rule = "its gain is the largest of those that are significant by their standard error and by a sign test"
     if not best:
         rule = f"no candidate is significantly better than the raw rows in {score}, so the rows stay as they are"
+    elif table[best]["name"] == default:
+        rule = (
+            "it is the default, its gain is significant by its standard error and by a sign test, and no other "
+            "candidate beats it by two standard errors"
+        )
     sentence = f"Rule: {rule} (one-sided level {100 * LEVEL:g} % over all candidates)."
+    if best and "lead" in table[best]:
+        sentence += f" It beats {default} by more than two standard errors ({_lead(table[best])})."
     row = next((row for row in table if "leave_one_out_gain" in row), None)
     if row is None:
         return sentence
