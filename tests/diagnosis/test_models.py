@@ -185,6 +185,8 @@ def test_steps_come_from_names_that_differ_in_one_number(names: list[str], steps
 def test_folder_of_a_model_holds_two_modalities(tmp_path: Path) -> None:
     for name in ("image", "text", "audio"):
         np.save(tmp_path / f"{name}.npy", made_up(0.5, 0.8)[0])
+    with pytest.raises(InputError, match=r"holds one entry \(image.npy\)"):
+        open_model(tmp_path / "image.npy")
     with pytest.raises(InputError, match=r"holds 3 entries \(audio.npy, image.npy, text.npy\), expected the files of"):
         open_model(tmp_path)
     assert open_model(f"{tmp_path / 'text.npy'},{tmp_path / 'audio.npy'}").names == ("text", "audio")

@@ -194,7 +194,8 @@ def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
         files = sorted(str(entry) for entry in Path(path).iterdir() if not entry.name.startswith("."))
     if len(files) != 2:
         shown = ", ".join(os.path.basename(file) for file in files[:5]) + (" ..." if len(files) > 5 else "")
-        raise InputError(f"{path}: holds {len(files)} entries ({shown}), expected the files of two modalities")
+        count = "one entry" if len(files) == 1 else f"{len(files)} entries"
+        raise InputError(f"{path}: holds {count} ({shown}), expected the files of two modalities")
     return open_pairs(*files, **reading)
 
 
