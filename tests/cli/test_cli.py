@@ -5,19 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import isthmus
-
-
-def isthmus_(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """The program as a user runs it, in a process of its own."""
-    command = [sys.executable, "-m", "isthmus", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+from command_line import isthmus_
 
 
 @pytest.fixture

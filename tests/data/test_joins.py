@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import string
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +11,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from typer.testing import CliRunner
 
 import formats
 import isthmus
+from command_line import isthmus_
 from isthmus import InputError, IsthmusWarning
-from isthmus.cli import app
 from isthmus.data.joins import join_keys
 from isthmus.data.sources import open_source
 from isthmus.statistics.moments import moments_of
@@ -261,30 +258,26 @@ def test_result_of_pairs_by_key_records_the_pairing(rows: np.ndarray, tmp_path: 
     }  # fmt: skip
 
 
-def test_command_line_with_key_pairs_rows(rows: np.ndarray, tmp_path: Path) -> None:
+def test_command_line_with_key_pairs_rows(rows: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     table = formats.table(rows + 1)
     pq.write_table(table, tmp_path / "image.parquet")
     pq.write_table(table[::-1][:50], tmp_path / "text.parquet")
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "isthmus", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-
-    process = run("measure", "image.parquet", "text.parquet", "--key", "image_id", "--json")
+    process = isthmus_("measure", "image.parquet", "text.parquet", "--key", "image_id", "--json")
     expected = {"by": "key", "key": "image_id", "unmatched": {"image": 10, "text": 0}}
     assert json.loads(process.stdout)["pairs"]["pairing"] == expected
     assert process.stderr.strip() == (
         "isthmus: warning: paired by image_id: 50 pairs of 50 items, without a match for 10 of 60 rows of image and "
         "0 of 50 rows of text"
     )
-    process = run("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
+    process = isthmus_("inspect", "image.parquet", "text.parquet", "--key", "image_id,number")
     assert (process.returncode, process.stdout) == (2, "")
     assert (
         "isthmus: error: image.parquet::image_id has keys such as 'item-00000' and text.parquet::number"
         in process.stderr
     )
-    assert "Paired? yes" in run("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
-    assert "expected two" in run("inspect", "image.parquet", "--key", "image_id").stderr
+    assert "Paired? yes" in isthmus_("inspect", "image.parquet", "text.parquet", "--key", "image_id").stdout
+    assert "expected two" in isthmus_("inspect", "image.parquet", "--key", "image_id").stderr
 
 
 def test_inspect_with_key_gives_no_cosines_of_rows_in_file_order(rows: np.ndarray, tmp_path: Path) -> None:
@@ -292,8 +285,7 @@ def test_inspect_with_key_gives_no_cosines_of_rows_in_file_order(rows: np.ndarra
         pq.write_table(formats.table(rows + 1)[::step], tmp_path / f"{name}.parquet")
     paths = [str(tmp_path / f"{name}.parquet") for name in ("image", "text")]
     keyed, in_order = (
-        json.loads(CliRunner().invoke(app, ["inspect", *paths, "--json", *options]).stdout)
-        for options in (["--key", "image_id"], [])
+        json.loads(isthmus_("inspect", *paths, "--json", *options).stdout) for options in (["--key", "image_id"], [])
     )
     assert keyed["cosines"] is None
     assert in_order["cosines"]["pairs"] == len(rows)
