@@ -110,7 +110,7 @@ def test_loaded_explanation_draws_what_needs_no_rows(results: dict[str, Any], tm
     assert loaded.pairs is None
     for figure in FIGURES[type(loaded)]:
         if figure in OF_ROWS:
-            with pytest.raises(InputError, match="without rows, expected Pairs or a new Explanation"):
+            with pytest.raises(InputError, match="without rows, expected Pairs, or a Result"):
                 loaded.plot(figure)
         else:
             assert loaded.plot(figure).has_data(), figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,22 @@ def test_reliability_draws_groups_of_hits_in_their_intervals() -> None:
     np.testing.assert_array_equal(axes.lines[1].get_xydata(), [[0.2, 0.3], [0.8, 0.7]])
     low, high = axes.collections[0].get_segments()[0][:, 1]
     assert low < 0.3 < high
+
+
+def test_cosines_and_clouds_of_a_result_equal_those_of_its_pairs(tmp_path: Path) -> None:
+    image, text = np.random.default_rng(0).normal(size=(2, 200, 8)) + 1
+    pairs = isthmus.Pairs(image=image, text=text)
+    result = isthmus.measure(pairs, metrics="centroid_angle")
+    expected, drawn = ([line.get_xydata() for line in plot.cosines(data).lines] for data in (pairs, result))
+    np.testing.assert_array_equal(drawn, expected)
+    expected, drawn = (
+        [marks.get_offsets() for marks in plot.clouds(data).collections if len(marks.get_offsets()) > 1]
+        for data in (pairs, result)
+    )
+    np.testing.assert_array_equal(drawn, expected)
+    result.save(tmp_path / "result.json")
+    with pytest.raises(InputError, match="got Result without rows"):
+        plot.cosines(isthmus.load(tmp_path / "result.json"))
 
 
 def test_cosines_of_an_explanation_of_raw_rows_are_not_normalized() -> None:

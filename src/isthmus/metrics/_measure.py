@@ -136,7 +136,7 @@ def measure(
             report_progress(number, len(entries), "measuring", entry)
             estimates.update({name: estimate for name, estimate in computed.items() if name in selected[entry]})
         curves, provenance = _curves(context), _provenance(pairs, context)
-    return Result(estimates, curves, provenance)
+    return Result(estimates, curves, provenance, pairs)
 
 
 def families(names: tuple[str, str]) -> dict[str, str]:

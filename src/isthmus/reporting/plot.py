@@ -92,13 +92,17 @@ def _result(data: Result | Explanation, function: str) -> Result:
     return result
 
 
-def _pairs(data: Pairs | Explanation, function: str) -> tuple[Pairs, bool]:
+def _pairs(data: Pairs | Result | Explanation, function: str) -> tuple[Pairs, bool]:
     """Return the pairs of `data` and whether their rows are normalized."""
-    if isinstance(data, Explanation) and isinstance(data.pairs, Pairs):
-        return data.pairs, bool(data.result.pairs["normalize"])
-    if not isinstance(data, Pairs):
-        raise InputError(f"{function} got {type(data).__name__} without rows, expected Pairs or a new Explanation")
-    return data, True
+    if isinstance(data, Pairs):
+        return data, True
+    pairs = data.pairs if isinstance(data, Explanation) else getattr(data, "rows", None)
+    if not isinstance(pairs, Pairs):
+        raise InputError(
+            f"{function} got {type(data).__name__} without rows, expected Pairs, or a Result or Explanation of pairs "
+            "that was not loaded from a file"
+        )
+    return pairs, bool(_result(data, function).pairs["normalize"])
 
 
 def angle(data: Result | Explanation, /, *, ax: Any = None) -> Any:
@@ -163,12 +167,12 @@ def budget(data: CosineDecomposition | Explanation, /, *, ax: Any = None) -> Any
     return draw_on(panels.draw_budget, ax, decomposition, height=232)
 
 
-def clouds(data: Pairs | Explanation, /, *, aligner: Any = None, ax: Any = None) -> Any:
+def clouds(data: Pairs | Result | Explanation, /, *, aligner: Any = None, ax: Any = None) -> Any:
     """Draw a sample of both modalities on the plane of the mean difference and of the widest spread.
 
     Parameters
     ----------
-    data : Pairs or Explanation
+    data : Pairs, Result or Explanation
         The rows. The rows of `Pairs` are normalized.
     aligner : Aligner, optional
         A fitted aligner of two modalities, whose rows are drawn. Default: the rows as they are.
@@ -269,12 +273,12 @@ def principal_angles(data: Result | Explanation, /, *, ax: Any = None) -> Any:
     return draw_on(panels.draw_principal_angles, ax, result, random_angles)
 
 
-def cosines(data: Pairs | Explanation, /, *, ax: Any = None) -> Any:
+def cosines(data: Pairs | Result | Explanation, /, *, ax: Any = None) -> Any:
     """Draw the densities of the cosines of matching pairs, of non-matching pairs and within each modality.
 
     Parameters
     ----------
-    data : Pairs or Explanation
+    data : Pairs, Result or Explanation
         The rows, of which at most 2,000 items are sampled. The rows of `Pairs` are normalized.
     ax : matplotlib.axes.Axes, optional
         Axes to draw on. Default: new axes.

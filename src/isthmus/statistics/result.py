@@ -224,6 +224,8 @@ class Result(Tabular, Mapping[str, Estimate]):
         Spectra and principal angles by name.
     pairs : mapping of str to object
         Names, sizes, files and settings of the data.
+    rows : Pairs, optional
+        The pairs that were measured, whose rows `isthmus.plot` draws. None for a result that was loaded.
 
     Examples
     --------
@@ -237,6 +239,7 @@ class Result(Tabular, Mapping[str, Estimate]):
     metrics: Mapping[str, Estimate]
     curves: Mapping[str, np.ndarray] = field(default_factory=dict)
     pairs: Mapping[str, Any] = field(default_factory=dict)
+    rows: Any = None
 
     def __getitem__(self, name: str) -> Estimate:
         if name not in self.metrics:
