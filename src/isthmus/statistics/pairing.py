@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
+from isthmus.compute.threads import blas_limited
 from isthmus.data.joins import select_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.sources import Source
@@ -123,6 +124,7 @@ class Pairing:
         return {**fields, "breaks": [entry.to_dict() for entry in self.breaks], "sentence": self.sentence}
 
 
+@blas_limited(1)  # the decompositions are small, and BLAS threads wait for each other on a busy machine
 def looks_paired(
     x: Source, y: Source, /, *, names: tuple[str, str] = ("the first source", "the second source")
 ) -> Pairing:
