@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from isthmus.compute.arrays import row_dot, to_numpy
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import map_ahead
 from isthmus.data.opening import as_pairs
 from isthmus.diagnosis._cosine_bins import BINS
 from isthmus.diagnosis.calibration import GROUPS, Calibration
@@ -19,6 +21,8 @@ from isthmus.utils.errors import InputError
 MAX_ITEMS = 5_000
 #: Fewest items that can be calibrated.
 MIN_ITEMS = 20
+#: Items from which groups are counted side by side.
+MIN_PARALLEL_ITEMS = 1_000
 #: Largest squared length of a unit row.
 MAX_SQUARED_LENGTH = 1.01
 
@@ -91,12 +95,20 @@ def calibrate(
     matching = np.stack([_histogram(row_dot(x[g], y[g])) for g in groups])
     non_matching = np.zeros((GROUPS, GROUPS, BINS), dtype=np.int64)
     within = np.zeros((2, BINS), dtype=np.int64)
-    for i, j in itertools.product(range(GROUPS), repeat=2):
+
+    def counted(numbers: tuple[int, int]) -> list[np.ndarray]:
+        """Count the cosines of two groups: across the modalities, and once for both orders within each modality."""
+        i, j = numbers
         a, b = groups[i], groups[j]
-        non_matching[i, j] = _non_matching_histogram(x[a], y[b], same_items=i == j)
-        if i <= j:
-            for modality, rows in enumerate((x, y)):
-                within[modality] += _non_matching_histogram(rows[a], rows[b], same_items=i == j)
+        tables = [(x, y), (x, x), (y, y)] if i <= j else [(x, y)]
+        return [_non_matching_histogram(first[a], second[b], same_items=i == j) for first, second in tables]
+
+    group_pairs = list(itertools.product(range(GROUPS), range(GROUPS)))
+    threads = n_threads() if len(x) >= MIN_PARALLEL_ITEMS else 1
+    for (i, j), counts in zip(group_pairs, map_ahead(counted, group_pairs, threads), strict=True):
+        non_matching[i, j] = counts[0]
+        for modality, modality_counts in enumerate(counts[1:]):
+            within[modality] += modality_counts
     return Calibration(pairs.names, pairs.n_components, len(x), matching, non_matching, (within[0], within[1]))
 
 

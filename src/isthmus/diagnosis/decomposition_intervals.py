@@ -16,6 +16,8 @@ import dataclasses
 import functools
 import math
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +50,7 @@ GROUPS = 8
 MIN_ITEMS_PER_GROUP = 5
 #: Dimensions above which three half samples replace seven. The bias is then a mean of many terms and equally precise.
 MANY_DIMS = 128
-#: Dimension from which half samples are decomposed side by side.
+#: Dimension from which nulls, influences and half samples are computed side by side.
 MIN_PARALLEL_DIM = 128
 #: Numbers that have an interval, in the order of the columns of `influence`.
 NAMES = (*COMPONENTS, "captured_fraction")
@@ -107,11 +109,21 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
     sample = pairs.sample(max(MAX_ITEMS, MIN_ITEMS_PER_DIM * pairs.dim), rng=rng)
     scale = len(sample.first_pairs[0]) / len(pairs.first_pairs[0])
     sample_moments = moments if sample is pairs else moments_of(sample, normalize=normalize).numpy()
-    nulls = {name: scale * value for name, value in swap_null(sample, sample_moments, rng=rng).items()}
     notes = []
     intervals: dict[str, tuple[float, float]] = {}
     debiased: dict[str, float] = {}
     required = max(MIN_ITEMS_PER_DIM * pairs.dim, MIN_ITEMS_PER_GROUP * GROUPS)
+    has_intervals = pairs.dependence is None and items >= required
+    tasks: list[Callable[[], Any]] = [
+        functools.partial(swap_null, sample, sample_moments, rng=rng),
+        functools.partial(best_rotation_fraction, sample, sample_moments, rng=rng),
+    ]
+    if has_intervals:
+        tasks.insert(0, functools.partial(item_influence, sample, sample_moments))  # the longest one
+        tasks.append(functools.partial(half_sample_differences, sample, sample_moments, rng=rng))
+    results = run_parallel(tasks, n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1)
+    swapped, best_rotation = results[1:3] if has_intervals else results
+    nulls = {name: scale * value for name, value in swapped.items()}
     if pairs.dependence is not None:
         notes.append(f"The components have {pairs.dependence}.")
     elif items < required:
@@ -121,7 +133,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         )
     else:
         values = np.array([*(plug_in[name].value for name in COMPONENTS), plug_in.captured_fraction.value])
-        debiased, intervals = _intervals(values, sample, sample_moments, scale, rng)
+        debiased, intervals = _intervals(values, results[0], results[-1], sample, scale)
     components = {
         name: dataclasses.replace(
             _with_interval(component, debiased, intervals, name), null=nulls.get(name, component.null)
@@ -133,7 +145,7 @@ def decompose_pairs(pairs: Pairs, /, *, normalize: bool = True, rng: int = 0) ->
         components=components,
         total=dataclasses.replace(plug_in.total, low=low, high=high),
         captured_fraction=_with_interval(plug_in.captured_fraction, debiased, intervals, "captured_fraction"),
-        best_rotation_fraction=best_rotation_fraction(sample, sample_moments, rng=rng),
+        best_rotation_fraction=best_rotation,
         notes=tuple(notes),
     )
 
@@ -148,15 +160,16 @@ def _with_interval(
 
 
 def _intervals(
-    values: np.ndarray, sample: Pairs, moments: Moments, scale: float, rng: int
+    values: np.ndarray, scores: np.ndarray, differences: np.ndarray, sample: Pairs, scale: float
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Return `values` without bias and their intervals by name, without those that are not finite."""
+    """Return `values` without bias and their intervals by name, without those that are not finite.
+
+    `scores` are from `item_influence`, and `differences` from `half_sample_differences`.
+    """
     n, dim = sample.n_components, sample.dim
-    scores = item_influence(sample, moments)
     jackknife_variance = np.sum(scores**2, axis=0) / n**2 * n / (n - 1)
     # The directions are fitted to the same rows, hence the usual correction by degrees of freedom. Means need none.
     correction = np.where(np.array(NAMES) == "centre", 1.0, n / (n - dim))
-    differences = half_sample_differences(sample, moments, rng=rng)
     bias = scale * differences.mean(axis=0)
     bias_variance = scale**2 * differences.var(axis=0, ddof=1) * (1 + 1 / len(differences))
     half_width = Z95 * np.sqrt(scale * correction * jackknife_variance + bias_variance)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 from isthmus.align import Relevance, ScoreCalibration
-from isthmus.compute.threads import blas_limited
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import blas_limited, run_parallel
 from isthmus.data.opening import as_pairs
 from isthmus.data.opening_sets import open_sets
 from isthmus.data.pairs import Pairs
@@ -19,7 +20,7 @@ from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import CosineDecomposition
 from isthmus.diagnosis.cosine_histograms import calibrate
-from isthmus.diagnosis.decomposition_intervals import decompose_pairs
+from isthmus.diagnosis.decomposition_intervals import MIN_PARALLEL_DIM, decompose_pairs
 from isthmus.diagnosis.unpaired_verdict import decompose_sets, verdict_of_sets
 from isthmus.diagnosis.verdict_sentences import verdict
 from isthmus.evaluation import Comparison
@@ -340,9 +341,13 @@ def explain(
         else:
             budget = decompose_sets(data, normalize=normalize)
         report_progress(1, 3, "explaining")
-        collapse = report_collapse(data, budget, normalize=normalize)
+        moments = moments_of_rows(data, normalize=normalize).numpy()
+        tasks: list[Callable[[], Any]] = [
+            partial(report_collapse, data, budget, normalize=normalize),
+            partial(ceiling, moments),
+        ]
+        collapse, best_ceiling = run_parallel(tasks, n_threads() if moments.dim_x >= MIN_PARALLEL_DIM else 1)
         report_progress(2, 3, "explaining")
-        best_ceiling = ceiling(moments_of_rows(data, normalize=normalize).numpy())
     if isinstance(data, Pairs):
         sentences = verdict(measured, budget, comparison, collapse)
         state_remarks(data)
