@@ -38,6 +38,9 @@ MIN_FIT_ITEMS = 4
 #: Tasks that catch no warnings, so that they may run while another thread collects those of a fit.
 CONCURRENT_TASKS = frozenset({"retrieval", "mixed_search", "two_sided_search", "within_modality_search", "zero_shot"})
 
+#: Fitted aligners that may wait beside one for each thread, while one thread searches the raw embeddings of a split.
+MORE_AHEAD = 4
+
 #: Names of the classes and the vectors that represent them, or None twice.
 ClassTexts = tuple[np.ndarray | None, np.ndarray | None]
 
@@ -94,7 +97,7 @@ class Design:
         """Yield the trials of some splits. Aligners are fitted here, and judged in other threads at the same time."""
         prepared = (trial for number in numbers for trial in self._prepared(number, finished))
         threads = n_threads() if CONCURRENT_TASKS.issuperset(task.name for task in self.tasks) else 1
-        return map_ahead(lambda trial: trial.judged(), prepared, threads, ahead=threads)
+        return map_ahead(lambda trial: trial.judged(), prepared, threads, ahead=threads + MORE_AHEAD)
 
     def _prepared(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Prepared]:
         """Yield the fitted aligners of one split with the mapped rows of its test half, and trials that are finished.
