@@ -7,13 +7,16 @@ embeddings from each assumption, and returns which theorem applies to them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import run_parallel
 from isthmus.data.grouping import pairs_of_items
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.theory.residuals import Evidence, different_orientation, moment_residuals, row_residuals
@@ -21,6 +24,8 @@ from isthmus.theory.statements import Assumption, Theorem, apply_theorems
 
 #: Items in the sample of rows for the laws of the clouds, the isometry and the loss.
 ROW_ITEMS = 2_000
+#: Dimension from which the assumptions about moments and those about rows are tested side by side.
+MIN_PARALLEL_DIM = 128
 
 
 @dataclass(frozen=True)
@@ -135,8 +140,13 @@ def check(pairs: Any, /, *, temperature: float = 0.01, sample: int = ROW_ITEMS, 
     x, y = (to_numpy(rows).astype(np.float64) for rows in subset.unit())
     items, rows_y = subset.first_pairs
     rows = (x[items], y[rows_y])
-    loss, of_rows = row_residuals(evidence, rows, temperature=temperature, rng=rng)
-    assumptions = {assumption.name: assumption for assumption in (*moment_residuals(evidence), *of_rows)}
+    tasks: list[Callable[[], Any]] = [
+        partial(moment_residuals, evidence),
+        partial(row_residuals, evidence, rows, temperature=temperature, rng=rng),
+    ]
+    threads = n_threads() if pairs.dim >= MIN_PARALLEL_DIM else 1
+    of_moments, (loss, of_rows) = run_parallel(tasks, threads)
+    assumptions = {assumption.name: assumption for assumption in (*of_moments, *of_rows)}
     assumptions["different_subspaces"] = different_orientation(assumptions["different_subspaces"], evidence, pairs)
     return Check(assumptions, apply_theorems(assumptions, pairs.names), temperature, loss)
 
