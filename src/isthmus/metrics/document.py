@@ -16,7 +16,8 @@ _OPENING = """# The measures
 This page is generated from the registry by `python -m isthmus.metrics.document docs/reference/metrics.md`. A test
 compares the two.
 
-`isthmus measure X Y` prints all measures. `--metrics fast` prints those that need no rows, and
+isthmus has {measures} measures in {families} families. Each names its source below. `isthmus measure X Y`
+prints twelve of them, and `--all` prints all. `--metrics fast` prints those that need no rows, and
 `--metrics neighbours,centroid_angle` prints a family of this page and a single measure. The same names work in Python,
 in `isthmus.measure(pairs, metrics=...)`.
 
@@ -78,7 +79,8 @@ def page() -> str:
     '# The measures'
     """
     entries = registry().values()
-    lines = [_OPENING]
+    n_families = len({entry.family for entry in entries})
+    lines = [_OPENING.replace("{measures}", str(len(entries))).replace("{families}", str(n_families))]
     for family in FAMILIES:
         members = [entry for entry in entries if entry.family == family]
         if members:
