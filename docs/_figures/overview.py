@@ -12,7 +12,7 @@ from typing import Any
 
 import isthmus
 from isthmus.reporting import panels
-from isthmus.reporting.drawing import ACCENT, INK, MUTED, FONT_SIZE, add_axes, new_figure, with_report_style
+from isthmus.reporting.drawing import ACCENT, FONT_SIZE, INK, MUTED, add_axes, new_figure, with_report_style
 from isthmus.reporting.held_out_clouds import HeldOutClouds
 from isthmus.reporting.svg import inline_svg, standalone_svg
 
