@@ -10,7 +10,7 @@ import pytest
 from isthmus.align import InvertedSoftmax, ScoreCalibration, ScoreStandardization
 from isthmus.compute.running_top import RunningTop
 from isthmus.tasks import TaskData, _joint_search, registry
-from isthmus.tasks._joint_search import TILE_SHAPE, joint_results
+from isthmus.tasks._joint_search import TILE_SHAPE, joint_results, search_together
 
 TASKS = ("retrieval", "mixed_search")
 
@@ -79,6 +79,22 @@ def test_joint_search_corrected_scores_is_that_of_separate_searches(correction):
     correction.fit(*pairs(200, 200, rng)[:2])
     x, y, owner = pairs(150, 250, rng)
     assert_same_scores(x, y, owner=owner, correction=correction)
+
+
+@pytest.mark.parametrize("row_map", [None, "Centering"])  # the products of the raw rows serve the first one alone
+def test_search_together_of_raw_and_corrected_rows_is_that_of_separate_searches(row_map, monkeypatch):
+    monkeypatch.setattr(_joint_search, "SCREENED_SCORES", 1)
+    rng = np.random.default_rng(8)
+    x, y, _ = pairs(150, 150, rng, np.float32)
+    correction = ScoreCalibration(row_map=row_map).fit(*pairs(200, 200, rng, np.float32)[:2])
+    raw = TaskData(x, y, tasks=TASKS)
+    together, apart = TaskData(x, y, tasks=TASKS, correction=correction), TaskData(x, y, correction=correction)
+    search_together([raw, together])
+    for name in TASKS:
+        for data, alone in ((raw, TaskData(x, y)), (together, apart)):
+            expected, result = (registry()[name].run(inputs) for inputs in (alone, data))
+            for score, values in expected.per_item.items():
+                np.testing.assert_allclose(result.per_item[score], values, atol=1e-6, err_msg=score)
 
 
 def test_joint_search_correction_without_terms_searches_apart():
