@@ -18,7 +18,7 @@ def test_block_of_the_page_prints_the_stated_recall(
 ) -> None:
     pytest.importorskip("faiss", exc_type=ImportError)
     text = PAGE.read_text(encoding="utf-8")
-    block, _ = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    _, block = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(block, PAGE.name, "exec"), names)
@@ -41,7 +41,7 @@ def test_block_of_corrected_scores_prints_the_stated_recall(
 ) -> None:
     pytest.importorskip("faiss", exc_type=ImportError)
     text = PAGE.read_text(encoding="utf-8")
-    _, block = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    block, _ = re.findall(r"^```py\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(block, PAGE.name, "exec"), names)
