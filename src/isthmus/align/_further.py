@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,9 @@ from isthmus.align._statistics import Statistics
 from isthmus.data.columns import as_source, column_modalities
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.grouping import pairs_of_items
-from isthmus.data.opening import is_stack
+from isthmus.data.opening import is_stack, two_modalities
 from isthmus.data.pairs import Pairs
-from isthmus.data.sources import Source, npy
+from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -96,7 +95,7 @@ def rows_by_name(
 ) -> tuple[Any, Any, Names | None, dict[str, Source]]:
     """Return the rows and names of the first two modalities, and the rows of further ones by name."""
     if Y is None and not modalities and fitted_names is None and is_stack(X):
-        X, Y = npy.stack_members(X) if isinstance(X, (str, os.PathLike)) else X
+        X, Y = two_modalities(X)
     if not modalities:
         own_names = (str(X.names[0]), str(X.names[1])) if isinstance(X, Pairs) else column_modalities(X, Y)
         return X, Y, names or own_names, {}

@@ -104,17 +104,23 @@ def open_pairs(
 
 
 def two_paths(x: str, y: str | None) -> tuple[str, str]:
-    """Return the paths of two modalities. One .npy file may hold a stack (2, n, d) of both."""
+    """Return the paths of two modalities. One file may hold a stack (2, n, d) of both."""
     if y is not None:
         return x, y
+    from isthmus.data.opening import is_stack, two_modalities
     from isthmus.data.sources import open_source
-    from isthmus.data.sources.npy import stack_members
 
-    members = stack_members(x)
-    if members:
-        return members[0], members[1]
+    if is_stack(x):
+        return two_modalities(x)
     open_source(x)  # the error of a file of several arrays lists them
     raise InputError(f"got {x} alone, expected the embeddings of two modalities or more, or a stack (2, n, d) of two")
+
+
+def modality_paths(paths: Sequence[str]) -> list[str]:
+    """Return the paths, or those of all modalities if one file holds a stack (k, n, d) of them."""
+    from isthmus.data.sources._stacks import stack_members
+
+    return (stack_members(paths[0]) if len(paths) == 1 else []) or list(paths)
 
 
 def warn_if_unpaired(pairs: Pairs) -> None:

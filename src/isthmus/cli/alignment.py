@@ -22,6 +22,7 @@ from isthmus.cli._common import (
     Key,
     Labels,
     Names,
+    modality_paths,
     open_pairs,
     print_bullets,
     print_table,
@@ -78,8 +79,6 @@ def fit(
     json_: Json = False,
 ) -> None:
     """Fit an aligner to embeddings and save it."""
-    from isthmus.data.sources.npy import stack_members
-
     check_writable(output)
     check_suffix(output, ALIGNER_SUFFIXES, "an aligner")
     estimator: Any = isthmus.align.get(aligner)().set_params(**_options(options or []))
@@ -89,8 +88,8 @@ def fit(
             f"--relevance {relevance:g}: needs pairs of two files and a score correction, such as: isthmus fit "
             "ScoreCalibration image.npy text.npy --relevance 0.5"
         )
-    if y is None and stack_members(x):
-        x, y = stack_members(x)
+    if y is None and len(members := modality_paths([x])) > 1:
+        x, y, *further = members
     if further and y is not None:
         if index is not None or key is not None or labels is not None or class_texts is not None:
             raise InputError("--index, --key, --labels and --class-texts are for two files; leave them out for more")
@@ -213,8 +212,9 @@ def _fit_modalities(
 ) -> str:
     """Fit an aligner to the files of three or more modalities and return a phrase that describes the data."""
     from isthmus.data.sources import modality_name
+    from isthmus.data.sources._stacks import stack_names
 
-    modalities = split_names(names) or [modality_name(path) for path in paths]
+    modalities = split_names(names) or stack_names(paths) or [modality_name(path) for path in paths]
     if len(modalities) != len(paths) or len(set(modalities)) != len(paths):
         raise InputError(
             f"got the names {', '.join(modalities)} for {len(paths)} files, expected as many different ones; name them "

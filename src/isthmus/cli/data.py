@@ -11,7 +11,7 @@ from warnings import catch_warnings, filterwarnings
 import typer
 
 import isthmus
-from isthmus.cli._common import DropBad, Json, Key, open_pairs, print_verdict
+from isthmus.cli._common import DropBad, Json, Key, modality_paths, open_pairs, print_verdict
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -82,6 +82,7 @@ def inspect(
     from isthmus.diagnosis.inspection import inspect_pair
     from isthmus.statistics.pairing import first_pairs, looks_paired
 
+    paths = modality_paths(paths)
     sources = open_sources(paths)
     if (key is not None or drop_bad) and len(sources) != 2:
         option = "--drop-bad" if key is None else f"--key {key}"

@@ -22,6 +22,7 @@ from isthmus.cli._common import (
     Raw,
     Sample,
     Unpaired,
+    modality_paths,
     open_pairs,
     open_sets,
     print_bullets,
@@ -104,6 +105,7 @@ def measure(
     if output is not None:
         check_writable(output)
         check_table_suffix(output)
+    paths = modality_paths(paths)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, labels, index, key)
         with stages(f"measuring {len(opened_modalities.pairs)} pairs of modalities", quiet=json_):
@@ -185,6 +187,7 @@ def explain(
     if output is not None:
         check_writable(output)
         check_table_suffix(output)
+    paths = modality_paths(paths)
     if len(paths) > 2:
         opened_modalities = _open_modalities(paths, names, None, index, key)
         if cosine is not None:
@@ -245,6 +248,7 @@ def report(
     """Write one self-contained page: verdict, figures, and all aligners evaluated on held-out pairs."""
     check_writable(output)
     check_suffix(output, PAGE_SUFFIXES, "a page")
+    paths = modality_paths(paths)
     if len(paths) > 2:
         from isthmus.reporting.modalities_page import modalities_page
 

@@ -21,8 +21,9 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.repeated_keys import join_repeated_keys
-from isthmus.data.sources import Source, modality_name, npy, open_source
+from isthmus.data.sources import Source, modality_name, open_source
 from isthmus.data.sources._members import listed
+from isthmus.data.sources._stacks import n_stacked, stack_members, stack_names
 from isthmus.utils import validation
 from isthmus.utils.errors import InputError, IsthmusWarning
 
@@ -282,7 +283,7 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
     ----------
     data : Pairs, array-like, path or mapping
         Pairs, rows of the first modality, two modalities by name, a table of two columns, or a stack of two arrays
-        (2, n, d) or its .npy file.
+        (2, n, d) or a file of one.
     y : array-like or path, optional
         Rows of the second modality, if `data` holds the first one alone.
     normalize : bool
@@ -321,7 +322,7 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
     if isinstance(data, tuple) and len(data) == 2:
         return open_pairs(*data, **options)
     if is_stack(data):
-        return open_pairs(*(npy.stack_members(data) if isinstance(data, (str, os.PathLike)) else data), **options)
+        return open_pairs(*two_modalities(data), **options)
     columns = pair_of_columns(data)
     if columns:
         return open_pairs(*columns.values(), **{"names": tuple(columns), **options})
@@ -333,17 +334,28 @@ def as_pairs(data: Any, y: Any = None, /, *, normalize: bool = True, **options: 
 
 
 def is_stack(data: Any) -> bool:
-    """Return whether `data` is a stack (2, n, d) of two modalities, or an .npy file of one."""
+    """Return whether `data` is a stack (k, n, d) of several modalities, or a file of one."""
     if isinstance(data, (str, os.PathLike)):
-        return bool(npy.stack_members(data))
-    shape = tuple(getattr(data, "shape", ()))
-    return len(shape) == 3 and shape[0] == 2
+        return bool(stack_members(data))
+    return bool(n_stacked(tuple(getattr(data, "shape", ()))))
+
+
+def two_modalities(stack: Any) -> tuple[Any, Any]:
+    """Return the two modalities of a stack, or their addresses. Raise `InputError` if it holds more."""
+    modalities = stack_members(stack) if isinstance(stack, (str, os.PathLike)) else stack
+    if len(modalities) == 2:
+        return modalities[0], modalities[1]
+    if isinstance(stack, (str, os.PathLike)):
+        advice = f"give two of them as {modalities[0]} {modalities[1]}"
+    else:
+        advice = "isthmus.Modalities(image=stack[0], text=stack[1], audio=stack[2]) takes more than two"
+    raise InputError(f"got a stack of {len(modalities)} modalities, expected two: {advice}")
 
 
 def modality_names(x: Any, y: Any, names: Sequence[str] | None = None) -> tuple[str, str]:
     """Return the names of two modalities: `names` after a check, or else those that the paths name."""
     if names is None:
-        names = ["x", "y"] if npy.are_stack_members(x, y) else [modality_name(path) for path in (x, y)]
+        names = stack_names([x, y]) or [modality_name(path) for path in (x, y)]
         if names[0] == names[1]:
             raise InputError(
                 f"{x} and {y} would both be called {names[0]!r}; name them with --names image,text "

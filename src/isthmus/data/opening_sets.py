@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isthmus.data.grouping import distinct_sets
-from isthmus.data.opening import is_stack, named_sources, usable_sources
+from isthmus.data.opening import is_stack, named_sources, two_modalities, usable_sources
 from isthmus.data.pairs import Pairs
-from isthmus.data.sources import npy
 from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.utils.errors import InputError
 
@@ -68,7 +66,7 @@ def open_sets(
         if y is None and isinstance(x, Mapping) and len(x) == 2:
             (x, y), names = x.values(), tuple(x)
         elif y is None and is_stack(x):
-            x, y = npy.stack_members(x) if isinstance(x, (str, os.PathLike)) else x
+            x, y = two_modalities(x)
         elif y is None and isinstance(x, tuple) and len(x) == 2:
             x, y = x
         if y is None:

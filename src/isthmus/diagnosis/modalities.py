@@ -14,6 +14,7 @@ from isthmus.data.columns import as_source
 from isthmus.data.pairs import Pairs
 from isthmus.data.reading_options import reading_of_each
 from isthmus.data.sources import modality_name, open_source
+from isthmus.data.sources._stacks import stack_members, stack_names
 from isthmus.diagnosis.explanation import Explanation, explain
 from isthmus.metrics import measure
 from isthmus.statistics.data_warnings import warn_of_data
@@ -236,12 +237,12 @@ class Modalities:
 
     @classmethod
     def open(cls, *paths: str | os.PathLike[str], names: Sequence[str] | None = None, **reading: Any) -> Modalities:
-        """Open one file or folder per modality, memory-mapped where the format allows it.
+        """Open one file or folder per modality, or one stack of all, memory-mapped where the format allows it.
 
         Parameters
         ----------
         *paths : str or path
-            Files or folders as in `isthmus.open_pairs`.
+            Files or folders as in `isthmus.open_pairs`, or one file of a stack (k, n, d).
         names : sequence of str, optional
             Names of the modalities. Default: from the paths.
         **reading
@@ -257,7 +258,8 @@ class Modalities:
         InputError
             If the names are not different, or their number is not that of the paths.
         """
-        modalities = [modality_name(path) for path in paths] if names is None else list(names)
+        paths = tuple(stack_members(paths[0])) or paths if len(paths) == 1 else paths
+        modalities = list(names or stack_names(paths) or map(modality_name, paths))
         if len(modalities) != len(paths) or len(set(modalities)) < len(modalities) or not all(modalities):
             raise InputError(
                 f"got the names {', '.join(map(repr, modalities))} for {len(paths)} paths, expected as many different "

@@ -42,7 +42,7 @@ def save(path: Path, rows: np.ndarray) -> Path:
         save_file({"rows": np.ascontiguousarray(rows)}, path)
     else:
         with pytest.importorskip("h5py").File(path, "w") as file:
-            file.create_dataset("rows", data=rows, chunks=(7, *rows.shape[1:]), compression="gzip")
+            file.create_dataset("rows", data=rows, chunks=(min(len(rows), 7), *rows.shape[1:]), compression="gzip")
     return path
 
 
@@ -106,13 +106,37 @@ def test_folder_of_one_vector_a_file_is_a_matrix(tmp_path: Path) -> None:
         open_source(tmp_path / "sets")
 
 
-def test_stack_of_modalities_in_a_file_is_selected_by_number(tmp_path: Path) -> None:
-    path = save(tmp_path / "stack.npy", np.stack([X, X + 1]))
-    np.testing.assert_array_equal(open_source(f"{path}::1").read(0, 30), X + 1)
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_stack_of_modalities_in_a_file_is_opened_and_selected_by_number(suffix: str, tmp_path: Path) -> None:
+    three = save(tmp_path / f"three{suffix}", np.stack([X, X + 1, X - 3]))
+    two = save(tmp_path / f"two{suffix}", np.stack([X, X + 1]))
+    address = two if suffix == ".npy" else f"{two}::rows"
+    np.testing.assert_array_equal(open_source(f"{address}::1").read(0, 30), X + 1)
     with pytest.raises(InputError, match="or select one of 2 modalities as FILE::0"):
-        open_source(path)
-    with pytest.raises(InputError, match="an .npy file holds one array"):
-        open_source(f"{path}::2")
+        open_source(two)
+    with pytest.raises(InputError, match="holds one array|unknown array"):
+        open_source(f"{address}::2")
+    modalities = isthmus.Modalities.open(three)
+    assert modalities.names == ("x", "y", "z")
+    np.testing.assert_array_equal(modalities.pairs["x", "z"].y.read(0, 30), X - 3)
+    expected = isthmus.measure(X, X + 1, metrics="centroid_angle")["centroid_angle"]
+    for measured in (
+        isthmus.measure(two, metrics="centroid_angle"),
+        modalities.measure(metrics="centroid_angle")["x", "y"],
+    ):
+        assert str(measured["centroid_angle"]) == str(expected)
+    fitted, same = isthmus.align.Centering().fit(two), isthmus.align.Centering().fit(X, X + 1)
+    np.testing.assert_allclose(fitted.transform_x(X), same.transform_x(X), rtol=1e-5)
+
+
+def test_stack_of_three_modalities_where_two_are_expected_names_what_takes_them(tmp_path: Path) -> None:
+    stack = np.stack([X, X + 1, X - 3])
+    path = save(tmp_path / "stack.npy", stack)
+    for function in (isthmus.measure, isthmus.explain, isthmus.align.Centering().fit):
+        with pytest.raises(InputError, match=r"a stack of 3 modalities, expected two: give two of them as .*npy::0"):
+            function(path)
+        with pytest.raises(InputError, match=r"a stack of 3 modalities, expected two: isthmus.Modalities\(image="):
+            function(stack)
 
 
 @pytest.mark.parametrize(

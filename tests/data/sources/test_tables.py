@@ -36,6 +36,16 @@ def write_parquet(path: Path, **columns: Any) -> Path:
     return path
 
 
+def write_arrow(path: Path, **columns: Any) -> Path:
+    """Write an Arrow file or stream with a column of ids, the first batch of which is empty."""
+    table = pa.table({"id": np.arange(N), **columns})
+    open_new = pa.ipc.new_stream if path.suffix == ".arrows" else pa.ipc.new_file
+    with open_new(str(path), table.schema) as writer:
+        writer.write_batch(pa.RecordBatch.from_pylist([], schema=table.schema))
+        writer.write_table(table, max_chunksize=25)
+    return path
+
+
 def write_lines(path: Path, lines: list[str]) -> Path:
     """Write lines of text."""
     path.write_text("\n".join(lines) + "\n")
@@ -60,6 +70,10 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "Parquet of bytes": lambda d: write_parquet(d / "a.parquet", vector=[row.tobytes() for row in ROWS]),
     "Parquet of nested lists": lambda d: write_parquet(d / "a.parquet", vector=[[row] for row in ROWS.tolist()]),
     "wide Parquet": lambda d: write_parquet(d / "a.parquet", **{f"dim_{j}": ROWS[:, j] for j in range(WIDTH)}),
+    "Feather of bytes": lambda d: write_arrow(d / "a.feather", vector=[row.tobytes() for row in ROWS]),
+    "Arrow stream of text": lambda d: write_arrow(d / "a.arrows", vector=[str(row) for row in ROWS.tolist()]),
+    "Arrow of nested lists": lambda d: write_arrow(d / "a.arrow", vector=[[row] for row in ROWS.tolist()]),
+    "wide Arrow": lambda d: write_arrow(d / "a.arrow", **{f"dim_{j}": ROWS[:, j] for j in range(WIDTH)}),
 }
 
 
@@ -105,8 +119,14 @@ def test_measure_of_a_table_equals_that_of_the_array(tmp_path: Path) -> None:
 
 def ragged(cells: list[Any]) -> list[Any]:
     """Return the cells with a shorter one at row 60."""
-    cells[60] = str(ROWS[60, :4].tolist()) if isinstance(cells[60], str) else cells[60][: len(cells[60]) // 2]
-    return cells
+    cell = cells[60]
+    shorter = cell[: len(cell) // 2] if len(cell) > 1 else [cell[0][:4]]
+    return [*cells[:60], str(ROWS[60, :4].tolist()) if isinstance(cell, str) else shorter, *cells[61:]]
+
+
+def null(cells: list[Any], row: int) -> list[Any]:
+    """Return the cells without one."""
+    return [*cells[:row], None, *cells[row + 1 :]]
 
 
 BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
@@ -136,6 +156,27 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda d: write_parquet(d / "a.parquet", vector=ragged([row.tobytes() for row in ROWS])),
         r"row 60 \(counted from 0\) holds 28 bytes, expected 56",
     ),
+    **{
+        f"short and null rows in {kind}": (
+            lambda d, cells=cells: write_parquet(d / "a.parquet", vector=null(ragged(cells), 62)),
+            r"row 60 \(counted from 0\) holds .* as in the other rows and row 62 \(counted from 0\) is null",
+        )
+        for kind, cells in {
+            "text": [str(row) for row in ROWS.tolist()],
+            "bytes": [row.tobytes() for row in ROWS],
+            "nested lists": [[row] for row in ROWS.tolist()],
+        }.items()
+    },
+    "null before a short row": (
+        lambda d: write_parquet(d / "a.parquet", vector=null(ragged([row.tobytes() for row in ROWS]), 3)),
+        r"row 3 \(counted from 0\) is null and row 60 \(counted from 0\) holds 28 bytes, expected 56",
+    ),
+    "short first row": (
+        lambda d: write_parquet(
+            d / "a.parquet", vector=[str(row.tolist()[: 3 + 4 * (i > 0)]) for i, row in enumerate(ROWS)]
+        ),
+        r"row 1 \(counted from 0\) holds 7 numbers, expected 3 as in the first row \(88 later rows differ too\)",
+    ),
     "several vectors in a row": (
         lambda d: write_parquet(d / "a.parquet", vector=[[row, row] for row in ROWS.tolist()]),
         r"row 0 \(counted from 0\) holds 2 vectors, expected one",
@@ -145,6 +186,13 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str]] = {
         r"::a: row 63 \(counted from 0\) is null",
     ),
 }
+
+
+def test_read_of_a_short_list_before_a_null_names_the_short_row_first(tmp_path: Path) -> None:
+    cells = null(ragged(ROWS.tolist()), 62)
+    for path in (write_parquet(tmp_path / "a.parquet", vector=cells), write_arrow(tmp_path / "a.arrow", vector=cells)):
+        with pytest.raises(isthmus.InputError, match=r"row 60 \(counted .* expected 7 as .* and row 62 .* is null"):
+            open_source(path).read(50, N)
 
 
 @pytest.mark.parametrize("kind", BROKEN)

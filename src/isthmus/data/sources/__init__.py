@@ -23,6 +23,7 @@ from isthmus.data.sources._registry import (
     writable_format,
 )
 from isthmus.data.sources._source import Source
+from isthmus.data.sources._stacks import open_member
 from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
 from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
 from isthmus.data.sources._vector_sets import set_pool
@@ -120,7 +121,7 @@ def open_source(
         if is_raw:
             source = open_raw(location, str(raw))
         else:
-            source = (named or find_format(location)).open_source(location, member)
+            source = open_member(named or find_format(location), location, member)
     coding = {"scale": scale, "offset": offset, "ranges": ranges, "bits": bits}
     source = prepared(source, pool=pool, **coding)
     source.reading = {"pool": pool, "raw": raw, **coding}

@@ -54,10 +54,7 @@ def embedding_column(schema: pa.Schema, member: str | None, address: str) -> str
         )
     else:
         columns = listed([f"{field.name}: {field.type}" for field in schema]) or "no column"
-        raise InputError(
-            f"{address}: holds no column of lists of floats, only {columns}; text, bytes and one column a dimension "
-            "are read from Parquet"
-        )
+        raise InputError(f"{address}: holds no column of lists of floats, only {columns}")
     if schema.names.count(name) > 1:
         raise InputError(f"{address}: holds {schema.names.count(name)} columns called {name!r}; rename all but one")
     return name
@@ -89,34 +86,53 @@ def to_matrix(
     """
     import pyarrow.compute as pc
 
-    def rows_are(numbers: np.ndarray, state: str) -> str:
-        return validation.rows_are(first + numbers, state) if ids is None else validation.ids_are(ids[numbers], state)
-
     array = getattr(array, "storage", array)
     array.validate(full=True)
-    if array.null_count:
-        nulls = np.flatnonzero(array.is_null().to_numpy(zero_copy_only=False))
-        raise InputError(f"{address}: {rows_are(nulls, 'null')}; remove or embed them again")
-    if not _is_fixed(array.type):
-        lengths = pc.list_value_length(array).to_numpy()
-        width = int(lengths[0]) if width is None else width
-        unequal = np.flatnonzero(lengths != width)
-        if len(unequal):
-            number = unequal[0]
-            row = f"row {first + number:,} (counted from 0)" if ids is None else f"the row of the id {ids[number]}"
-            raise InputError(
-                f"{address}: {row} holds {lengths[number]:,} numbers, expected {width:,} as in the other rows; "
-                f"{len(unequal):,} of the rows read with it differ"
-            )
-    elif width is not None and array.type.list_size != width:
-        raise InputError(f"{address}: has width {array.type.list_size}, expected {width}")
+    if _is_fixed(array.type):
+        check_lengths(array, None, first, address, ids=ids)
+        if width is not None and array.type.list_size != width:
+            raise InputError(f"{address}: has width {array.type.list_size}, expected {width}")
+    else:
+        lengths = pc.list_value_length(array)
+        width = pc.max(lengths[:1]).as_py() if width is None else width
+        check_lengths(lengths, width, first, address, ids=ids)
     width = array.type.list_size if width is None else width
     values = array.flatten()
     if values.null_count:
         null_values = np.flatnonzero(values.is_null().to_numpy(zero_copy_only=False))
         nulls = np.unique(null_values // width)
-        raise InputError(f"{address}: {rows_are(nulls, 'partly null')}; remove or embed them again")
+        raise InputError(f"{address}: {_rows_are(first, ids, nulls, 'partly null')}; remove or embed them again")
     return values.to_numpy(zero_copy_only=True).reshape(len(array), width)
+
+
+def check_lengths(
+    lengths: pa.Array, expected: int | None, first: int, address: str, *, unit: str = "numbers", ids: Any = None
+) -> None:
+    """Raise `InputError` if a cell is null or has another length than `expected`, and name the first such row first.
+
+    `lengths` are those of the cells, null where the cell is, and `first` is the number of the first row. If `expected`
+    is None, only nulls are refused.
+    """
+    sizes = lengths.fill_null(-1).to_numpy(zero_copy_only=False) if expected is not None else np.zeros(len(lengths))
+    nulls = np.flatnonzero(lengths.is_null().to_numpy(zero_copy_only=False)) if lengths.null_count else np.empty(0, int)
+    unequal = np.flatnonzero((sizes >= 0) & (sizes != (expected or 0)))
+    clauses = {}
+    if len(unequal):
+        number, n_more = unequal[0], len(unequal) - 1
+        row = f"row {first + number:,} (counted from 0)" if ids is None else f"the row of the id {ids[number]}"
+        reference = "the other rows" if n_more < len(sizes) // 2 else "the first row"
+        more = f" ({n_more:,} later row{'s differ' if n_more > 1 else ' differs'} too)" if n_more else ""
+        clauses[number] = f"{row} holds {sizes[number]:,} {unit}, expected {expected:,} as in {reference}{more}"
+    if len(nulls):
+        clauses[nulls[0]] = _rows_are(first, ids, nulls, "null")
+    if clauses:
+        listed_clauses = " and ".join(clauses[row] for row in sorted(clauses))
+        raise InputError(f"{address}: {listed_clauses}; remove these rows or embed them again")
+
+
+def _rows_are(first: int, ids: Any, numbers: np.ndarray, state: str) -> str:
+    """Return a clause about the state of rows, named by their ids or else by their numbers."""
+    return validation.rows_are(first + numbers, state) if ids is None else validation.ids_are(ids[numbers], state)
 
 
 def key_column(schema: pa.Schema, name: str, address: str) -> str:

@@ -320,31 +320,23 @@ def matrix_of_cells(batch: Any, embedding: Embedding, width: int | None, first: 
         return block
     column = batch.column(embedding.columns[0])
     column_address = f"{address[-120:]}::{embedding.columns[0]}"
-    if column.null_count:
-        rows = first + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))
-        raise InputError(f"{column_address}: {validation.rows_are(rows, 'null')}; remove or embed them again")
     if embedding.kind == "bytes":
         column = column.cast(pa.binary()) if pa.types.is_fixed_size_binary(column.type) else column
-        lengths = pa.compute.binary_length(column).to_numpy(zero_copy_only=False)
-        expected = int(lengths[0]) if width is None else width * np.dtype(embedding.dtype).itemsize
-        unequal = np.flatnonzero(lengths != expected)
-        if len(unequal):
-            raise InputError(
-                f"{column_address}: row {first + unequal[0]:,} (counted from 0) holds {lengths[unequal[0]]:,} bytes, "
-                f"expected {expected:,} as in the other rows"
-            )
+        lengths = pa.compute.binary_length(column)
+        expected = lengths[0].as_py() if width is None else width * np.dtype(embedding.dtype).itemsize
+        _arrow_lists.check_lengths(lengths, expected, first, column_address, unit="bytes")
         return np.frombuffer(b"".join(column.to_pylist()), dtype=embedding.dtype).reshape(batch.num_rows, -1)
     lists = column
     if embedding.kind == "text":
         lists = _lists_of_text(column, first, column_address)
     elif embedding.kind == "nested":
-        inner = pa.compute.list_value_length(column).to_numpy(zero_copy_only=False)
+        inner = pa.compute.list_value_length(column).fill_null(1).to_numpy(zero_copy_only=False)
         if (inner != 1).any():
             row = first + int(np.flatnonzero(inner != 1)[0])
             raise InputError(
                 f"{column_address}: row {row:,} (counted from 0) holds {inner.max():,} vectors, expected one"
             )
-        lists = column.flatten()
+        lists = pa.compute.list_element(column, 0)
     elif pa.types.is_integer(lists.type.value_type) and embedding.dtype == "float64":
         lists = lists.cast(pa.list_(pa.float64()))
     return _arrow_lists.to_matrix(lists, width, first, column_address)
@@ -361,18 +353,18 @@ def _lists_of_text(column: Any, first: int, column_address: str) -> Any:
     try:
         numbers = pc.cast(tokens.flatten(), pa.float64())
     except pa.ArrowInvalid:
-        valid = pc.match_substring_regex(separated, r"^[-+.,0-9eEnaifNAIFty]*$").to_numpy(zero_copy_only=False)
+        valid = pc.match_substring_regex(separated, r"^[-+.,0-9eEnaifNAIFty]*$")
+        valid = valid.fill_null(True).to_numpy(zero_copy_only=False)
         row = first + int(np.flatnonzero(~valid)[0]) if not valid.all() else None
         where = "a row" if row is None else f"row {row:,} (counted from 0)"
         raise InputError(
             f"{column_address}: {where} holds text that is no list of numbers, expected '[0.1, 0.2]'"
         ) from None
-    closed = pc.and_(
-        pc.match_substring_regex(column, r"^\s*[\[(]"), pc.match_substring_regex(column, r"[\])]\s*$")
-    ).to_numpy(zero_copy_only=False)
+    closed = pc.and_(pc.match_substring_regex(column, r"^\s*[\[(]"), pc.match_substring_regex(column, r"[\])]\s*$"))
+    closed = closed.fill_null(True).to_numpy(zero_copy_only=False)
     if not closed.all():
         row = first + int(np.flatnonzero(~closed)[0])
         raise InputError(
             f"{column_address}: row {row:,} (counted from 0) is no complete list in brackets; write it again"
         )
-    return pa.ListArray.from_arrays(tokens.offsets, numbers)
+    return pa.ListArray.from_arrays(tokens.offsets, numbers, mask=column.is_null())

@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.data.sources import _tables
 from isthmus.data.sources._arrow_lists import (
     decode_keys,
     embedding_column,
+    is_code_list,
+    is_float_list,
     key_column,
     list_dtype,
     list_width,
@@ -33,7 +36,10 @@ _FILE_MAGIC = b"ARROW1"
 
 @register
 class Arrow(Format):
-    """Arrow's IPC files and streams (.arrow, .feather), mapped in place, or batch by batch if compressed."""
+    """Arrow's IPC files and streams (.arrow, .feather), mapped in place, or batch by batch if compressed or converted.
+
+    Cells of text, bytes and nested lists, and one column for each dimension, are converted.
+    """
 
     name = "arrow"
     suffixes = (".arrow", ".feather", ".ipc", ".arrows")
@@ -43,7 +49,6 @@ class Arrow(Format):
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Open the list column `member`, or the only list column of floats."""
         errors.import_optional("pyarrow.feather", "parquet", f"reading {location}")
-        rows = ArrowColumn(location, member)
 
         def keys(name: str) -> Any:
             import pyarrow as pa
@@ -56,6 +61,9 @@ class Arrow(Format):
                 key_type = table.schema.field(name).type
                 return decode_keys(pa.chunked_array(columns, type=key_type), f"{location}::{name}")
 
+        if not _has_lists(location, member):
+            return _convert_cells(self, location, member, keys, min_rows)
+        rows = ArrowColumn(location, member)
         return Source(
             rows,
             address=rows.address,
@@ -71,6 +79,36 @@ class Arrow(Format):
     ) -> Writer:
         """Return a writer of a list column. The other columns are those of `source`."""
         return SequentialWriter(_open_writer(path, shape, dtype, same_format(source, self.name)))
+
+
+def _has_lists(location: Location, member: str | None) -> bool:
+    """Return whether `member`, or any column, holds lists of floats or codes. True also if there is no such column."""
+    with translated_errors(str(location), "Arrow"):
+        schema = ArrowTable(location).schema
+    fields = [field for field in schema if member in (None, field.name)]
+    return not fields or any(is_float_list(field.type) or is_code_list(field.type) for field in fields)
+
+
+def _convert_cells(
+    format: Format, location: Location, member: str | None, keys: Callable[[str], Any], min_rows: int
+) -> Source:
+    """Open embeddings in cells of text, bytes or nested lists, or in one column for each dimension."""
+    with translated_errors(str(location), "Arrow"):
+        table = ArrowTable(location)
+        count, get_batch = table.batches(table.schema.names)
+        first = next((batch for batch in map(get_batch, range(count)) if batch.num_rows), None)
+        if first is None:
+            raise InputError(f"{str(location)[-120:]}: has no rows")
+        embedding = _tables.find_embedding(first, member, str(location))
+        count, get_batch = table.batches(list(embedding.columns))
+        return _tables.open_cells(
+            map(get_batch, range(count)),
+            embedding,
+            location,
+            format=f"{format.name} ({embedding.kind})",
+            keys=keys,
+            min_rows=min_rows,
+        )
 
 
 class ArrowTable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import tokenize
 import warnings
 from pathlib import Path
@@ -37,34 +36,15 @@ class Npy(Format):
     def open_source(self, location: Location, member: str | None = None, *, min_rows: int = 2) -> Source:
         """Open the array of the file."""
         rows = memory_map(location, address=str(location), min_rows=min_rows)
-        address = str(location)
-        if member is not None and rows.ndim == 3 and member in map(str, range(len(rows))):
-            rows, address = rows[int(member)], f"{location}::{member}"  # a stack of modalities
-        elif member is not None:
+        if member is not None:
             raise InputError(f"{location}::{member}: an .npy file holds one array; leave out '::{member}'")
-        return Source(rows, address=address, format=self.name, location=location, member=member, min_rows=min_rows)
+        return Source(rows, address=str(location), format=self.name, location=location, min_rows=min_rows)
 
     def writer(
         self, path: Path, shape: tuple[int, int], dtype: np.dtype, *, start: int = 0, source: Source | None = None
     ) -> Writer:
         """Return a writer of an .npy file in C order."""
         return RawRowsWriter(path, header_bytes(shape, dtype), shape, dtype, start)
-
-
-def stack_members(path: str | os.PathLike[str]) -> list[str]:
-    """Return the addresses of both modalities of an .npy stack (2, n, d). Empty for every other path."""
-    file = Path(path)
-    if file.suffix.lower() != ".npy" or not file.is_file():
-        return []
-    with file.open("rb") as stream:
-        shape = read_header(stream, str(path))[0]
-    return [f"{path}::0", f"{path}::1"] if len(shape) == 3 and shape[0] == 2 else []
-
-
-def are_stack_members(x: Any, y: Any) -> bool:
-    """Return whether two addresses are the modalities of one .npy stack, whose numbers are no names."""
-    members = [str(address).removesuffix(f"::{number}") for number, address in enumerate((x, y))]
-    return members[0] == members[1] != str(x) and members[0].lower().endswith(".npy")
 
 
 def memory_map(
