@@ -19,7 +19,7 @@ from isthmus.statistics.result import NAN, Estimate
 
 #: Neighbours of CKNNA.
 K = 10
-#: Rows that are multiplied in float64 at a time.
+#: Rows whose products are added in float64 at a time.
 BLOCK_ROWS = 1024
 #: Fewest items of the unbiased HSIC with an interval.
 MIN_HSIC_ITEMS = 5
@@ -81,8 +81,8 @@ class Hsic:
     def of(cls, x: np.ndarray, y: np.ndarray, /) -> Hsic:
         """Return HSIC_1 of rows (n, d_x), (n, d_y) from products of d x d, without an n x n kernel.
 
-        K and L are the kernels without their diagonals. The shares of single items, which give the interval, have the
-        precision of the rows, and all else that of float64. The value is
+        K and L are the kernels without their diagonals. Products have the precision of the rows, which are centred, and
+        their sums that of float64. The value is
         `(tr KL + 1'K1 1'L1 / ((n - 1)(n - 2)) - 2 1'KL1 / (n - 2)) / (n (n - 3))`.
 
         >>> rows = np.random.default_rng(0).normal(size=(50, 4))
@@ -124,22 +124,22 @@ def _blocks(n: int) -> list[slice]:
 
 
 def _cross_products(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return x' y in float64, (d_x, d_y)."""
+    """Return x' y, (d_x, d_y): sums in float64 of products of blocks in the precision of the rows."""
     total = np.zeros((x.shape[1], y.shape[1]))
     for block in _blocks(len(x)):
-        a = x[block].astype(np.float64)
-        total += a.T @ (a if y is x else y[block].astype(np.float64))
+        total += x[block].T @ y[block]
     return total
 
 
 def _times(rows: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Return rows @ vector in float64, (n,)."""
-    return np.concatenate([rows[block].astype(np.float64) @ vector for block in _blocks(len(rows))])
+    """Return rows @ vector in the precision of the rows as float64, (n,)."""
+    return (rows @ vector.astype(rows.dtype)).astype(np.float64)
 
 
 def _weighted_sum(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Return weights @ rows in float64, (d,)."""
-    return np.sum([weights[block] @ rows[block].astype(np.float64) for block in _blocks(len(rows))], axis=0)
+    """Return weights @ rows, (d,): sums in float64 of products of blocks in the precision of the rows."""
+    weights = weights.astype(rows.dtype)
+    return np.stack([weights[block] @ rows[block] for block in _blocks(len(rows))]).sum(axis=0, dtype=np.float64)
 
 
 def _hsic(trace: Any, total_x: Any, total_y: Any, chain: Any, n: int) -> Any:

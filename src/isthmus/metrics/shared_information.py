@@ -132,16 +132,28 @@ def _unique_share_without_each(
     squares, squared_residuals = (np.einsum("ij,ij->i", table, table) for table in (rows, residuals))
     begins = np.arange(len(rows)) if sample.begins is None else sample.begins
     leverage = n * np.eye(design.shape[1]) - np.add.reduceat(design[:, :, None] * design[:, None, :], begins)
-    extra = np.empty(len(begins))
+    if sample.begins is None:  # the product of the regressors and residuals of one pair has rank one
+        solved = np.linalg.solve(leverage, design[:, :, None])[:, :, 0]
+        extra = np.einsum("ij,ij->i", design, solved) * squared_residuals
+    else:
+        extra = _explained_by_items(leverage, design, residuals, begins)
+    means = np.sum(sample.by_item(rows) ** 2, axis=1) / (n - sample.counts)
+    return (of_residuals - sample.by_item(squared_residuals) - extra) / (of_rows - sample.by_item(squares) - means)
+
+
+def _explained_by_items(
+    leverage: np.ndarray, design: np.ndarray, residuals: np.ndarray, begins: np.ndarray
+) -> np.ndarray:
+    """Return tr P' L^-1 P for each item with its leverage L and P, the sum of design row times residual row."""
+    explained = np.empty(len(begins))
     for first in range(0, len(begins), ITEMS_PER_BLOCK):
         block = begins[first : first + ITEMS_PER_BLOCK]
-        end = begins[first + ITEMS_PER_BLOCK] if first + ITEMS_PER_BLOCK < len(begins) else len(rows)
+        end = begins[first + ITEMS_PER_BLOCK] if first + ITEMS_PER_BLOCK < len(begins) else len(design)
         inside = slice(block[0], end)
         products = np.add.reduceat(design[inside, :, None] * residuals[inside, None, :], block - block[0])
         solved = np.linalg.solve(leverage[first : first + ITEMS_PER_BLOCK], products)
-        extra[first : first + ITEMS_PER_BLOCK] = np.einsum("ijk,ijk->i", products, solved)
-    means = np.sum(sample.by_item(rows) ** 2, axis=1) / (n - sample.counts)
-    return (of_residuals - sample.by_item(squared_residuals) - extra) / (of_rows - sample.by_item(squares) - means)
+        explained[first : first + ITEMS_PER_BLOCK] = np.einsum("ijk,ijk->i", products, solved)
+    return explained
 
 
 def _gaussian_bias(n: int) -> float:

@@ -20,6 +20,8 @@ DUPLICATE_TOLERANCE = 1e-6
 FEW_DISTANCES = "fewer than three distinct rows, or equal distances to all neighbours"
 #: Neighbours among which duplicates are searched at a time.
 K = 10
+#: Neighbours whose distances always matter, and units of rounding by which scores can misplace a neighbour.
+NEAREST, ROUNDING_UNITS = 4, 64
 #: Rows whose distances are computed at a time.
 BLOCK_ROWS = 512
 
@@ -92,7 +94,7 @@ def two_nearest(rows: np.ndarray, neighbours: TopK | None = None) -> tuple[float
         if neighbours is None:
             neighbours = _nearest_by_distance(rows)
         nearest_rows = neighbours.index[:, :K]
-        distances = _distances(rows, nearest_rows)
+        distances = _nearest_distances(rows, nearest_rows)
         lengths = np.linalg.norm(rows, axis=1)
         is_duplicate = distances <= DUPLICATE_TOLERANCE * lengths[:, None]
         if not is_duplicate.any():
@@ -123,12 +125,31 @@ def _nearest_by_distance(rows: np.ndarray) -> TopK:
     return topk(queries, np.column_stack([rows, -norms / 2]), k=min(K, len(rows) - 1), exclude_self=True)
 
 
-def _distances(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """Return the distances of each row to the rows `index`, (n, k), from differences, where scores would cancel."""
+def _nearest_distances(rows: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Return the distances (n, k) of each row to its nearest rows `index`. They are inf where they cannot matter.
+
+    The neighbours are ordered by scores, which are rounded. The last ones are therefore needed only if the second
+    distance is not clearly below that of the last computed one.
+    """
+    distances = np.full(index.shape, np.inf)
+    distances[:, :NEAREST] = _distances(rows, index[:, :NEAREST])
+    if index.shape[1] > NEAREST:
+        squares = np.sort(distances[:, :NEAREST], axis=1) ** 2
+        slack = ROUNDING_UNITS * float(np.finfo(rows.dtype).eps) * float(np.max(np.einsum("ij,ij->i", rows, rows)))
+        open_rows = np.flatnonzero(~(squares[:, -1] > squares[:, 1] + slack))
+        distances[open_rows, NEAREST:] = _distances(rows[open_rows], index[open_rows, NEAREST:], rows)
+    return distances
+
+
+def _distances(rows: np.ndarray, index: np.ndarray, corpus: np.ndarray | None = None) -> np.ndarray:
+    """Return the distances of each row to the rows `index` (n, k), from differences, where scores would cancel."""
+    corpus = rows if corpus is None else corpus
     distances = np.empty(index.shape)
     for start in range(0, len(rows), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        distances[block] = np.linalg.norm(rows[index[block]].astype(np.float64) - rows[block, None], axis=2)
+        differences = corpus[index[block]].astype(np.float64)
+        differences -= rows[block, None]
+        distances[block] = np.sqrt(np.einsum("ijk,ijk->ij", differences, differences))
     return distances
 
 
