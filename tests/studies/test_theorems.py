@@ -188,8 +188,9 @@ def test_verb_with_a_name_prints_the_checks_and_writes_the_page(tmp_path: Path) 
     runner = CliRunner()
     lines = runner.invoke(app, ["certificate", "--quick", "--output", str(tmp_path)])
     assert lines.exit_code == 0
-    assert "A certificate for orthogonal centres  holds" in lines.stdout
-    assert "largest rise of H above G(R), same setting" in lines.stdout
+    assert "A certificate for orthogonal centres: the claim holds" in lines.stdout
+    assert "largest excess of H over G(R)" in lines.stdout
+    assert "  R: length of a mean" in lines.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["theory.html"]
     values = json.loads(runner.invoke(app, ["certificate", "--quick", "--json"]).stdout)
     assert values["experiments"][0]["verdict"] == "holds"

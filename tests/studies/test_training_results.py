@@ -162,7 +162,7 @@ def test_causal_links_with_two_groups_of_runs_tests_the_chain_in_both() -> None:
     runs = [make_run(Setting(seed=seed), gap_distance=0.1 * i) for i in range(8) for seed in range(3)]
     links = causal_links(collapse_runs(lambda angle: angle), runs)
     assert {link.among for link in links} == {
-        "two subspaces, mean length prescribed", "nothing imposed: losses, temperatures, switches",
+        "two subspaces, mean length imposed", "nothing imposed: losses, temperatures, other causes",
     }  # fmt: skip
     assert next(link for link in links if link.cause == "angle").verdict == "holds"
 
@@ -231,7 +231,8 @@ def test_train_demo_verb_writes_page_and_json(tiny: list[Setting], tmp_path: Pat
     run = ["train", "demo", "-o", str(out), "--seeds", "3"]
     finished = CliRunner().invoke(app, run, catch_exceptions=False)
     assert finished.exit_code == 0
-    assert "largest miss 60.00°" in finished.output
+    assert "largest deviation" in finished.output
+    assert "60.00°" in finished.output
     assert f"Page: {out / 'train.html'}" in finished.output.replace("\n", "")
     html = (out / "train.html").read_text(encoding="utf-8")
     assert html.count("<svg") == 5

@@ -43,7 +43,7 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(metavar="NAME", help="one of `isthmus theory list`")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON and nothing else")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", metavar="DIR", help="folder for theory.html")]
-Quick = Annotated[bool, typer.Option("--quick", help="run with fewer particles and settings")]
+Quick = Annotated[bool, typer.Option("--quick", help="run with fewer pairs and settings")]
 
 
 @app.command("list", epilog="Example: isthmus theory list --json")
@@ -108,29 +108,38 @@ def _run(names: list[str] | None, output: Path | None, *, json_: bool, quick: bo
 
 
 def _print_result(result: ExperimentResult, *, brief: bool) -> None:
-    """Print title and verdict, and unless `brief` the claim, every check and the finding."""
+    """Print title and verdict. Unless `brief`, print every check, the finding and the notation, too."""
     from rich.console import Console
     from rich.text import Text
 
+    from isthmus.studies.theorems._notation import meanings
+
     console = Console()
-    colour = "red" if result.verdict.startswith("fails") else "green" if result.verdict == "holds" else "yellow"
-    console.print(Text.assemble((result.title, "bold"), "  ", (result.verdict, colour)))
+    has_failed = result.verdict.startswith("fails")
+    colour = "red" if has_failed else "green" if result.verdict == "holds" else "yellow"
+    console.print(Text.assemble((result.title, "bold"), ": the claim ", (result.verdict, colour)))
     if brief:
+        if has_failed:  # the title states what was found, and not the claim
+            console.print(Text(f"  Claim: {result.claim}"))
         return
     console.print(Text(f"Claim: {result.claim}"))
     console.print(Text(f"Assumption: {result.assumption}"))
     rows = [
         (
             row.quantity,
-            f"{row.relation} {precise_number(row.predicted)}",
+            f"{row.relation} {precise_number(row.predicted)}".removeprefix("is "),
             precise_number(row.measured),
             "" if row.tolerance is None else f"± {precise_number(row.tolerance)}",
             "yes" if row.passed else "no",
         )
         for row in result.rows
     ]
-    print_table(("quantity", "predicted", "measured", "tolerance", "true"), rows)
+    print_table(("quantity", "predicted", "measured", "tolerance", "agrees"), rows)
     console.print(Text(f"Finding: {result.finding}"))
+    words = " ".join((result.claim, result.assumption, result.finding, *(row.quantity for row in result.rows)))
+    console.print(Text("Notation:"))
+    for symbol, meaning in meanings(words).items():
+        console.print(Text(f"  {symbol}: {meaning}"))
 
 
 def _print_json(values: dict[str, Any]) -> None:

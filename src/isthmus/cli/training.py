@@ -33,9 +33,7 @@ def demo(
     output: Annotated[
         Path, typer.Option("-o", "--output", metavar="DIR", help="folder for the page, JSON and journal")
     ] = Path("isthmus-train"),
-    seeds: Annotated[
-        int, typer.Option(help="trainings of each setting (twice as many if two losses are compared)")
-    ] = 5,
+    seeds: Annotated[int, typer.Option(help="runs of each setting (twice as many if two losses are compared)")] = 5,
     part: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,7 +45,7 @@ def demo(
 ) -> None:
     """Train the digits for every loss, temperature and degree of imposed collapse, and write a page and JSON.
 
-    An interrupted run is resumed: finished trainings are stored in DIR/train.jsonl.
+    An interrupted run is resumed: finished training runs are stored in DIR/train.jsonl.
     """
     import_optional("torch", "torch", "isthmus train")
     from isthmus.studies.training import PARTS, StudyResult, run_study, write_page

@@ -215,7 +215,7 @@ class Experiment:
     function: Callable[..., Findings] = field(repr=False)
 
     def __call__(self, *, quick: bool = False) -> ExperimentResult:
-        """Run the experiment. `quick` takes fewer particles and settings."""
+        """Run the experiment. `quick` takes fewer pairs and settings."""
         start = time.perf_counter()
         findings = self.function(quick=quick)
         return ExperimentResult(
@@ -317,7 +317,7 @@ def run(name: str, /, *, quick: bool = False) -> ExperimentResult:
     name : str
         Name of the experiment.
     quick : bool, default False
-        Take fewer particles and settings.
+        Take fewer pairs and settings.
 
     Returns
     -------

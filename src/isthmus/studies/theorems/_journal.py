@@ -26,7 +26,7 @@ def resumable(folder: Path, /, *, quick: bool = False) -> Iterator[Journal]:
     folder : pathlib.Path
         Folder of the page, created if it does not exist.
     quick : bool, default False
-        Whether the experiments take fewer particles, whose results are stored apart.
+        Whether the experiments take fewer pairs, whose results are stored apart.
 
     Yields
     ------

@@ -17,8 +17,8 @@ from isthmus.theory import Cone, RigidClouds, cone_function, cone_is_monotone, o
     order=20,
     claim="With both modalities in a cone (von Mises-Fisher, or means of fixed length), the loss is lowest at gap 0 "
     "for every cone size.",
-    assumption="As a statement about the global minimum. J(w) below is the loss of the pair of centres; 2 J is no "
-    "bound of the full loss.",
+    assumption="The claim is about the global minimum. J(w) is the loss of the pair of centres, and 2 J is no bound of "
+    "the full loss.",
 )
 def theorem_2(*, quick: bool) -> Findings:
     grid = np.linspace(-1.0, 1.0, 5 if quick else 17)
@@ -42,21 +42,21 @@ def theorem_2(*, quick: bool) -> Findings:
     closed = optimise(RigidClouds(kappa=20.0), n=256, dim=3, temperature=0.05, initial_gap=30)
     pair = cone_function(1.0, kappa=20.0, dim=3, temperature=0.05)
     rows = [
-        close(f"settings of {settings} where J is not lowest at w = 1", 0, exceptions, 0),
+        close(f"settings (of {settings}) in which J is not lowest at w = 1", 0, exceptions, 0),
         at_most(
             "free pairs, |mean| = 0.5, h = 8, τ = 0.5, starts up to 30°: gap (degrees)",
             0.5,
             max(run.gap for run in low),
         ),
         at_least(
-            "the same: loss of opposite centres minus loss at gap 0 (nats)",
+            "free pairs: loss with opposite centres minus loss at gap 0 (nats)",
             0.0,
             min(run.loss for run in high) - max(run.loss for run in low),
         ),
-        at_most("rigid clouds, κ = 20, h = 3, τ = 0.05, start 30°: gap (degrees)", 0.5, closed.gap),
-        at_least("the same from 120°: loss minus loss at gap 0 (nats)", 0.0, stuck.loss - closed.loss),
+        at_most("rigid clouds of fixed shape, κ = 20, h = 3, τ = 0.05, start 30°: gap (degrees)", 0.5, closed.gap),
+        at_least("rigid clouds, start 120°: loss minus loss at gap 0 (nats)", 0.0, stuck.loss - closed.loss),
         at_least(
-            "the same: 2 J(1), which is no bound, minus Φ of the clouds at gap 0 (nats)",
+            "rigid clouds: 2 J(1), which is no bound, minus Φ at gap 0 (nats)",
             0.0,
             2.0 * pair - (closed.loss - 2.0 * np.log(256)),
         ),
@@ -79,7 +79,7 @@ def theorem_2(*, quick: bool) -> Findings:
 
     return Findings(
         rows=rows,
-        verdict=check_all(rows, "global minimisation; a descent can stay at opposite centres"),
+        verdict=check_all(rows, "global minimisation (gradient descent can end at opposite centres)"),
         finding=f"Gap 0 is the global minimum in all {settings} settings. In {trapped} of them w = -1 is a local "
         f"minimum as well: concentrated clouds that start 120° apart end at {stuck.gap:.1f}°. With means of "
         f"length 0.5, opposite centres cost only {min(run.loss for run in high) - min(run.loss for run in low):.4f} "

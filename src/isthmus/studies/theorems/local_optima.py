@@ -43,7 +43,7 @@ def valley(*, quick: bool) -> Findings:
             rows.append(close(f"{label}: gap (degrees)", 60.0, run.gap, 0.1))
             level = low if abs(run.gap - 60.0) < 0.1 else high
             name = "B(h-2, τ/(1-R²))" if level == low else "B(h-3, τ/(1-R²))"
-            rows.append(close(f"{label}: loss (nats), 2 log N + {name}", level, run.loss, 1e-3))
+            rows.append(close(f"{label}: loss (nats), predicted 2 log N + {name}", level, run.loss, 1e-3))
 
     def draw(figure: Any) -> None:
         axes = figure.subplots()
@@ -71,7 +71,7 @@ def valley(*, quick: bool) -> Findings:
         verdict=check_all(rows),
         finding="Besides the global minimum 2 log N + B(h-2, τ/(1-R²)) at gap φ there is a flat valley of the value "
         "2 log N + B(h-3, τ/(1-R²)). It holds arrangements of almost every gap: each modality has a constant part, and "
-        "all other energy lies in the remaining h - 3 shared directions. A descent that enters the valley keeps about "
+        "all other energy lies in the remaining h - 3 shared directions. A run that enters the valley nearly keeps "
         "its initial gap.",
         numbers={
             f"R={length}, tau={tau}, start={start}": {
@@ -91,7 +91,7 @@ def valley(*, quick: bool) -> Findings:
     title="Local minima inside the shared space",
     kind="counterexample",
     order=34,
-    claim="The descent leaves centres inside the shared space.",
+    claim="Gradient descent moves the centres out of the shared space.",
     assumption="None as stated. h = 8, φ = 60°, τ = 0.05, means of length 0.5: a small temperature.",
 )
 def small_temperature(*, quick: bool) -> Findings:
@@ -123,8 +123,9 @@ def small_temperature(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}; orthogonal "
-        f"centres reach {runs[60].loss:.4f}. The global minimum obeys the theorem, but the descent does not find it.",
+        finding=f"The run that starts at 0° stays at {runs[0].gap:.1f}° with loss {runs[0].loss:.4f}. Orthogonal "
+        f"centres reach {runs[60].loss:.4f}. The global minimum agrees with the theorem, but gradient descent does not "
+        "find it.",
         numbers={str(start): {"gap": run.gap, "loss": run.loss} for start, run in runs.items()},
         draw=draw,
         picture="Left: one run stays near 0 degrees, the other at 60. Right: the first keeps the higher loss.",
@@ -180,8 +181,8 @@ def saturated_loss(*, quick: bool) -> Findings:
     title="Pairs on circles: many optima, one winner",
     kind="counterexample",
     order=36,
-    claim="A single descent finds the optimum.",
-    assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: on a circle particles cannot "
+    claim="A single run of gradient descent finds the optimum.",
+    assumption="None as stated. Two planes of R³ at 80°, τ = 0.05, means of length 0.3: points on a circle cannot "
     "pass each other.",
 )
 def circles(*, quick: bool) -> Findings:
@@ -210,7 +211,11 @@ def circles(*, quick: bool) -> Findings:
         ),
         close("share of runs with a gap of 80° (1° tolerance)", 1.0, 1.0 - len(elsewhere) / len(runs), 0.0),
         close("gap of the best run (degrees)", 80.0, best.gap, 0.5),
-        at_least("lowest loss elsewhere minus lowest loss (nats)", 0.0, min(run.loss for run in elsewhere) - best.loss),
+        at_least(
+            "lowest loss with another gap minus lowest loss (nats)",
+            0.0,
+            min(run.loss for run in elsewhere) - best.loss,
+        ),
     ]
 
     def draw(figure: Any) -> None:

@@ -12,10 +12,10 @@ from isthmus.theory import Unconstrained, optimise, uniform_bound
     title="No constraint, no gap",
     kind="theorem",
     order=10,
-    claim="The limit of the loss, Φ = L - 2 log N, is at least -2/τ + 2 log E exp(u·e/τ), with equality exactly for "
-    "uniform embeddings with x = y.",
-    assumption="Free unit vectors. Proved for x = y at every τ, and for every coupling if 1/(2τ) ≥ logc(1/τ, h); at "
-    "finite N the bound is the larger of this one and the bound of a regular simplex.",
+    claim="The loss minus 2 log N, Φ, is at least -2/τ + 2 log E exp(u·e/τ), with equality exactly for uniform "
+    "embeddings with x = y. u is uniform on the sphere, and e is any unit vector.",
+    assumption="Free unit vectors. Proved for x = y at every τ, and without this condition if 1/(2τ) ≥ logc(1/τ, h). "
+    "At finite N the bound is the larger of this one and the bound of a regular simplex.",
 )
 def theorem_1(*, quick: bool) -> Findings:
     n = 96 if quick else 256
@@ -49,8 +49,8 @@ def theorem_1(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding="The loss reaches its bound from a random start; matching rows meet and both means vanish. A gap "
-        "angle at this optimum would be the angle between two zero vectors: it is undefined.",
+        finding="The loss reaches its bound from a random start. Matching rows become equal, and both means vanish. "
+        "The gap would be the angle between two zero vectors, so the gap is undefined.",
         numbers={
             label: {
                 "loss": run.loss,

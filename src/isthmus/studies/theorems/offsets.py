@@ -95,7 +95,7 @@ def collapse_without_cone(*, quick: bool) -> Findings:
     kind="counterexample",
     order=38,
     claim="A smaller gap at the optimum means a lower loss.",
-    assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C: what trained CLIP models look like.",
+    assumption="x = √(1-r²) a + r u and y = √(1-r²) b + r v with u, v in C. Trained encoders are roughly of this form.",
 )
 def affine(*, quick: bool) -> Findings:
     n = 96 if quick else 256
@@ -140,7 +140,7 @@ def affine(*, quick: bool) -> Findings:
     title="Constant parts that may move",
     kind="counterexample",
     order=39,
-    claim="A gap that the loss does not need is closed in training.",
+    claim="Training closes a gap that does not lower the loss.",
     assumption="The optimum of the constant parts above, from which first a and b may move orthogonally to C, then "
     "every row may move as long as the means keep their length √(1-r²). h = 8, τ = 0.2, r = 0.7.",
 )
@@ -165,10 +165,13 @@ def moving_constant_parts(*, quick: bool) -> Findings:
     level = 2.0 * math.log(n) + affine_infimum(8 + 1, temperature=tau, radius=radius)
     rows = [
         at_most("a and b orthogonal to C: largest gradient of the loss along them (nats)", 1e-12, max(pulls)),
-        *(close(f"all may move, start {angle}°: gap (degrees)", 0.0, run.gap, 1.0) for angle, run in freed.items()),
+        *(
+            close(f"all rows may move, start {angle}°: gap (degrees)", 0.0, run.gap, 1.0)
+            for angle, run in freed.items()
+        ),
         *(
             close(
-                f"the same: loss (nats), 2 log N + B(h-1, τ/r²), start {angle}°",
+                f"all rows may move, start {angle}°: loss (nats), predicted 2 log N + B(h-1, τ/r²)",
                 level,
                 run.loss,
                 0.03 if quick else 1e-3,
@@ -212,8 +215,8 @@ def moving_constant_parts(*, quick: bool) -> Findings:
     kind="counterexample",
     order=40,
     claim="2 log N + B(h, τ) describes the optimum of a batch.",
-    assumption="None as stated. At few pairs the bound of the regular simplex, 2 log(1 + (N-1) exp(-N/((N-1) τ))), "
-    "is larger; it is attained for N ≤ h + 1.",
+    assumption="None as stated. The limit bound is that of many pairs. For few pairs the bound of the regular simplex, "
+    "2 log(1 + (N-1) exp(-N/((N-1) τ))), is larger. It is attained for N ≤ h + 1.",
 )
 def batch_size(*, quick: bool) -> Findings:
     tau, dim = 0.2, 8
@@ -225,15 +228,20 @@ def batch_size(*, quick: bool) -> Findings:
     crossings = {(h, t): _crossing(h, t) for h, t in ((3, 0.2), (8, 0.2), (8, 0.05), (512, 0.07), (512, 0.01))}
     limit = {n: 2.0 * math.log(n) + uniform_bound(dim, temperature=tau) for n in sizes}
     rows = [
-        close(f"N = {n}: loss (nats), simplex", finite_bound(n, temperature=tau), runs[n].loss, 1e-5)
+        close(
+            f"N = {n}: loss (nats), simplex bound",
+            finite_bound(n, temperature=tau),
+            runs[n].loss,
+            1e-5,
+        )
         for n in sizes
         if n <= dim + 1
     ]
-    rows += [close(f"N = {n}: loss (nats), limit", limit[n], runs[n].loss, 1e-3) for n in (sizes[-1],)]
+    rows += [close(f"N = {n}: loss (nats), limit bound", limit[n], runs[n].loss, 1e-3) for n in (sizes[-1],)]
     rows += [at_least(f"N = {n}: loss minus best bound (nats)", -1e-9, runs[n].excess) for n in sizes if n > dim + 1]
     rows += [
-        at_most("pairs from which the limit bound is the larger at h = 512, τ = 0.07", 32768.0, crossings[(512, 0.07)]),
-        at_most("pairs from which the limit bound is the larger at h = 512, τ = 0.01", 32768.0, crossings[(512, 0.01)]),
+        at_most("h = 512, τ = 0.07: N above which the limit bound is larger", 32768.0, crossings[(512, 0.07)]),
+        at_most("h = 512, τ = 0.01: N above which the limit bound is larger", 32768.0, crossings[(512, 0.01)]),
     ]
     widest = max(run.excess for run in runs.values())
 
@@ -265,7 +273,7 @@ def batch_size(*, quick: bool) -> Findings:
         verdict=check_all(rows),
         finding="The two bounds cross at "
         + ", ".join(f"N = {value:.3g} (h = {h}, τ = {t:g})" for (h, t), value in crossings.items())
-        + f". Between the regimes both are loose, here by up to {widest:.2f} nats "
+        + f". Between the regimes the loss exceeds both, here by up to {widest:.2f} nats "
         f"(best bound at N = 32: {loss_bound(32, dim, temperature=tau):.3f}).",
         numbers={
             "crossings": {f"h={h}, tau={t}": value for (h, t), value in crossings.items()},

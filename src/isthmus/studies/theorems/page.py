@@ -10,6 +10,7 @@ from pathlib import Path
 from isthmus.studies.theorems._animation import animations
 from isthmus.studies.theorems._experiment import ExperimentResult, Row, experiments, registry
 from isthmus.studies.theorems._journal import journal_line, resumable, stored_results
+from isthmus.studies.theorems._notation import SYMBOLS
 from isthmus.studies.theorems._style import figure_to_inline_svg
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
@@ -46,7 +47,7 @@ def run_all(
     names : sequence of str, optional
         Names of experiments. Default: all, which takes about four minutes on two cores.
     quick : bool, default False
-        Take fewer particles and settings, half a minute in all.
+        Take fewer pairs and settings, half a minute in all.
     progress : callable, optional
         Called as progress(done, total, name) before each experiment and at the end.
 
@@ -63,7 +64,7 @@ def run_all(
     Notes
     -----
     Finished experiments are stored in `theory.jsonl` of the folder (`theory-quick.jsonl` with `quick`) until the page
-    is written. An interrupted run goes on after them.
+    is written. An interrupted run continues after them.
 
     Examples
     --------
@@ -93,7 +94,7 @@ def collect(
     names : sequence of str or None
         Names of experiments. None stands for all.
     quick : bool, default False
-        Take fewer particles and settings.
+        Take fewer pairs and settings.
     progress : callable, optional
         Called as progress(done, total, name) before each experiment and at the end.
     journal : Journal, optional
@@ -197,6 +198,7 @@ def render(results: Sequence[ExperimentResult], /) -> str:
         # "</" would end the script element that holds the data.
         animations=json.dumps(animations(), separators=(",", ":")).replace("</", "<\\/"),
         number=precise_number,
+        notation={symbol: meaning for symbol, (meaning, _) in SYMBOLS.items()},
         seconds=sum(result.seconds for result in results),
     )
 

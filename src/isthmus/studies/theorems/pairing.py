@@ -43,7 +43,7 @@ def _optimum(quick: bool, angle: int = 60) -> Run:
     order=41,
     claim="At the optimum with orthogonal centres and equal components along them, matching rows have the same "
     "projection on the shared space: P_C x = P_C y.",
-    assumption="Centres orthogonal to C, as Theorem 3 finds them; nothing is imposed on single pairs here. Measured.",
+    assumption="Centres orthogonal to C, as in Theorem 3. Nothing is imposed on single pairs here. Measured.",
 )
 def theorem_4(*, quick: bool) -> Findings:
     runs = {angle: _optimum(quick, angle) for angle in (_ANGLES[1:2] if quick else _ANGLES)}
@@ -118,7 +118,7 @@ def corollary_2(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows, "means of a fixed length"),
-        finding="Every pair sits on the formula. With α equal to the mean length 0.5 for all pairs, the cosine is "
+        finding="Every pair agrees with the formula. With α equal to the mean length 0.5 for all pairs, the cosine is "
         "the same for all of them.",
         numbers={
             str(angle): {"cosine": float(cosine.mean()), "formula": float(formula.mean())}
@@ -153,12 +153,12 @@ def corollary_3(*, quick: bool) -> Findings:
     loss = info_nce(rotated, run.y, temperature=0.5)
     best_loss = 2.0 * np.log(len(rotated)) + uniform_bound(8, temperature=0.5)
     rows = [
-        close("gap before (degrees)", 60.0, before.gap, 0.05),
-        close("gap after (degrees)", 0.0, after.gap, 0.05),
-        close("mean paired cosine before: its ceiling", ceilings[0], before.cosine, 1e-3),
-        close("mean paired cosine after: its ceiling", ceilings[1], after.cosine, 1e-3),
-        close("loss after (nats): the loss before", run.loss, loss, 1e-4),
-        at_least("loss after minus the unconstrained bound (nats)", 0.0, loss - best_loss),
+        close("gap before the rotation (degrees)", 60.0, before.gap, 0.05),
+        close("gap after the rotation (degrees)", 0.0, after.gap, 0.05),
+        close("mean paired cosine before the rotation, predicted: its upper bound", ceilings[0], before.cosine, 1e-3),
+        close("mean paired cosine after the rotation, predicted: its upper bound", ceilings[1], after.cosine, 1e-3),
+        close("loss after the rotation (nats), predicted: the loss before", run.loss, loss, 1e-4),
+        at_least("loss after the rotation minus the bound of Theorem 1 (nats)", 0.0, loss - best_loss),
     ]
 
     def draw(figure: Any) -> None:
@@ -173,9 +173,9 @@ def corollary_3(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows, "the optimum of Theorem 3"),
-        finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one ceiling to "
-        f"the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part along the "
-        "centres InfoNCE does not depend on the angle between the hyperplanes, so closing the gap gains nothing.",
+        finding=f"The mean cosine rises from {before.cosine:.4f} to {after.cosine:.4f}, exactly from one upper "
+        f"bound to the other. The loss is {run.loss:.6f} nats before and {loss:.6f} after: with a constant part along "
+        "the centres InfoNCE does not depend on the angle between the hyperplanes, so closing the gap gains nothing.",
         numbers={
             "gap_before": before.gap,
             "gap_after": after.gap,
@@ -206,10 +206,10 @@ def corollary_4(*, quick: bool) -> Findings:
     distance = float(np.sqrt(np.mean(np.sum((projected[0] - projected[1]) ** 2, axis=1))))
     retrieved = float(np.mean(np.argmax(projected[0] @ projected[1].T, axis=1) == np.arange(len(run.x))))
     rows = [
-        close("mean paired cosine after", 1.0, after.cosine, 1e-4),
-        at_most("rms distance of matching rows after", 1e-2, distance),
-        at_most("longest mean after", 0.05, max(after.resultant_x, after.resultant_y)),
-        close("share of pairs retrieved first after", 1.0, retrieved, 0.0),
+        close("mean paired cosine after the projection", 1.0, after.cosine, 1e-4),
+        at_most("rms distance of matching rows after the projection", 1e-2, distance),
+        at_most("length of the longer mean after the projection", 0.05, max(after.resultant_x, after.resultant_y)),
+        close("share of pairs whose match ranks first after the projection", 1.0, retrieved, 0.0),
     ]
 
     def draw(figure: Any) -> None:
@@ -232,7 +232,7 @@ def corollary_4(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows, "the optimum of Theorem 3 and a known shared space"),
-        finding=f"Matching rows meet (rms distance {distance:.1e}) and each mean shrinks to "
+        finding=f"Matching rows become equal (rms distance {distance:.1e}), and each mean shrinks to "
         f"{max(after.resultant_x, after.resultant_y):.1e}: the gap angle is undefined, not zero.",
         numbers={"cosine": after.cosine, "distance": distance, "retrieved": retrieved},
         draw=draw,

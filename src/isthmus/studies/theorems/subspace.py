@@ -25,7 +25,7 @@ from isthmus.theory import (
     order=30,
     claim="If x lies in a hyperplane A and y in a hyperplane B, the optimum has both centres orthogonal to the "
     "shared space C = A ∩ B, and the gap equals the angle φ between A and B.",
-    assumption="Means of a prescribed, non-zero length (the cone), a loss that is not saturated and a temperature "
+    assumption="Means of an imposed, non-zero length (the cone), a loss that is not saturated and a temperature "
     "that is not too small. Measured; for free centres not proved.",
 )
 def theorem_3(*, quick: bool) -> Findings:
@@ -63,7 +63,7 @@ def theorem_3(*, quick: bool) -> Findings:
     ]
     rows += [
         at_most(
-            "largest part of a centre inside C",
+            "longest component of a centre in C",
             0.01,
             max(max(run.state.shared_x, run.state.shared_y) for run in [*runs.values(), *by_angle]),
         ),
@@ -71,7 +71,7 @@ def theorem_3(*, quick: bool) -> Findings:
             "h = 8, τ = 0.5, orthogonal centres: loss (nats)", formula, fixed_centres[0].loss, 1e-3 if quick else 1e-4
         ),
         close(
-            "the same with one centre reversed, gap 120°: loss (nats)",
+            "h = 8, τ = 0.5, one centre reversed, gap 120°: loss (nats)",
             fixed_centres[0].loss,
             fixed_centres[1].loss,
             1e-4,
@@ -102,9 +102,9 @@ def theorem_3(*, quick: bool) -> Findings:
         rows=rows,
         verdict=check_all(rows, "a cone on both sides, an unsaturated loss and a temperature that is not small"),
         finding="Every run ends with centres orthogonal to C and the gap at φ. The loss of the pair of centres alone "
-        f"points the other way: it is {lonely[0]:.3f} with both centres in C and {lonely[1]:.3f} with orthogonal "
-        "ones. The full loss decides, because a constant part of the embeddings costs nothing there. The gap 180° - "
-        "φ ties exactly when the constant part is the same for all pairs.",
+        f"gives the opposite result: it is {lonely[0]:.3f} with both centres in C and {lonely[1]:.3f} with orthogonal "
+        "ones. The full loss decides, because a constant part of the embeddings does not change it. The gap 180° - φ "
+        "has the same loss exactly if the constant part is the same for all pairs.",
         numbers={
             "gaps": {label: run.gap for label, run in runs.items()},
             "sweep": {"angle": list(angles), "gap": [run.gap for run in by_angle]},
@@ -126,7 +126,7 @@ def theorem_3(*, quick: bool) -> Findings:
     order=31,
     claim="For von Mises-Fisher clouds in two hyperplanes, centres orthogonal to C give a lower loss than centres "
     "inside C, for every concentration, temperature and angle.",
-    assumption="None as stated. The loss is computed by quadrature, without particles and without a limit on N.",
+    assumption="None as stated. The loss is computed by quadrature, for infinitely many pairs.",
 )
 def clouds_in_hyperplanes(*, quick: bool) -> Findings:
     angles, kappas = (30, 60, 80), (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
@@ -147,9 +147,9 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
     inside = cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres="shared")
     outside = cloud_loss(8, kappa=2.0, temperature=0.05, angle=80, centres="orthogonal")
     rows = [
-        close(f"settings of {len(settings)} where orthogonal centres lose", 0, len(losing), 0),
-        at_least("h = 8, φ = 80°, τ = 0.05, κ = 2: Φ inside C minus Φ orthogonal (nats)", 0.0, inside - outside),
-        at_least("h = 8, φ = 60°, τ = 0.2, κ = 10: the same (nats)", 0.0, advantage[(8, 60, 10.0, 0.2)]),
+        close(f"settings (of {len(settings)}) in which orthogonal centres have the higher loss", 0, len(losing), 0),
+        at_least("h = 8, φ = 80°, τ = 0.05, κ = 2: Φ inside C minus Φ orthogonal", 0.0, inside - outside),
+        at_least("h = 8, φ = 60°, τ = 0.2, κ = 10: Φ inside C minus Φ orthogonal", 0.0, advantage[(8, 60, 10.0, 0.2)]),
     ]
 
     def draw(figure: Any) -> None:
@@ -174,11 +174,11 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
     return Findings(
         rows=rows,
         verdict=check_all(rows),
-        finding=f"Orthogonal centres win in {len(settings) - len(losing)} of {len(settings)} settings. They lose at "
+        finding=f"Orthogonal centres have the lower loss in {len(settings) - len(losing)} of {len(settings)} settings. "
+        "They have the higher loss at "
         + "; ".join(f"h = {h}, φ = {phi}°, κ = {k:g}, τ = {tau:g}" for h, phi, k, tau in losing)
         + f" (largest loss {-advantage[worst]:.4f} nats): wide clouds in nearly orthogonal hyperplanes at "
-        "a small temperature. To first order in 1/τ the advantage is (2/τ)(t - V)(1 - cos φ) > 0, which is why it "
-        "holds elsewhere.",
+        "a small temperature. To first order in 1/τ their advantage is always positive.",
         numbers={
             "inside": inside,
             "orthogonal": outside,
@@ -197,8 +197,8 @@ def clouds_in_hyperplanes(*, quick: bool) -> Findings:
     order=32,
     claim="In the regime of CLIP (h = 512, τ = 0.01, φ = 60°, means of length 0.8) centres orthogonal to C with a "
     "constant part are optimal.",
-    assumption="Two hyperplanes and means of the given length. Where the certificate holds, optimality is proved; "
-    "where it fails, nothing follows.",
+    assumption="Two hyperplanes and means of the given length. If two functions G and H of the component α never "
+    "exceed G(R), the certificate holds and optimality is proved. Otherwise nothing follows.",
 )
 def certificate(*, quick: bool) -> Findings:
     clip = orthogonal_centres_certificate(512, temperature=0.01, mean_length=0.8, angle=60.0)
@@ -229,11 +229,11 @@ def certificate(*, quick: bool) -> Findings:
         for start in starts
     ]
     rows = [
-        at_most("largest rise of G above G(R), h = 512, τ = 0.01, φ = 60°, R = 0.8", 1e-9, clip.excess_g),
-        at_most("largest rise of H above G(R), same setting", 1e-9, clip.excess_h),
+        at_most("h = 512, τ = 0.01, φ = 60°, R = 0.8: largest excess of G over G(R)", 1e-9, clip.excess_g),
+        at_most("h = 512, τ = 0.01, φ = 60°, R = 0.8: largest excess of H over G(R)", 1e-9, clip.excess_h),
         equal("h = 8, τ = 0.5, φ = 60°, R = 0.5: the certificate holds", "yes", "yes" if mild.holds else "no"),
         at_least(
-            f"the same, {n} pairs: lowest loss of {len(starts)} starts minus that of orthogonal centres (nats)",
+            f"h = 8, {n} pairs: lowest loss of {len(starts)} starts minus that of orthogonal centres (nats)",
             -1e-9,
             min(run.loss for run in runs) - value,
         ),
@@ -254,7 +254,8 @@ def certificate(*, quick: bool) -> Findings:
         rows=rows,
         verdict=check_all(rows),
         finding="The certificate holds in the regime of CLIP. On the map of temperatures and mean lengths it covers "
-        f"{certified[512].mean():.0%} at h = 512 and {certified[8].mean():.0%} at h = 8: blue is proved, orange open.",
+        f"{certified[512].mean():.0%} at h = 512 and {certified[8].mean():.0%} at h = 8. In the figure, blue is "
+        "proved and orange is open.",
         numbers={
             "excess_g": clip.excess_g,
             "excess_h": clip.excess_h,

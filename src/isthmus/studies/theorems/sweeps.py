@@ -90,7 +90,7 @@ def cone_temperature_sweep(*, quick: bool) -> Findings:
     order=51,
     claim="The gap appears with dimension collapse: none at full rank, φ between two hyperplanes, and the largest "
     "principal angle when several dimensions are lost.",
-    assumption="Means of length 0.5, τ = 0.5. The walls are soft on the way: λ (|x - P_A x|² + |y - P_B y|²) is "
+    assumption="Means of length 0.5, τ = 0.5. A penalty imposes the subspaces: λ (|x - P_A x|² + |y - P_B y|²) is "
     "added to the loss of each pair. h = 8 on the left, h = 12 with several principal angles on the right.",
 )
 def collapse_dose_response(*, quick: bool) -> Findings:
@@ -155,7 +155,7 @@ def collapse_dose_response(*, quick: bool) -> Findings:
         for angles in off
     }
     rows += [
-        close(f"the same, loss of centres fixed at {max(angles):g}° minus best loss (nats)", 0.0, excess, 5e-4)
+        close(f"{_name(angles)}: loss with centres fixed at {max(angles):g}° minus best loss (nats)", 0.0, excess, 5e-4)
         for angles, excess in excess_of_fixed.items()
     ]
 
@@ -189,8 +189,8 @@ def collapse_dose_response(*, quick: bool) -> Findings:
                 f"have a loss {excess_of_fixed[angles]:.0e} nats higher"
                 for angles in off
             )
-            + ". That is a tie: of two pairs of directions too mismatched to carry variance either can hold the "
-            "constant part, at the same loss, and the loss does not choose between their angles."
+            + ". The losses are equal: if two pairs of directions carry no variance, either can hold the constant "
+            "part, so the loss does not determine the gap."
             if off
             else "agree for every set of angles tried."
         ),

@@ -21,7 +21,7 @@ DISPLAY_NAMES = {
     "gap_distance": "distance of the means",
     "rank": "effective rank",
     "cosine": "pair alignment",
-    "ceiling": "its ceiling",
+    "ceiling": "upper bound of pair alignment",
     "alignment": "shared-space alignment",
     "R@1": "R@1",
     "mixed_R@1": "mixed R@1",
@@ -61,12 +61,12 @@ class Link:
 
 
 def causal_links(collapse_runs: Sequence[TrainingRun], other_runs: Sequence[TrainingRun], /) -> list[Link]:
-    """Test the chain on imposed collapse, with and without a prescribed mean length, and on all other runs."""
+    """Test the chain on imposed collapse, with and without an imposed mean length, and on all other runs."""
     groups = {
-        "two subspaces, mean length prescribed": _of_regime(collapse_runs, "mean_length_penalty"),
+        "two subspaces, mean length imposed": _of_regime(collapse_runs, "mean_length_penalty"),
         "two subspaces, mean length free": _of_regime(collapse_runs, "subspace"),
         "fixed axes (affine)": _of_regime(collapse_runs, "affine"),
-        "nothing imposed: losses, temperatures, switches": list(other_runs),
+        "nothing imposed: losses, temperatures, other causes": list(other_runs),
     }
     links = []
     for group, runs in groups.items():

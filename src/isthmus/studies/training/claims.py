@@ -88,9 +88,9 @@ def _affine_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
         largest = max(deviations) if len(deviations) == len(case_runs) else float("inf")
         yield Claim(
             case_text,
-            "fixed axes orthogonal to the shared space: the gap is the angle between them",
+            "the gap is the angle between the fixed axes, which are orthogonal to the shared space",
             f"within {AFFINE_TOLERANCE:g}°",
-            f"largest miss {largest:.2f}° in {len(case_runs)} runs",
+            f"largest deviation {largest:.2f}° in {len(case_runs)} runs",
             HOLDS if largest <= AFFINE_TOLERANCE else FAILS,
         )
         loss, recall = (_range_within_seeds(case_runs, name) for name in ("loss", "R@1"))
@@ -118,12 +118,12 @@ def _mean_length_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
     for case, case_runs in group_by_case(runs, "mean_length_penalty").items():
         n_optimal = sum(map(_is_at_optimum, case_runs))
         inside = mean_final_value(case_runs, "centre_in_shared").value
-        fraction = f"fraction of the means inside the shared space {inside:.2f} on average"
+        fraction = f"fraction of the means in the shared space {inside:.2f} on average"
         yield Claim(
-            f"mean length {TARGET_LENGTH:g} by a penalty, {describe_case(*case)}",
+            f"mean length {TARGET_LENGTH:g} imposed by a penalty, {describe_case(*case)}",
             "at the optimum the means are orthogonal to the shared space, and the gap is the angle or 180° minus it",
             "gap = angle, fraction 0",
-            f"reached in {n_optimal} of {len(case_runs)} runs; gaps {describe_gaps(case_runs)}; {fraction}",
+            f"optimum reached in {n_optimal} of {len(case_runs)} runs; gaps {describe_gaps(case_runs)}; {fraction}",
             HOLDS if n_optimal == len(case_runs) else FAILS if n_optimal == 0 else PARTLY,
         )
 
@@ -140,12 +140,12 @@ def _is_at_optimum(run: TrainingRun) -> bool:
 def _subspace_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
     for case, case_runs in group_by_case(runs, "subspace").items():
         n_undefined = sum(final_value(run, "gap") is None for run in case_runs)
-        case_text = f"subspaces alone, {describe_case(*case)}"
+        case_text = f"subspaces only, {describe_case(*case)}"
         if case[1] == "learned":
             image, text = (mean_final_value(case_runs, f"length_{name}").value for name in ("image", "text"))
             yield Claim(
                 case_text,
-                "without a mean length the means go to 0 and the gap has no angle",
+                "without an imposed mean length the means go to 0 and the gap has no angle",
                 "undefined",
                 f"undefined in {n_undefined} of {len(case_runs)} runs, means {image:.2f} and {text:.2f} long",
                 HOLDS if n_undefined == len(case_runs) else FAILS if n_undefined == 0 else PARTLY,
@@ -159,7 +159,7 @@ def _subspace_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
             verdict = HOLDS if slope.high < MIN_SLOPE else FAILS
         yield Claim(
             case_text,
-            "without a mean length the gap does not follow the angle",
+            "without an imposed mean length the gap does not depend on the angle",
             "slope 0",
             f"slope {slope.value:.2f} ± {slope.high - slope.value:.2f}; gaps {describe_gaps(case_runs)}"
             if has_interval

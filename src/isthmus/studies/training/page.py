@@ -108,8 +108,8 @@ def write_page(result: StudyResult, path: str | os.PathLike[str], /) -> None:
     ]
     html = plain_page(
         "Does collapse cause the gap? A dual encoder, trained and measured",
-        f"{n_settings:,} trainings of a dual encoder of 1,797 digits and their captions with {n_seeds} seeds, measured "
-        "on 597 held-out pairs",
+        f"{n_settings:,} training runs of a dual encoder of 1,797 digits and their captions with {n_seeds} seeds, "
+        "measured on 597 held-out pairs",
         sections,
         conclusion=result.sentences()[:2],
     )
@@ -136,7 +136,7 @@ def _chain_sections(result: StudyResult) -> list[Section]:
                 "the distance of the means stands for the gap.",
             ],
             draw_scores(result),
-            "Every mark is one training. Left: the distance of the means. Right: the alignment of matching pairs "
+            "Every mark is one training run. Left: the distance of the means. Right: the alignment of matching pairs "
             "inside the shared space, which does not depend on the means.",
             ("Link", *(f"{group} ({size} runs)" for group, size in zip(groups, sizes, strict=True))),
             rows,

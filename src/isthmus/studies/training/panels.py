@@ -23,7 +23,7 @@ from isthmus.studies.training.settings import Setting
 from isthmus.studies.training.trainer import TrainingRun
 
 _STYLES = [(X, "o"), (Y, "^"), (ACCENT, "s"), (MUTED, "D"), (INK, "v"), (X, "D"), (Y, "s"), (ACCENT, "o"), (MUTED, "^")]
-_REGIME_LABELS = {"affine": "fixed axes", "mean_length_penalty": "length held", "subspace": "subspaces alone"}
+_REGIME_LABELS = {"affine": "fixed axes", "mean_length_penalty": "mean length 0.5", "subspace": "subspaces only"}
 #: Label and points (angle, gap) of a line.
 GapLine = tuple[str, list[tuple[float, Estimate]]]
 #: Measures on the horizontal axes of the scores.
@@ -43,7 +43,7 @@ CURVES = {
 #: Cases of imposed collapse whose curves are drawn: label -> regime, rank, temperature.
 DRAWN_CASES = {
     "fixed axes": ("affine", 16, "learned"),
-    "length held, rank 8": ("mean_length_penalty", SMALL_RANK, "learned"),
+    "mean length 0.5, rank 8": ("mean_length_penalty", SMALL_RANK, "learned"),
     "hyperplanes, 0.01": ("subspace", HYPERPLANE_RANK, "0.01"),
 }
 DRAWN_ANGLES = (30.0, 90.0)
@@ -155,7 +155,7 @@ def describe_switch(setting: Setting) -> str:
         return f"captions leave out {setting.caption_dropout} of 4 attributes"
     if setting.initial_cone_angle is not None:
         return f"narrow cones {setting.initial_cone_angle:g}° apart at the start"
-    return "nothing switched"
+    return "no change"
 
 
 #: Part of the grid -> label of a curve -> condition on its settings.
@@ -172,7 +172,7 @@ CURVE_CONDITIONS: dict[str, dict[str, Condition]] = {
         "SharedSpaceAlignment": lambda s: s.temperature == "learned" and s.loss == "SharedSpaceAlignment",
     },
     "alternatives": {
-        "unchanged": lambda s: s.temperature == "0.01" and describe_switch(s) == "nothing switched",
+        "unchanged": lambda s: s.temperature == "0.01" and describe_switch(s) == "no change",
         "half mismatched": lambda s: s.temperature == "0.01" and s.shuffled_fraction == 0.5,
         "captions: digit alone": lambda s: s.temperature == "0.01" and s.caption_dropout == 4,
         "cones at 0°": lambda s: s.temperature == "0.01" and s.initial_cone_angle == 0.0,
