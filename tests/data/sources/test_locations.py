@@ -71,6 +71,16 @@ def test_open_source_of_unknown_scheme_says_that_no_store_is_installed(url: str)
         open_source(url)
 
 
+@pytest.mark.parametrize(("name", "advice"), [("a.npy", "a file of their own"), ("a.index", "as .*a.index::IDS.npy")])
+def test_filter_of_a_store_behind_a_file_gets_one_sentence(
+    rows: np.ndarray, tmp_path: Path, name: str, advice: str
+) -> None:
+    np.save(tmp_path / "a.npy", rows)
+    (tmp_path / "a.npy").rename(tmp_path / name)
+    with pytest.raises(InputError, match=rf"is a file, and '\?modality=image' selects rows of a vector store.*{advice}"):
+        open_source(f"{tmp_path / name}?modality=image")
+
+
 def test_open_source_of_registered_scheme_asks_its_store(rows: np.ndarray) -> None:
     class Store:
         def open_source(self, url: str) -> isthmus.sources.Source:

@@ -52,6 +52,31 @@ def test_ids_of_text_and_uuid_select_and_write_rows(folder: Path, rng: np.random
 
 
 @pytest.mark.parametrize(
+    ("kind", "keys"),
+    [
+        ("text", ["Zoë's", "a", "b 10", "b 9", "日本"]),
+        ("numeric", ["-3", "2", "9", "10", "100"]),
+        ("timestamptz", [f"20{year}-01-01 00:00:00+00" for year in range(20, 25)]),
+        ("smallint", [-7, 0, 3, 20, 100]),
+    ],
+)
+def test_blocks_of_every_type_of_key_hold_all_rows_once(folder: Path, kind: str, keys: list[object]) -> None:
+    with psycopg.connect(f"postgresql://postgres@/postgres?host={folder}") as connection:
+        connection.execute(
+            "CREATE EXTENSION IF NOT EXISTS vector; DROP TABLE IF EXISTS keyed;"
+            f'CREATE TABLE keyed ("a key" {kind} PRIMARY KEY, v vector)'
+        )
+        for number, key in enumerate(keys):
+            connection.execute("INSERT INTO keyed VALUES (%s, %s)", [str(key), f"[{number},1]"])
+        ordered = connection.execute('SELECT v FROM keyed ORDER BY "a key"').fetchall()
+    url = f"postgresql://postgres@/postgres/keyed::v?host={folder}"
+    blocks = list(isthmus.sources.open_source(url).rows.table.blocks(2))
+    assert [len(ids) for ids, _ in blocks] == [2, 2, 1]
+    assert set(np.concatenate([ids for ids, _ in blocks]).tolist()) == set(keys)
+    assert [f"[{a:.0f},{b:.0f}]" for _, rows in blocks for a, b in rows] == [text for (text,) in ordered]
+
+
+@pytest.mark.parametrize(
     ("address", "message"),
     [
         ("postgresql://postgres:secret@/postgres/none::v", "there is no table none"),
@@ -63,14 +88,18 @@ def test_ids_of_text_and_uuid_select_and_write_rows(folder: Path, rng: np.random
         ("postgresql://postgres:secret@/postgres", "names no table"),
         ("postgresql://postgres:s@secret/@localhost:1/postgres/plain::v", "several '@'; write '@' as %40"),
         ("postgresql://postgres:secret@/postgres/empty::v", "the rows of the ids 1, 2.* are null"),
+        ("postgresql://postgres:secret@/postgres/uneven::v", "uneven::v: holds vectors of other lengths than 2"),
+        ("postgresql://postgres:secret@/postgres/uneven::v?id=name", "holds vectors of other lengths than 2"),
     ],
 )
 def test_address_that_cannot_be_read_says_why_without_the_password(folder: Path, address: str, message: str) -> None:
     with psycopg.connect(f"postgresql://postgres@/postgres?host={folder}") as connection:
         connection.execute(
-            "CREATE EXTENSION IF NOT EXISTS vector; DROP TABLE IF EXISTS plain, empty;"
+            "CREATE EXTENSION IF NOT EXISTS vector; DROP TABLE IF EXISTS plain, empty, uneven;"
             "CREATE TABLE plain (number int, v vector(3)); INSERT INTO plain VALUES (1, '[1,2,3]'), (2, '[1,2,4]');"
-            "CREATE TABLE empty (id int PRIMARY KEY, v vector(3)); INSERT INTO empty VALUES (1), (2)"
+            "CREATE TABLE empty (id int PRIMARY KEY, v vector(3)); INSERT INTO empty VALUES (1), (2);"
+            "CREATE TABLE uneven (id int PRIMARY KEY, name text UNIQUE NOT NULL, v vector);"
+            "INSERT INTO uneven VALUES (1, 'a', '[1,2]'), (2, 'b', '[1,2,3]')"
         )
     separator = "&" if "?" in address else "?"
     with pytest.raises(InputError, match=message) as caught:

@@ -34,6 +34,24 @@ def test_local_client_keeps_the_contract_of_a_store(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("make", ["qdrant", "qdrant_local"])
+def test_points_of_several_requests_are_one_block(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, make: str
+) -> None:
+    pytest.importorskip("qdrant_edge" if make == "qdrant" else "qdrant_client")
+    monkeypatch.setattr("isthmus.integrations.stores.qdrant.REQUEST_NUMBERS", 12)  # three rows of width 4
+    rows = rng.normal(size=(11, 4)).astype("float32")
+    url = getattr(store_tables, make)(tmp_path, np.arange(11), {"a": rows}, np.full(11, "image"))
+    source = isthmus.sources.open_source(url)
+    blocks = list(source.rows.table.blocks(7))
+    assert [len(ids) for ids, _ in blocks] == [6, 5]
+    np.testing.assert_array_equal(np.concatenate([ids for ids, _ in blocks]), np.arange(11))
+    np.testing.assert_allclose(np.concatenate([block for _, block in blocks]), rows, rtol=1e-6)
+    target = f"qdrant:{tmp_path}/fresh::a"
+    isthmus.align.streaming.apply(isthmus.align.Centering().fit(rows, rows + 1), source, target, modality="x")
+    assert isthmus.sources.open_source(target).shape == (11, 4)
+
+
 @pytest.mark.parametrize(
     ("ending", "message"),
     [

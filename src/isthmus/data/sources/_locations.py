@@ -98,7 +98,7 @@ def resolve(text: str) -> Location:
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     if "://" not in text:
-        error = None if Path(text).exists() else unknown_scheme(text)
+        error = None if Path(text).exists() else _filtered_file(text) or unknown_scheme(text)
         if error is not None:
             raise error
         return validation.check_readable(text)
@@ -109,6 +109,16 @@ def resolve(text: str) -> Location:
     except Exception as error:  # each file system raises errors of its own
         raise InputError(f"{text}: cannot be opened ({errors.first_line(error)})") from None
     raise InputError(f"{text}: no such file or folder")
+
+
+def _filtered_file(text: str) -> InputError | None:
+    """Return the error for a file with the filter of a vector store, or None for other paths."""
+    file, mark, condition = text.partition("?")
+    if not mark or not Path(file).is_file():
+        return None
+    has_ids = file.endswith((".index", ".faiss"))
+    wanted = f"give a file of their ids as {file}::IDS.npy" if has_ids else "write these rows to a file of their own"
+    return InputError(f"{file}: is a file, and '?{condition}' selects rows of a vector store only; {wanted}")
 
 
 def open_arrow_file(location: Location) -> Any:

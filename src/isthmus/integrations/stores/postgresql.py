@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,10 @@ LIBPQ = (
 )  # fmt: skip
 #: Types of pgvector, and what one number is in the binary form.
 TYPES: dict[str, np.dtype[Any]] = {"vector": np.dtype(">f4"), "halfvec": np.dtype(">f2")}
+#: Types of keys that are integers, and their binary form.
+INTEGERS = {"int2": np.dtype(">i2"), "int4": np.dtype(">i4"), "int8": np.dtype(">i8")}
+#: The binary form of the length of a field.
+LENGTH = struct.Struct(">i")
 #: Bytes before and after the rows of COPY BINARY.
 SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER = b"\xff\xff"
@@ -85,6 +90,7 @@ class Database:
             self.conninfo = self.psycopg.conninfo.make_conninfo(f"postgresql://{server}/{path[0]}", **parameters)
         self.names = [unquote(name) for name in path[1:]]
         self.table = self.sql.Identifier(*self.names)
+        self._session: Any = None
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -98,8 +104,21 @@ class Database:
     @contextmanager
     def connection(self) -> Iterator[Any]:
         """Yield a connection whose statements are one transaction."""
+        if self._session is not None:
+            yield self._session
+            return
         with self.translated(), self.psycopg.connect(self.conninfo) as connection:
             yield connection
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Run all statements within this context in one connection, as one transaction."""
+        with self.connection() as connection:
+            self._session = connection
+            try:
+                yield
+            finally:
+                self._session = None
 
     def execute(self, statement: Any, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a statement as one transaction and return its rows."""
@@ -126,6 +145,12 @@ class PostgresTable(StoreTable):
         self.database = Database(address)
         self.sql = self.database.sql
         self.adds_rows = False
+        self._writing: Any = None
+        with self.database.session():
+            self._open(address)
+
+    def _open(self, address: StoreAddress) -> None:
+        """Read the columns, the key, the count and the width of the table."""
         oid = self.database.oid()
         if oid is None:
             raise InputError(f"{address}: there is no table {'.'.join(self.database.names)}, or no right to read it")
@@ -137,12 +162,19 @@ class PostgresTable(StoreTable):
         self.id_column, self.id_type = self._key(address)
         self.dtype = TYPES[self.columns[column][0]].newbyteorder("=")
         self._where = self._filters()
-        self._writing: Any = None
-        query = self.sql.SQL("SELECT count(*), max(vector_dims({})) FROM {} WHERE {}")
-        query = query.format(self.sql.Identifier(column), self.database.table, self._where)
-        self.count, width = self.database.execute(query)[0]
-        declared = self.columns[column][1]
-        self.width = int(width or (declared if declared > 0 else 0))
+        query = self.sql.SQL("SELECT count(*) FROM {} WHERE {}").format(self.database.table, self._where)
+        self.count = self.database.execute(query)[0][0]
+        self.width = self._width(column)
+
+    def _width(self, column: str) -> int:
+        """Return the declared width of a column, or that of its first vector, or 0 without any."""
+        declared: int = self.columns[column][1]
+        if declared > 0:
+            return declared
+        query = self.sql.SQL("SELECT vector_dims({}) FROM {} WHERE {} AND {} IS NOT NULL LIMIT 1")
+        name = self.sql.Identifier(column)
+        rows = self.database.execute(query.format(name, self.database.table, self._where, name))
+        return int(rows[0][0]) if rows else 0
 
     def _vector_column(self, address: StoreAddress, vectors: list[str]) -> str:
         """Return the column of the address, or the only one of vectors."""
@@ -180,28 +212,27 @@ class PostgresTable(StoreTable):
             conditions.append(self.sql.SQL("{} = {}").format(self.sql.Identifier(name), self.sql.Literal(value)))
         return self.sql.SQL(" AND ").join(conditions)
 
-    def _pages(self, connection: Any, selected: list[str], where: Any, size: int) -> Iterator[list[tuple[Any, ...]]]:
-        """Yield the rows of columns in pages of at most `size`, in the order of the key, whose column comes first."""
+    def _pages(self, connection: Any, name: str) -> Iterator[list[tuple[Any, Any]]]:
+        """Yield ids and the values of a column in pages, in the order of the ids."""
         sql, last = self.sql, None
-        names = sql.SQL(", ").join(map(sql.Identifier, (self.id_column, *selected)))
+        key = sql.Identifier(self.id_column)
         while True:
             page = connection.execute(
-                sql.SQL("SELECT {} FROM {} WHERE {} AND {} ORDER BY {} LIMIT {}").format(
-                    names, self.database.table, where, self._after(last), sql.Identifier(self.id_column), size
+                sql.SQL("SELECT {}, {} FROM {} WHERE {} AND {} ORDER BY {} LIMIT {}").format(
+                    key, sql.Identifier(name), self.database.table, self._where, self._after(last), key, KEY_ROWS
                 ),
-                binary=self.id_type in ("int2", "int4", "int8"),
+                binary=self.id_type in INTEGERS,
             ).fetchall()
             if not page:
                 return
             yield page
             last = page[-1][0]
 
-    def _after(self, key: Any, operator: str = ">") -> Any:
+    def _after(self, key: Any) -> Any:
         """Return the condition that rows come after a key."""
         if key is None:
             return self.sql.SQL("true")
-        condition = self.sql.SQL("{} " + operator + " {}")
-        return condition.format(self.sql.Identifier(self.id_column), self.sql.Literal(key))
+        return self.sql.SQL("{} > {}").format(self.sql.Identifier(self.id_column), self.sql.Literal(key))
 
     def blocks(self, size: int, *, missing: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the rows in the order of their key, as they are when the first block is asked for."""
@@ -219,30 +250,33 @@ class PostgresTable(StoreTable):
                 described = validation.ids_are(np.array([key for (key,) in nulls]), "null")
                 raise InputError(f"{self.address}: {described}; remove or embed them again")
             last = None
-            for page in self._pages(connection, [], where, size):
-                query = sql.SQL("COPY (SELECT {} FROM {} WHERE {} AND {} AND {} ORDER BY {}) TO STDOUT (FORMAT BINARY)")
-                query = query.format(
-                    column,
-                    self.database.table,
-                    where,
-                    self._after(last),
-                    self._after(page[-1][0], "<="),
-                    sql.Identifier(self.id_column),
+            while True:
+                query = sql.SQL(
+                    "COPY (SELECT {}, {} FROM {} t WHERE {} AND {} ORDER BY t.{} LIMIT {}) TO STDOUT BINARY"
                 )
+                key = sql.Identifier(self.id_column)
+                selected = key if self.id_type in INTEGERS else sql.SQL("{}::text").format(key)
+                query = query.format(selected, column, self.database.table, where, self._after(last), key, size)
                 with connection.cursor().copy(query) as copy:
                     data = b"".join(copy)
-                last = page[-1][0]
-                yield _ids([key for (key,) in page]), self._parsed(data, len(page))
+                ids, rows = self._parsed(data, connection.info.encoding)
+                if not len(ids):
+                    return
+                last = ids[-1].item()
+                yield ids, rows
 
-    def _parsed(self, data: bytes, count: int) -> np.ndarray:
-        """Return the vectors in the binary form of COPY."""
-        kind = TYPES[self.columns[str(self.address.column)][0]]
-        record = _record(kind, self.width)
-        body = memoryview(data)[len(SIGNATURE) : len(data) - len(TRAILER)]
-        if len(body) == count * record.itemsize:
+    def _parsed(self, data: bytes, encoding: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids and the vectors in the binary form of COPY."""
+        body: Any = memoryview(data)[len(SIGNATURE) : len(data) - len(TRAILER)]
+        integer, texts = INTEGERS.get(self.id_type), None
+        if integer is None:
+            texts, body = _text_ids(body, encoding)
+        record = _record(TYPES[self.columns[str(self.address.column)][0]], self.width, integer)
+        if len(body) % record.itemsize == 0:
             rows = np.frombuffer(body, dtype=record)
             if (rows["width"] == self.width).all():
-                return rows["vector"].astype(self.dtype)
+                ids = rows["id"].astype(np.int64) if texts is None else texts
+                return ids, rows["vector"].astype(self.dtype)
         raise InputError(f"{self.address}: holds vectors of other lengths than {self.width}; embed them again")
 
     def key_blocks(self, name: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -250,7 +284,7 @@ class PostgresTable(StoreTable):
         if name not in self.columns:
             raise unknown_name(f"column of keys in {self.address.with_column('')}", name, self.columns)
         with self.database.connection() as connection:
-            for page in self._pages(connection, [name], self._where, KEY_ROWS):
+            for page in self._pages(connection, name):
                 ids, keys = zip(*page, strict=True)
                 nulls = np.flatnonzero([key is None for key in keys])
                 if len(nulls):
@@ -291,9 +325,9 @@ class PostgresTable(StoreTable):
         """Copy the vectors to a temporary table, and set or insert them by key, as one transaction."""
         sql = self.sql
         kind = "halfvec" if rows.dtype.itemsize == 2 else "vector"
-        record = _record(TYPES[kind], rows.shape[1], with_position=True)
+        record = _record(TYPES[kind], rows.shape[1], INTEGERS["int4"])
         data = np.zeros(len(rows), dtype=record)
-        data["fields"], data["position_bytes"], data["position"] = 2, 4, np.arange(1, len(rows) + 1)
+        data["fields"], data["id_bytes"], data["id"] = 2, 4, np.arange(1, len(rows) + 1)
         data["bytes"], data["width"] = record["vector"].itemsize + 4, rows.shape[1]
         data["vector"] = rows
         source = sql.SQL("isthmus_block b JOIN unnest({}::{}[]) WITH ORDINALITY AS k(id, position) USING (position)")
@@ -320,11 +354,23 @@ class PostgresTable(StoreTable):
                 self._writing.execute(statement, [ids.tolist()])
 
 
-def _record(kind: np.dtype, width: int, *, with_position: bool = False) -> np.dtype:
-    """Return the binary form of one row of a vector, with or without its position before it."""
-    position = [("position_bytes", ">i4"), ("position", ">i4")] if with_position else []
+def _record(kind: np.dtype, width: int, integer: np.dtype | None) -> np.dtype:
+    """Return the binary form of one row of an integer, if there is one, and a vector."""
+    key = [("fields", ">i2"), ("id_bytes", ">i4"), ("id", integer)] if integer is not None else []
     vector = [("bytes", ">i4"), ("width", ">i2"), ("unused", ">i2"), ("vector", kind, (width,))]
-    return np.dtype([("fields", ">i2"), *position, *vector])
+    return np.dtype([*key, *vector])
+
+
+def _text_ids(body: memoryview, encoding: str) -> tuple[np.ndarray, bytes]:
+    """Return the ids of rows of text and a vector, and the binary form of the vectors alone."""
+    ids, vectors, start = [], [], 2  # a row begins with the number of its fields
+    while start < len(body):
+        end = start + 4 + LENGTH.unpack_from(body, start)[0]
+        ids.append(str(body[start + 4 : end], encoding))
+        start = end + 4 + LENGTH.unpack_from(body, end)[0]
+        vectors.append(body[end:start])
+        start += 2
+    return np.asarray(ids, dtype=np.str_), b"".join(vectors)
 
 
 def _type(sql: Any, width: int, dtype: np.dtype) -> Any:

@@ -22,6 +22,8 @@ from isthmus.utils.files import atomic_path
 EDGE_FILE, LOCAL_FILE, NOTE_FILE = "edge_config.json", "meta.json", "isthmus.json"
 #: Name that stands for vectors without a name.
 UNNAMED = "vector"
+#: Numbers in one request. A server takes requests of at most 32 MB of text.
+REQUEST_NUMBERS = 2**19
 
 Record = tuple[Any, Any, dict[str, Any]]
 
@@ -68,7 +70,7 @@ class Backend(Protocol):
     ) -> tuple[list[Record], Any]:
         """Return ids, vectors and payloads of the next points in the order of the ids, and the next offset."""
 
-    def upsert(self, column: str, ids: list[Any], rows: list[list[float]]) -> None:
+    def upsert(self, column: str, ids: list[Any], rows: np.ndarray) -> None:
         """Add or replace points, and return when they are on disk."""
 
     def note(self) -> str | None:
@@ -106,15 +108,23 @@ class QdrantTable(StoreTable):
     def blocks(self, size: int, *, missing: str | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield the points in the order of their ids."""
         del missing
-        for records in self._pages(size, str(self.address.column), []):
-            ids = _array([record[0] for record in records])
+        ids: list[Any] = []
+        pages: list[np.ndarray] = []
+        step = min(size, _request_rows(self.width))
+        for records in self._pages(step, str(self.address.column), []):
+            if ids and len(ids) + len(records) > size:
+                yield _array(ids), np.concatenate(pages)
+                ids, pages = [], []
             without = [str(point) for point, vector, _ in records if vector is None]
             if without:
                 listed = ", ".join(without[:5])
                 raise InputError(
                     f"{self.address}: points such as {listed} lack this vector; remove or embed them again"
                 )
-            yield ids, np.asarray([record[1] for record in records], dtype=np.float32)
+            ids += [record[0] for record in records]
+            pages.append(np.asarray([record[1] for record in records], dtype=np.float32))
+        if ids:
+            yield _array(ids), np.concatenate(pages)
 
     def written_ids(self) -> np.ndarray:
         """Return the ids of all points in ascending order."""
@@ -145,7 +155,7 @@ class QdrantTable(StoreTable):
 
     def write(self, column: str, ids: np.ndarray, rows: np.ndarray) -> None:
         """Add points."""
-        self.backend.upsert(column, ids.tolist(), rows.tolist())
+        self.backend.upsert(column, ids.tolist(), rows)
 
 
 class _Shard:
@@ -159,6 +169,8 @@ class _Shard:
         return {name or UNNAMED: int(entry["size"]) for name, entry in config["vectors"].items()}
 
     def _filter(self, filters: Sequence[tuple[str, str]]) -> Any:
+        if not filters:
+            return None
         edge = self.edge
         return edge.Filter(must=[edge.FieldCondition(key=_path(k), match=edge.MatchValue(v)) for k, v in filters])
 
@@ -179,8 +191,8 @@ class _Shard:
         points, following = self.shard.scroll(request)
         return [(point.id, _vector(point.vector, vector), point.payload or {}) for point in points], following
 
-    def upsert(self, column: str, ids: list[Any], rows: list[list[float]]) -> None:
-        points = [self.edge.Point(key, {column: row}, {}) for key, row in zip(ids, rows, strict=True)]
+    def upsert(self, column: str, ids: list[Any], rows: np.ndarray) -> None:
+        points = [self.edge.Point(key, {column: row}, {}) for page in _pages(ids, rows) for key, row in page]
         self.shard.update(self.edge.UpdateOperation.upsert_points(points))
         self.shard.flush()
 
@@ -211,6 +223,8 @@ class _Collection:
         return {name: int(entry.size) for name, entry in named.items()}
 
     def _filter(self, filters: Sequence[tuple[str, str]]) -> Any:
+        if not filters:  # the local client compares every point even with an empty filter
+            return None
         m = self.models
         return m.Filter(must=[m.FieldCondition(key=_path(k), match=m.MatchValue(value=v)) for k, v in filters])
 
@@ -231,12 +245,10 @@ class _Collection:
         )
         return [(point.id, _vector(point.vector, vector), point.payload or {}) for point in points], following
 
-    def upsert(self, column: str, ids: list[Any], rows: list[list[float]]) -> None:
-        points = [
-            self.models.PointStruct(id=key, vector={column: row}, payload={})
-            for key, row in zip(ids, rows, strict=True)
-        ]
-        self.client.upsert(self.name, points, wait=True)
+    def upsert(self, column: str, ids: list[Any], rows: np.ndarray) -> None:
+        for page in _pages(ids, rows):
+            points = [self.models.PointStruct(id=key, vector={column: row}, payload={}) for key, row in page]
+            self.client.upsert(self.name, points, wait=True)
 
     def note(self) -> str | None:
         return (self.client.get_collection(self.name).config.metadata or {}).get("isthmus")
@@ -309,6 +321,18 @@ def _created(address: StoreAddress, width: int, note: str) -> Backend:
         parameters = models.VectorParams(size=width, distance=models.Distance.DOT)
         client.create_collection(address.table, {address.column: parameters}, metadata={"isthmus": note})
     return _Collection(client, address.table, models)
+
+
+def _request_rows(width: int) -> int:
+    """Return the number of vectors in one request."""
+    return max(1, REQUEST_NUMBERS // max(width, 1))
+
+
+def _pages(ids: list[Any], rows: np.ndarray) -> Iterator[Iterator[tuple[Any, list[float]]]]:
+    """Yield ids and vectors in the pages of a request."""
+    step = _request_rows(rows.shape[1])
+    for begin in range(0, len(ids), step):
+        yield zip(ids[begin : begin + step], rows[begin : begin + step].tolist(), strict=True)
 
 
 def _vector(vectors: Any, name: str | None) -> Any:
