@@ -77,7 +77,7 @@ def test_filter_of_a_store_behind_a_file_gets_one_sentence(
 ) -> None:
     np.save(tmp_path / "a.npy", rows)
     (tmp_path / "a.npy").rename(tmp_path / name)
-    with pytest.raises(InputError, match=rf"is a file, and '\?modality=image' selects rows of a vector store.*{advice}"):
+    with pytest.raises(InputError, match=rf"is a file, and '\?modality=image' selects rows of a.*{advice}"):
         open_source(f"{tmp_path / name}?modality=image")
 
 
