@@ -23,7 +23,7 @@ LIBPQ = (
 #: Types of pgvector, and what one number is in the binary form.
 TYPES: dict[str, np.dtype[Any]] = {"vector": np.dtype(">f4"), "halfvec": np.dtype(">f2")}
 #: Types of keys that are integers, and their binary form.
-INTEGERS = {"int2": np.dtype(">i2"), "int4": np.dtype(">i4"), "int8": np.dtype(">i8")}
+INTEGERS: dict[str, np.dtype[Any]] = {"int2": np.dtype(">i2"), "int4": np.dtype(">i4"), "int8": np.dtype(">i8")}
 #: The binary form of the length of a field.
 LENGTH = struct.Struct(">i")
 #: Bytes before and after the rows of COPY BINARY.
