@@ -68,12 +68,12 @@ def mean_cosine(context: MetricContext) -> Estimate:
     reference_case=lambda: (*(_two_rows((1 / math.tanh(2) - 0.5) ** 2, 3),) * 2, 2.0),
 )
 def vmf_concentration(context: MetricContext) -> Estimate:
-    """Concentration kappa of the von Mises-Fisher law of one modality, A(kappa) = R with A = I_{d/2} / I_{d/2 - 1}.
+    """Von Mises-Fisher concentration kappa of one modality, A(kappa) = R with A = I_{d/2} / I_{d/2 - 1}.
 
     R^2 is the mean cosine of rows of different items. The estimate is therefore the maximum-likelihood one without the
-    bias of |mean|^2. Real clouds differ from this law in all but the mean, because their scatter is anisotropic: kappa
-    measures how narrow the cone is, not whether the law holds. The null is the value of directions whose mean is
-    zero, 0.
+    bias of |mean|^2. Real clouds share only their mean with this distribution, because their scatter is anisotropic.
+    kappa measures how narrow the cone is, and not whether the distribution fits. The null is the value of unit rows
+    whose mean is zero, 0.
     """
     if not has_unit_rows(context):
         return undefined(NOT_UNIT_ROWS)

@@ -13,62 +13,59 @@ from isthmus.utils.files import atomic_path
 
 _OPENING = """# The measures
 
-This page is generated from the registry by `python -m isthmus.metrics.document docs/reference/metrics.md`. A test
-compares the two.
-
-isthmus has {measures} measures in {families} families. Each names its source below. `isthmus measure X Y`
-prints twelve of them, and `--all` prints all. `--metrics fast` prints those that need no rows, and
-`--metrics neighbours,centroid_angle` prints a family of this page and a single measure. The same names work in Python,
-in `isthmus.measure(pairs, metrics=...)`.
+isthmus has {measures} measures in {families} families. `isthmus measure X Y` prints twelve of them, and `--all` prints
+all. `--metrics fast` prints those that need no rows, and `--metrics neighbours,centroid_angle` prints one family of
+this page and one other measure. The same names work in Python, in `isthmus.measure(pairs, metrics=...)`.
 
 x and y are the two modalities. A pair is a row of x with a matching row of y. An item is a row of x with all its
 matching rows of y. Rows of different items are non-matching pairs. In names, `{side}` stands for one of the modalities,
-and `{x}` and `{y}` stand for the two.
+and `{x}` and `{y}` stand for the two. Each measure below has these lines:
 
-- **Needs**: `moments` need one pass over the data. `rows` need rows as well, of a sample of at most 10,000 items.
-  `labels` need rows and a class for each item.
-- **Interval**: the 95 % interval. `jackknife` is over items, around the value, which is without the bias of sampling.
-  Where the field reports the biased form, `plugin` stands beside the value, and may lie outside of the interval.
-  `normal` is that of a mean over items, `wilson` that of a share. `subsampling` uses halves of the items, drawn
-  without replacement. `none` gives the reason. `benchmarks/covering.py` measures what the intervals cover. Near zero,
-  where a normal interval is wrong, squared lengths have the interval of a noncentral chi-square, and intervals are too
-  wide rather than too narrow.
-  Standard errors come from at most 2,000 random items where the moments alone do not give them.
-- **Null**: the value by chance. `pair shuffle` draws the matching rows anew, and `random retrieval` draws ranks
-  evenly. `modality swap` exchanges the rows of a pair with probability 1/2. `random subspace` and `random direction`
-  are drawn evenly. `isotropic cloud` has as many rows without a preferred direction. `zero mean` means directions
-  whose mean is zero. `true labels` is the value of the labels themselves.
-- **Invariant**: changes that leave the value alone. They are a rotation (one for both modalities), positive factors of
-  rows, and a swap of the modalities.
+- **Better**: the direction in which a change is an improvement.
+- **Needs**: `moments` need one pass over the data. `rows` also need a random sample of at most 10,000 items. `labels`
+  need rows and a class for each item.
+- **Interval**: the 95 % interval. `jackknife`: from the influence of each item. `normal`: of a mean over items.
+  `wilson`: of a share. `subsampling`: from half samples, drawn without replacement. `none`: there is no interval, for
+  the stated reason.
+- **Null**: the value by chance. `pair shuffle`: the rows are paired at random. `random retrieval`: the rows are ranked
+  at random. `modality swap`: the two rows of a pair are exchanged with probability 1/2. `random subspace` and `random
+  direction`: uniformly distributed ones. `isotropic cloud`: as many rows without a preferred direction. `zero mean`:
+  unit rows whose mean is zero. `true labels`: the value of the labels themselves.
+- **Invariant**: changes that do not affect the value: a rotation (one for both modalities), a positive factor of each
+  row, and a swap of the modalities.
+- **Undefined if**: the data on which the measure has no meaning.
 
-**Not offered.** These published measures are left out, because they need more than two sets of vectors, or because
-another measure contains them: the unbalanced optimal transport gap (UOT-Gap), the modality integration rate of language
-models (MIR), the modality dominance of sparse features (MDS), penetration and coverage of AnisoAlign, the spectral
-alignment score, PWCCA, cycle and longest-subsequence neighbours, the divergence of conformity histograms, the
-Cauchy-Schwarz divergence, and the distribution gap of TPC-CMA, whose formula we have not seen.
+**Values and intervals.** Values and intervals are corrected for sampling bias. `plugin` is the usual formula without
+this correction, and may lie outside of the interval. Squared lengths near zero have the interval of a noncentral
+chi-square distribution, which is too wide rather than too narrow. If the moments do not give a standard error, it comes
+from at most 2,000 random items. `benchmarks/covering.py` measures the coverage of the intervals. If there are fewer
+items than dimensions, measures of spectra and subspaces have a note with the number of items that they need.
 
-If there are fewer items than dimensions, measures of spectra and subspaces have a note with the number of items that
-they need.
+**Sets without pairs.** A corpus and a set of unrelated queries have no pairs, and different sizes.
+`isthmus measure base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, computes all measures whose
+line "Needs" says *no pairs*. The others are undefined with that reason. Means, spectra and subspaces use all rows.
+Measures of rows use equally many random rows of both sets. Standard errors are those of two independent samples, and
+`modality swap` divides all rows at random into two sets of the same sizes.
 
-**Sets without pairs.** An index and a set of queries, which belong to no row of it, have no pairs and different sizes.
-`isthmus measure base.npy query.npy --unpaired`, or `isthmus.measure(x, y, unpaired=True)`, gives all measures whose
-line "Needs" says *no pairs*, and the others are undefined with that reason. Means, spectra and subspaces use all rows.
-Measures of rows use as many random rows of both sets. Standard errors are those of two independent samples, and
-`modality swap` deals all rows to two sets of the same sizes.
+**Degenerate data.** A collapsed encoder returns nearly the same row for every item. `measure`, `explain`, `report` and
+`inspect` name such data first: all rows of a modality are equal, or nearly equal (the mean has more than 99.9 % of
+their length), they lie along one direction, or they vary in few directions. They also name matching pairs that are
+equal or have the same cosine, and data of two to five items. For such data, the order of the rows is not tested.
+`Result.pairs["degenerate"]` holds these findings. On more than 50,000 pairs the products are float32, which cannot
+distinguish rows that differ by less than a thousandth of their length.
 
-**Degenerate data.** An encoder that collapsed returns nearly the same row for every item. `measure`, `explain`,
-`report` and `inspect` look for such data first and name them: all rows of a modality are the same, or nearly the same
-(the mean has more than 99.9 % of their length), they lie along one direction, or they vary in few directions. They
-also name matching pairs that are equal or have one cosine, and data of two to five items. Then they do not doubt the
-order of the rows, because these data cannot decide on it. `Result.pairs["degenerate"]` holds the findings. The
-monitor of a training names them at its first snapshot, and the losses name a collapsed first batch. `report` of too
-few items or different rows has no comparison and states why. Products in float32, which more than 50,000 pairs have,
-cannot tell rows that differ by less than a thousandth of their length.
+A measure without a meaning on such data is undefined, with the reason. All others keep their values: the angle between
+two constant modalities is a number. If a measure fails for another reason, it is undefined with that reason, and all
+others are computed.
 
-A measure without a meaning on such data is undefined with the reason. The line "Undefined if" lists all cases of each
-measure: its fewest items, constant or equal rows, and what else it needs. On all other data it keeps its value: the
-angle between two constant modalities is a number, and a narrow cone of distinct rows has a concentration. A measure
-that fails for another reason is undefined with that reason, and all others are computed.
+**Not offered.** These published measures are left out. The modality integration rate of language models (MIR) and the
+modality dominance of sparse features (MDS) need the layers or features of another model. The formula of the
+distribution gap of TPC-CMA was not available to us. A measure of this page is similar to each of the others: the
+unbalanced optimal transport gap (UOT-Gap), penetration and coverage of AnisoAlign, the spectral alignment score, PWCCA,
+cycle and longest-subsequence neighbours, the divergence of conformity histograms, and the Cauchy-Schwarz divergence.
+
+`python -m isthmus.metrics.document docs/reference/metrics.md` writes this page from the docstrings. A test compares the
+two.
 """
 
 

@@ -191,13 +191,13 @@ def gaussian_mutual_information(context: MetricContext) -> Estimate:
     r"""Mutual information of both modalities along their 10 leading directions, if they were Gaussian, in nats.
 
     It is -1/2 sum_i log(1 - rho_i^2) with the canonical correlations rho_i of the centred rows along the 10 leading
-    principal directions of each modality, as these data give them. This is the part of the information that
-    contrastive training has to keep. The value is without the bias of the plug-in, and so is its interval. The null is
-    the mean of the plug-in for shuffled pairs of Gaussian rows.
+    principal directions of each modality, as these data give them. In our reading of Theorem 4,
+    contrastive training keeps what both modalities share. The value and its interval are corrected for the bias of the
+    plug-in. The null is the mean of the plug-in for shuffled pairs of Gaussian rows.
 
-    It fails in three ways. It is blind to dependence without correlation. It counts a direction of little variance like
-    one of much. Where the eigenvalues at the tenth direction nearly tie, other data of the same law have other
-    leading directions, which can share more or less.
+    It fails in three ways. It does not detect dependence without correlation. It counts a direction of little variance
+    like one of large variance. If the eigenvalues at the tenth direction are nearly equal, other data of the same
+    distribution have other leading directions, which can share more or less.
     """
     scores = context.shared(LeadingScores)
     if scores.reason:
