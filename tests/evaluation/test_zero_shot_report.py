@@ -66,6 +66,42 @@ def test_zero_shot_report_of_wrong_counts_says_what_to_give() -> None:
         evaluate_zero_shot(x, texts, labels, class_names=np.arange(1, 9))
 
 
+def test_zero_shot_report_of_a_class_text_for_each_row_counts_each_text_once() -> None:
+    x, texts, labels = images_and_class_texts()
+    expected = evaluate_zero_shot(x, texts, labels)
+    with pytest.warns(isthmus.IsthmusWarning, match="repeats the class text of each row of x: 8 of its 400 rows"):
+        report = evaluate_zero_shot(x, texts[labels], labels)
+    assert report.columns() == expected.columns()
+    assert report.gap_angle.value == expected.gap_angle.value
+
+
+def test_zero_shot_report_of_equal_or_several_class_texts_says_so() -> None:
+    x, texts, labels = images_and_class_texts()
+    with pytest.warns(isthmus.IsthmusWarning, match="of the classes 1 and 4 are equal, and 7 of 8 are distinct"):
+        evaluate_zero_shot(x, texts[[0, 1, 2, 3, 1, 5, 6, 7]], labels)
+    with pytest.raises(InputError, match="holds 2 texts of the class 0, expected one"):
+        evaluate_zero_shot(x, texts, labels, class_names=np.arange(8) // 2)
+    with pytest.warns(isthmus.IsthmusWarning, match="All rows of x are the same"):
+        evaluate_zero_shot(np.ones_like(x), texts, labels)
+    with pytest.raises(InputError, match="give y first, if the labels are those of its rows"):
+        evaluate_zero_shot(texts, x, labels)
+
+
+def test_zero_shot_report_drop_bad_leaves_rows_out_with_their_labels() -> None:
+    x, texts, labels = images_and_class_texts()
+    broken, usable = x.copy(), np.arange(2, 400)
+    broken[0], broken[1] = 0, np.nan
+    with pytest.raises(InputError, match="row 1 .* and row 0 is all zeros"):
+        evaluate_zero_shot(broken, texts, labels)
+    with pytest.warns(isthmus.IsthmusWarning, match="left out 2 of 400 x rows"):
+        report = evaluate_zero_shot(broken, texts, labels, drop_bad=True)
+    assert report.columns() == evaluate_zero_shot(x[usable], texts, labels[usable]).columns()
+    missing = np.vstack([texts, np.zeros_like(texts[:1])])
+    with pytest.warns(isthmus.IsthmusWarning, match="left out 1 of 9 y rows"):
+        report = evaluate_zero_shot(x, missing, labels, drop_bad=True)
+    assert report.columns() == evaluate_zero_shot(x, texts, labels).columns()
+
+
 def test_zero_shot_command_prints_accuracy_and_classes(tmp_path: Path) -> None:
     x, texts, labels = images_and_class_texts()
     paths = [str(tmp_path / f"{name}.npy") for name in ("image", "class_text", "labels")]

@@ -30,6 +30,9 @@ def zero_shot(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="also write this file: .json, .csv, .md or .tex")
     ] = None,
+    drop_bad: Annotated[
+        bool, typer.Option("--drop-bad", help="leave out rows that are NaN, infinite or all zeros, with their labels")
+    ] = False,
     json_: Json = False,
     raw: Raw = False,
 ) -> None:
@@ -46,6 +49,7 @@ def zero_shot(
             read_array(labels),
             class_names=None if classes is None else read_array(classes),
             names=split_names(names),
+            drop_bad=drop_bad,
             normalize=not raw,
             **reading_options(),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -11,14 +12,19 @@ import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.compute.resources import block_rows
+from isthmus.data.equal_rows import find_equal_rows
+from isthmus.data.invalid_rows import valid_mask
+from isthmus.data.joins import select_rows
+from isthmus.data.opening import usable_sources
 from isthmus.data.opening_sets import open_sets
+from isthmus.data.unpaired_sets import UnpairedSets
 from isthmus.metrics import measure
 from isthmus.statistics.intervals import wilson_interval
 from isthmus.statistics.jackknife import mean_interval
 from isthmus.statistics.result import Estimate
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.tasks.zero_shot import ZeroShot
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.files import FORMAT_VERSION
 from isthmus.utils.format import json_number, percent
 from isthmus.utils.tabular import Tabular
@@ -26,6 +32,8 @@ from isthmus.utils.version import __version__
 
 #: Classes that a sentence lists.
 LISTED_CLASSES = 3
+#: Kinds of degenerate data for which classification means little.
+CONSTANT_KINDS = ("constant", "narrow")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -203,6 +211,7 @@ def evaluate_zero_shot(
     *,
     class_names: Any = None,
     names: Sequence[str] | None = None,
+    drop_bad: bool = False,
     normalize: bool = True,
     **reading: Any,
 ) -> ZeroShotReport:
@@ -213,7 +222,7 @@ def evaluate_zero_shot(
     x : array-like or path
         Rows (n, d), such as images. Files are read in blocks.
     class_texts : array-like or path
-        One row (C, d) for each class.
+        One row (C, d) for each class. The class text of each row of x, (n, d), is taken too: it counts once.
     labels : array-like
         Class of each row of x, (n,).
     class_names : array-like, optional
@@ -221,6 +230,8 @@ def evaluate_zero_shot(
         C - 1, else to the c-th of the sorted labels.
     names : sequence of str, optional
         Names of x and of the class texts, as in `isthmus.open_pairs`.
+    drop_bad : bool, default False
+        Whether rows that are NaN, infinite or all zero are left out with their labels, with a warning.
     normalize : bool, default True
         Whether rows are divided by their norms.
     **reading
@@ -234,7 +245,7 @@ def evaluate_zero_shot(
     Raises
     ------
     InputError
-        If the numbers do not match, a label has no class text, or the widths differ.
+        If the numbers do not match, a label has no class text, a class has several, or the widths differ.
 
     Examples
     --------
@@ -242,15 +253,13 @@ def evaluate_zero_shot(
     >>> evaluate_zero_shot(X, np.eye(2), [0, 1, 1]).accuracy.value
     1.0
     """
-    sets = open_sets(x, class_texts, names=names, group=False, **reading)
-    n, n_classes = sets.sizes
-    labels = np.asarray(labels)
-    if labels.shape != (n,):
-        raise InputError(f"got labels of shape {labels.shape} for {n:,} rows of {sets.names[0]}, expected one each")
-    classes = _class_names(labels, n_classes, sets.y.address) if class_names is None else np.asarray(class_names)
-    if classes.shape != (n_classes,):
-        raise InputError(f"got {len(classes)} class names for {n_classes} class texts, expected one for each")
+    sets, labels, classes = _classified_sets(
+        open_sets(x, class_texts, names=names, group=False, **reading), labels, class_names, normalize=normalize
+    )
+    if drop_bad:
+        sets, labels, classes = _without_invalid_rows(sets, labels, classes)
     ZeroShot.check_class_names(labels, classes)
+    n, n_classes = sets.sizes
     moments = moments_of_rows(sets, normalize=normalize)
     texts = to_numpy(sets.y.read(0, n_classes)).astype(np.float64)
     texts = unit_rows(texts) if normalize else texts
@@ -263,9 +272,58 @@ def evaluate_zero_shot(
         predicted[start : start + size] = np.argmax(rows @ texts.T, axis=1)
         # The norm of a row does not change the order of its scores.
         predicted_centred[start : start + size] = np.argmax((rows - moments.mean_x) @ centred_texts.T, axis=1)
-    angle = measure(sets, metrics=["centroid_angle"], normalize=normalize)["centroid_angle"]
+    result = measure(sets, metrics=["centroid_angle"], normalize=normalize)
+    for entry in result.pairs["degenerate"]:
+        if entry["kind"] in CONSTANT_KINDS:
+            message = str(entry["message"])
+            warnings.warn(f"{message[0].upper()}{message[1:]}.", IsthmusWarning, stacklevel=2)
     raw, centred = (ZeroShot(classes[numbers], labels, classes) for numbers in (predicted, predicted_centred))
-    return ZeroShotReport(sets.names, raw, centred, angle)
+    return ZeroShotReport(sets.names, raw, centred, result["centroid_angle"])
+
+
+def _classified_sets(
+    sets: UnpairedSets, labels: Any, class_names: Any, *, normalize: bool
+) -> tuple[UnpairedSets, np.ndarray, np.ndarray]:
+    """Return the rows and one text for each class, the labels, and the class of each text, after a check of each."""
+    (x, y), labels = sets.names, np.asarray(labels)
+    n, n_texts = sets.sizes
+    if labels.shape != (n,):
+        swapped = f"; give {y} first, if the labels are those of its rows" if labels.shape == (n_texts,) else ""
+        raise InputError(f"got labels of shape {labels.shape} for {n:,} rows of {x}, expected one each{swapped}")
+    groups = find_equal_rows(sets.y, normalize=normalize)
+    if groups is not None and class_names is None and n_texts == n:
+        names, first, label_numbers = np.unique(labels, return_index=True, return_inverse=True)
+        if np.array_equal(groups[first][label_numbers], groups):
+            message = f"{y} repeats the class text of each row of {x}: {len(names)} of its {n:,} rows are used"
+            warnings.warn(message, IsthmusWarning, stacklevel=3)
+            return UnpairedSets(**{x: sets.x, y: select_rows(sets.y, first)}), labels, names
+    classes = _class_names(labels, n_texts, sets.y.address) if class_names is None else np.asarray(class_names)
+    if classes.shape != (n_texts,):
+        raise InputError(f"got {len(classes)} class names for {n_texts} class texts, expected one for each")
+    names, counts = np.unique(classes, return_counts=True)
+    if counts.max() > 1:
+        raise InputError(
+            f"{y}: holds {counts.max()} texts of the class {names[counts.argmax()]}, expected one for each class; "
+            "give their mean, or that of their unit rows"
+        )
+    if groups is not None:
+        repeated = int(np.flatnonzero(np.bincount(groups)[groups] > 1)[-1])
+        original = int(np.argmax(groups == groups[repeated]))
+        message = (
+            f"the texts of the classes {classes[original]} and {classes[repeated]} are equal, and "
+            f"{int(groups.max()) + 1} of {n_texts} are distinct: rows of such classes are assigned to the first of them"
+        )
+        warnings.warn(message, IsthmusWarning, stacklevel=3)
+    return sets, labels, classes
+
+
+def _without_invalid_rows(
+    sets: UnpairedSets, labels: np.ndarray, classes: np.ndarray
+) -> tuple[UnpairedSets, np.ndarray, np.ndarray]:
+    """Leave out the rows that are NaN, infinite or all zero, with their labels and classes."""
+    is_valid_x, is_valid_y = valid_mask(sets.x)[0], valid_mask(sets.y)[0]
+    usable = usable_sources({sets.names[0]: sets.x, sets.names[1]: sets.y}, paired=False)
+    return UnpairedSets(**usable), labels[is_valid_x], classes[is_valid_y]
 
 
 def _class_names(labels: np.ndarray, n_classes: int, address: str) -> np.ndarray:

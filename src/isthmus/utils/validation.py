@@ -201,8 +201,8 @@ def check_same_length(n_x: int, n_y: int, address_x: str, address_y: str) -> Non
     if n_x != n_y:
         raise InputError(
             f"{address_x} has {n_x:,} rows and {address_y} has {n_y:,}: row i of one must match row i of the other; "
-            "give files of one length, the index of several matching rows (--index FILE.npy), or --unpaired "
-            "(unpaired=True) for sets without pairs"
+            "give --index FILE.npy for several matches, --unpaired (unpaired=True) for sets without pairs, or class "
+            "texts and labels to isthmus zero-shot (evaluate_zero_shot)"
         )
 
 
