@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 
 import isthmus
 from isthmus.align import registry
@@ -75,10 +76,35 @@ def test_every_aligner_of_degenerate_data_gives_finite_rows_or_a_sentence(kind: 
     assert not [message for message in messages if len(message) > 300 or any(word in message for word in JARGON)]
 
 
-@pytest.mark.parametrize("name", ["KernelBlend", "ReAlign"])
+@pytest.mark.parametrize("name", ["KernelBlend", "ReAlign", "RidgeMap", "RidgeCCA", "Blend"])
 @pytest.mark.parametrize("side", ["x", "y"])
 def test_aligners_that_need_spread_name_the_modality_without_any(name: str, side: str) -> None:
     pairs = isthmus.Pairs(**dict(zip(("image", "text"), data_of("equal", side), strict=True)))
-    with pytest.warns(IsthmusWarning), pytest.raises(InputError, match="use Centering") as error:
+    with pytest.warns(IsthmusWarning), pytest.raises(InputError, match="no correction can tell equal rows apart") as error:
         _ = getattr(isthmus.align, name)().fit(pairs).map_x_
     assert str(error.value).startswith(f"all rows of {'image' if side == 'x' else 'text'} are the same: {name}")
+
+
+@pytest.mark.filterwarnings("ignore:.* fits a free map")
+@pytest.mark.parametrize("name", ["Centering", "Standardization", "Procrustes", "PartialWhitening"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_transform_of_equal_rows_warns_and_gives_zero_rows(name: str, dtype: str) -> None:
+    x, y = data_of("equal", "x")
+    axis = np.eye(D)[np.zeros(N, dtype=int)]
+    for rows in (x.astype(dtype), axis.astype(dtype), torch.tensor(x.astype(dtype))):
+        aligner = getattr(isthmus.align, name)()
+        with pytest.warns(IsthmusWarning, match="All rows of image are the same"):
+            aligner.fit(image=rows, text=y.astype(dtype))
+        with pytest.warns(IsthmusWarning, match=f"{name} leaves some rows of image without a direction"):
+            assert not np.asarray(aligner.transform_x(rows)).any()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_allclose(np.linalg.norm(aligner.transform_y(y.astype(dtype)), axis=1), 1, rtol=1e-5)
+
+
+def test_transform_of_one_hot_rows_warns_of_the_dropped_ones_alone() -> None:
+    rows = np.eye(D)
+    aligner = isthmus.align.DimensionRemoval(k=2).fit(rows[[0, 1, 2, 3]], rows[[4, 5, 2, 3]])
+    with pytest.warns(IsthmusWarning, match="DimensionRemoval leaves some rows of x without a direction"):
+        mapped = aligner.transform_x(rows)
+    assert np.array_equal(np.linalg.norm(mapped, axis=1), ~np.isin(np.arange(D), aligner.fit_info_["dropped"]))

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isthmus.align._adaptation import Adaptation
+from isthmus.align._mapped_directions import unit_mapped_rows
 from isthmus.align._maps import Affine, is_identity
 from isthmus.align._registry import REGISTRY
 from isthmus.align.torch_module import torch_module
@@ -319,11 +320,10 @@ class Aligner(Adaptation):
             invalid_rows = np.flatnonzero(~np.isfinite(host).all(axis=1) | ~host.any(axis=1))
             raise InputError(
                 f"{format_rows(invalid_rows)} (counted from 0) hold{'s' * (len(invalid_rows) == 1)} NaN, infinite "
-                "values or only zeros; "
-                "remove them first"
+                "values or only zeros; remove them first"
             ) from None
         divides = self.normalize and self.normalizes_output and not (self.corrects_scores and is_identity(mapping))
-        return arrays.unit_rows(mapped) if divides else mapped
+        return unit_mapped_rows(mapped, mapping, type(self).__name__, self.modalities[number]) if divides else mapped
 
     def to_torch(self) -> Any:
         """Return the maps as a `torch.nn.Module` with the heads `x` and `y`.

@@ -53,6 +53,13 @@ class Affine:
         matrix = None if self.matrix is None else self.matrix.astype(np.float32)
         return matrix, None if self.bias is None else np.asarray(self.bias, dtype=np.float32)
 
+    @cached_property
+    def size(self) -> float:
+        """Upper bound of the norm of the image of a unit row."""
+        matrix, bias = self.matrix, self.bias
+        norm = 1.0 if matrix is None else np.sqrt(np.linalg.norm(matrix, 1) * np.linalg.norm(matrix, np.inf))
+        return float(norm + (0.0 if bias is None else np.linalg.norm(bias)))
+
     def dense(self, dim: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the matrix and the bias with identity and zero written out.
 

@@ -28,4 +28,7 @@ def require_spread(aligner: Fitting, moments: Moments, reason: str, /) -> None:
     names = (aligner._fit and aligner._fit.names) or ("x", "y")
     constant_names = [name for name, flag in zip(names, constant_modalities(moments), strict=True) if flag]
     if constant_names:
-        raise InputError(f"{constant_message(constant_names, moments)}: {reason}; use Centering")
+        raise InputError(
+            f"{constant_message(constant_names, moments)}: {reason}; check the encoder, because no correction can tell "
+            "equal rows apart"
+        )

@@ -9,6 +9,7 @@ import numpy as np
 from isthmus.align._blend_options import _BlendOptions
 from isthmus.align._maps import Affine, NormalizedAffine, centering_map
 from isthmus.align._spectra import canonical_maps, whitening
+from isthmus.align._spread import require_spread
 from isthmus.statistics.moments import Moments
 
 
@@ -56,6 +57,7 @@ class Blend(_BlendOptions):
 
     def solve(self, moments: Moments) -> tuple[NormalizedAffine, NormalizedAffine]:
         """Return the concatenation of both maps for each modality."""
+        require_spread(self, moments, "Blend needs directions in which both vary")
         canonical_x, canonical_y = canonical_maps(moments, self.cca_lam, self.g)
         maps = []
         for modality, mean, canonical in (("x", moments.mean_x, canonical_x), ("y", moments.mean_y, canonical_y)):

@@ -8,6 +8,7 @@ from typing import ClassVar
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centering_map
 from isthmus.align._spectra import canonical_directions, canonical_form, canonical_maps
+from isthmus.align._spread import require_spread
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -68,6 +69,7 @@ class RidgeCCA(Aligner):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the weighted canonical directions of each modality, or raise `InputError`."""
+        require_spread(self, moments, "RidgeCCA needs directions in which both vary")
         if self.k is None and moments.dim_x == moments.dim_y and self.g >= 1:
             rho = canonical_form(moments, self.lam)[1][::-1]
             matrix_x, matrix_y = canonical_maps(moments, self.lam, self.g)

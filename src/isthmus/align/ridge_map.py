@@ -10,6 +10,7 @@ import numpy as np
 from isthmus.align._base import Aligner
 from isthmus.align._maps import Affine, centering_map
 from isthmus.align._spectra import shrunk_eigenvalues, spectrum
+from isthmus.align._spread import require_spread
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -64,6 +65,7 @@ class RidgeMap(Aligner):
 
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the regression for one modality and the centring of the other."""
+        require_spread(self, moments, "RidgeMap needs directions in which both vary")
         modality, cross = ("x", moments.cov_xy) if self.direction == "x_to_y" else ("y", moments.cov_xy.T)
         values, vectors = spectrum(moments, modality)
         weights: np.ndarray = vectors / shrunk_eigenvalues(values, self.ridge) @ (vectors.T @ cross)
