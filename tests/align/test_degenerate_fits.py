@@ -80,7 +80,10 @@ def test_every_aligner_of_degenerate_data_gives_finite_rows_or_a_sentence(kind: 
 @pytest.mark.parametrize("side", ["x", "y"])
 def test_aligners_that_need_spread_name_the_modality_without_any(name: str, side: str) -> None:
     pairs = isthmus.Pairs(**dict(zip(("image", "text"), data_of("equal", side), strict=True)))
-    with pytest.warns(IsthmusWarning), pytest.raises(InputError, match="no correction can tell equal rows apart") as error:
+    with (
+        pytest.warns(IsthmusWarning),
+        pytest.raises(InputError, match="no correction can tell equal rows apart") as error,
+    ):
         _ = getattr(isthmus.align, name)().fit(pairs).map_x_
     assert str(error.value).startswith(f"all rows of {'image' if side == 'x' else 'text'} are the same: {name}")
 
