@@ -335,7 +335,10 @@ def test_set_params_after_fit_solves_again_from_the_moments(cones: Any) -> None:
         (align.OrthogonalShift(retrieved="z"), "retrieved='z', expected 'x' or 'y'"),
         (align.OrthogonalShift(energy=0.0), "energy=0.0, expected a fraction above 0"),
         (align.HyperplaneRotation(energy=1.1), "energy=1.1, expected a fraction above 0 and up to 1"),
-        (align.SharedSpaceProjection(estimator="cca"), "estimator='cca', expected 'sound', 'published' or 'paired'"),
+        (
+            align.SharedSpaceProjection(estimator="cca"),
+            "estimator='cca', expected 'significant', 'published' or 'paired'",
+        ),
         (align.SharedSpaceProjection(tolerance=1.0), "tolerance=1.0"),
         (align.ScoreStandardization(normalize=False), "got normalize=False, expected True"),
         (align.RidgeCCA(k="two"), "got options of the wrong type: .*k='two'"),  # type: ignore[arg-type]

@@ -40,7 +40,7 @@ def test_rotated_cosines_equal_the_prediction(run: tuple[np.ndarray, ...]) -> No
 def test_projected_cosines_equal_the_shared_part(run: tuple[np.ndarray, ...]) -> None:
     x, y, _, shared = run
     train = demo.load("collapsed", split="train")
-    for estimator in ("sound", "paired"):
+    for estimator in ("significant", "paired"):
         found = SharedSpaceProjection(estimator=estimator, center=estimator == "paired", judge=False).fit(train)
         a, b = found.transform(x, y)
         got = np.sum(a * b, axis=1)

@@ -191,7 +191,7 @@ def test_at_cosine_describes_the_hits_of_that_cosine(relevance: Relevance) -> No
     assert middle["low"] <= middle["median"] <= middle["high"]
     assert np.isnan(relevance.at_cosine(-1.0, query="image", stored="text")["right_share"])
     assert "none has -1" in relevance.sentences(-1.0)[0]
-    assert "right. The corrected score gives" in relevance.sentences(rows[10][0])[0]
+    assert "right. The corrected score tells" in relevance.sentences(rows[10][0])[0]
     with pytest.raises(InputError, match="cosine=2, expected a number between -1 and 1"):
         relevance.at_cosine(2.0, query="image", stored="text")
 
@@ -206,7 +206,7 @@ def test_reliability_is_a_table_and_a_file(relevance: Relevance, tmp_path: Path)
 
 
 def test_sentences_give_thresholds_or_deny_them(relevance: Relevance) -> None:
-    assert "A threshold on the probability finds of the matches" in relevance.sentences()[0]
+    assert "Of the matches, a threshold on the probability finds" in relevance.sentences()[0]
     noisy = ScoreCalibration().fit(simulated(300, 0, noise=1.5))
     assert (
         "do not allow to tell right hits from wrong ones"

@@ -78,7 +78,7 @@ def test_recall_is_not_checked_without_pairs_of_rows_at_once(how: str) -> None:
 def test_recall_is_not_checked_if_half_of_the_pairs_has_no_solution(clip_coco: isthmus.Pairs) -> None:
     with (
         pytest.warns(RecallWarning, match="was not checked"),
-        pytest.warns(isthmus.IsthmusWarning, match="too little to search in: use estimator='sound'"),
+        pytest.warns(isthmus.IsthmusWarning, match="too little to search in: use estimator='significant'"),
     ):
         _ = SharedSpaceProjection(estimator="published").fit(clip_coco).map_x_
 
@@ -114,7 +114,7 @@ def test_comparison_and_auto_do_not_repeat_the_warning() -> None:
 
 def test_published_projection_that_does_not_apply_offers_sound(clip_coco: isthmus.Pairs) -> None:
     half, _ = clip_coco.split_half(rng=0)
-    message = r"^no shared space: .*, so estimator='published' does not apply; use estimator='sound'"
+    message = r"^no shared space: .*, so estimator='published' does not apply; use estimator='significant'"
     with pytest.raises(InputError, match=message) as error:
         _ = SharedSpaceProjection(estimator="published").fit(half).map_x_
     assert len(str(error.value)) <= 300

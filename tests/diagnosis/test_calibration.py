@@ -138,9 +138,10 @@ def test_matched_quantile_has_the_same_percentile_within(pairs: Pairs) -> None:
 
 def test_sentences_name_the_pairs_near_the_cosine(pairs: Pairs) -> None:
     c = calibrate(pairs)
-    assert "times as frequent near it as non-matching pairs" in c.sentences(0.6)[3]
+    assert "times that of non-matching pairs" in c.sentences(0.6)[3]
     assert c.sentences(-0.9)[3] in (
-        "Only non-matching pairs have a cosine near it here.", "No pair here, matching or not, has a cosine near it."
+        "Only non-matching pairs have a cosine near this one here.",
+        "No pair here, matching or not, has a cosine near this one."
     )  # fmt: skip
     with pytest.warns(IsthmusWarning, match="Every row of image is the same as its matching row of text"):
         assert "Only matching pairs" in calibrate(Pairs(image=np.eye(25), text=np.eye(25))).sentences(1.0)[2]

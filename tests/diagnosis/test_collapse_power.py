@@ -123,7 +123,7 @@ def test_check_leaves_subspaces_untested_that_swaps_of_the_modalities_explain(rn
     x, y = affine(rng)
     found = isthmus.theory.check(Pairs(image=x, text=y), temperature=0.1)["different_subspaces"]
     assert found.holds is None
-    assert found.message.startswith("cannot be tested: swaps of the modalities explain the difference; of ")
+    assert found.message.startswith("cannot be tested: swaps of the modalities explain the difference; ")
 
 
 @pytest.mark.slow

@@ -36,7 +36,8 @@ def test_explain_prints_all_sections(files: list[str]) -> None:
     result = CliRunner().invoke(app, ["explain", *files, "--cosine", "0.7", "--temperature", "0.0586"])
     assert result.exit_code == 0, result.output
     for words in (
-        "- The mean image", "Components of the cosine deficit", "Collapse", "excess 8", "Both hypotheses hold together",
+        "- The mean image", "Components of the cosine deficit", "Collapse", "beyond chance: 8",
+        "Both hypotheses hold together",
         "fails    von Mises-Fisher (image)", "Affine case", "Its assumptions hold here", "Meaning of a cosine",
         "A cosine of 0.7 between image and text", 
     ):  # fmt: skip

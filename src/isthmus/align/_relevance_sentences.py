@@ -29,13 +29,14 @@ def threshold_sentence(direction: Direction, model: HitModel, n_stored: int | No
             f"{_percent(PRECISIONS[0])}, {_percent(recall[PRECISIONS[0]])} of the matches are found."
         )
     reached = " and ".join(
-        f"{_percent(value)} at a precision of {_percent(precision)} ({model.threshold(precision):.2f} or more)"
+        f"{_percent(value)} at a precision of {_percent(precision)} "
+        f"(probability {model.threshold(precision):.2f} or more)"
         for precision, value in recall.items()
         if value > 0
     )
     return (
-        f"{setting} A threshold on the probability finds of the matches {reached}. The probabilities are off by "
-        f"{100 * model.full.reliability().error:.0f} points in the mean."
+        f"{setting} Of the matches, a threshold on the probability finds {reached}. The probabilities are wrong by "
+        f"{100 * model.full.reliability().error:.0f} points on average."
     )
 
 
@@ -47,9 +48,8 @@ def cosine_sentence(direction: Direction, cosine: float, hits: Mapping[str, floa
         return f"All first hits of {query} queries in {stored} have a cosine {interval}, and none has {cosine:g}."
     return (
         f"First hits of {query} queries in {stored} with a cosine {interval}: {_percent(hits['right_share'])} are "
-        f"right. "
-        f"The corrected score gives a tenth of them a probability below {hits['low']:.2f}, and another tenth one above "
-        f"{hits['high']:.2f}."
+        f"right. The corrected score tells them apart: a tenth of them has a probability of being right below "
+        f"{hits['low']:.2f}, and another tenth has one above {hits['high']:.2f}."
     )
 
 

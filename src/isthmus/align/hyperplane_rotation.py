@@ -76,7 +76,7 @@ class HyperplaneRotation(SelfJudging):
         rotation = minimal_rotation(spaces.basis_x, spaces.basis_y, signs=signs)
         self.fit_info_ = {
             "ranks": spaces.ranks,
-            "forced": spaces.guaranteed,
+            "guaranteed": spaces.guaranteed,
             "flipped": int(np.sum(signs < 0)),
             "largest_angle": float(np.max(spaces.angles.degrees)),
         }

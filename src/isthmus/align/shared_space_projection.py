@@ -40,7 +40,7 @@ class SharedSpaceProjection(SelfJudging):
     judge : bool, default True
         Whether `fit` warns of the recall that is lost on held-out pairs, from one split of at most 2,000 items. The
         change is stored in `fit_info_["held_out_recall"]`.
-    estimator : {'sound', 'published', 'paired'}, default 'sound'
+    estimator : {'significant', 'published', 'paired'}, default 'significant'
         Definition of the shared space, see the notes.
     energy : float, default 0.99
         Fraction of the energy that each subspace holds, in (0, 1], for 'published'.
@@ -59,17 +59,17 @@ class SharedSpaceProjection(SelfJudging):
     It warns if there are fewer items than dimensions, or if a part of the overlap is guaranteed. It also warns if the
     published space is tiny, or if `k` exceeds the number of shared directions.
 
-    - 'sound' uses centred covariances. Ranks follow the threshold of Gavish and Donoho, bounded below by 1e-4 of the
-      largest singular value. Shared are the principal angles with a larger cosine than random subspaces of these ranks
-      reach (95 % Tracy-Widom edge). B holds the midpoints of the principal vectors.
+    - 'significant' uses centred covariances. Ranks follow the threshold of Gavish and Donoho, bounded below by 1e-4 of
+      the largest singular value. Shared are the principal angles with a larger cosine than random subspaces of these
+      ranks reach (95 % point of Tracy and Widom). B holds the midpoints of the principal vectors.
     - 'published' uses uncentred second moments, the fraction `energy` and cosines above 1 - `tolerance`. B holds the
       principal vectors of x. It mostly counts guaranteed dimensions.
     - 'paired' uses the singular vectors U and V of the cross-covariance (partial least squares), one basis for each
       modality: x -> unit(U'x), y -> unit(V'y). It keeps the components whose singular values exceed those of unrelated
       modalities with these covariances (the largest of 19 Gaussian draws, 95 %).
 
-    'paired' also finds shared directions if the subspaces are rotated against each other. 'sound' also finds equal
-    subspaces if the rows do not match. They answer different questions.
+    'paired' also finds shared directions if the subspaces are rotated against each other. 'significant' also finds
+    equal subspaces if the rows do not match. They answer different questions.
 
     References
     ----------
@@ -87,7 +87,7 @@ class SharedSpaceProjection(SelfJudging):
     ((500, 2), True)
     """
 
-    estimator: str = "sound"
+    estimator: str = "significant"
     energy: float = ENERGY_SHARE
     tolerance: float = COSINE_TOLERANCE
     k: int | None = None
@@ -97,8 +97,8 @@ class SharedSpaceProjection(SelfJudging):
 
     def check_options(self) -> None:
         """Raise `InputError` for an unknown estimator or numbers out of range."""
-        if self.estimator not in ("sound", "published", "paired"):
-            raise InputError(f"estimator={self.estimator!r}, expected 'sound', 'published' or 'paired'")
+        if self.estimator not in ("significant", "published", "paired"):
+            raise InputError(f"estimator={self.estimator!r}, expected 'significant', 'published' or 'paired'")
         if not 0 < self.energy <= 1 or not 0 < self.tolerance < 1 or (self.k is not None and self.k < 1):
             raise InputError(
                 f"energy={self.energy}, tolerance={self.tolerance}, k={self.k}: expected energy above 0 "
@@ -117,8 +117,8 @@ class SharedSpaceProjection(SelfJudging):
             raise InputError(
                 f"{items} items are too few to tell a shared space from chance, expected {MIN_ITEMS} or more"
             )
-        estimate = {"sound": self._sound, "published": self._published, "paired": self._paired}[self.estimator]
-        (basis_x, basis_y), info = estimate(moments)
+        estimators = {"significant": self._significant, "published": self._published, "paired": self._paired}
+        (basis_x, basis_y), info = estimators[self.estimator](moments)
         # Singular vectors have no sign. A fixed sign makes the coordinates reproducible.
         signs = np.sign(basis_x[np.argmax(np.abs(basis_x), axis=0), np.arange(basis_x.shape[1])])
         bases = basis_x * signs, basis_y * signs
@@ -164,35 +164,35 @@ class SharedSpaceProjection(SelfJudging):
             raise InputError(
                 f"no shared space: the {self.energy:.3g} energy subspaces of dimensions {spaces.ranks[0]} "
                 f"and {spaces.ranks[1]} have no principal angle with cosine above 1 - {self.tolerance:g}, so "
-                "estimator='published' does not apply; use estimator='sound', a larger tolerance, or more pairs"
+                "estimator='published' does not apply; use estimator='significant', a larger tolerance, or more pairs"
             )
         if spaces.guaranteed and shared <= spaces.guaranteed:
             raise InputError(
                 f"all {shared} shared dimensions are guaranteed: any two subspaces of dimensions "
                 f"{spaces.ranks[0]} and {spaces.ranks[1]} share {spaces.guaranteed} of {moments.dim_x} dimensions, so "
-                "estimator='published' does not apply; use estimator='sound' or a smaller energy"
+                "estimator='published' does not apply; use estimator='significant' or a smaller energy"
             )
         basis = spaces.angles.vectors_a[:, spaces.closed(self.tolerance)]
-        return (basis, basis), {"ranks": spaces.ranks, "shared": shared, "forced": spaces.guaranteed}
+        return (basis, basis), {"ranks": spaces.ranks, "shared": shared, "guaranteed": spaces.guaranteed}
 
-    def _sound(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
+    def _significant(self, moments: Moments) -> tuple[tuple[np.ndarray, np.ndarray], dict[str, Any]]:
         n_x, n_y = moments.n_distinct
         space = SharedSpace.of(moments.cov_x, moments.cov_y, n_x=n_x - 1, n_y=n_y - 1)
         if objection := space.objection():
             raise InputError(f"{objection}; use Centering or more pairs")
         basis = space.midpoints()
-        info = {"ranks": space.ranks, "shared": space.count, "forced": space.guaranteed, "edge": space.edge}
+        info = {"ranks": space.ranks, "shared": space.count, "guaranteed": space.guaranteed, "edge": space.edge}
         return (basis, basis), info
 
     def _reservations(self, info: dict[str, Any], items: int, dim: int) -> list[str]:
         """Return the reasons why this shared space is weaker than it looks."""
-        ranks, shared, guaranteed, reservations = info.get("ranks", ()), info["shared"], info.get("forced"), []
+        ranks, shared, guaranteed, reservations = info.get("ranks", ()), info["shared"], info.get("guaranteed"), []
         if self.estimator == "published" and min(info["energy_kept"]) < MIN_ENERGY:
             x, y = (f"{fraction:.0%}" for fraction in info["energy_kept"])
             reservations.append(
                 f"the published estimator finds {shared} shared dimensions ({guaranteed} of them guaranteed) of "
                 f"{ranks[0]} and {ranks[1]}, which hold {x} and {y} of the energy, too little to search in: use "
-                "estimator='sound' or a larger tolerance"
+                "estimator='significant' or a larger tolerance"
             )
         elif guaranteed:
             reservations.append(

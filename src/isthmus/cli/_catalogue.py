@@ -20,7 +20,7 @@ import isthmus
 from isthmus.utils.errors import MissingDependencyError, unknown_name
 from isthmus.utils.version import __version__
 
-#: Longest line of the text, and the blanks before a description.
+#: Longest line of the text without a narrower terminal, and the blanks before a description.
 LINE_WIDTH, INDENT = 100, 6 * " "
 TOPICS = ("metrics", "aligners", "tasks", "losses", "sources", "experiments", "runs")
 #: The two kinds of sources, each a topic of its own: files and folders, or vector stores.
@@ -105,15 +105,18 @@ def _keep(entries: Catalogue, path: Path) -> None:
 
 
 def _text_lines(topic: str, description: dict[str, Any]) -> list[str]:
-    """Return the description of an entry as lines of at most `LINE_WIDTH` characters."""
+    """Return the description of an entry as lines of at most `LINE_WIDTH` characters, fewer on a narrow terminal."""
+    from isthmus.cli.printing import terminal_width
+
+    width = min(LINE_WIDTH, terminal_width() or LINE_WIDTH)
+    options: dict[str, Any] = {"width": width, "break_on_hyphens": False}
     paragraphs = _lines(description) if topic == "metrics" else [t for t in description.values() if isinstance(t, str)]
     scores = [
         f"{name} ({score['better']}): {score['definition']}" for name, score in description.get("scores", {}).items()
     ]
-    lines = [textwrap.wrap(text, LINE_WIDTH, initial_indent=INDENT, subsequent_indent=INDENT) for text in paragraphs]
+    lines = [textwrap.wrap(text, initial_indent=INDENT, subsequent_indent=INDENT, **options) for text in paragraphs]
     lines += [
-        textwrap.wrap(text, LINE_WIDTH, initial_indent=f"{INDENT}- ", subsequent_indent=f"{INDENT}  ")
-        for text in scores
+        textwrap.wrap(text, initial_indent=f"{INDENT}- ", subsequent_indent=f"{INDENT}  ", **options) for text in scores
     ]
     return [line for wrapped in lines for line in wrapped]
 

@@ -1,8 +1,7 @@
-"""Options, readers of arguments and printers that several verbs share."""
+"""Options and readers of arguments that several verbs share."""
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,12 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isthmus
+from isthmus.cli.printing import print_bullets
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import check_readable
-
-#: Characters to which a line of a table may grow.
-MAX_TABLE_WIDTH = 10_000
 
 if TYPE_CHECKING:
     import numpy as np
@@ -176,15 +173,6 @@ def read_class_texts(path: Path | None, pairs: Pairs) -> dict[Any, np.ndarray] |
     return dict(zip(classes.tolist(), texts, strict=True))
 
 
-def print_bullets(sentences: Sequence[str]) -> None:
-    """Print each sentence as a list item. Lines wrap at the width of a terminal only."""
-    from rich.console import Console
-
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    for sentence in sentences:
-        console.print(f"- {sentence}", markup=False)
-
-
 def print_verdict(explanation: Explanation) -> None:
     """Print the sentences of the verdict as a list, the recommended correction first."""
     from isthmus.diagnosis.recommendation import recommendation_sentence
@@ -192,25 +180,3 @@ def print_verdict(explanation: Explanation) -> None:
     comparison = explanation.comparison
     recommendation = "" if comparison is None else recommendation_sentence(comparison)
     print_bullets(sorted(explanation.verdict, key=lambda sentence: sentence != recommendation))
-
-
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, indent: int = 0) -> None:
-    """Print columns under a header. The first and the last column are left-aligned, the others right-aligned."""
-    from rich.console import Console
-    from rich.padding import Padding
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="none")
-    for position, title in enumerate(header):
-        justify: Any = "left" if position in (0, len(header) - 1) else "right"
-        table.add_column(Text(title), justify=justify, no_wrap=True)
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    # The table takes the width that it needs: a pipe has none, and cells must not be cut.
-    console = Console(highlight=False, color_system=None, width=MAX_TABLE_WIDTH)
-    console.width = console.measure(table).maximum + indent + 1
-    with console.capture() as capture:
-        console.print(Padding(table, (0, 0, 0, indent)))
-    for line in capture.get().splitlines():
-        typer.echo(line.rstrip())

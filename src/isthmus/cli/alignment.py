@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,17 +23,16 @@ from isthmus.cli._common import (
     Names,
     modality_paths,
     open_pairs,
-    print_bullets,
-    print_table,
     read_class_texts,
     split_names,
     two_paths,
     warn_if_unpaired,
 )
+from isthmus.cli.fit_facts import fit_lines
+from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
-from isthmus.utils.format import number
 from isthmus.utils.validation import check_suffix, check_writable
 
 #: Endings of the names of aligners. A name without ending is kept.
@@ -129,21 +127,9 @@ def fit(
     if isinstance(estimator, isthmus.align.Auto):
         _show_choice(estimator)
     else:
-        for name, value in fit_info.items():
-            typer.echo(f"  {name.replace('_', ' ')}: {_readable(value)}")
+        for line in fit_lines(fit_info, estimator.modalities):
+            print_line(f"  {line}")
     print_bullets(sentences)
-
-
-def _readable(value: Any) -> str:
-    """Return a fact about a fit as text: names before their values, numbers with four digits."""
-    if isinstance(value, Mapping):
-        if any(isinstance(entry, Mapping) for entry in value.values()):
-            return "; ".join(f"{name}: {_readable(entry)}" for name, entry in value.items())
-        return ", ".join(f"{name} {_readable(entry)}" for name, entry in value.items())
-    if isinstance(value, list | tuple):
-        is_nested = any(isinstance(entry, list | tuple) for entry in value)
-        return (", " if is_nested else " and ").join(_readable(entry) for entry in value)
-    return number(value) if isinstance(value, float) else str(value)
 
 
 def _fit(

@@ -21,16 +21,15 @@ from isthmus.cli._common import (
     Names,
     Raw,
     open_pairs,
-    print_bullets,
-    print_table,
     read_class_texts,
     two_paths,
     warn_if_unpaired,
 )
+from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
-from isthmus.utils.format import number
+from isthmus.utils.format import number, visible_decimals
 from isthmus.utils.tabular import SUFFIXES
 from isthmus.utils.validation import check_writable
 
@@ -42,6 +41,8 @@ Outputs = Annotated[
     list[Path] | None, typer.Option("-o", "--output", help="page (.html), .json, .csv, .md or .tex; may be repeated")
 ]
 _SUFFIXES = (".html", *SUFFIXES)
+#: Size from which a score, such as a rank or a time, is not a share and has four digits.
+LARGE_SCORE = 10
 
 
 def mount(app: typer.Typer) -> None:
@@ -216,20 +217,35 @@ def _print_comparison(table: Comparison) -> None:
     summaries = [summary for summary in table.rows if summary.scores]
     main_scores = table.main_scores
     sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
-    typer.echo(f"{table.data['name']}: {sizes}")
-    heads = [head for score in main_scores for head in (score, "change, 95 %")]
-    print_table(("aligner", "gap", "distance", *heads), [_table_line(summary, main_scores) for summary in summaries])
+    print_line(f"{table.data['name']}: {sizes}")
+    heads = [head for score in main_scores for head in (score, "change [95 %]")]
+    lines = [_table_line(summary, main_scores) for summary in summaries]
+    print_table(("aligner", "gap", "distance", *heads), lines, units=[2, *(2 for _ in main_scores)])
     undefined: dict[tuple[str, str], list[str]] = {}
     for summary in summaries:
         gap = summary.scores["gap"]
         if gap.undefined:
             state = "within noise" if both_means_vanish(gap) else "undefined"
             undefined.setdefault((state, gap.undefined), []).append(summary.name)
+    typer.echo("")
+    for line in _legend(main_scores):
+        print_line(line)
     for (state, reason), names in undefined.items():
-        typer.echo(f"gap {state} ({', '.join(names)}): {reason}")
+        print_line(f"gap {state} ({', '.join(names)}): {reason}")
     for summary in table.rows:
         for note in summary.notes:
-            typer.echo(f"{summary.name}: {note}")
+            print_line(f"{summary.name}: {note}")
+
+
+def _legend(main_scores: list[str]) -> list[str]:
+    """Return what each column holds."""
+    registered = {name: score for task in isthmus.tasks.registry().values() for name, score in task.scores.items()}
+    scores = [f"{name}: {registered[name].definition}." for name in main_scores if name in registered]
+    return [
+        "gap: angle between the two means, in degrees. distance: between the two means, from 0 to 2.",
+        *scores,
+        "change: from the raw embeddings (Identity), with its 95 % interval.",
+    ]
 
 
 def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
@@ -245,10 +261,11 @@ def _table_line(summary: Summary, main_scores: list[str]) -> tuple[str, ...]:
         number(summary.scores["gap_distance"].value),
     ]
     for score in main_scores:
-        change = summary.changes[score]
-        interval = "" if math.isnan(change.low) else f" {change.low:+.3f} .. {change.high:+.3f}"
-        cells.append(number(summary.scores[score].value))
-        cells.append("" if summary.name == "Identity" else f"{change.value:+.3f}{interval}")
+        value, change = summary.scores[score].value, summary.changes[score]
+        decimals = visible_decimals(change.low, change.high, 3)
+        interval = "" if math.isnan(change.low) else f" [{change.low:+.{decimals}f}, {change.high:+.{decimals}f}]"
+        cells.append(f"{value:.{decimals}f}" if abs(value) < LARGE_SCORE else number(value))
+        cells.append("" if summary.name == "Identity" else f"{change.value:+.{decimals}f}{interval}")
     return tuple(cells)
 
 

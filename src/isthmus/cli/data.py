@@ -12,6 +12,7 @@ import typer
 
 import isthmus
 from isthmus.cli._common import DropBad, Json, Key, modality_paths, open_pairs, print_verdict
+from isthmus.cli.printing import print_line
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import open_sources
 from isthmus.utils.errors import InputError, IsthmusWarning
@@ -119,26 +120,29 @@ def inspect(
         typer.echo(f"  shape       {inspection.rows:,} x {inspection.width:,}, {inspection.dtype}")
         norms = (number(inspection.norm_low), number(inspection.norm_high), number(inspection.norm_mean))
         typer.echo("  norms       {} to {}, mean {}".format(*norms))
-        typer.echo(f"  non-finite  {_rows(inspection.non_finite, inspection.non_finite_rows)}")
-        typer.echo(f"  zero        {_rows(inspection.zero, inspection.zero_rows)}")
+        typer.echo(f"  NaN or inf  {_rows(inspection.non_finite, inspection.non_finite_rows)}")
+        typer.echo(f"  all zeros   {_rows(inspection.zero, inspection.zero_rows)}")
         scope = "" if inspection.rows_compared == inspection.rows else f" among the first {inspection.rows_compared:,}"
-        typer.echo(f"  duplicates  {inspection.duplicates:,} row{'s' if inspection.duplicates != 1 else ''}{scope}")
+        duplicates = f"{inspection.duplicates:,} row{'s' if inspection.duplicates != 1 else ''}"
+        typer.echo(f"  duplicates  {duplicates if inspection.duplicates else 'none'}{scope}")
         if inspection.collapse:
-            typer.echo(f"  collapse    {inspection.collapse}")
+            print_line(f"  collapse    {inspection.collapse}")
     if cosines and cosines.pairs:
         low, high, mean = (f"{value:.3f}" for value in (cosines.low, cosines.high, cosines.mean))
-        typer.echo(f"Cosines of row i with row i: {low} to {high}, mean {mean}, of all {cosines.pairs:,} usable pairs")
+        print_line(
+            f"Cosines of row i with row i: {low} to {high}, mean {mean}, over all {cosines.pairs:,} usable pairs"
+        )
     if pairing:
-        typer.echo(f"Paired? {pairing.reason}")
+        print_line(f"Paired? {pairing.reason}")
         if len({inspection.rows for inspection in inspections}) > 1 and not pairing.breaks and key is None:
-            typer.echo(
+            print_line(
                 "Two sets without pairs are measured by `isthmus measure --unpaired`, and rows with class texts and "
                 "labels by `isthmus zero-shot`."
             )
         for inspection, name in zip(inspections, _names_of(sources), strict=True):
             distinct = inspection.rows - inspection.duplicates
             if inspection.rows_compared == inspection.rows > distinct >= MIN_DISTINCT_ROWS:
-                typer.echo(
+                print_line(
                     f"Repeats: {distinct:,} of {inspection.rows:,} rows of {name} are distinct. Measures count equal "
                     "rows as one row with several matches."
                 )
@@ -151,8 +155,8 @@ def _names_of(sources: Sequence[Source]) -> tuple[str, str]:
 
 
 def _rows(count: int, first: list[int]) -> str:
-    """Return the number of rows and the first of them, or 'no rows'."""
+    """Return the number of rows and the first of them, or 'none'."""
     if not count:
-        return "no rows"
+        return "none"
     listed = ", ".join(map(str, first)) + (", ..." if count > len(first) else "")
     return f"{count:,} row{'s' if count != 1 else ''}: {listed}"

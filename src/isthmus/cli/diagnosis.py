@@ -25,13 +25,13 @@ from isthmus.cli._common import (
     modality_paths,
     open_pairs,
     open_sets,
-    print_bullets,
-    print_table,
     print_verdict,
     split_names,
     two_paths,
     warn_if_unpaired,
 )
+from isthmus.cli.measure_table import print_measures
+from isthmus.cli.printing import print_bullets, print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError
@@ -62,8 +62,6 @@ HEADLINES = (
     "linear_separability", "effective_rank_{side}", "overlap_dimensions", "smallest_principal_angle",
     "{x}_to_{y}_R@1", "{y}_to_{x}_R@1",
 )  # fmt: skip
-#: Measures that a remark names before it counts the others.
-NAMED_MEASURES = 3
 #: Default matrices for more than two modalities, and default numbers of each single modality.
 SUMMARY = ("centroid_angle", "centroid_distance", "relative_modality_gap", "mean_paired_cosine", "R@1")
 MODALITY_SUMMARY = ("mean_resultant_length", "effective_rank", "uniformity")
@@ -139,24 +137,18 @@ def measure(
     if json_:
         typer.echo(result.to_json())
         return
-    rows: list[tuple[str, ...]] = []
     families = isthmus.metrics.families(data.names)
     printed = _printed(result, headlines, data.names) if metrics is None else result.metrics
-    for family in dict.fromkeys(families[name] for name in printed):
-        rows.append((family.upper(), "", "", "", "", ""))
-        rows += [_table_row(name, e) for name, e in printed.items() if families[name] == family]
     print_bullets([f"{entry['message']}." for entry in result.pairs["degenerate"]])
     print_bullets([sentence for sentence in [result.pairs["matching"].get("sentence")] if sentence])
-    print_table(("measure", "value", "95 % interval", "plug-in", "null", "unit"), rows)
-    if sampled := max((e.sampled for e in printed.values()), default=0):
-        typer.echo(
-            f"\n* of a random sample of {sampled:,} of {result.pairs['items']:,} items (--sample). Their intervals "
-            "hold the error of sampling, and --json its standard error."
-        )
-    _print_remarks(printed)
+    print_measures(printed, families, result.pairs["items"])
     if metrics is None:
         hidden = len(families) - len(printed)
-        typer.echo(f"\n{hidden} more: --all, or --metrics with names from `isthmus list metrics`")
+        typer.echo("")
+        print_line(
+            f"{hidden} more measures: add --all, or --metrics with names from `isthmus list metrics`. "
+            "`isthmus list NAME` states the formula of a measure."
+        )
 
 
 def explain(
@@ -222,7 +214,7 @@ def explain(
         return
     print_bullets(explanation.verdict)
     for line in explanation_lines(explanation, cosine):
-        typer.echo(line)
+        print_line(line)
 
 
 def report(
@@ -318,29 +310,6 @@ def _open_modalities(
     return isthmus.Modalities.open(*paths, names=split_names(names), **reading_options())
 
 
-def _table_row(name: str, e: Estimate) -> tuple[str, ...]:
-    interval = "" if math.isnan(e.low) else f"{number(e.low)} .. {number(e.high)}"
-    value = "undefined" if e.undefined else number(e.value)
-    value += " *" if e.sampled else ""
-    return f"  {name}", value, interval, e.plugin_text, "" if math.isnan(e.null) else number(e.null), e.unit
-
-
-def _print_remarks(estimates: Mapping[str, Estimate]) -> None:
-    """Print each reason and note once, with the measures that it is about."""
-    remarks: dict[str, list[str]] = {}
-    for name, e in estimates.items():
-        no_interval = e.no_interval and not e.undefined and f"no interval: {e.no_interval}"
-        for remark in (e.undefined and f"undefined: {e.undefined}", e.note, no_interval):
-            if remark:
-                remarks.setdefault(remark, []).append(name)
-    if remarks:
-        typer.echo("")
-    for remark, measures in remarks.items():
-        hidden = len(measures) - NAMED_MEASURES
-        more = f" and {hidden} more" if hidden > 0 else ""
-        typer.echo(f"{', '.join(measures[:NAMED_MEASURES])}{more}: {remark}")
-
-
 def _print_verdicts(explanations: PairwiseResults[Explanation]) -> None:
     for number_of_pair, (pair, explanation) in enumerate(explanations.items()):
         typer.echo(("\n" if number_of_pair else "") + " and ".join(pair))
@@ -359,14 +328,16 @@ def _measure_names(results: PairwiseResults[Any]) -> tuple[list[str], list[str]]
 def _print_matrices(results: PairwiseResults[Any], names: Sequence[str], modality_names: Sequence[str] = ()) -> None:
     """Print one matrix per name, and one table with the numbers of each single modality."""
     for name in names:
-        typer.echo("\n".join([name, *_matrix_lines(results, name), *_evidence_lines(results.estimates(name)), ""]))
+        typer.echo("\n".join([name, *_matrix_lines(results, name)]))
+        for line in (*_evidence_lines(results.estimates(name)), ""):
+            print_line(line)
     if modality_names:
         estimates = {name: results.per_modality(name) for name in modality_names}
         rows = [(name, *(_cell(e[modality].value) for modality in results.names)) for name, e in estimates.items()]
         print_table(("of each modality", *results.names), rows)
         for name, by_modality in estimates.items():
             for line in _evidence_lines({(name, modality): e for modality, e in by_modality.items()}):
-                typer.echo(line)
+                print_line(line)
     if "R@1" in names:
         typer.echo("R@1: rows are queries, columns are searched.")
 

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 import isthmus
-from isthmus.cli._common import AsIs, DropBad, Json, Raw, print_bullets, print_table, split_names
+from isthmus.cli._common import AsIs, DropBad, Json, Raw, split_names
+from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError

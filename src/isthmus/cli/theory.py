@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isthmus.cli._common import print_table
 from isthmus.cli._help import UncutSummaries
+from isthmus.cli.printing import print_line, print_table
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.format import precise_number
@@ -120,26 +120,21 @@ def _print_result(result: ExperimentResult, *, brief: bool) -> None:
     console.print(Text.assemble((result.title, "bold"), ": the claim ", (result.verdict, colour)))
     if brief:
         if has_failed:  # the title states what was found, and not the claim
-            console.print(Text(f"  Claim: {result.claim}"))
+            print_line(f"  Claim: {result.claim}")
         return
-    console.print(Text(f"Claim: {result.claim}"))
-    console.print(Text(f"Assumption: {result.assumption}"))
-    rows = [
-        (
-            row.quantity,
-            f"{row.relation} {precise_number(row.predicted)}".removeprefix("is "),
-            precise_number(row.measured),
-            "" if row.tolerance is None else f"± {precise_number(row.tolerance)}",
-            "yes" if row.passed else "no",
-        )
-        for row in result.rows
-    ]
-    print_table(("quantity", "predicted", "measured", "tolerance", "agrees"), rows)
-    console.print(Text(f"Finding: {result.finding}"))
+    print_line(f"Claim: {result.claim}")
+    print_line(f"Assumption: {result.assumption}")
+    rows = []
+    for row in result.rows:
+        tolerance = "" if row.tolerance is None else f" ± {precise_number(row.tolerance)}"
+        predicted = f"{row.relation} {precise_number(row.predicted)}".removeprefix("is ") + tolerance
+        rows.append((row.quantity, predicted, precise_number(row.measured), "yes" if row.passed else "no"))
+    print_table(("quantity", "predicted", "measured", "agrees"), rows, text=0)
+    print_line(f"Finding: {result.finding}")
     words = " ".join((result.claim, result.assumption, result.finding, *(row.quantity for row in result.rows)))
-    console.print(Text("Notation:"))
+    print_line("Notation:")
     for symbol, meaning in meanings(words).items():
-        console.print(Text(f"  {symbol}: {meaning}"))
+        print_line(f"  {symbol}: {meaning}")
 
 
 def _print_json(values: dict[str, Any]) -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli._common import Json, Names, Raw, print_bullets, print_table, read_array, split_names
+from isthmus.cli._common import Json, Names, Raw, read_array, split_names
+from isthmus.cli.printing import print_bullets, print_table
 from isthmus.cli.progress import stages
 from isthmus.cli.reading import reading_options
 from isthmus.utils.tabular import check_table_suffix, display_table

@@ -279,14 +279,14 @@ class Calibration(Tabular):
             )
         ratio = self.likelihood_ratio(cosine)
         if math.isnan(ratio):
-            sentences.append("No pair here, matching or not, has a cosine near it.")
+            sentences.append("No pair here, matching or not, has a cosine near this one.")
         elif math.isinf(ratio) or ratio == 0:
-            sentences.append(f"Only {'matching' if ratio else 'non-matching'} pairs have a cosine near it here.")
+            sentences.append(f"Only {'matching' if ratio else 'non-matching'} pairs have a cosine near this one here.")
         else:
             sentences.append(
-                f"Matching pairs are {ratio:.3g} times as frequent near it as non-matching pairs. With one match among "
-                f"{self.items:,} candidates such a candidate is the match with probability "
-                f"{self.probability(cosine):.2g}."
+                f"Near this cosine, the share of matching pairs is {ratio:.3g} times that of non-matching pairs. With "
+                f"one match among {self.items:,} candidates, a candidate with this cosine is the match with "
+                f"probability {self.probability(cosine):.2g}."
             )
         return sentences
 

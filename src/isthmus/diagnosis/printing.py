@@ -38,7 +38,10 @@ def explanation_lines(explanation: Explanation, cosine: float | None = None) -> 
     items = explanation.result.pairs["items"]
     sample = f"; laws, isometry and loss of a random sample of {ROW_ITEMS:,} of {items:,} items"
     sample = sample if items > ROW_ITEMS else ""
-    yield from ["", f"Assumptions of the theory (temperature {explanation.temperature:g}{sample})"]
+    yield from [
+        "",
+        f"Assumptions of the theorems (Yi, Douady and Chen 2025; temperature {explanation.temperature:g}{sample})",
+    ]
     labels = {True: "holds", False: "fails", None: "untested"}
     for name, assumption in explanation.assumptions.items():
         yield f"  {labels[assumption.holds]:9}{display_name(name)}: {assumption.message}"
@@ -94,7 +97,7 @@ def waterfall(budget: CosineDecomposition) -> Iterator[str]:
         yield f"  The captured fraction of the covariance is undefined: {captured.undefined}."
     else:
         yield (
-            f"  Matching pairs reach {_without_unit(captured)} of the largest covariance that such clouds can have. "
+            f"  Matching pairs reach {_without_unit(captured)} of the largest covariance that such clouds can have; "
             f"95 % of shuffled pairings stay below {number(budget.shuffled_95th_percentile)}."
         )
     yield from (f"  {note}" for note in budget.notes)
@@ -118,13 +121,13 @@ def _collapse_lines(explanation: Explanation) -> Iterator[str]:
             f"{centred_rank:,}"
         )
     yield (
-        f"  overlap of the 99 % subspaces in dimensions: {report.shared.value:.0f}, guaranteed by the ranks "
-        f"{report.guaranteed:,}, between random subspaces {report.shared.null:.1f}; excess {report.excess:,}"
+        f"  dimensions that both 99 % subspaces share: {report.shared.value:.0f} (any two of these ranks share at "
+        f"least {report.guaranteed:,}, random ones {report.shared.null:.1f}); beyond chance: {report.excess:,}"
     )
     smallest, largest = report.smallest_angle, report.largest_angle
     yield (
-        f"  principal angles: {smallest.value:.1f} to {largest.value:.1f} degrees, between random subspaces "
-        f"{smallest.null:.1f} to {largest.null:.1f}"
+        f"  principal angles between them: {smallest.value:.1f} to {largest.value:.1f} degrees (random subspaces: "
+        f"{smallest.null:.1f} to {largest.null:.1f})"
     )
     share = report.orthogonal_share
     if share.null == 0:

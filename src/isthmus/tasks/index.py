@@ -31,9 +31,9 @@ def _scores() -> dict[str, Score]:
     for name, (description, _) in INDEXES.items():
         recall = f"share of the exact {K} nearest rows that {description} finds"
         for query, stored in (("x", "y"), ("y", "x")):
-            definition = f"{recall}, for {query} asking {stored}"
+            definition = f"{recall}, for queries of {query} among {stored}"
             scores[f"{name}_{query}"] = Score("higher", definition, is_shown=name in SHOWN)
-        scores[f"{name}_own"] = Score("higher", f"{recall}, for each modality asking itself")
+        scores[f"{name}_own"] = Score("higher", f"{recall}, for queries of each modality among its own rows")
         scores[f"{name}_mixed"] = Score("higher", f"{recall}, for one corpus of both modalities")
     for name in ("exact", *INDEXES):
         definition = f"microseconds of one thread for a query of the other modality: {name}"

@@ -333,11 +333,13 @@ class MixedSearch:
     scores={
         "exchange_R@1": Score(
             "higher",
-            "mean of mixed_R@1 and of the same search with the target moved to the modality of the query; a score that "
-            "always prefers one modality gets half of restricted_R@1, the least possible",
+            "share of queries whose match ranks first in a corpus of both modalities, mean of matches in the other "
+            "modality (mixed_R@1) and in the modality of the query, so that preferring one modality does not raise it",
         ),
         "mixed_R@1": Score(
-            "higher", "share of queries that find their item first, mean of both query modalities", is_shown=True
+            "higher",
+            "share of queries whose match, in the other modality, ranks first in a corpus of both modalities",
+            is_shown=True,
         ),
         "mixed_R@10": Score("higher", "share of queries that find their item among the first 10, mean of both"),
         "mixed_MRR": Score("higher", "mean of 1 / rank of the item, mean of both query modalities"),

@@ -384,7 +384,7 @@ class SubspaceAngles:
         if not self.nonzero.any():
             message = f"{gap}, and no angle between the subspaces exceeds its sampling error"
             return (False if self.are_collapsed else None), message
-        measured = f"{gap}, the smallest angle above zero {self.smallest:.1f}"
+        measured = f"{gap}, and the smallest principal angle above zero is {self.smallest:.1f}"
         measured += f" (standard error of the difference {self.difference_error:.2g})"
         if self.agree:
             # Without an edge the directions depend on a threshold, and a large error agrees with every angle.

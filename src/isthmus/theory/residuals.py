@@ -169,8 +169,8 @@ def _different_subspaces(evidence: Evidence) -> Assumption:
         return Assumption.untested(name, statement, "yes or no", 0.0, reason)
     nonzero, ranks = angles.nonzero, angles.spaces.ranks
     evidence_text = (
-        f"of {len(nonzero):,} principal angles between the strong directions of the two modalities ({ranks[0]:,} and "
-        f"{ranks[1]:,}), {int(nonzero.sum()):,} exceed their sampling error"
+        f"{int(nonzero.sum()):,} of {len(nonzero):,} principal angles between the strong directions of the two "
+        f"modalities ({ranks[0]:,} and {ranks[1]:,} directions) exceed their sampling error"
     )
     holds = bool(nonzero.any()) or ranks[0] != ranks[1]
     return Assumption(name, statement, 0.0 if holds else 1.0, "yes or no", 0.0, holds, evidence_text)
@@ -212,8 +212,8 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
     degrees = [math.degrees(math.acos(min(1.0, float(np.linalg.norm(c @ basis))))) for c in evidence.centres]
     random = math.degrees(math.acos(math.sqrt(k / evidence.dim)))
     evidence_text = (
-        f"the centres make {degrees[0]:.1f} ({names[0]}) and {degrees[1]:.1f} degrees ({names[1]}) with "
-        f"the {k:,} shared directions; a random direction makes about {random:.1f}"
+        f"the angle between the centre and the {k:,} shared directions is {degrees[0]:.1f} ({names[0]}) and "
+        f"{degrees[1]:.1f} degrees ({names[1]}); that of a random direction is about {random:.1f}"
     )
     return Assumption.tested(name, statement, 90 - min(degrees), "degrees", 5.0, evidence_text)
 
@@ -240,8 +240,9 @@ def _isometry(evidence: Evidence, rows: tuple[np.ndarray, np.ndarray]) -> Assump
     correlation = f"{np.corrcoef(*cosines)[0, 1]:.2f}" if min(spreads) > 1e-6 else "undefined, one modality is constant"
     difference = float(np.mean(np.abs(cosines[0] - cosines[1])))
     evidence_text = (
-        f"means {cosines[0].mean():.3f} ({evidence.names[0]}) and {cosines[1].mean():.3f} ({evidence.names[1]}), "
-        f"correlation over pairs {correlation}, mean absolute difference {difference:.3f}"
+        f"the mean cosine with the own centre is {cosines[0].mean():.3f} ({evidence.names[0]}) and "
+        f"{cosines[1].mean():.3f} ({evidence.names[1]}); within a pair the two differ by {difference:.3f} on average, "
+        f"and their correlation over pairs is {correlation}"
     )
     return Assumption.tested(name, statement, difference, "cosine", 0.02, evidence_text)
 
@@ -253,7 +254,7 @@ def _constant_part(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "cosine", 0.02, reason)
     centre, length = evidence.centres[modality], evidence.lengths[modality]
     spread = math.sqrt(max(float(centre @ evidence.grams[modality] @ centre) - length**2, 0.0))
-    evidence_text = f"cosines with the centre have the mean {length:.3f} and the standard deviation {spread:.4f}"
+    evidence_text = f"the cosines with the centre have mean {length:.3f} and standard deviation {spread:.4f}"
     return Assumption.tested(name, statement, spread, "cosine", 0.02, evidence_text)
 
 
@@ -264,7 +265,7 @@ def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
         return Assumption.untested(name, statement, "share of energy", 0.02, reason)
     frame = np.linalg.qr(np.column_stack([evidence.shared_basis, evidence.centres[modality]]))[0]
     outside = max(1.0 - float(np.trace(frame.T @ evidence.grams[modality] @ frame)), 0.0)
-    evidence_text = f"{outside:.4f} of the energy lies outside the centre and the shared directions"
+    evidence_text = f"{100 * outside:.1f} % of the energy lies outside the centre and the shared directions"
     return Assumption.tested(name, statement, outside, "share of energy", 0.02, evidence_text)
 
 
@@ -281,12 +282,16 @@ def _equal_projections(evidence: Evidence) -> Assumption:
     if non_matching_sq_distance <= 0:
         return Assumption.untested(name, statement, unit, 0.1, "all projections are equal")
     evidence_text = (
-        f"|P_C x - P_C y| is {math.sqrt(matching_sq_distance):.3f} for matching pairs and "
-        f"{math.sqrt(non_matching_sq_distance):.3f} for non-matching pairs (root mean squares)"
+        f"projected on the shared space, matching rows are {math.sqrt(matching_sq_distance):.3f} apart and "
+        f"non-matching rows {math.sqrt(non_matching_sq_distance):.3f} (root mean squares)"
     )
     return Assumption.tested(
         name, statement, math.sqrt(matching_sq_distance / non_matching_sq_distance), unit, 0.1, evidence_text
     )
+
+
+def _bound_text(bound: float) -> str:
+    return "a number that is practically 0" if 0 <= bound < 1e-9 else f"{bound:.4g}"
 
 
 def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:
@@ -297,8 +302,8 @@ def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: floa
     clouds = max(finite_bound(n, temperature=temperature, cosine=best_cosine), bound)
     evidence_text = (
         f"the loss of {n:,} pairs at temperature {temperature:g} is {loss:.4g} nats (both directions summed); no "
-        f"embeddings of {n:,} pairs in {dim:,} dimensions get below {bound:.4g}, and no pairing of these two "
-        f"clouds below {clouds:.4g}"
+        f"embeddings of {n:,} pairs in {dim:,} dimensions get below {_bound_text(bound)}, and no pairing of these "
+        f"two clouds below {_bound_text(clouds)}"
     )
     proved = uniform_bound_is_proved(dim, temperature=temperature)
     if bound > finite_bound(n, temperature=temperature) and not proved:
@@ -308,5 +313,5 @@ def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: floa
 
 def _not_saturated(loss: float) -> Assumption:
     name, statement = "not_saturated", "the loss is not saturated"
-    evidence_text = f"the loss is {loss:.3g} nats; a loss close to zero no longer moves the gap"
+    evidence_text = f"the loss is {loss:.3g} nats; only a loss close to zero would no longer move the gap"
     return Assumption(name, statement, max(0.01 - loss, 0.0), "nats", 0.0, loss >= 0.01, evidence_text)

@@ -195,17 +195,17 @@ OF_ONE_MODALITY = ("cone", "von_mises_fisher", "subspace", "constant_part", "off
 
 #: Theorem -> its claim, after "It states that".
 CLAIMS = {
-    "theorem 1": "without constraints the optimum has equal matching rows, spread evenly, and means that vanish; its "
-    "bound holds for every embedding",
-    "theorem 2": "two cones alone have no gap at the optimum (they may keep one that they started with)",
-    "theorem 3": "cones in two subspaces end with centres orthogonal to the shared space (A6) and a gap of the angle "
-    "between the subspaces (A7)",
-    "theorem 4": "centres orthogonal to the shared space then give matching rows one projection on it (A8), and a "
+    "theorem 1": "without constraints the optimum has equal matching rows, evenly spread, and means of zero; its bound "
+    "on the loss holds for all embeddings",
+    "theorem 2": "two cones alone have no gap at the optimum (though they may keep an initial gap)",
+    "theorem 3": "cones in two subspaces end with centres orthogonal to the shared space and a gap that equals the "
+    "angle between the subspaces",
+    "theorem 4": "centres orthogonal to the shared space then give matching rows the same projection on it, and a "
     "cosine below 1",
     "corollary rotation": "rotating one hyperplane onto the other closes the gap",
     "corollary projection": "projecting on the shared space aligns matching rows",
-    "affine case": "with a constant offset orthogonal to the shared space the loss does not depend on the gap: it "
-    "neither makes nor closes it",
+    "affine case": "with a constant offset orthogonal to the shared space the loss does not depend on the gap, so that "
+    "training neither makes nor closes it",
 }
 #: Theorem -> assumptions that its conclusion would make true.
 CONCLUSIONS = {

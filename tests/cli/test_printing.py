@@ -1,0 +1,60 @@
+"""Lines and tables of the terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from isthmus.cli import printing
+from isthmus.cli.fit_facts import fit_lines
+
+WORDS = "Of 250 pairs 95 % keep-their-match, and " + 9 * "more words "
+
+
+def narrow(monkeypatch: pytest.MonkeyPatch, width: int | None) -> None:
+    monkeypatch.setattr(printing, "terminal_width", lambda: width)
+
+
+def test_wrap_line_indents_later_lines_and_keeps_percentages() -> None:
+    lines = printing.wrap_line(f"  {WORDS}", 24)
+    assert " ".join(line.strip() for line in lines) == WORDS.strip()
+    assert all(line.startswith("    ") for line in lines[1:])
+    assert max(map(len, lines)) <= 24
+    assert not any(line.strip().startswith("%") for line in lines)
+    assert printing.wrap_line(WORDS, None) == [WORDS]
+
+
+def test_print_table_wider_than_the_terminal_is_printed_in_blocks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header, rows = ("name", "value", "change", "gain"), [("first", "0.12", "+0.10", "1"), ("second", "0.5", "-1", "2")]
+    narrow(monkeypatch, None)
+    assert printing.print_table(header, rows) == []
+    assert capsys.readouterr().out.splitlines()[0].split() == list(header)
+    narrow(monkeypatch, 22)
+    printing.print_table(header, rows, units=[2, 1])
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.splitlines()[0].split() == ["name", "value", "change"]
+    assert second.splitlines()[2].split() == ["second", "2"]
+    assert printing.print_table(header, rows, optional=("change", "value")) == ["change"]
+    assert capsys.readouterr().out.splitlines()[1].split() == ["first", "0.12", "1"]
+
+
+def test_print_table_with_long_text_wraps_its_column(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow(monkeypatch, 50)
+    printing.print_table(("text", "value"), [(WORDS, "0.5")], text=0)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 50
+    assert lines[1].endswith("0.5")
+    assert " ".join(" ".join(lines[1:]).replace("0.5", "").split()) == WORDS.strip()
+
+
+def test_fit_lines_describe_facts_and_leave_out_options() -> None:
+    info = {"k": 3, "ranks": (7, 8), "gain": {"text": [0.0411, 0.0064]}, "hubness_weights": {"x": 0}, "new": [1, 2.0]}
+    assert fit_lines(info, ("image", "text")) == [
+        "dimensions of the subspace of each modality: 7 (image), 8 (text)",
+        "gain of the hubness weight between image and text: +0.041 (standard error 0.006) in the mean reciprocal "
+        "rank of pairs that were left out of the bank",
+        "new: 1, 2",
+    ]
