@@ -1,4 +1,4 @@
-"""Claim: every aligner is fitted from ready moments of width 768 in less than two seconds of the processor.
+"""Claim: every aligner is fitted from given moments of width 768 in less than two seconds of processor time.
 
 The processor's seconds are those that a busy machine does not change. Auto cross-validates on rows and is left out.
 Rows are random cones with shared directions; times do not depend on them.
@@ -48,7 +48,7 @@ def rows(width: int = 768, pairs: int = 10_000) -> list[Row]:
             found.append(Row(f"fit {name}", "refused", str(error), float("nan")))
             continue
         seconds = time.process_time() - start
-        allowed = f"{LIMIT:g} s of the processor, width {width}"
+        allowed = f"{LIMIT:g} s of processor time, width {width}"
         found.append(Row(f"fit {name}", f"{seconds:.2f} s", allowed, seconds / LIMIT, most=1))
     return found
 

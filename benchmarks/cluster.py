@@ -1,5 +1,5 @@
 """Claim: two local Dask workers of one thread reach 80 % of the rate of one process with two threads, and a worker that
-is killed in the middle changes nothing in the sums.
+is killed in the middle does not change the sums.
 
 Both read the same mapped files. The cluster is running already; its time includes the making of the tasks, the tree of
 sums and the transfer of the result.

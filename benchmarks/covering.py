@@ -1,4 +1,4 @@
-"""Claim: the measures without an interval have none because subsampling, the usual remedy, does not cover.
+"""Claim: the measures without an interval have none because intervals from half samples have too low a coverage.
 
 Half of the items, drawn without replacement, scatter around the value of all by about its standard error, where a
 measure is smooth. For data sets of one kind the interval value -+ 1.96 times that scatter should hold the value of many

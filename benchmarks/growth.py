@@ -1,5 +1,5 @@
-"""Claim: the time of the pass grows in proportion to n from 10^4 to 10^7 pairs, its memory not at all, and with the
-width the rate only comes nearer to that of bare BLAS.
+"""Claim: the time of the pass grows in proportion to n from 10^4 to 10^7 pairs, its memory does not grow, and at large
+widths the rate approaches that of bare BLAS.
 
 Rows come from shards: one .npy of 100,000 rows that is linked as many times as needed, so that 10^7 pairs need no more
 disk than 10^5. Ten passes over n pairs and one over 10 n follow each other, in seconds of the processor (all threads),

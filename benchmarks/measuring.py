@@ -1,4 +1,4 @@
-"""Claim: `measure`, `explain` and `inspect` take little more than the products and the pass that they cannot avoid.
+"""Claim: `measure`, `explain` and `inspect` take little more than their unavoidable matrix products and one pass.
 
 All measures of 20,000 pairs rank a sample of 10,000 and are compared with the three products of its scores: within x
 and within y, each score once, and between. `explain` of 1,000,000 pairs is compared with the moments of the same files,
@@ -115,8 +115,8 @@ def rows(items: int = 20_000, large: int = 1_000_000, dim: int = 512, repeats: i
         ]
         best, bare = ({key: min(run[side][key] for run in runs) for key in ("seconds", "used")} for side in (0, 1))
         claim = f"`measure`, all, {items:,} x {dim}"
-        measured = f"{best['seconds']:.1f} s, {best['used']:.1f} s of the processor"
-        peer = f"its bare products: {bare['seconds']:.1f} s, {bare['used']:.1f} s of the processor"
+        measured = f"{best['seconds']:.1f} s, {best['used']:.1f} s of processor time"
+        peer = f"its bare products: {bare['seconds']:.1f} s, {bare['used']:.1f} s of processor time"
         table.append(Row(claim, measured, peer, best["seconds"] / bare["seconds"], most=2.5))
         table.append(Row(f"{claim}: seconds", measured, "allowed 8 s", best["seconds"] / 8, most=1))
         quiet = min(child("measuring", "verb", "fast", paths, OMP_NUM_THREADS="1")["seconds"] for _ in range(repeats))

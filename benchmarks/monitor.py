@@ -1,4 +1,4 @@
-"""Claim: watching a training costs less than 2 % of its steps.
+"""Claim: monitoring costs less than 2 % of the training time.
 
 The step is a forward and a backward pass of a small image and text transformer (6 layers of width 256 each, 64 patches,
 32 tokens) with InfoNCE and AdamW; the embedding is 512 wide. What the monitor adds is timed beside it in turns: the
@@ -68,8 +68,8 @@ def rows(pairs: int = 64, width: int = 512) -> list[Row]:
         added = (window_size * seconds["sums"] + seconds["reading"]) / every
         found.append(
             Row(
-                f"share of a step, a reading of width {width} every {every} steps",
-                f"{1000 * added:.1f} ms ({1000 * seconds['reading']:.0f} ms a reading, "
+                f"share of a step, a snapshot of width {width} every {every} steps",
+                f"{1000 * added:.1f} ms ({1000 * seconds['reading']:.0f} ms a snapshot, "
                 f"{1000 * seconds['sums']:.1f} ms a batch)",
                 f"a step of {pairs} pairs, {1000 * seconds['step']:.0f} ms",
                 added / seconds["step"],
@@ -79,7 +79,7 @@ def rows(pairs: int = 64, width: int = 512) -> list[Row]:
     share = seconds["sums"] * default.window / default.every / seconds["step"]
     found.append(
         Row(
-            "the same with readings in the background, which leave the sums alone to wait for",
+            "the same with snapshots in the background, so that a step waits only for the sums",
             f"{1e6 * seconds['sums'] * default.window / default.every:.0f} µs",
             f"a step of {pairs} pairs, {1000 * seconds['step']:.0f} ms",
             share,

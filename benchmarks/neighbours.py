@@ -1,4 +1,4 @@
-"""Claim: one pass finds the neighbours of all items on both sides faster than scikit-learn, in little memory.
+"""Claim: one pass finds the neighbours of all items in both modalities faster than scikit-learn, in little memory.
 
 One pass finds the 20 nearest rows on both sides and in the union for all items of two sides, and the ranks of the
 partners; the other sums functions of all distances. scikit-learn's brute-force NearestNeighbors answers a part of

@@ -1,4 +1,4 @@
-"""Claim: the moments of both sides and of their pairing come sooner than what other libraries make of one side alone.
+"""Claim: the moments of both modalities and of their pairs take less time than other libraries need for one modality.
 
 All work on the same float32 rows in memory with the same number of threads. torch.cov gives one covariance of both
 sides side by side, (2d, 2d); scikit-learn's and dask-ml's IncrementalPCA the principal directions of one side;

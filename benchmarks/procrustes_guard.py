@@ -1,4 +1,4 @@
-"""Why fitted maps are judged on other pairs: in-sample against held-out recall on CLIP's COCO pairs.
+"""Why fitted maps are evaluated on other pairs: in-sample and held-out recall on the COCO pairs of CLIP.
 
     ISTHMUS_FIXTURES=... python benchmarks/procrustes_guard.py
 

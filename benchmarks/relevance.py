@@ -55,7 +55,7 @@ def rows(*names: str) -> list[Row]:
             table.append(Row(title, line, f"cosine {100 * by_cosine:.1f}", recall / max(by_cosine, 1e-9)))
             if name in ASKED:
                 asked = ASKED[name][position]
-                table.append(Row(title, f"{100 * recall:.1f}", f"{asked} asked", 100 * recall / asked, 1))
+                table.append(Row(title, f"{100 * recall:.1f}", f"{asked} required", 100 * recall / asked, 1))
         needed = 1 if name in ASKED else None
         claim = f"calibration error on {name}"
         table.append(Row(claim, f"{error:.1f}", f"{ALLOWED_ERROR} allowed", ALLOWED_ERROR / error, needed))

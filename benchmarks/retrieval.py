@@ -1,4 +1,5 @@
-"""Claim: recall in both directions costs little more than the bare product of the scores, and less than other tools.
+"""Claim: recall in both directions costs little more than the bare product of the scores, and less than other tools
+need.
 
 The ranks of 5,000 x 25,000 x 512 pairs (five captions for each image) are counted tile by tile from one product, in
 both directions. The reference computes only the product, into memory that is there. The others answer one direction

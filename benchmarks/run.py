@@ -30,10 +30,13 @@ PACKAGES = (
 )  # fmt: skip
 INTRODUCTION = """# Benchmarks
 
-`make bench` runs every file of `benchmarks/` and writes this page; `python benchmarks/run.py moments` measures one of
-them anew. Each line is a ratio taken in one run: both sides do the same work on the same data with the same threads, in
-turns, and the least time of each counts. A ratio above 1 means that isthmus is faster, or that more is used than is
-allowed where the claim is about memory or growth.
+How fast is isthmus, and how much memory does it need? Each line compares it with another library, or with a limit. Both
+sides do the same work on the same data with the same threads, in turns in one run, and the shortest time of each
+counts. If *needed* is "at least", a larger *ratio* is better, and above 1 isthmus is faster. If it is "at most",
+*ratio* is the used part of the other value or of the limit. *met* is **no** where the claim was not met. Lines without
+*needed* are for information. *machine's limit* compares with the fastest possible computation.
+
+`make bench` measures everything and writes this page. `python benchmarks/run.py moments` measures one benchmark.
 """
 
 
@@ -69,13 +72,13 @@ def machine() -> str:
 def page(results: dict[str, Any]) -> str:
     """docs/reference/benchmarks.md from the rows that are kept."""
     lines = [INTRODUCTION]
-    for place in dict.fromkeys(one["machine"] for one in results.values()):
-        lines.append(f"Measured on: {place}.\n")
     for name, one in sorted(results.items()):
         lines.append(f"## {name}\n\n{one['about']}\n\n{one['date']}, {one['seconds']:.0f} s.\n\n{HEADER}")
         lines += [Row.from_dict(row).line() for row in one["rows"]]
         lines.append("")
-    return "\n".join(lines)
+    lines.append("## Machines\n")
+    lines += [f"- {machine_text}" for machine_text in dict.fromkeys(one["machine"] for one in results.values())]
+    return "\n".join(lines) + "\n"
 
 
 def about(name: str) -> str:

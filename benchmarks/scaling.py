@@ -1,4 +1,4 @@
-"""Claim: a model of four coefficients predicts the processor's seconds of a pass to 30 % over n, d, threads,
+"""Claim: a model of four coefficients predicts the processor time of a pass within 30 % for any n, d, threads and
 workers.
 
 seconds = n (4 d^2 / g + o d) / threads + c, with g the rate of BLAS on one core, o what reading, checking and adding up
@@ -141,8 +141,8 @@ def rows() -> list[Row]:
     def row(what: str, n: int, d: int, hardware: Hardware, used: float, seconds: float) -> None:
         cost = predict(n, d, hardware, measured)
         expected = cost.compute * hardware.workers * hardware.threads
-        clock = f"by the clock {seconds:.2f} s, predicted {cost.seconds:.2f} s"
-        measured_, told = f"{used:.2f} s of the processor", f"predicted {expected:.2f} s"
+        clock = f"elapsed {seconds:.2f} s, predicted {cost.seconds:.2f} s"
+        measured_, told = f"{used:.2f} s of processor time", f"predicted {expected:.2f} s"
         table.append(Row(f"{n:,} x {d}, {what}", measured_, told, used / expected, least=0.7, most=1.3, machine=clock))
 
     core = Hardware("one core", 1, 1, 1.0, 1e12, 1e12)

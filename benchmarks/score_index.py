@@ -1,4 +1,4 @@
-"""Claim: corrected scores cost little where they are served: in banks, in the query, and in an approximate index.
+"""Claim: corrected scores cost little in an index: the bank, the query, and the recall of an approximate index.
 
     python benchmarks/score_index.py
 

@@ -80,7 +80,7 @@ def rows(*names: str) -> list[Row]:
                 reached = (change.mean(), exchange, mixed)
                 for title, value, asked in zip(("change of R@1", *COLUMNS[1:3]), reached, ASKED[name], strict=True):
                     table.append(
-                        Row(f"{title} of {method} on {name}", f"{value:.1f}", f"{asked} asked", value / asked, 1)
+                        Row(f"{title} of {method} on {name}", f"{value:.1f}", f"{asked} required", value / asked, 1)
                     )
     return table
 

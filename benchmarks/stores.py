@@ -1,5 +1,5 @@
-"""Rows per second through each vector store against the store's own bare calls, which move the same vectors in blocks.
-The ratios are those of processor seconds, and for PostgreSQL, which is another process, those of the clock.
+"""Rows per second through each vector store against bare calls of the store, which move the same vectors in blocks.
+The ratios are those of processor time, and for PostgreSQL, which is another process, of elapsed time.
 
 Reading is a pass over all vectors. Applying reads them, corrects them with `ScoreCalibration`, and writes them as a new
 column, or as a new shard of Qdrant. The bare calls do the same with the store's library alone.

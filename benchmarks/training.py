@@ -1,4 +1,5 @@
-"""Claim: InfoNCE costs less than open_clip's ClipLoss, Sigmoid what its SigLipLoss does, tiles need far less memory.
+"""Claim: InfoNCE costs less than open_clip's ClipLoss, Sigmoid as much as its SigLipLoss, and tiles need far less
+memory.
 
 Each work is a forward and a backward pass on the same random unit rows in float32, on one thread, in turns in one run;
 times are the processor's, which a busy machine changes little. What the other losses cost is shown beside open_clip's

@@ -1,4 +1,4 @@
-"""Claim: every verb takes seconds, and not many times the products that it cannot avoid.
+"""Claim: every command takes seconds, and not many times its unavoidable matrix products.
 
 Each verb runs in a process of its own on made-up CLIP-like pairs: two cones with a common anisotropic signal. The bare
 products are float32 products of the same shapes in the same process, in turns with the verb, with the same threads.
@@ -186,7 +186,7 @@ def rows(verbs: Sequence[str] = (), n: int = 0, width: int = 0) -> list[Row]:
         seconds = child("verbs", "verb_seconds", verb, *size)
         ratio = seconds["verb"] / seconds["bare"]
         table.append(
-            Row(f"{verb}, {size[0]:,} x {size[1]}", f"{seconds['verb']:.1f} s", f"{most:g} s asked",
+            Row(f"{verb}, {size[0]:,} x {size[1]}", f"{seconds['verb']:.1f} s", f"{most:g} s allowed",
                 seconds["verb"] / most, most=1, machine=f"{ratio:.3g} times the bare products")
         )  # fmt: skip
     if not verbs or "query" in verbs:
@@ -194,7 +194,7 @@ def rows(verbs: Sequence[str] = (), n: int = 0, width: int = 0) -> list[Row]:
             most = QUERIES[what]
             table.append(
                 Row(f"one query, {what}", f"{ours:.0f} microseconds", f"bare product: {bare:.0f} microseconds",
-                    (ours - bare) / most, most=1, machine=f"{ours - bare:.0f} above, {most:.0f} asked")
+                    (ours - bare) / most, most=1, machine=f"{ours - bare:.0f} above, {most:.0f} allowed")
             )  # fmt: skip
     if not verbs or "peers" in verbs:
         table += _peers(n or SAMPLED, width or 512)

@@ -2,7 +2,7 @@
 Corrections on held-out pairs
 =============================
 
-Each correction is fitted to one half of the items and judged on the other half.
+Each correction is fitted to one half of the items and evaluated on the other half.
 """
 
 import matplotlib.pyplot as plt

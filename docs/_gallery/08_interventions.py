@@ -2,7 +2,8 @@
 Does a task follow the gap?
 ===========================
 
-The gap is closed step by step, and so is the part that the modalities share. The task follows one of the two.
+One intervention closes the gap step by step, and the other removes what the modalities do not share. Which of the two
+changes the score of a task?
 """
 
 import matplotlib.pyplot as plt

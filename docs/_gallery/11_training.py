@@ -1,6 +1,6 @@
 """
-The gap during a training
-=========================
+The gap during training
+=======================
 
 A monitor beside the training loop measures recent batches.
 """

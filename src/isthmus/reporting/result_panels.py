@@ -76,7 +76,7 @@ def draw_drift(ax: Any, drift: Drift) -> None:
 
 
 def draw_history(ax: Any, snapshots: Sequence[GapSnapshot]) -> None:
-    """Draw the components of the cosine deficit over the steps of a training."""
+    """Draw the components of the cosine deficit over the steps of a training run."""
     steps = [snapshot.step for snapshot in snapshots]
     colours = (MUTED, Y, X, ACCENT)
     for component, colour in zip(snapshots[0].budget, colours, strict=True):

@@ -200,7 +200,7 @@ def drift(data: Drift, /, *, ax: Any = None) -> Any:
 
 
 def history(data: GapSnapshot | Sequence[GapSnapshot], /, *, ax: Any = None) -> Any:
-    """Draw the components of the cosine deficit over the steps of a training.
+    """Draw the components of the cosine deficit over the steps of a training run.
 
     Parameters
     ----------

@@ -204,7 +204,7 @@ def _shared_space(evidence: Evidence) -> Assumption:
 
 
 def _orthogonal_centres(evidence: Evidence) -> Assumption:
-    name, statement = "orthogonal_centres", "both centres are orthogonal to the shared space (A6)"
+    name, statement = "orthogonal_centres", "both centres are orthogonal to the shared space"
     if reason := evidence.no_direction() or evidence.no_shared_space:
         return Assumption.untested(name, statement, "degrees", 5.0, reason)
     basis, names = evidence.shared_basis, evidence.names
@@ -219,7 +219,7 @@ def _orthogonal_centres(evidence: Evidence) -> Assumption:
 
 
 def _gap_is_the_angle(evidence: Evidence) -> Assumption:
-    name, statement = "gap_is_the_angle", "the gap equals the angle between the two subspaces (A7)"
+    name, statement = "gap_is_the_angle", "the gap equals the angle between the two subspaces"
     angles = evidence.angles
     if reason := evidence.no_direction():
         return Assumption.untested(name, statement, "degrees", 0.0, reason)
@@ -270,7 +270,7 @@ def _offset_and_shared_only(evidence: Evidence, modality: int) -> Assumption:
 
 
 def _equal_projections(evidence: Evidence) -> Assumption:
-    name, statement = "equal_projections", "matching rows have the same projection on the shared space (A8)"
+    name, statement = "equal_projections", "matching rows have the same projection on the shared space"
     unit = "share of the distance of non-matching pairs"
     if reason := evidence.no_shared_space:
         return Assumption.untested(name, statement, unit, 0.1, reason)

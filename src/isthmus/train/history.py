@@ -1,4 +1,4 @@
-"""All snapshots of a training as one result."""
+"""All snapshots of a training run as one result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from isthmus.utils.tabular import Tabular
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GapHistory(Tabular, Sequence[GapSnapshot]):
-    """Snapshots of a training in the order of their steps, as a sequence, a table, a file and a figure.
+    """Snapshots of a training run in the order of their steps, as a sequence, a table, a file and a figure.
 
     Parameters
     ----------
