@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,9 +12,17 @@ import pytest
 
 import isthmus
 from isthmus import InputError, Pairs
-from isthmus.align import Centering, HyperplaneRotation, Identity, MeanRotation, SharedSpaceProjection, unregister
+from isthmus.align import (
+    Centering,
+    HyperplaneRotation,
+    Identity,
+    MeanRotation,
+    ScoreCalibration,
+    SharedSpaceProjection,
+    unregister,
+)
 from isthmus.data.grouping import pairs_of_items
-from isthmus.evaluation import Comparison, compare
+from isthmus.evaluation import Comparison, compare, default_aligners
 from isthmus.evaluation.summary import pool_changes
 from isthmus.evaluation.trial import Trial
 from isthmus.metrics.centroid import gap_angle
@@ -102,6 +111,17 @@ class TestScores:
         monkeypatch.setattr("isthmus.evaluation.comparison.MAX_ITEMS", 40)
         table = compare(pairs, aligners=[], tasks=["retrieval"], splits=1)
         assert (table.n_fit, table.n_test) == (20, 20)
+
+    def test_compare_in_several_threads_gives_the_table_of_one_thread(self, pairs: Pairs) -> None:
+        """Notes too: a warning of a fit belongs to the thread that fits."""
+        aligners: list[Any] = [*default_aligners(), "Procrustes", "RidgeMap", ScoreCalibration(row_map="Centering")]
+        tables = []
+        for threads in (1, 3):
+            with isthmus.config_context(threads=threads), warnings.catch_warnings():
+                warnings.simplefilter("error")
+                tables.append(compare(pairs, aligners=aligners, splits=2, fit_sizes=[30, 50]))
+        assert tables[0].to_json() == tables[1].to_json()
+        assert any("free map" in note for note in tables[0]["Procrustes on 30 items"].notes)
 
 
 class TestFailures:

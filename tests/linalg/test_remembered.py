@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,28 @@ def test_cache_drops_the_oldest_results_and_keeps_none_that_is_too_large() -> No
     for _ in range(2):
         counted(small, a, calls)
     assert len(calls) == 2
+
+
+def test_threads_that_ask_for_one_matrix_wait_for_one_decomposition() -> None:
+    cache, calls, started = DecompositionCache(2**20), list[str](), threading.Barrier(3)
+    matrix, results = np.eye(MIN_SIZE), list[np.ndarray]()
+
+    def decompose() -> tuple[np.ndarray, ...]:
+        calls.append("eigh")
+        threading.Event().wait(0.05)  # the other threads ask meanwhile
+        return tuple(np.linalg.eigh(matrix))
+
+    def ask() -> None:
+        started.wait()
+        results.append(cache.get(matrix, "eigh", decompose)[1])
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert calls == ["eigh"]
+    assert results[0] is results[1] is results[2]
 
 
 def test_small_matrices_are_decomposed_anew() -> None:

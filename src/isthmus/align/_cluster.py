@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from isthmus.compute.resources import block_rows
 from isthmus.data.sources import Source, open_source
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
+from isthmus.utils.warning import without_warnings
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,8 +55,7 @@ class RowForm:
     def rows(self, rows: Any) -> np.ndarray:
         """Return rows in this form, as a NumPy array."""
         rows = to_numpy(rows)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CorpusWarning)  # `drift_warnings` compares rows of the whole file
+        with without_warnings(CorpusWarning):  # `drift_warnings` compares rows of the whole file
             if self.role == "query":
                 return to_numpy(self.aligner.query(rows, modality=self.modality))
             return to_numpy(self.aligner.stored(rows, modality=self.modality, queries=self.queries))

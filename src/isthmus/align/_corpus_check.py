@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from isthmus.align._further import Cloud
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.statistics.intervals import satterthwaite_p_value
 from isthmus.utils.errors import IsthmusWarning
+from isthmus.utils.warning import warn
 
 #: Fewer rows than this are not compared, and of more at most `MAX_ROWS`, evenly spaced.
 MIN_ROWS, MAX_ROWS = 100, 5_000
@@ -38,7 +38,7 @@ def warn_of_other_corpus(name: str, fitted: Cloud, rows: Any) -> None:
         return
     error = fitted.cov / max(fitted.n - 1, 1) + centred.T @ centred / len(table) / (len(table) - 1)
     if satterthwaite_p_value(squared, error) < LEVEL:
-        warnings.warn(
+        warn(
             f"these {count:,} rows of {name} are unlike those of the fit: their means differ by {offset:.0%} of their "
             "spread; a bank of another corpus loses recall and prefers a modality, so fit or adapt the correction to "
             "rows of the corpus that is searched",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +25,8 @@ from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.tasks import TaskData, ZeroShot, mean_texts
 from isthmus.tasks import registry as tasks
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import InputError
+from isthmus.utils.warning import without_warnings
 
 #: A candidate is dropped after a fold if its score is lower than the best one, or its recall lower than the
 #: tolerance, by this many standard errors.
@@ -78,8 +78,7 @@ def cross_validate(
                 class_texts, aim, seed + repeat, paired,
             )  # fmt: skip
             trials.append((fit, fold, number))
-    with warnings.catch_warnings():  # of all threads together, because warnings belong to the process
-        warnings.simplefilter("ignore", IsthmusWarning)
+    with without_warnings():
         # Each fold decides which candidates go on. Repeats are judged at once.
         n_single = folds if repeats == 1 else 1
         for number in range(n_single):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -16,6 +15,7 @@ from isthmus.align._score_model import Direction
 from isthmus.align._score_rows import ScoreRows
 from isthmus.compute.arrays import Array, to_numpy
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.warning import warn
 
 #: Factor by which the number of stored rows may differ from the calibration without a warning.
 MAX_GROWTH = 4
@@ -145,7 +145,7 @@ class Relevance:
         """
         (asking, corpus), hit_model = self._direction(query, stored)
         if not 1 / MAX_GROWTH <= len(rows) / hit_model.n_stored <= MAX_GROWTH:
-            warnings.warn(
+            warn(
                 f"got {len(rows):,} stored rows, and {hit_model.n_stored:,} in the calibration, so probabilities are "
                 "extrapolated; calibrate with more pairs, or check them on hits that you know",
                 IsthmusWarning,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -15,7 +14,8 @@ from isthmus.align._score_rows import ScoreRows
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.topk import topk
 from isthmus.data.pairs import Pairs
-from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.errors import InputError
+from isthmus.utils.warning import without_warnings
 
 #: Random choices of the items that are stored.
 DRAWS = 4
@@ -83,8 +83,7 @@ def _folds(
         judged_pairs = pairs.take(np.flatnonzero(is_in_fold))
         if correction.row_map_uses_pairs and n_folds > 1:
             refitted = type(correction)(**correction.get_params())
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", IsthmusWarning)  # this fit serves the calibration alone
+            with without_warnings():  # this fit serves the calibration alone
                 refitted.fit(pairs.take(np.flatnonzero(~is_in_fold)), names=names)
             yield refitted, refitted.score_model, judged_pairs
             continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, cast
@@ -24,6 +23,7 @@ from isthmus.compute.arrays import Array
 from isthmus.data.columns import as_source
 from isthmus.data.opening import as_pairs
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.warning import warn
 
 
 @dataclass(kw_only=True, eq=False)
@@ -179,7 +179,7 @@ class ScoreCorrection(ScoreRows):
                 f"stored(rows, modality={modality!r}, queries={self.modalities[0]!r})"
             )
         if index == "shared":
-            warnings.warn(shared_warning(form), IsthmusWarning, stacklevel=2)
+            warn(shared_warning(form), IsthmusWarning, stacklevel=2)
         asking = None if queries is None else self._name(queries)
         number = self.modality_number(modality)
         mapped = self._transform(rows, number)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from isthmus.align._score_model import (
 )
 from isthmus.compute import arrays
 from isthmus.utils.errors import IsthmusWarning
+from isthmus.utils.warning import warn
 
 #: Smaller banks are warned of.
 MIN_BANK_ROWS = 32
@@ -64,7 +64,7 @@ def solve_levels(
         bank_sizes = [len(rows) for rows in banks]
         info["bank_rows"] = dict(zip(names, bank_sizes, strict=True))
         if min(bank_sizes) < MIN_BANK_ROWS:
-            warnings.warn(
+            warn(
                 f"scores are compared with a bank of {min(bank_sizes)} rows, fewer than {MIN_BANK_ROWS}, so their "
                 "correction is noisy; fit it to more rows, or use ScoreStandardization",
                 IsthmusWarning,

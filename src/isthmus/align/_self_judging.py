@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import Any, Self, cast
 
@@ -18,6 +17,7 @@ from isthmus.statistics.moments import Moments
 from isthmus.tasks import TaskData
 from isthmus.tasks import registry as tasks
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.warning import warn, without_warnings
 
 #: Fewest items that are split, and largest sample of them.
 MIN_ITEMS, MAX_ITEMS = 40, 2_000
@@ -119,7 +119,7 @@ class SelfJudging(Aligner):
         self._judgement = held_out_change(self, pairs)
         if self._judgement and self._judgement["change"] < -self._judgement["error"]:
             change, error = (100 * self._judgement[name] for name in ("change", "error"))
-            warnings.warn(
+            warn(
                 f"{type(self).__name__} changes the R@1 of held-out pairs by {change:+.1f} points (standard error "
                 f"{error:.1f}, half of {self._judgement['items']:,} items fitted, the others judged); compare lists "
                 "aligners that keep it, and judge=False skips this check",
@@ -141,7 +141,7 @@ class SelfJudging(Aligner):
         if self._judgement:
             self.fit_info_ = {**self.fit_info_, "held_out_recall": self._judgement}
         elif self.judge and self._judgement is None:
-            warnings.warn(
+            warn(
                 f"the recall of {type(self).__name__} was not checked, and it often falls: the check takes pairs of "
                 "rows at once, and a solution for half of them; use isthmus compare",
                 RecallWarning,
@@ -161,8 +161,7 @@ def held_out_change(aligner: SelfJudging, pairs: Pairs) -> dict[str, float] | No
     fit, test = sample.split_half(rng=0)
     fresh = type(aligner)(**{**aligner.get_params(), "judge": False})
     raw = test.unit(normalize=aligner.normalize)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", IsthmusWarning)  # the fit to all pairs warns
+    with without_warnings():  # the fit to all pairs warns
         try:
             mapped = fresh.fit_moments(Moments.of(fit, normalize=aligner.normalize)).transform(*raw)
         except (InputError, np.linalg.LinAlgError):

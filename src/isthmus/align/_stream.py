@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from isthmus.data.row_history import RowHistory
 from isthmus.data.sources import Source
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.utils.errors import IsthmusWarning
+from isthmus.utils.warning import warn
 
 #: Fields of moments that are no sums.
 _SETTINGS = ("item_moments", "matmul_dtype", "normalize")
@@ -108,7 +108,7 @@ class PairStream:
         if counts and is_first:
             about = "" if all(history.is_exact for history in self._histories) else "about "
             found = " and ".join(f"{about}{count:,} of {block.n_pairs:,} {name} rows" for name, count in counts.items())
-            warnings.warn(
+            warn(
                 f"{found} of this block came in an earlier block and count as new items; give all pairs of an item "
                 "in one block, or all pairs to fit",
                 IsthmusWarning,

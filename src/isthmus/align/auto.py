@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
@@ -30,6 +30,7 @@ from isthmus.statistics.data_warnings import without_data_warnings
 from isthmus.statistics.moments import Moments
 from isthmus.tasks import ZeroShot, has_two_sided_truth
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.warning import warn, without_warnings
 
 #: Fewer items than this are not cross-validated.
 MIN_ITEMS = 40
@@ -309,15 +310,14 @@ class Auto(ChosenAligner):
         name = type(fallback).__name__
         self._adopt(Choice(fallback, [], [f"{name}, not cross-validated: {reason}."], {}), data, names)
         if data.paired:
-            warnings.warn(f"Auto falls back to {name}: {reason}", IsthmusWarning, stacklevel=3)
+            warn(f"Auto falls back to {name}: {reason}", IsthmusWarning, stacklevel=3)
         return self
 
     def _adopt(self, choice: Choice, data: FittingData, names: Names | None) -> Self:
         """Fit the chosen aligner to all rows. The maps of row maps are solved on first use."""
         aligner = choice.aligner
-        with warnings.catch_warnings(), without_data_warnings():
-            if aligner.corrects_scores and data.paired:
-                warnings.simplefilter("ignore", IsthmusWarning)  # Auto warns of few rows itself
+        is_silent = aligner.corrects_scores and data.paired  # Auto warns of few rows itself
+        with without_warnings() if is_silent else nullcontext(), without_data_warnings():
             data.fit(aligner, names, paired=data.paired and self.constraint != "no_pairs")
             if aligner.corrects_scores:
                 aligner.map_x_  # noqa: B018  # solves

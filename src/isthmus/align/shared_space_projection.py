@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +15,7 @@ from isthmus.linalg.shared_directions import COSINE_TOLERANCE, EnergySubspaces, 
 from isthmus.linalg.significance import ENERGY_SHARE
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError, IsthmusWarning
+from isthmus.utils.warning import warn
 
 #: Fewer items than this do not determine subspaces.
 MIN_ITEMS = 10
@@ -126,7 +126,7 @@ class SharedSpaceProjection(SelfJudging):
         energies = [(b * (s @ b)).sum(0) for b, s in zip(bases, second_moments, strict=True)]
         rank = basis_x.shape[1]
         if self.k is not None and self.k > rank:
-            warnings.warn(
+            warn(
                 f"got k={self.k} directions, but the data support {rank}, which are kept", IsthmusWarning, stacklevel=2
             )
         if self.k is not None and self.k < rank:
@@ -139,7 +139,7 @@ class SharedSpaceProjection(SelfJudging):
         info |= {"k": bases[0].shape[1], "energy_kept": fractions}
         self.fit_info_ = info
         if reservations := self._reservations(info, items, moments.dim_x):
-            warnings.warn("; ".join(reservations), IsthmusWarning, stacklevel=2)
+            warn("; ".join(reservations), IsthmusWarning, stacklevel=2)
         if not self.center:
             return Affine(bases[0]), Affine(bases[1])
         return Affine(bases[0], -moments.mean_x @ bases[0]), Affine(bases[1], -moments.mean_y @ bases[1])

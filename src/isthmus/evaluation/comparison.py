@@ -242,9 +242,9 @@ def _blocks(candidates: list[Aligner], fit_sizes: Sequence[int] | None) -> list[
 
 
 def _run(design: Design, n_splits: int, log: TrialLog | None, progress: Progress | None) -> list[Trial]:
-    """Run all trials that the journal does not hold, and write each to it."""
+    """Run all trials that the journal does not hold, write each to it, and return them in the order of the table."""
     finished = {} if log is None else log.trials
-    total = n_splits * design.n_trials_per_split
+    total = n_splits * len(design.rows)
     trials: list[Trial] = []
     report_progress(0, total, "comparing corrections")
     for trial in design.run(n_splits, finished):
@@ -254,7 +254,8 @@ def _run(design: Design, n_splits: int, log: TrialLog | None, progress: Progress
         report_progress(len(trials), total, "comparing corrections", trial.aligner)
         if progress is not None:
             progress(len(trials), total, trial.aligner)
-    return trials
+    order = {key: position for position, key in enumerate(design.rows)}
+    return sorted(trials, key=lambda trial: (trial.split, order[trial.summary_key]))
 
 
 def _describe(pairs: Pairs, paths: tuple[str, str], dependence: str | None) -> dict[str, Any]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import inspect
 import threading
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from isthmus.compute.threads import map_ahead
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.fit_observers import observe_fit
+from isthmus.evaluation.fit_warnings import collected_warnings, is_own
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
@@ -38,8 +38,11 @@ MIN_FIT_ITEMS = 4
 #: Tasks that catch no warnings, so that they may run while another thread collects those of a fit.
 CONCURRENT_TASKS = frozenset({"retrieval", "mixed_search", "two_sided_search", "within_modality_search", "zero_shot"})
 
-#: Fitted aligners that may wait beside one for each thread, while one thread searches the raw embeddings of a split.
+#: Aligners that may wait beside one for each thread, while one thread searches the raw embeddings of a split.
 MORE_AHEAD = 4
+
+#: A finished trial, and what an observer of its fit is told: number of the split, test items and fitted aligner.
+Judged = tuple[Trial, tuple[int, np.ndarray, Aligner] | None]
 
 #: Names of the classes and the vectors that represent them, or None twice.
 ClassTexts = tuple[np.ndarray | None, np.ndarray | None]
@@ -71,12 +74,16 @@ class Design:
     rng: int
 
     @property
-    def n_trials_per_split(self) -> int:
-        """Return the number of trials of one split."""
-        return sum(len(aligners) for _, aligners in self.blocks)
+    def rows(self) -> list[tuple[str, str, int | None]]:
+        """Return the keys of the rows of the table, one for each trial of a split."""
+        return [
+            summary_key(type(aligner).__name__, changed_options(aligner), size)
+            for size, aligners in self.blocks
+            for aligner in aligners
+        ]
 
     def run(self, n_splits: int, finished: Mapping[Any, Trial]) -> Iterator[Trial]:
-        """Yield the trials of all splits in order.
+        """Yield the trials of all splits, those of the first split first.
 
         If a cluster is in use and its workers can open the pairs, each split is one task of the cluster.
         """
@@ -94,15 +101,18 @@ class Design:
         return self._run_all([number], finished)
 
     def _run_all(self, numbers: Iterable[int], finished: Mapping[Any, Trial]) -> Iterator[Trial]:
-        """Yield the trials of some splits. Aligners are fitted here, and judged in other threads at the same time."""
-        prepared = (trial for number in numbers for trial in self._prepared(number, finished))
+        """Yield the trials of some splits. Aligners are fitted and judged in several threads."""
+        jobs = (job for number in numbers for job in self._jobs(number, finished))
         threads = n_threads() if CONCURRENT_TASKS.issuperset(task.name for task in self.tasks) else 1
-        return map_ahead(lambda trial: trial.judged(), prepared, threads, ahead=threads + MORE_AHEAD)
+        for trial, observed in map_ahead(lambda job: job(), jobs, threads, ahead=threads + MORE_AHEAD):
+            if observed is not None:
+                observe_fit(*observed)
+            yield trial
 
-    def _prepared(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Prepared]:
-        """Yield the fitted aligners of one split with the mapped rows of its test half, and trials that are finished.
+    def _jobs(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Callable[[], Judged]]:
+        """Yield functions that return the trials of one split. Finished ones are not computed again.
 
-        Warnings belong to the process, so that only one thread may fit and collect them.
+        Corrections of raw rows come last. They are fitted before the raw rows are searched, and share their products.
         """
         if self.fit is None:
             fit_items, test_items = group_split(self.pairs, self.group, rng=self.rng + number)
@@ -114,18 +124,23 @@ class Design:
                 available = f"expected {MIN_FIT_ITEMS} to the {len(fit_items):,} that are available"
                 raise InputError(f"fit_sizes: {size} items to fit on, {available}")
             split = Split(self, test, fit_items[:size], number, size)
-            keys = [(*summary_key(type(a).__name__, changed_options(a), size), number) for a in aligners]
-            early: dict[int, Prepared] = {}
-            for position, (aligner, trial_key) in enumerate(zip(aligners, keys, strict=True)):
-                # Corrections of raw rows are fitted first, so that they share the products of the raw embeddings.
-                if isinstance(aligner, ScoreCorrection) and aligner.row_map is None and trial_key not in finished:
-                    early[position] = split.prepare(aligner)
-            test.corrections += [prepared.fitted for prepared in early.values() if prepared.split is not None]
-            for position, (aligner, trial_key) in enumerate(zip(aligners, keys, strict=True)):
-                if trial_key in finished:
-                    yield Prepared(finished[trial_key])
+            unfinished = []
+            for aligner in aligners:
+                key = (*summary_key(type(aligner).__name__, changed_options(aligner), size), number)
+                if key in finished:
+                    yield Prepared(finished[key]).judged
                 else:
-                    yield early.pop(position) if position in early else split.prepare(aligner)
+                    unfinished.append(aligner)
+            if not unfinished:
+                continue
+            split.read()
+            corrections = [a for a in unfinished if isinstance(a, ScoreCorrection) and a.row_map is None and is_own(a)]
+            if test.first is None:
+                test.first, test.corrections = split, corrections
+            correction_ids = {id(aligner) for aligner in corrections}
+            for aligner in sorted(unfinished, key=lambda aligner: id(aligner) in correction_ids):
+                # Warnings of other packages belong to the process, so that only this thread may fit and collect them.
+                yield partial(split.judged, aligner) if is_own(aligner) else split.prepare(aligner).judged
 
 
 def _run_split_on_worker(number: int, job: tuple[Any, Any, Design, Mapping[Any, Trial]]) -> list[Trial]:
@@ -146,8 +161,10 @@ class TestHalf:
         self.group = np.unique(design.group[items], return_inverse=True)[1]
         self.raw_scores: dict[str, TaskScores] | None = None
         self.lock = threading.Lock()  # one thread computes the scores of the raw embeddings
-        self.corrections: list[Aligner] = []  # fitted corrections of the raw embeddings, whose products they share
-        self.inputs: dict[int, TaskData] = {}  # what these corrections are judged on, by their id
+        self.first: Split | None = None  # the first split that is judged on these pairs
+        self.corrections: Sequence[Aligner] = ()  # corrections of the raw embeddings, whose products they share
+        self.prepared: dict[int, Prepared] = {}  # these corrections by the id of their aligner
+        self.inputs: dict[int, TaskData] = {}  # what they are judged on, by the id of the fitted aligner
 
     @cached_property
     def pairs(self) -> Pairs:
@@ -177,7 +194,8 @@ class TestHalf:
     def search_raw(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
         """Search the raw embeddings and those of the corrections at once, and return what their tasks share."""
         raw = self.task_data(x, y, (None, None))
-        self.inputs = {id(c): self.task_data(*self.transform(c), (None, None), c) for c in self.corrections}
+        fitted = [prepared.fitted for prepared in self.prepared.values() if prepared.split is not None]
+        self.inputs = {id(c): self.task_data(*self.transform(c), (None, None), c) for c in fitted}
         search_together([raw, *self.inputs.values()])
         return raw.shared
 
@@ -236,20 +254,27 @@ class Split:
             return fit
         return (self.design.pairs if fit is None else fit).take(self.fit_items)
 
+    def read(self) -> None:
+        """Read and sum the rows, before several threads use them."""
+        _ = self.test.rows
+        moments_of(self.fit_pairs, normalize=self.design.normalize)
+
+    def judged(self, aligner: Aligner) -> Judged:
+        """Fit an aligner and judge it."""
+        if any(aligner is correction for correction in self.test.corrections):
+            self._raw_scores()
+            return self.test.prepared.pop(id(aligner)).judged()
+        return self.prepare(aligner).judged()
+
     def prepare(self, aligner: Aligner) -> Prepared:
-        """Fit an aligner, and map the rows of the test half."""
+        """Fit a copy of an aligner, and map the rows of the test half."""
+        n_fit, n_test = self.fit_pairs.n_pairs, self.test.pairs.n_pairs
         trial = Trial(
-            type(aligner).__name__,
-            changed_options(aligner),
-            self.number,
-            self.fit_pairs.n_pairs,
-            self.test.pairs.n_pairs,
-            self.fit_size,
+            type(aligner).__name__, changed_options(aligner), self.number, n_fit, n_test, fit_size=self.fit_size
         )
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with collected_warnings(aligner) as collected:
             try:
-                fitted = self._fit(aligner)
+                fitted = self._fit(type(aligner)(**aligner.get_params()))
                 x, y = self.test.transform(fitted)
                 classes = self._classes(fitted)
             except InputError as error:
@@ -259,23 +284,21 @@ class Split:
         if x.shape[1] < 2:
             return Prepared(replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1"))
         # Recall is judged here.
-        shown = [w for w in caught if not issubclass(w.category, RecallWarning)]
-        notes = [str(w.message) for w in shown if issubclass(w.category, IsthmusWarning)]
+        shown = [(text, kind) for text, kind in collected if not issubclass(kind, RecallWarning)]
+        notes = [text for text, kind in shown if issubclass(kind, IsthmusWarning)]
         notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
-        if self.fit_size is None:
-            observe_fit(self.number, self.test.items, fitted)
         return Prepared(replace(trial, notes=notes), self, fitted, (x, y), classes)
 
     def judge(self, fitted: Aligner, x: np.ndarray, y: np.ndarray, classes: ClassTexts) -> dict[str, Any]:
         """Return scores, changes and gap of mapped rows of the test half, as fields of a trial."""
-        raw_scores = self._raw_scores()
         correction = fitted if fitted.corrects_scores else None
         is_raw = type(fitted) is Identity
-        task_scores = raw_scores if is_raw else self.test.run_tasks(x, y, classes, correction)
+        task_scores = self._raw_scores() if is_raw else self.test.run_tasks(x, y, classes, correction)
         moments = Moments.of(with_rows(self.test.pairs, x, y), normalize=False, matmul_dtype="float64")
         inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if fitted.uses_means else 1.0
         gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation)
         scores = _geometry(moments, self.test.pairs, x, y)
+        raw_scores = self._raw_scores()
         changes: dict[str, tuple[float, float]] = {}
         for name, result in task_scores.items():
             scores |= result.scores()
@@ -287,10 +310,11 @@ class Split:
         """Return the scores of the raw embeddings, computed once for each split."""
         with self.test.lock:
             if self.test.raw_scores is None:
-                normalize = self.design.normalize
-                identity = Identity(normalize=normalize).fit_moments(moments_of(self.fit_pairs, normalize=normalize))
+                first, normalize = self.test.first or self, self.design.normalize
+                self.test.prepared = {id(aligner): first.prepare(aligner) for aligner in self.test.corrections}
+                identity = Identity(normalize=normalize).fit_moments(moments_of(first.fit_pairs, normalize=normalize))
                 x, y = self.test.transform(identity)
-                data = self.test.task_data(x, y, self._classes(identity))
+                data = self.test.task_data(x, y, first._classes(identity))
                 data.shared |= self.test.search_raw(x, y)
                 self.test.raw_scores = {task.name: task.run(data) for task in self.design.tasks}
             return self.test.raw_scores
@@ -339,11 +363,13 @@ class Prepared:
     rows: tuple[Any, Any] = (None, None)
     classes: ClassTexts = (None, None)
 
-    def judged(self) -> Trial:
-        """Return the finished trial."""
-        if self.split is None:
-            return self.trial
-        return replace(self.trial, **self.split.judge(self.fitted, *self.rows, self.classes))
+    def judged(self) -> Judged:
+        """Return the finished trial, and what an observer of the fits is told."""
+        split = self.split
+        if split is None:
+            return self.trial, None
+        trial = replace(self.trial, **split.judge(self.fitted, *self.rows, self.classes))
+        return trial, (split.number, split.test.items, self.fitted) if split.fit_size is None else None
 
 
 def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:

@@ -39,6 +39,7 @@ class DecompositionCache:
         self.max_bytes = max_bytes
         self._results: OrderedDict[Hashable, tuple[np.ndarray, ...]] = OrderedDict()
         self._lock = threading.Lock()
+        self._pending: dict[Hashable, threading.Lock] = {}
 
     def get(
         self, matrix: np.ndarray, kind: str, decompose: Callable[[], tuple[np.ndarray, ...]], /
@@ -62,22 +63,42 @@ class DecompositionCache:
         if max(matrix.shape) < MIN_SIZE:
             return decompose()
         key = (kind, matrix.shape, matrix.dtype.str, *_content_key(matrix))
+        result_before = self._kept(key)
+        if result_before is not None:
+            return result_before
+        with self._lock:
+            pending = self._pending.setdefault(key, threading.Lock())
+        with pending:  # one thread decomposes a matrix, and others that ask for the same wait
+            result_before = self._kept(key)
+            if result_before is not None:
+                return result_before
+            try:
+                result = tuple(decompose())
+                for array in result:
+                    array.flags.writeable = False
+                self._keep(key, result)
+            finally:
+                with self._lock:
+                    self._pending.pop(key, None)
+        return result
+
+    def _kept(self, key: Hashable) -> tuple[np.ndarray, ...] | None:
+        """Return a result that is kept, which becomes the newest one, or None."""
         with self._lock:
             if key in self._results:
                 self._results.move_to_end(key)
-                return self._results[key]
-        result = tuple(decompose())
-        for array in result:
-            array.flags.writeable = False
-        size = sum(array.nbytes for array in result)
-        if size <= self.max_bytes:
-            with self._lock:
-                self._results[key] = result
-                total = sum(array.nbytes for arrays in self._results.values() for array in arrays)
-                while total > self.max_bytes:
-                    _, dropped = self._results.popitem(last=False)
-                    total -= sum(array.nbytes for array in dropped)
-        return result
+            return self._results.get(key)
+
+    def _keep(self, key: Hashable, result: tuple[np.ndarray, ...]) -> None:
+        """Keep a result, and drop the oldest ones beyond the size."""
+        if sum(array.nbytes for array in result) > self.max_bytes:
+            return
+        with self._lock:
+            self._results[key] = result
+            total = sum(array.nbytes for arrays in self._results.values() for array in arrays)
+            while total > self.max_bytes:
+                _, dropped = self._results.popitem(last=False)
+                total -= sum(array.nbytes for array in dropped)
 
 
 def _content_key(matrix: np.ndarray) -> tuple[int, int]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from weakref import WeakSet
 
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.pairing import judge_pairing
 from isthmus.utils.errors import IsthmusWarning
+from isthmus.utils.warning import warn
 
 #: Pairs whose remarks were stated, in a warning or in a verdict.
 _STATED: WeakSet[Pairs] = WeakSet()
-#: Number of `without_data_warnings` blocks that are open, in all threads.
-_open_blocks = 0
+#: True in a block of `without_data_warnings`, and in the threads that it starts.
+_is_silent: ContextVar[bool] = ContextVar("data are not judged", default=False)
 
 
 def warn_of_data(
@@ -48,7 +49,7 @@ def warn_of_data(
 
     Examples
     --------
-    >>> import numpy as np
+    >>> import numpy as np, warnings
     >>> rows = np.random.default_rng(0).normal(size=(20, 4))
     >>> with warnings.catch_warnings(record=True) as caught:
     ...     warnings.simplefilter("always")
@@ -56,7 +57,7 @@ def warn_of_data(
     >>> str(caught[0].message)
     'All rows of image are the same.'
     """
-    if _open_blocks or pairs in _STATED:
+    if _is_silent.get() or pairs in _STATED:
         return
     pairing = judge_pairing(pairs)
     if pairing.kind == "rotated" and not rotated:
@@ -64,7 +65,7 @@ def warn_of_data(
     _STATED.add(pairs)
     for remark in pairing.remarks(kinds):
         message = f"{' and '.join(pairs.names)}: {remark[0].lower()}{remark[1:]}" if named else remark
-        warnings.warn(message, IsthmusWarning, stacklevel=stacklevel)
+        warn(message, IsthmusWarning, stacklevel=stacklevel)
 
 
 def state_remarks(pairs: Pairs, /) -> None:
@@ -75,9 +76,8 @@ def state_remarks(pairs: Pairs, /) -> None:
 @contextmanager
 def without_data_warnings() -> Iterator[None]:
     """Do not judge data inside of the block, such as the halves of pairs that were judged as a whole."""
-    global _open_blocks  # noqa: PLW0603
-    _open_blocks += 1
+    token = _is_silent.set(True)
     try:
         yield
     finally:
-        _open_blocks -= 1
+        _is_silent.reset(token)
