@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,16 +18,20 @@ from isthmus.align._choice import TWO_SIDED, HeldOut, mean_error
 from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._score_model import gains_of_weight
 from isthmus.align._score_solution import TESTED_WEIGHT
+from isthmus.align._spectra import spectrum
+from isthmus.align.centering import Centering
+from isthmus.align.identity import Identity
 from isthmus.align.score_calibration import ScoreCalibration
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import n_threads
-from isthmus.compute.threads import map_ahead
+from isthmus.compute.threads import map_ahead, run_parallel
 from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.tasks import TaskData, ZeroShot, mean_texts
 from isthmus.tasks import registry as tasks
 from isthmus.utils.errors import InputError
+from isthmus.utils.progress import report_progress
 from isthmus.utils.warning import without_warnings
 
 #: A candidate is dropped after a fold if its score is lower than the best one, or its recall lower than the
@@ -55,23 +61,28 @@ def cross_validate(
     seed: int,
     normalize: bool,
     paired: bool,
+    beside: Sequence[Callable[[], Any]] = (),
 ) -> HeldOut:
     """Return the scores per group of items of all candidates, averaged over the repeats.
 
-    `aligners` are not fitted, Identity first. The moments of each fitting set are the sum of those of the folds.
+    `aligners` are not fitted, Identity first. The moments of each fitting set are the sum of those of the folds. The
+    functions `beside` are called while other threads judge candidates.
     """
     names = [display_name(aligner) for aligner in aligners]
     # Score (value, recall), candidate, group: sums over the repeats.
     count = int(group.max()) + 1
     scores, groups = np.zeros((2, len(aligners), count)), np.arange(count)
-    partitions: list[np.ndarray] = []
+    partitions = [np.random.default_rng([seed, repeat]).permutation(count) % folds for repeat in range(repeats)]
+    tests = [pairs.take(np.flatnonzero(fold[group] == f)) for fold in partitions for f in range(folds)]
+    gains = (
+        partial(leave_one_out_gains, pairs, group, normalize) if DEFAULT in names else partial(np.full, count, np.nan)
+    )
+    summed = [partial(_moments, test, normalize) for test in tests]
+    results: list[Any] = run_parallel([gains, *summed], n_threads())
     trials: list[Trial] = []
-    for repeat in range(repeats):
-        fold = np.random.default_rng([seed, repeat]).permutation(count) % folds
-        partitions.append(fold)
-        tests = [pairs.take(np.flatnonzero(fold[group] == f)) for f in range(folds)]
-        moments = [Moments.of(test, normalize=normalize).numpy() for test in tests]
-        for number, test in enumerate(tests):
+    for repeat, fold in enumerate(partitions):
+        moments = results[1 + repeat * folds :][:folds]
+        for number, test in enumerate(tests[repeat * folds :][:folds]):
             training = [m for f, m in enumerate(moments) if f != number]
             fit = Fold(
                 pairs.take(np.flatnonzero(fold[group] != number)), sum(training[1:], start=training[0]), test,
@@ -82,28 +93,61 @@ def cross_validate(
         # Each fold decides which candidates go on. Repeats are judged at once.
         n_single = folds if repeats == 1 else 1
         for number in range(n_single):
-            _judge(trials[number : number + 1], aligners, group, scores)
+            _judge(trials, [number], aligners, group, scores, () if number else beside)
             inside = partitions[0] <= number
             if number + 1 < folds:
                 _drop(scores, inside, groups, tolerance if aim in SEARCH_TASKS else 1.0)
                 _drop_futile(scores, inside, groups, aim, tolerance, names, (number + 1) / len(trials))
-        _judge(trials[n_single:], aligners, group, scores)
+        _judge(trials, range(n_single, len(trials)), aligners, group, scores)
     has_match = np.bincount(group[pairs.owner], minlength=count) > 0
-    gains = leave_one_out_gains(pairs, group, normalize) if DEFAULT in names else np.full(count, np.nan)
-    return HeldOut(names, scores / repeats, groups, np.stack(partitions), gains).take(has_match)
+    return HeldOut(names, scores / repeats, groups, np.stack(partitions), results[0]).take(has_match)
 
 
-def _judge(trials: Sequence[Trial], aligners: Sequence[Aligner], group: np.ndarray, scores: np.ndarray) -> None:
-    """Add the scores of all candidates that were not dropped, each trial and candidate in a thread of its own."""
+def _moments(test: Pairs, normalize: bool) -> Moments:
+    return Moments.of(test, normalize=normalize).numpy()
+
+
+def _judge(
+    trials: Sequence[Trial],
+    numbers: Sequence[int],
+    aligners: Sequence[Aligner],
+    group: np.ndarray,
+    scores: np.ndarray,
+    beside: Sequence[Callable[[], Any]] = (),
+) -> None:
+    """Add the scores of all candidates that were not dropped, each trial and candidate in a thread of its own.
+
+    Those that decompose most come first, so that no thread waits for a decomposition of another or for the last one.
+    """
     positions = [position for position in range(len(aligners)) if not np.isnan(scores[0, position]).any()]
-    jobs = [(trial, position) for trial in trials for position in positions]
+    positions.sort(key=lambda position: _rank(aligners[position]))
+    decomposed = "xy" if any(_decomposes(aligners[position]) for position in positions) else ""
+    jobs: list[tuple[int, int | None, Callable[[], Any]]] = [(0, None, function) for function in beside]
+    for number in numbers:
+        fit = trials[number][0]
+        jobs += [(number, None, partial(fit.decompose, modality)) for modality in decomposed]
+        jobs += [(number, position, partial(fit.judge, aligners[position])) for position in positions]
+    total = len(trials) * len(aligners)
+    for (number, position, _), judged in zip(jobs, map_ahead(lambda job: job[2](), jobs, n_threads()), strict=True):
+        if position is None:
+            continue
+        _, fold, tested = trials[number]
+        scores[:, position, fold == tested] += [_by_group(values, group, fold, tested) for values in judged]
+        done = number * len(aligners) + (positions.index(position) + 1) * len(aligners) // len(positions)
+        report_progress(done, total, "choosing a correction", display_name(aligners[position]))
 
-    def judge(job: tuple[Trial, int]) -> tuple[np.ndarray, np.ndarray]:
-        (fit, _, _), position = job
-        return fit.judge(aligners[position])
 
-    for ((_, fold, number), position), judged in zip(jobs, map_ahead(judge, jobs, n_threads()), strict=True):
-        scores[:, position, fold == number] += [_by_group(values, group, fold, number) for values in judged]
+def _decomposes(aligner: Aligner) -> bool:
+    """Return whether a candidate decomposes covariances."""
+    row_map = aligner.row_map if isinstance(aligner, ScoreCorrection) else aligner
+    return row_map is not None and not isinstance(row_map, Identity | Centering)
+
+
+def _rank(aligner: Aligner) -> int:
+    """Return 0 for row maps that need pairs, 1 for corrections behind row maps, and 2 for others."""
+    if isinstance(aligner, ScoreCorrection):
+        return 2 if aligner.row_map is None else 1
+    return 0 if aligner.requires_pairing else 2
 
 
 def leave_one_out_gains(pairs: Pairs, group: np.ndarray, normalize: bool) -> np.ndarray:
@@ -179,7 +223,7 @@ class Fold:
         self.fit_rows = tuple(to_numpy(rows) for rows in fit.unit(normalize=moments.normalize))
         self.test_rows = tuple(to_numpy(rows) for rows in test.unit(normalize=moments.normalize))
         moments_of(fit, normalize=moments.normalize, known=moments)
-        self._row_maps: dict[str, Aligner] = {}
+        self._row_maps: dict[str, tuple[Aligner, np.ndarray, np.ndarray]] = {}
         self._locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def judge(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
@@ -197,13 +241,12 @@ class Fold:
             mapper, options = aligner.row_map, {**aligner.get_params(), "row_map": None}
             (x, y), fit = self.test_rows, self.fit
             if isinstance(mapper, Aligner):
-                fitted = self._fitted(mapper)
-                x, y = fitted.transform(x, y)
+                fitted, x, y = self._fitted(mapper)
                 fit = with_rows(self.fit, *fitted.transform(*self.fit_rows), names=("x", "y"))
             correction = type(aligner)(**options)
             correction = correction.fit(fit) if self.paired else correction.fit(fit.x, fit.y, paired=False)
         else:
-            x, y = self._fitted(aligner).transform(*self.test_rows)
+            _, x, y = self._fitted(aligner)
         names = ("retrieval", SEARCH_TASKS[self.aim][0]) if self.aim in SEARCH_TASKS else ("retrieval",)
         data = TaskData(
             x, y, owner=self.test.index, seed=self.seed, y_groups=self.test.y_groups, labels=self.test.labels,
@@ -214,18 +257,23 @@ class Fold:
             task, score = SEARCH_TASKS[self.aim]
             return tasks()[task].run(data).per_item[score], recall
         if self.aim == "classification":
-            return _accuracy(self._fitted(aligner), x, self.test.labels, self.fit, self.class_texts), recall
+            return _accuracy(self._fitted(aligner)[0], x, self.test.labels, self.fit, self.class_texts), recall
         return recall, recall
 
-    def _fitted(self, aligner: Aligner) -> Aligner:
-        """Return a row map that is fitted and solved once."""
+    def _fitted(self, aligner: Aligner) -> tuple[Aligner, np.ndarray, np.ndarray]:
+        """Return a row map that is fitted and solved once, and the test rows after it."""
         name = display_name(aligner)
         with self._locks[name]:
             if name not in self._row_maps:
                 fitted = type(aligner)(**aligner.get_params()).fit_moments(self.moments)
                 _ = fitted.map_x_
-                self._row_maps[name] = fitted
+                self._row_maps[name] = (fitted, *fitted.transform(*self.test_rows))
             return self._row_maps[name]
+
+    def decompose(self, modality: str) -> None:
+        """Decompose the covariance of modality 'x' or 'y' for all candidates that need it."""
+        with suppress(np.linalg.LinAlgError):  # then no candidate that needs it has a solution
+            spectrum(self.moments, modality)
 
 
 def reduce_to_span(pairs: Pairs, class_texts: Any, normalize: bool) -> tuple[Pairs, Any, float]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -26,8 +27,9 @@ from isthmus.align.score_standardization import ScoreStandardization
 from isthmus.data.columns import as_source
 from isthmus.data.grouping import item_groups
 from isthmus.data.pairs import Pairs
-from isthmus.statistics.data_warnings import without_data_warnings
+from isthmus.statistics.data_warnings import has_unstated_remarks, without_data_warnings
 from isthmus.statistics.moments import Moments
+from isthmus.statistics.pairing import judge_pairing
 from isthmus.tasks import ZeroShot, has_two_sided_truth
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.warning import warn, without_warnings
@@ -225,7 +227,6 @@ class Auto(ChosenAligner):
             warn_of_fit(self, X, Y, further, index=index, paired=True, names=names)
             data = FittingData(X, Y, moments, pairs, further, index, group)
         else:
-            warn_of_fit(self, pairs, None, further, index=None, paired=True, names=names)
             data = FittingData(pairs.x, pairs.y, moments, pairs)
         if self.aim == "classification" and pairs.labels is None:
             raise InputError(
@@ -242,7 +243,9 @@ class Auto(ChosenAligner):
         sample = pairs.sample(MAX_ITEMS, rng=self.rng)
         item_group = item_groups(sample)
         n_items = int(item_group.max()) + 1
+        warn_of_rows = partial(warn_of_fit, self, pairs, None, {}, index=None, paired=not further, names=names)
         if n_items < max(MIN_ITEMS, 2 * self.folds):
+            warn_of_rows()
             return self._fall_back(data, names, f"{n_items} items are too few to cross-validate")
         reduced, texts, fraction = reduce_to_span(sample, class_texts, self.normalize)
         folds = self.folds or min(max(n_items // MIN_FOLD_ITEMS, 2), MAX_FOLDS)
@@ -250,12 +253,16 @@ class Auto(ChosenAligner):
         truth = {"index": sample.index, "y_groups": sample.y_groups, "labels": sample.labels}
         if self.aim == "search" and has_two_sided_truth(sample.n_items, sample.n_pairs, **truth):
             yardstick = TWO_SIDED
+        # The rows are judged in another thread, and warned of afterwards.
+        beside = [partial(judge_pairing, pairs)] if has_unstated_remarks(pairs) and not further else []
         with without_data_warnings():
             held_out = cross_validate(
                 reduced, item_group, texts, candidates(self.aim, self.constraint, fraction=fraction, **options),
                 aim=yardstick, tolerance=tolerance, folds=folds, repeats=self.repeats or REPEATS[folds > 2],
                 seed=self.rng, normalize=self.normalize, paired=self.constraint != "no_pairs",
+                beside=beside,
             )  # fmt: skip
+        warn_of_rows()
         held_out = replace(held_out, names=[display_name(aligner) for aligner in aligners])
         best, table = choose(held_out, yardstick, tolerance, DEFAULT)
         independent = independent_scores(held_out, yardstick, tolerance, DEFAULT)

@@ -57,7 +57,7 @@ def warn_of_data(
     >>> str(caught[0].message)
     'All rows of image are the same.'
     """
-    if _is_silent.get() or pairs in _STATED:
+    if not has_unstated_remarks(pairs):
         return
     pairing = judge_pairing(pairs)
     if pairing.kind == "rotated" and not rotated:
@@ -66,6 +66,11 @@ def warn_of_data(
     for remark in pairing.remarks(kinds):
         message = f"{' and '.join(pairs.names)}: {remark[0].lower()}{remark[1:]}" if named else remark
         warn(message, IsthmusWarning, stacklevel=stacklevel)
+
+
+def has_unstated_remarks(pairs: Pairs, /) -> bool:
+    """Return whether `warn_of_data` would judge these pairs."""
+    return not _is_silent.get() and pairs not in _STATED
 
 
 def state_remarks(pairs: Pairs, /) -> None:
