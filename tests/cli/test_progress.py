@@ -86,6 +86,15 @@ def test_report_and_compare_tell_the_comparison(files: list[str], tmp_path: Path
     assert told.count("comparing") == 1
 
 
+def test_fit_of_auto_tells_the_candidates(files: list[str], tmp_path: Path) -> None:
+    words = ["fit", "Auto", *files, "-o", str(tmp_path / "a.safetensors")]
+    lines = CliRunner().invoke(app, [*words, "-v"]).stderr.splitlines()
+    steps = [line.split("choosing a correction ")[1] for line in lines if "choosing a correction" in line]
+    numbers = [int(step.split("/")[0]) for step in steps]
+    assert numbers == sorted(numbers)
+    assert re.match(r"(\d+)/\1: ", steps[-1])  # ends at 100 %
+
+
 def test_verbose_logs_every_step_with_its_time_and_the_memory(files: list[str]) -> None:
     lines = CliRunner().invoke(app, ["measure", *files, "-v"]).stderr.splitlines()
     assert re.fullmatch(r"isthmus:   0\.\d\d s  isthmus .*, Python 3.*, NumPy .*, \d+ threads", lines[0])

@@ -133,8 +133,9 @@ def _judge(
             continue
         _, fold, tested = trials[number]
         scores[:, position, fold == tested] += [_by_group(values, group, fold, tested) for values in judged]
-        done = number * len(aligners) + (positions.index(position) + 1) * len(aligners) // len(positions)
-        report_progress(done, total, "choosing a correction", display_name(aligners[position]))
+        finished = number * len(aligners) + (positions.index(position) + 1) * len(aligners) // len(positions)
+        detail = f"{display_name(aligners[position])}, split {number + 1} of {len(trials)}"
+        report_progress(finished, total, "choosing a correction", detail)
 
 
 def _decomposes(aligner: Aligner) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import run_parallel
 from isthmus.data.grouping import grouping_summary
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis import Explanation, best_row, best_row_map, retrieval_at_chance
@@ -70,7 +74,7 @@ def render(
     x, y = pairs.names
     normalize = bool(result.pairs["normalize"])
     texts = texts or {}
-    examples = PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None
+    examples, cosines, random_angles = _sampled(explanation, pairs, texts)
     best_summary, mapped = (None, None) if comparison is None else (best_row(comparison), best_row_map(comparison))
     held_out = held_out or HeldOutClouds(pairs, fit, is_compared=comparison is not None, normalize=normalize)
     clouds = cloud_views(
@@ -116,24 +120,39 @@ def render(
         thumbnails=thumbnails,
         clouds_data=clouds,
         calibration_data=None if explanation.calibration is None else slider_data(explanation.calibration),
-        **_figures(explanation, comparison, pairs, held_out, mapped),
+        **_figures(explanation, comparison, held_out, mapped, cosines, random_angles),
     )
+
+
+def _sampled(
+    explanation: Explanation, pairs: Pairs, texts: Mapping[str, Sequence[str]]
+) -> tuple[PairExamples | None, samples.CosineSample, np.ndarray]:
+    """Return examples, cosines and random angles. Calibration and assumptions are computed beside them."""
+    result = explanation.result
+    normalize, ranks = bool(result.pairs["normalize"]), (_rank(result, pairs.names[0]), _rank(result, pairs.names[1]))
+    tasks: list[Callable[[], Any]] = [
+        lambda: explanation.assumptions,
+        lambda: explanation.calibration,
+        partial(samples.random_subspace_angles, pairs.dim, ranks),
+        partial(samples.CosineSample.of, pairs, normalize=normalize),
+        lambda: PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
+    ]
+    _, _, random_angles, cosines, examples = run_parallel(tasks, n_threads())
+    return examples, cosines, random_angles
 
 
 def _figures(
     explanation: Explanation,
     comparison: Comparison | None,
-    pairs: Pairs,
     held_out: HeldOutClouds,
     mapped: Summary | None,
+    cosines: samples.CosineSample,
+    random_angles: np.ndarray,
 ) -> dict[str, Any]:
     """Return every figure as SVG with its text alternative, and the samples that the captions need."""
-    result, names, budget = explanation.result, pairs.names, explanation.budget
-    normalize = bool(result.pairs["normalize"])
+    result, names, budget = explanation.result, held_out.pairs.names, explanation.budget
     before, after = held_out.raw, None if mapped is None else held_out.mapped(mapped)
     limits = panels.shared_limits(before, after)
-    cosines = samples.CosineSample.of(pairs, normalize=normalize)
-    random_angles = samples.random_subspace_angles(pairs.dim, (_rank(result, names[0]), _rank(result, names[1])))
 
     def svg(figure: Any, name: str, label: str) -> Markup:
         return Markup(inline_svg(figure, name, label=label))

@@ -151,7 +151,15 @@ def report(
 
 
 def _load_figures() -> None:
-    """Import matplotlib in another thread while the pairs are compared, if the process may use one."""
+    """Import matplotlib and compile the templates in another thread while the pairs are compared, if it may be used."""
+    from isthmus.reporting.templates import template_environment
+
+    def load() -> None:
+        for module in ("matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.style"):
+            importlib.import_module(module)
+        environment = template_environment()
+        for name in environment.list_templates(extensions=["j2"]):
+            environment.get_template(name)
+
     if n_threads() > 1:
-        modules = ("matplotlib.figure", "matplotlib.backends.backend_svg", "matplotlib.style")
-        threading.Thread(target=lambda: [importlib.import_module(name) for name in modules], name="figures").start()
+        threading.Thread(target=load, name="figures").start()
