@@ -34,6 +34,9 @@ def test_loss_with_scale_and_temperature_raises() -> None:
     ("factor", "scale", "message"),
     [
         (9.0, 14.3, "rows of mean length 9 and 9 came"),
+        (1e20, 14.3, r"rows of mean length 1e\+20 and 1e\+20 came"),
+        (1e-30, 14.3, "rows of mean length 1e-30 and 1e-30 came"),
+        (math.nan, 14.3, "32 of 32 rows of image_features and 32 of 32 rows of text_features hold NaN or infinite"),
         (1.0, math.nan, "logit_scale is NaN"),
         (1.0, math.log(1 / 0.07), "looks like a logarithm"),
         (1.0, torch.tensor(100.0).log(), "looks like a logarithm"),
@@ -45,8 +48,9 @@ def test_loss_with_scale_and_temperature_raises() -> None:
 )
 def test_loss_of_a_suspicious_batch_warns_once(factor: float, scale: float, message: str) -> None:
     loss, x, y = InfoNCE(), factor * unit_rows(0), factor * unit_rows(1)
-    with pytest.warns(IsthmusWarning, match=message):
+    with pytest.warns(IsthmusWarning, match=message) as caught:
         loss(x, y, scale)
+    assert len(caught) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss(x, y, scale)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from isthmus.statistics.degeneracy import COLLAPSED_KINDS, find_degeneracies
 from isthmus.train._batch import Batch
-from isthmus.train.batch_moments import batch_sums, moments_from_sums
+from isthmus.train.batch_moments import batch_sums, moments_from_sums, scaled_rows
 from isthmus.utils.errors import InputError, IsthmusWarning
 
 #: Temperature of CLIP at its start (A. Radford et al. 2021), used by a call without one.
@@ -101,9 +101,9 @@ class Loss(nn.Module):  # type: ignore[misc]
         Warns
         -----
         IsthmusWarning
-            Once, if `logit_scale` becomes NaN. On the first call only, if rows are not unit rows, or all rows of a
-            modality are the same, nearly the same, or vary in few directions. Also if `logit_scale` is not positive, or
-            the logarithm of a usual one.
+            Once, if `logit_scale` becomes NaN. On the first call only, if rows are not unit rows, hold NaN or infinite
+            values, or all rows of a modality are the same, nearly the same, or vary in few directions. Also if
+            `logit_scale` is not positive, or the logarithm of a usual one.
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
@@ -177,6 +177,13 @@ class Loss(nn.Module):  # type: ignore[misc]
 def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]:
     """Return what is suspicious about the rows and the scale of a first batch, in sentences."""
     messages = []
+    bad = [
+        f"{int(count)} of {batch.n} rows of {name}"
+        for name, rows in (("image_features", batch.x), ("text_features", batch.y))
+        if (count := (~rows.detach().isfinite()).any(dim=1).sum())
+    ]
+    if bad:
+        messages.append(f"{' and '.join(bad)} hold NaN or infinite values, and so does the loss: look at the encoder")
     lengths = non_unit_lengths(batch.x, batch.y)
     if lengths:
         messages.append(
@@ -209,12 +216,13 @@ def is_nan_on_host(scale: Tensor | float) -> bool:
 
 
 def non_unit_lengths(x: Tensor, y: Tensor) -> tuple[float, float] | None:
-    """Return the mean lengths of the rows that are not zero, or None if those of both are 1 within 2 %."""
+    """Return the mean lengths of the rows that are not zero, or None if those of both are 1 within 2 %, or not finite."""
     lengths = []
-    for rows in (x, y):
-        row_lengths = rows.detach().float().norm(dim=1)
+    for features in (x, y):
+        rows, factors = scaled_rows(features.detach())
+        row_lengths = rows.norm(dim=1) * factors[:, 0]
         lengths.append(float(row_lengths.sum() / (row_lengths > 0).sum().clamp(min=1)))
-    is_unit = not any(abs(length - 1) > LENGTH_TOLERANCE for length in lengths)
+    is_unit = not any(abs(length - 1) > LENGTH_TOLERANCE and math.isfinite(length) for length in lengths)
     return None if is_unit else (lengths[0], lengths[1])
 
 

@@ -10,6 +10,8 @@ from isthmus.utils.errors import InputError
 
 #: Smallest norm that a row is divided by.
 MIN_NORM = 1e-30
+#: Largest coordinate of a row whose squares are added as they are. Its inverse is the smallest one.
+MAX_COORDINATE = 1e12
 
 
 def batch_sums(x: Tensor, y: Tensor, /) -> Tensor:
@@ -61,8 +63,29 @@ def batch_sums(x: Tensor, y: Tensor, /) -> Tensor:
 
 
 def _unit_rows(rows: Tensor) -> Tensor:
+    return torch.nn.functional.normalize(scaled_rows(rows)[0], eps=MIN_NORM)
+
+
+def scaled_rows(rows: Tensor, /) -> tuple[Tensor, Tensor]:
+    """Return rows whose squares stay in the range of float32, and the factor that each of them was divided by.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n, d)
+        Rows of any finite length.
+
+    Returns
+    -------
+    rows : Tensor of shape (n, d)
+        Rows in float32 or float64, unchanged unless their largest coordinate is far from 1.
+    factors : Tensor of shape (n, 1)
+        1, or the largest absolute value of the row.
+    """
     rows = rows if rows.dtype == torch.float64 else rows.float()
-    return torch.nn.functional.normalize(rows, eps=MIN_NORM)
+    largest = rows.abs().amax(dim=1, keepdim=True)
+    is_in_range = ((largest > 1 / MAX_COORDINATE) & (largest < MAX_COORDINATE)) | (largest == 0) | ~largest.isfinite()
+    factors = largest.masked_fill(is_in_range, 1.0)
+    return rows / factors, factors
 
 
 def moments_from_sums(sums: Tensor, /, *, matmul_dtype: str = "float32") -> Moments:
