@@ -50,6 +50,37 @@ def test_items_that_continue_in_the_next_block_stay_one_item(
     np.testing.assert_allclose(streamed.xy, at_once.xy, atol=1e-10)
 
 
+@pytest.mark.filterwarnings("ignore:80 of 400")
+@pytest.mark.parametrize("size", [200, 130, 58, 8])
+@pytest.mark.parametrize("swapped", [False, True])
+def test_bank_of_a_stream_equals_that_of_all_pairs_at_once(size: int, swapped: bool, rng: np.random.Generator) -> None:
+    x, y = flat_export(rng)[:: -1 if swapped else 1]
+    streamed, at_once = ScoreCalibration(), ScoreCalibration().fit(x, y)
+    stream_of(streamed, x, y, size)
+    for number, bank in at_once._banks.items():
+        np.testing.assert_allclose(streamed._banks[number].rows, bank.rows, atol=1e-12)
+        assert np.array_equal(streamed._banks[number].items, bank.items)
+
+
+@pytest.mark.parametrize("aligner", [Centering(), ScoreCalibration()])
+@pytest.mark.parametrize("paired", [True, False])
+def test_stream_takes_a_last_block_of_one_row(
+    aligner: isthmus.align.Aligner, paired: bool, rng: np.random.Generator
+) -> None:
+    x = rng.normal(size=(41, WIDTH)) + 1
+    y = x + rng.normal(size=x.shape) - 2
+    streamed, at_once = type(aligner)(), type(aligner)().fit(x, y, paired=paired)
+    for start in range(0, 41, 8):
+        streamed.partial_fit(x[start : start + 8], y[start : start + 8], paired=paired)
+    for name in ("mean_x", "mean_y", "cov_x"):
+        np.testing.assert_allclose(getattr(streamed.statistics_, name), getattr(at_once.statistics_, name), atol=1e-12)
+    first = type(aligner)().partial_fit(x[:1], y[:1], paired=paired)
+    with pytest.raises(isthmus.InputError, match="got one row of a modality so far, expected two or more"):
+        _ = first.fit_info_
+    with pytest.raises(isthmus.InputError, match="has one row"):
+        first.fit(x[:1], y[:1], paired=paired)
+
+
 @pytest.mark.parametrize("aligner", [Centering(), ScoreCalibration()])
 def test_rows_that_come_back_in_a_later_block_are_reported_once_and_counted(
     aligner: isthmus.align.Aligner, rng: np.random.Generator, tmp_path: Path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -48,7 +48,7 @@ class Bank:
 
     @classmethod
     def extended(
-        cls, earlier: Bank | None, source: Source, /, *, size: int, seed: int, owner: np.ndarray | None = None,
+        cls, earlier: Bank | None, source: Source | None, /, *, size: int, seed: int, items: np.ndarray | None = None,
         first_item: int = 0, n_items: int = 0,
     ) -> Bank:  # fmt: skip
         """Return the bank of the earlier rows and those of a source.
@@ -57,14 +57,14 @@ class Bank:
         ----------
         earlier : Bank or None
             Bank of the rows before.
-        source : Source
-            New rows.
+        source : Source or None
+            New rows. None if every row of the block is one of the earlier rows.
         size : int
             Largest number of rows of the bank.
         seed : int
             Seed of the priorities.
-        owner : (n,) int array, optional
-            Item of each new row, counted from 0. None for unpaired rows.
+        items : (n,) int array, optional
+            Item of each new row. One below `first_item` continues an earlier item. None for unpaired rows.
         first_item, n_items : int
             Numbers of items before the new ones, and of new ones. Used for paired rows.
 
@@ -73,17 +73,20 @@ class Bank:
         Bank
             The new bank.
         """
+        if source is None:
+            assert earlier is not None
+            return replace(earlier, n_items=first_item + n_items)
         count = source.shape[0]
         first_row = 0 if earlier is None else earlier.n_rows
-        if owner is None:
+        if items is None:
             priorities = _uniform([seed], first_row, count)
             items = np.full(count, -1)
         else:
             # The first row of every item comes before all further rows, so that samples hold as many pairs as possible.
             priorities = 1 + _uniform([seed, 1], first_row, count)
-            present, first = np.unique(owner, return_index=True)
-            priorities[first] = _uniform([seed], first_item, n_items)[present]
-            items = first_item + np.asarray(owner, dtype=np.int64)
+            present, first = np.unique(items, return_index=True)
+            is_new = present >= first_item
+            priorities[first[is_new]] = _uniform([seed], first_item, n_items)[present[is_new] - first_item]
         new = np.sort(np.argsort(priorities, kind="stable")[:size])
         rows = to_numpy(source.read(0, count) if len(new) == count else source.take(new))
         dtype = np.dtype(compute_dtype(str(rows.dtype)))

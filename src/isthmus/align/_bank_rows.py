@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from isthmus.align._further import same_length
+from isthmus.compute.arrays import to_numpy
 from isthmus.data.components import connected_items
 from isthmus.data.grouping import row_groups
 from isthmus.data.joins import select_rows
@@ -24,6 +26,87 @@ def rows_of_pairs(pairs: Pairs) -> tuple[dict[int, BankRows], int]:
         first = np.unique(pairs.y_groups, return_index=True)[1]
         y, owner = select_rows(pairs.y, first), pairs.components[pairs.owner[first]]
     return {0: (pairs.x, pairs.components), 1: (y, owner)}, int(pairs.components.max(initial=-1)) + 1
+
+
+@dataclass(frozen=True)
+class BlockEnds:
+    """First and last pair of a block of a stream: their items, and the bytes of their rows by modality.
+
+    Attributes
+    ----------
+    first_item, last_item : int
+        Items of the two pairs.
+    first, last : dict of int to bytes
+        Bytes of their rows.
+    positions : dict of int to int
+        Place of the row of the first pair among the distinct rows.
+    """
+
+    first_item: int
+    last_item: int
+    first: dict[int, bytes]
+    last: dict[int, bytes]
+    positions: dict[int, int]
+
+
+def ends_of_pairs(pairs: Pairs) -> BlockEnds:
+    """Return the first and the last pair of a block."""
+    owner, components = pairs.owner[[0, -1]], pairs.components
+    ends = {
+        number: [to_numpy(source.take(rows[i : i + 1])).tobytes() for i in (0, 1)]
+        for number, source, rows in ((0, pairs.x, owner), (1, pairs.y, np.array([0, pairs.n_pairs - 1])))
+    }
+    first_y = 0 if pairs.y_groups is None else int(pairs.y_groups[0])
+    first, last = ({number: rows[i] for number, rows in ends.items()} for i in (0, 1))
+    items = components[owner].tolist()
+    return BlockEnds(items[0], items[1], first, last, {0: int(owner[0]), 1: first_y})
+
+
+def continued_entries(
+    entries: Mapping[int, BankRows], n_items: int, first_item: int, ends: BlockEnds | None, earlier: BlockEnds | None
+) -> tuple[dict[int, tuple[Source | None, np.ndarray | None]], int, BlockEnds | None]:
+    """Return the new rows of a block with their items in the stream, where its first item may be the last one before.
+
+    Parameters
+    ----------
+    entries : mapping of int to (Source, (n,) int array or None)
+        Distinct rows of each modality, and their items in the block.
+    n_items : int
+        Number of items of the block.
+    first_item : int
+        Number of items before the block.
+    ends : BlockEnds or None
+        Ends of the block. None if its rows are not paired.
+    earlier : BlockEnds or None
+        Ends of the block before. Its last item is numbered in the stream.
+
+    Returns
+    -------
+    entries : dict of int to (Source or None, (n,) int array or None)
+        Rows that did not come before, and their items in the stream.
+    n_items : int
+        Number of new items.
+    ends : BlockEnds or None
+        Ends of the block, whose last item is numbered in the stream.
+    """
+    numbers = first_item + np.arange(n_items)
+    continued: list[int] = []
+    if ends is not None and earlier is not None:
+        continued = [number for number in entries if ends.first[number] == earlier.last[number]]
+        if continued:
+            numbers[ends.first_item :] -= 1
+            numbers[ends.first_item] = earlier.last_item
+            n_items -= 1
+    new: dict[int, tuple[Source | None, np.ndarray | None]] = {}
+    for number, (rows, owner) in entries.items():
+        items = None if owner is None else numbers[owner]
+        if number not in continued or items is None or ends is None:
+            new[number] = rows, items
+        else:
+            others = np.delete(np.arange(rows.shape[0]), ends.positions[number])
+            new[number] = select_rows(rows, others, min_rows=1) if len(others) else None, items[others]
+    last = None if ends is None else replace(ends, last_item=int(numbers[ends.last_item]))
+    return new, n_items, last
 
 
 def rows_by_number(

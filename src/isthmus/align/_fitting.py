@@ -175,7 +175,7 @@ class Fitting(Options, abc.ABC):
             If an option or a row is invalid, or if paired and unpaired rows or other modalities are mixed.
         """
         known_names = None if self._fit is None else self._fit.names
-        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names, min_rows=1)
         if names and known_names and names != known_names:
             raise self._wrong_names(names, known_names)
         names = names or known_names
@@ -294,6 +294,8 @@ class Fitting(Options, abc.ABC):
         if fit.maps is None:
             assert fit.moments is not None
             self.validate_options()
+            if min(self.statistics_.n_x, self.statistics_.n_y) < 2:
+                raise InputError("got one row of a modality so far, expected two or more; add rows with partial_fit")
             fit.is_solving = True
             try:
                 self._arrays = {}

@@ -91,20 +91,27 @@ class Further:
 
 
 def rows_by_name(
-    X: Any, Y: Any, names: Names | None, modalities: Mapping[str, Any], fitted_names: Names | None
+    X: Any, Y: Any, names: Names | None, modalities: Mapping[str, Any], fitted_names: Names | None, *, min_rows: int = 2
 ) -> tuple[Any, Any, Names | None, dict[str, Source]]:
-    """Return the rows and names of the first two modalities, and the rows of further ones by name."""
+    """Return the rows and names of the first two modalities, and the rows of further ones by name.
+
+    Blocks of a stream may have fewer rows than other data: `min_rows`.
+    """
     if Y is None and not modalities and fitted_names is None and is_stack(X):
         X, Y = two_modalities(X)
     if not modalities:
         own_names = (str(X.names[0]), str(X.names[1])) if isinstance(X, Pairs) else column_modalities(X, Y)
-        return X, Y, names or own_names, {}
+        names = names or own_names
+        if min_rows < 2 and not isinstance(X, Pairs):
+            sides = zip(names or fitted_names or ("x", "y"), (X, Y), strict=True)
+            X, Y = (None if rows is None else as_source(name, rows, min_rows=min_rows) for name, rows in sides)
+        return X, Y, names, {}
     if X is not None or Y is not None:
         raise InputError("got rows by position and by name, expected all by name, such as image=X, text=Y, audio=Z")
     known = fitted_names or names or tuple(modalities)
     if len(known) < 2:
         raise InputError(f"got rows of {known[0]} alone, expected two or more modalities in the first call")
-    sources = {name: as_source(name, rows) for name, rows in modalities.items() if rows is not None}
+    sources = {n: as_source(n, rows, min_rows=min_rows) for n, rows in modalities.items() if rows is not None}
     first, second = sources.pop(known[0], None), sources.pop(known[1], None)
     return first, second, (known[0], known[1]), sources
 

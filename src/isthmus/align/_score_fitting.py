@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self, cast
 import numpy as np
 
 from isthmus.align._bank import Bank, common_pairs, representatives
-from isthmus.align._bank_rows import rows_by_number, rows_of_pairs
+from isthmus.align._bank_rows import BlockEnds, continued_entries, ends_of_pairs, rows_by_number, rows_of_pairs
 from isthmus.align._base import Aligner
 from isthmus.align._data_warnings import warn_of_fit
 from isthmus.align._further import (
@@ -52,6 +52,7 @@ class ScoreFitting(Aligner):
     corrects_scores: ClassVar[bool] = True
     # Class attributes, because scikit-learn forbids attributes on a new estimator that are not options.
     _banks = cast("Mapping[int, Bank]", {})
+    _bank_ends = cast("BlockEnds | None", None)  # of the last block of a stream
     _model = cast("ScoreModel | None", None)
     _compared = cast("frozenset[int]", frozenset())  # modalities of which rows were compared with those of the fit
 
@@ -174,9 +175,10 @@ class ScoreFitting(Aligner):
         if Y is None and not isinstance(X, Pairs) and len(modalities) < 2:
             Aligner.fit(fresh, X)  # raises
         fresh._stream = PairStream(remembers=False)
-        fresh._add_rows(X, Y, index, paired, names, modalities, group)
+        fresh._add_rows(X, Y, index, paired, names, modalities, group=group, min_rows=2)
         for name in ("_fit", "_unpaired", "_banks", "_more", "_arrays", "_model", "_compared"):
             setattr(self, name, getattr(fresh, name))
+        self._bank_ends = None
         X, Y, names, further = rows_by_name(X, Y, names, modalities, None)
         paired = keeps_pairing(paired, index, X, Y) if modalities else paired
         warn_of_fit(self, X, Y, further, index=index, paired=paired, names=names)
@@ -213,14 +215,15 @@ class ScoreFitting(Aligner):
         ScoreCorrection
             This aligner.
         """
-        return self._add_rows(X, Y, index, paired, names, modalities, True)
+        return self._add_rows(X, Y, index, paired, names, modalities, group=True, min_rows=1)
 
     def _add_rows(
-        self, X: Any, Y: Any, index: Any, paired: bool, names: Names | None, modalities: Mapping[str, Any], group: bool
-    ) -> Self:
+        self, X: Any, Y: Any, index: Any, paired: bool, names: Names | None, modalities: Mapping[str, Any], *,
+        group: bool, min_rows: int,
+    ) -> Self:  # fmt: skip
         self.validate_options()
         known_names = None if self._fit is None else self._fit.names
-        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names)
+        X, Y, names, further = rows_by_name(X, Y, names, modalities, known_names, min_rows=min_rows)
         if not isinstance(X, Pairs):  # sources remember which of their rows are equal
             X, Y = (None if rows is None else as_source(name, rows) for name, rows in zip("xy", (X, Y), strict=True))
         if modalities:
@@ -247,10 +250,13 @@ class ScoreFitting(Aligner):
             entries, n_items = rows_by_number(
                 (X, Y), numbered, index, paired=paired, group=group, normalize=self.normalize
             )
-        for number, (rows, owner) in entries.items():
+        first_item = 0 if hub is None else hub.n_items
+        ends = None if pairs is None or further or not group else ends_of_pairs(pairs)
+        new, n_items, self._bank_ends = continued_entries(entries, n_items, first_item, ends, self._bank_ends)
+        for number, (new_rows, items) in new.items():
             bank = Bank.extended(
-                self._banks.get(number), rows, size=self._sample_size, seed=self.rng, owner=owner,
-                first_item=0 if hub is None else hub.n_items, n_items=n_items,
+                self._banks.get(number), new_rows, size=self._sample_size, seed=self.rng, items=items,
+                first_item=first_item, n_items=n_items,
             )  # fmt: skip
             self._banks = {**self._banks, number: bank}
         return self
@@ -279,7 +285,7 @@ class ScoreFitting(Aligner):
         self._check_normalize(moments)
         if self._keeps_bank:
             raise InputError(f"{type(self).__name__} needs rows for its bank, and moments hold none; use fit")
-        self._banks, self._more, self._arrays, self._model = {}, {}, {}, None
+        self._banks, self._more, self._arrays, self._model, self._bank_ends = {}, {}, {}, None, None
         return super().fit_moments(moments, names=names)
 
     def _fit_sums(self, moments: Moments, names: Names | None) -> Self:
@@ -358,7 +364,7 @@ class ScoreFitting(Aligner):
 
     def _restore_arrays(self, further: dict[str, np.ndarray]) -> None:
         super()._restore_arrays(further)
-        self._banks, self._model, self._compared = {}, None, frozenset()
+        self._banks, self._bank_ends, self._model, self._compared = {}, None, None, frozenset()
 
     def set_params(self, **options: Any) -> Self:
         """Change options. The form and the metric of the index can be changed after a fit and after `load`.

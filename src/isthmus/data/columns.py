@@ -75,10 +75,11 @@ def to_array(rows: Any, name: str) -> Array:
     return rows
 
 
-def as_source(name: str, rows: Any, **reading: Any) -> Source:
+def as_source(name: str, rows: Any, *, min_rows: int = 2, **reading: Any) -> Source:
     """Return rows of one modality as a source: an array, list, column, path or source.
 
-    Options are those of `isthmus.sources.open_source`. An opened source takes none.
+    Arrays have at least `min_rows` rows. Further options are those of `isthmus.sources.open_source`. An opened source
+    takes none.
     """
     if isinstance(rows, Source):
         return rows
@@ -98,7 +99,7 @@ def as_source(name: str, rows: Any, **reading: Any) -> Source:
         array = array[:, 0, :]
     if len(array.shape) == 3:
         array = arrays.to_numpy(array)
-    return prepared(Source(array, address=name), **reading)
+    return prepared(Source(array, address=name, min_rows=min_rows), **reading)
 
 
 def column_modalities(x: Any, y: Any) -> tuple[str, str] | None:

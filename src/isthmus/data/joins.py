@@ -208,7 +208,7 @@ def read_keys(source: Source, key: Any) -> tuple[Any, str]:
     return keys, address
 
 
-def select_rows(source: Source, rows: np.ndarray, /) -> Source:
+def select_rows(source: Source, rows: np.ndarray, /, *, min_rows: int = 2) -> Source:
     """Return selected rows of a source as a source.
 
     Parameters
@@ -217,6 +217,8 @@ def select_rows(source: Source, rows: np.ndarray, /) -> Source:
         Rows (n, d).
     rows : numpy.ndarray
         Row numbers (m,), in any order.
+    min_rows : int
+        Smallest number of rows that is accepted. Default: 2.
 
     Returns
     -------
@@ -232,7 +234,8 @@ def select_rows(source: Source, rows: np.ndarray, /) -> Source:
     if len(rows) == source.shape[0] and np.array_equal(rows, np.arange(len(rows))):
         return source
     if not source.is_numpy:
-        return Source(arrays.take(source.rows, rows), address=source.address, format=source.format, numbers=rows)
+        taken = arrays.take(source.rows, rows)
+        return Source(taken, address=source.address, format=source.format, numbers=rows, min_rows=min_rows)
     return Source(
         RowSubset(source, rows),
         address=source.address,
@@ -242,6 +245,7 @@ def select_rows(source: Source, rows: np.ndarray, /) -> Source:
         location=source.location,
         member=source.member,
         numbers=source.numbers(rows),
+        min_rows=min_rows,
     )
 
 

@@ -216,7 +216,7 @@ def is_nan_on_host(scale: Tensor | float) -> bool:
 
 
 def non_unit_lengths(x: Tensor, y: Tensor) -> tuple[float, float] | None:
-    """Return the mean lengths of the rows that are not zero, or None if those of both are 1 within 2 %, or not finite."""
+    """Return the mean lengths of the rows that are not zero, or None if both are 1 within 2 %, or not finite."""
     lengths = []
     for features in (x, y):
         rows, factors = scaled_rows(features.detach())
