@@ -98,8 +98,8 @@ class Bank:
                 np.concatenate([earlier.priorities, block.priorities]),
                 np.concatenate([earlier.items, block.items]),
             )
-        kept = np.sort(np.argsort(block.priorities, kind="stable")[:size])
-        return cls(block.rows[kept], block.priorities[kept], block.items[kept], first_row + count, first_item + n_items)
+        lowest = np.sort(np.argsort(block.priorities, kind="stable")[:size])
+        return cls(block.rows[lowest], block.priorities[lowest], block.items[lowest], first_row + count, first_item + n_items)
 
 
 def representatives(rows: np.ndarray, size: int) -> np.ndarray:

@@ -103,8 +103,11 @@ def continued_entries(
         if number not in continued or items is None or ends is None:
             new[number] = rows, items
         else:
-            others = np.delete(np.arange(rows.shape[0]), ends.positions[number])
-            new[number] = select_rows(rows, others, min_rows=1) if len(others) else None, items[others]
+            remaining_rows = np.delete(np.arange(rows.shape[0]), ends.positions[number])
+            new[number] = (
+                select_rows(rows, remaining_rows, min_rows=1) if len(remaining_rows) else None,
+                items[remaining_rows],
+            )
     last = None if ends is None else replace(ends, last_item=int(numbers[ends.last_item]))
     return new, n_items, last
 

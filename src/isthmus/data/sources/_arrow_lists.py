@@ -121,8 +121,8 @@ def check_lengths(
         number, n_more = unequal[0], len(unequal) - 1
         row = f"row {first + number:,} (counted from 0)" if ids is None else f"the row of the id {ids[number]}"
         reference = "the other rows" if n_more < len(sizes) // 2 else "the first row"
-        more = f" ({n_more:,} later row{'s differ' if n_more > 1 else ' differs'} too)" if n_more else ""
-        clauses[number] = f"{row} holds {sizes[number]:,} {unit}, expected {expected:,} as in {reference}{more}"
+        remainder = f" ({n_more:,} later row{'s differ' if n_more > 1 else ' differs'} too)" if n_more else ""
+        clauses[number] = f"{row} holds {sizes[number]:,} {unit}, expected {expected:,} as in {reference}{remainder}"
     if len(nulls):
         clauses[nulls[0]] = _rows_are(first, ids, nulls, "null")
     if clauses:

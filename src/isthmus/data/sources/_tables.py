@@ -356,9 +356,9 @@ def _lists_of_text(column: Any, first: int, column_address: str) -> Any:
         valid = pc.match_substring_regex(separated, r"^[-+.,0-9eEnaifNAIFty]*$")
         valid = valid.fill_null(True).to_numpy(zero_copy_only=False)
         row = first + int(np.flatnonzero(~valid)[0]) if not valid.all() else None
-        where = "a row" if row is None else f"row {row:,} (counted from 0)"
+        place = "a row" if row is None else f"row {row:,} (counted from 0)"
         raise InputError(
-            f"{column_address}: {where} holds text that is no list of numbers, expected '[0.1, 0.2]'"
+            f"{column_address}: {place} holds text that is no list of numbers, expected '[0.1, 0.2]'"
         ) from None
     closed = pc.and_(pc.match_substring_regex(column, r"^\s*[\[(]"), pc.match_substring_regex(column, r"[\])]\s*$"))
     closed = closed.fill_null(True).to_numpy(zero_copy_only=False)
