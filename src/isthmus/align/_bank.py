@@ -99,7 +99,9 @@ class Bank:
                 np.concatenate([earlier.items, block.items]),
             )
         lowest = np.sort(np.argsort(block.priorities, kind="stable")[:size])
-        return cls(block.rows[lowest], block.priorities[lowest], block.items[lowest], first_row + count, first_item + n_items)
+        return cls(
+            block.rows[lowest], block.priorities[lowest], block.items[lowest], first_row + count, first_item + n_items
+        )
 
 
 def representatives(rows: np.ndarray, size: int) -> np.ndarray:

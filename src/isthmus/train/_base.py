@@ -101,8 +101,8 @@ class Loss(nn.Module):  # type: ignore[misc]
         Warns
         -----
         IsthmusWarning
-            Once, if `logit_scale` becomes NaN. On the first call only, if rows are not unit rows, or hold NaN or infinite
-            values. Also if all rows of a modality are the same, nearly the same, or vary in few directions. Also if
+            Once, if `logit_scale` becomes NaN. On the first call only, if rows are not unit rows, or are not finite.
+            Also if all rows of a modality are the same, nearly the same, or vary in few directions. Also if
             `logit_scale` is not positive, or the logarithm of a usual one.
         """
         if logit_scale is not None and temperature is not None:
