@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from isthmus.metrics._subspaces import Subspaces
 from isthmus.statistics.degeneracy import find_degeneracies
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.pairing import judge_pairing
-from isthmus.statistics.result import Result, renamed_measure
+from isthmus.statistics.result import Estimate, Result, renamed_measure
 from isthmus.statistics.unpaired_moments import moments_of_rows
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.progress import report_progress
@@ -125,18 +126,33 @@ def measure(
     entries = [registry()[name] for name in selected]
     size = moments.by_item.n_items, moments.by_item.n_items * moments.dim_x
     threads = n_threads() if size[1] >= MIN_PARALLEL_VALUES else 1
-    estimates = {}
     with blas_limited(1):
         report_progress(0, len(entries), "measuring")
         if threads > 1 and context.planned_sweeps and size[0] >= MIN_SWEPT_ITEMS:
             with suppress(*FAILURES):  # each measure states its failure
                 planned_sweep(context)  # it uses all threads by itself
-        results = map_ahead(lambda entry: evaluate(entry, context), entries, threads, ahead=len(entries))
-        for number, (entry, computed) in enumerate(zip(selected, results, strict=True), start=1):
-            report_progress(number, len(entries), "measuring", entry)
-            estimates.update({name: estimate for name, estimate in computed.items() if name in selected[entry]})
+        order = _spread_over_modules(entries)
+        results = map_ahead(lambda entry: evaluate(entry, context), order, threads, ahead=len(order))
+        computed: dict[str, dict[str, Estimate]] = {}
+        for number, (entry, values) in enumerate(zip(order, results, strict=True), start=1):
+            report_progress(number, len(entries), "measuring", entry.name)
+            computed[entry.name] = values
         curves, provenance = _curves(context), _provenance(pairs, context)
+    estimates: dict[str, Estimate] = {}
+    for entry, printed in selected.items():
+        estimates.update({name: estimate for name, estimate in computed[entry].items() if name in printed})
     return Result(estimates, curves, provenance, pairs)
+
+
+def _spread_over_modules(entries: Sequence[Metric]) -> list[Metric]:
+    """Return the first measure of every module, then the second ones, and so on.
+
+    Measures of one module share work. One that starts while another still does this work would occupy a thread to wait.
+    """
+    modules: dict[str, list[Metric]] = {}
+    for entry in entries:
+        modules.setdefault(entry.compute.__module__, []).append(entry)
+    return [entry for row in zip_longest(*modules.values()) for entry in row if entry is not None]
 
 
 def families(names: tuple[str, str]) -> dict[str, str]:

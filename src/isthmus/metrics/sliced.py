@@ -83,10 +83,10 @@ class Slices:
             # All rows are sorted once. A swap then only selects from them.
             union = np.concatenate([self.x[:, columns], self.y[:, columns]]).T
             order = np.argsort(union, axis=1)
-            ordered = np.take_along_axis(union, order, axis=1)
+            ordered = np.take_along_axis(union, order, axis=1).ravel()
             for number in range(SWAPS):
-                mask = is_first[number][order]
-                differences = (ordered[mask] - ordered[~mask]).reshape(-1, n)
+                mask = is_first[number][order].ravel()
+                differences = (ordered.compress(mask) - ordered.compress(~mask)).reshape(-1, n)
                 squares[number] += float(np.sum(differences.mean(axis=1) ** 2))
                 variances[number] += float(np.sum(differences.var(axis=1)))
         centred = np.maximum(variances / count, 0.0)

@@ -99,8 +99,9 @@ def find_broken_rows(sample: RowSample, n: int, read: Reader, /, *, ends: np.nda
     informative = np.flatnonzero(~np.isnan(ranks := local_ranks(sample)))
     if len(informative) < 2 * MIN_WINDOW:
         return []
-    sample = RowSample(sample.x[informative], sample.y[informative], sample.numbers[informative])
-    ranks = ranks[informative]
+    if len(informative) < len(ranks):
+        sample = RowSample(sample.x[informative], sample.y[informative], sample.numbers[informative])
+        ranks = ranks[informative]
     shards = _shard_windows(sample.numbers, ends)
     ranges: list[BrokenRows] = []
     segments = [(0, len(ranks))]

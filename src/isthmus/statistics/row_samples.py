@@ -60,13 +60,18 @@ class RowSample:
         RowSample
             The usable rows.
         """
-        blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        ranges = list(ranges)
+        total, count = sum(stop - start for start, stop in ranges), 0
+        table_x, table_y = (np.empty((total, source.shape[1]), dtype=np.float32) for source in (x, y))
+        numbers = np.empty(total, dtype=np.int64)
         for start, stop in ranges:
             unit_x, unit_y = (_unit_rows(source, start, stop) for source in (x, y))
             usable = np.isfinite(unit_x).all(axis=1) & np.isfinite(unit_y).all(axis=1)
             usable &= unit_x.any(axis=1) & unit_y.any(axis=1)
-            blocks.append((unit_x[usable], unit_y[usable], start + np.flatnonzero(usable)))
-        return cls(*(np.concatenate(arrays) for arrays in zip(*blocks, strict=True)))
+            block = slice(count, count := count + int(usable.sum()))
+            table_x[block], table_y[block] = unit_x[usable], unit_y[usable]
+            numbers[block] = start + np.flatnonzero(usable)
+        return cls(table_x[:count], table_y[:count], numbers[:count])
 
     def centred(self, mean_x: np.ndarray, mean_y: np.ndarray) -> RowSample:
         """Return the rows minus these means.
