@@ -115,14 +115,16 @@ def threads() -> int:
 def child(module: str, function: str, *arguments: Any, limit: float = 600.0, **variables: str) -> Any:
     """`function(*arguments)` of the benchmark `module` in a fresh process; arguments and answer travel as JSON.
 
-    `variables` are set in its environment: a library that reads OMP_NUM_THREADS reads it when it is loaded.
+    `variables` are set in its environment: a library that reads OMP_NUM_THREADS reads it when it is loaded. Compiled
+    modules are kept, as those of an installed package are.
     """
     code = (
         f"import sys, json; sys.path.insert(0, {str(HERE)!r}); import {module}; "
         f"print(json.dumps({module}.{function}(*json.loads(sys.argv[1]))))"
     )
     command = [sys.executable, "-c", code, json.dumps(arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | variables, timeout=limit)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | variables
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=limit)
     if done.returncode:
         raise RuntimeError(f"{module}.{function} failed: {done.stderr.strip().splitlines()[-1]}")
     return json.loads(done.stdout.splitlines()[-1])

@@ -139,8 +139,8 @@ def measure(
             computed[entry.name] = values
         curves, provenance = _curves(context), _provenance(pairs, context)
     estimates: dict[str, Estimate] = {}
-    for entry, printed in selected.items():
-        estimates.update({name: estimate for name, estimate in computed[entry].items() if name in printed})
+    for measure_name, printed in selected.items():
+        estimates.update({name: estimate for name, estimate in computed[measure_name].items() if name in printed})
     return Result(estimates, curves, provenance, pairs)
 
 

@@ -73,7 +73,8 @@ class SwappedDistances(SquaredDistances):
         if isinstance(sample, UnpairedSample):
             return cls(*_redealt_distances(sample, rng))
         halves = [rng.permutation(sample.random_order)[::2] for _ in range(N_SWAPS)]
-        gap, bures = np.mean([_swapped_distances(sample, half) for half in halves], axis=0)
+        total = sample.x.T @ sample.x + sample.y.T @ sample.y  # a swap does not change it
+        gap, bures = np.mean([_swapped_distances(sample, half, total) for half in halves], axis=0)
         scale = sample.items / context.moments.by_item.n_items
         return cls(float(gap) * scale, float(bures) * scale)
 
@@ -90,22 +91,33 @@ def _redealt_distances(sample: UnpairedSample, rng: np.random.Generator) -> tupl
     return float(gap), float(bures)
 
 
-def _swapped_distances(sample: InfluenceSample, swapped_items: np.ndarray) -> tuple[float, float]:
-    """Return squared gap and squared Bures distance if these items swap their modalities."""
+def _swapped_distances(sample: InfluenceSample, swapped_items: np.ndarray, total: np.ndarray) -> tuple[float, float]:
+    """Return squared gap and squared Bures distance if these items swap their modalities.
+
+    `total` is the sum of the outer products of all rows of both modalities.
+    """
     is_swapped = np.zeros(sample.items, dtype=bool)
     is_swapped[swapped_items] = True
     swap = np.repeat(is_swapped, sample.counts.astype(np.int64))[:, None]
-    return _cloud_distances(*(np.where(swap, a, b) for a, b in ((sample.x, sample.y), (sample.y, sample.x))))
+    clouds = (np.where(swap, a, b) for a, b in ((sample.x, sample.y), (sample.y, sample.x)))
+    return _cloud_distances(*clouds, total=total)
 
 
-def _cloud_distances(*clouds: np.ndarray) -> tuple[float, float]:
-    """Return squared gap and squared Bures distance of two clouds."""
+def _cloud_distances(*clouds: np.ndarray, total: np.ndarray | None = None) -> tuple[float, float]:
+    """Return squared gap and squared Bures distance of two clouds.
+
+    `total` is the sum of the outer products of the rows of both, if it is known.
+    """
     gap = clouds[0].mean(axis=0) - clouds[1].mean(axis=0)
     if max(len(cloud) for cloud in clouds) < clouds[0].shape[1]:
         fidelity = row_fidelity(*clouds)
     else:
         means = [cloud.mean(axis=0) for cloud in clouds]
-        covariances = [(c.T @ c) / len(c) - np.outer(mean, mean) for c, mean in zip(clouds, means, strict=True)]
+        first = clouds[0].T @ clouds[0]
+        grams = (first, clouds[1].T @ clouds[1] if total is None else total - first)
+        covariances = [
+            gram / len(cloud) - np.outer(mean, mean) for gram, cloud, mean in zip(grams, clouds, means, strict=True)
+        ]
         fidelity = covariance_fidelity(*covariances)
     spread = sum(float(cloud.var(axis=0).sum()) for cloud in clouds)
     return float(gap @ gap), max(spread - 2 * fidelity, 0.0)
