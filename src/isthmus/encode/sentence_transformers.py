@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from isthmus.encode._base import Encoder, load_error
-from isthmus.utils.errors import InputError
+from isthmus.utils.errors import InputError, first_line
 
 
 class SentenceTransformers(Encoder):
@@ -25,6 +25,7 @@ class SentenceTransformers(Encoder):
     def __init__(self, model: Any, **options: str):
         super().__init__(**options)
         self.model = model
+        self._takes_batches = True
         self.modality = "image" if model.supports("image") else "audio"
         if model.supports("audio"):
             self.sampling_rate = _sampling_rate(model)
@@ -48,21 +49,50 @@ class SentenceTransformers(Encoder):
         }
 
     def media_features(self, inputs: Any) -> Any:
-        return self._encode(inputs, self.instructions.media_role, self.instructions.media_prompt)
+        role, prompt = self.instructions.media_role, self.instructions.media_prompt
+        if not self._takes_batches:
+            return self._encode_singly(inputs, role, prompt)
+        try:
+            rows = self._encode(inputs, role, prompt)
+        except InputError:
+            if len(inputs) == 1:
+                raise
+            rows = None
+        if rows is None or len(rows) != len(inputs):
+            # Processors without a chat template take a list of images for one document with several images.
+            rows = self._encode_singly(inputs, role, prompt)
+            self._takes_batches = False
+        return rows
 
     def text_features(self, texts: list[str]) -> Any:
         return self._encode(texts, self.instructions.text_role, self.instructions.text_prompt)
 
+    def _encode_singly(self, inputs: list[Any], role: str | None, prompt: str | None) -> Any:
+        import torch
+
+        return torch.cat([self._encode([item], role, prompt) for item in inputs])
+
     def _encode(self, inputs: list[Any], role: str | None, prompt: str | None) -> Any:
+        import torch
+
         encode = self.model.encode if role is None else getattr(self.model, f"encode_{role}")
-        return encode(
-            inputs,
-            prompt=prompt,
-            batch_size=len(inputs),
-            convert_to_tensor=True,
-            show_progress_bar=False,
-            normalize_embeddings=False,
-        )
+        try:
+            return encode(
+                inputs,
+                prompt=prompt,
+                batch_size=len(inputs),
+                convert_to_tensor=True,
+                show_progress_bar=False,
+                normalize_embeddings=False,
+            )
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except Exception as error:  # processors raise many exceptions on inputs that they do not take
+            kind = "texts" if isinstance(inputs[0], str) else {"image": "images", "audio": "sounds"}[self.modality]
+            raise InputError(
+                f"sentence-transformers cannot encode {kind} with this model ({type(error).__name__}: "
+                f"{first_line(error, 120)}); update sentence-transformers and transformers, or report it to them"
+            ) from error
 
 
 def open_model(location: str, *, device: str, dtype: str) -> Encoder:
@@ -118,7 +148,8 @@ def _collect_missing_weights() -> Iterator[list[str]]:
     logger, listener = logging.getLogger("transformers.modeling_utils"), Listener(logging.WARNING)
     level = logger.level
     logger.addHandler(listener)
-    logger.setLevel(logging.WARNING)  # also if the user has set transformers to errors only
+    if not logger.isEnabledFor(logging.WARNING):  # if the user has set transformers to errors only
+        logger.setLevel(logging.WARNING)  # else the library would check its plans for several devices, and print them
     try:
         yield missing_weights
     finally:

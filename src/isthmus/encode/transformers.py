@@ -115,7 +115,8 @@ def open_model(location: str, *, device: str, dtype: str) -> Encoder:
     ):
         raise InputError(
             f"{location}: is a {type(model).__name__}, which has no get_text_features with get_image_features or "
-            "get_audio_features; expected a dual encoder such as CLIP, SigLIP or CLAP"
+            "get_audio_features; expected a dual encoder such as CLIP, SigLIP or CLAP, or a model with a pooling layer "
+            "that sentence-transformers has saved"
         )
     try:
         processor = transformers.AutoProcessor.from_pretrained(location, local_files_only=True, trust_remote_code=False)
