@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,14 @@ from isthmus.evaluation.summary import pool_changes
 from isthmus.evaluation.trial import Trial
 from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.result import Estimate
+
+
+def trials_without_items(values: Sequence[float], fit_pairs: int, test_pairs: int) -> list[Trial]:
+    """Return trials with changes of ARI, whose error items do not show."""
+    return [
+        Trial("Centering", {}, split, fit_pairs, test_pairs, changes={"ARI": (value, math.nan)})
+        for split, value in enumerate(values)
+    ]
 
 
 class TestScores:
@@ -176,7 +184,7 @@ class TestIntervals:
         estimates = []
         for table in simulated_tables:
             trials = [t for t in table.trials if t.aligner == "Centering" and t.split < splits]
-            e = pool_changes([t.changes["R@10"] for t in trials], trials)
+            e = pool_changes("R@10", trials)
             estimates.append((e.value, e.low, e.high))
         values, low, high = np.array(estimates).T
         truth = values.mean()
@@ -202,21 +210,17 @@ class TestIntervals:
         assert inflations == [1.0, 1 + 60 / 20, 1.0]
 
     def test_pool_changes_of_a_score_without_items_uses_the_spread_over_splits(self) -> None:
-        nan = float("nan")
-        trials = [Trial("Centering", {}, split, 60, 30) for split in range(4)]
-        apart = pool_changes([(v, nan) for v in (0.0, 0.5, 1.0, 0.5)], trials)
+        apart = pool_changes("ARI", trials_without_items((0.0, 0.5, 1.0, 0.5), 60, 30))
         # By hand: t(3) = 3.1824, standard deviation 0.40825, correction 1/4 + 30/60.
         assert apart.value == pytest.approx(0.5)
         assert apart.high - apart.value == pytest.approx(3.18245 * 0.408248 * math.sqrt(0.75), rel=1e-4)
         assert apart.value - apart.low == pytest.approx(apart.high - apart.value)
 
     def test_pool_changes_without_a_spread_gives_no_interval(self) -> None:
-        nan = float("nan")
-        trials = [Trial("Centering", {}, split, 50, 50) for split in range(4)]
-        same = pool_changes([(0.5, nan)] * 4, trials)
+        same = pool_changes("ARI", trials_without_items((0.5,) * 4, 50, 50))
         assert (same.value, math.isnan(same.low), "all splits give the same number" in same.note) == (0.5, True, True)
-        assert math.isnan(pool_changes([(0.5, nan), (0.6, nan)], trials[:2]).low)
-        assert math.isfinite(pool_changes([(0.5, nan), (0.6, nan), (0.7, nan)], trials[:3]).low)
+        assert math.isnan(pool_changes("ARI", trials_without_items((0.5, 0.6), 50, 50)).low)
+        assert math.isfinite(pool_changes("ARI", trials_without_items((0.5, 0.6, 0.7), 50, 50)).low)
 
     @pytest.mark.filterwarnings("ignore:The rows match, but the modalities are rotated")
     def test_interval_of_repeated_rows_is_not_narrower(self, rng: np.random.Generator) -> None:

@@ -20,6 +20,8 @@ from isthmus.data.pairs import Pairs
 from isthmus.evaluation.fit_observers import observe_fit
 from isthmus.evaluation.fit_warnings import collected_warnings, is_own
 from isthmus.evaluation.held_out import group_split
+from isthmus.evaluation.item_changes import ItemChange, item_changes
+from isthmus.evaluation.split_variance import random_groups
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
 from isthmus.linalg.psd import covariance_fidelity, row_fidelity
@@ -158,7 +160,8 @@ class TestHalf:
 
     def __init__(self, design: Design, items: np.ndarray, seed: int):
         self.design, self.items, self.seed = design, items, seed
-        self.group = np.unique(design.group[items], return_inverse=True)[1]
+        groups, self.group = np.unique(design.group[items], return_inverse=True)
+        self.random_group = random_groups(int(design.group.max()) + 1, design.rng)[groups]
         self.raw_scores: dict[str, TaskScores] | None = None
         self.lock = threading.Lock()  # one thread computes the scores of the raw embeddings
         self.first: Split | None = None  # the first split that is judged on these pairs
@@ -185,10 +188,10 @@ class TestHalf:
         self, x: np.ndarray, y: np.ndarray, classes: ClassTexts, correction: Aligner | None = None
     ) -> dict[str, TaskScores]:
         """Run every task on mapped rows."""
-        known = self.inputs.pop(id(correction), None)
+        searched = self.inputs.pop(id(correction), None)
         task_data = self.task_data(x, y, classes, correction)
-        if known is not None:
-            task_data.shared |= known.shared
+        if searched is not None:
+            task_data.shared |= searched.shared
         return {task.name: task.run(task_data) for task in self.design.tasks}
 
     def search_raw(self, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -219,21 +222,10 @@ class TestHalf:
             tasks=[task.name for task in self.design.tasks],
         )
 
-    def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, tuple[float, float]]:
-        """Return the mean difference from the raw embeddings and its variance, where a group is one observation.
-
-        The variance is NaN if items do not show it.
-        """
+    def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, ItemChange]:
+        """Return the difference of each score from the raw embeddings, with the contributions of the items to it."""
         needs_splits = {name for task in self.design.tasks for name, score in task.scores.items() if score.needs_splits}
-        n_groups = int(self.group.max()) + 1
-        changes = {}
-        for name, values in scores.per_item.items():
-            differences = values - raw_scores.per_item[name]
-            mean = float(differences.mean())
-            totals = np.bincount(self.group, weights=differences) * n_groups / len(differences) - mean
-            variance = float(totals @ totals) / n_groups / max(n_groups - 1, 1)
-            changes[name] = (mean, NAN if name in needs_splits else variance)
-        return changes | {name: (value - raw_scores.overall[name], NAN) for name, value in scores.overall.items()}
+        return item_changes(scores, raw_scores, self.group, self.random_group, without_variance=needs_splits)
 
 
 @dataclass
@@ -284,8 +276,8 @@ class Split:
         if x.shape[1] < 2:
             return Prepared(replace(trial, error="it keeps a single dimension, in which every cosine is 1 or -1"))
         # Recall is judged here.
-        shown = [(text, kind) for text, kind in collected if not issubclass(kind, RecallWarning)]
-        notes = [text for text, kind in shown if issubclass(kind, IsthmusWarning)]
+        judged_warnings = [(text, kind) for text, kind in collected if not issubclass(kind, RecallWarning)]
+        notes = [text for text, kind in judged_warnings if issubclass(kind, IsthmusWarning)]
         notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
         return Prepared(replace(trial, notes=notes), self, fitted, (x, y), classes)
 
@@ -299,12 +291,17 @@ class Split:
         gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation)
         scores = _geometry(moments, self.test.pairs, x, y)
         raw_scores = self._raw_scores()
-        changes: dict[str, tuple[float, float]] = {}
+        changes: dict[str, ItemChange] = {}
         for name, result in task_scores.items():
             scores |= result.scores()
             changes |= self.test.changes(result, raw_scores[name])
-        gap_value = NAN if gap.undefined else gap.value
-        return {"scores": scores, "changes": changes, "gap": gap_value, "gap_undefined": gap.undefined}
+        return {
+            "scores": scores,
+            "changes": {name: (change.value, change.variance) for name, change in changes.items()},
+            "group_sums": {name: list(change.group_sums) for name, change in changes.items() if change.group_sums},
+            "gap": NAN if gap.undefined else gap.value,
+            "gap_undefined": gap.undefined,
+        }
 
     def _raw_scores(self) -> dict[str, TaskScores]:
         """Return the scores of the raw embeddings, computed once for each split."""

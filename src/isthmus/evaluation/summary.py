@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from isthmus.align import Aligner, get
+from isthmus.evaluation.split_variance import variance_of_mean
 from isthmus.evaluation.trial import Trial
-from isthmus.statistics.intervals import Z95
+from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.result import NAN, Estimate
 
-#: Variance of the mean over splits, in units of that which the items explain. The fits differ, too.
-FITTING_FACTOR = 1.12
-#: Fewer splits than this give no interval for a score that is not a mean over items.
+#: Fewer splits than this give no interval for a score whose error items do not show.
 MIN_SPLITS = 3
 
 
@@ -111,7 +110,7 @@ def pool_trials(trials: Sequence[Trial], data: str = "", /, *, no_interval: str 
     gap = NAN if reason else float(np.mean([trial.gap for trial in trials]))
     scores = {"gap": Estimate(gap, unit="degrees", undefined=reason)}
     scores |= {name: Estimate(float(np.mean([trial.scores[name] for trial in trials]))) for name in first.scores}
-    changes = {name: pool_changes([trial.changes[name] for trial in trials], trials) for name in first.changes}
+    changes = {name: pool_changes(name, trials) for name in first.changes}
     if no_interval:
         changes = {name: Estimate(change.value, note=no_interval) for name, change in changes.items()}
     # Notes of different splits often differ only in their numbers. The first of each kind is shown.
@@ -121,15 +120,15 @@ def pool_trials(trials: Sequence[Trial], data: str = "", /, *, no_interval: str 
     return Summary(aligner, scores, changes, list(notes.values()), first.fit_size, data)
 
 
-def pool_changes(changes: Sequence[tuple[float, float]], trials: Sequence[Trial], /) -> Estimate:
+def pool_changes(name: str, trials: Sequence[Trial], /) -> Estimate:
     """Return the mean change of a score with its 95 % interval.
 
     Parameters
     ----------
-    changes : sequence of tuple of float
-        Change and its variance in each split. NaN variances belong to scores that are not means over items.
+    name : str
+        Name of the score.
     trials : sequence of Trial
-        Trials of these splits.
+        Trials of one aligner on different splits.
 
     Returns
     -------
@@ -138,26 +137,28 @@ def pool_changes(changes: Sequence[tuple[float, float]], trials: Sequence[Trial]
 
     Notes
     -----
-    Two random halves share half of their items, on which the changes of both splits count as equal. The variance of the
-    mean over s splits is therefore 1 / s + (1 - 1 / s) / 2 of that of one split. `FITTING_FACTOR` adds the variance of
-    the fitted maps, as simulated.
+    See `isthmus.evaluation.split_variance`. NaN variances belong to scores whose error items do not show. Their
+    interval comes from the spread over splits, corrected for the items that splits share [1]_.
+
+    References
+    ----------
+    .. [1] Nadeau and Bengio 2003, Inference for the Generalization Error.
     """
-    values, variances = np.array(changes).T
-    mean = float(values.mean())
+    values, variances = np.array([trial.changes[name] for trial in trials]).T
+    mean, first = float(values.mean()), trials[0]
     if not np.isnan(variances).any():
-        first = trials[0]
         shared = 0.5 if first.fit_size else first.test_pairs / max(first.test_pairs + first.fit_pairs, 1)
-        factor = 1.0 if len(values) == 1 else FITTING_FACTOR * (1 / len(values) + (1 - 1 / len(values)) * shared)
-        half_width = Z95 * math.sqrt(float(variances.mean()) * factor)
-        return Estimate(mean, mean - half_width, mean + half_width)
+        sums = [trial.group_sums.get(name, []) for trial in trials]
+        corrects_scores = bool(get(first.aligner).corrects_scores)
+        variance = variance_of_mean(values, variances, sums, shared=shared, corrects_scores=corrects_scores)
+        return Estimate(mean, *normal_interval(mean, variance))
     if len(values) < MIN_SPLITS:
         return Estimate(mean, note="no interval: items do not show the error of this score, and three splits do")
     if values.min() == values.max():
         return Estimate(mean, note="no interval: all splits give the same number, which does not show its error")
-    # The spread over splits, corrected for the items that splits share (Nadeau and Bengio 2003).
     from scipy.special import stdtrit
 
-    overlap = trials[0].test_pairs / max(trials[0].fit_pairs, 1)
+    overlap = first.test_pairs / max(first.fit_pairs, 1)
     error = math.sqrt(float(values.var(ddof=1)) * (1 / len(values) + overlap))
     half_width = float(stdtrit(len(values) - 1, 0.975)) * error
     return Estimate(mean, mean - half_width, mean + half_width)

@@ -33,6 +33,10 @@ class Trial:
     changes : dict of str to tuple of float
         For each score of a task the difference from the raw embeddings and the variance of that difference. The
         variance comes from the items, and is NaN for a score whose error they do not show.
+    group_sums : dict of str to list of int
+        For each score with a variance the contributions of the items to its change, in thousandths of the standard
+        error. They are summed over random groups of items, which are the same in all splits. The products of the sums
+        of two splits show how far the items that both hold out move both.
     gap : float
         Angle between the means in degrees, NaN if it is undefined.
     gap_undefined : str, optional
@@ -57,6 +61,7 @@ class Trial:
     fit_size: int | None = None
     scores: dict[str, float] = field(default_factory=dict)
     changes: dict[str, tuple[float, float]] = field(default_factory=dict)
+    group_sums: dict[str, list[int]] = field(default_factory=dict)
     gap: float = NAN
     gap_undefined: str | None = None
     notes: list[str] = field(default_factory=list)

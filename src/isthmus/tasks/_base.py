@@ -101,10 +101,11 @@ class TaskScores:
     Parameters
     ----------
     per_item : dict of str to np.ndarray of shape (n_x,)
-        Scores that are means over items: the contribution of each item. Differences between two maps get their
-        standard error from these.
+        Scores that are means over items: the contribution of each item, from which standard errors follow.
     overall : dict of str to float
         Scores that are not means over items, such as a Gini index.
+    influence : dict of str to np.ndarray of shape (n_x,)
+        Influence of each item on some of the scores in `overall`, whose standard error is that of the mean influence.
 
     Examples
     --------
@@ -114,6 +115,7 @@ class TaskScores:
 
     per_item: Mapping[str, np.ndarray] = field(default_factory=dict)
     overall: Mapping[str, float] = field(default_factory=dict)
+    influence: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def scores(self) -> dict[str, float]:
         """Return every score as one number.
@@ -143,8 +145,7 @@ class Score:
     is_time : bool, default False
         The score is a measured time, which differs between equal runs.
     needs_splits : bool, default False
-        The fit and the stored rows move the score of all queries together, so that the spread over queries does not
-        show its error. The spread over splits does.
+        The fit and the stored rows move the score of all queries together: only its spread over splits shows the error.
 
     Examples
     --------
@@ -394,7 +395,6 @@ def require_labels(data: TaskData, name: str, /) -> np.ndarray:
     if len(labels) != data.n_items:
         raise InputError(f"{name} got {len(labels):,} labels for {data.n_items:,} rows of the first modality")
     if len(np.unique(labels)) < 2:
-        raise InputError(
-            f"{name} needs two classes or more, but all {len(labels):,} labels are {labels[:1].tolist()[0]!r}"
-        )
+        same = f"all {len(labels):,} labels are {labels[:1].tolist()[0]!r}"
+        raise InputError(f"{name} needs two classes or more, but {same}")
     return labels

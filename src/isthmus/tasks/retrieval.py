@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from isthmus.statistics.intervals import wilson_interval
+from isthmus.statistics.median import median_influence
 from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._joint_search import joint_results
@@ -164,7 +165,8 @@ def retrieval(data: TaskData) -> TaskScores:
     per_item = {f"R@{k}": mean_of_directions(hits_at(k)) for k in (1, 5, 10)}
     per_item["MRR"] = mean_of_directions(lambda ranks: 1 / ranks)
     medians = (np.median(ranks_x[queries]), np.median(ranks_y))
-    return TaskScores(per_item, {"median_rank": float(np.mean(medians))})
+    influence = {"median_rank": mean_of_directions(median_influence)}
+    return TaskScores(per_item, {"median_rank": float(np.mean(medians))}, influence)
 
 
 def _ranks(data: TaskData) -> tuple[np.ndarray, np.ndarray]:
