@@ -207,6 +207,9 @@ def test_shared_space_loss_of_features_with_nan_warns_and_finds_nothing(rng: np.
     x, y = (torch.from_numpy(rng.normal(size=(32, 6))) for _ in range(2))
     x[3, 2] = value
     loss = train.SharedSpaceAlignment()
-    with pytest.warns(IsthmusWarning, match="features hold NaN or infinite values, so SharedSpaceAlignment finds no"):
+    with (
+        pytest.warns(IsthmusWarning, match="features hold NaN or infinite values, so SharedSpaceAlignment finds no"),
+        pytest.warns(IsthmusWarning, match="1 of 32 rows of image_features hold NaN or infinite values, and so does"),
+    ):
         loss(x, y)
     assert loss.basis.shape[1] == 0
