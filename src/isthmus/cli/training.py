@@ -11,6 +11,7 @@ import typer
 
 from isthmus.cli._common import Json
 from isthmus.cli._help import UncutSummaries
+from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.progress import stages
 from isthmus.utils.errors import InputError, import_optional
 
@@ -20,7 +21,6 @@ app = typer.Typer(
 
 #: Length of the name of a run in the progress bar.
 NAME_LENGTH = 60
-VERDICT_COLOURS = {"holds": "green", "does not hold": "red"}
 
 
 @app.callback()
@@ -77,18 +77,15 @@ def demo(
 
 
 def _print_result(result: Any) -> None:
-    """Print the claims as a table and the other sentences as a list."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if result.claims:
-        table = Table("case", "the theory predicts", "measured", "verdict", box=None, pad_edge=False)
+    """Print the verdict on each claim of the theory in each case, and the other sentences as a list."""
+    statements = dict.fromkeys(claim.statement for claim in result.claims)
+    for statement in statements:
+        print_line(f"The theory predicts: {statement}.")
         for claim in result.claims:
-            verdict = Text(claim.verdict, VERDICT_COLOURS.get(claim.verdict, "yellow"))
-            table.add_row(claim.case, claim.statement, claim.measured, verdict)
-        console.print(table)
-    n_statements = len({claim.statement for claim in result.claims})
-    for sentence in result.sentences()[n_statements:]:
-        console.print(Text(f"- {sentence}"))
+            if claim.statement == statement:
+                print_line(f"  {claim.verdict}: {claim.case}. Measured: {claim.measured}.")
+    if statements:
+        print_line("± is half of the 95 % interval over the seeds.")
+        typer.echo("")
+    n_statements = len(statements)
+    print_bullets(result.sentences()[n_statements:])

@@ -78,6 +78,11 @@ class CollapseReport:
     collapsed: tuple[bool, bool]
     hypotheses: tuple[Hypothesis, Hypothesis]
 
+    def __repr__(self) -> str:
+        ranks = " and ".join(f"{rank:,} ({name})" for rank, name in zip(self.ranks, self.names, strict=True))
+        heading = f"Collapse: 99 % of the energy in {ranks} of {self.dim:,} dimensions"
+        return "\n".join([heading, *(f"  {sentence}" for sentence in self.sentences())])
+
     @property
     def excess(self) -> int:
         """Number of shared dimensions beyond the guaranteed ones."""

@@ -87,6 +87,12 @@ class CosineDecomposition(Mapping[str, Estimate]):
     def __getitem__(self, name: str) -> Estimate:
         return self.components[name]
 
+    def __repr__(self) -> str:
+        lines = [f"  {name:11} {component}  ({component.definition})" for name, component in self.components.items()]
+        return "\n".join(
+            [f"Components of the cosine deficit {self.total}", *lines, *(f"  {note}" for note in self.notes)]
+        )
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.components)
 

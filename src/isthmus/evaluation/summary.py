@@ -55,6 +55,10 @@ class Summary:
     fit_size: int | None = None
     data: str = ""
 
+    def __repr__(self) -> str:
+        lines = [f"  {name}: {score}" for name, score in self.scores.items()]
+        return "\n".join([f"Scores of {self.name}", *lines])
+
     @property
     def label(self) -> str:
         """Return the class name with the options that differ from the defaults."""

@@ -176,6 +176,9 @@ class Moments:
         sums["cos_sq"] = float(sums["cos_sq"])
         return cls(**sums, item_moments=item_moments, matmul_dtype=dtype, normalize=normalize)
 
+    def __repr__(self) -> str:
+        return f"Moments({self.n:,} pairs, dimensions {self.dim_x:,} and {self.dim_y:,})"
+
     def __add__(self, other: Moments) -> Moments:
         if not isinstance(other, Moments):
             return NotImplemented

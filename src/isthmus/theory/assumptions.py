@@ -57,6 +57,18 @@ class Check(Mapping[str, Assumption]):
     def __getitem__(self, name: str) -> Assumption:
         return self.assumptions[name]
 
+    def __repr__(self) -> str:
+        labels = {True: "holds", False: "fails", None: "untested"}
+        lines = [f"  {labels[known.holds]:9}{name}: {known.message}" for name, known in self.assumptions.items()]
+        applying = ", ".join(name for name, theorem in self.theorems.items() if theorem.applies) or "none"
+        return "\n".join(
+            [
+                f"Assumptions of the theorems at temperature {self.temperature:g}",
+                *lines,
+                f"Theorems that apply: {applying}",
+            ]
+        )
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.assumptions)
 

@@ -291,7 +291,7 @@ def _equal_projections(evidence: Evidence) -> Assumption:
 
 
 def _bound_text(bound: float) -> str:
-    return "a number that is practically 0" if 0 <= bound < 1e-9 else f"{bound:.4g}"
+    return "practically 0" if 0 <= bound < 1e-9 else f"{bound:.4g}"
 
 
 def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: float) -> Assumption:
@@ -301,9 +301,9 @@ def _optimum(rows: tuple[np.ndarray, np.ndarray], loss: float, temperature: floa
     best_cosine = min(covariance_fidelity(*covariances), 1.0)
     clouds = max(finite_bound(n, temperature=temperature, cosine=best_cosine), bound)
     evidence_text = (
-        f"the loss of {n:,} pairs at temperature {temperature:g} is {loss:.4g} nats (both directions summed); no "
-        f"embeddings of {n:,} pairs in {dim:,} dimensions get below {_bound_text(bound)}, and no pairing of these "
-        f"two clouds below {_bound_text(clouds)}"
+        f"the loss of {n:,} pairs at temperature {temperature:g} is {loss:.4g} nats (both directions summed); its "
+        f"lower bound is {_bound_text(bound)} for all embeddings of {n:,} pairs in {dim:,} dimensions, and "
+        f"{_bound_text(clouds)} for all pairings of these two clouds"
     )
     proved = uniform_bound_is_proved(dim, temperature=temperature)
     if bound > finite_bound(n, temperature=temperature) and not proved:

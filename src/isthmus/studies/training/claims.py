@@ -123,7 +123,8 @@ def _mean_length_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
             f"mean length {TARGET_LENGTH:g} imposed by a penalty, {describe_case(*case)}",
             "at the optimum the means are orthogonal to the shared space, and the gap is the angle or 180° minus it",
             "gap = angle, fraction 0",
-            f"optimum reached in {n_optimal} of {len(case_runs)} runs; gaps {describe_gaps(case_runs)}; {fraction}",
+            f"optimum reached in {n_optimal} of {len(case_runs)} runs; gap by imposed angle "
+            f"{describe_gaps(case_runs)}; {fraction}",
             HOLDS if n_optimal == len(case_runs) else FAILS if n_optimal == 0 else PARTLY,
         )
 
@@ -161,7 +162,7 @@ def _subspace_claims(runs: Sequence[TrainingRun]) -> Iterator[Claim]:
             case_text,
             "without an imposed mean length the gap does not depend on the angle",
             "slope 0",
-            f"slope {slope.value:.2f} ± {slope.high - slope.value:.2f}; gaps {describe_gaps(case_runs)}"
+            f"slope {slope.value:.2f} ± {slope.high - slope.value:.2f}; gap by imposed angle {describe_gaps(case_runs)}"
             if has_interval
             else "too few runs",
             verdict,

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from isthmus.statistics.result import Estimate
-from isthmus.studies.training.causal_links import DISPLAY_NAMES, Link, causal_links
+from isthmus.studies.training.causal_links import DISPLAY_NAMES, MIN_CORRELATION, Link, causal_links
 from isthmus.studies.training.claims import HOLDS, PARTLY, Claim, evaluate_claims
 from isthmus.studies.training.grid import SHARED_SPACE_SETTINGS
 from isthmus.studies.training.panels import Panel, study_panels
@@ -97,7 +97,10 @@ class StudyResult:
             sentences.append(f"'{statement[0].upper()}{statement[1:]}' holds {extent}{listed}.")
         for group in dict.fromkeys(link.among for link in self.links):
             labels = [link.label for link in self.links if link.among == group and link.verdict == HOLDS]
-            sentences.append(f"{group[0].upper()}{group[1:]}: these links hold: {'; '.join(labels) or 'none'}.")
+            sentences.append(
+                f"Causes and effects that go together over the runs '{group}' (rank correlation of "
+                f"{MIN_CORRELATION:g} or more): {'; '.join(labels) or 'none'}."
+            )
         for setting, differences in self.shared_space_differences.items():
             if setting in SHARED_SPACE_SETTINGS:
                 changes = ", ".join(
