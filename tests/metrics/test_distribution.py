@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
-from scipy.stats import energy_distance
+from scipy.stats import energy_distance, kurtosis
+from scipy.stats import t as student
 from sklearn.metrics.pairwise import rbf_kernel
 
 import isthmus
@@ -19,7 +20,6 @@ from isthmus.metrics._pairwise_sums import PairwiseSums
 
 NAMES = ["energy_distance", "mmd2_0.5", "mmd2_1", "mmd2_2"]
 CENTRED = ["centred_energy_distance", "centred_mmd2_1"]
-Z95 = 1.959963984540054
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -33,6 +33,12 @@ def measured(x: np.ndarray, y: np.ndarray, name: str, **options: Any) -> isthmus
 def off_diagonal(table: np.ndarray) -> float:
     n = len(table)
     return float((table.sum() - np.trace(table)) / (n * (n - 1)))
+
+
+def jackknife_half_width(left_out: np.ndarray) -> float:
+    n = len(left_out)
+    df = 2 * n / (kurtosis(left_out, fisher=False) - 1)
+    return float(student.ppf(0.975, df) * math.sqrt((n - 1) / n * np.sum((left_out - left_out.mean()) ** 2)))
 
 
 def slow_energy(x: np.ndarray, y: np.ndarray) -> float:
@@ -98,8 +104,11 @@ def test_distance_interval_equals_the_jackknife(rng: np.random.Generator, name: 
         return slow_energy(a, b) if name == "energy_distance" else slow_mmd(a, b, float(name[5:]) * median)
 
     left_out = np.array([statistic(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(30)])
-    half = Z95 * math.sqrt(29 / 30 * np.sum((left_out - left_out.mean()) ** 2))
-    assert (e.low, e.high) == pytest.approx((e.value - half, e.value + half), abs=1e-8)
+    half = jackknife_half_width(left_out)
+    root, ratio = math.sqrt(e.value), half / 1.959963984540054 / e.value
+    ends = (root * (1 + ratio**2 / 8) - half / (2 * root), root * (1 + ratio**2 / 8) + half / (2 * root))
+    assert ratio < 1
+    assert (e.low, e.high) == pytest.approx((ends[0] ** 2, ends[1] ** 2), abs=1e-8)
 
 
 def test_distances_after_random_swaps_have_the_null_mean(cones: Any, rng: np.random.Generator) -> None:
@@ -178,5 +187,6 @@ def test_centred_interval_includes_the_error_of_the_means(rng: np.random.Generat
         return slow_energy(a, b) if "energy" in name else slow_mmd(a, b, median)
 
     left_out = np.array([statistic(np.delete(x, i, 0), np.delete(y, i, 0)) for i in range(150)])
-    half = Z95 * math.sqrt(149 / 150 * np.sum((left_out - left_out.mean()) ** 2))
-    assert e.high - e.value == pytest.approx(half, rel=0.05)
+    # On the scale of the root half the distance of the ends is that of the squares over twice the root.
+    root_width = (math.sqrt(e.high) - math.sqrt(e.low)) * math.sqrt(e.value)
+    assert root_width == pytest.approx(jackknife_half_width(left_out), rel=0.05)

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import kurtosis
+from scipy.stats import t as student
 from sklearn.neighbors import NearestNeighbors
 
 import isthmus
@@ -143,8 +145,11 @@ def test_mixed_partner_rank_and_its_jackknife_equal_a_loop(cones: Any) -> None:
     assert image.null == n
     # (rank - 1) / (n - 1) without each item, as if n items were left
     left_out = [(slow(np.delete(x, i, 0), np.delete(y, i, 0)) - 1) / (n - 2) * (n - 1) for i in range(n)]
-    half = 1.959963984540054 * np.sqrt((n - 1) / n * np.sum((left_out - np.mean(left_out)) ** 2))
-    assert image.high - image.value == pytest.approx(half, abs=1e-8)
+    df = 2 * n / (kurtosis(left_out, fisher=False) - 1)
+    half = student.ppf(0.975, df) * np.sqrt((n - 1) / n * np.sum((left_out - np.mean(left_out)) ** 2))
+    ahead = image.value - 1
+    ends = [1 + ahead * np.exp(sign * half / ahead) for sign in (-1, 1)]
+    assert (image.low, image.high) == pytest.approx(ends, abs=1e-8)
 
 
 def test_paired_rows_have_the_first_row_of_each_item(cones: Any) -> None:

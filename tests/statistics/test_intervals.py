@@ -13,13 +13,37 @@ from isthmus.statistics.intervals import (
     length_interval,
     noise_interval,
     normal_interval,
+    positive_interval,
     satterthwaite_p_value,
+    square_interval,
+    tail_factor,
     wilson_interval,
 )
 
 
 def test_normal_interval_has_the_quantiles_of_scipy() -> None:
     assert normal_interval(3.0, 0.25) == pytest.approx(norm.interval(0.95, loc=3.0, scale=0.5), abs=1e-12)
+
+
+def test_square_interval_is_that_of_the_length_and_may_be_negative_near_zero() -> None:
+    low, high = length_interval(2.0, 0.3)
+    assert square_interval(2.0, 0.3) == pytest.approx((low**2, high**2))
+    assert square_interval(0.5, 0.3) == normal_interval(0.5, 0.3)
+    assert square_interval(-0.2, 0.01)[1] < 0
+
+
+def test_positive_interval_is_symmetric_in_the_logarithm_and_starts_at_zero_near_it() -> None:
+    low, high = positive_interval(3.0, 0.5)
+    assert low * high == pytest.approx(9.0)
+    assert math.log(high / low) == pytest.approx(2 * norm.ppf(0.975) * math.sqrt(0.5) / 3)
+    assert positive_interval(0.1, 0.5)[0] == 0
+
+
+def test_tail_factor_of_many_normal_scores_is_one_and_of_one_extreme_score_is_large() -> None:
+    scores = np.random.default_rng(0).normal(size=5_000)
+    assert 1 < tail_factor(scores) < 1.001
+    assert tail_factor(np.r_[np.zeros(99), 1.0]) > 1.5
+    assert tail_factor(np.ones(9)) == 1
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 12), (12, 12), (3, 12), (1, 1), (499, 1000)])

@@ -177,3 +177,11 @@ def test_standardization_keeps_the_ranks_of_float32_rows_that_almost_tie(rng: np
         registry()["retrieval"].run(TaskData(x, y, correction=value)).scores() for value in (None, correction)
     )
     assert corrected == raw
+
+
+def test_recall_intervals_of_one_to_one_pairs_exchange_with_the_modalities(rng: np.random.Generator) -> None:
+    x = unit(rng.normal(size=(40, 6)))
+    y = unit(x + rng.normal(size=x.shape))
+    forward, backward = Retrieval.of(x, y).recall(1), Retrieval.of(y, x).recall(1)
+    for estimate, other in zip(forward, backward[::-1], strict=True):
+        assert (estimate.low, estimate.high) == (other.low, other.high)

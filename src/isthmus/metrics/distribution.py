@@ -11,8 +11,8 @@ from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import BANDWIDTHS, PairwiseSums
 from isthmus.metrics._reference_clouds import same_centred_clouds, two_points
-from isthmus.statistics.intervals import normal_interval
-from isthmus.statistics.jackknife import jackknife_interval, pair_mean
+from isthmus.statistics.intervals import square_interval, tail_factor
+from isthmus.statistics.jackknife import jackknife_variance, pair_mean
 from isthmus.statistics.result import Estimate
 
 #: Items and random swaps behind the bias of the centred distances.
@@ -46,11 +46,11 @@ def energy_distance(context: MetricContext) -> Estimate:
     """Energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| as a U-statistic.
 
     Means are taken over different items i != j, so that it is unbiased and can be slightly negative. It is measured on
-    at most 10,000 random items with one pair each. The interval is the jackknife's over items, and too wide near the
-    null. If random pairs swap their modalities, the mean is exactly 0, the null.
+    at most 10,000 random items with one pair each. The interval is the jackknife's over items, symmetric on the scale
+    of the root except near zero. If random pairs swap their modalities, the mean is exactly 0, the null.
     """
     value, left_out = pair_mean(_item_sums(context.shared(PairwiseSums), "distance"))
-    return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
+    return Estimate(value, *square_interval(value, jackknife_variance(left_out, with_tails=True)), null=0.0)
 
 
 @metric(
@@ -77,8 +77,8 @@ def centred_energy_distance(context: MetricContext) -> Estimate:
     is negative, of order 1/n, because the means are fitted to the same rows. It is measured on at most 10,000 random
     items with one pair each. Clouds of equal shape give the null, 0.
 
-    The interval is normal, with the variance of the projection on items and the error of the means. It is too wide if
-    the shapes hardly differ.
+    The interval has the variance of the projection on items and the error of the means. It is symmetric on the scale of
+    the root except near zero, and too wide if the shapes hardly differ.
     """
     rows = context.shared(PairedRows)
     pairwise, n = context.shared(PairwiseSums), rows.n
@@ -107,7 +107,8 @@ def _centred_estimate(rows: PairedRows, sums: np.ndarray, gap_slope: np.ndarray,
     differences = (rows.x.astype(np.float64) - rows.y) @ gap_slope
     influence = 2 * (sums / (n - 1) - mean) + differences - differences.mean()
     value = mean - bias
-    return Estimate(value, *normal_interval(value, float(influence @ influence) / (n * (n - 1))), null=0.0)
+    variance = float(influence @ influence) / (n * (n - 1)) * tail_factor(influence) ** 2
+    return Estimate(value, *square_interval(value, variance), null=0.0)
 
 
 def _centred_biases(context: MetricContext) -> tuple[float, float]:
@@ -155,13 +156,14 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _register(width: float) -> None:
     def mmd(context: MetricContext) -> Estimate:
         value, left_out = pair_mean(-_item_sums(context.shared(PairwiseSums), f"rbf_{width:g}"))
-        return Estimate(value, *jackknife_interval(value, left_out), null=0.0)
+        return Estimate(value, *square_interval(value, jackknife_variance(left_out, with_tails=True)), null=0.0)
 
     mmd.__doc__ = f"""MMD^2 with the kernel exp(-d^2 / (2 sigma^2)) and sigma = {width:g} times the median distance.
 
     The median is that of the union of both modalities (of up to 1,000 items). The estimate is an unbiased U-statistic
     over different items i != j, on at most 10,000 random items with one pair each. The interval is the jackknife's over
-    items for this sigma. If random pairs swap their modalities, the mean is exactly 0, the null.
+    items for this sigma, symmetric on the scale of the root except near zero. If random pairs swap their
+    modalities, the mean is exactly 0, the null.
     """
     # Of the 1,770 distances in two clusters of 30, 900 are sqrt(2), and so is the median.
     metric(
@@ -210,8 +212,8 @@ def centred_mmd2(context: MetricContext) -> Estimate:
     is negative, of order 1/n. It is measured on at most 10,000 random items with one pair each. Clouds of equal shape
     give the null, 0.
 
-    The interval is normal for this sigma, with the variance of the projection on items and the error of the means. It
-    is too wide if the shapes hardly differ.
+    The interval is that of this sigma, with the variance of the projection on items and the error of the means. It is
+    symmetric on the scale of the root except near zero, and too wide if the shapes hardly differ.
     """
     rows = context.shared(PairedRows)
     pairwise, n = context.shared(PairwiseSums), rows.n

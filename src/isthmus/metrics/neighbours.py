@@ -13,8 +13,8 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.statistics.intervals import normal_interval, wilson_interval
-from isthmus.statistics.jackknife import jackknife_interval
+from isthmus.statistics.intervals import normal_interval, positive_interval, wilson_interval
+from isthmus.statistics.jackknife import jackknife_interval, jackknife_variance
 from isthmus.statistics.result import NAN, Estimate
 
 #: Neighbours of the mutual k-NN.
@@ -207,11 +207,12 @@ def mixed_partner_rank(context: MetricContext) -> Estimate:
 
     Rows are ranked by cosine, 1 is best, and ties count against the matching row. It is measured on at most 10,000
     random items with one pair each. The interval is the jackknife's over items, for this number of items, because
-    (rank - 1) / (n - 1) is a mean over pairs. The null is the mean of a random ranking, n.
+    (rank - 1) / (n - 1) is a mean over pairs. It is symmetric on the scale of log(rank - 1). The null is the
+    mean of a random ranking, n.
     """
     n = context.shared(PairedRows).n
     neighbours = context.shared(Neighbours)
     ahead = neighbours.rank_x - 1.0
     left_out = (n - 1) * (ahead.sum() - ahead - neighbours.before_x) / ((n - 1) * (n - 2))
-    low, high = jackknife_interval(float(ahead.mean()), left_out)
-    return Estimate(1 + float(ahead.mean()), max(1 + low, 1.0), 1 + high, null=float(n))
+    mean, variance = float(ahead.mean()), jackknife_variance(left_out, with_tails=True)
+    return Estimate(1 + mean, *(1 + end for end in positive_interval(mean, variance)), null=float(n))

@@ -272,7 +272,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
     """Exponent alpha of lambda_k ~ k^-alpha, minus the least-squares slope of log lambda_k on log k (centred).
 
     k runs from 2 to min(d, n - 1) / 2. Each rank has the same weight, so that the small eigenvalues dominate. The slope
-    grows with n until n is many times d, and has an interval from n = 10 d on, whose error is that of n - d items. Below
+    grows with n until n is many times d, and has an interval from n = 10 d on with the error of n - d items. Below
     twice the slope of isotropic rows of the same noise, value and interval are sqrt(alpha^2 - noise slope^2). The null
     is the value of as many isotropic rows.
     """
@@ -284,10 +284,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
     ranks = np.log(np.arange(begin, end + 1))
     weights[begin - 1 : end] = -(ranks - ranks.mean()) / np.sum((ranks - ranks.mean()) ** 2)
     inside = weights != 0
-    value, null = (
-        float(weights[inside] @ np.log(spectrum[inside]))
-        for spectrum in (eigenvalues, _isotropic(context))
-    )
+    value, null = (float(weights[inside] @ np.log(spectrum[inside])) for spectrum in (eigenvalues, _isotropic(context)))
     note, sample = few_items_note(context), context.influence_sample
     if not has_enough_items(context):
         note = note or f"no interval: needs n >= {ITEMS_PER_DIM * len(eigenvalues):,}"

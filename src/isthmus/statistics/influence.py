@@ -22,7 +22,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy, unit_rows
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets, sample_rows
-from isthmus.statistics.intervals import Z95
+from isthmus.statistics.intervals import Z95, tail_factor
 from isthmus.statistics.moments import Moments
 
 #: Items in the sample. 2,000 give a standard error to within 3 %, also if scores have a kurtosis of 10.
@@ -194,11 +194,7 @@ class InfluenceSample:
             Quantile with 2 m / (kurtosis - 1) degrees of freedom, which is about 1.96 for many items m. Scores with
             heavy tails have a standard error that is itself uncertain.
         """
-        from scipy.special import stdtrit
-
-        squares = self.by_item(scores - scores.mean()) ** 2
-        spread = float(squares.var())
-        return float(stdtrit(2 * len(squares) * float(squares.mean()) ** 2 / spread, 0.975)) if spread > 0 else Z95
+        return Z95 * tail_factor(self.by_item(scores - scores.mean()))
 
     def bias(self, half_second_derivatives: Any) -> float:
         """Return the bias of a measure.

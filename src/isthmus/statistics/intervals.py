@@ -118,6 +118,89 @@ def length_interval(squared: float, variance: float) -> tuple[float, float]:
     return math.sqrt(max(low, 0.0)), math.sqrt(max(high, 0.0))
 
 
+def square_interval(squared: float, variance: float) -> tuple[float, float]:
+    """Return the interval of a squared distance from its unbiased estimate, which can be negative.
+
+    Parameters
+    ----------
+    squared, variance : float
+        Unbiased estimate of the square and its variance.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval: the squares of those of `length_interval` if the estimate exceeds its standard error,
+        else those of `normal_interval`. The standard error of a square grows with it, so that a normal interval ends
+        too early above.
+
+    Examples
+    --------
+    >>> low, high = square_interval(4.0, 0.04)
+    >>> round(low, 2), round(high, 2)
+    (3.62, 4.4)
+    >>> square_interval(0.0, 0.0)
+    (0.0, 0.0)
+    """
+    if math.sqrt(variance) < squared:
+        low, high = length_interval(squared, variance)
+        return low * low, high * high
+    return normal_interval(squared, variance)
+
+
+def positive_interval(value: float, variance: float) -> tuple[float, float]:
+    """Return the interval of a positive quantity whose standard error grows in proportion to it.
+
+    Parameters
+    ----------
+    value, variance : float
+        Estimate and its variance.
+
+    Returns
+    -------
+    tuple of float
+        Ends of the 95 % interval: symmetric on the scale of the logarithm if the estimate exceeds its standard error,
+        else those of `normal_interval` without values below zero.
+
+    Examples
+    --------
+    >>> low, high = positive_interval(10.0, 1.0)
+    >>> round(low, 2), round(high, 2)
+    (8.22, 12.17)
+    """
+    error = math.sqrt(variance)
+    if error < value:
+        ratio = math.exp(Z95 * error / value)
+        return value / ratio, value * ratio
+    low, high = normal_interval(value, variance)
+    return max(low, 0.0), max(high, 0.0)
+
+
+def tail_factor(scores: np.ndarray, /) -> float:
+    """Return the factor of the 95 % half width for a standard error that is itself uncertain.
+
+    Parameters
+    ----------
+    scores : (m,) array
+        Contribution of each item to an estimate.
+
+    Returns
+    -------
+    float
+        Quantile of Student's t with 2 m / (kurtosis - 1) degrees of freedom over that of the normal distribution. It
+        is about 1 for many items m.
+
+    Examples
+    --------
+    >>> round(tail_factor(np.array([-1.0, 0.0, 2.0, 0.0, -1.0])), 2)
+    1.34
+    """
+    from scipy.special import stdtrit
+
+    squares = (scores - scores.mean()) ** 2
+    spread = float(squares.var())
+    return float(stdtrit(2 * len(squares) * float(squares.mean()) ** 2 / spread, 0.975)) / Z95 if spread > 0 else 1.0
+
+
 def noise_interval(squared_length: float, covariance: np.ndarray) -> tuple[float, float] | None:
     """Return the interval of |mean|^2 if the mean is hardly distinguishable from zero.
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from isthmus.statistics.intervals import normal_interval
+from isthmus.statistics.intervals import normal_interval, tail_factor
 
 
 def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float]:
@@ -43,8 +43,33 @@ def jackknife_interval(value: float, left_out: np.ndarray) -> tuple[float, float
     >>> bool(np.isclose(high - 3.0, 1.96 * sample.std(ddof=1) / 2, rtol=1e-4))
     True
     """
+    return normal_interval(value, jackknife_variance(left_out))
+
+
+def jackknife_variance(left_out: np.ndarray, *, with_tails: bool = False) -> float:
+    """Return the variance of a statistic from its values without each item.
+
+    Parameters
+    ----------
+    left_out : (n,) array
+        Values without each item.
+    with_tails : bool, default False
+        Whether the variance is multiplied by the square of `tail_factor`, because it is itself uncertain.
+
+    Returns
+    -------
+    float
+        The variance.
+
+    Examples
+    --------
+    >>> sample = np.array([1.0, 2.0, 3.0, 6.0])
+    >>> round(jackknife_variance((sample.sum() - sample) / 3), 4), round(sample.var(ddof=1) / 4, 4)
+    (1.1667, 1.1667)
+    """
     n = len(left_out)
-    return normal_interval(value, (n - 1) / n * float(np.sum((left_out - left_out.mean()) ** 2)))
+    variance = (n - 1) / n * float(np.sum((left_out - left_out.mean()) ** 2))
+    return variance * tail_factor(left_out) ** 2 if with_tails else variance
 
 
 def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[float, float, float]:

@@ -213,6 +213,8 @@ def _design_effect(hits: np.ndarray, owner: np.ndarray) -> float:
     """Return the variance of the share of clustered queries, relative to independent queries (Kish 1965)."""
     share, n = float(np.mean(hits)), len(hits)
     counts = np.bincount(owner)
+    if counts.max(initial=0) <= 1:  # one query for each item, as in the other direction
+        return 1.0
     n_groups = int(np.count_nonzero(counts))
     if share in (0.0, 1.0) or n_groups < 2:  # without spread the queries of an item are taken to agree always
         return float(np.sum(counts**2)) / n
