@@ -175,7 +175,7 @@ def participation_ratio(context: MetricContext) -> Estimate:
     if traces.plug_in["x"] <= 0:
         return undefined(EQUAL_ROWS)
     value = traces.plug_in["x"] ** 2 / traces.plug_in["xx"]
-    n, d = context.moments.by_item.n_items, context.moments.dim_x
+    n, d = context.moments.n_distinct[0], context.moments.dim_x
     null = n * d / (n + d)
     trace, square = traces.debiased("x"), traces.debiased("xx")
     if traces.covariance is None or not square > 0:
@@ -216,15 +216,15 @@ def anisotropy(context: MetricContext) -> Estimate:
     """
     if context.x.centred[0][0] <= 0:
         return undefined(EQUAL_ROWS)
-    return anisotropy_of(context.pca, context.moments.by_item.n_items)
+    return anisotropy_of(context.pca, context.moments.n_distinct[0])
 
 
-def anisotropy_of(spectral_errors: SpectralErrors, n_items: int) -> Estimate:
+def anisotropy_of(spectral_errors: SpectralErrors, n_rows: int) -> Estimate:
     """Return lambda_1 / (tr S / d) of a covariance with its null, and with an interval if there are rows."""
     eigenvalues = spectral_errors.values
     d = len(eigenvalues)
     value = float(eigenvalues[0]) * d / float(eigenvalues.sum())
-    null = (1 + math.sqrt(d / n_items)) ** 2
+    null = (1 + math.sqrt(d / n_rows)) ** 2
     if spectral_errors.sample is None:
         return Estimate(value, null=null)
     first = np.eye(1, d)[0]
