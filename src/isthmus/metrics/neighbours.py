@@ -215,4 +215,5 @@ def mixed_partner_rank(context: MetricContext) -> Estimate:
     ahead = neighbours.rank_x - 1.0
     left_out = (n - 1) * (ahead.sum() - ahead - neighbours.before_x) / ((n - 1) * (n - 2))
     mean, variance = float(ahead.mean()), jackknife_variance(left_out, with_tails=True)
-    return Estimate(1 + mean, *(1 + end for end in positive_interval(mean, variance)), null=float(n))
+    low, high = positive_interval(mean, variance)
+    return Estimate(1 + mean, 1 + low, 1 + high, null=float(n))
