@@ -35,6 +35,17 @@ def test_names_are_sorted_and_unknown_names_refused() -> None:
 @pytest.mark.parametrize(
     ("module", "name", "hint"),
     [
+        ("isthmus.train", "infonce", "InfoNCE"),
+        ("isthmus.train", "InfoNce", "InfoNCE"),
+        ("isthmus.metrics", "Measure", "measure"),
+        ("isthmus.evaluation", "evaluate_zeroshot", "evaluate_zero_shot"),
+        ("isthmus.plot", "cosine", "cosines"),
+        ("isthmus.sources", "open_sources", "open_source"),
+        ("isthmus.demo", "loads", "load"),
+        ("isthmus.testing", "check_aligners", "check_aligner"),
+        ("isthmus.integrations", "Trainer_callback", "trainer_callback"),
+        ("isthmus.diagnosis", "Explain", "explain"),
+        ("isthmus.tasks", "retrieve", "Retrieval"),
         ("isthmus.align", "Centring", "Centering"),
         ("isthmus.theory", "optimize", "optimise"),
         ("isthmus", "mesure", "measure"),

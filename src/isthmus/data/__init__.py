@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from isthmus.data.cross_dim_pairs import CrossDimPairs
 from isthmus.data.grouping import item_groups
 from isthmus.data.hashing import hash_rows
@@ -11,6 +13,7 @@ from isthmus.data.open_spec import OpenSpec
 from isthmus.data.opening import as_pairs, open_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.data.unpaired_sets import UnpairedSets
+from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
     "CrossDimPairs",
@@ -26,3 +29,6 @@ __all__ = [
     "open_pairs",
     "select_rows",
 ]
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter(__name__, __all__)

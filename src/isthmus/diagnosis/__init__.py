@@ -1,5 +1,7 @@
 """Explain the modality gap: cosine decomposition, collapse report, calibration and verdict."""
 
+from typing import TYPE_CHECKING
+
 from isthmus.diagnosis.calibration import Calibration
 from isthmus.diagnosis.collapse import CollapseReport, report_collapse
 from isthmus.diagnosis.cosine_decomposition import COMPONENTS, CosineDecomposition, decompose_cosine
@@ -12,6 +14,7 @@ from isthmus.diagnosis.model_table import ModelComparison
 from isthmus.diagnosis.models import compare_models
 from isthmus.diagnosis.recommendation import best_row, best_row_map
 from isthmus.diagnosis.verdict_sentences import retrieval_at_chance, verdict
+from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
     "COMPONENTS",
@@ -35,3 +38,6 @@ __all__ = [
     "retrieval_at_chance",
     "verdict",
 ]
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter(__name__, __all__)

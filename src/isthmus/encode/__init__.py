@@ -9,11 +9,14 @@ is ever downloaded.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from isthmus.encode._base import Encoder, Instructions
 from isthmus.encode.encoding_run import Encoded, run
 from isthmus.encode.items import Item, Items, open_items
 from isthmus.encode.mixed import MixedVectors, encode_mixed
 from isthmus.encode.models import open_encoder
+from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
     "Encoded",
@@ -27,3 +30,6 @@ __all__ = [
     "open_items",
     "run",
 ]
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter(__name__, __all__)

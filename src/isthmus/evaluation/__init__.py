@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from isthmus.evaluation.comparison import MAX_ITEMS, compare, default_aligners
 from isthmus.evaluation.grid import expand_grid
 from isthmus.evaluation.held_out import check_disjoint, fingerprint, group_split
@@ -12,6 +14,7 @@ from isthmus.evaluation.summary import Summary
 from isthmus.evaluation.table import Comparison, load_comparison, merge, to_csv
 from isthmus.evaluation.trial import Trial, TrialLog
 from isthmus.evaluation.zero_shot_report import ZeroShotReport, evaluate_zero_shot
+from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
     "INTERVENTIONS",
@@ -39,3 +42,6 @@ __all__ = [
     "shared_basis",
     "to_csv",
 ]
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter(__name__, __all__)

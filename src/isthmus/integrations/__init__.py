@@ -8,6 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from isthmus.utils.errors import unknown_attribute
+
 #: Public name -> module of this package that defines it.
 _MODULES = {
     "chroma_embedding": "stores.chroma",
@@ -28,7 +30,7 @@ __all__ = sorted(_MODULES)
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        raise AttributeError(f"module 'isthmus.integrations' has no attribute {name!r}")
+        raise unknown_attribute("isthmus.integrations", name, __all__)
     return getattr(importlib.import_module(f"isthmus.integrations.{_MODULES[name]}"), name)
 
 

@@ -13,7 +13,7 @@ is imported, new figures are those of pyplot, so that they are shown.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.align import Drift, Reliability
 from isthmus.data.pairs import Pairs
@@ -40,6 +40,7 @@ from isthmus.statistics.result import Result
 from isthmus.train.history import GapHistory
 from isthmus.train.snapshot import GapSnapshot
 from isthmus.utils.errors import InputError
+from isthmus.utils.lazy import hinting_getter
 from isthmus.utils.tabular import Tabular
 
 __all__ = [
@@ -381,3 +382,7 @@ def draw_result(result: Tabular, figure: str | None = None, /, *, ax: Any = None
     if chosen not in figures:
         raise InputError(f"{type(result).__name__} has no figure {figure!r}; it has {', '.join(figures) or 'none'}")
     return globals()[str(chosen)](result, ax=ax)
+
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter("isthmus.plot", __all__)

@@ -1,5 +1,7 @@
 """Moments, estimates, intervals and correlations."""
 
+from typing import TYPE_CHECKING
+
 from isthmus.statistics.concentration import gini
 from isthmus.statistics.correlation import isotonic_r2, spearman
 from isthmus.statistics.degeneracy import Degeneracy, find_degeneracies
@@ -27,6 +29,7 @@ from isthmus.statistics.mean_intervals import (
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.statistics.result import Estimate, Result
 from isthmus.statistics.spectral_errors import SpectralErrors
+from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
     "Degeneracy",
@@ -59,3 +62,6 @@ __all__ = [
     "spearman",
     "wilson_interval",
 ]
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter(__name__, __all__)

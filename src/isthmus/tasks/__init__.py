@@ -8,6 +8,7 @@ A new task is one file in this folder: a function of `TaskData` that returns `Ta
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from isthmus.statistics.concentration import gini
 from isthmus.tasks._base import (
@@ -34,6 +35,7 @@ from isthmus.tasks.two_sided_search import TwoSidedSearch, has_two_sided_truth
 from isthmus.tasks.within_modality_search import WithinModalitySearch
 from isthmus.tasks.zero_shot import ZeroShot, mean_texts
 from isthmus.utils.errors import InputError, import_optional
+from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
     "Clustering",
@@ -99,3 +101,7 @@ def select_tasks(names: Sequence[str], /) -> list[Task]:
         if not entry.is_available:
             import_optional(entry.package, entry.package, f"the task {entry.name}")
     return selected
+
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter(__name__, __all__)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from isthmus.utils.errors import unknown_attribute
+
 #: public name -> module of this package that defines it
 _NAMES: dict[str, str] = {
     "ALIGNER_CHECKS": "aligners",
@@ -25,7 +27,7 @@ __all__ = sorted(_NAMES)
 
 def __getattr__(name: str) -> Any:
     if name not in _NAMES:
-        raise AttributeError(f"module 'isthmus.testing' has no attribute {name!r}")
+        raise unknown_attribute("isthmus.testing", name, __all__)
     value = getattr(importlib.import_module(f"isthmus.testing.{_NAMES[name]}"), name)
     globals()[name] = value
     return value

@@ -17,7 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from isthmus.train._registry import LOSSES, LossSpec, loss
-from isthmus.utils.errors import MissingDependencyError
+from isthmus.utils.errors import MissingDependencyError, unknown_attribute
 from isthmus.utils.registry import Registry
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def _load(name: str) -> Any:
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
-        raise AttributeError(f"module 'isthmus.train' has no attribute {name!r}")
+        raise unknown_attribute("isthmus.train", name, __all__)
     value = globals()[name] = _load(name)
     return value
 

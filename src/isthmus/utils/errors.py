@@ -177,7 +177,7 @@ def unknown_name(noun: str, name: str, choices: Iterable[str], *, similar: str |
 
 
 def unknown_attribute(module: str, name: str, choices: Iterable[str]) -> AttributeError:
-    """Return the error for a name that a module lacks, with the most similar one that it has.
+    """Return the error for a name that a module lacks, with the most similar one that it has, in any case.
 
     Parameters
     ----------
@@ -198,8 +198,11 @@ def unknown_attribute(module: str, name: str, choices: Iterable[str]) -> Attribu
     >>> str(unknown_attribute("isthmus.align", "Centring", ["Centering", "Blend"]))
     "module 'isthmus.align' has no attribute 'Centring': did you mean 'Centering'?"
     """
-    similar = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
-    hint = f": did you mean {similar[0]!r}?" if similar and not name.startswith("_") else ""
+    if name.startswith("_"):
+        return AttributeError(f"module {module!r} has no attribute {name!r}")
+    by_lower_case = {choice.lower(): choice for choice in choices}
+    similar = difflib.get_close_matches(name.lower(), by_lower_case, n=1, cutoff=0.6)
+    hint = f": did you mean {by_lower_case[similar[0]]!r}?" if similar else ""
     return AttributeError(f"module {module!r} has no attribute {name!r}{hint}")
 
 

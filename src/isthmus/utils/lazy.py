@@ -1,10 +1,10 @@
-"""Public names of a package that are imported on first use."""
+"""Public names of a package that are imported on first use, and hints for names that it lacks."""
 
 from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from isthmus.utils.errors import unknown_attribute
@@ -43,3 +43,32 @@ def lazy_names(package: str, modules: Mapping[str, str], /) -> tuple[Callable[[s
         return value
 
     return getter, lambda: sorted(modules)
+
+
+def hinting_getter(package: str, names: Iterable[str], /) -> Callable[[str], Any]:
+    """Return `__getattr__` of a package that proposes a similar public name for a missing one.
+
+    Parameters
+    ----------
+    package : str
+        Dotted name of the package.
+    names : iterable of str
+        Its public names.
+
+    Returns
+    -------
+    getter : callable
+        The `__getattr__` of the package, which always raises.
+
+    Examples
+    --------
+    >>> import isthmus
+    >>> isthmus.tasks.retrieval_
+    Traceback (most recent call last):
+    AttributeError: module 'isthmus.tasks' has no attribute 'retrieval_': did you mean 'Retrieval'?
+    """
+
+    def getter(name: str) -> Any:
+        raise unknown_attribute(package, name, names)
+
+    return getter

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from isthmus.data.demo import store
 from isthmus.data.pairs import Pairs
 from isthmus.utils.errors import InputError, unknown_name
 from isthmus.utils.files import atomic_path
+from isthmus.utils.lazy import hinting_getter
 
 #: Name of each run and what it shows.
 RUNS: dict[str, str] = {
@@ -205,3 +206,7 @@ def export(directory: str | Path, run: str = "plain", *, split: Split | None = N
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
     return paths
+
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter("isthmus.demo", __all__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isthmus.data.sources._codes import Coding, decode
 from isthmus.data.sources._format import Format
@@ -29,6 +29,7 @@ from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
 from isthmus.data.sources._vector_sets import set_pool
 from isthmus.data.sources._write_codes import write_codes
 from isthmus.data.sources._writers import RawRowsWriter, Writer
+from isthmus.utils.lazy import hinting_getter
 
 __all__ = [
     "Format",
@@ -196,3 +197,7 @@ def _modality_of_file(path: Path) -> str:
     for ending in _ENDINGS:
         stem = stem.removesuffix(ending)
     return _SYNONYMS.get(stem, stem)
+
+
+if not TYPE_CHECKING:  # a type checker would then find every name
+    __getattr__ = hinting_getter("isthmus.sources", __all__)
