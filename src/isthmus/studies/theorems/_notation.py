@@ -11,7 +11,7 @@ SYMBOLS = {
     "N": ("number of pairs", r"\bN\b"),
     "τ": ("temperature", "τ"),
     "Φ": ("loss - 2 log N. The loss is InfoNCE with both directions summed, in nats", "Φ"),
-    "A, B": ("the two subspaces: x lies in A, and y in B", r"\b[AB]\b(?!\()"),
+    "A, B": ("the two subspaces: x lies in A, and y in B", r"\bB\b(?!\()"),
     "C": ("the shared space, the intersection of A and B", r"\bC\b|P_C"),
     "φ": ("angle between A and B, or between the constant parts a and b", "φ"),
     "c_x, c_y": ("the centres: unit vectors along the two means", r"\bc_[xy]\b|centre"),
