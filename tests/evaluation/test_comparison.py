@@ -198,9 +198,9 @@ class TestIntervals:
         """The variance of a mean grows by the factor 1 + n_test / n_fit, if the fitted mean is subtracted."""
         inflations = []
 
-        def spy(context: Any, *, inflation: float) -> Estimate:
+        def spy(context: Any, *, inflation: float, with_null: bool) -> Estimate:
             inflations.append(inflation)
-            return gap_angle(context, inflation=inflation)
+            return gap_angle(context, inflation=inflation, with_null=with_null)
 
         monkeypatch.setattr("isthmus.evaluation.splits.gap_angle", spy)
         with isthmus.config_context(threads=1):  # several threads judge in any order

@@ -34,6 +34,15 @@ def test_shared_alignment_of_a_known_space_is_its_share_of_the_spread(known_spac
     assert shared_alignment(moments, shared_basis(moments, K)) == pytest.approx(expected, abs=0.01)
 
 
+def test_shared_alignment_of_equal_rows_is_zero(rng: np.random.Generator) -> None:
+    """The spread of such rows is a rounding error of either sign."""
+    rows = rng.normal(size=(600, 8))
+    for seed in range(20):
+        mean = np.random.default_rng(seed).normal(size=8)
+        moments = Moments.of(np.tile(mean / np.linalg.norm(mean), (600, 1)), rows, normalize=False)
+        assert shared_alignment(moments, np.eye(8)) == 0
+
+
 def test_shared_alignment_does_not_depend_on_the_means(known_space: tuple[np.ndarray, ...]) -> None:
     _, x, y = known_space
     moments, moved = (Moments.of(*rows, normalize=False) for rows in ((x, y), (x + 7, y - 3)))

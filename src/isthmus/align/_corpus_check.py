@@ -30,12 +30,12 @@ def warn_of_other_corpus(name: str, fitted: Cloud, rows: Any) -> None:
     sample = np.unique(np.linspace(0, count - 1, min(count, MAX_ROWS)).astype(np.int64))
     table = unit_rows(to_numpy(rows)[sample].astype(np.float64))
     mean = table.mean(axis=0)
-    centred = table - mean
-    shift, spread = mean - fitted.mean, float(np.sum(centred * centred)) / len(table)
+    shift, spread = mean - fitted.mean, float(np.vdot(table, table)) / len(table) - float(mean @ mean)
     squared = float(shift @ shift)
     offset = np.sqrt(squared / spread) if spread > 0 else np.inf
     if offset <= MAX_OFFSET:
         return
+    centred = table - mean
     error = fitted.cov / max(fitted.n - 1, 1) + centred.T @ centred / len(table) / (len(table) - 1)
     if satterthwaite_p_value(squared, error) < LEVEL:
         warn(

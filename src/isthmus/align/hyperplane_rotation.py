@@ -10,10 +10,10 @@ import numpy as np
 
 from isthmus.align._maps import Affine
 from isthmus.align._self_judging import SelfJudging
-from isthmus.linalg.rotations import minimal_rotation
+from isthmus.linalg.rotations import rotation_of_vectors
 from isthmus.linalg.shared_directions import EnergySubspaces
 from isthmus.linalg.significance import ENERGY_SHARE
-from isthmus.linalg.subspaces import PrincipalAngles
+from isthmus.linalg.subspaces import orthonormal_pair, principal_vectors
 from isthmus.statistics.moments import Moments
 from isthmus.utils.errors import InputError
 
@@ -72,24 +72,27 @@ class HyperplaneRotation(SelfJudging):
     def solve(self, moments: Moments) -> tuple[Affine, Affine]:
         """Return the rotation for x and the identity for y."""
         spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
-        signs = _signs(spaces.angles, moments)
-        rotation = minimal_rotation(spaces.basis_x, spaces.basis_y, signs=signs)
+        vectors_x, vectors_y = principal_vectors(orthonormal_pair(spaces.basis_x, spaces.basis_y))
+        signs = _signs(vectors_x, vectors_y, moments)
+        rotation = rotation_of_vectors(vectors_x, vectors_y * signs)
+        # Half angles from chords are accurate for every angle.
+        chords = (np.linalg.norm(vectors_x + sign * vectors_y, axis=0) for sign in (-1, 1))
+        largest_angle = math.degrees(2 * float(np.max(np.arctan2(*chords))))
         self.fit_info_ = {
             "ranks": spaces.ranks,
             "guaranteed": spaces.guaranteed,
             "flipped": int(np.sum(signs < 0)),
-            "largest_angle": float(np.max(spaces.angles.degrees)),
+            "largest_angle": largest_angle,
         }
         return Affine(matrix=rotation.matrix().T), Affine()
 
 
-def _signs(angles: PrincipalAngles, moments: Moments) -> np.ndarray:
+def _signs(a: np.ndarray, b: np.ndarray, moments: Moments) -> np.ndarray:
     """Return -1 for principal pairs on whose opposite sides matching rows clearly lie, else 1.
 
     The mean product of their coordinates is then negative by more than three standard errors of two independent
     coordinates. The margin keeps noise from rotating a shared direction by 180 degrees.
     """
-    a, b = angles.vectors_a, angles.vectors_b
     n = moments.n
     mean_product, energy_x, energy_y = (
         np.einsum("dj,dj->j", left, matrix @ right) / n

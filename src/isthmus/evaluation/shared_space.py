@@ -12,6 +12,9 @@ from isthmus.linalg.shared_directions import covarying_directions
 from isthmus.statistics.moments import Moments, moments_of
 from isthmus.utils.errors import InputError
 
+#: Part of the mean square of rows below which their spread consists of rounding errors.
+ROUNDING = 1e-12
+
 
 def shared_basis(moments: Moments, rank: int, /) -> np.ndarray:
     """Return the directions in which matching rows covary most.
@@ -54,7 +57,8 @@ def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
     Returns
     -------
     float
-        Shared-space alignment in [-1, 1]. It is 1 if the centred matching rows are equal and lie in the subspace.
+        Shared-space alignment in [-1, 1]. It is 1 if the centred matching rows are equal and lie in the subspace, and
+        0 if all rows of a modality are the same.
 
     Notes
     -----
@@ -70,6 +74,9 @@ def shared_alignment(moments: Moments, basis: np.ndarray, /) -> float:
     """
     covariance = float(np.einsum("dk,de,ek->", basis, to_numpy(moments.cov_xy), basis))
     spread_x, spread_y = (float(np.trace(to_numpy(cov))) for cov in (moments.cov_x, moments.cov_y))
+    energies = (float(np.trace(to_numpy(sums))) / moments.n for sums in (moments.xx, moments.yy))
+    if any(spread <= ROUNDING * energy for spread, energy in zip((spread_x, spread_y), energies, strict=True)):
+        return 0.0
     return covariance / math.sqrt(spread_x * spread_y)
 
 

@@ -288,7 +288,7 @@ class Split:
         task_scores = self._raw_scores() if is_raw else self.test.run_tasks(x, y, classes, correction)
         moments = Moments.of(with_rows(self.test.pairs, x, y), normalize=False, matmul_dtype="float64")
         inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if fitted.uses_means else 1.0
-        gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation)
+        gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation, with_null=False)
         scores = _geometry(moments, self.test.pairs, x, y)
         raw_scores = self._raw_scores()
         changes: dict[str, ItemChange] = {}

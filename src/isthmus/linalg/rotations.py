@@ -147,7 +147,7 @@ def plane_rotation(u: Array, v: Array, /) -> Rotation:
         raise InputError(
             f"vectors of {pair[0].shape[0]} and {pair[1].shape[0]} entries, expected two of the same length"
         )
-    return _rotation_onto(pair[0], pair[1])
+    return rotation_of_vectors(pair[0], pair[1])
 
 
 def minimal_rotation(A: Array, B: Array, /, *, signs: Sequence[int] | np.ndarray | None = None) -> Rotation:
@@ -195,10 +195,10 @@ def minimal_rotation(A: Array, B: Array, /, *, signs: Sequence[int] | np.ndarray
         if factors.shape != (a.shape[1],) or not np.all(np.abs(factors) == 1.0):
             raise InputError(f"signs = {factors.tolist()}, expected {a.shape[1]} of +1 or -1, one for each pair")
         b = b * factors
-    return _rotation_onto(a, b)
+    return rotation_of_vectors(a, b)
 
 
-def _rotation_onto(a: np.ndarray, c: np.ndarray) -> Rotation:
+def rotation_of_vectors(a: np.ndarray, c: np.ndarray) -> Rotation:
     """Return the rotation a_j -> c_j within the planes span(a_j, c_j), which must be orthogonal to each other."""
     midpoints = a + c
     lengths = np.linalg.norm(midpoints, axis=0)

@@ -66,7 +66,7 @@ def centroid_angle(context: MetricContext) -> Estimate:
     return gap_angle(context)
 
 
-def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
+def gap_angle(context: MetricContext, *, inflation: float = 1.0, with_null: bool = True) -> Estimate:
     """Return `centroid_angle`, also for rows that were centred on the means of other rows.
 
     Parameters
@@ -75,6 +75,8 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
         The data.
     inflation : float
         Factor of the variance of the means: 1 + n / n_fit if the rows were centred on n_fit other rows.
+    with_null : bool
+        Whether the null is computed, which passes over the covariances several times.
 
     Returns
     -------
@@ -109,7 +111,7 @@ def gap_angle(context: MetricContext, *, inflation: float = 1.0) -> Estimate:
     low_cosine, high_cosine = normal_interval(cosine, var)
     interval = _degrees(high_cosine), _degrees(low_cosine)
     value = plugin if is_equal else _degrees(cosine)
-    return Estimate.debiased(value, interval, plugin=plugin, null=_angle_after_swaps(context))
+    return Estimate.debiased(value, interval, plugin=plugin, null=_angle_after_swaps(context) if with_null else NAN)
 
 
 def both_means_vanish(gap: Estimate, /) -> bool:

@@ -239,7 +239,7 @@ def noise_interval(squared_length: float, covariance: np.ndarray) -> tuple[float
     trace = float(np.trace(covariance))
     if trace <= 0:
         return None
-    g = float(np.sum(covariance * covariance)) / trace
+    g = float(np.vdot(covariance, covariance)) / trace
     x, f = squared_length / g, trace / g
     if 1 - gammainc(f / 2, x / 2) < NOISE_LEVEL:
         return None
@@ -275,7 +275,7 @@ def satterthwaite_p_value(squared_length: float, covariance: np.ndarray, /) -> f
     from scipy.special import gammaincc  # chi2.sf without the second that scipy.stats takes to load
 
     trace = float(np.trace(covariance))
-    scale = float(np.sum(covariance * covariance)) / trace if trace > 0 else 0.0
+    scale = float(np.vdot(covariance, covariance)) / trace if trace > 0 else 0.0
     if scale <= 0:
         return float(squared_length == 0)
     return float(gammaincc(trace / scale / 2, squared_length / scale / 2))

@@ -80,6 +80,11 @@ def mean_covariance(moments: Moments) -> np.ndarray:
     >>> mean_covariance(moments).round(3).tolist()
     [[0.02, -0.04], [-0.04, 0.08]]
     """
+    if moments.item_moments is None:  # sums by pair, with fewer passes over the matrix
+        covariance = np.outer(moments.sum_x, -moments.mean_x)
+        covariance += moments.xx
+        covariance /= moments.n**2
+        return covariance
     m, mean = moments.by_item, moments.mean_x
     cross = np.outer(m.count_x, mean)
     return (m.xx - cross - cross.T + m.count_sq * np.outer(mean, mean)) / moments.n**2
@@ -337,7 +342,8 @@ def mean_p_value(moments: Moments, *, inflation: float = 1.0) -> float:
     >>> round(mean_p_value(moments), 4)
     0.0047
     """
-    covariance = mean_covariance(moments) * inflation
+    covariance = mean_covariance(moments)
     if np.trace(covariance) <= 0:  # all rows are equal, so the mean is certain
         return 0.0
-    return satterthwaite_p_value(float(moments.mean_x @ moments.mean_x), covariance)
+    # A covariance that grows by a factor is that of a shorter mean.
+    return satterthwaite_p_value(float(moments.mean_x @ moments.mean_x) / inflation, covariance)
