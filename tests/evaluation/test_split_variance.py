@@ -69,8 +69,8 @@ def test_variance_of_mean_without_a_change_is_zero() -> None:
     assert variance_of_mean(np.zeros(3), np.zeros(3), [[], [], []], shared=0.5) == 0
 
 
-def test_unit_contributions_of_units_with_several_items_are_sums_of_deviations() -> None:
+def test_unit_contributions_of_units_with_several_items_are_deviations_of_sums() -> None:
     values, unit = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 0, 0, 1])
     contributions, variance = unit_contributions(values, unit)
-    assert contributions == pytest.approx([0.125, -0.125])
-    assert variance == pytest.approx(2 * 2 * 0.125**2)
+    assert contributions == pytest.approx([0.25, -0.25])
+    assert variance == pytest.approx(2 * 2 * 0.25**2)

@@ -11,6 +11,10 @@ from isthmus.evaluation.split_variance import stored_sums, unit_contributions
 from isthmus.statistics.result import NAN
 from isthmus.tasks import TaskScores
 
+#: Variance of a score that counts neighbours, in units of that from the queries. An item is a query and a stored row.
+#: If it moves the score as much in both roles, with a correlation of 1/2, their sum has three times the variance.
+NEIGHBOUR_FACTOR = 3.0
+
 
 class ItemChange(NamedTuple):
     """Change of a score from the raw embeddings.
@@ -33,7 +37,7 @@ def item_changes(
     unit: np.ndarray,
     random_group: np.ndarray,
     *,
-    without_variance: Collection[str] = (),
+    of_neighbours: Collection[str] = (),
 ) -> dict[str, ItemChange]:
     """Return the change of each score of a task from the raw embeddings.
 
@@ -45,8 +49,8 @@ def item_changes(
         Number of the independent unit of each item, from 0.
     random_group : np.ndarray of shape (n_units,)
         Random group of each unit.
-    without_variance : collection of str, optional
-        Scores whose error items do not show.
+    of_neighbours : collection of str, optional
+        Scores that count rows among the neighbours of the queries.
 
     Returns
     -------
@@ -60,15 +64,15 @@ def item_changes(
     (0.5, 0.25)
     """
 
-    def with_variance(value: float, differences: np.ndarray) -> ItemChange:
+    def with_variance(value: float, differences: np.ndarray, factor: float = 1.0) -> ItemChange:
         contributions, variance = unit_contributions(differences, unit)
-        return ItemChange(value, variance, stored_sums(contributions, random_group, variance))
+        return ItemChange(value, factor * variance, stored_sums(contributions, random_group, variance))
 
     changes = {}
     for name, values in scores.per_item.items():
         differences = values - raw_scores.per_item[name]
-        value = float(differences.mean())
-        changes[name] = ItemChange(value) if name in without_variance else with_variance(value, differences)
+        factor = NEIGHBOUR_FACTOR if name in of_neighbours else 1.0
+        changes[name] = with_variance(float(differences.mean()), differences, factor)
     for name, score in scores.overall.items():
         changes[name] = ItemChange(score - raw_scores.overall[name])
         if name in scores.influence:

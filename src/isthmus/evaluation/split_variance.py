@@ -61,18 +61,18 @@ def unit_contributions(values: np.ndarray, unit: np.ndarray, /) -> tuple[np.ndar
     Returns
     -------
     contributions : np.ndarray of shape (n_units,)
-        Deviations from the mean, summed within units and divided by the number of items.
+        Sum of the values of each unit over the number of items, minus the mean of these sums.
     variance : float
         Variance of the mean, where a unit is one observation.
 
     Examples
     --------
-    >>> contributions, variance = unit_contributions(np.array([0.0, 1.0, 2.0, 1.0]), np.array([0, 0, 1, 2]))
+    >>> contributions, variance = unit_contributions(np.array([1.0, 0.0, 2.0, 1.0]), np.array([0, 0, 1, 1]))
     >>> contributions.tolist(), variance
-    ([-0.25, 0.25, 0.0], 0.1875)
+    ([-0.25, 0.25], 0.25)
     """
-    contributions = np.bincount(unit, weights=values - values.mean()) / len(values)
-    n_units = len(contributions)
+    sums = np.bincount(unit, weights=values) / len(values)
+    contributions, n_units = sums - sums.mean(), len(sums)
     return contributions, float(contributions @ contributions) * n_units / max(n_units - 1, 1)
 
 

@@ -224,8 +224,9 @@ class TestHalf:
 
     def changes(self, scores: TaskScores, raw_scores: TaskScores) -> dict[str, ItemChange]:
         """Return the difference of each score from the raw embeddings, with the contributions of the items to it."""
-        needs_splits = {name for task in self.design.tasks for name, score in task.scores.items() if score.needs_splits}
-        return item_changes(scores, raw_scores, self.group, self.random_group, without_variance=needs_splits)
+        declared = {name: score for task in self.design.tasks for name, score in task.scores.items()}
+        of_neighbours = {name for name, score in declared.items() if score.counts_neighbours}
+        return item_changes(scores, raw_scores, self.group, self.random_group, of_neighbours=of_neighbours)
 
 
 @dataclass

@@ -144,8 +144,8 @@ class Score:
         Show the score in short tables. They always show the first score of a task.
     is_time : bool, default False
         The score is a measured time, which differs between equal runs.
-    needs_splits : bool, default False
-        The fit and the stored rows move the score of all queries together: only its spread over splits shows the error.
+    counts_neighbours : bool, default False
+        The score counts rows among the neighbours, so that an item moves it as a query and as much as a stored row.
 
     Examples
     --------
@@ -158,7 +158,7 @@ class Score:
     range: tuple[float, float] = (0.0, 1.0)
     is_shown: bool = False
     is_time: bool = False
-    needs_splits: bool = False
+    counts_neighbours: bool = False
 
 
 @dataclass(frozen=True)

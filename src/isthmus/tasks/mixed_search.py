@@ -347,10 +347,10 @@ class MixedSearch:
         "same_modality_share": Score(
             "neither",
             "share of the top 10, without the target, in the modality of the query; .5 is expected",
-            needs_splits=True,
+            counts_neighbours=True,
         ),
         "same_modality_ratio": Score(
-            "neither", "same_modality_share over its expected value; 1 is fair", (0, np.inf), needs_splits=True
+            "neither", "same_modality_share over its expected value; 1 is fair", (0, np.inf), counts_neighbours=True
         ),
         "restricted_R@1": Score(
             "higher", "share of queries that find their item first among the rows of its modality, mean of both"
