@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import subprocess
 import sys
@@ -42,15 +43,15 @@ def agree(found: list[list[int]], searched: dict[str, Any]) -> None:
     np.testing.assert_allclose(got, np.take_along_axis(scores, searched["best"], axis=1), atol=1e-5)
 
 
-def written(url: str, searched: dict[str, Any], target: str) -> None:
-    apply(searched["correction"], open_source(f"{url}::vector"), target, modality="image", role="stored")
+def written(address: str, searched: dict[str, Any], target: str) -> None:
+    apply(searched["correction"], open_source(address), target, modality="image", role="stored")
 
 
 def test_plain_search_of_lancedb_gives_the_corrected_ranking(tmp_path: Path, searched: dict[str, Any]) -> None:
     lancedb = pytest.importorskip("lancedb")
     images = searched["images"]
     url = store_tables.lancedb(tmp_path, np.arange(len(images)), {"vector": images}, np.full(len(images), "image"))
-    written(url, searched, f"{url}::corrected")
+    written(f"{url}::vector", searched, f"{url}::corrected")
     table = lancedb.connect(tmp_path).open_table("items0")
     found = [
         table.search(query, vector_column_name="corrected").distance_type("dot").limit(K).to_arrow()["id"].to_pylist()
@@ -66,7 +67,7 @@ def test_plain_search_of_postgresql_gives_the_corrected_ranking(searched: dict[s
     with store_tables.postgresql_server() as folder:
         url = store_tables.postgresql(folder, np.arange(len(images)), {"vector": images}, np.full(len(images), "image"))
         target = f"postgresql://postgres@/postgres/fresh::corrected?host={folder}"
-        written(url, searched, target)
+        written(f"{url}::vector", searched, target)
         with psycopg.connect(f"postgresql://postgres@/postgres?host={folder}") as connection:
             search = "SELECT id FROM fresh ORDER BY corrected <#> %s::vector LIMIT 10"
             found = [
@@ -80,7 +81,7 @@ def test_plain_search_of_qdrant_gives_the_corrected_ranking(tmp_path: Path, sear
     edge = pytest.importorskip("qdrant_edge")
     images = searched["images"]
     url = store_tables.qdrant(tmp_path, np.arange(len(images)), {"vector": images}, np.full(len(images), "image"))
-    written(url, searched, f"qdrant:{tmp_path}/fresh::corrected")
+    written(f"{url}::vector", searched, f"qdrant:{tmp_path}/fresh::corrected")
     shard = edge.EdgeShard.load(f"{tmp_path}/fresh")
     found = [
         [
@@ -91,6 +92,96 @@ def test_plain_search_of_qdrant_gives_the_corrected_ranking(tmp_path: Path, sear
     ]
     shard.close()
     agree(found, searched)
+
+
+def searched_duckdb(folder: Path, url: str, searched: dict[str, Any]) -> list[list[int]]:
+    import duckdb
+
+    written(f"{url}::vector", searched, f"{url}::corrected")
+    width = searched["asked"].shape[1]
+    statement = (
+        f'SELECT id FROM "Items ""0""; drop" ORDER BY array_inner_product(corrected, ?::FLOAT[{width}]) DESC LIMIT {K}'
+    )
+    with duckdb.connect(str(folder / "items.duckdb")) as connection:
+        return [
+            [row for (row,) in connection.execute(statement, [query.tolist()]).fetchall()]
+            for query in searched["asked"]
+        ]
+
+
+def searched_usearch(folder: Path, url: str, searched: dict[str, Any]) -> list[list[int]]:
+    from usearch.index import Index
+
+    written(f"{url}/vector.usearch", searched, f"usearch:{folder}/fresh.usearch")
+    found: list[list[int]] = (
+        Index.restore(f"{folder}/fresh.usearch").search(searched["asked"], K, exact=True).keys.tolist()
+    )
+    return found
+
+
+def searched_faiss(folder: Path, url: str, searched: dict[str, Any]) -> list[list[int]]:
+    import faiss
+
+    written(url, searched, f"faiss:{folder}/fresh.index")
+    found: list[list[int]] = faiss.read_index(f"{folder}/fresh.index").search(searched["asked"], K)[1].tolist()
+    return found
+
+
+def searched_chroma(folder: Path, url: str, searched: dict[str, Any]) -> list[list[int]]:
+    import chromadb
+
+    written(f"{url}-vector", searched, f"chroma:{folder}/fresh")
+    client = chromadb.PersistentClient(str(folder), settings=chromadb.Settings(anonymized_telemetry=False))
+    collection = client.get_collection("fresh", embedding_function=None)
+    found = collection.query(query_embeddings=searched["asked"], n_results=K)["ids"]
+    return [[int(row) for row in rows] for rows in found]
+
+
+def searched_qdrant_local(folder: Path, url: str, searched: dict[str, Any]) -> list[list[int]]:
+    from qdrant_client import QdrantClient
+
+    written(f"{url}::vector", searched, f"qdrant:{folder}/fresh::vector")
+    gc.collect()  # a process opens a folder once
+    client = QdrantClient(path=str(folder))
+    found = [
+        [hit.id for hit in client.query_points("fresh", query=query.tolist(), using="vector", limit=K).points]
+        for query in searched["asked"]
+    ]
+    client.close()
+    return found
+
+
+def faiss_index(folder: Path, ids: np.ndarray, columns: dict[str, np.ndarray], modality: np.ndarray) -> str:
+    """Make a flat index in the folder and return its address."""
+    import faiss
+
+    del ids, modality
+    index = faiss.IndexFlatIP(columns["vector"].shape[1])
+    index.add(columns["vector"])
+    faiss.write_index(index, str(folder / "vector.index"))
+    return f"faiss:{folder}/vector.index"
+
+
+OTHERS = {
+    "duckdb": ("duckdb", searched_duckdb),
+    "usearch": ("usearch", searched_usearch),
+    "faiss": ("faiss", searched_faiss),
+    "chroma": ("chromadb", searched_chroma),
+    "qdrant_local": ("qdrant_client", searched_qdrant_local),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_plain_search_of_other_stores_gives_the_corrected_ranking(
+    name: str, tmp_path: Path, searched: dict[str, Any]
+) -> None:
+    library, search = OTHERS[name]
+    pytest.importorskip(library)
+    images = searched["images"]
+    make = faiss_index if name == "faiss" else getattr(store_tables, name)
+    url = make(tmp_path, np.arange(len(images)), {"vector": images}, np.full(len(images), "image"))
+    folder = Path(url.partition(":")[2]).parent if name in ("chroma", "qdrant_local") else tmp_path
+    agree(search(folder, url, searched), searched)
 
 
 #: An embedding function of LanceDB that looks rows up: image 'i7' is row 7, and so is the caption 't7'.
