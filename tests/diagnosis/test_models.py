@@ -222,3 +222,11 @@ def test_models_verb_refuses_equal_names(tmp_path: Path) -> None:
 
     done = CliRunner().invoke(app, ["models", str(tmp_path), str(tmp_path)])
     assert "give different ones with --names" in str(done.exception)
+
+
+def test_open_model_of_unequal_counts_proposes_rows_that_repeat(tmp_path: Path) -> None:
+    for name, count in (("image", 40), ("text", 50)):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(0).normal(size=(count, 4)))
+    with pytest.raises(InputError, match="40 rows and .* has 50: .* repeat the row of an item") as error:
+        open_model(tmp_path)
+    assert "--index" not in str(error.value)

@@ -18,7 +18,7 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.data.components import connected_items, dependence_reason, halves_of_groups
 from isthmus.data.numbering import renumber
-from isthmus.data.opening import as_pairs, open_pairs
+from isthmus.data.opening import as_pairs, named_sources, open_pairs
 from isthmus.data.pairs import Pairs
 from isthmus.diagnosis.cosine_decomposition import COMPONENTS, decomposition_values
 from isthmus.diagnosis.decomposition_intervals import decompose_pairs
@@ -196,6 +196,14 @@ def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
         shown = ", ".join(os.path.basename(file) for file in files[:5]) + (" ..." if len(files) > 5 else "")
         count = "one entry" if len(files) == 1 else f"{len(files)} entries"
         raise InputError(f"{path}: holds {count} ({shown}), expected the files of two modalities")
+    if not {"index", "key"} & reading.keys():
+        formats = {name: value for name, value in reading.items() if name not in ("drop_bad", "group", "normalize")}
+        x, y = named_sources(files[0], files[1], None, formats)[0]
+        if x.shape[0] != y.shape[0]:
+            raise InputError(
+                f"{x.address} has {x.shape[0]:,} rows and {y.address} has {y.shape[0]:,}: row i of one must match row i "
+                "of the other; repeat the row of an item beside each of its matches, because equal rows count once"
+            )
     return open_pairs(*files, **reading)
 
 
