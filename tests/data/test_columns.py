@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 
 import isthmus
@@ -231,3 +232,17 @@ def test_table_of_two_columns_is_two_modalities(library: str) -> None:
 def test_table_of_three_columns_says_what_to_give() -> None:
     with pytest.raises(InputError, match="got one DataFrame of shape .*a table of two columns"):
         isthmus.measure(frame_of("pandas").assign(caption="a"))
+
+
+def test_measure_of_subclasses_of_arrays_agrees_with_the_array_or_says_what_to_convert() -> None:
+    x, y = np.random.default_rng(3).normal(size=(2, 30, 4)) + 1
+    expected = str(isthmus.measure(x, y, metrics="centroid_angle")["centroid_angle"])
+    matrices = np.asmatrix(x), np.asmatrix(y)
+    assert str(isthmus.measure(*matrices, metrics="centroid_angle")["centroid_angle"]) == expected
+    masked = np.ma.masked_array(x, mask=np.broadcast_to(np.arange(30)[:, None] == 7, x.shape))
+    with pytest.raises(InputError, match="row 7 .* holds NaN"):
+        isthmus.measure(masked, y)
+    with pytest.raises(
+        InputError, match=r"x: is a sparse csr_array, expected dense rows; convert it with .toarray\(\)"
+    ):
+        isthmus.measure(scipy.sparse.csr_array(x), y)

@@ -51,6 +51,12 @@ def to_array(rows: Any, name: str) -> Array:
         return rows.read(0, rows.shape[0])
     if isinstance(rows, (list, tuple)):
         return _from_sequence(rows, name)
+    if isinstance(rows, np.ma.MaskedArray):
+        return np.ma.filled(rows.astype(np.result_type(rows.dtype, np.float16)), np.nan)
+    if isinstance(rows, np.matrix):  # its products and its rows have two dimensions
+        return np.asarray(rows)
+    if hasattr(rows, "toarray") and hasattr(rows, "nnz"):
+        raise InputError(f"{name}: is a sparse {type(rows).__name__}, expected dense rows; convert it with .toarray()")
     if isinstance(rows, np.ndarray):
         return _from_sequence(rows.tolist(), name) if rows.dtype == object and rows.ndim == 1 else rows
     if arrays.is_non_numpy(rows):

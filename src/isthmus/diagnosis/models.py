@@ -201,8 +201,8 @@ def open_model(path: str | os.PathLike[str], /, **reading: Any) -> Pairs:
         x, y = named_sources(files[0], files[1], None, formats)[0]
         if x.shape[0] != y.shape[0]:
             raise InputError(
-                f"{x.address} has {x.shape[0]:,} rows and {y.address} has {y.shape[0]:,}: row i of one must match row i "
-                "of the other; repeat the row of an item beside each of its matches, because equal rows count once"
+                f"{x.address} has {x.shape[0]:,} rows and {y.address} has {y.shape[0]:,}: row i must match row "
+                "i; repeat the row of an item beside each of its matches, because equal rows count once"
             )
     return open_pairs(*files, **reading)
 
