@@ -245,7 +245,7 @@ def tables(measured: Coefficients) -> dict[str, str]:
         cells = [_time(tree_seconds(parts, fan, size, 1.25e9, measured.add)) for fan in (parts, 2, 8, 64)]
         lines.append(f"| {parts:,} | " + " | ".join(cells) + " |")
     found["tree"] = "\n".join(lines)
-    lines = ["| parts for each worker | time against a perfect division |", "|---|---|"]
+    lines = ["| parts for each worker | time, relative to a perfect division |", "|---|---|"]
     for per_worker in (1, 2, 4, 8, 16, 32):
         spans = [makespan(256, per_worker, seed=s) for s in range(5)]
         lines.append(f"| {per_worker} | {np.mean(spans):.2f} |")
