@@ -12,7 +12,7 @@ from isthmus import Pairs
 from isthmus.metrics import MetricContext, evaluate, registry
 from isthmus.statistics.moments import moments_of
 
-SETS = 300
+SETS = 200
 
 
 def slopes(
@@ -55,7 +55,7 @@ def test_spectrum_nulls_of_repeated_rows_are_those_of_the_distinct_rows(rng: np.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rows_per_item", [1, 5])
-@pytest.mark.parametrize("exponent", [0.0, 0.3, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("exponent", [0.0, 0.3, 0.5, 1.0])
 def test_intervals_of_slopes_cover_nearly_isotropic_and_steep_spectra(exponent: float, rows_per_item: int) -> None:
     truth = slopes(200_000 // rows_per_item, exponent, rows_per_item, np.random.default_rng(0))
     rng = np.random.default_rng(1)
@@ -65,4 +65,4 @@ def test_intervals_of_slopes_cover_nearly_isotropic_and_steep_spectra(exponent: 
         assert len(stated) >= 0.9 * SETS
         share = np.mean([e.low <= large.plugin <= e.high for e in stated])
         # The slope of isotropic rows, 0, is the end of the range, so that their intervals cover always.
-        assert 0.93 - 2.6 * 0.0147 <= share <= (1.0 if exponent < 0.5 else 0.99)
+        assert 0.93 - 2.6 * 0.018 <= share <= (1.0 if exponent < 0.5 else 0.99)

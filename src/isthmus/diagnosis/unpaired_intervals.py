@@ -2,7 +2,7 @@
 
 Each component is a smooth function of the means and covariances of two independent samples. Its variance is the sum of
 two infinitesimal jackknife variances, one for each set. Its bias is about a / n_x + b / n_y. Balanced half samples of
-one set, with the other one whole, estimate each term.
+one set, with the other one whole, estimate each term. A component is a squared distance, whose error grows with it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from isthmus.diagnosis.decomposition_intervals import (
     balanced_halves,
     influence,
 )
-from isthmus.statistics.intervals import Z95
+from isthmus.statistics.intervals import Z95, square_interval, tail_factor
 from isthmus.statistics.moments import Moments
 from isthmus.statistics.unpaired_moments import UnpairedMoments
 
@@ -99,14 +99,18 @@ def set_intervals(sets: UnpairedSets, moments: UnpairedMoments, /, *, rng: int =
         scores = influence(moments, *((other_mean, rows) if number else (rows, other_mean)))[:, :n_components]
         # The directions are fitted to the same rows, hence the usual correction by degrees of freedom.
         correction = np.where(np.array(UNPAIRED_COMPONENTS) == "centre", 1.0, len(rows) / (len(rows) - sets.dim))
-        variance += correction * scores.var(axis=0, ddof=1) / size
+        tails = np.array([tail_factor(column) for column in scores.T]) ** 2
+        variance += correction * tails * scores.var(axis=0, ddof=1) / size
         differences = _half_differences(rows, moments, number, rng=rng)
         scale = len(rows) / size
         bias += scale * differences.mean(axis=0)
         variance += scale**2 * differences.var(axis=0, ddof=1) * (1 + 1 / len(differences))
     debiased = _values(moments) - bias
     half_width = Z95 * np.sqrt(variance)
-    bounds = [np.maximum(debiased + sign * half_width, 0.0) for sign in (0, -1, 1)]
+    # The error of a squared distance grows with it: a normal interval ends too low.
+    squares = [square_interval(value, error) for value, error in zip(debiased, variance, strict=True)]
+    high = np.maximum(debiased + half_width, [end for _, end in squares])
+    bounds = [np.maximum(ends, 0.0) for ends in (debiased, debiased - half_width, high)]
     if not np.isfinite(bounds).all():
         return {}
     columns = np.transpose(bounds).tolist()

@@ -1,0 +1,38 @@
+"""Components of two sets without pairs: their intervals contain the components of many rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from isthmus.compute.arrays import unit_rows
+from isthmus.data.unpaired_sets import UnpairedSets
+from isthmus.diagnosis.cosine_decomposition import decomposition_values
+from isthmus.diagnosis.unpaired_intervals import UNPAIRED_COMPONENTS, set_intervals
+from isthmus.statistics.unpaired_moments import UnpairedMoments
+
+SETS, DIM = 200, 8
+
+
+def draw(n_x: int, n_y: int, rng: np.random.Generator) -> UnpairedSets:
+    """Return sets whose means, spectra and directions differ."""
+    scales = np.arange(1, DIM + 1) ** -0.7
+    turn = np.linalg.qr(np.eye(DIM) + 0.1 * np.random.default_rng(1).normal(size=(DIM, DIM)))[0]
+    stretch = np.where(np.arange(DIM) % 2, 1.2, 1.8)
+    x = rng.normal(size=(n_x, DIM)) * scales + np.eye(DIM)[0]
+    y = (rng.normal(size=(n_y, DIM)) * scales * stretch) @ turn + np.eye(DIM)[1]
+    return UnpairedSets(x=np.asarray(unit_rows(x)), y=np.asarray(unit_rows(y)))
+
+
+@pytest.mark.slow
+def test_intervals_of_components_of_unpaired_sets_cover() -> None:
+    rng = np.random.default_rng(0)
+    truth = decomposition_values(UnpairedMoments.of_sets(draw(200_000, 200_000, rng)))
+    covered = dict.fromkeys(UNPAIRED_COMPONENTS, 0)
+    for _ in range(SETS):
+        sets = draw(300, 120, rng)
+        for name, (_, low, high) in set_intervals(sets, UnpairedMoments.of_sets(sets)).items():
+            covered[name] += low <= getattr(truth, name) <= high
+    shares = {name: count / SETS for name, count in covered.items()}
+    assert min(shares.values()) >= 0.93 - 2.6 * 0.018, shares
+    assert max(shares.values()) <= 0.99, shares
