@@ -11,7 +11,7 @@ from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.statistics.intervals import normal_interval
+from isthmus.statistics.intervals import positive_interval
 from isthmus.statistics.result import NAN, Estimate
 
 #: Rows at a distance below this times their length are duplicates, which float32 cannot distinguish.
@@ -59,15 +59,15 @@ def twonn(context: MetricContext) -> Estimate:
 
     r1 and r2 are the Euclidean distances to the two nearest other rows, without trimming. It is measured on at most
     10,000 random items, of which each has its first row. Of equal rows (closer than 1e-6) one is kept. The interval is
-    that of a normal mean logarithm, for this number of rows, because the estimate itself depends on n. Rows that are
-    linked by nearest neighbours count as dependent.
+    symmetric on the scale of the logarithm, for this number of rows, because the estimate itself depends on n. Rows
+    that are linked by nearest neighbours count as dependent.
     """
     rows = context.shared(PairedRows)
     value, error = two_nearest(rows.x, context.shared(Neighbours).xx if rows.unit else None)
     if np.isnan(value):
         return undefined(FEW_DISTANCES)
-    # The mean logarithm 1 / value is closer to normal than the value.
-    low, high = normal_interval(1 / value, (error / value**2) ** 2)
+    # The mean logarithm 1 / value is nearly a gamma variable, whose logarithm is closer to normal.
+    low, high = positive_interval(1 / value, (error / value**2) ** 2)
     return Estimate(value, 1 / high, 1 / low if low > 0 else np.inf)
 
 
