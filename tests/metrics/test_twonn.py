@@ -90,5 +90,5 @@ def test_twonn_interval_equals_a_loop(cones: Any) -> None:
     sums = [sum(logs[i] - logs.mean() for i in range(120) if group[i] == g) for g in set(group)]
     error = np.sqrt(np.sum(np.square(sums)) * len(sums) / (len(sums) - 1)) / 119
     e, mean = measured(x, y), logs.sum() / 119
-    assert e.low == pytest.approx(1 / (mean + 1.959963984540054 * error), abs=1e-8)
-    assert e.high == pytest.approx(1 / (mean - 1.959963984540054 * error), abs=1e-8)
+    ratio = np.exp(1.959963984540054 * error / mean)
+    assert (e.low, e.high) == pytest.approx((1 / mean / ratio, ratio / mean), abs=1e-8)
