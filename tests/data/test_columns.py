@@ -234,6 +234,7 @@ def test_table_of_three_columns_says_what_to_give() -> None:
         isthmus.measure(frame_of("pandas").assign(caption="a"))
 
 
+@pytest.mark.filterwarnings("ignore:the matrix subclass")
 def test_measure_of_subclasses_of_arrays_agrees_with_the_array_or_says_what_to_convert() -> None:
     x, y = np.random.default_rng(3).normal(size=(2, 30, 4)) + 1
     expected = str(isthmus.measure(x, y, metrics="centroid_angle")["centroid_angle"])
