@@ -14,7 +14,7 @@ from isthmus.evaluation import compare
 
 N_ITEMS, DIM, N_DATA_SETS = 200, 16, 75
 ALIGNERS = ("ScoreCalibration", "Centering", "MeanRotation")
-#: Scores whose error only the spread over splits shows.
+#: Scores that count rows among the neighbours.
 SHARES = ("same_modality_share", "same_modality_ratio")
 
 
@@ -64,8 +64,8 @@ def test_intervals_of_changes_cover_and_are_as_wide_as_changes_vary(
     assert min(coverages[key] for key in maps) >= 0.85
     assert np.mean([coverages[key] for key in corrections]) >= (0.84 if draw is narrow_cones else 0.91)
     assert np.mean([widths[key] for key in corrections]) <= 1.15
-    # Five splits show a variance badly, so that the intervals of shares are wide.
-    assert np.mean([coverages[key] for key in ends if key[1] in SHARES]) >= 0.94
+    assert np.mean([coverages[key] for key in ends if key[1] in SHARES]) >= 0.9
+    assert 0.85 <= np.mean([widths[key] for key in ends if key[1] in SHARES]) <= 1.4
     # Where the same rows precede nearly all matches, the median of all ranks hardly varies, but the ranks do.
     medians = [widths[name, "median_rank"] for name in ALIGNERS]
     assert 0.75 <= np.mean(medians) <= (2.0 if draw is narrow_cones else 1.25)

@@ -18,11 +18,12 @@ from isthmus.evaluation.split_variance import (
 def contributions_of_splits(values: np.ndarray, held_out: np.ndarray) -> tuple[np.ndarray, list[list[int]], np.ndarray]:
     """Return variances, stored sums and contributions (S, n) of the splits that hold out some of the items (S, n)."""
     group = random_groups(values.shape[1], 7)
-    variances, sums, contributions = [], [], np.zeros(values.shape)
+    variances, contributions = [], np.zeros(values.shape)
+    sums: list[list[int]] = []
     for row, mask, table in zip(values, held_out, contributions, strict=True):
-        table[mask], variance = unit_contributions(row[mask], np.arange(mask.sum()))
-        variances.append(variance)
-        sums.append(stored_sums(table[mask], group[mask], variance))
+        table[None, mask], variance = unit_contributions(row[None, mask], np.arange(mask.sum()))
+        variances.append(variance[0])
+        sums += stored_sums(table[None, mask], group[mask], variance)
     return np.array(variances), sums, contributions
 
 
@@ -70,7 +71,7 @@ def test_variance_of_mean_without_a_change_is_zero() -> None:
 
 
 def test_unit_contributions_of_units_with_several_items_are_deviations_of_sums() -> None:
-    values, unit = np.array([1.0, 1.0, 0.0, 0.0]), np.array([0, 0, 0, 1])
-    contributions, variance = unit_contributions(values, unit)
-    assert contributions == pytest.approx([0.25, -0.25])
-    assert variance == pytest.approx(2 * 2 * 0.25**2)
+    values, unit = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]), np.array([0, 0, 0, 1])
+    contributions, variances = unit_contributions(values, unit)
+    assert contributions[0] == pytest.approx([0.25, -0.25])
+    assert variances == pytest.approx([2 * 2 * 0.25**2, 0])

@@ -63,18 +63,15 @@ def item_changes(
     >>> item_changes(scores, raw_scores, np.arange(2), np.arange(2))["R@1"][:2]
     (0.5, 0.25)
     """
-
-    def with_variance(value: float, differences: np.ndarray, factor: float = 1.0) -> ItemChange:
-        contributions, variance = unit_contributions(differences, unit)
-        return ItemChange(value, factor * variance, stored_sums(contributions, random_group, variance))
-
-    changes = {}
-    for name, values in scores.per_item.items():
-        differences = values - raw_scores.per_item[name]
+    differences = {name: values - raw_scores.per_item[name] for name, values in scores.per_item.items()}
+    changes = {name: ItemChange(float(values.mean())) for name, values in differences.items()}
+    changes |= {name: ItemChange(value - raw_scores.overall[name]) for name, value in scores.overall.items()}
+    differences |= {name: values - raw_scores.influence[name] for name, values in scores.influence.items()}
+    if not differences:
+        return changes
+    contributions, variances = unit_contributions(np.stack(list(differences.values())), unit)
+    sums = stored_sums(contributions, random_group, variances)
+    for name, variance, group_sums in zip(differences, variances.tolist(), sums, strict=True):
         factor = NEIGHBOUR_FACTOR if name in of_neighbours else 1.0
-        changes[name] = with_variance(float(differences.mean()), differences, factor)
-    for name, score in scores.overall.items():
-        changes[name] = ItemChange(score - raw_scores.overall[name])
-        if name in scores.influence:
-            changes[name] = with_variance(changes[name].value, scores.influence[name] - raw_scores.influence[name])
+        changes[name] = ItemChange(changes[name].value, factor * variance, group_sums)
     return changes

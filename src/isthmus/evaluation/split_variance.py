@@ -48,61 +48,69 @@ def random_groups(n_units: int, rng: int, /) -> np.ndarray:
     return np.random.default_rng(rng).permutation(n_units) % N_GROUPS
 
 
-def unit_contributions(values: np.ndarray, unit: np.ndarray, /) -> tuple[np.ndarray, float]:
-    """Return the contribution of each independent unit to the mean of values, and the variance of that mean.
+def unit_contributions(values: np.ndarray, unit: np.ndarray, /) -> tuple[np.ndarray, np.ndarray]:
+    """Return the contribution of each independent unit to means of values, and the variances of these means.
 
     Parameters
     ----------
-    values : np.ndarray of shape (n_items,)
-        A value for each item.
+    values : np.ndarray of shape (k, n_items)
+        Values of k scores for each item.
     unit : np.ndarray of shape (n_items,)
         Number of the unit of each item, from 0.
 
     Returns
     -------
-    contributions : np.ndarray of shape (n_units,)
+    contributions : np.ndarray of shape (k, n_units)
         Sum of the values of each unit over the number of items, minus the mean of these sums.
-    variance : float
-        Variance of the mean, where a unit is one observation.
+    variances : np.ndarray of shape (k,)
+        Variances of the means, where a unit is one observation.
 
     Examples
     --------
-    >>> contributions, variance = unit_contributions(np.array([1.0, 0.0, 2.0, 1.0]), np.array([0, 0, 1, 1]))
-    >>> contributions.tolist(), variance
-    ([-0.25, 0.25], 0.25)
+    >>> contributions, variances = unit_contributions(np.array([[1.0, 0.0, 2.0, 1.0]]), np.array([0, 0, 1, 1]))
+    >>> contributions.tolist(), variances.tolist()
+    ([[-0.25, 0.25]], [0.25])
     """
-    sums = np.bincount(unit, weights=values) / len(values)
-    contributions, n_units = sums - sums.mean(), len(sums)
-    return contributions, float(contributions @ contributions) * n_units / max(n_units - 1, 1)
+    sums = _sums_over(values, unit, int(unit.max()) + 1) / values.shape[1]
+    contributions = sums - sums.mean(axis=1, keepdims=True)
+    n_units = contributions.shape[1]
+    variances = np.einsum("ij,ij->i", contributions, contributions) * (n_units / max(n_units - 1, 1))
+    return contributions, variances
 
 
-def stored_sums(contributions: np.ndarray, group: np.ndarray, variance: float, /) -> list[int]:
+def stored_sums(contributions: np.ndarray, group: np.ndarray, variances: np.ndarray, /) -> list[list[int]]:
     """Return the sums of contributions over random groups, in thousandths of the standard error.
 
     Parameters
     ----------
-    contributions : np.ndarray of shape (n_units,)
-        Contribution of each unit.
+    contributions : np.ndarray of shape (k, n_units)
+        Contribution of each unit to k scores.
     group : np.ndarray of shape (n_units,)
         Random group of each unit.
-    variance : float
-        Variance of the sum of the contributions.
+    variances : np.ndarray of shape (k,)
+        Variance of each score.
 
     Returns
     -------
-    list of int
-        A sum for each of the groups. Empty if the variance is 0.
+    list of list of int
+        For each score a sum for each of the groups. Empty if the variance is 0.
 
     Examples
     --------
-    >>> stored_sums(np.array([-0.25, 0.25]), np.array([0, 1]), 0.125)[:3]
+    >>> stored_sums(np.array([[-0.25, 0.25]]), np.array([0, 1]), np.array([0.125]))[0][:3]
     [-707, 707, 0]
     """
-    if not variance > 0:
-        return []
-    sums = np.bincount(group, weights=contributions, minlength=N_GROUPS)
-    sums_in_parts: list[int] = np.rint(sums * (PARTS / variance**0.5)).astype(int).tolist()
-    return sums_in_parts
+    positive = np.where(variances > 0, variances, 1.0)
+    sums = _sums_over(contributions, group, N_GROUPS) * (PARTS / np.sqrt(positive))[:, None]
+    rows = np.rint(sums).astype(int).tolist()
+    return [row if variance > 0 else [] for row, variance in zip(rows, variances.tolist(), strict=True)]
+
+
+def _sums_over(values: np.ndarray, number: np.ndarray, size: int) -> np.ndarray:
+    """Return the sums of values (k, n) over the columns of each number, (k, size)."""
+    offsets = np.arange(len(values))[:, None] * size
+    sums = np.bincount((number + offsets).ravel(), weights=values.ravel(), minlength=len(values) * size)
+    return sums.reshape(len(values), size)
 
 
 def variance_of_mean(

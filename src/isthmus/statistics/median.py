@@ -13,7 +13,7 @@ def median_influence(values: np.ndarray, /) -> np.ndarray:
     Parameters
     ----------
     values : np.ndarray of shape (n,)
-        Integers, such as ranks.
+        Integers from 0, such as ranks.
 
     Returns
     -------
@@ -37,12 +37,12 @@ def median_influence(values: np.ndarray, /) -> np.ndarray:
     [-1.5, -1.5, 1.5, 1.5]
     """
     n = len(values)
-    distinct, counts = np.unique(values, return_counts=True)
-    ends = np.stack([distinct - 0.5, distinct + 0.5], axis=1).ravel()
-    below = np.cumsum(counts) / n
-    shares = np.stack([below - counts / n, below], axis=1).ravel()
+    counts = np.bincount(values)
+    cumulative = np.cumsum(counts)
     step = min(Z95 / 2 / n**0.5, 0.5)
-    low, median, high = np.interp([0.5 - step, 0.5, 0.5 + step], shares, ends)
-    share_below = np.clip(median - values + 0.5, 0.0, 1.0)
+    targets = n * np.array([0.5 - step, 0.5, 0.5 + step])
+    quantiles = np.maximum(np.searchsorted(cumulative, targets), values.min())
+    low, median, high = quantiles + 0.5 - (cumulative[quantiles] - targets) / counts[quantiles]
+    share_below = np.minimum(np.maximum(median + 0.5 - values, 0.0), 1.0)
     influence: np.ndarray = (share_below.mean() - share_below) * ((high - low) / (2 * step))
     return influence

@@ -1,0 +1,35 @@
+"""Changes of scores from those of the raw embeddings, and what items contribute to them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from isthmus.evaluation.item_changes import NEIGHBOUR_FACTOR, item_changes
+from isthmus.tasks import TaskScores
+
+
+def test_item_changes_of_a_mean_has_the_variance_of_its_differences(rng: np.random.Generator) -> None:
+    values, raw_values = rng.normal(size=(2, 40))
+    names = ["share", "hits"]
+    scores, raw_scores = (TaskScores(dict.fromkeys(names, array)) for array in (values, raw_values))
+    changes = item_changes(scores, raw_scores, np.arange(40), np.arange(40), of_neighbours=["share"])
+    differences = values - raw_values
+    assert changes["hits"].value == pytest.approx(differences.mean())
+    assert changes["hits"].variance == pytest.approx(differences.var(ddof=1) / 40)
+    assert changes["share"].variance == pytest.approx(NEIGHBOUR_FACTOR * changes["hits"].variance)
+    assert changes["share"].group_sums == changes["hits"].group_sums
+
+
+def test_item_changes_of_a_score_without_items_have_a_variance_only_from_its_influence() -> None:
+    influence = np.array([-1.0, 1.0, 0.0, 0.0])
+    scores = TaskScores({}, {"median": 3.0, "gini": 0.5}, {"median": influence})
+    raw_scores = TaskScores({}, {"median": 5.0, "gini": 0.25}, {"median": np.zeros(4)})
+    changes = item_changes(scores, raw_scores, np.arange(4), np.arange(4))
+    assert changes["median"].value == -2
+    assert changes["median"].variance == pytest.approx(influence.var(ddof=1) / 4)
+    assert changes["gini"].value == 0.25
+    assert math.isnan(changes["gini"].variance)
+    assert not changes["gini"].group_sums
