@@ -31,6 +31,8 @@ from isthmus.studies.training.seed_statistics import mean_final_value
 from isthmus.studies.training.trainer import TrainingRun
 from isthmus.utils.files import atomic_path
 
+#: Columns of the legend of the curves, whose entries are long.
+LEGEND_COLUMNS = 2
 #: Height of a row of axes in pixels.
 _ROW_HEIGHT = 150
 
@@ -121,7 +123,7 @@ def draw_curves(groups: Mapping[str, Sequence[TrainingRun]], name: str) -> str:
 def _curves(groups: Mapping[str, Sequence[TrainingRun]]) -> Any:
     n_columns = 3
     n_rows = -(-len(CURVES) // n_columns)
-    legend_height = 30 + 18 * -(-len(groups) // 3)
+    legend_height = 30 + 18 * -(-len(groups) // LEGEND_COLUMNS)
     height, width = _ROW_HEIGHT * n_rows + legend_height + 20, 2 * WIDTH
     fig = new_figure(width, height)
     for number, (measure, title) in enumerate(CURVES.items()):
@@ -132,5 +134,5 @@ def _curves(groups: Mapping[str, Sequence[TrainingRun]]) -> Any:
         ax.set_title(title, fontsize=FONT_SIZE, loc="left", pad=4)
         draw_curve(ax, groups, measure)
         handles = ax.get_legend_handles_labels()
-    fig.legend(*handles, loc="lower left", ncols=3, frameon=False)
+    fig.legend(*handles, loc="lower left", ncols=LEGEND_COLUMNS, frameon=False)
     return fig

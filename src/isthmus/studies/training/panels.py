@@ -23,7 +23,7 @@ from isthmus.studies.training.settings import Setting
 from isthmus.studies.training.trainer import TrainingRun
 
 _STYLES = [(X, "o"), (Y, "^"), (ACCENT, "s"), (MUTED, "D"), (INK, "v"), (X, "D"), (Y, "s"), (ACCENT, "o"), (MUTED, "^")]
-_REGIME_LABELS = {"affine": "fixed axes", "mean_length_penalty": "mean length 0.5", "subspace": "subspaces only"}
+_REGIME_LABELS = {"affine": "fixed axes", "mean_length_penalty": "length 0.5", "subspace": "subspaces only"}
 #: Label and points (angle, gap) of a line.
 GapLine = tuple[str, list[tuple[float, Estimate]]]
 #: Measures on the horizontal axes of the scores.
