@@ -127,7 +127,7 @@ VERBS = {
     "calibrate": lambda pairs: isthmus.calibrate(pairs).matching.tolist(),
     "compare_models": lambda pairs: isthmus.compare_models({"a": pairs, "b": pairs}).numbers,
     "fit": lambda pairs: isthmus.align.ScoreCalibration().fit(pairs).fitted_state.arrays,
-    "judge": lambda pairs: isthmus.align.HyperplaneRotation().fit(pairs).fit_info_,
+    "judge": lambda pairs: isthmus.align.HyperplaneRotation(energy=0.9).fit(pairs).fit_info_,
     "Auto": lambda pairs: isthmus.align.Auto(constraint="affine", repeats=1).fit(pairs).reasons_,
 }
 

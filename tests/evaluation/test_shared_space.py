@@ -88,10 +88,3 @@ def test_count_shared_dimensions_does_not_depend_on_a_large_mean(rng: np.random.
     e0, e1 = np.eye(5)[:2]
     x, y = (mean + shared * direction + 0.001 * rng.normal(size=(400, 5)) for mean, direction in ((e0, e1), (e1, e0)))
     assert count_shared_dimensions(Pairs(a=x, b=y)) >= 1
-
-
-@pytest.mark.parametrize("scale", [1.0, 1e-17])
-def test_shared_alignment_of_equal_rows_is_zero(scale: float, rng: np.random.Generator) -> None:
-    """Rounding makes the trace of their covariance a tiny number of either sign."""
-    rows = np.broadcast_to(rng.normal(size=8), (30, 8)) + scale * 1e-16 * rng.normal(size=(30, 8))
-    assert shared_alignment(Moments.of(rows, rng.normal(size=(30, 8)), normalize=False), np.eye(8)) == 0.0
