@@ -69,7 +69,7 @@ def test_published_projection_of_two_dimensions_warns(clip_coco: Pairs) -> None:
     with pytest.warns(IsthmusWarning, match=r"finds 2 shared dimensions \(0 of them guaranteed\) of 251 and 232"):
         x, _ = aligner.transform(*clip_coco.unit())
     assert x.shape == (500, 2)
-    assert (aligner.fit_info_["shared"], aligner.fit_info_["forced"]) == (2, 0)
+    assert (aligner.fit_info_["shared"], aligner.fit_info_["guaranteed"]) == (2, 0)
     half, _ = clip_coco.split_half(rng=0)
     with pytest.raises(InputError, match="no shared space: the 0.99 energy subspaces of dimensions"):
         SharedSpaceProjection(estimator="published", judge=False).fit_moments(moments_of(half)).transform(
@@ -123,7 +123,7 @@ class TestCollapsed:
     def test_projection_finds_the_shared_space(self, held_out: Any) -> None:
         aligner = SharedSpaceProjection(judge=False).fit_moments(moments_of(self.train()))
         x, y = aligner.transform(*held_out)
-        assert (aligner.fit_info_["shared"], aligner.fit_info_["forced"], x.shape[1]) == (16, 0, 16)
+        assert (aligner.fit_info_["shared"], aligner.fit_info_["guaranteed"], x.shape[1]) == (16, 0, 16)
         basis = isthmus.demo.arrays("collapsed").basis
         assert np.linalg.norm(basis @ aligner.map_x_.matrix) ** 2 == pytest.approx(16, abs=1e-6)  # the same span
         assert self.recall(x, y) == pytest.approx(self.recall(*held_out), abs=0.002)

@@ -17,6 +17,7 @@ from isthmus import Pairs
 from isthmus.compute import score_sweep
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
+from isthmus.metrics.distribution import BIAS_SWAPS
 
 NAMES = ["energy_distance", "mmd2_0.5", "mmd2_1", "mmd2_2"]
 CENTRED = ["centred_energy_distance", "centred_mmd2_1"]
@@ -190,3 +191,18 @@ def test_centred_interval_includes_the_error_of_the_means(rng: np.random.Generat
     # On the scale of the root half the distance of the ends is that of the squares over twice the root.
     root_width = (math.sqrt(e.high) - math.sqrt(e.low)) * math.sqrt(e.value)
     assert root_width == pytest.approx(jackknife_half_width(left_out), rel=0.05)
+
+
+def test_bias_of_centred_distances_equals_that_of_swapped_rows(rng: np.random.Generator) -> None:
+    x, y = (unit(rng.normal(size=(40, 4)) + shift) for shift in (1, -1))
+    rows, draws, biases = PairedRows(x, y), np.random.default_rng(0), []
+    a, b = (side[rows.random_order] - side.mean(axis=0) for side in (x, y))
+    for _ in range(BIAS_SWAPS):
+        swap = draws.random(40)[:, None] < 0.5
+        first, second = (side - side.mean(axis=0) for side in (np.where(swap, b, a), np.where(swap, a, b)))
+        across = cdist(first, second)
+        within = 2 * pdist(first).sum() + 2 * pdist(second).sum()
+        biases.append((2 * (across.sum() - np.trace(across)) - within) / (40 * 39))
+    across = cdist(x - x.mean(axis=0), y - y.mean(axis=0))
+    plain = (2 * (across.sum() - np.trace(across)) - 2 * pdist(x).sum() - 2 * pdist(y).sum()) / (40 * 39)
+    assert measured(x, y, "centred_energy_distance").value == pytest.approx(plain - np.mean(biases), abs=1e-12)

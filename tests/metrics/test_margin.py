@@ -12,7 +12,7 @@ from isthmus import Pairs
 from isthmus.metrics import _pairwise_sums
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
-from isthmus.metrics.margin import ScoreEnds, score_ends
+from isthmus.metrics.margin import HALF_SAMPLES, ScoreEnds, half_sample_ends, score_ends
 
 NAMES = ["siglip_margin", "siglip_relative_bias", "siglip_margin_trimmed", "siglip_relative_bias_trimmed"]
 
@@ -86,3 +86,16 @@ def test_margins_of_clip_have_known_values(clip_coco: Pairs) -> None:
     low, high = slow(x, y, 0.05)
     assert estimates["siglip_margin_trimmed"].plugin == pytest.approx((low - high) / 2, abs=1e-6)
     assert estimates["siglip_margin"].value < 0 < estimates["siglip_margin_trimmed"].value
+
+
+@pytest.mark.parametrize("n", [60, 300])
+def test_half_sample_ends_equal_a_sort_of_each_half(n: int, cones: Any, rng: np.random.Generator) -> None:
+    x, y = (unit(rng.normal(size=(n, 5)) ** 3) for _ in "xy")  # hubs: some halves hold most of the high scores
+    rows, draws = PairedRows(x, y), np.random.default_rng(0)
+    scores = (x @ y.T)[np.ix_(rows.random_order, rows.random_order)]
+    negatives = []
+    for _ in range(HALF_SAMPLES):
+        half = draws.permutation(n)[: n // 2]
+        ordered = np.sort(scores[np.ix_(half, half)][~np.eye(n // 2, dtype=bool)])
+        negatives.append(ordered[len(ordered) - 1 - int(0.05 * len(ordered))])
+    np.testing.assert_allclose(half_sample_ends(rows)[:, 1], negatives, atol=1e-12)

@@ -228,3 +228,12 @@ def test_neighbours_of_raw_rows_are_by_inner_product(cones: Any) -> None:
         near.append(np.argsort(-scores, axis=1)[:, :10])
     shares = [len(set(a) & set(b)) / 10 for a, b in zip(*near, strict=True)]
     assert estimates["mutual_knn"].value == pytest.approx(np.mean(shares), abs=1e-12)
+
+
+def test_select_topk_with_ties_and_nan_equals_a_sort(rng: np.random.Generator) -> None:
+    scores = rng.integers(0, 5, size=(30, 2000)).astype("f4")  # many rows reach every bound
+    np.testing.assert_array_equal(select_topk(scores, 5)[0], -np.sort(-scores, axis=1)[:, :5])
+    scores = rng.normal(size=(30, 2000)).astype("f4")
+    expected = select_topk(scores, 5)[1]
+    scores[7] = np.nan
+    np.testing.assert_array_equal(np.delete(select_topk(scores, 5)[1], 7, axis=0), np.delete(expected, 7, axis=0))

@@ -146,3 +146,13 @@ def test_intervals_of_shared_information_cover_the_value_of_the_law(decay, n):
         for i, (name, value) in enumerate(zip((MUTUAL, UNIQUE), _truth(variances, cross, x, y), strict=True)):
             covered[i] += result[name].low <= value <= result[name].high
     assert np.all(covered >= 178)
+
+
+def test_unique_share_of_items_with_one_pair_equals_that_of_items_in_general(rng: np.random.Generator) -> None:
+    rows, residuals, scores = rng.normal(size=(40, 6)), rng.normal(size=(40, 6)), rng.normal(size=(40, 3))
+    sums = (300.0, 500.0, 80)
+    single, general = (
+        _unique_share_without_each(InfluenceSample(rows, rows, begins, scale=1.0), rows, residuals, scores, sums)
+        for begins in (None, np.arange(40))
+    )
+    np.testing.assert_allclose(single, general, rtol=1e-12)

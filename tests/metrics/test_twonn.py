@@ -92,3 +92,9 @@ def test_twonn_interval_equals_a_loop(cones: Any) -> None:
     e, mean = measured(x, y), logs.sum() / 119
     ratio = np.exp(1.959963984540054 * error / mean)
     assert (e.low, e.high) == pytest.approx((1 / mean / ratio, ratio / mean), abs=1e-8)
+
+
+def test_twonn_of_nearly_equal_distances_equals_scikit_learn(rng: np.random.Generator) -> None:
+    corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 6), axis=-1).reshape(-1, 6)  # six neighbours at the same distance
+    rows = np.concatenate([corners + 3 * i for i in range(4)]) + 1e-6 * rng.normal(size=(256, 6))
+    assert two_nearest(rows.astype(np.float32))[0] == pytest.approx(slow(rows.astype(np.float32)), rel=1e-3)
