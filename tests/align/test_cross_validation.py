@@ -88,3 +88,18 @@ def test_candidate_behind_the_best_is_dropped_if_the_default_is_dropped() -> Non
         _drop_futile(scores, inside, np.arange(400), "search", 0.01, names, share)
         named = [name for name, value in zip(names, scores[0], strict=True) if not np.isnan(value).any()]
         assert named == expected.split()
+
+
+def test_candidate_behind_the_best_is_dropped_if_the_best_will_hardly_lose_its_lead_over_the_default() -> None:
+    rng = np.random.default_rng(2)
+    names, inside = ["Identity", DEFAULT, "SharedSignal", "RidgeCCA"], np.ones(400, dtype=bool)
+    hits = (rng.random((4, 400)) < np.array([0.3, 0.6, 0.95, 0.8])[:, None]).astype(float)
+    for share, recall, expected in (
+        (0.2, 1.0, names),  # the lead may be lost
+        (0.6, 1.0, names[:3]),
+        (0.6, 0.98, names),  # the best one may lose too much recall
+    ):
+        scores = np.stack([hits, np.ones((4, 400))])
+        scores[1, 2] = np.arange(400) < recall * 400
+        _drop_futile(scores, inside, np.arange(400), "search", 0.01, names, share)
+        assert [name for name, value in zip(names, scores[0], strict=True) if not np.isnan(value).any()] == expected

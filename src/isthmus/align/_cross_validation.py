@@ -19,6 +19,7 @@ from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._score_model import gains_of_weight
 from isthmus.align._score_solution import TESTED_WEIGHT
 from isthmus.align._spectra import spectrum
+from isthmus.align._statistics import Statistics
 from isthmus.align.centering import Centering
 from isthmus.align.identity import Identity
 from isthmus.align.score_calibration import ScoreCalibration
@@ -197,7 +198,7 @@ def _drop_futile(
     For 'search' this is the default, as long as its recall is accepted. For the other aims it is Identity. Suppose that
     a candidate is as good. If it is `FUTILE_ERRORS` behind on the first of five folds, then it leads by two standard
     errors in the end with a chance of .3 %. At each later look, after a share of the trials, the chance is .1 %. If the
-    default is dropped, then the best one is chosen, and a candidate has to lead it at all.
+    default is dropped, or will hardly be chosen, then the best one is chosen, and a candidate has to lead it at all.
     """
     start = names.index(DEFAULT) if DEFAULT in names and aim in SEARCH_TASKS else 0
     values, recalls = scores[:, :, inside]
@@ -208,11 +209,33 @@ def _drop_futile(
         needed, latest = 0.0, -math.inf
     elif aim in SEARCH_TASKS and not (start and (recalls[start] - recalls[0]).mean() >= -tolerance):
         return
+    elif aim in SEARCH_TASKS:
+        leader = _certain_leader(values, recalls, group[inside], start, tolerance, share)
+        if leader is not None:
+            start, needed, latest = leader, 0.0, -math.inf
     reachable = (needed - FUTILE_QUANTILE * math.sqrt(1 - share)) / math.sqrt(share)
     for position, value in enumerate(values):
         difference, error = mean_error(value - values[start], group[inside])
         if position not in (0, start) and names[position] != DEFAULT and difference < max(reachable, latest) * error:
             scores[:, position] = np.nan
+
+
+def _certain_leader(
+    values: np.ndarray, recalls: np.ndarray, group: np.ndarray, start: int, tolerance: float, share: float
+) -> int | None:
+    """Return the best candidate at the accepted recall if it will hardly fail to beat the default, else None.
+
+    It fails with a chance of at most .1 % if it is only as good on the items that are left, and if its recall is there
+    what it was so far.
+    """
+    changes = [mean_error(recall - recalls[0], group) for recall in recalls]  # NaN for those that were dropped
+    margin = FUTILE_QUANTILE * math.sqrt(1 - share)
+    is_safe = np.array([change - margin * error >= -tolerance for change, error in changes])
+    if not is_safe.any():
+        return None
+    leader = int(np.argmax(np.where(is_safe, values.mean(axis=1), -np.inf)))
+    lead, error = mean_error(values[leader] - values[start], group)
+    return leader if lead > 0 and lead * math.sqrt(share) >= (NEEDED_ERRORS + margin) * error else None
 
 
 class Fold:
@@ -244,6 +267,7 @@ class Fold:
             if isinstance(mapper, Aligner):
                 fitted, x, y = self._fitted(mapper)
                 fit = with_rows(self.fit, *fitted.transform(*self.fit_rows), names=("x", "y"))
+                self._sum(fit)
             correction = type(aligner)(**options)
             correction = correction.fit(fit) if self.paired else correction.fit(fit.x, fit.y, paired=False)
         else:
@@ -260,6 +284,16 @@ class Fold:
         if self.aim == "classification":
             return _accuracy(self._fitted(aligner)[0], x, self.test.labels, self.fit, self.class_texts), recall
         return recall, recall
+
+    def _sum(self, fit: Pairs) -> None:
+        """Sum mapped rows without their cross products, which no score correction reads. They cost half of the sums."""
+        if not self.paired or fit.index is not None or fit.y_groups is not None:
+            return
+        x, y = fit.unit(normalize=True)
+        means = [rows.mean(axis=0) for rows in (x, y)]
+        covs = [rows.T @ rows / len(rows) - np.outer(mean, mean) for rows, mean in zip((x, y), means, strict=True)]
+        sums = Statistics(len(x), len(y), *means, *covs).moments(normalize=True)
+        moments_of(fit, normalize=True, known=sums)
 
     def _fitted(self, aligner: Aligner) -> tuple[Aligner, np.ndarray, np.ndarray]:
         """Return a row map that is fitted and solved once, and the test rows after it."""
