@@ -225,8 +225,8 @@ def _certain_leader(
 ) -> int | None:
     """Return the best candidate at the accepted recall if it will hardly fail to beat the default, else None.
 
-    It fails with a chance of at most .1 % if it is only as good on the items that are left, and if its recall is there
-    what it was so far.
+    Suppose that it is only as good as the default on the items that are left, and keeps its recall. Then it fails with
+    a chance of at most .1 %.
     """
     changes = [mean_error(recall - recalls[0], group) for recall in recalls]  # NaN for those that were dropped
     margin = FUTILE_QUANTILE * math.sqrt(1 - share)
