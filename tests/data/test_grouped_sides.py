@@ -50,7 +50,9 @@ def test_measure_of_repeated_rows_of_y_equals_that_of_the_transposed_index() -> 
     flat = open_grouped(images, texts[owner])
     assert flat.grouped == {"text": {"rows": 180, "distinct": 60}}
     indexed = isthmus.Pairs(text=texts, image=images, index=owner)
-    assert_equal_estimates(isthmus.measure(flat), isthmus.measure(indexed))
+    results = isthmus.measure(flat), isthmus.measure(indexed)
+    assert_equal_estimates(*results)
+    assert [result.pairs["independent_items"] for result in results] == [60, 60]
     budgets = [isthmus.explain(pairs).budget for pairs in (flat, indexed)]
     for name in budgets[0]:
         numbers = [(b[name].value, b[name].low, b[name].high) for b in budgets]

@@ -118,7 +118,7 @@ def _caveats(result: Result, budget: CosineDecomposition, x: str, y: str) -> lis
     caveats += [sentence] if sentence else []
     if is_at_chance and not is_explained:
         caveats.append(_chance_sentence(result, budget, x, y))
-    items, dim = result.pairs["items"], result.pairs["dim"]
+    items, dim = result.pairs.get("independent_items", result.pairs["items"]), result.pairs["dim"]
     if items <= dim:
         # With few items recall has little power, so that this caveat is then the stronger one.
         caveats.insert(

@@ -256,6 +256,13 @@ def _curves(context: MetricContext) -> dict[str, np.ndarray]:
     return curves
 
 
+def _n_independent_items(pairs: Pairs | UnpairedSets) -> int:
+    """Return the number of items, where items that share a row of y are one if statistics count them as one."""
+    if isinstance(pairs, UnpairedSets):
+        return min(pairs.sizes)
+    return pairs.n_items if pairs.y_groups is None or pairs.dependence is not None else pairs.n_components
+
+
 def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> dict[str, object]:
     """Return the modalities, sizes, files and options behind a result."""
     m = context.moments
@@ -266,6 +273,7 @@ def _provenance(pairs: Pairs | UnpairedSets | None, context: MetricContext) -> d
     if pairs is not None:
         provenance |= {
             "items": min(pairs.sizes) if isinstance(pairs, UnpairedSets) else pairs.n_items,
+            "independent_items": _n_independent_items(pairs),
             "paths": [pairs.x.address, pairs.y.address],
             "dtypes": [pairs.x.dtype, pairs.y.dtype],
             "pairing": pairs.pairing,
