@@ -260,10 +260,11 @@ class PostgresTable(StoreTable):
                 with connection.cursor().copy(query) as copy:
                     data = b"".join(copy)
                 ids, rows = self._parsed(data, connection.info.encoding)
-                if not len(ids):
+                if len(ids):
+                    yield ids, rows
+                if len(ids) < size:
                     return
                 last = ids[-1].item()
-                yield ids, rows
 
     def _parsed(self, data: bytes, encoding: str) -> tuple[np.ndarray, np.ndarray]:
         """Return the ids and the vectors in the binary form of COPY."""
