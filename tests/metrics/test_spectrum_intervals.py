@@ -66,3 +66,21 @@ def test_intervals_of_slopes_cover_nearly_isotropic_and_steep_spectra(exponent: 
         share = np.mean([e.low <= large.plugin <= e.high for e in stated])
         # The slope of isotropic rows, 0, is the end of the range, so that their intervals cover always.
         assert 0.93 - 2.6 * 0.018 <= share <= (1.0 if exponent < 0.5 else 0.99)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("exponent", [0.0, 0.4, 1.0])
+def test_intervals_of_anisotropy_cover_isotropic_and_steep_spectra(exponent: float) -> None:
+    scales = np.arange(1, 9) ** (-exponent / 2)
+
+    def anisotropy(n: int, rng: np.random.Generator) -> isthmus.Estimate:
+        x = rng.normal(size=(n, 8)) * scales
+        pairs = Pairs(image=x, text=x + rng.normal(size=(n, 8)))
+        context = MetricContext(moments_of(pairs), pairs)
+        return evaluate(registry()["anisotropy_{side}"], context)["anisotropy_image"]
+
+    truth = anisotropy(200_000, np.random.default_rng(0)).plugin
+    rng = np.random.default_rng(1)
+    stated = [e for e in (anisotropy(200, rng) for _ in range(SETS)) if not math.isnan(e.low)]
+    assert len(stated) >= 0.9 * SETS
+    assert np.mean([e.low <= truth <= e.high for e in stated]) >= 0.93 - 2.6 * 0.018

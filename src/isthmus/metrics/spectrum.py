@@ -26,6 +26,8 @@ from isthmus.statistics.spectral_errors import SpectralErrors
 MAX_LOG_BIAS = 0.1
 #: Slope, in slopes of isotropic rows, below which the order of the eigenvalues is mostly noise.
 CLEAR_SLOPE = 2.0
+#: Standard errors by which the logarithm of the largest eigenvalue is clear of that of isotropic rows.
+CLEAR_ERRORS = 1.5
 #: Slope of isotropic rows, in standard errors, up to which the slope of nearly isotropic rows has an interval.
 MAX_NOISE_SLOPE = 4.0
 #: A bias of this size is rounding.
@@ -211,8 +213,9 @@ def anisotropy(context: MetricContext) -> Estimate:
     """Largest over mean eigenvalue of one modality's covariance S, lambda_1 / (tr S / d).
 
     The value and its interval are without bias, which the plug-in includes. The interval is wider where lambda_1 is not
-    clear of lambda_2. Where the bias exceeds the standard error, as for isotropic rows, it is absent and the value is
-    the plug-in. The null is the value of as many isotropic rows, (1 + sqrt(d / n))^2.
+    clear of lambda_2, and starts at 1 where the plug-in is not clear of that of isotropic rows of the same noise. Where
+    the bias exceeds the standard error, it is absent and the value is the plug-in. The null is the value of as many
+    isotropic rows, (1 + sqrt(d / n))^2.
     """
     if context.x.centred[0][0] <= 0:
         return undefined(EQUAL_ROWS)
@@ -241,6 +244,10 @@ def anisotropy_of(spectral_errors: SpectralErrors, n_rows: int) -> Estimate:
     half_width = sample.quantile(scores) * math.hypot(error, bias)  # the correction is as uncertain as it is large
     midpoint = math.log(value) - bias
     low, high = (min(math.exp(midpoint + sign * half_width), float(d)) for sign in (-1, 1))
+    # Independent normal rows without a preferred direction have the error sqrt(2 / n (1 - 1 / d)).
+    noise = error / math.sqrt(2 / n_rows * (1 - 1 / d)) if d > 1 else 1.0
+    if value < (1 + math.sqrt(d / n_rows) * noise) ** 2 * math.exp(CLEAR_ERRORS * error):
+        low = min(low, 1.0)
     return Estimate.debiased(value * math.exp(-bias), (low, high), plugin=value, null=null)
 
 
