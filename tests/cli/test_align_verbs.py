@@ -71,10 +71,11 @@ def test_choice_of_auto_has_one_column_of_recall(
     row = {"name": "Identity", "value": 0.5, "recall": 0.4, "change": 0.0, "change_error": 0.0}
     table = [{**row, "admissible": True, "dropped": False}]
     _show_choice(SimpleNamespace(aim=aim, reasons_=["Rule: none."], table_=table))
-    rule, header, line = capsys.readouterr().out.splitlines()
+    rule, header, line, *legend = capsys.readouterr().out.splitlines()
     assert header.split()[: len(columns) + 1] == ["candidate", *columns]
-    assert header.count("R@1") == 2
-    assert line.split() == ["Identity", *(["0.500"] if aim == "search" else []), "0.400", "+0.000", "0.000", "yes"]
+    assert header.count("R@1") == 1
+    assert line.split() == ["Identity", *(["0.500"] if aim == "search" else []), "0.400", "+0.000", "(0.000)", "yes"]
+    assert [line.split(":")[0] for line in legend] == (["exchange score", "R@1"] if aim == "search" else [])
     assert rule == "- Rule: none."
 
 

@@ -221,15 +221,19 @@ def _show_choice(auto: Any) -> None:
     value = {"search": "exchange score", "retrieval": "R@1", "classification": "accuracy"}[auto.aim]
     lines = [
         (
-            row["name"], f"{row['value']:.3f}", f"{row['recall']:.3f}", f"{row['change']:+.3f}",
-            f"{row['change_error']:.3f}", "yes" if row["admissible"] else "no",
+            row["name"], f"{row['value']:.3f}", f"{row['recall']:.3f}",
+            f"{row['change']:+.3f} ({row['change_error']:.3f})", "yes" if row["admissible"] else "no",
         )
         for row in auto.table_
         if not row["dropped"]
     ]  # fmt: skip
-    header = ("candidate", value, "R@1", "change of R@1", "standard error", "allowed")
+    header = ("candidate", value, "R@1", "its change (error)", "allowed")
     shown = [0, *range(2 if value == "R@1" else 1, len(header))]  # one column of R@1
-    print_table([header[i] for i in shown], [[line[i] for i in shown] for line in lines])
+    print_table([header[i] for i in shown], [[line[i] for i in shown] for line in lines], text=0)
+    if value == "exchange score":
+        definition = isthmus.tasks.registry()["mixed_search"].scores["exchange_R@1"].definition
+        print_line(f"exchange score: {definition}.")
+        print_line("R@1: in a search over the other modality. error: standard error of the change.")
 
 
 def apply(

@@ -13,7 +13,7 @@ import typer
 #: Characters to which a line of a table may grow where there is no terminal.
 MAX_TABLE_WIDTH = 10_000
 #: Characters from which a column is text that may wrap, and the fewest that it wraps to.
-TEXT_WIDTH, MIN_TEXT_WIDTH = 40, 24
+TEXT_WIDTH, MIN_TEXT_WIDTH = 30, 24
 #: Blanks between two columns.
 GAP = 2
 #: Blank at which no line breaks.
