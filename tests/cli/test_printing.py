@@ -48,6 +48,9 @@ def test_print_table_with_long_text_wraps_its_column(
     assert max(map(len, lines)) <= 50
     assert lines[1].endswith("0.5")
     assert " ".join(" ".join(lines[1:]).replace("0.5", "").split()) == WORDS.strip()
+    name = "ScoreCalibration(row_map=Centering)"
+    printing.print_table(("text", "value", "note"), [(name, "0.5", 10 * "-")], text=0)
+    assert "".join(line[:30].strip() for line in capsys.readouterr().out.splitlines()[1:]) == name
 
 
 def test_fit_lines_describe_facts_and_leave_out_options() -> None:

@@ -143,7 +143,7 @@ def _table_lines(cells: Sequence[Sequence[str]], width: int | None, text: int) -
         is_last = position == len(cells[0]) - 1
         justify: Any = "left" if position == 0 or is_last else "right"
         is_text = position == text % len(cells[0])
-        table.add_column(Text(title), justify=justify, no_wrap=not (wraps and is_text))
+        table.add_column(Text(title), justify=justify, no_wrap=not (wraps and is_text), overflow="fold")
     for row in cells[1:]:
         table.add_row(*(Text(cell) for cell in row))
     # Cells must not be cut, so a table that does not wrap takes the width that it needs.
