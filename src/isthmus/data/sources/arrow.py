@@ -84,9 +84,8 @@ class Arrow(Format):
 def _has_lists(location: Location, member: str | None) -> bool:
     """Return whether `member`, or any column, holds lists of floats or codes. True also if there is no such column."""
     with translated_errors(str(location), "Arrow"):
-        schema = ArrowTable(location).schema
-    fields = [field for field in schema if member in (None, field.name)]
-    return not fields or any(is_float_list(field.type) or is_code_list(field.type) for field in fields)
+        fields = [field for field in ArrowTable(location).schema if member in (None, field.name)]
+        return not fields or any(is_float_list(field.type) or is_code_list(field.type) for field in fields)
 
 
 def _convert_cells(
