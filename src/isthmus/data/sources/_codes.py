@@ -21,7 +21,7 @@ STEPS = 255
 #: Rows whose numbers are checked for codes, and the least width and largest number of codes.
 CHECKED_ROWS, MIN_CODES = 64, 8
 #: First rows that show how codes were rounded, and fewest codes 1 to 4 of either sign among them that decide.
-ROUNDING_ROWS, MIN_NEAR_ZERO = 1024, 100
+ROUNDING_ROWS, MIN_NEAR_ZERO = 1024, 500
 
 
 @dataclass(frozen=True)
