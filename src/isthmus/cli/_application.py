@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import re
 import sys
 import threading
@@ -15,7 +14,7 @@ import typer
 
 from isthmus.cli._help import VERBS, UncutSummaries
 from isthmus.utils.errors import InputError, IsthmusWarning, bounded
-from isthmus.utils.interrupts import INTERRUPTED, ended_by_interrupt
+from isthmus.utils.interrupts import INTERRUPTED, ended_by_interrupt, exit_now
 from isthmus.utils.version import __version__
 
 #: Base class of the errors of typer, such as a missing argument.
@@ -148,11 +147,10 @@ def run(application: Any) -> None:
 
 
 def _end_interrupted() -> NoReturn:
-    """Exit with the code of an interrupt, without waiting for other threads, whose products may take seconds."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate()):
-        os._exit(INTERRUPTED)
+    """Exit with the code of an interrupt, without waiting for other threads or for torch, which may take seconds."""
+    has_pool = any(thread.name.startswith("ThreadPoolExecutor") for thread in threading.enumerate())
+    if has_pool or "torch" in sys.modules:
+        exit_now()
     sys.exit(INTERRUPTED)
 
 

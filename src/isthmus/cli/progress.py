@@ -15,6 +15,8 @@ from isthmus.utils.version import __version__
 
 #: --quiet hides everything, and --verbose shows every step.
 _is_quiet, _is_verbose = False, False
+#: Characters of the bar, and of the per cent and the times with their spaces.
+BAR_WIDTH, TIMES_WIDTH = 20, 26
 #: Steps of a stage that the log shows.
 MAX_STEPS = 200
 
@@ -64,6 +66,15 @@ def stages(description: str, *, quiet: bool = False) -> Iterator[ProgressCallbac
         display.finish()
     finally:
         display.close()
+
+
+def shortened(text: str, width: int, /) -> str:
+    """Return a text of at most this many characters.
+
+    >>> shortened("training: InfoNCE", 11), shortened("training", 11)
+    ('training: …', 'training')
+    """
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…"
 
 
 class _Lines:
@@ -145,8 +156,8 @@ class _Bar:
         )
 
         columns: tuple[Any, ...] = (
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(BAR_WIDTH), TaskProgressColumn(),
+            TimeElapsedColumn(), TimeRemainingColumn(),
         )  # fmt: skip
         self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self.progress.start()
@@ -157,7 +168,8 @@ class _Bar:
         if stage != self.stage:
             self.stage = stage
             self.progress.reset(self.task, description=stage, total=total)
-        text = f"{stage}: {detail}" if detail else stage
+        width = self.progress.console.width - BAR_WIDTH - TIMES_WIDTH
+        text = shortened(f"{stage}: {detail}" if detail else stage, width)
         self.progress.update(self.task, completed=done, total=total, description=text)
 
     def finish(self) -> None:

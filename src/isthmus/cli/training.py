@@ -19,9 +19,6 @@ app = typer.Typer(
     cls=UncutSummaries, help="Train dual encoders and measure the gap.", no_args_is_help=True, rich_markup_mode=None
 )
 
-#: Length of the name of a run in the progress bar.
-NAME_LENGTH = 60
-
 
 @app.callback()
 def group() -> None:
@@ -63,7 +60,7 @@ def demo(
             seeds=seeds,
             quick=quick,
             journal=output / "train.jsonl",
-            progress=None if update is None else lambda done, total, name: update(done, total, name[:NAME_LENGTH]),
+            progress=update,
         )
     result = StudyResult(runs)
     result.save(output / "train.json")

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 #: Exit code of a program that Ctrl-C ends.
 INTERRUPTED = 130
@@ -42,7 +43,7 @@ def removed_on_exit(path: Path, /) -> Iterator[None]:
         _temporary.discard(path)
 
 
-def exit_now() -> None:
+def exit_now() -> NoReturn:
     """Remove the temporary files and end the process, without waiting for any thread."""
     for path in list(_temporary):
         with contextlib.suppress(OSError):

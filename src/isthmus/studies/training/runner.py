@@ -79,7 +79,7 @@ def run_study(
     queue = list(dict.fromkeys(setting for settings_of_part in settings.values() for setting in settings_of_part))
     for number, setting in enumerate(queue):
         if progress is not None:
-            progress(number, len(queue), setting.key)
+            progress(number, len(queue), setting.label)
         if setting not in finished:
             finished[setting] = train_setting(setting)
             if log is not None:

@@ -94,6 +94,17 @@ class Setting:
             raise InputError(f"caption_dropout={self.caption_dropout}, expected 0 to {len(NEUTRAL)} attributes")
 
     @property
+    def label(self) -> str:
+        """Loss and the values that differ from their defaults, in words.
+
+        >>> Setting(regime="affine", rank=16, angle=30, seed=1).label
+        'InfoNCE, affine, rank 16, angle 30, seed 1'
+        """
+        changed = {f.name: getattr(self, f.name) for f in fields(self)[1:-1] if getattr(self, f.name) != f.default}
+        words = [str(value) if name == "regime" else f"{name} {value}" for name, value in changed.items()]
+        return ", ".join([self.loss, *words, f"seed {self.seed}"]).replace("_", " ")
+
+    @property
     def key(self) -> str:
         """Setting as one line of JSON, without values at their defaults."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
