@@ -73,6 +73,28 @@ def test_hyperplane_rotation_flips_beyond_three_standard_errors(correlation: flo
     assert aligner.fit_info_["flipped"] == flipped
 
 
+@pytest.mark.parametrize("n_opposite", [0, 1, 2, 3])
+def test_hyperplane_rotation_of_two_full_rank_clouds_does_not_depend_on_coordinates(n_opposite: int) -> None:
+    """Every basis has the principal angles 0 here, and no direction is free to reverse an odd number of others."""
+    rng = np.random.default_rng(n_opposite)
+    signs = np.where(np.arange(5) < n_opposite, -1.0, 1.0)
+    z = rng.normal(size=(60, 5)) * np.linspace(1, 2, 5)
+    x, y = z + 0.3 * rng.normal(size=z.shape), z * signs + 0.3 * rng.normal(size=z.shape)
+    turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+    aligner = align.HyperplaneRotation(energy=1.0, judge=False).fit(x, y)
+    turned = align.HyperplaneRotation(energy=1.0, judge=False).fit(x @ turn, y @ turn)
+    np.testing.assert_allclose(turn @ turned.matrix_x @ turn.T, aligner.matrix_x, atol=1e-8)
+    assert np.linalg.det(aligner.matrix_x) == pytest.approx(1.0)
+    assert aligner.fit_info_["flipped"] in {n_opposite // 2 * 2, (n_opposite + 1) // 2 * 2}
+
+
+def test_hyperplane_rotation_of_unrelated_clouds_reverses_no_common_direction() -> None:
+    rng = np.random.default_rng(0)
+    aligner = align.HyperplaneRotation(energy=1.0, judge=False).fit(*rng.normal(size=(2, 300, 12)))
+    assert aligner.fit_info_["flipped"] == 0
+    np.testing.assert_allclose(aligner.matrix_x, np.eye(12), atol=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:(All|The) rows of [xy] are (nearly all )?the same")
 def test_score_standardization_of_equal_scores_is_refused() -> None:
     rows = np.array([[1.0, 0.0]] * 4)

@@ -146,3 +146,10 @@ def test_constant_modality_lies_along_one_direction_and_has_no_distribution(rng:
     assert assumptions["subspace_image"].residual == 1 / 8
     assert assumptions["subspace_image"].message == "all rows are the same, along one direction"
     assert assumptions["von_mises_fisher_image"].message == "cannot be tested: all rows are the same"
+
+
+def test_von_mises_fisher_of_two_dimensions_has_no_spread_over_directions(rng: np.random.Generator) -> None:
+    x, y = (unit_rows(rows) for rows in rng.normal(size=(2, 50, 2)))
+    words = check(Pairs(image=x, text=y))["von_mises_fisher_image"].message
+    assert "around it the spread over directions cannot be tested" in words
+    assert "nan" not in words

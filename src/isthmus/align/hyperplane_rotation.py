@@ -19,6 +19,8 @@ from isthmus.utils.errors import InputError
 
 #: A principal vector is flipped if the mean product of the coordinates of matching rows is this many errors below 0.
 FLIP_ERRORS = 3
+#: Principal vectors that are closer to each other than this are one direction that both modalities contain.
+ANGLE_TOLERANCE = 1e-10
 
 
 @dataclass(kw_only=True, eq=False)
@@ -73,7 +75,8 @@ class HyperplaneRotation(SelfJudging):
         """Return the rotation for x and the identity for y."""
         spaces = EnergySubspaces.of(moments.xx, moments.yy, energy=self.energy)
         vectors_x, vectors_y = principal_vectors(orthonormal_pair(spaces.basis_x, spaces.basis_y))
-        signs = _signs(vectors_x, vectors_y, moments)
+        n_common = _unmix_common_directions(vectors_x, vectors_y, moments)
+        signs = _signs(vectors_x, vectors_y, moments, n_common)
         rotation = rotation_of_vectors(vectors_x, vectors_y * signs)
         # Half angles from chords are accurate for every angle.
         chords = (np.linalg.norm(vectors_x + sign * vectors_y, axis=0) for sign in (-1, 1))
@@ -87,11 +90,28 @@ class HyperplaneRotation(SelfJudging):
         return Affine(matrix=rotation.matrix().T), Affine()
 
 
-def _signs(a: np.ndarray, b: np.ndarray, moments: Moments) -> np.ndarray:
+def _unmix_common_directions(a: np.ndarray, b: np.ndarray, moments: Moments) -> int:
+    """Make the principal vectors of angle 0 uncorrelated over matching rows, in place, and return their number.
+
+    Every basis of the subspace that both modalities contain has these angles. The eigenvectors of the mean product of
+    matching rows do not depend on how the basis was computed. The most negative mean product comes first.
+    """
+    n_common = int(np.sum(np.linalg.norm(a - b, axis=0) < ANGLE_TOLERANCE))
+    common = b[:, :n_common]
+    products = common.T @ moments.xy @ common
+    a[:, :n_common] = b[:, :n_common] = common @ np.linalg.eigh(products + products.T)[1]
+    return n_common
+
+
+def _signs(a: np.ndarray, b: np.ndarray, moments: Moments, n_common: int) -> np.ndarray:
     """Return -1 for principal pairs on whose opposite sides matching rows clearly lie, else 1.
 
     The mean product of their coordinates is then negative by more than three standard errors of two independent
-    coordinates. The margin keeps noise from rotating a shared direction by 180 degrees.
+    coordinates. The margin keeps noise from rotating a shared direction by 180 degrees. For m common directions it is
+    at least sqrt(2 m) + 1, because the smallest of m eigenvalues of noise is about sqrt(2 m) errors below 0.
+
+    A rotation reverses an even number of common directions if no other direction is free. If the number is odd, the
+    sign of the smallest mean product changes, as for the closest rotation of Kabsch.
     """
     n = moments.n
     mean_product, energy_x, energy_y = (
@@ -99,4 +119,10 @@ def _signs(a: np.ndarray, b: np.ndarray, moments: Moments) -> np.ndarray:
         for left, matrix, right in ((a, moments.xy, b), (a, moments.xx, a), (b, moments.yy, b))
     )
     error = np.sqrt(np.clip(energy_x * energy_y, 0, None)) / math.sqrt(moments.by_item.n_items)
-    return np.where(mean_product < -FLIP_ERRORS * error, -1, 1)
+    margin = np.full(len(error), float(FLIP_ERRORS))
+    margin[:n_common] = max(FLIP_ERRORS, math.sqrt(2 * n_common) + 1)
+    signs = np.where(mean_product < -margin * error, -1, 1)
+    n_free = len(a) - (2 * len(error) - n_common)
+    if n_free <= 0 and np.sum(signs[:n_common] < 0) % 2:
+        signs[np.argmin(np.abs(mean_product[:n_common]))] *= -1
+    return signs

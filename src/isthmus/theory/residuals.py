@@ -130,10 +130,12 @@ def _von_mises_fisher(evidence: Evidence, modality: int, rows: np.ndarray, rng: 
         return Assumption.untested(name, statement, "KS distance", 0.0, str(error))
     # The tolerance is Kolmogorov's 5 % point. The p-values take into account that the law was fitted, and decide.
     p = min(fit.radial_p, 1.0 if math.isnan(fit.isotropy_p) else fit.isotropy_p)
+    around = f"around it directions are {fit.isotropy:.3g} times as unequal as uniform ones ({_p_text(fit.isotropy_p)})"
+    if math.isnan(fit.isotropy):
+        around = "around it the spread over directions cannot be tested"
     evidence_text = (
         f"along its centre the cosines vary {fit.variance_ratio:.2g} times as much as under the model "
-        f"(Kolmogorov-Smirnov distance {fit.radial_ks:.3f}, {_p_text(fit.radial_p)}), and around it directions are "
-        f"{fit.isotropy:.3g} times as unequal as uniform ones ({_p_text(fit.isotropy_p)}); fitted "
+        f"(Kolmogorov-Smirnov distance {fit.radial_ks:.3f}, {_p_text(fit.radial_p)}), and {around}; fitted "
         f"concentration {model.kappa:.4g}"
     )
     tolerance = 1.36 / math.sqrt(len(rows))
