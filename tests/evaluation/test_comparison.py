@@ -51,12 +51,16 @@ class TestScores:
 
         difference = hits(x, y) - hits(*raw)
         change = table["Centering"].changes["R@1"]
-        error = difference.std(ddof=1) / math.sqrt(len(difference))
+        deviations = difference - difference.mean()
+        squares = deviations @ deviations
+        growth = 1 + 4 * max((deviations**4).sum() / squares**2 - 3 / 60, 0)  # four pseudo-changes
+        variance = growth * squares / (60 * 59)
+        shift = 1.96**2 / 2 * (deviations**3).sum() / squares / 59 / growth
+        half = math.sqrt(shift**2 + 1.96**2 * variance)
         assert table["Centering"].scores["R@1"].value == pytest.approx(hits(x, y).mean())
         assert change.value == pytest.approx(difference.mean())
-        assert (change.low, change.high) == pytest.approx(
-            (change.value - 1.96 * error, change.value + 1.96 * error), rel=1e-3
-        )
+        expected = (change.value + shift - half, change.value + shift + half)
+        assert (change.low, change.high) == pytest.approx(expected, abs=4e-3)  # some groups hold two of the items
         assert table["Identity"].changes["R@1"].value == 0
         assert table["Identity"].scores["gap_distance"].value == pytest.approx(
             np.linalg.norm(raw[0].mean(0) - raw[1].mean(0))
@@ -190,7 +194,8 @@ class TestIntervals:
         truth = values.mean()
         assert np.ptp(values) > 0
         assert np.mean((low <= truth) & (truth <= high)) >= 0.93
-        assert np.mean(high - low) < 1.15 * 3.92 * values.std()  # of one split and of several
+        # Of one split and of several. Recall changes for 3 to 6 pairs, which four pseudo-changes widen.
+        assert np.mean(high - low) < 1.3 * 3.92 * values.std()
 
     def test_gap_after_centering_allows_for_the_error_of_the_fitted_means(
         self, pairs: Pairs, monkeypatch: pytest.MonkeyPatch

@@ -54,16 +54,18 @@ def test_intervals_of_changes_cover_and_are_as_wide_as_changes_vary(
     coverages, widths = {}, {}
     for key, values in ends.items():
         value, low, high = np.array(values).T
-        truth = value.mean()
-        coverages[key] = float(np.mean((low <= truth) & (truth <= high)))
-        widths[key] = float(np.mean(high - low) / (2 * 1.96 * value.std(ddof=1)))
-    maps = [key for key in ends if key[0] != "ScoreCalibration" and key[1] not in (*SHARES, "median_rank")]
-    corrections = [key for key in ends if key[0] == "ScoreCalibration" and key[1] not in (*SHARES, "median_rank")]
-    assert np.mean([coverages[key] for key in maps]) >= 0.94
-    assert 0.95 <= np.mean([widths[key] for key in maps]) <= 1.15
-    assert min(coverages[key] for key in maps) >= 0.85
-    assert np.mean([coverages[key] for key in corrections]) >= (0.84 if draw is narrow_cones else 0.91)
-    assert np.mean([widths[key] for key in corrections]) <= 1.15
+        truth, is_changed = value.mean(), high > low
+        coverages[key] = float(np.mean((low <= truth) & (truth <= high), where=is_changed))
+        widths[key] = float(np.mean(high - low, where=is_changed) / (2 * 1.96 * value.std(ddof=1)))
+        if is_changed.mean() < 0.95:  # a few queries in all of the data change, and in some data sets none
+            assert coverages.pop(key) >= 0.95
+            assert widths.pop(key) <= 2.5
+    maps = [key for key in widths if key[0] != "ScoreCalibration" and key[1] not in (*SHARES, "median_rank")]
+    corrections = [key for key in widths if key[0] == "ScoreCalibration" and key[1] not in (*SHARES, "median_rank")]
+    for keys in (maps, corrections):
+        assert np.mean([coverages[key] for key in keys]) >= 0.94
+        assert min(coverages[key] for key in keys) >= 0.87
+        assert 0.95 <= np.mean([widths[key] for key in keys]) <= 1.22
     assert np.mean([coverages[key] for key in ends if key[1] in SHARES]) >= 0.9
     assert 0.85 <= np.mean([widths[key] for key in ends if key[1] in SHARES]) <= 1.4
     # Where the same rows precede nearly all matches, the median of all ranks hardly varies, but the ranks do.

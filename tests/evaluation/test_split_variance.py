@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from isthmus.evaluation.split_variance import (
+    EXPECTED_FITS,
     FITTING_FACTOR,
     N_GROUPS,
+    interval_of_mean,
     random_groups,
     stored_sums,
     unit_contributions,
@@ -39,7 +43,7 @@ def test_variance_of_mean_is_that_of_the_sums_over_splits(rng: np.random.Generat
     by_item = contributions.mean(axis=0)
     n = N_GROUPS // 2
     expected = FITTING_FACTOR * float(by_item @ by_item) * n / (n - 1)
-    assert variance_of_mean(np.zeros(6), variances, sums, shared=0.5) == pytest.approx(expected, rel=0.02)
+    assert variance_of_mean(np.zeros(6), variances, sums, shared=0.5) == pytest.approx((expected, 0), rel=0.02)
 
 
 def test_variance_of_mean_of_many_items_is_known_from_their_random_groups(rng: np.random.Generator) -> None:
@@ -48,26 +52,69 @@ def test_variance_of_mean_of_many_items_is_known_from_their_random_groups(rng: n
         values = rng.normal(size=4000) + noise * rng.normal(size=(5, 4000))
         variances, sums, _ = contributions_of_splits(values, held_out)
         expected = FITTING_FACTOR * variances.mean() * (correlation + (1 - correlation) / 5)
-        assert variance_of_mean(np.zeros(5), variances, sums, shared=0.5) == pytest.approx(expected, rel=0.12)
+        assert variance_of_mean(np.zeros(5), variances, sums, shared=0.5) == pytest.approx((expected, 0), rel=0.12)
 
 
 def test_variance_of_mean_adds_what_items_do_not_explain() -> None:
     variances, sums = np.full(5, 0.01), [[] for _ in range(5)]
-    alone = variance_of_mean(np.zeros(5), variances, sums, shared=0.5)
-    assert alone == pytest.approx(FITTING_FACTOR * 0.006)
+    of_items = FITTING_FACTOR * 0.006
+    assert variance_of_mean(np.zeros(5), variances, sums, shared=0.5) == pytest.approx((of_items, 0))
     values = np.array([-0.4, 0.4, 0.0, -0.2, 0.2])
     excess = values.var(ddof=1) - 0.005
-    assert variance_of_mean(values, variances, sums, shared=0.5) == pytest.approx(alone + excess / 5)
+    assert variance_of_mean(values, variances, sums, shared=0.5) == pytest.approx((of_items, excess / 5))
     of_correction = variance_of_mean(values, variances, sums, shared=0.5, corrects_scores=True)
-    assert of_correction == pytest.approx(alone + excess * (1 / 5 + 1 / 3))
+    expected_excess = (4 * excess + EXPECTED_FITS * 0.006) / (4 + EXPECTED_FITS)
+    assert of_correction == pytest.approx((of_items, expected_excess * (1 / 5 + 1 / 3)))
 
 
 def test_variance_of_mean_of_one_split_is_that_of_its_items() -> None:
-    assert variance_of_mean(np.array([0.3]), np.array([0.02]), [[]], shared=0.5) == 0.02
+    assert variance_of_mean(np.array([0.3]), np.array([0.02]), [[]], shared=0.5) == (0.02, 0)
 
 
 def test_variance_of_mean_without_a_change_is_zero() -> None:
-    assert variance_of_mean(np.zeros(3), np.zeros(3), [[], [], []], shared=0.5) == 0
+    assert variance_of_mean(np.zeros(3), np.zeros(3), [[], [], []], shared=0.5) == (0, 0)
+    assert interval_of_mean(np.zeros(3), np.zeros(3), [[], [], []], n_units=9, shared=0.5) == (0, 0)
+
+
+@pytest.mark.parametrize(("up", "down"), [(1, 0), (3, 3)])
+def test_interval_of_mean_of_rare_changes_is_that_with_pseudo_changes(up: int, down: int) -> None:
+    """A mean of m / n from k rare changes has the ends (m + s -+ sqrt(s^2 + z^2 (k + 4))) / n."""
+    n, k, net = 64_000, up + down, up - down
+    values = np.zeros((1, n))
+    values[0, : k * 1000 : 1000] = [1] * up + [-1] * down
+    contributions, variances = unit_contributions(values, np.arange(n))
+    sums = stored_sums(contributions, np.arange(n) // 1000, variances)
+    low, high = interval_of_mean(values.mean(axis=1), variances, sums, n_units=n, shared=0.5)
+    shift = 1.96**2 * net / (2 * (1 + 4 / k)) / k
+    half = math.sqrt(shift**2 + 1.96**2 * (k + 4))
+    assert (n * low, n * high) == pytest.approx((net + shift - half, net + shift + half), abs=0.4)
+
+
+def test_interval_of_mean_of_rare_events_covers_their_probability(rng: np.random.Generator) -> None:
+    """Six events on average: 1.96 standard errors around their share end below the probability in 6.2 %."""
+    group, unit, probability, misses = random_groups(1000, 3), np.arange(1000), 0.006, []
+    for _ in range(500):
+        events = (rng.random((1, 1000)) < probability).astype(float)
+        contributions, variances = unit_contributions(events, unit)
+        share = events.mean(axis=1)
+        sums = stored_sums(contributions, group, variances)
+        low, high = interval_of_mean(share, variances, sums, n_units=1000, shared=0.5)
+        assert low <= share[0] <= high
+        misses.append((high < probability, low > probability))
+    assert max(np.mean(misses, axis=0)) <= 0.04
+
+
+def test_interval_of_mean_of_normal_changes_is_nearly_symmetric(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(20, 200))
+    contributions, variances = unit_contributions(values, np.arange(200))
+    sums = stored_sums(contributions, random_groups(200, 1), variances)
+    halves = [
+        [float(mean[0]) - low, high - float(mean[0])]
+        for mean, variance, row in zip(values.mean(axis=1, keepdims=True), variances[:, None], sums, strict=True)
+        for low, high in [interval_of_mean(mean, variance, [row], n_units=200, shared=0.5)]
+    ]
+    ratios = np.array(halves) / (1.96 * np.sqrt(variances[:, None]))
+    assert np.mean(ratios, axis=0) == pytest.approx([1, 1], abs=0.1)
 
 
 def test_unit_contributions_of_units_with_several_items_are_deviations_of_sums() -> None:

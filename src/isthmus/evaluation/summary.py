@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from isthmus.align import Aligner, get
-from isthmus.evaluation.split_variance import variance_of_mean
+from isthmus.evaluation.split_variance import interval_of_mean
 from isthmus.evaluation.trial import Trial
-from isthmus.statistics.intervals import normal_interval
 from isthmus.statistics.result import NAN, Estimate
 
 #: Fewer splits than this give no interval for a score whose error items do not show.
 MIN_SPLITS = 3
+#: Note of an interval of no width.
+NO_CHANGE = "the interval has no width, because no two held-out items change differently"
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,11 @@ def pool_changes(name: str, trials: Sequence[Trial], /) -> Estimate:
         shared = 0.5 if first.fit_size else first.test_pairs / max(first.test_pairs + first.fit_pairs, 1)
         sums = [trial.group_sums.get(name, []) for trial in trials]
         corrects_scores = bool(get(first.aligner).corrects_scores)
-        variance = variance_of_mean(values, variances, sums, shared=shared, corrects_scores=corrects_scores)
-        return Estimate(mean, *normal_interval(mean, variance))
+        n_units = first.test_pairs + (first.fit_pairs if len(trials) > 1 else 0)
+        ends = interval_of_mean(
+            values, variances, sums, n_units=n_units, shared=shared, corrects_scores=corrects_scores
+        )
+        return Estimate(mean, *ends, note="" if variances.any() else NO_CHANGE)
     if len(values) < MIN_SPLITS:
         return Estimate(mean, note="no interval: items do not show the error of this score, and three splits do")
     if values.min() == values.max():
