@@ -60,6 +60,7 @@ class TestScores:
         assert table["Centering"].scores["R@1"].value == pytest.approx(hits(x, y).mean())
         assert change.value == pytest.approx(difference.mean())
         expected = (change.value + shift - half, change.value + shift + half)
+        assert change.note == table["Identity"].changes["R@1"].note == ""
         assert (change.low, change.high) == pytest.approx(expected, abs=4e-3)  # some groups hold two of the items
         assert table["Identity"].changes["R@1"].value == 0
         assert table["Identity"].scores["gap_distance"].value == pytest.approx(
@@ -89,6 +90,8 @@ class TestScores:
         table = compare(isthmus.demo.load("collapsed", split="test"), aligners=["ScoreStandardization"], splits=1)
         raw, corrected = table["Identity"], table["ScoreStandardization"]
         assert corrected.scores["R@1"] == raw.scores["R@1"]
+        assert (corrected.changes["R@1"].low, corrected.changes["R@1"].high) == (0, 0)
+        assert "no two held-out items change differently" in corrected.changes["R@1"].note
         assert raw.scores["mixed_R@1"].value < 0.01
         assert corrected.scores["mixed_R@1"].value > 0.35
         assert corrected.scores["gap"].value == pytest.approx(60, abs=1)  # the rows do not move

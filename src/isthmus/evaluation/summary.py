@@ -155,11 +155,12 @@ def pool_changes(name: str, trials: Sequence[Trial], /) -> Estimate:
         shared = 0.5 if first.fit_size else first.test_pairs / max(first.test_pairs + first.fit_pairs, 1)
         sums = [trial.group_sums.get(name, []) for trial in trials]
         corrects_scores = bool(get(first.aligner).corrects_scores)
+        has_no_width = not variances.any() and first.aligner != "Identity"
         n_units = first.test_pairs + (first.fit_pairs if len(trials) > 1 else 0)
         ends = interval_of_mean(
             values, variances, sums, n_units=n_units, shared=shared, corrects_scores=corrects_scores
         )
-        return Estimate(mean, *ends, note="" if variances.any() else NO_CHANGE)
+        return Estimate(mean, *ends, note=NO_CHANGE if has_no_width else "")
     if len(values) < MIN_SPLITS:
         return Estimate(mean, note="no interval: items do not show the error of this score, and three splits do")
     if values.min() == values.max():

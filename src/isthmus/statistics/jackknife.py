@@ -64,7 +64,7 @@ def jackknife_variance(left_out: np.ndarray, *, with_tails: bool = False) -> flo
     Examples
     --------
     >>> sample = np.array([1.0, 2.0, 3.0, 6.0])
-    >>> round(jackknife_variance((sample.sum() - sample) / 3), 4), round(sample.var(ddof=1) / 4, 4)
+    >>> round(jackknife_variance((sample.sum() - sample) / 3), 4), round(float(sample.var(ddof=1)) / 4, 4)
     (1.1667, 1.1667)
     """
     n = len(left_out)
