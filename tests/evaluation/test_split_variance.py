@@ -122,3 +122,9 @@ def test_unit_contributions_of_units_with_several_items_are_deviations_of_sums()
     contributions, variances = unit_contributions(values, unit)
     assert contributions[0] == pytest.approx([0.25, -0.25])
     assert variances == pytest.approx([2 * 2 * 0.25**2, 0])
+
+
+def test_variance_of_mean_of_splits_without_variance_of_items_is_that_over_splits() -> None:
+    values = np.array([0.0, 1.0, 2.0, 3.0])
+    of_items, of_fits = variance_of_mean(values, np.zeros(4), [[]] * 4, shared=0.5)
+    assert (of_items, of_fits) == pytest.approx((0.0, float(values.var(ddof=1)) / 4))

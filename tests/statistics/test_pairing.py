@@ -10,6 +10,8 @@ import pytest
 
 from isthmus import Pairs, measure
 from isthmus.data.sources import Source, open_source
+from isthmus.statistics import pairing as pairing_module
+from isthmus.statistics import pairing_breaks
 from isthmus.statistics.pairing import find_breaks, first_pairs, has_rotated_pairs, looks_paired, matching_offset
 
 
@@ -163,6 +165,24 @@ def test_looks_paired_of_rows_missing_in_the_middle_names_row_and_offset(
     pairing = looks_paired(source(x), source(y))
     assert pairing.breaks[0].start == pytest.approx(250, abs=4)
     assert f"on, the match of a row stands {words}" in pairing.reason
+
+
+def test_looks_paired_of_rows_missing_in_two_places_names_both_offsets(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 1200, 48)
+    pairing = looks_paired(*(source(rows) for rows in (np.delete(x, [300, 900], axis=0), y[:-2])))
+    assert "the match of a row stands 1 row later in the second source, and at the end 2 rows later" in pairing.reason
+    assert (pairing.breaks[0].offset, pairing.breaks[0].last_offset) == (1, 2)
+
+
+def test_looks_paired_of_a_range_that_chance_finds_in_shifted_rows_names_the_whole_file(
+    monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
+) -> None:
+    x, y = clip_like_rows(rng, 1200, 48)
+    by_chance = [pairing_breaks.BrokenRows(42, 1180, False)]
+    monkeypatch.setattr(pairing_module, "find_broken_rows", lambda *_, **__: by_chance)
+    pairing = looks_paired(source(x), source(np.roll(y, 3, axis=0)))
+    assert pairing.kind == "shifted"
+    assert pairing.reason.startswith("no: the match of a row stands 3 rows later in the second source: mean cosine")
 
 
 def test_looks_paired_of_unequal_counts_names_the_missing_rows(rng: np.random.Generator) -> None:

@@ -225,9 +225,9 @@ def variance_of_mean(
     """
     n_splits = len(values)
     total = float(variances.mean())
-    if n_splits == 1 or total == 0:
+    if n_splits == 1:
         return total, 0.0
-    common = total * _correlation(variances, sums, shared)
+    common = total * _correlation(variances, sums, shared) if total else 0.0
     single = total - common
     of_items = common + single / n_splits
     excess, weight = float(values.var(ddof=1)) - single, 1 / n_splits

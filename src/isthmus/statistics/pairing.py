@@ -22,7 +22,7 @@ from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
 from isthmus.statistics.pairing_sentences import PairingBreak, offset_clause, plain_fields, ranges_clause
 from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
-from isthmus.statistics.row_offsets import matching_offset
+from isthmus.statistics.row_offsets import MAX_QUERIES, matching_offset, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
 
 #: Pairs in the sample of the test of all pairs.
@@ -188,6 +188,9 @@ def looks_paired(
         numbers = (paired, unpaired, NAN)
         return judged("unjudged", f"cannot be judged: {unjudged[0].message}")
     breaks = () if unjudged else find_breaks(x, y)
+    # Chance finds a range in a file whose rows are all shifted, although no rows around it match.
+    if breaks and breaks[0].start == 0 and breaks[0].is_open and breaks[0].offset:
+        return judged("shifted", f"no: {breaks[0].sentence(names[1])}: {cosines}")
     if breaks:
         return judged(
             "broken", f"only in part: {ranges_clause(breaks, names[1])}; check the order of these rows", breaks
@@ -260,12 +263,18 @@ def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: 
             shard = str(source.rows.names[first])
             start, stop = int(edges[first]), int(edges[last])
             break
-    offset = matching_offset(x, y, start, stop)
+    offset, last_offset = matching_offset(x, y, start, stop), 0
+    if offset:
+        start = 0 if stands_at(x, y, offset, 0, start) else start
+        stop = x.shape[0] if stands_at(x, y, offset, stop, x.shape[0]) else stop
+        last_offset = matching_offset(x, y, max(start, stop - MAX_QUERIES), stop)
     # Selected rows are named by their numbers in the file.
     is_open = stop == x.shape[0]
     first, last, following = (int(row) for row in x.numbers(np.array([start, stop - 1, stop - is_open])))
     last = max(last, following - 1)  # rows of the file that repeat the last one belong to it
-    return PairingBreak(first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine)
+    return PairingBreak(
+        first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine, last_offset or offset
+    )
 
 
 def _shard_ends(source: Source) -> list[int]:

@@ -27,6 +27,8 @@ class PairingBreak:
         Whether the range ends with the file.
     cosine, other_cosine : float
         Mean cosine of the pairs in the range, and of the pairs outside all ranges.
+    last_offset : int, default 0
+        Offset at the end of the range. It differs from `offset` if rows are missing in several places.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class PairingBreak:
     is_open: bool
     cosine: float
     other_cosine: float
+    last_offset: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values.
@@ -69,8 +72,10 @@ class PairingBreak:
         rows = f"rows {self.start:,} to {self.stop - 1:,}"
         name = f"shard {self.shard} ({rows})" if self.shard else rows
         if self.offset:
-            where = f"from row {self.start:,} on," if self.is_open else f"in {name}"
-            return f"{where} {offset_clause(self.offset, second)}"
+            where = f"from row {self.start:,} on, " if self.is_open else f"in {name} "
+            clause = f"{where if self.start or not self.is_open else ''}{offset_clause(self.offset, second)}"
+            changes = self.last_offset not in {0, self.offset}
+            return clause + (f", and at the end {_offset_text(self.last_offset)}" if changes else "")
         verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
         verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
         return f"{name} {verb} (mean cosine {self.cosine:.3f}, others {self.other_cosine:.3f})"
@@ -84,8 +89,11 @@ def ranges_clause(breaks: Sequence[PairingBreak], second: str) -> str:
 
 def offset_clause(offset: int, second: str) -> str:
     """Return where the match of a row is, if one side is shifted."""
-    direction = f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
-    return f"the match of a row stands {direction} in {second}"
+    return f"the match of a row stands {_offset_text(offset)} in {second}"
+
+
+def _offset_text(offset: int) -> str:
+    return f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
 
 
 def plain_fields(report: Any) -> dict[str, Any]:

@@ -56,6 +56,39 @@ def matching_offset(x: Source, y: Source, /, first: int = 0, last: int | None = 
     return 0
 
 
+def stands_at(x: Source, y: Source, offset: int, first: int, last: int, /) -> bool:
+    """Return whether rows of x clearly match rows of y at an offset better than at the offset 0.
+
+    Parameters
+    ----------
+    x, y : Source
+        Rows (n, d).
+    offset : int
+        Row i of x is compared with row i + offset of y.
+    first, last : int
+        Range of rows of x. The 256 rows next to its middle are compared.
+
+    Returns
+    -------
+    bool
+        Whether the mean difference of the cosines exceeds three standard errors. False for fewer than eight rows.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(200, 8))
+    >>> stands_at(Source(rows, address="x"), Source(np.roll(rows, 3, axis=0), address="y"), 3, 0, 20)
+    True
+    """
+    first, last = max(first, -offset, 0), min(last, x.shape[0], y.shape[0], y.shape[0] - offset)
+    middle = (first + last) // 2
+    first, last = max(first, middle - MAX_QUERIES // 2), min(last, middle + MAX_QUERIES // 2)
+    if last - first < MIN_QUERIES // 2:
+        return False
+    difference = _centred(y, first + offset, last + offset) - _centred(y, first, last)
+    values = np.einsum("ij,ij->i", _centred(x, first, last), difference)
+    return bool(values.mean() > 3 * values.std() / len(values) ** 0.5)
+
+
 def _offset_of_rows(x: Source, y: Source, first: int, count: int) -> int:
     """Return the offset of `count` rows of x, or 0."""
     last = first + count
