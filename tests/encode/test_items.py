@@ -128,6 +128,9 @@ def test_open_items_with_damaged_tar_raises(tmp_path: Path) -> None:
         (tmp_path / "a.tar").write_bytes(content)
         with pytest.raises(InputError, match=r"a.tar: is no plain .tar"):
             open_items(tmp_path / "a.tar")
+    (tmp_path / "captions.csv").write_text("image,caption\na.png,a thin zero\n")
+    with pytest.raises(InputError, match=r"captions.csv: is no .tar; give the folder of the images"):
+        open_items(tmp_path / "captions.csv")
     with tarfile.open(tmp_path / "b.tar", "w") as tar:
         add(tar, "1.png", b"x")
         add(tar, "1.txt", b"\xff\xfe")

@@ -59,7 +59,7 @@ def test_measure_with_too_few_items_is_undefined(name: str, min_items: int) -> N
     assert "matching row" not in str(first(name, min_items, 6).undefined)
 
 
-@pytest.mark.parametrize(("n", "note"), [(11, "n = 11 < d = 12: needs n >= 120"), (12, "")])
+@pytest.mark.parametrize(("n", "note"), [(11, "11 items are too few for 12 dimensions: 120 are needed"), (12, "")])
 def test_few_items_note_is_given_below_the_dimension(n: int, note: str) -> None:
     assert few_items_note(MetricContext(Moments.of(*cloud(n, 12)))) == note
 
@@ -70,7 +70,7 @@ def test_effective_rank_interval_needs_ten_items_per_dimension(n: int, expected:
     for name in ("effective_rank_{side}", "power_law_slope_{side}"):
         estimate = first(name, n, 12)
         assert math.isnan(estimate.low) is not expected
-        assert expected or estimate.note == "no interval: needs n >= 120"
+        assert expected or estimate.note == "no interval: 120 items are needed"
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(1.0, True), (1 + 2e-7, True), (1 + 2e-6, False)])

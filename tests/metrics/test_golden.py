@@ -70,9 +70,10 @@ def test_nulls_of_clip_are_known(result: isthmus.Result) -> None:
 
 def test_measures_with_few_items_have_a_note(result: isthmus.Result) -> None:
     for name in ("rank_99_image", "effective_rank_text", "power_law_slope_image", "overlap_128", "bures_distance"):
-        assert result[name].note == "n = 500 < d = 512: needs n >= 5,120", name
+        assert result[name].note == "500 items are too few for 512 dimensions: 5,120 are needed", name
         assert np.isnan(result[name].low), name
-    assert result.to_dict()["metrics"]["rank_99_image"]["note"] == "n = 500 < d = 512: needs n >= 5,120"
+    note = result.to_dict()["metrics"]["rank_99_image"]["note"]
+    assert note == "500 items are too few for 512 dimensions: 5,120 are needed"
     assert result.to_dict()["metrics"]["centroid_angle"]["note"] is None
     # The biased forms of the field lie outside of the intervals, and stand beside the values.
     for name in ("participation_ratio_image", "cka"):

@@ -59,7 +59,7 @@ def test_trimmed_margin_interval_is_the_scatter_of_halves(rng: np.random.Generat
         ordered = np.sort(np.einsum("ij,ij->i", x, y))
         assert e.value - e.plugin == pytest.approx(0.95 * (ordered[9] - ordered[10]) / 2, abs=1e-9)
     few = isthmus.measure(Pairs(image=x[:199], text=y[:199]), metrics=NAMES[2:])
-    assert few[NAMES[2]].note == "no interval: needs n >= 200"
+    assert few[NAMES[2]].note == "no interval: 200 items are needed"
 
 
 def test_score_ends_with_a_high_threshold_are_exact(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:

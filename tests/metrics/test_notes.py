@@ -16,7 +16,8 @@ def test_measure_prints_each_caveat_once(tmp_path: Path, rng: np.random.Generato
         np.save(tmp_path / f"{name}.npy", latent + rng.normal(size=(30, 40)))
     out = CliRunner().invoke(app, ["measure", str(tmp_path / "image.npy"), str(tmp_path / "text.npy"), "--all"])
     assert out.exit_code == 0
-    lines = [line for line in out.stdout.splitlines() if ": n = 30 < d = 40: needs n >= 400" in line]
+    caveat = ": 30 items are too few for 40 dimensions: 400 are needed"
+    lines = [line for line in out.stdout.splitlines() if caveat in line]
     assert len(lines) == 1
     assert "gap_share_leading_8_image, gap_share_leading_8_text" in lines[0]
     assert "siglip_margin, siglip_relative_bias: no interval: " in out.stdout

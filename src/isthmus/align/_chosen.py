@@ -252,7 +252,7 @@ class ChosenAligner(Aligner):
         modality : str
             Modality of the rows.
         queries : str, optional
-            Modality that asks. Score corrections alone use it.
+            Modality of the queries. Score corrections alone use it.
         index : str, optional
             Form of the index. Score corrections alone use it.
 

@@ -33,7 +33,7 @@ class RowForm:
     role : {'stored', 'query'} or None
         Whether an index stores the rows or is asked with them. None is allowed for row maps.
     queries : str or None
-        Modality that asks, for stored rows.
+        Modality of the queries, for stored rows.
     """
 
     aligner: Aligner

@@ -77,7 +77,7 @@ class ModalityDrift:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Drift(Tabular):
-    """Difference between a new corpus and the fit. It is true if a mean or a covariance differs.
+    """Difference between a new corpus and the fit. `bool(drift)` is True if a mean or a covariance differs.
 
     Parameters
     ----------

@@ -1,12 +1,12 @@
 """Rows and queries of vector indexes whose inner products give corrected scores.
 
-- 'lists': one list for each stored modality b. Rows `[c, H_a(c) for each asking modality a]` with the hubness H of raw
-  scores, queries `[q, -w at the place of a]`. The inner product P gives S = (P - (1 - w) mu) / sigma - v l.
+- 'lists': one list for each stored modality b. Rows `[c, H_a(c) for each modality of queries a]` with the hubness H of
+  raw scores, queries `[q, -w at the place of a]`. The inner product P gives S = (P - (1 - w) mu) / sigma - v l.
 - 'centered': as 'lists' with H_a(c) minus its mean over the bank of b, which changes no order within a list. Rows then
   have nearly one length, which HNSW needs, and codes of few bits spend no range on a constant.
-- 'exact': one index for each asking modality a. Rows `[c / sigma_ab, -w h_a(c), one-hot of b]`, queries
+- 'exact': one index for each modality of queries a. Rows `[c / sigma_ab, -w h_a(c), one-hot of b]`, queries
   `[q, 1, -mu_ab / sigma_ab - v l_b(q) for each b]`. The inner product is S.
-- 'shared': one index for all asking modalities. The spreads are replaced by products alpha_a beta_b. Rows
+- 'shared': one index for all modalities of queries. The spreads are replaced by products alpha_a beta_b. Rows
   `[c / beta_b, h_a(c) for each a, one-hot of b]`, queries `[q / alpha_a, -w at a, -mu_ab / sigma_ab - v l_b(q)]`.
 """
 
@@ -42,7 +42,7 @@ class IndexForm:
     def stored(self, rows: np.ndarray, /, *, stored: str, query: str | None) -> tuple[float, np.ndarray]:
         """Return the divisor of unit rows of a stored modality, and the columns (n, any) that follow them.
 
-        `query` is the asking modality of the form 'exact'.
+        `query` is the modality of the queries in the form 'exact'.
         """
         model = self.model
         place = _one_hot(model.modalities, stored, len(rows), rows.dtype)
@@ -179,7 +179,7 @@ def shared_warning(form: IndexForm) -> str:
         )
     )
     return (
-        "index='shared' serves all asking modalities by approximate spreads, which costs balance between the "
+        "index='shared' serves the queries of all modalities by approximate spreads, which costs balance between the "
         f"modalities{numbers}; use 'lists', and never HNSW"
     )
 

@@ -64,14 +64,14 @@ class ScoreCorrection(ScoreRows):
     -----
     A subclass implements `rule`, and `solve` as `return self.solve_scores(moments)`.
 
-    - 'lists' is the default, because one copy of the rows serves all asking modalities and every kind of index keeps
-      its recall. It is one list, partition or filter for each stored modality. Search each with one query, and `merge`
-      the hits.
+    - 'lists' is the default, because one copy of the rows serves queries of all modalities and every kind of index
+      keeps its recall. It is one list, partition or filter for each stored modality. Search each with one query,
+      and `merge` the hits.
     - 'centered' is 'lists' for HNSW and for indexes that keep codes of few bits. The mean of each further coordinate
       over the bank is subtracted, which leaves the order within a list as it is, and `merge` adds it again.
-    - 'exact' is one index for each asking modality, `stored(rows, modality=, queries=)`, and one plain search. Its rows
-      have very different norms, so HNSW loses recall on it.
-    - 'shared' is one index for all asking modalities. It replaces the spreads by products of one factor for each
+    - 'exact' is one index for each modality of queries, `stored(rows, modality=, queries=)`, and one plain search. Its
+      rows have very different norms, so HNSW loses recall on it.
+    - 'shared' is one index for all modalities of queries. It replaces the spreads by products of one factor for each
       modality, which costs balance between the modalities, and HNSW loses recall on it.
 
     Examples
@@ -156,7 +156,7 @@ class ScoreCorrection(ScoreRows):
         modality : str
             Modality of the rows.
         queries : str, optional
-            Modality that asks. It selects the form 'exact', an index for this asking modality alone.
+            Modality of the queries. It selects the form 'exact', an index for queries of this modality alone.
         index : {'lists', 'centered', 'exact', 'shared'}, optional
             Form of the index. Default: 'exact' if `queries` is given, else the option `index`.
 
@@ -175,7 +175,7 @@ class ScoreCorrection(ScoreRows):
         form = self._form(index)
         if index == "exact" and queries is None:
             raise InputError(
-                "index='exact' serves one asking modality, and queries= is missing; give it, such as "
+                "index='exact' serves queries of one modality, and queries= is missing; give it, such as "
                 f"stored(rows, modality={modality!r}, queries={self.modalities[0]!r})"
             )
         if index == "shared":

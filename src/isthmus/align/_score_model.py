@@ -40,7 +40,7 @@ Direction = tuple[str, str]
 
 @dataclass(frozen=True)
 class ScoreRule:
-    """Say what a score correction does with scores.
+    """Rule by which a score correction changes the scores of a query and stored rows.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class ScoreModel:
     levels : mapping of (query modality, stored modality) to (mu, sigma)
         Mean and standard deviation of the scores. (0, 1) leaves scores as they are.
     hubness_weights : mapping of query modality to float
-        w, one for each asking modality. Its keys are the modalities, in order.
+        w, one for each modality of queries. Its keys are the modalities, in order.
     level_weight : float
         v.
     k : int
@@ -157,7 +157,7 @@ class ScoreModel:
         return any(weight != 0 for weight in self.hubness_weights.values())
 
     def hubness(self, rows: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:
-        """Return h, (n,): pooled standardised scores of stored rows against the bank of the asking modality."""
+        """Return h, (n,): pooled standardised scores of stored rows against the bank of the modality of the queries."""
         return self._pooled(rows, query, self.levels[query, stored])
 
     def level(self, queries: np.ndarray, /, *, query: str, stored: str) -> np.ndarray:

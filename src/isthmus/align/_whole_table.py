@@ -120,7 +120,7 @@ def apply_to_table(
     role : {'stored', 'query'}, optional
         Whether an index stores the rows or is asked with them. Score corrections need it.
     queries : str, optional
-        Modality that asks, for stored rows.
+        Modality of the queries, for stored rows.
     drop_bad : bool, default False
         Whether rows of the table with an invalid row in one of the columns are left out.
     progress : callable, optional

@@ -42,7 +42,7 @@ class BankNormalization(ScoreCorrection):
     Notes
     -----
     S(q, c) = q.c - w h(c). The hubness h(c) is the mean of the k largest scores of c against a bank of rows of the
-    modality that asks. A bank row that equals c is left out.
+    modality of the query. A bank row that equals c is left out.
 
     References
     ----------

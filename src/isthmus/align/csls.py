@@ -39,9 +39,9 @@ class CSLS(ScoreCorrection):
     Notes
     -----
     S(q, c) = q.c - h(c) / 2 - l(q) / 2, half of the value in the reference. h(c) is the mean of the k largest scores of
-    c against a bank of rows of the modality that asks. l(q) is that of q against a bank of the stored modality. A bank
-    row that equals the row is left out. l(q) changes how hits of several modalities are merged, and no ranking within
-    one.
+    c against a bank of rows of the modality of the query. l(q) is that of q against a bank of the stored modality. A
+    bank row that equals the row is left out. l(q) changes how hits of several modalities are merged, and no ranking
+    within one.
 
     References
     ----------

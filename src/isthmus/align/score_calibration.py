@@ -45,8 +45,8 @@ class ScoreCalibration(ScoreCorrection):
     Notes
     -----
     S(q, c) = z(q, c) - w h(c) - v l(q), with the standardized scores z of `ScoreStandardization`. h(c) is the mean of
-    the k largest z of c against a bank of rows of the asking modality. l(q) is that of q against a bank of the stored
-    modality. A bank row that equals the row is left out.
+    the k largest z of c against a bank of rows of the modality of the query. l(q) is that of q against a bank of the
+    stored modality. A bank row that equals the row is left out.
 
     By default w = n / (2 (n + 50)) for a bank of n rows, because a small bank overcorrects. Pairs are tested: w = .5
     where it raises the mean reciprocal rank of the matches by two standard errors, compared with w = 0. The pairs in

@@ -42,8 +42,8 @@ class ScoreStandardization(ScoreCorrection):
     of each modality), which needs a first search and is not offered.
 
     The default form of the index is one list of the rows for each modality, whose hits `merge` ranks by z. The form
-    'exact' is one index of all rows for each asking modality. `isthmus.tasks.MixedSearch` and `isthmus.compare` rank
-    a mixed corpus by z.
+    'exact' is one index of all rows for each modality of queries. `isthmus.tasks.MixedSearch` and `isthmus.compare`
+    rank a mixed corpus by z.
 
     References
     ----------

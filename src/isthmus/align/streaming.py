@@ -77,7 +77,7 @@ def apply(
     role : {'stored', 'query'}, optional
         Whether an index stores the rows or is asked with them. Score corrections need it, and row maps do not.
     queries : str, optional
-        Modality that asks, for stored rows of an index for one asking modality.
+        Modality of the queries, for stored rows of an index for queries of one modality.
     resume : bool, default False
         Whether to continue the unfinished work of an earlier call.
     replace : bool, default False

@@ -115,7 +115,7 @@ VERBS = {
     "encode": Verb(
         "encoding",
         "Encode images and captions with a model, and write shards that every other command reads.",
-        "isthmus encode openai/clip-vit-base-patch32 pictures.csv -o embeddings/",
+        "isthmus encode openai/clip-vit-base-patch32 photos/ --captions captions.csv -o embeddings",
     ),
     "list": Verb(
         "listing",

@@ -205,6 +205,8 @@ class PairwiseResults(Tabular, Mapping[tuple[str, str], T], Generic[T]):
 class Modalities:
     """Two or more named modalities. Rows with the same number belong to one item.
 
+    The methods `measure` and `explain` return a result for each pair of modalities.
+
     Parameters
     ----------
     pool : {'mean', 'max', 'first'}, optional

@@ -20,7 +20,7 @@ DECIDING_SCORES = tuple(SCORE_TITLES)
 #: Why a score decides, after its name.
 REASONS = {
     "two_sided_NDCG@10": "captions or labels make rows of both modalities relevant",
-    "exchange_R@1": "relevant rows in the modality of the query were not judged (task two_sided_search)",
+    "exchange_R@1": "the task two_sided_search, which needs several captions or labels, was not run",
 }
 #: Scores that measure cross-modal recall.
 RECALLS = ("R@1", "restricted_R@1")

@@ -19,7 +19,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Instructions:
-    """How a model is asked: the role and the prompt of the images (or sounds) and of the texts.
+    """Role and prompt of the images (or sounds) and of the texts, for models that take instructions.
 
     Parameters
     ----------

@@ -24,6 +24,9 @@ def check_tar(path: Path) -> None:
         with tarfile.open(path, "r:"):
             pass
     except (tarfile.TarError, OSError) as error:
+        if path.suffix.lower() in (".csv", ".tsv", ".json", ".jsonl"):
+            advice = "give the folder of the images, and this file with --captions"
+            raise InputError(f"{path}: is no .tar; {advice}") from None
         raise InputError(f"{path}: is no plain .tar ({error}); unpack compression first") from None
 
 

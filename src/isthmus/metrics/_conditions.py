@@ -67,7 +67,7 @@ def has_enough_items(context: MetricContext) -> bool:
 def few_items_note(context: MetricContext) -> str:
     """Return the note of measures of the spectrum if there are fewer items than dimensions, else ''."""
     n, d = context.moments.by_item.n_items, context.moments.dim_x
-    return f"n = {n:,} < d = {d:,}: needs n >= {ITEMS_PER_DIM * d:,}" if n < d else ""
+    return f"{n:,} items are too few for {d:,} dimensions: {ITEMS_PER_DIM * d:,} are needed" if n < d else ""
 
 
 def has_unit_rows(context: MetricContext) -> bool:

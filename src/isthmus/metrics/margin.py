@@ -120,7 +120,7 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         if not trim:
             return Estimate(value, null=null)
         if rows.n < MIN_INTERVAL_ITEMS:
-            return Estimate(value, null=null, note=f"no interval: needs n >= {MIN_INTERVAL_ITEMS}")
+            return Estimate(value, null=null, note=f"no interval: {MIN_INTERVAL_ITEMS} items are needed")
         debiased = (_quantile(np.einsum("ij,ij->i", rows.x, rows.y)) + sign * ends.negative) / 2
         half_width = T95 * float(np.std(context.shared(HalfSampleEnds).table @ [0.5, 0.5 * sign], ddof=1))
         interval = clip_interval((debiased - half_width, debiased + half_width), -1, 1)

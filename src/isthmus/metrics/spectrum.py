@@ -92,7 +92,7 @@ def effective_rank(context: MetricContext) -> Estimate:
     null = rankme(np.sqrt(_isotropic(context)))
     note = few_items_note(context)
     if not has_enough_items(context):
-        needs = f"no interval: needs n >= {ITEMS_PER_DIM * context.moments.dim_x:,}"
+        needs = f"no interval: {ITEMS_PER_DIM * context.moments.dim_x:,} items are needed"
         return Estimate(value, null=null, note=note or needs)
     debiased, interval = _rankme_interval(context, spectrum)
     if math.isnan(interval[0]) and context.influence_sample is not None:
@@ -294,7 +294,7 @@ def power_law_slope(context: MetricContext) -> Estimate:
     value, null = (float(weights[inside] @ np.log(spectrum[inside])) for spectrum in (eigenvalues, _isotropic(context)))
     note, sample = few_items_note(context), context.influence_sample
     if not has_enough_items(context):
-        note = note or f"no interval: needs n >= {ITEMS_PER_DIM * len(eigenvalues):,}"
+        note = note or f"no interval: {ITEMS_PER_DIM * len(eigenvalues):,} items are needed"
         return Estimate(max(value, 0.0), null=null, note=note)
     if sample is None:
         return Estimate(max(value, 0.0), null=null, note=note)

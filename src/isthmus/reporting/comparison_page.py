@@ -141,7 +141,7 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
         f"Change of {score.replace('_', ' ')} where the gap is closed",
         short=score.replace("_", " "),
         paragraphs=[
-            f"{definition}Every aligner was fitted on some pairs and judged on others that it had not seen.",
+            f"{definition}Every aligner was fitted on some pairs and evaluated on the other pairs.",
         ],
         figure=inline_svg(trade_off(comparison, score), f"tradeoff-{_identifier(score)}", label=text_alternative),
         caption="Right: more of the distance between the means is removed. "

@@ -1,5 +1,5 @@
 "use strict";
-// Progressive enhancement: the page reads whole without this script, which needs no network.
+// Progressive enhancement: the page is complete without this script, which needs no network.
 (() => {
   const element = (name, attributes = {}, text = "") => {
     const made = document.createElement(name);

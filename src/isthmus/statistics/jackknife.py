@@ -103,7 +103,7 @@ def mean_interval(values: np.ndarray, owner: np.ndarray | None = None) -> tuple[
 
 
 def pair_mean(sums: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return the mean of a symmetric function over all i != j, and its values without each item.
+    """Return the mean of a symmetric function over all pairs i != j, and the mean without each item in turn.
 
     Parameters
     ----------

@@ -176,8 +176,10 @@ def looks_paired(
     difference = paired - unpaired
     z = difference / error if error else math.copysign(math.inf, difference) if difference else 0.0
     numbers = (paired, unpaired, z)
-    size = f"= {z:.1f}" if abs(z) < MAX_SHOWN_Z else f"{'>' if z > 0 else '<'} {math.copysign(MAX_SHOWN_Z, z):,.0f}"
-    cosines = f"mean cosine {paired:.3f} for pairs, {unpaired:.3f} for non-matching rows, z {size}"
+    extreme = f"more than {MAX_SHOWN_Z:,}" if z > 0 else f"less than {-MAX_SHOWN_Z:,}"
+    size = f"{z:.1f}" if abs(z) < MAX_SHOWN_Z else extreme
+    means = f"mean cosine {paired:.3f} for pairs and {unpaired:.3f} for non-matching rows"
+    cosines = f"{means}, a difference of {size} standard errors"
     degeneracies = tuple(find_degeneracies(moments.numpy(), names))
     unjudged = [entry for entry in degeneracies if entry.kind in UNJUDGED_KINDS]
 

@@ -48,7 +48,7 @@ class Estimate:
     definition : str
         One line that defines the quantity.
     note : str
-        Caveat of this number on these data, such as 'n = 500 < d = 512: needs n >= 5,120'.
+        Caveat of this number on these data, such as '500 items are too few for 512 dimensions: 5,120 are needed'.
     no_interval : str
         Reason why this measure never has an interval.
     plugin : float

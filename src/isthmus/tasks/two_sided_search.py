@@ -74,7 +74,7 @@ def _classes(matches: Matches, labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class TwoSidedSearch:
-    """Search of all other rows, where rows of both modalities are relevant.
+    """Search with each row among all other rows, where rows of both modalities are relevant.
 
     Rows of one class are relevant to each other. Without labels these are the rows of one item. A row is a query if it
     has a relevant row in both modalities.

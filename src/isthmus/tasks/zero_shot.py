@@ -16,7 +16,7 @@ from isthmus.utils.errors import InputError
 
 @dataclass(frozen=True, eq=False)
 class ZeroShot:
-    """Predicted and true classes of rows.
+    """Zero-shot classification: the predicted and the true class of each row.
 
     Parameters
     ----------

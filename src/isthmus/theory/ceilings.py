@@ -22,7 +22,7 @@ ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Ceiling:
-    """The chain `mean_cosine` <= `centred` <= `uncentred` <= `rotated`, all cosines for unit rows.
+    """Upper bounds of the mean cosine of unit rows: `mean_cosine` <= `centred` <= `uncentred` <= `rotated`.
 
     The best assignment of the rows lies between the first two.
 

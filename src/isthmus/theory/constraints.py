@@ -100,7 +100,7 @@ class Constraint(ABC):
 
 @dataclass(frozen=True)
 class Unconstrained(Constraint):
-    """All pairs of unit vectors.
+    """No constraint: `optimise` may choose all pairs of unit vectors.
 
     Examples
     --------
@@ -114,7 +114,7 @@ class Unconstrained(Constraint):
 
 @dataclass(frozen=True)
 class Cone(Constraint):
-    """The mean of each modality has a fixed length and any direction.
+    """Constraint: the mean of each modality has a fixed length and any direction.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class Cone(Constraint):
 
 @dataclass(frozen=True, eq=False)
 class RigidClouds(Constraint):
-    """Two rigid clouds, of which the second may turn.
+    """Constraint: both clouds keep their shape, and only the second one may turn.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ class RigidClouds(Constraint):
 
 @dataclass(frozen=True, eq=False)
 class Subspaces(Constraint):
-    """x in a subspace A, y in a subspace B, with or without a fixed length of the means.
+    """Constraint: x in a subspace A, y in a subspace B, with or without a fixed length of the means.
 
     Parameters
     ----------
@@ -278,7 +278,7 @@ class Subspaces(Constraint):
 
 @dataclass(frozen=True)
 class ConstantParts(Constraint):
-    """The affine case: x = sqrt(1 - r^2) a + r u and y = sqrt(1 - r^2) b + r v.
+    """Constraint of the affine case: x = sqrt(1 - r^2) a + r u and y = sqrt(1 - r^2) b + r v.
 
     u and v are unit vectors of a shared space C of dim - 2 dimensions. a and b are fixed unit vectors orthogonal to C.
 

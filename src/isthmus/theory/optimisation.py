@@ -25,7 +25,7 @@ _DEFAULT_N, _DEFAULT_DIM = 512, 3
 
 @dataclass(frozen=True)
 class Stop:
-    """When a run of `optimise` ends.
+    """Conditions under which a run of `optimise` ends.
 
     Parameters
     ----------

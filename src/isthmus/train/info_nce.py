@@ -18,6 +18,8 @@ from isthmus.utils.errors import InputError
 class InfoNCE(Loss):
     """Contrast each row with all rows of the other modality, the symmetric loss of CLIP.
 
+    Call `loss(x, y, logit_scale)` with unit rows x and y of shape (n, d), whose rows i are one pair, as in open_clip.
+
     Parameters
     ----------
     reduction : {"mean", "sum"}, default "mean"

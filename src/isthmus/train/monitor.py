@@ -37,15 +37,16 @@ def _warn(message: str) -> None:
 class GapMonitor:
     """Measure the gap, its decomposition, the ranks and the assumptions on recent batches every `every` steps.
 
-    Call the monitor with the features of every step. It adds up the moments of the last `window` batches before a
-    snapshot, on the device of the features and without a gradient. All other batches are ignored. The first snapshot
-    comes earlier: as soon as there are two pairs for each dimension. If `torch.distributed` is initialised, the sums of
-    all processes are added. Every process must then call the monitor equally often, and gets the snapshot of all pairs.
+    Call `monitor(x, y)` in every step, with features x and y of shape (n, d), whose rows i are one pair. It adds up the
+    moments of the last `window` batches before a snapshot, on the device of the features and without a gradient. All
+    other batches are ignored. The first snapshot comes earlier: as soon as there are two pairs for each dimension. If
+    `torch.distributed` is initialised, the sums of all processes are added. Every process must then call the monitor
+    equally often, and gets the snapshot of all pairs.
 
     Parameters
     ----------
     every : int, default 200
-        Number of steps between two snapshots. An earlier first one needs fewer than `every - window` steps.
+        Number of steps between two snapshots. The first one comes earlier if it is ready by step `every - window`.
     window : int, default 16
         Number of batches in a snapshot, at most `every`. The ranks need more pairs than dimensions.
     names : tuple of two str, default ("image", "text")
@@ -55,8 +56,9 @@ class GapMonitor:
     detector : CollapseDetector or None, default None
         Detector of dimension collapse, `CollapseDetector()` by default.
     warn : callable or None, default None
-        Function of one message. It is called if a collapse sets in, if the pairs of the first snapshot are degenerate,
-        and if features are invalid or, at first, no unit rows. By default an `IsthmusWarning` is raised.
+        Function of one message. It is called if a collapse sets in, or if the pairs of the first snapshot are
+        degenerate. Also if features are invalid, or if those of the first call are not of length 1. By default an
+        `IsthmusWarning` is raised.
     show : bool, default True
         Print each snapshot as one line to standard error, on the first process alone.
     background : bool, default False
@@ -73,7 +75,7 @@ class GapMonitor:
     Raises
     ------
     InputError
-        If `window` does not fit `every`, the names are equal, or features are no pairs.
+        If `window` does not fit `every`, the names are equal, or features are not two tensors of one shape.
 
     Notes
     -----

@@ -2,6 +2,13 @@
 
 The pictures are scikit-learn's digits. The captions say which digit it is and how it was written. `RUNS` names the
 three encoders, which `isthmus.studies.demo_training` trained. Loading needs neither scikit-learn nor torch.
+
+>>> import isthmus
+>>> data = isthmus.demo.arrays("plain", split="test")
+>>> data.image.shape, data.captions[4][:11]
+((597, 64), 'A wide zero')
+>>> isthmus.demo.load("plain", split="test").names
+('image', 'text')
 """
 
 from __future__ import annotations
