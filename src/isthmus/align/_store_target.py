@@ -89,6 +89,8 @@ def _write_column(
         target, dtype = f"{column}{WORK_ENDING}", table.dtype
     existing = table.note(target)
     if existing is not None and existing != note:
+        if not existing.startswith("isthmus: "):
+            _check_replaceable(store, with_changes(address, column=target, filters=()))
         if not (replace or in_place):
             raise InputError(
                 f"{address}: the column {column!r} exists and holds {existing or 'other vectors'}; name another "
@@ -106,6 +108,16 @@ def _write_column(
         for ids, rows in everything.blocks(block_size(width), missing=target):  # rows that the filter leaves out
             table.write(target, ids, rows.astype(dtype))
         table.rename_column(target, column, final_note)
+
+
+def _check_replaceable(store: Store, address: StoreAddress) -> None:
+    """Raise `InputError` if a column holds ids, captions or anything else than vectors."""
+    try:
+        width = store.open_table(address).width
+    except InputError:
+        width = 0
+    if not width:
+        raise InputError(f"{address}: holds no vectors, and only a column of vectors is replaced; name another column")
 
 
 def _note_in_place(form: RowForm, table: StoreTable, column: str, note: str, width: int, *, replace: bool) -> str:

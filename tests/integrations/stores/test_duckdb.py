@@ -53,3 +53,36 @@ def test_table_with_repeated_ids_or_null_vectors_is_refused(tmp_path: Path, rng:
         connection.execute("""UPDATE "Items ""0""; drop" SET a = NULL WHERE id = 4""")
     with pytest.raises(InputError, match="null"):
         isthmus.sources.open_source(f"{url}::a").read(0, 6)
+
+
+def test_replacing_a_column_that_holds_no_vectors_is_refused_and_keeps_the_table(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    rows = rng.normal(size=(6, 4)).astype("float32")
+    url = store_tables.duckdb(tmp_path, np.arange(6), {"a": rows}, np.full(6, "image"))
+    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
+    source = isthmus.sources.open_source(f"{url}::a")
+    for column in ("id", "modality"):
+        with pytest.raises(InputError, match="holds no vectors, and only a column of vectors is replaced"):
+            isthmus.align.streaming.apply(aligner, source, f"{url}::{column}", modality="x", replace=True)
+    np.testing.assert_array_equal(isthmus.sources.open_source(f"{url}::a").read(0, 6), rows)
+
+
+def test_sort_beyond_the_memory_of_the_connection_keeps_the_rows_in_order(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from isthmus.integrations.stores import duckdb as store
+
+    rows = rng.normal(size=(40_000, 64)).astype("float32")
+    ids = rng.permutation(len(rows))
+    url = store_tables.duckdb(tmp_path, ids, {"a": rows}, np.full(len(rows), "image"))
+    monkeypatch.setitem(store.SETTINGS, "memory_limit", "24MB")
+    monkeypatch.setitem(store.SETTINGS, "threads", 1)
+    np.testing.assert_array_equal(isthmus.sources.open_source(f"{url}::a").read(0, len(rows)), rows[np.argsort(ids)])
+
+
+def test_file_that_the_process_has_open_is_read_with_its_settings(tmp_path: Path, rng: np.random.Generator) -> None:
+    rows = rng.normal(size=(6, 4)).astype("float32")
+    url = store_tables.duckdb(tmp_path, np.arange(6), {"a": rows}, np.full(6, "image"))
+    with duckdb.connect(f"{tmp_path}/items.duckdb", read_only=True):
+        np.testing.assert_array_equal(isthmus.sources.open_source(f"{url}::a").read(0, 6), rows)

@@ -76,3 +76,16 @@ def test_quotes_in_values_and_names_stay_text(tmp_path: Path, rng: np.random.Gen
     np.testing.assert_array_equal(source.read(0, 9), rows[:2])
     with pytest.raises(InputError, match="cannot filter by a name with a backtick"):
         isthmus.sources.open_source(f"lancedb://{tmp_path}/items?odd `name=x")
+
+
+def test_replacing_a_column_that_holds_no_vectors_is_refused_and_keeps_the_table(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    rows = rng.normal(size=(6, 4)).astype("float32")
+    url = make_table(tmp_path, np.arange(6), {"a": rows}, np.full(6, "image"))
+    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
+    source = isthmus.sources.open_source(f"{url}::a")
+    for column in ("id", "modality"):
+        with pytest.raises(InputError, match="holds no vectors, and only a column of vectors is replaced"):
+            isthmus.align.streaming.apply(aligner, source, f"{url}::{column}", modality="x", replace=True)
+    np.testing.assert_array_equal(isthmus.sources.open_source(f"{url}::a").read(0, 6), rows)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -18,6 +20,8 @@ from isthmus.utils.errors import InputError, unknown_name
 
 #: Types of the numbers of a vector by dtype.
 TYPES = {"float32": "FLOAT", "float64": "DOUBLE"}
+#: Settings of a connection. A sort beyond this memory goes to temporary files, so the memory does not grow with n.
+SETTINGS = {"memory_limit": "512MB", "threads": 4}
 
 
 @register_store
@@ -57,8 +61,20 @@ class Database:
 
     def __init__(self, path: str, duckdb: Any, *, create: bool):
         self.path, self.duckdb, self.is_writable = path, duckdb, create
+        self.spill: TemporaryDirectory[str] | None = None
         with self.translated():
-            self.connection = duckdb.connect(path, read_only=not create)
+            self.connection = self._connection(read_only=not create)
+
+    def _connection(self, *, read_only: bool) -> Any:
+        """Connect to the file. A file that this process has open already keeps the settings that it was opened with."""
+        settings = dict(SETTINGS)
+        if not os.access(Path(self.path).resolve().parent, os.W_OK):
+            self.spill = TemporaryDirectory(prefix="isthmus-")
+            settings["temp_directory"] = self.spill.name
+        try:
+            return self.duckdb.connect(self.path, read_only=read_only, config=settings)
+        except self.duckdb.ConnectionException:
+            return self.duckdb.connect(self.path, read_only=read_only)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -74,7 +90,7 @@ class Database:
             return
         self.connection.close()
         with self.translated():
-            self.connection = self.duckdb.connect(self.path)
+            self.connection = self._connection(read_only=False)
         self.is_writable = True
 
     def execute(self, statements: str, parameters: Sequence[Any] = (), **tables: Any) -> list[tuple[Any, ...]]:
