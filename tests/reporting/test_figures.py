@@ -41,6 +41,7 @@ def test_cosine_densities_integrate_to_one():
 def test_formatting_of_numbers():
     assert formatting.value(Estimate(0.5521, unit="share")) == "55.2\u00a0%"
     assert formatting.value(Estimate(float("nan"), undefined="no")) == "undefined"
+    assert formatting.share(float("nan")) == "undefined"
     assert formatting.interval(Estimate(1.0)) == ""
     assert formatting.points(Estimate(-0.026)) == "−2.6"
     assert [formatting.effect(Estimate(0, *ends)) for ends in ((1, 2), (-2, -1), (-1, 1))] == [

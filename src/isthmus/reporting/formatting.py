@@ -94,8 +94,8 @@ def _with_unit(x: float, estimate: Estimate) -> str:
 
 
 def share(x: float) -> str:
-    """Return a share as a percentage without a line break before the sign."""
-    return percent(x).replace(" ", "\u00a0")
+    """Return a share as a percentage without a line break before the sign, or that it is undefined."""
+    return "undefined" if math.isnan(x) else percent(x).replace(" ", "\u00a0")
 
 
 def points(change: Estimate) -> str:
