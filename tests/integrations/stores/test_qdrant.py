@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +95,12 @@ def test_apply_beside_the_vectors_of_a_shard_is_refused(tmp_path: Path, rng: np.
     aligner = isthmus.align.Centering().fit(rows, rows[::-1])
     with pytest.raises(InputError, match="vectors of Qdrant are written to a new shard or collection"):
         isthmus.align.streaming.apply(aligner, isthmus.sources.open_source(url), f"{url}::b", modality="x")
+
+
+def test_source_that_outlives_the_interpreter_ends_without_a_message(tmp_path: Path, rng: np.random.Generator) -> None:
+    pytest.importorskip("qdrant_client")
+    rows = rng.normal(size=(3, 4)).astype("float32")
+    url = store_tables.qdrant_local(tmp_path, np.arange(3), {"a": rows}, np.full(3, "image"))
+    code = "import builtins, sys, isthmus; builtins.kept = isthmus.sources.open_source(sys.argv[1])"
+    ended = subprocess.run([sys.executable, "-c", code, f"{url}::a"], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
@@ -255,6 +256,13 @@ class _Collection:
 
 
 _clients: WeakValueDictionary[str, Any] = WeakValueDictionary()
+
+
+@atexit.register
+def _close_clients() -> None:
+    """Close the clients before the interpreter ends, because the local client imports a module to close itself."""
+    for client in list(_clients.values()):
+        client.close()
 
 
 def _client(address: StoreAddress) -> tuple[Any, Any]:
