@@ -296,3 +296,17 @@ def test_comparison_judges_the_score_correction_that_auto_chose() -> None:
     scores = table["Auto"].scores
     assert scores["exchange_R@1"].value == table["ScoreCalibration"].scores["exchange_R@1"].value > 0.45
     assert "ScoreCalibration has the exchange score" in table["Auto"].notes[0]
+
+
+def test_compare_of_modalities_called_y_and_x_gives_the_scores_of_other_names() -> None:
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=(240, 8)) - 1
+    x = y[::4] + rng.normal(size=(60, 8)) + 2
+    options = {"index": np.repeat(np.arange(60), 4), "labels": np.repeat(np.arange(15), 4)}
+    tasks = ["retrieval", "mixed_search", "two_sided_search", "within_modality_search"]
+    aligners = ["ScoreCalibration", "CSLS", "ScoreStandardization"]
+    tables = [
+        isthmus.compare(Pairs(**{first: x, second: y}, **options), aligners=aligners, tasks=tasks).to_dict()
+        for first, second in (("y", "x"), ("a", "b"))
+    ]
+    assert [row["scores"] for row in tables[0]["rows"]] == [row["scores"] for row in tables[1]["rows"]]

@@ -187,7 +187,7 @@ def search_both(
         if not len(query_rows):
             continue
         targets = items[modality][query_rows]
-        queries, corpora = corrected_rows(correction, rows[modality][query_rows], stored, modality)
+        queries, corpora = corrected_x_and_y(correction, rows[modality][query_rows], stored, modality)
         corpus = MixedCorpus(corpora[modality], corpora[other], items[other][positions[other]])
         values = search_corpus(queries, targets, corpus)
         for target_array, query_values in zip(results[modality], values, strict=True):
@@ -240,6 +240,21 @@ def corrected_rows(
     return correction.query(queries, modality=modality, index="exact"), {
         name: correction.stored(rows, modality=name, queries=modality) for name, rows in stored.items()
     }
+
+
+def corrected_x_and_y(
+    correction: Any, queries: np.ndarray, stored: dict[str, np.ndarray], modality: str
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """As `corrected_rows`, for the modalities 'x' and 'y' of pairs, whatever names the correction has for them.
+
+    The names are those of files, and the first file may be called y.
+    """
+    if correction is None:
+        return queries, stored
+    names = dict(zip("xy", correction.modalities, strict=False))
+    named = {names[key]: rows for key, rows in stored.items()}
+    corrected_queries, corrected = corrected_rows(correction, queries, named, names[modality])
+    return corrected_queries, {key: corrected[names[key]] for key in stored}
 
 
 def _largest(matrix: Any, scores: Any) -> np.ndarray:

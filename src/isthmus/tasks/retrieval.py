@@ -13,6 +13,7 @@ from isthmus.statistics.median import median_influence
 from isthmus.statistics.result import Estimate
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._joint_search import joint_results
+from isthmus.tasks._mixed_corpus import corrected_x_and_y
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import matching_ranks
@@ -179,11 +180,10 @@ def _ranks(data: TaskData) -> tuple[np.ndarray, np.ndarray]:
         return matching_ranks(data.x, y_rows, matches.owner, matches.columns)
     # Corrected rows are long, and ties are wider for them. In float64 they are no wider than those of the raw rows.
     x, y = np.asarray(data.x, dtype=np.float64), np.asarray(y_rows, dtype=np.float64)
-    queries = [correction.query(rows, modality=name, index="exact") for name, rows in (("x", x), ("y", y))]
-    stored_x = correction.stored(x, modality="x", queries="y")
-    stored_y = correction.stored(y, modality="y", queries="x")
-    ranks_x = matching_ranks(queries[0], stored_y, matches.owner, matches.columns)[0]
-    return ranks_x, matching_ranks(stored_x, queries[1], matches.owner, matches.columns)[1]
+    queries_x, stored_y = corrected_x_and_y(correction, x, {"y": y}, "x")
+    queries_y, stored_x = corrected_x_and_y(correction, y, {"x": x}, "y")
+    ranks_x = matching_ranks(queries_x, stored_y["y"], matches.owner, matches.columns)[0]
+    return ranks_x, matching_ranks(stored_x["x"], queries_y, matches.owner, matches.columns)[1]
 
 
 def _chance(k: int, n_corpus: int, n_relevant: float) -> float:

@@ -11,7 +11,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
 from isthmus.compute.topk import score_matrices
 from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
-from isthmus.tasks._mixed_corpus import TOP, corrected_rows, count_ahead, discounted_gain
+from isthmus.tasks._mixed_corpus import TOP, corrected_x_and_y, count_ahead, discounted_gain
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches
 from isthmus.tasks.ranks import TIE
@@ -154,7 +154,7 @@ class TwoSidedSearch:
             rows = np.flatnonzero((counts[modality][group] > 1) & (counts[other][group] > 0))
             if not len(rows):
                 continue
-            queries, corpora = corrected_rows(correction, (x, y)[modality == "y"][rows], {"x": x, "y": y}, modality)
+            queries, corpora = corrected_x_and_y(correction, (x, y)[modality == "y"][rows], {"x": x, "y": y}, modality)
             corpus = np.concatenate([corpora[modality], corpora[other]])
             corpus_groups = np.concatenate([group, groups[other]])
             results = _search(queries, rows, corpus, corpus_groups, len(group))

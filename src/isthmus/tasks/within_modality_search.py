@@ -11,7 +11,7 @@ from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
 from isthmus.compute.topk import score_matrices
 from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
-from isthmus.tasks._mixed_corpus import TOP, corrected_rows, count_ahead, discounted_gain
+from isthmus.tasks._mixed_corpus import TOP, corrected_x_and_y, count_ahead, discounted_gain
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.ranks import TIE
 from isthmus.utils.errors import InputError
@@ -167,7 +167,7 @@ def within_modality_search(data: TaskData) -> TaskScores:
     corpora = {name: rows for name, (rows, _) in sides.items()}
     per_item: dict[str, np.ndarray] = {}
     for name, (rows, items) in sides.items():
-        queries, corrected = corrected_rows(data.correction, rows, corpora, name)
+        queries, corrected = corrected_x_and_y(data.correction, rows, corpora, name)
         search = WithinModalitySearch._search(queries, corrected[name], labels[items], items)
         per_item[f"within_NDCG@10_{name}"] = search.per_item(search.ndcg, data.n_items)
         per_item[f"within_R@1_{name}"] = search.per_item(search.ranks <= 1, data.n_items)
