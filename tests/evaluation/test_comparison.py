@@ -210,7 +210,7 @@ class TestIntervals:
             inflations.append(inflation)
             return gap_angle(context, inflation=inflation, with_null=with_null)
 
-        monkeypatch.setattr("isthmus.evaluation.splits.gap_angle", spy)
+        monkeypatch.setattr("isthmus.evaluation.mapped_clouds.gap_angle", spy)
         with isthmus.config_context(threads=1):  # several threads judge in any order
             compare(pairs, aligners=["Centering", "MeanRotation"], tasks=["retrieval"], splits=1, fit_sizes=[20])
         uses_means = [MeanRotation.uses_means, Centering.uses_means]

@@ -15,20 +15,17 @@ from isthmus.align import Aligner, Identity, RecallWarning, ScoreCorrection, Sel
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.resources import current, n_threads
 from isthmus.compute.threads import map_ahead
-from isthmus.data.cross_dim_pairs import with_rows
 from isthmus.data.pairs import Pairs
 from isthmus.evaluation.fit_observers import observe_fit
 from isthmus.evaluation.fit_warnings import collected_warnings, is_own
 from isthmus.evaluation.held_out import group_split
 from isthmus.evaluation.item_changes import ItemChange, item_changes
+from isthmus.evaluation.mapped_clouds import MappedClouds
 from isthmus.evaluation.split_variance import random_groups
 from isthmus.evaluation.summary import changed_options
 from isthmus.evaluation.trial import Trial, summary_key
-from isthmus.linalg.psd import covariance_fidelity, row_fidelity
-from isthmus.metrics import MetricContext
-from isthmus.metrics.centroid import gap_angle
 from isthmus.statistics.data_warnings import without_data_warnings
-from isthmus.statistics.moments import Moments, moments_of
+from isthmus.statistics.moments import moments_of
 from isthmus.statistics.result import NAN
 from isthmus.tasks import Task, TaskData, TaskScores, mean_texts
 from isthmus.tasks._joint_search import search_together
@@ -179,6 +176,11 @@ class TestHalf:
         """Return the raw rows x and y."""
         return self.pairs.unit(normalize=self.design.normalize)
 
+    @cached_property
+    def raw_clouds(self) -> MappedClouds:
+        """Return the clouds of the raw rows, which score corrections leave as they are."""
+        return MappedClouds(self.pairs, *(to_numpy(rows) for rows in self.rows))
+
     def transform(self, aligner: Aligner) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows x and y after the map. A score correction leaves them as they are."""
         x, y = (to_numpy(rows) for rows in _rows_after(aligner, *self.rows))
@@ -287,10 +289,10 @@ class Split:
         correction = fitted if fitted.corrects_scores else None
         is_raw = type(fitted) is Identity
         task_scores = self._raw_scores() if is_raw else self.test.run_tasks(x, y, classes, correction)
-        moments = Moments.of(with_rows(self.test.pairs, x, y), normalize=False, matmul_dtype="float64")
+        is_unchanged = all(rows is raw for rows, raw in zip((x, y), self.test.rows, strict=True))
+        clouds = self.test.raw_clouds if is_unchanged else MappedClouds(self.test.pairs, x, y)
         inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if fitted.uses_means else 1.0
-        gap = gap_angle(MetricContext(moments, names=self.test.pairs.names), inflation=inflation, with_null=False)
-        scores = _geometry(moments, self.test.pairs, x, y)
+        gap, scores = clouds.gap(inflation=inflation), clouds.scores()
         raw_scores = self._raw_scores()
         changes: dict[str, ItemChange] = {}
         for name, result in task_scores.items():
@@ -376,20 +378,3 @@ def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
         _ = aligner.map_x_  # solved here, so that its warnings are notes of the trial
         return x, y
     return (None, aligner.transform_y(y)) if x is None else aligner.transform(x, y)
-
-
-def _geometry(moments: Moments, pairs: Pairs, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    """Return the scores of the clouds after a map: distance of the means, mean cosine and its ceiling."""
-    is_one_to_one = pairs.index is None and pairs.y_groups is None
-    if is_one_to_one and len(x) < x.shape[1]:
-        best = row_fidelity(x, y)
-    else:
-        best = covariance_fidelity(moments.cov_x, moments.cov_y)
-    # No pairing has a higher mean cosine.
-    ceiling = float(moments.mean_x @ moments.mean_y) + best
-    return {
-        "gap_distance": float(np.linalg.norm(moments.mean_x - moments.mean_y)),
-        "paired_cosine": moments.mean_paired,
-        "ceiling": ceiling,
-        "ceiling_reached": moments.mean_paired / ceiling if ceiling > 0 else NAN,
-    }
