@@ -40,8 +40,9 @@ CONCURRENT_TASKS = frozenset({"retrieval", "mixed_search", "two_sided_search", "
 #: Aligners that may wait beside one for each thread, while one thread searches the raw embeddings of a split.
 MORE_AHEAD = 4
 
-#: A finished trial, and what an observer of its fit is told: number of the split, test items and fitted aligner.
-Judged = tuple[Trial, tuple[int, np.ndarray, Aligner] | None]
+#: A function that returns a finished trial, and what an observer of its fit is told: number of the split, test items
+#: and fitted aligner. It needs the scores of the raw embeddings.
+Judged = Callable[[], tuple[Trial, tuple[int, np.ndarray, Aligner] | None]]
 
 #: Names of the classes and the vectors that represent them, or None twice.
 ClassTexts = tuple[np.ndarray | None, np.ndarray | None]
@@ -100,16 +101,20 @@ class Design:
         return self._run_all([number], finished)
 
     def _run_all(self, numbers: Iterable[int], finished: Mapping[Any, Trial]) -> Iterator[Trial]:
-        """Yield the trials of some splits. Aligners are fitted and judged in several threads."""
+        """Yield the trials of some splits. Aligners are fitted and judged in several threads.
+
+        The raw embeddings are judged first. The changes from them are computed here, so that no thread waits for them.
+        """
         jobs = (job for number in numbers for job in self._jobs(number, finished))
         threads = n_threads() if CONCURRENT_TASKS.issuperset(task.name for task in self.tasks) else 1
-        for trial, observed in map_ahead(lambda job: job(), jobs, threads, ahead=threads + MORE_AHEAD):
+        for finish in map_ahead(lambda job: job(), jobs, threads, ahead=threads + MORE_AHEAD):
+            trial, observed = finish()
             if observed is not None:
                 observe_fit(*observed)
             yield trial
 
     def _jobs(self, number: int, finished: Mapping[Any, Trial]) -> Iterator[Callable[[], Judged]]:
-        """Yield functions that return the trials of one split. Finished ones are not computed again.
+        """Yield functions that judge the aligners of one split. Finished trials are not computed again.
 
         Corrections of raw rows come last. They are fitted before the raw rows are searched, and share their products.
         """
@@ -284,8 +289,8 @@ class Split:
         notes += getattr(fitted, "reasons_", [])[:1]  # the choice of Auto
         return Prepared(replace(trial, notes=notes), self, fitted, (x, y), classes)
 
-    def judge(self, fitted: Aligner, x: np.ndarray, y: np.ndarray, classes: ClassTexts) -> dict[str, Any]:
-        """Return scores, changes and gap of mapped rows of the test half, as fields of a trial."""
+    def judge(self, fitted: Aligner, x: np.ndarray, y: np.ndarray, classes: ClassTexts) -> Callable[[], dict[str, Any]]:
+        """Judge mapped rows of the test half. Return a function of their scores, changes and gap, fields of a trial."""
         correction = fitted if fitted.corrects_scores else None
         is_raw = type(fitted) is Identity
         task_scores = self._raw_scores() if is_raw else self.test.run_tasks(x, y, classes, correction)
@@ -293,18 +298,23 @@ class Split:
         clouds = self.test.raw_clouds if is_unchanged else MappedClouds(self.test.pairs, x, y)
         inflation = 1 + self.test.pairs.n_components / self.fit_pairs.n_components if fitted.uses_means else 1.0
         gap, scores = clouds.gap(inflation=inflation), clouds.scores()
-        raw_scores = self._raw_scores()
-        changes: dict[str, ItemChange] = {}
-        for name, result in task_scores.items():
+        for result in task_scores.values():
             scores |= result.scores()
-            changes |= self.test.changes(result, raw_scores[name])
-        return {
-            "scores": scores,
-            "changes": {name: (change.value, change.variance) for name, change in changes.items()},
-            "group_sums": {name: list(change.group_sums) for name, change in changes.items() if change.group_sums},
-            "gap": NAN if gap.undefined else gap.value,
-            "gap_undefined": gap.undefined,
-        }
+
+        def fields() -> dict[str, Any]:
+            raw_scores = self._raw_scores()
+            changes: dict[str, ItemChange] = {}
+            for name, result in task_scores.items():
+                changes |= self.test.changes(result, raw_scores[name])
+            return {
+                "scores": scores,
+                "changes": {name: (change.value, change.variance) for name, change in changes.items()},
+                "group_sums": {name: list(change.group_sums) for name, change in changes.items() if change.group_sums},
+                "gap": NAN if gap.undefined else gap.value,
+                "gap_undefined": gap.undefined,
+            }
+
+        return fields
 
     def _raw_scores(self) -> dict[str, TaskScores]:
         """Return the scores of the raw embeddings, computed once for each split."""
@@ -364,12 +374,13 @@ class Prepared:
     classes: ClassTexts = (None, None)
 
     def judged(self) -> Judged:
-        """Return the finished trial, and what an observer of the fits is told."""
-        split = self.split
+        """Judge the mapped rows. Return a function of the finished trial and of what an observer is told."""
+        split, trial, fitted = self.split, self.trial, self.fitted
         if split is None:
-            return self.trial, None
-        trial = replace(self.trial, **split.judge(self.fitted, *self.rows, self.classes))
-        return trial, (split.number, split.test.items, self.fitted) if split.fit_size is None else None
+            return lambda: (trial, None)
+        fields = split.judge(fitted, *self.rows, self.classes)
+        observed = (split.number, split.test.items, fitted) if split.fit_size is None else None
+        return lambda: (replace(trial, **fields()), observed)
 
 
 def _rows_after(aligner: Aligner, x: Any, y: Any) -> tuple[Any, Any]:
