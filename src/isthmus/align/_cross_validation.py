@@ -80,16 +80,18 @@ def cross_validate(
     )
     summed = [partial(_moments, test, normalize) for test in tests]
     results: list[Any] = run_parallel([gains, *summed], n_threads())
-    trials: list[Trial] = []
-    for repeat, fold in enumerate(partitions):
+    rounds = [(repeat, number) for repeat in range(repeats) for number in range(folds)]
+
+    def make_fold(repeat: int, number: int) -> Fold:
         moments = results[1 + repeat * folds :][:folds]
-        for number, test in enumerate(tests[repeat * folds :][:folds]):
-            training = [m for f, m in enumerate(moments) if f != number]
-            fit = Fold(
-                pairs.take(np.flatnonzero(fold[group] != number)), sum(training[1:], start=training[0]), test,
-                class_texts, aim, seed + repeat, paired,
-            )  # fmt: skip
-            trials.append((fit, fold, number))
+        training = [m for f, m in enumerate(moments) if f != number]
+        fit_pairs = pairs.take(np.flatnonzero(partitions[repeat][group] != number))
+        summed_moments = sum(training[1:], start=training[0])
+        test = tests[repeat * folds + number]
+        return Fold(fit_pairs, summed_moments, test, class_texts, aim, seed + repeat, paired)
+
+    fits = run_parallel([partial(make_fold, *place) for place in rounds], n_threads())
+    trials = [(fit, partitions[repeat], number) for fit, (repeat, number) in zip(fits, rounds, strict=True)]
     with without_warnings():
         # Each fold decides which candidates go on. Repeats are judged at once.
         n_single = folds if repeats == 1 else 1
