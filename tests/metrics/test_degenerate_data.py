@@ -118,3 +118,17 @@ def test_unbiased_cka_of_narrow_cones_is_that_of_their_directions() -> None:
 def test_metric_with_an_unknown_degenerate_case_is_refused() -> None:
     with pytest.raises(InputError, match="degenerate case"):
         dataclasses.replace(registry()["cka"], undefined_if=("constant",))
+
+
+def test_conformity_sd_of_pairs_written_twice_is_that_of_the_pairs() -> None:
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(2, 60, 5)) + 0.6
+    once, twice = (
+        isthmus.measure(np.repeat(x, times, axis=0), np.repeat(y, times, axis=0), metrics="conformity_sd_x")
+        for times in (1, 2)
+    )
+    ends = [
+        (table["conformity_sd_x"].low, table["conformity_sd_x"].value, table["conformity_sd_x"].high)
+        for table in (once, twice)
+    ]
+    assert ends[0] == pytest.approx(ends[1], rel=1e-9)

@@ -125,25 +125,27 @@ def _three_rows() -> tuple[np.ndarray, np.ndarray, float]:
 def conformity_sd(context: MetricContext) -> Estimate:
     """Standard deviation of the conformity of one modality's rows, a row's mean cosine to all other rows.
 
-    The conformity of unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation with the cosine
-    to the mean is therefore no finding, and sd = n / (n - 1) sqrt(mean' S mean) with the covariance S (1/n). The value
-    and its interval are those of the square without its bias. The null is the plug-in of directions whose mean is zero,
-    sqrt(tr S^2 / n).
+    The conformity of n different unit rows is (n x . mean - 1) / (n - 1), an identity. Its near-perfect correlation
+    with the cosine to the mean is therefore no finding, and sd = n / (n - 1) sqrt(mean' S mean) with the covariance S
+    (1/n). The value and its interval are those of the square without its bias. The null is the plug-in of directions
+    whose mean is zero, sqrt(tr S^2 / n).
     """
     if not has_unit_rows(context):
         return undefined(NOT_UNIT_ROWS)
     m = context.moments
-    if m.n < 2:
+    n = m.n_distinct[0]
+    if n < 2:
         return undefined("there is only one row")
     if constant_modalities(m)[0]:
         return Estimate(0.0, 0.0, 0.0, 0.0)
     plug_in, bias, var = _squared_conformity(context)
-    value = m.n / (m.n - 1) * math.sqrt(plug_in)
+    factor = n / (n - 1)
+    value = factor * math.sqrt(plug_in)
     null = math.sqrt(max(float(np.sum(mean_covariance(m) * m.cov_x)), 0.0))
     if plug_in - bias > 0:
-        debiased = m.n / (m.n - 1) * math.sqrt(plug_in - bias)
-        interval = clip_interval(length_interval(plug_in - bias, var), 0, 1)
-        return Estimate.debiased(debiased, interval, plugin=value, null=null)
+        low, high = (factor * end for end in length_interval(plug_in - bias, var))
+        debiased = factor * math.sqrt(plug_in - bias)
+        return Estimate.debiased(debiased, clip_interval((low, high), 0, 1), plugin=value, null=null)
     return Estimate(value, null=null, note="no interval: not distinguishable from the null" if plug_in <= bias else "")
 
 
