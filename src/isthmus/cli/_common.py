@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import isthmus
-from isthmus.cli.printing import print_bullets
+from isthmus.cli.printing import print_bullets, print_line
 from isthmus.cli.reading import reading_options
 from isthmus.utils.errors import InputError, IsthmusWarning
 from isthmus.utils.validation import check_readable
@@ -180,3 +180,12 @@ def print_verdict(explanation: Explanation) -> None:
     comparison = explanation.comparison
     recommendation = "" if comparison is None else recommendation_sentence(comparison)
     print_bullets(sorted(explanation.verdict, key=lambda sentence: sentence != recommendation))
+    if "exchange score" in recommendation:
+        print_exchange_score()
+
+
+def print_exchange_score() -> None:
+    """Print the definition of the exchange score."""
+    from isthmus.tasks import registry
+
+    print_line(f"exchange score: {registry()['mixed_search'].scores['exchange_R@1'].definition}.")

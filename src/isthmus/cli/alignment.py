@@ -23,6 +23,7 @@ from isthmus.cli._common import (
     Names,
     modality_paths,
     open_pairs,
+    print_exchange_score,
     read_class_texts,
     split_names,
     two_paths,
@@ -231,8 +232,7 @@ def _show_choice(auto: Any) -> None:
     shown = [0, *range(2 if value == "R@1" else 1, len(header))]  # one column of R@1
     print_table([header[i] for i in shown], [[line[i] for i in shown] for line in lines], text=0)
     if value == "exchange score":
-        definition = isthmus.tasks.registry()["mixed_search"].scores["exchange_R@1"].definition
-        print_line(f"exchange score: {definition}.")
+        print_exchange_score()
         print_line("R@1: in a search over the other modality. error: standard error of the change.")
 
 
