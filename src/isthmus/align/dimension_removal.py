@@ -39,8 +39,8 @@ class DimensionRemoval(Aligner):
     --------
     >>> import numpy as np
     >>> X, Y = np.eye(4), np.eye(4)[[0, 1, 3, 3]]
-    >>> DimensionRemoval(k=2).fit(X, Y).transform_x(X).tolist()
-    [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0]]
+    >>> DimensionRemoval(k=2).fit(X, Y).transform_x(X[:2]).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
     """
 
     k: int = 8

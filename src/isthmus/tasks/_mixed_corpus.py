@@ -251,7 +251,7 @@ def corrected_x_and_y(
     """
     if correction is None:
         return queries, stored
-    names = dict(zip("xy", correction.modalities, strict=False))
+    names = dict(zip("xy", getattr(correction, "modalities", "xy"), strict=False))
     named = {names[key]: rows for key, rows in stored.items()}
     corrected_queries, corrected = corrected_rows(correction, queries, named, names[modality])
     return corrected_queries, {key: corrected[names[key]] for key in stored}
