@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -155,3 +155,19 @@ def chroma(folder: Path, ids: np.ndarray, columns: Mapping[str, np.ndarray], mod
         fields = [{"modality": str(kind)} for kind in modality]
         collection.add(ids=[str(key) for key in ids], embeddings=rows, metadatas=fields)
     return f"chroma:{folder}/{prefix}"
+
+
+def check_refused_replacement(make_table: Callable[..., str]) -> None:
+    """Assert that a column of ids or names is never replaced, and that the table stays as it was."""
+    import pytest
+
+    import isthmus
+
+    rows = np.random.default_rng(0).normal(size=(6, 4)).astype("float32")
+    url = make_table(np.arange(6), {"a": rows}, np.full(6, "image"))
+    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
+    source = isthmus.sources.open_source(f"{url}::a")
+    for column in ("id", "modality"):
+        with pytest.raises(isthmus.InputError, match="holds no vectors, and only a column of vectors is replaced"):
+            isthmus.align.streaming.apply(aligner, source, f"{url}::{column}", modality="x", replace=True)
+    np.testing.assert_array_equal(isthmus.sources.open_source(f"{url}::a").read(0, 6), rows)

@@ -53,3 +53,10 @@ def test_snapshot_of_few_pairs_says_how_sampling_biases_it(n: int, is_few: bool,
     assert [note.split(":")[0] for note in snapshot.budget.notes] == [
         "Few pairs (79 of the 80 that 8 dimensions need)"
     ] * is_few
+
+
+@pytest.mark.parametrize("factor", [1e20, 1e-30])
+def test_monitor_of_rows_whose_squares_leave_the_range_agrees_with_unit_rows(factor: float) -> None:
+    x, y = torch.nn.functional.normalize(torch.randn(2, 32, 8, generator=torch.Generator().manual_seed(0)), dim=2)
+    sums = isthmus.train.batch_sums(x, y)
+    torch.testing.assert_close(isthmus.train.batch_sums(factor * x, factor * y), sums, rtol=1e-5, atol=1e-5)

