@@ -167,11 +167,36 @@ def test_looks_paired_of_rows_missing_in_the_middle_names_row_and_offset(
     assert f"on, the match of a row stands {words}" in pairing.reason
 
 
-def test_looks_paired_of_rows_missing_in_two_places_names_both_offsets(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("lacks", ["x", "y"])
+@pytest.mark.parametrize("gaps", [[300, 900], [200, 500, 900], [100, 300, 500, 650, 800, 1000]])
+def test_looks_paired_of_rows_missing_in_several_places_names_each_place_and_offset(
+    lacks: str, gaps: list[int], rng: np.random.Generator
+) -> None:
     x, y = clip_like_rows(rng, 1200, 48)
-    pairing = looks_paired(*(source(rows) for rows in (np.delete(x, [300, 900], axis=0), y[:-2])))
-    assert "the match of a row stands 1 row later in the second source, and at the end 2 rows later" in pairing.reason
-    assert (pairing.breaks[0].offset, pairing.breaks[0].last_offset) == (1, 2)
+    x, y = (np.delete(r, gaps, axis=0) if name == lacks else r[: -len(gaps)] for name, r in (("x", x), ("y", y)))
+    pairing = looks_paired(source(x), source(y))
+    sign, count = (1 if lacks == "x" else -1), len(gaps)
+    steps = pairing.breaks[0].steps
+    assert [offset for _, offset in steps] == [sign * number for number in range(1, count + 1)]
+    rows = np.array(gaps) - (np.arange(count) if lacks == "x" else 0)
+    assert [row for row, _ in steps] == pytest.approx(rows.tolist(), abs=8)
+    direction = "later" if lacks == "x" else "earlier"
+    assert f"from row {steps[-1][0]:,} on {len(gaps)} rows {direction}" in pairing.reason
+    assert len(pairing.sentence) <= 300
+
+
+def test_looks_paired_of_rows_missing_in_both_sides_says_where_rows_match_again(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 1201, 48)
+    pairing = looks_paired(source(np.delete(x, 300, axis=0)), source(np.delete(y, 900, axis=0)))
+    assert (pairing.breaks[0].start, pairing.breaks[0].stop) == (pytest.approx(300, abs=6), pytest.approx(899, abs=6))
+    assert "the match of a row stands 1 row later in the second source" in pairing.reason
+
+
+def test_looks_paired_of_a_shift_that_grows_names_both_offsets(rng: np.random.Generator) -> None:
+    x, y = clip_like_rows(rng, 1200, 48)
+    pairing = looks_paired(source(x[:-2]), source(np.delete(y, [0, 700], axis=0)))
+    assert "stands 1 row earlier in the second source, from row " in pairing.reason
+    assert " on 2 rows earlier" in pairing.reason
 
 
 def test_looks_paired_of_a_range_that_chance_finds_in_shifted_rows_names_the_whole_file(

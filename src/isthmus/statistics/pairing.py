@@ -22,7 +22,7 @@ from isthmus.statistics.pairing_breaks import BrokenRows, find_broken_rows
 from isthmus.statistics.pairing_sentences import PairingBreak, offset_clause, plain_fields, ranges_clause
 from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
-from isthmus.statistics.row_offsets import MAX_QUERIES, matching_offset, stands_at
+from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
 
 #: Pairs in the sample of the test of all pairs.
@@ -206,7 +206,7 @@ def looks_paired(
         reason = f"the rows match, but the modalities are rotated against each other and {SEPARATE_SPACES}: {cosines}"
         return judged("rotated", reason)
     if offset := matching_offset(x, y):
-        return judged("shifted", f"no: {offset_clause(offset, names[1])}: {cosines}")
+        return judged("shifted", f"no: {_shifted(x, y, offset, names[1])}: {cosines}")
     return judged("unpaired", f"no sign of it: {cosines}; check the order of the rows")
 
 
@@ -250,10 +250,13 @@ def find_breaks(x: Source, y: Source, /) -> tuple[PairingBreak, ...]:
     cosines = np.einsum("ij,ij->i", sample.x, sample.y)
     inside = [(sample.numbers >= rows.start) & (sample.numbers < rows.stop) for rows in ranges]
     other_cosine = float(np.mean(cosines[~np.any(inside, axis=0)]))
-    return tuple(
-        _break(x, y, rows, float(np.mean(cosines[is_inside])), other_cosine)
-        for rows, is_inside in zip(ranges, inside, strict=True)
-    )
+    breaks: list[PairingBreak] = []
+    for rows, is_inside in zip(ranges, inside, strict=True):
+        entry = _break(x, y, rows, float(np.mean(cosines[is_inside])), other_cosine)
+        is_known = breaks and breaks[-1].offset and entry.offset and entry.start < breaks[-1].stop
+        if not is_known:  # the steps of the shifted range before it say so
+            breaks.append(entry)
+    return tuple(breaks)
 
 
 def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: float) -> PairingBreak:
@@ -265,18 +268,24 @@ def _break(x: Source, y: Source, rows: BrokenRows, cosine: float, other_cosine: 
             shard = str(source.rows.names[first])
             start, stop = int(edges[first]), int(edges[last])
             break
-    offset, last_offset = matching_offset(x, y, start, stop), 0
+    offset, steps = matching_offset(x, y, start, stop), [(start, 0)]
     if offset:
         start = 0 if stands_at(x, y, offset, 0, start) else start
         stop = x.shape[0] if stands_at(x, y, offset, stop, x.shape[0]) else stop
-        last_offset = matching_offset(x, y, max(start, stop - MAX_QUERIES), stop)
+        steps = offset_steps(x, y, offset, start, stop)
+        offset = steps[0][1] or offset
     # Selected rows are named by their numbers in the file.
     is_open = stop == x.shape[0]
     first, last, following = (int(row) for row in x.numbers(np.array([start, stop - 1, stop - is_open])))
     last = max(last, following - 1)  # rows of the file that repeat the last one belong to it
-    return PairingBreak(
-        first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine, last_offset or offset
-    )
+    numbered = tuple((int(x.numbers(np.array([row]))[0]), value) for row, value in steps) if len(steps) > 1 else ()
+    return PairingBreak(first, last + 1, offset, rows.matches_as_group, shard, is_open, cosine, other_cosine, numbered)
+
+
+def _shifted(x: Source, y: Source, offset: int, second: str) -> str:
+    """Return the clause about files of which all rows are shifted."""
+    steps = offset_steps(x, y, offset, 0, x.shape[0])
+    return offset_clause(steps[0][1] or offset, second, steps)
 
 
 def _shard_ends(source: Source) -> list[int]:
@@ -296,7 +305,7 @@ def _judge_unequal(x: Source, y: Source, second: str) -> Pairing:
     if breaks:
         return Pairing(False, f"{reason}; {ranges_clause(breaks, second)}", kind="broken", breaks=breaks)
     if offset := matching_offset(first, other):
-        return Pairing(False, f"{reason}; {offset_clause(offset, second)}", kind="shifted")
+        return Pairing(False, f"{reason}; {_shifted(first, other, offset, second)}", kind="shifted")
     return Pairing(False, reason)
 
 

@@ -8,6 +8,9 @@ from typing import Any
 
 from isthmus.utils.format import json_number
 
+#: Changes of an offset that a clause names.
+MAX_STEPS = 4
+
 
 @dataclass(frozen=True)
 class PairingBreak:
@@ -27,8 +30,8 @@ class PairingBreak:
         Whether the range ends with the file.
     cosine, other_cosine : float
         Mean cosine of the pairs in the range, and of the pairs outside all ranges.
-    last_offset : int, default 0
-        Offset at the end of the range. It differs from `offset` if rows are missing in several places.
+    steps : tuple of tuple of int
+        First row and offset of each part of the range, if rows are missing in several places. Default: ().
 
     Examples
     --------
@@ -44,7 +47,7 @@ class PairingBreak:
     is_open: bool
     cosine: float
     other_cosine: float
-    last_offset: int = 0
+    steps: tuple[tuple[int, int], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain values.
@@ -73,9 +76,7 @@ class PairingBreak:
         name = f"shard {self.shard} ({rows})" if self.shard else rows
         if self.offset:
             where = f"from row {self.start:,} on, " if self.is_open else f"in {name} "
-            clause = f"{where if self.start or not self.is_open else ''}{offset_clause(self.offset, second)}"
-            changes = self.last_offset not in {0, self.offset}
-            return clause + (f", and at the end {_offset_text(self.last_offset)}" if changes else "")
+            return f"{where if self.start or not self.is_open else ''}{offset_clause(self.offset, second, self.steps)}"
         verb = "match as a group and not row by row" if self.matches_as_group else "do not match"
         verb = verb.replace("match as", "matches as").replace("do not", "does not") if self.shard else verb
         return f"{name} {verb} (mean cosine {self.cosine:.3f}, others {self.other_cosine:.3f})"
@@ -87,15 +88,22 @@ def ranges_clause(breaks: Sequence[PairingBreak], second: str) -> str:
     return listed + (f" and {len(breaks) - 3} more ranges" if len(breaks) > 3 else "")
 
 
-def offset_clause(offset: int, second: str) -> str:
-    """Return where the match of a row is, if one side is shifted."""
-    return f"the match of a row stands {_offset_text(offset)} in {second}"
+def offset_clause(offset: int, second: str, steps: Sequence[tuple[int, int]] = ()) -> str:
+    """Return where the match of a row is, if one side is shifted, and where this changes."""
+    changes = [f", from row {row:,} on {_offset_text(offset)}" for row, offset in steps[1:]]
+    hidden = changes[MAX_STEPS - 1 : -1]
+    if hidden:
+        changes = [*changes[: MAX_STEPS - 1], f", then {len(hidden)} more offset{'s' * (len(hidden) > 1)}", changes[-1]]
+    return f"the match of a row stands {_offset_text(offset)} in {second}{''.join(changes)}"
 
 
 def _offset_text(offset: int) -> str:
+    if offset == 0:
+        return "beside it again"
     return f"{abs(offset):,} row{'s' if abs(offset) != 1 else ''} {'later' if offset > 0 else 'earlier'}"
 
 
 def plain_fields(report: Any) -> dict[str, Any]:
     """Return the fields of a report as plain values, NaN as None."""
-    return {k: json_number(v) if isinstance(v, float) else v for k, v in vars(report).items()}
+    fields: dict[str, Any] = {k: json_number(v) if isinstance(v, float) else v for k, v in vars(report).items()}
+    return {k: [list(step) for step in v] if k == "steps" else v for k, v in fields.items()}

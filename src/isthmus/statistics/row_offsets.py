@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from isthmus.compute.arrays import to_numpy, unit_rows
@@ -15,6 +17,10 @@ MIN_QUERIES = 16
 MAX_OFFSET = 1_000_000
 #: Rows of y that are read at a time.
 _READ_ROWS = 8192
+#: Parts of a range whose offsets are compared, and offsets around the known ones that are searched there.
+STEP_PROBES, STEP_REACH = 16, 1024
+#: Rows within which the row where an offset changes is found by the cosines of each row.
+STEP_ROWS = 2048
 #: Probability that an offset stands out among rows in random order.
 FAMILY_LEVEL = 1e-6
 #: Factor from the median absolute deviation to the standard deviation of a normal law.
@@ -89,10 +95,82 @@ def stands_at(x: Source, y: Source, offset: int, first: int, last: int, /) -> bo
     return bool(values.mean() > 3 * values.std() / len(values) ** 0.5)
 
 
-def _offset_of_rows(x: Source, y: Source, first: int, count: int) -> int:
-    """Return the offset of `count` rows of x, or 0."""
+def offset_steps(x: Source, y: Source, offset: int, first: int, last: int, /) -> list[tuple[int, int]]:
+    """Return where the offset of rows changes, because rows are missing in several places.
+
+    Parameters
+    ----------
+    x, y : Source
+        Rows (n, d).
+    offset : int
+        Offset of some of these rows.
+    first, last : int
+        Range of rows of x.
+
+    Returns
+    -------
+    list of tuple of int
+        First row and offset of each part, (row of x, offset). One part if the offset never changes.
+
+    Examples
+    --------
+    >>> rows = np.random.default_rng(0).normal(size=(400, 32))
+    >>> shorter = np.delete(rows, [0, 150, 300], axis=0)
+    >>> steps = offset_steps(Source(rows, address="x"), Source(shorter, address="y"), -1, 1, 397)
+    >>> [offset for row, offset in steps]
+    [-1, -2, -3]
+    """
+    count = min(MAX_QUERIES, max((last - first) // STEP_PROBES, 2 * MIN_QUERIES))
+    if last - first < 2 * count:
+        return [(first, offset)]
+
+    def probe(start: int, near: int, count: int = count) -> int | None:
+        return _offset_of_rows(x, y, start, count, near - STEP_REACH, near + STEP_REACH)
+
+    starts = np.linspace(first, last - count, STEP_PROBES).astype(int).tolist()
+    windows = [
+        (first, 2 * MIN_QUERIES),
+        *((start, count) for start in starts),
+        (last - 2 * MIN_QUERIES, 2 * MIN_QUERIES),
+    ]
+    probes = [(start, value) for start, size in windows if (value := probe(start, offset, size)) is not None]
+    steps = [(first, probes[0][1])] if probes else [(first, offset)]
+    pending = list(itertools.pairwise(probes))[::-1]
+    while pending:
+        (low, before), (high, after) = pending.pop()
+        if before == after:
+            continue
+        middle = (low + high) // 2
+        between = probe(middle, before) if high - low > STEP_ROWS else None
+        if between is None:
+            end = min(high + count, last)
+            steps.append((_first_row_at(x, y, low, end, before, after), after))
+        else:
+            pending += [((middle, between), (high, after)), ((low, before), (middle, between))]
+    return steps
+
+
+def _first_row_at(x: Source, y: Source, low: int, high: int, before: int, after: int) -> int:
+    """Return the row of x between two rows from which on it matches y better at the offset `after`."""
+    low = max(low, -min(before, after), 0)
+    high = min(high, x.shape[0], y.shape[0] - max(before, after))
+    if high <= low:
+        return low
+    rows = _centred(x, low, high)
+    rows = rows - rows.mean(axis=0)
+    difference = _centred(y, low + before, high + before) - _centred(y, low + after, high + after)
+    sums = np.cumsum(np.einsum("ij,ij->i", rows, difference))
+    return low + int(np.argmax(np.concatenate([[0.0], sums])))
+
+
+def _offset_of_rows(
+    x: Source, y: Source, first: int, count: int, low: int = -MAX_OFFSET, high: int = MAX_OFFSET
+) -> int | None:
+    """Return the offset of `count` rows of x between two offsets, or None if none stands out."""
     last = first + count
-    begin, end = max(first - MAX_OFFSET, 0), min(last + MAX_OFFSET, y.shape[0])
+    begin, end = max(first + low, 0), min(last + high, y.shape[0])
+    if end - begin < MIN_QUERIES:
+        return None
     queries = _centred(x, first, last)
     queries = queries - queries.mean(axis=0)
     sums = np.zeros(end - begin + count - 1)
@@ -104,7 +182,7 @@ def _offset_of_rows(x: Source, y: Source, first: int, count: int) -> int:
     terms = np.minimum(np.minimum(np.arange(1, len(sums) + 1), np.arange(len(sums), 0, -1)), min(count, end - begin))
     means = np.where(4 * terms >= count, (sums - np.median(sums)) / np.sqrt(terms), 0.0)
     entry = _outstanding(means)
-    return 0 if entry is None else entry - (count - 1) + begin - first
+    return None if entry is None else entry - (count - 1) + begin - first
 
 
 def _centred(source: Source, start: int, stop: int) -> np.ndarray:
