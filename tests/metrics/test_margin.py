@@ -9,9 +9,10 @@ import pytest
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics import _pairwise_sums
+from isthmus.compute import score_sweep
+from isthmus.metrics import _negative_ends
+from isthmus.metrics._negative_ends import NegativeEnds, end_window
 from isthmus.metrics._paired_rows import PairedRows
-from isthmus.metrics._pairwise_sums import PairwiseSums
 from isthmus.metrics.margin import HALF_SAMPLES, ScoreEnds, half_sample_ends, score_ends
 
 NAMES = ["siglip_margin", "siglip_relative_bias", "siglip_margin_trimmed", "siglip_relative_bias_trimmed"]
@@ -30,7 +31,7 @@ def slow(x: np.ndarray, y: np.ndarray, share: float) -> tuple[float, float]:
 
 
 def trimmed_ends(rows: PairedRows) -> ScoreEnds:
-    return score_ends(rows, PairwiseSums.of(rows).high_negatives, trim=True)
+    return score_ends(rows, NegativeEnds.of(rows), trim=True)
 
 
 def test_margins_equal_a_sort(cones: Any) -> None:
@@ -62,15 +63,34 @@ def test_trimmed_margin_interval_is_the_scatter_of_halves(rng: np.random.Generat
     assert few[NAMES[2]].note == "no interval: 200 items are needed"
 
 
-def test_score_ends_with_a_high_threshold_are_exact(cones: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    x, y = map(unit, cones)
-    monkeypatch.setattr(_pairwise_sums, "_negatives_threshold", lambda a, b: 2.0)  # nothing is that high
-    assert trimmed_ends(PairedRows(x, y)).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
-    monkeypatch.undo()
-    monkeypatch.setattr(_pairwise_sums, "PILOT_ITEMS", 60)
-    rows = PairedRows(x, y)
-    assert trimmed_ends(rows).negative == pytest.approx(slow(x, y, 0.05)[1], abs=1e-12)
-    assert len(PairwiseSums.of(rows).high_negatives) < 120 * 119 / 4
+@pytest.mark.parametrize("window", [(2.0, 3.0), (-3.0, -2.0), (np.inf, np.inf)])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_negative_ends_outside_of_the_window_are_exact(
+    cones: Any, monkeypatch: pytest.MonkeyPatch, window: tuple[float, float], dtype: type
+) -> None:
+    x, y = (unit(rows).astype(dtype) for rows in cones)
+    monkeypatch.setattr(_negative_ends, "end_window", lambda *_: window)
+    monkeypatch.setattr(score_sweep, "TILE_ROWS", 32)
+    ends = NegativeEnds.of(PairedRows(x, y))
+    atol = 8 * float(np.finfo(dtype).eps)
+    assert (ends.highest, ends.trimmed) == pytest.approx((slow(x, y, 0)[1], slow(x, y, 0.05)[1]), abs=atol)
+
+
+def test_end_window_contains_the_end_and_few_scores(rng: np.random.Generator) -> None:
+    x, y = map(unit, rng.normal(size=(2, 800, 8)) + 0.3)
+    end, scores = slow(x, y, 0.05)[1], x @ y.T
+    for m in (100, 400):
+        low, high = end_window(x[:m], y[:m], 800)
+        assert low < end <= high
+        assert np.mean((scores > low) & (scores <= high)) < 0.09
+    assert end_window(x[:49], y[:49], 800)[1] == np.inf  # all negatives are stored
+
+
+def test_negative_ends_of_equal_scores_need_no_storage() -> None:
+    x = np.eye(100)
+    assert end_window(x, x, 100) == (0, 0)  # which contains no score
+    ends = NegativeEnds.of(PairedRows(x, x[::-1]))
+    assert (ends.highest, ends.trimmed) == (1, 0)
 
 
 def test_margin_null_is_that_of_a_shuffle(rng: np.random.Generator) -> None:

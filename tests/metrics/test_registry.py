@@ -13,6 +13,7 @@ import pytest
 import isthmus
 from isthmus import Estimate, InputError, Moments, Pairs
 from isthmus.metrics import Metric, MetricContext, metric, register, registry, unregister
+from isthmus.metrics._negative_ends import NegativeEnds
 from isthmus.metrics._neighbours import Neighbours
 from isthmus.metrics._paired_rows import PairedRows
 from isthmus.metrics._pairwise_sums import PairwiseSums
@@ -25,7 +26,7 @@ from isthmus.metrics.separability import Probe
 from isthmus.metrics.sliced import Slices
 from isthmus.statistics.moments import moments_of
 
-ONCE_FOR_BOTH_ORDERS = (PairedRows, Neighbours, PairwiseSums, TraceEstimates, RandomAngles)
+ONCE_FOR_BOTH_ORDERS = (PairedRows, Neighbours, PairwiseSums, NegativeEnds, TraceEstimates, RandomAngles)
 SHARED = (*ONCE_FOR_BOTH_ORDERS, Subspaces, Probe, Slices, SampledRetrieval, HalfSampleEnds, SquaredDistances)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
+from isthmus.metrics._negative_ends import TRIM_SHARE, NegativeEnds, trimmed_count
 from isthmus.metrics._paired_rows import SHUFFLES, PairedRows
-from isthmus.metrics._pairwise_sums import TRIM_SHARE, PairwiseSums, trimmed_count
 from isthmus.statistics.intervals import clip_interval
 from isthmus.statistics.result import Estimate
 
@@ -31,18 +31,14 @@ class ScoreEnds:
     shuffled: float
 
 
-def score_ends(rows: PairedRows, high_negatives: np.ndarray, *, trim: bool) -> ScoreEnds:
-    """Return the ends of all positives and negatives, or those that remain without a share of `TRIM_SHARE` of each.
-
-    `high_negatives` are the largest negatives, at least that share of them, in any order.
-    """
+def score_ends(rows: PairedRows, negatives: NegativeEnds, *, trim: bool) -> ScoreEnds:
+    """Return the ends of all positives and negatives, or those that remain without a share of `TRIM_SHARE` of each."""
     positives = np.einsum("ij,ij->i", rows.x, rows.y)
-    skip_low, skip_high = (trimmed_count(rows.n), trimmed_count(rows.n * (rows.n - 1))) if trim else (0, 0)
+    skip_low = trimmed_count(rows.n) if trim else 0
     shuffled = np.partition(rows.non_matching_scores, skip_low, axis=1)[:, skip_low]
-    rank = len(high_negatives) - 1 - skip_high
     return ScoreEnds(
         float(np.partition(positives, skip_low)[skip_low]),
-        float(np.partition(high_negatives, rank)[rank]),
+        negatives.trimmed if trim else negatives.highest,
         float(np.mean(shuffled)),
     )
 
@@ -114,7 +110,7 @@ def _constant_scores(trim: bool) -> tuple[np.ndarray, np.ndarray]:
 def _register(name: str, trim: bool, bias: bool) -> None:
     def compute(context: MetricContext) -> Estimate:
         rows = context.shared(PairedRows)
-        ends = score_ends(rows, context.shared(PairwiseSums).high_negatives, trim=trim)
+        ends = score_ends(rows, context.shared(NegativeEnds), trim=trim)
         sign = 1 if bias else -1
         value, null = ((end + sign * ends.negative) / 2 for end in (ends.positive, ends.shuffled))
         if not trim:
@@ -155,7 +151,7 @@ def _register(name: str, trim: bool, bias: bool) -> None:
         range=(-1, 1),
         direction="neither" if bias else "higher",
         requires="rows",
-        sweeps=(PairwiseSums,),
+        sweeps=(NegativeEnds,),
         invariances=("rotation", "row scale", "swap"),
         interval="subsampling" if trim else "none: extremes keep growing with n",
         null_model="pair shuffle",

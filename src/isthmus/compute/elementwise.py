@@ -1,0 +1,78 @@
+"""Functions of every score of a tile, as fast as NumPy and BLAS compute them on this processor."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+
+def scaled_exp(values: np.ndarray, factor: float, out: np.ndarray) -> np.ndarray:
+    """Return exp(factor * values), computed in `out`.
+
+    Parameters
+    ----------
+    values : array of float32 or float64
+        The values.
+    factor : float
+        The factor.
+    out : array
+        Where the result is stored. It may be `values`.
+
+    Returns
+    -------
+    array
+        `out`.
+
+    Examples
+    --------
+    >>> values = np.array([0.0, 1.0])
+    >>> scaled_exp(values, -1, out=values).round(3).tolist()
+    [1.0, 0.368]
+    """
+    if has_fast_exp2():
+        return np.exp2(np.multiply(values, factor / math.log(2), out=out), out=out)
+    return np.exp(np.multiply(values, factor, out=out), out=out)
+
+
+@cache
+def has_fast_exp2() -> bool:
+    """Return True if NumPy has vector instructions for powers of 2, which then cost half of an exponential."""
+    introspect: Any = getattr(np.lib, "introspect", None)  # since NumPy 2.0
+    if introspect is None:
+        return False
+    targets = introspect.opt_func_info(func_name="^exp2$").get("exp2", {}).values()
+    return bool(targets) and not any(str(target["current"]).startswith("baseline") for target in targets)
+
+
+def add_outer_sum(table: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Add rows[i] + columns[j] to every entry of a table in place, in half the time of two additions of NumPy.
+
+    Parameters
+    ----------
+    table : (n, m) array of float32 or float64
+        The table, C-ordered.
+    rows : (n,) array
+        What is added to each row.
+    columns : (m,) array
+        What is added to each column.
+
+    Returns
+    -------
+    (n, m) array
+        `table`.
+
+    Examples
+    --------
+    >>> add_outer_sum(np.zeros((2, 3)), np.array([10.0, 20.0]), np.arange(3.0)).tolist()
+    [[10.0, 11.0, 12.0], [20.0, 21.0, 22.0]]
+    """
+    from scipy.linalg.blas import dgemm, sgemm  # imported late: a tenth of a second
+
+    product = sgemm if table.dtype == np.float32 else dgemm
+    column_terms = np.stack([columns, np.ones_like(columns)]).astype(table.dtype, copy=False)
+    row_terms = np.stack([np.ones_like(rows), rows]).astype(table.dtype, copy=False)
+    product(1, column_terms.T, row_terms.T, trans_b=True, beta=1, c=table.T, overwrite_c=True)
+    return table
