@@ -9,8 +9,9 @@ import pytest
 
 from isthmus import config_context
 from isthmus.compute import score_matrix
+from isthmus.compute import topk as topk_module
 from isthmus.compute.score_matrix import ScoreMatrix, block_slices
-from isthmus.compute.topk import count_at_least, nearest_euclidean, score_matrices, topk
+from isthmus.compute.topk import count_at_least, nearest_euclidean, score_matrices, search_spans, topk
 
 torch = pytest.importorskip("torch")
 
@@ -47,6 +48,42 @@ def test_topk_with_exclude_self_leaves_out_the_diagonal(backend: str, rng: np.ra
     scores = rows @ rows.T
     np.fill_diagonal(scores, -np.inf)
     np.testing.assert_array_equal(topk(rows, rows, k=3, exclude_self=True).index, np.argsort(-scores, axis=1)[:, :3])
+
+
+@pytest.mark.parametrize("exclude_self", [False, True])
+@pytest.mark.parametrize("shape", [(61, 61), (23, 90), (90, 37)])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_topk_of_tiles_equals_a_sort_with_ties_by_column(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], threads: int, exclude_self: bool
+) -> None:
+    monkeypatch.setattr(topk_module, "STREAMED_SCORES", 1)
+    monkeypatch.setattr(topk_module, "STREAMED_QUERIES", 1)
+    monkeypatch.setattr(topk_module, "SEARCH_TILE", (8, 32))
+    monkeypatch.setattr(topk_module, "OWN_TILE", 24)
+    monkeypatch.setattr(topk_module, "MIN_TILE_ROWS", 8)
+    monkeypatch.setattr(topk_module, "PARALLEL_SCORES", 1 if threads > 1 else 10**9)
+    monkeypatch.setattr(topk_module, "n_threads", lambda: threads)
+    rows = rng.integers(-9, 9, size=(max(shape), 4)).astype(np.float32)  # sums of integers are exact in any tile
+    for queries, corpus in ((rows[: shape[0]], rows[: shape[1]]), (rows, rows)):
+        scores = queries @ corpus.T
+        if exclude_self:
+            np.fill_diagonal(scores, -np.inf)
+        nearest = topk(queries, corpus, k=2, exclude_self=exclude_self)
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :2]
+        np.testing.assert_array_equal(nearest.scores, np.take_along_axis(scores, order, axis=1))
+        np.testing.assert_array_equal(nearest.index, order)
+
+
+@pytest.mark.parametrize("n_queries", [64, 2_000, 10_000, 1_000_000])
+@pytest.mark.parametrize("n_corpus", [320, 9_999, 1_000_000])
+def test_tiles_of_a_search_cover_all_scores_in_bounded_memory(n_queries: int, n_corpus: int) -> None:
+    for itemsize in (4, 8):
+        slices = search_spans(n_queries, n_corpus, itemsize)
+        for spans, size in zip(slices, (n_queries, n_corpus), strict=True):
+            assert [span.start for span in spans] == [0, *(span.stop for span in spans[:-1])]
+            assert spans[-1].stop == size
+        height, width = (spans[0].stop for spans in slices)
+        assert height * width * itemsize < 51e6
 
 
 @pytest.mark.usefixtures("small_blocks")

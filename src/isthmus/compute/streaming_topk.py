@@ -8,8 +8,8 @@ import numpy as np
 
 from isthmus.compute.score_matrix import TopK, select_topk
 
-#: Columns of which the first tile takes the maximum, unless there would be too few maxima.
-GROUP_COLUMNS = 16
+#: Groups of columns for each result, whose maxima give the first threshold. More groups pass fewer candidates.
+GROUPS = 3
 #: More candidates than this multiple of k per query of a tile are selected from full rows: nearly all scores are ties.
 MAX_CANDIDATES = 8
 
@@ -85,6 +85,7 @@ class _Block:
         self._index = np.zeros((size, k), dtype=np.int64)
         self._candidates: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._n_candidates = 0
+        self._is_sorted = True  # by query
         self._is_empty = True
         self._lock = threading.Lock()
 
@@ -102,24 +103,27 @@ class _Block:
 
     def _first_thresholds(self, scores: np.ndarray, is_transposed: bool) -> np.ndarray:
         """Return a score of each query that at least k scores reach: the k-th largest maximum of groups of columns."""
-        columns = scores.T if is_transposed else scores
-        width = max(columns.shape[1] // GROUP_COLUMNS, min(4 * self._k, columns.shape[1]))
-        groups = columns.shape[1] // width
-        folded = columns[:, : groups * width]
-        maxima = (
-            folded.reshape(self._size, groups, width).max(axis=1)
-            if not is_transposed
-            else (scores[: groups * width].reshape(groups, width, self._size).max(axis=0).T)
-        )
-        return np.sort(maxima, axis=1)[:, max(width - self._k, 0)]
+        axis = 0 if is_transposed else 1
+        n_columns = scores.shape[axis]
+        n_groups = min(GROUPS * self._k, n_columns)
+        maxima = np.maximum.reduceat(scores, np.arange(n_groups) * n_columns // n_groups, axis=axis)
+        maxima = np.ascontiguousarray(maxima.T) if is_transposed else maxima
+        place = max(n_groups - self._k, 0)
+        maxima.partition(place, axis=1)
+        return maxima[:, place].copy()
 
     def _add_candidates(self, scores: np.ndarray, mask: np.ndarray, first: int, *, is_transposed: bool) -> None:
+        n_rows, n_columns = scores.shape
         positions = np.flatnonzero(mask)
-        rows, columns = np.divmod(positions.astype(np.int32), np.int32(scores.shape[1]))
+        # They ascend, so that two searches for the ends of the rows cost less than a division of each.
+        counts = np.diff(np.searchsorted(positions, np.arange(n_rows + 1) * n_columns))
+        rows = np.repeat(np.arange(n_rows), counts)
+        columns = positions - rows * n_columns
         queries, corpus_rows = (columns, rows) if is_transposed else (rows, columns)
         values = scores.reshape(-1)[positions]
         with self._lock:
             self._candidates.append((queries, corpus_rows + first, values))
+            self._is_sorted = not is_transposed and len(self._candidates) == 1
             self._n_candidates += len(queries)
             if self._n_candidates >= self._k * self._size:
                 self._merge_candidates()
@@ -128,13 +132,15 @@ class _Block:
         """Merge the candidates: each query has a row of them, which is filled up with -inf."""
         queries, columns, values = (np.concatenate(arrays) for arrays in zip(*self._candidates, strict=True))
         self._candidates, self._n_candidates = [], 0
-        order = np.argsort(queries.astype(np.uint16), kind="stable")  # a radix sort: a block has few queries
-        queries = queries[order]
+        if not self._is_sorted:
+            order = np.argsort(queries.astype(np.uint16), kind="stable")  # a radix sort: a block has few queries
+            queries, columns, values = queries[order], columns[order], values[order]
         counts = np.bincount(queries, minlength=self._size)
-        position = np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
-        shape = self._size, int(counts.max(initial=0))
-        scores, index = np.full(shape, -np.inf, dtype=self._scores.dtype), np.zeros(shape, dtype=np.int64)
-        scores[queries, position], index[queries, position] = values[order], columns[order]
+        width = int(counts.max(initial=0))
+        places = queries * width + np.arange(len(queries)) - np.repeat(np.cumsum(counts) - counts, counts)
+        scores = np.full((self._size, width), -np.inf, dtype=self._scores.dtype)
+        index = np.zeros((self._size, width), dtype=np.int64)
+        scores.reshape(-1)[places], index.reshape(-1)[places] = values, columns
         self._merge(scores, index)
 
     def _merge(self, scores: np.ndarray, index: np.ndarray) -> None:

@@ -8,12 +8,21 @@ from contextlib import contextmanager
 import numpy as np
 
 from isthmus.compute.resources import current, n_threads
-from isthmus.compute.score_matrix import Map, ScoreMatrix, TopK
+from isthmus.compute.score_matrix import Map, ScoreMatrix, TopK, even_slices
+from isthmus.compute.streaming_topk import StreamingTopK
 from isthmus.compute.threads import blas_limited, thread_pool
 from isthmus.compute.torch_kernels import TorchScoreMatrix
 
 #: Number of scores from which several threads compute tiles.
 PARALLEL_SCORES = 2**24
+#: Largest tile of a search: 50 MB of float32 for each thread. OpenBLAS multiplies tall and wide tiles fastest.
+SEARCH_TILE = (2504, 5000)
+#: Largest side of a tile if the queries are the corpus, where larger tiles on the diagonal hold more scores twice.
+OWN_TILE = 1672
+#: Fewest tiles of a search, so that threads end at about the same time, unless tiles would have fewer rows than that.
+SEARCH_TILES, MIN_TILE_ROWS = 8, 312
+#: Number of scores from which a search selects tile by tile, fewest queries, and fewest corpus rows for each result.
+STREAMED_SCORES, STREAMED_QUERIES, STREAMED_COLUMNS = 2**22, 64, 16
 
 
 def score_matrices(queries: np.ndarray, *corpora: np.ndarray, order: np.ndarray | None = None) -> list[ScoreMatrix]:
@@ -71,6 +80,8 @@ def tile_map(n_scores: int) -> Iterator[Map]:
 def topk(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, exclude_self: bool) -> TopK:
     """Return the k corpus rows of largest inner product with each query.
 
+    If the queries are the corpus (the same array), then each score is computed once and serves both of its rows.
+
     Parameters
     ----------
     queries, corpus : (n, d) and (m, d) arrays
@@ -91,6 +102,10 @@ def topk(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, exclude_self: bo
     >>> topk(np.eye(2), np.array([[1.0, 0.0], [3.0, 2.0]]), k=1, exclude_self=False).scores.tolist()
     [[3.0], [2.0]]
     """
+    n_scores = len(queries) * len(corpus)
+    is_streamed = n_scores >= STREAMED_SCORES and len(queries) >= STREAMED_QUERIES and not current().devices
+    if is_streamed and len(corpus) >= STREAMED_COLUMNS * k:
+        return _topk_of_tiles(queries, corpus, k, exclude_self)
     (matrix,) = score_matrices(queries, corpus)
 
     def block_topk(rows: slice) -> TopK:
@@ -99,8 +114,66 @@ def topk(queries: np.ndarray, corpus: np.ndarray, /, *, k: int, exclude_self: bo
             matrix.fill_diagonal(scores, rows.start, -np.inf)
         return matrix.topk(scores, k)
 
-    with tile_map(len(queries) * len(corpus)) as run:
+    with tile_map(n_scores) as run:
         return TopK.concatenate(list(run(block_topk, matrix.blocks())))
+
+
+def _topk_of_tiles(queries: np.ndarray, corpus: np.ndarray, k: int, exclude_self: bool) -> TopK:
+    """Return what `topk` returns. Tiles of scores are selected from while they are in the cache."""
+    is_symmetric = queries is corpus
+    dtype = np.result_type(queries, corpus)
+    if is_symmetric:
+        blocks = spans = even_slices(len(queries), OWN_TILE)
+        tiles = [(block, span) for span in range(len(spans)) for block in range(span + 1)]
+    else:
+        blocks, spans = search_spans(len(queries), len(corpus), dtype.itemsize)
+        tiles = [(block, span) for span in range(len(spans)) for block in range(len(blocks))]
+    matrix, nearest = ScoreMatrix(queries, corpus), StreamingTopK(blocks, k, dtype)
+
+    def search(tile: tuple[int, int]) -> None:
+        block, span = tile
+        rows, columns = blocks[block], spans[span]
+        scores = matrix.tile(rows, columns)
+        own = np.arange(max(rows.start, columns.start), min(rows.stop, columns.stop))
+        if exclude_self and len(own):
+            scores[own - rows.start, own - columns.start] = -np.inf
+        nearest.add(scores, block, columns)
+        if is_symmetric and block != span:
+            nearest.add_transposed(scores, span, rows)
+
+    with tile_map(len(queries) * len(corpus)) as run:
+        for _ in run(search, tiles):
+            pass
+    return nearest.result()
+
+
+def search_spans(n_queries: int, n_corpus: int, itemsize: int) -> tuple[list[slice], list[slice]]:
+    """Return the slices of the queries and of the corpus rows that the tiles of a search cover.
+
+    They do not depend on the number of threads, so that the scores have the same bits.
+
+    Parameters
+    ----------
+    n_queries, n_corpus : int
+        Numbers of rows.
+    itemsize : int
+        Bytes of a score.
+
+    Returns
+    -------
+    tuple of list of slice
+        Slices of the queries, and of the corpus rows.
+    """
+    n_scores = SEARCH_TILE[0] * SEARCH_TILE[1] * 4 // itemsize
+    width = _multiple(max(min(SEARCH_TILE[1], n_corpus), n_scores // n_queries - 7))  # few queries see many rows
+    spans = even_slices(n_corpus, width)
+    height = min(max(n_queries * len(spans) // SEARCH_TILES, MIN_TILE_ROWS), SEARCH_TILE[0], n_scores // width - 7)
+    return even_slices(n_queries, _multiple(height)), spans
+
+
+def _multiple(length: int) -> int:
+    """Return the next multiple of 8, which lengths of slices are."""
+    return -(-length // 8) * 8
 
 
 def nearest_euclidean(queries: np.ndarray, corpus: np.ndarray, /) -> np.ndarray:
