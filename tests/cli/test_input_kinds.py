@@ -200,3 +200,53 @@ def test_empty_argument_or_one_file_is_refused_in_one_sentence(tmp_path: Path) -
     alone = ["fit", "Translation", str(tmp_path / "x.npy"), "-o", str(tmp_path / "a.safetensors")]
     with pytest.raises(InputError, match=r"got .*x.npy alone, expected the embeddings of two modalities"):
         CliRunner().invoke(app, alone, catch_exceptions=False)
+
+
+@pytest.mark.parametrize(("transposed", "warned"), [("image", True), ("text", True), ("both", True), ("none", False)])
+def test_transposed_files_are_named(transposed: str, warned: bool, tmp_path: Path) -> None:
+    rows = {"image": X, "text": Y}
+    for name in rows:
+        unit = rows[name] / np.linalg.norm(rows[name], axis=1, keepdims=True)
+        np.save(tmp_path / f"{name}.npy", unit.T if transposed in (name, "both") else unit)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", IsthmusWarning)
+        paths = [str(tmp_path / "image.npy"), str(tmp_path / "text.npy")]
+        inspected = CliRunner().invoke(app, ["inspect", *paths]).output
+    found = [str(warning.message) for warning in caught if "looks transposed" in str(warning.message)]
+    assert len(found) == {"none": 0, "both": 2}.get(transposed, 1)
+    assert all("has shape (16, 120)" in message and len(message) <= 300 for message in found)
+    assert ("one of them is transposed" in inspected) == (transposed in ("image", "text"))
+    assert "Two sets without pairs" not in inspected
+
+
+def test_unknown_option_names_the_verbs_that_have_it(capsys: pytest.CaptureFixture[str]) -> None:
+    from isthmus.cli import main
+
+    for arguments, message in (
+        (
+            ["inspect", "a.npy", "b.npy", "--names", "a,b"],
+            "unknown option '--names', which is an option of fit, measure",
+        ),
+        (["compare", "a.npy", "b.npy", "--metrics", "cka"], "'--metrics', which is an option of measure; run"),
+        (["measure", "a.npy", "b.npy", "--name", "a,b"], "unknown option '--name': did you mean '--names'; run"),
+        (["measure", "a.npy", "b.npy", "--xyz", "a"], "unknown option '--xyz'; run"),
+    ):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+            patch.setattr("sys.argv", ["isthmus", *arguments])
+            patch.setattr(warnings, "showwarning", warnings.showwarning)  # which main replaces
+            main()
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err
+
+
+def test_raw_dtype_without_a_size_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "image.bin").write_bytes(X.tobytes())
+    with pytest.raises(InputError, match="float has no size, expected a dtype such as float32:16"):
+        isthmus.sources.open_source(tmp_path / "image.bin", raw="float:16")
+
+
+def test_modalities_warn_of_raw_that_no_file_needs(tmp_path: Path) -> None:
+    for name, rows in (("image", X), ("text", Y)):
+        np.save(tmp_path / f"{name}.npy", rows)
+    with pytest.warns(IsthmusWarning, match="raw=float32:8 .--raw. is not used"):
+        isthmus.Modalities.open(tmp_path / "image.npy", tmp_path / "text.npy", raw="float32:8")

@@ -34,7 +34,8 @@ def test_loss_with_scale_and_temperature_raises() -> None:
     ("factor", "scale", "message"),
     [
         (9.0, 14.3, "rows of mean length 9 and 9 came"),
-        (1e20, 14.3, r"rows of mean length 1e\+20 and 1e\+20 came"),
+        (1e20, 14.3, r"rows of mean length 1e\+20 and 1e\+20 came, and the loss is nan"),
+        (1e37, 14.3, r"rows of mean length 1e\+37 and 1e\+37 came, and the loss is nan"),
         (1e-30, 14.3, "rows of mean length 1e-30 and 1e-30 came"),
         (math.nan, 14.3, "32 of 32 rows of image_features and 32 of 32 rows of text_features hold NaN or infinite"),
         (1.0, math.nan, "logit_scale is NaN"),
@@ -65,6 +66,17 @@ def test_loss_whose_scale_becomes_nan_warns_once(scale: float) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss(x, y, scale)
+
+
+def test_loss_of_later_rows_that_overflow_warns_once() -> None:
+    loss, x, y = InfoNCE(), unit_rows(0), unit_rows(1)
+    loss(x, y, 14.3)
+    with pytest.warns(IsthmusWarning, match=r"rows of mean length 1e\+20 and 1e\+20 came, and the loss is") as caught:
+        loss(1e20 * x, 1e20 * y, 1e30)
+    assert len(caught) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(1e20 * x, 1e20 * y, 1e30)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

@@ -60,13 +60,13 @@ def test_check_float_dtype_refuses_extended_precision() -> None:
 
 def test_checks_of_two_modalities_name_both_sizes() -> None:
     check_same_length(3, 3, "x", "y")
-    check_same_dim(3, 3, "x", "y")
+    check_same_dim((5, 3), (4, 3), "x", "y")
     with pytest.raises(InputError, match="x has 1,000 rows and y has 2: row i of one must match row i of the other"):
         check_same_length(1_000, 2, "x", "y")
     with pytest.raises(InputError, match=r"--index .* --unpaired .* or class texts and labels to isthmus zero-shot"):
         check_same_length(1_000_000, 1_000, "/data/a long folder/image.npy", "/data/a long folder/class_texts.npy")
     with pytest.raises(InputError, match="x has width 3 and y has width 4: they do not come from one shared space"):
-        check_same_dim(3, 4, "x", "y")
+        check_same_dim((3,), (4,), "x", "y")
 
 
 def test_check_labels_of_another_shape_says_what_came() -> None:
@@ -95,3 +95,28 @@ def test_invalid_rows_names_non_finite_rows_before_zero_rows() -> None:
         "x: rows 1, 2 (counted from 0) of the file are all zeros and have no direction; embed them again, or "
         "leave them out with --drop-bad (drop_bad=True)"
     )
+
+
+def test_check_float_dtype_of_complex_numbers_keeps_lengths_and_products() -> None:
+    rows = np.random.default_rng(0).normal(size=(4, 6)).view(complex)
+    with pytest.raises(InputError, match=r"rows: has dtype complex128, .*np\.concatenate\(\[rows\.real, rows\.imag\]"):
+        check_float_dtype(rows.dtype, "rows")
+    advised = np.concatenate([rows.real, rows.imag], axis=1)
+    np.testing.assert_allclose(advised @ advised.T, (rows @ rows.conj().T).real)
+
+
+@pytest.mark.parametrize(
+    ("shape_x", "shape_y", "clause"),
+    [
+        ((1000, 512), (512, 1000), "one of them is transposed: rows must be items"),
+        ((2000, 48), (48, 400), "the second looks transposed, 400 items of width 48"),
+        ((48, 400), (2000, 48), "the first looks transposed, 400 items of width 48"),
+        ((512, 512), (512, 768), "do not come from one shared space"),
+        ((1000, 512), (1000, 768), "do not come from one shared space"),
+    ],
+)
+def test_check_same_dim_names_a_transposed_modality(
+    shape_x: tuple[int, int], shape_y: tuple[int, int], clause: str
+) -> None:
+    with pytest.raises(InputError, match=clause):
+        check_same_dim(shape_x, shape_y, "x", "y")

@@ -236,7 +236,7 @@ class Fitting(Options, abc.ABC):
     def _set_moments(self, moments: Moments, names: Names | None) -> Self:
         """Replace the fit by moments of pairs or of unpaired rows."""
         if not self.allows_different_dims:
-            check_same_dim(moments.dim_x, moments.dim_y, *(names or ("x", "y")))
+            check_same_dim((moments.dim_x,), (moments.dim_y,), *(names or ("x", "y")))
         # The maps are solved on first use, so that a stream of partial_fit solves once.
         self._fit = CurrentFit((moments.dim_x, moments.dim_y), moments=moments, names=names)
         self._unpaired = (None, None)

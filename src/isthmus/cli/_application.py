@@ -26,6 +26,9 @@ READING_VERBS = (*COMPUTING_VERBS, "inspect", "adapt", "zero_shot")
 #: Options whose value is any text, also the empty one.
 TEXT_OPTIONS = ("--title",)
 
+#: Verbs that a message about an option of other verbs lists.
+MAX_LISTED_VERBS = 4
+
 #: Patterns of messages of typer, and the words of our own messages for them.
 _WORDS = (
     (r"^No such command", "unknown command"),
@@ -159,14 +162,30 @@ def _usage_message(error: Any) -> str:
     message = " ".join(error.format_message().split()).rstrip(".").replace(". Did you", ": did you").rstrip("?")
     for pattern, replacement in _WORDS:
         message = re.sub(pattern, replacement, message)
-    similar = re.fullmatch(r"(unknown option '([^']*)') \(Possible options?: ([^)]*)\)", message)
-    if similar:
-        closest = difflib.get_close_matches(similar[2], similar[3].split(", "), n=1, cutoff=0)[0]
-        message = f"{similar[1]}: did you mean {closest!r}"
     context = getattr(error, "ctx", None)
+    similar = re.fullmatch(r"(unknown option '([^']*)')(?: \(Possible options?: ([^)]*)\))?", message)
+    if similar:
+        verbs = _verbs_with(similar[2], context)
+        options = {option.lstrip("-"): option for option in (similar[3] or "").split(", ")}
+        closest = difflib.get_close_matches(similar[2].lstrip("-"), options, n=1, cutoff=0.6)
+        message = similar[1]
+        if verbs:
+            names = ", ".join(verbs[:MAX_LISTED_VERBS]) + (" ..." if len(verbs) > MAX_LISTED_VERBS else "")
+            message += f", which is an option of {names}"
+        elif closest:
+            message += f": did you mean {options[closest[0]]!r}"
     called = "isthmus" if sys.argv[1:2] == [] or sys.argv[1] not in VERBS else f"isthmus {sys.argv[1]}"
     verb = called if context is None else context.command_path
     return f"{message[:1].lower()}{message[1:]}; run `{verb} --help`"
+
+
+def _verbs_with(option: str, context: Any) -> list[str]:
+    """Return the verbs that have an option which the verb of this context lacks."""
+    if context is None or context.parent is None:
+        return []
+    root = context.find_root()
+    commands = {name: root.command.get_command(root, name) for name in VERBS}
+    return [name for name, command in commands.items() if any(option in entry.opts for entry in command.params)]
 
 
 def _fail(message: str) -> NoReturn:

@@ -134,7 +134,8 @@ def inspect(
         )
     if pairing:
         print_line(f"Paired? {pairing.reason}")
-        if len({inspection.rows for inspection in inspections}) > 1 and not pairing.breaks and key is None:
+        rows, widths = ({getattr(inspection, name) for inspection in inspections} for name in ("rows", "width"))
+        if len(rows) > len(widths) == 1 and not pairing.breaks and key is None:
             print_line(
                 "Two sets without pairs are measured by `isthmus measure --unpaired`, and rows with class texts and "
                 "labels by `isthmus zero-shot`."

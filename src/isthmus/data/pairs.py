@@ -78,7 +78,7 @@ class Pairs:
         self.open_spec: OpenSpec | None = None
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         if self.same_dim:
-            validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
+            validation.check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
         if index is None:
             validation.check_same_length(self.x.shape[0], self.y.shape[0], self.x.address, self.y.address)
         self.index = None if index is None else checked_index(index, self.x.shape[0], self.y.shape[0])

@@ -55,7 +55,7 @@ class UnpairedSets:
         self.x, self.y = same_library(*(as_source(name, rows) for name, rows in modalities.items()))
         #: True if equal rows of a set have been looked for, as in `Pairs`.
         self.rows_are_items = False
-        validation.check_same_dim(self.x.shape[1], self.y.shape[1], self.x.address, self.y.address)
+        validation.check_same_dim(self.x.shape, self.y.shape, self.x.address, self.y.address)
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from isthmus.data.columns import as_source
 from isthmus.data.pairs import Pairs
-from isthmus.data.reading_options import reading_of_each
+from isthmus.data.reading_options import reading_of_each, warn_of_unused_raw
 from isthmus.data.sources import modality_name, open_source
 from isthmus.data.sources._stacks import stack_members, stack_names
 from isthmus.diagnosis.explanation import Explanation, explain
@@ -269,6 +269,7 @@ class Modalities:
             )
         readings = reading_of_each(len(paths), reading)
         sources = [open_source(path, **options) for path, options in zip(paths, readings, strict=True)]
+        warn_of_unused_raw(sources, readings)
         opened: dict[str, Any] = dict(zip(modalities, sources, strict=True))
         return cls(**opened)
 

@@ -24,6 +24,7 @@ from isthmus.statistics.result import NAN
 from isthmus.statistics.rotated_pairs import has_rotated_pairs
 from isthmus.statistics.row_offsets import matching_offset, offset_steps, stands_at
 from isthmus.statistics.row_samples import RowSample, sample_ranges
+from isthmus.utils.transposition import transposed_clause
 
 #: Pairs in the sample of the test of all pairs.
 MAX_SAMPLED_PAIRS = 2_000
@@ -160,6 +161,8 @@ def looks_paired(
     if x.shape[1] != y.shape[1]:
         counts = "" if x.shape[0] == y.shape[0] else f", and {x.shape[0]:,} rows against {y.shape[0]:,}"
         widths = f"width {x.shape[1]} against {y.shape[1]}{counts}"
+        if clause := transposed_clause(x.shape, y.shape):
+            return Pairing(False, f"no cosine to compare: {widths}; {clause}")
         return Pairing(False, f"no cosine to compare: {widths}; they {SEPARATE_SPACES}", kind="rotated")
     if x.shape[0] != y.shape[0]:
         return _judge_unequal(x, y, names[1])

@@ -24,6 +24,7 @@ USUAL_SCALES = (1 / DEFAULT_TEMPERATURE, 100.0, 10.0)
 #: Largest difference of a scale from the logarithm of a usual one at which it is taken for this logarithm.
 LOG_TOLERANCE = 1e-3
 NAN_SCALE = "logit_scale is NaN, and so is the loss: look for an overflow in an earlier step"
+UNIT_ROWS = "use torch.nn.functional.normalize(features, dim=1)"
 #: Pairs of the first batch whose moments are searched for a collapse.
 CHECKED_PAIRS = 256
 #: Fewest pairs of a first batch whose rows are judged.
@@ -57,7 +58,7 @@ class Loss(nn.Module):  # type: ignore[misc]
         self.gather = True
         #: True after the rows and the scale of the first batch were checked. Each check waits for the device.
         self.is_checked = False
-        #: True after a scale that is NaN was reported.
+        #: True after a loss that is not finite was reported.
         self.has_warned_of_nan = False
 
     def forward(
@@ -101,9 +102,9 @@ class Loss(nn.Module):  # type: ignore[misc]
         Warns
         -----
         IsthmusWarning
-            Once, if `logit_scale` becomes NaN. On the first call only, if rows are not unit rows, or are not finite.
-            Also if all rows of a modality are the same, nearly the same, or vary in few directions. Also if
-            `logit_scale` is not positive, or the logarithm of a usual one.
+            Once, if the loss is not finite, with the reason. On the first call only, if rows are not unit rows. Also if
+            all rows of a modality are the same, nearly the same, or vary in few directions. Also if `logit_scale` is
+            not positive, or the logarithm of a usual one.
         """
         if logit_scale is not None and temperature is not None:
             raise InputError("logit_scale and temperature came, expected one of them: logit_scale is 1 / temperature")
@@ -119,21 +120,24 @@ class Loss(nn.Module):  # type: ignore[misc]
                 semantic_features=semantic_features,
                 gather=self.gather,
             )
-            if not self.is_checked:
-                self.is_checked = True
-                for message in first_batch_warnings(batch, logit_scale):
-                    warnings.warn(message, IsthmusWarning, stacklevel=4)
-                    self.has_warned_of_nan |= message == NAN_SCALE
-            elif not self.has_warned_of_nan and is_nan_on_host(logit_scale):
-                self.has_warned_of_nan = True
-                warnings.warn(NAN_SCALE, IsthmusWarning, stacklevel=4)
             terms = self.terms(batch)
             # A parameter that no term uses gets the gradient zero, because DistributedDataParallel requires one.
             for parameter in (batch.scale, batch.bias):
                 if parameter is not None and parameter.requires_grad:
                     first = next(iter(terms))
                     terms[first] = terms[first] + 0 * parameter
-        return terms if output_dict else sum(terms.values(), torch.zeros((), device=batch.x.device))
+            total = sum(terms.values(), torch.zeros((), device=batch.x.device))
+            is_first, self.is_checked = not self.is_checked, True
+            # A later loss on a device is not read, because that would wait for the device.
+            is_read = is_first or (device == "cpu" and not torch.compiler.is_compiling())
+            is_finite = not is_read or math.isfinite(total.detach())
+            messages = first_batch_warnings(batch, logit_scale, is_finite=is_finite) if is_first else []
+            if not is_finite and not self.has_warned_of_nan:
+                self.has_warned_of_nan = True
+                messages.insert(0, overflow_reason(batch, float(total.detach())))
+            for message in messages:
+                warnings.warn(message, IsthmusWarning, stacklevel=4)
+        return terms if output_dict else total
 
     def terms(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the terms of the loss, which add up to it.
@@ -174,21 +178,32 @@ class Loss(nn.Module):  # type: ignore[misc]
     __rmul__ = __mul__
 
 
-def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]:
-    """Return what is suspicious about the rows and the scale of a first batch, in sentences."""
-    messages = []
+def overflow_reason(batch: Batch, loss: float) -> str:
+    """Return why the loss of a batch is NaN or infinite, in a sentence."""
     bad = [
         f"{int(count)} of {batch.n} rows of {name}"
         for name, rows in (("image_features", batch.x), ("text_features", batch.y))
         if (count := (~rows.detach().isfinite()).any(dim=1).sum())
     ]
     if bad:
-        messages.append(f"{' and '.join(bad)} hold NaN or infinite values, and so does the loss: look at the encoder")
+        return f"{' and '.join(bad)} hold NaN or infinite values, and so does the loss: look at the encoder"
+    if math.isnan(float(batch.scale.detach())):
+        return NAN_SCALE
     lengths = non_unit_lengths(batch.x, batch.y)
+    if lengths:
+        return f"rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came, and the loss is {loss}: {UNIT_ROWS}"
+    scale = float(batch.scale.detach())
+    return f"the loss is {loss} although rows and logit_scale={scale:.4g} are finite: lower the scale, or use float64"
+
+
+def first_batch_warnings(batch: Batch, logit_scale: Tensor | float, *, is_finite: bool) -> list[str]:
+    """Return what is suspicious about the rows and the scale of a first batch whose loss is finite or not."""
+    messages = []
+    lengths = non_unit_lengths(batch.x, batch.y) if is_finite else None
     if lengths:
         messages.append(
             f"rows of mean length {lengths[0]:.4g} and {lengths[1]:.4g} came, and the losses expect unit rows: "
-            "use torch.nn.functional.normalize(features, dim=1)"
+            f"{UNIT_ROWS}"
         )
     rows = [features[:CHECKED_PAIRS].detach() for features in (batch.x, batch.y)]
     is_judged = batch.x.shape == batch.y.shape and len(batch.x) >= MIN_CHECKED_PAIRS
@@ -198,9 +213,7 @@ def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]
         messages += [f"in the first batch {d.message}" for d in degeneracies if d.kind in COLLAPSED_KINDS]
     scale = float(batch.scale.detach())
     is_raw_parameter = isinstance(logit_scale, nn.Parameter)
-    if math.isnan(scale):
-        messages.append(NAN_SCALE)
-    elif scale <= 0 or is_raw_parameter or any(abs(scale - math.log(usual)) < LOG_TOLERANCE for usual in USUAL_SCALES):
+    if scale <= 0 or is_raw_parameter or any(abs(scale - math.log(usual)) < LOG_TOLERANCE for usual in USUAL_SCALES):
         messages.append(
             f"logit_scale={scale:.4g} looks like a logarithm, expected 1 / temperature: if the model stores the "
             "logarithm, give logit_scale.exp()"
@@ -208,22 +221,17 @@ def first_batch_warnings(batch: Batch, logit_scale: Tensor | float) -> list[str]
     return messages
 
 
-def is_nan_on_host(scale: Tensor | float) -> bool:
-    """Return whether a scale is NaN. A scale on a device is not read, because that would wait for the device."""
-    if torch.compiler.is_compiling() or (isinstance(scale, Tensor) and (scale.is_cuda or scale.numel() != 1)):
-        return False
-    return math.isnan(float(scale.detach() if isinstance(scale, Tensor) else scale))
-
-
 def non_unit_lengths(x: Tensor, y: Tensor) -> tuple[float, float] | None:
     """Return the mean lengths of the rows that are not zero, or None if both are 1 within 2 %, or not finite."""
     lengths = []
     for features in (x, y):
         rows, factors = scaled_rows(features.detach())
-        row_lengths = rows.norm(dim=1) * factors[:, 0]
-        lengths.append(float(row_lengths.sum() / (row_lengths > 0).sum().clamp(min=1)))
+        row_lengths = rows.norm(dim=1)
+        n_rows = int((row_lengths > 0).sum())
+        largest = float(factors.max())  # a mean of large lengths may exceed float32
+        lengths.append(float((row_lengths * (factors[:, 0] / largest)).sum()) * largest / n_rows if n_rows else 1.0)
     is_unit = not any(abs(length - 1) > LENGTH_TOLERANCE and math.isfinite(length) for length in lengths)
-    return None if is_unit else (lengths[0], lengths[1])
+    return None if is_unit or not all(map(math.isfinite, lengths)) else (lengths[0], lengths[1])
 
 
 class Sum(Loss):

@@ -351,6 +351,9 @@ def display_table(columns: Mapping[str, Sequence[Any]], /) -> tuple[list[str], l
         estimated = next(title for title in ("change", "value", "accuracy") if title in shown)
         intervals = [format_interval(*ends) for ends in zip(shown[estimated], shown["low"], shown["high"], strict=True)]
         shown[estimated] = [value for value, _ in intervals]
+        if (centred := f"centred_{estimated}") in shown:  # as many decimals as the value beside it
+            cells = zip(shown[centred], shown[estimated], strict=True)
+            shown[centred] = [_with_decimals_of(value, beside) for value, beside in cells]
         shown = {("95 % interval" if title == "low" else title): cells for title, cells in shown.items()}
         shown["95 % interval"] = [ends for _, ends in intervals]
         del shown["high"]
@@ -358,6 +361,11 @@ def display_table(columns: Mapping[str, Sequence[Any]], /) -> tuple[list[str], l
         shown.pop("sampled", None)
     shown = {title: cells for title, cells in shown.items() if not all(map(_is_absent, cells))}
     return list(shown), [[_cell(value) for value in row] for row in zip(*shown.values(), strict=True)]
+
+
+def _with_decimals_of(value: Any, text: str) -> Any:
+    """Return a number as text with the decimals of another one, or as it is if it is absent."""
+    return value if _is_absent(value) or not text else f"{value:.{len(text.partition('.')[2])}f}"
 
 
 def _cell(value: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isthmus.utils.errors import InputError
+from isthmus.utils.transposition import transposed_clause
 
 if TYPE_CHECKING:
     import numpy as np
@@ -131,6 +132,11 @@ def check_float_dtype(dtype: np.dtype, address: str, *, codes: bool = False) -> 
         held = {"U": "text", "S": "text", "M": "dates", "m": "times"}.get(dtype.kind, "records")
         held = "bytes, as NumPy saves bfloat16: save float32" if dtype.kind == "V" and dtype.names is None else held
         raise InputError(f"{address}: has dtype {str(dtype)[:40]} ({held}), expected float16, float32 or float64")
+    if dtype.kind == "c":
+        raise InputError(
+            f"{address}: has dtype {dtype}, expected real numbers; np.concatenate([rows.real, rows.imag], axis=1) "
+            "keeps lengths and the real part of products, and .astype drops the imaginary part"
+        )
     if dtype.kind != "f" or dtype.itemsize > 8:
         raise InputError(f"{address}: has dtype {dtype}, expected float16, float32 or float64; convert it with .astype")
 
@@ -223,17 +229,20 @@ def check_labels(shape: tuple[int, ...], rows: int, name: str) -> None:
         raise InputError(f"labels has {given}, expected one for each of the {rows:,} rows of {name}")
 
 
-def check_same_dim(d_x: int, d_y: int, address_x: str, address_y: str) -> None:
+def check_same_dim(shape_x: Sequence[int], shape_y: Sequence[int], address_x: str, address_y: str) -> None:
     """Raise `InputError` if the two modalities have different dimensions.
 
     Parameters
     ----------
-    d_x, d_y : int
-        Dimensions of the rows.
+    shape_x, shape_y : sequence of int
+        Shapes (n, d) of the rows, or (d,).
     address_x, address_y : str
         Files or arrays that the message names.
     """
+    d_x, d_y = shape_x[-1], shape_y[-1]
     if d_x != d_y:
+        if clause := transposed_clause(shape_x, shape_y):
+            raise InputError(f"{address_x} has shape {tuple(shape_x)} and {address_y} {tuple(shape_y)}: {clause}")
         raise InputError(
             f"{address_x} has width {d_x} and {address_y} has width {d_y}: they do not come from one shared space; "
             "give the outputs of both projections of one model"

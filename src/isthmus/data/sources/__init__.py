@@ -26,6 +26,7 @@ from isthmus.data.sources._source import Source
 from isthmus.data.sources._stacks import open_member
 from isthmus.data.sources._store import Store, StoreTable, find_store, register_store
 from isthmus.data.sources._stores import StoreAddress, store_scheme, stores
+from isthmus.data.sources._transposed import warn_if_transposed
 from isthmus.data.sources._vector_sets import set_pool
 from isthmus.data.sources._write_codes import write_codes
 from isthmus.data.sources._writers import RawRowsWriter, Writer
@@ -132,6 +133,7 @@ def open_source(
 def prepared(source: Source, *, pool: str | None = None, **coding: Any) -> Source:
     """Return a source with decoded numbers and pooled vectors, given options of `open_source`."""
     source = decode(source, Coding(**coding))
+    warn_if_transposed(source)
     set_pool(source.rows, pool)
     return source
 

@@ -10,6 +10,9 @@ from isthmus.data.sources._locations import Location, RemotePath
 from isthmus.data.sources._source import Source, from_bfloat16
 from isthmus.utils.errors import InputError
 
+#: Names that NumPy takes for 64-bit numbers, and other libraries for 32-bit ones.
+AMBIGUOUS = ("float",)
+
 
 def open_raw(location: Location, raw: str) -> Source:
     """Map a file of rows without a header, given `raw` such as 'float32:512': dtype and width."""
@@ -18,6 +21,10 @@ def open_raw(location: Location, raw: str) -> Source:
         dtype, width = np.dtype("<u2" if name == "bfloat16" else name), int(width_text)
     except (TypeError, ValueError):
         dtype, width = np.dtype(object), 0
+    if name in AMBIGUOUS:
+        raise InputError(
+            f"raw={raw!r}: {name} has no size, expected a dtype such as float32:{width} or float64:{width}"
+        )
     if not (dtype.kind == "f" or dtype.itemsize == 1 or name == "bfloat16") or dtype.kind not in "fiu" or width < 1:
         raise InputError(f"raw={raw!r}: expected a dtype and a width, such as float32:512 or int8:1024 (--raw)")
     path: Any = location
