@@ -95,3 +95,12 @@ def test_fidelity_of_constant_rows_is_zero() -> None:
     x, y = np.random.default_rng(0).normal(size=(30, 5)), np.full((30, 5), 0.3)
     assert covariance_fidelity(np.cov(x.T), np.zeros((5, 5))) == 0
     assert row_fidelity(x, y) == pytest.approx(0, abs=1e-15)
+
+
+@pytest.mark.parametrize("floor", [1e-2, 1e-9], ids=["well conditioned", "singular values at rounding level"])
+def test_fidelity_of_uneven_rows_agrees_with_the_singular_values(floor: float) -> None:
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal((n, 120)) * np.geomspace(1, floor, 120) + 1 for n in (60, 80))
+    cross = (x - x.mean(axis=0)) @ (y - y.mean(axis=0)).T
+    expected = np.linalg.svd(cross, compute_uv=False).sum() / math.sqrt(60 * 80)
+    assert row_fidelity(x, y) == pytest.approx(expected, rel=1e-9)

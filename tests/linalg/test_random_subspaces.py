@@ -69,6 +69,14 @@ def test_tracy_widom_edge_uses_the_quantile_of_the_law():
     assert ratio == pytest.approx((2.0234 + 1.2686) / (0.9793 + 1.2686), abs=6e-3)
 
 
+def test_random_principal_angles_of_more_draws_begin_with_those_of_fewer():
+    few = random_principal_angles(30, 9, 7, draws=2, rng=3)
+    assert np.array_equal(random_principal_angles(30, 9, 7, draws=5, rng=3)[:2], few)
+    few[:] = 0  # the caller owns the result
+    assert np.all(random_principal_angles(30, 9, 7, draws=2, rng=np.random.default_rng(3)) > 0)
+    assert np.all(random_principal_angles(30, 9, 7, draws=2, rng=3) > 0)
+
+
 def test_random_principal_angles_with_one_seed_are_equal():
     first, second = (random_principal_angles(30, 4, 6, draws=3, rng=np.random.default_rng(5)) for _ in range(2))
     np.testing.assert_array_equal(first, second)

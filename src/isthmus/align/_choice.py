@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -80,10 +81,8 @@ def sign_p_value(values: np.ndarray, group: np.ndarray) -> float:
 
 def is_significant(values: np.ndarray, group: np.ndarray, level: float) -> bool:
     """Return whether a mean gain per item is above 0 by its standard error and by a sign test."""
-    from scipy.special import ndtri
-
     gain, error = mean_error(values, group)
-    return gain > 0 and gain >= float(ndtri(1 - level)) * error and sign_p_value(values, group) <= level
+    return gain > 0 and gain >= NormalDist().inv_cdf(1 - level) * error and sign_p_value(values, group) <= level
 
 
 def choose(held_out: HeldOut, aim: str, tolerance: float, default: str) -> tuple[int, list[dict[str, Any]]]:

@@ -18,7 +18,7 @@ from isthmus.align._choice import TWO_SIDED, HeldOut, mean_error
 from isthmus.align._score_correction import ScoreCorrection
 from isthmus.align._score_model import gains_of_weight
 from isthmus.align._score_solution import TESTED_WEIGHT
-from isthmus.align._spectra import spectrum
+from isthmus.align._spectra import cached, spectrum
 from isthmus.align._statistics import Statistics
 from isthmus.align.centering import Centering
 from isthmus.align.identity import Identity
@@ -131,11 +131,11 @@ def _judge(
         jobs += [(number, None, partial(fit.decompose, modality)) for modality in decomposed]
         jobs += [(number, position, partial(fit.judge, aligners[position])) for position in positions]
     total = len(trials) * len(aligners)
-    for (number, position, _), judged in zip(jobs, map_ahead(lambda job: job[2](), jobs, n_threads()), strict=True):
+    for (number, position, _), job_scores in zip(jobs, map_ahead(lambda job: job[2](), jobs, n_threads()), strict=True):
         if position is None:
             continue
         _, fold, tested = trials[number]
-        scores[:, position, fold == tested] += [_by_group(values, group, fold, tested) for values in judged]
+        scores[:, position, fold == tested] += [_by_group(values, group, fold, tested) for values in job_scores]
         finished = number * len(aligners) + (positions.index(position) + 1) * len(aligners) // len(positions)
         detail = f"{display_name(aligners[position])}, split {number + 1} of {len(trials)}"
         report_progress(finished, total, "choosing a correction", detail)
@@ -294,7 +294,9 @@ class Fold:
         x, y = fit.unit(normalize=True)
         means = [rows.mean(axis=0) for rows in (x, y)]
         covs = [rows.T @ rows / len(rows) - np.outer(mean, mean) for rows, mean in zip((x, y), means, strict=True)]
-        sums = Statistics(len(x), len(y), *means, *covs).moments(normalize=True)
+        statistics = Statistics(len(x), len(y), *means, *covs)
+        sums = statistics.moments(normalize=True)
+        cached(sums, ("statistics",), lambda: statistics)
         moments_of(fit, normalize=True, known=sums)
 
     def _fitted(self, aligner: Aligner) -> tuple[Aligner, np.ndarray, np.ndarray]:

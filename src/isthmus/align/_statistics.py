@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from isthmus.align._spectra import cached
 from isthmus.statistics.moments import Moments
 
 
@@ -52,8 +53,12 @@ class Statistics:
         Statistics
             Means and covariances. An item with several rows of y counts once.
         """
-        count = moments.by_item.n_items
-        return cls(count, count, moments.mean_x, moments.mean_y, moments.cov_x, moments.cov_y)
+
+        def compute() -> Statistics:
+            count = moments.by_item.n_items
+            return cls(count, count, moments.mean_x, moments.mean_y, moments.cov_x, moments.cov_y)
+
+        return cached(moments, ("statistics",), compute)
 
     @classmethod
     def of_unpaired(cls, x: Moments, y: Moments) -> Statistics:

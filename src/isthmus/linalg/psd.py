@@ -75,8 +75,21 @@ def covariance_fidelity(cov_x: np.ndarray, cov_y: np.ndarray) -> float:
 
 def row_fidelity(x: np.ndarray, y: np.ndarray) -> float:
     """Return the fidelity of the covariances of rows (n, d) and (m, d), which costs little where rows are few."""
-    factors = [np.asarray(rows, dtype=np.float64) for rows in (x, y)]
-    return factor_fidelity(*((rows - rows.mean(axis=0)).T / np.sqrt(len(rows)) for rows in factors))
+    factors = [_centred_factor(np.asarray(rows, dtype=np.float64)) for rows in (x, y)]
+    return factor_fidelity(*factors)
+
+
+def _centred_factor(rows: np.ndarray) -> np.ndarray:
+    """Return A with A A' = the covariance of rows (n, d), (d, n - 1).
+
+    A reflection takes the vector of ones to the first axis. The other rows are then centred, and have full rank, unlike
+    the rows minus their mean.
+    """
+    n = len(rows)
+    normal = np.full(n, 1 / np.sqrt(n))
+    normal[0] += 1
+    reflected = rows[1:] - np.outer(normal[1:], (normal @ rows) / normal[0])
+    return reflected.T / np.sqrt(n)
 
 
 def _covariance_factor(cov: np.ndarray) -> np.ndarray:

@@ -7,7 +7,9 @@ more. A large cosine is evidence of a shared space only beyond the edge of this 
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -182,15 +184,36 @@ def random_principal_angles(dim: int, p: int, q: int, /, *, draws: int, rng: int
     _dimensions(dim, p, q)
     if draws < 1:
         raise InputError(f"draws = {draws}, expected at least 1")
-    rng = np.random.default_rng(rng)
     guaranteed = max(0, p + q - dim)
     if guaranteed:
         p, q = dim - p, dim - q
     small, large = min(p, q), max(p, q)
+    series = _seeded(rng, dim, small, large) if isinstance(rng, int) else _Draws(rng, dim, small, large)
     out = np.zeros((draws, guaranteed + small))
-    for row in out[:, guaranteed:]:
-        row[:] = _random_angles(rng, dim, small, large)
+    if small:
+        out[:, guaranteed:] = series.first(draws)
     return np.degrees(out)
+
+
+class _Draws:
+    """Draws of a generator, each computed once: measures, hypotheses and figures compare with the same ones."""
+
+    def __init__(self, rng: int | np.random.Generator, dim: int, small: int, large: int) -> None:
+        self._rng, self._shape = np.random.default_rng(rng), (dim, small, large)
+        self._rows: list[np.ndarray] = []
+        self._lock = threading.Lock()
+
+    def first(self, draws: int) -> np.ndarray:
+        """Return the angles of the first draws in radians, (draws, small)."""
+        with self._lock:
+            while len(self._rows) < draws:
+                self._rows.append(_random_angles(self._rng, *self._shape))
+            return np.stack(self._rows[:draws])
+
+
+@lru_cache(maxsize=16)
+def _seeded(seed: int, dim: int, small: int, large: int) -> _Draws:
+    return _Draws(seed, dim, small, large)
 
 
 def _random_angles(rng: np.random.Generator, dim: int, small: int, large: int) -> np.ndarray:

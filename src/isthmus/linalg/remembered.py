@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import zlib
 from collections import OrderedDict
@@ -16,6 +17,8 @@ MAX_BYTES = 2**26
 MIN_SIZE = 48
 #: Smallest eigenvalue of M M' relative to the largest, from which roots of eigenvalues are accurate singular values.
 MIN_SQUARE = 1e-7
+#: Rounding error of an eigenvalue of M M' relative to the largest, and the largest error of a nuclear norm by it.
+SQUARE_NOISE, MAX_NORM_ERROR = 1e-15, 1e-9
 
 
 class DecompositionCache:
@@ -207,7 +210,7 @@ def singular_values(matrix: np.ndarray, /) -> Any:
 def nuclear_norm(matrix: np.ndarray, /) -> float:
     """Return the sum of the singular values of a matrix, computed once for each content.
 
-    Of a well-conditioned square matrix M they are the roots of the eigenvalues of M M', which cost less than half.
+    They are the roots of the eigenvalues of M M' or M'M, which cost less than half, if rounding leaves their sum exact.
 
     Parameters
     ----------
@@ -226,10 +229,14 @@ def nuclear_norm(matrix: np.ndarray, /) -> float:
     """
 
     def decompose() -> tuple[np.ndarray, ...]:
-        if matrix.shape[0] == matrix.shape[1] >= MIN_SIZE:
-            squares = np.linalg.eigvalsh(matrix @ matrix.T)
-            if squares[0] > MIN_SQUARE * squares[-1]:
-                return (np.sqrt(squares),)
+        if min(matrix.shape) >= MIN_SIZE:
+            wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
+            squares = np.linalg.eigvalsh(wide @ wide.T)
+            roots = np.sqrt(np.maximum(squares, 0.0))
+            noise = SQUARE_NOISE * max(float(squares[-1]), np.finfo(float).tiny)
+            # An eigenvalue that is off by the noise is off in its root by noise / root, or by the root of the noise.
+            if float(np.sum(noise / np.maximum(roots, math.sqrt(noise)))) < MAX_NORM_ERROR * float(roots.sum()):
+                return (roots,)
         return (np.linalg.svd(matrix, compute_uv=False),)
 
     return float(np.sum(_CACHE.get(matrix, "nuclear norm", decompose)[0]))

@@ -95,7 +95,7 @@ def principal_angles(A: Array, B: Array, /) -> PrincipalAngles:
     n_small_angles = int(np.sum(cosines**2 >= 0.5))
     radians = np.arccos(cosines)
     if n_small_angles:
-        sines = np.linalg.svd(b - a @ cross, compute_uv=False)[::-1][:n_small_angles]
+        sines = remembered.singular_values(b - a @ cross)[::-1][:n_small_angles]
         radians[:n_small_angles] = np.arcsin(np.minimum(sines, 1.0))
         cosines[:n_small_angles] = np.cos(radians[:n_small_angles])
     return PrincipalAngles(degrees=asarray_like(np.degrees(radians), A), cosines=asarray_like(cosines, A), bases=bases)

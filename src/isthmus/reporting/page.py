@@ -74,9 +74,9 @@ def render(
     x, y = pairs.names
     normalize = bool(result.pairs["normalize"])
     texts = texts or {}
-    examples, cosines, random_angles = _sampled(explanation, pairs, texts)
     best_summary, mapped = (None, None) if comparison is None else (best_row(comparison), best_row_map(comparison))
     held_out = held_out or HeldOutClouds(pairs, fit, is_compared=comparison is not None, normalize=normalize)
+    examples, figure_values = _sampled_and_drawn(explanation, comparison, held_out, mapped, texts)
     clouds = cloud_views(
         held_out,
         comparison,
@@ -120,67 +120,76 @@ def render(
         thumbnails=thumbnails,
         clouds_data=clouds,
         calibration_data=None if explanation.calibration is None else slider_data(explanation.calibration),
-        **_figures(explanation, comparison, held_out, mapped, cosines, random_angles),
+        **figure_values,
     )
 
 
-def _sampled(
-    explanation: Explanation, pairs: Pairs, texts: Mapping[str, Sequence[str]]
-) -> tuple[PairExamples | None, samples.CosineSample, np.ndarray]:
-    """Return examples, cosines and random angles. Calibration and assumptions are computed beside them."""
-    result = explanation.result
-    normalize, ranks = bool(result.pairs["normalize"]), (_rank(result, pairs.names[0]), _rank(result, pairs.names[1]))
-    tasks: list[Callable[[], Any]] = [
-        lambda: explanation.assumptions,
-        lambda: explanation.calibration,
-        partial(samples.random_subspace_angles, pairs.dim, ranks),
-        partial(samples.CosineSample.of, pairs, normalize=normalize),
-        lambda: PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
-    ]
-    _, _, random_angles, cosines, examples = run_parallel(tasks, n_threads())
-    return examples, cosines, random_angles
-
-
-def _figures(
+def _sampled_and_drawn(
     explanation: Explanation,
     comparison: Comparison | None,
     held_out: HeldOutClouds,
     mapped: Summary | None,
-    cosines: samples.CosineSample,
-    random_angles: np.ndarray,
+    texts: Mapping[str, Sequence[str]],
+) -> tuple[PairExamples | None, dict[str, Any]]:
+    """Return examples, and every figure with its text alternative and the samples that the captions need.
+
+    Samples, calibration and assumptions are computed while one thread draws the figures that need none of them.
+    """
+    result, pairs = explanation.result, held_out.pairs
+    normalize, ranks = bool(result.pairs["normalize"]), (_rank(result, pairs.names[0]), _rank(result, pairs.names[1]))
+    tasks: list[Callable[[], Any]] = [
+        lambda: explanation.calibration,
+        partial(_figures_of_results, explanation, comparison, held_out, mapped),
+        partial(samples.random_subspace_angles, pairs.dim, ranks),
+        partial(samples.CosineSample.of, pairs, normalize=normalize),
+        lambda: explanation.assumptions,
+        lambda: PairExamples.of(pairs, texts, normalize=normalize) if pairs.n_items > 1 else None,
+    ]
+    _, figure_values, random_angles, cosines, _, examples = run_parallel(tasks, n_threads())
+    figure_values["figure"] |= _figures_of_samples(result, cosines, random_angles)
+    return examples, figure_values | {"cosines": cosines}
+
+
+def _svg(figure: Any, name: str, label: str) -> Markup:
+    return Markup(inline_svg(figure, name, label=label))
+
+
+def _figures_of_results(
+    explanation: Explanation, comparison: Comparison | None, held_out: HeldOutClouds, mapped: Summary | None
 ) -> dict[str, Any]:
-    """Return every figure as SVG with its text alternative, and the samples that the captions need."""
+    """Return the figures that need no sample as SVG, and the clouds before and after a map."""
     result, names, budget = explanation.result, held_out.pairs.names, explanation.budget
     before, after = held_out.raw, None if mapped is None else held_out.mapped(mapped)
     limits = panels.shared_limits(before, after)
-
-    def svg(figure: Any, name: str, label: str) -> Markup:
-        return Markup(inline_svg(figure, name, label=label))
-
     svgs: dict[str, Markup | None] = {
         "angle": None,
         "after": None,
-        "budget": svg(figures.budget_figure(budget), "budget", descriptions.describe_budget(budget)),
-        "before": svg(
+        "budget": _svg(figures.budget_figure(budget), "budget", descriptions.describe_budget(budget)),
+        "before": _svg(
             figures.clouds_figure(before, names, limits), "before", descriptions.describe_clouds(before, names, "raw")
         ),
-        "spectra": svg(figures.spectra_figure(result), "spectra", descriptions.describe_spectra(result)),
-        "angles": svg(
-            figures.principal_angles_figure(result, random_angles),
-            "angles",
-            descriptions.describe_principal_angles(result, random_angles),
-        ),
-        "cosines": svg(figures.cosines_figure(cosines), "cosines", descriptions.describe_cosines(cosines)),
+        "spectra": _svg(figures.spectra_figure(result), "spectra", descriptions.describe_spectra(result)),
     }
     if comparison is not None:
         label = descriptions.describe_aligners(comparison)
-        svgs["aligners"] = svg(figures.aligners_figure(comparison), "aligners", label)
+        svgs["aligners"] = _svg(figures.aligners_figure(comparison), "aligners", label)
     if not result["centroid_angle"].undefined:
-        svgs["angle"] = svg(figures.angle_figure(result), "angle", descriptions.describe_angle(result))
+        svgs["angle"] = _svg(figures.angle_figure(result), "angle", descriptions.describe_angle(result))
     if after is not None and mapped is not None:
         label = descriptions.describe_clouds(after, names, f"after {formatting.aligner_label(mapped)}")
-        svgs["after"] = svg(figures.clouds_figure(after, names, limits), "after", label)
-    return {"figure": svgs, "before": before, "after": after, "cosines": cosines}
+        svgs["after"] = _svg(figures.clouds_figure(after, names, limits), "after", label)
+    return {"figure": svgs, "before": before, "after": after}
+
+
+def _figures_of_samples(
+    result: Result, cosines: samples.CosineSample, random_angles: np.ndarray
+) -> dict[str, Markup | None]:
+    """Return the figures of samples as SVG with their text alternatives."""
+    angles_label = descriptions.describe_principal_angles(result, random_angles)
+    return {
+        "angles": _svg(figures.principal_angles_figure(result, random_angles), "angles", angles_label),
+        "cosines": _svg(figures.cosines_figure(cosines), "cosines", descriptions.describe_cosines(cosines)),
+    }
 
 
 def _rank(result: Result, name: str) -> int:

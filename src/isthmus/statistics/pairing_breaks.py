@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 
@@ -149,8 +150,6 @@ def _windows(count: int, min_length: int) -> np.ndarray:
 
 def _lowest_window(ranks: np.ndarray, shards: np.ndarray, total: int) -> tuple[int, int, float] | None:
     """Return the range of ranks that are lowest against those next to it, and the level there, if they are too low."""
-    from scipy.special import ndtri  # imported late: scipy.special takes a tenth of a second
-
     count = len(ranks)
     windows = np.concatenate([_windows(count, max(MIN_WINDOW, total // 64)), shards])
     if not len(windows):
@@ -177,7 +176,7 @@ def _lowest_window(ranks: np.ndarray, shards: np.ndarray, total: int) -> tuple[i
     errors = np.sqrt(error + WINDOW_SHARE**2 * level_errors)
     deviations = (WINDOW_SHARE * levels - mean) / errors
     lowest = int(np.argmax(deviations))
-    if not deviations[lowest] > -float(ndtri(FAMILY_LEVEL / len(windows))):
+    if not deviations[lowest] > -NormalDist().inv_cdf(FAMILY_LEVEL / len(windows)):
         return None
     level, middle = float(levels[lowest]), int(begin[lowest] + end[lowest]) // 2
     # Change points: the largest sums of the deficit from half of the level, to both directions of the middle.

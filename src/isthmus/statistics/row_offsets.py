@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from statistics import NormalDist
 
 import numpy as np
 
@@ -206,10 +207,8 @@ def _diagonal_sums(scores: np.ndarray) -> np.ndarray:
 
 def _outstanding(values: np.ndarray) -> int | None:
     """Return the position of the value that exceeds all others beyond chance, or None."""
-    from scipy.special import ndtri  # imported late: scipy.special takes a tenth of a second
-
     spread = _MAD_TO_SD * float(np.median(np.abs(values - np.median(values))))
     second, best = np.argsort(values)[-2:]
-    limit = -float(ndtri(FAMILY_LEVEL / len(values))) * spread
+    limit = -NormalDist().inv_cdf(FAMILY_LEVEL / len(values)) * spread
     stands_out = values[best] > limit and values[best] - values[second] > limit * 3 / 4
     return int(best) if spread > 0 and stands_out else None
