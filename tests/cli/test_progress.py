@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from isthmus.cli import app, progress
 from isthmus.cli._help import VERBS
 from isthmus.utils.errors import InputError
-from isthmus.utils.progress import listening, report_progress
+from isthmus.utils.progress import as_steps_of, listening, report_progress
 
 
 @pytest.fixture
@@ -84,6 +84,31 @@ def test_report_and_compare_tell_the_comparison(files: list[str], tmp_path: Path
     assert stages == ["comparing corrections", "measuring", "explaining", "drawing the page"]
     told = run(app, ["compare", *files, "--aligners", "Centering", "--splits", "1"]).stderr
     assert told.count("comparing") == 1
+
+
+def test_steps_of_a_comparison_stay_in_its_stage() -> None:
+    steps: list[tuple[int, int | None, str, str]] = []
+    with listening(lambda *step: steps.append(step)):
+        with as_steps_of("comparing", lambda: (1, 4, "2 of 4")):
+            report_progress(0, 3, "index", "corpus 1 of 3")
+            report_progress(2, 4, "comparing", "Centering")
+        report_progress(0, None, "drawing")
+    assert steps == [
+        (1, 4, "comparing", "2 of 4, index corpus 1 of 3"), (2, 4, "comparing", "Centering"), (0, None, "drawing", "")
+    ]  # fmt: skip
+
+
+def test_compare_with_a_task_that_takes_long_announces_its_work_and_names_the_modalities(files: list[str]) -> None:
+    pytest.importorskip("faiss")
+    words = ["compare", *files, "--tasks", "index", "--aligners", "Centering", "--splits", "1"]
+    done = CliRunner().invoke(app, words)
+    announced, finished = done.stderr.splitlines()
+    assert re.search(r"task index builds \d approximate indexes of each modality and of both, for each", announced)
+    assert re.fullmatch(r"isthmus: comparing corrections: [\d.]+ s", finished)
+    assert "hnsw_image: share of the exact 10 nearest rows" in done.stdout
+    assert "for queries of image among text" in done.stdout
+    assert "hnsw_x" not in done.stdout
+    assert CliRunner().invoke(app, [*words, "--quiet"]).stderr == ""
 
 
 def test_fit_of_auto_tells_the_candidates(files: list[str], tmp_path: Path) -> None:

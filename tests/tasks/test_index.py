@@ -13,8 +13,9 @@ from isthmus.align import Centering, ScoreCalibration
 from isthmus.compute.topk import topk
 from isthmus.tasks import Score, Task, TaskData, TaskScores, registry, select_tasks
 from isthmus.tasks._indexes import one_thread
-from isthmus.tasks.index import INDEXES, _Corpus, _share
+from isthmus.tasks.index import INDEXES, _Corpus, _Queries, _share
 from isthmus.testing import check_task
+from isthmus.utils.progress import listening
 
 faiss = pytest.importorskip("faiss")
 #: Pairs of the demonstration.
@@ -71,13 +72,39 @@ def test_centred_coordinates_of_a_score_correction_keep_the_recall_of_hnsw(
 
 def test_recall_counts_ties_and_leaves_out_the_query_itself() -> None:
     rows = np.eye(4, dtype="float32")[[0, 0, 1, 2]]
-    corpus = _Corpus(rows[:2], rows, np.array([0, 1]), np.arange(4))
-    assert corpus.best_numbers[:, 0].tolist() == [1, 0]
-    found, _ = corpus.search(lambda queries, k: np.tile(np.array([[0, 1, 2, -1]]), (2, 1)))
+    asked = _Queries(rows[:2], _Corpus(rows, np.arange(4)), np.array([0, 1]))
+    assert asked.best_numbers[:, 0].tolist() == [1, 0]
+    found, _ = asked.search(lambda queries, k: np.tile(np.array([[0, 1, 2, -1]]), (2, 1)))
     assert found.tolist() == [[1, 2, -1], [0, 2, -1]]
     # The third row ties with the second, and no row is none.
-    np.testing.assert_allclose(corpus.recall(found), 2 / 3)
+    np.testing.assert_allclose(asked.recall(found), 2 / 3)
     np.testing.assert_allclose(_share(np.array([[3.0, 1.0]]), np.array([[3.0, 2.0]])), 0.5)
+
+
+@pytest.mark.parametrize(("form", "n_corpora"), [(None, 3), ("lists", 2), ("exact", 6)])
+def test_queries_of_both_modalities_share_the_indexes_of_a_corpus_for_any_number_of_threads(
+    rows: tuple[np.ndarray, np.ndarray],
+    train: isthmus.Pairs,
+    form: str | None,
+    n_corpora: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    description, build = INDEXES["hnsw"]
+    calls: list[int] = []
+    monkeypatch.setitem(INDEXES, "hnsw", (description, lambda *arguments: (calls.append(1), build(*arguments))[1]))
+    for name in set(INDEXES) - {"hnsw", "ivf", "binary"}:
+        monkeypatch.delitem(INDEXES, name)
+    correction = None if form is None else ScoreCalibration(index=form).fit(train)
+    steps: list[str] = []
+    results = []
+    for threads in (1, 3):
+        with isthmus.config_context(threads=threads), listening(lambda *step: steps.append(step[3])):
+            scores = run(TaskData(*(table[:80] for table in rows), correction=correction))
+        results.append({name: value for name, value in scores.items() if not name.endswith("_us")})
+    assert len(calls) == 2 * n_corpora
+    assert results[0] == results[1]
+    assert steps[:n_corpora] == steps[n_corpora:]
+    assert steps[0].startswith(f"corpus 1 of {n_corpora}, 80 x ")
 
 
 def test_index_without_its_package_is_left_out_of_all_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

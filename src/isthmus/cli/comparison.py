@@ -26,7 +26,7 @@ from isthmus.cli._common import (
     warn_if_unpaired,
 )
 from isthmus.cli.printing import print_bullets, print_line, print_table
-from isthmus.cli.progress import stages
+from isthmus.cli.progress import is_quiet, stages
 from isthmus.utils.errors import InputError
 from isthmus.utils.files import atomic_path
 from isthmus.utils.format import number, visible_decimals
@@ -95,6 +95,8 @@ def compare(
         check_writable(resume)
     reading: dict[str, Any] = {"drop_bad": drop_bad, "as_is": as_is, "normalize": not raw}
     pairs = open_pairs(*two_paths(x, y), names, key, labels=labels, index=index, **reading)
+    if tasks is not None and not json_:
+        _announce_work(_items(tasks))
     with stages("comparing corrections", quiet=json_):
         table = isthmus.compare(
             pairs,
@@ -111,6 +113,15 @@ def compare(
         )
     warn_if_unpaired(pairs)
     _report([table], output, json_)
+
+
+def _announce_work(tasks: list[str]) -> None:
+    """Print which tasks take long, and what they do."""
+    from isthmus.tasks import select_tasks
+
+    for task in select_tasks(tasks):
+        if task.work and not is_quiet():
+            typer.echo(f"isthmus: the task {task.name} {task.work}, for each correction and split", err=True)
 
 
 def compare_merge(
@@ -218,7 +229,7 @@ def _print_comparison(table: Comparison) -> None:
     main_scores = table.main_scores
     sizes = f"{table.n_fit:,} pairs to fit on, {table.n_test:,} to judge on, {table.splits} splits"
     print_line(f"{table.data['name']}: {sizes}")
-    heads = [head for score in main_scores for head in (score, "change [95 %]")]
+    heads = [head for score in main_scores for head in (table.with_names(score), "change [95 %]")]
     lines = [_table_line(summary, main_scores) for summary in summaries]
     print_table(("aligner", "gap", "distance", *heads), lines, units=[2, *(2 for _ in main_scores)])
     undefined: dict[tuple[str, str], list[str]] = {}
@@ -228,7 +239,7 @@ def _print_comparison(table: Comparison) -> None:
             state = "within noise" if both_means_vanish(gap) else "undefined"
             undefined.setdefault((state, gap.undefined), []).append(summary.name)
     typer.echo("")
-    for line in _legend(main_scores):
+    for line in _legend(table):
         print_line(line)
     for (state, reason), names in undefined.items():
         print_line(f"gap {state} ({', '.join(names)}): {reason}")
@@ -237,10 +248,11 @@ def _print_comparison(table: Comparison) -> None:
             print_line(f"{summary.name}: {note}")
 
 
-def _legend(main_scores: list[str]) -> list[str]:
+def _legend(table: Comparison) -> list[str]:
     """Return what each column holds."""
     registered = {name: score for task in isthmus.tasks.registry().values() for name, score in task.scores.items()}
-    scores = [f"{name}: {registered[name].definition}." for name in main_scores if name in registered]
+    defined = [name for name in table.main_scores if name in registered]
+    scores = [table.with_names(f"{name}: {registered[name].definition}.") for name in defined]
     return [
         "gap: angle between the two means, in degrees. distance: between the two means, from 0 to 2.",
         *scores,

@@ -30,13 +30,15 @@ from isthmus.statistics.data_warnings import warn_of_data
 from isthmus.statistics.moments import moments_of
 from isthmus.tasks import Task, has_two_sided_truth, select_tasks
 from isthmus.utils.errors import InputError, TooFewItemsError
-from isthmus.utils.progress import report_progress
+from isthmus.utils.progress import as_steps_of, report_progress
 
 #: More items than this are sampled, because the tasks cost n^2 for every aligner and split.
 MAX_ITEMS = 10_000
 #: Fewer items than this cannot be halved into a set to fit on and a set to evaluate on.
 MIN_ITEMS = 8
 
+#: Name of the stage that is shown while it runs.
+STAGE = "comparing corrections"
 #: Scores of the clouds, which every map gets beside those of the tasks, and their directions.
 GEOMETRY = {"gap_distance": "lower", "paired_cosine": "higher", "ceiling": "higher", "ceiling_reached": "higher"}
 
@@ -248,14 +250,15 @@ def _run(design: Design, n_splits: int, log: TrialLog | None, progress: Progress
     finished = {} if log is None else log.trials
     total = n_splits * len(design.rows)
     trials: list[Trial] = []
-    report_progress(0, total, "comparing corrections")
-    for trial in design.run(n_splits, finished):
-        if log is not None and trial.key not in finished:
-            log.append(trial)
-        trials.append(trial)
-        report_progress(len(trials), total, "comparing corrections", trial.aligner)
-        if progress is not None:
-            progress(len(trials), total, trial.aligner)
+    report_progress(0, total, STAGE)
+    with as_steps_of(STAGE, lambda: (len(trials), total, f"{len(trials) + 1} of {total}")):
+        for trial in design.run(n_splits, finished):
+            if log is not None and trial.key not in finished:
+                log.append(trial)
+            trials.append(trial)
+            report_progress(len(trials), total, STAGE, trial.aligner)
+            if progress is not None:
+                progress(len(trials), total, trial.aligner)
     order = {key: position for position, key in enumerate(design.rows)}
     return sorted(trials, key=lambda trial: (trial.split, order[trial.summary_key]))
 

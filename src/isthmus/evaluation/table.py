@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -27,6 +28,8 @@ _COLUMNS = (
     "data", "fit_pairs", "test_pairs", "splits", "aligner", "fit_items", "score", "better", "value", "change", "low",
     "high", "note",
 )  # fmt: skip
+#: A modality in the name or the definition of a score: x or y as a word, or after '_' at the end.
+_MODALITY = re.compile(r"(?<![^\W_])[xy](?!\w)")
 #: Scores that the text of a comparison shows.
 REPR_SCORES = ("R@1", "exchange_R@1", "mixed_R@1")
 
@@ -179,6 +182,22 @@ class Comparison(Tabular):
         computed = next((row.scores for row in self.rows if row.scores), {})
         return [score for score in of_tasks if score in computed]
 
+    def with_names(self, text: str, /) -> str:
+        """Return the name or the definition of a score with the names of the modalities in place of x and y.
+
+        Parameters
+        ----------
+        text : str
+            Name of a score, such as 'hnsw_x', or its definition.
+
+        Returns
+        -------
+        str
+            The text for a reader, such as 'hnsw_image'. Files keep the name with x or y.
+        """
+        names = dict(zip("xy", self.data.get("names", "xy"), strict=True))
+        return _MODALITY.sub(lambda match: names[match[0]], text)
+
     def display_columns(self) -> dict[str, list[Any]]:
         """Return one row for each aligner: gap, distance of the means, main scores and their changes.
 
@@ -195,8 +214,9 @@ class Comparison(Tabular):
         }
         for score in self.main_scores:
             changes = [row.changes.get(score, absent) for row in self.rows]
-            shown[score] = [row.scores.get(score, absent).value for row in self.rows]
-            shown[f"change of {score}"] = [
+            title = self.with_names(score)
+            shown[title] = [row.scores.get(score, absent).value for row in self.rows]
+            shown[f"change of {title}"] = [
                 "" if row.name == "Identity" else with_interval(e.value, e.low, e.high, sign=True)
                 for row, e in zip(self.rows, changes, strict=True)
             ]

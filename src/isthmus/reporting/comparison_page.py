@@ -136,10 +136,11 @@ def _trade_off_section(comparison: Comparison, fitted: list[Summary], score: str
         for row in fitted
     )
     task = next((task for task in registry().values() if score in task.scores), None)
-    definition = f"{score}: {task.scores[score].definition}. " if task else ""
+    definition = comparison.with_names(f"{score}: {task.scores[score].definition}. ") if task else ""
+    title = comparison.with_names(score).replace("_", " ")
     return Section(
-        f"Change of {score.replace('_', ' ')} where the gap is closed",
-        short=score.replace("_", " "),
+        f"Change of {title} where the gap is closed",
+        short=title,
         paragraphs=[
             f"{definition}Every aligner was fitted on some pairs and evaluated on the other pairs.",
         ],
@@ -226,7 +227,7 @@ def draw_trade_off(ax: Any, comparison: Comparison, score: str) -> None:
     x_min, x_max = min(points[:, 0].min(), 0), max(points[:, 0].max(), 100)
     ax.set(xlim=(x_min - 0.06 * (x_max - x_min), x_max + 0.06 * (x_max - x_min)))
     ax.set(ylim=(low - 0.08 * (high - low), high + 0.12 * (high - low)))
-    ax.set(xlabel="gap closed (%)", ylabel=f"change in {score} (points)")
+    ax.set(xlabel="gap closed (%)", ylabel=f"change in {comparison.with_names(score)} (points)")
     ax.annotate("raw", points[0], (7, -4), textcoords="offset points", ha="left", va="top", weight="bold")
     height = 72 / ax.figure.dpi * ax.get_window_extent().height
     _add_names(ax, points[1:], [aligner_label(row) for row in rows[1:]], height)
@@ -289,7 +290,7 @@ def _scores_by_task(comparison: Comparison, scores: list[str]) -> dict[str, list
 
 def _column_title(score: str, comparison: Comparison) -> str:
     arrows = {"higher": " ↑", "lower": " ↓", "neither": ""}
-    return score.replace("_", " ") + arrows[comparison.better.get(score, "neither")]
+    return comparison.with_names(score).replace("_", " ") + arrows[comparison.better.get(score, "neither")]
 
 
 def _title(row: Summary) -> str:

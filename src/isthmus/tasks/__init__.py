@@ -19,10 +19,10 @@ from isthmus.tasks._base import (
     TaskScores,
     register,
     registry,
-    require_labels,
     task,
     unregister,
 )
+from isthmus.tasks._labels import require_labels
 from isthmus.tasks._modality_preference import ModalityPreference, modality_preference
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks._share_sweep import share_sweep

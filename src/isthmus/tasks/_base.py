@@ -183,6 +183,8 @@ class Task:
         Definition of the task. Default: first paragraph of the docstring of `run`.
     package : str, default ''
         Optional package that the task imports. Without it, ['all'] leaves the task out.
+    work : str, default ''
+        What the task does for each correction, if it takes long. It is shown before a comparison begins.
 
     Raises
     ------
@@ -204,6 +206,7 @@ class Task:
     source: str = ""
     definition: str = ""
     package: str = ""
+    work: str = ""
 
     def __post_init__(self) -> None:
         if not self.name.isidentifier() or self.name != self.name.lower():
@@ -236,7 +239,14 @@ REGISTRY: Registry[Task] = Registry("task", package="isthmus.tasks", group="isth
 
 
 def task(
-    name: str, /, *, scores: Mapping[str, Score], needs: str = "pairs", source: str = "", package: str = ""
+    name: str,
+    /,
+    *,
+    scores: Mapping[str, Score],
+    needs: str = "pairs",
+    source: str = "",
+    package: str = "",
+    work: str = "",
 ) -> Callable[[Callable[[TaskData], TaskScores]], Callable[[TaskData], TaskScores]]:
     """Register the decorated function as a task.
 
@@ -252,6 +262,8 @@ def task(
         Reference of the task.
     package : str, default ''
         Optional package that the task imports.
+    work : str, default ''
+        What the task does for each correction, if it takes long.
 
     Returns
     -------
@@ -274,7 +286,7 @@ def task(
     """
 
     def decorate(function: Callable[[TaskData], TaskScores]) -> Callable[[TaskData], TaskScores]:
-        register(Task(name, function, scores, needs, source, package=package))
+        register(Task(name, function, scores, needs, source, package=package, work=work))
         return function
 
     return decorate
@@ -362,39 +374,3 @@ def registry() -> dict[str, Task]:
     'labels'
     """
     return dict(REGISTRY)
-
-
-def require_labels(data: TaskData, name: str, /) -> np.ndarray:
-    """Return the labels, or raise if a task cannot use them.
-
-    Parameters
-    ----------
-    data : TaskData
-        Input of the task.
-    name : str
-        Name of the task, used in messages.
-
-    Returns
-    -------
-    np.ndarray of shape (n_x,)
-        Class of each item.
-
-    Raises
-    ------
-    InputError
-        If there are no labels, their number is not the number of items, or they name fewer than two classes.
-
-    Examples
-    --------
-    >>> require_labels(TaskData(np.eye(2), np.eye(2), labels=np.array(["cat", "dog"])), "my_task").tolist()
-    ['cat', 'dog']
-    """
-    if data.labels is None:
-        raise InputError(f"{name} needs labels: give Pairs(..., labels=), one class for each row of the first modality")
-    labels = np.asarray(data.labels)
-    if len(labels) != data.n_items:
-        raise InputError(f"{name} got {len(labels):,} labels for {data.n_items:,} rows of the first modality")
-    if len(np.unique(labels)) < 2:
-        same = f"all {len(labels):,} labels are {labels[:1].tolist()[0]!r}"
-        raise InputError(f"{name} needs two classes or more, but {same}")
-    return labels

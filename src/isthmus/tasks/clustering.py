@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._labels import require_labels
 from isthmus.utils.errors import InputError
 
 #: More rows than this are sampled before they are clustered.

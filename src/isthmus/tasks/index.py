@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from isthmus.compute.resources import n_threads
+from isthmus.compute.threads import run_parallel
 from isthmus.compute.topk import topk
 from isthmus.tasks._base import Score, TaskData, TaskScores, task
 from isthmus.tasks._indexes import INDEXES, Search, exact, one_thread
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.utils.errors import import_optional
+from isthmus.utils.progress import report_progress
 
 #: Number of nearest rows.
 K = 10
@@ -45,6 +49,7 @@ def _scores() -> dict[str, Score]:
     "index",
     scores=_scores(),
     package="faiss",
+    work=f"builds {len(INDEXES)} approximate indexes of each modality and of both",
     source="Jegou et al. 2011 (product quantisation), Malkov and Yashunin 2020 (HNSW), Jaiswal et al. 2022 (queries of "
     "another distribution), arXiv 2211.12850",
 )
@@ -60,66 +65,85 @@ def index(data: TaskData) -> TaskScores:
     rng = np.random.default_rng(data.seed)
     asking = {modality: np.sort(rng.permutation(len(table))[:MAX_QUERIES]) for modality, table in rows.items()}
     searches = _Searches(data.correction, rows, asking, data.seed)
+    searches.run(faiss)
     recalls: dict[str, dict[str, np.ndarray]] = {}
-    seconds = dict.fromkeys(("exact", *INDEXES), 0.0)
-    with one_thread(faiss):
-        for modality in rows:
-            for name, values, elapsed in searches.of(modality, faiss):
-                if values is not None:
-                    contributions = mean_per_item(values, owner[modality][asking[modality]], data.n_items)
-                    recalls.setdefault(name, {})[modality] = contributions
-                else:
-                    seconds[name] += elapsed / sum(map(len, asking.values()))
+    for modality in rows:
+        for name, values in searches.recalls(modality):
+            contributions = mean_per_item(values, owner[modality][asking[modality]], data.n_items)
+            recalls.setdefault(name, {})[modality] = contributions
+    n_queries = sum(map(len, asking.values()))
     per_item = {name: np.mean(list(by_side.values()), axis=0) for name, by_side in recalls.items()}
-    return TaskScores(per_item, {f"{name}_us": 1e6 * value for name, value in seconds.items()})
+    return TaskScores(per_item, {f"{name}_us": 1e6 * value / n_queries for name, value in searches.seconds.items()})
 
 
 class _Corpus:
-    """Queries and the rows that they search.
+    """Stored rows of one index, in the order in which they enter it.
 
     Parameters
     ----------
-    asked : (m, d) array
-        Queries.
     rows : (n, d) array
         Stored rows.
-    own : (m,) int array or None
-        Number of the row that each query is, which it does not find.
     order : (n,) int array
         Order in which the rows enter an index.
     """
 
-    def __init__(self, asked: np.ndarray, rows: np.ndarray, own: np.ndarray | None, order: np.ndarray):
-        self.asked, self.rows, self.own, self.order = (
-            np.ascontiguousarray(asked, dtype=np.float32),
-            np.ascontiguousarray(rows, dtype=np.float32),
-            own,
-            order,
-        )
-        self.shuffled = self.rows[order]
-        self.k = min(K, len(rows) - (own is not None))
-        best = topk(self.asked, self.rows, k=self.k + (own is not None), exclude_self=False)
-        self.best_numbers = self._without_own(best.index)
-        self.best_values = self.values(self.best_numbers)
+    def __init__(self, rows: np.ndarray, order: np.ndarray):
+        self.rows, self.order = np.ascontiguousarray(rows, dtype=np.float32), order
 
-    def _without_own(self, numbers: np.ndarray) -> np.ndarray:
+    def indexes(self, faiss: Any, seed: int) -> dict[str, Search]:
+        """Build every index of these rows, each with one thread, so that the result does not depend on their number."""
+        shuffled = self.rows[self.order]
+        builders = {"exact": exact} | {name: build for name, (_, build) in INDEXES.items()}
+
+        def built(build: Callable[[Any, np.ndarray, int], Search]) -> Search:
+            with one_thread(faiss):
+                return build(faiss, shuffled, seed)
+
+        jobs = [partial(built, build) for build in builders.values()]
+        return dict(zip(builders, run_parallel(jobs, min(n_threads(), len(jobs))), strict=True))
+
+
+class _Queries:
+    """Queries of a corpus, and the best rows of each.
+
+    Parameters
+    ----------
+    vectors : (m, d) array
+        Queries.
+    corpus : _Corpus
+        Stored rows.
+    row_numbers : (m,) int array or None
+        Number of the row that each query is, which it does not find.
+    """
+
+    def __init__(self, vectors: np.ndarray, corpus: _Corpus, row_numbers: np.ndarray | None):
+        self.vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+        self.corpus, self.row_numbers = corpus, row_numbers
+        self.k = min(K, len(corpus.rows) - (row_numbers is not None))
+        best = topk(self.vectors, corpus.rows, k=self.k + (row_numbers is not None), exclude_self=False)
+        self.best_numbers = self._other_rows(best.index)
+        self.best_values = self.values(self.best_numbers)
+        #: Numbers of the rows that each index finds.
+        self.neighbours: dict[str, np.ndarray] = {}
+
+    def _other_rows(self, numbers: np.ndarray) -> np.ndarray:
         """Return the first k numbers of each query that are not the query itself."""
-        if self.own is None:
+        if self.row_numbers is None:
             return numbers[:, : self.k]
-        is_own = numbers == self.own[:, None]
-        return np.take_along_axis(numbers, np.argsort(is_own, axis=1, kind="stable")[:, : self.k], axis=1)
+        is_query = numbers == self.row_numbers[:, None]
+        return np.take_along_axis(numbers, np.argsort(is_query, axis=1, kind="stable")[:, : self.k], axis=1)
 
     def values(self, numbers: np.ndarray) -> np.ndarray:
         """Return the inner products of the queries and the rows with these numbers, and -inf for none."""
-        values = np.einsum("md,mkd->mk", self.asked, self.rows[numbers])
+        values = np.einsum("md,mkd->mk", self.vectors, self.corpus.rows[numbers])
         return np.where(numbers < 0, -np.inf, values)
 
     def search(self, search: Search) -> tuple[np.ndarray, float]:
         """Return the numbers that an index finds, and the seconds of the processor."""
         start = time.process_time()
-        positions = search(self.asked, self.k + (self.own is not None))
+        positions = search(self.vectors, self.k + (self.row_numbers is not None))
         elapsed = time.process_time() - start
-        return self._without_own(np.where(positions < 0, -1, self.order[positions])), elapsed
+        return self._other_rows(np.where(positions < 0, -1, self.corpus.order[positions])), elapsed
 
     def recall(self, numbers: np.ndarray) -> np.ndarray:
         """Return the share of the k nearest rows among these, (m,). Rows that tie with the last one count."""
@@ -136,6 +160,9 @@ def _share(values: np.ndarray, best: np.ndarray) -> np.ndarray:
 class _Searches:
     """Searches of the corpora of one run, raw or in the form of a score correction.
 
+    The queries of both modalities search the same corpora, unless the correction stores rows for the queries of one
+    modality. So each corpus is indexed once.
+
     Parameters
     ----------
     correction : object or None
@@ -146,6 +173,11 @@ class _Searches:
         Numbers of the rows of each modality that are queries.
     seed : int
         Seed of the order of the rows and of the indexes.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        Seconds of the processor that each index takes for all queries of the other modality.
     """
 
     def __init__(self, correction: Any, rows: Mapping[str, np.ndarray], asking: Mapping[str, np.ndarray], seed: int):
@@ -157,51 +189,77 @@ class _Searches:
         names = ("x", "y") if correction is None else correction.modalities[:2]
         self.names = dict(zip(rows, names, strict=True))
         self.merges = correction is not None and correction.index in LIST_FORMS
+        self.by_query = correction is not None and correction.index == "exact"
+        self.seconds = dict.fromkeys(("exact", *INDEXES), 0.0)
+        #: Queries of a modality by the corpus that they search: 'cross', 'within' or 'mixed'.
+        self.by_corpus: dict[str, dict[str, _Queries]] = {modality: {} for modality in rows}
 
-    def _stored(self, modality: str, query: str) -> np.ndarray:
-        """Return the rows of a modality as an index for the queries of a modality stores them."""
+    def _stored(self, modality: str, query: str | None) -> np.ndarray:
+        """Return the rows of a modality as an index stores them, for the queries of a modality or of both."""
         if self.correction is None:
             return self.rows[modality]
-        asking = self.names[query] if self.correction.index == "exact" else None
+        asking = None if query is None else self.names[query]
         return np.asarray(self.correction.stored(self.rows[modality], modality=self.names[modality], queries=asking))
 
-    def of(self, query: str, faiss: Any) -> Iterator[tuple[str, np.ndarray | None, float]]:
-        """Yield (score, recall of each query, 0) and (index, None, seconds) for the queries of one modality."""
-        raw = self.rows[query][self.asking[query]]
-        name, correction = self.names[query], self.correction
-        queries = raw if correction is None else np.asarray(correction.query(raw, modality=name))
-        stored = {modality: self._stored(modality, query) for modality in self.rows}
+    def _queries(self, modality: str) -> np.ndarray:
+        """Return the queries of a modality in the form in which an index is searched."""
+        raw = self.rows[modality][self.asking[modality]]
+        return raw if self.correction is None else np.asarray(self.correction.query(raw, modality=self.names[modality]))
+
+    def _corpora(self) -> Iterator[tuple[_Corpus, list[tuple[str, str, np.ndarray | None]]]]:
+        """Yield each corpus with its searches: the modality of the queries, the kind, and their own rows."""
+        for queries in ([query] for query in self.rows) if self.by_query else [list(self.rows)]:
+            stored = {modality: self._stored(modality, queries[0] if self.by_query else None) for modality in self.rows}
+            for modality, table in stored.items():
+                searches: list[tuple[str, str, np.ndarray | None]] = [
+                    (query, "within", self.asking[query]) if query == modality else (query, "cross", None)
+                    for query in queries
+                ]
+                yield _Corpus(table, self.order[modality]), searches
+            if not self.merges:
+                mixed_rows = np.concatenate(list(stored.values()))
+                first = {"x": 0, "y": len(stored["x"])}
+                order = np.random.default_rng((self.seed, 2)).permutation(len(mixed_rows))
+                yield (
+                    _Corpus(mixed_rows, order),
+                    [(query, "mixed", first[query] + self.asking[query]) for query in queries],
+                )
+
+    def run(self, faiss: Any) -> None:
+        """Build the indexes of each corpus and search them."""
+        queries = {modality: self._queries(modality) for modality in self.rows}
+        total = (1 + self.by_query) * (3 - self.merges)
+        for number, (corpus, searches) in enumerate(self._corpora()):
+            n_rows, width = corpus.rows.shape
+            report_progress(number, total, "index", f"corpus {number + 1} of {total}, {n_rows:,} x {width} rows")
+            indexes = corpus.indexes(faiss, self.seed)
+            for query, kind, row_numbers in searches:
+                searching = self.by_corpus[query][kind] = _Queries(queries[query], corpus, row_numbers)
+                with one_thread(faiss):
+                    for name, index in indexes.items():
+                        if name in INDEXES or kind == "cross":
+                            searching.neighbours[name], elapsed = searching.search(index)
+                            self.seconds[name] += elapsed if kind == "cross" else 0.0
+
+    def recalls(self, query: str) -> Iterator[tuple[str, np.ndarray]]:
+        """Yield each score with the recall of every query of one modality."""
+        by_corpus = self.by_corpus[query]
         (opposite,) = set(self.rows) - {query}
-        cross = _Corpus(queries, stored[opposite], None, self.order[opposite])
-        within = _Corpus(queries, stored[query], self.asking[query], self.order[query])
+        modalities = {self.names[opposite]: by_corpus["cross"], self.names[query]: by_corpus["within"]}
+        raw = self.rows[query][self.asking[query]]
 
-        def merged(corpora: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-            return np.asarray(correction.merge(corpora, raw, modality=name, k=K).scores)
+        def merged(numbers: Mapping[str, np.ndarray]) -> np.ndarray:
+            lists = {name: (modalities[name].values(rows), rows) for name, rows in numbers.items()}
+            return np.asarray(self.correction.merge(lists, raw, modality=self.names[query], k=K).scores)
 
-        if self.merges:
-            best = merged(
-                {
-                    self.names[modality]: (c.best_values, c.best_numbers)
-                    for modality, c in ((opposite, cross), (query, within))
-                }
-            )
-        else:
-            mixed_rows = np.concatenate([stored[query], stored[opposite]])
-            order = np.random.default_rng((self.seed, 2)).permutation(len(mixed_rows))
-            mixed = _Corpus(queries, mixed_rows, self.asking[query], order)
-        yield "exact", None, cross.search(exact(faiss, cross.shuffled, self.seed))[1]
-        for label, (_, build) in INDEXES.items():
-            numbers, elapsed = cross.search(build(faiss, cross.shuffled, self.seed))
-            own_numbers, _ = within.search(build(faiss, within.shuffled, self.seed))
-            yield label, None, elapsed
-            yield f"{label}_{query}", cross.recall(numbers), 0.0
-            yield f"{label}_own", within.recall(own_numbers), 0.0
-            if self.merges:
-                lists = {
-                    self.names[opposite]: (cross.values(numbers), numbers),
-                    name: (within.values(own_numbers), own_numbers),
-                }
-                yield f"{label}_mixed", _share(merged(lists), best), 0.0
+        best = merged({name: queries.best_numbers for name, queries in modalities.items()}) if self.merges else None
+        for name in INDEXES:
+            yield f"{name}_{query}", by_corpus["cross"].recall(by_corpus["cross"].neighbours[name])
+            yield f"{name}_own", by_corpus["within"].recall(by_corpus["within"].neighbours[name])
+            if best is None:
+                yield f"{name}_mixed", by_corpus["mixed"].recall(by_corpus["mixed"].neighbours[name])
             else:
-                mixed_numbers, _ = mixed.search(build(faiss, mixed.shuffled, self.seed))
-                yield f"{label}_mixed", mixed.recall(mixed_numbers), 0.0
+                yield (
+                    f"{name}_mixed",
+                    _share(merged({key: queries.neighbours[name] for key, queries in modalities.items()}), best),
+                )

@@ -10,7 +10,8 @@ import numpy as np
 from isthmus.compute.arrays import to_numpy
 from isthmus.compute.score_matrix import select_topk
 from isthmus.compute.topk import score_matrices
-from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._labels import require_labels
 from isthmus.tasks._mixed_corpus import TOP, corrected_x_and_y, count_ahead, discounted_gain
 from isthmus.tasks._per_item import mean_per_item
 from isthmus.tasks.matches import Matches

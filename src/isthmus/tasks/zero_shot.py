@@ -10,7 +10,8 @@ import numpy as np
 from isthmus.compute.arrays import unit_rows
 from isthmus.compute.score_matrix import TILE_SHAPE
 from isthmus.statistics.concentration import gini
-from isthmus.tasks._base import Score, TaskData, TaskScores, require_labels, task
+from isthmus.tasks._base import Score, TaskData, TaskScores, task
+from isthmus.tasks._labels import require_labels
 from isthmus.utils.errors import InputError
 
 

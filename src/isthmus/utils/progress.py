@@ -40,6 +40,37 @@ def report_progress(done: int, total: int | None, stage: str, detail: str = "", 
 
 
 @contextmanager
+def as_steps_of(stage: str, state: Callable[[], tuple[int, int | None, str]], /) -> Iterator[None]:
+    """Report the stages of the block as steps of one stage.
+
+    Parameters
+    ----------
+    stage : str
+        Name of the one stage. Its own reports stay as they are.
+    state : callable
+        Returns the finished units of this stage, all units, and the name of the unit that is under way.
+
+    Examples
+    --------
+    >>> with listening(lambda done, total, stage, detail: print(f"{stage} {done}/{total}: {detail}")):
+    ...     with as_steps_of("comparing", lambda: (1, 4, "Centering")):
+    ...         report_progress(0, 3, "index", "corpus 1 of 3")
+    comparing 1/4: Centering, index corpus 1 of 3
+    """
+    outer = _listener.get()
+
+    def step(done: int, total: int | None, inner: str, detail: str) -> None:
+        if outer is not None and inner == stage:
+            outer(done, total, stage, detail)
+        elif outer is not None:
+            finished, everything, unit = state()
+            outer(finished, everything, stage, f"{unit}, {inner} {detail}".rstrip())
+
+    with listening(None if outer is None else step):
+        yield
+
+
+@contextmanager
 def listening(listener: Listener | None, /) -> Iterator[None]:
     """Send the progress of the block to a listener.
 
