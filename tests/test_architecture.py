@@ -99,6 +99,17 @@ def test_measure_loads_no_torch_matplotlib_or_sklearn() -> None:
     assert not {"torch", "matplotlib", "sklearn"} & set(out.stdout.split())
 
 
+def test_file_without_a_scheme_is_opened_without_stores_and_aligners(tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np; from isthmus.data.sources import open_source;"
+        "np.save(sys.argv[1], np.eye(3)); open_source(sys.argv[1]); print(*sorted(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "x.npy")]
+    modules = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert "isthmus.data.sources" in modules
+    assert not [name for name in modules if name.startswith(("isthmus.align", "isthmus.integrations", "isthmus.tasks"))]
+
+
 def test_no_file_is_longer_than_400_lines() -> None:
     long = [path.name for path in ROOT.rglob("*.py") if len(path.read_text(encoding="utf-8").splitlines()) > 400]
     assert long == []

@@ -41,7 +41,7 @@ def store_scheme(text: str) -> str | None:
     """
     match = _SCHEME.match(text)
     scheme = None if match is None else ALIASES.get(match[1], match[1])
-    return scheme if scheme in stores else None
+    return scheme if scheme is not None and scheme in stores else None  # a path imports no store
 
 
 def unknown_scheme(text: str) -> InputError | None:
