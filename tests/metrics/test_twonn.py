@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
 
 import isthmus
 from isthmus import Pairs
-from isthmus.metrics.twonn import intrinsic_dimension, two_nearest
+from isthmus.metrics.twonn import intrinsic_dimension, nearest_components, two_nearest
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -98,3 +100,12 @@ def test_twonn_of_nearly_equal_distances_equals_scikit_learn(rng: np.random.Gene
     corners = np.stack(np.meshgrid(*[[0.0, 1.0]] * 6), axis=-1).reshape(-1, 6)  # six neighbours at the same distance
     rows = np.concatenate([corners + 3 * i for i in range(4)]) + 1e-6 * rng.normal(size=(256, 6))
     assert two_nearest(rows.astype(np.float32))[0] == pytest.approx(slow(rows.astype(np.float32)), rel=1e-3)
+
+
+def test_nearest_components_equal_those_of_scipy(rng: np.random.Generator) -> None:
+    for n in (1, 2, 37, 500):
+        nearest = rng.integers(0, n, size=n)  # paths of any length that end in circles of any length
+        links = coo_array((np.ones(n), (np.arange(n), nearest)), shape=(n, n))
+        count, expected = connected_components(links, directed=False)
+        found = nearest_components(nearest)
+        assert found.max() + 1 == count == len(set(zip(found.tolist(), expected.tolist(), strict=True)))

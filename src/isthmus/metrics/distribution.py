@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from isthmus.compute.score_matrix import even_slices
 from isthmus.metrics._context import MetricContext
 from isthmus.metrics._metric import metric
 from isthmus.metrics._paired_rows import PairedRows
@@ -18,6 +19,8 @@ from isthmus.statistics.result import Estimate
 #: Items and random swaps behind the bias of the centred distances.
 BIAS_ITEMS = 500
 BIAS_SWAPS = 16
+#: Rows that are taken to float64 at a time.
+BLOCK_ROWS = 512
 
 
 def _item_sums(pairwise: PairwiseSums, name: str, centred: bool = False) -> np.ndarray:
@@ -92,8 +95,10 @@ def _weighted_differences(
     rows: PairedRows, gap: np.ndarray, weights_x: np.ndarray, weights_y: np.ndarray
 ) -> np.ndarray:
     """Return sum_{i != j} w_ij (x_i - y_j - gap) from the row and column sums of w, (d,)."""
-    x = weights_x @ rows.x.astype(np.float64)
-    y = weights_y @ rows.y.astype(np.float64)
+    x, y = np.zeros_like(gap), np.zeros_like(gap)
+    for block in even_slices(rows.n, BLOCK_ROWS):
+        x += weights_x[block] @ rows.x[block].astype(np.float64)
+        y += weights_y[block] @ rows.y[block].astype(np.float64)
     return x - y - weights_x.sum() * gap
 
 
@@ -104,7 +109,8 @@ def _centred_estimate(rows: PairedRows, sums: np.ndarray, gap_slope: np.ndarray,
     """
     n = rows.n
     mean = float(sums.sum()) / (n * (n - 1))
-    differences = (rows.x.astype(np.float64) - rows.y) @ gap_slope
+    blocks = even_slices(n, BLOCK_ROWS)
+    differences = np.concatenate([(rows.x[block].astype(np.float64) - rows.y[block]) @ gap_slope for block in blocks])
     influence = 2 * (sums / (n - 1) - mean) + differences - differences.mean()
     value = mean - bias
     variance = float(influence @ influence) / (n * (n - 1)) * tail_factor(influence) ** 2

@@ -108,18 +108,19 @@ def _cloud_distances(*clouds: np.ndarray, total: np.ndarray | None = None) -> tu
 
     `total` is the sum of the outer products of the rows of both, if it is known.
     """
-    gap = clouds[0].mean(axis=0) - clouds[1].mean(axis=0)
+    means = [cloud.mean(axis=0) for cloud in clouds]
+    gap = means[0] - means[1]
     if max(len(cloud) for cloud in clouds) < clouds[0].shape[1]:
         fidelity = row_fidelity(*clouds)
+        spread = sum(float(cloud.var(axis=0).sum()) for cloud in clouds)
     else:
-        means = [cloud.mean(axis=0) for cloud in clouds]
         first = clouds[0].T @ clouds[0]
         grams = (first, clouds[1].T @ clouds[1] if total is None else total - first)
         covariances = [
             gram / len(cloud) - np.outer(mean, mean) for gram, cloud, mean in zip(grams, clouds, means, strict=True)
         ]
         fidelity = covariance_fidelity(*covariances)
-    spread = sum(float(cloud.var(axis=0).sum()) for cloud in clouds)
+        spread = sum(float(np.trace(covariance)) for covariance in covariances)
     return float(gap @ gap), max(spread - 2 * fidelity, 0.0)
 
 

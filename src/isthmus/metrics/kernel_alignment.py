@@ -90,14 +90,13 @@ class Hsic:
         True
         """
         n = len(x)
-        diagonal_x, diagonal_y = (np.einsum("ij,ij->i", rows, rows, dtype=np.float64) for rows in (x, y))
+        diagonal_x, sums_x = _kernel_sums(x)
+        diagonal_y, sums_y = (diagonal_x, sums_x) if y is x else _kernel_sums(y)
         products = _cross_products(x, y)
-        sums_x, sums_y = (_times(rows, rows.sum(axis=0, dtype=np.float64)) for rows in (x, y))
-        sums_x, sums_y = sums_x - diagonal_x, sums_y - diagonal_y  # K1 and L1
         row_traces = np.einsum("ij,ij->i", x @ products.astype(x.dtype), y, dtype=np.float64)
         row_traces -= diagonal_x * diagonal_y  # row sums of K * L
         k_of_l = _times(x, _weighted_sum(sums_y, x)) - diagonal_x * sums_y  # K L 1
-        l_of_k = _times(y, _weighted_sum(sums_x, y)) - diagonal_y * sums_x
+        l_of_k = k_of_l if y is x else _times(y, _weighted_sum(sums_x, y)) - diagonal_y * sums_x
         trace, chain = float(np.vdot(products, products) - diagonal_x @ diagonal_y), float(sums_x @ sums_y)
         total_x, total_y = sums_x.sum(), sums_y.sum()
         left_out = _hsic(
@@ -108,6 +107,12 @@ class Hsic:
             n - 1,
         )
         return cls(float(_hsic(trace, total_x, total_y, chain, n)), left_out)
+
+
+def _kernel_sums(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the diagonal of the linear kernel of rows, (n,), and the sums of its rows without the diagonal, (n,)."""
+    diagonal = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return diagonal, _times(rows, rows.sum(axis=0, dtype=np.float64)) - diagonal
 
 
 def _centred(rows: np.ndarray) -> np.ndarray:

@@ -57,10 +57,10 @@ class Slices:
         """Project the sampled items."""
         return cls.of(context.shared(PairedRows))
 
-    @cached_property
+    @property
     def centred(self) -> float:
         """Mean over directions of the squared W2 distance after the means are aligned."""
-        return _centred(self.x, self.y)
+        return float(self._distances[1][0])
 
     @property
     def squared(self) -> float:
@@ -71,31 +71,34 @@ class Slices:
         """
         return self.squared_gap / self.dim + self.centred
 
-    @cached_property
+    @property
     def nulls(self) -> tuple[float, float]:
         """Mean of `squared` and of `centred` if each pair swaps its modalities with probability 1/2."""
+        squares, centred = (values[1:] for values in self._distances)
+        return float(np.mean(centred + squares)), float(np.mean(centred))
+
+    @cached_property
+    def _distances(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean over directions of the squared difference of means, and of the distance of the centred clouds.
+
+        The first value of each is that of the data, and the others are those after random swaps, (1 + SWAPS,) each.
+        """
         rng, (n, count) = np.random.default_rng(0), self.x.shape
-        swaps = np.stack([rng.random(n) < 0.5 for _ in range(SWAPS)])
+        swaps = np.stack([np.zeros(n, dtype=bool), *(rng.random(n) < 0.5 for _ in range(SWAPS))])
         is_first = np.concatenate([~swaps, swaps], axis=1)  # rows of x and then of y in the first cloud
-        squares, variances = np.zeros(SWAPS), np.zeros(SWAPS)
+        squares, variances = np.zeros(len(swaps)), np.zeros(len(swaps))
         for start in range(0, count, SORTED_DIRECTIONS):
             columns = slice(start, start + SORTED_DIRECTIONS)
             # All rows are sorted once. A swap then only selects from them.
             union = np.concatenate([self.x[:, columns], self.y[:, columns]]).T
             order = np.argsort(union, axis=1)
             ordered = np.take_along_axis(union, order, axis=1).ravel()
-            for number in range(SWAPS):
+            for number in range(len(swaps)):
                 mask = is_first[number][order].ravel()
                 differences = (ordered.compress(mask) - ordered.compress(~mask)).reshape(-1, n)
                 squares[number] += float(np.sum(differences.mean(axis=1) ** 2))
                 variances[number] += float(np.sum(differences.var(axis=1)))
-        centred = np.maximum(variances / count, 0.0)
-        return float(np.mean(centred + squares / count)), float(np.mean(centred))
-
-
-def _centred(x: np.ndarray, y: np.ndarray) -> float:
-    differences = np.sort(x, axis=0) - np.sort(y, axis=0)
-    return max(float(np.mean(np.var(differences, axis=0))), 0.0)
+        return squares / count, np.maximum(variances / count, 0.0)
 
 
 @metric(

@@ -113,7 +113,7 @@ def _estimate(index: np.ndarray, distances: np.ndarray) -> tuple[float, float]:
     if total <= 0:
         return NAN, NAN
     first = np.take_along_axis(index, order, axis=1)[:, 0]
-    sums = np.bincount(_components(n, np.arange(n), first), weights=logs - logs.mean())
+    sums = np.bincount(nearest_components(first), weights=logs - logs.mean())
     spread = float(np.sqrt(sums @ sums * len(sums) / max(len(sums) - 1, 1)))
     return (n - 1) / total, (n - 1) / total**2 * spread
 
@@ -157,6 +157,21 @@ def _first_of_duplicates(index: np.ndarray, is_duplicate: np.ndarray) -> np.ndar
     """Return the number of the first row of each set of duplicates."""
     row, place = np.nonzero(is_duplicate)
     return np.sort(np.unique(_components(len(index), row, index[row, place]), return_index=True)[1])
+
+
+def nearest_components(nearest: np.ndarray, /) -> np.ndarray:
+    """Return the number of the connected component of each row if row i is linked to row nearest[i], (n,).
+
+    Every path of links ends in a circle, whose lowest row stands for the component. After k steps each row knows the
+    lowest of the 2^k rows that follow.
+
+    >>> nearest_components(np.array([1, 0, 1, 4, 3])).tolist()
+    [0, 0, 0, 1, 1]
+    """
+    lowest = np.arange(len(nearest))
+    for _ in range(len(nearest).bit_length()):
+        lowest, nearest = np.minimum(lowest, lowest[nearest]), nearest[nearest]
+    return np.unique(lowest[nearest], return_inverse=True)[1]
 
 
 def _components(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:
