@@ -28,11 +28,25 @@ def slopes(
     return list(evaluate(registry()["power_law_slope_{side}"], context).values())
 
 
-def test_slope_of_isotropic_rows_has_an_interval_from_zero(rng: np.random.Generator) -> None:
+def test_slope_of_isotropic_rows_has_no_interval(rng: np.random.Generator) -> None:
     for estimate in slopes(200, 0.0, 1, rng):
-        assert estimate.low == 0
-        assert estimate.value < 0.75 * estimate.plugin < estimate.high
-        assert estimate.plugin == pytest.approx(estimate.null, rel=0.6)
+        assert math.isnan(estimate.low)
+        assert estimate.note == "no interval: the spectrum is nearly isotropic at this n"
+        assert estimate.value == pytest.approx(estimate.null, rel=0.6)
+
+
+def test_slope_of_two_groups_of_equal_variances_has_no_interval(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(1000, 16)) * np.where(np.arange(16) < 4, 2.0, 1.0)
+    estimate = isthmus.measure(Pairs(image=x, text=x + 1), metrics=["power_law_slope_image"])["power_law_slope_image"]
+    assert math.isnan(estimate.low)
+    assert estimate.note == "no interval: groups of equal eigenvalues would explain the spectrum"
+
+
+def test_anisotropy_of_isotropic_rows_has_an_interval_from_one(rng: np.random.Generator) -> None:
+    x = rng.normal(size=(400, 12))
+    estimate = isthmus.measure(Pairs(image=x, text=x + 1), metrics=["anisotropy_image"])["anisotropy_image"]
+    assert estimate.low == 1
+    assert 1 <= estimate.value < estimate.plugin < estimate.high < 2
 
 
 def test_slope_of_many_isotropic_dimensions_has_no_interval(rng: np.random.Generator) -> None:
@@ -55,32 +69,35 @@ def test_spectrum_nulls_of_repeated_rows_are_those_of_the_distinct_rows(rng: np.
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rows_per_item", [1, 5])
-@pytest.mark.parametrize("exponent", [0.0, 0.3, 0.5, 1.0])
-def test_intervals_of_slopes_cover_nearly_isotropic_and_steep_spectra(exponent: float, rows_per_item: int) -> None:
-    truth = slopes(200_000 // rows_per_item, exponent, rows_per_item, np.random.default_rng(0))
+def test_intervals_of_clear_slopes_cover(rows_per_item: int) -> None:
+    truth = slopes(200_000 // rows_per_item, 1.0, rows_per_item, np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    estimates = [slopes(200, exponent, rows_per_item, rng) for _ in range(SETS)]
+    estimates = [slopes(400, 1.0, rows_per_item, rng) for _ in range(SETS)]
     for number, large in enumerate(truth):
         stated = [pair[number] for pair in estimates if not math.isnan(pair[number].low)]
-        assert len(stated) >= 0.9 * SETS
-        share = np.mean([e.low <= large.plugin <= e.high for e in stated])
-        # The slope of isotropic rows, 0, is the end of the range, so that their intervals cover always.
-        assert 0.93 - 2.6 * 0.018 <= share <= (1.0 if exponent < 0.5 else 0.99)
+        assert len(stated) >= 0.75 * SETS
+        assert 0.89 <= np.mean([e.low <= large.plugin <= e.high for e in stated]) <= 0.999
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("exponent", [0.0, 0.4, 1.0])
-def test_intervals_of_anisotropy_cover_isotropic_and_steep_spectra(exponent: float) -> None:
-    scales = np.arange(1, 9) ** (-exponent / 2)
-
+@pytest.mark.parametrize(
+    "variances",
+    [
+        np.ones(8),
+        np.arange(1, 9) ** -0.4,
+        np.arange(1, 9) ** -1.0,
+        np.repeat([2.0, 1.0], 4),
+        np.repeat([4.0, 1.0], [2, 6]),
+    ],
+)
+def test_intervals_of_anisotropy_cover_isotropic_steep_and_tied_spectra(variances: np.ndarray) -> None:
     def anisotropy(n: int, rng: np.random.Generator) -> isthmus.Estimate:
-        x = rng.normal(size=(n, 8)) * scales
+        x = rng.normal(size=(n, 8)) * np.sqrt(variances)
         pairs = Pairs(image=x, text=x + rng.normal(size=(n, 8)))
         context = MetricContext(moments_of(pairs), pairs)
         return evaluate(registry()["anisotropy_{side}"], context)["anisotropy_image"]
 
     truth = anisotropy(200_000, np.random.default_rng(0)).plugin
     rng = np.random.default_rng(1)
-    stated = [e for e in (anisotropy(200, rng) for _ in range(SETS)) if not math.isnan(e.low)]
-    assert len(stated) >= 0.9 * SETS
-    assert np.mean([e.low <= truth <= e.high for e in stated]) >= 0.93 - 2.6 * 0.018
+    estimates = [anisotropy(200, rng) for _ in range(SETS)]
+    assert np.mean([e.low <= truth <= e.high for e in estimates]) >= 0.89

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from isthmus.linalg.marchenko_pastur import tracy_widom_quantile
 from isthmus.utils.errors import InputError
 
 
@@ -114,8 +115,6 @@ def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> flo
     References
     ----------
     .. [1] Johnstone (2008), Multivariate analysis and Jacobi ensembles, arXiv 0803.3408.
-    .. [2] Chiani (2014), Distribution of the largest eigenvalue for real Wishart and Gaussian random matrices,
-       arXiv 1209.3394.
 
     Examples
     --------
@@ -123,7 +122,7 @@ def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> flo
     0.6379
     """
     # The quantiles of scipy.stats, without the second that its import takes.
-    from scipy.special import betaincinv, gammaincinv
+    from scipy.special import betaincinv
 
     _dimensions(dim, p, q)
     if dim in (p, q, p + q):
@@ -140,8 +139,7 @@ def tracy_widom_edge(dim: int, p: int, q: int, /, *, level: float = 0.95) -> flo
         return float(betaincinv(large / 2, (dim - large) / 2, level))
     g, f = (2.0 * math.asin(math.sqrt((k - 0.5) / (dim - 1))) for k in (small, large))
     sigma = (16.0 / ((dim - 1) ** 2 * math.sin(f + g) ** 2 * math.sin(f) * math.sin(g))) ** (1 / 3)
-    quantile = 0.186054 * float(gammaincinv(46.446, level)) - 9.84801
-    return 1.0 / (1.0 + math.exp(-2.0 * math.log(math.tan(0.5 * (f + g))) - quantile * sigma))
+    return 1.0 / (1.0 + math.exp(-2.0 * math.log(math.tan(0.5 * (f + g))) - tracy_widom_quantile(level) * sigma))
 
 
 def random_principal_angles(dim: int, p: int, q: int, /, *, draws: int, rng: int | np.random.Generator) -> np.ndarray:

@@ -76,28 +76,13 @@ class SpectralErrors:
         total[np.diag_indices_from(total)] = np.einsum("ij,ij->j", centred, centred)
         return total * s.scale
 
-    @cached_property
-    def gap_variances(self) -> np.ndarray:
-        """Variances of the differences between two eigenvalues, (d, d)."""
-        s = self.sample
-        assert s is not None
-        centred = s.by_item(self.squares - self.values)
-        covariance = centred.T @ centred * s.scale
-        variances = np.diag(covariance)
-        return np.maximum(variances[:, None] + variances - 2 * covariance, 0.0)
-
-    def scores_and_bias(
-        self, first: np.ndarray, second: np.ndarray, *, shrinks: bool = False
-    ) -> tuple[np.ndarray, float]:
+    def scores_and_bias(self, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the scores and the bias of sum_k f_k(lambda_k).
 
         Parameters
         ----------
         first, second : (d,) arrays
             Derivatives f_k' and f_k'' at the eigenvalues.
-        shrinks : bool, default False
-            Whether 1 / gap of two eigenvalues becomes gap / (gap^2 + variance of the gap) in the bias. Where f_k jumps
-            between eigenvalues that are not clear of each other, the plain bias is far too large.
 
         Returns
         -------
@@ -113,9 +98,6 @@ class SpectralErrors:
         slopes = np.where(
             tied, (second[:, None] + second[None, :]) / 2, (first[:, None] - first[None, :]) / np.where(tied, 1.0, gaps)
         )
-        if shrinks:
-            spread = gaps**2 + self.gap_variances
-            slopes = slopes * np.where(tied, 1.0, gaps**2 / np.where(spread > 0, spread, 1.0))
         bias = 0.5 * float(np.sum(self.fourth_moments * slopes))
         if self.centre is not None:
             bias -= sample.bias(sample.by_item(self.projections) ** 2 @ first)
