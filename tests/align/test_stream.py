@@ -35,7 +35,7 @@ def stream_of(aligner: isthmus.align.Aligner, x: np.ndarray, y: np.ndarray, size
 
 
 @pytest.mark.filterwarnings("ignore:80 of 400")
-@pytest.mark.parametrize("size", [200, 130, 58])
+@pytest.mark.parametrize("size", [200, 130, 58, 7, 3, 2])
 @pytest.mark.parametrize("swapped", [False, True])
 def test_items_that_continue_in_the_next_block_stay_one_item(
     size: int, swapped: bool, rng: np.random.Generator

@@ -20,6 +20,8 @@ from isthmus.statistics.moments import Moments, moments_of
 from isthmus.utils.errors import IsthmusWarning
 from isthmus.utils.warning import warn
 
+#: Items up to which the first blocks of a stream are one block, and their most pairs. An item may fill small blocks.
+FEW_ITEMS, MAX_FIRST_PAIRS = 40, 4096
 #: Fields of moments that are no sums.
 _SETTINGS = ("item_moments", "matmul_dtype", "normalize")
 
@@ -52,6 +54,9 @@ class PairStream:
         self._histories = RowHistory(), RowHistory()
         #: Pairs of the last items, and the hashes of the rows of the last pair.
         self._last: tuple[Pairs, list[np.uint64]] | None = None
+        #: Moments before the stream, and the rows of all its pairs, or None from when they are many.
+        self._before = moments
+        self._first_rows: tuple[list[np.ndarray], list[np.ndarray]] | None = ([], [])
 
     @classmethod
     def continued(cls, stream: PairStream | None, moments: Moments | None) -> PairStream:
@@ -60,24 +65,48 @@ class PairStream:
 
     def add(self, block: Pairs, *, normalize: bool, names: tuple[str, str] | None) -> Moments:
         """Add a block, whose equal rows are one item, and return the moments of all pairs so far."""
-        if self._remembers:
-            hashes = _hashes(block.x)[block.owner], _hashes(block.y)
-            continues = self._last is not None and any(
-                h[0] == last for h, last in zip(hashes, self._last[1], strict=True)
-            )
-            self._report(block, hashes, names or ("x", "y"), continues=continues)
-            if continues:
-                assert self._last is not None
-                assert self.moments is not None
-                earlier = self._last[0]
-                self.moments = self.moments + _negated(Moments.of(earlier, normalize=normalize))
-                block = _joined(earlier, block, normalize=normalize)
-            block = self._with_components(block)
-            last = _last_items(block)
-            self._last = None if last is None else (last, [h[-1] for h in hashes])
+        if self._remembers and self._first_rows is not None:
+            block = self._with_first_blocks(block, self._first_rows, normalize=normalize)
+        elif self._remembers:
+            block = self._with_last_items(block, normalize=normalize, names=names or ("x", "y"))
         moments = moments_of(block, normalize=normalize)
         self.moments = moments if self.moments is None else self.moments + moments
         return self.moments
+
+    def _with_first_blocks(
+        self, block: Pairs, rows: tuple[list[np.ndarray], list[np.ndarray]], *, normalize: bool
+    ) -> Pairs:
+        """Return all pairs of the stream so far, which are few, as one block."""
+        if rows[0]:
+            block = _joined(rows, block, normalize=normalize)
+        self.moments = self._before
+        if block.n_components < FEW_ITEMS and block.n_pairs <= MAX_FIRST_PAIRS:
+            self._first_rows = _rows_of_pairs(block)
+            return block
+        self._first_rows = None
+        hashes = _hashes(block.x)[block.owner], _hashes(block.y)
+        for history, numbers in zip(self._histories, hashes, strict=True):
+            history.add(numbers)
+        return self._remembering(self._with_components(block), hashes)
+
+    def _with_last_items(self, block: Pairs, *, normalize: bool, names: tuple[str, str]) -> Pairs:
+        """Return a block with the last items before it, if one of them may continue in it."""
+        hashes = _hashes(block.x)[block.owner], _hashes(block.y)
+        continues = self._last is not None and any(h[0] == last for h, last in zip(hashes, self._last[1], strict=True))
+        self._report(block, hashes, names, continues=continues)
+        # A small block may be a part of one item, so that later ones need those before it.
+        if self._last is not None and (continues or block.n_components < FEW_ITEMS):
+            assert self.moments is not None
+            earlier = self._last[0]
+            self.moments = self.moments + _negated(Moments.of(earlier, normalize=normalize))
+            block = _joined(_rows_of_pairs(earlier), block, normalize=normalize)
+        return self._remembering(self._with_components(block), hashes)
+
+    def _remembering(self, block: Pairs, hashes: tuple[np.ndarray, np.ndarray]) -> Pairs:
+        """Return the block after its last items were remembered."""
+        last = _last_items(block)
+        self._last = None if last is None else (last, [h[-1] for h in hashes])
+        return block
 
     def _with_components(self, block: Pairs) -> Pairs:
         """Return the block so that its components count as independent if none is a tenth of all pairs so far."""
@@ -136,17 +165,16 @@ def _last_items(block: Pairs) -> Pairs | None:
     return last
 
 
-def _joined(first: Pairs, second: Pairs, *, normalize: bool) -> Pairs:
-    """Return the pairs of two blocks, whose equal rows are one item."""
-    x, y = (
-        np.concatenate([to_numpy(a.take(rows_a)), to_numpy(b.take(rows_b))])
-        for a, rows_a, b, rows_b in (
-            (first.x, first.owner, second.x, second.owner),
-            (first.y, np.arange(first.n_pairs), second.y, np.arange(second.n_pairs)),
-        )
-    )
-    rows: dict[str, Any] = dict(zip(second.names, (x, y), strict=True))
-    return group_equal_rows(type(second)(**rows), normalize=normalize)
+def _rows_of_pairs(pairs: Pairs) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return a copy of the rows of x and of y of each pair."""
+    return [to_numpy(pairs.x.take(pairs.owner))], [to_numpy(pairs.y.take(np.arange(pairs.n_pairs)))]
+
+
+def _joined(rows: tuple[list[np.ndarray], list[np.ndarray]], block: Pairs, *, normalize: bool) -> Pairs:
+    """Return earlier pairs and those of a block, whose equal rows are one item."""
+    x, y = (np.concatenate([*a, *b]) for a, b in zip(rows, _rows_of_pairs(block), strict=True))
+    both: dict[str, Any] = dict(zip(block.names, (x, y), strict=True))
+    return group_equal_rows(type(block)(**both), normalize=normalize)
 
 
 def _negated(moments: Moments) -> Moments:
